@@ -16,7 +16,7 @@ from _bench import Question, options, report
 from codewords_mcp.runtime.api.runtime import Runtime
 from codewords_mcp.runtime.model.caller import Caller
 from codewords_mcp.runtime.model.run import RunRequest
-from codewords_mcp.runtime.services.base import read
+from codewords_mcp.runtime.services.base import parse_input
 from codewords_mcp.runtime.services.model_prompt.services import OPENAI
 from codewords_mcp.settings import Settings
 
@@ -46,7 +46,7 @@ async def alone() -> float:
     """Milliseconds of the same operation, called as a function."""
     operation, context = OPENAI.operations[0], _Context()
     began = time.perf_counter()
-    (await operation.call(context, read(operation.input, DATA))).model_dump_json()  # type: ignore[arg-type]
+    (await operation.call(context, parse_input(operation.input, DATA))).model_dump_json()  # type: ignore[arg-type]
     return (time.perf_counter() - began) * 1000
 
 

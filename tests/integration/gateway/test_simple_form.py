@@ -12,7 +12,7 @@ from genai_prices.data_snapshot import get_snapshot
 from tests.integration.http.doors import Door
 from tests.workshop import SEED_TOKENS
 
-from codewords_mcp.runtime.services.model_prompt.model_suggestions import neighbour
+from codewords_mcp.runtime.services.model_prompt.model_suggestions import suggest_model
 from codewords_testing.providers import LoopbackProviders
 
 pytestmark = pytest.mark.requirement("models:simple-form")
@@ -171,9 +171,9 @@ def test_a_retired_models_error_names_a_living_neighbour() -> None:
         "gemini-1.5-pro",
         "gemini-1.5-flash",
     ):
-        near = neighbour(gone)
+        near = suggest_model(gone)
         assert near in living, (gone, near)
-    assert neighbour("somebody-elses") is None
+    assert suggest_model("somebody-elses") is None
 
 
 def test_the_echo_model_answers_in_shape_and_says_that_nobody_was_asked(
@@ -182,7 +182,7 @@ def test_the_echo_model_answers_in_shape_and_says_that_nobody_was_asked(
     asked = len(providers.requests)
     told = ask(http, "openai", "echo", example_output=EXAMPLE).json()
     assert told["response"] == {"name": "[echo]", "age": 0, "tags": ["[echo]"]}
-    assert told["note"].startswith("No model was asked")
+    assert told["note"].startswith("No provider was called")
     assert ask(http, "anthropic", "echo").json()["response"] == "[echo] Who?"
     assert len(providers.requests) == asked
 

@@ -20,12 +20,12 @@ SECRETS = {
 }
 
 REFUSALS: list[tuple[tuple[int, Any], int, str]] = [
-    ((403, {"errors": []}), 429, "no more calls"),
+    ((403, {"errors": []}), 429, "rate limit"),
     ((429, {"errors": []}), 429, "used up"),
     ((451, {"errors": [{"details": "claimed"}]}), 502, "451"),
     ((500, b"oops"), 502, "500"),
-    ((200, {"data": []}), 502, "shape"),
-    ((222, {}), 502, "broke off"),
+    ((200, {"data": []}), 502, "unexpected format"),
+    ((222, {}), 502, "interrupted"),
 ]
 
 

@@ -132,7 +132,7 @@ def test_those_whom_the_server_refuses_are_told_apart(with_mail: httpx.Client, m
     told = send(with_mail, to="ann@example.org, refused@example.org")
     assert told["refused"] == ["refused@example.org"]
     assert mail.taken[-1].rcpt_tos == ["ann@example.org"]
-    assert "none of these" in refused(with_mail, 502, to="refused@example.org")["message"]
+    assert "all recipients" in refused(with_mail, 502, to="refused@example.org")["message"]
 
 
 @pytest.mark.parametrize(
@@ -157,7 +157,7 @@ def test_what_is_no_address_is_refused(http: httpx.Client, to: Any) -> None:
 
 def test_a_thousand_recipients_are_refused_in_a_sentence(http: httpx.Client) -> None:
     told = refused(http, to=[f"n{number}@example.org" for number in range(1000)])
-    assert "1000 recipients are too many" in told["message"]
+    assert "has 1000 recipients" in told["message"]
 
 
 def test_an_empty_or_broken_message_is_refused(http: httpx.Client) -> None:
@@ -184,9 +184,9 @@ def test_without_a_mail_server_a_message_is_in_the_outbox_of_its_owner(
     ("url", "status", "message"),
     [
         ("smtp://house%40example.org:wrong@{at}", 502, "user and password"),
-        ("smtp://house%40example.org:p%40ss@127.0.0.1:1", 502, "cannot be reached"),
+        ("smtp://house%40example.org:p%40ss@127.0.0.1:1", 502, "can't be reached"),
         ("http://mail.example.org", 424, "no address to send from"),
-        ("http://a%40b.org@mail.example.org", 400, "no address of a mail server"),
+        ("http://a%40b.org@mail.example.org", 400, "not the address of a mail server"),
     ],
 )
 def test_a_mail_server_that_cannot_be_used_is_told_without_its_password(

@@ -53,7 +53,7 @@ def start(http: httpx.Client, email: str, **more: Any) -> tuple[str, str, str]:
 
 @pytest.fixture(autouse=True)
 def sign_ins_of_others_do_not_count(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(logins, "MOST_FOR_APP", 10_000)
+    monkeypatch.setattr(logins, "MAX_PER_APP", 10_000)
 
 
 @pytest.mark.requirement("login:code")
@@ -64,7 +64,7 @@ def test_a_code_opens_a_session_once(http: httpx.Client) -> None:
     signed_in = call(http, "user_login/verify", login_id=login, code=code)
     assert (signed_in["success"], signed_in["user"]["email"]) == (True, "ann@example.org")
     again = call(http, "user_login/verify", login_id=login, code=code)
-    assert again == {"success": False, "message": "This code is wrong, was used, or is too old."}
+    assert again == {"success": False, "message": "This code is wrong, was used, or has expired."}
     token = signed_in["session_token"]
     assert call(http, "user_login/me", session_token=token)["user"] == signed_in["user"]
     assert call(http, "user_login/logout", session_token=token)["ended"] == 1
@@ -84,7 +84,7 @@ def test_of_two_who_send_the_code_at_once_one_is_signed_in(http: httpx.Client) -
 def test_after_five_guesses_the_right_code_is_none(http: httpx.Client) -> None:
     login, code, _ = start(http, "guessed@example.org")
     wrong = f"{(int(code) + 1) % 10**6:06}"
-    for _ in range(logins.TRIES):
+    for _ in range(logins.MAX_TRIES):
         assert call(http, "user_login/verify", login_id=login, code=wrong)["success"] is False
     assert call(http, "user_login/verify", login_id=login, code=code)["success"] is False
     for nonsense in ("", "١٢٣٤٥٦", "0" * 20):
@@ -93,14 +93,14 @@ def test_after_five_guesses_the_right_code_is_none(http: httpx.Client) -> None:
 
 @pytest.mark.requirement("login:guessing")
 def test_a_code_that_is_too_old_is_none(http: httpx.Client, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(logins, "SECONDS", 0)
+    monkeypatch.setattr(logins, "CODE_TTL_S", 0)
     login, code, _ = start(http, "late@example.org")
     assert call(http, "user_login/verify", login_id=login, code=code)["success"] is False
 
 
 @pytest.mark.requirement("login:guessing")
 def test_an_address_gets_few_codes_at_a_time_whoever_it_is(http: httpx.Client) -> None:
-    for _ in range(logins.MOST_FOR_ADDRESS):
+    for _ in range(logins.MAX_PER_ADDRESS):
         start(http, "often@example.org")
     refused = http.post("/run/user_login/start", json={"email": "often@example.org"})
     assert (refused.status_code, refused.json()["error"]["code"]) == (429, "too_busy")

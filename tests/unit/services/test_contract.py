@@ -12,7 +12,7 @@ from pydantic import BaseModel
 
 from codewords_mcp.errors import InvalidInput, NotFound
 from codewords_mcp.runtime.services import PLANNED, registry
-from codewords_mcp.runtime.services.base import Operation, Service, read
+from codewords_mcp.runtime.services.base import Operation, Service, parse_input
 from codewords_mcp.runtime.services.describe import describe
 from codewords_mcp.runtime.services.registry import Registry
 
@@ -59,7 +59,7 @@ def test_an_operation_describes_itself(service: Service, operation: Operation) -
         assert issubclass(model, BaseModel)
         assert model.model_json_schema()["type"] == "object"
     assert operation.example is not None, "a reader wants to see one"
-    read(operation.input, operation.example)
+    parse_input(operation.input, operation.example)
 
 
 @pytest.mark.requirement("services:effects")
@@ -102,7 +102,7 @@ def test_an_operation_that_does_several_things_writes_unless_its_input_only_read
     name: str, data: dict[str, object], effect: str
 ) -> None:
     operation = SERVICES[name].find("")
-    assert operation.effect_of(read(operation.input, data)) == effect
+    assert operation.effect_of(parse_input(operation.input, data)) == effect
 
 
 @pytest.mark.requirement("services:protocol")
@@ -114,7 +114,7 @@ def test_what_does_not_fit_gets_a_sentence_that_shows_nothing_of_it(
     if isinstance(wrong, dict) and operation.input.model_config.get("extra") in {"allow", "ignore"}:
         return  # it takes what another API takes
     with pytest.raises(InvalidInput) as caught:
-        read(operation.input, wrong)
+        parse_input(operation.input, wrong)
     assert "no such field" not in str(caught.value)
     assert caught.value.hint
 
@@ -123,7 +123,7 @@ def test_what_does_not_fit_gets_a_sentence_that_shows_nothing_of_it(
 def test_a_path_that_a_service_lacks_is_told_with_those_it_has() -> None:
     with pytest.raises(NotFound) as caught:
         SERVICES["schedule_runs"].find("/nowhere")
-    assert caught.value.hint == "It has /."
+    assert caught.value.hint == "Its paths are /."
 
 
 @pytest.fixture
@@ -137,7 +137,7 @@ def outside(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def _entry(folder: Path, *lines: str) -> None:
-    text = "\n".join([f"[{registry.GROUP}]", *lines, ""])
+    text = "\n".join([f"[{registry.ENTRY_POINT_GROUP}]", *lines, ""])
     (folder / "lottery-1.0.dist-info" / "entry_points.txt").write_text(text, encoding="utf-8")
 
 
@@ -161,7 +161,7 @@ def test_every_call_that_the_guide_shows_is_one_that_its_service_takes() -> None
     for call in guide_calls():
         [name] = [ast.literal_eval(value) for value in call.args]
         more = {keyword.arg: ast.literal_eval(keyword.value) for keyword in call.keywords}
-        read(SERVICES[name].find(more.get("path", "")).input, more["inputs"])
+        parse_input(SERVICES[name].find(more.get("path", "")).input, more["inputs"])
         shown.add(name)
     assert shown == set(SERVICES) - {"openai", "anthropic", "gemini"}
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from codewords_mcp.runtime.services.web_automation_agent import (
-    _named_in,  # pyright: ignore[reportPrivateUsage]
+    _hosts_named_in,  # pyright: ignore[reportPrivateUsage]
 )
 
 pytestmark = pytest.mark.requirement("services:web-agent")
@@ -21,7 +21,7 @@ pytestmark = pytest.mark.requirement("services:web-agent")
     ],
 )
 def test_each_host_is_named_whole(task: str, hosts: set[str]) -> None:
-    assert _named_in(task) == hosts
+    assert _hosts_named_in(task) == hosts
 
 
 @pytest.mark.timeout(30)
@@ -29,4 +29,4 @@ def test_each_host_is_named_whole(task: str, hosts: set[str]) -> None:
 def test_a_long_task_holds_nobody_up(word: str) -> None:
     """The runtime does nothing else while it looks for hosts, at each step."""
     for _ in range(50):
-        assert not _named_in((word * 20_000)[:20_000])
+        assert not _hosts_named_in((word * 20_000)[:20_000])

@@ -7,7 +7,7 @@ from typing import Any, cast
 
 import pytest
 
-from codewords_mcp.runtime.services.web_automation_agent import Task, _Agent  # pyright: ignore[reportPrivateUsage]
+from codewords_mcp.runtime.services.web_automation_agent import AgentInput, _Agent  # pyright: ignore[reportPrivateUsage]
 
 
 @pytest.mark.requirement("authority:targets")
@@ -29,6 +29,6 @@ from codewords_mcp.runtime.services.web_automation_agent import Task, _Agent  # 
     ],
 )
 def test_the_agent_goes_to_hosts_that_the_task_names_whole(instructions: str, url: str, may: bool) -> None:
-    task = Task(url="https://start.example/", instructions=instructions)
+    task = AgentInput(url="https://start.example/", instructions=instructions)
     agent = _Agent(cast("Any", SimpleNamespace()), task, ("openai", "m"), cast("Any", None))
     assert agent._may_go(url) is may  # pyright: ignore[reportPrivateUsage]

@@ -40,10 +40,10 @@ class ModelCalls:
         Raises InvalidInput, NotFound for a model that is gone, ModelAnswerInvalid, ProviderRefused, and what
         `ask_provider` raises.
         """
-        from codewords_mcp.runtime.services.model_prompt.prompt import ask
+        from codewords_mcp.runtime.services.model_prompt.prompt import answer_request
 
         self._house.authorities.of(caller).require_call(provider)
-        return await ask(self._house.gateway, caller, provider, body)
+        return await answer_request(self._house.gateway, caller, provider, body)
 
     async def costs(
         self, caller: Caller, *, by: CostsBy = "day", days: int = 30, limit: int = 100

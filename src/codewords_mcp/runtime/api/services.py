@@ -11,7 +11,7 @@ from codewords_mcp.runtime.api.container import Container
 from codewords_mcp.runtime.auth.questions import Question, of_service
 from codewords_mcp.runtime.model.caller import HOME_OWNER, Caller
 from codewords_mcp.runtime.model.service import CallPreview, ServiceInfo
-from codewords_mcp.runtime.services.base import Service, read
+from codewords_mcp.runtime.services.base import Service, parse_input
 from codewords_mcp.runtime.services.describe import describe
 
 
@@ -53,7 +53,7 @@ class Library:
         route, _, query = f"{rest}/{path}".partition("?")
         operation = service.find(unquote(route))
         given: Any = dict(parse_qsl(query, keep_blank_values=True)) if data is None else data
-        asked = read(operation.input, given)
+        asked = parse_input(operation.input, given)
         if operation.effect_of(asked) == "reads":
             return None
 

@@ -23,11 +23,11 @@ async def gateway_author(gateway: Gateway, caller: Caller, settings: Settings) -
     provider, model = chosen
 
     async def ask(system: str, prompt: str) -> ModelCompletion:
-        from codewords_mcp.runtime.services.model_prompt.prompt import Form, answer
+        from codewords_mcp.runtime.services.model_prompt.prompt import PromptInput, answer_prompt
 
-        form = Form(model=model, prompt=prompt, system=system, max_tokens=MAX_TOKENS)
+        form = PromptInput(model=model, prompt=prompt, system=system, max_tokens=MAX_TOKENS)
         try:
-            told = await answer(gateway, caller, provider, form)
+            told = await answer_prompt(gateway, caller, provider, form)
         except ModelAnswerInvalid as error:
             if "limit of tokens" not in error.message:
                 raise

@@ -30,7 +30,13 @@ from codewords_mcp.runtime.runs.repeated_request import RepeatedRequest
 from codewords_mcp.runtime.runs.results import NOT_STORED, settle_if_refused
 from codewords_mcp.runtime.secrets.scrub import Scrubber
 from codewords_mcp.runtime.services import refuse_planned
-from codewords_mcp.runtime.services.base import Service, ServiceContext, ServiceDependencies, Spent, read
+from codewords_mcp.runtime.services.base import (
+    CallConsumption,
+    Service,
+    ServiceContext,
+    ServiceDependencies,
+    parse_input,
+)
 from codewords_mcp.runtime.services.registry import Registry
 from codewords_mcp.runtime.store import runs as rows
 from codewords_mcp.runtime.store.clock import now
@@ -151,7 +157,7 @@ class ServiceRunner:
         self, service: Service, request: RunRequest, run_id: str, began: int
     ) -> tuple[bytes | CodewordsError, dict[str, Any]]:
         """(the answer as JSON or why there is none, the columns that tell of it). Raises nothing but cancellation."""
-        spent, reader = Spent(), RequestReader(request)
+        spent, reader = CallConsumption(), RequestReader(request)
         answer, values = await self._tried(service, request, run_id, spent, reader, began)
         return answer, values | {"input": reader.record(self._floor.scrubbers_above(request.caller))}
 
@@ -160,7 +166,7 @@ class ServiceRunner:
         service: Service,
         request: RunRequest,
         run_id: str,
-        spent: Spent,
+        spent: CallConsumption,
         reader: RequestReader,
         began: int,
     ) -> tuple[bytes | CodewordsError, dict[str, Any]]:
@@ -182,7 +188,12 @@ class ServiceRunner:
         return answer, _ended(began, "succeeded", response_status=200, **kept, **_used(spent))
 
     async def _within(
-        self, service: Service, request: RunRequest, run_id: str, spent: Spent, reader: RequestReader
+        self,
+        service: Service,
+        request: RunRequest,
+        run_id: str,
+        spent: CallConsumption,
+        reader: RequestReader,
     ) -> bytes:
         """The answer as JSON. Raises RunTimedOut."""
         settings = self._floor.settings
@@ -207,7 +218,7 @@ class ServiceRunner:
                 reader.private = operation.private
                 body = b"".join([chunk async for chunk in reader.chunks()])
                 data = _parsed(body, request)
-                asked = read(operation.input, data)
+                asked = parse_input(operation.input, data)
                 for target in operation.targets(asked) if operation.targets else ():
                     authority.require_target(service.name, target)
                 context = ServiceContext(
@@ -243,7 +254,7 @@ def _ended(began: int, status: FinalStatus, error: Columns | None = None, **more
     return to_finished(status, error, at, attempts) | more
 
 
-def _used(spent: Spent) -> dict[str, Any]:
+def _used(spent: CallConsumption) -> dict[str, Any]:
     """The columns of what a call took; most take nothing that is counted."""
     return spent.columns | ({"usage": spent.usage} if spent.usage else {})
 

@@ -1,4 +1,4 @@
-"""Library services, one module each; `base.py` is their protocol, `registry.py` names them. Those to come are known by name."""
+"""Library services, one module each. `base.py` is their protocol; `registry.py` names them."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ PLANNED: frozenset[str] = frozenset(
 
 
 def refuse_planned(service_id: str) -> None:
-    """Raise ServiceNotAvailable for a library service's name that is not served yet."""
+    """Raise ServiceNotAvailable for the name of a planned library service."""
     if service_id in PLANNED:
         raise ServiceNotAvailable(
             f"The library service {service_id!r} is not part of this version of codewords-mcp.",

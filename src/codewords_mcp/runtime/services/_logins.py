@@ -1,6 +1,8 @@
-"""Sign-in of workflows' own users, by a code or a link that is mailed to them; each app's users are its own.
+"""Sign-in of workflows' own users, by a code or a link that is mailed to them. Each app has its own
+users.
 
-What is mailed is short-lived, good once, and kept only as a digest. Nothing here tells whether an address is known.
+Codes and links are short-lived and valid once; only their digests are stored. No response tells
+whether an address is known.
 """
 
 from __future__ import annotations
@@ -21,21 +23,21 @@ from codewords_mcp.runtime.store.clock import now, to_datetime
 from codewords_mcp.runtime.store.database import Database
 from codewords_mcp.runtime.store.tables import logins as table
 
-SECONDS = 600
-"""For which a code or link is good."""
-TICKET_SECONDS = 120
-"""For which the workflow may take what a link gave."""
-TRIES = 5
-WINDOW, MOST_FOR_ADDRESS = 900, 5
-"""Sign-ins for one address within so many seconds."""
-HOUR, MOST_FOR_APP = 3600, 300
+CODE_TTL_S = 600
+"""Lifetime of a code or link."""
+TICKET_TTL_S = 120
+"""Time within which the workflow must redeem the ticket that a followed link returned."""
+MAX_TRIES = 5
+ADDRESS_WINDOW_S, MAX_PER_ADDRESS = 900, 5
+"""Sign-ins for one address within that many seconds."""
+APP_WINDOW_S, MAX_PER_APP = 3600, 300
 """Sign-ins of one app within an hour."""
-PARAMETER = "login_ticket"
+TICKET_PARAMETER = "login_ticket"
 
 
 @dataclass(frozen=True, slots=True)
-class LoginBegin:
-    """A sign-in that waits. `login_id` is the workflow's; `code` and `link` go to the person only."""
+class PendingLogin:
+    """A sign-in in progress. `login_id` goes to the workflow, `code` and `link` only to the person."""
 
     login_id: str
     code: str
@@ -44,7 +46,7 @@ class LoginBegin:
 
 @dataclass(frozen=True, slots=True)
 class LoginSession:
-    """A user who is signed in. `token` is only known when the session begins."""
+    """A session of a signed-in user. `token` is set only when the session is opened."""
 
     email: str
     user_id: str
@@ -53,7 +55,7 @@ class LoginSession:
 
 
 class LoginService:
-    """Sign-ins and sessions by (owner, app)."""
+    """Sign-ins and sessions, by owner and app."""
 
     def __init__(self, database: Database, derive: Callable[[str], bytes]) -> None:
         self._db = database
@@ -61,8 +63,10 @@ class LoginService:
 
     async def begin(
         self, owner: str, app: str, email: str, *, title: str, return_url: str, session_seconds: int
-    ) -> LoginBegin:
-        """Raises TooBusy, the same for every address."""
+    ) -> PendingLogin:
+        """Store a sign-in and return its secrets. Raises TooBusy; the limits are the same for every
+        address.
+        """
         at = now()
         login_id, link = secrets.token_urlsafe(24), secrets.token_urlsafe(32) if return_url else None
         code = f"{secrets.randbelow(10**6):06}"
@@ -79,7 +83,7 @@ class LoginService:
             "session_seconds": session_seconds,
             "tries": 0,
             "created_at": at,
-            "expires_at": at + SECONDS * 1_000_000,
+            "expires_at": at + CODE_TTL_S * 1_000_000,
         }
 
         def write(connection: Connection) -> None:
@@ -88,15 +92,16 @@ class LoginService:
 
         await self._db.write(write)
 
-        return LoginBegin(login_id, code, link)
+        return PendingLogin(login_id, code, link)
 
     async def by_code(self, owner: str, app: str, login_id: str, code: str) -> LoginSession | None:
-        """The session that a code opens, once; None for one that is wrong, spent, or too old."""
-        at, given = now(), self._code(login_id, code.strip())
+        """Open the session of a code, once. Returns None for a code that is wrong, used or expired."""
+        at, digest = now(), self._code(login_id, code.strip())
 
         def write(connection: Connection) -> LoginSession | None:
-            row = rows.take_try(connection, _digest(login_id), owner, app, at, TRIES)
-            if row is None or not hmac.compare_digest(row["code"], given):
+            # A wrong code counts as well: six digits must not be found by trying.
+            row = rows.take_try(connection, _digest(login_id), owner, app, at, MAX_TRIES)
+            if row is None or not hmac.compare_digest(row["code"], digest):
                 return None
             if not rows.spend(connection, (table.c.id == row["id"]) & table.c.code.is_not(None)):
                 return None
@@ -105,7 +110,9 @@ class LoginService:
         return await self._db.write(write)
 
     async def by_ticket(self, owner: str, app: str, ticket: str) -> LoginSession | None:
-        """The session that a followed link opens, once."""
+        """Open the session of a followed link, once. Returns None for a ticket that is unknown,
+        used or expired.
+        """
         at, digest = now(), _digest(ticket)
 
         def write(connection: Connection) -> LoginSession | None:
@@ -117,44 +124,46 @@ class LoginService:
         return await self._db.write(write)
 
     async def peek(self, link: str) -> tuple[str, str]:
-        """(what is signed in to, the address with most of it hidden). Looking spends nothing. Raises NotFound."""
+        """Return (title of the app, masked address) without using the link up. Raises NotFound."""
         row = await self._db.read(lambda c: rows.by_link(c, _digest(link), now()))
         if row is None:
-            raise _unknown()
+            raise _unknown_link()
         name, _, domain = str(row["email"]).rpartition("@")
         return row["title"], f"{name[:1]}…@{domain}"
 
     async def follow(self, link: str) -> str:
-        """Spend the link; where the person goes on, with a ticket for the workflow. Raises NotFound."""
+        """Use the link up and return the address to continue at, with a ticket for the workflow.
+        Raises NotFound.
+        """
         at, digest, ticket = now(), _digest(link), secrets.token_urlsafe(32)
 
         def write(connection: Connection) -> str | None:
             row = rows.by_link(connection, digest, at)
-            until = at + TICKET_SECONDS * 1_000_000
-            spent = row is not None and rows.spend(
+            until = at + TICKET_TTL_S * 1_000_000
+            was_spent = row is not None and rows.spend(
                 connection, table.c.link == digest, ticket=_digest(ticket), expires_at=until
             )
-            if row is not None and spent:
+            if row is not None and was_spent:
                 return row["return_url"]
             return None
 
         target = await self._db.write(write)
         if target is None:
-            raise _unknown()
+            raise _unknown_link()
 
         parts = urlsplit(target)
-        query = "&".join(filter(None, [parts.query, urlencode({PARAMETER: ticket})]))
+        query = "&".join(filter(None, [parts.query, urlencode({TICKET_PARAMETER: ticket})]))
         return urlunsplit(parts._replace(query=query))
 
     async def session(self, owner: str, app: str, token: str) -> LoginSession | None:
-        """Who is signed in with this token."""
+        """Return the session of this token, None if there is none."""
         row = await self._db.read(lambda c: rows.session(c, _digest(token), owner, app, now()))
         if row is None:
             return None
         return LoginSession(row["email"], _user_id(owner, app, row["email"]), to_datetime(row["expires_at"]))
 
     async def end(self, owner: str, app: str, token: str, *, everywhere: bool) -> int:
-        """Sign out, here or everywhere; how many sessions ended."""
+        """Sign out here, or everywhere. Returns the number of sessions ended."""
 
         def write(connection: Connection) -> int:
             row = rows.session(connection, _digest(token), owner, app, now())
@@ -165,12 +174,14 @@ class LoginService:
         return await self._db.write(write)
 
     async def tidy(self) -> None:
-        """Remove what is past its time."""
+        """Delete expired rows."""
         at = now()
-        await self._db.write(rows.purge, at, at - HOUR * 1_000_000)
+        await self._db.write(rows.purge, at, at - APP_WINDOW_S * 1_000_000)
 
     def _code(self, login_id: str, code: str) -> str:
-        """A code's digest: its digits alone are too few to hide behind a plain one."""
+        """Return a code's digest. It is keyed: a plain digest of six digits could be reversed by
+        trying them all.
+        """
         return hmac.new(self._key, f"{login_id} {code}".encode(), hashlib.sha256).hexdigest()
 
 
@@ -184,14 +195,17 @@ def _open(connection: Connection, owner: str, app: str, email: str, at: int, sec
 
 
 def _check_rate(connection: Connection, owner: str, app: str, email: str, at: int) -> None:
-    if rows.begun(connection, owner, app, at - WINDOW * 1_000_000, email) >= MOST_FOR_ADDRESS:
+    if rows.begun(connection, owner, app, at - ADDRESS_WINDOW_S * 1_000_000, email) >= MAX_PER_ADDRESS:
         raise TooBusy(
-            f"{MOST_FOR_ADDRESS} codes were sent to this address in the last minutes.",
-            retry_after=WINDOW,
+            f"{MAX_PER_ADDRESS} codes were sent to this address in the last minutes.",
+            retry_after=ADDRESS_WINDOW_S,
             hint="Use the newest one, or wait.",
         )
-    if rows.begun(connection, owner, app, at - HOUR * 1_000_000) >= MOST_FOR_APP:
-        raise TooBusy("Too many people sign in at once.", retry_after=300)
+    if rows.begun(connection, owner, app, at - APP_WINDOW_S * 1_000_000) >= MAX_PER_APP:
+        raise TooBusy(
+            f"This app started {MAX_PER_APP} sign-ins within an hour, which is the limit.",
+            retry_after=300,
+        )
 
 
 def _digest(secret: str) -> str:
@@ -199,11 +213,11 @@ def _digest(secret: str) -> str:
 
 
 def _user_id(owner: str, app: str, email: str) -> str:
-    """The same for a user each time, another in each app."""
+    """A user's id: the same each time, another in each app."""
     return f"usr_{hashlib.sha256(f'{owner}/{app}/{email}'.encode()).hexdigest()[:24]}"
 
 
-def _unknown() -> NotFound:
+def _unknown_link() -> NotFound:
     return NotFound(
-        "This link was used, or its time is over.", hint="Go back to where you began and ask for a new one."
+        "This sign-in link was used, or has expired.", hint="Go back to the app and ask for a new one."
     )

@@ -1,4 +1,4 @@
-"""The way of mail, for every service that sends any: addresses, the home's mail server, the outbox."""
+"""Mail of all services that send any: addresses, the home's mail server, the outbox."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from codewords_mcp.runtime.store.clock import now
 SMTP_URL = ServiceCredential(
     "SMTP_URL",
     "Write your mail server as smtp://user:password@host:587, or smtps://…:465, %-encoded where need be.",
-    without="Messages are kept in the outbox and not sent.",
+    without="Messages are stored in the outbox and not sent.",
     home=True,
     essential=True,
 )
@@ -31,20 +31,20 @@ SMTP_FROM = ServiceCredential(
     without="The user name in SMTP_URL is the sender, where it is an address.",
     home=True,
 )
-SECONDS = 60
+SEND_TIMEOUT = 60
 _LABEL = r"[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?"
 ADDRESS = re.compile(rf"[\w.!#$%&'*+/=?^`{{|}}~-]{{1,64}}@(?=.{{1,253}}\Z){_LABEL}(?:\.{_LABEL})*", re.ASCII)
 
 
-def line(text: str) -> str:
-    """A header's text has no lines: what comes after one would be another header."""
+def single_line(text: str) -> str:
+    """Refuse a header text of several lines: text after a line break would become another header."""
     if not all(letter.isprintable() for letter in text):
         raise ValueError("it is one line, without control characters")
     return text
 
 
 def _address(text: str) -> str:
-    name, address = parseaddr(line(text))
+    name, address = parseaddr(single_line(text))
     local, _, domain = address.rpartition("@")
     try:
         address = f"{local}@{domain.encode('idna').decode()}"
@@ -55,18 +55,18 @@ def _address(text: str) -> str:
     return str(Mailbox(name, addr_spec=address))
 
 
-Line = Annotated[str, AfterValidator(line)]
+SingleLine = Annotated[str, AfterValidator(single_line)]
 Address = Annotated[str, AfterValidator(_address)]
 
 
 async def sender_of(context: ServiceContext, service: str, url: str | None) -> str:
-    """The address that mail comes from. Raises MissingCredential."""
-    given = await context.secret(SMTP_FROM)
-    if given is None and url is None:
+    """Return the sender address. Raises MissingCredential."""
+    sender_address = await context.secret(SMTP_FROM)
+    if sender_address is None and url is None:
         return "nobody@localhost"
 
     user = unquote(urlsplit(url or "").username or "")
-    address = parseaddr(given or user)[1]
+    address = parseaddr(sender_address or user)[1]
     if not ADDRESS.fullmatch(address):
         raise MissingCredential(
             f"The service {service} has no address to send from, so nothing was sent.",
@@ -78,8 +78,11 @@ async def sender_of(context: ServiceContext, service: str, url: str | None) -> s
 
 
 @dataclass(frozen=True, slots=True)
-class Posted:
-    """What became of a message: `outbox` is its id there where it was not sent; `refused` whom the server did not take."""
+class MailOutcome:
+    """Outcome of sending a message.
+
+    `outbox` is its id there if it was not sent; `refused` are the recipients that the server refused.
+    """
 
     outbox: str | None = None
     refused: list[str] = field(default_factory=list[str])
@@ -87,14 +90,17 @@ class Posted:
 
 async def post(
     context: ServiceContext, message: EmailMessage, url: str | None, sender: str, recipients: list[str]
-) -> Posted:
-    """Hand a message to the home's mail server; without one into the outbox. Raises InvalidInput, UpstreamFailed."""
-    if url is not None:
-        return Posted(refused=await _deliver(url, message, sender, recipients))
+) -> MailOutcome:
+    """Send a message by the home's mail server, or store it in the outbox without one.
 
-    kept = str(uuid.uuid4())
+    Raises InvalidInput, UpstreamFailed.
+    """
+    if url is not None:
+        return MailOutcome(refused=await _deliver(url, message, sender, recipients))
+
+    outbox_id = str(uuid.uuid4())
     row = {
-        "id": kept,
+        "id": outbox_id,
         "owner": context.caller.owner,
         "run_id": context.run_id,
         "created_at": now(),
@@ -102,18 +108,18 @@ async def post(
         "subject": str(message["Subject"]),
         "message": message.as_string(),
     }
-    await context.parts.database.write(outbox.add, row)
+    await context.dependencies.database.write(outbox.add, row)
 
-    return Posted(outbox=kept)
+    return MailOutcome(outbox=outbox_id)
 
 
 async def _deliver(url: str, message: EmailMessage, sender: str, recipients: list[str]) -> list[str]:
-    """Hand it over; those whom the server refused while it took the rest."""
+    """Send by SMTP. Returns the recipients that the server refused while it accepted others."""
     import aiosmtplib
 
     server = urlsplit(url)
     if server.scheme not in {"smtp", "smtps"} or not server.hostname:
-        raise InvalidInput("SMTP_URL is no address of a mail server.", hint=SMTP_URL.how)
+        raise InvalidInput("SMTP_URL is not the address of a mail server.", hint=SMTP_URL.how)
 
     loopback = server.hostname in {"localhost", "127.0.0.1", "::1"}
     try:
@@ -126,17 +132,17 @@ async def _deliver(url: str, message: EmailMessage, sender: str, recipients: lis
             username=unquote(server.username) if server.username else None,
             password=unquote(server.password) if server.password else None,
             use_tls=server.scheme == "smtps",
-            # a password does not go over the net in the clear
+            # Credentials must not be sent in the clear.
             start_tls=True if server.scheme == "smtp" and server.username and not loopback else None,
-            timeout=SECONDS,
+            timeout=SEND_TIMEOUT,
         )
     except aiosmtplib.SMTPAuthenticationError as error:
         raise UpstreamFailed(
-            "The mail server does not take the user and password of SMTP_URL.", upstream_status=error.code
+            "The mail server refused the user and password of SMTP_URL.", upstream_status=error.code
         ) from error
     except aiosmtplib.SMTPRecipientsRefused as error:
         raise UpstreamFailed(
-            "The mail server takes none of these recipients.", hint="Check the addresses."
+            "The mail server refused all recipients.", hint="Check the addresses."
         ) from error
     except aiosmtplib.SMTPResponseException as error:
         raise UpstreamFailed(
@@ -144,7 +150,7 @@ async def _deliver(url: str, message: EmailMessage, sender: str, recipients: lis
         ) from error
     except (aiosmtplib.SMTPException, OSError) as error:
         raise UpstreamFailed(
-            "The mail server of SMTP_URL cannot be reached, or broke off.", hint="Check SMTP_URL."
+            "The mail server of SMTP_URL can't be reached, or closed the connection.", hint="Check SMTP_URL."
         ) from error
 
     return [address for address in recipients if address in errors]

@@ -1,4 +1,6 @@
-"""What `slack_trigger` and `whatsapp_trigger` share: webhooks that a workflow registers for itself."""
+"""Operations shared by `slack_trigger` and `whatsapp_trigger`: webhooks that a workflow registers
+for itself.
+"""
 
 from __future__ import annotations
 
@@ -11,34 +13,36 @@ from codewords_mcp.runtime.model.webhook import Webhook
 from codewords_mcp.runtime.services.base import Input, Operation, Output, ServiceContext
 from codewords_mcp.runtime.triggers.webhook_events import ANY
 
-Name = Annotated[str, StringConstraints(pattern=r"^(\*|[A-Za-z0-9_.:-]{1,80})$")]
+EventName = Annotated[str, StringConstraints(pattern=r"^(\*|[A-Za-z0-9_.:-]{1,80})$")]
 
 
-def _listed(value: object) -> object:
+def _as_list(value: object) -> object:
     if isinstance(value, str):
         return [value]
     return value
 
 
-class Registration(Input):
-    """What is run: `service_path` ("helper_99115e9a/event") or `service_id` with `path`. A workflow that leaves both out
-    registers itself.
+class RegistrationInput(Input):
+    """The workflow to start: `service_path` ("helper_99115e9a/event"), or `service_id` with `path`.
+    A workflow that leaves both out registers itself.
     """
 
     service_path: str | None = Field(default=None, max_length=500)
     service_id: str | None = Field(default=None, max_length=80)
     path: str | None = Field(default=None, max_length=400)
-    events: Annotated[list[Name], BeforeValidator(_listed)] = Field(
+    events: Annotated[list[EventName], BeforeValidator(_as_list)] = Field(
         default=[ANY],
         min_length=1,
         max_length=50,
         validation_alias=AliasChoices("event_type", "event_types", "events"),
         description="A name, or a list; `*` for all.",
     )
-    api_key: str | None = Field(default=None, description="Taken for the sake of other runtimes; not used.")
+    api_key: str | None = Field(
+        default=None, description="Accepted for compatibility with other runtimes; not used."
+    )
 
 
-class Hook(Output):
+class TriggerRegistration(Output):
     """One registration."""
 
     id: str
@@ -52,44 +56,46 @@ class NoInput(Input):
     """No fields."""
 
 
-class Hooks(Output):
-    """Newest first."""
+class TriggerRegistrations(Output):
+    """The registrations, newest first."""
 
-    registrations: list[Hook]
+    registrations: list[TriggerRegistration]
 
 
-class DeleteInput(Input):
-    """Which."""
+class UnregisterInput(Input):
+    """The registration to remove."""
 
     id: str = Field(max_length=40, validation_alias=AliasChoices("id", "registration_id"))
 
 
-class Simulated(Output):
-    """`delivery`: its id in the log; the workflow runs in the background."""
+class SimulationOutput(Output):
+    """`delivery` is the id of the delivery in the log. The workflow runs in the background."""
 
     success: bool
     delivery: str
 
 
 async def register_hook(
-    context: ServiceContext, kind: str, asked: Registration, filters: dict[str, Any]
-) -> Hook:
-    """Raises InvalidInput, NotFound; Forbidden for a workflow that would register another."""
-    own = context.workflow
-    service_id, path = asked.service_id or own, asked.path or "/"
+    context: ServiceContext, kind: str, params: RegistrationInput, filters: dict[str, Any]
+) -> TriggerRegistration:
+    """Create the webhook. Raises InvalidInput, NotFound; Forbidden for a workflow that registers
+    another.
+    """
+    calling_workflow = context.workflow
+    service_id, path = params.service_id or calling_workflow, params.path or "/"
 
-    if asked.service_path:
-        service_id, _, rest = asked.service_path.strip("/").partition("/")
+    if params.service_path:
+        service_id, _, rest = params.service_path.strip("/").partition("/")
         path = f"/{rest}"
 
     if not service_id:
         raise InvalidInput("`service_path` is missing.", hint='Write it as "{service id}/{path}".')
-    if own is not None and service_id != own:
+    if calling_workflow is not None and service_id != calling_workflow:
         raise Forbidden(
             "A workflow registers itself only.", hint="Register another one with a user's key, from outside."
         )
 
-    made = await context.parts.webhooks.create(
+    webhook = await context.dependencies.webhooks.create(
         context.caller.owner,
         kind,
         service_id,
@@ -98,25 +104,27 @@ async def register_hook(
         made_by=context.made_by,
         key_id=context.caller.key_id,
     )
-    return _hook(made)
+    return _to_registration(webhook)
 
 
-def registrations(kind: str) -> tuple[Operation, Operation]:
-    """The operations that list what of a kind was registered, and take it back."""
+def registration_operations(kind: str) -> tuple[Operation, Operation]:
+    """Return the operations that list and remove registrations of a kind."""
 
-    async def listed(context: ServiceContext, _asked: NoInput) -> Hooks:
-        found = await context.parts.webhooks.list(context.caller.owner, kind, maker=context.workflow)
-        return Hooks(registrations=[_hook(one) for one in found])
+    async def listed(context: ServiceContext, _params: NoInput) -> TriggerRegistrations:
+        found = await context.dependencies.webhooks.list(context.caller.owner, kind, maker=context.workflow)
+        return TriggerRegistrations(registrations=[_to_registration(webhook) for webhook in found])
 
-    async def removed(context: ServiceContext, asked: DeleteInput) -> DeleteInput:
-        await context.parts.webhooks.delete(context.caller.owner, asked.id, kind=kind, maker=context.workflow)
-        return asked
+    async def removed(context: ServiceContext, params: UnregisterInput) -> UnregisterInput:
+        await context.dependencies.webhooks.delete(
+            context.caller.owner, params.id, kind=kind, maker=context.workflow
+        )
+        return params
 
     return (
         Operation(
             "List what was registered",
             NoInput,
-            Hooks,
+            TriggerRegistrations,
             listed,
             effect="reads",
             path="registrations",
@@ -124,8 +132,8 @@ def registrations(kind: str) -> tuple[Operation, Operation]:
         ),
         Operation(
             "Take back what was registered",
-            DeleteInput,
-            DeleteInput,
+            UnregisterInput,
+            UnregisterInput,
             removed,
             effect="writes",
             path="unregister",
@@ -134,6 +142,8 @@ def registrations(kind: str) -> tuple[Operation, Operation]:
     )
 
 
-def _hook(made: Webhook) -> Hook:
-    events = made.filters.get("events", [ANY])
-    return Hook(id=made.id, service_id=made.service_id, path=made.path, events=events, url=made.url)
+def _to_registration(webhook: Webhook) -> TriggerRegistration:
+    events = webhook.filters.get("events", [ANY])
+    return TriggerRegistration(
+        id=webhook.id, service_id=webhook.service_id, path=webhook.path, events=events, url=webhook.url
+    )

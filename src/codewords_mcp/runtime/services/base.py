@@ -1,8 +1,10 @@
-"""What a library service is: operations with pydantic models in and out, under a name that is called like a workflow's.
+"""Library services: operations with pydantic models for input and output, called by name like
+workflows.
 
-A service is one module with a `Service`. From it come validation, the description in /openapi.json, the `services`
-resource, the reference page and the contract tests; `registry.py` names it in one line, and other packages name theirs
-by an entry point of the group `codewords_mcp.services`.
+A service is one module with a `Service`. Validation, the description in /openapi.json, the
+`services` resource, the reference page and the contract tests are made from it. `registry.py` names
+each service in one line; other packages name theirs by an entry point of the group
+`codewords_mcp.services`.
 """
 
 from __future__ import annotations
@@ -40,24 +42,26 @@ log = structlog.get_logger(__name__)
 
 
 class Input(BaseModel):
-    """Base of what a service takes: nothing unknown, and never shown in an error, since it may hold a secret."""
+    """Base of the inputs. Unknown fields are refused, and errors never show values, which may be
+    secrets.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True, populate_by_name=True)
 
 
 class Output(BaseModel):
-    """Base of what a service answers. Only fields that were set are sent."""
+    """Base of the outputs. Only fields that were set are sent."""
 
     model_config = ConfigDict(extra="forbid", populate_by_name=True)
 
 
 @dataclass(frozen=True, slots=True)
 class ServiceCredential:
-    """A secret that a service uses: `how` says where one is had, `without` what the service does when there is none.
+    """A secret that a service uses. `how` tells how to get it, `without` how the service works without it.
 
-    An empty `without` means that the service needs it. `essential`: with another `without` it starts, and yet does not do what
-    it is for. Of `home` ones only the home's own counts, since they name a
-    machine to connect to, which may be private.
+    An empty `without` means that the service needs it. With `essential` the service starts without
+    it, but can't do its main work. `home` credentials are read from the home's secrets only: they
+    name a machine to connect to, which may be private.
     """
 
     name: str
@@ -69,13 +73,15 @@ class ServiceCredential:
 
 @dataclass(frozen=True, slots=True)
 class Operation:
-    """One thing that a service does. `path` follows the service's id, "" for none; "v2/*" stands for all below v2.
+    """One operation of a service. `path` follows the service's id; "v2/*" stands for all paths
+    below v2.
 
-    `call(context, asked)` gets the input and gives the output; it raises CodewordsError, in our own words.
-    `effect` is "writes" if a call may send, change, make or act on something, here or elsewhere; a person is asked
-    before a model calls it. `reads_when(input)` is true for the inputs with which an operation that writes only reads. `private`
-    answers are not kept in the run's record. `example` is an input that a reader can try. `targets(input)` are the
-    workflows and hosts that a call with this input acts on: a run may name only those that its authority allows.
+    `call(context, input)` returns the output and raises CodewordsError with a message of our own.
+    `effect` is "writes" if a call may send, change, make or act on something; a person is asked
+    before a model calls it. `reads_when(input)` is true for inputs with which a writing operation
+    only reads. Responses of `private` operations are not stored in the run's record. `example` is
+    an input that a reader can try. `targets(input)` lists the workflows and hosts that the call
+    acts on; a run may name only targets that its authority allows.
     """
 
     summary: str
@@ -91,25 +97,25 @@ class Operation:
     targets: Callable[[Any], Iterable[CallTarget]] | None = None
 
     def effect_of(self, data: BaseModel) -> Effect:
-        """The effect of a call with this input."""
+        """Return the effect of a call with this input."""
         if self.effect == "writes" and self.reads_when is not None and self.reads_when(data):
             return "reads"
         return self.effect
 
     @property
     def name(self) -> str:
-        """How a manifest names this operation of its service."""
+        """The name of this operation in a manifest."""
         return operation_name(self.paths)
 
     @property
     def paths(self) -> tuple[str, ...]:
-        """The path and what else it is called by."""
+        """The path and its aliases."""
         return (self.path, *self.aliases)
 
 
 @dataclass(frozen=True, slots=True)
 class Service:
-    """One library service. Its calls are runs like any other: recorded, attributed, bounded in time."""
+    """One library service. Its calls are runs: recorded, attributed and limited in time."""
 
     name: str
     title: str
@@ -117,10 +123,12 @@ class Service:
     operations: tuple[Operation, ...]
     credentials: tuple[ServiceCredential, ...] = ()
     unavailable: Callable[[ServiceDependencies, str], Awaitable[str]] | None = None
-    """Tells why every call of an owner's is refused now, "" where none is."""
+    """Returns the reason why an owner's calls are refused now, "" if they are not."""
 
     def find(self, path: str) -> Operation:
-        """The operation at a path, with or without slashes around it. Raises NotFound, naming those there are."""
+        """Return the operation at a path; slashes around it are ignored. Raises NotFound, which
+        names all paths.
+        """
         bare = path.strip("/")
         for operation in self.operations:
             if bare in operation.paths:
@@ -129,12 +137,14 @@ class Service:
             if any(known.endswith("*") and bare.startswith(known[:-1]) for known in operation.paths):
                 return operation
         known = ", ".join(f"/{operation.path}" for operation in self.operations)
-        raise NotFound(f"The service {self.name} has nothing at this path.", hint=f"It has {known}.")
+        raise NotFound(
+            f"The service {self.name} has no operation at this path.", hint=f"Its paths are {known}."
+        )
 
 
 @dataclass(frozen=True, slots=True)
 class ServiceDependencies:
-    """The rooms of the home that services work with."""
+    """The components of the home that services use."""
 
     settings: Settings
     database: Database
@@ -145,19 +155,21 @@ class ServiceDependencies:
     webhooks: WebhookService
     logins: LoginService
     socket_state: Callable[[str], str]
-    """An owner's socket to Slack, in words."""
+    """The state of an owner's socket to Slack, as a sentence."""
     files: FileStore
     address: Callable[[], str]
-    """Where the runtime is reached from outside, without a slash at the end."""
+    """The address at which the runtime is reached from outside, without a slash at the end."""
     derive: Callable[[str], bytes]
-    """A key of the home's own for a purpose, always the same."""
+    """Derives the home's own key for a purpose; the same at each call."""
     integrations: Integrations
     browsers: Browsers
 
 
 @dataclass(slots=True)
-class Spent:
-    """What one call took of this machine, for its run's record: columns of the row, and `usage` by what it was."""
+class CallConsumption:
+    """Resources that one call used on this machine, for its run's record: columns of the row, and
+    `usage` by kind.
+    """
 
     columns: dict[str, Any] = field(default_factory=dict[str, Any])
     usage: dict[str, Any] = field(default_factory=dict[str, Any])
@@ -165,42 +177,41 @@ class Spent:
 
 @dataclass(frozen=True, slots=True)
 class ServiceContext:
-    """One call: who asks, what they may do, and what a service may use to answer.
+    """One call: the caller, its authority, and the components that the service may use."""
 
-    `hosts` are the only ones that this service may reach for the caller, None for any.
-    """
-
-    parts: ServiceDependencies
+    dependencies: ServiceDependencies
     caller: Caller
     run_id: str
     path: str
     method: str
     data: dict[str, Any]
-    """The input as it came."""
+    """The input as it was received."""
     service: str
     authority: Authority
     made_by: MadeBy | None = None
-    """What a schedule or webhook carries that this call makes; None where a person makes it."""
-    spent: Spent = field(default_factory=Spent)
+    """The schedule or webhook that makes this call; None if a person makes it."""
+    consumption: CallConsumption = field(default_factory=CallConsumption)
 
     @property
     def web(self) -> Web:
-        """The guarded client."""
-        return self.parts.web
+        """The guarded HTTP client."""
+        return self.dependencies.web
 
     @property
     def settings(self) -> Settings:
         """The runtime's settings."""
-        return self.parts.settings
+        return self.dependencies.settings
 
     @property
     def hosts(self) -> tuple[str, ...] | None:
-        """See `Authority.hosts_of`."""
+        """The only hosts that this service may reach for the caller, None for any. See
+        `Authority.hosts_of`.
+        """
         return self.authority.hosts_of(self.service)
 
     @property
     def policy(self) -> EgressPolicy:
-        """What this service may reach for the caller."""
+        """The egress policy of this service's calls for the caller."""
         hosts = self.hosts
         if hosts is None:
             return self.web.policy
@@ -208,24 +219,25 @@ class ServiceContext:
 
     @asynccontextmanager
     async def browser(self, *, own: bool = False) -> AsyncGenerator[Tab]:
-        """A tab in the browser of the caller's run; what it took is counted on this call. `own`: in the person's own Chrome,
-        where one is paired and that was agreed to (`OWN_CHROME` of the manifest).
+        """A tab in the browser of the caller's run. Its resource use is counted on this call.
 
-        Raises NotConnected, TooBusy, SandboxFailed, EnvironmentFailed; UpstreamFailed where the browser ended.
+        `own`: in the person's own Chrome, if one is paired and the manifest has `OWN_CHROME`.
+        Raises NotConnected, TooBusy, SandboxFailed, EnvironmentFailed; UpstreamFailed if the
+        browser ended.
         """
-        visitor = BrowserUser(self.caller, self.caller.run_id or self.run_id, self.hosts, own)
-        visit = None
+        user = BrowserUser(self.caller, self.caller.run_id or self.run_id, self.hosts, own)
+        lease = None
 
         try:
-            async with self.parts.browsers.visit(visitor) as visit:
-                yield visit.tab
+            async with self.dependencies.browsers.visit(user) as lease:
+                yield lease.tab
         except BrowserGone as gone:
-            raise UpstreamFailed(gone.message, hint="Try again, with less on one page.") from gone
+            raise UpstreamFailed(gone.message, hint="Try again with a smaller page.") from gone
         finally:
-            if visit is not None:
-                used = visit.used
-                self.spent.usage["browser"] = {"kind": visit.kind, "seconds": round(used.seconds, 3)}
-                self.spent.columns |= {
+            if lease is not None:
+                used = lease.used
+                self.consumption.usage["browser"] = {"kind": lease.kind, "seconds": round(used.seconds, 3)}
+                self.consumption.columns |= {
                     "cpu_seconds": used.cpu_seconds,
                     "peak_memory": used.peak_memory,
                     "egress_in": used.egress_in,
@@ -234,29 +246,32 @@ class ServiceContext:
 
     @property
     def workflow(self) -> str | None:
-        """The id of the workflow that calls; None for a person."""
+        """The id of the calling workflow; None for a person."""
         return self.authority.workflow
 
     async def secret(self, credential: ServiceCredential) -> str | None:
-        """The caller's own secret of this name, else the home's, else what the runtime's environment has."""
+        """Return the caller's own secret of this name, else the home's, else the runtime's
+        environment's.
+        """
         if credential.home:
+            # A secret of a caller would let it point the runtime at private addresses.
             owner = HOME_OWNER
         else:
             owner = self.caller.owner
-        return (await self.parts.secrets.given(owner, [credential.name])).get(credential.name)
+        return (await self.dependencies.secrets.given(owner, [credential.name])).get(credential.name)
 
     async def need(self, service: str, credential: ServiceCredential) -> str:
-        """The same. Raises MissingCredential, which says how to get one."""
+        """Return the secret. Raises MissingCredential, whose hint tells how to get one."""
         if value := await self.secret(credential):
             return value
         raise MissingCredential(
-            f"The service {service} needs {credential.name}, which is not set, so nothing was asked.",
+            f"The service {service} needs {credential.name}, which is not set, so no request was made.",
             credential=credential.name,
             hint=f"{credential.how} Then `codewords secrets set {credential.name}`.",
         )
 
 
-_SENTENCES = {
+_FAULT_TEMPLATES = {
     "missing": "`{field}` is missing.",
     "string_type": "`{field}` must be a string.",
     "bool_parsing": "`{field}` must be true or false.",
@@ -271,29 +286,33 @@ _SENTENCES = {
 }
 
 
-def read(model: type[M], data: Any) -> M:
-    """The input as its model. Raises InvalidInput with a sentence for each fault, without what was sent."""
+def parse_input(model: type[M], data: Any) -> M:
+    """Validate the input. Raises InvalidInput with a sentence for each fault, without the values
+    that were sent.
+    """
     try:
         return model.model_validate(data)
     except ValidationError as error:
         faults = error.errors(include_input=False, include_url=False)
         raise InvalidInput(
-            " ".join(dict.fromkeys(_sentence(fault, model) for fault in faults))[:1000],
+            " ".join(dict.fromkeys(_describe_fault(fault, model) for fault in faults))[:1000],
+            # One fault can be reported for each member of a union; equal sentences are said once.
             hint=f"It takes {_fields(model)}.",
         ) from None
 
 
-def _sentence(fault: ErrorDetails, model: type[BaseModel]) -> str:
+def _describe_fault(fault: ErrorDetails, model: type[BaseModel]) -> str:
     if fault["type"] == "extra_forbidden":
         return f"This call takes {_fields(model)}, nothing else."
 
     known = _all_names(model)
-    parts = [str(part) for part in fault["loc"]]
-    field = ".".join(part for part in parts if part in known or part.isdecimal()) or "the body"
+    location = [str(key) for key in fault["loc"]]
+    # The location can hold keys that the caller sent. Only names of the model are repeated.
+    field = ".".join(key for key in location if key in known or key.isdecimal()) or "the body"
     if fault["type"] == "union_tag_invalid":
         return f"`{field}`: its `type` must be one of {fault['ctx']['expected_tags']}."  # type: ignore[typeddict-item]
 
-    template = _SENTENCES.get(fault["type"])
+    template = _FAULT_TEMPLATES.get(fault["type"])
     if template:
         return template.format(field=field)
 
@@ -301,18 +320,20 @@ def _sentence(fault: ErrorDetails, model: type[BaseModel]) -> str:
 
 
 def _all_names(annotation: Any) -> set[str]:
-    """Names of fields, of a model and of those in it: what may be repeated of where a fault is."""
+    """Names of the fields of a model and of the models in it: the only ones that a message may
+    repeat.
+    """
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        below = [_all_names(one.annotation) for one in annotation.model_fields.values()]
-        return set(_names(annotation)).union(*below)
-    return set[str]().union(*(_all_names(one) for one in get_args(annotation)))
+        nested = [_all_names(field_info.annotation) for field_info in annotation.model_fields.values()]
+        return set(_names(annotation)).union(*nested)
+    return set[str]().union(*(_all_names(field_info) for field_info in get_args(annotation)))
 
 
 def _names(model: type[BaseModel]) -> dict[str, str]:
-    """What fields are sent as, the way their model spells them first."""
+    """Names under which fields are sent → names in the model, in the model's order."""
     names: dict[str, str] = {}
-    for name, one in model.model_fields.items():
-        choices = getattr(one.validation_alias, "choices", [one.validation_alias or name])
+    for name, field_info in model.model_fields.items():
+        choices = getattr(field_info.validation_alias, "choices", [field_info.validation_alias or name])
         for choice in (*choices, name):
             names.setdefault(str(choice), name)
     return names

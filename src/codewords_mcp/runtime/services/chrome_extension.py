@@ -1,4 +1,6 @@
-"""`chrome_extension`: steps in a browser, in their order: a person's own Chrome where one is connected, else a headless one."""
+"""`chrome_extension`: steps in a browser: in a person's own Chrome if one is connected, else in a
+headless one.
+"""
 
 from __future__ import annotations
 
@@ -9,17 +11,17 @@ from pydantic import Field
 from codewords_mcp.runtime.auth.authority import CallTarget, host_of
 from codewords_mcp.runtime.browser.actions import Action, Navigate
 from codewords_mcp.runtime.browser.base import MAX_HTML, BrowserGone, StepFailed, Tab
-from codewords_mcp.runtime.services._browsing import without_browser
+from codewords_mcp.runtime.services._browsing import browser_unavailable
 from codewords_mcp.runtime.services.base import Input, Operation, Output, Service, ServiceContext
 
 _LARGE = ("html", "screenshot")
-"""Values that only `data` has, not each step's result too."""
+"""Values that are only in `data`, and not in each step's result as well."""
 MAX_DATA = 2 * MAX_HTML
-"""Characters of all that one call may give."""
+"""Maximum characters in all values of one call."""
 
 
-class Actions(Input):
-    """Steps in their order. The first that fails ends them, unless it is `optional`."""
+class ActionsInput(Input):
+    """Steps in their order. The first failing step ends the call, unless it is `optional`."""
 
     actions: list[Action] = Field(
         min_length=1,
@@ -29,9 +31,11 @@ class Actions(Input):
     )
 
 
-class Done(Output):
-    """`data` has what was read (`html`, `text` and `items`, `screenshot`), the last of each; `results` what became of
-    each step, with its own values. `error` is the sentence of the step that ended them. `url` and `title` are the page's.
+class ActionsOutput(Output):
+    """`data` has the last of each value read (`html`, `text` and `items`, `screenshot`).
+
+    `results` has the outcome of each step, with its own values. `error` names the step that ended
+    the call. `url` and `title` are those of the page.
     """
 
     success: bool
@@ -42,35 +46,37 @@ class Done(Output):
     title: str | None = None
 
 
-async def call(context: ServiceContext, asked: Actions) -> Done:
-    """Raises NotConnected where there is no browser, TooBusy where too many are in use."""
-    done = Done(success=True, data={}, results=[])
+async def call(context: ServiceContext, params: ActionsInput) -> ActionsOutput:
+    """Perform the steps. Raises NotConnected without a browser, TooBusy if too many are in use."""
+    output = ActionsOutput(success=True, data={}, results=[])
     seconds = context.settings.browser_step_timeout
 
     async with context.browser(own=True) as tab:
-        for number, action in enumerate(asked.actions, 1):
+        for number, action in enumerate(params.actions, 1):
             result: dict[str, Any] = {"step": number, "type": action.type, "success": False}
-            done.results.append(result)
-            error = await _do(tab, action, seconds, done, result)
+            output.results.append(result)
+            error = await _perform_step(tab, action, seconds, output, result)
 
             if error is not None:
                 result["error"] = error
                 if not action.optional or result["reason"] == "gone":
-                    done.success, done.error = False, f"Step {number} ({action.type}): {error}"
+                    output.success, output.error = False, f"Step {number} ({action.type}): {error}"
                     break
 
-    return done
+    return output
 
 
-def _targets(asked: Actions) -> list[CallTarget]:
-    return [host_of(action.url) for action in asked.actions if isinstance(action, Navigate)]
+def _targets(params: ActionsInput) -> list[CallTarget]:
+    return [host_of(action.url) for action in params.actions if isinstance(action, Navigate)]
 
 
-async def _do(tab: Tab, action: Action, seconds: float, done: Done, result: dict[str, Any]) -> str | None:
-    """Do one step and note what it gave; why it failed, if it did."""
+async def _perform_step(
+    tab: Tab, action: Action, seconds: float, output: ActionsOutput, result: dict[str, Any]
+) -> str | None:
+    """Perform one step and record its values. Returns the reason of a failure, else None."""
     try:
         outcome = await tab.act(action, min(action.timeout or seconds, seconds))
-        if _size(done.data) + _size(outcome.values) > MAX_DATA:
+        if _size(output.data) + _size(outcome.values) > MAX_DATA:
             raise StepFailed("too_large", f"The steps together read more than {MAX_DATA:,} characters.")
     except StepFailed as failed:
         result["reason"] = failed.reason
@@ -79,19 +85,21 @@ async def _do(tab: Tab, action: Action, seconds: float, done: Done, result: dict
         result["reason"] = "gone"
         return gone.message
 
-    done.url, done.title = outcome.url, outcome.title
-    done.data |= {name: value for name, value in outcome.values.items() if name != "status"}
-    small = {name: value for name, value in outcome.values.items() if name not in _LARGE}
-    result |= {"success": True, "url": outcome.url, "title": outcome.title} | small
+    output.url, output.title = outcome.url, outcome.title
+    output.data |= {name: value for name, value in outcome.values.items() if name != "status"}
+    small_values = {name: value for name, value in outcome.values.items() if name not in _LARGE}
+    result |= {"success": True, "url": outcome.url, "title": outcome.title} | small_values
     if outcome.notes:
         result["notes"] = list(outcome.notes)
     return None
 
 
 def _size(values: Any) -> int:
-    """Characters in the texts of some values."""
+    """Count the characters of all texts in some values."""
     return sum(
-        len(one) if isinstance(one, str) else sum(map(len, one)) for one in values.values() if _is_text(one)
+        len(value) if isinstance(value, str) else sum(map(len, value))
+        for value in values.values()
+        if _is_text(value)
     )
 
 
@@ -106,12 +114,12 @@ SERVICE = Service(
     title="Chrome extension",
     summary="Steps in a browser, one after the other: go to a page, click, type, choose, scroll, read its text or HTML, "
     "take a picture. Calls of one run go on in the same browser.",
-    unavailable=without_browser,
+    unavailable=browser_unavailable,
     operations=(
         Operation(
             "Do steps in a browser",
-            Actions,
-            Done,
+            ActionsInput,
+            ActionsOutput,
             call,
             effect="writes",
             targets=_targets,

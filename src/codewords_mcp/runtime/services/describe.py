@@ -1,4 +1,4 @@
-"""What a reader is told of a service, all from its `Service`."""
+"""Descriptions of services for readers, made from their `Service`."""
 
 from __future__ import annotations
 
@@ -13,7 +13,9 @@ from codewords_mcp.runtime.services.base import Service
 
 
 def describe(service: Service, present: Collection[str] = (), unavailable: str = "") -> ServiceInfo:
-    """`present` are the names of credentials that are set; `unavailable` why its calls are refused now."""
+    """Describe a service. `present` are the names of the credentials that are set; `unavailable` is
+    the reason of refusals.
+    """
     credentials = [
         CredentialInfo(
             name=one.name,
@@ -49,5 +51,7 @@ def describe(service: Service, present: Collection[str] = (), unavailable: str =
 
 @cache
 def _schema(model: type[BaseModel], mode: Literal["validation", "serialization"]) -> dict[str, Any]:
-    """Made once: it takes about a millisecond, and lists are asked for often."""
+    """The model's JSON Schema, cached: making one takes about a millisecond, and lists are
+    requested often.
+    """
     return model.model_json_schema(mode=mode)

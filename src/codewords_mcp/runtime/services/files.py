@@ -1,4 +1,7 @@
-"""`files`: what a workflow gives out or keeps for some days, by links that need no key; large ones go by POST /file."""
+"""`files`: files that a workflow shares or stores for some days, by links that need no key.
+
+Large files go by POST /file.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +22,7 @@ BINARY = "application/octet-stream"
 
 
 class UploadInput(Input):
-    """`content` is text; what is none goes into `content_base64`."""
+    """`content` is text; binary data goes into `content_base64`."""
 
     filename: str = Field(min_length=1, max_length=255)
     content: str | None = Field(default=None, validation_alias=AliasChoices("content", "text"))
@@ -32,19 +35,19 @@ class UploadInput(Input):
 
 
 class FileRef(Input):
-    """A file."""
+    """A file, by its id."""
 
     file_id: str = Field(pattern=r"^[0-9a-f]{32}$", validation_alias=AliasChoices("file_id", "id"))
 
 
-class Newest(Input):
-    """At most so many."""
+class FileListInput(Input):
+    """The maximum number of files to list."""
 
     limit: int = Field(default=100, ge=1, le=1000)
 
 
 class File(Output):
-    """`download_uri` needs no key; it is good until `expires_at`."""
+    """`download_uri` needs no key and works until `expires_at`."""
 
     file_id: str
     filename: str
@@ -55,98 +58,101 @@ class File(Output):
     download_uri: str | None = None
 
 
-class Stored(File):
-    """The file as it is now."""
+class FileOutput(File):
+    """A file with a new download link."""
 
     success: bool
 
 
 class FileList(Output):
-    """Newest first."""
+    """The files, newest first."""
 
     files: list[File]
 
 
-class Read(Stored):
-    """What is text is in `content`, all else in `content_base64`."""
+class FileContent(FileOutput):
+    """The file's data: text in `content`, anything else in `content_base64`."""
 
     content: str | None = None
     content_base64: str | None = None
 
 
 class DeletedFile(Output):
-    """Its links lead nowhere any more."""
+    """The deleted file. Its links stopped working."""
 
     success: bool
     file_id: str
 
 
-async def upload(context: ServiceContext, asked: UploadInput) -> Stored:
-    """Raises InvalidInput, BodyTooLarge, StorageFailed."""
-    if (asked.content is None) == (asked.content_base64 is None):
+async def upload(context: ServiceContext, params: UploadInput) -> FileOutput:
+    """Store a file. Raises InvalidInput, BodyTooLarge, StorageFailed."""
+    if (params.content is None) == (params.content_base64 is None):
         raise InvalidInput("Give either `content` or `content_base64`.")
 
     try:
-        if asked.content_base64 is not None:
-            data = base64.b64decode(asked.content_base64, validate=True)
+        if params.content_base64 is not None:
+            data = base64.b64decode(params.content_base64, validate=True)
         else:
-            data = (asked.content or "").encode()
+            data = (params.content or "").encode()
     except binascii.Error:
         raise InvalidInput("`content_base64` is not base64.") from None
 
-    guessed = mimetypes.guess_type(asked.filename)[0] or (
-        "text/plain" if asked.content is not None else BINARY
+    guessed_type = mimetypes.guess_type(params.filename)[0] or (
+        "text/plain" if params.content is not None else BINARY
     )
-    store = context.parts.files
-    links = await store.create(context.caller, asked.filename, maker=context.workflow)
+    store = context.dependencies.files
+    links = await store.create(context.caller, params.filename, maker=context.workflow)
 
     async def chunks() -> AsyncIterator[bytes]:
         yield data
 
-    await store.write(links.upload_path.rpartition("/")[2], chunks(), asked.content_type or guessed)
+    await store.write(links.upload_path.rpartition("/")[2], chunks(), params.content_type or guessed_type)
 
     return await link(context, FileRef(file_id=links.file_id))
 
 
-async def link(context: ServiceContext, asked: FileRef) -> Stored:
-    """Raises NotFound."""
-    row, path = await context.parts.files.owned(context.caller.owner, asked.file_id, maker=context.workflow)
-    return Stored.model_validate(
-        _told(row) | {"success": True, "download_uri": context.parts.address() + path}
+async def link(context: ServiceContext, params: FileRef) -> FileOutput:
+    """Make a new download link. Raises NotFound."""
+    row, path = await context.dependencies.files.owned(
+        context.caller.owner, params.file_id, maker=context.workflow
+    )
+    return FileOutput.model_validate(
+        _file_fields(row) | {"success": True, "download_uri": context.dependencies.address() + path}
     )
 
 
-async def listed(context: ServiceContext, asked: Newest) -> FileList:
-    """Newest first."""
-    rows = await context.parts.files.list(context.caller.owner, asked.limit, maker=context.workflow)
-    return FileList(files=[File.model_validate(_told(row)) for row in rows])
+async def list_files(context: ServiceContext, params: FileListInput) -> FileList:
+    """List files, newest first."""
+    rows = await context.dependencies.files.list(context.caller.owner, params.limit, maker=context.workflow)
+    return FileList(files=[File.model_validate(_file_fields(row)) for row in rows])
 
 
-async def read(context: ServiceContext, asked: FileRef) -> Read:
-    """Raises NotFound; InvalidInput for one that is too large for an answer."""
-    store = context.parts.files
-    row, path = await store.owned(context.caller.owner, asked.file_id, maker=context.workflow)
+async def read(context: ServiceContext, params: FileRef) -> FileContent:
+    """Read a file. Raises NotFound; InvalidInput for a file that is too large for a response."""
+    store = context.dependencies.files
+    row, path = await store.owned(context.caller.owner, params.file_id, maker=context.workflow)
     if row["size"] > MAX_READ:
         raise InvalidInput(
-            f"The file is larger than {MAX_READ >> 20} MiB.", hint="Get it from its `download_uri` (`link`)."
+            f"The file is larger than {MAX_READ >> 20} MiB.",
+            hint="Download it from its `download_uri` (operation `link`).",
         )
 
     chunks = await store.read(await store.find(path.rpartition("/")[2]), 0, row["size"])
     data = b"".join([chunk async for chunk in chunks])
-    told = _told(row) | {"success": True}
+    fields = _file_fields(row) | {"success": True}
     try:
-        return Read.model_validate(told | {"content": data.decode()})
+        return FileContent.model_validate(fields | {"content": data.decode()})
     except UnicodeDecodeError:
-        return Read.model_validate(told | {"content_base64": base64.b64encode(data).decode()})
+        return FileContent.model_validate(fields | {"content_base64": base64.b64encode(data).decode()})
 
 
-async def delete(context: ServiceContext, asked: FileRef) -> DeletedFile:
-    """Raises NotFound."""
-    await context.parts.files.delete(context.caller.owner, asked.file_id, maker=context.workflow)
-    return DeletedFile(success=True, file_id=asked.file_id)
+async def delete(context: ServiceContext, params: FileRef) -> DeletedFile:
+    """Delete a file. Raises NotFound."""
+    await context.dependencies.files.delete(context.caller.owner, params.file_id, maker=context.workflow)
+    return DeletedFile(success=True, file_id=params.file_id)
 
 
-def _told(row: RowMapping) -> dict[str, object]:
+def _file_fields(row: RowMapping) -> dict[str, object]:
     return {
         "file_id": row["id"],
         "filename": row["filename"],
@@ -157,17 +163,17 @@ def _told(row: RowMapping) -> dict[str, object]:
     }
 
 
-_ONE = {"file_id": "0123456789abcdef0123456789abcdef"}
+_EXAMPLE = {"file_id": "0123456789abcdef0123456789abcdef"}
 
 SERVICE = Service(
     name="files",
     title="Files",
-    summary="Files that a workflow gives out or keeps for some days, by links that need no key.",
+    summary="Files that a workflow shares or stores for some days, by links that need no key.",
     operations=(
         Operation(
             "Store a file",
             UploadInput,
-            Stored,
+            FileOutput,
             upload,
             effect="writes",
             path="upload",
@@ -175,23 +181,37 @@ SERVICE = Service(
             example={"filename": "report.csv", "content": "name,score\nAda,7\n"},
         ),
         Operation(
-            "List files", Newest, FileList, listed, effect="reads", path="list", aliases=("",), example={}
+            "List files",
+            FileListInput,
+            FileList,
+            list_files,
+            effect="reads",
+            path="list",
+            aliases=("",),
+            example={},
         ),
         Operation(
-            "Read a file", FileRef, Read, read, effect="reads", path="read", private=True, example=_ONE
+            "Read a file",
+            FileRef,
+            FileContent,
+            read,
+            effect="reads",
+            path="read",
+            private=True,
+            example=_EXAMPLE,
         ),
         Operation(
             "Get a new download link",
             FileRef,
-            Stored,
+            FileOutput,
             link,
             effect="reads",
             path="link",
             private=True,
-            example=_ONE,
+            example=_EXAMPLE,
         ),
         Operation(
-            "Delete a file", FileRef, DeletedFile, delete, effect="writes", path="delete", example=_ONE
+            "Delete a file", FileRef, DeletedFile, delete, effect="writes", path="delete", example=_EXAMPLE
         ),
     ),
 )

@@ -1,4 +1,6 @@
-"""`firecrawl`: pages in Firecrawl's shape, read by our own engine; with a key, everything that Firecrawl does, at Firecrawl."""
+"""`firecrawl`: pages in Firecrawl's format, read by our own engine; with a key, all of Firecrawl's
+API.
+"""
 
 from __future__ import annotations
 
@@ -16,20 +18,21 @@ from codewords_mcp.runtime.web.pages import WebPage, read_page
 FIRECRAWL = ServiceCredential(
     "FIRECRAWL_API_KEY",
     "Make a key at https://www.firecrawl.dev/app/api-keys.",
-    without="Pages are read and mapped by the runtime's own engine; crawl, search and extract are not there.",
+    without="Pages are read and mapped by the runtime's own engine; crawl, search and extract are not available.",
 )
 LOCAL_FORMATS = ("markdown", "html", "rawHtml", "links")
 PASSIVE_FIELDS = frozenset({
     "blockAds", "includeTags", "excludeTags", "location", "maxAge", "mobile", "parsers", "proxy", "removeBase64Images",
     "skipTlsVerification", "storeInCache", "waitFor",
 })  # fmt: skip
-"""Fields of a scrape at Firecrawl that change how a page is read, and nothing on it."""
+"""Fields of a scrape at Firecrawl that change how a page is read, and have no effect on the page.
+"""
 MAX_LINKS = 5000
-PASS_SECONDS = 110.0
+FORWARD_TIMEOUT = 110.0
 
 
-class Scrape(BaseModel):
-    """Firecrawl's own fields; those that the engine at hand has no use for are left alone."""
+class ScrapeInput(BaseModel):
+    """Firecrawl's own fields. Fields that our own engine can't use are ignored."""
 
     model_config = ConfigDict(extra="allow", frozen=True, hide_input_in_errors=True, populate_by_name=True)
 
@@ -39,8 +42,8 @@ class Scrape(BaseModel):
     timeout: float | None = Field(default=None, gt=0, description="Milliseconds.")
 
 
-class Map(BaseModel):
-    """The links of a page on its own site."""
+class MapInput(BaseModel):
+    """The links of a page to its own site."""
 
     model_config = ConfigDict(extra="allow", frozen=True, hide_input_in_errors=True, populate_by_name=True)
 
@@ -53,54 +56,54 @@ class Map(BaseModel):
 
 
 class FirecrawlInput(BaseModel):
-    """What Firecrawl's own API takes at this path."""
+    """Any input of Firecrawl's API at this path."""
 
     model_config = ConfigDict(extra="allow", frozen=True, hide_input_in_errors=True)
 
 
 class FirecrawlResponse(BaseModel):
-    """Firecrawl's shape: `success`, and what was asked for; `error` where there is none."""
+    """Firecrawl's format: `success` with the requested data, or `error`."""
 
     model_config = ConfigDict(extra="allow")
 
     success: bool
 
 
-async def scrape(context: ServiceContext, asked: Scrape) -> BaseModel:
-    """One page. A page that cannot be read is an answer with `success` false, as Firecrawl has it."""
+async def scrape(context: ServiceContext, params: ScrapeInput) -> BaseModel:
+    """Read one page. As at Firecrawl, a page that can't be read is a response with `success` false."""
     if key := await context.secret(FIRECRAWL):
-        return await _pass_on(context, key, "v1/scrape")
+        return await _forward(context, key, "v1/scrape")
 
-    wanted = [one if isinstance(one, str) else one.get("type") for one in asked.formats]
-    foreign = [str(name) for name in wanted if name not in LOCAL_FORMATS]
-    seconds = min((asked.timeout or 30_000) / 1000, 60)
+    formats = [entry if isinstance(entry, str) else entry.get("type") for entry in params.formats]
+    foreign = [str(name) for name in formats if name not in LOCAL_FORMATS]
+    seconds = min((params.timeout or 30_000) / 1000, 60)
     try:
         page = await read_page(
-            context.web, asked.url, context.policy, main=asked.only_main_content, seconds=seconds
+            context.web, params.url, context.policy, main=params.only_main_content, seconds=seconds
         )
     except UpstreamFailed as error:
         return FirecrawlResponse.model_validate(
             {"success": False, "error": str(error), "code": "SCRAPE_FAILED"}
         )
 
-    told: dict[str, Any] = {"success": True, "data": _document(page, wanted)}
+    result: dict[str, Any] = {"success": True, "data": _document(page, formats)}
     if foreign:
-        told["warning"] = (
-            "Without FIRECRAWL_API_KEY only these formats are made: " + ", ".join(LOCAL_FORMATS) + "."
+        result["warning"] = (
+            "Without FIRECRAWL_API_KEY only these formats are available: " + ", ".join(LOCAL_FORMATS) + "."
         )
 
-    return FirecrawlResponse.model_validate(told)
+    return FirecrawlResponse.model_validate(result)
 
 
-def _document(page: WebPage, wanted: list[Any]) -> dict[str, Any]:
+def _document(page: WebPage, formats: list[Any]) -> dict[str, Any]:
     made = page.markdown
-    have: dict[str, Any] = {
+    available: dict[str, Any] = {
         "markdown": made.text,
         "html": made.html,
         "rawHtml": page.raw,
         "links": made.links,
     }
-    return {name: have[name] for name in wanted if name in have} | {
+    return {name: available[name] for name in formats if name in available} | {
         "metadata": {
             "title": made.title,
             "description": made.description,
@@ -113,108 +116,115 @@ def _document(page: WebPage, wanted: list[Any]) -> dict[str, Any]:
     }
 
 
-async def map_site(context: ServiceContext, asked: Map) -> BaseModel:
-    """The addresses that one page links to on its site. v2 gives objects, v1 texts."""
+async def map_site(context: ServiceContext, params: MapInput) -> BaseModel:
+    """List the links of one page to its site. v2 returns objects, v1 texts."""
     if key := await context.secret(FIRECRAWL):
-        return await _pass_on(context, key, "v1/map")
+        return await _forward(context, key, "v1/map")
 
     try:
-        page = await read_page(context.web, asked.url, context.policy, main=False)
+        page = await read_page(context.web, params.url, context.policy, main=False)
     except UpstreamFailed as error:
         return FirecrawlResponse.model_validate({"success": False, "error": str(error), "code": "MAP_FAILED"})
 
     host = _host(page.reply.url)
     links = [urljoin(page.reply.url, link).partition("#")[0] for link in page.markdown.links]
-    own = [
+    same_site = [
         link
         for link in dict.fromkeys(links)
-        if _host(link) == host or (asked.include_subdomains and _host(link).endswith(f".{host}"))
+        if _host(link) == host or (params.include_subdomains and _host(link).endswith(f".{host}"))
     ]
-    if asked.search:
-        own = [link for link in own if asked.search.lower() in link.lower()]
-    own = own[: asked.limit]
+    if params.search:
+        same_site = [link for link in same_site if params.search.lower() in link.lower()]
+    same_site = same_site[: params.limit]
     v2 = context.path.strip("/").startswith("v2")
     return FirecrawlResponse.model_validate(
-        {"success": True, "links": [{"url": link} for link in own] if v2 else own}
+        {"success": True, "links": [{"url": link} for link in same_site] if v2 else same_site}
     )
 
 
-def _only_reads(asked: Scrape) -> bool:
-    """No field that makes Firecrawl act on the page (`actions`), or that is unknown here."""
-    return not set(asked.model_extra or {}) - PASSIVE_FIELDS
+def _only_reads(params: ScrapeInput) -> bool:
+    """Whether no field makes Firecrawl act on the page (`actions`), or is unknown here."""
+    return not set(params.model_extra or {}) - PASSIVE_FIELDS
 
 
 def _host(url: str) -> str:
     return (urlsplit(url).hostname or "").removeprefix("www.")
 
 
-async def anything(context: ServiceContext, asked: FirecrawlInput) -> BaseModel:
-    """Firecrawl's own answer. Raises MissingCredential."""
-    del asked
-    return await _pass_on(context, await context.need("firecrawl", FIRECRAWL))
+async def forward_any(context: ServiceContext, params: FirecrawlInput) -> BaseModel:
+    """Return Firecrawl's own response. Raises MissingCredential."""
+    del params
+    return await _forward(context, await context.need("firecrawl", FIRECRAWL))
 
 
-async def _pass_on(context: ServiceContext, key: str, path: str | None = None) -> BaseModel:
-    """Ask Firecrawl what we were asked, with the home's key. Raises TooBusy, UpstreamFailed, by its status."""
-    asked = context.path.strip("/")
-    if asked.startswith(("v1/", "v2/")):
-        target = asked
+async def _forward(context: ServiceContext, key: str, path: str | None = None) -> BaseModel:
+    """Forward the call to Firecrawl with the home's key. Raises TooBusy, UpstreamFailed, by its
+    status.
+    """
+    requested_path = context.path.strip("/")
+    if requested_path.startswith(("v1/", "v2/")):
+        target = requested_path
     else:
-        target = path or asked
+        target = path or requested_path
 
     sends = context.method in {"POST", "PUT", "PATCH"}
-    reply = await context.web.api(
+    response = await context.web.api(
         context.settings.firecrawl_base_url,
         f"/{quote(target)}",
         method=context.method,
         headers={"Authorization": f"Bearer {key}"},
         content=context.data if sends else None,
         params=None if sends else {name: str(value) for name, value in context.data.items()},
-        seconds=PASS_SECONDS,
+        seconds=FORWARD_TIMEOUT,
     )
-    if reply.status == 429:
+    if response.status == 429:
         raise TooBusy(
-            "Firecrawl takes no more calls for now.", retry_after=retry_after(reply), hint="Try again later."
+            "Firecrawl's rate limit is reached.", retry_after=retry_after(response), hint="Try again later."
         )
-    if reply.status >= 400:
+    if response.status >= 400:
         raise UpstreamFailed(
-            f"Firecrawl answered {reply.status}.",
-            upstream_status=reply.status,
-            upstream_said=said(reply, "error"),
-            hint="Check FIRECRAWL_API_KEY and what was asked." if reply.status < 500 else "Try again later.",
+            f"Firecrawl answered {response.status}.",
+            upstream_status=response.status,
+            upstream_said=said(response, "error"),
+            hint="Check FIRECRAWL_API_KEY and the input." if response.status < 500 else "Try again later.",
         )
 
-    return read_reply(FirecrawlInput, reply)
+    return read_reply(FirecrawlInput, response)
 
 
-_WITHIN = PASSIVE_FIELDS | {
+_SAME_SITE_FIELDS = PASSIVE_FIELDS | {
     "url", "urls", "formats", "onlyMainContent", "only_main_content", "timeout", "search", "limit", "includeSubdomains",
     "include_subdomains", "maxDepth", "includePaths", "excludePaths", "ignoreSitemap", "sitemapOnly", "sitemap",
 }  # fmt: skip
-"""Fields that lead to no address but `url` and `urls`, and to pages of their sites."""
-_ANYWHERE = CallTarget("host", "")
-"""A host that no list has: allowed where any host is."""
+"""Fields that lead to no address but `url` and `urls`, and to pages of the same sites."""
+_ANY_HOST = CallTarget("host", "")
+"""A host that no list contains: allowed only if any host is."""
 
 
-def _pages(asked: BaseModel) -> list[CallTarget]:
-    """What a call goes to. A field that may lead elsewhere (`actions`, `webhook`) asks for any page."""
-    given = asked.model_dump(by_alias=True, exclude_unset=True)
-    several: Any = given.get("urls")
-    urls: list[Any] = cast("list[Any]", several) if isinstance(several, list) else []
-    if "url" in given:
-        urls = [given["url"], *urls]
-    pages = [host_of(url) if isinstance(url, str) else _ANYWHERE for url in urls]
-    if given.keys() <= _WITHIN:
+def _page_targets(params: BaseModel) -> list[CallTarget]:
+    """Return the targets of a call. A field that may lead elsewhere (`actions`, `webhook`) requires
+    any host.
+    """
+    fields = params.model_dump(by_alias=True, exclude_unset=True)
+    url_list: Any = fields.get("urls")
+    urls: list[Any] = cast("list[Any]", url_list) if isinstance(url_list, list) else []
+    if "url" in fields:
+        urls = [fields["url"], *urls]
+    pages = [host_of(url) if isinstance(url, str) else _ANY_HOST for url in urls]
+    if fields.keys() <= _SAME_SITE_FIELDS:
         return pages
-    return [*pages, _ANYWHERE]
+    return [*pages, _ANY_HOST]
 
 
-def _pages_or_any(asked: BaseModel) -> list[CallTarget]:
-    """The same; what names no address (a search) goes anywhere. Nothing at all only asks how something stands."""
-    pages = _pages(asked)
-    if pages or not asked.model_dump(exclude_unset=True):
+def _page_targets_or_any_host(params: BaseModel) -> list[CallTarget]:
+    """As `_page_targets`, but an input without an address (a search) may go anywhere.
+
+    An empty input only reads a job's state and has no target.
+    """
+    pages = _page_targets(params)
+    if pages or not params.model_dump(exclude_unset=True):
         return pages
-    return [_ANYWHERE]
+    return [_ANY_HOST]
 
 
 SERVICE = Service(
@@ -224,33 +234,33 @@ SERVICE = Service(
     operations=(
         Operation(
             "Read one page",
-            Scrape,
+            ScrapeInput,
             FirecrawlResponse,
             scrape,
             effect="writes",
             reads_when=_only_reads,
-            targets=_pages,
+            targets=_page_targets,
             aliases=("scrape", "v1/scrape", "v2/scrape"),
             example={"url": "https://example.org/", "formats": ["markdown"], "onlyMainContent": True},
         ),
         Operation(
             "List the links of a page on its site",
-            Map,
+            MapInput,
             FirecrawlResponse,
             map_site,
             effect="reads",
-            targets=_pages,
+            targets=_page_targets,
             path="map",
             aliases=("v1/map", "v2/map"),
             example={"url": "https://example.org/"},
         ),
         Operation(
-            "Whatever else Firecrawl does, at Firecrawl",
+            "Any other call of Firecrawl's API, at Firecrawl",
             FirecrawlInput,
             FirecrawlResponse,
-            anything,
+            forward_any,
             effect="writes",
-            targets=_pages_or_any,
+            targets=_page_targets_or_any_host,
             path="v1/*",
             aliases=("v2/*",),
             example={},

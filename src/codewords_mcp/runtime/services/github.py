@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import binascii
 import re
+from collections.abc import Awaitable, Callable
 from typing import Any, cast
 from urllib.parse import quote
 
@@ -27,14 +28,14 @@ GITHUB_TOKEN = ServiceCredential(
     "Make a token without any scope at https://github.com/settings/tokens.",
     without="GitHub allows 60 calls an hour and no search of code.",
 )
-MAX_FOUND = 1000
-"""GitHub gives no more of one search."""
+MAX_RESULTS = 1000
+"""GitHub returns no more results of one search."""
 _NAME = r"^[A-Za-z0-9_.-]{1,100}$"
-_LAST_PAGE = re.compile(r'<([^>]*)>;\s*rel="next"')
+_NEXT_PAGE = re.compile(r'<([^>]*)>;\s*rel="next"')
 
 
 class GithubSearch(Input):
-    """GitHub's own query language; `page` counts from 1."""
+    """A query in GitHub's own language. `page` counts from 1."""
 
     query: str = Field(min_length=1, max_length=256, validation_alias=AliasChoices("query", "q"))
     limit: int = Field(
@@ -44,43 +45,45 @@ class GithubSearch(Input):
         validation_alias=AliasChoices("limit", "per_page", "num_results"),
         description="A page's length.",
     )
-    page: int = Field(default=1, ge=1, le=MAX_FOUND)
+    page: int = Field(default=1, ge=1, le=MAX_RESULTS)
     sort: str | None = Field(default=None, pattern=r"^[a-z-]{1,30}$")
     order: str | None = Field(default=None, pattern=r"^(asc|desc)$")
 
 
 class SearchResults(Output):
-    """`items` as GitHub gives them; `next_page` is null at the end, which comes after 1000 at the latest."""
+    """`items` as GitHub returns them. `next_page` is null at the end, after 1000 items at the
+    latest.
+    """
 
     success: bool
     total_count: int
-    incomplete: bool = Field(description="GitHub gave up before it had looked everywhere.")
+    incomplete: bool = Field(description="GitHub stopped before it had searched everything.")
     items: list[dict[str, Any]]
     next_page: int | None
 
 
 class RepositoryRef(Input):
-    """A repository."""
+    """A repository, by its owner and name."""
 
     owner: str = Field(pattern=_NAME)
     repo: str = Field(pattern=_NAME)
 
 
 class UserRef(Input):
-    """A user or an organisation."""
+    """A user or an organisation, by name."""
 
     username: str = Field(pattern=_NAME, validation_alias=AliasChoices("username", "user", "login"))
 
 
 class ItemOutput(Output):
-    """`item` as GitHub gives it."""
+    """`item` as GitHub returns it."""
 
     success: bool
     item: dict[str, Any]
 
 
 class Readme(Output):
-    """The text, in the markup that it is written in."""
+    """The readme's text, in its own markup language."""
 
     success: bool
     name: str
@@ -88,115 +91,118 @@ class Readme(Output):
     url: str
 
 
-def _search(kind: str) -> Any:
-    async def call(context: ServiceContext, asked: GithubSearch) -> SearchResults:
-        """Raises TooBusy, UpstreamFailed; MissingCredential for code without a token."""
+def _search(kind: str) -> Callable[[ServiceContext, GithubSearch], Awaitable[SearchResults]]:
+    async def call(context: ServiceContext, params: GithubSearch) -> SearchResults:
+        """Search. Raises TooBusy, UpstreamFailed; MissingCredential for code without a token."""
         if kind == "code":
-            await context.need("github", _NEEDED)
-        params = {"q": asked.query, "per_page": str(asked.limit), "page": str(asked.page)}
-        params |= {name: value for name in ("sort", "order") if (value := getattr(asked, name))}
-        reply = await _ask(context, f"/search/{kind}", params)
-        told = _object(reply)
-        more = _LAST_PAGE.search(reply.headers.get("link", "")) is not None
-        items = told.get("items")
+            await context.need("github", _REQUIRED_TOKEN)
+        query = {"q": params.query, "per_page": str(params.limit), "page": str(params.page)}
+        query |= {name: value for name in ("sort", "order") if (value := getattr(params, name))}
+        response = await _request(context, f"/search/{kind}", query)
+        body = _object(response)
+        more = _NEXT_PAGE.search(response.headers.get("link", "")) is not None
+        items = body.get("items")
 
         return SearchResults(
             success=True,
-            total_count=int(told.get("total_count") or 0),
-            incomplete=bool(told.get("incomplete_results")),
+            total_count=int(body.get("total_count") or 0),
+            incomplete=bool(body.get("incomplete_results")),
             items=cast("list[dict[str, Any]]", items) if isinstance(items, list) else [],
-            next_page=asked.page + 1 if more and asked.page * asked.limit < MAX_FOUND else None,
+            next_page=params.page + 1 if more and params.page * params.limit < MAX_RESULTS else None,
         )
 
     return call
 
 
-async def repository(context: ServiceContext, asked: RepositoryRef) -> ItemOutput:
-    """Raises NotFound, TooBusy, UpstreamFailed."""
+async def repository(context: ServiceContext, params: RepositoryRef) -> ItemOutput:
+    """Return a repository. Raises NotFound, TooBusy, UpstreamFailed."""
     return ItemOutput(
-        success=True, item=_object(await _ask(context, _path("repos", asked.owner, asked.repo)))
+        success=True, item=_object(await _request(context, _path("repos", params.owner, params.repo)))
     )
 
 
-async def user(context: ServiceContext, asked: UserRef) -> ItemOutput:
-    """Raises NotFound, TooBusy, UpstreamFailed."""
-    return ItemOutput(success=True, item=_object(await _ask(context, _path("users", asked.username))))
+async def user(context: ServiceContext, params: UserRef) -> ItemOutput:
+    """Return a user. Raises NotFound, TooBusy, UpstreamFailed."""
+    return ItemOutput(success=True, item=_object(await _request(context, _path("users", params.username))))
 
 
-async def readme(context: ServiceContext, asked: RepositoryRef) -> Readme:
-    """Raises NotFound, TooBusy, UpstreamFailed."""
-    told = _object(await _ask(context, f"{_path('repos', asked.owner, asked.repo)}/readme"))
+async def readme(context: ServiceContext, params: RepositoryRef) -> Readme:
+    """Return a repository's readme. Raises NotFound, TooBusy, UpstreamFailed."""
+    body = _object(await _request(context, f"{_path('repos', params.owner, params.repo)}/readme"))
     try:
-        content = base64.b64decode(told["content"]).decode(errors="replace")
+        content = base64.b64decode(body["content"]).decode(errors="replace")
         return Readme(
-            success=True, name=str(told["name"]), content=content, url=str(told.get("html_url") or "")
+            success=True, name=str(body["name"]), content=content, url=str(body.get("html_url") or "")
         )
     except (KeyError, TypeError, binascii.Error):
-        raise UpstreamFailed("GitHub gave a readme that cannot be read.") from None
+        raise UpstreamFailed("GitHub returned a readme that can't be decoded.") from None
 
 
-def _object(reply: WebResponse) -> dict[str, Any]:
-    found = reply.json()
-    if not isinstance(found, dict):
-        raise UpstreamFailed(
-            "GitHub answered in a shape that it should not have.", upstream_status=reply.status
-        )
-    return cast("dict[str, Any]", found)
+def _object(response: WebResponse) -> dict[str, Any]:
+    body = response.json()
+    if not isinstance(body, dict):
+        raise UpstreamFailed("GitHub's response has an unexpected format.", upstream_status=response.status)
+    return cast("dict[str, Any]", body)
 
 
 def _path(*parts: str) -> str:
-    # "." and ".." are names to the pattern, and ways elsewhere to a path
+    # "." and ".." match the pattern of names, but would lead to another path.
     if any(set(part) == {"."} for part in parts):
-        raise NotFound("GitHub has no such name.")
+        raise NotFound("GitHub has no repository or user of this name.")
     return "/" + "/".join(quote(part, safe="") for part in parts)
 
 
-_NEEDED = ServiceCredential(
-    GITHUB_TOKEN.name, "GitHub searches code for those with a token only. " + GITHUB_TOKEN.how
+_REQUIRED_TOKEN = ServiceCredential(
+    GITHUB_TOKEN.name, "GitHub requires a token to search code. " + GITHUB_TOKEN.how
 )
 
 
-async def _ask(context: ServiceContext, path: str, params: dict[str, str] | None = None) -> WebResponse:
+async def _request(context: ServiceContext, path: str, query: dict[str, str] | None = None) -> WebResponse:
     headers = {"Accept": "application/vnd.github+json", "X-GitHub-Api-Version": "2022-11-28"}
     if token := await context.secret(GITHUB_TOKEN):
         headers["Authorization"] = f"Bearer {token}"
-    reply = await context.web.api(context.settings.github_base_url, path, params=params, headers=headers)
-    if reply.status < 400:
-        return reply
-    if reply.status == 404:
+    response = await context.web.api(context.settings.github_base_url, path, params=query, headers=headers)
+    if response.status < 400:
+        return response
+    if response.status == 404:
         raise NotFound(
-            "GitHub has nothing of this name, or shows it to nobody without a right.", hint=GITHUB_TOKEN.how
+            "GitHub has nothing of this name, or it needs permission to be seen.", hint=GITHUB_TOKEN.how
         )
-    if _is_limit(reply):
+    if _is_rate_limited(response):
         raise TooBusy(
-            "GitHub takes no more calls for now.",
-            retry_after=_wait(reply),
-            hint="Wait so long." if token else f"Wait so long, or set GITHUB_TOKEN: {GITHUB_TOKEN.how}",
+            "GitHub's rate limit is reached.",
+            retry_after=_seconds_until_reset(response),
+            hint="Wait until it is reset."
+            if token
+            else f"Wait until it is reset, or set GITHUB_TOKEN: {GITHUB_TOKEN.how}",
         )
 
     raise UpstreamFailed(
-        f"GitHub answered {reply.status}.",
-        upstream_status=reply.status,
-        upstream_said=said(reply, "message"),
-        hint={401: "GITHUB_TOKEN is not valid any more.", 422: "Check the query."}.get(reply.status, ""),
+        f"GitHub answered {response.status}.",
+        upstream_status=response.status,
+        upstream_said=said(response, "message"),
+        hint={401: "GITHUB_TOKEN is not valid.", 422: "Check the query."}.get(response.status, ""),
     )
 
 
-def _is_limit(reply: WebResponse) -> bool:
-    """The hourly limit has no calls left; the secondary one says when to come back, or says so in words alone."""
-    if reply.status not in {403, 429}:
+def _is_rate_limited(response: WebResponse) -> bool:
+    """Whether a response reports a rate limit.
+
+    The hourly limit has no calls left. The secondary limit sends `retry-after`, or only a message.
+    """
+    if response.status not in {403, 429}:
         return False
-    headers = reply.headers
+    headers = response.headers
     spent = headers.get("x-ratelimit-remaining") == "0" or "retry-after" in headers
-    return reply.status == 429 or spent or "rate limit" in said(reply, "message").lower()
+    return response.status == 429 or spent or "rate limit" in said(response, "message").lower()
 
 
-def _wait(reply: WebResponse) -> int:
-    if "retry-after" not in reply.headers and reply.headers.get("x-ratelimit-remaining") == "0":
-        reset = reply.headers.get("x-ratelimit-reset", "")
+def _seconds_until_reset(response: WebResponse) -> int:
+    if "retry-after" not in response.headers and response.headers.get("x-ratelimit-remaining") == "0":
+        reset = response.headers.get("x-ratelimit-reset", "")
         if reset.isascii() and reset.isdigit():
             return max(1, min(int(reset[:12]) - now() // 1_000_000, 3600))
-    return retry_after(reply, 60)
+    return retry_after(response, 60)
 
 
 _EXAMPLES = {

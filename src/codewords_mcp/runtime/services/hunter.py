@@ -1,7 +1,8 @@
-"""`hunter`: e-mail addresses of a company, of a person, and whether one takes mail, by Hunter."""
+"""`hunter`: e-mail addresses of a company or a person, and their verification, by Hunter."""
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from typing import Any, Literal, cast
 
 from pydantic import Field, model_validator
@@ -22,7 +23,8 @@ HUNTER_API_KEY = ServiceCredential(
 )
 _DOMAIN = r"^[^\s/?#@]+$"
 _PENDING, _SMTP_FAILED = 202, 222
-"""Of Hunter's own: a verification that goes on, and one that the other server broke off."""
+"""Statuses of Hunter's own: a verification in progress, and one that the mail server interrupted.
+"""
 
 
 class CompanyQuery(Input):
@@ -38,8 +40,8 @@ class CompanyQuery(Input):
         return self
 
 
-class Domain(CompanyQuery):
-    """`offset` skips results, for the next page."""
+class DomainSearch(CompanyQuery):
+    """A search of a domain. `offset` skips results, for the next page."""
 
     limit: int = Field(default=10, ge=1, le=100, description="A page's length.")
     offset: int = Field(default=0, ge=0)
@@ -48,8 +50,8 @@ class Domain(CompanyQuery):
     department: str | None = Field(default=None, pattern=r"^[a-z_,]{1,200}$")
 
 
-class Person(CompanyQuery):
-    """`full_name`, or `first_name` and `last_name`."""
+class PersonQuery(CompanyQuery):
+    """A person, by `full_name`, or by `first_name` and `last_name`."""
 
     first_name: str | None = Field(default=None, min_length=1, max_length=100)
     last_name: str | None = Field(default=None, min_length=1, max_length=100)
@@ -62,8 +64,8 @@ class AddressInput(Input):
     email: str = Field(max_length=320, pattern=r"^[^@\s]+@[^@\s]+$")
 
 
-class Count(CompanyQuery):
-    """How many addresses Hunter knows; costs nothing."""
+class CountQuery(CompanyQuery):
+    """The number of addresses that Hunter knows; costs nothing."""
 
     type: Literal["personal", "generic"] | None = None
 
@@ -73,7 +75,9 @@ class AccountInput(Input):
 
 
 class HunterOutput(Output):
-    """`data` and `meta` as Hunter gives them. `pending`: a verification goes on; ask again in some seconds."""
+    """`data` and `meta` as Hunter returns them. `pending`: the verification is in progress; ask
+    again in some seconds.
+    """
 
     success: bool
     data: dict[str, Any]
@@ -81,43 +85,45 @@ class HunterOutput(Output):
     pending: bool = False
 
 
-def _asks(route: str) -> Any:
-    async def call(context: ServiceContext, asked: Input) -> HunterOutput:
-        """Raises MissingCredential, TooBusy, UpstreamFailed, InvalidInput."""
-        if isinstance(asked, Person) and not (asked.full_name or (asked.first_name and asked.last_name)):
-            raise InvalidInput("Give `full_name`, or `first_name` and `last_name`.")
+def _query_function(route: str) -> Callable[[ServiceContext, Input], Awaitable[HunterOutput]]:
+    async def call(context: ServiceContext, params: Input) -> HunterOutput:
+        """Query Hunter. Raises MissingCredential, TooBusy, UpstreamFailed, InvalidInput."""
+        if isinstance(params, PersonQuery) and not (
+            params.full_name or (params.first_name and params.last_name)
+        ):
+            raise InvalidInput(
+                "`full_name` is missing.", hint="Give `full_name`, or `first_name` and `last_name`."
+            )
         key = await context.need("hunter", HUNTER_API_KEY)
-        params = {name: str(value) for name, value in asked.model_dump(exclude_none=True).items()}
-        reply = await context.web.api(
-            context.settings.hunter_base_url, f"/{route}", params=params, headers={"X-API-KEY": key}
+        query = {name: str(value) for name, value in params.model_dump(exclude_none=True).items()}
+        response = await context.web.api(
+            context.settings.hunter_base_url, f"/{route}", params=query, headers={"X-API-KEY": key}
         )
-        return _told(reply)
+        return _to_output(response)
 
     return call
 
 
-def _told(reply: WebResponse) -> HunterOutput:
-    if reply.status == _PENDING:
+def _to_output(response: WebResponse) -> HunterOutput:
+    if response.status == _PENDING:
         return HunterOutput(success=True, data={}, pending=True)
-    if reply.status == _SMTP_FAILED:
+    if response.status == _SMTP_FAILED:
         raise UpstreamFailed(
-            "The mail server of this address broke off Hunter's verification.",
-            upstream_status=reply.status,
+            "The mail server of this address interrupted Hunter's verification.",
+            upstream_status=response.status,
             hint="Try again later.",
         )
-    if reply.status >= 400:
-        raise _refusal(reply)
+    if response.status >= 400:
+        raise _to_error(response)
 
-    found = reply.json()
+    found = response.json()
     if isinstance(found, dict):
         data = cast("dict[str, Any]", found).get("data")
     else:
         data = None
 
     if not isinstance(data, dict):
-        raise UpstreamFailed(
-            "Hunter answered in a shape that it should not have.", upstream_status=reply.status
-        )
+        raise UpstreamFailed("Hunter's response has an unexpected format.", upstream_status=response.status)
 
     meta = cast("dict[str, Any]", found).get("meta")
     return HunterOutput.model_validate(
@@ -125,34 +131,34 @@ def _told(reply: WebResponse) -> HunterOutput:
     )
 
 
-def _refusal(reply: WebResponse) -> UpstreamFailed | TooBusy:
-    # 403 is Hunter's for more calls in a second than it takes, 429 for a month's that are used up
-    if reply.status == 403:
-        return TooBusy("Hunter takes no more calls for now.", retry_after=retry_after(reply, 2))
-    if reply.status == 429:
+def _to_error(response: WebResponse) -> UpstreamFailed | TooBusy:
+    # Hunter answers 403 for too many calls in a second, 429 for a month's quota that is used up.
+    if response.status == 403:
+        return TooBusy("Hunter's rate limit is reached.", retry_after=retry_after(response, 2))
+    if response.status == 429:
         return TooBusy(
             "The searches of this Hunter account are used up.",
-            retry_after=retry_after(reply, 3600),
+            retry_after=retry_after(response, 3600),
             hint="Wait for the next period, or take a larger plan.",
         )
 
     hints = {
-        401: f"{HUNTER_API_KEY.name} is not valid any more.",
-        400: "Check what was asked.",
+        401: f"{HUNTER_API_KEY.name} is not valid.",
+        400: "Check the input.",
         451: "The person asked Hunter not to process their data.",
     }
     return UpstreamFailed(
-        f"Hunter answered {reply.status}.",
-        upstream_status=reply.status,
-        upstream_said=_details(reply),
-        hint=hints.get(reply.status, ""),
+        f"Hunter answered {response.status}.",
+        upstream_status=response.status,
+        upstream_said=_error_details(response),
+        hint=hints.get(response.status, ""),
     )
 
 
-def _details(reply: WebResponse) -> str:
-    """What its first error says: data, bounded."""
+def _error_details(response: WebResponse) -> str:
+    """Return the first error's text, bounded. It is data, not a message of ours."""
     try:
-        text = str(reply.json()["errors"][0]["details"])
+        text = str(response.json()["errors"][0]["details"])
     except (UpstreamFailed, LookupError, TypeError):
         return ""
     return "".join(letter for letter in text if letter.isprintable())[:500]
@@ -167,9 +173,9 @@ SERVICE = Service(
     operations=(
         Operation(
             "Find the addresses of a company",
-            Domain,
+            DomainSearch,
             HunterOutput,
-            _asks("domain-search"),
+            _query_function("domain-search"),
             effect="reads",
             path="domain_search",
             aliases=("domain-search",),
@@ -177,9 +183,9 @@ SERVICE = Service(
         ),
         Operation(
             "Find a person's address",
-            Person,
+            PersonQuery,
             HunterOutput,
-            _asks("email-finder"),
+            _query_function("email-finder"),
             effect="reads",
             path="find_email",
             aliases=("email-finder", "email_finder"),
@@ -189,7 +195,7 @@ SERVICE = Service(
             "Verify an address",
             AddressInput,
             HunterOutput,
-            _asks("email-verifier"),
+            _query_function("email-verifier"),
             effect="reads",
             path="verify_email",
             aliases=("email-verifier", "email_verifier"),
@@ -197,9 +203,9 @@ SERVICE = Service(
         ),
         Operation(
             "Count a company's addresses",
-            Count,
+            CountQuery,
             HunterOutput,
-            _asks("email-count"),
+            _query_function("email-count"),
             effect="reads",
             path="count",
             aliases=("email-count",),
@@ -209,7 +215,7 @@ SERVICE = Service(
             "Show what is left of the plan",
             AccountInput,
             HunterOutput,
-            _asks("account"),
+            _query_function("account"),
             effect="reads",
             path="account",
             example={},

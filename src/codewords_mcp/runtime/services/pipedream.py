@@ -1,4 +1,6 @@
-"""`pipedream`: integrations with other apps. `{app_slug, action_name, props}` does something; operations look around."""
+"""`pipedream`: integrations with other apps. `{app_slug, action_name, props}` runs an action;
+`operation` selects another call.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +12,7 @@ from pydantic import AliasChoices, Field
 from codewords_mcp.errors import InvalidInput
 from codewords_mcp.runtime.integrations.native_table import SERVICES
 from codewords_mcp.runtime.integrations.pipedream_client import HOW
-from codewords_mcp.runtime.integrations.service import ActionRequest as Wanted
+from codewords_mcp.runtime.integrations.service import ActionRequest
 from codewords_mcp.runtime.model.integration import (
     Account,
     Action,
@@ -30,7 +32,7 @@ from codewords_mcp.runtime.services.base import (
     ServiceCredential,
 )
 
-Does = Literal[
+OperationKind = Literal[
     "execute", "run",
     "search", "search_apps",
     "actions", "list_actions",
@@ -39,13 +41,13 @@ Does = Literal[
     "check_auth",
     "list_accounts",
 ]  # fmt: skip
-MAX_WAIT = 100
+MAX_WAIT_SECONDS = 100
 
 
 class PipedreamInput(Input):
-    """`operation` is `execute` without it, and what it needs of these is checked by it."""
+    """`operation` defaults to `execute`. Each operation checks the fields that it needs."""
 
-    operation: Does | None = Field(
+    operation: OperationKind | None = Field(
         default=None,
         description="search, actions, schema, options, check_auth, list_accounts; without it, execute.",
     )
@@ -59,7 +61,7 @@ class PipedreamInput(Input):
         default="",
         max_length=200,
         validation_alias=AliasChoices("action", "action_name"),
-        description="A key, or a name that certainly means one.",
+        description="A key, or an unambiguous name.",
     )
     props: dict[str, Any] = Field(
         default_factory=dict, validation_alias=AliasChoices("props", "configured_props", "inputs")
@@ -68,16 +70,21 @@ class PipedreamInput(Input):
     account_id: str | None = Field(default=None, description="Which of several accounts; else the newest.")
     query: str = Field(default="", max_length=300, validation_alias=AliasChoices("query", "q", "search"))
     prop: str = Field(
-        default="", validation_alias=AliasChoices("prop", "prop_name"), description="Of `options`."
+        default="", validation_alias=AliasChoices("prop", "prop_name"), description="For `options`."
     )
     limit: int = Field(default=20, ge=1, le=500)
     wait_seconds: float = Field(
-        default=0, ge=0, le=MAX_WAIT, description="Of `check_auth`: until it is connected."
+        default=0,
+        ge=0,
+        le=MAX_WAIT_SECONDS,
+        description="For `check_auth`: seconds to wait for a connection.",
     )
 
 
 class PipedreamOutput(Output):
-    """Of an action `ret`, `exports` and `os`, as Pipedream gives them; of an operation what it is about."""
+    """An action's `ret`, `exports` and `os` as Pipedream returns them, or the fields of another
+    operation's result.
+    """
 
     success: bool | None = None
     ret: Any = None
@@ -105,92 +112,102 @@ class PipedreamOutput(Output):
     note: str | None = None
 
 
-async def call(context: ServiceContext, asked: PipedreamInput) -> PipedreamOutput:
-    """See `PipedreamInput`.
+async def call(context: ServiceContext, params: PipedreamInput) -> PipedreamOutput:
+    """Perform the operation of the input.
 
-    Raises InvalidInput, NotFound, NotConnected, NotAgreed, IntegrationFailed, TooBusy, UpstreamFailed.
+    Raises InvalidInput, NotFound, NotConnected, NotAgreed, IntegrationFailed, TooBusy,
+    UpstreamFailed.
     """
-    return await _OPERATIONS[asked.operation or "execute"](context, asked)
+    return await _OPERATIONS[params.operation or "execute"](context, params)
 
 
-async def _execute(context: ServiceContext, asked: PipedreamInput) -> PipedreamOutput:
-    _needs(asked, "app", "action")
-    context.authority.require_action(asked.app, asked.action)
-    wanted = Wanted(asked.app, asked.action, asked.props, asked.account_id, asked.dynamic_props_id)
-    done: ActionOutcome = await context.parts.integrations.run(context.caller.owner, wanted, context.policy)
+async def _execute(context: ServiceContext, params: PipedreamInput) -> PipedreamOutput:
+    _require_fields(params, "app", "action")
+    context.authority.require_action(params.app, params.action)
+    request = ActionRequest(
+        params.app, params.action, params.props, params.account_id, params.dynamic_props_id
+    )
+    outcome: ActionOutcome = await context.dependencies.integrations.run(
+        context.caller.owner, request, context.policy
+    )
     return PipedreamOutput(
-        success=True, ret=done.ret, exports=done.exports, os=list(done.os), summary=done.summary, files=list(done.files),
-        backend=done.backend, action=done.action, account=done.account,
+        success=True, ret=outcome.ret, exports=outcome.exports, os=list(outcome.os), summary=outcome.summary,
+        files=list(outcome.files), backend=outcome.backend, action=outcome.action, account=outcome.account,
     )  # fmt: skip
 
 
-async def _search(context: ServiceContext, asked: PipedreamInput) -> PipedreamOutput:
-    found = await context.parts.integrations.directory.search(
-        context.caller.owner, asked.query or asked.app, asked.limit
+async def _search(context: ServiceContext, params: PipedreamInput) -> PipedreamOutput:
+    result = await context.dependencies.integrations.directory.search(
+        context.caller.owner, params.query or params.app, params.limit
     )
-    return PipedreamOutput(actions=list(found.actions), apps=list(found.apps), note=found.note)
+    return PipedreamOutput(actions=list(result.actions), apps=list(result.apps), note=result.note)
 
 
-async def _actions(context: ServiceContext, asked: PipedreamInput) -> PipedreamOutput:
-    _needs(asked, "app")
-    found = await context.parts.integrations.directory.actions(
-        context.caller.owner, asked.app, asked.query, asked.limit
+async def _actions(context: ServiceContext, params: PipedreamInput) -> PipedreamOutput:
+    _require_fields(params, "app")
+    result = await context.dependencies.integrations.directory.actions(
+        context.caller.owner, params.app, params.query, params.limit
     )
     return PipedreamOutput(
-        app_slug=found.app, actions=list(found.actions), total=found.total, note=found.note
+        app_slug=result.app, actions=list(result.actions), total=result.total, note=result.note
     )
 
 
-async def _schema(context: ServiceContext, asked: PipedreamInput) -> PipedreamOutput:
-    _needs(asked, "app", "action")
-    book = context.parts.integrations
-    if asked.props:  # the app is asked, by way of an account
-        context.authority.require_action(asked.app, None)
-    found = await book.schema(context.caller.owner, asked.app, asked.action, asked.props, asked.account_id)
+async def _schema(context: ServiceContext, params: PipedreamInput) -> PipedreamOutput:
+    _require_fields(params, "app", "action")
+    integrations = context.dependencies.integrations
+    # With props the schema is computed by the app, through an account.
+    if params.props:
+        context.authority.require_action(params.app, None)
+    result = await integrations.schema(
+        context.caller.owner, params.app, params.action, params.props, params.account_id
+    )
     return PipedreamOutput(
-        app_slug=found.app, definition=found.action, dynamic_props_id=found.dynamic_props_id
+        app_slug=result.app, definition=result.action, dynamic_props_id=result.dynamic_props_id
     )
 
 
-async def _options(context: ServiceContext, asked: PipedreamInput) -> PipedreamOutput:
-    _needs(asked, "app", "action", "prop")
-    context.authority.require_action(asked.app, None)
-    found = await context.parts.integrations.options(
-        context.caller.owner, asked.app, asked.action, asked.prop, asked.props,
-        query=asked.query, account=asked.account_id, dynamic_id=asked.dynamic_props_id,
+async def _options(context: ServiceContext, params: PipedreamInput) -> PipedreamOutput:
+    _require_fields(params, "app", "action", "prop")
+    context.authority.require_action(params.app, None)
+    result = await context.dependencies.integrations.options(
+        context.caller.owner, params.app, params.action, params.prop, params.props,
+        query=params.query, account=params.account_id, dynamic_id=params.dynamic_props_id,
     )  # fmt: skip
-    return PipedreamOutput(app_slug=found.app, options=list(found.options), note=found.note)
+    return PipedreamOutput(app_slug=result.app, options=list(result.options), note=result.note)
 
 
-async def _check_auth(context: ServiceContext, asked: PipedreamInput) -> PipedreamOutput:
-    _needs(asked, "app")
-    context.authority.require_action(asked.app, None)
-    book, owner = context.parts.integrations.accounts, context.caller.owner
-    found: Connection = await book.connect(owner, asked.app)
+async def _check_auth(context: ServiceContext, params: PipedreamInput) -> PipedreamOutput:
+    _require_fields(params, "app")
+    context.authority.require_action(params.app, None)
+    accounts, owner = context.dependencies.integrations.accounts, context.caller.owner
+    result: Connection = await accounts.connect(owner, params.app)
 
-    if asked.wait_seconds and not found.connected:
-        later = await book.check_auth(owner, asked.app, wait=asked.wait_seconds)
-        found = later if later.connected else found
+    if params.wait_seconds and not result.connected:
+        checked = await accounts.check_auth(owner, params.app, wait=params.wait_seconds)
+        result = checked if checked.connected else result
 
     return PipedreamOutput(
-        success=True, app_slug=found.app, connected=found.connected, status=found.status, message=found.message, how=found.how,
-        connect_link_url=found.connect_link_url, env_var=found.env_var, accounts=list(found.accounts),
+        success=True, app_slug=result.app, connected=result.connected, status=result.status, message=result.message,
+        how=result.how, connect_link_url=result.connect_link_url, env_var=result.env_var, accounts=list(result.accounts),
     )  # fmt: skip
 
 
-async def _accounts(context: ServiceContext, asked: PipedreamInput) -> PipedreamOutput:
+async def _accounts(context: ServiceContext, params: PipedreamInput) -> PipedreamOutput:
     if context.caller.kind == "run":
-        _needs(asked, "app")
-        context.authority.require_action(asked.app, None)
-    found = await context.parts.integrations.accounts.all(context.caller.owner)
-    return PipedreamOutput(success=True, accounts=[one for one in found if asked.app in ("", one.app)])
+        _require_fields(params, "app")
+        context.authority.require_action(params.app, None)
+    result = await context.dependencies.integrations.accounts.all(context.caller.owner)
+    return PipedreamOutput(
+        success=True, accounts=[account for account in result if params.app in ("", account.app)]
+    )
 
 
-def _needs(asked: PipedreamInput, *names: str) -> None:
+def _require_fields(params: PipedreamInput, *names: str) -> None:
     for name in names:
-        if not getattr(asked, name):
+        if not getattr(params, name):
             raise InvalidInput(
-                f"`{name}` is missing.", hint=f"`{asked.operation or 'execute'}` takes {', '.join(names)}."
+                f"`{name}` is missing.", hint=f"`{params.operation or 'execute'}` takes {', '.join(names)}."
             )
 
 
@@ -209,9 +226,9 @@ _OPERATIONS: dict[str, Callable[[ServiceContext, PipedreamInput], Awaitable[Pipe
     "check_auth": _check_auth,
     "list_accounts": _accounts,
 }
-READING = frozenset(_OPERATIONS) - {"execute", "run", "check_auth"}
-"""`check_auth` makes a link by which an account is connected."""
-_OF_APPS = ", ".join(one.name for one in SERVICES.values())
+READ_OPERATIONS = frozenset(_OPERATIONS) - {"execute", "run", "check_auth"}
+"""`check_auth` is not among them: it makes a link by which an account is connected."""
+_OF_APPS = ", ".join(service.name for service in SERVICES.values())
 
 SERVICE = Service(
     name="pipedream",
@@ -224,7 +241,7 @@ SERVICE = Service(
             PipedreamOutput,
             call,
             effect="writes",
-            reads_when=lambda asked: asked.operation in READING,
+            reads_when=lambda params: params.operation in READ_OPERATIONS,
             example={
                 "app": "slack",
                 "action": "send-message",

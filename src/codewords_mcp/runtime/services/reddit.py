@@ -25,16 +25,16 @@ _HOW = "Make an app of the kind `script` at https://www.reddit.com/prefs/apps; i
 REDDIT_CLIENT_ID = ServiceCredential("REDDIT_CLIENT_ID", _HOW)
 REDDIT_CLIENT_SECRET = ServiceCredential("REDDIT_CLIENT_SECRET", _HOW)
 USER_AGENT = f"python:codewords-mcp:{__version__} (by /u/codewords-mcp)"
-"""Reddit refuses clients that do not name themselves in this form."""
+"""Reddit refuses clients that don't identify themselves in this form."""
 _SUBREDDIT = r"^(?:r/)?[A-Za-z0-9_]{2,50}(?:\+[A-Za-z0-9_]{2,50}){0,20}$"
-_EARLY = 60.0
-"""Seconds before its end at which a token is not used any more."""
-_TOKENS_KEPT = 256
-Time = Literal["hour", "day", "week", "month", "year", "all"]
+_TOKEN_MARGIN = 60.0
+"""Seconds before its expiry at which a token is no longer used."""
+_MAX_CACHED_TOKENS = 256
+TimeFilter = Literal["hour", "day", "week", "month", "year", "all"]
 
 
 class PageInput(Input):
-    """`after` is a page's `after`, for the next one."""
+    """`after` is the `after` of the page before."""
 
     limit: int = Field(
         default=25,
@@ -44,29 +44,29 @@ class PageInput(Input):
         description="A page's length.",
     )
     after: str | None = Field(default=None, pattern=r"^t[1-6]_[a-z0-9]{1,20}$")
-    time: Time | None = Field(
+    time: TimeFilter | None = Field(
         default=None,
         validation_alias=AliasChoices("time", "time_filter", "t"),
         description="For `top` and searches.",
     )
 
 
-class Posts(PageInput):
-    """Several subreddits are joined by `+`."""
+class PostsInput(PageInput):
+    """The posts of a subreddit, or of several joined by `+`."""
 
     subreddit: str = Field(pattern=_SUBREDDIT)
     sort: Literal["hot", "new", "top", "rising", "controversial"] = "hot"
 
 
 class RedditSearch(PageInput):
-    """In all of Reddit, or in one subreddit."""
+    """A search in all of Reddit, or in one subreddit."""
 
     query: str = Field(min_length=1, max_length=512, validation_alias=AliasChoices("query", "q"))
     subreddit: str | None = Field(default=None, pattern=_SUBREDDIT)
     sort: Literal["relevance", "hot", "top", "new", "comments"] = "relevance"
 
 
-class Comments(Input):
+class CommentsInput(Input):
     """A post by its id, with or without `t3_`."""
 
     post_id: str = Field(
@@ -78,7 +78,7 @@ class Comments(Input):
 
 
 class PostList(Output):
-    """`posts` as Reddit gives them; `after` is null at the end."""
+    """`posts` as Reddit returns them; `after` is null at the end."""
 
     success: bool
     posts: list[dict[str, Any]]
@@ -86,7 +86,10 @@ class PostList(Output):
 
 
 class Thread(Output):
-    """The post, and its comments in the order of a reader: each with its `depth`, from 0. `more`: how many are left out."""
+    """The post and its comments in reading order, each with its `depth` from 0.
+
+    `more` is the number of comments left out.
+    """
 
     success: bool
     post: dict[str, Any]
@@ -94,40 +97,43 @@ class Thread(Output):
     more: int
 
 
-async def posts(context: ServiceContext, asked: Posts) -> PostList:
-    """Raises MissingCredential, NotFound, TooBusy, UpstreamFailed."""
-    reply = await _ask(context, f"/r/{asked.subreddit.removeprefix('r/')}/{asked.sort}", _paging(asked))
-    return _listed(reply)
+async def posts(context: ServiceContext, params: PostsInput) -> PostList:
+    """List posts. Raises MissingCredential, NotFound, TooBusy, UpstreamFailed."""
+    response = await _request(
+        context, f"/r/{params.subreddit.removeprefix('r/')}/{params.sort}", _paging(params)
+    )
+    return _to_post_list(response)
 
 
-async def search(context: ServiceContext, asked: RedditSearch) -> PostList:
-    """Raises MissingCredential, NotFound, TooBusy, UpstreamFailed."""
-    params = _paging(asked) | {"q": asked.query, "sort": asked.sort, "type": "link"}
-    if asked.subreddit is None:
-        return _listed(await _ask(context, "/search", params))
-    path = f"/r/{asked.subreddit.removeprefix('r/')}/search"
-    return _listed(await _ask(context, path, params | {"restrict_sr": "1"}))
+async def search(context: ServiceContext, params: RedditSearch) -> PostList:
+    """Search posts. Raises MissingCredential, NotFound, TooBusy, UpstreamFailed."""
+    query = _paging(params) | {"q": params.query, "sort": params.sort, "type": "link"}
+    if params.subreddit is None:
+        return _to_post_list(await _request(context, "/search", query))
+    path = f"/r/{params.subreddit.removeprefix('r/')}/search"
+    return _to_post_list(await _request(context, path, query | {"restrict_sr": "1"}))
 
 
-async def comments(context: ServiceContext, asked: Comments) -> Thread:
-    """Raises MissingCredential, NotFound, TooBusy, UpstreamFailed."""
-    params = {"limit": str(asked.limit), "sort": asked.sort}
-    params |= {"depth": str(asked.depth)} if asked.depth else {}
-    reply = await _ask(context, f"/comments/{asked.post_id.removeprefix('t3_')}", params)
+async def comments(context: ServiceContext, params: CommentsInput) -> Thread:
+    """Return a post with its comments. Raises MissingCredential, NotFound, TooBusy, UpstreamFailed."""
+    query = {"limit": str(params.limit), "sort": params.sort}
+    query |= {"depth": str(params.depth)} if params.depth else {}
+    response = await _request(context, f"/comments/{params.post_id.removeprefix('t3_')}", query)
 
     try:
-        post, thread = reply.json()
+        post, thread = response.json()
         found = post["data"]["children"][0]["data"]
-        listed, more = _flat(thread["data"]["children"])
+        listed, more = _flatten(thread["data"]["children"])
     except (LookupError, TypeError, ValueError):
-        raise _shapeless(reply) from None
+        raise _unexpected_shape(response) from None
 
     return Thread(success=True, post=found, comments=listed, more=more)
 
 
-def _flat(children: list[Any]) -> tuple[list[dict[str, Any]], int]:
-    """(comments, each before its answers, how many Reddit left out)."""
+def _flatten(children: list[Any]) -> tuple[list[dict[str, Any]], int]:
+    """Return (comments, each before its answers; number that Reddit left out)."""
     listed: list[dict[str, Any]] = []
+    # A stack instead of recursion: a hostile thread could be nested deeper than Python's limit.
     more, waiting = 0, [(child, 0) for child in reversed(children)]
 
     while waiting:
@@ -140,115 +146,120 @@ def _flat(children: list[Any]) -> tuple[list[dict[str, Any]], int]:
         replies = data.pop("replies", None)
         listed.append(data | {"depth": depth})
         if isinstance(replies, dict):
-            below = cast("dict[str, Any]", replies)["data"]["children"]
-            waiting += [(one, depth + 1) for one in reversed(below)]
+            answers = cast("dict[str, Any]", replies)["data"]["children"]
+            waiting += [(answer, depth + 1) for answer in reversed(answers)]
 
     return listed, more
 
 
-def _paging(asked: PageInput) -> dict[str, str]:
-    params = {"limit": str(asked.limit), "after": asked.after, "t": asked.time}
-    return {name: value for name, value in params.items() if value}
+def _paging(params: PageInput) -> dict[str, str]:
+    query = {"limit": str(params.limit), "after": params.after, "t": params.time}
+    return {name: value for name, value in query.items() if value}
 
 
-def _listed(reply: WebResponse) -> PostList:
+def _to_post_list(response: WebResponse) -> PostList:
     try:
-        data = reply.json()["data"]
+        data = response.json()["data"]
         return PostList(
-            success=True, posts=[one["data"] for one in data["children"]], after=data.get("after")
+            success=True, posts=[child["data"] for child in data["children"]], after=data.get("after")
         )
     except (LookupError, TypeError, ValueError):
-        raise _shapeless(reply) from None
+        raise _unexpected_shape(response) from None
 
 
-def _shapeless(reply: WebResponse) -> UpstreamFailed:
-    return UpstreamFailed("Reddit answered in a shape that it should not have.", upstream_status=reply.status)
+def _unexpected_shape(response: WebResponse) -> UpstreamFailed:
+    return UpstreamFailed("Reddit's response has an unexpected format.", upstream_status=response.status)
 
 
 @dataclass(frozen=True, slots=True)
 class _RedditToken:
     text: str
     until: float
-    """By the monotonic clock."""
+    """On the monotonic clock."""
 
 
 _tokens: dict[tuple[str, str, str], _RedditToken] = {}
-"""By where it was had, and with whose id and secret."""
+"""Tokens by (address, client id, client secret)."""
 
 
-async def _ask(context: ServiceContext, path: str, params: dict[str, str]) -> WebResponse:
-    who = (
+async def _request(context: ServiceContext, path: str, query: dict[str, str]) -> WebResponse:
+    credentials = (
         context.settings.reddit_base_url,
         await context.need("reddit", REDDIT_CLIENT_ID),
         await context.need("reddit", REDDIT_CLIENT_SECRET),
     )
-    for again in (True, False):
-        token = _tokens.get(who)
+    for may_retry in (True, False):
+        token = _tokens.get(credentials)
         if token is None or token.until <= time.monotonic():
-            token = _tokens[who] = await _new_token(context, who)
-            while len(_tokens) > _TOKENS_KEPT:
+            token = _tokens[credentials] = await _new_token(context, credentials)
+            while len(_tokens) > _MAX_CACHED_TOKENS:
                 del _tokens[next(iter(_tokens))]
 
-        reply = await context.web.api(
+        response = await context.web.api(
             context.settings.reddit_api_base_url,
             path,
-            params=params | {"raw_json": "1"},
+            params=query | {"raw_json": "1"},
             headers={"Authorization": f"Bearer {token.text}", "User-Agent": USER_AGENT},
         )
-        if reply.status != 401 or not again:
+        if response.status != 401 or not may_retry:
             break
 
-        _tokens.pop(who, None)  # it was revoked before its time
+        # Reddit revoked the token before its expiry.
+        _tokens.pop(credentials, None)
 
-    return _checked(reply)  # pyright: ignore[reportPossiblyUnboundVariable]  # the loop runs
+    return _checked(response)  # pyright: ignore[reportPossiblyUnboundVariable]  # the loop runs
 
 
-async def _new_token(context: ServiceContext, who: tuple[str, str, str]) -> _RedditToken:
-    base, client, secret = who
+async def _new_token(context: ServiceContext, credentials: tuple[str, str, str]) -> _RedditToken:
+    base, client, secret = credentials
     basic = base64.b64encode(f"{client}:{secret}".encode()).decode()
-    reply = await context.web.api(
+    response = await context.web.api(
         base,
         "/api/v1/access_token",
         method="POST",
         form={"grant_type": "client_credentials"},
         headers={"Authorization": f"Basic {basic}", "User-Agent": USER_AGENT},
     )
-    if reply.status in {400, 401, 403}:
+    if response.status in {400, 401, 403}:
         raise UpstreamFailed(
-            f"Reddit does not take {REDDIT_CLIENT_ID.name} and {REDDIT_CLIENT_SECRET.name}.",
-            upstream_status=reply.status,
+            f"Reddit refused {REDDIT_CLIENT_ID.name} and {REDDIT_CLIENT_SECRET.name}.",
+            upstream_status=response.status,
             hint=_HOW,
         )
 
     try:
-        told = _checked(reply).json()
-        return _RedditToken(str(told["access_token"]), time.monotonic() + float(told["expires_in"]) - _EARLY)
+        body = _checked(response).json()
+        return _RedditToken(
+            str(body["access_token"]), time.monotonic() + float(body["expires_in"]) - _TOKEN_MARGIN
+        )
     except (LookupError, TypeError, ValueError):
-        raise _shapeless(reply) from None
+        raise _unexpected_shape(response) from None
 
 
-def _checked(reply: WebResponse) -> WebResponse:
-    spent = reply.headers.get("x-ratelimit-remaining", "1").partition(".")[0] == "0"
-    if reply.status == 429 or (reply.status == 403 and spent):
-        reset = reply.headers.get("x-ratelimit-reset", "")
+def _checked(response: WebResponse) -> WebResponse:
+    used_up = response.headers.get("x-ratelimit-remaining", "1").partition(".")[0] == "0"
+    if response.status == 429 or (response.status == 403 and used_up):
+        reset = response.headers.get("x-ratelimit-reset", "")
         if reset.isascii() and reset.isdigit():
             wait = min(int(reset), 3600)
         else:
             wait = 60
 
-        raise TooBusy("Reddit takes no more calls for now.", retry_after=retry_after(reply, max(1, wait)))
+        raise TooBusy("Reddit's rate limit is reached.", retry_after=retry_after(response, max(1, wait)))
 
-    if reply.status == 404:
+    if response.status == 404:
         raise NotFound("Reddit has nothing of this name.")
-    if reply.status >= 400:
-        if reply.status == 403:
-            hint = "It may be private, in quarantine or banned."
+    if response.status >= 400:
+        if response.status == 403:
+            hint = "The subreddit may be private, quarantined or banned."
         else:
             hint = "Try again later."
 
-        raise UpstreamFailed(f"Reddit answered {reply.status}.", upstream_status=reply.status, hint=hint)
+        raise UpstreamFailed(
+            f"Reddit answered {response.status}.", upstream_status=response.status, hint=hint
+        )
 
-    return reply
+    return response
 
 
 SERVICE = Service(
@@ -258,7 +269,7 @@ SERVICE = Service(
     operations=(
         Operation(
             "List the posts of a subreddit",
-            Posts,
+            PostsInput,
             PostList,
             posts,
             effect="reads",
@@ -278,7 +289,7 @@ SERVICE = Service(
         ),
         Operation(
             "Read a post with its comments",
-            Comments,
+            CommentsInput,
             Thread,
             comments,
             effect="reads",

@@ -1,4 +1,6 @@
-"""`redis_coordinator`: what workflows remember between runs, and credentials for a Redis where one is configured."""
+"""`redis_coordinator`: values stored between runs, and credentials for a Redis if one is
+configured.
+"""
 
 from __future__ import annotations
 
@@ -24,40 +26,40 @@ from codewords_mcp.runtime.services.base import (
 from codewords_mcp.runtime.store import service_values as values
 from codewords_mcp.runtime.store.clock import now
 
-SPACE = "redis"
+NAMESPACE = "redis"
 MAX_KEYS, MAX_VALUE, MAX_LISTED = 100_000, 8 << 20, 1000
-CONNECT_SECONDS = 5
+CONNECT_TIMEOUT = 5
 REDIS_URL = ServiceCredential(
     "REDIS_URL",
     "Run a Redis of version 6 or newer with TLS, and give an address of its administrator: rediss://user:password@host:port.",
-    without="Values are kept in the runtime's own store; `redis_client()` has nothing to connect to.",
+    without="Values are stored by the runtime itself; `redis_client()` has nothing to connect to.",
     home=True,
 )
-READING = frozenset(("get", "exists", "ttl", "keys"))
+READ_ACTIONS = frozenset(("get", "exists", "ttl", "keys"))
 Action = Literal["get", "set", "delete", "exists", "expire", "ttl", "incr", "keys"]
 
 
 class CoordinatorInput(Input):
-    """Nothing at all asks for the credentials of a Redis connection."""
+    """An action on a key. Without any field, the credentials of a Redis connection are returned."""
 
     action: Action | None = Field(
         default=None,
         validation_alias=AliasChoices("action", "operation"),
         description="get, set, delete, exists, expire, ttl, incr or keys; none asks for a Redis connection.",
     )
-    key: str = Field(default="", max_length=512, description="Of `keys`, what they begin with.")
-    value: Any = Field(default=None, description="Any JSON; comes back as it was. Of `incr`, by how much.")
+    key: str = Field(default="", max_length=512, description="For `keys`, their prefix.")
+    value: Any = Field(default=None, description="Any JSON; returned unchanged. For `incr`, the increment.")
     ttl: float | None = Field(
         default=None,
         gt=0,
         le=10 * 366 * 86400,
         validation_alias=AliasChoices("ttl", "ex", "expire_seconds"),
-        description="Seconds after which it is gone.",
+        description="Seconds after which the value expires.",
     )
 
 
 class CoordinatorOutput(Output):
-    """`success` is false where there is no such key; `value` is then null."""
+    """`success` is false if there is no such key; `value` is then null."""
 
     success: bool | None = None
     value: Any = None
@@ -71,109 +73,118 @@ class CoordinatorOutput(Output):
     namespace: str | None = Field(default=None, description="Keys that may be touched: `prefix:*`.")
 
 
-async def call(context: ServiceContext, asked: CoordinatorInput) -> CoordinatorOutput:
-    """See `CoordinatorInput`. Raises InvalidInput, Conflict over the number of keys, MissingCredential, UpstreamFailed."""
-    if asked.action is None:
-        if asked.model_fields_set:
+async def call(context: ServiceContext, params: CoordinatorInput) -> CoordinatorOutput:
+    """Perform the action. Raises InvalidInput, Conflict at the limit of keys, MissingCredential,
+    UpstreamFailed.
+    """
+    if params.action is None:
+        if params.model_fields_set:
             raise InvalidInput(
                 "`action` is missing.", hint="It is get, set, delete, exists, expire, ttl, incr or keys."
             )
-        return await _connection(context)
-    if not asked.key and asked.action != "keys":
+        return await _redis_credentials(context)
+    if not params.key and params.action != "keys":
         raise InvalidInput("`key` is missing.")
 
     owner = context.caller.owner
-    text = json.dumps(asked.value)
+    text = json.dumps(params.value)
     if len(text) > MAX_VALUE:
-        raise InvalidInput(f"`value` is larger than {MAX_VALUE >> 20} MiB.", hint="Keep it as a file.")
+        raise InvalidInput(f"`value` is larger than {MAX_VALUE >> 20} MiB.", hint="Store it as a file.")
 
-    return await context.parts.database.write(_act, owner, asked, text)
+    return await context.dependencies.database.write(_apply, owner, params, text)
 
 
-def _act(connection: Connection, owner: str, asked: CoordinatorInput, text: str) -> CoordinatorOutput:
-    """In one transaction, so that two that count lose nothing."""
-    at, key = now(), asked.key
-    if asked.ttl is None:
+def _apply(connection: Connection, owner: str, params: CoordinatorInput, text: str) -> CoordinatorOutput:
+    """Apply the action in one transaction, so that concurrent increments are all counted."""
+    at, key = now(), params.key
+    if params.ttl is None:
         until = None
     else:
-        until = at + int(asked.ttl * 1e6)
+        until = at + int(params.ttl * 1e6)
 
     if key:
-        found = values.get(connection, owner, SPACE, key, at)
+        stored = values.get(connection, owner, NAMESPACE, key, at)
     else:
-        found = None
+        stored = None
 
-    match asked.action:
+    match params.action:
         case "keys":
-            listed = values.keys(connection, owner, SPACE, key, at, MAX_LISTED)
+            listed = values.keys(connection, owner, NAMESPACE, key, at, MAX_LISTED)
             return CoordinatorOutput(success=True, keys=listed)
         case "set" | "incr":
-            if found is None and values.count(connection, owner, SPACE) >= MAX_KEYS:
+            if stored is None and values.count(connection, owner, NAMESPACE) >= MAX_KEYS:
                 raise Conflict(
-                    f"There are {MAX_KEYS} keys, which is the limit.", hint="Delete some, or give them a ttl."
+                    f"The limit of {MAX_KEYS} keys is reached.", hint="Delete some, or give them a ttl."
                 )
-            if asked.action == "incr":
-                return _count_up(connection, owner, asked, until)
+            if params.action == "incr":
+                return _increment(connection, owner, params, until)
 
-            values.put(connection, owner, SPACE, key, text, until)
-            return CoordinatorOutput(success=True, value=asked.value)
+            values.put(connection, owner, NAMESPACE, key, text, until)
+            return CoordinatorOutput(success=True, value=params.value)
         case "delete":
-            return CoordinatorOutput(success=values.remove(connection, owner, SPACE, key, at))
+            return CoordinatorOutput(success=values.remove(connection, owner, NAMESPACE, key, at))
         case "expire":
-            return CoordinatorOutput(success=values.expire(connection, owner, SPACE, key, at, until))
+            return CoordinatorOutput(success=values.expire(connection, owner, NAMESPACE, key, at, until))
         case "exists":
-            return CoordinatorOutput(success=True, exists=found is not None)
+            return CoordinatorOutput(success=True, exists=stored is not None)
         case _:
             pass
 
-    if found is None:
+    if stored is None:
         return CoordinatorOutput(success=False, value=None)
 
-    if found["expires_at"] is None:
+    if stored["expires_at"] is None:
         left = None
     else:
-        left = round((found["expires_at"] - at) / 1e6, 3)
+        left = round((stored["expires_at"] - at) / 1e6, 3)
 
-    if asked.action == "ttl":
+    if params.action == "ttl":
         return CoordinatorOutput(success=True, ttl=left)
 
-    return CoordinatorOutput(success=True, value=json.loads(found["value"]))
+    return CoordinatorOutput(success=True, value=json.loads(stored["value"]))
 
 
-def _count_up(
-    connection: Connection, owner: str, asked: CoordinatorInput, until: int | None
+def _increment(
+    connection: Connection, owner: str, params: CoordinatorInput, until: int | None
 ) -> CoordinatorOutput:
-    found = values.get(connection, owner, SPACE, asked.key, now())
-    if found is None:
-        before = 0
+    stored = values.get(connection, owner, NAMESPACE, params.key, now())
+    if stored is None:
+        current = 0
     else:
-        before = json.loads(found["value"])
+        current = json.loads(stored["value"])
 
-    step = 1 if asked.value is None else asked.value
-    if not all(isinstance(number, int) and not isinstance(number, bool) for number in (before, step)):
-        raise InvalidInput("`incr` counts whole numbers.", hint="This key, or `value`, is something else.")
+    increment_by = 1 if params.value is None else params.value
+    if not all(
+        isinstance(number, int) and not isinstance(number, bool) for number in (current, increment_by)
+    ):
+        raise InvalidInput(
+            "`incr` needs whole numbers.", hint="The stored value, or `value`, is something else."
+        )
 
-    if until is None and found is not None:
-        until = found["expires_at"]
-    values.put(connection, owner, SPACE, asked.key, json.dumps(before + step), until)
-    return CoordinatorOutput(success=True, value=before + step)
+    if until is None and stored is not None:
+        until = stored["expires_at"]
+    values.put(connection, owner, NAMESPACE, params.key, json.dumps(current + increment_by), until)
+    return CoordinatorOutput(success=True, value=current + increment_by)
 
 
-async def _connection(context: ServiceContext) -> CoordinatorOutput:
-    """A user of the Redis that may touch its owner's keys and no others, and administer nothing."""
+async def _redis_credentials(context: ServiceContext) -> CoordinatorOutput:
+    """Return credentials of a Redis user that may access its owner's keys only and has no admin
+    commands.
+    """
     url = await context.need("redis_coordinator", REDIS_URL)
     parsed = urlsplit(url)
     if parsed.scheme != "rediss" or not parsed.hostname:
         raise InvalidInput(
-            "REDIS_URL is no address of a Redis with TLS, which is how clients connect.",
+            "REDIS_URL is not the address of a Redis with TLS, which clients require.",
             hint="Write it as rediss://user:password@host:port.",
         )
 
     owner = context.caller.owner
     name = f"cw-{hashlib.sha256(owner.encode()).hexdigest()[:12]}"
-    password = hmac.new(context.parts.derive("redis"), owner.encode(), hashlib.sha256).hexdigest()
-    await _let_in(url, name, password)
+    password = hmac.new(context.dependencies.derive("redis"), owner.encode(), hashlib.sha256).hexdigest()
+    await _create_user(url, name, password)
     loopback = parsed.hostname in {"localhost", "127.0.0.1", "::1"}
+    # The loopback address of this machine is not that of a sandbox, which reaches it by an alias.
     inside = loopback and context.caller.kind == "run"
 
     return CoordinatorOutput(
@@ -185,12 +196,12 @@ async def _connection(context: ServiceContext) -> CoordinatorOutput:
     )
 
 
-async def _let_in(url: str, name: str, password: str) -> None:
+async def _create_user(url: str, name: str, password: str) -> None:
     from redis.asyncio import Redis
     from redis.exceptions import RedisError
 
     client: Any = Redis.from_url(  # pyright: ignore[reportUnknownMemberType]
-        url, ssl_cert_reqs="none", socket_timeout=CONNECT_SECONDS, socket_connect_timeout=CONNECT_SECONDS
+        url, ssl_cert_reqs="none", socket_timeout=CONNECT_TIMEOUT, socket_connect_timeout=CONNECT_TIMEOUT
     )
     rules = ("reset", "on", f">{password}", f"~{name}:*", f"&{name}:*", "+@all", "-@admin", "-@dangerous")
 
@@ -198,8 +209,8 @@ async def _let_in(url: str, name: str, password: str) -> None:
         await client.execute_command("ACL", "SETUSER", name, *rules)
     except (RedisError, OSError) as error:
         raise UpstreamFailed(
-            "The Redis of REDIS_URL did not let the runtime in, or make a user.",
-            hint="See that it runs with TLS, is of version 6 or newer, and that the address is its administrator's.",
+            "The Redis of REDIS_URL refused the connection or the creation of a user.",
+            hint="Check that it runs with TLS, is version 6 or newer, and that the address has an administrator's user.",
         ) from error
     finally:
         await client.aclose()
@@ -208,7 +219,7 @@ async def _let_in(url: str, name: str, password: str) -> None:
 SERVICE = Service(
     name="redis_coordinator",
     title="Redis coordinator",
-    summary="What workflows remember between runs: values by key, with a time to live; or a Redis of their own.",
+    summary="Values stored between runs, by key and with a time to live; or credentials of a Redis.",
     operations=(
         Operation(
             "Get, set or delete a value; without fields, credentials of a Redis",
@@ -216,7 +227,7 @@ SERVICE = Service(
             CoordinatorOutput,
             call,
             effect="writes",
-            reads_when=lambda asked: asked.action in READING,
+            reads_when=lambda params: params.action in READ_ACTIONS,
             private=True,
             example={"action": "set", "key": "last_seen", "value": {"id": 7}, "ttl": 86400},
         ),

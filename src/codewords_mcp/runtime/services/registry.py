@@ -1,6 +1,7 @@
-"""Which library services there are: ours, one line each, and those of other packages by their entry points.
+"""All library services: built-in ones, one line each, and those of other packages by their entry
+points.
 
-A service's module is imported when it is first asked for.
+A service's module is imported at its first use.
 """
 
 from __future__ import annotations
@@ -15,8 +16,8 @@ import structlog
 from codewords_mcp.runtime.auth.access_table import service_rule
 from codewords_mcp.runtime.services.base import Service
 
-GROUP = "codewords_mcp.services"
-"""The group of entry points by which another package adds a service: its name → `module:SERVICE`."""
+ENTRY_POINT_GROUP = "codewords_mcp.services"
+"""The group of entry points by which another package adds a service: name → `module:SERVICE`."""
 
 _BUILT_IN = {
     "anthropic": "model_prompt.services:ANTHROPIC",
@@ -43,7 +44,7 @@ log = structlog.get_logger(__name__)
 
 
 class Registry:
-    """The one place where a service is looked up. What another package names never takes the place of ours."""
+    """Finds services by name. A service of another package never replaces a built-in one."""
 
     def __init__(self, others: Mapping[str, EntryPoint] | None = None) -> None:
         self._others = dict(others if others is not None else _installed())
@@ -51,11 +52,13 @@ class Registry:
 
     @property
     def names(self) -> list[str]:
-        """Of all services, those of other packages last."""
+        """Names of all services, those of other packages last."""
         return [*sorted(_BUILT_IN), *sorted(set(self._others) - set(_BUILT_IN))]
 
     def find(self, name: str) -> Service | None:
-        """The service of this name; None where there is none, or another package's does not load."""
+        """Return the service of this name; None if there is none, or another package's fails to
+        load.
+        """
         known = self._known.get(name)
         if known is None:
             known = self._load(name)
@@ -76,23 +79,23 @@ class Registry:
 
         try:
             found = _with_rules(self._others[name].load())
-        except Exception:  # whatever another package does when it is imported, the runtime goes on
-            log.exception("a service of another package does not load", service=name)
+        except Exception:  # an import can raise anything; the runtime must start regardless
+            log.exception("service of another package failed to load", service=name)
             return None
 
         if not isinstance(found, Service) or found.name != name:
-            log.error("an entry point gives no service of its name", service=name)
+            log.error("entry point has no service of its name", service=name)
             return None
 
         return found
 
 
 def _with_rules(service: Any) -> Any:
-    """The service. Raises LookupError where an operation has no place in the access table."""
+    """Return the service. Raises LookupError if an operation is missing in the access table."""
     for operation in getattr(service, "operations", ()):
         service_rule(service.name, operation.path, operation.effect)
     return service
 
 
 def _installed() -> dict[str, EntryPoint]:
-    return {entry.name: entry for entry in entry_points(group=GROUP)}
+    return {entry.name: entry for entry in entry_points(group=ENTRY_POINT_GROUP)}

@@ -1,4 +1,4 @@
-"""`schedule_runs`: workflows that run by themselves. `{service_id, cron_expression, input_data}` makes a schedule."""
+"""`schedule_runs`: schedules of workflows. `{service_id, cron_expression, input_data}` creates one."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from codewords_mcp.runtime.auth.authority import CallTarget
 from codewords_mcp.runtime.model.schedule import CatchUp, Overlap, Schedule, ScheduleRequest
 from codewords_mcp.runtime.services.base import Input, Operation, Output, Service, ServiceContext
 
-READING = frozenset(("list", "get"))
+READ_OPERATIONS = frozenset(("list", "get"))
 
 
 class ScheduleInput(Input):
-    """`operation` is `create` without it; all but `create` and `list` take a `schedule_id`."""
+    """`operation` defaults to `create`; all but `create` and `list` need a `schedule_id`."""
 
     operation: Literal["create", "list", "get", "pause", "resume", "delete"] | None = None
     schedule_id: str | None = None
@@ -39,7 +39,7 @@ class ScheduleInput(Input):
 
 
 class ScheduleRecord(Output):
-    """A schedule."""
+    """One schedule."""
 
     schedule_id: str | None = None
     service_id: str | None = None
@@ -61,44 +61,46 @@ class ScheduleRecord(Output):
 
 
 class ScheduleOutput(ScheduleRecord):
-    """A schedule; of `list` only `schedules`, of `delete` only the id and `deleted`."""
+    """A schedule. `list` returns only `schedules`, `delete` only the id and `deleted`."""
 
     schedules: list[ScheduleRecord] | None = None
     deleted: bool | None = None
 
 
-async def call(context: ServiceContext, asked: ScheduleInput) -> ScheduleOutput:
-    """See `ScheduleInput`. A GET without an operation lists."""
-    book, owner, maker = context.parts.schedules, context.caller.owner, context.workflow
-    operation = asked.operation or ("list" if context.method == "GET" else "create")
+async def call(context: ServiceContext, params: ScheduleInput) -> ScheduleOutput:
+    """Perform the operation of the input; for a GET the default is `list`."""
+    schedules, owner, maker = context.dependencies.schedules, context.caller.owner, context.workflow
+    operation = params.operation or ("list" if context.method == "GET" else "create")
     if operation == "create":
-        return _told(await book.create(context.caller, _request(asked), context.made_by))
+        return _to_output(await schedules.create(context.caller, _request(params), context.made_by))
     if operation == "list":
-        return ScheduleOutput(schedules=[*map(_told, await book.list(owner, asked.service_id, maker=maker))])
-    if asked.schedule_id is None:
+        return ScheduleOutput(
+            schedules=[*map(_to_output, await schedules.list(owner, params.service_id, maker=maker))]
+        )
+    if params.schedule_id is None:
         raise InvalidInput(f"`{operation}` needs a `schedule_id`.", hint="`operation: list` shows them.")
     if operation == "delete":
-        await book.delete(owner, asked.schedule_id, maker=maker)
-        return ScheduleOutput(schedule_id=asked.schedule_id, deleted=True)
+        await schedules.delete(owner, params.schedule_id, maker=maker)
+        return ScheduleOutput(schedule_id=params.schedule_id, deleted=True)
 
-    act = {"get": book.get, "pause": book.pause, "resume": book.resume}[operation]
-    return _told(await act(owner, asked.schedule_id, maker=maker))
+    operate = {"get": schedules.get, "pause": schedules.pause, "resume": schedules.resume}[operation]
+    return _to_output(await operate(owner, params.schedule_id, maker=maker))
 
 
-def _targets(asked: ScheduleInput) -> list[CallTarget]:
-    if asked.service_id is None:
+def _targets(params: ScheduleInput) -> list[CallTarget]:
+    if params.service_id is None:
         return []
-    return [CallTarget("workflow", asked.service_id)]
+    return [CallTarget("workflow", params.service_id)]
 
 
-def _request(asked: ScheduleInput) -> ScheduleRequest:
-    if asked.service_id is None:
+def _request(params: ScheduleInput) -> ScheduleRequest:
+    if params.service_id is None:
         raise InvalidInput("`service_id` is missing.", hint="It is the id of the workflow to run.")
-    given = asked.model_dump(exclude={"operation", "schedule_id"}, exclude_none=True)
-    return ScheduleRequest(**given)
+    fields = params.model_dump(exclude={"operation", "schedule_id"}, exclude_none=True)
+    return ScheduleRequest(**fields)
 
 
-def _told(schedule: Schedule) -> ScheduleOutput:
+def _to_output(schedule: Schedule) -> ScheduleOutput:
     def text(moment: Any) -> str | None:
         if moment is None:
             return None
@@ -137,7 +139,7 @@ SERVICE = Service(
             call,
             targets=_targets,
             effect="writes",
-            reads_when=lambda asked: asked.operation in READING,
+            reads_when=lambda params: params.operation in READ_OPERATIONS,
             example={"service_id": "greeting_99115e9a", "cron_expression": "0 9 * * MON-FRI"},
         ),
     ),

@@ -1,4 +1,6 @@
-"""`searchapi`: results of Google, Bing, YouTube and others, by SearchApi; or by a SearXNG that the operator names."""
+"""`searchapi`: results of Google, Bing, YouTube and others, by SearchApi or by the operator's
+SearXNG.
+"""
 
 from __future__ import annotations
 
@@ -33,13 +35,15 @@ _CATEGORIES = {
     "bing_videos": "videos",
     "google_scholar": "science",
 }
-"""What of SearXNG comes nearest to an engine of SearchApi's."""
-_LISTS = {"images": "images", "videos": "videos"}
-"""Where SearchApi lists what is no page."""
+"""SearXNG's category that is closest to an engine of SearchApi."""
+_RESULT_FIELDS = {"images": "images", "videos": "videos"}
+"""SearchApi's field for results that are not pages, by category."""
 
 
 class SearchInput(Input):
-    """A search. What else SearchApi's engine takes (`location`, `gl`, `time_period` …) is passed on."""
+    """A search. Other parameters of SearchApi's engine (`location`, `gl`, `time_period` …) are
+    passed on.
+    """
 
     model_config = ConfigDict(extra="allow")
 
@@ -54,13 +58,15 @@ class SearchInput(Input):
         ge=1,
         le=100,
         validation_alias=AliasChoices("num_results", "num", "limit"),
-        description="Results at most.",
+        description="Maximum number of results.",
     )
     page: int = Field(default=1, ge=1, le=100)
 
 
 class SearchOutput(Output):
-    """What SearchApi answers, as it is: `organic_results`, or `videos`, `images` and others by the engine."""
+    """SearchApi's response unchanged: `organic_results`, or `videos`, `images` and others by the
+    engine.
+    """
 
     model_config = ConfigDict(extra="allow")
 
@@ -71,45 +77,47 @@ class SearchOutput(Output):
     )
 
 
-async def search(context: ServiceContext, asked: SearchInput) -> SearchOutput:
-    """Raises MissingCredential, TooBusy, UpstreamFailed, InvalidInput for a parameter that is no plain value."""
+async def search(context: ServiceContext, params: SearchInput) -> SearchOutput:
+    """Search. Raises MissingCredential, TooBusy, UpstreamFailed, InvalidInput for a parameter that
+    is not plain.
+    """
     key = await context.secret(SEARCHAPI_API_KEY)
     if key is None and context.settings.searxng_url:
-        return await _by_searxng(context, context.settings.searxng_url, asked)
+        return await _by_searxng(context, context.settings.searxng_url, params)
 
     key = key or await context.need("searchapi", SEARCHAPI_API_KEY)
-    params = _plain(asked.model_extra or {}) | {"engine": asked.engine, "q": asked.query}
-    params |= {"page": str(asked.page)} if asked.page > 1 else {}
-    if asked.num_results is not None and asked.engine in {"google", "bing"}:
-        params["num"] = str(asked.num_results)
-    reply = await context.web.api(
+    query = _plain_parameters(params.model_extra or {}) | {"engine": params.engine, "q": params.query}
+    query |= {"page": str(params.page)} if params.page > 1 else {}
+    if params.num_results is not None and params.engine in {"google", "bing"}:
+        query["num"] = str(params.num_results)
+    response = await context.web.api(
         context.settings.searchapi_base_url,
         "/search",
-        params=params,
+        params=query,
         headers={"Authorization": f"Bearer {key}"},
     )
-    told = _checked(reply, "SearchApi")
-    listed = {name: _first(value, asked.num_results) for name, value in told.items()}
-    results = told.get("organic_results")
+    body = _checked(response, "SearchApi")
+    listed = {name: _truncated(value, params.num_results) for name, value in body.items()}
+    results = body.get("organic_results")
 
     return SearchOutput.model_validate(
-        listed | {"success": True, "engine": asked.engine, "organic_results": _first(results, asked.num_results) or []}
+        listed | {"success": True, "engine": params.engine, "organic_results": _truncated(results, params.num_results) or []}
     )  # fmt: skip
 
 
-async def _by_searxng(context: ServiceContext, base: str, asked: SearchInput) -> SearchOutput:
-    category = _CATEGORIES.get(asked.engine)
+async def _by_searxng(context: ServiceContext, base: str, params: SearchInput) -> SearchOutput:
+    category = _CATEGORIES.get(params.engine)
     if category is None:
         raise InvalidInput(
-            f"SearXNG, which stands in for SearchApi here, has nothing like the engine {asked.engine}.",
+            f"SearXNG, which replaces SearchApi here, has no category for the engine {params.engine}.",
             hint=f"Use {', '.join(_CATEGORIES)}. {SEARCHAPI_API_KEY.how}",
         )
 
-    params = {"q": asked.query, "format": "json", "categories": category, "pageno": str(asked.page)}
-    if isinstance(language := (asked.model_extra or {}).get("hl"), str):
-        params["language"] = language
-    told = _checked(await context.web.api(base, "/search", params=params), "SearXNG")
-    found = told.get("results")
+    query = {"q": params.query, "format": "json", "categories": category, "pageno": str(params.page)}
+    if isinstance(language := (params.model_extra or {}).get("hl"), str):
+        query["language"] = language
+    body = _checked(await context.web.api(base, "/search", params=query), "SearXNG")
+    found = body.get("results")
     if isinstance(found, list):
         rows = cast("list[Any]", found)
     else:
@@ -117,26 +125,26 @@ async def _by_searxng(context: ServiceContext, base: str, asked: SearchInput) ->
 
     results = [
         _result(position, cast("dict[str, Any]", row))
-        for position, row in enumerate(rows[: asked.num_results or 100], 1)
+        for position, row in enumerate(rows[: params.num_results or 100], 1)
         if isinstance(row, dict)
     ]
-    where = _LISTS.get(category)
-    answer: dict[str, Any] = {
+    result_field = _RESULT_FIELDS.get(category)
+    output: dict[str, Any] = {
         "success": True,
-        "engine": asked.engine,
-        "organic_results": [] if where else results,
+        "engine": params.engine,
+        "organic_results": [] if result_field else results,
     }
-    if where:
-        answer[where] = results
-    suggestions = cast("list[Any]", told.get("suggestions") or [])
-    answer["related_searches"] = [{"query": text} for text in suggestions if isinstance(text, str)][:20]
-    answer["search_metadata"] = {"provider": "searxng", "status": "Success"}
+    if result_field:
+        output[result_field] = results
+    suggestions = cast("list[Any]", body.get("suggestions") or [])
+    output["related_searches"] = [{"query": text} for text in suggestions if isinstance(text, str)][:20]
+    output["search_metadata"] = {"provider": "searxng", "status": "Success"}
 
-    return SearchOutput.model_validate(answer)
+    return SearchOutput.model_validate(output)
 
 
 def _result(position: int, row: dict[str, Any]) -> dict[str, Any]:
-    """A result of SearXNG's with the names that SearchApi has."""
+    """Translate a result of SearXNG's to the field names of SearchApi."""
     names = {
         "title": "title", "url": "link", "content": "snippet", "publishedDate": "date", "engine": "source",
         "thumbnail": "thumbnail", "img_src": "original", "length": "length", "author": "channel",
@@ -144,43 +152,43 @@ def _result(position: int, row: dict[str, Any]) -> dict[str, Any]:
     return {"position": position} | {ours: row[theirs] for theirs, ours in names.items() if row.get(theirs)}
 
 
-def _plain(more: dict[str, Any]) -> dict[str, str]:
+def _plain_parameters(more: dict[str, Any]) -> dict[str, str]:
     if len(more) > 30 or not all(isinstance(value, str | int | float | bool) for value in more.values()):
-        raise InvalidInput("A search's parameters are texts, numbers, true and false, 30 at most.")
+        raise InvalidInput("A search takes at most 30 parameters: texts, numbers, true and false.")
     if taken := {"api_key", "callback"} & more.keys():
-        raise InvalidInput(f"`{min(taken)}` is not taken here.", hint=SEARCHAPI_API_KEY.how)
+        raise InvalidInput(f"`{min(taken)}` is not allowed here.", hint=SEARCHAPI_API_KEY.how)
     return {
         name: str(value).lower() if isinstance(value, bool) else str(value) for name, value in more.items()
     }
 
 
-def _first(value: Any, number: int | None) -> Any:
+def _truncated(value: Any, number: int | None) -> Any:
     if isinstance(value, list):
         return cast("list[Any]", value)[:number]
     return value
 
 
-def _checked(reply: WebResponse, whose: str) -> dict[str, Any]:
-    if reply.status == 429:
-        raise TooBusy(f"{whose} takes no more searches for now.", retry_after=retry_after(reply, 60))
-    if reply.status >= 400:
+def _checked(response: WebResponse, provider: str) -> dict[str, Any]:
+    if response.status == 429:
+        raise TooBusy(f"{provider}'s rate limit is reached.", retry_after=retry_after(response, 60))
+    if response.status >= 400:
         raise UpstreamFailed(
-            f"{whose} answered {reply.status}.",
-            upstream_status=reply.status,
-            upstream_said=said(reply, "error"),
+            f"{provider} answered {response.status}.",
+            upstream_status=response.status,
+            upstream_said=said(response, "error"),
             hint={
-                401: f"{SEARCHAPI_API_KEY.name} is not valid any more.",
-                403: "Let SearXNG give JSON: `formats` in its settings.yml." if whose == "SearXNG" else "",
-            }.get(reply.status, "Check the engine and its parameters."),
+                401: f"{SEARCHAPI_API_KEY.name} is not valid.",
+                403: "Allow JSON in SearXNG: `formats` in its settings.yml." if provider == "SearXNG" else "",
+            }.get(response.status, "Check the engine and its parameters."),
         )
 
-    told = reply.json()
-    if not isinstance(told, dict):
+    body = response.json()
+    if not isinstance(body, dict):
         raise UpstreamFailed(
-            f"{whose} answered in a shape that it should not have.", upstream_status=reply.status
+            f"{provider}'s response has an unexpected format.", upstream_status=response.status
         )
 
-    return cast("dict[str, Any]", told)
+    return cast("dict[str, Any]", body)
 
 
 SERVICE = Service(

@@ -1,4 +1,6 @@
-"""`slack_trigger`: what happens in Slack starts workflows, by its Events API or by Socket Mode; and messages to Slack."""
+"""`slack_trigger`: events of Slack start workflows, by its Events API or Socket Mode; and messages
+to Slack.
+"""
 
 from __future__ import annotations
 
@@ -10,11 +12,11 @@ from pydantic import AliasChoices, Field
 
 from codewords_mcp.errors import NotFound, TooBusy, UpstreamFailed
 from codewords_mcp.runtime.services._triggers import (
-    Hook,
-    Registration,
-    Simulated,
+    RegistrationInput,
+    SimulationOutput,
+    TriggerRegistration,
     register_hook,
-    registrations,
+    registration_operations,
 )
 from codewords_mcp.runtime.services.base import (
     Input,
@@ -46,8 +48,10 @@ SLACK_APP_TOKEN = ServiceCredential(
 )
 
 
-class SlackRegistration(Registration):
-    """Which events, by Slack's names: `app_mention`, `message`, `reaction_added`, `slash_command` …; all without one."""
+class SlackRegistration(RegistrationInput):
+    """Events by Slack's names: `app_mention`, `message`, `reaction_added`, `slash_command` …;
+    without one, all.
+    """
 
     channel: str | None = Field(
         default=None, pattern=r"^[A-Z0-9]{1,30}$", description="Only of this channel."
@@ -55,15 +59,17 @@ class SlackRegistration(Registration):
     include_own: bool = Field(default=False, description="Also what the app itself has written.")
 
 
-class SlackWebhook(Hook):
-    """`url` goes into the app as its Request URL; with Socket Mode it is not needed. `socket` says how that stands."""
+class SlackWebhook(TriggerRegistration):
+    """`url` goes into the app as its Request URL; Socket Mode doesn't need it. `socket` is the
+    socket's state.
+    """
 
     success: bool
     socket: str
 
 
 class SlackMessage(Input):
-    """`channel` is an id or a name; `text` or `blocks`."""
+    """`channel` is an id or a name; give `text` or `blocks`."""
 
     channel: str = Field(min_length=1, max_length=100)
     text: str = Field(
@@ -73,8 +79,8 @@ class SlackMessage(Input):
     blocks: list[dict[str, Any]] | None = Field(default=None, max_length=50)
 
 
-class SlackSent(Output):
-    """Where it stands in Slack."""
+class SlackSendOutput(Output):
+    """The position of the message in Slack."""
 
     success: bool
     channel: str
@@ -87,69 +93,77 @@ class SlackSimulation(Input):
     event: dict[str, Any]
 
 
-async def register(context: ServiceContext, asked: SlackRegistration) -> SlackWebhook:
-    """Raises InvalidInput, NotFound, Forbidden, TooBusy."""
-    filters: dict[str, Any] = {"events": asked.events}
-    filters |= {"channel": asked.channel} if asked.channel else {}
-    filters |= {"include_own": True} if asked.include_own else {}
-    made = await register_hook(context, "slack", asked, filters)
-    state = context.parts.socket_state(context.caller.owner)
-    return SlackWebhook(**made.model_dump(), success=True, socket=state)
+async def register(context: ServiceContext, params: SlackRegistration) -> SlackWebhook:
+    """Register a workflow for events. Raises InvalidInput, NotFound, Forbidden, TooBusy."""
+    filters: dict[str, Any] = {"events": params.events}
+    filters |= {"channel": params.channel} if params.channel else {}
+    filters |= {"include_own": True} if params.include_own else {}
+    registration = await register_hook(context, "slack", params, filters)
+    state = context.dependencies.socket_state(context.caller.owner)
+    return SlackWebhook(**registration.model_dump(), success=True, socket=state)
 
 
-async def send(context: ServiceContext, asked: SlackMessage) -> SlackSent:
-    """Raises MissingCredential, NotFound, TooBusy, UpstreamFailed."""
+async def send(context: ServiceContext, params: SlackMessage) -> SlackSendOutput:
+    """Send a message. Raises MissingCredential, NotFound, TooBusy, UpstreamFailed."""
     token = await context.need("slack_trigger", SLACK_BOT_TOKEN)
-    reply = await context.web.api(
+    response = await context.web.api(
         context.settings.slack_base_url,
         "/chat.postMessage",
         method="POST",
-        content=asked.model_dump(exclude_none=True),
+        content=params.model_dump(exclude_none=True),
         headers={"Authorization": f"Bearer {token}"},
     )
-    if reply.status == 429:
-        raise TooBusy("Slack takes no more messages for now.", retry_after=retry_after(reply))
+    if response.status == 429:
+        raise TooBusy("Slack's rate limit is reached.", retry_after=retry_after(response))
 
-    found = reply.json()
+    found = response.json()
     if isinstance(found, dict):
-        told = cast("dict[str, Any]", found)
+        body = cast("dict[str, Any]", found)
     else:
-        told = {}
+        body = {}
 
-    if told.get("ok") is True:
-        return SlackSent(success=True, channel=str(told.get("channel")), ts=str(told.get("ts")))
+    if body.get("ok") is True:
+        return SlackSendOutput(success=True, channel=str(body.get("channel")), ts=str(body.get("ts")))
 
-    why = str(told.get("error", ""))[:100]
-    if why in {"channel_not_found", "not_in_channel", "is_archived"}:
+    error_code = str(body.get("error", ""))[:100]
+    if error_code in {"channel_not_found", "not_in_channel", "is_archived"}:
         raise NotFound(
             "Slack shows the bot no such channel.",
             hint="Check its id, and invite the bot: /invite @its-name.",
         )
 
-    invalid = why in {"invalid_auth", "not_authed", "token_revoked", "token_expired", "account_inactive"}
+    invalid = error_code in {
+        "invalid_auth",
+        "not_authed",
+        "token_revoked",
+        "token_expired",
+        "account_inactive",
+    }
     raise UpstreamFailed(
-        "Slack did not take the message.",
-        upstream_status=reply.status,
-        upstream_said=why,
-        hint=f"{SLACK_BOT_TOKEN.name} is not valid any more." if invalid else "",
+        "Slack refused the message.",
+        upstream_status=response.status,
+        upstream_said=error_code,
+        hint=f"{SLACK_BOT_TOKEN.name} is not valid." if invalid else "",
     )
 
 
-async def simulate(context: ServiceContext, asked: SlackSimulation) -> Simulated:
-    """As if it came from Slack. Raises TooBusy."""
+async def simulate(context: ServiceContext, params: SlackSimulation) -> SimulationOutput:
+    """Deliver an event as if it came from Slack. Raises TooBusy."""
     context.authority.require_person("deliver an event as if its sender had")
     payload = {
         "type": "event_callback",
         "team_id": "T0SIMULATED",
         "event_id": f"Ev{secrets.token_hex(5).upper()}",
-        "event": asked.event,
+        "event": params.event,
     }
     body = as_json(payload)
     event = slack_event({"type": "events_api", "payload": json.loads(body)}, body)
     kind = {"content-type": "application/json"}
-    delivery = await context.parts.webhooks.take(context.caller.owner, "slack", None, event, kind, body)
+    delivery = await context.dependencies.webhooks.take(
+        context.caller.owner, "slack", None, event, kind, body
+    )
 
-    return Simulated(success=True, delivery=delivery)
+    return SimulationOutput(success=True, delivery=delivery)
 
 
 SERVICE = Service(
@@ -166,11 +180,11 @@ SERVICE = Service(
             path="register",
             example={"service_path": "helper_99115e9a/slack_event", "event_type": "app_mention"},
         ),
-        *registrations("slack"),
+        *registration_operations("slack"),
         Operation(
             "Send a message",
             SlackMessage,
-            SlackSent,
+            SlackSendOutput,
             send,
             effect="writes",
             path="send_message",
@@ -180,7 +194,7 @@ SERVICE = Service(
         Operation(
             "Deliver an event as if Slack had sent it",
             SlackSimulation,
-            Simulated,
+            SimulationOutput,
             simulate,
             effect="writes",
             path="simulate",

@@ -1,4 +1,4 @@
-"""`user_login`: a workflow's own users sign in by a code or a link that they get by mail."""
+"""`user_login`: a workflow's own users sign in by a code or a link in a mail."""
 
 from __future__ import annotations
 
@@ -11,26 +11,28 @@ import structlog
 from pydantic import AliasChoices, Field
 
 from codewords_mcp.errors import CodewordsError, InvalidInput
-from codewords_mcp.runtime.services._logins import SECONDS, LoginBegin, LoginSession
-from codewords_mcp.runtime.services._mail import SMTP_FROM, SMTP_URL, Address, Line, post, sender_of
+from codewords_mcp.runtime.services._logins import CODE_TTL_S, LoginSession, PendingLogin
+from codewords_mcp.runtime.services._mail import SMTP_FROM, SMTP_URL, Address, SingleLine, post, sender_of
 from codewords_mcp.runtime.services.base import Input, Operation, Output, Service, ServiceContext
 
-LONGEST = 90 * 86400
-_sending: set[asyncio.Task[None]] = set()
+MAX_SESSION_SECONDS = 90 * 86400
+_mail_tasks: set[asyncio.Task[None]] = set()
 log = structlog.get_logger(__name__)
 
 
 class LoginInput(Input):
-    """Whose users: a workflow's are its own, whatever it says; callers from outside name their app."""
+    """The app of the users. A workflow's app is always itself; callers from outside name one."""
 
     app: str | None = Field(default=None, pattern=r"^[A-Za-z0-9_.-]{1,60}$")
 
 
-class StartLogin(LoginInput):
-    """A code goes to the address; with `return_url` a link as well, which leads there with a `login_ticket`."""
+class StartLoginInput(LoginInput):
+    """A code goes to the address; with `return_url` also a link, which leads there with a
+    `login_ticket`.
+    """
 
     email: Address = Field(max_length=320)
-    title: Annotated[Line, Field(min_length=1, max_length=100)] = Field(
+    title: Annotated[SingleLine, Field(min_length=1, max_length=100)] = Field(
         default="this app",
         validation_alias=AliasChoices("title", "app_name"),
         description="What is signed in to, as the mail calls it.",
@@ -41,13 +43,15 @@ class StartLogin(LoginInput):
     allowed: list[str] | None = Field(
         default=None,
         max_length=1000,
-        description="The only addresses, or domains like `example.org`, that get mail; nobody else learns that.",
+        description="The only addresses, or domains like `example.org`, that get mail; the response is the same for others.",
     )
-    session_seconds: int = Field(default=30 * 86400, ge=60, le=LONGEST)
+    session_seconds: int = Field(default=30 * 86400, ge=60, le=MAX_SESSION_SECONDS)
 
 
-class LoginStarted(Output):
-    """The same for every address. Keep `login_id` for `verify`; `delivered` is false where mail goes to an outbox."""
+class StartLoginOutput(Output):
+    """The same for every address. Keep `login_id` for `verify`; `delivered` is false if mail goes
+    to an outbox.
+    """
 
     success: bool
     login_id: str
@@ -56,8 +60,8 @@ class LoginStarted(Output):
     note: str
 
 
-class Verify(LoginInput):
-    """`login_id` and the `code` that the person typed, or the `ticket` that a link brought."""
+class VerifyInput(LoginInput):
+    """`login_id` and the `code` that the person typed, or the `ticket` of the link."""
 
     login_id: str | None = Field(default=None, max_length=100)
     code: str | None = Field(default=None, max_length=20)
@@ -66,157 +70,168 @@ class Verify(LoginInput):
     )
 
 
-class User(Output):
-    """`id` is the same each time, and another in each app."""
+class LoginUser(Output):
+    """A user. `id` is the same each time, and another in each app."""
 
     id: str
     email: str
 
 
-class SignedIn(Output):
-    """`success` is false where the code, ticket or session is not good (any more). `session_token` comes once."""
+class SessionOutput(Output):
+    """`success` is false if the code, ticket or session is not valid. `session_token` is returned
+    once.
+    """
 
     success: bool
-    user: User | None = None
+    user: LoginUser | None = None
     session_token: str | None = None
     expires_at: str | None = None
     message: str | None = None
 
 
-class Token(LoginInput):
-    """A session."""
+class SessionInput(LoginInput):
+    """A session, by its token."""
 
     session_token: str = Field(max_length=100, validation_alias=AliasChoices("session_token", "token"))
 
 
-class Leave(Token):
+class LogoutInput(SessionInput):
     """`everywhere` ends all sessions of the user."""
 
     everywhere: bool = False
 
 
-class SignedOut(Output):
-    """How many sessions ended."""
+class LogoutOutput(Output):
+    """The number of sessions ended."""
 
     success: bool
     ended: int
 
 
-async def start(context: ServiceContext, asked: StartLogin) -> LoginStarted:
-    """Raises TooBusy, MissingCredential, UpstreamFailed where mail cannot be sent."""
-    address = parseaddr(asked.email)[1].lower()
-    if asked.title.strip():
-        title = asked.title
+async def start(context: ServiceContext, params: StartLoginInput) -> StartLoginOutput:
+    """Start a sign-in and mail its code. Raises TooBusy, MissingCredential, UpstreamFailed if mail
+    can't be sent.
+    """
+    address = parseaddr(params.email)[1].lower()
+    if params.title.strip():
+        title = params.title
     else:
         title = "this app"
 
-    begun = await context.parts.logins.begin(
+    login = await context.dependencies.logins.begin(
         context.caller.owner,
-        await _app(context, asked),
+        await _app(context, params),
         address,
         title=title,
-        return_url=asked.return_url or "",
-        session_seconds=asked.session_seconds,
+        return_url=params.return_url or "",
+        session_seconds=params.session_seconds,
     )
     url = await context.secret(SMTP_URL)
-    if asked.allowed is None:
-        await _mail(context, url, address, title, begun)
+    if params.allowed is None:
+        await _mail(context, url, address, title, login)
     else:
-        # behind the answer, so that how long it takes does not tell who is on the list
-        task = asyncio.create_task(_mail_those(context, url, address, title, begun, asked.allowed))
-        _sending.add(task)
-        task.add_done_callback(_sending.discard)
+        # Mailed after the response: its duration must not tell whether an address is on the list.
+        task = asyncio.create_task(_mail_if_allowed(context, url, address, title, login, params.allowed))
+        _mail_tasks.add(task)
+        task.add_done_callback(_mail_tasks.discard)
 
-    return LoginStarted(
+    note = ""
+    if url is None:
+        note = f"Not sent: no mail server is set. POST /run/send_email/outbox shows it. {SMTP_URL.how}"
+
+    return StartLoginOutput(
         success=True,
-        login_id=begun.login_id,
-        expires_in=SECONDS,
+        login_id=login.login_id,
+        expires_in=CODE_TTL_S,
         delivered=url is not None,
-        note=""
-        if url
-        else f"Not sent: no mail server is set. POST /run/send_email/outbox shows it. {SMTP_URL.how}",
+        note=note,
     )
 
 
-async def _mail_those(
-    context: ServiceContext, url: str | None, address: str, title: str, begun: LoginBegin, allowed: list[str]
+async def _mail_if_allowed(
+    context: ServiceContext,
+    url: str | None,
+    address: str,
+    title: str,
+    login: PendingLogin,
+    allowed: list[str],
 ) -> None:
     names = {name.strip().lower().removeprefix("@") for name in allowed}
     if address not in names and address.rpartition("@")[2] not in names:
         return
     try:
-        await _mail(context, url, address, title, begun)
+        await _mail(context, url, address, title, login)
     except CodewordsError as error:
-        log.warning("a sign-in code was not mailed", run_id=context.run_id, reason=error.message)
+        log.warning("sign-in code not mailed", run_id=context.run_id, reason=error.message)
 
 
 async def _mail(
-    context: ServiceContext, url: str | None, address: str, title: str, begun: LoginBegin
+    context: ServiceContext, url: str | None, address: str, title: str, login: PendingLogin
 ) -> None:
     sender = await sender_of(context, "user_login", url)
     message = EmailMessage()
     message["From"], message["To"] = sender, address
-    message["Subject"] = f"{begun.code} is your code for {title}"
+    message["Subject"] = f"{login.code} is your code for {title}"
     message["Date"] = formatdate(localtime=False)
     message["Message-ID"] = make_msgid(domain=sender.rpartition("@")[2])
 
-    if begun.link:
-        link = f"{context.parts.address()}/login/{begun.link}"
+    if login.link:
+        link = f"{context.dependencies.address()}/login/{login.link}"
     else:
         link = ""
 
     lines = [
-        f"{begun.code} is your code to sign in to {title}.",
+        f"{login.code} is your code to sign in to {title}.",
         *([f"Or open this link:\n{link}"] if link else []),
-        f"Either is good once, for {SECONDS // 60} minutes." if link else f"It is good once, for {SECONDS // 60} minutes.",
+        f"Either is good once, for {CODE_TTL_S // 60} minutes." if link else f"It is good once, for {CODE_TTL_S // 60} minutes.",
         "If you did not ask for it, do nothing: nobody signs in without it. Give it to nobody.",
     ]  # fmt: skip
     message.set_content("\n\n".join(lines) + "\n")
     await post(context, message, url, sender, [address])
 
 
-async def verify(context: ServiceContext, asked: Verify) -> SignedIn:
-    """Raises InvalidInput where neither a code nor a ticket is given."""
-    owner, app, book = context.caller.owner, await _app(context, asked), context.parts.logins
-    if asked.ticket:
-        session = await book.by_ticket(owner, app, asked.ticket)
-    elif asked.login_id and asked.code:
-        session = await book.by_code(owner, app, asked.login_id, asked.code)
+async def verify(context: ServiceContext, params: VerifyInput) -> SessionOutput:
+    """Open a session. Raises InvalidInput without a code or a ticket."""
+    owner, app, logins = context.caller.owner, await _app(context, params), context.dependencies.logins
+    if params.ticket:
+        session = await logins.by_ticket(owner, app, params.ticket)
+    elif params.login_id and params.code:
+        session = await logins.by_code(owner, app, params.login_id, params.code)
     else:
-        raise InvalidInput("Give `login_id` and `code`, or a `ticket`.")
+        raise InvalidInput("A code is missing.", hint="Give `login_id` and `code`, or a `ticket`.")
 
     if session is None:
-        return SignedIn(success=False, message="This code is wrong, was used, or is too old.")
+        return SessionOutput(success=False, message="This code is wrong, was used, or has expired.")
 
-    return _told(session, session_token=session.token)
+    return _to_output(session, session_token=session.token)
 
 
-async def me(context: ServiceContext, asked: Token) -> SignedIn:
-    """Who is signed in."""
-    app = await _app(context, asked)
-    session = await context.parts.logins.session(context.caller.owner, app, asked.session_token)
+async def me(context: ServiceContext, params: SessionInput) -> SessionOutput:
+    """Return the user of a session."""
+    app = await _app(context, params)
+    session = await context.dependencies.logins.session(context.caller.owner, app, params.session_token)
     if session is None:
-        return SignedIn(success=False, message="Nobody is signed in with this session.")
-    return _told(session)
+        return SessionOutput(success=False, message="Nobody is signed in with this session.")
+    return _to_output(session)
 
 
-async def logout(context: ServiceContext, asked: Leave) -> SignedOut:
-    """Idempotent."""
-    app = await _app(context, asked)
-    ended = await context.parts.logins.end(
-        context.caller.owner, app, asked.session_token, everywhere=asked.everywhere
+async def logout(context: ServiceContext, params: LogoutInput) -> LogoutOutput:
+    """Sign out. Idempotent."""
+    app = await _app(context, params)
+    ended_count = await context.dependencies.logins.end(
+        context.caller.owner, app, params.session_token, everywhere=params.everywhere
     )
-    return SignedOut(success=True, ended=ended)
+    return LogoutOutput(success=True, ended=ended_count)
 
 
-async def _app(context: ServiceContext, asked: LoginInput) -> str:
-    return context.workflow or asked.app or "default"
+async def _app(context: ServiceContext, params: LoginInput) -> str:
+    return context.workflow or params.app or "default"
 
 
-def _told(session: LoginSession, **more: str) -> SignedIn:
-    return SignedIn(
+def _to_output(session: LoginSession, **more: str) -> SessionOutput:
+    return SessionOutput(
         success=True,
-        user=User(id=session.user_id, email=session.email),
+        user=LoginUser(id=session.user_id, email=session.email),
         expires_at=session.expires_at.isoformat(),
         **more,
     )
@@ -229,8 +244,8 @@ SERVICE = Service(
     operations=(
         Operation(
             "Send a code, and a link",
-            StartLogin,
-            LoginStarted,
+            StartLoginInput,
+            StartLoginOutput,
             start,
             effect="writes",
             path="start",
@@ -239,8 +254,8 @@ SERVICE = Service(
         ),
         Operation(
             "Begin a session with a code or a ticket",
-            Verify,
-            SignedIn,
+            VerifyInput,
+            SessionOutput,
             verify,
             effect="writes",
             path="verify",
@@ -249,8 +264,8 @@ SERVICE = Service(
         ),
         Operation(
             "Show who is signed in",
-            Token,
-            SignedIn,
+            SessionInput,
+            SessionOutput,
             me,
             effect="reads",
             path="me",
@@ -258,8 +273,8 @@ SERVICE = Service(
         ),
         Operation(
             "Sign out",
-            Leave,
-            SignedOut,
+            LogoutInput,
+            LogoutOutput,
             logout,
             effect="writes",
             path="logout",

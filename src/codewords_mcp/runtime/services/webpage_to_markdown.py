@@ -1,4 +1,4 @@
-"""`webpage_to_markdown`: what a reader came to a page for, as Markdown."""
+"""`webpage_to_markdown`: the main content of a page, as Markdown."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from codewords_mcp.runtime.services.base import Input, Operation, Output, Servic
 from codewords_mcp.runtime.web.markdown import Markdown, to_markdown
 from codewords_mcp.runtime.web.pages import read_page
 
-SETTLE = 1.0
-"""Seconds that a rendered page gets after it was loaded, for what it fetches itself."""
+SETTLE_SECONDS = 1.0
+"""Seconds that a rendered page gets after loading, for the content that its scripts fetch."""
 
 
 class WebpageInput(Input):
-    """One page."""
+    """A page to read."""
 
     url: str = Field(description="http:// or https://, whole.")
     main_content: bool = Field(
@@ -34,7 +34,7 @@ class WebpageInput(Input):
 
 
 class WebpageOutput(Output):
-    """`markdown` with whole links; `content` is the same. `url` is where redirects led."""
+    """`markdown` with absolute links; `content` is the same. `url` is the address after redirects."""
 
     success: bool
     markdown: str
@@ -47,40 +47,47 @@ class WebpageOutput(Output):
     links: list[str]
 
 
-async def call(context: ServiceContext, asked: WebpageInput) -> WebpageOutput:
-    """Raises UpstreamFailed where the site answers with an error, NotConnected for `render` without a browser."""
-    if asked.render:
-        url, status, made = await _rendered(context, asked)
+async def call(context: ServiceContext, params: WebpageInput) -> WebpageOutput:
+    """Read a page. Raises UpstreamFailed if the site answers with an error, NotConnected for
+    `render` without a browser.
+    """
+    if params.render:
+        url, status, markdown = await _read_rendered(context, params)
     else:
         policy = context.policy
-        page = await read_page(context.web, asked.url, policy, main=asked.main_content, seconds=asked.timeout)
-        url, status, made = page.reply.url, page.reply.status, page.markdown
+        page = await read_page(
+            context.web, params.url, policy, main=params.main_content, seconds=params.timeout
+        )
+        url, status, markdown = page.reply.url, page.reply.status, page.markdown
 
     if status >= 400:
         raise UpstreamFailed(
             f"The site answered {status} for this page.",
             upstream_status=status,
-            hint="Open the address in a browser: it may be gone, need a sign-in, or turn programs away.",
+            hint="Open the address in a browser: it may be gone, need a sign-in, or refuse programs.",
         )
 
     return WebpageOutput(
         success=True,
-        markdown=made.text,
-        content=made.text,
-        title=made.title,
-        description=made.description,
-        language=made.language,
+        markdown=markdown.text,
+        content=markdown.text,
+        title=markdown.title,
+        description=markdown.description,
+        language=markdown.language,
         url=url,
         status_code=status,
-        links=made.links,
+        links=markdown.links,
     )
 
 
-async def _rendered(context: ServiceContext, asked: WebpageInput) -> tuple[str, int, Markdown]:
-    """(where redirects led, the site's status, the page). Raises AddressRefused, UpstreamFailed, UpstreamTimedOut."""
+async def _read_rendered(context: ServiceContext, params: WebpageInput) -> tuple[str, int, Markdown]:
+    """Return (address after redirects, the site's status, the page).
+
+    Raises AddressRefused, UpstreamFailed, UpstreamTimedOut.
+    """
     try:
         async with context.browser() as tab:
-            return await _built(tab, asked)
+            return await _render_page(tab, params)
     except StepFailed as failed:
         if failed.reason == "refused":
             raise AddressRefused(failed.message) from None
@@ -92,19 +99,19 @@ async def _rendered(context: ServiceContext, asked: WebpageInput) -> tuple[str, 
         raise kind(failed.message) from None
 
 
-async def _built(tab: Tab, asked: WebpageInput) -> tuple[str, int, Markdown]:
-    page = await tab.act(Navigate(type="navigate", url=asked.url), asked.timeout)
-    await tab.act(Wait(type="wait", time=SETTLE), asked.timeout)
-    read = await tab.act(ExtractHtml(type="extract_html"), asked.timeout)
+async def _render_page(tab: Tab, params: WebpageInput) -> tuple[str, int, Markdown]:
+    page = await tab.act(Navigate(type="navigate", url=params.url), params.timeout)
+    await tab.act(Wait(type="wait", time=SETTLE_SECONDS), params.timeout)
+    read = await tab.act(ExtractHtml(type="extract_html"), params.timeout)
     html = str(read.values["html"])
-    made = await asyncio.to_thread(to_markdown, html, read.url, main=asked.main_content)
-    return read.url, page.values.get("status") or 200, made
+    markdown = await asyncio.to_thread(to_markdown, html, read.url, main=params.main_content)
+    return read.url, page.values.get("status") or 200, markdown
 
 
 SERVICE = Service(
     name="webpage_to_markdown",
     title="Webpage to Markdown",
-    summary="What a reader came to a web page for, as Markdown; with `render` also of pages that only a browser can build.",
+    summary="The main content of a web page, as Markdown; with `render` also for pages that are built by scripts.",
     operations=(
         Operation(
             "Read one page",
@@ -112,7 +119,7 @@ SERVICE = Service(
             WebpageOutput,
             call,
             effect="reads",
-            targets=lambda asked: [host_of(asked.url)],
+            targets=lambda params: [host_of(params.url)],
             example={"url": "https://example.org/"},
         ),
     ),

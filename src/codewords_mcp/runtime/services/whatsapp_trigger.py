@@ -11,11 +11,11 @@ from pydantic import AfterValidator, AliasChoices, Field
 
 from codewords_mcp.errors import InvalidInput, NotFound, TooBusy, UpstreamFailed
 from codewords_mcp.runtime.services._triggers import (
-    Hook,
-    Registration,
-    Simulated,
+    RegistrationInput,
+    SimulationOutput,
+    TriggerRegistration,
     register_hook,
-    registrations,
+    registration_operations,
 )
 from codewords_mcp.runtime.services.base import (
     Input,
@@ -45,7 +45,7 @@ WHATSAPP_PHONE_NUMBER_ID = ServiceCredential(
 WHATSAPP_APP_SECRET = ServiceCredential(
     "WHATSAPP_APP_SECRET",
     "Take the app secret of your app at https://developers.facebook.com/apps, under App settings, Basic.",
-    without="Nothing that comes is taken.",
+    without="Incoming messages are refused.",
 )
 WHATSAPP_VERIFY_TOKEN = ServiceCredential(
     "WHATSAPP_VERIFY_TOKEN",
@@ -53,36 +53,38 @@ WHATSAPP_VERIFY_TOKEN = ServiceCredential(
     without="WhatsApp's check of the address fails.",
 )
 _SINGULAR = {"messages": "message", "statuses": "status"}
-_LIMITS = frozenset({4, 80007, 130429, 131048, 131056})
+_RATE_LIMIT_CODES = frozenset({4, 80007, 130429, 131048, 131056})
 """The Graph API's codes for too many calls."""
 
 
 def _number(text: str) -> str:
     digits = re.sub(r"[\s()+.-]", "", text)
     if not re.fullmatch(r"[0-9]{5,20}", digits):
-        raise ValueError("that is no telephone number with its country's code")
+        raise ValueError("that is not a telephone number with a country code")
     return digits
 
 
-Number = Annotated[str, AfterValidator(_number)]
+PhoneNumber = Annotated[str, AfterValidator(_number)]
 
 
-class WhatsAppRegistration(Registration):
-    """`message` or `status`, or both; `phone_number`: only messages from this number."""
+class WhatsAppRegistration(RegistrationInput):
+    """`message` or `status`, or both. `phone_number`: only messages from this number."""
 
-    phone_number: Number | None = None
+    phone_number: PhoneNumber | None = None
 
 
-class WhatsAppWebhook(Hook):
+class WhatsAppWebhook(TriggerRegistration):
     """`url` goes into the app as its callback address; WhatsApp must be able to reach it."""
 
     success: bool
 
 
 class WhatsAppMessage(Input):
-    """`text` with `message_text`, `template` with `template_name`, `image` with `image_link`."""
+    """`text` needs `message_text`, `template` needs `template_name`, `image` needs `image_link`."""
 
-    to_phone_number: Number = Field(validation_alias=AliasChoices("to_phone_number", "to", "phone_number"))
+    to_phone_number: PhoneNumber = Field(
+        validation_alias=AliasChoices("to_phone_number", "to", "phone_number")
+    )
     message_type: Literal["text", "template", "image"] = "text"
     message_text: str | None = Field(
         default=None, max_length=4096, validation_alias=AliasChoices("message_text", "message", "text")
@@ -94,17 +96,17 @@ class WhatsAppMessage(Input):
     image_caption: str | None = Field(default=None, max_length=1024)
 
 
-class WhatsAppSent(Output):
-    """WhatsApp has taken it; whether it arrived comes as a `status`."""
+class WhatsAppSendOutput(Output):
+    """WhatsApp accepted the message; its delivery is reported later by a `status`."""
 
     success: bool
     message_id: str
 
 
 class WhatsAppSimulation(Input):
-    """A text message, as if somebody had sent it."""
+    """A text message, as if a person had sent it."""
 
-    from_phone_number: Number = Field(
+    from_phone_number: PhoneNumber = Field(
         default="15550001111", validation_alias=AliasChoices("from_phone_number", "from")
     )
     message_text: str = Field(
@@ -112,117 +114,119 @@ class WhatsAppSimulation(Input):
     )
 
 
-async def register(context: ServiceContext, asked: WhatsAppRegistration) -> WhatsAppWebhook:
-    """Raises InvalidInput, NotFound, Forbidden, TooBusy."""
-    filters: dict[str, Any] = {"events": [_SINGULAR.get(name, name) for name in asked.events]}
-    filters |= {"number": asked.phone_number} if asked.phone_number else {}
-    made = await register_hook(context, "whatsapp", asked, filters)
-    return WhatsAppWebhook(**made.model_dump(), success=True)
+async def register(context: ServiceContext, params: WhatsAppRegistration) -> WhatsAppWebhook:
+    """Register a workflow for messages. Raises InvalidInput, NotFound, Forbidden, TooBusy."""
+    filters: dict[str, Any] = {"events": [_SINGULAR.get(name, name) for name in params.events]}
+    filters |= {"number": params.phone_number} if params.phone_number else {}
+    registration = await register_hook(context, "whatsapp", params, filters)
+    return WhatsAppWebhook(**registration.model_dump(), success=True)
 
 
-async def send(context: ServiceContext, asked: WhatsAppMessage) -> WhatsAppSent:
-    """Raises InvalidInput, MissingCredential, NotFound, TooBusy, UpstreamFailed."""
-    content = {"messaging_product": "whatsapp", "to": asked.to_phone_number, "type": asked.message_type}
-    content |= {asked.message_type: _content(asked)}
+async def send(context: ServiceContext, params: WhatsAppMessage) -> WhatsAppSendOutput:
+    """Send a message. Raises InvalidInput, MissingCredential, NotFound, TooBusy, UpstreamFailed."""
+    content = {"messaging_product": "whatsapp", "to": params.to_phone_number, "type": params.message_type}
+    content |= {params.message_type: _content(params)}
     token = await context.need("whatsapp_trigger", WHATSAPP_ACCESS_TOKEN)
     number = _number_id(await context.need("whatsapp_trigger", WHATSAPP_PHONE_NUMBER_ID))
-    reply = await context.web.api(
+    response = await context.web.api(
         context.settings.whatsapp_base_url,
         f"/{number}/messages",
         method="POST",
         content=content,
         headers={"Authorization": f"Bearer {token}"},
     )
-    if reply.status >= 400:
-        raise _refusal(reply)
+    if response.status >= 400:
+        raise _to_error(response)
 
     try:
-        return WhatsAppSent(success=True, message_id=str(reply.json()["messages"][0]["id"]))
+        return WhatsAppSendOutput(success=True, message_id=str(response.json()["messages"][0]["id"]))
     except (LookupError, TypeError):
         raise UpstreamFailed(
-            "WhatsApp answered in a shape that it should not have.", upstream_status=reply.status
+            "WhatsApp's response has an unexpected format.", upstream_status=response.status
         ) from None
 
 
 def _number_id(text: str) -> str:
     if not (text.isascii() and text.isdigit()):
         raise InvalidInput(
-            "WHATSAPP_PHONE_NUMBER_ID is no phone number ID.", hint=WHATSAPP_PHONE_NUMBER_ID.how
+            "WHATSAPP_PHONE_NUMBER_ID is not a phone number ID.", hint=WHATSAPP_PHONE_NUMBER_ID.how
         )
     return text
 
 
-def _content(asked: WhatsAppMessage) -> dict[str, Any]:
-    needed = {"text": "message_text", "template": "template_name", "image": "image_link"}[asked.message_type]
-    if getattr(asked, needed) is None:
-        raise InvalidInput(f"A message of the type {asked.message_type} needs `{needed}`.")
+def _content(params: WhatsAppMessage) -> dict[str, Any]:
+    needed = {"text": "message_text", "template": "template_name", "image": "image_link"}[params.message_type]
+    if getattr(params, needed) is None:
+        raise InvalidInput(f"A message of the type {params.message_type} needs `{needed}`.")
 
-    match asked.message_type:
+    match params.message_type:
         case "text":
-            return {"body": asked.message_text}
+            return {"body": params.message_text}
         case "image":
-            if asked.image_caption:
-                caption = {"caption": asked.image_caption}
+            if params.image_caption:
+                caption = {"caption": params.image_caption}
             else:
                 caption = {}
 
-            return {"link": asked.image_link} | caption
+            return {"link": params.image_link} | caption
         case "template":
-            if asked.template_components:
-                parts = {"components": asked.template_components}
+            if params.template_components:
+                components = {"components": params.template_components}
             else:
-                parts = {}
+                components = {}
 
-            return {"name": asked.template_name, "language": {"code": asked.template_language}} | parts
+            return {"name": params.template_name, "language": {"code": params.template_language}} | components
 
 
-def _refusal(reply: WebResponse) -> TooBusy | NotFound | UpstreamFailed:
+def _to_error(response: WebResponse) -> TooBusy | NotFound | UpstreamFailed:
     try:
-        error = cast("dict[str, Any]", reply.json()["error"])
-        code, said = int(error.get("code", 0)), str(error.get("message", ""))
+        error = cast("dict[str, Any]", response.json()["error"])
+        code, error_text = int(error.get("code", 0)), str(error.get("message", ""))
     except (UpstreamFailed, LookupError, TypeError, ValueError, AttributeError):
-        code, said = 0, ""
+        code, error_text = 0, ""
 
-    if reply.status == 429 or code in _LIMITS:
-        return TooBusy("WhatsApp takes no more messages for now.", retry_after=retry_after(reply, 60))
+    if response.status == 429 or code in _RATE_LIMIT_CODES:
+        return TooBusy("WhatsApp's rate limit is reached.", retry_after=retry_after(response, 60))
 
     hints = {
-        190: f"{WHATSAPP_ACCESS_TOKEN.name} is not valid any more.",
+        190: f"{WHATSAPP_ACCESS_TOKEN.name} is not valid.",
         131030: "Add the number to those of the app, or publish the app.",
-        131047: "More than 24 hours after a person's last message only templates are taken.",
+        131047: "More than 24 hours after a person's last message only templates are accepted.",
         132001: "There is no such template in this language.",
     }
     return UpstreamFailed(
-        f"WhatsApp did not take the message ({code or reply.status}).",
-        upstream_status=reply.status,
-        upstream_said="".join(letter for letter in said if letter.isprintable())[:500],
+        f"WhatsApp refused the message ({code or response.status}).",
+        upstream_status=response.status,
+        upstream_said="".join(letter for letter in error_text if letter.isprintable())[:500],
         hint=hints.get(code, ""),
     )
 
 
-async def simulate(context: ServiceContext, asked: WhatsAppSimulation) -> Simulated:
-    """As if it came from WhatsApp. Raises TooBusy."""
+async def simulate(context: ServiceContext, params: WhatsAppSimulation) -> SimulationOutput:
+    """Deliver a message as if it came from WhatsApp. Raises TooBusy."""
     context.authority.require_person("deliver an event as if its sender had")
     message = {
-        "from": asked.from_phone_number,
+        "from": params.from_phone_number,
         "id": f"wamid.{secrets.token_hex(8)}",
         "timestamp": str(int(time.time())),
         "type": "text",
-        "text": {"body": asked.message_text},
+        "text": {"body": params.message_text},
     }
     value = {
         "messaging_product": "whatsapp",
         "metadata": {"display_phone_number": "15550000000", "phone_number_id": "0"},
-        "contacts": [{"profile": {"name": "Simulated"}, "wa_id": asked.from_phone_number}],
+        "contacts": [{"profile": {"name": "Simulated"}, "wa_id": params.from_phone_number}],
         "messages": [message],
     }
     entry = {"id": "0", "changes": [{"value": value, "field": "messages"}]}
     body = as_json({"object": "whatsapp_business_account", "entry": [entry]})
     kind = {"content-type": "application/json"}
     event = read_whatsapp(kind, body)
-    delivery = await context.parts.webhooks.take(context.caller.owner, "whatsapp", None, event, kind, body)
+    delivery = await context.dependencies.webhooks.take(
+        context.caller.owner, "whatsapp", None, event, kind, body
+    )
 
-    return Simulated(success=True, delivery=delivery)
+    return SimulationOutput(success=True, delivery=delivery)
 
 
 SERVICE = Service(
@@ -239,11 +243,11 @@ SERVICE = Service(
             path="register",
             example={"service_path": "helper_99115e9a/whatsapp_event", "event_type": "message"},
         ),
-        *registrations("whatsapp"),
+        *registration_operations("whatsapp"),
         Operation(
             "Send a message",
             WhatsAppMessage,
-            WhatsAppSent,
+            WhatsAppSendOutput,
             send,
             effect="writes",
             path="send_message",
@@ -253,7 +257,7 @@ SERVICE = Service(
         Operation(
             "Deliver a message as if somebody had sent it",
             WhatsAppSimulation,
-            Simulated,
+            SimulationOutput,
             simulate,
             effect="writes",
             path="simulate",

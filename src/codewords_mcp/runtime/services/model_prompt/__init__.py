@@ -1,5 +1,6 @@
-"""The simple form: one prompt, one answer, in the shape that was asked for, from whichever provider.
+"""The prompt services: one prompt, one response in the requested format, from any provider.
 
-`form.py` is the service; `sdks.py` asks through the providers' official SDKs, whose requests go through the gateway
-(`transport.py`) like everybody's; `schemas.py` is about shapes; `neighbours.py` about models that are gone.
+`prompt.py` is the service. `sdks.py` calls the providers' official SDKs, whose requests go through
+the gateway (`transport.py`). `schemas.py` makes and checks schemas; `model_suggestions.py` names
+successors of retired models.
 """

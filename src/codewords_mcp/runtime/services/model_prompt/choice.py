@@ -1,4 +1,6 @@
-"""Which model does what the runtime itself asks a model for: the one that a setting names, else a capable one with a key."""
+"""The model of the runtime's own prompts: the one that a setting names, else a capable one with a
+key.
+"""
 
 from __future__ import annotations
 
@@ -11,13 +13,13 @@ _MODELS: tuple[tuple[Provider, str], ...] = (
     ("openai", "gpt-4.1"),
     ("gemini", "gemini-2.5-pro"),
 )
-"""A capable one of each provider, in the order in which they are looked for."""
+"""A capable model of each provider, in the order of preference."""
 
 
 async def choose(gateway: Gateway, owner: str, named: str | None) -> tuple[Provider, str] | None:
-    """(provider, model); None where no provider has a key for this owner.
+    """Return (provider, model); None if no provider has a key for this owner.
 
-    `named` is `provider/model`. Raises ServiceNotAvailable where its provider has no key.
+    `named` is `provider/model`. Raises ServiceNotAvailable if its provider has no key.
     """
     if named is not None:
         provider, _, model = named.partition("/")

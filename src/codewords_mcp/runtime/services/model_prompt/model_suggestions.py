@@ -1,10 +1,10 @@
-"""Which living model is nearest to one that its provider has retired."""
+"""Suggestions of a current model for one that its provider has retired."""
 
 from __future__ import annotations
 
 import re
 
-_NEAREST = (
+_SUGGESTIONS = (
     (re.compile(r"gpt-3\.5|gpt-[45].*(mini|nano)|o[134]-mini"), "gpt-6-luna"),
     (re.compile(r"gpt-|o[134](-|$)|chatgpt"), "gpt-6-sol"),
     (re.compile(r"claude.*haiku|claude-instant"), "claude-haiku-5-5"),
@@ -16,6 +16,6 @@ _NEAREST = (
 """As of November 2026."""
 
 
-def neighbour(model: str) -> str | None:
-    """The name of a living model of the same kind; None where we know none."""
-    return next((name for pattern, name in _NEAREST if pattern.match(model)), None)
+def suggest_model(model: str) -> str | None:
+    """Return the name of a current model of the same kind; None if unknown."""
+    return next((name for pattern, name in _SUGGESTIONS if pattern.match(model)), None)

@@ -1,4 +1,4 @@
-"""The simple form: `{model, prompt, example_output?, …}` → `{response, usage, cost}`."""
+"""Prompts: `{model, prompt, example_output?, …}` → `{response, usage, cost}`."""
 
 from __future__ import annotations
 
@@ -28,21 +28,21 @@ from codewords_mcp.runtime.gateway.keys import NAMES, TITLES
 from codewords_mcp.runtime.model.caller import Caller
 from codewords_mcp.runtime.model.provider import CallUsage, Provider
 from codewords_mcp.runtime.services.model_prompt import schemas, sdks
-from codewords_mcp.runtime.services.model_prompt.model_suggestions import neighbour
+from codewords_mcp.runtime.services.model_prompt.model_suggestions import suggest_model
 
 ECHO = "echo"
-"""A model of our own for tests and demos, asked by name only: it asks nobody and says so."""
+"""Our own model for tests and demos: it calls no provider, and its response says so."""
 _MODEL = re.compile(r"[\w.:/@-]{1,200}")
 _FENCE = re.compile(r"\A\s*```(?:json)?\s*\n(.*?)\n\s*```\s*\Z", re.DOTALL)
-_ASKERS: Mapping[Provider, sdks.Asker] = {
+_ASK_FUNCTIONS: Mapping[Provider, sdks.AskProvider] = {
     "openai": sdks.ask_openai,
     "anthropic": sdks.ask_anthropic,
     "gemini": sdks.ask_gemini,
 }
 
 
-class Form(BaseModel):
-    """The body. `example_output` is a JSON Schema or an example of the answer; what else comes is left alone."""
+class PromptInput(BaseModel):
+    """The input. `example_output` is a JSON Schema or an example. Unknown fields are ignored."""
 
     model_config = ConfigDict(extra="ignore", frozen=True, hide_input_in_errors=True)
 
@@ -55,75 +55,81 @@ class Form(BaseModel):
     max_tokens: int | None = Field(default=None, gt=0, le=10_000_000)
 
 
-async def ask(gateway: Gateway, caller: Caller, provider: Provider, body: bytes) -> dict[str, Any]:
-    """The answer as `{response, model, usage, cost}`; `cost` in USD, None for a model without a price.
+async def answer_request(gateway: Gateway, caller: Caller, provider: Provider, body: bytes) -> dict[str, Any]:
+    """Send the prompt of a request body. Returns `{response, model, usage, cost}`.
 
-    Where the model cannot be had and a person named others for it, of whichever provider, the first that can be answers, and
-    `instead_of` says for which.
+    `cost` is in USD, None for a model without a price. If the model is unavailable and a person
+    configured fallbacks, the first available one answers, and `instead_of` names the requested one.
 
-    Raises InvalidInput, NotFound for a model that is gone (naming one that is not), ModelAnswerInvalid for an answer that
-    does not fit after one repair, ProviderRefused, TooBusy where the provider says so, and what the gateway raises.
+    Raises InvalidInput, NotFound for a retired model (its hint names a current one),
+    ModelAnswerInvalid if the response doesn't fit after one repair, ProviderRefused, TooBusy, and
+    the errors of the gateway.
     """
-    return await answer(gateway, caller, provider, _read(body))
+    return await answer_prompt(gateway, caller, provider, _read(body))
 
 
-async def answer(gateway: Gateway, caller: Caller, provider: Provider, form: Form) -> dict[str, Any]:
-    """See `ask`."""
-    if form.example_output is not None:
-        schema = schemas.schema_of(form.example_output)
-    else:
-        schema = None
+async def answer_prompt(
+    gateway: Gateway, caller: Caller, provider: Provider, params: PromptInput
+) -> dict[str, Any]:
+    """Send a prompt. See `answer_request`."""
+    schema: schemas.Json | None = None
+    if params.example_output is not None:
+        schema = schemas.schema_of(params.example_output)
 
-    if form.model == ECHO:
-        return _echo(form, schema)
+    if params.model == ECHO:
+        return _echo(params, schema)
 
-    shape, wrapped = schemas.as_object(schema) if schema is not None else (None, False)
-    question = sdks.ModelRequest(
-        gateway.prices.real_name(form.model),
-        form.prompt,
-        shape,
-        form.system,
-        tuple(sdks.check_image(url) for url in form.images),
-        form.temperature,
-        form.max_tokens,
+    object_schema, wrapped = schemas.as_object(schema) if schema is not None else (None, False)
+    request = sdks.ModelRequest(
+        gateway.prices.real_name(params.model),
+        params.prompt,
+        object_schema,
+        params.system,
+        tuple(sdks.check_image(url) for url in params.images),
+        params.temperature,
+        params.max_tokens,
     )
-    others: list[tuple[Provider, str]] = [
-        (where, gateway.prices.real_name(model))
-        for where, model in gateway.fallbacks(caller, provider, form.model)
-    ]
-    used: list[CallUsage] = []
-    first: list[tuple[Provider, str]] = [(provider, question.model)]
 
-    for place, (where, model) in enumerate(first + others):
-        last = place == len(others)
-        instead_of = question.model if place else ""
-        conversation = _Conversation(gateway, where, caller, may_wait=last, instead_of=instead_of)
+    candidates: list[tuple[Provider, str]] = [(provider, request.model)]
+    for fallback_provider, model in gateway.fallbacks(caller, provider, params.model):
+        candidates.append((fallback_provider, gateway.prices.real_name(model)))
+
+    usage: list[CallUsage] = []
+
+    for index, (candidate_provider, model) in enumerate(candidates):
+        is_last = index == len(candidates) - 1
+        instead_of = request.model if index else ""
+        # only the last candidate waits for a provider that is busy: the others have a fallback
+        conversation = _Conversation(
+            gateway, candidate_provider, caller, may_wait=is_last, instead_of=instead_of
+        )
 
         try:
             async with conversation:
-                response = await _told(conversation, replace(question, model=model))
+                response = await _ask_model(conversation, replace(request, model=model))
         except CodewordsError as error:
-            used += conversation.used
-            if last or not _may_stand_in(error):
+            usage += conversation.used
+            if is_last or not _allows_fallback(error):
                 raise
             continue
 
-        used += conversation.used
+        usage += conversation.used
         if wrapped:
             response = cast("dict[str, Any]", response)[schemas.WRAPPED]
-        if place:
-            told = {"instead_of": f"{provider}/{question.model}"}
-        else:
-            told = {}
 
-        return {"response": response, "model": model} | told | _bill(used)
+        result = {"response": response, "model": model}
+        if index:
+            result["instead_of"] = f"{provider}/{request.model}"
 
-    raise AssertionError("there is one model at the least")
+        return result | _usage_and_cost(usage)
+
+    raise AssertionError("the requested model is always a candidate")
 
 
-def _may_stand_in(error: CodewordsError) -> bool:
-    """Whether this says that a model cannot be had, rather than that the question is wrong."""
+def _allows_fallback(error: CodewordsError) -> bool:
+    """Whether the model is unavailable, rather than the prompt wrong."""
     if isinstance(error, ProviderRefused):
+        # 402: the account has no credit left, which another provider's may have
         return error.provider_status >= 500 or error.provider_status == 402
     return isinstance(
         error,
@@ -131,52 +137,58 @@ def _may_stand_in(error: CodewordsError) -> bool:
     )
 
 
-async def _told(conversation: _Conversation, question: sdks.ModelRequest) -> Any:
-    """The answer's text, or its value where a shape is asked for."""
-    told = await conversation.ask(question)
-    if question.schema is None:
-        return told.text
-    return await _fitting(conversation, question, told, question.schema)
+async def _ask_model(conversation: _Conversation, request: sdks.ModelRequest) -> object:
+    """Return the response's text, or its value if the request has a schema."""
+    response = await conversation.ask(request)
+    if request.schema is None:
+        return response.text
+    return await _fit_to_schema(conversation, request, response, request.schema)
 
 
-async def _fitting(
-    conversation: _Conversation, question: sdks.ModelRequest, told: sdks.ModelReply, shape: schemas.Json
-) -> Any:
-    """The value, if it fits; else that of one more try, told what was wrong. Raises ModelAnswerInvalid."""
-    value, wrong = _value(told, shape)
-    if wrong is None:
+async def _fit_to_schema(
+    conversation: _Conversation,
+    request: sdks.ModelRequest,
+    response: sdks.ModelResponse,
+    schema: schemas.Json,
+) -> object:
+    """Return the value if it fits, else that of one more try. Raises ModelAnswerInvalid."""
+    value, fault = _parse_value(response, schema)
+    if fault is None:
         return value
 
     remark = (
-        f"That does not fit what was asked for ({wrong}). Give the whole answer again, as JSON that fits."
+        f"That does not fit what was asked for ({fault}). Give the whole answer again, as JSON that fits."
     )
-    answer = told.text or json.dumps(told.value)
-    again = await conversation.ask(replace(question, said=((answer or "(nothing)", remark),)))
-    value, wrong = _value(again, shape)
-    if wrong is None:
+    # providers refuse an empty turn
+    text = response.text or json.dumps(response.value) or "(nothing)"
+    repaired = await conversation.ask(replace(request, earlier_turns=((text, remark),)))
+    value, fault = _parse_value(repaired, schema)
+    if fault is None:
         return value
 
     raise ModelAnswerInvalid(
-        "The model's answer did not fit example_output, also when it was told so.",
-        hint="Ask for a simpler shape, say in the prompt what each field means, or use a stronger model.",
+        "The model's response did not fit example_output, also after one repair.",
+        hint="Use a simpler format, say in the prompt what each field means, or use a stronger model.",
     )
 
 
-def _value(told: sdks.ModelReply, shape: schemas.Json) -> tuple[Any, str | None]:
-    """(the value, what is wrong with it)."""
-    value = told.value
+def _parse_value(response: sdks.ModelResponse, schema: schemas.Json) -> tuple[Any, str | None]:
+    """Return (the value, its first fault)."""
+    value = response.value
     if value is None:
-        fenced = _FENCE.match(told.text)
+        # models without structured output tend to put JSON into a fenced block
+        fenced = _FENCE.match(response.text)
         try:
-            value = parse(fenced[1] if fenced else told.text)
+            value = parse(fenced[1] if fenced else response.text)
         except ValueError:
             return None, "it is not JSON"
-    value = schemas.without_unasked_nulls(value, shape)
-    return value, schemas.complaint(value, shape)
+
+    value = schemas.without_unasked_nulls(value, schema)
+    return value, schemas.find_fault(value, schema)
 
 
 class _Conversation:
-    """Calls of one question, by the provider's SDK, through the gateway."""
+    """Calls of one prompt to one provider, by its SDK, through the gateway."""
 
     def __init__(
         self, gateway: Gateway, provider: Provider, caller: Caller, *, may_wait: bool, instead_of: str
@@ -192,18 +204,18 @@ class _Conversation:
     async def __aenter__(self) -> None:
         import httpx2
 
-        self._http = httpx2.AsyncClient(
-            transport=self._transport, timeout=None, trust_env=False
-        )  # the gateway's
+        # no timeout here: the gateway has its own
+        self._http = httpx2.AsyncClient(transport=self._transport, timeout=None, trust_env=False)
 
     async def __aexit__(self, *_exc: object) -> None:
         await self._http.aclose()
 
-    async def ask(self, question: sdks.ModelRequest) -> sdks.ModelReply:
-        """One call. Raises what `ask` above names."""
+    async def ask(self, request: sdks.ModelRequest) -> sdks.ModelResponse:
+        """Make one call. Raises the errors of `answer_request`."""
         try:
-            told = await _ASKERS[self._provider](question, self._http, self._base)
+            response = await _ASK_FUNCTIONS[self._provider](request, self._http, self._base)
         except Exception as error:
+            # an SDK wraps the gateway's refusal; the original has our message
             if self._transport.failure is not None:
                 raise self._transport.failure from error
 
@@ -211,35 +223,37 @@ class _Conversation:
             if not isinstance(status, int):
                 raise
 
-            raise self._refused(status, question.model) from error
+            raise self._to_error(status, request.model) from error
 
-        if told.refused:
-            raise ModelAnswerInvalid("The model refused to answer this prompt.", hint="Word it differently.")
-        if told.cut:
+        if response.refused:
+            raise ModelAnswerInvalid("The model refused to answer this prompt.", hint="Change the prompt.")
+        if response.cut:
             raise ModelAnswerInvalid(
-                "The model's answer reached its limit of tokens before its end.",
+                "The model's response was cut off at its limit of tokens.",
                 hint="Give a larger max_tokens.",
             )
 
-        return told
+        return response
 
-    def _refused(self, status: int, model: str) -> Exception:
-        """A provider's error in our words: its text is not ours to repeat."""
+    def _to_error(self, status: int, model: str) -> Exception:
+        """Convert a provider's error. Its text is untrusted and is not repeated."""
         title = TITLES[self._provider]
         if status == 404:
-            near = neighbour(model)
+            suggestion = suggest_model(model)
             return NotFound(
-                f"{title} has no model {model!r}: it may be retired, or misspelt.",
-                hint=f"Use {near!r}, which is of the same kind." if near and near != model else "",
+                f"{title} has no model {model!r}: it may be retired or misspelt.",
+                hint=f"Use {suggestion!r}, which is of the same kind."
+                if suggestion and suggestion != model
+                else "",
             )
         if status in {401, 403}:
             return ProviderRefused(
-                f"{title} does not take the key that the runtime has for it.",
+                f"{title} refused its key.",
                 provider_status=status,
                 hint=f"`codewords secrets set {NAMES[self._provider]}` sets another.",
             )
         if status == 429:
-            return TooBusy(f"{title} takes no more calls for now.", retry_after=10, hint="Try again later.")
+            return TooBusy(f"{title}'s rate limit is reached.", retry_after=10, hint="Try again later.")
 
         return ProviderRefused(
             f"{title} answered {status}.",
@@ -249,49 +263,58 @@ class _Conversation:
 
     @property
     def used(self) -> list[CallUsage]:
-        """Of every call that it took."""
+        """Usage of all calls."""
         return self._transport.used
 
 
-def _bill(used: list[CallUsage]) -> dict[str, Any]:
-    """`usage` and `cost` of every call that the question took."""
+def _usage_and_cost(used: list[CallUsage]) -> dict[str, Any]:
+    """Return `usage` and `cost` of all calls of one prompt."""
     tokens: dict[str, int] = {}
-    for one in used:
-        for name, count in one.tokens.items():
+    for call in used:
+        for name, count in call.tokens.items():
             tokens[name] = tokens.get(name, 0) + count
 
-    known = [one.cost for one in used if one.cost is not None]
+    known_costs = [call.cost for call in used if call.cost is not None]
     usage: dict[str, Any] = tokens | {
         "total_tokens": tokens.get("input_tokens", 0) + tokens.get("output_tokens", 0),
         "calls": len(used),
     }
-    if used and all(one.cached for one in used):
+    if used and all(call.cached for call in used):
         usage["cached"] = True
-    return {"usage": usage, "cost": round(sum(known), 12) if len(known) == len(used) else None}
+
+    # a sum without one call's cost would be too low, and look exact
+    cost = None
+    if len(known_costs) == len(used):
+        cost = round(sum(known_costs), 12)
+
+    return {"usage": usage, "cost": cost}
 
 
-def _echo(form: Form, schema: schemas.Json | None) -> dict[str, Any]:
+def _echo(params: PromptInput, schema: schemas.Json | None) -> dict[str, Any]:
     if schema is not None:
         response = schemas.sample(schema)
     else:
-        response = f"[echo] {form.prompt}"
-    note = "No model was asked: this is the echo model, for tests and demos."
+        response = f"[echo] {params.prompt}"
+    note = "No provider was called: this is the echo model, for tests and demos."
     return {"response": response, "model": ECHO, "note": note, "usage": {"calls": 0}, "cost": 0.0}
 
 
-def _read(body: bytes) -> Form:
+def _read(body: bytes) -> PromptInput:
     try:
-        form = Form.model_validate_json(body)
+        form = PromptInput.model_validate_json(body)
     except ValidationError as error:
         faults = error.errors(include_input=False, include_url=False)
         first = faults[0]
-        place = ".".join(str(part) for part in first["loc"] if str(part) in Form.model_fields) or "the body"
+        field = (
+            ".".join(str(part) for part in first["loc"] if str(part) in PromptInput.model_fields)
+            or "the body"
+        )
         raise InvalidInput(
-            f"{place}: {first['msg']}.",
+            f"{field}: {first['msg']}.",
             hint="Send {model, prompt} and, if you like, example_output, system, images, temperature, max_tokens.",
         ) from None
 
     if not _MODEL.fullmatch(form.model):
-        raise InvalidInput("That is not a model's name.", hint='For example "gpt-4o-mini".')
+        raise InvalidInput("`model` is not a model's name.", hint='For example "gpt-4o-mini".')
 
     return form

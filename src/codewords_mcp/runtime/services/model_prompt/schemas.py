@@ -1,4 +1,6 @@
-"""Shapes of answers: a JSON Schema, or an example from which one is made, and what each provider takes of it."""
+"""Formats of responses: a JSON Schema, or an example from which one is made, and the subset that
+each provider accepts.
+"""
 
 from __future__ import annotations
 
@@ -6,11 +8,11 @@ from typing import Any, cast
 
 Json = dict[str, Any]
 WRAPPED = "value"
-"""Providers answer objects only; another shape travels under this name."""
+"""Providers return objects only; any other format is a field of this name in one."""
 _ANNOTATIONS = frozenset(
     {"default", "title", "examples", "example", "$schema", "$id", "$comment", "deprecated", "readOnly"}
 )
-_DEEPEST = 40
+_MAX_DEPTH = 40
 
 
 def _part(schema: Json, name: str) -> Json:
@@ -25,14 +27,16 @@ def _definitions(root: Json) -> Json:
 
 
 def schema_of(example: Any) -> Json:
-    """The schema that was meant: a schema as it is, or that of the example."""
+    """Return the schema that was meant: a schema as it is, or that of the example."""
     if is_schema(example):
         return cast("Json", example)
     return infer(example)
 
 
 def is_schema(value: Any) -> bool:
-    """Whether an example is a JSON Schema itself. `{"type": "invoice"}` is an example, `{"type": "object", …}` is not."""
+    """Whether an example is a JSON Schema itself. `{"type": "invoice"}` is an example, `{"type":
+    "object", …}` is not.
+    """
     if not isinstance(value, dict):
         return False
 
@@ -48,7 +52,7 @@ def is_schema(value: Any) -> bool:
 
 
 def infer(value: Any, depth: int = 0) -> Json:
-    """The schema of an example: every field of an object is required, a list has items like its first."""
+    """Return the schema of an example: all fields are required, a list has items like its first."""
     if isinstance(value, bool):
         return {"type": "boolean"}
     if isinstance(value, int):
@@ -61,7 +65,7 @@ def infer(value: Any, depth: int = 0) -> Json:
         first: Any = cast("list[Any]", value)[0] if value else ""
         return {"type": "array", "items": infer(first, depth + 1)}
 
-    if isinstance(value, dict) and depth < _DEEPEST:
+    if isinstance(value, dict) and depth < _MAX_DEPTH:
         fields = cast("Json", value)
         parts = {name: infer(part, depth + 1) for name, part in fields.items()}
         return {
@@ -75,7 +79,7 @@ def infer(value: Any, depth: int = 0) -> Json:
 
 
 def as_object(schema: Json) -> tuple[Json, bool]:
-    """(a schema of an object, whether it wraps the one that was meant)."""
+    """Return (a schema of an object, whether it wraps the given one)."""
     if schema.get("type") == "object" or "properties" in schema:
         return schema, False
 
@@ -92,7 +96,9 @@ def as_object(schema: Json) -> tuple[Json, bool]:
 
 
 def is_closed(schema: Any) -> bool:
-    """Whether every object in it names its fields: what OpenAI's strict mode and Anthropic can hold a model to."""
+    """Whether every object in the schema names its fields. OpenAI's strict mode and Anthropic need
+    that.
+    """
     if isinstance(schema, list):
         return all(is_closed(part) for part in cast("list[Any]", schema))
     if not isinstance(schema, dict):
@@ -110,9 +116,10 @@ def is_closed(schema: Any) -> bool:
 
 
 def strict(schema: Any, *, all_required: bool) -> Any:
-    """The schema with every object closed and without annotations.
+    """Close every object of the schema and remove annotations.
 
-    `all_required`: OpenAI wants every field named as required, so that one that may be absent may be null instead.
+    `all_required`: OpenAI requires every field to be listed as required, so optional fields become
+    nullable.
     """
     if isinstance(schema, list):
         return [strict(part, all_required=all_required) for part in cast("list[Any]", schema)]
@@ -127,7 +134,9 @@ def strict(schema: Any, *, all_required: bool) -> Any:
     for name, part in found.items():
         if name in {"properties", "$defs", "definitions"} and isinstance(part, dict):
             named = cast("Json", part)
-            made[name] = {field: strict(one, all_required=all_required) for field, one in named.items()}
+            made[name] = {
+                field: strict(element, all_required=all_required) for field, element in named.items()
+            }
         elif name not in _ANNOTATIONS:
             made[name] = (
                 strict(part, all_required=all_required) if name not in {"enum", "const", "required"} else part
@@ -156,13 +165,15 @@ def _takes_null(part: Json) -> bool:
     if kinds == "null" or (isinstance(kinds, list) and "null" in kinds):
         return True
     options: Any = part.get("anyOf")
-    return isinstance(options, list) and any(_takes_null(one) for one in cast("list[Json]", options))
+    return isinstance(options, list) and any(_takes_null(element) for element in cast("list[Json]", options))
 
 
 def without_unasked_nulls(value: Any, schema: Json, root: Json | None = None, depth: int = 0) -> Any:
-    """The value without nulls for fields that may be absent but not be null: those stand in for absence in strict mode."""
+    """Remove nulls of optional fields that may not be null: strict mode uses null for an absent
+    field.
+    """
     root = schema if root is None else root
-    if depth > _DEEPEST:
+    if depth > _MAX_DEPTH:
         return value
 
     if "$ref" in schema:
@@ -171,31 +182,40 @@ def without_unasked_nulls(value: Any, schema: Json, root: Json | None = None, de
 
     if isinstance(value, list):
         inner = _part(schema, "items")
-        return [without_unasked_nulls(one, inner, root, depth + 1) for one in cast("list[Any]", value)]
+        return [
+            without_unasked_nulls(element, inner, root, depth + 1) for element in cast("list[Any]", value)
+        ]
     if not isinstance(value, dict):
         return value
 
     fields, required = _part(schema, "properties"), cast("list[str]", schema.get("required") or [])
-    kept: Json = {}
+    result: Json = {}
     for name, part in cast("Json", value).items():
-        told = _part(fields, name)
-        if part is None and name in fields and name not in required and not _takes_null(told) and told:
+        field_schema = _part(fields, name)
+        if (
+            part is None
+            and name in fields
+            and name not in required
+            and not _takes_null(field_schema)
+            and field_schema
+        ):
             continue
-        kept[name] = without_unasked_nulls(part, told, root, depth + 1)
+        result[name] = without_unasked_nulls(part, field_schema, root, depth + 1)
 
-    return kept
+    return result
 
 
-def complaint(value: Any, schema: Json) -> str | None:
-    """What is wrong with a value, in words for the model that made it; None where nothing is."""
+def find_fault(value: Any, schema: Json) -> str | None:
+    """Describe the first fault of a value, for the model that made it; None if the value fits."""
     import jsonschema
     from jsonschema.exceptions import SchemaError
 
-    library: Any = jsonschema  # its types are not all told
+    library: Any = jsonschema  # its type stubs are incomplete
 
     try:
         found: Any = library.exceptions.best_match(library.Draft202012Validator(schema).iter_errors(value))
     except (SchemaError, RecursionError):
+        # A schema that can't be checked must not fail a call that the model answered.
         return None
 
     if found is None:
@@ -206,9 +226,9 @@ def complaint(value: Any, schema: Json) -> str | None:
 
 
 def sample(schema: Json, root: Json | None = None, depth: int = 0) -> Any:
-    """A value of this shape, always the same: what the echo model answers."""
+    """Return a value of this schema, always the same: the echo model's response."""
     root = schema if root is None else root
-    if "$ref" in schema and depth < _DEEPEST:
+    if "$ref" in schema and depth < _MAX_DEPTH:
         return sample(_part(_definitions(root), str(schema["$ref"]).rsplit("/", 1)[-1]), root, depth + 1)
 
     for word in ("enum", "anyOf", "oneOf", "allOf"):

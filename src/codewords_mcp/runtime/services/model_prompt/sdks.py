@@ -1,4 +1,4 @@
-"""One question to each provider by its own SDK, with the structured output that the provider has itself."""
+"""One prompt to each provider by its own SDK, with the provider's own structured output."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from codewords_mcp.errors import InvalidInput
 from codewords_mcp.runtime.services.model_prompt.schemas import Json, is_closed, strict
 
 ANTHROPIC_MAX_TOKENS = 4096
-"""Anthropic wants a limit; every model of it takes this one."""
+"""Anthropic requires a limit; all of its models accept this one."""
 _JSON_ONLY = re.compile(r"gpt-3\.5|gpt-4(-turbo|-\d|$)|chatgpt")
-"""OpenAI models without schemas: they promise JSON, of whatever shape."""
+"""OpenAI models without schemas: they support JSON of any format."""
 _BY_TOOL = re.compile(r"claude-(instant|2|3)|claude-(sonnet|opus)-4-0|claude-(sonnet|opus)-4-2025")
 """Anthropic models without structured output: they are made to call a tool."""
 _DATA = re.compile(r"data:([\w.+-]+/[\w.+-]+);base64,([A-Za-z0-9+/=\s]+)")
@@ -21,7 +21,10 @@ _DATA = re.compile(r"data:([\w.+-]+/[\w.+-]+);base64,([A-Za-z0-9+/=\s]+)")
 
 @dataclass(frozen=True, slots=True)
 class ModelRequest:
-    """What to ask. `schema` is of an object; `said` are earlier turns after the prompt: (the model's answer, our remark)."""
+    """A prompt. `schema` is that of an object.
+
+    `earlier_turns` follow the prompt: (the model's response, our remark).
+    """
 
     model: str
     prompt: str
@@ -30,12 +33,15 @@ class ModelRequest:
     images: tuple[str, ...] = ()
     temperature: float | None = None
     max_tokens: int | None = None
-    said: tuple[tuple[str, str], ...] = field(default=())
+    earlier_turns: tuple[tuple[str, str], ...] = field(default=())
 
 
 @dataclass(frozen=True, slots=True)
-class ModelReply:
-    """The answer's text, or its value where a tool gave it; `cut`: it reached its limit of tokens; `refused`."""
+class ModelResponse:
+    """The response's text, or its value if a tool returned it.
+
+    `cut`: the limit of tokens was reached. `refused`: the model declined to respond.
+    """
 
     text: str
     value: Any = None
@@ -43,37 +49,37 @@ class ModelReply:
     refused: bool = False
 
 
-class Asker(Protocol):
-    """Asks one provider; raises the SDK's own errors. Repeating is the gateway's."""
+class AskProvider(Protocol):
+    """Calls one provider; raises the SDK's own errors. The gateway does the retries."""
 
-    async def __call__(self, question: ModelRequest, http: Any, base: str) -> ModelReply:
-        """`http` is an httpx2 client, `base` where it believes the gateway to be."""
+    async def __call__(self, request: ModelRequest, http: Any, base: str) -> ModelResponse:
+        """`http` is an httpx2 client, `base` the address that the SDK uses for the gateway."""
         ...
 
 
-async def ask_openai(question: ModelRequest, http: Any, base: str) -> ModelReply:
-    """Chat completions; schemas in strict mode where every object in them is closed."""
+async def ask_openai(request: ModelRequest, http: Any, base: str) -> ModelResponse:
+    """Call chat completions; schemas are strict if every object in them is closed."""
     from openai import AsyncOpenAI
 
-    pictures = [{"type": "image_url", "image_url": {"url": url}} for url in question.images]
-    asked: Any = [{"type": "text", "text": question.prompt}, *pictures] if pictures else question.prompt
-    messages: list[Any] = [{"role": "system", "content": question.system}] if question.system else []
-    messages.append({"role": "user", "content": asked})
-    for answer, remark in question.said:
-        messages += [{"role": "assistant", "content": answer}, {"role": "user", "content": remark}]
-    options: Json = {"messages": messages, "model": question.model}
-    if question.temperature is not None:
-        options["temperature"] = question.temperature
-    if question.max_tokens is not None:
-        options["max_completion_tokens"] = question.max_tokens
-    if question.schema is not None:
-        options["response_format"] = _openai_format(question.model, question.schema, messages)
+    pictures = [{"type": "image_url", "image_url": {"url": url}} for url in request.images]
+    content: Any = [{"type": "text", "text": request.prompt}, *pictures] if pictures else request.prompt
+    messages: list[Any] = [{"role": "system", "content": request.system}] if request.system else []
+    messages.append({"role": "user", "content": content})
+    for response, remark in request.earlier_turns:
+        messages += [{"role": "assistant", "content": response}, {"role": "user", "content": remark}]
+    options: Json = {"messages": messages, "model": request.model}
+    if request.temperature is not None:
+        options["temperature"] = request.temperature
+    if request.max_tokens is not None:
+        options["max_completion_tokens"] = request.max_tokens
+    if request.schema is not None:
+        options["response_format"] = _openai_format(request.model, request.schema, messages)
     client: Any = AsyncOpenAI(api_key="in-process", base_url=f"{base}/v1", http_client=http, max_retries=0)
-    made = await client.chat.completions.create(**options)
-    choice = made.choices[0]
+    completion = await client.chat.completions.create(**options)
+    choice = completion.choices[0]
     refused = bool(choice.message.refusal) or choice.finish_reason == "content_filter"
 
-    return ModelReply(choice.message.content or "", cut=choice.finish_reason == "length", refused=refused)
+    return ModelResponse(choice.message.content or "", cut=choice.finish_reason == "length", refused=refused)
 
 
 def _openai_format(model: str, schema: Json, messages: list[Any]) -> Json:
@@ -92,35 +98,36 @@ def _openai_format(model: str, schema: Json, messages: list[Any]) -> Json:
     return {"type": "json_schema", "json_schema": {"name": "answer", "strict": closed, "schema": shape}}
 
 
-async def ask_anthropic(question: ModelRequest, http: Any, base: str) -> ModelReply:
-    """Messages; structured output, or a tool that has to be called, for models that lack it."""
+async def ask_anthropic(request: ModelRequest, http: Any, base: str) -> ModelResponse:
+    """Call messages; with structured output, or with a forced tool call for models without it."""
     from anthropic import AsyncAnthropic
 
-    content: list[Any] = [{"type": "image", "source": _anthropic_source(url)} for url in question.images]
-    messages: list[Any] = [{"role": "user", "content": [*content, {"type": "text", "text": question.prompt}]}]
-    for answer, remark in question.said:
-        messages += [{"role": "assistant", "content": answer}, {"role": "user", "content": remark}]
+    content: list[Any] = [{"type": "image", "source": _anthropic_source(url)} for url in request.images]
+    messages: list[Any] = [{"role": "user", "content": [*content, {"type": "text", "text": request.prompt}]}]
+    for response, remark in request.earlier_turns:
+        messages += [{"role": "assistant", "content": response}, {"role": "user", "content": remark}]
     options: Json = {
-        "model": question.model, "messages": messages, "max_tokens": question.max_tokens or ANTHROPIC_MAX_TOKENS,
+        "model": request.model, "messages": messages, "max_tokens": request.max_tokens or ANTHROPIC_MAX_TOKENS,
     }  # fmt: skip
-    if question.system:
-        options["system"] = question.system
-    if question.temperature is not None:
-        # the newest clients have no such parameter any more; models that do not take it say so
-        options["extra_body"] = {"temperature": question.temperature}
+    if request.system:
+        options["system"] = request.system
+    if request.temperature is not None:
+        # The newest clients have no such parameter. Models that don't support it answer with an
+        # error.
+        options["extra_body"] = {"temperature": request.temperature}
 
-    if question.schema is not None:
-        options |= _anthropic_format(question.model, question.schema)
+    if request.schema is not None:
+        options |= _anthropic_format(request.model, request.schema)
     client: Any = AsyncAnthropic(api_key="in-process", base_url=base, http_client=http, max_retries=0)
-    made = await client.messages.create(**options)
-    texts = [block.text for block in made.content if block.type == "text"]
-    values = [block.input for block in made.content if block.type == "tool_use"]
+    message = await client.messages.create(**options)
+    texts = [block.text for block in message.content if block.type == "text"]
+    values = [block.input for block in message.content if block.type == "tool_use"]
 
-    return ModelReply(
+    return ModelResponse(
         "".join(texts),
         values[0] if values else None,
-        cut=made.stop_reason == "max_tokens",
-        refused=made.stop_reason == "refusal",
+        cut=message.stop_reason == "max_tokens",
+        refused=message.stop_reason == "refusal",
     )
 
 
@@ -139,44 +146,50 @@ def _anthropic_source(url: str) -> Json:
     return {"type": "url", "url": url}
 
 
-async def ask_gemini(question: ModelRequest, http: Any, base: str) -> ModelReply:
-    """generateContent with a JSON Schema."""
+async def ask_gemini(request: ModelRequest, http: Any, base: str) -> ModelResponse:
+    """Call generateContent with a JSON Schema."""
     from google import genai
     from google.genai import types
 
     parts = [
-        *(_gemini_part(types, url) for url in question.images),
-        types.Part.from_text(text=question.prompt),
+        *(_gemini_part(types, url) for url in request.images),
+        types.Part.from_text(text=request.prompt),
     ]
     contents: list[Any] = [types.Content(role="user", parts=parts)]
 
-    for answer, remark in question.said:
-        contents.append(types.Content(role="model", parts=[types.Part.from_text(text=answer)]))
+    for response, remark in request.earlier_turns:
+        contents.append(types.Content(role="model", parts=[types.Part.from_text(text=response)]))
         contents.append(types.Content(role="user", parts=[types.Part.from_text(text=remark)]))
 
     config = types.GenerateContentConfig(
-        system_instruction=question.system,
-        temperature=question.temperature,
-        max_output_tokens=question.max_tokens,
-        response_mime_type="application/json" if question.schema is not None else None,
-        response_json_schema=question.schema,
+        system_instruction=request.system,
+        temperature=request.temperature,
+        max_output_tokens=request.max_tokens,
+        response_mime_type="application/json" if request.schema is not None else None,
+        response_json_schema=request.schema,
     )
     options = types.HttpOptions(base_url=base, httpx_async_client=http)
     client: Any = genai.Client(api_key="in-process", http_options=options)
-    made = await client.aio.models.generate_content(model=question.model, contents=contents, config=config)
+    message = await client.aio.models.generate_content(model=request.model, contents=contents, config=config)
 
-    if made.candidates:
-        found = made.candidates[0]
+    if message.candidates:
+        candidate = message.candidates[0]
     else:
-        found = None
+        candidate = None
 
-    if found is not None and found.finish_reason is not None:
-        reason = found.finish_reason.name
+    if candidate is not None and candidate.finish_reason is not None:
+        reason = candidate.finish_reason.name
     else:
         reason = ""
 
-    refused = found is None or reason in {"SAFETY", "PROHIBITED_CONTENT", "BLOCKLIST", "RECITATION", "SPII"}
-    return ModelReply(made.text or "", cut=reason == "MAX_TOKENS", refused=refused)
+    refused = candidate is None or reason in {
+        "SAFETY",
+        "PROHIBITED_CONTENT",
+        "BLOCKLIST",
+        "RECITATION",
+        "SPII",
+    }
+    return ModelResponse(message.text or "", cut=reason == "MAX_TOKENS", refused=refused)
 
 
 def _gemini_part(types: Any, url: str) -> Any:
@@ -192,7 +205,7 @@ def _mime_of(url: str) -> str:
 
 
 def check_image(url: str) -> str:
-    """Raises InvalidInput for what is neither a web address nor base64 data."""
+    """Return the address. Raises InvalidInput unless it is a web address or base64 data."""
     if not (url.startswith(("https://", "http://")) or _DATA.fullmatch(url)):
         raise InvalidInput(
             "An image is an https:// address or a data: URL in base64.", hint="data:image/png;base64,…"

@@ -1,4 +1,4 @@
-"""The simple form as library services: `openai`, `anthropic` and `gemini`."""
+"""The prompt services `openai`, `anthropic` and `gemini`."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 from codewords_mcp.runtime.gateway.keys import NAMES, TITLES
 from codewords_mcp.runtime.model.provider import Provider
 from codewords_mcp.runtime.services.base import Operation, Output, Service, ServiceContext, ServiceCredential
-from codewords_mcp.runtime.services.model_prompt.prompt import Form, answer
+from codewords_mcp.runtime.services.model_prompt.prompt import PromptInput, answer_prompt
 
 _KEYS: dict[Provider, str] = {
     "openai": "https://platform.openai.com/api-keys",
@@ -22,7 +22,9 @@ _MODELS: dict[Provider, str] = {
 
 
 class PromptOutput(Output):
-    """`response` has the shape of `example_output`; `cost` is in USD, null for a model without a price."""
+    """`response` has the format of `example_output`; `cost` is in USD, null for a model without a
+    price.
+    """
 
     response: Any
     model: str
@@ -32,17 +34,19 @@ class PromptOutput(Output):
 
 
 def _service(provider: Provider) -> Service:
-    async def call(context: ServiceContext, asked: Form) -> PromptOutput:
-        return PromptOutput(**await answer(context.parts.gateway, context.caller, provider, asked))
+    async def call(context: ServiceContext, params: PromptInput) -> PromptOutput:
+        return PromptOutput(
+            **await answer_prompt(context.dependencies.gateway, context.caller, provider, params)
+        )
 
     return Service(
         name=provider,
         title=TITLES[provider],
-        summary=f"One prompt to a model of {TITLES[provider]}, one answer in the shape that was asked for.",
+        summary=f"One prompt to a model of {TITLES[provider]}, one response in the requested format.",
         operations=(
             Operation(
-                "Ask one prompt; the model `echo` asks nobody and says so",
-                Form,
+                "Send one prompt; the model `echo` answers without a provider",
+                PromptInput,
                 PromptOutput,
                 call,
                 effect="reads",

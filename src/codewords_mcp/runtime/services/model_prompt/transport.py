@@ -1,4 +1,6 @@
-"""Lets an SDK's requests go through the gateway without a network: the same route, key, budget and books as for all."""
+"""Sends an SDK's requests through the gateway without a network: with the same routing, key, budget
+and metering.
+"""
 
 from __future__ import annotations
 
@@ -12,11 +14,12 @@ from codewords_mcp.runtime.model.caller import Caller
 from codewords_mcp.runtime.model.provider import CallUsage, GatewayResponse, Provider, ProviderRequest
 
 HOST = "http://gateway.invalid"
-"""No such host is ever asked: the transport answers."""
+"""A host that doesn't exist: the transport answers, so it is never resolved."""
 
 
 class GatewayTransport(httpx2.AsyncBaseTransport):
-    """One question's transport. `used`: what its calls used; `failure`: why the gateway refused the last one.
+    """The transport of one prompt. `used` is the usage of its calls, `failure` the gateway's last
+    refusal.
 
     `may_wait`, `instead_of`: see `ProviderRequest`.
     """
@@ -29,21 +32,24 @@ class GatewayTransport(httpx2.AsyncBaseTransport):
         self._caller = caller
         self._may_wait = may_wait
         self._instead_of = instead_of
-        self._replies: list[GatewayResponse] = []
+        self._responses: list[GatewayResponse] = []
         self.failure: CodewordsError | None = None
 
     @property
     def used(self) -> list[CallUsage]:
-        """Of the calls that cost something."""
-        return [used for reply in self._replies if (used := reply.used()) is not None]
+        """Usage of the calls that cost something."""
+        return [used for response in self._responses if (used := response.used()) is not None]
 
     async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
-        """Ask the gateway. Its refusal becomes an answer that no SDK repeats, and is kept to be raised again."""
+        """Send a request through the gateway.
+
+        A refusal is stored, to be raised again, and becomes a response that no SDK retries.
+        """
         body = await request.aread()
         raw = request.url.raw_path.partition(b"?")
 
         try:
-            reply = await self._gateway.send(
+            response = await self._gateway.send(
                 ProviderRequest(
                     provider=self._provider,
                     method=request.method,
@@ -66,20 +72,20 @@ class GatewayTransport(httpx2.AsyncBaseTransport):
                 failure.status, headers={"x-should-retry": "false"}, json={"error": {"code": 0}}
             )
 
-        self._replies.append(reply)
-        return httpx2.Response(reply.status, headers=reply.headers, stream=_Body(reply))
+        self._responses.append(response)
+        return httpx2.Response(response.status, headers=response.headers, stream=_Body(response))
 
 
 class _Body(httpx2.AsyncByteStream):
-    def __init__(self, reply: GatewayResponse) -> None:
-        self._reply = reply
+    def __init__(self, response: GatewayResponse) -> None:
+        self._response = response
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
-        async for chunk in self._reply.body:
+        async for chunk in self._response.body:
             yield chunk
 
     async def aclose(self) -> None:
-        await self._reply.aclose()
+        await self._response.aclose()
 
 
 async def _once(body: bytes) -> AsyncIterator[bytes]:
