@@ -1,6 +1,6 @@
-"""Apply the access table to messages of MCP: by the key's or token's scopes and toolsets, its address, and its headers.
+"""Apply the access table to MCP messages by scopes, toolsets, address and headers.
 
-Everything here takes away, nothing gives: a header, an address or a flag that narrows can't widen what a key may do.
+All of these only restrict: no header, address or flag can widen the permissions of a key.
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ TOOLSETS = {
     "integrations": "Apps, and what can be done in them.",
     "other": "Whatever names no other.",
 }
-"""Toolsets of our own tools. Published workflows have names of their owner's."""
+"""Toolsets of the built-in tools. A published workflow's toolset is named by its owner."""
 TOOLSET_KEY = "codewords.toolset"
-"""Where the HTTP door leaves the toolset of `/mcp/{toolset}` in an ASGI scope."""
+"""Key of an ASGI scope for the toolset of `/mcp/{toolset}`, set by the HTTP API."""
 LISTENER_KEY = "codewords.listener"
-"""Where the HTTP door leaves which listener a request came by."""
+"""Key of an ASGI scope for the request's listener, set by the HTTP API."""
 READ_ONLY_HEADER = "x-mcp-readonly"
 TOOLSETS_HEADER = "x-mcp-toolsets"
 _OFF = {"", "0", "false", "no", "off"}
@@ -48,12 +48,12 @@ _URI_ARGUMENTS: Final = {
 
 
 def completion_kind(subject: str, argument: str) -> str | None:
-    """The kind of name that an argument of a prompt or an address takes; None where it can't be listed."""
+    """Return the kind of name that an argument of a prompt or URI takes; None if it can't be listed."""
     return _PROMPT_ARGUMENTS.get((subject, argument)) or _URI_ARGUMENTS.get((subject, argument))
 
 
 def resource_rule(uri: str) -> Rule | None:
-    """The rule of the resource at an address; None where there is no such resource."""
+    """Return the access rule of the resource at a URI; None without such a resource."""
     scheme, _, rest = uri.partition("://")
     if scheme == "run":
         return TABLE.get("resource", "run://{run_id}/logs" if rest.endswith("/logs") else "run://{run_id}")
@@ -72,7 +72,7 @@ _SCHEMES: Final = {
 
 
 def rules_of(method: str, params: Mapping[str, Any]) -> list[Rule]:
-    """The rules of all that a message asks for, except tools, which `Surface.find` judges by their own."""
+    """Return the access rules of a message, except those of tools (see `ToolList.find`)."""
     rules = [TABLE.find("method", method)]
     uri, name = str(params.get("uri", "")), str(params.get("name", ""))
 
@@ -92,7 +92,7 @@ def rules_of(method: str, params: Mapping[str, Any]) -> list[Rule]:
 
 
 def subscription_rule(uri: str) -> Rule | None:
-    """The rule of watching what is at an address; None for what can't be watched."""
+    """Return the access rule of a subscription to a URI; None if it has no subscriptions."""
     if not uri.startswith("run://"):
         return None
     return TABLE.get("subscription", "run://{run_id}/logs" if uri.endswith("/logs") else "run://{run_id}")
@@ -109,7 +109,7 @@ def _completion_rules(params: Mapping[str, Any]) -> list[Rule | None]:
 
 
 def check_message(ctx: RequestContext) -> None:
-    """Raise Forbidden or InsufficientScope where a message asks for what its caller may not have."""
+    """Raise Forbidden or InsufficientScope if the caller may not send this message."""
     rules = rules_of(ctx.method, ctx.params or {})
     if any(rule.toolset is not None or rule.level != "run" for rule in rules):
         access = access_of(ctx)
@@ -118,7 +118,7 @@ def check_message(ctx: RequestContext) -> None:
 
 
 def filter_list(ctx: RequestContext, result: Any) -> Any:
-    """A list of prompts or of templates without those that the caller may not use. The SDK gives it serialized."""
+    """Remove prompts and templates that the caller may not use. `result` is the SDK's serialized list."""
     if ctx.method not in _LISTS or not isinstance(result, dict):
         return result
     key, kind, name = _LISTS[ctx.method]
@@ -138,7 +138,10 @@ def _is_shown(access: Access, rule: Rule | None) -> bool:
 
 
 def access_of(ctx: RequestContext) -> Access:
-    """How this request asks, and what it is narrowed to. Raises InvalidInput for a toolset that is none."""
+    """Return the request's access: caller, listener and restrictions.
+
+    Raises InvalidInput for a malformed toolset name.
+    """
     settings, caller = ctx.lifespan_context.settings, caller_of(ctx)
     sets: list[frozenset[str]] = []
     if settings.toolsets is not None:
@@ -159,11 +162,11 @@ def access_of(ctx: RequestContext) -> Access:
 
 
 def parse_toolsets(text: str) -> frozenset[str]:
-    """Names parted by commas. Raises InvalidInput for what can be no name."""
+    """Parse names separated by commas. Raises InvalidInput for a malformed name."""
     names = frozenset(name.strip() for name in text.split(",") if name.strip())
     if not names or not all(is_toolset_name(name) for name in names):
         raise InvalidInput(
-            "Toolsets are names of lower-case letters, digits, - and _, parted by commas.",
+            "Toolsets are names of lower-case letters, digits, - and _, separated by commas.",
             hint=f"Ours are {', '.join(TOOLSETS)}; published workflows have their own.",
         )
     return names
@@ -180,6 +183,6 @@ def is_toolset_name(name: str) -> bool:
 
 
 def check_settings(settings: Settings) -> None:
-    """Raise InvalidInput for a toolset that can be none: what narrows must not be misread."""
+    """Raise InvalidInput for a malformed toolset in the settings: a restriction must not be misread."""
     if settings.toolsets is not None:
         parse_toolsets(",".join(settings.toolsets))

@@ -1,4 +1,4 @@
-"""Checks of a validation, as short as a model can repair from."""
+"""Format the checks of a validation: short, but enough for a model to repair the code."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class CheckItem(BaseModel):
 
 
 def check_items(checks: list[Check]) -> list[CheckItem]:
-    """What did not simply pass, failures first, bounded."""
+    """Return failures, warnings and notes, in this order; at most 25."""
     reported = [check for check in checks if check.status in {"failed", "warning", "note"}]
     reported.sort(key=lambda check: ("failed", "warning", "note").index(check.status))
     return [
@@ -45,14 +45,14 @@ def check_lines(checks: list[Check]) -> list[str]:
 
 
 def capability_lines(capabilities: list[str]) -> list[str]:
-    """What the workflow may do, in one line; nothing where it is not known."""
+    """Format the workflow's permissions as one line; no line if they are unknown."""
     if capabilities:
         return [f"It may, and no more: {'; '.join(capability_list(capabilities))}"]
     return []
 
 
 def capability_list(capabilities: list[str]) -> list[str]:
-    """The lines of a manifest without the blanks that align them for people."""
+    """Return the lines of a manifest without the blanks that align them for people."""
     return [" ".join(line.split()) for line in capabilities]
 
 

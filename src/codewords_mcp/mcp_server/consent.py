@@ -1,7 +1,7 @@
-"""Asking a person before something is done, by the best way that the client has.
+"""The consent dialogue: ask a person before something is done, by the best means of the client.
 
-A form where it shows one, else the runtime's own page where it opens pages, else the page's address as text. The model
-carries a token from one call to the next, but what counts is the person's answer: silence never does.
+That is a form, else the runtime's own page, else the page's URL as text. The model passes a token from
+one call to the next, but only the person's decision counts; silence is never consent.
 """
 
 from __future__ import annotations
@@ -9,8 +9,9 @@ from __future__ import annotations
 import json
 import secrets
 import time
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 import anyio
 from mcp_types import (
@@ -31,58 +32,88 @@ from codewords_mcp.runtime.auth.questions import describe_key
 from codewords_mcp.runtime.model.plain_text import quoted
 
 ANSWER_TIMEOUT = 25.0
-"""Seconds that a call waits for a person; what they say on the page later is found by the next call."""
+"""Seconds that a call waits for a person; the next call finds a decision made later on the page."""
 TASK_ANSWER_TIMEOUT = 600.0
-"""Seconds that a task waits for a person: as long as the page's address is good."""
+"""Seconds that a task waits for a person: as long as the page's URL is valid."""
 MAX_FORM_CHARS = 4_000
-"""Characters that a client's form is trusted to show; the page shows any number."""
+"""Characters that a client's form is trusted to show; the page has no limit."""
 _QUESTION = "consent"
 Way = Literal["form", "page", "text"]
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
 class ConsentDialogue:
-    """One call that may ask, and until when (by the monotonic clock) it may wait for a person."""
+    """The dialogue of one call. `until` (monotonic clock) is the end of its wait for a person."""
 
     ctx: ToolContext
     until: float
 
     @property
-    def seconds(self) -> float:
-        """How long to wait for a person now; a second at the least."""
+    def timeout(self) -> float:
+        """Return how long to wait for a person now; at least a second."""
         if task_of(self.ctx) is None:
-            most = ANSWER_TIMEOUT
+            limit = ANSWER_TIMEOUT
         else:
-            most = TASK_ANSWER_TIMEOUT
-        return min(max(self.until - time.monotonic(), 1.0), most)
+            limit = TASK_ANSWER_TIMEOUT
+        return min(max(self.until - time.monotonic(), 1.0), limit)
 
-    async def answered_before(self) -> str | None:
-        """The token of a question that the client has put in the way of 2026-07-28, its answer taken; None in a first call."""
+    async def previous_token(self, confirm: str | None) -> str | None:
+        """Return the token of a question that an earlier call asked; None in a first call.
+
+        The decision is taken from the client's input response, or awaited on the page. `confirm` is
+        the token that the model passed.
+        """
+        token = await self._token_of_input_response()
+        if confirm and token is None:
+            await self._wait_for_page(confirm)
+        return token or confirm
+
+    async def decide(
+        self, token: str | None, attempt: Callable[[str | None], Awaitable[T | ConsentNeeded]]
+    ) -> T | ConsentNeeded | InputRequiredResult:
+        """Attempt an operation; if it needs consent, ask the person once and attempt it again.
+
+        `attempt` gets the token of the question that it may rely on. Returns ConsentNeeded if no
+        decision came, or the question for the client to ask.
+        """
+        result = await attempt(token)
+        if token is not None or not isinstance(result, ConsentNeeded):
+            return result
+
+        outcome = await self.ask(result)
+        if isinstance(outcome, InputRequiredResult):
+            return outcome
+        if outcome:
+            return await attempt(result.confirm)
+        return result
+
+    async def _token_of_input_response(self) -> str | None:
+        """Record the client's input response (protocol 2026-07-28); return its question's token, or None."""
         ctx = self.ctx
         if ctx.input_responses is None or ctx.request_state is None:
             return None
 
-        state: dict[str, Any] = json.loads(
-            ctx.request_state
-        )  # sealed by the SDK: it comes back as it was given
-        reply = ctx.input_responses.get(_QUESTION)
+        # The SDK seals the state, so the client can't have changed it.
+        state: dict[str, Any] = json.loads(ctx.request_state)
+        response = ctx.input_responses.get(_QUESTION)
         token = str(state["confirm"])
-        if not isinstance(reply, ElicitResult):  # an answer to another question is none to this one
+        if not isinstance(response, ElicitResult):  # a response to another request
             return token
 
-        accepted = reply.action == "accept"
+        accepted = response.action == "accept"
         if state["way"] == "form" or not accepted:
-            await self._take(token, agreed=accepted)
-        await self.on_page(token)
+            await self._record(token, agreed=accepted)
+        await self._wait_for_page(token)
         return token
 
-    async def on_page(self, token: str) -> bool:
-        """Wait for what the person says on the page; whether they have."""
+    async def _wait_for_page(self, token: str) -> bool:
+        """Wait for the person's decision on the page. Returns whether they made one."""
         runtime, caller = runtime_and_caller(self.ctx)
-        return await runtime.wait_for_consent(caller, token, self.seconds) is not None
+        return await runtime.wait_for_consent(caller, token, self.timeout) is not None
 
     async def ask(self, question: ConsentNeeded) -> InputRequiredResult | bool:
-        """Ask the person and take the answer; whether they gave one. Or the question, for the client to put."""
+        """Ask the person and record the decision. Returns whether they made one, or the question for the client to ask."""
         ctx, way = self.ctx, _way(self.ctx, question)
         if way == "text":
             runtime, caller = runtime_and_caller(ctx)
@@ -92,41 +123,47 @@ class ConsentDialogue:
         if ctx.protocol_version in MODERN_PROTOCOL_VERSIONS:
             return _input_required(question, way)
 
-        with anyio.move_on_after(self.seconds):
-            return await (self._by_form(question) if way == "form" else self._by_page(question))
+        with anyio.move_on_after(self.timeout):
+            if way == "form":
+                return await self._by_form(question)
+            return await self._by_page(question)
         return False
 
     async def _by_form(self, question: ConsentNeeded) -> bool:
         action = await elicit_form(self.ctx, _message(question))
         if action is None:
             return False
-        await self._take(question.confirm, agreed=action == "accept")
+        await self._record(question.confirm, agreed=action == "accept")
         return True
 
     async def _by_page(self, question: ConsentNeeded) -> bool:
-        asked = secrets.token_urlsafe(16)
-        action = await elicit_url(self.ctx, _message(question), question.url, asked)
+        elicitation_id = secrets.token_urlsafe(16)
+        action = await elicit_url(self.ctx, _message(question), question.url, elicitation_id)
         if action is None:
             return False
         if action != "accept":
-            await self._take(question.confirm, agreed=False)
+            await self._record(question.confirm, agreed=False)
             return True
-        answered = await self.on_page(question.confirm)
-        await self.ctx.session.send_elicit_complete(asked, self.ctx.request_id)
-        return answered
 
-    async def _take(self, token: str, *, agreed: bool) -> None:
+        decided = await self._wait_for_page(question.confirm)
+        await self.ctx.session.send_elicit_complete(elicitation_id, self.ctx.request_id)
+        return decided
+
+    async def _record(self, token: str, *, agreed: bool) -> None:
         runtime, caller = runtime_and_caller(self.ctx)
         await runtime.answer_consent(caller, token, agreed=agreed)
 
 
 def _input_required(question: ConsentNeeded, way: Way) -> InputRequiredResult:
-    """The server may not ask here: the client asks, and calls again with the answer and the (sealed) state."""
-    params: Any = (
-        ElicitRequestFormParams(message=_message(question), requested_schema=EMPTY_FORM)
-        if way == "form"
-        else ElicitRequestURLParams(message=_message(question), url=question.url)
-    )
+    """Return the question for the client to ask (protocol 2026-07-28).
+
+    The client calls again with the response and the sealed state.
+    """
+    params: Any
+    if way == "form":
+        params = ElicitRequestFormParams(message=_message(question), requested_schema=EMPTY_FORM)
+    else:
+        params = ElicitRequestURLParams(message=_message(question), url=question.url)
     state = json.dumps({"confirm": question.confirm, "way": way})
     return InputRequiredResult(input_requests={_QUESTION: ElicitRequest(params=params)}, request_state=state)
 
@@ -137,7 +174,7 @@ def _way(ctx: ToolContext, question: ConsentNeeded) -> Way:
     if elicitation is None:
         return "text"
 
-    # before 2025-11-25 the capability had no members and meant forms
+    # Before 2025-11-25 the capability had no members and meant forms.
     shows_forms = elicitation.form is not None or elicitation.url is None
     if shows_forms and len(_message(question)) <= MAX_FORM_CHARS:
         return "form"
@@ -156,9 +193,9 @@ def _message(question: ConsentNeeded) -> str:
 
 
 def asker_name(ctx: ToolContext) -> str:
-    """Who asks, as the question tells it: the chat host by its own name, and the key that it has."""
+    """Describe the asker for the question: the chat host by its own name, and its key."""
     _, caller = runtime_and_caller(ctx)
-    params = getattr(ctx.session, "client_params", None)  # a task outlives the session that began it
+    params = getattr(ctx.session, "client_params", None)  # absent in a task, which outlives its session
     if params is not None:
         host = quoted(params.client_info.name, 60)
     else:
@@ -167,16 +204,16 @@ def asker_name(ctx: ToolContext) -> str:
 
 
 def fenced_items(question: ConsentNeeded) -> list[str]:
-    """What is asked, one item a line, between a label and a random boundary: hosts show structured results too."""
+    """Return the question's items, one a line, fenced as data: hosts show structured results too."""
     return fence(
         "What is asked", "\n".join(" ".join(line.split()) for line in question.asks), MAX_FORM_CHARS
     ).splitlines()
 
 
 def pending_lines(question: ConsentNeeded, tool: str, *, by_token: bool = True) -> list[str]:
-    """What a model is told to do about a question that waits, and what is asked, as data.
+    """Format a pending question for a model: its items as data, and the next steps.
 
-    `by_token`: the tool takes `confirm`.
+    `by_token`: the tool takes the argument `confirm`.
     """
     next_step = (
         f"Next: ask the user to run `codewords open`, or to open {question.url} and sign in there; there they agree or decline"

@@ -1,4 +1,4 @@
-"""Who asks, and of what: the state a request of the MCP door can reach."""
+"""State that a request of the MCP server can reach: the runtime, the settings, its caller."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ if TYPE_CHECKING:
     from codewords_mcp.runtime.api.runtime import Runtime
 
 CALLER_KEY = "codewords.caller"
-"""Where the HTTP door's authentication leaves the `Caller` in an ASGI scope."""
+"""Key of an ASGI scope for the `Caller`, set by the HTTP API's authentication."""
 
 
 @dataclass(slots=True)
 class ServerState:
-    """The lifespan state of one MCP server: entered once per HTTP application, once per in-process connection.
+    """The lifespan state of an MCP server, one per HTTP application or in-process connection.
 
-    `caller` is the caller of in-process connections; requests that came over HTTP never fall back to it.
+    `caller` is the caller of in-process connections. HTTP requests never fall back to it.
     """
 
     runtime: Runtime
@@ -34,16 +34,16 @@ class ServerState:
 
 
 RequestContext = ServerRequestContext[ServerState, Any]
-"""What a low-level handler gets."""
+"""The context of a low-level handler."""
 
 ToolContext = Context[ServerState, Any]
-"""What a tool, resource or prompt function gets."""
+"""The context of a tool, resource or prompt function."""
 
 
 def caller_of(ctx: RequestContext) -> Caller:
-    """The caller of *this* request, also inside a session that lasts over many requests.
+    """Return the caller of *this* request, also inside a session of many requests.
 
-    Raises Unauthenticated when the request carries none.
+    Raises Unauthenticated if the request carries none.
     """
     if ctx.request is None:
         caller = ctx.lifespan_context.caller
@@ -52,18 +52,18 @@ def caller_of(ctx: RequestContext) -> Caller:
 
     if not isinstance(caller, Caller):
         raise Unauthenticated(
-            "This request names no caller.", hint="Send the key as `Authorization: Bearer <key>`."
+            "This request carries no key.", hint="Send the key as `Authorization: Bearer <key>`."
         )
 
     return caller
 
 
 def principal_of(caller: Caller) -> str:
-    """Who a session, a task or a sealed state belongs to: one key or token of one owner."""
+    """Return the identity that sessions, tasks and sealed states belong to: a key or token of an owner."""
     return ":".join((caller.kind, caller.owner, caller.key_id or "", caller.run_id or ""))
 
 
 def runtime_and_caller(ctx: ToolContext) -> tuple[Runtime, Caller]:
-    """The runtime, and on whose behalf to ask it. Raises Unauthenticated."""
+    """Return the runtime and the request's caller. Raises Unauthenticated."""
     request = ctx.request_context
     return request.lifespan_context.runtime, caller_of(request)

@@ -1,7 +1,7 @@
-"""Questions that the client puts to its person within a call, as clients up to 2025-11-25 are asked.
+"""Elicitation within a call, for clients up to protocol version 2025-11-25.
 
-A client may reply with an error, or with something that is no reply. Neither is an answer of a person: the caller goes on as
-after silence, and no word of it reaches the model as an error of the tool.
+A client may send back an error or a malformed result. Neither is a person's decision: the caller
+continues as after silence, and the model sees no tool error.
 """
 
 from __future__ import annotations
@@ -18,17 +18,17 @@ from codewords_mcp.mcp_server.context import ToolContext
 
 Action = Literal["accept", "decline", "cancel"]
 EMPTY_FORM: Final[dict[str, Any]] = {"type": "object", "properties": {}}
-"""A form without fields: accepting it is the answer, with or without content."""
+"""A form without fields: accepting it is the decision, with or without content."""
 log = structlog.get_logger(__name__)
 
 
 async def elicit_form(ctx: ToolContext, message: str) -> Action | None:
-    """What the person did with a form without fields; None where no answer of theirs came."""
+    """Show a form without fields; return the person's action, or None without one."""
     return await _action(ctx.session.elicit_form(message, EMPTY_FORM, ctx.request_id))
 
 
 async def elicit_url(ctx: ToolContext, message: str, url: str, elicitation_id: str) -> Action | None:
-    """Whether the person opens a page; None where no answer of theirs came."""
+    """Ask the person to open a page; return their action, or None without one."""
     return await _action(ctx.session.elicit_url(message, url, elicitation_id, ctx.request_id))
 
 
@@ -36,5 +36,5 @@ async def _action(request: Awaitable[ElicitResult]) -> Action | None:
     try:
         return (await request).action
     except (MCPError, ValidationError) as error:
-        log.warning("elicitation not answered", error=type(error).__name__)
+        log.warning("elicitation failed", error=type(error).__name__)
         return None

@@ -1,4 +1,4 @@
-"""Errors in the MCP door's words: a code, a sentence, a hint. What was not foreseen is masked behind an error id."""
+"""Errors of the MCP server: a code, a sentence, a hint. Unexpected ones are masked by an error id."""
 
 from __future__ import annotations
 
@@ -21,23 +21,23 @@ log = structlog.get_logger(__name__)
 
 
 class McpInternalError(CodewordsError):
-    """Something nobody foresaw: only an id, under which the log has the rest."""
+    """An unexpected failure, reported by the id of its log entry only."""
 
 
 def known_or_masked(error: BaseException, what: str) -> CodewordsError:
-    """The error itself where it is ours; else it is logged, and an error with the log's id takes its place."""
+    """Return a `CodewordsError` unchanged; log any other and return an error with the log entry's id."""
     if isinstance(error, CodewordsError):
         return error
     error_id = secrets.token_hex(4)
     log.error("mcp_request_failed", request=what, error_id=error_id, exc_info=error)
     return McpInternalError(
-        f"The runtime broke on this request (error {error_id}).",
+        f"The runtime failed on this request (error {error_id}).",
         hint="Its log has the details under that id; `codewords doctor` shows what works.",
     )
 
 
 def to_protocol_error(error: CodewordsError, **data: Any) -> MCPError:
-    """A JSON-RPC error, for requests whose result has no room for one: resources, prompts, completions."""
+    """Return a JSON-RPC error, for requests whose result can't carry one: resources, prompts, completions."""
     if isinstance(error, (InvalidInput, NotFound)):
         code = INVALID_PARAMS
     else:
@@ -46,7 +46,7 @@ def to_protocol_error(error: CodewordsError, **data: Any) -> MCPError:
 
 
 def protocol_errors(fn: Callable[P, Awaitable[R]]) -> Callable[P, Awaitable[R]]:
-    """The boundary of a resource or prompt function: what it raises leaves as a JSON-RPC error in our words."""
+    """Wrap a resource or prompt function: its exceptions become JSON-RPC errors with our messages."""
 
     @functools.wraps(fn)
     async def guarded(*args: P.args, **kwargs: P.kwargs) -> R:

@@ -1,4 +1,4 @@
-"""Work that may outlast the call that asked for it: a second call with the same content joins it."""
+"""Work that may outlast the call that started it: a second call with the same content joins it."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ T = TypeVar("T")
 
 
 class _Job:
-    """One piece of work, how far it is, and how many calls wait for it."""
+    """A piece of work, its latest progress, and the number of calls that wait for it."""
 
     def __init__(self, work: Callable[[Progress], Awaitable[Any]]) -> None:
         self.waiters = 0
@@ -31,7 +31,8 @@ class _Job:
     def _ended(self, task: asyncio.Future[Any]) -> None:
         self.ended_at = time.monotonic()
         if not task.cancelled():
-            task.exception()  # marks it as seen: nobody may ever come back for it
+            # Retrieved, or asyncio logs it: the caller may never come back for the result.
+            task.exception()
         self._announce()
 
     def _announce(self) -> None:
@@ -39,7 +40,10 @@ class _Job:
         self._change = asyncio.Event()
 
     async def follow(self, progress: Progress) -> None:
-        """Return at the end. Progress is told from the follower's own task, so that a slow client slows only itself."""
+        """Report progress until the work ends.
+
+        Reports are sent from the follower's own task, so that a slow client delays only itself.
+        """
         reported = None
         while True:
             change, latest = self._change, self.latest
@@ -53,28 +57,29 @@ class _Job:
 
 
 class Jobs:
-    """At most `limit` pieces of work. An ended one that nobody collected is kept for `keep` seconds."""
+    """At most `limit` pieces of work. A result that no call collected stays for `ttl` seconds."""
 
-    def __init__(self, limit: int = 64, keep: float = 600.0) -> None:
+    def __init__(self, limit: int = 64, ttl: float = 600.0) -> None:
         self._limit = limit
-        self._keep = keep
+        self._ttl = ttl
         self._jobs: dict[Hashable, _Job] = {}
 
     def __len__(self) -> int:
-        """How many are under way or wait to be collected."""
+        """Return the number of jobs that run or wait to be collected."""
         return len(self._jobs)
 
     @property
     def busy(self) -> int:
-        """How many are under way."""
+        """Return the number of running jobs."""
         return sum(not job.task.done() for job in self._jobs.values())
 
     async def join(
         self, key: Hashable, work: Callable[[Progress], Awaitable[T]], *, wait: float, progress: Progress
     ) -> T | None:
-        """The result of `work`, started now or by an earlier call with this key; None after `wait` seconds, while it goes on.
+        """Return the result of `work`, started now or by an earlier call with this key.
 
-        When the last call that waits is cancelled, the work is cancelled too. Raises what the work raises, and TooBusy.
+        Returns None after `wait` seconds; the work continues. If the last waiting call is cancelled,
+        the work is cancelled too. Raises the work's exceptions, and TooBusy.
         """
         job = self._jobs.get(key) or self._start(key, work)
         job.waiters += 1
@@ -108,8 +113,8 @@ class Jobs:
         return job
 
     def _forget_ended(self) -> None:
-        """Drop results past their time, and the oldest beyond as many as there may be jobs."""
-        horizon = time.monotonic() - self._keep
+        """Drop expired results, and the oldest ones beyond `limit`."""
+        horizon = time.monotonic() - self._ttl
         ended = [(job.ended_at, key) for key, job in self._jobs.items() if job.ended_at is not None]
         ended.sort(key=lambda pair: pair[0])
         for position, (ended_at, key) in enumerate(ended):
@@ -117,7 +122,7 @@ class Jobs:
                 del self._jobs[key]
 
     async def aclose(self) -> None:
-        """Cancel what is under way and wait until it has ended."""
+        """Cancel all running jobs and wait until they have ended."""
         tasks = [job.task for job in self._jobs.values()]
         self._jobs.clear()
         for task in tasks:

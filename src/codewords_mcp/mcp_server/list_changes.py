@@ -1,4 +1,4 @@
-"""`listChanged` in both eras, whichever door the change came by, and only to clients of whose list it is."""
+"""`listChanged` notifications in both protocol eras, sent only to clients of the list's owner."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _EVENTS: dict[Change, Callable[[], ServerEvent]] = {
 
 
 class ListChangeNotifier:
-    """Who listens, by owner: streams of 2026-07-28, and sessions of before."""
+    """Listeners by owner: streams of protocol 2026-07-28, and sessions of earlier versions."""
 
     def __init__(self, connection_of: Callable[[RequestContext], Connection]) -> None:
         self._connection_of = connection_of
@@ -32,7 +32,7 @@ class ListChangeNotifier:
         self._telling: set[asyncio.Task[None]] = set()
 
     def seen(self, ctx: RequestContext) -> None:
-        """Keep a legacy session from its first request to its end."""
+        """Register a legacy session from its first request to its end."""
         if ctx.protocol_version in MODERN_PROTOCOL_VERSIONS or ctx.method == "initialize":
             return
         connection = self._connection_of(ctx)
@@ -43,13 +43,13 @@ class ListChangeNotifier:
         connection.exit_stack.callback(self._sessions.pop, key, None)
 
     def stream(self, owner: str, listener: Callable[[ServerEvent], None]) -> Callable[[], None]:
-        """A listening stream of this owner's; what ends it."""
+        """Register a listening stream of this owner; return the function that removes it."""
         key = object()
         self._streams[key] = (owner, listener)
         return lambda: self._streams.pop(key, None) and None
 
     def tell(self, owner: str, change: Change) -> None:
-        """To all of the owner's clients; a slow one keeps nobody waiting."""
+        """Notify all clients of the owner; a slow one delays no other."""
         for subscriber, listener in list(self._streams.values()):
             if subscriber == owner:
                 listener(_EVENTS[change]())
@@ -68,5 +68,5 @@ async def _notify(session: Any, change: Change) -> None:
     try:
         async with asyncio.timeout(5):
             await send()
-    except Exception:  # noqa: BLE001, S110  # a client that is gone hears nothing
+    except Exception:  # noqa: BLE001, S110  # the client may be gone
         pass

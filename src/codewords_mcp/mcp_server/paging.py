@@ -1,4 +1,4 @@
-"""A part of something long: a path into a JSON value, a window of its text, and how to read on."""
+"""Read long values in parts: a path into a JSON value, and a window of its text."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _MAX_KEYS = 20
 
 
 class TextWindow(NamedTuple):
-    """A window of a text of `total` characters; `next` is the offset of the part after it, None for the last."""
+    """A window of a text of `total` characters; `next` is the offset of the next one, None for the last."""
 
     text: str
     offset: int
@@ -24,12 +24,15 @@ class TextWindow(NamedTuple):
 
     @property
     def whole(self) -> bool:
-        """Whether this is all of it."""
+        """Whether this is the complete text."""
         return self.offset == 0 and self.next is None
 
 
 def at_path(value: Any, path: str) -> Any:
-    """What a path such as `items.0.name` leads to. Raises InvalidInput, naming how far it leads and what is there."""
+    """Return the value at a path such as `items.0.name`.
+
+    Raises InvalidInput that names the first missing part and the keys that exist there.
+    """
     walked: list[str] = []
     for key in [part for part in path.strip().strip(".").split(".") if part]:
         if isinstance(value, dict) and key in value:
@@ -59,7 +62,10 @@ def _describe(value: Any) -> str:
 
 
 def text_window(value: Any, offset: int = 0, size: int = WINDOW) -> TextWindow:
-    """A window of a JSON value as text, or of a text; cleaned first, so that offsets stay what they are."""
+    """Return a window of a text, or of a JSON value as text.
+
+    The value is cleaned first, so that offsets of later windows stay valid.
+    """
     if isinstance(value, str):
         text = clean(value)
     else:
@@ -69,7 +75,7 @@ def text_window(value: Any, offset: int = 0, size: int = WINDOW) -> TextWindow:
 
 
 def without_base64(value: Any) -> Any:
-    """The value with long runs of base64 in its strings replaced by their length: a model cannot read them."""
+    """Replace long runs of base64 in a value's strings by their length: a model can't read them."""
     if isinstance(value, str):
         return _BASE64.sub(lambda found: f"(base64, {len(found[0])} characters)", value)
     if isinstance(value, list):

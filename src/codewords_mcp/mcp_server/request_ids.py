@@ -1,6 +1,7 @@
-"""Refuse a JSON-RPC id that another request of the same session has: the SDK would leave one of the two without an answer.
+"""Refuse a JSON-RPC id that is in use by another request of the same session.
 
-Sessions of HTTP+SSE need no such check: all their answers go out on one stream, so that none is lost.
+The SDK would leave one of the two without a response. Sessions of HTTP+SSE need no such check: all
+their responses go out on one stream.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ _SESSION_HEADER = "mcp-session-id"
 
 
 def with_unique_ids(app: ASGIApp, limit: int) -> ASGIApp:
-    """Answer a second request of an id at once with an error; `limit` is what the application reads of a body."""
+    """Refuse a second request with an id in use. `limit`: bytes of a body that the application reads."""
     open_ids: set[tuple[str, str]] = set()
 
     async def unique(scope: Scope, receive: Receive, send: Send) -> None:
@@ -33,7 +34,7 @@ def with_unique_ids(app: ASGIApp, limit: int) -> ASGIApp:
             await app(scope, receive, send)
             return
 
-        key = (session, str(request_id))  # the SDK does not tell 1 from "1" either
+        key = (session, str(request_id))  # as in the SDK, 1 and "1" are the same id
         if key in open_ids:
             await _refusal(request_id)(scope, receive, send)
             return
@@ -48,7 +49,7 @@ def with_unique_ids(app: ASGIApp, limit: int) -> ASGIApp:
 
 
 async def _read(receive: Receive, limit: int) -> tuple[bytes, Receive]:
-    """Return the body, as far as the application would read it, and what gives it once more."""
+    """Return the body, as far as the application reads it, and a `receive` that replays it."""
     read: list[Message] = []
     body = bytearray()
 
@@ -68,7 +69,7 @@ async def _read(receive: Receive, limit: int) -> tuple[bytes, Receive]:
 
 
 def _id_of(body: bytes) -> str | int | None:
-    """Return the id of a request; None for everything else."""
+    """Return the id of a request; None for other messages."""
     message: Any = parse_or_none(body)
     if not isinstance(message, dict):
         return None

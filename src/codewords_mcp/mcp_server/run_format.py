@@ -1,4 +1,7 @@
-"""A run as tools and prompts tell it: status, result, log and diagnosis, bounded and fenced, and the exact next call."""
+"""Format a run for tools and prompts: status, result, log, diagnosis and the next call.
+
+Text from the workflow is bounded and fenced.
+"""
 
 from __future__ import annotations
 
@@ -31,9 +34,9 @@ _REFUSED = " (refused)"
 _MAX_LOG_SHOWN = 12_000
 _MAX_DIAGNOSIS_SHOWN = 2_400
 NextStep = Literal["wait", "again", "secret", "route", "input", "code"]
-"""Wait for the end; run it again; set a secret; take another route; correct the input; correct the code."""
+"""Wait for the end; run again; set a secret; use another route; correct the input or the code."""
 _UNFIT = 422
-"""What FastAPI answers to an input that does not fit: then it is the input that is to be changed."""
+"""FastAPI's status for an invalid input: the input has to be corrected, not the code."""
 _LOG_END_TIMEOUT = 3.0
 _EMPTY = 204
 _NO_TEXT = "The answer is empty, or it is not text and from before binary answers were kept as files."
@@ -41,7 +44,7 @@ _SECRET = re.compile(r"codewords secrets set ([A-Z][A-Z0-9_]{1,63})")
 
 
 class RunFailure(BaseModel):
-    """Why a run did not succeed."""
+    """The error of a run."""
 
     code: str
     message: str
@@ -50,8 +53,9 @@ class RunFailure(BaseModel):
 
 
 class DiagnosisResult(BaseModel):
-    """Where it failed: `at` are the workflow's own lines, the innermost last, `around` the code there. `since`: what changed
-    since it last worked.
+    """The place of a failure. `at`: the workflow's own frames, the innermost last; `around`: the code there.
+
+    `since`: changes since the last successful run.
     """
 
     step: str | None = None
@@ -65,7 +69,7 @@ class DiagnosisResult(BaseModel):
 
 
 class ResultFile(BaseModel):
-    """A binary answer as a file: `url` needs no key, until `expires_at`; `problem` says why there is none."""
+    """A binary response as a file. `url` needs no key until `expires_at`; `problem` is why it is missing."""
 
     content_type: str
     size: int
@@ -75,8 +79,10 @@ class ResultFile(BaseModel):
 
 
 class RunResult(BaseModel):
-    """`result` is data from the workflow: a part of its text where it is long, with `total` characters and the `next_offset`.
-    `asked` is what the run was asked.
+    """A run as structured content.
+
+    `result` is data from the workflow. Of a long one it is a window of its text; `total` is the number
+    of characters, `next_offset` the next window. `asked` is the run's input.
     """
 
     run_id: str
@@ -104,7 +110,10 @@ class RunResult(BaseModel):
 
 
 async def last_lines(runtime: Runtime, caller: Caller, run: Run, limit: int) -> list[LogLine]:
-    """The log's last lines; of a run that failed, those too that its program wrote after its answer: the traceback."""
+    """Return the last log lines.
+
+    For a failed run, wait for the lines that its program writes after its response: the traceback.
+    """
     if run.status in FINISHED and run.status != "succeeded":
         seen = await runtime.tail(caller, run.id, limit=1)
         with anyio.move_on_after(_LOG_END_TIMEOUT):
@@ -115,9 +124,10 @@ async def last_lines(runtime: Runtime, caller: Caller, run: Run, limit: int) -> 
 
 @dataclass(frozen=True, slots=True)
 class RunView:
-    """A run and the parts of it that are shown: its last log lines, its diagnosis, its input.
+    """A run and its shown parts: last log lines, diagnosis, input.
 
-    Of the result the part at `path` is shown, from `offset` on. `picture` are the bytes of an answer that is shown as one.
+    The result is shown at `path`, from `offset` on. `picture`: the bytes of a response that is shown
+    as a picture.
     """
 
     run: Run
@@ -130,12 +140,12 @@ class RunView:
 
 
 def run_result(view: RunView) -> RunResult:
-    """Make the structured result of a view. Raises InvalidInput for a path that leads nowhere."""
+    """Make the structured result of a view. Raises InvalidInput for a path that doesn't exist."""
     run, diagnosis = view.run, view.diagnosis
     result, part = _result(run, view.path, view.offset)
 
     if diagnosis is not None and diagnosis.frames and not view.path and not view.offset:
-        # then the answer is the traceback, which the diagnosis tells in fewer words
+        # The response is the traceback, which the diagnosis has in fewer words.
         result, part = None, None
 
     return RunResult(
@@ -165,14 +175,14 @@ def run_result(view: RunView) -> RunResult:
 
 
 def _result(run: Run, path: str, offset: int) -> tuple[Any, TextWindow | None]:
-    """The JSON result, or the text, whole where it is short; else a part of it."""
+    """Return the JSON result or text if it is short; else a window of it."""
     if run.response_file is not None:
         return None, None
 
     value: Any = run.response_json if run.response_json is not None else run.response_content or ""
     if path:
         value = at_path(value, path)
-    if not (path and isinstance(value, str)):  # who names a string wants all of it
+    if not (path and isinstance(value, str)):  # a string named by its path is shown in full
         value = without_base64(value)
     part = text_window(value, offset)
     if part.total == 0:
@@ -196,7 +206,7 @@ def _file(run: Run) -> ResultFile | None:
 
 
 def _format_input(run: Run) -> str | None:
-    """`POST /path {"its": "input"}` of a run that has ended."""
+    """Format a run's input: `POST /path {"its": "input"}`."""
     if run.input is None:
         return None
     content = run.input.content or (f"({run.input.bytes} bytes, not kept)" if run.input.bytes else "")
@@ -222,7 +232,7 @@ def _error(run: Run) -> RunFailure | None:
 
 
 def _reached(run: Run) -> list[str]:
-    """`host:port` of what it reached, and of what was refused."""
+    """Return `host:port` of the run's connections; refused ones are marked."""
     found: list[dict[str, Any]] = run.usage.get("egress", {}).get("reached", [])
     lines = [
         f"{address['host']}:{address['port']}{'' if address['allowed'] else _REFUSED}" for address in found
@@ -235,7 +245,7 @@ def _reached(run: Run) -> list[str]:
 
 
 def diagnosis_result(diagnosis: Diagnosis | None) -> DiagnosisResult | None:
-    """The diagnosis with what came from outside cleaned and cut; None for a run without one."""
+    """Return a diagnosis with text from outside cleaned and cut; None without a diagnosis."""
     if diagnosis is None:
         return None
 
@@ -265,7 +275,7 @@ def _diagnosis_lines(diagnosis: DiagnosisResult) -> str:
 
 
 def _log(lines: list[LogLine]) -> list[str]:
-    """The last lines that fit, each cut, without those of the server's start and end."""
+    """Return the last lines that fit, each cut, without those of the server's start and stop."""
     texts: list[str] = []
     remaining = _MAX_LOG_SHOWN
 
@@ -284,7 +294,7 @@ def _log(lines: list[LogLine]) -> list[str]:
 
 
 def _format_log_line(line: LogLine) -> str:
-    """The line, its stream where that is not stdout; of one that a logger wrote as JSON what it says, without its time."""
+    """Format a log line: its stream unless stdout; of a JSON entry the message without its time."""
     text = clean(line.message)
     if entry := readable(text):
         level, message = entry
@@ -297,7 +307,7 @@ def _format_log_line(line: LogLine) -> str:
 
 
 def next_step(run: Run, diagnosis: Diagnosis | None) -> NextStep | None:
-    """What to do next. A fault of the platform has its own hint."""
+    """Return the next step; None for a failure of the platform, which has its own hint."""
     if run.status not in FINISHED:
         return "wait"
     if run.error is not None and run.error.code == "interrupted":
@@ -317,7 +327,7 @@ def next_step(run: Run, diagnosis: Diagnosis | None) -> NextStep | None:
 
 
 def secret_needed(run: Run, diagnosis: Diagnosis | None) -> str | None:
-    """The name of the secret that has to be set first."""
+    """Return the name of the secret that has to be set before the next run."""
     if run.error is not None and run.error.code == "missing_credential":
         match = _SECRET.search(f"{run.error.message} {run.error.hint}")
         if match:
@@ -344,7 +354,7 @@ def _next_call(run: Run, diagnosis: Diagnosis | None) -> str | None:
 
 
 def format_run(data: RunResult) -> str:
-    """All of it as text."""
+    """Format the structured result as text."""
     parts = [_headline(data)]
     if data.error is not None:
         parts.append(
@@ -372,7 +382,7 @@ def format_run(data: RunResult) -> str:
 
 
 def _result_lines(data: RunResult) -> list[str]:
-    """The result as data, and how to read what is not shown of it."""
+    """Format the result as fenced data, with the call that reads the next part."""
     if (file := data.file) is not None:
         if file.url:
             link = f"{file.url} (needs no key, until {file.expires_at})"
@@ -406,7 +416,8 @@ def _headline(data: RunResult) -> str:
     else:
         took = ""
 
-    name = f"Run {data.run_id}" if data.status in FINISHED else "The run is"  # then the next call names it
+    # The id of an unfinished run is in the next call.
+    name = f"Run {data.run_id}" if data.status in FINISHED else "The run is"
     facts = [f"{name} {data.status.replace('_', ' ')}{took}"]
     if data.http_status is not None:
         facts.append(f"HTTP {data.http_status}")

@@ -97,7 +97,7 @@ _NO_CHECK = TransportSecuritySettings(enable_dns_rebinding_protection=False)
 
 @dataclass(frozen=True, kw_only=True)
 class ServerContents:
-    """What a server offers. `register` adds resource templates and prompts to a server that was just made."""
+    """The contents of a server. `register` adds resource templates and prompts to a new server."""
 
     tools: Sequence[Tool]
     to_tool: Callable[[PublishedTool], McpTool]
@@ -114,10 +114,10 @@ def create_server(
     caller: Caller | None = None,
     more: Sequence[McpTool] = (),
 ) -> MCPServer[ServerState]:
-    """Make the server of these contents. `caller` makes the requests of in-process connections; `more` are tools
-    beside those of the contents.
+    """Make a server with these contents and the tools `more`.
 
-    Over HTTP the caller of each request is the one that authentication left in its scope.
+    `caller` is the caller of in-process connections. Over HTTP each request has its own, set in its
+    scope by authentication.
     """
 
     @asynccontextmanager
@@ -172,10 +172,10 @@ def create_server(
 def serve_http(
     server: MCPServer[ServerState], settings: Settings
 ) -> tuple[ASGIApp, Callable[[], AbstractAsyncContextManager[None]]]:
-    """(application, lifespan): mount the first under any path, enter `lifespan()` once while it serves.
+    """Return (application, lifespan): mount the first under any path, enter `lifespan()` once.
 
-    Authentication before it must put a `Caller` under `codewords.caller` into each scope: without one it answers 401.
-    Host and Origin are checked by the HTTP API's layers, for every route.
+    Authentication must have put a `Caller` under `codewords.caller` into each scope: without one the
+    response is 401. Host and Origin are checked by the HTTP API's middleware, for every route.
     """
     limit = max(_MAX_BODY, 4 * settings.max_code)
     low = server._lowlevel_server  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
@@ -189,7 +189,7 @@ def serve_http(
             with connections.message(scope):
                 await sse.handle_post_message(scope, receive, send)
         elif scope["path"] == "/sse":
-            # `run` would enter the lifespan anew for each connection, and end everybody's tasks with it
+            # `run` would enter the lifespan for each connection, and cancel all tasks at its end.
             state = manager._lifespan_state  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
             begin = low.create_initialization_options()
             async with (
@@ -205,9 +205,10 @@ def serve_http(
 
 
 def _bound_to_caller(handle: ASGIApp, limit: int) -> ASGIApp:
-    """Tell the SDK who asks: it answers 404 to a session id that another caller's key opened.
+    """Tell the SDK the caller: it then responds with 404 to a session id of another caller.
 
-    Raises InsufficientScope for a call that takes more than the caller's token has, so that its client can ask for it.
+    Raises InsufficientScope for a call beyond the scopes of the caller's token, so that its client can
+    request them.
     """
 
     async def app(scope: HttpScope, receive: Receive, send: Send) -> None:
@@ -220,7 +221,8 @@ def _bound_to_caller(handle: ASGIApp, limit: int) -> ASGIApp:
 
         token = AccessToken(token="", client_id=principal_of(caller), scopes=[], subject=caller.owner)
         scope["user"] = AuthenticatedUser(token)
-        # httptools leaves the blanks after a value in it; the protocol's headers are compared with the body (RFC 9110, 5.5).
+        # httptools keeps blanks after a header's value (RFC 9110, 5.5 excludes them), and the SDK
+        # compares headers with values of the body.
         scope["headers"] = [(name, value.strip(b" \t")) for name, value in scope["headers"]]
         if caller.by_token and scope["method"] == "POST":
             receive = await _check_scope(caller, receive, limit)
@@ -230,7 +232,7 @@ def _bound_to_caller(handle: ASGIApp, limit: int) -> ASGIApp:
 
 
 def _with_media_type(send: Send) -> Send:
-    """Name the type of answers that the SDK sends as plain text without a type."""
+    """Add the media type to error responses that the SDK sends as plain text without one."""
 
     async def named(message: Message) -> None:
         if message["type"] == "http.response.start" and message["status"] >= 400:
@@ -244,7 +246,7 @@ def _with_media_type(send: Send) -> Send:
 
 
 async def _check_scope(caller: Caller, receive: Receive, limit: int) -> Receive:
-    """Read the message for what it asks; what gives it once more."""
+    """Check the scopes that the message needs; return a `receive` that replays it."""
     read: list[Message] = []
     body = b""
 
@@ -268,7 +270,7 @@ async def _check_scope(caller: Caller, receive: Receive, limit: int) -> Receive:
 
 
 def _required_scopes(body: bytes) -> list[Scope]:
-    """The scopes that a message needs; published tools are run."""
+    """Return the scopes that a message needs; a published tool needs `run`."""
     try:
         message = parse(body)
     except ValueError:
@@ -288,9 +290,9 @@ def _required_scopes(body: bytes) -> list[Scope]:
 
 
 def _state_security(settings: Settings) -> RequestStateSecurity:
-    """Seals what a client carries between two calls (`set_secret`), bound to the caller.
+    """Seal the state that a client carries between two calls (`set_secret`), bound to the caller.
 
-    Replicas share the key where the operator set a master key; else it lives as long as this process.
+    Replicas share the key if the operator set a master key. Otherwise it lasts as long as this process.
     """
     key = (settings.master_key or os.urandom(32).hex()).encode()
     return RequestStateSecurity(
@@ -300,7 +302,7 @@ def _state_security(settings: Settings) -> RequestStateSecurity:
 
 
 def _boundary(changes: ListChangeNotifier) -> ServerMiddleware[Any]:
-    """Whatever a handler raises leaves as a JSON-RPC error in our words. (Tools have their own boundary.)"""
+    """Turn exceptions of handlers into JSON-RPC errors with our messages. Tools have their own boundary."""
 
     async def boundary(ctx: ServerRequestContext[ServerState, Any], call_next: CallNext) -> HandlerResult:
         try:
@@ -310,7 +312,8 @@ def _boundary(changes: ListChangeNotifier) -> ServerMiddleware[Any]:
         except (MCPError, ValidationError):
             raise
         except ValueError as error:
-            if ctx.method == "prompts/get":  # how the SDK says so, with the names it was given
+            # The SDK raises ValueError for an unknown prompt; its message repeats the client's text.
+            if ctx.method == "prompts/get":
                 raise MCPError(
                     INVALID_PARAMS, "No such prompt, or a required argument is missing: see prompts/list."
                 ) from error
@@ -324,9 +327,12 @@ def _boundary(changes: ListChangeNotifier) -> ServerMiddleware[Any]:
 def _add_handlers(
     server: MCPServer[ServerState], contents: ServerContents, subscriptions: Subscriptions
 ) -> None:
-    """What `MCPServer` 2.3 has no public way for. Each is pinned by a test, and the dependency by `mcp<2.4`."""
+    """Add handlers that `MCPServer` 2.3 has no public API for.
+
+    Each is pinned by a test, and the dependency by `mcp<2.4`.
+    """
     low = server._lowlevel_server  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
-    # The SDK's own list holds fixed resources only: ours depends on the caller.
+    # The SDK's own list has fixed resources only: ours depends on the caller.
     low.add_request_handler("resources/list", PaginatedRequestParams, contents.list_resources)
     # `@completion()` hides the request, and with it the caller.
     low.add_request_handler("completion/complete", CompleteRequestParams, contents.complete)
@@ -347,7 +353,7 @@ def _add_handlers(
 
 
 def _add_tool_handlers(server: MCPServer[ServerState], tool_list: ToolList, tasks: Tasks) -> None:
-    """Which tools there are depends on who asks, which the SDK's own list and call do not know."""
+    """Replace the SDK's tool list and call: the available tools depend on the caller."""
     low = server._lowlevel_server  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
 
     async def call(ctx: RequestContext, params: CallToolRequestParams) -> HandlerResult:
@@ -362,14 +368,14 @@ def _add_tool_handlers(server: MCPServer[ServerState], tool_list: ToolList, task
 
 
 def _check_rows(server: MCPServer[ServerState]) -> None:
-    """Raise LookupError where something is served that the access table has no row for."""
+    """Raise LookupError for a served method without a row in the access table."""
     low = server._lowlevel_server  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
     for method in low._request_handlers:  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
         TABLE.get("method", method)
 
 
 def _with_server_info(result: HandlerResult, ctx: RequestContext) -> HandlerResult:
-    """With our name and version in short: the SDK would copy the icon too into each result."""
+    """Add our name and version: the SDK would also copy the icon into each result."""
     if isinstance(result, CallToolResult) and ctx.protocol_version in MODERN_PROTOCOL_VERSIONS:
         result.meta = {
             **(result.meta or {}),
@@ -379,7 +385,7 @@ def _with_server_info(result: HandlerResult, ctx: RequestContext) -> HandlerResu
 
 
 def _connection_of(ctx: RequestContext) -> Connection:
-    """The session behind a request: a subscription lasts as long as it, and nothing public says when it ends."""
+    """Return the connection of a request. Subscriptions end with it, and no public API reports its end."""
     return ctx.session._connection  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
 
 
@@ -389,7 +395,7 @@ async def _set_level(_: RequestContext, __: SetLevelRequestParams) -> EmptyResul
 
 @contextmanager
 def _keep_root_logging() -> Any:
-    """The SDK's constructor gives the root logger a handler and a level: logging is the business of whoever serves."""
+    """Restore the root logger after the SDK's constructor, which adds a handler and sets the level."""
     root = logging.getLogger()
     handlers, level = root.handlers[:], root.level
     try:

@@ -1,4 +1,4 @@
-"""Sessions of the older MCP era over HTTP and SSE: counted by key and owner, and small while they wait.
+"""Sessions of the older MCP era over HTTP and SSE: limited by key and owner, and small while idle.
 
 Uses private seams of the SDK (pinned by `mcp<2.4` and by tests): its session manager has one limit for everybody and
 refuses the next session, and its transports keep the last message that they sent for as long as the session lives.
@@ -69,7 +69,7 @@ class Sessions(StreamableHTTPSessionManager):
 
 
 class _Transport(StreamableHTTPServerTransport):
-    """One session's transport: notes what it is used for, and lets go of answers that were sent."""
+    """A session's transport: counts requests in flight, and releases responses that were sent."""
 
     session: McpSession | None = None
 
@@ -81,7 +81,7 @@ class _Transport(StreamableHTTPServerTransport):
     @override
     def _create_event_data(self, event_message: EventMessage) -> SSEEvent:
         data = super()._create_event_data(event_message)
-        # The task that routes answers keeps the last one in a variable until the next: 200 KB of tools/list a session.
+        # The SDK's router task references the last response until the next: 200 KB of tools/list a session.
         if isinstance(event_message.message, JSONRPCResponse):
             event_message.message.result = {}
         return data
@@ -98,9 +98,9 @@ class SseSessions:
     async def connection(
         self, caller: Caller, receive: Receive, send: Send
     ) -> AsyncGenerator[tuple[Receive, Send]]:
-        """Count a connection for as long as it is open. Raises TooBusy.
+        """Count a connection while it is open. Raises TooBusy.
 
-        Gives what to serve it with: where it has to make room, its client seems to have hung up.
+        Yields its `receive` and `send`. If it is evicted, `receive` reports that the client hung up.
         """
         ended = asyncio.Event()
         session = self._shares.open(caller.owner, principal_of(caller), ended.set)
@@ -109,15 +109,15 @@ class SseSessions:
 
         async def receive_or_end() -> Message:
             received = asyncio.ensure_future(receive())
-            room_needed = asyncio.ensure_future(ended.wait())
+            evicted = asyncio.ensure_future(ended.wait())
             try:
-                await asyncio.wait({received, room_needed}, return_when=asyncio.FIRST_COMPLETED)
+                await asyncio.wait({received, evicted}, return_when=asyncio.FIRST_COMPLETED)
                 if received.done():
                     return received.result()
                 return {"type": "http.disconnect"}
             finally:
                 received.cancel()
-                room_needed.cancel()
+                evicted.cancel()
 
         async def name_and_send(message: Message) -> None:
             if not names and (found := _SSE_ID.search(message.get("body", b""))):
@@ -137,14 +137,14 @@ class SseSessions:
 
     @contextmanager
     def message(self, scope: Scope) -> Generator[None]:
-        """A message for a session of these is being taken."""
+        """Mark a session as in use while a message for it is handled."""
         (session_id,) = parse_qs(scope["query_string"].decode("latin-1")).get("session_id", [""])[:1]
         with _in_use(self._by_id.get(session_id), scope["method"]):
             yield
 
 
 class ReleasingWriter:
-    """A write stream whose messages are text already, so that nobody keeps the objects that they were made of."""
+    """A write stream that serializes messages at once, so that their objects can be freed."""
 
     def __init__(self, stream: Any) -> None:
         self._stream = stream
@@ -171,20 +171,20 @@ class ReleasingWriter:
 
 
 class _Text:
-    """A message as the text that is sent once."""
+    """A serialized message that is sent once."""
 
     def __init__(self, message: Any) -> None:
         self._text = message.model_dump_json(by_alias=True, exclude_unset=True)
 
     def model_dump_json(self, **_: Any) -> str:
-        """The text, which is let go of."""
+        """Return the text and release it."""
         text, self._text = self._text, ""
         return text
 
 
 @contextmanager
 def _in_use(session: McpSession | None, method: str) -> Generator[None]:
-    """Note that a request of this session is in flight; a GET only listens."""
+    """Count a request of this session while it is in flight; a GET counts as a stream."""
     if session is None:
         yield
     elif method == "GET":
@@ -202,7 +202,7 @@ def _in_use(session: McpSession | None, method: str) -> Generator[None]:
 
 
 def _owner_and_key(requestor: AuthorizationContext | None) -> tuple[str, str]:
-    """(owner, key) that a session is counted on: what `server._bound_to_caller` told the SDK."""
+    """Return (owner, key) of a session, as `server._bound_to_caller` passed them to the SDK."""
     if requestor is None:
         return "", ""
     return requestor["subject"] or "", requestor["client_id"]

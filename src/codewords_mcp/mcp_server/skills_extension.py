@@ -28,7 +28,7 @@ class Skills(Extension):
     identifier = "io.modelcontextprotocol/skills"
 
     def resources(self) -> Sequence[ResourceBinding]:
-        """Every file of every skill."""
+        """Return the files of all skills."""
         return [
             ResourceBinding(
                 TextResource(
@@ -40,7 +40,7 @@ class Skills(Extension):
         ]
 
     def methods(self) -> Sequence[MethodBinding]:
-        """Both methods, in both eras."""
+        """Return `skills/list` and `skills/get`, for both protocol eras."""
         return [
             MethodBinding("skills/list", PaginatedRequestParams, self._list),
             MethodBinding("skills/get", GetSkillParams, self._get),

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from codewords_mcp.runtime.api.runtime import Runtime
 
 MAX_WATCHERS = 256
-"""Watched runs at once, over all clients."""
+"""Limit of watched runs, over all clients."""
 
 _RUN = re.compile(r"run://([^/]+)(/logs)?")
 _POLL_TIMEOUT = 30.0
@@ -43,7 +43,10 @@ _STATE = "codewords.subscriptions"
 
 
 class Subscriptions:
-    """The handlers of both eras over one count of watchers. `connection_of` gives a legacy request's session."""
+    """Handlers of both protocol eras with a common limit of watchers.
+
+    `connection_of` returns the connection of a legacy request.
+    """
 
     def __init__(
         self,
@@ -57,7 +60,10 @@ class Subscriptions:
         self._watching = 0
 
     async def subscribe(self, ctx: RequestContext, params: SubscribeRequestParams) -> EmptyResult:
-        """Up to 2025-11-25: tell this session until it unsubscribes or ends. Raises InvalidInput, NotFound, TooBusy."""
+        """Notify this session until it unsubscribes or ends (protocol up to 2025-11-25).
+
+        Raises InvalidInput, NotFound, TooBusy.
+        """
         uri = str(params.uri)
         await _check_readable(ctx, uri)
         connection = self._connection_of(ctx)
@@ -69,7 +75,7 @@ class Subscriptions:
         return EmptyResult()
 
     async def unsubscribe(self, ctx: RequestContext, params: UnsubscribeRequestParams) -> EmptyResult:
-        """Stop telling; what was never subscribed is no error."""
+        """Stop notifying; an unknown subscription is no error."""
         watched = self._connection_of(ctx).state.get(_STATE, {})
         if task := watched.pop(str(params.uri), None):
             task.cancel()
@@ -78,7 +84,10 @@ class Subscriptions:
     async def listen(
         self, ctx: RequestContext, params: SubscriptionsListenRequestParams
     ) -> SubscriptionsListenResult:
-        """From 2026-07-28: the response is the stream. Addresses that cannot be watched are left out of what it honours."""
+        """Stream notifications as the response (protocol from 2026-07-28).
+
+        URIs that can't be watched are left out of the honoured subscriptions.
+        """
         watchable = [
             uri for uri in params.notifications.resource_subscriptions or [] if await _is_readable(ctx, uri)
         ]
@@ -119,12 +128,12 @@ class Subscriptions:
 
 
 class _StreamBus:
-    """What one listen stream hears: the server's events, and the changes of the runs it watches itself."""
+    """Events of a listen stream: the server's, and changes of the runs that it watches."""
 
     def __init__(self, shared: SubscriptionBus) -> None:
         self._shared = shared
         self.also: Callable[[Callable[[ServerEvent], None]], Callable[[], None]] | None = None
-        """Subscribes to what changes for this stream's owner."""
+        """Subscribes to the list changes of this stream's owner."""
         self._listener: Callable[[ServerEvent], None] | None = None
 
     async def publish(self, event: ServerEvent) -> None:
@@ -143,7 +152,7 @@ class _StreamBus:
 
 
 async def _check_readable(ctx: RequestContext, uri: str) -> None:
-    """Raises InvalidInput for what cannot be watched, NotFound for what is not the caller's."""
+    """Raise InvalidInput for a URI that can't be watched, NotFound for another caller's run."""
     run_id, _ = _parse_uri(uri)
     rule = subscription_rule(uri)
     if rule is not None:
@@ -160,7 +169,7 @@ async def _is_readable(ctx: RequestContext, uri: str) -> bool:
 
 
 def _parse_uri(uri: str) -> tuple[str, bool]:
-    """(run id, whether its log is meant)."""
+    """Return (run id, whether the URI is the run's log)."""
     match = _RUN.fullmatch(uri)
     if match is None:
         raise InvalidInput("Only runs can be watched.", hint="Subscribe to run://<id> or run://<id>/logs.")
@@ -173,12 +182,12 @@ async def _watch(runtime: Runtime, caller: Caller, uri: str, tell: Callable[[], 
     try:
         async for _ in changes(runtime, caller, run_id):
             await tell()
-    except Exception as error:  # noqa: BLE001  # nobody awaits a watcher: its end is all that a client sees
+    except Exception as error:  # noqa: BLE001  # no task awaits a watcher
         known_or_masked(error, "subscription")
 
 
 async def _record_changes(runtime: Runtime, caller: Caller, run_id: str) -> AsyncIterator[None]:
-    """Once for each change of status that a look finds, the last being the run's end."""
+    """Yield for each observed change of status; the last is the run's end."""
     run = await runtime.get_run(caller, run_id)
     while run.status not in FINISHED:
         before = run.status
@@ -188,7 +197,7 @@ async def _record_changes(runtime: Runtime, caller: Caller, run_id: str) -> Asyn
 
 
 async def _log_changes(runtime: Runtime, caller: Caller, run_id: str) -> AsyncIterator[None]:
-    """At most once a second while lines come, and once more after the last."""
+    """Yield at most once a second while lines arrive, and once after the last."""
     seen = await runtime.tail(caller, run_id, limit=1)
     reported_at, pending = 0.0, False
     async for line in runtime.logs(caller, run_id, after=seen[-1].created_at if seen else None):

@@ -1,7 +1,8 @@
-"""Tasks (SEP-2663): a call that takes longer than a moment becomes a task, which the client asks about as it likes.
+"""Tasks (SEP-2663): a call that takes longer than 0.5 s becomes a task that the client polls.
 
-The server decides: a call that ends at once is answered as ever. A task is in the store before its client hears of it,
-so that a restart or another replica goes on with it. It belongs to who called, by their key or token.
+The server decides: a quick call gets its result directly. A task is stored before its client learns
+its id, so that a restarted process or another replica can continue it. It belongs to the key or token
+of its caller.
 """
 
 from __future__ import annotations
@@ -34,11 +35,11 @@ from codewords_mcp.runtime.api.tasks import TTL, TaskRecord, TaskStore
 
 TASKS = "io.modelcontextprotocol/tasks"
 IMMEDIATE_TIMEOUT = 0.5
-"""Seconds within which a call is answered as if there were no tasks."""
+"""Seconds within which a call gets its result directly, without a task."""
 POLL_INTERVAL = 1.0
-"""Seconds that a client should wait between two questions."""
+"""Seconds that a client should wait between two polls."""
 MAX_TASKS = 200
-"""Tasks under way in this process; further calls are answered without one."""
+"""Limit of running tasks in this process; further calls run without one."""
 TaskSupport = Literal["never", "optional", "required"]
 _HEARTBEAT_INTERVAL = 2.0
 
@@ -50,17 +51,17 @@ class TaskParams(RequestParams):
 
 
 class UpdateParams(TaskParams):
-    """Answers, by the key of their question."""
+    """Input responses, by the key of their request."""
 
     input_responses: dict[str, Any]
 
 
 class LongTool(Protocol):
-    """What a tool says of itself here. `again`: calling it once more with the same arguments is as good as going on."""
+    """A tool's properties for tasks. `retryable`: the tool may be called again with the same arguments."""
 
     name: str
     task: TaskSupport
-    again: bool
+    retryable: bool
 
 
 Call = Callable[
@@ -69,9 +70,10 @@ Call = Callable[
 
 
 class TaskSession:
-    """What a tool has in place of its request's session, which may be over: progress is the task's message.
+    """The session of a tool in a task, since its request's session may be over.
 
-    `leaving`: the process ends and somebody else goes on, so a tool that is cancelled ends nothing else.
+    Progress becomes the task's message. `leaving`: this process stops and another continues the task,
+    so a cancelled tool must not cancel its run.
     """
 
     def __init__(self, task_id: str, capabilities: ClientCapabilities | None) -> None:
@@ -82,12 +84,12 @@ class TaskSession:
         self.leaving = False
 
     async def report_progress(self, _: float, __: float | None = None, message: str | None = None) -> None:
-        """Keep the words; a task has no progress notifications."""
+        """Store the message; a task has no progress notifications."""
         self.message = message
 
 
 def task_of(ctx: Any) -> TaskSession | None:
-    """The task that a tool runs in; None in a plain call."""
+    """Return the task that a tool runs in; None in a plain call."""
     session = ctx.session
     if isinstance(session, TaskSession):
         return session
@@ -95,33 +97,33 @@ def task_of(ctx: Any) -> TaskSession | None:
 
 
 class _Running:
-    """A tool at work in this process."""
+    """A tool call that runs in this process."""
 
-    def __init__(self, book: TaskStore, session: TaskSession) -> None:
-        self.book = book
+    def __init__(self, store: TaskStore, session: TaskSession) -> None:
+        self.store = store
         self.session = session
-        self.kept = False
-        """Whether it is a task already; before that, it is a call like any other."""
-        self.asks: dict[str, Any] = {}
-        self.answers: dict[str, Any] = {}
-        self.answered = asyncio.Event()
+        self.stored = False
+        """Whether it is stored as a task; before that, it is a plain call."""
+        self.input_requests: dict[str, Any] = {}
+        self.responses: dict[str, Any] = {}
+        self.all_answered = asyncio.Event()
         self.work: asyncio.Task[CallToolResult | InputRequiredResult]
-        self.keeper: asyncio.Task[None]
+        self.supervisor: asyncio.Task[None]
 
-    def take(self, answers: Mapping[str, Any]) -> None:
-        """Answers to what is asked; the last one lets the tool go on."""
-        self.answers |= {key: value for key, value in answers.items() if key in self.asks}
-        if self.asks.keys() <= self.answers.keys():
-            self.answered.set()
+    def take(self, responses: Mapping[str, Any]) -> None:
+        """Store input responses; after the last one the tool continues."""
+        self.responses |= {key: value for key, value in responses.items() if key in self.input_requests}
+        if self.input_requests.keys() <= self.responses.keys():
+            self.all_answered.set()
 
     @property
-    def unanswered(self) -> dict[str, Any]:
-        """What is still asked."""
-        return {key: ask for key, ask in self.asks.items() if key not in self.answers}
+    def open_requests(self) -> dict[str, Any]:
+        """Return the input requests without a response."""
+        return {key: request for key, request in self.input_requests.items() if key not in self.responses}
 
 
 class Tasks(Extension):
-    """The extension: its three methods, and how a tool call becomes a task."""
+    """The tasks extension: three methods, and the promotion of tool calls to tasks."""
 
     identifier = TASKS
 
@@ -129,10 +131,10 @@ class Tasks(Extension):
         self._find_tool = find
         self._call = call
         self._running: dict[str, _Running] = {}
-        self._beating: asyncio.Task[None] | None = None
+        self._heartbeat_task: asyncio.Task[None] | None = None
 
     def methods(self) -> Sequence[MethodBinding]:
-        """`tasks/get`, `tasks/update`, `tasks/cancel`, from 2026-07-28 on."""
+        """Return `tasks/get`, `tasks/update` and `tasks/cancel`, from protocol 2026-07-28 on."""
         versions = frozenset(MODERN_PROTOCOL_VERSIONS)
         return [
             MethodBinding("tasks/get", TaskParams, self._get, versions),
@@ -143,14 +145,14 @@ class Tasks(Extension):
     # calls
 
     async def call(self, ctx: RequestContext, params: CallToolRequestParams, tool: LongTool) -> HandlerResult:
-        """Answer a call, as a task where it takes longer and the client can have one."""
+        """Run a call; promote it to a task if it takes longer and the client supports tasks."""
         declared = _declares_tasks(ctx)
         if tool.task == "required" and not declared:
             require_client_extension(ctx, TASKS)
         if tool.task == "never" or not declared or len(self._running) >= MAX_TASKS:
             return await self._call(ctx, params, tool)
 
-        running = self._start(ctx, params, tool, self._book(ctx).new_id())
+        running = self._start(ctx, params, tool, self._store(ctx).new_id())
         try:
             await asyncio.wait({running.work}, timeout=IMMEDIATE_TIMEOUT)
         except asyncio.CancelledError:
@@ -160,27 +162,27 @@ class Tasks(Extension):
         if running.work.done():
             return running.work.result()
 
-        return await self._keep(ctx, params, tool, running)
+        return await self._promote(ctx, params, tool, running)
 
     def _start(
         self, ctx: RequestContext, params: CallToolRequestParams, tool: LongTool, task_id: str
     ) -> _Running:
         session = TaskSession(task_id, ctx.session.client_capabilities)
-        running = _Running(self._book(ctx), session)
+        running = _Running(self._store(ctx), session)
         running.work = asyncio.create_task(self._call(_with_session(ctx, session), params, tool))
         return running
 
-    async def _keep(
+    async def _promote(
         self, ctx: RequestContext, params: CallToolRequestParams, tool: LongTool, running: _Running
     ) -> HandlerResult:
-        """From now on it is a task: stored first, with what going on needs, then told."""
+        """Promote a running call to a task: store it first, then return its id."""
         task_id = running.session.task_id
         try:
-            record = await running.book.add(
+            record = await running.store.add(
                 task_id,
                 principal_of(caller_of(ctx)),
                 params.name,
-                (params.arguments or {}) if tool.again else {},
+                (params.arguments or {}) if tool.retryable else {},
             )
         except BaseException:
             running.work.cancel()
@@ -192,21 +194,21 @@ class Tasks(Extension):
     def _follow(
         self, ctx: RequestContext, params: CallToolRequestParams, tool: LongTool, running: _Running
     ) -> None:
-        running.kept = True
+        running.stored = True
         self._running[running.session.task_id] = running
-        running.keeper = asyncio.create_task(self._to_the_end(ctx, params, tool, running))
-        if self._beating is None or self._beating.done():
-            self._beating = asyncio.create_task(self._beat(running.book))
+        running.supervisor = asyncio.create_task(self._supervise(ctx, params, tool, running))
+        if self._heartbeat_task is None or self._heartbeat_task.done():
+            self._heartbeat_task = asyncio.create_task(self._heartbeat(running.store))
 
-    async def _to_the_end(
+    async def _supervise(
         self, ctx: RequestContext, params: CallToolRequestParams, tool: LongTool, running: _Running
     ) -> None:
-        task_id, book = running.session.task_id, running.book
+        task_id, store = running.session.task_id, running.store
         try:
             for number in range(1, 100):
                 result = await running.work
                 if not isinstance(result, InputRequiredResult):
-                    await book.change(
+                    await store.change(
                         task_id, "completed", message=running.session.message, outcome=_dump(result)
                     )
                     return
@@ -219,31 +221,34 @@ class Tasks(Extension):
             running.work.cancel()
             await asyncio.wait({running.work})
             if not running.session.leaving:
-                await book.change(task_id, "cancelled")
+                await store.change(task_id, "cancelled")
         except MCPError as error:
-            await book.change(task_id, "failed", outcome=_dump(error.error))
+            await store.change(task_id, "failed", outcome=_dump(error.error))
         except Exception as error:  # noqa: BLE001  # the boundary: nobody awaits this
             protocol_error = to_protocol_error(known_or_masked(error, params.name))
-            await book.change(task_id, "failed", outcome=_dump(protocol_error.error))
+            await store.change(task_id, "failed", outcome=_dump(protocol_error.error))
         finally:
             self._running.pop(task_id, None)
 
     async def _ask(
         self, running: _Running, params: CallToolRequestParams, question: InputRequiredResult, number: int
     ) -> CallToolRequestParams:
-        """Wait for the answers; the call that gives them to the tool. Keys are new in each round."""
+        """Wait for the input responses; return the next call's parameters with them.
+
+        Keys are new in each round, so that a late response can't be taken for another question's.
+        """
         requests = question.input_requests or {}
         names = {f"{number}.{key}": key for key in requests}
-        running.answers = {}
-        running.asks = {name: _dump(requests[key]) for name, key in names.items()}
-        running.answered.clear()
+        running.responses = {}
+        running.input_requests = {name: _dump(requests[key]) for name, key in names.items()}
+        running.all_answered.clear()
         task_id = running.session.task_id
-        await running.book.change(task_id, "input_required", asks=running.asks)
-        if running.asks:
-            await running.answered.wait()
-        responses = {names[name]: value for name, value in running.answers.items()}
-        running.asks = {}
-        await running.book.change(task_id, "working", message=running.session.message)
+        await running.store.change(task_id, "input_required", asks=running.input_requests)
+        if running.input_requests:
+            await running.all_answered.wait()
+        responses = {names[name]: value for name, value in running.responses.items()}
+        running.input_requests = {}
+        await running.store.change(task_id, "working", message=running.session.message)
         plain = params.model_dump(by_alias=True, exclude_none=True, mode="json")
         plain |= {"inputResponses": responses, "requestState": question.request_state}
 
@@ -251,30 +256,30 @@ class Tasks(Extension):
             {key: value for key, value in plain.items() if value is not None}
         )
 
-    async def _beat(self, book: TaskStore) -> None:
-        """Say that what is here lives, and hear what other replicas were told for it."""
+    async def _heartbeat(self, store: TaskStore) -> None:
+        """Renew the tasks of this process, and take cancellations and responses sent to other replicas."""
         while self._running:
             await asyncio.sleep(_HEARTBEAT_INTERVAL)
-            with suppress(Exception):  # a store that is away for a while is the next beat's matter
-                cancelled, answers = await book.beat(list(self._running))
+            with suppress(Exception):  # the next heartbeat retries if the store is unavailable
+                cancelled, responses = await store.beat(list(self._running))
                 for task_id in cancelled & self._running.keys():
-                    self._running[task_id].keeper.cancel()
-                for task_id in answers.keys() & self._running.keys():
-                    self._running[task_id].take(answers[task_id])
+                    self._running[task_id].supervisor.cancel()
+                for task_id in responses.keys() & self._running.keys():
+                    self._running[task_id].take(responses[task_id])
 
     # methods
 
     async def _get(self, ctx: RequestContext, params: TaskParams) -> HandlerResult:
         record, running = await self._find(ctx, params.task_id)
         if record.abandoned:
-            record, running = await self._go_on(ctx, record)
+            record, running = await self._continue(ctx, record)
         fields = _task_fields(record, running)
         if record.status == "completed":
             fields["result"] = record.outcome
         elif record.status == "failed":
             fields["error"] = record.outcome
         elif record.status == "input_required":
-            fields["inputRequests"] = running.unanswered if running else record.asks
+            fields["inputRequests"] = running.open_requests if running else record.asks
 
         return {"resultType": "complete", **fields}
 
@@ -283,15 +288,17 @@ class Tasks(Extension):
         if running is not None:
             running.take(params.input_responses)
         elif record.is_open:
-            await self._book(ctx).answer(params.task_id, principal_of(caller_of(ctx)), params.input_responses)
+            await self._store(ctx).answer(
+                params.task_id, principal_of(caller_of(ctx)), params.input_responses
+            )
         return {"resultType": "complete"}
 
     async def _cancel(self, ctx: RequestContext, params: TaskParams) -> HandlerResult:
         record, running = await self._find(ctx, params.task_id)
         if running is not None:
-            running.keeper.cancel()
+            running.supervisor.cancel()
         elif record.is_open:
-            await self._book(ctx).ask_cancel(params.task_id)
+            await self._store(ctx).ask_cancel(params.task_id)
         return {"resultType": "complete"}
 
     async def _find(self, ctx: RequestContext, task_id: str) -> tuple[TaskRecord, _Running | None]:
@@ -299,39 +306,40 @@ class Tasks(Extension):
         headers = getattr(ctx.request, "headers", None)
         if headers is not None and headers.get("mcp-name") != task_id:
             raise MCPError(HEADER_MISMATCH, "The header Mcp-Name is not the task's id.")
-        record = await self._book(ctx).get(task_id, principal_of(caller_of(ctx)))
-        # A connection may be narrower than the one that began the task. What is not published any more can still be read.
+        record = await self._store(ctx).get(task_id, principal_of(caller_of(ctx)))
+        # Checks the tool again: this connection may be more restricted than the one that began the
+        # task. The result of a tool that is no longer published stays readable.
         with suppress(NotFound):
             await self._find_tool(ctx, record.tool)
         return record, self._running.get(task_id)
 
-    async def _go_on(self, ctx: RequestContext, record: TaskRecord) -> tuple[TaskRecord, _Running | None]:
-        """Go on with what a process that is gone had under way; by whichever replica is asked first."""
-        book, principal = self._book(ctx), principal_of(caller_of(ctx))
+    async def _continue(self, ctx: RequestContext, record: TaskRecord) -> tuple[TaskRecord, _Running | None]:
+        """Continue a task of a process that is gone, on the first replica that gets a request for it."""
+        store, principal = self._store(ctx), principal_of(caller_of(ctx))
         tool = await self._find_tool(ctx, record.tool)
-        if await book.take_over(record.id, principal):
-            if tool.again:
+        if await store.take_over(record.id, principal):
+            if tool.retryable:
                 params = CallToolRequestParams(name=record.tool, arguments=record.arguments)
                 self._follow(ctx, params, tool, self._start(ctx, params, tool, record.id))
             else:
-                await book.change(record.id, "completed", outcome=_dump(_interrupted(record.tool)))
-        return await book.get(record.id, principal), self._running.get(record.id)
+                await store.change(record.id, "completed", outcome=_dump(_interrupted(record.tool)))
+        return await store.get(record.id, principal), self._running.get(record.id)
 
     @staticmethod
-    def _book(ctx: RequestContext) -> TaskStore:
+    def _store(ctx: RequestContext) -> TaskStore:
         return ctx.lifespan_context.runtime.tasks
 
     async def aclose(self) -> None:
-        """Leave what is under way to whoever comes next, and wait until it has stopped here."""
+        """Leave running tasks to the next process, and wait until they have stopped here."""
         all_running = list(self._running.values())
         for one in all_running:
             one.session.leaving = True
-            one.keeper.cancel()
-        await asyncio.gather(*(one.keeper for one in all_running), return_exceptions=True)
-        if self._beating is not None:
-            self._beating.cancel()
+            one.supervisor.cancel()
+        await asyncio.gather(*(one.supervisor for one in all_running), return_exceptions=True)
+        if self._heartbeat_task is not None:
+            self._heartbeat_task.cancel()
         if all_running:
-            await all_running[0].book.leave()
+            await all_running[0].store.leave()
 
 
 def _declares_tasks(ctx: RequestContext) -> bool:

@@ -1,4 +1,4 @@
-"""How a tool of this server is made: lean schemas, annotations, strict arguments, one boundary, bounded time."""
+"""Tools of this server: lean schemas, annotations, strict arguments, an error boundary, a time limit."""
 
 from __future__ import annotations
 
@@ -32,15 +32,15 @@ from codewords_mcp.runtime.auth.access import Rule
 from codewords_mcp.runtime.auth.access_table import TABLE
 
 CALL_TIMEOUT = 44.0
-"""Seconds in which every tool answers: chat hosts give up between 60 s and some minutes, some sooner."""
+"""Seconds in which every tool returns: chat hosts give up between 60 s and some minutes, some sooner."""
 
 WORK_TIMEOUT = 38.0
-"""Seconds a tool waits for work that goes on behind it, before it answers with a handle."""
+"""Seconds that a tool waits for background work before it returns a handle."""
 
 _LAST_WAIT_AFTER = 42.0
-"""Seconds of a call after which a tool waits for nothing more: it has to tell how far it came."""
+"""Seconds of a call after which a tool must not wait: the rest is for its result."""
 _CALL_STARTED: ContextVar[float] = ContextVar("began")
-"""When the call began, by the monotonic clock."""
+"""Start of the call, by the monotonic clock."""
 
 TASK_TIMEOUT = 3600.0
 """Seconds that a tool in a task waits for its work."""
@@ -66,31 +66,31 @@ EXECUTES = ToolAnnotations(
 
 
 class McpTool(Tool):
-    """A tool whose `run` never raises but for protocol errors, and never echoes an argument's value.
+    """A tool whose `run` raises only protocol errors, and never echoes an argument's value.
 
-    `rule` says who may call it. The others are as `tool` says.
+    `rule` is its row of the access table. See `tool` for the other fields.
     """
 
     rule: Rule = Field(exclude=True)
     task: TaskSupport = "never"
-    again: bool = False
+    retryable: bool = False
     confirm: MakeQuestion | None = Field(default=None, exclude=True)
     about_secrets: bool = False
 
     @property
     def toolset(self) -> str:
-        """The toolset that it is of."""
+        """Return the name of its toolset."""
         return self.rule.toolset or "other"
 
     @property
     def reads(self) -> bool:
-        """Whether it changes nothing."""
+        """Whether the tool is read-only."""
         return self.annotations is not None and self.annotations.read_only_hint is True
 
     async def run(
         self, arguments: dict[str, Any], context: Context[Any, Any], convert_result: bool = False
     ) -> Any:
-        """Check the arguments, ask a person where the tool wants it, and call the function within its time."""
+        """Check the arguments, ask a person if the tool needs it, and call the function in time."""
         accepted = list(self.parameters.get("properties", {}))
         _CALL_STARTED.set(time.monotonic())
 
@@ -104,7 +104,7 @@ class McpTool(Tool):
                 raise unknown_arguments(unknown, accepted)
             async with asyncio.timeout(None if task_of(context) else CALL_TIMEOUT):
                 return await self._confirmed(dict(arguments), context, convert_result=convert_result)
-        except TimeoutError:  # the limit above: a TimeoutError of the tool's own arrives wrapped
+        except TimeoutError:  # the limit above; the SDK wraps one that the tool raises
             return error_result(_too_slow(), self.name)
         except MCPError:
             raise
@@ -125,7 +125,8 @@ class McpTool(Tool):
                     f"`{CONFIRM}` must be a string.", hint="It is the token of the reply that asked."
                 )
 
-            self.fn_metadata.arg_model.model_validate(arguments)  # nobody is asked about what cannot be done
+            # Validated first: a person is not asked about a call that can't succeed.
+            self.fn_metadata.arg_model.model_validate(arguments)
             if pending := await ask_tool_question(context, self.name, arguments, token, self.confirm):
                 return pending
 
@@ -148,19 +149,22 @@ class McpTool(Tool):
     async def perform(
         self, arguments: dict[str, Any], context: Context[Any, Any], *, convert_result: bool
     ) -> Any:
-        """Do it, once whoever had to be asked has agreed."""
+        """Call the function, after any consent was given."""
         return await super().run(arguments, context, convert_result=convert_result)
 
 
 def remaining_timeout(ctx: Context[Any, Any], seconds: float) -> float:
-    """How long a tool waits: these seconds in a plain call, less where a person was waited for before; to the end in a task."""
+    """Return the seconds that a tool may wait: at most `seconds` in a plain call, an hour in a task.
+
+    Time that the call has spent on waiting for a person is subtracted.
+    """
     if task_of(ctx):
         return TASK_TIMEOUT
     return max(min(seconds, _LAST_WAIT_AFTER - (time.monotonic() - _CALL_STARTED.get(time.monotonic()))), 0.0)
 
 
 def _cause(error: ToolError, accepted: list[str]) -> BaseException:
-    """What the SDK wrapped: bad arguments, or what the tool's function raised."""
+    """Return the error that the SDK wrapped: bad arguments, or the function's own exception."""
     cause = error.__cause__ or error
     if isinstance(cause, ValidationError) and not isinstance(error, UnexpectedToolError):
         return bad_arguments(cause, accepted)
@@ -169,7 +173,7 @@ def _cause(error: ToolError, accepted: list[str]) -> BaseException:
 
 def _too_slow() -> TookTooLong:
     return TookTooLong(
-        f"The runtime did not answer within {CALL_TIMEOUT:.0f} s.",
+        f"The runtime did not respond within {CALL_TIMEOUT:.0f} s.",
         hint="Try again; `codewords doctor` in a terminal shows what is slow or broken.",
     )
 
@@ -181,18 +185,19 @@ def tool(
     hints: ToolAnnotations,
     rule: Rule | None = None,
     task: TaskSupport = "never",
-    again: bool = False,
+    retryable: bool = False,
     confirm: MakeQuestion | None = None,
     about_secrets: bool = False,
 ) -> McpTool:
-    """Make the tool of a function; its docstring is the description, on one line.
+    """Make a tool of a function; its docstring, on one line, is the description.
 
-    `rule` says who may call it; without it the row of the access table is taken that has the function's name. Raises
-    LookupError where there is none, or where it says that a tool reads which does not say so itself. What is not said is
-    what grants least: no task, and no second call after a restart (`again`: the same call once more is as good as going on).
-    `confirm` asks a person before it is done (door/confirm.py) and adds the argument `confirm`, which the function does
-    not have; such a function asks nothing else by `InputRequiredResult`. `about_secrets`: what does not fit its
-    arguments may be a secret's value, which the reply then says.
+    `rule` is its access rule; by default the row of the access table with the function's name. Raises
+    LookupError without such a row, or if the row and the annotations disagree on read-only.
+    `task`: whether a long call may become a task. `retryable`: after a restart the same call may be made
+    again. The defaults allow neither.
+    `confirm` makes the question that a person is asked first (`confirmation`), and adds the argument
+    `confirm`. Such a function must not return an `InputRequiredResult` itself.
+    `about_secrets`: invalid arguments may contain a secret's value, so the error warns of it.
     """
     rule = rule or TABLE.get("tool", fn.__name__)
     plain = Tool.from_function(
@@ -203,7 +208,7 @@ def tool(
     if made.reads != (rule.effect == "reads"):
         raise LookupError(f"The access table says that {made.name} {rule.effect}, its annotations do not.")
 
-    made.task, made.again, made.confirm, made.about_secrets = task, again, confirm, about_secrets
+    made.task, made.retryable, made.confirm, made.about_secrets = task, retryable, confirm, about_secrets
     made.parameters = lean(made.parameters) | {"additionalProperties": False}
     if confirm is not None:
         made.parameters.setdefault("properties", {})[CONFIRM] = SCHEMA
@@ -213,13 +218,16 @@ def tool(
 
 
 def can_open_pages(ctx: ToolContext) -> bool:
-    """Whether the client says that it can show a person a page."""
+    """Whether the client declares that it can show a person a page."""
     can = ctx.client_capabilities
     return bool(can and can.elicitation and can.elicitation.url is not None)
 
 
 def tool_result(data: BaseModel, text: str) -> CallToolResult:
-    """A tool's result, in few words and as data, which some hosts show instead: what is absent or a default is left out."""
+    """Make a tool's result of text and structured data, which some hosts show instead.
+
+    Absent values and defaults are left out of the data.
+    """
     return CallToolResult(
         content=[TextContent(type="text", text=text)],
         structured_content=data.model_dump(mode="json", exclude_none=True, exclude_defaults=True),

@@ -1,4 +1,4 @@
-"""The tools' one boundary: whatever a tool raises leaves as an `isError` result in our words."""
+"""The error boundary of tools: an exception becomes an `isError` result with our message."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from codewords_mcp.runtime.model.conflicts import VersionChanged
 from codewords_mcp.runtime.model.validation import ValidationReport
 
 ERROR_KEY = "codewords/error"
-"""Where a result's `_meta` carries the error as data: `{code, message, origin, hint?, …}`."""
+"""Key in a result's `_meta` of the error as data: `{code, message, origin, hint?, …}`."""
 
 
 _DIFF = 4_000
@@ -25,20 +25,20 @@ EXPOSED_VALUE_HINT = (
     "If that was a secret's value, it is now in this chat and can be read there: tell the user to replace it at its source"
     " (make a new one, revoke this one) and to give the new one on the page only."
 )
-"""Said where a secret's value may have gone the wrong way."""
+"""Warning if an argument may have contained a secret's value."""
 
 
 class TookTooLong(CodewordsError):
-    """A tool that did not answer in time. What it started in the runtime goes on there."""
+    """A tool that did not respond in time. Work that it started in the runtime continues there."""
 
     code = "took_too_long"
     status = 504
 
 
 def error_result(error: BaseException, tool: str, *, about_secrets: bool = False) -> CallToolResult:
-    """Any exception as a result: `code: message`, the hint on a line of its own, and the failing checks of a deploy.
+    """Turn an exception into a result: `code: message`, the hint, and the failed checks of a deploy.
 
-    `about_secrets`: what did not fit may be a secret's value, which the reply then says.
+    `about_secrets`: the invalid argument may be a secret's value, so the hint warns of it.
     """
     known = known_or_masked(error, tool)
     if about_secrets and isinstance(known, InvalidInput):
@@ -73,7 +73,7 @@ def _failed(lines: list[str], body: dict[str, Any]) -> CallToolResult:
 
 
 def bad_arguments(error: ValidationError, accepted: list[str]) -> InvalidInput:
-    """What is wrong with which argument, never the value: it may be a secret that went the wrong way."""
+    """Return an error that names each invalid argument, never its value: it may be a secret."""
     faults: dict[str, str] = {}
     for fault in error.errors(include_url=False, include_context=False, include_input=False):
         name = str(fault["loc"][0]) if fault["loc"] else ""
@@ -85,7 +85,7 @@ def bad_arguments(error: ValidationError, accepted: list[str]) -> InvalidInput:
 
 
 def unknown_arguments(names: list[str], accepted: list[str]) -> InvalidInput:
-    """Arguments that the tool does not have. Only what looks like a name is repeated."""
+    """Return an error for unknown arguments. Only identifiers are repeated in it."""
     shown = ", ".join(
         f"`{name}`" if name.isidentifier() and len(name) <= 32 else "(not a name)" for name in sorted(names)
     )

@@ -1,4 +1,4 @@
-"""What a request sees of the tools: ours and its owner's published workflows, as far as it may call them."""
+"""The tools of a request: built-in ones and its owner's published workflows, limited by its access."""
 
 from __future__ import annotations
 
@@ -39,15 +39,15 @@ class ToolList:
         self._server: MCPServer[ServerState] | None = None
 
     def serve(self, server: MCPServer[ServerState]) -> None:
-        """The server whose tools these are, once it is made."""
+        """Set the server of these tools, once it is made."""
         self._server = server
 
     def add(self, tool: McpTool) -> None:
-        """One more tool for everybody."""
+        """Add a tool for all callers."""
         self._own[tool.name] = tool
 
     async def list(self, ctx: RequestContext, _: PaginatedRequestParams) -> ListToolsResult:
-        """Ours in their order, then what is published, by name."""
+        """List the built-in tools in their order, then published workflows by name."""
         access = access_of(ctx)
         tools: list[McpTool] = [*self._own.values(), *await self._published(ctx)]
         known = {*TOOLSETS, *(tool.toolset for tool in tools)}
@@ -58,7 +58,7 @@ class ToolList:
         return ListToolsResult(tools=[_listed(tool) for tool in tools if access.shows(tool.rule)])
 
     async def find(self, ctx: RequestContext, name: str) -> McpTool:
-        """The tool of this name that this request may call. Raises NotFound, Forbidden."""
+        """Return the tool of this name, if this request may call it. Raises NotFound, Forbidden."""
         tool = self._own.get(name) or next(
             (published for published in await self._published(ctx) if published.name == name), None
         )
@@ -68,7 +68,7 @@ class ToolList:
             else:
                 shown = " of that name"
 
-            raise NotFound(f"There is no tool{shown}.", hint="tools/list has those that there are.")
+            raise NotFound(f"There is no tool{shown}.", hint="tools/list lists them.")
 
         access_of(ctx).require(tool.rule)
         return tool
@@ -76,7 +76,7 @@ class ToolList:
     async def call(
         self, ctx: RequestContext, params: CallToolRequestParams, tool: McpTool
     ) -> CallToolResult | InputRequiredResult:
-        """Call a tool that was found; what it raises is a result, but for errors of the protocol."""
+        """Call a tool. Its exceptions become results, except protocol errors."""
         context: Any = Context(
             request_context=ctx, mcp_server=self._server, input_params=params, subscriptions=self._bus
         )
@@ -84,7 +84,7 @@ class ToolList:
 
     async def _published(self, ctx: RequestContext) -> list[McpTool]:
         runtime, caller = ctx.lifespan_context.runtime, caller_of(ctx)
-        if caller.kind == "run":  # none of them is for runs (`published_rule`)
+        if caller.kind == "run":  # runs may not call published tools (`published_rule`)
             return []
         return [self._to_tool(published) for published in await runtime.published_tools(caller)]
 

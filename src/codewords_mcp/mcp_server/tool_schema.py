@@ -1,4 +1,4 @@
-"""JSON schemas as a model pays for them: without pydantic's titles, nulls that mean "absent", and docstrings."""
+"""Reduce JSON schemas to fewer tokens: no titles, no nulls that mean "absent", no docstrings."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ JsonSchema = dict[str, Any]
 
 
 def lean(schema: JsonSchema) -> JsonSchema:
-    """The same schema in fewer tokens. An optional value is left out instead of null, in arguments and in results."""
+    """Return the same schema in fewer tokens. An optional value is left out instead of null."""
     defs: dict[str, JsonSchema] = schema.get("$defs", {})
     return _lean({key: value for key, value in schema.items() if key != "description"}, defs)
 
@@ -32,7 +32,7 @@ def _lean(node: JsonSchema, defs: dict[str, JsonSchema]) -> JsonSchema:
 
 
 def _resolved(node: JsonSchema, defs: dict[str, JsonSchema]) -> JsonSchema:
-    """A `$ref` replaced by what it names: our models do not recur. Its docstring stays behind."""
+    """Replace a `$ref` by its definition without the docstring. Our models are not recursive."""
     ref = node.get("$ref")
     if not isinstance(ref, str):
         return node

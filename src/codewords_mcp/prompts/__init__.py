@@ -1,4 +1,4 @@
-"""Prompts: the jobs a person starts by name."""
+"""Prompts: jobs that a person starts by name."""
 
 from __future__ import annotations
 

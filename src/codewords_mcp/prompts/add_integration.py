@@ -1,4 +1,4 @@
-"""`add_integration`: a workflow gets a library service, with its schema at hand."""
+"""`add_integration`: let a workflow use a library service, whose schema is included."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`build_workflow`: from a sentence to a deployed workflow that was run once."""
+"""`build_workflow`: make a deployed and tried workflow of a sentence."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`debug_run`: why a run went wrong, with all that get_run tells of it, and how to go on."""
+"""`debug_run`: find out why a run failed, with its status, log and diagnosis included."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`port_script`: a plain script, a line of a crontab, or an export of n8n or Zapier becomes a workflow."""
+"""`port_script`: make a workflow of a script, a crontab line, or an export of n8n or Zapier."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ async def port_script(
 
 
 def _kind(source: str) -> tuple[str, str]:
-    """(kind, its nodes or steps in a line)."""
+    """Return (kind, its nodes or steps in a line)."""
     try:
         export: Any = parse(source)
     except ValueError:

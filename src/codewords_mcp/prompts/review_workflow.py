@@ -1,4 +1,4 @@
-"""`review_workflow`: a workflow read against the practices, with its checks and its last runs at hand."""
+"""`review_workflow`: review a workflow against the practices, with its permissions and last runs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Resources: workflows, runs and their logs by address, a list of recent ones, and completion of their ids."""
+"""Resources: workflows, runs and their logs by URI, a list of recent ones, and completion of ids."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`practices://{topic}`: how something is done right in a workflow."""
+"""`practices://{topic}`: the practices for workflows."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The list of resources: a caller's recent workflows and runs; and completion of ids."""
+"""List a caller's recent workflows and runs as resources, and complete ids."""
 
 from __future__ import annotations
 
@@ -31,9 +31,9 @@ _MAX_COMPLETIONS = 100
 
 
 async def list_recent(ctx: RequestContext, params: PaginatedRequestParams | None) -> ListResourcesResult:
-    """The library services and skills, the newest workflows, then the newest runs with their logs; older ones by page.
+    """List library services and skills, the newest workflows, then the newest runs with their logs.
 
-    Raises InvalidInput for a cursor that is none.
+    Older ones are on further pages. Raises InvalidInput for an invalid cursor.
     """
     runtime, caller = ctx.lifespan_context.runtime, caller_of(ctx)
     cursor = params.cursor if params else None
@@ -73,7 +73,7 @@ def _may_read(access: Access, uri: str) -> bool:
 
 
 def _positions(cursor: str | None) -> tuple[str | None, str | None]:
-    """Where the page begins among workflows and runs; "" is the beginning, None that there are no more."""
+    """Return the page's cursors of workflows and runs; "" is the first page, None means no more."""
     if cursor is None:
         return "", ""
 
@@ -86,7 +86,7 @@ def _positions(cursor: str | None) -> tuple[str | None, str | None]:
         case [str() | None as workflows, str() | None as runs]:
             return workflows, runs
         case _:
-            raise InvalidInput("This cursor is none of this list's.", hint="Begin without one.")
+            raise InvalidInput("This cursor is not from this list.", hint="Start without a cursor.")
 
 
 def _fixed_resources() -> list[Resource]:
@@ -140,7 +140,7 @@ def _run_resources(item: Run) -> list[Resource]:
 
 
 async def complete(ctx: RequestContext, params: CompleteRequestParams) -> CompleteResult:
-    """Ids and names that begin with what was typed, newest first; nothing for arguments that name nothing."""
+    """Complete ids and names, newest first; no values for arguments that can't be listed."""
     known = await _candidates(ctx, _completion_kind(params))
     values = [value for value in known if value.startswith(params.argument.value)]
     return CompleteResult(
@@ -149,7 +149,7 @@ async def complete(ctx: RequestContext, params: CompleteRequestParams) -> Comple
 
 
 def _completion_kind(params: CompleteRequestParams) -> str | None:
-    """What the argument names, None where it is nothing that can be listed."""
+    """Return the kind of name that the argument takes; None if it can't be listed."""
     ref = params.ref
     if isinstance(ref, PromptReference):
         subject = ref.name

@@ -25,14 +25,14 @@ async def read(run_id: str, ctx: ToolContext) -> str:
     run = await runtime.get_run(caller, run_id)
     record = clean_json(run.model_dump(mode="json", exclude={"owner"}, exclude_none=True))
     if "response_json" in record:
-        record.pop("response_content", None)  # the same once more
+        record.pop("response_content", None)  # the same value as text
     return json.dumps(
         {name: _bounded(run.id, name, value) for name, value in record.items()}, ensure_ascii=False, indent=1
     )
 
 
 def _bounded(run_id: str, name: str, value: Any) -> Any:
-    """A field of the record, or the beginning of its text with how to read on."""
+    """Return a field of the record, or the beginning of its text with the call that reads on."""
     part = text_window(value, 0, _FIELD)
     if part.whole:
         return value

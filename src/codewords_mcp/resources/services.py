@@ -1,4 +1,4 @@
-"""`services://all`: the library services; `services://{name}`: one of them with all its fields."""
+"""`services://all`: the library services; `services://{name}`: a service with all its fields."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _MAX_FIELDS = 30
 
 @protocol_errors
 async def read(name: str, ctx: ToolContext) -> str:
-    """What workflows can call: `all` services in short, or one with the schemas of its operations and its credentials."""
+    """Describe library services: `all` in short, or one with its schemas and credentials."""
     runtime, caller = runtime_and_caller(ctx)
     if name == "all":
         return _page(await runtime.list_services(caller))

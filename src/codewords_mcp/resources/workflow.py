@@ -1,4 +1,4 @@
-"""`workflow://{workflow_id}`: what a workflow is, and its code."""
+"""`workflow://{workflow_id}`: a description of a workflow, and its code."""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""The tools, one file each. They ask the facade, never a room below it, and never catch: `_tool.py` is the boundary."""
+"""The tools, one file each.
+
+They call the runtime API, nothing below it, and never catch: `mcp_server.tool` is the boundary.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +9,7 @@ from mcp.server.mcpserver.tools import Tool
 
 
 def all_tools() -> list[Tool]:
-    """Every tool, in the order a workflow's life takes: the order of `tools/list`."""
+    """Return all tools in the order of `tools/list`, which follows a workflow's life."""
     from codewords_mcp.tools import (
         call_integration,
         cancel_run,

@@ -1,4 +1,4 @@
-"""Arguments that several tools take, worded once."""
+"""Arguments that several tools share."""
 
 from __future__ import annotations
 

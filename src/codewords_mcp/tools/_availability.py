@@ -1,4 +1,4 @@
-"""Whether the runtime's address lasts, as tools tell it."""
+"""Format the availability of the runtime for tools."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from codewords_mcp.runtime.model.availability import Availability
 
 
 def availability_text(availability: Availability | None) -> str | None:
-    """The sentence and what a person can do about it."""
+    """Return the sentence and what a person can do about it."""
     if availability is None:
         return None
     return f"{availability.sentence} {availability.fix}".strip()

@@ -1,4 +1,4 @@
-"""A draft as tools tell it: what is wrong with it, and the next call."""
+"""Format a draft for tools: its state, its open checks and the next call."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _EXAMPLE = 400
 
 
 class DraftResult(BaseModel):
-    """A draft. `checks` are those that did not simply pass; `example` is an input that it was tried with."""
+    """A draft. `checks` are failures, warnings and notes; `example` is an input that it was tried with."""
 
     draft_id: str
     name: str
@@ -38,7 +38,7 @@ class DraftResult(BaseModel):
 
 
 def draft_result(draft: Draft) -> DraftResult:
-    """As data."""
+    """Make the structured result of a draft."""
     return DraftResult(
         draft_id=draft.draft_id,
         name=one_line(draft.name, 80),
@@ -56,7 +56,7 @@ def draft_result(draft: Draft) -> DraftResult:
 
 
 def draft_lines(draft: Draft, *, checks: bool = True) -> list[str]:
-    """As words: its state, what it may do, its open checks, the next call."""
+    """Format a draft as text: state, permissions, open checks, next call."""
     if draft.ready:
         state = "passes its checks"
     else:
@@ -77,7 +77,7 @@ def draft_lines(draft: Draft, *, checks: bool = True) -> list[str]:
 
 
 def next_call(draft: Draft) -> str:
-    """What to do with it now."""
+    """Return the next tool call for a draft."""
     name = json.dumps(draft.draft_id)
     deploy = f"deploy_workflow(draft_id={name}, revision={draft.revision})"
     if draft.ready:

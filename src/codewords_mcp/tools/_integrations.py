@@ -1,4 +1,4 @@
-"""What the tools of integrations share: how an app is called, and names of a broker as data."""
+"""Shared parts of the integration tools: arguments, and formatting of actions and fields."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _MAX_OPTIONS = 12
 
 
 class ActionItem(BaseModel):
-    """An action of a list; `name` only where the key does not say it."""
+    """An action in a list; `name` only if the key does not contain it."""
 
     key: str
     app: str
@@ -27,7 +27,7 @@ class ActionItem(BaseModel):
 
 
 def action_item(hit: Hit) -> ActionItem:
-    """As data."""
+    """Make the structured form of an action."""
     name = one_line(hit.name, 60)
     is_in_key = hit.key.endswith("-".join(name.lower().split()))
     return ActionItem(
@@ -39,7 +39,7 @@ def action_item(hit: Hit) -> ActionItem:
 
 
 def refuse_integrations(workflow_id: str) -> None:
-    """What changes something in an app is asked of a person first, which the service itself does not do."""
+    """Raise InvalidInput for a direct call of `pipedream`: that service asks no person for consent."""
     if workflow_id.strip("/ ").partition("/")[0] == "pipedream":
         raise InvalidInput(
             "The service pipedream is for workflows.",
@@ -48,13 +48,13 @@ def refuse_integrations(workflow_id: str) -> None:
 
 
 def action_line(action: ActionItem) -> str:
-    """As words."""
+    """Format an action as a line."""
     how = "writes" if action.writes else "reads"
     return f"- {action.app}: {action.key} ({how}) {action.name or ''}".rstrip()
 
 
 def field_line(prop: Prop) -> str:
-    """One field: its name, type, and what is to be known before it is set."""
+    """Format a field as a line: name, type, default, options, dependencies."""
     facts = [prop.type, *(["needed"] if prop.required else [])]
     if prop.default is not None:
         facts.append(f"default {one_line(json.dumps(prop.default, ensure_ascii=False), 40)}")

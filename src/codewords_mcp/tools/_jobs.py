@@ -1,4 +1,4 @@
-"""Validating and deploying may build an environment for minutes: the tool then answers, and the work goes on."""
+"""Jobs of tools: a build may take minutes, so the tool returns earlier and the work continues."""
 
 from __future__ import annotations
 
@@ -22,9 +22,10 @@ Work = Callable[["Runtime", Caller, Progress], Awaitable[T]]
 async def join_job(
     ctx: ToolContext, kind: str, content: list[Any], work: Work[T], *, wait: float | None = None
 ) -> T | None:
-    """The result of `work`, or None when it takes longer than `wait` seconds (`WORK_TIMEOUT`): the same call later joins it.
+    """Return the result of `work`, or None if it takes longer than `wait` seconds (`WORK_TIMEOUT`).
 
-    `content` is what makes two calls the same; each caller has its own work. Raises what the work raises, and TooBusy.
+    A later call of the same caller with the same `content` joins the work. Raises the work's
+    exceptions, and TooBusy.
     """
     runtime, caller = runtime_and_caller(ctx)
     digest = hashlib.sha256(json.dumps(content).encode()).hexdigest()

@@ -1,4 +1,4 @@
-"""A workflow that its owner published as a tool of its own: its schema, its words, and a run of it for each call."""
+"""Tools of published workflows: their schema and description; each call is a run."""
 
 from __future__ import annotations
 
@@ -24,17 +24,17 @@ _MAX_DESCRIPTION = 600
 
 async def _placeholder() -> Annotated[CallToolResult, RunResult]:
     """Run a published workflow."""
-    raise NotImplementedError  # `perform` below stands in for it
+    raise NotImplementedError  # `WorkflowTool.perform` replaces it
 
 
 class WorkflowTool(McpTool):
-    """One published workflow; a call is a run of its live version, as by run_workflow."""
+    """A published workflow; a call is a run of its live version, as by run_workflow."""
 
     published: PublishedTool | None = Field(default=None, exclude=True)
 
     @classmethod
     def of(cls, published: PublishedTool) -> WorkflowTool:
-        """Made anew only where something about it changed."""
+        """Return the tool of a published workflow, cached until the publication changes."""
         return _make_tool(published.model_dump_json())
 
     async def perform(
@@ -73,7 +73,7 @@ def _make_tool(plain: str) -> WorkflowTool:
         hints=READS.model_copy(update={"open_world_hint": True}) if published.read_only else EXECUTES,
         rule=published_rule(published.tool, published.toolset, read_only=published.read_only),
         task="optional",
-        again=True,
+        retryable=True,
     )
     values: dict[str, Any] = {
         name: getattr(pattern, name) for name in WorkflowTool.model_fields if hasattr(pattern, name)
@@ -91,7 +91,7 @@ def _make_tool(plain: str) -> WorkflowTool:
 
 
 def _check(arguments: dict[str, Any], schema: dict[str, Any]) -> None:
-    """Raises InvalidInput with the place and the rule, never the value."""
+    """Raise InvalidInput with the argument's path and the violated rule, never the value."""
     import jsonschema
 
     library = cast("Any", jsonschema)

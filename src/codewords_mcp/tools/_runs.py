@@ -1,4 +1,4 @@
-"""A run as a tool waits for it and answers it."""
+"""Wait for a run, and make a tool's result of it or of its log."""
 
 from __future__ import annotations
 
@@ -22,30 +22,30 @@ if TYPE_CHECKING:
 
 _POLL_INTERVAL = 5.0
 LOG_PATH = "@log"
-"""The path that means a run's log instead of its result."""
+"""The path of a run's log, in place of a path into its result."""
 MAX_LOG_LINES = 20_000
-"""Lines of a log that can be read by parts: the last."""
+"""Lines of a log that can be read in parts, counted from its end."""
 _MIN_PICTURE, _MAX_PICTURE = 100, 400_000
-"""Characters of base64 of a picture that is shown: up to 300 kB."""
+"""Bounds of the base64 characters of a picture that is shown: up to 300 kB."""
 _MAX_VALUES = 500
 _PICTURE = re.compile(r"(?:data:image/[a-z+]{1,20};base64,)?([A-Za-z0-9+/]+={0,2})")
 PICTURE_BYTES = 100_000
-"""Bytes of a binary answer up to which a picture is shown; a larger one is a link only."""
+"""Bytes of a binary response up to which a picture is shown; a larger one is a link only."""
 PICTURES = {
     "image/png": re.compile(rb"\x89PNG\r\n\x1a\n"),
     "image/jpeg": re.compile(rb"\xff\xd8\xff"),
     "image/gif": re.compile(rb"GIF8[79]a"),
     "image/webp": re.compile(rb"RIFF.{4}WEBP", re.DOTALL),
 }
-"""By media type, how a picture begins: what chat hosts show."""
+"""First bytes of pictures by media type; the types that chat hosts show."""
 _KINDS = {"iVBORw0KGgo": "image/png", "/9j/": "image/jpeg", "R0lGOD": "image/gif", "UklGR": "image/webp"}
-"""How base64 of a picture begins."""
+"""Media types by the first base64 characters of a picture."""
 
 
 async def wait_for_run(
     runtime: Runtime, caller: Caller, run: Run, *, seconds: float, progress: Progress
 ) -> Run:
-    """Wait up to `seconds` for the run's end, telling progress at least every 5 s; the record as it is then."""
+    """Wait up to `seconds` for the run's end and return its record; reports progress every 5 s."""
     start = time.monotonic()
     while run.status not in FINISHED and (waited := time.monotonic() - start) < seconds:
         await progress(waited, seconds, _progress_message(run))
@@ -54,19 +54,19 @@ async def wait_for_run(
 
 
 async def load_picture(runtime: Runtime, caller: Caller, run: Run) -> bytes | None:
-    """The bytes of a binary answer that is a small picture; None for every other answer."""
+    """Return the bytes of a binary response that is a small picture; None for others."""
     file = run.response_file
     if file is None or file.content_type not in PICTURES or file.size > PICTURE_BYTES:
         return None
     data = await runtime.read_answer_file(caller, run)
-    # a program can say that anything is a picture
+    # The content type is the program's claim, so the first bytes are checked.
     if data is not None and PICTURES[file.content_type].match(data):
         return data
     return None
 
 
 def run_tool_result(view: RunView) -> CallToolResult:
-    """Make a tool's result of a view, with a small picture of the answer as an image beside it."""
+    """Make a tool's result of a view; a small picture in the response is added as an image."""
     data = run_result(view)
     result = tool_result(data, format_run(data))
     file, picture = view.run.response_file, _picture(view.run.response_json)
@@ -81,7 +81,7 @@ def run_tool_result(view: RunView) -> CallToolResult:
 
 
 def log_tool_result(run: Run, lines: list[LogLine], offset: int) -> CallToolResult:
-    """A part of the log, the oldest lines first, and how to read on."""
+    """Make a tool's result of a part of the log, oldest lines first, with the call for the next part."""
     text = "\n".join(f"{log_line.created_at} {log_line.stream}: {log_line.message}" for log_line in lines)
     part = text_window(text, offset)
     data = RunResult(
@@ -98,7 +98,7 @@ def log_tool_result(run: Run, lines: list[LogLine], offset: int) -> CallToolResu
 
 
 def _picture(result: Any) -> tuple[str, str] | None:
-    """(media type, base64) of the first picture in a result that is small enough to be shown."""
+    """Return (media type, base64) of the first picture in a result that is small enough to be shown."""
     values = [result]
     for _ in range(_MAX_VALUES):
         if not values:

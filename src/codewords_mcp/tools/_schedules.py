@@ -1,4 +1,4 @@
-"""A schedule as a tool tells it."""
+"""Format a schedule for tools."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from codewords_mcp.tools._availability import availability_text
 
 
 class ScheduleItem(BaseModel):
-    """When a workflow runs by itself; times are in its zone."""
+    """A schedule of a workflow; times are in its zone."""
 
     schedule_id: str
     workflow_id: str
@@ -35,14 +35,14 @@ def _zoned_time(moment: datetime, zone: str) -> str: ...
 @overload
 def _zoned_time(moment: datetime | None, zone: str) -> str | None: ...
 def _zoned_time(moment: datetime | None, zone: str) -> str | None:
-    """With the offset of the schedule's zone."""
+    """Format a moment with the offset of the schedule's zone."""
     if moment:
         return moment.astimezone(ZoneInfo(zone)).isoformat(timespec="seconds")
     return None
 
 
 def schedule_item(schedule: Schedule) -> ScheduleItem:
-    """Without what a model does not need."""
+    """Make the structured form of a schedule, reduced to the fields that a model needs."""
     return ScheduleItem(
         schedule_id=schedule.id,
         workflow_id=schedule.service_id,
@@ -60,7 +60,7 @@ def schedule_item(schedule: Schedule) -> ScheduleItem:
 
 
 def schedule_line(schedule: ScheduleItem) -> str:
-    """One line of words."""
+    """Format a schedule as a line."""
     when = f"{schedule.cron or 'once'} {schedule.timezone}"
     if schedule.paused:
         coming = "paused"

@@ -1,8 +1,9 @@
-"""`call_integration`: something is done in another app, once, after a person has agreed where it changes anything."""
+"""`call_integration`: call an action of another app once; one that writes needs a person's consent."""
 
 from __future__ import annotations
 
 import time
+from functools import partial
 from typing import Annotated, Any
 
 from mcp_types import CallToolResult, InputRequiredResult
@@ -18,7 +19,7 @@ from codewords_mcp.runtime.model.workflow import Consent
 from codewords_mcp.tools._integrations import ActionKey, App
 
 _CONSENT_TIMEOUT = 18.0
-"""Seconds of a call after which it no longer waits for a person: the app has to answer yet."""
+"""Seconds of a call after which it no longer waits for a person: the rest is for the app."""
 _CALL_TIMEOUT = 40.0
 _MIN_TIMEOUT = 15.0
 _MAX_RESULT = 16_000
@@ -26,7 +27,10 @@ _MAX_RESULT_SHOWN = 1_500
 
 
 class IntegrationCallResult(BaseModel):
-    """`result` is data from the app. `needs_consent`: nothing was done; a person agrees on the page at `consent_url`."""
+    """The result of an action: data from the app.
+
+    `needs_consent`: nothing was done; a person agrees on the page at `consent_url`.
+    """
 
     status: str
     action: str | None = None
@@ -52,18 +56,11 @@ async def call_integration(
     """Do something in a connected app, once. What changes anything needs the user's consent, asked on the way."""
     started = time.monotonic()
     dialogue = ConsentDialogue(ctx, until=started + _CONSENT_TIMEOUT)
-    answered_token = await dialogue.answered_before()
-    if confirm and answered_token is None:
-        await dialogue.on_page(confirm)
     call: dict[str, Any] = {"app": app, "action": action, "props": props or {}, "account": account}
-    result = await _call(ctx, call, answered_token or confirm, started)
-    if isinstance(result, ConsentNeeded) and answered_token is None and confirm is None:
-        outcome = await dialogue.ask(result)
-        if isinstance(outcome, InputRequiredResult):
-            return outcome
-        if outcome:
-            result = await _call(ctx, call, result.confirm, started)
-
+    token = await dialogue.previous_token(confirm)
+    result = await dialogue.decide(token, partial(_call, ctx, call, started))
+    if isinstance(result, InputRequiredResult):
+        return result
     if isinstance(result, ConsentNeeded):
         return _pending_result(result)
 
@@ -71,7 +68,7 @@ async def call_integration(
 
 
 async def _call(
-    ctx: ToolContext, call: dict[str, Any], confirm: str | None, started: float
+    ctx: ToolContext, call: dict[str, Any], started: float, confirm: str | None
 ) -> ActionOutcome | ConsentNeeded:
     runtime, caller = runtime_and_caller(ctx)
     timeout = max(started + _CALL_TIMEOUT - time.monotonic(), _MIN_TIMEOUT)

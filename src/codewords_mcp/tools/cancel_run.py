@@ -1,4 +1,4 @@
-"""`cancel_run`: end a run that waits or goes on."""
+"""`cancel_run`: cancel a queued or running run."""
 
 from __future__ import annotations
 

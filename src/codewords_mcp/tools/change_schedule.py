@@ -1,4 +1,4 @@
-"""`change_schedule`: pause, go on with or delete one."""
+"""`change_schedule`: pause, resume or delete a schedule."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from codewords_mcp.tools._schedules import ScheduleItem, schedule_item, schedule
 
 
 class ChangedSchedule(BaseModel):
-    """The schedule as it is now; without it, it is deleted."""
+    """The changed schedule; absent if it was deleted."""
 
     schedule_id: str
     schedule: ScheduleItem | None = None

@@ -1,4 +1,4 @@
-"""`connect_integration`: whether an app is connected, and the page on which a person connects it."""
+"""`connect_integration`: the state of an app's connection, and the page on which a person connects it."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _QUESTION = "connect"
 
 
 class ConnectionState(BaseModel):
-    """How the app stands; `url` is the page for a person."""
+    """The connection's state; `url` is the page on which a person connects the app."""
 
     app: str
     status: str
@@ -41,7 +41,7 @@ async def connect_integration(
     runtime, caller = runtime_and_caller(ctx)
     if ctx.input_responses is not None and ctx.request_state is not None:
         response = ctx.input_responses.get(_QUESTION)
-        if isinstance(response, ElicitResult):  # else it is an answer to another question: ask again
+        if isinstance(response, ElicitResult):  # else the response is to another request: ask again
             accepted = response.action == "accept"
             if accepted:
                 return await _once_connected(ctx, json.loads(ctx.request_state)["app"])
@@ -64,7 +64,7 @@ async def connect_integration(
 
 
 async def _ask_now(ctx: ToolContext, found: Connection, url: str) -> CallToolResult:
-    """Ask within this call, as clients up to 2025-11-25 are asked. One that does not answer gets the address as text."""
+    """Ask within this call (clients up to 2025-11-25). Without a decision, the result has the URL."""
     question, action = secrets.token_urlsafe(16), None
     with anyio.move_on_after(_CONSENT_TIMEOUT):
         action = await elicit_url(ctx, _message(found.app), url, question)

@@ -16,7 +16,7 @@ from codewords_mcp.tools._arguments import Subject
 
 
 class DeletedWorkflow(BaseModel):
-    """What is gone."""
+    """The id of the deleted workflow or draft."""
 
     workflow_id: str
 
@@ -29,7 +29,7 @@ async def delete_workflow(
     if DRAFT_ID.fullmatch(workflow_id):
         await runtime.delete_draft(caller, workflow_id)
         return tool_result(DeletedWorkflow(workflow_id=workflow_id), "The draft is deleted.")
-    # whoever had to be asked has agreed: see `confirm`
+    # The person has agreed: `TOOL` asks `_question` first.
     await runtime.delete_workflow(caller, workflow_id, consent=Consent(allow=True))
     return tool_result(
         DeletedWorkflow(workflow_id=workflow_id), f"{workflow_id} is deleted. Its runs stay on record."

@@ -1,10 +1,11 @@
-"""`deploy_workflow`: code, a draft or a template becomes a live, isolated HTTP service."""
+"""`deploy_workflow`: make code, a draft or a template a live, isolated HTTP service."""
 
 from __future__ import annotations
 
 import json
 import shlex
 import time
+from functools import partial
 from typing import Annotated, Any, Literal
 
 from mcp_types import CallToolResult, InputRequiredResult
@@ -28,16 +29,16 @@ from codewords_mcp.tools._availability import availability_text
 from codewords_mcp.tools._jobs import join_job
 
 _CONSENT_TIMEOUT = 34.0
-"""Seconds of a call after which it no longer waits for a person: what was built before has to be made live yet."""
+"""Seconds of a call after which it no longer waits for a person: the rest is for going live."""
 _MIN_TIMEOUT = 6.0
 _MAX_EXAMPLE = 600
-"""Characters of an example that the line for a shell has in it."""
+"""Limit of an example's characters in the line for a shell."""
 
 
 class DeployResult(BaseModel):
-    """What is live now; only `status` while the environment is being built.
+    """The live version; only `status` while the environment is being built.
 
-    `needs_consent`: nothing was deployed; `asks` is what a person has to agree to first, on the page at `consent_url`.
+    `needs_consent`: nothing was deployed; a person must first agree to `asks` at `consent_url`.
     """
 
     status: Literal["deployed", "unchanged", "building", "needs_consent"]
@@ -87,17 +88,10 @@ async def deploy_workflow(
     }
     started = time.monotonic()
     dialogue = ConsentDialogue(ctx, until=started + _tool.remaining_timeout(ctx, _CONSENT_TIMEOUT))
-    answered_token = await dialogue.answered_before()
-    if confirm and answered_token is None:
-        await dialogue.on_page(confirm)
-    deployment = await _deploy(ctx, request, answered_token or confirm, started)
-    if isinstance(deployment, ConsentNeeded) and answered_token is None and confirm is None:
-        outcome = await dialogue.ask(deployment)
-        if isinstance(outcome, InputRequiredResult):
-            return outcome
-        if outcome:
-            deployment = await _deploy(ctx, request, deployment.confirm, started)
-
+    token = await dialogue.previous_token(confirm)
+    deployment = await dialogue.decide(token, partial(_deploy, ctx, request, started))
+    if isinstance(deployment, InputRequiredResult):
+        return deployment
     if isinstance(deployment, ConsentNeeded):
         return _pending_result(deployment)
     if deployment is None:
@@ -110,7 +104,7 @@ async def deploy_workflow(
 
 
 async def _deploy(
-    ctx: ToolContext, request: dict[str, Any], confirm: str | None, started: float
+    ctx: ToolContext, request: dict[str, Any], started: float, confirm: str | None
 ) -> Deployment | ConsentNeeded | None:
     return await join_job(
         ctx,
@@ -165,7 +159,7 @@ def _deployed_result(live: Deployment, example: Any) -> CallToolResult:
 
 
 def _curl(url: str, example: Any) -> str:
-    """The call in a shell, with the example where one is known that is short."""
+    """Return the call as a shell command, with the example if it is short."""
     if isinstance(example, dict):
         known = compact(clean_json(example))
     else:
@@ -182,5 +176,5 @@ TOOL = tool(
     title="Deploy workflow",
     hints=EXECUTES,
     task="optional",
-    again=True,
+    retryable=True,
 )

@@ -1,4 +1,4 @@
-"""`edit_workflow`: new code, or a change of what there is, as a draft that is checked at once."""
+"""`edit_workflow`: write new code or change existing code, as a draft that is checked at once."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _DIFF = 4_000
 
 
 class Replacement(BaseModel):
-    """`old` stands there once, or replace_all."""
+    """`old` occurs once, or replace_all."""
 
     old: str
     new: str
@@ -33,7 +33,7 @@ class Replacement(BaseModel):
 
 
 class EditResult(BaseModel):
-    """What the change did: `checks` are only those that are new, `resolved` those that are gone.
+    """The effect of a change: `checks` has only new problems, `resolved` those that are gone.
 
     `continued`: the workflow had an open draft, and the change was made there.
     """
@@ -114,7 +114,7 @@ def _edit_result(done: EditedDraft, *, new: bool, whole: bool) -> CallToolResult
 
 
 def _draft_notes(done: EditedDraft) -> list[str]:
-    """Which code was changed, where that is not what the call says by itself."""
+    """Return notes on which code was changed, if the call doesn't make it plain."""
     draft = done.draft
     lines: list[str] = []
     if done.continued:
@@ -129,7 +129,7 @@ def _draft_notes(done: EditedDraft) -> list[str]:
 
 
 def _difference(done: EditedDraft, diff: str | None) -> str:
-    """The hunks of the diff, without its two lines of names, which the draft's own line says; or how much was changed."""
+    """Format the hunks of the diff without its two lines of names, or the number of changed lines."""
     if not done.diff:
         return "The code is the same; it was checked again."
     if diff is None:

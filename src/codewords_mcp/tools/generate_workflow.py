@@ -1,4 +1,4 @@
-"""`generate_workflow`: a description becomes a draft that passes every check, or what is needed to write it."""
+"""`generate_workflow`: make a checked draft of a description, or return a brief for writing it."""
 
 from __future__ import annotations
 
@@ -75,7 +75,10 @@ async def generate_workflow(
 
 
 def _client_model(ctx: ToolContext) -> AskModel | None:
-    """The client's own model, by sampling: where it offers that, and the protocol lets a server ask in the middle of a call."""
+    """Return a function that asks the client's model by sampling; None without that capability.
+
+    Protocol 2026-07-28 has no requests from server to client within a call.
+    """
     can = ctx.client_capabilities
     if can is None or can.sampling is None or ctx.protocol_version in MODERN_PROTOCOL_VERSIONS:
         return None
@@ -88,7 +91,7 @@ def _client_model(ctx: ToolContext) -> AskModel | None:
         )
         beside = ServerMessageMetadata(related_request_id=ctx.request_id)
         try:
-            # the session's own method warns whoever calls it, since later revisions lack sampling
+            # The session's own method emits a deprecation warning: later revisions lack sampling.
             made = await ctx.session.send_request(
                 CreateMessageRequest(params=question), CreateMessageResult, metadata=beside
             )
@@ -115,7 +118,7 @@ def _generated_result(done: Generation) -> CallToolResult:
             GenerateResult(status="brief", why=done.why or None, brief=text, next=done.brief.next), text
         )
 
-    assert done.draft is not None  # noqa: S101  # only a brief has none
+    assert done.draft is not None  # noqa: S101  # a generation has a brief or a draft
     draft = done.draft
     if draft.cost is not None:
         costs = f", {draft.cost:.4f} USD"
@@ -147,5 +150,5 @@ TOOL = tool(
     title="Generate workflow",
     hints=EXECUTES,
     task="optional",
-    again=True,
+    retryable=True,
 )

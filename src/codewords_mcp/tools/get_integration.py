@@ -1,4 +1,4 @@
-"""`get_integration`: an app's actions, one action's fields, or the values that a field takes."""
+"""`get_integration`: list an app's actions, an action's fields, or the values that a field takes."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _MAX_SHOWN = 3_000
 
 
 class Integration(BaseModel):
-    """What was asked for of it; `dynamic` fields are there with the props that were given."""
+    """The requested part of an app; dynamic fields are included for the given props."""
 
     app: str
     env_var: str

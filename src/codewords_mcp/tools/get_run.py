@@ -1,4 +1,4 @@
-"""`get_run`: a run's state, result and log."""
+"""`get_run`: read a run's status, result and log."""
 
 from __future__ import annotations
 

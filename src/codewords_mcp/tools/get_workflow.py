@@ -1,4 +1,4 @@
-"""`get_workflow`: a workflow or draft in short, and its code or a difference when asked for."""
+"""`get_workflow`: describe a workflow or draft; on request with its code or a diff."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ class RunItem(BaseModel):
 
 
 class Workflow(BaseModel):
-    """A workflow as it is served, a `draft` as it is worked on, or only a `diff`."""
+    """A deployed workflow, a `draft`, or only a `diff`."""
 
     workflow_id: str
     name: str | None = None
@@ -152,7 +152,7 @@ def _run_item(run: Run) -> RunItem:
 
 
 def _without_titles(value: Any) -> Any:
-    """Routes without the titles that a schema makes of its fields' names."""
+    """Remove the titles that JSON schemas derive from field names."""
     if isinstance(value, list):
         return [_without_titles(member) for member in cast("list[Any]", value)]
     if not isinstance(value, dict):
@@ -162,12 +162,12 @@ def _without_titles(value: Any) -> Any:
     return {
         name: _without_titles(member)
         for name, member in members.items()
-        if name != "title" or not isinstance(member, str)  # a field may be called so
+        if name != "title" or not isinstance(member, str)  # a field may have the name "title"
     }
 
 
 def _variable(variable: dict[str, Any]) -> dict[str, Any]:
-    """A variable as data: one with a default says nothing of being needed."""
+    """Make the structured form of a variable: with a default, `required` is left out."""
     variable = {name: value for name, value in variable.items() if value is not None}
     if "default" in variable:
         return {"name": variable["name"], "default": variable["default"]}
@@ -175,7 +175,7 @@ def _variable(variable: dict[str, Any]) -> dict[str, Any]:
 
 
 def _environment(variables: list[dict[str, Any]]) -> str:
-    """`NAME=default, NAME`: those without a default are needed, unless they are said to be optional."""
+    """Format variables: `NAME=default, NAME, NAME (optional)`. `NAME` alone is required."""
     return ", ".join(
         variable["name"]
         + (

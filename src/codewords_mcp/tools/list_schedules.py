@@ -1,4 +1,4 @@
-"""`list_schedules`: what runs by itself, and when next."""
+"""`list_schedules`: list schedules with their next times."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`list_secrets`: names, never values."""
+"""`list_secrets`: list names of secrets, never values."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class SecretItem(BaseModel):
     updated_at: str
     used_by: list[str]
     hosts: list[str]
-    """Where the value goes; empty: to the workflows themselves."""
+    """Hosts that get the value; empty: the workflows get it themselves."""
 
 
 class SecretList(BaseModel):

@@ -1,4 +1,4 @@
-"""`list_templates`: where writing a workflow starts."""
+"""`list_templates`: list templates for workflows, and show their code."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _BEST = 5
 
 
 class TemplateItem(BaseModel):
-    """A template. `missing`: secrets that it or its services need and that are not set."""
+    """A template. `missing`: secrets that the template or its services need and that are not set."""
 
     id: str
     title: str | None = None
@@ -54,7 +54,7 @@ async def list_templates(
 
 
 def _template_list(templates: list[Template]) -> CallToolResult:
-    """With their descriptions."""
+    """Make a result of templates with their descriptions."""
     items = [
         TemplateItem(
             id=t.id,

@@ -1,4 +1,4 @@
-"""`list_workflows`: what is deployed, and what is worked on."""
+"""`list_workflows`: list deployed workflows and drafts."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class WorkflowItem(BaseModel):
 
 
 class DraftItem(BaseModel):
-    """Code that is worked on and not served."""
+    """A draft: code that is not deployed."""
 
     draft_id: str
     name: str

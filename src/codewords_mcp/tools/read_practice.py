@@ -1,4 +1,4 @@
-"""`read_practice`: how something is done right in a workflow, by topic."""
+"""`read_practice`: read the practices for workflows, by topic."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class Practice(BaseModel):
 
 
 async def read_practice(ctx: ToolContext, topic: Topic) -> Annotated[CallToolResult, Practice]:
-    """How to do one thing right in a workflow, in a short page with code."""
+    """Read a short page with code on doing one thing right in a workflow."""
     runtime, _ = runtime_and_caller(ctx)
     text = runtime.practice(topic)
     return tool_result(Practice(text=text), text)

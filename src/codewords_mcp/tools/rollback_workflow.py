@@ -1,4 +1,4 @@
-"""`rollback_workflow`: another version becomes live at once."""
+"""`rollback_workflow`: make another version live at once."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from codewords_mcp.tools._arguments import WorkflowId
 
 
 class RollbackResult(BaseModel):
-    """The version that is live now."""
+    """The new live version."""
 
     workflow_id: str
     version: int
@@ -35,8 +35,10 @@ async def rollback_workflow(
 
 
 async def _question(ctx: ToolContext, arguments: dict[str, Any]) -> Question | None:
-    """Nobody is asked about what is not there, or is live already. A version that may do more than the live one was agreed to
-    once, and maybe taken back since: the question says what it may do. Raises NotFound.
+    """Return the question; None if the version is live already. Raises NotFound.
+
+    A version with more permissions than the live one was agreed to earlier, and perhaps withdrawn
+    since, so the question lists them.
     """
     runtime, caller = runtime_and_caller(ctx)
     version = arguments["version"]

@@ -1,4 +1,4 @@
-"""`run_workflow`: call a deployed workflow and wait a while for its answer."""
+"""`run_workflow`: call a deployed workflow and wait a limited time for its response."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 _FAILURE_LOG_LINES = 20
 _CANCELLING: set[asyncio.Task[None]] = set()
-"""Runs whose callers have cancelled them; held, so that none is forgotten half-way."""
+"""Cancellations in progress; referenced here, or asyncio could collect the tasks."""
 
 
 async def run_workflow(
@@ -44,7 +44,7 @@ async def run_workflow(
     """
     runtime, caller = runtime_and_caller(ctx)
     task = task_of(ctx)
-    # a task of its own: cancelling this call while the run is being recorded must not lose its id
+    # A separate task: cancelling this call while the run is being recorded must not lose its id.
     recording = asyncio.ensure_future(
         runtime.call(
             caller,
@@ -78,19 +78,22 @@ async def run_workflow(
 
     logs = await last_lines(runtime, caller, run, _FAILURE_LOG_LINES)
     diagnosis = await runtime.diagnose(caller, run)
-    # the lines of the workflow's own that a diagnosis has say more than the end of a traceback
+    # A diagnosis with frames has the workflow's own lines, so the end of the traceback adds nothing.
     return run_tool_result(RunView(run, [] if diagnosis and diagnosis.frames else logs, diagnosis))
 
 
 async def _cancel(runtime: Runtime, caller: Caller, recording: asyncio.Future[Run]) -> None:
-    """Cancel a run, as soon as it is on record."""
-    with contextlib.suppress(CodewordsError):  # it was refused, or has ended
+    """Cancel a run as soon as it is recorded."""
+    with contextlib.suppress(CodewordsError):  # the run was refused, or has finished
         run = await recording
         await runtime.cancel_run(caller, run.id)
 
 
 async def _refuse_own_chrome(runtime: Runtime, caller: Caller, workflow_id: str) -> None:
-    """A model acts in a person's own Chrome by workflows that they agreed to, never by itself."""
+    """Raise InvalidInput for a service that acts in the person's own Chrome.
+
+    Only workflows that the person agreed to may use it, never a model directly.
+    """
     service = workflow_id.strip("/ ").partition("/")[0]
     if service in OWN_CHROME and (await runtime.own_chrome(caller)).paired:
         raise InvalidInput(
@@ -100,7 +103,7 @@ async def _refuse_own_chrome(runtime: Runtime, caller: Caller, workflow_id: str)
 
 
 async def _question(ctx: ToolContext, arguments: dict[str, Any]) -> Question | None:
-    """A service that sends, changes or acts on something is called by a model only once a person has agreed to this call."""
+    """Return the question for a service that sends, changes or acts on something; None for others."""
     refuse_integrations(arguments["workflow_id"])
     runtime, caller = runtime_and_caller(ctx)
     await _refuse_own_chrome(runtime, caller, arguments["workflow_id"])
@@ -114,6 +117,6 @@ TOOL = tool(
     title="Run workflow",
     hints=EXECUTES,
     task="optional",
-    again=True,
+    retryable=True,
     confirm=_question,
 )

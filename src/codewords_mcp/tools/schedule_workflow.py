@@ -1,4 +1,4 @@
-"""`schedule_workflow`: let a workflow run by itself."""
+"""`schedule_workflow`: create a schedule."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`search_integrations`: what can be done in other apps, by plain words."""
+"""`search_integrations`: find actions of other apps by a description."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _MAX_SHOWN = 6_000
 
 
 class IntegrationList(BaseModel):
-    """Actions, the best first, and apps of the name that was asked for."""
+    """Actions, the best match first, and apps whose name matches the query."""
 
     actions: list[ActionItem]
     apps: list[str]

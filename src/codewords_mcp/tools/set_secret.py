@@ -1,4 +1,4 @@
-"""`set_secret`: a person types the value on a page; it never passes through the chat."""
+"""`set_secret`: open a page on which a person types the value, which never passes through the chat."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _QUESTION = "secret"
 
 
 class SecretEntry(BaseModel):
-    """How the value gets stored, never the value."""
+    """The state of the entry, never the value."""
 
     name: str
     status: Literal["waiting", "stored", "declined"]
@@ -58,7 +58,7 @@ async def set_secret(
 
 async def _after_question(ctx: ToolContext, name: str, state: dict[str, str]) -> CallToolResult:
     response = (ctx.input_responses or {}).get(_QUESTION)
-    if not isinstance(response, ElicitResult):  # an answer to another question
+    if not isinstance(response, ElicitResult):  # a response to another request
         return _status_result(name, "waiting", state["url"])
     if response.action != "accept":
         return _status_result(name, "declined")
@@ -66,7 +66,7 @@ async def _after_question(ctx: ToolContext, name: str, state: dict[str, str]) ->
 
 
 async def _ask_now(ctx: ToolContext, name: str, url: str, before: str) -> CallToolResult:
-    """Ask within this call, as clients up to 2025-11-25 are asked. One that does not answer gets the address as text."""
+    """Ask within this call (clients up to 2025-11-25). Without a decision, the result has the URL."""
     question = secrets.token_urlsafe(16)
     action = None
     with anyio.move_on_after(_CONSENT_TIMEOUT):
@@ -86,7 +86,8 @@ async def _wait_until_stored(ctx: ToolContext, name: str, url: str, before: str)
     while time.monotonic() < end:
         if await _stored_at(ctx, name) != before:
             return _status_result(name, "stored")
-        await anyio.sleep(_POLL_INTERVAL)  # the page is another request: the store is where the two meet
+        # The page is another request, perhaps to another replica: only the store is common to both.
+        await anyio.sleep(_POLL_INTERVAL)
     return _status_result(name, "waiting", url)
 
 

@@ -1,4 +1,4 @@
-"""`validate_workflow`: every check on a workflow's code, in order of cost."""
+"""`validate_workflow`: run all checks on a workflow's code, in order of cost."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from codewords_mcp.tools._jobs import join_job
 
 
 class ValidationResult(BaseModel):
-    """What did not simply pass; only `status` while the environment is being built."""
+    """Failures, warnings and notes; only `status` while the environment is being built."""
 
     status: Literal["done", "building"]
     all_passed: bool | None = None
@@ -74,5 +74,5 @@ TOOL = tool(
     title="Validate workflow",
     hints=READS,
     task="optional",
-    again=True,
+    retryable=True,
 )

@@ -92,7 +92,7 @@ def long_tools() -> list[McpTool]:
             hints=EXECUTES,
             rule=Rule("tool", fn.__name__, "user", ("write",), "writes", "other"),
             task=task,
-            again=True,
+            retryable=True,
         )
         for fn, task in _LONG.items()
     ]

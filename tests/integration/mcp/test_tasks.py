@@ -132,7 +132,7 @@ async def test_what_may_not_be_done_twice_is_told_as_interrupted(
     runtime: FakeRuntime, settings: Settings
 ) -> None:
     slow = next(one for one in long_tools() if one.name == "slow_compute")
-    slow.again = False
+    slow.retryable = False
     arguments = {"name": "slow_compute", "arguments": {"seconds": 60}}
     async with serving(runtime, settings, {"ann": ANN}, create_server(runtime, settings, more=[slow])) as url:
         task = await Bare(url, "ann", CAN).result("tools/call", arguments)

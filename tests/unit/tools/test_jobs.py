@@ -107,7 +107,7 @@ async def test_too_much_work_at_once_is_refused_with_a_time_to_come_back() -> No
 
 
 async def test_results_that_nobody_collects_take_no_room_from_new_work_and_are_forgotten() -> None:
-    jobs, work = Jobs(limit=1, keep=0), Work()
+    jobs, work = Jobs(limit=1, ttl=0), Work()
     work.go_on.set()
     for key in ("one", "two", "three"):
         assert await jobs.join(key, work, wait=0, progress=no_progress) is None

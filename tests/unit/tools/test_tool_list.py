@@ -171,7 +171,7 @@ def test_what_a_tool_does_not_state_is_what_grants_least() -> None:
 
     rule = Rule("tool", "anything", "user", ("write",), "writes", "other")
     made = make(anything, title="Anything", hints=EXECUTES, rule=rule)
-    assert (made.task, made.again) == ("never", False)
+    assert (made.task, made.retryable) == ("never", False)
     with pytest.raises(LookupError, match="no row for tool 'anything'"):
         make(anything, title="Anything", hints=EXECUTES)
     with pytest.raises(LookupError, match="its annotations do not"):
@@ -184,4 +184,4 @@ def test_every_tool_of_ours_has_a_toolset_and_what_it_changes_takes_more_than_re
     assert len(tools) == len(all_tools())
     assert [one.name for one in tools if one.toolset not in TOOLSETS or one.toolset == "other"] == []
     assert [one.name for one in tools if not one.reads and one.rule.scopes == ("read",)] == []
-    assert [one.name for one in tools if one.again and one.task == "never"] == []
+    assert [one.name for one in tools if one.retryable and one.task == "never"] == []

@@ -1,6 +1,6 @@
-"""Skills: what this server knows about working with it, one folder each with a SKILL.md and files that it names.
+"""Skills: instructions for working with this server, a folder each with a SKILL.md and its files.
 
-A folder is a skill: a new one needs no other line. Its front matter is plain `key: value` lines.
+A new folder is a new skill; nothing else is needed. The front matter is plain `key: value` lines.
 """
 
 from __future__ import annotations
@@ -15,45 +15,45 @@ MAIN = "SKILL.md"
 
 @dataclass(frozen=True, slots=True)
 class Skill:
-    """One skill: its front matter, and its files by path."""
+    """A skill: its front matter, and its files by path."""
 
     front_matter: dict[str, str]
     files: dict[str, str]
 
     @property
     def name(self) -> str:
-        """Equal to its folder's."""
+        """Return the name, which is also its folder's."""
         return self.front_matter["name"]
 
     @property
     def uri(self) -> str:
-        """Where its main file is."""
+        """Return the URI of its main file."""
         return self.uri_of(MAIN)
 
     def uri_of(self, path: str) -> str:
-        """Where a file of it is."""
+        """Return the URI of one of its files."""
         return f"skill://{self.name}/{path}"
 
     @property
     def body(self) -> str:
-        """The main file without its front matter."""
+        """Return the main file without its front matter."""
         return self.files[MAIN].split("---\n", 2)[2].strip()
 
 
 @cache
 def skills() -> tuple[Skill, ...]:
-    """Every skill, by name."""
+    """Return all skills, by name."""
     root = Path(__file__).parent
     return tuple(_read(main.parent) for main in sorted(root.glob(f"*/{MAIN}")))
 
 
 def skill(name: str) -> Skill:
-    """One of ours by its name."""
+    """Return the skill of this name."""
     return next(candidate for candidate in skills() if candidate.name == name)
 
 
 def digest(text: str) -> str:
-    """As `skills/list` names it."""
+    """Return the digest in the format of `skills/list`."""
     return "sha256:" + hashlib.sha256(text.encode()).hexdigest()
 
 
