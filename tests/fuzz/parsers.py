@@ -20,7 +20,7 @@ from codewords_mcp.http.middleware.hosts import host_name
 from codewords_mcp.mcp_server.access import parse_toolsets
 from codewords_mcp.mcp_server.text import clean, clean_json, fence, one_line
 from codewords_mcp.runtime.egress.addresses import parse_address
-from codewords_mcp.runtime.egress.dns import answer
+from codewords_mcp.runtime.egress.dns import respond
 from codewords_mcp.runtime.egress.names import FakeNames, normal_host
 from codewords_mcp.runtime.egress.policy import EgressPolicy
 from codewords_mcp.runtime.egress.proxy import BadRequest, parse_request
@@ -223,7 +223,7 @@ TARGETS: tuple[Target, ...] = (
     Target("proxy request", lambda data: parse_request(data, b""), (
         _HTTP_HEAD, b"GET http://a.example/x HTTP/1.1\r\nHost: a.example\r\n\r\n",
     ), (BadRequest,)),
-    Target("dns", lambda data: answer(data, FakeNames()), (_DNS,)),
+    Target("dns", lambda data: respond(data, FakeNames()), (_DNS,)),
     Target("script header", _utf8(_header), (_HEADER.encode(),)),
     Target("script", _utf8(lambda text: parse_script(_HEADER + text)), (b"import fastapi\napp = fastapi.FastAPI()\n", b"x = '''", b"\tif 1:\n  y")),
     Target("cron", _utf8(_cron), (b"0 9 * * 1-5", b"@daily", b"*/7 1,2 L * *", b"0 0 31 2 *", b"59 23 29 2 7#5")),

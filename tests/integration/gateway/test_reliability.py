@@ -317,7 +317,7 @@ def test_a_provider_that_keeps_failing_is_left_alone_and_says_for_how_long(
     before = len(upstream.requests)
     answer = client.post("/anthropic/v1/messages", json=body)
     assert answer.status_code == 502, answer.text
-    assert "left alone" in answer.json()["error"]["message"]
+    assert "suspended" in answer.json()["error"]["message"]
     assert 1 <= int(answer.headers["retry-after"]) <= 5
     assert len(upstream.requests) == before
     assert client.post("/anthropic/v1/messages", json=MESSAGE).status_code == 200  # another model is not

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from tests.unit.egress.stage import Attach
 
 from codewords_mcp.runtime.egress.addresses import FAKE_NETWORK
-from codewords_mcp.runtime.egress.dns import answer
+from codewords_mcp.runtime.egress.dns import respond
 from codewords_mcp.runtime.egress.names import MAX_NAMES, FakeNames
 
 A, AAAA, MX, PTR, HTTPS = 1, 28, 15, 12, 65
@@ -36,32 +36,32 @@ def answered(reply: bytes | None) -> tuple[int, list[str]]:
 @pytest.mark.requirement("egress:dns-fake")
 def test_a_name_gets_an_address_that_stands_for_it_and_keeps_it() -> None:
     names = FakeNames()
-    code, (address,) = answered(answer(query("Example.COM"), names))
+    code, (address,) = answered(respond(query("Example.COM"), names))
     assert code == 0
     assert ipaddress.IPv4Address(address) in FAKE_NETWORK
     assert names.name_of(ipaddress.ip_address(address)) == "example.com"
-    assert answered(answer(query("example.com"), names)) == (0, [address])
-    assert answered(answer(query("other.com"), names)) != (0, [address])
+    assert answered(respond(query("example.com"), names)) == (0, [address])
+    assert answered(respond(query("other.com"), names)) != (0, [address])
 
 
 @pytest.mark.requirement("egress:dns-fake")
 @pytest.mark.parametrize("name", ["localhost", "LOCALHOST", "app.localhost"])
 def test_localhost_is_the_sandbox_itself(name: str) -> None:
-    assert answered(answer(query(name), FakeNames())) == (0, ["127.0.0.1"])
+    assert answered(respond(query(name), FakeNames())) == (0, ["127.0.0.1"])
 
 
 @pytest.mark.requirement("egress:dns-fake")
 @pytest.mark.parametrize("kind", [AAAA, MX, PTR, HTTPS, 255])
 def test_other_records_are_empty_so_that_programs_use_ipv4(kind: int) -> None:
     names = FakeNames()
-    assert answered(answer(query("example.com", kind), names)) == (0, [])
-    assert answered(answer(query("example.com"), names))[1] == ["198.18.0.1"]
+    assert answered(respond(query("example.com", kind), names)) == (0, [])
+    assert answered(respond(query("example.com"), names))[1] == ["198.18.0.1"]
 
 
 @pytest.mark.requirement("egress:dns-fake")
 @pytest.mark.parametrize("name", ["a.invalid", "x.onion", "sp ace.com", "127.0.0.1", "-a.com"])
 def test_what_can_be_no_host_does_not_exist(name: str) -> None:
-    assert answered(answer(query(name), FakeNames())) == (3, [])
+    assert answered(respond(query(name), FakeNames())) == (3, [])
 
 
 @pytest.mark.requirement("egress:dns-malformed")
@@ -78,23 +78,23 @@ def test_what_can_be_no_host_does_not_exist(name: str) -> None:
     ],
 )
 def test_what_is_no_query_gets_silence(data: bytes) -> None:
-    assert answer(data, FakeNames()) is None
+    assert respond(data, FakeNames()) is None
 
 
 @pytest.mark.requirement("egress:dns-malformed")
 @given(st.one_of(st.binary(max_size=600), st.binary(max_size=80).map(lambda tail: query("a.b")[:14] + tail)))
 def test_no_datagram_breaks_the_responder(data: bytes) -> None:
-    reply = answer(data, FakeNames())
+    reply = respond(data, FakeNames())
     assert reply is None or reply[:2] == data[:2]
 
 
 @pytest.mark.requirement("egress:bounded")
 def test_a_sandbox_that_asks_for_names_without_end_gets_failures_and_no_address_twice() -> None:
     names = FakeNames()
-    given_out = {answered(answer(query(f"n{i}.com"), names))[1][0] for i in range(MAX_NAMES)}
+    given_out = {answered(respond(query(f"n{i}.com"), names))[1][0] for i in range(MAX_NAMES)}
     assert len(given_out) == MAX_NAMES
-    assert answered(answer(query("one-more.com"), names)) == (2, [])
-    assert answered(answer(query("n7.com"), names))[0] == 0
+    assert answered(respond(query("one-more.com"), names)) == (2, [])
+    assert answered(respond(query("n7.com"), names))[0] == 0
 
 
 @pytest.mark.requirement("egress:dns-fake")

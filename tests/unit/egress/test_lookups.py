@@ -47,7 +47,7 @@ async def test_sandboxes_that_ask_dead_name_servers_leave_each_other_a_lookup_an
     release.set()
     assert await waits == ["93.184.216.34"]
     await asyncio.gather(*asked, return_exceptions=True)
-    await until(lambda: not any(share.own.locked() for share in shares))
+    await until(lambda: not any(share.guaranteed_slot.locked() for share in shares))
     dialler.close()
 
 
@@ -82,5 +82,5 @@ async def test_a_lookup_that_waits_takes_the_sandboxes_own_when_that_is_free_aga
     assert await second == ["93.184.216.34"]
     release["dead.test"].set()
     await asyncio.gather(*dead)
-    await until(lambda: not share.own.locked() and not hostile[0].own.locked())
+    await until(lambda: not share.guaranteed_slot.locked() and not hostile[0].guaranteed_slot.locked())
     dialler.close()

@@ -166,7 +166,7 @@ async def test_a_lookup_that_does_not_end_is_given_up(attach: Attach) -> None:
     async with attach(resolve=stuck, connect_timeout=0.2) as stage:
         answers = await asyncio.gather(*(stage.through_proxy(connect_to("slow.test:443")) for _ in range(20)))
         release.set()
-        assert all(answer.endswith(b"no answer within 0.2 s.\n") for answer in answers)
+        assert all(answer.endswith(b"no response within 0.2 s.\n") for answer in answers)
 
 
 @pytest.mark.requirement("egress:none")
@@ -190,7 +190,7 @@ async def test_without_internet_no_name_is_even_looked_up_but_allowed_pairs_work
 
 @pytest.mark.requirement("egress:malformed")
 @pytest.mark.parametrize(
-    ("request_bytes", "status", "sentence"),
+    ("request_bytes", "status", "message"),
     [
         (b"\x16\x03\x01 nonsense\r\n\r\n", 400, "not that of an HTTP/1.1 request"),
         (b"GET /path HTTP/1.1\r\n\r\n", 400, "This is a proxy"),
@@ -204,12 +204,12 @@ async def test_without_internet_no_name_is_even_looked_up_but_allowed_pairs_work
     ],
 )
 async def test_what_is_no_proxy_request_is_answered_by_a_sentence(
-    attach: Attach, request_bytes: bytes, status: int, sentence: str
+    attach: Attach, request_bytes: bytes, status: int, message: str
 ) -> None:
     async with attach() as stage:
         answer = (await stage.through_proxy(request_bytes)).decode()
         assert answer.startswith(f"HTTP/1.1 {status} ")
-        assert sentence in answer
+        assert message in answer
         assert stage.handle.events == ()
 
 

@@ -165,7 +165,7 @@ async def test_redirects_are_followed_up_to_a_number_and_lose_credentials_elsewh
         await reply(status="301 Moved", Location="/again")(head, writer)
 
     async with origin(reply(b"end")) as end, origin(loop) as port, web(port, end) as client:
-        with pytest.raises(UpstreamFailed, match="leads on more than 10 times"):
+        with pytest.raises(UpstreamFailed, match="redirects more than 10 times"):
             await client.fetch(f"http://127.0.0.1:{port}/")
         assert len(seen) == 11
 
@@ -256,8 +256,8 @@ async def test_an_address_of_the_settings_may_be_private_but_leads_nowhere_else(
             "ok": True
         }
     async with origin(reply(status="302 Found", Location="http://127.0.0.1:1/")) as port, web() as client:
-        with pytest.raises(UpstreamFailed, match="leads on to another place"):
+        with pytest.raises(UpstreamFailed, match="redirects to another address"):
             await client.api(f"http://127.0.0.1:{port}", "/x")
     async with origin(reply(b"<html>")) as port, web() as client:
-        with pytest.raises(UpstreamFailed, match="did not answer with JSON"):
+        with pytest.raises(UpstreamFailed, match="did not respond with JSON"):
             (await client.api(f"http://127.0.0.1:{port}", "/x")).json()

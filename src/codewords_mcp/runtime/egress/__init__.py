@@ -1,4 +1,4 @@
-"""Egress: the runtime's side of each sandbox's network, and the policy of what it may reach."""
+"""Egress: the runtime's side of each sandbox's network, and the policy for its destinations."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which addresses are not the public internet."""
+"""Addresses that are not on the public internet."""
 
 from __future__ import annotations
 
@@ -9,7 +9,10 @@ import socket
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 FAKE_NETWORK = ipaddress.IPv4Network("198.18.0.0/15")
-"""Set aside for benchmarks (RFC 2544), so never a real destination: the addresses that sandboxes see for names."""
+"""Reserved for benchmarks (RFC 2544), so never a real destination.
+
+Sandboxes see its addresses for names.
+"""
 
 # The IANA special-purpose registries (RFC 6890 and its successors), and what clouds add to them.
 _IPV4 = {
@@ -31,7 +34,8 @@ _IPV4 = {
     "224.0.0.0/4": "a multicast address",
     "240.0.0.0/4": "a reserved address",
 }
-# Global unicast is 2000::/3; all else is refused. Named are those that hide another address, or that people meet.
+# Global unicast is 2000::/3; all else is refused. Listed are the networks that hide another
+# address, and the common ones, so that the refusal can name them.
 _IPV6 = {
     "::/128": "an unspecified address",
     "::1/128": "a loopback address",
@@ -55,7 +59,7 @@ _GLOBAL6 = ipaddress.IPv6Network("2000::/3")
 
 
 def parse_address(text: str) -> Address | None:
-    """The address that the text is, without an IPv6 zone; None if it is none."""
+    """Parse an address, without an IPv6 zone. Returns None for any other text."""
     try:
         return ipaddress.ip_address(text.partition("%")[0])
     except ValueError:
@@ -63,7 +67,7 @@ def parse_address(text: str) -> Address | None:
 
 
 def not_public(address: Address) -> str | None:
-    """Why an address is not the public internet ("a private address"), or None if it is."""
+    """Reason why an address is not on the public internet ("a private address"); None if it is."""
     if isinstance(address, ipaddress.IPv4Address):
         reason = next((why for network, why in _NETWORKS4 if address in network), None)
     else:
@@ -76,9 +80,9 @@ def not_public(address: Address) -> str | None:
 
 
 def _is_own(address: Address) -> bool:
-    """Whether this machine has the address: to its own addresses, a kernel sends from that same address.
+    """Whether this machine has the address: a kernel connects to its own address from that address.
 
-    Connecting a UDP socket sends nothing, and asks for the routes as they are now.
+    Connecting a UDP socket sends nothing, and consults the current routes.
     """
     if address.version == 4:
         family = socket.AF_INET

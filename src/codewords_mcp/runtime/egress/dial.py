@@ -1,4 +1,6 @@
-"""Connects to a host on behalf of a sandbox: resolve, judge what was resolved, dial exactly that."""
+"""Connects to a host on behalf of a sandbox: resolve the name, judge the addresses, dial exactly
+those.
+"""
 
 from __future__ import annotations
 
@@ -15,18 +17,18 @@ from codewords_mcp.runtime.egress.addresses import Address, parse_address
 from codewords_mcp.runtime.egress.policy import HOST_ALIAS, EgressPolicy
 
 Resolve = Callable[[str, int], Sequence[str]]
-"""`resolve(name, port)` → addresses as text. May block; raises OSError when there are none."""
+"""`resolve(name, port)` → addresses as text. May block; raises OSError if there are none."""
 
 LOOKUPS_PER_SANDBOX = 8
 COMMON_LOOKUPS = 16
-"""Lookups at once of all sandboxes together, beside one of each."""
-_MOST_THREADS = 1024
-"""More than there are sandboxes; a thread is only started where none is idle."""
+"""Concurrent lookups of all sandboxes together, beside one of each."""
+_MAX_THREADS = 1024
+"""More than the number of sandboxes. A thread is started only if none is idle."""
 MAX_ADDRESSES = 8
 
 
 class DialFailed(Exception):  # an outcome, caught inside this room
-    """No connection came about: `host` `verb`: `reason`. `address` is the one judged or tried."""
+    """No connection was made: `host` `verb`: `reason`. `address` is the one judged or tried."""
 
     allowed: ClassVar[bool]
     verb: ClassVar[str]
@@ -39,7 +41,7 @@ class DialFailed(Exception):  # an outcome, caught inside this room
 
 
 class DialRefused(DialFailed):
-    """The policy does not let this connection be made."""
+    """The policy refuses this connection."""
 
     allowed, verb = False, "may not be reached"
 
@@ -52,7 +54,9 @@ class Unreachable(DialFailed):
 
 @dataclass(slots=True)
 class Dialled:
-    """A connected, non-blocking socket, owned by whoever gets it, the address it is connected to, and what was asked for."""
+    """A connected, non-blocking socket, which the receiver owns, its address, and the requested
+    host.
+    """
 
     sock: socket.socket
     address: str
@@ -60,47 +64,56 @@ class Dialled:
 
 
 def system_resolve(host: str, port: int) -> list[str]:
-    """The system's own resolver: hosts file, DNS, whatever the machine uses."""
+    """Resolve by the system: hosts file, DNS, or any other configured source."""
     found = socket.getaddrinfo(host.encode("ascii"), port, type=socket.SOCK_STREAM)
     return [str(entry[4][0]) for entry in found]
 
 
 class Share:
-    """What one sandbox may look up at once: one name whatever the others do, and more as long as there is room for all."""
+    """Concurrent lookups of one sandbox: one is guaranteed, further ones depend on the common
+    limit.
+    """
 
     def __init__(self, at_once: int = LOOKUPS_PER_SANDBOX) -> None:
-        self.turns = asyncio.Semaphore(at_once)
-        self.own = asyncio.Semaphore(1)
+        self.slots = asyncio.Semaphore(at_once)
+        self.guaranteed_slot = asyncio.Semaphore(1)
 
 
 class Dialler:
-    """Dials for all sandboxes, each of which brings its own `Share`.
+    """Dials for all sandboxes, each of which has its own `Share`.
 
-    Lookups have threads of their own, so that workflows asking a dead name server hold up nothing else, each other neither.
+    Lookups run in their own threads, so that a dead name server delays neither the runtime nor
+    other sandboxes.
     """
 
     def __init__(self, resolve: Resolve, connect_timeout: float) -> None:
         self._resolve = resolve
         self._timeout = connect_timeout
         self._common = asyncio.Semaphore(COMMON_LOOKUPS)
-        self._threads = ThreadPoolExecutor(_MOST_THREADS, thread_name_prefix="egress-lookup")
+        self._threads = ThreadPoolExecutor(_MAX_THREADS, thread_name_prefix="egress-lookup")
 
     def close(self) -> None:
-        """Give up the lookups that wait; those under way end by themselves."""
+        """Cancel queued lookups. Running ones end by themselves."""
         self._threads.shutdown(wait=False, cancel_futures=True)
 
     async def dial(self, policy: EgressPolicy, host: str, port: int, share: Share) -> Dialled:
-        """Connect to a host (as `normal_host` gives it). Raises Refused or Unreachable within the timeout."""
+        """Connect to a host (as `normal_host` gives it).
+
+        Raises DialRefused or Unreachable within the timeout.
+        """
         deadline = asyncio.get_running_loop().time() + self._timeout
         try:
             async with asyncio.timeout_at(deadline):
                 permitted = await self._permitted(policy, host, port, share)
-                return await self._first_that_answers(permitted, port, deadline)
+                return await self._connect_to_any(permitted, port, deadline)
         except TimeoutError:
-            raise Unreachable(f"no answer within {self._timeout:g} s") from None
+            raise Unreachable(f"no response within {self._timeout:g} s") from None
 
     async def permitted(self, policy: EgressPolicy, host: str, port: int, share: Share) -> list[str]:
-        """The addresses of a host that may be dialled, for who dials exactly those. Raises as `dial` does."""
+        """Addresses of a host that may be dialled, for a caller that dials exactly those.
+
+        Raises DialRefused, Unreachable.
+        """
         try:
             async with asyncio.timeout(self._timeout):
                 return await self._permitted(policy, host, port, share)
@@ -115,14 +128,14 @@ class Dialler:
         if literal is not None:
             return [literal]
 
-        reason = policy.may_look_up(host, port)
+        reason = policy.lookup_refusal(host, port)
         if reason:
             raise DialRefused(reason)
 
         if host == HOST_ALIAS:
             texts: Sequence[str] = ("127.0.0.1",)
         else:
-            texts = await self._look_up(host, port, share)
+            texts = await self._lookup(host, port, share)
 
         found = dict.fromkeys(address for address in map(parse_address, texts) if address is not None)
         if not found:
@@ -130,47 +143,47 @@ class Dialler:
 
         return list(found)[:MAX_ADDRESSES]
 
-    async def _look_up(self, host: str, port: int, share: Share) -> Sequence[str]:
+    async def _lookup(self, host: str, port: int, share: Share) -> Sequence[str]:
         loop = asyncio.get_running_loop()
-        free = await self._turn(share)
+        free = await self._take_slot(share)
 
-        def give_back(_: Future[Sequence[str]]) -> None:
-            # Only when the thread is free again, which may be after the caller stopped waiting for it.
+        def release(_: Future[Sequence[str]]) -> None:
+            # Runs when the thread is free, which may be after the caller has stopped waiting for it.
             with contextlib.suppress(RuntimeError):  # the loop is closed
                 loop.call_soon_threadsafe(free)
 
         lookup = self._threads.submit(self._resolve, host, port)
-        lookup.add_done_callback(give_back)
+        lookup.add_done_callback(release)
 
         try:
             return await asyncio.wrap_future(lookup)
         except (OSError, UnicodeError):
             raise Unreachable("the name was not found") from None
 
-    async def _turn(self, share: Share) -> Callable[[], None]:
-        """Wait for one; what gives it back."""
-        await share.turns.acquire()
+    async def _take_slot(self, share: Share) -> Callable[[], None]:
+        """Wait for a lookup slot. Returns the function that releases it."""
+        await share.slots.acquire()
         try:
-            place = await _either(share.own, self._common)
+            shared = await _either(share.guaranteed_slot, self._common)
         except BaseException:
-            share.turns.release()
+            share.slots.release()
             raise
 
         def free() -> None:
-            share.turns.release()
-            place.release()
+            share.slots.release()
+            shared.release()
 
         return free
 
-    async def _first_that_answers(self, addresses: list[str], port: int, deadline: float) -> Dialled:
-        failure = Unreachable("no address answered")
+    async def _connect_to_any(self, addresses: list[str], port: int, deadline: float) -> Dialled:
+        failure = Unreachable("no address accepted the connection")
         for index, address in enumerate(addresses):
-            left = deadline - asyncio.get_running_loop().time()
+            remaining = deadline - asyncio.get_running_loop().time()
             try:
-                async with asyncio.timeout(left / (len(addresses) - index)):
+                async with asyncio.timeout(remaining / (len(addresses) - index)):
                     return Dialled(await connect(address, port), address)
             except TimeoutError:
-                failure = Unreachable(f"no answer within {self._timeout:g} s", address)
+                failure = Unreachable(f"no response within {self._timeout:g} s", address)
             except OSError as error:
                 failure = Unreachable(os.strerror(error.errno or 0).lower(), address)
 
@@ -178,28 +191,28 @@ class Dialler:
 
 
 async def _either(first: asyncio.Semaphore, second: asyncio.Semaphore) -> asyncio.Semaphore:
-    """Take whichever of the two is free, or becomes free first."""
-    for one in (first, second):
-        if not one.locked():
-            await one.acquire()
-            return one
+    """Acquire one of two semaphores, whichever is free first."""
+    for semaphore in (first, second):
+        if not semaphore.locked():
+            await semaphore.acquire()
+            return semaphore
 
-    waits = {asyncio.create_task(one.acquire()): one for one in (first, second)}
+    waits = {asyncio.create_task(semaphore.acquire()): semaphore for semaphore in (first, second)}
 
     def taken() -> list[asyncio.Semaphore]:
-        return [one for wait, one in waits.items() if not wait.cancel()]
+        return [semaphore for wait, semaphore in waits.items() if not wait.cancel()]
 
     try:
         await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
     except asyncio.CancelledError:
-        for one in taken():
-            one.release()
+        for semaphore in taken():
+            semaphore.release()
         raise
 
-    place, *more = taken()
-    for one in more:
-        one.release()
-    return place
+    shared, *more = taken()
+    for semaphore in more:
+        semaphore.release()
+    return shared
 
 
 def _permitted(policy: EgressPolicy, host: str, port: int, addresses: list[Address]) -> list[str]:
@@ -212,7 +225,7 @@ def _permitted(policy: EgressPolicy, host: str, port: int, addresses: list[Addre
 
 
 async def connect(address: str, port: int) -> socket.socket:
-    """A connected, non-blocking TCP socket that notices a peer that has vanished. Raises OSError."""
+    """Connect a non-blocking TCP socket that detects a vanished peer. Raises OSError."""
     sock = socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET, socket.SOCK_STREAM)
     try:
         sock.setblocking(False)
@@ -234,7 +247,7 @@ _OPTIONS = {
 
 
 def prepare(sock: socket.socket) -> None:
-    """Send small writes at once, and find out within two minutes when the peer is gone without a word."""
+    """Send small writes at once, and detect a vanished peer within two minutes."""
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
     for name, value in _OPTIONS.items():
         option = getattr(socket, name, None)

@@ -1,7 +1,7 @@
-"""Answers a sandbox's name lookups (RFC 1035) with addresses that stand for names.
+"""Answers a sandbox's DNS queries (RFC 1035) with addresses that stand for names.
 
-Nothing is asked of the outside: a name is resolved on the host only when a connection to it is made and allowed,
-so lookups carry no data out, and what a name resolves to is checked at the moment it is dialled.
+No query leaves the host. A name is resolved only when a connection to it is made and allowed. So
+lookups carry no data out, and the resolved address is checked at the moment it is dialled.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from codewords_mcp.runtime.egress.addresses import parse_address
 from codewords_mcp.runtime.egress.names import FakeNames, normal_host
 
 TTL = 60
-"""Seconds; the address stays as long as the sandbox."""
+"""Seconds. The address is valid as long as the sandbox."""
 
 _A, _IN = 1, 1
 _NO_ERROR, _SERVER_FAILURE, _NO_NAME, _NOT_IMPLEMENTED = 0, 2, 3, 4
@@ -40,7 +40,7 @@ class DnsResponder:
         self._loop.add_reader(sock.fileno(), self._readable)
 
     def close(self) -> None:
-        """Stop answering. Idempotent."""
+        """Stop serving. Idempotent."""
         if self._sock.fileno() >= 0:
             self._loop.remove_reader(self._sock.fileno())
         self._sock.close()
@@ -49,17 +49,17 @@ class DnsResponder:
         for _ in range(_BURST):
             try:
                 query, sender = self._sock.recvfrom(4096)
-                reply = answer(query, self._names)
-                if reply is not None:
-                    self._sock.sendto(reply, sender)
+                response = respond(query, self._names)
+                if response is not None:
+                    self._sock.sendto(response, sender)
             except OSError:  # nothing more to read, or the asker is gone
                 return
 
 
-def answer(query: bytes, names: FakeNames) -> bytes | None:
-    """The reply to a query; None for what is no query, which gets silence.
+def respond(query: bytes, names: FakeNames) -> bytes | None:
+    """The response to a query; None for a packet that is no query, which gets no response.
 
-    A queries get an address; AAAA and all others an empty answer, so that programs use IPv4.
+    A queries get an address. AAAA and all others get an empty response, so that programs use IPv4.
     """
     if len(query) < 12:
         return None
@@ -68,7 +68,7 @@ def answer(query: bytes, names: FakeNames) -> bytes | None:
     if flags & 0x8000 or questions != 1:
         return None
     if flags & 0x7800:
-        return _reply(query, b"", _NOT_IMPLEMENTED)
+        return _response(query, b"", _NOT_IMPLEMENTED)
 
     question = _question(query)
     if question is None:
@@ -76,23 +76,23 @@ def answer(query: bytes, names: FakeNames) -> bytes | None:
 
     host = normal_host(question.name)
     if host is None or parse_address(host) is not None or host.endswith((".invalid", ".onion")):
-        return _reply(query, question.raw, _NO_NAME)
+        return _response(query, question.raw, _NO_NAME)
     if question.type != _A:
-        return _reply(query, question.raw, _NO_ERROR)
+        return _response(query, question.raw, _NO_ERROR)
 
-    return _address_reply(query, question, host, names)
+    return _address_response(query, question, host, names)
 
 
-def _address_reply(query: bytes, question: _Question, host: str, names: FakeNames) -> bytes:
+def _address_response(query: bytes, question: _Question, host: str, names: FakeNames) -> bytes:
     if host == "localhost" or host.endswith(".localhost"):
-        return _reply(query, question.raw, _NO_ERROR, _LOOPBACK)
+        return _response(query, question.raw, _NO_ERROR, _LOOPBACK)
     address = names.address_of(host)
     if address is None:
-        return _reply(query, question.raw, _SERVER_FAILURE)
-    return _reply(query, question.raw, _NO_ERROR, address.packed)
+        return _response(query, question.raw, _SERVER_FAILURE)
+    return _response(query, question.raw, _NO_ERROR, address.packed)
 
 
-def _reply(query: bytes, question: bytes, code: int, address: bytes | None = None) -> bytes:
+def _response(query: bytes, question: bytes, code: int, address: bytes | None = None) -> bytes:
     flags = 0x8080 | (query[2] & 0x79) << 8 | code  # a response, recursion available; opcode and RD as asked
     counts = (1 if question else 0, 0 if address is None else 1, 0, 0)
     if address is None:

@@ -1,4 +1,4 @@
-"""What a sandbox tried to reach."""
+"""Events of a sandbox's connections and requests."""
 
 from __future__ import annotations
 
@@ -9,15 +9,16 @@ from datetime import UTC, datetime
 from typing import Literal
 
 MAX_EVENTS = 1000
-"""Events kept per sandbox; older ones make room."""
+"""Events per sandbox; the oldest are dropped."""
 
 
 @dataclass(frozen=True, slots=True)
 class EgressEvent:
-    """One attempt to connect, or one request on an intercepted connection.
+    """One connection attempt, or one request on an intercepted connection.
 
-    `host` is the name or address asked for (always in the form of one, so safe to show), `address` the resolved
-    one. `allowed` is the policy's word; `reason` says why not, or why an allowed one failed; empty when it stood.
+    `host` is the requested name or address, always well-formed and so safe to show. `address` is
+    the resolved one. `allowed` is the policy's decision. `reason` says why it was refused, or why
+    an allowed attempt failed; empty after success.
     """
 
     at: datetime
@@ -28,24 +29,24 @@ class EgressEvent:
     reason: str = ""
     kind: Literal["connection", "request"] = "connection"
     secrets: tuple[str, ...] = ()
-    """Names of the secrets whose values went with the request."""
+    """Names of the secrets whose values were sent with the request."""
 
 
 class EventLog:
-    """The last events of one sandbox; each also goes to `listener`."""
+    """The latest events of one sandbox. Each is also passed to `listener`."""
 
     def __init__(self, listener: Callable[[EgressEvent], None]) -> None:
         self._events: deque[EgressEvent] = deque(maxlen=MAX_EVENTS)
         self._listener = listener
 
     def add(self, host: str, port: int, address: str | None, *, allowed: bool, reason: str = "") -> None:
-        """Note an attempt of now."""
+        """Record a connection attempt, at the current time."""
         event = EgressEvent(datetime.now(UTC), host, port, address, allowed, reason)
         self._events.append(event)
         self._listener(event)
 
     def request(self, host: str, port: int, *, secrets: tuple[str, ...] = (), refused: str = "") -> None:
-        """Note a request with secrets, or one that did not go out and why."""
+        """Record a request with secrets, or a refused one with the reason."""
         event = EgressEvent(
             datetime.now(UTC), host, port, None, not refused, refused, kind="request", secrets=secrets
         )

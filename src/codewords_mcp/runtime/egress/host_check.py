@@ -1,8 +1,8 @@
 """Compares the host that a program names inside its connection with the one that it connected to.
 
-On a shared address, as of a CDN, the name in the TLS handshake (SNI) or in `Host` decides who answers. Where a workflow may reach
-listed hosts only, both have to be the host that was dialled. What is inside TLS, and what is neither TLS nor HTTP, is not looked
-into.
+On a shared address, such as a CDN's, the name in the TLS handshake (SNI) or in `Host` decides which
+site responds. Where a workflow may reach listed hosts only, both names must be the host that was
+dialled. Content inside TLS, and protocols other than TLS and HTTP, are not read.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ from codewords_mcp.runtime.egress.names import normal_host
 
 _HANDSHAKE: Final = 0x16
 _MAX_HELLO: Final = 64 << 10
-_MAX_LINE: Final = 64 << 10
+_MAX_REQUEST_LINE: Final = 64 << 10
 _MAX_RECORDS: Final = 32
-"""Pieces that a ClientHello comes in; one or two is usual."""
+"""TLS records of a ClientHello; one or two are usual."""
 _VERSION: Final = re.compile(rb"HTTP/\d", re.IGNORECASE)
 _ABSOLUTE: Final = re.compile(r"[a-z][a-z0-9+.-]*://([^/?#]*)", re.IGNORECASE)
 _TEXT: Final = re.compile(rb"[\t\r\n\x0b\x0c\x20-\x7e\x80-\xff]*")
@@ -27,15 +27,17 @@ _AUTHORITY: Final = re.compile(r"(\[[0-9a-f:.]+\]|[^:\[\]]*)(?::\d*)?")
 
 OTHER_SNI: Final = "it asked for another host by TLS (SNI) than it connected to"
 NO_SNI: Final = "it names no host by TLS (SNI), so it cannot be compared with the host that it connected to"
-BAD_HELLO: Final = "it begins as TLS does, and its first message cannot be read"
+BAD_HELLO: Final = "it begins as TLS, but its first message cannot be read"
 OTHER_HOST: Final = "it asked for another host (Host) than it connected to"
-BAD_HTTP: Final = "it begins as HTTP does, and cannot be read as that"
+BAD_HTTP: Final = "it begins as HTTP, but cannot be parsed"
 
 
 class HostCheck:
-    """Told each piece that a program sends on one connection: True lets it pass, False does not, None ends the looking.
+    """Judges each chunk that a program sends on one connection:
 
-    `refused` is told why. `host` is the name that was dialled, as `normal_host` gives it.
+    True passes it, False refuses it, None ends the check.
+
+    `refused` gets the reason. `host` is the dialled name, as `normal_host` gives it.
     """
 
     def __init__(self, host: str, refused: Callable[[str], None]) -> None:
@@ -45,7 +47,7 @@ class HostCheck:
         self._requests: _Requests | None = None
 
     def __call__(self, piece: bytes) -> bool | None:
-        """Judge a piece before it is sent on."""
+        """Judge a chunk before it is sent on."""
         if self._requests is not None:
             return self._judge_requests(piece)
         self._first += piece
@@ -72,24 +74,24 @@ class HostCheck:
 
     def _judge_first_line(self) -> bool | None:
         text = self._first.lstrip(b"\r\n")
-        line, ended, _ = text.partition(b"\n")
+        request_line, ended, _ = text.partition(b"\n")
         if not ended:
-            may_be_http = len(text) <= _MAX_LINE and _TEXT.fullmatch(text) is not None
+            may_be_http = len(text) <= _MAX_REQUEST_LINE and _TEXT.fullmatch(text) is not None
             if may_be_http:
                 return True
             return None
 
-        words = line.split(None, 1)  # hosts take every kind of white space (RFC 9112, 3)
-        if len(words) < 2:
+        fields = request_line.split(None, 1)  # hosts take every kind of white space (RFC 9112, 3)
+        if len(fields) < 2:
             return None
-        if _VERSION.search(words[1]) is None:
-            return self._judge_old(*words)
+        if _VERSION.search(fields[1]) is None:
+            return self._judge_http09(*fields)
 
         self._requests = _Requests(self._host)
         return self._judge_requests(text)
 
-    def _judge_old(self, method: bytes, target: bytes) -> bool | None:
-        """A line without a version is a request of HTTP/0.9, whose address alone may name a host."""
+    def _judge_http09(self, method: bytes, target: bytes) -> bool | None:
+        """Judge a request line without a version: HTTP/0.9, whose URL alone may name a host."""
         named = _ABSOLUTE.match(target.decode("latin-1").strip())
         if method.upper() not in {b"GET", b"HEAD", b"POST"} or named is None:
             return None
@@ -112,7 +114,9 @@ class HostCheck:
 
 
 class _Requests:
-    """Reads the requests of a connection, framing included, so that none of them hides behind the first one's body."""
+    """Parses all requests of a connection, with framing, so that none hides behind the first one's
+    body.
+    """
 
     def __init__(self, host: str) -> None:
         self._host = host
@@ -124,7 +128,7 @@ class _Requests:
         self._parser = httptools.HttpRequestParser(self)
 
     def feed(self, piece: bytes) -> str | None:
-        """An empty text where all that came names the host, a reason where it does not, None once it is no HTTP any more."""
+        """Reason to refuse the requests so far, empty without one; None once it is not HTTP."""
         try:
             self._parser.feed_data(piece)
         except httptools.HttpParserUpgrade as offer:
@@ -144,7 +148,9 @@ class _Requests:
         return ""
 
     def _ignore_offer(self, rest: bytes) -> str | None:
-        """Read on as a host does that does not take the offer: its parser reads no body of such a request."""
+        """Continue like a host that declines the upgrade: httptools reads no body of such a
+        request.
+        """
         head = [b"POST / HTTP/1.1", b"host: " + self._host.encode(), *self._framing, b"", b""]
         self._parser = httptools.HttpRequestParser(self)
         return self.feed(b"\r\n".join(head) + rest)
@@ -183,9 +189,9 @@ def _host_of(authority: str) -> str | None:
 
 
 def server_name(data: bytes) -> str | None:
-    """The host that a ClientHello names, "" where it names none; None where more of it has to come (RFC 8446, 4.1.2).
+    """Host named by a ClientHello, "" without one; None if more data is needed (RFC 8446, 4.1.2).
 
-    Raises ValueError or IndexError for what is no ClientHello.
+    Raises ValueError or IndexError for other data.
     """
     hello, at, records = b"", 0, 0
     while at + 5 <= len(data):

@@ -1,4 +1,4 @@
-"""Accepts connections on a listening socket, a bounded number at once."""
+"""Accepts connections on a listening socket, up to a limit of concurrent ones."""
 
 from __future__ import annotations
 
@@ -20,10 +20,11 @@ _EXHAUSTED = {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM}
 
 
 class ConnectionListener:
-    """Runs `serve(connection)` in a task for each connection until `close`; owns the listening socket.
+    """Runs `serve(connection)` in a task for each connection until `close`; owns the listening
+    socket.
 
-    `serve` owns the connection it gets. Past `limit` connections at once, a further one is reset, after
-    `overflow` was told of it. When the machine has no more file descriptors, accepting pauses.
+    `serve` owns its connection. Beyond `limit` concurrent connections, a further one is passed to
+    `overflow` and reset. Without free file descriptors, accepting pauses.
     """
 
     def __init__(
@@ -69,7 +70,7 @@ class ConnectionListener:
                 self._accepted(connection)
 
     def _pause(self) -> None:
-        log.warning("egress cannot accept connections for want of file descriptors", retry_in=_PAUSE)
+        log.warning("egress accept paused: out of file descriptors", retry_in=_PAUSE)
         self._loop.remove_reader(self._sock.fileno())
         self._resume = self._loop.call_later(
             _PAUSE, self._loop.add_reader, self._sock.fileno(), self._readable

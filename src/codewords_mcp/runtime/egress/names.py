@@ -1,4 +1,4 @@
-"""Host names: their form, and the addresses that a sandbox sees for them."""
+"""Host names: their normal form, and the addresses that a sandbox sees for them."""
 
 from __future__ import annotations
 
@@ -17,11 +17,12 @@ _NAME = re.compile(rf"(?=.{{1,253}}\Z){_LABEL}(?:\.{_LABEL})*", re.ASCII)
 
 
 def normal_host(text: str) -> str | None:
-    """A host in its one spelling, or None if it is neither a name nor an address.
+    """Normalize a host. Returns None if it is neither a name nor an address.
 
-    Names in lower case without the final dot (international ones in their ASCII form), addresses as `ipaddress`
-    writes them, IPv6 with or without brackets. A host whose last label is a number is an IPv4 address in one of the forms that
-    clients know (`127.1`, `2130706433`, `0x7f.0.0.1`, `0177.0.0.1`) or nothing (WHATWG URL, "ends in a number").
+    Names are in lower case without the final dot, international ones in ASCII. Addresses are as
+    `ipaddress` writes them, IPv6 with or without brackets. A host whose last label is a number is
+    an IPv4 address in a form that clients know (`127.1`, `2130706433`, `0x7f.0.0.1`, `0177.0.0.1`)
+    or invalid (WHATWG URL, "ends in a number").
     """
     if text.startswith("[") and text.endswith("]"):
         bare = text[1:-1]
@@ -51,7 +52,7 @@ def _ends_in_number(name: str) -> bool:
 
 
 def _ipv4(name: str) -> ipaddress.IPv4Address | None:
-    """The address of 1 to 4 numbers, of which the last fills what is left (WHATWG URL, "IPv4 parser")."""
+    """Parse 1 to 4 numbers. The last one fills the remaining bytes (WHATWG URL, "IPv4 parser")."""
     numbers = [_number(part) for part in name.split(".")]
     if len(numbers) > 4:
         return None
@@ -61,16 +62,16 @@ def _ipv4(name: str) -> ipaddress.IPv4Address | None:
         return None
 
     value = last
-    for place, part in enumerate(first):
+    for index, part in enumerate(first):
         if part is None or part > 255:
             return None
-        value += part << (8 * (3 - place))
+        value += part << (8 * (3 - index))
 
     return ipaddress.IPv4Address(value)
 
 
 def _number(part: str) -> int | None:
-    """Decimal, or hexadecimal after 0x, or octal after 0; None for what is none."""
+    """Parse decimal, hexadecimal after 0x, or octal after 0; None for any other text."""
     if len(part) > _LONGEST_NUMBER:
         return None
 
@@ -87,9 +88,9 @@ def _number(part: str) -> int | None:
 
 
 class FakeNames:
-    """Gives each name of one sandbox an address of 198.18.0.0/15, for as long as the sandbox lives.
+    """Assigns each name of one sandbox an address of 198.18.0.0/15, for the sandbox's lifetime.
 
-    An address is never given to a second name, since a program may connect to one it kept.
+    An address is never assigned to a second name, since a program may still use it.
     """
 
     def __init__(self) -> None:
@@ -97,7 +98,7 @@ class FakeNames:
         self._names: dict[Address, str] = {}
 
     def address_of(self, name: str) -> Address | None:
-        """The name's address; None when the sandbox has asked for more than 8192 names."""
+        """The name's address; None after more than 8192 names."""
         known = self._addresses.get(name)
         if known is not None:
             return known
@@ -109,5 +110,5 @@ class FakeNames:
         return address
 
     def name_of(self, address: Address) -> str | None:
-        """The name behind an address that `address_of` gave; None for any other."""
+        """The name of an address from `address_of`; None for any other."""
         return self._names.get(address)

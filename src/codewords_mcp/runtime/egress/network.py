@@ -29,14 +29,14 @@ EventListener = Callable[[str, EgressEvent], None]
 MAX_CONNECTIONS = 256
 CONNECT_TIMEOUT = 10.0
 MAX_REASON = 300
-"""Characters of a reason that another machine gave."""
+"""Characters of a reason from another machine."""
 
 
 class Egress:
-    """The `Network` of `sandboxes.base`: the only way out of a sandbox, from the host's side.
+    """The `Network` of `sandboxes.base`: the only way out of a sandbox, on the host's side.
 
-    `serve_runtime` answers each connection that a sandbox makes to the runtime. Each of a sandbox's listeners holds
-    `max_connections` at once. Use it from one event loop.
+    `serve_runtime` serves each connection from a sandbox to the runtime. Each listener of a sandbox
+    accepts `max_connections` at a time. For one event loop.
     """
 
     def __init__(
@@ -50,7 +50,7 @@ class Egress:
         max_connections: int = MAX_CONNECTIONS,
     ) -> None:
         self._policy = policy
-        self._own: dict[str, EgressPolicy] = {}
+        self._policies: dict[str, EgressPolicy] = {}
         self._interceptions: dict[str, Interception] = {}
         self._apart: set[str] = set()
         self._dialler = Dialler(resolve, connect_timeout)
@@ -68,35 +68,37 @@ class Egress:
         *,
         runtime: bool = True,
     ) -> None:
-        """Serve the sandbox of this id, which is about to start, under a policy and with secrets of its own.
+        """Register the policy and interception of a sandbox that is about to start.
 
-        Without `runtime` it does not reach the runtime either.
+        Without `runtime` the sandbox cannot reach the runtime.
         """
-        self._own[sandbox_id] = policy
+        self._policies[sandbox_id] = policy
         if not runtime:
             self._apart.add(sandbox_id)
         if interception is not None:
             self._interceptions[sandbox_id] = interception
 
     def forget(self, sandbox_id: str) -> None:
-        """The sandbox of this id does not start after all, or has its network already."""
-        self._own.pop(sandbox_id, None)
+        """Drop the registration of a sandbox that does not start, or is attached already."""
+        self._policies.pop(sandbox_id, None)
         self._interceptions.pop(sandbox_id, None)
         self._apart.discard(sandbox_id)
 
     @property
     def policy(self) -> EgressPolicy:
-        """What sandboxes may reach that no policy of their own is expected for."""
+        """Policy of sandboxes without a registered one."""
         return self._policy
 
     def traffic(self, sandbox_id: str) -> Traffic | None:
-        """What a sandbox moved by way of this machine, while its handle lives; None where it has no network here."""
-        served = self._attached.get(sandbox_id)
-        return served and served.traffic
+        """Bytes that a sandbox moved through this machine, while its handle lives; None without a
+        network here.
+        """
+        network = self._attached.get(sandbox_id)
+        return network and network.traffic
 
     def describe(self, sandbox_id: str) -> dict[str, Any]:
         """See `PolicedNetwork`."""
-        policy = self._own.get(sandbox_id, self._policy)
+        policy = self._policies.get(sandbox_id, self._policy)
         if policy.hosts is None:
             hosts = None
         else:
@@ -106,7 +108,7 @@ class Egress:
         if interception is not None and interception.everywhere:
             return {"by": "runtime"}
 
-        # what is intercepted is dialled here too: values and the authority's key never leave this machine
+        # Intercepted hosts are dialled here too: values and the authority's key never leave this machine.
         if interception:
             here = interception.credentials.hosts
         else:
@@ -115,7 +117,7 @@ class Egress:
         return {"mode": policy.mode, "hosts": hosts, "private": sorted(policy.pairs | here)}
 
     def report(self, sandbox_id: str, event: Mapping[str, Any]) -> None:
-        """See `PolicedNetwork`. What another machine says is bounded before anybody sees it."""
+        """See `PolicedNetwork`. An event of another machine is bounded before it is used."""
         host = normal_host(str(event.get("host")))
         address = parse_address(str(event.get("address")))
         port = event.get("port")
@@ -126,14 +128,14 @@ class Egress:
             :MAX_REASON
         ]
         known = str(address) if address else None
-        heard = EgressEvent(datetime.now(UTC), host, port, known, bool(event.get("allowed")), reason)
         if self._on_event is not None:
-            self._on_event(sandbox_id, heard)
+            allowed = bool(event.get("allowed"))
+            self._on_event(sandbox_id, EgressEvent(datetime.now(UTC), host, port, known, allowed, reason))
 
     async def attach(self, sandbox_id: str, sockets: SandboxSockets) -> SandboxNetwork:
-        """Start serving a sandbox's sockets, which it owns from here on, also when it raises.
+        """Start serving a sandbox's sockets. Owns them from here on, also when it raises.
 
-        Raises SandboxFailed when the runtime is stopping or the sockets are of no use.
+        Raises SandboxFailed if the runtime is stopping or the sockets are unusable.
         """
         try:
             if self._closed:
@@ -147,7 +149,7 @@ class Egress:
             raise
 
     def _serve(self, sandbox_id: str, sockets: SandboxSockets) -> SandboxNetwork:
-        def heard(event: EgressEvent) -> None:
+        def on_event(event: EgressEvent) -> None:
             if not event.allowed:
                 log.info(
                     "egress refused", sandbox=sandbox_id, host=event.host, port=event.port, why=event.reason
@@ -157,25 +159,25 @@ class Egress:
 
         for sock in _all(sockets):
             sock.setblocking(False)  # raises for one that is closed, before anything is served
-        served = SandboxNetwork(
+        network = SandboxNetwork(
             sandbox_id,
             sockets,
             self._dialler,
-            self._own.pop(sandbox_id, self._policy),
+            self._policies.pop(sandbox_id, self._policy),
             None if sandbox_id in self._apart else self._serve_runtime,
-            heard,
+            on_event,
             self._max_connections,
             self._interceptions.pop(sandbox_id, None),
         )
-        self._attached[sandbox_id] = served
-        return served
+        self._attached[sandbox_id] = network
+        return network
 
     async def close(self) -> None:
         """Close the networks of all sandboxes. Idempotent; never raises."""
         self._closed = True
         self._dialler.close()
-        for served in list(self._attached.values()):
-            await served.close()
+        for network in list(self._attached.values()):
+            await network.close()
 
 
 def _all(sockets: SandboxSockets) -> list[socket.socket]:

@@ -1,4 +1,4 @@
-"""What sandboxes may reach beside the runtime."""
+"""Policy for the destinations of sandboxes."""
 
 from __future__ import annotations
 
@@ -11,23 +11,24 @@ from codewords_mcp.runtime.egress.addresses import Address, not_public, parse_ad
 from codewords_mcp.runtime.egress.names import normal_host
 
 HOST_ALIAS: Final = "host.codewords.internal"
-"""The name by which a sandbox means the runtime's machine (127.0.0.1 there), as far as `allow_private` lets it."""
+"""Name of the runtime's machine inside a sandbox (127.0.0.1 there), if `allow_private` opens it."""
 
 
 OPENABLE: Final = frozenset(
     {"a private address", "a loopback address", "an address of this machine", "a carrier-grade NAT address"}
 )
-"""Kinds of addresses that an operator may have a service on. Nobody is told how to open a cloud's metadata."""
+"""Kinds of addresses that an operator may open. No message explains how to open a cloud's metadata.
+"""
 
 
 @dataclass(frozen=True, slots=True)
 class EgressPolicy:
     """Judges each connection by the address that is dialled, after the name was resolved.
 
-    mode `internet`: public addresses; `none`: nothing. `allow_private` are `host:port` pairs, of a name or an
-    address (IPv6 in brackets), that may be reached all the same, in either mode. `hosts`, where it is given, is all
-    that may be reached: names or addresses, `*.example.com` for every name below. Raises InvalidInput when made with
-    a pair or host that is none.
+    mode `internet`: public addresses; `none`: nothing. `allow_private` are `host:port` pairs, with
+    a name or an address (IPv6 in brackets), that are allowed in either mode. `hosts`, if set,
+    limits all destinations: names or addresses, `*.example.com` for every name below. The
+    constructor raises InvalidInput for an invalid pair or host.
     """
 
     mode: Literal["internet", "none"] = "internet"
@@ -41,16 +42,16 @@ class EgressPolicy:
             object.__setattr__(self, "hosts", frozenset(map(_parse_pattern, self.hosts)))
 
     def narrowed(self, hosts: Collection[str]) -> EgressPolicy:
-        """This policy, for a workflow that asks for these hosts only. Raises InvalidInput."""
+        """This policy, for a workflow that lists these hosts only. Raises InvalidInput."""
         return EgressPolicy(self.mode, self.allow_private, frozenset(hosts))
 
     @property
     def pairs(self) -> frozenset[tuple[str, int]]:
-        """`allow_private`, read."""
+        """`allow_private`, parsed."""
         return self._allowed
 
-    def _foreign(self, host: str) -> str | None:
-        """Why a host that the workflow's own list lacks may not be reached."""
+    def _unlisted(self, host: str) -> str | None:
+        """Reason to refuse a host that the workflow's own list lacks; None if it may be reached."""
         if self.hosts is None or host in self.hosts or is_this_machine(host):
             return None
 
@@ -66,24 +67,27 @@ class EgressPolicy:
         )
 
     def lists(self, host: str) -> bool:
-        """Whether a host is reached because its name is listed."""
+        """Whether a host is allowed because its name is listed."""
         return self.hosts is not None and parse_address(host) is None and not is_this_machine(host)
 
-    def may_look_up(self, host: str, port: int) -> str | None:
-        """Why a name may not even be resolved, since that already carries data out; None if it may be."""
-        if foreign := self._foreign(host):
-            return foreign
+    def lookup_refusal(self, host: str, port: int) -> str | None:
+        """Reason why a name may not even be resolved, since a lookup carries data out; None if it
+        may.
+        """
+        if unlisted := self._unlisted(host):
+            return unlisted
         if self.mode == "internet" or (host, port) in self._allowed or host == HOST_ALIAS:
             return None
         return "workflows have no network here (CODEWORDS_EGRESS=none)"
 
     def refusal(self, host: str, port: int, address: Address) -> str | None:
-        """Why `host`, which resolved to `address`, may not be reached at `port`; None if it may be.
+        """Reason why `host`, resolved to `address`, may not be reached at `port`; None if it may
+        be.
 
         The reason completes "may not be reached: …".
         """
-        if foreign := self._foreign(host):
-            return foreign
+        if unlisted := self._unlisted(host):
+            return unlisted
         if (host, port) in self._allowed or (str(address), port) in self._allowed:
             return None
         if self.mode == "none":
@@ -102,7 +106,7 @@ class EgressPolicy:
 
 
 def _opened_by(host: str, port: int) -> str:
-    """How the operator lets workflows reach it."""
+    """Setting by which the operator opens a host and port."""
     if ":" in host:
         at = f"[{host}]:{port}"
     else:
@@ -111,7 +115,10 @@ def _opened_by(host: str, port: int) -> str:
 
 
 def is_this_machine(host: str) -> bool:
-    """Loopback is the operator's to open (`allow_private`), not a workflow's to list."""
+    """Whether a host is loopback.
+
+    The operator opens it (`allow_private`); a workflow's list does not.
+    """
     address = parse_address(host)
     return host == "localhost" or (address is not None and address.is_loopback)
 

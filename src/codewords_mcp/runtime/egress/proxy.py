@@ -1,4 +1,4 @@
-"""The HTTP proxy protocol as clients speak it: CONNECT, and absolute-form requests (RFC 9110 9.3.6, RFC 9112 3.2.2)."""
+"""HTTP proxy protocol: CONNECT, and absolute-form requests (RFC 9110 9.3.6, RFC 9112 3.2.2)."""
 
 from __future__ import annotations
 
@@ -25,7 +25,9 @@ MAX_PHRASE = 300
 
 @dataclass(frozen=True, slots=True)
 class ProxyRequest:
-    """Where a client wants to go, what the destination gets first, and what the client gets once it is reached."""
+    """Destination of a request, the first bytes for it, and the client's bytes once it is
+    connected.
+    """
 
     host: str
     port: int
@@ -34,16 +36,16 @@ class ProxyRequest:
 
 
 class BadRequest(Exception):  # an answer, given inside this room
-    """A request that is not one for a proxy."""
+    """The request is no valid proxy request."""
 
-    def __init__(self, status: int, sentence: str) -> None:
-        super().__init__(sentence)
+    def __init__(self, status: int, message: str) -> None:
+        super().__init__(message)
         self.status = status
-        self.sentence = sentence
+        self.message = message
 
 
 async def read_request(client: socket.socket) -> ProxyRequest | None:
-    """The client's request; None if it hangs up or is silent for 30 s. Raises BadRequest."""
+    """The client's request; None if it closes, or sends none within 30 s. Raises BadRequest."""
     loop = asyncio.get_running_loop()
     received = b""
 
@@ -66,9 +68,9 @@ async def read_request(client: socket.socket) -> ProxyRequest | None:
 
 
 def parse_request(head: bytes, rest: bytes) -> ProxyRequest:
-    """The request of a head (without its blank line) and of what came after it. Raises BadRequest."""
-    line, *fields = head.split(b"\r\n")
-    matched = _REQUEST.fullmatch(line)
+    """Parse a head (without its blank line) and the bytes after it. Raises BadRequest."""
+    request_line, *fields = head.split(b"\r\n")
+    matched = _REQUEST.fullmatch(request_line)
     if matched is None:
         raise BadRequest(400, "The first line is not that of an HTTP/1.1 request.")
 
@@ -83,13 +85,18 @@ def parse_request(head: bytes, rest: bytes) -> ProxyRequest:
 
 
 def _plain_request(method: bytes, target: str, fields: list[bytes], rest: bytes) -> ProxyRequest:
-    """As the origin expects it. The connection serves one request, for the next may be for another host."""
+    """Rewrite a request as the origin expects it.
+
+    One request per connection: the next may be for another host.
+    """
     authority, slash, path = target[len("http://") :].partition("/")
     authority, question, query = authority.partition("?")
     host, port = _authority(authority, 80)
     lowered = [field.lower() for field in fields]
     upgrade = any(field.startswith(b"upgrade:") for field in lowered)
-    kept = [field for field, low in zip(fields, lowered, strict=True) if not low.startswith(_NOT_FORWARDED)]
+    forwarded = [
+        field for field, low in zip(fields, lowered, strict=True) if not low.startswith(_NOT_FORWARDED)
+    ]
 
     if slash and not question:
         origin = f"/{path}"
@@ -99,7 +106,7 @@ def _plain_request(method: bytes, target: str, fields: list[bytes], rest: bytes)
     head = [
         method + b" " + origin.encode("ascii", "replace") + b" HTTP/1.1",
         b"Host: " + authority.rpartition("@")[2].encode("ascii", "replace"),
-        *kept,
+        *forwarded,
         b"Connection: " + (b"Upgrade" if upgrade else b"close"),
     ]
     return ProxyRequest(host, port, b"\r\n".join(head) + b"\r\n\r\n" + rest, b"")
@@ -116,13 +123,14 @@ def _authority(text: str, default_port: int | None) -> tuple[str, int]:
     return host, port
 
 
-async def reply(client: socket.socket, status: int, sentence: str) -> None:
-    """Answer with a status and a sentence, and close once the client has them. Owns the socket.
+async def respond(client: socket.socket, status: int, message: str) -> None:
+    """Send a status and a message, and close once the client has them. Owns the socket.
 
-    The sentence is the reason phrase too: of an answer to CONNECT that is all that most clients tell their program.
+    The message is also the reason phrase: most clients report only that part of a response to
+    CONNECT.
     """
-    body = (sentence + "\n").encode()
-    phrase = "".join(letter for letter in sentence if " " <= letter <= "~")[:MAX_PHRASE] or _PHRASES[status]
+    body = (message + "\n").encode()
+    phrase = "".join(letter for letter in message if " " <= letter <= "~")[:MAX_PHRASE] or _PHRASES[status]
     head = (
         f"HTTP/1.1 {status} {phrase}\r\nContent-Type: text/plain; charset=utf-8\r\n"
         f"Content-Length: {len(body)}\r\nConnection: close\r\n\r\n"

@@ -1,4 +1,4 @@
-"""Carries bytes between two sockets, both ways, as they come."""
+"""Relays bytes between two sockets, in both directions."""
 
 from __future__ import annotations
 
@@ -10,8 +10,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 HALF_CLOSED_IDLE = 120.0
-"""Seconds that a connection with one direction closed may stay silent. Without it a peer that is gone, which looks
-the same as one that has only finished sending, could hold its connection for as long as the sandbox lives."""
+"""Seconds that a half-closed connection may stay silent.
+
+A vanished peer looks the same as one that has only finished sending. Without this limit it could
+hold its connection for the sandbox's lifetime.
+"""
 
 Check = Callable[[bytes], bool | None]
 _CHUNK = 64 << 10
@@ -27,7 +30,7 @@ def reset(sock: socket.socket) -> None:
 
 @dataclass(slots=True)
 class Traffic:
-    """Bytes that came from the other side (`received`) and from the sandbox (`sent`)."""
+    """Bytes from the other side (`received`) and from the sandbox (`sent`)."""
 
     received: int = 0
     sent: int = 0
@@ -42,11 +45,12 @@ async def relay(
     traffic: Traffic | None = None,
     check: Check | None = None,
 ) -> None:
-    """Carry bytes both ways until both directions have ended; owns and closes both sockets, which do not block.
+    """Relay bytes until both directions have ended; owns and closes both non-blocking sockets.
 
-    Each direction holds at most one chunk of 64 KiB and stops reading while the other side does not take it. An end
-    on one side is passed on alone; a failure, or cancelling this call, resets both sides. `traffic` counts as it goes.
-    `check` is asked of each chunk from the client before it is passed on; False resets both sides, None is the last word.
+    Each direction buffers at most one chunk of 64 KiB, and stops reading while its target is full.
+    An end of one side is passed on alone; a failure, or cancelling this call, resets both sides.
+    `traffic` counts as it goes. `check` judges each chunk from the client: False resets both sides,
+    None ends the check.
     """
     traffic = traffic or Traffic()
     traffic.sent += len(to_upstream)
@@ -86,7 +90,7 @@ class _SocketPair:
         self._traffic.received += count
 
     def ended(self) -> None:
-        """One direction has ended and was passed on."""
+        """Note that one direction has ended and was passed on."""
         if all(flow.ended for flow in self._flows):
             self._ended_well = True
             self.finish()

@@ -1,4 +1,4 @@
-"""One sandbox's network as the runtime serves it."""
+"""One sandbox's network, as the runtime serves it."""
 
 from __future__ import annotations
 
@@ -24,25 +24,26 @@ from codewords_mcp.runtime.egress.intercept.session import InterceptSession
 from codewords_mcp.runtime.egress.listener import ConnectionListener
 from codewords_mcp.runtime.egress.names import FakeNames
 from codewords_mcp.runtime.egress.policy import EgressPolicy
-from codewords_mcp.runtime.egress.proxy import BadRequest, read_request, reply
+from codewords_mcp.runtime.egress.proxy import BadRequest, read_request, respond
 from codewords_mcp.runtime.egress.relay import Traffic, relay, reset
 from codewords_mcp.runtime.sandboxes.base import SandboxSockets
 
 ServeRuntime = Callable[[str, socket.socket], Awaitable[None]]
-"""`serve(sandbox_id, connection)` answers what a sandbox says to the runtime, until the connection ends. Owns and closes the
-connection, also when it is cancelled. Raises OSError.
+"""`serve(sandbox_id, connection)` serves a sandbox's connection to the runtime until it ends.
+
+Owns and closes the connection, also when it is cancelled. Raises OSError.
 """
 
 _SO_ORIGINAL_DST = 80  # linux/netfilter_ipv4.h
 REFUSAL_DELAY = 0.2
-"""Seconds that a program which does not speak first waits for its reset."""
+"""Seconds until the reset of a refused connection whose program sends nothing."""
 _SOL_IP = 0
 
 
 class SandboxNetwork:
-    """The handle of an attached sandbox; serves its sockets, which it owns, until `close`.
+    """Handle of an attached sandbox; serves its sockets, which it owns, until `close`.
 
-    Without `serve_runtime` the sandbox does not reach the runtime.
+    Without `serve_runtime` the sandbox cannot reach the runtime.
     """
 
     def __init__(
@@ -58,7 +59,7 @@ class SandboxNetwork:
     ) -> None:
         self._sandbox_id = sandbox_id
         self.traffic = Traffic()
-        """What it moved to and from destinations; what it said to the runtime itself is not counted."""
+        """Bytes to and from destinations. Traffic with the runtime itself is not counted."""
         self._dialler = dialler
         self._policy = policy
         self._serve_runtime = serve_runtime
@@ -88,7 +89,7 @@ class SandboxNetwork:
 
     @property
     def events(self) -> tuple[EgressEvent, ...]:
-        """The last 1000 attempts of the sandbox to connect, oldest first; also after `close`."""
+        """The last 1000 connection attempts of the sandbox, oldest first; also after `close`."""
         return self._log.all()
 
     async def close(self) -> None:
@@ -102,7 +103,10 @@ class SandboxNetwork:
         await self._serve_runtime(self._sandbox_id, client)
 
     async def _to_destination(self, client: socket.socket) -> None:
-        """A connection that the kernel redirected. The program sees it made; a refusal is then a reset."""
+        """Serve a connection that the kernel redirected.
+
+        The program sees it open; a refusal is then a reset.
+        """
         destination = _original_destination(client)
         if destination is None:
             reset(client)
@@ -111,10 +115,10 @@ class SandboxNetwork:
         try:
             host, upstream = await self._reach(*destination)
         except DialFailed:
-            await _reset_once_heard(client)
+            await _reset_after_first_byte(client)
             return
 
-        await self._carry(client, upstream, host, destination[1])
+        await self._forward(client, upstream, host, destination[1])
 
     async def _to_proxy(self, client: socket.socket) -> None:
         try:
@@ -123,21 +127,21 @@ class SandboxNetwork:
                 client.close()
                 return
         except BadRequest as error:
-            await reply(client, error.status, error.sentence)
+            await respond(client, error.status, error.message)
             return
 
         try:
             host, upstream = await self._reach(request.host, request.port)
         except DialFailed as error:
-            sentence = f"{error.host}:{request.port} {error.verb}: {error.reason}."
-            await reply(client, 502 if error.allowed else 403, sentence)
+            message = f"{error.host}:{request.port} {error.verb}: {error.reason}."
+            await respond(client, 502 if error.allowed else 403, message)
             return
 
-        await self._carry(
+        await self._forward(
             client, upstream, host, request.port, to_client=request.to_client, to_upstream=request.to_upstream
         )
 
-    async def _carry(
+    async def _forward(
         self,
         client: socket.socket,
         upstream: socket.socket | None,
@@ -147,7 +151,7 @@ class SandboxNetwork:
         to_client: bytes = b"",
         to_upstream: bytes = b"",
     ) -> None:
-        """Tunnel, unless the sandbox holds placeholders: then look whether they are for this host."""
+        """Tunnel, unless the sandbox has placeholders: then check that they are for this host."""
         if self._interception is None:
             assert upstream is not None  # noqa: S101  # only what is intercepted is dialled later
             check = self._host_check(host, port)
@@ -161,9 +165,9 @@ class SandboxNetwork:
             )
             return
 
-        from codewords_mcp.runtime.egress.intercept.routing import carry
+        from codewords_mcp.runtime.egress.intercept.routing import serve_connection
 
-        await carry(
+        await serve_connection(
             InterceptSession(
                 self._interception,
                 host,
@@ -181,23 +185,28 @@ class SandboxNetwork:
         )
 
     def _host_check(self, host: str, port: int) -> HostCheck | None:
-        """For a name of a list; without a list any host may be reached, so nothing is gained by naming another."""
+        """The check for a listed name.
+
+        Without a list any host is allowed, so naming another gains nothing.
+        """
         if not self._policy.lists(host):
             return None
         return HostCheck(host, lambda reason: self._log.request(host, port, refused=reason))
 
-    async def _reach(self, asked: str, port: int) -> tuple[str, socket.socket | None]:
-        """(the host's name, a connection to it). Where a recorder may answer in its place it is dialled later, but judged
-        by its name. Raises NotConnected.
+    async def _reach(self, target: str, port: int) -> tuple[str, socket.socket | None]:
+        """(the host's name, a connection to it).
+
+        If a recorder may answer in its place, the host is judged by name and dialled later. Raises
+        DialFailed.
         """
         if self._interception is None or self._interception.recording is None:
-            dialled = await self._dial(asked, port)
+            dialled = await self._dial(target, port)
             return dialled.host, dialled.sock
 
-        host = asked
+        host = target
         try:
-            host = self._name_behind(asked)
-            if reason := self._policy.may_look_up(host, port):
+            host = self._name_behind(target)
+            if reason := self._policy.lookup_refusal(host, port):
                 raise DialRefused(reason)
         except DialFailed as error:
             self._note(error, host, port)
@@ -208,11 +217,11 @@ class SandboxNetwork:
     async def _dial_again(self, host: str, port: int) -> socket.socket:
         return (await self._dial(host, port)).sock
 
-    async def _dial(self, asked: str, port: int) -> Dialled:
-        """Connect to what the sandbox asked for, and note it. Raises NotConnected."""
-        host = asked
+    async def _dial(self, target: str, port: int) -> Dialled:
+        """Connect to the sandbox's target, and record it. Raises DialFailed."""
+        host = target
         try:
-            host = self._name_behind(asked)
+            host = self._name_behind(target)
             dialled = await self._dialler.dial(self._policy, host, port, self._share)
         except DialFailed as error:
             self._note(error, host, port)
@@ -236,7 +245,9 @@ class SandboxNetwork:
         return name
 
     def _overflow(self, client: socket.socket) -> None:
-        """Note a connection past the limit: by its destination, or by the listener when it names none itself."""
+        """Record a connection past the limit: by its destination, or by the listener's address
+        without one.
+        """
         host, port = _original_destination(client) or ("localhost", client.getsockname()[1])
         address = parse_address(host)
         if address:
@@ -247,9 +258,11 @@ class SandboxNetwork:
         self._log.add(name or host, port, None, allowed=False, reason=reason)
 
 
-async def _reset_once_heard(client: socket.socket) -> None:
-    """Reset, but not in the very moment that the program has connected: the redirect took the connection before it was
-    judged, and some clients (anyio on uvloop) trip over one that is gone while they still set it up. Most speak first.
+async def _reset_after_first_byte(client: socket.socket) -> None:
+    """Reset a connection, but only after its first byte or `REFUSAL_DELAY`.
+
+    The redirect accepted it before it was judged. Some clients (anyio on uvloop) fail on a
+    connection that is closed while they still set it up. Most send first.
     """
     try:
         with suppress(TimeoutError, OSError):
@@ -260,7 +273,7 @@ async def _reset_once_heard(client: socket.socket) -> None:
 
 
 def _original_destination(client: socket.socket) -> tuple[str, int] | None:
-    """Where the program meant to go; None when it connected to the redirected port itself."""
+    """Destination of a redirected connection; None if it was made to the redirect's own port."""
     try:
         raw = client.getsockopt(_SOL_IP, _SO_ORIGINAL_DST, 16)
     except OSError:

@@ -42,7 +42,7 @@ async def tunnel(raw: socket.socket, endpoint: Endpoint, authorization: bytes) -
         lines.append(b"proxy-authorization: " + authorization)
     await loop.sock_sendall(raw, b"\r\n".join(lines) + b"\r\n\r\n")
 
-    # The host behind the proxy sends nothing before the client does, so no byte behind the head is lost.
+    # The host behind the proxy never sends first, so nothing follows the proxy's head yet.
     head = b""
     while b"\r\n\r\n" not in head:
         piece = await loop.sock_recv(raw, 4096)

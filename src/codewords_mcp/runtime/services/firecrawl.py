@@ -12,7 +12,7 @@ from pydantic import AliasChoices, BaseModel, ConfigDict, Field
 from codewords_mcp.errors import TooBusy, UpstreamFailed
 from codewords_mcp.runtime.auth.authority import CallTarget, host_of
 from codewords_mcp.runtime.services.base import Operation, Service, ServiceContext, ServiceCredential
-from codewords_mcp.runtime.web.client import read_reply, retry_after, said
+from codewords_mcp.runtime.web.client import error_text, read_response, retry_after
 from codewords_mcp.runtime.web.pages import WebPage, read_page
 
 FIRECRAWL = ServiceCredential(
@@ -108,10 +108,10 @@ def _document(page: WebPage, formats: list[Any]) -> dict[str, Any]:
             "title": made.title,
             "description": made.description,
             "language": made.language,
-            "sourceURL": page.reply.url,
-            "url": page.reply.url,
-            "statusCode": page.reply.status,
-            "contentType": page.reply.headers.get("content-type", ""),
+            "sourceURL": page.response.url,
+            "url": page.response.url,
+            "statusCode": page.response.status,
+            "contentType": page.response.headers.get("content-type", ""),
         }
     }
 
@@ -126,8 +126,8 @@ async def map_site(context: ServiceContext, params: MapInput) -> BaseModel:
     except UpstreamFailed as error:
         return FirecrawlResponse.model_validate({"success": False, "error": str(error), "code": "MAP_FAILED"})
 
-    host = _host(page.reply.url)
-    links = [urljoin(page.reply.url, link).partition("#")[0] for link in page.markdown.links]
+    host = _host(page.response.url)
+    links = [urljoin(page.response.url, link).partition("#")[0] for link in page.markdown.links]
     same_site = [
         link
         for link in dict.fromkeys(links)
@@ -185,11 +185,11 @@ async def _forward(context: ServiceContext, key: str, path: str | None = None) -
         raise UpstreamFailed(
             f"Firecrawl answered {response.status}.",
             upstream_status=response.status,
-            upstream_said=said(response, "error"),
+            upstream_said=error_text(response, "error"),
             hint="Check FIRECRAWL_API_KEY and the input." if response.status < 500 else "Try again later.",
         )
 
-    return read_reply(FirecrawlInput, response)
+    return read_response(FirecrawlInput, response)
 
 
 _SAME_SITE_FIELDS = PASSIVE_FIELDS | {

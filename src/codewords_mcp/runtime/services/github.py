@@ -21,7 +21,7 @@ from codewords_mcp.runtime.services.base import (
     ServiceCredential,
 )
 from codewords_mcp.runtime.store.clock import now
-from codewords_mcp.runtime.web.client import WebResponse, retry_after, said
+from codewords_mcp.runtime.web.client import WebResponse, error_text, retry_after
 
 GITHUB_TOKEN = ServiceCredential(
     "GITHUB_TOKEN",
@@ -180,7 +180,7 @@ async def _request(context: ServiceContext, path: str, query: dict[str, str] | N
     raise UpstreamFailed(
         f"GitHub answered {response.status}.",
         upstream_status=response.status,
-        upstream_said=said(response, "message"),
+        upstream_said=error_text(response, "message"),
         hint={401: "GITHUB_TOKEN is not valid.", 422: "Check the query."}.get(response.status, ""),
     )
 
@@ -194,7 +194,7 @@ def _is_rate_limited(response: WebResponse) -> bool:
         return False
     headers = response.headers
     spent = headers.get("x-ratelimit-remaining") == "0" or "retry-after" in headers
-    return response.status == 429 or spent or "rate limit" in said(response, "message").lower()
+    return response.status == 429 or spent or "rate limit" in error_text(response, "message").lower()
 
 
 def _seconds_until_reset(response: WebResponse) -> int:

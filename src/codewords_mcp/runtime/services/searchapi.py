@@ -17,7 +17,7 @@ from codewords_mcp.runtime.services.base import (
     ServiceContext,
     ServiceCredential,
 )
-from codewords_mcp.runtime.web.client import WebResponse, retry_after, said
+from codewords_mcp.runtime.web.client import WebResponse, error_text, retry_after
 
 SEARCHAPI_API_KEY = ServiceCredential(
     "SEARCHAPI_API_KEY", "Make one at https://www.searchapi.io/api_tokens, or set CODEWORDS_SEARXNG_URL."
@@ -175,7 +175,7 @@ def _checked(response: WebResponse, provider: str) -> dict[str, Any]:
         raise UpstreamFailed(
             f"{provider} answered {response.status}.",
             upstream_status=response.status,
-            upstream_said=said(response, "error"),
+            upstream_said=error_text(response, "error"),
             hint={
                 401: f"{SEARCHAPI_API_KEY.name} is not valid.",
                 403: "Allow JSON in SearXNG: `formats` in its settings.yml." if provider == "SearXNG" else "",

@@ -58,7 +58,7 @@ async def call(context: ServiceContext, params: WebpageInput) -> WebpageOutput:
         page = await read_page(
             context.web, params.url, policy, main=params.main_content, seconds=params.timeout
         )
-        url, status, markdown = page.reply.url, page.reply.status, page.markdown
+        url, status, markdown = page.response.url, page.response.status, page.markdown
 
     if status >= 400:
         raise UpstreamFailed(

@@ -1,1 +1,1 @@
-"""What library services do on the web: one guarded client, and pages to Markdown."""
+"""Web access of library services: one guarded client, and pages as Markdown."""

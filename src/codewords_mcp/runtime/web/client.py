@@ -1,8 +1,9 @@
-"""One HTTP client for all library services: for addresses that people give, and for APIs that the operator named.
+"""HTTP client of all library services: for addresses from users, and for APIs from the settings.
 
-`fetch` goes where a sandbox may go: each name is resolved and judged by the egress policy, and the addresses that were
-judged are the ones dialled; each redirect is a new judgement. `api` asks a base address of the settings, which may be
-private, and follows redirects on that origin only. Both have caps on time and on bytes, after decompression.
+`fetch` is limited like a sandbox. Each name is resolved and judged by the egress policy, exactly
+the judged addresses are dialled, and each redirect is judged again. `api` calls a base address of
+the settings, which may be private, and follows redirects on that origin only. Both limit time and
+bytes, after decompression.
 """
 
 from __future__ import annotations
@@ -36,14 +37,14 @@ if TYPE_CHECKING:
     from yarl import URL
 
 MAX_BYTES = 10 << 20
-"""Of an answer, after decompression."""
-SECONDS = 30.0
-"""For a whole exchange, redirects included."""
+"""Bytes of a response, after decompression."""
+TIMEOUT = 30.0
+"""Seconds for a whole exchange, redirects included."""
 MAX_REDIRECTS = 10
 MAX_URL = 8192
 CONNECT_TIMEOUT = 10.0
 LOOKUPS = 8
-"""Name lookups at once for all callers."""
+"""Concurrent name lookups for all callers."""
 USER_AGENT = "codewords-mcp (+https://pypi.org/project/codewords-mcp/)"
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _CREDENTIALS = frozenset({"authorization", "cookie", "x-api-key"})
@@ -51,7 +52,7 @@ _CREDENTIALS = frozenset({"authorization", "cookie", "x-api-key"})
 
 @dataclass(frozen=True, slots=True)
 class WebResponse:
-    """An answer, whole. `headers` have lower-case names; `url` is where it came from in the end."""
+    """A complete response. `headers` have lower-case names; `url` is the final address."""
 
     status: int
     headers: Mapping[str, str]
@@ -59,12 +60,12 @@ class WebResponse:
     url: str
 
     def json(self) -> Any:
-        """The body as JSON. Raises UpstreamFailed for what is none."""
+        """The body as JSON. Raises UpstreamFailed."""
         try:
             return parse(self.body)
         except (ValueError, RecursionError):
             raise UpstreamFailed(
-                "What this service asked did not answer with JSON.",
+                "The called service did not respond with JSON.",
                 upstream_status=self.status,
                 hint="Try again later.",
             ) from None
@@ -73,36 +74,39 @@ class WebResponse:
 M = TypeVar("M", bound=BaseModel)
 
 
-def retry_after(reply: WebResponse, usual: int = 30) -> int:
-    """Seconds after which an API may be asked again, as it says; at most an hour."""
-    told = reply.headers.get("retry-after", "")
-    if told.isascii() and told.isdigit():
-        return max(1, min(int(told), 3600))
+def retry_after(response: WebResponse, usual: int = 30) -> int:
+    """Seconds until an API may be called again, by its header; at most an hour."""
+    seconds = response.headers.get("retry-after", "")
+    if seconds.isascii() and seconds.isdigit():
+        return max(1, min(int(seconds), 3600))
     return usual
 
 
-def said(reply: WebResponse, field: str) -> str:
-    """What an API's error says of itself: data, bounded, never part of our message."""
+def error_text(response: WebResponse, field: str) -> str:
+    """An API's own error text: data, bounded, never part of our message."""
     try:
-        text = parse(reply.body)[field]
+        text = parse(response.body)[field]
     except (ValueError, LookupError, TypeError, RecursionError):
         return ""
     return "".join(letter for letter in str(text) if letter.isprintable())[:500]
 
 
-def read_reply(model: type[M], reply: WebResponse) -> M:
-    """An API's answer as a model. Raises UpstreamFailed for what does not fit."""
+def read_response(model: type[M], response: WebResponse) -> M:
+    """An API's response as a model. Raises UpstreamFailed if it does not fit."""
     try:
-        return model.model_validate(reply.json())
+        return model.model_validate(response.json())
     except ValidationError:
         raise UpstreamFailed(
-            "What this service asked answered in a shape that it should not have.",
-            upstream_status=reply.status,
+            "The called service responded in an unexpected format.",
+            upstream_status=response.status,
         ) from None
 
 
 class Web:
-    """Use it from one event loop; `close` it. `policy` is the home's; a call may bring a narrower one."""
+    """HTTP client for one event loop; `close` it.
+
+    `policy` is the home's; a call may bring a narrower one.
+    """
 
     def __init__(
         self,
@@ -117,7 +121,7 @@ class Web:
         self._apis: ClientSession | None = None
 
     async def close(self) -> None:
-        """End every connection."""
+        """Close every connection."""
         self._dialler.close()
         if self._apis is not None:
             await self._apis.close()
@@ -131,11 +135,14 @@ class Web:
         policy: EgressPolicy | None = None,
         headers: Mapping[str, str] | None = None,
         max_bytes: int = MAX_BYTES,
-        seconds: float = SECONDS,
+        seconds: float = TIMEOUT,
     ) -> WebResponse:
-        """Ask an address that a caller gave, whatever its status; `content` is sent as it is if it is text, else as JSON.
+        """Request an address that a caller gave, whatever its status.
 
-        Raises InvalidInput for what is no http(s) address, AddressRefused, UpstreamFailed, UpstreamTimedOut.
+        Text `content` is sent as it is, other as JSON.
+
+        Raises InvalidInput for an invalid http(s) address, AddressRefused, UpstreamFailed,
+        UpstreamTimedOut.
         """
         from aiohttp import ClientSession, TCPConnector
 
@@ -161,18 +168,18 @@ class Web:
             for _ in range(MAX_REDIRECTS + 1):
                 if parse_address(target.raw_host or "") is not None:  # these never come to the resolver
                     await resolver.judge(target.raw_host or "", target.port or 80)
-                reply, onward = await _exchange(session, method, target, sent, max_bytes, data)
+                response, onward = await _exchange(session, method, target, sent, max_bytes, data)
                 if onward is None:
-                    return reply
+                    return response
 
-                if reply.status in {301, 302, 303} and method != "HEAD":
+                if response.status in {301, 302, 303} and method != "HEAD":
                     method, data = "GET", None
                 if onward.origin() != target.origin():
                     sent = {name: value for name, value in sent.items() if name.lower() not in _CREDENTIALS}
                 target = onward
 
         raise UpstreamFailed(
-            f"The page leads on more than {MAX_REDIRECTS} times.", hint="Give its last address."
+            f"The page redirects more than {MAX_REDIRECTS} times.", hint="Give the final address."
         )
 
     async def api(
@@ -186,9 +193,9 @@ class Web:
         content: Any = None,
         form: Mapping[str, str] | None = None,
         max_bytes: int = MAX_BYTES,
-        seconds: float = SECONDS,
+        seconds: float = TIMEOUT,
     ) -> WebResponse:
-        """Ask an API at an address of the settings; `content` is sent as JSON, `form` as a form.
+        """Call an API at an address of the settings; `content` is sent as JSON, `form` as a form.
 
         Raises UpstreamFailed, UpstreamTimedOut.
         """
@@ -207,11 +214,11 @@ class Web:
         origin, status = target.origin(), 0
         async with _bounded(seconds):
             for _ in range(MAX_REDIRECTS + 1):
-                reply, onward = await _exchange(self._session(), method, target, sent, max_bytes, data)
+                response, onward = await _exchange(self._session(), method, target, sent, max_bytes, data)
                 if onward is None:
-                    return reply
+                    return response
 
-                status = reply.status
+                status = response.status
                 if onward.origin() != origin:
                     break
 
@@ -219,10 +226,10 @@ class Web:
                     method, data = "GET", None
                 target = onward
 
-        raise UpstreamFailed("What this service asked leads on to another place.", upstream_status=status)
+        raise UpstreamFailed("The called service redirects to another address.", upstream_status=status)
 
     async def check(self, url: str, policy: EgressPolicy | None = None) -> None:
-        """Judge an address without asking it. Raises InvalidInput, AddressRefused, UpstreamFailed."""
+        """Judge an address without a request. Raises as `fetch`."""
         target = _address(url)
         await self._permitted(target, policy or self.policy)
 
@@ -271,18 +278,19 @@ def _address(url: str) -> URL:
         )
     if target.user is not None or target.password is not None:
         raise InvalidInput(
-            "An address with a user name in it is not taken.", hint="Give the address without it."
+            "Addresses with a user name are not accepted.", hint="Give the address without it."
         )
 
     host = normal_host(target.raw_host or "") or ""
     if parse_address(host) is not None and host != target.raw_host:
-        target = target.with_host(host)  # 127.1 and the like: what was judged is what is dialled
+        # 127.1 and the like are normalized, so that the judged address is the dialled one.
+        target = target.with_host(host)
     return target.with_fragment(None)
 
 
 @asynccontextmanager
 async def _bounded(seconds: float) -> AsyncGenerator[None]:
-    """Bounds a block's time and words what can go wrong in it."""
+    """Limit a block's time and translate its network errors."""
     from aiohttp import ClientError
 
     try:
@@ -290,13 +298,13 @@ async def _bounded(seconds: float) -> AsyncGenerator[None]:
             yield
     except TimeoutError as error:
         raise UpstreamTimedOut(
-            f"There was no whole answer within {seconds:g} s.", hint="Try again later."
+            f"The response was not complete within {seconds:g} s.", hint="Try again later."
         ) from error
     except (DialRefused, Unreachable) as error:
         raise _failure(error) from None
     except (ClientError, OSError) as error:
         raise UpstreamFailed(
-            "What this service asked could not be reached, or broke off.",
+            "The called service could not be reached, or the connection broke off.",
             hint="Check the address, or try again later.",
         ) from error
 
@@ -318,16 +326,16 @@ async def _exchange(
     max_bytes: int,
     data: Any = None,
 ) -> tuple[WebResponse, URL | None]:
-    """(the answer, where it leads on). The body of an answer that leads on is left unread."""
+    """(the response, the redirect's target). The body of a redirect is not read."""
     sent = {"User-Agent": USER_AGENT} | dict(headers) | {"Accept-Encoding": "gzip, deflate"}
-    async with session.request(method, target, headers=sent, data=data, allow_redirects=False) as response:
-        told = {name.lower(): value for name, value in response.headers.items()}
-        onward = _onward(target, response.status, told)
+    async with session.request(method, target, headers=sent, data=data, allow_redirects=False) as upstream:
+        received = {name.lower(): value for name, value in upstream.headers.items()}
+        onward = _onward(target, upstream.status, received)
         if onward is not None:
             body = b""
         else:
-            body = await _body(response, max_bytes)
-        return WebResponse(response.status, told, body, str(target)), onward
+            body = await _body(upstream, max_bytes)
+        return WebResponse(upstream.status, received, body, str(target)), onward
 
 
 def _onward(target: URL, status: int, headers: Mapping[str, str]) -> URL | None:
@@ -339,7 +347,7 @@ def _onward(target: URL, status: int, headers: Mapping[str, str]) -> URL | None:
         return _address(str(target.join(URL(headers["location"]))))
     except (ValueError, InvalidInput):
         raise UpstreamFailed(
-            "The page leads on to something that is not a web address.", upstream_status=status
+            "The page redirects to something that is not a web address.", upstream_status=status
         ) from None
 
 
@@ -358,27 +366,27 @@ async def _body(response: ClientResponse, max_bytes: int) -> bytes:
 
 def _too_large(max_bytes: int) -> UpstreamFailed:
     return UpstreamFailed(
-        f"The answer is larger than {max_bytes >> 20} MiB, which is the limit.", hint="Ask for less of it."
+        f"The response is larger than {max_bytes >> 20} MiB, which is the limit.", hint="Ask for less of it."
     )
 
 
 class _Inflater:
-    """Decompresses no further than it is allowed to: what a small answer may become is not up to its sender."""
+    """Decompresses up to a limit: a small response cannot become an arbitrarily large one."""
 
     def __init__(self, bits: int) -> None:
         self._bits = bits
         self._engine = zlib.decompressobj(bits)
-        self._begun = False
+        self._started = False
 
-    def feed(self, piece: bytes, room: int) -> bytes:
-        """What the piece becomes, at most one byte over `room`. Raises UpstreamFailed for what is damaged."""
+    def feed(self, piece: bytes, max_bytes: int) -> bytes:
+        """Decompress to at most one byte over `max_bytes`. Raises UpstreamFailed."""
         try:
-            if not self._begun and self._bits == zlib.MAX_WBITS and piece[:1] and piece[0] & 0x0F != 8:
+            if not self._started and self._bits == zlib.MAX_WBITS and piece[:1] and piece[0] & 0x0F != 8:
                 self._engine = zlib.decompressobj(-zlib.MAX_WBITS)  # "deflate" without its wrapper
-            self._begun = True
-            return self._engine.decompress(piece, room + 1)
+            self._started = True
+            return self._engine.decompress(piece, max_bytes + 1)
         except zlib.error:
-            raise UpstreamFailed("The answer is compressed in a way that is damaged.") from None
+            raise UpstreamFailed("The compressed response is damaged.") from None
 
 
 def _inflater(encoding: str) -> _Inflater | None:
@@ -390,4 +398,4 @@ def _inflater(encoding: str) -> _Inflater | None:
         case "deflate":
             return _Inflater(zlib.MAX_WBITS)
         case _:
-            raise UpstreamFailed("The answer is compressed in a way that was not asked for.")
+            raise UpstreamFailed("The response is compressed in a way that was not requested.")

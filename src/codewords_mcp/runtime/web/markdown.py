@@ -1,4 +1,4 @@
-"""Web pages to Markdown: the whole page, or what a reader came for without the furniture around it."""
+"""Converts web pages to Markdown: the whole page, or its main part without navigation."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _NAMED = re.compile(
     r"|recommend(?:ed|ations)?|pagination|skip-?link|popup|modal)(?:$|[\s_-])",
     re.IGNORECASE,
 )
-"""Classes and ids by which pages name their furniture."""
+"""Classes and ids of navigation, advertising and similar parts."""
 _CONTENT = re.compile(r"(?:^|[\s_-])(?:content|main|article|entry|post|body)(?:$|[\s_-])", re.IGNORECASE)
 _BLANK = re.compile(r"\n{3,}")
 _CHARSET = re.compile(rb"<meta[^>]{0,200}?charset\s*=\s*[\"']?\s*([\w.:-]{1,40})", re.IGNORECASE)
@@ -37,7 +37,7 @@ LINKY, LINK_ROW = 0.42, 500
 
 @dataclass(frozen=True, slots=True)
 class Markdown:
-    """A page's text, and what its head says of it."""
+    """A page's text, and the metadata of its head."""
 
     text: str
     html: str
@@ -48,7 +48,7 @@ class Markdown:
 
 
 def decode(body: bytes, content_type: str) -> str:
-    """The text of a page: by its byte order mark, its header, its own word, else as what it is. Never raises."""
+    """Decode a page: by its byte order mark, header, meta tag, else by its bytes. Never raises."""
     for mark, name in ((b"\xef\xbb\xbf", "utf-8-sig"), (b"\xff\xfe", "utf-16"), (b"\xfe\xff", "utf-16")):
         if body.startswith(mark):
             return body.decode(name, errors="replace")
@@ -68,7 +68,7 @@ def decode(body: bytes, content_type: str) -> str:
 
 
 def to_markdown(html: str, url: str, *, main: bool = True) -> Markdown:
-    """The page as Markdown, its links whole. Raises UpstreamFailed for what cannot be read as a page.
+    """The page as Markdown, with absolute links. Raises UpstreamFailed for an unreadable page.
 
     Blocks for some milliseconds per 100 kB: call it in a thread.
     """
@@ -84,9 +84,9 @@ def to_markdown(html: str, url: str, *, main: bool = True) -> Markdown:
 
     head = _head(tree)
     tree.make_links_absolute(head["base"] or url, resolve_base_href=False, handle_failures="discard")
-    kept: Any = _main(tree) if main else tree
-    content: str = etree.tostring(kept, encoding="unicode", method="html", with_tail=False)
-    targets = dict.fromkeys(map(str, kept.xpath(".//a/@href")))
+    content_root: Any = _main(tree) if main else tree
+    content: str = etree.tostring(content_root, encoding="unicode", method="html", with_tail=False)
+    targets = dict.fromkeys(map(str, content_root.xpath(".//a/@href")))
     links = [target for target in targets if target.startswith("http")]
 
     return Markdown(_converted(content), content, head["title"], head["description"], head["language"], links)
@@ -117,7 +117,7 @@ def _head(tree: Any) -> dict[str, str]:
 
 
 def _main(tree: Any) -> Any:
-    """The element with what a reader came for, its furniture dropped."""
+    """The element with the main part, without navigation and the like."""
     body = tree.find("body")
     body = tree if body is None else body
 
@@ -135,7 +135,7 @@ def _main(tree: Any) -> Any:
 
 
 def _candidates(body: Any) -> Iterator[Any]:
-    """Where a page says that its main part is."""
+    """Elements that a page marks as its main part."""
     for path in (".//main", ".//*[@role='main']", ".//article", ".//*[@itemprop='articleBody']"):
         found = body.xpath(path)
         if len(found) == 1:
@@ -161,13 +161,15 @@ def _is_furniture(element: Any) -> bool:
 
 
 def _drop(element: Any) -> None:
-    """Without what follows it in its parent."""
+    """Remove an element but not the text after it."""
     if element.getparent() is not None:
         element.drop_tree()
 
 
 def _drop_link_rows(body: Any) -> None:
-    """Parts that are links and little else, unless the page is about its links; and layouts made of tables."""
+    """Remove parts that are mostly links, unless the page is about its links; flatten layout
+    tables.
+    """
     rows = [element for element in body.iter("div", "td", "center") if _is_link_row(element)]
     outer = [element for element in rows if not any(above in rows for above in element.iterancestors())]
     if sum(map(_length, outer)) <= (1 - ENOUGH) * _length(body):
@@ -186,10 +188,10 @@ def _is_link_row(element: Any) -> bool:
 
 
 def _flatten(table: Any) -> None:
-    """A table that lays a page out is no table of Markdown: its cells become plain parts."""
+    """Turn the cells of a layout table into plain blocks: it is no table of Markdown."""
     if not any(
-        cell.find(path) is not None
-        for cell in table.iter("td")
+        data_cell.find(path) is not None
+        for data_cell in table.iter("td")
         for path in (".//h1", ".//h2", ".//p", ".//div")
     ):
         return

@@ -1,4 +1,4 @@
-"""A page by its address: fetched by the guarded client, read, as Markdown."""
+"""Reads a page by its address: fetched by the guarded client, as Markdown."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from codewords_mcp.errors import UpstreamFailed
 from codewords_mcp.runtime.egress import EgressPolicy
-from codewords_mcp.runtime.web.client import SECONDS, Web, WebResponse
+from codewords_mcp.runtime.web.client import TIMEOUT, Web, WebResponse
 from codewords_mcp.runtime.web.markdown import Markdown, decode, to_markdown
 
 _ACCEPT = {"Accept": "text/html,application/xhtml+xml,text/plain;q=0.9,*/*;q=0.5"}
@@ -16,27 +16,30 @@ _TEXT = ("text/plain", "text/markdown", "text/csv", "application/json", "text/xm
 
 @dataclass(frozen=True, slots=True)
 class WebPage:
-    """What came (`reply`), its text as sent (`raw`), and what was made of it."""
+    """A fetched page: the response, its text as sent (`raw`), and the Markdown."""
 
-    reply: WebResponse
+    response: WebResponse
     raw: str
     markdown: Markdown
 
 
 async def read_page(
-    web: Web, url: str, policy: EgressPolicy, *, main: bool = True, seconds: float = SECONDS
+    web: Web, url: str, policy: EgressPolicy, *, main: bool = True, seconds: float = TIMEOUT
 ) -> WebPage:
-    """The page, whatever its status. Raises what `Web.fetch` raises, UpstreamFailed for what is no text."""
-    reply = await web.fetch(url, policy=policy, headers=_ACCEPT, seconds=seconds)
-    kind = reply.headers.get("content-type", "").partition(";")[0].strip().lower()
-    raw = decode(reply.body, reply.headers.get("content-type", ""))
+    """The page, whatever its status.
+
+    Raises as `Web.fetch`, and UpstreamFailed for content that is no text.
+    """
+    response = await web.fetch(url, policy=policy, headers=_ACCEPT, seconds=seconds)
+    kind = response.headers.get("content-type", "").partition(";")[0].strip().lower()
+    raw = decode(response.body, response.headers.get("content-type", ""))
     if kind in _TEXT:
-        return WebPage(reply, raw, Markdown(raw, raw, "", "", "", []))
+        return WebPage(response, raw, Markdown(raw, raw, "", "", "", []))
     if kind not in {"", "text/html", "application/xhtml+xml"}:
         raise UpstreamFailed(
-            "What is at this address is no page of text.",
-            upstream_status=reply.status,
+            "The content of this address is not a page of text.",
+            upstream_status=response.status,
             hint="HTML and plain text can be read; a PDF, an image or a download cannot.",
         )
 
-    return WebPage(reply, raw, await asyncio.to_thread(to_markdown, raw, reply.url, main=main))
+    return WebPage(response, raw, await asyncio.to_thread(to_markdown, raw, response.url, main=main))

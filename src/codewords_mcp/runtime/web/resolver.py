@@ -1,4 +1,4 @@
-"""The policy at the moment a name is resolved, and again when an address is dialled, as aiohttp asks for it."""
+"""Applies the policy when aiohttp resolves a name, and again when it dials an address."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from codewords_mcp.runtime.egress.names import normal_host
 
 
 class JudgingResolver(AbstractResolver):
-    """Gives the addresses that the policy permits, and sockets to those and to no others."""
+    """Resolves to the addresses that the policy permits, and makes sockets to those only."""
 
     def __init__(self, dialler: Dialler, policy: EgressPolicy, share: Share) -> None:
         self._dialler = dialler
@@ -24,15 +24,18 @@ class JudgingResolver(AbstractResolver):
         self._permitted: set[tuple[str, int]] = set()
 
     async def judge(self, host: str, port: int) -> list[str]:
-        """The addresses of a host (as `normal_host` gives it) that may be dialled. Raises Refused, Unreachable."""
+        """Addresses of a host (as `normal_host` gives it) that may be dialled.
+
+        Raises DialRefused, Unreachable.
+        """
         found = await self._dialler.permitted(self._policy, host, port, self._share)
         self._permitted.update((address, port) for address in found)
         return found
 
     def make_socket(self, info: tuple[int, int, int, str, tuple[Any, ...]]) -> socket.socket:
-        """A socket for an address that was judged. aiohttp does not ask a resolver for what it takes for an address itself.
+        """A socket for a judged address. aiohttp does not consult a resolver for literal addresses.
 
-        Raises OSError for any other.
+        Raises OSError for any other address.
         """
         family, kind, proto = info[:3]
         host, port = info[4][:2]
@@ -43,7 +46,7 @@ class JudgingResolver(AbstractResolver):
     async def resolve(
         self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_INET
     ) -> list[ResolveResult]:
-        """Raises Refused, Unreachable."""
+        """Resolve a name. Raises DialRefused, Unreachable."""
         del family
         found = await self.judge(normal_host(host) or "", port)
         return [
@@ -59,4 +62,4 @@ class JudgingResolver(AbstractResolver):
         ]
 
     async def close(self) -> None:
-        """Nothing is held."""
+        """Do nothing: the resolver owns no resources."""

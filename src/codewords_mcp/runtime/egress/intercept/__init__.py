@@ -1,4 +1,4 @@
-"""Interception: the connections on which a placeholder becomes a secret's value, and nothing else does."""
+"""Interception: the connections on which a placeholder is replaced by a secret's value."""
 
 from __future__ import annotations
 

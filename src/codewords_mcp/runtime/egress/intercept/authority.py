@@ -1,4 +1,6 @@
-"""One sandbox's certificate authority: trusted in that sandbox only, for the hosts of its rules only, and held in memory."""
+"""One sandbox's certificate authority: trusted in that sandbox only, for its rules' hosts only, in
+memory only.
+"""
 
 from __future__ import annotations
 
@@ -19,16 +21,18 @@ from codewords_mcp.runtime.egress.addresses import parse_address
 
 LIFETIME: Final = timedelta(days=90)
 MAX_CONTEXTS: Final = 500
-"""Certificates that are kept, of a sandbox that speaks to any host."""
+"""Certificates in memory, for a sandbox that connects to any host."""
 _SKEW: Final = timedelta(days=1)
-"""A machine whose clock is behind trusts the certificate too."""
+"""A machine whose clock is behind must trust the certificate too."""
 
 Judge = Callable[[str, str], bool]
-"""`judge(host, server_name)`: whether a connection to the host may go by that name."""
+"""`judge(host, server_name)`: whether a connection to the host may use that name."""
 
 
 class CertificateAuthority:
-    """Signs certificates for `hosts`, which its own certificate is limited to (RFC 5280, 4.2.1.10); None for any."""
+    """Signs certificates for `hosts`, to which its own certificate is limited (RFC 5280, 4.2.1.10);
+    None for any.
+    """
 
     def __init__(self, hosts: Collection[str] | None) -> None:
         self._key = ec.generate_private_key(ec.SECP256R1())
@@ -38,11 +42,13 @@ class CertificateAuthority:
 
     @property
     def pem(self) -> str:
-        """The certificate that the sandbox is to trust."""
+        """The certificate that the sandbox must trust."""
         return self._certificate.public_bytes(serialization.Encoding.PEM).decode()
 
     def context(self, host: str, protocol: str, judge: Judge) -> ssl.SSLContext:
-        """For serving `host` over one protocol ("h2", "http/1.1"); made once for each, as long as they are not many."""
+        """Context to serve `host` over one protocol ("h2", "http/1.1"), cached up to
+        `MAX_CONTEXTS`.
+        """
         known = self._contexts.get((host, protocol))
         if known is None:
             if len(self._contexts) >= MAX_CONTEXTS:
@@ -138,7 +144,11 @@ def _usage(*, signs: bool) -> x509.KeyUsage:
 
 
 def _load(context: ssl.SSLContext, chain: bytes) -> None:
-    """Python's ssl takes them from a file only: one without a name where the kernel has such, else one for a moment."""
+    """Load a chain.
+
+    Python's ssl reads it from a file only: an anonymous one where the kernel has it, else a
+    temporary one.
+    """
     if hasattr(os, "memfd_create"):
         fd = os.memfd_create("chain", os.MFD_CLOEXEC)
         try:

@@ -1,4 +1,4 @@
-"""One intercepted connection: whether it is TLS, and who serves the protocol that both sides speak."""
+"""One intercepted connection: detects TLS, and serves the protocol that both sides speak."""
 
 from __future__ import annotations
 
@@ -8,27 +8,32 @@ import socket
 import ssl
 from typing import Final
 
-from codewords_mcp.runtime.egress.intercept.http1 import Http1, answer_failure
+from codewords_mcp.runtime.egress.intercept.http1 import Http1, respond_failure
 from codewords_mcp.runtime.egress.intercept.http2 import Http2
 from codewords_mcp.runtime.egress.intercept.session import HostUnreachable, InterceptSession, TlsStream
 
 SPEAKS_FIRST: Final = 10.0
-"""Seconds after which a program that has said nothing is taken to wait for the host's first word, as in SMTP."""
+"""Seconds without data after which a program is assumed to wait for the host's greeting, as in
+SMTP.
+"""
 SPEAKS_SOON: Final = 1.0
-"""Seconds after which the host of one that has said nothing is dialled, where that had to wait for a recorder's word."""
+"""Seconds without data after which a host is dialled that was not dialled because of a recorder."""
 _TLS: Final = 0x16
 _REQUEST_LINE: Final = re.compile(rb"[A-Z]{3,20} [/*]\S* HTTP/1\.[01]\r\n")
 _OFFERS_H2: Final = b"\x02h2"
-"""How a ClientHello writes it. Found elsewhere in one by chance, it costs a connection, one in 30,000."""
+"""Encoding of "h2" in a ClientHello. A chance match elsewhere costs one connection in 30,000."""
 
 
 async def first_bytes(client: socket.socket, upstream: socket.socket | None) -> bytes:
-    """What the program has said first, left where it is; empty when it hung up, says nothing, or the host spoke first."""
+    """The program's first bytes, without consuming them.
+
+    Empty if it closed, is silent, or the host sent first.
+    """
     loop = asyncio.get_running_loop()
     readable = loop.create_future()
-    both = [one.fileno() for one in (client, upstream) if one is not None]
-    for one in both:
-        loop.add_reader(one, lambda: readable.done() or readable.set_result(None))
+    sockets = [sock.fileno() for sock in (client, upstream) if sock is not None]
+    for sock in sockets:
+        loop.add_reader(sock, lambda: readable.done() or readable.set_result(None))
     try:
         async with asyncio.timeout(SPEAKS_FIRST if upstream is not None else SPEAKS_SOON):
             await readable
@@ -36,8 +41,8 @@ async def first_bytes(client: socket.socket, upstream: socket.socket | None) -> 
     except (TimeoutError, BlockingIOError):
         return b""
     finally:
-        for one in both:
-            loop.remove_reader(one)
+        for sock in sockets:
+            loop.remove_reader(sock)
 
 
 def is_tls(first: bytes) -> bool:
@@ -68,14 +73,17 @@ async def read_plain(
 async def intercept(
     session: InterceptSession, client: socket.socket, upstream: socket.socket | None, hello: bytes
 ) -> None:
-    """Serve a program's connection to a host with a rule; owns both sockets. `hello` is what it said first."""
+    """Serve a program's connection to a host with a rule; owns both sockets.
+
+    `hello` is its first bytes.
+    """
     program: TlsStream | None = None
     host: TlsStream | None = None
 
     try:
-        # a recorder hears HTTP/1.1 only, which every client of HTTP/2 falls back to
-        both = _OFFERS_H2 in hello and session.interception.recording is None
-        if both:
+        # A recorder reads HTTP/1.1 only. Every HTTP/2 client falls back to it.
+        allows_h2 = _OFFERS_H2 in hello and session.interception.recording is None
+        if allows_h2:
             protocols = ("h2", "http/1.1")
         else:
             protocols = ("http/1.1",)
@@ -96,7 +104,7 @@ async def intercept(
             return
 
         if failure is not None:
-            await answer_failure(program, session, failure)
+            await respond_failure(program, session, failure)
         elif host is not None and protocol == "h2":
             await Http2(session, program, host).run()
         else:
@@ -104,22 +112,22 @@ async def intercept(
     except ssl.SSLError as error:
         _note(session, error)
     finally:
-        for wire, sock in ((program, client), (host, upstream)):
-            if wire is not None:
-                await wire.close()
+        for stream, sock in ((program, client), (host, upstream)):
+            if stream is not None:
+                await stream.close()
             elif sock is not None:
                 sock.close()
 
 
 _UNTRUSTED: Final = (
-    "the program broke off as one does that did not accept the certificate that the runtime made for this host; it pins"
+    "the program seems to have rejected the certificate that the runtime made for this host; it pins"
     " certificates or has a list of authorities of its own (point it to the file in SSL_CERT_FILE, or set the secret"
     " without a host rule)"
 )
 
 
 async def _accept(session: InterceptSession, client: socket.socket, protocol: str) -> TlsStream | None:
-    """The program's side; None where its handshake failed, which is noted."""
+    """The program's side; None if its handshake failed, which is recorded."""
     try:
         return await session.serve_tls(client, protocol)
     except ssl.SSLError as error:
@@ -130,6 +138,6 @@ async def _accept(session: InterceptSession, client: socket.socket, protocol: st
 
 
 def _note(session: InterceptSession, error: ssl.SSLError) -> None:
-    """A program that objects to the certificate says so by an alert; at TLS 1.3 after the handshake."""
+    """Record a certificate alert. At TLS 1.3 a program sends it after the handshake."""
     if "ALERT" in error.reason and any(word in error.reason for word in ("CERT", "UNKNOWN_CA")):
         session.refused(_UNTRUSTED)

@@ -1,4 +1,4 @@
-"""What a sandbox's placeholders stand for, and where in a request they may become it."""
+"""Placeholders of a sandbox: their secrets, and where in a request they may be replaced."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from codewords_mcp.runtime.secrets.rules import HostRule, Place
 
 Headers = list[tuple[bytes, bytes]]
 
-_PLACES: Final[dict[str, str]] = {
+_POINT_TEXTS: Final[dict[str, str]] = {
     "header": "a header",
     "basic": "basic authentication",
     "query": "the query",
@@ -27,7 +27,10 @@ _NOT_IN_HEADER: Final = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")
 
 
 class Misplaced(Exception):  # an outcome, caught inside this room
-    """A placeholder stands where its rule does not let it. `reason` completes "was refused: …"."""
+    """A placeholder is in a part of the request that its rule does not allow.
+
+    `reason` completes "was refused: …".
+    """
 
     def __init__(self, reason: str) -> None:
         super().__init__(reason)
@@ -67,7 +70,7 @@ class Credentials:
     def swap(
         self, host: str, port: int, target: bytes, headers: Headers
     ) -> tuple[bytes, Headers, tuple[str, ...]]:
-        """Target and headers with values, and the names of the secrets that were put in. Raises Misplaced."""
+        """Target and headers with values, and the names of inserted secrets. Raises Misplaced."""
         used: set[str] = set()
         swap = _Swap(self._by_mark, host, port, used)
         path, question, query = target.partition(b"?")
@@ -86,15 +89,15 @@ class Credentials:
         return swap.text(value, "header", _in_header, name.decode("latin-1").lower())
 
     def named(self, text: bytes) -> bytes:
-        """With `[secret NAME]` in the places of placeholders: what is the same in every sandbox."""
+        """Text with `[secret NAME]` in place of placeholders, which differ in every sandbox."""
         if b"cwph" not in text:
             return text
-        for one in self.every:
-            text = text.replace(one.placeholder.encode(), f"[secret {one.name}]".encode())
+        for credential in self.every:
+            text = text.replace(credential.placeholder.encode(), f"[secret {credential.name}]".encode())
         return text
 
     def named_in_header(self, value: bytes) -> bytes:
-        """As `named`, also within basic authentication, which is then not encoded any more."""
+        """Like `named`, also within basic authentication, which is then left decoded."""
         scheme, _, pair = _basic(value)
         named = self.named(pair)
         if named == pair:
@@ -102,12 +105,12 @@ class Credentials:
         return scheme + b" " + named
 
     def watch(self) -> PlaceholderScan:
-        """For what is sent beside a request's head: a body, or a connection that is not TLS."""
+        """A scan for data outside a request's head: a body, or a connection without TLS."""
         return PlaceholderScan(self._by_mark, self._encoded)
 
 
 class PlaceholderScan:
-    """Looks for placeholders in one stream, across its chunks."""
+    """Finds placeholders in one stream, across its chunks."""
 
     def __init__(self, by_mark: dict[bytes, SandboxCredential], encoded: MultiPattern | None) -> None:
         self._by_mark = by_mark
@@ -115,19 +118,19 @@ class PlaceholderScan:
         self._tail = b""
 
     def found(self, chunk: bytes) -> str | None:
-        """What the stream, with this chunk, has come to hold: a phrase for a person, or None."""
+        """Description of a placeholder found in the stream so far, or None."""
         data = self._tail + chunk
         matched = PATTERN.search(data)
         if matched is not None:
-            return _whose(self._by_mark.get(matched.group()))
-        if self._encoded is not None and (places := self._encoded.found_in(data)):
-            return f"the placeholder of {self._encoded.endings(places[0][1])[0][1].decode()}, encoded"
+            return _describe(self._by_mark.get(matched.group()))
+        if self._encoded is not None and (matches := self._encoded.found_in(data)):
+            return f"the placeholder of {self._encoded.endings(matches[0][1])[0][1].decode()}, encoded"
         self._tail = data[-_TAIL:]
         return None
 
 
 _TAIL: Final = 255
-"""Bytes: more than any form of a placeholder that is looked for, less one."""
+"""Bytes: one less than the longest encoding of a placeholder that is searched."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,47 +140,47 @@ class _Swap:
     port: int
     used: set[str]
 
-    def text(self, text: bytes, place: Place, encode: Callable[[str, bytes], bytes], name: str = "") -> bytes:
+    def text(self, text: bytes, point: Place, encode: Callable[[str, bytes], bytes], name: str = "") -> bytes:
         if b"cwph" not in text:
             return text
         for mark in set(PATTERN.findall(text)):
-            credential = self._judged(mark, place, name)
+            credential = self._judged(mark, point, name)
             placeholder = credential.placeholder.encode()
             text = text.replace(placeholder, encode(credential.name, credential.value.encode()))
             if mark in text:
-                raise Misplaced(f"it holds {_whose(credential)} without its beginning")
+                raise Misplaced(f"it holds {_describe(credential)} without its beginning")
             self.used.add(credential.name)
         return text
 
-    def _judged(self, mark: bytes, place: Place, name: str) -> SandboxCredential:
+    def _judged(self, mark: bytes, point: Place, name: str) -> SandboxCredential:
         credential = self.by_mark.get(mark)
         if credential is None:
-            raise Misplaced(f"it holds {_whose(None)}")
+            raise Misplaced(f"it holds {_describe(None)}")
         if (self.host, self.port) not in credential.rule.hosts:
             raise Misplaced(
-                f"it holds {_whose(credential)}, whose rule is for {_list(credential.rule.names)} only"
+                f"it holds {_describe(credential)}, whose rule is for {_list(credential.rule.names)} only"
             )
-        if not credential.rule.allows(place, name):
-            allowed = _list([_worded(one) for one in credential.rule.places])
+        if not credential.rule.allows(point, name):
+            allowed = _list([_point_text(point) for point in credential.rule.places])
             raise Misplaced(
-                f"it holds {_whose(credential)} in {_PLACES[place]}, and its rule lets it stand in {allowed} only"
+                f"it holds {_describe(credential)} in {_POINT_TEXTS[point]}, and its rule lets it stand in {allowed} only"
             )
 
         return credential
 
 
 def _parameter_name(part: bytes) -> str:
-    """The name of a parameter whose value holds what is looked for; empty where its name does."""
+    """The name of a parameter whose value holds a placeholder; "" if its name holds one."""
     name, equals, _ = part.partition(b"=")
     if not equals or PATTERN.search(name):
         return ""
     return unquote_plus(name.decode("latin-1"))
 
 
-def _worded(place: str) -> str:
-    kind, colon, name = place.partition(":")
+def _point_text(point: str) -> str:
+    kind, colon, name = point.partition(":")
     if not colon:
-        return _PLACES[kind]
+        return _POINT_TEXTS[kind]
     if kind == "header":
         return f"the header {name}"
     return f"the query parameter {name}"
@@ -194,14 +197,14 @@ def _basic(value: bytes) -> tuple[bytes, bool, bytes]:
         return scheme, True, b""
 
 
-def _whose(credential: SandboxCredential | None) -> str:
+def _describe(credential: SandboxCredential | None) -> str:
     if credential is None:
-        return "a placeholder that is none of this sandbox's"
+        return "a placeholder that does not belong to this sandbox"
     return f"the placeholder of {credential.name}"
 
 
-def _list(words: Iterable[str]) -> str:
-    return " and ".join(words)
+def _list(names: Iterable[str]) -> str:
+    return " and ".join(names)
 
 
 def _without(name: bytes) -> bytes:

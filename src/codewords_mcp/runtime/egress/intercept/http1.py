@@ -1,5 +1,6 @@
-"""HTTP/1.1 between a program and a host: each message is read whole in its framing and written anew, so that both sides
-can only agree on where it ends.
+"""HTTP/1.1 between a program and a host.
+
+Each message is parsed completely and serialized again, so that both sides agree on its end.
 """
 
 from __future__ import annotations
@@ -15,47 +16,55 @@ import h11
 from codewords_mcp.runtime.egress.dial import DialFailed
 from codewords_mcp.runtime.egress.intercept.credentials import Headers
 from codewords_mcp.runtime.egress.intercept.requests import Outgoing, RequestRefused, prepare
-from codewords_mcp.runtime.egress.intercept.responses import AnswerScrubber, UnreadableResponse
-from codewords_mcp.runtime.egress.intercept.session import LIMIT, HostUnreachable, InterceptSession, TlsStream
-from codewords_mcp.runtime.egress.intercept.websocket import carry_websocket
+from codewords_mcp.runtime.egress.intercept.responses import ResponseScrubber, UnreadableResponse
+from codewords_mcp.runtime.egress.intercept.session import (
+    MAX_READ_AHEAD,
+    HostUnreachable,
+    InterceptSession,
+    TlsStream,
+)
+from codewords_mcp.runtime.egress.intercept.websocket import relay_websocket
 from codewords_mcp.runtime.recording.recorder import MAX_BODY_BYTES, RecordedResponse
 
-MAX_HEAD: Final = 64 << 10
+MAX_HEAD_BYTES: Final = 64 << 10
 """Bytes of a message's head, of either side."""
 _NOT_FOR_PROGRAM: Final = frozenset(
     {b"connection", b"keep-alive", b"proxy-connection", b"upgrade", b"alt-svc"}
 )
-"""`alt-svc` would offer it a way to the host that is not looked at."""
+"""`alt-svc` would offer the program a way to the host that is not intercepted."""
 _LINGER: Final = 0.5
-"""Seconds for a program to read an answer before the rest of its request is met by a reset."""
+"""Seconds for a program to read a response before the rest of its request is reset."""
 _CHUNK: Final = 64 << 10
 _BEGINS: Final = b"HTTP/1."
 
 
 class _End:
-    """One side: a parser and the stream it reads from."""
+    """One side: a parser and the stream that it reads from."""
 
-    def __init__(self, wire: TlsStream, role: Any) -> None:
-        self.wire = wire
-        self.http = h11.Connection(role, max_incomplete_event_size=MAX_HEAD)
+    def __init__(self, tls: TlsStream, role: Any) -> None:
+        self.tls = tls
+        self.http = h11.Connection(role, max_incomplete_event_size=MAX_HEAD_BYTES)
 
     async def next(self) -> Any:
         """The next event. Raises h11.RemoteProtocolError, OSError."""
         while (event := self.http.next_event()) is h11.NEED_DATA:
-            self.http.receive_data(await self.wire.reader.read(_CHUNK))
+            self.http.receive_data(await self.tls.reader.read(_CHUNK))
         return event
 
     async def send(self, *events: Any) -> None:
-        """In one piece, as far as they make one."""
-        await self.wire.send(b"".join(cast("bytes", self.http.send(event)) for event in events))
+        """Send events in a single write."""
+        await self.tls.send(b"".join(cast("bytes", self.http.send(event)) for event in events))
 
 
 class _Switched(Exception):  # an outcome, caught inside this room
-    """Both sides speak something else from here on."""
+    """Both sides switched to another protocol."""
 
 
 def _phrase(status: int) -> bytes:
-    """The usual reason phrase: a host's own may hold anything, a value among it, and means nothing (RFC 9112, 4)."""
+    """The usual reason phrase.
+
+    A host's own may hold any text, even a secret, and means nothing (RFC 9112, 4).
+    """
     try:
         return HTTPStatus(status).phrase.encode()
     except ValueError:
@@ -63,7 +72,7 @@ def _phrase(status: int) -> bytes:
 
 
 class Http1:
-    """Serves a connection's requests one after the other, until either side ends it."""
+    """Serves a connection's requests in sequence, until either side ends it."""
 
     def __init__(self, session: InterceptSession, program: TlsStream, host: TlsStream | None) -> None:
         self._session = session
@@ -73,25 +82,25 @@ class Http1:
         else:
             self._host = _End(host, h11.CLIENT)
         self._ahead: deque[Any] = deque()
-        """Parts of a request that were read for a recorder, and are still to be sent."""
+        """Parts of a request that were read for a recorder and are not sent yet."""
 
     async def run(self) -> None:
-        """Raises ssl.SSLError where the program objects to the certificate."""
+        """Serve the connection. Raises ssl.SSLError if the program rejects the certificate."""
         try:
-            while await self._serve_one():
+            while await self._serve_request():
                 self._program.http.start_next_cycle()
         except _Switched:
-            await self._carry()
+            await self._run_websocket()
         except h11.RemoteProtocolError as error:
             await self._give_up(_invalid(error))
         except RequestRefused as refusal:
             await self._give_up(refusal)
         finally:
             if self._host is not None:
-                await self._host.wire.close()
+                await self._host.tls.close()
 
-    async def _serve_one(self) -> bool:
-        """One request and its answer; whether another may follow."""
+    async def _serve_request(self) -> bool:
+        """Serve one request. Returns True if another may follow."""
         program = self._program
         request = await program.next()
         if not isinstance(request, h11.Request):
@@ -101,17 +110,17 @@ class Http1:
             self._session, request.method.decode(), request.target, list(request.headers.raw_items())
         )
         try:
-            if (answer := await self._recorded(outgoing)) is not None:
-                await self._answer(answer)
+            if (response := await self._recorded(outgoing)) is not None:
+                await self._respond(response)
             else:
                 await self._exchange(outgoing)
         finally:
-            outgoing.ended(whole=False)
+            outgoing.on_end(whole=False)
 
         return program.http.our_state is h11.DONE and program.http.their_state is h11.DONE
 
     async def _recorded(self, outgoing: Outgoing) -> RecordedResponse | None:
-        """What a recorder answers, where there is one. Raises Refusal, OSError."""
+        """A recorder's response, if there is one. Raises RequestRefused, OSError."""
         recording = self._session.interception.recording
         if recording is None:
             return None
@@ -132,7 +141,9 @@ class Http1:
             pieces.append(bytes(event.data))
             size += len(pieces[-1])
 
-        return await outgoing.ask(recording, b"".join(pieces) if size <= MAX_BODY_BYTES else None)
+        return await outgoing.consult_recorder(
+            recording, b"".join(pieces) if size <= MAX_BODY_BYTES else None
+        )
 
     async def _exchange(self, outgoing: Outgoing) -> None:
         host = await self._connected()
@@ -146,14 +157,14 @@ class Http1:
                 await sending
 
     async def _connected(self) -> _End:
-        """The connection to the host, made again where it has ended since."""
+        """The connection to the host, reopened if it has ended."""
         host = self._host
         if host is not None:
             if host.http.our_state is h11.DONE and host.http.their_state is h11.DONE:
                 host.http.start_next_cycle()
-            if host.http.our_state is h11.IDLE and not host.wire.reader.at_eof():
+            if host.http.our_state is h11.IDLE and not host.tls.reader.at_eof():
                 return host
-            await host.wire.close()
+            await host.tls.close()
 
         try:
             self._host = _End(await self._session.connect(("http/1.1",)), h11.CLIENT)
@@ -166,7 +177,7 @@ class Http1:
         return self._host
 
     async def _part(self, outgoing: Outgoing) -> Any:
-        """The next part of the request's body, looked at. Raises Refusal, OSError."""
+        """The next part of the request's body, scanned. Raises RequestRefused, OSError."""
         try:
             event = await self._program.next()
         except h11.RemoteProtocolError as error:
@@ -182,7 +193,10 @@ class Http1:
         return event
 
     async def _send(self, outgoing: Outgoing, host: _End, head: h11.Request) -> None:
-        """The request to the host; then watch the program, which may hang up. Raises Refusal, OSError."""
+        """Send the request to the host, then watch for the program's hang-up.
+
+        Raises RequestRefused, OSError.
+        """
         first = [head]
         while True:
             if self._ahead:
@@ -203,8 +217,8 @@ class Http1:
     async def _watch(self) -> None:
         """Read ahead, so that a hang-up is noticed. Raises ConnectionResetError."""
         program, ahead = self._program, 0
-        while ahead < LIMIT:
-            data = await program.wire.reader.read(_CHUNK)
+        while ahead < MAX_READ_AHEAD:
+            data = await program.tls.reader.read(_CHUNK)
             if not data:
                 raise ConnectionResetError("the program hung up")
             program.http.receive_data(data)
@@ -212,23 +226,23 @@ class Http1:
         await asyncio.Event().wait()
 
     async def _pass_on(self, outgoing: Outgoing, host: _End, sending: asyncio.Task[None]) -> None:
-        """The host's answer to the program. Raises Refusal; OSError where either side breaks off."""
-        scrub: AnswerScrubber | None = None
+        """Relay the host's response. Raises RequestRefused, and OSError if a side breaks off."""
+        scrub: ResponseScrubber | None = None
         while True:
             try:
                 event = await _either(host, sending)
             except h11.RemoteProtocolError as error:
                 raise RequestRefused(
                     502,
-                    f"{self._session.host} did not answer in valid HTTP.",
-                    f"its answer is not valid HTTP ({error})",
+                    f"{self._session.host} did not respond in valid HTTP.",
+                    f"its response is not valid HTTP ({error})",
                 ) from error
 
             if isinstance(event, h11.InformationalResponse):
                 await self._interim(outgoing, event)
             elif isinstance(event, h11.Response):
                 scrub = self._scrubber(outgoing, event)
-                outgoing.answered(event.status_code, scrub.headers)
+                outgoing.on_response(event.status_code, scrub.headers)
                 await self._program.send(
                     h11.Response(
                         status_code=event.status_code,
@@ -240,43 +254,43 @@ class Http1:
                 await self._body_on(outgoing, scrub, bytes(event.data))
             elif isinstance(event, h11.EndOfMessage) and scrub is not None:
                 rest = scrub.finish()
-                outgoing.received(rest)
-                outgoing.ended(whole=True)
+                outgoing.on_body(rest)
+                outgoing.on_end(whole=True)
                 await self._program.send(*([h11.Data(data=rest)] if rest else []), h11.EndOfMessage())
 
                 return
             else:
                 raise ConnectionResetError("the host hung up")
 
-    async def _body_on(self, outgoing: Outgoing, scrub: AnswerScrubber, data: bytes) -> None:
+    async def _body_on(self, outgoing: Outgoing, scrub: ResponseScrubber, data: bytes) -> None:
         try:
             for piece in scrub.feed(data):
-                outgoing.received(piece)
+                outgoing.on_body(piece)
                 await self._program.send(h11.Data(data=piece))
         except UnreadableResponse as error:
             raise RequestRefused(
-                502, f"The answer of {self._session.host} was refused: {error.reason}.", error.reason
+                502, f"The response of {self._session.host} was refused: {error.reason}.", error.reason
             ) from error
 
-    def _scrubber(self, outgoing: Outgoing, event: h11.Response) -> AnswerScrubber:
+    def _scrubber(self, outgoing: Outgoing, event: h11.Response) -> ResponseScrubber:
         bodiless = outgoing.method == "HEAD" or event.status_code in {204, 304}
         headers: Headers = [(n, v) for n, v in event.headers.raw_items() if n.lower() not in _NOT_FOR_PROGRAM]
         try:
-            return AnswerScrubber(
+            return ResponseScrubber(
                 self._session.interception.scrubber, headers, bodiless=bodiless, parts=outgoing.takes_parts
             )
         except UnreadableResponse as error:
             raise RequestRefused(
-                502, f"The answer of {self._session.host} was refused: {error.reason}.", error.reason
+                502, f"The response of {self._session.host} was refused: {error.reason}.", error.reason
             ) from error
 
     async def _interim(self, outgoing: Outgoing, event: h11.InformationalResponse) -> None:
-        scrub = AnswerScrubber(
+        scrub = ResponseScrubber(
             self._session.interception.scrubber, list(event.headers.raw_items()), bodiless=True
         )
         if event.status_code == HTTPStatus.SWITCHING_PROTOCOLS:
             _judge_switch(self._session, outgoing, scrub.headers)
-            outgoing.answered(event.status_code, scrub.headers)
+            outgoing.on_response(event.status_code, scrub.headers)
 
         await self._program.send(
             h11.InformationalResponse(
@@ -286,49 +300,50 @@ class Http1:
         if event.status_code == HTTPStatus.SWITCHING_PROTOCOLS:
             raise _Switched
 
-    async def _answer(self, answer: RecordedResponse) -> None:
-        """A recorder's answer in the host's place; what the program still sends is read and dropped."""
+    async def _respond(self, response: RecordedResponse) -> None:
+        """Send a recorder's response. The rest of the program's request is read and dropped."""
         while self._program.http.their_state is h11.SEND_BODY:
             await self._program.next()
-        await self._program.send(h11.Response(status_code=answer.status, headers=answer.headers))
-        async for piece in answer.pieces:
+        await self._program.send(h11.Response(status_code=response.status, headers=response.headers))
+        async for piece in response.pieces:
             await self._program.send(h11.Data(data=piece))
         await self._program.send(h11.EndOfMessage())
 
     async def _give_up(self, refusal: RequestRefused) -> None:
-        """Tell the program, unless its answer has begun, and note it."""
+        """Record a refusal, and send it unless a response has begun."""
         if refusal.reason:
             self._session.refused(refusal.reason)
         if self._program.http.our_state in {h11.IDLE, h11.SEND_RESPONSE}:
-            await reply(self._program, refusal.status, refusal.sentence)
+            await respond(self._program, refusal.status, refusal.message)
         else:
-            self._program.wire.writer.transport.abort()
+            self._program.tls.writer.transport.abort()
 
-    async def _carry(self) -> None:
+    async def _run_websocket(self) -> None:
         assert self._host is not None  # noqa: S101  # it has just answered
-        begun = (self._program.http.trailing_data[0], self._host.http.trailing_data[0])
-        await carry_websocket(self._session, self._program.wire, self._host.wire, begun)
+        read_ahead = (self._program.http.trailing_data[0], self._host.http.trailing_data[0])
+        await relay_websocket(self._session, self._program.tls, self._host.tls, read_ahead)
 
 
 def _judge_switch(session: InterceptSession, outgoing: Outgoing, headers: Headers) -> None:
-    """Raises Refusal for another protocol than the one that was asked for, or one that cannot be looked into."""
+    """Raise RequestRefused for a protocol that was not requested or cannot be read."""
     named = {name.lower(): value.strip().lower() for name, value in headers}
     if not outgoing.upgrades or named.get(b"upgrade") != b"websocket":
-        reason = "it switched to a protocol that nobody asked for"
+        reason = "it switched to a protocol that was not requested"
     elif b"sec-websocket-extensions" in named:
-        reason = "it compresses its websocket although nobody offered that, and it cannot be looked into"
+        reason = "it compresses its websocket which was not offered, so it cannot be read"
     else:
         return
-    raise RequestRefused(502, f"The answer of {session.host} was refused: {reason}.", reason)
+    raise RequestRefused(502, f"The response of {session.host} was refused: {reason}.", reason)
 
 
 async def _either(host: _End, sending: asyncio.Task[None]) -> Any:
-    """The host's next event, or what ended the sending of the request. A host may answer before it has all of it, and may
-    then not take the rest.
+    """The host's next event, or the error that ended sending the request.
+
+    A host may respond before it has the whole request, and may then not read the rest.
     """
     event = host.http.next_event()
     while event is h11.NEED_DATA:
-        reading = asyncio.ensure_future(host.wire.reader.read(_CHUNK))
+        reading = asyncio.ensure_future(host.tls.reader.read(_CHUNK))
         try:
             if not sending.done():
                 await asyncio.wait({reading, sending}, return_when=asyncio.FIRST_COMPLETED)
@@ -346,21 +361,27 @@ async def _either(host: _End, sending: asyncio.Task[None]) -> Any:
 
 
 def _judge_beginning(data: bytes) -> None:
-    """The parser waits for the end of a head, which what is no HTTP may not have. Raises h11.RemoteProtocolError."""
+    """Raise h11.RemoteProtocolError if data is no HTTP.
+
+    The parser would wait for the end of a head.
+    """
     if data[: len(_BEGINS)] != _BEGINS[: len(data)]:
-        raise h11.RemoteProtocolError("it does not begin as HTTP does")
+        raise h11.RemoteProtocolError("it does not begin as HTTP")
 
 
 async def _judge(sending: asyncio.Task[None], host: _End) -> None:
-    """Why the request is not sent on. Raises Refusal; ConnectionResetError where the program has gone."""
+    """Raise the error that ended sending:
+
+    RequestRefused, or ConnectionResetError if the program has gone.
+    """
     try:
         await sending
     except RequestRefused:
-        host.wire.writer.transport.abort()
+        host.tls.writer.transport.abort()
         raise
     except ConnectionResetError as error:
         if "program" in str(error):
-            host.wire.writer.transport.abort()
+            host.tls.writer.transport.abort()
             raise
     except OSError:
         pass  # the host takes no more of it; its answer tells why
@@ -370,9 +391,9 @@ def _invalid(error: h11.RemoteProtocolError) -> RequestRefused:
     return RequestRefused(400, "This is not a valid HTTP/1.1 request.", f"it is not valid HTTP ({error})")
 
 
-async def reply(program: _End, status: int, sentence: str) -> None:
-    """Answer a request that does not go out, and let the program read that before the connection ends."""
-    body = (sentence + "\n").encode()
+async def respond(program: _End, status: int, message: str) -> None:
+    """Respond in the host's place, and let the program read it before the connection ends."""
+    body = (message + "\n").encode()
     headers = [
         ("content-type", "text/plain; charset=utf-8"),
         ("content-length", str(len(body))),
@@ -384,13 +405,13 @@ async def reply(program: _End, status: int, sentence: str) -> None:
             h11.Response(status_code=status, headers=headers), h11.Data(data=body), h11.EndOfMessage()
         )
         async with asyncio.timeout(_LINGER):
-            while await program.wire.reader.read(_CHUNK):
+            while await program.tls.reader.read(_CHUNK):
                 pass
 
 
-async def answer_failure(wire: TlsStream, session: InterceptSession, failure: HostUnreachable) -> None:
-    """The host could not be reached: say so to whatever is asked of it first."""
-    program = _End(wire, h11.SERVER)
+async def respond_failure(tls: TlsStream, session: InterceptSession, failure: HostUnreachable) -> None:
+    """Report that the host could not be reached, in response to the program's first request."""
+    program = _End(tls, h11.SERVER)
     with contextlib.suppress(h11.RemoteProtocolError):
         await program.next()
-        await reply(program, 502, f"{session.host} could not be reached: {failure.reason}.")
+        await respond(program, 502, f"{session.host} could not be reached: {failure.reason}.")

@@ -1,91 +1,30 @@
-"""HTTP/2 between a program and a host: each stream of the program is one of the host's, read and written anew.
+"""HTTP/2 between a program and a host: each stream is parsed and serialized again as one of the
+host's.
 
-Windows are given back to a sender only as its bytes have gone on, so that a reader who stops stops the sender.
+A sender's window is replenished only once its bytes are sent on, so that a reader who stops also
+stops the sender.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections import deque
-from dataclasses import dataclass, field
 from typing import Any, Final
 
 from h2 import events
-from h2.config import H2Configuration
-from h2.connection import H2Connection
 from h2.errors import ErrorCodes
 from h2.exceptions import ProtocolError
-from h2.settings import SettingCodes
 
 from codewords_mcp.runtime.egress.intercept.credentials import Headers
+from codewords_mcp.runtime.egress.intercept.http2_side import Http2Side, StreamFlow
 from codewords_mcp.runtime.egress.intercept.requests import Outgoing, RequestRefused, prepare_stream
-from codewords_mcp.runtime.egress.intercept.responses import AnswerScrubber, UnreadableResponse
+from codewords_mcp.runtime.egress.intercept.responses import ResponseScrubber, UnreadableResponse
 from codewords_mcp.runtime.egress.intercept.session import InterceptSession, TlsStream
 
-_STREAM_WINDOW: Final = 1 << 20
-_WINDOW: Final = 4 << 20
-"""Bytes under way, at the most, of one stream and of all."""
 _STREAMS: Final = 100
-_MAX_HEADERS: Final = 64 << 10
 _CHUNK: Final = 64 << 10
 _NOT_FOR_PROGRAM: Final = frozenset({b"alt-svc"})
-"""It would offer a way to the host that is not looked at."""
-
-
-@dataclass(slots=True)
-class _StreamFlow:
-    """What is to go on in one stream: (bytes, how many the sender is given back for them), then perhaps its end."""
-
-    chunks: deque[tuple[bytes, int]] = field(default_factory=deque[tuple[bytes, int]])
-    ends: bool = False
-    trailers: Headers | None = None
-
-
-class _Side:
-    """One connection, its peer's name for each stream, and what waits for its windows."""
-
-    def __init__(self, wire: TlsStream, *, client: bool) -> None:
-        self.wire = wire
-        self.http = H2Connection(
-            H2Configuration(client_side=client, header_encoding=None, validate_inbound_headers=True)
-        )
-        self.other: dict[int, int] = {}
-        """Its stream → the other side's."""
-        self.flows: dict[int, _StreamFlow] = {}
-
-    def begin(self, streams: int) -> None:
-        """The first settings."""
-        self.http.local_settings = self.http.local_settings.__class__(
-            client=self.http.config.client_side,
-            initial_values={
-                SettingCodes.ENABLE_PUSH: 0,
-                SettingCodes.MAX_CONCURRENT_STREAMS: streams,
-                SettingCodes.INITIAL_WINDOW_SIZE: _STREAM_WINDOW,
-                SettingCodes.MAX_HEADER_LIST_SIZE: _MAX_HEADERS,
-            },
-        )
-        if not self.http.config.client_side:
-            del self.http.local_settings[SettingCodes.ENABLE_PUSH]
-        self.http.initiate_connection()
-        self.http.increment_flow_control_window(_WINDOW)
-
-    async def flush(self) -> None:
-        """Send what there is. Raises OSError."""
-        await self.wire.send(self.http.data_to_send())
-
-    def given_back(self, size: int, stream: int) -> None:
-        """Its peer may send so many bytes more."""
-        if size:
-            with contextlib.suppress(ProtocolError):  # a stream that is over
-                self.http.acknowledge_received_data(size, stream)
-
-    def reset(self, stream: int | None, code: ErrorCodes) -> None:
-        """Break a stream off."""
-        if stream is not None:
-            self.flows.pop(stream, None)
-            with contextlib.suppress(ProtocolError):
-                self.http.reset_stream(stream, code)
+"""It would offer the program a way to the host that is not intercepted."""
 
 
 class Http2:
@@ -93,25 +32,25 @@ class Http2:
 
     def __init__(self, session: InterceptSession, program: TlsStream, host: TlsStream) -> None:
         self._session = session
-        self._program = _Side(program, client=False)
-        self._host = _Side(host, client=True)
+        self._program = Http2Side(program, client=False)
+        self._host = Http2Side(host, client=True)
         self._requests: dict[int, Outgoing] = {}
         """By the program's stream."""
-        self._scrubbers: dict[int, AnswerScrubber] = {}
+        self._scrubbers: dict[int, ResponseScrubber] = {}
         self._whole: set[int] = set()
-        """The program's streams whose end went on with their head."""
-        self._settled = asyncio.Event()
-        """The host has said how many streams it takes."""
+        """The program's streams whose end was sent with their head."""
+        self._settings_known = asyncio.Event()
+        """Set when the host's limit of concurrent streams is known."""
 
     async def run(self) -> None:
-        """Raises ssl.SSLError where the program objects to the certificate."""
+        """Serve the connection. Raises ssl.SSLError if the program rejects the certificate."""
         self._host.begin(_STREAMS)
         await self._host.flush()
         reading = asyncio.create_task(self._read(self._host))
-        said = asyncio.create_task(self._settled.wait())
+        settings_known = asyncio.create_task(self._settings_known.wait())
 
         try:
-            await asyncio.wait({reading, said}, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait({reading, settings_known}, return_when=asyncio.FIRST_COMPLETED)
             self._program.begin(min(_STREAMS, self._host.http.remote_settings.max_concurrent_streams))
             await self._program.flush()
             serving = asyncio.create_task(self._read(self._program))
@@ -128,7 +67,7 @@ class Http2:
             if isinstance(error, ProtocolError):
                 self._session.refused(f"it is not valid HTTP/2 ({type(error).__name__})")
         finally:
-            said.cancel()
+            settings_known.cancel()
             reading.cancel()
             await asyncio.gather(reading, return_exceptions=True)
 
@@ -136,9 +75,9 @@ class Http2:
                 self._program.http.close_connection()
                 await self._program.flush()
 
-    async def _read(self, side: _Side) -> None:
-        """Until it ends. Raises ProtocolError, OSError."""
-        while data := await side.wire.reader.read(_CHUNK):
+    async def _read(self, side: Http2Side) -> None:
+        """Handle a side's events until it ends. Raises ProtocolError, OSError."""
+        while data := await side.tls.reader.read(_CHUNK):
             for event in side.http.receive_data(data):
                 if isinstance(event, events.ConnectionTerminated):
                     return
@@ -150,7 +89,7 @@ class Http2:
             await self._program.flush()
             await self._host.flush()
 
-    # what the program says
+    # Events of the program's side
     def _on_program(self, event: Any) -> None:
         if isinstance(event, events.RequestReceived):
             self._begin(
@@ -191,7 +130,7 @@ class Http2:
     def _body_out(self, stream: int, data: bytes, counted: int) -> None:
         outgoing = self._requests.get(stream)
         if outgoing is None:
-            self._program.given_back(counted, stream)
+            self._program.acknowledge(counted, stream)
             return
 
         try:
@@ -216,13 +155,13 @@ class Http2:
         self._trail(self._program, self._host, stream, trailers)
 
     def _refuse(self, stream: int, refusal: RequestRefused) -> None:
-        """Answer in the host's place, and note it."""
+        """Respond in the host's place, and record the refusal."""
         if refusal.reason:
             self._session.refused(refusal.reason)
         self._requests.pop(stream, None)
         self._scrubbers.pop(stream, None)
         self._program.flows.pop(stream, None)
-        body = (refusal.sentence + "\n").encode()
+        body = (refusal.message + "\n").encode()
         head: Headers = [
             (b":status", str(refusal.status).encode()),
             (b"content-type", b"text/plain; charset=utf-8"),
@@ -235,11 +174,11 @@ class Http2:
         except ProtocolError:  # an answer has begun
             self._program.reset(stream, ErrorCodes.CANCEL)
 
-    # what the host says
+    # Events of the host's side
     def _on_host(self, event: Any) -> None:
         stream = self._host.other.get(getattr(event, "stream_id", 0) or 0)
         if isinstance(event, events.RemoteSettingsChanged):
-            self._settled.set()
+            self._settings_known.set()
             self._pump_all(self._program, self._host)
         elif isinstance(event, events.ResponseReceived | events.InformationalResponseReceived):
             if stream is not None:
@@ -264,29 +203,29 @@ class Http2:
             return
 
         status = int(next(value for name, value in headers if name == b":status"))
-        kept = [(n, v) for n, v in headers if not n.startswith(b":") and n not in _NOT_FOR_PROGRAM]
+        forwarded = [(n, v) for n, v in headers if not n.startswith(b":") and n not in _NOT_FOR_PROGRAM]
         interim = isinstance(event, events.InformationalResponseReceived)
         bodiless = (
             interim or outgoing.method == "HEAD" or status in {204, 304} or event.stream_ended is not None
         )
 
         try:
-            scrub = AnswerScrubber(
-                self._session.interception.scrubber, kept, bodiless=bodiless, parts=outgoing.takes_parts
+            scrub = ResponseScrubber(
+                self._session.interception.scrubber, forwarded, bodiless=bodiless, parts=outgoing.takes_parts
             )
         except UnreadableResponse as error:
             self._host.reset(self._program.other.get(stream), ErrorCodes.CANCEL)
             self._refuse(
                 stream,
                 RequestRefused(
-                    502, f"The answer of {self._session.host} was refused: {error.reason}.", error.reason
+                    502, f"The response of {self._session.host} was refused: {error.reason}.", error.reason
                 ),
             )
             return
 
         if not interim:
             self._scrubbers[stream] = scrub
-            outgoing.answered(status, scrub.headers)
+            outgoing.on_response(status, scrub.headers)
 
         with contextlib.suppress(ProtocolError):  # the program has given it up
             self._program.http.send_headers(stream, [(b":status", str(status).encode()), *scrub.headers])
@@ -299,7 +238,7 @@ class Http2:
 
         there, counted = event.stream_id or 0, event.flow_controlled_length or 0
         if scrub is None or stream is None:
-            self._host.given_back(counted, there)
+            self._host.acknowledge(counted, there)
             return
 
         try:
@@ -321,8 +260,8 @@ class Http2:
             return
         self._go_on(self._host, self._program, self._program.other.get(stream, 0), scrub.finish(), 0)
 
-    # both ways
-    def _on_either(self, side: _Side, other: _Side, event: Any) -> None:
+    # Events of either side
+    def _on_either(self, side: Http2Side, other: Http2Side, event: Any) -> None:
         if isinstance(event, events.WindowUpdated):
             if event.stream_id:
                 self._pump(other, side, event.stream_id)
@@ -334,35 +273,35 @@ class Http2:
             other.reset(side.other.get(event.stream_id or 0), ErrorCodes.CANCEL)
             self._forget(side, other, event.stream_id or 0)
 
-    def _go_on(self, source: _Side, target: _Side, stream: int, data: bytes, counted: int) -> None:
+    def _go_on(self, source: Http2Side, target: Http2Side, stream: int, data: bytes, counted: int) -> None:
         there = source.other.get(stream)
         if there is None:
-            source.given_back(counted, stream)
+            source.acknowledge(counted, stream)
             return
         if not data:
-            source.given_back(counted, stream)
+            source.acknowledge(counted, stream)
         else:
-            target.flows.setdefault(there, _StreamFlow()).chunks.append((data, counted))
+            target.flows.setdefault(there, StreamFlow()).chunks.append((data, counted))
         self._pump(source, target, there)
 
-    def _end(self, source: _Side, target: _Side, stream: int) -> None:
+    def _end(self, source: Http2Side, target: Http2Side, stream: int) -> None:
         there = source.other.get(stream)
         if there is not None:
-            flow = target.flows.setdefault(there, _StreamFlow())
+            flow = target.flows.setdefault(there, StreamFlow())
             flow.ends = True
             self._pump(source, target, there)
 
-    def _trail(self, source: _Side, target: _Side, stream: int, trailers: Headers) -> None:
+    def _trail(self, source: Http2Side, target: Http2Side, stream: int, trailers: Headers) -> None:
         there = source.other.get(stream)
         if there is not None:
-            target.flows.setdefault(there, _StreamFlow()).trailers = trailers
+            target.flows.setdefault(there, StreamFlow()).trailers = trailers
 
-    def _pump_all(self, source: _Side, target: _Side) -> None:
+    def _pump_all(self, source: Http2Side, target: Http2Side) -> None:
         for stream in list(target.flows):
             self._pump(source, target, stream)
 
-    def _pump(self, source: _Side, target: _Side, stream: int) -> None:
-        """Send on what the target's windows take."""
+    def _pump(self, source: Http2Side, target: Http2Side, stream: int) -> None:
+        """Send as much as the target's windows allow."""
         flow = target.flows.get(stream)
         if flow is None:
             return
@@ -370,16 +309,18 @@ class Http2:
         try:
             while flow.chunks:
                 data, counted = flow.chunks[0]
-                room = min(target.http.local_flow_control_window(stream), target.http.max_outbound_frame_size)
-                if room <= 0:
+                capacity = min(
+                    target.http.local_flow_control_window(stream), target.http.max_outbound_frame_size
+                )
+                if capacity <= 0:
                     return
 
-                target.http.send_data(stream, data[:room])
-                if len(data) > room:
-                    flow.chunks[0] = (data[room:], counted)
+                target.http.send_data(stream, data[:capacity])
+                if len(data) > capacity:
+                    flow.chunks[0] = (data[capacity:], counted)
                 else:
                     flow.chunks.popleft()
-                    source.given_back(counted, target.other.get(stream, 0))
+                    source.acknowledge(counted, target.other.get(stream, 0))
 
             if flow.ends:
                 self._finish(target, stream, flow)
@@ -387,21 +328,21 @@ class Http2:
         except ProtocolError:  # the stream is over on that side
             target.flows.pop(stream, None)
             for _, counted in flow.chunks:
-                source.given_back(counted, target.other.get(stream, 0))
+                source.acknowledge(counted, target.other.get(stream, 0))
 
-    def _finish(self, target: _Side, stream: int, flow: _StreamFlow) -> None:
+    def _finish(self, target: Http2Side, stream: int, flow: StreamFlow) -> None:
         target.flows.pop(stream, None)
         if flow.trailers is not None:
             target.http.send_headers(stream, flow.trailers, end_stream=True)
         else:
             target.http.end_stream(stream)
 
-    def _forget_if_over(self, source: _Side, target: _Side, stream: int) -> None:
-        """When the answer is out, nothing of the exchange is needed any more."""
+    def _forget_if_over(self, source: Http2Side, target: Http2Side, stream: int) -> None:
+        """Drop the state of an exchange whose response is complete."""
         if target is self._program:
             self._forget(target, source, stream)
 
-    def _forget(self, side: _Side, other: _Side, stream: int) -> None:
+    def _forget(self, side: Http2Side, other: Http2Side, stream: int) -> None:
         there = side.other.pop(stream, None)
         other.other.pop(there or 0, None)
         here = stream if side is self._program else there

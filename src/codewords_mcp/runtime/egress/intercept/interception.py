@@ -1,4 +1,4 @@
-"""Everything that one sandbox's intercepted connections share."""
+"""State that the intercepted connections of one sandbox share."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from codewords_mcp.runtime.secrets.scrub import Scrubber
 
 
 class Interception:
-    """Made before a sandbox starts that has a secret with a host rule, or whose requests are put to a recorder.
+    """Created before a sandbox starts that has a secret with a host rule, or a recorder.
 
-    Intercepted are the hosts of the rules; with `everywhere`, or a `recording`, all hosts that are spoken to by TLS.
+    The hosts of the rules are intercepted. With `everywhere`, or a `recording`, all TLS hosts are.
     """
 
     def __init__(
@@ -22,12 +22,12 @@ class Interception:
         recording: RecordingSession | None = None,
     ) -> None:
         self.credentials = Credentials(every)
-        self.scrubber = Scrubber({one.name: one.value for one in every})
+        self.scrubber = Scrubber({credential.name: credential.value for credential in every})
         self.everywhere = everywhere or recording is not None
         self.recording = recording
         hosts = {host for host, _ in self.credentials.hosts}
         self.authority = CertificateAuthority(None if self.everywhere else hosts)
 
     def covers(self, host: str, port: int) -> bool:
-        """Whether connections to there are intercepted; all others are tunnelled."""
+        """Whether connections to the host and port are intercepted. All others are tunnelled."""
         return self.everywhere or (host, port) in self.credentials.hosts

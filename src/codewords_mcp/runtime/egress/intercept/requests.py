@@ -1,4 +1,4 @@
-"""A request on its way out: judged, with values in the places of placeholders."""
+"""Outgoing requests: checked, with secrets in place of placeholders."""
 
 from __future__ import annotations
 
@@ -28,26 +28,26 @@ _HOP: Final = frozenset(
     }
 )
 _RANGES: Final = frozenset({b"range", b"if-range"})
-_KEPT: Final = frozenset({b"close", b"content-length", b"transfer-encoding", b"host"})
-"""Names that a `Connection` header may not take off a message."""
+_END_TO_END: Final = frozenset({b"close", b"content-length", b"transfer-encoding", b"host"})
+"""Names that a `Connection` header may not remove from a message."""
 FIX: Final = (
     "Send it where its rule lets it stand, or set it without a rule: `codewords secrets set NAME --plain`"
 )
 
 
 class RequestRefused(Exception):  # an outcome, caught inside this room
-    """A request is answered here and goes no further: `sentence` to the program, `reason` to the run's record."""
+    """The request is answered here: `message` goes to the program, `reason` to the run's record."""
 
-    def __init__(self, status: int, sentence: str, reason: str = "") -> None:
-        super().__init__(sentence)
+    def __init__(self, status: int, message: str, reason: str = "") -> None:
+        super().__init__(message)
         self.status = status
-        self.sentence = sentence
+        self.message = message
         self.reason = reason
 
 
 @dataclass(frozen=True, slots=True)
 class RequestHead:
-    """A request as the workflow made it, before its body. `target` is path and query, percent-encoded."""
+    """Head of the workflow's request. `target` is path and query, percent-encoded."""
 
     method: str
     target: bytes
@@ -55,17 +55,17 @@ class RequestHead:
 
 
 class Outgoing:
-    """One request. `target` and `headers` are what the host gets."""
+    """One request. `target` and `headers` are as the host gets them."""
 
     def __init__(self, session: InterceptSession, head: RequestHead, *, upgrades: bool) -> None:
         self._session = session
         self._head = head
         self.method = head.method
         self.upgrades = upgrades
-        """Whether it asks for a websocket."""
+        """Whether it requests a websocket."""
         self._exchange: RecordedExchange | None = None
-        self._watch: PlaceholderScan = session.interception.credentials.watch()
-        # no rule is for a port without TLS
+        self._scan: PlaceholderScan = session.interception.credentials.watch()
+        # Rules apply to TLS only, so a plain connection never matches one.
         port = session.port if session.secure else 0
 
         try:
@@ -75,14 +75,22 @@ class Outgoing:
 
         self.target, self.headers, self.secrets = swapped
         self.takes_parts = (session.host, session.port) not in session.interception.credentials.hosts
-        """Whether a range may be asked for. A value that is cut in two by ranges would be found in neither part."""
+        """Whether ranges may be requested.
+
+        A value that two ranges cut in half would be found in neither.
+        """
         if not self.takes_parts:
             self.headers = [(name, value) for name, value in self.headers if name.lower() not in _RANGES]
         if self.secrets:
             session.used(self.secrets)
 
-    async def ask(self, recording: RecordingSession, body: bytes | None) -> RecordedResponse | None:
-        """What a recorder answers in the host's place; None where the request goes out. Raises Refusal where it is held."""
+    async def consult_recorder(
+        self, recording: RecordingSession, body: bytes | None
+    ) -> RecordedResponse | None:
+        """A recorder's response; None if the request is sent.
+
+        Raises RequestRefused if it is blocked.
+        """
         named, head, session = self._session.interception.credentials, self._head, self._session
         scheme = b"https" if session.secure else b"http"
         verdict = await recording.decide(
@@ -103,30 +111,30 @@ class Outgoing:
         return None
 
     def check_body(self, chunk: bytes) -> None:
-        """A piece of the body, before it is sent. Raises Refusal."""
-        found = self._watch.found(chunk)
+        """Check a chunk of the body before it is sent. Raises RequestRefused."""
+        found = self._scan.found(chunk)
         if found is not None:
             raise misplaced(self._session, f"its body holds {found}")
 
-    def answered(self, status: int, headers: Headers) -> None:
-        """The answer's head, as the program gets it."""
+    def on_response(self, status: int, headers: Headers) -> None:
+        """Record the response's head, as the program gets it."""
         if self.secrets and 300 <= status < 400:
             self._note_redirect(headers)
         if self._exchange is not None:
             self._exchange.record_response(status, headers)
 
-    def received(self, chunk: bytes) -> None:
-        """A piece of the answer's body, as the program gets it."""
+    def on_body(self, chunk: bytes) -> None:
+        """Record a chunk of the response's body, as the program gets it."""
         if self._exchange is not None:
             self._exchange.record_chunk(chunk)
 
-    def ended(self, *, whole: bool) -> None:
-        """The exchange is over; `whole` where the answer came to its end. The first call counts."""
+    def on_end(self, *, whole: bool) -> None:
+        """End the exchange. `whole`: the response was complete. Only the first call counts."""
         if self._exchange is not None:
             self._exchange.end(whole=whole)
 
     def _note_redirect(self, headers: Headers) -> None:
-        """Followed, the placeholder would go to a host for which it stands for nothing."""
+        """Record a redirect that would take the placeholder to a host where it has no meaning."""
         from urllib.parse import urlsplit
 
         location = next((v for n, v in headers if n.lower() == b"location"), b"").decode("latin-1")
@@ -145,12 +153,12 @@ class Outgoing:
 
 
 def misplaced(session: InterceptSession, reason: str) -> RequestRefused:
-    """For a placeholder where it may not be."""
+    """The refusal for a misplaced placeholder."""
     return RequestRefused(403, f"The request to {session.host} was refused: {reason}. {FIX}.", reason)
 
 
 def prepare(session: InterceptSession, method: str, target: bytes, headers: Headers) -> Outgoing:
-    """A request of HTTP/1.1. Raises Refusal."""
+    """Prepare a request of HTTP/1.1. Raises RequestRefused."""
     lowered = [(name.lower(), value) for name, value in headers]
     named = {token.strip().lower() for n, v in lowered if n == b"connection" for token in v.split(b",")}
     _judge_target(session, method, target)
@@ -158,17 +166,17 @@ def prepare(session: InterceptSession, method: str, target: bytes, headers: Head
     _judge_host(session, [value for name, value in lowered if name == b"host"])
     upgrade = next((v for n, v in lowered if n == b"upgrade"), b"").strip().lower()
     upgrades = upgrade == b"websocket" and b"upgrade" in named
-    dropped = _HOP | (named - _KEPT)
+    dropped = _HOP | (named - _END_TO_END)
     if upgrades:
         dropped |= {b"sec-websocket-extensions"}  # frames are looked into, so they are not compressed
-    kept = _ask_readable([(n, v) for n, v in headers if n.lower() not in dropped])
+    forwarded = _with_readable_encodings([(n, v) for n, v in headers if n.lower() not in dropped])
     if upgrades:
-        kept += [(b"connection", b"Upgrade"), (b"upgrade", b"websocket")]
-    return Outgoing(session, RequestHead(method, target, kept), upgrades=upgrades)
+        forwarded += [(b"connection", b"Upgrade"), (b"upgrade", b"websocket")]
+    return Outgoing(session, RequestHead(method, target, forwarded), upgrades=upgrades)
 
 
 def prepare_stream(session: InterceptSession, headers: Headers) -> tuple[Outgoing, Headers]:
-    """A request of HTTP/2, and its head for the host. Raises Refusal."""
+    """Prepare a request of HTTP/2, and its head for the host. Raises RequestRefused."""
     pseudo = {name: value for name, value in headers if name.startswith(b":")}
     method, target = pseudo.get(b":method", b"").decode("latin-1"), pseudo.get(b":path", b"")
     if pseudo.get(b":scheme") != b"https" or b":protocol" in pseudo:
@@ -179,8 +187,10 @@ def prepare_stream(session: InterceptSession, headers: Headers) -> tuple[Outgoin
     _judge_host(session, [pseudo[b":authority"]] if b":authority" in pseudo else hosts)
     if hosts:
         _judge_host(session, hosts)
-    kept = _ask_readable([(n, v) for n, v in headers if not n.startswith(b":") and n != b"host"])
-    outgoing = Outgoing(session, RequestHead(method, target, kept), upgrades=False)
+    forwarded = _with_readable_encodings(
+        [(n, v) for n, v in headers if not n.startswith(b":") and n != b"host"]
+    )
+    outgoing = Outgoing(session, RequestHead(method, target, forwarded), upgrades=False)
     head = [
         (b":method", method.encode("latin-1")),
         (b":scheme", b"https"),
@@ -192,12 +202,12 @@ def prepare_stream(session: InterceptSession, headers: Headers) -> tuple[Outgoin
     return outgoing, head
 
 
-def _ask_readable(headers: Headers) -> Headers:
-    """Asking for no compression that cannot be looked into."""
-    asked = [(n, readable(v) if n.lower() == b"accept-encoding" else v) for n, v in headers]
-    if not any(name.lower() == b"accept-encoding" for name, _ in asked):
-        asked.append((b"accept-encoding", b"identity"))
-    return asked
+def _with_readable_encodings(headers: Headers) -> Headers:
+    """Headers that request readable encodings only."""
+    readable_headers = [(n, readable(v) if n.lower() == b"accept-encoding" else v) for n, v in headers]
+    if not any(name.lower() == b"accept-encoding" for name, _ in readable_headers):
+        readable_headers.append((b"accept-encoding", b"identity"))
+    return readable_headers
 
 
 def _judge_target(session: InterceptSession, method: str, target: bytes) -> None:
@@ -210,7 +220,7 @@ def _no_path(session: InterceptSession) -> RequestRefused:
     return RequestRefused(
         400,
         f"This is a connection to {session.host}: requests here name a path, and are neither CONNECT nor TRACE.",
-        "its target is not a path, or its method is one that does not go on to a host",
+        "its target is not a path, or its method is not forwarded",
     )
 
 
@@ -220,8 +230,8 @@ def _judge_framing(headers: Headers) -> None:
     if (lengths and coding) or len(lengths) > 1 or coding not in ([], [b"chunked"]):
         raise RequestRefused(
             400,
-            "The request says in two ways how long it is.",
-            "it says in two ways how long it is (request smuggling)",
+            "The request states its length in two ways.",
+            "it states its length in two ways (request smuggling)",
         )
 
 

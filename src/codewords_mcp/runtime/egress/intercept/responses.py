@@ -1,4 +1,4 @@
-"""Answers on their way into a sandbox: uncompressed where they are compressed, and without the values of secrets."""
+"""Responses on their way into a sandbox: decompressed, and without the values of secrets."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from codewords_mcp.runtime.egress.intercept.credentials import Headers
 from codewords_mcp.runtime.secrets.scrub import Scrubber
 
 READABLE: Final = frozenset({b"gzip", b"deflate", b"identity"})
-"""Encodings that are asked for, since they can be looked into."""
+"""Requested encodings: those that can be decompressed here."""
 _PIECE: Final = 256 << 10
-"""Bytes that are unpacked at once, however well they were packed."""
+"""Bytes that are decompressed at once, whatever the compression ratio."""
 
 
 class UnreadableResponse(Exception):  # an outcome, caught inside this room
-    """An answer that cannot be looked into, or is damaged. `reason` completes "was refused: …"."""
+    """A response that cannot be read, or is damaged. `reason` completes "was refused: …"."""
 
     def __init__(self, reason: str) -> None:
         super().__init__(reason)
@@ -24,7 +24,7 @@ class UnreadableResponse(Exception):  # an outcome, caught inside this room
 
 
 def readable(value: bytes) -> bytes:
-    """An `Accept-Encoding` cut down to what can be looked into."""
+    """An `Accept-Encoding` reduced to readable encodings."""
     offered = (part.strip() for part in value.split(b","))
     return (
         b", ".join(part for part in offered if part.partition(b";")[0].strip().lower() in READABLE)
@@ -49,16 +49,18 @@ def _is_of_part(name: bytes, value: bytes) -> bool:
     )
 
 
-class AnswerScrubber:
-    """One answer: `headers` first, then each chunk by `feed`, then `finish`. Raises Unreadable.
+class ResponseScrubber:
+    """One response:
 
-    Without `parts` an answer to a request for a range is not taken.
+    `headers` first, then each chunk by `feed`, then `finish`. Raises UnreadableResponse.
+
+    Without `parts` a partial response is refused.
     """
 
     def __init__(self, scrubber: Scrubber, headers: Headers, *, bodiless: bool, parts: bool = True) -> None:
         if not parts and any(_is_of_part(name.lower(), value) for name, value in headers):
             raise UnreadableResponse(
-                "it is a part of an answer, which was not asked for, and a value may be cut in two by it"
+                "it is a partial response, which was not requested, and may cut a value in two"
             )
 
         named = [v for n, v in headers if n.lower() == b"content-encoding"]
@@ -66,14 +68,15 @@ class AnswerScrubber:
         coding = [token for token in tokens if token != b"identity"]
         if len(coding) > 1 or (coding and coding[0] not in READABLE | {b"x-gzip"}):
             raise UnreadableResponse(
-                "its answer is compressed in a way that it was not asked for, and cannot be looked into"
+                "its response is compressed in a way that was not requested, and cannot be read"
             )
 
         self._gzip = bool(coding) and coding[0] != b"deflate"
         self._inflate: _Inflate | None = self._new(b"") if self._gzip else None
         self._deflate = bool(coding) and not self._gzip
         packed = bool(coding) and not bodiless
-        # A mask of the same length keeps Content-Length, ranges and frames true; what was unpacked has a new length anyway.
+        # A mask of the same length keeps Content-Length, ranges and frames correct. A decompressed
+        # body has another length anyway.
         self._scrubber = scrubber.another(same_length=not packed)
 
         if packed:
@@ -86,13 +89,13 @@ class AnswerScrubber:
         ]
 
     def feed(self, chunk: bytes) -> Iterator[bytes]:
-        """What of the answer can be passed on now."""
+        """Scrubbed bytes that can be passed on now."""
         for piece in self._unpacked(chunk):
             if clean := self._scrubber.feed(piece):
                 yield clean
 
     def finish(self) -> bytes:
-        """What was held back."""
+        """The remaining bytes."""
         return self._scrubber.flush()
 
     def _unpacked(self, chunk: bytes) -> Iterator[bytes]:
@@ -113,7 +116,7 @@ class AnswerScrubber:
                 chunk = self._inflate.unconsumed_tail or self._inflate.unused_data
                 yield piece
         except zlib.error:
-            raise UnreadableResponse("its answer is damaged where it is compressed") from None
+            raise UnreadableResponse("its compressed response is damaged") from None
 
     def _new(self, first: bytes) -> _Inflate:
         if self._gzip:

@@ -1,4 +1,6 @@
-"""A connection of a sandbox that holds placeholders: intercepted for a host with a rule, else tunnelled."""
+"""Connections of a sandbox that has placeholders: intercepted for a host with a rule, else
+tunnelled.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +21,7 @@ from codewords_mcp.runtime.egress.intercept.session import InterceptSession
 from codewords_mcp.runtime.egress.relay import relay, reset
 
 
-async def carry(
+async def serve_connection(
     session: InterceptSession,
     client: socket.socket,
     upstream: socket.socket | None,
@@ -27,9 +29,12 @@ async def carry(
     to_client: bytes,
     to_upstream: bytes,
 ) -> None:
-    """Serve it; owns both sockets. `to_client` and `to_upstream` go out first, as `relay` has it.
+    """Serve a connection; owns both sockets.
 
-    Without `upstream` the host is dialled once something is to go there: a recorder may answer in its place.
+    `to_client` and `to_upstream` are sent first, as in `relay`.
+
+    Without `upstream` the host is dialled when data must be sent to it: a recorder may answer in
+    its place.
     """
     if upstream is not None and not session.interception.covers(session.host, session.port):
         await _tunnel(session, client, upstream, to_client, to_upstream)
@@ -66,7 +71,10 @@ async def _tunnel(
     to_client: bytes,
     to_upstream: bytes,
 ) -> None:
-    """Untouched. What is not encrypted is looked at: a placeholder in it breaks the connection off, and is told."""
+    """Relay unchanged.
+
+    Unencrypted data is scanned: a placeholder in it ends the connection and is recorded.
+    """
     if not session.interception.credentials.every:
         await relay(
             client,
@@ -98,7 +106,7 @@ async def _tunnel(
 
 @contextlib.asynccontextmanager
 async def _with_first(client: socket.socket, first: bytes) -> AsyncGenerator[socket.socket]:
-    """The program's end of the connection with what was read of it already put back."""
+    """The program's end of the connection, with the consumed bytes put back."""
     if not first:
         yield client
         return
@@ -106,10 +114,10 @@ async def _with_first(client: socket.socket, first: bytes) -> AsyncGenerator[soc
     ours, theirs = socket.socketpair()
     for end in (ours, theirs):
         end.setblocking(False)
-    carrying = asyncio.create_task(relay(client, theirs, to_upstream=first))
+    relaying = asyncio.create_task(relay(client, theirs, to_upstream=first))
     try:
         yield ours
     finally:
-        await asyncio.wait({carrying}, timeout=2)
-        carrying.cancel()
-        await asyncio.gather(carrying, return_exceptions=True)
+        await asyncio.wait({relaying}, timeout=2)
+        relaying.cancel()
+        await asyncio.gather(relaying, return_exceptions=True)

@@ -1,4 +1,4 @@
-"""The two sides of an intercepted connection: their handshakes, and what the exchanges on it need."""
+"""The two sides of an intercepted connection: handshakes, and the context of exchanges."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ from codewords_mcp.runtime.egress.intercept.interception import Interception
 from codewords_mcp.runtime.egress.intercept.trust import upstream_context
 from codewords_mcp.runtime.egress.relay import Check, Traffic
 
-HANDSHAKE: Final = 10.0
+HANDSHAKE_TIMEOUT: Final = 10.0
 """Seconds for either handshake."""
-LIMIT: Final = 256 << 10
+MAX_READ_AHEAD: Final = 256 << 10
 """Bytes read ahead from either side."""
 
 Dial = Callable[[], Awaitable[socket.socket]]
-"""Connects to the host, under the sandbox's policy. Raises NotConnected."""
-Said = Callable[[str], None]
+"""Connects to the host, under the sandbox's policy. Raises DialFailed."""
+OnRefused = Callable[[str], None]
 
 
 class HostUnreachable(Exception):  # an outcome, caught inside this room
-    """The connection to the host did not come about; `reason` completes "could not be reached: …"."""
+    """The connection to the host failed. `reason` completes "could not be reached: …"."""
 
     def __init__(self, reason: str) -> None:
         super().__init__(reason)
@@ -38,23 +38,23 @@ class TlsStream:
     reader: asyncio.StreamReader
     writer: asyncio.StreamWriter
     count: Callable[[int], None]
-    """Told of the bytes that are written to it."""
+    """Called with the number of bytes written."""
 
     @property
     def protocol(self) -> str:
-        """What ALPN came to."""
+        """Protocol negotiated by ALPN."""
         tls: ssl.SSLObject = self.writer.get_extra_info("ssl_object")
         return tls.selected_alpn_protocol() or "http/1.1"
 
     async def send(self, data: bytes) -> None:
-        """Write, waiting while the other side does not read. Raises OSError."""
+        """Write, and wait while the other side does not read. Raises OSError."""
         if data:
             self.count(len(data))
             self.writer.write(data)
             await self.writer.drain()
 
     async def close(self) -> None:
-        """End it, in order where the other side plays along. Never raises."""
+        """Close in order, or abort after 2 s. Never raises."""
         self.writer.close()
         try:
             async with asyncio.timeout(2):
@@ -67,24 +67,24 @@ class TlsStream:
 
 @dataclass(slots=True)
 class InterceptSession:
-    """What the exchanges of one connection need. `refused` and `used` note what happened in the run's record."""
+    """Context of one connection's exchanges. `refused` and `used` write to the run's record."""
 
     interception: Interception
     host: str
     port: int
     dial: Dial
-    refused: Said
+    refused: OnRefused
     used: Callable[[tuple[str, ...]], None]
     traffic: Traffic
-    """Counts what is said inside TLS."""
+    """Counts the bytes inside TLS."""
     check: Check | None = None
-    """Judges what the program says where it is tunnelled."""
+    """Judges the program's data where it is tunnelled."""
     secure: bool = True
-    """False for plain HTTP, which is read only where there is a recorder."""
+    """False for plain HTTP, which is read only with a recorder."""
 
     @property
     def authority(self) -> str:
-        """As `Host` and `:authority` have it."""
+        """Authority as in `Host` and `:authority`."""
         if ":" in self.host:
             host = f"[{self.host}]"
         else:
@@ -94,11 +94,14 @@ class InterceptSession:
         return f"{host}:{self.port}"
 
     async def connect(self, protocols: tuple[str, ...], sock: socket.socket | None = None) -> TlsStream:
-        """To the host, its certificate checked. Raises Failed; NotConnected where it has to be dialled again."""
+        """Connect to the host and check its certificate.
+
+        Raises HostUnreachable; DialFailed if it must be dialled again.
+        """
         sock = sock or await self.dial()
         try:
             reader, writer = await asyncio.open_connection(
-                sock=sock, limit=LIMIT, **(self._tls(protocols) if self.secure else {})
+                sock=sock, limit=MAX_READ_AHEAD, **(self._tls(protocols) if self.secure else {})
             )
         except ssl.SSLCertVerificationError as error:
             raise HostUnreachable(f"its certificate is not valid ({error.verify_message})") from None
@@ -109,20 +112,20 @@ class InterceptSession:
 
     def _tls(self, protocols: tuple[str, ...]) -> dict[str, Any]:
         context = upstream_context(protocols)
-        return {"ssl": context, "server_hostname": self.host, "ssl_handshake_timeout": HANDSHAKE}
+        return {"ssl": context, "server_hostname": self.host, "ssl_handshake_timeout": HANDSHAKE_TIMEOUT}
 
     async def serve_plain(self, client: socket.socket) -> TlsStream:
-        """To the program, without TLS."""
-        return TlsStream(*await asyncio.open_connection(sock=client, limit=LIMIT), self._received)
+        """Stream to the program, without TLS."""
+        return TlsStream(*await asyncio.open_connection(sock=client, limit=MAX_READ_AHEAD), self._received)
 
     async def serve_tls(self, client: socket.socket, protocol: str) -> TlsStream:
-        """To the program, with a certificate of the sandbox's authority. Raises OSError."""
-        reader = asyncio.StreamReader(limit=LIMIT)
+        """Stream to the program, with a certificate of the sandbox's authority. Raises OSError."""
+        reader = asyncio.StreamReader(limit=MAX_READ_AHEAD)
         talk = asyncio.StreamReaderProtocol(reader)
         loop = asyncio.get_running_loop()
         context = self.interception.authority.context(self.host, protocol, self._may_go_by)
         transport, _ = await loop.connect_accepted_socket(
-            lambda: talk, client, ssl=context, ssl_handshake_timeout=HANDSHAKE
+            lambda: talk, client, ssl=context, ssl_handshake_timeout=HANDSHAKE_TIMEOUT
         )
         return TlsStream(reader, asyncio.StreamWriter(transport, talk, reader, loop), self._received)
 

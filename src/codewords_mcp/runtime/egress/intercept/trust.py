@@ -1,4 +1,4 @@
-"""How the runtime itself knows the hosts that it sends values to."""
+"""Trust in the hosts that get secrets from the runtime."""
 
 from __future__ import annotations
 
@@ -10,8 +10,9 @@ from codewords_mcp.runtime.sandboxes.authorities import of_machine
 
 @functools.lru_cache(maxsize=4)
 def upstream_context(protocols: tuple[str, ...]) -> ssl.SSLContext:
-    """Verifies certificates and names against the machine's authorities (`SSL_CERT_FILE` where it is set); offers
-    `protocols` (ALPN).
+    """TLS context that verifies certificates and names; offers `protocols` by ALPN.
+
+    Trusts the machine's authorities (`SSL_CERT_FILE` if set).
     """
     context = ssl.create_default_context(cadata=of_machine())
     context.minimum_version = ssl.TLSVersion.TLSv1_2

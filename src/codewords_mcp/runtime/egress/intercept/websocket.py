@@ -1,7 +1,9 @@
-"""A websocket between a program and a host: its frames are read (RFC 6455, 5), without compression, which nobody is offered.
+"""A websocket between a program and a host: its frames are parsed (RFC 6455, 5), without
+compression.
 
-What the program sends goes on as it is, unless it holds a placeholder; what the host sends is written anew, so that a value
-that is cut in two by fragments is found too. Frames of any length pass in pieces.
+The program's data is passed on unchanged, unless it holds a placeholder. The host's messages are
+serialized again, so that a value that fragments cut in two is also found. Frames of any length pass
+in chunks.
 """
 
 from __future__ import annotations
@@ -18,7 +20,7 @@ from codewords_mcp.runtime.secrets.scrub import Scrubber
 
 _CHUNK: Final = 64 << 10
 _LINGER: Final = 0.5
-"""Seconds for the program to read why its websocket ends."""
+"""Seconds for the program to read the close frame."""
 _CONTINUATION, _TEXT, _BINARY, _CLOSE, _PING, _PONG = 0, 1, 2, 8, 9, 10
 _OPCODES: Final = frozenset({_CONTINUATION, _TEXT, _BINARY, _CLOSE, _PING, _PONG})
 _MAX_CONTROL: Final = 125
@@ -27,7 +29,7 @@ _FIX: Final = "use it in the opening request, or set the secret with --plain"
 
 
 class WebSocketBroken(Exception):  # an outcome, caught inside this room
-    """The websocket is broken off with this status; `reason` completes "was refused: …"."""
+    """The websocket is closed with this status. `reason` completes "was refused: …"."""
 
     def __init__(self, reason: str, status: int = _PROTOCOL_ERROR, fix: str = "") -> None:
         super().__init__(reason)
@@ -38,7 +40,10 @@ class WebSocketBroken(Exception):  # an outcome, caught inside this room
 
 @dataclass(frozen=True, slots=True)
 class Piece:
-    """Of one frame: bytes as they came, and their payload without its mask. `end`: the frame's last; `fin`: the message's."""
+    """Part of one frame: its raw bytes, and the payload without its mask.
+
+    `end`: the last of its frame. `fin`: the frame is the last of its message.
+    """
 
     raw: bytes
     payload: bytes
@@ -48,7 +53,10 @@ class Piece:
 
     @property
     def is_control(self) -> bool:
-        """Whether it is of a close, ping or pong, which may stand between the fragments of a message, and come whole."""
+        """Whether it is a close, ping or pong.
+
+        These may be between a message's fragments, and come whole.
+        """
         return self.opcode >= _CLOSE
 
 
@@ -58,8 +66,8 @@ class FrameReader:
     def __init__(self, *, masked: bool) -> None:
         self._masked = masked
         self._unread = b""
-        self._left = -1
-        """Bytes of the open frame's payload that are to come; -1 between frames."""
+        self._remaining = -1
+        """Payload bytes of the open frame that are missing; -1 between frames."""
         self._head = b""
         self._opcode = 0
         self._fin = False
@@ -67,19 +75,19 @@ class FrameReader:
         self._in_message = False
 
     def feed(self, data: bytes) -> Iterator[Piece]:
-        """The pieces of frames that this brings. Raises Broken for what is no frame, or one that cannot be looked into."""
+        """Pieces of frames in this data. Raises WebSocketBroken for invalid frames."""
         self._unread += data
-        while self._left >= 0 or self._open():
-            whole = len(self._unread) >= self._left
+        while self._remaining >= 0 or self._open():
+            whole = len(self._unread) >= self._remaining
             if not whole and (self._opcode >= _CLOSE or not self._unread):
                 return
-            taken, self._unread = self._unread[: self._left], self._unread[self._left :]
-            self._left = -1 if whole else self._left - len(taken)
-            yield Piece(self._head + taken, self._unmask(taken), self._opcode, whole, self._fin)
+            payload, self._unread = self._unread[: self._remaining], self._unread[self._remaining :]
+            self._remaining = -1 if whole else self._remaining - len(payload)
+            yield Piece(self._head + payload, self._unmask(payload), self._opcode, whole, self._fin)
             self._head = b""
 
     def _open(self) -> bool:
-        """Read a frame's head; False where it is not all here."""
+        """Read a frame's head. Returns False if it is incomplete."""
         if len(self._unread) < 2:
             return False
 
@@ -92,12 +100,12 @@ class FrameReader:
 
         self._head, self._unread = self._unread[:size], self._unread[size:]
         if extended:
-            self._left = int.from_bytes(self._head[2 : 2 + extended], "big")
+            self._remaining = int.from_bytes(self._head[2 : 2 + extended], "big")
         else:
-            self._left = second & 0x7F
+            self._remaining = second & 0x7F
 
-        if self._left >> 63:
-            raise WebSocketBroken("its frame has a length that is none")
+        if self._remaining >> 63:
+            raise WebSocketBroken("its frame has an invalid length")
 
         self._mask = self._head[-4:] if self._masked else b""
         self._opcode, self._fin = first & 0x0F, bool(first & 0x80)
@@ -108,12 +116,12 @@ class FrameReader:
     def _judge(self, first: int, second: int) -> None:
         opcode = first & 0x0F
         if first & 0x70:
-            raise WebSocketBroken("its frame is compressed, which was not agreed, and cannot be looked into")
+            raise WebSocketBroken("its frame is compressed, which was not agreed, and cannot be read")
         if opcode not in _OPCODES or bool(second & 0x80) is not self._masked:
             raise WebSocketBroken("it is not a frame of a websocket")
         if opcode >= _CLOSE:
             if not first & 0x80 or second & 0x7F > _MAX_CONTROL:
-                raise WebSocketBroken("its control frame is longer than one may be")
+                raise WebSocketBroken("its control frame is too long")
         elif (opcode == _CONTINUATION) is not self._in_message:
             raise WebSocketBroken("its frame belongs to no message")
 
@@ -128,7 +136,7 @@ class FrameReader:
 
 
 class OutgoingFrames:
-    """What the program says: as it came, once no placeholder is in it."""
+    """The program's data: unchanged, once it is free of placeholders."""
 
     def __init__(self, credentials: Credentials) -> None:
         self._reader = FrameReader(masked=True)
@@ -136,7 +144,7 @@ class OutgoingFrames:
         self._watch = credentials.watch()
 
     def feed(self, data: bytes) -> bytes:
-        """What goes on to the host. Raises Broken."""
+        """Bytes for the host. Raises WebSocketBroken."""
         done: list[bytes] = []
         for piece in self._reader.feed(data):
             if piece.is_control:
@@ -152,23 +160,23 @@ class OutgoingFrames:
 
 
 class IncomingFrames:
-    """What the host says: without values, each message in as many bytes, perhaps in other fragments."""
+    """The host's data without values: messages keep their size, perhaps in other fragments."""
 
     def __init__(self, scrubber: Scrubber) -> None:
         self._reader = FrameReader(masked=False)
         self._scrubber = scrubber.another(same_length=True)
-        self._begun = False
-        """Whether a fragment of this message has gone on."""
+        self._continues = False
+        """Whether a fragment of this message was sent."""
         self._opcode = 0
 
     def feed(self, data: bytes) -> bytes:
-        """What goes on to the program. Raises Broken."""
+        """Bytes for the program. Raises WebSocketBroken."""
         return b"".join(self._clean(piece) for piece in self._reader.feed(data))
 
     def _clean(self, piece: Piece) -> bytes:
         if piece.is_control:
-            one = self._scrubber.another(same_length=True)
-            return frame(piece.opcode, one.feed(piece.payload) + one.flush(), fin=True)
+            scrubber = self._scrubber.another(same_length=True)
+            return frame(piece.opcode, scrubber.feed(piece.payload) + scrubber.flush(), fin=True)
 
         if piece.opcode != _CONTINUATION:
             self._opcode = piece.opcode
@@ -179,17 +187,17 @@ class IncomingFrames:
         elif not clean:
             return b""
 
-        if self._begun:
+        if self._continues:
             opcode = _CONTINUATION
         else:
             opcode = self._opcode
 
-        self._begun = not last
+        self._continues = not last
         return frame(opcode, clean, fin=last)
 
 
 def frame(opcode: int, payload: bytes, *, fin: bool) -> bytes:
-    """A frame as servers send them."""
+    """Encode a frame as servers send it."""
     first, size = opcode | (0x80 if fin else 0), len(payload)
     if size < 126:
         head = bytes([first, size])
@@ -200,24 +208,27 @@ def frame(opcode: int, payload: bytes, *, fin: bool) -> bytes:
     return head + payload
 
 
-async def carry_websocket(
-    session: InterceptSession, program: TlsStream, host: TlsStream, begun: tuple[bytes, bytes]
+async def relay_websocket(
+    session: InterceptSession, program: TlsStream, host: TlsStream, read_ahead: tuple[bytes, bytes]
 ) -> None:
-    """Both ways until either side ends it. `begun` is what of the program's and of the host's has been read already."""
+    """Relay both directions until either side ends.
+
+    `read_ahead`: bytes already read of program and host.
+    """
     interception = session.interception
     ways = (
-        (program, host, OutgoingFrames(interception.credentials), begun[0]),
-        (host, program, IncomingFrames(interception.scrubber), begun[1]),
+        (program, host, OutgoingFrames(interception.credentials), read_ahead[0]),
+        (host, program, IncomingFrames(interception.scrubber), read_ahead[1]),
     )
 
-    async def carry(
+    async def forward(
         source: TlsStream, target: TlsStream, frames: OutgoingFrames | IncomingFrames, first: bytes
     ) -> None:
         await target.send(frames.feed(first))
         while data := await source.reader.read(_CHUNK):
             await target.send(frames.feed(data))
 
-    tasks = [asyncio.create_task(carry(*way)) for way in ways]
+    tasks = [asyncio.create_task(forward(*way)) for way in ways]
 
     try:
         await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
@@ -226,13 +237,13 @@ async def carry_websocket(
             task.cancel()
         ended = await asyncio.gather(*tasks, return_exceptions=True)
 
-    if broken := next((one for one in ended if isinstance(one, WebSocketBroken)), None):
+    if broken := next((result for result in ended if isinstance(result, WebSocketBroken)), None):
         session.refused(broken.reason)
-        await _tell(program, broken)
+        await _send_close(program, broken)
 
 
-async def _tell(program: TlsStream, broken: WebSocketBroken) -> None:
-    """Say why it ends, as far as a close frame has room, and let the program read that."""
+async def _send_close(program: TlsStream, broken: WebSocketBroken) -> None:
+    """Send the reason, as far as a close frame allows, and let the program read it."""
     if broken.fix:
         reason = f"{broken.reason}; {broken.fix}"
     else:
