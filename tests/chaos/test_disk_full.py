@@ -19,7 +19,7 @@ from tests.serving import ServedRuntime, start_runtime
 from tests.workshop import warm_folder, workflow
 
 from codewords_mcp.runtime.runs.run_logs import LOST
-from codewords_mcp.runtime.store.database import WAITS
+from codewords_mcp.runtime.store.database import WRITES_RETAINED
 
 pytestmark = [pytest.mark.slow, pytest.mark.requirement("store:disk-full")]
 
@@ -162,7 +162,7 @@ def test_what_was_stored_stays_what_is_asked_is_refused_and_what_ran_is_on_recor
     assert record(runtime, first) == early
     assert answer.result() == {"said": "a"}, "the run that somebody waits for goes on"
     assert record(runtime, going)["status"] == "running"
-    assert WAITS in disk.said()
+    assert WRITES_RETAINED in disk.said()
 
     (disk.seen / "ballast").unlink()
     ended = result(runtime, going)

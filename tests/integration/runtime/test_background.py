@@ -245,7 +245,7 @@ async def test_what_was_cancelled_on_its_way_from_the_line_is_not_begun(
         patched.setattr(house.dispatcher.background._queue, "_carry", in_vain := Recorder())  # pyright: ignore[reportPrivateUsage]
         run_id = await start(runtime, work, "x", seconds=600)
         await in_vain.called.wait()
-        assert await house.database.write(lambda c: executors.ask_to_cancel(c, run_id))
+        assert await house.database.write(lambda c: executors.request_cancel(c, run_id))
     await house.dispatcher.background.carry(run_id)
     run = await runtime.get_run(ADMIN, run_id)
     assert (run.status, run.attempts) == ("cancelled", [])

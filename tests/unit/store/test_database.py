@@ -207,7 +207,7 @@ def give_numbers(url: str, until: int) -> None:
 async def test_a_process_that_stands_still_in_a_transaction_holds_its_locks_for_a_while_only(
     postgres: Postgres, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(databases, "STANDS_STILL", 1)
+    monkeypatch.setattr(databases, "IDLE_TIMEOUT", 1)
     url = postgres.url()
     standing, other = Database.open(tmp_path, url), Database.open(tmp_path, url)
     locked, go_on = threading.Event(), threading.Event()
@@ -270,7 +270,7 @@ async def test_a_read_that_decides_what_is_allowed_waits_for_what_was_written_be
 ) -> None:
     with lock_held(tmp_path):
         database.write_soon(_add("soon"))
-        careful = asyncio.create_task(database.read_within(databases.PATIENCE, runs.count))
+        careful = asyncio.create_task(database.read_within(databases.WRITE_TIMEOUT, runs.count))
         assert await database.read(runs.count) == 0
         assert not careful.done()
     assert await careful == 1
@@ -280,7 +280,7 @@ async def test_a_read_that_decides_what_is_allowed_waits_for_what_was_written_be
 async def test_writes_that_a_lock_keeps_waiting_are_refused_together_and_what_must_be_kept_is_written_later(
     database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(databases, "PATIENCE", 1.5)
+    monkeypatch.setattr(databases, "WRITE_TIMEOUT", 1.5)
     with lock_held(tmp_path):
         kept = database.write_with_retries(_add("kept"))
         lost = [database.write_soon(_add(f"lost{n}")) for n in range(20)]

@@ -39,7 +39,7 @@ def add(
     connection: Connection, where: LimitScope, number: object, status: str = "starting", **more: Any
 ) -> None:
     values: dict[str, Any] = {
-        "id": f"{where.line} {number}", "owner": where.owner, "key_id": where.key_id or None,
+        "id": f"{where.queue_name} {number}", "owner": where.owner, "key_id": where.key_id or None,
         "service_id": where.service_id, "status": status, "created_at": now(), "executor": "me",
     }  # fmt: skip
     runs.add(connection, values | more)
@@ -64,7 +64,7 @@ def test_of_many_that_start_at_the_same_moment_as_many_begin_as_may(
 
             def take(connection: Connection, turn: int = turn) -> bool:
                 slots.lock(connection, where)
-                if slots.full(connection, where) is not None:
+                if slots.exhausted_limit(connection, where) is not None:
                     return False
                 add(connection, where, f"{number}/{turn}")
                 return True
@@ -92,7 +92,7 @@ def test_each_limit_counts_its_own(database: Database) -> None:
 
     def full(*where: Any, leave_out: tuple[str, ...] = ()) -> str | None:
         asked = {name: value for name, value in limits.items() if name not in leave_out}
-        found = database.write_blocking(lambda c: slots.full(c, place(*where, **asked)))
+        found = database.write_blocking(lambda c: slots.exhausted_limit(c, place(*where, **asked)))
         return found and found[0].scope
 
     home = ("home_concurrency",)
@@ -105,12 +105,12 @@ def test_each_limit_counts_its_own(database: Database) -> None:
 
 def test_the_bound_of_the_line_is_counted_and_names_itself(database: Database) -> None:
     where = place(workflow_queue_limit=1, queue_limit=2)
-    database.write_blocking(lambda c: slots.check_line(c, where))
+    database.write_blocking(lambda c: slots.require_queue_capacity(c, where))
     database.write_blocking(lambda c: add(c, where, 1, "queued"))
     with pytest.raises(TooBusy) as caught:
-        database.write_blocking(lambda c: slots.check_line(c, where))
+        database.write_blocking(lambda c: slots.require_queue_capacity(c, where))
     assert caught.value.details() == {"retry_after": 5, "limit": "workflow"}
-    database.write_blocking(lambda c: slots.check_line(c, place(service="v", queue_limit=2)))
+    database.write_blocking(lambda c: slots.require_queue_capacity(c, place(service="v", queue_limit=2)))
 
 
 def test_runs_alike_whose_time_has_come_are_ahead(database: Database) -> None:
@@ -126,5 +126,5 @@ def test_runs_alike_whose_time_has_come_are_ahead(database: Database) -> None:
 def test_what_others_hold_is_told_under_each_limits_name(database: Database) -> None:
     for number, who in enumerate(("me", "other", "other")):
         database.write_blocking(add, place(key="k"), number, executor=who)
-    held = database.write_blocking(lambda c: slots.held_elsewhere(c, "me"))
+    held = database.write_blocking(lambda c: slots.active_elsewhere(c, "me"))
     assert held == {("key", "o/k"): 2, ("caller", "o"): 2, ("workflow", "w"): 2, ("home", ""): 2}

@@ -349,7 +349,7 @@ class Container:
             if database.shared:
                 unsettled = 0
             else:
-                unsettled = database.write_blocking(budget_rows.settle_left)
+                unsettled = database.write_blocking(budget_rows.settle_orphaned)
 
             if not database.shared:
                 retention.convert(database.engine)
@@ -438,7 +438,7 @@ class Container:
             "shrinks": size.shrinks,
             "files": files,
             "file_bytes": file_bytes,
-            "files_at": self.files.blobs.place,
+            "files_at": self.files.blobs.location,
             "files_shared": settings.files is not None,
             "disk_free": shutil.disk_usage(settings.home).free,
             "run_ttl": settings.run_ttl,

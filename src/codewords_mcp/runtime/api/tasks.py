@@ -128,7 +128,7 @@ class TaskStore:
 
     async def ask_cancel(self, task_id: str) -> None:
         """Have whoever holds the task cancel it."""
-        await self._db.write(rows.ask_cancel, task_id)
+        await self._db.write(rows.request_cancel, task_id)
 
     async def answer(self, task_id: str, principal: str, answers: dict[str, Any]) -> None:
         """Hand answers to whoever holds the task; what it did not ask is dropped. Raises NotFound."""

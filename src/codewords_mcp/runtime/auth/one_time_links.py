@@ -63,7 +63,7 @@ class Links:
             sealed = self._vault.encrypt(owner, _name(link_id), text, key_use.in_use(connection))
             values = {"id": link_id, "kind": self._kind, "owner": owner, "subject": subject}
             values |= {"key_id": sealed.key_id, "sealed": sealed.data, "answer": None}
-            rows.add(connection, values, self._lifetime, most_of_owner=MAX_PER_OWNER, most=MAX_LINKS)
+            rows.add(connection, values, self._lifetime, max_of_owner=MAX_PER_OWNER, max_total=MAX_LINKS)
 
         await self._db.write(store)
 

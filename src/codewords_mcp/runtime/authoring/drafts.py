@@ -156,7 +156,7 @@ class Drafts:
 
     async def asked_for(self, caller: Caller, asked: str) -> DraftRow | None:
         """The newest draft that was generated from this very description."""
-        return await self._db.read(lambda c: rows.asked_for(c, caller.owner, asked, now()))
+        return await self._db.read(lambda c: rows.by_request(c, caller.owner, asked, now()))
 
     async def open_of(self, caller: Caller, workflow_id: str) -> DraftRow | None:
         """The draft of this workflow that was changed last; None where none is open."""

@@ -26,7 +26,7 @@ from codewords_mcp.runtime.store import model_usage as rows
 from codewords_mcp.runtime.store.clock import now
 from codewords_mcp.runtime.store.database import Database
 from codewords_mcp.runtime.store.usage_tables import COUNTERS
-from codewords_mcp.runtime.store.usage_tables import KEPT_DAYS as SUM_DAYS
+from codewords_mcp.runtime.store.usage_tables import RETENTION_DAYS as SUM_DAYS
 
 FLUSH_INTERVAL = 0.1
 """Seconds over which sums are collected. A killed runtime loses at most that."""

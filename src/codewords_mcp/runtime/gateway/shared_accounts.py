@@ -48,7 +48,7 @@ class SharedAccounts:
 
         def opened(connection: Connection) -> tuple[int, int]:
             _open(connection, [key])
-            return rows.look(connection, [key.id])[key.id]
+            return rows.balances(connection, [key.id])[key.id]
 
         return BudgetAccount(*await self._db.write(opened))
 
@@ -64,7 +64,7 @@ class SharedAccounts:
         def attempt(connection: Connection) -> dict[str, tuple[int, int]] | None:
             if rows.take(connection, ceilings, values):
                 return None
-            return rows.look(connection, ceilings)
+            return rows.balances(connection, ceilings)
 
         found: dict[str, tuple[int, int]] = {}
         looked = 0

@@ -335,6 +335,6 @@ def _waiting(
 ) -> dict[str, Any]:
     """The row of a run that goes into the line, now or soon. Raises TooBusy where there is no room in it."""
     slots.lock(connection, place)
-    slots.check_line(connection, place)
+    slots.require_queue_capacity(connection, place)
     not_before = row["created_at"] + int(delay * 1e6) if delay > 0 else None
     return row | to_waiting_in_queue(waits_for, in_queue=in_line, not_before=not_before)

@@ -258,7 +258,7 @@ class RunDispatcher:
     async def _ask_to_cancel(self, run_id: str) -> None:
         """Tell whoever holds the run, and wait a little for news of it."""
         with self._floor.news(run_id) as news:
-            if await self._db.write(executors.ask_to_cancel, run_id):
+            if await self._db.write(executors.request_cancel, run_id):
                 if self._floor.listener is not None:
                     self._floor.listener(run_id)
                 with suppress(TimeoutError):

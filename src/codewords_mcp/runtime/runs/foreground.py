@@ -115,7 +115,7 @@ class ForegroundRuns:
                 return row
 
             slots.lock(connection, place)
-            slots.check_line(connection, place)
+            slots.require_queue_capacity(connection, place)
             return row | to_queued(waits_for)
 
         try:

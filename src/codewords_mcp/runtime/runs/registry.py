@@ -38,7 +38,7 @@ from codewords_mcp.runtime.secrets.scrub import Scrubber
 from codewords_mcp.runtime.store import runs as rows
 from codewords_mcp.runtime.store import workflows
 from codewords_mcp.runtime.store.clock import now
-from codewords_mcp.runtime.store.database import PATIENCE, Database
+from codewords_mcp.runtime.store.database import WRITE_TIMEOUT, Database
 from codewords_mcp.settings import Settings
 
 T = TypeVar("T")
@@ -311,7 +311,7 @@ class RunRegistry:
             return RunAncestry(request.made_by.depth if request.made_by else 0, given[:200] or run_id)
 
         parent: Any = self.active.get(caller.run_id)
-        parent = parent or await self.database.read_within(PATIENCE, rows.chain_of, caller.run_id or "")
+        parent = parent or await self.database.read_within(WRITE_TIMEOUT, rows.chain_of, caller.run_id or "")
         if parent is None:
             return RunAncestry(1, given[:200] or run_id)
 
@@ -345,7 +345,7 @@ class RunRegistry:
             return None
 
         first = caller.run_id
-        chain = await self.database.read_within(PATIENCE, rows.chain_above, first, DEEPEST)
+        chain = await self.database.read_within(WRITE_TIMEOUT, rows.chain_above, first, DEEPEST)
         if chain:
             makers = MadeBy.from_json(chain[-1].made_by)
         else:

@@ -23,7 +23,7 @@ from codewords_mcp.runtime.gateway.shared_accounts import settle_dead
 from codewords_mcp.runtime.runs.background import BackgroundRuns
 from codewords_mcp.runtime.runs.registry import RunRegistry
 from codewords_mcp.runtime.store import executors, recovery
-from codewords_mcp.runtime.store.database import REACHED
+from codewords_mcp.runtime.store.database import CONNECT_OPTIONS
 
 if TYPE_CHECKING:
     import psycopg
@@ -151,8 +151,8 @@ class Replica:
                 calls=unsettled,
             )
 
-        executors.bury(connection, self._ttl * LONG_DEAD)
-        return dead, executors.held(connection, me)
+        executors.forget_dead(connection, self._ttl * LONG_DEAD)
+        return dead, executors.runs_of(connection, me)
 
     def _alive(self, connection: Connection) -> set[str]:
         return executors.alive(connection, self._ttl) | {self._floor.executor}
@@ -210,7 +210,7 @@ class _ReplicaListener:
 
         while not self._closing.is_set():
             try:
-                with psycopg.connect(self._url, autocommit=True, **REACHED) as connection:
+                with psycopg.connect(self._url, autocommit=True, **CONNECT_OPTIONS) as connection:
                     connection.execute(f"LISTEN {CHANNEL}")
                     self._say("*")  # whatever was missed meanwhile
                     self._listen(connection)

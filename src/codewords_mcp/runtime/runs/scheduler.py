@@ -172,7 +172,7 @@ class Scheduler(PollLoop):
         if row["overlap"] == "parallel":
             return what.fire, 0, note
 
-        busy = schedules.goes_on(connection, row["id"])
+        busy = schedules.has_unfinished_run(connection, row["id"])
         if row["overlap"] == "skip":
             if busy and what.fire:
                 return [], 0, f"Skipped {to_text(to_micros(what.fire[-1]))}: the run before had not ended."

@@ -54,7 +54,7 @@ class SlotManager:
             return None
 
         slots.lock(connection, place)
-        if (found := slots.full(connection, place)) is not None:
+        if (found := slots.exhausted_limit(connection, place)) is not None:
             full, active = found
             if place.nested and full.scope != "workflow":
                 raise full.too_nested(active)
@@ -132,8 +132,8 @@ class SlotManager:
     def _begin(self, connection: Connection, run_id: str, place: LimitScope) -> tuple[bool, Any]:
         """Take the slot for everybody to see; (True, None), or (False, what the others hold)."""
         slots.lock(connection, place)
-        if slots.full(connection, place) is not None:
-            return False, slots.held_elsewhere(connection, self._executor)
+        if slots.exhausted_limit(connection, place) is not None:
+            return False, slots.active_elsewhere(connection, self._executor)
         if not rows.change(
             connection, run_id, to_starting(now()), only_from=("queued",), holder=self._executor
         ):
@@ -149,7 +149,7 @@ class SlotManager:
         while True:
             self._news.clear()
             try:
-                held = await self._db.read(slots.held_elsewhere, self._executor)
+                held = await self._db.read(slots.active_elsewhere, self._executor)
                 self.admission.tell_elsewhere(held)
             except CodewordsError as error:
                 log.warning("what other replicas hold could not be read", reason=error.message)

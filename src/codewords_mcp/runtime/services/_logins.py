@@ -195,13 +195,13 @@ def _open(connection: Connection, owner: str, app: str, email: str, at: int, sec
 
 
 def _check_rate(connection: Connection, owner: str, app: str, email: str, at: int) -> None:
-    if rows.begun(connection, owner, app, at - ADDRESS_WINDOW_S * 1_000_000, email) >= MAX_PER_ADDRESS:
+    if rows.count_since(connection, owner, app, at - ADDRESS_WINDOW_S * 1_000_000, email) >= MAX_PER_ADDRESS:
         raise TooBusy(
             f"{MAX_PER_ADDRESS} codes were sent to this address in the last minutes.",
             retry_after=ADDRESS_WINDOW_S,
             hint="Use the newest one, or wait.",
         )
-    if rows.begun(connection, owner, app, at - APP_WINDOW_S * 1_000_000) >= MAX_PER_APP:
+    if rows.count_since(connection, owner, app, at - APP_WINDOW_S * 1_000_000) >= MAX_PER_APP:
         raise TooBusy(
             f"This app started {MAX_PER_APP} sign-ins within an hour, which is the limit.",
             retry_after=300,

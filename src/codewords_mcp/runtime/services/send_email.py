@@ -96,7 +96,7 @@ class OutboxQuery(Input):
     """The message to show; without an `id`, the newest ones."""
 
     id: str | None = None
-    limit: int = Field(default=50, ge=1, le=outbox.KEPT)
+    limit: int = Field(default=50, ge=1, le=outbox.MAX_MESSAGES)
 
 
 class StoredEmail(Output):

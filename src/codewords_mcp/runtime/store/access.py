@@ -116,7 +116,9 @@ def complete_file(connection: Connection, file_id: str, stored_as: str, size: in
 def list_files(
     connection: Connection, owner: str, at: int, limit: int, maker: str | None = None
 ) -> list[RowMapping]:
-    """An owner's uploaded files, newest first; with `maker`, what that workflow made."""
+    """List an owner's uploaded files, newest first; with `maker`, only files that this workflow
+    made.
+    """
     live = (files.c.owner == owner) & files.c.size.is_not(None) & (files.c.expires_at > at)
     if maker is not None:
         live &= files.c.maker == maker
@@ -136,7 +138,7 @@ def files_size(connection: Connection) -> tuple[int, int]:
 
 
 def expired_files(connection: Connection, at: int) -> list[str]:
-    """Remove expired rows; what their bytes are stored as."""
+    """Remove expired rows. Returns the names that their bytes are stored under."""
     found = connection.execute(select(files.c.id, files.c.stored_as).where(files.c.expires_at < at)).all()
     connection.execute(delete(files).where(files.c.id.in_([row.id for row in found])))
     return [row.stored_as or row.id for row in found]

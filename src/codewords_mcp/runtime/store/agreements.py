@@ -1,4 +1,4 @@
-"""What owners agreed to before they ran workflows of other owners."""
+"""Agreements of owners to run workflows of other owners."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def get(connection: Connection, owner: str, workflow_id: str) -> dict[str, Any] 
 
 
 def put(connection: Connection, values: dict[str, Any]) -> None:
-    """Store an agreement in place of the one before."""
+    """Store an agreement, replacing an earlier one for the same workflow."""
     same = (agreements.c.owner == values["owner"]) & (agreements.c.workflow_id == values["workflow_id"])
     connection.execute(delete(agreements).where(same))
     connection.execute(insert(agreements).values(values))

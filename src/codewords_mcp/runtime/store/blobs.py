@@ -1,4 +1,7 @@
-"""What is needed of a storage for the bytes of uploaded files. Names are ours, and each is written once."""
+"""Protocol of a storage for the bytes of uploaded files.
+
+The platform chooses the names, and each name is written once.
+"""
 
 from __future__ import annotations
 
@@ -9,21 +12,24 @@ from typing import Protocol
 CHUNK = 1 << 18
 BUCKET = "s3://"
 OURS = re.compile(r"[0-9a-f]{32}(\.[0-9a-f]{8}(\.part)?)?")
-"""What a name of ours looks like; whatever else is there is left alone."""
+"""The form of names that the platform makes; other objects in the storage are left untouched."""
 
 
 class Blobs(Protocol):
     """Bytes by name. Everything raises StorageFailed where the storage does not do as it should."""
 
-    place: str
-    """Where they are, as people read it."""
+    location: str
+    """The location of the bytes, for people to read."""
 
     async def put(self, name: str, chunks: AsyncIterator[bytes]) -> None:
-        """Store them, whole or not at all; what `chunks` raises is raised."""
+        """Store the bytes, whole or not at all. Errors of `chunks` are raised."""
         ...
 
     async def get(self, name: str, start: int, end: int) -> AsyncIterator[bytes]:
-        """Bytes `start` to `end` (exclusive). Raises FileNotFoundError here; reading on raises StorageFailed."""
+        """Read bytes `start` to `end` (exclusive).
+
+        Raises FileNotFoundError at the call; StorageFailed while reading on.
+        """
         ...
 
     async def delete(self, names: Collection[str]) -> None:

@@ -1,4 +1,4 @@
-"""People's own Chromes as they are stored: one of each owner, by the hash of its token."""
+"""Paired Chromes of people: one for each owner, stored by the hash of its token."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ def get(connection: Connection, owner: str) -> RowMapping | None:
 
 
 def by_hash(connection: Connection, digest: str) -> RowMapping | None:
-    """The one that has this token."""
+    """Return the browser with this token."""
     return connection.execute(select(browsers).where(browsers.c.hash == digest)).mappings().first()
 
 
 def pair(connection: Connection, values: dict[str, Any]) -> None:
-    """This one is the owner's from now on; one of before is no more."""
+    """Pair a browser with its owner, replacing an earlier one."""
     connection.execute(delete(browsers).where(browsers.c.owner == values["owner"]))
     connection.execute(insert(browsers).values(values))
 

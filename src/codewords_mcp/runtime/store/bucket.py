@@ -1,7 +1,8 @@
-"""Uploaded files in a bucket of a server that speaks S3, through `obstore` (Rust; an extra, imported when a bucket is named).
+"""Uploaded files in a bucket of an S3 server, through `obstore`.
 
-Who may is said as for any program of AWS: AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or what the machine or the pod is
-given. A large file goes up in parts that nobody sees before the last one is there; at most two are in memory.
+`obstore` is written in Rust, is an extra, and is imported only when a bucket is named. Credentials
+come from AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or from the machine's or pod's role. A large
+file is uploaded in parts, which become visible with the last one; at most two are in memory.
 """
 
 from __future__ import annotations
@@ -27,19 +28,19 @@ PART = 8 << 20
 """Bytes of a part. S3 takes 10,000 of them."""
 AT_ONCE = 2
 CONNECT, QUIET = timedelta(seconds=5), timedelta(seconds=30)
-"""How long a connection may take, and how long nothing may come over one."""
+"""Timeouts of opening a connection, and of a connection without any data."""
 WHOLE = timedelta(days=1)
-"""One answer at the most: a large file to a slow caller takes its time."""
+"""Timeout of one whole response: a large file to a slow caller takes long."""
 RETRIES, RETRY_FOR = 5, timedelta(seconds=30)
 _NO_BUCKET = "NoSuchBucket"
-"""Of S3's error codes, the one that tells it from a file that is not there."""
+"""The S3 error code of a missing bucket; a missing file has another one."""
 log = structlog.get_logger(__name__)
 
 
 class Bucket:
-    """See `Blobs`. `place` is `s3://bucket/prefix`; `endpoint` a URL, where it is not AWS's."""
+    """See `Blobs`. `location` is `s3://bucket/prefix`; `endpoint` a URL, where it is not AWS's."""
 
-    def __init__(self, place: str, endpoint: str | None) -> None:
+    def __init__(self, location: str, endpoint: str | None) -> None:
         try:
             import obstore.exceptions
             import obstore.store
@@ -49,15 +50,15 @@ class Bucket:
                 hint="Install it beside codewords-mcp: from the clone or wheel, pip install '.[s3]'.",
             ) from error
 
-        name, _, prefix = place.removeprefix(BUCKET).rstrip("/").partition("/")
+        name, _, prefix = location.removeprefix(BUCKET).rstrip("/").partition("/")
         if not name:
             raise InvalidInput("CODEWORDS_FILES names no bucket.", hint="Write s3://bucket/prefix.")
 
         endpoint = endpoint or os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL")
         config: S3Config = {"endpoint": endpoint.rstrip("/")} if endpoint else {}
-        if not any(os.environ.get(one) for one in ("AWS_REGION", "AWS_DEFAULT_REGION")):
+        if not any(os.environ.get(variable) for variable in ("AWS_REGION", "AWS_DEFAULT_REGION")):
             config["region"] = "us-east-1"
-        self.place = f"{BUCKET}{name}/{prefix}".rstrip("/")
+        self.location = f"{BUCKET}{name}/{prefix}".rstrip("/")
         self._obstore = obstore
         self._where = f"the bucket {name}" + (f" at {endpoint}" if endpoint else "")
 
@@ -86,7 +87,7 @@ class Bucket:
             if len(first) > PART:
                 break
 
-        with self._words():
+        with self._translated_errors():
             if len(first) <= PART:  # all of it: one request instead of three
                 await self._obstore.put_async(self._store, name, bytes(first), use_multipart=False)
                 return
@@ -103,61 +104,64 @@ class Bucket:
             await self._head(name)
             return _joined(b"", None)
 
-        with self._words(missing=True):
+        with self._translated_errors(missing=True):
             found = await self._obstore.get_async(self._store, name, options={"range": (start, end)})
 
         async def chunks() -> AsyncIterator[bytes]:
-            with self._words():
+            with self._translated_errors():
                 async for data in found.stream(min_chunk_size=CHUNK):
                     yield bytes(data)
 
         return chunks()
 
     async def _head(self, name: str) -> None:
-        with self._words(missing=True):
+        with self._translated_errors(missing=True):
             await self._obstore.head_async(self._store, name)
 
     async def delete(self, names: Collection[str]) -> None:
         """See `Blobs`."""
         for name in names:
-            with self._words():
+            with self._translated_errors():
                 try:
                     await self._obstore.delete_async(self._store, name)
                 except FileNotFoundError:
-                    continue  # where a server tells; a bucket that is not there is told of by all else
+                    # Some servers distinguish the two; a missing bucket is reported by every other
+                    # operation.
+                    continue
 
     async def older(self, seconds: float) -> list[str]:
         """See `Blobs`."""
         before, found = datetime.now(UTC) - timedelta(seconds=seconds), list[str]()
         library: Any = self._obstore  # whose `list` has a type that depends on another package
 
-        with self._words():
+        with self._translated_errors():
             page: Sequence[ObjectMeta]
             async for page in library.list(self._store):
                 found += [
-                    one["path"]
-                    for one in page
-                    if OURS.fullmatch(one["path"]) and one["last_modified"] < before
+                    item["path"]
+                    for item in page
+                    if OURS.fullmatch(item["path"]) and item["last_modified"] < before
                 ]
 
         return found
 
     @contextmanager
-    def _words(self, *, missing: bool = False) -> Generator[None]:
-        """StorageFailed, in our own words, for what the library raises; with `missing`, FileNotFoundError stays."""
+    def _translated_errors(self, *, missing: bool = False) -> Generator[None]:
+        """Turn errors of the library into StorageFailed; with `missing`, FileNotFoundError passes."""
         errors = self._obstore.exceptions
         try:
             yield
         except (errors.BaseError, OSError) as error:
-            gone, said = isinstance(error, FileNotFoundError), str(error)
-            if gone and missing and _NO_BUCKET not in said:
+            missing_object, message = isinstance(error, FileNotFoundError), str(error)
+            if missing_object and missing and _NO_BUCKET not in message:
                 raise
-            if gone or _NO_BUCKET in said:
+            if missing_object or _NO_BUCKET in message:
                 raise self._failed("is not there", "Create it, or see CODEWORDS_FILES.", error) from error
             if isinstance(error, errors.PermissionDeniedError | errors.UnauthenticatedError):
                 what = "does not let this runtime read and write"
                 raise self._failed(what, "See its policy, and the AWS_* variables.", error) from error
-            if "169.254." in said:  # where credentials are looked for last: at the machine's own cloud
+            # the address of the cloud's credential service, which is tried last
+            if "169.254." in message:
                 hint = "Set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or give the machine a role."
                 raise self._failed("cannot be asked without credentials", hint, error) from error
 
@@ -165,9 +169,9 @@ class Bucket:
             raise self._failed("did not answer as expected", hint, error) from error
 
     def _failed(self, what: str, hint: str, error: Exception) -> StorageFailed:
-        sentence = f"{self._where[0].upper()}{self._where[1:]} {what}."
-        log.warning("storage of files", failed=sentence, reason=str(error).partition("\n")[0])
-        return StorageFailed(sentence, hint=hint)
+        message = f"{self._where[0].upper()}{self._where[1:]} {what}."
+        log.warning("file storage failed", failure=message, reason=str(error).partition("\n")[0])
+        return StorageFailed(message, hint=hint)
 
 
 async def _joined(first: bytes, rest: AsyncIterator[bytes] | None) -> AsyncIterator[bytes]:

@@ -1,4 +1,4 @@
-"""Budgets, and what is reserved for model calls in flight."""
+"""Budgets, and reservations for model calls in flight."""
 
 from __future__ import annotations
 
@@ -33,23 +33,26 @@ def remove(connection: Connection, scope: str, subject: str, period: str) -> boo
     return connection.execute(delete(budgets).where(where)).rowcount == 1
 
 
-def open_reservations(connection: Connection, held: Iterable[dict[str, Any]]) -> None:
-    """Write down what calls in flight have taken: id, opened_at, accounts, amount."""
-    for one in held:
-        connection.execute(insert(model_reservations), one)
+def open_reservations(connection: Connection, reservations: Iterable[dict[str, Any]]) -> None:
+    """Record the reservations of calls in flight: id, opened_at, accounts, amount."""
+    for reservation in reservations:
+        connection.execute(insert(model_reservations), reservation)
 
 
 def close_reservations(connection: Connection, ids: Iterable[str]) -> None:
     """These calls are settled."""
-    for one in ids:
-        connection.execute(delete(model_reservations).where(model_reservations.c.id == one))
+    for reservation_id in ids:
+        connection.execute(delete(model_reservations).where(model_reservations.c.id == reservation_id))
 
 
-def settle_left(connection: Connection) -> int:
-    """Count what a runtime that was killed had reserved as spent, marked as estimated. How many calls."""
-    left = connection.execute(select(model_reservations)).mappings().all()
-    for row in left:
+def settle_orphaned(connection: Connection) -> int:
+    """Count the reservations of a killed runtime as spent, marked as estimated.
+
+    Returns the number of calls.
+    """
+    orphaned = connection.execute(select(model_reservations)).mappings().all()
+    for row in orphaned:
         counts = {"calls": 1, "cost": row["amount"], "estimated": 1}
         model_usage.add(connection, {UsageAccount(*account): counts for account in row["accounts"]})
     connection.execute(delete(model_reservations))
-    return len(left)
+    return len(orphaned)

@@ -33,7 +33,7 @@ def to_text(micros: int) -> str:
 
 
 def rising_texts(first: int, step: int, count: int) -> list[str]:
-    """`to_text` of so many times, each `step` after the one before."""
+    """Return `count` times as by `to_text`, each `step` µs after the previous one."""
     texts: list[str] = []
     second, text = None, ""
     for micros in range(first, first + step * count, step):

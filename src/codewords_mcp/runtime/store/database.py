@@ -1,8 +1,8 @@
-"""One database, reached from async code through threads: one thread writes, a few read.
+"""One database, used from async code through threads: one thread writes, a few read.
 
-Synchronous SQLAlchemy Core through threads is faster than the async drivers on SQLite and equal on PostgreSQL, and it
-is the engine that a durable queue can share in one transaction. WAL with synchronous=NORMAL survives kill -9; a power
-cut may lose the last commits and never corrupts.
+Synchronous SQLAlchemy Core in threads is faster than the async drivers on SQLite and equal on
+PostgreSQL. A durable queue can share its engine in one transaction. WAL with synchronous=NORMAL
+survives kill -9. A power cut may lose the last commits and never corrupts the file.
 """
 
 from __future__ import annotations
@@ -52,45 +52,58 @@ P = ParamSpec("P")
 T = TypeVar("T")
 log = structlog.get_logger(__name__)
 READERS = 4
-PATIENCE, AGAIN = 30.0, 0.2
-"""Seconds that a database server may be away, as in a restart, before what was asked for fails; between two tries."""
-STANDS_STILL = 15
+WRITE_TIMEOUT, RETRY_INTERVAL = 30.0, 0.2
+"""Seconds that a database server may be away, as in a restart, before a call fails; between
+retries.
+"""
+IDLE_TIMEOUT = 15
 """Seconds after which the server ends a transaction of whose process nothing more comes."""
-OTHERS = 12
+QUEUE_CONNECTIONS = 12
 """Connections beside ours: those of the queue's threads, which wait for one where there is none."""
-SOON = 0.004
-"""Seconds over which `write_soon` gathers: short runs then take one transaction, not one for each of their states."""
+GATHER_INTERVAL = 0.004
+"""Seconds over which `write_soon` gathers.
+
+Short runs then take one transaction instead of one for each state.
+"""
 _MARK = text(
     "INSERT INTO marks (id, number, at) VALUES (:id, :number, now()) ON CONFLICT (id) DO UPDATE"
     " SET number = excluded.number, at = excluded.at WHERE marks.number < excluded.number"
 )
-"""What a transaction leaves with all else that it writes: one whose commit is in doubt is done again only where its mark is
-not there. Its number at the server would not tell, since a server that crashed gives numbers again that it had not written
-down yet. While the server has not noticed that the connection is gone, this waits for the end of the first one.
+"""A transaction's own mark, written together with its changes.
+
+A transaction whose commit is in doubt is repeated only if its mark is missing. The server's
+transaction id would not do: after a crash the server reuses ids that it had not written to disk.
+While the server has not noticed a lost connection, this statement waits for the first transaction.
 """
 _OLD_MARKS = text("DELETE FROM marks WHERE at < now() - interval '1 day'")
 READ_WAIT = 1.0
-"""Seconds that a read waits for earlier `write_soon`, counted from when the store began to write: while the store stalls,
-the first reads wait this long and later ones not at all.
+"""Seconds that a read waits for earlier `write_soon`, counted from the start of their transaction.
+
+While the store stalls, the first reads wait this long and later ones do not wait.
 """
-LEAST_PATIENCE = 0.1
-"""Seconds that a write waits for a lock when its own patience was used up in the queue."""
+MIN_LOCK_WAIT = 0.1
+"""Seconds that a write waits for a lock if its timeout was used up in the queue."""
 DEFAULT_LOCK_WAIT, LOCK_WAIT_SLACK = 30.0, 0.05
-"""Seconds that a new connection waits for a lock; seconds by which its wait may differ from what is left."""
+"""Seconds that a new connection waits for a lock; tolerated difference to the remaining timeout."""
 _LOCK_WAIT = "lock_wait"
-WAITS = "what must be written waits for the store"
-HELD, HELD_AGAIN = 10_000, 1.0
-"""Writes to keep, at the most, that wait for the store to take them again; seconds between two tries."""
-REACHED: dict[str, Any] = {
+WRITES_RETAINED = "writes retained: the store does not accept them"
+MAX_RETAINED, RETAINED_INTERVAL = 10_000, 1.0
+"""Maximum number of retained writes that wait for the store; seconds between retries."""
+CONNECT_OPTIONS: dict[str, Any] = {
     "connect_timeout": 10, "keepalives_idle": 5, "keepalives_interval": 3, "keepalives_count": 3, "tcp_user_timeout": 15_000,
 }  # fmt: skip
-"""How libpq notices a server that does not answer any more; the system alone would wait for a quarter of an hour, or for ever."""
+"""libpq's settings to notice a dead server.
+
+The system's defaults wait a quarter of an hour or longer.
+"""
 
 
 def _configure_sqlite(connection: sqlite3.Connection, _entry: ConnectionPoolEntry) -> None:
-    connection.isolation_level = "IMMEDIATE"  # a writer that has read first would be turned away, not wait
+    # a deferred transaction that has read fails at its first write instead of waiting
+    connection.isolation_level = "IMMEDIATE"
     cursor = connection.cursor()
-    for pragma in (  # none that takes the write lock: a new connection for a read must not wait for it
+    # No pragma here may need the write lock: a new connection for a read must not wait for it.
+    for pragma in (
         "synchronous=NORMAL",
         f"busy_timeout={round(DEFAULT_LOCK_WAIT * 1000)}",
         "foreign_keys=ON",
@@ -101,21 +114,21 @@ def _configure_sqlite(connection: sqlite3.Connection, _entry: ConnectionPoolEntr
 
 
 def _open_existing(path: Path, _dialect: Any, _entry: Any, args: list[Any], options: dict[str, Any]) -> None:
-    """Never make a new, empty database where the home's file was deleted."""
+    """Open the file read-write, and refuse to create an empty one if it was deleted."""
     args[0] = f"file:{quote(str(path.absolute()))}?mode=rw"
     options["uri"] = True
 
 
 def _limit_lock_wait(connection: Connection, seconds: float) -> None:
-    """Let SQLite wait for another connection's lock this long, on this pooled connection, until the next call."""
-    wait = max(LEAST_PATIENCE, min(PATIENCE, seconds))
+    """Set how long SQLite waits for other connections' locks, on this pooled connection."""
+    wait = max(MIN_LOCK_WAIT, min(WRITE_TIMEOUT, seconds))
     if abs(wait - connection.info.get(_LOCK_WAIT, DEFAULT_LOCK_WAIT)) > LOCK_WAIT_SLACK:
         connection.exec_driver_sql(f"PRAGMA busy_timeout = {round(wait * 1000)}")
         connection.info[_LOCK_WAIT] = wait
 
 
 def _configure_file(path: Path) -> None:
-    """Set what SQLite keeps in the database file, once for all connections. Raises OSError, sqlite3.DatabaseError."""
+    """Set the options that SQLite stores in the file, once. Raises OSError, sqlite3.DatabaseError."""
     local_file.prepare(path)
     with closing(sqlite3.connect(path, timeout=DEFAULT_LOCK_WAIT)) as connection:
         connection.execute(
@@ -125,8 +138,10 @@ def _configure_file(path: Path) -> None:
 
 
 def _configure_postgres(connection: Any, _entry: ConnectionPoolEntry) -> None:
-    """A process that stands still, or is cut off, in the middle of a transaction must not hold up the others with its locks."""
-    connection.execute(f"SET idle_in_transaction_session_timeout = '{STANDS_STILL}s'")
+    """Bound idle transactions: a stopped or disconnected process must not block others by its
+    locks.
+    """
+    connection.execute(f"SET idle_in_transaction_session_timeout = '{IDLE_TIMEOUT}s'")
     connection.commit()
 
 
@@ -157,14 +172,16 @@ class _Soon:
 
 
 class Database:
-    """Run functions of rows in threads, each in one transaction.
+    """Run functions in threads, each in one transaction.
 
-    `await write(function, *args, **kwargs)` and `await read(…)` call `function(connection, *args, **kwargs)`.
-    `write_soon` does not wait: calls within some milliseconds share a transaction, and later reads see their writes.
-    `write_with_retries` does so too, and tries again for as long as the store cannot take the write: the disk is full,
-    or the server away. All writes happen in the order of the calls. A crash loses writes that were not committed.
-    Raises StorageFailed when the disk is full, the home read-only or the database damaged; nothing of a failed
-    transaction stays.
+    `await write(function, *args, **kwargs)` and `await read(…)` call `function(connection, *args,
+    **kwargs)`. `write_soon` does not wait: calls within some milliseconds share a transaction, and
+    later reads see their writes. `write_with_retries` does the same and retries until the store
+    accepts the write, as when the disk is full or the server away.
+
+    All writes happen in the order of the calls. A crash loses writes that were not committed.
+    Raises StorageFailed when the disk is full, the home read-only or the database damaged. A failed
+    transaction changes nothing.
     """
 
     def __init__(self, engine: Engine, home: Path, file: OpenFile | None = None) -> None:
@@ -174,13 +191,16 @@ class Database:
         self._writer = ThreadPoolExecutor(1, thread_name_prefix="store-write")
         self._readers = ThreadPoolExecutor(READERS, thread_name_prefix="store-read")
         self._soon: list[_Soon] = []
-        self._held: list[_Soon] = []
-        """The writer thread's: what is to be kept and could not be written, in order, before all else."""
+        self._retained: list[_Soon] = []
+        """Failed writes that are retried, in order, before all others.
+
+        Used by the writer thread only.
+        """
         self._tried: asyncio.Future[list[_Outcome]] | None = None
         self._handed_over: collections.deque[float] = collections.deque()
-        """When each batch that is not written yet was handed to the writer thread, by the monotonic clock."""
+        """The monotonic times at which unwritten batches were passed to the writer thread."""
         self._holds = False
-        self._again: asyncio.TimerHandle | None = None
+        self._retry: asyncio.TimerHandle | None = None
         self._closed = False
         self._name = uuid.uuid4().hex
         self._numbers = itertools.count(1)
@@ -202,8 +222,8 @@ class Database:
             raise storage_error(error, home) from error
 
         engine = create_engine(
-            target, pool_size=READERS + 2, max_overflow=OTHERS, pool_pre_ping=not local,
-            connect_args={} if local else REACHED, json_deserializer=parse_stored,
+            target, pool_size=READERS + 2, max_overflow=QUEUE_CONNECTIONS, pool_pre_ping=not local,
+            connect_args={} if local else CONNECT_OPTIONS, json_deserializer=parse_stored,
         )  # fmt: skip
         event.listen(engine, "connect", _configure_sqlite if local else _configure_postgres)
         if path is not None:
@@ -224,7 +244,7 @@ class Database:
 
     @property
     def engine(self) -> Engine:
-        """The engine, for who shares the database: the queue."""
+        """The engine, for the queue, which shares the database."""
         return self._engine
 
     @property
@@ -234,19 +254,19 @@ class Database:
 
     @property
     def behind(self) -> float:
-        """Seconds that the oldest batch has been with the writer thread without being written; 0 where none is."""
+        """Seconds that the oldest batch has been with the writer thread unwritten; 0 without one."""
         if self._handed_over:
             return time.monotonic() - self._handed_over[0]
         return 0.0
 
     @property
     def stalled(self) -> bool:
-        """Whether reads no longer wait for earlier `write_soon`, and may miss what those write."""
+        """Whether reads no longer wait for earlier `write_soon`, and may miss those writes."""
         return self.behind > READ_WAIT
 
     @property
     def holds_writes(self) -> bool:
-        """Whether writes that must be kept wait for a store that does not take them."""
+        """Whether retained writes wait for a store that does not accept them."""
         return self._holds
 
     def require_file(self) -> None:
@@ -255,10 +275,10 @@ class Database:
             self._file.require()
 
     def _transact(
-        self, fn: Callable[[Connection], T], asked_at: float | None = None, *, writes: bool = True
+        self, fn: Callable[[Connection], T], requested_at: float | None = None, *, writes: bool = True
     ) -> T:
-        """Run `fn` in one transaction. `asked_at`: when the caller began to wait, by the monotonic clock."""
-        deadline = (time.monotonic() if asked_at is None else asked_at) + PATIENCE
+        """Run `fn` in one transaction. `requested_at`: when the caller began to wait, by the monotonic clock."""
+        deadline = (time.monotonic() if requested_at is None else requested_at) + WRITE_TIMEOUT
         mark = {"id": f"{self._name}/{threading.get_ident()}", "number": next(self._numbers)}
         outcome: list[T] = []
 
@@ -270,7 +290,7 @@ class Database:
                     if writes and not self.shared:
                         _limit_lock_wait(connection, deadline - time.monotonic())
                     if writes and self.shared and not connection.execute(_MARK, mark).rowcount:
-                        return outcome[0]  # it was committed, and only the word of it was lost
+                        return outcome[0]  # the transaction was committed, and only the reply was lost
                     outcome = [fn(connection)]
 
                 return outcome[0]
@@ -283,7 +303,7 @@ class Database:
                     self.require_file()
                     raise storage_error(error, self._home) from error
 
-            time.sleep(AGAIN)
+            time.sleep(RETRY_INTERVAL)
 
     async def write(
         self, function: Callable[Concatenate[Connection, P], T], /, *args: P.args, **kwargs: P.kwargs
@@ -298,61 +318,70 @@ class Database:
     def write_soon(
         self, function: Callable[Concatenate[Connection, P], object], /, *args: P.args, **kwargs: P.kwargs
     ) -> asyncio.Future[None]:
-        """Run the function soon. The future ends with the commit or the error; nobody has to await it."""
+        """Run the function soon.
+
+        The future ends with the commit or the error; it need not be awaited.
+        """
         return self._add_soon(_bind(function, *args, **kwargs), keep=False)
 
     def write_with_retries(
         self, function: Callable[Concatenate[Connection, P], object], /, *args: P.args, **kwargs: P.kwargs
     ) -> asyncio.Future[None]:
-        """Run the function soon, and again until the store takes the write. Don't await the future: it may take hours."""
+        """Run the function soon, and again until the store accepts the write.
+
+        Don't await the future: it may take hours.
+        """
         return self._add_soon(_bind(function, *args, **kwargs), keep=True)
 
     def _add_soon(self, fn: Callable[[Connection], object], *, keep: bool) -> asyncio.Future[None]:
         loop = asyncio.get_running_loop()
         done: asyncio.Future[None] = loop.create_future()
-        done.add_done_callback(_tell_lost)
+        done.add_done_callback(_log_lost)
         if not self._soon:
-            loop.call_later(SOON, self.hurry)
+            loop.call_later(GATHER_INTERVAL, self.hurry)
         self._soon.append(_Soon(fn, done, keep))
         return done
 
     def hurry(self) -> None:
-        """Begin writing now what `write_soon` has gathered."""
+        """Start writing the calls that `write_soon` has gathered."""
         batch, self._soon = self._soon, []
         if batch and self._closed:
             _resolve([(soon.done, StorageFailed("The store is closed.")) for soon in batch])
-        elif batch or self._held:
+        elif batch or self._retained:
             loop = asyncio.get_running_loop()
-            asked_at = time.monotonic()
-            self._handed_over.append(asked_at)
-            self._tried = loop.run_in_executor(self._writer, self._write_batch, batch, asked_at)
+            requested_at = time.monotonic()
+            self._handed_over.append(requested_at)
+            self._tried = loop.run_in_executor(self._writer, self._write_batch, batch, requested_at)
             self._tried.add_done_callback(self._written)
 
     def _written(self, tried: asyncio.Future[list[_Outcome]]) -> None:
         self._handed_over.popleft()  # one thread writes them, so they are done in this order
         _resolve(tried.result())
-        if bool(self._held) is not self._holds:
-            self._holds = bool(self._held)
-            log.warning(WAITS if self._holds else "the store takes what waited for it")
-        if self._held and self._again is None and not self._closed:
-            self._again = asyncio.get_running_loop().call_later(HELD_AGAIN, self._hold_on)
+        if bool(self._retained) is not self._holds:
+            self._holds = bool(self._retained)
+            log.warning(WRITES_RETAINED if self._holds else "retained writes accepted")
+        if self._retained and self._retry is None and not self._closed:
+            self._retry = asyncio.get_running_loop().call_later(RETAINED_INTERVAL, self._retry_retained)
 
-    def _hold_on(self) -> None:
-        self._again = None
+    def _retry_retained(self) -> None:
+        self._retry = None
         self.hurry()
 
-    def _write_batch(self, batch: list[_Soon], asked_at: float) -> list[_Outcome]:
-        """Write it, and first what is held; what came of each that is not held (again)."""
-        batch, self._held = self._held + batch, []
+    def _write_batch(self, batch: list[_Soon], requested_at: float) -> list[_Outcome]:
+        """Write retained writes, then the batch.
+
+        Returns the outcome of each write that is not retained.
+        """
+        batch, self._retained = self._retained + batch, []
         outcomes: list[_Outcome] = []
-        for soon, error in zip(batch, self._try([soon.fn for soon in batch], asked_at), strict=True):
-            if soon.keep and is_retryable(error) and len(self._held) < HELD and not self._closed:
-                self._held.append(soon)
+        for soon, error in zip(batch, self._try([soon.fn for soon in batch], requested_at), strict=True):
+            if soon.keep and is_retryable(error) and len(self._retained) < MAX_RETAINED and not self._closed:
+                self._retained.append(soon)
             else:
                 outcomes.append((soon.done, error))
         return outcomes
 
-    def _try(self, fns: list[Callable[[Connection], object]], asked_at: float) -> list[Exception | None]:
+    def _try(self, fns: list[Callable[[Connection], object]], requested_at: float) -> list[Exception | None]:
         """One transaction for all; where it fails, one for each, so that a bad one spoils no other."""
 
         def every(connection: Connection) -> None:
@@ -360,12 +389,12 @@ class Database:
                 fn(connection)
 
         try:
-            self._transact(every, asked_at)
-        except Exception as error:  # noqa: BLE001  # whatever it is belongs to whoever asked for the write
-            everybodys = is_retryable(error) and (self.shared or is_locked(error.__cause__))
-            if len(fns) == 1 or everybodys:  # a server that is away and a lock meet each of them alike
+            self._transact(every, requested_at)
+        except Exception as error:  # noqa: BLE001  # every error goes to the caller of the write
+            shared_cause = is_retryable(error) and (self.shared or is_locked(error.__cause__))
+            if len(fns) == 1 or shared_cause:  # a lock or an absent server fails each function alike
                 return [error] * len(fns)
-            return [one for fn in fns for one in self._try([fn], asked_at)]
+            return [error for fn in fns for error in self._try([fn], requested_at)]
 
         return [None] * len(fns)
 
@@ -374,8 +403,8 @@ class Database:
     ) -> T:
         """Run the function in a reader thread, after earlier calls of `write_soon`.
 
-        The wait for those is short: a store that cannot write (its lock is held, its disk is slow) must not stop reads,
-        which need no lock.
+        The wait for those is short: a store that cannot write (its lock is taken, its disk is slow)
+        must not stop reads, which need no lock.
         """
         return await self.read_within(READ_WAIT, function, *args, **kwargs)
 
@@ -387,13 +416,14 @@ class Database:
         *args: P.args,
         **kwargs: P.kwargs,
     ) -> T:
-        """`read` that waits for earlier writes until so many seconds after the store began to write them.
+        """Read, waiting for earlier writes until `write_timeout` seconds after their transaction
+        started.
 
-        A read whose result decides what is allowed waits longer than others.
+        A read that decides on a permission waits longer than others.
         """
         await self._written_before(write_timeout)
-        look = partial(self._transact, _bind(function, *args, **kwargs), writes=False)
-        return await asyncio.get_running_loop().run_in_executor(self._readers, look)
+        call = partial(self._transact, _bind(function, *args, **kwargs), writes=False)
+        return await asyncio.get_running_loop().run_in_executor(self._readers, call)
 
     async def aside(
         self, function: Callable[Concatenate[Connection, P], T], /, *args: P.args, **kwargs: P.kwargs
@@ -402,17 +432,17 @@ class Database:
         call = _bind(function, *args, **kwargs)
         return await asyncio.get_running_loop().run_in_executor(self._readers, self._transact, call)
 
-    async def _written_before(self, patience: float) -> None:
+    async def _written_before(self, write_timeout: float) -> None:
         if self._soon:
             self.hurry()
         if self._tried is None or self._tried.done():
             return
-        left = patience - self.behind
-        if left > 0:
-            await asyncio.wait({self._tried}, timeout=left)
+        remaining = write_timeout - self.behind
+        if remaining > 0:
+            await asyncio.wait({self._tried}, timeout=remaining)
 
     async def drained(self) -> None:
-        """Return when everything asked for with `write_soon` until now is written, has failed or is held."""
+        """Return when all earlier calls of `write_soon` are written, have failed or are retained."""
         if self._soon:
             self.hurry()
         if self._tried is not None and not self._tried.done():
@@ -425,13 +455,16 @@ class Database:
         return self._transact(_bind(function, *args, **kwargs))
 
     def close(self) -> None:
-        """Finish what is queued and close. Blocking. What `write_soon` still gathers is lost: await `drained` first."""
+        """Finish queued writes and close. Blocking.
+
+        Calls that `write_soon` still gathers are lost: await `drained` first.
+        """
         self._closed = True
         self._writer.shutdown(wait=True)
         self._readers.shutdown(wait=True)
         self._engine.dispose()
-        if self._held:
-            log.error("not written, since the store did not take it until the end", writes=len(self._held))
+        if self._retained:
+            log.error("retained writes lost at close", writes=len(self._retained))
 
 
 _Outcome = tuple[asyncio.Future[None], Exception | None]
@@ -458,6 +491,6 @@ def _resolve(outcomes: list[_Outcome]) -> None:
             done.set_exception(error)
 
 
-def _tell_lost(done: asyncio.Future[None]) -> None:
+def _log_lost(done: asyncio.Future[None]) -> None:
     if not done.cancelled() and (error := done.exception()):
-        log.error("not written", reason=str(error))
+        log.error("write lost", reason=str(error))

@@ -69,7 +69,7 @@ def nul_error() -> InvalidInput:
 
 
 def is_transient(error: Exception) -> bool:
-    """Tell whether the connection failed, or two transactions met; nothing was changed."""
+    """Tell whether the connection failed or two transactions collided; nothing was changed."""
     if getattr(error, "connection_invalidated", False) or isinstance(error, InterfaceError):
         return True
     return isinstance(error, OperationalError)

@@ -1,7 +1,8 @@
-"""Notice that a PostgreSQL database was restored: its content was written by another database.
+"""Notice that a PostgreSQL database was restored from a dump of another database.
 
-`meta` has the identity of the database that its content belongs to. `pg_dump` carries that row along, and what
-`pg_restore` makes of it has another identity: the server, the database or its tables were made anew.
+`meta` stores the identity of the database that the content belongs to. `pg_dump` copies that row,
+and the database that `pg_restore` makes has another identity: its server, database or tables are
+new.
 """
 
 from __future__ import annotations
@@ -21,9 +22,10 @@ _TABLES = text(
 
 
 def was_restored(connection: Connection) -> bool:
-    """Whether the content comes from another database, once: from then on it belongs to this one.
+    """Whether the content comes from another database. True once: then it belongs to this database.
 
-    Always False on SQLite, whose `restore` marks the file itself. A database that has no identity yet gets one.
+    Always False on SQLite, whose `restore` marks the file itself. A database without an identity
+    gets one.
     """
     if connection.dialect.name == "sqlite":
         return False
@@ -32,7 +34,7 @@ def was_restored(connection: Connection) -> bool:
     first = insert(meta).values(name=IDENTITY, value=found)
     connection.execute(first.on_conflict_do_nothing())
 
-    # the lock makes one of several runtimes that start at once the one that notices
+    # Of several runtimes that start at once, the lock lets one notice.
     query = select(meta.c.value).where(meta.c.name == IDENTITY).with_for_update()
     if connection.execute(query).scalar_one() == found:
         return False

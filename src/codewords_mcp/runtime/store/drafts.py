@@ -1,4 +1,4 @@
-"""Code that is worked on and not served: each owner's drafts, each until its time."""
+"""Drafts: code that is edited and not served. Each has an owner and expires."""
 
 from __future__ import annotations
 
@@ -12,7 +12,10 @@ from codewords_mcp.runtime.store.tables import drafts as table
 
 @dataclass(frozen=True, slots=True)
 class DraftRow:
-    """One draft. `asked` is the digest of what it was generated from; `facts` what the checks found. Times in µs."""
+    """A draft. Times are in µs.
+
+    `asked` is the digest of the request that it was generated from; `facts` are results of checks.
+    """
 
     id: str
     owner: str
@@ -49,9 +52,9 @@ def of_owner(connection: Connection, owner: str, at: int, limit: int) -> list[Dr
     return [DraftRow(**row) for row in connection.execute(query).mappings()]
 
 
-def asked_for(connection: Connection, owner: str, asked: str, at: int) -> DraftRow | None:
-    """The newest that was generated from this."""
-    query = select(table).where(table.c.owner == owner, table.c.asked == asked, table.c.expires_at > at)
+def by_request(connection: Connection, owner: str, digest: str, at: int) -> DraftRow | None:
+    """Return the newest draft that was generated from this request."""
+    query = select(table).where(table.c.owner == owner, table.c.asked == digest, table.c.expires_at > at)
     row = connection.execute(query.order_by(table.c.updated_at.desc()).limit(1)).mappings().first()
     if row:
         return DraftRow(**row)
@@ -70,7 +73,7 @@ def open_of(connection: Connection, owner: str, workflow_id: str, at: int) -> Dr
 
 
 def count(connection: Connection, owner: str, at: int) -> int:
-    """How many the owner has."""
+    """Count the owner's drafts."""
     query = select(func.count()).select_from(table).where(table.c.owner == owner, table.c.expires_at > at)
     return connection.execute(query).scalar_one()
 
@@ -83,8 +86,8 @@ def change(connection: Connection, draft_id: str, revision: int, values: dict[st
 
 def remove(connection: Connection, draft_id: str, owner: str) -> bool:
     """Delete; False where there is none."""
-    gone = delete(table).where(table.c.id == draft_id, table.c.owner == owner)
-    return connection.execute(gone).rowcount == 1
+    statement = delete(table).where(table.c.id == draft_id, table.c.owner == owner)
+    return connection.execute(statement).rowcount == 1
 
 
 def purge(connection: Connection, at: int) -> int:

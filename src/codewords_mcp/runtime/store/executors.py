@@ -1,4 +1,4 @@
-"""Which processes live, by the database's own clock: clocks of machines differ."""
+"""Live processes, by the database's own clock: clocks of machines differ."""
 
 from __future__ import annotations
 
@@ -31,12 +31,12 @@ def seen(connection: Connection, executor: str, version: str) -> None:
 
 
 def alive(connection: Connection, ttl: float) -> set[str]:
-    """Those seen within so many seconds."""
+    """Return the executors seen within the last `ttl` seconds."""
     since = clock(connection) - int(ttl * 1e6)
     return set(connection.execute(select(executors.c.id).where(executors.c.seen_at >= since)).scalars())
 
 
-def bury(connection: Connection, ttl: float) -> None:
+def forget_dead(connection: Connection, ttl: float) -> None:
     """Forget those that have not been seen for long."""
     connection.execute(delete(executors).where(executors.c.seen_at < clock(connection) - int(ttl * 1e6)))
 
@@ -47,21 +47,21 @@ def leave(connection: Connection, executor: str) -> None:
 
 
 def holders(connection: Connection) -> set[str]:
-    """Who holds runs that have not ended."""
+    """Return the executors of runs that have not ended."""
     query = select(runs.c.executor).where(runs.c.status.in_(UNFINISHED), runs.c.executor.is_not(None))
     return set(connection.execute(query.distinct()).scalars())
 
 
-def held(connection: Connection, executor: str) -> dict[str, bool]:
-    """Runs of this executor that have not ended; whether somebody wants them cancelled."""
+def runs_of(connection: Connection, executor: str) -> dict[str, bool]:
+    """Return the unfinished runs of this executor, each with whether its cancellation is requested."""
     query = select(runs.c.id, runs.c.cancel_asked).where(
         runs.c.status.in_(UNFINISHED), runs.c.executor == executor
     )
     return {row.id: row.cancel_asked for row in connection.execute(query)}
 
 
-def ask_to_cancel(connection: Connection, run_id: str) -> bool:
-    """Tell whoever holds the run; False where it has ended."""
+def request_cancel(connection: Connection, run_id: str) -> bool:
+    """Request the cancellation of a run from its executor; False if the run has ended."""
     values: dict[str, Any] = {"cancel_asked": True}
-    asked = update(runs).where(runs.c.id == run_id, runs.c.status.in_(UNFINISHED)).values(values)
-    return connection.execute(asked).rowcount == 1
+    request = update(runs).where(runs.c.id == run_id, runs.c.status.in_(UNFINISHED)).values(values)
+    return connection.execute(request).rowcount == 1

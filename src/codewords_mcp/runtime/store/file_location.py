@@ -1,4 +1,4 @@
-"""Where uploaded files are, as CODEWORDS_FILES names it."""
+"""The storage of uploaded files that CODEWORDS_FILES names."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ from codewords_mcp.runtime.store.blobs import BUCKET, Blobs
 from codewords_mcp.runtime.store.folder import Folder
 
 
-def open_blobs(place: str, home: Path, endpoint: str | None) -> Blobs:
+def open_blobs(location: str, home: Path, endpoint: str | None) -> Blobs:
     """A folder, or `s3://bucket/prefix`. Raises InvalidInput, OSError."""
-    if place.startswith(BUCKET):
+    if location.startswith(BUCKET):
         from codewords_mcp.runtime.store.bucket import Bucket
 
-        return Bucket(place, endpoint)
-    if "://" in place:
+        return Bucket(location, endpoint)
+    if "://" in location:
         raise InvalidInput(
             "CODEWORDS_FILES names a storage that is not known.",
             hint="Write a folder, or s3://bucket/prefix; other servers that speak S3 go by CODEWORDS_S3_ENDPOINT.",
         )
 
-    return Folder(Path(place) if place else home / "files")
+    return Folder(Path(location) if location else home / "files")

@@ -1,4 +1,7 @@
-"""Files that callers upload and download by signed links: bytes in a folder or a bucket, a row in the store."""
+"""Files that callers upload and download by signed links.
+
+Their bytes are in a folder or a bucket, their rows in the store.
+"""
 
 from __future__ import annotations
 
@@ -33,7 +36,7 @@ class FileStore:
         self._signer = URLSafeTimedSerializer(signing_key, salt="files")
 
     async def create(self, caller: Caller, filename: str, *, maker: str | None = None) -> FileLinks:
-        """Room for one upload. `maker`: the workflow whose run asks. Raises InvalidInput."""
+        """Create an upload link. `maker`: the workflow whose run requests it. Raises InvalidInput."""
         name = filename.strip()
         if not is_plain_name(name):
             raise InvalidInput(
@@ -68,7 +71,10 @@ class FileStore:
         content_type: str,
         maker: str | None,
     ) -> None:
-        """Store a file of the platform's own making, whole or not at all, under a new id. Raises BodyTooLarge, StorageFailed."""
+        """Store a file that the platform makes, whole or not at all, under a new id.
+
+        Raises BodyTooLarge, StorageFailed.
+        """
         name, counted = f"{file_id}.{secrets.token_hex(4)}", _Counted(chunks, self._max)
         await self.blobs.put(name, counted.chunks())
         at = now()
@@ -89,11 +95,14 @@ class FileStore:
         return f"/file/{self._signer.dumps([file_id, use])}"
 
     async def list(self, owner: str, limit: int, *, maker: str | None = None) -> list[RowMapping]:
-        """Uploaded files, newest first. `maker`: only what the runs of this workflow made."""
+        """List uploaded files, newest first. `maker`: only files that runs of this workflow made."""
         return await self._db.read(lambda c: access.list_files(c, owner, now(), limit, maker))
 
     async def owned(self, owner: str, file_id: str, *, maker: str | None = None) -> tuple[RowMapping, str]:
-        """(an uploaded file's row, a new download path). `maker`: only of what this workflow made. Raises NotFound."""
+        """Return an uploaded file's row and a new download path. Raises NotFound.
+
+        `maker`: only for files of this workflow.
+        """
         row = await self._db.read(access.get_file, file_id)
         if row is not None and maker not in {None, row["maker"]}:
             row = None
@@ -108,7 +117,10 @@ class FileStore:
         await self.blobs.delete([row["stored_as"] or file_id])
 
     async def owner_of(self, token: str) -> str | None:
-        """The owner of the file that a link leads to; None where there is no such file any more. Raises Unauthenticated."""
+        """Return the owner of the file that a link leads to; None if it no longer exists.
+
+        Raises Unauthenticated.
+        """
         file_id, _ = self._signed(token)
         row = await self._db.read(access.get_file, file_id)
         if row is None:
@@ -159,7 +171,10 @@ class FileStore:
         return counted.size
 
     async def find(self, token: str) -> StoredFile:
-        """What a download link is good for. Raises Unauthenticated, NotFound (nothing uploaded yet)."""
+        """Return the file that a download link leads to.
+
+        Raises Unauthenticated, NotFound (no upload yet).
+        """
         file_id = self._open(token, "get")
         row = await self._db.read(access.get_file, file_id)
         if row is None or row["size"] is None:
@@ -180,7 +195,10 @@ class FileStore:
             raise NotFound("This file is gone.") from error
 
     async def expire(self) -> int:
-        """Remove what is past its time, and what uploads left that were broken off by a crash; how many files."""
+        """Remove expired files and remains of uploads that a crash ended.
+
+        Returns the number of files.
+        """
         names = await self._db.write(lambda c: access.expired_files(c, now()))
         await self.blobs.delete(names)
         await self.blobs.delete(await self.blobs.older(self._ttl + DAY))

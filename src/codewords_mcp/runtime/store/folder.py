@@ -14,12 +14,12 @@ from codewords_mcp.runtime.store.database_errors import storage_error
 
 
 class Folder:
-    """See `Blobs`. `place` is the folder's path."""
+    """See `Blobs`. `location` is the folder's path."""
 
     def __init__(self, folder: Path) -> None:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._folder = folder
-        self.place = str(folder)
+        self.location = str(folder)
 
     async def put(self, name: str, chunks: AsyncIterator[bytes]) -> None:
         """See `Blobs`."""
@@ -33,7 +33,7 @@ class Folder:
         except OSError as error:
             raise storage_error(error, self._folder) from error
         finally:
-            with suppress(OSError):  # the folder itself may be away, which is told above
+            with suppress(OSError):  # if the folder itself is missing, the error above says so
                 await asyncio.to_thread(part.unlink, missing_ok=True)
 
     async def get(self, name: str, start: int, end: int) -> AsyncIterator[bytes]:
@@ -43,9 +43,9 @@ class Folder:
         async def chunks() -> AsyncIterator[bytes]:
             with file:
                 file.seek(start)
-                left = end - start
-                while left > 0 and (data := await asyncio.to_thread(file.read, min(CHUNK, left))):
-                    left -= len(data)
+                remaining = end - start
+                while remaining > 0 and (data := await asyncio.to_thread(file.read, min(CHUNK, remaining))):
+                    remaining -= len(data)
                     yield data
 
         return chunks()

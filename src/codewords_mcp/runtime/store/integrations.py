@@ -1,4 +1,4 @@
-"""The catalogue of a broker's project, as it was last read: one row an app or action, and one that says when."""
+"""The cached catalogue of a broker's project: a row for each app and action, and one for the time."""
 
 from __future__ import annotations
 
@@ -11,13 +11,14 @@ from codewords_mcp.runtime.store.tables import integrations as table
 
 _WHOLE = "whole"
 _WRITERS = 0x696E7467
-"""Of PostgreSQL's advisory locks, the one that who writes here has alone: what is put in the place of rows that another
-writes at the same moment, which nobody sees yet, would meet them.
+"""PostgreSQL's advisory lock of writers.
+
+Two writers at once would insert the same keys, since neither sees the other's uncommitted rows.
 """
 
 
 def replace(connection: Connection, project: str, rows: Iterable[tuple[str, str, Any]], at: int) -> None:
-    """Put (kind, key, data) in the place of all there was of the project; of other projects nothing stays."""
+    """Replace the rows (kind, key, data) of the project; rows of other projects are removed."""
     _alone(connection)
     connection.execute(delete(table))
     values = [

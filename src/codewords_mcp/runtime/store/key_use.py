@@ -1,6 +1,6 @@
-"""Which master key the processes on a shared database encrypt with, and which of them have which keys.
+"""The master key in use on a shared database, and the keys that each process has.
 
-The row of `key_use` is locked by whoever joins and by whoever rotates, so that neither misses the other.
+Joining and rotating lock the row of `key_use`, so that neither misses the other.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ _ROW = 1
 
 
 def in_use(connection: Connection) -> str | None:
-    """The id of the key that everybody encrypts with; None where a process is alone with its database.
+    """Return the id of the master key in use; None if one process is alone with its database.
 
-    Held until the transaction ends: what is encrypted in it is not overtaken by a rotation.
+    The lock lasts until the transaction ends, so that no rotation overtakes an encryption in it.
     """
     if connection.dialect.name == "sqlite":
         return None
@@ -30,8 +30,10 @@ def in_use(connection: Connection) -> str | None:
 def join(
     connection: Connection, executor: str, version: str, key_ids: Collection[str], preferred: str, ttl: float
 ) -> str:
-    """A process comes with these keys. The id of the one that is in use: `preferred` where nobody lives and nothing is stored
-    that needs another. Where that is not among its keys, it has not joined.
+    """Register a process with its keys. Returns the id of the key in use.
+
+    That is `preferred` if no process lives and no stored value needs another key. If the key in use
+    is not among `key_ids`, the process is not registered.
     """
     from sqlalchemy.dialects.postgresql import insert as insert_once
 
@@ -54,7 +56,10 @@ def join(
 
 
 def change(connection: Connection, key_id: str, ttl: float) -> int:
-    """From now on everybody encrypts with this key; or how many of the living have not got it, and nothing changes."""
+    """Make this the key in use. Returns the number of live processes without it.
+
+    If there are any, nothing changes.
+    """
     connection.execute(select(key_use.c.key_id).with_for_update())
     alive = executors.alive(connection, ttl)
     rows = connection.execute(select(processes.c.id, processes.c.key_ids)).all()

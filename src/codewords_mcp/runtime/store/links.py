@@ -4,31 +4,37 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import Connection, RowMapping, delete, func, insert, select, update
+from sqlalchemy import ColumnElement, Connection, RowMapping, delete, func, insert, select, update
 
 from codewords_mcp.runtime.store.executors import clock
 from codewords_mcp.runtime.store.tables import links
 
 
-def add(connection: Connection, values: dict[str, Any], ttl: float, *, most_of_owner: int, most: int) -> None:
-    """A new link that lives for `ttl` seconds. Past so many, the oldest of its kind, the owner's or anybody's, makes room."""
+def add(
+    connection: Connection, values: dict[str, Any], ttl: float, *, max_of_owner: int, max_total: int
+) -> None:
+    """Store a new link that lives for `ttl` seconds.
+
+    Beyond `max_of_owner` links of the owner, or `max_total` of the kind, the oldest ones are
+    removed.
+    """
     at = clock(connection)
     connection.execute(delete(links).where(links.c.expires_at <= at))
     of_kind = links.c.kind == values["kind"]
-    _make_room(connection, of_kind & (links.c.owner == values["owner"]), most_of_owner)
-    _make_room(connection, of_kind, most)
+    _remove_oldest(connection, of_kind & (links.c.owner == values["owner"]), max_of_owner)
+    _remove_oldest(connection, of_kind, max_total)
     connection.execute(insert(links).values(values | {"created_at": at, "expires_at": at + int(ttl * 1e6)}))
 
 
-def _make_room(connection: Connection, which: Any, most: int) -> None:
+def _remove_oldest(connection: Connection, which: ColumnElement[bool], maximum: int) -> None:
     count = connection.execute(select(func.count()).select_from(links).where(which)).scalar_one()
-    if count >= most:
-        oldest = select(links.c.id).where(which).order_by(links.c.created_at).limit(count - most + 1)
+    if count >= maximum:
+        oldest = select(links.c.id).where(which).order_by(links.c.created_at).limit(count - maximum + 1)
         connection.execute(delete(links).where(links.c.id.in_(oldest)))
 
 
 def renew(connection: Connection, link_id: str, ttl: float) -> bool:
-    """Let an unanswered link live for `ttl` seconds from now; False where it is gone or answered."""
+    """Let an unanswered link live for `ttl` seconds from now; False if it is expired or answered."""
     at = clock(connection)
     which = (links.c.id == link_id, links.c.answer.is_(None), links.c.expires_at > at)
     return (
@@ -67,17 +73,18 @@ def unanswered(connection: Connection, owner: str) -> list[RowMapping]:
     return list(connection.execute(which.order_by(links.c.created_at.desc())).mappings())
 
 
-def answer(connection: Connection, link_id: str, kind: str, said: str) -> bool:
+def answer(connection: Connection, link_id: str, kind: str, text: str) -> bool:
     """Record an answer; False where there is one already, or no such link."""
     which = (links.c.id == link_id, links.c.kind == kind, links.c.expires_at > clock(connection))
-    answered = update(links).where(*which, links.c.answer.is_(None)).values(answer=said)
-    return connection.execute(answered).rowcount == 1
+    statement = update(links).where(*which, links.c.answer.is_(None)).values(answer=text)
+    return connection.execute(statement).rowcount == 1
 
 
 def spend(connection: Connection, row: RowMapping) -> bool:
-    """End a link as it was read, and every other question about the same; False where somebody else was first.
+    """End a link as it was read, and other links of its question; False if it changed meanwhile.
 
-    Only this link's own row decides: a question that was asked anew after somebody else's spending is not this one.
+    Only this link's own row decides: a question that was put again after a concurrent spending is
+    another one.
     """
     own = delete(links).where(links.c.id == row["id"], links.c.answer.is_not_distinct_from(row["answer"]))
     if connection.execute(own).rowcount != 1:

@@ -1,8 +1,8 @@
-"""The SQLite file of a home: readable by its owner only, and recognised for as long as it is open.
+"""The SQLite file of a home: readable by its owner only, and verified while it is open.
 
-SQLite gives the WAL and its index the permissions of the database, so the file is made before SQLite opens it.
-A file that was deleted or replaced under an open connection goes on taking writes that nobody will ever read:
-each write looks first whether the path still leads to the file that was opened.
+SQLite gives the WAL and its index the permissions of the database, so the file is made before
+SQLite opens it. A file that was deleted or replaced under an open connection still takes writes
+that no later process reads. So each write first compares the path with the file that was opened.
 """
 
 from __future__ import annotations
@@ -18,9 +18,11 @@ PRIVATE_FILE, PRIVATE_FOLDER = 0o600, 0o700
 
 
 def make_private_home(home: Path) -> None:
-    """Make the home and its folder of logs, or take access to them away from everybody but their owner. Raises OSError.
+    """Make the home and its folder of logs, or restrict existing ones to their owner.
 
-    A folder of another owner (a mounted volume) is left as it is; `doctor` reports it.
+    Raises OSError.
+
+    A folder of another owner (a mounted volume) is left unchanged; `doctor` reports it.
     """
     for folder in (home, home / "logs"):
         folder.mkdir(mode=PRIVATE_FOLDER, parents=True, exist_ok=True)
@@ -33,14 +35,14 @@ def make_private_home(home: Path) -> None:
 
 
 def prepare(path: Path) -> None:
-    """Make the database file, or restrict an existing one with its WAL, before SQLite opens it. Raises OSError."""
+    """Make the database file, or restrict an existing one with its WAL. Raises OSError."""
     os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, PRIVATE_FILE))
     for name in (path.name, *(path.name + side for side in SIDE_FILES)):
         restrict_file(path.with_name(name))
 
 
 def restrict_file(path: Path) -> None:
-    """Take access to an existing file away from everybody but its owner, where that is us."""
+    """Restrict an existing file to its owner, if that is the current user."""
     if path.is_file():
         _restrict(path, PRIVATE_FILE)
 

@@ -1,4 +1,4 @@
-"""Sign-ins of workflows' own users that wait for their code or link, and the sessions that came of them."""
+"""Sign-ins of workflows' own users that wait for a code or link, and their sessions."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from sqlalchemy import ColumnElement, Connection, RowMapping, delete, func, inse
 from codewords_mcp.runtime.store.tables import login_sessions as sessions
 from codewords_mcp.runtime.store.tables import logins
 
-SESSIONS_KEPT = 20
+MAX_SESSIONS = 20
 """Of one user; the oldest end."""
 
 
@@ -18,8 +18,8 @@ def add(connection: Connection, values: dict[str, Any]) -> None:
     connection.execute(insert(logins).values(values))
 
 
-def begun(connection: Connection, owner: str, app: str, since: int, email: str | None = None) -> int:
-    """How many an app has begun since a time, those for one address or all."""
+def count_since(connection: Connection, owner: str, app: str, since: int, email: str | None = None) -> int:
+    """Count the sign-ins that an app started since a time, for one address or all."""
     query = select(func.count()).select_from(logins)
     query = query.where(logins.c.owner == owner, logins.c.app == app, logins.c.created_at > since)
     if email is not None:
@@ -28,30 +28,30 @@ def begun(connection: Connection, owner: str, app: str, since: int, email: str |
 
 
 def take_try(
-    connection: Connection, login_id: str, owner: str, app: str, at: int, most: int
+    connection: Connection, login_id: str, owner: str, app: str, at: int, max_tries: int
 ) -> RowMapping | None:
     """Use up one of its tries; None where none is left, or there is no such one."""
     live = (logins.c.id == login_id) & (logins.c.owner == owner) & (logins.c.app == app)
-    live &= (logins.c.expires_at > at) & (logins.c.tries < most) & logins.c.code.is_not(None)
+    live &= (logins.c.expires_at > at) & (logins.c.tries < max_tries) & logins.c.code.is_not(None)
     if connection.execute(update(logins).where(live).values(tries=logins.c.tries + 1)).rowcount == 0:
         return None
     return connection.execute(select(logins).where(logins.c.id == login_id)).mappings().first()
 
 
 def by_link(connection: Connection, link: str, at: int) -> RowMapping | None:
-    """The one with this link, while it is good."""
+    """Return the sign-in with this link, while it is valid."""
     query = select(logins).where(logins.c.link == link, logins.c.expires_at > at)
     return connection.execute(query).mappings().first()
 
 
 def spend(connection: Connection, which: ColumnElement[bool], **values: Any) -> bool:
-    """End its code and link, once; of two at the same time one is told True."""
-    spent = update(logins).where(which).values({"code": None, "link": None, "ticket": None} | values)
-    return connection.execute(spent).rowcount == 1
+    """End its code and link, once; of two concurrent calls one gets True."""
+    used = update(logins).where(which).values({"code": None, "link": None, "ticket": None} | values)
+    return connection.execute(used).rowcount == 1
 
 
 def by_ticket(connection: Connection, ticket: str, owner: str, app: str, at: int) -> RowMapping | None:
-    """The one with this ticket, while it is good."""
+    """Return the sign-in with this ticket, while it is valid."""
     mine = (logins.c.owner == owner) & (logins.c.app == app)
     query = select(logins).where(logins.c.ticket == ticket, mine, logins.c.expires_at > at)
     return connection.execute(query).mappings().first()
@@ -61,7 +61,7 @@ def open_session(connection: Connection, values: dict[str, Any]) -> None:
     """A new session."""
     connection.execute(insert(sessions).values(values))
     same = [sessions.c[name] == values[name] for name in ("owner", "app", "email")]
-    old = select(sessions.c.id).where(*same).order_by(sessions.c.created_at.desc()).offset(SESSIONS_KEPT)
+    old = select(sessions.c.id).where(*same).order_by(sessions.c.created_at.desc()).offset(MAX_SESSIONS)
     ids = list(connection.execute(old.limit(100)).scalars())
     if ids:
         connection.execute(delete(sessions).where(sessions.c.id.in_(ids)))

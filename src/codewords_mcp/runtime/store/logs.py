@@ -15,8 +15,9 @@ from codewords_mcp.runtime.store.tables import log_chunks
 
 _INSERT = insert(log_chunks)
 Chunk = tuple[str, int, list[Line]]
-"""Run id, seq of the first line, at least one line. `seq` counts lines of the run from 0, those that could not be stored
-as well.
+"""Run id, seq of the first line, at least one line.
+
+`seq` counts the run's lines from 0, including lines that could not be stored.
 """
 _STAMP = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z")
 _WIDTH = len("2026-01-31T09:30:00.000250Z")
@@ -36,9 +37,12 @@ def append(connection: Connection, chunks: list[Chunk]) -> None:
 def read(
     connection: Connection, run_id: str, *, from_seq: int = 0, limit_chunks: int = 200
 ) -> tuple[list[Line], int, bool]:
-    """Lines from `from_seq` on, at most so many chunks of them; the next seq, and whether there may be more."""
+    """Read lines from `from_seq` on, of at most `limit_chunks` chunks.
+
+    Returns them with the next seq, and whether there may be more.
+    """
     chunk = log_chunks.c
-    # from where the line is on, by the index: who follows a long log asks for its end again and again
+    # Starts at the index entry of the line: followers of a long log ask for its end repeatedly.
     holds_it = (
         select(func.max(chunk.first_seq))
         .where(chunk.run_id == run_id, chunk.first_seq <= from_seq)
@@ -62,7 +66,10 @@ def read(
 
 
 def seq_at(connection: Connection, run_id: str, stamp: str) -> int:
-    """A seq from which on are all lines later than this time, and few that are not; 0 where it is not one of ours."""
+    """Return a seq from which on all later lines are after this time, and few before it.
+
+    0 if the stamp is not in the log's format.
+    """
     if not _STAMP.fullmatch(stamp):
         return 0
 
@@ -97,7 +104,7 @@ def last(connection: Connection, run_id: str, limit: int) -> list[LogLine]:
 
 
 def end_of(connection: Connection, run_id: str) -> tuple[int, str | None]:
-    """(the next seq, the time of the last line) of a log that is gone on with."""
+    """Return (the next seq, the time of the last line) of a log that is continued."""
     query = select(log_chunks).where(log_chunks.c.run_id == run_id).order_by(log_chunks.c.first_seq.desc())
     row = connection.execute(query.limit(1)).mappings().first()
     if row is None:
@@ -112,10 +119,12 @@ def log_line(line: Line) -> LogLine:
 
 
 def _body(lines: list[Line]) -> str:
-    # what `json.dumps` gives; a flood is nothing but this, and neither a time nor a stream has anything to escape
-    return "\n".join([f'["{at}", "{stream}", {encode_basestring(said)}]' for at, stream, said in lines])
+    # The same text as `json.dumps` makes. Floods consist of these; times and streams need no
+    # escaping.
+    return "\n".join([f'["{at}", "{stream}", {encode_basestring(message)}]' for at, stream, message in lines])
 
 
 def _parse(body: str) -> list[Line]:
-    # each newline parts two lines, since those in messages are escaped; one call for all is much the quickest
+    # Newlines in messages are escaped, so each newline separates two lines. One call is the
+    # fastest.
     return cast("list[Line]", json.loads("[" + body.replace("\n", ",") + "]"))

@@ -1,6 +1,7 @@
-"""What model calls used and cost: accounts of each day, owner, workflow, key, run, provider and model, and sums of those by day.
+"""Usage and cost of model calls, by day, owner, workflow, key, run, provider and model.
 
-As with what runs used (`usage.py`), sums are `model_usage_days` and, in the same statement, what is not `summed` yet.
+Sums by day are in `model_usage_days`. Queries add rows of `model_usage` that are not `summed` yet
+in the same statement, as `usage.py` does for runs.
 """
 
 from __future__ import annotations
@@ -37,13 +38,16 @@ SUBJECTS: dict[str, ColumnElement[Any]] = {
     "key": model_usage.c.key_id,
     "model": model_usage.c.provider + literal_column("'/'") + model_usage.c.model,
 }
-"""What a row of `model_usage_days` is of, in each dimension."""
+"""The subject of a row of `model_usage_days`, in each dimension."""
 _NAMES = {"day": "day", "workflow": "service_id", "key": "key_id", "run": "run_id"}
 _MATCHED = {"service_id": "workflow", "key_id": "key"}
 
 
 class UsageAccount(NamedTuple):
-    """What calls are summed on. `nested`: the run did not call itself, one that it started did."""
+    """The account that calls are summed on.
+
+    `nested`: a run that this run started made the calls.
+    """
 
     day: str
     owner: str
@@ -69,7 +73,7 @@ def _adding(dialect: str, table: Table) -> Any:
 
 
 def add(connection: Connection, sums: Mapping[UsageAccount, Mapping[str, int]]) -> None:
-    """Add to what is stored, in an order that is the same for all."""
+    """Add to the stored sums, in the same order in every process: two writers can't deadlock."""
     rows = [
         {name: counts.get(name, 0) for name in COUNTERS} | account._asdict() | {"id": account.id}
         for account, counts in sums.items()
@@ -81,15 +85,15 @@ def add(connection: Connection, sums: Mapping[UsageAccount, Mapping[str, int]]) 
 
 
 def of_runs(connection: Connection, run_ids: Iterable[str]) -> list[RowMapping]:
-    """run_id, provider, model and the sums of these runs, what they started included."""
-    wanted = list(run_ids)
-    if not wanted:
+    """Return run_id, provider, model and the sums of these runs, including runs that they started."""
+    ids = list(run_ids)
+    if not ids:
         return []
 
     columns = (model_usage.c.run_id, model_usage.c.provider, model_usage.c.model)
     query = (
         select(*columns, *_sums(model_usage))
-        .where(model_usage.c.run_id.in_(wanted))
+        .where(model_usage.c.run_id.in_(ids))
         .group_by(*columns)
         .order_by(*columns)
     )
@@ -99,7 +103,10 @@ def of_runs(connection: Connection, run_ids: Iterable[str]) -> list[RowMapping]:
 def totals(
     connection: Connection, by: CostsBy, *, owner: str | None, since: str, limit: int
 ) -> list[dict[str, Any]]:
-    """Sums by one dimension from the day `since` on, dearest first; by day, latest first. Nothing is counted twice."""
+    """Return sums by one dimension from the day `since` on, dearest first; by day, latest first.
+
+    No call is counted twice.
+    """
     if by == "run":
         rows = _of_runs(owner, since)
     else:
@@ -116,16 +123,18 @@ def totals(
 
 
 def _named(by: CostsBy, row: RowMapping) -> dict[str, Any]:
-    told = dict(row)
-    of = told.pop("of")
+    sums = dict(row)
+    of = sums.pop("of")
     if by != "model":
-        return {_NAMES[by]: of} | told
+        return {_NAMES[by]: of} | sums
     provider, _, model = of.partition("/")
-    return {"provider": provider, "model": model} | told
+    return {"provider": provider, "model": model} | sums
 
 
 def of_days(connection: Connection, owner: str | None, *, by: str, since: str) -> list[RowMapping]:
-    """(of, cost, unpriced) of what runs asked themselves from the day `since` on; by workflow, key or day."""
+    """Return (of, cost, unpriced) of calls by runs from the day `since` on; by workflow, key or
+    day.
+    """
     rows = _of_days(by, owner, since)
     of = rows.c["day" if by == "day" else "subject"].label("of")
     sums = (func.sum(rows.c.cost).label("cost"), func.sum(rows.c.unpriced).label("unpriced"))
@@ -133,8 +142,9 @@ def of_days(connection: Connection, owner: str | None, *, by: str, since: str) -
 
 
 def spent(connection: Connection, *, since: str = "", **matching: str) -> int:
-    """Picodollars of every call that matches the column, from the day `since` on: `run_id`, what it started included,
-    `service_id`, `key_id`, or none.
+    """Return the picodollars of all calls that match the column, from the day `since` on.
+
+    The column is `run_id` (with the runs that it started), `service_id`, `key_id`, or none.
     """
     if "run_id" in matching:
         query = select(func.sum(model_usage.c.cost)).where(
@@ -149,7 +159,10 @@ def spent(connection: Connection, *, since: str = "", **matching: str) -> int:
 
 
 def purge(connection: Connection, before_day: str, sums_before_day: str) -> int:
-    """Forget what single runs asked before the one day, sums by day before the other. How many rows."""
+    """Remove accounts of runs before one day, sums by day before the other.
+
+    Returns the number of rows.
+    """
     old = (model_usage.c.day < before_day) & model_usage.c.summed.is_(True)
     of_runs = connection.execute(delete(model_usage).where(old)).rowcount
     return (
@@ -161,9 +174,10 @@ def purge(connection: Connection, before_day: str, sums_before_day: str) -> int:
 
 
 def sum_up(connection: Connection, ids: list[str]) -> None:
-    """Add these rows to `model_usage_days`, and close them: what is added to their accounts from now on is in new rows.
+    """Add these rows to `model_usage_days`, and close them: later usage of their accounts is in new
+    rows.
 
-    They are not summed, and nobody else does it.
+    They are not summed, and no other process sums them.
     """
     for by in SUBJECTS:
         some = _by_day(by).where(model_usage.c.id.in_(ids), model_usage.c.nested.is_(False))
@@ -175,7 +189,7 @@ def sum_up(connection: Connection, ids: list[str]) -> None:
         .where(model_usage.c.id == bindparam("_id"))
         .values(id=bindparam("_new"), summed=True)
     )
-    connection.execute(close, [{"_id": one, "_new": uuid.uuid4().hex} for one in ids])
+    connection.execute(close, [{"_id": account_id, "_new": uuid.uuid4().hex} for account_id in ids])
 
 
 def _by_day(by: str) -> Select[*tuple[Any, ...]]:
@@ -191,18 +205,18 @@ def _by_day(by: str) -> Select[*tuple[Any, ...]]:
 
 
 def _of_days(by: str, owner: str | None, since: str, subject: str | None = None) -> FromClause:
-    """`model_usage_days` and, in the same statement, what is not in it."""
+    """Select `model_usage_days` and, in the same statement, rows that are not summed yet."""
     rest = _by_day(by).where(
         model_usage.c.summed.is_(None), model_usage.c.nested.is_(False), model_usage.c.day >= since
     )
     columns: list[Any] = [model_usage_days.c[column.name] for column in rest.selected_columns]
-    told = select(*columns)
-    told = told.where(model_usage_days.c.dimension == by, model_usage_days.c.day >= since)
+    days = select(*columns)
+    days = days.where(model_usage_days.c.dimension == by, model_usage_days.c.day >= since)
     if owner is not None:
-        told, rest = told.where(model_usage_days.c.owner == owner), rest.where(model_usage.c.owner == owner)
+        days, rest = days.where(model_usage_days.c.owner == owner), rest.where(model_usage.c.owner == owner)
     if subject is not None:
-        told, rest = told.where(model_usage_days.c.subject == subject), rest.where(SUBJECTS[by] == subject)
-    return union_all(told, rest).subquery()
+        days, rest = days.where(model_usage_days.c.subject == subject), rest.where(SUBJECTS[by] == subject)
+    return union_all(days, rest).subquery()
 
 
 def _of_runs(owner: str | None, since: str) -> FromClause:

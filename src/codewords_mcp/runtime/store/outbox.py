@@ -8,7 +8,7 @@ from sqlalchemy import Connection, RowMapping, delete, insert, select
 
 from codewords_mcp.runtime.store.tables import outbox
 
-KEPT = 200
+MAX_MESSAGES = 200
 """Messages of an owner; the oldest make room."""
 
 
@@ -16,7 +16,7 @@ def add(connection: Connection, values: dict[str, Any]) -> None:
     """Keep a message."""
     connection.execute(insert(outbox).values(values))
     mine = select(outbox.c.id).where(outbox.c.owner == values["owner"])
-    newest = mine.order_by(outbox.c.created_at.desc(), outbox.c.id).limit(KEPT).scalar_subquery()
+    newest = mine.order_by(outbox.c.created_at.desc(), outbox.c.id).limit(MAX_MESSAGES).scalar_subquery()
     connection.execute(delete(outbox).where(outbox.c.owner == values["owner"], outbox.c.id.not_in(newest)))
 
 

@@ -22,7 +22,7 @@ def remove(connection: Connection, owner: str, tool: str) -> bool:
 
 
 def count(connection: Connection, owner: str) -> int:
-    """How many an owner has."""
+    """Count the owner's published workflows."""
     query = select(func.count()).select_from(published).where(published.c.owner == owner)
     return connection.execute(query).scalar_one()
 

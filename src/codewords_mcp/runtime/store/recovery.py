@@ -1,4 +1,4 @@
-"""Who holds a run, and what becomes of it when the holder is gone. The record tells what happened, never silently."""
+"""Recover the runs of executors that are gone, and record the outcome of each."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ from codewords_mcp.runtime.store.runs import change
 from codewords_mcp.runtime.store.tables import runs
 
 STOPPED = "The runtime stopped while this run was in flight."
-RUN_AGAIN = "Run it again if it is safe to do so."
+RERUN_HINT = "Run it again if it is safe to do so."
 
 
 @dataclass(slots=True)
 class Abandoned:
-    """What was left: runs that are over, and runs that wait to be carried out (again)."""
+    """Runs that were interrupted, and runs that wait to be executed (again)."""
 
     interrupted: list[str] = field(default_factory=list[str])
     again: list[str] = field(default_factory=list[str])
@@ -38,38 +38,40 @@ class Abandoned:
 def abandon(
     connection: Connection, held_by: Collection[str] | None = None, among: Collection[str] | None = None
 ) -> Abandoned:
-    """Settle what these executors held (None: whoever it was): they are gone, or have let go of the runs `among` them.
+    """Settle the runs of these executors (None: of any) that ended or released the runs `among`
+    them.
 
-    A run whose attempt had begun is `interrupted`, or waits for its next attempt where its header asks for retries;
-    one that had not begun waits as before; one that somebody wanted cancelled is.
+    A run with an attempt in flight is `interrupted`, or waits for its next attempt if its header
+    asks for retries. A run without one keeps waiting. A run with a requested cancellation is
+    cancelled.
     """
     query = select(runs).where(runs.c.status.in_(UNFINISHED))
     if held_by is not None:
         query = query.where(runs.c.executor.in_(held_by))
     if among is not None:
         query = query.where(runs.c.id.in_(among))
-    left, at = Abandoned(), now()
+    abandoned, at = Abandoned(), now()
     for row in connection.execute(query.with_for_update(skip_locked=True)).mappings().all():
-        values = _verdict(row, at)
+        values = _columns_after(row, at)
         if values is None:
             continue
 
         change(connection, row["id"], values)
         if values["status"] == "queued":
-            left.again.append(row["id"])
+            abandoned.again.append(row["id"])
         else:
-            left.interrupted.append(row["id"])
+            abandoned.interrupted.append(row["id"])
             requests.forget(connection, row["id"])
 
-    return left
+    return abandoned
 
 
-def _verdict(row: RowMapping, at: int) -> Columns | None:
-    """Columns of a run that its executor left; None for a run that is in the queue and stays there."""
+def _columns_after(row: RowMapping, at: int) -> Columns | None:
+    """Columns of a run that its executor left; None for a run that stays in the queue."""
     attempts = close_attempts(row["attempts"], at, "interrupted")
 
     if row["cancel_asked"]:
-        error = platform_error("cancelled", "The run was cancelled.", RUN_AGAIN)
+        error = platform_error("cancelled", "The run was cancelled.", RERUN_HINT)
         return to_finished("cancelled", error, at, attempts, release=True)
     if row["background"] and not has_open_attempt(row["attempts"]):
         if row["executor"] is None:
@@ -78,22 +80,25 @@ def _verdict(row: RowMapping, at: int) -> Columns | None:
     if row["background"] and len(attempts) <= row["retries"]:
         return to_released(attempts)
 
-    error = platform_error("interrupted", STOPPED, RUN_AGAIN)
+    error = platform_error("interrupted", STOPPED, RERUN_HINT)
     return to_finished("interrupted", error, at, attempts, release=True)
 
 
 def claim(connection: Connection, run_id: str, executor: str) -> bool:
-    """Take a waiting run that nobody holds; False where somebody was quicker or it has ended."""
-    taken = (
+    """Claim a waiting run without an executor; False if another process was faster or it has ended."""
+    statement = (
         update(runs)
         .where(runs.c.id == run_id, runs.c.status == "queued", runs.c.executor.is_(None))
         .values(claimed_by(executor))
     )
-    return connection.execute(taken).rowcount == 1
+    return connection.execute(statement).rowcount == 1
 
 
 def undelivered(connection: Connection, limit: int = 500) -> list[RowMapping]:
-    """Waiting background runs that neither an executor nor the queue has, locked until the transaction ends."""
+    """Return waiting background runs that neither an executor nor the queue has.
+
+    They are locked until the transaction ends.
+    """
     query = (
         select(
             runs.c.id,
@@ -118,7 +123,9 @@ def undelivered(connection: Connection, limit: int = 500) -> list[RowMapping]:
 
 
 def stranded(connection: Connection, run_ids: Collection[str]) -> None:
-    """The queue gave these to an executor that died before it held them: nobody has them."""
+    """Mark runs as not queued whose executor died between taking the queue entry and claiming the
+    run.
+    """
     lost = update(runs).where(runs.c.id.in_(run_ids), runs.c.status == "queued", runs.c.executor.is_(None))
     connection.execute(lost.values(not_delivered()))
 

@@ -1,4 +1,4 @@
-"""What background runs were asked, kept until they end, so that any process can carry them out."""
+"""Requests of background runs, stored until the run ends, so that any process can execute it."""
 
 from __future__ import annotations
 
@@ -23,5 +23,5 @@ def load(connection: Connection, run_id: str) -> RowMapping | None:
 
 
 def forget(connection: Connection, run_id: str) -> None:
-    """The run has ended: nobody carries it out again."""
+    """Delete the request of a run that has ended."""
     connection.execute(delete(run_requests).where(run_requests.c.run_id == run_id))

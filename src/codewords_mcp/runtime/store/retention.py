@@ -1,6 +1,6 @@
-"""What keeps the database bounded: old runs and logs go by policy, and SQLite gives what they took back to the disk.
+"""Retention: delete old runs and logs by policy, and return SQLite's free pages to the disk.
 
-All of it happens in pieces, each a short transaction, so that no run waits for more than one of them.
+The work is divided into short transactions, so that no run waits for more than one of them.
 """
 
 from __future__ import annotations
@@ -20,24 +20,29 @@ from codewords_mcp.runtime.store.clock import now
 from codewords_mcp.runtime.store.database import Database
 from codewords_mcp.runtime.store.summing import sum_up
 from codewords_mcp.runtime.store.tables import log_chunks, runs
-from codewords_mcp.runtime.store.usage_tables import KEPT_DAYS
+from codewords_mcp.runtime.store.usage_tables import RETENTION_DAYS
 from codewords_mcp.settings import Settings
 
 LOGS_AT_ONCE = 200
 PAGES_AT_ONCE = 256
 """Pages that SQLite gives back in one piece: a megabyte, some milliseconds."""
 SPARE_PAGES = 1024
-"""Free pages that it keeps for what comes next."""
+"""Free pages that the file keeps for new rows."""
 BREATH = 0.005
 """Seconds between two pieces."""
 CONVERTED = 256 << 20
-"""Bytes in use up to which a database of before, that cannot shrink in pieces, is rewritten when it is opened."""
+"""Bytes in use up to which an old database without incremental vacuum is rewritten when it is
+opened.
+"""
 log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
 class DatabaseSize:
-    """Bytes of the database; of those `free`, to be used again or given back; whether it can shrink while serving."""
+    """Bytes of the database, and of those `free`: reusable or returnable.
+
+    `shrinks`: the file can shrink while serving.
+    """
 
     bytes: int
     free: int
@@ -45,7 +50,7 @@ class DatabaseSize:
 
 
 def size(connection: Connection) -> DatabaseSize:
-    """How large the database is now."""
+    """Measure the database."""
     if connection.dialect.name != "sqlite":
         total = connection.execute(text("SELECT pg_database_size(current_database())")).scalar_one()
         return DatabaseSize(total, 0, shrinks=True)
@@ -58,7 +63,7 @@ def size(connection: Connection) -> DatabaseSize:
 
 
 def convert(engine: Engine) -> None:
-    """Let a SQLite database of an older version shrink in pieces from now on, where rewriting it is quick. Blocking."""
+    """Enable incremental vacuum in an older SQLite database, if rewriting it is quick. Blocking."""
     with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
         found = size(connection)
         if found.shrinks or found.bytes - found.free > CONVERTED:
@@ -68,9 +73,9 @@ def convert(engine: Engine) -> None:
 
 
 async def prune(database: Database, settings: Settings) -> None:
-    """Remove runs and logs past their time, and runs beyond those that are kept; then shrink. What they used stays in sums."""
+    """Remove expired runs and logs, and runs beyond the maximum; then shrink. Usage stays in sums."""
     await sum_up(database)
-    await database.write(lambda c: usage.purge(c, now() - KEPT_DAYS * usage.DAY))
+    await database.write(lambda c: usage.purge(c, now() - RETENTION_DAYS * usage.DAY))
     before = now() - int(settings.run_ttl * 1e6)
     newest = await database.read(_newest_to_go, settings.runs_kept)
     before = max(before, newest or 0)
@@ -80,7 +85,7 @@ async def prune(database: Database, settings: Settings) -> None:
         logs_before = now() - int(settings.log_ttl * 1e6)
         since = 0
         while found := await database.read(_with_old_logs, since, logs_before):
-            since = found[-1].created_at  # those before have no log any more, and need not be looked at again
+            since = found[-1].created_at  # earlier runs have no log any more
             await database.write(_delete_logs, [run.id for run in found])
             await asyncio.sleep(BREATH)
 
@@ -89,7 +94,7 @@ async def prune(database: Database, settings: Settings) -> None:
 
 
 async def shrink(database: Database) -> int:
-    """Give free pages of SQLite back to the disk, piece by piece; the bytes by which the file is smaller."""
+    """Return free pages of SQLite to the disk, piece by piece. Returns the bytes saved."""
     before = await database.read(size)
     await _piecewise(database, _give_back)
     await database.write(_checkpoint)
@@ -97,7 +102,7 @@ async def shrink(database: Database) -> int:
 
 
 async def _piecewise(database: Database, piece: Callable[[Connection], bool]) -> None:
-    """Until a piece says that there is no more; others may write between two."""
+    """Repeat a piece until it returns False; other writes may happen in between."""
     more = True
     while more:
         more = await database.write(piece)
@@ -116,13 +121,13 @@ def _give_back(connection: Connection) -> bool:
 
 
 def _checkpoint(connection: Connection) -> None:
-    """The file itself becomes smaller when what the write-ahead log says has come into it."""
+    """Move the content of the write-ahead log into the file, which makes the file smaller."""
     connection.exec_driver_sql("PRAGMA wal_checkpoint(PASSIVE)").all()
 
 
-def _newest_to_go(connection: Connection, kept: int) -> int | None:
-    """When the newest run was accepted of those beyond the `kept` newest."""
-    query = select(runs.c.created_at).order_by(runs.c.created_at.desc()).offset(kept).limit(1)
+def _newest_to_go(connection: Connection, max_runs: int) -> int | None:
+    """The time at which the newest run beyond the `max_runs` newest was accepted."""
+    query = select(runs.c.created_at).order_by(runs.c.created_at.desc()).offset(max_runs).limit(1)
     at = connection.execute(query).scalar()
     if at is None:
         return None
@@ -133,7 +138,8 @@ def _with_old_logs(connection: Connection, since: int, before: int) -> Sequence[
     """(id, created_at) of ended runs from that time that have a log still, the oldest first."""
     has_log = select(log_chunks.c.run_id).where(log_chunks.c.run_id == runs.c.id).exists()
     old = (runs.c.created_at >= since) & (runs.c.created_at < before)
-    over = runs.c.status.not_in(UNFINISHED)  # said so that the index on the time is taken, as in `purge`
+    # stated so that the index on the time is used, as in `purge`
+    over = runs.c.status.not_in(UNFINISHED)
     query = select(runs.c.id, runs.c.created_at).where(old, over, has_log).order_by(runs.c.created_at)
     return connection.execute(query.limit(LOGS_AT_ONCE)).all()
 

@@ -1,4 +1,4 @@
-"""Schedules: what runs by itself, and when next."""
+"""Schedules, and the time of their next run."""
 
 from __future__ import annotations
 
@@ -30,21 +30,25 @@ def _with_last_run() -> Select[Any]:
     return select(schedules, *columns).join(last, last.c.id == schedules.c.last_run_id, isouter=True)
 
 
-def twin(connection: Connection, row: dict[str, Any]) -> str | None:
-    """The id of another schedule of this owner, and of the same maker, that does the same at the same times."""
+def find_equal(connection: Connection, row: dict[str, Any]) -> str | None:
+    """Return the id of an equal schedule of this owner and maker: same work at the same times."""
     same = ("owner", "maker", "service_id", "method", "path", "cron", "timezone")
     query = select(schedules.c.id, schedules.c.input).where(
         *(schedules.c[name].is_not_distinct_from(row.get(name)) for name in same),
         schedules.c.paused.is_(False),
         schedules.c.next_at == row["next_at"],
     )
-    return next((one.id for one in connection.execute(query) if one.input == row["input"]), None)
+    return next(
+        (schedule.id for schedule in connection.execute(query) if schedule.input == row["input"]), None
+    )
 
 
 def of_owner(
     connection: Connection, owner: str, service_id: str | None = None, maker: str | None = None
 ) -> list[RowMapping]:
-    """The owner's, those that come next first and the paused last; with `maker`, what that workflow made."""
+    """List the owner's schedules by next time, paused ones last; with `maker`, only that
+    workflow's.
+    """
     query = _with_last_run().where(schedules.c.owner == owner)
     if maker is not None:
         query = query.where(schedules.c.maker == maker)
@@ -55,7 +59,7 @@ def of_owner(
 
 
 def count(connection: Connection, owner: str) -> int:
-    """How many the owner has."""
+    """Count the owner's schedules."""
     query = select(func.count()).select_from(schedules).where(schedules.c.owner == owner)
     return connection.execute(query).scalar_one()
 
@@ -67,10 +71,10 @@ def change(connection: Connection, schedule_id: str, values: dict[str, Any]) -> 
 
 def remove(connection: Connection, schedule_id: str, owner: str, maker: str | None = None) -> bool:
     """Delete; False if there is none. Its runs stay."""
-    gone = delete(schedules).where(schedules.c.id == schedule_id, schedules.c.owner == owner)
+    statement = delete(schedules).where(schedules.c.id == schedule_id, schedules.c.owner == owner)
     if maker is not None:
-        gone = gone.where(schedules.c.maker == maker)
-    return connection.execute(gone).rowcount == 1
+        statement = statement.where(schedules.c.maker == maker)
+    return connection.execute(statement).rowcount == 1
 
 
 def _waits() -> Any:
@@ -80,8 +84,8 @@ def _waits() -> Any:
 def next_time(connection: Connection) -> tuple[int | None, bool]:
     """(when the next one is due, in µs; whether any waits for the run before it to end)."""
     earliest = connection.execute(select(func.min(schedules.c.next_at)).where(_waits())).scalar()
-    held = select(schedules.c.id).where(schedules.c.held_back > 0, schedules.c.paused.is_(False)).limit(1)
-    return earliest, connection.execute(held).first() is not None
+    deferred = select(schedules.c.id).where(schedules.c.held_back > 0, schedules.c.paused.is_(False)).limit(1)
+    return earliest, connection.execute(deferred).first() is not None
 
 
 def with_cron_after(connection: Connection, at: int) -> list[RowMapping]:
@@ -94,13 +98,16 @@ def with_cron_after(connection: Connection, at: int) -> list[RowMapping]:
 
 
 def take_due(connection: Connection, at: int, limit: int) -> list[RowMapping]:
-    """Those whose time has come or that held something back, locked until the transaction ends; others skip them."""
+    """Return due schedules and those with a deferred run, locked until the transaction ends.
+
+    Concurrent callers skip them.
+    """
     due = or_(and_(schedules.c.next_at.is_not(None), schedules.c.next_at <= at), schedules.c.held_back > 0)
     query = select(schedules).where(schedules.c.paused.is_(False), due).order_by(schedules.c.next_at)
     return list(connection.execute(query.limit(limit).with_for_update(skip_locked=True)).mappings())
 
 
-def goes_on(connection: Connection, schedule_id: str) -> bool:
+def has_unfinished_run(connection: Connection, schedule_id: str) -> bool:
     """Whether a run of this schedule has not ended."""
     query = select(runs.c.id).where(runs.c.schedule_id == schedule_id, runs.c.status.in_(UNFINISHED))
     return connection.execute(query.limit(1)).first() is not None

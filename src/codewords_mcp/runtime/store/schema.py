@@ -1,7 +1,7 @@
-"""Whether a database has the tables and columns that its version says, before anything is changed or served.
+"""Check that a database has the tables and columns of its version, before it is changed or served.
 
-A database that is marked with a version and lacks parts of it (made by a development version, restored from parts)
-would open, and then fail at every request that needs them.
+A database that lacks some (made by a development version, restored in parts) would open. Every
+request that needs a missing part would then fail.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ def columns_of(connection: Connection) -> Columns:
 
 
 def columns_at(version: str) -> Columns:
-    """What the migrations up to this version make."""
+    """Return the tables and columns that the migrations up to this version make."""
     from codewords_mcp.runtime.store.migrations import upgrade
 
     engine = create_engine("sqlite://")

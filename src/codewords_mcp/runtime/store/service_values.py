@@ -20,9 +20,9 @@ def get(connection: Connection, owner: str, space: str, key: str, at: int) -> Ro
 
 def put(connection: Connection, owner: str, space: str, key: str, value: str, expires_at: int | None) -> None:
     """Store or replace."""
-    place = (table.c.owner == owner) & (table.c.space == space) & (table.c.key == key)
+    same = (table.c.owner == owner) & (table.c.space == space) & (table.c.key == key)
     new = {"value": value, "expires_at": expires_at}
-    if connection.execute(update(table).where(place).values(new)).rowcount == 0:
+    if connection.execute(update(table).where(same).values(new)).rowcount == 0:
         connection.execute(insert(table).values(owner=owner, space=space, key=key, **new))
 
 
@@ -33,7 +33,7 @@ def expire(connection: Connection, owner: str, space: str, key: str, at: int, ex
 
 
 def remove(connection: Connection, owner: str, space: str, key: str, at: int) -> bool:
-    """Delete; False where there is no such value. Of two that remove one, one is told True."""
+    """Delete a value; False if there is none. Of two concurrent calls one gets True."""
     return connection.execute(delete(table).where(_live(owner, space, at), table.c.key == key)).rowcount == 1
 
 
@@ -52,7 +52,7 @@ def live(connection: Connection, owner: str, space: str, at: int) -> list[RowMap
 
 
 def count(connection: Connection, owner: str, space: str) -> int:
-    """How many an owner has, those past their time included."""
+    """Count the owner's values, expired ones included."""
     query = select(func.count()).select_from(table).where(table.c.owner == owner, table.c.space == space)
     return connection.execute(query).scalar_one()
 

@@ -1,7 +1,7 @@
-"""Limits where several processes share the database: counted and taken under locks, so that they hold exactly.
+"""Limits across processes that share the database: exact, since they are counted under locks.
 
-Who takes a slot locks every limit that it is counted under, counts, and writes that the run starts, in one
-transaction: of two replicas that do so at the same moment, one counts the other's run.
+To take a slot, a process locks every limit of the run, counts, and writes the run's start, all in
+one transaction. Of two replicas that do so at once, the second counts the first one's run.
 """
 
 from __future__ import annotations
@@ -21,68 +21,68 @@ from codewords_mcp.runtime.store.tables import runs
 _LOCK = text("SELECT pg_advisory_xact_lock(:key)")
 
 
-def lock(connection: Connection, place: LimitScope) -> None:
-    """Hold what this place is counted on until the transaction ends. A key is one caller's, so that its lock does for
-    both; SQLite has one writer anyway.
+def lock(connection: Connection, scope: LimitScope) -> None:
+    """Lock the counters of this scope until the transaction ends.
+
+    A key belongs to one caller, so its lock covers both. SQLite has only one writer, and needs no
+    lock.
     """
     if connection.dialect.name == "sqlite":
         return
-    names = {limit.name for limit in place.limits if limit.scope != "key"} | {("caller", place.owner)}
-    for key in sorted(
-        _number(*name) for name in names
-    ):  # in one order everywhere, so that nobody waits in a ring
+    names = {limit.name for limit in scope.limits if limit.scope != "key"} | {("caller", scope.owner)}
+    for key in sorted(_number(*name) for name in names):  # the same order everywhere avoids deadlocks
         connection.execute(_LOCK, {"key": key})
 
 
-def full(connection: Connection, place: LimitScope) -> tuple[Limit, int] | None:
-    """The first limit under which as many runs are active as may be, with how many; None where there is room."""
-    bounded = [limit for limit in place.limits if limit.runs is not None]
-    for limit, active in zip(bounded, _counts(connection, bounded, place, _active()), strict=True):
-        max_runs = limit.max_runs(nested=place.nested)
+def exhausted_limit(connection: Connection, scope: LimitScope) -> tuple[Limit, int] | None:
+    """Return the first exhausted limit with its number of active runs; None if there is capacity."""
+    bounded = [limit for limit in scope.limits if limit.runs is not None]
+    for limit, active in zip(bounded, _counts(connection, bounded, scope, _active()), strict=True):
+        max_runs = limit.max_runs(nested=scope.nested)
         if max_runs is not None and active >= max_runs:
             return limit, active
     return None
 
 
-def check_line(connection: Connection, place: LimitScope) -> None:
-    """Whether one more may wait. Raises TooBusy."""
-    bounded = [limit for limit in place.limits if limit.waiting is not None]
+def require_queue_capacity(connection: Connection, scope: LimitScope) -> None:
+    """Raise TooBusy if the queue of this scope is full."""
+    bounded = [limit for limit in scope.limits if limit.waiting is not None]
     waiting = runs.c.status == "queued"
-    for limit, count in zip(bounded, _counts(connection, bounded, place, waiting), strict=True):
+    for limit, count in zip(bounded, _counts(connection, bounded, scope, waiting), strict=True):
         if limit.waiting is not None and count >= limit.waiting:
             raise limit.refusal(count)
 
 
-def are_ahead(connection: Connection, place: LimitScope) -> bool:
-    """Whether runs alike wait in the durable line, whose time has come: a new one goes behind them."""
+def are_ahead(connection: Connection, scope: LimitScope) -> bool:
+    """Whether runs alike wait in the durable queue, whose time has come: a new one goes behind them."""
     query = select(runs.c.id).where(
         runs.c.status == "queued",
         runs.c.in_queue.is_(True),
-        runs.c.service_id == place.service_id,
-        _of_key(place),
+        runs.c.service_id == scope.service_id,
+        _of_key(scope),
         or_(runs.c.not_before.is_(None), runs.c.not_before <= now()),
     )
     return connection.execute(query.limit(1)).first() is not None
 
 
-def held_elsewhere(connection: Connection, executor: str) -> Counter[tuple[Scope, str]]:
-    """How many active runs other executors hold, under each limit's name."""
+def active_elsewhere(connection: Connection, executor: str) -> Counter[tuple[Scope, str]]:
+    """Count the active runs of other executors, under each limit's name."""
     key_id = func.coalesce(runs.c.key_id, "")
     query = (
         select(runs.c.owner, key_id, runs.c.service_id, func.count())
         .where(_active(), runs.c.executor != executor)
         .group_by(runs.c.owner, key_id, runs.c.service_id)
     )
-    held: Counter[tuple[Scope, str]] = Counter()
+    counts: Counter[tuple[Scope, str]] = Counter()
 
     for owner, key, service_id, count in connection.execute(query):
         names: Iterable[tuple[Scope, str]] = (
             ("key", f"{owner}/{key}"), ("caller", owner), ("workflow", service_id), ("home", ""),
         )  # fmt: skip
         for name in names:
-            held[name] += count
+            counts[name] += count
 
-    return held
+    return counts
 
 
 def _active() -> ColumnElement[bool]:
@@ -90,26 +90,26 @@ def _active() -> ColumnElement[bool]:
 
 
 def _counts(
-    connection: Connection, limits: list[Limit], place: LimitScope, which: ColumnElement[bool]
+    connection: Connection, limits: list[Limit], scope: LimitScope, which: ColumnElement[bool]
 ) -> list[int]:
     if not limits:
         return []
-    columns = [func.count().filter(_under(limit, place)) for limit in limits]
+    columns = [func.count().filter(_under(limit, scope)) for limit in limits]
     return list(connection.execute(select(*columns).where(which)).one())
 
 
-def _under(limit: Limit, place: LimitScope) -> ColumnElement[bool]:
+def _under(limit: Limit, scope: LimitScope) -> ColumnElement[bool]:
     conditions: dict[Scope, ColumnElement[bool]] = {
-        "key": _of_key(place),
-        "caller": runs.c.owner == place.owner,
-        "workflow": runs.c.service_id == place.service_id,
+        "key": _of_key(scope),
+        "caller": runs.c.owner == scope.owner,
+        "workflow": runs.c.service_id == scope.service_id,
         "home": true(),
     }
     return conditions[limit.scope]
 
 
-def _of_key(place: LimitScope) -> ColumnElement[bool]:
-    return and_(runs.c.owner == place.owner, func.coalesce(runs.c.key_id, "") == place.key_id)
+def _of_key(scope: LimitScope) -> ColumnElement[bool]:
+    return and_(runs.c.owner == scope.owner, func.coalesce(runs.c.key_id, "") == scope.key_id)
 
 
 def _number(*name: Any) -> int:

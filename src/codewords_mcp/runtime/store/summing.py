@@ -1,8 +1,8 @@
-"""Ended runs, and what they asked models, come into the sums by day: in the background, each once.
+"""Add ended runs and their model calls to the sums by day, each once, in the background.
 
-A run is summed some time after its end, by one process at a time, a short transaction for many: nobody's run waits for it, and
-replicas do not wait for each other. It may be broken off anywhere. What replicas of a version leave that knows nothing of
-this is not summed, and so it is found here; a home of such a version is summed up from its first run on.
+A run is summed some time after its end, by one process at a time, in short transactions of many
+rows. So no run waits for the summing, and replicas don't wait for each other. It may be interrupted
+anywhere. Older versions that do not sum leave rows unsummed, which are found here.
 """
 
 from __future__ import annotations
@@ -25,13 +25,15 @@ from codewords_mcp.runtime.store.usage_tables import model_usage
 EVERY = 20.0
 """Seconds between two rounds."""
 SETTLED = 30_000_000
-"""µs after its end from which on a run is summed: what its sandbox used is on record then, as a rule."""
+"""Age in µs of an ended run before it is summed: usually its sandbox's usage is recorded by then.
+"""
 AT_ONCE = 100
-"""Runs, or accounts of model calls, in one transaction: some milliseconds, for which other writers wait."""
+"""Runs, or accounts of model calls, in one transaction: it blocks other writers for milliseconds.
+"""
 BREATH = 0.005
 """Seconds between two transactions."""
 _LOCK = 0x73756D73
-"""Of PostgreSQL's advisory locks, the one of who sums."""
+"""PostgreSQL's advisory lock of the process that sums."""
 log = structlog.get_logger(__name__)
 
 
@@ -66,8 +68,8 @@ def _is_alone(connection: Connection) -> bool:
     """Until the transaction ends; False where another process is at it."""
     if connection.dialect.name != "postgresql":
         return True
-    asked = text("SELECT pg_try_advisory_xact_lock(:lock)")
-    return bool(connection.execute(asked, {"lock": _LOCK}).scalar_one())
+    statement = text("SELECT pg_try_advisory_xact_lock(:lock)")
+    return bool(connection.execute(statement, {"lock": _LOCK}).scalar_one())
 
 
 def _due_runs() -> Select[str]:
@@ -78,7 +80,10 @@ def _due_runs() -> Select[str]:
 
 
 def _sum_runs(connection: Connection) -> bool:
-    """Whether there is more. What is locked, as by a process that records what it used, is left for the next round."""
+    """Sum some runs; whether there are more.
+
+    Locked rows, as during recording, wait for the next round.
+    """
     some = _due_runs().limit(AT_ONCE).with_for_update(skip_locked=True)
     ids = list(connection.execute(some).scalars())
     if ids:

@@ -23,7 +23,7 @@ from sqlalchemy import (
 
 metadata = MetaData()
 UNSUMMED = "summed IS NULL AND status <> 'provisioned'"
-"""Of runs: what they used is not in `usage_days` yet (`summing.py`)."""
+"""Condition of runs whose usage is not in `usage_days` yet (`summing.py`)."""
 
 meta = Table(
     "meta", metadata, Column("name", String(64), primary_key=True), Column("value", Text, nullable=False)
@@ -67,7 +67,10 @@ tasks = Table(
     Column("cancel_asked", Boolean, nullable=False, default=False),
     Index("ix_tasks_expires", "expires_at"),
 )
-"""Calls of tools that outlast their request. `outcome` is the JSON of a result or an error, by `status`."""
+"""Calls of tools that outlast their request.
+
+`outcome` is the JSON of a result or an error, by `status`.
+"""
 
 workflows = Table(
     "workflows",
@@ -130,7 +133,7 @@ agreements = Table(
     Column("manifest", JSON, nullable=False),
     Column("agreed_at", BigInteger, nullable=False),
 )
-"""What owners agreed to before they ran workflows of other owners. `digest` is of the manifest."""
+"""Agreements of owners to run workflows of other owners. `digest` is of the manifest."""
 
 published = Table(
     "published",
@@ -484,4 +487,7 @@ browsers = Table(
     Column("seen_at", BigInteger, nullable=False),
     Column("executor", String(32)),
 )
-"""People's own Chromes. `executor` is the process that one is connected to, `url` where it looks for its runtime."""
+"""Paired Chromes of people.
+
+`executor` is the process that the browser is connected to, `url` the address of its runtime.
+"""

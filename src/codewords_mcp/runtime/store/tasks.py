@@ -1,4 +1,4 @@
-"""Rows of tasks: calls of tools that outlast their request. Only who holds one (`executor`) writes what becomes of it."""
+"""Tasks: calls of tools that outlast their request. Only the process in `executor` ends a task."""
 
 from __future__ import annotations
 
@@ -23,23 +23,25 @@ def get(connection: Connection, task_id: str, principal: str) -> RowMapping | No
 
 
 def change(connection: Connection, task_id: str, executor: str, values: dict[str, Any]) -> bool:
-    """The holder's change of an open one; False where it is held by another, or has ended."""
-    held = (tasks.c.id == task_id) & (tasks.c.executor == executor) & tasks.c.status.in_(OPEN)
-    return connection.execute(update(tasks).where(held).values(values)).rowcount == 1
+    """Change an open task of this executor; False if another executor has it, or it has ended."""
+    own = (tasks.c.id == task_id) & (tasks.c.executor == executor) & tasks.c.status.in_(OPEN)
+    return connection.execute(update(tasks).where(own).values(values)).rowcount == 1
 
 
 def beat(connection: Connection, executor: str, ids: list[str], at: int) -> list[RowMapping]:
-    """The holder lives; what others have said to its tasks meanwhile: those that are to be cancelled or were answered."""
+    """Record that the executor lives. Returns its tasks that are to be cancelled or were answered."""
     mine = (tasks.c.executor == executor) & tasks.c.id.in_(ids)
     connection.execute(update(tasks).where(mine).values(beat_at=at))
-    told = mine & (tasks.c.cancel_asked | tasks.c.answers.is_not(None))
+    changed = mine & (tasks.c.cancel_asked | tasks.c.answers.is_not(None))
     return list(
-        connection.execute(select(tasks.c.id, tasks.c.cancel_asked, tasks.c.answers).where(told)).mappings()
+        connection.execute(
+            select(tasks.c.id, tasks.c.cancel_asked, tasks.c.answers).where(changed)
+        ).mappings()
     )
 
 
 def take_over(connection: Connection, row: dict[str, Any], executor: str, at: int) -> bool:
-    """Hold what a dead one held; False where somebody else was first."""
+    """Take over a task of a dead executor; False if another process was faster."""
     same = (
         (tasks.c.id == row["id"])
         & (tasks.c.executor == row["executor"])
@@ -51,12 +53,12 @@ def take_over(connection: Connection, row: dict[str, Any], executor: str, at: in
 
 
 def leave(connection: Connection, executor: str) -> None:
-    """Whatever this one holds may be taken over at once."""
-    held = (tasks.c.executor == executor) & tasks.c.status.in_(OPEN)
-    connection.execute(update(tasks).where(held).values(beat_at=0))
+    """Release the executor's tasks: others may take them over at once."""
+    own = (tasks.c.executor == executor) & tasks.c.status.in_(OPEN)
+    connection.execute(update(tasks).where(own).values(beat_at=0))
 
 
-def ask_cancel(connection: Connection, task_id: str) -> None:
+def request_cancel(connection: Connection, task_id: str) -> None:
     """Have the holder cancel it."""
     connection.execute(update(tasks).where(tasks.c.id == task_id).values(cancel_asked=True))
 

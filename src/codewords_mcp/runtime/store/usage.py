@@ -1,7 +1,8 @@
-"""What runs used: on each run's row, added up by attempt; and in sums by day, to which it is added once it has ended.
+"""Usage of runs: on each run's row, summed over attempts, and in sums by day after the run's end.
 
-Sums are `usage_days` and, in the same statement, the rows of runs that are not `summed` yet: those of the last minute and those
-that go on. So they are the same before and after a run is summed (`summing.py`), and read no more than that.
+Sums by day are in `usage_days`. Queries add the rows of runs that are not `summed` yet in the same
+statement: those of the last minute and unfinished ones. So results are the same before and after a
+run is summed (`summing.py`), and no more rows are read.
 """
 
 from __future__ import annotations
@@ -38,19 +39,19 @@ PICO = 10**12
 By = Literal["workflow", "key", "day"]
 
 SUMMED = ("cpu_seconds", "peak_memory", "cost", "egress_in", "egress_out")
-"""What a run's attempts add up to; of memory, the most that one took."""
+"""Sums over a run's attempts; for memory, the maximum."""
 SUBJECTS: dict[By, ColumnElement[Any]] = {
     "workflow": func.coalesce(runs.c.service_id, literal_column("''")),
     "key": func.coalesce(runs.c.key_id, literal_column("''")),
     "day": literal_column("''"),
 }
-"""What a row of `usage_days` is of, in each dimension."""
+"""The subject of a row of `usage_days`, in each dimension."""
 _COUNTS = ("runs", "succeeded", "failed", "waiting", "starting", "running", "egress_in", "egress_out")
 _COLUMNS = (*_COUNTS, "cpu_seconds", "peak_memory", "cost")
 
 
 def _sum(name: str, column: Any, more: Any) -> Any:
-    """Of two values; NULL is what cannot be told."""
+    """Add two values, or take the maximum of memory; NULL is an unknown value."""
     if name == "peak_memory":
         return case((or_(column.is_(None), more > column), more), else_=column)
     return func.coalesce(column + more, more, column)
@@ -61,9 +62,9 @@ def _added() -> Any:
     for name in SUMMED:
         column = runs.c[name]
         values[name] = _sum(name, column, bindparam(f"_{name}", type_=column.type))
-    held = (runs.c.id == bindparam("_id"), runs.c.executor == bindparam("_holder"))
-    told = (runs.c.summed, runs.c.created_at, runs.c.owner, runs.c.service_id, runs.c.key_id)
-    return update(runs).where(*held).values(values).returning(*told)
+    own = (runs.c.id == bindparam("_id"), runs.c.executor == bindparam("_holder"))
+    returned = (runs.c.summed, runs.c.created_at, runs.c.owner, runs.c.service_id, runs.c.key_id)
+    return update(runs).where(*own).values(values).returning(*returned)
 
 
 _ADD = _added()
@@ -78,10 +79,11 @@ def add(
     steps: list[dict[str, Any]],
     columns: dict[str, Any],
 ) -> None:
-    """Record what an attempt used, if that executor holds the run. `columns` has all of SUMMED."""
+    """Record the usage of an attempt if the executor has the run. `columns` has all of SUMMED."""
     values = {"_id": run_id, "_holder": holder, "_used": used, "_steps": steps}
     run = connection.execute(_ADD, values | {f"_{name}": value for name, value in columns.items()}).first()
-    if run is not None and run.summed:  # long after its end, as where the store could not be written
+    # recorded long after the end, as when the store could not write
+    if run is not None and run.summed:
         late = dict.fromkeys(_COUNTS, 0) | {name: columns[name] for name in SUMMED}
         late |= {name: late[name] or 0 for name in ("cpu_seconds", "egress_in", "egress_out")}
         late |= {"owner": run.owner, "day": run.created_at - run.created_at % DAY}
@@ -99,7 +101,10 @@ def _into_days(dialect: str) -> Any:
 
 
 def sum_up(connection: Connection, run_ids: list[str]) -> None:
-    """Add what these runs used to `usage_days`, and mark them. They have ended, are not summed, and nobody else does it."""
+    """Add the usage of these runs to `usage_days`, and mark them as summed.
+
+    They have ended, are not summed, and no other process sums them.
+    """
     for by in SUBJECTS:
         some = _by_day(by).where(runs.c.id.in_(run_ids))
         into: Any = _into_days(connection.dialect.name)
@@ -136,22 +141,22 @@ def _by_day(by: By) -> Select[*tuple[Any, ...]]:
 
 
 def _sources(by: By, owner: str | None, since: int) -> FromClause:
-    """`usage_days` and what is not in it."""
+    """Select `usage_days` and, in the same statement, runs that are not summed yet."""
     columns: list[Any] = [usage_days.c[column.name] for column in _by_day(by).selected_columns]
-    told = select(*columns)
-    told = told.where(usage_days.c.dimension == by, usage_days.c.day >= since)
+    days = select(*columns)
+    days = days.where(usage_days.c.dimension == by, usage_days.c.day >= since)
     rest = _by_day(by).where(text(UNSUMMED), runs.c.created_at >= since)
     if owner is not None:
-        told, rest = told.where(usage_days.c.owner == owner), rest.where(runs.c.owner == owner)
-    return union_all(told, rest).subquery()
+        days, rest = days.where(usage_days.c.owner == owner), rest.where(runs.c.owner == owner)
+    return union_all(days, rest).subquery()
 
 
 def sums(connection: Connection, owner: str | None, *, by: By, since: int) -> list[dict[str, Any]]:
-    """One row a group, of runs accepted from the day on that begins at `since` (µs), most runs first, days in order; times in
-    seconds.
+    """Sum the runs accepted from the day on that begins at `since` (µs); times in seconds.
 
-    Waiting is from acceptance to the start of a sandbox, starting until its program is asked, running until the end.
-    `owner` None: of everybody. `cost` is of machines and of what runs asked models on those days, in USD.
+    One row a group, most runs first; days in order. `waiting` lasts from acceptance to the start of
+    a sandbox, `starting` until the program gets the request, `running` until the end. `owner` None:
+    all owners. `cost` is of machines and of model calls of runs on those days, in USD.
     """
     both = _sources(by, owner, since)
     of = both.c["day" if by == "day" else "subject"].label("of")
@@ -161,11 +166,11 @@ def sums(connection: Connection, owner: str | None, *, by: By, since: int) -> li
     for row in connection.execute(query).mappings():
         found[to_text(row["of"])[:10] if by == "day" else row["of"]] = _in_seconds(row)
     for row in model_usage.of_days(connection, owner, by=by, since=to_text(since)[:10]):
-        one = found.setdefault(row["of"], _in_seconds(_NOTHING))
-        one["cost"] = (one["cost"] or 0.0) + int(row["cost"]) / PICO
-        one["unpriced"] = int(row["unpriced"])
+        group = found.setdefault(row["of"], _in_seconds(_NOTHING))
+        group["cost"] = (group["cost"] or 0.0) + int(row["cost"]) / PICO
+        group["unpriced"] = int(row["unpriced"])
 
-    rows = [{"of": subject or None} | one for subject, one in found.items()]
+    rows = [{"of": subject or None} | group for subject, group in found.items()]
     return sorted(rows, key=(lambda row: row["of"]) if by == "day" else lambda row: -row["runs"])
 
 
@@ -173,14 +178,17 @@ _NOTHING: dict[str, Any] = dict.fromkeys(_COLUMNS, 0) | {"peak_memory": None, "c
 
 
 def _in_seconds(row: Mapping[Any, Any]) -> dict[str, Any]:
-    """A row of sums as it is told. PostgreSQL sums whole numbers to decimals."""
-    told: dict[str, Any] = {name: int(row[name]) for name in _COUNTS}
-    times = {f"{name}_seconds": told.pop(name) / 1_000_000 for name in ("waiting", "starting", "running")}
+    """Convert a row of sums to seconds. PostgreSQL sums whole numbers to decimals."""
+    counts: dict[str, Any] = {name: int(row[name]) for name in _COUNTS}
+    times = {f"{name}_seconds": counts.pop(name) / 1_000_000 for name in ("waiting", "starting", "running")}
     return (
-        told | times | {name: row[name] for name in ("cpu_seconds", "peak_memory", "cost")} | {"unpriced": 0}
+        counts
+        | times
+        | {name: row[name] for name in ("cpu_seconds", "peak_memory", "cost")}
+        | {"unpriced": 0}
     )
 
 
 def purge(connection: Connection, before: int) -> int:
-    """Forget days before the one that begins then (µs). How many rows."""
+    """Remove days before the day that begins at `before` (µs). Returns the number of rows."""
     return connection.execute(delete(usage_days).where(usage_days.c.day < before)).rowcount

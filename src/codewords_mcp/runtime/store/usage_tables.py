@@ -1,4 +1,4 @@
-"""The tables of what was used, beside the columns that each run has of it."""
+"""Tables of usage, beside the usage columns of each run."""
 
 from __future__ import annotations
 
@@ -10,9 +10,12 @@ COUNTERS = (
     "calls", "input_tokens", "output_tokens", "cache_read_tokens", "cache_write_tokens", "reasoning_tokens",
     "audio_tokens", "image_tokens", "cost", "estimated", "unpriced", "fallbacks", "cached",
 )  # fmt: skip
-"""`cost` is in picodollars; `estimated`, `unpriced`, `fallbacks` (the model stood in for another) and `cached` count calls."""
+"""`cost` is in picodollars.
 
-KEPT_DAYS = 3660
+`estimated`, `unpriced`, `fallbacks` (another model answered) and `cached` count calls.
+"""
+
+RETENTION_DAYS = 3660
 """Days of which there are sums."""
 
 
@@ -59,7 +62,9 @@ model_usage_days = Table(
     *(Column(name, BigInteger, nullable=False) for name in COUNTERS),
     Index("ix_model_usage_days_day", "dimension", "day"),
 )
-"""`model_usage` by day, in each dimension: of a workflow, a key, a model (as `provider/model`), and of all (subject "")."""
+"""`model_usage` by day, in each dimension: a workflow, a key, a model (`provider/model`), or all
+("").
+"""
 
 usage_days = Table(
     "usage_days",
@@ -81,5 +86,7 @@ usage_days = Table(
     Column("egress_out", BigInteger, nullable=False),
     Index("ix_usage_days_day", "dimension", "day"),
 )
-"""What the runs accepted on a day used, in each dimension: of a workflow, a key, and of all. `day` is its first µs in UTC;
-`waiting`, `starting` and `running` are µs."""
+"""Usage of the runs accepted on a day, in each dimension: a workflow, a key, or all.
+
+`day` is its first µs in UTC; `waiting`, `starting` and `running` are µs.
+"""

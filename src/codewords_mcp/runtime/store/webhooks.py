@@ -1,4 +1,4 @@
-"""Webhooks and the log of what came by them."""
+"""Webhooks and the log of their deliveries."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from sqlalchemy import Connection, RowMapping, delete, func, insert, select, upd
 from codewords_mcp.runtime.store.tables import webhook_deliveries as deliveries
 from codewords_mcp.runtime.store.tables import webhooks
 
-KEPT = 1000
+MAX_DELIVERIES = 1000
 """Deliveries of an owner; the oldest that are done with make room."""
-REFUSED_KEPT = 20
+MAX_REFUSED = 20
 """Refused ones of an address: anybody can make them."""
 _LISTED = [column for column in deliveries.c if column.name not in {"headers", "body"}]
 
@@ -38,7 +38,10 @@ def at_endpoint(connection: Connection, endpoint: str) -> list[RowMapping]:
 def remove(
     connection: Connection, webhook_id: str, owner: str, kind: str | None = None, maker: str | None = None
 ) -> RowMapping | None:
-    """Delete; what it was, None if there is none, of this kind and made by this workflow. What came by it stays in the log."""
+    """Delete a webhook of this kind and maker. Returns its row, None if there is none.
+
+    Its deliveries stay in the log.
+    """
     where = (webhooks.c.id == webhook_id) & (webhooks.c.owner == owner)
     if kind is not None:
         where &= webhooks.c.kind == kind
@@ -50,7 +53,7 @@ def remove(
 
 
 def owners(connection: Connection, kind: str) -> list[str]:
-    """Who has webhooks of a kind."""
+    """Return the owners of webhooks of a kind."""
     return list(
         connection.execute(select(webhooks.c.owner).where(webhooks.c.kind == kind).distinct()).scalars()
     )
@@ -62,7 +65,10 @@ def are_any(connection: Connection) -> bool:
 
 
 def note(connection: Connection, values: dict[str, Any]) -> str | None:
-    """Log a delivery; the id of the one that has its key already, whose repeats are counted."""
+    """Log a delivery.
+
+    Returns the id of an earlier one with the same key, whose repeats are counted.
+    """
     same = (deliveries.c.endpoint == values["endpoint"]) & (deliveries.c.key == values["key"])
     known = connection.execute(select(deliveries.c.id).where(same)).scalar()
     if known is not None:
@@ -71,20 +77,24 @@ def note(connection: Connection, values: dict[str, Any]) -> str | None:
 
     connection.execute(insert(deliveries).values(values))
     mine = (deliveries.c.owner == values["owner"]) & (deliveries.c.status != "received")
-    _thin(connection, mine, KEPT)
+    _thin(connection, mine, MAX_DELIVERIES)
     if values["status"] == "refused":
         _thin(
             connection,
             (deliveries.c.endpoint == values["endpoint"]) & (deliveries.c.status == "refused"),
-            REFUSED_KEPT,
+            MAX_REFUSED,
         )
 
     return None
 
 
-def _thin(connection: Connection, which: Any, kept: int) -> None:
+def _thin(connection: Connection, which: Any, maximum: int) -> None:
     old = (
-        select(deliveries.c.id).where(which).order_by(deliveries.c.received_at.desc()).offset(kept).limit(100)
+        select(deliveries.c.id)
+        .where(which)
+        .order_by(deliveries.c.received_at.desc())
+        .offset(maximum)
+        .limit(100)
     )
     ids = list(connection.execute(old).scalars())
     if ids:
@@ -92,7 +102,7 @@ def _thin(connection: Connection, which: Any, kept: int) -> None:
 
 
 def waiting(connection: Connection, owner: str) -> int:
-    """How many of an owner wait for their runs to be started."""
+    """Count the owner's deliveries that wait for their runs to start."""
     query = select(func.count()).select_from(deliveries)
     return connection.execute(
         query.where(deliveries.c.owner == owner, deliveries.c.status == "received")
@@ -100,7 +110,7 @@ def waiting(connection: Connection, owner: str) -> int:
 
 
 def take_due(connection: Connection, at: int, until: int, limit: int) -> list[RowMapping]:
-    """Those whose time has come, for this caller alone until a time: who dies meanwhile is taken over from."""
+    """Claim due deliveries until a time; after it, another process may claim those of a dead one."""
     query = select(deliveries).where(deliveries.c.status == "received", deliveries.c.due_at <= at)
     query = (
         query.order_by(deliveries.c.received_at, deliveries.c.id)
@@ -110,8 +120,8 @@ def take_due(connection: Connection, at: int, until: int, limit: int) -> list[Ro
     rows = list(connection.execute(query).mappings())
 
     if rows:
-        taken = deliveries.c.id.in_([row["id"] for row in rows])
-        connection.execute(update(deliveries).where(taken).values(due_at=until))
+        claimed = deliveries.c.id.in_([row["id"] for row in rows])
+        connection.execute(update(deliveries).where(claimed).values(due_at=until))
 
     return rows
 
@@ -128,8 +138,11 @@ def change(connection: Connection, delivery_id: str, values: dict[str, Any]) -> 
     connection.execute(update(deliveries).where(deliveries.c.id == delivery_id).values(values))
 
 
-def again(connection: Connection, delivery_id: str, owner: str, at: int) -> bool:
-    """Let its runs be started once more; False where it is not theirs, was refused, or is about to be delivered."""
+def redeliver(connection: Connection, delivery_id: str, owner: str, at: int) -> bool:
+    """Let its runs be started once more.
+
+    False if it has another owner, was refused, or is about to be delivered.
+    """
     mine = (deliveries.c.id == delivery_id) & (deliveries.c.owner == owner)
     done = deliveries.c.status.not_in(("refused", "received"))
     values = {"status": "received", "reason": "", "due_at": at, "tries": 0, "round": deliveries.c.round + 1}
@@ -156,6 +169,6 @@ def get(connection: Connection, delivery_id: str, owner: str) -> RowMapping | No
 
 
 def purge(connection: Connection, before: int) -> int:
-    """Remove what came before a time and is done with; how many."""
+    """Remove finished deliveries from before a time. Returns their number."""
     old = (deliveries.c.received_at < before) & (deliveries.c.status != "received")
     return connection.execute(delete(deliveries).where(old)).rowcount

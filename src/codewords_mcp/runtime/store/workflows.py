@@ -22,7 +22,10 @@ from codewords_mcp.runtime.store.tables import (
 
 @dataclass(frozen=True, slots=True)
 class WorkflowRow:
-    """A workflow and which version is live. Times in µs. `template`: its category among its owner's templates, if it is one."""
+    """A workflow and its live version. Times in µs.
+
+    `template`: its category among the owner's templates, if it is one.
+    """
 
     id: str
     owner: str
@@ -37,9 +40,9 @@ class WorkflowRow:
 
 @dataclass(frozen=True, slots=True)
 class VersionRow:
-    """One version, whole. `manifest` is what it may do, None for one of before there were manifests.
+    """A version. `manifest` says what it may do; None for versions older than manifests.
 
-    `example` is an input that was given with it, None where none was.
+    `example` is the example input of the deploy, None without one.
     """
 
     id: str
@@ -62,7 +65,7 @@ def add(connection: Connection, row: WorkflowRow) -> None:
 
 
 def get(connection: Connection, workflow_id: str) -> WorkflowRow | None:
-    """By id, whoever owns it."""
+    """Return a workflow of any owner by id."""
     row = connection.execute(select(workflows).where(workflows.c.id == workflow_id)).mappings().first()
     if row:
         return WorkflowRow(**row)
@@ -96,7 +99,7 @@ def page(
         statement = statement.where(workflows.c.id == only)
     if query:
         text = workflows.c.name + " " + workflows.c.description + " " + workflows.c.id
-        # Databases differ in which letters they lower: what is typed as it stands is found in each.
+        # SQLite and PostgreSQL lower different letters, so the text is also matched as it is typed.
         lowered = func.lower(text).contains(query.lower(), autoescape=True)
         statement = statement.where(or_(lowered, text.contains(query, autoescape=True)))
 
@@ -167,7 +170,9 @@ def list_versions(connection: Connection, workflow_id: str) -> list[RowMapping]:
 
 
 def environments_in_use(connection: Connection, newest: int) -> set[str]:
-    """Environments of what is live, and of the so many newest versions of each workflow."""
+    """Return the environments of live versions, and of the `newest` latest versions of each
+    workflow.
+    """
     rank = (
         func.row_number()
         .over(partition_by=versions.c.workflow_id, order_by=versions.c.number.desc())
@@ -190,9 +195,9 @@ def live_with(connection: Connection, environments: Collection[str]) -> list[tup
 
 
 def remove(connection: Connection, workflow_id: str) -> None:
-    """Delete a workflow with its versions, schedules, webhooks and what it is published as.
+    """Delete a workflow with its versions, schedules, webhooks and publications.
 
-    Its runs stay, and what came by its webhooks; drafts of it become drafts of new workflows.
+    Its runs and deliveries stay; drafts of it become drafts of new workflows.
     """
     connection.execute(delete(published).where(published.c.workflow_id == workflow_id))
     connection.execute(delete(schedules).where(schedules.c.service_id == workflow_id))
@@ -203,8 +208,8 @@ def remove(connection: Connection, workflow_id: str) -> None:
     connection.execute(delete(workflows).where(workflows.c.id == workflow_id))
 
 
-def goes_on(connection: Connection, workflow_id: str) -> int:
-    """How many of its runs have not ended."""
+def count_unfinished_runs(connection: Connection, workflow_id: str) -> int:
+    """Count its runs that have not ended."""
     unfinished = (runs.c.service_id == workflow_id) & runs.c.status.in_(UNFINISHED)
     return connection.execute(select(func.count()).select_from(runs).where(unfinished)).scalar_one()
 

@@ -130,7 +130,7 @@ class ScheduleService:
         if workflow is None or not (workflow.owner == row["owner"] or workflow.public):
             raise NotFound("There is no workflow of that id.", hint="`codewords list` shows your workflows.")
 
-        if other := rows.twin(connection, row):
+        if other := rows.find_equal(connection, row):
             row["note"] = f"The schedule {other} does the same at the same times."
         if rows.count(connection, row["owner"]) >= self._limit:
             raise TooBusy(

@@ -173,7 +173,7 @@ class WebhookService:
     async def redeliver(self, owner: str, delivery_id: str) -> Delivery:
         """Start its runs once more, for the webhooks that there are now. Raises NotFound, Conflict."""
         found = await self.delivery(owner, delivery_id)
-        if not await self._db.write(lambda c: rows.again(c, delivery_id, owner, now())):
+        if not await self._db.write(lambda c: rows.redeliver(c, delivery_id, owner, now())):
             if found.status == "refused":
                 why = "was refused, so that nothing of it was kept"
             else:

@@ -144,7 +144,7 @@ class Deployments:
     async def deletion_question(self, caller: Caller, service_id: str) -> Question:
         """The question that a person agrees to before `delete`. Raises NotFound, Conflict while runs are unfinished."""
         workflow = await self.own(caller, service_id)
-        if unfinished := await self._db.read(rows.goes_on, service_id):
+        if unfinished := await self._db.read(rows.count_unfinished_runs, service_id):
             count = "1 run" if unfinished == 1 else f"{unfinished} runs"
             raise Conflict(
                 f"{workflow.name} has {count} that have not ended; nothing was deleted.",

@@ -1,4 +1,5 @@
-"""Numbered migrations by alembic, which is imported only when the database is not at `HEAD` (it costs 0.2 s).
+"""Numbered migrations by alembic, which costs 0.2 s and is imported only for a database below
+`HEAD`.
 
 A migration is a module in `versions/`, and its revision is the name of its file.
 """
@@ -17,7 +18,7 @@ _FOLDER = Path(__file__).parent
 REVISIONS = tuple(sorted(path.stem for path in (_FOLDER / "versions").glob("[0-9]*.py")))
 HEAD = REVISIONS[-1]
 LOCK = 0x636F6465
-"""Of PostgreSQL's advisory locks, the one that a migration holds."""
+"""PostgreSQL's advisory lock of migrations."""
 
 
 def current(engine: Engine) -> str | None:
@@ -35,7 +36,7 @@ def _current(connection: Connection) -> str | None:
 def migrate(engine: Engine, target: str = HEAD) -> None:
     """Bring the database to this revision, in one transaction.
 
-    Raises StorageFailed for a database of a newer release, and for one that lacks parts of its revision.
+    Raises StorageFailed for a database of a newer release, or one that lacks parts of its revision.
     """
     revision = current(engine)
     if revision is not None and revision == target:

@@ -1,7 +1,8 @@
 """Upgrade homes that development versions made before the first release.
 
-Their databases are at one of the old revisions 0001 to 0043, which only ever added tables, columns and indexes. So an
-upgrade adds what is missing of the first release and stamps the database as such. No row is changed.
+Their databases are at one of the old revisions 0001 to 0043, which only added tables, columns and
+indexes. So an upgrade adds the missing parts of the first release and stamps the database. No row
+is changed.
 """
 
 from __future__ import annotations
@@ -48,7 +49,7 @@ _ADDED = {
     "0042": "webhooks.key_id",
     "0043": "runs.response_file",
 }
-"""Tables and columns that each old revision added to the ones before it."""
+"""Tables and columns that each old revision added."""
 
 REVISIONS = ("0001", *_ADDED)
 _REPLACED_INDEX = "ix_runs_status"
@@ -66,7 +67,7 @@ def columns_at(revision: str) -> dict[str, set[str]]:
 
 
 def upgrade(connection: Connection, *, stamp: str) -> None:
-    """Add what the database lacks of the first release, and stamp it with that revision."""
+    """Add missing parts of the first release to the database, and stamp it with that revision."""
     existing = set(inspect(connection).get_table_names())
     for table in metadata.sorted_tables:
         if table.name in existing:

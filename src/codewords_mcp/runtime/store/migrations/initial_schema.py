@@ -22,7 +22,10 @@ _CREATED_LAST = (
     "ix_runs_unsummed",
     "ix_runs_parent",
 )
-"""Indexes of runs in their order: of two that look equal, as before a table is analyzed, PostgreSQL takes by age."""
+"""Indexes of runs in the order of their creation.
+
+Before a table is analyzed, PostgreSQL chooses among equally good indexes by age.
+"""
 
 
 def create(connection: sa.Connection) -> None:
@@ -50,7 +53,7 @@ def indexes_of(table: sa.Table) -> list[sa.Index]:
 def tune_autovacuum(connection: sa.Connection) -> None:
     """Let PostgreSQL vacuum the busy tables early; does nothing on SQLite.
 
-    Counts of active runs pass by the dead rows. Of a million runs the usual fifth would be 200,000.
+    Counts of active runs read past dead rows. The default fifth of a million runs would be 200,000.
     """
     if connection.dialect.name != "postgresql":
         return

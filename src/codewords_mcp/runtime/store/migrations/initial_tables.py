@@ -1,4 +1,4 @@
-"""The tables of the first release, but for what was used (`initial_usage_tables.py`).
+"""The tables of the first release, except for usage (`initial_usage_tables.py`).
 
 Frozen: later changes are later migrations.
 """
@@ -22,7 +22,7 @@ UNIQUE_IDEMPOTENCY = (
         postgresql_where=sa.text("idempotency_key IS NOT NULL"),
     ).ddl_if("postgresql"),
 )
-"""SQLite must not choose this index for lists, and does not choose one that belongs to a constraint."""
+"""SQLite must not choose this index for lists; it ignores one that belongs to a constraint."""
 
 sa.Table(
     "browsers",
