@@ -298,8 +298,8 @@ async def test_a_chain_of_schedules_counts_as_a_chain_of_calls(runtime: Runtime)
     shallow, last = [await finished(runtime, one) for one in ran]
     assert (shallow.depth, last.depth) == (1, MAX_DEPTH)
     await log_text(runtime, ran[0])  # its sandbox is gone
-    floor = house.dispatcher._floor  # pyright: ignore[reportPrivateUsage]
-    origin = await floor.above(Caller("local", "run", run_id=ran[0]))
+    context = house.dispatcher._context  # pyright: ignore[reportPrivateUsage]
+    origin = await context.ancestry.above(Caller("local", "run", run_id=ran[0]))
     assert origin is not None, "its run has ended"
     assert origin.services == (maker, maker), "what it costs counts on the workflow that made the schedule"
     answer: Any = last.response_json
@@ -450,7 +450,7 @@ async def test_a_withdrawal_on_another_runtime_of_the_database_counts_here(runti
     house = runtime._house  # pyright: ignore[reportPrivateUsage]
     database: Any = SimpleNamespace(shared=True, read=house.database.read, write=house.database.write)
     here, elsewhere = (Agreements(database, house.consents) for _ in range(2))
-    permissions = (await house._floor.catalog.find(ANN, public)).permissions  # pyright: ignore[reportPrivateUsage]
+    permissions = (await house.catalog.find(ANN, public)).permissions
     with pytest.raises(ConsentNeeded) as first:
         await here.require("ann", permissions)
     await agreed(runtime, first.value)

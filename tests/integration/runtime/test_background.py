@@ -187,8 +187,8 @@ def entering(monkeypatch: pytest.MonkeyPatch, then: Callable[[ActiveRun], None])
     """Do something to each run in the moment in which it comes to this process, before its task has begun."""
     enter = RunRegistry.enter
 
-    def entered(floor: RunRegistry, run: ActiveRun, life: Coroutine[Any, Any, None]) -> None:
-        enter(floor, run, life)
+    def entered(registry: RunRegistry, run: ActiveRun, life: Coroutine[Any, Any, None]) -> None:
+        enter(registry, run, life)
         then(run)
 
     monkeypatch.setattr(RunRegistry, "enter", entered)

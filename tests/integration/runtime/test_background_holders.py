@@ -25,9 +25,8 @@ from codewords_mcp.runtime.api.runtime import Runtime
 from codewords_mcp.runtime.api.tasks import TaskStore
 from codewords_mcp.runtime.model.caller import Caller
 from codewords_mcp.runtime.model.schedule import ScheduleRequest
-from codewords_mcp.runtime.runs import background_run
+from codewords_mcp.runtime.runs import background_run, records
 from codewords_mcp.runtime.runs import queue as queues
-from codewords_mcp.runtime.runs import registry as floors
 from codewords_mcp.runtime.runs.lease import Lease
 from codewords_mcp.runtime.runs.memory import Headroom
 from codewords_mcp.runtime.runs.sandbox_allocator import SandboxAllocator
@@ -106,7 +105,7 @@ async def test_what_the_line_gave_and_a_broken_connection_took_is_given_again(
     given = text(
         "UPDATE dbos.workflow_status SET status = 'PENDING', executor_id = :me WHERE workflow_uuid = :entry"
     )
-    names = {"me": house.dispatcher._floor.executor, "entry": f"{delayed}/1"}  # pyright: ignore[reportPrivateUsage]
+    names = {"me": house.dispatcher._context.registry.executor, "entry": f"{delayed}/1"}  # pyright: ignore[reportPrivateUsage]
     assert (await house.database.write(lambda c: c.execute(given, names).rowcount)) == 1
     run = await finished(runtime, delayed)
     assert (run.status, len(run.attempts)) == ("succeeded", 1)
@@ -146,8 +145,8 @@ async def test_the_log_of_a_run_takes_lines_of_the_process_only_that_holds_it(
     runtime: Runtime, work: str
 ) -> None:
     """Else those of one that was taken for dead would be where the other's are to be, and these be lost."""
-    floor = runtime._house.dispatcher._floor  # pyright: ignore[reportPrivateUsage]
-    database, journal, me = floor.database, floor.journal, floor.executor
+    context = runtime._house.dispatcher._context  # pyright: ignore[reportPrivateUsage]
+    database, journal, me = context.database, context.journal, context.registry.executor
     run_id = await start(runtime, work, "x", seconds=600)
     await says(runtime, run_id, "began")
     run_log = journal.live(run_id)
@@ -231,7 +230,7 @@ async def test_a_service_that_a_database_refuses_to_begin_is_called_once_it_take
 async def test_a_caller_that_hangs_up_while_its_run_is_recorded_leaves_none_that_nobody_carries_out(
     runtime: Runtime, work: str, monkeypatch: pytest.MonkeyPatch, how: str
 ) -> None:
-    record, recorded, left = floors._record, threading.Event(), threading.Event()  # pyright: ignore[reportPrivateUsage]
+    record, recorded, left = records._record, threading.Event(), threading.Event()  # pyright: ignore[reportPrivateUsage]
 
     def slowly(*asked: Any) -> str | None:
         first = record(*asked)
@@ -242,7 +241,7 @@ async def test_a_caller_that_hangs_up_while_its_run_is_recorded_leaves_none_that
     before = {run.id for run in (await runtime.list_runs(ADMIN, service_id=work)).items}
     asked = request(work, {"name": "x", "seconds": 0}, idempotency_key=f"hung up {how}")
     with monkeypatch.context() as patched:
-        patched.setattr(floors, "_record", slowly)
+        patched.setattr(records, "_record", slowly)
         asking = asyncio.ensure_future(
             runtime.start_run(asked) if how == "in the background" else runtime.run(asked)
         )

@@ -183,7 +183,7 @@ async def test_followers_of_one_log_share_each_look_at_the_store_and_what_is_wri
 
     async def follow() -> bytes:
         batches = journal.tails.follow("r", after=None, follow=True, ended=ended)
-        return b"".join([b"".join(batch.form("plain", write)) async for batch in batches if batch])
+        return b"".join([b"".join(batch.encoded("plain", write)) async for batch in batches if batch])
 
     followers = asyncio.gather(*(follow() for _ in range(20)))
     while not journal.tails.followed:

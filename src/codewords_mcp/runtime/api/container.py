@@ -43,10 +43,10 @@ from codewords_mcp.runtime.model.manifest import Manifest
 from codewords_mcp.runtime.runs import pausing
 from codewords_mcp.runtime.runs.admission import Admission
 from codewords_mcp.runtime.runs.catalog import Catalog
+from codewords_mcp.runtime.runs.context import assemble
 from codewords_mcp.runtime.runs.dispatcher import RunDispatcher
 from codewords_mcp.runtime.runs.launcher import Launcher
 from codewords_mcp.runtime.runs.memory import Headroom
-from codewords_mcp.runtime.runs.registry import RunRegistry
 from codewords_mcp.runtime.runs.replica import Replica
 from codewords_mcp.runtime.runs.result_files import AnswerFiles
 from codewords_mcp.runtime.runs.run_logs import Journal
@@ -165,20 +165,20 @@ class Container:
         )
         journal = Journal(database, settings.max_log_bytes)
         self.agreements = Agreements(database, self.consents)
-        self._floor = floor = RunRegistry(
-            database,
-            journal,
-            self.admission,
-            headroom,
-            self.catalog,
-            launcher,
-            self.supply,
-            settings,
-            self.gateway.call_chain,
-            self.authorities,
-            self.agreements,
-            self.answer_files,
+        self._runs = runs = assemble(
             executor,
+            settings,
+            database,
+            journal=journal,
+            admission=self.admission,
+            headroom=headroom,
+            catalog=self.catalog,
+            launcher=launcher,
+            allocator=self.supply,
+            call_chain=self.gateway.call_chain,
+            authorities=self.authorities,
+            agreements=self.agreements,
+            answer_files=self.answer_files,
         )
         self.chromes = PairedBrowsers(
             database,
@@ -199,7 +199,7 @@ class Container:
             idle=settings.browser_idle_timeout,
             has_room=headroom.has_room,
         )
-        floor.on_leave = self.browsers.run_ended
+        runs.registry.on_leave = self.browsers.run_ended
         self.schedules = ScheduleService(database, limit=settings.schedule_limit)
         self.services = Registry()
         self.web = Web(self.egress.policy)
@@ -230,19 +230,19 @@ class Container:
             self.integrations,
             self.browsers,
         )
-        floor.paused_at = database.write_blocking(pausing.pause_if_restored)
+        runs.registry.paused_at = database.write_blocking(pausing.pause_if_restored)
         self.catalog.on_gone = self.forget
-        self.dispatcher = RunDispatcher(floor, ServiceRunner(floor, self.services, self.parts))
-        self.ticker = Scheduler(floor, self.dispatcher.background)
+        self.dispatcher = RunDispatcher(runs, ServiceRunner(runs, self.services, self.parts))
+        self.ticker = Scheduler(runs, self.dispatcher.background)
         self.schedules.changed = self.ticker.wake
-        self.schedules.admit = floor.require_agreed
-        self.agree = floor.servable
+        self.schedules.admit = runs.authorization.require_agreed
+        self.agree = runs.authorization.servable
         self.courier = WebhookDispatcher(database, self.dispatcher)
         self.webhooks.came = self.courier.wake
         self.webhooks.changed = self._webhooks_changed
 
         if database.shared:
-            self.replica = Replica(floor, self.dispatcher.background, ttl=settings.replica_ttl)
+            self.replica = Replica(runs, self.dispatcher.background, ttl=settings.replica_ttl)
         else:
             self.replica = None
 
@@ -267,14 +267,14 @@ class Container:
     @property
     def paused_at(self) -> int | None:
         """When this home was restored and paused, in µs; None where it is not."""
-        return self._floor.paused_at
+        return self._runs.registry.paused_at
 
     async def resume(self, *, cancel_waiting: bool) -> None:
         """Start what a restored home would not start by itself. Idempotent."""
         if self.paused_at is None:
             return
         await self.database.write(pausing.resume, cancel_waiting=cancel_waiting)
-        self._floor.paused_at = None
+        self._runs.registry.paused_at = None
         self._start_triggers()
         await self.dispatcher.background.recover()
 
@@ -476,7 +476,7 @@ class Container:
             self.drain,
             lambda: self.dispatcher.close(min(DRAIN, self._settings.drain_timeout)),
             lambda: self.answer_files.close(FILES_STORED_WITHIN),
-            self._floor.turns.close,
+            self._runs.slots.close,
             *([self.replica.close] if self.replica is not None else []),
             self.gateway.close,
             self.integrations.close,

@@ -21,9 +21,10 @@ from codewords_mcp.runtime.model.run_state import delivered, platform_error, to_
 from codewords_mcp.runtime.runs import background_request as works
 from codewords_mcp.runtime.runs import pausing
 from codewords_mcp.runtime.runs.background_run import STORE_PAUSE, BackgroundRun
+from codewords_mcp.runtime.runs.context import RunDependencies
 from codewords_mcp.runtime.runs.launcher import LaunchConfig
 from codewords_mcp.runtime.runs.queue import RunQueue
-from codewords_mcp.runtime.runs.registry import CalledService, RunRegistry, new_id
+from codewords_mcp.runtime.runs.records import CalledService, new_id
 from codewords_mcp.runtime.runs.service_calls import ServiceRunner
 from codewords_mcp.runtime.store import recovery, requests, slots
 from codewords_mcp.runtime.store import runs as rows
@@ -35,13 +36,13 @@ log = structlog.get_logger(__name__)
 class BackgroundRuns:
     """Accepts runs, carries out what is this process's turn, and goes on with what others left."""
 
-    def __init__(self, floor: RunRegistry, served: ServiceRunner) -> None:
-        self._floor = floor
+    def __init__(self, context: RunDependencies, served: ServiceRunner) -> None:
+        self._context = context
         self._served = served
         self._queue = RunQueue(
-            floor.database.engine,
-            floor.executor,
-            limit=floor.settings.concurrency,
+            context.database.engine,
+            context.registry.executor,
+            limit=context.settings.concurrency,
             carry=self.carry,
         )
         self._in_line: Counter[str] = Counter()
@@ -63,7 +64,7 @@ class BackgroundRuns:
 
         Raises NotFound, Conflict, TooBusy, StorageFailed.
         """
-        floor = self._floor
+        context = self._context
         request.background = True
         body = b"".join([chunk async for chunk in request.body])
         service = self._served.find(request.service_id)
@@ -71,16 +72,16 @@ class BackgroundRuns:
         if service:
             target = CalledService(service.name)
         else:
-            target = await floor.servable(request.caller, request.service_id)
+            target = await context.authorization.servable(request.caller, request.service_id)
 
         run_id = request.request_id or new_id()
-        ancestry = await floor.ancestry(request, run_id)
+        ancestry = await context.ancestry.of_request(request, run_id)
         ancestry.check()
-        place = floor.place(request, target)
+        place = context.records.limit_scope(request, target)
         kit: LaunchConfig | None = None
         if not isinstance(target, CalledService):
-            kit = await floor.launcher.kit(request, target)
-        row = floor.row(request, target, run_id, ancestry) | {
+            kit = await context.launcher.kit(request, target)
+        row = context.records.new_row(request, target, run_id, ancestry) | {
             "background": True,
             "retries": target.retries,
             "priority": request.priority,
@@ -89,32 +90,36 @@ class BackgroundRuns:
         claimed = self._claim(place, delayed=request.delay > 0)
 
         try:
-            if not (claimed or floor.draining):
+            if not (claimed or context.registry.draining):
                 await self._queue.open()
             first, began = await self._record(request, row, body, place, claimed=claimed)
         except BaseException:
             if claimed:
-                floor.admission.leave(place)
+                context.admission.leave(place)
             raise
 
         if claimed and not began:
-            floor.admission.leave(place)
+            context.admission.leave(place)
         if first is not None:
             return first
 
         if began:
-            run = BackgroundRun(floor, self._served, run_id, work, begun=True)
-            floor.enter(run, run.live(kit))
-        elif not floor.draining:
+            run = BackgroundRun(context, self._served, run_id, work, begun=True)
+            context.registry.enter(run, run.live(kit))
+        elif not context.registry.draining:
             self._lines_up(run_id, "" if request.delay > 0 else place.queue_name)
 
         return run_id
 
     def _claim(self, place: LimitScope, *, delayed: bool) -> bool:
         # behind those that wait already, but for a call that a running workflow makes: it would wait for itself
-        if delayed or self._floor.draining or (self._in_line[place.queue_name] and not place.nested):
+        if (
+            delayed
+            or self._context.registry.draining
+            or (self._in_line[place.queue_name] and not place.nested)
+        ):
             return False
-        return self._floor.admission.claim(place)
+        return self._context.admission.claim(place)
 
     async def _record(
         self, request: RunRequest, row: dict[str, Any], body: bytes, place: LimitScope, *, claimed: bool
@@ -126,7 +131,7 @@ class BackgroundRuns:
 
         def decide(connection: Connection, row: dict[str, Any]) -> dict[str, Any]:
             nonlocal began, in_line
-            turns, in_line = self._floor.turns, not self._floor.draining
+            turns, in_line = self._context.slots, not self._context.registry.draining
             if claimed and not in_line:
                 waits_for = "turn"
             elif claimed:
@@ -154,7 +159,7 @@ class BackgroundRuns:
                     delay=request.delay,
                 )
 
-        first = await self._floor.record_once(request, row, decide, more)
+        first = await self._context.records.record_once(request, row, decide, more)
 
         return first, began and first is None
 
@@ -174,15 +179,17 @@ class BackgroundRuns:
 
     async def carry(self, run_id: str) -> None:
         """Carry out a run that waits, to its end; nothing, where somebody else has it or it is over."""
-        floor = self._floor
+        context = self._context
         self._left_line(run_id)
-        if floor.draining or await self._is_paused(run_id):
-            await floor.database.write(recovery.stranded, {run_id})
+        if context.registry.draining or await self._is_paused(run_id):
+            await context.database.write(recovery.stranded, {run_id})
             return
 
-        while (before := floor.active.get(run_id)) and before.task:  # let go of, and still cleaning up
+        while (
+            before := context.registry.active.get(run_id)
+        ) and before.task:  # let go of, and still cleaning up
             await asyncio.wait({before.task})
-        work = await floor.database.write(works.take, run_id, floor.executor)
+        work = await context.database.write(works.take, run_id, context.registry.executor)
         if work is None:
             return
 
@@ -193,19 +200,19 @@ class BackgroundRuns:
 
     async def _is_paused(self, run_id: str) -> bool:
         """Whether the run waited in a backup that this home was restored from, and nobody has resumed it."""
-        at = self._floor.paused_at
-        return at is not None and await self._floor.database.read(pausing.created_before, run_id, at)
+        at = self._context.registry.paused_at
+        return at is not None and await self._context.database.read(pausing.created_before, run_id, at)
 
     def begin(self, run_id: str) -> None:
         """Carry out a run that was recorded as waiting and held by this process."""
         self.coming.add(run_id)
-        begun = self._floor.spawn(self._begin(run_id), name=f"begin {run_id}")
+        begun = self._context.registry.spawn(self._begin(run_id), name=f"begin {run_id}")
         begun.add_done_callback(lambda _: self.coming.discard(run_id))
 
     async def _begin(self, run_id: str) -> None:
         while True:
             try:
-                work = await self._floor.database.read(works.load, run_id)
+                work = await self._context.database.read(works.load, run_id)
                 break
             except StorageFailed as error:
                 log.warning("a run waits for the store", run_id=run_id, reason=error.message)
@@ -214,9 +221,9 @@ class BackgroundRuns:
             self._enter(run_id, work)
 
     def _enter(self, run_id: str, work: works.Work) -> BackgroundRun:
-        run = BackgroundRun(self._floor, self._served, run_id, work)
-        self._floor.enter(run, run.live())
-        if self._floor.draining:
+        run = BackgroundRun(self._context, self._served, run_id, work)
+        self._context.registry.enter(run, run.live())
+        if self._context.registry.draining:
             run.retire()
         return run
 
@@ -234,12 +241,12 @@ class BackgroundRuns:
             requests.forget(connection, run_id)
             return row["deliveries"]
 
-        deliveries = await self._floor.database.write(write)
+        deliveries = await self._context.database.write(write)
         if deliveries is None:
             return False
 
         self._left_line(run_id)
-        self._floor.tell(run_id)
+        self._context.events.notify(run_id)
         if self._queue.is_open and deliveries:
             await asyncio.to_thread(self._queue.withdraw, run_id, deliveries)
         return True
@@ -248,13 +255,13 @@ class BackgroundRuns:
 
     async def recover(self) -> None:
         """Go on with what waits since before this process: give it to the queue, of which the dead hold nothing."""
-        database = self._floor.database
-        if self._floor.draining or self._floor.paused_at is not None:
+        database = self._context.database
+        if self._context.registry.draining or self._context.registry.paused_at is not None:
             return
         if not await database.read(recovery.waiting_anywhere):
             return
         await self._queue.open()
-        await self.take_over({self._floor.executor})
+        await self.take_over({self._context.registry.executor})
 
     @property
     def in_queue(self) -> bool:
@@ -267,7 +274,7 @@ class BackgroundRuns:
 
     async def take_over(self, alive: set[str]) -> None:
         """Put what nobody has into the queue again; `alive` are the executors that still hold theirs."""
-        database, queue = self._floor.database, self._queue
+        database, queue = self._context.database, self._queue
         entries, failed = await asyncio.to_thread(queue.strays, alive), set(queue.failed)
         await self._strand(failed, entries)
         queue.failed -= failed
@@ -282,7 +289,7 @@ class BackgroundRuns:
         On record before the entries are taken out: who is stopped in between leaves one too many, and not a run that has none.
         """
         if lost := lost | {entry.rpartition("/")[0] for entry in entries}:
-            await self._floor.database.write(recovery.stranded, lost)
+            await self._context.database.write(recovery.stranded, lost)
 
     def _deliver(self, connection: Connection) -> int:
         found = recovery.undelivered(connection)
@@ -302,11 +309,11 @@ class BackgroundRuns:
 
     async def drain(self) -> None:
         """Take no more runs, begin no attempt, and give what has not begun back to the line. Attempts go on. Idempotent."""
-        self._floor.draining = True
+        self._context.registry.draining = True
         self._lines.clear()  # others' now
         self._in_line.clear()
 
-        for run in list(self._floor.active.values()):
+        for run in list(self._context.registry.active.values()):
             if isinstance(run, BackgroundRun):
                 run.retire()
 
@@ -320,8 +327,8 @@ class BackgroundRuns:
     async def close(self) -> None:
         """Let go of what is here, so that it can be gone on with."""
         await self._queue.close()
-        executor = self._floor.executor
-        await self._floor.database.write(recovery.abandon, [executor])
+        executor = self._context.registry.executor
+        await self._context.database.write(recovery.abandon, [executor])
 
 
 def _waiting(

@@ -25,8 +25,9 @@ from codewords_mcp.runtime.model.run_state import (
 from codewords_mcp.runtime.runs import background_request as works
 from codewords_mcp.runtime.runs.attempt import Execution, Try
 from codewords_mcp.runtime.runs.cancellation import break_off
+from codewords_mcp.runtime.runs.context import RunDependencies
 from codewords_mcp.runtime.runs.launcher import LaunchConfig
-from codewords_mcp.runtime.runs.registry import CalledService, RunRegistry
+from codewords_mcp.runtime.runs.records import CalledService
 from codewords_mcp.runtime.runs.results import settle_if_refused, unreadable
 from codewords_mcp.runtime.runs.run_logs import RunLog
 from codewords_mcp.runtime.runs.service_calls import ServiceRunner
@@ -49,7 +50,13 @@ class BackgroundRun:
     """One run, attempt after attempt. `begun`: its first one is recorded, has a slot, and needs only to be made."""
 
     def __init__(
-        self, floor: RunRegistry, served: ServiceRunner, run_id: str, work: works.Work, *, begun: bool = False
+        self,
+        context: RunDependencies,
+        served: ServiceRunner,
+        run_id: str,
+        work: works.Work,
+        *,
+        begun: bool = False,
     ) -> None:
         self.run_id = run_id
         self.correlation_id = work.correlation_id
@@ -57,7 +64,7 @@ class BackgroundRun:
         self.key_id = work.request.caller.key_id
         self.settled = asyncio.Event()
         self.task: asyncio.Task[None] | None = None
-        self._floor = floor
+        self._context = context
         self._served = served
         self._work = work
         self._execution: Execution | None = None
@@ -104,8 +111,8 @@ class BackgroundRun:
 
     async def live(self, kit: LaunchConfig | None = None) -> None:
         """The run's whole life here, with `kit` where it has begun and is a workflow's."""
-        floor = self._floor
-        run_log = floor.journal.open(self.run_id, self._work.next_seq, self._work.last_line)
+        context = self._context
+        run_log = context.journal.open(self.run_id, self._work.next_seq, self._work.last_line)
 
         try:
             if (early := self._work.not_before - time.time()) > 0:
@@ -122,32 +129,34 @@ class BackgroundRun:
             self._settle(unreadable())
         finally:
             try:
-                floor.journal.close(run_log)
+                context.journal.close(run_log)
             finally:
                 self.settled.set()
-                if floor.draining:
+                if context.registry.draining:
                     self._give_back()
-                floor.leave(self.run_id)
+                context.registry.leave(self.run_id)
 
     def _give_back(self) -> None:
         """To the line, where it is not over: nobody holds it then."""
-        run_id, holder = self.run_id, self._floor.executor
-        self._floor.database.write_with_retries(recovery.abandon, [holder], [run_id])
+        run_id, holder = self.run_id, self._context.registry.executor
+        self._context.database.write_with_retries(recovery.abandon, [holder], [run_id])
 
     async def _serve(self, service: Service) -> None:
         """A service's call: one attempt, since what it did cannot be told."""
-        floor, work = self._floor, self._work
-        place = floor.place(work.request, CalledService(service.name))
+        context, work = self._context, self._work
+        place = context.records.limit_scope(work.request, CalledService(service.name))
 
-        async with floor.turns.slot(self.run_id, place, claimed=self._trying, priority=work.request.priority):
+        async with context.slots.slot(
+            self.run_id, place, claimed=self._trying, priority=work.request.priority
+        ):
             if self._stopped:
                 raise asyncio.CancelledError
 
             self._trying, at = True, now()
             running = to_running_service(at)
             work.attempts = running["attempts"]
-            if not await floor.database.write(
-                rows.change, self.run_id, running, only_from=NOT_RUNNING, holder=floor.executor
+            if not await context.database.write(
+                rows.change, self.run_id, running, only_from=NOT_RUNNING, holder=context.registry.executor
             ):
                 raise NotOurs
 
@@ -176,18 +185,18 @@ class BackgroundRun:
         """Once the store is there again: the slot that this run may have taken for everybody to see is given back."""
         self._work.attempts = [one for one in self._work.attempts if one["ended_at"]]
         values = to_queued("turn", attempts=self._work.attempts)
-        holder = self._floor.executor
+        holder = self._context.registry.executor
 
         while True:
             await asyncio.sleep(STORE_PAUSE)
             with suppress(StorageFailed):
-                await self._floor.database.write(
+                await self._context.database.write(
                     rows.change, self.run_id, values, only_from=ACTIVE, holder=holder
                 )
                 return
 
     async def _attempts(self, run_log: RunLog, kit: LaunchConfig | None) -> None:
-        floor = self._floor
+        context = self._context
         while True:
             number = len(self._work.attempts) + 1
             if number > 1:
@@ -200,7 +209,7 @@ class BackgroundRun:
             self._work.attempts, kit = execution.attempts, None
             if self._why:  # came while the attempt was cleaning up
                 raise asyncio.CancelledError
-            if floor.draining:
+            if context.registry.draining:
                 return
 
             run_log.end()
@@ -212,20 +221,20 @@ class BackgroundRun:
 
     async def _attempt(self, run_log: RunLog, kit: LaunchConfig | None) -> Execution | None:
         """One attempt; None where it could not be made, which the record tells."""
-        floor, request, first = self._floor, self._work.request, kit is not None
+        context, request, first = self._context, self._work.request, kit is not None
         try:
             if kit:
                 servable = kit.servable
             else:
-                servable = await floor.servable(request.caller, request.service_id)
+                servable = await context.authorization.servable(request.caller, request.service_id)
         except StorageFailed:
             raise
         except CodewordsError as error:
             self._settle(error)
             return None
 
-        place = floor.place(request, servable)
-        async with floor.turns.slot(self.run_id, place, claimed=first, priority=request.priority):
+        place = context.records.limit_scope(request, servable)
+        async with context.slots.slot(self.run_id, place, claimed=first, priority=request.priority):
             try:
                 kit = kit or await self._kit()
                 self._work.retries = max(self._work.retries, kit.servable.retries)
@@ -236,7 +245,7 @@ class BackgroundRun:
                 return None
 
             await self._until_room(run_log)
-            above = await floor.above(request.caller, request.made_by)
+            above = await context.ancestry.above(request.caller, request.made_by)
             if self._why or self._stopped:
                 raise asyncio.CancelledError
 
@@ -251,25 +260,25 @@ class BackgroundRun:
 
         def tell(sentence: str, /) -> None:
             run_log.say(sentence)
-            self._floor.turns.tell(self.run_id, "memory")
+            self._context.slots.tell(self.run_id, "memory")
 
         while True:
             try:
-                return await self._floor.headroom.enter(tell)
+                return await self._context.headroom.enter(tell)
             except TooBusy:
                 tell = _nobody
 
     async def _kit(self) -> LaunchConfig:
         """What is live now, since the wait may have been long. Raises NotFound, EnvironmentFailed."""
         request = self._work.request
-        servable = await self._floor.servable(request.caller, request.service_id)
-        return await self._floor.launcher.kit(request, servable)
+        servable = await self._context.authorization.servable(request.caller, request.service_id)
+        return await self._context.launcher.kit(request, servable)
 
     def _make(
         self, run_log: RunLog, kit: LaunchConfig, above: CallAttribution | None, *, queued: bool
     ) -> Execution:
-        floor, work = self._floor, self._work
-        floor.begin(self.run_id, work.request.caller, kit, above)
+        context, work = self._context, self._work
+        context.registry.grant_authority(self.run_id, work.request.caller, kit, above)
         work.request.body = works.replayed(work.body)
         recorded: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         recorded.set_result(None)
@@ -277,20 +286,20 @@ class BackgroundRun:
         execution = Execution(
             self.run_id,
             work.request,
-            database=floor.database,
+            database=context.database,
             run_log=run_log,
-            kept=floor.settings.max_response_kept,
-            timeout=work.request.timeout or kit.servable.timeout or floor.settings.run_timeout,
+            kept=context.settings.max_response_kept,
+            timeout=work.request.timeout or kit.servable.timeout or context.settings.run_timeout,
             kit=kit,
             recorded=recorded,
             queued=queued,
-            supply=floor.supply,
+            supply=context.allocator,
             correlation_id=work.correlation_id,
-            executor=floor.executor,
-            answer_files=floor.answer_files,
+            executor=context.registry.executor,
+            answer_files=context.answer_files,
             depth=work.depth,
             turn=Try(number, tuple(work.attempts), work.retries + 1 - number),
-            scrubbers_above=floor.scrubbers_above(work.request.caller),
+            scrubbers_above=context.registry.scrubbers_above(work.request.caller),
         )
         execution.task = self.task
 
@@ -304,11 +313,13 @@ class BackgroundRun:
 
     def _record_end(self, values: dict[str, Any]) -> None:
         def write(connection: Connection) -> None:
-            if rows.change(connection, self.run_id, values, holder=self._floor.executor):
+            if rows.change(connection, self.run_id, values, holder=self._context.registry.executor):
                 requests.forget(connection, self.run_id)  # else who has taken it over needs it
 
-        database = self._floor.database
-        settle_if_refused(database, database.write_with_retries(write), self.run_id, self._floor.executor)
+        database = self._context.database
+        settle_if_refused(
+            database, database.write_with_retries(write), self.run_id, self._context.registry.executor
+        )
 
 
 def _nobody(_sentence: str) -> None:

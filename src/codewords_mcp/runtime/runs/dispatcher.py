@@ -30,8 +30,9 @@ from codewords_mcp.runtime.model.run_state import to_finished, to_provisioned
 from codewords_mcp.runtime.runs.attempt import Execution
 from codewords_mcp.runtime.runs.background import BackgroundRuns
 from codewords_mcp.runtime.runs.background_run import BackgroundRun
+from codewords_mcp.runtime.runs.context import RunDependencies
 from codewords_mcp.runtime.runs.foreground import ForegroundRuns
-from codewords_mcp.runtime.runs.registry import RunRegistry, new_id, shown
+from codewords_mcp.runtime.runs.records import new_id, shown
 from codewords_mcp.runtime.runs.repeated_request import RepeatedRequest, repeat_response
 from codewords_mcp.runtime.runs.service_calls import ServiceRunner
 from codewords_mcp.runtime.store import executors, logs
@@ -56,28 +57,28 @@ CANCELLED_WITHIN = 30.0
 class RunDispatcher:
     """Every run of the home that is in flight, and the doors to it."""
 
-    def __init__(self, floor: RunRegistry, served: ServiceRunner) -> None:
-        self._floor = floor
-        self._db = floor.database
-        self._journal = floor.journal
-        self._active = floor.active
+    def __init__(self, context: RunDependencies, served: ServiceRunner) -> None:
+        self._context = context
+        self._db = context.database
+        self._journal = context.journal
+        self._active = context.registry.active
         self._served = served
-        self._foreground = ForegroundRuns(floor)
-        self.background = BackgroundRuns(floor, served)
+        self._foreground = ForegroundRuns(context)
+        self.background = BackgroundRuns(context, served)
 
     @property
     def active(self) -> int:
         """Runs in flight, queued ones included."""
-        return len(self._floor.tasks) + self.background.waiting
+        return len(self._context.registry.tasks) + self.background.waiting
 
     @property
     def last_activity(self) -> float:
         """When a run last came or went, by the monotonic clock."""
-        return self._floor.last_activity
+        return self._context.registry.last_activity
 
     async def made_by(self, caller: Caller) -> MadeBy | None:
-        """See `RunRegistry.made_by`."""
-        return await self._floor.made_by(caller)
+        """See `AncestryResolver.made_by`."""
+        return await self._context.ancestry.made_by(caller)
 
     async def provision(self, caller: Caller) -> str:
         """A husk: an id whose log can be followed before anything runs."""
@@ -106,7 +107,7 @@ class RunDispatcher:
 
     def _note_broken(self, caller: Caller) -> None:
         """Where this runtime ends: the run that made a call knows that it did not fail by itself."""
-        if caller.run_id and not self._floor.answering:
+        if caller.run_id and not self._context.registry.accepts_foreground:
             run_log = self._journal.live(caller.run_id)
         else:
             run_log = None
@@ -140,17 +141,17 @@ class RunDispatcher:
 
     async def start(self, request: RunRequest) -> str:
         """Run in the background; the id at once, when the run is recorded for good."""
-        self._floor.last_activity = time.monotonic()
+        self._context.registry.last_activity = time.monotonic()
         self._admit(request)
         # to its end, though the caller hangs up meanwhile: a run that is on record is carried out
-        accepting = self._floor.spawn(
+        accepting = self._context.registry.spawn(
             self.background.accept(request), name=f"accept for {request.service_id}"
         )
         run_id = await asyncio.shield(accepting)
 
         if request.caller.run_id is not None and request.idempotency_key is not None:
             # the first run with this key may be that of another run of the same workflow
-            self._floor.authorities.show(request.caller.run_id, run_id)
+            self._context.authorities.show(request.caller.run_id, run_id)
 
         return run_id
 
@@ -158,7 +159,7 @@ class RunDispatcher:
         """Check that the caller may make this call. Idempotency keys of runs are their workflow's own, so that no run gets the
         answer to another workflow's call. Raises NotAgreed.
         """
-        authority = self._floor.authorities.of(request.caller)
+        authority = self._context.authorities.of(request.caller)
         authority.require_call(request.service_id)
         if authority.workflow is not None and request.idempotency_key is not None:
             digest = hashlib.sha256(request.idempotency_key.encode()).hexdigest()
@@ -167,7 +168,7 @@ class RunDispatcher:
     async def _again(self, request: RunRequest, repeated: RepeatedRequest) -> RunResponse:
         """Wait for the first run with the idempotency key and repeat its response. Raises Conflict."""
         owner = Caller(request.caller.owner, "user")
-        timeout = self._floor.settings.sync_timeout
+        timeout = self._context.settings.sync_timeout
         return repeat_response(await self.wait(owner, repeated.first_run_id, timeout))
 
     async def websocket(self, request: RunRequest, subprotocols: list[str]) -> WebSocketSession:
@@ -189,7 +190,7 @@ class RunDispatcher:
         """The record. A run's key finds that run and its descendants only. Raises NotFound, NotAgreed for a run that does not
         go on here.
         """
-        authorities = self._floor.authorities
+        authorities = self._context.authorities
         own = authorities.of(caller).run_id
 
         if own is None or authorities.shows(own, run_id):
@@ -212,7 +213,9 @@ class RunDispatcher:
         """The record when it is final, or as it is after so many seconds."""
         deadline = time.monotonic() + seconds
         while True:
-            with self._floor.news(run_id) as news:  # before the look, so that nothing falls between the two
+            with self._context.events.subscribe(
+                run_id
+            ) as news:  # before the look, so that nothing falls between the two
                 run = await self.get(caller, run_id)
                 left = deadline - time.monotonic()
                 if run.status in FINISHED or left <= 0:
@@ -257,10 +260,10 @@ class RunDispatcher:
 
     async def _ask_to_cancel(self, run_id: str) -> None:
         """Tell whoever holds the run, and wait a little for news of it."""
-        with self._floor.news(run_id) as news:
+        with self._context.events.subscribe(run_id) as news:
             if await self._db.write(executors.request_cancel, run_id):
-                if self._floor.listener is not None:
-                    self._floor.listener(run_id)
+                if self._context.events.publish is not None:
+                    self._context.events.publish(run_id)
                 with suppress(TimeoutError):
                     async with asyncio.timeout(CANCEL_POLL):
                         await news.wait()
@@ -291,7 +294,7 @@ class RunDispatcher:
         """Whether another process may still add to the log of an ended run."""
         if not (self._db.shared and run.executor and run.completed_at):
             return False
-        return now() - run.completed_at < (self._floor.settings.grace_timeout + CLEANED_WITHIN) * 1e6
+        return now() - run.completed_at < (self._context.settings.grace_timeout + CLEANED_WITHIN) * 1e6
 
     async def tail(self, caller: Caller, run_id: str, limit: int) -> list[LogLine]:
         """The last stored lines."""
@@ -300,7 +303,7 @@ class RunDispatcher:
 
     async def stop_answering(self) -> None:
         """Begin no run that somebody waits for, and end those that go on: who waits is told so while there is a connection."""
-        self._floor.answering = False
+        self._context.registry.accepts_foreground = False
         awaited = [run for run in self._active.values() if not isinstance(run, BackgroundRun)]
 
         for run in awaited:
@@ -315,7 +318,7 @@ class RunDispatcher:
 
     async def close(self, drain: float) -> None:
         """Let what was begun finish for `drain` seconds, then end the rest; background runs can be gone on with."""
-        tasks = self._floor.tasks
+        tasks = self._context.registry.tasks
         if tasks:
             await asyncio.wait(tasks, timeout=drain)
         for execution in list(self._active.values()):

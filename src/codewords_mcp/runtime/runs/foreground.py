@@ -17,7 +17,8 @@ from codewords_mcp.runtime.model.limits import LimitScope
 from codewords_mcp.runtime.model.run import RunRequest
 from codewords_mcp.runtime.model.run_state import UNFINISHED, error_entry, to_finished, to_queued
 from codewords_mcp.runtime.runs.attempt import Execution
-from codewords_mcp.runtime.runs.registry import RunRegistry, new_id
+from codewords_mcp.runtime.runs.context import RunDependencies
+from codewords_mcp.runtime.runs.records import new_id
 from codewords_mcp.runtime.runs.repeated_request import RepeatedRequest
 from codewords_mcp.runtime.runs.results import unreadable
 from codewords_mcp.runtime.runs.slots import NotOurs
@@ -32,62 +33,62 @@ log = structlog.get_logger(__name__)
 class ForegroundRuns:
     """Starts runs whose callers wait: catalog, limits, record, execution."""
 
-    def __init__(self, floor: RunRegistry) -> None:
-        self._floor = floor
-        self._db = floor.database
+    def __init__(self, context: RunDependencies) -> None:
+        self._context = context
+        self._db = context.database
 
     async def launch(self, request: RunRequest, make: Callable[..., E]) -> E | RepeatedRequest:
         """Record a run, start it and return it; `make` is the class of the execution.
 
         Raises NotFound, EnvironmentFailed, ConsentNeeded, Conflict, TooBusy, RuntimeUnavailable, StorageFailed.
         """
-        floor = self._floor
-        if not floor.answering:
+        context = self._context
+        if not context.registry.accepts_foreground:
             raise RuntimeUnavailable(
                 "This runtime is ending; nothing was begun.", hint="Try again in a moment."
             )
 
-        floor.last_activity = time.monotonic()
-        servable = await floor.servable(request.caller, request.service_id)
+        context.registry.last_activity = time.monotonic()
+        servable = await context.authorization.servable(request.caller, request.service_id)
         run_id = request.request_id or new_id()
-        ancestry = await floor.ancestry(request, run_id)
+        ancestry = await context.ancestry.of_request(request, run_id)
         ancestry.check()
-        place = floor.place(request, servable)
-        kit = await floor.launcher.kit(request, servable)
-        row = floor.row(request, servable, run_id, ancestry)
-        claimed = floor.admission.claim(place)
+        place = context.records.limit_scope(request, servable)
+        kit = await context.launcher.kit(request, servable)
+        row = context.records.new_row(request, servable, run_id, ancestry)
+        claimed = context.admission.claim(place)
 
         try:
             recorded = await self._record(request, row, place, claimed=claimed)
         except BaseException:
             if claimed:
-                floor.admission.leave(place)
+                context.admission.leave(place)
             raise
 
         if claimed and not recorded.began:
-            floor.admission.leave(place)
+            context.admission.leave(place)
         if recorded.first is not None:
             return RepeatedRequest(recorded.first)
 
         execution = make(
             run_id,
             request,
-            database=floor.database,
-            run_log=floor.journal.open(run_id),
-            kept=floor.settings.max_response_kept,
-            timeout=request.timeout or floor.settings.sync_timeout,
+            database=context.database,
+            run_log=context.journal.open(run_id),
+            kept=context.settings.max_response_kept,
+            timeout=request.timeout or context.settings.sync_timeout,
             kit=kit,
             recorded=recorded.written,
             queued=not recorded.began,
-            supply=floor.supply,
+            supply=context.allocator,
             correlation_id=ancestry.correlation_id,
-            executor=floor.executor,
-            answer_files=floor.answer_files,
+            executor=context.registry.executor,
+            answer_files=context.answer_files,
             depth=ancestry.depth,
-            scrubbers_above=floor.scrubbers_above(request.caller),
+            scrubbers_above=context.registry.scrubbers_above(request.caller),
         )
-        floor.begin(run_id, request.caller, kit)
-        floor.enter(execution, self._live(execution, place, claimed=recorded.began))
+        context.registry.grant_authority(run_id, request.caller, kit)
+        context.registry.enter(execution, self._live(execution, place, claimed=recorded.began))
 
         return execution
 
@@ -95,7 +96,7 @@ class ForegroundRuns:
         self, request: RunRequest, row: dict[str, Any], place: LimitScope, *, claimed: bool
     ) -> _Recorded:
         """Write the run's row: soon, where nothing has to be known of others for it."""
-        floor, began = self._floor, False
+        context, began = self._context, False
         if claimed and not self._db.shared and request.request_id is None and request.idempotency_key is None:
             return _Recorded(None, began=True, written=self._db.write_soon(rows.add, row))
 
@@ -104,7 +105,7 @@ class ForegroundRuns:
 
         def decide(connection: Connection, row: dict[str, Any]) -> dict[str, Any]:
             nonlocal began
-            turns = floor.turns
+            turns = context.slots
             if claimed:
                 waits_for = turns.why_not_now(connection, place, behind=False)
             else:
@@ -119,7 +120,7 @@ class ForegroundRuns:
             return row | to_queued(waits_for)
 
         try:
-            first = await floor.record_once(request, row, decide)
+            first = await context.records.record_once(request, row, decide)
         except asyncio.CancelledError:
             self._withdraw_unseen(row)
             raise
@@ -138,21 +139,23 @@ class ForegroundRuns:
 
     def _check_own_wait(self, request: RunRequest, place: LimitScope) -> None:
         """Raises Conflict where the runs that it would wait for are those that wait for it."""
-        full = self._floor.admission.full(place)
+        full = self._context.admission.full(place)
         if full is None or full.scope != "workflow" or not place.nested:
             return
-        if _alive(self._floor.lineage.origin(request.caller)).count(place.service_id) >= (full.runs or 0):
+        if _alive(self._context.call_chain.origin(request.caller)).count(place.service_id) >= (
+            full.runs or 0
+        ):
             raise Conflict(
                 f"This workflow would wait for itself: it may run {full.runs} at once and is called by its own run.",
                 hint="Raise `concurrency` in its header, or call it in the background (run_async).",
             )
 
     async def _live(self, execution: Execution, place: LimitScope, *, claimed: bool) -> None:
-        floor, patience = self._floor, execution.timeout
+        context, patience = self._context, execution.timeout
         try:
             try:
-                async with floor.turns.slot(execution.run_id, place, claimed=claimed, patience=patience):
-                    await floor.headroom.enter(execution.run_log.say)
+                async with context.slots.slot(execution.run_id, place, claimed=claimed, patience=patience):
+                    await context.headroom.enter(execution.run_log.say)
                     await execution.attempt()
             except asyncio.CancelledError:
                 await execution.refuse(RunCancelled("The run was cancelled before it started."))
@@ -165,9 +168,9 @@ class ForegroundRuns:
                 await execution.refuse(unreadable())
         finally:
             try:
-                self._floor.journal.close(execution.run_log)
+                self._context.journal.close(execution.run_log)
             finally:
-                floor.leave(execution.run_id)
+                context.registry.leave(execution.run_id)
 
 
 def _alive(origin: CallAttribution) -> tuple[str, ...]:

@@ -21,7 +21,7 @@ from codewords_mcp import __version__
 from codewords_mcp.errors import CodewordsError
 from codewords_mcp.runtime.gateway.shared_accounts import settle_dead
 from codewords_mcp.runtime.runs.background import BackgroundRuns
-from codewords_mcp.runtime.runs.registry import RunRegistry
+from codewords_mcp.runtime.runs.context import RunDependencies
 from codewords_mcp.runtime.store import executors, recovery
 from codewords_mcp.runtime.store.database import CONNECT_OPTIONS
 
@@ -50,8 +50,8 @@ def _notify(connection: Connection, parameters: dict[str, str]) -> None:
 class Replica:
     """Runs from `open` to `close`, on a shared database."""
 
-    def __init__(self, floor: RunRegistry, background: BackgroundRuns, *, ttl: float) -> None:
-        self._floor = floor
+    def __init__(self, context: RunDependencies, background: BackgroundRuns, *, ttl: float) -> None:
+        self._context = context
         self._background = background
         self._ttl = ttl
         self._tasks: list[asyncio.Task[None]] = []
@@ -71,9 +71,9 @@ class Replica:
         await self._round()
         await self._background.open_queue()
         self._ear = _ReplicaListener(
-            self._floor.database.engine.url.render_as_string(hide_password=False), self._hear
+            self._context.database.engine.url.render_as_string(hide_password=False), self._hear
         )
-        self._floor.journal.listener = self._floor.listener = self._tell
+        self._context.journal.listener = self._context.events.publish = self._tell
         self._tasks = [asyncio.create_task(self._beat()), asyncio.create_task(self._speak())]
 
     async def close(self) -> None:
@@ -84,7 +84,7 @@ class Replica:
         if self._ear is not None:
             await asyncio.to_thread(self._ear.close)
         if self._tasks:
-            await self._floor.database.write(executors.leave, self._floor.executor)
+            await self._context.database.write(executors.leave, self._context.registry.executor)
 
     async def _beat(self) -> None:
         while True:
@@ -102,7 +102,7 @@ class Replica:
 
     def _fence(self) -> None:
         """The others take this one for dead soon, and its runs: it must not go on with them."""
-        active = list(self._floor.active.items())
+        active = list(self._context.registry.active.items())
         if active:
             log.warning(
                 "this replica lets its runs go, since it could not say that it lives", runs=len(active)
@@ -112,12 +112,12 @@ class Replica:
             self._let_go.add(run_id)
 
     async def _round(self) -> None:
-        floor = self._floor
-        dead, held = await floor.database.write(self._look)
+        context = self._context
+        dead, held = await context.database.write(self._look)
         self._renewed = time.monotonic()
 
         for run_id, unwanted in held.items():
-            if unwanted and (run := floor.active.get(run_id)):
+            if unwanted and (run := context.registry.active.get(run_id)):
                 run.cancel("it was asked to")
 
         if dead:
@@ -125,22 +125,22 @@ class Replica:
             await self._settle(dead)
 
         # one that is not here the second time, or was let go of: what was accepted a moment ago is on its way
-        astray = held.keys() - floor.active.keys() - self._background.coming
+        astray = held.keys() - context.registry.active.keys() - self._background.coming
         over = astray & (self._astray | self._let_go)
         self._astray, self._let_go = astray, self._let_go & held.keys()
         if over:
-            await self._settle({floor.executor}, over)
+            await self._settle({context.registry.executor}, over)
         if self._background.in_queue:
-            await self._background.take_over(await floor.database.read(self._alive))
+            await self._background.take_over(await context.database.read(self._alive))
 
     async def _settle(self, held_by: set[str], among: set[str] | None = None) -> None:
-        left = await self._floor.database.write(recovery.abandon, held_by, among)
+        left = await self._context.database.write(recovery.abandon, held_by, among)
         for run_id in (*left.interrupted, *left.again):
             self._tell(run_id)
 
     def _look(self, connection: Connection) -> tuple[set[str], dict[str, bool]]:
         """Say that we live; (who died holding runs, our runs and whether somebody wants them cancelled)."""
-        me = self._floor.executor
+        me = self._context.registry.executor
         executors.seen(connection, me, __version__)
         alive = self._alive(connection)
         dead = executors.holders(connection) - alive
@@ -155,7 +155,7 @@ class Replica:
         return dead, executors.runs_of(connection, me)
 
     def _alive(self, connection: Connection) -> set[str]:
-        return executors.alive(connection, self._ttl) | {self._floor.executor}
+        return executors.alive(connection, self._ttl) | {self._context.registry.executor}
 
     # telling and hearing what changed
 
@@ -172,13 +172,13 @@ class Replica:
             await self._news.wait()
             told, self._told = self._told, set()
             self._news.clear()
-            payload = json.dumps([self._floor.executor[:8], *told])
+            payload = json.dumps([self._context.registry.executor[:8], *told])
             if len(payload) > LARGEST:
-                payload = json.dumps([self._floor.executor[:8], "*"])
+                payload = json.dumps([self._context.registry.executor[:8], "*"])
             asked = {"channel": CHANNEL, "payload": payload}
             with suppress(CodewordsError):
                 # in the transaction of what is told of, as a rule, and never in one before it
-                await self._floor.database.write_soon(_notify, asked)
+                await self._context.database.write_soon(_notify, asked)
 
             await asyncio.sleep(SPACING)
 
@@ -187,11 +187,11 @@ class Replica:
             sender, *run_ids = json.loads(payload)
         except ValueError:
             return
-        if sender != self._floor.executor[:8]:
+        if sender != self._context.registry.executor[:8]:
             if SECRETS in run_ids or "*" in run_ids:
                 self.on_secrets()
             for run_id in run_ids:
-                self._floor.heard(run_id)
+                self._context.events.on_remote_change(run_id)
 
 
 class _ReplicaListener:

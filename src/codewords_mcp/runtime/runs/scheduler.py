@@ -20,8 +20,8 @@ from sqlalchemy import Connection, RowMapping
 from codewords_mcp.runtime.model.manifest import Manifest
 from codewords_mcp.runtime.model.run_state import to_queued
 from codewords_mcp.runtime.runs.background import BackgroundRuns
+from codewords_mcp.runtime.runs.context import RunDependencies
 from codewords_mcp.runtime.runs.poll_loop import PollLoop
-from codewords_mcp.runtime.runs.registry import RunRegistry
 from codewords_mcp.runtime.store import requests, schedules, workflows
 from codewords_mcp.runtime.store import runs as rows
 from codewords_mcp.runtime.store.clock import now, to_datetime, to_micros, to_text
@@ -52,9 +52,9 @@ class _Round:
 class Scheduler(PollLoop):
     """`armed`: a schedule has a time to come, or a time that waits for the run before to end."""
 
-    def __init__(self, floor: RunRegistry, background: BackgroundRuns) -> None:
+    def __init__(self, context: RunDependencies, background: BackgroundRuns) -> None:
         super().__init__("schedules are not looked at", LONGEST_SLEEP)
-        self._floor = floor
+        self._context = context
         self._background = background
         self._ahead: float | None = None
         """By how much the clock is ahead of the monotonic one, at the last look; None before the first."""
@@ -66,10 +66,10 @@ class Scheduler(PollLoop):
         return pause
 
     async def _until_next(self) -> float:
-        (next_at, held), at = await self._floor.database.read(lambda c: (schedules.next_time(c), clock(c)))
+        (next_at, held), at = await self._context.database.read(lambda c: (schedules.next_time(c), clock(c)))
         self.armed = next_at is not None or held
         if self._was_set_back(at):
-            pulled = await self._floor.database.write(self._pull_back)
+            pulled = await self._context.database.write(self._pull_back)
             if pulled:
                 log.warning("clock set back: next times of schedules computed again", schedules=pulled)
                 return await self._until_next()
@@ -107,7 +107,7 @@ class Scheduler(PollLoop):
     async def fire(self) -> None:
         """Start everything that is due."""
         while True:
-            done = await self._floor.database.write(self._round)
+            done = await self._context.database.write(self._round)
             for run_id in done.started:
                 self._background.begin(run_id)
             if done.looked_at < BATCH:
@@ -208,7 +208,7 @@ class Scheduler(PollLoop):
                 "service_id": row["service_id"],
                 "version": version,
                 "correlation_id": run_id,
-                "executor": self._floor.executor,
+                "executor": self._context.registry.executor,
                 "background": True,
                 "retries": 0,
                 "schedule_id": row["id"],

@@ -23,9 +23,11 @@ from codewords_mcp.runtime.model.run_state import (
     to_finished,
     to_running_service,
 )
+from codewords_mcp.runtime.runs.ancestry import RunAncestry
 from codewords_mcp.runtime.runs.background_request import replayed
+from codewords_mcp.runtime.runs.context import RunDependencies
 from codewords_mcp.runtime.runs.input import RequestReader
-from codewords_mcp.runtime.runs.registry import CalledService, RunAncestry, RunRegistry, new_id
+from codewords_mcp.runtime.runs.records import CalledService, new_id
 from codewords_mcp.runtime.runs.repeated_request import RepeatedRequest
 from codewords_mcp.runtime.runs.results import NOT_STORED, settle_if_refused
 from codewords_mcp.runtime.secrets.scrub import Scrubber
@@ -70,8 +72,8 @@ class _Call:
 class ServiceRunner:
     """The services of this process, and how they are called."""
 
-    def __init__(self, floor: RunRegistry, registry: Registry, parts: ServiceDependencies) -> None:
-        self._floor = floor
+    def __init__(self, context: RunDependencies, registry: Registry, parts: ServiceDependencies) -> None:
+        self._context = context
         self._registry = registry
         self._parts = parts
 
@@ -87,10 +89,10 @@ class ServiceRunner:
 
         Raises the service's error, with the run's id; the record has it too.
         """
-        floor, at = self._floor, now()
+        context, at = self._context, now()
         run_id = request.request_id or new_id()
-        ancestry = await floor.ancestry(request, run_id)
-        row = floor.row(request, CalledService(service.name), run_id, ancestry)
+        ancestry = await context.ancestry.of_request(request, run_id)
+        row = context.records.new_row(request, CalledService(service.name), run_id, ancestry)
         row |= to_running_service(at)
 
         if (
@@ -99,12 +101,14 @@ class ServiceRunner:
             try:
                 answer, values = await self.attempt(service, request, run_id, at)
             except asyncio.CancelledError:  # the caller hung up
-                floor.database.write_soon(lambda c: rows.add(c, row | _ended(at, "cancelled", executor=None)))
+                context.database.write_soon(
+                    lambda c: rows.add(c, row | _ended(at, "cancelled", executor=None))
+                )
                 raise
 
-            floor.database.write_soon(rows.add, row | values | {"executor": None})
+            context.database.write_soon(rows.add, row | values | {"executor": None})
         else:
-            first = await floor.record_once(request, row)
+            first = await context.records.record_once(request, row)
             if first is not None:
                 return RepeatedRequest(first)
             answer, values = await self._known(_call(request, run_id, ancestry), service, request, at)
@@ -124,8 +128,8 @@ class ServiceRunner:
         self, call: _Call, service: Service, request: RunRequest, at: int
     ) -> tuple[bytes | CodewordsError, dict[str, Any]]:
         """A call whose row is there already."""
-        floor = self._floor
-        floor.active[call.run_id] = call
+        context = self._context
+        context.registry.active[call.run_id] = call
 
         try:
             answer, values = await self.attempt(service, request, call.run_id, at)
@@ -140,18 +144,18 @@ class ServiceRunner:
             answer = RunCancelled(f"The run was cancelled: {call.why}.")
             values["error"] = error_entry(answer)
         finally:
-            floor.active.pop(call.run_id, None)
+            context.registry.active.pop(call.run_id, None)
             call.settled.set()
 
         await self._settle(call.run_id, values)
         return answer, values
 
     async def _settle(self, run_id: str, values: dict[str, Any]) -> None:
-        executor, database = self._floor.executor, self._floor.database
+        executor, database = self._context.registry.executor, self._context.database
         written = database.write_with_retries(rows.change, run_id, values, holder=executor)
         settle_if_refused(database, written, run_id, executor)
         await database.drained()
-        self._floor.tell(run_id)
+        self._context.events.notify(run_id)
 
     async def attempt(
         self, service: Service, request: RunRequest, run_id: str, began: int
@@ -159,7 +163,9 @@ class ServiceRunner:
         """(the answer as JSON or why there is none, the columns that tell of it). Raises nothing but cancellation."""
         spent, reader = CallConsumption(), RequestReader(request)
         answer, values = await self._tried(service, request, run_id, spent, reader, began)
-        return answer, values | {"input": reader.record(self._floor.scrubbers_above(request.caller))}
+        return answer, values | {
+            "input": reader.record(self._context.registry.scrubbers_above(request.caller))
+        }
 
     async def _tried(
         self,
@@ -171,7 +177,7 @@ class ServiceRunner:
         began: int,
     ) -> tuple[bytes | CodewordsError, dict[str, Any]]:
         try:
-            async with self._floor.counted(request.caller):
+            async with self._context.ancestry.counted(request.caller):
                 answer = await self._within(service, request, run_id, spent, reader)
         except CodewordsError as error:
             status = "timed_out" if isinstance(error, RunTimedOut) else "failed"
@@ -184,7 +190,7 @@ class ServiceRunner:
             )
             return error, _ended(began, "failed", error=error_entry(error))
 
-        kept = _kept(answer, private=reader.private, limit=self._floor.settings.max_response_kept)
+        kept = _kept(answer, private=reader.private, limit=self._context.settings.max_response_kept)
         return answer, _ended(began, "succeeded", response_status=200, **kept, **_used(spent))
 
     async def _within(
@@ -196,7 +202,7 @@ class ServiceRunner:
         reader: RequestReader,
     ) -> bytes:
         """The answer as JSON. Raises RunTimedOut."""
-        settings = self._floor.settings
+        settings = self._context.settings
         seconds = request.timeout or (settings.run_timeout if request.background else settings.sync_timeout)
 
         try:
@@ -212,7 +218,7 @@ class ServiceRunner:
                     listener = "public"
 
                 Access(request.caller, listener=listener).require(rule)
-                authority = await self._floor.authority(request.caller)
+                authority = await self._context.authorization.authority(request.caller)
                 authority.require_operation(service.name, operation.name)
 
                 reader.private = operation.private
@@ -230,7 +236,7 @@ class ServiceRunner:
                     data,
                     service.name,
                     authority,
-                    await self._floor.made_by(request.caller),
+                    await self._context.ancestry.made_by(request.caller),
                     spent,
                 )
                 given = await operation.call(context, asked)

@@ -40,8 +40,8 @@ class SlotManager:
         self._news = asyncio.Event()
         self._watching: asyncio.Task[None] | None = None
 
-    def news(self) -> None:
-        """Another process has told of a run: it may have given a slot back."""
+    def on_remote_change(self) -> None:
+        """Another replica has changed a run: it may have given a slot back."""
         self._news.set()
 
     def why_not_now(self, connection: Connection, place: LimitScope, *, behind: bool) -> str | None:

@@ -1,0 +1,104 @@
+"""The parts that a run passes through."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from codewords_mcp.runtime.auth.agreements import Agreements
+from codewords_mcp.runtime.auth.authority import Authorities
+from codewords_mcp.runtime.gateway.attribution import CallChain
+from codewords_mcp.runtime.runs.admission import Admission
+from codewords_mcp.runtime.runs.ancestry import AncestryResolver
+from codewords_mcp.runtime.runs.authorization import RunAuthorization
+from codewords_mcp.runtime.runs.catalog import Catalog
+from codewords_mcp.runtime.runs.events import RunEvents
+from codewords_mcp.runtime.runs.launcher import Launcher
+from codewords_mcp.runtime.runs.memory import Headroom
+from codewords_mcp.runtime.runs.records import RunRecords
+from codewords_mcp.runtime.runs.registry import RunRegistry
+from codewords_mcp.runtime.runs.result_files import AnswerFiles
+from codewords_mcp.runtime.runs.run_logs import Journal
+from codewords_mcp.runtime.runs.sandbox_allocator import SandboxAllocator
+from codewords_mcp.runtime.runs.slots import SlotManager
+from codewords_mcp.runtime.store.database import Database
+from codewords_mcp.settings import Settings
+
+
+@dataclass(frozen=True, slots=True)
+class RunDependencies:
+    """Dependencies of whatever starts or carries out runs. `registry` alone has state of active runs."""
+
+    settings: Settings
+    database: Database
+    journal: Journal
+    admission: Admission
+    slots: SlotManager
+    headroom: Headroom
+    launcher: Launcher
+    allocator: SandboxAllocator
+    answer_files: AnswerFiles
+    authorities: Authorities
+    call_chain: CallChain
+    events: RunEvents
+    registry: RunRegistry
+    authorization: RunAuthorization
+    ancestry: AncestryResolver
+    records: RunRecords
+
+
+def assemble(
+    executor: str,
+    settings: Settings,
+    database: Database,
+    *,
+    journal: Journal,
+    admission: Admission,
+    headroom: Headroom,
+    catalog: Catalog,
+    launcher: Launcher,
+    allocator: SandboxAllocator,
+    call_chain: CallChain,
+    authorities: Authorities,
+    agreements: Agreements,
+    answer_files: AnswerFiles,
+) -> RunDependencies:
+    """Make the parts of runs that depend on each other. `executor` names this process start."""
+    # on a shared database only the executor of a run may append to its log
+    journal.holder = executor if database.shared else None
+    slots = SlotManager(admission, database, executor)
+    events = RunEvents(journal, slots)
+    registry = RunRegistry(
+        executor,
+        database=database,
+        journal=journal,
+        call_chain=call_chain,
+        authorities=authorities,
+        agreements=agreements,
+        events=events,
+    )
+    authorization = RunAuthorization(database, catalog, authorities, agreements)
+    ancestry = AncestryResolver(
+        database=database,
+        catalog=catalog,
+        call_chain=call_chain,
+        registry=registry,
+        authorization=authorization,
+    )
+    return RunDependencies(
+        settings=settings,
+        database=database,
+        journal=journal,
+        admission=admission,
+        slots=slots,
+        headroom=headroom,
+        launcher=launcher,
+        allocator=allocator,
+        answer_files=answer_files,
+        authorities=authorities,
+        call_chain=call_chain,
+        events=events,
+        registry=registry,
+        authorization=authorization,
+        ancestry=ancestry,
+        records=RunRecords(database, settings, executor),
+    )
