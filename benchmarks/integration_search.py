@@ -20,7 +20,7 @@ from pathlib import Path
 
 from _bench import Question, options, report
 
-from codewords_mcp.runtime.integrations.catalogue import build
+from codewords_mcp.runtime.integrations.catalogue import build_index
 from codewords_mcp.runtime.integrations.search import ActionIndex
 from codewords_mcp.runtime.model.integration import App, Hit
 
@@ -51,7 +51,7 @@ def ours() -> ActionIndex:
         key = str(row["k"])
         name = title(key.partition("-")[2].replace("-", " "))
         hits.append((Hit(key=key, app=app, name=name, writes=True, backend="connect"), ""))
-    return build(apps, hits)
+    return build_index(apps, hits)
 
 
 def peer() -> sqlite3.Connection:

@@ -13,7 +13,7 @@ import pytest
 from tests.compat.registries import pipedream_sdk
 from tests.workshop import open_runtime
 
-from codewords_mcp.runtime.integrations.base import Configured, IntegrationBroker
+from codewords_mcp.runtime.integrations.base import ConfiguredAction, IntegrationBroker
 from codewords_mcp.runtime.integrations.pipedream import PipedreamConnect
 from codewords_mcp.runtime.integrations.pipedream_client import PipedreamClient
 from codewords_testing.pipedream import LoopbackConnect, loopback_connect
@@ -77,10 +77,10 @@ async def _answers(broker: IntegrationBroker, account: str) -> dict[str, Any]:
     """Ours, in the shapes of the oracle's script."""
     row = await broker.schema(ROW)
     put = {"googleSheets": {"authProvisionId": account}, "hasHeaders": "Yes"}
-    dynamic = await broker.reload(USER, Configured(row, put))
+    dynamic = await broker.reload(USER, ConfiguredAction(row, put))
     props = put | {"sheetId": {"__lv": {"label": "sheet-1", "value": "sheet-1"}}, "col_name": "Ann"}
-    ran = await broker.run(USER, Configured(row, props, dynamic.id), 30)
-    bad = await broker.run(USER, Configured(row, put), 30)
+    ran = await broker.run(USER, ConfiguredAction(row, props, dynamic.id), 30)
+    bad = await broker.run(USER, ConfiguredAction(row, put), 30)
     apps, after = await broker.apps(None)
     assert await broker.apps(after) == ([], None)
     return {
@@ -93,7 +93,7 @@ async def _answers(broker: IntegrationBroker, account: str) -> dict[str, Any]:
         "accounts": [[one.id, one.healthy, one.app] for one in await broker.accounts(USER)],
         "options": [
             [one.label, one.value]
-            for one in await broker.options(USER, Configured(row, put), "sheetId", None)
+            for one in await broker.options(USER, ConfiguredAction(row, put), "sheetId", None)
         ],
         "dynamic": [one.name for one in dynamic.props],
         "ret": ran.ret,

@@ -130,7 +130,7 @@ def test_a_link_that_is_none_shows_a_page_that_says_so(door: Door) -> None:
 def test_waiting_ends_when_the_account_is_there(
     http: httpx.Client, connect: LoopbackConnect, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(accounts, "LOOK_EVERY", 0.01)
+    monkeypatch.setattr(accounts, "POLL_INTERVAL_S", 0.01)
     connect.answer_next(
         "/accounts", *[StubReply(200, json.dumps({"page_info": {}, "data": []}).encode()) for _ in range(2)]
     )

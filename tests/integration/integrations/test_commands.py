@@ -99,7 +99,7 @@ def test_an_app_is_connected_and_its_account_listed_and_removed(
         (("call", "stripe", "create-refund", "--input", "[]"), "JSON object"),
         (("show", "stripe", "--prop", "x"), "belongs to an action"),
         (("show", "no_such_app"), "no app of this name"),
-        (("call", "stripe", "make-me-rich"), "Near to it"),
+        (("call", "stripe", "make-me-rich"), "The closest are"),
     ],
 )
 def test_what_cannot_be_done_is_said(shell: Shell, words: tuple[str, ...], says: str) -> None:

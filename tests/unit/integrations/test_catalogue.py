@@ -13,7 +13,13 @@ from tests.postgres import Postgres
 
 from codewords_mcp.errors import NotFound, UpstreamFailed
 from codewords_mcp.runtime.integrations import catalogue
-from codewords_mcp.runtime.integrations.base import Configured, ConnectUrl, Dynamic, IntegrationBroker, Ran
+from codewords_mcp.runtime.integrations.base import (
+    BrokerRunResult,
+    ConfiguredAction,
+    ConnectUrl,
+    DynamicProps,
+    IntegrationBroker,
+)
 from codewords_mcp.runtime.integrations.catalogue import Catalogue
 from codewords_mcp.runtime.integrations.pipedream import read_action
 from codewords_mcp.runtime.model.integration import Account, Action, App, Option
@@ -57,10 +63,12 @@ class Pages(IntegrationBroker):
             raise NotFound("There is none.")
         return found
 
-    async def options(self, user: str, asked: Configured, prop: str, query: str | None) -> list[Option]:
+    async def options(
+        self, user: str, configured: ConfiguredAction, prop: str, query: str | None
+    ) -> list[Option]:
         raise NotImplementedError
 
-    async def reload(self, user: str, asked: Configured) -> Dynamic:
+    async def reload(self, user: str, configured: ConfiguredAction) -> DynamicProps:
         raise NotImplementedError
 
     async def accounts(self, user: str, app: str | None = None) -> list[Account]:
@@ -72,7 +80,7 @@ class Pages(IntegrationBroker):
     async def disconnect(self, user: str, account: str) -> None:
         raise NotImplementedError
 
-    async def run(self, user: str, asked: Configured, seconds: float) -> Ran:
+    async def run(self, user: str, configured: ConfiguredAction, seconds: float) -> BrokerRunResult:
         raise NotImplementedError
 
 
@@ -143,11 +151,11 @@ async def test_an_old_one_answers_while_it_is_read_anew(
     broker = Pages()
     kept = opened(broker)
     await kept.index()
-    monkeypatch.setattr(catalogue, "FRESH", 0.0)
+    monkeypatch.setattr(catalogue, "FRESH_S", 0.0)
     broker.known = [one for one in broker.known if one.app != "stripe"]
     old, _ = await kept.index()
     assert old.search("refund a stripe charge", 1)[0][0].key == "stripe-create-refund"
-    await kept.settled()
+    await kept.wait_until_read()
     new, _ = await kept.index()
     assert "stripe" not in {entry.hit.app for entry in new.entries}
 
@@ -168,19 +176,19 @@ async def test_an_old_one_that_cannot_be_read_anew_says_that_it_is_old(
     broker = Pages()
     kept = opened(broker)
     await kept.index()
-    monkeypatch.setattr(catalogue, "FRESH", 0.0)
+    monkeypatch.setattr(catalogue, "FRESH_S", 0.0)
     broker.breaks = True
     await kept.index()
-    await kept.settled()
+    await kept.wait_until_read()
     index, note = await kept.index()
     assert len(index.entries) == len(ACTIONS)
-    assert note == "This list is old: It is away."
+    assert note == "This list is outdated: It is away."
 
 
 async def test_a_first_reading_that_takes_long_answers_from_what_there_is(
     opened: Opened, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(catalogue, "FIRST_WITHIN", 0.0)
+    monkeypatch.setattr(catalogue, "FIRST_READ_TIMEOUT_S", 0.0)
     index, note = await opened(Pages()).index()
     assert "being read for the first time" in note
     assert "slack_v2" in index.apps

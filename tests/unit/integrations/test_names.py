@@ -7,7 +7,7 @@ from tests.workshop import workflow
 
 from codewords_mcp.errors import InvalidInput, NotAgreed
 from codewords_mcp.runtime.auth.authority import Authorities, Permissions
-from codewords_mcp.runtime.integrations.configure import configured, require
+from codewords_mcp.runtime.integrations.configure import configure_props, require_complete
 from codewords_mcp.runtime.model import integration_names as names
 from codewords_mcp.runtime.model.caller import Caller
 from codewords_mcp.runtime.model.integration import Action, Prop
@@ -129,14 +129,14 @@ ACTION = Action(
 
 @pytest.mark.requirement("integrations:props")
 def test_fields_are_put_into_the_brokers_own_form() -> None:
-    props = configured(ACTION, {"title": 7, "where": "C1"}, {"app": "apn_1"})
+    props = configure_props(ACTION, {"title": 7, "where": "C1"}, {"app": "apn_1"})
     assert props == {
         "app": {"authProvisionId": "apn_1"},
         "title": "7",
         "state": "open",
         "where": {"__lv": {"label": "C1", "value": "C1"}},
     }
-    require(ACTION, props)
+    require_complete(ACTION, props)
 
 
 @pytest.mark.requirement("integrations:props")
@@ -147,12 +147,12 @@ def test_fields_are_put_into_the_brokers_own_form() -> None:
         ({"count": True}, "`count` must be of type integer"),
         ({"tags": "secret-1"}, "`tags` must be a list"),
         ({"state": "secret-1"}, "`state` must be one of: open, closed"),
-        ({"Title": "secret-1"}, "perhaps `title` is meant"),
+        ({"Title": "secret-1"}, "did you mean `title`"),
         ({"title": {"a": "secret-1"}}, "`title` must be of type string"),
     ],
 )
 def test_a_wrong_field_is_named_without_its_value(given: dict[str, object], says: str) -> None:
     with pytest.raises(InvalidInput) as raised:
-        configured(ACTION, given, {})
+        configure_props(ACTION, given, {})
     assert says in raised.value.message
     assert "secret-1" not in str(raised.value)

@@ -9,9 +9,9 @@ from types import ModuleType
 
 import pytest
 
-from codewords_mcp.runtime.integrations.catalogue import build, hit_of
+from codewords_mcp.runtime.integrations.catalogue import build_index, hit_of
 from codewords_mcp.runtime.integrations.pipedream import read_action
-from codewords_mcp.runtime.integrations.search import ActionIndex, words
+from codewords_mcp.runtime.integrations.search import ActionIndex, stemmed_words
 from codewords_mcp.runtime.model.integration import App, Hit
 from codewords_testing.pipedream.catalogue import ACTIONS, APPS
 
@@ -23,7 +23,7 @@ BENCHMARKS = Path(__file__).parents[3] / "benchmarks"
 def index() -> ActionIndex:
     actions = [read_action(one) for one in ACTIONS]
     apps = [App(slug=one["name_slug"], name=one["name"]) for one in APPS]
-    return build(apps, [(hit_of(one), one.description) for one in actions])
+    return build_index(apps, [(hit_of(one), one.description) for one in actions])
 
 
 @pytest.mark.parametrize(
@@ -60,13 +60,13 @@ def test_a_strange_question_finds_little_and_breaks_nothing(index: ActionIndex, 
 def test_equal_questions_have_equal_answers_whatever_the_order_of_the_catalogue(index: ActionIndex) -> None:
     actions = [read_action(one) for one in reversed(ACTIONS)]
     apps = [App(slug=one["name_slug"], name=one["name"]) for one in reversed(APPS)]
-    other = build(apps, [(hit_of(one), one.description) for one in actions])
+    other = build_index(apps, [(hit_of(one), one.description) for one in actions])
     for query in ("message", "create", "list issues"):
         assert index.search(query, 10) == other.search(query, 10)
 
 
 def test_words_are_told_from_punctuation_and_stemmed() -> None:
-    assert words("Google_Sheets: add-Rows, companies") == ["google", "sheet", "add", "row", "company"]
+    assert stemmed_words("Google_Sheets: add-Rows, companies") == ["google", "sheet", "add", "row", "company"]
 
 
 def test_what_reads_is_told_from_what_writes() -> None:
@@ -85,7 +85,7 @@ def test_of_the_hundred_questions_nearly_all_find_their_action_among_all_their_a
         for _, keys in asked
         for key in sorted(keys)
     ]
-    index = build([], hits_once(hits))
+    index = build_index([], hits_once(hits))
     found = sum(bool(right & {hit.key for hit in index.search(query, 3)[0]}) for query, right in asked)
     assert found >= 95
 

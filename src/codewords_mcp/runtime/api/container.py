@@ -31,8 +31,8 @@ from codewords_mcp.runtime.browser.own.pairing import PairedBrowsers
 from codewords_mcp.runtime.browser.sessions import Browsers
 from codewords_mcp.runtime.egress import Egress, EgressEvent, EgressPolicy
 from codewords_mcp.runtime.gateway.gateway import Gateway
-from codewords_mcp.runtime.integrations.accounts import LINK_LIFETIME
-from codewords_mcp.runtime.integrations.native import NativeActions, bases_of
+from codewords_mcp.runtime.integrations.accounts import LINK_TTL_S
+from codewords_mcp.runtime.integrations.native import NativeActions, base_urls_of
 from codewords_mcp.runtime.integrations.pipedream import PipedreamConnect
 from codewords_mcp.runtime.integrations.pipedream_client import PipedreamClient
 from codewords_mcp.runtime.integrations.service import Integrations
@@ -208,9 +208,9 @@ class Container:
         self.socket_mode = SocketMode(database, self.webhooks, self.web, settings.slack_base_url)
         self.integrations = Integrations(
             PipedreamConnect(PipedreamClient(self.web, self.secrets, settings.pipedream_base_url)),
-            NativeActions(self.web, self.secrets, bases_of(settings)),
+            NativeActions(self.web, self.secrets, base_urls_of(settings)),
             database,
-            Links("connect", database, vault, lifetime=LINK_LIFETIME),
+            Links("connect", database, vault, lifetime=LINK_TTL_S),
             base_url=lambda: self.base_url,
             user_prefix=settings.pipedream_user,
         )

@@ -10,7 +10,7 @@ from codewords_mcp.runtime.api.container import Container
 from codewords_mcp.runtime.auth.one_time_links import OneTimeLink, require_own
 from codewords_mcp.runtime.auth.questions import of_call
 from codewords_mcp.runtime.integrations.native_table import SERVICES
-from codewords_mcp.runtime.integrations.service import RUN_SECONDS, ActionRequest
+from codewords_mcp.runtime.integrations.service import RUN_TIMEOUT_S, ActionRequest
 from codewords_mcp.runtime.model.caller import Caller, refuse_run
 from codewords_mcp.runtime.model.integration import Account, ActionOutcome, Connection, Detail, FoundActions
 from codewords_mcp.runtime.model.integration_names import plain
@@ -92,7 +92,7 @@ class IntegrationCalls:
 
     async def call_integration(
         self, caller: Caller, app: str, action: str, props: dict[str, Any], *, account: str | None = None,
-        seconds: float = RUN_SECONDS, consent: Consent = Consent(allow=True),  # noqa: B008  # immutable
+        seconds: float = RUN_TIMEOUT_S, consent: Consent = Consent(allow=True),  # noqa: B008  # immutable
     ) -> ActionOutcome:  # fmt: skip
         """Do it, once. What may change something needs a person's yes where `consent` gives none: raises ConsentNeeded."""
         refuse_run(caller, "use integrations this way; it calls the service pipedream")
@@ -149,19 +149,19 @@ class IntegrationCalls:
     async def follow_connection(self, caller: Caller, token: str) -> str:
         """Where a person goes on to connect. Raises NotFound, Forbidden for another owner's."""
         await self._linked(caller, token)
-        return await self._house.integrations.accounts.onward(token)
+        return await self._house.integrations.accounts.connect_url(token)
 
     async def connection_made(self, caller: Caller, token: str) -> LinkPage:
         """A person is back from the broker; a link of which an account came is spent. Raises NotFound, Forbidden."""
         link = await self._linked(caller, token)
         found = await self._link_page(link)
         if found.connected:
-            await self._house.integrations.accounts.used(link)
+            await self._house.integrations.accounts.spend_link(link)
         return found
 
     async def _linked(self, caller: Caller, token: str) -> OneTimeLink:
         refuse_run(caller, "connect accounts")
-        link = await self._house.integrations.accounts.linked(token)
+        link = await self._house.integrations.accounts.find_link(token)
         require_own(link, caller.owner)
         return link
 

@@ -1,3 +1,5 @@
-"""Integrations: apps of others, found, connected and used. `base.py` is the protocol that a back end keeps,
-`book.py` what the rest of the runtime asks; `connect.py` speaks Pipedream Connect, `native/` needs no broker.
+"""Integrations: apps of other providers, found, connected and used.
+
+`base.py` is the protocol of a broker, `service.py` the interface for the rest of the runtime.
+`pipedream.py` speaks Pipedream Connect; `native.py` needs no broker.
 """

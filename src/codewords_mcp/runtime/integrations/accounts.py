@@ -1,4 +1,4 @@
-"""Whose accounts are connected, how more are, and which of them an action is run with."""
+"""Connected accounts: their state, links to connect more, and the choice of accounts for an action."""
 
 from __future__ import annotations
 
@@ -16,22 +16,23 @@ from codewords_mcp.runtime.integrations.errors import AppNotConnected
 from codewords_mcp.runtime.integrations.native import NativeActions
 from codewords_mcp.runtime.integrations.native_table import SERVICES
 from codewords_mcp.runtime.integrations.pipedream import not_configured
-from codewords_mcp.runtime.integrations.pipedream_client import HOW
+from codewords_mcp.runtime.integrations.pipedream_client import SETUP_HINT
 from codewords_mcp.runtime.model import integration_names as names
 from codewords_mcp.runtime.model.integration import Account, Action, App, Connection, variable_of
 from codewords_mcp.runtime.store.clock import now
 
-LOOK_EVERY = 2.0
-LINK_LIFETIME = 3600.0
+POLL_INTERVAL_S = 2.0
+LINK_TTL_S = 3600.0
 """Seconds."""
-_EARLY = 300.0
-"""Seconds before its end from which a link is not given out again."""
+_LINK_MARGIN_S = 300.0
+"""Seconds before its expiry from which a link is no longer given out."""
 
 
 class ConnectedAccounts:
-    """For one event loop. `owner` is whose accounts and tokens are meant.
+    """The accounts of all owners. For one event loop. `owner` selects whose accounts and tokens are
+    used.
 
-    Beside what is named, methods raise what the broker raises (see `base.Broker`).
+    All methods also raise the errors of the broker (see `base.IntegrationBroker`).
     """
 
     def __init__(
@@ -52,17 +53,21 @@ class ConnectedAccounts:
         self._prefix = user_prefix
 
     async def check_auth(self, owner: str, app: str, *, wait: float = 0.0) -> Connection:
-        """How it stands; with `wait`, as soon as it is connected, or after these seconds. Raises NotFound."""
-        slug, end = names.app_of(app), time.monotonic() + wait
+        """Return the state; with `wait`, as soon as it is connected, or after that many seconds.
+        Raises NotFound.
+        """
+        slug, deadline = names.app_of(app), time.monotonic() + wait
         while True:
             found = await self._status(owner, slug)
-            left = end - time.monotonic()
-            if found.connected or found.status == "not_configured" or left <= 0:
+            remaining = deadline - time.monotonic()
+            if found.connected or found.status == "not_configured" or remaining <= 0:
                 return found
-            await asyncio.sleep(min(LOOK_EVERY, left))
+            await asyncio.sleep(min(POLL_INTERVAL_S, remaining))
 
     async def connect(self, owner: str, app: str) -> Connection:
-        """The same, with a link for a person where a broker can connect it and it is not."""
+        """As `check_auth`, with a link for a person if a broker can connect the app and no account
+        is connected.
+        """
         found = await self.check_auth(owner, app)
         if found.connected or found.status == "not_configured" or await self._broker.project() is None:
             return found
@@ -78,24 +83,27 @@ class ConnectedAccounts:
         )
 
     async def all(self, owner: str) -> list[Account]:
-        """All that are connected, tokens that are set among them."""
+        """All connected accounts, including tokens that are set."""
         found = await self._native.accounts(owner)
         if await self._broker.project() is not None:
             found += await self._broker.accounts(self.user(owner))
         return found
 
     async def disconnect(self, owner: str, account: str) -> None:
-        """Forget an account at the broker. Raises NotFound; InvalidInput for a token, which is a secret."""
+        """Delete an account at the broker. Raises NotFound; InvalidInput for a token, which is a
+        secret.
+        """
         if account in {name for service in SERVICES.values() for name in service.secrets}:
             raise InvalidInput(
-                "This account is a secret.", hint=f"`codewords secrets delete {account}` deletes it."
+                "This account is a secret of the runtime.",
+                hint=f"`codewords secrets delete {account}` deletes it.",
             )
         if await self._broker.project() is None:
             raise not_configured()
         await self._broker.disconnect(self.user(owner), account)
 
-    async def linked(self, token: str) -> OneTimeLink:
-        """Whose link it is, and in its data which app. Raises NotFound."""
+    async def find_link(self, token: str) -> OneTimeLink:
+        """Return the stored link of this token; its data names the app. Raises NotFound."""
         link = await self._links.find(token)
         if link is None:
             raise NotFound(
@@ -104,23 +112,28 @@ class ConnectedAccounts:
             )
         return link
 
-    async def onward(self, token: str) -> str:
-        """Where the person goes to connect. The broker is asked when a person goes there, not before. Raises NotFound."""
-        link = await self.linked(token)
+    async def connect_url(self, token: str) -> str:
+        """Return the broker's address at which the person connects. Raises NotFound.
+
+        The broker's link is made when the person follows ours, because it expires sooner.
+        """
+        link = await self.find_link(token)
         back = f"{self._base_url()}/connect/{token}/done"
         return (await self._broker.connect(self.user(link.owner), link.data["app"], back)).url
 
-    async def used(self, link: OneTimeLink) -> None:
-        """An account came of it, and no other will."""
+    async def spend_link(self, link: OneTimeLink) -> None:
+        """Mark a link as used after an account was connected by it."""
         await self._links.spend(link)
 
     def user(self, owner: str) -> str:
-        """How the broker knows this owner."""
+        """Return the broker's id of this owner."""
         return f"{self._prefix}{owner}"
 
-    async def chosen_for(self, owner: str, action: Action, wanted: str | None) -> dict[str, str]:
-        """Which account is put into which of the action's fields. Raises AppNotConnected, NotFound."""
-        chosen: dict[str, str] = {}
+    async def choose_accounts(self, owner: str, action: Action, account_id: str | None) -> dict[str, str]:
+        """Choose the account for each account field of the action. Raises AppNotConnected,
+        NotFound.
+        """
+        accounts_by_field: dict[str, str] = {}
         index, _ = await self._directory.index()
 
         for prop in action.props:
@@ -130,54 +143,56 @@ class ConnectedAccounts:
                 continue
 
             found = await self._accounts_of(owner, app)
-            healthy = [one for one in found if one.healthy]
-            if wanted is not None and app == action.app:
-                if wanted not in {one.id for one in found}:
+            healthy = [account for account in found if account.healthy]
+            if account_id is not None and app == action.app:
+                if account_id not in {account.id for account in found}:
                     raise NotFound(
-                        "There is no connected account of this id.",
+                        "No connected account has this id.",
                         hint="`codewords connections` shows them.",
                     )
-                healthy = [one for one in healthy if one.id == wanted]
+                healthy = [account for account in healthy if account.id == account_id]
 
             if not healthy:
-                raise await self.unconnected(owner, app, "unhealthy" if found else "missing")
+                raise await self.not_connected_error(owner, app, "unhealthy" if found else "missing")
 
-            chosen[prop.name] = healthy[0].id
+            accounts_by_field[prop.name] = healthy[0].id
 
-        return chosen
+        return accounts_by_field
 
-    async def unconnected(self, owner: str, app: str, state: str) -> AppNotConnected:
-        """The refusal, with a link for a person. `state` is missing or unhealthy."""
+    async def not_connected_error(self, owner: str, app: str, state: str) -> AppNotConnected:
+        """Return the error, with a link for a person. `state` is missing or unhealthy."""
         url = await self._link(owner, app)
         if state == "unhealthy":
-            why = "lost its access"
+            reason = "lost its access"
         else:
-            why = "is missing"
+            reason = "is missing"
         return AppNotConnected(
-            f"The account of {app} {why}, so nothing was run.",
+            f"The account of {app} {reason}, so nothing was run.",
             app=app, state=state, connect_link_url=url, hint=f"A person opens {url} and connects it; then do it again.",
         )  # fmt: skip
 
-    async def revoked(self, owner: str, action: Action) -> AppNotConnected:
-        """The refusal where the account's access has ended."""
-        error = await self.unconnected(owner, action.app, "unhealthy")
-        error.message = f"The account of {action.app} cannot be used any more."
+    async def access_lost_error(self, owner: str, action: Action) -> AppNotConnected:
+        """Return the error for an account whose access has ended."""
+        error = await self.not_connected_error(owner, action.app, "unhealthy")
+        error.message = f"The account of {action.app} can't be used any longer."
         return error
 
-    # inside
-
     async def _link(self, owner: str, app: str) -> str:
-        """The address of a page for this; asked for again soon, the same one."""
+        """Return the address of a page for this app; the same one while it is valid for long
+        enough.
+        """
         subject = hashlib.sha256(app.encode()).hexdigest()
         link = await self._links.about(owner, subject)
-        if link is not None and link.row["expires_at"] - now() > _EARLY * 1e6:
+        if link is not None and link.row["expires_at"] - now() > _LINK_MARGIN_S * 1e6:
             token = link.token
         else:
             token = await self._links.create(owner, subject, {"app": app})
         return f"{self._base_url()}/connect/{token}"
 
     async def _status(self, owner: str, slug: str) -> Connection:
-        def told(status: Any, message: str, how: str = "", accounts: tuple[Account, ...] = ()) -> Connection:
+        def connection(
+            status: Any, message: str, how: str = "", accounts: tuple[Account, ...] = ()
+        ) -> Connection:
             connected = status in {"connected", "not_required"}
             return Connection(
                 app=slug,
@@ -190,32 +205,40 @@ class ConnectedAccounts:
             )
 
         if slug == "http":
-            return told("not_required", "Requests need no account.")
+            return connection("not_required", "Requests need no account.")
 
-        own = await self._native.account(owner, names.plain(slug))
+        own_token = await self._native.account(owner, names.plain(slug))
         service = SERVICES.get(names.plain(slug))
         if await self._broker.project() is None:
-            if own is not None:
-                return told("connected", f"{slug} is used with your own {own.name}.", accounts=(own,))
+            if own_token is not None:
+                return connection(
+                    "connected", f"{slug} is used with your own {own_token.name}.", accounts=(own_token,)
+                )
             if service is not None:
                 how = f"{service.how} Then `codewords secrets set {service.secrets[0]}`."
-                return told("missing", f"{slug} is not connected: {service.secrets[0]} is not set.", how)
-            return told("not_configured", f"{slug} needs a Pipedream project, and none is configured.", HOW)
+                return connection(
+                    "missing", f"{slug} is not connected: {service.secrets[0]} is not set.", how
+                )
+            return connection(
+                "not_configured", f"{slug} needs a Pipedream project, and none is configured.", SETUP_HINT
+            )
 
-        found = [account for one in names.family(slug) for account in await self._accounts_of(owner, one)]
+        found = [
+            account for app_name in names.family(slug) for account in await self._accounts_of(owner, app_name)
+        ]
         healthy = [account for account in found if account.healthy]
-        if own is not None or healthy:
-            accounts = (*([own] if own else []), *healthy)
+        if own_token is not None or healthy:
+            accounts = (*([own_token] if own_token else []), *healthy)
             if len(accounts) > 1:
-                which = f" ({len(accounts)} accounts)"
+                count = f" ({len(accounts)} accounts)"
             else:
-                which = ""
+                count = ""
 
-            return told("connected", f"{slug} is connected{which}.", accounts=accounts)
+            return connection("connected", f"{slug} is connected{count}.", accounts=accounts)
 
         if found:
             message = f"The account of {slug} lost its access and has to be connected again."
-            return told("unhealthy", message, accounts=tuple(found))
+            return connection("unhealthy", message, accounts=tuple(found))
 
         index, _ = await self._directory.index()
         if service is None and not self._directory.is_known(slug, index):
@@ -223,11 +246,13 @@ class ConnectedAccounts:
 
         app = index.apps.get(slug) or App(slug=slug, name=slug)
         if app.auth == "none":
-            return told("not_required", f"{slug} needs no account.")
+            return connection("not_required", f"{slug} needs no account.")
 
-        return told("missing", f"No account of {slug} is connected.")
+        return connection("missing", f"No account of {slug} is connected.")
 
     async def _accounts_of(self, owner: str, app: str) -> list[Account]:
-        """The broker has been seen to say none where there is one: a "none" is asked for twice."""
+        """List accounts. The broker was seen to return none although there was one, so none is
+        confirmed once.
+        """
         user = self.user(owner)
         return await self._broker.accounts(user, app) or await self._broker.accounts(user, app)

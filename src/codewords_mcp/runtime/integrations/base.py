@@ -1,7 +1,8 @@
-"""What a broker of integrations does. Nothing here is of one broker's; `connect.py` is Pipedream's.
+"""The protocol of a broker of integrations. Nothing here is specific to one; `pipedream.py`
+implements it.
 
-Triggers have no place yet: they would be a fourth part of this protocol (`listen`, `unlisten`), with events that come in
-by the runtime's webhooks.
+Event triggers aren't part of it yet: they would be a fourth part (`listen`, `unlisten`), with
+events that arrive by the runtime's webhooks.
 """
 
 from __future__ import annotations
@@ -13,8 +14,8 @@ from codewords_mcp.runtime.model.integration import Account, Action, App, Option
 
 
 @dataclass(frozen=True, slots=True)
-class Dynamic:
-    """The fields that an action has with what is set already. `id` goes with every later call about them."""
+class DynamicProps:
+    """The fields of an action after some were set. `id` is sent with every later call about them."""
 
     id: str | None
     props: tuple[Prop, ...]
@@ -22,15 +23,15 @@ class Dynamic:
 
 @dataclass(frozen=True, slots=True)
 class ConnectUrl:
-    """Where a person connects an account, and until when (seconds since 1970)."""
+    """The address at which a person connects an account, and its expiry (seconds since 1970)."""
 
     url: str
     expires_at: float
 
 
 @dataclass(frozen=True, slots=True)
-class Ran:
-    """What an action gave; `error` is its own sentence where it failed, which is data."""
+class BrokerRunResult:
+    """The result of an action. `error` is the app's own message if it failed; it is data."""
 
     ret: Any
     exports: dict[str, Any]
@@ -39,8 +40,8 @@ class Ran:
 
 
 @dataclass(frozen=True, slots=True)
-class Configured:
-    """An action with what is set of it, the account put in, in the broker's own form."""
+class ConfiguredAction:
+    """An action with its set fields and the chosen account, in the broker's own format."""
 
     action: Action
     props: dict[str, Any]
@@ -49,48 +50,54 @@ class Configured:
 
 @runtime_checkable
 class IntegrationBroker(Protocol):
-    """One project of the home's at a broker. `user` is whose accounts are meant; each sees their own only.
+    """One project of the home at a broker. `user` selects whose accounts are used; each user sees
+    only their own.
 
-    Every method raises MissingCredential where the project is not configured or refused, TooBusy (retry_after),
-    UpstreamFailed and UpstreamTimedOut. Only `run` changes anything, and it is never made twice.
+    Every method raises MissingCredential if the project is not configured or refused, TooBusy
+    (retry_after), UpstreamFailed and UpstreamTimedOut. Only `run` changes anything, and it is never
+    retried.
     """
 
     async def project(self) -> str | None:
-        """Names the project, None where none is configured. Never raises."""
+        """Return the project's name, None if none is configured. Never raises."""
         ...
 
     async def apps(self, cursor: str | None) -> tuple[list[App], str | None]:
-        """A page of all apps, and the cursor of the next one."""
+        """Return a page of all apps, and the cursor of the next one."""
         ...
 
     async def actions(self, cursor: str | None) -> tuple[list[Action], str | None]:
-        """A page of all actions, with their fields."""
+        """Return a page of all actions with their fields, and the cursor of the next one."""
         ...
 
     async def schema(self, key: str) -> Action:
-        """One action as it is now. Raises NotFound."""
+        """Return one action in its current version. Raises NotFound."""
         ...
 
-    async def options(self, user: str, asked: Configured, prop: str, query: str | None) -> list[Option]:
-        """Values that a field takes. Raises IntegrationFailed where the app does not tell."""
+    async def options(
+        self, user: str, configured: ConfiguredAction, prop: str, query: str | None
+    ) -> list[Option]:
+        """List the values of a field. Raises IntegrationFailed if the app reports an error."""
         ...
 
-    async def reload(self, user: str, asked: Configured) -> Dynamic:
-        """The fields there are with what is set. Raises IntegrationFailed."""
+    async def reload(self, user: str, configured: ConfiguredAction) -> DynamicProps:
+        """Return the fields of an action after some were set. Raises IntegrationFailed."""
         ...
 
     async def accounts(self, user: str, app: str | None = None) -> list[Account]:
-        """Those that are connected, the newest first."""
+        """List the connected accounts, newest first."""
         ...
 
     async def connect(self, user: str, app: str, back: str) -> ConnectUrl:
-        """A link for a person, who comes back to the address `back`. Raises NotFound for an app there is not."""
+        """Make a link for a person, who returns to the address `back`. Raises NotFound for an
+        unknown app.
+        """
         ...
 
     async def disconnect(self, user: str, account: str) -> None:
-        """Forget an account. Raises NotFound."""
+        """Delete an account. Raises NotFound."""
         ...
 
-    async def run(self, user: str, asked: Configured, seconds: float) -> Ran:
-        """Carry the action out, once. Raises Conflict where the account cannot be used."""
+    async def run(self, user: str, configured: ConfiguredAction, seconds: float) -> BrokerRunResult:
+        """Run the action, once. Raises Conflict if the account can't be used."""
         ...

@@ -1,4 +1,4 @@
-"""What there is in the home's project, kept in the store: read page by page, good for a day, searched in memory."""
+"""The catalogue of the home's project: read page by page, stored for a day, searched in memory."""
 
 from __future__ import annotations
 
@@ -19,46 +19,47 @@ from codewords_mcp.runtime.store import integrations as rows
 from codewords_mcp.runtime.store.clock import now
 from codewords_mcp.runtime.store.database import Database
 
-FRESH = 86400.0
-"""Seconds for which what was read is good; after that it still answers, while it is read anew."""
-AGAIN_AFTER = 300.0
-"""Seconds after which a reading that failed is tried again."""
-FIRST_WITHIN = 20.0
-"""Seconds that a search waits for the first reading; then it answers from what there is by then."""
-MOST_PAGES = 1000
-LONGEST = 200
-"""Characters of a key that is kept."""
-_CHECK_EVERY = 30.0
+FRESH_S = 86400.0
+"""Seconds for which a reading is fresh. An older one is still served while a new one is read."""
+RETRY_INTERVAL_S = 300.0
+"""Seconds after which a failed reading is retried."""
+FIRST_READ_TIMEOUT_S = 20.0
+"""Seconds that a search waits for the first reading; then it searches the pages read so far."""
+MAX_PAGES = 1000
+MAX_KEY_CHARS = 200
+"""Maximum characters of a stored key."""
+_CHECK_INTERVAL_S = 30.0
 T = TypeVar("T")
 log = structlog.get_logger(__name__)
 
 
 def hit_of(action: Action) -> Hit:
-    """What a list shows of an action."""
+    """Return an action's entry in lists."""
     return Hit(key=action.key, app=action.app, name=action.name, writes=action.writes, backend=action.backend)
 
 
-def build(apps: Iterable[App], actions: Iterable[tuple[Hit, str]]) -> ActionIndex:
-    """An index of these; well-known apps get the names by which people call them, and their weight."""
+def build_index(apps: Iterable[App], actions: Iterable[tuple[Hit, str]]) -> ActionIndex:
+    """Build an index. Well-known apps get their common names and our own weights."""
     known = {app.slug: app for app in popular()}
     found = list(apps)
     featured = sorted((app.weight for app in found if app.weight), reverse=True)
-    most = float(len(known))
+    max_weight = float(len(known))
 
     def weighed(app: App) -> App:
-        own = known.get(app.slug)
-        # a broker's own weights are of no known scale: their order counts, below what is kept here
-        if own is None and app.weight:
-            rank = most * 0.5 * (1 - featured.index(app.weight) / len(featured))
+        known_app = known.get(app.slug)
+        # A broker's weights have no known scale. Only their order counts, below the weights of
+        # well-known apps.
+        if known_app is None and app.weight:
+            rank = max_weight * 0.5 * (1 - featured.index(app.weight) / len(featured))
         else:
             rank = 0.0
 
-        if own:
-            more = f"{app.words} {own.words}"
+        if known_app:
+            words = f"{app.words} {known_app.words}"
         else:
-            more = app.words
+            words = app.words
 
-        return app.model_copy(update={"weight": own.weight if own else rank, "words": more})
+        return app.model_copy(update={"weight": known_app.weight if known_app else rank, "words": words})
 
     return ActionIndex.of(map(weighed, found), actions)
 
@@ -66,122 +67,138 @@ def build(apps: Iterable[App], actions: Iterable[tuple[Hit, str]]) -> ActionInde
 class Catalogue:
     """The index of the project, and its actions by key. For one event loop; `close` it."""
 
-    def __init__(self, broker: IntegrationBroker, database: Database, others: Iterable[Hit] = ()) -> None:
-        """`others` are found beside what is the project's."""
+    def __init__(
+        self, broker: IntegrationBroker, database: Database, native_hits: Iterable[Hit] = ()
+    ) -> None:
+        """`others` are searchable beside the project's actions."""
         self._broker = broker
-        self._others = [(hit, "") for hit in others]
+        self._native_hits = [(hit, "") for hit in native_hits]
         self._database = database
         self._index: tuple[str, int, ActionIndex] | None = None
-        self._looked = 0.0
-        self._reading: asyncio.Task[None] | None = None
+        self._checked_at = 0.0
+        self._read_task: asyncio.Task[None] | None = None
         self._failed: tuple[float, CodewordsError] | None = None
-        self._so_far: tuple[list[App], list[Action]] = ([], [])
+        self._partial: tuple[list[App], list[Action]] = ([], [])
 
     async def index(self) -> tuple[ActionIndex, str]:
-        """(what can be found, "" or a sentence on why it may not be all). Raises what the first reading raised."""
+        """Return (the index, "" or a note on why it may be incomplete). Raises the errors of the
+        first reading.
+        """
         project = await self._broker.project()
-        assert project is not None  # noqa: S101  # who asks has looked
+        assert project is not None  # noqa: S101  # callers check it
         read_at = await self._load(project)
-        stale = read_at is None or now() - read_at > FRESH * 1e6
+        stale = read_at is None or now() - read_at > FRESH_S * 1e6
         if stale:
-            self._begin(project)
+            self._start_reading(project)
         if self._index is not None and self._index[0] == project:
             note = ""
             if stale and self._failed:
-                note = f"This list is old: {self._failed[1].message}"
+                note = f"This list is outdated: {self._failed[1].message}"
             return self._index[2], note
 
-        return await self._first(project)
+        return await self._first_result(project)
 
     async def action(self, key: str) -> Action:
-        """One, as it was read last; one that nobody has read is asked for. Raises NotFound and what the broker raises."""
+        """Return an action as it was last read, or read it now. Raises NotFound and the errors of
+        the broker.
+        """
         project = await self._broker.project() or ""
-        kept = await self._database.read(rows.get, project, "action", key)
-        if kept is not None and now() - kept[1] < FRESH * 1e6:
-            return Action.model_validate(kept[0])
+        cached = await self._database.read(rows.get, project, "action", key)
+        if cached is not None and now() - cached[1] < FRESH_S * 1e6:
+            return Action.model_validate(cached[0])
         return await self.renew(key)
 
     async def renew(self, key: str) -> Action:
-        """One as it is now, kept. Raises NotFound and what the broker raises."""
+        """Read an action now and store it. Raises NotFound and the errors of the broker."""
         project = await self._broker.project() or ""
         action = await self._broker.schema(key)
         data = action.model_dump(mode="json")
         await self._database.write(lambda c: rows.put(c, project, "action", key, data, now()))
         return action
 
-    async def settled(self) -> None:
-        """Wait until what is being read has been."""
-        if self._reading is not None:
-            await asyncio.wait([self._reading])
+    async def wait_until_read(self) -> None:
+        """Wait until the current reading ends."""
+        if self._read_task is not None:
+            await asyncio.wait([self._read_task])
 
     async def close(self) -> None:
         """Stop reading."""
-        if self._reading is not None:
-            await end([self._reading])
+        if self._read_task is not None:
+            await end([self._read_task])
 
     async def _load(self, project: str) -> int | None:
-        """When the catalogue was read; what another process has read since is taken in."""
-        kept = self._index
-        if kept is not None and kept[0] == project and time.monotonic() - self._looked < _CHECK_EVERY:
-            return kept[1]
+        """Return the time of the last reading. A newer reading of another process is loaded."""
+        cached = self._index
+        if (
+            cached is not None
+            and cached[0] == project
+            and time.monotonic() - self._checked_at < _CHECK_INTERVAL_S
+        ):
+            return cached[1]
 
         read_at = await self._database.read(rows.read_at, project)
-        self._looked = time.monotonic()
-        if read_at is not None and (kept is None or kept[:2] != (project, read_at)):
+        self._checked_at = time.monotonic()
+        if read_at is not None and (cached is None or cached[:2] != (project, read_at)):
             apps = await self._database.read(rows.all_of, project, "app")
             actions = await self._database.read(rows.all_of, project, "action")
-            self._index = (project, read_at, await asyncio.to_thread(_of_rows, apps, actions, self._others))
+            self._index = (
+                project,
+                read_at,
+                await asyncio.to_thread(_index_of_rows, apps, actions, self._native_hits),
+            )
 
         return read_at
 
-    async def _first(self, project: str) -> tuple[ActionIndex, str]:
-        if self._reading is not None:
-            await asyncio.wait([self._reading], timeout=FIRST_WITHIN)
+    async def _first_result(self, project: str) -> tuple[ActionIndex, str]:
+        if self._read_task is not None:
+            await asyncio.wait([self._read_task], timeout=FIRST_READ_TIMEOUT_S)
         if self._index is not None and self._index[0] == project:
             return self._index[2], ""
-        apps, actions = self._so_far
+        apps, actions = self._partial
         if not actions and self._failed:
             raise self._failed[1]
         note = f"The catalogue is being read for the first time: {len(actions)} actions so far. Search again in a minute."
-        pairs = [(hit_of(one), one.description) for one in actions]
-        return build([*apps, *popular()], [*pairs, *self._others]), note
+        pairs = [(hit_of(entry), entry.description) for entry in actions]
+        return build_index([*apps, *popular()], [*pairs, *self._native_hits]), note
 
-    def _begin(self, project: str) -> None:
-        busy = self._reading is not None and not self._reading.done()
-        lately = self._failed is not None and time.monotonic() - self._failed[0] < AGAIN_AFTER
-        if not busy and not lately:
+    def _start_reading(self, project: str) -> None:
+        busy = self._read_task is not None and not self._read_task.done()
+        recently_failed = self._failed is not None and time.monotonic() - self._failed[0] < RETRY_INTERVAL_S
+        if not busy and not recently_failed:
             self._failed = None
-            self._so_far = ([], [])
-            self._reading = asyncio.create_task(self._read(project))
+            self._partial = ([], [])
+            self._read_task = asyncio.create_task(self._read(project))
 
     async def _read(self, project: str) -> None:
-        apps, actions = self._so_far
+        apps, actions = self._partial
         try:
-            await _pages(self._broker.apps, apps)
-            await _pages(self._broker.actions, actions)
+            await _read_all_pages(self._broker.apps, apps)
+            await _read_all_pages(self._broker.actions, actions)
         except CodewordsError as error:
-            log.warning("the catalogue of integrations could not be read", error=error.message)
+            log.warning("integration catalogue not read", error=error.message)
             self._failed = (time.monotonic(), error)
             return
 
         at = now()
-        by_slug = {one.slug: one for one in apps if len(one.slug) <= LONGEST}
-        by_key = {one.key: one for one in actions if len(one.key) <= LONGEST}
-        kept = [("app", slug, one.model_dump(mode="json")) for slug, one in by_slug.items()]
-        kept += [("action", key, one.model_dump(mode="json")) for key, one in by_key.items()]
-        await self._database.write(rows.replace, project, kept, at)
-        pairs = [*((hit_of(one), one.description) for one in by_key.values()), *self._others]
-        self._index = (project, at, await asyncio.to_thread(build, by_slug.values(), pairs))
-        self._looked = time.monotonic()
-        self._so_far = ([], [])
-        log.info("the catalogue of integrations was read", apps=len(apps), actions=len(actions))
+        by_slug = {entry.slug: entry for entry in apps if len(entry.slug) <= MAX_KEY_CHARS}
+        by_key = {entry.key: entry for entry in actions if len(entry.key) <= MAX_KEY_CHARS}
+        cached = [("app", slug, entry.model_dump(mode="json")) for slug, entry in by_slug.items()]
+        cached += [("action", key, entry.model_dump(mode="json")) for key, entry in by_key.items()]
+        await self._database.write(rows.replace, project, cached, at)
+        pairs = [*((hit_of(entry), entry.description) for entry in by_key.values()), *self._native_hits]
+        self._index = (project, at, await asyncio.to_thread(build_index, by_slug.values(), pairs))
+        self._checked_at = time.monotonic()
+        self._partial = ([], [])
+        log.info("integration catalogue read", apps=len(apps), actions=len(actions))
 
 
-async def _pages(read: Callable[[str | None], Awaitable[tuple[list[T], str | None]]], found: list[T]) -> None:
-    """Take in every page, once: a cursor that comes back ends it too."""
+async def _read_all_pages(
+    read: Callable[[str | None], Awaitable[tuple[list[T], str | None]]], found: list[T]
+) -> None:
+    """Read every page, once. A cursor that returns ends the loop as well."""
     cursor: str | None = None
     seen: set[str] = set()
-    for _ in range(MOST_PAGES):
+    for _ in range(MAX_PAGES):
         page, cursor = await read(cursor)
         found += page
         if not page or cursor is None or cursor in seen:
@@ -189,13 +206,15 @@ async def _pages(read: Callable[[str | None], Awaitable[tuple[list[T], str | Non
         seen.add(cursor)
 
 
-def _of_rows(apps: list[Any], actions: list[dict[str, Any]], others: list[tuple[Hit, str]]) -> ActionIndex:
-    known = [App.model_validate(one) for one in apps]
+def _index_of_rows(
+    apps: list[Any], actions: list[dict[str, Any]], native_hits: list[tuple[Hit, str]]
+) -> ActionIndex:
+    known = [App.model_validate(entry) for entry in apps]
     pairs = [
         (
-            Hit.model_validate({name: one[name] for name in ("key", "app", "name", "writes", "backend")}),
-            str(one.get("description") or ""),
+            Hit.model_validate({name: entry[name] for name in ("key", "app", "name", "writes", "backend")}),
+            str(entry.get("description") or ""),
         )
-        for one in actions
+        for entry in actions
     ]
-    return build(known, [*pairs, *others])
+    return build_index(known, [*pairs, *native_hits])

@@ -1,4 +1,6 @@
-"""From what a caller sets to what a broker takes: names checked, the account put in, what is missing told at once."""
+"""Conversion of a caller's fields to a broker's: names checked, the account inserted, missing
+fields reported at once.
+"""
 
 from __future__ import annotations
 
@@ -19,21 +21,21 @@ _TYPES: dict[str, tuple[type, ...]] = {
 _UNSUPPORTED = ("$.interface", "data_store", "http_request")
 
 
-def configured(action: Action, given: Mapping[str, Any], accounts: Mapping[str, str]) -> dict[str, Any]:
-    """The props in the broker's own form; `accounts` are by the field into which each goes.
+def configure_props(action: Action, values: Mapping[str, Any], accounts: Mapping[str, str]) -> dict[str, Any]:
+    """Return the props in the broker's own format. `accounts` are by the field that each goes into.
 
-    Raises InvalidInput, naming every field that is wrong, never a value.
+    Raises InvalidInput, which names every wrong field and never a value.
     """
     known = {prop.name: prop for prop in action.fields}
-    unknown = [name for name in given if name not in known]
+    unknown = [name for name in values if name not in known]
     if unknown:
-        raise InvalidInput(_unknown(action, unknown, known), hint=_fields(action))
+        raise InvalidInput(_unknown_fields_message(action, unknown, known), hint=_field_list(action))
 
-    wrong = [told for name, value in given.items() if (told := _wrong(known[name], value))]
+    wrong = [fault for name, value in values.items() if (fault := _find_fault(known[name], value))]
     if wrong:
-        raise InvalidInput(" ".join(wrong), hint=_fields(action))
+        raise InvalidInput(" ".join(wrong), hint=_field_list(action))
 
-    props = {name: _form(known[name], value) for name, value in given.items()}
+    props = {name: _to_broker_value(known[name], value) for name, value in values.items()}
     for prop in action.props:
         if prop.name in accounts:
             props[prop.name] = {"authProvisionId": accounts[prop.name]}
@@ -43,55 +45,55 @@ def configured(action: Action, given: Mapping[str, Any], accounts: Mapping[str, 
     return props
 
 
-def require(action: Action, given: Mapping[str, Any]) -> None:
-    """Raises InvalidInput, naming all that is missing and how each is found."""
-    missing = [prop for prop in action.fields if prop.required and given.get(prop.name) in (None, "", [])]
+def require_complete(action: Action, values: Mapping[str, Any]) -> None:
+    """Raise InvalidInput for missing fields; its hint tells how to find their values."""
+    missing = [prop for prop in action.fields if prop.required and values.get(prop.name) in (None, "", [])]
     if not missing:
         return
     if unsupported := [prop.name for prop in missing if prop.type.startswith(_UNSUPPORTED)]:
         raise InvalidInput(
-            f"{action.key} needs what only the broker's own workflows have (`{unsupported[0]}`), so it cannot be called.",
+            f"{action.key} needs a field that only the broker's own workflows have (`{unsupported[0]}`), so it can't be called.",
             hint="Look for another action of the app.",
         )
 
     remote = [prop.name for prop in missing if prop.remote]
     if remote:
         hint = (
-            f"What `{remote[0]}` takes is told by the app: get_integration with action and prop, or "
+            f"The app lists the values of `{remote[0]}`: get_integration with action and prop, or "
             f"`codewords integrations show {action.app} {action.key} --prop {remote[0]}`."
         )
     else:
-        hint = _fields(action)
+        hint = _field_list(action)
 
     names = ", ".join(f"`{prop.name}`" for prop in missing)
     raise InvalidInput(f"{action.key} needs {names} too.", hint=hint)
 
 
-def _fields(action: Action) -> str:
+def _field_list(action: Action) -> str:
     names = [f"`{prop.name}`" + ("" if prop.required else "?") for prop in action.fields]
     if names:
         return f"It takes {', '.join(names[:40])}."
     return "It takes no fields."
 
 
-def _unknown(action: Action, unknown: Iterable[str], known: Mapping[str, Prop]) -> str:
+def _unknown_fields_message(action: Action, unknown: Iterable[str], known: Mapping[str, Prop]) -> str:
     plain = {re.sub(r"[^a-z0-9]", "", name.lower()): name for name in known}
-    near: dict[str, None] = {}
+    close_names: dict[str, None] = {}
     for name in unknown:
         bare = re.sub(r"[^a-z0-9]", "", name.lower())
-        found = plain.get(bare) or next(iter(difflib.get_close_matches(name, known, 1, 0.6)), None)
-        if found:
-            near[f"`{found}`"] = None
+        closest = plain.get(bare) or next(iter(difflib.get_close_matches(name, known, 1, 0.6)), None)
+        if closest:
+            close_names[f"`{closest}`"] = None
 
-    if near:
-        more = f"; perhaps {', '.join(near)} is meant"
+    if close_names:
+        suggestion = f"; did you mean {', '.join(close_names)}?"
     else:
-        more = ""
+        suggestion = "."
 
-    return f"{action.key} was given fields that it does not have{more}."
+    return f"{action.key} has no fields of these names{suggestion}"
 
 
-def _wrong(prop: Prop, value: Any) -> str:
+def _find_fault(prop: Prop, value: Any) -> str:
     if _has_label(value):
         return ""
 
@@ -106,17 +108,17 @@ def _wrong(prop: Prop, value: Any) -> str:
     if prop.type.endswith("[]") and not isinstance(value, list):
         return f"`{prop.name}` must be a list."
     if not all(
-        isinstance(one, accepted) and (kind == "boolean" or not isinstance(one, bool)) for one in items
+        isinstance(item, accepted) and (kind == "boolean" or not isinstance(item, bool)) for item in items
     ):
         return f"`{prop.name}` must be of type {prop.type}."
-    if prop.options and kind in {"string", "integer"} and not all(one in prop.options for one in items):
-        choices = ", ".join(str(one) for one in prop.options[:20])
+    if prop.options and kind in {"string", "integer"} and not all(item in prop.options for item in items):
+        choices = ", ".join(str(item) for item in prop.options[:20])
         return f"`{prop.name}` must be one of: {choices}."
 
     return ""
 
 
-def _form(prop: Prop, value: Any) -> Any:
+def _to_broker_value(prop: Prop, value: Any) -> Any:
     if prop.with_label and not _has_label(value):
         return {"__lv": {"label": str(value), "value": value}}
     if prop.type == "string" and isinstance(value, int | float):

@@ -1,4 +1,6 @@
-"""What there is: apps and their actions, found by plain words and resolved by name, of the broker's and of our own."""
+"""The directory of apps and actions, the broker's and our own: searched by plain words and resolved
+by name.
+"""
 
 from __future__ import annotations
 
@@ -7,36 +9,39 @@ from typing import Any
 
 from codewords_mcp.errors import InvalidInput, NotFound
 from codewords_mcp.runtime.integrations.base import IntegrationBroker
-from codewords_mcp.runtime.integrations.catalogue import Catalogue, build
+from codewords_mcp.runtime.integrations.catalogue import Catalogue, build_index
 from codewords_mcp.runtime.integrations.native import NativeActions
-from codewords_mcp.runtime.integrations.native_api import Native
+from codewords_mcp.runtime.integrations.native_api import NativeAction
 from codewords_mcp.runtime.integrations.pipedream import not_configured
-from codewords_mcp.runtime.integrations.pipedream_client import HOW
+from codewords_mcp.runtime.integrations.pipedream_client import SETUP_HINT
 from codewords_mcp.runtime.integrations.popular import popular
 from codewords_mcp.runtime.integrations.search import ActionIndex
 from codewords_mcp.runtime.model import integration_names as names
 from codewords_mcp.runtime.model.integration import Action, Detail, FoundActions, Hit
 from codewords_mcp.runtime.store.database import Database
 
-_WITHOUT = (
+_NO_PROJECT_NOTE = (
     "Only actions that need no broker can be run, since no Pipedream project is configured; the apps are a list of popular "
-    "ones. " + HOW
+    "ones. " + SETUP_HINT
 )
 
 
 @dataclass(frozen=True, slots=True)
-class Resolved:
-    """The action that a name means, and what was given in its own fields. `native` is None for the broker's."""
+class ResolvedAction:
+    """The action that a name stands for, with props in its own fields. `native` is None for the
+    broker's.
+    """
 
     action: Action
     props: dict[str, Any]
-    native: Native | None = None
+    native: NativeAction | None = None
 
 
 class Directory:
-    """For one event loop; `close` it. `owner` is whose own tokens count: an action that needs one is found where it is set.
+    """The directory. For one event loop; `close` it. Actions that need a token are listed for
+    owners who set it.
 
-    Beside what is named, methods raise what the broker raises (see `base.Broker`).
+    All methods also raise the errors of the broker (see `base.IntegrationBroker`).
     """
 
     def __init__(self, broker: IntegrationBroker, native: NativeActions, database: Database) -> None:
@@ -46,45 +51,48 @@ class Directory:
         self._without: ActionIndex | None = None
 
     async def close(self) -> None:
-        """Stop what goes on behind."""
+        """Stop the background reading."""
         await self._catalogue.close()
 
     async def search(self, owner: str, query: str, limit: int = 8) -> FoundActions:
-        """The actions and apps that a question in plain words means. Raises InvalidInput for an empty one."""
+        """Search actions and apps by plain words. Raises InvalidInput for an empty query."""
         if not query.strip():
             raise InvalidInput(
-                "The search is empty.", hint="Say what is to be done, as in: add a row to a sheet."
+                "The search is empty.", hint="Describe the action, for example: add a row to a sheet."
             )
         index, note = await self.index()
         actions, apps = index.search(query, limit, await self._unseen(owner))
         if not actions and not apps:
-            note = note or "Nothing was found. Name the app, or the thing that it keeps."
+            note = note or "Nothing was found. Name the app, or the kind of data."
         return FoundActions(actions=tuple(actions), apps=tuple(apps), note=note)
 
     async def actions(self, owner: str, app: str, query: str = "", limit: int = 30) -> Detail:
-        """What can be done in an app. Raises NotFound, naming the nearest apps."""
+        """List the actions of an app. Raises NotFound, which names the closest apps."""
         slug = names.app_of(app)
         index, note = await self.index()
         unseen = await self._unseen(owner)
-        known = _of(slug, index, unseen)
-        if not known:
+        hits = _hits_of_app(slug, index, unseen)
+        if not hits:
             if slug in index.apps or self.is_known(slug, index):
                 return Detail(app=slug, note=note or "No action of this app is known.")
             raise self.no_app(slug, index)
 
         if query.strip():
             found, _ = index.search(f"{query} {slug}", len(index.entries), unseen)
-            known = [hit for hit in found if names.covers(slug, hit.app)]
+            hits = [hit for hit in found if names.covers(slug, hit.app)]
         else:
-            known.sort(key=lambda hit: (hit.backend != "native", hit.app != slug, hit.key))
+            hits.sort(key=lambda hit: (hit.backend != "native", hit.app != slug, hit.key))
 
-        return Detail(app=slug, actions=tuple(known[:limit]), total=len(known), note=note)
+        return Detail(app=slug, actions=tuple(hits[:limit]), total=len(hits), note=note)
 
-    async def resolve(self, owner: str, app: str, action: str, props: dict[str, Any]) -> Resolved:
-        """What a name certainly means. Raises NotFound with the five nearest keys, or MissingCredential without a project."""
+    async def resolve(self, owner: str, app: str, action: str, props: dict[str, Any]) -> ResolvedAction:
+        """Return the only action that a name can stand for.
+
+        Raises NotFound with the five closest keys, or MissingCredential without a project.
+        """
         slug, name = names.app_of(app), names.action_name(action)
         if not name:
-            raise InvalidInput("That is no name of an action.", hint="search_integrations finds it.")
+            raise InvalidInput("`action` is not a name of an action.", hint="search_integrations finds it.")
 
         project = await self._broker.project()
         if project is None:
@@ -95,71 +103,74 @@ class Directory:
         if native is not None and (
             project is None or slug == "http" or name == native.key or await self._native.account(owner, slug)
         ):
-            return Resolved(native.action, dict(props), native)
+            return ResolvedAction(native.action, dict(props), native)
 
         index, _ = await self.index()
-        if project is None:
+        if project is None:  # Without a project only native actions are available.
             # without a project only what is native is there
             if self._native.of(slug):
                 raise await self.no_action(owner, slug, name)
             raise not_configured()
 
         alias = names.ALIASES.get((slug, name.removeprefix(f"{slug}-")))
-        known = {entry.hit.key for entry in index.entries if entry.hit.backend == "connect"}
-        if alias is not None and alias.key in known and name not in known:
-            return Resolved(await self._catalogue.action(alias.key), alias.props(props))
+        hits = {entry.hit.key for entry in index.entries if entry.hit.backend == "connect"}
+        if alias is not None and alias.key in hits and name not in hits:
+            return ResolvedAction(await self._catalogue.action(alias.key), alias.props(props))
 
-        wanted = [key for key in names.candidates(slug, name) if key in known]
-        if not wanted and name.startswith(f"{slug}-"):
-            wanted = [name]  # newer than the catalogue, maybe
-        if len(wanted) > 1 and wanted[0] != name and not wanted[0].startswith(f"{slug}-"):
-            wanted = []
-        if wanted:
+        matches = [key for key in names.candidates(slug, name) if key in hits]
+        # an action can be newer than the catalogue
+        if not matches and name.startswith(f"{slug}-"):
+            matches = [name]
+        if len(matches) > 1 and matches[0] != name and not matches[0].startswith(f"{slug}-"):
+            matches = []
+        if matches:
             try:
-                return Resolved(await self._catalogue.action(wanted[0]), dict(props))
+                return ResolvedAction(await self._catalogue.action(matches[0]), dict(props))
             except NotFound:
                 pass
 
         raise await self.no_action(owner, slug, name)
 
     async def index(self) -> tuple[ActionIndex, str]:
-        """(what can be found, "" or a sentence on why it may not be all)."""
+        """Return (the index, "" or a note on why it may be incomplete)."""
         if await self._broker.project() is None:
             if self._without is None:
                 hits = [(hit, "") for hit in self._native.hits]
-                self._without = build([*self._native.apps, *popular()], hits)
-            return self._without, _WITHOUT
+                self._without = build_index([*self._native.apps, *popular()], hits)
+            return self._without, _NO_PROJECT_NOTE
         return await self._catalogue.index()
 
     def is_known(self, slug: str, index: ActionIndex) -> bool:
-        """Whether there is such an app, by any name of it."""
-        return any(one in index.apps for one in names.family(slug))
+        """Whether the app exists, under any of its names."""
+        return any(account in index.apps for account in names.family(slug))
 
     def no_app(self, slug: str, index: ActionIndex) -> NotFound:
-        """The refusal that names the nearest apps."""
-        near = names.nearest(slug, index.apps)
-        return NotFound("There is no app of this name.", hint=f"Near to it: {', '.join(near)}.")
+        """Return the error that names the closest apps."""
+        closest = names.nearest(slug, index.apps)
+        return NotFound("There is no app of this name.", hint=f"The closest are: {', '.join(closest)}.")
 
     async def no_action(self, owner: str, slug: str, name: str) -> NotFound:
-        """The refusal that names the nearest actions."""
+        """Return the error that names the closest actions."""
         index, _ = await self.index()
-        own = [hit.key for hit in _of(slug, index, await self._unseen(owner))]
-        near = names.nearest(f"{slug}-{name}" if own and not name.startswith(slug) else name, own)
-        if not near:
+        keys = [hit.key for hit in _hits_of_app(slug, index, await self._unseen(owner))]
+        closest = names.nearest(f"{slug}-{name}" if keys and not name.startswith(slug) else name, keys)
+        if not closest:
             return self.no_app(slug, index)
         return NotFound(
-            f"{slug} has no action that this name certainly means, so nothing was run.",
-            hint=f"Near to it: {', '.join(near)}.",
+            f"{slug} has no action that this name stands for without doubt, so nothing was run.",
+            hint=f"The closest are: {', '.join(closest)}.",
         )
 
     async def _unseen(self, owner: str) -> frozenset[str]:
-        """Keys of actions whose token this owner has not set, where the broker may have others for the same."""
+        """Keys of native actions whose token this owner has not set; the broker may have
+        equivalents.
+        """
         if await self._broker.project() is None:
             return frozenset()
-        usable = {"http", *(one.app for one in await self._native.accounts(owner))}
+        usable = {"http", *(account.app for account in await self._native.accounts(owner))}
         return frozenset(hit.key for hit in self._native.hits if hit.app not in usable)
 
 
-def _of(slug: str, index: ActionIndex, unseen: frozenset[str]) -> list[Hit]:
+def _hits_of_app(slug: str, index: ActionIndex, unseen: frozenset[str]) -> list[Hit]:
     hits = (entry.hit for entry in index.entries)
     return [hit for hit in hits if names.covers(slug, hit.app) and hit.key not in unseen]

@@ -14,51 +14,53 @@ from codewords_mcp.runtime.integrations.errors import AppNotConnected
 from codewords_mcp.runtime.web.client import Web
 
 _AUDIENCE = "https://oauth2.googleapis.com/token"
-_HOUR = 3600
-_EARLY = 120
+_TTL_S = 3600
+_MARGIN_S = 120
 
 
 class GoogleTokens:
-    """Tokens in memory, each until two minutes before its end."""
+    """Tokens in memory, each used until two minutes before its expiry."""
 
     def __init__(self, web: Web, base: str) -> None:
         self._web = web
         self._base = base
-        self._kept: dict[tuple[str, str], tuple[str, float]] = {}
+        self._tokens: dict[tuple[str, str], tuple[str, float]] = {}
 
     async def token(self, account: str, scope: str) -> str:
-        """For the text of a service account's key file. Raises InvalidInput, AppNotConnected, UpstreamFailed."""
-        of = (hashlib.sha256(account.encode()).hexdigest(), scope)
-        kept = self._kept.get(of)
-        if kept is not None and kept[1] > time.time():
-            return kept[0]
+        """Return a token for the text of a key file. Raises InvalidInput, AppNotConnected,
+        UpstreamFailed.
+        """
+        key = (hashlib.sha256(account.encode()).hexdigest(), scope)
+        cached = self._tokens.get(key)
+        if cached is not None and cached[1] > time.time():
+            return cached[0]
 
         form = {
             "grant_type": "urn:ietf:params:oauth:grant-type:jwt-bearer",
             "assertion": assertion(account, scope),
         }
-        reply = await self._web.api(self._base, "/token", method="POST", form=form)
-        if reply.status in {400, 401}:
+        response = await self._web.api(self._base, "/token", method="POST", form=form)
+        if response.status in {400, 401}:
             raise AppNotConnected(
-                "Google does not accept the service account.",
+                "Google refused the service account.",
                 app="google",
                 state="unhealthy",
                 hint="Make a new key, then `codewords secrets set GOOGLE_SERVICE_ACCOUNT`.",
             )
 
-        told: Any = reply.json()
-        if reply.status >= 400 or not isinstance(told, dict) or "access_token" not in told:
-            raise UpstreamFailed("Google gave no token.", upstream_status=reply.status)
+        body: Any = response.json()
+        if response.status >= 400 or not isinstance(body, dict) or "access_token" not in body:
+            raise UpstreamFailed("Google returned no token.", upstream_status=response.status)
 
-        answer = cast("dict[str, Any]", told)
-        lasts = float(answer.get("expires_in") or _HOUR)
-        self._kept[of] = (str(answer["access_token"]), time.time() + lasts - _EARLY)
+        fields = cast("dict[str, Any]", body)
+        expires_in = float(fields.get("expires_in") or _TTL_S)
+        self._tokens[key] = (str(fields["access_token"]), time.time() + expires_in - _MARGIN_S)
 
-        return self._kept[of][0]
+        return self._tokens[key][0]
 
 
 def assertion(account: str, scope: str) -> str:
-    """The signed JWT. Raises InvalidInput for what is no key file."""
+    """Return the signed JWT. Raises InvalidInput for an invalid key file."""
     from cryptography.hazmat.primitives import hashes, serialization
     from cryptography.hazmat.primitives.asymmetric import padding, rsa
 
@@ -70,23 +72,23 @@ def assertion(account: str, scope: str) -> str:
     except (ValueError, LookupError, TypeError, AttributeError, AssertionError):
         raise InvalidInput(
             "GOOGLE_SERVICE_ACCOUNT is not the text of a service account's key file.",
-            hint="Store the whole JSON file, as Google gave it.",
+            hint="Store the whole JSON file, as downloaded from Google.",
         ) from None
 
     now = int(time.time())
     head = {"alg": "RS256", "typ": "JWT"} | (
         {"kid": key["private_key_id"]} if key.get("private_key_id") else {}
     )
-    claims = {"iss": address, "scope": scope, "aud": _AUDIENCE, "iat": now, "exp": now + _HOUR}
-    signed = f"{_part(head)}.{_part(claims)}"
+    claims = {"iss": address, "scope": scope, "aud": _AUDIENCE, "iat": now, "exp": now + _TTL_S}
+    signed = f"{_encoded_part(head)}.{_encoded_part(claims)}"
     signature = private.sign(signed.encode(), padding.PKCS1v15(), hashes.SHA256())
 
-    return f"{signed}.{_bare(signature)}"
+    return f"{signed}.{_base64url(signature)}"
 
 
-def _part(value: dict[str, Any]) -> str:
-    return _bare(json.dumps(value, separators=(",", ":")).encode())
+def _encoded_part(value: dict[str, Any]) -> str:
+    return _base64url(json.dumps(value, separators=(",", ":")).encode())
 
 
-def _bare(data: bytes) -> str:
+def _base64url(data: bytes) -> str:
     return base64.urlsafe_b64encode(data).decode().rstrip("=")

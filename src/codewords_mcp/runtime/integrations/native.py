@@ -1,4 +1,6 @@
-"""What needs no broker: actions of well-known apps, made with a token of the caller's own. What they are says `native_table`."""
+"""Actions of well-known apps with a token of the caller's own, without a broker. `native_table`
+lists them.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +14,7 @@ from codewords_mcp.runtime.egress import EgressPolicy
 from codewords_mcp.runtime.integrations.catalogue import hit_of
 from codewords_mcp.runtime.integrations.errors import AppNotConnected
 from codewords_mcp.runtime.integrations.google import GoogleTokens
-from codewords_mcp.runtime.integrations.native_api import Api, Given, Native, NativeApp
+from codewords_mcp.runtime.integrations.native_api import AppApi, NativeAction, NativeApp, PropValues
 from codewords_mcp.runtime.integrations.native_table import NATIVE, SERVICES
 from codewords_mcp.runtime.model.caller import HOME_OWNER
 from codewords_mcp.runtime.model.integration import Account, App, Hit
@@ -24,18 +26,18 @@ from codewords_mcp.settings import Settings
 _METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE", "HEAD")
 
 
-def bases_of(settings: Settings) -> dict[str, str]:
-    """Where apps are asked that the operator has put elsewhere."""
+def base_urls_of(settings: Settings) -> dict[str, str]:
+    """Return the apps' addresses that the operator changed."""
     usual = SERVICES["github"].base
     if settings.github_base_url != usual:
-        own = {"github": settings.github_base_url}
+        custom = {"github": settings.github_base_url}
     else:
-        own = {}
-    return own | settings.integration_base_urls
+        custom = {}
+    return custom | settings.integration_base_urls
 
 
 class NativeActions:
-    """The actions of the table, and whose tokens they are made with. For one event loop."""
+    """The actions of the table, made with the owner's tokens. For one event loop."""
 
     def __init__(self, web: Web, secrets: SecretService, bases: Mapping[str, str]) -> None:
         self._web = web
@@ -45,106 +47,116 @@ class NativeActions:
 
     @property
     def apps(self) -> list[App]:
-        """Those of the table, as a search knows them."""
-        found = [App(slug=one.slug, name=one.name, auth="keys") for one in SERVICES.values()]
+        """The apps of the table, for a search."""
+        found = [App(slug=action.slug, name=action.name, auth="keys") for action in SERVICES.values()]
         return [*found, App(slug="http", name="HTTP", words="web url request api", auth="none")]
 
     @property
     def hits(self) -> list[Hit]:
-        """Their actions, likewise."""
-        return [hit_of(one.action) for one in NATIVE]
+        """The actions of the table, for a search."""
+        return [hit_of(action.action) for action in NATIVE]
 
-    def find(self, app: str, name: str) -> Native | None:
-        """By key, by name, or by another name of it."""
+    def find(self, app: str, name: str) -> NativeAction | None:
+        """Return the action of this key, name or alias."""
         return next(
-            (one for one in NATIVE if one.app == app and name in (one.key, one.name, *one.names)), None
+            (
+                action
+                for action in NATIVE
+                if action.app == app and name in (action.key, action.name, *action.names)
+            ),
+            None,
         )
 
-    def of(self, app: str) -> list[Native]:
-        """All of an app."""
-        return [one for one in NATIVE if one.app == app]
+    def of(self, app: str) -> list[NativeAction]:
+        """Return all actions of an app."""
+        return [action for action in NATIVE if action.app == app]
 
     async def accounts(self, owner: str) -> list[Account]:
-        """The tokens that are set, as accounts."""
+        """Return the tokens that are set, as accounts."""
         found = [await self.account(owner, app) for app in SERVICES]
-        return [one for one in found if one is not None]
+        return [action for action in found if action is not None]
 
     async def account(self, owner: str, app: str) -> Account | None:
-        """The token that is set for it, as an account; None where there is none."""
+        """Return the token that is set for this app, as an account; None if there is none."""
         service = SERVICES.get(app)
         if service is None:
             return None
-        given = await self._given(owner, service)
-        name = next((name for name in service.secrets if name in given), None)
+        props = await self._own_tokens(owner, service)
+        name = next((name for name in service.secrets if name in props), None)
         if name is None:
             return None
         return Account(id=name, app=app, name=name, backend="native")
 
-    async def run(self, owner: str, native: Native, given: Given, policy: EgressPolicy | None = None) -> Any:
-        """What the app answered; `policy` is what a plain request may reach.
+    async def run(
+        self, owner: str, native: NativeAction, props: PropValues, policy: EgressPolicy | None = None
+    ) -> Any:
+        """Run an action and return the app's response. `policy` limits the hosts of a plain
+        request.
 
-        Raises AppNotConnected, Forbidden where the secret's rule does not allow the host, InvalidInput, TooBusy,
-        IntegrationFailed, UpstreamFailed, AddressRefused.
+        Raises AppNotConnected, Forbidden if the secret's rule does not allow the host,
+        InvalidInput, TooBusy, IntegrationFailed, UpstreamFailed, AddressRefused.
         """
         if native.app == "http":
-            return await self._request(given, policy)
+            return await self._request(props, policy)
 
         api = await self._api(owner, SERVICES[native.app])
         if native.run is not None:
-            return await native.run(api, given)
+            return await native.run(api, props)
 
-        fields = {name: quote(str(value), safe="") for name, value in given.items()}
-        # "." and ".." are no names, and ways elsewhere to a path
-        if any(set(str(value)) <= {"."} for name, value in given.items() if f"{{{name}}}" in native.path):
-            raise InvalidInput("A field that names a thing is empty, or no name.")
+        fields = {name: quote(str(value), safe="") for name, value in props.items()}
+        # "." and ".." would lead to another path.
+        if any(set(str(value)) <= {"."} for name, value in props.items() if f"{{{name}}}" in native.path):
+            raise InvalidInput("A field that is part of the address is empty, or not a name.")
 
-        return await api.ask(
+        return await api.request(
             native.method,
             native.path.format_map(fields),
-            params=native.query(given) if native.query else None,
-            body=native.body(given) if native.body else None,
+            params=native.query(props) if native.query else None,
+            body=native.body(props) if native.body else None,
         )
 
-    async def _request(self, given: Given, policy: EgressPolicy | None) -> dict[str, Any]:
-        """One request, where the caller may go. Raises InvalidInput, AddressRefused, UpstreamFailed."""
-        method, own = str(given["method"]).upper(), cast("dict[Any, Any]", given.get("headers") or {})
+    async def _request(self, props: PropValues, policy: EgressPolicy | None) -> dict[str, Any]:
+        """Make one request that the policy allows. Raises InvalidInput, AddressRefused,
+        UpstreamFailed.
+        """
+        method, custom = str(props["method"]).upper(), cast("dict[Any, Any]", props.get("headers") or {})
         if method not in _METHODS:
             raise InvalidInput(f"`method` must be one of {', '.join(_METHODS)}.")
 
-        headers = {str(name): str(value) for name, value in own.items()}
-        reply = await self._web.fetch(
-            str(given["url"]), method=method, headers=headers, content=given.get("body"), policy=policy
+        headers = {str(name): str(value) for name, value in custom.items()}
+        response = await self._web.fetch(
+            str(props["url"]), method=method, headers=headers, content=props.get("body"), policy=policy
         )
-        text = reply.body.decode(errors="replace")
+        text = response.body.decode(errors="replace")
         try:
             body = parse(text)
         except (ValueError, RecursionError):
             body = text
 
-        return {"status": reply.status, "headers": dict(reply.headers), "body": body}
+        return {"status": response.status, "headers": dict(response.headers), "body": body}
 
-    async def _given(self, owner: str, service: NativeApp) -> dict[str, str]:
-        """The caller's own tokens; the environment's are the home's owner's."""
+    async def _own_tokens(self, owner: str, service: NativeApp) -> dict[str, str]:
+        """Return the caller's own tokens; those of the environment belong to the home's owner."""
         names = list(service.secrets)
         if owner == HOME_OWNER:
             return await self._secrets.given(owner, names)
         return await self._secrets.values(owner, names)
 
-    async def require_connected(self, owner: str, native: Native) -> None:
-        """Raise AppNotConnected or Forbidden where `run` would; nothing is asked of the app."""
+    async def require_connected(self, owner: str, native: NativeAction) -> None:
+        """Raise AppNotConnected or Forbidden as `run` would, without a request to the app."""
         if native.app != "http":
             await self._token(owner, SERVICES[native.app])
 
-    async def _api(self, owner: str, service: NativeApp) -> Api:
+    async def _api(self, owner: str, service: NativeApp) -> AppApi:
         name, token, base = await self._token(owner, service)
         if name == "GOOGLE_SERVICE_ACCOUNT":
             token = await self._google.token(token, service.scope)
-        return Api(self._web, service, base, {"authorization": f"Bearer {token}", **service.headers})
+        return AppApi(self._web, service, base, {"authorization": f"Bearer {token}", **service.headers})
 
     async def _token(self, owner: str, service: NativeApp) -> tuple[str, str, str]:
-        """The secret that is used, its value, and the address that it goes to."""
-        given = await self._given(owner, service)
-        name = next((name for name in service.secrets if name in given), None)
+        """Return (the secret's name, its value, the address that it is sent to)."""
+        props = await self._own_tokens(owner, service)
+        name = next((name for name in service.secrets if name in props), None)
         if name is None:
             raise AppNotConnected(
                 f"{service.name} is not connected: {' or '.join(service.secrets)} is not set.",
@@ -156,16 +168,18 @@ class NativeActions:
         base = self._bases.get(service.slug)
         if base is None:
             base = service.base
-            await self._allowed(owner, name, base.removeprefix("https://"), service)
+            await self._require_allowed(owner, name, base.removeprefix("https://"), service)
 
-        return name, given[name], base
+        return name, props[name], base
 
-    async def _allowed(self, owner: str, name: str, host: str, service: NativeApp) -> None:
-        """A secret goes where its rule says, also from here."""
+    async def _require_allowed(self, owner: str, name: str, host: str, service: NativeApp) -> None:
+        """Raise Forbidden unless the secret's rule allows the host. Rules apply to the runtime's
+        own requests too.
+        """
         rule = await self._secrets.rule_of(owner, name)
-        # a service account's key never leaves: what goes out is a token made with it
+        # A service account's key is never sent: only a token made with it is.
         if rule is not None and name != "GOOGLE_SERVICE_ACCOUNT" and (host, HTTPS) not in rule.hosts:
             raise Forbidden(
-                f"The host rule of {name} does not let it go to {host}, so {service.name} was not asked.",
+                f"The host rule of {name} does not allow {host}, so no request was made to {service.name}.",
                 hint=f"`codewords secrets set {name} --host {host}` sets it with another rule.",
             )

@@ -1,4 +1,4 @@
-"""An app that is asked directly, and what one of its actions is made of."""
+"""Apps that are called directly, and the definition of their actions."""
 
 from __future__ import annotations
 
@@ -8,17 +8,17 @@ from typing import Any, cast
 
 from codewords_mcp.errors import TooBusy
 from codewords_mcp.runtime.integrations.errors import AppNotConnected, IntegrationFailed
-from codewords_mcp.runtime.integrations.pipedream_client import words_of
+from codewords_mcp.runtime.integrations.pipedream_client import error_text_of
 from codewords_mcp.runtime.model.integration import Action, Prop
 from codewords_mcp.runtime.web.client import Web, WebResponse, retry_after
 
-Given = Mapping[str, Any]
-SECONDS = 40.0
+PropValues = Mapping[str, Any]
+REQUEST_TIMEOUT_S = 40.0
 
 
 @dataclass(frozen=True, slots=True)
 class NativeApp:
-    """An app that is asked directly. Any of `secrets` will do; `how` says where one is had."""
+    """An app that is called directly. Any of `secrets` is enough; `how` tells how to get one."""
 
     slug: str
     name: str
@@ -27,12 +27,12 @@ class NativeApp:
     how: str
     headers: Mapping[str, str] = field(default_factory=dict[str, str])
     scope: str = ""
-    """Google's, for the tokens of a service account."""
+    """Google's scope, for tokens of a service account."""
 
 
 @dataclass(frozen=True, slots=True)
-class Native:
-    """An action. `path` has its fields in braces; `query` and `body` are made of what was given."""
+class NativeAction:
+    """An action. `path` has its fields in braces; `query` and `body` are made from the props."""
 
     app: str
     name: str
@@ -40,20 +40,20 @@ class Native:
     props: tuple[Prop, ...]
     path: str
     method: str = "POST"
-    body: Callable[[Given], Any] | None = None
-    query: Callable[[Given], dict[str, str]] | None = None
-    run: Callable[[Api, Given], Awaitable[Any]] | None = None
+    body: Callable[[PropValues], Any] | None = None
+    query: Callable[[PropValues], dict[str, str]] | None = None
+    run: Callable[[AppApi, PropValues], Awaitable[Any]] | None = None
     names: tuple[str, ...] = ()
     summary: str = ""
 
     @property
     def key(self) -> str:
-        """`app/name`, which no broker's key is."""
+        """`app/name`; no broker's key has this format."""
         return f"{self.app}/{self.name}"
 
     @property
     def action(self) -> Action:
-        """As others see it."""
+        """The action as the directory lists it."""
         return Action(
             key=self.key,
             app=self.app,
@@ -64,7 +64,7 @@ class Native:
         )
 
 
-class Api:
+class AppApi:
     """An app's API with the caller's token."""
 
     def __init__(self, web: Web, service: NativeApp, base: str, headers: Mapping[str, str]) -> None:
@@ -73,58 +73,61 @@ class Api:
         self._base = base
         self._headers = headers
 
-    async def ask(
+    async def request(
         self, method: str, path: str, *, params: Mapping[str, str] | None = None, body: Any = None
     ) -> Any:
-        """The answer's JSON. Raises AppNotConnected where the token is refused, TooBusy, IntegrationFailed."""
-        reply = await self._web.api(
+        """Return the response's JSON. Raises AppNotConnected if the token is refused, TooBusy,
+        IntegrationFailed.
+        """
+        response = await self._web.api(
             self._base,
             path,
             method=method,
             params=params,
             headers=self._headers,
             content=body,
-            seconds=SECONDS,
+            seconds=REQUEST_TIMEOUT_S,
         )
-        if reply.status >= 400:
-            raise self._refusal(reply)
+        if response.status >= 400:
+            raise self._to_error(response)
 
-        found: Any = reply.json() if reply.body.strip() else None
+        found: Any = response.json() if response.body.strip() else None
         if isinstance(found, dict):
-            told = cast("dict[str, Any]", found)
+            fields = cast("dict[str, Any]", found)
         else:
-            told = {}
+            fields = {}
 
-        if told.get("ok") is False:  # Slack says all its refusals in an answer of 200
-            raise self._said_no(str(told.get("error") or ""), 200)
+        # Slack reports all errors in a response of 200
+        if fields.get("ok") is False:
+            raise self._action_error(str(fields.get("error") or ""), 200)
 
         return cast("Any", found)
 
-    def _refusal(self, reply: WebResponse) -> Exception:
-        if reply.status == 429:
+    def _to_error(self, response: WebResponse) -> Exception:
+        if response.status == 429:
             return TooBusy(
-                f"{self._service.name} takes no more calls for now.",
-                retry_after=retry_after(reply),
-                hint="Wait so long.",
+                f"{self._service.name} 's rate limit is reached.",
+                retry_after=retry_after(response),
+                hint="Wait until it is reset.",
             )
-        if reply.status == 401:
+        if response.status == 401:
             return self._token_refused()
-        return self._said_no(words_of(reply.body), reply.status)
+        return self._action_error(error_text_of(response.body), response.status)
 
-    def _said_no(self, said: str, status: int) -> Exception:
-        if said in {"invalid_auth", "not_authed", "account_inactive", "token_revoked", "token_expired"}:
+    def _action_error(self, message: str, status: int) -> Exception:
+        if message in {"invalid_auth", "not_authed", "account_inactive", "token_revoked", "token_expired"}:
             return self._token_refused()
         return IntegrationFailed(
-            f"{self._service.name} did not do it ({status}).",
+            f"{self._service.name} refused the action ({status}).",
             upstream_status=status,
-            upstream_said=said,
-            hint="What it said is in `upstream_said`.",
+            upstream_said=message,
+            hint="Its message is in `upstream_said`.",
         )
 
     def _token_refused(self) -> AppNotConnected:
         names = " or ".join(self._service.secrets)
         return AppNotConnected(
-            f"{self._service.name} does not accept the token of {names}.",
+            f"{self._service.name} refused the token of {names}.",
             app=self._service.slug,
             state="unhealthy",
             hint=f"{self._service.how} Then `codewords secrets set {self._service.secrets[0]}`.",

@@ -1,6 +1,6 @@
-"""The table of what needs no broker: well-known apps, and a few actions of each.
+"""The table of native actions: well-known apps, and a few actions of each.
 
-Whoever adds one adds a row, and a function only where one request is not enough.
+A new action is a row; it needs a function only if one request is not enough.
 """
 
 from __future__ import annotations
@@ -12,12 +12,12 @@ from urllib.parse import quote
 
 from codewords_mcp.errors import InvalidInput, TooBusy, UpstreamFailed
 from codewords_mcp.runtime.integrations.errors import IntegrationFailed
-from codewords_mcp.runtime.integrations.native_api import Api, Given, Native, NativeApp
+from codewords_mcp.runtime.integrations.native_api import AppApi, NativeAction, NativeApp, PropValues
 from codewords_mcp.runtime.model.integration import Prop
 
 MAX_RECORDS = 10_000
-_AT_ONCE = 10
-"""Records that Airtable takes in one request."""
+_RECORDS_PER_REQUEST = 10
+"""Airtable's limit of records in one request."""
 
 
 def _prop(
@@ -26,23 +26,23 @@ def _prop(
     return Prop(name=name, type=kind, required=needed, description=about, default=default)
 
 
-def _need(*names: str) -> tuple[Prop, ...]:
+def _required(*names: str) -> tuple[Prop, ...]:
     return tuple(_prop(name, needed=True) for name in names)
 
 
-def _without_none(**given: Any) -> dict[str, Any]:
-    return {name: value for name, value in given.items() if value is not None}
+def _without_none(**props: Any) -> dict[str, Any]:
+    return {name: value for name, value in props.items() if value is not None}
 
 
-def _take(*names: str) -> Callable[[Given], dict[str, Any]]:
-    def take(given: Given) -> dict[str, Any]:
-        return {name: given[name] for name in names if given.get(name) is not None}
+def _pick(*names: str) -> Callable[[PropValues], dict[str, Any]]:
+    def take(props: PropValues) -> dict[str, Any]:
+        return {name: props[name] for name in names if props.get(name) is not None}
 
     return take
 
 
-def _text(value: Any) -> str:
-    """As HubSpot takes values: strings all."""
+def _hubspot_text(value: Any) -> str:
+    """Convert a value to text: HubSpot accepts only strings."""
     if isinstance(value, bool):
         if value:
             return "true"
@@ -52,100 +52,111 @@ def _text(value: Any) -> str:
     return json.dumps(value, ensure_ascii=False)
 
 
-def _contact(given: Given) -> dict[str, Any]:
-    own = {name: given.get(name) for name in ("email", "phone", "company", "website")}
-    own |= {"firstname": given.get("firstName"), "lastname": given.get("lastName")}
-    more: dict[str, Any] = given.get("properties") or {}
-    return {"properties": {name: _text(value) for name, value in (own | more).items() if value is not None}}
-
-
-def _page(given: Given) -> dict[str, Any]:
-    if bool(given.get("database_id")) == bool(given.get("page_id")):
-        raise InvalidInput("A page is made in a `database_id` or below a `page_id`, one of them.")
-
-    parent = {name: given[name] for name in ("database_id", "page_id") if given.get(name)}
-    title: dict[str, Any] = {
-        given.get("title_property") or "title": {"title": [{"text": {"content": given["title"]}}]}
+def _contact_body(props: PropValues) -> dict[str, Any]:
+    fields = {name: props.get(name) for name in ("email", "phone", "company", "website")}
+    fields |= {"firstname": props.get("firstName"), "lastname": props.get("lastName")}
+    more: dict[str, Any] = props.get("properties") or {}
+    return {
+        "properties": {
+            name: _hubspot_text(value) for name, value in (fields | more).items() if value is not None
+        }
     }
-    text: str = given.get("content") or ""
+
+
+def _page_body(props: PropValues) -> dict[str, Any]:
+    if bool(props.get("database_id")) == bool(props.get("page_id")):
+        raise InvalidInput("A page needs either a `database_id` or a `page_id`.")
+
+    parent = {name: props[name] for name in ("database_id", "page_id") if props.get(name)}
+    title: dict[str, Any] = {
+        props.get("title_property") or "title": {"title": [{"text": {"content": props["title"]}}]}
+    }
+    text: str = props.get("content") or ""
     paragraphs: list[Any] = [
         {
             "object": "block",
             "type": "paragraph",
-            "paragraph": {"rich_text": [{"text": {"content": piece[:2000]}}]},
+            "paragraph": {"rich_text": [{"text": {"content": chunk[:2000]}}]},
         }
-        for piece in text.split("\n\n")
-        if piece
+        for chunk in text.split("\n\n")
+        if chunk
     ]
-    more: list[Any] = given.get("children") or []
+    more: list[Any] = props.get("children") or []
     children = [*paragraphs, *more][:100]
-    properties: dict[str, Any] = title | (given.get("properties") or {})
+    properties: dict[str, Any] = title | (props.get("properties") or {})
 
     return {"parent": parent, "properties": properties} | ({"children": children} if children else {})
 
 
-def _event(given: Given) -> dict[str, Any]:
+def _event_body(props: PropValues) -> dict[str, Any]:
     def at(name: str) -> dict[str, Any]:
-        moment = str(given[name])
-        zone = _without_none(timeZone=given.get("timezone"))
+        moment = str(props[name])
+        zone = _without_none(timeZone=props.get("timezone"))
         if len(moment) == 10:
             return {"date": moment}
         return {"dateTime": moment} | zone
 
-    invited: list[str] = given.get("attendees") or []
-    attendees = [{"email": one} for one in invited]
-    more = _take("summary", "description", "location")(given)
+    invited: list[str] = props.get("attendees") or []
+    attendees = [{"email": element} for element in invited]
+    more = _pick("summary", "description", "location")(props)
 
     return more | {"start": at("start"), "end": at("end")} | ({"attendees": attendees} if attendees else {})
 
 
-async def _airtable_list(api: Api, given: Given) -> dict[str, Any]:
+async def _airtable_list(api: AppApi, props: PropValues) -> dict[str, Any]:
     params = {
-        name: str(given[own])
-        for name, own in (("view", "view"), ("filterByFormula", "filter"), ("maxRecords", "max_records"))
-        if given.get(own)
+        name: str(props[fields])
+        for name, fields in (("view", "view"), ("filterByFormula", "filter"), ("maxRecords", "max_records"))
+        if props.get(fields)
     }
     records: list[Any] = []
     while len(records) < MAX_RECORDS:
-        page = await api.ask("GET", _airtable(given), params=params)
+        page = await api.request("GET", _airtable_path(props), params=params)
         if not isinstance(page, dict) or not isinstance(cast("Any", page).get("records"), list):
-            raise UpstreamFailed("Airtable answered in a shape that it should not have.", upstream_status=200)
+            raise UpstreamFailed("Airtable's response has an unexpected format.", upstream_status=200)
 
-        told = cast("dict[str, Any]", page)
-        records += told["records"]
-        if not told.get("offset") or not told["records"]:
+        body = cast("dict[str, Any]", page)
+        records += body["records"]
+        if not body.get("offset") or not body["records"]:
             break
 
-        params["offset"] = str(told["offset"])
+        params["offset"] = str(body["offset"])
 
     return {"records": records[:MAX_RECORDS]}
 
 
-async def _airtable_update(api: Api, given: Given) -> dict[str, Any]:
-    """Ten at once, each ten once. Raises IntegrationFailed that says how many were changed before."""
-    records: list[Any] = given["records"]
+async def _airtable_update(api: AppApi, props: PropValues) -> dict[str, Any]:
+    """Update in requests of ten records, each sent once.
+
+    Raises IntegrationFailed, whose message has the number of records changed before the failure.
+    """
+    records: list[Any] = props["records"]
     if not all(
-        isinstance(one, dict) and {"id", "fields"} <= cast("dict[str, Any]", one).keys() for one in records
+        isinstance(element, dict) and {"id", "fields"} <= cast("dict[str, Any]", element).keys()
+        for element in records
     ):
         raise InvalidInput("`records` are objects with `id` and `fields`.")
 
     changed: list[Any] = []
-    for at in range(0, len(records), _AT_ONCE):
-        piece = [{"id": one["id"], "fields": one["fields"]} for one in records[at : at + _AT_ONCE]]
+    for at in range(0, len(records), _RECORDS_PER_REQUEST):
+        chunk = [
+            {"id": element["id"], "fields": element["fields"]}
+            for element in records[at : at + _RECORDS_PER_REQUEST]
+        ]
         try:
-            told = await api.ask("PATCH", _airtable(given), body={"records": piece})
+            body = await api.request("PATCH", _airtable_path(props), body={"records": chunk})
         except (IntegrationFailed, TooBusy) as error:
             if changed:
                 error.message += f" {len(changed)} of {len(records)} records were changed before."
             raise
 
-        changed += told["records"]
+        changed += body["records"]
 
     return {"records": changed}
 
 
-def _airtable(given: Given) -> str:
-    return f"/v0/{quote(str(given['base_id']), safe='')}/{quote(str(given['table']), safe='')}"
+def _airtable_path(props: PropValues) -> str:
+    return f"/v0/{quote(str(props['base_id']), safe='')}/{quote(str(props['table']), safe='')}"
 
 
 _GOOGLE = ("GOOGLE_SERVICE_ACCOUNT", "GOOGLE_ACCESS_TOKEN")
@@ -154,8 +165,8 @@ _GOOGLE_HOW = (
     "and store the key file's text."
 )
 SERVICES = {
-    one.slug: one
-    for one in (
+    app.slug: app
+    for app in (
         NativeApp(
             "slack", "Slack", "https://slack.com", ("SLACK_BOT_TOKEN",),
             "Make an app at api.slack.com/apps with the scope chat:write and install it; its bot token begins with xoxb-.",
@@ -190,72 +201,75 @@ SERVICES = {
 }  # fmt: skip
 _VALUES = _prop("values", "any", needed=True, about="Rows, each a list of cells.")
 _SHEET = "/v4/spreadsheets/{spreadsheet_id}/values"
-_TABLE = _need("base_id", "table")
+_TABLE = _required("base_id", "table")
 NATIVE = (
-    Native(
+    NativeAction(
         "slack", "send-message", "Send a message",
-        (*_need("channel", "text"), _prop("thread_ts"), _prop("blocks", "any"), _prop("mrkdwn", "boolean")),
-        "/api/chat.postMessage", body=_take("channel", "text", "thread_ts", "blocks", "mrkdwn"),
+        (*_required("channel", "text"), _prop("thread_ts"), _prop("blocks", "any"), _prop("mrkdwn", "boolean")),
+        "/api/chat.postMessage", body=_pick("channel", "text", "thread_ts", "blocks", "mrkdwn"),
         names=("post-message", "send-message-to-channel"), summary="The message was sent.",
     ),
-    Native(
+    NativeAction(
         "github", "create-issue", "Create an issue",
-        (*_need("owner", "repo", "title"), _prop("body"), _prop("labels", "string[]"), _prop("assignees", "string[]")),
-        "/repos/{owner}/{repo}/issues", body=_take("title", "body", "labels", "assignees"), summary="The issue was made.",
+        (*_required("owner", "repo", "title"), _prop("body"), _prop("labels", "string[]"), _prop("assignees", "string[]")),
+        "/repos/{owner}/{repo}/issues", body=_pick("title", "body", "labels", "assignees"), summary="The issue was made.",
     ),
-    Native(
-        "google_sheets", "read-values", "Read values", _need("spreadsheet_id", "range"), f"{_SHEET}/{{range}}", "GET",
+    NativeAction(
+        "google_sheets", "read-values", "Read values", _required("spreadsheet_id", "range"), f"{_SHEET}/{{range}}", "GET",
         names=("get-values", "get-values-in-range", "read-rows", "read"),
     ),
-    Native(
-        "google_sheets", "append-rows", "Append rows", (*_need("spreadsheet_id", "range"), _VALUES),
+    NativeAction(
+        "google_sheets", "append-rows", "Append rows", (*_required("spreadsheet_id", "range"), _VALUES),
         f"{_SHEET}/{{range}}:append", body=lambda given: {"values": given["values"]},
         query=lambda _: {"valueInputOption": "USER_ENTERED"}, names=("append", "add-rows", "append-values"),
         summary="The rows were appended.",
     ),
-    Native(
+    NativeAction(
         "google_sheets", "update-values", "Update values",
-        (*_need("spreadsheet_id"), _prop("updates", "any", needed=True, about="Objects with `range` and `values`.")),
+        (*_required("spreadsheet_id"), _prop("updates", "any", needed=True, about="Objects with `range` and `values`.")),
         f"{_SHEET}:batchUpdate", body=lambda given: {"valueInputOption": "USER_ENTERED", "data": given["updates"]},
         names=("update", "batch-update"), summary="The values were updated.",
     ),
-    Native(
+    NativeAction(
         "airtable", "list-records", "List records",
         (*_TABLE, _prop("view"), _prop("filter", about="A formula."), _prop("max_records", "integer")),
         "", "GET", run=_airtable_list, names=("read-records", "list"),
     ),
-    Native(
+    NativeAction(
         "airtable", "update-records", "Update records",
         (*_TABLE, _prop("records", "any", needed=True, about="Objects with `id` and `fields`.")),
         "", "PATCH", run=_airtable_update, names=("update",), summary="The records were updated.",
     ),
-    Native(
+    NativeAction(
         "notion", "create-page", "Create a page",
-        (*_need("title"), _prop("database_id"), _prop("page_id"), _prop("title_property", default="title"),
+        (*_required("title"), _prop("database_id"), _prop("page_id"), _prop("title_property", default="title"),
          _prop("content", about="Paragraphs."), _prop("properties", "object"), _prop("children", "any")),
-        "/v1/pages", body=_page, summary="The page was made.",
+        "/v1/pages", body=_page_body, summary="The page was made.",
     ),
-    Native(
+    NativeAction(
         "hubspot", "create-contact", "Create a contact",
-        (*_need("email"), *map(_prop, ("firstName", "lastName", "phone", "company", "website")), _prop("properties", "object")),
-        "/crm/v3/objects/contacts", body=_contact, summary="The contact was made.",
+        (
+            *_required("email"), *map(_prop, ("firstName", "lastName", "phone", "company", "website")),
+            _prop("properties", "object"),
+        ),
+        "/crm/v3/objects/contacts", body=_contact_body, summary="The contact was made.",
     ),
-    Native(
+    NativeAction(
         "hubspot", "update-ticket", "Update a ticket",
-        (*_need("ticket_id"), _prop("properties", "object", needed=True)),
+        (*_required("ticket_id"), _prop("properties", "object", needed=True)),
         "/crm/v3/objects/tickets/{ticket_id}", "PATCH",
-        body=lambda given: {"properties": {name: _text(value) for name, value in given["properties"].items()}},
+        body=lambda given: {"properties": {name: _hubspot_text(value) for name, value in given["properties"].items()}},
         summary="The ticket was updated.",
     ),
-    Native(
+    NativeAction(
         "google_calendar", "create-event", "Create an event",
-        (*_need("summary", "start", "end"), _prop("calendar_id", default="primary"), _prop("timezone"),
+        (*_required("summary", "start", "end"), _prop("calendar_id", default="primary"), _prop("timezone"),
          _prop("description"), _prop("location"), _prop("attendees", "string[]")),
-        "/calendar/v3/calendars/{calendar_id}/events", body=_event, summary="The event was made.",
+        "/calendar/v3/calendars/{calendar_id}/events", body=_event_body, summary="The event was made.",
     ),
-    Native(
+    NativeAction(
         "http", "request", "HTTP request",
-        (*_need("url"), _prop("method", default="GET"), _prop("headers", "object"), _prop("body", "any")),
+        (*_required("url"), _prop("method", default="GET"), _prop("headers", "object"), _prop("body", "any")),
         "", names=("send-request", "get", "post"),
     ),
 )  # fmt: skip

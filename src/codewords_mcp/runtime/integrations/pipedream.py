@@ -1,4 +1,4 @@
-"""Pipedream Connect as a broker: its endpoints and shapes, and what of them is ours."""
+"""Pipedream Connect as a broker: its endpoints and formats, converted to ours."""
 
 from __future__ import annotations
 
@@ -9,173 +9,192 @@ from typing import Any, cast
 from urllib.parse import quote, urlencode
 
 from codewords_mcp.errors import MissingCredential, NotFound, UpstreamFailed
-from codewords_mcp.runtime.integrations.base import Configured, ConnectUrl, Dynamic, Ran
+from codewords_mcp.runtime.integrations.base import (
+    BrokerRunResult,
+    ConfiguredAction,
+    ConnectUrl,
+    DynamicProps,
+)
 from codewords_mcp.runtime.integrations.errors import IntegrationFailed
 from codewords_mcp.runtime.integrations.pipedream_client import (
-    HOW,
+    SETUP_HINT,
     PipedreamClient,
-    entries,
-    malformed,
-    sentence,
-    shape,
+    as_object,
+    error_text,
+    object_entries,
+    unexpected_format,
 )
 from codewords_mcp.runtime.model.integration import Account, Action, App, Option, Prop
 from codewords_mcp.runtime.workflows.analysis.tables import READS
 
-PAGE = 100
-LINK_SECONDS = 3600
+PAGE_SIZE = 100
+LINK_TTL_S = 3600
 MAX_OPTIONS = 1000
-MOST_ACCOUNTS = 10_000
-_ACCOUNTS = "/v1/connect/{project}/accounts"
-_ACTIONS = "/v1/connect/{project}/actions"
+MAX_ACCOUNTS = 10_000
+_ACCOUNTS_PATH = "/v1/connect/{project}/accounts"
+_ACTIONS_PATH = "/v1/connect/{project}/actions"
 
 
 class PipedreamConnect:
-    """See `base.Broker`, which it keeps."""
+    """See `base.IntegrationBroker`."""
 
-    def __init__(self, wire: PipedreamClient) -> None:
-        self._wire = wire
+    def __init__(self, client: PipedreamClient) -> None:
+        self._client = client
 
     async def project(self) -> str | None:
-        """The project with its environment, by which what is read of it is kept."""
-        found = await self._wire.project()
+        """Return the project with its environment: the key under which its catalogue is stored."""
+        found = await self._client.project()
         if found is None:
             return None
         return f"{found.id}/{found.environment}"
 
     async def apps(self, cursor: str | None) -> tuple[list[App], str | None]:
-        """A page of the apps that have actions."""
-        params = {"limit": str(PAGE), "has_actions": "true"} | ({"after": cursor} if cursor else {})
-        found, after = _page(await self._wire.ask("GET", "/v1/connect/apps", params=params))
-        return [_app(one) for one in found if one.get("name_slug")], after
+        """Return a page of the apps that have actions."""
+        params = {"limit": str(PAGE_SIZE), "has_actions": "true"} | ({"after": cursor} if cursor else {})
+        found, after = _page(await self._client.request("GET", "/v1/connect/apps", params=params))
+        return [_app(entry) for entry in found if entry.get("name_slug")], after
 
     async def actions(self, cursor: str | None) -> tuple[list[Action], str | None]:
-        """A page of actions of the public registry."""
-        params = {"limit": str(PAGE)} | ({"after": cursor} if cursor else {})
-        found, after = _page(await self._wire.ask("GET", _ACTIONS, params=params))
-        return [read_action(one) for one in found if one.get("key")], after
+        """Return a page of actions of the public registry."""
+        params = {"limit": str(PAGE_SIZE)} | ({"after": cursor} if cursor else {})
+        found, after = _page(await self._client.request("GET", _ACTIONS_PATH, params=params))
+        return [read_action(entry) for entry in found if entry.get("key")], after
 
     async def schema(self, key: str) -> Action:
-        """One action as it is now."""
-        reply = shape(await self._wire.ask("GET", f"{_ACTIONS}/{quote(key, safe='')}"))
-        found = reply.get("data", reply)
+        """Return one action in its current version."""
+        response = as_object(await self._client.request("GET", f"{_ACTIONS_PATH}/{quote(key, safe='')}"))
+        found = response.get("data", response)
         if not isinstance(found, dict) or not cast("dict[str, Any]", found).get("key"):
-            raise malformed(200)
+            raise unexpected_format(200)
         return read_action(cast("dict[str, Any]", found))
 
-    async def options(self, user: str, asked: Configured, prop: str, query: str | None) -> list[Option]:
-        """The first page of values, narrowed by `query` where the field can be."""
-        body = _call(user, asked) | {"prop_name": prop} | ({"query": query} if query else {})
-        reply = shape(await self._wire.ask("POST", f"{_ACTIONS}/configure", body=body))
-        _raise_errors(reply, asked.action)
-        found: Any = reply.get("options") or reply.get("stringOptions") or reply.get("string_options") or []
-        return [_option(one) for one in cast("list[Any]", found)[:MAX_OPTIONS]]
+    async def options(
+        self, user: str, configured: ConfiguredAction, prop: str, query: str | None
+    ) -> list[Option]:
+        """List the first page of values, filtered by `query` if the field supports it."""
+        body = _call_body(user, configured) | {"prop_name": prop} | ({"query": query} if query else {})
+        response = as_object(await self._client.request("POST", f"{_ACTIONS_PATH}/configure", body=body))
+        _raise_errors(response, configured.action)
+        found: Any = (
+            response.get("options") or response.get("stringOptions") or response.get("string_options") or []
+        )
+        return [_option(entry) for entry in cast("list[Any]", found)[:MAX_OPTIONS]]
 
-    async def reload(self, user: str, asked: Configured) -> Dynamic:
-        """The fields there are with what is set."""
-        reply = shape(await self._wire.ask("POST", f"{_ACTIONS}/props", body=_call(user, asked)))
-        _raise_errors(reply, asked.action)
-        found = shape(reply.get("dynamicProps") or reply.get("dynamic_props") or {})
-        props = entries(found.get("configurableProps", found.get("configurable_props")))
-        return Dynamic(found.get("id"), tuple(_prop(one) for one in props) or asked.action.props)
+    async def reload(self, user: str, configured: ConfiguredAction) -> DynamicProps:
+        """Return the fields after some were set."""
+        response = as_object(
+            await self._client.request("POST", f"{_ACTIONS_PATH}/props", body=_call_body(user, configured))
+        )
+        _raise_errors(response, configured.action)
+        found = as_object(response.get("dynamicProps") or response.get("dynamic_props") or {})
+        props = object_entries(found.get("configurableProps", found.get("configurable_props")))
+        return DynamicProps(
+            found.get("id"), tuple(_prop(entry) for entry in props) or configured.action.props
+        )
 
     async def accounts(self, user: str, app: str | None = None) -> list[Account]:
-        """All pages, the newest first."""
-        params = {"external_user_id": user, "limit": str(PAGE)} | ({"app": app} if app else {})
+        """List the accounts of all pages, newest first."""
+        params = {"external_user_id": user, "limit": str(PAGE_SIZE)} | ({"app": app} if app else {})
         found: list[Account] = []
         seen: set[str] = set()
 
         while True:
-            reply = await self._wire.ask("GET", _ACCOUNTS, params=params)
-            page, after = _page(reply)
-            found += [_account(one) for one in page if one.get("id")]
-            # the last page has a cursor too, so what there is in all saves a question
-            whole = len(found) >= (shape(reply.get("page_info") or {}).get("total_count") or MOST_ACCOUNTS)
+            response = await self._client.request("GET", _ACCOUNTS_PATH, params=params)
+            page, after = _page(response)
+            found += [_account(entry) for entry in page if entry.get("id")]
+            # The last page has a cursor too. The total count saves one more request.
+            whole = len(found) >= (
+                as_object(response.get("page_info") or {}).get("total_count") or MAX_ACCOUNTS
+            )
             if whole or not page or not after or after in seen:
-                return sorted(found, key=lambda one: one.created_at, reverse=True)
+                return sorted(found, key=lambda entry: entry.created_at, reverse=True)
 
             seen.add(after)
             params["after"] = after
 
     async def connect(self, user: str, app: str, back: str) -> ConnectUrl:
-        """A link of an hour. Where the broker takes no address to come back to, it is made without."""
-        asked = {"external_user_id": user, "expires_in": LINK_SECONDS, "app_id": app}
+        """Make a link for an hour. If the broker refuses the address to return to, make it without."""
+        configured = {"external_user_id": user, "expires_in": LINK_TTL_S, "app_id": app}
         path = "/v1/connect/{project}/tokens"
 
         try:
             returns = {"success_redirect_uri": f"{back}?ok=1", "error_redirect_uri": f"{back}?ok=0"}
-            reply = await self._wire.ask("POST", path, body=asked | returns)
+            response = await self._client.request("POST", path, body=configured | returns)
         except UpstreamFailed as error:
             if error.upstream_status not in {400, 422}:
                 raise
-            reply = await self._wire.ask("POST", path, body=asked)
+            response = await self._client.request("POST", path, body=configured)
 
-        told = shape(reply)
-        url = told.get("connect_link_url")
+        body = as_object(response)
+        url = body.get("connect_link_url")
         if not isinstance(url, str) or not url.startswith(("https://", "http://127.0.0.1")):
-            raise malformed(200)
+            raise unexpected_format(200)
 
         sign = "&" if "?" in url else "?"
-        return ConnectUrl(f"{url}{sign}{urlencode({'app': app})}", _until(told.get("expires_at")))
+        return ConnectUrl(f"{url}{sign}{urlencode({'app': app})}", _expiry(body.get("expires_at")))
 
     async def disconnect(self, user: str, account: str) -> None:
-        """Forget an account that is this person's."""
-        if account not in {one.id for one in await self.accounts(user)}:
-            raise NotFound(
-                "There is no connected account of this id.", hint="`codewords connections` shows them."
-            )
-        await self._wire.ask("DELETE", f"{_ACCOUNTS}/{quote(account, safe='')}")
+        """Delete an account of this user."""
+        if account not in {entry.id for entry in await self.accounts(user)}:
+            raise NotFound("No connected account has this id.", hint="`codewords connections` shows them.")
+        await self._client.request("DELETE", f"{_ACCOUNTS_PATH}/{quote(account, safe='')}")
 
-    async def run(self, user: str, asked: Configured, seconds: float) -> Ran:
-        """Carry the action out, once. What it says in an answer of 200 counts as much as a status."""
-        body = _call(user, asked) | ({"stash_id": "NEW"} if asked.action.stash else {})
-        reply = shape(await self._wire.ask("POST", f"{_ACTIONS}/run", body=body, once=True, seconds=seconds))
-        if not {"ret", "exports", "os", "error"} & reply.keys():
-            raise malformed(200)
+    async def run(self, user: str, configured: ConfiguredAction, seconds: float) -> BrokerRunResult:
+        """Run the action, once. An error in a response of 200 counts as much as an error status."""
+        body = _call_body(user, configured) | ({"stash_id": "NEW"} if configured.action.stash else {})
+        response = as_object(
+            await self._client.request("POST", f"{_ACTIONS_PATH}/run", body=body, once=True, seconds=seconds)
+        )
+        if not {"ret", "exports", "os", "error"} & response.keys():
+            raise unexpected_format(200)
 
-        seen = tuple(entries(reply.get("os")))
-        exports = reply.get("exports")
-        told = sentence(reply.get("error")) or next(
-            (sentence(one["err"]) or "an error" for one in reversed(seen) if one.get("err")), None
+        seen = tuple(object_entries(response.get("os")))
+        exports = response.get("exports")
+        message = error_text(response.get("error")) or next(
+            (error_text(entry["err"]) or "an error" for entry in reversed(seen) if entry.get("err")), None
         )
 
-        return Ran(
-            reply.get("ret"),
+        return BrokerRunResult(
+            response.get("ret"),
             cast("dict[str, Any]", exports) if isinstance(exports, dict) else {},
             seen,
-            told or None,
+            message or None,
         )
 
 
 def _page(value: Any) -> tuple[list[dict[str, Any]], str | None]:
-    reply = shape(value)
-    if not isinstance(reply.get("data"), list):
-        raise malformed(200)
-    info: Any = reply.get("page_info")
+    response = as_object(value)
+    if not isinstance(response.get("data"), list):
+        raise unexpected_format(200)
+    info: Any = response.get("page_info")
     if info:
-        after = shape(info).get("end_cursor")
+        after = as_object(info).get("end_cursor")
     else:
         after = None
-    return entries(reply["data"]), after if isinstance(after, str) and after else None
+    return object_entries(response["data"]), after if isinstance(after, str) and after else None
 
 
-def _call(user: str, asked: Configured) -> dict[str, Any]:
-    body: dict[str, Any] = {"id": asked.action.key, "external_user_id": user, "configured_props": asked.props}
-    if asked.action.version:
-        body["version"] = asked.action.version
-    if asked.dynamic_id:
-        body["dynamic_props_id"] = asked.dynamic_id
+def _call_body(user: str, configured: ConfiguredAction) -> dict[str, Any]:
+    body: dict[str, Any] = {
+        "id": configured.action.key,
+        "external_user_id": user,
+        "configured_props": configured.props,
+    }
+    if configured.action.version:
+        body["version"] = configured.action.version
+    if configured.dynamic_id:
+        body["dynamic_props_id"] = configured.dynamic_id
     return body
 
 
-def _raise_errors(reply: dict[str, Any], action: Action) -> None:
-    said = sentence(reply.get("error")) or sentence(reply.get("errors"))
-    if said:
+def _raise_errors(response: dict[str, Any], action: Action) -> None:
+    message = error_text(response.get("error")) or error_text(response.get("errors"))
+    if message:
         raise IntegrationFailed(
-            f"{action.app} did not tell what a field takes.",
+            f"{action.app} did not list the values of the field.",
             upstream_status=200,
-            upstream_said=said,
-            hint="Set the fields that it depends on first, or give the value itself.",
+            upstream_said=message,
+            hint="Set the fields that it depends on first, or set the value itself.",
         )
 
 
@@ -192,9 +211,9 @@ def _app(raw: dict[str, Any]) -> App:
 
 
 def read_action(raw: dict[str, Any]) -> Action:
-    """An action as the API writes it."""
+    """Convert an action of the API."""
     key = str(raw["key"])
-    props = tuple(_prop(one) for one in entries(raw.get("configurable_props")))
+    props = tuple(_prop(entry) for entry in object_entries(raw.get("configurable_props")))
     app = next((prop.app for prop in props if prop.type == "app" and prop.app), key.partition("-")[0])
     hints: dict[str, Any] = raw.get("annotations") or {}
     reads = hints.get("readOnlyHint")
@@ -221,7 +240,7 @@ def _prop(raw: dict[str, Any]) -> Prop:
         description=str(raw.get("description") or raw.get("content") or "")[:500],
         required=not raw.get("optional") and not hidden and raw.get("default") is None,
         default=raw.get("default"),
-        options=tuple(_value(one) for one in cast("list[Any]", raw.get("options") or [])),
+        options=tuple(_option_value(entry) for entry in cast("list[Any]", raw.get("options") or [])),
         remote=bool(raw.get("remoteOptions")),
         reloads=bool(raw.get("reloadProps")),
         secret=bool(raw.get("secret")),
@@ -230,8 +249,8 @@ def _prop(raw: dict[str, Any]) -> Prop:
     )
 
 
-def _value(option: Any) -> Any:
-    """The value of an option: bare, `{label, value}` or `{__lv: {label, value}}`."""
+def _option_value(option: Any) -> Any:
+    """Return the value of an option: bare, `{label, value}` or `{__lv: {label, value}}`."""
     if isinstance(option, dict):
         inner = cast("dict[str, Any]", option).get("__lv", option)
         if isinstance(inner, dict) and "value" in inner:
@@ -246,7 +265,7 @@ def _option(raw: Any) -> Option:
     else:
         label = None
 
-    value = _value(cast("Any", raw))
+    value = _option_value(cast("Any", raw))
     if isinstance(value, str):
         text = value
     else:
@@ -271,17 +290,17 @@ def _account(raw: dict[str, Any]) -> Account:
     )
 
 
-def _until(text: Any) -> float:
+def _expiry(text: Any) -> float:
     try:
         return datetime.fromisoformat(str(text)).timestamp()
     except ValueError:
-        return time.time() + LINK_SECONDS
+        return time.time() + LINK_TTL_S
 
 
 def not_configured() -> MissingCredential:
-    """For what needs a broker where there is none."""
+    """Return the error for a call that needs a broker if none is configured."""
     return MissingCredential(
-        "No Pipedream project is configured, so nothing was asked.",
+        "No Pipedream project is configured, so no request was made.",
         credential="PIPEDREAM_PROJECT_ID",
-        hint=HOW,
+        hint=SETUP_HINT,
     )

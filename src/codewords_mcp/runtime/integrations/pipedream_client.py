@@ -1,6 +1,6 @@
-"""Requests to Pipedream Connect: the project's token, what may be asked again, and errors in our words.
+"""HTTP client of Pipedream Connect: the project's token, retries, and errors in our own words.
 
-The API's protocol is in its public documentation (pipedream.com/docs/connect/api-reference).
+The API is documented publicly (pipedream.com/docs/connect/api-reference).
 """
 
 from __future__ import annotations
@@ -29,24 +29,24 @@ from codewords_mcp.runtime.model.caller import HOME_OWNER
 from codewords_mcp.runtime.secrets.service import SecretService
 from codewords_mcp.runtime.web.client import Web, WebResponse, retry_after
 
-NAMES = ("PIPEDREAM_CLIENT_ID", "PIPEDREAM_CLIENT_SECRET", "PIPEDREAM_PROJECT_ID")
-ENVIRONMENTS = ("PIPEDREAM_ENVIRONMENT", "PIPEDREAM_PROJECT_ENVIRONMENT")
-HOW = (
+CREDENTIAL_NAMES = ("PIPEDREAM_CLIENT_ID", "PIPEDREAM_CLIENT_SECRET", "PIPEDREAM_PROJECT_ID")
+ENVIRONMENT_NAMES = ("PIPEDREAM_ENVIRONMENT", "PIPEDREAM_PROJECT_ENVIRONMENT")
+SETUP_HINT = (
     "Make a project and an OAuth client at pipedream.com (Projects → Connect, and Settings → API), then "
     "`codewords secrets set` PIPEDREAM_CLIENT_ID, PIPEDREAM_CLIENT_SECRET and PIPEDREAM_PROJECT_ID."
 )
-SECONDS = 30.0
-TRIES = 3
-LONGEST_WAIT = 8.0
-"""Seconds for which a request waits for the broker to have time; a longer wait is told to the caller."""
-_EARLY = 120.0
-"""Seconds before its end at which a token is no longer used."""
+REQUEST_TIMEOUT_S = 30.0
+MAX_ATTEMPTS = 3
+MAX_RETRY_WAIT_S = 8.0
+"""Maximum seconds that a request waits before a retry; a longer wait is reported to the caller."""
+_TOKEN_MARGIN_S = 120.0
+"""Seconds before its expiry at which a token is no longer used."""
 log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
 class Project:
-    """The home's project, and which of its two environments."""
+    """The home's project, and its environment at Pipedream."""
 
     client_id: str
     client_secret: str
@@ -55,7 +55,7 @@ class Project:
 
 
 class PipedreamClient:
-    """The way to the API for one home. For one event loop."""
+    """Client for one home's project. For one event loop."""
 
     def __init__(self, web: Web, secrets: SecretService, base_url: str) -> None:
         self._web = web
@@ -65,32 +65,32 @@ class PipedreamClient:
         self._renewing = asyncio.Lock()
 
     async def project(self) -> Project | None:
-        """What is configured, None where any part of it is missing."""
-        given = await self._secrets.given(HOME_OWNER, [*NAMES, *ENVIRONMENTS])
-        if any(name not in given for name in NAMES):
+        """Return the configured project, None if any part of it is missing."""
+        settings = await self._secrets.given(HOME_OWNER, [*CREDENTIAL_NAMES, *ENVIRONMENT_NAMES])
+        if any(name not in settings for name in CREDENTIAL_NAMES):
             return None
-        environment = next((given[name] for name in ENVIRONMENTS if name in given), "development")
+        environment = next((settings[name] for name in ENVIRONMENT_NAMES if name in settings), "development")
         if environment not in {"development", "production"}:
-            log.warning("PIPEDREAM_ENVIRONMENT is neither development nor production; development is used")
+            log.warning("invalid PIPEDREAM_ENVIRONMENT, development is used")
             environment = "development"
-        client_id, secret, project = (given[name] for name in NAMES)
+        client_id, secret, project = (settings[name] for name in CREDENTIAL_NAMES)
         return Project(client_id, secret, project, environment)
 
     async def configured(self) -> Project:
-        """The project. Raises MissingCredential."""
+        """Return the project. Raises MissingCredential."""
         project = await self.project()
         if project is None:
-            given = await self._secrets.given(HOME_OWNER, [*NAMES])
-            missing = next(name for name in NAMES if name not in given)
+            settings = await self._secrets.given(HOME_OWNER, [*CREDENTIAL_NAMES])
+            missing = next(name for name in CREDENTIAL_NAMES if name not in settings)
             raise MissingCredential(
-                f"No Pipedream project is configured ({missing} is not set), so nothing was asked.",
+                f"No Pipedream project is configured ({missing} is not set), so no request was made.",
                 credential=missing,
-                hint=HOW,
+                hint=SETUP_HINT,
             )
 
         return project
 
-    async def ask(
+    async def request(
         self,
         method: str,
         path: str,
@@ -98,22 +98,24 @@ class PipedreamClient:
         params: Mapping[str, str] | None = None,
         body: Any = None,
         once: bool = False,
-        seconds: float = SECONDS,
+        seconds: float = REQUEST_TIMEOUT_S,
     ) -> Any:
-        """The answer's JSON, None for none. `{project}` in the path is the project's id.
+        """Return the response's JSON, None if it is empty. `{project}` in the path is the project's
+        id.
 
-        What changes nothing is asked up to three times where the broker breaks or has no time; with `once` never again.
-        Raises MissingCredential, NotFound, Conflict (accounts), TooBusy, UpstreamFailed, UpstreamTimedOut.
+        Requests are tried up to three times if the broker fails or is busy; with `once` never
+        again. Raises MissingCredential, NotFound, Conflict (accounts), TooBusy, UpstreamFailed,
+        UpstreamTimedOut.
         """
-        end = time.monotonic() + seconds
-        for tries_left in range(0 if once else TRIES - 1, -1, -1):
+        deadline = time.monotonic() + seconds
+        for tries_left in range(0 if once else MAX_ATTEMPTS - 1, -1, -1):
             try:
                 return await self._try(
-                    method, path, params, body, max(end - time.monotonic(), 1.0), once=once
+                    method, path, params, body, max(deadline - time.monotonic(), 1.0), once=once
                 )
             except (TooBusy, UpstreamFailed) as error:
-                pause = _pause(error, TRIES - tries_left)
-                if not tries_left or pause is None or time.monotonic() + pause > end:
+                pause = _retry_delay(error, MAX_ATTEMPTS - tries_left)
+                if not tries_left or pause is None or time.monotonic() + pause > deadline:
                     raise
                 await asyncio.sleep(pause)
 
@@ -132,7 +134,7 @@ class PipedreamClient:
         project = await self.configured()
         for may_renew in (not once, False):
             token = await self._bearer(project)
-            reply = await self._web.api(
+            response = await self._web.api(
                 self._base,
                 path.replace("{project}", quote(project.id, safe="")),
                 method=method,
@@ -141,17 +143,18 @@ class PipedreamClient:
                 content=body,
                 seconds=seconds,
             )
-            if reply.status != 401:
+            if response.status != 401:
                 break
 
-            self._token = None  # it may have been withdrawn before its time
+            # The token may have been revoked before its expiry.
+            self._token = None
             if not may_renew:
                 break
 
-        if reply.status >= 400:
-            raise refusal(reply)
-        if reply.body.strip():
-            return reply.json()
+        if response.status >= 400:
+            raise to_error(response)
+        if response.body.strip():
+            return response.json()
 
         return None
 
@@ -168,31 +171,36 @@ class PipedreamClient:
             "client_secret": project.client_secret,
         }
         headers = {"x-pd-environment": project.environment}
-        reply = await self._web.api(
-            self._base, "/v1/oauth/token", method="POST", headers=headers, content=body, seconds=SECONDS
+        response = await self._web.api(
+            self._base,
+            "/v1/oauth/token",
+            method="POST",
+            headers=headers,
+            content=body,
+            seconds=REQUEST_TIMEOUT_S,
         )
-        if reply.status in {400, 401, 403}:
-            raise _refused_credentials("It did not accept the OAuth client.")
-        if reply.status >= 400:
-            raise refusal(reply)
+        if response.status in {400, 401, 403}:
+            raise _refused_credentials("It refused the OAuth client.")
+        if response.status >= 400:
+            raise to_error(response)
 
-        told = shape(reply.json())
-        token, lasts = told.get("access_token"), told.get("expires_in")
+        fields = as_object(response.json())
+        token, expires_in = fields.get("access_token"), fields.get("expires_in")
         if not isinstance(token, str) or not token:
-            raise malformed(reply.status)
+            raise unexpected_format(response.status)
 
-        if isinstance(lasts, int | float):
-            seconds = float(lasts)
+        if isinstance(expires_in, int | float):
+            seconds = float(expires_in)
         else:
             seconds = 3600.0
 
-        return project, token, time.monotonic() + max(seconds - _EARLY, seconds / 2)
+        return project, token, time.monotonic() + max(seconds - _TOKEN_MARGIN_S, seconds / 2)
 
 
-def _pause(error: CodewordsError, attempt: int) -> float | None:
-    """Seconds until the next try, None where there is none."""
+def _retry_delay(error: CodewordsError, attempt: int) -> float | None:
+    """Return the seconds before the next attempt, None if there is none."""
     if isinstance(error, TooBusy):
-        if error.retry_after <= LONGEST_WAIT:
+        if error.retry_after <= MAX_RETRY_WAIT_S:
             return error.retry_after
         return None
     if isinstance(error, UpstreamTimedOut):
@@ -206,32 +214,36 @@ def _pause(error: CodewordsError, attempt: int) -> float | None:
     return None
 
 
-def refusal(reply: WebResponse) -> CodewordsError:
-    """The error of an answer of 400 and above. What the broker says of it is data."""
-    said, status = words_of(reply.body), reply.status
+def to_error(response: WebResponse) -> CodewordsError:
+    """Return the error for a response of 400 and above. The broker's own text is data."""
+    message, status = error_text_of(response.body), response.status
     match status:
         case 401 | 403:
             return _refused_credentials(f"It answered {status}.")
         case 404:
             return NotFound(
                 "Pipedream has nothing of this name in the project.",
-                hint="search_integrations, or `codewords integrations search`, finds what there is.",
+                hint="search_integrations, or `codewords integrations search`, finds existing names.",
             )
         case 429:
-            wait = retry_after(reply)
-            return TooBusy("Pipedream takes no more calls for now.", retry_after=wait, hint="Wait so long.")
-        case 400 | 409 | 422 if "account" in said.lower():
-            return Conflict("Pipedream cannot use this account for this person.", hint="Connect it again.")
+            wait = retry_after(response)
+            return TooBusy(
+                "Pipedream's rate limit is reached.", retry_after=wait, hint="Wait until it is reset."
+            )
+        case 400 | 409 | 422 if "account" in message.lower():
+            return Conflict(
+                "Pipedream can't use this account for this person.", hint="Connect the account again."
+            )
         case 400 | 409 | 413 | 422:
             return UpstreamFailed(
-                f"Pipedream did not accept the call ({status}).", upstream_status=status, upstream_said=said
+                f"Pipedream refused the call ({status}).", upstream_status=status, upstream_said=message
             )
         case _:
             return UpstreamFailed(
                 f"Pipedream answered {status}.",
                 upstream_status=status,
-                upstream_said=said,
-                hint="Try again later; status.pipedream.com tells of outages.",
+                upstream_said=message,
+                hint="Try again later; status.pipedream.com lists outages.",
             )
 
 
@@ -239,56 +251,58 @@ def _refused_credentials(why: str) -> MissingCredential:
     return MissingCredential(
         f"Pipedream refused the project's credentials. {why}",
         credential="PIPEDREAM_CLIENT_SECRET",
-        hint=f"Check that they are of one workspace and still valid. {HOW}",
+        hint=f"Check that all belong to one workspace and are still valid. {SETUP_HINT}",
     )
 
 
-def malformed(status: int) -> UpstreamFailed:
-    """For an answer that has not the shape it should have."""
+def unexpected_format(status: int) -> UpstreamFailed:
+    """Return the error for a response with an unexpected format."""
     return UpstreamFailed(
-        "Pipedream answered in a shape that it should not have.",
+        "Pipedream's response has an unexpected format.",
         upstream_status=status,
         hint="Try again later.",
     )
 
 
-def shape(value: Any) -> dict[str, Any]:
-    """The value, an object. Raises UpstreamFailed."""
+def as_object(value: Any) -> dict[str, Any]:
+    """Return the value if it is an object. Raises UpstreamFailed."""
     if not isinstance(value, dict):
-        raise malformed(200)
+        raise unexpected_format(200)
     return cast("dict[str, Any]", value)
 
 
-def entries(value: Any) -> list[dict[str, Any]]:
-    """The objects of a list; what is none of either is left out."""
+def object_entries(value: Any) -> list[dict[str, Any]]:
+    """Return the objects of a list; anything else is left out."""
     if not isinstance(value, list):
         return []
-    return [cast("dict[str, Any]", one) for one in cast("list[Any]", value) if isinstance(one, dict)]
+    return [cast("dict[str, Any]", entry) for entry in cast("list[Any]", value) if isinstance(entry, dict)]
 
 
-def words_of(body: bytes) -> str:
-    """What an error's body says, in whichever of its shapes: `error` a sentence or an object, `message`."""
+def error_text_of(body: bytes) -> str:
+    """Return the message of an error's body in any of its formats: `error` as text or object,
+    `message`.
+    """
     try:
         found: Any = parse(body)
     except (ValueError, RecursionError):
         return ""
-    return sentence(found)
+    return error_text(found)
 
 
-def sentence(found: Any) -> str:
-    """The words of an error, bounded; "" where there are none."""
+def error_text(found: Any) -> str:
+    """Return the message of an error, bounded; "" if there is none."""
     if isinstance(found, dict):
-        told = cast("dict[str, Any]", found)
+        body = cast("dict[str, Any]", found)
         for name in ("message", "detail", "error", "title"):
-            if words := sentence(told.get(name)):
+            if words := error_text(body.get(name)):
                 return words
 
-        if told:
-            return sentence(json.dumps(told))
+        if body:
+            return error_text(json.dumps(body))
 
         return ""
 
     if isinstance(found, list):
-        return sentence(", ".join(map(str, cast("list[Any]", found))))
+        return error_text(", ".join(map(str, cast("list[Any]", found))))
 
     return "".join(c for c in str(found or "") if c.isprintable())[:500]

@@ -1,6 +1,7 @@
-"""Apps that many use, kept by hand: what a search answers without a project, and by what other words people call them.
+"""Well-known apps, maintained by hand: the apps that a search finds without a project, and common
+words for them.
 
-`slug|name|other words`. The order is how much they are used, roughly, and decides where a query names no app.
+`slug|name|other words`. The order is roughly that of use; it decides if a query names no app.
 """
 
 from __future__ import annotations
@@ -89,9 +90,9 @@ docusign|DocuSign|signature document
 
 
 def popular() -> list[App]:
-    """All of them, the first with the greatest weight."""
+    """All well-known apps; the first has the greatest weight."""
     rows = [line.split("|") for line in _LIST.strip().splitlines()]
     return [
-        App(slug=slug, name=name, words=words, weight=float(len(rows) - place))
-        for place, (slug, name, words) in enumerate(rows)
+        App(slug=slug, name=name, words=words, weight=float(len(rows) - index))
+        for index, (slug, name, words) in enumerate(rows)
     ]

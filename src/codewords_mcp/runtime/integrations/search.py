@@ -1,6 +1,7 @@
-"""Finding the action that somebody means, in memory: weighted words with synonyms (BM25's form), apps known by several names.
+"""Search of actions in memory: weighted words with synonyms (as in BM25), apps under several names.
 
-In memory because it is the same on either database, and faster than both their indexes (`benchmarks/integration_search.py`).
+It is in memory because it then works the same on both databases, and faster than their own indexes
+(`benchmarks/integration_search.py`).
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from codewords_mcp.runtime.model.integration_names import family
 
 MAX_QUERY = 300
 _WORD = re.compile(r"[^\W_]+")
-_STOP = frozenset(
+_STOP_WORDS = frozenset(
     {"a", "an", "and", "are", "at", "be", "by", "can", "do", "does", "for", "from", "how", "i", "in", "into", "is", "it", "its",
      "like", "me", "my", "need", "new", "of", "on", "or", "our", "please", "somebody", "someone", "that", "the", "their",
      "this", "to", "use", "using", "via", "want", "we", "when", "with", "would", "you", "your"}
@@ -99,16 +100,16 @@ _SYNONYMS = {
     "who": "list get",
     "write": "create add update",
 }
-_WEIGHT = {"app": 2.4, "action": 1.6, "nickname": 0.9, "description": 0.35}
-_SYNONYM = 0.55
-_PREFIX = 0.6
-_FEATURED = 1.2
-_LENGTH = 0.06
-_WHOLE_NAME = 2.0
+_WEIGHTS = {"app": 2.4, "action": 1.6, "nickname": 0.9, "description": 0.35}
+_SYNONYM_FACTOR = 0.55
+_PREFIX_FACTOR = 0.6
+_FEATURED_WEIGHT = 1.2
+_LENGTH_PENALTY = 0.06
+_WHOLE_NAME_BONUS = 2.0
 
 
 def stem(word: str) -> str:
-    """A word without its commonest endings."""
+    """Remove the commonest endings of a word."""
     if len(word) > 4 and word.endswith("ies"):
         return word[:-3] + "y"
     if len(word) > 4 and word.endswith(("sses", "shes", "ches", "xes")):
@@ -120,19 +121,19 @@ def stem(word: str) -> str:
     return word
 
 
-def words(text: str) -> list[str]:
-    """Of a text, small and stemmed."""
+def stemmed_words(text: str) -> list[str]:
+    """Return the words of a text, in lower case and stemmed."""
     return [stem(word) for word in _WORD.findall(text.lower())]
 
 
-_EXPANDED = {stem(word): frozenset(map(stem, more.split())) for word, more in _SYNONYMS.items()}
+_STEMMED_SYNONYMS = {stem(word): frozenset(map(stem, more.split())) for word, more in _SYNONYMS.items()}
 
 
 @dataclass(slots=True)
 class _Entry:
     hit: Hit
     slug: str
-    """Of the app that its name stands for."""
+    """The slug of the app that the entry's app name stands for."""
     app: frozenset[str]
     action: frozenset[str]
     prior: float
@@ -140,7 +141,9 @@ class _Entry:
 
 @dataclass(slots=True)
 class ActionIndex:
-    """What can be found. `words` of an app are other names of it; its weight counts where the app is not named."""
+    """All searchable actions. `stemmed_words` of an app are other names of it; its weight counts if a query
+    names no app.
+    """
 
     entries: list[_Entry] = field(default_factory=list["_Entry"])
     apps: dict[str, App] = field(default_factory=dict[str, App])
@@ -150,82 +153,98 @@ class ActionIndex:
 
     @classmethod
     def of(cls, apps: Iterable[App], actions: Iterable[tuple[Hit, str]]) -> ActionIndex:
-        """`actions` are (what is shown, its description)."""
+        """Build an index. `actions` are (the entry of lists, its description)."""
         index = cls()
         for app in apps:
             index.apps.setdefault(app.slug, app)
-            for word in words(f"{app.slug} {app.name} {app.words}"):
+            for word in stemmed_words(f"{app.slug} {app.name} {app.words}"):
                 index._app_words[word].add(app.slug)
 
-        most = max((app.weight for app in index.apps.values()), default=0.0) or 1.0
+        max_weight = max((app.weight for app in index.apps.values()), default=0.0) or 1.0
         for hit, description in actions:
-            index._add(hit, description, most)
+            index._add(hit, description, max_weight)
         index._vocabulary = sorted(index._postings)
         return index
 
-    def _add(self, hit: Hit, description: str, most: float) -> None:
-        slug = next((one for one in family(hit.app) if one in self.apps), hit.app)
+    def _add(self, hit: Hit, description: str, max_weight: float) -> None:
+        slug = next((synonym for synonym in family(hit.app) if synonym in self.apps), hit.app)
         app = self.apps.get(hit.app) or self.apps.get(slug) or App(slug=hit.app, name=hit.app)
-        of_app, nicknames = frozenset(words(f"{app.slug} {app.name}")), words(app.words)
+        of_app, nicknames = frozenset(stemmed_words(f"{app.slug} {app.name}")), stemmed_words(app.words)
         bare = hit.key.removeprefix(f"{hit.app}-")
-        of_action = frozenset(words(f"{bare} {hit.name}"))
+        of_action = frozenset(stemmed_words(f"{bare} {hit.name}"))
         number = len(self.entries)
-        prior = _FEATURED * min(app.weight / most, 1.0) - _LENGTH * len(of_action)
+        prior = _FEATURED_WEIGHT * min(app.weight / max_weight, 1.0) - _LENGTH_PENALTY * len(of_action)
         self.entries.append(_Entry(hit, app.slug, of_app, of_action, prior))
 
         for name, found in (
-            ("description", words(description)),
+            ("description", stemmed_words(description)),
             ("nickname", nicknames),
             ("action", of_action),
             ("app", of_app),
         ):
             for word in found:
-                kept = self._postings[word]
-                kept[number] = max(kept.get(number, 0.0), _WEIGHT[name])
+                weights = self._postings[word]
+                weights[number] = max(weights.get(number, 0.0), _WEIGHTS[name])
 
     def search(self, query: str, limit: int, unseen: Container[str] = ()) -> tuple[list[Hit], list[App]]:
-        """(actions, apps whose name was said), the best first; `unseen` are keys that are left out."""
-        asked = [word for word in dict.fromkeys(words(query[:MAX_QUERY])) if word not in _STOP][:20]
-        named = self._named(asked)
+        """Return (actions, apps that the query names), best first. `unseen` are keys that are left
+        out.
+        """
+        query_words = [
+            word for word in dict.fromkeys(stemmed_words(query[:MAX_QUERY])) if word not in _STOP_WORDS
+        ][:20]
+        named_apps = self._named(query_words)
         scores: dict[int, float] = defaultdict(float)
 
-        for word in asked:
+        for word in query_words:
             for number, weight in self._matches(word).items():
                 scores[number] += weight
 
         best = sorted(
-            scores.items(), key=lambda pair: (-self._score(pair, asked, named), self.entries[pair[0]].hit.key)
+            scores.items(),
+            key=lambda pair: (-self._score(pair, query_words, named_apps), self.entries[pair[0]].hit.key),
         )
         found = (self.entries[number].hit for number, _ in best)
         hits = list(itertools.islice((hit for hit in found if hit.key not in unseen), limit))
 
-        return hits, sorted(named.values(), key=lambda app: (-app.weight, app.slug))[:5]
+        return hits, sorted(named_apps.values(), key=lambda app: (-app.weight, app.slug))[:5]
 
-    def _score(self, pair: tuple[int, float], asked: Sequence[str], named: dict[str, App]) -> float:
+    def _score(
+        self, pair: tuple[int, float], query_words: Sequence[str], named_apps: dict[str, App]
+    ) -> float:
         number, score = pair
         entry = self.entries[number]
-        whole = _WHOLE_NAME if entry.slug in named else 0.0
-        strange = len(entry.action - set(asked) - entry.app)
-        return score + whole + entry.prior - 0.15 * strange
+        whole = _WHOLE_NAME_BONUS if entry.slug in named_apps else 0.0
+        unmatched = len(entry.action - set(query_words) - entry.app)
+        return score + whole + entry.prior - 0.15 * unmatched
 
-    def _named(self, asked: Sequence[str]) -> dict[str, App]:
-        """Apps all of whose own name stands in the query."""
-        said = set(asked)
-        found = {slug for word in asked for slug in self._app_words.get(word, ())}
-        return {slug: self.apps[slug] for slug in found if set(words(self.apps[slug].name)) <= said}
+    def _named(self, query_words: Sequence[str]) -> dict[str, App]:
+        """Return the apps whose whole name is in the query."""
+        query_set = set(query_words)
+        found = {slug for word in query_words for slug in self._app_words.get(word, ())}
+        return {
+            slug: self.apps[slug] for slug in found if set(stemmed_words(self.apps[slug].name)) <= query_set
+        }
 
     def _matches(self, word: str) -> dict[int, float]:
-        """Entries in which a word stands, or one that means the same, each with its best weight."""
+        """Return entries with the word or a synonym, each with its best score."""
         found: dict[int, float] = {}
-        for other, factor in [(word, 1.0), *((one, _SYNONYM) for one in _EXPANDED.get(word, ()))]:
-            self._take(found, other, factor)
+        for other, factor in [
+            (word, 1.0),
+            *((synonym, _SYNONYM_FACTOR) for synonym in _STEMMED_SYNONYMS.get(word, ())),
+        ]:
+            self._add_scores(found, other, factor)
         for other in (
-            self._akin(word) if len(word) > 7 else self._like(word) if not found and len(word) > 2 else ()
+            self._same_root(word)
+            if len(word) > 7
+            else self._similar(word)
+            if not found and len(word) > 2
+            else ()
         ):
-            self._take(found, other, _PREFIX)
+            self._add_scores(found, other, _PREFIX_FACTOR)
         return found
 
-    def _take(self, found: dict[int, float], word: str, factor: float) -> None:
+    def _add_scores(self, found: dict[int, float], word: str, factor: float) -> None:
         posting = self._postings.get(word)
         if not posting:
             return
@@ -235,13 +254,13 @@ class ActionIndex:
             if value > found.get(number, 0.0):
                 found[number] = value
 
-    def _akin(self, word: str) -> list[str]:
-        """Long words of the same root: `transcription` for `transcribe`."""
+    def _same_root(self, word: str) -> list[str]:
+        """Return long words of the same root: `transcription` for `transcribe`."""
         at = bisect.bisect_left(self._vocabulary, word[:7])
         near = itertools.takewhile(lambda other: other.startswith(word[:7]), self._vocabulary[at : at + 50])
-        return list(near) or self._like(word)
+        return list(near) or self._similar(word)
 
-    def _like(self, word: str) -> list[str]:
-        """Words of the index that begin so, or are written nearly so."""
+    def _similar(self, word: str) -> list[str]:
+        """Return words of the index with this prefix, else words with a similar spelling."""
         begin = [other for other in self._vocabulary if other.startswith(word)]
         return begin[:50] or difflib.get_close_matches(word, self._vocabulary, 3, 0.8)

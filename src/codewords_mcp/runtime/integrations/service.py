@@ -1,4 +1,6 @@
-"""What the rest of the runtime asks of integrations: found, described, connected, run, whichever back end does it."""
+"""Integrations for the rest of the runtime: actions are described, configured and run, at a broker
+or natively.
+"""
 
 from __future__ import annotations
 
@@ -10,36 +12,36 @@ from codewords_mcp.errors import CodewordsError, Conflict, InvalidInput, NotFoun
 from codewords_mcp.runtime.auth.one_time_links import Links
 from codewords_mcp.runtime.egress import EgressPolicy
 from codewords_mcp.runtime.integrations.accounts import ConnectedAccounts
-from codewords_mcp.runtime.integrations.base import Configured, IntegrationBroker, Ran
-from codewords_mcp.runtime.integrations.configure import configured, require
-from codewords_mcp.runtime.integrations.directory import Directory, Resolved
+from codewords_mcp.runtime.integrations.base import BrokerRunResult, ConfiguredAction, IntegrationBroker
+from codewords_mcp.runtime.integrations.configure import configure_props, require_complete
+from codewords_mcp.runtime.integrations.directory import Directory, ResolvedAction
 from codewords_mcp.runtime.integrations.errors import IntegrationFailed
 from codewords_mcp.runtime.integrations.native import NativeActions
-from codewords_mcp.runtime.integrations.native_api import Native
+from codewords_mcp.runtime.integrations.native_api import NativeAction
 from codewords_mcp.runtime.model.integration import Action, ActionOutcome, Detail, Prop
 from codewords_mcp.runtime.store.database import Database
 
-RUN_SECONDS = 90.0
-_RELOADS = 3
+RUN_TIMEOUT_S = 90.0
+_MAX_RELOADS = 3
 
 
 @dataclass(frozen=True, slots=True)
 class ActionRequest:
-    """What is to be run. `account` is one of the connected ones, the newest healthy one without it."""
+    """An action to run. Without `account` the newest healthy one is used."""
 
     app: str
     action: str
     props: dict[str, Any]
     account: str | None = None
     dynamic_id: str | None = None
-    seconds: float = RUN_SECONDS
+    seconds: float = RUN_TIMEOUT_S
 
 
 class Integrations:
-    """What there is (`directory`), who has what (`accounts`), and here what is done with both.
+    """Actions run with connected accounts. `directory` lists actions, `accounts` manages accounts.
 
-    For one event loop; `close` it. `owner` is whose accounts and tokens are meant. Beside what is named, methods raise what
-    the broker raises (see `base.Broker`).
+    For one event loop; `close` it. `owner` selects whose accounts and tokens are used. All methods
+    also raise the errors of the broker (see `base.IntegrationBroker`).
     """
 
     def __init__(
@@ -60,7 +62,7 @@ class Integrations:
         )
 
     async def close(self) -> None:
-        """Stop what goes on behind."""
+        """Stop the background reading."""
         await self.directory.close()
 
     async def schema(
@@ -71,118 +73,136 @@ class Integrations:
         props: dict[str, Any] | None = None,
         account: str | None = None,
     ) -> Detail:
-        """An action's fields; with `props`, those too that there are once these are set. Raises NotFound, AppNotConnected."""
-        found = await self.directory.resolve(owner, app, action, props or {})
-        if found.native is not None or not found.props:
-            return Detail(app=found.action.app, action=found.action)
-        now, accounts = found.action, await self.accounts.chosen_for(owner, found.action, account)
-        now, dynamic_id = await self._reloaded(owner, now, found.props, accounts, None)
-        return Detail(app=now.app, action=now, dynamic_props_id=dynamic_id)
+        """Return an action's fields; with `props`, also those that exist once these are set.
+
+        Raises NotFound, AppNotConnected.
+        """
+        resolved = await self.directory.resolve(owner, app, action, props or {})
+        if resolved.native is not None or not resolved.props:
+            return Detail(app=resolved.action.app, action=resolved.action)
+        accounts = await self.accounts.choose_accounts(owner, resolved.action, account)
+        action_now, dynamic_id = await self._reload_fields(
+            owner, resolved.action, resolved.props, accounts, None
+        )
+        return Detail(app=action_now.app, action=action_now, dynamic_props_id=dynamic_id)
 
     async def options(
         self, owner: str, app: str, action: str, prop: str, props: dict[str, Any] | None = None,
         *, query: str = "", account: str | None = None, dynamic_id: str | None = None,
     ) -> Detail:  # fmt: skip
-        """Values that a field takes. Raises NotFound, AppNotConnected, InvalidInput for a field there is not."""
-        found = await self.directory.resolve(owner, app, action, props or {})
-        field = next((one for one in found.action.fields if one.name == prop), None)
+        """List the values of a field. Raises NotFound, AppNotConnected, InvalidInput for an unknown
+        field.
+        """
+        resolved = await self.directory.resolve(owner, app, action, props or {})
+        field = next((field for field in resolved.action.fields if field.name == prop), None)
         if field is None and dynamic_id is None:
-            known = ", ".join(f"`{one.name}`" for one in found.action.fields)
-            raise InvalidInput(f"{found.action.key} has no such field.", hint=f"It has {known}.")
+            known = ", ".join(f"`{field.name}`" for field in resolved.action.fields)
+            raise InvalidInput(
+                f"{resolved.action.key} has no field of this name.", hint=f"Its fields are {known}."
+            )
 
-        if found.native is not None or (field is not None and not field.remote):
-            given = [{"label": str(one), "value": one} for one in (field.options if field else ())]
-            if given:
+        if resolved.native is not None or (field is not None and not field.remote):
+            listed_values = [
+                {"label": str(value), "value": value} for value in (field.options if field else ())
+            ]
+            if listed_values:
                 note = ""
             else:
-                note = "This field takes any value of its type."
+                note = "This field accepts any value of its type."
 
-            return Detail.model_validate({"app": found.action.app, "options": given, "note": note})
+            return Detail.model_validate({"app": resolved.action.app, "options": listed_values, "note": note})
 
-        accounts = await self.accounts.chosen_for(owner, found.action, account)
-        asked = Configured(found.action, configured(found.action, found.props, accounts), dynamic_id)
-        listed = await self._broker.options(self.accounts.user(owner), asked, prop, query or None)
+        accounts = await self.accounts.choose_accounts(owner, resolved.action, account)
+        request = ConfiguredAction(
+            resolved.action, configure_props(resolved.action, resolved.props, accounts), dynamic_id
+        )
+        listed = await self._broker.options(self.accounts.user(owner), request, prop, query or None)
 
-        return Detail(app=found.action.app, options=tuple(listed))
+        return Detail(app=resolved.action.app, options=tuple(listed))
 
-    async def require_ready(self, owner: str, found: Resolved, account: str | None = None) -> None:
-        """Raise what would stop `run` before the app is asked, so that nobody agrees to what cannot be done.
+    async def require_ready(self, owner: str, resolved: ResolvedAction, account: str | None = None) -> None:
+        """Raise the errors that `run` would raise before it calls the app: a person should not
+        consent to a run that must fail.
 
-        Raises AppNotConnected, Forbidden for a token that may not go there, InvalidInput for a native action's missing field.
+        Raises AppNotConnected, Forbidden for a token that may not go to the host, InvalidInput for
+        a missing field of a native action.
         """
-        if found.native is None:
-            await self.accounts.chosen_for(owner, found.action, account)
+        if resolved.native is None:
+            await self.accounts.choose_accounts(owner, resolved.action, account)
             return
-        require(found.native.action, configured(found.native.action, found.props, {}))
-        await self._native.require_connected(owner, found.native)
+        require_complete(resolved.native.action, configure_props(resolved.native.action, resolved.props, {}))
+        await self._native.require_connected(owner, resolved.native)
 
     async def run(
-        self, owner: str, asked: ActionRequest, policy: EgressPolicy | None = None
+        self, owner: str, request: ActionRequest, policy: EgressPolicy | None = None
     ) -> ActionOutcome:
-        """Carry it out, once. `policy`: what an HTTP request may reach.
+        """Run an action, once. `policy` limits the hosts of an HTTP request.
 
-        Raises NotFound, InvalidInput naming what is missing, AppNotConnected, IntegrationFailed, TooBusy, UpstreamTimedOut.
+        Raises NotFound, InvalidInput naming missing fields, AppNotConnected, IntegrationFailed,
+        TooBusy, UpstreamTimedOut.
         """
-        found = await self.directory.resolve(owner, asked.app, asked.action, asked.props)
-        if found.native is not None:
-            return await self._run_native(owner, found.native, found, policy)
+        resolved = await self.directory.resolve(owner, request.app, request.action, request.props)
+        if resolved.native is not None:
+            return await self._run_native(owner, resolved.native, resolved, policy)
 
-        accounts = await self.accounts.chosen_for(owner, found.action, asked.account)
-        action, dynamic_id = await self._reloaded(
-            owner, found.action, found.props, accounts, asked.dynamic_id
+        accounts = await self.accounts.choose_accounts(owner, resolved.action, request.account)
+        action, dynamic_id = await self._reload_fields(
+            owner, resolved.action, resolved.props, accounts, request.dynamic_id
         )
-        props = configured(action, found.props, accounts)
-        require(action, props)
+        props = configure_props(action, resolved.props, accounts)
+        require_complete(action, props)
 
         try:
-            ran = await self._broker.run(
-                self.accounts.user(owner), Configured(action, props, dynamic_id), asked.seconds
+            result = await self._broker.run(
+                self.accounts.user(owner), ConfiguredAction(action, props, dynamic_id), request.seconds
             )
         except NotFound:
             raise await self.directory.no_action(owner, action.app, action.key) from None
         except Conflict:
-            raise await self.accounts.revoked(owner, action) from None
+            raise await self.accounts.access_lost_error(owner, action) from None
         except UpstreamFailed as error:
             if error.upstream_status is None or error.upstream_status >= 500:
                 error.hint = (
-                    f"It may have been done all the same: look in {action.app} before you do it again."
+                    f"The action may have been done nevertheless: check {action.app} before you run it again."
                 )
 
             raise
 
         account = next(iter(accounts.values()), None)
-        if ran.error is not None:
-            raise await self._failed(owner, action, account, ran)
+        if result.error is not None:
+            raise await self._to_error(owner, action, account, result)
 
-        exports = {name: value for name, value in ran.exports.items() if name != "$filestash_uploads"}
+        exports = {name: value for name, value in result.exports.items() if name != "$filestash_uploads"}
         return ActionOutcome(
             action=action.key, backend="connect", account=account, summary=str(exports.get("$summary") or "")[:500],
-            ret=ran.ret, exports=exports, os=ran.os, files=tuple(ran.exports.get("$filestash_uploads") or ()),
+            ret=result.ret, exports=exports, os=result.os, files=tuple(result.exports.get("$filestash_uploads") or ()),
         )  # fmt: skip
 
-    # inside
-
-    async def _failed(self, owner: str, action: Action, account: str | None, ran: Ran) -> CodewordsError:
-        """An action's own failure; that of an account whose access has ended meanwhile is told as such."""
+    async def _to_error(
+        self, owner: str, action: Action, account: str | None, result: BrokerRunResult
+    ) -> CodewordsError:
+        """Return the error of a failed action, or that of an account whose access has ended
+        meanwhile.
+        """
         try:
-            now = {
-                one.id: one.healthy
-                for one in await self._broker.accounts(self.accounts.user(owner), action.app)
+            health = {
+                connected.id: connected.healthy
+                for connected in await self._broker.accounts(self.accounts.user(owner), action.app)
             }
         except CodewordsError:
-            now = {}
+            health = {}
 
-        if account is not None and now.get(account) is False:
-            return await self.accounts.revoked(owner, action)
+        if account is not None and health.get(account) is False:
+            return await self.accounts.access_lost_error(owner, action)
 
         return IntegrationFailed(
             f"{action.key} failed.",
             upstream_status=200,
-            upstream_said=ran.error or "",
-            hint="What the app said is in `upstream_said`. Look before you do it again: a part may have been done.",
+            upstream_said=result.error or "",
+            hint="The app's message is in `upstream_said`. Check before you run it again: a part may have been done.",
         )
 
-    async def _reloaded(
+    async def _reload_fields(
         self,
         owner: str,
         action: Action,
@@ -190,9 +210,9 @@ class Integrations:
         accounts: dict[str, str],
         dynamic_id: str | None,
     ) -> tuple[Action, str | None]:
-        """(the action with the fields that it has once these props are set, the id that goes with them)."""
+        """Return (the action with the fields that exist once these props are set, their id)."""
         done: set[str] = set()
-        for _ in range(_RELOADS):
+        for _ in range(_MAX_RELOADS):
             known = {prop.name: prop for prop in action.fields}
             static = {name: value for name, value in props.items() if name in known}
             due = {name for name in static if known[name].reloads} - done
@@ -200,19 +220,19 @@ class Integrations:
                 break
 
             done |= due or {""}
-            asked = Configured(action, configured(action, static, accounts), dynamic_id)
-            told = await self._broker.reload(self.accounts.user(owner), asked)
-            dynamic_id = told.id or dynamic_id
-            merged: dict[str, Prop] = {prop.name: prop for prop in (*action.props, *told.props)}
+            request = ConfiguredAction(action, configure_props(action, static, accounts), dynamic_id)
+            reloaded = await self._broker.reload(self.accounts.user(owner), request)
+            dynamic_id = reloaded.id or dynamic_id
+            merged: dict[str, Prop] = {prop.name: prop for prop in (*action.props, *reloaded.props)}
             action = action.model_copy(update={"props": tuple(merged.values())})
 
         return action, dynamic_id
 
     async def _run_native(
-        self, owner: str, native: Native, found: Resolved, policy: EgressPolicy | None
+        self, owner: str, native: NativeAction, resolved: ResolvedAction, policy: EgressPolicy | None
     ) -> ActionOutcome:
-        props = configured(native.action, found.props, {})
-        require(native.action, props)
+        props = configure_props(native.action, resolved.props, {})
+        require_complete(native.action, props)
         account = await self._native.account(owner, native.app)
         ret = await self._native.run(owner, native, props, policy)
         return ActionOutcome(

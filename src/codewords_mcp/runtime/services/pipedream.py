@@ -11,7 +11,7 @@ from pydantic import AliasChoices, Field
 
 from codewords_mcp.errors import InvalidInput
 from codewords_mcp.runtime.integrations.native_table import SERVICES
-from codewords_mcp.runtime.integrations.pipedream_client import HOW
+from codewords_mcp.runtime.integrations.pipedream_client import SETUP_HINT
 from codewords_mcp.runtime.integrations.service import ActionRequest
 from codewords_mcp.runtime.model.integration import (
     Account,
@@ -252,7 +252,7 @@ SERVICE = Service(
     credentials=(
         ServiceCredential(
             "PIPEDREAM_PROJECT_ID",
-            HOW,
+            SETUP_HINT,
             without=f"Some actions of {_OF_APPS} are done with your own tokens, and HTTP requests with none.",
             home=True,
         ),
