@@ -38,9 +38,9 @@ from codewords_mcp.runtime.triggers import webhook_events as events
 from codewords_mcp.runtime.triggers import webhook_signatures as signatures
 from codewords_mcp.runtime.workflows import declarations
 from codewords_mcp.runtime.workflows.header import read_header
-from codewords_mcp.runtime.workflows.openapi import normalise, routes_of, title_of
+from codewords_mcp.runtime.workflows.openapi import normalise, read_routes, read_title
 from codewords_mcp.runtime.workflows.script import parse_script
-from codewords_mcp.runtime.workflows.validation.samples import example_of, main_route
+from codewords_mcp.runtime.workflows.validation.samples import main_route, make_example
 
 SLOW = 2.0
 """Seconds over which an input counts as a hang."""
@@ -176,8 +176,8 @@ def _described(data: bytes) -> object:
     if not isinstance(found, dict):
         return None
     document = normalise(cast("dict[str, Any]", found))
-    route = main_route(routes_of(document))
-    return json.dumps(document), title_of(document), example_of(route.schema) if route else None
+    route = main_route(read_routes(document))
+    return json.dumps(document), read_title(document), make_example(route.schema) if route else None
 
 
 def _log_line(text: str) -> object:

@@ -126,7 +126,7 @@ async def test_an_edit_whose_place_is_not_clear_changes_nothing_and_says_where(r
     for bad, told in (
         (Edit(old="return nothing like it", new=""), "not in the code"),
         (Edit(old="async def total(orders: Order):", new=""), r"the nearest is line 17"),
-        (Edit(old="import", new=""), r"stands 3 times, on lines"),
+        (Edit(old="import", new=""), r"occurs 3 times, on lines"),
         (Edit(old="    item:  str", new=""), "not in the code"),
         (Edit(old="  item: str\n  count: int", new=""), r"with other spaces"),
         (Edit(old="", new="x"), "no old text"),

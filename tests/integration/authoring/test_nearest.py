@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from codewords_mcp.runtime.authoring.brief import matching, nearest
+from codewords_mcp.runtime.authoring.brief import matching_templates, nearest_template
 from codewords_mcp.runtime.authoring.templates import templates
 
 pytestmark = pytest.mark.requirement("generate:nearest")
@@ -40,9 +40,9 @@ WISHES = [
 
 @pytest.mark.parametrize(("wish", "expected"), WISHES)
 def test_a_sentence_leads_to_the_template_that_does_most_of_it(wish: str, expected: set[str]) -> None:
-    assert nearest(templates(), wish).id in expected
-    assert matching(templates(), wish)[0].id in expected
+    assert nearest_template(templates(), wish).id in expected
+    assert matching_templates(templates(), wish)[0].id in expected
 
 
 def test_a_sentence_that_names_nothing_leads_to_the_simplest() -> None:
-    assert nearest(templates(), "Zzyzx qwfp").id == templates()[0].id == "greeting"
+    assert nearest_template(templates(), "Zzyzx qwfp").id == templates()[0].id == "greeting"

@@ -149,5 +149,7 @@ def test_a_person_agrees_to_anothers_workflow_on_a_terminal_and_withdraws_it_by_
     assert shell("codewords", "agreements", "withdraw", made).code == 2
     assert shell(*run).code == 3, "it is asked about again"
 
-    code, shown = answered("y", "codewords", "schedules", "create", made, "@yearly", "-z", "UTC", "--input", INPUT)
+    code, shown = answered(
+        "y", "codewords", "schedules", "create", made, "@yearly", "-z", "UTC", "--input", INPUT
+    )
     assert code == 0, shown

@@ -11,7 +11,7 @@ from codewords_mcp.runtime.workflows.script_facts import ScriptFacts
 
 
 def look(body: str) -> ScriptFacts:
-    return parse_script(script(body)).look
+    return parse_script(script(body)).facts
 
 
 def notes(body: str, one: str) -> list[Check]:

@@ -8,9 +8,9 @@ from tests.unit.workflows.scripts import APP, HEADER, script
 from codewords_mcp.errors import InvalidScript
 from codewords_mcp.runtime.workflows.script import UnreadableScript, parse_script
 from codewords_mcp.runtime.workflows.validation.code_size import (
-    LOOKED_AT,
     MAX_DEPTH,
     MAX_NODES,
+    MAX_PARSED_HERE,
     refuse_excess,
 )
 
@@ -30,7 +30,7 @@ async def test_more_code_than_is_looked_at_is_refused_before_it_is_read_and_wher
     code = script(APP + body)
     with pytest.raises(UnreadableScript):
         parse_script(code)
-    if len(code) > LOOKED_AT:
+    if len(code) > MAX_PARSED_HERE:
         with pytest.raises(InvalidScript):
             await refuse_excess(code)
 

@@ -12,8 +12,8 @@ from uuid import UUID
 import pytest
 from pydantic import AnyUrl, BaseModel, ConfigDict, Field, create_model
 
-from codewords_mcp.runtime.workflows.openapi import normalise, routes_of
-from codewords_mcp.runtime.workflows.validation.samples import example_of, main_route
+from codewords_mcp.runtime.workflows.openapi import normalise, read_routes
+from codewords_mcp.runtime.workflows.validation.samples import main_route, make_example
 
 
 class Colour(StrEnum):
@@ -67,19 +67,19 @@ def test_what_is_made_for_a_field_is_taken_by_its_model(name: str) -> None:
             }
         },
     }
-    route = main_route(routes_of(openapi))
+    route = main_route(read_routes(openapi))
     assert route is not None
-    made = example_of(route.schema)
+    made = make_example(route.schema)
     model.model_validate(made)
-    assert made == example_of(route.schema)
+    assert made == make_example(route.schema)
 
 
 @pytest.mark.requirement("author:samples")
 def test_names_defaults_and_examples_go_before_what_is_made_up() -> None:
-    assert example_of({"type": "string"}, "email") == "ada@example.com"
-    assert example_of({"type": "string", "default": "x"}, "email") == "x"
-    assert example_of({"type": "string", "examples": ["y"], "default": "x"}) == "y"
-    assert example_of(
+    assert make_example({"type": "string"}, "email") == "ada@example.com"
+    assert make_example({"type": "string", "default": "x"}, "email") == "x"
+    assert make_example({"type": "string", "examples": ["y"], "default": "x"}) == "y"
+    assert make_example(
         {"type": "object", "properties": {"a": {"type": "integer"}, "b": {}}, "required": ["a"]}
     ) == {"a": 3}
 
@@ -88,7 +88,7 @@ def test_names_defaults_and_examples_go_before_what_is_made_up() -> None:
 def test_a_schema_that_names_itself_ends() -> None:
     loop: dict[str, Any] = {"type": "object", "required": ["child"]}
     loop["properties"] = {"child": loop}
-    assert example_of(loop)["child"]["child"]
+    assert make_example(loop)["child"]["child"]
 
 
 @pytest.mark.requirement("author:samples")
@@ -125,7 +125,7 @@ NO_SCHEMAS: list[Any] = [
 def test_an_example_of_a_schema_that_is_none_or_that_has_no_end_is_made_at_once(
     schema: dict[str, Any],
 ) -> None:
-    assert len(json.dumps(example_of(schema))) < 500_000
+    assert len(json.dumps(make_example(schema))) < 500_000
 
 
 @pytest.mark.requirement("fuzz:parsers")
@@ -135,7 +135,7 @@ def test_an_example_of_a_schema_that_is_none_or_that_has_no_end_is_made_at_once(
 )
 def test_a_document_of_any_shape_has_routes_or_none(paths: Any) -> None:
     document = normalise({"openapi": "3.1.0", "paths": paths, "components": [], "info": "x"})
-    assert [one["method"] for one in routes_of(document)] in ([], ["POST"])
+    assert [one["method"] for one in read_routes(document)] in ([], ["POST"])
 
 
 @pytest.mark.requirement("fuzz:parsers")
@@ -149,4 +149,4 @@ def test_references_that_fan_out_are_read_up_to_a_bound() -> None:
             "components": {"schemas": schemas},
         }
     )
-    assert len(json.dumps(routes_of(document))) < 2_000_000
+    assert len(json.dumps(read_routes(document))) < 2_000_000

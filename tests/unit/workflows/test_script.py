@@ -138,7 +138,7 @@ def test_syntax_of_a_newer_python_is_left_to_that_python() -> None:
     refused(script(newer))
     read = parse_script(script(newer, header=HEADER.replace("==3.11.*", ">=3.12")))
     assert read.tree is None
-    assert read.look.mentions_fastapi
+    assert read.facts.mentions_fastapi
 
 
 @pytest.mark.requirement("workflows:seed", "workflows:dialect")

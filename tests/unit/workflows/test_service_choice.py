@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from codewords_mcp.runtime.authoring.service_choice import MOST_SERVICES, choose_services
+from codewords_mcp.runtime.authoring.service_choice import MAX_SERVICES, choose_services
 from codewords_mcp.runtime.model.service import ServiceInfo
 from codewords_mcp.runtime.services.describe import describe
 from codewords_mcp.runtime.services.registry import Registry
@@ -59,4 +59,4 @@ def test_a_brief_proposes_a_service_of_another_package_by_its_own_words() -> Non
 
 def test_a_brief_proposes_few_services_however_many_a_wish_names() -> None:
     everything = " ".join(service.name.replace("_", " ") for service in every_service())
-    assert len(choose_services(every_service(), everything)) == MOST_SERVICES
+    assert len(choose_services(every_service(), everything)) == MAX_SERVICES

@@ -16,11 +16,22 @@ from codewords_mcp.runtime.api.services import Library
 from codewords_mcp.runtime.api.sessions import SessionCalls
 from codewords_mcp.runtime.authoring import diagnose as diagnosing
 from codewords_mcp.runtime.authoring.author_model import gateway_author
-from codewords_mcp.runtime.authoring.brief import brief, line_of, matching, nearest
-from codewords_mcp.runtime.authoring.drafts import DraftSource, edited, require_code, shown, stale
-from codewords_mcp.runtime.authoring.edits import apply_edits, apply_patch, diff_of
+from codewords_mcp.runtime.authoring.brief import (
+    brief,
+    describe_service,
+    matching_templates,
+    nearest_template,
+)
+from codewords_mcp.runtime.authoring.drafts import (
+    DraftSource,
+    edited_draft,
+    require_code,
+    stale_revision,
+    to_draft,
+)
+from codewords_mcp.runtime.authoring.edits import apply_edits, apply_patch, unified_diff
 from codewords_mcp.runtime.authoring.generate import Bounds, GenerationRequest, Generator
-from codewords_mcp.runtime.authoring.model_request import check_wish
+from codewords_mcp.runtime.authoring.model_request import check_description
 from codewords_mcp.runtime.authoring.practices import practice, topics
 from codewords_mcp.runtime.authoring.private_hosts import check_private_hosts
 from codewords_mcp.runtime.authoring.service_choice import choose_services
@@ -46,7 +57,7 @@ from codewords_mcp.runtime.model.workflow import Consent, WorkflowDetail
 from codewords_mcp.runtime.runs.launcher import limits_of
 from codewords_mcp.runtime.store import runs, workflows
 from codewords_mcp.runtime.store.drafts import DraftRow
-from codewords_mcp.runtime.workflows.openapi import routes_of
+from codewords_mcp.runtime.workflows.openapi import read_routes
 from codewords_mcp.runtime.workflows.validation.checks import CheckedScript, validate
 from codewords_mcp.runtime.workflows.validation.smoke import Smoke
 from codewords_mcp.settings import Settings
@@ -91,7 +102,9 @@ class AuthoringCalls(Library, IntegrationCalls, BrowserCalls, SessionCalls):
                 secret_hosts=await house.secrets.hosts_by_name(caller.owner),
                 connected=lambda app: self.app_connected(caller, app),
                 services=lambda names: self.services_named(caller, names),
-                turn=self._turns.setdefault((caller.owner, caller.key_id or caller.run_id), asyncio.Lock()),
+                parse_slot=self._turns.setdefault(
+                    (caller.owner, caller.key_id or caller.run_id), asyncio.Lock()
+                ),
                 addresses=lambda script: check_private_hosts(script, self.settings.egress_allow_private),
                 max_code=self.settings.max_code,
                 limits=limits_of(self.settings),
@@ -110,7 +123,7 @@ class AuthoringCalls(Library, IntegrationCalls, BrowserCalls, SessionCalls):
         refuse_run(caller, "make drafts")
         origin = DraftSource(name, description, example=example)
         row = await self._house.drafts.add(caller, require_code(code), origin, self._checking(caller))
-        return edited(("", "", ()), row)
+        return edited_draft(("", "", ()), row)
 
     async def draft_of_template(
         self, caller: Caller, template_id: str, *, edits: Sequence[Edit] = (), patch: str = ""
@@ -150,7 +163,7 @@ class AuthoringCalls(Library, IntegrationCalls, BrowserCalls, SessionCalls):
 
         row, before = await self._subject(caller, subject, open_draft=True)
         if row is not None and revision not in {None, row.revision}:
-            raise stale(revision or 0)
+            raise stale_revision(revision or 0)
 
         old, checks, name = before
         if edits:
@@ -176,7 +189,7 @@ class AuthoringCalls(Library, IntegrationCalls, BrowserCalls, SessionCalls):
 
         live = await self._live_number(caller, after)
         continued = row is not None and row.id != subject
-        return edited((name, old, checks), after, continued=continued, live_version=live)
+        return edited_draft((name, old, checks), after, continued=continued, live_version=live)
 
     async def _live_number(self, caller: Caller, row: DraftRow) -> int | None:
         """The live version of the workflow that a draft is of; None where it is of none."""
@@ -189,12 +202,12 @@ class AuthoringCalls(Library, IntegrationCalls, BrowserCalls, SessionCalls):
     async def get_draft(self, caller: Caller, draft_id: str, *, include_code: bool = False) -> Draft:
         """Raises NotFound."""
         refuse_run(caller, "read drafts")
-        return shown(await self._house.drafts.get(caller, draft_id), code=include_code)
+        return to_draft(await self._house.drafts.get(caller, draft_id), code=include_code)
 
     async def list_drafts(self, caller: Caller) -> list[Draft]:
         """Last changed first; at most 100."""
         refuse_run(caller, "read drafts")
-        return [shown(row) for row in await self._house.drafts.list(caller)]
+        return [to_draft(row) for row in await self._house.drafts.list(caller)]
 
     async def delete_draft(self, caller: Caller, draft_id: str) -> None:
         """At once: it serves nobody. Raises NotFound."""
@@ -239,7 +252,7 @@ class AuthoringCalls(Library, IntegrationCalls, BrowserCalls, SessionCalls):
                 )
 
             before = await self._version(caller, row.workflow_id, base)
-            return diff_of(
+            return unified_diff(
                 before.code or "", row.code, (f"version {base}", f"{row.id} revision {row.revision}")
             )
 
@@ -256,7 +269,7 @@ class AuthoringCalls(Library, IntegrationCalls, BrowserCalls, SessionCalls):
             )
 
         before = await self._version(caller, subject, earlier)
-        return diff_of(
+        return unified_diff(
             before.code or "", after.code or "", (f"version {earlier}", f"version {after.version}")
         )
 
@@ -268,7 +281,7 @@ class AuthoringCalls(Library, IntegrationCalls, BrowserCalls, SessionCalls):
         `open_draft`: of a workflow the draft that is open, where there is one.
         """
         if open_draft:
-            row = await self._house.drafts.open_of(caller, subject)
+            row = await self._house.drafts.find_open(caller, subject)
         else:
             row = None
 
@@ -318,7 +331,7 @@ class AuthoringCalls(Library, IntegrationCalls, BrowserCalls, SessionCalls):
         present = await self._house.secrets.given(caller.owner, sorted(needs))
         found = [one.model_copy(update={"missing": lacking(one, services, present)}) for one in found]
         if query:
-            return matching(found, query)
+            return matching_templates(found, query)
 
         return found
 
@@ -383,7 +396,7 @@ class AuthoringCalls(Library, IntegrationCalls, BrowserCalls, SessionCalls):
         and what a call of a model raises.
         """
         refuse_run(caller, "generate workflows")
-        description, constraints = check_wish(description, constraints)
+        description, constraints = check_description(description, constraints)
         author = await gateway_author(self._house.gateway, caller, self.settings)
         if author is None and ask is None:
             return Generation(status="brief", brief=await self.brief(caller, description, constraints))
@@ -393,8 +406,12 @@ class AuthoringCalls(Library, IntegrationCalls, BrowserCalls, SessionCalls):
             raise NotFound("There is no model to ask.")
 
         wanted = f"{description} {constraints}"
-        services = tuple(line_of(one) for one in choose_services(await self.list_services(caller), wanted))
-        wish = GenerationRequest(description, constraints, nearest(templates(), wanted).code, services)
+        services = tuple(
+            describe_service(one) for one in choose_services(await self.list_services(caller), wanted)
+        )
+        wish = GenerationRequest(
+            description, constraints, nearest_template(templates(), wanted).code, services
+        )
         bounds = Bounds(self.settings.author_rounds, self.settings.author_budget)
         generator = Generator(
             self._house.drafts, caller, wish, asks, model, self._checking(caller), bounds, progress
@@ -412,7 +429,7 @@ class AuthoringCalls(Library, IntegrationCalls, BrowserCalls, SessionCalls):
 
     async def brief(self, caller: Caller, description: str, constraints: str = "") -> Brief:
         """What an assistant needs to write a workflow itself. Raises InvalidInput."""
-        description, constraints = check_wish(description, constraints)
+        description, constraints = check_description(description, constraints)
         return brief(templates(), await self.list_services(caller), f"{description} {constraints}")
 
     def practice_topics(self) -> list[str]:
@@ -448,7 +465,7 @@ class AuthoringCalls(Library, IntegrationCalls, BrowserCalls, SessionCalls):
         if last and (before := await self._code_of(service_id, last[0].version)) is not None:
             good = last[0], before
         log = await self._house.dispatcher.tail(caller, run.id, diagnosing.LOG_LINES)
-        routes = [f"{one['method']} {one['path']}" for one in routes_of(version.openapi)]
+        routes = [f"{one['method']} {one['path']}" for one in read_routes(version.openapi)]
         unset = await self._unset(caller, version)
 
         return diagnosing.diagnose(run, log, code, asked, good, routes=routes, unset=unset)

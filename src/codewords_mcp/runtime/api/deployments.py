@@ -6,7 +6,7 @@ from typing import Any
 
 from codewords_mcp.errors import ConsentNeeded, InvalidInput
 from codewords_mcp.runtime.api.authoring import AuthoringCalls
-from codewords_mcp.runtime.authoring.drafts import stale
+from codewords_mcp.runtime.authoring.drafts import stale_revision
 from codewords_mcp.runtime.model.caller import Caller, refuse_run
 from codewords_mcp.runtime.model.progress import Progress, no_progress
 from codewords_mcp.runtime.model.validation import Check
@@ -67,7 +67,7 @@ class DeploymentCalls(AuthoringCalls):
 
         if draft is not None:
             if revision not in {None, draft.revision}:
-                raise stale(revision or 0)
+                raise stale_revision(revision or 0)
 
             code, service_id = draft.code, service_id or draft.workflow_id
             name = name or (None if service_id or draft.name == UNTITLED else draft.name)
@@ -110,7 +110,7 @@ class DeploymentCalls(AuthoringCalls):
         if draft is not None:
             current = await self._house.drafts.get(request.caller, draft.id)
             if current.revision != draft.revision:
-                raise stale(draft.revision)
+                raise stale_revision(draft.revision)
 
         await self._house.consents.settle(review.question, consent)
         return await deployer.activate(review)

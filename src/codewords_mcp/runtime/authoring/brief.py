@@ -1,4 +1,4 @@
-"""What helps to write a workflow: the nearest template, the library services that fit, and the next call."""
+"""Help for writing a workflow: the nearest template, suitable library services, and the next call."""
 
 from __future__ import annotations
 
@@ -9,16 +9,17 @@ from typing import Any
 
 from codewords_mcp.runtime.authoring.model_request import rules
 from codewords_mcp.runtime.authoring.service_choice import choose_services
-from codewords_mcp.runtime.authoring.service_words import words_of
+from codewords_mcp.runtime.authoring.service_words import key_words
 from codewords_mcp.runtime.model.authoring import Brief, Template
 from codewords_mcp.runtime.model.service import ServiceInfo
 
-_MEANT_BY_WORD = 1.2
-"""How much a word counts that means a template: more than any word that it merely has."""
-_FAR_LESS = 4
-_SCHEMA = 700
-# Words of a wish that mean a template, where its own text says it otherwise.
-_TEMPLATES_MEANT = {
+_HINT_WEIGHT = 1.2
+"""Weight of a word that hints at a template. It outweighs any word that merely occurs in one."""
+_CUTOFF_RATIO = 4
+"""Matches that score this many times less than the best one are dropped."""
+_MAX_SCHEMA = 700
+# Words of a description that mean a template whose own text uses other words.
+_TEMPLATE_HINTS = {
     "csv_statistics": "csv spreadsheet expense spending column average total monthly row excel",
     "web_page_facts": "javascript rendered scrape scraping scraper html website extract crawl",
     "page_summary": "article url blog tldr summarise summarize",
@@ -44,83 +45,85 @@ _TEMPLATES_MEANT = {
 }
 
 
-def nearest(templates: Sequence[Template], wish: str) -> Template:
-    """The template that shares the most telling words with the wish; the simplest where none does."""
-    return max(templates, key=_fit(templates, wish))
+def nearest_template(templates: Sequence[Template], description: str) -> Template:
+    """The template that shares most keywords with the description. The simplest if none does."""
+    return max(templates, key=_fit(templates, description))
 
 
-def matching(templates: Sequence[Template], query: str) -> list[Template]:
-    """The templates that fit a query, the best first; not those that fit it by far less."""
+def matching_templates(templates: Sequence[Template], query: str) -> list[Template]:
+    """Templates that match a query, the best first, without those that match far less."""
     fit = _fit(templates, query)
     found = sorted(filter(fit, templates), key=fit, reverse=True)
-    return [one for one in found if fit(one) * _FAR_LESS >= fit(found[0])]
+    return [template for template in found if fit(template) * _CUTOFF_RATIO >= fit(found[0])]
 
 
-def _fit(templates: Sequence[Template], wish: str) -> Callable[[Template], float]:
-    """What a template shares with the wish."""
-    described = _scores({one.id: f"{one.description} {one.category}" for one in templates}, wish)
-    named = _scores({one.id: f"{one.id.replace('_', ' ')} {one.title}" for one in templates}, wish)
-    wanted = words_of(wish)
+def _fit(templates: Sequence[Template], description: str) -> Callable[[Template], float]:
+    """A function that scores a template by the keywords it shares with the description."""
+    described = _scores({item.id: f"{item.description} {item.category}" for item in templates}, description)
+    named = _scores({item.id: f"{item.id.replace('_', ' ')} {item.title}" for item in templates}, description)
+    wanted_words = key_words(description)
 
     def fit(template: Template) -> float:
-        meant = len(words_of(_TEMPLATES_MEANT.get(template.id, "")) & wanted)
-        return described[template.id] + named[template.id] + _MEANT_BY_WORD * meant
+        meant = len(key_words(_TEMPLATE_HINTS.get(template.id, "")) & wanted_words)
+        return described[template.id] + named[template.id] + _HINT_WEIGHT * meant
 
     return fit
 
 
-def _scores(texts: dict[str, str], wish: str) -> dict[str, float]:
-    """What each text shares with the wish: a word counts the more the fewer texts have it."""
-    words = {name: words_of(text) for name, text in texts.items()}
+def _scores(texts: dict[str, str], description: str) -> dict[str, float]:
+    """Scores of texts by the keywords shared with the description. A word that fewer texts have
+    counts more.
+    """
+    words = {name: key_words(text) for name, text in texts.items()}
     spread = Counter(word for found in words.values() for word in found)
-    wanted = words_of(wish)
-    return {name: sum(1 / spread[word] for word in wanted & found) for name, found in words.items()}
+    wanted_words = key_words(description)
+    return {name: sum(1 / spread[word] for word in wanted_words & found) for name, found in words.items()}
 
 
-def line_of(service: ServiceInfo) -> str:
-    """A service in a few lines: what it does, its paths with their inputs, and what it lacks here."""
-    lacks = [one.name for one in service.lacking]
+def describe_service(service: ServiceInfo) -> str:
+    """A few lines on a service: its purpose, its paths with inputs, and its missing secrets."""
+    missing = [credential.name for credential in service.lacking]
     lines = [
-        f"{service.name}: {service.summary}" + (f" Needs the secret {', '.join(lacks)}." if lacks else "")
+        f"{service.name}: {service.summary}" + (f" Needs the secret {', '.join(missing)}." if missing else "")
     ]
     lines += [
-        f"  path={one.path.strip('/')!r} {one.summary}: {_schema(one.input)}"
-        for one in service.operations[:4]
+        f"  path={operation.path.strip('/')!r} {operation.summary}: {_schema(operation.input)}"
+        for operation in service.operations[:4]
     ]
     return "\n".join(lines)
 
 
 def _schema(schema: dict[str, Any]) -> str:
-    """The input in short: names with types, where they have one; `?` where it may be left out."""
+    """The input in short: names with types, if they have one; `?` marks optional ones."""
     required = schema.get("required", [])
     fields = [
         name + ("" if name in required else "?") + (f": {kind}" if (kind := _kind(part)) else "")
         for name, part in schema.get("properties", {}).items()
     ]
     text = "{" + ", ".join(fields) + "}"
-    if len(text) <= _SCHEMA:
+    if len(text) <= _MAX_SCHEMA:
         return text
-    return text[:_SCHEMA] + "…"
+    return text[:_MAX_SCHEMA] + "…"
 
 
 def _kind(part: dict[str, Any]) -> str:
-    """`string`, `"asc" | "desc"`, or "" where it may be several things."""
-    told = [one for one in part.get("anyOf", [part]) if one.get("type") != "null"]
-    if len(told) != 1:
+    """`string`, `"asc" | "desc"`, or "" if several types are possible."""
+    variants = [variant for variant in part.get("anyOf", [part]) if variant.get("type") != "null"]
+    if len(variants) != 1:
         return ""
-    one = told[0]
-    if "enum" in one:
-        return " | ".join(map(json.dumps, one["enum"]))
-    return str(one.get("type", ""))
+    variant = variants[0]
+    if "enum" in variant:
+        return " | ".join(map(json.dumps, variant["enum"]))
+    return str(variant.get("type", ""))
 
 
-def brief(templates: Sequence[Template], services: Iterable[ServiceInfo], wish: str) -> Brief:
-    """Everything that an assistant needs to write the workflow itself, and the call to make with it."""
-    template = nearest(templates, wish)
+def brief(templates: Sequence[Template], services: Iterable[ServiceInfo], description: str) -> Brief:
+    """All that an assistant needs to write the workflow itself, with the next call."""
+    template = nearest_template(templates, description)
     return Brief(
         rules=rules(),
         template_id=template.id,
         template_code=template.code,
-        services=[line_of(one) for one in choose_services(services, wish)],
+        services=[describe_service(service) for service in choose_services(services, description)],
         next='edit_workflow(code="<the whole file>")',
     )

@@ -1,4 +1,4 @@
-"""Why a run failed: the step, the workflow's own lines of the traceback, the input, what is different since it last worked."""
+"""Diagnosis of a failed run: its step, traceback lines, input, and changes since the last success."""
 
 from __future__ import annotations
 
@@ -6,18 +6,18 @@ import re
 from collections.abc import Collection, Sequence
 
 from codewords_mcp.errors import InvalidScript
-from codewords_mcp.runtime.authoring.edits import diff_of
+from codewords_mcp.runtime.authoring.edits import unified_diff
 from codewords_mcp.runtime.model.authoring import Diagnosis, Frame, refusals
 from codewords_mcp.runtime.model.run import LogLine, Run
 from codewords_mcp.runtime.workflows.script import parse_script
 from codewords_mcp.runtime.workflows.validation.crash import explain_crash, last_exception
 
 LOG_LINES = 400
-"""Last lines of the log that are looked at."""
+"""Number of last log lines that are read."""
 _FRAME = re.compile(r'File "[^"\n]*/main\.py", line (\d+)(?:, in (\S{1,80}))?')
 _FRAMES, _TEXT, _DIFF, _INPUT = 4, 160, 700, 500
 _AROUND = 3
-"""Lines of the code before and after the one that failed."""
+"""Lines of code shown before and after the failed one."""
 _NOT_REACHED = (
     "The host was not reached: check its name, and that it is among the hosts the workflow may reach. 127.0.0.1 and "
     "localhost are the sandbox itself; this machine is host.codewords.internal, where the operator opens the port with "
@@ -49,69 +49,72 @@ _FIXES = (
 
 
 _UNSET = re.compile(r"codewords secrets set ([A-Z][A-Z0-9_]{1,63})")
-"""What our own services answer, and programs pass on, where a secret is missing."""
+"""The hint of our own services for a missing secret, which programs often pass on."""
 _NO_ROUTE = {404: "Not Found", 405: "Method Not Allowed"}
-"""What FastAPI answers of itself to a path, or a method of it, that no route has."""
+"""FastAPI's own responses for a path or method without a route."""
 _ROUTES = 20
-_BROKEN_OFF = re.compile(
+_CONNECTION_ERROR = re.compile(
     r"Connect|ReadError|RemoteProtocol|WriteError|ProxyError|SSL|gaierror|URLError|APIConnection|Disconnected|Reset|Timeout"
 )
-"""Exceptions that a refused connection shows as in a program."""
+"""Exceptions that a refused connection raises in a program."""
 
 
 def diagnose(
     run: Run,
     log: Sequence[LogLine],
     code: str,
-    asked: str | None,
-    good: tuple[Run, str] | None,
+    request_text: str | None,
+    last_success: tuple[Run, str] | None,
     *,
     routes: Sequence[str] = (),
     unset: Collection[str] = (),
 ) -> Diagnosis:
-    """The whole of it in under 800 tokens. `good` is the last run that succeeded, with its version's code.
+    """Compute the diagnosis, in under 800 tokens. `last_success` is the last successful run with
+    its version's code.
 
-    `routes` are those of the version that ran, `unset` the names of secrets that it and its services may need and that have
-    no value.
+    `routes` are those of the version that ran. `unset`: names of secrets without a value that it or
+    its services may need.
     """
     output = "\n".join(line.message for line in log if line.stream != "platform")
     if isinstance(run.response_content, str) and "Traceback" in run.response_content:
         output += "\n" + run.response_content.replace("\\n", "\n")
-    name, said, trace = last_exception(output) or ("", "", "")
-    name, said = name.rsplit(".", maxsplit=1)[-1], said[:_TEXT]
+    name, message, trace = last_exception(output) or ("", "", "")
+    name, message = name.rsplit(".", maxsplit=1)[-1], message[:_TEXT]
     frames = _frames(trace, code)
     refused = refusals(run)
-    told = f"{output}\n{run.response_content or ''}"
-    secret = next((name for name in _UNSET.findall(told) if name in unset), None)
+    text = f"{output}\n{run.response_content or ''}"
+    secret = next((name for name in _UNSET.findall(text) if name in unset), None)
     unknown = (
         run.response_status in _NO_ROUTE
         and not frames
         and run.response_json == {"detail": _NO_ROUTE[run.response_status]}
     )
 
+    # the most specific cause first: a missing secret or route explains the exception that follows
+    if secret:
+        fix = f"{secret} has no value yet: a person sets it."
+    elif unknown:
+        fix = "No route has this path and method: run it again with one that there is."
+    else:
+        fix = _fix_for_refusals(refused, name) or _fix(run, code, trace, name)
+
     return Diagnosis(
         step=run.steps[-1].id if run.steps else None,
-        error=(f"{name}: {said}" if said else name) or None,
+        error=(f"{name}: {message}" if message else name) or None,
         frames=frames,
         around=_around(frames[-1].line, code) if frames else None,
-        input=asked[:_INPUT] if asked else None,
-        since=_since(run, code, good),
-        fix=(
-            f"{secret} has no value yet: a person sets it."
-            if secret
-            else "No route has this path and method: run it again with one that there is."
-            if unknown
-            else _of_refusals(refused, name) or _fix(run, code, trace, name)
-        ),
+        input=request_text[:_INPUT] if request_text else None,
+        since=_changes_since(run, code, last_success),
+        fix=fix,
         secret=secret,
         routes=list(routes[:_ROUTES]) if unknown else [],
         refused=refused,
     )
 
 
-def _of_refusals(refused: list[str], name: str) -> str | None:
-    """What to do where a connection was refused and the program failed over it."""
-    if not refused or not (name == "" or _BROKEN_OFF.search(name)):
+def _fix_for_refusals(refused: list[str], name: str) -> str | None:
+    """The fix if the program failed because of a refused connection."""
+    if not refused or not (name == "" or _CONNECTION_ERROR.search(name)):
         return None
     return f"A connection was refused or failed: {refused[0]}."
 
@@ -140,23 +143,23 @@ def _around(line: int, code: str) -> str | None:
     )
 
 
-def _since(run: Run, code: str, good: tuple[Run, str] | None) -> str | None:
-    """What is different since the last success; None where there was none."""
-    if good is None:
+def _changes_since(run: Run, code: str, last_success: tuple[Run, str] | None) -> str | None:
+    """Changes since the last success, None without one."""
+    if last_success is None:
         return None
 
-    before, before_code = good
+    before, before_code = last_success
     when = before.created_at.isoformat(timespec="seconds")
     if before.version == run.version or before_code == code:
         return f"Run {before.id} of the same code succeeded at {when}: look for what is different in its input or outside."
 
-    diff = diff_of(before_code, code, (f"version {before.version}", f"version {run.version}"))
+    diff = unified_diff(before_code, code, (f"version {before.version}", f"version {run.version}"))
     if len(diff) <= _DIFF:
-        shown = diff
+        shown_diff = diff
     else:
-        shown = diff[:_DIFF] + "\n…"
+        shown_diff = diff[:_DIFF] + "\n…"
 
-    return f"Version {before.version} succeeded at {when}. Changed since:\n{shown}"
+    return f"Version {before.version} succeeded at {when}. Changed since:\n{shown_diff}"
 
 
 def _fix(run: Run, code: str, trace: str, name: str) -> str | None:

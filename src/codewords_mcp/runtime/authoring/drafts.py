@@ -1,4 +1,6 @@
-"""Drafts: code that is worked on beside what is served, checked at each change, each owner's apart."""
+"""Drafts: code in progress beside the served code, validated at each change. Drafts of different
+owners are separate.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +12,7 @@ from typing import Any
 from sqlalchemy import Connection
 
 from codewords_mcp.errors import Conflict, InvalidInput, NotFound
-from codewords_mcp.runtime.authoring.edits import diff_of
+from codewords_mcp.runtime.authoring.edits import unified_diff
 from codewords_mcp.runtime.model.authoring import Draft, EditedDraft, GenerationAttempt
 from codewords_mcp.runtime.model.caller import Caller
 from codewords_mcp.runtime.model.validation import Check
@@ -18,30 +20,34 @@ from codewords_mcp.runtime.store import drafts as rows
 from codewords_mcp.runtime.store.clock import now, to_datetime
 from codewords_mcp.runtime.store.database import Database
 from codewords_mcp.runtime.store.drafts import DraftRow
-from codewords_mcp.runtime.workflows.openapi import UNTITLED, routes_of, title_of
+from codewords_mcp.runtime.workflows.openapi import UNTITLED, read_routes, read_title
 from codewords_mcp.runtime.workflows.validation.checks import CheckedScript
 
-MOST = 100
-"""Drafts of one owner."""
+MAX_DRAFTS = 100
+"""Maximum drafts of one owner."""
 Validate = Callable[[str, Any], Awaitable[CheckedScript]]
-"""`await validate(code, example)`: every check, and a try with the example or an input made from the schema."""
+"""`await validate(code, example)` runs every check and a smoke test with the example or an input
+made from the schema.
+"""
 
 
 @dataclass(frozen=True, slots=True)
 class DraftSource:
-    """What a draft is of: a version of a workflow, or what was asked of a model (its digest)."""
+    """The source of a draft: a version of a workflow, or a generation request (its digest)."""
 
     name: str = ""
     description: str = ""
     workflow_id: str | None = None
     base_version: int | None = None
-    asked: str | None = None
+    request_digest: str | None = None
     example: Any = None
 
 
 @dataclass(frozen=True, slots=True)
 class GenerationHistory:
-    """How a draft was generated: the model, its plan, and every answer so far; `done` where no further one will come."""
+    """The record of a generation: the model, its plan, and all its attempts. `done`: no further
+    attempt follows.
+    """
 
     model: str = ""
     plan: str = ""
@@ -50,7 +56,9 @@ class GenerationHistory:
 
 
 class Drafts:
-    """The drafts of one home. Raises NotFound for those of others, Conflict where one was changed meanwhile."""
+    """All drafts of one home. Raises NotFound for another owner's drafts, Conflict if a draft was
+    changed concurrently.
+    """
 
     def __init__(self, database: Database, ttl: float) -> None:
         self._db = database
@@ -62,33 +70,33 @@ class Drafts:
         code: str,
         origin: DraftSource,
         validate: Validate,
-        story: GenerationHistory | None = None,
+        history: GenerationHistory | None = None,
     ) -> DraftRow:
-        """Check code and keep it, whatever the checks say."""
-        await self._room(caller)
+        """Validate code and store it as a new draft, also if checks fail."""
+        await self._refuse_excess(caller)
         validation = await validate(code, origin.example)
         at = now()
         row = DraftRow(
             f"draft_{secrets.token_hex(6)}",
             caller.owner,
-            (origin.name or title_of(validation.openapi))[:100],
+            (origin.name or read_title(validation.openapi))[:100],
             code,
             1,
             origin.workflow_id,
             origin.base_version,
-            origin.asked,
-            _facts(validation, origin.example, origin.description, story),
+            origin.request_digest,
+            _facts(validation, origin.example, origin.description, history),
             at,
             at,
             at + self._ttl,
         )
 
         def write(connection: Connection) -> None:
-            of = row.workflow_id
-            if of is not None and (other := rows.open_of(connection, row.owner, of, at)):
+            workflow_id = row.workflow_id
+            if workflow_id is not None and (other := rows.open_of(connection, row.owner, workflow_id, at)):
                 raise Conflict(
-                    f"The draft {other.id} of {of} was begun meanwhile; nothing was kept.",
-                    hint="Make the change again: it is made there.",
+                    f"The draft {other.id} of {workflow_id} was created meanwhile; nothing was stored.",
+                    hint="Repeat the change: it is then made in that draft.",
                 )
             rows.add(connection, row)
 
@@ -97,23 +105,21 @@ class Drafts:
         return row
 
     async def change(
-        self, row: DraftRow, code: str, validate: Validate, story: GenerationHistory | None = None
+        self, row: DraftRow, code: str, validate: Validate, history: GenerationHistory | None = None
     ) -> DraftRow:
-        """Check other code and keep it as the next revision. Raises Conflict where `row` is not its last revision any more."""
-        if row.facts["example_from"] == "given":
-            given = row.facts["example"]
-        else:
-            given = None
+        """Validate other code and store it as the next revision. Raises Conflict if `row` is not
+        the last revision any more.
+        """
+        example = _given_example(row)
 
-        validation = await validate(code, given)
-        told = story or _story(row)
+        validation = await validate(code, example)
         at = now()
         changed = replace(
             row,
-            name=row.name if row.name != UNTITLED else title_of(validation.openapi),
+            name=row.name if row.name != UNTITLED else read_title(validation.openapi),
             code=code,
             revision=row.revision + 1,
-            facts=_facts(validation, given, row.facts["description"], told),
+            facts=_facts(validation, example, row.facts["description"], history or _history(row)),
             updated_at=at,
             expires_at=at + self._ttl,
         )
@@ -122,19 +128,19 @@ class Drafts:
         return changed
 
     async def check_again(self, row: DraftRow, validate: Validate) -> DraftRow:
-        """Check the same code once more: what a check found may have been put right outside of it."""
-        if row.facts["example_from"] == "given":
-            given = row.facts["example"]
-        else:
-            given = None
-        facts = _facts(await validate(row.code, given), given, row.facts["description"], _story(row))
+        """Validate the same code again: the cause of a failed check may have been removed outside
+        of the code.
+        """
+        example = _given_example(row)
+        validation = await validate(row.code, example)
+        facts = _facts(validation, example, row.facts["description"], _history(row))
         changed = replace(row, facts=facts | {"done": row.facts["done"]}, updated_at=now())
         await self._store(row, changed)
         return changed
 
-    async def tell(self, row: DraftRow, story: GenerationHistory) -> DraftRow:
-        """Keep how it was generated, the code being the same."""
-        changed = replace(row, facts=row.facts | _told(story), updated_at=now())
+    async def record_history(self, row: DraftRow, history: GenerationHistory) -> DraftRow:
+        """Store the generation's history. The code stays the same."""
+        changed = replace(row, facts=row.facts | _history_facts(history), updated_at=now())
         await self._store(row, changed)
         return changed
 
@@ -142,11 +148,11 @@ class Drafts:
         names = ("name", "code", "revision", "facts", "updated_at", "expires_at")
         values = {name: getattr(after, name) for name in names}
         if not await self._db.write(rows.change, before.id, before.revision, values):
-            raise stale(before.revision)
+            raise stale_revision(before.revision)
 
     async def get(self, caller: Caller, draft_id: str) -> DraftRow:
-        """Raises NotFound."""
-        row = await self._db.read(lambda c: rows.get(c, draft_id, caller.owner, now()))
+        """The caller's draft. Raises NotFound."""
+        row = await self._db.read(rows.get, draft_id, caller.owner, now())
         if row is None:
             raise NotFound(
                 "There is no draft of that id: it was deleted, deployed or has expired.",
@@ -154,75 +160,77 @@ class Drafts:
             )
         return row
 
-    async def asked_for(self, caller: Caller, asked: str) -> DraftRow | None:
-        """The newest draft that was generated from this very description."""
-        return await self._db.read(lambda c: rows.by_request(c, caller.owner, asked, now()))
+    async def find_generated(self, caller: Caller, request_digest: str) -> DraftRow | None:
+        """The newest draft that was generated from this request."""
+        return await self._db.read(rows.by_request, caller.owner, request_digest, now())
 
-    async def open_of(self, caller: Caller, workflow_id: str) -> DraftRow | None:
-        """The draft of this workflow that was changed last; None where none is open."""
-        return await self._db.read(lambda c: rows.open_of(c, caller.owner, workflow_id, now()))
+    async def find_open(self, caller: Caller, workflow_id: str) -> DraftRow | None:
+        """The workflow's draft that was changed last, None without one."""
+        return await self._db.read(rows.open_of, caller.owner, workflow_id, now())
 
     async def list(self, caller: Caller) -> list[DraftRow]:
-        """Last changed first; all of them, since they are bounded."""
-        return await self._db.read(lambda c: rows.of_owner(c, caller.owner, now(), MOST))
+        """All drafts of the caller, last changed first. Their number is bounded."""
+        return await self._db.read(rows.of_owner, caller.owner, now(), MAX_DRAFTS)
 
     async def remove(self, caller: Caller, draft_id: str) -> None:
-        """Raises NotFound."""
+        """Delete a draft. Raises NotFound."""
         if not await self._db.write(rows.remove, draft_id, caller.owner):
             await self.get(caller, draft_id)
 
     async def purge(self) -> None:
-        """Remove those past their time."""
-        await self._db.write(lambda c: rows.purge(c, now()))
+        """Delete expired drafts."""
+        await self._db.write(rows.purge, now())
 
-    async def _room(self, caller: Caller) -> None:
-        def count(connection: Connection) -> int:
-            return rows.count(connection, caller.owner, now())
-
-        if await self._db.read(count) >= MOST:
+    async def _refuse_excess(self, caller: Caller) -> None:
+        if await self._db.read(rows.count, caller.owner, now()) >= MAX_DRAFTS:
             raise Conflict(
-                f"You have {MOST} drafts, and no more are kept.",
+                f"You have {MAX_DRAFTS} drafts, which is the limit.",
                 hint="Delete some: `codewords drafts` shows them, `codewords delete` and delete_workflow take their ids.",
             )
 
 
-def stale(revision: int) -> Conflict:
-    """What is said to whoever works on an older revision than the last."""
+def stale_revision(revision: int) -> Conflict:
+    """The error for a change to a revision that is not the last one."""
     return Conflict(
         f"The draft was changed since revision {revision}; nothing was done.",
-        hint="Look at it again (get_workflow) and repeat what is still right.",
+        hint="Read it again (get_workflow), then repeat the changes that still apply.",
     )
 
 
-def edited(
+def edited_draft(
     before: tuple[str, str, Sequence[Check]],
     after: DraftRow,
     *,
     continued: bool = False,
     live_version: int | None = None,
 ) -> EditedDraft:
-    """The change from (its name, code, checks) to a draft as it is now."""
+    """The change from (name, code, checks) to the draft's current state."""
     name, code, old = before
-    draft = shown(after)
-    known, now_there = {_same(check) for check in old}, {_same(check) for check in draft.checks}
+    draft = to_draft(after)
+    before_keys = {_identity(check) for check in old}
+    after_keys = {_identity(check) for check in draft.checks}
 
     return EditedDraft(
         draft=draft,
-        diff=diff_of(code, after.code, (name, f"{after.id} revision {after.revision}")),
+        diff=unified_diff(code, after.code, (name, f"{after.id} revision {after.revision}")),
         continued=continued,
         live_version=live_version,
-        checks=[c for c in draft.checks if _same(c) not in known and c.status not in {"passed", "skipped"}],
-        resolved=[c for c in old if _same(c) not in now_there and c.status in {"failed", "warning"}],
+        checks=[
+            c
+            for c in draft.checks
+            if _identity(c) not in before_keys and c.status not in {"passed", "skipped"}
+        ],
+        resolved=[c for c in old if _identity(c) not in after_keys and c.status in {"failed", "warning"}],
     )
 
 
-def _same(check: Check) -> tuple[str, str, str]:
-    """A check but for its line, which moves with every edit above it."""
+def _identity(check: Check) -> tuple[str, str, str]:
+    """The check without its line, which moves with every edit above it."""
     return check.id, check.status, check.message
 
 
-def shown(row: DraftRow, *, code: bool = False) -> Draft:
-    """A draft as the facade gives it."""
+def to_draft(row: DraftRow, *, code: bool = False) -> Draft:
+    """The public form of a draft."""
     facts = {name: value for name, value in row.facts.items() if name != "done"}
     return Draft(
         draft_id=row.id,
@@ -239,40 +247,52 @@ def shown(row: DraftRow, *, code: bool = False) -> Draft:
 
 
 def _facts(
-    validation: CheckedScript, given: Any, description: str, story: GenerationHistory | None
+    validation: CheckedScript, example_given: Any, description: str, history: GenerationHistory | None
 ) -> dict[str, Any]:
     report, example = validation.report, validation.example
     openapi = validation.openapi or {}
-    described = description or str(openapi.get("info", {}).get("description") or "")
+    description = description or str(openapi.get("info", {}).get("description") or "")
+    if example is not None:
+        value, source = example.value, example.source
+    else:
+        value, source = example_given, None if example_given is None else "given"
+
     return {
-        "description": described[:2000],
+        "description": description[:2000],
         "ready": report.all_passed,
         "checks": [check.model_dump() for check in report.checks],
         "capabilities": report.capabilities,
-        "routes": routes_of(openapi),
-        "example": given if example is None else example.value,
-        "example_from": ("given" if given is not None else None) if example is None else example.source,
-    } | _told(story or GenerationHistory())
+        "routes": read_routes(openapi),
+        "example": value,
+        "example_from": source,
+    } | _history_facts(history or GenerationHistory())
 
 
-def _told(story: GenerationHistory) -> dict[str, Any]:
+def _history_facts(history: GenerationHistory) -> dict[str, Any]:
     return {
-        "model": story.model,
-        "plan": story.plan,
-        "tried": [one.model_dump() for one in story.tried],
-        "done": story.done,
+        "model": history.model,
+        "plan": history.plan,
+        "tried": [attempt.model_dump() for attempt in history.tried],
+        "done": history.done,
     }
 
 
-def _story(row: DraftRow) -> GenerationHistory:
-    """How it was generated; changed by hand since, no model goes on with it."""
+def _history(row: DraftRow) -> GenerationHistory:
+    """The history of a draft that is changed by hand: `done`, since no model continues it."""
     facts = row.facts
-    tried = tuple(GenerationAttempt.model_validate(one) for one in facts["tried"])
+    tried = tuple(GenerationAttempt.model_validate(attempt) for attempt in facts["tried"])
     return GenerationHistory(facts["model"], facts["plan"], tried, done=True)
 
 
+def _given_example(row: DraftRow) -> Any:
+    """The example that a person or an assistant supplied, None if the header or the schema supplies it."""
+    if row.facts["example_from"] == "given":
+        return row.facts["example"]
+    return None
+
+
 def require_code(code: str) -> str:
-    """Raises InvalidInput for no code at all."""
+    """The code. Raises InvalidInput if it is empty."""
     if not code.strip():
         raise InvalidInput("The code is empty.", hint="Send the whole Python file.")
     return code

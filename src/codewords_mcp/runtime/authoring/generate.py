@@ -1,4 +1,6 @@
-"""Generating a workflow: a model writes, every check is run, and what they report is asked to be repaired, within bounds."""
+"""Generation of a workflow: a model writes it, all checks run, and the model repairs the faults
+found, within bounds.
+"""
 
 from __future__ import annotations
 
@@ -7,11 +9,11 @@ import json
 from dataclasses import dataclass, field, replace
 
 from codewords_mcp.errors import CodewordsError, ModelAnswerInvalid
-from codewords_mcp.runtime.authoring.drafts import Drafts, DraftSource, GenerationHistory, Validate, shown
+from codewords_mcp.runtime.authoring.drafts import Drafts, DraftSource, GenerationHistory, Validate, to_draft
 from codewords_mcp.runtime.authoring.model_request import (
-    faults_of,
+    faults_to_repair,
     first_prompt,
-    read_answer,
+    parse_program,
     repair_prompt,
     system_prompt,
 )
@@ -21,15 +23,19 @@ from codewords_mcp.runtime.model.progress import Progress
 from codewords_mcp.runtime.model.validation import Check
 from codewords_mcp.runtime.store.drafts import DraftRow
 
-SAME = 3
-"""The same fault after so many answers: another would not help."""
-_PROBLEM = 300
-"""Characters of a fault as it is kept."""
+MAX_SAME_FAULT = 3
+"""Number of consecutive attempts with the same fault after which generation stops: another attempt
+would not help.
+"""
+_MAX_PROBLEM = 300
+"""Maximum characters of a stored fault."""
 
 
 @dataclass(frozen=True, slots=True)
 class GenerationRequest:
-    """What is wanted. `template` is the code of the nearest one, `services` lines on those that fit."""
+    """The request. `template` is the code of the nearest template, `services` are descriptions of
+    suitable services.
+    """
 
     description: str
     constraints: str
@@ -38,13 +44,13 @@ class GenerationRequest:
 
     @property
     def digest(self) -> str:
-        """Equal for the same wish."""
+        """Equal for equal requests."""
         return hashlib.sha256(json.dumps([self.description, self.constraints]).encode()).hexdigest()
 
 
 @dataclass(frozen=True, slots=True)
 class Bounds:
-    """How many answers there may be, and what they may cost in USD."""
+    """Maximum number of attempts, and maximum cost in USD."""
 
     rounds: int
     budget: float
@@ -52,114 +58,123 @@ class Bounds:
 
 @dataclass(slots=True)
 class Generator:
-    """One generation. Each answer is kept in a draft at once, so that what a crash or a hang-up interrupts is gone on with."""
+    """One generation. Each attempt is stored in a draft at once, so that a later request continues
+    it after a crash or disconnect.
+    """
 
     drafts: Drafts
     caller: Caller
-    wish: GenerationRequest
-    ask: AskModel
+    request: GenerationRequest
+    ask_model: AskModel
     model: str
     validate: Validate
     bounds: Bounds
     progress: Progress
     row: DraftRow | None = None
-    story: GenerationHistory = field(default_factory=GenerationHistory)
+    history: GenerationHistory = field(default_factory=GenerationHistory)
     faults: list[str] = field(default_factory=list[str])
 
     async def run(self) -> Generation:
-        """The draft, as far as it came. Raises ModelAnswerInvalid where no answer held a program, and what `ask` raises."""
-        self._go_on(await self.drafts.asked_for(self.caller, self.wish.digest))
-        if self.row is not None and self.story.done:
+        """Generate until the checks pass or a bound is reached. Raises ModelAnswerInvalid if no
+        attempt contained a program, and the errors of `ask_model`.
+        """
+        self._resume(await self.drafts.find_generated(self.caller, self.request.digest))
+        if self.row is not None and self.history.done:
             return self._result("")
 
-        system, why = system_prompt(self.wish.services), ""
-        while not why and (not self.story.tried or self.story.tried[-1].problem):
-            why = self._stops()
+        system, why = system_prompt(self.request.services), ""
+        while not why and (not self.history.tried or self.history.tried[-1].problem):
+            why = self._stop_reason()
             if not why:
                 await self._round(system)
 
-        self.story = replace(self.story, done=True)
+        self.history = replace(self.history, done=True)
         if self.row is None:
-            costs = [one.cost for one in self.story.tried if one.cost is not None]
+            costs = [attempt.cost for attempt in self.history.tried if attempt.cost is not None]
             if costs:
-                spent = f", which cost {sum(costs):.4f} USD"
+                cost = f", which cost {sum(costs):.4f} USD"
             else:
-                spent = ""
+                cost = ""
 
             raise ModelAnswerInvalid(
-                f"The model gave no program in {len(self.story.tried)} answers{spent}.",
+                f"The model gave no program in {len(self.history.tried)} answers{cost}.",
                 hint="Describe what it takes, does and answers more plainly, or name a stronger model (CODEWORDS_AUTHOR_MODEL).",
             )
 
-        self.row = await self.drafts.tell(self.row, self.story)
+        self.row = await self.drafts.record_history(self.row, self.history)
         return self._result(why)
 
-    def _go_on(self, row: DraftRow | None) -> None:
-        """With a draft of the same wish that nobody has changed by hand."""
+    def _resume(self, row: DraftRow | None) -> None:
+        """Continue with the stored draft of an equal request, unless it was changed by hand."""
         if row is None or row.revision > len(row.facts["tried"]):
-            self.story = GenerationHistory(model=self.model)
+            self.history = GenerationHistory(model=self.model)
             return
         self.row = row
-        tried = tuple(GenerationAttempt.model_validate(one) for one in row.facts["tried"])
-        self.story = GenerationHistory(row.facts["model"], row.facts["plan"], tried, done=row.facts["done"])
-        self.faults = faults_of(Check.model_validate(check) for check in row.facts["checks"])
+        tried = tuple(GenerationAttempt.model_validate(attempt) for attempt in row.facts["tried"])
+        self.history = GenerationHistory(row.facts["model"], row.facts["plan"], tried, done=row.facts["done"])
+        self.faults = faults_to_repair(Check.model_validate(check) for check in row.facts["checks"])
 
     async def _round(self, system: str) -> None:
-        number, wish = len(self.story.tried) + 1, self.wish
+        number, request = len(self.history.tried) + 1, self.request
         if number == 1:
             doing = "Writing it"
         else:
-            doing = f"Repairing it: {self.story.tried[-1].problem}"
+            doing = f"Repairing it: {self.history.tried[-1].problem}"
 
         await self.progress(
             number - 1, self.bounds.rounds, f"Answer {number} of {self.bounds.rounds} at most: {doing}"
         )
         code = self.row.code if self.row else ""
         if self.faults:
-            prompt = repair_prompt(wish.description, wish.constraints, code, self.faults)
+            prompt = repair_prompt(request.description, request.constraints, code, self.faults)
         else:
-            prompt = first_prompt(wish.description, wish.constraints, wish.template)
+            prompt = first_prompt(request.description, request.constraints, request.template)
 
-        written = await self.ask(system, prompt)
-        draught = read_answer(written.text, code, cut=written.cut)
+        completion = await self.ask_model(system, prompt)
+        parsed = parse_program(completion.text, code, cut=completion.cut)
         await self.progress(number - 0.5, self.bounds.rounds, f"Checking answer {number}")
-        if draught.problem:
-            self.faults = [draught.problem]
-            self._tried(written)
+        if parsed.problem:
+            self.faults = [parsed.problem]
+            self._record_attempt(completion)
             if self.row is not None:
-                self.row = await self.drafts.tell(self.row, self.story)
+                self.row = await self.drafts.record_history(self.row, self.history)
             return
 
-        self.story = replace(self.story, plan=self.story.plan or draught.plan)
-        await self._keep(draught.code, written)
+        self.history = replace(self.history, plan=self.history.plan or parsed.plan)
+        await self._check_and_store(parsed.code, completion)
 
-    async def _keep(self, code: str, written: ModelCompletion) -> None:
-        """Check the code, and keep it with what the checks found."""
+    async def _check_and_store(self, code: str, completion: ModelCompletion) -> None:
+        """Validate the code and store it with the results."""
         if self.row is None:
-            origin = DraftSource(description=self.wish.description[:2000], asked=self.wish.digest)
-            self.row = await self.drafts.add(self.caller, code, origin, self.validate, self.story)
+            origin = DraftSource(
+                description=self.request.description[:2000], request_digest=self.request.digest
+            )
+            self.row = await self.drafts.add(self.caller, code, origin, self.validate, self.history)
         else:
-            self.row = await self.drafts.change(self.row, code, self.validate, self.story)
-        self.faults = faults_of(Check.model_validate(check) for check in self.row.facts["checks"])
-        self._tried(written)
-        self.row = await self.drafts.tell(self.row, self.story)
+            self.row = await self.drafts.change(self.row, code, self.validate, self.history)
+        self.faults = faults_to_repair(Check.model_validate(check) for check in self.row.facts["checks"])
+        self._record_attempt(completion)
+        self.row = await self.drafts.record_history(self.row, self.history)
 
-    def _tried(self, written: ModelCompletion) -> None:
+    def _record_attempt(self, completion: ModelCompletion) -> None:
         if self.faults:
-            problem = self.faults[0][:_PROBLEM]
+            problem = self.faults[0][:_MAX_PROBLEM]
         else:
             problem = ""
-        one = GenerationAttempt(problem=problem, tokens=written.tokens, cost=written.cost)
-        self.story = replace(self.story, tried=(*self.story.tried, one))
+        attempt = GenerationAttempt(problem=problem, tokens=completion.tokens, cost=completion.cost)
+        self.history = replace(self.history, tried=(*self.history.tried, attempt))
 
-    def _stops(self) -> str:
-        """Why there is no further answer; "" where there may be one."""
-        tried = self.story.tried
+    def _stop_reason(self) -> str:
+        """The reason for making no further attempt, "" if another is allowed."""
+        tried = self.history.tried
         if len(tried) >= self.bounds.rounds:
             return f"{len(tried)} answers did not pass every check"
-        if len(tried) >= SAME and len({one.problem for one in tried[-SAME:]}) == 1:
-            return f"{SAME} answers in a row had the same fault"
-        costs = [one.cost for one in tried if one.cost is not None]
+        if (
+            len(tried) >= MAX_SAME_FAULT
+            and len({attempt.problem for attempt in tried[-MAX_SAME_FAULT:]}) == 1
+        ):
+            return f"{MAX_SAME_FAULT} answers in a row had the same fault"
+        costs = [attempt.cost for attempt in tried if attempt.cost is not None]
         if costs and sum(costs) + max(costs) > self.bounds.budget:
             return f"another answer may go beyond the budget of {self.bounds.budget:g} USD ({sum(costs):.4f} are spent)"
         return ""
@@ -167,6 +182,6 @@ class Generator:
     def _result(self, why: str) -> Generation:
         if self.row is None:
             raise CodewordsError("A generation ended without a draft.")
-        open_faults = bool(self.story.tried and self.story.tried[-1].problem)
+        open_faults = bool(self.history.tried and self.history.tried[-1].problem)
         status = "unfinished" if open_faults else "ready"
-        return Generation(status=status, draft=shown(self.row), why=why)
+        return Generation(status=status, draft=to_draft(self.row), why=why)

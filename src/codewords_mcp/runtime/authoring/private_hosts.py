@@ -1,4 +1,6 @@
-"""Addresses in a script that a sandbox cannot reach: its own loopback, and private networks that nobody opened."""
+"""Addresses in a script that sandboxes can't reach: their own loopback, and private networks that
+are not allowed.
+"""
 
 from __future__ import annotations
 
@@ -13,15 +15,15 @@ from codewords_mcp.runtime.egress.policy import HOST_ALIAS, OPENABLE
 from codewords_mcp.runtime.model.validation import Check
 from codewords_mcp.runtime.workflows.script import Script
 
-_MOST = 5
-"""Addresses that are told of; the others are like them."""
+_MAX_WARNINGS = 5
+"""Maximum addresses reported. Further ones have the same cause."""
 _URL = re.compile(
     r"(?<![A-Za-z0-9+.-])[A-Za-z][A-Za-z0-9+.-]{0,30}://(?:[^\s/?#@]{0,300}@)?"
     r"(\[[^\]\s]{1,60}\]|[^\s:/?#\\,@]{1,253})(?::(\d{1,5})(?!\d))?"
 )
 """Each part is bounded: a script may be a megabyte on one line."""
 _RUNTIME = ("127.0.0.1", 8765)
-"""How a sandbox reaches its runtime, as scripts have it as a default."""
+"""The runtime's address for sandboxes, as scripts have it as a default."""
 _DOCKER = frozenset(
     {
         "host.docker.internal",
@@ -38,7 +40,7 @@ _HOST_KEYWORDS = frozenset({"host", "hostname", "server", "address"})
 _SERVERS = frozenset(
     {"run", "serve", "Config", "Server", "start_server", "create_server", "bind", "TCPServer", "HTTPServer"}
 )
-"""Calls that listen at an address instead of connecting to it."""
+"""Calls that listen on an address instead of connecting to it."""
 
 
 class _HostUse(NamedTuple):
@@ -48,31 +50,33 @@ class _HostUse(NamedTuple):
 
 
 def check_private_hosts(script: Script, allowed: Collection[str]) -> list[Check]:
-    """A warning for each such address. `allowed`: the `host:port` pairs of CODEWORDS_EGRESS_ALLOW_PRIVATE."""
+    """A warning for each unreachable address. `allowed`: the `host:port` pairs of
+    CODEWORDS_EGRESS_ALLOW_PRIVATE.
+    """
     pairs = {pair.strip().lower() for pair in allowed}
-    found: dict[tuple[str, int | None], Check] = {}
-    for place in _places(script):
-        key = (place.host, place.port)
-        if key not in found and (check := _judge(place, pairs)):
-            found[key] = check
-    return list(found.values())[:_MOST]
+    match: dict[tuple[str, int | None], Check] = {}
+    for use in _host_uses(script):
+        key = (use.host, use.port)
+        if key not in match and (check := _judge(use, pairs)):
+            match[key] = check
+    return list(match.values())[:_MAX_WARNINGS]
 
 
-def _judge(place: _HostUse, pairs: set[str]) -> Check | None:
-    host, port = place.host.strip("[]").lower().removesuffix("."), place.port
+def _judge(use: _HostUse, pairs: set[str]) -> Check | None:
+    host, port = use.host.strip("[]").lower().removesuffix("."), use.port
     address = _address(host)
     own = host == "localhost" or (host.endswith(".localhost") and host not in _DOCKER)
     if own or (address is not None and (address.is_loopback or address.is_unspecified)):
         if (host, port) == _RUNTIME or (host == "localhost" and port == _RUNTIME[1]):
             return None
         return _warning(
-            place,
+            use,
             f"{host} is the sandbox's own loopback there; nothing of this machine listens on it.",
             _to_machine(port, pairs),
         )
     if host in _DOCKER:
         return _warning(
-            place,
+            use,
             f"{host} is Docker's name for the machine, which sandboxes do not know.",
             _to_machine(port, pairs),
         )
@@ -80,7 +84,7 @@ def _judge(place: _HostUse, pairs: set[str]) -> Check | None:
         if port is None or f"127.0.0.1:{port}" in pairs or f"{host}:{port}" in pairs:
             return None
         return _warning(
-            place, f"Port {port} of this machine is not open to workflows.", _setting(f"127.0.0.1:{port}")
+            use, f"Port {port} of this machine is not open to workflows.", _setting(f"127.0.0.1:{port}")
         )
 
     if address is None:
@@ -91,43 +95,45 @@ def _judge(place: _HostUse, pairs: set[str]) -> Check | None:
     if (
         address is None
         or reason is None
-        or (port and (f"{host}:{port}" in pairs or f"{_written(address)}:{port}" in pairs))
+        or (port and (f"{host}:{port}" in pairs or f"{_to_text(address)}:{port}" in pairs))
     ):
         return None
     if reason not in OPENABLE:
-        return _warning(place, f"{host} is {reason}, which workflows do not reach.", None)
+        return _warning(use, f"{host} is {reason}, which workflows do not reach.", None)
 
     return _warning(
-        place,
+        use,
         f"{host} is {reason}, which workflows reach only where the operator lets them.",
-        _setting(f"{_written(address)}:{port or 'PORT'}"),
+        _setting(f"{_to_text(address)}:{port or 'PORT'}"),
     )
 
 
 def _to_machine(port: int | None, pairs: set[str]) -> str:
-    shown = port or "PORT"
-    told = f"Write {HOST_ALIAS}:{shown}: that is this machine."
+    port_text = port or "PORT"
+    advice = f"Write {HOST_ALIAS}:{port_text}: that is this machine."
     if f"127.0.0.1:{port}" in pairs:
-        return told
-    return f"{told} {_setting(f'127.0.0.1:{shown}')}"
+        return advice
+    return f"{advice} {_setting(f'127.0.0.1:{port_text}')}"
 
 
 def _setting(pair: str) -> str:
     return f"""Then start the runtime with CODEWORDS_EGRESS_ALLOW_PRIVATE='["{pair}"]'."""
 
 
-def _warning(place: _HostUse, message: str, fix: str | None) -> Check:
-    return Check(id="hosts", status="warning", message=message, line=place.line, fix=fix)
+def _warning(use: _HostUse, message: str, fix: str | None) -> Check:
+    return Check(id="hosts", status="warning", message=message, line=use.line, fix=fix)
 
 
-def _written(address: Address) -> str:
+def _to_text(address: Address) -> str:
     if address.version == 6:
         return f"[{address}]"
     return str(address)
 
 
 def _address(host: str) -> Address | None:
-    """The address that a text is, also in the spellings that only the C library and browsers read (`127.1`, `0x7f000001`)."""
+    """Parse an address, also in spellings that only the C library and browsers accept (`127.1`,
+    `0x7f000001`).
+    """
     known = parse_address(host)
     if known is None and _NUMERIC.fullmatch(host):
         try:
@@ -137,8 +143,8 @@ def _address(host: str) -> Address | None:
     return getattr(known, "ipv4_mapped", None) or known
 
 
-def _places(script: Script) -> Iterator[_HostUse]:
-    """Addresses in defaults of the header, in texts of the code, and where a call takes a host."""
+def _host_uses(script: Script) -> Iterator[_HostUse]:
+    """Addresses in the header's defaults, in string literals, and in host arguments of calls."""
     for variable in script.env:
         if variable.default:
             yield from _urls(variable.default, None)
@@ -161,17 +167,19 @@ def _places(script: Script) -> Iterator[_HostUse]:
 
 
 def _urls(text: str, line: int | None) -> Iterator[_HostUse]:
-    for found in _URL.finditer(text[:100_000]):
-        yield _HostUse(found[1], int(found[2]) if found[2] else None, line)
+    for match in _URL.finditer(text[:100_000]):
+        yield _HostUse(match[1], int(match[2]) if match[2] else None, line)
 
 
 def _keywords(call: ast.Call) -> Iterator[_HostUse]:
-    given = {
-        one.arg: one.value.value for one in call.keywords if one.arg and isinstance(one.value, ast.Constant)
+    arguments = {
+        argument.arg: argument.value.value
+        for argument in call.keywords
+        if argument.arg and isinstance(argument.value, ast.Constant)
     }
-    port = given.get("port")
-    for name in _HOST_KEYWORDS & given.keys():
-        host = given[name]
+    port = arguments.get("port")
+    for name in _HOST_KEYWORDS & arguments.keys():
+        host = arguments[name]
         if isinstance(host, str) and "://" not in host and " " not in host:
             yield _HostUse(host, port if isinstance(port, int) else None, call.lineno)
 

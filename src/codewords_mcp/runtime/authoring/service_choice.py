@@ -1,18 +1,20 @@
-"""Choose the library services that a wish speaks of.
+"""Selection of library services that match a description.
 
-Only words that mean a service count. Words that its summary merely has led to services that have nothing to do with the wish.
+Only listed words count. Counting all words of a service's summary selected unrelated services.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 
-from codewords_mcp.runtime.authoring.service_words import words_of
+from codewords_mcp.runtime.authoring.service_words import key_words
 from codewords_mcp.runtime.model.service import ServiceInfo
 
-MOST_SERVICES = 3
+MAX_SERVICES = 3
 _SURE, _HINT, _SHARED = 3, 1, 2
-"""What a word counts that means the service, that hints at it; how many words another package's service must share."""
+"""Scores of a word that means a service and of one that hints at it. Number of words that a service
+of another package has to share.
+"""
 
 _SURE_WORDS = {
     "anthropic": "claude anthropic opus sonnet haiku",
@@ -66,17 +68,17 @@ _TOGETHER = {
     "openai": [("language", "model")],
     "redis_coordinator": [("last", "time")],
 }
-"""Words that mean a service together, as `words_of` gives them."""
+"""Words that mean a service if they occur together, in the form of `key_words`."""
 _MODELS = ("anthropic", "gemini")
-"""Providers that a wish names; then the one that is taken otherwise is not meant."""
+"""Providers that a description may name. The default provider is then not meant."""
 _RIVALS = {"hunter": "send_email", "github": "searchapi", "reddit": "searchapi", "pipedream": "searchapi"}
-"""Of two services that the same words hint at, the one that gives way."""
+"""Pairs of services with the same hints: service → the one that it displaces."""
 
 
-def choose_services(services: Iterable[ServiceInfo], wish: str) -> list[ServiceInfo]:
-    """The services that a wish speaks of and that are there, the best first."""
+def choose_services(services: Iterable[ServiceInfo], description: str) -> list[ServiceInfo]:
+    """Available services that match the description, the best first."""
     there = [service for service in services if not service.unavailable]
-    scores = {service.name: _score(service, words_of(wish)) for service in there}
+    scores = {service.name: _score(service, key_words(description)) for service in there}
 
     if any(scores.get(name) for name in _MODELS):
         scores["openai"] = 0
@@ -85,16 +87,19 @@ def choose_services(services: Iterable[ServiceInfo], wish: str) -> list[ServiceI
             scores[rival] = 0
 
     chosen = sorted(there, key=lambda service: -scores[service.name])
-    return [service for service in chosen[:MOST_SERVICES] if scores[service.name]]
+    return [service for service in chosen[:MAX_SERVICES] if scores[service.name]]
 
 
-def _score(service: ServiceInfo, wish: set[str]) -> int:
-    if service.name not in _SURE_WORDS:  # of another package
-        shared = words_of(f"{service.name.replace('_', ' ')} {service.title} {service.summary}") & wish
-        if len(shared) >= _SHARED or words_of(service.name.replace("_", " ")) <= wish:
+def _score(service: ServiceInfo, description: set[str]) -> int:
+    # services of other packages have no word list here
+    if service.name not in _SURE_WORDS:
+        shared = (
+            key_words(f"{service.name.replace('_', ' ')} {service.title} {service.summary}") & description
+        )
+        if len(shared) >= _SHARED or key_words(service.name.replace("_", " ")) <= description:
             return _SURE
         return 0
-    sure = len(words_of(_SURE_WORDS[service.name]) & wish)
-    together = sum(set(words) <= wish for words in _TOGETHER.get(service.name, []))
-    hints = len(words_of(_HINTS.get(service.name, "")) & wish)
+    sure = len(key_words(_SURE_WORDS[service.name]) & description)
+    together = sum(set(together_words) <= description for together_words in _TOGETHER.get(service.name, []))
+    hints = len(key_words(_HINTS.get(service.name, "")) & description)
     return _SURE * (sure + together) + _HINT * hints

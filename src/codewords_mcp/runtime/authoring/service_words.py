@@ -1,11 +1,11 @@
-"""The telling words of a sentence that says what a workflow is for."""
+"""Keywords of a text that describes a workflow."""
 
 from __future__ import annotations
 
 import re
 
 _WORD = re.compile(r"[a-z0-9]{2,}")
-_SHORTEST = 3
+_MIN_LENGTH = 3
 _SHORT = {"ai"}
 _COMMON = set(
     re.findall(
@@ -16,7 +16,7 @@ _COMMON = set(
 )
 
 
-def words_of(text: str) -> set[str]:
-    """The telling words of a text, without their plural."""
-    words = {word for word in _WORD.findall(text.lower()) if len(word) >= _SHORTEST or word in _SHORT}
+def key_words(text: str) -> set[str]:
+    """The keywords of a text, in the singular."""
+    words = {word for word in _WORD.findall(text.lower()) if len(word) >= _MIN_LENGTH or word in _SHORT}
     return {word.removesuffix("s") for word in words} - _COMMON

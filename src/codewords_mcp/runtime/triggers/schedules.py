@@ -19,7 +19,7 @@ from codewords_mcp.runtime.store import workflows
 from codewords_mcp.runtime.store.clock import now, optional_datetime, to_datetime, to_micros
 from codewords_mcp.runtime.store.database import Database
 from codewords_mcp.runtime.triggers import cron
-from codewords_mcp.runtime.workflows.validation.input_fit import misfit
+from codewords_mcp.runtime.workflows.validation.input_fit import find_misfit
 
 SHOWN = 3
 MAX_JITTER = 3600.0
@@ -116,7 +116,7 @@ class ScheduleService:
         if document is None:
             return None
 
-        return await asyncio.to_thread(misfit, document, row["method"], row["path"], row["input"])
+        return await asyncio.to_thread(find_misfit, document, row["method"], row["path"], row["input"])
 
     async def broken(self, owner: str, service_id: str) -> dict[str, str]:
         """Schedules whose input does not fit the version that is live: id to what is wrong."""

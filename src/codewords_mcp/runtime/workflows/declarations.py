@@ -1,4 +1,4 @@
-"""What a header declares: its Python, its packages, its variables and connections, its options."""
+"""Declarations of a header: its Python, packages, variables, connections and options."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ _NUMBERS = {
         "It is how many seconds a background run may take, for example `# timeout = 3600`.",
     ),
 }
-"""key: least, most, what it is."""
+"""key → minimum, maximum, explanation."""
 _CODEWORDS_KEYS = MODEL_KEYS | {
     "client", "concurrency", "egress", "example", "hosts", "inspect", "isolation", "queue_limit", "retries", "services",
     "timeout",
@@ -50,7 +50,7 @@ _CODEWORDS_KEYS = MODEL_KEYS | {
 _HOST = re.compile(r"(\*\.)?[A-Za-z0-9_][A-Za-z0-9_.:-]{0,252}")
 _SERVICE = re.compile(r"[a-z0-9_]{1,80}|(openai|anthropic|gemini): account")
 _OPERATION = re.compile(r"([a-z0-9_]{1,80}): ?([a-z0-9_/*-]{1,80})")
-_MOST = 500
+_MAX_ENTRIES = 500
 _NOT_AN_INDEX = ("-", ".", "/", "~", "git+", "http:", "https:", "file:")
 _INDEX_ONLY = "only packages of the index can be installed"
 _ENV_FORM = 'Each entry is "NAME=value" for a default or "NAME" for one that must be set.'
@@ -58,7 +58,7 @@ _ENV_FORM = 'Each entry is "NAME=value" for a default or "NAME" for one that mus
 
 @dataclass(frozen=True, slots=True)
 class EnvVar:
-    """A variable the header declares: with a default, or required."""
+    """A variable that the header declares: with a default, or required."""
 
     name: str
     default: str | None
@@ -66,7 +66,7 @@ class EnvVar:
 
 
 def requires_python(header: Header) -> SpecifierSet:
-    """The Python that the script asks for; empty for any. Raises InvalidScript."""
+    """The Python versions that the script accepts; empty for any. Raises InvalidScript."""
     value = header.data.get("requires-python", "")
     try:
         if isinstance(value, str):
@@ -75,7 +75,7 @@ def requires_python(header: Header) -> SpecifierSet:
         pass
 
     line = header.line_of("requires-python")
-    raise _wrong(
+    raise _invalid(
         f"`requires-python` on line {line} is not a version specifier.",
         hint='Write it as `# requires-python = "==3.11.*"` or `">=3.11"`.',
         line=line,
@@ -83,13 +83,17 @@ def requires_python(header: Header) -> SpecifierSet:
 
 
 def dependencies(header: Header) -> tuple[str, ...]:
-    """Normalised requirements, in the header's order. Raises InvalidScript with the line of the first bad one."""
+    """Normalized requirements, in the header's order. Raises InvalidScript with the line of the
+    first invalid one.
+    """
     entries = _strings(header, header.data.get("dependencies", []), "dependencies")
     return tuple(_dependency(header, number, entry) for number, entry in enumerate(entries, start=1))
 
 
 def environment_variables(header: Header) -> tuple[tuple[EnvVar, ...], tuple[str, ...], list[Check]]:
-    """(variables, app slugs of connections, notes). Raises InvalidScript for a name that no environment can hold."""
+    """(variables, app slugs of connections, notes). Raises InvalidScript for a name that is
+    impossible in an environment.
+    """
     declared: dict[str, EnvVar] = {}
     connections: dict[str, None] = {}
     notes: list[Check] = []
@@ -97,16 +101,16 @@ def environment_variables(header: Header) -> tuple[tuple[EnvVar, ...], tuple[str
     for entry in _strings(header, header.tool("env-checker").get("env_vars", []), "env_vars"):
         variable = _variable(entry)
         if variable is None:
-            line = _line(header, entry, "env_vars")
+            line = _line_of_entry(header, entry, "env_vars")
             message = f"A variable on line {line} has a name or a value that no environment can hold."
-            raise _wrong(message, hint=_ENV_FORM, line=line)
+            raise _invalid(message, hint=_ENV_FORM, line=line)
 
         if connection := _CONNECTION.fullmatch(variable.name):
             connections[connection[1].lower()] = None
             continue
 
         if variable.name in declared:
-            line = _line(header, entry, "env_vars")
+            line = _line_of_entry(header, entry, "env_vars")
             notes.append(_note(f"{variable.name} is declared twice; the last one counts.", line))
 
         declared[variable.name] = variable
@@ -115,11 +119,13 @@ def environment_variables(header: Header) -> tuple[tuple[EnvVar, ...], tuple[str
 
 
 def tool(header: Header) -> tuple[Mapping[str, Any], list[Check]]:
-    """(`[tool.codewords]`, notes on keys that do nothing). Raises InvalidScript for a value that means nothing."""
+    """(`[tool.codewords]`, notes on keys without effect). Raises InvalidScript for an invalid
+    value.
+    """
     table = header.tool("codewords")
     if table.get("client", "ours") not in ("ours", "pypi"):
         line = header.line_of("client")
-        raise _wrong(
+        raise _invalid(
             f'`client` on line {line} is neither "ours" nor "pypi".',
             hint='Leave it out for the runtime\'s own client, or write `# client = "pypi"`.',
             line=line,
@@ -128,7 +134,7 @@ def tool(header: Header) -> tuple[Mapping[str, Any], list[Check]]:
     _check_tool(header, table)
     notes = [
         _note(f"`{key[:40]}` in [tool.codewords] is not known and does nothing.", header.line_of(key))
-        for key in _first(table, _CODEWORDS_KEYS)
+        for key in _unknown(table, _CODEWORDS_KEYS)
     ]
     return MappingProxyType(dict(table)), notes
 
@@ -136,29 +142,29 @@ def tool(header: Header) -> tuple[Mapping[str, Any], list[Check]]:
 def _check_tool(header: Header, table: Mapping[str, Any]) -> None:
     _check_lists(header, table)
     if table.get("isolation", "execution") not in ("execution", "instance"):
-        raise _wrong(
+        raise _invalid(
             '`isolation` in [tool.codewords] is neither "execution" nor "instance".',
             hint='Leave it out for a sandbox per run, or write `# isolation = "instance"` for one that serves many.',
             line=header.line_of("isolation"),
         )
     if not isinstance(table.get("example", {}), dict):
-        raise _wrong(
+        raise _invalid(
             "`example` in [tool.codewords] is not a table.",
             hint='It is an input that the workflow answers, for example `# example = {name = "Ada"}`.',
             line=header.line_of("example"),
         )
     if not isinstance(table.get("inspect", False), bool):
-        raise _wrong(
+        raise _invalid(
             "`inspect` in [tool.codewords] is neither true nor false.",
             hint="Write `# inspect = true` to have what goes to any host by TLS looked at for placeholders of secrets.",
             line=header.line_of("inspect"),
         )
 
-    for key, (least, most, hint) in _NUMBERS.items():
-        value = table.get(key, least)
-        if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= most:
-            raise _wrong(
-                f"`{key}` in [tool.codewords] is not a whole number from {least} to {most}.",
+    for key, (minimum, maximum, hint) in _NUMBERS.items():
+        value = table.get(key, minimum)
+        if isinstance(value, bool) or not isinstance(value, int) or not minimum <= value <= maximum:
+            raise _invalid(
+                f"`{key}` in [tool.codewords] is not a whole number from {minimum} to {maximum}.",
                 hint=hint,
                 line=header.line_of(key),
             )
@@ -169,7 +175,7 @@ def _check_tool(header: Header, table: Mapping[str, Any]) -> None:
 def _check_lists(header: Header, table: Mapping[str, Any]) -> None:
     for key, example in (("egress", "`# egress = []` for none"), ("hosts", '`# hosts = ["*"]` for any')):
         if not all(_is_host(host) or (host, key) == ("*", "hosts") for host in _items(table.get(key, []))):
-            raise _wrong(
+            raise _invalid(
                 f"`{key}` in [tool.codewords] is not a list of hosts.",
                 hint=f'Write for example `# {key} = ["api.github.com", "*.example.com"]`, or {example}.',
                 line=header.line_of(f"{key} ", f"{key}="),
@@ -180,27 +186,29 @@ def _check_lists(header: Header, table: Mapping[str, Any]) -> None:
 def _check_services(header: Header, items: list[Any]) -> None:
     for item in items:
         if isinstance(item, str):
-            found = _OPERATION.fullmatch(item)
+            match = _OPERATION.fullmatch(item)
         else:
-            found = None
+            match = None
 
-        if found is None or _SERVICE.fullmatch(item) or declared_item(item):
+        if match is None or _SERVICE.fullmatch(item) or declared_item(item):
             continue
 
-        known = ", ".join(f'"{item_of(found[1], one.name)}"' for one in OPERATIONS.get(found[1], ()))
+        known = ", ".join(
+            f'"{item_of(match[1], operation.name)}"' for operation in OPERATIONS.get(match[1], ())
+        )
         if known:
             hint = f"The service has {known}."
         else:
             hint = "Name the service, or a workflow, without an operation."
 
-        raise _wrong(
+        raise _invalid(
             "`services` in [tool.codewords] names an operation that there is not.",
             hint=hint,
             line=header.line_of("services"),
         )
 
-    if not all(isinstance(one, str) and (_SERVICE.fullmatch(one) or declared_item(one)) for one in items):
-        raise _wrong(
+    if not all(isinstance(item, str) and (_SERVICE.fullmatch(item) or declared_item(item)) for item in items):
+        raise _invalid(
             "`services` in [tool.codewords] is not a list of services and workflow ids.",
             hint='Write for example `# services = ["openai", "github: readme", "daily_report_0a1b2c3d"]`.',
             line=header.line_of("services"),
@@ -208,7 +216,7 @@ def _check_services(header: Header, items: list[Any]) -> None:
 
 
 def _items(value: Any) -> list[Any]:
-    """The list; what is none counts as one bad item."""
+    """The list; any other value counts as one invalid item."""
     if isinstance(value, list):
         return cast("list[Any]", value)
     return [None]
@@ -219,10 +227,10 @@ def _is_host(value: Any) -> bool:
 
 
 def unknown_keys(header: Header) -> list[Check]:
-    """Notes on what a header holds or lacks without harm."""
+    """Notes on harmless defects of a header."""
     notes = [
         _note(f"`{key[:40]}` is not a key of a PEP 723 header and does nothing.", header.line_of(key))
-        for key in _first(header.data, _TOP_LEVEL)
+        for key in _unknown(header.data, _TOP_LEVEL)
     ]
     if "uv" in header.data.get("tool", {}):
         message = "[tool.uv] is not read: packages come from the runtime's index only."
@@ -235,15 +243,15 @@ def unknown_keys(header: Header) -> list[Check]:
     return notes
 
 
-def _first(table: Mapping[str, Any], known: frozenset[str]) -> list[str]:
-    """The first keys that are not known; nobody reads hundreds of notes."""
+def _unknown(table: Mapping[str, Any], known: frozenset[str]) -> list[str]:
+    """The first ten unknown keys: nobody reads hundreds of notes."""
     return [key for key in table if key not in known][:10]
 
 
 def _dependency(header: Header, number: int, entry: str) -> str:
     if entry.lstrip().startswith(_NOT_AN_INDEX):
-        line = _line(header, entry, "dependencies")
-        raise _wrong(
+        line = _line_of_entry(header, entry, "dependencies")
+        raise _invalid(
             f"Dependency {number} on line {line} is an option, a path or an address; {_INDEX_ONLY}.",
             hint='Name the package and its version, as in `"httpx==0.28.1"`.',
             line=line,
@@ -252,34 +260,33 @@ def _dependency(header: Header, number: int, entry: str) -> str:
     try:
         requirement = Requirement(entry)
     except (InvalidRequirement, RecursionError):
-        line = _line(header, entry, "dependencies")
-        raise _wrong(
+        line = _line_of_entry(header, entry, "dependencies")
+        raise _invalid(
             f"Dependency {number} on line {line} is not a requirement that PEP 508 knows.",
             hint='Write it as `"name==1.2.3"`, `"name>=1.2,<2"` or `"name[extra]==1.2.3"`.',
             line=line,
         ) from None
 
     if requirement.url is not None:
-        line = _line(header, entry, "dependencies")
-        raise _wrong(
+        line = _line_of_entry(header, entry, "dependencies")
+        raise _invalid(
             f"Dependency {number} on line {line} ({requirement.name}) comes from an address; {_INDEX_ONLY}.",
             hint=f'Write it as `"{requirement.name}==<version>"`.',
             line=line,
         )
 
     requirement.name = re.sub(r"[-_.]+", "-", requirement.name).lower()
-    written = str(requirement)
-    if (
-        not written.isprintable()
-    ):  # a marker's escapes become characters: a newline would begin another line of uv's file
-        line = _line(header, entry, "dependencies")
-        raise _wrong(
+    normalized = str(requirement)
+    # escapes in a marker become characters: a newline would begin another line of uv's requirements file
+    if not normalized.isprintable():
+        line = _line_of_entry(header, entry, "dependencies")
+        raise _invalid(
             f"Dependency {number} on line {line} ({requirement.name}) holds a control character.",
             hint="Leave the character out of its marker.",
             line=line,
         )
 
-    return written
+    return normalized
 
 
 def _variable(entry: str) -> EnvVar | None:
@@ -290,7 +297,7 @@ def _variable(entry: str) -> EnvVar | None:
 
 
 def _strings(header: Header, value: object, key: str) -> list[str]:
-    """The list of strings under a key. Raises InvalidScript for anything else."""
+    """The list of strings under a key. Raises InvalidScript for any other value."""
     line = header.line_of(f"{key} ", f"{key}=")
     if isinstance(value, list):
         items = cast("list[object]", value)
@@ -300,19 +307,19 @@ def _strings(header: Header, value: object, key: str) -> list[str]:
     strings = [item for item in items if isinstance(item, str)]
     if len(strings) < len(items):
         hint = f'Write it as `# {key} = ["…", "…"]`.'
-        raise _wrong(f"`{key}` on line {line} must be a list of strings.", hint=hint, line=line)
-    if len(strings) > _MOST:
-        hint = f"Leave out what the script does not need; {_MOST} are allowed."
-        raise _wrong(f"`{key}` on line {line} has {len(strings)} entries.", hint=hint, line=line)
+        raise _invalid(f"`{key}` on line {line} must be a list of strings.", hint=hint, line=line)
+    if len(strings) > _MAX_ENTRIES:
+        hint = f"Leave out what the script does not need; {_MAX_ENTRIES} are allowed."
+        raise _invalid(f"`{key}` on line {line} has {len(strings)} entries.", hint=hint, line=line)
 
     return strings
 
 
-def _line(header: Header, entry: str, key: str) -> int:
+def _line_of_entry(header: Header, entry: str, key: str) -> int:
     return header.line_of(f'"{entry}"', f"'{entry}'", entry, key)
 
 
-def _wrong(message: str, *, hint: str, line: int) -> InvalidScript:
+def _invalid(message: str, *, hint: str, line: int) -> InvalidScript:
     return InvalidScript(message, hint=hint, line=line, column=1)
 
 

@@ -31,7 +31,7 @@ from codewords_mcp.runtime.store.clock import now
 from codewords_mcp.runtime.store.database import Database
 from codewords_mcp.runtime.store.workflows import VersionRow, WorkflowRow
 from codewords_mcp.runtime.workflows.deployments import Deployments
-from codewords_mcp.runtime.workflows.openapi import title_of
+from codewords_mcp.runtime.workflows.openapi import read_title
 from codewords_mcp.runtime.workflows.validation.checks import CheckedScript
 from codewords_mcp.runtime.workflows.versions import manifest_of, widens
 
@@ -122,7 +122,7 @@ class Deployer:
                 hint=_first_failure(report.checks),
             )
 
-        name = request.name or (target.name if target else title_of(checked.openapi))
+        name = request.name or (target.name if target else read_title(checked.openapi))
         if target is None and request.name is None:
             # only the app itself tells its title, so that a taken one shows after validation
             target = await self._db.read(rows.by_name, request.caller.owner, name)

@@ -15,7 +15,7 @@ from codewords_mcp.runtime.store import workflows as rows
 from codewords_mcp.runtime.store.clock import now, to_datetime
 from codewords_mcp.runtime.store.database import Database
 from codewords_mcp.runtime.store.workflows import VersionRow, WorkflowRow
-from codewords_mcp.runtime.workflows.openapi import routes_of
+from codewords_mcp.runtime.workflows.openapi import read_routes
 from codewords_mcp.runtime.workflows.script import parse_script
 from codewords_mcp.runtime.workflows.versions import describe_capabilities, example_input, manifest_of
 
@@ -121,7 +121,7 @@ class Deployments:
             description=workflow.description,
             url=self._url_of(workflow.id),
             version=version.number,
-            routes=routes_of(version.openapi),
+            routes=read_routes(version.openapi),
             env=[{"name": v.name, "default": v.default, "required": v.required} for v in script.env],
             dependencies=list(script.dependencies),
             versions=[

@@ -1,4 +1,4 @@
-"""The PEP 723 header: find the block in the text, read its TOML, and say where each mistake is.
+"""The PEP 723 header: find the block in the text, parse its TOML, and locate each mistake.
 
 Source: https://packaging.python.org/en/latest/specifications/inline-script-metadata/
 """
@@ -39,14 +39,16 @@ _MISPLACED = ("dependencies", "requires-python")
 
 @dataclass(frozen=True, slots=True)
 class Header:
-    """The header's TOML and where it stands. `first_line` counts from 1 and holds the opening `# /// script`."""
+    """The header's TOML and its position. `first_line` counts from 1 and holds the opening `# ///
+    script`.
+    """
 
     data: dict[str, Any]
     lines: tuple[str, ...]
     first_line: int
 
     def line_of(self, *needles: str) -> int:
-        """The file's line that holds the first of these texts that is found; the opening line without one."""
+        """The line with the first of these texts that occurs; the opening line if none does."""
         for needle in needles:
             for offset, line in enumerate(self.lines, start=1):
                 if needle and needle in line:
@@ -54,7 +56,7 @@ class Header:
         return self.first_line
 
     def tool(self, name: str) -> dict[str, Any]:
-        """The `[tool.NAME]` table, empty without one. Raises InvalidScript where it is not a table."""
+        """The `[tool.NAME]` table, empty without one. Raises InvalidScript if it is not a table."""
         table = self.data.get("tool", {}).get(name, {})
         if not isinstance(table, dict):
             raise InvalidScript(
@@ -72,10 +74,10 @@ def normalise(code: str) -> str:
 
 
 def read_header(text: str) -> Header:
-    """Read the one `script` block of normalised text.
+    """Parse the only `script` block of normalized text.
 
-    Raises InvalidScript with the line: no block (the hint holds one to paste), two blocks, an unclosed block,
-    TOML that cannot be read, and keys that landed in the wrong table.
+    Raises InvalidScript with the line: no block (the hint contains one to paste), two blocks, an
+    unclosed block, invalid TOML, or keys in the wrong table.
     """
     lines = text.split("\n")
     openings = [number for number, line in enumerate(lines, start=1) if line == OPENING]

@@ -1,4 +1,6 @@
-"""What a header may say about the workflow's model calls: budget, models, fallbacks, cache, what telemetry tells."""
+"""Header options for a workflow's model calls: budget, models, fallbacks, cache and telemetry
+content.
+"""
 
 from __future__ import annotations
 
@@ -12,16 +14,19 @@ from codewords_mcp.runtime.workflows.header import Header
 MODEL_KEYS = frozenset({"budget", "models", "fallbacks", "cache", "trace_content"})
 _BUDGETS = frozenset({"call", "run", "day", "month", "total"})
 _MODEL = re.compile(r"[\w.:/@*?-]{1,200}")
-_MOST = 100
-LONGEST_CACHE = 30 * 86400
+_MAX_MODELS = 100
+MAX_CACHE_S = 30 * 86400
 
 
 def check_model_calls(header: Header, table: Mapping[str, Any]) -> None:
-    """Raises InvalidScript for a value that means nothing."""
-    for key, (fits, what, hint) in _CHECKS.items():
+    """Raise InvalidScript for an invalid value."""
+    for key, (fits, expected, hint) in _CHECKS.items():
         if key in table and not fits(table[key]):
             raise InvalidScript(
-                f"`{key}` in [tool.codewords] is not {what}.", hint=hint, line=header.line_of(key), column=1
+                f"`{key}` in [tool.codewords] is not {expected}.",
+                hint=hint,
+                line=header.line_of(key),
+                column=1,
             )
 
 
@@ -35,17 +40,23 @@ def _is_budget(value: Any) -> bool:
 def _is_models(value: Any) -> bool:
     return (
         isinstance(value, list)
-        and len(cast("list[Any]", value)) <= _MOST
-        and all(isinstance(one, str) and _MODEL.fullmatch(one) for one in cast("list[Any]", value))
+        and len(cast("list[Any]", value)) <= _MAX_MODELS
+        and all(isinstance(name, str) and _MODEL.fullmatch(name) for name in cast("list[Any]", value))
     )
 
 
 def _is_fallbacks(value: Any) -> bool:
-    return isinstance(value, dict) and all(_is_models(one) for one in cast("dict[str, Any]", value).values())
+    return isinstance(value, dict) and all(
+        _is_models(models) for models in cast("dict[str, Any]", value).values()
+    )
 
 
 def _is_seconds(value: Any) -> bool:
-    return type(value) in {int, float} and 0 <= value <= LONGEST_CACHE
+    return type(value) in {int, float} and 0 <= value <= MAX_CACHE_S
+
+
+def _is_bool(value: Any) -> bool:
+    return isinstance(value, bool)
 
 
 _CHECKS: dict[str, tuple[Callable[[Any], bool], str, str]] = {
@@ -66,11 +77,11 @@ _CHECKS: dict[str, tuple[Callable[[Any], bool], str, str]] = {
     ),
     "cache": (
         _is_seconds,
-        f"a number of seconds up to {LONGEST_CACHE}",
+        f"a number of seconds up to {MAX_CACHE_S}",
         "Write for example `# cache = 3600`: answers to the same question are kept for an hour.",
     ),
     "trace_content": (
-        lambda value: isinstance(value, bool),
+        _is_bool,
         "true or false",
         "With `# trace_content = true` its prompts and replies go to the telemetry collector, where one is configured.",
     ),

@@ -1,22 +1,22 @@
-"""What an app's own OpenAPI document tells: its title and its routes."""
+"""Title and routes of an app's own OpenAPI document."""
 
 from __future__ import annotations
 
 from typing import Any, cast
 
 UNTITLED = "workflow"
-"""The title of an app that gives none."""
+"""The title of an app without one."""
 MAX_SCHEMA_DEPTH = 12
-"""References nested deeper end in `{}`: a schema may name itself."""
+"""References nested deeper become `{}`: a schema may refer to itself."""
 
 
 _MAX_NODES = 20_000
-"""Parts of schemas that are read of one document: references that fan out would never end."""
+"""Maximum schema nodes read from one document: references that fan out would never end."""
 _METHODS = frozenset({"get", "put", "post", "delete", "options", "head", "patch", "trace"})
 
 
 def normalise(document: dict[str, Any]) -> dict[str, Any]:
-    """The document with nothing in it but what has the shape of OpenAPI. A program may answer anything."""
+    """The document reduced to valid OpenAPI structure. A program may return anything."""
     operations = {
         path: {
             method: _operation(_dict(operation))
@@ -47,7 +47,7 @@ def _operation(operation: dict[str, Any]) -> dict[str, Any]:
 
     listed: Any = operation.get("parameters")
     parameters = map(_dict, cast("list[Any]", listed) if isinstance(listed, list) else [])
-    named = [one for one in parameters if isinstance(one.get("name"), str)]
+    named = [parameter for parameter in parameters if isinstance(parameter.get("name"), str)]
     texts = {key: str(operation[key]) for key in ("summary", "description") if operation.get(key)}
     plain = {
         key: value for key, value in operation.items() if key not in {"summary", "description", "requestBody"}
@@ -65,8 +65,10 @@ def _dict(value: Any) -> dict[str, Any]:
     return {}
 
 
-def routes_of(openapi: dict[str, Any]) -> list[dict[str, Any]]:
-    """[{method, path, summary, input}] of an OpenAPI document; `input` is the JSON body's schema, references resolved."""
+def read_routes(openapi: dict[str, Any]) -> list[dict[str, Any]]:
+    """[{method, path, summary, input}] of an OpenAPI document; `input` is the JSON body's schema,
+    references resolved.
+    """
     routes: list[dict[str, Any]] = []
     resolver = _Resolver(openapi.get("components", {}).get("schemas", {}))
 
@@ -84,14 +86,14 @@ def routes_of(openapi: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 class _Resolver:
-    """Puts what is referred to in place of references, as far as its bounds go."""
+    """Replaces references by their targets, within bounds."""
 
     def __init__(self, schemas: dict[str, Any]) -> None:
         self._schemas = schemas
         self._nodes = 0
 
     def resolve(self, schema: Any, depth: int = 0) -> Any:
-        """The schema with its references in place; `{}` beyond the bounds."""
+        """The schema with its references resolved; `{}` beyond the bounds."""
         self._nodes += 1
         if depth > MAX_SCHEMA_DEPTH or self._nodes > _MAX_NODES:
             return {}
@@ -107,8 +109,8 @@ class _Resolver:
         return {key: self.resolve(value, depth + 1) for key, value in fields.items()}
 
 
-def title_of(openapi: dict[str, Any] | None) -> str:
-    """What the app calls itself, at most 100 printable characters; "workflow" where it does not."""
+def read_title(openapi: dict[str, Any] | None) -> str:
+    """The app's title, at most 100 printable characters; "workflow" without one."""
     title = str((openapi or {}).get("info", {}).get("title") or "").strip()
     cleaned = "".join(c for c in title if c.isprintable())[:100].strip()
     if cleaned and cleaned != "FastAPI":

@@ -1,4 +1,4 @@
-"""A workflow's script: its code, and what its header declares."""
+"""A workflow's script: its code and the declarations of its header."""
 
 from __future__ import annotations
 
@@ -26,26 +26,28 @@ from codewords_mcp.runtime.workflows.declarations import (
     unknown_keys,
 )
 from codewords_mcp.runtime.workflows.header import normalise, read_header
-from codewords_mcp.runtime.workflows.script_facts import ScriptFacts, look
-from codewords_mcp.runtime.workflows.validation.code_size import refuse_size, size_of
+from codewords_mcp.runtime.workflows.script_facts import ScriptFacts, read_facts
+from codewords_mcp.runtime.workflows.validation.code_size import refuse_size, tree_size
 
 DEFAULT_MAX_CODE = 1 << 20
 _FENCE = re.compile(r"\s*(?:`{3,}|~{3,})[\w+-]*\s*\n")
-"""Code as chat models write it into Markdown."""
+"""Code in Markdown, as chat models write it."""
 _warnings_filter = threading.Lock()
+"""`warnings.catch_warnings` changes global state and is not thread-safe in Python 3.11."""
 
 
 class UnreadableScript(InvalidScript):
-    """Code that is no Python text at all, as against a header that is wrong."""
+    """Code that is not Python text at all. An invalid header raises InvalidScript."""
 
 
 @dataclass(frozen=True, slots=True)
 class Script:
-    """What a script declares and what reading it without running shows.
+    """Declarations of a script, and facts read from it without running it.
 
-    `code` is letter for letter what came in, `code_hash` its SHA-256 in hex. `requires_python` is a PEP 440 specifier,
-    empty for any. `dependencies` are normalised requirements in the header's order. `connections` are app slugs, from
-    `PIPEDREAM_<APP>_ACCESS`. `tool` is `[tool.codewords]`. `tree` is None where only a newer Python can parse the code.
+    `code` is stored unchanged, `code_hash` is its SHA-256 in hex. `requires_python` is a PEP 440
+    specifier, empty for any. `dependencies` are normalized requirements in the header's order.
+    `connections` are app slugs, from `PIPEDREAM_<APP>_ACCESS`. `tool` is `[tool.codewords]`. `tree`
+    is None if only a newer Python can parse the code.
     """
 
     code: str
@@ -56,27 +58,28 @@ class Script:
     connections: tuple[str, ...]
     tool: Mapping[str, Any]
     notes: tuple[Check, ...]
-    look: ScriptFacts
+    facts: ScriptFacts
     tree: ast.Module | None = field(default=None, compare=False, repr=False)
 
     @property
     def uses_our_client(self) -> bool:
-        """True where `codewords-client` is declared and the header does not insist on the registry's."""
-        names = {Requirement(one).name for one in self.dependencies}
+        """Whether `codewords-client` is declared and the header does not insist on the registry's."""
+        names = {Requirement(requirement).name for requirement in self.dependencies}
         return "codewords-client" in names and self.tool.get("client", "ours") == "ours"
 
 
 def parse_script(code: str, *, max_code: int = DEFAULT_MAX_CODE) -> Script:
-    """Read a script without running it; `max_code` is in bytes.
+    """Parse a script without running it; `max_code` is in bytes.
 
-    Raises InvalidScript, with line and column where there is a place: empty, too large, not text, not Python, or a
-    header that is missing, doubled, unclosed or wrong.
+    Raises InvalidScript, with line and column if there is a position: empty, too large, not text,
+    not Python, or a header that is missing, duplicated, unclosed or invalid.
     """
     text = _text(code, max_code)
     try:
         header = read_header(text)
     except InvalidScript as no_header:
-        _parse(text)  # that it is not Python at all matters more than its missing header
+        # code that is no Python at all is the more useful error than its missing header
+        _parse(text)
         raise no_header from None
 
     requires = requires_python(header)
@@ -85,7 +88,7 @@ def parse_script(code: str, *, max_code: int = DEFAULT_MAX_CODE) -> Script:
         _refuse_size(tree)
     env, connections, env_notes = environment_variables(header)
     options, tool_notes = tool(header)
-    looked = look(tree, text)
+    facts = read_facts(tree, text)
 
     return Script(
         code=code,
@@ -95,21 +98,22 @@ def parse_script(code: str, *, max_code: int = DEFAULT_MAX_CODE) -> Script:
         env=env,
         connections=connections,
         tool=options,
-        notes=(*unknown_keys(header), *env_notes, *tool_notes, *looked.notes),
-        look=looked,
+        notes=(*unknown_keys(header), *env_notes, *tool_notes, *facts.notes),
+        facts=facts,
         tree=tree,
     )
 
 
 def _refuse_size(tree: ast.Module) -> None:
     try:
-        refuse_size(*size_of(tree))
+        refuse_size(*tree_size(tree))
     except InvalidScript as error:
         raise UnreadableScript(error.message, hint=error.hint) from None
 
 
 def _text(code: str, max_code: int) -> str:
-    if len(code) > max_code:  # before encoding or reading any of it
+    # characters are at least as many bytes: refuse huge code before encoding or reading it
+    if len(code) > max_code:
         raise _too_large(len(code), max_code)
 
     try:
@@ -183,7 +187,9 @@ def _parse(text: str) -> ast.Module:
 
 
 def _tree(text: str, requires: SpecifierSet) -> ast.Module | None:
-    """The syntax tree; None where the script asks for another Python than ours and only that one may know its syntax."""
+    """The syntax tree. None if the script requires another Python than ours and is invalid for
+    ours.
+    """
     try:
         return _parse(text)
     except UnreadableScript:

@@ -1,4 +1,6 @@
-"""What reading a script's syntax tree shows without running it: its app, its steps, and notes on its dialect."""
+"""Facts read from a script's syntax tree without running it: its app, its steps, and notes on its
+dialect.
+"""
 
 from __future__ import annotations
 
@@ -26,7 +28,7 @@ _SEED_METHODS = frozenset(
         "discover_pipedream_integrations",
     }
 )
-# Keys of a service call's data that the seed spells otherwise than the public documents (wire contract, "Both dialects").
+# keys of a service call's data that the seed spells otherwise than the public documents (wire contract, "Both dialects")
 _SEED_KEYS = {"app_slug": "app", "action_name": "action"}
 
 
@@ -38,7 +40,8 @@ COOKIES = (
 
 @dataclass(frozen=True, slots=True)
 class ScriptFacts:
-    """`app` is the FastAPI instance's name at module level, None without one; `mentions_fastapi` is the weaker sign.
+    """`app` is the FastAPI instance's name at module level, None without one; `mentions_fastapi` is
+    the weaker sign.
 
     `steps` are the ids of `STEPLOG START` lines in order; `notes` never fail a validation.
     """
@@ -50,8 +53,8 @@ class ScriptFacts:
     notes: tuple[Check, ...]
 
 
-def look(tree: ast.Module | None, text: str) -> ScriptFacts:
-    """Look at a parsed script; without a tree only at its text."""
+def read_facts(tree: ast.Module | None, text: str) -> ScriptFacts:
+    """Facts of a parsed script. Without a tree only its text is read."""
     steps = tuple(dict.fromkeys(_STEP.findall(text)))[:_MAX_STEPS]
     if tree is None:
         note = Check(
@@ -97,25 +100,25 @@ def _mentions_fastapi(tree: ast.Module) -> bool:
 
 
 def _dialect(tree: ast.Module) -> Iterator[Check]:
-    """One note for each spelling of the seed, at its first place. Both spellings work."""
-    seen: set[str] = set()
+    """One note for each spelling of the seed, at its first occurrence. Both spellings work."""
+    reported: set[str] = set()
     for node in ast.walk(tree):
         if not isinstance(node, ast.Call):
             continue
-        for name, ours, place in _seed_spellings(node):
-            if name not in seen:
-                seen.add(name)
+        for name, ours, origin in _seed_spellings(node):
+            if name not in reported:
+                reported.add(name)
                 yield Check(
                     id="dialect",
                     status="note",
-                    line=place.lineno,
-                    column=place.col_offset + 1,
+                    line=origin.lineno,
+                    column=origin.col_offset + 1,
                     message=f"`{name}` works here; {ours}.",
                 )
 
 
 def _cookies(tree: ast.Module) -> Iterator[Check]:
-    """One note where cookies are set or read: requests come without any."""
+    """One note if cookies are set or read: requests never have any."""
     for node in ast.walk(tree):
         match node:
             case ast.Call(func=ast.Attribute(attr="set_cookie")) | ast.Attribute(attr="cookies"):
@@ -140,7 +143,7 @@ def _seed_spellings(call: ast.Call) -> Iterator[tuple[str, str, ast.expr | ast.k
 
     if call.func.attr in _SEED_METHODS:
         yield f"{call.func.attr}()", "the public client has no such method", call
-    keywords = {one.arg: one for one in call.keywords if one.arg}
+    keywords = {keyword.arg: keyword for keyword in call.keywords if keyword.arg}
     if call.func.attr != "run" or "service_id" not in keywords:
         return
 
@@ -168,7 +171,9 @@ def _seed_spellings(call: ast.Call) -> Iterator[tuple[str, str, ast.expr | ast.k
 
 
 def _hashes(tree: ast.Module) -> Iterator[Check]:
-    """`hash()` of a string in a key of stored state: each process elsewhere has another seed for it."""
+    """A warning for `hash()` of a string in a key of stored state: elsewhere each process seeds it
+    differently.
+    """
     for statement in ast.walk(tree):
         if not isinstance(statement, ast.Assign | ast.AnnAssign | ast.Expr | ast.Return):
             continue

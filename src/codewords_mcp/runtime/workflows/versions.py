@@ -6,8 +6,8 @@ from typing import Any, Literal
 
 from codewords_mcp.runtime.model.manifest import Manifest
 from codewords_mcp.runtime.store.workflows import VersionRow
-from codewords_mcp.runtime.workflows.openapi import routes_of
-from codewords_mcp.runtime.workflows.validation.samples import example_of, main_route
+from codewords_mcp.runtime.workflows.openapi import read_routes
+from codewords_mcp.runtime.workflows.validation.samples import main_route, make_example
 
 WITHOUT_MANIFEST = (
     "deployed before there were manifests: it may do what its code asks for, and its next deploy asks you"
@@ -40,7 +40,7 @@ def example_input(version: VersionRow) -> tuple[Any, Literal["given", "derived"]
     if version.example is not None:
         return version.example, "given"
 
-    route = main_route(routes_of(version.openapi))
+    route = main_route(read_routes(version.openapi))
     if route and route.schema:
-        return example_of(route.schema), "derived"
+        return make_example(route.schema), "derived"
     return None, None

@@ -1,4 +1,4 @@
-"""Practices: what makes a right workflow, one short page a topic; every program in them runs in a test."""
+"""Practices of good workflows, one short page per topic. A test runs every program in them."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ def _read() -> dict[str, str]:
 
 
 def topics() -> list[str]:
-    """Every topic, in order."""
+    """All topics, in order."""
     return list(_read())
 
 
 def practice(topic: str) -> str:
-    """The page of a topic. Raises NotFound, naming those there are."""
+    """The page of a topic. Raises NotFound that lists the topics."""
     page = _read().get(topic)
     if page is None:
         raise NotFound("There is no practice of that name.", hint=f"There are {', '.join(topics())}.")

@@ -1,7 +1,7 @@
-"""The gallery: workflows to start from, one file each under `programs/<category>/<id>.py`.
+"""The gallery of workflows to start from, one file each under `programs/<category>/<id>.py`.
 
-A file tells all there is to know of it: its title is the app's, its description the docstring, its example and secrets stand
-in the header, and the services that it calls are read from its code.
+A file contains all facts about the template. The title is the app's, the description its docstring,
+example and secrets are in the header, and the called services are parsed from its code.
 """
 
 from __future__ import annotations
@@ -22,15 +22,17 @@ from codewords_mcp.runtime.workflows.validation.variables import PROVIDED
 _PROGRAMS = Path(__file__).parent / "programs"
 _FIRST = "basics"
 _CALLS = re.compile(r'(?:\bservice\(\s*|\bservice_id=)"([\w-]+)"')
-# the whole reading of what a script may reach takes too long for a list; a test holds the two together
-# the seed's own first program, kept letter for letter
+# static analysis of each script takes too long for a list; a test compares this regex with it
+# the seed's own first program is served unchanged, so its facts can't stand in its header
 _GREETING = ("Greeting", "The smallest workflow: takes a name, answers with a greeting.", {"name": "Ada"})
 
 
 def read_template(template_id: str, category: str, code: str) -> Template:
-    """What a script tells of itself. `needs` are secrets that it reads itself; those of its services come on top."""
+    """Parse the template's facts from its code. `needs` are its own secrets; those of its services
+    are added elsewhere.
+    """
     script = parse_script(code)
-    title, description = _told(ast.parse(code))
+    title, description = _title_and_docstring(ast.parse(code))
     example: Any = script.tool.get("example") or {}
     if template_id == "greeting":
         title, description, example = _GREETING
@@ -41,19 +43,21 @@ def read_template(template_id: str, category: str, code: str) -> Template:
         code=code,
         category=category,
         services=sorted(set(_CALLS.findall(code))),
-        needs=[one.name for one in script.env if one.required and one.name not in PROVIDED],
+        needs=[
+            variable.name for variable in script.env if variable.required and variable.name not in PROVIDED
+        ],
         example_input=cast("dict[str, Any]", example) if isinstance(example, dict) else {},
     )
 
 
-def _told(tree: ast.Module) -> tuple[str, str]:
-    """(the app's title, the module's docstring in one line)."""
+def _title_and_docstring(tree: ast.Module) -> tuple[str, str]:
+    """The app's title, and the module's docstring on one line."""
     for call in ast.walk(tree):
         if isinstance(call, ast.Call) and isinstance(call.func, ast.Name) and call.func.id == "FastAPI":
             titles = [
-                one.value.value
-                for one in call.keywords
-                if one.arg == "title" and isinstance(one.value, ast.Constant)
+                keyword.value.value
+                for keyword in call.keywords
+                if keyword.arg == "title" and isinstance(keyword.value, ast.Constant)
             ]
             return str(titles[0]) if titles else "", " ".join((ast.get_docstring(tree) or "").split())
     return "", " ".join((ast.get_docstring(tree) or "").split())
@@ -70,15 +74,17 @@ def _read() -> tuple[Template, ...]:
 
 
 def lacking(template: Template, services: Mapping[str, ServiceInfo], present: Collection[str]) -> list[str]:
-    """The secrets that it cannot do without and that are not set: its own (`present` are those that are), and its services'."""
+    """Required secrets without a value, its own and its services'. `present` are names of stored
+    secrets.
+    """
     own = [name for name in template.needs if name not in present]
     used = [services[name] for name in template.services if name in services]
-    theirs = [one.name for service in used for one in service.lacking]
+    theirs = [credential.name for service in used for credential in service.lacking]
     return list(dict.fromkeys([*own, *theirs]))
 
 
 def templates() -> list[Template]:
-    """Every template, the simplest first. Their code is a complete script."""
+    """All templates, the simplest first. Their code is a complete script."""
     return list(_read())
 
 

@@ -1,4 +1,4 @@
-"""The check that runs the script: in a sandbox without any network, with stand-ins for its secrets."""
+"""The check that starts the script: in a sandbox without network, with stand-ins for its secrets."""
 
 from __future__ import annotations
 
@@ -23,21 +23,23 @@ from codewords_mcp.runtime.workflows.validation.smoke import Example, Smoke, jud
 
 PORT = 8000
 STAND_IN = "validation-stand-in"
-"""The value of every required variable while a script is checked; no secret is ever read for it."""
+"""The value of every required variable during validation. No secret is read for it."""
 _RUNTIME = "http://127.0.0.1:8765"
 _ASK_TIMEOUT = 20.0
-_LAST_WORDS = 1.0
-LOOK_EVERY = 4.0
-"""Seconds between two looks at where a program is while it starts."""
-_TIMES = 2
+_CRASH_TIMEOUT = 1.0
+STACK_INTERVAL = 4.0
+"""Seconds between two stack dumps of a starting program."""
+_MIN_STACKS = 2
 _NEVER = 86_400.0
-_SEEN_AT = re.compile(
+_OWN_STACK = re.compile(
     r'\(most recent call first\):\n(?=  File "[^"\n]*/main\.py", line (\d+) in )'
     r'(?:  File [^\n]*\n){0,100}?  File "[^"\n]*/main\.py", line \d+ in <module>'
 )
-"""A stack whose innermost call is the program's own: waiting for a package that is slow to import is none."""
+"""A stack whose innermost call is the program's own. A package that is slow to import does not
+match.
+"""
 _MAX_OPENAPI = 4 << 20
-_KEPT_OUTPUT = 64 << 10
+_MAX_OUTPUT = 64 << 10
 _MAIN_BLOCK = """End the script with:
 if __name__ == "__main__":
     import os
@@ -48,7 +50,9 @@ _OPENAPI_FIX = "Leave FastAPI's `openapi_url` at its default, /openapi.json, and
 
 @dataclass(slots=True)
 class Boot:
-    """What starting the script showed. `openapi` is None where it gave none; `example` is what it was tried with."""
+    """Result of starting the script. `openapi` is None without a document; `example` is the input
+    of the smoke test.
+    """
 
     checks: list[Check] = field(default_factory=list[Check])
     openapi: dict[str, Any] | None = None
@@ -56,7 +60,7 @@ class Boot:
 
 
 class _Output:
-    """The end of what the program wrote, as it comes."""
+    """The end of the program's output, read as it arrives."""
 
     def __init__(self, sandbox: Sandbox) -> None:
         self._chunks: deque[bytes] = deque()
@@ -68,43 +72,44 @@ class _Output:
         async for chunk in sandbox.output():
             self._chunks.append(chunk.data)
             self._size += len(chunk.data)
-            while self._size > _KEPT_OUTPUT and len(self._chunks) > 1:
+            while self._size > _MAX_OUTPUT and len(self._chunks) > 1:
                 self._size -= len(self._chunks.popleft())
             self._more.set()
 
-    async def until(self, told: Callable[[str], object], within: float) -> None:
-        """Wait until `told` says that what the program wrote is enough, but no longer than so many seconds."""
+    async def until(self, enough: Callable[[str], object], max_s: float) -> None:
+        """Wait until `enough` accepts the output so far, at most `max_s` seconds."""
         with suppress(TimeoutError):
-            async with asyncio.timeout(within):
-                while not told(self.so_far()):
+            async with asyncio.timeout(max_s):
+                while not enough(self.so_far()):
                     self._more.clear()
                     await self._more.wait()
 
     async def text(self) -> str:
-        """All of it, once the sandbox has ended."""
+        """The end of the whole output. Call it after the sandbox has ended."""
         async with asyncio.timeout(10):
             await asyncio.gather(self._task, return_exceptions=True)
         return self.so_far()
 
     def so_far(self) -> str:
-        """The end of it as it is now."""
-        return b"".join(self._chunks)[-_KEPT_OUTPUT:].decode(errors="replace")
+        """The end of the output so far."""
+        return b"".join(self._chunks)[-_MAX_OUTPUT:].decode(errors="replace")
 
 
 async def boot(
     script: Script, environment: EnvironmentRef, driver: Driver, limits: Limits, smoke: Smoke | None = None
 ) -> Boot:
-    """Start the script, wait for its port and ask for its OpenAPI; the sandbox is gone when this returns.
+    """Start the script, wait for its port and fetch its OpenAPI document. The sandbox is gone on
+    return.
 
-    With `smoke`, it is also asked once with an example input, if there is one.
+    With `smoke`, the program gets one request with an example input, if there is one.
 
-    Raises SandboxFailed where the sandbox broke. Everything that the program does wrong is a failed check.
+    Raises SandboxFailed if the sandbox broke. Every fault of the program is a failed check.
     """
     result = Boot()
     spec = SandboxSpec(
         id=f"validate-{uuid.uuid4().hex[:12]}",
         environment=environment,
-        code=watched_code(script, LOOK_EVERY),
+        code=watched_code(script, STACK_INTERVAL),
         env=_env(script),
         limits=limits,
         port=PORT,
@@ -126,7 +131,7 @@ async def boot(
             Check(id="starts", status="passed", message="The program starts without any network.")
         )
         result.checks.append(Check(id="port", status="passed", message="It listens on PORT."))
-        await _ask(script, sandbox, result)
+        await _fetch_openapi(script, sandbox, result)
 
         if smoke and result.openapi:
             example = smoke.example(result.openapi)
@@ -135,18 +140,20 @@ async def boot(
 
         if example is not None:
             result.example = example
-            answer = await try_example(sandbox.socket_path, example)
-            if answer.status >= 500:  # what it writes about that may come after its answer
-                await output.until(lambda text: explain_crash(script, text), _LAST_WORDS)
+            response = await try_example(sandbox.socket_path, example)
+            # the traceback may be written after the response
+            if response.status >= 500:
+                await output.until(lambda text: explain_crash(script, text), _CRASH_TIMEOUT)
             await sandbox.kill()
-            result.checks.append(judge(script, example, answer, await output.text()))
+            result.checks.append(judge(script, example, response, await output.text()))
     except _Looping as loop:
         await sandbox.kill()
         result.checks.append(
             Check(
                 id="starts",
                 status="failed",
-                message=f"The program is still here after {LOOK_EVERY * _TIMES:g} s: it loops or computes while it starts.",
+                message=f"The program is still here after {STACK_INTERVAL * _MIN_STACKS:g} s: "
+                "it loops or computes while it starts.",
                 line=loop.line,
                 fix="Start the server first, and do slow work when a route is asked.",
             )
@@ -161,8 +168,8 @@ async def boot(
     return result
 
 
-class _Looping(Exception):  # an outcome, caught inside this room
-    """The program is still in a line of its own at its start."""
+class _Looping(Exception):
+    """The program does not get beyond a line of its own at its start. Caught by `boot`."""
 
     def __init__(self, line: int) -> None:
         super().__init__(line)
@@ -170,7 +177,9 @@ class _Looping(Exception):  # an outcome, caught inside this room
 
 
 async def _ready(sandbox: Sandbox, output: _Output) -> None:
-    """Wait until it serves. Raises what `wait_ready` raises, and _Looping once it has not left its own start twice."""
+    """Wait until the program serves. Raises the errors of `wait_ready`, and _Looping if two stacks
+    show it in its own start.
+    """
     ready = asyncio.ensure_future(sandbox.wait_ready())
     stuck = asyncio.ensure_future(output.until(_looping, _NEVER))
 
@@ -180,16 +189,16 @@ async def _ready(sandbox: Sandbox, output: _Output) -> None:
             raise _Looping(line)
         await ready
     finally:
-        for one in (ready, stuck):
-            one.cancel()
+        for task in (ready, stuck):
+            task.cancel()
         await asyncio.gather(ready, stuck, return_exceptions=True)
 
 
 def _looping(output: str) -> int | None:
-    """The line of the program's own at which it was seen again and again, without anything else being called; None else."""
-    seen = _SEEN_AT.findall(output)
-    if len(seen) >= _TIMES:
-        return int(seen[-1])
+    """The program's own line in which repeated stacks show it, None if they show no loop."""
+    lines = _OWN_STACK.findall(output)
+    if len(lines) >= _MIN_STACKS:
+        return int(lines[-1])
     return None
 
 
@@ -225,18 +234,18 @@ def _failed(error: ProgramFailed, script: Script, output: str) -> Check:
     return Check(id="starts", status="failed", message=error.message, fix=error.hint or None)
 
 
-async def _ask(script: Script, sandbox: Sandbox, result: Boot) -> None:
+async def _fetch_openapi(script: Script, sandbox: Sandbox, result: Boot) -> None:
     from codewords_mcp.runtime.sandboxes import http1
 
     try:
         async with asyncio.timeout(_ASK_TIMEOUT):
-            reply = await http1.request(
+            response = await http1.request(
                 sandbox.socket_path, "GET", b"/openapi.json", [(b"accept", b"application/json")], None
             )
             try:
-                status, body = reply.status, await _read(reply)
+                status, body = response.status, await _read(response)
             finally:
-                await reply.aclose()
+                await response.aclose()
     except TimeoutError:
         message = f"The program listens, but did not answer within {_ASK_TIMEOUT:.0f} s."
         result.checks.append(
@@ -254,24 +263,24 @@ async def _ask(script: Script, sandbox: Sandbox, result: Boot) -> None:
         )
         return
 
-    result.checks.append(_judge(script, status, body, result))
+    result.checks.append(_check_openapi(script, status, body, result))
 
 
-async def _read(reply: Any) -> bytes:
+async def _read(response: Any) -> bytes:
     body = bytearray()
-    async for chunk in reply.body:
+    async for chunk in response.body:
         body += chunk
         if len(body) > _MAX_OPENAPI:
             break
     return bytes(body)
 
 
-def _judge(script: Script, status: int, body: bytes, result: Boot) -> Check:
+def _check_openapi(script: Script, status: int, body: bytes, result: Boot) -> Check:
     document = _document(body) if status == 200 else None
     if document is not None:
         result.openapi = document
         return _routes(document)
-    if script.look.app and status in {401, 403, 404}:
+    if script.facts.app and status in {401, 403, 404}:
         return Check(
             id="openapi",
             status="warning",

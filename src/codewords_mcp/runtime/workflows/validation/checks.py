@@ -1,4 +1,4 @@
-"""Validation: from what costs microseconds to starting the script in a sandbox."""
+"""Validation, from checks that take microseconds to starting the script in a sandbox."""
 
 from __future__ import annotations
 
@@ -35,15 +35,15 @@ from codewords_mcp.runtime.workflows.validation.variables import (
 
 _STEPS = 4.0
 _BY_PERSON = frozenset({"connections", "credentials", "variables"})
-"""Checks of what a person sets or connects, not of the code."""
+"""Checks of things that a person sets up, not of the code."""
 
 
 @dataclass(frozen=True, slots=True)
 class CheckedScript:
-    """A report with what was made on the way; what was not reached is None.
+    """A report with intermediate results; a result that was not reached is None.
 
-    `openapi` is the app's own document, `example` the input that it was tried with.
-    `timings_ms`: parse, look, manifest (a part of look), environment, boot, total.
+    `openapi` is the app's own document, `example` the input of the smoke test. `timings_ms`: parse,
+    look, manifest (a part of look), environment, boot, total.
     """
 
     report: ValidationReport
@@ -65,29 +65,30 @@ async def validate(
     connected: Callable[[str], Awaitable[ConnectionFacts]] | None = None,
     services: Callable[[Collection[str]], Awaitable[list[ServiceInfo]]] | None = None,
     addresses: Callable[[Script], list[Check]] | None = None,
-    turn: AbstractAsyncContextManager[Any] | None = None,
+    parse_slot: AbstractAsyncContextManager[Any] | None = None,
     progress: Progress = no_progress,
     limits: Limits | None = None,
     max_code: int = DEFAULT_MAX_CODE,
     smoke: Smoke = Smoke(),  # noqa: B008  # immutable
 ) -> CheckedScript:
-    """Run every check that can be run; `known_secrets` are names that have a value, `max_code` is in bytes.
+    """Run all checks. `known_secrets` are names with a stored value, `max_code` is in bytes.
 
-    `smoke` says which input it is tried with; by default one that the header gives.
+    `smoke` chooses the input of the smoke test; by default the header's example.
 
-    `secret_hosts`: secrets that workflows do not see, and the hosts for which the egress puts them in. `connected` says of
-    an app that the script declares whether an account is connected; without it that is not checked. `services` tells of
-    library services and models, by name, with which of their credentials are set. `addresses` looks for
-    addresses in the code that no sandbox reaches. `turn` is held while the code is read, which takes a core.
+    `secret_hosts`: secrets hidden from workflows, with the hosts for which the egress proxy inserts
+    them. `connected` returns the state of a declared app's connection; without it connections are
+    not checked. `services` returns library services and models by name, with the state of their
+    credentials. `addresses` finds unreachable addresses in the code. `parse_slot` is held while the
+    code is parsed, which takes a core.
 
-    Whatever is wrong with the script is a failed check. Raises StorageFailed and SandboxFailed only: what is wrong
-    with the runtime's own home or sandbox.
+    Every fault of the script is a failed check. Raises only StorageFailed and SandboxFailed, for
+    faults of the runtime's own home or sandbox.
     """
     work = _Work(environments, driver, known_secrets, progress, limits or Limits(), max_code)
     work.secret_hosts = secret_hosts or {}
     work.smoke = smoke
     work.connected = connected
-    work.turn = turn or nullcontext()
+    work.parse_slot = parse_slot or nullcontext()
     work.services = services
     work.addresses = addresses
     with work.timed("total"):
@@ -99,7 +100,7 @@ async def validate(
 
 
 class _Work:
-    """One validation as it goes."""
+    """The state of one validation."""
 
     def __init__(
         self,
@@ -125,20 +126,20 @@ class _Work:
         self.connected: Callable[[str], Awaitable[ConnectionFacts]] | None = None
         self.services: Callable[[Collection[str]], Awaitable[list[ServiceInfo]]] | None = None
         self.addresses: Callable[[Script], list[Check]] | None = None
-        self.turn: AbstractAsyncContextManager[Any] = nullcontext()
+        self.parse_slot: AbstractAsyncContextManager[Any] = nullcontext()
         self.manifest: Manifest | None = None
         self.smoke = Smoke()
         self.example: Example | None = None
 
     async def run(self, code: str) -> None:
         await self._progress(0, _STEPS, "Reading the script")
-        async with self.turn:
+        async with self.parse_slot:
             with self.timed("parse"):
                 script = await self._parse(code)
             if script is None:
                 return
             with self.timed("look"):
-                await self._look(script)
+                await self._inspect(script)
 
         if self._failed():
             return
@@ -166,14 +167,14 @@ class _Work:
             script = await asyncio.to_thread(parse_script, code, max_code=self._max_code)
         except InvalidScript as error:
             if isinstance(error, UnreadableScript):
-                one = "parse"
+                check_id = "parse"
             else:
-                one = "header"
+                check_id = "header"
 
-            if one == "header":
+            if check_id == "header":
                 self.checks.append(_passed("parse", "The script is valid Python."))
             failed = Check(
-                id=one,
+                id=check_id,
                 status="failed",
                 message=error.message,
                 line=error.line,
@@ -192,7 +193,7 @@ class _Work:
 
         return script
 
-    async def _look(self, script: Script) -> None:
+    async def _inspect(self, script: Script) -> None:
         self.checks.append(_app(script))
         self.checks += await lint(script)
         self.checks += await asyncio.to_thread(check_state, script.tree)
@@ -203,15 +204,17 @@ class _Work:
         warnings, packages = await check_packages(script)
         self.checks += warnings
         with self.timed("manifest"):
-            reach = await asyncio.to_thread(derive, script, rules=self.secret_hosts)
-        self.manifest = reach.manifest.model_copy(update={"packages": packages})
-        self.checks += reach.notes
+            analysis = await asyncio.to_thread(derive, script, rules=self.secret_hosts)
+        self.manifest = analysis.manifest.model_copy(update={"packages": packages})
+        self.checks += analysis.notes
         if self.addresses is not None:
             self.checks += await asyncio.to_thread(self.addresses, script)
         if self.services is not None and (
-            called := {*reach.manifest.service_names, *reach.manifest.models} - {ANY}
+            called := {*analysis.manifest.service_names, *analysis.manifest.models} - {ANY}
         ):
-            self.checks += check_services(await self.services(called), {one.name for one in script.env})
+            self.checks += check_services(
+                await self.services(called), {variable.name for variable in script.env}
+            )
 
     async def _build(self, script: Script) -> Environment | None:
         async def scaled(done: float, total: float, message: str) -> None:
@@ -229,17 +232,19 @@ class _Work:
         packages = environment.lock.count("==")
         self.checks.append(_passed("dependencies", f"{packages} packages, locked."))
         if environment.built:
-            how = "built"
+            state = "built"
         else:
-            how = "there already"
+            state = "there already"
 
         self.checks.append(
-            _passed("environment", f"The environment for Python {environment.python_version} is {how}.")
+            _passed("environment", f"The environment for Python {environment.python_version} is {state}.")
         )
         return environment
 
     def _failed(self) -> bool:
-        """Whether a check failed without which starting the program shows nothing. What a person has to set does not count."""
+        """Whether a check failed that makes starting the program useless. Things that a person has
+        to set up do not count.
+        """
         return any(check.status == "failed" and check.id not in _BY_PERSON for check in self.checks)
 
     @contextmanager
@@ -251,19 +256,19 @@ class _Work:
             self.timings_ms[name] = round((time.perf_counter() - started) * 1000, 1)
 
 
-def _passed(one: str, message: str) -> Check:
-    return Check(id=one, status="passed", message=message)
+def _passed(check_id: str, message: str) -> Check:
+    return Check(id=check_id, status="passed", message=message)
 
 
 def _app(script: Script) -> Check:
-    if script.look.app:
+    if script.facts.app:
         return Check(
             id="app",
             status="passed",
-            line=script.look.app_line,
-            message=f"`{script.look.app}` is its FastAPI app.",
+            line=script.facts.app_line,
+            message=f"`{script.facts.app}` is its FastAPI app.",
         )
-    if script.look.mentions_fastapi:
+    if script.facts.mentions_fastapi:
         return _passed("app", "It makes a FastAPI app; starting it will show.")
 
     return Check(

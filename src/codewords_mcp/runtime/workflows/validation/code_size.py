@@ -1,7 +1,7 @@
-"""How large a program's syntax tree is, measured before anything reads it: long code in a process of its own.
+"""Size limits of a program's syntax tree. Long code is measured in a process of its own.
 
-Parsing holds up every thread of a process. So code of more than `LOOKED_AT` characters is parsed elsewhere first, with a
-limit of CPU time, and only a tree that is small enough is made here.
+Parsing blocks all threads of a process. Code of more than `MAX_PARSED_HERE` characters is therefore
+parsed elsewhere first, with a CPU limit, and only a small enough tree is made in this process.
 """
 
 from __future__ import annotations
@@ -13,12 +13,12 @@ import sys
 from codewords_mcp.errors import EnvironmentFailed, InvalidScript
 from codewords_mcp.runtime.workflows.environments.uv import run_command
 
-LOOKED_AT = 64_000
+MAX_PARSED_HERE = 64_000
 MAX_NODES = 100_000
 """Nodes of a syntax tree: about 12,000 lines of code. Data in a literal has few."""
 MAX_DEPTH = 4_000
 CPU_SECONDS = 10
-_WITHIN = 30.0
+_TIMEOUT = 30.0
 _PROGRAM = f"""
 import resource, sys
 resource.setrlimit(resource.RLIMIT_CPU, ({CPU_SECONDS}, {CPU_SECONDS}))
@@ -27,7 +27,7 @@ warnings.simplefilter("ignore")
 try:
     tree = ast.parse(sys.stdin.buffer.read().decode())
 except (SyntaxError, RecursionError, MemoryError, ValueError):
-    print("no tree")  # which is told where it is read
+    print("no tree")  # `parse_script` reports the syntax error
     sys.exit()
 nodes, depth, level = 0, 0, [tree]
 while level and nodes <= {MAX_NODES} and depth <= {MAX_DEPTH}:
@@ -38,40 +38,40 @@ print(nodes, depth)
 
 
 async def refuse_excess(text: str) -> None:
-    """Raise InvalidScript where the code is more than can be looked at. Code that is no Python passes."""
-    if len(text) <= LOOKED_AT:
+    """Raise InvalidScript if the code exceeds the limits. Code that is no Python passes."""
+    if len(text) <= MAX_PARSED_HERE:
         return
 
     environment = {name: os.environ[name] for name in ("PATH", "HOME", "TMPDIR") if name in os.environ}
     command = (sys.executable, "-I", "-c", _PROGRAM)
     try:
         done = await run_command(
-            command, env=environment, within=_WITHIN, doing="measuring the code", stdin=text
+            command, env=environment, within=_TIMEOUT, doing="measuring the code", stdin=text
         )
     except EnvironmentFailed:
-        raise _too_much() from None
+        raise _too_large() from None
 
-    said = done.stdout.split()
-    if said == ["no", "tree"]:
+    words = done.stdout.split()
+    if words == ["no", "tree"]:
         return
-    if len(said) != 2:
-        raise _too_much()
+    if len(words) != 2:
+        raise _too_large()
 
-    refuse_size(int(said[0]), int(said[1]))
+    refuse_size(int(words[0]), int(words[1]))
 
 
 def refuse_size(nodes: int, depth: int) -> None:
-    """Raise InvalidScript for a syntax tree of so many nodes and levels, where that is over the limits."""
+    """Raise InvalidScript if a syntax tree of this size exceeds the limits."""
     if nodes > MAX_NODES:
-        raise _too_much()
+        raise _too_large()
     if depth > MAX_DEPTH:
         raise InvalidScript(
             "The script is nested too deeply to be read.", hint="Split the deepest expression into steps."
         )
 
 
-def size_of(tree: ast.AST) -> tuple[int, int]:
-    """(nodes, levels) of a syntax tree; counting ends once either is over its limit."""
+def tree_size(tree: ast.AST) -> tuple[int, int]:
+    """(nodes, levels) of a syntax tree. Counting stops beyond a limit."""
     nodes, depth, level = 0, 0, [tree]
     while level and nodes <= MAX_NODES and depth <= MAX_DEPTH:
         nodes, depth = nodes + len(level), depth + 1
@@ -79,7 +79,7 @@ def size_of(tree: ast.AST) -> tuple[int, int]:
     return nodes, depth
 
 
-def _too_much() -> InvalidScript:
+def _too_large() -> InvalidScript:
     return InvalidScript(
         f"The script is more code than is looked at: over {MAX_NODES:,} parts of syntax.",
         hint="Divide it into several workflows; move data out of the code into a file.",

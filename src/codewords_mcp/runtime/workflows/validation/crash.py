@@ -1,4 +1,6 @@
-"""A traceback of a workflow, as a check: the exception, the line of the script, and the fix where it is known."""
+"""A workflow's traceback as a check: the exception, the line of the script, and the fix if it is
+known.
+"""
 
 from __future__ import annotations
 
@@ -14,11 +16,11 @@ _GROUPED = re.compile(
     re.MULTILINE,
 )
 _LEVELS = frozenset({"DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL", "Traceback", "During", "The"})
-"""What a server's own lines begin with."""
+"""First words of a server's own log lines."""
 _COLOURS = re.compile(r"\x1b\[[0-9;]*m")
 _MODULE = re.compile(r"No module named '([\w.]{1,100})'")
 _KEY = re.compile(r"'([A-Za-z_]\w{0,80})'")
-# What a name to import is called in the index, where the two differ and people often get it wrong.
+# import name → distribution name, for packages where the two differ and people often confuse them
 _DISTRIBUTIONS = {
     "bs4": "beautifulsoup4",
     "cv2": "opencv-python-headless",
@@ -42,9 +44,10 @@ _DISTRIBUTIONS = {
 
 
 def last_exception(output: str) -> tuple[str, str, str] | None:
-    """(the exception's name, what it says in one line, its traceback) of the last traceback in a program's output.
+    """(name, message on one line, traceback) of the last exception in a program's output.
 
-    The exception is the first line after the frames that is not indented: a server's own line may follow it.
+    The exception is the first line after the frames that is not indented: a server's own line may
+    follow it.
     """
     text = _COLOURS.sub("", output)
     start = text.rfind("Traceback (most recent call last)")
@@ -60,12 +63,12 @@ def last_exception(output: str) -> tuple[str, str, str] | None:
             raised = None
 
         if raised and raised[1] not in _LEVELS:
-            said = " ".join((raised[2] or "").split())[:200]
-            if not said and number + 1 < len(lines) and raised[2] is not None:
-                said = " ".join(lines[number + 1].split())[:200]
-            return raised[1], said, "\n".join(trace.splitlines()[: number + 2])
+            message = " ".join((raised[2] or "").split())[:200]
+            if not message and number + 1 < len(lines) and raised[2] is not None:
+                message = " ".join(lines[number + 1].split())[:200]
+            return raised[1], message, "\n".join(trace.splitlines()[: number + 2])
 
-    grouped = [one for one in _GROUPED.finditer(trace) if one[1] not in _LEVELS]
+    grouped = [match for match in _GROUPED.finditer(trace) if match[1] not in _LEVELS]
     if not grouped:
         return None
 
@@ -73,26 +76,25 @@ def last_exception(output: str) -> tuple[str, str, str] | None:
 
 
 def explain_crash(script: Script, output: str, when: str = "while it starts") -> Check | None:
-    """The failed check for the last traceback in a program's output; None where there is none.
+    """The failed check for the last traceback in a program's output, None without one.
 
-    The program's own words are bounded and marked as such.
+    The program's own text is bounded and quoted.
     """
-    found = last_exception(output)
-    if found is None:
+    exception = last_exception(output)
+    if exception is None:
         return None
 
-    name, said, trace = found
+    name, text, trace = exception
     frames = _FRAME.findall(trace)
     line = int(frames[-1]) if frames else None
-    message = f"The program ends with {name.rsplit('.', maxsplit=1)[-1]} {when}" + (
-        f'; it says: "{said}".' if said else "."
-    )
+    message = f"The program ends with {name.rsplit('.', maxsplit=1)[-1]} {when}"
+    message += f'; it says: "{text}".' if text else "."
 
-    return Check(id="starts", status="failed", message=message, line=line, fix=_fix(script, name, said))
+    return Check(id="starts", status="failed", message=message, line=line, fix=_fix(script, name, text))
 
 
-def _fix(script: Script, name: str, said: str) -> str | None:
-    module = _MODULE.search(said)
+def _fix(script: Script, name: str, message: str) -> str | None:
+    module = _MODULE.search(message)
     if name == "ModuleNotFoundError" and module:
         package = (
             _DISTRIBUTIONS.get(module[1])
@@ -101,7 +103,7 @@ def _fix(script: Script, name: str, said: str) -> str | None:
         )
         return f'Add "{package}" to `dependencies` in the header.'
 
-    key = _KEY.fullmatch(said)
+    key = _KEY.fullmatch(message)
     if (
         name == "KeyError"
         and key
@@ -109,7 +111,7 @@ def _fix(script: Script, name: str, said: str) -> str | None:
         and key[1] not in {variable.name for variable in script.env}
     ):
         return f'Add "{key[1]}" to env_vars under [tool.env-checker].'
-    if "python-multipart" in said:
+    if "python-multipart" in message:
         return 'Add "python-multipart" to `dependencies` in the header.'
 
     return None

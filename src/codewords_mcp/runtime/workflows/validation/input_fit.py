@@ -1,4 +1,4 @@
-"""Whether an input fits what a workflow's route takes, by its OpenAPI document, before anything runs."""
+"""Check of a run's input against its route's schema, before anything runs."""
 
 from __future__ import annotations
 
@@ -7,26 +7,34 @@ import re
 from collections.abc import Iterable
 from typing import Any, cast
 
-from codewords_mcp.runtime.workflows.openapi import routes_of
+from codewords_mcp.runtime.workflows.openapi import read_routes
 
 LARGEST_INPUT, LARGEST_SCHEMA = 64 << 10, 256 << 10
 """Characters of JSON; what is larger is left to the workflow to judge."""
 _NOT_CHECKED = ("pattern", "patternProperties", "uniqueItems", "format")
-"""A pattern of the workflow's author may take for ever on a text; the others are dear or not held to."""
+"""A pattern written by the workflow's author may backtrack for ever. The others are expensive or
+not enforced.
+"""
 _FIELD = re.compile(r"[A-Za-z0-9_.\[\]-]{1,100}")
 _TYPES = frozenset({"object", "array", "string", "integer", "number", "boolean", "null"})
 
 
-def misfit(openapi: dict[str, Any], method: str, path: str, value: Any) -> str | None:
-    """What is wrong with this input, in our own words; None where it fits, or where the document does not say.
+def find_misfit(openapi: dict[str, Any], method: str, path: str, value: Any) -> str | None:
+    """The fault of an input in our own words. None if it fits, or if the document has no schema for
+    it.
 
-    `value` None is a request without a body. A text that Pydantic reads as a number or truth value fits as one.
+    `value` None is a request without a body. A text that Pydantic reads as a number or boolean fits
+    as one.
     """
     route = _route(openapi, method, path.partition("?")[0])
     if route is None:
         return None
 
-    schema = next(one["input"] for one in routes_of(openapi) if (one["method"], one["path"]) == route)
+    schema = next(
+        route_facts["input"]
+        for route_facts in read_routes(openapi)
+        if (route_facts["method"], route_facts["path"]) == route
+    )
     if not isinstance(schema, dict):
         return None
 
@@ -43,22 +51,22 @@ def misfit(openapi: dict[str, Any], method: str, path: str, value: Any) -> str |
 
 
 def _route(openapi: dict[str, Any], method: str, path: str) -> tuple[str, str] | None:
-    """(method, path) as the document has them; a path without placeholders goes before one with."""
-    found = [
+    """(method, path) as the document has them. A path without placeholders takes precedence."""
+    templates = [
         template
         for template, operations in openapi.get("paths", {}).items()
         if method.lower() in operations and _matches(template, path)
     ]
-    if found:
-        return (method.upper(), min(found, key=lambda one: one.count("{")))
+    if templates:
+        return (method.upper(), min(templates, key=lambda template: template.count("{")))
     return None
 
 
 def _matches(template: str, path: str) -> bool:
-    parts, given = template.strip("/").split("/"), path.strip("/").split("/")
-    return len(parts) == len(given) and all(
-        part == its or (part.startswith("{") and part.endswith("}") and its)
-        for part, its in zip(parts, given, strict=True)
+    parts, actual = template.strip("/").split("/"), path.strip("/").split("/")
+    return len(parts) == len(actual) and all(
+        part == segment or (part.startswith("{") and part.endswith("}") and segment)
+        for part, segment in zip(parts, actual, strict=True)
     )
 
 
@@ -69,27 +77,29 @@ def _first_fault(schema: dict[str, Any], value: Any) -> str | None:
     validator: Any = make(Draft202012Validator, dict.fromkeys(_NOT_CHECKED))
 
     try:
-        faults: list[Any] = [one for one in validator(schema).iter_errors(value) if _is_fault(one)]
-    except Exception:  # noqa: BLE001  # its own schema makes no sense, in any of many ways: the workflow has to judge
+        faults: list[Any] = [fault for fault in validator(schema).iter_errors(value) if _is_fault(fault)]
+    except Exception:  # noqa: BLE001  # an invalid schema raises many types; the workflow then judges
         return None
 
     if not faults:
         return None
 
-    return _sentence(min(faults, key=_place))
+    return _message(min(faults, key=_position))
 
 
-def _place(error: Any) -> list[str]:
+def _position(error: Any) -> list[str]:
     return [str(part) for part in error.absolute_path]
 
 
 def _is_fault(error: Any) -> bool:
-    """Whether Pydantic refuses it too: it reads texts as numbers, and takes any alternative that fits."""
+    """Whether Pydantic refuses it too: it parses numbers from texts, and accepts any alternative
+    that fits.
+    """
     if error.validator in {"anyOf", "oneOf"} and error.context:
         branches: dict[Any, list[Any]] = {}
-        for one in error.context:
-            branches.setdefault(one.schema_path[0], []).append(one)
-        return all(any(map(_is_fault, ones)) for ones in branches.values())
+        for nested in error.context:
+            branches.setdefault(nested.schema_path[0], []).append(nested)
+        return all(any(map(_is_fault, faults)) for faults in branches.values())
     if error.validator == "type" and isinstance(error.instance, (str, float, int)):
         return not _is_read_as(error.instance, _names(error.validator_value))
     return True
@@ -98,7 +108,7 @@ def _is_fault(error: Any) -> bool:
 def _names(types: Any) -> Iterable[str]:
     if isinstance(types, str):
         return [types]
-    return [str(one) for one in types]
+    return [str(name) for name in types]
 
 
 def _is_read_as(value: str | float, types: Iterable[str]) -> bool:
@@ -127,7 +137,7 @@ def _is_read_as(value: str | float, types: Iterable[str]) -> bool:
         return False
 
 
-def _sentence(error: Any) -> str:
+def _message(error: Any) -> str:
     where = "".join(
         f"[{part}]" if isinstance(part, int) else f".{part}" for part in error.absolute_path
     ).lstrip(".")
@@ -139,7 +149,7 @@ def _sentence(error: Any) -> str:
         subject = "the input"
 
     if error.validator == "required":
-        missing = next((one for one in error.validator_value if one not in error.instance), "")
+        missing = next((kind for kind in error.validator_value if kind not in error.instance), "")
         if _FIELD.fullmatch(f"{where}.{missing}"):
             name = f"`{where}.{missing}`".replace("`.", "`")
         else:
@@ -148,8 +158,8 @@ def _sentence(error: Any) -> str:
         return f"{name} is missing"
 
     if error.validator == "type":
-        wanted = " or ".join(one for one in _names(error.validator_value) if one in _TYPES)
-        return f"{subject} is no {wanted}"
+        expected = " or ".join(kind for kind in _names(error.validator_value) if kind in _TYPES)
+        return f"{subject} is no {expected}"
     if error.validator == "additionalProperties":
         return f"{subject} has a field that is not known"
     if error.validator in {"enum", "const"}:

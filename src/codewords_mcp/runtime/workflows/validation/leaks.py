@@ -1,4 +1,4 @@
-"""Keys and passwords written into a script. What is found is told by place, never by its text."""
+"""Hard-coded keys and passwords in a script. They are reported by position, never by their text."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from codewords_mcp.runtime.workflows.header import normalise
 from codewords_mcp.runtime.workflows.script import Script
 from codewords_mcp.runtime.workflows.validation.variables import PROVIDED
 
-# (what it is, the variable's usual name, how it looks). Prefixes are the vendors' own and public. What stands before
-# something else is bounded, since a script may be a megabyte on one line.
+# (description, the variable's usual name, pattern). Prefixes are the vendors' own and public. Repetitions before
+# another part are bounded, since a script may be a megabyte on one line and regex backtracking is quadratic.
 _VENDORS: tuple[tuple[str, str, str], ...] = (
     ("a CodeWords key", "CODEWORDS_API_KEY", r"cw(?:ot)?k-[0-9A-Za-z_-]{16,}"),
     ("an Anthropic key", "ANTHROPIC_API_KEY", r"sk-ant-[0-9A-Za-z_-]{16,}"),
@@ -60,21 +60,25 @@ _PLACEHOLDER = re.compile(
     r"your|example|placeholder|changeme|change_me|replace|dummy|sample|insert|redacted|\btest\b|\bnone\b|\bnull\b|todo|<.*>|\{.*\}|\*{3,}|\.{3}|x{4,}",
     re.IGNORECASE,
 )
-_WORDS = re.compile(r"[a-z]+(?:[_.-][a-z]+)*")
+_PLAIN_WORDS = re.compile(r"[a-z]+(?:[_.-][a-z]+)*")
 _NOT_A_VALUE = re.compile(r"[A-Z][A-Z0-9_]*|https?://[^@]*|/[\w/.-]*")
 """Names of variables, addresses without a password, and paths."""
 _SCHEME = re.compile(r"(?:bearer|basic|token)\s+", re.IGNORECASE)
 _MIN_ENTROPY = 2.8
-"""Bits a character; words of a language stay below with digits left out, random keys of 16 above."""
+"""Bits per character. Natural-language words without digits stay below, random keys of 16
+characters above.
+"""
 _GENERIC = frozenset({"KEY", "TOKEN", "SECRET", "PASSWORD", "API_KEY", "AUTHORIZATION"})
-_LONGEST = 4096
-"""Characters; what is longer is data."""
-_LIMIT = 20
+_MAX_VALUE = 4096
+"""Maximum characters of a secret. Longer text is data."""
+_MAX_LEAKS = 20
 
 
 @dataclass(frozen=True, slots=True)
 class Leak:
-    """A secret in a script: what it seems to be, the variable to keep it in, and its place, counted from 1."""
+    """A secret in a script: its apparent kind, a variable name for it, and its position, counted
+    from 1.
+    """
 
     what: str
     name: str
@@ -83,14 +87,16 @@ class Leak:
 
 
 def find_leaks(script: Script) -> list[Leak]:
-    """Every place with a hard-coded secret, in order, one a line, at most 20."""
+    """All hard-coded secrets in order, one per line, at most 20."""
     text = normalise(script.code)
     found = {leak.line: leak for leak in (*_named(script), *_header_defaults(script, text), *_vendor(text))}
-    return sorted(found.values(), key=lambda leak: leak.line)[:_LIMIT]
+    return sorted(found.values(), key=lambda leak: leak.line)[:_MAX_LEAKS]
 
 
 def check_leaks(script: Script, known_secrets: Collection[str]) -> list[Check]:
-    """A failed check for each leak, or one that passed. `known_secrets` are the names that are set already."""
+    """A failed check for each leak, or one passed check. `known_secrets` are names with a stored
+    value.
+    """
     checks = [_check(leak, known_secrets) for leak in find_leaks(script)]
     return checks or [
         Check(id="leaks", status="passed", message="No key or password is written into the code.")
@@ -116,11 +122,11 @@ def _check(leak: Leak, known: Collection[str]) -> Check:
 
 
 def _vendor(text: str) -> Iterator[Leak]:
-    """By the prefixes that vendors give their keys, anywhere in the text, comments and header too."""
+    """Keys with a vendor's prefix, anywhere in the text, comments and header included."""
     for number, line in enumerate(text.split("\n"), start=1):
         for what, name, pattern in _VENDOR:
             match = pattern.search(line)
-            if match and not _is_placeholder(match[0][:_LONGEST]):
+            if match and not _is_placeholder(match[0][:_MAX_VALUE]):
                 yield Leak(what, name, number, match.start() + 1)
                 break
 
@@ -137,7 +143,7 @@ def _header_defaults(script: Script, text: str) -> Iterator[Leak]:
 
 
 def _named(script: Script) -> Iterator[Leak]:
-    """By the names that literals are given: variables, attributes, keywords, parameters, dictionary keys."""
+    """Literals with a telling name: variables, attributes, keywords, parameters, dictionary keys."""
     for node in ast.walk(script.tree) if script.tree else ():
         for name, value in _assignments(node):
             if (
@@ -185,7 +191,7 @@ def _target(target: ast.expr) -> str:
 
 
 def _is_secret(name: str, value: str) -> bool:
-    if len(value) > _LONGEST or not _SECRET_NAME.search(name):
+    if len(value) > _MAX_VALUE or not _SECRET_NAME.search(name):
         return False
     value = _SCHEME.sub("", value.strip())
     if _is_placeholder(value) or _NOT_A_VALUE.fullmatch(value) or re.search(r"\s", value):
@@ -196,11 +202,11 @@ def _is_secret(name: str, value: str) -> bool:
 
 
 def _is_placeholder(value: str) -> bool:
-    return bool(_PLACEHOLDER.search(value) or _WORDS.fullmatch(value)) or len(set(value)) < 5
+    return bool(_PLACEHOLDER.search(value) or _PLAIN_WORDS.fullmatch(value)) or len(set(value)) < 5
 
 
 def _entropy(value: str) -> float:
-    """Shannon entropy in bits a character."""
+    """Shannon entropy in bits per character."""
     return -sum(n / len(value) * math.log2(n / len(value)) for n in Counter(value).values())
 
 
@@ -211,7 +217,7 @@ def _kind(name: str) -> str:
 
 
 def _variable(name: str) -> str:
-    """The name of a secret for what the code calls `name`."""
+    """The secret's name for a name in the code."""
     spaced = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name)
     words = re.sub(r"[^0-9A-Za-z]+", "_", spaced).strip("_").upper()[:60]
     if words in _GENERIC:

@@ -1,4 +1,4 @@
-"""ruff over a script: what would crash is an error, what merely looks wrong a warning."""
+"""ruff over a script: certain crashes are errors, suspicious code is a warning."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ _CRASH_CODE = re.compile(r"E9\d*|F50[2-9]|F52[14]|F63\d*|F70\d*|F82\d*|invalid-s
 
 
 async def lint(script: Script) -> list[Check]:
-    """One check for each finding, at most 20; one that passed where ruff finds nothing.
+    """One check for each finding, at most 20; one passed check without findings.
 
-    Raises EnvironmentFailed where ruff does not run.
+    Raises EnvironmentFailed if ruff does not run.
     """
     from ruff import find_ruff_bin  # pyright: ignore[reportMissingTypeStubs]  # it ships none
 
@@ -47,37 +47,41 @@ async def lint(script: Script) -> list[Check]:
     imported = missing_imports(script.tree)
     checks = [_check(finding, imported) for finding in findings]
     checks.sort(key=lambda check: check.status != "failed")
-    kept = _once(checks)
+    distinct = _once(checks)
 
-    if len(kept) > _LIMIT:
-        left = Check(id="lint", status="note", message=f"{len(kept) - _LIMIT} more findings are left out.")
-        kept = [*kept[:_LIMIT], left]
+    if len(distinct) > _LIMIT:
+        omitted = Check(
+            id="lint", status="note", message=f"{len(distinct) - _LIMIT} more findings are left out."
+        )
+        distinct = [*distinct[:_LIMIT], omitted]
 
-    return kept or [Check(id="lint", status="passed", message="No line of the code is sure to crash.")]
+    return distinct or [Check(id="lint", status="passed", message="No line of the code is sure to crash.")]
 
 
 def _target(script: Script) -> str:
-    """The newest Python that the script may mean, so that new syntax is not called wrong."""
+    """The newest Python that the script accepts, so that new syntax is not reported as wrong."""
     from packaging.specifiers import SpecifierSet
 
-    wanted = SpecifierSet(script.requires_python)
+    supported = SpecifierSet(script.requires_python)
     for minor in range(14, 7, -1):
-        if wanted.contains(f"3.{minor}.0") or wanted.contains(f"3.{minor}.20"):
+        if supported.contains(f"3.{minor}.0") or supported.contains(f"3.{minor}.20"):
             return f"py3{minor}"
     return "py311"
 
 
 def _check(finding: dict[str, Any], imported: tuple[str, ...]) -> Check:
     code = str(finding.get("code") or "invalid-syntax")
-    message, place = str(finding["message"])[:200], finding["location"]
-    where: dict[str, Any] = {"id": "lint", "line": place["row"], "column": place["column"]}
+    message, location = str(finding["message"])[:200], finding["location"]
+    position: dict[str, Any] = {"id": "lint", "line": location["row"], "column": location["column"]}
     name = _UNDEFINED.search(message)
     if name and name[1] in imported:
         text = f"`{name[1]}` is never imported (F821); the runtime imports it for you, other places will not."
-        return Check(**where, status="warning", message=text, fix=f"import {name[1]}")
+        return Check(**position, status="warning", message=text, fix=f"import {name[1]}")
     fix = _define(name[1]) if name else None
     crashes = _CRASH_CODE.fullmatch(code) is not None
-    return Check(**where, status="failed" if crashes else "warning", message=f"{message} ({code}).", fix=fix)
+    return Check(
+        **position, status="failed" if crashes else "warning", message=f"{message} ({code}).", fix=fix
+    )
 
 
 def _define(name: str) -> str:
@@ -87,5 +91,5 @@ def _define(name: str) -> str:
 
 
 def _once(checks: list[Check]) -> list[Check]:
-    """The first of findings that say the same."""
+    """The first of several equal findings."""
     return list({(check.status, check.message): check for check in reversed(checks)}.values())[::-1]

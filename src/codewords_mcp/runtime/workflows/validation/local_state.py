@@ -1,4 +1,4 @@
-"""Places in a script that keep something on disk, where nothing outlives the run."""
+"""Use of the disk as storage in a script. A sandbox's disk is gone after the run."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from codewords_mcp.runtime.model.validation import Check
 
-_MOST = 3
+_MAX_WARNINGS = 3
 _SCRATCH = "/tmp/"  # noqa: S108  # of a sandbox, and what stands there is meant for one run
 _DATABASES = frozenset(
     {
@@ -29,21 +29,21 @@ _FIX = (
 
 
 def check_state(tree: ast.Module | None) -> list[Check]:
-    """A warning for each database or appended file that the code seems to mean to find again."""
-    found = [] if tree is None else list(_places(tree))
+    """A warning for each database or appended file that the code seems to reopen in later runs."""
+    places = [] if tree is None else list(_stored_state(tree))
     return [
         Check(
             id="state",
             status="warning",
             line=line,
-            message=f"{what} stands on the disk of one run, and is gone after it: the next run finds nothing.",
+            message=f"{subject} stands on the disk of one run, and is gone after it: the next run finds nothing.",
             fix=_FIX,
         )
-        for line, what in found[:_MOST]
+        for line, subject in places[:_MAX_WARNINGS]
     ]
 
 
-def _places(tree: ast.Module) -> Iterator[tuple[int, str]]:
+def _stored_state(tree: ast.Module) -> Iterator[tuple[int, str]]:
     for node in ast.walk(tree):
         if not isinstance(node, ast.Call):
             continue
@@ -62,7 +62,7 @@ def _places(tree: ast.Module) -> Iterator[tuple[int, str]]:
 
 
 def _is_database(name: str, text: str) -> bool:
-    """Whether a call opens a database in a file."""
+    """Whether the call opens a database in a file."""
     if name in _DATABASES:
         return ":memory:" not in text and not text.startswith(_SCRATCH)
     engine = name.rpartition(".")[2] in _ENGINES and text.startswith("sqlite")
@@ -81,9 +81,9 @@ def _name(func: ast.expr) -> str:
 
 def _mode(call: ast.Call) -> str:
     if len(call.args) > 1:
-        given = call.args[1]
+        mode = call.args[1]
     else:
-        given = next((one.value for one in call.keywords if one.arg == "mode"), None)
-    if isinstance(given, ast.Constant) and isinstance(given.value, str):
-        return given.value
+        mode = next((keyword.value for keyword in call.keywords if keyword.arg == "mode"), None)
+    if isinstance(mode, ast.Constant) and isinstance(mode.value, str):
+        return mode.value
     return ""

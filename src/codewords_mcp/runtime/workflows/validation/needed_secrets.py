@@ -1,4 +1,4 @@
-"""Secrets of the services and models that a script calls, which are not set yet."""
+"""Missing secrets of the services and models that a script calls."""
 
 from __future__ import annotations
 
@@ -9,20 +9,22 @@ from codewords_mcp.runtime.model.validation import Check
 
 
 def check_services(services: Iterable[ServiceInfo], declared: Collection[str]) -> list[Check]:
-    """A warning for each secret that is missing, and for each service that is not there. `declared`: the header's variables,
-    which have a check of their own.
+    """A warning for each missing secret and each unavailable service.
+
+    `declared`: the header's variables, which have a check of their own.
     """
     checks: dict[str, Check] = {}
     for service in services:
-        for one in service.lacking:
-            if one.name not in declared:
+        for credential in service.lacking:
+            if credential.name not in declared:
                 checks.setdefault(
-                    one.name,
+                    credential.name,
                     Check(
                         id="credentials",
                         status="warning",
-                        message=f"{service.name} needs {one.name}, which has no value yet. {one.without or one.how}",
-                        fix=f"codewords secrets set {one.name}",
+                        message=f"{service.name} needs {credential.name}, which has no value yet. "
+                        f"{credential.without or credential.how}",
+                        fix=f"codewords secrets set {credential.name}",
                     ),
                 )
 

@@ -1,6 +1,7 @@
-"""Packages that are not what they seem: a name one letter from a famous one, or one that was published days ago.
+"""Doubtful packages: a name one typo away from a famous one, or a first release some days ago.
 
-Neither is proof, so neither fails a validation: a person is asked about them before a version goes live.
+Neither is proof, so neither fails a validation: a person is asked about them before a version goes
+live.
 """
 
 from __future__ import annotations
@@ -20,45 +21,53 @@ from codewords_mcp.runtime.model.validation import Check
 from codewords_mcp.runtime.workflows.script import Script
 
 YOUNG = timedelta(days=30)
-"""A package first published less than this ago is asked about."""
+"""Packages with a first release less than this ago are doubtful."""
 _FAMOUS = 1000
-"""So many of the most downloaded packages are worth imitating; those of the whole list are no imitations."""
-_SHORTEST = 5
-_ASK_WITHIN = 2.0
-_MOST = 20
+"""Number of most downloaded packages that are worth imitating. Names on the whole list are never
+imitations.
+"""
+_MIN_LENGTH = 5
+_INDEX_TIMEOUT = 2.0
+_MAX_LOOKUPS = 20
 _INDEX = "https://pypi.org/simple"
-_first_seen: dict[tuple[str, str], datetime | None] = {}
+_first_releases: dict[tuple[str, str], datetime | None] = {}
 
 
 @cache
 def _popular() -> tuple[str, ...]:
-    """By downloads of a month, the most first; github.com/hugovk/top-pypi-packages publishes such a list."""
+    """Names by downloads of a month, the most first. Such a list is published at
+    github.com/hugovk/top-pypi-packages.
+    """
     text = (Path(__file__).parent / "popular_packages.txt").read_text(encoding="utf-8")
     return tuple(text.split())
 
 
 def famous_like(name: str) -> str | None:
-    """The famous package that this name is one slip of the keyboard away from; None for a name that is known itself."""
+    """The famous package whose name differs by one typo. None for a well-known name."""
     known = _popular()
-    if len(name) < _SHORTEST or name in known:
+    if len(name) < _MIN_LENGTH or name in known:
         return None
     bare = name.replace("-", "")
     for famous in known[:_FAMOUS]:
-        if len(famous) >= _SHORTEST and (famous.replace("-", "") == bare or _one_slip(name, famous)):
+        if len(famous) >= _MIN_LENGTH and (
+            famous.replace("-", "") == bare or _differ_by_one_slip(name, famous)
+        ):
             return famous
     return None
 
 
 async def check_packages(script: Script) -> tuple[list[Check], tuple[str, ...]]:
-    """(warnings, what a person is asked about) of the script's own dependencies. An index that does not answer is no fault."""
-    names = [Requirement(one).name for one in script.dependencies]
+    """(warnings, texts for the consent question) for the script's own dependencies. An unreachable
+    index is no fault.
+    """
+    names = [Requirement(requirement).name for requirement in script.dependencies]
     doubtful: dict[str, str] = {}
 
     for name in names:
         if famous := famous_like(name):
             doubtful[name] = f"its name is nearly that of {famous}"
 
-    unknown = [name for name in names if name not in _popular() and name not in doubtful][:_MOST]
+    unknown = [name for name in names if name not in _popular() and name not in doubtful][:_MAX_LOOKUPS]
     for name, since in await _published(unknown):
         if since is not None and datetime.now(UTC) - since < YOUNG:
             doubtful[name] = f"first published {since.date().isoformat()}"
@@ -84,8 +93,8 @@ def _warning(script: Script, name: str, why: str) -> Check:
     )
 
 
-def _one_slip(one: str, other: str) -> bool:
-    """Whether they differ by one letter added, left out, changed, or by two neighbours swapped."""
+def _differ_by_one_slip(one: str, other: str) -> bool:
+    """Whether they differ by one added, omitted or changed letter, or by two swapped neighbours."""
     if abs(len(one) - len(other)) > 1:
         return False
     at = next(
@@ -98,37 +107,39 @@ def _one_slip(one: str, other: str) -> bool:
 
 
 async def _published(names: list[str]) -> list[tuple[str, datetime | None]]:
-    """(name, when its first file was published) as the index tells; None where it does not tell."""
+    """(name, time of its first file) from the index. None if the index does not say."""
     index = _index()
-    missing = [name for name in names if (index, name) not in _first_seen]
+    missing = [name for name in names if (index, name) not in _first_releases]
 
     if missing and not os.environ.get("UV_OFFLINE"):
         import httpx
 
-        async with httpx.AsyncClient(timeout=_ASK_WITHIN, follow_redirects=True) as http:
-            found = await asyncio.gather(*(_ask(http, index, name) for name in missing))
-        for name, told in zip(missing, found, strict=True):
-            if told is not ...:
-                _first_seen[index, name] = told
+        async with httpx.AsyncClient(timeout=_INDEX_TIMEOUT, follow_redirects=True) as http:
+            first_releases = await asyncio.gather(
+                *(_fetch_first_release(http, index, name) for name in missing)
+            )
+        for name, first_release in zip(missing, first_releases, strict=True):
+            if first_release is not ...:
+                _first_releases[index, name] = first_release
 
-    return [(name, _first_seen.get((index, name))) for name in names]
+    return [(name, _first_releases.get((index, name))) for name in names]
 
 
 def _index() -> str:
-    given = (os.environ.get(name) for name in ("UV_DEFAULT_INDEX", "UV_INDEX_URL", "PIP_INDEX_URL"))
-    return re.sub(r"^[\w-]+=", "", next(filter(None, given), _INDEX)).rstrip("/")
+    configured = (os.environ.get(name) for name in ("UV_DEFAULT_INDEX", "UV_INDEX_URL", "PIP_INDEX_URL"))
+    return re.sub(r"^[\w-]+=", "", next(filter(None, configured), _INDEX)).rstrip("/")
 
 
-async def _ask(http: Any, index: str, name: str) -> Any:
-    """The time, None where the index does not keep it; `...` where it cannot be asked now."""
+async def _fetch_first_release(http: Any, index: str, name: str) -> Any:
+    """The time, None if the index lacks it; `...` if the index is unreachable now."""
     import httpx
 
     accept = {"Accept": "application/vnd.pypi.simple.v1+json"}
 
     try:
-        reply = await http.get(f"{index}/{name}/", headers=accept)
-        files: Any = parse(reply.content).get("files", []) if reply.status_code == 200 else []
-        stamp = min((str(one["upload-time"]) for one in files if one.get("upload-time")), default="")
+        response = await http.get(f"{index}/{name}/", headers=accept)
+        files: Any = parse(response.content).get("files", []) if response.status_code == 200 else []
+        stamp = min((str(file["upload-time"]) for file in files if file.get("upload-time")), default="")
         if stamp:
             return datetime.fromisoformat(re.sub(r"Z$", "+00:00", stamp))
 

@@ -1,8 +1,9 @@
-"""The one repair that the runtime makes: a standard module that only the main block uses and nobody imports.
+"""The only repair that the runtime makes: a standard module used by the main block alone and never
+imported.
 
-Programs of the platform's own guide forget `import os` above `os.environ` in their last line. The stored code stays
-letter for letter; the code that a sandbox runs gets the import on the main block's first line, so that every line keeps
-its number. The validation report says so.
+Programs of the platform's own guide lack `import os` above `os.environ` in their last line. The
+stored code stays unchanged; the code that a sandbox runs gets the import on the main block's first
+line, so that every line keeps its number. The validation report says so.
 """
 
 from __future__ import annotations
@@ -30,23 +31,26 @@ _SIMPLE = (
 
 
 def runnable_code(script: Script) -> str:
-    """The code that the sandbox runs: the script's own, but for imports that `missing_imports` names."""
+    """The code that the sandbox runs: the script's own, with the imports that `missing_imports`
+    names.
+    """
     missing = missing_imports(script.tree)
-    place = _place(script.tree) if missing else None
-    if place is None:
+    statement = _insertion_point(script.tree) if missing else None
+    if statement is None:
         return script.code
-    offset = _offset(script.code, place)
+    offset = _offset(script.code, statement)
     return f"{script.code[:offset]}import {', '.join(missing)}; {script.code[offset:]}"
 
 
 def watched_code(script: Script, seconds: float) -> str:
-    """`runnable_code`, and every so many seconds it writes to stderr where it is; each line keeps its number.
+    """`runnable_code` that writes its stack to stderr every `seconds` seconds. Each line keeps its
+    number.
 
-    Code without a line that can take this is as it was.
+    Code without a line that allows the insertion is returned as it is.
     """
     code = runnable_code(script)
     if script.tree:
-        first = next((node for node in script.tree.body if not _opens(node)), None)
+        first = next((node for node in script.tree.body if not _comes_first(node)), None)
     else:
         first = None
 
@@ -60,8 +64,8 @@ def watched_code(script: Script, seconds: float) -> str:
     return f"{code[:offset]}{watch}{code[offset:]}"
 
 
-def _opens(node: ast.stmt) -> bool:
-    """Whether this has to stand before all other statements: the docstring, imports of the future."""
+def _comes_first(node: ast.stmt) -> bool:
+    """Whether the statement has to precede all others: the docstring, `__future__` imports."""
     match node:
         case ast.Expr(value=ast.Constant(value=str())):
             return True
@@ -72,17 +76,19 @@ def _opens(node: ast.stmt) -> bool:
 
 
 def missing_imports(tree: ast.Module | None) -> tuple[str, ...]:
-    """Standard modules that the main block uses and nothing binds, sorted; empty where no line can take the import."""
+    """Standard modules that the main block uses and nothing binds, sorted. Empty if no line allows
+    the import.
+    """
     main = _main_block(tree)
-    if tree is None or main is None or _place(tree) is None:
+    if tree is None or main is None or _insertion_point(tree) is None:
         return ()
 
-    bound = _bound(tree)
+    bound = _names_bound(tree)
     if "*" in bound:
         return ()
 
-    inside = set(_read(main))
-    outside = {name for node in tree.body if node is not main for name in _read(node)}
+    inside = set(_names_read(main))
+    outside = {name for node in tree.body if node is not main for name in _names_read(node)}
     unknown = inside - outside - bound - set(dir(builtins))
 
     return tuple(sorted(unknown & sys.stdlib_module_names))
@@ -103,8 +109,8 @@ def _main_block(tree: ast.Module | None) -> ast.If | None:
     return None
 
 
-def _place(tree: ast.Module | None) -> ast.stmt | None:
-    """The first statement of the main block, where an import can stand before it on its line."""
+def _insertion_point(tree: ast.Module | None) -> ast.stmt | None:
+    """The first statement of the main block, if an import can be put before it on its line."""
     main = _main_block(tree)
     first = main.body[0] if main else None
     if isinstance(first, _SIMPLE):
@@ -113,7 +119,9 @@ def _place(tree: ast.Module | None) -> ast.stmt | None:
 
 
 def _offset(code: str, statement: ast.stmt) -> int:
-    """Where a statement starts in the text; `col_offset` counts UTF-8 bytes, and only spaces stand before it."""
+    """The offset of a statement in the text. `col_offset` counts UTF-8 bytes, but only spaces
+    precede a statement.
+    """
     start = 0
     for _ in range(statement.lineno - 1):
         newline = _NEWLINE.search(code, start)
@@ -123,12 +131,16 @@ def _offset(code: str, statement: ast.stmt) -> int:
     return start + statement.col_offset
 
 
-def _read(node: ast.AST) -> Iterator[str]:
-    return (one.id for one in ast.walk(node) if isinstance(one, ast.Name) and isinstance(one.ctx, ast.Load))
+def _names_read(node: ast.AST) -> Iterator[str]:
+    return (
+        name_node.id
+        for name_node in ast.walk(node)
+        if isinstance(name_node, ast.Name) and isinstance(name_node.ctx, ast.Load)
+    )
 
 
-def _bound(tree: ast.Module) -> set[str]:
-    """Every name that anything in the file binds, wherever; `*` for a star import."""
+def _names_bound(tree: ast.Module) -> set[str]:
+    """All names bound anywhere in the file; `*` for a star import."""
     names: set[str] = set()
     for node in ast.walk(tree):
         match node:

@@ -1,4 +1,4 @@
-"""A validation report: every check has its line, also those that were not reached."""
+"""Validation reports. Each check has its line, also the skipped ones."""
 
 from __future__ import annotations
 
@@ -20,18 +20,24 @@ IDS = (
     "port",
     "openapi",
 )
-"""Ids of checks, in order of cost. `dialect`, `hash`, `packages`, `reach` and `smoke` stand beside them."""
+"""Ids of checks, in order of cost. Checks with the ids `dialect`, `hash`, `packages`, `reach` and
+`smoke` come in addition.
+"""
 _SIGNS = {"passed": "✓", "failed": "✗", "warning": "!", "note": "·", "skipped": "-"}
 _NOT_REACHED = "Not looked at, since an earlier check failed."
 
 
 def make_report(checks: Iterable[Check], manifest: Manifest | None = None) -> ValidationReport:
-    """The report of what was checked; ids of `IDS` without a check are `skipped`. `manifest`: what the script may do."""
-    found = list(checks)
-    missing = set(IDS) - {check.id for check in found}
-    order = {one: place for place, one in enumerate(IDS)}
-    found += [Check(id=one, status="skipped", message=_NOT_REACHED) for one in IDS if one in missing]
-    found.sort(key=lambda check: order.get(check.id, order["lint"]))
+    """The report of all checks; ids of `IDS` without a check are `skipped`. `manifest`: the
+    script's permissions.
+    """
+    all_checks = list(checks)
+    missing = set(IDS) - {check.id for check in all_checks}
+    order = {check_id: position for position, check_id in enumerate(IDS)}
+    all_checks += [
+        Check(id=check_id, status="skipped", message=_NOT_REACHED) for check_id in IDS if check_id in missing
+    ]
+    all_checks.sort(key=lambda check: order.get(check.id, order["lint"]))
     capabilities = manifest.lines() if manifest else []
 
     if capabilities:
@@ -39,11 +45,11 @@ def make_report(checks: Iterable[Check], manifest: Manifest | None = None) -> Va
     else:
         may = []
 
-    text = "\n".join([_summary(found), *(_line(check) for check in found), *may])
+    text = "\n".join([_summary(all_checks), *(_line(check) for check in all_checks), *may])
     return ValidationReport(
-        all_passed=all(check.status != "failed" for check in found),
+        all_passed=all(check.status != "failed" for check in all_checks),
         report=text,
-        checks=found,
+        checks=all_checks,
         capabilities=capabilities,
         manifest=manifest,
     )
@@ -76,10 +82,10 @@ def _count(number: int, word: str, plural: str = "") -> str:
 
 
 def _line(check: Check) -> str:
-    place = f", line {check.line}" if check.line else ""
-    place += f", column {check.column}" if check.line and check.column else ""
+    position = f", line {check.line}" if check.line else ""
+    position += f", column {check.column}" if check.line and check.column else ""
     if check.fix:
         fix = f"\n    Fix: {check.fix.replace(chr(10), chr(10) + '    ')}"
     else:
         fix = ""
-    return f"{_SIGNS[check.status]} {check.id}{place}: {check.message}{fix}"
+    return f"{_SIGNS[check.status]} {check.id}{position}: {check.message}{fix}"

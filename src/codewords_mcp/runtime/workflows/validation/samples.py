@@ -1,13 +1,13 @@
-"""An input that fits a schema: what a workflow is tried with where nobody gave an example."""
+"""Example inputs made from a schema, for workflows without an example of their own."""
 
 from __future__ import annotations
 
 from typing import Any, NamedTuple, cast
 
 Json = dict[str, Any]
-_DEEPEST = 12
-_MOST = 100_000
-"""Values and characters of one example."""
+_MAX_DEPTH = 12
+_MAX_SIZE = 100_000
+"""Maximum values and characters of one example."""
 _FORMATS = {
     "date": "2026-01-15",
     "date-time": "2026-01-15T09:00:00Z",
@@ -18,7 +18,7 @@ _FORMATS = {
     "ipv4": "192.0.2.1",
     "binary": "",
 }
-# What a field's name says about its text, where the schema says no more.
+# part of a field's name → a plausible text, for schemas without a format
 _NAMED = (
     ("url", "https://example.com/"),
     ("link", "https://example.com/"),
@@ -33,49 +33,53 @@ _TEXT = "An example"
 
 
 class JsonRoute(NamedTuple):
-    """Where a workflow is asked with JSON, and the schema of what it takes, references resolved."""
+    """The path of a route that takes JSON, and its input schema with references resolved."""
 
     path: str
     schema: Json
 
 
 def main_route(routes: list[dict[str, Any]]) -> JsonRoute | None:
-    """`POST /`, else the first POST without parameters in its path; None where there is none. `routes` are `routes_of`'s."""
-    posts = [one for one in routes if one["method"] == "POST" and "{" not in one["path"]]
-    posts.sort(key=lambda one: one["path"] != "/")
+    """`POST /`, else the first POST without parameters in its path, else None. `routes` are from
+    `read_routes`.
+    """
+    posts = [route for route in routes if route["method"] == "POST" and "{" not in route["path"]]
+    posts.sort(key=lambda route: route["path"] != "/")
     if posts:
         return JsonRoute(posts[0]["path"], posts[0]["input"] or {})
     return None
 
 
-def example_of(schema: Json, name: str = "") -> Any:
-    """A value that fits, always the same: the schema's own example or default first, required fields only.
+def make_example(schema: Json, name: str = "") -> Any:
+    """A deterministic value that fits: the schema's own example or default first, required fields
+    only.
 
-    A program may describe itself by any JSON: `{}` for a schema that is none, or whose examples are too large.
+    A program may describe itself by any JSON: `{}` for an invalid schema, or one with too large
+    examples.
     """
     try:
-        return _example_of(schema, name, 0, _Budget())
+        return _make(schema, name, 0, _Budget())
     except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError):
         return {}
 
 
 class _Budget:
-    """How many values, and how long texts, may still be made of one schema."""
+    """The values and characters that may still be made for one example."""
 
     def __init__(self) -> None:
-        self._left = _MOST
+        self._left = _MAX_SIZE
 
     def take(self, amount: int) -> None:
-        """Raise ValueError where no more is made."""
+        """Raise ValueError if the budget is exhausted."""
         self._left -= amount
         if self._left < 0:
             raise ValueError("an example would be too large")
 
 
-def _example_of(schema: Json, name: str, depth: int, budget: _Budget) -> Any:
+def _make(schema: Json, name: str, depth: int, budget: _Budget) -> Any:
     budget.take(1)
-    if isinstance(given := schema.get("examples"), list) and given:
-        return cast("list[Any]", given)[0]
+    if isinstance(examples := schema.get("examples"), list) and examples:
+        return cast("list[Any]", examples)[0]
 
     for word in ("example", "default", "const"):
         if schema.get(word) is not None:
@@ -86,17 +90,17 @@ def _example_of(schema: Json, name: str, depth: int, budget: _Budget) -> Any:
 
     for word in ("anyOf", "oneOf", "allOf"):
         if options := cast("list[Json]", schema.get(word) or []):
-            real = [one for one in options if one.get("type") != "null"]
-            return _example_of((real or options)[0], name, depth + 1, budget)
+            real = [option for option in options if option.get("type") != "null"]
+            return _make((real or options)[0], name, depth + 1, budget)
 
     kind = schema.get("type", "object" if "properties" in schema else "string")
     if kind == "object":
         return _object(schema, depth, budget)
 
     if kind == "array":
-        least = max(1, int(schema.get("minItems", 1)))
+        min_items = max(1, int(schema.get("minItems", 1)))
         items = cast("Json", schema.get("items") or {})
-        return [_example_of(items, name.removesuffix("s"), depth + 1, budget) for _ in range(min(least, 20))]
+        return [_make(items, name.removesuffix("s"), depth + 1, budget) for _ in range(min(min_items, 20))]
 
     if kind in {"integer", "number"}:
         return _number(schema, whole=kind == "integer")
@@ -111,9 +115,9 @@ def _example_of(schema: Json, name: str, depth: int, budget: _Budget) -> Any:
 def _object(schema: Json, depth: int, budget: _Budget) -> Json:
     properties = cast("dict[str, Json]", schema.get("properties") or {})
     required = cast("list[str]", schema.get("required") or [])
-    if depth > _DEEPEST:
+    if depth > _MAX_DEPTH:
         return {}
-    return {name: _example_of(properties.get(name, {}), name, depth + 1, budget) for name in required}
+    return {name: _make(properties.get(name, {}), name, depth + 1, budget) for name in required}
 
 
 def _number(schema: Json, *, whole: bool) -> float:
@@ -137,9 +141,9 @@ def _text(schema: Json, name: str, budget: _Budget) -> str:
     text = _FORMATS.get(str(schema.get("format")), "")
     if not text and not schema.get("pattern"):
         text = next((value for part, value in _NAMED if part in name.lower()), _TEXT)
-    least, most = int(schema.get("minLength", 0)), int(schema.get("maxLength", 1 << 20))
+    min_length, max_length = int(schema.get("minLength", 0)), int(schema.get("maxLength", 1 << 20))
     text = text or _TEXT
-    budget.take(max(0, least))
-    if len(text) < least:
-        return (text + " " + "example " * (least // 8 + 1))[:least]
-    return text[:most]
+    budget.take(max(0, min_length))
+    if len(text) < min_length:
+        return (text + " " + "example " * (min_length // 8 + 1))[:min_length]
+    return text[:max_length]

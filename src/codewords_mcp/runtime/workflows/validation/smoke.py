@@ -1,7 +1,8 @@
-"""Trying a program once: its main route is asked with an example input, in the sandbox that started it for its checks.
+"""Smoke test: one request with an example input to the program's main route, in the sandbox of its
+validation.
 
-There is no network and no secret there, so that trying costs nothing and reaches nobody. A program that needs either
-gets as far as its first call outside.
+There is no network and no secret there, so that the test costs nothing and reaches nobody. A
+program that needs either gets as far as its first outside call.
 """
 
 from __future__ import annotations
@@ -17,24 +18,24 @@ from codewords_mcp.bounded_json import parse
 from codewords_mcp.errors import CodewordsError
 from codewords_mcp.runtime.model.authoring import ExampleFrom
 from codewords_mcp.runtime.model.validation import Check
-from codewords_mcp.runtime.workflows.openapi import routes_of
+from codewords_mcp.runtime.workflows.openapi import read_routes
 from codewords_mcp.runtime.workflows.script import Script
 from codewords_mcp.runtime.workflows.validation.crash import explain_crash
-from codewords_mcp.runtime.workflows.validation.samples import example_of, main_route
+from codewords_mcp.runtime.workflows.validation.samples import main_route, make_example
 
-WITHIN = 5.0
-"""Seconds for an answer to the example."""
-_MAX_ANSWER = 64 << 10
+RESPONSE_TIMEOUT = 5.0
+"""Seconds for a response to the example."""
+_MAX_RESPONSE = 64 << 10
 _OUTSIDE = re.compile(
     r"Connect(?:ion)?(?:Error|Timeout|Refused)|ConnectorError|APIConnection|gaierror|URLError|unreachable|NetworkError"
     r"|Connection refused|[Nn]ame resolution|Name or service not known|ProxyError|validation-stand-in|HTTPStatusError"
 )
-"""What says that a program met the end of its sandbox, not a fault of its own."""
+"""Errors caused by the sandbox's isolation, not by the program."""
 
 
 @dataclass(frozen=True, slots=True)
 class Example:
-    """An input of the route at `path`, and where it is from."""
+    """An input of the route at `path`, and its source."""
 
     path: str
     value: Any
@@ -42,7 +43,7 @@ class Example:
 
 
 def _as_json(value: Any) -> Any:
-    """A value of TOML as JSON has it, dates as texts; None for numbers that JSON does not have."""
+    """A TOML value as JSON, with dates as texts. None for numbers that JSON lacks."""
     try:
         return json.loads(json.dumps(value, default=str, allow_nan=False))
     except ValueError:
@@ -51,38 +52,42 @@ def _as_json(value: Any) -> Any:
 
 @dataclass(frozen=True, slots=True)
 class Smoke:
-    """Which input a program is tried with: the one that is `given`, else the header's, else, if `derive`, one of its schema."""
+    """Choice of the input: the `given` one, else the header's, else, with `derive`, one made from
+    the schema.
+    """
 
     given: Any = None
     derive: bool = False
     source: ExampleFrom = "given"
 
     def of_header(self, script: Script) -> Smoke:
-        """With what the header says; it says what the code is now, so it goes before what was given once."""
+        """Prefer the header's example, if there is one: it belongs to the current code, a given one
+        may be older.
+        """
         in_header = _as_json(script.tool.get("example"))
         if in_header is None:
             return self
         return replace(self, given=in_header, source="header")
 
     def example(self, openapi: dict[str, Any]) -> Example | None:
-        """The input for an app; None where there is none to try it with."""
-        route = main_route(routes_of(openapi))
+        """The input for an app, None without one."""
+        route = main_route(read_routes(openapi))
         if route is None or (self.given is None and not self.derive):
             return None
         if self.given is not None:
             return Example(route.path, self.given, self.source)
-        return Example(route.path, example_of(route.schema) if route.schema else {}, "derived")
+        return Example(route.path, make_example(route.schema) if route.schema else {}, "derived")
 
 
 class SmokeResponse(NamedTuple):
-    """Status 0: none within `WITHIN` seconds, or the connection broke off."""
+    """Status 0: no response within `RESPONSE_TIMEOUT` seconds, or the connection broke."""
 
     status: int
     body: str
 
 
 async def try_example(socket_path: str, example: Example) -> SmokeResponse:
-    """Ask the program. It may take as long as it likes; the caller ends its sandbox."""
+    """Send the example to the program. The caller ends its sandbox, also while it still responds."""
     from codewords_mcp.runtime.sandboxes import http1
 
     body = json.dumps(example.value).encode()
@@ -93,12 +98,12 @@ async def try_example(socket_path: str, example: Example) -> SmokeResponse:
     ]
 
     try:
-        async with asyncio.timeout(WITHIN):
-            reply = await http1.request(socket_path, "POST", example.path.encode(), headers, _once(body))
+        async with asyncio.timeout(RESPONSE_TIMEOUT):
+            response = await http1.request(socket_path, "POST", example.path.encode(), headers, _once(body))
             try:
-                return SmokeResponse(reply.status, await _read(reply))
+                return SmokeResponse(response.status, await _read(response))
             finally:
-                await reply.aclose()
+                await response.aclose()
     except (TimeoutError, CodewordsError):
         return SmokeResponse(0, "")
 
@@ -107,55 +112,57 @@ async def _once(body: bytes) -> AsyncIterator[bytes]:
     yield body
 
 
-async def _read(reply: Any) -> str:
-    kept = bytearray()
-    async for chunk in reply.body:
-        kept += chunk
-        if len(kept) > _MAX_ANSWER:
+async def _read(response: Any) -> str:
+    body = bytearray()
+    async for chunk in response.body:
+        body += chunk
+        if len(body) > _MAX_RESPONSE:
             break
-    return bytes(kept[:_MAX_ANSWER]).decode(errors="replace")
+    return bytes(body[:_MAX_RESPONSE]).decode(errors="replace")
 
 
-def judge(script: Script, example: Example, answer: SmokeResponse, output: str) -> Check:
-    """What the answer says about the program; never a failure, since an example may be a bad one."""
-    what = {"header": "its example", "given": "its example"}.get(
+def judge(script: Script, example: Example, response: SmokeResponse, output: str) -> Check:
+    """The check for a response. Never a failure, since the example may be the faulty part."""
+    input_name = {"header": "its example", "given": "its example"}.get(
         example.source, "an input made from its schema"
     )
-    status = answer.status
+    status = response.status
     if 0 < status < 400:
-        return _check("passed", f"It answers {what} with {status}.")
+        return _check("passed", f"It answers {input_name} with {status}.")
 
-    crash = explain_crash(script, output + "\n" + answer.body, f"on {what}")
-    if _OUTSIDE.search(output + answer.body) or status in {424, 502, 503, 504}:
+    crash = explain_crash(script, output + "\n" + response.body, f"on {input_name}")
+    if _OUTSIDE.search(output + response.body) or status in {424, 502, 503, 504}:
         return _check(
             "note",
-            f"On {what} it gets as far as its first call outside, which ends here: it was tried without a network.",
+            f"On {input_name} it gets as far as its first call outside, which ends here: it was tried without a network.",
         )
     if crash is not None and (status >= 500 or status == 0):
         return crash.model_copy(update={"id": "smoke", "status": "warning"})
     if status == 0:
-        return _check("note", f"It gave no answer to {what} within {WITHIN:.0f} s.")
+        return _check("note", f"It gave no answer to {input_name} within {RESPONSE_TIMEOUT:.0f} s.")
 
-    told = f"It answers {what} with {status}"
+    message = f"It answers {input_name} with {status}"
     fix = "Give an input that it takes: `# example = {…}` under [tool.codewords]."
     if status == 422:
         return _check(
-            "note" if example.source == "derived" else "warning", f"{told}: {_refused(answer)}.", fix
+            "note" if example.source == "derived" else "warning",
+            f"{message}: {_describe_422(response)}.",
+            fix,
         )
 
-    return _check("warning" if status >= 500 else "note", f"{told}.", fix)
+    return _check("warning" if status >= 500 else "note", f"{message}.", fix)
 
 
 def _check(status: Any, message: str, fix: str | None = None) -> Check:
     return Check(id="smoke", status=status, message=message, fix=fix)
 
 
-def _refused(answer: SmokeResponse) -> str:
-    """Which fields a 422 names."""
+def _describe_422(response: SmokeResponse) -> str:
+    """The fields that a 422 response names."""
     try:
-        faults: Any = parse(answer.body)["detail"]
-        places = [".".join(str(part) for part in one["loc"] if part != "body") for one in faults[:5]]
+        faults: Any = parse(response.body)["detail"]
+        fields = [".".join(str(part) for part in fault["loc"] if part != "body") for fault in faults[:5]]
     except (ValueError, LookupError, TypeError):
         return "it refuses the input"
-    told = ", ".join(f"`{place[:60]}`" for place in places if re.fullmatch(r"[\w.\-]+", place))
-    return f"it refuses {told or 'the input'}"
+    message = ", ".join(f"`{field[:60]}`" for field in fields if re.fullmatch(r"[\w.\-]+", field))
+    return f"it refuses {message or 'the input'}"

@@ -1,4 +1,4 @@
-"""Whether the variables that a script declares and reads will be there when it runs."""
+"""Checks that the variables and connections used by a script will have a value."""
 
 from __future__ import annotations
 
@@ -22,14 +22,16 @@ PROVIDED = frozenset(
         "PYTHONHASHSEED",
     }
 )
-"""What the runtime sets in every sandbox (wire contract, "Keys and environment")."""
+"""Variables that the runtime sets in every sandbox (wire contract, "Keys and environment")."""
 _LIMIT = 50
 _SYSTEM = frozenset({"PATH", "HOME", "TMPDIR", "LANG", "USER", "PWD"})
 
 
 @dataclass(frozen=True, slots=True)
 class ConnectionFacts:
-    """Whether an app that a script declares can be used: None where nobody could find out. `how` says what to do."""
+    """The state of a declared app's connection. `connected` is None if it could not be determined.
+    `how` says what to do.
+    """
 
     connected: bool | None
     message: str
@@ -37,8 +39,10 @@ class ConnectionFacts:
 
 
 def check_variables(script: Script, known_secrets: Collection[str]) -> list[Check]:
-    """A warning for each variable that will be missing, or one check that passed. Missing ones never fail: a program
-    may declare what it only sometimes needs, and a secret may be set after the deploy.
+    """A warning for each missing variable, or one passed check.
+
+    Missing ones never fail: a program may need a declared variable only sometimes, and a secret may
+    be set after the deploy.
     """
     checks = [*_missing(script, known_secrets), *_undeclared(script)]
     return checks or [
@@ -58,15 +62,17 @@ def _missing(script: Script, known: Collection[str]) -> Iterator[Check]:
             )
 
 
-async def check_connections(script: Script, ask: Callable[[str], Awaitable[ConnectionFacts]]) -> list[Check]:
-    """One check for each app that the script declares: it passes only where an account is connected."""
+async def check_connections(
+    script: Script, connection_of: Callable[[str], Awaitable[ConnectionFacts]]
+) -> list[Check]:
+    """One check for each declared app. It passes only if an account is connected."""
     checks: list[Check] = []
     for app in script.connections:
         name = variable_of(app)
-        found = await ask(app)
-        if found.connected is None:
+        facts = await connection_of(app)
+        if facts.connected is None:
             status = "warning"
-        elif found.connected:
+        elif facts.connected:
             status = "passed"
         else:
             status = "failed"
@@ -75,9 +81,9 @@ async def check_connections(script: Script, ask: Callable[[str], Awaitable[Conne
             Check(
                 id="connections",
                 status=status,
-                message=f"{name}: {found.message}",
-                line=None if found.connected else _line(script, name),
-                fix=None if found.connected else found.how or None,
+                message=f"{name}: {facts.message}",
+                line=None if facts.connected else _line(script, name),
+                fix=None if facts.connected else facts.how or None,
             )
         )
 
@@ -87,14 +93,14 @@ async def check_connections(script: Script, ask: Callable[[str], Awaitable[Conne
 def _undeclared(script: Script) -> Iterator[Check]:
     declared = {variable.name for variable in script.env} | PROVIDED | _SYSTEM
     declared |= {variable_of(app) for app in script.connections}
-    seen: set[str] = set()
+    reported: set[str] = set()
 
     for node in ast.walk(script.tree) if script.tree else ():
         match node:
             case ast.Subscript(
                 value=ast.Attribute(attr="environ"), slice=ast.Constant(value=str(name)), ctx=ast.Load()
-            ) if name.isidentifier() and name not in declared | seen:
-                seen.add(name)
+            ) if name.isidentifier() and name not in declared | reported:
+                reported.add(name)
                 yield Check(
                     id="variables",
                     status="warning",
