@@ -57,11 +57,11 @@ async def greeting_environment() -> EnvironmentRef:
 
 @asynccontextmanager
 async def open_driver(
-    environment: EnvironmentRef, *, forking: bool = True, blanks: int = 0
+    environment: EnvironmentRef, *, forking: bool = True, max_warm: int = 0
 ) -> AsyncGenerator[LocalDriver]:
     """The local driver, with the environment's fork server up."""
     with tempfile.TemporaryDirectory(prefix="codewords-bench-") as folder:
-        driver = await LocalDriver.open(None, Path(folder) / "run", forking=forking, blanks=blanks)
+        driver = await LocalDriver.open(None, Path(folder) / "run", forking=forking, max_warm=max_warm)
         try:
             if driver.tier.id == "D":
                 raise SystemExit(f"No sandboxes here: {' '.join(driver.tier.facts)}")

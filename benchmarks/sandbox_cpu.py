@@ -1,9 +1,10 @@
 """Where does the processor time of an execution go? `POST /run/{id}/` of the greeting workflow on 8 connections, a sandbox each.
 
 Processor time says less about how busy the machine is than seconds do: it is what two processors divide by executions a
-second. By process: the runtime (door, record, log, network, bookkeeping); the keeper with the shells that it made (process 1
-of each sandbox, from its fork to its end); the fork server with its programs (likewise); the kernel's own threads, which
-take network and control groups apart, and are the whole machine's. The peer is `uv run --script` of the same file.
+second. By process: the runtime (door, record, log, network, bookkeeping); the supervisor with the prepared
+isolations that it made (process 1 of each sandbox, from its fork to its end); the fork server with its programs
+(likewise); the kernel's own threads, which take network and control groups apart, and are the whole machine's. The
+peer is `uv run --script` of the same file.
 
     python benchmarks/sandbox_cpu.py [--quick] [--json]
 """
@@ -33,8 +34,8 @@ KERNEL = 2
 """The process whose children are the kernel's threads."""
 PARTS = {
     "runtime": "the runtime",
-    "keeper": "the keeper",
-    "shells": "shells, process 1 of each",
+    "supervisor": "the supervisor",
+    "prepared": "prepared isolations, process 1 of each",
     "server": "the fork server",
     "programs": "programs",
 }
@@ -77,21 +78,21 @@ def kernel() -> float:
 
 
 def family(runtime: int) -> tuple[int, int]:
-    """The keeper and the server of the one fork server that a runtime has."""
+    """The supervisor and the server of the one fork server that a runtime has."""
     for launcher in children(runtime):
-        for keeper in children(launcher):
-            for server in children(keeper):
+        for supervisor in children(launcher):
+            for server in children(supervisor):
                 if b"zygote.py" in Path(f"/proc/{server}/cmdline").read_bytes():
-                    return keeper, server
+                    return supervisor, server
     raise SystemExit("No fork server here: programs start by exec.")
 
 
-def spent(runtime: int, keeper: int, server: int) -> dict[str, float]:
+def spent(runtime: int, supervisor: int, server: int) -> dict[str, float]:
     """Milliseconds until now, by part."""
     return {
         "runtime": own(runtime),
-        "keeper": own(keeper),
-        "shells": collected(keeper),
+        "supervisor": own(supervisor),
+        "prepared": collected(supervisor),
         "server": own(server),
         "programs": collected(server),
     }
@@ -131,12 +132,12 @@ def main() -> int:
         clients = [Client.of(runtime, service) for _ in range(AT_ONCE)]
         uvloop.run(sustained(clients, 2))
         time.sleep(SETTLE)
-        keeper, server = family(runtime.pid)
+        supervisor, server = family(runtime.pid)
         for _ in range(chosen.runs):
-            before, machine = spent(runtime.pid, keeper, server), kernel()
+            before, machine = spent(runtime.pid, supervisor, server), kernel()
             uvloop.run(ask(clients, total))
             time.sleep(SETTLE)
-            after = spent(runtime.pid, keeper, server)
+            after = spent(runtime.pid, supervisor, server)
             for name, question in parts.items():
                 question.ours.append((after[name] - before[name]) / total)
             threads.ours.append((kernel() - machine) / total)

@@ -86,18 +86,18 @@ async def measure(chosen: Options) -> list[Question]:
         uv_run = await asyncio.to_thread(UvRun, Path(folder), environment)
         async with (
             open_driver(environment) as forks,
-            open_driver(environment, blanks=2) as blanks,
+            open_driver(environment, max_warm=2) as max_warm,
             open_driver(environment, forking=False) as execs,
         ):
 
             async def claimed() -> float:
-                await until(lambda: sum(one["blanks"] for one in blanks.forks.describe()) >= 2)
-                return await execute(blanks, environment)
+                await until(lambda: sum(one["warm"] for one in max_warm.forks.describe()) >= 2)
+                return await execute(max_warm, environment)
 
             variants: dict[str, Callable[[], Awaitable[float]]] = {
                 "uv": lambda: asyncio.to_thread(uv_run.milliseconds),
                 "fork": lambda: execute(forks, environment),
-                "blank": claimed,
+                "warm": claimed,
                 "exec": lambda: execute(execs, environment),
                 "plain": plain.milliseconds,
             }
@@ -109,7 +109,7 @@ async def measure(chosen: Options) -> list[Question]:
                         taken[name].append(took)
     return [
         Question("forked, fresh, isolated, to the first answer", PEER_NAME, "ms", 1 / 25, taken["fork"], taken["uv"]),
-        Question("claimed from a blank sandbox", PEER_NAME, "ms", 1 / 60, taken["blank"], taken["uv"]),
+        Question("claimed from a warm sandbox", PEER_NAME, "ms", 1 / 60, taken["warm"], taken["uv"]),
         Question("started by exec (the fallback)", PEER_NAME, "ms", None, taken["exec"], taken["uv"]),
         Question("what isolation adds to a fork", PLAIN_NAME, "ms", None, taken["fork"], taken["plain"], adds_at_most=3.0),
     ]  # fmt: skip

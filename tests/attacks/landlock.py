@@ -28,11 +28,11 @@ _USER: Final = shows(
 )
 LIMITS: Final[dict[str, Expected]] = {
     "files.socket-name": shows("the path of its own sandbox, a folder that it cannot list", lambda _: True),
-    "processes.adoption": shows("the warden, a process of the host", lambda pid: pid > 1),
+    "processes.adoption": shows("the supervisor, a process of the host", lambda pid: pid > 1),
     "processes.all-signals": shows(
         "numbers in use by other processes; none of them can be signalled", lambda found: found[0] == []
     ),
-    "processes.group-signals": shows("the numbers of the warden's group and session", lambda _: True),
+    "processes.group-signals": shows("the numbers of the supervisor's group and session", lambda _: True),
     "kernel.host-name": shows("the name of the host", bool),
     "privileges.identity": _USER,
     "privileges.set-user-id": _USER,

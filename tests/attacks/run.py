@@ -102,7 +102,7 @@ async def _open(around: Ground, run_dir: Path, way: str) -> Driver:
     """The driver that starts sandboxes in this way."""
     if way == LANDLOCK:
         return await LandlockDriver.open(around.egress, run_dir)
-    return await LocalDriver.open(around.egress, run_dir, forking=way == "fork", blanks=0)
+    return await LocalDriver.open(around.egress, run_dir, forking=way == "fork", max_warm=0)
 
 
 async def _all(stage: Stage, around: Ground, seconds: dict[str, float]) -> list[Result]:

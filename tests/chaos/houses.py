@@ -43,7 +43,7 @@ def _threads(pid: int) -> list[str]:
 
 
 FORK_SERVER_DEPTH = 3
-"""A runtime's launcher; the keeper; the server, beside the first processes of sandboxes. Programs are deeper."""
+"""A runtime's launcher; the supervisor; the server, beside the first processes of sandboxes. Programs are deeper."""
 
 
 @dataclass

@@ -18,7 +18,7 @@ from codewords_mcp.runtime.sandboxes.base import EnvironmentRef
 from codewords_mcp.runtime.sandboxes.namespaces.driver import LocalDriver
 
 pytestmark = [pytest.mark.anyio, pytest.mark.slow, pytest.mark.requirement("sandbox:killed-in-each-phase")]
-PHASES = ("prepare", "blank", "start", "isolated", "running", "stopping", "ending", "closing")
+PHASES = ("prepare", "warm", "start", "isolated", "running", "stopping", "ending", "closing")
 """The first two are those of fork servers."""
 OWNER = '''
 import asyncio, json, sys, threading
@@ -54,7 +54,7 @@ def block(opened):
 
 async def main():
     environment = EnvironmentRef(Path(path), Path(prefix), version)
-    opened = await driver.LocalDriver.open(None, Path(run_dir), forking=way == "fork", blanks=2 if phase == "blank" else 0)
+    opened = await driver.LocalDriver.open(None, Path(run_dir), forking=way == "fork", max_warm=2 if phase == "warm" else 0)
     if way == "fork":
         await opened.prepare(environment)
         if phase == "prepare":
@@ -73,10 +73,10 @@ async def main():
     sandbox = await opened.start(SandboxSpec("one", environment, CODE, {}))
     async for _ in sandbox.output():
         break
-    if phase == "blank":
-        while not any(one["blanks"] for one in opened.forks.describe()):
+    if phase == "warm":
+        while not any(one["warm"] for one in opened.forks.describe()):
             await asyncio.sleep(0.01)
-    if phase in ("running", "blank"):
+    if phase in ("running", "warm"):
         await hang(opened)
     if phase == "stopping":
         stopping = asyncio.ensure_future(sandbox.stop(600))

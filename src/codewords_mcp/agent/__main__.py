@@ -14,7 +14,7 @@ with loading():
 
     from codewords_mcp.agent.machine import AgentMachine
     from codewords_mcp.agent.server import Agent
-    from codewords_mcp.runtime.sandboxes.e2b.wire import AGENT_PORT
+    from codewords_mcp.runtime.sandboxes.e2b.protocol import AGENT_PORT
 
 
 def _arguments(arguments: list[str]) -> argparse.Namespace:

@@ -27,7 +27,7 @@ from codewords_mcp.runtime.egress.dial import (
 from codewords_mcp.runtime.egress.network import CONNECT_TIMEOUT, MAX_CONNECTIONS
 from codewords_mcp.runtime.egress.sandbox_network import ServeRuntime
 from codewords_mcp.runtime.sandboxes.base import SandboxSockets
-from codewords_mcp.runtime.sandboxes.e2b.mux import Json, Stream, carry
+from codewords_mcp.runtime.sandboxes.e2b.mux import Json, Stream, relay
 
 _NOWHERE: Final[Json] = {"by": "machine", "mode": "none", "hosts": None, "private": []}
 
@@ -83,7 +83,7 @@ class TunnelDialler(Dialler):
         for end in (ours, theirs):
             end.setblocking(False)
         reader, writer = await asyncio.open_connection(sock=theirs)
-        task = asyncio.create_task(carry(stream, reader, writer))
+        task = asyncio.create_task(relay(stream, reader, writer))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
@@ -171,7 +171,7 @@ def _to_runtime(tunnel: Tunnel) -> ServeRuntime:
     async def serve(_sandbox_id: str, client: socket.socket) -> None:
         reader, writer = await asyncio.open_connection(sock=client)
         try:
-            await carry(tunnel.open({"to": "runtime"}), reader, writer)
+            await relay(tunnel.open({"to": "runtime"}), reader, writer)
         finally:
             writer.close()
 

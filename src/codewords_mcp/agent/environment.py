@@ -26,15 +26,15 @@ _SCRIPT: Final = """# /// script
 """
 
 
-async def build(home: Path, wanted: Json, tell: Callable[[str], None]) -> EnvironmentRef:
+async def build(home: Path, request: Json, report: Callable[[str], None]) -> EnvironmentRef:
     """Raises EnvironmentFailed, StorageFailed."""
     import uv
 
     async def progress(_: float, __: float, message: str) -> None:
-        tell(message)
+        report(message)
 
-    client = "ours" if wanted["client"] else "pypi"
-    code = _SCRIPT.format(python=wanted["python"], pins=json.dumps(wanted["pins"]), client=client)
+    client = "ours" if request["client"] else "pypi"
+    code = _SCRIPT.format(python=request["python"], pins=json.dumps(request["pins"]), client=client)
     environments = Environments(home, Settings(home=home), Path(uv.find_uv_bin()))
 
     try:
@@ -44,17 +44,17 @@ async def build(home: Path, wanted: Json, tell: Callable[[str], None]) -> Enviro
 
 
 async def warm(driver: LocalDriver, environment: EnvironmentRef) -> None:
-    """Have a fork server, and a blank sandbox behind it, if there can be one; else programs start by exec."""
+    """Have a fork server, and a warm sandbox behind it, if there can be one; else programs start by exec."""
     await driver.prepare(environment)
     waited = 0.0
 
     while waited < _WARM_SECONDS:
-        nurseries = driver.forks.describe()
-        if not nurseries or any(one["blanks"] for one in nurseries):
+        pools = driver.forks.describe()
+        if not pools or any(pool["warm"] for pool in pools):
             return
         if any(
-            "its fork server is being made" not in one["starts"] and one["starts"] != "forks"
-            for one in nurseries
+            "its fork server is being made" not in pool["starts"] and pool["starts"] != "forks"
+            for pool in pools
         ):
             return
 

@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from codewords_mcp.agent.egress import MachineNetwork
 from codewords_mcp.runtime.sandboxes.base import EnvironmentRef
-from codewords_mcp.runtime.sandboxes.e2b import wire
+from codewords_mcp.runtime.sandboxes.e2b import protocol
 from codewords_mcp.runtime.sandboxes.namespaces.driver import LocalDriver
 
 _NOTES: Final = "agent.json"
@@ -35,19 +35,19 @@ class AgentMachine:
         # A machine that boots with its environment serves one program: a fork server would come too late for it. One that
         # is to be snapshotted with its memory has it beforehand.
         driver = await LocalDriver.open(network, home / "run", forking=known is None)
-        return cls(home, driver, network, wire.to_environment(known) if known else None)
+        return cls(home, driver, network, protocol.to_environment(known) if known else None)
 
     def adopt(self, environment: EnvironmentRef) -> None:
         """This is the machine's environment, also after it has booted again."""
         self.environment = environment
-        notes = json.dumps(wire.from_environment(environment))
+        notes = json.dumps(protocol.from_environment(environment))
         (self.home / _NOTES).write_text(notes, encoding="utf-8")
 
     def describe(self) -> dict[str, Any]:
         """What a host wants to know first."""
         tier = self.driver.tier
         return {
-            "version": wire.VERSION,
+            "version": protocol.VERSION,
             "tier": tier.id,
             "title": tier.title,
             "facts": list(tier.facts),

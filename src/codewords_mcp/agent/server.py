@@ -12,7 +12,7 @@ from websockets.exceptions import ConnectionClosed
 
 from codewords_mcp.agent.machine import AgentMachine
 from codewords_mcp.agent.session import HostSession
-from codewords_mcp.runtime.sandboxes.e2b import wire
+from codewords_mcp.runtime.sandboxes.e2b import protocol
 
 _REFUSED: Final = 4403
 """WebSocket close code for whoever is not the session's host."""
@@ -37,7 +37,7 @@ class Agent:
 
     async def _on_connection(self, connection: ServerConnection) -> None:
         request = connection.request
-        secret = (request.headers.get(wire.SESSION_HEADER, "") if request else "").encode()
+        secret = (request.headers.get(protocol.SESSION_HEADER, "") if request else "").encode()
         if self._session is not None and self._session.started:
             # A program runs here and may come by itself; only its host knows the secret.
             if not hmac.compare_digest(secret, self._taken):

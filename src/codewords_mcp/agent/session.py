@@ -16,8 +16,8 @@ from websockets.asyncio.server import ServerConnection
 from codewords_mcp.agent.machine import AgentMachine
 from codewords_mcp.errors import CodewordsError, SandboxFailed
 from codewords_mcp.runtime.sandboxes.base import Exit, ExitReason, Sandbox
-from codewords_mcp.runtime.sandboxes.e2b import wire
-from codewords_mcp.runtime.sandboxes.e2b.mux import MESSAGE, OUTPUT, Json, Mux, Stream, carry, frame, parse
+from codewords_mcp.runtime.sandboxes.e2b import protocol
+from codewords_mcp.runtime.sandboxes.e2b.mux import MESSAGE, OUTPUT, Json, Mux, Stream, frame, parse, relay
 
 _LAST_WORDS: Final = 5.0
 """Seconds after a program's end for its output to be taken in; it is here, only to be read."""
@@ -35,7 +35,7 @@ class HostSession:
         self._connection: ServerConnection | None = None
         self._sandbox: asyncio.Future[Sandbox] = asyncio.get_running_loop().create_future()
         self._sandbox.add_done_callback(lambda done: done.cancelled() or done.exception())
-        self._said: dict[str, Json] = {}
+        self._repeatable: dict[str, Json] = {}
         """Messages that are said again to a host that comes back."""
         self._chunks: deque[tuple[int, bytes]] = deque()
         self._waiting = 0
@@ -71,7 +71,7 @@ class HostSession:
 
     def heard(self, event: Json) -> None:
         """An attempt of the program to connect somewhere."""
-        self._say({"egress": event})
+        self._send({"egress": event})
 
     def _on_frame(self, mux: Mux, data: bytes) -> None:
         kind, number, content = parse(data)
@@ -92,7 +92,7 @@ class HostSession:
         elif do == "environment":
             self._keep(self._build(message))
         elif do == "usage":
-            self._keep(self._tell_usage(message["id"]))
+            self._keep(self._report_usage(message["id"]))
         elif do == "stop":
             self._keep(self._stop(float(message["grace"])))
         elif do == "kill":
@@ -103,10 +103,10 @@ class HostSession:
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    def _say(self, message: Json, *, again: str = "") -> None:
+    def _send(self, message: Json, *, again: str = "") -> None:
         """`again`: the name under which it is repeated to a host that comes back."""
         if again:
-            self._said[again] = message
+            self._repeatable[again] = message
         if self._mux is not None:
             self._mux.say(message)
 
@@ -117,7 +117,7 @@ class HostSession:
             if environment is None:
                 raise SandboxFailed("This machine has no environment for programs yet.")
 
-            spec = wire.to_spec(message["spec"], environment)
+            spec = protocol.to_spec(message["spec"], environment)
             self._machine.network.expect(spec.id, message["egress"], self)
             sandbox = await self._machine.driver.start(spec)
         except Exception as error:
@@ -128,7 +128,7 @@ class HostSession:
                 known = SandboxFailed("The agent could not start the program.")
 
             self._sandbox.set_exception(known)
-            self._say({"failed": wire.from_error(known)}, again="failed")
+            self._send({"failed": protocol.from_error(known)}, again="failed")
             return
 
         self._sandbox.set_result(sandbox)
@@ -138,7 +138,7 @@ class HostSession:
         self._over = True
         self._read.set()
         await asyncio.wait({pump}, timeout=_LAST_WORDS)
-        await self._tell_end(sandbox, exit_)
+        await self._report_end(sandbox, exit_)
 
     async def _watch_ready(self, sandbox: Sandbox) -> None:
         error: CodewordsError | None = None
@@ -146,19 +146,19 @@ class HostSession:
             await sandbox.wait_ready()
         except CodewordsError as failed:
             error = failed
-        self._say({"ready": wire.from_error(error)}, again="ready")
+        self._send({"ready": protocol.from_error(error)}, again="ready")
 
-    async def _tell_end(self, sandbox: Sandbox, exit_: Exit) -> None:
-        failure = wire.from_error(sandbox.failure())
-        usage = wire.from_usage(await sandbox.usage())
-        self._say(
-            {"ended": {"exit": wire.from_exit(exit_), "failure": failure, "usage": usage}}, again="ended"
+    async def _report_end(self, sandbox: Sandbox, exit_: Exit) -> None:
+        failure = protocol.from_error(sandbox.failure())
+        usage = protocol.from_usage(await sandbox.usage())
+        self._send(
+            {"ended": {"exit": protocol.from_exit(exit_), "failure": failure, "usage": usage}}, again="ended"
         )
 
-    async def _tell_usage(self, number: int) -> None:
+    async def _report_usage(self, number: int) -> None:
         with contextlib.suppress(CodewordsError):
             usage = await (await asyncio.shield(self._sandbox)).usage()
-            self._say({"usage": wire.from_usage(usage), "id": number})
+            self._send({"usage": protocol.from_usage(usage), "id": number})
 
     async def _stop(self, grace: float) -> None:
         with contextlib.suppress(CodewordsError):
@@ -171,10 +171,10 @@ class HostSession:
     # its output
     async def _pump(self, sandbox: Sandbox) -> None:
         async for chunk in sandbox.output():
-            while self._waiting >= wire.OUTPUT_AHEAD and not self._over:
+            while self._waiting >= protocol.OUTPUT_AHEAD and not self._over:
                 self._read.clear()
                 await self._read.wait()
-            data = _HEAD.pack(wire.STREAM_CODES[chunk.stream]) + chunk.data
+            data = _HEAD.pack(protocol.STREAM_CODES[chunk.stream]) + chunk.data
             self._chunks.append((self._number, data))
             self._waiting += len(data)
             if self._mux is not None:
@@ -193,7 +193,7 @@ class HostSession:
             return
         for number, data in self._chunks:
             self._mux.put(frame(OUTPUT, number, data))
-        for message in self._said.values():
+        for message in self._repeatable.values():
             self._mux.say(message)
 
     # connections
@@ -208,7 +208,7 @@ class HostSession:
         except (CodewordsError, OSError):
             stream.reset()
             return
-        await carry(stream, reader, writer)
+        await relay(stream, reader, writer)
 
     # the environment
     async def _build(self, message: Json) -> None:
@@ -216,7 +216,9 @@ class HostSession:
 
         error: CodewordsError | None = None
         try:
-            environment = await build(self._machine.home, message, lambda text: self._say({"progress": text}))
+            environment = await build(
+                self._machine.home, message, lambda text: self._send({"progress": text})
+            )
             self._machine.adopt(environment)
             await self._warm()
         except CodewordsError as failed:
@@ -225,10 +227,10 @@ class HostSession:
             log.exception("an environment was not built")
             error = SandboxFailed("The agent could not build the environment.")
 
-        self._say({"environment": wire.from_error(error)})
+        self._send({"environment": protocol.from_error(error)})
 
     async def _warm(self) -> None:
-        """Have a fork server and a blank sandbox in memory, where they can be had, before a snapshot is taken of it."""
+        """Have a fork server and a warm sandbox in memory, where they can be had, before a snapshot is taken of it."""
         from codewords_mcp.agent.environment import warm
 
         environment = self._machine.environment

@@ -20,7 +20,7 @@ from tests.unit.egress.stage import relayed_to
 from codewords_mcp.errors import TooBusy
 from codewords_mcp.runtime.egress import HOST_ALIAS, Egress, EgressEvent, EgressPolicy
 from codewords_mcp.runtime.sandboxes.base import EnvironmentRef
-from codewords_mcp.runtime.sandboxes.e2b import wire
+from codewords_mcp.runtime.sandboxes.e2b import protocol
 from codewords_mcp.runtime.sandboxes.e2b.driver import E2BDriver
 from codewords_mcp.runtime.sandboxes.e2b.sandbox import E2BSandbox
 from codewords_testing.e2b import Internet, LoopbackE2B
@@ -44,7 +44,7 @@ async def test_a_cold_start_that_answers_takes_two_round_trips_and_a_warm_reques
     sandbox = await driver.start(spec(built, COUNTER))
     assert await ask(sandbox) == "1"
     asked = [one for one in e2b.faults.requests if "GET /v2/sandboxes" not in one]  # the reconciler's look
-    assert asked == [CREATE, f"port:{wire.AGENT_PORT} GET /"]
+    assert asked == [CREATE, f"port:{protocol.AGENT_PORT} GET /"]
     e2b.faults.requests.clear()
     assert await ask(sandbox) == "2"
     assert [one for one in e2b.faults.requests if "GET /v2/sandboxes" not in one] == []
@@ -106,7 +106,7 @@ async def test_a_living_runtime_renews_its_sandboxes_past_their_first_time(
 
 PHASES = {
     "creating": CREATE,
-    "connecting": f"port:{wire.AGENT_PORT} GET /",
+    "connecting": f"port:{protocol.AGENT_PORT} GET /",
     "serving": "",
 }
 
@@ -116,7 +116,7 @@ PHASES = {
 async def test_what_a_killed_runtime_had_is_ended_by_the_next_one_and_by_its_time(
     open_driver: OpenDriver, built: EnvironmentRef, e2b: LoopbackE2B, tmp_path: Path, phase: str
 ) -> None:
-    task = json.dumps({"environment": wire.from_environment(built), "folder": str(tmp_path / "run")})
+    task = json.dumps({"environment": protocol.from_environment(built), "folder": str(tmp_path / "run")})
     if PHASES[phase]:
         e2b.faults.add(PHASES[phase], delay=1.0)
     heard = asyncio.create_task(e2b.faults.heard(PHASES[phase])) if PHASES[phase] else None
@@ -305,7 +305,7 @@ async def test_a_refusal_for_want_of_room_is_waited_out_and_one_that_lasts_is_sa
     e2b.faults.add(CREATE, status=429, body=body, headers={"Retry-After": "0"}, times=5)
     sandbox = await serving(driver, built)
     await sandbox.kill()
-    monkeypatch.setattr("codewords_mcp.runtime.sandboxes.e2b.renting._BUSY_SECONDS", 1.0)
+    monkeypatch.setattr("codewords_mcp.runtime.sandboxes.e2b.machine_pool._BUSY_SECONDS", 1.0)
     e2b.faults.add(CREATE, status=429, body=body, headers={"Retry-After": "0"}, times=0)
     with pytest.raises(TooBusy, match="as its plan allows") as busy:
         await driver.start(spec(built, COUNTER))

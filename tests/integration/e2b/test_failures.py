@@ -16,7 +16,7 @@ from tests.integration.e2b.programs import COUNTER, Heard, ask, spec, until
 
 from codewords_mcp.errors import CodewordsError, SandboxFailed, SandboxUnavailable, TooBusy
 from codewords_mcp.runtime.sandboxes.base import EnvironmentRef
-from codewords_mcp.runtime.sandboxes.e2b import template, wire
+from codewords_mcp.runtime.sandboxes.e2b import protocol, template
 from codewords_mcp.runtime.sandboxes.e2b.account import E2bAccount
 from codewords_mcp.runtime.sandboxes.e2b.driver import E2BDriver
 from codewords_mcp.runtime.sandboxes.e2b.environments import read_pins
@@ -24,7 +24,7 @@ from codewords_testing.e2b import LoopbackE2B
 
 pytestmark = [pytest.mark.anyio, pytest.mark.slow]
 CREATE = "api POST /v2/sandboxes"
-AGENT = f"port:{wire.AGENT_PORT} GET /"
+AGENT = f"port:{protocol.AGENT_PORT} GET /"
 
 
 @pytest.fixture

@@ -18,7 +18,7 @@ from tests.workshop import warm_folder
 
 from codewords_mcp.runtime.sandboxes.base import EnvironmentRef
 from codewords_mcp.runtime.sandboxes.e2b import failures
-from codewords_mcp.runtime.sandboxes.e2b.wire import from_environment
+from codewords_mcp.runtime.sandboxes.e2b.protocol import from_environment
 from codewords_testing.e2b import LoopbackE2B
 
 pytestmark = [pytest.mark.anyio, pytest.mark.slow]

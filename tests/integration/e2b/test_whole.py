@@ -19,12 +19,12 @@ from tests.serving import ServedRuntime, start_runtime
 from tests.workshop import ECHO, make_home, workflow
 
 from codewords_mcp.runtime.sandboxes.base import EnvironmentRef
-from codewords_mcp.runtime.sandboxes.e2b import wire
+from codewords_mcp.runtime.sandboxes.e2b import protocol
 from codewords_mcp.runtime.sandboxes.e2b.account import E2bAccount
 from codewords_mcp.runtime.sandboxes.e2b.environments import Pins
 from codewords_mcp.runtime.sandboxes.e2b.leases import home_mark
-from codewords_mcp.runtime.sandboxes.e2b.pace import MachineSlots
-from codewords_mcp.runtime.sandboxes.e2b.rented import PooledMachine
+from codewords_mcp.runtime.sandboxes.e2b.pooled_machine import PooledMachine
+from codewords_mcp.runtime.sandboxes.e2b.rate_limits import MachineSlots
 from codewords_mcp.runtime.sandboxes.e2b.template import requirements
 from codewords_testing.e2b import LoopbackE2B
 
@@ -138,7 +138,7 @@ async def test_the_commands_build_a_template_whose_agent_runs_and_remove_what_a_
     made = await account.create("by-command", ttl=60, metadata=mark, network={}, internet=True, key="made")
     rented = PooledMachine(account, made, await MachineSlots(1).take())
     await rented.link.connect()
-    assert rented.link.hello["version"] == wire.VERSION
+    assert rented.link.hello["version"] == protocol.VERSION
     assert rented.link.hello["tier"] in {"A", "B", "C"}  # it can start programs
     await rented.link.close()
     left = await account.create("base", ttl=60, metadata=mark, network={}, internet=False, key="left")

@@ -20,7 +20,7 @@ import e2b
 from codewords_mcp.runtime.sandboxes.base import EnvironmentRef, SandboxSpec
 from codewords_mcp.runtime.sandboxes.e2b.account import E2bAccount
 from codewords_mcp.runtime.sandboxes.e2b.driver import E2BDriver
-from codewords_mcp.runtime.sandboxes.e2b.wire import to_environment
+from codewords_mcp.runtime.sandboxes.e2b.protocol import to_environment
 from codewords_mcp.settings import Settings
 
 SERVER = """

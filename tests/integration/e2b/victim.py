@@ -11,7 +11,7 @@ from typing import Any
 from tests.integration.e2b.programs import COUNTER, ask, spec
 
 from codewords_mcp.runtime.sandboxes.e2b.driver import E2BDriver
-from codewords_mcp.runtime.sandboxes.e2b.wire import to_environment
+from codewords_mcp.runtime.sandboxes.e2b.protocol import to_environment
 from codewords_mcp.settings import Settings
 
 

@@ -40,7 +40,7 @@ def opened(proved: Path, environment: EnvironmentRef) -> Opened:
         run_dir.mkdir()
         if proved.exists():
             (run_dir / "tier.json").write_bytes(proved.read_bytes())
-        driver = await LocalDriver.open(None, run_dir, forking=forking, blanks=0)
+        driver = await LocalDriver.open(None, run_dir, forking=forking, max_warm=0)
         try:
             if driver.tier.id == "D":
                 pytest.skip(f"no isolation here: {' '.join(driver.tier.facts)}")

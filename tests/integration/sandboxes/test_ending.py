@@ -15,7 +15,7 @@ import pytest
 
 from codewords_mcp.runtime.sandboxes.base import Driver, EnvironmentRef, Exit
 from codewords_mcp.runtime.sandboxes.drivers import open_driver
-from codewords_mcp.runtime.sandboxes.forkserver import warm_pool as nursery
+from codewords_mcp.runtime.sandboxes.forkserver import warm_pool
 from codewords_mcp.runtime.sandboxes.host import measure
 from codewords_mcp.runtime.sandboxes.namespaces.driver import LocalDriver
 from codewords_mcp.runtime.sandboxes.namespaces.isolation import ExecIsolation
@@ -68,7 +68,7 @@ async def gone(pids: list[int]) -> None:
 
 def leftovers(driver: LocalDriver) -> list[Path]:
     found = [entry for group in driver.cgroups for entry in group.iterdir() if entry.is_dir()]
-    return [entry for entry in found if entry.name not in driver.kept]
+    return [entry for entry in found if entry.name not in driver.reserved_names]
 
 
 async def test_killing_ends_children_that_forked_twice(
@@ -234,11 +234,11 @@ async def test_a_crowd_waits_for_the_fork_server_instead_of_starting_as_many_pyt
     run_dir.mkdir()
     if proved.exists():
         (run_dir / "tier.json").write_bytes(proved.read_bytes())
-    driver = await LocalDriver.open(None, run_dir, blanks=0)
+    driver = await LocalDriver.open(None, run_dir, max_warm=0)
 
     async def is_exec() -> bool:
         async with running(driver, specification(environment, "print('x')")) as program:
-            return isinstance(program.local.cell, ExecIsolation)
+            return isinstance(program.local.isolation, ExecIsolation)
 
     try:
         by_exec = sum(await asyncio.gather(*(is_exec() for _ in range(12))))
@@ -258,7 +258,8 @@ async def test_open_descriptors_do_not_grow(driver: Driver, environment: Environ
         assert isinstance(driver, LocalDriver)
         async with asyncio.timeout(20):
             while any(
-                one["starts"] == "forks" and one["shells"] < nursery.SHELLS for one in driver.forks.describe()
+                one["starts"] == "forks" and one["prepared"] < warm_pool.PREPARED
+                for one in driver.forks.describe()
             ):
                 await asyncio.sleep(0.01)
 

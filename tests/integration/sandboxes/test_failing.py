@@ -168,7 +168,7 @@ async def test_a_start_that_is_cancelled_leaves_nothing(
     else:
         await sandbox.kill()
     groups = {entry.name for group in driver.cgroups for entry in group.iterdir() if entry.is_dir()}
-    assert groups <= driver.kept
+    assert groups <= driver.reserved_names
     await driver.close()
     assert [path.name for path in (tmp_path / "run").iterdir()] == ["tier.json"]
 

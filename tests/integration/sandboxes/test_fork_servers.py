@@ -72,7 +72,7 @@ async def driver(
     run_dir = tmp_path / "run"
     run_dir.mkdir()
     (run_dir / "tier.json").write_bytes(proved.read_bytes())
-    driver = await LocalDriver.open(None, run_dir, blanks=0)
+    driver = await LocalDriver.open(None, run_dir, max_warm=0)
     yield driver
     await driver.close()
 

@@ -296,7 +296,7 @@ async def test_as_root_each_sandbox_is_another_user_of_the_host(
     ):
         await asyncio.gather(one.until_printed("ready"), two.until_printed("ready"))
         users = {os.stat(f"/proc/{program.init}/task").st_uid for program in (one, two)}
-        owners = {program.local.place.uid or 0 for program in (one, two)}
+        owners = {program.local.resources.uid or 0 for program in (one, two)}
     assert len(owners) == 2
     assert min(owners) >= 10_000
     assert users <= owners | {0}  # process 1 hides behind root, since it cannot be traced

@@ -24,7 +24,7 @@ from tests.workshop import (
 from codewords_mcp.runtime.api.runtime import Runtime
 from codewords_mcp.runtime.egress import Egress, EgressPolicy
 from codewords_mcp.runtime.egress.intercept import Interception, SandboxCredential
-from codewords_mcp.runtime.sandboxes.e2b.way_out import around, describe
+from codewords_mcp.runtime.sandboxes.e2b.program_egress import around, describe
 from codewords_mcp.runtime.secrets.placeholders import new_placeholder
 from codewords_mcp.runtime.secrets.rules import make_rule
 

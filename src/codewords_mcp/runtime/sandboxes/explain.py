@@ -73,9 +73,9 @@ def wrong_port(port: int, others: list[int]) -> ProgramFailed:
     )
 
 
-def served_elsewhere(port: int, asked: int) -> str:
+def served_elsewhere(port: int, requested_port: int) -> str:
     """A platform line for a program that named another port and is served all the same."""
-    return f"The workflow asked for port {asked}; it is served on PORT ({port}) all the same."
+    return f"The workflow asked for port {requested_port}; it is served on PORT ({port}) all the same."
 
 
 def signal_name(number: int | None) -> str:

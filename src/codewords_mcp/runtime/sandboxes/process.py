@@ -286,7 +286,7 @@ class ProcessSandbox:
             os.close(fd)
         if "serving" in message:
             if isinstance(message["serving"], int):
-                self._output.say(explain.served_elsewhere(self._port, message["serving"]))
+                self._output.write_platform_line(explain.served_elsewhere(self._port, message["serving"]))
             self._now_ready()
 
     async def _watch_port(self) -> None:

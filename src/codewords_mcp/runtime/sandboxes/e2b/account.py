@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from typing import Any, Final, TypeVar
 
 from codewords_mcp.runtime.sandboxes.e2b import failures
-from codewords_mcp.runtime.sandboxes.e2b.wire import AGENT_PORT
+from codewords_mcp.runtime.sandboxes.e2b.protocol import AGENT_PORT
 from codewords_mcp.settings import Settings
 
 T = TypeVar("T")

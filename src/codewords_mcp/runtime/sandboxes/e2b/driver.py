@@ -28,11 +28,11 @@ from codewords_mcp.runtime.sandboxes.e2b.account import E2bAccount
 from codewords_mcp.runtime.sandboxes.e2b.cost import MachineSize
 from codewords_mcp.runtime.sandboxes.e2b.environments import Pins, read_pins
 from codewords_mcp.runtime.sandboxes.e2b.leases import Leases, Mark, home_mark
+from codewords_mcp.runtime.sandboxes.e2b.machine_pool import SPARE_SECONDS, MachinePool, MachineRequest
 from codewords_mcp.runtime.sandboxes.e2b.mux import Json
-from codewords_mcp.runtime.sandboxes.e2b.rented import PooledMachine
-from codewords_mcp.runtime.sandboxes.e2b.renting import SPARE_SECONDS, MachinePool, MachineRequest
+from codewords_mcp.runtime.sandboxes.e2b.pooled_machine import PooledMachine
+from codewords_mcp.runtime.sandboxes.e2b.program_egress import ProgramEgress, around, describe
 from codewords_mcp.runtime.sandboxes.e2b.sandbox import E2BSandbox
-from codewords_mcp.runtime.sandboxes.e2b.way_out import WayOut, around, describe
 from codewords_mcp.settings import Settings
 
 _TITLE: Final = "A virtual machine of its own (E2B)"
@@ -127,7 +127,7 @@ class E2BDriver:
         with contextlib.suppress(CodewordsError):
             pins = await self._pins_of(environment)
             described = describe("", self._network, by_machine=self._by_machine)
-            self._renting.stock(self._wanted(pins, described))
+            self._renting.stock(self._request(pins, described))
 
     async def close(self) -> None:
         """See `Driver.close`; machines that E2B does not end now, it ends when their time is over."""
@@ -159,14 +159,14 @@ class E2BDriver:
 
     async def _start(self, spec: SandboxSpec) -> E2BSandbox:
         pins = await self._pins_of(spec.environment)
-        way_out: WayOut | None = None
+        egress: ProgramEgress | None = None
         if self._network is not None and spec.network:
-            way_out = await WayOut.open(spec.id, self._network, by_machine=self._by_machine)
+            egress = await ProgramEgress.open(spec.id, self._network, by_machine=self._by_machine)
         try:
-            rented = await self._renting.take(self._wanted(pins, way_out and way_out.described))
+            rented = await self._renting.take(self._request(pins, egress and egress.described))
         except BaseException:
-            if way_out is not None:
-                await asyncio.shield(way_out.close())
+            if egress is not None:
+                await asyncio.shield(egress.close())
             raise
 
         self.leases.stir()
@@ -177,7 +177,7 @@ class E2BDriver:
             rented.link,
             rented.meter,
             socket_path=self._folder / f"{next(self._numbers)}.sock",
-            way_out=way_out,
+            egress=egress,
             price=self._price,
             ttl=self.settings.e2b_ttl,
         )
@@ -205,7 +205,7 @@ class E2BDriver:
         await sandbox.disposed.wait()
         await self._renting.end(rented)
 
-    def _wanted(self, pins: Pins, described: Json | None) -> MachineRequest:
+    def _request(self, pins: Pins, described: Json | None) -> MachineRequest:
         hosts, internet = around(described)
         if self.settings.public_url:
             public = urlsplit(self.settings.public_url).hostname

@@ -18,9 +18,9 @@ import structlog
 from codewords_mcp import __version__
 from codewords_mcp.errors import CodewordsError, SandboxFailed
 from codewords_mcp.runtime.sandboxes.base import EnvironmentRef
-from codewords_mcp.runtime.sandboxes.e2b import wire
+from codewords_mcp.runtime.sandboxes.e2b import protocol
 from codewords_mcp.runtime.sandboxes.e2b.account import E2bAccount, E2bMachine
-from codewords_mcp.runtime.sandboxes.e2b.link import AgentConnection
+from codewords_mcp.runtime.sandboxes.e2b.agent_connection import AgentConnection
 from codewords_mcp.runtime.sandboxes.e2b.mux import Json, Stream
 
 CLIENT: Final = "codewords-client"
@@ -40,7 +40,7 @@ class Pins:
 
     def name(self, template: str) -> str:
         """The snapshot's: the same for all who want the same, from the same template."""
-        parts = (__version__, str(wire.VERSION), self.python, str(self.our_client), *self.packages)
+        parts = (__version__, str(protocol.VERSION), self.python, str(self.our_client), *self.packages)
         digest = hashlib.sha256("\0".join(parts).encode()).digest()
         return f"{template}{_MARK}{base64.b32encode(digest)[:20].decode().lower()}"
 
@@ -160,7 +160,7 @@ class _AgentReply:
 
     def on_message(self, message: Json) -> None:
         if "environment" in message and not self.answer.done():
-            error = wire.to_error(message["environment"])
+            error = protocol.to_error(message["environment"])
             if error is None:
                 self.answer.set_result(None)
             else:

@@ -70,7 +70,10 @@ class Mark:
 
 
 class Leases:
-    """The keeper. `holders` gives what is alive; `known` says whether a machine is spoken for."""
+    """Renews leases and ends orphaned machines.
+
+    `holders`: the living leases; `known`: whether a machine is in use.
+    """
 
     def __init__(
         self,
@@ -87,7 +90,7 @@ class Leases:
         self._ttl = ttl
         self._holders = holders
         self._known = known
-        self._told: set[str] = set()
+        self._report: set[str] = set()
         self._active = True
         self._tasks = [asyncio.create_task(self._renew_always()), asyncio.create_task(self._sweep_always())]
 
@@ -111,17 +114,17 @@ class Leases:
         `everything`: also those that may just be being made, since nothing is any more.
         """
         found: list[str] = []
-        async for one in self._account.listed({HOME: self._mark.home}):
-            if one.metadata.get(KIND) == "program":
-                self.size = MachineSize(one.cpu_count, one.memory_mb)
-            if not self._known(one.id) and (everything or not self._being_made(one)):
-                found.append(one.id)
+        async for listed in self._account.listed({HOME: self._mark.home}):
+            if listed.metadata.get(KIND) == "program":
+                self.size = MachineSize(listed.cpu_count, listed.memory_mb)
+            if not self._known(listed.id) and (everything or not self._being_made(listed)):
+                found.append(listed.id)
 
         return found
 
-    def _being_made(self, one: ListedMachine) -> bool:
-        ours = one.metadata.get(RUNTIME) == self._mark.runtime
-        return ours and datetime.now(UTC) - one.started_at < _BEING_MADE
+    def _being_made(self, listed: ListedMachine) -> bool:
+        ours = listed.metadata.get(RUNTIME) == self._mark.runtime
+        return ours and datetime.now(UTC) - listed.started_at < _BEING_MADE
 
     async def _end(self, number: str) -> None:
         log.warning("ending an E2B sandbox that nobody has any more", sandbox=number)
@@ -130,7 +133,7 @@ class Leases:
     async def _renew_always(self) -> None:
         while True:
             await asyncio.sleep(self._ttl / 3)
-            await _each([one for one in self._holders() if not one.is_paused], self._renew)
+            await _each([listed for listed in self._holders() if not listed.is_paused], self._renew)
 
     async def _renew(self, holder: Leased) -> None:
         machine = holder.machine
@@ -140,8 +143,8 @@ class Leases:
             if not holder.is_paused:
                 holder.lost(error)
         except CodewordsError as error:
-            if machine.id not in self._told:
-                self._told.add(machine.id)
+            if machine.id not in self._report:
+                self._report.add(machine.id)
                 holder.say(f"E2B does not extend this sandbox's time: {error.message}")
 
             raise
@@ -167,7 +170,7 @@ def home_mark(run_dir: Path) -> str:
 async def end_all(account: E2bAccount, run_dir: Path) -> int:
     """End every machine of a home that has no runtime now; how many there were. Raises what listing does."""
     mark = await asyncio.to_thread(home_mark, run_dir)
-    found = [one.id async for one in account.listed({HOME: mark})]
+    found = [listed.id async for listed in account.listed({HOME: mark})]
     await _each(found, account.kill)
     return len(found)
 
@@ -176,11 +179,11 @@ async def _each(things: list[T], do: Callable[[T], Awaitable[None]]) -> None:
     """Do it to all, some at once; what fails is logged, for the next time."""
     gate = asyncio.Semaphore(_AT_ONCE)
 
-    async def one(thing: T) -> None:
+    async def listed(thing: T) -> None:
         async with gate:
             try:
                 await do(thing)
             except CodewordsError as error:
                 log.warning("E2B did not do what keeps sandboxes in order", reason=error.message)
 
-    await asyncio.gather(*(one(thing) for thing in things))
+    await asyncio.gather(*(listed(thing) for thing in things))

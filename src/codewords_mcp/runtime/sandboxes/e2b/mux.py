@@ -246,7 +246,7 @@ class Mux:
                 self._outgoing.task_done()
 
 
-async def carry(stream: Stream, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+async def relay(stream: Stream, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
     """Carry bytes between a stream and a connection until both ways have ended; closes the connection.
 
     An end is passed on alone. What breaks on one side breaks the other.

@@ -19,13 +19,13 @@ from codewords_mcp.runtime.sandboxes.base import (
     SandboxSpec,
     Usage,
 )
-from codewords_mcp.runtime.sandboxes.e2b import failures, wire
+from codewords_mcp.runtime.sandboxes.e2b import failures, protocol
 from codewords_mcp.runtime.sandboxes.e2b.account import E2bAccount
+from codewords_mcp.runtime.sandboxes.e2b.agent_connection import AgentConnection
 from codewords_mcp.runtime.sandboxes.e2b.cost import CostMeter
-from codewords_mcp.runtime.sandboxes.e2b.link import AgentConnection
-from codewords_mcp.runtime.sandboxes.e2b.mux import Json, Stream, carry
-from codewords_mcp.runtime.sandboxes.e2b.received import Received
-from codewords_mcp.runtime.sandboxes.e2b.way_out import WayOut
+from codewords_mcp.runtime.sandboxes.e2b.mux import Json, Stream, relay
+from codewords_mcp.runtime.sandboxes.e2b.output_buffer import Received
+from codewords_mcp.runtime.sandboxes.e2b.program_egress import ProgramEgress
 
 _KILL_SECONDS: Final = 3.0
 """For the agent to end the program in its own way; then the machine is ended with all that is in it."""
@@ -48,7 +48,7 @@ class E2BSandbox:
         meter: CostMeter,
         *,
         socket_path: Path,
-        way_out: WayOut | None,
+        egress: ProgramEgress | None,
         price: Callable[[], float],
         ttl: int,
     ) -> None:
@@ -61,7 +61,7 @@ class E2BSandbox:
         self._spec = spec
         self._account = account
         self._path = socket_path
-        self._way_out = way_out
+        self._egress = egress
         self._price = price
         self._ttl = ttl
         self._output = Received(lambda upto: link.say({"do": "read", "upto": upto}))
@@ -74,7 +74,7 @@ class E2BSandbox:
         self._stopping = self._served = False
         self._broken: CodewordsError | None = None
         self._failure: CodewordsError | None = None
-        self._told: Json | None = None
+        self._report: Json | None = None
         self._usage: Usage | None = None
         self._hurry = asyncio.Event()
         self._numbers = itertools.count(1)
@@ -100,12 +100,12 @@ class E2BSandbox:
         except OSError as error:
             raise SandboxFailed(f"The sandbox's socket cannot be made: {error.strerror}.") from error
 
-        if self._way_out is not None:
-            egress = self._way_out.described
+        if self._egress is not None:
+            egress = self._egress.described
         else:
             egress = None
 
-        self.link.say({"do": "start", "spec": wire.from_spec(self._spec), "egress": egress})
+        self.link.say({"do": "start", "spec": protocol.from_spec(self._spec), "egress": egress})
         bound = self._spec.limits.start_timeout + _SLACK_SECONDS
         silent = SandboxFailed(
             f"The E2B sandbox did not say within {bound:g} seconds that its program is ready."
@@ -222,20 +222,20 @@ class E2BSandbox:
     def on_message(self, message: Json) -> None:
         """From the agent."""
         if "ready" in message:
-            self._on_ready(wire.to_error(message["ready"]))
+            self._on_ready(protocol.to_error(message["ready"]))
         elif "ended" in message:
-            self._told = message["ended"]
-            self._failure = wire.to_error(message["ended"]["failure"])
-            self._end(wire.to_exit(message["ended"]["exit"]), message["ended"]["usage"])
+            self._report = message["ended"]
+            self._failure = protocol.to_error(message["ended"]["failure"])
+            self._end(protocol.to_exit(message["ended"]["exit"]), message["ended"]["usage"])
         elif "failed" in message:
-            self._broken = wire.to_error(message["failed"])
+            self._broken = protocol.to_error(message["failed"])
             self._end(Exit(self._reason or "killed"), None)
         elif "usage" in message:
             answer = self._answers.get(message["id"])
             if answer is not None and not answer.done():
                 answer.set_result(message["usage"])
-        elif "egress" in message and self._way_out is not None:
-            self._way_out.report(message["egress"])
+        elif "egress" in message and self._egress is not None:
+            self._egress.report(message["egress"])
 
     def on_output(self, number: int, data: bytes) -> None:
         """From the program."""
@@ -243,10 +243,10 @@ class E2BSandbox:
 
     def on_stream(self, stream: Stream, what: Json) -> None:
         """The program connects to the runtime, or out by way of it."""
-        if self._way_out is None or self._ended.done():
+        if self._egress is None or self._ended.done():
             stream.reset()
         else:
-            self._keep(self._way_out.carry(stream, what))
+            self._keep(self._egress.relay(stream, what))
 
     def on_lost(self, error: CodewordsError) -> None:
         """The machine cannot be reached any more."""
@@ -271,7 +271,7 @@ class E2BSandbox:
             writer.transport.abort()
             return
 
-        await carry(stream, reader, writer)
+        await relay(stream, reader, writer)
         self.last_used = loop.time()
 
     async def _kill(self) -> None:
@@ -320,8 +320,8 @@ class E2BSandbox:
             self._server.close()
         self.link.break_streams()
         await self.link.close()
-        if self._way_out is not None:
-            await self._way_out.close()
+        if self._egress is not None:
+            await self._egress.close()
         self._path.unlink(missing_ok=True)
         for task in self._tasks - {asyncio.current_task()}:
             task.cancel()

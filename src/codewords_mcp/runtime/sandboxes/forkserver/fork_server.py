@@ -1,7 +1,7 @@
 """Fork servers, seen from the host, and the sandboxes that their programs enter.
 
-Two processes serve: the *keeper* makes shells, which are sandboxes without a program; the server itself forks programs
-into them.
+Two processes serve. The *supervisor* makes prepared isolations, which are sandboxes without a
+program. The server itself forks programs into them.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ import structlog
 
 from codewords_mcp.runtime.sandboxes.base import EnvironmentRef, Limits, SandboxSpec
 from codewords_mcp.runtime.sandboxes.host import cgroups, paths
-from codewords_mcp.runtime.sandboxes.host import host_users as slots
+from codewords_mcp.runtime.sandboxes.host.host_users import Block, HostUsers
 from codewords_mcp.runtime.sandboxes.host.output import ProgramOutput
 from codewords_mcp.runtime.sandboxes.host.process_channel import ProcessChannel, SpawnedLauncher
 from codewords_mcp.runtime.sandboxes.namespaces import spawn
@@ -35,7 +35,7 @@ FORK_SECONDS: Final = 10.0
 """For a fork to stand; takes some 5 ms, more when a hundred start at once. Then the server counts as hung."""
 _SEND_PAUSE: Final = 0.005
 _SERVER_LIMITS: Final = Limits(memory=1 << 30, processes=1024)
-_KEPT_OUTPUT: Final = 4 << 10
+_OUTPUT_TAIL: Final = 4 << 10
 
 T = TypeVar("T")
 logger = structlog.get_logger(__name__)
@@ -43,39 +43,42 @@ logger = structlog.get_logger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class DriverResources:
-    """What a driver gives its fork servers."""
+    """The parts of a driver that its fork servers use."""
 
     instance: paths.DriverFolder
-    slots: slots.HostUsers
+    host_users: HostUsers
     make_group: Callable[[str, Limits], cgroups.Group | None]
     exact_memory: Callable[[], bool]
     executor: Executor
 
 
 class ForkServer:
-    """One environment's fork server. `boot` it once; it ends by `retire`, or by itself, and what it forked lives on."""
+    """One environment's fork server. Call `boot` once; `retire` ends it.
 
-    def __init__(self, environment: EnvironmentRef, ground: DriverResources) -> None:
+    Programs that it forked outlive it.
+    """
+
+    def __init__(self, environment: EnvironmentRef, resources: DriverResources) -> None:
         self.environment = environment
         self.forks = 0
         self.facts: dict[str, Any] = {}
         """`modules` and `seconds`, once it is ready."""
         self.refusal: str | None = None
-        """Why there are no forks, in words."""
+        """The reason why it forks nothing, in words."""
         self.ended = asyncio.Event()
-        self._ground = ground
-        self._folders = ground.instance.next_folders()
+        self._resources = resources
+        self._folders = resources.instance.next_folders()
         self._sandboxes = self._folders.top / "s"
-        self._ids: slots.Block | None = None
+        self._ids: Block | None = None
         self._output = ProgramOutput()
         self._tail: deque[bytes] = deque(maxlen=8)
         self._group: cgroups.Group | None = None
         self._spawned: SpawnedLauncher | None = None
-        self._link: ProcessChannel | None = None
-        self._keeper: ProcessChannel | None = None
-        self._asked: dict[str, ForkIsolation] = {}
-        """Cells whose program was asked for, by name; then by its number in the server's namespace, until it has ended."""
-        self._born: dict[int, ForkIsolation] = {}
+        self._channel: ProcessChannel | None = None
+        self._supervisor: ProcessChannel | None = None
+        self._requested: dict[str, ForkIsolation] = {}
+        """Isolations whose program was asked for, by name; then by its number in the server's namespace, until it has ended."""
+        self._forked_isolations: dict[int, ForkIsolation] = {}
         self._number = 0
         self.moves_quickly = False
         """Whether a program gets into its control groups without a wait."""
@@ -124,45 +127,48 @@ class ForkServer:
 
         self._output.start()
         self._keep(self._read_output())
-        self._link = ProcessChannel(spawned.channel, self._on_message, spawned)
-        self._keeper = ProcessChannel(self._requests, self._on_keeper_message)
-        self._keep(self._bury())
+        self._channel = ProcessChannel(spawned.channel, self._on_message, spawned)
+        self._supervisor = ProcessChannel(self._requests, self._on_supervisor_message)
+        self._keep(self._clean_up())
         if self.refusal is not None:  # it was retired meanwhile
             self._kill(insist=True)
 
-    def cell(self, *, network: bool) -> ForkIsolation:
-        """A sandbox to come."""
+    def new_isolation(self, *, network: bool) -> ForkIsolation:
+        """Reserve ids and folders for a sandbox that isn't made yet."""
         self.forks += 1
         if self._ids is not None:
             inner = self._ids.take()
         else:
             inner = None
 
-        folders = self._ground.instance.next_folders(self._sandboxes)
-        place = IsolationResources(
+        folders = self._resources.instance.next_folders(self._sandboxes)
+        resources = IsolationResources(
             folders=folders,
             uid=self._ids.first + inner if self._ids is not None and inner is not None else None,
-            discard=self._ground.instance.discard,
-            make_group=lambda limits: self._ground.make_group(folders.top.name, limits),
-            exact_memory=self._ground.exact_memory(),
-            give_back=lambda: self._ids.give_back(inner) if self._ids is not None else None,
-            executor=self._ground.executor,
+            discard=self._resources.instance.discard,
+            make_group=lambda limits: self._resources.make_group(folders.top.name, limits),
+            exact_memory=self._resources.exact_memory(),
+            release=lambda: self._ids.release(inner) if self._ids is not None else None,
+            executor=self._resources.executor,
         )
-        return ForkIsolation(place, self, inner, network=network)
+        return ForkIsolation(resources, self, inner, network=network)
 
-    async def make_shell(self, message: dict[str, Any], fds: list[int]) -> None:
-        """Ask for a shell. Raises OSError where the server is gone, or its queue stays full."""
+    async def prepare(self, message: dict[str, Any], fds: list[int]) -> None:
+        """Request a prepared isolation. Raises OSError if the server is gone or its queue stays full."""
         await self._send(self._requests, message, fds)
 
-    async def fork(self, cell: ForkIsolation, message: dict[str, Any], shell: int) -> None:
-        """Ask for a cell's program, in its shell. The cell is told of its end in any case. Raises OSError as `make_shell`."""
+    async def fork(self, isolation: ForkIsolation, message: dict[str, Any], entry: int) -> None:
+        """Fork the program of a prepared isolation; `entry` is the descriptor of its entry socket.
+
+        `program_ended` is called on the isolation in any case. Raises OSError as `prepare` does.
+        """
         assert self._spawned is not None  # noqa: S101  # only asked once it is ready
-        self._asked[message["name"]] = cell
+        self._requested[message["name"]] = isolation
         try:
-            await self._send(self._spawned.channel, message, [shell])
+            await self._send(self._spawned.channel, message, [entry])
         except OSError:
-            self._asked.pop(message["name"], None)
-            cell.program_ended(None)
+            self._requested.pop(message["name"], None)
+            isolation.program_ended(None)
             raise
 
     async def _send(self, messages: socket.socket, message: dict[str, Any], fds: list[int]) -> None:
@@ -177,27 +183,30 @@ class ForkServer:
                 return
         raise OSError(errno.EAGAIN, os.strerror(errno.EAGAIN))
 
-    def stir(self) -> None:
-        """Have the kernel begin the wait that moving a process into a group takes (see `Group.add`), for the move to come.
+    def start_grace_period(self) -> None:
+        """Start the kernel's grace period of a move between cgroups (see `Group.add`) early. Blocks.
 
-        Putting the server's launcher where it is does nothing else. Blocks.
+        Moving the server's launcher into the group where it is has no other effect.
         """
         if self._group is not None and self._spawned is not None:
             with contextlib.suppress(OSError):
                 self._group.add(self._spawned.process.pid)
 
     def retire(self, *, insist: bool = False) -> None:
-        """End the server; what it forked goes on. With `insist` that is over too, so its launcher is not waited for long."""
+        """End the server; the programs that it forked go on.
+
+        `insist`: those have ended too, so the launcher is killed if it doesn't exit soon.
+        """
         self._refuse("it was ended")
         self._kill(insist=insist)
 
     def _kill(self, *, insist: bool) -> None:
-        if self._link is None:
+        if self._channel is None:
             return
         if self.forks:
-            self._link.kill(insist=insist)
+            self._channel.kill(insist=insist)
         else:  # nothing goes on, whatever a package may have left running
-            self._link.kill_launcher()
+            self._channel.kill_launcher()
 
     def _spawn(self) -> SpawnedLauncher:
         """Blocks. Raises OSError."""
@@ -207,12 +216,12 @@ class ForkServer:
         try:
             for folder in (folders.top, folders.root, self._sandboxes):
                 folder.mkdir(mode=0o700)
-            self._ids = self._ground.slots.take_block()
+            self._ids = self._resources.host_users.take_block()
             if self._ids is not None:
                 self._sandboxes.chmod(0o711)  # the server's root may go through, not look
             first, count = (self._ids.first, self._ids.count) if self._ids is not None else (None, 1)
             description = spawn.describe_server(environment, folders.top, self._sandboxes, first, count)
-            self._group = self._ground.make_group(folders.top.name, _SERVER_LIMITS)
+            self._group = self._resources.make_group(folders.top.name, _SERVER_LIMITS)
         except OSError:
             for fd in outputs:
                 os.close(fd)
@@ -231,16 +240,16 @@ class ForkServer:
         return spawned
 
     def _on_message(self, message: dict[str, Any], fds: list[int]) -> None:
-        if "server" in message and fds and self._link is not None:
+        if "server" in message and fds and self._channel is not None:
             self._number = message["server"]
             self._pid = host_pid(fds[0])
-            self._link.adopt(fds[0])
+            self._channel.adopt(fds[0])
         elif "ended" in message:
             self._program_ended(message)
         elif "born" in message:
-            self._born[message["pid"]] = self._asked.pop(message["born"])
+            self._forked_isolations[message["pid"]] = self._requested.pop(message["born"])
         elif "failed" in message:
-            self._asked.pop(message["failed"]).program_failed(message | {"step": "fork"})
+            self._requested.pop(message["failed"]).program_failed(message | {"step": "fork"})
         elif "ready" in message:
             self.facts = {name: message[name] for name in ("modules", "seconds")}
             if not self._ready.done():
@@ -248,21 +257,21 @@ class ForkServer:
         else:
             self._refuse(str(message.get("refused") or message.get("error")))
 
-    def _on_keeper_message(self, message: dict[str, Any], _fds: list[int]) -> None:
-        """The keeper tells of the shells' own processes, of the server's end, and of the programs that it has left."""
-        assert self._link is not None  # noqa: S101  # made before
-        if message["ended"] not in self._born:
-            self._link.drain()  # what the server said before it ended
+    def _on_supervisor_message(self, message: dict[str, Any], _fds: list[int]) -> None:
+        """Handle the end of a prepared isolation's process, of the server, or of a program it left."""
+        assert self._channel is not None  # noqa: S101  # made before
+        if message["ended"] not in self._forked_isolations:
+            self._channel.drain()  # what the server said before it ended
         self._program_ended(message)
         if message["ended"] == self._number:
-            for cell in self._asked.values():
-                cell.program_ended(None)
-            self._asked.clear()
+            for isolation in self._requested.values():
+                isolation.program_ended(None)
+            self._requested.clear()
 
     def _program_ended(self, message: dict[str, Any]) -> None:
-        cell = self._born.pop(message["ended"], None)
-        if cell is not None:
-            cell.program_ended({name: message[name] for name in ("exited", "cpu", "peak")})
+        isolation = self._forked_isolations.pop(message["ended"], None)
+        if isolation is not None:
+            isolation.program_ended({name: message[name] for name in ("exited", "cpu", "peak")})
 
     def _refuse(self, why: str) -> None:
         self.refusal = self.refusal or why
@@ -271,43 +280,43 @@ class ForkServer:
 
     async def _read_output(self) -> None:
         async for chunk in self._output.chunks():
-            self._tail.append(chunk.data[-_KEPT_OUTPUT:])
+            self._tail.append(chunk.data[-_OUTPUT_TAIL:])
 
-    async def _bury(self) -> None:
-        """Once the server and all that it forked are gone: everything away."""
-        assert self._link is not None  # noqa: S101
-        await self._link.gone.wait()
-        self._link.drain()
+    async def _clean_up(self) -> None:
+        """Wait until the server and its programs have ended, then remove folders, group and ids."""
+        assert self._channel is not None  # noqa: S101
+        await self._channel.gone.wait()
+        self._channel.drain()
         expected = self.refusal is not None
         self._refuse("it ended")
         self._output.finish()
-        self._link.close()
+        self._channel.close()
 
-        if self._keeper is not None:
-            self._keeper.drain()
-            self._keeper.close()
+        if self._supervisor is not None:
+            self._supervisor.drain()
+            self._supervisor.close()
 
         self._all_ended()
         if not expected:
-            tail = b"".join(self._tail).decode(errors="replace")[-_KEPT_OUTPUT:]
+            tail = b"".join(self._tail).decode(errors="replace")[-_OUTPUT_TAIL:]
             logger.warning("a fork server ended", environment=str(self.environment.path), printed=tail)
 
         await self._in_thread(self._remove)
         self.ended.set()
 
     def _all_ended(self) -> None:
-        """Whoever would have told how programs end is gone, and they with it."""
-        for cell in (*self._asked.values(), *self._born.values()):
-            cell.program_ended(None)
-        self._asked.clear()
-        self._born.clear()
+        """Report every program as ended with an unknown status: no process is left to report it."""
+        for isolation in (*self._requested.values(), *self._forked_isolations.values()):
+            isolation.program_ended(None)
+        self._requested.clear()
+        self._forked_isolations.clear()
 
     def _remove(self) -> None:
         if self._group is not None:
             self._group.remove()
         with contextlib.suppress(OSError):
-            self._ground.instance.discard(self._folders)
-        self._ground.slots.give_back_block(self._ids)
+            self._resources.instance.discard(self._folders)
+        self._resources.host_users.release_block(self._ids)
 
     def _keep(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         task = asyncio.create_task(work)
@@ -316,29 +325,32 @@ class ForkServer:
         return task
 
     async def _in_thread(self, work: Callable[[], T]) -> T:
-        return await asyncio.get_running_loop().run_in_executor(self._ground.executor, work)
+        return await asyncio.get_running_loop().run_in_executor(self._resources.executor, work)
 
 
 class ForkIsolation(Isolation):
-    """A shell, and the program that is forked into it. It may wait, empty or with a blank program, to be told what to run."""
+    """A prepared isolation, and the program that is forked into it.
+
+    It waits for `run` either empty (prepared) or with an interpreter in it (warm).
+    """
 
     setup_seconds = FORK_SECONDS
 
     def __init__(
-        self, place: IsolationResources, server: ForkServer, inner: int | None, *, network: bool
+        self, resources: IsolationResources, server: ForkServer, inner: int | None, *, network: bool
     ) -> None:
-        super().__init__(place)
+        super().__init__(resources)
         loop = asyncio.get_running_loop()
         self.server = server
         self._inner = inner
         self._network = network
         self._limits = Limits()
-        self._shell: socket.socket | None = None
-        """Holds the key of the shell (`inside.shell`), then nothing."""
+        self._entry: socket.socket | None = None
+        """Holds the entry of the prepared isolation (`inside.prepared`) until a fork takes it."""
         self._empty: asyncio.Future[None] = loop.create_future()
         self._warm: asyncio.Future[None] = loop.create_future()
         self._ended: asyncio.Future[None] | None = None
-        """Done when it is known how the program ended. None before there is one."""
+        """Done when the program's status is known. None before there is a program."""
         self._program: int | None = None
 
     @property
@@ -348,55 +360,55 @@ class ForkIsolation(Isolation):
 
     @property
     def usable(self) -> bool:
-        """Whether it stands, and is not gone."""
-        return self.init_pid is not None and self.link is not None and not self.link.gone.is_set()
+        """Whether it is set up and still alive."""
+        return self.init_pid is not None and self.channel is not None and not self.channel.gone.is_set()
 
-    async def stand(self) -> None:
-        """See `Isolation`. The program is on its way then: what is left to do for it is done while the server forks."""
+    async def set_up(self) -> None:
+        """See `Isolation`. Returns while the server still forks; the runtime prepares the rest meanwhile."""
         if self.init_pid is None:
-            await self.make_shell()
+            await self.prepare()
         if self._ended is None:
             await self._fork(early=False)
 
-    async def make_shell(self) -> None:
-        """Have everything but a program. Raises SandboxFailed, OSError."""
-        place = self.place
-        self.group = await self.in_thread(lambda: place.make_group(self._limits))
-        place.folders.make(place.uid, forked=True)
+    async def prepare(self) -> None:
+        """Make everything but the program. Raises SandboxFailed, OSError."""
+        resources = self.resources
+        self.group = await self.in_thread(lambda: resources.make_group(self._limits))
+        resources.folders.make(resources.uid, forked=True)
         outputs = self.output.open()
 
         with contextlib.ExitStack() as stack:
             for fd in outputs:
                 stack.callback(os.close, fd)
-            spawn.own_outputs(outputs, place.uid)
+            spawn.own_outputs(outputs, resources.uid)
             ours, theirs = channel.pair()
             ours.setblocking(False)
             self._connect(ours)
-            self._shell, inside = channel.pair()
-            listener = spawn.open_listener(place.folders)
-            for one in (theirs, inside, listener):
-                stack.enter_context(one)
+            self._entry, inside = channel.pair()
+            listener = spawn.open_listener(resources.folders)
+            for file in (theirs, inside, listener):
+                stack.enter_context(file)
             if self.group:
                 groups = [stack.enter_context(file) for file in self.group.entrances()]
             else:
                 groups = []
 
             message = {
-                "name": place.folders.top.name,
+                "name": resources.folders.top.name,
                 "uid": self._inner,
                 "network": self._network,
-                "exact_memory": place.exact_memory,
+                "exact_memory": resources.exact_memory,
             }
             files = [theirs, listener, *outputs, inside, *groups]
             fds = [file if isinstance(file, int) else file.fileno() for file in files]
-            await self.server.make_shell(message, fds)
+            await self.server.prepare(message, fds)
 
         pid = await self._expect(self._forked)
         await self._expect(self._empty)
         self.init_pid = pid
 
     async def warm(self) -> None:
-        """Have a program in the shell that has done all that can be done before it is told what to run.
+        """Fork an interpreter into the isolation, up to the point where it needs the program.
 
         Raises SandboxFailed, OSError.
         """
@@ -405,8 +417,8 @@ class ForkIsolation(Isolation):
 
     async def run(self, spec: SandboxSpec) -> None:
         """See `Isolation`."""
-        assert self.link is not None  # noqa: S101  # it stands
-        spawn.write_files(self.place.folders, spec, self.place.uid)
+        assert self.channel is not None  # noqa: S101  # it stands
+        spawn.write_files(self.resources.folders, spec, self.resources.uid)
         if self.group is not None and spec.limits != self._limits:
             self.group.limit(spec.limits)
         claim = {
@@ -416,7 +428,7 @@ class ForkIsolation(Isolation):
         }
         memory = spawn.memory_file(json.dumps(claim).encode() + b"\n")
         try:
-            self.link.send({"claim": True}, [memory])
+            self.channel.send({"claim": True}, [memory])
         finally:
             os.close(memory)
 
@@ -431,48 +443,48 @@ class ForkIsolation(Isolation):
     def close(self) -> None:
         """See `Isolation`."""
         self._program = None
-        if self._shell is not None:
-            self._shell.close()
+        if self._entry is not None:
+            self._entry.close()
         super().close()
 
     async def discard(self) -> None:
-        """End it, unused."""
+        """End it without having used it."""
         self.kill()
         await self.gone()
         self.close()
         await self.in_thread(self.remove)
 
     def program_ended(self, how: dict[str, Any] | None) -> None:
-        """The program is gone; None: nobody knows how."""
+        """Handle the end of the program. `how`: its status and usage; None if they are unknown."""
         if how is not None:
-            self._tell(how)
+            self._deliver(how)
         self._has_ended()
 
     def program_failed(self, message: dict[str, Any]) -> None:
-        """There is none."""
+        """Handle a fork that failed."""
         self._on_error(message)
         self._has_ended()
 
     def _has_ended(self) -> None:
         if self._ended is not None and not self._ended.done():
             self._ended.set_result(None)
-        if not self.told:  # else its process 1 has seen it
+        if not self.program_started:  # else its process 1 has seen it
             self.kill()
 
     async def _fork(self, *, early: bool) -> None:
-        assert self._shell is not None  # noqa: S101  # it stands
+        assert self._entry is not None  # noqa: S101  # it stands
         if self.group is not None and not self.server.moves_quickly:
-            stirring = asyncio.ensure_future(self.in_thread(self.server.stir))
-            stirring.add_done_callback(lambda done: done.cancelled() or done.exception())
+            starting = asyncio.ensure_future(self.in_thread(self.server.start_grace_period))
+            starting.add_done_callback(lambda done: done.cancelled() or done.exception())
 
         self._ended = asyncio.get_running_loop().create_future()
         message = {
-            "name": self.place.folders.top.name,
+            "name": self.resources.folders.top.name,
             "early": early,
-            "exact_memory": self.place.exact_memory,
+            "exact_memory": self.resources.exact_memory,
         }
-        await self.server.fork(self, message, self._shell.fileno())
-        self._shell.close()
+        await self.server.fork(self, message, self._entry.fileno())
+        self._entry.close()
 
     def _on_message(self, message: dict[str, Any], fds: list[int]) -> None:
         if "running" in message and fds:

@@ -1,6 +1,6 @@
-"""Which programs start as forks: those whose environment has a well fork server and that want nothing of the interpreter.
+"""The fork servers of one driver, and the decision which programs are forked from them.
 
-At most so many servers are kept, the ones that were used last; each of them some 40 MiB.
+At most `MAX_SERVERS` run, those that were used last; each takes some 40 MiB.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from codewords_mcp.runtime.sandboxes.namespaces import spawn
 
 MAX_SERVERS: Final = 8
 MAX_READY: Final = 32
-"""Shells and blank sandboxes of all environments; those of the environment that was used last are always kept."""
+"""Prepared isolations and warm sandboxes of all environments; those of the environment that was used last are always kept."""
 SERVER_IDLE: Final = 900.0
 """Seconds without a start after which an environment's server ends. Waiting costs it no processor time at all."""
 _SWEEP: Final = 30.0
@@ -31,56 +31,56 @@ _Key = tuple[str, int, int]
 
 
 class ForkServerPool:
-    """The nurseries of one driver. All methods for one event loop; none raises."""
+    """The warm pools of one driver, by environment. All methods for one event loop; none raises."""
 
-    def __init__(self, ground: DriverResources, blanks: int) -> None:
-        self._ground = ground
-        self._blanks = blanks
-        self._nurseries: dict[_Key, ForkWarmPool] = {}
+    def __init__(self, resources: DriverResources, max_warm: int) -> None:
+        self._resources = resources
+        self._max_warm = max_warm
+        self._pools: dict[_Key, ForkWarmPool] = {}
         self._ending: set[asyncio.Task[None]] = set()
         self._sweep: asyncio.TimerHandle | None = None
         self._closed = False
 
-    async def cell(self, spec: SandboxSpec) -> ForkIsolation | None:
-        """A cell for a program; None where it has to be started by exec."""
+    async def take(self, spec: SandboxSpec) -> ForkIsolation | None:
+        """An isolation for a program; None where it has to be started by exec."""
         if not unsuited(spec):
-            nursery = self._nursery(spec.environment)
+            pool = self._pool_of(spec.environment)
         else:
-            nursery = None
-        if nursery is not None:
-            return await nursery.cell(network=spec.network)
+            pool = None
+        if pool is not None:
+            return await pool.take(network=spec.network)
         return None
 
     def prepare(self, environment: EnvironmentRef) -> None:
-        """Have a fork server for an environment soon."""
-        if _suited_python(environment) and (nursery := self._nursery(environment)) is not None:
-            nursery.prepare()
+        """Start an environment's fork server in the background."""
+        if _suited_python(environment) and (pool := self._pool_of(environment)) is not None:
+            pool.prepare()
 
-    def suspect(self, cell: ForkIsolation) -> None:
-        """A fork failed that should not have."""
-        for nursery in self._nurseries.values():
-            if nursery.has(cell.server):
-                nursery.suspect()
+    def suspect(self, isolation: ForkIsolation) -> None:
+        """Replace the fork server of `isolation`: its fork failed."""
+        for pool in self._pools.values():
+            if pool.has(isolation.server):
+                pool.suspect()
 
     @property
     def names(self) -> set[str]:
-        """Folder names of servers, blanks and shells."""
-        return {name for nursery in self._nurseries.values() for name in nursery.names}
+        """Folder names of servers, warm sandboxes and prepared isolations."""
+        return {name for pool in self._pools.values() for name in pool.names}
 
     def describe(self) -> list[dict[str, Any]]:
         """One entry an environment: whether its programs are forked, and if not, why."""
-        return [nursery.describe() for nursery in self._nurseries.values()]
+        return [pool.describe() for pool in self._pools.values()]
 
     async def close(self) -> None:
         """End servers and what is ready, after every other sandbox was ended."""
         self._closed = True
         if self._sweep is not None:
             self._sweep.cancel()
-        nurseries = list(self._nurseries.values())
-        self._nurseries.clear()
-        await asyncio.gather(*(nursery.close() for nursery in nurseries), *self._ending)
+        pools = list(self._pools.values())
+        self._pools.clear()
+        await asyncio.gather(*(pool.close() for pool in pools), *self._ending)
 
-    def _nursery(self, environment: EnvironmentRef) -> ForkWarmPool | None:
+    def _pool_of(self, environment: EnvironmentRef) -> ForkWarmPool | None:
         """The environment's, made if need be. One that was built anew at the same path is another one."""
         try:
             info = environment.path.stat()
@@ -88,33 +88,33 @@ class ForkServerPool:
             return None
 
         key = (str(environment.path), info.st_dev, info.st_ino)
-        nursery = self._nurseries.pop(key, None)
+        pool = self._pools.pop(key, None)
         if self._closed:
             return None
 
-        if nursery is None:
-            nursery = ForkWarmPool(environment, self._ground, self._blanks)
-        self._nurseries[key] = nursery  # the last one is the one used last
+        if pool is None:
+            pool = ForkWarmPool(environment, self._resources, self._max_warm)
+        self._pools[key] = pool  # the last one is the one used last
         self._bound()
-        return nursery
+        return pool
 
     def _bound(self) -> None:
         now = time.monotonic()
-        while len(self._nurseries) > MAX_SERVERS:
-            self._end(next(iter(self._nurseries)))
-        for key, nursery in list(self._nurseries.items()):
-            if now - nursery.last_used > SERVER_IDLE:
+        while len(self._pools) > MAX_SERVERS:
+            self._end(next(iter(self._pools)))
+        for key, pool in list(self._pools.items()):
+            if now - pool.last_used > SERVER_IDLE:
                 self._end(key)
             else:
-                nursery.trim(IDLE)
+                pool.trim(IDLE)
 
-        ready = sum(nursery.ready for nursery in self._nurseries.values())
-        for nursery in list(self._nurseries.values())[:-1]:
+        ready = sum(pool.ready for pool in self._pools.values())
+        for pool in list(self._pools.values())[:-1]:
             if ready > MAX_READY:
-                ready -= nursery.ready
-                nursery.trim(-1)
+                ready -= pool.ready
+                pool.trim(-1)
 
-        if self._sweep is None and self._nurseries:
+        if self._sweep is None and self._pools:
             self._sweep = asyncio.get_running_loop().call_later(_SWEEP, self._on_sweep)
 
     def _on_sweep(self) -> None:
@@ -123,13 +123,13 @@ class ForkServerPool:
             self._bound()
 
     def _end(self, key: _Key) -> None:
-        task = asyncio.create_task(self._nurseries.pop(key).close())
+        task = asyncio.create_task(self._pools.pop(key).close())
         self._ending.add(task)
         task.add_done_callback(self._ending.discard)
 
 
 def unsuited(spec: SandboxSpec) -> str:
-    """Why a program needs an interpreter of its own; empty where it does not."""
+    """The reason why a program needs an interpreter of its own; empty if a fork will do."""
     if spec.folders:
         return "it sees folders of its own"
     if not _suited_python(spec.environment):

@@ -1,5 +1,6 @@
-"""One environment's fork server, and what is made before anybody asks: shells, and blank sandboxes, which are shells with
-a program that waits to be told what it is.
+"""One environment's fork server with its warm pool: sandboxes that are made before they are needed.
+
+A *prepared* one is an isolation only; a *warm* one has an interpreter too, which waits for its program.
 """
 
 from __future__ import annotations
@@ -18,20 +19,20 @@ from codewords_mcp.errors import CodewordsError
 from codewords_mcp.runtime.sandboxes.base import EnvironmentRef
 from codewords_mcp.runtime.sandboxes.forkserver.fork_server import DriverResources, ForkIsolation, ForkServer
 
-PATIENCE: Final = 0.3
+SERVER_TIMEOUT: Final = 0.3
 """Seconds that a start waits for a server which others wait for already; about what exec takes longer than that."""
-CROWDED: Final = 10.0
+CROWDED_SERVER_TIMEOUT: Final = 10.0
 """The same while as many programs as there are processors start by exec: one more would only make all of them slower."""
 MAX_FORKS: Final = 10_000
 """Forks of one server before another takes its place: they share its memory layout."""
 IDLE: Final = 300.0
 """Seconds without a start after which nothing is kept ready."""
-SHELLS: Final = 4
-"""Shells of an environment that is in use. Each is for one program; a start that finds none has one made."""
+PREPARED: Final = 4
+"""Prepared isolations of an environment that is in use. Each is for one program; a start that finds none has one made."""
 _RETRY: Final = (1.0, 10.0, 60.0, 600.0)
 """Seconds to wait before a server that failed is tried again; then the last one each time."""
 _BUSY: Final = 25
-"""Starts in a second from which on blanks would cost more than they save: each start is a fork then anyway."""
+"""Starts in a second from which on warm sandboxes would cost more than they save: each start is a fork then anyway."""
 _SETTLE: Final = 0.015
 """Seconds after a start before what it took is made anew, so that the two do not compete."""
 _PROCESSORS: Final = os.cpu_count() or 1
@@ -40,22 +41,22 @@ logger = structlog.get_logger(__name__)
 
 
 class ForkWarmPool:
-    """Gives cells for an environment while its server is well; says why not where it is not."""
+    """Sandboxes for one environment while its fork server works; `why_not` says why it doesn't."""
 
-    def __init__(self, environment: EnvironmentRef, ground: DriverResources, most_blanks: int) -> None:
+    def __init__(self, environment: EnvironmentRef, resources: DriverResources, max_warm: int) -> None:
         self.environment = environment
         self.last_used = time.monotonic()
         self.why_not = ""
-        """Why the last start was no fork."""
-        self._ground = ground
-        self._most_blanks = most_blanks
+        """The reason why the last start was no fork."""
+        self._resources = resources
+        self._max_warm = max_warm
         self._server: ForkServer | None = None
         self._booting: asyncio.Task[None] | None = None
         self._boot_began = 0.0
         self._execs = 0
         """Programs started by exec since then."""
-        self._blanks: deque[ForkIsolation] = deque()
-        self._shells: deque[ForkIsolation] = deque()
+        self._warm: deque[ForkIsolation] = deque()
+        self._prepared: deque[ForkIsolation] = deque()
         self._unclaimed: set[ForkIsolation] = set()
         self._making: asyncio.Task[None] | None = None
         self._failures = 0
@@ -66,23 +67,25 @@ class ForkWarmPool:
         self._closed = False
 
     @property
-    def blanks(self) -> int:
-        """Blank sandboxes that are ready."""
-        return len(self._blanks)
+    def warm_count(self) -> int:
+        """Warm sandboxes that are ready."""
+        return len(self._warm)
 
     @property
     def ready(self) -> int:
-        """Blank sandboxes and shells that are ready."""
-        return len(self._blanks) + len(self._shells)
+        """Warm sandboxes and prepared isolations that are ready."""
+        return len(self._warm) + len(self._prepared)
 
     @property
     def names(self) -> set[str]:
-        """Folder names of its servers, blanks and shells."""
+        """Folder names of its servers, warm sandboxes and prepared isolations."""
         servers = {server for server in (self._server, *self._retired) if server is not None}
-        return {server.name for server in servers} | {cell.place.folders.top.name for cell in self._unclaimed}
+        return {server.name for server in servers} | {
+            isolation.resources.folders.top.name for isolation in self._unclaimed
+        }
 
     def describe(self) -> dict[str, Any]:
-        """For `doctor` and logs: what starts do here, and why."""
+        """How programs start in this environment, and why, for `doctor` and logs."""
         server = self._server
         if server is not None and server.ready:
             state = "forks"
@@ -92,19 +95,22 @@ class ForkWarmPool:
         facts = server.facts if server is not None else {}
         forks = server.forks if server is not None else 0
         return {
-            "environment": str(self.environment.path), "starts": state, "blanks": self.blanks,
-            "shells": len(self._shells), "forks": forks, **facts,
+            "environment": str(self.environment.path), "starts": state, "warm": self.warm_count,
+            "prepared": len(self._prepared), "forks": forks, **facts,
         }  # fmt: skip
 
-    async def cell(self, *, network: bool) -> ForkIsolation | None:
-        """A cell, blank or empty, or still to be made; None where there is no server now, with `why_not` set."""
+    async def take(self, *, network: bool) -> ForkIsolation | None:
+        """Take a warm or prepared isolation, or one still to be made.
+
+        None without a server; then `why_not` is set.
+        """
         now = time.monotonic()
         self.last_used = now
         self._starts.append(now)
         server = self._server
 
         if server is None or not server.ready:
-            if not self.prepare() or not await self._comes(now):
+            if not self.prepare() or not await self._await_server(now):
                 self._execs += 1
                 return None
             server = self._server
@@ -112,30 +118,32 @@ class ForkWarmPool:
                 return None
 
         self._plan()
-        return (network and (self._take(self._blanks) or self._take(self._shells))) or server.cell(
-            network=network
-        )
+        return (
+            network and (self._pop_usable(self._warm) or self._pop_usable(self._prepared))
+        ) or server.new_isolation(network=network)
 
-    def _take(self, ready: deque[ForkIsolation]) -> ForkIsolation | None:
-        """One that still lives."""
+    def _pop_usable(self, ready: deque[ForkIsolation]) -> ForkIsolation | None:
+        """The first isolation that is still alive."""
         while ready:
-            cell = ready.popleft()
-            if cell.usable:
-                self._unclaimed.discard(cell)
-                return cell
-            self._discard(cell)
+            isolation = ready.popleft()
+            if isolation.usable:
+                self._unclaimed.discard(isolation)
+                return isolation
+            self._discard(isolation)
         return None
 
-    async def _comes(self, now: float) -> bool:
+    async def _await_server(self, now: float) -> bool:
         """Wait for the server that is being made, where that is quicker than exec."""
         crowded = self._execs >= _PROCESSORS
-        if self._booting is None or (not crowded and now - self._boot_began < PATIENCE / 2):
+        if self._booting is None or (not crowded and now - self._boot_began < SERVER_TIMEOUT / 2):
             return False  # exec is as quick as a server that has only just begun
-        done, _ = await asyncio.wait({self._booting}, timeout=CROWDED if crowded else PATIENCE)
+        done, _ = await asyncio.wait(
+            {self._booting}, timeout=CROWDED_SERVER_TIMEOUT if crowded else SERVER_TIMEOUT
+        )
         return bool(done)
 
     def prepare(self) -> bool:
-        """See to it that a server is there, or is coming; False where there will be none for now."""
+        """Boot a server unless one runs or boots. False if there can't be one for now."""
         server = self._server
         if self._closed:
             return False
@@ -160,20 +168,20 @@ class ForkWarmPool:
         return self._server is server
 
     def suspect(self) -> None:
-        """A fork failed or did not come: this server is not asked again."""
+        """Replace the server: a fork failed or timed out."""
         if self._server is not None:
             self._replace(None)
             self._failed("a fork failed")
 
     def trim(self, idle: float) -> None:
-        """Let go of what is ready when nothing was started for so long."""
+        """Discard prepared and warm isolations if nothing was started for `idle` seconds."""
         if time.monotonic() - self.last_used > idle:
-            for ready in (self._blanks, self._shells):
+            for ready in (self._warm, self._prepared):
                 while ready:
                     self._discard(ready.popleft())
 
     async def close(self) -> None:
-        """End the server and what is ready. What was claimed is not ours and has to be ended before."""
+        """End the server and its unused isolations. Claimed ones have to be ended before."""
         self._closed = True
         for task in (self._booting, self._making):
             if task is not None:
@@ -189,7 +197,7 @@ class ForkWarmPool:
             await server.ended.wait()
 
     async def _boot(self) -> None:
-        server = ForkServer(self.environment, self._ground)
+        server = ForkServer(self.environment, self._resources)
         if self._server is None or not self._server.ready:
             self._server = server
         try:
@@ -235,14 +243,19 @@ class ForkWarmPool:
             self._making = asyncio.create_task(self._make_ready())
 
     async def _make_ready(self) -> None:
-        """Make shells, then blanks of them, until there are as many as is wanted now."""
+        """Make prepared isolations, then warm some of them, until both targets are met."""
         try:
             await asyncio.sleep(_SETTLE)
             while (server := self._server) is not None and server.ready:
-                if len(self._shells) < self._wanted_shells():
-                    await self._make(server.cell(network=True), self._shells, ForkIsolation.make_shell)
-                elif self.blanks < self._wanted_blanks() and (shell := self._take(self._shells)) is not None:
-                    await self._make(shell, self._blanks, ForkIsolation.warm)
+                if len(self._prepared) < self._target_prepared():
+                    await self._make(
+                        server.new_isolation(network=True), self._prepared, ForkIsolation.prepare
+                    )
+                elif (
+                    self.warm_count < self._target_warm()
+                    and (prepared := self._pop_usable(self._prepared)) is not None
+                ):
+                    await self._make(prepared, self._warm, ForkIsolation.warm)
                 else:
                     return
         finally:
@@ -250,45 +263,45 @@ class ForkWarmPool:
 
     async def _make(
         self,
-        cell: ForkIsolation,
+        isolation: ForkIsolation,
         ready: deque[ForkIsolation],
         work: Callable[[ForkIsolation], Awaitable[None]],
     ) -> None:
-        self._unclaimed.add(cell)
+        self._unclaimed.add(isolation)
         try:
-            await work(cell)
+            await work(isolation)
         except (CodewordsError, OSError) as error:
             logger.warning("no sandbox ahead", reason=str(error))
-            self._discard(cell)
+            self._discard(isolation)
             self.suspect()
         except asyncio.CancelledError:
-            self._discard(cell)
+            self._discard(isolation)
             raise
         else:
-            if cell.server is self._server:
-                ready.append(cell)
+            if isolation.server is self._server:
+                ready.append(isolation)
             else:
-                self._discard(cell)
+                self._discard(isolation)
 
-    def _wanted_shells(self) -> int:
+    def _target_prepared(self) -> int:
         if time.monotonic() - self.last_used <= IDLE:
-            return SHELLS
+            return PREPARED
         return 0
 
-    def _wanted_blanks(self) -> int:
-        """By how often programs were started lately."""
+    def _target_warm(self) -> int:
+        """The number of warm isolations to have, by the rate of recent starts."""
         if time.monotonic() - self.last_used > IDLE or self._started(_BUSY, 1):
             return 0
-        return min(self._most_blanks, 2 + self._started(10, 10) + self._started(30, 10))
+        return min(self._max_warm, 2 + self._started(10, 10) + self._started(30, 10))
 
     def _started(self, count: int, seconds: float) -> bool:
-        """Whether there were so many starts lately."""
+        """Whether there were `count` starts in the last `seconds`."""
         return len(self._starts) >= count and time.monotonic() - self._starts[-count] < seconds
 
-    def _discard(self, cell: ForkIsolation) -> None:
+    def _discard(self, isolation: ForkIsolation) -> None:
         async def discard() -> None:
-            await cell.discard()
-            self._unclaimed.discard(cell)
+            await isolation.discard()
+            self._unclaimed.discard(isolation)
 
         task = asyncio.create_task(discard())
         self._discarding.add(task)

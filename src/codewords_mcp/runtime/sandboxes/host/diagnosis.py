@@ -22,7 +22,7 @@ TRIED: Final = "The self-test tried {count} forbidden acts, and all were refused
 
 C_HOLDS: Final = (
     "A run can read the Python installation, its environment, system libraries and certificates, write its own two folders, and "
-    "reach no other process; Landlock, a system call filter and a warden hold it."
+    "reach no other process; Landlock, a system call filter and a supervisor hold it."
 )
 C_NETWORK: Final = (
     "Its only way out are TCP connections to the runtime and to its proxy; clients that ignore HTTP_PROXY and HTTPS_PROXY reach "
@@ -30,7 +30,7 @@ C_NETWORK: Final = (
 )
 C_NETWORK_BY_PORT: Final = (
     "Its only way out are the port numbers of the runtime and of its proxy, on whatever address: this kernel or container does "
-    "not let the warden make connections for it (pidfd_getfd), so a listed-hosts policy can be evaded."
+    "not let the supervisor make connections for it (pidfd_getfd), so a listed-hosts policy can be evaded."
 )
 C_EXACT: Final = "Memory and processes are held by a cgroup."
 C_BEST_EFFORT: Final = (
@@ -42,7 +42,7 @@ C_WEAKER: Final = (
     "sockets, UDP, chmod and inotify do nothing for it."
 )
 C_SIGNALS: Final = (
-    "Landlock version {version} (before Linux 6.12) does not hold back signals: the warden judges each of them instead."
+    "Landlock version {version} (before Linux 6.12) does not hold back signals: the supervisor judges each of them instead."
 )  # fmt: skip
 C_ROOT: Final = "The runtime is root, so runs are root without capabilities; an ordinary user would be safer."
 

@@ -33,7 +33,7 @@ class Block:
                 self._taken.add(self._next)
                 return self._next + 1
 
-    def give_back(self, number: int | None) -> None:
+    def release(self, number: int | None) -> None:
         """The sandbox is gone."""
         self._taken.discard((number or 1) - 1)
 
@@ -74,7 +74,7 @@ class HostUsers:
         if any(inner <= _FIRST and inner + length >= last for inner, _, length in ranges):
             return cls(_FIRST, blocks=(_BLOCKS_FIRST, _BLOCK, _BLOCKS))
 
-        inner, _, length = max(ranges, key=lambda one: one[2])
+        inner, _, length = max(ranges, key=lambda mapped: mapped[2])
         count = min(10_000, length // 4)
         if count < 256:
             return cls(None)
@@ -95,7 +95,7 @@ class HostUsers:
                 self._taken.add(self._next)
                 return self.first + self._next
 
-    def give_back(self, uid: int | None) -> None:
+    def release(self, uid: int | None) -> None:
         """The sandbox is gone."""
         if uid is not None and self.first is not None:
             self._taken.discard(uid - self.first)
@@ -117,7 +117,7 @@ class HostUsers:
 
         raise OSError(11, "this machine has no user ids left for it")
 
-    def give_back_block(self, block: Block | None) -> None:
+    def release_block(self, block: Block | None) -> None:
         """The fork server and its sandboxes are gone."""
         if block is not None and self._blocks is not None:
             first, size, _ = self._blocks

@@ -80,20 +80,20 @@ class ManagedSandbox(ABC):
         """Make it and start its program. Raises CodewordsError, OSError."""
 
     @abstractmethod
-    def _ask_to_end(self) -> bool:
+    def _terminate(self) -> bool:
         """Send SIGTERM to the program; False where there is none yet."""
 
     @abstractmethod
-    def _let_go(self) -> None:
+    def _begin_kill(self) -> None:
         """Begin to end every process, also those still to come."""
 
     @abstractmethod
-    async def _until_gone(self) -> None:
+    async def _wait_gone(self) -> None:
         """Return when every process has ended and all that they said was heard."""
 
     @abstractmethod
     def _close(self) -> None:
-        """Let go of pipes and sockets. After `_until_gone`."""
+        """Let go of pipes and sockets. After `_wait_gone`."""
 
     @abstractmethod
     def _discard(self) -> None:
@@ -118,7 +118,7 @@ class ManagedSandbox(ABC):
     async def stop(self, grace: float) -> Exit:
         """See `Sandbox`."""
         self._stopping = True
-        if not self._ended.done() and self._ask_to_end():
+        if not self._ended.done() and self._terminate():
             await asyncio.wait({self._ended}, timeout=grace)
         return await self.kill()
 
@@ -131,7 +131,7 @@ class ManagedSandbox(ABC):
         """Begin killing, without waiting: for the watchdog."""
         if not self._ended.done():
             self._reason = self._reason or reason
-            self._let_go()
+            self._begin_kill()
 
     def failure(self) -> CodewordsError | None:
         """See `Sandbox`."""
@@ -162,9 +162,9 @@ class ManagedSandbox(ABC):
         if self._broken is None:
             self._started.set_result(None)
         else:
-            self._let_go()
+            self._begin_kill()
 
-        await self._until_gone()
+        await self._wait_gone()
         self._disarm()
         self._close()
         if self._handle is not None:

@@ -50,7 +50,7 @@ class ProgramOutput:
         for fd in self._pipes:
             loop.add_reader(fd, self._on_readable, fd)
 
-    def say(self, text: str) -> None:
+    def write_platform_line(self, text: str) -> None:
         """A line of the platform's own among the program's."""
         self._append("platform", text.encode() + b"\n")
 

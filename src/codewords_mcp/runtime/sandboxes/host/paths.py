@@ -20,7 +20,7 @@ import structlog
 
 from codewords_mcp.runtime.sandboxes.host import cgroups, files
 
-_PATIENCE = 2.0
+_REMOVAL_TIMEOUT = 2.0
 """Seconds that a driver's end waits for files to be removed."""
 _MAX_SOCKET_PATH = 100
 """sun_path holds 108 bytes; some kernels and libraries count a terminator, some two."""
@@ -103,7 +103,7 @@ class DriverFolder:
         with contextlib.suppress(OSError):
             if not _recorded(self.path):
                 self.remover.remove(self.path.rename(self.path.with_name(f"removed-{self.name}")))
-        self.remover.close(_PATIENCE)
+        self.remover.close(_REMOVAL_TIMEOUT)
         os.close(self._folder)
         os.close(self._lock)
 

@@ -47,7 +47,7 @@ class WatchedSandbox(Protocol):
         ...
 
     @property
-    def place(self) -> _WatchedFolders:
+    def resources(self) -> _WatchedFolders:
         """Its folders."""
         ...
 
@@ -131,7 +131,7 @@ class Watchdog:
         if not roots:
             return
 
-        limits, folders = sandbox.spec.limits, sandbox.place.folders
+        limits, folders = sandbox.spec.limits, sandbox.resources.folders
         if sandbox.group is None and time.monotonic() >= due.memory:
             over, due.memory = _timed(lambda: self._memory_over(roots, limits.memory), _MEMORY_SECONDS)
             if over:

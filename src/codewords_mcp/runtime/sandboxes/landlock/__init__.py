@@ -1,1 +1,1 @@
-"""Tier C: sandboxes without namespaces, by Landlock, a system call filter and a warden that answers for the network."""
+"""Tier C: sandboxes without namespaces, by Landlock, a system call filter and a supervisor that answers for the network."""

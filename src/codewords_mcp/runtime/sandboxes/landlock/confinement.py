@@ -113,20 +113,20 @@ class Landlock:
             },
         }
 
-    def tier(self, kept: ProvedFacts) -> Tier:
+    def tier(self, proved: ProvedFacts) -> Tier:
         """The isolation level that these facts prove."""
         facts = [
             diagnosis.C_HOLDS,
-            diagnosis.C_NETWORK if kept.by_address else diagnosis.C_NETWORK_BY_PORT,
-            diagnosis.C_EXACT if kept.exact else diagnosis.C_BEST_EFFORT,
+            diagnosis.C_NETWORK if proved.by_address else diagnosis.C_NETWORK_BY_PORT,
+            diagnosis.C_EXACT if proved.exact else diagnosis.C_BEST_EFFORT,
             diagnosis.C_WEAKER,
         ]
         if self.abi < SCOPES:
             facts.append(diagnosis.C_SIGNALS.format(version=self.abi))
         if os.geteuid() == 0:
             facts.append(diagnosis.C_ROOT)
-        facts.append(diagnosis.TRIED.format(count=kept.acts))
-        fixes = (diagnosis.better_than_c(), "" if kept.exact else diagnosis.exact_limits())
+        facts.append(diagnosis.TRIED.format(count=proved.acts))
+        fixes = (diagnosis.better_than_c(), "" if proved.exact else diagnosis.exact_limits())
         fix = " ".join(filter(None, fixes))
 
         return Tier("C", "Isolation by Landlock, without namespaces", tuple(facts), fix)

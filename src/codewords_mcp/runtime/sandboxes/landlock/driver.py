@@ -41,7 +41,7 @@ class LandlockDriver:
         self._network = network
         self._live: dict[str, LandlockSandbox] = {}
         self._executor = ThreadPoolExecutor(_THREADS, thread_name_prefix="sandbox")
-        self._waiting = ThreadPoolExecutor(_MOST, thread_name_prefix="warden")
+        self._waiting = ThreadPoolExecutor(_MOST, thread_name_prefix="supervisor")
         self._watchdog = Watchdog(asyncio.get_running_loop(), memory_over)
         self._closed = False
         self._testing: asyncio.Task[None] | None = None
@@ -109,15 +109,15 @@ class LandlockDriver:
 
     def _believe(self, finding: selftest.LandlockFinding) -> None:
         self.tier = finding.tier
-        self._exact = finding.kept.exact  # a cgroup that did not hold is worse than the watchdog
+        self._exact = finding.proved.exact  # a cgroup that did not hold is worse than the watchdog
         found: set[Capability] = set()
 
         if finding.tier.id != "D":
-            if finding.kept.by_address:
+            if finding.proved.by_address:
                 found.add(Capability.EGRESS_RULES)
             if os.geteuid() != 0:
                 found.add(Capability.UNPRIVILEGED_USER)
-            if finding.kept.exact:
+            if finding.proved.exact:
                 found |= {Capability.EXACT_MEMORY_LIMIT, Capability.EXACT_PROCESS_LIMIT}
 
         self.capabilities = frozenset(found)
@@ -128,7 +128,7 @@ class LandlockDriver:
                 "The sandbox driver is closed." if self._closed else "This sandbox already runs."
             )
 
-        sandbox = LandlockSandbox(spec, self._place(spec, network))
+        sandbox = LandlockSandbox(spec, self._make_resources(spec, network))
         self._live[spec.id] = sandbox
         sandbox.on_end(lambda: self._live.pop(sandbox.id, None))
         self._watchdog.watch(sandbox)
@@ -141,7 +141,7 @@ class LandlockDriver:
 
         return sandbox
 
-    def _place(self, spec: SandboxSpec, network: Network | None) -> LandlockResources:
+    def _make_resources(self, spec: SandboxSpec, network: Network | None) -> LandlockResources:
         folders = self._instance.next_folders()
         slice_ = self._slice if self._exact else None
         return LandlockResources(

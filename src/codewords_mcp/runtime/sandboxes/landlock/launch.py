@@ -1,10 +1,10 @@
-"""The warden's entry point, run as a script by `python -I -S`: makes the sandboxes' folder importable and nothing else."""
+"""The supervisor's entry point, run as a script by `python -I -S`: makes the sandboxes' folder importable and nothing else."""
 
 import os
 import sys
 
 sys.path.append(os.path.dirname(os.path.dirname(os.path.dirname(__file__))))  # pathlib is 5 ms of import
 
-from sandboxes.landlock.inside.warden import main  # pyright: ignore  # noqa: PGH003
+from sandboxes.landlock.inside.supervisor import main  # pyright: ignore  # noqa: PGH003
 
 main()

@@ -27,7 +27,7 @@ from codewords_mcp.runtime.sandboxes.namespaces.inside import channel
 
 SETUP_SECONDS: Final = 30.0
 KILL_SECONDS: Final = 10.0
-"""For the warden to end every process; takes some milliseconds. Then it is killed itself."""
+"""For the supervisor to end every process; takes some milliseconds. Then it is killed itself."""
 
 logger = structlog.get_logger(__name__)
 
@@ -47,30 +47,30 @@ class LandlockResources:
 
 
 class LandlockSandbox(ManagedSandbox):
-    """A program below its warden, which confines it and ends when its leash is let go."""
+    """A program below its supervisor, which confines it and ends when its lifeline is let go."""
 
-    def __init__(self, spec: SandboxSpec, place: LandlockResources) -> None:
-        self.place = place
+    def __init__(self, spec: SandboxSpec, resources: LandlockResources) -> None:
+        self.resources = resources
         self.roots: tuple[int, ...] = ()
-        """Pid of the warden while it lives, for the watchdog."""
+        """Pid of the supervisor while it lives, for the watchdog."""
         self.by_address = False
-        """Whether the warden judges connections by address. After `started`."""
+        """Whether the supervisor judges connections by address. After `started`."""
         self.port = spec.port
         self._group: cgroups.Group | None = None
         self._output = ProgramOutput()
         self._running: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        self._carrier = PortForwarder(self._listener)
+        self._forwarder = PortForwarder(self._listener)
         self._spawned: spawn.SpawnedSupervisor | None = None
         self._gone: asyncio.Future[int] | None = None
         self._imported = False
         self._killing: asyncio.TimerHandle | None = None
-        super().__init__(spec, place.executor)
+        super().__init__(spec, resources.executor)
 
     @property
     def socket_path(self) -> str:
         """See `Sandbox`."""
-        return self.place.folders.socket
+        return self.resources.folders.socket
 
     @property
     def exact(self) -> bool:
@@ -87,25 +87,27 @@ class LandlockSandbox(ManagedSandbox):
         return self._group
 
     async def _bring_up(self) -> None:
-        place, spec = self.place, self.spec
-        await self._in_thread(lambda: place.folders.make(None))
-        self._group = await self._in_thread(place.make_group)
+        resources, spec = self.resources, self.spec
+        await self._in_thread(lambda: resources.folders.make(None))
+        self._group = await self._in_thread(resources.make_group)
         uri, ports = await self._attach()
         start = LandlockProgram(
             spec,
-            place.folders,
+            resources.folders,
             ports,
-            spawn.variables(spec, place.folders, self.port, uri, ports[1] if len(ports) > 1 else None),
-            (spawn.python(spec), spawn.BOOT, str(place.folders.app / "main.py")),
+            spawn.variables(spec, resources.folders, self.port, uri, ports[1] if len(ports) > 1 else None),
+            (spawn.python(spec), spawn.BOOT, str(resources.folders.app / "main.py")),
             self.port,
             exact=self._group is not None,
         )
         outputs = self._output.open()
-        spawned = await self._in_thread(lambda: spawn.launch(place.landlock, start, self._listener, outputs))
+        spawned = await self._in_thread(
+            lambda: spawn.launch(resources.landlock, start, self._listener, outputs)
+        )
         self._output.start()
         self._watch(spawned)
         if self._reason is not None:
-            self._let_go()
+            self._begin_kill()
         await self._join_group(spawned.process.pid)
         self._send({"go": True})
         await self._expect_running()
@@ -114,7 +116,7 @@ class LandlockSandbox(ManagedSandbox):
 
     async def _attach(self) -> tuple[str | None, list[int]]:
         """Where the program finds the runtime, and the ports that it may reach: of the runtime, of the proxy."""
-        network = self.place.network
+        network = self.resources.network
         if network is None:
             return None, []
         runtime, connect = (socket.create_server(("127.0.0.1", 0), backlog=512) for _ in range(2))
@@ -125,8 +127,8 @@ class LandlockSandbox(ManagedSandbox):
     def _watch(self, spawned: spawn.SpawnedSupervisor) -> None:
         loop = asyncio.get_running_loop()
         self._spawned = spawned
-        self._gone = asyncio.ensure_future(loop.run_in_executor(self.place.waiting, spawned.process.wait))
-        loop.add_reader(spawned.channel.fileno(), self._on_readable, spawned.channel, self._on_warden)
+        self._gone = asyncio.ensure_future(loop.run_in_executor(self.resources.waiting, spawned.process.wait))
+        loop.add_reader(spawned.channel.fileno(), self._on_readable, spawned.channel, self._on_supervisor)
         loop.add_reader(spawned.boot.fileno(), self._on_readable, spawned.boot, self._on_program)
         self.roots = (spawned.process.pid,)
 
@@ -149,7 +151,7 @@ class LandlockSandbox(ManagedSandbox):
         if self._reason is not None:
             raise SandboxFailed("The sandbox was destroyed while it was being made.")
         if self._gone.done():
-            raise SandboxFailed("The sandbox's warden ended before the sandbox stood.")
+            raise SandboxFailed("The sandbox's supervisor ended before the program started.")
 
         raise SandboxFailed(f"The sandbox did not stand within {SETUP_SECONDS:g} seconds.")
 
@@ -158,18 +160,18 @@ class LandlockSandbox(ManagedSandbox):
             with contextlib.suppress(OSError):
                 channel.send(self._spawned.channel, message)
 
-    def _kill_warden(self) -> None:
+    def _kill_supervisor(self) -> None:
         if self._spawned is not None:
-            logger.error("a sandbox's warden did not end; killing it", pid=self._spawned.process.pid)
+            logger.error("sandbox supervisor killed after timeout", pid=self._spawned.process.pid)
             if self._group is not None:
                 self._group.kill()
             self._spawned.process.kill()
 
     def _drain(self) -> None:
         if self._spawned is not None:
-            self._on_readable(self._spawned.channel, self._on_warden)
+            self._on_readable(self._spawned.channel, self._on_supervisor)
 
-    def _on_readable(self, end: socket.socket, hear: Callable[[dict[str, Any]], None]) -> None:
+    def _on_readable(self, end: socket.socket, deliver: Callable[[dict[str, Any]], None]) -> None:
         while True:
             try:
                 received = channel.receive(end)
@@ -185,19 +187,19 @@ class LandlockSandbox(ManagedSandbox):
             message, fds = received
             for fd in fds:  # the program may send some
                 os.close(fd)
-            hear(message)
+            deliver(message)
 
-    def _on_warden(self, message: dict[str, Any]) -> None:
+    def _on_supervisor(self, message: dict[str, Any]) -> None:
         if "running" in message:
             self.by_address = bool(message["exact"])
             if not self._running.done():
                 self._running.set_result(None)
         elif "ports" in message:
-            self._on_ports({int(port): place for port, place in message["ports"].items()})
+            self._on_ports({int(port): endpoint for port, endpoint in message["ports"].items()})
         elif "exited" in message:
             self._status = message["exited"]
             self._reported = (message["cpu"], message["peak"])
-            self._let_go()  # what it left running has as long to end as after a kill
+            self._begin_kill()  # what it left running has as long to end as after a kill
         elif "over" in message:
             self.condemn(message["over"])
         elif "error" in message:
@@ -209,14 +211,14 @@ class LandlockSandbox(ManagedSandbox):
             self._imported = True
             self._disarm("wrong_port")
         if "serving" in message:
-            asked = message["serving"]
-            if isinstance(asked, int) and asked != self.port:
-                self._output.say(explain.served_elsewhere(self.port, asked))
+            requested_port = message["serving"]
+            if isinstance(requested_port, int) and requested_port != self.port:
+                self._output.write_platform_line(explain.served_elsewhere(self.port, requested_port))
             self._now_ready()
 
     def _on_ports(self, ports: dict[int, tuple[str, int]]) -> None:
         if self.port in ports:
-            self._carrier.start(*ports[self.port])
+            self._forwarder.start(*ports[self.port])
             self._now_ready()
         elif not self._imported and "wrong_port" not in self._timers:
             error = explain.wrong_port(self.port, sorted(ports)[:16])
@@ -239,18 +241,18 @@ class LandlockSandbox(ManagedSandbox):
             f"This machine could not {what}{detail}.", hint="`codewords-mcp doctor` says what works here."
         )
 
-    def _ask_to_end(self) -> bool:
+    def _terminate(self) -> bool:
         if self._spawned is None:
             return False
         self._send({"signal": int(signal.SIGTERM)})
         return True
 
-    def _let_go(self) -> None:
-        if self._spawned is not None and self._spawned.leash >= 0:
-            self._spawned.let_go()
-            self._killing = asyncio.get_running_loop().call_later(KILL_SECONDS, self._kill_warden)
+    def _begin_kill(self) -> None:
+        if self._spawned is not None and self._spawned.lifeline >= 0:
+            self._spawned.release()
+            self._killing = asyncio.get_running_loop().call_later(KILL_SECONDS, self._kill_supervisor)
 
-    async def _until_gone(self) -> None:
+    async def _wait_gone(self) -> None:
         if self._gone is not None:
             await asyncio.wait({self._gone})
             self._drain()
@@ -264,7 +266,7 @@ class LandlockSandbox(ManagedSandbox):
             for end in (self._spawned.channel, self._spawned.boot):
                 asyncio.get_running_loop().remove_reader(end.fileno())
             self._spawned.close()
-        self._carrier.close()
+        self._forwarder.close()
         self._listener.close()
 
     def _discard(self) -> None:
@@ -273,6 +275,6 @@ class LandlockSandbox(ManagedSandbox):
             if not self._group.remove():
                 logger.warning("a sandbox's cgroup stays", sandbox=self.id)
         try:
-            self.place.discard(self.place.folders)
+            self.resources.discard(self.resources.folders)
         except OSError as error:
             logger.warning("a sandbox's folder stays", sandbox=self.id, error=str(error))

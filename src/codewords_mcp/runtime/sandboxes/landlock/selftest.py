@@ -61,7 +61,7 @@ class LandlockFinding:
     """What the self-test found."""
 
     tier: Tier
-    kept: ProvedFacts = _NOTHING
+    proved: ProvedFacts = _NOTHING
 
 
 async def run(start: StartIn, landlock: Landlock, folder: Path, *, exact: bool) -> LandlockFinding:
@@ -108,9 +108,9 @@ async def _try(start: StartIn, landlock: Landlock, folder: Path, *, exact: bool)
 
         return LandlockFinding(diagnosis.none(f"Isolation does not hold here; {reason}."))
 
-    held = not report.survived and exit_ == Exit("out_of_memory")
-    kept = ProvedFacts(len(report.acts), by_address=sandbox.by_address, exact=exact and held)
-    return LandlockFinding(landlock.tier(kept), kept)
+    exact_memory = not report.survived and exit_ == Exit("out_of_memory")
+    proved = ProvedFacts(len(report.acts), by_address=sandbox.by_address, exact=exact and exact_memory)
+    return LandlockFinding(landlock.tier(proved), proved)
 
 
 class _Greeter:
@@ -219,10 +219,10 @@ def _key(landlock: Landlock, slice_: cgroups.Slice | None) -> str:
 def recall(run_dir: Path, landlock: Landlock, slice_: cgroups.Slice | None) -> LandlockFinding | None:
     """The finding kept in `run_dir`, if it is of this very machine state."""
     with contextlib.suppress(OSError, ValueError, TypeError, KeyError, metadata.PackageNotFoundError):
-        kept: dict[str, Any] = json.loads(_path(run_dir).read_text(encoding="utf-8"))
-        if kept["key"] == _key(landlock, slice_):
-            tier = kept["tier"] | {"facts": tuple(kept["tier"]["facts"])}
-            return LandlockFinding(Tier(**tier), ProvedFacts(**kept["kept"]))
+        stored: dict[str, Any] = json.loads(_path(run_dir).read_text(encoding="utf-8"))
+        if stored["key"] == _key(landlock, slice_):
+            tier = stored["tier"] | {"facts": tuple(stored["tier"]["facts"])}
+            return LandlockFinding(Tier(**tier), ProvedFacts(**stored["proved"]))
     return None
 
 
@@ -233,8 +233,8 @@ def remember(
     if finding.tier.id == "D":
         return
     with contextlib.suppress(OSError, metadata.PackageNotFoundError):
-        kept = {"key": _key(landlock, slice_), **asdict(finding)}
+        stored = {"key": _key(landlock, slice_), **asdict(finding)}
         path = _path(run_dir)
         partial = path.with_suffix(f".{os.getpid()}")
-        partial.write_text(json.dumps(kept), encoding="utf-8")
+        partial.write_text(json.dumps(stored), encoding="utf-8")
         partial.replace(path)

@@ -1,4 +1,4 @@
-"""The blocking part of a start: folders, sockets, the description, the warden's process. Runs in a thread."""
+"""The blocking part of a start: folders, sockets, the description, the supervisor's process. Runs in a thread."""
 
 from __future__ import annotations
 
@@ -27,22 +27,22 @@ _BACKLOG: Final = 4096
 
 @dataclass(slots=True)
 class SpawnedSupervisor:
-    """A warden that runs. `leash`: closing it ends the sandbox; `boot` is the program's own channel to the runtime."""
+    """A supervisor that runs. `lifeline`: closing it ends the sandbox; `boot` is the program's own channel to the runtime."""
 
     process: subprocess.Popen[bytes]
     channel: socket.socket
     boot: socket.socket
-    leash: int
+    lifeline: int
 
-    def let_go(self) -> None:
+    def release(self) -> None:
         """End every process of the sandbox, soon. Idempotent."""
-        if self.leash >= 0:
-            os.close(self.leash)
-            self.leash = -1
+        if self.lifeline >= 0:
+            os.close(self.lifeline)
+            self.lifeline = -1
 
     def close(self) -> None:
-        """After the warden has ended."""
-        self.let_go()
+        """After the supervisor has ended."""
+        self.release()
         self.channel.close()
         self.boot.close()
 
@@ -91,7 +91,7 @@ def variables(
 def launch(
     landlock: Landlock, start: LandlockProgram, listener: socket.socket, outputs: tuple[int, int]
 ) -> SpawnedSupervisor:
-    """Write the code, listen and start the warden. Closes `outputs`. Raises OSError."""
+    """Write the code, listen and start the supervisor. Closes `outputs`. Raises OSError."""
     try:
         (start.folders.app / "main.py").write_text(start.spec.code, encoding="utf-8", newline="")
         if start.spec.authority:
@@ -103,16 +103,16 @@ def launch(
             boot, boot_inside = channel.pair()
             stack.enter_context(theirs)
             stack.enter_context(boot_inside)
-            leash_inside, leash = os.pipe()
-            stack.callback(os.close, leash_inside)
+            lifeline_inside, lifeline = os.pipe()
+            stack.callback(os.close, lifeline_inside)
             described = _anonymous_file(landlock.describe(start))
             stack.callback(os.close, described)
-            fds = (theirs.fileno(), leash_inside, described, listener.fileno(), boot_inside.fileno())
+            fds = (theirs.fileno(), lifeline_inside, described, listener.fileno(), boot_inside.fileno())
             process = _start(_LAUNCH, fds, outputs)
 
         for end in (ours, boot):
             end.setblocking(False)
-        return SpawnedSupervisor(process, ours, boot, leash)
+        return SpawnedSupervisor(process, ours, boot, lifeline)
     finally:
         for fd in outputs:
             os.close(fd)

@@ -45,7 +45,7 @@ class LocalDriver:
         network: Network | None,
         *,
         forking: bool,
-        blanks: int,
+        max_warm: int,
     ) -> None:
         self.tier = _UNTESTED
         self.capabilities: frozenset[Capability] = frozenset()
@@ -53,13 +53,13 @@ class LocalDriver:
         self._slice = slice_
         self._exact = slice_ is not None
         self._network = network
-        self._slots = HostUsers.for_this_user()
+        self._host_users = HostUsers.for_this_user()
         self._live: dict[str, LocalSandbox] = {}
         self._starting: set[str] = set()
         self._executor = ThreadPoolExecutor(_THREADS, thread_name_prefix="sandbox")
         self.forks = ForkServerPool(
-            DriverResources(instance, self._slots, self._make_group, self._holds_memory, self._executor),
-            blanks,
+            DriverResources(instance, self._host_users, self._make_group, self._holds_memory, self._executor),
+            max_warm,
         )
         self._watchdog = Watchdog(asyncio.get_running_loop())
         self._closed = False
@@ -68,11 +68,11 @@ class LocalDriver:
 
     @classmethod
     async def open(
-        cls, network: Network | None, run_dir: Path, *, forking: bool = True, blanks: int = 4
+        cls, network: Network | None, run_dir: Path, *, forking: bool = True, max_warm: int = 4
     ) -> LocalDriver:
         """Clean up after earlier runtimes, find what this machine offers, run the self-test unless its answer is known.
 
-        Without `forking` every program is started by exec. `blanks` is how many sandboxes may wait for a program in an
+        Without `forking` every program is started by exec. `max_warm` is how many sandboxes may wait for a program in an
         environment that is used much.
         Raises StorageFailed where `run_dir` cannot be used.
         """
@@ -81,7 +81,7 @@ class LocalDriver:
         except OSError as error:
             raise StorageFailed(f"The sandboxes' folder cannot be used: {error.strerror}.") from error
 
-        driver = cls(instance, slice_, network, forking=forking, blanks=blanks)
+        driver = cls(instance, slice_, network, forking=forking, max_warm=max_warm)
         if known is not None:
             driver._believe(known)
         try:
@@ -102,7 +102,7 @@ class LocalDriver:
         return []
 
     @property
-    def kept(self) -> set[str]:
+    def reserved_names(self) -> set[str]:
         """Names of cgroups and folders that are no running sandbox's: fork servers', and of what is ready for the next."""
         return self.forks.names
 
@@ -173,29 +173,29 @@ class LocalDriver:
 
     async def _start(self, spec: SandboxSpec) -> LocalSandbox:
         if self._forking:
-            cell = await self.forks.cell(spec)
+            isolation = await self.forks.take(spec)
         else:
-            cell = None
+            isolation = None
 
-        if cell is not None:
+        if isolation is not None:
             try:
-                return await self._start_in(cell, spec)
+                return await self._start_in(isolation, spec)
             except SandboxFailed as error:
-                if cell.told or self._closed:
+                if isolation.program_started or self._closed:
                     raise
                 logger.warning("a fork failed; starting by exec", sandbox=spec.id, reason=error.message)
-                self.forks.suspect(cell)
+                self.forks.suspect(isolation)
 
         return await self._start_by_exec(spec)
 
     async def _start_by_exec(self, spec: SandboxSpec) -> LocalSandbox:
-        return await self._start_in(ExecIsolation(self._place(), spec), spec)
+        return await self._start_in(ExecIsolation(self._make_resources(), spec), spec)
 
-    async def _start_in(self, cell: Isolation, spec: SandboxSpec) -> LocalSandbox:
+    async def _start_in(self, isolation: Isolation, spec: SandboxSpec) -> LocalSandbox:
         if self._closed:
             raise SandboxFailed("The sandbox driver is closed.")
 
-        sandbox = LocalSandbox(spec, cell, self._network if spec.network else None)
+        sandbox = LocalSandbox(spec, isolation, self._network if spec.network else None)
         self._live[spec.id] = sandbox
         sandbox.on_end(lambda: self._live.pop(spec.id, None))
         self._watchdog.watch(sandbox)
@@ -208,16 +208,16 @@ class LocalDriver:
 
         return sandbox
 
-    def _place(self) -> IsolationResources:
+    def _make_resources(self) -> IsolationResources:
         folders = self._instance.next_folders()
-        uid = self._slots.take()
+        uid = self._host_users.take()
         return IsolationResources(
             folders=folders,
             uid=uid,
             discard=self._instance.discard,
             make_group=lambda limits: self._make_group(folders.top.name, limits),
             exact_memory=self._holds_memory(),
-            give_back=lambda: self._slots.give_back(uid),
+            release=lambda: self._host_users.release(uid),
             executor=self._executor,
         )
 

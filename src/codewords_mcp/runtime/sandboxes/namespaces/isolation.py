@@ -34,7 +34,7 @@ logger = structlog.get_logger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class IsolationResources:
-    """What a driver gives a cell: where it lives, as whom on the host, in which group, and threads for what blocks.
+    """What a driver gives an isolation: where it lives, as whom on the host, in which group, and threads for what blocks.
 
     `exact_memory`: whether `make_group` gives one.
     """
@@ -44,33 +44,33 @@ class IsolationResources:
     discard: Callable[[paths.Folders], None]
     make_group: Callable[[Limits], cgroups.Group | None]
     exact_memory: bool
-    give_back: Callable[[], None]
+    release: Callable[[], None]
     executor: Executor
 
 
 class Isolation:
-    """`stand` makes it, `run` tells it what to run. Who has it calls `close` and `remove` once `link.gone` is set."""
+    """`set_up` makes it, `run` tells it what to run. Who has it calls `close` and `remove` once `channel.gone` is set."""
 
     setup_seconds: float = SETUP_SECONDS
 
-    def __init__(self, place: IsolationResources) -> None:
+    def __init__(self, resources: IsolationResources) -> None:
         loop = asyncio.get_running_loop()
-        self.place = place
+        self.resources = resources
         self.output = ProgramOutput()
-        self.link: ProcessChannel | None = None
+        self.channel: ProcessChannel | None = None
         self.group: cgroups.Group | None = None
         self.init_pid: int | None = None
         """Host pid of process 1 while it lives."""
         self.transparent = False
-        """Whether the kernel redirects every TCP connection to the runtime's policy. After `stand`."""
+        """Whether the kernel redirects every TCP connection to the runtime's policy. After `set_up`."""
         self.broken: SandboxFailed | None = None
         self._forked: asyncio.Future[int] = loop.create_future()
         self._listeners: asyncio.Future[dict[str, socket.socket]] = loop.create_future()
         self._running: asyncio.Future[None] = loop.create_future()
         self._joining: asyncio.Task[None] | None = None
         self._doomed = False
-        self._hear: Callable[[dict[str, Any]], None] | None = None
-        self._unheard: list[dict[str, Any]] = []
+        self._subscriber: Callable[[dict[str, Any]], None] | None = None
+        self._undelivered: list[dict[str, Any]] = []
 
     @property
     def roots(self) -> tuple[int, ...]:
@@ -80,11 +80,11 @@ class Isolation:
         return (self.init_pid,)
 
     @property
-    def told(self) -> bool:
+    def program_started(self) -> bool:
         """Whether its program has begun."""
         return self._running.done()
 
-    async def stand(self) -> None:
+    async def set_up(self) -> None:
         """Return when the isolation stands and nothing runs in it yet. Raises SandboxFailed, OSError."""
         raise NotImplementedError
 
@@ -92,11 +92,11 @@ class Isolation:
         """Start the program. Raises SandboxFailed, OSError."""
         raise NotImplementedError
 
-    def hear(self, then: Callable[[dict[str, Any]], None]) -> None:
+    def subscribe(self, then: Callable[[dict[str, Any]], None]) -> None:
         """Give what the program is said to do to `then`, and what was said before."""
-        self._hear = then
-        while self._unheard:
-            then(self._unheard.pop(0))
+        self._subscriber = then
+        while self._undelivered:
+            then(self._undelivered.pop(0))
 
     def take_listeners(self) -> dict[str, socket.socket]:
         """The sockets of its network, to whoever serves them. Once."""
@@ -107,14 +107,14 @@ class Isolation:
     def kill(self) -> None:
         """Begin to end every process, also those still to come."""
         self._doomed = True
-        if self.link is not None:
-            self.link.kill()
+        if self.channel is not None:
+            self.channel.kill()
 
     async def gone(self) -> None:
         """Return when every process has ended, everything they said was heard, and nothing is done for them any more."""
-        if self.link is not None:
-            await self.link.gone.wait()
-            self.link.drain()
+        if self.channel is not None:
+            await self.channel.gone.wait()
+            self.channel.drain()
         if self._joining is not None:
             await asyncio.wait({self._joining})
 
@@ -122,50 +122,50 @@ class Isolation:
         """Let go of pipes and sockets. After `gone`."""
         self.init_pid = None
         self.output.finish()
-        if self.link is not None:
-            self.link.close()
+        if self.channel is not None:
+            self.channel.close()
         if self._listeners.done():
             for listener in self.take_listeners().values():
                 listener.close()
 
     def remove(self) -> None:
         """Remove group and folders, give back the rest; blocks for some milliseconds."""
-        name = self.place.folders.top.name
+        name = self.resources.folders.top.name
         if self.group is not None and not self.group.remove():
             logger.warning("a sandbox's cgroup stays", folder=name)
         try:
-            self.place.discard(self.place.folders)
+            self.resources.discard(self.resources.folders)
         except OSError as error:
             logger.warning("a sandbox's folder stays", folder=name, error=str(error))
-        self.place.give_back()
+        self.resources.release()
 
     async def in_thread(self, work: Callable[[], T]) -> T:
         """Do something that blocks."""
-        return await asyncio.get_running_loop().run_in_executor(self.place.executor, work)
+        return await asyncio.get_running_loop().run_in_executor(self.resources.executor, work)
 
     def _connect(self, messages: socket.socket, launcher: SpawnedLauncher | None = None) -> ProcessChannel:
         self.output.start()
-        self.link = ProcessChannel(messages, self._on_message, launcher)
+        self.channel = ProcessChannel(messages, self._on_message, launcher)
         if self._doomed:
-            self.link.kill()
-        return self.link
+            self.channel.kill()
+        return self.channel
 
     async def _expect(self, message: asyncio.Future[T]) -> T:
         """A message from inside, or SandboxFailed when the processes end, or are silent, first."""
-        assert self.link is not None  # noqa: S101  # connected before anything is expected
+        assert self.channel is not None  # noqa: S101  # connected before anything is expected
         if not message.done():
-            either = (message, self.link.over)
+            either = (message, self.channel.over)
             await asyncio.wait(either, timeout=self.setup_seconds, return_when=asyncio.FIRST_COMPLETED)
 
         if not message.done():
-            self.link.drain()
+            self.channel.drain()
         if message.done():
             return message.result()
         if self.broken is not None:
             raise self.broken
         if self._doomed:
             raise SandboxFailed("The sandbox was destroyed while it was being made.")
-        if self.link.gone.is_set():
+        if self.channel.gone.is_set():
             raise SandboxFailed("The sandbox's processes ended before the sandbox stood.")
 
         raise SandboxFailed(f"The sandbox did not stand within {self.setup_seconds:g} seconds.")
@@ -181,7 +181,7 @@ class Isolation:
         """May take 20 ms (see `Group.add`)."""
 
         def join() -> cgroups.Group | None:
-            group = self.group or self.place.make_group(limits)
+            group = self.group or self.resources.make_group(limits)
             if group is not None:
                 with contextlib.suppress(
                     ProcessLookupError
@@ -192,8 +192,8 @@ class Isolation:
         self.group = await self.in_thread(join)
 
     def _on_message(self, message: dict[str, Any], fds: list[int]) -> None:
-        if "forked" in message and self.link is not None and fds:
-            self.link.adopt(fds[0])
+        if "forked" in message and self.channel is not None and fds:
+            self.channel.adopt(fds[0])
             pid = message["forked"]
             _resolve(self._forked, pid if pid is not True else host_pid(fds[0]))
         elif "standing" in message:
@@ -207,17 +207,17 @@ class Isolation:
         elif "error" in message:
             self._on_error(message)
         else:
-            self._tell(message)
+            self._deliver(message)
 
-    def _tell(self, message: dict[str, Any]) -> None:
+    def _deliver(self, message: dict[str, Any]) -> None:
         """To whoever hears."""
-        if self._hear is not None:
-            self._hear(message)
+        if self._subscriber is not None:
+            self._subscriber(message)
         else:
-            self._unheard.append(message)
+            self._undelivered.append(message)
 
     def _on_error(self, message: dict[str, Any]) -> None:
-        logger.error("a sandbox broke", folder=self.place.folders.top.name, **message)
+        logger.error("a sandbox broke", folder=self.resources.folders.top.name, **message)
         if message["step"] == "exec":
             what = "run the environment's Python"
         else:
@@ -235,20 +235,22 @@ class Isolation:
 
 
 class ExecIsolation(Isolation):
-    """A cell whose program is started by exec."""
+    """An isolation whose program is started by exec."""
 
-    def __init__(self, place: IsolationResources, spec: SandboxSpec) -> None:
-        super().__init__(place)
+    def __init__(self, resources: IsolationResources, spec: SandboxSpec) -> None:
+        super().__init__(resources)
         self._spec = spec
 
-    async def stand(self) -> None:
+    async def set_up(self) -> None:
         """See `Isolation`."""
-        limits, place = self._spec.limits, self.place
-        self.group = await self.in_thread(lambda: place.make_group(limits))
+        limits, resources = self._spec.limits, self.resources
+        self.group = await self.in_thread(lambda: resources.make_group(limits))
         outputs = self.output.open()
         exact = self.group is not None
         spawned = await self.in_thread(
-            lambda: spawn.launch(self._spec, place.folders, place.uid, exact_memory=exact, outputs=outputs)
+            lambda: spawn.launch(
+                self._spec, resources.folders, resources.uid, exact_memory=exact, outputs=outputs
+            )
         )
         self._connect(spawned.channel, spawned)
         self.init_pid = await self._expect(self._forked)
@@ -256,8 +258,8 @@ class ExecIsolation(Isolation):
 
     async def run(self, spec: SandboxSpec) -> None:  # noqa: ARG002  # it knows
         """See `Isolation`."""
-        assert self.link is not None  # noqa: S101
-        self.link.send({"go": True})
+        assert self.channel is not None  # noqa: S101
+        self.channel.send({"go": True})
         await self._expect(self._running)
 
 

@@ -16,25 +16,25 @@ from codewords_mcp.runtime.sandboxes.namespaces.isolation import Isolation, Isol
 class LocalSandbox(ManagedSandbox):
     """A program in a `Isolation`."""
 
-    def __init__(self, spec: SandboxSpec, cell: Isolation, network: Network | None) -> None:
-        self.cell = cell
+    def __init__(self, spec: SandboxSpec, isolation: Isolation, network: Network | None) -> None:
+        self.isolation = isolation
         self._network = network
-        super().__init__(spec, cell.place.executor)
+        super().__init__(spec, isolation.resources.executor)
 
     @property
     def socket_path(self) -> str:
         """See `Sandbox`."""
-        return self.cell.place.folders.socket
+        return self.isolation.resources.folders.socket
 
     @property
-    def place(self) -> IsolationResources:
+    def resources(self) -> IsolationResources:
         """Where it lives, and as whom."""
-        return self.cell.place
+        return self.isolation.resources
 
     @property
     def roots(self) -> tuple[int, ...]:
         """See `Watched`."""
-        return self.cell.roots
+        return self.isolation.roots
 
     @property
     def condemned(self) -> bool:
@@ -43,23 +43,23 @@ class LocalSandbox(ManagedSandbox):
 
     def output(self) -> AsyncIterator[OutputChunk]:
         """See `Sandbox`."""
-        return self.cell.output.chunks()
+        return self.isolation.output.chunks()
 
     @property
     def group(self) -> Group | None:
         """See `ManagedSandbox`."""
-        return self.cell.group
+        return self.isolation.group
 
     async def _bring_up(self) -> None:
-        self.cell.hear(self._on_message)
-        await self.cell.stand()
+        self.isolation.subscribe(self._on_message)
+        await self.isolation.set_up()
         await self._attach()
-        await self.cell.run(self.spec)
+        await self.isolation.run(self.spec)
         limit = self.spec.limits.start_timeout
         self._arm("no_port", limit, lambda: self._not_ready(explain.no_port(self.spec.port, limit)))
 
     async def _attach(self) -> None:
-        listeners = self.cell.take_listeners()
+        listeners = self.isolation.take_listeners()
         if self._network is not None and listeners:
             self._handle = await self._network.attach(self.id, SandboxSockets(**listeners))
             return
@@ -68,9 +68,11 @@ class LocalSandbox(ManagedSandbox):
 
     def _on_message(self, message: dict[str, Any]) -> None:
         if "serving" in message:
-            asked = message["asked"]
-            if asked is not None:
-                self.cell.output.say(explain.served_elsewhere(self.spec.port, asked))
+            requested_port = message["asked"]
+            if requested_port is not None:
+                self.isolation.output.write_platform_line(
+                    explain.served_elsewhere(self.spec.port, requested_port)
+                )
             self._now_ready()
         elif "listening" in message:
             self._on_listening(message["listening"])
@@ -88,21 +90,21 @@ class LocalSandbox(ManagedSandbox):
             error = explain.wrong_port(self.spec.port, others)
             self._arm("wrong_port", WRONG_PORT_SECONDS, lambda: self._not_ready(error))
 
-    def _ask_to_end(self) -> bool:
-        if self.cell.link is None:
+    def _terminate(self) -> bool:
+        if self.isolation.channel is None:
             return False
-        self.cell.link.send({"signal": int(signal.SIGTERM)})
+        self.isolation.channel.send({"signal": int(signal.SIGTERM)})
         return True
 
-    def _let_go(self) -> None:
-        self.cell.kill()
+    def _begin_kill(self) -> None:
+        self.isolation.kill()
 
-    async def _until_gone(self) -> None:
-        await self.cell.gone()
-        self._broken = self._broken or self.cell.broken
+    async def _wait_gone(self) -> None:
+        await self.isolation.gone()
+        self._broken = self._broken or self.isolation.broken
 
     def _close(self) -> None:
-        self.cell.close()
+        self.isolation.close()
 
     def _discard(self) -> None:
-        self.cell.remove()
+        self.isolation.remove()

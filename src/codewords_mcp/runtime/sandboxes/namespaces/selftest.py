@@ -84,7 +84,7 @@ async def _try(start: Start, folder: Path, slice_: cgroups.Slice | None) -> Isol
 
     memory_held = not survived and exit_ == Exit("out_of_memory")
     return IsolationFinding(
-        _tier(slice_, memory_held=memory_held, acts=list(acts)), transparent=sandbox.cell.transparent
+        _tier(slice_, memory_held=memory_held, acts=list(acts)), transparent=sandbox.isolation.transparent
     )
 
 
@@ -158,10 +158,10 @@ def _key(slice_: cgroups.Slice | None) -> str:
 def recall(path: Path, slice_: cgroups.Slice | None) -> IsolationFinding | None:
     """The finding kept at `path`, if it is of this very machine state."""
     with contextlib.suppress(OSError, ValueError, TypeError, KeyError, metadata.PackageNotFoundError):
-        kept: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-        if kept["key"] == _key(slice_):
-            tier = kept["tier"] | {"facts": tuple(kept["tier"]["facts"])}
-            return IsolationFinding(Tier(**tier), kept["transparent"])
+        stored: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        if stored["key"] == _key(slice_):
+            tier = stored["tier"] | {"facts": tuple(stored["tier"]["facts"])}
+            return IsolationFinding(Tier(**tier), stored["transparent"])
     return None
 
 
@@ -170,7 +170,7 @@ def remember(path: Path, slice_: cgroups.Slice | None, finding: IsolationFinding
     if finding.tier.id == "D":
         return
     with contextlib.suppress(OSError, metadata.PackageNotFoundError):
-        kept = {"key": _key(slice_), "tier": asdict(finding.tier), "transparent": finding.transparent}
+        stored = {"key": _key(slice_), "tier": asdict(finding.tier), "transparent": finding.transparent}
         partial = path.with_suffix(f".{os.getpid()}")
-        partial.write_text(json.dumps(kept), encoding="utf-8")
+        partial.write_text(json.dumps(stored), encoding="utf-8")
         partial.replace(path)

@@ -1,6 +1,6 @@
-"""Answers the system calls that the filter asks about: the warden makes connections for the program, or refuses them.
+"""Answers the system calls that the filter asks about: the supervisor makes connections for the program, or refuses them.
 
-Landlock knows ports but no addresses, so the program may not connect by itself. The warden takes the program's socket (a
+Landlock knows ports but no addresses, so the program may not connect by itself. The supervisor takes the program's socket (a
 duplicate of its descriptor) and connects it, to addresses that it has read once and judged: what the program changes
 in its memory meanwhile has no effect. Ports that the program binds are real ones on loopback, chosen by the kernel; the
 sandbox alone knows them by the numbers that it asked for.
@@ -29,7 +29,7 @@ from . import tree
 
 _RECEIVE, _SEND, _STILL_THERE = 0xC050_2100, 0xC018_2101, 0x4008_2102
 _REQUEST: Final = struct.Struct("=QIIiIQ6Q")
-_ANSWER: Final = struct.Struct("=QqiI")
+_RESPONSE: Final = struct.Struct("=QqiI")
 _CONTINUE: Final = 1
 _PIDFD_GETFD: Final = 438
 _ANY_PORT: Final = 0
@@ -55,7 +55,7 @@ class ConnectTarget(Exception):
 class SyscallBroker:
     """`allowed` are ports of the runtime's on 127.0.0.1; `own` the number by which the program is told to listen.
 
-    `said` hears, in its numbers, on which ports the program listens: {number: (address, real port)}.
+    `on_ports_changed` hears, in its numbers, on which ports the program listens: {number: (address, real port)}.
     """
 
     def __init__(
@@ -63,18 +63,18 @@ class SyscallBroker:
         listener: int,
         program: int,
         allowed: list[int],
-        most: int,
-        said: Callable[[dict[int, tuple[str, int]]], None],
+        max_processes: int,
+        on_ports_changed: Callable[[dict[int, tuple[str, int]]], None],
     ) -> None:
         self._listener = listener
         self._program = program
         self._allowed = frozenset(allowed)
-        self._most = most
-        self._said = said
+        self._max_processes = max_processes
+        self._on_ports_changed = on_ports_changed
         self._ports: dict[int, tuple[str, int]] = {}
         self._listening: dict[int, tuple[str, int]] = {}
         self._names = {number: name for name, number in syscalls.numbers().items()}
-        self._answers: dict[str, Callable[[int, tuple[int, ...]], int]] = {
+        self._handlers: dict[str, Callable[[int, tuple[int, ...]], int]] = {
             "connect": self._connect, "bind": self._bind, "listen": self._listen,
             **dict.fromkeys(rules.FORKS, self._fork),
             "kill": self._kill, "tkill": self._signal, "tgkill": self._signal,
@@ -89,9 +89,9 @@ class SyscallBroker:
         poll = select.poll()
         poll.register(self._listener, select.POLLIN)
         while not any(events & select.POLLHUP for _, events in poll.poll()):
-            self._answer_one()
+            self._handle_call()
 
-    def _answer_one(self) -> None:
+    def _handle_call(self) -> None:
         """Take one call and answer it; one that blocks (a connection made by a blocking socket) does so in a thread."""
         request = bytearray(_REQUEST.size)
         try:
@@ -104,20 +104,24 @@ class SyscallBroker:
 
         number, thread, _, call, _, _, *arguments = _REQUEST.unpack(request)
         name = self._names.get(call, "")
-        act = self._answers.get(name, _refuse)
+        handler = self._handlers.get(name, _refuse)
         if name == "connect":
             threading.Thread(
-                target=self._answer, args=(number, thread, act, tuple(arguments)), daemon=True
+                target=self._respond, args=(number, thread, handler, tuple(arguments)), daemon=True
             ).start()
         else:
-            self._answer(number, thread, act, tuple(arguments))
+            self._respond(number, thread, handler, tuple(arguments))
 
-    def _answer(
-        self, number: int, thread: int, act: Callable[[int, tuple[int, ...]], int], arguments: tuple[int, ...]
+    def _respond(
+        self,
+        number: int,
+        thread: int,
+        handler: Callable[[int, tuple[int, ...]], int],
+        arguments: tuple[int, ...],
     ) -> None:
         value, code, flags = 0, 0, 0
         try:
-            value = act(thread, arguments)
+            value = handler(thread, arguments)
         except ConnectTarget:
             flags = _CONTINUE
         except SyscallRefused as refused:
@@ -127,7 +131,7 @@ class SyscallBroker:
 
         with contextlib.suppress(OSError):
             self._check(number)
-            fcntl.ioctl(self._listener, _SEND, _ANSWER.pack(number, value, code, flags))
+            fcntl.ioctl(self._listener, _SEND, _RESPONSE.pack(number, value, code, flags))
 
     def _check(self, number: int) -> None:
         """The asking thread still waits, so what was read by its number was its own. Raises OSError."""
@@ -210,15 +214,15 @@ class SyscallBroker:
             sock.listen(max(0, backlog))
             real = sock.getsockname()[1]
 
-        for number, place in self._ports.items():
-            if place[1] == real:
-                self._listening[number] = place
+        for number, endpoint in self._ports.items():
+            if endpoint[1] == real:
+                self._listening[number] = endpoint
 
-        self._said(self._listening)
+        self._on_ports_changed(self._listening)
         return 0
 
     def _fork(self, _thread: int, _arguments: tuple[int, ...]) -> int:
-        if tree.count(os.getpid(), self._most + 1) > self._most:
+        if tree.count(os.getpid(), self._max_processes + 1) > self._max_processes:
             raise SyscallRefused(errno.EAGAIN)
         raise ConnectTarget
 

@@ -1,11 +1,11 @@
 """The second system call filter of this tier, for what Landlock leaves open. It is stacked on `local.inside.seccomp`.
 
 Landlock knows neither UDP, nor addresses, nor Unix sockets by path, nor what a same-user process may do to another by its
-number, nor changes to a file's mode, owner, times and attributes. Here each of them is refused, or answered by the warden.
+number, nor changes to a file's mode, owner, times and attributes. Here each of them is refused, or answered by the supervisor.
 
 Refused: every socket but TCP; connections made by sending; System V IPC, message queues and inotify; limits, priorities
 and places of other processes; hiding from the watchdog. Answered with success and without effect: changes of mode and
-times, which programs make in passing (`shutil.copy`). Asked of the warden: connect, bind, listen; where Landlock does not
+times, which programs make in passing (`shutil.copy`). Asked of the supervisor: connect, bind, listen; where Landlock does not
 scope signals, also those; where no cgroup counts processes, also the making of them.
 """
 
@@ -72,7 +72,7 @@ _ASK: Final = _give(_NOTIFY)
 def _is_one_of(
     argument: int, values: tuple[int, ...], then: Instruction, otherwise: Instruction
 ) -> list[Instruction]:
-    tests = [(_JEQ, len(values) - place, 0, value) for place, value in enumerate(values)]
+    tests = [(_JEQ, len(values) - index, 0, value) for index, value in enumerate(values)]
     return [(_LOAD, 0, 0, _argument(argument)), *tests, otherwise, then]
 
 

@@ -1,4 +1,4 @@
-"""Starts the program: forked by the warden, restricted by itself, then the environment's Python."""
+"""Starts the program: forked by the supervisor, restricted by itself, then the environment's Python."""
 
 from __future__ import annotations
 
@@ -67,26 +67,26 @@ def _not_started(message: dict[str, Any]) -> NotStarted:
     return error
 
 
-def _be_program(spec: dict[str, Any], listener: int, boot: int, warden: socket.socket) -> NoReturn:
+def _be_program(spec: dict[str, Any], listener: int, boot: int, supervisor: socket.socket) -> NoReturn:
     step = "isolation"
     try:
         linux.die_with_parent()
         _settle(spec["app"])
-        warden = socket.socket(fileno=_above(os.dup(warden.fileno())))
-        _place(listener, boot)
+        supervisor = socket.socket(fileno=_above(os.dup(supervisor.fileno())))
+        _move_fds(listener, boot)
         _limit(**spec["limits"])
-        _restrict(spec, warden)
+        _restrict(spec, supervisor)
         step = "exec"
         arguments: list[str] = [*spec["argv"], str(LISTENER_FD), str(BOOT_FD), str(spec["port"])]
         os.execve(arguments[0], arguments, spec["variables"])  # noqa: S606
-    except BaseException as error:  # noqa: BLE001  # nothing may return from here into the warden's code
+    except BaseException as error:  # noqa: BLE001  # nothing may return from here into the supervisor's code
         if isinstance(error, OSError):
             number = error.errno
         else:
             number = None
 
         with contextlib.suppress(OSError):
-            channel.send(warden, {"error": str(error), "errno": number, "step": step})
+            channel.send(supervisor, {"error": str(error), "errno": number, "step": step})
 
     os._exit(127)
 
@@ -94,7 +94,7 @@ def _be_program(spec: dict[str, Any], listener: int, boot: int, warden: socket.s
 def _settle(folder: str) -> None:
     os.setsid()
     with contextlib.suppress(OSError), open("/proc/self/oom_score_adj", "w", encoding="ascii") as file:
-        file.write("500")  # the warden must outlive the program to say what happened
+        file.write("500")  # the supervisor must outlive the program to say what happened
     signal.set_wakeup_fd(-1)
     for number in (
         signal.SIGCHLD,
@@ -110,7 +110,7 @@ def _settle(folder: str) -> None:
     os.umask(0o022)
 
 
-def _place(listener: int, boot: int) -> None:
+def _move_fds(listener: int, boot: int) -> None:
     """The listener at 3 and the channel to the runtime at 4; nothing else survives exec but 0, 1, 2."""
     high_listener, high_boot = _above(os.dup(listener)), _above(os.dup(boot))
     os.dup2(os.open("/dev/null", os.O_RDONLY), 0)
@@ -119,7 +119,9 @@ def _place(listener: int, boot: int) -> None:
     for name in os.listdir("/proc/self/fd"):
         if int(name) > BOOT_FD:
             with contextlib.suppress(OSError):
-                os.set_inheritable(int(name), False)  # until exec, the warden can still be told of a failure
+                os.set_inheritable(
+                    int(name), False
+                )  # until exec, the supervisor can still be told of a failure
 
 
 def _above(fd: int) -> int:
@@ -132,7 +134,7 @@ def _above(fd: int) -> int:
 def _limit(*, files: int, disk: int, memory: int | None, processes: int) -> None:
     """Resource limits. Not of processes: that one counts all of this user's, and none of root's. See `Broker`."""
     del processes
-    wanted = {
+    limits = {
         resource.RLIMIT_CORE: 0,
         resource.RLIMIT_NOFILE: files,
         resource.RLIMIT_FSIZE: disk,
@@ -142,16 +144,16 @@ def _limit(*, files: int, disk: int, memory: int | None, processes: int) -> None
     }
 
     if memory is not None:
-        wanted[resource.RLIMIT_DATA] = memory
-        wanted[resource.RLIMIT_AS] = 2 * memory + (4 << 30)
+        limits[resource.RLIMIT_DATA] = memory
+        limits[resource.RLIMIT_AS] = 2 * memory + (4 << 30)
 
-    for which, value in wanted.items():
+    for which, value in limits.items():
         _, hard = resource.getrlimit(which)
         value = value if hard == resource.RLIM_INFINITY else min(value, hard)  # noqa: PLW2901
         resource.setrlimit(which, (value, value))
 
 
-def _restrict(spec: dict[str, Any], warden: socket.socket) -> None:
+def _restrict(spec: dict[str, Any], supervisor: socket.socket) -> None:
     rules = [(path, ruleset.READ) for path in spec["read"]]
     rules += [(path, ruleset.DEVICE) for path in spec["devices"]]
     rules += [(path, ruleset.OWN) for path in spec["own"]]
@@ -160,7 +162,7 @@ def _restrict(spec: dict[str, Any], warden: socket.socket) -> None:
     ruleset.restrict(rules, spec["ports"], abi)
     linux.load_seccomp(seccomp.assemble())
     program = second.assemble(scoped=abi >= 6, counted=spec["counted"])
-    channel.send(warden, {"questions": True}, [_load_asking(program)])
+    channel.send(supervisor, {"questions": True}, [_load_asking(program)])
 
 
 class _Program(ctypes.Structure):

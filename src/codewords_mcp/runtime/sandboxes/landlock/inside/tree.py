@@ -1,4 +1,4 @@
-"""The processes below the warden, by /proc: orphans become its children, so nothing of the sandbox is elsewhere."""
+"""The processes below the supervisor, by /proc: orphans become its children, so nothing of the sandbox is elsewhere."""
 
 from __future__ import annotations
 

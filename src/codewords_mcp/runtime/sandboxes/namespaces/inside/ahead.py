@@ -25,7 +25,7 @@ _PIECE: Final = 64
 _APART: Final = 0.05
 """Seconds between two forks from which on the second is helped. In a crowd each processor has enough to do: to copy
 twice costs more in all than it saves one of them."""
-_MOST: Final = 16
+_MAX_HELPED: Final = 16
 """Forks that live and were helped. What they got counts as the server's memory for as long as they live, some 8 MiB each."""
 
 
@@ -51,15 +51,15 @@ class Helper:
         """Help the fork `pid`, until it is done, or something can be read from `until`."""
         now = time.monotonic()
         last, self._last = self._last, now
-        self._helped = [one for one in self._helped if _lives(one)]
-        if now - last < _APART or len(self._helped) >= _MOST or not self._areas:
+        self._helped = [fork for fork in self._helped if _lives(fork)]
+        if now - last < _APART or len(self._helped) >= _MAX_HELPED or not self._areas:
             return
 
         self._helped.append(pid)
-        for place in range(0, len(self._areas), _PIECE):
+        for first in range(0, len(self._areas), _PIECE):
             if select.select([until], [], [], 0)[0]:
                 return
-            for start, length in self._areas[place : place + _PIECE]:
+            for start, length in self._areas[first : first + _PIECE]:
                 linux.populate(start, length)
 
 
@@ -109,10 +109,10 @@ def _written(work: Callable[[], object]) -> array.array[int]:
     return pages
 
 
-def _exclusive(wanted: bool) -> set[int]:
+def _exclusive(exclusive: bool) -> set[int]:
     """Pages in memory that can be written to, which this process has alone, or not. Raises OSError."""
     pages: set[int] = set()
-    asked = _PRESENT | (_EXCLUSIVE if wanted else 0)
+    bits = _PRESENT | (_EXCLUSIVE if exclusive else 0)
 
     with open("/proc/self/maps", encoding="utf-8") as maps, open("/proc/self/pagemap", "rb", 0) as pagemap:
         for line in maps:
@@ -127,7 +127,7 @@ def _exclusive(wanted: bool) -> set[int]:
             pages.update(
                 start + number * _PAGE
                 for number, entry in enumerate(entries)
-                if entry & (_PRESENT | _EXCLUSIVE) == asked
+                if entry & (_PRESENT | _EXCLUSIVE) == bits
             )
 
     return pages

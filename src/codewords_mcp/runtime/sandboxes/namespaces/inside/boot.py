@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from typing import Any
 
 
-def _tell(channel: int, message: dict[str, Any]) -> None:
+def _report(channel: int, message: dict[str, Any]) -> None:
     """Send a message to process 1; a channel that is gone is no reason to stop serving."""
     try:
         os.write(channel, json.dumps(message).encode())
@@ -54,8 +54,8 @@ class UvicornHook:
     def __init__(self) -> None:
         self.listener = self.channel = -1
         self.port = 0
-        self.asked: int | None = None
-        self.told = False
+        self.requested_port: int | None = None
+        self.reported = False
         self.known: ModuleType | None = None
 
     def serve(self, listener: int, channel: int, port: int) -> None:
@@ -73,7 +73,7 @@ class UvicornHook:
         if name == "uvicorn" and self.known is not None:
             from importlib.machinery import ModuleSpec
 
-            _tell(self.channel, {"imported": True})
+            _report(self.channel, {"imported": True})
             return ModuleSpec(name, _LoadedModule(self.known), is_package=True)  # type: ignore[arg-type]
 
         if name not in self._MODULES:
@@ -91,7 +91,7 @@ class UvicornHook:
             run_module(module)
             if name == "uvicorn.config":
                 if self.channel >= 0:
-                    _tell(self.channel, {"imported": True})
+                    _report(self.channel, {"imported": True})
                 self._patch_config(module.__dict__["Config"])
             else:
                 self._patch_server(module.__dict__["Server"])
@@ -110,13 +110,13 @@ class UvicornHook:
         @functools.wraps(original)
         def init(instance: Any, *args: Any, **kwargs: Any) -> None:
             bound = signature.bind(instance, *args, **kwargs)
-            asked = bound.arguments.get("port", 8000)
+            requested_port = bound.arguments.get("port", 8000)
             bound.arguments.update(fd=self.listener, uds=None, reload=False, workers=1)
             # The runtime asks in the clear, over a private socket.
             bound.arguments.pop("ssl_keyfile", None)
             bound.arguments.pop("ssl_certfile", None)
             original(*bound.args, **bound.kwargs)
-            self.asked = asked
+            self.requested_port = requested_port
 
         config.__init__ = init
 
@@ -128,9 +128,12 @@ class UvicornHook:
         @functools.wraps(original)
         async def startup(instance: Any, sockets: Any = None) -> None:
             await original(instance, sockets=sockets)
-            if not sockets and not self.told and getattr(instance, "started", True):
-                self.told = True
-                _tell(self.channel, {"serving": None if self.asked == self.port else self.asked})
+            if not sockets and not self.reported and getattr(instance, "started", True):
+                self.reported = True
+                _report(
+                    self.channel,
+                    {"serving": None if self.requested_port == self.port else self.requested_port},
+                )
 
         server.startup = startup
 

@@ -8,14 +8,14 @@ runtime → init       {"go": true} · {"signal": number}
 program → init       {"imported": true} · {"serving": port|null}
 
 With a fork server:
-runtime → keeper     {"name": folder, "uid": number, "network": bool, "exact_memory": bool} + files of a shell
-shell → runtime      as init, from {"forked": true} on · {"empty": true}
-runtime → server     {"name": folder, "early": bool, "exact_memory": bool} + the socket with the shell's key
+runtime → supervisor     {"name": folder, "uid": number, "network": bool, "exact_memory": bool} + files of a prepared isolation
+prepared isolation → runtime      as init, from {"forked": true} on · {"empty": true}
+runtime → server     {"name": folder, "early": bool, "exact_memory": bool} + the socket with the prepared isolation's key
 server → runtime     {"born": folder, "pid": number} · {"failed": folder, "error": text, "errno": number}
-server, keeper → runtime   {"ended": pid, "exited": status, "cpu": seconds, "peak": bytes}
+server, supervisor → runtime   {"ended": pid, "exited": status, "cpu": seconds, "peak": bytes}
 program → runtime    {"waiting": true} · {"running": true} + its pidfd · {"error": text, "step": name}
 runtime → program    {"claim": true} + file
-program → shell      {"claimed": port, "pid": number}
+program → prepared isolation      {"claimed": port, "pid": number}
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from typing import Any, cast
 
 MAX_MESSAGE = 64 << 10
 MAX_FDS = 24
-"""The most that come along: a shell's namespaces, control groups and files."""
+"""The most that come along: a prepared isolation's namespaces, control groups and files."""
 
 
 def pair() -> tuple[socket.socket, socket.socket]:

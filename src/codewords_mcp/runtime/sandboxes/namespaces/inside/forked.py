@@ -1,4 +1,4 @@
-"""A fork of the fork server: enters its shell, locks itself in, and is a program once it is claimed.
+"""A fork of the fork server: enters its prepared isolation, locks itself in, and is a program once it is claimed.
 
 It is not a new interpreter: it starts from the server's, made to look new.
 """
@@ -15,7 +15,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final, cast
 
-from . import boot, channel, identity, init, rootfs, shell, warm
+from . import boot, channel, identity, init, prepared, rootfs, warm
 
 MAIN: Final = "/app/main.py"
 _RUNTIME_FD: Final = init.BOOT_FD + 1
@@ -49,18 +49,18 @@ class Claim:
 
 
 def start(
-    kit: ForkTemplate, message: dict[str, Any], key: shell.ShellDescriptors, inside: socket.socket
+    template: ForkTemplate, message: dict[str, Any], entry: prepared.EntryDescriptors, inside: socket.socket
 ) -> Callable[[], None]:
-    """In the new process: isolate it. Returns what it has to run. `inside`: the channel to the shell's process 1."""
-    files = key.files
+    """In the new process: isolate it. Returns what it has to run. `inside`: the channel to the prepared isolation's process 1."""
+    files = entry.files
     for number, fd in ((1, files["stdout"]), (2, files["stderr"])):
         os.dup2(fd, number)
         os.close(fd)
 
     try:
-        shell.enter(key)
+        prepared.enter(entry)
         _reseed()
-        identity.lock_down(kit.filters[message["exact_memory"]])
+        identity.lock_down(template.filters[message["exact_memory"]])
     except BaseException as error:  # noqa: BLE001  # nothing may return into the server's code
         if isinstance(error, OSError):
             number = error.errno
@@ -72,15 +72,15 @@ def start(
         os._exit(1)
 
     fds = [files["listener"], inside.detach(), files["runtime"]]
-    return lambda: _program(kit, fds, early=message["early"], proxies=not key.catches_all)
+    return lambda: _program(template, fds, early=message["early"], proxies=not entry.catches_all)
 
 
-def _program(kit: ForkTemplate, fds: list[int], *, early: bool, proxies: bool) -> None:
+def _program(template: ForkTemplate, fds: list[int], *, early: bool, proxies: bool) -> None:
     """Be the program: at the bottom of the stack, so that it ends as Python ends. Raises SystemExit."""
     init.settle()
     for number, handler in _PROGRAM_SIGNALS.items():
         signal.signal(number, handler)
-    _place(fds)
+    _move_fds(fds)
     if early:  # nobody waits yet
         warm.serving(loop="auto")
         os.write(_RUNTIME_FD, b'{"waiting": true}')
@@ -94,12 +94,12 @@ def _program(kit: ForkTemplate, fds: list[int], *, early: bool, proxies: bool) -
         memory=limits["memory"],
         address_space=limits["address_space"],
     )
-    kit.hook.serve(init.LISTENER_FD, init.BOOT_FD, claim.port)
-    _buried = _look_new(kit, claim)  # kept: to free them would cost a millisecond
-    boot.run(MAIN, kit.hook)
+    template.hook.serve(init.LISTENER_FD, init.BOOT_FD, claim.port)
+    _unloaded = _reset_interpreter(template, claim)  # kept: to free them would cost a millisecond
+    boot.run(MAIN, template.hook)
 
 
-def _place(fds: list[int]) -> None:
+def _move_fds(fds: list[int]) -> None:
     """The listener at 3, the channel to process 1 at 4, the runtime's at 5; nothing else stays open."""
     high = [init.above(fd, _RUNTIME_FD) for fd in fds]
     for number, fd in zip((init.LISTENER_FD, init.BOOT_FD, _RUNTIME_FD), high, strict=True):
@@ -132,7 +132,7 @@ def own_modules() -> tuple[str, ...]:
     return tuple(name for name in sys.modules if name == own or name.startswith(own + "."))
 
 
-def _look_new(kit: ForkTemplate, claim: Claim) -> list[object]:
+def _reset_interpreter(template: ForkTemplate, claim: Claim) -> list[object]:
     """What differs between this interpreter and one that was started for the program; the modules it shall not see."""
     os.environ.clear()
     os.environ.update(claim.variables)
@@ -142,18 +142,18 @@ def _look_new(kit: ForkTemplate, claim: Claim) -> list[object]:
 
         time.tzset()
 
-    buried: list[object] = [sys.modules.pop(name, None) for name in kit.modules]
+    unloaded: list[object] = [sys.modules.pop(name, None) for name in template.modules]
     sys.orig_argv[:] = ["/env/bin/python", rootfs.BOOT, MAIN]
     sys.path[0] = os.path.dirname(MAIN)
-    if kit.hooked:
+    if template.hooked:
         import site
 
-        site.addsitedir(kit.packages)
+        site.addsitedir(template.packages)
         with contextlib.suppress(ImportError):
             import sitecustomize  # noqa: F401  # pyright: ignore[reportMissingImports, reportUnusedImport]
 
-    kit.hook.forget()
-    return buried
+    template.hook.forget()
+    return unloaded
 
 
 def _reseed() -> None:

@@ -128,7 +128,7 @@ def limit(*, files: int, disk: int, processes: int, memory: int | None, address_
     `memory` is None where a cgroup holds it. RLIMIT_DATA stops heaps at the limit; RLIMIT_AS also stops shared anonymous
     maps, with room for address space that is reserved but unused (threads' stacks); without `address_space` it is left out.
     """
-    wanted = {
+    limits = {
         resource.RLIMIT_CORE: 0,
         resource.RLIMIT_NOFILE: files,
         resource.RLIMIT_FSIZE: disk,
@@ -138,11 +138,11 @@ def limit(*, files: int, disk: int, processes: int, memory: int | None, address_
         resource.RLIMIT_SIGPENDING: _SIGNALS,
     }
     if memory is not None:
-        wanted[resource.RLIMIT_DATA] = memory
+        limits[resource.RLIMIT_DATA] = memory
         if address_space:
-            wanted[resource.RLIMIT_AS] = 2 * memory + (4 << 30)
+            limits[resource.RLIMIT_AS] = 2 * memory + (4 << 30)
 
-    for which, value in wanted.items():
+    for which, value in limits.items():
         _, hard = resource.getrlimit(which)
         value = value if hard == resource.RLIM_INFINITY else min(value, hard)  # noqa: PLW2901
         resource.setrlimit(which, (value, value))

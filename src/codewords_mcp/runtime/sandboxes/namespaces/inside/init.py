@@ -23,8 +23,8 @@ def in_group(runtime: socket.socket) -> bool:
 
     That takes the kernel up to 20 ms: everything that can be done meanwhile is done before. False: the runtime has gone.
     """
-    answer = channel.receive(runtime)
-    if answer is None or not answer[0].get("go"):
+    received = channel.receive(runtime)
+    if received is None or not received[0].get("go"):
         return False
     with contextlib.suppress(OSError):
         linux.unshare(linux.CLONE_NEWCGROUP)

@@ -124,8 +124,8 @@ def _locked_flags(target: str) -> int:
     """In a user namespace a remount has to ask again for the flags that the source already has."""
     have = os.statvfs(target).f_flag
     flags = have & (MS_RDONLY | MS_NOSUID | MS_NODEV | MS_NOEXEC)
-    for seen, asked in ((0x400, 0x400), (0x800, 0x800), (0x1000, 0x20_0000)):  # noatime, nodiratime, relatime
-        flags |= asked if have & seen else 0
+    for seen, flag in ((0x400, 0x400), (0x800, 0x800), (0x1000, 0x20_0000)):  # noatime, nodiratime, relatime
+        flags |= flag if have & seen else 0
     return flags
 
 
@@ -191,21 +191,21 @@ class _CapData(ctypes.Structure):
     )
 
 
-def keep_capabilities(kept: tuple[int, ...]) -> None:
+def keep_capabilities(capabilities: tuple[int, ...]) -> None:
     """Have these over exec, as whichever user, and never any other. Takes CAP_SETPCAP."""
-    mask = sum(1 << capability for capability in kept)
+    mask = sum(1 << capability for capability in capabilities)
     words = (mask & 0xFFFF_FFFF, mask >> 32)
     data = (_CapData * 2)(*(_CapData(word, word, word) for word in words))
-    _drop_from_bounding_set(kept)
+    _drop_from_bounding_set(capabilities)
     _check(_libc.capset(ctypes.byref(_CapHeader(_CAPABILITY_VERSION_3, 0)), data), "capset")
-    for capability in kept:
+    for capability in capabilities:
         raised = _prctl(PR_CAP_AMBIENT, _PR_CAP_AMBIENT_RAISE, capability, 0, 0)
         _check(raised, f"ambient capability {capability}")
 
 
-def _drop_from_bounding_set(kept: tuple[int, ...] = ()) -> None:
+def _drop_from_bounding_set(capabilities: tuple[int, ...] = ()) -> None:
     for capability in range(64):
-        if capability in kept:
+        if capability in capabilities:
             continue
         if _prctl(PR_CAPBSET_DROP, capability, 0, 0, 0) != 0:
             break  # past the kernel's last capability

@@ -75,11 +75,11 @@ def run(packages: str) -> list[str]:
     else:
         installed = frozenset[str]()
 
-    wanted = [
+    candidates = [
         *_STANDARD,
         *(name for package, names in _PACKAGES.items() if package in installed for name in names),
     ]
-    for name in wanted:
+    for name in candidates:
         try:
             importlib.import_module(name)
         except ModuleNotFoundError:

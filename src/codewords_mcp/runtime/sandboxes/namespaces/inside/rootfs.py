@@ -153,8 +153,8 @@ def enter_server(covered: list[str]) -> None:
         linux.mount("tmpfs", folder, "tmpfs", _TMPFS, "size=1m,nr_inodes=64,mode=755")
 
 
-def enter_shell(name: str) -> int:
-    """In a fork of the keeper: a root like the server's, with a /proc, /app, /tmp and /dev/shm of its own.
+def enter_prepared(name: str) -> int:
+    """In a fork of the supervisor: a root like the server's, with a /proc, /app, /tmp and /dev/shm of its own.
 
     Returns what `enter` returns.
     """

@@ -65,7 +65,7 @@ def _refuse(code: int) -> _Instruction:
 def _one_of(
     offset: int, values: tuple[int, ...], then: _Instruction, otherwise: _Instruction
 ) -> list[_Instruction]:
-    tests = [(_JEQ, len(values) - place, 0, value) for place, value in enumerate(values)]
+    tests = [(_JEQ, len(values) - index, 0, value) for index, value in enumerate(values)]
     return [(_LOAD, 0, 0, offset), *tests, otherwise, then]
 
 

@@ -1,7 +1,7 @@
 """Makes a fork server: namespaces and a root like a sandbox's, process 1 of them, and the environment's Python in them.
 
 Started by the runtime like a launcher, under its own Python. Three processes come of it: this one waits outside;
-process 1 (`keeper`) makes the sandboxes, and adopts the programs of a server that has died, so that they go on; the
+process 1 (`supervisor`) makes the sandboxes, and adopts the programs of a server that has died, so that they go on; the
 server itself (`zygote`) is the environment's Python. All of them, and every sandbox, end with the runtime.
 """
 
@@ -13,7 +13,7 @@ import socket
 from collections.abc import Callable
 from typing import Any, Final, NoReturn
 
-from . import channel, identity, init, keeper, linux, rootfs, seccomp
+from . import channel, identity, init, linux, rootfs, seccomp, supervisor
 
 CONTROL_FD: Final = 3
 ENTRY: Final = "/.codewords/zygote.py"
@@ -28,11 +28,11 @@ def launch(spec: dict[str, Any], runtime: socket.socket) -> None:
     if os.getppid() != spec["parent"]:
         return  # the runtime died before it could take us along
 
-    answer = channel.receive(runtime)
-    if answer is None or not answer[0].get("go"):
+    received = channel.receive(runtime)
+    if received is None or not received[0].get("go"):
         return  # it says so once this process is in its cgroup
 
-    requests = socket.socket(fileno=answer[1][0])
+    requests = socket.socket(fileno=received[1][0])
     files = _own_files()
     sources = rootfs.Sources(**spec["sources"])
     identity.enter_server_namespaces(
@@ -57,9 +57,9 @@ def launch(spec: dict[str, Any], runtime: socket.socket) -> None:
 def _keep(
     spec: dict[str, Any], runtime: socket.socket, requests: socket.socket, files: dict[str, bytes]
 ) -> None:
-    """Be process 1 of the server's pid namespace: start the server, then be its keeper."""
+    """Be process 1 of the server's pid namespace: start the server, then be its supervisor."""
     linux.die_with_parent()
-    linux.name_command(init.TITLE)  # shells are copies of this process
+    linux.name_command(init.TITLE)  # prepared isolations are copies of this process
     packages: str | None = spec["packages"]
     covered = ["/.codewords"] + ([packages] if packages else [])
     rootfs.enter_server([rootfs.SERVER_ROOT + folder for folder in covered])
@@ -76,7 +76,7 @@ def _keep(
     channel.send(runtime, {"server": pid}, [pidfd])
     os.close(pidfd)
     runtime.close()
-    keeper.serve(requests)
+    supervisor.serve(requests)
 
 
 def _become_server(spec: dict[str, Any], runtime: socket.socket, covered: list[str]) -> None:

@@ -1,6 +1,6 @@
 """A rehearsal: what a program will do is done once, so that whatever is made lazily is there before a fork, or a claim.
 
-A page of memory that a fork shares is copied when it is first touched, if only by a reference count; a blank sandbox
+A page of memory that a fork shares is copied when it is first touched, if only by a reference count; a warm sandbox
 rehearses in its own process, so that those copies are made while nobody waits. Nothing that a program could see is
 left of it: loggers, the event loop and its policy, standard output and environment variables are as before.
 """
@@ -65,7 +65,7 @@ def serving(*, loop: str) -> bool:
 
 
 def _rehearse(loop: str) -> None:
-    with _nothing_said(), _loggers_kept(), _policy_kept(), contextlib.ExitStack() as stack:
+    with _output_discarded(), _loggers_restored(), _policy_restored(), contextlib.ExitStack() as stack:
         listener = stack.enter_context(socket.socket(socket.AF_UNIX))
         listener.bind("\0rehearsal")  # abstract: seen in this network namespace only
         listener.listen(_TIMES)
@@ -101,8 +101,8 @@ def _serve(app: Any, listener: socket.socket, loop: str) -> None:
         await asyncio.wait_for(finished.wait(), 5)  # noqa: TID251  # nobody cancels it; runs on Pythons without asyncio.timeout
 
     async def shutdown(sockets: Any = None) -> None:  # noqa: ARG001
-        for one in server.servers:
-            one.close()
+        for opened in server.servers:
+            opened.close()
         for connection in list(server.server_state.connections):
             connection.shutdown()
         await server.lifespan.shutdown()
@@ -114,34 +114,40 @@ def _serve(app: Any, listener: socket.socket, loop: str) -> None:
 
 
 @contextlib.contextmanager
-def _nothing_said() -> Generator[None]:
-    kept = sys.stdout, sys.stderr
+def _output_discarded() -> Generator[None]:
+    before = sys.stdout, sys.stderr
     with open(os.devnull, "w", encoding="utf-8") as nowhere:
         sys.stdout = sys.stderr = nowhere
         try:
             yield
         finally:
-            sys.stdout, sys.stderr = kept
+            sys.stdout, sys.stderr = before
 
 
 @contextlib.contextmanager
-def _loggers_kept() -> Generator[None]:
+def _loggers_restored() -> Generator[None]:
     """Loggers and the list of handlers are as before; a logger that is new is as if nobody had configured it."""
     import logging
 
     def loggers() -> list[logging.Logger]:
-        return [logging.root, *(one for one in list(known.values()) if isinstance(one, logging.Logger))]
+        return [
+            logging.root,
+            *(opened for opened in list(known.values()) if isinstance(opened, logging.Logger)),
+        ]
 
     known: dict[str, Any] = logging.root.manager.loggerDict
     internals: Any = logging
-    kept = {one: (one.level, list(one.handlers), one.propagate, one.disabled) for one in loggers()}
+    before = {
+        opened: (opened.level, list(opened.handlers), opened.propagate, opened.disabled)
+        for opened in loggers()
+    }
     listed = internals._handlerList[:]  # noqa: SLF001
 
     try:
         yield
     finally:
         for logger in loggers():
-            level, handlers, propagate, disabled = kept.get(logger, (logging.NOTSET, [], True, False))
+            level, handlers, propagate, disabled = before.get(logger, (logging.NOTSET, [], True, False))
             logger.handlers[:] = handlers
             logger.propagate, logger.disabled = propagate, disabled
             if logger.level != level:
@@ -151,7 +157,7 @@ def _loggers_kept() -> Generator[None]:
 
 
 @contextlib.contextmanager
-def _policy_kept() -> Generator[None]:
+def _policy_restored() -> Generator[None]:
     """A policy that has had a loop gives no other by itself, as `asyncio.get_event_loop` at a script's top expects it to."""
     import asyncio
 

@@ -28,7 +28,7 @@ _OWN_SIGNALS: Final = (signal.SIGCHLD, signal.SIGTERM)
 class ProgramWatch:
     """Waits on the program, and on all that concerns it. `boot` is a channel to the program.
 
-    The program is a child that `fork` makes. Without it, in a shell, it comes from outside, and says so by `boot`.
+    The program is a child that `fork` makes. Without it, in a prepared isolation, it comes from outside, and says so by `boot`.
     """
 
     def __init__(
@@ -49,9 +49,9 @@ class ProgramWatch:
         self._over = False
         self._serving = False
         self._imported = False
-        self._told_ports: list[int] = []
+        self._reported_ports: list[int] = []
         self._started = time.monotonic()
-        self._look_at = self._started + _EAGER_POLL
+        self._next_poll = self._started + _EAGER_POLL
         self._wake, self._wake_inside = socket.socketpair()
         for end in (self._wake, self._wake_inside, boot):
             end.setblocking(False)
@@ -84,12 +84,12 @@ class ProgramWatch:
         self._selector.register(self._boot, selectors.EVENT_READ, self._on_boot)
         self._selector.register(self._wake, selectors.EVENT_READ, lambda: self._wake.recv(4096))
         while not self._reap():
-            for key, _ in self._selector.select(self._until_look()):
+            for key, _ in self._selector.select(self._until_poll()):
                 with contextlib.suppress(BlockingIOError):
                     key.data()
 
-            if self._port is not None and self._until_look() == 0:
-                self._look_for_port(self._port)
+            if self._port is not None and self._until_poll() == 0:
+                self._poll_port(self._port)
 
     def _on_sigterm(self, number: int, _: object) -> None:
         self._pass_on(number)
@@ -144,13 +144,13 @@ class ProgramWatch:
             self._adopt(message["pid"], message["claimed"])
         self._imported = self._imported or "imported" in message
         if "serving" in message and not self._serving:
-            asked = message["serving"]
-            self._say_serving("socket", asked if isinstance(asked, int) else None)
+            requested_port = message["serving"]
+            self._report_serving("socket", requested_port if isinstance(requested_port, int) else None)
 
     def _adopt(self, program: int, port: int) -> None:
         self._program, self._port = program, port
         self._started = time.monotonic()
-        self._look_at = self._started + _EAGER_POLL
+        self._next_poll = self._started + _EAGER_POLL
         self._selector.register(self._runtime, selectors.EVENT_READ, self._on_runtime)
         try:
             self._selector.register(os.pidfd_open(program), selectors.EVENT_READ, self._on_end)
@@ -160,31 +160,31 @@ class ProgramWatch:
     def _on_end(self) -> None:
         self._over = True
 
-    def _say_serving(self, how: str, asked: int | None) -> None:
+    def _report_serving(self, how: str, requested_port: int | None) -> None:
         self._serving = True
-        channel.send(self._runtime, {"serving": how, "asked": asked})
+        channel.send(self._runtime, {"serving": how, "asked": requested_port})
 
-    def _until_look(self) -> float | None:
+    def _until_poll(self) -> float | None:
         """Seconds until the kernel is to be asked for the program's port; None where there is no need to ask."""
         if self._serving or self._port is None:
             return None
-        return max(0.0, self._look_at - time.monotonic())
+        return max(0.0, self._next_poll - time.monotonic())
 
-    def _look_for_port(self, port: int) -> None:
+    def _poll_port(self, port: int) -> None:
         eager = not self._imported and time.monotonic() - self._started < _EAGER_SECONDS
-        self._look_at = time.monotonic() + (_EAGER_POLL if eager else _LAZY_POLL)
+        self._next_poll = time.monotonic() + (_EAGER_POLL if eager else _LAZY_POLL)
         ports = self._ports.listening()
         address = ports.pop(port, None)
 
         if address is not None:
             bridge.Bridge(self._selector, self._listener, (address, port))
-            self._say_serving("tcp", None)
+            self._report_serving("tcp", None)
             return
 
         others = sorted(port for port in ports if port not in netns.OWN_PORTS)
         # A program that has uvicorn will serve later, whatever auxiliary port it opened first.
-        if others != self._told_ports and not self._imported:
-            self._told_ports = others
+        if others != self._reported_ports and not self._imported:
+            self._reported_ports = others
             channel.send(self._runtime, {"listening": others[:16]})
 
 

@@ -1,7 +1,7 @@
 """The fork server itself: the environment's Python with well-known packages imported, waiting to fork.
 
-It knows no workflow, no secret and no network. Each fork goes straight into a shell (`forked`); the server never waits
-for it, and tells how it has ended.
+It knows no workflow, no secret and no network. Each fork enters a prepared isolation (`forked`). The server
+never waits for it, and reports its status when it has ended.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import sys
 import time
 from collections.abc import Callable
 
-from . import ahead, boot, channel, forked, keeper, linux, preload, seccomp, shell, warm
+from . import ahead, boot, channel, forked, linux, preload, prepared, seccomp, supervisor, warm
 from .server import CONTROL_FD
 
 Program = Callable[[], None]
@@ -46,11 +46,11 @@ def main() -> Program:
         os._exit(1)
 
     filters = {exact: seccomp.assemble(exact_memory=exact) for exact in (True, False)}
-    kit = forked.ForkTemplate(hook, packages, filters, _is_hooked(packages), forked.own_modules())
+    template = forked.ForkTemplate(hook, packages, filters, _is_hooked(packages), forked.own_modules())
     seconds = time.perf_counter() - began
     channel.send(control, {"ready": True, "modules": len(imported), "seconds": round(seconds, 3)})
 
-    return _serve(control, kit, helper)
+    return _serve(control, template, helper)
 
 
 def _check_quiet(control: socket.socket) -> None:
@@ -77,19 +77,19 @@ def _is_hooked(packages: str) -> bool:
     return any(name.endswith(".pth") or name.startswith("sitecustomize") for name in os.listdir(packages))
 
 
-def _serve(control: socket.socket, kit: forked.ForkTemplate, helper: ahead.Helper) -> Program:
-    signal.signal(signal.SIGCHLD, lambda _number, _frame: keeper.reap(control))
+def _serve(control: socket.socket, template: forked.ForkTemplate, helper: ahead.Helper) -> Program:
+    signal.signal(signal.SIGCHLD, lambda _number, _frame: supervisor.reap(control))
     while True:
         received = channel.receive(control)
         if received is None:
             os._exit(0)
         message, fds = received
         inside = socket.socket(fileno=fds[0])
-        key: shell.ShellDescriptors | None = None
+        entry: prepared.EntryDescriptors | None = None
 
         try:
-            key = shell.take_key(inside)
-            linux.setns(key.pid, linux.CLONE_NEWPID)
+            entry = prepared.receive_entry(inside)
+            linux.setns(entry.pid, linux.CLONE_NEWPID)
             signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGCHLD,))  # nothing ends before it was born
             pid = os.fork()
         except OSError as error:
@@ -99,13 +99,13 @@ def _serve(control: socket.socket, kit: forked.ForkTemplate, helper: ahead.Helpe
                 signal.signal(signal.SIGCHLD, signal.SIG_DFL)
                 signal.pthread_sigmask(signal.SIG_UNBLOCK, (signal.SIGCHLD,))
                 control.close()
-                return forked.start(kit, message, key, inside)
+                return forked.start(template, message, entry, inside)
 
             channel.send(control, {"born": message["name"], "pid": pid})
             if not message["early"]:
                 helper.help(pid, control.fileno())
 
         signal.pthread_sigmask(signal.SIG_UNBLOCK, (signal.SIGCHLD,))
-        if key is not None:
-            key.close()
+        if entry is not None:
+            entry.close()
         inside.close()

@@ -6,10 +6,10 @@ import structlog
 
 from codewords_mcp.errors import CodewordsError
 from codewords_mcp.runtime.sandboxes.e2b.account import E2bAccount, E2bMachine
+from codewords_mcp.runtime.sandboxes.e2b.agent_connection import AgentConnection
 from codewords_mcp.runtime.sandboxes.e2b.cost import CostMeter
-from codewords_mcp.runtime.sandboxes.e2b.link import AgentConnection
 from codewords_mcp.runtime.sandboxes.e2b.mux import Json, Stream
-from codewords_mcp.runtime.sandboxes.e2b.pace import Slot
+from codewords_mcp.runtime.sandboxes.e2b.rate_limits import Slot
 from codewords_mcp.runtime.sandboxes.e2b.sandbox import E2BSandbox
 
 log = structlog.get_logger(__name__)
@@ -59,7 +59,7 @@ class PooledMachine:
         except CodewordsError as error:
             log.warning("an E2B sandbox was not ended yet", sandbox=self.machine.id, reason=error.message)
         finally:
-            self._slot.let_go()
+            self._slot.release()
 
     def on_message(self, message: Json) -> None:
         """Nothing is asked of it yet."""

@@ -1,11 +1,11 @@
-"""A sandbox's warden: the process beside the program, outside its restrictions, that starts, serves and outlives it.
+"""A sandbox's supervisor: the process beside the program, outside its restrictions, that starts, serves and outlives it.
 
-Started by the runtime with file descriptors: the channel, the leash (a pipe whose end of file means: end all), the
+Started by the runtime with file descriptors: the channel, the lifeline (a pipe whose end of file means: end all), the
 specification, the listening Unix socket and the program's end of its channel to the runtime.
 
-warden → runtime   {"running": true, "exact": bool} · {"ports": {number: [host, port]}}
+supervisor → runtime   {"running": true, "exact": bool} · {"ports": {number: [host, port]}}
                    {"exited": status, "cpu": seconds, "peak": bytes} · {"error": text, "errno": number, "step": name}
-runtime → warden   {"go": true} · {"signal": number}
+runtime → supervisor   {"go": true} · {"signal": number}
 """
 
 from __future__ import annotations
@@ -33,8 +33,8 @@ _STOP_PASSES: Final = 200
 
 def main() -> None:
     """Entry point; exits the process when every process of the sandbox has ended."""
-    channel_fd, leash, spec_fd, listener, boot = (int(argument) for argument in sys.argv[1:6])
-    for fd in (channel_fd, leash, spec_fd, listener, boot):
+    channel_fd, lifeline, spec_fd, listener, boot = (int(argument) for argument in sys.argv[1:6])
+    for fd in (channel_fd, lifeline, spec_fd, listener, boot):
         os.set_inheritable(fd, False)
     runtime = socket.socket(fileno=channel_fd)
     try:
@@ -44,11 +44,13 @@ def main() -> None:
         linux.prctl(linux.PR_SET_NO_NEW_PRIVS, 1)
         if os.geteuid() == 0:
             _drop_capabilities()
-        answer = channel.receive(runtime)  # the runtime has put this process into its cgroup when it says go
-        if answer is not None and answer[0].get("go"):
-            _SupervisorWatch(spec, runtime, leash).run(listener, boot)
+        received = channel.receive(
+            runtime
+        )  # the runtime has put this process into its cgroup when it says go
+        if received is not None and received[0].get("go"):
+            _SupervisorWatch(spec, runtime, lifeline).run(listener, boot)
     except Exception as error:  # noqa: BLE001  # the runtime must hear of it, and stderr is the program's
-        _say_error(runtime, error, getattr(error, "step", "isolation"))
+        _report_error(runtime, error, getattr(error, "step", "isolation"))
 
     _end_all()
     os._exit(0)
@@ -64,7 +66,7 @@ def _drop_capabilities() -> None:
         linux.clear_capabilities()
 
 
-def _say_error(runtime: socket.socket, error: Exception, step: str) -> None:
+def _report_error(runtime: socket.socket, error: Exception, step: str) -> None:
     if isinstance(error, OSError):
         number = error.errno
     else:
@@ -76,12 +78,12 @@ def _say_error(runtime: socket.socket, error: Exception, step: str) -> None:
 
 
 class _SupervisorWatch:
-    """The program, and everything that the warden waits for."""
+    """The program, and everything that the supervisor waits for."""
 
-    def __init__(self, spec: dict[str, Any], runtime: socket.socket, leash: int) -> None:
+    def __init__(self, spec: dict[str, Any], runtime: socket.socket, lifeline: int) -> None:
         self._spec = spec
         self._runtime = runtime
-        self._leash = leash
+        self._lifeline = lifeline
         self._selector = selectors.DefaultSelector()
         self._over = False
         self._program = 0
@@ -101,10 +103,10 @@ class _SupervisorWatch:
             os.close(fd)
         _release_output()
         limit: int = self._spec["limits"]["processes"]
-        broker = SyscallBroker(started.questions, started.pid, self._spec["ports"], limit, self._say_ports)
+        broker = SyscallBroker(started.questions, started.pid, self._spec["ports"], limit, self._report_ports)
         threading.Thread(target=broker.serve, daemon=True).start()
         channel.send(self._runtime, {"running": True, "exact": broker.exact})
-        self._selector.register(self._leash, selectors.EVENT_READ, self._on_leash)
+        self._selector.register(self._lifeline, selectors.EVENT_READ, self._on_lifeline)
         self._selector.register(self._runtime, selectors.EVENT_READ, self._on_runtime)
         self._selector.register(wake, selectors.EVENT_READ, lambda: wake.recv(4096))
 
@@ -114,7 +116,7 @@ class _SupervisorWatch:
 
         broker.closed = True
 
-    def _on_leash(self) -> None:
+    def _on_lifeline(self) -> None:
         self._over = True
 
     def _on_runtime(self) -> None:
@@ -127,9 +129,11 @@ class _SupervisorWatch:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(self._program, number)
 
-    def _say_ports(self, ports: dict[int, tuple[str, int]]) -> None:
+    def _report_ports(self, ports: dict[int, tuple[str, int]]) -> None:
         with contextlib.suppress(OSError):
-            channel.send(self._runtime, {"ports": {str(number): place for number, place in ports.items()}})
+            channel.send(
+                self._runtime, {"ports": {str(number): endpoint for number, endpoint in ports.items()}}
+            )
 
     def _reap(self) -> bool:
         """Collect the dead; True once the program is among them."""
@@ -139,11 +143,11 @@ class _SupervisorWatch:
                 if pid == 0:
                     return False
                 if pid == self._program:
-                    self._say_exited(status)
+                    self._report_exit(status)
                     return True
         return False
 
-    def _say_exited(self, status: int) -> None:
+    def _report_exit(self, status: int) -> None:
         used = resource.getrusage(resource.RUSAGE_CHILDREN)
         message = {
             "exited": os.waitstatus_to_exitcode(status),
@@ -185,7 +189,7 @@ def _wake(_number: int, _frame: object) -> None:
 
 
 def _release_output() -> None:
-    """The warden writes nothing: the pipes end when the program's processes end."""
+    """The supervisor writes nothing: the pipes end when the program's processes end."""
     null = os.open("/dev/null", os.O_RDWR)
     for fd in (0, 1, 2):
         os.dup2(null, fd)

@@ -8,7 +8,7 @@ import socket
 from typing import Final
 
 from codewords_mcp.runtime.sandboxes.base import Network, NetworkHandle, PolicedNetwork, SandboxSockets
-from codewords_mcp.runtime.sandboxes.e2b.mux import Json, Stream, carry
+from codewords_mcp.runtime.sandboxes.e2b.mux import Json, Stream, relay
 
 _CONNECT_SECONDS: Final = 15.0
 _MAX_HEAD: Final = 16 << 10
@@ -30,7 +30,7 @@ def around(described: Json | None) -> tuple[tuple[str, ...] | None, bool]:
     return (None if hosts is None else tuple(sorted(hosts))), hosts is None or bool(hosts)
 
 
-class WayOut:
+class ProgramEgress:
     """Make it with `open`. What is attached to the network are listeners of this host: the agent's streams end there."""
 
     def __init__(
@@ -48,23 +48,23 @@ class WayOut:
         self._handle: NetworkHandle | None = None
 
     @classmethod
-    async def open(cls, sandbox_id: str, network: Network, *, by_machine: bool) -> WayOut:
+    async def open(cls, sandbox_id: str, network: Network, *, by_machine: bool) -> ProgramEgress:
         """`by_machine`: the machine judges and dials by the network's policy, where it can say what that is.
 
         Raises SandboxFailed.
         """
         described = describe(sandbox_id, network, by_machine=by_machine)
         runtime, connect = (socket.create_server(("127.0.0.1", 0), backlog=_BACKLOG) for _ in range(2))
-        way_out = cls(sandbox_id, network, described, (runtime.getsockname(), connect.getsockname()))
-        way_out._handle = await network.attach(sandbox_id, SandboxSockets(runtime, connect))
-        return way_out
+        egress = cls(sandbox_id, network, described, (runtime.getsockname(), connect.getsockname()))
+        egress._handle = await network.attach(sandbox_id, SandboxSockets(runtime, connect))
+        return egress
 
     def report(self, event: Json) -> None:
         """The machine tells of an attempt to connect that it judged."""
         if isinstance(self._network, PolicedNetwork):
             self._network.report(self._sandbox_id, event)
 
-    async def carry(self, stream: Stream, what: Json) -> None:
+    async def relay(self, stream: Stream, what: Json) -> None:
         """Serve a stream of the agent's."""
         try:
             async with asyncio.timeout(_CONNECT_SECONDS):
@@ -76,7 +76,7 @@ class WayOut:
             stream.reset()
             return
 
-        await carry(stream, reader, writer)
+        await relay(stream, reader, writer)
 
     async def close(self) -> None:
         """Close the network. Idempotent."""

@@ -7,7 +7,7 @@ from types import TracebackType
 from typing import Self
 
 
-class Pace:
+class CreateRate:
     """Lets `rate` callers a second pass, a second's worth at once. `hold` stops all of them for a while."""
 
     def __init__(self, rate: float) -> None:
@@ -17,7 +17,7 @@ class Pace:
         self._at = asyncio.get_running_loop().time()
         self._turn = asyncio.Lock()
 
-    async def pass_by(self) -> None:
+    async def wait_turn(self) -> None:
         """Return when it is this caller's turn; first come, first served."""
         async with self._turn:
             self._refill()
@@ -55,7 +55,7 @@ class Slot:
     def __init__(self, semaphore: asyncio.Semaphore) -> None:
         self._semaphore: asyncio.Semaphore | None = semaphore
 
-    def let_go(self) -> None:
+    def release(self) -> None:
         """Give it to the next. Idempotent."""
         semaphore, self._semaphore = self._semaphore, None
         if semaphore is not None:
@@ -68,4 +68,4 @@ class Slot:
         self, kind: type[BaseException] | None, _: BaseException | None, __: TracebackType | None
     ) -> None:
         if kind is not None:
-            self.let_go()
+            self.release()

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from codewords_mcp.runtime.sandboxes.base import EnvironmentRef, Exit
-from codewords_mcp.runtime.sandboxes.forkserver import warm_pool as nursery
+from codewords_mcp.runtime.sandboxes.forkserver import warm_pool
 from codewords_mcp.runtime.sandboxes.namespaces import inside
 from codewords_mcp.runtime.sandboxes.namespaces.driver import LocalDriver
 
@@ -55,7 +55,7 @@ print(json.dumps({
 @pytest.fixture
 async def driver(opened: Opened, tmp_path: Path) -> AsyncIterator[LocalDriver]:
     async with opened(tmp_path / "run", True) as driver:
-        await until(lambda: shells(driver) == nursery.SHELLS)
+        await until(lambda: prepared(driver) == warm_pool.PREPARED)
         yield driver
 
 
@@ -65,9 +65,9 @@ async def until(true: Callable[[], bool]) -> None:
             await asyncio.sleep(0.01)
 
 
-def shells(driver: LocalDriver) -> int:
+def prepared(driver: LocalDriver) -> int:
     (one,) = driver.forks.describe()
-    return int(one["shells"])
+    return int(one["prepared"])
 
 
 def numbers(pid: int | str) -> list[str]:
@@ -81,7 +81,7 @@ def numbers(pid: int | str) -> list[str]:
 
 def fork_server(driver: LocalDriver) -> int:
     """Host pid of the one process that forks."""
-    (one,) = driver.forks._nurseries.values()  # pyright: ignore[reportPrivateUsage]
+    (one,) = driver.forks._pools.values()  # pyright: ignore[reportPrivateUsage]
     server = one._server  # pyright: ignore[reportPrivateUsage]
     assert server is not None
     assert server.pid is not None
@@ -91,30 +91,30 @@ def fork_server(driver: LocalDriver) -> int:
 def first_processes(driver: LocalDriver) -> list[int]:
     """Host pids of every process 1 of a sandbox, which the fork server's parent has made: process 1 of their namespace."""
     status = Path(f"/proc/{fork_server(driver)}/status").read_text(encoding="utf-8")
-    keeper = int(status.partition("PPid:")[2].split()[0])
-    inside = len(numbers(keeper)) + 1
+    supervisor = int(status.partition("PPid:")[2].split()[0])
+    inside = len(numbers(supervisor)) + 1
 
     def first(pid: int) -> bool:
         own = numbers(pid)
         return alive(pid) and len(own) == inside and own[-1] == "1"
 
-    return [pid for pid in descendants(keeper) if first(pid)]
+    return [pid for pid in descendants(supervisor) if first(pid)]
 
 
 async def test_each_program_has_a_shell_of_its_own_and_few_more_are_made(
     driver: LocalDriver, environment: EnvironmentRef
 ) -> None:
     used: set[int] = set()
-    for _ in range(nursery.SHELLS + 2):
+    for _ in range(warm_pool.PREPARED + 2):
         async with running(driver, specification(environment, HELLO)) as program:
             first = program.local.roots[0]
             assert await program.ask(data={"name": "Ada"}) == (200, b'{"greeting":"Hello, Ada!"}')
             assert first not in used
             used.add(first)
         assert not alive(first)
-        assert shells(driver) <= nursery.SHELLS
-    await until(lambda: shells(driver) == nursery.SHELLS)
-    await until(lambda: len(first_processes(driver)) == nursery.SHELLS)
+        assert prepared(driver) <= warm_pool.PREPARED
+    await until(lambda: prepared(driver) == warm_pool.PREPARED)
+    await until(lambda: len(first_processes(driver)) == warm_pool.PREPARED)
 
 
 async def test_a_shell_that_has_died_is_not_handed_out(
@@ -127,7 +127,7 @@ async def test_a_shell_that_has_died_is_not_handed_out(
     async with running(driver, specification(environment, HELLO)) as program:
         assert await program.ask(data={"name": "Ada"}) == (200, b'{"greeting":"Hello, Ada!"}')
         assert program.local.roots[0] not in dead
-    await until(lambda: shells(driver) == nursery.SHELLS)
+    await until(lambda: prepared(driver) == warm_pool.PREPARED)
 
 
 async def test_a_program_goes_on_without_its_fork_server_and_how_it_ends_is_known(
@@ -148,18 +148,18 @@ async def test_a_program_finds_nothing_of_what_was_done_before_it(
     async with opened(tmp_path / "exec", False) as execs:
         started = await report(execs, specification(environment, FRESH))
     assert await report(driver, specification(environment, FRESH)) == started
-    run_dir = tmp_path / "blank"
+    run_dir = tmp_path / "warm"
     run_dir.mkdir()
     (run_dir / "tier.json").write_bytes((tmp_path / "run" / "tier.json").read_bytes())
-    claiming = await LocalDriver.open(None, run_dir, blanks=1)
+    claiming = await LocalDriver.open(None, run_dir, max_warm=1)
     try:
         await fork_server_of(claiming, environment)
-        await until(lambda: claiming.forks.describe()[0]["blanks"] == 1)
-        (one,) = claiming.forks._nurseries.values()  # pyright: ignore[reportPrivateUsage]
-        blank = one._blanks[0]  # pyright: ignore[reportPrivateUsage]
+        await until(lambda: claiming.forks.describe()[0]["warm"] == 1)
+        (one,) = claiming.forks._pools.values()  # pyright: ignore[reportPrivateUsage]
+        warm = one._warm[0]  # pyright: ignore[reportPrivateUsage]
         async with running(claiming, specification(environment, FRESH)) as program:
             assert await program.ended() == Exit("exited", code=0), program.stderr
-        assert program.local.cell is blank
+        assert program.local.isolation is warm
         assert json.loads(program.stdout) == started
     finally:
         await claiming.close()

@@ -1,7 +1,7 @@
-"""Process 1 of a fork server's pid namespace: makes shells for its programs, and collects the dead until none is left.
+"""Process 1 of a fork server's pid namespace: makes prepared isolations and reaps ended processes.
 
-It is small, since it has imported next to nothing: its forks cost a fraction of the server's, and what they keep of it is
-little. It runs no package's code and no workflow's.
+It is small, since it has imported next to nothing: its forks cost a fraction of the server's and share little memory with
+it. It runs no package's code and no workflow's.
 """
 
 from __future__ import annotations
@@ -13,11 +13,14 @@ import signal
 import socket
 from typing import Any, NoReturn
 
-from . import channel, linux, rootfs, seccomp, shell, watch
+from . import channel, linux, prepared, rootfs, seccomp, watch
 
 
 def serve(requests: socket.socket) -> NoReturn:
-    """Make a shell for each request, until the runtime hangs up or the server and everything in its namespace has ended."""
+    """Make a prepared isolation for each request.
+
+    Ends when the runtime closes the socket, or the server and everything in its namespace has ended.
+    """
     watch.release_output(rootfs.SERVER_ROOT + "/dev/null")
     own_pids = os.open(f"{rootfs.SERVER_ROOT}/proc/self/ns/pid", os.O_RDONLY | os.O_CLOEXEC)
     filters = {exact: seccomp.assemble(exact_memory=exact) for exact in (True, False)}
@@ -42,20 +45,20 @@ def serve(requests: socket.socket) -> NoReturn:
             linux.unshare(linux.CLONE_NEWPID)
             pid = os.fork()
         except OSError as error:
-            _tell(fds[0], error)
+            _report_error(fds[0], error)
         else:
             if pid == 0:
                 signal.signal(signal.SIGCHLD, signal.SIG_DFL)
                 requests.close()
                 os.close(own_pids)
-                shell.run(message, fds, filters)
+                prepared.run(message, fds, filters)
 
         for fd in fds:
             os.close(fd)
 
 
 def reap(runtime: socket.socket) -> bool:
-    """Collect the dead and tell how each has ended; False where no child is left."""
+    """Reap ended children and report their status; False if no child is left."""
     with contextlib.suppress(ChildProcessError):
         while True:
             pid, status, used = os.wait4(-1, os.WNOHANG)
@@ -74,6 +77,6 @@ def reap(runtime: socket.socket) -> bool:
     return False
 
 
-def _tell(fd: int, error: OSError) -> None:
+def _report_error(fd: int, error: OSError) -> None:
     with socket.socket(fileno=os.dup(fd)) as runtime, contextlib.suppress(OSError):
         channel.send(runtime, {"error": str(error), "errno": error.errno, "step": "fork"})

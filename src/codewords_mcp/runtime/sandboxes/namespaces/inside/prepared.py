@@ -1,8 +1,8 @@
-"""A shell: a sandbox with everything but a program, which is a fork of the fork server that enters it.
+"""A prepared isolation: a sandbox with everything but a program. A fork of the fork server enters it.
 
-Its process 1 comes from the keeper, a small process, before anybody asks. It takes its place in the control groups, makes
-root and network, becomes the sandbox's user, locks itself down, and leaves the *key* in a socket: the namespaces, and
-what the program gets. One fork takes it out, so one program runs in a shell, and the shell ends with it.
+Its process 1 is forked from the supervisor, a small process, before it is needed. It joins the control groups, makes root
+and network, becomes the sandbox's user and locks itself down. It leaves the *entry* in a socket: the namespaces and the
+program's files. One fork takes it out, so one program runs in a prepared isolation, which ends with it.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _NAMESPACES: Final = {
 
 
 @dataclass(frozen=True)
-class ShellDescriptors:
+class EntryDescriptors:
     """Descriptors: the pid namespace, for the fork itself; the other namespaces by name; the control groups; what the
     program gets. `catches_all`: see `init`.
     """
@@ -38,23 +38,26 @@ class ShellDescriptors:
     catches_all: bool
 
     def close(self) -> None:
-        """Let go of all of it."""
+        """Close all of them."""
         for fd in (self.pid, *self.namespaces.values(), *self.groups, *self.files.values()):
             os.close(fd)
 
 
 def run(message: dict[str, Any], fds: list[int], filters: dict[bool, bytes]) -> NoReturn:
-    """Be process 1 of a new shell until it is over. `fds`: those of `_FILES`, the socket for the key, control groups."""
+    """Be process 1 of a new prepared isolation until it ends.
+
+    `fds`: those of `_FILES`, the socket for the entry, control groups.
+    """
     runtime, listener = socket.socket(fileno=fds[0]), socket.socket(fileno=fds[1])
-    key, groups = socket.socket(fileno=fds[4]), fds[5:]
+    entry, groups = socket.socket(fileno=fds[4]), fds[5:]
 
     try:
         names, ports, namespaces = _isolate(message, runtime, groups, filters)
-        _leave_key(key, init.catches_all(names), namespaces, groups, fds[:4])
-        watch = ProgramWatch(runtime, listener, key, ports)
+        _send_entry(entry, init.catches_all(names), namespaces, groups, fds[:4])
+        watch = ProgramWatch(runtime, listener, entry, ports)
         channel.send(runtime, {"empty": True})
         watch.run()
-    except BaseException as error:  # noqa: BLE001  # nothing may return into the keeper's code
+    except BaseException as error:  # noqa: BLE001  # nothing may return into the supervisor's code
         if isinstance(error, OSError):
             number = error.errno
         else:
@@ -69,13 +72,13 @@ def run(message: dict[str, Any], fds: list[int], filters: dict[bool, bytes]) -> 
 def _isolate(
     message: dict[str, Any], runtime: socket.socket, groups: list[int], filters: dict[bool, bytes]
 ) -> tuple[list[str], ListeningPorts, dict[str, int]]:
-    """The names of its listeners, who knows of the program's, and its namespaces."""
+    """Isolate this process. Returns its listeners' names, the reader of listening ports, its namespaces."""
     pidfd = os.pidfd_open(os.getpid())
     channel.send(runtime, {"forked": True}, [pidfd])
     os.close(pidfd)
     join_groups(groups)
     linux.unshare(linux.CLONE_NEWNS | linux.CLONE_NEWIPC | linux.CLONE_NEWUTS | linux.CLONE_NEWNET)
-    counters = rootfs.enter_shell(message["name"])
+    counters = rootfs.enter_prepared(message["name"])
     names = init.open_network(runtime, network=message["network"])
     identity.become(message["uid"], counters)
     own = ["pid", *_NAMESPACES]
@@ -98,19 +101,19 @@ def join_groups(groups: list[int]) -> None:
         os.write(group, b"0")
 
 
-def _leave_key(
-    key: socket.socket, catches_all: bool, namespaces: dict[str, int], groups: list[int], files: list[int]
+def _send_entry(
+    entry: socket.socket, catches_all: bool, namespaces: dict[str, int], groups: list[int], files: list[int]
 ) -> None:
-    """Send the key, and keep nothing of it but the two sockets that process 1 needs itself."""
+    """Send the entry, and close all of it but the two sockets that process 1 needs itself."""
     message = {"namespaces": list(namespaces), "groups": len(groups), "catches_all": catches_all}
-    channel.send(key, message, [*namespaces.values(), *groups, *files])
+    channel.send(entry, message, [*namespaces.values(), *groups, *files])
     for fd in (*namespaces.values(), *groups, *files[2:]):
         os.close(fd)
 
 
-def take_key(shell: socket.socket) -> ShellDescriptors:
-    """What process 1 left. Raises OSError where it is gone."""
-    received = channel.receive(shell)
+def receive_entry(prepared: socket.socket) -> EntryDescriptors:
+    """Receive the entry that process 1 left. Raises OSError if that has ended."""
+    received = channel.receive(prepared)
     if received is None:
         raise OSError(32, "the sandbox is gone")
 
@@ -121,22 +124,22 @@ def take_key(shell: socket.socket) -> ShellDescriptors:
     groups, files = rest[: message["groups"]], rest[message["groups"] :]
     pid = namespaces.pop("pid")
 
-    return ShellDescriptors(
+    return EntryDescriptors(
         pid, namespaces, groups, dict(zip(_FILES, files, strict=True)), message["catches_all"]
     )
 
 
-def enter(key: ShellDescriptors) -> None:
-    """Become a process of the shell, as its user, with every capability in its user namespace until `lock_down`.
+def enter(entry: EntryDescriptors) -> None:
+    """Become a process of the prepared isolation, as its user, with every capability in its user namespace until `lock_down`.
 
     The caller was forked into its pid namespace.
     """
-    join_groups(key.groups)
+    join_groups(entry.groups)
     for name, kind in _NAMESPACES.items():
-        if name in key.namespaces:
-            linux.setns(key.namespaces[name], kind)
+        if name in entry.namespaces:
+            linux.setns(entry.namespaces[name], kind)
 
-    for fd in (key.pid, *key.namespaces.values(), *key.groups):
+    for fd in (entry.pid, *entry.namespaces.values(), *entry.groups):
         os.close(fd)
     os.setresgid(identity.INNER_ID, identity.INNER_ID, identity.INNER_ID)
     os.setresuid(identity.INNER_ID, identity.INNER_ID, identity.INNER_ID)

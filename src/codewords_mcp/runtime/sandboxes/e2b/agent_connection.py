@@ -11,7 +11,7 @@ import structlog
 
 from codewords_mcp import bounded_json
 from codewords_mcp.errors import CodewordsError, SandboxFailed, SandboxUnavailable, TooBusy
-from codewords_mcp.runtime.sandboxes.e2b import failures, wire
+from codewords_mcp.runtime.sandboxes.e2b import failures, protocol
 from codewords_mcp.runtime.sandboxes.e2b.account import E2bAccount, E2bMachine
 from codewords_mcp.runtime.sandboxes.e2b.mux import MESSAGE, OUTPUT, Json, Mux, Stream, parse
 
@@ -205,7 +205,7 @@ class AgentConnection:
         from websockets.exceptions import InvalidHandshake, InvalidStatus
 
         uri, headers = self._account.address(self.machine)
-        headers[wire.SESSION_HEADER] = self._secret
+        headers[protocol.SESSION_HEADER] = self._secret
 
         try:
             connection = await connect(
@@ -240,7 +240,7 @@ async def _hello(connection: Any) -> Json:
     except (ValueError, KeyError, TypeError) as error:
         raise _wrong_agent() from error
 
-    if hello.get("version") != wire.VERSION:
+    if hello.get("version") != protocol.VERSION:
         raise _wrong_agent()
 
     return hello

@@ -7,7 +7,7 @@ from collections import deque
 from collections.abc import AsyncIterator, Callable
 
 from codewords_mcp.runtime.sandboxes.base import OutputChunk
-from codewords_mcp.runtime.sandboxes.e2b.wire import STREAM_NAMES
+from codewords_mcp.runtime.sandboxes.e2b.protocol import STREAM_NAMES
 
 
 class Received:

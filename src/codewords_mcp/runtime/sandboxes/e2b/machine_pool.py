@@ -17,8 +17,8 @@ from codewords_mcp.runtime.sandboxes.e2b.account import E2bAccount, E2bMachine
 from codewords_mcp.runtime.sandboxes.e2b.cost import CostMeter
 from codewords_mcp.runtime.sandboxes.e2b.environments import MachineSnapshots, Pins
 from codewords_mcp.runtime.sandboxes.e2b.leases import Mark
-from codewords_mcp.runtime.sandboxes.e2b.pace import MachineSlots, Pace, Slot
-from codewords_mcp.runtime.sandboxes.e2b.rented import PooledMachine
+from codewords_mcp.runtime.sandboxes.e2b.pooled_machine import PooledMachine
+from codewords_mcp.runtime.sandboxes.e2b.rate_limits import CreateRate, MachineSlots, Slot
 from codewords_mcp.settings import Settings
 
 _SLOT_SECONDS: Final = 60.0
@@ -69,9 +69,9 @@ class MachinePool:
         self._settings = settings
         self._mark = mark
         self._keep = keep
-        self._pace = Pace(settings.e2b_creates)
+        self._create_rate = CreateRate(settings.e2b_creates)
         self._slots = MachineSlots(settings.e2b_sandboxes)
-        self._shelves: dict[MachineRequest, _SparePool] = defaultdict(_SparePool)
+        self._spare_pools: dict[MachineRequest, _SparePool] = defaultdict(_SparePool)
         self._builders: set[str] = set()
         self._environments = MachineSnapshots(account, settings.e2b_template, self._make_builder)
         self.all: set[PooledMachine] = set()
@@ -80,97 +80,101 @@ class MachinePool:
 
     def knows(self, number: str) -> bool:
         """Whether a machine is this runtime's, and wanted."""
-        return number in self._builders or any(one.machine.id == number for one in self.all)
+        return number in self._builders or any(pooled.machine.id == number for pooled in self.all)
 
     @property
     def spares(self) -> int:
         """Machines that wait, and are alive as far as is known."""
-        return sum(not one.dead and one.link.up for shelf in self._shelves.values() for one in shelf.spares)
+        return sum(
+            not pooled.dead and pooled.link.up
+            for pool in self._spare_pools.values()
+            for pooled in pool.spares
+        )
 
-    async def take(self, wanted: MachineRequest) -> PooledMachine:
+    async def take(self, request: MachineRequest) -> PooledMachine:
         """A machine with a connection; a spare where there is one.
 
         Raises TooBusy, SandboxUnavailable, SandboxFailed, EnvironmentFailed.
         """
         if self._settings.e2b_spares:
-            shelf = self._shelves[wanted]
+            pool = self._spare_pools[request]
         else:
-            shelf = _SparePool()
+            pool = _SparePool()
 
-        shelf.last_used = asyncio.get_running_loop().time()
-        while shelf.spares:
-            spare = shelf.spares.popleft()
+        pool.last_used = asyncio.get_running_loop().time()
+        while pool.spares:
+            spare = pool.spares.popleft()
             if not spare.dead and spare.link.up:
-                self.stock(wanted)
+                self.stock(request)
                 spare.meter = CostMeter()  # what it cost while it waited is no run's
                 return spare
 
             self._keep(self.end(spare))
 
-        rented = await self._rent(wanted)
-        self.stock(wanted)
-        return rented
+        pooled = await self._acquire(request)
+        self.stock(request)
+        return pooled
 
-    def stock(self, wanted: MachineRequest) -> None:
+    def stock(self, request: MachineRequest) -> None:
         """See to it that there are spares of this kind."""
-        if self._settings.e2b_spares and not self._shelves[wanted].filling and not self.closed:
-            self._shelves[wanted].filling = True
-            self._keep(self._fill(wanted))
+        if self._settings.e2b_spares and not self._spare_pools[request].filling and not self.closed:
+            self._spare_pools[request].filling = True
+            self._keep(self._fill(request))
 
-    async def end(self, rented: PooledMachine) -> None:
+    async def end(self, pooled: PooledMachine) -> None:
         """End a machine."""
         try:
-            await rented.end()
+            await pooled.end()
         finally:
-            self.all.discard(rented)
+            self.all.discard(pooled)
 
     async def tidy(self) -> None:
         """End spares that nobody wants any more."""
         now = asyncio.get_running_loop().time()
-        for shelf in self._shelves.values():
-            if now - shelf.last_used > SPARE_SECONDS:
-                while shelf.spares:
-                    await self.end(shelf.spares.popleft())
+        for pool in self._spare_pools.values():
+            if now - pool.last_used > SPARE_SECONDS:
+                while pool.spares:
+                    await self.end(pool.spares.popleft())
 
     async def close(self) -> None:
         """End what nobody has a program in."""
         self.closed = True
         await self._environments.close()
-        spares = [spare for shelf in self._shelves.values() for spare in shelf.spares]
-        self._shelves.clear()
+        spares = [spare for pool in self._spare_pools.values() for spare in pool.spares]
+        self._spare_pools.clear()
         await asyncio.gather(*(self.end(spare) for spare in spares))
 
-    async def _fill(self, wanted: MachineRequest) -> None:
-        shelf = self._shelves[wanted]
+    async def _fill(self, request: MachineRequest) -> None:
+        pool = self._spare_pools[request]
         try:
-            while len(shelf.spares) < self._settings.e2b_spares and not self.closed:
-                rented = await self._rent(wanted)
+            while len(pool.spares) < self._settings.e2b_spares and not self.closed:
+                pooled = await self._acquire(request)
                 if self.closed:
-                    await self.end(rented)
+                    await self.end(pooled)
                 else:
-                    shelf.spares.append(rented)
+                    pool.spares.append(pooled)
         except CodewordsError as error:
             log.warning("no spare sandbox on E2B", reason=error.message)
         finally:
-            shelf.filling = False
+            pool.filling = False
 
-    async def _rent(self, wanted: MachineRequest) -> PooledMachine:
+    async def _acquire(self, request: MachineRequest) -> PooledMachine:
         with await self._slot() as slot:
-            machine = await self._from_snapshot(wanted)
-            rented = PooledMachine(self._account, machine, slot)
-            self.all.add(rented)
+            machine = await self._from_snapshot(request)
+            pooled = PooledMachine(self._account, machine, slot)
+            self.all.add(pooled)
 
             try:
-                await rented.link.connect()
-                if not rented.link.hello["environment"]:
+                await pooled.link.connect()
+                if not pooled.link.hello["environment"]:
                     raise SandboxUnavailable(
                         "The E2B sandbox came up without its environment.", hint=failures.BUILD
                     )
             except BaseException:
-                self._keep(self.end(rented))
+                self._keep(self.end(pooled))
                 raise
 
-            return rented
+            return pooled
 
     async def _slot(self) -> Slot:
         try:
@@ -184,47 +188,47 @@ class MachinePool:
                 hint="Try again later, or raise CODEWORDS_E2B_SANDBOXES if the account's plan allows more.",
             ) from None
 
-    async def _from_snapshot(self, wanted: MachineRequest) -> E2bMachine:
-        name = wanted.pins.name(self._settings.e2b_template)
+    async def _from_snapshot(self, request: MachineRequest) -> E2bMachine:
+        name = request.pins.name(self._settings.e2b_template)
         try:
-            return await self._make(name, "program", self._settings.e2b_ttl, wanted)
+            return await self._make(name, "program", self._settings.e2b_ttl, request)
         except failures.TemplateMissing:
-            await self._environments.build(wanted.pins)
-            return await self._make(name, "program", self._settings.e2b_ttl, wanted)
+            await self._environments.build(request.pins)
+            return await self._make(name, "program", self._settings.e2b_ttl, request)
 
     async def _make_builder(self) -> E2bMachine:
         """The machine that an environment is built in: it has to reach the package index."""
         with await self._slot() as slot:
             machine = await self._make(self._settings.e2b_template, "builder", _BUILDER_TTL, None)
-            slot.let_go()  # it is short-lived, and waiting for places would only make it longer
+            slot.release()  # it is short-lived, and waiting for places would only make it longer
         self._builders.add(machine.id)
         return machine
 
-    async def _make(self, template: str, kind: str, ttl: int, wanted: MachineRequest | None) -> E2bMachine:
+    async def _make(self, template: str, kind: str, ttl: int, request: MachineRequest | None) -> E2bMachine:
         """Within the pace, and again while E2B is busy. Raises TemplateMissing and what creating does."""
         loop = asyncio.get_running_loop()
-        until = loop.time() + _BUSY_SECONDS
+        deadline = loop.time() + _BUSY_SECONDS
         key = secrets.token_hex(16)
 
         while True:
-            await self._pace.pass_by()
+            await self._create_rate.wait_turn()
             try:
-                return await self._make_once(template, kind, ttl, wanted, key)
+                return await self._make_once(template, kind, ttl, request, key)
             except TooBusy as error:
-                if loop.time() + error.retry_after > until:
+                if loop.time() + error.retry_after > deadline:
                     raise
-                self._pace.hold(error.retry_after)
+                self._create_rate.hold(error.retry_after)
 
     async def _make_once(
-        self, template: str, kind: str, ttl: int, wanted: MachineRequest | None, key: str
+        self, template: str, kind: str, ttl: int, request: MachineRequest | None, key: str
     ) -> E2bMachine:
         making = asyncio.create_task(
             self._account.create(
                 template,
                 ttl=ttl,
                 metadata=self._mark.metadata(kind),
-                network=wanted.network if wanted else {},
-                internet=wanted.internet if wanted else True,
+                network=request.network if request else {},
+                internet=request.internet if request else True,
                 key=key,
             )
         )
