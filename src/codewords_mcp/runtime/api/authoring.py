@@ -328,7 +328,7 @@ class AuthoringCalls(Library, IntegrationCalls, BrowserCalls, SessionCalls):
             found = [one for one in found if one.category == category.lower()]
         services = {one.name: one for one in await self.list_services(caller)}
         needs = {name for one in found for name in one.needs}
-        present = await self._house.secrets.given(caller.owner, sorted(needs))
+        present = await self._house.secrets.resolve(caller.owner, sorted(needs))
         found = [one.model_copy(update={"missing": lacking(one, services, present)}) for one in found]
         if query:
             return matching_templates(found, query)
@@ -481,7 +481,7 @@ class AuthoringCalls(Library, IntegrationCalls, BrowserCalls, SessionCalls):
             known = await self.services_named(caller, named)
 
         held = {str(one["name"]) for one in manifest.get("secrets", [])}
-        present = await self._house.secrets.given(caller.owner, sorted(held))
+        present = await self._house.secrets.resolve(caller.owner, sorted(held))
         return {one.name for service in known for one in service.credentials if not one.present} | (
             held - set(present)
         )

@@ -68,7 +68,7 @@ class Library:
 
     async def _described(self, caller: Caller, services: Sequence[Service]) -> list[ServiceInfo]:
         wanted = [one for service in services for one in service.credentials]
-        given = self._house.secrets.given
+        given = self._house.secrets.resolve
         of_home = await given(HOME_OWNER, [one.name for one in wanted if one.home])
         of_owner = await given(caller.owner, [one.name for one in wanted if not one.home])
         present = {one.name for one in wanted if one.name in (of_home if one.home else of_owner)}

@@ -1,1 +1,1 @@
-"""Authority: who calls, and what each caller may do."""
+"""Authority: callers, and the operations that each caller may use."""

@@ -1,7 +1,7 @@
-"""Decide whether a caller may use an operation: the rules of every operation, and the kinds of callers.
+"""Decide whether a caller may use an operation: the rules of operations, and the kinds of callers.
 
-Both front doors enforce these rules, and `docs/reference/access.md` is generated from them. The rows are in
-`access_table.py`.
+Both front doors enforce these rules, and `docs/reference/access.md` is generated from them. The
+rows are in `access_table.py`.
 """
 
 from __future__ import annotations
@@ -16,7 +16,9 @@ Kind = Literal[
     "http", "websocket", "method", "tool", "published", "resource", "prompt", "completion", "subscription", "service"
 ]  # fmt: skip
 Level = Literal["open", "page", "run", "user", "admin"]
-"""The least that may use an operation: no key, a person's session on a page, a run's key, a user's key, an admin's key."""
+"""The minimum to use an operation: no key, a person's page session, or the key of a run, user or
+admin.
+"""
 Effect = Literal["reads", "writes"]
 Listener = Literal["public", "sandbox"]
 Outcome = Literal["allow", "deny", "filtered"]
@@ -24,14 +26,15 @@ Outcome = Literal["allow", "deny", "filtered"]
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """Who may use one operation.
+    """The callers that may use one operation.
 
-    `scopes` are all needed. `toolset` binds an operation of MCP; a rule of HTTP has none, and a key of toolsets does not
-    reach it, except the `transport` that carries MCP. `effect` "writes" closes it to read-only connections.
-    `own_run`: it is about one run, and a run's key reaches its own run and that run's descendants only.
-    `filtered`: a list, from which is left out what the caller may not use. `by_session`: a page that a key opens, and a
-    person's session too. `sandbox`: the sandbox listener serves it although it needs no run's key; it serves everything
-    that a run's key may use, and nothing else.
+    All `scopes` are needed. `toolset` binds an operation of MCP. An HTTP rule has none, and a key
+    of toolsets does not reach it, except the `transport` that carries MCP. `effect` "writes" closes
+    it to read-only connections. `own_run`: it concerns one run, and a run's key reaches its own run
+    and descendants only. `filtered`: a list without the items that the caller may not use.
+    `by_session`: a page that both a key and a person's session open. `sandbox`: the sandbox
+    listener serves it although it needs no run's key. That listener also serves all that a run's
+    key may use, and nothing else.
     """
 
     kind: Kind
@@ -54,9 +57,10 @@ class Rule:
 
 @dataclass(frozen=True, slots=True)
 class Access:
-    """How an operation is asked for: by which caller (None: without a key), over which listener, narrowed to what.
+    """A use of an operation: its caller (None: without a key), its listener, and its restrictions.
 
-    `toolsets` must all hold; each is a set of names. `page_session`: a person has signed in to the page.
+    `toolsets` must all hold; each is a set of names. `page_session`: a person signed in to the
+    page.
     """
 
     caller: Caller | None
@@ -85,13 +89,19 @@ class Access:
             raise refused
 
     def shows(self, rule: Rule) -> bool:
-        """Whether a list names the operation. A token can get further scopes, so its list has what needs them."""
+        """Whether a list names the operation.
+
+        A token can obtain more scopes, so its list includes operations that need them.
+        """
         if self.caller is not None and self.caller.by_token:
             return replace(self, caller=replace(self.caller, scopes=None)).refusal(rule) is None
         return self.refusal(rule) is None
 
     def outcome(self, rule: Rule, *, foreign_run: bool = False) -> Outcome:
-        """The cell of the table. `foreign_run`: a run's key asks for a run that is neither its own nor a descendant."""
+        """Return the cell of the table.
+
+        `foreign_run`: a run's key requests a run that is neither its own nor a descendant.
+        """
         if self.refusal(rule) is not None:
             return "deny"
 
@@ -181,9 +191,9 @@ def _by_scope(access: Access, rule: Rule) -> CodewordsError | None:
     if rule.toolset is None:
         return InsufficientScope(" ".join(missing), by_token=caller.by_token)
 
-    wanted = " and ".join(missing)
+    missing_scopes = " and ".join(missing)
     return Forbidden(
-        f"{rule.name} needs the scope {wanted}, which this key does not have.",
+        f"{rule.name} needs the scope {missing_scopes}, which this key does not have.",
         hint=f"`codewords keys create --scope …,{','.join(missing)}` makes a key with it.",
     )
 

@@ -79,7 +79,7 @@ HTTP: tuple[Rule, ...] = (
         Rule("http", name, "user", ("read",), by_session=True)
         for name in ("GET /", "GET /docs", "GET /openapi.json")
     ),
-    # What a person looks at.
+    # Reads by a person.
     *_http(
         "user", ("read",),
         "GET /status", "GET /templates", "GET /workflows", "GET /workflows/{service_id}", "GET /drafts",
@@ -95,9 +95,9 @@ HTTP: tuple[Rule, ...] = (
         "POST /runs/{run_id}/cancel", "POST /validate", "GET /integrations", "GET /integrations/{app}",
         "POST /integrations/{app}/describe", "POST /integrations/{app}/preview", "GET /connections",
     ),
-    # What a call of a service would do: nothing is done.
+    # Previews of service calls, without effects.
     Rule("http", "POST /services/{name}/preview", "user", ("read",), "reads"),
-    # What a person changes.
+    # Changes by a person.
     *_http(
         "user", ("write",),
         "POST /sign-ins", "POST /deploy", "PUT /workflows/{service_id}/template", "DELETE /workflows/{service_id}/template",
@@ -110,20 +110,21 @@ HTTP: tuple[Rule, ...] = (
         "DELETE /browser", "POST /workflows/{service_id}/publish", "DELETE /published/{tool}",
         "PUT /agreements/{service_id}", "DELETE /agreements/{service_id}",
     ),
-    # A model writes the code, which costs money; an action in another app may be anything; the rest makes what starts runs.
+    # Generation costs money; an action in another app may do anything; the rest makes triggers of
+    # runs.
     *_http(
         "user", ("write", "run"),
         "POST /generate", "POST /integrations/{app}/call", "POST /schedules", "POST /webhooks",
         "POST /webhooks/deliveries/{delivery_id}/redeliver",
     ),
-    # Who has the address of a webhook starts runs by it.
+    # The address of a webhook is enough to start runs.
     *_http("user", ("read", "run"), "GET /webhooks"),
     *_http(
         "admin", ("admin",),
         "GET /keys", "POST /keys", "DELETE /keys/{key_id}", "POST /stop", "POST /resume", "GET /budgets", "PUT /budgets/{scope}",
         "DELETE /budgets/{scope}", "POST /secrets/rotate-key",
     ),
-    # What carries MCP: each message has a rule of its own.
+    # The transport of MCP: each message has a rule of its own.
     *(
         Rule("http", name, "user", transport=True)
         for name in (
@@ -197,7 +198,10 @@ _PAGES: tuple[Rule, ...] = (
 
 
 def published_rule(tool: str, toolset: str, *, read_only: bool) -> Rule:
-    """The rule of a workflow that its owner published as a tool. Running it is work, also where it changes nothing."""
+    """Return the rule of a published workflow's tool.
+
+    Running it is work, even if it changes nothing.
+    """
     return Rule("published", tool, "user", ("run",), "reads" if read_only else "writes", toolset)
 
 
@@ -209,7 +213,10 @@ PUBLISHED_EXAMPLE_RULES = (
 
 
 def service_rule(service: str, path: str, effect: Effect) -> Rule:
-    """The rule of an operation of a library service; each call is a run. `effect` is what the operation declares."""
+    """Return the rule of a library service's operation; each call is a run.
+
+    `effect` is the effect that the operation declares.
+    """
     if effect not in {"reads", "writes"}:
         raise LookupError(f"The operation {path!r} of the service {service} declares no effect.")
     return Rule("service", f"{service} /{path}", "run", ("run",), effect)
@@ -230,7 +237,10 @@ class AccessTable:
         return self._rules.get((kind, name))
 
     def get(self, kind: Kind, name: str) -> Rule:
-        """The rule of an operation. Raises LookupError, so that an operation without a row can't be registered."""
+        """Return the rule of an operation.
+
+        Raises LookupError, so that an operation without a row can't be registered.
+        """
         rule = self.find(kind, name)
         if rule is None:
             raise LookupError(
@@ -245,4 +255,5 @@ class AccessTable:
 
 
 TABLE = AccessTable((*HTTP, *_METHODS, *_TOOLS, *_PAGES))
-"""Every operation but those that are known only at run time: published tools, and services of other packages."""
+"""All operations except those known only at run time: published tools, services of other packages.
+"""

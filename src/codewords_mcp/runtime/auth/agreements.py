@@ -1,7 +1,8 @@
-"""What an owner agrees to before a workflow of another owner runs for them.
+"""Agreements of owners to run workflows of other owners.
 
-A public workflow runs with its author's code and its runner's rights, so that the author's yes at the deploy is not enough.
-An agreement holds until the owner withdraws it; then the next run is asked about again.
+A public workflow runs with its author's code and its runner's rights, so the author's consent at
+the deploy is not enough. An agreement holds until the owner withdraws it; then the next run asks
+again.
 """
 
 from __future__ import annotations
@@ -25,10 +26,10 @@ class Agreements:
         self._db = database
         self._consents = consents
         self._known: dict[tuple[str, str], set[str]] = {}
-        """By owner and workflow, the digests of what was agreed to, as far as this process has asked."""
+        """By owner and workflow, the digests of agreements that this process has read."""
 
     def holds(self, owner: str, permissions: Permissions) -> bool:
-        """Whether a run of this owner may do what the version may: the owner is the author, or has agreed to it."""
+        """Whether the owner is the author, or agreed to all permissions of the version."""
         if owner == permissions.author or permissions.is_empty:
             return True
         return permissions.digest in self._known.get((owner, permissions.service_id), ())
@@ -40,9 +41,10 @@ class Agreements:
         asker: str = "",
         consent: Consent = Consent(),  # noqa: B008  # immutable
     ) -> None:
-        """Let a run of this owner begin. What the owner agreed to before is not asked again; what goes beyond it is.
+        """Check that a run of this owner may start.
 
-        `asker` says in the question who wants to run it. Raises ConsentNeeded; Forbidden where the owner declined.
+        Only permissions beyond the owner's earlier agreement are asked for. `asker` names the
+        requester in the question. Raises ConsentNeeded; Forbidden if the owner declined.
         """
         if owner == permissions.author or permissions.is_empty:
             return
@@ -51,7 +53,8 @@ class Agreements:
             return
 
         service_id, manifest = permissions.service_id, permissions.manifest
-        # a withdrawal takes this set away, also while the database is asked: what is added to it then counts for nothing
+        # A withdrawal replaces this set, also during the read: digests added afterwards have no
+        # effect.
         known = self._known.setdefault((owner, service_id), set())
         stored = await self._db.read(rows.get, owner, service_id)
         if stored is None:
@@ -98,7 +101,7 @@ class Agreements:
         ]
 
     async def withdraw(self, owner: str, service_id: str) -> None:
-        """Forget what the owner agreed to for a workflow. Runs that have begun go on. Raises NotFound."""
+        """Delete the owner's agreement to a workflow. Runs in flight continue. Raises NotFound."""
         removed = await self._db.write(rows.remove, owner, service_id)
         self._known.pop((owner, service_id), None)
         if not removed:

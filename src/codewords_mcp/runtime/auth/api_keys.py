@@ -33,13 +33,13 @@ _REFUSED = "That API key is not valid here."
 _MODEL = re.compile(r"[\w.:/@*?-]{1,200}")
 _MOST_MODELS = 100
 _MIN_LIFETIME = 0.001
-"""Seconds that a key lives at the least."""
+"""Minimum lifetime of a key in seconds."""
 _MOST_TOOLSETS = 32
-_KEPT = 10_000
+_MAX_CACHED = 10_000
 
 
 class RunKey:
-    """The key of one sandbox. It acts for the run that was bound last, and for nobody while none is bound."""
+    """The key of one sandbox. It acts for the run that was bound last; without one it is refused."""
 
     def __init__(self, sandbox_id: str, on_unbound: Callable[[str], None]) -> None:
         self.text = new_run_key()
@@ -69,7 +69,10 @@ class RunKey:
         self._callers.append(caller)
 
     def unbind(self, caller: Caller | None = None) -> None:
-        """Release this run, or all. Without any the key is refused, and its sandbox's connections are closed. Idempotent."""
+        """Release this run, or all. Idempotent.
+
+        Without any run the key is refused, and its sandbox's connections are closed.
+        """
         if caller is None:
             self._callers.clear()
         elif caller in self._callers:
@@ -110,7 +113,10 @@ class ApiKeys:
         return key
 
     async def authenticate(self, key: str) -> Caller:
-        """The caller behind a person's key; a one-time key is spent. Raises Unauthenticated, also for the key of a run."""
+        """Return the caller of a person's key; a one-time key is spent.
+
+        Raises Unauthenticated, also for the key of a run.
+        """
         digest = hash_key(key)
         if random.compare_digest(digest, self._admin_hash):
             return Caller(HOME_OWNER, "admin")
@@ -134,7 +140,7 @@ class ApiKeys:
         return known.caller
 
     def run_of_sandbox(self, sandbox_id: str) -> Caller | None:
-        """The run that a sandbox serves now; the one that came last, where it serves several."""
+        """Return the run that a sandbox serves now; the latest one if it serves several."""
         known = self._run_keys.get(sandbox_id)
         if known is None:
             return None
@@ -148,9 +154,9 @@ class ApiKeys:
         return known.run_ids
 
     async def identify(self, key: str) -> Caller:
-        """The person behind a key that is typed on a page; a one-time key and a run's are refused, and not spent.
+        """Return the person of a key that is typed on a page, without spending it.
 
-        Raises Unauthenticated.
+        Raises Unauthenticated, also for one-time keys and keys of runs.
         """
         digest = hash_key(key)
         if random.compare_digest(digest, self._admin_hash):
@@ -170,7 +176,9 @@ class ApiKeys:
         return caller
 
     def reference(self, caller: Caller) -> str:
-        """What `holder` finds the caller's key by, later and on another replica."""
+        """Return a reference by which `holder` finds the caller's key, later and on another
+        replica.
+        """
         return caller.key_id or self._home_reference()
 
     async def holder(self, reference: str, owner: str) -> Caller | None:
@@ -193,7 +201,7 @@ class ApiKeys:
         return None
 
     def _home_reference(self) -> str:
-        """Tells that the home's key is another now; too short to find the key by."""
+        """Identifies the home's key, to notice its change; too short to find the key by."""
         return f"{_HOME_KEY}{hash_key(self._admin_hash)[:8]}"
 
     async def _from_store(self, digest: str) -> Caller:
@@ -224,14 +232,20 @@ class ApiKeys:
         return caller
 
     def new_run_key(self, sandbox_id: str) -> RunKey:
-        """A key for this sandbox: refused until it is bound to a run, never stored, known while somebody holds it."""
+        """Make a key for this sandbox.
+
+        It is refused until a run is bound, never stored, and known while used.
+        """
         key = self._run_keys[sandbox_id] = RunKey(sandbox_id, self.on_unbound)
         return key
 
     async def models_of(self, key_id: str) -> tuple[str, ...] | None:
-        """The models that a key may ask, None for all; what a key was made with never changes."""
+        """Return the models that a key may use, None for all.
+
+        They never change after the key is made.
+        """
         if key_id not in self._models:
-            if len(self._models) > _KEPT:
+            if len(self._models) > _MAX_CACHED:
                 self._models.clear()
             listed = await self._db.read(access.models_of_key, key_id)
             self._models[key_id] = None if listed is None else tuple(listed)
@@ -248,10 +262,9 @@ class ApiKeys:
         scopes: list[Scope] | None = None,
         toolsets: list[str] | None = None,
     ) -> tuple[str, KeyInfo]:
-        """A new key: its text, which is not kept, and its record. `models` are names and patterns, None for all; so with
-        `scopes` and `toolsets`.
+        """Make a key. Returns its text, which is not stored, and its record. Raises InvalidInput.
 
-        Raises InvalidInput.
+        `models` are names and patterns, None for all; `scopes` and `toolsets` likewise.
         """
         if not owner.isprintable() or not 0 < len(owner) <= 64:
             raise InvalidInput("A key's owner is 1 to 64 printable characters.")

@@ -1,8 +1,9 @@
-"""The authority of a caller: everything of an owner for a person, the agreed manifest of its version for a run.
+"""The authority of a caller: an owner's everything for a person, the agreed manifest for a run.
 
-One immutable object per run, built when the run begins. Every part of the runtime that honours a run's key asks it, and
-no other source: services, models, workflows, hosts, secrets, integrations, the person's own Chrome, and what a workflow
-made (schedules, webhooks, files). A run that is not known here has no authority.
+One immutable object per run, made when the run starts. Every part of the runtime that accepts a
+run's key checks it, and no other source: services, models, workflows, hosts, secrets, integrations,
+the person's own Chrome, and resources that a workflow made (schedules, webhooks, files). An unknown
+run has no authority.
 """
 
 from __future__ import annotations
@@ -47,7 +48,10 @@ def host_of(url: str) -> CallTarget:
 
 @dataclass(frozen=True, slots=True)
 class Permissions:
-    """What one version of a workflow may do, in a form that is quick to ask. Shared by all of its runs."""
+    """The permissions of a workflow's version, in a form that is quick to check.
+
+    Shared by all its runs.
+    """
 
     service_id: str
     author: str
@@ -89,7 +93,9 @@ _EMPTY: Final = _digest(Manifest())
 
 
 class Authority(ABC):
-    """What one caller may do. `workflow` is the id of the workflow that runs, None for a person.
+    """The permissions of one caller.
+
+    `workflow` is the id of the running workflow, None for a person.
 
     Each `require_…` returns, or raises NotAgreed.
     """
@@ -109,7 +115,7 @@ class Authority(ABC):
 
     @abstractmethod
     def require_account(self, provider: str) -> None:
-        """List, read, change or delete what belongs to the account at a model provider: files, batches, models …"""
+        """Require access to resources of the account at a model provider: files, batches, models …"""
 
     @abstractmethod
     def require_target(self, service: str, target: CallTarget) -> None:
@@ -117,8 +123,9 @@ class Authority(ABC):
 
     @abstractmethod
     def require_action(self, app: str, action: str | None) -> None:
-        """Use an integration. `app` and `action` are as the caller wrote them; without an action, only the account of the
-        app is read.
+        """Require an action of an integration. `app` and `action` are as the caller wrote them.
+
+        Without an action, only the account of the app is read.
         """
 
     @abstractmethod
@@ -127,7 +134,7 @@ class Authority(ABC):
 
     @abstractmethod
     def require_person(self, what: str) -> None:
-        """Do what only a person may; `what` completes "A run may not …"."""
+        """Require a person; `what` completes "A run may not …"."""
 
     @abstractmethod
     def hosts_of(self, service: str) -> tuple[str, ...] | None:
@@ -139,7 +146,9 @@ class Authority(ABC):
 
     @abstractmethod
     def sees(self, maker: str | None) -> bool:
-        """Whether a schedule, webhook or file that this workflow made (None: a person) may be seen and changed."""
+        """Whether a schedule, webhook or file that this workflow made (None: a person) is
+        accessible.
+        """
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,7 +198,7 @@ class PersonAuthority(Authority):
 
 @dataclass(frozen=True, slots=True)
 class RunAuthority(Authority):
-    """What one run may do. `hosts`: the only ones that its sandbox may reach, None for any."""
+    """The permissions of one run. `hosts`: the only ones that its sandbox may reach, None for any."""
 
     owner: str
     workflow: str | None
@@ -200,7 +209,7 @@ class RunAuthority(Authority):
 
     @property
     def manifest(self) -> Manifest:
-        """What was agreed for this run."""
+        """The agreed manifest of this run."""
         return self.permissions.manifest
 
     def require_call(self, name: str) -> None:
@@ -304,7 +313,7 @@ class RunAuthority(Authority):
 
 
 class Authorities:
-    """The authorities of the runs that go on in this process."""
+    """The authorities of running runs of this process."""
 
     def __init__(self) -> None:
         self._runs: dict[str, RunAuthority] = {}
@@ -314,7 +323,7 @@ class Authorities:
     def begin(
         self, run_id: str, owner: str, permissions: Permissions, hosts: tuple[str, ...] | None
     ) -> RunAuthority:
-        """A run of this owner begins, with what the owner agreed to. `hosts`: see `RunAuthority`."""
+        """Start a run of this owner with the owner's agreement. `hosts`: see `RunAuthority`."""
         made = RunAuthority(owner, permissions.service_id, run_id, permissions, hosts, self._refused)
         self._runs[run_id] = made
         return made
@@ -325,7 +334,7 @@ class Authorities:
         self._shown.pop(run_id, None)
 
     def show(self, run_id: str, other: str) -> None:
-        """The run was given the id of another one by the runtime, so that it may look at that one too."""
+        """Let a run see another one whose id the runtime passed to it."""
         if run_id in self._runs:
             self._shown.setdefault(run_id, set()).add(other)
 
@@ -334,7 +343,7 @@ class Authorities:
         return other in self._shown.get(run_id, ())
 
     def of(self, caller: Caller) -> Authority:
-        """The authority of this caller. Raises NotAgreed for a run that does not go on here."""
+        """Return the authority of this caller. Raises NotAgreed for a run that does not run here."""
         if caller.kind != "run":
             return PersonAuthority(caller.owner)
         found = self._runs.get(caller.run_id or "")
@@ -346,7 +355,7 @@ class Authorities:
         return found
 
     def service_of(self, run_id: str) -> str | None:
-        """The workflow that a run executes; None for a run that does not go on here."""
+        """Return the workflow of a run; None for a run that does not run here."""
         found = self._runs.get(run_id)
         if found is None:
             return None

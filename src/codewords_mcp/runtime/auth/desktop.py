@@ -1,6 +1,7 @@
-"""The desktop that the runtime runs on: its person's own browser is opened with a one-time sign-in address.
+"""The desktop of the runtime: opens its person's browser with a one-time sign-in address.
 
-No tool, route or log line has that address: what an assistant is told leads to the page and signs nobody in.
+No tool, route or log line contains that address: an assistant gets only the address of the page,
+which signs nobody in.
 """
 
 from __future__ import annotations
@@ -15,23 +16,23 @@ from typing import Final, Literal
 import structlog
 
 OPEN_INTERVAL: Final = 5.0
-"""Seconds between two pages that are opened, so that nobody is flooded with them."""
+"""Minimum seconds between two pages, so that they can't flood a person."""
 _DISPLAYS = ("DISPLAY", "WAYLAND_DISPLAY")
 log = structlog.get_logger(__name__)
 
 
 class Desktop:
-    """Opens pages in the browser of whoever started the runtime."""
+    """Opens pages in the browser of the person that started the runtime."""
 
     def __init__(self, mode: Literal["auto", "never"], open_url: Callable[[str], bool] | None = None) -> None:
-        self._wanted = mode == "auto"
+        self._enabled = mode == "auto"
         self._open_url = open_url or _open_url
         self._opened_at = -OPEN_INTERVAL
 
     @property
     def available(self) -> bool:
         """Whether there is a desktop, and the settings let the runtime use it."""
-        return self._wanted and has_desktop()
+        return self._enabled and has_desktop()
 
     def take_turn(self) -> bool:
         """Whether a page may be opened now; the next one may only after `OPEN_INTERVAL`."""

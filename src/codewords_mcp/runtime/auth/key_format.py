@@ -1,4 +1,4 @@
-"""API keys: made from 256 random bits, shown once, kept only as a hash."""
+"""API keys: made from 256 random bits, shown once, stored only as a hash."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ def new_key(*, one_time: bool = False) -> str:
 
 
 def new_run_key() -> str:
-    """A key for one run: `cwk-run-` and 64 hexadecimal digits. Held in memory while the run lives, never stored."""
+    """Make a key for one run: `cwk-run-` and 64 hexadecimal digits. Kept in memory only."""
     return _RUN + secrets.token_hex(32)
 
 
@@ -25,11 +25,11 @@ def is_run_key(text: str) -> bool:
 
 
 def hash_key(key: str) -> str:
-    """What is stored: SHA-256 in hex. A slow hash is for passwords; 256 random bits need none."""
+    """SHA-256 in hex, for storing. A slow hash is for passwords; 256 random bits need none."""
     return hashlib.sha256(key.encode("utf-8", "surrogateescape")).hexdigest()
 
 
 def display_prefix(key: str) -> str:
-    """What lists show of a key: its kind and the first 6 digits, 24 of its 256 bits."""
+    """Return a key's kind and first 6 digits, for lists: 24 of its 256 bits."""
     kind = next((prefix for prefix in (_RUN, _ONE_TIME, _PLAIN) if key.startswith(prefix)), "")
     return key[: len(kind) + _SHOWN]

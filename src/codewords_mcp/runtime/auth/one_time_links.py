@@ -1,6 +1,6 @@
-"""One-time links: what a person types or answers on a page that only they have the address of, and never passes through a chat.
+"""One-time links: pages for a person's input or answer that must not pass through a chat.
 
-They are in the database, so that any runtime on it, and one that was started again, can serve the page.
+They are in the database, so that every runtime on it, and a restarted one, can serve the page.
 """
 
 from __future__ import annotations
@@ -31,7 +31,10 @@ Kind = Literal["secret", "consent", "connect", "browser"]
 
 @dataclass(frozen=True, slots=True)
 class OneTimeLink:
-    """What a token stands for. `subject` says what it is about, `data` the rest, `answer` what a person has said."""
+    """The content of a token.
+
+    `subject` identifies the matter, `data` has the rest, `answer` a person's.
+    """
 
     token: str
     owner: str
@@ -42,9 +45,12 @@ class OneTimeLink:
 
 
 class Links:
-    """Links of one kind. A token has 192 random bits and is stored as its digest only; the data is sealed by the vault.
+    """Links of one kind.
 
-    Bounded: past 50 of one owner, or 1000 in all, the oldest one of its kind ends. A rotation of the master key ends them all.
+    A token has 192 random bits; only its digest is stored, and the vault seals data.
+
+    Bounded: beyond 50 of one owner, or 1000 in all, the oldest one of its kind ends. A rotation of
+    the master key ends them all.
     """
 
     def __init__(self, kind: Kind, database: Database, vault: Vault, *, lifetime: float = LIFETIME) -> None:
@@ -70,7 +76,9 @@ class Links:
         return token
 
     async def ensure(self, owner: str, subject: str, data: dict[str, Any]) -> str:
-        """The token of an unanswered link about the very same, its time begun anew; where there is none, a new one's."""
+        """Return the token of an unanswered link with the same content, its time renewed, or of a
+        new one.
+        """
         for link in await self.waiting(owner):
             if (link.row["kind"], link.subject, link.data) == (self._kind, subject, data):
                 renew = functools.partial(rows.renew, link_id=link.row["id"], ttl=self._lifetime)
@@ -79,7 +87,9 @@ class Links:
         return await self.create(owner, subject, data)
 
     async def find(self, token: str) -> OneTimeLink | None:
-        """What a token stands for, without spending it; None where it is unknown, spent or expired."""
+        """Return the content of a token, without spending it; None if it is unknown, spent or
+        expired.
+        """
         link_id = _digest(token)
         return self._opened(await self._db.read(rows.get, link_id, self._kind))
 
@@ -88,17 +98,17 @@ class Links:
         return self._opened(await self._db.read(rows.about, self._kind, owner, subject))
 
     async def waiting(self, owner: str) -> list[OneTimeLink]:
-        """The owner's links of every kind that nobody has answered, the newest first."""
+        """Return the owner's unanswered links of every kind, the newest first."""
         opened = map(self._opened, await self._db.read(rows.unanswered, owner))
         return [link for link in opened if link is not None]
 
-    async def answer(self, token: str, said: str) -> bool:
-        """Record what a person has said; the first one counts."""
+    async def answer(self, token: str, answer: str) -> bool:
+        """Record a person's answer; the first one counts."""
         link_id = _digest(token)
-        return await self._db.write(rows.answer, link_id, self._kind, said)
+        return await self._db.write(rows.answer, link_id, self._kind, answer)
 
     async def spend(self, link: OneTimeLink) -> bool:
-        """End it, for good; False where somebody else was first."""
+        """End a link for good; False if another process was faster."""
         return await self._db.write(rows.spend, link.row)
 
     def _opened(self, row: RowMapping | None) -> OneTimeLink | None:
@@ -123,7 +133,7 @@ def require_own(link: OneTimeLink | None, owner: str) -> None:
 
 
 def _name(link_id: str) -> str:
-    """What it is sealed for; no secret has such a name."""
+    """The name that the data is sealed for; no secret has such a name."""
     return f"link/{link_id}"
 
 

@@ -1,8 +1,9 @@
-"""Whose process is at the other end of a loopback connection.
+"""The user of the process at the other end of a loopback connection.
 
-The address that a browser is started with stands in the process list, which other users of the machine can read while it
-is still good; and a browser sends the cookie of its session to every port of a host, also to one on which another user listens.
-On Linux the kernel tells whose a loopback connection is, so that neither is worth anything to them.
+The address that a browser is started with is in the process list, which other users of the machine
+can read while it is valid. A browser also sends its session cookie to every port of a host,
+including one where another user listens. On Linux the kernel knows the user of a loopback
+connection, so that neither is of use to them.
 """
 
 from __future__ import annotations
@@ -32,10 +33,10 @@ class Peer:
 
 
 def is_another_users(peer: Peer) -> bool:
-    """Whether a peer on this machine is a process of another user than ours, and not root's.
+    """Whether a peer on this machine is a process of another user, and not root's.
 
-    A loopback connection that the kernel lists as nobody's counts as another user's: its process may be hiding. Within WSL it
-    does not, since programs of Windows connect from outside of this kernel.
+    A loopback connection without a listed user counts as another user's: its process may be hiding.
+    Within WSL it does not, since Windows programs connect from outside of this kernel.
     """
     uid = uid_of(peer)
     if uid is None:
@@ -44,9 +45,10 @@ def is_another_users(peer: Peer) -> bool:
 
 
 def uid_of(peer: Peer) -> int | None:
-    """The user of the process at the other end of a connection within this machine; None where nobody can tell.
+    """Return the user of the process at the other end of a local connection; None if unknown.
 
-    A program chooses the family of its socket: a connection from 127.0.0.1 may be listed among those of IPv6.
+    A program chooses the family of its socket: a connection from 127.0.0.1 may be listed under
+    IPv6.
     """
     try:
         readings = _readings(peer)
@@ -61,10 +63,10 @@ def uid_of(peer: Peer) -> int | None:
 
 
 def users_in(table: str, peer: Peer) -> list[int]:
-    """The users of the connections between these two ends in a table of the kernel's: one, or none.
+    """Return the users of the connections between these two ends in a kernel table: one, or none.
 
-    Both ends are compared, since one port may be the near end of several connections. A connection that its process has half
-    closed counts; what is left of a closed one does not.
+    Both ends are compared, since several connections may share one port. A half-closed connection
+    counts; the remains of a closed one do not.
     """
     ends = [f"{_hex(ipaddress.ip_address(host))}:{port:04X}" for host, port in (peer.remote, peer.own)]
     lines = [line.split() for line in table.splitlines()[1:]]

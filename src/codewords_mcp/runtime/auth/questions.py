@@ -1,7 +1,8 @@
-"""What a person is asked before something is done: a deploy that asks for more, a deletion, a call that may change something.
+"""Questions to a person before an operation: a deploy with new permissions, a deletion, a writing
+call.
 
-A question says who asks, of which workflow and version, and why. What programs and models chose stands in it as an item of its
-own, by `plain.item`.
+A question names the asker, the workflow and version, and the reason. Text from programs and models
+is an item of its own, by `plain.item`.
 """
 
 from __future__ import annotations
@@ -25,17 +26,18 @@ _TO_RUN: Final = "Open {url} in a browser and agree, then run it again."
 _TO_DELETE: Final = "Open {url} in a browser and agree, then delete again."
 _TO_CALL: Final = "Open {url} in a browser and agree, then make the same call again."
 _NAME, _ACCOUNT, _VALUE, _TITLE = 40, 80, 600, 100
-"""Characters that are shown of a field's name, of an account's id, of a value, of a workflow's name."""
+"""Maximum characters shown of a field's name, an account's id, a value, and a workflow's name."""
 MOST_FIELDS: Final = 40
 MOST_DIFF: Final = 200_000
-"""Characters of a difference that are kept for the page."""
+"""Characters of a difference that are stored for the page."""
 
 
 @dataclass(frozen=True, slots=True)
 class Wording:
-    """How a question is put: in a reply, on the page, and once it is answered. `hint` has a place for its address.
+    """The text of a question: in a response, on the page, and after its answer.
 
-    `title` is the question itself. `asker` says who asks, and over which way.
+    `hint` has a slot for the address. `title` is the question itself. `asker` names the asker and
+    the channel.
     """
 
     message: str
@@ -49,9 +51,10 @@ class Wording:
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """`rows` are what kind of thing is asked for, and each of it, none where nothing is; `lines` the same for a terminal.
+    """`rows` are the kinds of permissions with their items, if any; `lines` the same for a
+    terminal.
 
-    Questions of equal digests are the same one. `diff` is the code's difference to the live version, for the page.
+    Questions of equal digests are the same. `diff` is the code's difference to the live version.
     """
 
     owner: str
@@ -62,7 +65,7 @@ class Question:
     diff: str = ""
 
     def asked_by(self, asker: str) -> Question:
-        """The same question with who asks."""
+        """Return the same question with its asker."""
         return replace(self, wording=replace(self.wording, asker=one_line(asker)))
 
 
@@ -86,10 +89,12 @@ def of_deploy(
     code_hash: str = "",
     diff: str = "",
 ) -> Question:
-    """What a version asks for beyond what was agreed. `service_id` and `live` are None for a new workflow.
+    """Ask for a version's permissions beyond the agreed ones.
 
-    `unknown_before`: the live version is of before there were manifests, so that nothing has been agreed yet. A yes is for the
-    code of `code_hash`, whose difference the person could see.
+    `service_id`, `live`: None for a new workflow.
+
+    `unknown_before`: the live version is older than manifests, so nothing was agreed yet. An answer
+    is for the code of `code_hash`, whose difference the person could see.
     """
     shown = quoted(name, _TITLE)
     message = f"The workflow {shown} was not deployed: a person has to agree to what it may do."
@@ -123,33 +128,35 @@ def of_deploy(
 def of_run(
     owner: str, service_id: str, author: str, digest: str, grants: Sequence[Grant], *, again: bool, asker: str
 ) -> Question:
-    """A workflow of another owner is to run for this one. `digest` is of what it may do; `again`: less was agreed before.
+    """Ask an owner to run another owner's workflow. `author` published it; `asker` wants to run it.
 
-    `author` published it; `asker` wants to run it.
+    `digest` is of its permissions; `again`: the owner agreed to fewer before.
     """
-    said = item(service_id, _ACCOUNT)
+    workflow = item(service_id, _ACCOUNT)
     publisher = item(author, _ACCOUNT)
     wording = Wording(
-        message=f"{said} was not run: {publisher} published it, so you have to agree to what it may do for you.",
+        message=f"{workflow} was not run: {publisher} published it, so you have to agree to what it may do for you.",
         hint=_TO_RUN,
-        title=f"May the workflow {said}, published by {publisher}, do this with your rights?",
+        title=f"May the workflow {workflow}, published by {publisher}, do this with your rights?",
         about="It asks for more than you agreed to" if again else "It asks for",
-        agreed=f"{said} may run for you with exactly that. Run it again.",
-        declined=f"You declined what {said} asks for; it was not run.",
+        agreed=f"{workflow} may run for you with exactly that. Run it again.",
+        declined=f"You declined what {workflow} asks for; it was not run.",
         asker=one_line(asker),
     )
     others = [grant for grant in grants if grant.kind != "secret"]
-    held = [
+    needed_secrets = [
         f"{grant.item}, where you run it with Run-As-Template" for grant in grants if grant.kind == "secret"
     ]
-    rows = tabulate_grants(others) + ([("your secrets", held)] if held else [])
-    lines = describe_grants(others) + ([f"your secrets {', '.join(held)}"] if held else [])
+    rows = tabulate_grants(others) + ([("your secrets", needed_secrets)] if needed_secrets else [])
+    lines = describe_grants(others) + (
+        [f"your secrets {', '.join(needed_secrets)}"] if needed_secrets else []
+    )
 
     return Question(owner, _digest(owner, "run", service_id, digest, sorted(grants)), rows, lines, wording)
 
 
 def of_deletion(owner: str, name: str, service_id: str, live: int | None, versions: int) -> Question:
-    """A workflow is to be deleted, with so many versions. `live` is the one that serves."""
+    """Ask for the deletion of a workflow with its `versions`. `live` is the live version."""
     shown = quoted(name, _TITLE)
     what = f"{versions} version{'s' if versions > 1 else ''} and its schedules and webhooks, for good"
     wording = Wording(
@@ -168,7 +175,7 @@ def of_deletion(owner: str, name: str, service_id: str, live: int | None, versio
 def of_rollback(
     owner: str, name: str, service_id: str, version: int, live: int, grants: Sequence[Grant] | None
 ) -> Question:
-    """An assistant wants another version live. `grants`: what it may do that the live one may not; None where nobody knows."""
+    """Ask for a rollback. `grants`: permissions beyond the live version's; None if unknown."""
     title = f"Make version {version} of the workflow {quoted(name, _TITLE)} live, in place of version {live}?"
     if grants is not None:
         more = tabulate_grants(grants or ())
@@ -190,7 +197,9 @@ def of_rollback(
 
 
 def of_call(owner: str, action: str, props: Mapping[str, Any], account: str | None) -> Question:
-    """One call of an integration's action that may change something, with exactly these fields and this account."""
+    """Ask for one writing call of an integration's action, with exactly these fields and this
+    account.
+    """
     name = item(action)
     rows = [("action", [name]), *_fields(props)]
     if account:
@@ -212,7 +221,7 @@ def of_service(owner: str, service: str, path: str, data: Any) -> Question:
 
 
 def of_tool(owner: str, tool: str, arguments: Mapping[str, Any], title: str) -> Question:
-    """What a tool is about to do, in our own words. A yes is for exactly these arguments."""
+    """Ask for a tool call, in the platform's own words. An answer is for exactly these arguments."""
     wording = Wording(
         message=f"Nothing was done yet: a person has to agree. {title}",
         hint=_TO_CALL,

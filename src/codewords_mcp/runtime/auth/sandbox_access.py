@@ -1,4 +1,4 @@
-"""Access of sandboxes to the runtime: which run a sandbox acts for, and what it may use without a key."""
+"""Access of sandboxes to the runtime: the run of a sandbox, and its operations without a key."""
 
 from __future__ import annotations
 
@@ -30,9 +30,10 @@ class SandboxListener(Protocol):
 
 
 class SandboxAccess:
-    """Leads the connections of sandboxes to the internal listener, and answers its questions about them.
+    """Routes connections of sandboxes to the internal listener, and answers its questions about
+    them.
 
-    `service_of_run` gives the id of the workflow that a run executes.
+    `service_of_run` returns the id of a run's workflow.
     """
 
     def __init__(
@@ -70,11 +71,14 @@ class SandboxAccess:
         return self._keyring.run_of_sandbox(sandbox_id)
 
     def serves(self, sandbox_id: str, run_id: str | None) -> bool:
-        """Whether this run goes on in this sandbox."""
+        """Whether this run is running in this sandbox."""
         return run_id in self._keyring.run_ids_of_sandbox(sandbox_id)
 
     async def may_use_file(self, run: Caller, token: str) -> bool:
-        """Whether a signed file link leads to a file of the run's owner. Raises Unauthenticated for a link that is none."""
+        """Whether a signed file link leads to a file of the run's owner.
+
+        Raises Unauthenticated for an invalid link.
+        """
         return await self._files.owner_of(token) == run.owner
 
     async def may_post_webhook(self, run: Caller, endpoint: str) -> bool:

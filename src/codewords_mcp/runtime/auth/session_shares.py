@@ -1,8 +1,8 @@
-"""How many sessions one key, one owner and the home may hold open, and which one ends to make room for the next.
+"""Limits on open sessions of one key, one owner and the home, and the choice of a session to end.
 
-A session costs memory until it ends or has been idle for half an hour, and clients forget to end them. A limit that
-refuses new sessions would let one forgetful client shut out everybody; here the longest idle one of the same key, of
-the same owner, or of the owner that holds the most, ends instead.
+A session costs memory until it ends or has been idle for half an hour, and clients forget to end
+them. If new sessions were refused, one forgetful client could lock out all others. Instead the
+longest idle session ends: of the same key, the same owner, or the owner with the most sessions.
 """
 
 from __future__ import annotations
@@ -55,14 +55,14 @@ class SessionShares:
         self._number_of: dict[McpSession, int] = {}
 
     def __len__(self) -> int:
-        """How many are open."""
+        """Count the open sessions."""
         return len(self._open)
 
     def open(self, owner: str, key: str, end: Callable[[], None]) -> McpSession:
-        """Count a new session, ending others where its key, its owner or the home has its share.
+        """Count a new session, ending another if its key, its owner or the home has its share.
 
-        `end` is called, at most once, where this one has to make room. Raises TooBusy where every session that could
-        make room has a call in flight.
+        `end` is called at most once, if this session must end for another. Raises TooBusy if every
+        session that could end has a call in flight.
         """
         self._make_room(self._per_key, lambda: self._of(key=key))
         self._make_room(self._per_owner, lambda: self._of(owner=owner))

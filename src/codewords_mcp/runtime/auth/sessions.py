@@ -1,7 +1,8 @@
-"""Sessions of people in a browser: a page on which something is agreed, typed or connected needs one.
+"""Sessions of people in a browser, needed by pages where a person agrees, types or connects.
 
-A session begins with a one-time sign-in address, which only a person's own browser or terminal is given, or with a key that
-is typed on the page. The address that an assistant passes on leads to the page and signs nobody in.
+A session starts with a one-time sign-in address, which is passed only to a person's own browser or
+terminal, or with a key that is typed on the page. The address that an assistant passes on leads to
+the page without signing in.
 """
 
 from __future__ import annotations
@@ -34,7 +35,7 @@ SIGN_IN_TTL: Final = 300.0
 """Seconds that a one-time sign-in address is good for."""
 MAX_SESSIONS: Final = 1000
 MAX_PER_OWNER: Final = 50
-"""Browsers that one owner is signed in on, and sign-in addresses of theirs: past that the oldest one ends."""
+"""Maximum of sessions, and of sign-in addresses, of one owner: beyond it the oldest one ends."""
 _OWNER: Final = ""
 """Of the rows: no key's owner has this name."""
 _SESSIONS, _SIGN_INS = "page_sessions", "page_sign_ins"
@@ -44,7 +45,7 @@ _PATH = re.compile(r"/(?![/\\])[A-Za-z0-9/_.~-]{0,300}")
 
 @dataclass(frozen=True, slots=True)
 class SignIn:
-    """Who a sign-in address signs in, and the path that it leads to."""
+    """The person that a sign-in address signs in, and the path that it leads to."""
 
     caller: Caller
     path: str
@@ -52,17 +53,21 @@ class SignIn:
 
 @dataclass(frozen=True, slots=True)
 class _Stored:
-    """A row. `uid` is the user of this machine whose browser a session is of, None where nobody could tell."""
+    """A stored session.
+
+    `uid` is the user of this machine whose browser it belongs to, None if unknown.
+    """
 
     sign_in: SignIn
     uid: int | None
 
 
 class PageSessions:
-    """Sessions and sign-in addresses, in the database, so that every replica knows them. Tokens are stored as digests only.
+    """Sessions and sign-in addresses, in the database for all replicas. Only digests are stored.
 
-    A session ends with its time, with its key, and when its person signs out. `uid` is the user of this machine whose browser it
-    is, where the kernel tells: the same token from a process of another one is worth nothing.
+    A session ends with its time, with its key, and when its person signs out. `uid` is the
+    machine's user of the browser, if the kernel knows it: processes of other users can't use the
+    token.
     """
 
     def __init__(self, database: Database, keyring: ApiKeys) -> None:
@@ -71,12 +76,15 @@ class PageSessions:
         self._wrong_keys = WrongKeys()
 
     async def create_sign_in(self, caller: Caller, path: str) -> str:
-        """The token of a one-time sign-in address that leads to `path`. Raises InvalidInput, Forbidden, InsufficientScope."""
+        """Make a one-time sign-in address that leads to `path`, and return its token.
+
+        Raises InvalidInput, Forbidden, InsufficientScope.
+        """
         require_person(caller)
         return await self._store(_SIGN_INS, caller, SIGN_IN_TTL, checked_path(path))
 
     async def peek_sign_in(self, token: str) -> SignIn:
-        """What a sign-in address is for, without spending it. Raises NotFound."""
+        """Return the content of a sign-in address, without spending it. Raises NotFound."""
         found = await self._find(_SIGN_INS, token)
         if found is None:
             raise _no_sign_in()
@@ -90,9 +98,10 @@ class PageSessions:
         return await self._store(_SESSIONS, found.caller, SESSION_TTL, uid=uid), found
 
     async def begin(self, key: str, uid: int | None = None, *, address: str = "") -> str:
-        """The token of a new session for the holder of a key, which is not spent. `address` is the client's.
+        """Start a session for a key, which is not spent, and return its token.
 
-        Raises Unauthenticated, Forbidden, InsufficientScope; TooBusy after too many wrong keys.
+        `address` is the client's. Raises Unauthenticated, Forbidden, InsufficientScope; TooBusy
+        after too many wrong keys.
         """
         with self._wrong_keys.attempt(address):
             caller = await self._keyring.identify(key)
@@ -101,7 +110,10 @@ class PageSessions:
         return await self._store(_SESSIONS, caller, SESSION_TTL, uid=uid)
 
     async def find(self, token: str, uid: int | None = None) -> Caller | None:
-        """The person of a session, with what their key may do now; None where the session has ended, or is another user's."""
+        """Return the person of a session, with the present rights of their key.
+
+        None if the session has ended, or belongs to another user.
+        """
         found = await self._find(_SESSIONS, token)
         if found is None or found.uid not in {None, uid}:
             return None
@@ -144,9 +156,10 @@ class PageSessions:
 
 
 def _make_room(connection: Connection, space: str, owner: str, at: int) -> None:
-    """End the owner's oldest past `MAX_PER_OWNER`, and past `MAX_SESSIONS` the oldest of the owner who has the most.
+    """End the owner's oldest beyond `MAX_PER_OWNER`, and beyond `MAX_SESSIONS` the largest owner's
+    oldest.
 
-    Nobody is refused: whoever has a key could else keep everybody from signing in.
+    No session is refused: else a holder of a key could keep all others from signing in.
     """
     by_owner: dict[str, list[str]] = {}
     for row in values.live(connection, _OWNER, space, at):
@@ -175,7 +188,7 @@ def require_person(caller: Caller) -> None:
 
 
 def checked_path(path: str) -> str:
-    """A path of this runtime, without a query. Raises InvalidInput for everything else: it must not lead elsewhere."""
+    """Return a path of this runtime, without a query. Raises InvalidInput for any other address."""
     if not _PATH.fullmatch(path) or ".." in path:
         raise InvalidInput("A sign-in leads to a path of this runtime only, such as /consents/….")
     return path

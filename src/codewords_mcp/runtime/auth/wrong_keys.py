@@ -1,4 +1,4 @@
-"""Limits on wrong keys typed at the sign-in page: for each client address, and a wide one for all clients together."""
+"""Limits on wrong keys typed at the sign-in page: for each client address, and a wide one for all."""
 
 from __future__ import annotations
 
@@ -13,21 +13,27 @@ from codewords_mcp.errors import TooBusy, Unauthenticated
 
 MAX_PER_ADDRESS: Final = 10
 MAX_TOTAL: Final = 300
-"""Wrong keys within `WINDOW_S`, from one address and from all. Only many addresses together use up the total."""
+"""Wrong keys within `WINDOW_S`, from one address and from all. Only many addresses reach the total.
+"""
 WINDOW_S: Final = 60.0
 _IPV6_PREFIX = 64
 """Bits of an IPv6 address that a provider gives to one customer, who picks the others."""
 
 
 class WrongKeys:
-    """Counts the wrong keys of this process. An attempt counts from its start, so that many at once don't pass together."""
+    """Counts the wrong keys of this process, from the start of an attempt: concurrent ones all
+    count.
+    """
 
     def __init__(self) -> None:
         self._attempts: deque[tuple[float, str]] = deque()
 
     @contextmanager
     def attempt(self, address: str) -> Generator[None]:
-        """Check one key in the body: it stays counted where the body raises Unauthenticated. Raises TooBusy at a limit."""
+        """Check one key in the body; the attempt stays counted if the body raises Unauthenticated.
+
+        Raises TooBusy at a limit.
+        """
         now, network = time.monotonic(), _network(address)
         while self._attempts and now - self._attempts[0][0] >= WINDOW_S:
             self._attempts.popleft()
@@ -35,12 +41,12 @@ class WrongKeys:
         of_network = sum(1 for _, other in self._attempts if other == network)
         if of_network >= MAX_PER_ADDRESS or len(self._attempts) >= MAX_TOTAL:
             if of_network >= MAX_PER_ADDRESS:
-                whose = "from your address"
+                origin = "from your address"
             else:
-                whose = "here"
+                origin = "here"
 
             raise TooBusy(
-                f"Too many wrong keys were typed {whose}.",
+                f"Too many wrong keys were typed {origin}.",
                 retry_after=int(WINDOW_S),
                 hint="Try again in a minute, or run `codewords open` in a terminal.",
             )
@@ -63,7 +69,10 @@ class WrongKeys:
 
 
 def _network(address: str) -> str:
-    """The address that an attempt counts on: of IPv6 the customer's network. What is no address counts on itself."""
+    """Return the address that an attempt counts on: for IPv6 the customer's network.
+
+    A value that is no address counts on itself.
+    """
     try:
         parsed = ipaddress.ip_address(address.partition("%")[0])
     except ValueError:

@@ -139,7 +139,7 @@ class NativeActions:
         """Return the caller's own tokens; those of the environment belong to the home's owner."""
         names = list(service.secrets)
         if owner == HOME_OWNER:
-            return await self._secrets.given(owner, names)
+            return await self._secrets.resolve(owner, names)
         return await self._secrets.values(owner, names)
 
     async def require_connected(self, owner: str, native: NativeAction) -> None:

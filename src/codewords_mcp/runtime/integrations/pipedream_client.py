@@ -66,7 +66,7 @@ class PipedreamClient:
 
     async def project(self) -> Project | None:
         """Return the configured project, None if any part of it is missing."""
-        settings = await self._secrets.given(HOME_OWNER, [*CREDENTIAL_NAMES, *ENVIRONMENT_NAMES])
+        settings = await self._secrets.resolve(HOME_OWNER, [*CREDENTIAL_NAMES, *ENVIRONMENT_NAMES])
         if any(name not in settings for name in CREDENTIAL_NAMES):
             return None
         environment = next((settings[name] for name in ENVIRONMENT_NAMES if name in settings), "development")
@@ -80,7 +80,7 @@ class PipedreamClient:
         """Return the project. Raises MissingCredential."""
         project = await self.project()
         if project is None:
-            settings = await self._secrets.given(HOME_OWNER, [*CREDENTIAL_NAMES])
+            settings = await self._secrets.resolve(HOME_OWNER, [*CREDENTIAL_NAMES])
             missing = next(name for name in CREDENTIAL_NAMES if name not in settings)
             raise MissingCredential(
                 f"No Pipedream project is configured ({missing} is not set), so no request was made.",

@@ -11,10 +11,10 @@ _SHORT_LINE = 16
 
 
 def forms(value: str) -> set[bytes]:
-    """Every form of a value, as bytes.
+    """Return every encoding of a value, as bytes.
 
-    As it is, in base64, hex and URL encoding, escaped as in JSON, Python or HTML, and, if it has several
-    lines, each long line.
+    The value itself; base64, hex and URL encoding; escaped as in JSON, Python or HTML; and each
+    long line of a value of several lines.
     """
     raw = value.encode("utf-8", "surrogateescape")
     found = {raw} | _hex(raw) | _base64(raw) | _url(raw) | _escaped(value) | _lines(value)
@@ -27,9 +27,10 @@ def _hex(raw: bytes) -> set[bytes]:
 
 
 def _base64(raw: bytes) -> set[bytes]:
-    """Base64 in its three alignments, whatever stands before or after the value in the encoded data.
+    """Return the value in base64's three alignments, as it appears inside longer encoded data.
 
-    Only the digits that the value alone decides are kept, so padding and neighbours do not matter.
+    Only digits that the value alone determines are included, so padding and neighbours don't
+    matter.
     """
     found: set[bytes] = set()
     for before, undecided in ((0, 0), (1, 2), (2, 3)):
@@ -43,7 +44,9 @@ _URLSAFE = bytes.maketrans(b"+/", b"-_")
 
 
 def _url(raw: bytes) -> set[bytes]:
-    """Encoders differ in what they leave as it is, and in the case of their digits."""
+    """Return URL encodings; encoders differ in the characters they escape and in the case of
+    digits.
+    """
     texts = [quote(raw, safe=safe) for safe in ("", "/", "!'()*", ";,/?:@&=+$#!'()*")]
     texts += [quote_plus(raw), quote_plus(raw, safe="*")]
     return {form.encode() for text in texts for form in (text, _lower_escapes(text))}
@@ -66,11 +69,14 @@ def _escaped(value: str) -> set[bytes]:
 
 
 def _lines(value: str) -> set[bytes]:
-    """Keys in PEM form are often printed line by line; the lines that only frame them tell nothing."""
+    """Return the long lines of a value: PEM keys are often printed line by line.
+
+    Frame lines are no secret.
+    """
     lines = [line.strip() for line in value.splitlines()]
     if len(lines) < 2:
         return set()
-    kept = [line for line in lines if len(line) >= _SHORT_LINE and not line.startswith("-----")]
-    return {line.encode("utf-8", "surrogateescape") for line in kept} | {
+    long_lines = [line for line in lines if len(line) >= _SHORT_LINE and not line.startswith("-----")]
+    return {line.encode("utf-8", "surrogateescape") for line in long_lines} | {
         "\r\n".join(lines).encode("utf-8", "surrogateescape")
     }

@@ -1,7 +1,7 @@
-"""The home's master key: from the environment, the system's keyring, or a file in the home that only its user can read.
+"""The home's master key: from the environment, the system's keyring, or a private file in the home.
 
-Losing it loses the secrets, so nothing here overwrites one: not a wrong file, not a file that another
-process made in the meantime, and no new key is made while secrets of an old one are stored.
+Losing the key loses the secrets, so no function here overwrites one: neither a wrong file nor a
+file that another process made meanwhile. No new key is made while secrets of an old one are stored.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ KEY_BYTES = 32
 
 @dataclass(frozen=True, slots=True, repr=False)
 class MasterKey:
-    """32 bytes, and an id that tells keys apart without telling the key. `notes` are for a person."""
+    """32 bytes, and an id that identifies the key without revealing it. `notes` are for a person."""
 
     material: bytes
     source: Literal["environment", "keyring", "file"]
@@ -43,11 +43,14 @@ class MasterKey:
 
     @property
     def id(self) -> str:
-        """16 hex digits, the same for the same key; stored with what the key encrypts."""
+        """16 hex digits, the same for the same key; stored with each value that the key encrypts."""
         return self.derive("id").hex()[:16]
 
     def derive(self, purpose: str) -> bytes:
-        """32 bytes for one purpose, such as signing; they tell nothing of those for another."""
+        """Derive 32 bytes for one purpose, such as signing.
+
+        They reveal nothing about other purposes' keys.
+        """
         return hmac.digest(self.material, b"codewords/" + purpose.encode(), hashlib.sha256)
 
 
@@ -59,18 +62,22 @@ def load_master_key(
     older: Collection[MasterKey] = (),
     keyring: bool = False,
 ) -> MasterKey:
-    """The key of CODEWORDS_MASTER_KEY (`configured`), else the one that this home has in the system's keyring or in its
-    file, else a new one: in the keyring if `keyring` and there is a real one, else in the file.
+    """Load the home's master key, or make one.
 
-    `stored_key_ids` are the key ids of the secrets in the store, those of `older` keys apart. Wrong permissions of the file
-    are repaired, and a note says so. Raises InvalidInput when `configured` is not a key, and StorageFailed when the key is
-    missing though secrets are stored, is not a key, is not this home's key, or cannot be read or written.
+    The key is CODEWORDS_MASTER_KEY (`configured`), else the key in the system's keyring or the
+    home's file. A new key goes to the keyring if `keyring` and there is a real one, else to the
+    file.
+
+    `stored_key_ids` are the key ids of stored secrets, without those of `older` keys. Wrong
+    permissions of the file are repaired, and a note says so. Raises InvalidInput when `configured`
+    is not a key. Raises StorageFailed when the key is missing though secrets are stored, is not a
+    key, is not this home's key, or can't be read or written.
     """
-    needed = set(stored_key_ids) - {one.id for one in older}
+    needed = set(stored_key_ids) - {key.id for key in older}
     if configured:
         key = _from_environment(configured)
     else:
-        key = _kept(home, needed, keyring=keyring)
+        key = _from_home(home, needed, keyring=keyring)
 
     require_key(key, needed)
     for note in key.notes:
@@ -79,7 +86,7 @@ def load_master_key(
 
 
 def parse_key(text: str) -> MasterKey:
-    """A key that somebody typed. Raises InvalidInput."""
+    """Parse a key that a person typed. Raises InvalidInput."""
     return _from_environment(text)
 
 
@@ -93,7 +100,7 @@ def new_file(path: Path) -> None:
     _create(path)
 
 
-def _kept(home: Path, stored_key_ids: Collection[str], *, keyring: bool) -> MasterKey:
+def _from_home(home: Path, stored_key_ids: Collection[str], *, keyring: bool) -> MasterKey:
     path = home / FILE_NAME
     if system_keyring.marked(home):
         return _from_keyring(home, stored_key_ids)
@@ -125,13 +132,13 @@ def require_key(key: MasterKey, stored_key_ids: Collection[str]) -> None:
     """Raise StorageFailed, naming the id needed, when secrets are stored that this key did not encrypt."""
     others = sorted(set(stored_key_ids) - {key.id})
     if others:
-        given = {
+        source = {
             "environment": "CODEWORDS_MASTER_KEY",
             "keyring": "the one in the system's keyring",
             "file": f"the home's {FILE_NAME}",
         }[key.source]
         raise StorageFailed(
-            f"Stored secrets were encrypted with master key {', '.join(others)}, but {given} is key {key.id}.",
+            f"Stored secrets were encrypted with master key {', '.join(others)}, but {source} is key {key.id}.",
             hint="Start with the key that they were encrypted with. Nothing was changed.",
         )
 
@@ -216,7 +223,8 @@ def _create(path: Path) -> None:
             file.flush()
             os.fsync(file.fileno())
 
-        with contextlib.suppress(FileExistsError):  # another process was first: its key is this home's
+        # another process was first: its key is this home's
+        with contextlib.suppress(FileExistsError):
             os.link(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)

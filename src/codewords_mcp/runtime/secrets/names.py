@@ -1,4 +1,4 @@
-"""What a secret may be called and what it may hold."""
+"""Rules for the names and values of secrets."""
 
 from __future__ import annotations
 
@@ -36,9 +36,10 @@ _RESERVED_PREFIXES = {
 
 
 def check_name(name: str) -> str:
-    """Return the name if a secret may have it: 1 to 64 of A-Z, 0-9 and _, a letter first, and not reserved.
+    """Return the name if it is valid for a secret: 1 to 64 of A-Z, 0-9 and _, a letter first, not
+    reserved.
 
-    Raises InvalidInput with the reason. A name that is not of this form is not repeated in the message.
+    Raises InvalidInput with the reason. An invalid name is not repeated in the message.
     """
     if not _NAME.fullmatch(name):
         raise InvalidInput(
@@ -63,10 +64,10 @@ def _reserved_because(name: str) -> str | None:
 
 
 def check_value(value: str) -> str:
-    """Return the value as it is stored: without newlines around it, as an editor or `echo` leaves them.
+    """Return the value as it is stored: without surrounding newlines, which editors and `echo` add.
 
-    Raises InvalidInput when it is empty, over 64 KiB of UTF-8, holds a NUL (no environment variable can),
-    or is not text. The value is never repeated in the message.
+    Raises InvalidInput when it is empty, over 64 KiB of UTF-8, contains a NUL (not possible in an
+    environment variable), or is not text. The message never repeats the value.
     """
     stripped = value.strip("\r\n")
     if not stripped.strip():

@@ -1,4 +1,4 @@
-"""Placeholders: what a workflow holds instead of a secret's value. Worth nothing anywhere but at its own sandbox's egress."""
+"""Placeholders: a workflow's substitutes for secret values, valid only at its own sandbox's egress."""
 
 from __future__ import annotations
 
@@ -15,13 +15,14 @@ _KINDS: Final = (
     "sk_live_", "sk_test_", "rk_live_", "rk_test_", "sk-ant-", "sk-or-", "sk-proj-", "sk-", "xoxb-", "xoxp-", "xapp-",
     "ghp_", "gho_", "ghs_", "github_pat_", "glpat-", "SG.", "hf_", "r8_", "gsk_", "pat", "re_", "secret_", "ntn_", "xai-",
 )  # fmt: skip
-"""Public beginnings of vendors' keys, which some SDKs insist on; they tell the kind of a key and nothing of it."""
+"""Public prefixes of vendors' keys, which some SDKs require. They reveal only the kind of a key."""
 
 
 def new_placeholder(value: str) -> str:
-    """For one secret of one sandbox: 192 random bits, after the public beginning that the value's kind of key has.
+    """Make a placeholder for a secret of one sandbox: the key kind's public prefix and 192 random
+    bits.
 
-    It holds no character that URLs, headers, JSON or shells would write in another way.
+    It contains no character that URLs, headers, JSON or shells would escape.
     """
     kind = next((kind for kind in _KINDS if value.startswith(kind)), "")
     return f"{kind}{_MARK}{secrets.token_hex(_DIGITS // 2)}"

@@ -1,8 +1,10 @@
-"""Another master key for a home: every secret is encrypted anew, one after the other, and each state on the way is a whole one.
+"""Rotation of a home's master key: every secret is encrypted anew, and every intermediate state is
+valid.
 
-While it goes on there are two keys, the old one and the next. New values are encrypted with the next, what is stored says
-which of them it needs, and only when nothing needs the old one does the next take its place. So a rotation that was killed
-is gone on with, and nothing is ever overwritten: the old key is kept under a name of its own, for old backups.
+During a rotation there are two keys, the old one and the next. New values are encrypted with the
+next key, and each stored value names its key. The next key replaces the old one only when no value
+needs the old one. So a killed rotation can be resumed, and no key is overwritten: the old key stays
+under another name, for old backups.
 """
 
 from __future__ import annotations
@@ -31,9 +33,9 @@ RETIRED: Final = ".retired-"
 
 
 class Keys:
-    """A home's master keys: `current` encrypts; `older` ones open what is not encrypted with it yet. Blocks.
+    """A home's master keys: `current` encrypts, `older` ones decrypt values of before. Blocking.
 
-    Raises on making what `load_master_key` does.
+    The constructor raises the errors of `load_master_key`.
     """
 
     def __init__(
@@ -47,7 +49,7 @@ class Keys:
     ) -> None:
         self._home = home
         older: tuple[MasterKey, ...] = (parse_key(previous),) if previous else ()
-        found = None if configured else self._found_next()
+        found = None if configured else self._read_next()
 
         if found is not None:
             older = (
@@ -66,18 +68,19 @@ class Keys:
         return (self.current, *reversed(self.older))
 
     def first_in_use(self, stored_key_ids: set[str]) -> str:
-        """The id of the key that the first process on a shared database goes on encrypting with."""
-        return next((one.id for one in self.every if one.id in stored_key_ids), self.current.id)
+        """Return the id of the key that the first process on a shared database encrypts with."""
+        return next((key.id for key in self.every if key.id in stored_key_ids), self.current.id)
 
     @property
     def unfinished(self) -> bool:
-        """Whether a rotation was begun and not finished."""
-        return self.current.source != "environment" and bool(self.older) and self._found_next() is not None
+        """Whether a rotation was started and not finished."""
+        return self.current.source != "environment" and bool(self.older) and self._read_next() is not None
 
     def begin(self) -> None:
-        """Have a next key, the one of a rotation that was not finished if there is one.
+        """Prepare the next key, or take the one of an unfinished rotation.
 
-        Raises InvalidInput where the key is the environment's and no previous one is given, StorageFailed.
+        Raises StorageFailed, and InvalidInput if the key is the environment's and no previous one
+        is set.
         """
         if self.current.source == "environment":
             if not self.older:
@@ -88,17 +91,20 @@ class Keys:
                 )
             return
 
-        if self._found_next() is None:
+        if self._read_next() is None:
             self._make_next()
-            made = self._found_next()
-            if made is None:
+            next_key = self._read_next()
+            if next_key is None:
                 raise StorageFailed("The next master key was not kept.", hint="Nothing was changed.")
 
             self.older = (*self.older, self.current)
-            self.current = made
+            self.current = next_key
 
     def finish(self) -> str:
-        """Nothing needs an older key any more: the next one takes its place. Where the old one is kept, for a person."""
+        """Make the next key the current one: no value needs an older key.
+
+        Returns the old key's location.
+        """
         if self.current.source == "environment":
             return "CODEWORDS_MASTER_KEY_PREVIOUS is not needed any more"
 
@@ -106,10 +112,10 @@ class Keys:
         self.older = ()
         if old.source == "keyring":
             text = base64.b64encode(self.current.material).decode()
-            kept = system_keyring.write(
+            stored = system_keyring.write(
                 self._home, base64.b64encode(old.material).decode(), f"{RETIRED}{old.id}"
             )
-            if not kept or not system_keyring.write(self._home, text):
+            if not stored or not system_keyring.write(self._home, text):
                 raise StorageFailed("The system's keyring did not take the new key.", hint="Run this again.")
 
             system_keyring.forget(self._home, NEXT)
@@ -122,7 +128,7 @@ class Keys:
         (self._home / (FILE_NAME + NEXT)).replace(path)
         return f"the old key is kept in {retired}"
 
-    def _found_next(self) -> MasterKey | None:
+    def _read_next(self) -> MasterKey | None:
         if system_keyring.marked(self._home):
             text = system_keyring.read(self._home, NEXT)
             if text is None:

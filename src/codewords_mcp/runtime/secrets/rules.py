@@ -1,4 +1,7 @@
-"""Host rules: which hosts a secret may be sent to, and where in a request. Without one it is a plain variable."""
+"""Host rules: the hosts that a secret may be sent to, and where in a request.
+
+A secret without a rule is a plain variable.
+"""
 
 from __future__ import annotations
 
@@ -10,12 +13,14 @@ from typing import Any, Final, Literal, get_args
 from codewords_mcp.errors import InvalidInput
 
 Place = Literal["header", "basic", "query", "path"]
-"""Where in a request: a header's value, the decoded user or password of `Authorization: Basic`, the query, the path."""
+"""A position in a request: a header's value, the decoded user or password of `Authorization:
+Basic`, the query, or the path.
+"""
 PLACES: Final[tuple[Place, ...]] = get_args(Place)
 NAMED: Final = ("header", "query")
 """Places that may be one header or one parameter, as in `header:X-Api-Key` and `query:api_key`."""
 Held = Literal["placeholder", "plain"]
-"""How a workflow holds a secret: as a placeholder that is worth nothing, or as the value itself."""
+"""The form in which a workflow has a secret: a worthless placeholder, or the value itself."""
 
 HTTPS: Final = 443
 MAX_HOSTS: Final = 20
@@ -30,14 +35,20 @@ _HOST = re.compile(rf"(?=.{{1,253}}\Z)(?:{_LABEL}\.)*(?=[a-z0-9_-]*[a-z_]){_LABE
 
 @dataclass(frozen=True, slots=True)
 class HostRule:
-    """`hosts` are (name, port) pairs that the value may be sent to, over TLS; `places` are where it may stand."""
+    """`hosts` are (name, port) pairs that the value may be sent to over TLS; `places` are where it
+    may be.
+    """
 
     hosts: tuple[tuple[str, int], ...]
     places: tuple[str, ...] = _DEFAULT
-    """Each a `Place`, or `header:` or `query:` with the name of the one header (in lower case) or parameter."""
+    """Each is a position, or `header:` or `query:` with the name of a header (lower case) or
+    parameter.
+    """
 
     def allows(self, place: Place, name: str) -> bool:
-        """Whether the value may stand in a place; `name` is that of the header or parameter there, or empty."""
+        """Whether the value may be at a position; `name` is the header or parameter there, or
+        empty.
+        """
         return place in self.places or (bool(name) and f"{place}:{name}" in self.places)
 
     def as_json(self) -> dict[str, Any]:
@@ -51,7 +62,10 @@ class HostRule:
 
 
 def make_rule(hosts: Collection[str], places: Collection[str] = ()) -> HostRule:
-    """The rule for what a person typed: `api.stripe.com`, `api.example.com:8443`. Raises InvalidInput."""
+    """Make a rule from a person's input: `api.stripe.com`, `api.example.com:8443`.
+
+    Raises InvalidInput.
+    """
     if not 0 < len(hosts) <= MAX_HOSTS:
         raise InvalidInput(f"A host rule names 1 to {MAX_HOSTS} hosts.")
     parsed = dict.fromkeys(_parse_place(place) for place in places)
@@ -111,7 +125,7 @@ def _known(*hosts: str, places: Collection[str] = _DEFAULT) -> HostRule:
 
 
 _NUMBERED = re.compile(r"_\d{1,2}\Z")
-# Names by which vendors' own documentation and SDKs call their keys, and the hosts that their APIs have.
+# Names that vendors' own documentation and SDKs use for their keys, and the hosts of their APIs.
 WELL_KNOWN: Final[Mapping[str, HostRule]] = {
     "AIRTABLE_API_KEY": _known("api.airtable.com"),
     "ANTHROPIC_API_KEY": _known("api.anthropic.com"),

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any, cast
 
 from codewords_mcp.runtime.secrets.encodings import forms
-from codewords_mcp.runtime.secrets.multi_pattern import HEAD, MultiPattern
+from codewords_mcp.runtime.secrets.multi_pattern import MAX_PREFIX, MultiPattern
 
 MIN_LENGTH = 6
 """Characters of the shortest value that is scrubbed."""
@@ -15,19 +15,20 @@ _DEEPEST = 300
 
 
 class Scrubber:
-    """Replaces the values of secrets by `[secret NAME]`, in every form of `forms`, across chunk boundaries.
+    """Replaces the values of secrets by `[secret NAME]`, in every encoding, across chunk
+    boundaries.
 
-    One scrubber serves one stream: `feed` each chunk, then `flush`; `another` is for a second stream beside
-    it. `text` and `json` are for whole things and leave the stream alone. Without a value to scrub it is
-    false and hands everything back as it is.
+    One scrubber serves one stream: `feed` each chunk, then `flush`; `another` makes one for a
+    second stream. `text` and `json` take complete values and do not touch the stream. Without a
+    value to scrub, it is false and returns its input unchanged.
 
-    Values of fewer than 6 characters are not scrubbed: `true` or `5432` would vanish from ordinary text
-    everywhere, and the gaps would tell the value. What a program does to a value beyond those forms
-    (compressing, reversing, spelling it out) gets through: this guards against accidents.
+    Values of fewer than 6 characters are not scrubbed: `true` or `5432` would vanish from ordinary
+    text, and the gaps would reveal the value. Other transformations by a program (compressing,
+    reversing, spelling out) get through: this guards against accidents.
 
-    Only bytes that could begin a value wait for the next chunk, at most 255 of them. Forms over 256 bytes
-    are known by their first 256, and what follows is dropped for as long as it goes on as the form does: so
-    time is linear in the output, and a long value that is cut off is scrubbed too.
+    Only bytes that could begin a value wait for the next chunk, at most 255. Encodings over 256
+    bytes are recognised by their first 256; following bytes are dropped while they continue the
+    encoding. So time is linear in the output, and a truncated long value is scrubbed too.
     """
 
     def __init__(self, values: Mapping[str, str]) -> None:
@@ -38,48 +39,50 @@ class Scrubber:
                     labels.setdefault(form, f"[secret {name}]".encode())
 
         if labels:
-            self._heads = MultiPattern(sorted(labels.items()))
+            self._patterns = MultiPattern(sorted(labels.items()))
         else:
-            self._heads = None
+            self._patterns = None
 
         self._same_length = False
-        self._held = b""
-        self._going_on: list[bytes] = []
+        self._pending = b""
+        self._continuations: list[bytes] = []
 
     def another(self, *, same_length: bool = False) -> Scrubber:
-        """A scrubber of the same values for another stream, without preparing the forms again. With `same_length` labels
-        are cut or filled up with `*`, where what comes after counts bytes.
+        """Return a scrubber of the same values for another stream, without computing the encodings
+        again.
+
+        With `same_length` labels are cut or filled up with `*`, for receivers that count bytes.
         """
         copy = Scrubber({})
-        copy._heads = self._heads
+        copy._patterns = self._patterns
         copy._same_length = same_length
         return copy
 
     def __bool__(self) -> bool:
-        return self._heads is not None
+        return self._patterns is not None
 
     @property
     def holds(self) -> bool:
         """Whether something was held back that `flush` would give."""
-        return bool(self._held)
+        return bool(self._pending)
 
     def feed(self, data: bytes) -> bytes:
         """The next chunk, scrubbed."""
-        if self._heads is None:
+        if self._patterns is None:
             return data
-        return self._scrub(self._heads, data, final=False)
+        return self._scrub(self._patterns, data, final=False)
 
     def flush(self) -> bytes:
-        """The end of the stream: what was still held back."""
-        if self._heads is None:
+        """End the stream. Returns the bytes that were still buffered."""
+        if self._patterns is None:
             return b""
-        rest = self._scrub(self._heads, b"", final=True)
-        self._going_on = []
+        rest = self._scrub(self._patterns, b"", final=True)
+        self._continuations = []
         return rest
 
     def text(self, text: str) -> str:
         """A whole text, scrubbed."""
-        if self._heads is None:
+        if self._patterns is None:
             return text
         data = text.encode("utf-8", "surrogatepass")
         clean = self.whole(data)
@@ -89,17 +92,18 @@ class Scrubber:
 
     def whole(self, data: bytes) -> bytes:
         """Whole data, scrubbed."""
-        if self._heads is None or not self._heads.found_in(data):
+        if self._patterns is None or not self._patterns.find(data):
             return data
         stream = self.another()
         return stream.feed(data) + stream.flush()
 
     def json(self, value: Any) -> Any:
-        """A JSON value with strings, keys and numbers scrubbed; a number that is a secret becomes a string.
+        """Scrub the strings, keys and numbers of a JSON value; a number that is a secret becomes a
+        string.
 
-        What is nested deeper than 300 is left out, and a string in its place says so.
+        Values nested deeper than 300 are replaced by a string that says so.
         """
-        if self._heads is None:
+        if self._patterns is None:
             return value
         return self._walk(value, 0)
 
@@ -126,50 +130,57 @@ class Scrubber:
             return [self._walk(item, depth + 1) for item in value]
         return {self.text(str(key)): self._walk(item, depth + 1) for key, item in value.items()}
 
-    def _scrub(self, heads: MultiPattern, data: bytes, *, final: bool) -> bytes:
-        data = self._held + data
+    def _scrub(self, patterns: MultiPattern, data: bytes, *, final: bool) -> bytes:
+        data = self._pending + data
         done: list[bytes] = []
-        position = self._go_on(data, 0, done)
-        unfinished = [] if final else heads.unfinished(data)
+        position = self._skip_continuation(data, 0, done)
+        unfinished = [] if final else patterns.unfinished(data)
         limit = _first_from(unfinished, position, len(data))
-        places = heads.found_in(data, position)
+        matches = patterns.find(data, position)
 
-        while places and places[0][0] < limit:
-            start, head = places.popleft()
+        while matches and matches[0][0] < limit:
+            start, prefix = matches.popleft()
             done.append(data[position:start])
-            position = self._replace(heads, head, data, start + len(head), done)
+            position = self._replace(patterns, prefix, data, start + len(prefix), done)
             limit = _first_from(unfinished, position, len(data))
-            if places and places[0][0] < position:  # what was passed over had another value's beginning in it
-                places = heads.found_in(data, position)
+            # the dropped bytes contained the beginning of another value
+            if matches and matches[0][0] < position:
+                matches = patterns.find(data, position)
 
-        self._held = data[limit:]
+        self._pending = data[limit:]
         done.append(data[position:limit])
         return b"".join(done)
 
-    def _replace(self, heads: MultiPattern, head: bytes, data: bytes, end: int, done: list[bytes]) -> int:
+    def _replace(
+        self, patterns: MultiPattern, prefix: bytes, data: bytes, end: int, done: list[bytes]
+    ) -> int:
         """Write the label, and pass over the rest of a form longer than its head."""
-        endings = heads.endings(head)
-        if len(head) < HEAD:
-            done.append(self._fitted(endings[0][1], len(head)))
+        endings = patterns.endings(prefix)
+        if len(prefix) < MAX_PREFIX:
+            done.append(self._fitted(endings[0][1], len(prefix)))
             return end
         lengths = [_common(ending, data, end) for ending, _ in endings]
-        done.append(self._fitted(endings[lengths.index(max(lengths))][1], len(head)))
-        self._going_on = [ending for ending, _ in endings]
-        return self._go_on(data, end, done)
+        done.append(self._fitted(endings[lengths.index(max(lengths))][1], len(prefix)))
+        self._continuations = [ending for ending, _ in endings]
+        return self._skip_continuation(data, end, done)
 
     def _fitted(self, label: bytes, length: int) -> bytes:
         if self._same_length:
             return label[:length].ljust(length, b"*")
         return label
 
-    def _go_on(self, data: bytes, position: int, done: list[bytes]) -> int:
-        """Pass over what continues a long form; remember the forms that the next chunk may continue."""
-        if not self._going_on:
+    def _skip_continuation(self, data: bytes, position: int, done: list[bytes]) -> int:
+        """Skip the continuation of a long encoding; remember encodings that the next chunk may
+        continue.
+        """
+        if not self._continuations:
             return position
-        lengths = [_common(ending, data, position) for ending in self._going_on]
-        pairs = zip(self._going_on, lengths, strict=True)
+        lengths = [_common(ending, data, position) for ending in self._continuations]
+        pairs = zip(self._continuations, lengths, strict=True)
         available = len(data) - position
-        self._going_on = [ending[length:] for ending, length in pairs if length == available < len(ending)]
+        self._continuations = [
+            ending[length:] for ending, length in pairs if length == available < len(ending)
+        ]
         done.append(self._fitted(b"", max(lengths)))
         return position + max(lengths)
 
@@ -179,7 +190,7 @@ def _first_from(positions: list[int], least: int, default: int) -> int:
 
 
 def _common(ending: bytes, data: bytes, position: int) -> int:
-    """How many bytes of `ending` the data goes on with."""
+    """Count the bytes of `ending` that the data continues with."""
     low, high = 0, min(len(ending), len(data) - position)
     while low < high:
         middle = (low + high + 1) // 2

@@ -45,18 +45,20 @@ class SecretService:
         self._changes = 0
         self._rotating = asyncio.Lock()
         self.on_change: Callable[[], None] = lambda: None
-        """Told of each change that is made here."""
+        """Called after each change by this process."""
 
     @property
     def changes(self) -> int:
-        """Counts changes; what was found out at another count may be old."""
+        """A counter of changes; results computed at another count may be outdated."""
         return self._changes
 
     async def set(
         self, owner: str, name: str, value: str, rule: HostRule | Literal["as-before"] | None = "as-before"
     ) -> SecretInfo:
-        """Store or replace. `rule` None: a plain variable; "as-before": the rule that it has, or for a new one what its
-        well-known name brings. Raises InvalidInput, StorageFailed.
+        """Store or replace a secret. Raises InvalidInput, StorageFailed.
+
+        `rule` None makes a plain variable. "as-before" takes the existing rule, or for a new secret
+        the rule of its well-known name.
         """
         check_name(name)
         checked = check_value(value)
@@ -90,13 +92,13 @@ class SecretService:
                 created_at=to_datetime(row["created_at"]),
                 updated_at=to_datetime(row["updated_at"]),
                 used_by=[workflow for workflow, code in users if declares(code, row["name"])],
-                **_told(read_rule(row["rule"])),
+                **_rule_fields(read_rule(row["rule"])),
             )
             for row in rows
         ]
 
     async def rule_of(self, owner: str, name: str) -> HostRule | None:
-        """The rule that a stored secret has; of one that is not stored, what its name brings."""
+        """Return the rule of a stored secret; of another one, the rule of its well-known name."""
         rows = await self._db.read(access.list_secrets, owner)
         stored = {row["name"]: read_rule(row["rule"]) for row in rows}
         if name in stored:
@@ -104,11 +106,12 @@ class SecretService:
         return well_known(name)
 
     async def hosts_by_name(self, owner: str) -> dict[str, list[str]]:
-        """Secrets of the owner that the egress puts in, by name, and for which hosts; the others are plain variables. Those
-        that are not set yet will have the rule that a well-known name brings.
+        """Return the hosts of each secret that the egress inserts; the others are plain variables.
+
+        Secrets that are not set yet will have the rule of their well-known name.
         """
         rules = {name: rule.names for name, rule in WELL_KNOWN.items()}
-        rules |= {one.name: one.hosts for one in await self.list(owner)}
+        rules |= {secret.name: secret.hosts for secret in await self.list(owner)}
         return {name: [host.partition(":")[0] for host in hosts] for name, hosts in rules.items() if hosts}
 
     async def used_by(self, owner: str, name: str) -> list[str]:
@@ -130,11 +133,14 @@ class SecretService:
         self._stored.clear()
 
     async def names(self, owner: str) -> set[str]:
-        """Which names have a value."""
+        """Return the names that have a value."""
         return {row["name"] for row in await self._db.read(access.list_secrets, owner)}
 
     async def values(self, owner: str, names: list[str]) -> dict[str, str]:
-        """Values of those that exist, for a sandbox. Raises StorageFailed when the master key is another one."""
+        """Return the values of existing secrets, for a sandbox.
+
+        Raises StorageFailed when the master key is another one.
+        """
         return {name: secret.value for name, secret in (await self.open(owner, names)).items()}
 
     async def open(self, owner: str, names: list[str]) -> dict[str, Secret]:
@@ -147,7 +153,8 @@ class SecretService:
                 row["name"]: (SealedValue(row["key_id"], row["ciphertext"]), read_rule(row["rule"]))
                 for row in rows
             }
-            # else what was read may be old already, or will be without a word
+            # Values read before a change are outdated; without a shared database every change is
+            # counted here.
             if changes == self._changes and not self._db.shared:
                 self._stored[owner] = stored
 
@@ -158,14 +165,17 @@ class SecretService:
         }
 
     async def join(self, keys: Keys, executor: str, ttl: float) -> None:
-        """Be one of the processes on a shared database. Raises StorageFailed where they use a key that is not among these."""
+        """Register with the other processes on a shared database.
+
+        Raises StorageFailed if they use a key that is not among these.
+        """
         ids = [key.id for key in keys.every]
 
-        def ask(connection: Connection) -> str:
+        def register(connection: Connection) -> str:
             preferred = keys.first_in_use(access.secret_key_ids(connection))
             return key_use.join(connection, executor, __version__, ids, preferred, ttl)
 
-        used = await self._db.write(ask)
+        used = await self._db.write(register)
         if used not in ids:
             raise StorageFailed(
                 f"The runtimes on this database encrypt with master key {used}, and this one has {' and '.join(ids)}.",
@@ -174,9 +184,12 @@ class SecretService:
             )
 
     async def rotate(self, keys: Keys, ttl: float = 0.0) -> tuple[int, str]:
-        """Encrypt every secret, of every owner, with another master key, or go on with that: how many, and a sentence about
-        the old key. Secrets can be used and set meanwhile. `ttl`: seconds after which another process on a shared database
-        that was not seen is dead. Raises InvalidInput, StorageFailed.
+        """Encrypt every secret of every owner with another master key, or resume an unfinished
+        rotation.
+
+        Returns the number of secrets, and a sentence about the old key. Secrets can be used and set
+        meanwhile. `ttl`: seconds after which an unseen process on a shared database is dead. Raises
+        InvalidInput, StorageFailed.
         """
         async with self._rotating:
             await asyncio.to_thread(keys.begin)
@@ -186,15 +199,18 @@ class SecretService:
             count = 0
             while resealed := await self._db.write(self._reseal_some):
                 count += resealed
-            said = await asyncio.to_thread(keys.finish)
+            message = await asyncio.to_thread(keys.finish)
             self._vault.use(keys.current)
             self.changed_elsewhere()
             self.on_change()
 
-            return count, said
+            return count, message
 
     async def _agree_on(self, key_id: str, ttl: float) -> None:
-        """Every process on the database encrypts with this key from now on. Raises InvalidInput where one has not got it."""
+        """Make every process on the database encrypt with this key.
+
+        Raises InvalidInput if one lacks it.
+        """
         without = await self._db.write(key_use.change, key_id, ttl)
         if without:
             raise InvalidInput(
@@ -213,11 +229,13 @@ class SecretService:
             access.reseal_secret(connection, row, sealed.key_id, sealed.data)
         return len(rows)
 
-    async def given(self, owner: str, names: list[str]) -> dict[str, str]:
-        """What of these the runtime itself may use for an owner: theirs, else the home's, else its environment's."""
+    async def resolve(self, owner: str, names: list[str]) -> dict[str, str]:
+        """Return the values that the runtime itself may use: the owner's, the home's, or the
+        environment's.
+        """
         found = {name: value for name in names if (value := os.environ.get(name, "").strip())}
-        for holder in dict.fromkeys((HOME_OWNER, owner)):
-            values = await self.values(holder, names)
+        for source in dict.fromkeys((HOME_OWNER, owner)):
+            values = await self.values(source, names)
             found |= {name: value.strip() for name, value in values.items() if value.strip()}
         return found
 
@@ -234,7 +252,7 @@ class SecretService:
             )
 
 
-def _told(rule: HostRule | None) -> dict[str, Any]:
+def _rule_fields(rule: HostRule | None) -> dict[str, Any]:
     """A rule as `SecretInfo` has it."""
     if rule is None:
         return {"held": "plain"}
@@ -242,5 +260,7 @@ def _told(rule: HostRule | None) -> dict[str, Any]:
 
 
 def declares(code: str, name: str) -> bool:
-    """Whether a script's header names this variable; a look at text, good enough to inform a person."""
+    """Whether a script's header names this variable; searches the text, good enough to inform a
+    person.
+    """
     return any(f"{quote}{name}{end}" in code for quote in "\"'" for end in (quote, "="))

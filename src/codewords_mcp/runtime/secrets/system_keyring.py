@@ -1,6 +1,7 @@
-"""The operating system's keyring, where a real one exists: Keychain, Secret Service, KWallet, Credential Locker.
+"""The operating system's keyring, if it has one: Keychain, Secret Service, KWallet, Credential
+Locker.
 
-A home whose key is there has a mark that says so; without the mark the keyring is never asked.
+A home whose key is there has a marker file; without it the keyring is never queried.
 """
 
 from __future__ import annotations
@@ -16,10 +17,12 @@ from typing import Final, TypeVar
 
 SERVICE: Final = "codewords-mcp"
 MARK: Final = "master.keyring"
-PATIENCE: Final = 20.0
-"""Seconds: a locked keyring asks its user, who may not be there."""
+TIMEOUT_S: Final = 20.0
+"""Seconds: a locked keyring prompts its user, who may be absent."""
 _REAL: Final = 1
-"""The priority from which `keyring` recommends a backend; those that keep nothing, or plain text, are below."""
+"""The lowest priority of backends that `keyring` recommends; null and plain-text backends are
+below.
+"""
 
 T = TypeVar("T")
 
@@ -32,7 +35,11 @@ def marked(home: Path) -> bool:
 def adopt(home: Path, text: str) -> bool:
     """Keep a new master key in the keyring, and mark the home; False where there is none that keeps it."""
     name = _name(home)
-    if not _may_be_here() or not _ask(lambda: _write(name, text)) or _ask(lambda: _read(name)) != text:
+    if (
+        not _may_be_here()
+        or not _call_with_timeout(lambda: _write(name, text))
+        or _call_with_timeout(lambda: _read(name)) != text
+    ):
         return False
     home.mkdir(parents=True, exist_ok=True, mode=0o700)
     with suppress(FileExistsError):
@@ -41,23 +48,28 @@ def adopt(home: Path, text: str) -> bool:
 
 
 def read(home: Path, slot: str = "") -> str | None:
-    """What the keyring has for this home; None where it has nothing, or does not answer."""
-    return _ask(lambda: _read(_name(home) + slot))
+    """Read the home's entry from the keyring; None if there is none, or the keyring does not
+    respond.
+    """
+    return _call_with_timeout(lambda: _read(_name(home) + slot))
 
 
 def write(home: Path, text: str, slot: str = "") -> bool:
     """Whether the keyring has it now."""
     name = _name(home) + slot
-    return bool(_ask(lambda: _write(name, text))) and _ask(lambda: _read(name)) == text
+    return (
+        bool(_call_with_timeout(lambda: _write(name, text)))
+        and _call_with_timeout(lambda: _read(name)) == text
+    )
 
 
 def forget(home: Path, slot: str) -> None:
-    """Remove what is kept in a slot, if it is there."""
-    _ask(lambda: _delete(_name(home) + slot))
+    """Remove the entry of a slot, if there is one."""
+    _call_with_timeout(lambda: _delete(_name(home) + slot))
 
 
 def _may_be_here() -> bool:
-    """Whether looking for a keyring is worth it: on Linux it is behind a session's bus, and the search starts programs."""
+    """Whether a keyring is likely: on Linux it needs a session bus, and a search starts programs."""
     if sys.platform != "linux" or "PYTHON_KEYRING_BACKEND" in os.environ:
         return True
     folder = os.environ.get("XDG_RUNTIME_DIR")
@@ -68,19 +80,19 @@ def _name(home: Path) -> str:
     return "master-key-" + hashlib.sha256(str(home.resolve()).encode()).hexdigest()[:16]
 
 
-def _ask(question: Callable[[], T]) -> T | None:
-    """Its answer within the patience; None where the keyring fails, in whatever way its backend does."""
-    answers: list[T] = []
+def _call_with_timeout(question: Callable[[], T]) -> T | None:
+    """Call the keyring with a timeout; None if it fails, in whatever way its backend does."""
+    results: list[T] = []
 
-    def ask() -> None:
+    def target() -> None:
         with suppress(Exception):
-            answers.append(question())
+            results.append(question())
 
-    thread = threading.Thread(target=ask, daemon=True, name="keyring")
+    thread = threading.Thread(target=target, daemon=True, name="keyring")
     thread.start()
-    thread.join(PATIENCE)
-    if answers:
-        return answers[0]
+    thread.join(TIMEOUT_S)
+    if results:
+        return results[0]
 
     return None
 

@@ -19,10 +19,10 @@ _NONCE_BYTES = 12
 
 @dataclass(frozen=True, slots=True)
 class SealedValue:
-    """What a row keeps.
+    """An encrypted value as a row stores it.
 
-    `key_id` names the master key, 16 hex digits. `data` is format, nonce, ciphertext and tag: 29 bytes more
-    than the value in UTF-8.
+    `key_id` names the master key, 16 hex digits. `data` is format, nonce, ciphertext and tag: 29
+    bytes more than the value in UTF-8.
     """
 
     key_id: str
@@ -52,9 +52,10 @@ class Vault:
         return self._master_key.id
 
     def encrypt(self, owner: str, name: str, value: str, key_id: str | None = None) -> SealedValue:
-        """Seal a value for that owner and name; with another of its keys, where others on the database use that.
+        """Encrypt a value for that owner and name; with `key_id` if processes on the database use
+        another key.
 
-        Raises StorageFailed where it has not got that key.
+        Raises StorageFailed if the vault lacks that key.
         """
         nonce, key_id = os.urandom(_NONCE_BYTES), key_id or self.key_id
         sealed = self._key(key_id).encrypt(nonce, value.encode(), _associated(owner, name))

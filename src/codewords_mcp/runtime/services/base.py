@@ -258,7 +258,7 @@ class ServiceContext:
             owner = HOME_OWNER
         else:
             owner = self.caller.owner
-        return (await self.dependencies.secrets.given(owner, [credential.name])).get(credential.name)
+        return (await self.dependencies.secrets.resolve(owner, [credential.name])).get(credential.name)
 
     async def need(self, service: str, credential: ServiceCredential) -> str:
         """Return the secret. Raises MissingCredential, whose hint tells how to get one."""

@@ -197,7 +197,7 @@ class WebhookService:
     async def own_secret(self, owner: str, name: str) -> str | None:
         """A secret that only its owner may use here: the home's own is not a user's to be trusted by."""
         book = self._secrets
-        found = await (book.given(owner, [name]) if owner == HOME_OWNER else book.values(owner, [name]))
+        found = await (book.resolve(owner, [name]) if owner == HOME_OWNER else book.values(owner, [name]))
         return found.get(name, "").strip() or None
 
     # what comes

@@ -123,7 +123,7 @@ class PlaceholderScan:
         matched = PATTERN.search(data)
         if matched is not None:
             return _describe(self._by_mark.get(matched.group()))
-        if self._encoded is not None and (matches := self._encoded.found_in(data)):
+        if self._encoded is not None and (matches := self._encoded.find(data)):
             return f"the placeholder of {self._encoded.endings(matches[0][1])[0][1].decode()}, encoded"
         self._tail = data[-_TAIL:]
         return None
