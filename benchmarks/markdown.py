@@ -63,7 +63,7 @@ def measure(convert: Convert, rounds: int, sample: list[SamplePage]) -> Score:
             text = convert(page.html)
             times.append((time.perf_counter() - began) * 1000)
         text = text.replace("\n* ", "\n- ")  # either is a bullet
-        wanted += [piece in text for piece in page.wanted]
+        wanted += [piece in text for piece in page.expected]
         removed += [piece not in text for piece in page.furniture]
         shape += [piece in text for piece in page.shape]
     return Score(share(wanted), share(removed), share(shape), times)

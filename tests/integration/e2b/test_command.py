@@ -53,7 +53,9 @@ def package_index() -> Generator[str]:
 def started(**variables: str) -> Generator[dict[str, str]]:
     """The command, and what it says that an SDK needs."""
     command = [sys.executable, "-m", "codewords_testing.e2b"]
-    with subprocess.Popen(command, env=os.environ | variables, stdout=subprocess.PIPE, text=True) as process:
+    with subprocess.Popen(
+        command, env=os.environ | variables, stdout=subprocess.PIPE, text=True, encoding="utf-8"
+    ) as process:
         assert process.stdout is not None
         lines = [process.stdout.readline().removeprefix("export ").strip() for _ in range(4)]
         try:

@@ -43,10 +43,10 @@ def test_the_catalogue_is_read_page_by_page_once_and_kept(
     http: httpx.Client, connect: LoopbackConnect
 ) -> None:
     told(http.get("/integrations", params={"query": "refund"}))
-    pages = len(connect.asked("/actions"))
+    pages = len(connect.requests_to("/actions"))
     found = told(http.get("/integrations/stripe"))
     assert [one["key"] for one in found["actions"]] == ["stripe-create-customer", "stripe-create-refund"]
-    assert len(connect.asked("/actions")) == pages
+    assert len(connect.requests_to("/actions")) == pages
     assert pages >= 1
 
 
@@ -92,7 +92,7 @@ def test_a_person_connects_by_a_page_of_ours_that_leads_to_the_broker_and_back(
     found = told(http.post("/integrations/slack/connect"))
     assert (found["status"], found["connected"]) == ("missing", False)
     assert found["env_var"] == "PIPEDREAM_SLACK_ACCESS"
-    minted = len(connect.asked("/tokens"))
+    minted = len(connect.requests_to("/tokens"))
     again = told(http.post("/integrations/slack/connect"))
     assert again["connect_link_url"] == found["connect_link_url"]
     url = found["connect_link_url"]
@@ -101,14 +101,16 @@ def test_a_person_connects_by_a_page_of_ours_that_leads_to_the_broker_and_back(
         assert page.status_code == 200
         assert "Connect" in page.text
         assert "slack_v2" in page.text
-        assert len(connect.asked("/tokens")) == minted, "the broker is asked for a link when it is wanted"
+        assert len(connect.requests_to("/tokens")) == minted, (
+            "the broker is asked for a link when it is wanted"
+        )
         led_back = person.get(f"{url}/go", headers={"Sec-Fetch-Site": "cross-site"})
         assert led_back.headers["location"] == url.removeprefix(door.url), (
             "the page says first what is connected"
         )
         onward = person.get(f"{url}/go", headers={"Sec-Fetch-Site": "same-origin"})
         assert onward.status_code == 303
-        assert len(connect.asked("/tokens")) == minted + 1
+        assert len(connect.requests_to("/tokens")) == minted + 1
         back = person.post(onward.headers["location"])
         assert back.status_code == 303
         assert "slack_v2 is connected" in person.get(back.headers["location"]).text

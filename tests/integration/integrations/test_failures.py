@@ -103,14 +103,14 @@ def test_a_run_is_never_made_twice_while_looks_are_tried_again(
     http: httpx.Client, connect: LoopbackConnect, status: int
 ) -> None:
     connect.connect_account(USER, "stripe")
-    before, looked = len(connect.asked("/actions/run")), len(connect.asked("/accounts"))
+    before, looked = len(connect.requests_to("/actions/run")), len(connect.requests_to("/accounts"))
     connect.answer_next("/actions/run", StubReply(status, b'{"error": "broken"}'))
     connect.answer_next("/accounts", StubReply(status, b'{"error": "broken"}'))
     error = refused(call(http, "stripe", "create-refund", {"charge": "ch_1"}), 502)
     assert error["upstream_status"] == status
     assert error["upstream_said"] == "broken"
-    assert len(connect.asked("/actions/run")) == before + 1
-    assert len(connect.asked("/accounts")) == looked + 2
+    assert len(connect.requests_to("/actions/run")) == before + 1
+    assert len(connect.requests_to("/accounts")) == looked + 2
     assert connect.runs == []
 
 
@@ -119,12 +119,12 @@ def test_a_broker_that_hangs_up_during_a_run_is_not_asked_again(
     http: httpx.Client, connect: LoopbackConnect
 ) -> None:
     connect.connect_account(USER, "stripe")
-    before = len(connect.asked("/actions/run"))
+    before = len(connect.requests_to("/actions/run"))
     connect.answer_next("/actions/run", StubReply(hangs_up=True))
     assert (
         refused(call(http, "stripe", "create-refund", {"charge": "ch_1"}), 502)["code"] == "upstream_failed"
     )
-    assert len(connect.asked("/actions/run")) == before + 1
+    assert len(connect.requests_to("/actions/run")) == before + 1
 
 
 @pytest.mark.requirement("integrations:limits")
@@ -225,12 +225,12 @@ def test_a_token_that_was_withdrawn_is_replaced_and_one_token_serves_many_calls(
 ) -> None:
     connect.connect_account(USER, "stripe")
     told(http.post("/integrations/stripe/connect"))
-    before = len(connect.asked("/oauth/token"))
+    before = len(connect.requests_to("/oauth/token"))
     told(call(http, "stripe", "create-refund", {"charge": "ch_1"}))
-    assert len(connect.asked("/oauth/token")) == before
+    assert len(connect.requests_to("/oauth/token")) == before
     connect.tokens.clear()
     assert told(http.post("/integrations/stripe/connect"))["connected"]
-    assert len(connect.asked("/oauth/token")) == before + 1
+    assert len(connect.requests_to("/oauth/token")) == before + 1
 
 
 @pytest.mark.requirement("integrations:token")

@@ -38,14 +38,14 @@ async def test_a_link_and_a_catalogue_of_one_runtime_are_good_on_another(
         url = (await one.connect_app(ADMIN, "slack")).connect_link_url
         assert url
         assert (await one.connect_app(ADMIN, "slack")).connect_link_url == url
-    token, read = url.rpartition("/")[2], len(connect.asked("/actions"))
+    token, read = url.rpartition("/")[2], len(connect.requests_to("/actions"))
     async with open_runtime(make_home(tmp_path / "two"), **shared) as two:
         await two.set_secret(ADMIN, "SLACK_BOT_TOKEN", "xoxb-0123456789")
         assert {"slack/send-message", "slack_v2-post-message"} <= {
             *await keys(two, "send a message in slack")
         }
         assert "airtable/list-records" not in await keys(two, "list records in airtable")
-        assert len(connect.asked("/actions")) == read, "what was read is in the database"
+        assert len(connect.requests_to("/actions")) == read, "what was read is in the database"
         await two.delete_secret(ADMIN, "SLACK_BOT_TOKEN")
         assert (await two.peek_connection(ADMIN, token)).app == "slack_v2"
         with httpx.Client() as person:

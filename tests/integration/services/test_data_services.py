@@ -74,12 +74,12 @@ def call(http: httpx.Client, path: str, data: Any) -> Any:
 def test_without_a_credential_nothing_is_asked_and_it_is_named(
     bare: httpx.Client, upstream: LoopbackServices, path: str, data: Any, credential: str, where: str
 ) -> None:
-    before = len(upstream.asked)
+    before = len(upstream.requests)
     answer = bare.post(f"/run/{path}", json=data)
     error = answer.json()["error"]
     assert (answer.status_code, error["credential"]) == (424, credential)
     assert where in error["hint"]
-    assert len(upstream.asked) == before
+    assert len(upstream.requests) == before
 
 
 @pytest.mark.requirement("services:search")
@@ -91,8 +91,8 @@ def test_a_search_is_asked_as_searchapi_has_it_and_answered_as_it_answers(
     assert found["success"] is True
     assert [row["position"] for row in found["organic_results"]] == [1, 2, 3]
     assert found["search_parameters"] == {"engine": "google", "q": "wind turbines", "gl": "pt"}
-    assert upstream.asked[-1].query["safe"] == "true"
-    assert search.KEY not in upstream.asked[-1].query.values()
+    assert upstream.requests[-1].query["safe"] == "true"
+    assert search.KEY not in upstream.requests[-1].query.values()
     assert call(http, "searchapi", {"q": "x", "page": 2})["organic_results"][0]["position"] == 11
     videos = call(http, "searchapi", {"engine": "youtube", "q": "x", "num": 2})
     assert (len(videos["videos"]), videos["organic_results"]) == (2, [])
@@ -112,16 +112,16 @@ def test_without_a_key_a_searxng_answers_in_the_same_shape(bare: httpx.Client) -
 @pytest.mark.requirement("services:search")
 @pytest.mark.parametrize("wrong", [{"query": ""}, {"query": "x", "api_key": "y"}, {"query": "x", "more": {"a": 1}}, {"query": "x", "engine": "../x"}])  # fmt: skip
 def test_what_is_no_search_is_refused(http: httpx.Client, upstream: LoopbackServices, wrong: Any) -> None:
-    before = len(upstream.asked)
+    before = len(upstream.requests)
     assert http.post("/run/searchapi", json=wrong).status_code == 400
-    assert len(upstream.asked) == before
+    assert len(upstream.requests) == before
 
 
 @pytest.mark.requirement("services:reddit")
 def test_posts_come_page_by_page_with_one_token_of_the_other_host(
     http: httpx.Client, upstream: LoopbackServices
 ) -> None:
-    before, titles, after = len(upstream.asked), list[str](), ""
+    before, titles, after = len(upstream.requests), list[str](), ""
     while after is not None:
         page = call(
             http,
@@ -131,9 +131,9 @@ def test_posts_come_page_by_page_with_one_token_of_the_other_host(
         titles += [post["title"] for post in page["posts"]]
         after = page["after"]
     assert titles == [f"Post {number} of python" for number in range(reddit.POSTS)]
-    paths = [asked.path for asked in list(upstream.asked)[before:]]
+    paths = [asked.path for asked in list(upstream.requests)[before:]]
     assert paths.count("/reddit/api/v1/access_token") <= 1
-    last = upstream.asked[-1]
+    last = upstream.requests[-1]
     assert (last.path, last.query["raw_json"]) == ("/reddit-api/r/python/top", "1")
     assert last.headers["user-agent"].startswith("python:codewords-mcp:")
 
@@ -189,7 +189,7 @@ def test_addresses_of_a_company_of_a_person_and_what_they_are_worth(
     assert call(http, "hunter/verify_email", {"email": "slow@acme.example"})["pending"] is True
     assert call(http, "hunter/count", {"company": "Acme"})["data"]["total"] == 25
     assert call(http, "hunter/account", {})["data"]["plan_name"] == "Free"
-    assert all(hunter.KEY not in asked.query.values() for asked in upstream.asked)
+    assert all(hunter.KEY not in asked.query.values() for asked in upstream.requests)
 
 
 @pytest.mark.requirement("services:hunter")
@@ -210,6 +210,6 @@ def test_what_hunter_refuses_is_told(
 def test_hunter_is_not_asked_for_what_is_not_whole(
     http: httpx.Client, upstream: LoopbackServices, path: str, wrong: Any
 ) -> None:
-    before = len(upstream.asked)
+    before = len(upstream.requests)
     assert http.post(f"/run/hunter/{path}", json=wrong).status_code == 400
-    assert len(upstream.asked) == before
+    assert len(upstream.requests) == before

@@ -380,7 +380,7 @@ def test_a_message_is_sent_to_slack_and_refusals_are_told(
 
     message = {"channel": "C1", "text": "Ready.", "thread_ts": "1503435956.000247"}
     assert send(message).json() == {"success": True, "channel": "C1", "ts": "1503435956.000247"}
-    assert upstream.asked[-1].json() == message
+    assert upstream.requests[-1].json() == message
     assert send({"channel": "C0GONE", "text": "x"}).status_code == 404
     upstream.answer_next(429, {"ok": False}, Retry_After="17")
     limited = send(message)
@@ -453,14 +453,14 @@ def test_messages_are_sent_to_whatsapp_in_its_three_forms(
         return http.post("/run/whatsapp_trigger/send_message", json=message)
 
     assert send(message_text="Ready.").json() == {"success": True, "message_id": "wamid.sent"}
-    assert upstream.asked[-1].json() == {
+    assert upstream.requests[-1].json() == {
         "messaging_product": "whatsapp", "to": "351912345678", "type": "text", "text": {"body": "Ready."},
     }  # fmt: skip
     assert send(message_type="template", template_name="hello_world").status_code == 200
-    assert upstream.asked[-1].json()["template"] == {"name": "hello_world", "language": {"code": "en_US"}}
+    assert upstream.requests[-1].json()["template"] == {"name": "hello_world", "language": {"code": "en_US"}}
     picture = "https://x.example/p.png"
     assert send(message_type="image", image_link=picture, image_caption="P").status_code == 200
-    assert upstream.asked[-1].json()["image"] == {"link": picture, "caption": "P"}
+    assert upstream.requests[-1].json()["image"] == {"link": picture, "caption": "P"}
     assert send(message_type="image").status_code == 400
     assert send(to_phone_number="not a number", message_text="x").status_code == 400
     refused = send(to_phone_number="15550000000", message_text="x")

@@ -121,12 +121,12 @@ class LoopbackApps:
                 rows.extend(body["values"])
                 return _json({"spreadsheetId": found[1], "updates": {"updatedRows": len(body["values"])}})
             case ":batchUpdate":
-                for one in body["data"]:
-                    rows[: len(one["values"])] = one["values"]
+                for update in body["data"]:
+                    rows[: len(update["values"])] = update["values"]
                 return _json(
                     {
                         "spreadsheetId": found[1],
-                        "totalUpdatedRows": sum(len(one["values"]) for one in body["data"]),
+                        "totalUpdatedRows": sum(len(update["values"]) for update in body["data"]),
                     }
                 )
             case _:
@@ -164,15 +164,15 @@ class LoopbackApps:
         if len(changed) > 10:
             return _json({"error": {"type": "INVALID_REQUEST", "message": "10 records at most"}}, 422)
 
-        known = {one["id"]: one for one in self.records}
-        for one in changed:
-            if one["id"] not in known:
+        known = {record["id"]: record for record in self.records}
+        for change in changed:
+            if change["id"] not in known:
                 return _json(
                     {"error": {"type": "ROW_DOES_NOT_EXIST", "message": "Record does not exist"}}, 404
                 )
-            known[one["id"]]["fields"] |= one["fields"]
+            known[change["id"]]["fields"] |= change["fields"]
 
-        return _json({"records": [known[one["id"]] for one in changed]})
+        return _json({"records": [known[change["id"]] for change in changed]})
 
     def _notion(self, request: Request, path: str) -> StubReply:
         if path != "/v1/pages" or "notion-version" not in request.headers:

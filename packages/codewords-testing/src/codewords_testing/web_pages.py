@@ -39,7 +39,7 @@ class SamplePage:
 
     name: str
     html: str
-    wanted: tuple[str, ...]
+    expected: tuple[str, ...]
     furniture: tuple[str, ...]
     shape: tuple[str, ...]
 
@@ -56,22 +56,22 @@ def _prose(seed: int, paragraphs: int) -> tuple[str, list[str]]:
 
 
 def article() -> tuple[str, list[str], list[str]]:
-    body, wanted = _prose(1, 8)
+    body, expected = _prose(1, 8)
     html = f"<h1>Harbour lights return</h1><p class='byline'>By the desk</p>{body}<h2>What comes next</h2><p>{sentence(199)}</p><blockquote><p>We waited long for this evening.</p></blockquote>"
     return (
         html,
-        [*wanted, "We waited long", sentence(199)[:40]],
+        [*expected, "We waited long", sentence(199)[:40]],
         ["# Harbour lights return", "## What comes next", "> We waited long"],
     )
 
 
 def reference() -> tuple[str, list[str], list[str]]:
-    body, wanted = _prose(2, 3)
+    body, expected = _prose(2, 3)
     code = '<pre><code class="language-python">def connect(host, port=5432):\n    """Open."""\n    return Socket(host, port)\n</code></pre>'
     html = f"<h1>connect()</h1>{body}{code}<h2>Parameters</h2><table><thead><tr><th>Name</th><th>Meaning</th></tr></thead><tbody><tr><td><code>host</code></td><td>Where the server is</td></tr><tr><td><code>port</code></td><td>Which door to use</td></tr></tbody></table>"
     return (
         html,
-        [*wanted, "return Socket(host, port)", "Which door to use"],
+        [*expected, "return Socket(host, port)", "Which door to use"],
         ["```python", "| Name", "## Parameters"],
     )
 
@@ -219,9 +219,11 @@ def pages() -> list[SamplePage]:
     found: list[SamplePage] = []
     for dress in (semantic, classes, hashed, bare):
         for make in CONTENTS:
-            content, wanted, shape = make()
+            content, expected, shape = make()
             html = dress(content, make.__name__.capitalize())
             found.append(
-                SamplePage(f"{make.__name__}, {dress.__name__}", html, tuple(wanted), FURNITURE, tuple(shape))
+                SamplePage(
+                    f"{make.__name__}, {dress.__name__}", html, tuple(expected), FURNITURE, tuple(shape)
+                )
             )
     return found

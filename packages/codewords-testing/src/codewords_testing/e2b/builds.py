@@ -60,16 +60,16 @@ class Builds:
         """Where an upload is, or will be."""
         return self._files / f"{digest}.tar"
 
-    def begin(self, wanted: dict[str, Any]) -> Build:
+    def begin(self, order: dict[str, Any]) -> Build:
         """Note a build that will be triggered."""
-        name, _, tag = str(wanted.get("name") or wanted.get("alias")).partition(":")
-        more: list[str] = wanted.get("tags") or []
+        name, _, tag = str(order.get("name") or order.get("alias")).partition(":")
+        more: list[str] = order.get("tags") or []
         tags = [*([tag] if tag else []), *more]
-        names = [name, *(f"{name}:{one}" for one in tags)]
+        names = [name, *(f"{name}:{tag}" for tag in tags)]
         known = self._cloud.templates.find(name)
         build = Build(
             new_id("b"), known.id if known else new_id("t"), names,
-            int(wanted.get("cpuCount", 2)), int(wanted.get("memoryMB", 1024)),
+            int(order.get("cpuCount", 2)), int(order.get("memoryMB", 1024)),
         )  # fmt: skip
         self.all[build.id] = build
 

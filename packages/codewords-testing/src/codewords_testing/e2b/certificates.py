@@ -62,7 +62,7 @@ def _certificate(
 
     if names:
         builder = builder.add_extension(
-            x509.SubjectAlternativeName([x509.DNSName(one) for one in names]), critical=False
+            x509.SubjectAlternativeName([x509.DNSName(name) for name in names]), critical=False
         ).add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)
 
     return key, builder.sign(signer, hashes.SHA256())

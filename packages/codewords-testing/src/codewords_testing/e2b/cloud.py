@@ -67,23 +67,23 @@ class Cloud:
         """What sandboxes made from now on have outside."""
         self._internet = internet
 
-    async def create(self, wanted: dict[str, Any], key: str | None) -> dict[str, Any]:
+    async def create(self, order: dict[str, Any], key: str | None) -> dict[str, Any]:
         """The body of the reply. A repeated idempotency key gives the first reply again. Raises Refusal."""
         if key is not None:
-            known = self._replies.get((key, repr(sorted(wanted.items()))))
+            known = self._replies.get((key, repr(sorted(order.items()))))
             if known is not None:
                 return known
-            if any(one == key for one, _ in self._replies):
+            if any(known == key for known, _ in self._replies):
                 raise ApiRefusal(
                     409,
                     "idempotency key was used for another request",
                     error_code="idempotency_request_mismatch",
                 )
 
-        template = self._admit(wanted)
+        template = self._admit(order)
         self._booting += 1
         try:
-            sandbox = await self._boot(template, wanted)
+            sandbox = await self._boot(template, order)
         except MachineFailed as error:
             log.error("no machine", reason=str(error))  # the reason is the message
             raise ApiRefusal(500, "Failed to place sandbox") from error
@@ -93,18 +93,18 @@ class Cloud:
         self.created += 1
         reply = sandbox.created(self.options.domain)
         if key is not None:
-            self._replies[key, repr(sorted(wanted.items()))] = reply
+            self._replies[key, repr(sorted(order.items()))] = reply
         return reply
 
-    def _admit(self, wanted: dict[str, Any]) -> CloudTemplate:
-        template = self.templates.find(str(wanted.get("templateID", "")))
+    def _admit(self, order: dict[str, Any]) -> CloudTemplate:
+        template = self.templates.find(str(order.get("templateID", "")))
         if template is None:
-            raise ApiRefusal(404, f"template '{wanted.get('templateID')}' not found")
-        if float(wanted.get("timeout", 300)) > self.options.longest:
+            raise ApiRefusal(404, f"template '{order.get('templateID')}' not found")
+        if float(order.get("timeout", 300)) > self.options.longest:
             raise ApiRefusal(400, f"Timeout cannot be greater than {self.options.longest / 3600:g} hours")
 
-        network: dict[str, Any] = wanted.get("network") or {}
-        names = [one for one in network.get("allowOut", []) if not one[:1].isdigit()]
+        network: dict[str, Any] = order.get("network") or {}
+        names = [host for host in network.get("allowOut", []) if not host[:1].isdigit()]
         if names and "0.0.0.0/0" not in network.get("denyOut", []):
             raise ApiRefusal(
                 400,
@@ -129,11 +129,11 @@ class Cloud:
             raise ApiRefusal(429, "too many sandboxes created, rate limit exceeded")
         self._recent.append(now)
 
-    async def _boot(self, template: CloudTemplate, wanted: dict[str, Any]) -> CloudSandbox:
-        network: dict[str, Any] = dict(wanted.get("network") or {})
-        if wanted.get("allow_internet_access") is False:
+    async def _boot(self, template: CloudTemplate, order: dict[str, Any]) -> CloudSandbox:
+        network: dict[str, Any] = dict(order.get("network") or {})
+        if order.get("allow_internet_access") is False:
             network["denyOut"] = [*network.get("denyOut", []), "0.0.0.0/0"]
-        resuming: dict[str, Any] = wanted.get("autoResume") or {}
+        resuming: dict[str, Any] = order.get("autoResume") or {}
         number = new_id()
         machine = await Machine.boot(
             self._folder / number, template.layers, network=True, show=(*_PROGRAMS, *self.options.show)
@@ -143,10 +143,10 @@ class Cloud:
             number,
             template,
             machine,
-            dict(wanted.get("metadata") or {}),
-            dict(wanted.get("envVars") or {}),
-            time.time() + float(wanted.get("timeout", 300)),
-            auto_pause=bool(wanted.get("autoPause")),
+            dict(order.get("metadata") or {}),
+            dict(order.get("envVars") or {}),
+            time.time() + float(order.get("timeout", 300)),
+            auto_pause=bool(order.get("autoPause")),
             auto_resume=bool(resuming.get("enabled")),
             network=network,
             traffic_token=secrets.token_hex(16) if network.get("allowPublicTraffic") is False else None,
@@ -161,9 +161,9 @@ class Cloud:
             raise
 
         # its time begins when it is up: a real one boots in the twinkling of an eye, which this host may not
-        sandbox.end_at = time.time() + float(wanted.get("timeout", 300))
+        sandbox.end_at = time.time() + float(order.get("timeout", 300))
         self.sandboxes[number] = sandbox
-        self.background(self._bury(sandbox))
+        self.background(self._remove_killed(sandbox))
 
         return sandbox
 
@@ -318,7 +318,7 @@ class Cloud:
                     else:
                         self.kill_soon(sandbox.id)
 
-    async def _bury(self, sandbox: CloudSandbox) -> None:
+    async def _remove_killed(self, sandbox: CloudSandbox) -> None:
         """A machine that ends by itself is a sandbox that is gone."""
         await sandbox.machine.ended.wait()
         if self.sandboxes.pop(sandbox.id, None) is not None:

@@ -26,8 +26,8 @@ def endpoint(call: Callable[[Request, Cloud], Awaitable[Response]]) -> Endpoint:
 
     async def handle(request: Request) -> Response:
         cloud: Cloud = request.app.state.cloud
-        key, wanted = request.headers.get("x-api-key"), cloud.options.api_key
-        if not key or (wanted is not None and key != wanted):
+        key, requested = request.headers.get("x-api-key"), cloud.options.api_key
+        if not key or (requested is not None and key != requested):
             return JSONResponse({"code": 401, "message": _BAD_KEY}, 401)
         try:
             return await call(request, cloud)
@@ -59,7 +59,7 @@ async def listing(request: Request, cloud: Cloud) -> Response:
     query = request.query_params
     # SDKs encode metadata twice; the query string itself is decoded already
     pairs = urllib.parse.parse_qsl(query.get("metadata", ""))
-    wanted = {urllib.parse.unquote(key): urllib.parse.unquote(value) for key, value in pairs}
+    requested = {urllib.parse.unquote(key): urllib.parse.unquote(value) for key, value in pairs}
     states = [state for value in query.getlist("state") for state in value.split(",")] or [
         "running",
         "paused",
@@ -68,7 +68,7 @@ async def listing(request: Request, cloud: Cloud) -> Response:
         sandbox
         for sandbox in cloud.sandboxes.values()
         if sandbox.state in states
-        and all(sandbox.metadata.get(key) == value for key, value in wanted.items())
+        and all(sandbox.metadata.get(key) == value for key, value in requested.items())
         and query.get("template") in (None, sandbox.template.id, *sandbox.template.names)
     ]
     found.sort(key=_started, reverse=query.get("order") != "asc")
@@ -103,8 +103,8 @@ async def kill(request: Request, cloud: Cloud) -> Response:
 @endpoint
 async def connect(request: Request, cloud: Cloud) -> Response:
     """POST /v2/sandboxes/{id}/connect."""
-    wanted = await body_of(request)
-    status, reply = cloud.connect(_id(request), float(wanted.get("timeout", 300)))
+    requested = await body_of(request)
+    status, reply = cloud.connect(_id(request), float(requested.get("timeout", 300)))
     return JSONResponse(reply, status)
 
 
@@ -154,8 +154,8 @@ def _snapshot(template: CloudTemplate) -> dict[str, Any]:
 @endpoint
 async def snapshot(request: Request, cloud: Cloud) -> Response:
     """POST /sandboxes/{id}/snapshots."""
-    wanted = await body_of(request)
-    return JSONResponse(_snapshot(await cloud.snapshot(_id(request), wanted.get("name"))), 201)
+    requested = await body_of(request)
+    return JSONResponse(_snapshot(await cloud.snapshot(_id(request), requested.get("name"))), 201)
 
 
 @endpoint
@@ -164,9 +164,9 @@ async def snapshots(request: Request, cloud: Cloud) -> Response:
     query = request.query_params
     sandbox, name = query.get("sandboxID"), query.get("name")
     found = [
-        one
-        for one in cloud.templates.snapshots()
-        if sandbox in (None, one.source) and (name is None or name in (one.id, *one.names))
+        snapshot
+        for snapshot in cloud.templates.snapshots()
+        if sandbox in (None, snapshot.source) and (name is None or name in (snapshot.id, *snapshot.names))
     ]
     start, limit = int(query.get("nextToken", 0)), min(_PAGE, int(query.get("limit", _PAGE)))
 
@@ -175,7 +175,7 @@ async def snapshots(request: Request, cloud: Cloud) -> Response:
     else:
         more = {}
 
-    return JSONResponse([_snapshot(one) for one in found[start : start + limit]], headers=more)
+    return JSONResponse([_snapshot(snapshot) for snapshot in found[start : start + limit]], headers=more)
 
 
 ROUTES = [

@@ -61,9 +61,9 @@ class Head:
             dropped = {INNER}
         else:
             dropped = {INNER, "connection", "keep-alive"}
-        kept = [(key, value) for key, value in self.headers if key.lower() not in dropped]
+        forwarded = [(key, value) for key, value in self.headers if key.lower() not in dropped]
         added = list(more.items()) + ([] if upgrade else [("connection", "close")])
-        lines = [self.line, *(f"{key}: {value}" for key, value in kept + added)]
+        lines = [self.line, *(f"{key}: {value}" for key, value in forwarded + added)]
         return ("\r\n".join(lines) + "\r\n\r\n").encode("latin-1")
 
 
@@ -124,12 +124,12 @@ class Edge:
             await writer.start_tls(self._tls)
             head = parse(await reader.readuntil(b"\r\n\r\n"))
 
-        wanted = target(head, self._cloud.options.domain)
-        if wanted is None:
+        route = target(head, self._cloud.options.domain)
+        if route is None:
             await self._to_application(reader, writer, head, "api")
             return
 
-        number, port = wanted
+        number, port = route
         sandbox = self._cloud.sandboxes.get(number)
         if sandbox is None or not self._cloud.wake(sandbox):
             await _say(writer, 502, {"sandboxId": number, "message": NOT_FOUND, "code": 502})
@@ -160,9 +160,9 @@ class Edge:
             await _say(writer, fault.status, fault.body, fault.headers)
             return
 
-        given = head.get("e2b-traffic-access-token")
-        if sandbox.traffic_token and given != sandbox.traffic_token:
-            if given is None:
+        presented = head.get("e2b-traffic-access-token")
+        if sandbox.traffic_token and presented != sandbox.traffic_token:
+            if presented is None:
                 what = "is missing"
             else:
                 what = "is invalid"

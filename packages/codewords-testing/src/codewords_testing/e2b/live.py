@@ -123,9 +123,9 @@ async def _ask(sandbox: E2BSandbox) -> str:
     return answer.rpartition(b"\r\n\r\n")[2].decode()
 
 
-def _expect(seen: str, wanted: str) -> None:
-    if seen != wanted:
-        raise AssertionError(f"expected {wanted}, saw {seen!r}")
+def _expect(seen: str, expected: str) -> None:
+    if seen != expected:
+        raise AssertionError(f"expected {expected}, saw {seen!r}")
 
 
 async def main() -> int:

@@ -153,20 +153,23 @@ class Machine:
             into = (os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC), -1)
 
         spec = _memory_file({"argv": list(argv), "env": dict(env), "cwd": cwd})
-        given = [spec, into[0], ends[0][1], ends[1][1]]
-        kept = [ends[0][0], ends[1][0], *([into[1]] if stdin else [])]
+        child_fds = [spec, into[0], ends[0][1], ends[1][1]]
+        parent_fds = [ends[0][0], ends[1][0], *([into[1]] if stdin else [])]
         try:
-            pid = await self._ask(number, {"run": number}, given)
+            pid = await self._ask(number, {"run": number}, child_fds)
         except BaseException:
-            for fd in kept:
+            for fd in parent_fds:
                 os.close(fd)
             raise
         finally:
-            for fd in given:
+            for fd in child_fds:
                 os.close(fd)
 
         process = Process(
-            pid, into[1] if stdin else None, (kept[0], kept[1]), asyncio.get_running_loop().create_future()
+            pid,
+            into[1] if stdin else None,
+            (parent_fds[0], parent_fds[1]),
+            asyncio.get_running_loop().create_future(),
         )
         self._processes[pid] = process
         if pid in self._early:

@@ -103,8 +103,10 @@ class _Application:
 
     def _kill(self, request: Request, number: str) -> None:
         parts = [part for part in request.url.path.split("/") if part in self._cloud.sandboxes]
-        for one in [number] if number in self._cloud.sandboxes else parts or list(self._cloud.sandboxes)[-1:]:
-            self._cloud.kill_soon(one)
+        for machine in (
+            [number] if number in self._cloud.sandboxes else parts or list(self._cloud.sandboxes)[-1:]
+        ):
+            self._cloud.kill_soon(machine)
 
     async def _answer(self, request: Request, send: Send, number: str, fault: Fault | None) -> None:
         if fault is not None and fault.status:

@@ -127,13 +127,13 @@ class Templates:
         self._all[template.id] = template
         return template
 
-    def find(self, wanted: str) -> CloudTemplate | None:
+    def find(self, reference: str) -> CloudTemplate | None:
         """By id, or `[team/]name[:tag]`."""
-        name = wanted.rpartition("/")[2]
-        if wanted in self._all:
-            return self._all[wanted]
+        name = reference.rpartition("/")[2]
+        if reference in self._all:
+            return self._all[reference]
         names = (name, name.removesuffix(":default"))
-        return next((one for one in self._all.values() if set(names) & set(one.names)), None)
+        return next((template for template in self._all.values() if set(names) & set(template.names)), None)
 
     def snapshots(self) -> list[CloudTemplate]:
         """In the order in which they were taken."""

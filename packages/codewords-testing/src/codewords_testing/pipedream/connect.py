@@ -13,6 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from html import escape
+from operator import itemgetter
 from typing import Any, cast
 from urllib.parse import parse_qsl, unquote
 
@@ -70,7 +71,7 @@ class LoopbackConnect:
         self.port = port
         self.project = "proj_loopback1"
         self.apps: list[Json] = list(APPS)
-        self.actions: dict[str, Json] = {one["key"]: one for one in ACTIONS}
+        self.actions: dict[str, Json] = {action["key"]: action for action in ACTIONS}
         self.requests: deque[Request] = deque(maxlen=5000)
         self.runs: list[ActionRun] = []
         self.on_run: Callable[[ActionRun], Json | StubReply] | None = None
@@ -101,10 +102,10 @@ class LoopbackConnect:
         with self._lock:
             self._scripted.append((path, deque(replies)))
 
-    def asked(self, path: str) -> list[Request]:
+    def requests_to(self, path: str) -> list[Request]:
         """The requests whose path ends so."""
         with self._lock:
-            return [one for one in self.requests if one.path.endswith(path)]
+            return [request for request in self.requests if request.path.endswith(path)]
 
     def connect_account(
         self, user: str, app: str, *, name: str = "", environment: str = "development"
@@ -178,23 +179,23 @@ class LoopbackConnect:
         return _json({"access_token": token, "token_type": "Bearer", "expires_in": _TOKEN_SECONDS})
 
     def _list_apps(self, request: Request, _environment: str, _named: Json) -> StubReply:
-        asked = dict(parse_qsl(request.query))
-        words = asked.get("q", "").lower()
-        found = [one for one in self.apps if words in one["name_slug"] or words in one["name"].lower()]
-        return _json(_paged(found, "name_slug", asked))
+        params = dict(parse_qsl(request.query))
+        words = params.get("q", "").lower()
+        found = [app for app in self.apps if words in app["name_slug"] or words in app["name"].lower()]
+        return _json(_paged(found, "name_slug", params))
 
     def _one_app(self, _request: Request, _environment: str, named: Json) -> StubReply:
-        for one in self.apps:
-            if named["app"] in {one["name_slug"], one["id"]}:
-                return _json({"data": one})
+        for app in self.apps:
+            if named["app"] in {app["name_slug"], app["id"]}:
+                return _json({"data": app})
         raise ConnectRefusal(404, "record not found")
 
     def _list_actions(self, request: Request, _environment: str, _named: Json) -> StubReply:
-        asked = dict(parse_qsl(request.query))
-        found = [one for one in self.actions.values() if asked.get("app") in (None, _app_of(one))]
-        words = asked.get("q", "").lower().split()
-        found = [one for one in found if all(word in one["key"] for word in words)]
-        return _json(_paged(sorted(found, key=lambda one: one["key"]), "key", asked))
+        params = dict(parse_qsl(request.query))
+        found = [action for action in self.actions.values() if params.get("app") in (None, _app_of(action))]
+        words = params.get("q", "").lower().split()
+        found = [action for action in found if all(word in action["key"] for word in words)]
+        return _json(_paged(sorted(found, key=itemgetter("key")), "key", params))
 
     def _one_action(self, _request: Request, _environment: str, named: Json) -> StubReply:
         return _json({"data": self._action(named["key"])})
@@ -205,60 +206,61 @@ class LoopbackConnect:
         return self.actions[key]
 
     def _list_accounts(self, request: Request, environment: str, _named: Json) -> StubReply:
-        asked = dict(parse_qsl(request.query))
+        params = dict(parse_qsl(request.query))
         found = [
-            self._told(one)
-            for one in self._accounts.values()
-            if one.environment == environment
-            and asked.get("external_user_id") in (None, one.user)
-            and asked.get("app") in (None, one.app)
+            self._account_json(account)
+            for account in self._accounts.values()
+            if account.environment == environment
+            and params.get("external_user_id") in (None, account.user)
+            and params.get("app") in (None, account.app)
         ]
-        return _json(_paged(found, "id", asked))
+        return _json(_paged(found, "id", params))
 
     def _one_account(self, _request: Request, _environment: str, named: Json) -> StubReply:
         if named["account"] not in self._accounts:
             raise ConnectRefusal(404, "record not found")
-        return _json(self._told(self._accounts[named["account"]]))
+        return _json(self._account_json(self._accounts[named["account"]]))
 
     def _delete_account(self, _request: Request, _environment: str, named: Json) -> StubReply:
         if self._accounts.pop(named["account"], None) is None:
             raise ConnectRefusal(404, "record not found")
         return StubReply(204)
 
-    def _told(self, one: _Account) -> Json:
-        made = _iso(one.created_at)
-        app = next(app for app in self.apps if app["name_slug"] == one.app)
+    def _account_json(self, account: _Account) -> Json:
+        made = _iso(account.created_at)
+        app = next(app for app in self.apps if app["name_slug"] == account.app)
         return {
-            "id": one.id, "name": one.name, "external_id": one.user, "healthy": one.healthy, "dead": not one.healthy,
+            "id": account.id, "name": account.name, "external_id": account.user, "healthy": account.healthy,
+            "dead": not account.healthy,
             "app": app, "created_at": made, "updated_at": made, "error": None,
         }  # fmt: skip
 
     def _make_link(self, request: Request, environment: str, _named: Json) -> StubReply:
-        asked = request.json
-        if not asked.get("external_user_id"):
+        params = request.json
+        if not params.get("external_user_id"):
             raise ConnectRefusal(400, "external_user_id is required")
 
-        slug = asked.get("app_id") or ""
-        if slug and slug not in {one["name_slug"] for one in self.apps}:
+        slug = params.get("app_id") or ""
+        if slug and slug not in {known["name_slug"] for known in self.apps}:
             raise ConnectRefusal(404, "record not found")
 
         token, until = (
             f"ctok_{secrets.token_hex(16)}",
-            time.time() + min(int(asked.get("expires_in") or _LINK_SECONDS), _LINK_SECONDS),
+            time.time() + min(int(params.get("expires_in") or _LINK_SECONDS), _LINK_SECONDS),
         )
         self._links[token] = _Link(
-            asked["external_user_id"], environment, slug, asked.get("success_redirect_uri"), until
+            params["external_user_id"], environment, slug, params.get("success_redirect_uri"), until
         )
         url = f"{self.url}/_static/connect.html?token={token}&connectLink=true"
 
         return _json({"token": token, "expires_at": _iso(until), "connect_link_url": url})
 
     def _page(self, request: Request) -> StubReply:
-        asked = dict(parse_qsl(request.query))
-        link, app = self._links.get(asked.get("token", "")), asked.get("app", "")
+        params = dict(parse_qsl(request.query))
+        link, app = self._links.get(params.get("token", "")), params.get("app", "")
         if link is None or link.used or link.until < time.time():
             return StubReply(410, b"<h1>This link has expired</h1>", media="text/html")
-        if app not in {one["name_slug"] for one in self.apps}:
+        if app not in {known["name_slug"] for known in self.apps}:
             return StubReply(404, b"<h1>No such app</h1>", media="text/html")
 
         if request.method == "POST":
@@ -275,23 +277,25 @@ class LoopbackConnect:
     # what is done
 
     def _configure(self, request: Request, environment: str, _named: Json) -> StubReply:
-        asked = request.json
-        action = self._action(asked.get("id"))
-        self._check_accounts(action, asked, environment)
-        found = OPTIONS.get((action["key"], str(asked.get("prop_name"))), [])
-        query = str(asked.get("query") or "").lower()
-        found = [one for one in found if query in one["label"].lower()]
+        params = request.json
+        action = self._action(params.get("id"))
+        self._check_accounts(action, params, environment)
+        found = OPTIONS.get((action["key"], str(params.get("prop_name"))), [])
+        query = str(params.get("query") or "").lower()
+        found = [option for option in found if query in option["label"].lower()]
         return _json(
             {"options": found, "stringOptions": None, "context": None, "observations": [], "errors": []}
         )
 
     def _reload(self, request: Request, environment: str, _named: Json) -> StubReply:
-        asked = request.json
-        action = self._action(asked.get("id"))
-        self._check_accounts(action, asked, environment)
-        given = cast("Json", asked.get("configured_props") or {})
+        params = request.json
+        action = self._action(params.get("id"))
+        self._check_accounts(action, params, environment)
+        configured = cast("Json", params.get("configured_props") or {})
         more = [
-            one for name, value in given.items() for one in DYNAMIC.get((action["key"], name, str(value)), [])
+            prop
+            for name, value in configured.items()
+            for prop in DYNAMIC.get((action["key"], name, str(value)), [])
         ]
         props = [*action["configurable_props"], *more]
         made = f"dyp_{secrets.token_hex(4)}"
@@ -302,22 +306,22 @@ class LoopbackConnect:
         )
 
     def _run(self, request: Request, environment: str, _named: Json) -> StubReply:
-        asked = request.json
-        action = self._action(asked.get("id"))
-        given = cast("Json", asked.get("configured_props") or {})
-        self._check_accounts(action, asked, environment)
-        run = ActionRun(action["key"], str(asked.get("external_user_id")), given, asked)
+        params = request.json
+        action = self._action(params.get("id"))
+        configured = cast("Json", params.get("configured_props") or {})
+        self._check_accounts(action, params, environment)
+        run = ActionRun(action["key"], str(params.get("external_user_id")), configured, params)
         self.runs.append(run)
         props: list[Json] = (
-            self._dynamic.get(str(asked.get("dynamic_props_id"))) or action["configurable_props"]
+            self._dynamic.get(str(params.get("dynamic_props_id"))) or action["configurable_props"]
         )
         missing = [
-            one["name"]
-            for one in props
-            if one["name"] not in given
-            and not one.get("optional")
-            and one.get("default") is None
-            and (one["type"] != "app" or self._needs_account(one["app"]))
+            prop["name"]
+            for prop in props
+            if prop["name"] not in configured
+            and not prop.get("optional")
+            and prop.get("default") is None
+            and (prop["type"] != "app" or self._needs_account(prop["app"]))
         ]
         if missing:
             return _json(failed("Error", f"missing required properties: {', '.join(missing)}"))
@@ -325,31 +329,31 @@ class LoopbackConnect:
         if self.on_run:
             answer = self.on_run(run)
         else:
-            answer = succeeded(f"Ran {action['key']}", _plain(given))
+            answer = succeeded(f"Ran {action['key']}", _plain(configured))
 
         if isinstance(answer, StubReply):
             return answer
 
         return _json(answer)
 
-    def _check_accounts(self, action: Json, asked: Json, environment: str) -> None:
-        given = cast("Json", asked.get("configured_props") or {})
-        for one in action["configurable_props"]:
-            if one["type"] == "app" and self._needs_account(one["app"]):
-                value: Any = given.get(one["name"])
+    def _check_accounts(self, action: Json, params: Json, environment: str) -> None:
+        configured = cast("Json", params.get("configured_props") or {})
+        for prop in action["configurable_props"]:
+            if prop["type"] == "app" and self._needs_account(prop["app"]):
+                value: Any = configured.get(prop["name"])
                 if isinstance(value, dict):
                     account = self._accounts.get(str(cast("Json", value).get("authProvisionId")))
                 else:
                     account = None
 
                 if account is None or (account.user, account.environment) != (
-                    asked.get("external_user_id"),
+                    params.get("external_user_id"),
                     environment,
                 ):
                     raise ConnectRefusal(400, {"account": ["account and user mismatch"]})
 
     def _needs_account(self, app: str) -> bool:
-        return any(one["name_slug"] == app and one["auth_type"] != "none" for one in self.apps)
+        return any(known["name_slug"] == app and known["auth_type"] != "none" for known in self.apps)
 
     _P = r"/v1/connect/(?P<project>proj_[A-Za-z0-9]+)"
     _ROUTES: tuple[tuple[re.Pattern[str], str, Callable[..., StubReply]], ...] = (
@@ -382,23 +386,23 @@ def failed(name: str, message: str) -> Json:
     return {"exports": {}, "os": [error], "ret": None}
 
 
-def _plain(given: Json) -> Json:
+def _plain(configured: Json) -> Json:
     return {
         name: value
-        for name, value in given.items()
+        for name, value in configured.items()
         if not (isinstance(value, dict) and "authProvisionId" in value)
     }
 
 
 def _app_of(action: Json) -> str:
-    return next(str(one["app"]) for one in action["configurable_props"] if one["type"] == "app")
+    return next(str(prop["app"]) for prop in action["configurable_props"] if prop["type"] == "app")
 
 
-def _paged(items: list[Json], key: str, asked: dict[str, str]) -> Json:
-    limit, start = int(asked.get("limit", "10")), 0
-    if after := asked.get("after"):
+def _paged(items: list[Json], key: str, params: dict[str, str]) -> Json:
+    limit, start = int(params.get("limit", "10")), 0
+    if after := params.get("after"):
         name = base64.urlsafe_b64decode(after + "=" * (-len(after) % 4)).decode()
-        start = next((at + 1 for at, one in enumerate(items) if one[key] == name), len(items))
+        start = next((at + 1 for at, item in enumerate(items) if item[key] == name), len(items))
 
     page = items[start : start + limit]
     info = {

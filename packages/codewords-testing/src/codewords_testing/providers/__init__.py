@@ -22,7 +22,7 @@ from codewords_testing.providers.server import ENCODINGS, ServerConnection, comp
 
 __all__ = ["LoopbackProviders", "Request", "Steering", "StubReply", "key_of", "loopback_providers"]
 
-_KEPT = 20_000
+_MAX_REQUESTS = 20_000
 
 
 class LoopbackProviders:
@@ -33,7 +33,7 @@ class LoopbackProviders:
 
     def __init__(self, keys: Mapping[str, str] | None = None) -> None:
         self.url = ""
-        self.requests: deque[Request] = deque(maxlen=_KEPT)
+        self.requests: deque[Request] = deque(maxlen=_MAX_REQUESTS)
         self.aborted: list[Request] = []
         """Requests whose client left before their answer was whole."""
         self.tokens: Counter[str] = Counter()
@@ -82,10 +82,10 @@ class LoopbackProviders:
     def _refusal(self, request: Request) -> StubReply | None:
         if _wants_json(request) and not request.body.lstrip().startswith(b"{"):
             return _MODULES[request.provider].error(400, "the body is not a JSON object")
-        wanted = self._keys.get(request.provider)
-        if wanted is None or "upload_id=" in request.query:
+        accepted = self._keys.get(request.provider)
+        if accepted is None or "upload_id=" in request.query:
             return None
-        known = {frozenset({key}) for key in wanted.split()}
+        known = {frozenset({key}) for key in accepted.split()}
         if key_of(request) in known:
             return None
         return _MODULES[request.provider].error(401, "that key is not valid here")
@@ -111,8 +111,8 @@ _MODULES = {"openai": openai, "anthropic": anthropic, "gemini": gemini}
 def key_of(request: Request) -> frozenset[str]:
     """The provider's keys that a request carries: one, if it is as it should be."""
     headers = request.headers
-    given = (headers.get("authorization", "").removeprefix("Bearer "), headers.get("x-api-key", ""))
-    return frozenset({*given, headers.get("x-goog-api-key", "")} - {""})
+    presented = (headers.get("authorization", "").removeprefix("Bearer "), headers.get("x-api-key", ""))
+    return frozenset({*presented, headers.get("x-goog-api-key", "")} - {""})
 
 
 def provider_of(request: Request) -> str:

@@ -100,8 +100,8 @@ def _messages(request: Request, body: Json, model: str, steering: Steering) -> S
         "cache_creation": {"ephemeral_5m_input_tokens": 60, "ephemeral_1h_input_tokens": 40},
         "output_tokens": steering.pieces, "service_tier": "standard", "server_tool_use": {"web_search_requests": 1},
     }  # fmt: skip
-    wanted = part(body, "output_config", "format") or part(body, "output_format")
-    text = structured(request, wanted.get("schema"), steering)
+    output_format = part(body, "output_config", "format") or part(body, "output_format")
+    text = structured(request, output_format.get("schema"), steering)
     content: Json = {"type": "text", "text": text or text_of(steering)}
 
     if part(body, "tool_choice").get("type") == "tool":
@@ -158,9 +158,9 @@ def _stream(message: Json, usage: Json, steering: Steering) -> StubReply:
     ending = event(
         "message_delta", delta={"stop_reason": message["stop_reason"], "stop_sequence": None}, usage=last
     )
-    begun: Json = message | {"content": [], "stop_reason": None, "usage": usage | {"output_tokens": 1}}
+    started: Json = message | {"content": [], "stop_reason": None, "usage": usage | {"output_tokens": 1}}
     stream: list[Any] = [
-        event("message_start", message=begun),
+        event("message_start", message=started),
         event("content_block_start", index=0, content_block=blank),
         event("ping"),
         *(event("content_block_delta", index=0, delta=delta) for delta in deltas),

@@ -53,17 +53,17 @@ class Files:
 
         found = re.search(r"upload_id=(\w+)", request.query)
         name = found[1] if found else ""
-        begun = self._uploads.get(name)
-        if begun is None:
+        upload = self._uploads.get(name)
+        if upload is None:
             return error(404, "there is no such upload")
 
-        begun["size"] += len(request.body)
+        upload["size"] += len(request.body)
         if "finalize" not in command:
             return StubReply(body=b"{}", headers=[("X-Goog-Upload-Status", "active")])
 
         at = "2026-11-25T00:00:00Z"
         file = {
-            "name": f"files/{name}", "mimeType": begun["type"], "sizeBytes": str(begun["size"]), "createTime": at,
+            "name": f"files/{name}", "mimeType": upload["type"], "sizeBytes": str(upload["size"]), "createTime": at,
             "updateTime": at, "expirationTime": at, "sha256Hash": "eA==", "state": "ACTIVE", "source": "UPLOADED",
             "uri": f"https://generativelanguage.googleapis.com/v1beta/files/{name}",
         }  # fmt: skip
@@ -128,11 +128,11 @@ def _routed(request: Request, model: str, steering: Steering, files: Files) -> S
 
     if verb in {"embedContent", "batchEmbedContents"}:
         usage = {"promptTokenCount": tokens}
-        one = {"values": [0.1, 0.2]}
-        many = {"embeddings": [one for _ in request.json.get("requests", [1])]}
+        embedding = {"values": [0.1, 0.2]}
+        many = {"embeddings": [embedding for _ in request.json.get("requests", [1])]}
 
         if verb == "embedContent":
-            body = {"embedding": one}
+            body = {"embedding": embedding}
         else:
             body = many
 

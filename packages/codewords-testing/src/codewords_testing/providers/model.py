@@ -209,8 +209,8 @@ def structured(request: Request, schema: Json | None, steering: Steering) -> str
     """The text of a structured answer, or None where none was asked for."""
     if not schema:
         return None
-    told = b"does not fit" in request.body
-    breaks = "loose" in steering.flags or ("mends" in steering.flags and not told)
+    is_correction = b"does not fit" in request.body
+    breaks = "loose" in steering.flags or ("mends" in steering.flags and not is_correction)
     if breaks:
         return '{"unasked": 1}'
     return json.dumps(sample(schema))

@@ -40,7 +40,7 @@ _HEADERS = [
 
 
 @dataclass(frozen=True, slots=True)
-class Ask:
+class ModelCall:
     """A request with what was read of it."""
 
     request: Request
@@ -71,7 +71,7 @@ def answer(request: Request) -> StubReply:
 
     for name, handler in _HANDLERS.items():
         if path == name and request.method == "POST":
-            reply = handler(Ask(request, body, model, steering))
+            reply = handler(ModelCall(request, body, model, steering))
             break
     else:
         reply = _other(request, path)
@@ -106,52 +106,56 @@ def usage_of(request: Request, steering: Steering) -> Json:
     }
 
 
-def _chat(ask: Ask) -> StubReply:
-    usage = usage_of(ask.request, ask.steering)
-    wanted = part(ask.body, "response_format", "json_schema")
-    text = structured(ask.request, wanted.get("schema"), ask.steering)
-    if ask.body.get("stream"):
-        return _chat_stream(ask.body, ask.model, ask.steering, usage, text)
+def _chat(call: ModelCall) -> StubReply:
+    usage = usage_of(call.request, call.steering)
+    output_format = part(call.body, "response_format", "json_schema")
+    text = structured(call.request, output_format.get("schema"), call.steering)
+    if call.body.get("stream"):
+        return _chat_stream(call.body, call.model, call.steering, usage, text)
 
     message: Json = {
         "role": "assistant",
-        "content": text or text_of(ask.steering),
+        "content": text or text_of(call.steering),
         "refusal": None,
         "annotations": [],
     }
-    if "short" in ask.steering.flags:
+    if "short" in call.steering.flags:
         finish = "length"
     else:
         finish = "stop"
 
-    if ask.body.get("tools") and ask.body.get("tool_choice") != "none":
-        name = ask.body["tools"][0]["function"]["name"]
-        call = {"id": "call_1", "type": "function", "function": {"name": name, "arguments": "{}"}}
-        message, finish = message | {"content": None, "tool_calls": [call]}, "tool_calls"
+    if call.body.get("tools") and call.body.get("tool_choice") != "none":
+        name = call.body["tools"][0]["function"]["name"]
+        tool_call = {"id": "call_1", "type": "function", "function": {"name": name, "arguments": "{}"}}
+        message, finish = message | {"content": None, "tool_calls": [tool_call]}, "tool_calls"
 
     whole: Json = {
-        "id": "chatcmpl-1", "object": "chat.completion", "created": _CREATED, "model": ask.model,
+        "id": "chatcmpl-1", "object": "chat.completion", "created": _CREATED, "model": call.model,
         "choices": [{"index": 0, "message": message, "logprobs": None, "finish_reason": finish}],
         "usage": usage, "service_tier": "default",
     }  # fmt: skip
-    if "nousage" in ask.steering.flags:
+    if "nousage" in call.steering.flags:
         del whole["usage"]
     return StubReply(body=dumped(whole), usage=usage)
 
 
 def _chat_stream(body: Json, model: str, steering: Steering, usage: Json, text: str | None) -> StubReply:
-    told = bool(part(body, "stream_options").get("include_usage"))
+    with_usage = bool(part(body, "stream_options").get("include_usage"))
     base: Json = {"id": "chatcmpl-1", "object": "chat.completion.chunk", "created": _CREATED, "model": model}
 
     def event(delta: Json, finish: str | None = None) -> bytes:
         choice = {"index": 0, "delta": delta, "logprobs": None, "finish_reason": finish}
-        return b"data: " + dumped(base | {"choices": [choice]} | ({"usage": None} if told else {})) + b"\n\n"
+        return (
+            b"data: "
+            + dumped(base | {"choices": [choice]} | ({"usage": None} if with_usage else {}))
+            + b"\n\n"
+        )
 
     stream: list[Any] = [event({"role": "assistant", "content": ""})]
     stream += [event({"content": piece}) for piece in ([text] if text else words(steering.pieces))]
     stream.append(event({}, "stop"))
 
-    if told and "nousage" not in steering.flags:
+    if with_usage and "nousage" not in steering.flags:
         last = b"data: " + dumped(base | {"choices": [], "usage": usage}) + b"\n\n"
         stream += [last] * (2 if "twice" in steering.flags else 1)
 
@@ -168,23 +172,23 @@ def _streamed(stream: list[Any], steering: Steering, broken: bytes, usage: Json)
     return StubReply(stream=stream, media="text/event-stream; charset=utf-8", usage=usage)
 
 
-def _completions(ask: Ask) -> StubReply:
-    usage = usage_of(ask.request, ask.steering)
+def _completions(call: ModelCall) -> StubReply:
+    usage = usage_of(call.request, call.steering)
     whole = {
-        "id": "cmpl-1", "object": "text_completion", "created": _CREATED, "model": ask.model,
-        "choices": [{"index": 0, "text": text_of(ask.steering), "logprobs": None, "finish_reason": "stop"}], "usage": usage,
+        "id": "cmpl-1", "object": "text_completion", "created": _CREATED, "model": call.model,
+        "choices": [{"index": 0, "text": text_of(call.steering), "logprobs": None, "finish_reason": "stop"}], "usage": usage,
     }  # fmt: skip
     return StubReply(body=dumped(whole), usage=usage)
 
 
-def _responses(ask: Ask) -> StubReply:
-    prompt, out = input_tokens(ask.request), ask.steering.pieces
+def _responses(call: ModelCall) -> StubReply:
+    prompt, out = input_tokens(call.request), call.steering.pieces
     usage: Json = {
         "input_tokens": prompt, "input_tokens_details": {"cached_tokens": min(5, prompt)}, "output_tokens": out,
         "output_tokens_details": {"reasoning_tokens": min(3, out)}, "total_tokens": prompt + out,
     }  # fmt: skip
-    wanted = part(ask.body, "text", "format")
-    text = structured(ask.request, wanted.get("schema"), ask.steering) or text_of(ask.steering)
+    output_format = part(call.body, "text", "format")
+    text = structured(call.request, output_format.get("schema"), call.steering) or text_of(call.steering)
     piece: Json = {"type": "output_text", "text": text, "annotations": [], "logprobs": []}
     item: Json = {
         "id": "msg_1",
@@ -195,12 +199,12 @@ def _responses(ask: Ask) -> StubReply:
     }
     whole: Json = {
         "id": "resp_1", "object": "response", "created_at": _CREATED, "status": "completed", "error": None,
-        "incomplete_details": None, "instructions": None, "max_output_tokens": None, "model": ask.model, "output": [item],
+        "incomplete_details": None, "instructions": None, "max_output_tokens": None, "model": call.model, "output": [item],
         "parallel_tool_calls": True, "previous_response_id": None, "reasoning": {"effort": None, "summary": None},
-        "store": True, "temperature": 1.0, "text": {"format": wanted or {"type": "text"}}, "tool_choice": "auto",
+        "store": True, "temperature": 1.0, "text": {"format": output_format or {"type": "text"}}, "tool_choice": "auto",
         "tools": [], "top_p": 1.0, "truncation": "disabled", "usage": usage, "user": None, "metadata": {},
     }  # fmt: skip
-    if not ask.body.get("stream"):
+    if not call.body.get("stream"):
         return StubReply(body=dumped(whole), usage=usage)
 
     number = 0
@@ -211,17 +215,17 @@ def _responses(ask: Ask) -> StubReply:
         number += 1
         return f"event: {kind}\ndata: ".encode() + data + b"\n\n"
 
-    begun: Json = whole | {"status": "in_progress", "output": [], "usage": None}
+    started: Json = whole | {"status": "in_progress", "output": [], "usage": None}
     at = {"item_id": "msg_1", "output_index": 0, "content_index": 0}
     stream: list[Any] = [
-        event("response.created", response=begun),
+        event("response.created", response=started),
         event(
             "response.output_item.added", output_index=0, item=item | {"status": "in_progress", "content": []}
         ),
         event("response.content_part.added", **at, part=piece | {"text": ""}),
         *(
             event("response.output_text.delta", **at, delta=word, logprobs=[])
-            for word in words(ask.steering.pieces)
+            for word in words(call.steering.pieces)
         ),
         event("response.output_text.done", **at, text=text, logprobs=[]),
         event("response.content_part.done", **at, part=piece),
@@ -230,12 +234,12 @@ def _responses(ask: Ask) -> StubReply:
     ]
     broken = event("error", code="server_error", message="The server had an error", param=None)
 
-    return _streamed(stream, ask.steering, broken, usage)
+    return _streamed(stream, call.steering, broken, usage)
 
 
-def _compact(ask: Ask) -> StubReply:
+def _compact(call: ModelCall) -> StubReply:
     """It tells no model, but what the pass over the conversation used."""
-    prompt, out = input_tokens(ask.request), ask.steering.pieces
+    prompt, out = input_tokens(call.request), call.steering.pieces
     usage: Json = {"input_tokens": prompt, "output_tokens": out, "total_tokens": prompt + out}
     item = {"id": "cmp_1", "type": "compaction", "encrypted_content": "sealed"}
     whole = {
@@ -249,29 +253,29 @@ def _compact(ask: Ask) -> StubReply:
     return StubReply(body=dumped(whole), usage=usage)
 
 
-def _embeddings(ask: Ask) -> StubReply:
-    if isinstance(ask.body.get("input"), list):
-        count = len(ask.body["input"])
+def _embeddings(call: ModelCall) -> StubReply:
+    if isinstance(call.body.get("input"), list):
+        count = len(call.body["input"])
     else:
         count = 1
 
     vector = (0.1, 0.2, 0.3)
     packed = base64.b64encode(struct.pack("<3f", *vector)).decode()
-    if ask.body.get("encoding_format") == "base64":
+    if call.body.get("encoding_format") == "base64":
         value = packed
     else:
         value = list(vector)
 
-    tokens = input_tokens(ask.request)
+    tokens = input_tokens(call.request)
     usage = {"prompt_tokens": tokens, "total_tokens": tokens}
     data = [{"object": "embedding", "index": index, "embedding": value} for index in range(count)]
 
     return StubReply(
-        body=dumped({"object": "list", "data": data, "model": ask.model, "usage": usage}), usage=usage
+        body=dumped({"object": "list", "data": data, "model": call.model, "usage": usage}), usage=usage
     )
 
 
-def _images(_ask: Ask) -> StubReply:
+def _images(_ask: ModelCall) -> StubReply:
     usage = {
         "input_tokens": 13, "output_tokens": 272, "total_tokens": 285,
         "input_tokens_details": {"text_tokens": 13, "image_tokens": 0},
@@ -281,7 +285,7 @@ def _images(_ask: Ask) -> StubReply:
     )
 
 
-def _transcription(_ask: Ask) -> StubReply:
+def _transcription(_ask: ModelCall) -> StubReply:
     usage = {
         "type": "tokens", "input_tokens": 14, "input_token_details": {"text_tokens": 0, "audio_tokens": 14},
         "output_tokens": 3, "total_tokens": 17,
@@ -289,17 +293,18 @@ def _transcription(_ask: Ask) -> StubReply:
     return StubReply(body=dumped({"text": "hi", "usage": usage}), usage=usage)
 
 
-def _file(ask: Ask) -> StubReply:
+def _file(call: ModelCall) -> StubReply:
     made = {
-        "id": "file-1", "object": "file", "bytes": len(ask.request.body), "created_at": _CREATED, "filename": "a.txt",
+        "id": "file-1", "object": "file", "bytes": len(call.request.body), "created_at": _CREATED, "filename": "a.txt",
         "purpose": "user_data", "status": "processed",
     }  # fmt: skip
     return StubReply(body=dumped(made))
 
 
-def _batch(ask: Ask) -> StubReply:
+def _batch(call: ModelCall) -> StubReply:
     made = {
-        "id": "batch_1", "object": "batch", "endpoint": ask.body.get("endpoint"), "input_file_id": ask.body.get("input_file_id"),
+        "id": "batch_1", "object": "batch", "endpoint": call.body.get("endpoint"),
+        "input_file_id": call.body.get("input_file_id"),
         "completion_window": "24h", "status": "validating", "created_at": _CREATED,
     }  # fmt: skip
     return StubReply(body=dumped(made))

@@ -28,23 +28,29 @@ def response_reply(
     text: str = "", *, calls: Sequence[tuple[str, Json]] = (), model: str = "gpt-4.1"
 ) -> StubReply:
     """An answer of OpenAI's `/responses`: calls of tools (name, arguments), or the text; billed as `chat_reply` does."""
-    wanted = [(name, json.dumps(arguments)) for name, arguments in calls]
-    out = max(1, len(text + "".join(arguments for _, arguments in wanted)) // 4)
+    encoded_calls = [(name, json.dumps(arguments)) for name, arguments in calls]
+    out = max(1, len(text + "".join(arguments for _, arguments in encoded_calls)) // 4)
     usage: Json = {
         "input_tokens": _PROMPT, "input_tokens_details": {"cached_tokens": 0}, "output_tokens": out,
         "output_tokens_details": {"reasoning_tokens": 0}, "total_tokens": _PROMPT + out,
     }  # fmt: skip
     output: list[Json] = [
-        {"id": f"fc_{one}", "type": "function_call", "status": "completed", "call_id": f"call_{one}", "name": name,
+        {"id": f"fc_{call_id}", "type": "function_call", "status": "completed", "call_id": f"call_{call_id}", "name": name,
          "arguments": arguments}
-        for name, arguments in wanted
-        for one in [secrets.token_hex(6)]
+        for name, arguments in encoded_calls
+        for call_id in [secrets.token_hex(6)]
     ]  # fmt: skip
 
     if text:
-        said: Json = {"type": "output_text", "text": text, "annotations": [], "logprobs": []}
+        content: Json = {"type": "output_text", "text": text, "annotations": [], "logprobs": []}
         output.append(
-            {"id": "msg_1", "type": "message", "status": "completed", "role": "assistant", "content": [said]}
+            {
+                "id": "msg_1",
+                "type": "message",
+                "status": "completed",
+                "role": "assistant",
+                "content": [content],
+            }
         )
 
     whole: Json = {

@@ -3,7 +3,7 @@
     with loopback_services() as upstream:
         Settings(hunter_base_url=f"{upstream.url}/hunter", …)        # or **upstream.settings()
 
-`asked` is what came, newest last; `answer_next` makes the next requests fail as the real one would.
+`requests` are the received ones, newest last; `answer_next` makes the next requests fail as the real one would.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from codewords_testing.services.model import ServiceRequest
 
 __all__ = ["LoopbackServices", "ServiceRequest", "loopback_services"]
 
-_KEPT = 10_000
+_MAX_REQUESTS = 10_000
 
 
 class LoopbackServices:
@@ -30,7 +30,7 @@ class LoopbackServices:
 
     def __init__(self) -> None:
         self.url = ""
-        self.asked: deque[ServiceRequest] = deque(maxlen=_KEPT)
+        self.requests: deque[ServiceRequest] = deque(maxlen=_MAX_REQUESTS)
         self.slack = slack.Slack()
         self._scripted: deque[tuple[int, Any, dict[str, str]]] = deque()
         self._changed = threading.Condition()
@@ -62,7 +62,7 @@ class LoopbackServices:
         assert self.loop is not None  # noqa: S101  # it serves
         asyncio.run_coroutine_threadsafe(self.slack.push(envelope), self.loop).result(30)
 
-    def told(self) -> None:
+    def notify(self) -> None:
         """Something came."""
         with self._changed:
             self._changed.notify_all()
@@ -74,7 +74,7 @@ class LoopbackServices:
         else:
             body = await request.read()
 
-        self.asked.append(
+        self.requests.append(
             ServiceRequest(
                 request.method,
                 request.path,
@@ -83,7 +83,7 @@ class LoopbackServices:
                 body,
             )
         )
-        self.told()
+        self.notify()
         if self._scripted:
             status, scripted, headers = self._scripted.popleft()
             if isinstance(scripted, bytes):
@@ -96,7 +96,7 @@ class LoopbackServices:
         """Listen on the running loop."""
         self.loop = asyncio.get_running_loop()
         app = web.Application(middlewares=[self._noting])
-        self.slack.on_frame = self.told
+        self.slack.on_frame = self.notify
 
         for routes in (
             search.routes(),

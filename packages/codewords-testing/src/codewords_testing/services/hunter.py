@@ -29,16 +29,18 @@ async def answer(request: web.Request) -> web.Response:
                 for n in range(begin, min(begin + size, ADDRESSES))
             ]
             meta = {"results": ADDRESSES, "limit": size, "offset": begin}
-            return _told({"domain": domain, "pattern": "{first}", "emails": emails}, meta)
+            return _enveloped({"domain": domain, "pattern": "{first}", "emails": emails}, meta)
         case "email-finder":
             first = query.get("first_name") or query["full_name"].split()[0]
-            return _told({"email": f"{first.lower()}@{domain}", "score": 97}, {"params": dict(query)})
+            return _enveloped({"email": f"{first.lower()}@{domain}", "score": 97}, {"params": dict(query)})
         case "email-verifier":
             return _verified(query["email"])
         case "email-count":
-            return _told({"total": ADDRESSES}, {"params": dict(query)})
+            return _enveloped({"total": ADDRESSES}, {"params": dict(query)})
         case "account":
-            return _told({"plan_name": "Free", "requests": {"searches": {"used": 3, "available": 25}}}, {})
+            return _enveloped(
+                {"plan_name": "Free", "requests": {"searches": {"used": 3, "available": 25}}}, {}
+            )
         case _:
             return _refused(404, "not_found", "This route does not exist")
 
@@ -48,10 +50,10 @@ def _verified(email: str) -> web.Response:
         return web.json_response({"data": {}}, status=202)
     if email.startswith("broken@"):
         return web.json_response({"errors": []}, status=222)
-    return _told({"email": email, "status": "valid", "score": 100}, {"params": {"email": email}})
+    return _enveloped({"email": email, "status": "valid", "score": 100}, {"params": {"email": email}})
 
 
-def _told(data: dict[str, Any], meta: dict[str, Any]) -> web.Response:
+def _enveloped(data: dict[str, Any], meta: dict[str, Any]) -> web.Response:
     return web.json_response({"data": data, "meta": meta})
 
 

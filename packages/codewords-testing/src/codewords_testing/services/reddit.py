@@ -21,11 +21,11 @@ def revoke() -> None:
 
 async def token(request: web.Request) -> web.Response:
     """Client credentials by Basic; a client that does not name itself is turned away."""
-    wanted = base64.b64encode(f"{CLIENT_ID}:{CLIENT_SECRET}".encode()).decode()
+    credentials = base64.b64encode(f"{CLIENT_ID}:{CLIENT_SECRET}".encode()).decode()
     form = await request.post()
     if "codewords-mcp" not in request.headers.get("User-Agent", ""):
         return web.json_response({"message": "Too Many Requests", "error": 429}, status=429)
-    if request.headers.get("Authorization") != f"Basic {wanted}":
+    if request.headers.get("Authorization") != f"Basic {credentials}":
         return web.json_response({"message": "Unauthorized", "error": 401}, status=401)
     if form.get("grant_type") != "client_credentials":
         return web.json_response({"error": "unsupported_grant_type"})

@@ -68,14 +68,14 @@ def real(path: str) -> str:
     return os.path.normpath(os.path.join(_HOME, path))  # noqa: PTH118
 
 
-async def _tool(sandbox: CloudSandbox, order: Json, given: bytes | None = None) -> bytes:
+async def _tool(sandbox: CloudSandbox, order: Json, stdin_bytes: bytes | None = None) -> bytes:
     """Do it in the machine: what it printed. Raises RpcError."""
     argv = [sys.executable, "-I", "-S", "-c", _TOOL, json.dumps(order)]
-    process = await sandbox.machine.run(argv, {"PATH": "/usr/bin:/bin"}, "/", stdin=given is not None)
+    process = await sandbox.machine.run(argv, {"PATH": "/usr/bin:/bin"}, "/", stdin=stdin_bytes is not None)
     loop = asyncio.get_running_loop()
     reads = [loop.run_in_executor(None, _read_all, fd) for fd in process.output]
-    if given is not None and process.stdin is not None:
-        await loop.run_in_executor(None, _write_all, process.stdin, given)
+    if stdin_bytes is not None and process.stdin is not None:
+        await loop.run_in_executor(None, _write_all, process.stdin, stdin_bytes)
     out, err = await asyncio.gather(*reads)
     if await process.ended == 0:
         return out
@@ -124,7 +124,7 @@ async def make_dir(sandbox: CloudSandbox, message: Json, _request: Request) -> J
 
 async def list_dir(sandbox: CloudSandbox, message: Json, _request: Request) -> Json:
     """Sorted by name, one level."""
-    return {"entries": [_entry(one) for one in await _done(sandbox, "list", message["path"])]}
+    return {"entries": [_entry(entry) for entry in await _done(sandbox, "list", message["path"])]}
 
 
 async def remove(sandbox: CloudSandbox, message: Json, _request: Request) -> None:
@@ -191,8 +191,8 @@ async def _parts(request: Request) -> list[tuple[str, bytes]]:
     path = request.query_params.get("path")
     if request.headers.get("content-type", "").startswith("multipart/"):
         async with request.form(max_files=_MOST_FILES) as form:
-            uploads = [one for one in form.getlist("file") if isinstance(one, UploadFile)]
-            return [(path or one.filename or "", await one.read()) for one in uploads]
+            uploads = [upload for upload in form.getlist("file") if isinstance(upload, UploadFile)]
+            return [(path or upload.filename or "", await upload.read()) for upload in uploads]
     body = await request.body()
     if request.headers.get("content-encoding") == "gzip":
         body = gzip.decompress(body)

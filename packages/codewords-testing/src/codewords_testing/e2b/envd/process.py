@@ -58,10 +58,10 @@ class Running:
 
 def select(sandbox: CloudSandbox, selector: Json) -> Running:
     """By pid or tag. Raises RpcError."""
-    for one in sandbox.processes.values():
-        by_tag = selector.get("tag") is not None and one.tag == selector["tag"]
-        if one.end is None and (one.pid == selector.get("pid") or by_tag):
-            return one
+    for running in sandbox.processes.values():
+        by_tag = selector.get("tag") is not None and running.tag == selector["tag"]
+        if running.end is None and (running.pid == selector.get("pid") or by_tag):
+            return running
     raise RpcError("not_found", f"process with pid {selector.get('pid')} not found")
 
 
@@ -190,12 +190,12 @@ async def _pump(running: Running, fd: int, name: str) -> None:
 
 async def listing(sandbox: CloudSandbox, _message: Json, _request: Request) -> Json:
     """Processes that run."""
-    running: list[Running] = [one for one in sandbox.processes.values() if one.end is None]
-    return {"processes": [_shown(one) for one in running]}
+    running: list[Running] = [process for process in sandbox.processes.values() if process.end is None]
+    return {"processes": [_shown(process) for process in running]}
 
 
-def _shown(one: Running) -> Json:
-    return {"pid": one.pid, "config": one.config} | ({"tag": one.tag} if one.tag else {})
+def _shown(process: Running) -> Json:
+    return {"pid": process.pid, "config": process.config} | ({"tag": process.tag} if process.tag else {})
 
 
 async def send_signal(sandbox: CloudSandbox, message: Json, _request: Request) -> None:
@@ -226,11 +226,11 @@ async def stream_input(sandbox: CloudSandbox, messages: AsyncIterator[Json]) -> 
             await _write(running, message["data"]["input"])
 
 
-async def _write(running: Running, given: Json) -> None:
+async def _write(running: Running, chunk: Json) -> None:
     fd = running.process.stdin
     if fd is None:
         raise RpcError("invalid_argument", "stdin is not open")
-    data = base64.b64decode(given["stdin"])
+    data = base64.b64decode(chunk["stdin"])
     with contextlib.suppress(BrokenPipeError):
         await asyncio.to_thread(_write_all, fd, data)
 
