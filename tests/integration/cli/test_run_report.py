@@ -133,7 +133,7 @@ def test_a_schedule_whose_input_does_not_fit_is_refused_and_a_twin_is_told(kolka
     ).json
     assert first["availability"]["ends_when_idle"] is False
     second = kolkata("codewords", "schedules", "create", bad, "@daily", "-z", "Europe/Berlin", "-i", "{}")
-    assert f"The schedule {first['id']} does the same at the same times." in second.err
+    assert f"The schedule {first['id']} runs the same at the same times." in second.err
     listed = kolkata("codewords", "schedules", "list").out
     assert " 00:00 CE" in listed
     assert kolkata("codewords", "schedules", "delete", second.out.strip()).code == 0

@@ -180,7 +180,7 @@ async def test_what_cannot_be_scheduled_is_refused_with_a_sentence(runtime: Runt
         ({"cron": "61 * * * *"}, InvalidInput, "\\^\\^"),
         ({"cron": None}, InvalidInput, "either"),
         ({"at": "2030-01-01T00:00"}, InvalidInput, "either"),
-        ({"cron": None, "at": "2020-01-01T00:00"}, InvalidInput, "over"),
+        ({"cron": None, "at": "2020-01-01T00:00"}, InvalidInput, "past"),
         ({"timezone": "Mars/Olympus"}, InvalidInput, "zone"),
         ({"jitter": -1.0}, InvalidInput, "jitter"),
         ({"jitter": float("nan")}, InvalidInput, "jitter"),

@@ -11,11 +11,11 @@ from codewords_mcp.errors import InvalidInput
 from codewords_mcp.runtime.triggers import cron
 
 pytestmark = pytest.mark.requirement("schedules:cron")
-BERLIN = cron.zone("Europe/Berlin")
+BERLIN = cron.parse_zone("Europe/Berlin")
 
 
 def times(expression: str, zone: str, start: str, count: int) -> list[str]:
-    where = cron.zone(zone)
+    where = cron.parse_zone(zone)
     begin = datetime.fromisoformat(start).replace(tzinfo=where).astimezone(UTC)
     found = cron.next_times(cron.check(expression), where, begin, count)
     assert all(moment.tzinfo is UTC for moment in found)
@@ -65,7 +65,7 @@ def test_jobs_every_some_minutes_follow_the_real_time_over_a_change(day: str) ->
 @pytest.mark.parametrize("expression", ["30 2 * * *", "*/7 * * * *", "0 0 29 2 *", "15,45 1-3 * * SUN"])
 @pytest.mark.parametrize("zone", ["UTC", "Europe/Berlin", "America/New_York", "Australia/Lord_Howe"])
 def test_looking_back_finds_the_times_that_looking_ahead_gave(expression: str, zone: str) -> None:
-    where, begin = cron.zone(zone), datetime(2026, 3, 27, tzinfo=UTC)
+    where, begin = cron.parse_zone(zone), datetime(2026, 3, 27, tzinfo=UTC)
     ahead = cron.next_times(expression, where, begin, 400)
     back: list[datetime] = []
     for moment in cron.before(expression, where, ahead[-1]):
@@ -103,7 +103,7 @@ def test_what_is_wrong_has_a_caret_under_it(expression: str, caret: str) -> None
         ("", "5 fields"),
         ("* * * *", "has 4"),
         ("0 0 * * * *", "has 6"),
-        ("@fortnightly", "no alias"),
+        ("@fortnightly", "not an alias"),
         ("* * * * \x00", "ASCII"),
         ("☃ * * * *", "ASCII"),
         ("* " * 150, "ASCII"),
@@ -119,7 +119,7 @@ def test_what_is_no_cron_expression_is_told_how_one_looks(expression: str, word:
 @pytest.mark.parametrize("name", ["", "Mars/Olympus", "../../etc/passwd", "\x00", "Europe"])
 def test_an_unknown_zone_is_refused(name: str) -> None:
     with pytest.raises(InvalidInput, match="zone"):
-        cron.zone(name)
+        cron.parse_zone(name)
 
 
 def test_one_time_is_read_in_its_own_zone_or_the_given_one() -> None:

@@ -107,7 +107,7 @@ def resume(connection: Connection, *, cancel_waiting: bool) -> None:
 def _from_now(schedule: dict[str, object]) -> dict[str, object]:
     if schedule["cron"] is None:
         return {"next_at": None, "note": "Its one time passed while the restored home was paused."}
-    where = cron.zone(str(schedule["timezone"]))
+    where = cron.parse_zone(str(schedule["timezone"]))
     coming = cron.next_times(str(schedule["cron"]), where, datetime.now(UTC), 1)
     return {"next_at": to_micros(coming[0]) if coming else None, "note": ""}
 

@@ -26,7 +26,7 @@ from codewords_mcp.runtime.store import requests, schedules, workflows
 from codewords_mcp.runtime.store import runs as rows
 from codewords_mcp.runtime.store.clock import now, to_datetime, to_micros, to_text
 from codewords_mcp.runtime.store.executors import clock
-from codewords_mcp.runtime.triggers.cron import after, zone
+from codewords_mcp.runtime.triggers.cron import after, parse_zone
 from codewords_mcp.runtime.triggers.due_times import Due, due
 
 log = structlog.get_logger(__name__)
@@ -97,7 +97,7 @@ class Scheduler(PollLoop):
         """
         at, pulled = clock(connection), 0
         for row in schedules.with_cron_after(connection, at):
-            following = next(after(row["cron"], zone(row["timezone"]), to_datetime(at)), None)
+            following = next(after(row["cron"], parse_zone(row["timezone"]), to_datetime(at)), None)
             if following is not None and to_micros(following) < row["next_at"]:
                 schedules.change(connection, row["id"], {"next_at": to_micros(following)})
                 pulled += 1

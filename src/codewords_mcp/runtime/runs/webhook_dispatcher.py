@@ -20,7 +20,7 @@ from codewords_mcp.runtime.runs.poll_loop import PollLoop
 from codewords_mcp.runtime.store import webhooks as rows
 from codewords_mcp.runtime.store.clock import now
 from codewords_mcp.runtime.store.database import Database
-from codewords_mcp.runtime.triggers.webhook_events import wants
+from codewords_mcp.runtime.triggers.webhook_events import matches_filters
 
 AT_ONCE = 8
 LOOK, LONG_LOOK = 3.0, 60.0
@@ -67,7 +67,7 @@ class WebhookDispatcher(PollLoop):
 
     async def _deliver(self, row: RowMapping) -> None:
         hooks = await self._db.read(rows.at_endpoint, row["endpoint"])
-        wanted = [hook for hook in hooks if wants(hook["kind"], hook["filters"], row["event"], row["about"])]
+        wanted = [hook for hook in hooks if matches_filters(hook["kind"], hook["filters"], row["event"], row["about"])]
         if not wanted:
             if hooks:
                 why = "No webhook is for such an event."

@@ -1,1 +1,3 @@
-"""When workflows run by themselves: cron, the book of schedules, and what a tick makes of it. What runs is not its business."""
+"""Triggers of runs: cron times, schedules, webhooks and Slack's Socket Mode. Runs are started in
+`runs/`.
+"""

@@ -1,7 +1,8 @@
-"""Times: five-field cron with time zones, `@daily` and its siblings, once-at; and every mistake with its place.
+"""Times of schedules: five-field cron with time zones, `@daily` and its siblings, and single times.
 
-Daylight saving is as in Debian's cron: a job at a fixed time that the clock skips runs right after the gap, one in the
-hour that comes twice runs once, and jobs every some minutes follow the real time.
+Errors point at the wrong field. Daylight saving is as in Debian's cron: a job at a fixed time that
+the clock skips runs right after the gap. A job in the repeated hour runs once. Jobs every some
+minutes follow the real time.
 """
 
 from __future__ import annotations
@@ -32,91 +33,102 @@ FIELDS = {
     "month": "1-12 or JAN-DEC",
     "day of week": "0-7 or SUN-SAT",
 }
-LONGEST = 200
-_SOME_TIME = datetime(2026, 1, 1, tzinfo=UTC)
+MAX_CHARS = 200
+_REFERENCE_TIME = datetime(2026, 1, 1, tzinfo=UTC)
 _EXAMPLE = 'Write five fields, minute to day of week, as in "0 9 * * MON-FRI", or one of ' + ", ".join(
     ALIASES
 )
 
 
-def zone(name: str) -> ZoneInfo:
-    """The IANA time zone. Raises InvalidInput."""
+def parse_zone(name: str) -> ZoneInfo:
+    """Return the IANA time zone. Raises InvalidInput."""
     try:
         return ZoneInfo(name)
     except (KeyError, ValueError, OSError):
         raise InvalidInput(
-            "This time zone is not known.",
+            "This time zone is unknown.",
             hint='Use a name of the IANA database, as in "Europe/Berlin" or "UTC".',
         ) from None
 
 
 def check(expression: str) -> str:
-    """The expression, aliases resolved and blanks made single. Raises InvalidInput with a caret under what is wrong."""
+    """Return the expression with aliases resolved and single blanks.
+
+    Raises InvalidInput with a caret under the wrong field.
+    """
     text = " ".join(expression.split())
-    if not text.isascii() or not text.isprintable() or len(text) > LONGEST:
+    if not text.isascii() or not text.isprintable() or len(text) > MAX_CHARS:
         raise InvalidInput("A cron expression is one line of ASCII characters.", hint=_EXAMPLE + ".")
     if text.startswith("@"):
         if text.lower() not in ALIASES:
-            raise InvalidInput(f"`{text}` is no alias of a cron expression.", hint=_EXAMPLE + ".")
+            raise InvalidInput(f"`{text}` is not an alias of a cron expression.", hint=_EXAMPLE + ".")
         return ALIASES[text.lower()]
 
-    parts = text.split(" ") if text else []
-    if len(parts) != len(FIELDS):
+    expression_fields = text.split(" ") if text else []
+    if len(expression_fields) != len(FIELDS):
         raise InvalidInput(
-            f"A cron expression has 5 fields, and this one has {len(parts)}.", hint=_EXAMPLE + "."
+            f"A cron expression has 5 fields, and this one has {len(expression_fields)}.", hint=_EXAMPLE + "."
         )
 
     for number, (name, values) in enumerate(FIELDS.items()):
-        alone = ["*"] * len(FIELDS)
-        alone[number] = parts[number]
-        if not _reads(" ".join(alone)):
-            raise _wrong(parts, number, f"is no {name} ({values}; lists, ranges and steps of them)")
+        fields = ["*"] * len(FIELDS)
+        fields[number] = expression_fields[number]
+        # The parser names no field, so each is tried alone.
+        if not _is_valid(" ".join(fields)):
+            raise _fault_at(
+                expression_fields,
+                number,
+                f"is not a valid {name} ({values}; lists, ranges and steps of them)",
+            )
 
-    if not _reads(text) or next(after(text, UTC, _SOME_TIME), None) is None:
-        raise _wrong(parts, 2, "is a day that these months do not have: it would never come")
+    if not _is_valid(text) or next(after(text, UTC, _REFERENCE_TIME), None) is None:
+        raise _fault_at(expression_fields, 2, "is a day that these months don't have, so no run would start")
 
     return text
 
 
-def _reads(expression: str) -> bool:
+def _is_valid(expression: str) -> bool:
     try:
-        CronSim(expression, _SOME_TIME)
+        CronSim(expression, _REFERENCE_TIME)
     except (CronSimError, ValueError, AssertionError):
         return False
     return True
 
 
-def _wrong(parts: list[str], number: int, why: str) -> InvalidInput:
-    column = sum(len(part) + 1 for part in parts[:number])
-    shown = f"{' '.join(parts)}\n{' ' * column}{'^' * len(parts[number])}"
-    return InvalidInput(f"`{parts[number]}` {why}:\n{shown}", hint=_EXAMPLE + ".")
+def _fault_at(expression_fields: list[str], number: int, reason: str) -> InvalidInput:
+    column = sum(len(part) + 1 for part in expression_fields[:number])
+    marked = f"{' '.join(expression_fields)}\n{' ' * column}{'^' * len(expression_fields[number])}"
+    return InvalidInput(f"`{expression_fields[number]}` {reason}:\n{marked}", hint=_EXAMPLE + ".")
 
 
-def after(expression: str, where: tzinfo, moment: datetime) -> Iterator[datetime]:
-    """The times after this moment, in UTC, in order, each once. Ends where none comes within decades."""
+def after(expression: str, timezone: tzinfo, moment: datetime) -> Iterator[datetime]:
+    """Yield the times after this moment, in UTC, in order. Ends if none comes within decades."""
     last = moment
-    for local in CronSim(expression, moment.astimezone(where)):
+    for local in CronSim(expression, moment.astimezone(timezone)):
         tick = local.astimezone(UTC)
-        if tick > last:  # an hour that comes twice gives its times once
+        # The repeated hour at the end of daylight saving yields its times twice.
+        if tick > last:
             last = tick
             yield tick
 
 
-def before(expression: str, where: tzinfo, moment: datetime) -> Iterator[datetime]:
-    """The times up to and with this moment, in UTC, the latest first."""
+def before(expression: str, timezone: tzinfo, moment: datetime) -> Iterator[datetime]:
+    """Yield the times up to and including this moment, in UTC, latest first."""
     last: datetime | None = None
-    for local in CronSim(expression, moment.astimezone(where) + timedelta(microseconds=1), reverse=True):
+    for local in CronSim(expression, moment.astimezone(timezone) + timedelta(microseconds=1), reverse=True):
         tick = local.astimezone(UTC)
         if last is None or tick < last:
             last = tick
             yield tick
 
 
-def next_times(expression: str, where: tzinfo, moment: datetime, count: int) -> list[datetime]:
-    """At most so many of them."""
-    return list(islice(after(expression, where, moment), count))
+def next_times(expression: str, timezone: tzinfo, moment: datetime, count: int) -> list[datetime]:
+    """Return at most `count` of the next times."""
+    return list(islice(after(expression, timezone, moment), count))
 
 
-def once_at(text: str, where: tzinfo) -> datetime:
-    """A time like `2026-12-24T18:00`, in its own zone or this one, as UTC. Raises InvalidInput."""
-    return parse_moment(text, zone=where)
+def once_at(text: str, timezone: tzinfo) -> datetime:
+    """Parse a time like `2026-12-24T18:00`, in its own zone or this one, to UTC. Raises
+    InvalidInput.
+    """
+    return parse_moment(text, zone=timezone)

@@ -1,4 +1,4 @@
-"""What is due of a schedule, and what was missed: pure decisions, without clock or store."""
+"""Due and missed times of a schedule: pure decisions, without a clock or store."""
 
 from __future__ import annotations
 
@@ -6,19 +6,22 @@ from dataclasses import dataclass
 from datetime import datetime
 from itertools import islice, takewhile
 
-from codewords_mcp.runtime.triggers.cron import after, before, zone
+from codewords_mcp.runtime.triggers.cron import after, before, parse_zone
 
-LATE = 60.0
-"""Seconds after its time within which a run is simply on time."""
+ON_TIME_S = 60.0
+"""Seconds after its time within which a run counts as on time."""
 MAX_CATCH_UP = 100
-"""Runs that `catch_up = "all"` makes up for at the most, the latest ones."""
+"""Maximum runs that `catch_up = "all"` starts for missed times: the latest ones."""
 MAX_COUNTED = 1_000
-"""Missed times that are counted at the most."""
+"""Maximum missed times that are counted."""
 
 
 @dataclass(frozen=True, slots=True)
 class Due:
-    """`fire`: times to run for now. `missed`: how many before or among them were missed. `next_at`: None when it is over."""
+    """`fire` are the times to run for now, `missed` the number of missed times.
+
+    `next_at` is None after the last time.
+    """
 
     fire: list[datetime]
     missed: int
@@ -26,20 +29,21 @@ class Due:
 
 
 def due(*, cron: str | None, timezone: str, next_at: datetime, now: datetime, catch_up: str) -> Due:
-    """What to do at `now` with a schedule whose next time was `next_at`, which has come.
+    """Decide on a schedule at `now`, after its time `next_at` has come.
 
-    A time that is more than a minute ago was missed: the runtime did not run, or the machine slept. Then `skip` runs
-    for none of them, `once` for the latest, `all` for each of the latest 100.
+    A time more than a minute ago was missed: the runtime did not run, or the machine slept. Then
+    `skip` runs for none of the missed times, `once` for the latest, `all` for each of the latest
+    100.
     """
-    times, following = [next_at], None
+    times, next_at_ = [next_at], None
     if cron is not None:
-        where = zone(timezone)
-        since = takewhile(lambda tick: tick > next_at, before(cron, where, now))
-        times += sorted(islice(since, MAX_COUNTED))
-        following = next(after(cron, where, now), None)
+        parsed_zone = parse_zone(timezone)
+        later_times = takewhile(lambda tick: tick > next_at, before(cron, parsed_zone, now))
+        times += sorted(islice(later_times, MAX_COUNTED))
+        next_at_ = next(after(cron, parsed_zone, now), None)
 
-    on_time = [tick for tick in times if (now - tick).total_seconds() <= LATE]
+    on_time = [tick for tick in times if (now - tick).total_seconds() <= ON_TIME_S]
     missed = times[: len(times) - len(on_time)]
-    made_up = {"skip": 0, "once": 0 if on_time else 1, "all": MAX_CATCH_UP}[catch_up]
+    caught_up = {"skip": 0, "once": 0 if on_time else 1, "all": MAX_CATCH_UP}[catch_up]
 
-    return Due([*(missed[-made_up:] if made_up else []), *on_time], len(missed), following)
+    return Due([*(missed[-caught_up:] if caught_up else []), *on_time], len(missed), next_at_)

@@ -1,4 +1,4 @@
-"""The owner's schedules: made, shown, paused, gone on with, deleted."""
+"""An owner's schedules: created, listed, paused, resumed, deleted."""
 
 from __future__ import annotations
 
@@ -21,15 +21,16 @@ from codewords_mcp.runtime.store.database import Database
 from codewords_mcp.runtime.triggers import cron
 from codewords_mcp.runtime.workflows.validation.input_fit import find_misfit
 
-SHOWN = 3
+SHOWN_TIMES = 3
 MAX_JITTER = 3600.0
 METHODS = ("DELETE", "GET", "PATCH", "POST", "PUT")
 
 
 class ScheduleService:
-    """Schedules by owner. `changed` is called when the next time may have become an earlier one.
+    """Schedules by owner. `changed` is called when the next time may have become earlier.
 
-    `maker`: only schedules that the runs of this workflow made; None for all of the owner's.
+    `maker` limits a call to schedules made by runs of this workflow; None stands for all of the
+    owner's.
     """
 
     def __init__(self, database: Database, *, limit: int) -> None:
@@ -37,46 +38,52 @@ class ScheduleService:
         self._limit = limit
         self.changed: Callable[[], None] = lambda: None
         self.admit: Callable[[Caller, str], Awaitable[None]] = _admit_all
-        """`await admit(caller, service_id)`: raises where a run of it could not begin before its owner agrees."""
+        """`await admit(caller, service_id)` raises if the workflow's runs need a consent of its
+        owner first."""
 
-    async def create(self, caller: Caller, asked: ScheduleRequest, made_by: MadeBy | None = None) -> Schedule:
-        """Its runs are the owner's, and keep to what the caller's key may ask and spend. `made_by`: the workflow whose run asks.
+    async def create(
+        self, caller: Caller, request: ScheduleRequest, made_by: MadeBy | None = None
+    ) -> Schedule:
+        """Create a schedule. Its runs are the owner's, within the permissions and budget of the
+        caller's key.
 
-        Raises InvalidInput, NotFound for a workflow that is not theirs or public, TooBusy at the limit, Conflict too deep in a
-        chain of calls, ConsentNeeded for another owner's workflow that this one has not agreed to: nobody is there at its times.
+        `made_by` is the workflow whose run makes it. Raises InvalidInput, NotFound for a workflow
+        that is neither the caller's nor public, TooBusy at the limit, Conflict too deep in a chain
+        of calls, ConsentNeeded for another owner's workflow without a consent: no person is present
+        to ask when a run is due.
         """
         if made_by is not None:
             made_by.check()
-        where = cron.zone(asked.timezone)
-        _check_choices(asked)
-        if (asked.cron is None) == (asked.at is None):
+        timezone = cron.parse_zone(request.timezone)
+        _check_choices(request)
+        if (request.cron is None) == (request.at is None):
             raise InvalidInput(
                 "A schedule has either a cron expression or one time.",
                 hint='Give cron_expression ("0 9 * * *") or at ("2026-12-24T18:00").',
             )
 
-        if asked.cron is not None:
-            expression: str | None = cron.check(asked.cron)
-            first = cron.next_times(expression or "", where, datetime.now(UTC), 1)[0]
+        if request.cron is not None:
+            expression: str | None = cron.check(request.cron)
+            first = cron.next_times(expression or "", timezone, datetime.now(UTC), 1)[0]
         else:
-            expression, first = None, cron.once_at(asked.at or "", where)
+            expression, first = None, cron.once_at(request.at or "", timezone)
             if first <= datetime.now(UTC):
-                raise InvalidInput("This time is over.", hint="Give a time that is still to come.")
+                raise InvalidInput("This time is in the past.", hint="Give a time in the future.")
 
         row = {
             "id": f"sch_{uuid.uuid4().hex}",
             "owner": caller.owner,
             "key_id": caller.key_id,
-            "service_id": asked.service_id,
-            "name": asked.name[:200],
-            "method": asked.method,
-            "path": "/" + asked.path.lstrip("/"),
-            "input": asked.input,
+            "service_id": request.service_id,
+            "name": request.name[:200],
+            "method": request.method,
+            "path": "/" + request.path.lstrip("/"),
+            "input": request.input,
             "cron": expression,
-            "timezone": asked.timezone,
-            "catch_up": asked.catch_up,
-            "overlap": asked.overlap,
-            "jitter": float(asked.jitter),
+            "timezone": request.timezone,
+            "catch_up": request.catch_up,
+            "overlap": request.overlap,
+            "jitter": float(request.jitter),
             "paused": False,
             "created_at": now(),
             "next_at": to_micros(first),
@@ -87,19 +94,19 @@ class ScheduleService:
             "made_by": made_by.as_json() if made_by else None,
         }
         await self._require_fit(row)
-        await self.admit(caller, asked.service_id)
+        await self.admit(caller, request.service_id)
         await self._db.write(self._add, row)
         self.changed()
 
         return await self.get(caller.owner, str(row["id"]))
 
     async def _require_fit(self, row: dict[str, Any]) -> None:
-        """Raises InvalidInput where the workflow would refuse the input at each of its times."""
-        wrong = await self._misfit(row)
-        if wrong is not None:
+        """Raise InvalidInput if the workflow would refuse the input at each of its times."""
+        fault = await self._misfit(row)
+        if fault is not None:
             raise InvalidInput(
-                f"The input does not fit the workflow: {wrong}.",
-                hint=f"`codewords show {row['service_id']}` shows what its routes take.",
+                f"The input does not fit the workflow: {fault}.",
+                hint=f"`codewords show {row['service_id']}` shows the input of its routes.",
             )
 
     async def _misfit(self, row: Mapping[Any, Any]) -> str | None:
@@ -119,22 +126,22 @@ class ScheduleService:
         return await asyncio.to_thread(find_misfit, document, row["method"], row["path"], row["input"])
 
     async def broken(self, owner: str, service_id: str) -> dict[str, str]:
-        """Schedules whose input does not fit the version that is live: id to what is wrong."""
+        """Find schedules whose input doesn't fit the live version: id → the fault."""
         found = await self._db.read(rows.of_owner, owner, service_id)
         active = [row for row in found if not row["paused"] and row["next_at"] is not None]
-        wrong = {str(row["id"]): await self._misfit(row) for row in active}
-        return {schedule_id: what for schedule_id, what in wrong.items() if what}
+        fault = {str(row["id"]): await self._misfit(row) for row in active}
+        return {schedule_id: fault for schedule_id, fault in fault.items() if fault}
 
     def _add(self, connection: Connection, row: dict[str, Any]) -> None:
         workflow = workflows.get(connection, row["service_id"])
         if workflow is None or not (workflow.owner == row["owner"] or workflow.public):
-            raise NotFound("There is no workflow of that id.", hint="`codewords list` shows your workflows.")
+            raise NotFound("No workflow has this id.", hint="`codewords list` shows your workflows.")
 
         if other := rows.find_equal(connection, row):
-            row["note"] = f"The schedule {other} does the same at the same times."
+            row["note"] = f"The schedule {other} runs the same at the same times."
         if rows.count(connection, row["owner"]) >= self._limit:
             raise TooBusy(
-                f"There are {self._limit} schedules, which is the limit.",
+                f"The limit of {self._limit} schedules is reached.",
                 retry_after=60,
                 hint="Delete one, or raise CODEWORDS_SCHEDULE_LIMIT.",
             )
@@ -144,66 +151,72 @@ class ScheduleService:
     async def list(
         self, owner: str, service_id: str | None = None, *, maker: str | None = None
     ) -> list[Schedule]:
-        """Those that come next first."""
+        """List schedules, those that run next first."""
         found = await self._db.read(rows.of_owner, owner, service_id, maker)
-        return [_schedule(row) for row in found]
+        return [_to_schedule(row) for row in found]
 
     async def get(self, owner: str, schedule_id: str, *, maker: str | None = None) -> Schedule:
-        """Raises NotFound."""
+        """Return a schedule. Raises NotFound."""
         row = await self._db.read(rows.get, schedule_id, owner, maker)
         if row is None:
-            raise _unknown()
-        return _schedule(row)
+            raise _unknown_schedule()
+        return _to_schedule(row)
 
     async def pause(self, owner: str, schedule_id: str, *, maker: str | None = None) -> Schedule:
-        """Nothing runs until it is resumed. Raises NotFound."""
+        """Pause a schedule: no run starts until it is resumed. Raises NotFound."""
         await self.get(owner, schedule_id, maker=maker)
         await self._db.write(rows.change, schedule_id, {"paused": True, "held_back": 0})
         return await self.get(owner, schedule_id)
 
     async def resume(self, owner: str, schedule_id: str, *, maker: str | None = None) -> Schedule:
-        """Go on with its next time from now: a pause is nothing that was missed. Raises NotFound, Conflict."""
+        """Resume at the next time from now: times within the pause don't count as missed. Raises
+        NotFound, Conflict.
+        """
         row = await self._db.read(rows.get, schedule_id, owner, maker)
         if row is None:
-            raise _unknown()
+            raise _unknown_schedule()
         if not row["paused"]:
-            return _schedule(row)
+            return _to_schedule(row)
 
-        coming = optional_datetime(row["next_at"])
+        next_time = optional_datetime(row["next_at"])
         if row["cron"] is not None:
-            coming = cron.next_times(row["cron"], cron.zone(row["timezone"]), datetime.now(UTC), 1)[0]
-        if coming is None or coming <= datetime.now(UTC):
-            raise Conflict("The one time of this schedule is over.", hint="Make a new one.")
+            next_time = cron.next_times(row["cron"], cron.parse_zone(row["timezone"]), datetime.now(UTC), 1)[
+                0
+            ]
+        if next_time is None or next_time <= datetime.now(UTC):
+            raise Conflict("The single time of this schedule is in the past.", hint="Create a new one.")
 
-        values = {"paused": False, "next_at": to_micros(coming), "note": ""}
+        values = {"paused": False, "next_at": to_micros(next_time), "note": ""}
         await self._db.write(rows.change, schedule_id, values)
         self.changed()
 
         return await self.get(owner, schedule_id)
 
     async def delete(self, owner: str, schedule_id: str, *, maker: str | None = None) -> None:
-        """Its runs stay. Raises NotFound."""
+        """Delete a schedule; its runs stay. Raises NotFound."""
         if not await self._db.write(rows.remove, schedule_id, owner, maker):
-            raise _unknown()
+            raise _unknown_schedule()
 
 
-def _unknown() -> NotFound:
-    return NotFound("There is no schedule of that id.", hint="`codewords schedules list` shows yours.")
+def _unknown_schedule() -> NotFound:
+    return NotFound("No schedule has this id.", hint="`codewords schedules list` shows yours.")
 
 
-def _check_choices(asked: ScheduleRequest) -> None:
-    if asked.method not in METHODS:
+def _check_choices(request: ScheduleRequest) -> None:
+    if request.method not in METHODS:
         raise InvalidInput(f"`method` must be one of {', '.join(METHODS)}.")
-    check_seconds(asked.jitter, "jitter", high=MAX_JITTER)
+    check_seconds(request.jitter, "jitter", high=MAX_JITTER)
 
 
-def _schedule(row: RowMapping) -> Schedule:
+def _to_schedule(row: RowMapping) -> Schedule:
     next_at = optional_datetime(row["next_at"])
-    coming: list[datetime] = []
+    next_time: list[datetime] = []
     if next_at is not None and not row["paused"]:
-        coming = [next_at]
+        next_time = [next_at]
         if row["cron"] is not None:
-            coming += cron.next_times(row["cron"], cron.zone(row["timezone"]), next_at, SHOWN - 1)
+            next_time += cron.next_times(
+                row["cron"], cron.parse_zone(row["timezone"]), next_at, SHOWN_TIMES - 1
+            )
 
     plain = ("id", "service_id", "name", "cron", "timezone", "method", "path", "input", "catch_up", "overlap",
              "jitter", "paused", "last_run_id", "missed", "note")  # fmt: skip
@@ -211,7 +224,7 @@ def _schedule(row: RowMapping) -> Schedule:
         **{name: row[name] for name in plain},
         created_at=to_datetime(row["created_at"]),
         next_at=None if row["paused"] else next_at,
-        next=coming,
+        next=next_time,
         last_status=row["last_status"],
         last_error=row["last_error"]["message"] if row["last_error"] else None,
         last_at=optional_datetime(row["last_at"]),
@@ -219,4 +232,4 @@ def _schedule(row: RowMapping) -> Schedule:
 
 
 async def _admit_all(_caller: Caller, _service_id: str) -> None:
-    """Nothing is asked."""
+    """Admit every run."""

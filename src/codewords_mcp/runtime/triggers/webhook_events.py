@@ -1,4 +1,6 @@
-"""What a genuine body says: what kind of event it is, what tells it from others, and which webhooks want it."""
+"""Events of genuine webhook bodies: their kind, the key that identifies a repetition, and the
+webhooks that match.
+"""
 
 from __future__ import annotations
 
@@ -13,14 +15,17 @@ from codewords_mcp.bounded_json import parse
 
 ANY = "*"
 _IDS = ("webhook-id", "x-github-delivery", "x-gitlab-event-uuid", "x-shopify-webhook-id", "idempotency-key")
-"""Headers by which senders name a delivery."""
+"""Headers in which senders identify a delivery."""
 _KINDS = ("x-github-event", "x-gitlab-event", "x-shopify-topic", "x-event-key")
-"""Headers by which they name what happened."""
+"""Headers in which senders name the event."""
 
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """`key` is the same when it is sent again. `about`: what filters look at. `challenge`: what is answered at once."""
+    """An event. `key` is the same if it is sent again.
+
+    Filters compare `about`; `challenge` is returned at once.
+    """
 
     name: str
     key: str
@@ -29,7 +34,7 @@ class Event:
 
 
 def read_slack(headers: Mapping[str, str], body: bytes) -> Event:
-    """Events API, slash commands and interactions."""
+    """Read a request of the Events API, a slash command or an interaction."""
     if headers.get("content-type", "").startswith("application/x-www-form-urlencoded"):
         form = {
             name: values[0]
@@ -49,7 +54,7 @@ def read_slack(headers: Mapping[str, str], body: bytes) -> Event:
 
 
 def slack_event(envelope: dict[str, Any], body: bytes) -> Event:
-    """An envelope, as Socket Mode has them."""
+    """Read an envelope in the format of Socket Mode."""
     payload = _dict(envelope.get("payload"))
     if envelope.get("type") != "events_api":
         if envelope.get("type") == "slash_commands":
@@ -64,13 +69,13 @@ def slack_event(envelope: dict[str, Any], body: bytes) -> Event:
     channel = event.get("channel") or _dict(event.get("item")).get("channel")
     if isinstance(channel, dict):
         channel = _dict(channel).get("id")
-    own = bool(event.get("bot_id")) and event.get("app_id") == payload.get("api_app_id")
+    is_own = bool(event.get("bot_id")) and event.get("app_id") == payload.get("api_app_id")
     name = _text(event.get("type")) or _text(payload.get("type")) or "event"
-    return Event(name, _hash(payload.get("event_id") or body), {"channel": _text(channel), "own": own})
+    return Event(name, _hash(payload.get("event_id") or body), {"channel": _text(channel), "own": is_own})
 
 
 def read_whatsapp(_headers: Mapping[str, str], body: bytes) -> Event:
-    """One notification, which may hold several messages and statuses."""
+    """Read a notification, which may contain several messages and statuses."""
     names: set[str] = set()
     senders: list[str] = []
     ids: list[str] = []
@@ -99,31 +104,34 @@ def read_whatsapp(_headers: Mapping[str, str], body: bytes) -> Event:
 
 
 def read_other(headers: Mapping[str, str], body: bytes, *, signed: bool) -> Event:
-    """Anybody's. What tells a signed one from others is signed as well; an unsigned one is believed its id."""
+    """Read any sender's event.
+
+    The key of a signed one is made from signed data only. An unsigned one's own id is trusted.
+    """
     data = _object(body)
-    named = next((headers[name] for name in _KINDS if headers.get(name)), None)
-    name = named or _text(data.get("type")) or _text(data.get("event")) or "webhook"
-    given = next((headers[header] for header in _IDS if headers.get(header)), None)
+    event_filter = next((headers[name] for name in _KINDS if headers.get(name)), None)
+    name = event_filter or _text(data.get("type")) or _text(data.get("event")) or "webhook"
+    delivery_id = next((headers[header] for header in _IDS if headers.get(header)), None)
 
     if signed:
         key = _hash(body if not headers.get("webhook-id") else headers["webhook-id"].encode() + b"." + body)
-    elif given:
-        key = _hash(given)
+    elif delivery_id:
+        key = _hash(delivery_id)
     else:
         key = secrets.token_hex(32)
 
     return Event(name[:100], key)
 
 
-def wants(kind: str, filters: Mapping[str, Any], event: str, about: Mapping[str, Any]) -> bool:
-    """Whether a webhook with these filters is for such an event."""
-    named: list[str] = filters.get("events") or [ANY]
-    happened = set(about.get("events") or [event])
-    if ANY not in named and not happened & set(named):
+def matches_filters(kind: str, filters: Mapping[str, Any], event: str, about: Mapping[str, Any]) -> bool:
+    """Whether an event matches the filters of a webhook."""
+    event_filter: list[str] = filters.get("events") or [ANY]
+    event_names = set(about.get("events") or [event])
+    if ANY not in event_filter and not event_names & set(event_filter):
         return False
     if kind == "slack":
         if about.get("own") and not filters.get("include_own"):
-            return False  # its own message would call it again, without end
+            return False  # the app's own message would start the workflow again, endlessly
         return not filters.get("channel") or filters["channel"] == about.get("channel")
     if kind == "whatsapp":
         return not filters.get("number") or filters["number"] in about.get("numbers", ())
@@ -146,13 +154,13 @@ def _dict(value: Any) -> dict[str, Any]:
 
 def _list(value: Any) -> list[dict[str, Any]]:
     if isinstance(value, list):
-        return [_dict(one) for one in cast("list[Any]", value)]
+        return [_dict(element) for element in cast("list[Any]", value)]
     return []
 
 
-def _text(value: Any, longest: int = 100) -> str:
+def _text(value: Any, max_chars: int = 100) -> str:
     if isinstance(value, str):
-        return value[:longest]
+        return value[:max_chars]
     return ""
 
 

@@ -1,7 +1,7 @@
-"""The owner's webhooks, what comes by them, and the log of it.
+"""An owner's webhooks, the requests that arrive at them, and their log.
 
-What comes is verified, put into the log, and answered; `runs/courier.py` starts its runs from there, so that a sender
-never waits for a workflow and nothing that was answered is lost.
+A request is verified, stored in the log and answered. The webhook dispatcher in `runs/` starts the
+runs from there: a sender never waits for a workflow, and no accepted request is lost.
 """
 
 from __future__ import annotations
@@ -35,17 +35,17 @@ from codewords_mcp.runtime.store import workflows
 from codewords_mcp.runtime.store.clock import now, to_datetime, to_micros
 from codewords_mcp.runtime.store.database import Database
 from codewords_mcp.runtime.triggers.webhook_events import Event, read_other, read_slack, read_whatsapp
-from codewords_mcp.runtime.triggers.webhook_signatures import VERIFY, Forged
+from codewords_mcp.runtime.triggers.webhook_signatures import VERIFY, SignatureInvalid
 
-MOST = 100
-"""Webhooks of an owner."""
-MOST_WAITING = 500
-"""Deliveries of an owner whose runs are not started yet, before senders are told to come back."""
+MAX_WEBHOOKS = 100
+"""Maximum webhooks of an owner."""
+MAX_WAITING = 500
+"""Deliveries of an owner without a started run, beyond which senders are told to come back."""
 SECRETS: Mapping[str, str] = {"slack": "SLACK_SIGNING_SECRET", "whatsapp": "WHATSAPP_APP_SECRET"}
 VERIFY_TOKEN = "WHATSAPP_VERIFY_TOKEN"  # noqa: S105  # the name of a secret
-REFUSALS_APART = 1.0
-"""Seconds between two refusals of one address that are put into the log."""
-_DROPPED = frozenset(
+REFUSAL_LOG_INTERVAL_S = 1.0
+"""Seconds between two logged refusals of one address."""
+_DROPPED_HEADERS = frozenset(
     {
         "cookie",
         "authorization",
@@ -56,22 +56,20 @@ _DROPPED = frozenset(
         "content-length",
     }
 )
-_HEADERS_KEPT = 16384
+_MAX_HEADER_CHARS = 16384
 log = structlog.get_logger(__name__)
 
 
 class WebhookService:
-    """Webhooks by owner. `came` is called when something waits to be delivered, `changed` when webhooks did."""
+    """Webhooks by owner. `came` is called when a delivery waits, `changed` when webhooks changed."""
 
-    def __init__(self, database: Database, secret_book: SecretService, address: Callable[[], str]) -> None:
+    def __init__(self, database: Database, secret_service: SecretService, address: Callable[[], str]) -> None:
         self._db = database
-        self._secrets = secret_book
+        self._secrets = secret_service
         self._address = address
         self._refused: dict[str, float] = {}
         self.came: Callable[[], None] = lambda: None
         self.changed: Callable[[], None] = lambda: None
-
-    # the owner's
 
     async def create(
         self,
@@ -86,10 +84,10 @@ class WebhookService:
         made_by: MadeBy | None = None,
         key_id: str | None = None,
     ) -> Webhook:
-        """Make one, or give the one that is the same already. `made_by`: the workflow whose run asks. The runs that it starts
-        keep to what the key `key_id` may ask and spend.
+        """Create a webhook, or return an equal one. `made_by` is the workflow whose run makes it.
 
-        Raises InvalidInput, NotFound, TooBusy.
+        Its runs stay within the permissions and budget of the key `key_id`. Raises InvalidInput,
+        NotFound, TooBusy.
         """
         if kind not in get_args(WebhookKind):
             raise InvalidInput(f"`kind` must be one of {', '.join(get_args(WebhookKind))}.")
@@ -112,10 +110,10 @@ class WebhookService:
             "maker": made_by.workflow if made_by else None,
             "made_by": made_by.as_json() if made_by else None,
         }
-        made = await self._db.write(_add, row)
+        stored_row = await self._db.write(_add, row)
         self.changed()
 
-        return self._told(made)
+        return self._to_webhook(stored_row)
 
     @staticmethod
     def _secret_of(kind: str, secret: str | None) -> str | None:
@@ -136,57 +134,59 @@ class WebhookService:
         return check_name(secret)
 
     async def list(self, owner: str, kind: str | None = None, *, maker: str | None = None) -> list[Webhook]:
-        """Newest first. `maker`: only what the runs of this workflow made."""
-        found = await self._db.read(rows.of_owner, owner)
+        """List webhooks, newest first. `maker`: only those made by runs of this workflow."""
+        found_rows = await self._db.read(rows.of_owner, owner)
         return [
-            self._told(row) for row in found if kind in {None, row["kind"]} and maker in {None, row["maker"]}
+            self._to_webhook(row)
+            for row in found_rows
+            if kind in {None, row["kind"]} and maker in {None, row["maker"]}
         ]
 
     async def delete(
         self, owner: str, webhook_id: str, *, kind: str | None = None, maker: str | None = None
     ) -> None:
-        """What came by it stays in the log. `kind` and `maker`: only such a one. Raises NotFound."""
+        """Delete a webhook; its log stays. `kind` and `maker` must match if set. Raises NotFound."""
         if await self._db.write(rows.remove, webhook_id, owner, kind, maker) is None:
-            raise NotFound("There is no webhook of that id.", hint="`codewords webhooks list` shows yours.")
+            raise NotFound("No webhook has this id.", hint="`codewords webhooks list` shows yours.")
         self.changed()
 
     async def deliveries(
         self, owner: str, *, status: str | None = None, limit: int = 50, before: str | None = None
     ) -> list[Delivery]:
-        """Newest first; `before` is a delivery's id, for those that came before it. Raises NotFound."""
+        """List deliveries, newest first. `before` is the id of a delivery; older ones are returned.
+        Raises NotFound.
+        """
         if before is None:
             until = None
         else:
             until = to_micros((await self.delivery(owner, before)).received_at)
-        found = await self._db.read(rows.log, owner, status=status, limit=limit, before=until)
-        return [_delivery(row) for row in found]
+        found_rows = await self._db.read(rows.log, owner, status=status, limit=limit, before=until)
+        return [_to_delivery(row) for row in found_rows]
 
     async def delivery(self, owner: str, delivery_id: str) -> Delivery:
-        """One with its headers and body. Raises NotFound."""
+        """Return a delivery with its headers and body. Raises NotFound."""
         row = await self._db.read(rows.get, delivery_id, owner)
         if row is None:
-            raise NotFound(
-                "There is no delivery of that id.", hint="`codewords webhooks deliveries` shows yours."
-            )
-        return _delivery(row)
+            raise NotFound("No delivery has this id.", hint="`codewords webhooks deliveries` shows yours.")
+        return _to_delivery(row)
 
     async def redeliver(self, owner: str, delivery_id: str) -> Delivery:
-        """Start its runs once more, for the webhooks that there are now. Raises NotFound, Conflict."""
-        found = await self.delivery(owner, delivery_id)
+        """Start the runs of a delivery again, for the current webhooks. Raises NotFound, Conflict."""
+        delivery = await self.delivery(owner, delivery_id)
         if not await self._db.write(lambda c: rows.redeliver(c, delivery_id, owner, now())):
-            if found.status == "refused":
-                why = "was refused, so that nothing of it was kept"
+            if delivery.status == "refused":
+                reason = "was refused, so nothing of it is stored"
             else:
-                why = "is being delivered"
-            raise Conflict(f"The delivery {found.id} {why}.")
+                reason = "is being delivered"
+            raise Conflict(f"The delivery {delivery.id} {reason}.")
         self.came()
         return await self.delivery(owner, delivery_id)
 
     def url_of(self, endpoint: str) -> str:
-        """Where senders reach it."""
+        """The address at which senders reach the endpoint."""
         return f"{self._address()}/webhook/{endpoint}"
 
-    def _told(self, row: Mapping[str, Any] | RowMapping) -> Webhook:
+    def _to_webhook(self, row: Mapping[str, Any] | RowMapping) -> Webhook:
         plain = ("id", "kind", "service_id", "path", "name", "secret", "filters")
         return Webhook(
             **{name: row[name] for name in plain},
@@ -195,29 +195,31 @@ class WebhookService:
         )
 
     async def own_secret(self, owner: str, name: str) -> str | None:
-        """A secret that only its owner may use here: the home's own is not a user's to be trusted by."""
-        book = self._secrets
-        found = await (book.resolve(owner, [name]) if owner == HOME_OWNER else book.values(owner, [name]))
-        return found.get(name, "").strip() or None
-
-    # what comes
+        """Return the owner's own secret; the home's is used only for the home's own webhooks."""
+        service = self._secrets
+        values = await (
+            service.resolve(owner, [name]) if owner == HOME_OWNER else service.values(owner, [name])
+        )
+        return values.get(name, "").strip() or None
 
     async def receive(self, arrival: Arrival) -> WebhookResponse:
-        """Take in what came. Raises NotFound, Unauthenticated for what is not its sender's, TooBusy, StorageFailed."""
+        """Accept a request. Raises NotFound, Unauthenticated for an invalid signature, TooBusy,
+        StorageFailed.
+        """
         hooks = await self._db.read(rows.at_endpoint, arrival.endpoint)
         if not hooks:
-            raise NotFound("There is no webhook at this address.")
+            raise NotFound("No webhook has this address.")
 
         hook = hooks[0]
         kind: str = hook["kind"]
         if arrival.method == "GET":
-            return await self._challenged(hook, arrival)
+            return await self._answer_challenge(hook, arrival)
 
         try:
             await self._verify(hook, arrival)
-        except Forged as forged:
-            await self._refuse(hook, str(forged))
-            raise Unauthenticated("This is not signed as its sender signs.") from None
+        except SignatureInvalid as invalid:
+            await self._refuse(hook, str(invalid))
+            raise Unauthenticated("The signature is missing or invalid.") from None
 
         if kind == "slack":
             event = read_slack(arrival.headers, arrival.body)
@@ -244,7 +246,8 @@ class WebhookService:
         body: bytes,
         made_by: MadeBy | None = None,
     ) -> str:
-        """Put something genuine into the log, once, to be delivered; its id there. `made_by`: the workflow whose run sent it.
+        """Store a genuine event in the log, once, and return its id. `made_by` is the workflow
+        whose run sent it.
 
         Raises TooBusy, StorageFailed.
         """
@@ -252,42 +255,42 @@ class WebhookService:
         row: dict[str, Any] = _row(owner, kind, endpoint or _shared_endpoint(owner, kind), event.key, at) | {
             "event": event.name,
             "about": event.about,
-            "headers": _kept(headers),
+            "headers": _stored_headers(headers),
             "body": body,
             "size": len(body),
             "made_by": made_by.as_json() if made_by else None,
         }
 
         def write(connection: Connection) -> str:
-            if rows.waiting(connection, owner) >= MOST_WAITING:
-                raise TooBusy("Too much waits to be delivered here.", retry_after=30)
+            if rows.waiting(connection, owner) >= MAX_WAITING:
+                raise TooBusy("Too many deliveries are waiting.", retry_after=30)
             return rows.note(connection, row) or row["id"]
 
         try:
             delivery = await self._db.write(write)
-        except IntegrityError:  # it came twice at once, to two runtimes
+        except IntegrityError:  # the same event arrived at two runtimes at once
             delivery = await self._db.write(write)
 
         self.came()
         return delivery
 
-    async def _challenged(self, hook: RowMapping, arrival: Arrival) -> WebhookResponse:
-        """WhatsApp asks whether it may send here."""
+    async def _answer_challenge(self, hook: RowMapping, arrival: Arrival) -> WebhookResponse:
+        """Answer WhatsApp's check of the address."""
         query = arrival.query
         if hook["kind"] == "whatsapp":
             token = await self.own_secret(hook["owner"], VERIFY_TOKEN)
         else:
             token = None
 
-        given = query.get("hub.verify_token", "")
-        genuine = token is not None and hmac.compare_digest(given.encode(), token.encode())
+        sent_token = query.get("hub.verify_token", "")
+        genuine = token is not None and hmac.compare_digest(sent_token.encode(), token.encode())
         if hook["kind"] != "whatsapp" or query.get("hub.mode") != "subscribe" or not genuine:
             if hook["kind"] == "whatsapp":
                 await self._refuse(
-                    hook, "The verify token is not set." if token is None else "The verify token is another."
+                    hook, "The verify token is not set." if token is None else "The verify token is wrong."
                 )
 
-            raise Unauthenticated("This is not signed as its sender signs.")
+            raise Unauthenticated("The signature is missing or invalid.")
 
         return WebhookResponse(query.get("hub.challenge", "")[:500])
 
@@ -296,43 +299,45 @@ class WebhookService:
             return
         secret = await self.own_secret(hook["owner"], hook["secret"])
         if secret is None:
-            raise Forged(f"The secret {hook['secret']} is not set: `codewords secrets set {hook['secret']}`.")
+            raise SignatureInvalid(
+                f"The secret {hook['secret']} is not set: `codewords secrets set {hook['secret']}`."
+            )
         VERIFY[hook["kind"]](secret, arrival.headers, arrival.body, time.time())
 
-    async def _refuse(self, hook: RowMapping, why: str) -> None:
-        """Let the owner know, at a bounded rate: anybody can send."""
+    async def _refuse(self, hook: RowMapping, reason: str) -> None:
+        """Log a refusal for the owner, at a bounded rate: anybody can send."""
         endpoint, at = hook["endpoint"], time.monotonic()
-        if at - self._refused.get(endpoint, -REFUSALS_APART) < REFUSALS_APART:
+        if at - self._refused.get(endpoint, -REFUSAL_LOG_INTERVAL_S) < REFUSAL_LOG_INTERVAL_S:
             return
         if len(self._refused) > 10_000:
             self._refused.clear()
         self._refused[endpoint] = at
         row = _row(hook["owner"], hook["kind"], endpoint, secrets.token_hex(32), now())
-        await self._db.write(rows.note, row | {"status": "refused", "reason": why})
+        await self._db.write(rows.note, row | {"status": "refused", "reason": reason})
 
 
 def _add(connection: Connection, row: dict[str, Any]) -> dict[str, Any]:
     workflow = workflows.get(connection, row["service_id"])
     if workflow is None or workflow.owner != row["owner"]:
-        raise NotFound(
-            "There is no workflow of that id among yours.", hint="`codewords list` shows your workflows."
-        )
+        raise NotFound("None of your workflows has this id.", hint="`codewords list` shows your workflows.")
 
-    mine = rows.of_owner(connection, row["owner"])
+    own_webhooks = rows.of_owner(connection, row["owner"])
     same = ("kind", "service_id", "path", "name", "filters", "secret", "maker", "key_id")
-    for known in mine:
-        if all(known[column] == row[column] for column in same):
-            return dict(known)  # type: ignore[arg-type]  # the names of columns
+    for existing in own_webhooks:
+        if all(existing[column] == row[column] for column in same):
+            return dict(existing)  # type: ignore[arg-type]  # the names of columns
 
-    if len(mine) >= MOST:
-        raise TooBusy(f"There are {MOST} webhooks, which is the limit.", retry_after=60, hint="Delete one.")
+    if len(own_webhooks) >= MAX_WEBHOOKS:
+        raise TooBusy(f"The limit of {MAX_WEBHOOKS} webhooks is reached.", retry_after=60, hint="Delete one.")
 
     rows.add(connection, row)
     return row
 
 
 def _shared_endpoint(owner: str, kind: str) -> str:
-    """The one address of an owner's for a sender whose signature is the secret: the same whenever it is asked for."""
+    """Return the single address of an owner for a sender whose signature is the secret; always the
+    same.
+    """
     return f"{kind}-{hashlib.sha256(f'{kind}/{owner}'.encode()).hexdigest()[:24]}"
 
 
@@ -344,31 +349,31 @@ def _row(owner: str, kind: str, endpoint: str, key: str, at: int) -> dict[str, A
     }  # fmt: skip
 
 
-def _kept(headers: Mapping[str, str]) -> dict[str, str]:
-    kept: dict[str, str] = {}
-    room = _HEADERS_KEPT
+def _stored_headers(headers: Mapping[str, str]) -> dict[str, str]:
+    stored: dict[str, str] = {}
+    remaining = _MAX_HEADER_CHARS
     for name, value in headers.items():
-        room -= len(name) + len(value)
-        if room < 0:
+        remaining -= len(name) + len(value)
+        if remaining < 0:
             break
-        if name not in _DROPPED:
-            kept[name] = value
-    return kept
+        if name not in _DROPPED_HEADERS:
+            stored[name] = value
+    return stored
 
 
-def _delivery(row: RowMapping) -> Delivery:
+def _to_delivery(row: RowMapping) -> Delivery:
     plain = ("id", "kind", "event", "status", "reason", "size", "repeats")
-    told = Delivery(
+    delivery = Delivery(
         **{name: row[name] for name in plain},
         received_at=to_datetime(row["received_at"]),
         runs=[StartedRun.model_validate(run) for run in row["runs"]],
     )
     if "body" not in row:
-        return told
+        return delivery
     body = row["body"].decode(errors="replace")
-    return told.model_copy(update={"headers": row["headers"], "body": body})
+    return delivery.model_copy(update={"headers": row["headers"], "body": body})
 
 
 def as_json(payload: Any) -> bytes:
-    """A body of ours."""
+    """Serialize a payload as compact JSON."""
     return json.dumps(payload, ensure_ascii=False, separators=(",", ":")).encode()
