@@ -21,9 +21,9 @@ from codewords_mcp.runtime.model import plain_text as plain
 from codewords_mcp.runtime.model.manifest import ANY, Grant, describe_grants, tabulate_grants
 from codewords_mcp.runtime.workflows.analysis.calls import Calls
 from codewords_mcp.runtime.workflows.analysis.derive import (
+    _classify,  # pyright: ignore[reportPrivateUsage]
     _Header,  # pyright: ignore[reportPrivateUsage]
     _schedules,  # pyright: ignore[reportPrivateUsage]
-    _sorted_out,  # pyright: ignore[reportPrivateUsage]
 )
 
 pytestmark = [pytest.mark.requirement("manifest:own-words")]
@@ -106,7 +106,7 @@ def test_questions_of_other_code_input_or_owner_are_other_questions() -> None:
 
 @pytest.mark.parametrize("text", [HOSTILE[0], HOSTILE[1], "two words", "a/../b", "", "x" * 200])
 def test_a_called_name_that_is_no_id_counts_as_named_while_it_runs(text: str) -> None:
-    services, _, workflows = _sorted_out(_calls(text), _Header())
+    services, _, workflows = _classify(_calls(text), _Header())
     assert workflows == set()
     assert ANY in services
 

@@ -28,7 +28,9 @@ def test_a_program_that_ends_before_the_loop_has_turned_is_answered_all_the_same
     monkeypatch.setattr(asyncio, "create_subprocess_exec", busy)
 
     async def both() -> tuple[UvResult, UvResult]:
-        unread = await run_command(("true",), env=ENVIRONMENT, within=30, doing="a test", stdin="unread")
-        return unread, await run_command(("cat",), env=ENVIRONMENT, within=30, doing="a test", stdin="read\n")
+        unread = await run_command(("true",), env=ENVIRONMENT, timeout_s=30, doing="a test", stdin="unread")
+        return unread, await run_command(
+            ("cat",), env=ENVIRONMENT, timeout_s=30, doing="a test", stdin="read\n"
+        )
 
     assert uvloop.run(both()) == (UvResult(0, "", ""), UvResult(0, "read\n", ""))

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from codewords_mcp.runtime.authoring.templates import templates
 from codewords_mcp.runtime.model.manifest import Manifest
-from codewords_mcp.runtime.workflows.analysis import Reach, derive
+from codewords_mcp.runtime.workflows.analysis import AnalysisResult, derive
 from codewords_mcp.runtime.workflows.script import Script, parse_script
 
 from .reach_programs import PROGRAMS, Program
@@ -34,7 +34,7 @@ def script(code: str, *, env: tuple[str, ...] = (), tool: tuple[str, ...] = ()) 
     return parse_script(HEADER.format(env=names, tool="".join(f"# {line}\n" for line in tool)) + code)
 
 
-def read(program: Program) -> Reach:
+def read(program: Program) -> AnalysisResult:
     return derive(script(program.code, env=program.env, tool=program.tool))
 
 

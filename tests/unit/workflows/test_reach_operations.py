@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from codewords_mcp.errors import InvalidScript
-from codewords_mcp.runtime.workflows.analysis import Reach, derive
+from codewords_mcp.runtime.workflows.analysis import AnalysisResult, derive
 from codewords_mcp.runtime.workflows.script import parse_script
 
 HEADER = """# /// script
@@ -24,7 +24,7 @@ BASE = os.environ["CODEWORDS_RUNTIME_URI"]
 """
 
 
-def reach(code: str, services: str = "") -> Reach:
+def reach(code: str, services: str = "") -> AnalysisResult:
     tool = f"# [tool.codewords]\n# services = {services}\n" if services else ""
     return derive(parse_script(HEADER.format(tool=tool) + code))
 

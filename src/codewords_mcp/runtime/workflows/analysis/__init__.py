@@ -1,11 +1,12 @@
-"""What a script may reach, read from its syntax tree without running it.
+"""Static analysis of the hosts, services and models that a script may reach, from its syntax tree.
 
-`scopes` finds what each name may stand for, `evaluate` what an expression may give, `tables` which calls reach out,
-`derive` puts the manifest together. What cannot be read is told as such; nothing is guessed.
+`scopes` finds the bindings of each name, `evaluate` the possible values of an expression, `tables`
+lists the calls that reach out, `derive` makes the manifest. Anything that can't be determined is
+reported as unknown; nothing is guessed.
 """
 
 from __future__ import annotations
 
-from codewords_mcp.runtime.workflows.analysis.derive import Reach, derive
+from codewords_mcp.runtime.workflows.analysis.derive import AnalysisResult, derive
 
-__all__ = ["Reach", "derive"]
+__all__ = ["AnalysisResult", "derive"]

@@ -26,16 +26,16 @@ _OTHERS = {
 """Parts of which only these methods are; the others upload, or look at what the caller has made."""
 
 
-def accounts_of(found: ScriptIndex, models: set[str]) -> set[str]:
+def accounts_of(script: ScriptIndex, models: set[str]) -> set[str]:
     """Return the manifest's items for the accounts that the code names, of providers that it asks."""
-    imported = {_SDKS[top] for module in found.imports if (top := module.partition(".")[0]) in _SDKS}
-    asked = imported & models
-    if not asked or not any(_is_of_account(call) for call, _ in found.calls):
+    imported = {_SDKS[top] for module in script.imports if (top := module.partition(".")[0]) in _SDKS}
+    providers = imported & models
+    if not providers or not any(_names_account(call) for call, _ in script.calls):
         return set()
-    return {account_item(provider) for provider in asked}
+    return {account_item(provider) for provider in providers}
 
 
-def _is_of_account(call: ast.Call) -> bool:
+def _names_account(call: ast.Call) -> bool:
     if not isinstance(call.func, ast.Attribute):
         return False
     parts = list(_parts(call.func.value))

@@ -1,4 +1,6 @@
-"""What attributes and items stand for: of modules, of the script's own classes and objects, of collections."""
+"""Values of attributes and items: of modules, of the script's own classes and objects, of
+collections.
+"""
 
 from __future__ import annotations
 
@@ -55,7 +57,9 @@ class Attributes(Names):
                 return self._assigned(attr) or ONLY_UNKNOWN
 
     def _assigned(self, attr: str, of: Class | None = None) -> Values:
-        """What is assigned to an attribute of this name: anywhere, or outside of all classes but `of`."""
+        """Values assigned to an attribute of this name: anywhere, or outside of all classes except
+        `of`.
+        """
         return bounded(
             value
             for binding, scope in self._index.fields.get(attr, [])

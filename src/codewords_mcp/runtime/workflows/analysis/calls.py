@@ -1,4 +1,4 @@
-"""Looks at every call of a script for what it reaches: hosts, services, models, integrations."""
+"""Destinations of all calls of a script: hosts, services, models, integrations."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ _TRANSPORTS = re.compile(r"(?:ASGI|WSGI|Mock)Transport\Z")
 
 
 class Calls:
-    """What the calls reach. `env`: the header's variables and their defaults."""
+    """Destinations of the calls. `env`: the header's variables and their defaults."""
 
     def __init__(self, evaluator: Evaluator, found: ScriptIndex, env: Mapping[str, str | None]) -> None:
         self._evaluator = evaluator
@@ -172,10 +172,10 @@ class Calls:
     def _of_model(self, name: str, call: ast.Call, scope: NameScope) -> None:
         """The gateway serves these SDKs, unless they are given another address, or another key."""
         provider, keyword = tables.MODELS[name]
-        given = self._argument(call, scope, None, (keyword, "api_base", "endpoint"))
+        passed = self._argument(call, scope, None, (keyword, "api_base", "endpoint"))
 
-        if given:
-            places = self._reach(given, call, tables.AddressArgument(None))
+        if passed:
+            places = self._reach(passed, call, tables.AddressArgument(None))
             if provider and not (places.hosts or places.variables or places.open):
                 self.models.add(provider)
         elif provider:
@@ -200,8 +200,8 @@ class Calls:
 
     def _stays_inside(self, call: ast.Call, scope: NameScope) -> bool:
         """Whether a client is given an app or a mock instead of the network."""
-        given = self._argument(call, scope, None, ("transport", "app"))
-        return any(isinstance(one, InstanceValue) and _TRANSPORTS.search(one.of) for one in given)
+        passed = self._argument(call, scope, None, ("transport", "app"))
+        return any(isinstance(one, InstanceValue) and _TRANSPORTS.search(one.of) for one in passed)
 
     def _of_instance(self, instance: InstanceValue, method: str, call: ast.Call, scope: NameScope) -> None:
         address = tables.OTHER_METHODS.get(f"{instance.of}.{method}")
@@ -210,7 +210,7 @@ class Calls:
         elif _CLIENT.fullmatch(instance.of) and method == _DISCOVERS:
             self._discovers(call, scope)
         elif instance.of in tables.CLIENTS and method in tables.CLIENT_METHODS:
-            self._ask(instance, tables.CLIENT_METHODS[method], call, scope)
+            self._client_request(instance, tables.CLIENT_METHODS[method], call, scope)
         elif address is not None:
             self._reach(self._address(address, call, scope), call, address)
         elif f"{instance.of}.{method}" in tables.CALLS:  # from_url and its like
@@ -220,8 +220,10 @@ class Calls:
             self._of_package(instance.of)
             self._of_unknown(method, call, scope)
 
-    def _ask(self, client: InstanceValue, address: AddressArgument, call: ast.Call, scope: NameScope) -> None:
-        """A request of a client; what has no host of its own is relative to the client's address."""
+    def _client_request(
+        self, client: InstanceValue, address: AddressArgument, call: ast.Call, scope: NameScope
+    ) -> None:
+        """A request of a client. An address without a host is relative to the client's own."""
         based = False
         if client.call is not None and client.scope is not None:
             if self._stays_inside(client.call, client.scope):
@@ -241,16 +243,16 @@ class Calls:
         self._reach(known, call, address) if known or not based else None
 
     def _of_unknown(self, method: str, call: ast.Call, scope: NameScope) -> None:
-        """A method of something that cannot be followed: only what is plainly a URL, or a service, counts."""
+        """A method of an unknown object: only a plain URL or a service counts."""
         if method in _RUNS and any(keyword.arg == "service_id" for keyword in call.keywords):
             self._service(call, scope)
         elif method == _DISCOVERS:
             self._discovers(call, scope)
         elif method in _ASKS:
             place = 1 if method in {"request", "stream"} else 0
-            given = texts(self._argument(call, scope, place, ("url",)))
+            passed = texts(self._argument(call, scope, place, ("url",)))
             self._reach(
-                [one for one in given if _URL.match(one.start + "x")], call, tables.AddressArgument(None)
+                [one for one in passed if _URL.match(one.start + "x")], call, tables.AddressArgument(None)
             )
 
     def _shell(self, call: ast.Call) -> None:
@@ -265,9 +267,9 @@ class Calls:
     def _argument(
         self, call: ast.Call, scope: NameScope, place: int | None, keywords: Iterable[str]
     ) -> Values:
-        """What is given for an argument; empty where nothing is, or plainly None."""
-        wanted = frozenset(keywords)
-        node = next((keyword.value for keyword in call.keywords if keyword.arg in wanted), None)
+        """The values of an argument. Empty if it is absent or None."""
+        names = frozenset(keywords)
+        node = next((keyword.value for keyword in call.keywords if keyword.arg in names), None)
         if node is None and place is not None and place < len(call.args):
             node = call.args[place]
         if node is None or isinstance(node, ast.Constant):
@@ -308,10 +310,10 @@ class Calls:
         if places.open:
             self.open_lines.add(call.lineno)
         for path in places.runtime:
-            self._asked_of_runtime(path, call, base=base)
+            self._runtime_request(path, call, base=base)
         return places
 
-    def _asked_of_runtime(self, path: Text, call: ast.Call, *, base: bool) -> None:
+    def _runtime_request(self, path: Text, call: ast.Call, *, base: bool) -> None:
         """`/run/openai/v1/…`, `/openai/…`: a service by its path."""
         pieces = path.start.partition("?")[0].split("/")[1:]
         if pieces and pieces[0] in {"run", "run_async"}:
@@ -374,7 +376,7 @@ class Calls:
             self.pages |= places.hosts
 
     def _data(self, call: ast.Call, scope: NameScope, *keys: str) -> list[Text]:
-        """What stands under one of these keys of the call's data."""
+        """The values under one of these keys of the call's data."""
         found: list[Text] = []
         for value in self._argument(call, scope, 1, ("data", "inputs", "json")):
             if not isinstance(value, Collection) or not isinstance(value.node, ast.Dict):

@@ -1,4 +1,4 @@
-"""The manifest of a script: what its calls and its header ask for."""
+"""The manifest of a script, derived from its calls and its header."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from codewords_mcp.runtime.workflows.script import Script
 from codewords_mcp.runtime.workflows.validation.variables import PROVIDED
 
 HOSTS_FIX = 'Under # [tool.codewords]: # hosts = ["api.example.com"]'
-_SHOWN = 5
+_MAX_SHOWN = 5
 _PROVIDER_KEYS = {
     "OPENAI_API_KEY": ("openai", "OPENAI_BASE_URL"),
     "ANTHROPIC_API_KEY": ("anthropic", "ANTHROPIC_BASE_URL"),
@@ -49,13 +49,13 @@ _CRON = re.compile(
 _ACTION = re.compile(
     r"[a-z0-9_-]{1,80}: (?:any action|[A-Za-z0-9_-]{1,100})(?: \(writes\))?|any app: [A-Za-z0-9_ -]{1,100}(?: \(writes\))?"
 )
-_MOST_CRON = 80
+_MAX_CRON = 80
 _LATER = "at times made while it runs"
 
 
 @dataclass(frozen=True, slots=True)
-class Reach:
-    """A manifest, and what a person should know about how it came about."""
+class AnalysisResult:
+    """A manifest, and notes for a person on its derivation."""
 
     manifest: Manifest
     notes: tuple[Check, ...] = ()
@@ -63,7 +63,7 @@ class Reach:
 
 @dataclass(slots=True)
 class _Header:
-    """What the header declares."""
+    """Declarations of the header."""
 
     secrets: list[StoredSecret] = field(default_factory=list[StoredSecret])
     models: set[str] = field(default_factory=set[str])
@@ -72,10 +72,11 @@ class _Header:
     services: frozenset[str] | None = None
 
 
-def derive(script: Script, *, rules: Mapping[str, Iterable[str]] | None = None) -> Reach:
-    """What the script may do. Never raises.
+def derive(script: Script, *, rules: Mapping[str, Iterable[str]] | None = None) -> AnalysisResult:
+    """The permissions that the script needs. Never raises.
 
-    `rules`: secrets that the egress puts in, and for which hosts; all others are plain variables.
+    `rules`: secrets that the egress proxy inserts, with their hosts. All other secrets are plain
+    variables.
     """
     header = _header(script, rules or {})
     env = {variable.name: variable.default for variable in script.env}
@@ -87,7 +88,7 @@ def derive(script: Script, *, rules: Mapping[str, Iterable[str]] | None = None) 
             calls = Calls(evaluator, found, env)
             calls.read()
             if not evaluator.exhausted:
-                return _put_together(script, header, calls, found)
+                return _result(script, header, calls, found)
     except RecursionError:
         pass
 
@@ -95,7 +96,9 @@ def derive(script: Script, *, rules: Mapping[str, Iterable[str]] | None = None) 
 
 
 def _header(script: Script, rules: Mapping[str, Iterable[str]]) -> _Header:
-    """What the header declares. A variable with a default is a secret too, for the day on which one of its name is set."""
+    """The header's declarations. A variable with a default counts as a secret too: a secret of its
+    name may be set later.
+    """
     header = _Header()
     declared = {variable.name for variable in script.env}
 
@@ -125,10 +128,10 @@ def _listed(script: Script, key: str) -> frozenset[str] | None:
     value: Any = script.tool.get(key)
     if value is None:
         return None
-    return frozenset(str(one).strip().lower() for one in cast("list[Any]", value))
+    return frozenset(str(item).strip().lower() for item in cast("list[Any]", value))
 
 
-def _put_together(script: Script, header: _Header, calls: Calls, found: ScriptIndex) -> Reach:
+def _result(script: Script, header: _Header, calls: Calls, found: ScriptIndex) -> AnalysisResult:
     reached = set(calls.places.hosts)
     open_lines = sorted(calls.open_lines)
     if header.hosts is not None:
@@ -143,7 +146,7 @@ def _put_together(script: Script, header: _Header, calls: Calls, found: ScriptIn
         reached, variables = set(header.only), set[str]()
 
     reached |= {host for secret in header.secrets for host in secret.hosts or ()}
-    services, models, workflows = _sorted_out(calls, header)
+    services, models, workflows = _classify(calls, header)
     models |= accounts_of(found, models | header.models)
     if calls.any_workflow and header.services is None:
         workflows.add(ANY)
@@ -161,7 +164,7 @@ def _put_together(script: Script, header: _Header, calls: Calls, found: ScriptIn
     if ANY in reached or header.hosts is not None:
         unread = []
     else:
-        unread = _unread(found)
+        unread = _unread_packages(found)
 
     manifest = Manifest(
         hosts=(ANY,) if ANY in reached else _minimal(reached),
@@ -180,19 +183,21 @@ def _put_together(script: Script, header: _Header, calls: Calls, found: ScriptIn
         unread=tuple(name for name, _ in unread),
     )
     if ANY in reached and open_lines:
-        notes.append(_open(open_lines))
+        notes.append(_open_address_note(open_lines))
     notes += calls.operations.notes(items, declared)
-    notes += [_of_package(name, line) for name, line in unread[:_SHOWN]]
-    return Reach(manifest, tuple(notes))
+    notes += [_unread_note(name, line) for name, line in unread[:_MAX_SHOWN]]
+    return AnalysisResult(manifest, tuple(notes))
 
 
-def _sorted_out(calls: Calls, header: _Header) -> tuple[set[str], set[str], set[str]]:
+def _classify(calls: Calls, header: _Header) -> tuple[set[str], set[str], set[str]]:
     """(library services, model providers, workflows) that are called, by the code or the header's word."""
     called = calls.called | {_whole_name(name) for name in header.services or ()}
     accounts = {name: name.partition(":")[0].strip() for name in called if ":" in name}
     called = called - {name for name, provider in accounts.items() if provider in tables.VENDORS}
     models = {name for name in called if name in tables.VENDORS} | calls.models
-    models |= {account_item(one) for one in accounts.values() if one in tables.VENDORS}
+    models |= {
+        account_item(provider_name) for provider_name in accounts.values() if provider_name in tables.VENDORS
+    }
     services = {name for name in called if name in tables.SERVICES or name == ANY}
     workflows = called - models - services
     named = {name for name in workflows if _CALLED.fullmatch(name)}
@@ -209,7 +214,9 @@ def _whole_name(declared: str) -> str:
 
 
 def _pages(header: _Header, calls: Calls, services: set[str]) -> set[str]:
-    """Where services that read pages may go beyond the hosts. A list of hosts in the header closes the question."""
+    """Hosts beyond `hosts` for services that read pages. A list of hosts in the header closes the
+    set.
+    """
     if header.only is not None:
         return set()
     unseen = services.intersection({ANY, *PAGE_SERVICES}) - calls.page_callers
@@ -219,15 +226,15 @@ def _pages(header: _Header, calls: Calls, services: set[str]) -> set[str]:
 
 
 def _schedules(calls: Calls, services: set[str]) -> tuple[str, ...]:
-    """The times that the code names; what is no cron line is known only when it runs."""
-    crons = {cron for cron in calls.crons if len(cron) <= _MOST_CRON and _CRON.fullmatch(cron)}
+    """The times in the code. A text that is no cron line is only known at run time."""
+    crons = {cron for cron in calls.crons if len(cron) <= _MAX_CRON and _CRON.fullmatch(cron)}
     if crons != set(calls.crons) or (not crons and "schedule_runs" in services):
         crons.add(_LATER)
     return tuple(sorted(crons))
 
 
 def _actions(calls: Calls, header: _Header) -> tuple[str, ...]:
-    """What integrations may be used for: what the calls say; anything, where the header lists the service itself."""
+    """Actions of integrations in the code. Any action if the header lists the service itself."""
     if "pipedream" in (header.services or ()):
         return (ANY_ACTION,)
     if not all(_ACTION.fullmatch(action) for action in calls.actions):
@@ -240,8 +247,8 @@ def _minimal(found: set[str]) -> tuple[str, ...]:
     return tuple(sorted(host for host in found if not covers(found - {host}, host)))
 
 
-def _unread(found: ScriptIndex) -> list[tuple[str, int]]:
-    """(package, line) of imports of which neither the standard library nor our tables know what they connect to."""
+def _unread_packages(found: ScriptIndex) -> list[tuple[str, int]]:
+    """(package, line) of imports that are neither in the standard library nor in our tables."""
     known = {
         name.partition(".")[0]
         for name in (*tables.CALLS, *tables.SDKS, *tables.MODELS, *tables.CLIENTS, *tables.BY_NAME)
@@ -257,7 +264,7 @@ def _unread(found: ScriptIndex) -> list[tuple[str, int]]:
 
 
 def _stars(found: ScriptIndex) -> dict[str, str]:
-    """Names that wildcard imports of known packages give."""
+    """Names bound by wildcard imports of known packages."""
     known = [*tables.CALLS, *tables.CLIENTS, *tables.MODELS, "codewords_client.AsyncCodewordsClient"]
     known += ["codewords_client.CodewordsClient", "codewords_client.redis_client", "os.environ", "os.getenv"]
     return {
@@ -268,8 +275,8 @@ def _stars(found: ScriptIndex) -> dict[str, str]:
     }
 
 
-def _unreadable(script: Script, header: _Header) -> Reach:
-    """Too large, too deep or of a newer Python: what it reaches is asked for as a whole."""
+def _unreadable(script: Script, header: _Header) -> AnalysisResult:
+    """The result for code that is too large, too deep or of a newer Python: every host and service."""
     if header.only is None:
         reached = header.hosts
     else:
@@ -287,10 +294,10 @@ def _unreadable(script: Script, header: _Header) -> Reach:
         secrets=tuple(header.secrets),
     )
     message = "The code cannot be followed here (too large, or of a newer Python), so it asks for any host and service."
-    return Reach(manifest, (Check(id="reach", status="note", message=message, fix=HOSTS_FIX),))
+    return AnalysisResult(manifest, (Check(id="reach", status="note", message=message, fix=HOSTS_FIX),))
 
 
-def _open(lines: list[int]) -> Check:
+def _open_address_note(lines: list[int]) -> Check:
     if len(lines) > 1:
         several = f" ({len(lines)} calls)"
     else:
@@ -305,7 +312,7 @@ def _open(lines: list[int]) -> Check:
     )
 
 
-def _of_package(name: str, line: int) -> Check:
+def _unread_note(name: str, line: int) -> Check:
     return Check(
         id="reach",
         status="note",
@@ -327,7 +334,7 @@ def _left_out(script: Script, reached: set[str], only: frozenset[str]) -> list[C
             id="reach",
             status="warning",
             line=line,
-            message=f"`egress` leaves out {', '.join(missing[:_SHOWN])}, which the code asks; those calls will be refused.",
+            message=f"`egress` leaves out {', '.join(missing[:_MAX_SHOWN])}, which the code asks; those calls will be refused.",
             fix="Add them to `egress`, or remove it: the manifest then lists what the code names.",
         )
     ]

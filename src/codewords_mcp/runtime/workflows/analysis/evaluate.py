@@ -1,4 +1,6 @@
-"""Follows expressions to what they may give: constants, other modules' things, the script's own functions and objects."""
+"""Possible values of expressions: constants, names of other modules, the script's own functions and
+objects.
+"""
 
 from __future__ import annotations
 
@@ -61,7 +63,7 @@ _IMPORTERS = frozenset({"importlib.import_module", "__import__"})
 
 
 class Evaluator(Attributes):
-    """Values of the expressions of one script. `env`: variables that the header gives a value."""
+    """Values of the expressions of one script. `env`: the header's variables with their values."""
 
     def _expression(self, node: ast.expr, scope: NameScope) -> Values:
         match node:
@@ -133,11 +135,11 @@ class Evaluator(Attributes):
             between: list[Iterable[Value]] = [[text(pieces[0])]]
             for place, piece in enumerate(pieces[1:]):
                 if place < len(arguments):
-                    given = self.values(arguments[place], scope)
+                    passed = self.values(arguments[place], scope)
                 else:
-                    given = ONLY_UNKNOWN
+                    passed = ONLY_UNKNOWN
 
-                between += [given, [text(piece)]]
+                between += [passed, [text(piece)]]
 
             found += concat(between)
 
@@ -146,7 +148,7 @@ class Evaluator(Attributes):
     # calls
 
     def callees(self, call: ast.Call, scope: NameScope) -> Values:
-        """What is called."""
+        """The possible functions of a call."""
         return self.values(call.func, scope)
 
     def _call(self, call: ast.Call, scope: NameScope) -> Values:
@@ -294,13 +296,13 @@ class Evaluator(Attributes):
                 at = int(name) if name else place
                 place += 1
                 if at < len(call.args):
-                    given = self.values(call.args[at], scope)
+                    passed = self.values(call.args[at], scope)
                 else:
-                    given = ONLY_UNKNOWN
+                    passed = ONLY_UNKNOWN
             else:
-                given = self.values(keywords.get(name), scope)
+                passed = self.values(keywords.get(name), scope)
 
-            pieces.append(given if field == name else ONLY_UNKNOWN)
+            pieces.append(passed if field == name else ONLY_UNKNOWN)
 
         return concat(pieces)
 

@@ -1,4 +1,4 @@
-"""Follows an expression to its values once, in no circle, and not for ever."""
+"""Evaluation of an expression with protection against cycles and unbounded work."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ Items = tuple[ast.expr, NameScope]
 
 
 class Follower(ABC):
-    """What is known of one script. `env`: variables of the header, None for those that are required."""
+    """Facts of one script. `env`: variables of the header, None for required ones."""
 
     def __init__(self, index: ScriptIndex, env: Mapping[str, str | None], stars: Mapping[str, str]) -> None:
         self._index = index
@@ -48,7 +48,7 @@ class Follower(ABC):
         return self._fuel <= 0
 
     def values(self, node: ast.expr | None, scope: NameScope) -> Values:
-        """What the expression may give. Empty for None and for what follows itself round in a circle."""
+        """Possible values of the expression. Empty for None and for cyclic definitions."""
         if node is None:
             return NONE
 
@@ -110,7 +110,7 @@ class Follower(ABC):
         return bounded(found)
 
     def elements(self, values: Values) -> Values:
-        """Everything that iterating, or asking for whichever item, may give; values of a dict, not its keys."""
+        """All possible items of an iterable or collection; values of a dict, not its keys."""
         found: set[Value] = set()
         for value in values:
             if not isinstance(value, Collection):
@@ -121,14 +121,18 @@ class Follower(ABC):
         return bounded(found)
 
     def variable(self, name: str | None, default: Values) -> Values:
-        """The environment variable: its value where the header gives one, else its default where it declares none."""
+        """The environment variable: its value from the header, else its default if the header does
+        not declare it.
+        """
         if name is None:
             return ONLY_UNKNOWN
         if name not in self._env:
             return default
-        given = self._env[name]
-        return frozenset({text(Hole(name)) if given is None else text(given)}) | (default - ONLY_UNKNOWN)
+        default_value = self._env[name]
+        return frozenset({text(Hole(name)) if default_value is None else text(default_value)}) | (
+            default - ONLY_UNKNOWN
+        )
 
     def returned(self, function: Func) -> Values:
-        """What a function of the script returns or yields."""
+        """Values that a function of the script returns or yields."""
         return self.all_of(self._index.returns.get(function.node, [])) or ONLY_UNKNOWN

@@ -26,7 +26,9 @@ _WITHOUT_HOST = frozenset(
 
 @dataclass(slots=True)
 class HostUses:
-    """Where addresses lead. `open`: one of them is only known when it runs. `runtime`: paths asked of the runtime."""
+    """Destinations of addresses. `open`: one of them is only known at run time. `runtime`: paths
+    requested from the runtime.
+    """
 
     hosts: set[str] = field(default_factory=set[str])
     variables: set[str] = field(default_factory=set[str])
@@ -37,7 +39,9 @@ class HostUses:
 
 
 def normal(host: str) -> str | None:
-    """A host in its one spelling, in ASCII; None for what is no host, and for the sandbox itself."""
+    """A host in its canonical spelling, in ASCII. None for an invalid host and for the sandbox
+    itself.
+    """
     bare = host.strip("[]").partition("%")[0]
     try:
         address = ipaddress.ip_address(bare)
@@ -69,7 +73,9 @@ def named_in(value: str) -> set[str]:
 
 
 def look(addresses: Iterable[Text], *, host_form: bool, files: bool = False) -> HostUses:
-    """Where addresses lead. `host_form`: one without a scheme is a host; `files`: it is a path or text."""
+    """Destinations of addresses. `host_form`: an address without a scheme is a host; `files`: it is
+    a path or text.
+    """
     places = HostUses()
     for one in addresses:
         _look_at(one, places, host_form=host_form, files=files)

@@ -1,4 +1,4 @@
-"""What names stand for: assignments, loops, imports, and what functions are called with."""
+"""Values of names: assignments, loops, imports, and arguments of calls."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ class Names(Follower):
     """See `name`."""
 
     def name(self, name: str, scope: NameScope) -> Values:
-        """What a name may stand for there."""
+        """Possible values of a name in a scope."""
         found = scope.find(name)
         grown = self._index.grown.get(name, [])
 
@@ -147,7 +147,9 @@ class Names(Follower):
         return concat([before, added])
 
     def parameter(self, owner: FunctionNode, name: str, scope: NameScope) -> Values:
-        """What a function's parameter is given, by every call of that name in the script, and by its default."""
+        """Possible values of a parameter, from every call of that name in the script, and from its
+        default.
+        """
         key = (owner, name)
         if key in self._open:
             self._cut = True
@@ -174,14 +176,16 @@ class Names(Follower):
         else:
             place = None
 
-        given, complete = self._given(owner, name, place, outside)
+        given, complete = self._passed_values(owner, name, place, outside)
         found |= given
         if not complete or not found:
             found.add(UNKNOWN)
         return bounded(found)
 
     def _annotated(self, annotation: ast.expr | None, scope: NameScope) -> Values:
-        """Where an annotation names a class of another module, or one of the script that is no text."""
+        """Values known from an annotation with a class of another module, or one of the script that
+        is no text.
+        """
         if isinstance(annotation, ast.Constant) and isinstance(annotation.value, str):
             try:
                 annotation = ast.parse(annotation.value, mode="eval").body
@@ -210,10 +214,12 @@ class Names(Follower):
             case _:
                 return NONE
 
-    def _given(
+    def _passed_values(
         self, owner: FunctionNode, name: str, place: int | None, outside: NameScope
     ) -> tuple[set[Value], bool]:
-        """What calls give for a parameter, and whether these are all: nothing else uses the function."""
+        """Values that calls pass for a parameter, and whether they are complete: the function has
+        no other use.
+        """
         called = called_as(owner)
         if called is None or getattr(owner, "decorator_list", None):
             return set(), False

@@ -1,4 +1,4 @@
-"""Which operations of library services the calls name."""
+"""Operations of library services that the calls name."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ class Operations:
 
 
 def expands(call: ast.Call) -> bool:
-    """Whether a call has `*arguments` or `**keywords`, which may hold anything."""
+    """Whether a call has `*arguments` or `**keywords`, which may contain anything."""
     return any(isinstance(argument, ast.Starred) for argument in call.args) or any(
         keyword.arg is None for keyword in call.keywords
     )

@@ -1,4 +1,4 @@
-"""What each name of a script may stand for: every binding, in every scope, whatever the order."""
+"""Bindings of each name of a script, in every scope, independent of order."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the syntax alone tells: constants, members of collections, defaults, decorators."""
+"""Facts from syntax alone: constants, members of collections, defaults, decorators."""
 
 from __future__ import annotations
 
@@ -54,12 +54,14 @@ def members(node: ast.expr) -> list[ast.expr]:
             return []
 
 
-def applied(one: Text, method: str, arguments: list[str | None]) -> Text:
-    """A text method, really applied where text and arguments are known; else the text as it was, for it keeps its host."""
-    known = one.constant
+def applied(text_value: Text, method: str, arguments: list[str | None]) -> Text:
+    """The result of a text method if text and arguments are known; else the text itself, which
+    keeps its host.
+    """
+    known = text_value.constant
     if known is None or None in arguments:
-        if method != "replace" or not one.constant:
-            return one
+        if method != "replace" or not text_value.constant:
+            return text_value
         return UNKNOWN
 
     try:
@@ -120,8 +122,8 @@ def is_property(owner: FunctionNode) -> bool:
 
 def takes_input(bases: Values, node: ast.ClassDef) -> bool:
     """Whether a class's annotated fields are given from outside when an object is made."""
-    given = {"pydantic.BaseModel", "sqlmodel.SQLModel", "typing.NamedTuple", "msgspec.Struct"}
+    models = {"pydantic.BaseModel", "sqlmodel.SQLModel", "typing.NamedTuple", "msgspec.Struct"}
     decorators = {last_name(one.func if isinstance(one, ast.Call) else one) for one in node.decorator_list}
     return bool(decorators & {"dataclass", "define"}) or any(
-        isinstance(base, Class) or (isinstance(base, Ref) and base.name in given) for base in bases
+        isinstance(base, Class) or (isinstance(base, Ref) and base.name in models) for base in bases
     )

@@ -1,6 +1,7 @@
-"""Which calls of well-known packages reach out, where their address stands, and where SDKs go by themselves.
+"""Calls of well-known packages that reach out, the position of their address, and the default hosts
+of SDKs.
 
-Hosts are those that the packages' own documentation and source name (2026).
+The packages' own documentation and source name the hosts (2026).
 """
 
 from __future__ import annotations
@@ -13,9 +14,10 @@ VERBS = ("get", "options", "head", "post", "put", "patch", "delete")
 
 @dataclass(frozen=True, slots=True)
 class AddressArgument:
-    """Where a call's address stands: the positional argument, else the keywords; `base` is its client's own.
+    """Position of a call's address: the positional argument, else the keywords; `base` is its
+    client's own.
 
-    form: a URL, or a host that may be a URL too. `otherwise` is reached where no address is given.
+    form: a URL, or a host that may be a URL too. `otherwise` is reached without an address.
     """
 
     place: int | None

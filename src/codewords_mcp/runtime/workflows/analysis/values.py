@@ -1,4 +1,4 @@
-"""What an expression may give, as far as reading the code shows."""
+"""Possible values of an expression, as far as static analysis finds them."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from codewords_mcp.runtime.workflows.analysis.scopes import NameScope
 
-MOST = 48
-"""Values that one expression is followed to; beyond, the rest is unknown."""
+MAX_VALUES = 48
+"""Maximum values followed for one expression. Further ones count as unknown."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,14 +29,14 @@ class Text:
 
     @property
     def constant(self) -> str | None:
-        """The whole text, where nothing of it is a hole."""
+        """The whole text if it has no hole."""
         if not self.holes:
             return "".join(str(part) for part in self.parts)
         return None
 
     @property
     def holes(self) -> tuple[Hole, ...]:
-        """What is not known of it."""
+        """The unknown parts."""
         return tuple(part for part in self.parts if isinstance(part, Hole))
 
     @property
@@ -56,7 +56,7 @@ class Ref:
 
 @dataclass(frozen=True, slots=True)
 class InstanceValue:
-    """What a call of `of` gave; `call` is None where only an annotation says that it is one."""
+    """The result of calling `of`. `call` is None if only an annotation says so."""
 
     of: str
     call: ast.Call | None
@@ -132,34 +132,36 @@ def text(*parts: str | Hole) -> Text:
 
 
 def texts(values: Iterable[Value]) -> list[Text]:
-    """The texts among the values; what is something else becomes a hole, since it may be turned into any text."""
+    """The texts among the values. Any other value becomes a hole, since it may be converted to any
+    text.
+    """
     found = dict.fromkeys(value if isinstance(value, Text) else UNKNOWN for value in values)
     return list(found)
 
 
 def concat(pieces: Iterable[Iterable[Value]]) -> Values:
-    """Every way to join one text of each piece, up to `MOST`; a piece without values is unknown."""
+    """Every way to join one text of each piece, up to `MAX_VALUES`; a piece without values is unknown."""
     ways: list[tuple[str | Hole, ...]] = [()]
     for piece in pieces:
         options = texts(piece) or [UNKNOWN]
         ways = [(*way, *option.parts) for way in ways for option in options]
-        if len(ways) > MOST:
-            ways = [*ways[:MOST], (Hole(),)]
+        if len(ways) > MAX_VALUES:
+            ways = [*ways[:MAX_VALUES], (Hole(),)]
     return frozenset(text(*way) for way in ways)
 
 
 def bounded(values: Iterable[Value]) -> Values:
-    """At most `MOST` of them, and that there are more."""
+    """At most `MAX_VALUES` values, with an unknown one for the rest."""
     found: set[Value] = set()
     for value in values:
         found.add(value)
-        if len(found) > MOST:
+        if len(found) > MAX_VALUES:
             return frozenset({*found, UNKNOWN})
     return frozenset(found)
 
 
 def constants(values: Iterable[Value]) -> Iterator[str]:
-    """The texts of which nothing is unknown."""
+    """The texts without an unknown part."""
     for value in values:
         if isinstance(value, Text) and (known := value.constant) is not None:
             yield known

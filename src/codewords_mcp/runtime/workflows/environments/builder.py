@@ -25,7 +25,7 @@ _COMPILE_TIMEOUT = 300.0
 
 @dataclass(frozen=True, slots=True)
 class Recipe:
-    """All that decides what an environment holds."""
+    """All inputs that determine an environment's contents."""
 
     hash: str
     requirements: tuple[str, ...]
@@ -58,14 +58,16 @@ async def resolve(uv: Uv, recipe: Recipe, work: Path) -> str:
         overrides.write_text(recipe.client.requirement + "\n", encoding="utf-8")
         arguments += ["--overrides", str(overrides)]
 
-    if not all(one.isprintable() for one in recipe.requirements):  # each is one line of what uv reads
+    if not all(
+        requirement.isprintable() for requirement in recipe.requirements
+    ):  # each is one line of what uv reads
         raise EnvironmentFailed(
             "A dependency holds a control character.", hint="Write it in plain characters."
         )
 
-    stdin = "".join(f"{one}\n" for one in recipe.requirements)
+    stdin = "".join(f"{requirement}\n" for requirement in recipe.requirements)
     done = await uv.run(
-        *arguments, "-", within=_RESOLVE_TIMEOUT, doing="resolving the dependencies", cwd=work, stdin=stdin
+        *arguments, "-", timeout_s=_RESOLVE_TIMEOUT, doing="resolving the dependencies", cwd=work, stdin=stdin
     )
     if done.code:
         raise explain(done.stderr, recipe.python.short, recipe.requirements)
@@ -108,7 +110,7 @@ async def _install(uv: Uv, recipe: Recipe, lock: str, work: Path) -> None:
         "--python",
         str(recipe.python.executable),
         str(venv),
-        within=60,
+        timeout_s=60,
         doing="making a virtual environment",
         cwd=work,
     )
@@ -136,7 +138,7 @@ async def _install(uv: Uv, recipe: Recipe, lock: str, work: Path) -> None:
         "-",
     ]
     done = await uv.run(
-        *arguments, within=_INSTALL_TIMEOUT, doing="installing the packages", cwd=work, stdin=lock
+        *arguments, timeout_s=_INSTALL_TIMEOUT, doing="installing the packages", cwd=work, stdin=lock
     )
     if done.code:
         raise explain(done.stderr, recipe.python.short, recipe.requirements)
@@ -177,7 +179,9 @@ async def _compile(uv: Uv, python: Python, archives: list[Path]) -> None:
         "unchecked-hash",
         *(str(archive) for archive in archives),
     )
-    await run_command(command, env=uv.environment(), within=_COMPILE_TIMEOUT, doing="compiling the packages")
+    await run_command(
+        command, env=uv.environment(), timeout_s=_COMPILE_TIMEOUT, doing="compiling the packages"
+    )
     marks = uv.cache / "bytecode" / python.tag
     marks.mkdir(parents=True, exist_ok=True)
     for archive in archives:

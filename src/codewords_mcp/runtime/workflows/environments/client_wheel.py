@@ -1,4 +1,4 @@
-"""Our `codewords-client` wheel, which takes the place of the registry's in every environment."""
+"""Our `codewords-client` wheel, which replaces the registry's in every environment."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class ClientWheel:
 
     @property
     def requirement(self) -> str:
-        """The override that any pin of the client gives way to."""
+        """The override that replaces any pin of the client."""
         return f"{DISTRIBUTION}=={self.version}"
 
 
@@ -107,7 +107,7 @@ async def _build(uv: Uv, source: Path, folder: Path) -> Path:
             "--out-dir",
             str(work),
             str(source),
-            within=180,
+            timeout_s=180,
             doing="building codewords-client",
             extra={"TMPDIR": str(scratch)},
         )
@@ -118,11 +118,15 @@ async def _build(uv: Uv, source: Path, folder: Path) -> Path:
 
 
 def _not_built(stderr: str) -> EnvironmentFailed:
-    """Why it could not be built, where uv's words are of a kind that is known; never the words themselves."""
+    """The error with the cause of a failed build, if it is a known one. uv's own text is never
+    included.
+    """
     hint = "Run `uv build --wheel packages/codewords-client` to see why."
-    for cause, told, what in _CAUSES:
+    for cause, cause_text, hint_text in _CAUSES:
         if cause.search(stderr):
-            return EnvironmentFailed(f"The codewords-client wheel could not be built: {told}.", hint=what)
+            return EnvironmentFailed(
+                f"The codewords-client wheel could not be built: {cause_text}.", hint=hint_text
+            )
     return EnvironmentFailed("The codewords-client wheel could not be built from this checkout.", hint=hint)
 
 

@@ -25,7 +25,7 @@ import structlog
 from codewords_mcp.errors import EnvironmentFailed, StorageFailed
 from codewords_mcp.runtime.model.progress import Progress, no_progress
 from codewords_mcp.runtime.sandboxes.base import EnvironmentRef
-from codewords_mcp.runtime.workflows.environments import folders as shelf
+from codewords_mcp.runtime.workflows.environments import folders
 from codewords_mcp.runtime.workflows.environments.builder import Recipe, build_venv, resolve
 from codewords_mcp.runtime.workflows.environments.client_wheel import ClientWheel, client_wheel
 from codewords_mcp.runtime.workflows.environments.integrity import clean_cache, damaged_packages
@@ -60,7 +60,7 @@ class Environment:
 
     @property
     def ref(self) -> EnvironmentRef:
-        """What a sandbox driver needs of it."""
+        """The reference that a sandbox driver needs."""
         try:
             identity = self.path.stat().st_ino
         except FileNotFoundError:
@@ -87,7 +87,7 @@ class Environments:
         self._wheels = home / "cache" / "client"
         self._pythons = home / "pythons"
         self._builds: dict[str, _Build] = {}
-        self._found: dict[str, Python] = {}
+        self._known_pythons: dict[str, Python] = {}
         self._damaged_hashes: set[str] = set()
         """What `damaged` found, beyond the sizes that are compared at each load."""
         self.rebuilt: dict[str, list[str]] = {}
@@ -114,7 +114,7 @@ class Environments:
         """Remove environments whose hash is not in use and that nobody asked for since `older_than` seconds, and what
         crashed builds left. Returns how many environments went.
         """
-        return await asyncio.to_thread(shelf.collect, self._root, in_use | set(self._builds), older_than)
+        return await asyncio.to_thread(folders.collect, self._root, in_use | set(self._builds), older_than)
 
     async def close(self) -> None:
         """Cancel builds that run and wait for their end."""
@@ -133,11 +133,13 @@ class Environments:
         return Recipe(_hash(requirements, python, client), requirements, python, client)
 
     async def _python(self, requires: str) -> Python:
-        """Looking for a Python runs several, so what was found is kept while it is there."""
-        known = self._found.get(requires)
+        """A Python that fits. Results are cached while the interpreter exists: finding one starts
+        several processes.
+        """
+        known = self._known_pythons.get(requires)
         if known is None or not known.executable.exists():
             known = await find_python(self._uv, requires, downloads=self._downloads, installs=self._pythons)
-            self._found[requires] = known
+            self._known_pythons[requires] = known
         return known
 
     async def _client(self) -> ClientWheel:
@@ -151,7 +153,7 @@ class Environments:
         if build is None:
             listeners: list[Progress] = []
             task = asyncio.create_task(
-                self._build(recipe, _tell(listeners), damage), name=f"environment {recipe.hash}"
+                self._build(recipe, _broadcast(listeners), damage), name=f"environment {recipe.hash}"
             )
             build = self._builds[recipe.hash] = _Build(task, listeners)
             task.add_done_callback(lambda _: self._forget(recipe.hash, build))
@@ -196,7 +198,7 @@ class Environments:
     ) -> Environment:
         """Build beside the environment that is there, so that a build that fails changes nothing."""
         self._root.mkdir(parents=True, exist_ok=True)
-        work = Path(tempfile.mkdtemp(dir=self._root, prefix=shelf.temporary_prefix()))
+        work = Path(tempfile.mkdtemp(dir=self._root, prefix=folders.temporary_prefix()))
 
         try:
             timings: dict[str, float] = {}
@@ -204,10 +206,10 @@ class Environments:
             odd = await self._install(recipe, lock, work, progress, timings)
             environment = _describe(recipe, self._root / recipe.hash, lock)
             facts = {**_facts(environment), "odd": odd}
-            shelf.write(work / "environment.json", json.dumps(facts, indent=1))
+            folders.write(work / "environment.json", json.dumps(facts, indent=1))
             if replace_existing:
-                await asyncio.to_thread(shelf.remove, self._root / recipe.hash)
-            shelf.publish(work, self._root / recipe.hash)
+                await asyncio.to_thread(folders.remove, self._root / recipe.hash)
+            folders.publish(work, self._root / recipe.hash)
         finally:
             await asyncio.to_thread(shutil.rmtree, work, ignore_errors=True)
 
@@ -242,7 +244,9 @@ class Environments:
         return bool(removed)
 
     async def _cured(self, step: Callable[[], Awaitable[T]]) -> T:
-        """The step; where it fails and the package cache is damaged, once more without what is damaged of it."""
+        """Run the step. If it fails and the package cache is damaged, remove the damaged packages
+        and run it once more.
+        """
         try:
             return await step()
         except EnvironmentFailed:
@@ -276,24 +280,26 @@ class Environments:
 
     @staticmethod
     def _damage(venv: Path, site_packages: Path, facts: dict[str, Any], *, hashes: bool = False) -> list[str]:
-        """What is missing or another one of an environment, but for what was so when it was built."""
+        """Missing and changed packages of an environment, without those that were so when it was
+        built.
+        """
         if not (venv / "pyvenv.cfg").is_file():
             return ["the virtual environment itself"]
         damaged = damaged_packages(site_packages, str(facts["lock"]).count("=="), hashes=hashes)
         return sorted(set(damaged) - set(facts.get("odd", ())))
 
     async def _lock(self, recipe: Recipe, work: Path, progress: Progress, timings: dict[str, float]) -> str:
-        kept = self._root / "locks" / f"{recipe.hash}.txt"
-        if kept.is_file():
-            return kept.read_text(encoding="utf-8")
+        lock_file = self._root / "locks" / f"{recipe.hash}.txt"
+        if lock_file.is_file():
+            return lock_file.read_text(encoding="utf-8")
 
         await progress(0.1, 1, "Resolving dependencies")
         started = time.perf_counter()
         lock = await resolve(self._uv, recipe, work)
         timings["resolve"] = _ms(started)
-        kept.parent.mkdir(exist_ok=True)
-        shelf.write(work / "lock.txt", lock)
-        (work / "lock.txt").replace(kept)
+        lock_file.parent.mkdir(exist_ok=True)
+        folders.write(work / "lock.txt", lock)
+        (work / "lock.txt").replace(lock_file)
 
         return lock
 
@@ -363,15 +369,15 @@ def _facts(environment: Environment) -> dict[str, Any]:
     }
 
 
-def _tell(listeners: list[Progress]) -> Progress:
-    async def tell(done: float, total: float, message: str) -> None:
+def _broadcast(listeners: list[Progress]) -> Progress:
+    async def report(done: float, total: float, message: str) -> None:
         for listener in list(listeners):
             try:
                 await listener(done, total, message)
             except Exception:  # one listener that broke does not end a build that others await
                 log.debug("progress was not heard", exc_info=True)
 
-    return tell
+    return report
 
 
 async def _writable(work: Awaitable[T]) -> T:

@@ -1,4 +1,4 @@
-"""Folders of environments on disk: they appear whole, and go so that no half is left."""
+"""Folders of environments on disk. They appear and disappear atomically."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from pathlib import Path
 
 _STALE_BUILD = 3600.0
 """Seconds after which a build whose process still lives is given up; longer than all its bounds together."""
-_KEPT = "locks"
+_LOCKS = "locks"
 
 
 def temporary_prefix() -> str:
-    """How folders of this process that are not finished are called."""
+    """The name prefix of this process's unfinished folders."""
     return f".tmp-{os.getpid()}-"
 
 
@@ -46,7 +46,7 @@ def remove(folder: Path) -> bool:
 
 
 def _alive(name: str) -> bool:
-    """Whether the process that makes `.tmp-<pid>-…` still is."""
+    """Whether the process that makes `.tmp-<pid>-…` still runs."""
     pid = name.split("-")[1]
     try:
         os.kill(int(pid), 0)
@@ -71,7 +71,7 @@ def collect(root: Path, in_use: set[str], older_than: float) -> int:
         if folder.name.startswith(".tmp-"):
             if age > _STALE_BUILD or not _alive(folder.name):
                 shutil.rmtree(folder, ignore_errors=True)
-        elif folder.name != _KEPT and folder.name not in in_use and age >= older_than:
+        elif folder.name != _LOCKS and folder.name not in in_use and age >= older_than:
             removed += remove(folder)
 
     return removed

@@ -1,7 +1,8 @@
-"""Whether the installed packages of an environment, and those unpacked in uv's cache, are as their wheels were.
+"""Integrity of installed packages and of those unpacked in uv's cache, compared with their wheels.
 
-Each wheel lists its files with sizes and hashes (`RECORD`). Sizes are compared when an environment is loaded, which takes
-milliseconds; hashes after it was built and where a build failed, since the cache that it is linked from may be damaged.
+Each wheel lists its files with sizes and hashes (`RECORD`). Sizes are compared when an environment
+is loaded, which takes milliseconds; hashes after a build, and after a failed one, since the cache
+that it is linked from may be damaged.
 """
 
 from __future__ import annotations
@@ -17,27 +18,32 @@ _OURS = ("RECORD", "INSTALLER", "REQUESTED", "direct_url.json", "uv_cache.json",
 """Files that installers write or change themselves."""
 
 _CODE = (".py", ".so", ".pyd", ".dylib")
-"""What is compared, beside what describes the package. Data may be changed on purpose: certificates of a company."""
+"""Suffixes of compared files, beside package metadata. Data may be changed on purpose: a company's
+certificates.
+"""
 
 
 def damaged_packages(site_packages: Path, expected: int = 0, *, hashes: bool = False) -> list[str]:
-    """Packages of which a file is missing or another one; names as in `name-version`.
+    """Packages with a missing or changed file; names as in `name-version`.
 
-    `expected` is how many packages there have to be; where some are missing altogether, that is said too.
+    `expected` is the required number of packages. Packages that are missing altogether are reported
+    too.
     """
-    found = [one for one in _folders(site_packages) if (one / "RECORD").is_file()]
+    complete = [folder for folder in _folders(site_packages) if (folder / "RECORD").is_file()]
     damaged = [
-        one.name.removesuffix(SUFFIX) for one in _folders(site_packages) if not _is_whole(one, hashes=hashes)
+        folder.name.removesuffix(SUFFIX)
+        for folder in _folders(site_packages)
+        if not _is_whole(folder, hashes=hashes)
     ]
-    if not damaged and len(found) < expected:
-        damaged = [f"{expected - len(found)} packages that are missing"]
+    if not damaged and len(complete) < expected:
+        damaged = [f"{expected - len(complete)} packages that are missing"]
     return sorted(damaged)
 
 
 def clean_cache(cache: Path, *, marks: str) -> list[str]:
-    """Remove what is damaged of uv's unpacked packages, so that they are fetched again; their names.
+    """Remove damaged packages from uv's cache, so that they are fetched again. Returns their names.
 
-    `marks` is the folder in the cache that has a file for each package whose bytecode was made.
+    `marks` is the cache's folder with a file for each package whose bytecode was compiled.
     """
     removed: list[str] = []
     for archive in (cache / "archive-v0").glob("*"):
@@ -55,7 +61,7 @@ def clean_cache(cache: Path, *, marks: str) -> list[str]:
 
 def _folders(folder: Path) -> list[Path]:
     if folder.is_dir():
-        return [one for one in folder.glob(f"*{SUFFIX}") if one.is_dir()]
+        return [entry for entry in folder.glob(f"*{SUFFIX}") if entry.is_dir()]
     return []
 
 
@@ -86,5 +92,5 @@ def _is_same(info: Path, row: list[str], *, hashes: bool) -> bool:
     if not hashes or not expected or kind not in hashlib.algorithms_guaranteed:
         return True
 
-    found = base64.urlsafe_b64encode(hashlib.new(kind, path.read_bytes()).digest()).rstrip(b"=")
-    return found.decode() == expected.rstrip("=")
+    actual = base64.urlsafe_b64encode(hashlib.new(kind, path.read_bytes()).digest()).rstrip(b"=")
+    return actual.decode() == expected.rstrip("=")

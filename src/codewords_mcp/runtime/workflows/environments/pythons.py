@@ -1,4 +1,4 @@
-"""Which Python a script runs on."""
+"""Selection of the Python interpreter for a script."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ async def find_python(uv: Uv, requires: str, *, downloads: bool, installs: Path)
     fetched: bool | None = None
     if found is None and downloads:
         done = await uv.run(
-            "python", "install", "--no-bin", requires, within=300, doing="fetching a Python", extra=where
+            "python", "install", "--no-bin", requires, timeout_s=300, doing="fetching a Python", extra=where
         )
         fetched = done.code == 0
         found = await _find(uv, requires, where)
@@ -87,7 +87,7 @@ async def _find(uv: Uv, requires: str, where: dict[str, str]) -> Python | None:
         "--system",
         "--no-project",
         requires,
-        within=60,
+        timeout_s=60,
         doing="looking for a Python",
         extra=where,
     )
@@ -96,7 +96,7 @@ async def _find(uv: Uv, requires: str, where: dict[str, str]) -> Python | None:
 
     command = (done.stdout.strip().splitlines()[-1], "-I", "-S", "-c", _PROBE)
     probed = await run_command(
-        command, env=uv.environment(), within=30, doing="asking a Python for its version"
+        command, env=uv.environment(), timeout_s=30, doing="asking a Python for its version"
     )
     if probed.code:
         return None

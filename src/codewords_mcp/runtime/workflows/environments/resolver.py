@@ -1,7 +1,7 @@
-"""What uv says when it cannot resolve, as one sentence that names the package.
+"""uv's resolution errors as one sentence that names the package.
 
-uv explains itself in a proof of several lines; the sentence takes the step of it that a person can act on. Only package
-names, versions and specifiers of the output get into it.
+uv explains itself in a proof of several lines; the sentence states the step that a person can act
+on. Only package names, versions and specifiers of the output are included.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ from packaging.requirements import Requirement
 from codewords_mcp.errors import EnvironmentFailed
 
 _NAME = r"([A-Za-z0-9](?:[A-Za-z0-9._-]{0,98}[A-Za-z0-9])?)(?:\[[A-Za-z0-9,._-]*\])?"
-_ONE = r"(?:==|>=|<=|~=|!=|<|>)[A-Za-z0-9.+!*_-]{1,40}"
-_SPEC = rf"((?:{_ONE})(?:,{_ONE}){{0,5}})"
+_CONDITION = r"(?:==|>=|<=|~=|!=|<|>)[A-Za-z0-9.+!*_-]{1,40}"
+_SPEC = rf"((?:{_CONDITION})(?:,{_CONDITION}){{0,5}})"
 _MARKER = r"(?:\{[^}]{0,300}\})?"
 _OFFLINE = "network was disabled"
 _UNREACHABLE = re.compile(
@@ -32,15 +32,15 @@ _DEPENDS = re.compile(rf"{_NAME}{_SPEC}? depends on (?:one of: )?{_NAME}{_MARKER
 def explain(stderr: str, python: str, requirements: Iterable[str] = ()) -> EnvironmentFailed:
     """The error for a failed `uv pip compile` or `install` of these requirements for a Python ("3.11")."""
     text = " ".join(stderr.split())
-    asked = {requirement.name: str(requirement) for requirement in map(Requirement, requirements)}
+    requested = {requirement.name: str(requirement) for requirement in map(Requirement, requirements)}
     return (
-        no_index(text)
+        index_failure(text)
         or _missing(text)
-        or _twice(text)
-        or _conflict(text, asked)
+        or _required_twice(text)
+        or _conflict(text, requested)
         or _wrong_python(text, python)
         or _wheelless(text, python)
-        or _version(text, asked)
+        or _version(text, requested)
         or EnvironmentFailed(
             "The dependencies cannot be installed together.",
             hint="Loosen the pins, or leave packages out one by one to find which.",
@@ -48,8 +48,8 @@ def explain(stderr: str, python: str, requirements: Iterable[str] = ()) -> Envir
     )
 
 
-def no_index(text: str) -> EnvironmentFailed | None:
-    """Why the package index was not asked, or could not be; None where that is not what uv's output says."""
+def index_failure(text: str) -> EnvironmentFailed | None:
+    """The error if the package index could not be reached or was not used. None for other output."""
     if _OFFLINE in text:
         return EnvironmentFailed(
             "A package is not in the cache, and the index was not asked since UV_OFFLINE is set.",
@@ -65,37 +65,41 @@ def no_index(text: str) -> EnvironmentFailed | None:
 
 
 def _missing(text: str) -> EnvironmentFailed | None:
-    found = _NOT_FOUND.search(text)
-    if found is None:
+    match = _NOT_FOUND.search(text)
+    if match is None:
         return None
     return EnvironmentFailed(
-        f"No package called {found[1]} is in the index.",
+        f"No package called {match[1]} is in the index.",
         hint="Check its spelling: the name to install can differ from the one to import.",
     )
 
 
-def _twice(text: str) -> EnvironmentFailed | None:
-    found = _TWICE.search(text)
-    if found is None or found[1] != found[3]:
+def _required_twice(text: str) -> EnvironmentFailed | None:
+    match = _TWICE.search(text)
+    if match is None or match[1] != match[3]:
         return None
     return EnvironmentFailed(
-        f"The script asks for {found[1]}{found[2]} and for {found[3]}{found[4]} at once.",
+        f"The script asks for {match[1]}{match[2]} and for {match[3]}{match[4]} at once.",
         hint="Keep one of them.",
     )
 
 
-def _conflict(text: str, asked: dict[str, str]) -> EnvironmentFailed | None:
-    """A package that needs another version of one that the script pins; without such a pin, of whatever it needs."""
+def _conflict(text: str, requested: dict[str, str]) -> EnvironmentFailed | None:
+    """The error for a package that needs another version of a pinned one, or of a common
+    dependency.
+    """
     steps = [step for step in _DEPENDS.finditer(text) if step[3] != "Python"]
-    step = next((step for step in steps if step[3] in asked), None)
+    step = next((step for step in steps if step[3] in requested), None)
     if step is None and ("depends on Python" in text or "has no" in text or not steps):
         return None
 
     step = step or steps[0]
     package, other = step[1], step[3]
-    rival = next((one for one in steps if one[3] == other and one[1] != package), None)
-    if other in asked:
-        against = f"the script asks for {asked[other]}"
+    rival = next(
+        (rival_step for rival_step in steps if rival_step[3] == other and rival_step[1] != package), None
+    )
+    if other in requested:
+        against = f"the script asks for {requested[other]}"
     elif rival is not None:
         against = f"{rival[1]}{rival[2] or ''} needs {other}{rival[4]}"
     else:
@@ -103,7 +107,7 @@ def _conflict(text: str, asked: dict[str, str]) -> EnvironmentFailed | None:
 
     return EnvironmentFailed(
         f"{package}{step[2] or ''} needs {other}{step[4]}, but {against}.",
-        hint=_hint(package, rival[1] if rival and other not in asked else other),
+        hint=_hint(package, rival[1] if rival and other not in requested else other),
     )
 
 
@@ -125,23 +129,23 @@ def _wrong_python(text: str, python: str) -> EnvironmentFailed | None:
 
 
 def _wheelless(text: str, python: str) -> EnvironmentFailed | None:
-    found = _NO_WHEEL.search(text)
-    if found is None:
+    match = _NO_WHEEL.search(text)
+    if match is None:
         return None
     return EnvironmentFailed(
-        f"{found[1]}{found[2] or ''} has no wheel for Python {python} on this machine, "
+        f"{match[1]}{match[2] or ''} has no wheel for Python {python} on this machine, "
         "and building it from source would run its code outside the sandbox.",
-        hint=f"Take a version of {found[1]} that comes with one, another `requires-python`, or another package.",
+        hint=f"Take a version of {match[1]} that comes with one, another `requires-python`, or another package.",
     )
 
 
-def _version(text: str, asked: dict[str, str]) -> EnvironmentFailed | None:
+def _version(text: str, requested: dict[str, str]) -> EnvironmentFailed | None:
     only = _ONLY.search(text)
-    found = only or _NO_VERSION.search(text)
-    if found is None:
+    match = only or _NO_VERSION.search(text)
+    if match is None:
         return None
     newest = f"; the newest is {only[2]}" if only else ""
     return EnvironmentFailed(
-        f"No version of {found[1]} matches {asked.get(found[1], 'what is asked for')}{newest}.",
-        hint=f"Take a version of {found[1]} that exists, or leave the pin out.",
+        f"No version of {match[1]} matches {requested.get(match[1], 'what is asked for')}{newest}.",
+        hint=f"Take a version of {match[1]} that exists, or leave the pin out.",
     )

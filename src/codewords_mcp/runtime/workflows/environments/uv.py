@@ -1,4 +1,4 @@
-"""uv as a library of commands: a closed environment, bounded waits, and no process left behind."""
+"""uv as a library of commands: a restricted environment, bounded waits, and no process left behind."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from codewords_mcp.errors import EnvironmentFailed, StorageFailed
 
 # What uv may know of the runtime's own environment: where to find, reach and trust indexes. Everything else, our
 # provider keys among it, stays out, and so do the switches that would change what it builds.
-_KEPT = frozenset(
+_PASSED_ON = frozenset(
     {
         "PATH", "HOME", "USER", "LANG", "LC_ALL", "TMPDIR", "NETRC", "SYSTEMROOT",
         "SSL_CERT_FILE", "SSL_CERT_DIR", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY",
@@ -48,12 +48,12 @@ class Uv:
 
     def environment(self) -> dict[str, str]:
         """The whole environment that uv gets."""
-        kept = {
+        passed_on = {
             name: value
             for name, value in os.environ.items()
-            if name in _KEPT or name.startswith(("UV_INDEX_", "LC_"))
+            if name in _PASSED_ON or name.startswith(("UV_INDEX_", "LC_"))
         }
-        return kept | {
+        return passed_on | {
             "UV_CACHE_DIR": str(self.cache),
             "UV_NO_PROGRESS": "1",
             "NO_COLOR": "1",
@@ -63,7 +63,7 @@ class Uv:
     async def run(
         self,
         *arguments: str,
-        within: float,
+        timeout_s: float,
         doing: str,
         cwd: Path | None = None,
         stdin: str = "",
@@ -74,7 +74,7 @@ class Uv:
         return await run_command(
             command,
             env=self.environment() | dict(extra or {}),
-            within=within,
+            timeout_s=timeout_s,
             doing=doing,
             cwd=cwd,
             stdin=stdin,
@@ -85,25 +85,25 @@ async def run_command(
     command: tuple[str, ...],
     *,
     env: Mapping[str, str],
-    within: float,
+    timeout_s: float,
     doing: str,
     cwd: Path | None = None,
     stdin: str = "",
 ) -> UvResult:
     """Run a program in its own process group; when the wait ends early, the group is killed and reaped.
 
-    Raises EnvironmentFailed after `within` seconds, StorageFailed where the disk is full or read-only.
+    Raises EnvironmentFailed after `timeout_s` seconds, StorageFailed where the disk is full or read-only.
     """
     try:
         # Not a pipe: uvloop's `communicate` raises RuntimeError where the program has ended before its input was closed.
-        with tempfile.TemporaryFile() as given:
-            given.write(stdin.encode())
-            given.seek(0)
+        with tempfile.TemporaryFile() as stdin_file:
+            stdin_file.write(stdin.encode())
+            stdin_file.seek(0)
             process = await asyncio.create_subprocess_exec(
                 *command,
                 env=dict(env),
                 cwd=cwd,
-                stdin=given,
+                stdin=stdin_file,
                 stdout=asyncio.subprocess.PIPE,
                 stderr=asyncio.subprocess.PIPE,
                 start_new_session=True,
@@ -115,11 +115,11 @@ async def run_command(
         ) from error
 
     try:
-        async with asyncio.timeout(within):
+        async with asyncio.timeout(timeout_s):
             out, err = await process.communicate()
     except TimeoutError:
         raise EnvironmentFailed(
-            f"Gave up after {within:.0f} s of {doing}.",
+            f"Gave up after {timeout_s:.0f} s of {doing}.",
             hint="Try again; what was downloaded is kept. Check this machine's way to the package index.",
         ) from None
     finally:

@@ -46,7 +46,7 @@ async def refuse_excess(text: str) -> None:
     command = (sys.executable, "-I", "-c", _PROGRAM)
     try:
         done = await run_command(
-            command, env=environment, within=_TIMEOUT, doing="measuring the code", stdin=text
+            command, env=environment, timeout_s=_TIMEOUT, doing="measuring the code", stdin=text
         )
     except EnvironmentFailed:
         raise _too_large() from None

@@ -34,7 +34,7 @@ async def lint(script: Script) -> list[Check]:
     )  # fmt: skip
     environment = {name: os.environ[name] for name in ("PATH", "HOME", "TMPDIR") if name in os.environ}
     done = await run_command(
-        command, env=environment, within=30, doing="looking at the code with ruff", stdin=script.code
+        command, env=environment, timeout_s=30, doing="looking at the code with ruff", stdin=script.code
     )
 
     try:
