@@ -105,6 +105,7 @@ class LocalAccounts:
 
     async def read(self, key: AccountKey) -> BudgetAccount:
         """See `BudgetAccounts`. Includes the costs recorded before the account was opened."""
+        # Past periods are dropped when a new account is opened, so memory is bounded without a timer.
         if key not in self._accounts:
             self._drop_past()
             self._accounts[key] = BudgetAccount()

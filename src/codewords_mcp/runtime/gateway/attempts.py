@@ -117,12 +117,14 @@ class Attempts:
         try:
             response = await send(key)
         except ProviderUnavailable as error:
+            # No connection was made, so nothing was billed and any other attempt is safe.
             if not error.reached:
                 call.sent = False
                 health.record_failure(provider_name)
                 return AttemptOutcome(None, error, Verdict(retryable=True, other_model=True))
 
             return AttemptOutcome(None, error, NO_ACTION if call.bills else Verdict(retryable=True))
+        # The provider may be working on the call, and billing it, so it is not repeated.
         except ProviderTimedOut as error:
             health.record_failure(model_name)
             return AttemptOutcome(None, error, NO_ACTION)

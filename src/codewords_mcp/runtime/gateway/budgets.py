@@ -67,6 +67,7 @@ class Budgets:
             self._shared = None
 
         self._accounts: BudgetAccounts = self._shared or LocalAccounts(ledger)
+        # Bound once: both run for every call, and a delegating method would cost a frame each.
         self.settle, self.forget_run = self._accounts.settle, self._accounts.forget_run
 
     async def list(self) -> list[Budget]:

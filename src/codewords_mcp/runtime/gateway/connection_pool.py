@@ -146,6 +146,7 @@ class Pool:
             return None
         oldest = time.monotonic() - KEEP_ALIVE_TIMEOUT
         while idle:
+            # The newest first: it is the least likely to be closed by the provider just now.
             since, connection = idle.pop()
             if since >= oldest and not connection.lost:
                 return connection

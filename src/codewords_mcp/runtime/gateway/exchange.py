@@ -180,6 +180,7 @@ class ProviderCall:
                 else:
                     passed_bytes = chunk
 
+                # Settled before the last chunk is passed on: a caller that has it all finds its cost.
                 if self.passed_bytes == self._expected_bytes:
                     self._complete = True
                     self._settle()

@@ -342,6 +342,7 @@ def _check(allowed: list[tuple[str, ...]], route: ProviderRoute, facts: RequestF
 def _imported(bases: dict[Provider, str]) -> Telemetry | None:
     from genai_prices.data_snapshot import get_snapshot
 
+    # The price tables are read from disk here, in the thread, and not at the first priced call.
     get_snapshot()
     return open_telemetry(bases)
 

@@ -80,6 +80,7 @@ class Health:
     def _circuit(self, name: Name) -> _CircuitState:
         found = self._circuits.get(name)
         if found is None:
+            # Model names come from callers, so the number of circuits must be bounded.
             while len(self._circuits) >= _MAX_NAMES:
                 del self._circuits[next(iter(self._circuits))]
             found = self._circuits[name] = _CircuitState()

@@ -108,6 +108,7 @@ class ProviderConnection(asyncio.Protocol):
         """See `asyncio.Protocol`."""
         self.lost = True
         self.resume_writing()
+        # Without a length, the end of the connection is the end of the body (RFC 9112, 6.3).
         if self._until_eof and self._has_head and exc is None:
             self._finish()
         elif not self.complete:
@@ -147,6 +148,7 @@ class ProviderConnection(asyncio.Protocol):
             self._finish()
             return
 
+        # Neither header: the body ends with the connection, except for statuses without a body.
         sized = any(name in {b"content-length", b"transfer-encoding"} for name, _ in self.headers)
         self._until_eof = not sized and status not in {204, 304}
         self._wake()
@@ -157,6 +159,7 @@ class ProviderConnection(asyncio.Protocol):
             return
         self._chunks.append(body)
         self._buffered_bytes += len(body)
+        # A slow reader makes the provider wait, instead of filling this process's memory.
         if self._buffered_bytes > MAX_UNREAD_BYTES and self._transport is not None:
             self._transport.pause_reading()
         self._wake()

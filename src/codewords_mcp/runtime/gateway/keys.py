@@ -64,6 +64,7 @@ class ProviderKeys:
         if keys is None:
             as_of = self._as_of
             keys = await self._load(owner, provider)
+            # A secret that changed during the read must not be cached with its old value.
             if keys and as_of == self._secrets.changes:
                 keys = self._known.setdefault((owner, provider), keys)
 

@@ -149,6 +149,7 @@ class Ledger:
             self._timer.cancel()
             self._timer = None
 
+        # A sum written during a read of `spent` might be counted twice, so the flush is put off.
         if self._reading:
             self.touch()
             return

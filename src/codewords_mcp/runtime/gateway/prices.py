@@ -140,6 +140,7 @@ class Prices:
 
     def _find(self, provider: Provider, model: str, tier: str) -> _PricedModel | None:
         day = int(time.time()) // _DAY
+        # Prices have start dates, so compiled rates are valid for a day. Names come from callers.
         if day != self._day or len(self._known) > _MAX_MODELS:
             self._known.clear()
             self._day = day

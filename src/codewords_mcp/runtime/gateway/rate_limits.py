@@ -40,6 +40,7 @@ class CallPacer:
             return
 
         waiter: asyncio.Future[None] = loop.create_future()
+        # One queue per key: a key with many calls must not delay the others' first.
         self._waiting.setdefault(key, deque()).append(waiter)
         self._arm()
         try:

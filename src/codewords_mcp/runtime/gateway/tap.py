@@ -143,6 +143,7 @@ class StreamTap:
         self._events += block.count(self._separator)
         if self._observed and _END_EVENT.search(block):
             self._note_ending(block)
+        # A substring search first: most blocks have no usage, and a regular expression costs more.
         if b'"usage' in block:
             block = self._read_usage_events(block)
         if self._strip:

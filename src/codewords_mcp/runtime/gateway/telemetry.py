@@ -156,6 +156,7 @@ class Telemetry:
         name = f"{common['gen_ai.operation.name']} {call.model}".strip()
         self._ids.next_trace = _trace_of(call.origin)
         span = self._tracer.start_span(name, observer.context, SpanKind.CLIENT, start_time=began)
+        # Reset at once: the generator is shared, and there is no await between both assignments.
         self._ids.next_trace = 0
         span.set_attributes(common | _details(call, reading))
         if observer.captures_content and call.facts is not None and call.status < 300:

@@ -88,6 +88,7 @@ class UploadTickets:
                 hint="Send the next one, or begin the upload again.",
             )
 
+        # Marked before it is sent: a concurrent request for the same part must fail.
         if writes:
             upload.sent.add(offset)
         statuses: list[int] = []

@@ -32,6 +32,7 @@ def _number(value: Any) -> int:
     """A count; -1, which no usage may hold, for any other value. Absent is 0."""
     if value is None:
         return 0
+    # `type`, not `isinstance`: True is an int too.
     if type(value) is int:
         return value
     return -1

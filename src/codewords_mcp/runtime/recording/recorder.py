@@ -137,6 +137,7 @@ class RecordedExchange:
             return
         self._ended = True
         self._append(self._scrubber.flush())
+        # A client that closes after the last event of a stream has the complete response.
         self.whole = (whole or self.body.rstrip().endswith(STREAM_END)) and self.size <= MAX_BODY_BYTES
         if self.on_end is not None:
             self.on_end(self)
@@ -146,6 +147,7 @@ class RecordedExchange:
         self.size += len(clean)
         if not (recordable := clean[:capacity]):
             return
+        # Beyond the limit the last chunk grows: times are lost, bytes are not.
         if len(self.chunks) < MAX_CHUNKS:
             self.chunks.append((time.monotonic() - self._clock, bytearray(recordable)))
         else:

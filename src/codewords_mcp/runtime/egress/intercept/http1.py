@@ -45,7 +45,7 @@ class _End:
         self.tls = tls
         self.http = h11.Connection(role, max_incomplete_event_size=MAX_HEAD_BYTES)
 
-    async def next(self) -> Any:
+    async def next(self) -> object:
         """The next event. Raises h11.RemoteProtocolError, OSError."""
         while (event := self.http.next_event()) is h11.NEED_DATA:
             self.http.receive_data(await self.tls.reader.read(_CHUNK))
@@ -81,7 +81,7 @@ class Http1:
             self._host = None
         else:
             self._host = _End(host, h11.CLIENT)
-        self._ahead: deque[Any] = deque()
+        self._ahead: deque[object] = deque()
         """Parts of a request that were read for a recorder and are not sent yet."""
 
     async def run(self) -> None:
@@ -176,7 +176,7 @@ class Http1:
 
         return self._host
 
-    async def _part(self, outgoing: Outgoing) -> Any:
+    async def _part(self, outgoing: Outgoing) -> object:
         """The next part of the request's body, scanned. Raises RequestRefused, OSError."""
         try:
             event = await self._program.next()
@@ -336,7 +336,7 @@ def _judge_switch(session: InterceptSession, outgoing: Outgoing, headers: Header
     raise RequestRefused(502, f"The response of {session.host} was refused: {reason}.", reason)
 
 
-async def _either(host: _End, sending: asyncio.Task[None]) -> Any:
+async def _either(host: _End, sending: asyncio.Task[None]) -> object:
     """The host's next event, or the error that ended sending the request.
 
     A host may respond before it has the whole request, and may then not read the rest.
