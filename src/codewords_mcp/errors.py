@@ -47,7 +47,10 @@ Messages contain only our own words and validated names, never text from outside
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, ClassVar, Literal
+
+from codewords_mcp.remedies import Remedy
 
 Origin = Literal["platform", "service"]
 
@@ -55,7 +58,8 @@ Origin = Literal["platform", "service"]
 class CodewordsError(Exception):
     """A failure with a stable `code`, a sentence that a person can act on, and an HTTP status.
 
-    `message` says what was wrong and where. `hint` says what to do; it may be empty.
+    `message` says what was wrong and where. `hint` says what to do; it may be empty. `remedy` is
+    the same as data; a front door words it as its hint (`word_remedy`).
     `run_id` is the run that the error ended, if one was recorded.
     """
 
@@ -67,14 +71,20 @@ class CodewordsError(Exception):
     optional_wire_fields: ClassVar[tuple[str, ...]] = ()
     """Attributes that the wire carries unless they are None or ""."""
 
-    def __init__(self, message: str, *, hint: str = "") -> None:
+    def __init__(self, message: str, *, hint: str = "", remedy: Remedy | None = None) -> None:
         super().__init__(message)
         self.message = message
         self.hint = hint
+        self.remedy = remedy
         self.run_id: str | None = None
 
     def __str__(self) -> str:
         return f"{self.message} {self.hint}".strip()
+
+    def word_remedy(self, hints: Mapping[Remedy, str]) -> None:
+        """Set the hint to the front door's words for the remedy, if there is one."""
+        if self.remedy is not None:
+            self.hint = hints[self.remedy]
 
     def details(self) -> dict[str, Any]:
         """Return the fields that the wire carries beside code, message, origin and hint."""
@@ -83,10 +93,12 @@ class CodewordsError(Exception):
         return fields | {name: value for name, value in optional.items() if value not in {None, ""}}
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the wire form: `{code, message, hint?, origin, …details}`."""
+        """Return the wire form: `{code, message, hint?, remedy?, origin, …details}`."""
         body: dict[str, Any] = {"code": self.code, "message": self.message, "origin": self.origin}
         if self.hint:
             body["hint"] = self.hint
+        if self.remedy is not None:
+            body["remedy"] = self.remedy.value
         return body | self.details()
 
 

@@ -165,7 +165,7 @@ def _post(http: httpx.Client, data: bytes) -> str:
         return f"no answer within {_PATIENCE:.0f} s"
     if answer.status_code >= 500:
         return f"{answer.status_code}: {answer.text[:300]}"
-    return "internal error: " + answer.text[:300] if "broke on this request" in answer.text else ""
+    return "internal error: " + answer.text[:300] if "failed on this request" in answer.text else ""
 
 
 def _names(data: bytes) -> dict[str, str]:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Self, cast
 
 from codewords_mcp.bounded_json import parse
+from codewords_mcp.cli._remedies import HINTS
 from codewords_mcp.errors import CodewordsError, RuntimeUnavailable
+from codewords_mcp.remedies import Remedy
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterator, Mapping
@@ -15,6 +17,8 @@ if TYPE_CHECKING:
     import httpx
 
 Json = dict[str, Any]
+_ENVELOPE = frozenset({"code", "message", "hint", "remedy", "origin"})
+"""Fields of every error on the wire; the others are its details."""
 
 QUICK = 30.0
 """Seconds between two bytes of an answer that the runtime only looks up."""
@@ -34,6 +38,12 @@ class RemoteError(CodewordsError):
         self.origin = "service" if body.get("origin") == "service" else "platform"
         self.body = dict(body)
 
+        # The runtime worded the remedy for HTTP; here it is a command. A newer runtime may send
+        # one that is unknown here: its own words stay.
+        with suppress(ValueError):
+            self.remedy = Remedy(str(body.get("remedy")))
+            self.word_remedy(HINTS)
+
         if self.code == "unauthenticated":
             self.hint = (
                 "Set CODEWORDS_API_KEY to a key of that runtime; `codewords keys create` there makes one."
@@ -41,9 +51,7 @@ class RemoteError(CodewordsError):
 
     def details(self) -> dict[str, Any]:
         """What the wire carried beside code, message, hint and origin."""
-        return {
-            key: value for key, value in self.body.items() if key not in {"code", "message", "hint", "origin"}
-        }
+        return {key: value for key, value in self.body.items() if key not in _ENVELOPE}
 
 
 @dataclass(frozen=True, slots=True)

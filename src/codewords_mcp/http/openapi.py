@@ -33,6 +33,7 @@ _ERROR: dict[str, Any] = {
                 "code": {"type": "string"},
                 "message": {"type": "string"},
                 "hint": {"type": "string"},
+                "remedy": {"type": "string", "description": "The hint as data, such as list_workflows."},
                 "origin": {"type": "string", "enum": ["platform", "service"]},
             },
         },

@@ -14,6 +14,7 @@ from mcp_types import INTERNAL_ERROR, INVALID_PARAMS
 
 from codewords_mcp.errors import CodewordsError, InvalidInput, NotFound
 from codewords_mcp.mcp_server.context import ToolContext
+from codewords_mcp.mcp_server.remedies import HINTS
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -25,8 +26,9 @@ class McpInternalError(CodewordsError):
 
 
 def known_or_masked(error: BaseException, what: str) -> CodewordsError:
-    """Return a `CodewordsError` unchanged; log any other and return an error with the log entry's id."""
+    """Return a `CodewordsError` with its remedy worded; log any other and return an error with the log entry's id."""
     if isinstance(error, CodewordsError):
+        error.word_remedy(HINTS)
         return error
     error_id = secrets.token_hex(4)
     log.error("mcp_request_failed", request=what, error_id=error_id, exc_info=error)

@@ -140,7 +140,7 @@ async def test_resources_prompts_and_lists_mask_what_nobody_foresaw(
         with structlog.testing.capture_logs(), pytest.raises(MCPError) as raised:
             await ask()
         assert SECRET not in str(raised.value.error)
-        assert "The runtime broke on this request (error " in raised.value.error.message
+        assert "The runtime failed on this request (error " in raised.value.error.message
 
 
 @pytest.mark.requirement("mcp:prompts")

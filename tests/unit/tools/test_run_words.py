@@ -49,9 +49,7 @@ def test_a_log_is_what_the_workflow_said_and_not_what_its_server_did() -> None:
 @pytest.mark.parametrize(
     ("said", "told"),
     [
-        ("`codewords list` shows your workflows.", "list_workflows shows your workflows."),
         ("`codewords show hello_1` lists its versions.", "get_workflow lists its versions."),
-        ("`codewords templates` and list_templates show them.", "list_templates show them."),
         ("codewords secrets set API_KEY", 'set_secret(name="API_KEY")'),
         ("`codewords secrets delete API_KEY` deletes it.", 'delete_secret(name="API_KEY") deletes it.'),
         ("Then `codewords secrets set API_KEY`.", 'Then set_secret(name="API_KEY").'),

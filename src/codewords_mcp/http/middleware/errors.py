@@ -26,6 +26,7 @@ from codewords_mcp.errors import (
 )
 from codewords_mcp.http.middleware.auth import PAGES
 from codewords_mcp.http.middleware.client_connection import ClientGoneError
+from codewords_mcp.http.remedies import HINTS
 from codewords_mcp.http.responses import JsonReply
 from codewords_mcp.http.state import CHALLENGE, ERROR_PAGE, REQUEST_ID, RUN_ID
 
@@ -96,6 +97,7 @@ def _refuse_unserved(scope: Scope) -> None:
 def explain(failure: Exception, request_id: str) -> CodewordsError:
     """The error to tell. What is not ours goes to the log, in full, and to the client only as an id."""
     if isinstance(failure, CodewordsError):
+        failure.word_remedy(HINTS)
         return failure
     if isinstance(failure, HTTPException):
         return _of_router(failure)

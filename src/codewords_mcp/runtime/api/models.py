@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from codewords_mcp.errors import InvalidInput, NotFound
+from codewords_mcp.remedies import Remedy
 from codewords_mcp.runtime.api.container import Container
 from codewords_mcp.runtime.gateway.providers import find_route
 from codewords_mcp.runtime.model.budget import Budget, BudgetPeriod, BudgetScope, CostsBy
@@ -88,9 +89,9 @@ class ModelCalls:
         """Raises NotFound for a workflow or key that is not there: a budget on it would hold nothing back."""
         house = self._house
         if scope == "workflow" and await house.database.read(workflows.get, subject) is None:
-            raise NotFound("There is no workflow of that id.", hint="`codewords list` shows your workflows.")
+            raise NotFound("There is no workflow of that id.", remedy=Remedy.LIST_WORKFLOWS)
         if scope == "key" and subject not in {key.id for key in await house.keyring.list()}:
-            raise NotFound("There is no key of that id.", hint="`codewords keys list` shows the keys.")
+            raise NotFound("There is no key of that id.", remedy=Remedy.LIST_KEYS)
 
     async def remove_budget(
         self, caller: Caller, scope: BudgetScope, *, subject: str = "", period: BudgetPeriod = "total"
@@ -98,7 +99,7 @@ class ModelCalls:
         """Admin only. Raises NotFound."""
         require_admin(caller, "remove budgets")
         if not await self._house.gateway.budgets.remove(scope, subject, period):
-            raise NotFound("There is no such budget.", hint="`codewords budgets list` shows them.")
+            raise NotFound("There is no such budget.", remedy=Remedy.LIST_BUDGETS)
 
     def upload_caller(self, path: str, query: bytes) -> Caller:
         """Who began the upload to Gemini that a path and the ticket in a query go on with. Raises Unauthenticated."""

@@ -7,6 +7,7 @@ from typing import Any
 from sqlalchemy import Connection
 
 from codewords_mcp.errors import NotFound, TooBusy
+from codewords_mcp.remedies import Remedy
 from codewords_mcp.runtime.api.container import Container
 from codewords_mcp.runtime.model.caller import Caller, refuse_run
 from codewords_mcp.runtime.model.publishing import (
@@ -49,7 +50,7 @@ class PublishCalls:
         def put(connection: Connection) -> str:
             workflow = workflow_rows.get(connection, service_id)
             if workflow is None or workflow.owner != caller.owner:
-                raise NotFound("There is no workflow of that id.", hint="`codewords list` shows them.")
+                raise NotFound("There is no workflow of that id.", remedy=Remedy.LIST_WORKFLOWS)
 
             name = check_name(tool or tool_name(workflow.name))
             version = workflow_rows.version(connection, service_id, workflow.active_version)
@@ -79,7 +80,7 @@ class PublishCalls:
         """The workflow stays. Raises NotFound."""
         refuse_run(caller, "unpublish workflows")
         if not await self._house.database.write(rows.remove, caller.owner, tool):
-            raise NotFound("No tool of that name is published.", hint="`codewords published` lists them.")
+            raise NotFound("No tool of that name is published.", remedy=Remedy.LIST_PUBLISHED)
         self._house.announcements.announce(caller.owner, "tools")
 
     async def published_tools(self, caller: Caller) -> list[PublishedTool]:

@@ -7,6 +7,7 @@ from typing import Any
 from urllib.parse import parse_qsl, unquote
 
 from codewords_mcp.errors import NotFound
+from codewords_mcp.remedies import Remedy
 from codewords_mcp.runtime.api.container import Container
 from codewords_mcp.runtime.auth.questions import Question, of_service
 from codewords_mcp.runtime.model.caller import HOME_OWNER, Caller
@@ -85,4 +86,4 @@ class Library:
 
 
 def _no_service() -> NotFound:
-    return NotFound("There is no library service of this name.", hint="`codewords services` shows them.")
+    return NotFound("There is no library service of this name.", remedy=Remedy.LIST_SERVICES)

@@ -13,6 +13,7 @@ from weakref import WeakValueDictionary
 from sqlalchemy import RowMapping
 
 from codewords_mcp.errors import InvalidInput, NotFound, Unauthenticated
+from codewords_mcp.remedies import Remedy
 from codewords_mcp.runtime.auth.key_format import (
     display_prefix,
     hash_key,
@@ -315,7 +316,7 @@ class ApiKeys:
     async def revoke(self, key_id: str) -> None:
         """End a key at once. Raises NotFound."""
         if not await self._db.write(access.revoke_key, key_id):
-            raise NotFound("There is no key of that id.", hint="`codewords keys list` shows them.")
+            raise NotFound("There is no key of that id.", remedy=Remedy.LIST_KEYS)
         self._known = {digest: caller for digest, caller in self._known.items() if caller.key_id != key_id}
 
 

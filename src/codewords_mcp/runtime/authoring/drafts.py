@@ -12,6 +12,7 @@ from typing import Any
 from sqlalchemy import Connection
 
 from codewords_mcp.errors import Conflict, InvalidInput, NotFound
+from codewords_mcp.remedies import Remedy
 from codewords_mcp.runtime.authoring.edits import unified_diff
 from codewords_mcp.runtime.model.authoring import Draft, EditedDraft, GenerationAttempt
 from codewords_mcp.runtime.model.caller import Caller
@@ -156,7 +157,7 @@ class Drafts:
         if row is None:
             raise NotFound(
                 "There is no draft of that id: it was deleted, deployed or has expired.",
-                hint="`codewords drafts` and list_workflows show yours.",
+                remedy=Remedy.LIST_DRAFTS,
             )
         return row
 

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import Any
 
 from codewords_mcp.errors import InvalidInput, NotFound
+from codewords_mcp.remedies import Remedy
 from codewords_mcp.runtime.auth.one_time_links import Links, OneTimeLink
 from codewords_mcp.runtime.integrations.base import IntegrationBroker
 from codewords_mcp.runtime.integrations.directory import Directory
@@ -148,7 +149,7 @@ class ConnectedAccounts:
                 if account_id not in {account.id for account in found}:
                     raise NotFound(
                         "No connected account has this id.",
-                        hint="`codewords connections` shows them.",
+                        remedy=Remedy.LIST_CONNECTIONS,
                     )
                 healthy = [account for account in healthy if account.id == account_id]
 

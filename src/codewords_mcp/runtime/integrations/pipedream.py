@@ -9,6 +9,7 @@ from typing import Any, cast
 from urllib.parse import quote, urlencode
 
 from codewords_mcp.errors import MissingCredential, NotFound, UpstreamFailed
+from codewords_mcp.remedies import Remedy
 from codewords_mcp.runtime.integrations.base import (
     BrokerRunResult,
     ConfiguredAction,
@@ -136,7 +137,7 @@ class PipedreamConnect:
     async def disconnect(self, user: str, account: str) -> None:
         """Delete an account of this user."""
         if account not in {entry.id for entry in await self.accounts(user)}:
-            raise NotFound("No connected account has this id.", hint="`codewords connections` shows them.")
+            raise NotFound("No connected account has this id.", remedy=Remedy.LIST_CONNECTIONS)
         await self._client.request("DELETE", f"{_ACCOUNTS_PATH}/{quote(account, safe='')}")
 
     async def run(self, user: str, configured: ConfiguredAction, seconds: float) -> BrokerRunResult:

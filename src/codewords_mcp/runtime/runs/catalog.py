@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from sqlalchemy import Connection
 
 from codewords_mcp.errors import NotFound
+from codewords_mcp.remedies import Remedy
 from codewords_mcp.runtime.auth.authority import Permissions
 from codewords_mcp.runtime.gateway.rules import Rules, rules_of
 from codewords_mcp.runtime.model.authoring import DRAFT_ID
@@ -150,12 +151,10 @@ class Catalog:
             begun = await self._db.read(rows.page, caller.owner, query=given[:100], limit=1, after=None)
             named = begun[0] if begun else None
 
+        message = "There is no workflow or service of that id."
         if named:
-            hint = f"Did you mean {named.id}?"
-        else:
-            hint = "`codewords list` shows your workflows."
-
-        return NotFound("There is no workflow or service of that id.", hint=hint)
+            return NotFound(message, hint=f"Did you mean {named.id}?")
+        return NotFound(message, remedy=Remedy.LIST_WORKFLOWS)
 
     async def _is_live(self, servable: Servable) -> bool:
         """Whether no other process has deployed or rolled back meanwhile."""

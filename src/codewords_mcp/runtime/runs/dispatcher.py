@@ -23,6 +23,7 @@ from codewords_mcp.errors import (
     RuntimeUnavailable,
     StorageFailed,
 )
+from codewords_mcp.remedies import Remedy
 from codewords_mcp.runtime.model.caller import Caller, MadeBy
 from codewords_mcp.runtime.model.log_batch import LogBatch
 from codewords_mcp.runtime.model.run import FINISHED, LogLine, Run, RunRequest, RunResponse
@@ -205,7 +206,7 @@ class RunDispatcher:
                 hint="Try again; `codewords doctor` says what the database waits for.",
             )
         if run is None:
-            raise NotFound(f"There is no run {shown(run_id)}.", hint="`codewords runs` shows your runs.")
+            raise NotFound(f"There is no run {shown(run_id)}.", remedy=Remedy.LIST_RUNS)
 
         return run
 

@@ -12,6 +12,7 @@ from sqlalchemy import Connection
 
 from codewords_mcp import __version__
 from codewords_mcp.errors import InvalidInput, NotFound, StorageFailed
+from codewords_mcp.remedies import Remedy
 from codewords_mcp.runtime.model.caller import HOME_OWNER
 from codewords_mcp.runtime.model.secret import SecretInfo
 from codewords_mcp.runtime.secrets.names import check_name, check_value
@@ -248,7 +249,7 @@ class SecretService:
                 f"There is no secret {name!r}."
                 if name.isidentifier()
                 else "There is no secret of that name.",
-                hint="`codewords secrets list` shows yours.",
+                remedy=Remedy.LIST_SECRETS,
             )
 
 

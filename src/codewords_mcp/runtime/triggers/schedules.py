@@ -11,6 +11,7 @@ from typing import Any
 from sqlalchemy import Connection, RowMapping
 
 from codewords_mcp.errors import Conflict, InvalidInput, NotFound, TooBusy
+from codewords_mcp.remedies import Remedy
 from codewords_mcp.runtime.model.caller import Caller, MadeBy
 from codewords_mcp.runtime.model.schedule import Schedule, ScheduleRequest
 from codewords_mcp.runtime.model.time_bounds import check_seconds
@@ -135,7 +136,7 @@ class ScheduleService:
     def _add(self, connection: Connection, row: dict[str, Any]) -> None:
         workflow = workflows.get(connection, row["service_id"])
         if workflow is None or not (workflow.owner == row["owner"] or workflow.public):
-            raise NotFound("No workflow has this id.", hint="`codewords list` shows your workflows.")
+            raise NotFound("No workflow has this id.", remedy=Remedy.LIST_WORKFLOWS)
 
         if other := rows.find_equal(connection, row):
             row["note"] = f"The schedule {other} runs the same at the same times."
@@ -199,7 +200,7 @@ class ScheduleService:
 
 
 def _unknown_schedule() -> NotFound:
-    return NotFound("No schedule has this id.", hint="`codewords schedules list` shows yours.")
+    return NotFound("No schedule has this id.", remedy=Remedy.LIST_SCHEDULES)
 
 
 def _check_choices(request: ScheduleRequest) -> None:

@@ -19,6 +19,7 @@ from sqlalchemy import Connection, RowMapping
 from sqlalchemy.exc import IntegrityError
 
 from codewords_mcp.errors import Conflict, InvalidInput, NotFound, TooBusy, Unauthenticated
+from codewords_mcp.remedies import Remedy
 from codewords_mcp.runtime.model.caller import HOME_OWNER, MadeBy
 from codewords_mcp.runtime.model.webhook import (
     Arrival,
@@ -147,7 +148,7 @@ class WebhookService:
     ) -> None:
         """Delete a webhook; its log stays. `kind` and `maker` must match if set. Raises NotFound."""
         if await self._db.write(rows.remove, webhook_id, owner, kind, maker) is None:
-            raise NotFound("No webhook has this id.", hint="`codewords webhooks list` shows yours.")
+            raise NotFound("No webhook has this id.", remedy=Remedy.LIST_WEBHOOKS)
         self.changed()
 
     async def deliveries(
@@ -167,7 +168,7 @@ class WebhookService:
         """Return a delivery with its headers and body. Raises NotFound."""
         row = await self._db.read(rows.get, delivery_id, owner)
         if row is None:
-            raise NotFound("No delivery has this id.", hint="`codewords webhooks deliveries` shows yours.")
+            raise NotFound("No delivery has this id.", remedy=Remedy.LIST_DELIVERIES)
         return _to_delivery(row)
 
     async def redeliver(self, owner: str, delivery_id: str) -> Delivery:
@@ -319,7 +320,7 @@ class WebhookService:
 def _add(connection: Connection, row: dict[str, Any]) -> dict[str, Any]:
     workflow = workflows.get(connection, row["service_id"])
     if workflow is None or workflow.owner != row["owner"]:
-        raise NotFound("None of your workflows has this id.", hint="`codewords list` shows your workflows.")
+        raise NotFound("None of your workflows has this id.", remedy=Remedy.LIST_WORKFLOWS)
 
     own_webhooks = rows.of_owner(connection, row["owner"])
     same = ("kind", "service_id", "path", "name", "filters", "secret", "maker", "key_id")

@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import replace
 
 from codewords_mcp.errors import Conflict, NotFound
+from codewords_mcp.remedies import Remedy
 from codewords_mcp.runtime.auth.questions import Question, of_deletion
 from codewords_mcp.runtime.model.base import Page
 from codewords_mcp.runtime.model.caller import Caller
@@ -42,7 +43,7 @@ class Deployments:
         """Return the caller's workflow. Raises NotFound, also if the workflow is another owner's."""
         row = await self._db.read(rows.get, service_id)
         if row is None or row.owner != caller.owner:
-            raise NotFound("There is no workflow of that id.", hint="`codewords list` shows your workflows.")
+            raise NotFound("There is no workflow of that id.", remedy=Remedy.LIST_WORKFLOWS)
         return row
 
     async def rollback(self, caller: Caller, service_id: str, number: int) -> Deployment:
