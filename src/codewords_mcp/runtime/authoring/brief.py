@@ -61,10 +61,10 @@ def _fit(templates: Sequence[Template], description: str) -> Callable[[Template]
     """A function that scores a template by the keywords it shares with the description."""
     described = _scores({item.id: f"{item.description} {item.category}" for item in templates}, description)
     named = _scores({item.id: f"{item.id.replace('_', ' ')} {item.title}" for item in templates}, description)
-    wanted_words = key_words(description)
+    description_words = key_words(description)
 
     def fit(template: Template) -> float:
-        meant = len(key_words(_TEMPLATE_HINTS.get(template.id, "")) & wanted_words)
+        meant = len(key_words(_TEMPLATE_HINTS.get(template.id, "")) & description_words)
         return described[template.id] + named[template.id] + _HINT_WEIGHT * meant
 
     return fit
@@ -76,8 +76,10 @@ def _scores(texts: dict[str, str], description: str) -> dict[str, float]:
     """
     words = {name: key_words(text) for name, text in texts.items()}
     spread = Counter(word for found in words.values() for word in found)
-    wanted_words = key_words(description)
-    return {name: sum(1 / spread[word] for word in wanted_words & found) for name, found in words.items()}
+    description_words = key_words(description)
+    return {
+        name: sum(1 / spread[word] for word in description_words & found) for name, found in words.items()
+    }
 
 
 def describe_service(service: ServiceInfo) -> str:

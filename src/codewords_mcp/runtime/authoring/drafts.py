@@ -111,7 +111,7 @@ class Drafts:
         """Validate other code and store it as the next revision. Raises Conflict if `row` is not
         the last revision any more.
         """
-        example = _given_example(row)
+        example = _supplied_example(row)
 
         validation = await validate(code, example)
         at = now()
@@ -132,7 +132,7 @@ class Drafts:
         """Validate the same code again: the cause of a failed check may have been removed outside
         of the code.
         """
-        example = _given_example(row)
+        example = _supplied_example(row)
         validation = await validate(row.code, example)
         facts = _facts(validation, example, row.facts["description"], _history(row))
         changed = replace(row, facts=facts | {"done": row.facts["done"]}, updated_at=now())
@@ -248,7 +248,7 @@ def to_draft(row: DraftRow, *, code: bool = False) -> Draft:
 
 
 def _facts(
-    validation: CheckedScript, example_given: Any, description: str, history: GenerationHistory | None
+    validation: CheckedScript, supplied_example: Any, description: str, history: GenerationHistory | None
 ) -> dict[str, Any]:
     report, example = validation.report, validation.example
     openapi = validation.openapi or {}
@@ -256,7 +256,7 @@ def _facts(
     if example is not None:
         value, source = example.value, example.source
     else:
-        value, source = example_given, None if example_given is None else "given"
+        value, source = supplied_example, None if supplied_example is None else "given"
 
     return {
         "description": description[:2000],
@@ -285,7 +285,7 @@ def _history(row: DraftRow) -> GenerationHistory:
     return GenerationHistory(facts["model"], facts["plan"], tried, done=True)
 
 
-def _given_example(row: DraftRow) -> Any:
+def _supplied_example(row: DraftRow) -> Any:
     """The example that a person or an assistant supplied, None if the header or the schema supplies it."""
     if row.facts["example_from"] == "given":
         return row.facts["example"]

@@ -176,8 +176,8 @@ class Names(Follower):
         else:
             place = None
 
-        given, complete = self._passed_values(owner, name, place, outside)
-        found |= given
+        passed, complete = self._passed_values(owner, name, place, outside)
+        found |= passed
         if not complete or not found:
             found.add(UNKNOWN)
         return bounded(found)
