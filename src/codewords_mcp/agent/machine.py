@@ -25,7 +25,7 @@ class AgentMachine:
         self.driver = driver
         self.network = network
         self.environment = environment
-        """What programs run in; a machine has one at most."""
+        """The environment of its programs; a machine has one at most."""
 
     @classmethod
     async def open(cls, home: Path) -> AgentMachine:
@@ -44,7 +44,7 @@ class AgentMachine:
         (self.home / _NOTES).write_text(notes, encoding="utf-8")
 
     def describe(self) -> dict[str, Any]:
-        """What a host wants to know first."""
+        """The machine's description for the host's first message."""
         tier = self.driver.tier
         return {
             "version": protocol.VERSION,

@@ -121,7 +121,7 @@ class HostSession:
             self._machine.network.expect(spec.id, message["egress"], self)
             sandbox = await self._machine.driver.start(spec)
         except Exception as error:
-            log.exception("a program was not started")
+            log.exception("program not started")
             if isinstance(error, CodewordsError):
                 known = error
             else:
@@ -224,7 +224,7 @@ class HostSession:
         except CodewordsError as failed:
             error = failed
         except (OSError, ValueError):
-            log.exception("an environment was not built")
+            log.exception("environment not built")
             error = SandboxFailed("The agent could not build the environment.")
 
         self._send({"environment": protocol.from_error(error)})

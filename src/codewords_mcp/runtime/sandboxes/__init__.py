@@ -1,1 +1,1 @@
-"""Where workflows run: the protocol (`base`), its drivers (`drivers`), and the way to ask a program (`http1`)."""
+"""Sandboxes: the protocol (`base`), its drivers (`drivers`), and the HTTP client of programs (`http1`)."""

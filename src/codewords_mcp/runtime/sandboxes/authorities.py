@@ -31,7 +31,7 @@ _SYSTEM: Final = (
 
 
 def variables(authority: str, file: str) -> dict[str, str]:
-    """What makes the usual clients trust the bundle at `file`, a path as the program sees it; empty without one."""
+    """Variables that make the usual clients trust the bundle at `file`, a path as the program sees it; empty without one."""
     if authority:
         return dict.fromkeys(_VARIABLES, file)
     return {}

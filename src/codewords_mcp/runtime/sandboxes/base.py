@@ -23,7 +23,7 @@ ExitReason = Literal["exited", "signaled", "out_of_memory", "disk_full", "timed_
 
 
 class Capability(StrEnum):
-    """What a driver can do beyond the protocol's minimum. The product says so to people."""
+    """A feature of a driver beyond the protocol's minimum. The product shows it to people."""
 
     EXACT_MEMORY_LIMIT = "exact_memory_limit"
     EXACT_PROCESS_LIMIT = "exact_process_limit"
@@ -84,7 +84,7 @@ class EnvironmentRef:
 
 @dataclass(frozen=True, slots=True)
 class SandboxSpec:
-    """What to start. `code` becomes /app/main.py and runs as `__main__`; `env` is its whole environment beside
+    """A program to start. `code` becomes /app/main.py and runs as `__main__`; `env` is its whole environment beside
     what the driver needs (PATH, HOME, TMPDIR …). `port` is the PORT that the program is told to listen on.
     """
 
@@ -114,7 +114,7 @@ class OutputChunk:
 
 @dataclass(frozen=True, slots=True)
 class Exit:
-    """How a sandbox ended. `code` for exited, `signal` for signaled."""
+    """The end of a sandbox. `code` for exited, `signal` for signaled."""
 
     reason: ExitReason
     code: int | None = None
@@ -123,7 +123,7 @@ class Exit:
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """What a sandbox used. None where it cannot be told. `cost` is US dollars for a machine that is rented; `egress_in`
+    """Usage of a sandbox. None where a value is unknown. `cost` is US dollars for a machine that is rented; `egress_in`
     and `egress_out` are bytes from and to destinations outside, which the egress counts, not the driver.
     """
 

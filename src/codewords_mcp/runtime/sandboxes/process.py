@@ -265,7 +265,7 @@ class ProcessSandbox:
         try:
             self._instance.discard(self._folders)
         except OSError as error:
-            logger.warning("a sandbox's folder stays", sandbox=self.id, error=str(error))
+            logger.warning("sandbox folder not removed", sandbox=self.id, error=str(error))
 
     def _on_boot(self) -> None:
         boot = self._boot

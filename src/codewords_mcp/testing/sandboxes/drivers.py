@@ -12,7 +12,7 @@ from codewords_mcp.settings import Settings
 from codewords_mcp.testing.sandboxes.stage import MakeDriver
 
 PACKAGES: Final = ("fastapi==0.115.12", "uvicorn[standard]==0.34.2", "httpx==0.28.1")
-"""What the environment holds that the checks run in; the first two are needed."""
+"""Packages of the environment that the checks run in; the first two are needed."""
 _SCRIPT: Final = """# /// script
 # requires-python = ">=3.11"
 # dependencies = [{packages}]

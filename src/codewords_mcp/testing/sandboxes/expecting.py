@@ -1,4 +1,4 @@
-"""How checks say what they expect: they raise `Broken`, since an `assert` is gone under `python -O`."""
+"""Expectations of checks: they raise `Broken`, since an `assert` is gone under `python -O`."""
 
 from __future__ import annotations
 

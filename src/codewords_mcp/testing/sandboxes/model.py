@@ -1,4 +1,4 @@
-"""What a check is, what came of it, and the report of them all."""
+"""A check, its result, and the report of all results."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ MARKS: dict[Status, str] = {"passed": "ok", "failed": "FAILED", "skipped": "skip
 
 
 class Need(StrEnum):
-    """What a check asks of a driver beside its `Capability`s; it follows from what the driver says of itself."""
+    """A requirement of a check on a driver beside its `Capability`s, derived from the driver's own claims."""
 
     ISOLATION = "isolation"
     """A tier other than D and P: the sandbox has files, processes and limits of its own."""
@@ -41,7 +41,7 @@ class ConformanceCheck:
     run: Callable[[Context], Awaitable[None]]
 
     def missing(self, driver: Driver | type[Driver], make_driver: object = None) -> list[str]:
-        """What the driver, or a class whose claims are its attributes, does not claim of what this check needs."""
+        """The needs of this check that the driver, or a class with its claims as attributes, does not claim."""
         return sorted(str(need) for need in self.needs if not _has(need, driver, make_driver))
 
 
@@ -65,7 +65,7 @@ def importable(thing: object) -> str | None:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What came of one check. `reason` is a sentence, empty where it passed; `seconds` what it took."""
+    """The result of one check. `reason` is a sentence, empty where it passed; `seconds` its duration."""
 
     check: ConformanceCheck
     status: Status

@@ -18,7 +18,7 @@ from codewords_mcp.runtime.sandboxes.base import NetworkHandle, SandboxSockets
 from codewords_mcp.testing.sandboxes.expecting import PATIENCE, within
 
 URI: Final = "http://127.0.0.1:8765"
-"""Where the runtime tells programs that it is; a driver whose listener is elsewhere overrides it in their variables."""
+"""The runtime's address for programs; a driver whose listener is elsewhere overrides it in their variables."""
 RESOLVED: Final = "198.18.0.9"
 """The address that every name has here."""
 ANSWERING: Final = "203.0.113.7"

@@ -39,7 +39,7 @@ async def run_check(check: ConformanceCheck, context: Context) -> Outcome:
 
 
 async def _reason(check: ConformanceCheck, context: Context) -> str:
-    """Why the check failed; empty if it did not."""
+    """The reason why the check failed; empty if it did not."""
     bound = asyncio.timeout(check.seconds)
     try:
         async with bound:

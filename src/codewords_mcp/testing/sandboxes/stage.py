@@ -1,4 +1,4 @@
-"""What a check works with: a driver, and programs started in its sandboxes, whose output is collected as it comes."""
+"""The fixture of a check: a driver, and programs started in its sandboxes, whose output is collected as it comes."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ class Program:
 
     @property
     def stdout(self) -> bytes:
-        """What it printed so far."""
+        """Its output so far."""
         return bytes(self.printed.get("stdout", b""))
 
     @property
@@ -220,7 +220,7 @@ class Context:
         return program, exit_
 
     async def report(self, *code: str, **spec: Any) -> Any:
-        """What a program that ends well printed, read as JSON."""
+        """The output, read as JSON, of a program that ends well."""
         program, exit_ = await self.finished(*code, **spec)
         same(exit_, Exit("exited", code=0), f"The end of the program, with stderr {program.stderr!r}")
         return _parsed(program.stdout)

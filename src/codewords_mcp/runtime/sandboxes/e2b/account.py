@@ -1,4 +1,4 @@
-"""What is asked of E2B's control plane, by its SDK. Every call is bounded and raises errors of ours."""
+"""Requests to E2B's control plane, by its SDK. Every call is bounded and raises errors of ours."""
 
 from __future__ import annotations
 

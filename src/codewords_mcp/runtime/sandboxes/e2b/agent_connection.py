@@ -26,7 +26,7 @@ log = structlog.get_logger(__name__)
 
 
 class FrameHandler(Protocol):
-    """Who hears what comes."""
+    """The receiver of an agent's messages."""
 
     def on_message(self, message: Json) -> None:
         """From the agent."""
@@ -141,12 +141,12 @@ class AgentConnection:
                 if self._resting:
                     return
 
-                log.info("the connection to a sandbox broke; reconnecting", sandbox=self.machine.id)
+                log.info("sandbox connection lost, reconnecting", sandbox=self.machine.id)
                 connection, hello = await self._reach()
         except CodewordsError as error:
             self._give_up(error)
         except Exception:
-            log.exception("the connection to a sandbox failed", sandbox=self.machine.id)
+            log.exception("sandbox connection failed", sandbox=self.machine.id)
             self._give_up(SandboxFailed("The connection to the sandbox failed."))
 
     def _give_up(self, error: CodewordsError) -> None:
@@ -253,7 +253,7 @@ def _wrong_agent() -> SandboxUnavailable:
 
 
 def _by_status(status: int, body: bytes) -> Exception:
-    """What E2B's edge says instead of letting us through."""
+    """The error of a connection that E2B's edge refused."""
     if status == 502 and b"was not found" in body:
         return failures.gone()
     if status == 403:

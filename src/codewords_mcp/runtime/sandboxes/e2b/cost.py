@@ -1,4 +1,4 @@
-"""What a machine costs: E2B bills what was allocated, by the second, while it runs and is not paused."""
+"""Cost of a machine: E2B bills its allocation by the second while it runs and is not paused."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from codewords_mcp.settings import Settings
 
 @dataclass(frozen=True, slots=True)
 class MachineSize:
-    """What a machine has."""
+    """A machine's allocation."""
 
     cpus: int
     memory_mb: int

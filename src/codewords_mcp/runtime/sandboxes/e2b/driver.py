@@ -68,7 +68,7 @@ class E2BDriver:
             account, mark, settings.e2b_ttl, lambda: list(self._renting.all), self._renting.knows
         )
         self.tier = Tier("V", _TITLE, (_FACT, *self._account_facts()))
-        """What holds programs: the machine, and in it the local driver, of which its first machine tells."""
+        """The isolation of programs: the machine, and in it the local driver, as its first machine reports."""
         self.capabilities = _OWN
         """Of the machine; and, once one has told, of the local driver in it."""
         self._pauser = asyncio.create_task(self._rest_always())
@@ -95,7 +95,7 @@ class E2BDriver:
             await driver.close()
             raise
         except CodewordsError as error:
-            log.warning("E2B could not say what an earlier runtime left there", reason=error.message)
+            log.warning("E2B sandboxes of earlier runtimes not listed", reason=error.message)
 
         return driver
 
@@ -147,7 +147,7 @@ class E2BDriver:
                 while self._tasks:
                     await asyncio.wait(self._tasks)
         except TimeoutError:
-            log.warning("E2B did not end every sandbox in time; the rest ends by itself")
+            log.warning("E2B sandboxes not ended in time, left to their timeout")
 
         await self.leases.close()
         with contextlib.suppress(CodewordsError):

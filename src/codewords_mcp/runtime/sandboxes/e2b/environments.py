@@ -32,7 +32,7 @@ log = structlog.get_logger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Pins:
-    """What an environment holds. `packages` are sorted `name==version`; `our_client`: the client is this product's."""
+    """The contents of an environment. `packages` are sorted `name==version`; `our_client`: the client is this product's."""
 
     python: str
     packages: tuple[str, ...]
@@ -110,20 +110,22 @@ class MachineSnapshots:
             task.exception()  # whoever waits hears it
 
     async def _build(self, pins: Pins, name: str) -> None:
-        log.info("building an environment on E2B", name=name, packages=len(pins.packages))
+        log.info("E2B environment build started", name=name, packages=len(pins.packages))
         machine = await self._make()
         try:
             await self._install(machine, pins)
             await self._account.snapshot(machine, name)
         finally:
             await asyncio.shield(self._kill(machine))
-        log.info("environment built on E2B", name=name)
+        log.info("E2B environment built", name=name)
 
     async def _kill(self, machine: E2bMachine) -> None:
         try:
             await self._account.kill(machine.id)
         except CodewordsError as error:
-            log.warning("a machine stays until its time is over", sandbox=machine.id, reason=error.message)
+            log.warning(
+                "E2B sandbox not ended, left to its timeout", sandbox=machine.id, reason=error.message
+            )
 
     async def _install(self, machine: E2bMachine, pins: Pins) -> None:
         hearer = _AgentReply()

@@ -1,4 +1,4 @@
-"""What the SDK and the network raise, as errors of ours: what is wrong, and what to do about it.
+"""Exceptions of the SDK and the network as errors of ours, with the cause and the fix.
 
 E2B's own words never get into a message; a few of them tell one cause from another.
 """
@@ -82,7 +82,7 @@ def translate(error: BaseException, doing: str) -> CodewordsError:
     if isinstance(error, httpx.TimeoutException | e2b.TimeoutException | TimeoutError):
         return SandboxFailed(f"E2B did not answer in time while {doing}.", hint=_STATUS)
     if isinstance(error, httpx.HTTPError):
-        log.info("E2B cannot be reached", doing=doing, error=repr(error)[:500])
+        log.info("E2B unreachable", doing=doing, error=repr(error)[:500])
         return SandboxUnavailable(f"E2B cannot be reached while {doing}.", hint=_NETWORK)
     if isinstance(error, e2b.NotFoundException):
         return gone()
@@ -93,13 +93,13 @@ def translate(error: BaseException, doing: str) -> CodewordsError:
     if isinstance(error, ValueError):  # a page of whatever stands before the API, where its JSON was expected
         return SandboxFailed(f"E2B answered with nothing that can be understood while {doing}.", hint=_STATUS)
 
-    log.error("the E2B SDK failed", doing=doing, exc_info=error)
+    log.error("E2B SDK failed", doing=doing, exc_info=error)
     return SandboxFailed(f"The E2B SDK failed while {doing}.", hint="The runtime's log has the details.")
 
 
 def _build_failed(error: BaseException, doing: str) -> SandboxFailed:
     """The SDK has no status for what the API refuses here."""
-    log.error("E2B did not build", doing=doing, error=str(error)[:500])
+    log.error("E2B build failed", doing=doing, error=str(error)[:500])
     if str(error).startswith("API error") or _leading_number(str(error)):
         return SandboxFailed(
             f"E2B refused what was asked while {doing}.", hint=f"Check the account's plan; {_STATUS}"

@@ -36,7 +36,7 @@ log = structlog.get_logger(__name__)
 
 
 class Leased(Protocol):
-    """What a machine is kept for."""
+    """The holder of a machine's lease."""
 
     @property
     def machine(self) -> E2bMachine:
@@ -59,7 +59,7 @@ class Leased(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Mark:
-    """What this runtime's machines carry."""
+    """The metadata that marks this runtime's machines."""
 
     home: str
     runtime: str
@@ -127,7 +127,7 @@ class Leases:
         return ours and datetime.now(UTC) - listed.started_at < _BEING_MADE
 
     async def _end(self, number: str) -> None:
-        log.warning("ending an E2B sandbox that nobody has any more", sandbox=number)
+        log.warning("orphaned E2B sandbox ended", sandbox=number)
         await self._account.kill(number)
 
     async def _renew_always(self) -> None:
@@ -159,7 +159,7 @@ class Leases:
 
 
 def home_mark(run_dir: Path) -> str:
-    """What tells this home's machines from others', made once and kept in its folder. Blocks. Raises OSError."""
+    """The mark of this home's machines, made once and stored in its folder. Blocks. Raises OSError."""
     run_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
     mark = run_dir / "e2b-home"
     if not mark.exists():
@@ -184,6 +184,6 @@ async def _each(things: list[T], do: Callable[[T], Awaitable[None]]) -> None:
             try:
                 await do(thing)
             except CodewordsError as error:
-                log.warning("E2B did not do what keeps sandboxes in order", reason=error.message)
+                log.warning("E2B sandbox upkeep failed", reason=error.message)
 
     await asyncio.gather(*(listed(thing) for thing in things))

@@ -23,7 +23,7 @@ from codewords_mcp.settings import Settings
 
 _SLOT_SECONDS: Final = 60.0
 _BUSY_SECONDS: Final = 30.0
-"""How long a start is tried again when E2B says that there is no room."""
+"""Seconds for which a start is retried while E2B reports that it has no capacity."""
 _BUILDER_TTL: Final = 900
 SPARE_SECONDS: Final = 300.0
 """A spare that nobody wanted for so long is ended."""
@@ -33,7 +33,7 @@ log = structlog.get_logger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class MachineRequest:
-    """What a machine has to be: its environment, and E2B's egress rules around it."""
+    """The requirements on a machine: its environment, and E2B's egress rules around it."""
 
     pins: Pins
     internet: bool
@@ -154,7 +154,7 @@ class MachinePool:
                 else:
                     pool.spares.append(pooled)
         except CodewordsError as error:
-            log.warning("no spare sandbox on E2B", reason=error.message)
+            log.warning("E2B spare sandbox not made", reason=error.message)
         finally:
             pool.filling = False
 
@@ -242,4 +242,4 @@ class MachinePool:
         try:
             await self._account.kill((await making).id)
         except CodewordsError as error:
-            log.info("a cancelled start left nothing that could be ended", reason=error.message)
+            log.info("E2B sandbox of a cancelled start not ended", reason=error.message)

@@ -62,7 +62,7 @@ class Stream:
         self._broken = False
 
     async def read(self) -> bytes:
-        """What came, as it came; empty at the end. Raises ConnectionResetError when the stream broke."""
+        """Received bytes, unbuffered; empty at the end. Raises ConnectionResetError when the stream broke."""
         while not self._chunks:
             if self._broken:
                 raise ConnectionResetError("the stream was reset")

@@ -57,7 +57,7 @@ class PooledMachine:
         try:
             await self._account.kill(self.machine.id)
         except CodewordsError as error:
-            log.warning("an E2B sandbox was not ended yet", sandbox=self.machine.id, reason=error.message)
+            log.warning("E2B sandbox not ended yet", sandbox=self.machine.id, reason=error.message)
         finally:
             self._slot.release()
 

@@ -16,7 +16,7 @@ _BACKLOG: Final = 512
 
 
 def describe(sandbox_id: str, network: Network, *, by_machine: bool) -> Json:
-    """What the agent is told of a program's network: who judges and dials, and by which policy if it is the machine."""
+    """A program's network for the agent: the side that judges and dials, and the policy if that is the machine."""
     if by_machine and isinstance(network, PolicedNetwork):
         return {"by": "machine", **network.describe(sandbox_id)}
     return {"by": "runtime"}
@@ -41,7 +41,7 @@ class ProgramEgress:
         sockets: tuple[tuple[str, int], tuple[str, int]],
     ) -> None:
         self.described = described
-        """What the agent is told of it."""
+        """Its description for the agent."""
         self._sandbox_id = sandbox_id
         self._network = network
         self._runtime, self._connect = sockets

@@ -1,4 +1,4 @@
-"""What host and agent say to each other, as JSON; see `mux` for the frames.
+"""Messages between host and agent, as JSON; see `mux` for the frames.
 
 host → agent   {"do": "attach", "have": chunks}              {"do": "start", "spec": …, "egress": …}
                {"do": "stop", "grace": seconds}              {"do": "kill", "reason": …}
@@ -44,7 +44,7 @@ from codewords_mcp.runtime.sandboxes.base import (
 VERSION: Final = 2
 """Of this protocol. An agent of another version is in a template that has to be built again."""
 AGENT_PORT: Final = 49901
-"""Where the agent listens in its machine."""
+"""The port that the agent listens on in its machine."""
 SESSION_HEADER: Final = "X-Codewords-Session"
 """A secret of the host's: whoever starts the program has said it first, and no other is heard afterwards."""
 OUTPUT_AHEAD: Final = 256 << 10
@@ -131,7 +131,7 @@ def to_error(data: Json | None) -> CodewordsError | None:
 
 
 def from_exit(exit_: Exit) -> Json:
-    """How a sandbox ended."""
+    """Decode the end of a sandbox."""
     return {"reason": exit_.reason, "code": exit_.code, "signal": exit_.signal}
 
 
@@ -141,5 +141,5 @@ def to_exit(data: Json) -> Exit:
 
 
 def from_usage(usage: Usage) -> Json:
-    """What a program used, as its machine measured it."""
+    """Decode a program's usage, as its machine measured it."""
     return {"wall": usage.wall_seconds, "cpu": usage.cpu_seconds, "peak": usage.peak_memory}

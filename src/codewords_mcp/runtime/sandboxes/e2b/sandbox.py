@@ -267,7 +267,7 @@ class E2BSandbox:
             self.last_used = loop.time()
             stream = await self.link.open({"to": "program"})
         except (OSError, CodewordsError) as error:
-            log.info("a connection to a sandbox was not made", sandbox=self.id, reason=str(error))
+            log.info("sandbox connection failed", sandbox=self.id, reason=str(error))
             writer.transport.abort()
             return
 

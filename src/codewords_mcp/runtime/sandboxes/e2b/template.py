@@ -50,7 +50,7 @@ async def build(account: E2bAccount, settings: Settings, client: Path, say: Call
         await remove_environments(account, settings.e2b_template)
     except CodewordsError as error:
         # The template stands, so that this is no failure of the build.
-        log.warning("environments of the template before not removed", reason=error.message)
+        log.warning("E2B environments of the earlier template not removed", reason=error.message)
         return f"Environments of the template before were not removed: {error.message}"
 
     return ""
@@ -67,13 +67,13 @@ async def remove_environments(account: E2bAccount, template: str) -> int:
         try:
             await account.forget_snapshot(number)
         except CodewordsError as error:
-            log.warning("an environment stays on E2B", snapshot=number, reason=error.message)
+            log.warning("E2B environment not removed", snapshot=number, reason=error.message)
 
     return len(found)
 
 
 def requirements() -> list[str]:
-    """What codewords-mcp needs, in the versions that are installed here, so that both ends are the same."""
+    """Requirements of codewords-mcp, in the versions that are installed here, so that both ends are the same."""
     needed = (Requirement(text) for text in metadata.requires(_DISTRIBUTION) or [])
     return sorted(
         f"{one.name}=={metadata.version(one.name)}"

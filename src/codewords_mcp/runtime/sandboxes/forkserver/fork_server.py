@@ -299,7 +299,7 @@ class ForkServer:
         self._all_ended()
         if not expected:
             tail = b"".join(self._tail).decode(errors="replace")[-_OUTPUT_TAIL:]
-            logger.warning("a fork server ended", environment=str(self.environment.path), printed=tail)
+            logger.warning("fork server lost", environment=str(self.environment.path), printed=tail)
 
         await self._in_thread(self._remove)
         self.ended.set()

@@ -85,7 +85,7 @@ class ForkWarmPool:
         }
 
     def describe(self) -> dict[str, Any]:
-        """How programs start in this environment, and why, for `doctor` and logs."""
+        """The way programs start in this environment, and the reason, for `doctor` and logs."""
         server = self._server
         if server is not None and server.ready:
             state = "forks"
@@ -236,7 +236,7 @@ class ForkWarmPool:
         self.why_not = why
         self._retry_at = time.monotonic() + _RETRY[min(self._failures, len(_RETRY) - 1)]
         self._failures += 1
-        logger.warning("no fork server", environment=str(self.environment.path), reason=why)
+        logger.warning("fork server unavailable", environment=str(self.environment.path), reason=why)
 
     def _plan(self) -> None:
         if self._making is None and not self._closed:
@@ -271,7 +271,7 @@ class ForkWarmPool:
         try:
             await work(isolation)
         except (CodewordsError, OSError) as error:
-            logger.warning("no sandbox ahead", reason=str(error))
+            logger.warning("warm pool not filled", reason=str(error))
             self._discard(isolation)
             self.suspect()
         except asyncio.CancelledError:

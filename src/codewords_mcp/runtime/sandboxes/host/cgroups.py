@@ -34,7 +34,7 @@ class Mount:
 
 @dataclass(frozen=True, slots=True)
 class GroupUsage:
-    """What a group counted. None where its controller is not there."""
+    """The counters of a group. None where its controller is missing."""
 
     cpu_seconds: float | None
     peak_memory: int | None
@@ -253,7 +253,7 @@ def _try_moving(group: Group) -> None:
 
 
 def _folder(mount: Mount, path: str) -> Path:
-    """Where a group's path lies below a mount, which may show a part of the hierarchy only (containers)."""
+    """The position of a group's path below a mount, which may show a part of the hierarchy only (containers)."""
     if mount.root != "/":
         relative = path.removeprefix(mount.root.rstrip("/"))
     else:

@@ -1,4 +1,4 @@
-"""Why this machine isolates as it does, and what a person can do about it: every sentence of it that `doctor` and a
+"""Reasons for this machine's isolation level, and the fixes for a person: every sentence of it that `doctor` and a
 tool's reply say. docs/guides/isolation.md is the page about it.
 """
 
@@ -123,7 +123,7 @@ profile codewords-mcp "{python}" flags=(unconfined) {{
 
 @dataclass(frozen=True, slots=True)
 class MachineFacts:
-    """Where the facts come from. `root` is the file system's root, so that a test can describe another machine."""
+    """Reads the facts about a machine. `root` is the file system's root, so that a test can describe another machine."""
 
     root: Path = Path("/")
     system: str = sys.platform
@@ -182,7 +182,7 @@ def _elsewhere(fix: str) -> str:
 
 
 def exact_limits(machine: MachineFacts | None = None) -> str:
-    """How to have limits held by cgroups: from tier B to A, and in C."""
+    """The steps to limits held by cgroups: from tier B to A, and in C."""
     machine = machine or MachineFacts()
     if machine.in_container:
         return CONTAINER_LIMITS
@@ -201,7 +201,7 @@ def exact_limits(machine: MachineFacts | None = None) -> str:
 
 
 def quicker_moves(machine: MachineFacts | None = None) -> str:
-    """How to have processes moved between cgroups without waiting for a grace period (Linux 6.0 and later); empty where they are.
+    """The steps to moves between cgroups without waiting for a grace period (Linux 6.0 and later); empty where they are.
 
     Measured on Linux 6.18: four moves took 5 to 20 ms, then 0.2 ms. One hierarchy that favours them serves all.
     """
@@ -221,7 +221,7 @@ def quicker_moves(machine: MachineFacts | None = None) -> str:
 
 
 def better_than_c(machine: MachineFacts | None = None) -> str:
-    """How to have namespaces where Landlock stands in for them."""
+    """The steps to namespaces where Landlock stands in for them."""
     cause, fix = blocked(machine)
     if fix:
         return f"For namespaces, which hold more: {cause} {fix}"
@@ -229,7 +229,7 @@ def better_than_c(machine: MachineFacts | None = None) -> str:
 
 
 def blocked(machine: MachineFacts | None = None) -> tuple[str, str]:
-    """What likely keeps this machine from isolating by namespaces, and its fix; empty where it is not known."""
+    """The likely obstacle to isolation by namespaces on this machine, and its fix; empty where it is not known."""
     machine = machine or MachineFacts()
     if machine.system == "win32":
         return WINDOWS, WINDOWS_FIX

@@ -47,7 +47,7 @@ class Remover:
             try:
                 remove_tree(path, self._stopped)
             except OSError as error:
-                logger.warning("a folder stays", path=str(path), error=str(error))
+                logger.warning("sandbox folder not removed", path=str(path), error=str(error))
             if self._stopped.is_set():
                 return
 

@@ -1,4 +1,4 @@
-"""What waits in a program's sockets: bytes, and files that no process has open meanwhile, which hold their bytes too.
+"""Data queued in a program's sockets: bytes, and files that no process has open meanwhile, which hold their bytes too.
 
 /proc says how many descriptors a socket holds, and neither which nor how many bytes. So the socket is borrowed from its
 process (pidfd_getfd) and asked, or looked into without taking anything out (MSG_PEEK). Where that is not allowed, nothing
@@ -92,7 +92,7 @@ def _holds_any(fdinfo: str) -> bool:
 
 
 def _inside(descriptor: int, depth: int) -> list[os.stat_result]:
-    """What waits in a socket of this process's, which is closed."""
+    """The files queued in a socket of this process. Closes it."""
     found: list[os.stat_result] = []
     for inner in _peek(descriptor):
         info = os.fstat(inner)

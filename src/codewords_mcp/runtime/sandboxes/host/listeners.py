@@ -1,4 +1,4 @@
-"""Which user of this machine listens on a loopback port, as the kernel tells.
+"""The user that listens on a loopback port of this machine, as the kernel reports it.
 
 The port of a program without a network of its own stands in the process list while the program starts. Another user who
 listens there first would be sent what the run was asked, and would answer in its place.

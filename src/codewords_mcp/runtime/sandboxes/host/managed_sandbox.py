@@ -1,4 +1,4 @@
-"""What every sandbox has in common whose processes this machine holds: its life, and what is asked of it meanwhile."""
+"""Base of the sandboxes whose processes run on this machine: start, readiness, end, usage."""
 
 from __future__ import annotations
 
@@ -154,7 +154,7 @@ class ManagedSandbox(ABC):
         except CodewordsError as error:
             self._broken = error
         except Exception as error:
-            logger.exception("a sandbox could not be made", sandbox=self.id)
+            logger.exception("sandbox not made", sandbox=self.id)
             self._broken = full_disk(error) or SandboxFailed(
                 f"This machine could not make a sandbox: {_reason_of(error)}."
             )

@@ -1,4 +1,4 @@
-"""What a sandbox holds right now, seen from the host: its processes, memory, files. For limits the kernel does not keep.
+"""A sandbox's processes, memory and files, measured from the host, for limits that the kernel does not hold.
 
 The program is hostile: it swaps folders for links while we look, hides files by unlinking them and in sockets, processes
 by forking twice, and a process by ending its first thread. Every walk is bounded, follows no link, and reads only.

@@ -14,7 +14,7 @@ HIGH_WATER = 256 << 10
 """Bytes kept unread; over it the pipes are left full, which makes the program wait."""
 _CHUNK = 64 << 10
 _MAX_PIPE = 1 << 20
-"""What an ordinary user may enlarge a pipe to (/proc/sys/fs/pipe-max-size)."""
+"""The size to which an ordinary user may enlarge a pipe (/proc/sys/fs/pipe-max-size)."""
 _OVERHEAD = 128
 """Bytes that a chunk costs beside its data, so that a program writing single letters is bounded too."""
 

@@ -126,7 +126,9 @@ def clean(run_dir: Path, remover: files.Remover) -> None:
             try:
                 _remove_if_dead(path, remover)
             except OSError as error:
-                logger.warning("a folder of an earlier runtime stays", path=str(path), error=str(error))
+                logger.warning(
+                    "sandbox folder of an earlier runtime not removed", path=str(path), error=str(error)
+                )
 
 
 def _remove_if_dead(path: Path, remover: files.Remover) -> None:
@@ -148,7 +150,9 @@ def _remove_if_dead(path: Path, remover: files.Remover) -> None:
     try:
         stay = [folder for folder in _recorded(path) if not cgroups.remove_slice(folder)]
         if stay:  # processes that die slowly; the record stays with them, for the next start
-            logger.warning("cgroups of an earlier runtime stay", folders=[str(folder) for folder in stay])
+            logger.warning(
+                "sandbox cgroups of an earlier runtime not removed", folders=[str(folder) for folder in stay]
+            )
         else:
             remover.remove(path.rename(path.with_name(f"removed-{path.name}")))
     finally:

@@ -119,7 +119,7 @@ class ProcessChannel:
             signal.pidfd_send_signal(self._init or -1, signal.SIGKILL)
 
     def _insist(self) -> None:
-        logger.error("a sandbox's processes did not end", init=self._init)
+        logger.error("sandbox processes not ended in time", init=self._init)
         if self._launcher is None:
             self._set_gone()
         else:

@@ -29,7 +29,7 @@ class _WatchedFolders(Protocol):
 
 
 class WatchedSandbox(Protocol):
-    """What is looked at: processes with all below them; its cgroup, if one holds it; and its folders."""
+    """A sandbox that the watchdog measures: processes with all below them, its cgroup, its folders."""
 
     @property
     def roots(self) -> tuple[int, ...]:
@@ -43,7 +43,7 @@ class WatchedSandbox(Protocol):
 
     @property
     def group(self) -> object | None:
-        """What holds its memory: without a cgroup, nothing does but this watchdog."""
+        """The cgroup that holds its memory; without one, only this watchdog does."""
         ...
 
     @property

@@ -1,4 +1,4 @@
-"""What Landlock allows a sandbox of this tier, and what is said about it."""
+"""The Landlock rules of a sandbox, and the description of this isolation level."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ class LandlockProgram:
 
 @dataclass(frozen=True, slots=True)
 class ProvedFacts:
-    """What the self-test saw beside refused acts: are connections judged by address, is memory held by the kernel."""
+    """Facts that the self-test proved: connections are judged by address; the kernel holds memory."""
 
     acts: int
     by_address: bool

@@ -172,7 +172,7 @@ def _forking_ends(limit: int) -> bool:
 
 
 def _needs() -> dict[str, bool]:
-    """What a workflow must be able to do."""
+    """The acts that a workflow must be able to do."""
     uri = os.environ["CODEWORDS_RUNTIME_URI"].removeprefix("http://")
     host, _, port = uri.partition(":")
     return {

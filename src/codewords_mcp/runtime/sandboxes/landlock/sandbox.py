@@ -34,7 +34,7 @@ logger = structlog.get_logger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class LandlockResources:
-    """What a driver gives a sandbox: where it lives, how it is confined, in which group, threads for what blocks."""
+    """A sandbox's resources from its driver: folders, Landlock rules, cgroup, threads for blocking work."""
 
     folders: paths.Folders
     landlock: Landlock
@@ -115,7 +115,7 @@ class LandlockSandbox(ManagedSandbox):
         self._arm("no_port", limit, lambda: self._not_ready(explain.no_port(self.port, limit)))
 
     async def _attach(self) -> tuple[str | None, list[int]]:
-        """Where the program finds the runtime, and the ports that it may reach: of the runtime, of the proxy."""
+        """The runtime's address for the program, and the ports that it may reach: of the runtime, of the proxy."""
         network = self.resources.network
         if network is None:
             return None, []
@@ -206,7 +206,7 @@ class LandlockSandbox(ManagedSandbox):
             self._on_error(message)
 
     def _on_program(self, message: dict[str, Any]) -> None:
-        """What the program says of itself; any of it may be a lie, about itself."""
+        """Handle a message of the program. Any of it may be a lie, but only about itself."""
         if "imported" in message:
             self._imported = True
             self._disarm("wrong_port")
@@ -225,7 +225,7 @@ class LandlockSandbox(ManagedSandbox):
             self._arm("wrong_port", WRONG_PORT_SECONDS, lambda: self._not_ready(error))
 
     def _on_error(self, message: dict[str, Any]) -> None:
-        logger.error("a sandbox broke", sandbox=self.id, **message)
+        logger.error("sandbox setup failed", sandbox=self.id, **message)
         if message["step"] == "exec":
             what = "run the environment's Python"
         else:
@@ -273,8 +273,8 @@ class LandlockSandbox(ManagedSandbox):
         if self._group is not None:
             self._group.kill()
             if not self._group.remove():
-                logger.warning("a sandbox's cgroup stays", sandbox=self.id)
+                logger.warning("sandbox cgroup not removed", sandbox=self.id)
         try:
             self.resources.discard(self.resources.folders)
         except OSError as error:
-            logger.warning("a sandbox's folder stays", sandbox=self.id, error=str(error))
+            logger.warning("sandbox folder not removed", sandbox=self.id, error=str(error))

@@ -49,7 +49,7 @@ StartIn = Callable[[SandboxSpec, Network | None], Awaitable[LandlockSandbox]]
 
 @dataclass(frozen=True, slots=True)
 class ProbeReport:
-    """What the probe printed: each act and whether it was refused; each need and whether it was met."""
+    """The probe's output: for each act whether it was refused, for each need whether it was met."""
 
     acts: dict[str, bool] = field(default_factory=dict[str, bool])
     needs: dict[str, bool] = field(default_factory=dict[str, bool])
@@ -58,7 +58,7 @@ class ProbeReport:
 
 @dataclass(frozen=True, slots=True)
 class LandlockFinding:
-    """What the self-test found."""
+    """The self-test's result."""
 
     tier: Tier
     proved: ProvedFacts = _NOTHING

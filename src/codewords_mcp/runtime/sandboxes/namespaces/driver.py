@@ -183,7 +183,7 @@ class LocalDriver:
             except SandboxFailed as error:
                 if isolation.program_started or self._closed:
                     raise
-                logger.warning("a fork failed; starting by exec", sandbox=spec.id, reason=error.message)
+                logger.warning("fork failed, starting by exec", sandbox=spec.id, reason=error.message)
                 self.forks.suspect(isolation)
 
         return await self._start_by_exec(spec)

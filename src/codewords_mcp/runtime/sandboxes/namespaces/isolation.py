@@ -1,7 +1,7 @@
 """The isolation of one sandbox, seen from the host: folders, processes, output, cgroup. It knows no workflow.
 
-`Isolation` is what the two ways to make one share. `ExecIsolation` starts a launcher and a new interpreter, and needs to know the
-program for that; `forking.ForkCell` forks one from a fork server, and is told its program later.
+`Isolation` is the base of both ways to make one. `ExecIsolation` starts a launcher and a new interpreter, and needs the
+program for that. `fork_server.ForkIsolation` forks from a fork server, and gets its program later.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ logger = structlog.get_logger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class IsolationResources:
-    """What a driver gives an isolation: where it lives, as whom on the host, in which group, and threads for what blocks.
+    """An isolation's resources from its driver: folders, host user, cgroup, threads for blocking work.
 
     `exact_memory`: whether `make_group` gives one.
     """
@@ -132,11 +132,11 @@ class Isolation:
         """Remove group and folders, give back the rest; blocks for some milliseconds."""
         name = self.resources.folders.top.name
         if self.group is not None and not self.group.remove():
-            logger.warning("a sandbox's cgroup stays", folder=name)
+            logger.warning("sandbox cgroup not removed", folder=name)
         try:
             self.resources.discard(self.resources.folders)
         except OSError as error:
-            logger.warning("a sandbox's folder stays", folder=name, error=str(error))
+            logger.warning("sandbox folder not removed", folder=name, error=str(error))
         self.resources.release()
 
     async def in_thread(self, work: Callable[[], T]) -> T:
@@ -217,7 +217,7 @@ class Isolation:
             self._undelivered.append(message)
 
     def _on_error(self, message: dict[str, Any]) -> None:
-        logger.error("a sandbox broke", folder=self.resources.folders.top.name, **message)
+        logger.error("sandbox setup failed", folder=self.resources.folders.top.name, **message)
         if message["step"] == "exec":
             what = "run the environment's Python"
         else:

@@ -28,7 +28,7 @@ class LocalSandbox(ManagedSandbox):
 
     @property
     def resources(self) -> IsolationResources:
-        """Where it lives, and as whom."""
+        """Its folders, host user and cgroup."""
         return self.isolation.resources
 
     @property
@@ -38,7 +38,7 @@ class LocalSandbox(ManagedSandbox):
 
     @property
     def condemned(self) -> bool:
-        """Whether it ends, or ended, because somebody wanted it to."""
+        """Whether it was ended on purpose."""
         return self._reason is not None
 
     def output(self) -> AsyncIterator[OutputChunk]:

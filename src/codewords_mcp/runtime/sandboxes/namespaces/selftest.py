@@ -35,7 +35,7 @@ Start = Callable[[SandboxSpec], Awaitable[LocalSandbox]]
 
 @dataclass(frozen=True, slots=True)
 class IsolationFinding:
-    """What the self-test found. `transparent`: every TCP connection can be caught, not only those of polite clients."""
+    """The self-test's result. `transparent`: every TCP connection can be caught, not only those of polite clients."""
 
     tier: Tier
     transparent: bool

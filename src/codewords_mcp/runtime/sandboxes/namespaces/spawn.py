@@ -1,4 +1,4 @@
-"""What is made on the host for a sandbox: folders, socket, code, and the launcher's process. Blocks."""
+"""Makes the host's part of a sandbox: folders, socket, code, and the launcher's process. Blocks."""
 
 from __future__ import annotations
 
@@ -34,14 +34,14 @@ def variables(spec: SandboxSpec) -> dict[str, str]:
 
 @functools.lru_cache(maxsize=64)
 def _library_path(python: Path) -> str | None:
-    """Where an installation's shared library is inside, if it has one."""
+    """The folder, inside, of an installation's shared library, if it has one."""
     if _python_source(python) is None or not any((python / "lib").glob("libpython*.so*")):
         return None
     return "/python/lib"
 
 
 def defaults(python: Path) -> dict[str, str]:
-    """What every program's environment begins with; `python` is the installation that it runs on."""
+    """Variables that every program's environment begins with; `python` is the installation that it runs on."""
     own = {
         "PATH": "/env/bin:/usr/local/bin:/usr/bin:/bin",
         "HOME": "/app",
@@ -107,7 +107,7 @@ def launch_server(description: dict[str, Any], outputs: tuple[int, int]) -> Spaw
 def describe_server(
     environment: EnvironmentRef, top: Path, sandboxes: Path, first_id: int | None, ids: int
 ) -> dict[str, Any]:
-    """What the launcher of a fork server is told. `top` has its root's mount point, `sandboxes` its forks' folders."""
+    """The specification for a fork server's launcher. `top` has its root's mount point, `sandboxes` its forks' folders."""
     root = str(top / "root")
     packages = Path("lib") / f"python{environment.python_version}" / "site-packages"
     sources = rootfs.Sources(
@@ -222,7 +222,7 @@ def _describe(
 
 
 def describe_limits(limits: Limits, *, exact_memory: bool) -> dict[str, int | bool | None]:
-    """What a program's process is limited to by itself; memory only where no cgroup holds it."""
+    """The resource limits of a program's process; memory only where no cgroup holds it."""
     return {
         "files": limits.files,
         "disk": limits.disk,

@@ -1,4 +1,4 @@
-"""How programs end, by themselves and by us, and what is said of it."""
+"""Checks of the end of programs: by themselves, by us, and its report."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a program writes, and that it is gone afterwards."""
+"""Checks of a program's files, and of their removal afterwards."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a program prints, byte for byte."""
+"""Checks of a program's output, byte for byte."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a program sees of itself: how Python runs it, and its variables."""
+"""Checks of a program's view of itself: the way Python runs it, and its variables."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ OWN_VARIABLES: Final = frozenset(
         "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "http_proxy", "https_proxy", "no_proxy",
     }
 )  # fmt: skip
-"""What a driver may add to the variables it was given."""
+"""Variables that a driver may add to those of the specification."""
 _CANARY: Final = "CODEWORDS_CONFORMANCE_CANARY"
 
 

@@ -1,1 +1,1 @@
-"""What runs in a sandbox's own processes. Standard library, and `local.inside`, only."""
+"""Code of a sandbox's own processes. Imports the standard library and `namespaces.inside` only."""

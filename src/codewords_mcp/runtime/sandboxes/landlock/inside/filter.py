@@ -1,4 +1,4 @@
-"""The second system call filter of this tier, for what Landlock leaves open. It is stacked on `local.inside.seccomp`.
+"""The second system call filter of this tier, for what Landlock leaves open. It is stacked on `namespaces.inside.seccomp`.
 
 Landlock knows neither UDP, nor addresses, nor Unix sockets by path, nor what a same-user process may do to another by its
 number, nor changes to a file's mode, owner, times and attributes. Here each of them is refused, or answered by the supervisor.

@@ -24,7 +24,7 @@ _OF_ITSELF: Final = (
     "auxv", "cmdline", "comm", "environ", "fd", "fdinfo", "io", "limits", "maps", "oom_score", "oom_score_adj", "sched",
     "schedstat", "smaps", "smaps_rollup", "stat", "statm", "status", "wchan",
 )  # fmt: skip
-"""What a process may read of itself in /proc; not what tells of the host: its mounts, its network, other processes."""
+"""Files of /proc that a process may read of itself; none that describes the host: its mounts, its network, other processes."""
 
 _libc = ctypes.CDLL(None, use_errno=True)
 

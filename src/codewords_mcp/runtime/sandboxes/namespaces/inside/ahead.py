@@ -75,7 +75,7 @@ def _lives(pid: int) -> bool:
 
 
 def learn(work: Callable[[], object]) -> list[Area]:
-    """What a fork that does `work` writes to of what it shares with this process. Empty where the kernel does not say."""
+    """The shared memory that a fork writes to while it does `work`. Empty where the kernel does not report it."""
     areas: list[Area] = []
     with contextlib.suppress(OSError):
         for page in _written(work):

@@ -28,7 +28,7 @@ _PROGRAM_SIGNALS: Final = {
 
 @dataclass(frozen=True)
 class ForkTemplate:
-    """What the server made once for all forks. `filters`: by whether a cgroup holds their memory; `hooked`: the environment
+    """State that the server made once for all forks. `filters`: by whether a cgroup holds their memory; `hooked`: the environment
     has code for Python's start (.pth files); `modules`: names of this package's.
     """
 
@@ -41,7 +41,7 @@ class ForkTemplate:
 
 @dataclass(frozen=True)
 class Claim:
-    """What the runtime tells a program to be."""
+    """The runtime's description of the program to become."""
 
     port: int
     variables: dict[str, str]
@@ -133,7 +133,7 @@ def own_modules() -> tuple[str, ...]:
 
 
 def _reset_interpreter(template: ForkTemplate, claim: Claim) -> list[object]:
-    """What differs between this interpreter and one that was started for the program; the modules it shall not see."""
+    """Reset this interpreter to a newly started one. Returns the modules that the program must not see."""
     os.environ.clear()
     os.environ.update(claim.variables)
 

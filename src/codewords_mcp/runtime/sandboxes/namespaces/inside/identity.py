@@ -1,4 +1,4 @@
-"""Who the program is: user 1000 of a user namespace of its own, without capabilities, under the filter."""
+"""Identity of the program: user 1000 of a user namespace of its own, without capabilities, under the filter."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from . import linux
 INNER_ID: Final = 1000
 SERVER_ID: Final = 1
 _COUNTERS: Final = {"max_inotify_instances": "16", "max_inotify_watches": "8192"}
-"""What the kernel counts by user, in every user namespace up to the host's: one sandbox may have an eighth of the usual
+"""Resources that the kernel counts by user, in every user namespace up to the host's: one sandbox may have an eighth of the usual
 instances, and leaves others, and as an ordinary user the person whose machine this is, theirs."""
 _SIGNALS: Final = 1024
 """Queued signals and timers, counted likewise."""

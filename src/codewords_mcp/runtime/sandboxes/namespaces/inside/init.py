@@ -15,7 +15,7 @@ from .watch import ProgramWatch
 LISTENER_FD: Final = 3
 BOOT_FD: Final = 4
 TITLE: Final = "codewords-sandbox"
-"""What process 1 of a sandbox is called in lists of processes."""
+"""The name of a sandbox's process 1 in lists of processes."""
 
 
 def in_group(runtime: socket.socket) -> bool:
@@ -109,7 +109,7 @@ def _exec(
 
 
 def settle() -> None:
-    """What a program's process is, however it starts."""
+    """Set up the program's process: session, folder, standard input. The same for exec and fork."""
     linux.prctl(linux.PR_SET_DUMPABLE, 1)  # else /proc/self is not ours; exec would set it anyway
     _write("/proc/self/oom_score_adj", "500")  # process 1 must outlive the program to say what happened
     os.setsid()

@@ -1,4 +1,4 @@
-"""Which TCP ports of this network something listens on.
+"""TCP ports of this network that are listened on.
 
 The kernel is asked by sock_diag(7) for listening sockets only. /proc/net/tcp has the same, but reading it walks the
 table of every connection of the machine, which takes 10 ms of processor time where memory is plenty: too much for

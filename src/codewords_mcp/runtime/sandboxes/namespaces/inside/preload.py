@@ -1,4 +1,4 @@
-"""What a fork server imports before the first program asks for it: well-known packages that do nothing at import.
+"""Imports that a fork server makes before the first program: well-known packages that do nothing at import.
 
 Only names of this list, and only where the environment has the distribution that they belong to: whatever else a
 workflow needs it imports itself, in its own sandbox. Every fork starts with these, warmed up (`warm`).

@@ -178,7 +178,7 @@ def _pivot_to(root: str) -> None:
 
 
 def bind_own(root: str, app: str, tmp: str) -> None:
-    """What belongs to one run alone."""
+    """Mount the folders that belong to one run alone."""
     linux.bind(app, root + "/app")
     linux.bind(tmp, root + "/tmp")
     linux.bind(tmp, root + "/var/tmp")

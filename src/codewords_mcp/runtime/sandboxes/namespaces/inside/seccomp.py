@@ -46,7 +46,7 @@ its files or its time away, and a process 1 that gets no time ends late when it 
 _PRIORITIES: Final = {"setpriority": 2, "ioprio_set": 3}
 """Calls that name a kind and one of it, and the kind that means all of a user's, process 1 with them."""
 _SYSTEM_V: Final = ("shmget", "semget", "msgget")
-"""What these make is memory that no process needs to have: without a cgroup nobody could count it."""
+"""Calls that make memory which no process has mapped: without a cgroup it can't be counted."""
 _SERVER_CALLS: Final = frozenset({"umount2", "setns"})
 """To uncover the packages, and for forks to enter their sandboxes."""
 

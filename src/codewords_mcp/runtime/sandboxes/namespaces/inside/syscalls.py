@@ -82,7 +82,7 @@ _FROM_424: Final = """
 """
 
 AUDIT_ARCHITECTURES: Final = {"x86_64": 0xC000_003E, "aarch64": 0xC000_00B7}
-"""What the kernel calls these machines where it shows a filter a call."""
+"""The kernel's numbers for these machines, as a filter sees them."""
 
 _ALLOWED: Final = """
     accept accept4 access alarm arch_prctl bind brk capget capset chdir chmod chown clock_getres clock_gettime
@@ -111,7 +111,7 @@ _ALLOWED: Final = """
     writev
 """
 ALLOWED: Final = frozenset(_ALLOWED.split())
-"""What a program may call, whatever the arguments. Of what is not here, `seccomp` looks at the arguments of a few; the rest
+"""Calls that a program may make, whatever the arguments. Of what is not here, `seccomp` looks at the arguments of a few; the rest
 is refused: what changes mounts, namespaces, clocks, the kernel, other processes or keys; what is counted for the whole
 machine (io_setup) or slows it (sync); what tells of others (cachestat); what no program needs."""
 

@@ -1,4 +1,4 @@
-"""What process 1 of a sandbox does once the program runs: it waits on it.
+"""The loop of a sandbox's process 1 while the program runs.
 
 It reaps what the program leaves behind, passes signals on, tells the runtime when the program serves and how it ended,
 and carries connections to a TCP port where the program insists on one. It has no more rights than the program.
