@@ -52,8 +52,8 @@ class RuntimeListener:
 def read_ports(home: Path) -> HomePorts:
     """The kept ports; none where the file is absent or makes no sense."""
     try:
-        kept: dict[str, Any] = json.loads((home / FILE).read_text(encoding="utf-8"))
-        return HomePorts(_port(kept.get("own")), _port(kept.get("substitute")))
+        stored_ports: dict[str, Any] = json.loads((home / FILE).read_text(encoding="utf-8"))
+        return HomePorts(_port(stored_ports.get("own")), _port(stored_ports.get("substitute")))
     except (OSError, ValueError, AttributeError):
         return HomePorts()
 
@@ -87,47 +87,52 @@ def listen(settings: Settings, *, any_port: bool) -> RuntimeListener:
             hint="Set CODEWORDS_API_KEY to a key of your own, or leave the host at 127.0.0.1.",
         )
 
-    kept = read_ports(settings.home)
+    stored_ports = read_ports(settings.home)
     if "port" in settings.model_fields_set:
-        given = settings.port
+        configured_port = settings.port
     else:
-        given = None
+        configured_port = None
 
-    wanted = given or kept.own or (0 if given == 0 else settings.port)
+    port_to_bind = configured_port or stored_ports.own or (0 if configured_port == 0 else settings.port)
     try:
-        listener = RuntimeListener(_bind(host, wanted))
+        listener = RuntimeListener(_bind(host, port_to_bind))
     except OSError as error:
-        if error.errno != errno.EADDRINUSE or not (any_port or given == 0):
-            raise _cannot_bind(host, wanted, error, kept=given is None and kept.own is not None) from error
-        listener = _bind_another(host, wanted, kept)
+        if error.errno != errno.EADDRINUSE or not (any_port or configured_port == 0):
+            raise _cannot_bind(
+                host,
+                port_to_bind,
+                error,
+                stored_ports=configured_port is None and stored_ports.own is not None,
+            ) from error
+        listener = _bind_another(host, port_to_bind, stored_ports)
 
-    _keep(settings.home, kept, listener)
+    _keep(settings.home, stored_ports, listener)
     return listener
 
 
-def _bind_another(host: str, wanted: int, kept: HomePorts) -> RuntimeListener:
-    """A port instead of `wanted`, which is missed only where addresses with it may have been given out."""
-    promised = wanted if kept.own is not None else None
-    candidates: Iterable[int] = [*([kept.substitute] if kept.substitute else []), *_NEARBY, 0]
+def _bind_another(host: str, port_to_bind: int, stored_ports: HomePorts) -> RuntimeListener:
+    """A port instead of `port_to_bind`, which is missed only where addresses with it may have been given out."""
+    promised = port_to_bind if stored_ports.own is not None else None
+    candidates: Iterable[int] = [*([stored_ports.substitute] if stored_ports.substitute else []), *_NEARBY, 0]
     for port in candidates:
         with suppress(OSError):
             return RuntimeListener(_bind(host, port), promised)
     raise InvalidInput(f"{host} has no free port.", hint="End a program that listens there.")
 
 
-def _keep(home: Path, kept: HomePorts, listener: RuntimeListener) -> None:
+def _keep(home: Path, stored_ports: HomePorts, listener: RuntimeListener) -> None:
     on_own_port = listener.missed_port is None
     if on_own_port:
-        ports = HomePorts(listener.port, kept.substitute)
+        ports = HomePorts(listener.port, stored_ports.substitute)
     else:
-        ports = HomePorts(kept.own, listener.port)
-    if ports != kept:
+        ports = HomePorts(stored_ports.own, listener.port)
+    if ports != stored_ports:
         _write_ports(home, ports)
 
 
-def _cannot_bind(host: str, port: int, error: OSError, *, kept: bool) -> InvalidInput:
+def _cannot_bind(host: str, port: int, error: OSError, *, stored_ports: bool) -> InvalidInput:
     if error.errno == errno.EADDRINUSE:
-        if kept:
+        if stored_ports:
             own = " It is the port of this home: addresses given out before name it."
         else:
             own = ""

@@ -83,11 +83,11 @@ def _report(error: CodewordsError, *, as_json: bool) -> None:
     if as_json:
         _output.print_json({"error": error.to_dict()})
     else:
-        _show_asked(error)
+        _show_questions(error)
     _output.error(error.message, error.hint)
 
 
-def _show_asked(error: CodewordsError) -> None:
+def _show_questions(error: CodewordsError) -> None:
     """What a person would agree to, where the runtime asks: nobody agrees to lines that they have not seen."""
     from codewords_mcp.cli._client import RemoteError
 

@@ -117,7 +117,7 @@ class RunCall:
                 f"/run{self.target}",
                 content=self.body,
                 headers=self.headers,
-                timeout=self._patience(),
+                timeout=self._call_timeout(),
             ) as response:
                 if response.headers.get("error-origin") == "platform":
                     raise remote_error(response.status_code, response.read())
@@ -127,7 +127,7 @@ class RunCall:
                 raise
             raise self._over() from None
 
-    def _patience(self) -> float:
+    def _call_timeout(self) -> float:
         if self.deadline is None:
             return SLOW
         return max(self.deadline - time.monotonic(), 0.1)

@@ -95,7 +95,7 @@ class RuntimeClient:
     ) -> Any:
         """One request with a JSON answer; None where the answer has no body."""
         with self._translated():
-            response = self._http.request(method, path, json=body, params=_given(params), timeout=timeout)
+            response = self._http.request(method, path, json=body, params=_passed(params), timeout=timeout)
         if response.is_error:
             raise remote_error(response.status_code, response.content)
         if response.content:
@@ -152,7 +152,7 @@ class RuntimeClient:
         with (
             self._translated(),
             self._http.stream(
-                method, path, json=body, params=_given(params), headers=headers, timeout=timeout
+                method, path, json=body, params=_passed(params), headers=headers, timeout=timeout
             ) as response,
         ):
             if response.is_error:
@@ -210,7 +210,7 @@ def remote_error(status: int, content: bytes) -> RemoteError:
     return RemoteError(status, {"message": f"The runtime answered {status} without saying why."})
 
 
-def _given(params: Json | None) -> Json | None:
+def _passed(params: Json | None) -> Json | None:
     if params:
         return {key: value for key, value in params.items() if value is not None}
     return None

@@ -136,13 +136,13 @@ class Lifecycle:
         )
         serving = asyncio.create_task(self._server.serve(sockets=[self._listener]))
         try:
-            await self._until_told(serving, runtime)
+            await self._until_stopped(serving, runtime)
             await self._drain(runtime)
         finally:
             self._server.should_exit = True
             await serving
 
-    async def _until_told(self, serving: asyncio.Task[None], runtime: Runtime) -> None:
+    async def _until_stopped(self, serving: asyncio.Task[None], runtime: Runtime) -> None:
         listening = asyncio.create_task(self._server.listening.wait())
         await asyncio.wait({serving, listening}, return_when=asyncio.FIRST_COMPLETED)
         listening.cancel()

@@ -40,48 +40,48 @@ def part(text: str) -> str:
     return quote(text, safe="")
 
 
-def is_draft(given: str) -> bool:
+def is_draft(reference: str) -> bool:
     """Whether this is a draft's id."""
-    return _DRAFT.fullmatch(given) is not None
+    return _DRAFT.fullmatch(reference) is not None
 
 
-def workflow_id(client: RuntimeClient, given: str) -> str:
+def workflow_id(client: RuntimeClient, reference: str) -> str:
     """The id of the workflow that was named. What is no workflow's name is taken as an id (a library service's).
 
     Raises InvalidInput where several workflows have the name, NotFound where none has it and one nearly has.
     """
-    if _ID.fullmatch(given):
-        return given
+    if _ID.fullmatch(reference):
+        return reference
 
-    page = client.record("GET", "/workflows", params={"query": given, "limit": 100})
-    ids = [str(item["service_id"]) for item in page["items"] if item["name"] == given]
+    page = client.record("GET", "/workflows", params={"query": reference, "limit": 100})
+    ids = [str(item["service_id"]) for item in page["items"] if item["name"] == reference]
     if len(ids) > 1:
         raise InvalidInput(
             f"{len(ids)} workflows have this name: {', '.join(ids)}.", hint="Give the id of one of them."
         )
 
     if not ids:
-        _refuse_typo(client, given)
+        _refuse_typo(client, reference)
     if ids:
         return ids[0]
 
-    return given
+    return reference
 
 
-def _refuse_typo(client: RuntimeClient, given: str) -> None:
+def _refuse_typo(client: RuntimeClient, reference: str) -> None:
     """Raise NotFound where this is nearly the name of a workflow, and not that of a library service."""
     import difflib
 
     items = client.record("GET", "/workflows", params={"limit": 100})["items"]
-    near = difflib.get_close_matches(given, [str(item["name"]) for item in items], n=1, cutoff=0.75)
-    if near and given not in {one["name"] for one in client.items("/services")}:
-        raise NotFound(f"There is no workflow {given}.", hint=f"Did you mean {near[0]}?")
+    near = difflib.get_close_matches(reference, [str(item["name"]) for item in items], n=1, cutoff=0.75)
+    if near and reference not in {one["name"] for one in client.items("/services")}:
+        raise NotFound(f"There is no workflow {reference}.", hint=f"Did you mean {near[0]}?")
 
 
-def run_id(client: RuntimeClient, given: str) -> str:
+def run_id(client: RuntimeClient, reference: str) -> str:
     """The id of the run that was meant. Raises NotFound where `last` finds none."""
-    if given != "last":
-        return given
+    if reference != "last":
+        return reference
     newest = client.record("GET", "/runs", params={"limit": 1})["items"]
     if not newest:
         raise NotFound("There is no run yet.", hint="`codewords run WORKFLOW` makes one.")

@@ -42,7 +42,7 @@ def print_run(record: Json, found: Json) -> None:
     facts = {
         "workflow": f"{record.get('serviceId') or ''} version {record.get('version') or '-'}",
         "created": to_second(record["createdAt"]),
-        "asked": asked(record),
+        "asked": request_summary(record),
         "step": why.get("step"),
         "error": why.get("error") or error.get("message"),
         "at": "\n".join(why.get("at") or []),
@@ -83,7 +83,7 @@ def seconds(record: Json) -> str:
     return f"{(datetime.fromisoformat(end) - datetime.fromisoformat(start)).total_seconds():.2f} s"
 
 
-def asked(record: Json) -> str:
+def request_summary(record: Json) -> str:
     """`POST /path {"its": "input"}`; of an older run nothing."""
     if not record.get("requestMethod"):
         return ""

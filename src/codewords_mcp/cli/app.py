@@ -32,7 +32,7 @@ from codewords_mcp.cli import (
     workflows,
 )
 from codewords_mcp.cli import (
-    stop as house,
+    stop as stop_command,
 )
 from codewords_mcp.cli._refs import AsJson
 
@@ -41,8 +41,8 @@ _EPILOG = (
 )
 
 
-def _version(wanted: bool) -> None:
-    if wanted:
+def _version(requested: bool) -> None:
+    if requested:
         typer.echo(__version__)
         raise typer.Exit
 
@@ -112,11 +112,11 @@ _PANELS = {
     "Account for": {"usage": usage.usage, "costs": costs.costs, "budgets": budgets.app},
     "Keep the runtime": {
         "doctor": doctor.doctor,
-        "stop": house.stop,
+        "stop": stop_command.stop,
         "keys": keys.app,
         "backup": backup.backup,
         "restore": backup.restore,
-        "resume": house.resume,
+        "resume": stop_command.resume,
         "e2b": e2b.app,
     },
 }
@@ -186,4 +186,4 @@ def demo(as_json: AsJson = False) -> int:
 codewords_mcp.command("install")(install.install)
 codewords_mcp.add_typer(service.app, name="service")
 codewords_mcp.command("doctor")(doctor.doctor)
-codewords_mcp.command("stop")(house.stop)
+codewords_mcp.command("stop")(stop_command.stop)

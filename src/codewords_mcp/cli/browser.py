@@ -28,7 +28,7 @@ def status(as_json: AsJson = False) -> int:
     """Say which Chrome is paired, whether it is connected, and what acts in it now."""
     with connect() as client:
         found = client.record("GET", "/browser")
-    return _told(found, as_json=as_json)
+    return _print_status(found, as_json=as_json)
 
 
 @app.command("pair")
@@ -69,12 +69,12 @@ def pair(
         _output.note("Waiting until it is paired; Ctrl-C leaves it to you.")
         found, after = before, before["paired_at"]
         for _ in range(0, wait, _WAIT):
-            asked = {"wait_seconds": min(wait, _WAIT), "paired_after": after}
-            found = client.record("GET", "/browser", params=asked, timeout=_WAIT + 30)
+            query = {"wait_seconds": min(wait, _WAIT), "paired_after": after}
+            found = client.record("GET", "/browser", params=query, timeout=_WAIT + 30)
             if found["connected"] and found["paired_at"] != after:
                 break
 
-    return _told(found, as_json=False)
+    return _print_status(found, as_json=False)
 
 
 @app.command("forget")
@@ -89,7 +89,7 @@ def forget(as_json: AsJson = False) -> int:
     return OK
 
 
-def _told(found: Json, *, as_json: bool) -> int:
+def _print_status(found: Json, *, as_json: bool) -> int:
     if as_json:
         _output.print_json(found)
         return OK

@@ -137,11 +137,11 @@ def _place(client: RuntimeClient, scope: BudgetScope, of: str | None, per: Perio
 def _name(budget: dict[str, Any]) -> str:
     scope, subject, period = budget["scope"], budget["subject"], budget["period"]
     if subject:
-        whose = f"{scope} {subject}"
+        subject_text = f"{scope} {subject}"
     elif scope == "home":
-        whose = scope
+        subject_text = scope
     else:
-        whose = f"each {scope}"
+        subject_text = f"each {scope}"
     if period == "total":
-        return whose
-    return f"{whose}, each {period}"
+        return subject_text
+    return f"{subject_text}, each {period}"

@@ -285,8 +285,8 @@ def _delete_workflow(client: RuntimeClient, path: str, *, yes: bool, as_json: bo
         if error.code != "consent_needed":
             raise
 
-        told: list[Any] = error.details().get("asks") or []
-        asks = [str(line) for line in told]
+        summary: list[Any] = error.details().get("asks") or []
+        asks = [str(line) for line in summary]
         if as_json or not (sys.stdin.isatty() and sys.stderr.isatty()):
             raise ConsentNeeded(
                 error.message,

@@ -74,11 +74,11 @@ def install(
         (host, removing(host, host.file(place)) if undo else adding(host, host.file(place), entries[host.id]))
         for host in hosts
     ]
-    told: list[dict[str, Any]] = []
+    results: list[dict[str, Any]] = []
     for host, change in changes:
-        told.append(_carry_out(host, change, undo=undo, yes=yes, as_json=as_json))
+        results.append(_carry_out(host, change, undo=undo, yes=yes, as_json=as_json))
     if as_json:
-        _output.print_json({"clients": told})
+        _output.print_json({"clients": results})
     return OK
 
 
@@ -96,14 +96,14 @@ def _carry_out(host: Host, change: Change, *, undo: bool, yes: bool, as_json: bo
         else:
             status = "declined"
 
-    said = {
+    message = {
         "unchanged": f"{host.title}: {'it is not in' if undo else 'it is already in'} {change.file}.",
         "removed": f"{host.title}: taken out of {change.file}.",
         "installed": f"{host.title}: written into {change.file}. {host.after.format(title=host.title)}",
         "declined": f"{host.title}: nothing was written.",
     }[status]
     if not as_json:
-        _output.line(said)
+        _output.line(message)
     return {"client": host.id, "file": str(change.file), "status": status}
 
 

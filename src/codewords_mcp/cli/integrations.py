@@ -125,7 +125,7 @@ def connect(
     with runtime() as client:
         found = client.record("POST", path, body={})
         if found["connected"] or not found.get("connect_link_url") or as_json:
-            return _told(found, as_json=as_json)
+            return _print_connection(found, as_json=as_json)
 
         _output.line(f"Open this page in a browser: {found['connect_link_url']}", "bold")
         _output.note("Waiting until it is connected; Ctrl-C leaves it to you.")
@@ -134,7 +134,7 @@ def connect(
             if found["connected"]:
                 break
 
-    return _told(found, as_json=False)
+    return _print_connection(found, as_json=False)
 
 
 @app.command("call")
@@ -219,7 +219,7 @@ def delete(
     return tell_deleted(account, {"id": account}, as_json=as_json)
 
 
-def _told(found: Json, *, as_json: bool) -> int:
+def _print_connection(found: Json, *, as_json: bool) -> int:
     if as_json:
         _output.print_json(found)
         return OK
@@ -267,9 +267,9 @@ def _note(found: Json) -> None:
         _output.note(found["note"], "yellow", always=True)
 
 
-def _props(given: list[str] | None) -> dict[str, Any]:
+def _props(assignments: list[str] | None) -> dict[str, Any]:
     found: dict[str, Any] = {}
-    for one in given or []:
+    for one in assignments or []:
         name, sign, text = one.partition("=")
         if not sign or not name:
             raise InvalidInput("A field is given as NAME=VALUE.", hint="For example: --set channel=#general")

@@ -114,11 +114,11 @@ def _print(entry: Json) -> None:
     text = message
 
     if logged := readable(message):
-        level, told = logged
+        level, log_text = logged
         if level in {None, "info"}:
-            text = told
+            text = log_text
         else:
-            text = f"[{level}] {told}"
+            text = f"[{level}] {log_text}"
     elif stream == "platform":
         text = f"· {message}"
 

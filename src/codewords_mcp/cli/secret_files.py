@@ -90,13 +90,13 @@ def import_secrets(
             client.call("PUT", f"/secrets/{part(one['name'])}", body={"value": one["value"], **rule})
 
     names = [one["name"] for one in stored]
-    kept = [one["name"] for one in found if one["name"] not in names]
+    skipped = [one["name"] for one in found if one["name"] not in names]
     if as_json:
-        _output.print_json({"stored": names, "kept": kept})
+        _output.print_json({"stored": names, "kept": skipped})
     else:
         _output.line(f"{len(names)} secrets are stored.")
-        if kept:
-            _output.line(f"There already, and left as they are: {', '.join(kept)}.")
+        if skipped:
+            _output.line(f"There already, and left as they are: {', '.join(skipped)}.")
 
     return OK
 

@@ -133,14 +133,14 @@ def rotate_key(as_json: AsJson = False) -> int:
     return OK
 
 
-def _one_name(given: list[str]) -> str:
+def _one_name(options: list[str]) -> str:
     """The name, checked without ever repeating what was typed: it may be a value."""
     hint = "Type `codewords secrets set NAME`, then the value when asked. Your shell may keep what was typed."
-    if len(given) != 1 or "=" in given[0]:
+    if len(options) != 1 or "=" in options[0]:
         raise InvalidInput("A secret's value is never an argument.", hint=hint)
-    if not _NAME.match(given[0]):
+    if not _NAME.match(options[0]):
         raise InvalidInput("That is not a secret's name: capital letters, digits and _ only.", hint=hint)
-    return given[0]
+    return options[0]
 
 
 def _read_value(name: str) -> str:

@@ -82,21 +82,21 @@ def serve(
 
 def _narrowed(*, read_only: bool, toolsets: str | None) -> dict[str, object]:
     """Settings that flags narrow; a flag can't widen what the environment says. Raises InvalidInput."""
-    given: dict[str, object] = {"read_only": True} if read_only else {}
+    overrides: dict[str, object] = {"read_only": True} if read_only else {}
     if toolsets is None:
-        return given
+        return overrides
     from codewords_mcp.mcp_server.access import parse_toolsets
 
-    return given | {"toolsets": sorted(parse_toolsets(toolsets))}
+    return overrides | {"toolsets": sorted(parse_toolsets(toolsets))}
 
 
 def _settings(host: str | None, port: int | None, *, detached: bool, narrowed: dict[str, object]) -> Settings:
     """Raises InvalidInput."""
     from codewords_mcp.cli._connect import read_settings
 
-    given: dict[str, object | None] = {"host": host, "port": port, **narrowed}
+    overrides: dict[str, object | None] = {"host": host, "port": port, **narrowed}
     settings = read_settings().model_copy(
-        update={name: value for name, value in given.items() if value is not None}
+        update={name: value for name, value in overrides.items() if value is not None}
     )
 
     if detached:

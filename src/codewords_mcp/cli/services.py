@@ -45,8 +45,8 @@ def services(
 def _missing(service: Json) -> str:
     if service["unavailable"]:
         return str(service["unavailable"])
-    wanted = [one["name"] for one in service["credentials"] if not (one["present"] or one["without"])]
-    return f"needs {', '.join(wanted)}"
+    missing = [one["name"] for one in service["credentials"] if not (one["present"] or one["without"])]
+    return f"needs {', '.join(missing)}"
 
 
 def _show(service: Json) -> None:
@@ -57,9 +57,9 @@ def _show(service: Json) -> None:
         _output.prose(one["summary"])
         required = one["input"].get("required", [])
 
-        for field, told in one["input"].get("properties", {}).items():
+        for field, schema in one["input"].get("properties", {}).items():
             need = "needed" if field in required else "optional"
-            _output.prose(f"{field} ({need}) {told.get('description', '')}".rstrip(), indent=2)
+            _output.prose(f"{field} ({need}) {schema.get('description', '')}".rstrip(), indent=2)
 
     for credential in service["credentials"]:
         _output.line()

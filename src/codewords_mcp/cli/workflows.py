@@ -157,13 +157,15 @@ def _same_file(client: RuntimeClient, file: str, name: str, *, named: bool) -> J
 
 def _conflict(error: RemoteError) -> RemoteError:
     """A refused replacement, with the options of this command, and the two differences on stderr."""
-    told = error.details()
-    if "live_version" in told:
-        live, base = told["live_version"], told["base_version"]
-        _print_part(f"From version {base} to version {live}, which is live:", told.get("live_changes"))
-        _print_part(f"From version {base} to this code:", told.get("own_changes"))
+    error_details = error.details()
+    if "live_version" in error_details:
+        live, base = error_details["live_version"], error_details["base_version"]
+        _print_part(
+            f"From version {base} to version {live}, which is live:", error_details.get("live_changes")
+        )
+        _print_part(f"From version {base} to this code:", error_details.get("own_changes"))
         error.hint = f"Take over what should stay, then deploy with --base {live}."
-    elif service_id := told.get("service_id"):
+    elif service_id := error_details.get("service_id"):
         error.hint = f"--id {service_id} makes it a new version of that workflow; --name TITLE makes a workflow of its own."
     return error
 
@@ -308,12 +310,12 @@ def templates(
     return OK
 
 
-def _template(items: list[Json], wanted: str) -> Json:
+def _template(items: list[Json], requested: str) -> Json:
     """Raises NotFound."""
     for one in items:
-        if one["id"] == wanted:
+        if one["id"] == requested:
             return one
-    raise NotFound(f"There is no template {wanted}.", hint="`codewords templates` lists them.")
+    raise NotFound(f"There is no template {requested}.", hint="`codewords templates` lists them.")
 
 
 def read_code(file: str) -> str:
@@ -438,12 +440,12 @@ def _takes(schema: Json | None) -> str:
     """The fields of a route's JSON input: `name (string), count (integer, optional)`."""
     fields: Json = (schema or {}).get("properties") or {}
     required: list[str] = (schema or {}).get("required") or []
-    told: list[str] = []
+    error_details: list[str] = []
     for name, field in fields.items():
         words = [str(field.get("type") or ""), "" if name in required else "optional"]
         extra = ", ".join(word for word in words if word)
-        told.append(f"{name} ({extra})" if extra else name)
-    return ", ".join(told)
+        error_details.append(f"{name} ({extra})" if extra else name)
+    return ", ".join(error_details)
 
 
 def _print_detail(detail: Json) -> None:

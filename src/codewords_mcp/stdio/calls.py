@@ -251,11 +251,11 @@ def _refusal(status: int, body: bytes, name: str) -> str:
             f"{subject} answered with a redirect ({status}). Set CODEWORDS_RUNTIME_URL to where it really is."
         )
 
-    told = _wire.decode(body)
-    reason = _wire.as_object(told.get("error", told)).get("message")
+    decoded = _wire.decode(body)
+    reason = _wire.as_object(decoded.get("error", decoded)).get("message")
     if isinstance(reason, str) and reason.isprintable():
-        said = f": {reason[:_REASON_LIMIT]}"
+        reason_text = f": {reason[:_REASON_LIMIT]}"
     else:
-        said = "."
+        reason_text = "."
 
-    return f"{subject} answered {status}{said}"
+    return f"{subject} answered {status}{reason_text}"

@@ -113,16 +113,16 @@ def read_info(home: str) -> RuntimeInfo | None:
     """`runtime.json` as it is, of a living runtime or a dead one; None where it is absent or not ours."""
     try:
         with open(os.path.join(home, INFO), "rb") as file:
-            told = json.loads(file.read(65536))
+            record = json.loads(file.read(65536))
         return RuntimeInfo(
-            str(told["url"]),
-            int(told["pid"]),
-            str(told["version"]),
-            str(told["token"]),
-            str(told["started_at"]),
-            recovered=told.get("recovered") is True,
-            missed_port=int(told.get("missed_port") or 0),
-            settings=dict(told.get("settings") or {}),
+            str(record["url"]),
+            int(record["pid"]),
+            str(record["version"]),
+            str(record["token"]),
+            str(record["started_at"]),
+            recovered=record.get("recovered") is True,
+            missed_port=int(record.get("missed_port") or 0),
+            settings=dict(record.get("settings") or {}),
         )
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return None
@@ -143,9 +143,9 @@ def holder(home: str) -> int | None:
     try:
         fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except BlockingIOError:
-        said = os.read(fd, 32).strip()
-        if said.isdigit():
-            return int(said)
+        pid_text = os.read(fd, 32).strip()
+        if pid_text.isdigit():
+            return int(pid_text)
         return 0
     else:
         return None

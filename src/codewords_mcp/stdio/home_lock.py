@@ -16,7 +16,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from codewords_mcp.stdio.home import RuntimeInfo
 
-_PATIENCE = 2.0
+_LOCK_TIMEOUT = 2.0
 """Seconds to try for the lock: somebody who looks whether a runtime lives holds it for an instant."""
 _POLL = 0.02
 
@@ -67,7 +67,7 @@ class HomeLock:
         self.retire()
 
     def _lock(self) -> None:
-        deadline = time.monotonic() + _PATIENCE
+        deadline = time.monotonic() + _LOCK_TIMEOUT
         while True:
             try:
                 fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)

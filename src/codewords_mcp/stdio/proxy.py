@@ -165,10 +165,10 @@ class StdioProxy:
                 return None
             return self._calls.get(_wire.key(request_id))
 
-    def _leave(self, patience: float, code: int) -> int:
+    def _leave(self, finish_timeout: float, code: int) -> int:
         """Let what is in flight come to its end for a while, hang up on the rest, end the session."""
         with self._changed:
-            self._changed.wait_for(lambda: not self._running or self._output.gone, timeout=patience)
+            self._changed.wait_for(lambda: not self._running or self._output.gone, timeout=finish_timeout)
             left = list(self._calls.values())
         for call in left:
             call.cancel()

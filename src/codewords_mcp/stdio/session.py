@@ -42,7 +42,7 @@ class StdioSession:
         self._lock = RLock()
         self._closed = Event()
         self._listening: HttpConnection | None = None
-        self._kept: dict[tuple[str, str], bytes] = {}
+        self._replayed: dict[tuple[str, str], bytes] = {}
         self._initialized: bytes | None = None
         self.target: RuntimeTarget | None = None
         self.id = ""
@@ -81,11 +81,11 @@ class StdioSession:
             if method == "notifications/initialized":
                 self._initialized = raw
             elif method == "logging/setLevel":
-                self._kept["level", ""] = raw
+                self._replayed["level", ""] = raw
             elif method == "resources/subscribe":
-                self._kept["uri", str(params.get("uri"))] = raw
+                self._replayed["uri", str(params.get("uri"))] = raw
             elif method == "resources/unsubscribe":
-                self._kept.pop(("uri", str(params.get("uri"))), None)
+                self._replayed.pop(("uri", str(params.get("uri"))), None)
 
     def _again(self, target: RuntimeTarget) -> None:
         answer, body = self._post(target, self._initialize, _wire.legacy_headers("", ""))
@@ -97,7 +97,7 @@ class StdioSession:
 
         self.began(target, answer, reply["result"])
         headers = _wire.legacy_headers(self.id, self.version)
-        for raw in (self._initialized, *self._kept.values()):
+        for raw in (self._initialized, *self._replayed.values()):
             if raw is not None:
                 self._post(target, raw, headers)
 

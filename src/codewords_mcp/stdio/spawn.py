@@ -201,17 +201,17 @@ def _spawn_and_wait(home: str, say: Say, deadline: float) -> RuntimeInfo:
         os.close(writer)
 
     try:
-        said = _listen(reader, say, deadline)
+        outcome = _listen(reader, say, deadline)
     finally:
         os.close(reader)
 
-    info = homes.find(home) if said == "ready" else None
+    info = homes.find(home) if outcome == "ready" else None
     if info is not None:
         # A child that ends is a zombie until it is waited for; nobody else in this process will.
         threading.Thread(target=_reap, args=(pid,), daemon=True, name="runtime-reaper").start()
         return info
 
-    raise _failure(home, pid, said)
+    raise _failure(home, pid, outcome)
 
 
 def _spawn(home: str, writer: int) -> int:
@@ -237,10 +237,10 @@ def _rotate(log: str) -> None:
 
 def _listen(reader: int, say: Say, deadline: float) -> str:
     """What the starting runtime said: "ready", "failed WHY", "" where it died in silence, "slow" after the deadline."""
-    said = b""
+    outcome = b""
     began = time.monotonic()
 
-    while b"\n" not in said:
+    while b"\n" not in outcome:
         left = deadline - time.monotonic()
         if left <= 0:
             return "slow"
@@ -252,14 +252,14 @@ def _listen(reader: int, say: Say, deadline: float) -> str:
         if not part:
             break
 
-        said += part
+        outcome += part
 
-    return said.decode(errors="replace").strip()
+    return outcome.decode(errors="replace").strip()
 
 
-def _failure(home: str, pid: int, said: str) -> RuntimeUnavailable:
+def _failure(home: str, pid: int, outcome: str) -> RuntimeUnavailable:
     log = homes.log_path(home)
-    if said == "slow":
+    if outcome == "slow":
         with contextlib.suppress(ProcessLookupError):
             os.kill(pid, signal.SIGTERM)
         threading.Thread(target=_reap, args=(pid,), daemon=True, name="runtime-reaper").start()
@@ -268,17 +268,19 @@ def _failure(home: str, pid: int, said: str) -> RuntimeUnavailable:
         )
 
     how = _reap(pid)
-    if said.startswith("failed "):
-        reason = said.removeprefix("failed ")
+    if outcome.startswith("failed "):
+        reason = outcome.removeprefix("failed ")
     else:
         reason = _last_line(log)
 
     if reason:
-        told = f": {reason[:_REASON_LIMIT].rstrip('.')}."
+        reason_text = f": {reason[:_REASON_LIMIT].rstrip('.')}."
     else:
-        told = f", {how}."
+        reason_text = f", {how}."
 
-    return RuntimeUnavailable(f"The runtime could not be started{told}", hint=f"Its log says more: {log}")
+    return RuntimeUnavailable(
+        f"The runtime could not be started{reason_text}", hint=f"Its log says more: {log}"
+    )
 
 
 def _reap(pid: int) -> str:

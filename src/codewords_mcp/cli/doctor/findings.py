@@ -82,9 +82,9 @@ def _version(status: Json) -> Finding:
     theirs = status["version"]
     if theirs == __version__:
         return Finding("version", "ok", __version__)
-    said = f"This command is {__version__}, the runtime is {theirs}."
+    statement = f"This command is {__version__}, the runtime is {theirs}."
     return Finding(
-        "version", "warning", said, "`codewords stop` ends it; the next command starts the new one."
+        "version", "warning", statement, "`codewords stop` ends it; the next command starts the new one."
     )
 
 
@@ -127,10 +127,15 @@ def settings_finding() -> list[Finding]:
     if not ignored:
         return []
 
-    said = f"{', '.join(ignored)} of this environment: the runtime that runs was started with other values."
+    statement = (
+        f"{', '.join(ignored)} of this environment: the runtime that runs was started with other values."
+    )
     return [
         Finding(
-            "settings", "warning", said, "`codewords stop` ends it; the next command starts one with these."
+            "settings",
+            "warning",
+            statement,
+            "`codewords stop` ends it; the next command starts one with these.",
         )
     ]
 
@@ -167,12 +172,12 @@ def _paused(paused: Json | None) -> list[Finding]:
     """That a restored home waits for a person's word, and with what."""
     if paused is None:
         return []
-    said = (
+    statement = (
         f"This home was restored at {paused['since']} and starts nothing by itself: {paused['schedules']} schedules,"
         f" {paused['runs']} waiting runs and {paused['deliveries']} webhook deliveries wait."
     )
     fix = "`codewords resume` goes on with them; `codewords resume --cancel-waiting` with the schedules only."
-    return [Finding("paused", "warning", said, fix)]
+    return [Finding("paused", "warning", statement, fix)]
 
 
 UNATTENDED = "CODEWORDS_CONSENT=token: nobody is asked. Assistants agree themselves to what they deploy, delete, send and change."
@@ -201,8 +206,10 @@ def _sandbox(sandbox: Json) -> list[Finding]:
     if not sandbox.get("ready", tier != "D"):
         level = "failed"
     facts: list[str] = sandbox.get("facts") or []
-    said = Finding("sandbox", level, f"tier {tier}: {sandbox.get('title')}", str(sandbox.get("fix") or ""))
-    return [said, *(Finding("sandbox", "note", fact) for fact in facts)]
+    statement = Finding(
+        "sandbox", level, f"tier {tier}: {sandbox.get('title')}", str(sandbox.get("fix") or "")
+    )
+    return [statement, *(Finding("sandbox", "note", fact) for fact in facts)]
 
 
 def _limits(limits: Json, capabilities: list[str]) -> Finding:
@@ -232,18 +239,18 @@ def _store(store: Json) -> list[Finding]:
     if not store.get("kind"):
         return []
 
-    said = str(store["kind"])
+    statement = str(store["kind"])
     if "bytes" in store:
         if store["free_bytes"]:
             free = f" ({size(store['free_bytes'])} of it free)"
         else:
             free = ""
 
-        said += f", {size(store['bytes'])}{free}, {size(store['file_bytes'])} of uploaded files"
-        said += f" in {store['files_at']}" if store.get("files_shared") else ""
-        said += f"; runs are kept for {store['run_ttl'] / 86400:.3g} days, {store['runs_kept']} at most"
+        statement += f", {size(store['bytes'])}{free}, {size(store['file_bytes'])} of uploaded files"
+        statement += f" in {store['files_at']}" if store.get("files_shared") else ""
+        statement += f"; runs are kept for {store['run_ttl'] / 86400:.3g} days, {store['runs_kept']} at most"
 
-    findings = [Finding("store", "ok", said)]
+    findings = [Finding("store", "ok", statement)]
     if store["kind"] == "PostgreSQL" and store.get("files_shared") is False:
         fix = "Set CODEWORDS_FILES to a folder that all runtimes share, or to s3://bucket/prefix."
         note = "Uploaded files are in this home, where other runtimes of the database do not find them."
@@ -264,11 +271,11 @@ def _secrets(secrets: Json) -> list[Finding]:
     }
     source = sources.get(str(secrets.get("master_key")))
     notes: list[str] = secrets.get("notes") or []
-    said = Finding(
+    statement = Finding(
         "secrets", "ok", f"encrypted; the master key comes from {source or secrets.get('master_key')}"
     )
 
-    return [said, *(Finding("secrets", "note", note) for note in notes)]
+    return [statement, *(Finding("secrets", "note", note) for note in notes)]
 
 
 def readable_secrets(secrets: list[Json]) -> list[Finding]:
@@ -344,8 +351,8 @@ def _services() -> Finding:
 def _system(folder: Path) -> Finding:
     from codewords_mcp.runtime.sandboxes.host import diagnosis
 
-    level, said, fix = diagnosis.system(str(folder))
-    return Finding("system", cast("Status", level), said, fix)
+    level, statement, fix = diagnosis.system(str(folder))
+    return Finding("system", cast("Status", level), statement, fix)
 
 
 def _home(folder: Path) -> Finding:
@@ -370,8 +377,8 @@ def _home(folder: Path) -> Finding:
         return Finding("home", "ok", str(folder))
 
     largest = sorted(parts.items(), key=lambda item: -item[1])[:3]
-    told = ", ".join(f"{name} {size(number)}" for name, number in largest)
-    return Finding("home", "ok", f"{folder}, {size(sum(parts.values()))} on the disk ({told})")
+    tables_text = ", ".join(f"{name} {size(number)}" for name, number in largest)
+    return Finding("home", "ok", f"{folder}, {size(sum(parts.values()))} on the disk ({tables_text})")
 
 
 def _key(folder: Path) -> Finding:

@@ -89,11 +89,13 @@ def removing(host: Host, file: Path) -> Change:
         return Change(file, None, None)
 
     without = _edited(host, file, lambda text: _take(host, text), old)
-    kept = _read(file.with_name(file.name + BACKUP))
-    if kept is not None and _same(host, without, _edited(host, file, lambda text: _take(host, text), kept)):
-        return Change(file, old, kept)
+    previous = _read(file.with_name(file.name + BACKUP))
+    if previous is not None and _same(
+        host, without, _edited(host, file, lambda text: _take(host, text), previous)
+    ):
+        return Change(file, old, previous)
 
-    return Change(file, old, None if kept is None and _is_empty(host, without) else without)
+    return Change(file, old, None if previous is None and _is_empty(host, without) else without)
 
 
 def _put(host: Host, text: str, entry: dict[str, Any]) -> str:

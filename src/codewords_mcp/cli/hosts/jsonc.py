@@ -50,7 +50,7 @@ class _Object:
 def loads(text: str) -> Any:
     """The value of JSON with comments and trailing commas. Raises ValueError, with the line."""
     tokens = _tokens(text)
-    kept: list[str] = []
+    remaining: list[str] = []
 
     for number, token in enumerate(tokens):
         if number + 1 < len(tokens):
@@ -59,9 +59,9 @@ def loads(text: str) -> Any:
             following = ""
 
         if not (token.text == "," and following in ("}", "]")):
-            kept.append(token.text)
+            remaining.append(token.text)
 
-    return json.loads(" ".join(kept))
+    return json.loads(" ".join(remaining))
 
 
 def put(text: str, path: list[str], value: Any) -> str:

@@ -21,14 +21,14 @@ from codewords_mcp.errors import InvalidInput, RuntimeUnavailable
 from codewords_mcp.stdio import home as homes
 
 VARIABLES: Final = "service.json"
-_KEPT_PREFIXES: Final = ("CODEWORDS_", "UV_", "AWS_", "OTEL_", "E2B_")
-_KEPT: Final = frozenset(
+_PRESERVED_PREFIXES: Final = ("CODEWORDS_", "UV_", "AWS_", "OTEL_", "E2B_")
+_PRESERVED: Final = frozenset(
     {
         "PATH", "LANG", "TZ", "SSL_CERT_FILE", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "http_proxy", "https_proxy", "no_proxy",
     }
 )  # fmt: skip
 _OF_COMMANDS: Final = frozenset({"CODEWORDS_HOME", "CODEWORDS_RUNTIME_URL", homes.READY_FD})
-_PATIENCE: Final = 60.0
+_TIMEOUT_S: Final = 60.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,16 +92,16 @@ class Manager(ABC):
         """The output of the manager's program. Raises RuntimeUnavailable with what it said."""
         done = self._tried(*words)
         if done.returncode:
-            said = " ".join((done.stderr or done.stdout).split())[:300]
+            output_text = " ".join((done.stderr or done.stdout).split())[:300]
             raise RuntimeUnavailable(
-                f"`{' '.join((self.tool, *words))}` failed: {said or f'exit code {done.returncode}'}.",
+                f"`{' '.join((self.tool, *words))}` failed: {output_text or f'exit code {done.returncode}'}.",
                 hint=f"Is a session of {self.title} running for this user?",
             )
         return done.stdout
 
     def _tried(self, *words: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
-            [self.tool, *words], capture_output=True, encoding="utf-8", errors="replace", timeout=_PATIENCE, check=False,
+            [self.tool, *words], capture_output=True, encoding="utf-8", errors="replace", timeout=_TIMEOUT_S, check=False,
         )  # fmt: skip
 
 
@@ -294,7 +294,7 @@ def _windows_user() -> str:
     if shutil.which("whoami.exe") is None:
         return ""
     done = subprocess.run(
-        ["whoami.exe"], capture_output=True, encoding="utf-8", timeout=_PATIENCE, check=False
+        ["whoami.exe"], capture_output=True, encoding="utf-8", timeout=_TIMEOUT_S, check=False
     )
     return done.stdout.strip()
 
@@ -333,7 +333,7 @@ def variables() -> dict[str, str]:
         name: value
         for name, value in sorted(os.environ.items())
         if name not in _OF_COMMANDS
-        and (name in _KEPT or name.startswith(_KEPT_PREFIXES) or is_provider_key(name))
+        and (name in _PRESERVED or name.startswith(_PRESERVED_PREFIXES) or is_provider_key(name))
     }
 
 
@@ -356,8 +356,8 @@ def write_variables(home: Path) -> None:
 def load_variables(home: str) -> None:
     """Take the environment that the service was installed with; nothing where the file is absent."""
     try:
-        kept: dict[str, Any] = json.loads((Path(home) / VARIABLES).read_text(encoding="utf-8"))
-        environment = {str(name): str(value) for name, value in kept["environment"].items()}
+        preserved: dict[str, Any] = json.loads((Path(home) / VARIABLES).read_text(encoding="utf-8"))
+        environment = {str(name): str(value) for name, value in preserved["environment"].items()}
     except FileNotFoundError:
         return
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
