@@ -1,4 +1,4 @@
-"""Ends tasks that go on for ever."""
+"""Cancel tasks that never end by themselves."""
 
 from __future__ import annotations
 
@@ -7,14 +7,15 @@ from collections.abc import Iterable
 from typing import Any
 
 _AGAIN = 1.0
-"""Seconds after which a task that goes on is cancelled once more."""
+"""Seconds after which an unfinished task is cancelled again."""
 
 
 async def end(tasks: Iterable[asyncio.Task[Any]]) -> None:
-    """Cancel tasks and wait until they have ended, with whatever they end.
+    """Cancel tasks and wait for them, whatever they end with.
 
-    For loops that talk to others: a cancel that falls just as httpx has connected is lost now and then (anyio 4.16 on CPython
-    3.11, one of some hundred), the loop goes on, and who waits for it waits for ever. So they are cancelled until they end.
+    anyio 4.16 on CPython 3.11 can lose a cancellation that arrives while httpx connects (one of
+    some hundred): the loop continues, and its waiter would wait forever. So tasks are cancelled
+    repeatedly.
     """
     pending = set(tasks)
     while pending:

@@ -1,4 +1,4 @@
-"""A disk that takes nothing, told as what it is: not as a fault of ours, and not as one of the sandbox."""
+"""Report a full or read-only disk as such, neither as an internal error nor as the sandbox's."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _FULL_DATABASE: Final = "database or disk is full"
 
 
 def full_disk(error: BaseException) -> StorageFailed | None:
-    """The error to tell where the disk is full or read-only; None for every other one."""
+    """Return the error to raise if the disk is full or read-only; None for every other error."""
     if isinstance(error, OSError) and error.errno == errno.EROFS:
         return StorageFailed(
             "The disk is read-only.",

@@ -1,4 +1,4 @@
-"""The runtime's own log: stderr, for people where that is a terminal, JSON lines elsewhere; never a key."""
+"""The runtime's own log on stderr: text for a terminal, else JSON lines; never contains a key."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def configure(level: str, stream: TextIO | None = None) -> None:
 
 
 def hide_secrets(_logger: Any, _method: str, event: _Event) -> _Event:
-    """Hide values whose name says that they are secret, and what looks like a key in any text."""
+    """Mask values with secret names, and key-like text anywhere."""
     return {
         name: _HIDDEN if _SECRET_NAME.search(name) and value is not None else _hide(value)
         for name, value in event.items()

@@ -1,4 +1,7 @@
-"""All settings, one class. Each is an environment variable `CODEWORDS_<NAME>`; docs/reference/settings.md is made from it."""
+"""All settings, in one class.
+
+Each is an environment variable `CODEWORDS_<NAME>`; docs/reference/settings.md is made from it.
+"""
 
 from __future__ import annotations
 

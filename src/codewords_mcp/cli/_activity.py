@@ -1,4 +1,4 @@
-"""Whether anybody uses the runtime: what the idle end looks at."""
+"""Detect activity of the runtime, for its shutdown when idle."""
 
 from __future__ import annotations
 

@@ -163,7 +163,7 @@ def is_loopback(host: str) -> bool:
 
 
 def url_of(listener: RuntimeListener, host: str) -> str:
-    """How this machine reaches a listening socket."""
+    """Return the URL by which this machine reaches a listening socket."""
     reached = {"0.0.0.0": "127.0.0.1", "::": "::1", "": "127.0.0.1"}.get(host, host)
     if ":" in reached:
         return f"http://[{reached}]:{listener.port}"

@@ -1,4 +1,4 @@
-"""What a workflow may do, shown to a person at a terminal, and their yes to it."""
+"""Show a workflow's permissions to a person at a terminal, and ask for consent."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which runtime a command talks to: that of CODEWORDS_RUNTIME_URL, else the home's, started if none runs."""
+"""Find the runtime of a command: CODEWORDS_RUNTIME_URL's, else the home's, started if needed."""
 
 from __future__ import annotations
 

@@ -1,9 +1,4 @@
-"""What the commands print: results on stdout, everything about them on stderr.
-
-On a terminal tables are drawn and JSON is coloured; in a pipe a table is tab-separated lines without a
-header, as `gh` does, so that `cut` and `awk` see whole values. Text from outside loses its control characters
-first: a log line must not be able to move a person's cursor, nor to be read in another order than it has.
-"""
+"""Print output of commands: results on stdout, messages about them on stderr."""
 
 from __future__ import annotations
 

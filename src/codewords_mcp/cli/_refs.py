@@ -1,4 +1,4 @@
-"""What people type for a workflow or a run, as the id that the runtime wants."""
+"""Turn a person's name for a workflow or run into its id."""
 
 from __future__ import annotations
 

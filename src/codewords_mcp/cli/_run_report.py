@@ -72,7 +72,7 @@ def status_words(record: Json) -> str:
 
 
 def seconds(record: Json) -> str:
-    """How long it took; `…` while it goes on."""
+    """Format the duration of a run; `…` while it runs."""
     from datetime import datetime
 
     start, end = record.get("startedAt"), record.get("completedAt")
@@ -137,7 +137,7 @@ def reached(record: Json) -> str:
 
 
 def next_commands(record: Json, found: Json) -> list[str]:
-    """What to type next."""
+    """Return commands that a person may want to type next."""
     step = found.get("next_step")
     run, workflow = record["id"], shlex.quote(str(record.get("serviceId")))
     if step == "wait":

@@ -43,7 +43,7 @@ def localized(text: str) -> str:
 
 
 def age(text: str) -> str:
-    """How long ago: `3 min`, `2 d`."""
+    """Format a time as an age: `3 min`, `2 d`."""
     seconds = (datetime.now(UTC) - datetime.fromisoformat(text)).total_seconds()
     for unit, size in (("d", 86400), ("h", 3600), ("min", 60)):
         if seconds >= size:

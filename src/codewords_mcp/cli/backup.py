@@ -34,7 +34,7 @@ RESTORING = "codewords.db.restoring"
 STANDARD = "-"
 """Instead of a file's name: stdout, or stdin."""
 PART = ".part"
-"""How the name of an upload that has not ended ends."""
+"""The suffix of unfinished uploads."""
 MARK = "codewords-backup"
 VERSION = b"1\n"
 

@@ -22,7 +22,7 @@ app = typer.Typer(no_args_is_help=True, help="Ceilings for model calls in USD. T
 
 
 class BudgetScope(StrEnum):
-    """What a budget is for."""
+    """The scope of a budget."""
 
     call = "call"
     run = "run"
@@ -33,7 +33,7 @@ class BudgetScope(StrEnum):
 
 
 class Period(StrEnum):
-    """How long a budget lasts before it begins anew, by the calendar in UTC."""
+    """The period after which a budget starts anew, by the calendar in UTC."""
 
     total = "total"
     month = "month"

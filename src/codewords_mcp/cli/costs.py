@@ -14,7 +14,7 @@ from codewords_mcp.cli._refs import AsJson
 
 
 class CostGrouping(StrEnum):
-    """What costs are summed by."""
+    """The dimension that costs are summed by."""
 
     day = "day"
     workflow = "workflow"

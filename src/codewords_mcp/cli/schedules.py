@@ -35,7 +35,7 @@ FAILED = frozenset({"failed", "timed_out", "interrupted"})
 
 
 class CatchUp(StrEnum):
-    """What becomes of times at which nothing could run."""
+    """The treatment of times that passed while no runtime could run them."""
 
     skip = "skip"
     once = "once"
@@ -43,7 +43,7 @@ class CatchUp(StrEnum):
 
 
 class Overlap(StrEnum):
-    """What becomes of a time at which the run before still goes on."""
+    """The treatment of a time at which the previous run is unfinished."""
 
     skip = "skip"
     queue = "queue"
@@ -229,7 +229,7 @@ def _coming(schedule: Json) -> str:
 
 
 def _last(schedule: Json) -> str:
-    """What became of its last run, and when that was."""
+    """Format the outcome and time of a schedule's last run."""
     if not schedule["last_run_id"]:
         return "-"
     outcome = str(schedule.get("last_status") or "not on record").replace("_", " ")

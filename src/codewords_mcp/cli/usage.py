@@ -16,7 +16,7 @@ from codewords_mcp.cli.costs import money
 
 
 class UsageGrouping(StrEnum):
-    """What to sum by."""
+    """The dimension to sum by."""
 
     workflow = "workflow"
     key = "key"

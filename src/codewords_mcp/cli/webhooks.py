@@ -30,7 +30,7 @@ DeliveryRef = Annotated[
 
 
 class Kind(StrEnum):
-    """How a sender signs."""
+    """The sender's way to sign."""
 
     plain = "plain"
     hub = "hub"
@@ -39,7 +39,7 @@ class Kind(StrEnum):
 
 
 class DeliveryStatus(StrEnum):
-    """What became of a delivery."""
+    """The outcome of a delivery."""
 
     received = "received"
     started = "started"

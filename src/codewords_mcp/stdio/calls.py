@@ -40,7 +40,7 @@ class PendingCall:
         self.cancelled = False
         self.answered = False
         self.session: StdioSession | None = None
-        """What an `initialize` begins, once the runtime has agreed."""
+        """The session of an `initialize`, once the runtime has agreed."""
 
     def carried_by(self, connection: HttpConnection) -> None:
         """The connection to close on a cancellation."""
@@ -240,7 +240,7 @@ class MessageForwarder:
 
 
 def _refusal(status: int, body: bytes, name: str) -> str:
-    """What an answer that is no JSON-RPC means, in a sentence."""
+    """Return a message for a response that is not JSON-RPC."""
     subject = name[0].upper() + name[1:]
     if status in {401, 403}:
         return f"{subject} refused the key ({status}). Set CODEWORDS_API_KEY to one of its keys."

@@ -39,9 +39,10 @@ LOG_LIMIT = 5 << 20
 
 
 class RuntimeInfo:
-    """What `runtime.json` says. `started_at` is ISO 8601; `recovered`: the runtime before it did not end in order.
+    """The content of `runtime.json`. `started_at` is ISO 8601.
 
-    `missed_port`: the home's own port where another program has it, else 0. `settings`: see `_settings_conflict`.
+    `recovered`: the previous runtime did not end in order. `missed_port`: the home's own port if
+    another program has it, else 0. `settings`: see `_settings_conflict`.
     """
 
     __slots__ = ("missed_port", "pid", "recovered", "settings", "started_at", "token", "url", "version")
@@ -68,7 +69,7 @@ class RuntimeInfo:
         self.settings = dict(settings or {})
 
     def to_dict(self) -> dict[str, Any]:
-        """What goes into `runtime.json`."""
+        """Convert to the content of `runtime.json`."""
         return {name: getattr(self, name) for name in sorted(self.__slots__)}
 
 
@@ -105,7 +106,7 @@ def _user_folder(env: Mapping[str, str]) -> str:
 
 
 def log_path(home: str) -> str:
-    """Where a detached runtime writes its log."""
+    """Return the path of a detached runtime's log."""
     return os.path.join(home, "logs", "runtime.log")
 
 

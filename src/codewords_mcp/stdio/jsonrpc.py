@@ -202,7 +202,9 @@ class ParamHeaders:
 
 
 def _annotated(schema: Message, path: tuple[str, ...]) -> list[tuple[tuple[str, ...], str]]:
-    """Where the annotations are; only properties that a chain of `properties` reaches may be repeated."""
+    """Return the paths of annotations; only properties within chains of `properties` may be
+    repeated.
+    """
     token = schema.get("x-mcp-header")
     usable = (
         path

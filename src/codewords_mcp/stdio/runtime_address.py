@@ -1,4 +1,4 @@
-"""Which runtime the front talks to: a remote one that never changes, or the home's, started when it is gone."""
+"""The runtime that the proxy talks to: a fixed remote one, or the home's, started when it is gone."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ class RemoteRuntime:
         return ""
 
     def lost(self) -> str:
-        """What to say of a request whose answer did not come."""
+        """Return the message for a request whose response did not come."""
         return "It may have been carried out: look with get_run before you call again."
 
 
@@ -86,13 +86,13 @@ class HomeRuntime:
             return self._target
 
     def take_note(self) -> str:
-        """What the next tool result has to say first; once."""
+        """Return a note for the next tool result, once."""
         with self._lock:
             note, self._note = self._note, ""
             return note
 
     def lost(self) -> str:
-        """What to say of a request whose answer did not come."""
+        """Return the message for a request whose response did not come."""
         return (
             "A run that was in flight is recorded as interrupted: look with get_run. "
             "Call again to go on; a runtime that has stopped is started again by the next call."

@@ -34,7 +34,7 @@ class SessionLost(Exception):
 
 
 class StdioSession:
-    """What `initialize` made. `relay` gets each message of the listening stream."""
+    """The session that `initialize` made. `relay` gets each message of the listening stream."""
 
     def __init__(self, initialize: bytes, relay: Callable[[bytes], object]) -> None:
         self._initialize = initialize

@@ -38,7 +38,7 @@ def ignored_settings(settings: Settings, running: Mapping[str, str], key: str) -
 
 
 def conflict_sentence(ignored: list[str]) -> str:
-    """What a person is told of them, with what to do."""
+    """Return the message about ignored settings, with a remedy."""
     names = ", ".join(ignored)
     be = "is" if len(ignored) == 1 else "are"
     return (

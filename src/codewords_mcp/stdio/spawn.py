@@ -236,7 +236,10 @@ def _rotate(log: str) -> None:
 
 
 def _listen(reader: int, say: Say, deadline: float) -> str:
-    """What the starting runtime said: "ready", "failed WHY", "" where it died in silence, "slow" after the deadline."""
+    """Return the starting runtime's report.
+
+    "ready", "failed WHY", "" if it died without a report, or "slow" after the deadline.
+    """
     outcome = b""
     began = time.monotonic()
 

@@ -1,4 +1,4 @@
-"""What `doctor` finds: facts of the runtime, from its status, and facts of this machine."""
+"""Findings of `doctor`: facts of the runtime, from its status, and facts of this machine."""
 
 from __future__ import annotations
 
@@ -356,7 +356,7 @@ def _system(folder: Path) -> Finding:
 
 
 def _home(folder: Path) -> Finding:
-    """How large the whole home is on the disk, and its largest parts. Files that are linked count once."""
+    """Report the size of the home on disk, and its largest parts. Linked files count once."""
     parts: dict[str, int] = {}
     seen: set[tuple[int, int]] = set()
 

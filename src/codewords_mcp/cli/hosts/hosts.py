@@ -13,12 +13,12 @@ from pathlib import Path
 from typing import Any, Final, Literal
 
 NAME: Final = "codewords"
-"""What the server is called in a host's list."""
+"""The server's name in a host's list."""
 
 
 @dataclass(frozen=True, slots=True)
 class HostFolders:
-    """Where this person's machine keeps things."""
+    """The configuration folders of this person's machine."""
 
     home: Path
     system: str

@@ -31,7 +31,7 @@ class _JsonToken:
 
 @dataclass(frozen=True, slots=True)
 class _Member:
-    """Where a member and its value stand in the text."""
+    """The positions of a member and its value in the text."""
 
     start: int
     value: int
@@ -142,7 +142,7 @@ def _dump(value: Any, text: str, indent: str) -> str:
 
 
 def _step(text: str) -> str:
-    """What this file indents by."""
+    """Return the indentation of this file."""
     found = re.search(r'^([ \t]+)"', text, re.MULTILINE)
     if found:
         return found[1]

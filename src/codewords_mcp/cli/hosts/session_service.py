@@ -52,7 +52,7 @@ class SessionService:
 
 
 class Manager(ABC):
-    """What starts services. A program that is missing or fails is RuntimeUnavailable."""
+    """A manager of services. Raises RuntimeUnavailable if its program is missing or fails."""
 
     id: str
     title: str
