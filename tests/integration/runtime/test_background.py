@@ -242,11 +242,11 @@ async def test_what_was_cancelled_on_its_way_from_the_line_is_not_begun(
     house = runtime._house  # pyright: ignore[reportPrivateUsage]
     with monkeypatch.context() as patched:
         patched.setattr(house.dispatcher.background, "_claim", never)
-        patched.setattr(house.dispatcher.background._queue, "_carry", in_vain := Recorder())  # pyright: ignore[reportPrivateUsage]
+        patched.setattr(house.dispatcher.background._queue, "_execute", in_vain := Recorder())  # pyright: ignore[reportPrivateUsage]
         run_id = await start(runtime, work, "x", seconds=600)
         await in_vain.called.wait()
         assert await house.database.write(lambda c: executors.request_cancel(c, run_id))
-    await house.dispatcher.background.carry(run_id)
+    await house.dispatcher.background.execute(run_id)
     run = await runtime.get_run(ADMIN, run_id)
     assert (run.status, run.attempts) == ("cancelled", [])
 
@@ -284,7 +284,7 @@ async def test_a_run_that_is_taken_over_goes_to_the_head_of_its_priority_and_not
             ("idle", 5, 90),
         ]
         for name, delivery, priority in puts:
-            queue.put(connection, name, delivery, line="of the test", priority=priority, delay=0)
+            queue.put(connection, name, delivery, partition="of the test", priority=priority, delay=0)
         table = "dbos.workflow_status" if house.database.shared else "workflow_status"
         query = f"SELECT workflow_uuid FROM {table} WHERE queue_partition_key = 'of the test'"
         found = connection.execute(text(f"{query} ORDER BY priority, created_at, workflow_uuid")).scalars()

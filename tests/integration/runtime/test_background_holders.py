@@ -86,7 +86,7 @@ async def test_what_the_line_gave_and_a_broken_connection_took_is_given_again(
 ) -> None:
     house = runtime._house  # pyright: ignore[reportPrivateUsage]
     queue = house.dispatcher.background._queue  # pyright: ignore[reportPrivateUsage]
-    carry, failures = house.dispatcher.background.carry, 1
+    carry, failures = house.dispatcher.background.execute, 1
 
     async def once_in_vain(run_id: str) -> None:
         nonlocal failures
@@ -95,8 +95,8 @@ async def test_what_the_line_gave_and_a_broken_connection_took_is_given_again(
             raise StorageFailed("The database is away.")
         await carry(run_id)
 
-    monkeypatch.setattr(queue, "_carry", once_in_vain)
-    monkeypatch.setattr(queues, "ASTRAY", 0.2)
+    monkeypatch.setattr(queue, "_execute", once_in_vain)
+    monkeypatch.setattr(queues, "ORPHANED_AFTER", 0.2)
     first = await start(runtime, work, "first", delay=0.1)
     assert (await finished(runtime, first)).status == "succeeded"
     assert failures == -1
@@ -154,7 +154,7 @@ async def test_the_log_of_a_run_takes_lines_of_the_process_only_that_holds_it(
 
     async def say(line: str, holder: str) -> None:
         await database.write(lambda c: runs.change(c, run_id, {"executor": holder}))
-        run_log.say(line)
+        run_log.write_platform_line(line)
         journal.flush()
         await database.write(lambda c: runs.change(c, run_id, {"executor": me}))
 
@@ -296,7 +296,7 @@ async def test_who_is_stopped_while_it_takes_back_what_the_line_gave_the_dead_lo
     runtime: Runtime, work: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     house = runtime._house  # pyright: ignore[reportPrivateUsage]
-    take_out, stopped = queues.RunQueue.take_out, 0
+    take_out, stopped = queues.RunQueue.remove, 0
 
     def stops(queue: queues.RunQueue, entries: list[str]) -> None:
         nonlocal stopped
@@ -305,7 +305,7 @@ async def test_who_is_stopped_while_it_takes_back_what_the_line_gave_the_dead_lo
         if stopped == 1:
             raise StorageFailed("This process is stopped here.")
 
-    monkeypatch.setattr(queues.RunQueue, "take_out", stops)
+    monkeypatch.setattr(queues.RunQueue, "remove", stops)
     delayed = await start(runtime, work, "x", delay=1)
     given = text(
         "UPDATE dbos.workflow_status SET status = 'PENDING', executor_id = 'dead' WHERE workflow_uuid = :entry"

@@ -142,12 +142,12 @@ async def test_a_fault_while_a_run_is_settled_fails_it_and_holds_nothing(
 async def test_a_sandbox_that_does_not_end_as_expected_leaves_no_key_and_no_slot(
     runtime: Runtime, parrot: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from codewords_mcp.runtime.runs.lease import OneShot
+    from codewords_mcp.runtime.runs.lease import DedicatedLease
 
-    leases: list[OneShot] = []
-    release = OneShot.release
+    leases: list[DedicatedLease] = []
+    release = DedicatedLease.release
 
-    async def breaks(self: OneShot) -> None:
+    async def breaks(self: DedicatedLease) -> None:
         leases.append(self)
         stop = self.sandbox.stop
 
@@ -159,7 +159,7 @@ async def test_a_sandbox_that_does_not_end_as_expected_leaves_no_key_and_no_slot
         await release(self)
 
     with monkeypatch.context() as patch:
-        patch.setattr(OneShot, "release", breaks)
+        patch.setattr(DedicatedLease, "release", breaks)
         _, body, run_id = await fetch(runtime, parrot, path="/key")
         assert (await finished(runtime, run_id)).status == "succeeded"
         await log_text(runtime, run_id)

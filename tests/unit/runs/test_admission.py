@@ -203,13 +203,13 @@ async def test_a_workflow_s_own_limit_holds_for_nested_runs_too() -> None:
 
 async def test_what_other_processes_hold_counts_and_a_run_comes_back_to_its_place() -> None:
     admission, where = Admission(), place(service="w", own=(1, None))
-    admission.tell_elsewhere({("workflow", "w"): 1})
+    admission.set_elsewhere({("workflow", "w"): 1})
     assert not admission.claim(where)
     first, second = admission.ticket(), admission.ticket()
     waits = [asyncio.create_task(admission.wait(where, ticket)) for ticket in (second, first)]
     await asyncio.sleep(0)
     assert not any(wait.done() for wait in waits)
-    admission.tell_elsewhere({})
+    admission.set_elsewhere({})
     await until(waits[1].done)
     assert not waits[0].done()
     admission.leave(where)

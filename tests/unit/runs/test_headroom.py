@@ -60,7 +60,7 @@ def test_groups_of_the_first_version_count_too(tmp_path: Path) -> None:
 
 def test_where_nothing_is_known_everybody_may_start(tmp_path: Path) -> None:
     assert available(tmp_path) is None
-    assert Headroom(MIB, measure=lambda: None).has_room()
+    assert Headroom(MIB, measure=lambda: None).has_memory()
 
 
 async def test_runs_wait_for_memory_and_start_when_it_is_there() -> None:
@@ -77,7 +77,7 @@ async def test_runs_wait_for_memory_and_start_when_it_is_there() -> None:
 
 
 async def test_who_waits_too_long_is_told_what_is_missing() -> None:
-    headroom = Headroom(100 * MIB, measure=lambda: 10 * MIB, patience=0)
+    headroom = Headroom(100 * MIB, measure=lambda: 10 * MIB, timeout=0)
     with pytest.raises(
         TooBusy, match="10 MiB of memory left, and runs start only while 100 MiB would stay free"
     ) as caught:
@@ -87,7 +87,7 @@ async def test_who_waits_too_long_is_told_what_is_missing() -> None:
 
 
 async def test_a_hundred_at_once_are_not_let_in_by_one_look_at_what_is_free() -> None:
-    headroom = Headroom(100 * MIB, measure=lambda: 100 * MIB + 3 * STARTING, patience=0)
+    headroom = Headroom(100 * MIB, measure=lambda: 100 * MIB + 3 * STARTING, timeout=0)
     for _ in range(4):
         await headroom.enter(lambda _: None)
     with pytest.raises(TooBusy):

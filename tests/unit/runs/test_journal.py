@@ -48,7 +48,7 @@ async def _all(
     follow: bool = True,
     ended: Callable[[Connection], bool] | None = None,
 ) -> list[LogLine]:
-    batches = journal.tails.follow("r", after=after, follow=follow, ended=ended or _always)
+    batches = journal.followers.follow("r", after=after, follow=follow, has_ended=ended or _always)
     return [line async for line in by_line(batches) if line is not None]
 
 
@@ -81,7 +81,7 @@ async def test_after_is_exclusive_and_a_follower_gets_lines_as_they_come_and_the
     got: asyncio.Queue[LogLine | None] = asyncio.Queue()
 
     async def follow() -> None:
-        async for line in by_line(journal.tails.follow("r", after=None, follow=True, ended=_always)):
+        async for line in by_line(journal.followers.follow("r", after=None, follow=True, has_ended=_always)):
             await got.put(line)
 
     follower = asyncio.create_task(follow())
@@ -182,18 +182,18 @@ async def test_followers_of_one_log_share_each_look_at_the_store_and_what_is_wri
         return [message.encode() for _, _, message in lines]
 
     async def follow() -> bytes:
-        batches = journal.tails.follow("r", after=None, follow=True, ended=ended)
+        batches = journal.followers.follow("r", after=None, follow=True, has_ended=ended)
         return b"".join([b"".join(batch.encoded("plain", write)) async for batch in batches if batch])
 
     followers = asyncio.gather(*(follow() for _ in range(20)))
-    while not journal.tails.followed:
+    while not journal.followers.followed_runs:
         await asyncio.sleep(0)
     log.write("stdout", b"one\ntwo\n")
     journal.close(log)
     async with asyncio.timeout(10):
         assert await followers == [b"onetwo"] * 20
     assert (looked, written) == (1, 1)
-    assert not journal.tails.followed, "nothing is kept of logs that nobody follows"
+    assert not journal.followers.followed_runs, "nothing is kept of logs that nobody follows"
 
 
 async def test_a_long_log_comes_whole_and_in_order_also_to_who_comes_back_in_its_middle(

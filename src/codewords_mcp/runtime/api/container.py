@@ -48,7 +48,7 @@ from codewords_mcp.runtime.runs.dispatcher import RunDispatcher
 from codewords_mcp.runtime.runs.launcher import Launcher
 from codewords_mcp.runtime.runs.memory import Headroom
 from codewords_mcp.runtime.runs.replica import Replica
-from codewords_mcp.runtime.runs.result_files import AnswerFiles
+from codewords_mcp.runtime.runs.result_files import ResponseFiles
 from codewords_mcp.runtime.runs.run_logs import Journal
 from codewords_mcp.runtime.runs.sandbox_allocator import SandboxAllocator
 from codewords_mcp.runtime.runs.scheduler import Scheduler
@@ -137,7 +137,7 @@ class Container:
             ttl=settings.file_ttl,
             max_bytes=settings.max_file,
         )
-        self.answer_files = AnswerFiles(database, self.files, limit=settings.max_file, folder=home)
+        self.response_files = ResponseFiles(database, self.files, limit=settings.max_file, folder=home)
         self.sandbox_access = SandboxAccess(self.keyring, database, self.files, self.authorities.service_of)
         self.environments = Environments(home, settings, _uv())
         self.deployments = Deployments(
@@ -161,7 +161,7 @@ class Container:
             self.egress,
             grace=settings.grace_timeout,
             ready=settings.ready_sandboxes,
-            has_room=headroom.has_room,
+            has_memory=headroom.has_memory,
         )
         journal = Journal(database, settings.max_log_bytes)
         self.agreements = Agreements(database, self.consents)
@@ -178,7 +178,7 @@ class Container:
             call_chain=self.gateway.call_chain,
             authorities=self.authorities,
             agreements=self.agreements,
-            answer_files=self.answer_files,
+            response_files=self.response_files,
         )
         self.chromes = PairedBrowsers(
             database,
@@ -197,7 +197,7 @@ class Container:
             most_per_caller=settings.browsers_per_caller,
             patience=settings.browser_wait,
             idle=settings.browser_idle_timeout,
-            has_room=headroom.has_room,
+            has_room=headroom.has_memory,
         )
         runs.registry.on_leave = self.browsers.run_ended
         self.schedules = ScheduleService(database, limit=settings.schedule_limit)
@@ -247,7 +247,7 @@ class Container:
             self.replica = None
 
         if self.replica is not None:
-            self.secrets.on_change = self.replica.tell_of_secrets
+            self.secrets.on_change = self.replica.publish_secrets_change
             self.replica.on_secrets = self.secrets.changed_elsewhere
 
     def start_clocks(self) -> None:
@@ -422,7 +422,7 @@ class Container:
         return {"ready": status.ready, "sentence": status.sentence, "fix": status.fix}
 
     def _heard(self, sandbox_id: str, event: EgressEvent) -> None:
-        self.supply.heard(sandbox_id, event)
+        self.supply.on_egress(sandbox_id, event)
         self._headless.heard(sandbox_id, event)
 
     async def store_status(self) -> dict[str, Any]:
@@ -475,7 +475,7 @@ class Container:
             self.readiness.close,
             self.drain,
             lambda: self.dispatcher.close(min(DRAIN, self._settings.drain_timeout)),
-            lambda: self.answer_files.close(FILES_STORED_WITHIN),
+            lambda: self.response_files.close(FILES_STORED_WITHIN),
             self._runs.slots.close,
             *([self.replica.close] if self.replica is not None else []),
             self.gateway.close,

@@ -228,14 +228,14 @@ class Runtime(
         run = await self._house.dispatcher.wait(caller, run_id, wait)
         if run.response_file is not None:
             address, patience = self._house.address_for_others(), FILE_WAIT if wait else FILE_LOOK
-            run = await self._house.answer_files.with_link(run, address, wait=patience)
+            run = await self._house.response_files.with_link(run, address, wait=patience)
         return (await self._house.gateway.ledger.with_costs([run]))[0]
 
     async def read_answer_file(self, caller: Caller, run: Run) -> bytes | None:
         """The bytes of a run's binary answer, which the caller has got the record of; None where they are not there."""
         if run.response_file is None or run.response_file.problem is not None or run.owner != caller.owner:
             return None
-        return await self._house.answer_files.read(run)
+        return await self._house.response_files.read(run)
 
     async def list_runs(
         self,

@@ -1,4 +1,4 @@
-"""Who may start now in this process, and who is next. Slots are given in fair turns, never past a limit.
+"""Slots of this process, handed out fairly and never past a limit.
 
 A slot that becomes free goes to the caller who has the fewest runs, or was served longest ago; among that caller's
 runs to the most urgent, then to the workflow that has the fewest, or was served longest ago; then first come, first
@@ -24,10 +24,10 @@ Ticket = tuple[int, int]
 
 
 @dataclass(slots=True)
-class _Line:
+class _GroupQueue:
     """Runs of one group that wait. They are alike, so that only the first can be next."""
 
-    place: LimitScope
+    scope: LimitScope
     waiting: list[tuple[Ticket, asyncio.Future[None]]] = field(
         default_factory=list[tuple[Ticket, asyncio.Future[None]]]
     )
@@ -41,111 +41,111 @@ class Admission:
         """Runs holding a slot."""
         self._active: Counter[Hashable] = Counter()
         self._elsewhere: Mapping[tuple[Scope, str], int] = {}
-        self._lines: dict[Group, _Line] = {}
+        self._queues: dict[Group, _GroupQueue] = {}
         self._served: dict[Hashable, int] = {}
         self._numbers = itertools.count(1)
 
     @property
     def queued(self) -> int:
         """Runs waiting for a slot."""
-        return sum(len(line.waiting) for line in self._lines.values())
+        return sum(len(queue.waiting) for queue in self._queues.values())
 
-    def held(self, limit: Limit) -> int:
+    def occupied(self, limit: Limit) -> int:
         """Runs that are counted under this limit, those elsewhere included."""
         return self._active[limit.name] + self._elsewhere.get(limit.name, 0)
 
-    def full(self, place: LimitScope) -> Limit | None:
+    def full(self, scope: LimitScope) -> Limit | None:
         """The first limit that leaves no room for a run of this place."""
-        for limit in place.limits:
-            max_runs = limit.max_runs(nested=place.nested)
-            if max_runs is not None and self.held(limit) >= max_runs:
+        for limit in scope.limits:
+            max_runs = limit.max_runs(nested=scope.nested)
+            if max_runs is not None and self.occupied(limit) >= max_runs:
                 return limit
         return None
 
-    def claim(self, place: LimitScope) -> bool:
+    def claim(self, scope: LimitScope) -> bool:
         """Take a slot at once; False where it has to wait. Whoever has one calls `leave`.
 
         Raises TooBusy for a nested run beyond what those may: it would wait for its own caller.
         """
-        full = self.full(place)
-        if full is not None and place.nested and full.scope != "workflow":
-            raise full.too_nested(self.held(full))
-        if full is not None or place.group in self._lines:
+        full = self.full(scope)
+        if full is not None and scope.nested and full.scope != "workflow":
+            raise full.too_nested(self.occupied(full))
+        if full is not None or scope.group in self._queues:
             return False
 
-        self._take(place)
+        self._take(scope)
         return True
 
     def ticket(self, priority: int = USUAL) -> Ticket:
         """A place in line; keep it to come back to it."""
         return priority, next(self._numbers)
 
-    async def wait(self, place: LimitScope, ticket: Ticket) -> None:
+    async def wait(self, scope: LimitScope, ticket: Ticket) -> None:
         """Return with a slot, in fair turn. A cancelled wait leaves the line."""
-        turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        line = self._lines.setdefault(place.group, _Line(place))
-        heapq.heappush(line.waiting, (ticket, turn))
+        granted: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        queue = self._queues.setdefault(scope.group, _GroupQueue(scope))
+        heapq.heappush(queue.waiting, (ticket, granted))
         self._give_out()
 
         try:
-            await turn
+            await granted
         except asyncio.CancelledError:
-            if turn.done() and not turn.cancelled():
-                self.leave(place)
+            if granted.done() and not granted.cancelled():
+                self.leave(scope)
             else:
-                self._forget(place.group, turn)
+                self._forget(scope.group, granted)
 
             raise
 
-    def leave(self, place: LimitScope) -> None:
+    def leave(self, scope: LimitScope) -> None:
         """Give a slot back, to whoever is next."""
-        self._count(place, -1)
+        self._count(scope, -1)
         self._give_out()
 
-    def tell_elsewhere(self, held: Mapping[tuple[Scope, str], int]) -> None:
-        """What other processes hold now."""
-        self._elsewhere = held
+    def set_elsewhere(self, occupied: Mapping[tuple[Scope, str], int]) -> None:
+        """Set the slots that other processes occupy now."""
+        self._elsewhere = occupied
         self._give_out()
 
-    def _take(self, place: LimitScope) -> None:
-        self._count(place, 1)
-        self._served[place.owner] = self._served[place.group] = next(self._numbers)
+    def _take(self, scope: LimitScope) -> None:
+        self._count(scope, 1)
+        self._served[scope.owner] = self._served[scope.group] = next(self._numbers)
 
-    def _count(self, place: LimitScope, by: int) -> None:
+    def _count(self, scope: LimitScope, by: int) -> None:
         self.active += by
-        for name in (place.owner, place.group, *(limit.name for limit in place.limits)):
+        for name in (scope.owner, scope.group, *(limit.name for limit in scope.limits)):
             self._active[name] += by
             if not self._active[name]:
                 del self._active[name]
 
     def _give_out(self) -> None:
-        while line := self._next():
-            _, turn = heapq.heappop(line.waiting)
-            if not line.waiting:
-                del self._lines[line.place.group]
-            if not turn.done():
-                self._take(line.place)
-                turn.set_result(None)
-        if not self._lines and not self.active:
+        while queue := self._next():
+            _, granted = heapq.heappop(queue.waiting)
+            if not queue.waiting:
+                del self._queues[queue.scope.group]
+            if not granted.done():
+                self._take(queue.scope)
+                granted.set_result(None)
+        if not self._queues and not self.active:
             self._served.clear()
 
-    def _next(self) -> _Line | None:
-        able = [line for line in self._lines.values() if self.full(line.place) is None]
-        return min(able, key=self._turn, default=None)
+    def _next(self) -> _GroupQueue | None:
+        able = [queue for queue in self._queues.values() if self.full(queue.scope) is None]
+        return min(able, key=self._rank, default=None)
 
-    def _turn(self, line: _Line) -> tuple[int, ...]:
-        place, (priority, number) = line.place, line.waiting[0][0]
-        owner, group = place.owner, place.group
+    def _rank(self, queue: _GroupQueue) -> tuple[int, ...]:
+        scope, (priority, number) = queue.scope, queue.waiting[0][0]
+        owner, group = scope.owner, scope.group
         return (
             self._active[owner], self._served.get(owner, 0),
             priority, self._active[group], self._served.get(group, 0), number,
         )  # fmt: skip
 
-    def _forget(self, group: Group, turn: asyncio.Future[None]) -> None:
-        line = self._lines.get(group)
-        if line is None:
+    def _forget(self, group: Group, granted: asyncio.Future[None]) -> None:
+        queue = self._queues.get(group)
+        if queue is None:
             return
-        line.waiting = [one for one in line.waiting if one[1] is not turn]
-        heapq.heapify(line.waiting)
-        if not line.waiting:
-            del self._lines[group]
+        queue.waiting = [entry for entry in queue.waiting if entry[1] is not granted]
+        heapq.heapify(queue.waiting)
+        if not queue.waiting:
+            del self._queues[group]

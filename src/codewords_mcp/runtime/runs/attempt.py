@@ -33,13 +33,13 @@ from codewords_mcp.runtime.model.run_state import (
     to_running,
     to_starting,
 )
-from codewords_mcp.runtime.runs.cancellation import break_off
+from codewords_mcp.runtime.runs.cancellation import cancel_until_done
 from codewords_mcp.runtime.runs.input import RequestReader
 from codewords_mcp.runtime.runs.launcher import LaunchConfig
 from codewords_mcp.runtime.runs.lease import Lease
 from codewords_mcp.runtime.runs.request_headers import to_caller, to_workflow, value_of
 from codewords_mcp.runtime.runs.response_stream import ResponseStream
-from codewords_mcp.runtime.runs.result_files import AnswerFiles, Collected
+from codewords_mcp.runtime.runs.result_files import CollectedResponse, ResponseFiles
 from codewords_mcp.runtime.runs.results import (
     CapturedBody,
     WorkflowResponse,
@@ -74,12 +74,12 @@ RETRIED = frozenset({"failed", "timed_out", "interrupted"})
 
 
 @dataclass(frozen=True, slots=True)
-class Try:
-    """Which attempt at a run this is, what the others came to, and how many may still follow."""
+class AttemptInfo:
+    """The number of this attempt, the earlier attempts, and how many may still follow."""
 
     number: int = 1
     earlier: tuple[dict[str, Any], ...] = ()
-    left: int = 0
+    remaining: int = 0
 
 
 class Execution:
@@ -95,16 +95,16 @@ class Execution:
         database: Database,
         run_log: RunLog,
         timeout: float,
-        kept: int,
-        kit: LaunchConfig,
-        supply: SandboxAllocator,
+        max_captured: int,
+        config: LaunchConfig,
+        allocator: SandboxAllocator,
         recorded: asyncio.Future[Any],
         queued: bool,
         correlation_id: str,
         executor: str,
-        answer_files: AnswerFiles,
+        response_files: ResponseFiles,
         depth: int = 0,
-        turn: Try | None = None,
+        info: AttemptInfo | None = None,
         scrubbers_above: Sequence[Scrubber] = (),
     ) -> None:
         self.run_id = run_id
@@ -117,19 +117,19 @@ class Execution:
         self._db = database
         self.run_log = run_log
         self.timeout = timeout
-        self._kit = kit
-        self._supply = supply
+        self._config = config
+        self._allocator = allocator
         self._recorded = recorded
         self._queued = queued
-        self.scrubber = Scrubber(kit.secrets)
+        self.scrubber = Scrubber(config.secrets)
         self._reader = RequestReader(request)
         self.correlation_id = correlation_id
-        self._kept = CapturedBody(kept)
-        self._answer_files = answer_files
-        self._collected: Collected | None = None
-        self._answer: WorkflowResponse | None = None
+        self._captured = CapturedBody(max_captured)
+        self._response_files = response_files
+        self._collected: CollectedResponse | None = None
+        self._workflow_response: WorkflowResponse | None = None
         self._executor = executor
-        self._try = turn or Try()
+        self._info = info or AttemptInfo()
         self._scrubbers_above = scrubbers_above
         self.outcome: FinalStatus | None = None
         """The status that this attempt ended with."""
@@ -137,8 +137,8 @@ class Execution:
         self._stopped = False
         self._lost = False
         self._finishing = False
-        self._born = time.perf_counter()
-        self._began_at: int | None = None
+        self._created_at = time.perf_counter()
+        self._started_at: int | None = None
         self._timings: dict[str, float] = {}
         self._isolation: str | None = None
 
@@ -147,9 +147,9 @@ class Execution:
         if self._cancelled or self._finishing or self.task is None:
             return
         self._cancelled = why
-        break_off(self._strike)
+        cancel_until_done(self._try_cancel)
 
-    def _strike(self) -> bool:
+    def _try_cancel(self) -> bool:
         if self._finishing or self.task is None or self.task.done():
             return False
         self.task.cancel()
@@ -163,7 +163,7 @@ class Execution:
     @property
     def again(self) -> bool:
         """Whether another attempt is to follow."""
-        return self.outcome in RETRIED and self._try.left > 0 and not self._lost
+        return self.outcome in RETRIED and self._info.remaining > 0 and not self._lost
 
     async def attempt(self) -> None:
         """Take a sandbox, get the answer, settle, clean up. Never raises, but for being cancelled while cleaning."""
@@ -180,7 +180,7 @@ class Execution:
                     await self._on_record()  # what reaches its sandbox is on record first
                 await self._serve(lease)
                 await self._settle(None)
-                await self._give(None)
+                await self._pass_chunk(None)
         except TimeoutError:
             error = self._timed_out()
         except asyncio.CancelledError:
@@ -223,28 +223,28 @@ class Execution:
     def _timed_out(self) -> RunTimedOut:
         return RunTimedOut(
             f"The workflow did not finish within {self.timeout:g} s; its sandbox was ended.",
-            hint=what_limits(self.request, self._kit.servable.timeout),
+            hint=what_limits(self.request, self._config.servable.timeout),
         )
 
     async def _take(self) -> Lease:
         caller = Caller(self.request.caller.owner, "run", self.request.caller.key_id, self.run_id)
-        lease = await self._supply.take(self._kit, caller, self.run_log)
+        lease = await self._allocator.take(self._config, caller, self.run_log)
         self._isolation = lease.tier
         self._mark("sandbox")
-        for name in self._kit.missing:
+        for name in self._config.missing:
             # not a refusal: a program may declare what it only sometimes needs
-            self.run_log.say(
+            self.run_log.write_platform_line(
                 f"{name} is declared but has no value; set it with `codewords secrets set {name}`"
             )
         return lease
 
     def _begin(self) -> None:
-        self._began_at = now()
+        self._started_at = now()
         self._timings["queued"] = self._elapsed()
         if self._queued:
-            values = to_starting(self._began_at, self._attempts(None)) | {
-                "version": self._kit.servable.version,
-                "retries": self._try.number - 1 + self._try.left,
+            values = to_starting(self._started_at, self._attempts(None)) | {
+                "version": self._config.servable.version,
+                "retries": self._info.number - 1 + self._info.remaining,
             }
             self._recorded = self._db.write_soon(self._record_begin, values)
 
@@ -253,16 +253,16 @@ class Execution:
 
     def _attempts(self, outcome: FinalStatus | None, ended_at: int = 0) -> list[AttemptEntry]:
         """The column `attempts`: the earlier ones, and this one if it has begun."""
-        if self._began_at is None:
-            return list(self._try.earlier)
+        if self._started_at is None:
+            return list(self._info.earlier)
 
-        attempts = [*self._try.earlier, open_attempt(self._try.number, self._began_at)]
+        attempts = [*self._info.earlier, open_attempt(self._info.number, self._started_at)]
         if outcome is None:
             return attempts
         return close_attempts(attempts, ended_at, outcome)
 
     def _elapsed(self) -> float:
-        return round((time.perf_counter() - self._born) * 1000, 2)
+        return round((time.perf_counter() - self._created_at) * 1000, 2)
 
     def _mark(self, name: str) -> None:
         self._timings[name] = round(self._elapsed() - sum(self._timings.values()), 2)
@@ -274,39 +274,39 @@ class Execution:
         else:
             ready = asyncio.create_task(sandbox.wait_ready())
 
-        asking = asyncio.create_task(self._ask(lease))
+        request_task = asyncio.create_task(self._send_request(lease))
         try:
             if ready is not None:
-                await self._until_ready(ready, asking)
+                await self._until_ready(ready, request_task)
             self._mark("ready")
             if not lease.shared:
                 self._change(to_running(now(), lease.tier), only_from=("starting",))
 
-            reply = await asking
+            response = await request_task
             self._mark("answer")
-            await self._pass_on(reply)
+            await self._pass_on(response)
         except ProgramFailed as error:
             raise await self._explain(sandbox, error) from error
         finally:
-            for task in (ready, asking):
+            for task in (ready, request_task):
                 if task is not None and not task.done():
                     task.cancel()
                     with suppress(asyncio.CancelledError, CodewordsError):
                         await task
 
-            if asking.done() and not asking.cancelled() and asking.exception() is None:
-                await asking.result().aclose()
+            if request_task.done() and not request_task.cancelled() and request_task.exception() is None:
+                await request_task.result().aclose()
 
     async def _until_ready(
-        self, ready: asyncio.Task[None], asking: asyncio.Task[http1.SandboxResponse]
+        self, ready: asyncio.Task[None], request_task: asyncio.Task[http1.SandboxResponse]
     ) -> None:
-        await asyncio.wait({ready, asking}, return_when=asyncio.FIRST_COMPLETED)
-        if ready.done() or asking.exception() is not None:
+        await asyncio.wait({ready, request_task}, return_when=asyncio.FIRST_COMPLETED)
+        if ready.done() or request_task.exception() is not None:
             await ready
         else:
             ready.cancel()  # an answer is the best proof of readiness
 
-    async def _ask(self, lease: Lease) -> http1.SandboxResponse:
+    async def _send_request(self, lease: Lease) -> http1.SandboxResponse:
         request = self.request
         target = quote(request.path, safe="/%:@!$&'()*+,;=~-._").encode()
         if request.query:
@@ -335,24 +335,24 @@ class Execution:
                 await sandbox.wait()
         return sandbox.failure() or error
 
-    async def _pass_on(self, reply: http1.SandboxResponse) -> None:
+    async def _pass_on(self, response: http1.SandboxResponse) -> None:
         scrubber = self.scrubber.another()
         headers = to_caller(
-            reply.headers, run_id=self.run_id, keep_length=not self.scrubber, failed=reply.status >= 400
+            response.headers, run_id=self.run_id, keep_length=not self.scrubber, failed=response.status >= 400
         )
         headers = [(name, scrubber.whole(value)) for name, value in headers]
         if value_of(headers, b"set-cookie") is not None:
-            self.run_log.say(f"The response sets a cookie. {COOKIES}")
-        self._answer = WorkflowResponse(reply.status, headers)
-        self.response.start(self._answer)
-        self._collected = self._answer_files.collect(self.run_id, headers)
+            self.run_log.write_platform_line(f"The response sets a cookie. {COOKIES}")
+        self._workflow_response = WorkflowResponse(response.status, headers)
+        self.response.start(self._workflow_response)
+        self._collected = self._response_files.collect(self.run_id, headers)
         expected = int(value_of(headers, b"content-length") or -1)
         seen = 0
 
-        async for raw in reply.body:
+        async for raw in response.body:
             seen += len(raw)
             chunk = scrubber.feed(raw)
-            await self._keep(chunk)
+            await self._capture(chunk)
 
             if seen == expected > 0:
                 await self._settle(
@@ -360,18 +360,18 @@ class Execution:
                 )  # before its last byte, so that whoever has the answer finds the record
 
             if chunk:
-                await self._give(chunk)
+                await self._pass_chunk(chunk)
 
         if rest := scrubber.flush():
-            await self._keep(rest)
-            await self._give(rest)
+            await self._capture(rest)
+            await self._pass_chunk(rest)
 
-    async def _keep(self, chunk: bytes) -> None:
-        self._kept.add(chunk)
+    async def _capture(self, chunk: bytes) -> None:
+        self._captured.add(chunk)
         if self._collected is not None:
             await self._collected.add(chunk)
 
-    async def _give(self, item: bytes | None) -> None:
+    async def _pass_chunk(self, item: bytes | None) -> None:
         if not self.request.background:
             await self.response.put(item)
 
@@ -402,7 +402,7 @@ class Execution:
 
     def _record_usage(self, usage: Usage) -> None:
         """The record has what this attempt used; its columns what all of them have."""
-        used = egress_record(self._kit.egress, self.run_log) | {
+        used = egress_record(self._config.egress, self.run_log) | {
             name: getattr(usage, name) for name in ("wall_seconds", "cpu_seconds", "peak_memory")
         }
         if usage.egress_out is not None:
@@ -423,21 +423,23 @@ class Execution:
         if self.settled.is_set():
             return
 
-        if self.run_log.call_broken and failed_by_itself(error, self._answer):
+        if self.run_log.call_broken and failed_by_itself(error, self._workflow_response):
             error = interrupted()  # it could not know, and is taken up again where that was asked for
         try:
             await self.run_log.flush()
-            values = self._outcome_values(error) | response_record(self._answer, self._kept)
+            values = self._outcome_values(error) | response_record(self._workflow_response, self._captured)
             values["input"] = self._reader.record([self.scrubber, *self._scrubbers_above])
 
-            if error is None and self._answer is not None and not self.again:
-                if self._kept.truncated:
+            if error is None and self._workflow_response is not None and not self.again:
+                if self._captured.truncated:
                     whole = None
                 else:
-                    whole = bytes(self._kept.data)
+                    whole = bytes(self._captured.data)
 
-                headers, collected = self._answer.headers, self._collected
-                values |= await self._answer_files.keep(self.run_id, self.request, headers, collected, whole)
+                headers, collected = self._workflow_response.headers, self._collected
+                values |= await self._response_files.store(
+                    self.run_id, self.request, headers, collected, whole
+                )
         except Exception:
             log.exception("run not settled as expected", run_id=self.run_id)
             values = self._outcome_values(unreadable())
@@ -449,23 +451,26 @@ class Execution:
 
     def _outcome_values(self, error: CodewordsError | None) -> dict[str, Any]:
         """The columns of a run that ended so, but for its answer."""
-        ended = max(now(), self._began_at or 0)  # also where the clock was set back meanwhile
+        ended_at = max(now(), self._started_at or 0)  # also where the clock was set back meanwhile
         self._timings["total"] = self._elapsed()
-        self.outcome = status = final_status(error, self._answer)
+        self.outcome = status = final_status(error, self._workflow_response)
 
-        attempts, error_columns = self._attempts(status, ended), error_record(error, self._answer)
+        attempts, error_columns = (
+            self._attempts(status, ended_at),
+            error_record(error, self._workflow_response),
+        )
         if self.again:
-            columns = to_queued("retry", attempts=attempts, started_at=self._began_at)
+            columns = to_queued("retry", attempts=attempts, started_at=self._started_at)
             columns["error"] = error_columns
         else:
-            columns = to_finished(status, error_columns, ended, attempts)
-            columns["started_at"] = self._began_at
+            columns = to_finished(status, error_columns, ended_at, attempts)
+            columns["started_at"] = self._started_at
 
         return columns | {
             "isolation": self._isolation,
             "timings": self._timings,
             "steps": self._steps(),
-            "usage": egress_record(self._kit.egress, self.run_log),
+            "usage": egress_record(self._config.egress, self.run_log),
         }
 
     def _write_outcome(self, values: dict[str, Any]) -> None:

@@ -43,19 +43,19 @@ class BackgroundRuns:
             context.database.engine,
             context.registry.executor,
             limit=context.settings.concurrency,
-            carry=self.carry,
+            execute=self.execute,
         )
-        self._in_line: Counter[str] = Counter()
+        self._queued: Counter[str] = Counter()
         """Runs of each part of the line that this process has put there and that have not been taken out; new ones
         go behind them. Delayed ones are not among them: nothing waits for their time but they."""
-        self._lines: dict[str, str] = {}
+        self._queue_names: dict[str, str] = {}
         self.coming: set[str] = set()
         """Runs that this process holds and is about to carry out."""
 
     @property
     def waiting(self) -> int:
         """Runs that this process knows to be in the queue."""
-        return len(self._lines)
+        return len(self._queue_names)
 
     # accepting
 
@@ -77,110 +77,110 @@ class BackgroundRuns:
         run_id = request.request_id or new_id()
         ancestry = await context.ancestry.of_request(request, run_id)
         ancestry.check()
-        place = context.records.limit_scope(request, target)
-        kit: LaunchConfig | None = None
+        scope = context.records.limit_scope(request, target)
+        config: LaunchConfig | None = None
         if not isinstance(target, CalledService):
-            kit = await context.launcher.kit(request, target)
+            config = await context.launcher.launch_config(request, target)
         row = context.records.new_row(request, target, run_id, ancestry) | {
             "background": True,
             "retries": target.retries,
             "priority": request.priority,
         }
         work = works.Work(request, body, ancestry.correlation_id, ancestry.depth, target.retries)
-        claimed = self._claim(place, delayed=request.delay > 0)
+        claimed = self._claim(scope, delayed=request.delay > 0)
 
         try:
             if not (claimed or context.registry.draining):
                 await self._queue.open()
-            first, began = await self._record(request, row, body, place, claimed=claimed)
+            first, started = await self._record(request, row, body, scope, claimed=claimed)
         except BaseException:
             if claimed:
-                context.admission.leave(place)
+                context.admission.leave(scope)
             raise
 
-        if claimed and not began:
-            context.admission.leave(place)
+        if claimed and not started:
+            context.admission.leave(scope)
         if first is not None:
             return first
 
-        if began:
-            run = BackgroundRun(context, self._served, run_id, work, begun=True)
-            context.registry.enter(run, run.live(kit))
+        if started:
+            run = BackgroundRun(context, self._served, run_id, work, started=True)
+            context.registry.enter(run, run.live(config))
         elif not context.registry.draining:
-            self._lines_up(run_id, "" if request.delay > 0 else place.queue_name)
+            self._note_queued(run_id, "" if request.delay > 0 else scope.queue_name)
 
         return run_id
 
-    def _claim(self, place: LimitScope, *, delayed: bool) -> bool:
+    def _claim(self, scope: LimitScope, *, delayed: bool) -> bool:
         # behind those that wait already, but for a call that a running workflow makes: it would wait for itself
         if (
             delayed
             or self._context.registry.draining
-            or (self._in_line[place.queue_name] and not place.nested)
+            or (self._queued[scope.queue_name] and not scope.nested)
         ):
             return False
-        return self._context.admission.claim(place)
+        return self._context.admission.claim(scope)
 
     async def _record(
-        self, request: RunRequest, row: dict[str, Any], body: bytes, place: LimitScope, *, claimed: bool
+        self, request: RunRequest, row: dict[str, Any], body: bytes, scope: LimitScope, *, claimed: bool
     ) -> tuple[str | None, bool]:
         """(the run that first used the idempotency key, whether this one has begun); it waits in line otherwise, or for
         whoever puts it there, where this process drains.
         """
-        began = in_line = False
+        started = in_queue = False
 
         def decide(connection: Connection, row: dict[str, Any]) -> dict[str, Any]:
-            nonlocal began, in_line
-            turns, in_line = self._context.slots, not self._context.registry.draining
-            if claimed and not in_line:
+            nonlocal started, in_queue
+            slot_manager, in_queue = self._context.slots, not self._context.registry.draining
+            if claimed and not in_queue:
                 waits_for = "turn"
             elif claimed:
-                waits_for = turns.why_not_now(connection, place, behind=True)
+                waits_for = slot_manager.why_not_now(connection, scope, behind=True)
             elif request.delay > 0:
                 waits_for = "time"
             else:
-                waits_for = turns.why(place)
+                waits_for = slot_manager.why(scope)
 
             if waits_for is None:
-                began = True
+                started = True
                 return row
 
-            return _waiting(connection, row, place, waits_for, request.delay, in_line=in_line)
+            return _waiting(connection, row, scope, waits_for, request.delay, in_queue=in_queue)
 
         def more(connection: Connection, row: dict[str, Any]) -> None:
             requests.add(connection, works.stored(request, row["id"], body))
-            if in_line and not began:
+            if in_queue and not started:
                 self._queue.put(
                     connection,
                     row["id"],
                     1,
-                    line=place.queue_name,
+                    partition=scope.queue_name,
                     priority=row["priority"],
                     delay=request.delay,
                 )
 
         first = await self._context.records.record_once(request, row, decide, more)
 
-        return first, began and first is None
+        return first, started and first is None
 
-    def _lines_up(self, run_id: str, line: str) -> None:
-        if run_id not in self._lines:
-            self._lines[run_id] = line
-            if line:
-                self._in_line[line] += 1
+    def _note_queued(self, run_id: str, queue_name: str) -> None:
+        if run_id not in self._queue_names:
+            self._queue_names[run_id] = queue_name
+            if queue_name:
+                self._queued[queue_name] += 1
 
-    def _left_line(self, run_id: str) -> None:
-        if line := self._lines.pop(run_id, None):
-            self._in_line[line] -= 1
-            if self._in_line[line] <= 0:
-                del self._in_line[line]
+    def _note_dequeued(self, run_id: str) -> None:
+        if queue_name := self._queue_names.pop(run_id, None):
+            self._queued[queue_name] -= 1
+            if self._queued[queue_name] <= 0:
+                del self._queued[queue_name]
 
     # carrying out
 
-    async def carry(self, run_id: str) -> None:
+    async def execute(self, run_id: str) -> None:
         """Carry out a run that waits, to its end; nothing, where somebody else has it or it is over."""
         context = self._context
-        self._left_line(run_id)
+        self._note_dequeued(run_id)
         if context.registry.draining or await self._is_paused(run_id):
             await context.database.write(recovery.stranded, {run_id})
             return
@@ -206,8 +206,8 @@ class BackgroundRuns:
     def begin(self, run_id: str) -> None:
         """Carry out a run that was recorded as waiting and held by this process."""
         self.coming.add(run_id)
-        begun = self._context.registry.spawn(self._begin(run_id), name=f"begin {run_id}")
-        begun.add_done_callback(lambda _: self.coming.discard(run_id))
+        started = self._context.registry.spawn(self._begin(run_id), name=f"begin {run_id}")
+        started.add_done_callback(lambda _: self.coming.discard(run_id))
 
     async def _begin(self, run_id: str) -> None:
         while True:
@@ -245,7 +245,7 @@ class BackgroundRuns:
         if deliveries is None:
             return False
 
-        self._left_line(run_id)
+        self._note_dequeued(run_id)
         self._context.events.notify(run_id)
         if self._queue.is_open and deliveries:
             await asyncio.to_thread(self._queue.withdraw, run_id, deliveries)
@@ -275,21 +275,21 @@ class BackgroundRuns:
     async def take_over(self, alive: set[str]) -> None:
         """Put what nobody has into the queue again; `alive` are the executors that still hold theirs."""
         database, queue = self._context.database, self._queue
-        entries, failed = await asyncio.to_thread(queue.strays, alive), set(queue.failed)
-        await self._strand(failed, entries)
+        entries, failed = await asyncio.to_thread(queue.orphaned, alive), set(queue.failed)
+        await self._mark_not_queued(failed, entries)
         queue.failed -= failed
         if entries:
-            await asyncio.to_thread(queue.take_out, entries)
+            await asyncio.to_thread(queue.remove, entries)
         while await database.write(self._deliver):
             pass
 
-    async def _strand(self, lost: set[str], entries: list[str]) -> None:
+    async def _mark_not_queued(self, run_ids: set[str], entries: list[str]) -> None:
         """These runs, and those of these entries, were given to who does not carry them out: nobody has them.
 
         On record before the entries are taken out: who is stopped in between leaves one too many, and not a run that has none.
         """
-        if lost := lost | {entry.rpartition("/")[0] for entry in entries}:
-            await self._context.database.write(recovery.stranded, lost)
+        if run_ids := run_ids | {entry.rpartition("/")[0] for entry in entries}:
+            await self._context.database.write(recovery.stranded, run_ids)
 
     def _deliver(self, connection: Connection) -> int:
         found = recovery.undelivered(connection)
@@ -298,8 +298,10 @@ class BackgroundRuns:
             delivery = row["deliveries"] + 1
             rows.change(connection, row["id"], delivered(delivery))
             delay = max(0.0, ((row["not_before"] or 0) - at) / 1e6)
-            line = LimitScope(row["owner"], row["key_id"] or "", row["service_id"], ()).queue_name
-            self._queue.put(connection, row["id"], delivery, line=line, priority=row["priority"], delay=delay)
+            queue_name = LimitScope(row["owner"], row["key_id"] or "", row["service_id"], ()).queue_name
+            self._queue.put(
+                connection, row["id"], delivery, partition=queue_name, priority=row["priority"], delay=delay
+            )
         return len(found)
 
     async def tidy(self) -> None:
@@ -310,17 +312,17 @@ class BackgroundRuns:
     async def drain(self) -> None:
         """Take no more runs, begin no attempt, and give what has not begun back to the line. Attempts go on. Idempotent."""
         self._context.registry.draining = True
-        self._lines.clear()  # others' now
-        self._in_line.clear()
+        self._queue_names.clear()  # others' now
+        self._queued.clear()
 
         for run in list(self._context.registry.active.values()):
             if isinstance(run, BackgroundRun):
                 run.retire()
 
         try:
-            if given := await self._queue.retire():
-                await self._strand(set(), given)
-                await asyncio.to_thread(self._queue.take_out, given)
+            if claimed_entries := await self._queue.stop_consuming():
+                await self._mark_not_queued(set(), claimed_entries)
+                await asyncio.to_thread(self._queue.remove, claimed_entries)
         except (StorageFailed, SQLAlchemyError) as error:  # the others see to it once this process is gone
             log.warning("what the line gave to this runtime was not given back", reason=str(error))
 
@@ -334,14 +336,14 @@ class BackgroundRuns:
 def _waiting(
     connection: Connection,
     row: dict[str, Any],
-    place: LimitScope,
+    scope: LimitScope,
     waits_for: str,
     delay: float,
     *,
-    in_line: bool,
+    in_queue: bool,
 ) -> dict[str, Any]:
     """The row of a run that goes into the line, now or soon. Raises TooBusy where there is no room in it."""
-    slots.lock(connection, place)
-    slots.require_queue_capacity(connection, place)
+    slots.lock(connection, scope)
+    slots.require_queue_capacity(connection, scope)
     not_before = row["created_at"] + int(delay * 1e6) if delay > 0 else None
-    return row | to_waiting_in_queue(waits_for, in_queue=in_line, not_before=not_before)
+    return row | to_waiting_in_queue(waits_for, in_queue=in_queue, not_before=not_before)

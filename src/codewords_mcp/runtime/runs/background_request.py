@@ -1,4 +1,4 @@
-"""What a background run carries out, on its way into the store and out of it."""
+"""The request of a background run, on its way into the store and out of it."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from codewords_mcp.runtime.store import logs, recovery, requests
 
 @dataclass(slots=True)
 class Work:
-    """What is carried out: a request that can be read again, and how often it may be tried."""
+    """A request that can be read again, and how often it may be tried."""
 
     request: RunRequest
     body: bytes
@@ -63,7 +63,7 @@ def take(connection: Connection, run_id: str, executor: str) -> Work | None:
 
 
 def load(connection: Connection, run_id: str) -> Work | None:
-    """What is left to do of a run; None where nothing is."""
+    """The rest of the work of a run; None if there is none."""
     row = requests.load(connection, run_id)
     if row is None:
         return None

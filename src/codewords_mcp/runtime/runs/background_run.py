@@ -23,8 +23,8 @@ from codewords_mcp.runtime.model.run_state import (
     to_running_service,
 )
 from codewords_mcp.runtime.runs import background_request as works
-from codewords_mcp.runtime.runs.attempt import Execution, Try
-from codewords_mcp.runtime.runs.cancellation import break_off
+from codewords_mcp.runtime.runs.attempt import AttemptInfo, Execution
+from codewords_mcp.runtime.runs.cancellation import cancel_until_done
 from codewords_mcp.runtime.runs.context import RunDependencies
 from codewords_mcp.runtime.runs.launcher import LaunchConfig
 from codewords_mcp.runtime.runs.records import CalledService
@@ -56,7 +56,7 @@ class BackgroundRun:
         run_id: str,
         work: works.Work,
         *,
-        begun: bool = False,
+        started: bool = False,
     ) -> None:
         self.run_id = run_id
         self.correlation_id = work.correlation_id
@@ -70,7 +70,7 @@ class BackgroundRun:
         self._execution: Execution | None = None
         self._why = ""
         self._stopped = False
-        self._trying = begun
+        self._attempting = started
         """An attempt is being made, or is on record as begun."""
         self._ending = False
 
@@ -85,20 +85,20 @@ class BackgroundRun:
         """See `ActiveRun`."""
         if not self._why:
             self._why = why
-            break_off(self._strike)
+            cancel_until_done(self._try_cancel)
 
     def stop(self) -> None:
         """See `ActiveRun`."""
         if not self._stopped:
             self._stopped = True
-            break_off(self._strike)
+            cancel_until_done(self._try_cancel)
 
     def retire(self) -> None:
         """The runtime drains: what has not begun ends here now, to be gone on with elsewhere."""
-        if not self._trying:
+        if not self._attempting:
             self.stop()
 
-    def _strike(self) -> bool:
+    def _try_cancel(self) -> bool:
         if self.task is None or self.task.done() or self._ending:
             return False
         if self._execution is None:
@@ -109,7 +109,7 @@ class BackgroundRun:
             self._execution.cancel(self._why)
         return True
 
-    async def live(self, kit: LaunchConfig | None = None) -> None:
+    async def live(self, config: LaunchConfig | None = None) -> None:
         """The run's whole life here, with `kit` where it has begun and is a workflow's."""
         context = self._context
         run_log = context.journal.open(self.run_id, self._work.next_seq, self._work.last_line)
@@ -117,7 +117,7 @@ class BackgroundRun:
         try:
             if (early := self._work.not_before - time.time()) > 0:
                 await asyncio.sleep(early)
-            await self._until_stored(run_log, kit)
+            await self._until_stored(run_log, config)
         except asyncio.CancelledError:
             self._ending = True
             if not self._stopped:  # else it is left as it is for whoever goes on with it
@@ -144,15 +144,15 @@ class BackgroundRun:
     async def _serve(self, service: Service) -> None:
         """A service's call: one attempt, since what it did cannot be told."""
         context, work = self._context, self._work
-        place = context.records.limit_scope(work.request, CalledService(service.name))
+        scope = context.records.limit_scope(work.request, CalledService(service.name))
 
         async with context.slots.slot(
-            self.run_id, place, claimed=self._trying, priority=work.request.priority
+            self.run_id, scope, claimed=self._attempting, priority=work.request.priority
         ):
             if self._stopped:
                 raise asyncio.CancelledError
 
-            self._trying, at = True, now()
+            self._attempting, at = True, now()
             running = to_running_service(at)
             work.attempts = running["attempts"]
             if not await context.database.write(
@@ -165,25 +165,25 @@ class BackgroundRun:
             self._ending = True
             self._record_end(values)
 
-    async def _until_stored(self, run_log: RunLog, kit: LaunchConfig | None) -> None:
+    async def _until_stored(self, run_log: RunLog, config: LaunchConfig | None) -> None:
         """Its attempts; where the store is away or full between two, it waits, since it was accepted."""
         while True:
             try:
                 if service := self._served.find(self._work.request.service_id):
                     await self._serve(service)
                 else:
-                    await self._attempts(run_log, kit)
+                    await self._attempts(run_log, config)
             except StorageFailed as error:
                 log.warning("a run waits for the store", run_id=self.run_id, reason=error.message)
             else:
                 return
 
-            kit, self._trying = None, False
+            config, self._attempting = None, False
             await self._wait_again()
 
     async def _wait_again(self) -> None:
         """Once the store is there again: the slot that this run may have taken for everybody to see is given back."""
-        self._work.attempts = [one for one in self._work.attempts if one["ended_at"]]
+        self._work.attempts = [attempt for attempt in self._work.attempts if attempt["ended_at"]]
         values = to_queued("turn", attempts=self._work.attempts)
         holder = self._context.registry.executor
 
@@ -195,18 +195,18 @@ class BackgroundRun:
                 )
                 return
 
-    async def _attempts(self, run_log: RunLog, kit: LaunchConfig | None) -> None:
+    async def _attempts(self, run_log: RunLog, config: LaunchConfig | None) -> None:
         context = self._context
         while True:
             number = len(self._work.attempts) + 1
             if number > 1:
-                run_log.say(self._announcement(number))
-            execution = await self._attempt(run_log, kit)
-            self._execution, self._trying = None, False
+                run_log.write_platform_line(self._announcement(number))
+            execution = await self._attempt(run_log, config)
+            self._execution, self._attempting = None, False
             if execution is None or not execution.again or self._stopped:
                 return
 
-            self._work.attempts, kit = execution.attempts, None
+            self._work.attempts, config = execution.attempts, None
             if self._why:  # came while the attempt was cleaning up
                 raise asyncio.CancelledError
             if context.registry.draining:
@@ -219,12 +219,12 @@ class BackgroundRun:
         before = self._work.attempts[-1]
         return f"attempt {number} of {self._work.retries + 1}: attempt {before['number']} {before['outcome']}"
 
-    async def _attempt(self, run_log: RunLog, kit: LaunchConfig | None) -> Execution | None:
+    async def _attempt(self, run_log: RunLog, config: LaunchConfig | None) -> Execution | None:
         """One attempt; None where it could not be made, which the record tells."""
-        context, request, first = self._context, self._work.request, kit is not None
+        context, request, first = self._context, self._work.request, config is not None
         try:
-            if kit:
-                servable = kit.servable
+            if config:
+                servable = config.servable
             else:
                 servable = await context.authorization.servable(request.caller, request.service_id)
         except StorageFailed:
@@ -233,52 +233,52 @@ class BackgroundRun:
             self._settle(error)
             return None
 
-        place = context.records.limit_scope(request, servable)
-        async with context.slots.slot(self.run_id, place, claimed=first, priority=request.priority):
+        scope = context.records.limit_scope(request, servable)
+        async with context.slots.slot(self.run_id, scope, claimed=first, priority=request.priority):
             try:
-                kit = kit or await self._kit()
-                self._work.retries = max(self._work.retries, kit.servable.retries)
+                config = config or await self._latest_config()
+                self._work.retries = max(self._work.retries, config.servable.retries)
             except StorageFailed:
                 raise
             except CodewordsError as error:
                 self._settle(error)
                 return None
 
-            await self._until_room(run_log)
+            await self._wait_for_memory(run_log)
             above = await context.ancestry.above(request.caller, request.made_by)
             if self._why or self._stopped:
                 raise asyncio.CancelledError
 
-            self._trying = True
-            execution = self._execution = self._make(run_log, kit, above, queued=not first)
+            self._attempting = True
+            execution = self._execution = self._make(run_log, config, above, queued=not first)
             await execution.attempt()
 
         return execution
 
-    async def _until_room(self, run_log: RunLog) -> None:
+    async def _wait_for_memory(self, run_log: RunLog) -> None:
         """Wait for memory of the machine, as long as it takes: nobody would come back for a run that was turned away."""
 
-        def tell(sentence: str, /) -> None:
-            run_log.say(sentence)
-            self._context.slots.tell(self.run_id, "memory")
+        def on_wait(sentence: str, /) -> None:
+            run_log.write_platform_line(sentence)
+            self._context.slots.record_reason(self.run_id, "memory")
 
         while True:
             try:
-                return await self._context.headroom.enter(tell)
+                return await self._context.headroom.enter(on_wait)
             except TooBusy:
-                tell = _nobody
+                on_wait = _ignore
 
-    async def _kit(self) -> LaunchConfig:
-        """What is live now, since the wait may have been long. Raises NotFound, EnvironmentFailed."""
+    async def _latest_config(self) -> LaunchConfig:
+        """The version that is live now: the wait may have been long. Raises NotFound, EnvironmentFailed."""
         request = self._work.request
         servable = await self._context.authorization.servable(request.caller, request.service_id)
-        return await self._context.launcher.kit(request, servable)
+        return await self._context.launcher.launch_config(request, servable)
 
     def _make(
-        self, run_log: RunLog, kit: LaunchConfig, above: CallAttribution | None, *, queued: bool
+        self, run_log: RunLog, config: LaunchConfig, above: CallAttribution | None, *, queued: bool
     ) -> Execution:
         context, work = self._context, self._work
-        context.registry.grant_authority(self.run_id, work.request.caller, kit, above)
+        context.registry.grant_authority(self.run_id, work.request.caller, config, above)
         work.request.body = works.replayed(work.body)
         recorded: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         recorded.set_result(None)
@@ -288,17 +288,17 @@ class BackgroundRun:
             work.request,
             database=context.database,
             run_log=run_log,
-            kept=context.settings.max_response_kept,
-            timeout=work.request.timeout or kit.servable.timeout or context.settings.run_timeout,
-            kit=kit,
+            max_captured=context.settings.max_response_kept,
+            timeout=work.request.timeout or config.servable.timeout or context.settings.run_timeout,
+            config=config,
             recorded=recorded,
             queued=queued,
-            supply=context.allocator,
+            allocator=context.allocator,
             correlation_id=work.correlation_id,
             executor=context.registry.executor,
-            answer_files=context.answer_files,
+            response_files=context.response_files,
             depth=work.depth,
-            turn=Try(number, tuple(work.attempts), work.retries + 1 - number),
+            info=AttemptInfo(number, tuple(work.attempts), work.retries + 1 - number),
             scrubbers_above=context.registry.scrubbers_above(work.request.caller),
         )
         execution.task = self.task
@@ -322,7 +322,7 @@ class BackgroundRun:
         )
 
 
-def _nobody(_sentence: str) -> None:
+def _ignore(_sentence: str) -> None:
     """It was said once."""
 
 

@@ -15,7 +15,7 @@ AGAIN = 2.0
 counts as ending takes some milliseconds."""
 
 
-def break_off(strike: Callable[[], bool]) -> None:
+def cancel_until_done(strike: Callable[[], bool]) -> None:
     """Call `strike` when every task made until now has begun, then every `AGAIN` seconds while it returns True."""
     loop = asyncio.get_running_loop()
 

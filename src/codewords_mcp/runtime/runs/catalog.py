@@ -1,4 +1,4 @@
-"""What a service id stands for: the live version of a workflow, ready to start."""
+"""Live versions of workflows by service id, ready to start."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class Servable:
 
     @property
     def manifest(self) -> Manifest:
-        """What the version may do."""
+        """The permissions of the version."""
         return self.permissions.manifest
 
     @property
@@ -64,15 +64,15 @@ class Servable:
 
     @property
     def rules(self) -> Rules:
-        """What its header says about model calls."""
+        """The header's rules for model calls."""
         return rules_of(self.script.tool)
 
     @property
     def instance_concurrency(self) -> int:
         """Runs at once that one such sandbox serves."""
-        asked = self.script.tool.get("concurrency")
-        if isinstance(asked, int) and asked >= 1:
-            return asked
+        concurrency = self.script.tool.get("concurrency")
+        if isinstance(concurrency, int) and concurrency >= 1:
+            return concurrency
         return INSTANCE_CONCURRENCY
 
     @property
@@ -141,15 +141,17 @@ class Catalog:
             self._cache.popitem(last=False)
         return servable
 
-    async def _unknown(self, caller: Caller, given: str) -> NotFound:
-        """What to say of an id that is none: the id that was probably meant, where there is one."""
-        if DRAFT_ID.fullmatch(given):
+    async def _unknown(self, caller: Caller, unknown_id: str) -> NotFound:
+        """The error for an unknown id, with the id that was probably meant."""
+        if DRAFT_ID.fullmatch(unknown_id):
             return NotFound("A draft serves nobody, so it cannot be run.", hint="Deploy it first.")
 
-        named = await self._db.read(rows.by_name, caller.owner, given)
+        named = await self._db.read(rows.by_name, caller.owner, unknown_id)
         if named is None:
-            begun = await self._db.read(rows.page, caller.owner, query=given[:100], limit=1, after=None)
-            named = begun[0] if begun else None
+            similar = await self._db.read(
+                rows.page, caller.owner, query=unknown_id[:100], limit=1, after=None
+            )
+            named = similar[0] if similar else None
 
         message = "There is no workflow or service of that id."
         if named:
@@ -195,7 +197,7 @@ class Catalog:
     async def permissions(
         self, workflow: rows.WorkflowRow, version: rows.VersionRow, script: Script | None = None
     ) -> Permissions:
-        """What a version may do."""
+        """The permissions of a version."""
         if version.manifest is not None:
             manifest = Manifest.model_validate(version.manifest)
         else:

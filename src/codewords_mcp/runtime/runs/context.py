@@ -16,7 +16,7 @@ from codewords_mcp.runtime.runs.launcher import Launcher
 from codewords_mcp.runtime.runs.memory import Headroom
 from codewords_mcp.runtime.runs.records import RunRecords
 from codewords_mcp.runtime.runs.registry import RunRegistry
-from codewords_mcp.runtime.runs.result_files import AnswerFiles
+from codewords_mcp.runtime.runs.result_files import ResponseFiles
 from codewords_mcp.runtime.runs.run_logs import Journal
 from codewords_mcp.runtime.runs.sandbox_allocator import SandboxAllocator
 from codewords_mcp.runtime.runs.slots import SlotManager
@@ -36,7 +36,7 @@ class RunDependencies:
     headroom: Headroom
     launcher: Launcher
     allocator: SandboxAllocator
-    answer_files: AnswerFiles
+    response_files: ResponseFiles
     authorities: Authorities
     call_chain: CallChain
     events: RunEvents
@@ -60,7 +60,7 @@ def assemble(
     call_chain: CallChain,
     authorities: Authorities,
     agreements: Agreements,
-    answer_files: AnswerFiles,
+    response_files: ResponseFiles,
 ) -> RunDependencies:
     """Make the parts of runs that depend on each other. `executor` names this process start."""
     # on a shared database only the executor of a run may append to its log
@@ -93,7 +93,7 @@ def assemble(
         headroom=headroom,
         launcher=launcher,
         allocator=allocator,
-        answer_files=answer_files,
+        response_files=response_files,
         authorities=authorities,
         call_chain=call_chain,
         events=events,

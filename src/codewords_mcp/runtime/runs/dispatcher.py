@@ -47,25 +47,25 @@ log = structlog.get_logger(__name__)
 POLL = 1.0
 """Seconds between looks at a run of which no news comes."""
 CANCEL_POLL = 0.25
-CLEANED_WITHIN = 20.0
+CLEANUP_TIMEOUT = 20.0
 """Seconds after a run's grace within which its sandbox is gone and its last output stored."""
-TOLD_WITHIN = 5.0
+SETTLE_TIMEOUT = 5.0
 """Seconds within which who waits for a run is told that the runtime ends."""
-CANCELLED_WITHIN = 30.0
+CANCEL_TIMEOUT = 30.0
 """Seconds that a cancel waits for the sandbox's end."""
 
 
 class RunDispatcher:
     """Every run of the home that is in flight, and the doors to it."""
 
-    def __init__(self, context: RunDependencies, served: ServiceRunner) -> None:
+    def __init__(self, context: RunDependencies, service_response: ServiceRunner) -> None:
         self._context = context
         self._db = context.database
         self._journal = context.journal
         self._active = context.registry.active
-        self._served = served
+        self._served = service_response
         self._foreground = ForegroundRuns(context)
-        self.background = BackgroundRuns(context, served)
+        self.background = BackgroundRuns(context, service_response)
 
     @property
     def active(self) -> int:
@@ -107,7 +107,7 @@ class RunDispatcher:
             raise
 
     def _note_broken(self, caller: Caller) -> None:
-        """Where this runtime ends: the run that made a call knows that it did not fail by itself."""
+        """If this runtime is ending, note in the calling run that its call did not fail by itself."""
         if caller.run_id and not self._context.registry.accepts_foreground:
             run_log = self._journal.live(caller.run_id)
         else:
@@ -118,17 +118,17 @@ class RunDispatcher:
     async def _run(self, request: RunRequest) -> RunResponse:
         self._admit(request)
         if service := self._served.find(request.service_id):
-            served = await self._served.run(service, request)
-            if isinstance(served, RepeatedRequest):
-                return await self._again(request, served)
-            return served
+            service_response = await self._served.run(service, request)
+            if isinstance(service_response, RepeatedRequest):
+                return await self._repeat(request, service_response)
+            return service_response
 
         execution = await self._foreground.launch(request, Execution)
         if isinstance(execution, RepeatedRequest):
-            return await self._again(request, execution)
+            return await self._repeat(request, execution)
 
         try:
-            answer = await asyncio.shield(execution.response.started)
+            response = await asyncio.shield(execution.response.started)
         except asyncio.CancelledError:
             if not execution.response.started.cancelled():
                 await execution.hang_up()
@@ -138,7 +138,9 @@ class RunDispatcher:
             raise
 
         body = execution.body()
-        return RunResponse(execution.run_id, answer.status, answer.headers, body, _closer(execution, body))
+        return RunResponse(
+            execution.run_id, response.status, response.headers, body, _closer(execution, body)
+        )
 
     async def start(self, request: RunRequest) -> str:
         """Run in the background; the id at once, when the run is recorded for good."""
@@ -166,7 +168,7 @@ class RunDispatcher:
             digest = hashlib.sha256(request.idempotency_key.encode()).hexdigest()
             request.idempotency_key = f"{authority.workflow}/{digest}"
 
-    async def _again(self, request: RunRequest, repeated: RepeatedRequest) -> RunResponse:
+    async def _repeat(self, request: RunRequest, repeated: RepeatedRequest) -> RunResponse:
         """Wait for the first run with the idempotency key and repeat its response. Raises Conflict."""
         owner = Caller(request.caller.owner, "user")
         timeout = self._context.settings.sync_timeout
@@ -195,11 +197,11 @@ class RunDispatcher:
         own = authorities.of(caller).run_id
 
         if own is None or authorities.shows(own, run_id):
-            within = None
+            root = None
         else:
-            within = own
+            root = own
 
-        run = await self._db.read(rows.get, run_id, caller.owner, within)
+        run = await self._db.read(rows.get, run_id, caller.owner, root)
         if run is None and self._db.stalled:
             raise StorageFailed(
                 "The database has not taken recent runs yet, so whether this run exists is not known.",
@@ -216,15 +218,15 @@ class RunDispatcher:
         while True:
             with self._context.events.subscribe(
                 run_id
-            ) as news:  # before the look, so that nothing falls between the two
+            ) as changed:  # before the look, so that nothing falls between the two
                 run = await self.get(caller, run_id)
-                left = deadline - time.monotonic()
-                if run.status in FINISHED or left <= 0:
+                remaining = deadline - time.monotonic()
+                if run.status in FINISHED or remaining <= 0:
                     return run
 
                 with suppress(TimeoutError):
-                    async with asyncio.timeout(min(left, POLL)):
-                        await news.wait()
+                    async with asyncio.timeout(min(remaining, POLL)):
+                        await changed.wait()
 
     async def cancel(self, caller: Caller, run_id: str) -> Run:
         """End a run; its sandbox is gone when this returns. Raises NotFound, Conflict."""
@@ -245,29 +247,29 @@ class RunDispatcher:
 
     async def _cancel(self, run: Run) -> None:
         """End it wherever it is; it may be on its way from the line to a process, or be another's."""
-        deadline = time.monotonic() + CANCELLED_WITHIN
+        deadline = time.monotonic() + CANCEL_TIMEOUT
         while run.status not in FINISHED and time.monotonic() < deadline:
             execution = self._active.get(run.id)
             if execution is not None and execution.task is not None:
                 execution.cancel("it was asked to")
-                await asyncio.wait({execution.task}, timeout=CANCELLED_WITHIN)
+                await asyncio.wait({execution.task}, timeout=CANCEL_TIMEOUT)
                 # where this process was letting go of it at the same moment, it waits for another now
             elif await self._withdraw(run):
                 return
             else:
-                await self._ask_to_cancel(run.id)
+                await self._request_cancel(run.id)
 
             run = await self.get(Caller(run.owner, "user"), run.id)
 
-    async def _ask_to_cancel(self, run_id: str) -> None:
+    async def _request_cancel(self, run_id: str) -> None:
         """Tell whoever holds the run, and wait a little for news of it."""
-        with self._context.events.subscribe(run_id) as news:
+        with self._context.events.subscribe(run_id) as changed:
             if await self._db.write(executors.request_cancel, run_id):
                 if self._context.events.publish is not None:
                     self._context.events.publish(run_id)
                 with suppress(TimeoutError):
                     async with asyncio.timeout(CANCEL_POLL):
-                        await news.wait()
+                        await changed.wait()
 
     async def _withdraw(self, run: Run) -> bool:
         """Cancel what nobody has begun; False where somebody has it."""
@@ -288,14 +290,16 @@ class RunDispatcher:
                 run.status in FINISHED and run_id not in self._active and not self._grows_elsewhere(run)
             )
 
-        async for batch in self._journal.tails.follow(run_id, after=after, follow=follow, ended=ended):
+        async for batch in self._journal.followers.follow(
+            run_id, after=after, follow=follow, has_ended=ended
+        ):
             yield batch
 
     def _grows_elsewhere(self, run: Row[str, str | None, int | None]) -> bool:
         """Whether another process may still add to the log of an ended run."""
         if not (self._db.shared and run.executor and run.completed_at):
             return False
-        return now() - run.completed_at < (self._context.settings.grace_timeout + CLEANED_WITHIN) * 1e6
+        return now() - run.completed_at < (self._context.settings.grace_timeout + CLEANUP_TIMEOUT) * 1e6
 
     async def tail(self, caller: Caller, run_id: str, limit: int) -> list[LogLine]:
         """The last stored lines."""
@@ -313,7 +317,7 @@ class RunDispatcher:
             run.stop()
 
         with suppress(TimeoutError):
-            async with asyncio.timeout(TOLD_WITHIN):
+            async with asyncio.timeout(SETTLE_TIMEOUT):
                 for run in awaited:
                     await run.settled.wait()
 

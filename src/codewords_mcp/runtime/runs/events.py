@@ -56,12 +56,12 @@ class RunEvents:
         # the replica may have given a slot back
         self._slots.on_remote_change()
         if run_id == ANY_RUN:
-            run_ids = [*self._subscriptions, *self._journal.tails.followed]
+            run_ids = [*self._subscriptions, *self._journal.followers.followed_runs]
         else:
             run_ids = [run_id]
 
         for changed in run_ids:
-            self._journal.tails.wake(changed)
+            self._journal.followers.wake(changed)
             self._wake(changed)
 
     def _wake(self, run_id: str) -> None:

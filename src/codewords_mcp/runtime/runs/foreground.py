@@ -53,20 +53,20 @@ class ForegroundRuns:
         run_id = request.request_id or new_id()
         ancestry = await context.ancestry.of_request(request, run_id)
         ancestry.check()
-        place = context.records.limit_scope(request, servable)
-        kit = await context.launcher.kit(request, servable)
+        scope = context.records.limit_scope(request, servable)
+        config = await context.launcher.launch_config(request, servable)
         row = context.records.new_row(request, servable, run_id, ancestry)
-        claimed = context.admission.claim(place)
+        claimed = context.admission.claim(scope)
 
         try:
-            recorded = await self._record(request, row, place, claimed=claimed)
+            recorded = await self._record(request, row, scope, claimed=claimed)
         except BaseException:
             if claimed:
-                context.admission.leave(place)
+                context.admission.leave(scope)
             raise
 
-        if claimed and not recorded.began:
-            context.admission.leave(place)
+        if claimed and not recorded.started:
+            context.admission.leave(scope)
         if recorded.first is not None:
             return RepeatedRequest(recorded.first)
 
@@ -75,48 +75,48 @@ class ForegroundRuns:
             request,
             database=context.database,
             run_log=context.journal.open(run_id),
-            kept=context.settings.max_response_kept,
+            max_captured=context.settings.max_response_kept,
             timeout=request.timeout or context.settings.sync_timeout,
-            kit=kit,
+            config=config,
             recorded=recorded.written,
-            queued=not recorded.began,
-            supply=context.allocator,
+            queued=not recorded.started,
+            allocator=context.allocator,
             correlation_id=ancestry.correlation_id,
             executor=context.registry.executor,
-            answer_files=context.answer_files,
+            response_files=context.response_files,
             depth=ancestry.depth,
             scrubbers_above=context.registry.scrubbers_above(request.caller),
         )
-        context.registry.grant_authority(run_id, request.caller, kit)
-        context.registry.enter(execution, self._live(execution, place, claimed=recorded.began))
+        context.registry.grant_authority(run_id, request.caller, config)
+        context.registry.enter(execution, self._live(execution, scope, claimed=recorded.started))
 
         return execution
 
     async def _record(
-        self, request: RunRequest, row: dict[str, Any], place: LimitScope, *, claimed: bool
+        self, request: RunRequest, row: dict[str, Any], scope: LimitScope, *, claimed: bool
     ) -> _Recorded:
         """Write the run's row: soon, where nothing has to be known of others for it."""
-        context, began = self._context, False
+        context, started = self._context, False
         if claimed and not self._db.shared and request.request_id is None and request.idempotency_key is None:
-            return _Recorded(None, began=True, written=self._db.write_soon(rows.add, row))
+            return _Recorded(None, started=True, written=self._db.write_soon(rows.add, row))
 
         if not claimed:
-            self._check_own_wait(request, place)
+            self._check_own_wait(request, scope)
 
         def decide(connection: Connection, row: dict[str, Any]) -> dict[str, Any]:
-            nonlocal began
-            turns = context.slots
+            nonlocal started
+            slot_manager = context.slots
             if claimed:
-                waits_for = turns.why_not_now(connection, place, behind=False)
+                waits_for = slot_manager.why_not_now(connection, scope, behind=False)
             else:
-                waits_for = turns.why(place)
+                waits_for = slot_manager.why(scope)
 
-            began = waits_for is None
-            if began:
+            started = waits_for is None
+            if started:
                 return row
 
-            slots.lock(connection, place)
-            slots.require_queue_capacity(connection, place)
+            slots.lock(connection, scope)
+            slots.require_queue_capacity(connection, scope)
             return row | to_queued(waits_for)
 
         try:
@@ -127,7 +127,7 @@ class ForegroundRuns:
 
         written: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         written.set_result(None)
-        return _Recorded(first, began=began and first is None, written=written)
+        return _Recorded(first, started=started and first is None, written=written)
 
     def _withdraw_unseen(self, row: dict[str, Any]) -> None:
         """The caller hung up while the row was written, and it may be: writes are made in order, so this finds it."""
@@ -137,12 +137,12 @@ class ForegroundRuns:
             rows.change, row["id"], ended, only_from=UNFINISHED, holder=row["executor"]
         )
 
-    def _check_own_wait(self, request: RunRequest, place: LimitScope) -> None:
+    def _check_own_wait(self, request: RunRequest, scope: LimitScope) -> None:
         """Raises Conflict where the runs that it would wait for are those that wait for it."""
-        full = self._context.admission.full(place)
-        if full is None or full.scope != "workflow" or not place.nested:
+        full = self._context.admission.full(scope)
+        if full is None or full.scope != "workflow" or not scope.nested:
             return
-        if _alive(self._context.call_chain.origin(request.caller)).count(place.service_id) >= (
+        if _alive(self._context.call_chain.origin(request.caller)).count(scope.service_id) >= (
             full.runs or 0
         ):
             raise Conflict(
@@ -150,12 +150,12 @@ class ForegroundRuns:
                 hint="Raise `concurrency` in its header, or call it in the background (run_async).",
             )
 
-    async def _live(self, execution: Execution, place: LimitScope, *, claimed: bool) -> None:
-        context, patience = self._context, execution.timeout
+    async def _live(self, execution: Execution, scope: LimitScope, *, claimed: bool) -> None:
+        context, timeout = self._context, execution.timeout
         try:
             try:
-                async with context.slots.slot(execution.run_id, place, claimed=claimed, patience=patience):
-                    await context.headroom.enter(execution.run_log.say)
+                async with context.slots.slot(execution.run_id, scope, claimed=claimed, max_wait=timeout):
+                    await context.headroom.enter(execution.run_log.write_platform_line)
                     await execution.attempt()
             except asyncio.CancelledError:
                 await execution.refuse(RunCancelled("The run was cancelled before it started."))
@@ -180,8 +180,8 @@ def _alive(origin: CallAttribution) -> tuple[str, ...]:
 
 @dataclass(frozen=True, slots=True)
 class _Recorded:
-    """What became of a run's row. `first`: the run that first used the idempotency key; `began`: it has its slot."""
+    """A row that was written. `first`: the run that first used the idempotency key; `began`: it has its slot."""
 
     first: str | None
-    began: bool
+    started: bool
     written: asyncio.Future[None]

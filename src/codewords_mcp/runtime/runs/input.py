@@ -1,4 +1,4 @@
-"""What a run was asked, as its record keeps it: bounded, without the values of secrets, nothing of its headers."""
+"""The stored input of a run: bounded, without the values of secrets and without headers."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a sandbox is started with: limits, environment variables and secrets, and a key of its own."""
+"""Specs of sandboxes: limits, environment variables, secrets, and a key of its own for each."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class LaunchConfig:
 
     servable: Servable
     opened: dict[str, Secret]
-    shelf: str
+    pool_key: str
     """Names this combination: service, version and a digest of the secrets' values and rules."""
 
     @property
@@ -79,7 +79,7 @@ class Launcher:
         self._secrets = secrets
         self._settings = settings
 
-    async def kit(self, request: RunRequest, servable: Servable) -> LaunchConfig:
+    async def launch_config(self, request: RunRequest, servable: Servable) -> LaunchConfig:
         """The version with the values of the secrets that its header declares and its manifest lists.
 
         A secret that was agreed to for its hosts only, and is plain by now, is left out: the code would see it.
@@ -100,9 +100,9 @@ class Launcher:
 
         return LaunchConfig(servable, opened, f"{servable.service_id}/{servable.version}/{digest}")
 
-    def spec(self, kit: LaunchConfig) -> tuple[SandboxSpec, RunKey, Interception | None]:
+    def spec(self, config: LaunchConfig) -> tuple[SandboxSpec, RunKey, Interception | None]:
         """A spec, the key in it, not bound to a run yet, and what its placeholders stand for if it has any."""
-        servable, sandbox_id = kit.servable, uuid.uuid4().hex
+        servable, sandbox_id = config.servable, uuid.uuid4().hex
         key = self._keyring.new_run_key(sandbox_id)
         env = {
             variable.name: variable.default
@@ -113,7 +113,7 @@ class Launcher:
         routed = provider_variables(declared, key=key.text, runtime=RUNTIME_URI)
         credentials = [
             SandboxCredential(name, new_placeholder(secret.value), secret.value, secret.rule)
-            for name, secret in kit.opened.items()
+            for name, secret in config.opened.items()
             if secret.rule is not None and name not in routed
         ]
 
@@ -122,7 +122,7 @@ class Launcher:
         else:
             interception = None
 
-        env |= kit.secrets | {one.name: one.placeholder for one in credentials} | routed
+        env |= config.secrets | {one.name: one.placeholder for one in credentials} | routed
         env |= {
             "PORT": str(PORT),
             "CODEWORDS_API_KEY": key.text,

@@ -26,7 +26,7 @@ class PreparedSandbox:
 
 
 class Lease(Protocol):
-    """What an execution needs of its sandbox, its own or shared."""
+    """The right of a run to use a sandbox, dedicated or shared."""
 
     sandbox: Sandbox
     tier: str
@@ -47,7 +47,7 @@ class Lease(Protocol):
         ...
 
 
-class OneShot:
+class DedicatedLease:
     """A sandbox of a run's own."""
 
     shared = False

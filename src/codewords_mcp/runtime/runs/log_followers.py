@@ -1,4 +1,4 @@
-"""Who follows logs: those that follow the same one share each look at the store, and what is made of its lines."""
+"""Followers of logs. Followers of the same log share each read of the store and the encoded lines."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ HEARTBEAT = 5.0
 
 @dataclass(slots=True, frozen=True)
 class _Seen:
-    """What a look found. `over`: no line will come; `more`: there are more of them already."""
+    """The result of one read. `over`: no line will come; `more`: more lines are stored already."""
 
     batch: LogBatch | None
     next_seq: int
@@ -29,36 +29,36 @@ class _Seen:
 
 
 @dataclass(slots=True)
-class _Tail:
+class _FollowedLog:
     """One log that is followed. `looks` at the store that go on, by the seq that they begin at."""
 
     followers: int = 0
     changed: asyncio.Event = field(default_factory=asyncio.Event)
-    looks: dict[int, asyncio.Task[_Seen]] = field(default_factory=dict[int, asyncio.Task[_Seen]])
+    reads: dict[int, asyncio.Task[_Seen]] = field(default_factory=dict[int, asyncio.Task[_Seen]])
 
 
-class Tails:
+class LogFollowers:
     """The logs that somebody follows here. `is_live` tells of those that grow in this process."""
 
     def __init__(self, database: Database, is_live: Callable[[str], bool]) -> None:
         self._db = database
         self._is_live = is_live
-        self._tails: dict[str, _Tail] = {}
+        self._followed: dict[str, _FollowedLog] = {}
 
     @property
-    def followed(self) -> list[str]:
+    def followed_runs(self) -> list[str]:
         """Runs whose log somebody follows."""
-        return list(self._tails)
+        return list(self._followed)
 
     def wake(self, run_id: str) -> None:
         """Let followers of this run look again."""
-        if tail := self._tails.get(run_id):
-            tail.looks = {}  # those that go on may have missed what is told of now
-            tail.changed.set()
-            tail.changed = asyncio.Event()
+        if followed_log := self._followed.get(run_id):
+            followed_log.reads = {}  # those that go on may have missed what is told of now
+            followed_log.changed.set()
+            followed_log.changed = asyncio.Event()
 
     async def follow(
-        self, run_id: str, *, after: str | None, follow: bool, ended: Callable[[Connection], bool]
+        self, run_id: str, *, after: str | None, follow: bool, has_ended: Callable[[Connection], bool]
     ) -> AsyncIterator[LogBatch | None]:
         """Lines later than `after`; None as heartbeat. `ended` tells, in a thread, whether the run's record is final."""
         if after:
@@ -66,12 +66,12 @@ class Tails:
         else:
             seq = 0
 
-        tail = self._tails.setdefault(run_id, _Tail())
-        tail.followers += 1
+        followed_log = self._followed.setdefault(run_id, _FollowedLog())
+        followed_log.followers += 1
         try:
             while True:
-                changed = tail.changed
-                seen = await self._look(tail, run_id, seq, ended)
+                changed = followed_log.changed
+                seen = await self._read(followed_log, run_id, seq, has_ended)
                 seq = seen.next_seq
                 if seen.batch is not None and (batch := seen.batch.after(after)).lines:
                     yield batch
@@ -80,31 +80,33 @@ class Tails:
                 if seen.over or not follow:
                     return
 
-                if not await _within(changed, HEARTBEAT):
+                if not await _is_set_within(changed, HEARTBEAT):
                     yield None
         finally:
-            tail.followers -= 1
-            if not tail.followers:
-                del self._tails[run_id]
+            followed_log.followers -= 1
+            if not followed_log.followers:
+                del self._followed[run_id]
 
-    async def _look(self, tail: _Tail, run_id: str, seq: int, ended: Callable[[Connection], bool]) -> _Seen:
-        """What there is from `seq` on; one look for all who want the same at the same time."""
-        task = tail.looks.get(seq)
+    async def _read(
+        self, followed_log: _FollowedLog, run_id: str, seq: int, has_ended: Callable[[Connection], bool]
+    ) -> _Seen:
+        """The lines from `seq` on; one read for all followers that are at the same line."""
+        task = followed_log.reads.get(seq)
         if task is None:
-            looks = tail.looks
-            task = looks[seq] = asyncio.create_task(self._see(run_id, seq, ended))
-            task.add_done_callback(lambda done: _looked(looks, seq, done))
+            reads = followed_log.reads
+            task = reads[seq] = asyncio.create_task(self._load(run_id, seq, has_ended))
+            task.add_done_callback(lambda done: _read_done(reads, seq, done))
         return await asyncio.shield(task)
 
-    async def _see(self, run_id: str, seq: int, ended: Callable[[Connection], bool]) -> _Seen:
+    async def _load(self, run_id: str, seq: int, has_ended: Callable[[Connection], bool]) -> _Seen:
         live = self._is_live(run_id)
 
-        def see(connection: Connection) -> _Seen:
-            over = not live and ended(connection)  # first: what is stored by then is all there is
+        def load(connection: Connection) -> _Seen:
+            over = not live and has_ended(connection)  # first: what is stored by then is all there is
             lines, next_seq, more = logs.read(connection, run_id, from_seq=seq)
             return _Seen(LogBatch(lines) if lines else None, next_seq, over, more)
 
-        return await self._db.read(see)
+        return await self._db.read(load)
 
 
 def by_line(batches: AsyncIterator[LogBatch | None]) -> AsyncIterator[LogLine | None]:
@@ -121,16 +123,16 @@ def by_line(batches: AsyncIterator[LogBatch | None]) -> AsyncIterator[LogLine | 
     return lines()
 
 
-async def _within(event: asyncio.Event, seconds: float) -> bool:
-    """Whether it is set before so long."""
+async def _is_set_within(event: asyncio.Event, max_wait: float) -> bool:
+    """Whether the event is set within `max_wait` seconds."""
     try:
-        async with asyncio.timeout(seconds):
+        async with asyncio.timeout(max_wait):
             return await event.wait()
     except TimeoutError:
         return False
 
 
-def _looked(looks: dict[int, Any], seq: int, done: asyncio.Task[_Seen]) -> None:
-    del looks[seq]
+def _read_done(reads: dict[int, Any], seq: int, done: asyncio.Task[_Seen]) -> None:
+    del reads[seq]
     if not done.cancelled():
         done.exception()  # whoever waits has it; asyncio need not complain where nobody does any more

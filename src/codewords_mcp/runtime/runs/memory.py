@@ -1,4 +1,4 @@
-"""Whether there is memory for another sandbox, by what is in use and not by what programs might take.
+"""Admission by free memory: measured use counts, not the limits of programs.
 
 A hundred runs with a limit of 2 GiB each fit into a small machine, since most take a few MiB. What must not happen is that
 they start until the kernel has to end one.
@@ -16,9 +16,9 @@ from typing import Final
 from codewords_mcp.errors import TooBusy
 
 SHARE: Final = 0.1
-MOST: Final = 512 << 20
+MAX_RESERVE: Final = 512 << 20
 """Without a setting, a tenth of the machine's memory stays free, and no more than this."""
-PATIENCE: Final = 30.0
+WAIT_TIMEOUT: Final = 30.0
 """Seconds that a run waits for memory before it is turned away."""
 STARTING: Final = 32 << 20
 SETTLE: Final = 1.0
@@ -52,7 +52,7 @@ def _meminfo(root: Path) -> dict[str, int]:
 
 
 def _groups(root: Path) -> list[int]:
-    """What the groups that hold this process leave, from its own up to the topmost that can be seen.
+    """Free bytes of the control groups of this process, from its own up to the topmost visible one.
 
     Format of /proc/self/cgroup: cgroups(7). Page cache that the kernel can drop is not in use.
     """
@@ -73,26 +73,26 @@ def _groups(root: Path) -> list[int]:
 
         group = top / path.lstrip("/")
         for folder in [group, *group.parents]:
-            left = _left(folder, limit, used)
-            if left is not None:
-                found.append(left)
+            remaining = _remaining(folder, limit, used)
+            if remaining is not None:
+                found.append(remaining)
             if folder == top:
                 break
 
     return found
 
 
-def _left(folder: Path, limit: str, used: str) -> int | None:
+def _remaining(folder: Path, limit: str, used: str) -> int | None:
     try:
-        most = int((folder / limit).read_text(encoding="ascii"))
+        limit_bytes = int((folder / limit).read_text(encoding="ascii"))
         taken = int((folder / used).read_text(encoding="ascii"))
         statistics = (folder / "memory.stat").read_text(encoding="ascii").splitlines()
     except (OSError, ValueError):  # not there, or "max"
         return None
-    if most >= _UNLIMITED:
+    if limit_bytes >= _UNLIMITED:
         return None
     cache = dict(line.split() for line in statistics).get("inactive_file", "0")
-    return max(0, most - taken + int(cache))
+    return max(0, limit_bytes - taken + int(cache))
 
 
 class Headroom:
@@ -103,34 +103,34 @@ class Headroom:
         reserve: int | None,
         *,
         measure: Callable[[], int | None] = available,
-        patience: float = PATIENCE,
+        timeout: float = WAIT_TIMEOUT,
         fresh: float = FRESH,
     ) -> None:
         if reserve is None:
-            self._reserve = min(MOST, int(total() * SHARE))
+            self._reserve = min(MAX_RESERVE, int(total() * SHARE))
         else:
             self._reserve = reserve
         self._measure = measure
-        self._patience = patience
+        self._timeout = timeout
         self._fresh = fresh
         self._measured: tuple[float, int | None] = (-fresh, None)
         self._let_in: deque[float] = deque()
 
-    def has_room(self) -> bool:
+    def has_memory(self) -> bool:
         """Whether another sandbox may start now."""
         return self._missing() is None
 
-    async def enter(self, tell: Callable[[str], None]) -> None:
+    async def enter(self, on_wait: Callable[[str], None]) -> None:
         """Return when a run may start, having counted it. `tell` hears once that it has to wait. Raises TooBusy."""
         deadline: float | None = None
-        while (left := self._missing()) is not None:
+        while (remaining := self._missing()) is not None:
             if deadline is None:
-                deadline = time.monotonic() + self._patience
-                tell("Waiting for memory of this machine.")
+                deadline = time.monotonic() + self._timeout
+                on_wait("Waiting for memory of this machine.")
 
             if time.monotonic() >= deadline:
                 raise TooBusy(
-                    f"This machine has {left >> 20} MiB of memory left, and runs start only while "
+                    f"This machine has {remaining >> 20} MiB of memory left, and runs start only while "
                     f"{self._reserve >> 20} MiB would stay free.",
                     retry_after=5,
                     hint="Try again when other runs or programs have ended, or set CODEWORDS_MEMORY_RESERVE lower.",
@@ -147,14 +147,14 @@ class Headroom:
         now = time.monotonic()
         if now - self._measured[0] >= self._fresh:
             self._measured = now, self._measure()
-        left = self._measured[1]
-        if left is None:
+        remaining = self._measured[1]
+        if remaining is None:
             return None
 
         while self._let_in and self._let_in[0] < now - SETTLE:
             self._let_in.popleft()
-        left -= len(self._let_in) * STARTING
-        if left < self._reserve:
-            return max(0, left)
+        remaining -= len(self._let_in) * STARTING
+        if remaining < self._reserve:
+            return max(0, remaining)
 
         return None

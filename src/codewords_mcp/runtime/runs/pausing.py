@@ -1,4 +1,4 @@
-"""Whether a home starts nothing by itself: it was restored, and what its backup knows may have been done since.
+"""The pause of a restored home: it starts nothing by itself, since its work may have been done since the backup.
 
 A backup has schedules that were due after it, runs that waited and deliveries that had not started a run. The home it
 was taken from has gone on with all of them. A restored home therefore waits for a person's word.
@@ -28,7 +28,7 @@ CANCELLED = platform_error("cancelled", "The run waited in a backup that was res
 
 @dataclass(frozen=True, slots=True)
 class Waiting:
-    """What a paused home would go on with."""
+    """Numbers of things that a paused home would resume."""
 
     runs: int
     deliveries: int
@@ -71,7 +71,7 @@ def created_before(connection: Connection, run_id: str, at: int) -> bool:
 
 
 def waiting(connection: Connection, before: int) -> Waiting:
-    """What waits since before a time, and the schedules that are not paused themselves."""
+    """Count the things that wait since before a time, and the schedules that are not paused themselves."""
 
     def count(*where: object) -> int:
         return connection.execute(select(func.count()).where(*where)).scalar_one()  # pyright: ignore[reportArgumentType]
@@ -113,13 +113,13 @@ def _from_now(schedule: dict[str, object]) -> dict[str, object]:
 
 
 def _cancel_waiting(connection: Connection, before: int) -> None:
-    left = select(runs.c.id).where(
+    waiting_runs = select(runs.c.id).where(
         runs.c.status == "queued",
         runs.c.background.is_(True),
         runs.c.executor.is_(None),
         runs.c.created_at < before,
     )
-    for run_id in connection.execute(left).scalars().all():
+    for run_id in connection.execute(waiting_runs).scalars().all():
         change(connection, run_id, to_finished("cancelled", CANCELLED, now()))
         requests.forget(connection, run_id)
 

@@ -31,7 +31,7 @@ class PollLoop(ABC):
         self._woken.set()
 
     @abstractmethod
-    async def look(self) -> float:
+    async def poll(self) -> float:
         """Do what is due, and say in how many seconds to look again."""
 
     async def run(self) -> None:
@@ -40,7 +40,7 @@ class PollLoop(ABC):
             self._woken.clear()
             pause = self._after_failure
             try:
-                pause = await self.look()
+                pause = await self.poll()
             except CodewordsError as error:
                 log.error(self._failing, reason=error.message)
             except Exception:

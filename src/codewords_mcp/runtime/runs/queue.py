@@ -31,9 +31,9 @@ VERSION = "1"
 POLL = 0.1
 AHEAD = 32
 """Entries of one line claimed beyond the limit, so that a slot that becomes free need not wait for a look at the queue."""
-ASTRAY = 5.0
+ORPHANED_AFTER = 5.0
 """Seconds after which an entry that was given to this process has not come, and will not."""
-KEPT = 86400.0
+RETENTION = 86400.0
 """Seconds that entries which are done stay, for whoever looks into a problem."""
 PAGE = 1000
 log = structlog.get_logger(__name__)
@@ -57,19 +57,19 @@ class RunQueue:
         executor: str,
         *,
         limit: int,
-        carry: Callable[[str], Awaitable[None]],
+        execute: Callable[[str], Awaitable[None]],
     ) -> None:
         self._engine = engine
         self._executor = executor
         self._limit = limit + AHEAD
-        self._carry = carry
+        self._execute = execute
         self._opening = asyncio.Lock()
         self._client: DBOSClient | None = None
         self._here: set[str] = set()
         """Runs that are being carried out."""
         self.failed: set[str] = set()
         """Runs that were given to this process and not carried out."""
-        self._astray: dict[str, float] = {}
+        self._orphaned_since: dict[str, float] = {}
         """Entries given to this process that it does not carry out: when that was first seen."""
 
     @property
@@ -83,7 +83,7 @@ class RunQueue:
             if self._client is not None:
                 return
 
-            loop, began = asyncio.get_running_loop(), time.monotonic()
+            loop, started = asyncio.get_running_loop(), time.monotonic()
             try:
                 self._client = await asyncio.to_thread(self._launch, loop)
             except CodewordsError:
@@ -95,7 +95,7 @@ class RunQueue:
                     hint="The runtime's log has the details.",
                 ) from error
 
-            log.debug("queue opened", seconds=round(time.monotonic() - began, 2))
+            log.debug("queue opened", seconds=round(time.monotonic() - started, 2))
 
     def _launch(self, loop: asyncio.AbstractEventLoop) -> DBOSClient:
         # In a thread without a loop, so that dbos keeps to a loop and threads of its own and leaves ours alone.
@@ -119,19 +119,19 @@ class RunQueue:
         )
         _taken = self
 
-        async def carry(run_id: str) -> None:
-            await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(self._carried(run_id), loop))
+        async def execute(run_id: str) -> None:
+            await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(self._execute_entry(run_id), loop))
 
-        DBOS.workflow(name=WORKFLOW, max_recovery_attempts=None)(carry)
+        DBOS.workflow(name=WORKFLOW, max_recovery_attempts=None)(execute)
         DBOS.launch()
         DBOS.register_queue(QUEUE, partition_concurrency=self._limit, polling_interval_sec=POLL)
 
         return DBOSClient(system_database_engine=self._engine, serializer=serializer, application_name=NAME)
 
-    async def _carried(self, run_id: str) -> None:
+    async def _execute_entry(self, run_id: str) -> None:
         self._here.add(run_id)
         try:
-            await self._carry(run_id)
+            await self._execute(run_id)
         except Exception:
             # the run's row says what became of it; the entry is done either way
             log.exception("a queued run was not carried out", run_id=run_id)
@@ -140,7 +140,14 @@ class RunQueue:
             self._here.discard(run_id)
 
     def put(
-        self, connection: Connection, run_id: str, delivery: int, *, line: str, priority: int, delay: float
+        self,
+        connection: Connection,
+        run_id: str,
+        delivery: int,
+        *,
+        partition: str,
+        priority: int,
+        delay: float,
     ) -> None:
         """Add a run in the caller's transaction, the `delivery`th time; lines do not wait for each other. Needs the queue
         open; blocking.
@@ -152,7 +159,7 @@ class RunQueue:
             "queue_name": QUEUE,
             "workflow_name": WORKFLOW,
             "workflow_id": f"{run_id}/{delivery}",
-            "queue_partition_key": line,
+            "queue_partition_key": partition,
             "priority": 2 * priority + (0 if delivery > 1 else 1),
         }
         if delay > 0:
@@ -169,28 +176,28 @@ class RunQueue:
         """The run has ended: take its entry out. Blocking."""
         self._open_client.cancel_workflow(f"{run_id}/{deliveries}")
 
-    def strays(self, alive: Collection[str]) -> list[str]:
+    def orphaned(self, alive: Collection[str]) -> list[str]:
         """Entries that were given to executors that are not among these, or to this one, which does not have them: a
         connection that broke may have carried them. Blocking.
         """
-        entries = self._given()
+        entries = self._claimed_entries()
         mine = {e.workflow_id for e in entries if e.executor_id == self._executor}
-        return [e.workflow_id for e in entries if e.executor_id not in alive] + self._gone_astray(mine)
+        return [e.workflow_id for e in entries if e.executor_id not in alive] + self._orphaned_here(mine)
 
-    def take_out(self, entries: list[str]) -> None:
+    def remove(self, entries: list[str]) -> None:
         """These are given to nobody any more. Blocking."""
         self._open_client.cancel_workflows(entries)
 
-    def _gone_astray(self, mine: Collection[str]) -> list[str]:
+    def _orphaned_here(self, mine: Collection[str]) -> list[str]:
         """Of this process's entries, those that it has not been carrying out for a while."""
         at = time.monotonic()
         idle = [entry for entry in mine if entry.rpartition("/")[0] not in self._here]
-        self._astray = {entry: self._astray.get(entry, at) for entry in idle}
-        return [entry for entry, since in self._astray.items() if at - since > ASTRAY]
+        self._orphaned_since = {entry: self._orphaned_since.get(entry, at) for entry in idle}
+        return [entry for entry, since in self._orphaned_since.items() if at - since > ORPHANED_AFTER]
 
     def purge(self) -> int:
         """Delete entries that were done long ago; how many. Blocking."""
-        before = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time.time() - KEPT))
+        before = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time.time() - RETENTION))
         gone = 0
 
         while True:
@@ -207,23 +214,23 @@ class RunQueue:
             if len(entries) < PAGE:
                 return gone
 
-    async def retire(self) -> list[str]:
+    async def stop_consuming(self) -> list[str]:
         """Be given nothing from now on; the entries that were given to this process and are not done. What is put in goes on
         to be. Idempotent.
         """
         async with self._opening:
             if self._client is None:
                 return []
-            return await asyncio.to_thread(self._retire)
+            return await asyncio.to_thread(self._stop_consuming)
 
-    def _retire(self) -> list[str]:
+    def _stop_consuming(self) -> list[str]:
         from dbos import DBOS
 
         # A second for what it is just claiming, whose loop would be gone else. The client is no part of it.
         DBOS.destroy(destroy_registry=True, workflow_completion_timeout_sec=1)
-        return [entry.workflow_id for entry in self._given() if entry.executor_id == self._executor]
+        return [entry.workflow_id for entry in self._claimed_entries() if entry.executor_id == self._executor]
 
-    def _given(self) -> list[WorkflowStatus]:
+    def _claimed_entries(self) -> list[WorkflowStatus]:
         return self._open_client.list_workflows(
             status="PENDING", queue_name=QUEUE, load_input=False, load_output=False
         )

@@ -108,7 +108,7 @@ class RunRegistry:
                 rows.change, run_id, released(), only_from=tuple(FINISHED), holder=self.executor
             )
 
-        self._journal.tell(run_id)
+        self._journal.notify(run_id)
         self._events.notify(run_id)
         self.last_activity = time.monotonic()
 

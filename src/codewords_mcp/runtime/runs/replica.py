@@ -55,34 +55,34 @@ class Replica:
         self._background = background
         self._ttl = ttl
         self._tasks: list[asyncio.Task[None]] = []
-        self._told: set[str] = set()
-        self._news = asyncio.Event()
-        self._ear: _ReplicaListener | None = None
+        self._changed_runs: set[str] = set()
+        self._has_changed = asyncio.Event()
+        self._listener: _ReplicaListener | None = None
         self.on_secrets: Callable[[], None] = lambda: None
         """Told that secrets have changed elsewhere, or may have."""
         self._renewed = time.monotonic()
         self._let_go: set[str] = set()
         """Runs that were fenced. Where this replica comes back before it counts as dead, nobody else takes them over."""
-        self._astray: set[str] = set()
+        self._orphaned: set[str] = set()
         """Runs that the last round found to be held by this process, and that are not here."""
 
     async def open(self) -> None:
         """Be one of them. Raises StorageFailed."""
         await self._round()
         await self._background.open_queue()
-        self._ear = _ReplicaListener(
-            self._context.database.engine.url.render_as_string(hide_password=False), self._hear
+        self._listener = _ReplicaListener(
+            self._context.database.engine.url.render_as_string(hide_password=False), self._on_notification
         )
-        self._context.journal.listener = self._context.events.publish = self._tell
-        self._tasks = [asyncio.create_task(self._beat()), asyncio.create_task(self._speak())]
+        self._context.journal.listener = self._context.events.publish = self._publish
+        self._tasks = [asyncio.create_task(self._beat()), asyncio.create_task(self._publish_loop())]
 
     async def close(self) -> None:
         """Leave in order; what was held is free already."""
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
-        if self._ear is not None:
-            await asyncio.to_thread(self._ear.close)
+        if self._listener is not None:
+            await asyncio.to_thread(self._listener.close)
         if self._tasks:
             await self._context.database.write(executors.leave, self._context.registry.executor)
 
@@ -113,10 +113,10 @@ class Replica:
 
     async def _round(self) -> None:
         context = self._context
-        dead, held = await context.database.write(self._look)
+        dead, owned = await context.database.write(self._check)
         self._renewed = time.monotonic()
 
-        for run_id, unwanted in held.items():
+        for run_id, unwanted in owned.items():
             if unwanted and (run := context.registry.active.get(run_id)):
                 run.cancel("it was asked to")
 
@@ -125,20 +125,20 @@ class Replica:
             await self._settle(dead)
 
         # one that is not here the second time, or was let go of: what was accepted a moment ago is on its way
-        astray = held.keys() - context.registry.active.keys() - self._background.coming
-        over = astray & (self._astray | self._let_go)
-        self._astray, self._let_go = astray, self._let_go & held.keys()
+        orphaned = owned.keys() - context.registry.active.keys() - self._background.coming
+        over = orphaned & (self._orphaned | self._let_go)
+        self._orphaned, self._let_go = orphaned, self._let_go & owned.keys()
         if over:
             await self._settle({context.registry.executor}, over)
         if self._background.in_queue:
             await self._background.take_over(await context.database.read(self._alive))
 
-    async def _settle(self, held_by: set[str], among: set[str] | None = None) -> None:
-        left = await self._context.database.write(recovery.abandon, held_by, among)
-        for run_id in (*left.interrupted, *left.again):
-            self._tell(run_id)
+    async def _settle(self, executors_gone: set[str], among: set[str] | None = None) -> None:
+        recovered = await self._context.database.write(recovery.abandon, executors_gone, among)
+        for run_id in (*recovered.interrupted, *recovered.again):
+            self._publish(run_id)
 
-    def _look(self, connection: Connection) -> tuple[set[str], dict[str, bool]]:
+    def _check(self, connection: Connection) -> tuple[set[str], dict[str, bool]]:
         """Say that we live; (who died holding runs, our runs and whether somebody wants them cancelled)."""
         me = self._context.registry.executor
         executors.seen(connection, me, __version__)
@@ -159,30 +159,30 @@ class Replica:
 
     # telling and hearing what changed
 
-    def tell_of_secrets(self) -> None:
+    def publish_secrets_change(self) -> None:
         """Secrets have changed here."""
-        self._tell(SECRETS)
+        self._publish(SECRETS)
 
-    def _tell(self, run_id: str) -> None:
-        self._told.add(run_id)
-        self._news.set()
+    def _publish(self, run_id: str) -> None:
+        self._changed_runs.add(run_id)
+        self._has_changed.set()
 
-    async def _speak(self) -> None:
+    async def _publish_loop(self) -> None:
         while True:
-            await self._news.wait()
-            told, self._told = self._told, set()
-            self._news.clear()
-            payload = json.dumps([self._context.registry.executor[:8], *told])
+            await self._has_changed.wait()
+            run_ids, self._changed_runs = self._changed_runs, set()
+            self._has_changed.clear()
+            payload = json.dumps([self._context.registry.executor[:8], *run_ids])
             if len(payload) > LARGEST:
                 payload = json.dumps([self._context.registry.executor[:8], "*"])
-            asked = {"channel": CHANNEL, "payload": payload}
+            parameters = {"channel": CHANNEL, "payload": payload}
             with suppress(CodewordsError):
                 # in the transaction of what is told of, as a rule, and never in one before it
-                await self._context.database.write_soon(_notify, asked)
+                await self._context.database.write_soon(_notify, parameters)
 
             await asyncio.sleep(SPACING)
 
-    def _hear(self, payload: str) -> None:
+    def _on_notification(self, payload: str) -> None:
         try:
             sender, *run_ids = json.loads(payload)
         except ValueError:
@@ -197,9 +197,9 @@ class Replica:
 class _ReplicaListener:
     """A thread with a connection of its own that listens; where it breaks, it connects again."""
 
-    def __init__(self, url: str, hear: Any) -> None:
+    def __init__(self, url: str, on_notification: Any) -> None:
         self._url = url.replace("postgresql+psycopg://", "postgresql://")
-        self._hear = hear
+        self._on_notification = on_notification
         self._loop = asyncio.get_running_loop()
         self._closing = threading.Event()
         self._thread = threading.Thread(target=self._run, name="listen", daemon=True)
@@ -212,19 +212,19 @@ class _ReplicaListener:
             try:
                 with psycopg.connect(self._url, autocommit=True, **CONNECT_OPTIONS) as connection:
                     connection.execute(f"LISTEN {CHANNEL}")
-                    self._say("*")  # whatever was missed meanwhile
+                    self._report("*")  # whatever was missed meanwhile
                     self._listen(connection)
             except psycopg.Error:
                 self._closing.wait(BEAT)
 
     def _listen(self, connection: psycopg.Connection[Any]) -> None:
         while not self._closing.is_set():
-            for heard in connection.notifies(timeout=0.5):
-                self._loop.call_soon_threadsafe(self._hear, heard.payload)
+            for notification in connection.notifies(timeout=0.5):
+                self._loop.call_soon_threadsafe(self._on_notification, notification.payload)
 
-    def _say(self, run_id: str) -> None:
+    def _report(self, run_id: str) -> None:
         with suppress(RuntimeError):  # the loop has ended
-            self._loop.call_soon_threadsafe(self._hear, json.dumps(["", run_id]))
+            self._loop.call_soon_threadsafe(self._on_notification, json.dumps(["", run_id]))
 
     def close(self) -> None:
         """End the thread. Blocking."""

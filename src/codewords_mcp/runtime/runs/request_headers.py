@@ -1,4 +1,4 @@
-"""Which headers pass between caller, runtime and workflow."""
+"""The headers that pass between caller, runtime and workflow."""
 
 from __future__ import annotations
 

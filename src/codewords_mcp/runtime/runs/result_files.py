@@ -26,12 +26,12 @@ from codewords_mcp.runtime.store.files import FileStore, is_plain_name
 log = structlog.get_logger(__name__)
 IN_MEMORY = 1 << 20
 """Bytes of one answer that are held in memory; more goes to a file without a name, in the home."""
-WRITTEN_WITHIN = 5.0
+WRITE_TIMEOUT = 5.0
 """Seconds that an answer on its way is held back for a disk that does not write."""
-AT_ONCE = 4
-MOST_WAITING = 64
+MAX_CONCURRENT = 4
+MAX_WAITING = 64
 """Answers that are being stored, or wait for it."""
-STORED_WITHIN = 600.0
+STORE_TIMEOUT = 600.0
 """Seconds after a run's end within which another process may still be storing its answer."""
 _CHUNK = 1 << 18
 _BINARY = "application/octet-stream"
@@ -61,7 +61,7 @@ def _is_type_of_text(kind: str) -> bool:
     return _TEXT.fullmatch(kind) is not None
 
 
-class Collected:
+class CollectedResponse:
     """The bytes of one binary answer. A spool that fails, or an answer past `limit`, is told in `problem`."""
 
     def __init__(self, kind: str, filename: str, *, limit: int, folder: Path) -> None:
@@ -86,7 +86,7 @@ class Collected:
         if len(self._data) > IN_MEMORY:
             data, self._data = bytes(self._data), bytearray()
             try:
-                async with asyncio.timeout(WRITTEN_WITHIN):
+                async with asyncio.timeout(WRITE_TIMEOUT):
                     await asyncio.to_thread(self._write, data)
             except (OSError, TimeoutError, ValueError) as error:
                 log.warning("a binary answer is not kept", reason=type(error).__name__)
@@ -119,7 +119,7 @@ class Collected:
             yield bytes(self._data[start : start + _CHUNK])
 
 
-class AnswerFiles:
+class ResponseFiles:
     """Stores binary answers in the background. No run waits for it, and none fails by it."""
 
     def __init__(self, database: Database, files: FileStore, *, limit: int, folder: Path) -> None:
@@ -127,29 +127,29 @@ class AnswerFiles:
         self._files = files
         self._limit = limit
         self._folder = folder
-        self._turns = asyncio.Semaphore(AT_ONCE)
+        self._slots = asyncio.Semaphore(MAX_CONCURRENT)
         self._storing: dict[str, asyncio.Task[None]] = {}
 
-    def collect(self, run_id: str, headers: Headers) -> Collected | None:
-        """Where the answer's media type is not one of text, what collects it."""
+    def collect(self, run_id: str, headers: Headers) -> CollectedResponse | None:
+        """A collector for a response whose media type is not text; None for text."""
         kind = media_type(headers)
         if not kind or _is_type_of_text(kind):
             return None
         return self._collected(run_id, kind, headers)
 
-    def _collected(self, run_id: str, kind: str, headers: Headers) -> Collected:
+    def _collected(self, run_id: str, kind: str, headers: Headers) -> CollectedResponse:
         named = _NAMED.search(value_of(headers, b"content-disposition") or "")
         name = named[1].strip() if named else ""
         if not is_plain_name(name):
             name = f"answer-{run_id[:8]}{mimetypes.guess_extension(kind) or '.bin'}"
-        return Collected(kind, name, limit=self._limit, folder=self._folder)
+        return CollectedResponse(kind, name, limit=self._limit, folder=self._folder)
 
-    async def keep(
+    async def store(
         self,
         run_id: str,
         request: RunRequest,
         headers: Headers,
-        collected: Collected | None,
+        collected: CollectedResponse | None,
         whole: bytes | None,
     ) -> dict[str, Any]:
         """The record's column of the answer's file, which is stored from now on; none where the answer is text. `whole`:
@@ -169,9 +169,9 @@ class AnswerFiles:
             return {}
 
         file_id = secrets.token_hex(16)
-        if collected.problem is None and len(self._storing) >= MOST_WAITING:
+        if collected.problem is None and len(self._storing) >= MAX_WAITING:
             collected.give_up("busy")
-        told = {
+        column = {
             "file_id": file_id,
             "filename": collected.filename,
             "content_type": collected.kind,
@@ -179,28 +179,28 @@ class AnswerFiles:
             "problem": collected.problem,
         }
         if collected.problem is None:
-            storing = asyncio.create_task(self._store(run_id, request, told, collected))
+            storing = asyncio.create_task(self._store(run_id, request, column, collected))
             self._storing[run_id] = storing
             storing.add_done_callback(lambda _: self._storing.pop(run_id, None))
 
-        return {"response_file": told}
+        return {"response_file": column}
 
     async def _store(
-        self, run_id: str, request: RunRequest, told: dict[str, Any], collected: Collected
+        self, run_id: str, request: RunRequest, column: dict[str, Any], collected: CollectedResponse
     ) -> None:
         try:
-            async with self._turns:
+            async with self._slots:
                 await self._files.add(
                     request.caller.owner,
-                    told["file_id"],
-                    told["filename"],
+                    column["file_id"],
+                    column["filename"],
                     collected.chunks(),
-                    content_type=told["content_type"],
+                    content_type=column["content_type"],
                     maker=request.service_id,
                 )
         except Exception:
             log.exception("a binary answer is not stored", run_id=run_id)
-            lost = {"response_file": told | {"problem": "store_failed"}}
+            lost = {"response_file": column | {"problem": "store_failed"}}
             with suppress(CodewordsError):
                 await self._db.write_with_retries(rows.change, run_id, lost)
         finally:
@@ -219,10 +219,10 @@ class AnswerFiles:
             row, path = await self._files.owned(run.owner, file.file_id)
         except NotFound:
             recent = run.completed_at is not None and (
-                now() - round(run.completed_at.timestamp() * 1e6) < STORED_WITHIN * 1e6
+                now() - round(run.completed_at.timestamp() * 1e6) < STORE_TIMEOUT * 1e6
             )
-            now_told = await self._db.read(rows.get, run.id)
-            problem = now_told and now_told.response_file and now_told.response_file.problem
+            current = await self._db.read(rows.get, run.id)
+            problem = current and current.response_file and current.response_file.problem
 
             if problem is None:
                 going_on = run.id in self._storing or (self._db.shared and recent and storing is None)
@@ -247,11 +247,11 @@ class AnswerFiles:
             return None
         return b"".join(chunks)
 
-    async def close(self, within: float) -> None:
+    async def close(self, max_wait: float) -> None:
         """Let what is being stored finish, for so long."""
         storing = set(self._storing.values())
         if storing:
-            await asyncio.wait(storing, timeout=within)
+            await asyncio.wait(storing, timeout=max_wait)
         for task in storing:
             task.cancel()
         await asyncio.gather(*storing, return_exceptions=True)

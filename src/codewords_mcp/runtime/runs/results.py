@@ -1,4 +1,4 @@
-"""What a run came to, as its record has it."""
+"""Outcomes of runs, as their records have them."""
 
 from __future__ import annotations
 
@@ -44,36 +44,36 @@ class WorkflowResponse:
 class CapturedBody:
     """The beginning of a response body, for the record."""
 
-    room: int
+    max_bytes: int
     data: bytearray = field(default_factory=bytearray)
     truncated: bool = False
 
     def add(self, chunk: bytes) -> None:
         """Keep what fits."""
-        free = self.room - len(self.data)
+        free = self.max_bytes - len(self.data)
         self.data += chunk[:free]
         self.truncated = self.truncated or len(chunk) > free
 
 
-def response_record(answer: WorkflowResponse | None, kept: CapturedBody) -> dict[str, Any]:
+def response_record(response: WorkflowResponse | None, captured: CapturedBody) -> dict[str, Any]:
     """The record's columns of the answer; none where there was none."""
-    if answer is None:
+    if response is None:
         return {}
 
-    data = bytes(kept.data)
+    data = bytes(captured.data)
     content: str | None = None
     with suppress(UnicodeDecodeError):
         content = data.decode()
-    if content is None and kept.truncated:
+    if content is None and captured.truncated:
         content = data.decode("utf-8", "ignore")
     parsed: Any = None
-    if content and not kept.truncated and "json" in (value_of(answer.headers, b"content-type") or ""):
+    if content and not captured.truncated and "json" in (value_of(response.headers, b"content-type") or ""):
         parsed = parse_or_none(content)  # what is outside the bounds is kept as text
     return {
-        "response_status": answer.status,
+        "response_status": response.status,
         "response_content": None if content is None else storable_text(content),
         "response_json": parsed,
-        "response_truncated": kept.truncated,
+        "response_truncated": captured.truncated,
     }
 
 
@@ -81,10 +81,10 @@ def egress_record(hosts: tuple[str, ...] | None, run_log: RunLog) -> dict[str, A
     """Under which policy the workflow could go out, what it connected to, and what was refused, why and with the fix."""
     policy = "default" if hosts is None else list(hosts)
     reached = [
-        one
-        if one["allowed"] or covers((ANY,) if hosts is None else hosts, one["host"])
-        else one | {"fix": _fix(one["host"])}
-        for one in run_log.destinations
+        destination
+        if destination["allowed"] or covers((ANY,) if hosts is None else hosts, destination["host"])
+        else destination | {"fix": _fix(destination["host"])}
+        for destination in run_log.destinations
     ]
     refused = [{"why": why, "count": count} for why, count in run_log.refusals.items()]
     calls = {"refused_calls": refused} if refused else {}
@@ -103,14 +103,14 @@ def interrupted() -> RunInterrupted:
     )
 
 
-def failed_by_itself(error: CodewordsError | None, answer: WorkflowResponse | None) -> bool:
+def failed_by_itself(error: CodewordsError | None, response: WorkflowResponse | None) -> bool:
     """Whether it was the program that ended or answered so."""
     if error is not None:
         return isinstance(error, ProgramFailed)
-    return answer is not None and answer.status >= 400
+    return response is not None and response.status >= 400
 
 
-def final_status(error: CodewordsError | None, answer: WorkflowResponse | None) -> FinalStatus:
+def final_status(error: CodewordsError | None, response: WorkflowResponse | None) -> FinalStatus:
     """The status of a run that ended so."""
     if isinstance(error, RunTimedOut):
         return "timed_out"
@@ -118,7 +118,7 @@ def final_status(error: CodewordsError | None, answer: WorkflowResponse | None) 
         return "cancelled"
     if isinstance(error, RunInterrupted):
         return "interrupted"
-    if error is None and answer is not None and 200 <= answer.status < 300:
+    if error is None and response is not None and 200 <= response.status < 300:
         return "succeeded"
     return "failed"
 
@@ -134,24 +134,24 @@ def unreadable() -> SandboxFailed:
 def settle_if_refused(database: Database, written: asyncio.Future[None], run_id: str, holder: str) -> None:
     """Settle the record as failed if the database refuses the outcome, so that no run stays unfinished for its content."""
 
-    def look(done: asyncio.Future[None]) -> None:
+    def check(done: asyncio.Future[None]) -> None:
         if done.cancelled() or (error := done.exception()) is None:
             return
         log.error("outcome refused by the store", run_id=run_id, reason=type(error).__name__)
         values = to_finished("failed", error_entry(unreadable()), now())
         database.write_with_retries(rows.change, run_id, values, only_from=UNFINISHED, holder=holder)
 
-    written.add_done_callback(look)
+    written.add_done_callback(check)
 
 
-def error_record(error: CodewordsError | None, answer: WorkflowResponse | None) -> dict[str, Any] | None:
+def error_record(error: CodewordsError | None, response: WorkflowResponse | None) -> dict[str, Any] | None:
     """The record's `error`, None for a run that succeeded."""
     if error is not None:
         return error_entry(error)
-    if answer is not None and not 200 <= answer.status < 300:
+    if response is not None and not 200 <= response.status < 300:
         return RunError(
             code="workflow_answered_error",
-            message=f"The workflow answered {answer.status}.",
+            message=f"The workflow answered {response.status}.",
             origin="service",
         ).model_dump()
 
@@ -159,7 +159,7 @@ def error_record(error: CodewordsError | None, answer: WorkflowResponse | None) 
 
 
 def what_limits(request: RunRequest, header_timeout: float | None) -> str:
-    """Which line or setting limits the time of a run, and how a run may take longer."""
+    """Name the line or setting that limits the time of a run, and the way to a longer one."""
     if request.timeout:
         return "The request that started it set this limit: give a longer one."
     if not request.background:

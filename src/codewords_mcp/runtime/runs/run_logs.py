@@ -13,7 +13,7 @@ from sqlalchemy import Connection
 
 from codewords_mcp.runtime.model.log_text import Line
 from codewords_mcp.runtime.model.run import Step
-from codewords_mcp.runtime.runs.log_followers import Tails
+from codewords_mcp.runtime.runs.log_followers import LogFollowers
 from codewords_mcp.runtime.sandboxes.base import STREAMS, Stream
 from codewords_mcp.runtime.store import logs, runs
 from codewords_mcp.runtime.store.clock import from_text, now, rising_texts, to_datetime
@@ -57,14 +57,14 @@ class RunLog:
         """The ending runtime broke off a call that the run had made: of a service, or of another workflow."""
         self.pending: list[Line] = []
         self.next_seq = 0
-        self._room = max_bytes
+        self._remaining_bytes = max_bytes
         self._last = 0
         self._decoders = {s: codecs.getincrementaldecoder("utf-8")("replace") for s in STREAMS}
         self._partial = dict.fromkeys(self._decoders, "")
 
     def write(self, stream: Stream, data: bytes) -> None:
         """Add output; a line is stored when it is whole, or at the end."""
-        if self._room < 0:
+        if self._remaining_bytes < 0:
             return
 
         text = self._partial[stream] + self._decoders[stream].decode(data).replace("\x00", "\ufffd")
@@ -83,33 +83,33 @@ class RunLog:
         if last is not None:
             self._last = from_text(last)
 
-    def say(self, message: str) -> None:
+    def write_platform_line(self, message: str) -> None:
         """A line of the platform's own."""
         self.write("platform", message.encode(errors="replace") + b"\n")
 
     def refused(self, sentence: str) -> None:
         """Note a call that was refused; the first of its kind is told in the log."""
         if sentence not in self.refusals:
-            self.say(sentence)
+            self.write_platform_line(sentence)
         if sentence in self.refusals or len(self.refusals) < MAX_DESTINATIONS:
             self.refusals[sentence] = self.refusals.get(sentence, 0) + 1
 
-    def reached(self, host: str, port: int, *, allowed: bool, reason: str = "") -> None:
+    def count_connection(self, host: str, port: int, *, allowed: bool, reason: str = "") -> None:
         """Count an attempt to connect, and keep why it was refused or failed last; destinations are bounded."""
-        one = (host, port, allowed)
-        if one in self._reached or len(self._reached) < MAX_DESTINATIONS:
-            self._reached[one] = self._reached.get(one, 0) + 1
+        key = (host, port, allowed)
+        if key in self._reached or len(self._reached) < MAX_DESTINATIONS:
+            self._reached[key] = self._reached.get(key, 0) + 1
             if reason:
                 self._why[host, port] = reason
 
-    def asked(self, host: str, secrets: tuple[str, ...], refused: str) -> None:
+    def count_request(self, host: str, secrets: tuple[str, ...], refused: str) -> None:
         """Count a request with secrets, or one that was refused; both are bounded."""
         counts, ones = (
             (self._refused, [(host, refused)]) if refused else (self._secrets, [(n, host) for n in secrets])
         )
-        for one in ones:
-            if one in counts or len(counts) < MAX_DESTINATIONS:
-                counts[one] = counts.get(one, 0) + 1
+        for key in ones:
+            if key in counts or len(counts) < MAX_DESTINATIONS:
+                counts[key] = counts.get(key, 0) + 1
 
     @property
     def requests(self) -> dict[str, Any]:
@@ -131,7 +131,7 @@ class RunLog:
 
     def settled(self) -> None:
         """The run's record is final."""
-        self._journal.tails.wake(self.run_id)
+        self._journal.followers.wake(self.run_id)
         self._journal.settled(self.run_id)
 
     async def flush(self) -> None:
@@ -150,19 +150,19 @@ class RunLog:
 
     def _add(self, stream: Stream, messages: list[str]) -> None:
         """Give lines their times and let them be stored; those that come at once cost little more than one."""
-        if self._room < 0:
+        if self._remaining_bytes < 0:
             return
 
-        said = "\n".join(messages)
-        cut = len(said.encode()) + 1 > self._room
+        text = "\n".join(messages)
+        cut = len(text.encode()) + 1 > self._remaining_bytes
         if cut:
             messages = self._fitting(messages)
-            said = "\n".join(messages)
+            text = "\n".join(messages)
 
         if cut:
-            self._room = -1
+            self._remaining_bytes = -1
         else:
-            self._room = self._room - len(said.encode()) - 1
+            self._remaining_bytes = self._remaining_bytes - len(text.encode()) - 1
 
         stamped = [(stream, message) for message in messages]
         if cut:
@@ -172,14 +172,16 @@ class RunLog:
         self.pending += [
             (at, *line) for at, line in zip(rising_texts(first, GAP, len(stamped)), stamped, strict=True)
         ]
-        if "STEPLOG" in said:
+        if "STEPLOG" in text:
             self._note_steps(messages, first)
         self._journal.touch(self)
 
     def _fitting(self, messages: list[str]) -> list[str]:
         """As many as there is room for."""
         sizes = accumulate(len(message.encode()) + 1 for message in messages)
-        return [message for message, size in zip(messages, sizes, strict=True) if size <= self._room]
+        return [
+            message for message, size in zip(messages, sizes, strict=True) if size <= self._remaining_bytes
+        ]
 
     def _note_steps(self, messages: list[str], first: int) -> None:
         for number, message in enumerate(messages):
@@ -204,7 +206,7 @@ class Journal:
         self._db = database
         self._max_bytes = max_bytes
         self._live: dict[str, RunLog] = {}
-        self.tails = Tails(database, self.is_live)
+        self.followers = LogFollowers(database, self.is_live)
         self._dirty: dict[str, RunLog] = {}
         self._gaps: set[str] = set()
         self._timer: asyncio.TimerHandle | None = None
@@ -237,7 +239,7 @@ class Journal:
         run_log.end()
         self.flush()
         self._live.pop(run_log.run_id, None)
-        self.tell(run_log.run_id)
+        self.notify(run_log.run_id)
 
     def live(self, run_id: str) -> RunLog | None:
         """The log of a run, as long as lines may come."""
@@ -247,9 +249,9 @@ class Journal:
         """Whether lines may still come."""
         return run_id in self._live
 
-    def tell(self, run_id: str) -> None:
+    def notify(self, run_id: str) -> None:
         """Let followers look again, those of other processes too."""
-        self.tails.wake(run_id)
+        self.followers.wake(run_id)
         if self.listener is not None:
             self.listener(run_id)
 
@@ -272,19 +274,19 @@ class Journal:
         self._dirty.clear()
         # not awaited: a log line is the one thing that may be lost, when the disk is full; runs go on
         stored = self._db.write_soon(_store, batch, self.holder)
-        stored.add_done_callback(lambda done: self._tell_lost(batch) if done.exception() else None)
+        stored.add_done_callback(lambda done: self._mark_lost(batch) if done.exception() else None)
         for run_id, _, _ in batch:
-            self.tell(run_id)
+            self.notify(run_id)
 
-    def _tell_lost(self, batch: list[logs.Chunk]) -> None:
+    def _mark_lost(self, batch: list[logs.Chunk]) -> None:
         """Once the store takes it, each log that lines were lost of says so in their place."""
         for run_id, seq, lines in batch:
             if run_id in self._gaps:
                 continue
             self._gaps.add(run_id)
             gap: logs.Chunk = (run_id, seq, [(lines[0][0], "platform", LOST)])
-            told = self._db.write_with_retries(_store, [gap], self.holder)
-            told.add_done_callback(lambda _, one=run_id: self._gaps.discard(one))
+            stored = self._db.write_with_retries(_store, [gap], self.holder)
+            stored.add_done_callback(lambda _, key=run_id: self._gaps.discard(key))
 
 
 def _store(connection: Connection, batch: list[logs.Chunk], holder: str | None) -> None:

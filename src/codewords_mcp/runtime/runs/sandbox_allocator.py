@@ -1,4 +1,4 @@
-"""Where a run gets its sandbox from: one that is ready, one that is shared, or a new one."""
+"""Sandboxes for runs: a warm one, a shared one, or a new one."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from codewords_mcp.runtime.auth.api_keys import RunKey
 from codewords_mcp.runtime.egress import Egress, EgressEvent
 from codewords_mcp.runtime.model.caller import Caller
 from codewords_mcp.runtime.runs.launcher import LaunchConfig, Launcher
-from codewords_mcp.runtime.runs.lease import Lease, OneShot, PreparedSandbox
+from codewords_mcp.runtime.runs.lease import DedicatedLease, Lease, PreparedSandbox
 from codewords_mcp.runtime.runs.run_logs import RunLog
-from codewords_mcp.runtime.runs.shared_sandboxes import Instances
-from codewords_mcp.runtime.runs.warm_pool import ReadyPool
+from codewords_mcp.runtime.runs.shared_sandboxes import SharedSandboxes
+from codewords_mcp.runtime.runs.warm_pool import WarmPool
 from codewords_mcp.runtime.sandboxes.base import Driver
 
 
@@ -27,7 +27,7 @@ class SandboxAllocator:
         *,
         grace: float,
         ready: bool,
-        has_room: Callable[[], bool],
+        has_memory: Callable[[], bool],
     ) -> None:
         self._launcher = launcher
         self._driver = driver
@@ -35,59 +35,61 @@ class SandboxAllocator:
         self._grace = grace
         self._logs: dict[str, RunLog] = {}
         if ready:
-            self._pool = ReadyPool(self._prepare, has_room)
+            self._pool = WarmPool(self._prepare, has_memory)
         else:
             self._pool = None
-        self._instances = Instances(self._start)
+        self._instances = SharedSandboxes(self._start)
 
-    async def take(self, kit: LaunchConfig, caller: Caller, run_log: RunLog) -> Lease:
+    async def take(self, config: LaunchConfig, caller: Caller, run_log: RunLog) -> Lease:
         """A sandbox for this run; its key acts for the caller until the lease is released.
 
         Raises SandboxUnavailable, SandboxFailed.
         """
-        if kit.servable.keep_warm:
-            return await self._instances.take(kit, caller, run_log)
+        if config.servable.keep_warm:
+            return await self._instances.take(config, caller, run_log)
 
         if self._pool:
-            prepared = self._pool.claim(kit)
+            prepared = self._pool.claim(config)
         else:
             prepared = None
 
         if prepared is None:
-            prepared = await self._start(kit, caller, run_log)
+            prepared = await self._start(config, caller, run_log)
         else:
-            self._give(prepared.sandbox.id, prepared.key, caller, run_log)
+            self._assign(prepared.sandbox.id, prepared.key, caller, run_log)
 
-        return OneShot(
+        return DedicatedLease(
             prepared,
             run_log,
-            kit.secrets,
+            config.secrets,
             grace=self._grace,
             forget=self._forget,
             traffic=self._egress.traffic,
         )
 
-    def _give(self, sandbox_id: str, key: RunKey, caller: Caller, run_log: RunLog) -> None:
+    def _assign(self, sandbox_id: str, key: RunKey, caller: Caller, run_log: RunLog) -> None:
         key.bind(caller)
         self._logs[sandbox_id] = run_log
 
     def forget(self, service_id: str) -> None:
-        """What is live has changed: end what waits for runs of the old version."""
+        """End the sandboxes that wait for runs of a version that is not live any more."""
         if self._pool:
             self._pool.forget(service_id)
         self._instances.forget(service_id)
 
-    def heard(self, sandbox_id: str, event: EgressEvent) -> None:
-        """What a sandbox tried to reach belongs to the runs that it serves."""
+    def on_egress(self, sandbox_id: str, event: EgressEvent) -> None:
+        """Log an attempt of a sandbox to reach a host, in the runs that it serves."""
         run_log = self._logs.get(sandbox_id)
-        for one in [run_log] if run_log else self._instances.logs_of(sandbox_id):
+        for log in [run_log] if run_log else self._instances.logs_of(sandbox_id):
             if event.kind == "request":
-                one.asked(event.host, event.secrets, event.reason)
+                log.count_request(event.host, event.secrets, event.reason)
             else:
-                one.reached(event.host, event.port, allowed=event.allowed, reason=event.reason)
+                log.count_connection(event.host, event.port, allowed=event.allowed, reason=event.reason)
             if not event.allowed:
                 # the program itself may see no more than a connection that breaks off
-                one.say(f"A {event.kind} to {event.host}:{event.port} was refused: {event.reason}.")
+                log.write_platform_line(
+                    f"A {event.kind} to {event.host}:{event.port} was refused: {event.reason}."
+                )
 
     async def close(self) -> None:
         """End every sandbox that no run holds."""
@@ -97,13 +99,13 @@ class SandboxAllocator:
         self._logs.pop(sandbox_id, None)
 
     async def _start(
-        self, kit: LaunchConfig, caller: Caller | None = None, run_log: RunLog | None = None
+        self, config: LaunchConfig, caller: Caller | None = None, run_log: RunLog | None = None
     ) -> PreparedSandbox:
         """A new sandbox; for a run, if one is given, whose key and log it has from its first moment."""
-        spec, key, interception = self._launcher.spec(kit)
+        spec, key, interception = self._launcher.spec(config)
         if caller and run_log:
-            self._give(spec.id, key, caller, run_log)
-        hosts, policy = kit.egress, self._egress.policy
+            self._assign(spec.id, key, caller, run_log)
+        hosts, policy = config.egress, self._egress.policy
         if hosts is not None or interception is not None:
             self._egress.expect(spec.id, policy if hosts is None else policy.narrowed(hosts), interception)
         driver = await self._driver()
@@ -116,9 +118,9 @@ class SandboxAllocator:
         finally:
             self._egress.forget(spec.id)
 
-    async def _prepare(self, kit: LaunchConfig) -> PreparedSandbox:
+    async def _prepare(self, config: LaunchConfig) -> PreparedSandbox:
         """A started sandbox that listens. Raises what starting and `wait_ready` raise."""
-        prepared = await self._start(kit)
+        prepared = await self._start(config)
         try:
             await prepared.sandbox.wait_ready()
         except BaseException:

@@ -43,10 +43,10 @@ _IDS = uuid.UUID("6f5a2c9e-0e0b-4a55-9d8c-0f6d3f2c7a11")
 
 @dataclass(slots=True)
 class _Round:
-    """What one transaction did."""
+    """The result of one transaction."""
 
     started: list[str]
-    looked_at: int
+    examined: int
 
 
 class Scheduler(PollLoop):
@@ -59,15 +59,17 @@ class Scheduler(PollLoop):
         self._ahead: float | None = None
         """By how much the clock is ahead of the monotonic one, at the last look; None before the first."""
 
-    async def look(self) -> float:
+    async def poll(self) -> float:
         """See `PollLoop`."""
         while (pause := await self._until_next()) <= 0:
             await self.fire()
         return pause
 
     async def _until_next(self) -> float:
-        (next_at, held), at = await self._context.database.read(lambda c: (schedules.next_time(c), clock(c)))
-        self.armed = next_at is not None or held
+        (next_at, waiting), at = await self._context.database.read(
+            lambda c: (schedules.next_time(c), clock(c))
+        )
+        self.armed = next_at is not None or waiting
         if self._was_set_back(at):
             pulled = await self._context.database.write(self._pull_back)
             if pulled:
@@ -75,15 +77,15 @@ class Scheduler(PollLoop):
                 return await self._until_next()
 
         if next_at is None:
-            left = LONGEST_SLEEP
+            remaining = LONGEST_SLEEP
         else:
-            left = min((next_at - at) / 1e6, LONGEST_SLEEP)
+            remaining = min((next_at - at) / 1e6, LONGEST_SLEEP)
 
-        if held and left > 0:
+        if waiting and remaining > 0:
             await self.fire()  # whose run before has ended meanwhile
-            return min(left, HELD_SLEEP)
+            return min(remaining, HELD_SLEEP)
 
-        return left
+        return remaining
 
     def _was_set_back(self, at: int) -> bool:
         """Whether the clock is behind what it said at the look before; at the first look it may be."""
@@ -110,15 +112,17 @@ class Scheduler(PollLoop):
             done = await self._context.database.write(self._round)
             for run_id in done.started:
                 self._background.begin(run_id)
-            if done.looked_at < BATCH:
+            if done.examined < BATCH:
                 return
 
     def _round(self, connection: Connection) -> _Round:
         at = clock(connection)
         found = schedules.take_due(connection, at, BATCH)
-        return _Round([one for row in found for one in self._fire_one(connection, row, at)], len(found))
+        return _Round(
+            [schedule for row in found for schedule in self._fire_schedule(connection, row, at)], len(found)
+        )
 
-    def _fire_one(self, connection: Connection, row: RowMapping, at: int) -> list[str]:
+    def _fire_schedule(self, connection: Connection, row: RowMapping, at: int) -> list[str]:
         workflow = workflows.get(connection, row["service_id"])
         if workflow is None or not (workflow.owner == row["owner"] or workflow.public):
             gone = {"paused": True, "note": "Paused: its workflow is gone."}
@@ -139,16 +143,16 @@ class Scheduler(PollLoop):
         else:
             what = Due([], 0, to_datetime(row["next_at"]) if row["next_at"] else None)
 
-        starting, held, note = self._admitted(connection, row, what)
+        starting, waiting, note = self._admitted(connection, row, what)
         ids = [self._record(connection, row, workflow.active_version, tick, at) for tick in starting]
         values: dict[str, Any] = {
             "next_at": None if what.next_at is None else to_micros(what.next_at),
             "missed": row["missed"] + what.missed,
-            "held_back": held,
+            "held_back": waiting,
         }
         if come:
             values["note"] = note
-        started = [one for one in ids if one]
+        started = [schedule for schedule in ids if schedule]
         if started:
             values |= {"last_at": to_micros(starting[-1]), "last_run_id": started[-1]}
         schedules.change(connection, row["id"], values)
@@ -168,7 +172,7 @@ class Scheduler(PollLoop):
     ) -> tuple[list[datetime], int, str]:
         """(times to start runs for, how many wait for the run before, what there is to say)."""
         note = _missed_note(row, what)
-        held: int = row["held_back"]
+        waiting: int = row["held_back"]
         if row["overlap"] == "parallel":
             return what.fire, 0, note
 
@@ -178,11 +182,11 @@ class Scheduler(PollLoop):
                 return [], 0, f"Skipped {to_text(to_micros(what.fire[-1]))}: the run before had not ended."
             return what.fire[-1:], 0, note
 
-        queue = held + len(what.fire)
+        queue = waiting + len(what.fire)
         if not queue or busy:
             return [], min(queue, MAX_HELD), note or row["note"]
 
-        if what.fire and not held:
+        if what.fire and not waiting:
             first = what.fire[0]
         else:
             first = _own_time(row)

@@ -72,10 +72,12 @@ class _Call:
 class ServiceRunner:
     """The services of this process, and how they are called."""
 
-    def __init__(self, context: RunDependencies, registry: Registry, parts: ServiceDependencies) -> None:
+    def __init__(
+        self, context: RunDependencies, registry: Registry, dependencies: ServiceDependencies
+    ) -> None:
         self._context = context
         self._registry = registry
-        self._parts = parts
+        self._dependencies = dependencies
 
     def find(self, service_id: str) -> Service | None:
         """The library service that is asked; None for a workflow. Raises ServiceNotAvailable for one to come."""
@@ -99,7 +101,7 @@ class ServiceRunner:
             request.request_id is None and request.idempotency_key is None
         ):  # nobody can know of it before it ends
             try:
-                answer, values = await self.attempt(service, request, run_id, at)
+                response, values = await self.attempt(service, request, run_id, at)
             except asyncio.CancelledError:  # the caller hung up
                 context.database.write_soon(
                     lambda c: rows.add(c, row | _ended(at, "cancelled", executor=None))
@@ -111,18 +113,18 @@ class ServiceRunner:
             first = await context.records.record_once(request, row)
             if first is not None:
                 return RepeatedRequest(first)
-            answer, values = await self._known(_call(request, run_id, ancestry), service, request, at)
+            response, values = await self._known(_call_of(request, run_id, ancestry), service, request, at)
 
-        if isinstance(answer, CodewordsError):
-            answer.run_id = run_id
-            raise answer
+        if isinstance(response, CodewordsError):
+            response.run_id = run_id
+            raise response
 
         headers = [
             JSON_TYPE,
-            (b"content-length", str(len(answer)).encode()),
+            (b"content-length", str(len(response)).encode()),
             (b"x-request-id", run_id.encode()),
         ]
-        return RunResponse(run_id, 200, headers, replayed(answer), _nothing_to_close)
+        return RunResponse(run_id, 200, headers, replayed(response), _nothing_to_close)
 
     async def _known(
         self, call: _Call, service: Service, request: RunRequest, at: int
@@ -132,7 +134,7 @@ class ServiceRunner:
         context.registry.active[call.run_id] = call
 
         try:
-            answer, values = await self.attempt(service, request, call.run_id, at)
+            response, values = await self.attempt(service, request, call.run_id, at)
         except asyncio.CancelledError:
             values = _ended(at, "cancelled")
             if not call.why:  # the caller hung up
@@ -141,14 +143,14 @@ class ServiceRunner:
 
             assert call.task is not None  # noqa: S101  # it is the one that runs here
             call.task.uncancel()
-            answer = RunCancelled(f"The run was cancelled: {call.why}.")
-            values["error"] = error_entry(answer)
+            response = RunCancelled(f"The run was cancelled: {call.why}.")
+            values["error"] = error_entry(response)
         finally:
             context.registry.active.pop(call.run_id, None)
             call.settled.set()
 
         await self._settle(call.run_id, values)
-        return answer, values
+        return response, values
 
     async def _settle(self, run_id: str, values: dict[str, Any]) -> None:
         executor, database = self._context.registry.executor, self._context.database
@@ -158,12 +160,12 @@ class ServiceRunner:
         self._context.events.notify(run_id)
 
     async def attempt(
-        self, service: Service, request: RunRequest, run_id: str, began: int
+        self, service: Service, request: RunRequest, run_id: str, started_at: int
     ) -> tuple[bytes | CodewordsError, dict[str, Any]]:
         """(the answer as JSON or why there is none, the columns that tell of it). Raises nothing but cancellation."""
         spent, reader = CallConsumption(), RequestReader(request)
-        answer, values = await self._tried(service, request, run_id, spent, reader, began)
-        return answer, values | {
+        response, values = await self._tried(service, request, run_id, spent, reader, started_at)
+        return response, values | {
             "input": reader.record(self._context.registry.scrubbers_above(request.caller))
         }
 
@@ -174,26 +176,28 @@ class ServiceRunner:
         run_id: str,
         spent: CallConsumption,
         reader: RequestReader,
-        began: int,
+        started_at: int,
     ) -> tuple[bytes | CodewordsError, dict[str, Any]]:
         try:
             async with self._context.ancestry.counted(request.caller):
-                answer = await self._within(service, request, run_id, spent, reader)
+                response = await self._call(service, request, run_id, spent, reader)
         except CodewordsError as error:
             status = "timed_out" if isinstance(error, RunTimedOut) else "failed"
-            return error, _ended(began, status, error=error_entry(error), **_used(spent))
+            return error, _ended(started_at, status, error=error_entry(error), **_used(spent))
         except Exception:
             log.exception("a service failed", service=service.name, run_id=run_id)
             error = CodewordsError(
                 f"The service {service.name} failed through a fault of its own.",
                 hint=f"The runtime's log has the reason under {run_id}.",
             )
-            return error, _ended(began, "failed", error=error_entry(error))
+            return error, _ended(started_at, "failed", error=error_entry(error))
 
-        kept = _kept(answer, private=reader.private, limit=self._context.settings.max_response_kept)
-        return answer, _ended(began, "succeeded", response_status=200, **kept, **_used(spent))
+        kept = _response_columns(
+            response, private=reader.private, limit=self._context.settings.max_response_kept
+        )
+        return response, _ended(started_at, "succeeded", response_status=200, **kept, **_used(spent))
 
-    async def _within(
+    async def _call(
         self,
         service: Service,
         request: RunRequest,
@@ -203,10 +207,10 @@ class ServiceRunner:
     ) -> bytes:
         """The answer as JSON. Raises RunTimedOut."""
         settings = self._context.settings
-        seconds = request.timeout or (settings.run_timeout if request.background else settings.sync_timeout)
+        timeout = request.timeout or (settings.run_timeout if request.background else settings.sync_timeout)
 
         try:
-            async with asyncio.timeout(seconds):
+            async with asyncio.timeout(timeout):
                 path = unquote(request.path)
                 operation = service.find(path)
                 rule = service_rule(service.name, operation.path, operation.effect)
@@ -224,11 +228,11 @@ class ServiceRunner:
                 reader.private = operation.private
                 body = b"".join([chunk async for chunk in reader.chunks()])
                 data = _parsed(body, request)
-                asked = parse_input(operation.input, data)
-                for target in operation.targets(asked) if operation.targets else ():
+                params = parse_input(operation.input, data)
+                for target in operation.targets(params) if operation.targets else ():
                     authority.require_target(service.name, target)
                 context = ServiceContext(
-                    self._parts,
+                    self._dependencies,
                     request.caller,
                     run_id,
                     path,
@@ -239,24 +243,24 @@ class ServiceRunner:
                     await self._context.ancestry.made_by(request.caller),
                     spent,
                 )
-                given = await operation.call(context, asked)
-                return given.model_dump_json(by_alias=True, exclude_unset=True).encode()
+                output = await operation.call(context, params)
+                return output.model_dump_json(by_alias=True, exclude_unset=True).encode()
         except TimeoutError:
             raise RunTimedOut(
-                f"The service {service.name} did not answer within {seconds:g} s.",
+                f"The service {service.name} did not answer within {timeout:g} s.",
                 hint="Ask for less at once.",
             ) from None
 
 
-def _call(request: RunRequest, run_id: str, ancestry: RunAncestry) -> _Call:
+def _call_of(request: RunRequest, run_id: str, ancestry: RunAncestry) -> _Call:
     task = asyncio.current_task()
     return _Call(run_id, ancestry.correlation_id, ancestry.depth, request.caller.key_id, task)
 
 
-def _ended(began: int, status: FinalStatus, error: Columns | None = None, **more: Any) -> Columns:
+def _ended(started_at: int, status: FinalStatus, error: Columns | None = None, **more: Any) -> Columns:
     """The columns of a call that has ended now."""
-    at = max(now(), began)
-    attempts = close_attempts([open_attempt(1, began)], at, status)
+    at = max(now(), started_at)
+    attempts = close_attempts([open_attempt(1, started_at)], at, status)
     return to_finished(status, error, at, attempts) | more
 
 
@@ -283,13 +287,13 @@ def _parsed(body: bytes, request: RunRequest) -> dict[str, Any]:
     return cast("dict[str, Any]", data)
 
 
-def _kept(answer: bytes, *, private: bool, limit: int) -> dict[str, Any]:
-    """What the record keeps of an answer."""
+def _response_columns(response: bytes, *, private: bool, limit: int) -> dict[str, Any]:
+    """The columns of a response."""
     if private:
         return {"response_content": NOT_STORED, "response_truncated": True}
-    if len(answer) > limit:
-        return {"response_content": answer[:limit].decode(errors="ignore"), "response_truncated": True}
-    return {"response_content": answer.decode(), "response_json": parse_or_none(answer)}
+    if len(response) > limit:
+        return {"response_content": response[:limit].decode(errors="ignore"), "response_truncated": True}
+    return {"response_content": response.decode(), "response_json": parse_or_none(response)}
 
 
 async def _nothing_to_close() -> None:

@@ -25,21 +25,21 @@ SWEEP = 5.0
 class SharedSandbox:
     """One running program and the runs that it serves now."""
 
-    def __init__(self, kit: LaunchConfig, prepared: PreparedSandbox, shelf: str) -> None:
-        self.kit = kit
-        self.shelf = shelf
+    def __init__(self, config: LaunchConfig, prepared: PreparedSandbox, pool_key: str) -> None:
+        self.config = config
+        self.pool_key = pool_key
         self.sandbox = prepared.sandbox
         self.tier = prepared.tier
         self.key = prepared.key
         self.connections = Connections(prepared.sandbox.socket_path)
         self.logs: list[RunLog] = []
         self.last_used = time.monotonic()
-        self._pump = asyncio.create_task(pump(prepared.sandbox, self.logs, kit.secrets))
+        self._pump = asyncio.create_task(pump(prepared.sandbox, self.logs, config.secrets))
 
     @property
-    def has_room(self) -> bool:
+    def can_join(self) -> bool:
         """Whether another run may join."""
-        return len(self.logs) < self.kit.servable.instance_concurrency and self.sandbox.failure() is None
+        return len(self.logs) < self.config.servable.instance_concurrency and self.sandbox.failure() is None
 
     async def end(self) -> None:
         """Kill it and take in its last output."""
@@ -49,7 +49,7 @@ class SharedSandbox:
         await self._pump
 
 
-class Shared:
+class SharedLease:
     """A run's place in an instance."""
 
     shared = True
@@ -81,7 +81,7 @@ class Shared:
         return None
 
 
-class Instances:
+class SharedSandboxes:
     """The instances of every workflow that asks for them."""
 
     def __init__(self, start: Callable[[LaunchConfig], Awaitable[PreparedSandbox]]) -> None:
@@ -91,20 +91,20 @@ class Instances:
         self._sweeper: asyncio.Task[None] | None = None
         self._ending: set[asyncio.Task[None]] = set()
 
-    async def take(self, kit: LaunchConfig, caller: Caller, run_log: RunLog) -> Lease:
+    async def take(self, config: LaunchConfig, caller: Caller, run_log: RunLog) -> Lease:
         """A place in an instance; starts one where none has room. Raises ProgramFailed, SandboxFailed."""
         # what a program's key may ask and spend is its caller's: who asks with another key gets another program
-        shelf = f"{kit.shelf}/{caller.owner}/{caller.key_id or ''}"
-        instance = self._with_room(shelf)
+        pool_key = f"{config.pool_key}/{caller.owner}/{caller.key_id or ''}"
+        instance = self._joinable(pool_key)
         if instance is None:
-            async with self._starting.setdefault(shelf, asyncio.Lock()):
-                instance = self._with_room(shelf) or await self._start(shelf, kit, run_log)
-        return Shared(instance, caller, run_log, self._after)
+            async with self._starting.setdefault(pool_key, asyncio.Lock()):
+                instance = self._joinable(pool_key) or await self._start(pool_key, config, run_log)
+        return SharedLease(instance, caller, run_log, self._after)
 
     def forget(self, service_id: str) -> None:
         """Let instances of this service end once their runs have."""
-        for shelf in [shelf for shelf in self._running if shelf.startswith(f"{service_id}/")]:
-            for instance in self._running.pop(shelf):
+        for pool_key in [pool_key for pool_key in self._running if pool_key.startswith(f"{service_id}/")]:
+            for instance in self._running.pop(pool_key):
                 self._end_if_unused(instance)
 
     def logs_of(self, sandbox_id: str) -> list[RunLog]:
@@ -125,16 +125,16 @@ class Instances:
         if self._ending:
             await asyncio.wait(self._ending)
 
-    def _with_room(self, shelf: str) -> SharedSandbox | None:
-        instances = self._running.get(shelf, [])
-        for instance in [one for one in instances if one.sandbox.failure() is not None]:
+    def _joinable(self, pool_key: str) -> SharedSandbox | None:
+        instances = self._running.get(pool_key, [])
+        for instance in [instance for instance in instances if instance.sandbox.failure() is not None]:
             instances.remove(instance)
             self._end(instance)
-        return next((instance for instance in instances if instance.has_room), None)
+        return next((instance for instance in instances if instance.can_join), None)
 
-    async def _start(self, shelf: str, kit: LaunchConfig, run_log: RunLog) -> SharedSandbox:
-        """What the program says while it comes up belongs to the run that it comes up for."""
-        instance = SharedSandbox(kit, await self._start_sandbox(kit), shelf)
+    async def _start(self, pool_key: str, config: LaunchConfig, run_log: RunLog) -> SharedSandbox:
+        """Start an instance. Its first output goes to the log of the run that it is started for."""
+        instance = SharedSandbox(config, await self._start_sandbox(config), pool_key)
         instance.logs.append(run_log)
 
         try:
@@ -145,7 +145,7 @@ class Instances:
         finally:
             instance.logs.remove(run_log)
 
-        self._running.setdefault(shelf, []).append(instance)
+        self._running.setdefault(pool_key, []).append(instance)
         if self._sweeper is None or self._sweeper.done():
             self._sweeper = asyncio.create_task(self._sweep())
         return instance
@@ -153,17 +153,19 @@ class Instances:
     async def _sweep(self) -> None:
         while self._running:
             await asyncio.sleep(SWEEP)
-            for shelf, instances in list(self._running.items()):
+            for pool_key, instances in list(self._running.items()):
                 for instance in [
-                    one for one in instances if not one.logs and one.last_used < time.monotonic() - IDLE
+                    instance
+                    for instance in instances
+                    if not instance.logs and instance.last_used < time.monotonic() - IDLE
                 ]:
                     instances.remove(instance)
                     self._end(instance)
                 if not instances:
-                    del self._running[shelf]
+                    del self._running[pool_key]
 
     def _after(self, instance: SharedSandbox) -> None:
-        if instance not in self._running.get(instance.shelf, []):
+        if instance not in self._running.get(instance.pool_key, []):
             self._end_if_unused(instance)
 
     def _end_if_unused(self, instance: SharedSandbox) -> None:

@@ -19,9 +19,9 @@ from codewords_mcp.runtime.store import slots
 from codewords_mcp.runtime.store.clock import now
 from codewords_mcp.runtime.store.database import Database
 
-LOOK = 0.2
+POLL_INTERVAL = 0.2
 """Seconds between looks at what the others hold, while runs wait here; news of theirs make it look at once."""
-SPACING = 0.02
+MIN_INTERVAL = 0.02
 """Seconds between two looks at the least."""
 log = structlog.get_logger(__name__)
 
@@ -37,15 +37,17 @@ class SlotManager:
         self.admission = admission
         self._db = database
         self._executor = executor
-        self._news = asyncio.Event()
+        self._changed = asyncio.Event()
         self._watching: asyncio.Task[None] | None = None
 
     def on_remote_change(self) -> None:
         """Another replica has changed a run: it may have given a slot back."""
-        self._news.set()
+        self._changed.set()
 
-    def why_not_now(self, connection: Connection, place: LimitScope, *, behind: bool) -> str | None:
-        """What a run waits for that has a slot of this process, in the transaction that records it; None: it may start.
+    def why_not_now(self, connection: Connection, scope: LimitScope, *, behind: bool) -> str | None:
+        """The reason for which a run with a slot of this process must wait; None if it may start.
+
+        Called in the transaction that records the run.
         `behind`: it goes behind runs alike that wait in the durable line.
 
         Raises TooBusy for a nested run beyond what those may.
@@ -53,26 +55,26 @@ class SlotManager:
         if not self._db.shared:
             return None
 
-        slots.lock(connection, place)
-        if (found := slots.exhausted_limit(connection, place)) is not None:
+        slots.lock(connection, scope)
+        if (found := slots.exhausted_limit(connection, scope)) is not None:
             full, active = found
-            if place.nested and full.scope != "workflow":
+            if scope.nested and full.scope != "workflow":
                 raise full.too_nested(active)
             return full.scope
 
-        if behind and not place.nested and slots.are_ahead(connection, place):
+        if behind and not scope.nested and slots.are_ahead(connection, scope):
             return "turn"
 
         return None
 
-    def why(self, place: LimitScope) -> str:
-        """What a run waits for that got no slot of this process."""
-        full = self.admission.full(place)
+    def why(self, scope: LimitScope) -> str:
+        """The reason for which a run waits that got no slot of this process."""
+        full = self.admission.full(scope)
         if full:
             return full.scope
         return "turn"
 
-    def tell(self, run_id: str, waits_for: str) -> None:
+    def record_reason(self, run_id: str, waits_for: str) -> None:
         """Let the record say what the run waits for."""
         values = waiting_for(waits_for)
         self._db.write_soon(rows.change, run_id, values, only_from=NOT_RUNNING, holder=self._executor)
@@ -81,58 +83,58 @@ class SlotManager:
     async def slot(
         self,
         run_id: str,
-        place: LimitScope,
+        scope: LimitScope,
         *,
         claimed: bool,
         priority: int = USUAL,
-        patience: float | None = None,
+        max_wait: float | None = None,
     ) -> AsyncGenerator[None]:
         """Hold a slot; `claimed`: there is one already, and the record says so.
 
-        Raises TooBusy after `patience` seconds, NotOurs where the run was cancelled or taken over while it waited.
+        Raises TooBusy after `max_wait` seconds, NotOurs where the run was cancelled or taken over while it waited.
         """
         if not claimed:
             try:
-                async with asyncio.timeout(patience):
-                    await self._get(run_id, place, self.admission.ticket(priority))
+                async with asyncio.timeout(max_wait):
+                    await self._get(run_id, scope, self.admission.ticket(priority))
             except TimeoutError:
-                raise (self.admission.full(place) or place.limits[-1]).waited(patience or 0) from None
+                raise (self.admission.full(scope) or scope.limits[-1]).waited(max_wait or 0) from None
 
         try:
             yield
         finally:
-            self.admission.leave(place)
+            self.admission.leave(scope)
 
-    async def _get(self, run_id: str, place: LimitScope, ticket: Ticket) -> None:
-        told = ""
+    async def _get(self, run_id: str, scope: LimitScope, ticket: Ticket) -> None:
+        recorded = ""
         while True:
-            full = self.admission.full(place)
-            if full is not None and full.scope != told:
-                told = full.scope
-                self.tell(run_id, told)
+            full = self.admission.full(scope)
+            if full is not None and full.scope != recorded:
+                recorded = full.scope
+                self.record_reason(run_id, recorded)
 
             if self._db.shared:
                 self._watch()
-            await self.admission.wait(place, ticket)
+            await self.admission.wait(scope, ticket)
             if not self._db.shared:
                 return
 
             try:
-                begun, elsewhere = await self._db.write(self._begin, run_id, place)
+                started, elsewhere = await self._db.write(self._start, run_id, scope)
             except BaseException:
-                self.admission.leave(place)
+                self.admission.leave(scope)
                 raise
 
-            if begun:
+            if started:
                 return
 
-            self.admission.tell_elsewhere(elsewhere)
-            self.admission.leave(place)  # others were quicker: back to the same place in line
+            self.admission.set_elsewhere(elsewhere)
+            self.admission.leave(scope)  # others were quicker: back to the same place in line
 
-    def _begin(self, connection: Connection, run_id: str, place: LimitScope) -> tuple[bool, Any]:
+    def _start(self, connection: Connection, run_id: str, scope: LimitScope) -> tuple[bool, Any]:
         """Take the slot for everybody to see; (True, None), or (False, what the others hold)."""
-        slots.lock(connection, place)
-        if slots.exhausted_limit(connection, place) is not None:
+        slots.lock(connection, scope)
+        if slots.exhausted_limit(connection, scope) is not None:
             return False, slots.active_elsewhere(connection, self._executor)
         if not rows.change(
             connection, run_id, to_starting(now()), only_from=("queued",), holder=self._executor
@@ -142,15 +144,15 @@ class SlotManager:
 
     def _watch(self) -> None:
         if self._watching is None or self._watching.done():
-            self._watching = asyncio.create_task(self._look_on(), name="turns")
+            self._watching = asyncio.create_task(self._watch_others(), name="turns")
 
-    async def _look_on(self) -> None:
+    async def _watch_others(self) -> None:
         """While runs wait here, learn what the others hold."""
         while True:
-            self._news.clear()
+            self._changed.clear()
             try:
-                held = await self._db.read(slots.active_elsewhere, self._executor)
-                self.admission.tell_elsewhere(held)
+                elsewhere = await self._db.read(slots.active_elsewhere, self._executor)
+                self.admission.set_elsewhere(elsewhere)
             except CodewordsError as error:
                 log.warning("what other replicas hold could not be read", reason=error.message)
             except asyncio.CancelledError:
@@ -159,13 +161,13 @@ class SlotManager:
                 log.exception("what other replicas hold could not be read")
 
             if not self.admission.queued:
-                self.admission.tell_elsewhere({})  # it may be stale before somebody waits again
+                self.admission.set_elsewhere({})  # it may be stale before somebody waits again
                 return
 
-            await asyncio.sleep(SPACING)
+            await asyncio.sleep(MIN_INTERVAL)
             with suppress(TimeoutError):
-                async with asyncio.timeout(LOOK):
-                    await self._news.wait()
+                async with asyncio.timeout(POLL_INTERVAL):
+                    await self._changed.wait()
 
     async def close(self) -> None:
         """Look no more."""

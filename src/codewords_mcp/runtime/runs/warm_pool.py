@@ -48,7 +48,7 @@ log = structlog.get_logger(__name__)
 class PoolEntry:
     """The ready sandboxes of one kit."""
 
-    kit: LaunchConfig
+    config: LaunchConfig
     waiting: deque[tuple[float, PreparedSandbox]] = field(
         default_factory=deque[tuple[float, PreparedSandbox]]
     )
@@ -57,40 +57,40 @@ class PoolEntry:
     making: int = 0
 
     def target(self, now: float) -> int:
-        """How many should wait."""
+        """The number of sandboxes that should wait."""
         recent = len(self.runs) - bisect_right(self.runs, now - WINDOW)
         if recent < HOT or self.failures >= GIVE_UP:
             return 0
         return min(MAX_EACH, max(1, math.ceil(recent / WINDOW * AHEAD)))
 
 
-class ReadyPool:
+class WarmPool:
     """Shelves of ready sandboxes; as many are made at once as there are processors, so that they never crowd out runs."""
 
     def __init__(
-        self, prepare: Callable[[LaunchConfig], Awaitable[PreparedSandbox]], has_room: Callable[[], bool]
+        self, prepare: Callable[[LaunchConfig], Awaitable[PreparedSandbox]], has_memory: Callable[[], bool]
     ) -> None:
         self._prepare = prepare
-        self._has_room = has_room
-        self._shelves: dict[str, PoolEntry] = {}
+        self._has_memory = has_memory
+        self._entries: dict[str, PoolEntry] = {}
         self._fillers: set[asyncio.Task[None]] = set()
         self._filling: asyncio.TimerHandle | None = None
         self._sweeper: asyncio.Task[None] | None = None
         self._ending: set[asyncio.Task[object]] = set()
         self._closed = False
 
-    def claim(self, kit: LaunchConfig) -> PreparedSandbox | None:
+    def claim(self, config: LaunchConfig) -> PreparedSandbox | None:
         """Note a run; a ready sandbox for it, if one waits and is alive."""
-        shelf = self._shelves.setdefault(kit.shelf, PoolEntry(kit))
-        shelf.runs.append(time.monotonic())
+        entry = self._entries.setdefault(config.pool_key, PoolEntry(config))
+        entry.runs.append(time.monotonic())
         found: PreparedSandbox | None = None
 
-        while shelf.waiting and found is None:
-            _, prepared = shelf.waiting.popleft()
+        while entry.waiting and found is None:
+            _, prepared = entry.waiting.popleft()
             if prepared.sandbox.failure() is None:
                 found = prepared
             else:
-                shelf.failures += 1
+                entry.failures += 1
                 self._end(prepared)
 
         if self._filling is None:
@@ -99,7 +99,7 @@ class ReadyPool:
 
     def forget(self, service_id: str) -> None:
         """End what waits for this service."""
-        for name in [name for name in self._shelves if name.startswith(f"{service_id}/")]:
+        for name in [name for name in self._entries if name.startswith(f"{service_id}/")]:
             self._drop(name)
 
     async def close(self) -> None:
@@ -109,7 +109,7 @@ class ReadyPool:
             task.cancel()
             with suppress(asyncio.CancelledError):
                 await task
-        for name in list(self._shelves):
+        for name in list(self._entries):
             self._drop(name)
         if self._ending:
             await asyncio.wait(self._ending)
@@ -119,58 +119,58 @@ class ReadyPool:
         if self._closed:
             return
         if len(self._fillers) < FILLERS and self._neediest():
-            task = asyncio.create_task(self._fill_shelves())
+            task = asyncio.create_task(self._fill_entries())
             self._fillers.add(task)
             task.add_done_callback(self._fillers.discard)
         if self._sweeper is None or self._sweeper.done():
             self._sweeper = asyncio.create_task(self._sweep())
 
-    async def _fill_shelves(self) -> None:
-        while (shelf := self._neediest()) and self._has_room():
-            shelf.making += 1
+    async def _fill_entries(self) -> None:
+        while (entry := self._neediest()) and self._has_memory():
+            entry.making += 1
             try:
-                prepared = await self._prepare(shelf.kit)
+                prepared = await self._prepare(entry.config)
             except ProgramFailed:
-                shelf.failures += 1  # it does not come up without a run
+                entry.failures += 1  # it does not come up without a run
                 continue
             except CodewordsError as error:
                 log.warning("no sandbox could be made ready", reason=error.message)
                 return
             finally:
-                shelf.making -= 1
+                entry.making -= 1
 
-            if self._shelves.get(shelf.kit.shelf) is shelf:
-                shelf.waiting.append((time.monotonic(), prepared))
+            if self._entries.get(entry.config.pool_key) is entry:
+                entry.waiting.append((time.monotonic(), prepared))
             else:
                 self._end(prepared)
 
     def _neediest(self) -> PoolEntry | None:
         now = time.monotonic()
-        if sum(len(shelf.waiting) + shelf.making for shelf in self._shelves.values()) >= MAX_ALL:
+        if sum(len(entry.waiting) + entry.making for entry in self._entries.values()) >= MAX_ALL:
             return None
         needs = (
-            (shelf.target(now) - len(shelf.waiting) - shelf.making, shelf) for shelf in self._shelves.values()
+            (entry.target(now) - len(entry.waiting) - entry.making, entry) for entry in self._entries.values()
         )
-        need, shelf = max(needs, key=lambda one: one[0], default=(0, None))
+        need, entry = max(needs, key=lambda pair: pair[0], default=(0, None))
         if need > 0:
-            return shelf
+            return entry
         return None
 
     async def _sweep(self) -> None:
-        while self._shelves:
+        while self._entries:
             await asyncio.sleep(SWEEP)
             now = time.monotonic()
-            for name, shelf in list(self._shelves.items()):
-                if not shelf.runs or shelf.runs[-1] < now - MAX_AGE:
+            for name, entry in list(self._entries.items()):
+                if not entry.runs or entry.runs[-1] < now - MAX_AGE:
                     self._drop(name)
                     continue
-                while shelf.waiting and (
-                    shelf.waiting[0][0] < now - MAX_AGE or len(shelf.waiting) > shelf.target(now)
+                while entry.waiting and (
+                    entry.waiting[0][0] < now - MAX_AGE or len(entry.waiting) > entry.target(now)
                 ):
-                    self._end(shelf.waiting.popleft()[1])
+                    self._end(entry.waiting.popleft()[1])
 
     def _drop(self, name: str) -> None:
-        for _, prepared in self._shelves.pop(name).waiting:
+        for _, prepared in self._entries.pop(name).waiting:
             self._end(prepared)
 
     def _end(self, prepared: PreparedSandbox) -> None:

@@ -22,8 +22,8 @@ from codewords_mcp.runtime.store.clock import now
 from codewords_mcp.runtime.store.database import Database
 from codewords_mcp.runtime.triggers.webhook_events import matches_filters
 
-AT_ONCE = 8
-LOOK, LONG_LOOK = 3.0, 60.0
+MAX_CONCURRENT = 8
+POLL_INTERVAL, IDLE_POLL_INTERVAL = 3.0, 60.0
 """Seconds between looks of its own accord, where others of the database may have left something, and where nobody can."""
 SPACING = 0.05
 """Seconds at the least: what is due may be another's just now."""
@@ -39,11 +39,11 @@ class WebhookDispatcher(PollLoop):
     """`armed`: there are webhooks, so that something may come."""
 
     def __init__(self, database: Database, dispatcher: RunDispatcher) -> None:
-        super().__init__("what came by webhooks is not delivered", LOOK)
+        super().__init__("what came by webhooks is not delivered", POLL_INTERVAL)
         self._db = database
         self._dispatcher = dispatcher
 
-    async def look(self) -> float:
+    async def poll(self) -> float:
         """See `PollLoop`."""
         while (pause := await self._until_next()) <= 0 and await self.deliver():
             pass
@@ -51,7 +51,10 @@ class WebhookDispatcher(PollLoop):
 
     async def _until_next(self) -> float:
         self.armed = await self._db.read(rows.are_any)
-        due, longest = await self._db.read(rows.next_due), LOOK if self._db.shared else LONG_LOOK
+        due, longest = (
+            await self._db.read(rows.next_due),
+            POLL_INTERVAL if self._db.shared else IDLE_POLL_INTERVAL,
+        )
         if due is None:
             return longest
         return min((due - now()) / 1e6, longest)
@@ -59,7 +62,7 @@ class WebhookDispatcher(PollLoop):
     async def deliver(self) -> int:
         """Deliver some of what is due; how many."""
         at = now()
-        taken = await self._db.write(lambda c: rows.take_due(c, at, at + int(LEASE * 1e6), AT_ONCE))
+        taken = await self._db.write(lambda c: rows.take_due(c, at, at + int(LEASE * 1e6), MAX_CONCURRENT))
         async with asyncio.TaskGroup() as group:
             for row in taken:
                 group.create_task(self._deliver(row))
@@ -67,8 +70,12 @@ class WebhookDispatcher(PollLoop):
 
     async def _deliver(self, row: RowMapping) -> None:
         hooks = await self._db.read(rows.at_endpoint, row["endpoint"])
-        wanted = [hook for hook in hooks if matches_filters(hook["kind"], hook["filters"], row["event"], row["about"])]
-        if not wanted:
+        matching = [
+            hook
+            for hook in hooks
+            if matches_filters(hook["kind"], hook["filters"], row["event"], row["about"])
+        ]
+        if not matching:
             if hooks:
                 why = "No webhook is for such an event."
             else:
@@ -79,7 +86,7 @@ class WebhookDispatcher(PollLoop):
 
         runs: list[dict[str, Any]] = list(row["runs"])
         faults: list[CodewordsError] = []
-        for hook in wanted:
+        for hook in matching:
             try:
                 run_id = await self._dispatcher.start(_request(row, hook))
             except CodewordsError as error:

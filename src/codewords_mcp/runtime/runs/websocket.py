@@ -52,7 +52,7 @@ class WebSocketSession:
 
     @property
     def close_code(self) -> int:
-        """Why the workflow closed: RFC 6455, 7.4; 1006 when it broke off."""
+        """The code with which the workflow closed: RFC 6455, 7.4; 1006 if the connection broke."""
         return self._connection.close_code or 1006
 
     async def close(self, code: int = 1000, reason: str = "") -> None:
@@ -90,7 +90,7 @@ class WebSocketExecution(Execution):
                 self._mark("answer")
                 self._session.set_result(WebSocketSession(self.run_id, connection, self.scrubber.another()))
                 await connection.wait_closed()
-                self._answer = WorkflowResponse(200, [])
+                self._workflow_response = WorkflowResponse(200, [])
         except InvalidStatus as error:
             status = error.response.status_code
             raise ProgramFailed(
@@ -116,7 +116,7 @@ class WebSocketExecution(Execution):
             plain=bool(self.scrubber),
         )
         own = {b"host", b"origin", b"content-length", b"user-agent"}
-        kept = [
+        forwarded = [
             (n.decode("latin-1"), v.decode("latin-1"))
             for n, v in headers
             if not n.startswith(b"sec-websocket") and n not in own
@@ -125,7 +125,7 @@ class WebSocketExecution(Execution):
         return unix_connect(
             sandbox.socket_path,
             f"ws://workflow{target}",
-            additional_headers=kept,
+            additional_headers=forwarded,
             subprotocols=self._subprotocols or None,
             compression=None,
             max_size=MAX_MESSAGE,
