@@ -195,7 +195,7 @@ class Container:
             (self.own_chrome, self._headless),
             most=settings.browsers,
             most_per_caller=settings.browsers_per_caller,
-            patience=settings.browser_wait,
+            wait_timeout=settings.browser_wait,
             idle=settings.browser_idle_timeout,
             has_room=headroom.has_memory,
         )

@@ -1,7 +1,8 @@
-"""Who shares a browser, which tab a call gets, how many there are at once, and when one ends: for every kind of browser.
+"""Sessions of all kinds of browsers: sharing, tabs, limits and ends.
 
-Calls of one run share a session and go on in the page where the last of them was; calls at the same time have a tab each.
-It ends with its run, or when no call has used it for a while. A person's call has a session for itself.
+Calls of one run share a session and continue in the page of the last call; concurrent calls have a
+tab each. A session ends with its run, or after a time without calls. A person's call has a session
+for itself.
 """
 
 from __future__ import annotations
@@ -25,14 +26,16 @@ from codewords_mcp.runtime.browser.base import (
 )
 
 TABS: Final = 8
-"""Tabs of one session at once; further calls of its run wait."""
+"""Maximum tabs of one session at once; further calls of its run wait."""
 _POLL: Final = 0.5
 _NOTHING: Final = SessionUsage(0.0, 0.0, 0, 0, 0)
 
 
 @dataclass(slots=True)
 class TabLease:
-    """One call's use of a browser. `used` is there once it is over: what the session took since its last call told."""
+    """One call's use of a browser. `used` is set at its end: the session's usage since the last
+    report.
+    """
 
     kind: str
     tab: Tab
@@ -51,15 +54,15 @@ class _OpenSession:
     calls: int = 0
     room: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(TABS))
     idle: asyncio.TimerHandle | None = None
-    told: SessionUsage = _NOTHING
+    reported: SessionUsage = _NOTHING
 
-    async def news(self) -> SessionUsage:
-        """What it took since this was last asked."""
-        now, before = await self.session.usage(), self.told
+    async def usage_since_report(self) -> SessionUsage:
+        """Return the usage since the last report."""
+        now, before = await self.session.usage(), self.reported
         if now.seconds <= before.seconds:  # a call that ended at the same time has told
             return _NOTHING
 
-        self.told = now
+        self.reported = now
         return replace(
             now,
             seconds=now.seconds - before.seconds,
@@ -78,101 +81,107 @@ class Browsers:
         *,
         most: int,
         most_per_caller: int | None,
-        patience: float,
+        wait_timeout: float,
         idle: float,
         has_room: Callable[[], bool],
     ) -> None:
         self._kinds = tuple(kinds)
-        self._most = most
-        self._most_per_caller = most_per_caller or most
-        self._patience = patience
+        self._max_sessions = most
+        self._max_per_caller = most_per_caller or most
+        self._wait_timeout = wait_timeout
         self._idle = idle
         self._has_room = has_room
-        self._held: dict[str, asyncio.Task[_OpenSession]] = {}
+        self._sessions: dict[str, asyncio.Task[_OpenSession]] = {}
         self._open: Counter[str] = Counter()
         self._changed = asyncio.Event()
         self._closing: set[asyncio.Task[None]] = set()
 
     async def status(self, owner: str) -> BrowserStatus:
-        """Whether a caller's next call would have a browser, and of which kind; else what each kind lacks."""
+        """Return whether a caller's next call would have a browser, else the reasons of each kind."""
         found = [await kind.status(owner) for kind in self._kinds]
-        return next((one for one in found if one.ready and self._most), self._lack(found))
+        return next((status for status in found if status.ready and self._max_sessions), self._lack(found))
 
     def _lack(self, found: Sequence[BrowserStatus]) -> BrowserStatus:
-        if not self._most:
+        if not self._max_sessions:
             return BrowserStatus(
                 ready=False, sentence="Browsers are off here.", fix="Set CODEWORDS_BROWSERS to more than 0."
             )
-        lacking = [one for one in found if not one.ready]
+        lacking = [status for status in found if not status.ready]
         return BrowserStatus(
             ready=False,
-            sentence=" ".join(one.sentence for one in lacking),
-            fix=" Or: ".join(one.fix for one in lacking if one.fix),
+            sentence=" ".join(status.sentence for status in lacking),
+            fix=" Or: ".join(status.fix for status in lacking if status.fix),
         )
 
     @asynccontextmanager
-    async def visit(self, visitor: BrowserUser) -> AsyncGenerator[TabLease]:
-        """A tab for one call, in its run's session where there is one.
+    async def lease(self, user: BrowserUser) -> AsyncGenerator[TabLease]:
+        """Lease a tab for one call, in the run's session if there is one.
 
-        Raises NotConnected, TooBusy, and what `Browser.open` raises; BrowserGone where the session breaks.
+        Raises NotConnected, TooBusy, and the errors of `Browser.open`; BrowserGone if the session
+        breaks.
         """
-        held = await self._session(visitor)
-        _stop(held)
-        held.calls += 1
+        open_session = await self._session(user)
+        _stop(open_session)
+        open_session.calls += 1
         tab: Tab | None = None
 
         try:
-            async with held.room:
-                if held.free:
-                    tab = held.free.pop()
+            async with open_session.room:
+                if open_session.free:
+                    tab = open_session.free.pop()
                 else:
-                    tab = await held.session.open_tab()
+                    tab = await open_session.session.open_tab()
 
-                visit = TabLease(held.kind.name, tab)
+                lease = TabLease(open_session.kind.name, tab)
                 try:
-                    yield visit
+                    yield lease
                 finally:
-                    visit.used = await asyncio.shield(held.news())
-                    held.free.append(tab)
+                    lease.used = await asyncio.shield(open_session.usage_since_report())
+                    open_session.free.append(tab)
         finally:
-            held.calls -= 1
-            self._after(held, visitor)
+            open_session.calls -= 1
+            self._after(open_session, user)
 
     def run_ended(self, run_id: str) -> None:
-        """A run is over, and with it its session."""
+        """Close the sessions of a run that has ended."""
         for key in (run_id, run_id + _OWN):
-            if (opening := self._held.get(key)) is not None:
+            if (opening := self._sessions.get(key)) is not None:
                 self._soon(self._end(key, opening))
 
     async def close(self) -> None:
         """End every session."""
-        for key, opening in list(self._held.items()):
+        for key, opening in list(self._sessions.items()):
             self._soon(self._end(key, opening))
         await asyncio.gather(*self._closing, *(kind.close() for kind in self._kinds), return_exceptions=True)
 
-    def _after(self, held: _OpenSession, visitor: BrowserUser) -> None:
-        """A call has left its session: end it now, or when nobody comes back."""
-        opening = self._held.get(held.key)
-        if held.calls or opening is None or not opening.done() or opening.result() is not held:
+    def _after(self, open_session: _OpenSession, user: BrowserUser) -> None:
+        """Close a session after its last call: now, or after the idle time."""
+        opening = self._sessions.get(open_session.key)
+        if (
+            open_session.calls
+            or opening is None
+            or not opening.done()
+            or opening.result() is not open_session
+        ):
             return
-        if visitor.caller.run_id is None or not held.session.alive:
-            self._soon(self._end(held.key, opening))
+        if user.caller.run_id is None or not open_session.session.alive:
+            self._soon(self._end(open_session.key, opening))
             return
-        held.idle = asyncio.get_running_loop().call_later(
-            self._idle, lambda: self._soon(self._end(held.key, opening))
+        open_session.idle = asyncio.get_running_loop().call_later(
+            self._idle, lambda: self._soon(self._end(open_session.key, opening))
         )
 
-    async def _session(self, visitor: BrowserUser) -> _OpenSession:
-        """The run's session, opened by the first of its calls for all of them."""
-        key = _key(visitor)
-        opening = self._held.get(key)
+    async def _session(self, user: BrowserUser) -> _OpenSession:
+        """Return the run's session. The first of its calls opens it for all of them."""
+        key = _key(user)
+        opening = self._sessions.get(key)
 
         if opening is not None and opening.done() and not opening.result().session.alive:
             await self._end(key, opening)
             opening = None
 
         if opening is None:
-            opening = self._held[key] = asyncio.create_task(self._opened(visitor), name=f"browser of {key}")
+            opening = self._sessions[key] = asyncio.create_task(self._opened(user), name=f"browser of {key}")
             opening.add_done_callback(lambda done: self._forget_failed(key, done))
 
         try:
@@ -180,37 +189,39 @@ class Browsers:
         except asyncio.CancelledError:
             if opening.cancelled():  # its run ended meanwhile
                 raise BrowserGone("The run ended while its browser was opened.") from None
-            if visitor.caller.run_id is None:
+            if user.caller.run_id is None:
                 self._soon(self._end(key, opening))
             raise
 
-    async def _opened(self, visitor: BrowserUser) -> _OpenSession:
-        kinds, owner = await self._choose(visitor), visitor.caller.owner
+    async def _opened(self, user: BrowserUser) -> _OpenSession:
+        kinds, owner = await self._choose(user), user.caller.owner
         await self._enter(owner)
         try:
             for kind in kinds[:-1]:
                 with suppress(NotConnected):  # it was expected, and did not come
-                    return _OpenSession(_key(visitor), owner, kind, await kind.open(visitor))
-            return _OpenSession(_key(visitor), owner, kinds[-1], await kinds[-1].open(visitor))
+                    return _OpenSession(_key(user), owner, kind, await kind.open(user))
+            return _OpenSession(_key(user), owner, kinds[-1], await kinds[-1].open(user))
         except BaseException:
             self._leave(owner)
             raise
 
     def _forget_failed(self, key: str, opening: asyncio.Task[_OpenSession]) -> None:
         failed = opening.cancelled() or opening.exception() is not None
-        if failed and self._held.get(key) is opening:
-            del self._held[key]
+        if failed and self._sessions.get(key) is opening:
+            del self._sessions[key]
 
-    async def _choose(self, visitor: BrowserUser) -> list[Browser]:
-        """The kinds that can be had and are for this visitor, the best first. Raises NotConnected where there are none."""
+    async def _choose(self, user: BrowserUser) -> list[Browser]:
+        """Return the available kinds for this user, best first. Raises NotConnected if there are
+        none.
+        """
         found: list[BrowserStatus] = []
         kinds: list[Browser] = []
 
         for kind in self._kinds:
-            if kind.own and not visitor.own:
+            if kind.own and not user.own:
                 continue
-            found.append(await kind.status(visitor.caller.owner))
-            if self._most and found[-1].ready and kind.takes(visitor):
+            found.append(await kind.status(user.caller.owner))
+            if self._max_sessions and found[-1].ready and kind.takes(user):
                 kinds.append(kind)
 
         if kinds:
@@ -220,12 +231,12 @@ class Browsers:
         raise NotConnected(lack.sentence, hint=lack.fix)
 
     async def _enter(self, owner: str) -> None:
-        """Count one more, once there may be. Raises TooBusy."""
+        """Wait for capacity and count one more session. Raises TooBusy."""
         try:
-            async with asyncio.timeout(self._patience):
+            async with asyncio.timeout(self._wait_timeout):
                 while (
-                    self._open.total() >= self._most
-                    or self._open[owner] >= self._most_per_caller
+                    self._open.total() >= self._max_sessions
+                    or self._open[owner] >= self._max_per_caller
                     or not self._has_room()
                 ):
                     self._changed.clear()
@@ -236,7 +247,7 @@ class Browsers:
                         pass
         except TimeoutError:
             raise TooBusy(
-                f"No browser came free within {self._patience:g} s: {self._open.total()} are in use, "
+                f"No browser came free within {self._wait_timeout:g} s: {self._open.total()} are in use, "
                 f"{self._open[owner]} of them by this caller.",
                 retry_after=5,
                 limit="browsers",
@@ -250,20 +261,20 @@ class Browsers:
         self._changed.set()
 
     async def _end(self, key: str, opening: asyncio.Task[_OpenSession]) -> None:
-        """End a session, also one that is still being opened. Whoever comes now gets another."""
-        if self._held.get(key) is not opening:
+        """End a session, even while it is being opened. Later calls get another."""
+        if self._sessions.get(key) is not opening:
             return
 
-        del self._held[key]
+        del self._sessions[key]
         opening.cancel()
         await asyncio.wait({opening})
         if opening.cancelled() or opening.exception() is not None:
             return
 
-        held = opening.result()
-        _stop(held)
-        await held.session.close()
-        self._leave(held.owner)
+        open_session = opening.result()
+        _stop(open_session)
+        await open_session.session.close()
+        self._leave(open_session.owner)
 
     def _soon(self, ending: Coroutine[Any, Any, None]) -> None:
         task = asyncio.create_task(ending)
@@ -274,15 +285,17 @@ class Browsers:
 _OWN = " in its own Chrome"
 
 
-def _key(visitor: BrowserUser) -> str:
-    """What may not be in a person's own Chrome does not share a session with what may."""
-    return visitor.run_id + (_OWN if visitor.own else "")
+def _key(user: BrowserUser) -> str:
+    """Return the key of a session. Calls that may use a person's own Chrome don't share it with
+    others.
+    """
+    return user.run_id + (_OWN if user.own else "")
 
 
-def _stop(held: _OpenSession) -> None:
-    if held.idle is not None:
-        held.idle.cancel()
-        held.idle = None
+def _stop(open_session: _OpenSession) -> None:
+    if open_session.idle is not None:
+        open_session.idle.cancel()
+        open_session.idle = None
 
 
 def _more(now: float | None, before: float | None) -> Any:

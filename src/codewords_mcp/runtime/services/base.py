@@ -229,7 +229,7 @@ class ServiceContext:
         lease = None
 
         try:
-            async with self.dependencies.browsers.visit(user) as lease:
+            async with self.dependencies.browsers.lease(user) as lease:
                 yield lease.tab
         except BrowserGone as gone:
             raise UpstreamFailed(gone.message, hint="Try again with a smaller page.") from gone

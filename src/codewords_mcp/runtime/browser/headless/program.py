@@ -93,7 +93,7 @@ class ProgramTab:
     def _take(self, page: Page) -> None:
         self.pages.append(page)
         page.on("popup", self._opened)
-        page.on("dialog", self._asked)
+        page.on("dialog", self._on_dialog)
         page.on("download", lambda _: self.note("download"))
         page.on("crash", lambda _: setattr(self, "_crashed", True))
         page.on("close", self._closed)
@@ -114,7 +114,7 @@ class ProgramTab:
         if page in self.pages and len(self.pages) > 1:
             self.pages.remove(page)
 
-    def _asked(self, dialog: Dialog) -> None:
+    def _on_dialog(self, dialog: Dialog) -> None:
         self.note(f"dialog_{dialog.type}")
         _soon(dialog.accept() if dialog.type in ("alert", "beforeunload") else dialog.dismiss())
 
@@ -315,9 +315,9 @@ class BrowserProgram:
 
             return self._context
 
-    async def answer(self, asked: Json) -> Json:
+    async def answer(self, request: Json) -> Json:
         """One request's answer."""
-        if asked["do"] == "open":
+        if request["do"] == "open":
             try:
                 tab = ProgramTab(await (await self._started()).new_page())
             except Error as error:
@@ -327,30 +327,30 @@ class BrowserProgram:
             self._tabs[name := next(self._names)] = tab
             return {"given": {"tab": name}}
 
-        if asked["do"] == "close":
-            for page in self._tabs.pop(asked["tab"]).pages:
+        if request["do"] == "close":
+            for page in self._tabs.pop(request["tab"]).pages:
                 _soon(page.close())
             return {"given": {}}
 
-        tab = self._tabs[asked["tab"]]
+        tab = self._tabs[request["tab"]]
         async with tab.lock:  # whoever asked before may have given up, but its step goes on
-            return await self._in(tab, asked)
+            return await self._in(tab, request)
 
-    async def _in(self, tab: ProgramTab, asked: Json) -> Json:
+    async def _in(self, tab: ProgramTab, request: Json) -> Json:
         tab.notes = []
         if tab.page.is_closed():
             await tab.renew()
-        if asked["do"] == "act":
+        if request["do"] == "act":
             do = self._act
         else:
             do = self._snapshot
 
         try:
-            async with asyncio.timeout(asked["seconds"]):
-                given = await do(tab, asked)
+            async with asyncio.timeout(request["seconds"]):
+                given = await do(tab, request)
                 given |= {"url": tab.page.url, "title": await tab.page.title()}
         except (TimeoutError, Late):
-            why = await tab.heal() or await self._why(tab, asked)
+            why = await tab.heal() or await self._why(tab, request)
             return {"failed": why, "notes": tab.notes}
         except ProgramStepFailed as failed:
             return {"failed": failed.code, "net": failed.net, "notes": tab.notes}
@@ -359,15 +359,15 @@ class BrowserProgram:
 
         return {"given": given | {"notes": tab.notes}}
 
-    async def _act(self, tab: ProgramTab, asked: Json) -> Json:
-        step, page = asked["step"], tab.page
+    async def _act(self, tab: ProgramTab, request: Json) -> Json:
+        step, page = request["step"], tab.page
         if page.url == "about:blank" and step["type"] not in ("navigate", "wait"):
             raise ProgramStepFailed("no_page")
 
         if step["type"] in ("navigate", "back"):
-            left = asked["seconds"]
+            left = request["seconds"]
         else:
-            left = asked["element_seconds"]
+            left = request["element_seconds"]
 
         values = await _STEPS[step["type"]](page, step, left)
         if step["type"] in _MAY_LEAD_ON:
@@ -376,15 +376,15 @@ class BrowserProgram:
 
         return {"values": values}
 
-    async def _snapshot(self, tab: ProgramTab, asked: Json) -> Json:
+    async def _snapshot(self, tab: ProgramTab, request: Json) -> Json:
         if tab.page.url == "about:blank":
             raise ProgramStepFailed("no_page")
-        text = await tab.page.locator("css=body").aria_snapshot(mode="ai", timeout=asked["seconds"] * 1000)
-        return {"text": text[: asked["most"]], "cut": len(text) > asked["most"]}
+        text = await tab.page.locator("css=body").aria_snapshot(mode="ai", timeout=request["seconds"] * 1000)
+        return {"text": text[: request["most"]], "cut": len(text) > request["most"]}
 
-    async def _why(self, tab: ProgramTab, asked: Json) -> str:
+    async def _why(self, tab: ProgramTab, request: Json) -> str:
         """Whether what was waited for is there at all."""
-        step = asked.get("step", {})
+        step = request.get("step", {})
         if not (step.get("ref") or step.get("selector")):
             return "timed_out"
 

@@ -1,7 +1,8 @@
-"""Which Chrome is whose: paired by a one-time page, known by the hash of its token, connected to one process at a time.
+"""Pairing of owners' own Chromes: by a one-time page, identified by a token's hash, connected to
+one process at a time.
 
-One of each owner. The one that was paired last, or connected last with the same token, takes the place of the other,
-which is told.
+Each owner has at most one. The last one paired, or connected with the same token, replaces the
+other, which is notified.
 """
 
 from __future__ import annotations
@@ -43,7 +44,8 @@ from codewords_mcp.runtime.store.database import Database
 SPOKEN: Final = 1
 """Version of the messages."""
 COMING_BACK: Final = 35.0
-"""Seconds after the start of the runtime in which a paired Chrome is waited for: its alarm wakes it every 30."""
+"""Seconds after the runtime's start in which a paired Chrome is awaited: its alarm wakes it every
+30."""
 _PAIRED = "paired"
 _HOW = "`codewords browser pair` pairs one."
 _OPEN_IT = "Open it: the extension connects by itself within half a minute. `codewords browser status` says how it stands."
@@ -51,18 +53,18 @@ log = structlog.get_logger(__name__)
 
 
 class Acting(Protocol):
-    """A session in a Chrome, as its person knows it."""
+    """A session in a Chrome, as shown to its person."""
 
     title: str
 
     def left(self, why: str) -> None:
-        """They have ended it."""
+        """End the session: its person has ended it."""
         ...
 
 
 @dataclass(eq=False, slots=True)
 class ConnectedChrome:
-    """A Chrome that is connected to this process, and what acts in it, by the session's id."""
+    """A Chrome that is connected to this process, and its sessions by id."""
 
     owner: str
     digest: str
@@ -71,13 +73,13 @@ class ConnectedChrome:
     sessions: dict[str, Acting] = field(default_factory=dict[str, Acting])
 
     def left(self, session: str, why: str) -> None:
-        """Its person has ended a session."""
+        """End a session that its person has ended."""
         if acting := self.sessions.get(session):
             acting.left(why)
 
 
 class PairedBrowsers:
-    """For one process; the rest is in the database."""
+    """The paired browsers of one process; the rest is in the database."""
 
     def __init__(self, database: Database, links: Links, *, home: str, executor: str, ttl: float) -> None:
         self._db = database
@@ -92,7 +94,7 @@ class PairedBrowsers:
     # pairing
 
     async def invite(self, owner: str) -> str:
-        """A token of a page on which a person pairs a Chrome, once, within 10 minutes."""
+        """Return the token of a page on which a person pairs a Chrome, once, within 10 minutes."""
         return await self._links.ensure(owner, "browser", {})
 
     async def paired_by(self, owner: str, token: str) -> bool:
@@ -106,7 +108,7 @@ class PairedBrowsers:
         return link.answer == _PAIRED
 
     async def forget(self, owner: str) -> bool:
-        """Its token is worth nothing from now on; whether there was one."""
+        """Revoke the token. Returns whether there was one."""
         there_was = await self._db.write(rows.forget, owner)
         await self._hang_up(owner, REVOKED)
         return there_was
@@ -114,13 +116,13 @@ class PairedBrowsers:
     # how it stands
 
     def find(self, owner: str) -> ConnectedChrome | None:
-        """The owner's, where it is connected to this process."""
+        """Return the owner's Chrome if it is connected to this process."""
         return self._connected.get(owner)
 
     async def reach(self, owner: str) -> ConnectedChrome:
-        """The owner's, waited for where it is expected back. Raises NotConnected."""
+        """Return the owner's Chrome, awaited if it is expected to reconnect. Raises NotConnected."""
         with suppress(TimeoutError):
-            async with asyncio.timeout(self._patience):
+            async with asyncio.timeout(self._reconnect_timeout):
                 while owner not in self._connected and await self._db.read(rows.get, owner):
                     await self._news.wait()
         if found := self._connected.get(owner):
@@ -150,7 +152,7 @@ class PairedBrowsers:
                 fix=f"Run the workflow at {row['url']}, or pair the Chrome with this runtime.",
             )
 
-        back = self._patience > 0
+        back = self._reconnect_timeout > 0
         return BrowserStatus(
             ready=back, sentence="Your Chrome is paired, and not connected now.", fix=_OPEN_IT
         )
@@ -163,7 +165,7 @@ class PairedBrowsers:
         return row, row["executor"] in executors.alive(connection, self._ttl)
 
     async def info(self, owner: str, url: str) -> OwnChrome:
-        """The same for a person; `url` is that of this runtime. Raises StorageFailed."""
+        """Return the status for a person; `url` is that of this runtime. Raises StorageFailed."""
         row = await self._db.read(rows.get, owner)
         found = self._connected.get(owner)
         status = await self.status(owner)
@@ -186,7 +188,9 @@ class PairedBrowsers:
         return not self._db.shared and row["url"].rpartition(":")[2] != url.rpartition(":")[2]
 
     async def wait(self, owner: str, seconds: float, after: datetime | None) -> None:
-        """Until the owner's is connected, one paired later than `after` where that is given, or these seconds are over."""
+        """Wait until the owner's Chrome is connected, or for these seconds. `after`: only one
+        paired later.
+        """
         with suppress(TimeoutError):
             async with asyncio.timeout(seconds):
                 while not (
@@ -195,23 +199,23 @@ class PairedBrowsers:
                     await self._news.wait()
 
     @property
-    def _patience(self) -> float:
+    def _reconnect_timeout(self) -> float:
         return max(0.0, self._began + COMING_BACK - time.monotonic())
 
     # the connection
 
     async def serve(self, pipe: MessageChannel) -> None:
-        """A connection, from its first message to its end."""
-        said = await hello(pipe)
-        if said is None or not isinstance(said.get("hello"), int):
+        """Serve a connection, from its first message to its end."""
+        greeting = await hello(pipe)
+        if greeting is None or not isinstance(greeting.get("hello"), int):
             await pipe.close(MALFORMED)
             return
-        if said["hello"] != SPOKEN:
+        if greeting["hello"] != SPOKEN:
             await pipe.close(OTHER_VERSION)
             return
 
         line = Line(pipe)
-        proven = await self._proven(said, pipe.origin)
+        proven = await self._proven(greeting, pipe.origin)
         if proven is None:
             await line.close(REVOKED)
             return
@@ -221,16 +225,16 @@ class PairedBrowsers:
         line.on_gone = me.left
         await self._hang_up(owner, REPLACED)
         self._connected[owner] = me
-        keeper = asyncio.create_task(self._keep(me))
+        ping_task = asyncio.create_task(self._keep(me))
 
         try:
-            news = {"welcome": self._home} | ({"token": token} if "pair" in said else {})
+            news = {"welcome": self._home} | ({"token": token} if "pair" in greeting else {})
             line.tell(**news)
             self._tell()
             if await line.listen():
                 await self._db.write(rows.forget, owner)
         finally:
-            keeper.cancel()
+            ping_task.cancel()
             # else another has taken its place, perhaps with the same token
             if self._connected.get(owner) is me:
                 del self._connected[owner]
@@ -239,15 +243,15 @@ class PairedBrowsers:
             await line.close(GOING)
             self._tell()
 
-    async def _proven(self, said: dict[str, Any], url: str) -> tuple[str, str, int] | None:
-        """(whose it is, its token, when it was paired)."""
-        name = "".join(c for c in str(said.get("browser", "")) if c.isprintable())[:120] or "Chrome"
-        known = {"name": name, "version": str(said.get("version", ""))[:32], "url": url[:300]}
+    async def _proven(self, greeting: dict[str, Any], url: str) -> tuple[str, str, int] | None:
+        """Return (owner, token, time of pairing), None if the proof is invalid."""
+        name = "".join(c for c in str(greeting.get("browser", "")) if c.isprintable())[:120] or "Chrome"
+        known = {"name": name, "version": str(greeting.get("version", ""))[:32], "url": url[:300]}
         known |= {"seen_at": now(), "executor": self._executor}
-        if isinstance(code := said.get("pair"), str):
+        if isinstance(code := greeting.get("pair"), str):
             return await self._pair(code, known)
 
-        token = str(said.get("token", ""))
+        token = str(greeting.get("token", ""))
         digest = hash_key(token)
 
         def take(connection: Connection) -> RowMapping | None:
@@ -272,14 +276,14 @@ class PairedBrowsers:
         return link.owner, token, at
 
     async def _keep(self, me: ConnectedChrome) -> None:
-        """Ping it, and see whether it is still the one: another runtime may have paired another."""
+        """Ping the Chrome, and check that no other runtime has replaced it."""
         while True:
             await asyncio.sleep(PING_SECONDS)
             try:
                 await me.line.ping()
                 row = await self._db.read(rows.get, me.owner)
             except LineClosed:
-                log.info("a person's Chrome went silent", owner=me.owner)
+                log.info("own Chrome silent", owner=me.owner)
                 await me.line.close(GOING)
                 return
             except CodewordsError:  # the database is away; looked at again
@@ -298,6 +302,6 @@ class PairedBrowsers:
         self._news = asyncio.Event()
 
     async def close(self) -> None:
-        """Hang up on all."""
+        """Close all connections."""
         for owner in list(self._connected):
             await self._hang_up(owner, GOING)
