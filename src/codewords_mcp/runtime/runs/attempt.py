@@ -6,7 +6,6 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote
 
@@ -33,6 +32,7 @@ from codewords_mcp.runtime.model.run_state import (
     to_running,
     to_starting,
 )
+from codewords_mcp.runtime.runs.attempt_info import AttemptInfo
 from codewords_mcp.runtime.runs.cancellation import cancel_until_done
 from codewords_mcp.runtime.runs.input import RequestReader
 from codewords_mcp.runtime.runs.launcher import LaunchConfig
@@ -71,15 +71,6 @@ EXPLAIN_WAIT = 2.0
 """Seconds to wait for a sandbox's end to explain a broken connection."""
 RETRIED = frozenset({"failed", "timed_out", "interrupted"})
 """Outcomes after which a run that asks for retries is tried again."""
-
-
-@dataclass(frozen=True, slots=True)
-class AttemptInfo:
-    """The number of this attempt, the earlier attempts, and how many may still follow."""
-
-    number: int = 1
-    earlier: tuple[dict[str, Any], ...] = ()
-    remaining: int = 0
 
 
 class Execution:

@@ -23,7 +23,8 @@ from codewords_mcp.runtime.model.run_state import (
     to_running_service,
 )
 from codewords_mcp.runtime.runs import background_request as works
-from codewords_mcp.runtime.runs.attempt import AttemptInfo, Execution
+from codewords_mcp.runtime.runs.attempt import Execution
+from codewords_mcp.runtime.runs.attempt_info import AttemptInfo
 from codewords_mcp.runtime.runs.cancellation import cancel_until_done
 from codewords_mcp.runtime.runs.context import RunDependencies
 from codewords_mcp.runtime.runs.launcher import LaunchConfig
