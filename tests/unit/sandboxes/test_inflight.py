@@ -79,3 +79,15 @@ def test_bytes_that_wait_in_a_socket_are_counted_once(pair: Pair) -> None:
     one.send(b"x" * 50_000)
     both = inflight.queued({os.getpid(): [one.fileno(), two.fileno()]})
     assert 50_000 <= both < 100_000
+
+
+def test_a_file_that_took_a_sockets_number_meanwhile_counts_for_nothing_and_is_not_kept(
+    pair: Pair, tmp_path: Path
+) -> None:
+    one, _ = pair
+    one.send(b"x" * 50_000)
+    with (tmp_path / "in its place").open("wb") as other:
+        open_before = os.listdir("/proc/self/fd")
+        queued = inflight.queued({os.getpid(): [other.fileno(), one.fileno(), pair[1].fileno()]})
+    assert queued >= 50_000, "the sockets beside it are still counted"
+    assert len(open_before) == len(os.listdir("/proc/self/fd")) + 1

@@ -46,13 +46,17 @@ def queued(sockets: dict[int, list[int]]) -> int:
     charged = readable = 0
     for pid, numbers in sockets.items():
         for borrowed in _borrow(pid, numbers):
-            # Its true family and type do not matter here, and would have to be asked for.
-            with socket.socket(socket.AF_UNIX, fileno=borrowed) as one, contextlib.suppress(OSError):
+            # Its true family does not matter here, and would have to be asked for.
+            connection = _as_socket(borrowed, socket.AF_UNIX)
+            if connection is None:
+                continue
+
+            with connection, contextlib.suppress(OSError):
                 received, _, sent, _, _, unsent = struct.unpack_from(
-                    "6I", one.getsockopt(socket.SOL_SOCKET, _SO_MEMINFO, 64)
+                    "6I", connection.getsockopt(socket.SOL_SOCKET, _SO_MEMINFO, 64)
                 )
-                charged += received + max(sent, unsent)  # TCP keeps what has not been taken in apart
-                waiting_bytes = fcntl.ioctl(one, termios.FIONREAD, bytes(4))
+                charged += received + max(sent, unsent)  # TCP counts unsent bytes apart
+                waiting_bytes = fcntl.ioctl(connection, termios.FIONREAD, bytes(4))
                 readable += int.from_bytes(waiting_bytes, sys.byteorder)
 
     return max(charged, readable)
@@ -71,6 +75,19 @@ def _borrow(pid: int, numbers: list[int]) -> Iterator[int]:
                 yield linux.pidfd_getfd(pidfd, number)
     finally:
         os.close(pidfd)
+
+
+def _as_socket(descriptor: int, family: int = -1) -> socket.socket | None:
+    """Take over a borrowed descriptor as a socket.
+
+    None, with the descriptor closed, where it is none: the program may have opened another file under its number
+    between the look at /proc and the borrowing.
+    """
+    try:
+        return socket.socket(family, fileno=descriptor)
+    except OSError:
+        os.close(descriptor)
+        return None
 
 
 def _holds_any(fdinfo: str) -> bool:
@@ -107,11 +124,15 @@ def _inside(descriptor: int, depth: int) -> list[os.stat_result]:
 def _peek(descriptor: int) -> list[int]:
     """Copies of the descriptors that wait in a socket, which is closed."""
     found = array.array("i")
-    with socket.socket(fileno=descriptor) as one, contextlib.suppress(OSError):
-        one.setsockopt(socket.SOL_SOCKET, _SO_PEEK_OFF, 0)
+    connection = _as_socket(descriptor)
+    if connection is None:
+        return []
+
+    with connection, contextlib.suppress(OSError):
+        connection.setsockopt(socket.SOL_SOCKET, _SO_PEEK_OFF, 0)
         try:
             for _ in range(_MAX_MESSAGES):
-                data, control, _, _ = one.recvmsg(
+                data, control, _, _ = connection.recvmsg(
                     _BUFFER, socket.CMSG_SPACE(_MAX_FDS * 4), socket.MSG_PEEK | socket.MSG_DONTWAIT
                 )
                 for level, kind, sent in control:
@@ -121,6 +142,6 @@ def _peek(descriptor: int) -> list[int]:
                 if not data:
                     break
         finally:
-            one.setsockopt(socket.SOL_SOCKET, _SO_PEEK_OFF, -1)
+            connection.setsockopt(socket.SOL_SOCKET, _SO_PEEK_OFF, -1)
 
     return found.tolist()
