@@ -87,13 +87,13 @@ async def times(runtime: Runtime, runs: int) -> list[Row]:
         found = await runtime._validate(ADMIN, f"{ECHO}\n# {number}\n", no_progress)
         looked.append(found.timings_ms["parse"] + found.timings_ms["look"])
         whole.append(found.timings_ms["total"])
-    draft = (await runtime.create_draft(ADMIN, ECHO)).draft
+    draft = (await runtime.drafts.create(ADMIN, ECHO)).draft
     edits: list[float] = []
     for number in range(runs):
         before = "await request.json()" if not number else f"(await request.json(), {number - 1})"
         change = [Edit(old=before, new=f"(await request.json(), {number})")]
         began = time.perf_counter()
-        await runtime.edit_draft(ADMIN, draft.draft_id, edits=change)
+        await runtime.drafts.edit(ADMIN, draft.draft_id, edits=change)
         edits.append((time.perf_counter() - began) * 1000)
     asked = (
         ("validation without boot, median", looked[1:], 150),

@@ -116,7 +116,7 @@ def main() -> int:
         home = make_home(Path(folder) / "home")
         traces = Traces(home)
         with start_runtime(home) as runtime:
-            service = runtime.deploy(CODE, "greeting")
+            service = runtime.workflows.deploy(CODE, "greeting")
             traces.note()
         for number in range(kills):
             with killed(home) as runtime:

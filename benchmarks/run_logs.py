@@ -131,7 +131,7 @@ def printed(chosen: Options, folder: Path) -> Question:
         f"import sys\nfor n in range({each}):\n    sys.stdout.write({LINE!r} % n + '\\n')\n", "utf-8"
     )
     with served(folder / "printed") as runtime:
-        service = runtime.deploy(FLOOD, "flood")
+        service = runtime.workflows.deploy(FLOOD, "flood")
         for number in range(2 if chosen.quick else 4):
             pair = uvloop.run(through_serve(runtime, service, each)), asyncio.run(through_pipes(folder, each))
             if number:

@@ -49,7 +49,7 @@ def unrecorded(runtime: Runtime) -> Generator[None]:
     """A run that begins meanwhile leaves nothing, also no last words of its sandbox."""
     nothing: asyncio.Future[None] = asyncio.get_running_loop().create_future()
     nothing.set_result(None)
-    house = runtime._house
+    house = runtime._container
 
     def deaf(run_id: str) -> RunLog:
         return RunLog(house.dispatcher._journal, run_id, -1)
@@ -78,7 +78,7 @@ async def compare(runtime: Runtime, service: str, name: str, runs: int) -> Quest
         if number >= 5:
             question.ours.append(ours)
             question.peer.append(peer)
-        await runtime._house.database.drained()
+        await runtime._container.database.drained()
     return question
 
 

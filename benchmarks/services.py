@@ -36,7 +36,7 @@ def request() -> RunRequest:
 async def through(runtime: Runtime) -> float:
     """Milliseconds of a call that is found, read, answered by the echo model, recorded and streamed."""
     began = time.perf_counter()
-    response = await runtime.run(request())
+    response = await runtime.runs.execute(request())
     async for _ in response.body:
         pass
     return (time.perf_counter() - began) * 1000

@@ -40,9 +40,9 @@ LISTS = ("/runs?limit=20", "/runs?status=running", "/runs?service_id={service}",
 def listed(runtime: ServedRuntime, service: str) -> float:
     """Milliseconds of some lists, and of the page that follows the first."""
     began = time.perf_counter()
-    first, *_ = [runtime.call("GET", path.format(service=service)) for path in LISTS]
+    first, *_ = [runtime.runs.call("GET", path.format(service=service)) for path in LISTS]
     if first["next_cursor"]:
-        runtime.call("GET", f"/runs?limit=20&cursor={first['next_cursor']}")
+        runtime.runs.call("GET", f"/runs?limit=20&cursor={first['next_cursor']}")
     return (time.perf_counter() - began) * 1000
 
 

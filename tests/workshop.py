@@ -95,20 +95,20 @@ def request(
 
 async def fetch(runtime: Runtime, service_id: str, data: Any = None, **more: Any) -> tuple[int, bytes, str]:
     """(status, whole body, run id) of a run."""
-    response = await runtime.run(request(service_id, data, **more))
+    response = await runtime.runs.execute(request(service_id, data, **more))
     return response.status, b"".join([chunk async for chunk in response.body]), response.run_id
 
 
 async def deploy(runtime: Runtime, code: str, **more: Any) -> str:
     """Deploy as the home's owner, who agrees to whatever it asks for; the service id."""
-    return (await runtime.deploy(ADMIN, code=code, consent=ALLOWED, **more)).service_id
+    return (await runtime.workflows.deploy(ADMIN, code=code, consent=ALLOWED, **more)).service_id
 
 
 async def finished(runtime: Runtime, run_id: str, *, caller: Caller = ADMIN) -> Run:
     """The record once it is final."""
-    return await runtime.get_run(caller, run_id, wait=60)
+    return await runtime.runs.get(caller, run_id, wait=60)
 
 
 async def log_text(runtime: Runtime, run_id: str) -> str:
     """The whole log, once the run and its sandbox have ended."""
-    return "\n".join([line.message async for line in runtime.logs(ADMIN, run_id) if line is not None])
+    return "\n".join([line.message async for line in runtime.logs.lines(ADMIN, run_id) if line is not None])

@@ -402,7 +402,9 @@ def modules() -> str:
     source = HERE.parents[1] / "src" / "codewords_mcp"
     packages: dict[str, list[list[str]]] = {}
     for path in sorted(source.rglob("*.py")):
-        if "programs" in path.parts or "versions" in path.parts:  # templates and migrations, one like the other
+        if (
+            "programs" in path.parts or "versions" in path.parts
+        ):  # templates and migrations, one like the other
             continue
         package = path.parent.relative_to(source.parent).as_posix()
         first = (ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) or "").partition("\n\n")[0]

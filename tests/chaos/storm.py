@@ -158,7 +158,7 @@ class Storm:
         seconds = 20.0 if kind == "unwanted" else chance.choice((0.05, 0.3, 1.0))
         return Asked(name, kind, chance.uniform(0, SPAN), seconds)
 
-    def _house(self, chance: random.Random) -> ServedRuntime:
+    def _container(self, chance: random.Random) -> ServedRuntime:
         deadline = time.monotonic() + PATIENCE
         while not (live := list(self._houses.live)):
             assert time.monotonic() < deadline, "no runtime came back"
@@ -170,7 +170,7 @@ class Storm:
         deadline = time.monotonic() + PATIENCE
         said: object = "nothing"
         while time.monotonic() < deadline:
-            house, began = self._house(chance), time.monotonic()
+            house, began = self._container(chance), time.monotonic()
             try:
                 status, said = ask(house, method, path, body, **more)
                 if status < 500 and status != 429:
@@ -192,7 +192,7 @@ class Storm:
                 "service_id": self._services["clock"], "name": f"{number}/{n}",
                 "catch_up": "once", "input": {"name": "timed", "lines": LINES, "seconds": 0.2},
             }  # fmt: skip
-            ahead, house = chance.uniform(1, 3), self._house(chance)
+            ahead, house = chance.uniform(1, 3), self._container(chance)
             while True:
                 at = datetime.now(UTC) + timedelta(seconds=ahead)
                 status, schedule = ask(house, "POST", "/schedules", body | {"at": at.isoformat()})
@@ -235,7 +235,7 @@ class Storm:
         one.run_id = answer["request_id"]
         try:
             status, answer = ask(
-                self._house(chance), "POST", f"/run/{service}/", body, X_Provisioned_Request_Id=one.run_id
+                self._container(chance), "POST", f"/run/{service}/", body, X_Provisioned_Request_Id=one.run_id
             )
             one.answered = status == 200
             assert not one.answered or answer == {"name": one.name}, answer
@@ -249,7 +249,7 @@ class Storm:
             if accepted and self._houses.live:
                 one = chance.choice(accepted)
                 try:
-                    status, found = ask(self._house(chance), "GET", f"/logs/{one.run_id}?follow=0")
+                    status, found = ask(self._container(chance), "GET", f"/logs/{one.run_id}?follow=0")
                 except Lost:
                     continue
                 if status == 200:

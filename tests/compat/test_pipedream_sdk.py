@@ -67,7 +67,7 @@ async def ours(
     tmp_path_factory: pytest.TempPathFactory, connect: LoopbackConnect
 ) -> AsyncGenerator[IntegrationBroker]:
     async with open_runtime(tmp_path_factory.mktemp("oracle") / "home") as runtime:
-        house = runtime._house  # pyright: ignore[reportPrivateUsage]
+        house = runtime._container  # pyright: ignore[reportPrivateUsage]
         for name, value in connect.credentials.items():
             await house.secrets.set("local", name, value, None)
         yield PipedreamConnect(PipedreamClient(house.web, house.secrets, connect.url))

@@ -139,7 +139,7 @@ class RequestDispatcher:
     """From a path to what serves it. Calls go around the router, whose matching they need not pay for."""
 
     def __init__(self, parts: AppState, mcp_app: ASGIApp | None, table: Iterable[HttpOperation]) -> None:
-        self._house = parts
+        self._container = parts
         self._mcp = mcp_app
         served = [operation.route() for operation in table if operation.handler is not None]
         self._router = Router(served, redirect_slashes=False)
@@ -152,7 +152,7 @@ class RequestDispatcher:
             await _lifespan(receive, send)
             return
 
-        scope[HOUSE] = self._house
+        scope[HOUSE] = self._container
         path: str = scope["path"]
         _, first, rest = (*path.split("/", 2), "", "")[:3]
         if is_mcp(path):

@@ -95,7 +95,7 @@ class SandboxGuard:
         return run
 
     def _caller_by_ticket(self, sandbox_id: str, path: str, query: bytes) -> Caller:
-        caller = self._runtime.upload_caller(path, query)
+        caller = self._runtime.models.upload_caller(path, query)
         if not self._access.serves(sandbox_id, caller.run_id):
             raise Unauthenticated(
                 "This upload was begun by another run.", hint="Begin it again, in this run."

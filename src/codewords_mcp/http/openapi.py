@@ -136,7 +136,7 @@ def document(operations: Iterable[HttpOperation], url: str) -> dict[str, Any]:
 
 async def openapi(request: Request, *, operations: Sequence[HttpOperation]) -> Response:
     """The document, with the operations of library services."""
-    services = await runtime(request.scope).list_services(caller(request.scope))
+    services = await runtime(request.scope).services.list(caller(request.scope))
     described = list(operations_of(services))
     told = document([*operations, *(operation for operation, _ in described)], own_url(request.scope))
     for _, named in described:

@@ -48,7 +48,7 @@ async def ask_tool_question(
 
     async def attempt(token: str | None) -> ConsentNeeded | None:
         consent = Consent(confirm=token, asker=asker_name(ctx))
-        return await runtime.settle_or_ask(caller, question, consent)
+        return await runtime.consents.request(caller, question, consent)
 
     pending = await dialogue.decide(token, attempt)
     if isinstance(pending, ConsentNeeded):

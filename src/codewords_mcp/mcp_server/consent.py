@@ -110,14 +110,14 @@ class ConsentDialogue:
     async def _wait_for_page(self, token: str) -> bool:
         """Wait for the person's decision on the page. Returns whether they made one."""
         runtime, caller = runtime_and_caller(self.ctx)
-        return await runtime.wait_for_consent(caller, token, self.timeout) is not None
+        return await runtime.consents.wait(caller, token, self.timeout) is not None
 
     async def ask(self, question: ConsentNeeded) -> InputRequiredResult | bool:
         """Ask the person and record the decision. Returns whether they made one, or the question for the client to ask."""
         ctx, way = self.ctx, _way(self.ctx, question)
         if way == "text":
             runtime, caller = runtime_and_caller(ctx)
-            await runtime.open_page(caller.owner, question.url)
+            await runtime.sessions.open_page(caller.owner, question.url)
             return False
 
         if ctx.protocol_version in MODERN_PROTOCOL_VERSIONS:
@@ -151,7 +151,7 @@ class ConsentDialogue:
 
     async def _record(self, token: str, *, agreed: bool) -> None:
         runtime, caller = runtime_and_caller(self.ctx)
-        await runtime.answer_consent(caller, token, agreed=agreed)
+        await runtime.consents.decide(caller, token, agreed=agreed)
 
 
 def _input_required(question: ConsentNeeded, way: Way) -> InputRequiredResult:

@@ -115,11 +115,11 @@ async def last_lines(runtime: Runtime, caller: Caller, run: Run, limit: int) -> 
     For a failed run, wait for the lines that its program writes after its response: the traceback.
     """
     if run.status in FINISHED and run.status != "succeeded":
-        seen = await runtime.tail(caller, run.id, limit=1)
+        seen = await runtime.logs.tail(caller, run.id, limit=1)
         with anyio.move_on_after(_LOG_END_TIMEOUT):
-            async for _ in runtime.logs(caller, run.id, after=seen[-1].created_at if seen else None):
+            async for _ in runtime.logs.lines(caller, run.id, after=seen[-1].created_at if seen else None):
                 pass
-    return await runtime.tail(caller, run.id, limit=limit)
+    return await runtime.logs.tail(caller, run.id, limit=limit)
 
 
 @dataclass(frozen=True, slots=True)

@@ -157,7 +157,7 @@ async def _check_readable(ctx: RequestContext, uri: str) -> None:
     rule = subscription_rule(uri)
     if rule is not None:
         access_of(ctx).require(rule)
-    await ctx.lifespan_context.runtime.get_run(caller_of(ctx), run_id)
+    await ctx.lifespan_context.runtime.runs.get(caller_of(ctx), run_id)
 
 
 async def _is_readable(ctx: RequestContext, uri: str) -> bool:
@@ -188,19 +188,19 @@ async def _watch(runtime: Runtime, caller: Caller, uri: str, tell: Callable[[], 
 
 async def _record_changes(runtime: Runtime, caller: Caller, run_id: str) -> AsyncIterator[None]:
     """Yield for each observed change of status; the last is the run's end."""
-    run = await runtime.get_run(caller, run_id)
+    run = await runtime.runs.get(caller, run_id)
     while run.status not in FINISHED:
         before = run.status
-        run = await runtime.get_run(caller, run_id, wait=_POLL_TIMEOUT)
+        run = await runtime.runs.get(caller, run_id, wait=_POLL_TIMEOUT)
         if run.status != before:
             yield
 
 
 async def _log_changes(runtime: Runtime, caller: Caller, run_id: str) -> AsyncIterator[None]:
     """Yield at most once a second while lines arrive, and once after the last."""
-    seen = await runtime.tail(caller, run_id, limit=1)
+    seen = await runtime.logs.tail(caller, run_id, limit=1)
     reported_at, pending = 0.0, False
-    async for line in runtime.logs(caller, run_id, after=seen[-1].created_at if seen else None):
+    async for line in runtime.logs.lines(caller, run_id, after=seen[-1].created_at if seen else None):
         pending = pending or line is not None
         if pending and time.monotonic() - reported_at >= _LOG_UPDATE_INTERVAL:
             reported_at, pending = time.monotonic(), False

@@ -86,7 +86,7 @@ class ToolList:
         runtime, caller = ctx.lifespan_context.runtime, caller_of(ctx)
         if caller.kind == "run":  # runs may not call published tools (`published_rule`)
             return []
-        return [self._to_tool(published) for published in await runtime.published_tools(caller)]
+        return [self._to_tool(published) for published in await runtime.published.list(caller)]
 
 
 def _listed(tool: McpTool) -> ListedTool:

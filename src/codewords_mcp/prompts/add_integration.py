@@ -22,8 +22,8 @@ async def add_integration(
 ) -> str:
     """Let a workflow use a library service."""
     runtime, caller = runtime_and_caller(ctx)
-    detail = await runtime.get_workflow(caller, workflow_id, include_code=True)
-    found = await runtime.get_service(caller, service)
+    detail = await runtime.workflows.get(caller, workflow_id, include_code=True)
+    found = await runtime.services.get(caller, service)
     schemas = [
         f"path={one.path.strip('/')!r}: {one.summary}\ninput: {compact(one.input)}\noutput: {compact(one.output)}"
         for one in found.operations

@@ -19,7 +19,7 @@ async def build_workflow(
 ) -> str:
     """Write, check, deploy and try a workflow."""
     runtime, caller = runtime_and_caller(ctx)
-    brief = await runtime.brief(caller, description)
+    brief = await runtime.authoring.brief(caller, description)
     services = "\n".join(brief.services) or "(none)"
     return (
         f"Build a CodeWords workflow that does this:\n\n{description.strip()}\n\n{skill('build-workflow').body}\n"

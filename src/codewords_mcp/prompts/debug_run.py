@@ -22,9 +22,9 @@ async def debug_run(
 ) -> str:
     """Find out why a run failed and fix its workflow."""
     runtime, caller = runtime_and_caller(ctx)
-    run = await runtime.get_run(caller, run_id)
+    run = await runtime.runs.get(caller, run_id)
     logs = await last_lines(runtime, caller, run, _LOG_LINES)
-    run_text = format_run(run_result(RunView(run, logs, await runtime.diagnose(caller, run))))
+    run_text = format_run(run_result(RunView(run, logs, await runtime.authoring.diagnose(caller, run))))
     return f"Look into run {run.id} of workflow {run.service_id}.\n\n{run_text}\n\n{skill('debug-run').body}"
 
 

@@ -40,7 +40,7 @@ async def port_script(
 
     kind, facts = _kind(source)
     runtime, caller = runtime_and_caller(ctx)
-    brief = await runtime.brief(caller, re.sub(r"[^A-Za-z ]+", " ", source)[:4_000] or "script")
+    brief = await runtime.authoring.brief(caller, re.sub(r"[^A-Za-z ]+", " ", source)[:4_000] or "script")
     services = "\n".join(brief.services) or "(none)"
     then = (
         "Send the file once with edit_workflow(code=…), repair what it reports, deploy_workflow(draft_id=…), run it with an "

@@ -26,13 +26,13 @@ async def review_workflow(
 ) -> str:
     """Review a workflow's code and behaviour."""
     runtime, caller = runtime_and_caller(ctx)
-    detail = await runtime.get_workflow(caller, workflow_id, include_code=True)
+    detail = await runtime.workflows.get(caller, workflow_id, include_code=True)
     runs = ", ".join(f"{run.id} {run.status}" for run in detail.last_runs) or "none yet"
 
     return "\n\n".join(
         [
             f"Review the workflow {workflow_id}, version {detail.version}.",
-            f"{_CHECKLIST}{', '.join(runtime.practice_topics())}.",
+            f"{_CHECKLIST}{', '.join(runtime.authoring.practice_topics())}.",
             fence("It may", "\n".join(detail.capabilities), _MAX_CAPABILITIES),
             f"Last runs: {runs}",
             fence("Its code", detail.code or "", len(detail.code or "") + 1),

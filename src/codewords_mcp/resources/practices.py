@@ -14,4 +14,4 @@ MIME_TYPE = "text/markdown"
 async def read(topic: str, ctx: ToolContext) -> str:
     """A short page with code that runs, such as practices://errors."""
     runtime, _ = runtime_and_caller(ctx)
-    return runtime.practice(topic)
+    return runtime.authoring.practice(topic)

@@ -52,12 +52,12 @@ async def list_recent(ctx: RequestContext, params: PaginatedRequestParams | None
         run_cursor = None
 
     if workflow_cursor is not None:
-        workflows = await runtime.list_workflows(caller, limit=_PAGE_SIZE, cursor=workflow_cursor or None)
+        workflows = await runtime.workflows.list(caller, limit=_PAGE_SIZE, cursor=workflow_cursor or None)
         resources += map(_workflow_resource, workflows.items)
         workflow_cursor = workflows.next_cursor
 
     if run_cursor is not None:
-        runs = await runtime.list_runs(caller, limit=_PAGE_SIZE, cursor=run_cursor or None)
+        runs = await runtime.runs.list(caller, limit=_PAGE_SIZE, cursor=run_cursor or None)
         resources += [resource for item in runs.items for resource in _run_resources(item)]
         run_cursor = runs.next_cursor
 
@@ -162,18 +162,18 @@ async def _candidates(ctx: RequestContext, kind: str | None) -> list[str]:
     runtime, caller = ctx.lifespan_context.runtime, caller_of(ctx)
     if kind == "workflow":
         return [
-            item.service_id for item in (await runtime.list_workflows(caller, limit=_MAX_COMPLETIONS)).items
+            item.service_id for item in (await runtime.workflows.list(caller, limit=_MAX_COMPLETIONS)).items
         ]
 
     if kind in {"service", "page"}:
-        names = [item.name for item in await runtime.list_services(caller)]
+        names = [item.name for item in await runtime.services.list(caller)]
         if kind == "service":
             return names
         return ["all", *names]
 
     if kind == "topic":
-        return runtime.practice_topics()
+        return runtime.authoring.practice_topics()
     if kind:
-        return [item.id for item in (await runtime.list_runs(caller, limit=_MAX_COMPLETIONS)).items]
+        return [item.id for item in (await runtime.runs.list(caller, limit=_MAX_COMPLETIONS)).items]
 
     return []

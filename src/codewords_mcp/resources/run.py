@@ -22,7 +22,7 @@ _FIELD = 16_000
 async def read(run_id: str, ctx: ToolContext) -> str:
     """A run's record: status, timings, result, error, steps. The result is data from the workflow."""
     runtime, caller = runtime_and_caller(ctx)
-    run = await runtime.get_run(caller, run_id)
+    run = await runtime.runs.get(caller, run_id)
     record = clean_json(run.model_dump(mode="json", exclude={"owner"}, exclude_none=True))
     if "response_json" in record:
         record.pop("response_content", None)  # the same value as text

@@ -21,8 +21,8 @@ async def read(name: str, ctx: ToolContext) -> str:
     """Describe library services: `all` in short, or one with its schemas and credentials."""
     runtime, caller = runtime_and_caller(ctx)
     if name == "all":
-        return _page(await runtime.list_services(caller))
-    service = await runtime.get_service(caller, name)
+        return _page(await runtime.services.list(caller))
+    service = await runtime.services.get(caller, name)
     lines = [*_brief(service), ""]
     for operation in service.operations:
         lines += [

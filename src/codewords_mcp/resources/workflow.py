@@ -18,7 +18,7 @@ _MAX_FACTS = 20_000
 async def read(workflow_id: str, ctx: ToolContext) -> str:
     """A deployed workflow: summary, routes, versions and code."""
     runtime, caller = runtime_and_caller(ctx)
-    return _page(await runtime.get_workflow(caller, workflow_id, include_code=True))
+    return _page(await runtime.workflows.get(caller, workflow_id, include_code=True))
 
 
 def _page(detail: WorkflowDetail) -> str:

@@ -49,7 +49,7 @@ async def wait_for_run(
     start = time.monotonic()
     while run.status not in FINISHED and (waited := time.monotonic() - start) < seconds:
         await progress(waited, seconds, _progress_message(run))
-        run = await runtime.get_run(caller, run.id, wait=min(seconds - waited, _POLL_INTERVAL))
+        run = await runtime.runs.get(caller, run.id, wait=min(seconds - waited, _POLL_INTERVAL))
     return run
 
 
@@ -58,7 +58,7 @@ async def load_picture(runtime: Runtime, caller: Caller, run: Run) -> bytes | No
     file = run.response_file
     if file is None or file.content_type not in PICTURES or file.size > PICTURE_BYTES:
         return None
-    data = await runtime.read_answer_file(caller, run)
+    data = await runtime.runs.read_result_file(caller, run)
     # The content type is the program's claim, so the first bytes are checked.
     if data is not None and PICTURES[file.content_type].match(data):
         return data

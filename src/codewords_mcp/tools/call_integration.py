@@ -72,7 +72,7 @@ async def _call(
 ) -> ActionOutcome | ConsentNeeded:
     runtime, caller = runtime_and_caller(ctx)
     timeout = max(started + _CALL_TIMEOUT - time.monotonic(), _MIN_TIMEOUT)
-    return await runtime.call_or_ask(
+    return await runtime.integrations.try_call(
         caller, **call, seconds=timeout, consent=Consent(confirm=confirm, asker=asker_name(ctx))
     )
 

@@ -16,7 +16,7 @@ from codewords_mcp.tools._runs import run_tool_result
 async def cancel_run(ctx: ToolContext, run_id: RunId) -> Annotated[CallToolResult, RunResult]:
     """Cancel a run and what it started."""
     runtime, caller = runtime_and_caller(ctx)
-    return run_tool_result(RunView(await runtime.cancel_run(caller, run_id)))
+    return run_tool_result(RunView(await runtime.runs.cancel(caller, run_id)))
 
 
 TOOL = tool(cancel_run, title="Cancel run", hints=DESTROYS)

@@ -26,13 +26,13 @@ async def change_schedule(
     """Pause, resume or delete a schedule. Its runs stay."""
     runtime, caller = runtime_and_caller(ctx)
     if action == "delete":
-        await runtime.delete_schedule(caller, schedule_id)
+        await runtime.schedules.delete(caller, schedule_id)
         return tool_result(ChangedSchedule(schedule_id=schedule_id), "It is deleted.")
 
     if action == "pause":
-        act = runtime.pause_schedule
+        act = runtime.schedules.pause
     else:
-        act = runtime.resume_schedule
+        act = runtime.schedules.resume
 
     data = schedule_item(await act(caller, schedule_id))
     return tool_result(ChangedSchedule(schedule_id=data.schedule_id, schedule=data), schedule_line(data))

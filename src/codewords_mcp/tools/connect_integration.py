@@ -47,11 +47,11 @@ async def connect_integration(
                 return await _once_connected(ctx, json.loads(ctx.request_state)["app"])
             return _declined(app)
 
-    found = await runtime.connect_app(caller, app, wait=_CONNECT_TIMEOUT if wait else 0.0)
+    found = await runtime.connections.connect(caller, app, wait=_CONNECT_TIMEOUT if wait else 0.0)
     url = found.connect_link_url
     if found.connected or url is None or wait or not can_open_pages(ctx):
         if url is not None and not wait:
-            await runtime.open_page(caller.owner, url)
+            await runtime.sessions.open_page(caller.owner, url)
         return _state_result(found)
 
     if ctx.protocol_version in MODERN_PROTOCOL_VERSIONS:
@@ -80,7 +80,7 @@ async def _ask_now(ctx: ToolContext, found: Connection, url: str) -> CallToolRes
 
 async def _once_connected(ctx: ToolContext, app: str) -> CallToolResult:
     runtime, caller = runtime_and_caller(ctx)
-    return _state_result(await runtime.connect_app(caller, app, wait=_CONNECT_TIMEOUT))
+    return _state_result(await runtime.connections.connect(caller, app, wait=_CONNECT_TIMEOUT))
 
 
 def _message(app: str) -> str:

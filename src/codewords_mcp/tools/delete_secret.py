@@ -21,7 +21,7 @@ class DeletedSecret(BaseModel):
 async def delete_secret(ctx: ToolContext, name: str) -> Annotated[CallToolResult, DeletedSecret]:
     """Delete a secret for good. Workflows that need it will fail."""
     runtime, caller = runtime_and_caller(ctx)
-    await runtime.delete_secret(caller, name)
+    await runtime.secrets.delete(caller, name)
     return tool_result(DeletedSecret(name=name), f"Deleted {name}.")
 
 
@@ -30,7 +30,7 @@ async def _question(ctx: ToolContext, arguments: dict[str, Any]) -> str:
     name = arguments["name"]
     users = [
         user
-        for secret in await runtime.list_secrets(caller)
+        for secret in await runtime.secrets.list(caller)
         if secret.name == name
         for user in secret.used_by
     ]

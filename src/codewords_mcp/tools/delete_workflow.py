@@ -27,10 +27,10 @@ async def delete_workflow(
     """Delete a workflow with its versions, schedules and webhooks, or a draft."""
     runtime, caller = runtime_and_caller(ctx)
     if DRAFT_ID.fullmatch(workflow_id):
-        await runtime.delete_draft(caller, workflow_id)
+        await runtime.drafts.delete(caller, workflow_id)
         return tool_result(DeletedWorkflow(workflow_id=workflow_id), "The draft is deleted.")
     # The person has agreed: `TOOL` asks `_question` first.
-    await runtime.delete_workflow(caller, workflow_id, consent=Consent(allow=True))
+    await runtime.workflows.delete(caller, workflow_id, consent=Consent(allow=True))
     return tool_result(
         DeletedWorkflow(workflow_id=workflow_id), f"{workflow_id} is deleted. Its runs stay on record."
     )
@@ -41,7 +41,7 @@ async def _question(ctx: ToolContext, arguments: dict[str, Any]) -> str | None:
     if DRAFT_ID.fullmatch(workflow_id):
         return None
     runtime, caller = runtime_and_caller(ctx)
-    found = await runtime.get_workflow(caller, workflow_id)
+    found = await runtime.workflows.get(caller, workflow_id)
     count = len(found.versions)
     return (
         f"Delete the workflow {quoted(found.name, 80)} ({workflow_id}) for good, with {count} "

@@ -99,7 +99,7 @@ async def deploy_workflow(
         return tool_result(DeployResult(status="building"), text)
 
     runtime, caller = runtime_and_caller(ctx)
-    example = (await runtime.get_workflow(caller, deployment.service_id)).example
+    example = (await runtime.workflows.get(caller, deployment.service_id)).example
     return _deployed_result(deployment, example)
 
 
@@ -110,7 +110,7 @@ async def _deploy(
         ctx,
         "deploy",
         [request, confirm],
-        lambda runtime, caller, progress: runtime.deploy_or_ask(
+        lambda runtime, caller, progress: runtime.workflows.try_deploy(
             caller, **request, consent=Consent(confirm=confirm, asker=asker_name(ctx)), progress=progress
         ),
         wait=max(started + _tool.WORK_TIMEOUT - time.monotonic(), _MIN_TIMEOUT),

@@ -64,10 +64,12 @@ async def edit_workflow(
 
     async def work(runtime: Runtime, caller: Caller, _: Progress) -> EditedDraft:
         if template_id is not None:
-            return await runtime.draft_of_template(caller, template_id, edits=changes, patch=patch or "")
+            return await runtime.drafts.create_from_template(
+                caller, template_id, edits=changes, patch=patch or ""
+            )
         if workflow_id is None:
-            return await runtime.create_draft(caller, code or "")
-        return await runtime.edit_draft(
+            return await runtime.drafts.create(caller, code or "")
+        return await runtime.drafts.edit(
             caller, workflow_id, edits=changes, patch=patch or "", code=code or ""
         )
 

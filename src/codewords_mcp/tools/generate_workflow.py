@@ -51,14 +51,14 @@ async def generate_workflow(
     runtime, caller = runtime_and_caller(ctx)
     if brief:
         return _generated_result(
-            Generation(status="brief", brief=await runtime.brief(caller, description, constraints))
+            Generation(status="brief", brief=await runtime.authoring.brief(caller, description, constraints))
         )
 
     done = await join_job(
         ctx,
         "generate",
         [description.strip(), constraints.strip()],
-        lambda runtime, caller, progress: runtime.generate(
+        lambda runtime, caller, progress: runtime.authoring.generate(
             caller,
             description,
             constraints=constraints,

@@ -47,9 +47,11 @@ async def get_integration(
     """Show an app's actions, or one action's fields and types."""
     runtime, caller = runtime_and_caller(ctx)
     if action is None:
-        found = await runtime.list_actions(caller, app, query=query, limit=_MAX_ACTIONS)
+        found = await runtime.integrations.list_actions(caller, app, query=query, limit=_MAX_ACTIONS)
     else:
-        found = await runtime.get_action(caller, app, action, prop=prop or "", props=props, query=query)
+        found = await runtime.integrations.get_action(
+            caller, app, action, prop=prop or "", props=props, query=query
+        )
 
     data = Integration(
         app=one_line(found.app, 80),

@@ -31,9 +31,9 @@ async def get_run(
 ) -> Annotated[CallToolResult, RunResult]:
     """Get a run's status, timings, result, last log lines and, if it failed, a diagnosis; optionally wait for its end."""
     runtime, caller = runtime_and_caller(ctx)
-    run = await runtime.get_run(caller, run_id)
+    run = await runtime.runs.get(caller, run_id)
     if path == LOG_PATH:
-        return log_tool_result(run, await runtime.tail(caller, run_id, limit=MAX_LOG_LINES), offset)
+        return log_tool_result(run, await runtime.logs.tail(caller, run_id, limit=MAX_LOG_LINES), offset)
 
     run = await wait_for_run(runtime, caller, run, seconds=wait_seconds, progress=ctx.report_progress)
     if log_lines:
@@ -41,7 +41,7 @@ async def get_run(
     else:
         logs = []
 
-    diagnosis = await runtime.diagnose(caller, run)
+    diagnosis = await runtime.authoring.diagnose(caller, run)
     whole = not (path or offset)
     if whole:
         picture = await load_picture(runtime, caller, run)

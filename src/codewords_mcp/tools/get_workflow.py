@@ -79,8 +79,8 @@ async def get_workflow(
     if diff is not None:
         return await _diff_result(runtime, caller, workflow_id, version, diff)
     if DRAFT_ID.fullmatch(workflow_id):
-        return _draft_result(await runtime.get_draft(caller, workflow_id, include_code=include_code))
-    detail = await runtime.get_workflow(caller, workflow_id, version=version, include_code=include_code)
+        return _draft_result(await runtime.drafts.get(caller, workflow_id, include_code=include_code))
+    detail = await runtime.workflows.get(caller, workflow_id, version=version, include_code=include_code)
     data = _data(detail)
     return tool_result(data, _text(data))
 
@@ -88,7 +88,7 @@ async def get_workflow(
 async def _diff_result(
     runtime: Runtime, caller: Caller, workflow_id: str, version: int | None, against: int
 ) -> CallToolResult:
-    found = await runtime.diff(caller, workflow_id, version=version, against=against or None)
+    found = await runtime.workflows.diff(caller, workflow_id, version=version, against=against or None)
     shown = cut(clean(found), _DIFF)
     if found:
         text = fence("Difference", shown, _DIFF + 100)

@@ -23,11 +23,11 @@ class ScheduleList(BaseModel):
 async def list_schedules(ctx: ToolContext) -> Annotated[CallToolResult, ScheduleList]:
     """List schedules: next times, last run, what was missed."""
     runtime, caller = runtime_and_caller(ctx)
-    items = [schedule_item(schedule) for schedule in await runtime.list_schedules(caller)]
+    items = [schedule_item(schedule) for schedule in await runtime.schedules.list(caller)]
     lines = [schedule_line(schedule) for schedule in items] or ["No schedules."]
 
     if items:
-        availability = availability_text(runtime.availability())
+        availability = availability_text(runtime.status.availability())
     else:
         availability = None
 

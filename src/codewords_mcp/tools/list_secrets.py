@@ -30,7 +30,7 @@ class SecretList(BaseModel):
 async def list_secrets(ctx: ToolContext) -> Annotated[CallToolResult, SecretList]:
     """List secrets: names, hosts, workflows; never values."""
     runtime, caller = runtime_and_caller(ctx)
-    found = sorted(await runtime.list_secrets(caller), key=lambda secret: secret.name)
+    found = sorted(await runtime.secrets.list(caller), key=lambda secret: secret.name)
     items = [
         SecretItem(
             name=s.name,

@@ -43,7 +43,7 @@ async def list_templates(
 ) -> Annotated[CallToolResult, TemplateList]:
     """List workflow templates to start from. Read the nearest one's code before writing your own."""
     runtime, caller = runtime_and_caller(ctx)
-    templates = await runtime.list_templates(
+    templates = await runtime.templates.list(
         caller, query=query if template_id is None else "", category=category if template_id is None else ""
     )
     if template_id is not None:

@@ -46,7 +46,7 @@ async def list_workflows(
 ) -> Annotated[CallToolResult, WorkflowList]:
     """List deployed workflows and drafts, or find them by text."""
     runtime, caller = runtime_and_caller(ctx)
-    page = await runtime.list_workflows(caller, query=query, limit=limit, cursor=cursor)
+    page = await runtime.workflows.list(caller, query=query, limit=limit, cursor=cursor)
     items = [
         WorkflowItem(
             workflow_id=w.service_id,
@@ -65,7 +65,7 @@ async def list_workflows(
     if cursor:
         drafts = []
     else:
-        drafts = await runtime.list_drafts(caller)
+        drafts = await runtime.drafts.list(caller)
 
     matching = [
         DraftItem(

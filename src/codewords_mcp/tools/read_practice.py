@@ -32,7 +32,7 @@ class Practice(BaseModel):
 async def read_practice(ctx: ToolContext, topic: Topic) -> Annotated[CallToolResult, Practice]:
     """Read a short page with code on doing one thing right in a workflow."""
     runtime, _ = runtime_and_caller(ctx)
-    text = runtime.practice(topic)
+    text = runtime.authoring.practice(topic)
     return tool_result(Practice(text=text), text)
 
 

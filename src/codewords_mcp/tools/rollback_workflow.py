@@ -29,7 +29,7 @@ async def rollback_workflow(
 ) -> Annotated[CallToolResult, RollbackResult]:
     """Make another version of a workflow live at once. No version is lost."""
     runtime, caller = runtime_and_caller(ctx)
-    live = await runtime.rollback(caller, workflow_id, version)
+    live = await runtime.workflows.rollback(caller, workflow_id, version)
     data = RollbackResult(workflow_id=live.service_id, version=live.version, url=live.url)
     return tool_result(data, f"Version {live.version} of {live.service_id} is live at {live.url}")
 
@@ -42,11 +42,11 @@ async def _question(ctx: ToolContext, arguments: dict[str, Any]) -> Question | N
     """
     runtime, caller = runtime_and_caller(ctx)
     version = arguments["version"]
-    found = await runtime.get_workflow(caller, arguments["workflow_id"])
+    found = await runtime.workflows.get(caller, arguments["workflow_id"])
     if version == found.version:
         return None
 
-    other = await runtime.get_workflow(caller, found.service_id, version=version)
+    other = await runtime.workflows.get(caller, found.service_id, version=version)
     widening = other.manifest and other.manifest.widens(found.manifest or Manifest())
     return of_rollback(caller.owner, found.name, found.service_id, version, found.version, widening)
 

@@ -46,7 +46,7 @@ async def run_workflow(
     task = task_of(ctx)
     # A separate task: cancelling this call while the run is being recorded must not lose its id.
     recording = asyncio.ensure_future(
-        runtime.call(
+        runtime.runs.call(
             caller,
             workflow_id,
             path=path,
@@ -77,7 +77,7 @@ async def run_workflow(
         return run_tool_result(RunView(run, picture=await load_picture(runtime, caller, run)))
 
     logs = await last_lines(runtime, caller, run, _FAILURE_LOG_LINES)
-    diagnosis = await runtime.diagnose(caller, run)
+    diagnosis = await runtime.authoring.diagnose(caller, run)
     # A diagnosis with frames has the workflow's own lines, so the end of the traceback adds nothing.
     return run_tool_result(RunView(run, [] if diagnosis and diagnosis.frames else logs, diagnosis))
 
@@ -86,7 +86,7 @@ async def _cancel(runtime: Runtime, caller: Caller, recording: asyncio.Future[Ru
     """Cancel a run as soon as it is recorded."""
     with contextlib.suppress(CodewordsError):  # the run was refused, or has finished
         run = await recording
-        await runtime.cancel_run(caller, run.id)
+        await runtime.runs.cancel(caller, run.id)
 
 
 async def _refuse_own_chrome(runtime: Runtime, caller: Caller, workflow_id: str) -> None:
@@ -95,7 +95,7 @@ async def _refuse_own_chrome(runtime: Runtime, caller: Caller, workflow_id: str)
     Only workflows that the person agreed to may use it, never a model directly.
     """
     service = workflow_id.strip("/ ").partition("/")[0]
-    if service in OWN_CHROME and (await runtime.own_chrome(caller)).paired:
+    if service in OWN_CHROME and (await runtime.browsers.get(caller)).paired:
         raise InvalidInput(
             f"{service} acts in the user's own Chrome, for workflows only that they agreed to.",
             hint="Deploy a workflow that calls it; deploying asks the user.",
@@ -107,7 +107,7 @@ async def _question(ctx: ToolContext, arguments: dict[str, Any]) -> Question | N
     refuse_integrations(arguments["workflow_id"])
     runtime, caller = runtime_and_caller(ctx)
     await _refuse_own_chrome(runtime, caller, arguments["workflow_id"])
-    return runtime.service_question(
+    return runtime.services.question(
         caller, arguments["workflow_id"], arguments.get("path", "/"), arguments.get("input")
     )
 

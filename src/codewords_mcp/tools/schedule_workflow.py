@@ -30,7 +30,7 @@ async def schedule_workflow(
     once = _TIME.match(when.strip()) is not None
     cron, at = (None, when) if once else (when, None)
     request = ScheduleRequest(service_id=workflow_id, cron=cron, at=at, timezone=timezone, input=input)
-    data = schedule_item(await runtime.create_schedule(caller, request))
+    data = schedule_item(await runtime.schedules.create(caller, request))
     lines = [schedule_line(data), *([f"The runtime: {data.availability}"] if data.availability else [])]
     return tool_result(data, "\n".join(lines))
 

@@ -28,7 +28,7 @@ async def search_integrations(
 ) -> Annotated[CallToolResult, IntegrationList]:
     """Find actions of other apps (Slack, Google Sheets, HubSpot, 2000 more) by what is to be done."""
     runtime, caller = runtime_and_caller(ctx)
-    found = await runtime.search_integrations(caller, query, limit=max(1, min(limit, 30)))
+    found = await runtime.integrations.search(caller, query, limit=max(1, min(limit, 30)))
     data = IntegrationList(
         actions=list(map(action_item, found.actions)),
         apps=[one_line(app.slug, 80) for app in found.apps],

@@ -42,9 +42,9 @@ async def set_secret(
 
     runtime, caller = runtime_and_caller(ctx)
     before = await _stored_at(ctx, name)
-    url = await runtime.secret_entry(caller, name, hosts=hosts)
+    url = await runtime.secrets.create_link(caller, name, hosts=hosts)
     if not can_open_pages(ctx):
-        await runtime.open_page(caller.owner, url)
+        await runtime.sessions.open_page(caller.owner, url)
         return _status_result(name, "waiting", url)
 
     if ctx.protocol_version in MODERN_PROTOCOL_VERSIONS:
@@ -93,7 +93,7 @@ async def _wait_until_stored(ctx: ToolContext, name: str, url: str, before: str)
 
 async def _stored_at(ctx: ToolContext, name: str) -> str:
     runtime, caller = runtime_and_caller(ctx)
-    return next((s.updated_at.isoformat() for s in await runtime.list_secrets(caller) if s.name == name), "")
+    return next((s.updated_at.isoformat() for s in await runtime.secrets.list(caller) if s.name == name), "")
 
 
 def _message(name: str) -> str:

@@ -41,7 +41,7 @@ async def validate_workflow(
         ctx,
         "validate",
         [code],
-        lambda runtime, caller, progress: runtime.validate(caller, code, progress=progress),
+        lambda runtime, caller, progress: runtime.authoring.validate(caller, code, progress=progress),
     )
     if report is None:
         text = "Still building the environment. Call validate_workflow again with the same code: it joins this work."

@@ -43,7 +43,7 @@ async def carry_out(runtime: Runtime, task: Task, model: LoopbackProviders | Non
 
 
 async def _carry_out(runtime: Runtime, task: Task, outcome: Outcome) -> None:
-    made = await runtime.generate(ADMIN, task.description)
+    made = await runtime.authoring.generate(ADMIN, task.description)
     if made.draft is None:
         outcome.failure = "there is no model to ask"
         return
@@ -51,9 +51,11 @@ async def _carry_out(runtime: Runtime, task: Task, outcome: Outcome) -> None:
     if made.status != "ready":
         outcome.failure = f"{made.why}: {made.draft.tried[-1].problem}"
         return
-    live = await runtime.deploy(ADMIN, draft_id=made.draft.draft_id, name=task.name, consent=ALLOWED)
+    live = await runtime.workflows.deploy(
+        ADMIN, draft_id=made.draft.draft_id, name=task.name, consent=ALLOWED
+    )
     for given, right in task.inputs:
-        run = await runtime.call(ADMIN, live.service_id, data=given)
+        run = await runtime.runs.call(ADMIN, live.service_id, data=given)
         if run.status != "succeeded" or not right(run.response_json):
             outcome.failure = f"{given} gave {run.response_status} {run.response_content}"
             return

@@ -50,7 +50,7 @@ async def test_a_draft_tells_how_it_was_written_and_the_same_wish_gives_it_again
         heard.append(message)
 
     model.answer_next(chat_reply(BROKEN), chat_reply(code_of(WORDS).join(["```python\n", "```"])))
-    made = await runtime.generate(ADMIN, "Counts words.", constraints="No packages.", progress=hear)
+    made = await runtime.authoring.generate(ADMIN, "Counts words.", constraints="No packages.", progress=hear)
     draft = made.draft
     assert made.status == "ready"
     assert draft is not None
@@ -67,7 +67,7 @@ async def test_a_draft_tells_how_it_was_written_and_the_same_wish_gives_it_again
     assert len(asked) == 2
     assert "No packages." in asked[0].body.decode()
     assert "len(asked.texts)" in asked[1].body.decode()
-    again = await runtime.generate(ADMIN, " Counts words. ", constraints="No packages.")
+    again = await runtime.authoring.generate(ADMIN, " Counts words. ", constraints="No packages.")
     assert again.draft is not None
     assert again.draft.draft_id == draft.draft_id
     assert len([request for request in model.requests if "Counts words." in request.body.decode()]) == 2
@@ -78,11 +78,11 @@ async def test_the_same_fault_three_times_ends_it_with_the_best_draft(
     runtime: Runtime, model: LoopbackProviders
 ) -> None:
     model.answer_next(*[chat_reply(BROKEN)] * 3)
-    made = await runtime.generate(ADMIN, "Counts words again and again.")
+    made = await runtime.authoring.generate(ADMIN, "Counts words again and again.")
     assert (made.status, made.why) == ("unfinished", "3 answers in a row had the same fault")
     assert made.draft is not None
     assert len(made.draft.tried) == 3
-    edited = await runtime.edit_draft(
+    edited = await runtime.drafts.edit(
         ADMIN, made.draft.draft_id, edits=[Edit(old="asked.texts", new="asked.text")]
     )
     assert edited.draft.ready
@@ -95,9 +95,9 @@ async def test_rounds_and_budget_end_it_before_the_next_answer(
 ) -> None:
     spent = len(model.requests)
     few = runtime.settings.model_copy(update={"author_budget": 0.0001})
-    monkeypatch.setattr(runtime, "settings", few)
+    monkeypatch.setattr(runtime._container, "settings", few)  # pyright: ignore[reportPrivateUsage]
     model.answer_next(chat_reply(BROKEN))
-    made = await runtime.generate(ADMIN, "Counts words for little money.")
+    made = await runtime.authoring.generate(ADMIN, "Counts words for little money.")
     assert made.status == "unfinished"
     assert "beyond the budget of 0.0001 USD" in made.why
     assert len(model.requests) == spent + 1
@@ -106,7 +106,7 @@ async def test_rounds_and_budget_end_it_before_the_next_answer(
     )
     faults = [BROKEN, fenced(code_of(WORDS).replace("import os\n", "import os, no_such_module\n"))]
     model.answer_next(*map(chat_reply, faults))
-    made = await runtime.generate(ADMIN, "Counts words in two rounds.")
+    made = await runtime.authoring.generate(ADMIN, "Counts words in two rounds.")
     assert made.why == "2 answers did not pass every check"
 
 
@@ -119,7 +119,7 @@ async def test_what_was_broken_off_is_gone_on_with_by_the_same_wish(
     with pytest.raises(Exception, match=r"answered \d+|not fit|model"):
         await _with_failing_second(runtime, model, wish)
     model.answer_next(chat_reply(WORDS.replies[0]))
-    made = await runtime.generate(ADMIN, wish)
+    made = await runtime.authoring.generate(ADMIN, wish)
     assert made.status == "ready"
     assert made.draft is not None
     assert [bool(one.problem) for one in made.draft.tried] == [True, False]
@@ -129,21 +129,21 @@ async def _with_failing_second(runtime: Runtime, model: LoopbackProviders, wish:
     refused = chat_reply("")
     refused.status, refused.body = 400, b'{"error": {"message": "no", "type": "invalid_request_error"}}'
     model.answer_next(refused)
-    await runtime.generate(ADMIN, wish)
+    await runtime.authoring.generate(ADMIN, wish)
 
 
 @pytest.mark.requirement("author:generate-bad")
 async def test_answers_without_a_program_end_in_words(runtime: Runtime, model: LoopbackProviders) -> None:
     model.answer_next(*[chat_reply("I would rather talk about the weather.")] * 3)
     with pytest.raises(ModelAnswerInvalid, match="no program in 3 answers"):
-        await runtime.generate(ADMIN, "Talks about the weather.")
+        await runtime.authoring.generate(ADMIN, "Talks about the weather.")
     model.answer_next(*[chat_reply("I would rather talk about the weather.")] * 3)
-    instead = await runtime.generate(ADMIN, "Talks about rain.", brief_on_failure=True)
+    instead = await runtime.authoring.generate(ADMIN, "Talks about rain.", brief_on_failure=True)
     assert (instead.status, instead.draft) == ("brief", None)
     assert "no program in 3 answers, which cost" in instead.why
     assert instead.brief is not None
     model.answer_next(chat_reply(fenced(code_of(WORDS)[:300]), finish="length"), chat_reply(WORDS.replies[0]))
-    made = await runtime.generate(ADMIN, "Counts words after being cut off.")
+    made = await runtime.authoring.generate(ADMIN, "Counts words after being cut off.")
     assert made.draft is not None
     assert "cut off" in made.draft.tried[0].problem
 
@@ -157,7 +157,7 @@ async def test_a_description_that_is_none_is_refused_before_any_model_is_asked(
 ) -> None:
     before = len(model.requests)
     with pytest.raises(InvalidInput, match=told):
-        await runtime.generate(ADMIN, wish)
+        await runtime.authoring.generate(ADMIN, wish)
     assert len(model.requests) == before
 
 
@@ -185,15 +185,15 @@ async def test_a_failed_run_is_diagnosed_with_its_lines_input_and_what_changed(r
     service = await deploy(
         runtime, workflow(FAILING.replace("[order.item]", ".get(order.item, 0)")), name="Priced"
     )
-    good = await runtime.call(ADMIN, service, data={"prices": {"a": 1}, "item": "a"})
+    good = await runtime.runs.call(ADMIN, service, data={"prices": {"a": 1}, "item": "a"})
     assert good.status == "succeeded"
-    assert await runtime.diagnose(ADMIN, good) is None
+    assert await runtime.authoring.diagnose(ADMIN, good) is None
     await deploy(runtime, workflow(FAILING), service_id=service)
-    run = await runtime.call(ADMIN, service, data={"prices": {"a": 1}, "item": "pear"})
+    run = await runtime.runs.call(ADMIN, service, data={"prices": {"a": 1}, "item": "pear"})
     assert run.status == "failed"
-    async for _ in runtime.logs(ADMIN, run.id):
+    async for _ in runtime.logs.lines(ADMIN, run.id):
         pass
-    why = await runtime.diagnose(ADMIN, run)
+    why = await runtime.authoring.diagnose(ADMIN, run)
     assert why is not None
     assert (why.step, why.error) == ("look up", "KeyError: 'pear'")
     assert [frame.text for frame in why.frames] == [
@@ -206,11 +206,13 @@ async def test_a_failed_run_is_diagnosed_with_its_lines_input_and_what_changed(r
     assert "Version 1 succeeded" in (why.since or "")
     assert "+    return order.prices[order.item]" in (why.since or "")
     assert ".get(" in (why.fix or "")
-    same = await runtime.call(ADMIN, service, data={"prices": {}, "item": "a"})
-    again = await runtime.diagnose(ADMIN, same)
+    same = await runtime.runs.call(ADMIN, service, data={"prices": {}, "item": "a"})
+    again = await runtime.authoring.diagnose(ADMIN, same)
     assert again is not None
-    assert await runtime.diagnose(Caller("stranger", "user"), same) is None, "it shows the owner's code"
-    refused = await runtime.call(ADMIN, service, data={"item": 3})
-    told = await runtime.diagnose(ADMIN, refused)
+    assert await runtime.authoring.diagnose(Caller("stranger", "user"), same) is None, (
+        "it shows the owner's code"
+    )
+    refused = await runtime.runs.call(ADMIN, service, data={"item": 3})
+    told = await runtime.authoring.diagnose(ADMIN, refused)
     assert told is not None
     assert "does not fit the route's schema" in (told.fix or "")

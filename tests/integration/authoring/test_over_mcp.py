@@ -186,7 +186,7 @@ async def test_practices_templates_and_prompts_are_found_and_completed(runtime: 
         assert wrong.is_error
         listed = await client.list_tools()
         schema = next(one.input_schema for one in listed.tools if one.name == "read_practice")
-        assert schema["properties"]["topic"]["enum"] == runtime.practice_topics()
+        assert schema["properties"]["topic"]["enum"] == runtime.authoring.practice_topics()
         found, _ = await _call(client, "list_templates", query="describe a csv table")
         assert found["templates"][0]["id"] == "csv_statistics"
         none, _ = await _call(client, "list_templates", category="astrology")

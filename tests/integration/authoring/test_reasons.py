@@ -69,9 +69,9 @@ async def reaches(runtime: Runtime) -> str:
 
 async def told(runtime: Runtime, run: Run) -> str:
     """What a model reads of a run whose log has ended."""
-    async for _ in runtime.logs(ADMIN, run.id):
+    async for _ in runtime.logs.lines(ADMIN, run.id):
         pass
-    return format_run(run_result(RunView(run, [], await runtime.diagnose(ADMIN, run))))
+    return format_run(run_result(RunView(run, [], await runtime.authoring.diagnose(ADMIN, run))))
 
 
 def warned(checks: list[Check], one: str) -> dict[str, str]:
@@ -93,9 +93,9 @@ def warned(checks: list[Check], one: str) -> dict[str, str]:
 async def test_a_refused_connection_tells_its_reason_in_the_record_the_log_and_to_a_model(
     runtime: Runtime, reaches: str, url: str, why: str, line: str, proxy: bool
 ) -> None:
-    run = await runtime.call(ADMIN, reaches, data={"url": url, "proxy": proxy})
+    run = await runtime.runs.call(ADMIN, reaches, data={"url": url, "proxy": proxy})
     words, log = await told(runtime, run), await log_text(runtime, run.id)
-    [reached] = (await runtime.get_run(ADMIN, run.id)).usage["egress"]["reached"]
+    [reached] = (await runtime.runs.get(ADMIN, run.id)).usage["egress"]["reached"]
     assert not reached["allowed"]
     for place in (reached["why"], words, log):
         assert why in place
@@ -106,7 +106,7 @@ async def test_a_refused_connection_tells_its_reason_in_the_record_the_log_and_t
 async def test_a_run_that_takes_a_refusal_in_its_stride_tells_it_all_the_same(
     runtime: Runtime, reaches: str
 ) -> None:
-    run = await runtime.call(ADMIN, reaches, path="/quiet", data={"url": UNKNOWN})
+    run = await runtime.runs.call(ADMIN, reaches, path="/quiet", data={"url": UNKNOWN})
     assert run.status == "succeeded"
     assert 'hosts = ["other.example"]' in await told(runtime, run)
 
@@ -116,12 +116,12 @@ async def test_a_run_that_was_too_long_names_the_line_or_setting_that_limits_it(
     runtime: Runtime, reaches: str
 ) -> None:
     short = await deploy(runtime, with_tool("timeout = 1", "Short"))
-    behind = await runtime.call(ADMIN, short, path="/deaf", method="GET")
+    behind = await runtime.runs.call(ADMIN, short, path="/deaf", method="GET")
     assert behind.status == "timed_out"
     assert "`timeout = 1` under [tool.codewords]" in (behind.error.hint if behind.error else "")
     assert "in the background" not in await told(runtime, behind)
     with pytest.raises(Exception, match="set this limit"):
-        await runtime.run(request(reaches, None, path="/deaf", method="GET", timeout=1.0))
+        await runtime.runs.execute(request(reaches, None, path="/deaf", method="GET", timeout=1.0))
 
 
 @pytest.mark.requirement("runs:no-route")
@@ -129,7 +129,7 @@ async def test_a_run_that_was_too_long_names_the_line_or_setting_that_limits_it(
 async def test_a_route_that_is_not_there_is_answered_with_those_that_are(
     runtime: Runtime, reaches: str, path: str, method: str
 ) -> None:
-    words = await told(runtime, await runtime.call(ADMIN, reaches, path=path, method=method))
+    words = await told(runtime, await runtime.runs.call(ADMIN, reaches, path=path, method=method))
     assert "POST /, POST /quiet, GET /deaf" in words
     assert "Next: run_workflow(" in words
 
@@ -139,16 +139,16 @@ async def test_secrets_that_services_and_models_lack_are_told_by_the_checks_with
     runtime: Runtime,
 ) -> None:
     code = workflow(CALLS, title="Lacks").replace('"httpx==0.28.1"', '"httpx==0.28.1", "codewords-client"')
-    report = await runtime.validate(ADMIN, code)
+    report = await runtime.authoring.validate(ADMIN, code)
     found = warned(report.checks, "credentials")
     for name in ("SMTP_URL", "SEARCHAPI_API_KEY", "OPENAI_API_KEY"):
         [fix] = [fix for message, fix in found.items() if name in message]
         assert fix == f"codewords secrets set {name}"
     assert report.all_passed, "a secret may be set after the deploy"
-    await runtime.set_secret(ADMIN, "SMTP_URL", "smtp://user:word@mail.example:587")
-    left = warned((await runtime.validate(ADMIN, code)).checks, "credentials")
+    await runtime.secrets.set(ADMIN, "SMTP_URL", "smtp://user:word@mail.example:587")
+    left = warned((await runtime.authoring.validate(ADMIN, code)).checks, "credentials")
     assert not any("SMTP_URL" in message for message in left)
-    await runtime.delete_secret(ADMIN, "SMTP_URL")
+    await runtime.secrets.delete(ADMIN, "SMTP_URL")
 
 
 @pytest.mark.requirement("workflows:service-secrets")
@@ -158,7 +158,7 @@ async def test_a_run_that_lacks_a_secret_says_which_and_the_next_call_sets_it(ru
     body = CALLS.replace("    with", f"    raise RuntimeError({answer!r})\n    with")
     code = workflow(body, title="Searches").replace('"httpx==0.28.1"', '"httpx==0.28.1", "codewords-client"')
     service = await deploy(runtime, code)
-    run = await runtime.call(ADMIN, service, data={})
+    run = await runtime.runs.call(ADMIN, service, data={})
     assert run.status == "failed"
     words = await told(runtime, run)
     assert 'Next: set_secret(name="SEARCHAPI_API_KEY")' in words
@@ -170,7 +170,7 @@ async def test_an_app_that_nobody_connected_does_not_keep_the_other_checks_from_
     runtime: Runtime,
 ) -> None:
     code = workflow("\nraise RuntimeError('breaks at import')\n", env=("PIPEDREAM_SLACK_ACCESS",))
-    checks = {check.id: check for check in (await runtime.validate(ADMIN, code)).checks}
+    checks = {check.id: check for check in (await runtime.authoring.validate(ADMIN, code)).checks}
     assert checks["connections"].status in {"failed", "warning"}
     assert checks["starts"].status == "failed"
     assert "breaks at import" in checks["starts"].message

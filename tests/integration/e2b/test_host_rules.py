@@ -37,8 +37,8 @@ async def test_no_value_is_sent_into_a_machine_and_its_host_gets_it_all_the_same
     kept = {name for name in Settings.model_fields if name.startswith("e2b_")} | {"sandbox"}
     settings = loopback.settings_for(e2b, tmp_path / "unused").model_dump(include=kept)
     async with stage(tmp_path, monkeypatch, **settings) as (runtime, host, pair):
-        await runtime.set_secret(ADMIN, NAME, VALUE, hosts=[pair])
-        await runtime.set_secret(ADMIN, "PLAIN_KEY", PLAIN)
+        await runtime.secrets.set(ADMIN, NAME, VALUE, hosts=[pair])
+        await runtime.secrets.set(ADMIN, "PLAIN_KEY", PLAIN)
         service = await deploy(runtime, SPY)
         asked = {"url": f"https://{pair}"} | looked_for(VALUE) | looked_for(PLAIN, "plain")
         status, body, run_id = await fetch(runtime, service, asked)

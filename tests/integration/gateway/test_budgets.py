@@ -225,7 +225,7 @@ print(json.dumps(seen))
         with limited(f"sdk-{age}", 0.0) as client:
             key = client.headers["authorization"].removeprefix("Bearer ")
         asked = 0
-        ask = door.runtime.ask_provider
+        ask = door.runtime.models.call
 
         async def counting(request: Any, ask: Any = ask) -> Any:
             nonlocal asked
@@ -233,7 +233,7 @@ print(json.dumps(seen))
             return await ask(request)
 
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(door.runtime, "ask_provider", counting)
+            patch.setattr(door.runtime.models, "call", counting)
             done = subprocess.run(
                 [provider_sdks(age), "-c", code, door.url, key],
                 capture_output=True,

@@ -32,10 +32,10 @@ def client(door: Door, library: Library) -> Iterator[openai.OpenAI]:
     """OpenAI's SDK as a workflow of a recorded run has it."""
 
     async def begin(runtime: Runtime) -> None:
-        runtime._house.gateway.recorders.add(RUN, library.recording(MINE=SECRET))  # pyright: ignore[reportPrivateUsage]
+        runtime._container.gateway.recorders.add(RUN, library.recording(MINE=SECRET))  # pyright: ignore[reportPrivateUsage]
 
     async def end(runtime: Runtime) -> None:
-        runtime._house.gateway.recorders.remove(RUN)  # pyright: ignore[reportPrivateUsage]
+        runtime._container.gateway.recorders.remove(RUN)  # pyright: ignore[reportPrivateUsage]
 
     door.ask(begin)
     with (

@@ -103,7 +103,7 @@ class Door:
     def make_key(self, **options: Any) -> str:
         """A new key's text."""
         admin = Caller("local", "admin")
-        return self.ask(lambda runtime: runtime.create_key(admin, **options))[0]
+        return self.ask(lambda runtime: runtime.keys.create(admin, **options))[0]
 
     def sign_in_address(self, url: str = "/", key: str = ADMIN_KEY) -> str:
         """A one-time address that signs the holder of a key in and leads to a page."""
@@ -118,7 +118,7 @@ class Door:
         inside = Inside(runtime.getsockname()[1], f"sandbox-{next(_numbers)}")
 
         async def attach(of: Runtime) -> Any:
-            house = of._house  # pyright: ignore[reportPrivateUsage]
+            house = of._container  # pyright: ignore[reportPrivateUsage]
             permissions = Permissions.of(service_id, run.owner, Manifest(hosts=("*",), services=("*",)))
             house.authorities.begin(run.run_id or "", run.owner, permissions, None)
             inside.bind(house.keyring.new_run_key(inside.id), run)

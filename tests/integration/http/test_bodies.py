@@ -127,7 +127,7 @@ def test_every_answer_has_an_id_and_an_unforeseen_failure_tells_nothing_else(
     async def broken() -> None:
         raise RuntimeError("a secret of the inside")
 
-    monkeypatch.setattr(door.runtime, "status", broken)
+    monkeypatch.setattr(door.runtime.status, "describe", broken)
     answer = http.get("/status")
     assert answer.status_code == 500
     assert answer.json()["error"]["code"] == "internal_error"

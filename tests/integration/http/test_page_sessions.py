@@ -31,7 +31,7 @@ def ask(door: Door, text: str, owner: str = "local") -> str:
     """The address of a question's page, as an assistant gets it."""
 
     async def put(runtime: Runtime) -> str:
-        consents = runtime._house.consents  # pyright: ignore[reportPrivateUsage]
+        consents = runtime._container.consents  # pyright: ignore[reportPrivateUsage]
         with pytest.raises(ConsentNeeded) as needed:
             await consents.settle(of_call(owner, "slack-send", {"text": text}, None), Consent())
         return needed.value.url
@@ -318,7 +318,7 @@ def test_a_session_ends_with_its_key_by_signing_out_and_by_signing_in_anew(
 
 def test_a_session_is_known_to_every_runtime_of_the_database(door: Door) -> None:
     async def elsewhere(runtime: Runtime) -> str | None:
-        other = sessions.PageSessions(runtime._house.database, runtime._house.keyring)  # pyright: ignore[reportPrivateUsage]
+        other = sessions.PageSessions(runtime._container.database, runtime._container.keyring)  # pyright: ignore[reportPrivateUsage]
         found = await other.find(token, os.getuid())
         return found and found.owner
 

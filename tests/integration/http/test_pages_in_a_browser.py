@@ -89,7 +89,7 @@ def test_a_person_reads_a_question_whole_and_answers_it_with_a_thumb(
 ) -> None:
     async def put(runtime: Runtime) -> str:
         try:
-            await runtime._house.consents.settle(question, Consent())  # pyright: ignore[reportPrivateUsage]
+            await runtime._container.consents.settle(question, Consent())  # pyright: ignore[reportPrivateUsage]
         except ConsentNeeded as needed:
             return needed.confirm
         raise AssertionError("nothing was asked")
@@ -124,7 +124,7 @@ def test_all_of_the_codes_difference_is_in_sight_however_long_its_lines_are(
 
     async def put(runtime: Runtime) -> str:
         try:
-            await runtime._house.consents.settle(question, Consent())  # pyright: ignore[reportPrivateUsage]
+            await runtime._container.consents.settle(question, Consent())  # pyright: ignore[reportPrivateUsage]
         except ConsentNeeded as needed:
             return needed.confirm
         raise AssertionError("nothing was asked")

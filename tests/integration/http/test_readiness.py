@@ -67,7 +67,7 @@ def test_a_held_write_lock_makes_the_runtime_not_ready_and_stops_no_read(own_doo
                     assert http.get(path, timeout=10).status_code == 200
                 problems = http.get("/status", timeout=20).json()["problems"]
                 assert [problem["part"] for problem in problems] == ["database"]
-                until(lambda: own_door.runtime._house.database.stalled, "reads not to wait any more")  # pyright: ignore[reportPrivateUsage]
+                until(lambda: own_door.runtime._container.database.stalled, "reads not to wait any more")  # pyright: ignore[reportPrivateUsage]
                 assert http.get(unknown, timeout=10).status_code == 507, (
                     "it may be one that is not written yet"
                 )
@@ -97,7 +97,7 @@ def test_a_runtime_without_sandboxes_is_not_ready(own_door: Door, monkeypatch: p
 
     with own_door.client() as http:
         assert state(http) == 200
-        parts = own_door.runtime._house.readiness  # pyright: ignore[reportPrivateUsage]
+        parts = own_door.runtime._container.readiness  # pyright: ignore[reportPrivateUsage]
         monkeypatch.setattr(parts, "_driver", refuse)
         assert state(http) == 503
         (problem,) = http.get("/status").json()["problems"]

@@ -196,7 +196,7 @@ def test_an_upload_to_gemini_goes_on_only_in_the_run_that_began_it(door: Door, i
     def ticket(run: Caller) -> str:
         async def issue(runtime: Runtime) -> str:
             theirs, here = b"https://google.example/upload/v1beta/files?upload_id=1", f"{door.url}/gemini"
-            return runtime._house.gateway._tickets.issue(run, theirs, here).decode()  # pyright: ignore[reportPrivateUsage]
+            return runtime._container.gateway._tickets.issue(run, theirs, here).decode()  # pyright: ignore[reportPrivateUsage]
 
         return door.ask(issue).rpartition("=")[2]
 

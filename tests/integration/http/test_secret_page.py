@@ -129,13 +129,13 @@ def test_the_page_is_sealed_off(http: httpx.Client, browser: Browser) -> None:
 def test_names_of_workflows_are_text_on_the_page(
     door: Door, browser: Browser, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    url = door.ask(lambda runtime: runtime.secret_entry(Caller("local", "admin"), "SHOWN"))
+    url = door.ask(lambda runtime: runtime.secrets.create_link(Caller("local", "admin"), "SHOWN"))
 
     async def peek(_: Caller, nonce: str) -> SecretForm:
         users = [f"<b>{number}</b>" for number in range(30)]
         return SecretForm(name="SHOWN", users=users, hosts=[], places=[])
 
-    monkeypatch.setattr(door.runtime, "peek_secret_entry", peek)
+    monkeypatch.setattr(door.runtime.secrets, "peek_link", peek)
     page = browser.get(url).text
     assert "<b>" not in page
     assert "&lt;b&gt;19&lt;/b&gt;" in page

@@ -256,6 +256,6 @@ def test_a_broker_that_is_too_slow_is_left_and_the_caller_told_to_look(
     props = {"charge": "ch_1"}
     with pytest.raises(UpstreamTimedOut) as raised:
         door.ask(
-            lambda runtime: runtime.call_integration(ADMIN, "stripe", "create-refund", props, seconds=0.2)
+            lambda runtime: runtime.integrations.call(ADMIN, "stripe", "create-refund", props, seconds=0.2)
         )
     assert "may have been done nevertheless" in raised.value.hint

@@ -270,8 +270,8 @@ async def test_nobody_is_asked_about_a_native_action_that_cannot_be_done(
     for name in (*TOKENS, *PIPEDREAM):
         monkeypatch.delenv(name, raising=False)
     async with open_runtime(make_home(tmp_path / "home")) as runtime:
-        await runtime.set_secret(ADMIN, "GITHUB_TOKEN", TOKEN, hosts=["elsewhere.example"])
-        await runtime.set_secret(ADMIN, "AIRTABLE_API_KEY", TOKEN)
+        await runtime.secrets.set(ADMIN, "GITHUB_TOKEN", TOKEN, hosts=["elsewhere.example"])
+        await runtime.secrets.set(ADMIN, "AIRTABLE_API_KEY", TOKEN)
         server = in_process(
             runtime, Settings.model_construct(home=runtime.settings.home), ADMIN, "2026-07-28"
         )
@@ -279,7 +279,7 @@ async def test_nobody_is_asked_about_a_native_action_that_cannot_be_done(
             asked = {"app": app, "action": action, "props": props}
             result = await client.call_tool("call_integration", asked)
             assert text_of(result).startswith(f"{code}: "), text_of(result)
-            assert await runtime.waiting_pages(ADMIN) == []
-            await runtime.set_secret(ADMIN, "SLACK_BOT_TOKEN", TOKEN)
+            assert await runtime.sessions.waiting_pages(ADMIN) == []
+            await runtime.secrets.set(ADMIN, "SLACK_BOT_TOKEN", TOKEN)
             there = {"app": "slack", "action": "send-message", "props": {"channel": "#general", "text": "Hi"}}
             assert data_of(await client.call_tool("call_integration", there))["status"] == "needs_consent"

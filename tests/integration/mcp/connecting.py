@@ -94,7 +94,7 @@ async def confirmed(
     """The result of a tool that asks first, by a client that cannot ask: the second call's, after the person's yes."""
     asked = await client.call_tool(tool, arguments)
     token = (asked.meta or {})["codewords/confirm"]
-    await runtime.answer_consent(person, token, agreed=True)
+    await runtime.consents.decide(person, token, agreed=True)
     return await client.call_tool(tool, arguments | {"confirm": token})
 
 

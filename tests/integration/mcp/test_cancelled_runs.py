@@ -10,6 +10,7 @@ import httpx2
 import pytest
 from tests.workshop import ADMIN, ALLOWED, fetch, make_home, open_runtime, workflow
 
+from codewords_mcp.runtime.api.runs import RunApi
 from codewords_mcp.runtime.model.run import FINISHED, RunRequest
 from codewords_mcp.runtime.store import workflows
 from codewords_mcp.settings import Settings
@@ -29,20 +30,20 @@ async def test_a_run_whose_call_was_cancelled_while_it_was_recorded_is_cancelled
 ) -> None:
     home = make_home(tmp_path / "home")
     async with open_runtime(home) as runtime:
-        live = await runtime.deploy(ADMIN, code=SLOW, consent=ALLOWED)
+        live = await runtime.workflows.deploy(ADMIN, code=SLOW, consent=ALLOWED)
         tool, arguments = "run_workflow", {"workflow_id": live.service_id}
         if published:
-            made = await runtime.publish(ADMIN, live.service_id, tool="slowly")
+            made = await runtime.published.add(ADMIN, live.service_id, tool="slowly")
             tool, arguments = made.tool, {}
         recording, cancelled = asyncio.Semaphore(0), asyncio.Event()
-        start = type(runtime).start_run
+        start = RunApi.start
 
         async def held(self: Any, request: RunRequest) -> str:
             recording.release()
             await cancelled.wait()  # the call is cancelled now, and the run is recorded all the same
             return await start(self, request)
 
-        monkeypatch.setattr(type(runtime), "start_run", held)
+        monkeypatch.setattr(RunApi, "start", held)
         async with serving(runtime, Settings.model_construct(home=home), {"admin": ADMIN}) as address:
             headers = {"Authorization": "Bearer admin", "Accept": "application/json, text/event-stream"}
             async with httpx2.AsyncClient(headers=headers, timeout=60) as http:
@@ -61,7 +62,7 @@ async def test_a_run_whose_call_was_cancelled_while_it_was_recorded_is_cancelled
                 await asyncio.gather(*calls)
                 async with asyncio.timeout(30):
                     while True:
-                        runs = (await runtime.list_runs(ADMIN)).items
+                        runs = (await runtime.runs.list(ADMIN)).items
                         if len(runs) == CALLS and all(run.status in FINISHED for run in runs):
                             break
                         await asyncio.sleep(0.05)
@@ -74,7 +75,7 @@ async def test_a_deploy_that_was_cancelled_while_it_was_stored_serves_what_is_on
     first = workflow('@app.post("/")\nasync def say():\n    return 1\n', title="Numbers")
     second = first.replace("return 1", "return 2")
     async with open_runtime(make_home(tmp_path / "home")) as runtime:
-        live = await runtime.deploy(ADMIN, code=first, consent=ALLOWED)
+        live = await runtime.workflows.deploy(ADMIN, code=first, consent=ALLOWED)
         assert (await fetch(runtime, live.service_id))[1] == b"1"
         storing, goes_on = asyncio.Event(), asyncio.Event()
         add, loop = workflows.add_version, asyncio.get_running_loop()
@@ -86,7 +87,7 @@ async def test_a_deploy_that_was_cancelled_while_it_was_stored_serves_what_is_on
 
         monkeypatch.setattr(workflows, "add_version", held)
         deploying = asyncio.create_task(
-            runtime.deploy(ADMIN, code=second, service_id=live.service_id, consent=ALLOWED)
+            runtime.workflows.deploy(ADMIN, code=second, service_id=live.service_id, consent=ALLOWED)
         )
         await storing.wait()
         deploying.cancel()
@@ -94,9 +95,9 @@ async def test_a_deploy_that_was_cancelled_while_it_was_stored_serves_what_is_on
         goes_on.set()
         with pytest.raises(asyncio.CancelledError):
             await deploying
-        house = runtime._house  # pyright: ignore[reportPrivateUsage]
+        house = runtime._container  # pyright: ignore[reportPrivateUsage]
         await house.database.write(lambda _connection: None)  # writes are made in their order
-        found = await runtime.get_workflow(ADMIN, live.service_id)
+        found = await runtime.workflows.get(ADMIN, live.service_id)
         assert found.version == 2
         assert (await fetch(runtime, live.service_id))[1] == b"2"
 

@@ -23,7 +23,7 @@ TOKEN = "codewords/confirm"
 
 async def _stored(runtime: FakeRuntime, client: Client) -> None:
     url = data_of(await client.call_tool("set_secret", NAME))["url"]
-    await runtime.redeem_secret_entry(ANN, url.rpartition("/")[2], "sk")
+    await runtime.secrets.redeem_link(ANN, url.rpartition("/")[2], "sk")
 
 
 def _person(action: Literal["accept", "decline"], heard: list[str]) -> Callable[..., Any]:
@@ -92,7 +92,7 @@ async def test_where_nobody_can_be_asked_in_the_chat_a_models_token_is_no_yes_an
     alone = await client.call_tool("delete_secret", NAME | {"confirm": token})
     assert text_of(alone).startswith("needs_consent: ")
     assert await _names(client) == [NAME["name"]]
-    await runtime.answer_consent(ANN, token, agreed=True)
+    await runtime.consents.decide(ANN, token, agreed=True)
     others = await client.call_tool("delete_secret", {"name": "ANOTHER", "confirm": token})
     assert text_of(others).startswith("needs_consent: ")
     assert data_of(await client.call_tool("delete_secret", NAME | {"confirm": token})) == NAME

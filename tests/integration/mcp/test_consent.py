@@ -45,7 +45,7 @@ class Person:
     async def __call__(self, _: object, params: Any) -> ElicitResult:
         self.asked.append(params)
         if isinstance(params, ElicitRequestURLParams) and self._on_page is not None:
-            await self._runtime.answer_consent(ADMIN, params.url.rpartition("/")[2], agreed=self._on_page)
+            await self._runtime.consents.decide(ADMIN, params.url.rpartition("/")[2], agreed=self._on_page)
         accepted = isinstance(params, ElicitRequestFormParams) and self._action == "accept"
         content: dict[str, str | int | float | bool | list[str] | None] | None = {} if accepted else None
         return ElicitResult(action=self._action, content=content)
@@ -86,7 +86,7 @@ async def test_a_person_who_says_no_has_nothing_deployed(real: Runtime, era: Era
     assert result.is_error
     assert "declined" in text_of(result)
     assert len(person.asked) == 1
-    assert not (await real.list_workflows(ADMIN, query=name)).items
+    assert not (await real.workflows.list(ADMIN, query=name)).items
 
 
 @pytest.mark.parametrize("era", ["legacy", "2026-07-28"])
@@ -105,7 +105,7 @@ async def test_without_a_way_to_ask_the_page_decides_and_the_models_token_is_no_
         assert told["confirm"] in text_of(first)
         impatient = data_of(await deploy(client, code, name, confirm=told["confirm"]))
         assert (impatient["status"], impatient["confirm"]) == ("needs_consent", told["confirm"])
-        await real.answer_consent(ADMIN, told["confirm"], agreed=True)
+        await real.consents.decide(ADMIN, told["confirm"], agreed=True)
         other = data_of(
             await deploy(client, asking("other.example.com", name), name, confirm=told["confirm"])
         )

@@ -95,9 +95,9 @@ async def test_a_yes_is_for_one_call_and_its_very_input(real: Runtime) -> None:
         asked = {"workflow_id": "send_email", "input": MAIL}
         first = await client.call_tool("run_workflow", asked)
         token = (first.meta or {})["codewords/confirm"]
-        shown = (await real.peek_consent(ADMIN, token)).rows
+        shown = (await real.consents.peek(ADMIN, token)).rows
         assert ("to", ["“victim@example.org”"]) in shown
-        await real.answer_consent(ADMIN, token, agreed=True)
+        await real.consents.decide(ADMIN, token, agreed=True)
         other = await client.call_tool(
             "run_workflow",
             {"workflow_id": "send_email", "input": MAIL | {"to": "b@example.org"}, "confirm": token},
@@ -173,9 +173,9 @@ async def test_a_rollback_is_asked_about_with_what_the_version_may_do_that_the_l
     going = 'import httpx\n\n@app.get("/")\nasync def go():\n    return httpx.get("https://api.example.com/").text\n'
     service = await deploy(real, workflow(going, title="Wide once"), name="Wide once")
     narrow = workflow('@app.get("/")\nasync def go():\n    return 1\n', title="Wide once")
-    assert (await real.deploy(ADMIN, code=narrow, service_id=service)).version == 2
+    assert (await real.workflows.deploy(ADMIN, code=narrow, service_id=service)).version == 2
     async with connected(real) as client:
         told = await client.call_tool("rollback_workflow", {"workflow_id": service, "version": 1})
         assert text_of(told).startswith("needs_consent: ")
         assert "api.example.com" in text_of(told)
-    assert (await real.get_workflow(ADMIN, service)).version == 2
+    assert (await real.workflows.get(ADMIN, service)).version == 2

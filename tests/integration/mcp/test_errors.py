@@ -130,7 +130,7 @@ async def test_resources_prompts_and_lists_mask_what_nobody_foresaw(
     async def broken(*_: object, **__: object) -> None:
         raise RuntimeError(SECRET)
 
-    runtime.get_run = runtime.list_workflows = broken  # pyright: ignore[reportAttributeAccessIssue]
+    runtime.runs.get = runtime.workflows.list = broken  # pyright: ignore[reportAttributeAccessIssue]
     asks = [
         lambda: client.read_resource("run://some"),
         lambda: client.get_prompt("debug_run", {"run_id": "some"}),

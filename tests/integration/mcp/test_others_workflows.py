@@ -68,8 +68,8 @@ async def test_a_model_is_shown_what_is_asked_as_data_and_goes_on_once_the_perso
         token = (told.meta or {})["codewords/confirm"]
         again = await client.call_tool(tool, arguments | {"confirm": token})
         assert text_of(again).startswith("needs_consent: "), "the model's token is no answer"
-        assert await real.list_schedules(ANN, service_id=arguments["workflow_id"]) == []
-        await real.answer_consent(ANN, token, agreed=True)
+        assert await real.schedules.list(ANN, service_id=arguments["workflow_id"]) == []
+        await real.consents.decide(ANN, token, agreed=True)
         done = await client.call_tool(tool, arguments | {"confirm": token})
         assert not done.is_error, text_of(done)
 
@@ -99,7 +99,7 @@ async def test_a_person_is_asked_in_the_chat_where_it_can(
     assert f"May the workflow {service_id}, published by ben, do this with your rights?" in question
     assert "Asked by " in question
     assert "files" in question
-    made = await real.list_schedules(ANN, service_id=service_id)
+    made = await real.schedules.list(ANN, service_id=service_id)
     assert bool(made) == (action == "accept" and tool == "schedule_workflow")
 
 
@@ -109,9 +109,9 @@ async def test_a_schedule_of_anothers_workflow_is_asked_about_when_it_is_made_wh
     service_id = await public(real)
     asked = ScheduleRequest(service_id=service_id, cron="@yearly", timezone="UTC")
     with pytest.raises(ConsentNeeded) as needed:
-        await real.create_schedule(ANN, asked)
+        await real.schedules.create(ANN, asked)
     assert "files" in "\n".join(needed.value.asks)
-    assert await real.list_schedules(ANN, service_id=service_id) == []
-    assert (await real.create_schedule(BEN, asked)).service_id == service_id, "it is his own"
-    await real.answer_consent(ANN, needed.value.confirm, agreed=True)
-    assert (await real.create_schedule(ANN, asked)).service_id == service_id
+    assert await real.schedules.list(ANN, service_id=service_id) == []
+    assert (await real.schedules.create(BEN, asked)).service_id == service_id, "it is his own"
+    await real.consents.decide(ANN, needed.value.confirm, agreed=True)
+    assert (await real.schedules.create(ANN, asked)).service_id == service_id

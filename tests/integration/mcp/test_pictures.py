@@ -82,8 +82,8 @@ async def test_a_small_picture_comes_beside_its_link_and_anything_else_as_a_link
             assert data["file"]["url"]
 
         _, data = await call("run_workflow", workflow_id=service, path="/png/3000")
-        files = real._house.files  # pyright: ignore[reportPrivateUsage]
-        run = await real.get_run(ADMIN, data["run_id"])
+        files = real._container.files  # pyright: ignore[reportPrivateUsage]
+        run = await real.runs.get(ADMIN, data["run_id"])
         assert run.response_file is not None
         await files.delete(ADMIN.owner, run.response_file.file_id)
         content, _ = await call("get_run", run_id=data["run_id"])

@@ -32,7 +32,7 @@ class Person:
         assert isinstance(params, ElicitRequestURLParams)
         self.asked.append(params)
         if self._types:
-            await self._runtime.redeem_secret_entry(ANN, params.url.rpartition("/")[2], VALUE)
+            await self._runtime.secrets.redeem_link(ANN, params.url.rpartition("/")[2], VALUE)
         return ElicitResult(action=self._action)
 
 
@@ -58,7 +58,7 @@ async def test_a_person_who_declines_has_nothing_stored(runtime: FakeRuntime, ur
     async with over_http(url, "ann", era, elicitation_callback=person) as client:
         result = await _set(client)
     assert data_of(result)["status"] == "declined"
-    assert await runtime.list_secrets(ANN) == []
+    assert await runtime.secrets.list(ANN) == []
 
 
 async def test_a_person_who_does_not_type_in_time_leaves_the_page_waiting(

@@ -81,7 +81,7 @@ async def test_a_tool_whose_runtime_hangs_answers_in_time_all_the_same(
     async def hangs(*_: object, **__: object) -> None:
         await asyncio.Event().wait()
 
-    runtime.list_workflows = hangs  # pyright: ignore[reportAttributeAccessIssue]
+    runtime.workflows.list = hangs  # pyright: ignore[reportAttributeAccessIssue]
     monkeypatch.setattr(_tool, "CALL_TIMEOUT", 0.05)
     result = await client.call_tool("list_workflows", {})
     assert result.is_error

@@ -177,7 +177,7 @@ async def test_secrets_are_listed_by_name_and_deleted(client: Client, runtime: F
     nonce = data_of(waiting)["url"].rpartition("/")[2]
     assert data_of(waiting)["command"] == "codewords secrets set STRIPE_API_KEY"
     assert data_of(waiting)["url"] in text_of(waiting)
-    await runtime.redeem_secret_entry(ANN, nonce, "sk-real")
+    await runtime.secrets.redeem_link(ANN, nonce, "sk-real")
     listed = await client.call_tool("list_secrets", {})
     assert [secret["name"] for secret in data_of(listed)["secrets"]] == ["STRIPE_API_KEY"]
     assert "sk-real" not in listed.model_dump_json()
@@ -251,10 +251,11 @@ async def test_names_of_brokers_and_templates_stand_inside_a_fence(
         text = {"title": HOSTILE, "description": HOSTILE, "code": HOSTILE, "example_input": {"a": HOSTILE}}
         return [Template.model_validate({"id": "mine", **text})]
 
-    for name, stand_in in (
-        ("search_integrations", found), ("list_actions", actions), ("get_action", one), ("list_templates", templates),
-    ):  # fmt: skip
-        monkeypatch.setattr(runtime, name, stand_in)
+    monkeypatch.setattr(runtime.integrations, "search", found)
+    monkeypatch.setattr(runtime.integrations, "list_actions", actions)
+    monkeypatch.setattr(runtime.integrations, "get_action", one)
+    monkeypatch.setattr(runtime.templates, "list", templates)
+
     for tool, arguments in (
         ("search_integrations", {"query": "x"}),
         ("get_integration", {"app": "x"}),

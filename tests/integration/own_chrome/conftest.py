@@ -72,7 +72,7 @@ async def visit(
 ) -> Any:
     """Do something in a tab of a session, which is closed then."""
     visitor = BrowserUser(ADMIN, run_id or f"run_{next(_RUNS)}", hosts, own=True)
-    session = await runtime._house.own_chrome.open(visitor)  # pyright: ignore[reportPrivateUsage]
+    session = await runtime._container.own_chrome.open(visitor)  # pyright: ignore[reportPrivateUsage]
     try:
         return await work(await session.open_tab())
     finally:

@@ -60,10 +60,11 @@ def test_a_workflow_acts_in_its_persons_chrome_once_that_was_agreed(
         narrowed = (
             "UPDATE versions SET manifest = json_remove(manifest, '$.browsers') WHERE workflow_id = :id"
         )
-        return runtime._house.database.write(lambda c: c.execute(text(narrowed), {"id": service}).rowcount)  # pyright: ignore[reportPrivateUsage]
+        database = runtime._container.database  # pyright: ignore[reportPrivateUsage]
+        return database.write(lambda c: c.execute(text(narrowed), {"id": service}).rowcount)
 
     assert door.ask(of_before) == 1
-    door.runtime._house.forget(service)  # pyright: ignore[reportPrivateUsage]
+    door.runtime._container.forget(service)  # pyright: ignore[reportPrivateUsage]
     run = http.post(f"/run_async/{service}/", json=steps).json()["request_id"]
     assert http.get(f"/result/{run}", params={"timeout": 60}, timeout=100).status_code == 200
     until(lambda: kinds(http)[:1] == ["headless"], "the record")

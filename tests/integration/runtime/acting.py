@@ -63,7 +63,7 @@ async def serving(runtime: Runtime) -> AsyncGenerator[None]:
 
 async def deployed(runtime: Runtime, code: str, *, caller: Caller = ADMIN, **more: Any) -> str:
     """Deploy as this caller, who agrees; the id."""
-    return (await runtime.deploy(caller, code=code, consent=ALLOWED, **more)).service_id
+    return (await runtime.workflows.deploy(caller, code=code, consent=ALLOWED, **more)).service_id
 
 
 async def act(

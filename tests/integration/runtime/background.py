@@ -36,12 +36,12 @@ def with_options(code: str, *lines: str) -> str:
 
 
 async def start(runtime: Runtime, service: str, name: str, *, seconds: float = 0, **more: Any) -> str:
-    return await runtime.start_run(request(service, {"name": name, "seconds": seconds}, **more))
+    return await runtime.runs.start(request(service, {"name": name, "seconds": seconds}, **more))
 
 
 async def says(runtime: Runtime, run_id: str, word: str) -> None:
     """Wait until the run's log has this."""
-    async for line in runtime.logs(ADMIN, run_id):
+    async for line in runtime.logs.lines(ADMIN, run_id):
         if line is not None and word in line.message:
             return
     raise AssertionError(f"the log of {run_id} ended without {word}")
@@ -59,4 +59,4 @@ async def fill(runtime: Runtime, service: str) -> list[str]:
 
 async def cancel(runtime: Runtime, *run_ids: str) -> None:
     for run_id in run_ids:
-        assert (await runtime.cancel_run(ADMIN, run_id)).status == "cancelled"
+        assert (await runtime.runs.cancel(ADMIN, run_id)).status == "cancelled"

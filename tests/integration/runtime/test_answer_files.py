@@ -79,13 +79,13 @@ async def runtime(tmp_path: Path) -> AsyncIterator[Runtime]:
 
 async def download(runtime: Runtime, file: ResponseFile) -> bytes:
     assert file.download_uri is not None
-    stored = await runtime.find_file(file.download_uri.rpartition("/")[2])
-    return b"".join([chunk async for chunk in await runtime.read_file(stored, 0, stored.size)])
+    stored = await runtime.files.find(file.download_uri.rpartition("/")[2])
+    return b"".join([chunk async for chunk in await runtime.files.read(stored, 0, stored.size)])
 
 
 async def answered(runtime: Runtime, service: str, path: str, *, background: bool = True) -> Run:
     if background:
-        return await finished(runtime, await runtime.start_run(request(service, {}, path=path)))
+        return await finished(runtime, await runtime.runs.start(request(service, {}, path=path)))
     return await finished(runtime, (await fetch(runtime, service, {}, path=path))[2])
 
 
@@ -123,7 +123,7 @@ async def test_a_scheduled_run_has_a_link_to_its_binary_answer(runtime: Runtime)
     service = await deploy(runtime, ANSWERS)
     for path, kind, data in [("/png", "image/png", PNG), ("/pdf", "application/pdf", PDF)]:
         asked = ScheduleRequest(service_id=service, cron="0 0 1 1 *", path=path)
-        schedule = await runtime.create_schedule(ADMIN, asked)
+        schedule = await runtime.schedules.create(ADMIN, asked)
         await come(runtime, schedule)
         run = await finished(runtime, await started(runtime, schedule))
         assert (run.status, run.schedule_id) == ("succeeded", schedule.id)
@@ -138,12 +138,12 @@ async def test_a_scheduled_run_has_a_link_to_its_binary_answer(runtime: Runtime)
 async def test_the_file_is_the_owners_and_its_workflows(runtime: Runtime) -> None:
     service = await deploy(runtime, ANSWERS)
     run = await answered(runtime, service, "/png")
-    files = runtime._house.files  # pyright: ignore[reportPrivateUsage]  # what the service `files` reads
+    files = runtime._container.files  # pyright: ignore[reportPrivateUsage]  # what the service `files` reads
     mine = await files.list(ADMIN.owner, 10, maker=service)
     assert [row["id"] for row in mine] == [file_of(run).file_id]
     assert await files.list("somebody", 10) == []
     await files.delete(ADMIN.owner, file_of(run).file_id)
-    assert file_of(await runtime.get_run(ADMIN, run.id)).problem == "gone"
+    assert file_of(await runtime.runs.get(ADMIN, run.id)).problem == "gone"
 
 
 async def test_text_and_nothing_make_no_file(runtime: Runtime) -> None:
@@ -172,14 +172,14 @@ async def test_a_store_that_fails_fails_no_run_and_is_told(runtime: Runtime, tmp
     for background in (True, False):
         run = await answered(runtime, service, "/png", background=background)
         assert (run.status, file_of(run).problem) == ("succeeded", "store_failed")
-        assert file_of(await runtime.get_run(ADMIN, run.id)).problem == "store_failed"
+        assert file_of(await runtime.runs.get(ADMIN, run.id)).problem == "store_failed"
         assert "the file store did not take it" in format_run(run_result(RunView(run)))
 
 
 async def test_a_store_that_hangs_holds_up_no_run(runtime: Runtime, monkeypatch: pytest.MonkeyPatch) -> None:
     service = await deploy(runtime, ANSWERS)
     hung, go_on = asyncio.Event(), asyncio.Event()
-    files = runtime._house.files  # pyright: ignore[reportPrivateUsage]
+    files = runtime._container.files  # pyright: ignore[reportPrivateUsage]
     put = files.blobs.put
 
     async def hanging(name: str, chunks: AsyncIterator[bytes]) -> None:
@@ -190,7 +190,7 @@ async def test_a_store_that_hangs_holds_up_no_run(runtime: Runtime, monkeypatch:
     monkeypatch.setattr(files.blobs, "put", hanging)
     run_id = (await fetch(runtime, service, {}, path="/png"))[2]
     await hung.wait()
-    run = await runtime.get_run(ADMIN, run_id)
+    run = await runtime.runs.get(ADMIN, run_id)
     assert (run.status, file_of(run).problem) == ("succeeded", "storing")
     assert (await answered(runtime, service, "/text")).status == "succeeded"
     go_on.set()

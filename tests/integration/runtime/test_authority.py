@@ -48,11 +48,11 @@ async def runtime(tmp_path_factory: pytest.TempPathFactory, site: int) -> AsyncI
 @pytest.mark.requirement("authority:secrets")
 async def test_a_secret_that_is_set_after_a_deploy_reaches_only_what_was_agreed_to(runtime: Runtime) -> None:
     agreed = await deployed(runtime, acting(env=("LATER_TOKEN=none",), title="Agreed"))
-    stored = await runtime.get_workflow(ADMIN, agreed)
+    stored = await runtime.workflows.get(ADMIN, agreed)
     assert "LATER_TOKEN, if it is set" in "\n".join(stored.capabilities)
     narrow = await deployed(runtime, acting(env=("LATER_TOKEN=none",), title="Narrow"))
     await _without_secrets(runtime, narrow)
-    await runtime.set_secret(ADMIN, "LATER_TOKEN", "s3cr3t-later", plain=True)
+    await runtime.secrets.set(ADMIN, "LATER_TOKEN", "s3cr3t-later", plain=True)
     assert (await act(runtime, agreed, read=("LATER_TOKEN",)))["read"]["LATER_TOKEN"] != "none"
     assert (await act(runtime, narrow, read=("LATER_TOKEN",)))["read"] == {"LATER_TOKEN": "none"}
 
@@ -61,14 +61,14 @@ async def test_a_secret_that_is_set_after_a_deploy_reaches_only_what_was_agreed_
 async def test_a_secret_that_was_agreed_to_for_its_hosts_is_not_given_as_a_plain_one(
     runtime: Runtime,
 ) -> None:
-    await runtime.set_secret(ADMIN, "HIDDEN_TOKEN", "s3cr3t-hidden", hosts=["api.hidden.example"])
+    await runtime.secrets.set(ADMIN, "HIDDEN_TOKEN", "s3cr3t-hidden", hosts=["api.hidden.example"])
     held = await deployed(runtime, acting(env=("HIDDEN_TOKEN=none",), title="Held"))
-    assert "never seen by the code" in "\n".join((await runtime.get_workflow(ADMIN, held)).capabilities)
+    assert "never seen by the code" in "\n".join((await runtime.workflows.get(ADMIN, held)).capabilities)
     assert (await act(runtime, held, read=("HIDDEN_TOKEN",)))["read"]["HIDDEN_TOKEN"] not in {
         "none",
         "s3cr3t-hidden",
     }
-    await runtime.set_secret(ADMIN, "HIDDEN_TOKEN", "s3cr3t-hidden", plain=True)
+    await runtime.secrets.set(ADMIN, "HIDDEN_TOKEN", "s3cr3t-hidden", plain=True)
     assert (await act(runtime, held, read=("HIDDEN_TOKEN",)))["read"] == {"HIDDEN_TOKEN": "none"}
 
 
@@ -76,8 +76,8 @@ async def _without_secrets(runtime: Runtime, service_id: str) -> None:
     """As a version of before stands in the database: its manifest lists no variable with a default."""
     from sqlalchemy import text
 
-    house = runtime._house  # pyright: ignore[reportPrivateUsage]  # as an upgrade leaves it
-    manifest = (await runtime.get_workflow(ADMIN, service_id)).manifest
+    house = runtime._container  # pyright: ignore[reportPrivateUsage]  # as an upgrade leaves it
+    manifest = (await runtime.workflows.get(ADMIN, service_id)).manifest
     assert manifest is not None
     old = json.dumps(manifest.model_copy(update={"secrets": ()}).model_dump(mode="json"))
     await house.database.write(
@@ -119,7 +119,7 @@ async def test_a_schedule_starts_what_the_run_may_call(runtime: Runtime) -> None
         runtime, maker, ["POST", "/run/schedule_runs/", data], ["POST", "/run/schedule_runs/", own]
     )
     assert [code_of(reply) for reply in found["replies"]] == ["not_agreed", ""]
-    assert [one.service_id for one in await runtime.list_schedules(ADMIN)] == [maker]
+    assert [one.service_id for one in await runtime.schedules.list(ADMIN)] == [maker]
 
 
 @pytest.mark.requirement("authority:calls")
@@ -141,7 +141,7 @@ async def test_a_run_looks_into_accounts_of_declared_apps_only(runtime: Runtime)
 async def test_a_run_sees_itself_and_what_it_started(runtime: Runtime) -> None:
     payroll = await deployed(runtime, ECHO, name="Payroll")
     _, _, foreign = await fetch(runtime, payroll, {"salary": 1})
-    foreign_husk = await runtime.provision(ADMIN)
+    foreign_husk = await runtime.runs.provision(ADMIN)
     looker = await deployed(runtime, acting('services = ["files"]\n'), name="Looker")
     found = await act(
         runtime,
@@ -181,33 +181,33 @@ async def test_the_facade_shows_a_run_its_own_part_of_everything(runtime: Runtim
     _, _, foreign = await fetch(runtime, other, {})
     _, _, mine = await fetch(runtime, own, method="GET")
     await log_text(runtime, mine)  # its sandbox is gone, and its authority
-    house = runtime._house  # pyright: ignore[reportPrivateUsage]
+    house = runtime._container  # pyright: ignore[reportPrivateUsage]
     permissions = Permissions.of(own, "local", Manifest(services=("*",)))
     house.authorities.begin(mine, "local", permissions, ())
     run = Caller("local", "run", run_id=mine)
     try:
-        assert [one.service_id for one in (await runtime.list_workflows(run)).items] == [own]
-        assert [one.id for one in (await runtime.list_runs(run)).items] == [mine]
-        assert (await runtime.get_workflow(run, own)).service_id == own
-        assert (await runtime.get_run(run, mine)).id == mine
+        assert [one.service_id for one in (await runtime.workflows.list(run)).items] == [own]
+        assert [one.id for one in (await runtime.runs.list(run)).items] == [mine]
+        assert (await runtime.workflows.get(run, own)).service_id == own
+        assert (await runtime.runs.get(run, mine)).id == mine
         for asked in (
-            runtime.get_workflow(run, other),
-            runtime.get_run(run, foreign),
-            runtime.tail(run, foreign),
-            runtime.cancel_run(run, foreign),
+            runtime.workflows.get(run, other),
+            runtime.runs.get(run, foreign),
+            runtime.logs.tail(run, foreign),
+            runtime.runs.cancel(run, foreign),
         ):
             with pytest.raises(NotFound):
                 await asked
         with pytest.raises(NotFound):
-            async for _ in runtime.log_batches(run, foreign):
+            async for _ in runtime.logs.batches(run, foreign):
                 pass
         for asked in (
-            runtime.usage(run),
-            runtime.list_drafts(run),
-            runtime.list_deliveries(run),
-            runtime.diff(run, other),
-            runtime.published_tools(run),
-            runtime.list_secrets(run),
+            runtime.runs.usage(run),
+            runtime.drafts.list(run),
+            runtime.webhooks.list_deliveries(run),
+            runtime.workflows.diff(run, other),
+            runtime.published.list(run),
+            runtime.secrets.list(run),
         ):
             with pytest.raises(Forbidden):
                 await asked
@@ -238,7 +238,7 @@ async def test_an_idempotency_key_of_a_run_is_its_workflows_own(runtime: Runtime
 async def test_a_run_sees_and_changes_what_its_own_workflow_made(runtime: Runtime) -> None:
     tool = 'services = ["schedule_runs", "files", "slack_trigger"]\n'
     maker, other = [await deployed(runtime, acting(tool), name=f"Makes {n}") for n in (1, 2)]
-    hook = await runtime.create_webhook(ADMIN, other)
+    hook = await runtime.webhooks.create(ADMIN, other)
     made = await act(
         runtime,
         maker,
@@ -268,7 +268,7 @@ async def test_a_run_sees_and_changes_what_its_own_workflow_made(runtime: Runtim
     own = await act(runtime, maker, *calls)
     assert [len(next(iter(reply[1].values()))) for reply in own["replies"][:3]] == [1, 1, 1]
     assert [code_of(reply) for reply in own["replies"][3:]] == ["", "", "", "not_found", "", "", ""]
-    assert hook.id in {one.id for one in await runtime.list_webhooks(ADMIN)}
+    assert hook.id in {one.id for one in await runtime.webhooks.list(ADMIN)}
 
 
 @pytest.mark.requirement("authority:ticks")
@@ -285,7 +285,7 @@ async def test_a_chain_of_schedules_counts_as_a_chain_of_calls(runtime: Runtime)
         runtime, maker, ["POST", "/run/schedule_runs/", at], ["POST", "/run/schedule_runs/", deep]
     )
     first, second = [reply[1]["schedule_id"] for reply in made["replies"]]
-    house = runtime._house  # pyright: ignore[reportPrivateUsage]
+    house = runtime._container  # pyright: ignore[reportPrivateUsage]
     made_by = json.dumps({"workflow": maker, "depth": MAX_DEPTH, "services": [maker]})
     await house.database.write(
         lambda c: c.execute(
@@ -294,7 +294,7 @@ async def test_a_chain_of_schedules_counts_as_a_chain_of_calls(runtime: Runtime)
     )
     await house.database.write(lambda c: c.execute(text("UPDATE schedules SET next_at = 1")))
     await house.ticker.fire()
-    ran = [(await runtime.get_schedule(ADMIN, one)).last_run_id or "" for one in (first, second)]
+    ran = [(await runtime.schedules.get(ADMIN, one)).last_run_id or "" for one in (first, second)]
     shallow, last = [await finished(runtime, one) for one in ran]
     assert (shallow.depth, last.depth) == (1, MAX_DEPTH)
     await log_text(runtime, ran[0])  # its sandbox is gone
@@ -305,7 +305,7 @@ async def test_a_chain_of_schedules_counts_as_a_chain_of_calls(runtime: Runtime)
     answer: Any = last.response_json
     assert json.loads(answer["replies"][0][1])["error"]["code"] == "conflict"
     for one in (first, second):
-        await runtime.delete_schedule(ADMIN, one)
+        await runtime.schedules.delete(ADMIN, one)
 
 
 @pytest.mark.requirement("authority:ticks")
@@ -320,22 +320,22 @@ async def test_a_schedule_starts_nothing_that_its_maker_may_not_start_any_more(r
     )
     schedule = made["replies"][0][1]["schedule_id"]
     await deployed(runtime, acting('services = ["schedule_runs"]\n'), service_id=maker)
-    house = runtime._house  # pyright: ignore[reportPrivateUsage]
+    house = runtime._container  # pyright: ignore[reportPrivateUsage]
     await house.database.write(
         lambda c: c.execute(text("UPDATE schedules SET next_at = 1 WHERE id = :id"), {"id": schedule})
     )
     await house.ticker.fire()
-    shown = await runtime.get_schedule(ADMIN, schedule)
+    shown = await runtime.schedules.get(ADMIN, schedule)
     assert (shown.paused, shown.last_run_id) == (True, None)
     assert "may not start" in shown.note
-    await runtime.delete_schedule(ADMIN, schedule)
+    await runtime.schedules.delete(ADMIN, schedule)
 
 
 # workflows of other owners
 
 
 async def agreed(runtime: Runtime, question: ConsentNeeded) -> None:
-    await runtime.answer_consent(ANN, question.confirm, agreed=True)
+    await runtime.consents.decide(ANN, question.confirm, agreed=True)
 
 
 @pytest.mark.requirement("authority:runner-agrees")
@@ -345,7 +345,7 @@ async def test_a_public_workflow_does_nothing_with_its_runners_rights_before_the
     mine = await deployed(runtime, ECHO, caller=ANN, name="Payments of Ann")
     code = acting(f'services = ["{mine}", "files"]\n', env=("PAYROLL_DB_URL=none",))
     public = await deployed(runtime, code, caller=BEN, name="Helps everybody", public=True)
-    await runtime.set_secret(ANN, "PAYROLL_DB_URL", "postgres://ann-secret", plain=True)
+    await runtime.secrets.set(ANN, "PAYROLL_DB_URL", "postgres://ann-secret", plain=True)
     with pytest.raises(ConsentNeeded) as caught:
         await act(runtime, public, caller=ANN)
     question = caught.value
@@ -358,7 +358,7 @@ async def test_a_public_workflow_does_nothing_with_its_runners_rights_before_the
     )
     assert (public in question.message, "ben" in question.message) == (True, True)
     with pytest.raises(ConsentNeeded) as again:
-        await runtime.start_run(request(public, {}, caller=ANN))
+        await runtime.runs.start(request(public, {}, caller=ANN))
     assert again.value.confirm == question.confirm, "the same question"
 
     await agreed(runtime, question)
@@ -377,7 +377,7 @@ async def test_a_public_workflow_does_nothing_with_its_runners_rights_before_the
         await act(runtime, public, caller=ANN)
     assert "send_email" in "\n".join(more.value.asks)
     assert "files" not in "\n".join(more.value.asks), "only what goes beyond what was agreed"
-    await runtime.answer_consent(ANN, more.value.confirm, agreed=False)
+    await runtime.consents.decide(ANN, more.value.confirm, agreed=False)
     with pytest.raises(Forbidden, match="declined"):
         await act(runtime, public, caller=ANN)
 
@@ -391,7 +391,7 @@ async def test_the_question_names_who_published_the_workflow_and_who_wants_to_ru
     person = Caller("ann", "user", key_id="k_1")
     with pytest.raises(ConsentNeeded) as by_person:
         await act(runtime, public, caller=person)
-    shown = (await runtime.peek_consent(ANN, by_person.value.confirm)).wording
+    shown = (await runtime.consents.peek(ANN, by_person.value.confirm)).wording
     assert f"the workflow {public}, published by ben," in shown.title
     assert shown.asker == "a call with key k_1 of ann"
     assert f"Asked by {shown.asker}." in by_person.value.question
@@ -401,7 +401,7 @@ async def test_the_question_names_who_published_the_workflow_and_who_wants_to_ru
     found = await act(runtime, mine, ["POST", f"/run/{other}/", {"calls": []}], caller=person)
     assert code_of(found["replies"][0]) == "consent_needed"
     token = found["replies"][0][1]["error"]["confirm"]
-    asker = (await runtime.peek_consent(ANN, token)).wording.asker
+    asker = (await runtime.consents.peek(ANN, token)).wording.asker
     assert asker == f"a run of the workflow {mine}, with key k_1 of ann"
 
 
@@ -414,30 +414,30 @@ async def test_what_a_runner_agreed_to_is_listed_and_once_withdrawn_the_next_run
     with pytest.raises(ConsentNeeded) as first:
         await act(runtime, public, caller=ANN)
     with pytest.raises(ConsentNeeded):
-        await runtime.agree(ANN, public, "x" * 32)
-    made = await runtime.agree(ANN, public, first.value.confirm)
+        await runtime.consents.agree(ANN, public, "x" * 32)
+    made = await runtime.consents.agree(ANN, public, first.value.confirm)
     assert (made.service_id, made.published_by) == (public, "ben")
     assert "files" in "\n".join(made.capabilities)
     files: list[Any] = ["POST", "/run/files/list", {}]
     assert code_of((await act(runtime, public, files, caller=ANN))["replies"][0]) == ""
 
-    assert public in [one.service_id for one in await runtime.list_agreements(ANN)]
-    assert await runtime.list_agreements(BEN) == []
+    assert public in [one.service_id for one in await runtime.consents.list_agreements(ANN)]
+    assert await runtime.consents.list_agreements(BEN) == []
     with pytest.raises(NotFound):
-        await runtime.withdraw_agreement(BEN, public)
-    await runtime.withdraw_agreement(ANN, public)
-    assert public not in [one.service_id for one in await runtime.list_agreements(ANN)]
+        await runtime.consents.withdraw_agreement(BEN, public)
+    await runtime.consents.withdraw_agreement(ANN, public)
+    assert public not in [one.service_id for one in await runtime.consents.list_agreements(ANN)]
     with pytest.raises(ConsentNeeded) as again:
         await act(runtime, public, caller=ANN)
     assert again.value.confirm != first.value.confirm, "the answer from before is spent"
     with pytest.raises(NotFound):
-        await runtime.withdraw_agreement(ANN, public)
+        await runtime.consents.withdraw_agreement(ANN, public)
 
     run = Caller("ann", "run", run_id="r")
     for refused in (
-        runtime.agree(run, public, again.value.confirm),
-        runtime.list_agreements(run),
-        runtime.withdraw_agreement(run, public),
+        runtime.consents.agree(run, public, again.value.confirm),
+        runtime.consents.list_agreements(run),
+        runtime.consents.withdraw_agreement(run, public),
     ):
         with pytest.raises(Forbidden):
             await refused
@@ -447,7 +447,7 @@ async def test_what_a_runner_agreed_to_is_listed_and_once_withdrawn_the_next_run
 async def test_a_withdrawal_on_another_runtime_of_the_database_counts_here(runtime: Runtime) -> None:
     code = acting('services = ["files"]\n')
     public = await deployed(runtime, code, caller=BEN, name="Withdrawn elsewhere", public=True)
-    house = runtime._house  # pyright: ignore[reportPrivateUsage]
+    house = runtime._container  # pyright: ignore[reportPrivateUsage]
     database: Any = SimpleNamespace(shared=True, read=house.database.read, write=house.database.write)
     here, elsewhere = (Agreements(database, house.consents) for _ in range(2))
     permissions = (await house.catalog.find(ANN, public)).permissions
@@ -482,7 +482,7 @@ async def test_run_as_template_counts_from_a_persons_key_only(runtime: Runtime) 
     public = await deployed(
         runtime, acting(env=("TEMPLATE_TOKEN=none",)), caller=BEN, name="Reads a token", public=True
     )
-    await runtime.set_secret(ANN, "TEMPLATE_TOKEN", "ann-token", plain=True)
+    await runtime.secrets.set(ANN, "TEMPLATE_TOKEN", "ann-token", plain=True)
     header = {"Run-As-Template": "yes"}
     inner = ["POST", f"/run/{public}/", {"read": ["TEMPLATE_TOKEN"], "calls": []}, header]
     with pytest.raises(ConsentNeeded) as caught:

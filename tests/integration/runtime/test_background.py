@@ -54,10 +54,12 @@ async def test_over_the_limit_runs_wait_by_priority_and_each_is_carried_out_once
     names = {"last": 90, "usual": 50, "first": 10}
     waiting = [await start(runtime, work, name, priority=priority) for name, priority in names.items()]
     for run_id in waiting:
-        run = await runtime.get_run(ADMIN, run_id)
+        run = await runtime.runs.get(ADMIN, run_id)
         assert (run.status, run.started_at, run.attempts) == ("queued", None, [])
     async with asyncio.timeout(60):
-        while (await runtime.status())["runs"]["queued"] < len(waiting):  # in memory, out of the table
+        while (await runtime.status.describe())["runs"]["queued"] < len(
+            waiting
+        ):  # in memory, out of the table
             await asyncio.sleep(0.05)
     await cancel(runtime, *holders)
     done = [await finished(runtime, run_id) for run_id in waiting]
@@ -103,7 +105,7 @@ async def test_a_delayed_run_waits_for_its_time(runtime: Runtime, work: str) -> 
 @pytest.mark.requirement("runs:line")
 async def test_nothing_waits_behind_a_run_that_waits_for_its_time(runtime: Runtime, work: str) -> None:
     delayed = await start(runtime, work, "next week", delay=600_000)
-    now = await runtime.get_run(ADMIN, await start(runtime, work, "now"))
+    now = await runtime.runs.get(ADMIN, await start(runtime, work, "now"))
     assert (now.status != "queued", now.waits_for) == (True, None)
     await finished(runtime, now.id)
     await cancel(runtime, delayed)
@@ -140,7 +142,7 @@ async def test_a_run_that_pauses_between_attempts_can_be_cancelled(
     service = await deploy(runtime, with_options(WORK, "retries = 5"), name="paused")
     run_id = await start(runtime, service, "x", path="/fail")
     async with asyncio.timeout(60):
-        while not (run := await runtime.get_run(ADMIN, run_id)).attempts or run.status != "queued":
+        while not (run := await runtime.runs.get(ADMIN, run_id)).attempts or run.status != "queued":
             await asyncio.sleep(0.05)
     await cancel(runtime, run_id)
     run = await finished(runtime, run_id)
@@ -170,9 +172,9 @@ async def test_a_chain_of_calls_without_end_is_stopped(runtime: Runtime, work: s
             caller = Caller("local", "run", run_id=parent)
             # as if it had called before its end
             permissions = Permissions.of(work, "local", Manifest())
-            runtime._house.authorities.begin(parent, "local", permissions, ())  # pyright: ignore[reportPrivateUsage]
+            runtime._container.authorities.begin(parent, "local", permissions, ())  # pyright: ignore[reportPrivateUsage]
             parent = await start(runtime, work, str(number), caller=caller)
-    assert (await runtime.get_run(ADMIN, parent)).depth == 20
+    assert (await runtime.runs.get(ADMIN, parent)).depth == 20
 
 
 @pytest.mark.requirement("runs:idempotency")
@@ -206,7 +208,7 @@ async def test_a_run_that_is_cancelled_before_its_first_step_ends_and_gives_its_
             assert (await finished(runtime, run_id)).status == "cancelled"
         else:
             with pytest.raises(RunCancelled):
-                await runtime.run(request(work, {"name": "x", "seconds": 600}))
+                await runtime.runs.execute(request(work, {"name": "x", "seconds": 600}))
     await cancel(runtime, *await fill(runtime, work))  # every slot is there
 
 
@@ -239,7 +241,7 @@ async def test_what_was_cancelled_on_its_way_from_the_line_is_not_begun(
     def never(*_: Any, **__: Any) -> bool:
         return False
 
-    house = runtime._house  # pyright: ignore[reportPrivateUsage]
+    house = runtime._container  # pyright: ignore[reportPrivateUsage]
     with monkeypatch.context() as patched:
         patched.setattr(house.dispatcher.background, "_claim", never)
         patched.setattr(house.dispatcher.background._queue, "_execute", in_vain := Recorder())  # pyright: ignore[reportPrivateUsage]
@@ -247,7 +249,7 @@ async def test_what_was_cancelled_on_its_way_from_the_line_is_not_begun(
         await in_vain.called.wait()
         assert await house.database.write(lambda c: executors.request_cancel(c, run_id))
     await house.dispatcher.background.execute(run_id)
-    run = await runtime.get_run(ADMIN, run_id)
+    run = await runtime.runs.get(ADMIN, run_id)
     assert (run.status, run.attempts) == ("cancelled", [])
 
 
@@ -269,7 +271,7 @@ class RolledBack(Exception):
 async def test_a_run_that_is_taken_over_goes_to_the_head_of_its_priority_and_not_behind_what_came_later(
     runtime: Runtime,
 ) -> None:
-    house = runtime._house  # pyright: ignore[reportPrivateUsage]
+    house = runtime._container  # pyright: ignore[reportPrivateUsage]
     await house.dispatcher.background.open_queue()
     queue = house.dispatcher.background._queue  # pyright: ignore[reportPrivateUsage]
     order: list[str] = []

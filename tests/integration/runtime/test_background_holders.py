@@ -41,13 +41,13 @@ async def test_a_replica_that_fenced_itself_and_lives_goes_on_with_what_it_let_g
     service = await deploy(runtime, with_options(WORK, "retries = 1"), name="fenced")
     begun, unwanted = await fill(runtime, service)
     waiting = await start(runtime, service, "waiting")
-    replica = runtime._house.replica  # pyright: ignore[reportPrivateUsage]
+    replica = runtime._container.replica  # pyright: ignore[reportPrivateUsage]
     assert replica is not None
     replica._fence()  # pyright: ignore[reportPrivateUsage]
     await cancel(runtime, unwanted)  # though it was being let go of
     assert (await finished(runtime, waiting)).status == "succeeded"
     async with asyncio.timeout(60):
-        while len((await runtime.get_run(ADMIN, begun)).attempts) < 2:
+        while len((await runtime.runs.get(ADMIN, begun)).attempts) < 2:
             await asyncio.sleep(0.05)
     await cancel(runtime, begun)
     assert [a.outcome for a in (await finished(runtime, begun)).attempts] == ["interrupted", "cancelled"]
@@ -61,9 +61,9 @@ async def test_who_ends_a_run_that_was_taken_over_leaves_what_was_asked_to_whoev
     service = await deploy(runtime, with_options(WORK, "retries = 1"), name="taken over")
     taken = await start(runtime, service, "x", seconds=2)
     async with asyncio.timeout(60):
-        while (await runtime.get_run(ADMIN, taken)).status != "running":
+        while (await runtime.runs.get(ADMIN, taken)).status != "running":
             await asyncio.sleep(0.05)
-    house = runtime._house  # pyright: ignore[reportPrivateUsage]
+    house = runtime._container  # pyright: ignore[reportPrivateUsage]
 
     def take(connection: Connection) -> None:
         executors.seen(connection, "another", "1")
@@ -84,7 +84,7 @@ async def test_who_ends_a_run_that_was_taken_over_leaves_what_was_asked_to_whoev
 async def test_what_the_line_gave_and_a_broken_connection_took_is_given_again(
     runtime: Runtime, work: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    house = runtime._house  # pyright: ignore[reportPrivateUsage]
+    house = runtime._container  # pyright: ignore[reportPrivateUsage]
     queue = house.dispatcher.background._queue  # pyright: ignore[reportPrivateUsage]
     carry, failures = house.dispatcher.background.execute, 1
 
@@ -117,7 +117,7 @@ async def test_what_was_taken_over_on_its_way_to_a_sandbox_is_begun_by_whoever_h
     runtime: Runtime, work: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As of a process that stood still for longer than the others wait for it."""
-    house = runtime._house  # pyright: ignore[reportPrivateUsage]
+    house = runtime._container  # pyright: ignore[reportPrivateUsage]
     holders = await fill(runtime, work)
     run_id = await start(runtime, work, "x")
     take, sandboxes, entered = SandboxAllocator.take, list[str](), 0
@@ -145,7 +145,7 @@ async def test_the_log_of_a_run_takes_lines_of_the_process_only_that_holds_it(
     runtime: Runtime, work: str
 ) -> None:
     """Else those of one that was taken for dead would be where the other's are to be, and these be lost."""
-    context = runtime._house.dispatcher._context  # pyright: ignore[reportPrivateUsage]
+    context = runtime._container.dispatcher._context  # pyright: ignore[reportPrivateUsage]
     database, journal, me = context.database, context.journal, context.registry.executor
     run_id = await start(runtime, work, "x", seconds=600)
     await says(runtime, run_id, "began")
@@ -205,7 +205,7 @@ async def test_a_service_that_a_database_refuses_to_begin_is_called_once_it_take
 ) -> None:
     """As one does that has become a standby: it can be read, and takes no write."""
     monkeypatch.setattr(background_run, "STORE_PAUSE", 0.1)
-    database = runtime._house.database  # pyright: ignore[reportPrivateUsage]
+    database = runtime._container.database  # pyright: ignore[reportPrivateUsage]
     refuse = """
         CREATE SEQUENCE refused;
         CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS
@@ -213,7 +213,7 @@ async def test_a_service_that_a_database_refuses_to_begin_is_called_once_it_take
         CREATE TRIGGER refuse BEFORE UPDATE ON runs FOR EACH ROW WHEN (NEW.status = 'running') EXECUTE FUNCTION refuse();
     """
     holders = await fill(runtime, work)
-    run_id = await runtime.start_run(request("schedule_runs", {"operation": "list"}))
+    run_id = await runtime.runs.start(request("schedule_runs", {"operation": "list"}))
     await database.write(lambda c: c.execute(text(refuse)))
     await cancel(runtime, *holders)
     refused = text("SELECT is_called FROM refused")
@@ -238,12 +238,12 @@ async def test_a_caller_that_hangs_up_while_its_run_is_recorded_leaves_none_that
         left.wait(30)
         return first
 
-    before = {run.id for run in (await runtime.list_runs(ADMIN, service_id=work)).items}
+    before = {run.id for run in (await runtime.runs.list(ADMIN, service_id=work)).items}
     asked = request(work, {"name": "x", "seconds": 0}, idempotency_key=f"hung up {how}")
     with monkeypatch.context() as patched:
         patched.setattr(records, "_record", slowly)
         asking = asyncio.ensure_future(
-            runtime.start_run(asked) if how == "in the background" else runtime.run(asked)
+            runtime.runs.start(asked) if how == "in the background" else runtime.runs.execute(asked)
         )
         assert await asyncio.to_thread(recorded.wait, 30)
         asking.cancel()
@@ -253,7 +253,7 @@ async def test_a_caller_that_hangs_up_while_its_run_is_recorded_leaves_none_that
     async with asyncio.timeout(60):
         while not (
             new := [
-                r.id for r in (await runtime.list_runs(ADMIN, service_id=work)).items if r.id not in before
+                r.id for r in (await runtime.runs.list(ADMIN, service_id=work)).items if r.id not in before
             ]
         ):
             await asyncio.sleep(0.01)
@@ -268,9 +268,9 @@ async def test_a_caller_that_hangs_up_while_its_run_is_recorded_leaves_none_that
 async def test_a_replica_whose_clock_is_wrong_starts_nothing_early_and_takes_nobody_for_dead(
     runtime: Runtime, work: str, monkeypatch: pytest.MonkeyPatch, hours: int
 ) -> None:
-    house = runtime._house  # pyright: ignore[reportPrivateUsage]
+    house = runtime._container  # pyright: ignore[reportPrivateUsage]
     soon = (datetime.now(UTC) + timedelta(minutes=10)).isoformat()
-    schedule = await runtime.create_schedule(
+    schedule = await runtime.schedules.create(
         ADMIN, ScheduleRequest(service_id=work, at=soon, input={"name": "x"})
     )
     task = await house.tasks.add(house.tasks.new_id(), "somebody", "a_tool", {})
@@ -283,9 +283,9 @@ async def test_a_replica_whose_clock_is_wrong_starts_nothing_early_and_takes_nob
         assert not seen.abandoned
         assert house.replica is not None
         await house.replica._round()  # pyright: ignore[reportPrivateUsage]
-    assert (await runtime.get_schedule(ADMIN, schedule.id)).last_run_id is None
-    await runtime.delete_schedule(ADMIN, schedule.id)
-    run = await runtime.get_run(ADMIN, long)
+    assert (await runtime.schedules.get(ADMIN, schedule.id)).last_run_id is None
+    await runtime.schedules.delete(ADMIN, schedule.id)
+    run = await runtime.runs.get(ADMIN, long)
     assert (run.status in {"starting", "running"}, len(run.attempts)) == (True, 1)
     await cancel(runtime, long)
 
@@ -295,7 +295,7 @@ async def test_a_replica_whose_clock_is_wrong_starts_nothing_early_and_takes_nob
 async def test_who_is_stopped_while_it_takes_back_what_the_line_gave_the_dead_loses_no_run(
     runtime: Runtime, work: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    house = runtime._house  # pyright: ignore[reportPrivateUsage]
+    house = runtime._container  # pyright: ignore[reportPrivateUsage]
     take_out, stopped = queues.RunQueue.remove, 0
 
     def stops(queue: queues.RunQueue, entries: list[str]) -> None:

@@ -30,7 +30,7 @@ def settings(request: pytest.FixtureRequest) -> dict[str, Any]:
 
 async def until(runtime: Runtime, run_id: str, is_so: Callable[[Run], bool]) -> None:
     async with asyncio.timeout(60):
-        while not is_so(await runtime.get_run(ADMIN, run_id)):
+        while not is_so(await runtime.runs.get(ADMIN, run_id)):
             await asyncio.sleep(0.02)
 
 
@@ -41,7 +41,7 @@ async def held(runtime: Runtime, run_ids: list[str]) -> list[str]:
         query = select(runs.c.id).where(runs.c.id.in_(run_ids), runs.c.executor.is_not(None))
         return list(connection.execute(query).scalars())
 
-    return await runtime._house.database.read(look)  # pyright: ignore[reportPrivateUsage]
+    return await runtime._container.database.read(look)  # pyright: ignore[reportPrivateUsage]
 
 
 @pytest.mark.requirement("runs:drain")
@@ -53,7 +53,7 @@ async def test_a_runtime_that_drains_gives_back_what_has_not_begun_and_begins_no
     async with open_runtime(home, **settings) as runtime:
         work = await deploy(runtime, WORK)
         again = await deploy(runtime, with_options(WORK, "retries = 1"), name="again")
-        paused = await runtime.start_run(request(again, {}, path="/fail"))
+        paused = await runtime.runs.start(request(again, {}, path="/fail"))
         await until(runtime, paused, lambda run: run.waits_for == "retry")
         holders = await fill(runtime, work)
         given = [paused, *[await start(runtime, work, f"waiting {n}") for n in range(3)]]
@@ -69,7 +69,7 @@ async def test_a_runtime_that_drains_gives_back_what_has_not_begun_and_begins_no
             while not runtime.idle_seconds:
                 await asyncio.sleep(0.02)
         assert await held(runtime, [*given, first]) == []
-        tried = {one: len((await runtime.get_run(ADMIN, one)).attempts) for one in [*given, first]}
+        tried = {one: len((await runtime.runs.get(ADMIN, one)).attempts) for one in [*given, first]}
         assert tried == dict.fromkeys(tried, 0) | {paused: 1}
     async with open_runtime(home, **settings) as runtime:
         ended = [await finished(runtime, one) for one in [*given[1:], first]]
@@ -143,7 +143,7 @@ async def test_a_run_whose_call_the_ending_runtime_breaks_is_interrupted_and_tak
         own = await start(runtime, once, "x", path="/own")
         await says(runtime, own, "began own")
         async with asyncio.timeout(60):
-            while len((await runtime.list_runs(ADMIN, service_id=child, status="running")).items) < 2:
+            while len((await runtime.runs.list(ADMIN, service_id=child, status="running")).items) < 2:
                 await asyncio.sleep(0.02)
         await runtime.drain()
         await runtime.stop_answering()
@@ -151,7 +151,7 @@ async def test_a_run_whose_call_the_ending_runtime_breaks_is_interrupted_and_tak
         assert (broken.status, broken.error and broken.error.code) == ("interrupted", "interrupted")
         assert (await finished(runtime, own)).status == "failed"
         await until(runtime, parents[1], lambda run: run.status == "queued")
-        assert [a.outcome for a in (await runtime.get_run(ADMIN, parents[1])).attempts] == ["interrupted"]
+        assert [a.outcome for a in (await runtime.runs.get(ADMIN, parents[1])).attempts] == ["interrupted"]
     async with open_runtime(home, **settings) as runtime:
         create_app(runtime, runtime.settings, None, on_stop=lambda: None)
         await until(runtime, parents[1], lambda run: run.status == "running")

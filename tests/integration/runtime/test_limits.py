@@ -50,7 +50,7 @@ async def began(runtime: Runtime, service: str, count: int, **more: Any) -> list
 
 async def waits_for(runtime: Runtime, run_id: str, what: str) -> None:
     async with asyncio.timeout(60):
-        while (run := await runtime.get_run(ADMIN, run_id)).waits_for != what:
+        while (run := await runtime.runs.get(ADMIN, run_id)).waits_for != what:
             assert run.status == "queued", (run.status, run.waits_for)
             await asyncio.sleep(0.02)
 
@@ -60,11 +60,11 @@ async def test_a_workflow_s_own_limit_holds_for_both_kinds_of_runs_and_a_refusal
 ) -> None:
     (holder,) = await began(runtime, single, 1)
     waiting = await start(runtime, single, "background")
-    provisioned = await runtime.provision(ADMIN)
+    provisioned = await runtime.runs.provision(ADMIN)
     waited_for = asyncio.create_task(fetch(runtime, single, {"name": "sync"}, request_id=provisioned))
     await waits_for(runtime, waiting, "workflow")
     async with asyncio.timeout(60):
-        while (await runtime.get_run(ADMIN, provisioned)).waits_for != "workflow":
+        while (await runtime.runs.get(ADMIN, provisioned)).waits_for != "workflow":
             await asyncio.sleep(0.02)
     for refused in (start(runtime, single, "third"), fetch(runtime, single, {"name": "third"})):
         with pytest.raises(TooBusy, match="of this workflow") as caught:
@@ -104,7 +104,9 @@ async def test_one_workflow_s_long_line_does_not_hold_up_another(
     for run_id in (*line, late):
         await waits_for(runtime, run_id, "caller")
     async with asyncio.timeout(60):
-        while (await runtime.status())["runs"]["queued"] < len(line) + 1:  # in memory, out of the table
+        while (await runtime.status.describe())["runs"]["queued"] < len(
+            line
+        ) + 1:  # in memory, out of the table
             await asyncio.sleep(0.05)
     await cancel(runtime, other)
     assert (await finished(runtime, late)).status == "succeeded"
@@ -113,40 +115,40 @@ async def test_one_workflow_s_long_line_does_not_hold_up_another(
 
 async def test_the_homes_bounds_hold_over_callers_and_name_themselves(runtime: Runtime, work: str) -> None:
     grace = Caller("grace", "admin")
-    theirs = (await runtime.deploy(grace, code=WORK, name="work")).service_id
+    theirs = (await runtime.workflows.deploy(grace, code=WORK, name="work")).service_id
     holders = [*await began(runtime, work, 3), *await began(runtime, work, 1, caller=MODEST)]
-    fifth = await runtime.start_run(request(theirs, {"name": "x", "seconds": 600}, caller=grace))
+    fifth = await runtime.runs.start(request(theirs, {"name": "x", "seconds": 600}, caller=grace))
     line = [
-        await runtime.start_run(request(theirs, {"name": "y", "seconds": 600}, caller=grace))
+        await runtime.runs.start(request(theirs, {"name": "y", "seconds": 600}, caller=grace))
         for _ in range(8)
     ]
-    assert (await runtime.get_run(grace, line[0])).waits_for == "home"
+    assert (await runtime.runs.get(grace, line[0])).waits_for == "home"
     with pytest.raises(TooBusy) as caught:
         await fetch(runtime, work, {"name": "too many"})
     assert caught.value.details()["limit"] == "home"
     for run_id in (*line, fifth):
-        assert (await runtime.cancel_run(grace, run_id)).status == "cancelled"
+        assert (await runtime.runs.cancel(grace, run_id)).status == "cancelled"
     await cancel(runtime, *holders)
 
 
 async def test_runs_that_a_run_starts_count_for_the_key_that_began_the_chain(
     runtime: Runtime, work: str
 ) -> None:
-    parent = await runtime.start_run(request(work, {"name": "parent", "seconds": 600}, caller=GREEDY))
+    parent = await runtime.runs.start(request(work, {"name": "parent", "seconds": 600}, caller=GREEDY))
     await says(runtime, parent, "began")
     child_caller = Caller("local", "run", run_id=parent)
     status, _, child = await fetch(runtime, work, {"name": "child"}, caller=child_caller)
     assert status == 200
-    background = await runtime.start_run(request(work, {"name": "child"}, caller=child_caller))
+    background = await runtime.runs.start(request(work, {"name": "child"}, caller=child_caller))
     grandchild = (
         await fetch(runtime, work, {"name": "g"}, caller=Caller("local", "run", run_id=background))
     )[2]
     await cancel(runtime, parent)
     for run_id in (child, background, grandchild):
         assert (await finished(runtime, run_id)).status == "succeeded"
-    sums = {one.of: one.runs for one in await runtime.usage(ADMIN, by="key")}
+    sums = {one.of: one.runs for one in await runtime.runs.usage(ADMIN, by="key")}
     assert sums["greedy"] >= 4
-    assert {(await runtime.get_run(ADMIN, run_id)).parent_id for run_id in (child, background)} == {parent}
+    assert {(await runtime.runs.get(ADMIN, run_id)).parent_id for run_id in (child, background)} == {parent}
 
 
 async def test_a_workflow_that_would_wait_for_itself_is_told_so(runtime: Runtime, single: str) -> None:

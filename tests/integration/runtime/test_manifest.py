@@ -93,13 +93,13 @@ async def serving(runtime: Runtime) -> AsyncGenerator[None]:
 
 async def needed(runtime: Runtime, code: str, **more: Any) -> ConsentNeeded:
     with pytest.raises(ConsentNeeded) as caught:
-        await runtime.deploy(ADMIN, code=code, **more)
+        await runtime.workflows.deploy(ADMIN, code=code, **more)
     return caught.value
 
 
 @pytest.mark.requirement("manifest:consent", "manifest:stored")
 async def test_a_version_that_widens_waits_for_a_yes_and_the_same_or_less_passes(runtime: Runtime) -> None:
-    first = await runtime.deploy(ADMIN, code=ECHO, name="Widens")
+    first = await runtime.workflows.deploy(ADMIN, code=ECHO, name="Widens")
     assert first.capabilities[0].startswith("reaches nothing")
     wider = ECHO.replace(
         "app = ",
@@ -108,19 +108,19 @@ async def test_a_version_that_widens_waits_for_a_yes_and_the_same_or_less_passes
     question = await needed(runtime, wider, service_id=first.service_id)
     assert question.asks == ["hosts        a.example"]
     assert "Version 1 goes on serving" in question.message
-    assert (await runtime.get_workflow(ADMIN, first.service_id)).version == 1
+    assert (await runtime.workflows.get(ADMIN, first.service_id)).version == 1
     assert (await fetch(runtime, first.service_id, [1]))[0] == 200
     await needed(runtime, wider, service_id=first.service_id, consent=Consent(confirm=question.confirm))
-    await runtime.answer_consent(ADMIN, question.confirm, agreed=True)
-    second = await runtime.deploy(ADMIN, code=wider, service_id=first.service_id)
+    await runtime.consents.decide(ADMIN, question.confirm, agreed=True)
+    second = await runtime.workflows.deploy(ADMIN, code=wider, service_id=first.service_id)
     assert (second.version, second.manifest and second.manifest.hosts) == (2, ("a.example",))
-    same = await runtime.deploy(ADMIN, code=wider + "\n# same\n", service_id=first.service_id)
-    narrower = await runtime.deploy(ADMIN, code=ECHO + "\n# less\n", service_id=first.service_id)
+    same = await runtime.workflows.deploy(ADMIN, code=wider + "\n# same\n", service_id=first.service_id)
+    narrower = await runtime.workflows.deploy(ADMIN, code=ECHO + "\n# less\n", service_id=first.service_id)
     assert (same.version, narrower.version) == (3, 4)
     assert await needed(runtime, wider + "\n# again\n", service_id=first.service_id)
-    back = await runtime.rollback(ADMIN, first.service_id, 2)
+    back = await runtime.workflows.rollback(ADMIN, first.service_id, 2)
     assert back.capabilities == ["hosts        a.example"]
-    shown = await runtime.get_workflow(ADMIN, first.service_id, version=4)
+    shown = await runtime.workflows.get(ADMIN, first.service_id, version=4)
     assert shown.capabilities[0].startswith("reaches nothing")
 
 
@@ -134,7 +134,7 @@ async def test_a_first_version_that_asks_for_something_waits_too_and_a_failing_o
         "secrets      GITLAB_TOKEN (never seen by the code: put in for gitlab.com only), OWN_KEY (plain: the code can read it)",
     ]
     assert "was not deployed" in question.message
-    assert not (await runtime.list_workflows(ADMIN, query="Secretive")).items
+    assert not (await runtime.workflows.list(ADMIN, query="Secretive")).items
 
 
 @pytest.mark.requirement("manifest:hosts", "egress:own-list")
@@ -148,7 +148,7 @@ async def test_only_hosts_of_the_manifest_are_reached_and_a_refusal_names_the_fi
     told = await log_text(runtime, run_id)
     assert "manifest does not list it" in told
     assert "add it to `hosts` under [tool.codewords]" in told
-    [reached] = (await runtime.get_run(ADMIN, run_id)).usage["egress"]["reached"]
+    [reached] = (await runtime.runs.get(ADMIN, run_id)).usage["egress"]["reached"]
     assert (reached["host"], reached["allowed"]) == (ALIAS, False)
     assert f'hosts = ["{ALIAS}"]' in reached["fix"]
     named = await deploy(
@@ -166,13 +166,13 @@ async def test_a_host_that_a_secret_names_is_reached(runtime: Runtime, server: i
         '["PORT=8000"', '["PORT=8000", "WHERE"'
     )
     service = await deploy(runtime, code, name="By variable")
-    assert "hosts in     WHERE" in (await runtime.get_workflow(ADMIN, service)).capabilities
-    await runtime.set_secret(ADMIN, "WHERE", f"http://{ALIAS}:{server}/x")
+    assert "hosts in     WHERE" in (await runtime.workflows.get(ADMIN, service)).capabilities
+    await runtime.secrets.set(ADMIN, "WHERE", f"http://{ALIAS}:{server}/x")
     status, body, run_id = await fetch(runtime, service, {"hosts": [f"{ALIAS}:{server}"]})
     assert (status, json.loads(body)) == (200, {f"{ALIAS}:{server}": "hello"}), await log_text(
         runtime, run_id
     )
-    await runtime.delete_secret(ADMIN, "WHERE")
+    await runtime.secrets.delete(ADMIN, "WHERE")
 
 
 @pytest.mark.requirement("manifest:legacy")
@@ -182,7 +182,7 @@ async def test_a_version_without_a_manifest_may_do_what_its_code_asks_for_and_no
     there = f"{ALIAS}:{server}"
     code = asking()
     old = await deploy(runtime, code, name="Old")
-    house = runtime._house  # pyright: ignore[reportPrivateUsage]  # as an upgrade leaves it
+    house = runtime._container  # pyright: ignore[reportPrivateUsage]  # as an upgrade leaves it
     await house.database.write(
         lambda c: c.execute(text("UPDATE versions SET manifest = NULL WHERE workflow_id = :id"), {"id": old})
     )
@@ -193,8 +193,10 @@ async def test_a_version_without_a_manifest_may_do_what_its_code_asks_for_and_no
     assert found[there] != "hello"
     assert found["files"]["error"]["code"] == "not_agreed"
     assert "manifest does not list it" in await log_text(runtime, run_id)
-    assert "before there were manifests" in (await runtime.get_workflow(ADMIN, old)).capabilities[0]
-    again = await runtime.deploy(ADMIN, code=code, service_id=old)  # the same code, which reaches nothing
+    assert "before there were manifests" in (await runtime.workflows.get(ADMIN, old)).capabilities[0]
+    again = await runtime.workflows.deploy(
+        ADMIN, code=code, service_id=old
+    )  # the same code, which reaches nothing
     assert (again.version, again.changed) == (2, True)
 
     listed = await deploy(
@@ -221,7 +223,7 @@ async def test_only_services_of_the_manifest_are_called_and_a_refusal_is_on_reco
     assert found["schedule_runs"]["error"]["code"] == "invalid_input"  # it was asked, and wants a service_id
     assert found["openai"]["error"]["code"] == found["redis_coordinator"]["error"]["code"] == "not_agreed"
     assert "add `openai` to `services` under [tool.codewords]" in await log_text(runtime, run_id)
-    refused = (await runtime.get_run(ADMIN, run_id)).usage["refused_calls"]
+    refused = (await runtime.runs.get(ADMIN, run_id)).usage["refused_calls"]
     assert ["`openai`" in refused[0]["why"], refused[0]["count"], len(refused)] == [True, 1, 2]
 
 
@@ -231,12 +233,12 @@ async def test_templates_that_reach_nothing_need_no_yes_and_one_that_fetches_any
 ) -> None:
     asked = {
         template.id: isinstance(
-            await runtime.deploy_or_ask(ADMIN, template_id=template.id, name=f"T {template.id}"),
+            await runtime.workflows.try_deploy(ADMIN, template_id=template.id, name=f"T {template.id}"),
             ConsentNeeded,
         )
-        for template in await runtime.list_templates(ADMIN)
+        for template in await runtime.templates.list(ADMIN)
         if not template.services and not template.needs
     }
     assert [one for one, was in asked.items() if was] == ["web_page_facts"]
-    live = await runtime.deploy(ADMIN, template_id="web_page_facts", consent=ALLOWED)
+    live = await runtime.workflows.deploy(ADMIN, template_id="web_page_facts", consent=ALLOWED)
     assert live.capabilities[0].startswith("hosts        any host of the internet")

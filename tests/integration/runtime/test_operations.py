@@ -47,7 +47,7 @@ async def test_a_run_is_refused_an_operation_that_its_manifest_does_not_list_and
     found = await act(runtime, reader, *calls)
     assert [code_of(reply) for reply in found["replies"][:-1]] == list(paths.values())
 
-    run = await runtime.get_run(ADMIN, found["id"])
+    run = await runtime.runs.get(ADMIN, found["id"])
     [refused] = run.usage["refused_calls"]
     assert refused["why"] == (
         "The workflow's manifest does not list the operation `send` of `send_email`, so the call was not made. "
@@ -66,7 +66,7 @@ async def test_a_stored_manifest_that_names_a_service_alone_allows_all_of_its_op
     runtime: Runtime,
 ) -> None:
     mailer = await deployed(runtime, acting('services = ["send_email"]\n'), name="Mails")
-    stored = await runtime.get_workflow(ADMIN, mailer)
+    stored = await runtime.workflows.get(ADMIN, mailer)
     assert stored.manifest is not None
     assert stored.manifest.services == ("send_email",)
     found = await act(
@@ -84,16 +84,16 @@ async def test_a_version_that_calls_another_operation_of_the_same_service_asks_a
         '    async with httpx.AsyncClient() as client:\n        await client.post(f"{BASE}/run/send_email/outbox")\n',
         title="Asks for another operation",
     )
-    first = await runtime.deploy(ADMIN, code=code, consent=ALLOWED)
+    first = await runtime.workflows.deploy(ADMIN, code=code, consent=ALLOWED)
     assert "services     send_email: outbox" in first.capabilities
 
     with pytest.raises(ConsentNeeded) as caught:
-        await runtime.deploy(
+        await runtime.workflows.deploy(
             ADMIN, code=code.replace("email/outbox", "email/send"), service_id=first.service_id
         )
     assert caught.value.asks == ["services     send_email: send (writes, with your SMTP_URL)"]
 
     with pytest.raises(ConsentNeeded) as caught:
         widest = code.replace("email/outbox", "email/{app.title}")
-        await runtime.deploy(ADMIN, code=widest, service_id=first.service_id)
+        await runtime.workflows.deploy(ADMIN, code=widest, service_id=first.service_id)
     assert caught.value.asks == ["services     send_email: any operation (writes, with your SMTP_URL)"]

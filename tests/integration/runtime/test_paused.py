@@ -46,11 +46,11 @@ async def backup(tmp_path: Path) -> Backup:
     home = make_home(tmp_path / "home")
     async with open_runtime(home, sandbox="process") as runtime:
         service = await deploy(runtime, WORK)
-        schedule = await runtime.create_schedule(
+        schedule = await runtime.schedules.create(
             ADMIN,
             ScheduleRequest(service_id=service, cron="0 0 1 1 *", catch_up="all", input={"name": "tick"}),
         )
-        once = await runtime.create_schedule(
+        once = await runtime.schedules.create(
             ADMIN,
             ScheduleRequest(
                 service_id=service, at="2100-01-01T00:00", catch_up="once", input={"name": "once"}
@@ -70,44 +70,44 @@ async def backup(tmp_path: Path) -> Backup:
 
 async def test_it_starts_paused_says_what_waits_and_still_does_what_it_is_asked(backup: Backup) -> None:
     async with backup.open() as runtime:
-        paused = (await runtime.status())["paused"]
+        paused = (await runtime.status.describe())["paused"]
         assert (paused["runs"], paused["schedules"], paused["deliveries"]) == (2, 2, 0)
         # a run that is asked for now goes by the line, which the runs of the backup are in too
         asked = await finished(runtime, await start(runtime, backup.service, "asked", delay=0.01))
         assert asked.status == "succeeded"
         for run_id in backup.runs:
-            assert (await runtime.get_run(ADMIN, run_id)).status == "queued"
-        assert (await runtime.get_schedule(ADMIN, backup.schedule)).last_run_id is None
+            assert (await runtime.runs.get(ADMIN, run_id)).status == "queued"
+        assert (await runtime.schedules.get(ADMIN, backup.schedule)).last_run_id is None
     async with backup.open() as again:
-        assert (await again.status())["paused"] is not None, "a restart resumes nothing"
-        assert (await again.get_run(ADMIN, backup.runs[0])).status == "queued"
+        assert (await again.status.describe())["paused"] is not None, "a restart resumes nothing"
+        assert (await again.runs.get(ADMIN, backup.runs[0])).status == "queued"
 
 
 async def test_resumed_it_carries_out_what_waited_and_no_time_that_passed_before_the_restore(
     backup: Backup,
 ) -> None:
     async with backup.open() as runtime:
-        assert await runtime.resume(ADMIN, cancel_waiting=False)
+        assert await runtime.status.resume(ADMIN, cancel_waiting=False)
         for run_id in backup.runs:
             assert (await finished(runtime, run_id)).status == "succeeded"
-        schedule = await runtime.get_schedule(ADMIN, backup.schedule)
+        schedule = await runtime.schedules.get(ADMIN, backup.schedule)
         assert schedule.next_at is not None
         assert schedule.next_at > datetime.now(UTC)
         assert schedule.last_run_id is None, "the home of the backup had these times"
-        once = await runtime.get_schedule(ADMIN, backup.once)
+        once = await runtime.schedules.get(ADMIN, backup.once)
         assert (once.next_at, once.last_run_id) == (None, None)
         assert "restored" in once.note
-        assert (await runtime.status())["paused"] is None
-        assert not await runtime.resume(ADMIN, cancel_waiting=False)
+        assert (await runtime.status.describe())["paused"] is None
+        assert not await runtime.status.resume(ADMIN, cancel_waiting=False)
     async with backup.open() as again:
-        assert (await again.status())["paused"] is None
+        assert (await again.status.describe())["paused"] is None
 
 
 async def test_resumed_without_what_waited_it_cancels_that_on_record(backup: Backup) -> None:
     async with backup.open() as runtime:
-        await runtime.resume(ADMIN, cancel_waiting=True)
+        await runtime.status.resume(ADMIN, cancel_waiting=True)
         for run_id in backup.runs:
-            run = await runtime.get_run(ADMIN, run_id)
+            run = await runtime.runs.get(ADMIN, run_id)
             assert run.status == "cancelled"
             assert run.error is not None
             assert "backup" in run.error.message
@@ -120,5 +120,5 @@ async def test_resumed_without_what_waited_it_cancels_that_on_record(backup: Bac
 async def test_only_an_admin_resumes(backup: Backup) -> None:
     async with backup.open() as runtime:
         with pytest.raises(Forbidden):
-            await runtime.resume(Caller("ann", "user", key_id="k"), cancel_waiting=False)
-        assert (await runtime.status())["paused"] is not None
+            await runtime.status.resume(Caller("ann", "user", key_id="k"), cancel_waiting=False)
+        assert (await runtime.status.describe())["paused"] is not None

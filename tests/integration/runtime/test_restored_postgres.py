@@ -34,12 +34,12 @@ async def test_a_database_that_pg_restore_made_starts_nothing_by_itself_until_it
 ) -> None:
     home, source = make_home(tmp_path / "home"), postgres.url()
     async with open_runtime(home, sandbox="process", database_url=source) as runtime:
-        assert (await runtime.status())["paused"] is None, "a new database is no restored one"
+        assert (await runtime.status.describe())["paused"] is None, "a new database is no restored one"
         service = await deploy(runtime, WORK)
         request = ScheduleRequest(
             service_id=service, cron="0 0 1 1 *", catch_up="all", input={"name": "tick"}
         )
-        schedule = await runtime.create_schedule(ADMIN, request)
+        schedule = await runtime.schedules.create(ADMIN, request)
         waiting = await start(runtime, service, "waiting", delay=3600)
     database = Database.open(home, source)
     due = now() - 3_600_000_000
@@ -53,14 +53,14 @@ async def test_a_database_that_pg_restore_made_starts_nothing_by_itself_until_it
 
     for _ in range(2):  # a restart resumes nothing
         async with open_runtime(home, sandbox="process", database_url=target) as restored:
-            paused = (await restored.status())["paused"]
+            paused = (await restored.status.describe())["paused"]
             assert (paused["runs"], paused["schedules"]) == (1, 1)
             new = await finished(restored, await start(restored, service, "new", delay=0.01))
             assert new.status == "succeeded"
-            assert (await restored.get_run(ADMIN, waiting)).status == "queued"
-            assert (await restored.get_schedule(ADMIN, schedule.id)).last_run_id is None
+            assert (await restored.runs.get(ADMIN, waiting)).status == "queued"
+            assert (await restored.schedules.get(ADMIN, schedule.id)).last_run_id is None
     async with open_runtime(home, sandbox="process", database_url=target) as restored:
-        await restored.resume(ADMIN, cancel_waiting=False)
+        await restored.status.resume(ADMIN, cancel_waiting=False)
         assert (await finished(restored, waiting)).status == "succeeded"
     assert paused_at(home, target) is None, "noticed once"
     assert paused_at(home, source) is None, "the home of the backup goes on"

@@ -12,6 +12,7 @@ import pytest
 from sqlalchemy import Connection, insert, select
 
 from codewords_mcp.runtime.api.container import Container
+from codewords_mcp.runtime.api.status import store_status
 from codewords_mcp.runtime.store import logs, retention, runs, tables, workflows
 from codewords_mcp.runtime.store.clock import now
 from codewords_mcp.runtime.store.database import Database
@@ -70,7 +71,7 @@ async def test_the_file_shrinks_while_runs_are_written(tmp_path: Path) -> None:
     kept = await house.database.read(ids)
     assert len(kept) == written + 1
     assert "waits" in kept
-    status = await house.store_status()
+    status = await store_status(house)
     assert (status["kind"], status["shrinks"]) == ("SQLite", True)
     assert status["bytes"] < large / 2
     await house.close()

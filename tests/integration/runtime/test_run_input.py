@@ -42,7 +42,7 @@ async def any_route(request: Request, rest: str):
 @pytest.fixture
 async def runtime(tmp_path: Path) -> AsyncIterator[Runtime]:
     async with open_runtime(make_home(tmp_path / "home")) as runtime:
-        await runtime.set_secret(ADMIN, "MY_TOKEN", VALUE)
+        await runtime.secrets.set(ADMIN, "MY_TOKEN", VALUE)
         yield runtime
 
 
@@ -56,7 +56,7 @@ async def test_a_run_keeps_its_input_whether_it_succeeds_or_fails_waited_for_or_
     service = await deploy(runtime, ANY)
     for path, status in (("/", "succeeded"), ("/fail", "failed")):
         _, _, waited = await fetch(runtime, service, {"n": 1}, path=path)
-        started = await runtime.start_run(request(service, {"n": 1}, path=path))
+        started = await runtime.runs.start(request(service, {"n": 1}, path=path))
         for run_id in (waited, started):
             run, asked = await recorded(runtime, run_id)
             assert run.status == status
@@ -89,7 +89,7 @@ async def test_what_is_kept_is_text_and_bounded_whatever_is_sent(
 
     call = request(service)
     call.body, call.headers = chunks(), [(b"content-length", str(len(sent)).encode())]
-    response = await runtime.run(call)
+    response = await runtime.runs.execute(call)
     answer: Any = json.loads(b"".join([chunk async for chunk in response.body]))
     assert answer == {"bytes": len(sent)}
     _, asked = await recorded(runtime, response.run_id)
@@ -106,8 +106,8 @@ async def test_a_secret_of_the_workflow_stands_in_no_input_not_even_of_what_it_c
     _, asked = await recorded(runtime, run_id)
     assert VALUE not in f"{asked.path}{asked.content}"
     assert "[secret MY_TOKEN]" in f"{asked.content}"
-    parent = await runtime.start_run(request(service, {}, path="/wait"))
-    while (await runtime.get_run(ADMIN, parent)).status != "running":
+    parent = await runtime.runs.start(request(service, {}, path="/wait"))
+    while (await runtime.runs.get(ADMIN, parent)).status != "running":
         await asyncio.sleep(0.05)
     inside = Caller(ADMIN.owner, "run", run_id=parent)
     _, _, child_id = await fetch(
@@ -115,13 +115,13 @@ async def test_a_secret_of_the_workflow_stands_in_no_input_not_even_of_what_it_c
     )
     _, child = await recorded(runtime, child_id)
     assert child.content == '{"operation": "list", "name": "[secret MY_TOKEN]"}'
-    await runtime.cancel_run(ADMIN, parent)
+    await runtime.runs.cancel(ADMIN, parent)
 
 
 async def test_the_input_of_a_private_operation_is_not_kept(runtime: Runtime) -> None:
     _, _, open_call = await fetch(runtime, "schedule_runs", {"operation": "list"})
     assert (await recorded(runtime, open_call))[1].content == '{"operation": "list"}'
-    response = await runtime.run(
+    response = await runtime.runs.execute(
         request("redis_coordinator", {"operation": "set", "key": "k", "value": "hidden"})
     )
     _, asked = await recorded(runtime, response.run_id)

@@ -109,7 +109,7 @@ async def test_a_run_answers_and_leaves_a_record(runtime: Runtime) -> None:
     echo = await deploy(runtime, ECHO)
     status, body, run_id = await fetch(runtime, echo, {"hello": "wörld"})
     assert (status, body) == (200, '{"got":{"hello":"wörld"}}'.encode())
-    run = await runtime.get_run(ADMIN, run_id)
+    run = await runtime.runs.get(ADMIN, run_id)
     assert run.status == "succeeded"
     assert run.response_json == {"got": {"hello": "wörld"}}
     assert run.attempts[0].outcome == "succeeded"
@@ -130,9 +130,9 @@ async def test_the_workflow_sees_its_environment_and_no_key_of_the_caller(
     ]
     made = request(tricks, path="/whoami", method="GET", headers=headers)
     made.query = b"a=1&b=%20"
-    response = await runtime.run(made)
+    response = await runtime.runs.execute(made)
     body = b"".join([chunk async for chunk in response.body])
-    run = await runtime.get_run(ADMIN, response.run_id)
+    run = await runtime.runs.get(ADMIN, response.run_id)
     seen = run.response_json
     assert seen["headers"] == {
         "x-request-id": run.id,
@@ -159,7 +159,7 @@ async def test_the_workflow_sees_its_environment_and_no_key_of_the_caller(
 async def test_a_workflows_own_error_is_its_answer_marked_as_the_services(
     runtime: Runtime, tricks: str, path: str, status: int
 ) -> None:
-    response = await runtime.run(request(tricks, {}, path=path))
+    response = await runtime.runs.execute(request(tricks, {}, path=path))
     assert response.status == status
     assert (b"error-origin", b"service") in response.headers
     assert [chunk async for chunk in response.body]
@@ -183,7 +183,7 @@ async def test_a_program_that_exits_while_answering_is_said_to_have(runtime: Run
 
 @pytest.mark.requirement("runs:streaming")
 async def test_an_answer_is_streamed_as_it_comes(runtime: Runtime, tricks: str) -> None:
-    response = await runtime.run(request(tricks, {}, path="/stream"))
+    response = await runtime.runs.execute(request(tricks, {}, path="/stream"))
     chunks = [chunk async for chunk in response.body]
     assert b"".join(chunks) == b"".join(f"data: {n}\n\n".encode() for n in range(5))
     assert len(chunks) > 1
@@ -193,7 +193,7 @@ async def test_an_answer_is_streamed_as_it_comes(runtime: Runtime, tricks: str) 
 async def test_an_answer_of_100_megabytes_arrives_whole_and_is_kept_in_part(
     runtime: Runtime, tricks: str
 ) -> None:
-    response = await runtime.run(request(tricks, {}, path="/big"))
+    response = await runtime.runs.execute(request(tricks, {}, path="/big"))
     assert sum([len(chunk) async for chunk in response.body]) == 100 << 20
     run = await finished(runtime, response.run_id)
     assert run.status == "succeeded"
@@ -224,7 +224,7 @@ async def test_work_after_the_answer_gets_its_grace(runtime: Runtime, tricks: st
 async def test_a_clock_that_jumps_during_a_run_ends_it_neither_early_nor_before_it_began(
     runtime: Runtime, tricks: str, jump: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    response = await runtime.run(request(tricks, {}, path="/stream"))
+    response = await runtime.runs.execute(request(tricks, {}, path="/stream"))
     true_time = time.time_ns
     monkeypatch.setattr(time, "time_ns", lambda: true_time() + jump * 10**9)
     assert b"".join([chunk async for chunk in response.body])
@@ -233,40 +233,42 @@ async def test_a_clock_that_jumps_during_a_run_ends_it_neither_early_nor_before_
     assert run.started_at is not None
     assert run.completed_at is not None
     assert run.completed_at >= run.started_at
-    stamps = [line.created_at async for line in runtime.logs(ADMIN, response.run_id) if line is not None]
+    stamps = [
+        line.created_at async for line in runtime.logs.lines(ADMIN, response.run_id) if line is not None
+    ]
     assert stamps == sorted(stamps)
 
 
 @pytest.mark.requirement("runs:timeout")
 async def test_a_run_past_its_time_is_ended_even_if_it_ignores_sigterm(runtime: Runtime, tricks: str) -> None:
     with pytest.raises(RunTimedOut) as caught:
-        await runtime.run(request(tricks, {}, path="/deaf", timeout=3.0))
+        await runtime.runs.execute(request(tricks, {}, path="/deaf", timeout=3.0))
     assert (await finished(runtime, caught.value.run_id or "")).status == "timed_out"
 
 
 @pytest.mark.requirement("runs:cancel")
 async def test_a_cancelled_run_is_gone_and_its_caller_told(runtime: Runtime, tricks: str) -> None:
-    husk = await runtime.provision(ADMIN)
+    husk = await runtime.runs.provision(ADMIN)
     running = asyncio.create_task(
-        runtime.run(request(tricks, {"seconds": 300}, path="/sleep", request_id=husk))
+        runtime.runs.execute(request(tricks, {"seconds": 300}, path="/sleep", request_id=husk))
     )
-    async for line in runtime.logs(ADMIN, husk):
+    async for line in runtime.logs.lines(ADMIN, husk):
         if line is not None and line.message == "sleeping":
             break
-    assert (await runtime.cancel_run(ADMIN, husk)).status == "cancelled"
+    assert (await runtime.runs.cancel(ADMIN, husk)).status == "cancelled"
     with pytest.raises(RunCancelled):
         await running
     with pytest.raises(Conflict):
-        await runtime.cancel_run(ADMIN, husk)
+        await runtime.runs.cancel(ADMIN, husk)
 
 
 @pytest.mark.requirement("runs:hang-up")
 async def test_a_caller_that_hangs_up_cancels_the_run(runtime: Runtime, tricks: str) -> None:
-    husk = await runtime.provision(ADMIN)
+    husk = await runtime.runs.provision(ADMIN)
     running = asyncio.create_task(
-        runtime.run(request(tricks, {"seconds": 300}, path="/sleep", request_id=husk))
+        runtime.runs.execute(request(tricks, {"seconds": 300}, path="/sleep", request_id=husk))
     )
-    async for line in runtime.logs(ADMIN, husk):
+    async for line in runtime.logs.lines(ADMIN, husk):
         if line is not None and line.message == "sleeping":
             running.cancel()
             break
@@ -277,7 +279,7 @@ async def test_a_caller_that_hangs_up_cancels_the_run(runtime: Runtime, tricks: 
 
 @pytest.mark.requirement("runs:hang-up")
 async def test_a_caller_that_stops_reading_half_way_cancels_the_run(runtime: Runtime, tricks: str) -> None:
-    response = await runtime.run(request(tricks, {}, path="/big"))
+    response = await runtime.runs.execute(request(tricks, {}, path="/big"))
     async for _ in response.body:
         break
     await response.aclose()
@@ -287,8 +289,8 @@ async def test_a_caller_that_stops_reading_half_way_cancels_the_run(runtime: Run
 @pytest.mark.requirement("runs:provisioned")
 async def test_a_provisioned_id_is_for_one_run_of_its_owner(runtime: Runtime) -> None:
     echo = await deploy(runtime, ECHO)
-    husk = await runtime.provision(ADMIN)
-    assert (await runtime.get_run(ADMIN, husk)).status == "provisioned"
+    husk = await runtime.runs.provision(ADMIN)
+    assert (await runtime.runs.get(ADMIN, husk)).status == "provisioned"
     _, _, run_id = await fetch(runtime, echo, 1, request_id=husk)
     assert run_id == husk
     with pytest.raises(Conflict):
@@ -303,12 +305,12 @@ async def test_another_callers_ids_are_not_found(runtime: Runtime) -> None:
     _, _, run_id = await fetch(runtime, echo, 1)
     stranger = Caller("stranger", "user")
     for attempt in (
-        runtime.get_run(stranger, run_id), runtime.cancel_run(stranger, run_id), runtime.get_workflow(stranger, echo), runtime.tail(stranger, run_id),
-        runtime.rollback(stranger, echo, 1), fetch(runtime, echo, 1, caller=stranger), anext(aiter(runtime.logs(stranger, run_id))),
+        runtime.runs.get(stranger, run_id), runtime.runs.cancel(stranger, run_id), runtime.workflows.get(stranger, echo), runtime.logs.tail(stranger, run_id),
+        runtime.workflows.rollback(stranger, echo, 1), fetch(runtime, echo, 1, caller=stranger), anext(aiter(runtime.logs.lines(stranger, run_id))),
     ):  # fmt: skip
         with pytest.raises(NotFound):
             await attempt
-    assert (await runtime.list_runs(stranger)).items == []
+    assert (await runtime.runs.list(stranger)).items == []
 
 
 @pytest.mark.requirement("runs:background", "runs:idempotency")
@@ -316,10 +318,10 @@ async def test_a_background_run_is_awaited_by_id_and_an_idempotency_key_gives_th
     runtime: Runtime,
 ) -> None:
     echo = await deploy(runtime, ECHO)
-    run = await runtime.call(ADMIN, echo, data={"n": 1})
+    run = await runtime.runs.call(ADMIN, echo, data={"n": 1})
     assert run.status == "succeeded"
-    first = await runtime.start_run(request(echo, {"n": 2}, idempotency_key="once"))
-    again = await runtime.start_run(request(echo, {"n": 3}, idempotency_key="once"))
+    first = await runtime.runs.start(request(echo, {"n": 2}, idempotency_key="once"))
+    again = await runtime.runs.start(request(echo, {"n": 3}, idempotency_key="once"))
     assert first == again
     assert (await finished(runtime, first)).response_json == {"got": {"n": 2}}
     status, body, run_id = await fetch(runtime, echo, {"n": 4}, idempotency_key="once")
@@ -341,7 +343,7 @@ async def test_a_websocket_is_passed_through(runtime: Runtime) -> None:
         title="Socket",
     )
     service = await deploy(runtime, code)
-    session = await runtime.websocket(request(service, path="/ws", method="GET"), ["chat"])
+    session = await runtime.runs.open_websocket(request(service, path="/ws", method="GET"), ["chat"])
     assert session.subprotocol == "chat"
     assert await session.receive() == "hello"
     await session.send(b"\x00\xff")
@@ -350,7 +352,7 @@ async def test_a_websocket_is_passed_through(runtime: Runtime) -> None:
     assert session.close_code == 4001
     assert (await finished(runtime, session.run_id)).status == "succeeded"
     with pytest.raises(ProgramFailed):
-        await runtime.websocket(request(service, path="/nowhere", method="GET"), [])
+        await runtime.runs.open_websocket(request(service, path="/nowhere", method="GET"), [])
 
 
 @pytest.mark.requirement("runs:admission")
@@ -371,19 +373,19 @@ async def test_stopping_the_runtime_ends_what_does_not_finish_and_says_so(tmp_pa
     home = make_home(tmp_path / "home")
     async with open_runtime(home) as runtime:
         tricks = await deploy(runtime, TRICKS)
-        background = await runtime.start_run(request(tricks, {"seconds": 300}, path="/sleep"))
-        waited_for = await runtime.provision(ADMIN)
+        background = await runtime.runs.start(request(tricks, {"seconds": 300}, path="/sleep"))
+        waited_for = await runtime.runs.provision(ADMIN)
         call = asyncio.create_task(
             fetch(runtime, tricks, {"seconds": 300}, path="/sleep", request_id=waited_for)
         )
-        async for line in runtime.logs(ADMIN, waited_for):
+        async for line in runtime.logs.lines(ADMIN, waited_for):
             if line is not None and line.message == "sleeping":
                 break
     with pytest.raises(RunInterrupted):
         await call
     async with open_runtime(home) as runtime:
         for run_id in (waited_for, background):
-            run = await runtime.get_run(ADMIN, run_id)
+            run = await runtime.runs.get(ADMIN, run_id)
             assert run.status == "interrupted"
             assert run.error is not None
             assert "stopped" in run.error.message
@@ -394,8 +396,8 @@ async def test_declared_secrets_reach_the_workflow_and_are_scrubbed_from_logs_an
     runtime: Runtime,
 ) -> None:
     value = "s3cr3t-välue-0123456789"
-    await runtime.set_secret(ADMIN, "MY_TOKEN", value)
-    await runtime.set_secret(ADMIN, "OTHER_TOKEN", "never-declared-99")
+    await runtime.secrets.set(ADMIN, "MY_TOKEN", value)
+    await runtime.secrets.set(ADMIN, "OTHER_TOKEN", "never-declared-99")
     code = workflow(
         'import os, base64, sys\n@app.get("/")\nasync def show():\n    v = os.environ["MY_TOKEN"]\n'
         '    print("token is", v); print(base64.b64encode(v.encode()).decode(), file=sys.stderr)\n'
@@ -407,7 +409,7 @@ async def test_declared_secrets_reach_the_workflow_and_are_scrubbed_from_logs_an
     status, body, run_id = await fetch(runtime, service, path="/", method="GET")
     assert status == 200
     log = await log_text(runtime, run_id)
-    run = await runtime.get_run(ADMIN, run_id)
+    run = await runtime.runs.get(ADMIN, run_id)
     assert run.response_json["length"] == len(value)
     assert run.response_json["other"] is None
     assert run.response_json["raw"] == "[secret MY_TOKEN]"
@@ -428,19 +430,19 @@ async def test_a_runs_key_is_valid_only_while_it_lives(runtime: Runtime) -> None
         ),
     )
     _, _, run_id = await fetch(runtime, service, path="/", method="GET")
-    key = (await runtime.get_run(ADMIN, run_id)).response_json["key"]
+    key = (await runtime.runs.get(ADMIN, run_id)).response_json["key"]
     await log_text(runtime, run_id)
     with pytest.raises(CodewordsError, match="only inside"):
-        await runtime.authenticate(key)
+        await runtime.keys.authenticate(key)
 
 
 @pytest.mark.requirement("runs:run-key")
 async def test_a_runs_key_administers_nothing(runtime: Runtime) -> None:
     inside = Caller("local", "run", run_id="r")
     for attempt in (
-        runtime.deploy(inside, code=ECHO), runtime.rollback(inside, "x", 1), runtime.set_secret(inside, "A_KEY", "value"), runtime.list_secrets(inside),
-        runtime.delete_secret(inside, "A_KEY"), runtime.secret_entry(inside, "A_KEY"), runtime.create_key(inside), runtime.list_keys(inside),
-        runtime.revoke_key(inside, "x"),
+        runtime.workflows.deploy(inside, code=ECHO), runtime.workflows.rollback(inside, "x", 1), runtime.secrets.set(inside, "A_KEY", "value"), runtime.secrets.list(inside),
+        runtime.secrets.delete(inside, "A_KEY"), runtime.secrets.create_link(inside, "A_KEY"), runtime.keys.create(inside), runtime.keys.list(inside),
+        runtime.keys.revoke(inside, "x"),
     ):  # fmt: skip
         with pytest.raises(Forbidden):
             await attempt
@@ -471,4 +473,4 @@ async def test_whoever_has_the_answer_finds_what_was_printed_before_it(runtime: 
     )
     for _ in range(5):
         _, _, run_id = await fetch(runtime, service, method="GET")
-        assert "printed first" in [line.message for line in await runtime.tail(ADMIN, run_id)]
+        assert "printed first" in [line.message for line in await runtime.logs.tail(ADMIN, run_id)]

@@ -36,12 +36,12 @@ async def work(runtime: Runtime) -> str:
 
 async def make(runtime: Runtime, service: str, **more: Any) -> Schedule:
     asked: dict[str, Any] = {"cron": "0 0 1 1 *", "input": {"name": "by itself"}} | more
-    return await runtime.create_schedule(ADMIN, ScheduleRequest(service_id=service, **asked))
+    return await runtime.schedules.create(ADMIN, ScheduleRequest(service_id=service, **asked))
 
 
 async def come(runtime: Runtime, schedule: Schedule, *, ago: int = 1_000_000) -> None:
     """Its next time has come, so many µs ago."""
-    house = runtime._house  # pyright: ignore[reportPrivateUsage]  # no clock of ours can be moved from outside
+    house = runtime._container  # pyright: ignore[reportPrivateUsage]  # no clock of ours can be moved from outside
     await house.database.write(lambda c: rows.change(c, schedule.id, {"next_at": now() - ago}))
     house.ticker.wake()
 
@@ -50,7 +50,7 @@ async def started(runtime: Runtime, schedule: Schedule, *, after: str | None = N
     """The id of the run that it starts, another than `after`."""
     async with asyncio.timeout(60):
         while True:
-            run_id = (await runtime.get_schedule(ADMIN, schedule.id)).last_run_id
+            run_id = (await runtime.schedules.get(ADMIN, schedule.id)).last_run_id
             if run_id not in {None, after}:
                 assert run_id is not None
                 return run_id
@@ -59,7 +59,7 @@ async def started(runtime: Runtime, schedule: Schedule, *, after: str | None = N
 
 async def noted(runtime: Runtime, schedule: Schedule, word: str) -> Schedule:
     async with asyncio.timeout(60):
-        while word not in (found := await runtime.get_schedule(ADMIN, schedule.id)).note:
+        while word not in (found := await runtime.schedules.get(ADMIN, schedule.id)).note:
             await asyncio.sleep(0.02)
     return found
 
@@ -76,9 +76,9 @@ async def test_a_time_that_comes_starts_a_run_with_its_input_that_names_its_sche
     run = await finished(runtime, await started(runtime, schedule))
     assert (run.status, run.response_json) == ("succeeded", {"name": "by itself"})
     assert (run.schedule_id, run.background) == (schedule.id, True)
-    after = await runtime.get_schedule(ADMIN, schedule.id)
+    after = await runtime.schedules.get(ADMIN, schedule.id)
     assert (after.missed, after.note, after.next_at) == (0, "", schedule.next_at)
-    await runtime.delete_schedule(ADMIN, schedule.id)
+    await runtime.schedules.delete(ADMIN, schedule.id)
 
 
 @pytest.mark.requirement("schedules:once")
@@ -88,10 +88,10 @@ async def test_a_schedule_for_one_time_runs_once_and_is_over(runtime: Runtime, w
     run = await finished(runtime, await started(runtime, schedule))
     assert run.status == "succeeded"
     assert run.created_at >= soon
-    over = await runtime.get_schedule(ADMIN, schedule.id)
+    over = await runtime.schedules.get(ADMIN, schedule.id)
     assert (over.next_at, over.next) == (None, [])
-    await runtime.delete_schedule(ADMIN, schedule.id)
-    assert (await runtime.get_run(ADMIN, run.id)).status == "succeeded"
+    await runtime.schedules.delete(ADMIN, schedule.id)
+    assert (await runtime.runs.get(ADMIN, run.id)).status == "succeeded"
 
 
 @pytest.mark.requirement("schedules:missed")
@@ -100,16 +100,16 @@ async def test_a_schedule_tells_what_it_missed_and_makes_up_as_it_was_asked(
 ) -> None:
     once, skip = [await make(runtime, work, cron="* * * * *", catch_up=policy) for policy in ("once", "skip")]
     for schedule in (once, skip):
-        await runtime.pause_schedule(ADMIN, schedule.id)
-        house = runtime._house  # pyright: ignore[reportPrivateUsage]
+        await runtime.schedules.pause(ADMIN, schedule.id)
+        house = runtime._container  # pyright: ignore[reportPrivateUsage]
         slept = {"paused": False, "next_at": now() // MINUTE * MINUTE - 10 * MINUTE}
         await house.database.write(rows.change, schedule.id, slept)
-    runtime._house.ticker.wake()  # pyright: ignore[reportPrivateUsage]
+    runtime._container.ticker.wake()  # pyright: ignore[reportPrivateUsage]
     for schedule, words in ((once, "made up for"), (skip, "none made up for")):
         told = await noted(runtime, schedule, words)
         assert told.missed >= 9
         assert "missed" in told.note
-        await runtime.delete_schedule(ADMIN, schedule.id)
+        await runtime.schedules.delete(ADMIN, schedule.id)
 
 
 @pytest.mark.requirement("schedules:overlap")
@@ -128,13 +128,13 @@ async def test_a_time_at_which_the_run_before_goes_on_is_skipped_queued_or_run_b
         await come(runtime, schedule, ago=2_000_000)
     assert "had not ended" in (await noted(runtime, skip, "Skipped")).note
     beside = await started(runtime, parallel, after=first[parallel.id])
-    assert (await runtime.get_run(ADMIN, first[parallel.id])).status == "running"
-    assert (await runtime.get_schedule(ADMIN, queue.id)).last_run_id == first[queue.id]
+    assert (await runtime.runs.get(ADMIN, first[parallel.id])).status == "running"
+    assert (await runtime.schedules.get(ADMIN, queue.id)).last_run_id == first[queue.id]
     await cancel(runtime, first[queue.id])
     behind = await started(runtime, queue, after=first[queue.id])
     await cancel(runtime, behind, beside, first[parallel.id], first[skip.id])
     for schedule in (skip, queue, parallel):
-        await runtime.delete_schedule(ADMIN, schedule.id)
+        await runtime.schedules.delete(ADMIN, schedule.id)
 
 
 @pytest.mark.requirement("schedules:pause")
@@ -142,24 +142,24 @@ async def test_a_paused_schedule_starts_nothing_and_a_resumed_one_has_missed_not
     runtime: Runtime, work: str
 ) -> None:
     schedule = await make(runtime, work)
-    paused = await runtime.pause_schedule(ADMIN, schedule.id)
+    paused = await runtime.schedules.pause(ADMIN, schedule.id)
     assert (paused.paused, paused.next) == (True, [])
     await come(runtime, schedule, ago=3600 * 1_000_000)
     other = await make(runtime, work)
     await come(runtime, other)
     await started(runtime, other)
-    assert (await runtime.get_schedule(ADMIN, schedule.id)).last_run_id is None
-    resumed = await runtime.resume_schedule(ADMIN, schedule.id)
+    assert (await runtime.schedules.get(ADMIN, schedule.id)).last_run_id is None
+    resumed = await runtime.schedules.resume(ADMIN, schedule.id)
     assert (resumed.paused, resumed.missed, resumed.next_at) == (False, 0, schedule.next_at)
-    assert await runtime.resume_schedule(ADMIN, schedule.id) == resumed
+    assert await runtime.schedules.resume(ADMIN, schedule.id) == resumed
     for one in (schedule, other):
-        await runtime.delete_schedule(ADMIN, one.id)
+        await runtime.schedules.delete(ADMIN, one.id)
 
 
 @pytest.mark.requirement("schedules:exactly-once")
 async def test_one_time_starts_one_run_however_many_look_at_it(runtime: Runtime, work: str) -> None:
     schedules = [await make(runtime, work, overlap="parallel") for _ in range(5)]
-    house = runtime._house  # pyright: ignore[reportPrivateUsage]
+    house = runtime._container  # pyright: ignore[reportPrivateUsage]
     at = now() - 1_000_000
     for _ in range(2):  # the second time as if the clock had been put back
         for schedule in schedules:
@@ -167,11 +167,11 @@ async def test_one_time_starts_one_run_however_many_look_at_it(runtime: Runtime,
         await asyncio.gather(*(house.ticker.fire() for _ in range(4)))
     ids = [await started(runtime, schedule) for schedule in schedules]
     assert [(await finished(runtime, run_id)).status for run_id in ids] == ["succeeded"] * 5
-    listed = (await runtime.list_runs(ADMIN, service_id=work, limit=100)).items
+    listed = (await runtime.runs.list(ADMIN, service_id=work, limit=100)).items
     fired = [run for run in listed if run.schedule_id in {schedule.id for schedule in schedules}]
     assert len(fired) == 5
     for schedule in schedules:
-        await runtime.delete_schedule(ADMIN, schedule.id)
+        await runtime.schedules.delete(ADMIN, schedule.id)
 
 
 @pytest.mark.requirement("schedules:bad-input")
@@ -194,25 +194,25 @@ async def test_what_cannot_be_scheduled_is_refused_with_a_sentence(runtime: Runt
     stranger = Caller("stranger", "user")
     schedule = await make(runtime, work)
     for attempt in (
-        runtime.get_schedule(stranger, schedule.id),
-        runtime.pause_schedule(stranger, schedule.id),
-        runtime.resume_schedule(stranger, schedule.id),
-        runtime.delete_schedule(stranger, schedule.id),
-        runtime.create_schedule(stranger, ScheduleRequest(service_id=work, cron="@daily")),
+        runtime.schedules.get(stranger, schedule.id),
+        runtime.schedules.pause(stranger, schedule.id),
+        runtime.schedules.resume(stranger, schedule.id),
+        runtime.schedules.delete(stranger, schedule.id),
+        runtime.schedules.create(stranger, ScheduleRequest(service_id=work, cron="@daily")),
     ):
         with pytest.raises(NotFound):
             await attempt
-    assert await runtime.list_schedules(stranger) == []
+    assert await runtime.schedules.list(stranger) == []
     with pytest.raises(TooBusy):
         for _ in range(30):
             await make(runtime, work)
-    for one in await runtime.list_schedules(ADMIN):
-        await runtime.delete_schedule(ADMIN, one.id)
+    for one in await runtime.schedules.list(ADMIN):
+        await runtime.schedules.delete(ADMIN, one.id)
     done = await make(runtime, work, cron=None, at=(datetime.now(UTC) + timedelta(hours=1)).isoformat())
-    await runtime.pause_schedule(ADMIN, done.id)
+    await runtime.schedules.pause(ADMIN, done.id)
     await come(runtime, done)
     with pytest.raises(Conflict, match="over"):
-        await runtime.resume_schedule(ADMIN, done.id)
+        await runtime.schedules.resume(ADMIN, done.id)
 
 
 @pytest.mark.requirement("schedules:service")
@@ -224,7 +224,7 @@ async def test_the_library_service_makes_and_changes_schedules_as_workflows_ask_
 
         status, body, run_id = await fetch(runtime, "schedule_runs", data)
         assert status == 200
-        assert (await runtime.get_run(ADMIN, run_id)).service_id == "schedule_runs"
+        assert (await runtime.runs.get(ADMIN, run_id)).service_id == "schedule_runs"
         return json.loads(body)
 
     made = await call({"service_id": work, "cron_expression": "0 9 * * *", "input_data": {"name": "n"}})
@@ -241,7 +241,7 @@ async def test_the_library_service_makes_and_changes_schedules_as_workflows_ask_
         with pytest.raises(InvalidInput) as caught:
             await call(wrong)
         assert caught.value.run_id is not None
-        assert (await runtime.get_run(ADMIN, caught.value.run_id)).status == "failed"
+        assert (await runtime.runs.get(ADMIN, caught.value.run_id)).status == "failed"
 
 
 @pytest.mark.requirement("schedules:clock-set-back")
@@ -250,7 +250,7 @@ async def test_a_clock_that_was_ahead_and_is_right_again_silences_no_schedule(
 ) -> None:
     often = await make(runtime, work, cron="*/5 * * * *")
     seldom = await make(runtime, work, cron="0 0 1 1 *")
-    house = runtime._house  # pyright: ignore[reportPrivateUsage]
+    house = runtime._container  # pyright: ignore[reportPrivateUsage]
     ahead = now() + 60 * MINUTE
     await house.database.write(lambda c: rows.change(c, often.id, {"next_at": ahead}))
     ticker = house.ticker
@@ -259,11 +259,11 @@ async def test_a_clock_that_was_ahead_and_is_right_again_silences_no_schedule(
     ticker.wake()
     async with asyncio.timeout(60):
         while True:
-            coming = (await runtime.get_schedule(ADMIN, often.id)).next_at
+            coming = (await runtime.schedules.get(ADMIN, often.id)).next_at
             assert coming is not None
             if coming <= datetime.now(UTC) + timedelta(minutes=5):
                 break
             await asyncio.sleep(0.05)
-    assert (await runtime.get_schedule(ADMIN, seldom.id)).next_at == seldom.next_at
+    assert (await runtime.schedules.get(ADMIN, seldom.id)).next_at == seldom.next_at
     for schedule in (often, seldom):
-        await runtime.delete_schedule(ADMIN, schedule.id)
+        await runtime.schedules.delete(ADMIN, schedule.id)

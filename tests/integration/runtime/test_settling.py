@@ -90,14 +90,14 @@ def said(service_id: str, data: bytes, **more: Any) -> Any:
 async def test_whatever_a_program_says_its_run_is_settled_and_read(
     runtime: Runtime, parrot: str, data: bytes
 ) -> None:
-    response = await runtime.run(said(parrot, data))
+    response = await runtime.runs.execute(said(parrot, data))
     assert b"".join([chunk async for chunk in response.body]) == data
     run = await finished(runtime, response.run_id)
     assert run.status == "succeeded"
     assert await log_text(runtime, run.id)
-    assert run.id in [one.id for one in (await runtime.list_runs(ADMIN, limit=20)).items]
+    assert run.id in [one.id for one in (await runtime.runs.list(ADMIN, limit=20)).items]
 
-    run_id = await runtime.start_run(said(parrot, data))
+    run_id = await runtime.runs.start(said(parrot, data))
     assert (await finished(runtime, run_id)).status == "succeeded"
 
 
@@ -109,7 +109,7 @@ async def test_a_key_ends_with_its_run_though_its_answer_cannot_be_read(
     await finished(runtime, run_id)
     await log_text(runtime, run_id)  # ends with its sandbox
     with pytest.raises(Unauthenticated):
-        await runtime.authenticate(key)
+        await runtime.keys.authenticate(key)
 
 
 @pytest.mark.parametrize("where", ["reading", "storing"])
@@ -125,9 +125,9 @@ async def test_a_fault_while_a_run_is_settled_fails_it_and_holds_nothing(
     with monkeypatch.context() as patch:
         patch.setattr(execution, "response_record", breaks)
         if background:
-            run_id = await runtime.start_run(said(parrot, b"{}"))
+            run_id = await runtime.runs.start(said(parrot, b"{}"))
         else:
-            response = await runtime.run(said(parrot, b"{}"))
+            response = await runtime.runs.execute(said(parrot, b"{}"))
             assert b"".join([chunk async for chunk in response.body]) == b"{}"
             run_id = response.run_id
         async with asyncio.timeout(30):
@@ -165,7 +165,7 @@ async def test_a_sandbox_that_does_not_end_as_expected_leaves_no_key_and_no_slot
         await log_text(runtime, run_id)
     assert leases
     with pytest.raises(Unauthenticated):
-        await runtime.authenticate(body.decode().split('"')[3])
+        await runtime.keys.authenticate(body.decode().split('"')[3])
     status, _, _ = await fetch(runtime, parrot, {"next": 1})
     assert status == 200
 

@@ -148,7 +148,7 @@ async def test_runtimes_with_key_files_of_their_own_do_not_share_a_database_and_
                 pass
         assert "a copy of the master.key" in told.value.hint
         with pytest.raises(InvalidInput) as refused:
-            await first.rotate_master_key(ADMIN)
+            await first.secrets.rotate_master_key(ADMIN)
         assert "CODEWORDS_MASTER_KEY_PREVIOUS" in refused.value.hint
     # nothing is stored that needs the key of who has left
     async with open_runtime(tmp_path / "b", **shared):
@@ -160,12 +160,12 @@ async def test_runtimes_with_key_files_of_their_own_do_not_share_a_database_and_
 async def test_links_and_questions_outlive_a_start_anew(tmp_path: Path) -> None:
     home = make_home(tmp_path / "home")
     async with open_runtime(home, sandbox="process") as before:
-        nonce = (await before.secret_entry(ADMIN, "TOKEN")).rpartition("/")[2]
-        asked = await before.deploy_or_ask(ADMIN, code=ASKS, name="asks")
+        nonce = (await before.secrets.create_link(ADMIN, "TOKEN")).rpartition("/")[2]
+        asked = await before.workflows.try_deploy(ADMIN, code=ASKS, name="asks")
         assert isinstance(asked, ConsentNeeded)
     async with open_runtime(home, sandbox="process") as after:
-        assert (await after.redeem_secret_entry(ADMIN, nonce, "typed-value", hosts=[])).held == "plain"
+        assert (await after.secrets.redeem_link(ADMIN, nonce, "typed-value", hosts=[])).held == "plain"
         with pytest.raises(NotFound):
-            await after.peek_secret_entry(ADMIN, nonce)
-        await after.answer_consent(ADMIN, asked.confirm, agreed=True)
-        assert (await after.deploy(ADMIN, code=ASKS, name="asks")).version == 1
+            await after.secrets.peek_link(ADMIN, nonce)
+        await after.consents.decide(ADMIN, asked.confirm, agreed=True)
+        assert (await after.workflows.deploy(ADMIN, code=ASKS, name="asks")).version == 1

@@ -108,7 +108,7 @@ async def test_a_script_that_runs_often_finds_sandboxes_ready_and_still_never_sh
     assert len({answer["boot"] for answer in answers}) == len(answers)
     assert len({answer["key"] for answer in answers}) == len(answers)
     assert not any(answer["left"] for answer in answers)
-    for run in (await runtime.list_runs(ADMIN, service_id=service)).items:
+    for run in (await runtime.runs.list(ADMIN, service_id=service)).items:
         assert "hello from a run" in await log_text(runtime, run.id)
 
 
@@ -126,11 +126,11 @@ async def test_a_new_version_is_not_served_by_what_was_ready_for_the_old_one(run
 
 @pytest.mark.requirement("supply:ready", "secrets:declared")
 async def test_a_changed_secret_is_not_served_by_what_was_ready_with_the_old_one(runtime: Runtime) -> None:
-    await runtime.set_secret(ADMIN, "TURNING", "first-value")
+    await runtime.secrets.set(ADMIN, "TURNING", "first-value")
     body = BOOTED.replace('"left": left,', '"left": left, "length": len(os.environ["TURNING"]),')
     service = await deploy(runtime, workflow(body, env=("TURNING",), title="Turning"))
     await until_ready(runtime, service)
-    await runtime.set_secret(ADMIN, "TURNING", "the second value")
+    await runtime.secrets.set(ADMIN, "TURNING", "the second value")
     assert (await ask(runtime, service))["length"] == len("the second value")
 
 
@@ -143,7 +143,7 @@ async def test_a_script_that_does_not_come_up_without_a_run_is_run_all_the_same(
 
 @pytest.mark.requirement("runs:run-key")
 async def test_the_key_of_a_sandbox_is_refused_before_and_after_its_run(runtime: Runtime) -> None:
-    key = runtime._house.keyring.new_run_key("sandbox-1")  # pyright: ignore[reportPrivateUsage]
+    key = runtime._container.keyring.new_run_key("sandbox-1")  # pyright: ignore[reportPrivateUsage]
     access = runtime.sandbox_access
     with pytest.raises(Unauthenticated, match="has ended"):
         access.authenticate("sandbox-1", key.text)
@@ -153,7 +153,7 @@ async def test_the_key_of_a_sandbox_is_refused_before_and_after_its_run(runtime:
     with pytest.raises(Unauthenticated, match="not the key"):
         access.authenticate("sandbox-2", key.text)
     with pytest.raises(Unauthenticated, match="only inside"):
-        await runtime.authenticate(key.text)
+        await runtime.keys.authenticate(key.text)
     key.unbind()
     with pytest.raises(Unauthenticated, match="has ended"):
         access.authenticate("sandbox-1", key.text)
@@ -161,7 +161,7 @@ async def test_the_key_of_a_sandbox_is_refused_before_and_after_its_run(runtime:
 
 @pytest.mark.requirement("supply:instance-keys")
 async def test_a_key_acts_for_the_run_that_came_last_of_those_that_go_on(runtime: Runtime) -> None:
-    key = runtime._house.keyring.new_run_key("sandbox-1")  # pyright: ignore[reportPrivateUsage]
+    key = runtime._container.keyring.new_run_key("sandbox-1")  # pyright: ignore[reportPrivateUsage]
     access = runtime.sandbox_access
     first, second = (Caller("local", "run", run_id=name) for name in ("first", "second"))
     key.bind(first)
@@ -186,7 +186,7 @@ async def test_runs_of_a_workflow_that_asks_for_it_share_a_sandbox_also_at_once(
     met = await asyncio.gather(*(ask(runtime, service, "/meet") for _ in range(3)))
     assert boots | {answer["boot"] for answer in met} == boots
     assert len(boots) == 1
-    first, *_ = reversed((await runtime.list_runs(ADMIN, service_id=service)).items)
+    first, *_ = reversed((await runtime.runs.list(ADMIN, service_id=service)).items)
     assert "came up" in await log_text(runtime, first.id)
 
 
@@ -194,11 +194,11 @@ async def test_runs_of_a_workflow_that_asks_for_it_share_a_sandbox_also_at_once(
 async def test_one_run_of_an_instance_is_cancelled_and_the_others_go_on(runtime: Runtime) -> None:
     service = await deploy(runtime, shared(SHARED, "Cancelled"))
     boot = (await ask(runtime, service))["boot"]
-    run_id = await runtime.start_run(request(service, path="/wait", method="GET"))
-    async for line in runtime.logs(ADMIN, run_id):
+    run_id = await runtime.runs.start(request(service, path="/wait", method="GET"))
+    async for line in runtime.logs.lines(ADMIN, run_id):
         if line is not None and line.message == "waiting":
             break
-    assert (await runtime.cancel_run(ADMIN, run_id)).status == "cancelled"
+    assert (await runtime.runs.cancel(ADMIN, run_id)).status == "cancelled"
     assert (await ask(runtime, service))["boot"] == boot
 
 
@@ -211,20 +211,20 @@ async def test_who_asks_with_another_key_gets_another_program_and_a_programs_key
     _, body, _ = await fetch(runtime, service, method="GET", caller=Caller("local", "user", key_id="another"))
     other = json.loads(body)
     assert other["boot"] != mine["boot"]
-    waiting = await runtime.start_run(request(service, path="/wait", method="GET"))
-    async for line in runtime.logs(ADMIN, waiting):
+    waiting = await runtime.runs.start(request(service, path="/wait", method="GET"))
+    async for line in runtime.logs.lines(ADMIN, waiting):
         if line is not None and line.message == "waiting":
             break
     assert (await ask(runtime, service))["boot"] == mine["boot"]
     async with asyncio.timeout(30):
         while _run_of(runtime, mine["key"]) != waiting:
             await asyncio.sleep(0.01)
-    await runtime.cancel_run(ADMIN, waiting)
+    await runtime.runs.cancel(ADMIN, waiting)
 
 
 def _run_of(runtime: Runtime, text: str) -> str | None:
     """The run that a key acts for now."""
-    keys = runtime._house.keyring._run_keys.values()  # pyright: ignore[reportPrivateUsage]
+    keys = runtime._container.keyring._run_keys.values()  # pyright: ignore[reportPrivateUsage]
     return next((key.caller and key.caller.run_id for key in list(keys) if key.matches(text)), None)
 
 
@@ -243,14 +243,14 @@ async def test_an_instance_that_dies_fails_its_run_and_the_next_gets_another(run
 async def test_more_runs_at_once_than_an_instance_takes_get_a_second_one(runtime: Runtime) -> None:
     service = await deploy(runtime, shared(SHARED, "Wide"))
     await ask(runtime, service)
-    waiting = [await runtime.start_run(request(service, path="/wait", method="GET")) for _ in range(4)]
+    waiting = [await runtime.runs.start(request(service, path="/wait", method="GET")) for _ in range(4)]
     for run_id in waiting:
-        async for line in runtime.logs(ADMIN, run_id):
+        async for line in runtime.logs.lines(ADMIN, run_id):
             if line is not None and line.message == "waiting":
                 break
     assert (await ask(runtime, service))["boot"]
     for run_id in waiting:
-        await runtime.cancel_run(ADMIN, run_id)
+        await runtime.runs.cancel(ADMIN, run_id)
 
 
 @pytest.mark.requirement("supply:instance")
@@ -263,7 +263,7 @@ async def test_an_instance_that_does_not_come_up_says_so_in_the_runs_log(runtime
     service = await deploy(
         runtime, code.replace("os.environ.get('FAIL_NOW')", "os.environ.get('FAIL_NOW') == 'yes'")
     )
-    await runtime.set_secret(ADMIN, "FAIL_NOW", "yes")
+    await runtime.secrets.set(ADMIN, "FAIL_NOW", "yes")
     with pytest.raises(CodewordsError) as caught:
         await fetch(runtime, service, method="GET")
     assert caught.value.code == "program_exited"
@@ -301,14 +301,14 @@ async def reach():
         assert found["host.codewords.internal"] == "hello"
         assert found["other.example"] != "hello"
         assert "manifest does not list it" in await log_text(runtime, run_id)
-        egress = (await runtime.get_run(ADMIN, run_id)).usage["egress"]
+        egress = (await runtime.runs.get(ADMIN, run_id)).usage["egress"]
         assert egress["policy"] == ["host.codewords.internal"]
         tried = {(one["host"], one["allowed"]) for one in egress["reached"]}
         assert tried == {("host.codewords.internal", True), ("other.example", False)}
         assert egress["bytes_in"] == len(_ANSWER)
         assert egress["bytes_out"] > len(b"GET / HTTP/1.1")
         for by in ("workflow", "key", "day"):
-            (used,) = await runtime.usage(ADMIN, by=by)
+            (used,) = await runtime.runs.usage(ADMIN, by=by)
             assert (used.egress_in, used.egress_out) == (egress["bytes_in"], egress["bytes_out"])
 
 
@@ -339,7 +339,7 @@ async def test_a_setting_of_the_header_that_means_nothing_fails_with_its_line(
     code = workflow(BOOTED).replace(
         "# ///\nfrom fastapi", f"# [tool.codewords]\n# {wrong}\n# ///\nfrom fastapi", 1
     )
-    report = await runtime.validate(ADMIN, code)
+    report = await runtime.authoring.validate(ADMIN, code)
     failed = next(check for check in report.checks if check.status == "failed")
     assert failed.id == "header"
     assert wrong.split(" ", maxsplit=1)[0] in failed.message

@@ -42,10 +42,12 @@ async def test_a_caller_whose_code_is_slow_to_read_holds_up_nobody_else(
         await look(self, script)
 
     monkeypatch.setattr(checks._Work, "_look", slow)  # pyright: ignore[reportPrivateUsage]
-    waiting = [asyncio.create_task(runtime.validate(ANN, f"{ECHO}\n# slow {n}\n")) for n in range(3)]
+    waiting = [
+        asyncio.create_task(runtime.authoring.validate(ANN, f"{ECHO}\n# slow {n}\n")) for n in range(3)
+    ]
     await begun.wait()
     async with asyncio.timeout(60):
-        assert (await runtime.validate(BEN, ECHO)).all_passed
+        assert (await runtime.authoring.validate(BEN, ECHO)).all_passed
     assert not any(task.done() for task in waiting)
     held.set()
     assert all(report.all_passed for report in await asyncio.gather(*waiting))

@@ -138,7 +138,7 @@ async def test_without_isolation_too_the_value_stays_outside(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async with stage(tmp_path, monkeypatch, sandbox="process") as (runtime, host, pair):
-        await runtime.set_secret(ADMIN, NAME, VALUE, hosts=[pair])
+        await runtime.secrets.set(ADMIN, NAME, VALUE, hosts=[pair])
         service = await deploy(runtime, CALLER)
         status, body, _ = await fetch(runtime, service, {"url": f"https://{pair}/v1/charges"})
     assert status == 200, body
@@ -151,10 +151,10 @@ async def test_a_workflow_that_asks_for_it_sends_no_placeholder_to_any_host_and_
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async with stage(tmp_path, monkeypatch, sandbox="process") as (runtime, host, pair):
-        await runtime.set_secret(ADMIN, NAME, VALUE, hosts=["api.elsewhere.example"])
+        await runtime.secrets.set(ADMIN, NAME, VALUE, hosts=["api.elsewhere.example"])
         service = await deploy(runtime, with_options(CALLER, "inspect = true"))
         _, body, run_id = await fetch(runtime, service, {"url": f"https://{pair}/v1/charges"})
-        run = await runtime.get_run(ADMIN, run_id, wait=60)
+        run = await runtime.runs.get(ADMIN, run_id, wait=60)
     assert "whose rule is for api.elsewhere.example only" in body.decode()
     assert host.asked == []
     assert run.usage is not None
@@ -189,18 +189,18 @@ async def test_well_known_names_bring_their_hosts_and_a_value_set_again_keeps_it
     tmp_path: Path,
 ) -> None:
     async with open_runtime(make_home(tmp_path / "home"), sandbox="process") as runtime:
-        known = await runtime.set_secret(ADMIN, NAME, VALUE)
+        known = await runtime.secrets.set(ADMIN, NAME, VALUE)
         assert (known.held, known.hosts[0], known.places) == ("placeholder", HOST, ["header", "basic"])
-        own = await runtime.set_secret(
+        own = await runtime.secrets.set(
             ADMIN, "OWN_KEY", "value-1", hosts=["Api.Example.com."], places=["query"]
         )
         assert (own.hosts, own.places) == (["api.example.com"], ["query"])
-        again = await runtime.set_secret(ADMIN, "OWN_KEY", "value-2")
+        again = await runtime.secrets.set(ADMIN, "OWN_KEY", "value-2")
         assert (again.hosts, again.places) == (["api.example.com"], ["query"])
-        plain = await runtime.set_secret(ADMIN, "OWN_KEY", "value-3", plain=True)
+        plain = await runtime.secrets.set(ADMIN, "OWN_KEY", "value-3", plain=True)
         assert (plain.held, plain.hosts) == ("plain", [])
-        page = await runtime.secret_entry(ADMIN, "PAGE_KEY", hosts=["api.page.com"])
+        page = await runtime.secrets.create_link(ADMIN, "PAGE_KEY", hosts=["api.page.com"])
         nonce = page.rpartition("/")[2]
-        assert (await runtime.peek_secret_entry(ADMIN, nonce)).hosts == ["api.page.com"]
-        typed = await runtime.redeem_secret_entry(ADMIN, nonce, "value-4", hosts=["api.typed.com"])
+        assert (await runtime.secrets.peek_link(ADMIN, nonce)).hosts == ["api.page.com"]
+        typed = await runtime.secrets.redeem_link(ADMIN, nonce, "value-4", hosts=["api.typed.com"])
         assert typed.hosts == ["api.typed.com"]

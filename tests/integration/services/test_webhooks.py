@@ -243,7 +243,7 @@ def test_what_was_answered_is_delivered_after_a_crash_and_once(
 
     async def forget(runtime: Runtime) -> None:
         left: dict[str, Any] = {"status": "received", "due_at": 0, "runs": []}
-        house = runtime._house  # pyright: ignore[reportPrivateUsage]  # nothing outside can stop it between the two
+        house = runtime._container  # pyright: ignore[reportPrivateUsage]  # nothing outside can stop it between the two
         await house.database.write(lambda c: rows.change(c, delivery, left))
         house.courier.wake()
 
@@ -260,7 +260,7 @@ def test_a_workflow_that_is_gone_makes_a_delivery_fail_with_the_reason(
 
     async def move(runtime: Runtime) -> None:
         gone = update(table).values(service_id="gone_00000000")
-        house = runtime._house  # pyright: ignore[reportPrivateUsage]  # nothing outside comes between the two
+        house = runtime._container  # pyright: ignore[reportPrivateUsage]  # nothing outside comes between the two
         await house.database.write(lambda c: c.execute(gone))
 
     door.ask(move)

@@ -74,7 +74,7 @@ class KeyGuard:
         path, query = scope["path"], scope["query_string"]
         if TICKET in query and path.startswith(GEMINI_PATHS):
             # The second leg of an upload: Google's SDK sends it without a key.
-            caller = self._runtime.upload_caller(path, query)
+            caller = self._runtime.models.upload_caller(path, query)
             if caller.kind == "run":
                 raise Unauthenticated(
                     "This upload belongs to a run, and goes on only inside that run's sandbox."
@@ -85,7 +85,7 @@ class KeyGuard:
         if looks_like_token(key):
             return await self._tokens.verify(key)
 
-        return await self._runtime.authenticate(key)
+        return await self._runtime.keys.authenticate(key)
 
 
 def has_key(headers: Headers) -> bool:

@@ -43,10 +43,10 @@ class PageGuard:
         """Serve one request. Raises Forbidden for a form of another page, Unauthenticated where nobody is signed in."""
         if scope["type"] == "http" and is_form_page(scope["path"]):
             scope[SELF] = origin = self._trust.own_origin(scope)
-            scope[OPENS_PAGES] = self._runtime.opens_pages
+            scope[OPENS_PAGES] = self._runtime.sessions.opens_pages
             scope.setdefault(ERROR_PAGE, sorry("This was not done"))
             token = session_token(scope)
-            scope[PERSON] = await self._runtime.page_session(token, direct_peer(scope)) if token else None
+            scope[PERSON] = await self._runtime.sessions.find(token, direct_peer(scope)) if token else None
             if scope["path"].startswith(SESSION_PREFIXES):
                 require_signed_in(scope)
             if scope["method"] not in READING:
@@ -67,7 +67,7 @@ class PageSessionGuard:
         in on.
         """
         scope[SELF] = self._trust.own_origin(scope)
-        scope[OPENS_PAGES] = self._runtime.opens_pages
+        scope[OPENS_PAGES] = self._runtime.sessions.opens_pages
 
         if scope["method"] in READING:
             token = session_token(scope)
@@ -75,7 +75,7 @@ class PageSessionGuard:
             token = ""
 
         if token:
-            found = await self._runtime.page_session(token, direct_peer(scope))
+            found = await self._runtime.sessions.find(token, direct_peer(scope))
         else:
             found = None
 

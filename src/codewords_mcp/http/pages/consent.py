@@ -27,7 +27,7 @@ async def show(request: Request) -> Response:
     """What is asked, while it waits for an answer; looking does not answer it."""
     request.scope[ERROR_PAGE] = _sorry
     return _form(
-        await runtime(request.scope).peek_consent(person(request.scope), _token(request)),
+        await runtime(request.scope).consents.peek(person(request.scope), _token(request)),
         person(request.scope),
     )
 
@@ -40,8 +40,8 @@ async def answer(request: Request) -> Response:
     if said not in {"agree", "decline"}:
         raise InvalidInput("The form did not arrive whole.", hint="Open the link again and choose.")
 
-    wording = (await runtime(request.scope).peek_consent(person(request.scope), _token(request))).wording
-    await runtime(request.scope).answer_consent(
+    wording = (await runtime(request.scope).consents.peek(person(request.scope), _token(request))).wording
+    await runtime(request.scope).consents.decide(
         person(request.scope), _token(request), agreed=said == "agree"
     )
     agreed = said == "agree"

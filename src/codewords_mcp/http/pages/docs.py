@@ -35,8 +35,8 @@ async def index(request: Request) -> Response:
     waits = agreed = after = ""
 
     if found is not None:
-        waits = waiting_list(await runtime(request.scope).waiting_pages(found))
-        agreed = agreement_list(await runtime(request.scope).list_agreements(found))
+        waits = waiting_list(await runtime(request.scope).sessions.waiting_pages(found))
+        agreed = agreement_list(await runtime(request.scope).consents.list_agreements(found))
         after = signed_in_as(found)
 
     return page(

@@ -21,7 +21,7 @@ _sorry = sorry("You are not signed in")
 async def show(request: Request) -> Response:
     """Who signs in to what, and a button; looking spends nothing."""
     request.scope[ERROR_PAGE] = _sorry
-    title, address = await runtime(request.scope).peek_login(_link(request))
+    title, address = await runtime(request.scope).sessions.peek_login(_link(request))
     return page(
         f"Sign in to {title}",
         f"<h1>Sign in to {escape(title)}</h1><p>as <b>{escape(address)}</b></p>"
@@ -35,7 +35,9 @@ async def follow(request: Request) -> Response:
     request.scope[ERROR_PAGE] = _sorry
     await read_bytes(request, _MAX_FORM, _too_large)
     # an address as a header may have it, whatever it is made of
-    target = quote(await runtime(request.scope).follow_login(_link(request)), safe="%/:?#[]@!$&()*+,;=~-._")
+    target = quote(
+        await runtime(request.scope).sessions.follow_login(_link(request)), safe="%/:?#[]@!$&()*+,;=~-._"
+    )
     reply = page(
         "You are signed in",
         '<h1 class="good">You are signed in</h1>'

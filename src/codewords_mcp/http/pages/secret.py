@@ -26,18 +26,18 @@ _sorry = sorry("The value was not stored")
 async def show(request: Request) -> Response:
     """The form, while the link is good; looking does not spend it."""
     request.scope[ERROR_PAGE] = _sorry
-    return _form(await runtime(request.scope).peek_secret_entry(person(request.scope), _nonce(request)))
+    return _form(await runtime(request.scope).secrets.peek_link(person(request.scope), _nonce(request)))
 
 
 async def store(request: Request) -> Response:
     """Store the value and spend the link. A value that cannot be stored gets the form again, with the reason."""
     request.scope[ERROR_PAGE] = _sorry
-    form = await runtime(request.scope).peek_secret_entry(person(request.scope), _nonce(request))
+    form = await runtime(request.scope).secrets.peek_link(person(request.scope), _nonce(request))
     request.scope[ERROR_PAGE] = _form_again(form)
     fields = _fields(await read_bytes(request, MAX_FORM, _too_large))
     form = _as_left(form, fields)
     request.scope[ERROR_PAGE] = _form_again(form)
-    stored = await runtime(request.scope).redeem_secret_entry(
+    stored = await runtime(request.scope).secrets.redeem_link(
         person(request.scope),
         _nonce(request),
         _value(fields),

@@ -42,12 +42,14 @@ class SignInBody(Body):
 async def create(request: Request) -> Response:
     """A one-time address that signs the caller's browser in."""
     body = await read_body(request, SignInBody)
-    return JsonReply({"url": await runtime(request.scope).create_sign_in(caller(request.scope), body.page)})
+    return JsonReply(
+        {"url": await runtime(request.scope).sessions.create_sign_in(caller(request.scope), body.page)}
+    )
 
 
 async def waiting(request: Request) -> Response:
     """What waits for the caller."""
-    return JsonReply({"items": await runtime(request.scope).waiting_pages(caller(request.scope))})
+    return JsonReply({"items": await runtime(request.scope).sessions.waiting_pages(caller(request.scope))})
 
 
 async def follow(request: Request) -> Response:
@@ -56,7 +58,7 @@ async def follow(request: Request) -> Response:
     A link on another page, or a browser that only looks ahead, signs nobody in.
     """
     request.scope[ERROR_PAGE] = _sorry
-    found = await runtime(request.scope).peek_sign_in(_token(request))
+    found = await runtime(request.scope).sessions.peek_sign_in(_token(request))
     headers = request.headers
     opened_by_person = (
         request.method == "GET"
@@ -103,7 +105,7 @@ async def type_key(request: Request) -> Response:
     else:
         address = ""
 
-    token = await runtime(request.scope).begin_page_session(key, direct_peer(request.scope), address=address)
+    token = await runtime(request.scope).sessions.begin(key, direct_peer(request.scope), address=address)
     return await _with_session(request, token, path)
 
 
@@ -112,7 +114,7 @@ async def open_here(request: Request) -> Response:
     fields = await _fields(request)
     path = checked_path(fields.get("to", "/"))
     request.scope[ERROR_PAGE] = sign_in_page(request.scope, path)
-    if not await runtime(request.scope).open_page(HOME_OWNER, path):
+    if not await runtime(request.scope).sessions.open_page(HOME_OWNER, path):
         raise TooBusy(
             "The runtime cannot open a page now.",
             retry_after=5,
@@ -130,7 +132,7 @@ async def sign_out(request: Request) -> Response:
     """End the session."""
     await read_bytes(request, _MAX_FORM, _too_large)
     if token := session_token(request.scope):
-        await runtime(request.scope).end_page_session(token)
+        await runtime(request.scope).sessions.end(token)
     reply = page("Signed out", '<h1>You are signed out</h1><p class="last">You can close this page.</p>')
     _set_cookie(reply, request.scope, "", 0)
     return reply
@@ -200,14 +202,16 @@ def _named(found: Caller) -> str:
 
 
 async def _signed_in(request: Request) -> Response:
-    token, found = await runtime(request.scope).redeem_sign_in(_token(request), direct_peer(request.scope))
+    token, found = await runtime(request.scope).sessions.redeem_sign_in(
+        _token(request), direct_peer(request.scope)
+    )
     return await _with_session(request, token, found.path)
 
 
 async def _with_session(request: Request, token: str, path: str) -> Response:
     """Back to where the person wanted; the session before ends, so that nobody else's goes on."""
     if before := session_token(request.scope):
-        await runtime(request.scope).end_page_session(before)
+        await runtime(request.scope).sessions.end(before)
     reply = RedirectResponse(path, 303, headers=HEADERS)
     _set_cookie(reply, request.scope, token, int(SESSION_TTL))
     return reply

@@ -47,19 +47,21 @@ async def healthz(_request: Request) -> Response:
 
 async def readyz(request: Request) -> Response:
     """Readiness: no key, and no details for who has none; `codewords doctor` and the log name the part."""
-    ready = not await runtime(request.scope).problems()
+    ready = not await runtime(request.scope).status.problems()
     return JsonReply({"ready": ready}, status_code=200 if ready else 503)
 
 
 async def status(request: Request) -> Response:
     """What `codewords doctor` shows."""
-    return JsonReply(await runtime(request.scope).status(deep=request.query_params.get("deep") == "true"))
+    return JsonReply(
+        await runtime(request.scope).status.describe(deep=request.query_params.get("deep") == "true")
+    )
 
 
 async def create_key(request: Request) -> Response:
     """Make a key; its text is in this answer and nowhere else."""
     body = await read_body(request, KeyBody)
-    text, info = await runtime(request.scope).create_key(
+    text, info = await runtime(request.scope).keys.create(
         caller(request.scope),
         owner=body.owner,
         kind=body.kind,
@@ -74,12 +76,12 @@ async def create_key(request: Request) -> Response:
 
 async def list_keys(request: Request) -> Response:
     """Keys without their text."""
-    return JsonReply({"items": await runtime(request.scope).list_keys(caller(request.scope))})
+    return JsonReply({"items": await runtime(request.scope).keys.list(caller(request.scope))})
 
 
 async def revoke_key(request: Request) -> Response:
     """The key is refused from now on."""
-    await runtime(request.scope).revoke_key(caller(request.scope), request.path_params["key_id"])
+    await runtime(request.scope).keys.revoke(caller(request.scope), request.path_params["key_id"])
     return Response(status_code=204)
 
 
@@ -99,7 +101,9 @@ class ResumeBody(Body):
 async def resume(request: Request) -> Response:
     """Let a home that was restored from a backup start runs by itself again."""
     body = await read_body(request, ResumeBody)
-    resumed = await runtime(request.scope).resume(caller(request.scope), cancel_waiting=body.cancel_waiting)
+    resumed = await runtime(request.scope).status.resume(
+        caller(request.scope), cancel_waiting=body.cancel_waiting
+    )
     return JsonReply({"resumed": resumed})
 
 

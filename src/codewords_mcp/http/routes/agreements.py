@@ -26,19 +26,21 @@ class AgreeBody(Body):
 
 async def list_agreements(request: Request) -> Response:
     """Answer with the caller's agreements, the newest first."""
-    return JsonReply({"items": await runtime(request.scope).list_agreements(caller(request.scope))})
+    return JsonReply({"items": await runtime(request.scope).consents.list_agreements(caller(request.scope))})
 
 
 async def agree(request: Request) -> Response:
     """Store an agreement."""
     body = await read_body(request, AgreeBody)
-    made = await runtime(request.scope).agree(caller(request.scope), _service_id(request), body.confirm)
+    made = await runtime(request.scope).consents.agree(
+        caller(request.scope), _service_id(request), body.confirm
+    )
     return JsonReply(made)
 
 
 async def withdraw(request: Request) -> Response:
     """End an agreement; the next run of the workflow is asked about again."""
-    await runtime(request.scope).withdraw_agreement(caller(request.scope), _service_id(request))
+    await runtime(request.scope).consents.withdraw_agreement(caller(request.scope), _service_id(request))
     return Response(status_code=204)
 
 
@@ -46,7 +48,7 @@ async def withdraw_on_page(request: Request) -> Response:
     """The button of the front page; the person is back there then."""
     request.scope[ERROR_PAGE] = sorry("The agreement was not withdrawn")
     await read_bytes(request, _MAX_FORM, _too_large)
-    await runtime(request.scope).withdraw_agreement(person(request.scope), _service_id(request))
+    await runtime(request.scope).consents.withdraw_agreement(person(request.scope), _service_id(request))
     return RedirectResponse("/", 303, headers=HEADERS)
 
 

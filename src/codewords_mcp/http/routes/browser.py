@@ -31,23 +31,23 @@ async def show(request: Request) -> Response:
         after = parse_moment(asked["paired_after"])
     else:
         after = None
-    return JsonReply(await runtime(request.scope).own_chrome(caller(request.scope), wait=wait, after=after))
+    return JsonReply(await runtime(request.scope).browsers.get(caller(request.scope), wait=wait, after=after))
 
 
 async def pair(request: Request) -> Response:
     """A page on which a person pairs their Chrome."""
-    return JsonReply({"url": await runtime(request.scope).pair_chrome(caller(request.scope))})
+    return JsonReply({"url": await runtime(request.scope).browsers.pair(caller(request.scope))})
 
 
 async def forget(request: Request) -> Response:
     """Its token is worth nothing from now on."""
-    return JsonReply({"forgotten": await runtime(request.scope).forget_chrome(caller(request.scope))})
+    return JsonReply({"forgotten": await runtime(request.scope).browsers.forget(caller(request.scope))})
 
 
 async def pairing_page(request: Request) -> Response:
     """What to do, until it is done. Looking does not spend it: only the extension does, when its person presses Pair."""
     request.scope[ERROR_PAGE] = _sorry
-    if await runtime(request.scope).peek_chrome_pairing(
+    if await runtime(request.scope).browsers.peek_pairing(
         person(request.scope), str(request.path_params["token"])
     ):
         return page(
@@ -110,7 +110,7 @@ async def serve_chrome(scope: Scope, receive: Receive, send: Send) -> None:
     """The extension's connection. Who it is its first message says; Host and Origin were checked."""
     await receive()  # websocket.connect
     await send({"type": "websocket.accept"})
-    await runtime(scope).serve_chrome(_Pipe(scope, receive, send))
+    await runtime(scope).browsers.serve(_Pipe(scope, receive, send))
 
 
 _TAG = "browser"

@@ -27,13 +27,13 @@ class BudgetBody(Body):
 
 async def list_budgets(request: Request) -> Response:
     """Every budget."""
-    return JsonReply({"items": await runtime(request.scope).list_budgets(caller(request.scope))})
+    return JsonReply({"items": await runtime(request.scope).budgets.list(caller(request.scope))})
 
 
 async def set_budget(request: Request) -> Response:
     """Set or replace one."""
     body = await read_body(request, BudgetBody)
-    made = await runtime(request.scope).set_budget(
+    made = await runtime(request.scope).budgets.set(
         caller(request.scope), _scope(request), body.usd, subject=body.subject, period=body.period
     )
     return JsonReply(made)
@@ -45,7 +45,7 @@ async def remove_budget(request: Request) -> Response:
     if period not in _PERIODS:
         raise InvalidInput(f"`period` must be one of {', '.join(_PERIODS)}.")
 
-    await runtime(request.scope).remove_budget(
+    await runtime(request.scope).budgets.remove(
         caller(request.scope),
         _scope(request),
         subject=request.query_params.get("subject", ""),

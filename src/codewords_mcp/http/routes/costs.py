@@ -33,7 +33,7 @@ async def costs(request: Request) -> Response:
     if by not in get_args(CostsBy):
         raise InvalidInput(f"`by` must be one of {', '.join(get_args(CostsBy))}.")
 
-    items = await runtime(request.scope).costs(
+    items = await runtime(request.scope).models.costs(
         caller(request.scope),
         by=cast("CostsBy", by),
         days=query_int(request, "days", low=1, high=400) or 30,

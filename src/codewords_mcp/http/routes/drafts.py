@@ -57,13 +57,13 @@ class DeleteBody(Body):
 
 async def list_drafts(request: Request) -> Response:
     """By last change."""
-    return JsonReply({"items": await runtime(request.scope).list_drafts(caller(request.scope))})
+    return JsonReply({"items": await runtime(request.scope).drafts.list(caller(request.scope))})
 
 
 async def create_draft(request: Request) -> Response:
     """Check code and keep it, whatever the checks say."""
     body = await read_body(request, DraftBody)
-    made = runtime(request.scope).create_draft(
+    made = runtime(request.scope).drafts.create(
         caller(request.scope), body.code, name=body.name, description=body.description, example=body.example
     )
     return JsonReply(await watched(request, made))
@@ -74,14 +74,14 @@ async def get_draft(request: Request) -> Response:
     code = query_flag(request, "code", default=False)
     draft_id = request.path_params["draft_id"]
     return JsonReply(
-        await runtime(request.scope).get_draft(caller(request.scope), draft_id, include_code=code)
+        await runtime(request.scope).drafts.get(caller(request.scope), draft_id, include_code=code)
     )
 
 
 async def edit(request: Request) -> Response:
     """Change a draft, or make one of a workflow's live version."""
     body = await read_body(request, EditBody)
-    made = runtime(request.scope).edit_draft(
+    made = runtime(request.scope).drafts.edit(
         caller(request.scope),
         _subject(request),
         edits=body.edits,
@@ -94,7 +94,7 @@ async def edit(request: Request) -> Response:
 
 async def diff(request: Request) -> Response:
     """What a draft changes, or what is different between two versions."""
-    found = await runtime(request.scope).diff(
+    found = await runtime(request.scope).workflows.diff(
         caller(request.scope),
         _subject(request),
         version=query_int(request, "version", low=1, high=_MANY),
@@ -105,7 +105,7 @@ async def diff(request: Request) -> Response:
 
 async def delete_draft(request: Request) -> Response:
     """At once."""
-    await runtime(request.scope).delete_draft(caller(request.scope), request.path_params["draft_id"])
+    await runtime(request.scope).drafts.delete(caller(request.scope), request.path_params["draft_id"])
     return Response(status_code=204)
 
 
@@ -113,7 +113,7 @@ async def delete_workflow(request: Request) -> Response:
     """With its versions, schedules and webhooks, once a person agrees; its runs stay."""
     body = await read_body(request, DeleteBody)
     consent = Consent(allow=body.allow, confirm=body.confirm, by_person=True)
-    await runtime(request.scope).delete_workflow(
+    await runtime(request.scope).workflows.delete(
         caller(request.scope), request.path_params["service_id"], consent=consent
     )
     return Response(status_code=204)
@@ -124,7 +124,7 @@ async def generate(request: Request) -> Response:
     body = await read_body(request, GenerateBody)
 
     async def work(progress: Progress) -> Generation:
-        return await runtime(request.scope).generate(
+        return await runtime(request.scope).authoring.generate(
             caller(request.scope), body.description, constraints=body.constraints, progress=progress
         )
 

@@ -30,7 +30,7 @@ async def create_file(request: Request) -> Response:
         raise InvalidInput("`filename` is missing.", hint="Ask POST /file?filename=report.pdf.")
 
     scope = request.scope
-    links = await runtime(scope).create_file(caller(scope), name)
+    links = await runtime(scope).files.create(caller(scope), name)
     here = own_url(scope)
     # A workflow reaches the runtime by an address of its own network; the link that it hands out must work outside.
     if caller(scope).kind == "run":
@@ -54,7 +54,7 @@ async def upload(request: Request) -> Response:
     async with ClientConnection(
         request.receive, headers, limit=limit, setting="CODEWORDS_MAX_FILE"
     ) as connection:
-        size = await runtime(request.scope).write_file(
+        size = await runtime(request.scope).files.write(
             request.path_params["token"], connection.chunks(), content_type
         )
         connection.answered()
@@ -65,14 +65,14 @@ async def upload(request: Request) -> Response:
 async def download(request: Request) -> Response:
     """The bytes, or one range of them."""
     here = runtime(request.scope)
-    file = await here.find_file(request.path_params["token"])
+    file = await here.files.find(request.path_params["token"])
     part = byte_range(request.headers.get("range"), file.size)
     if part is None:
         return Response(status_code=416, headers={"Content-Range": f"bytes */{file.size}"})
     headers = _headers(file, part)
     if request.method == "HEAD":
         return Response(status_code=200 if part.whole else 206, headers=headers)
-    return FileReply(part, headers, await here.read_file(file, part.start, part.end))
+    return FileReply(part, headers, await here.files.read(file, part.start, part.end))
 
 
 @dataclass(frozen=True, slots=True)

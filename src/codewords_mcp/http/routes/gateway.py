@@ -134,7 +134,7 @@ async def serve_provider(scope: Scope, receive: Receive, send: Send) -> None:
         receive, headers, limit=limit, setting=setting, body_first=True
     ) as connection:
         request.body = connection.chunks()
-        reply = await runtime(scope).ask_provider(request)
+        reply = await runtime(scope).models.call(request)
         await pass_on(reply, connection, send)
 
 
@@ -151,7 +151,7 @@ async def serve_simple(scope: Scope, receive: Receive, send: Send) -> None:
         receive, scope["headers"], limit=house(scope).settings.max_body
     ) as connection:
         body = b"".join([chunk async for chunk in connection.chunks()])
-        answer = await runtime(scope).ask_model(caller(scope), provider, body)
+        answer = await runtime(scope).models.prompt(caller(scope), provider, body)
         connection.answered()
 
     await JsonReply(answer)(scope, receive, send)

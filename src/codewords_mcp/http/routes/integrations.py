@@ -53,7 +53,7 @@ async def search(request: Request) -> Response:
     """Actions and apps for a question in plain words."""
     query = request.query_params.get("query", "")
     return JsonReply(
-        await runtime(request.scope).search_integrations(
+        await runtime(request.scope).integrations.search(
             caller(request.scope), query, limit=_limit(request, 8)
         )
     )
@@ -63,7 +63,7 @@ async def show_app(request: Request) -> Response:
     """What can be done in an app."""
     query = request.query_params.get("query", "")
     return JsonReply(
-        await runtime(request.scope).list_actions(
+        await runtime(request.scope).integrations.list_actions(
             caller(request.scope), _app(request), query=query, limit=_limit(request, 30)
         )
     )
@@ -72,7 +72,7 @@ async def show_app(request: Request) -> Response:
 async def show_action(request: Request) -> Response:
     """An action's fields, or the values that one takes."""
     body = await read_body(request, LookupBody)
-    found = await runtime(request.scope).get_action(
+    found = await runtime(request.scope).integrations.get_action(
         caller(request.scope), _app(request), body.action,
         prop=body.prop, props=body.props, query=body.query, account=body.account,
     )  # fmt: skip
@@ -87,14 +87,16 @@ async def connect(request: Request) -> Response:
     else:
         body = await read_body(request, ConnectBody)
     return JsonReply(
-        await runtime(request.scope).connect_app(caller(request.scope), _app(request), wait=body.wait_seconds)
+        await runtime(request.scope).connections.connect(
+            caller(request.scope), _app(request), wait=body.wait_seconds
+        )
     )
 
 
 async def call(request: Request) -> Response:
     """Do something in an app, once."""
     body = await read_body(request, CallBody)
-    done = await runtime(request.scope).call_integration(
+    done = await runtime(request.scope).integrations.call(
         caller(request.scope), _app(request), body.action, body.props, account=body.account
     )
     return JsonReply(done)
@@ -103,7 +105,7 @@ async def call(request: Request) -> Response:
 async def preview(request: Request) -> Response:
     """What a call would do."""
     body = await read_body(request, CallBody)
-    found = await runtime(request.scope).preview_integration(
+    found = await runtime(request.scope).integrations.preview(
         caller(request.scope), _app(request), body.action, body.props, account=body.account
     )
     return JsonReply(found)
@@ -111,19 +113,21 @@ async def preview(request: Request) -> Response:
 
 async def connections(request: Request) -> Response:
     """The accounts that are connected."""
-    return JsonReply({"items": await runtime(request.scope).list_connections(caller(request.scope))})
+    return JsonReply({"items": await runtime(request.scope).connections.list(caller(request.scope))})
 
 
 async def disconnect(request: Request) -> Response:
     """Forget an account."""
-    await runtime(request.scope).disconnect(caller(request.scope), str(request.path_params["account"]))
+    await runtime(request.scope).connections.disconnect(
+        caller(request.scope), str(request.path_params["account"])
+    )
     return Response(status_code=204)
 
 
 async def link_page(request: Request) -> Response:
     """What is about to be connected, to whom, before a person goes on to the broker."""
     request.scope[ERROR_PAGE] = _sorry
-    found = await runtime(request.scope).peek_connection(person(request.scope), _nonce(request))
+    found = await runtime(request.scope).connections.peek_link(person(request.scope), _nonce(request))
     app = escape(found.app)
     if found.connected:
         return _connected(app)
@@ -144,14 +148,14 @@ async def link_onward(request: Request) -> Response:
     request.scope[ERROR_PAGE] = _sorry
     if request.headers.get("sec-fetch-site") != "same-origin":
         return RedirectResponse(f"/connect/{_nonce(request)}", 303, headers=HEADERS)
-    url = await runtime(request.scope).follow_connection(person(request.scope), _nonce(request))
+    url = await runtime(request.scope).connections.follow_link(person(request.scope), _nonce(request))
     return RedirectResponse(url, 303, headers=HEADERS | {"Referrer-Policy": "no-referrer"})
 
 
 async def link_done(request: Request) -> Response:
     """A person is back from the broker."""
     request.scope[ERROR_PAGE] = _sorry
-    found = await runtime(request.scope).connection_made(person(request.scope), _nonce(request))
+    found = await runtime(request.scope).connections.complete_link(person(request.scope), _nonce(request))
     app = escape(found.app)
     if found.connected:
         return _connected(app)

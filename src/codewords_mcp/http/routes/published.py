@@ -39,7 +39,7 @@ async def publish(request: Request) -> Response:
     if body.tool in {tool.name for tool in all_tools()}:
         raise InvalidInput("A tool of the runtime has this name.", hint="Give another with --name.")
 
-    made = await runtime(request.scope).publish(
+    made = await runtime(request.scope).published.add(
         caller(request.scope),
         request.path_params["service_id"],
         tool=body.tool,
@@ -52,12 +52,12 @@ async def publish(request: Request) -> Response:
 
 async def list_published(request: Request) -> Response:
     """By name, with their schemas."""
-    return JsonReply({"items": await runtime(request.scope).published_tools(caller(request.scope))})
+    return JsonReply({"items": await runtime(request.scope).published.list(caller(request.scope))})
 
 
 async def unpublish(request: Request) -> Response:
     """The tool is gone; the workflow stays."""
-    await runtime(request.scope).unpublish(caller(request.scope), request.path_params["tool"])
+    await runtime(request.scope).published.remove(caller(request.scope), request.path_params["tool"])
     return Response(status_code=204)
 
 

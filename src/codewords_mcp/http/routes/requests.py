@@ -38,7 +38,7 @@ _CURSOR = Parameter("cursor", "`next_cursor` of the page before.", {"type": "str
 
 async def provision(request: Request) -> Response:
     """A run id whose log can be followed before the run starts."""
-    run_id = await runtime(request.scope).provision(caller(request.scope))
+    run_id = await runtime(request.scope).runs.provision(caller(request.scope))
     return JsonReply({"request_id": run_id}, headers={"X-Request-Id": run_id})
 
 
@@ -47,7 +47,7 @@ async def result(request: Request) -> Response:
     scope, run_id = request.scope, _run_id(request)
     settings = house(scope).settings
     seconds = query_wait(request, usual=settings.sync_timeout, most=settings.run_timeout)
-    run = await watched(request, runtime(scope).get_run(caller(scope), run_id, wait=seconds))
+    run = await watched(request, runtime(scope).runs.get(caller(scope), run_id, wait=seconds))
     if run.status not in FINISHED:
         raise RunPending(
             f"The run has not ended yet: it is {run.status}.", hint="Ask again, with a longer timeout."
@@ -57,13 +57,13 @@ async def result(request: Request) -> Response:
 
 async def record(request: Request) -> Response:
     """The record as it is."""
-    run = await runtime(request.scope).get_run(caller(request.scope), _run_id(request))
+    run = await runtime(request.scope).runs.get(caller(request.scope), _run_id(request))
     return JsonReply(run_record(run), headers={"X-Request-Id": run.id})
 
 
 async def cancel(request: Request) -> Response:
     """Cancel; the sandbox is gone when this answers."""
-    run = await runtime(request.scope).cancel_run(caller(request.scope), _run_id(request))
+    run = await runtime(request.scope).runs.cancel(caller(request.scope), _run_id(request))
     return JsonReply(run_record(run), headers={"X-Request-Id": run.id})
 
 
@@ -74,7 +74,7 @@ async def list_runs(request: Request) -> Response:
     if status is not None and status not in get_args(RunStatus):
         raise InvalidInput(f"`status` must be one of {', '.join(get_args(RunStatus))}.")
 
-    page = await runtime(request.scope).list_runs(
+    page = await runtime(request.scope).runs.list(
         caller(request.scope),
         service_id=query.get("service_id"),
         status=status,
@@ -98,8 +98,8 @@ class RunDiagnosis(BaseModel):
 async def diagnosis(request: Request) -> Response:
     """What `get_run` tells of a run that failed."""
     scope = request.scope
-    run = await runtime(scope).get_run(caller(scope), _run_id(request))
-    why = await runtime(scope).diagnose(caller(scope), run)
+    run = await runtime(scope).runs.get(caller(scope), _run_id(request))
+    why = await runtime(scope).authoring.diagnose(caller(scope), run)
 
     return JsonReply(
         RunDiagnosis(
@@ -130,8 +130,8 @@ async def logs(request: Request) -> Response:
     if level not in LEVELS:
         raise InvalidInput(f"`level` must be one of {', '.join(LEVELS)}.")
 
-    await runtime(scope).get_run(caller(scope), run_id)  # an unknown id is told before the stream starts
-    batches = runtime(scope).log_batches(caller(scope), run_id, after=after or None, follow=follow)
+    await runtime(scope).runs.get(caller(scope), run_id)  # an unknown id is told before the stream starts
+    batches = runtime(scope).logs.batches(caller(scope), run_id, after=after or None, follow=follow)
     media, write, heartbeat, end = _FORMS[form]
 
     return LineStream(_written(batches, level, write, heartbeat, end), media)

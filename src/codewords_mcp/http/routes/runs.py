@@ -48,7 +48,7 @@ async def serve_run(scope: Scope, receive: Receive, send: Send) -> None:
         receive, scope["headers"], limit=house(scope).settings.max_body
     ) as connection:
         service_id, path = split(scope, "/run/")
-        response = await runtime(scope).run(request_for(scope, connection, service_id, path))
+        response = await runtime(scope).runs.execute(request_for(scope, connection, service_id, path))
         response.headers = [
             under_prefix(header, f"/run/{service_id}", own_url(scope)) for header in response.headers
         ]
@@ -67,7 +67,7 @@ async def serve_run_async(scope: Scope, receive: Receive, send: Send) -> None:
             number(scope["headers"], b"codewords-priority", low=1, high=100, usual=50, whole=True)
         )
         request.delay = number(scope["headers"], b"codewords-delay", low=0, high=MAX_DELAY, usual=0)
-        run_id = await runtime(scope).start_run(request)
+        run_id = await runtime(scope).runs.start(request)
         connection.answered()
 
     reply = JsonReply({"request_id": run_id}, headers={"X-Request-Id": run_id})

@@ -15,34 +15,34 @@ from codewords_mcp.runtime.model.schedule import Schedule, ScheduleRequest
 async def create(request: Request) -> Response:
     """Make one."""
     asked = await read_body(request, ScheduleRequest)
-    return JsonReply(await runtime(request.scope).create_schedule(caller(request.scope), asked))
+    return JsonReply(await runtime(request.scope).schedules.create(caller(request.scope), asked))
 
 
 async def list_schedules(request: Request) -> Response:
     """Those that come next first."""
     service_id = request.query_params.get("service_id")
-    found = await runtime(request.scope).list_schedules(caller(request.scope), service_id=service_id)
+    found = await runtime(request.scope).schedules.list(caller(request.scope), service_id=service_id)
     return JsonReply({"items": found})
 
 
 async def get(request: Request) -> Response:
     """One."""
-    return JsonReply(await runtime(request.scope).get_schedule(caller(request.scope), _id(request)))
+    return JsonReply(await runtime(request.scope).schedules.get(caller(request.scope), _id(request)))
 
 
 async def pause(request: Request) -> Response:
     """Nothing runs until it is resumed."""
-    return JsonReply(await runtime(request.scope).pause_schedule(caller(request.scope), _id(request)))
+    return JsonReply(await runtime(request.scope).schedules.pause(caller(request.scope), _id(request)))
 
 
 async def resume(request: Request) -> Response:
     """Go on with the next time from now."""
-    return JsonReply(await runtime(request.scope).resume_schedule(caller(request.scope), _id(request)))
+    return JsonReply(await runtime(request.scope).schedules.resume(caller(request.scope), _id(request)))
 
 
 async def delete(request: Request) -> Response:
     """Its runs stay."""
-    await runtime(request.scope).delete_schedule(caller(request.scope), _id(request))
+    await runtime(request.scope).schedules.delete(caller(request.scope), _id(request))
     return Response(status_code=204)
 
 

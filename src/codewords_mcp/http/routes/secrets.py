@@ -33,14 +33,14 @@ class EntryBody(Body):
 
 async def list_secrets(request: Request) -> Response:
     """Names, times and users."""
-    return JsonReply({"items": await runtime(request.scope).list_secrets(caller(request.scope))})
+    return JsonReply({"items": await runtime(request.scope).secrets.list(caller(request.scope))})
 
 
 async def set_secret(request: Request) -> Response:
     """Store or replace a value."""
     body = await read_body(request, SecretBody)
     value = body.value.get_secret_value()
-    stored = await runtime(request.scope).set_secret(
+    stored = await runtime(request.scope).secrets.set(
         caller(request.scope), _name(request), value, hosts=body.hosts, places=body.places, plain=body.plain
     )
     return JsonReply(stored)
@@ -48,7 +48,7 @@ async def set_secret(request: Request) -> Response:
 
 async def delete_secret(request: Request) -> Response:
     """Forget a value."""
-    await runtime(request.scope).delete_secret(caller(request.scope), _name(request))
+    await runtime(request.scope).secrets.delete(caller(request.scope), _name(request))
     return Response(status_code=204)
 
 
@@ -59,13 +59,15 @@ async def open_entry(request: Request) -> Response:
         body = EntryBody()
     else:
         body = await read_body(request, EntryBody)
-    url = await runtime(request.scope).secret_entry(caller(request.scope), _name(request), hosts=body.hosts)
+    url = await runtime(request.scope).secrets.create_link(
+        caller(request.scope), _name(request), hosts=body.hosts
+    )
     return JsonReply({"url": url})
 
 
 async def rotate_key(request: Request) -> Response:
     """Another master key; secrets can be used meanwhile."""
-    return JsonReply(await runtime(request.scope).rotate_master_key(caller(request.scope)))
+    return JsonReply(await runtime(request.scope).secrets.rotate_master_key(caller(request.scope)))
 
 
 def _name(request: Request) -> str:

@@ -40,13 +40,13 @@ def under_firecrawl(scope: Scope) -> Scope:
 
 async def list_services(request: Request) -> Response:
     """All of them."""
-    return JsonReply({"items": await runtime(request.scope).list_services(caller(request.scope))})
+    return JsonReply({"items": await runtime(request.scope).services.list(caller(request.scope))})
 
 
 async def get(request: Request) -> Response:
     """One."""
     name = request.path_params["name"]
-    return JsonReply(await runtime(request.scope).get_service(caller(request.scope), name))
+    return JsonReply(await runtime(request.scope).services.get(caller(request.scope), name))
 
 
 class PreviewBody(Body):
@@ -60,7 +60,7 @@ async def preview(request: Request) -> Response:
     """What a call would do."""
     body = await read_body(request, PreviewBody)
     return JsonReply(
-        runtime(request.scope).preview_call(
+        runtime(request.scope).services.preview(
             caller(request.scope), request.path_params["name"], body.path, body.input
         )
     )

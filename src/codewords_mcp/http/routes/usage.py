@@ -26,7 +26,7 @@ async def usage(request: Request) -> Response:
         raise InvalidInput("`format` must be json or csv.")
 
     days = query_int(request, "days", low=1, high=3660) or 30
-    sums = await runtime(request.scope).usage(caller(request.scope), by=by, days=days)
+    sums = await runtime(request.scope).runs.usage(caller(request.scope), by=by, days=days)
     if form == "json":
         return JsonReply({"items": sums})
 

@@ -36,7 +36,7 @@ async def receive(request: Request) -> Response:
         headers.setdefault(name.decode("latin-1"), value.decode("latin-1"))
     endpoint = str(request.path_params["endpoint"])
     arrival = Arrival(endpoint, request.method, dict(request.query_params), headers, body)
-    answer = (await runtime(request.scope).receive_webhook(arrival, access(request.scope).caller)).body
+    answer = (await runtime(request.scope).webhooks.receive(arrival, access(request.scope).caller)).body
     if isinstance(answer, str):
         return PlainTextResponse(answer)
 
@@ -53,18 +53,20 @@ def _too_large(limit: int) -> BodyTooLarge:
 async def create(request: Request) -> Response:
     """An address of its own."""
     body = await read_body(request, WebhookBody)
-    made = await runtime(request.scope).create_webhook(caller(request.scope), **body.model_dump())
+    made = await runtime(request.scope).webhooks.create(caller(request.scope), **body.model_dump())
     return JsonReply(made)
 
 
 async def list_webhooks(request: Request) -> Response:
     """Newest first."""
-    return JsonReply({"items": await runtime(request.scope).list_webhooks(caller(request.scope))})
+    return JsonReply({"items": await runtime(request.scope).webhooks.list(caller(request.scope))})
 
 
 async def delete(request: Request) -> Response:
     """What came by it stays in the log."""
-    await runtime(request.scope).delete_webhook(caller(request.scope), str(request.path_params["webhook_id"]))
+    await runtime(request.scope).webhooks.delete(
+        caller(request.scope), str(request.path_params["webhook_id"])
+    )
     return Response(status_code=204)
 
 
@@ -74,7 +76,7 @@ async def list_deliveries(request: Request) -> Response:
     if status is not None and status not in get_args(DeliveryStatus):
         raise InvalidInput(f"`status` must be one of {', '.join(get_args(DeliveryStatus))}.")
 
-    found = await runtime(request.scope).list_deliveries(
+    found = await runtime(request.scope).webhooks.list_deliveries(
         caller(request.scope),
         status=status,
         limit=query_int(request, "limit", low=1, high=100) or 50,
@@ -85,12 +87,16 @@ async def list_deliveries(request: Request) -> Response:
 
 async def get_delivery(request: Request) -> Response:
     """One, with what it said."""
-    return JsonReply(await runtime(request.scope).get_delivery(caller(request.scope), _delivery_id(request)))
+    return JsonReply(
+        await runtime(request.scope).webhooks.get_delivery(caller(request.scope), _delivery_id(request))
+    )
 
 
 async def redeliver(request: Request) -> Response:
     """Start its runs once more."""
-    return JsonReply(await runtime(request.scope).redeliver(caller(request.scope), _delivery_id(request)))
+    return JsonReply(
+        await runtime(request.scope).webhooks.redeliver(caller(request.scope), _delivery_id(request))
+    )
 
 
 def _delivery_id(request: Request) -> str:

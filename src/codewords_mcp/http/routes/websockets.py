@@ -47,7 +47,9 @@ async def serve_websocket(scope: Scope, receive: Receive, send: Send) -> None:
     await receive()  # websocket.connect
     service_id, path = split(scope, "/run/")
     request = request_for(scope, ClientConnection(receive, scope["headers"], limit=0), service_id, path)
-    session = await _open(runtime(scope).websocket(request, list(scope.get("subprotocols", []))), receive)
+    session = await _open(
+        runtime(scope).runs.open_websocket(request, list(scope.get("subprotocols", []))), receive
+    )
 
     try:
         headers = [(b"x-request-id", session.run_id.encode())]

@@ -66,7 +66,9 @@ async def validate(request: Request) -> Response:
     body = await read_body(request, ValidateBody)
 
     async def work(progress: Progress) -> ValidationReport:
-        return await runtime(request.scope).validate(caller(request.scope), body.code, progress=progress)
+        return await runtime(request.scope).authoring.validate(
+            caller(request.scope), body.code, progress=progress
+        )
 
     return await answer(request, work)
 
@@ -76,7 +78,7 @@ async def deploy(request: Request) -> Response:
     body = await read_body(request, DeployBody)
 
     async def work(progress: Progress) -> Deployment:
-        return await runtime(request.scope).deploy(
+        return await runtime(request.scope).workflows.deploy(
             caller(request.scope),
             code=body.code,
             template_id=body.template_id,
@@ -97,7 +99,7 @@ async def deploy(request: Request) -> Response:
 async def list_templates(request: Request) -> Response:
     """The gallery."""
     asked = request.query_params
-    found = await runtime(request.scope).list_templates(
+    found = await runtime(request.scope).templates.list(
         caller(request.scope), query=asked.get("query", ""), category=asked.get("category", "")
     )
     return JsonReply({"items": found})
@@ -107,20 +109,20 @@ async def share_template(request: Request) -> Response:
     """Put a workflow among the caller's templates."""
     body = await read_body(request, TemplateBody)
     service_id = request.path_params["service_id"]
-    await runtime(request.scope).share_template(caller(request.scope), service_id, body.category)
+    await runtime(request.scope).templates.share(caller(request.scope), service_id, body.category)
     return Response(status_code=204)
 
 
 async def unshare_template(request: Request) -> Response:
     """The workflow stays."""
     service_id = request.path_params["service_id"]
-    await runtime(request.scope).share_template(caller(request.scope), service_id, None)
+    await runtime(request.scope).templates.share(caller(request.scope), service_id, None)
     return Response(status_code=204)
 
 
 async def list_workflows(request: Request) -> Response:
     """By last change."""
-    page = await runtime(request.scope).list_workflows(
+    page = await runtime(request.scope).workflows.list(
         caller(request.scope),
         query=request.query_params.get("query", ""),
         limit=query_int(request, "limit", low=1, high=100) or 20,
@@ -131,7 +133,7 @@ async def list_workflows(request: Request) -> Response:
 
 async def get_workflow(request: Request) -> Response:
     """One workflow, with its code only when asked for."""
-    detail = await runtime(request.scope).get_workflow(
+    detail = await runtime(request.scope).workflows.get(
         caller(request.scope),
         request.path_params["service_id"],
         version=query_int(request, "version", low=1, high=_MANY),
@@ -144,7 +146,9 @@ async def rollback(request: Request) -> Response:
     """Make an earlier or later version live, at once."""
     body = await read_body(request, RollbackBody)
     service_id = request.path_params["service_id"]
-    return JsonReply(await runtime(request.scope).rollback(caller(request.scope), service_id, body.version))
+    return JsonReply(
+        await runtime(request.scope).workflows.rollback(caller(request.scope), service_id, body.version)
+    )
 
 
 _STREAMS = "Takes a while: with `Accept: application/x-ndjson` it streams `{progress}` lines, then `{result}` or `{error}`."

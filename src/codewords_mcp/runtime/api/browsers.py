@@ -1,4 +1,4 @@
-"""The facade's part about people's own Chromes."""
+"""People's own Chromes."""
 
 from __future__ import annotations
 
@@ -10,37 +10,36 @@ from codewords_mcp.runtime.model.browser import OwnChrome
 from codewords_mcp.runtime.model.caller import Caller, refuse_run
 
 
-class BrowserCalls:
-    """What `Runtime` offers about them."""
+class BrowserApi:
+    """People's own Chromes."""
 
-    _house: Container
+    def __init__(self, container: Container) -> None:
+        self._container = container
 
-    async def own_chrome(
-        self, caller: Caller, *, wait: float = 0.0, after: datetime | None = None
-    ) -> OwnChrome:
+    async def get(self, caller: Caller, *, wait: float = 0.0, after: datetime | None = None) -> OwnChrome:
         """How the caller's stands; with `wait`, as soon as it is connected, or after these seconds; with `after`, as soon as
         one is that was paired later.
         """
         refuse_run(caller, "look at somebody's Chrome")
         if wait:
-            await self._house.chromes.wait(caller.owner, wait, after)
-        return await self._house.chromes.info(caller.owner, self._house.base_url)
+            await self._container.chromes.wait(caller.owner, wait, after)
+        return await self._container.chromes.info(caller.owner, self._container.base_url)
 
-    async def pair_chrome(self, caller: Caller) -> str:
+    async def pair(self, caller: Caller) -> str:
         """The address of a page on which a person pairs their Chrome, once, within 10 minutes."""
         refuse_run(caller, "pair a Chrome")
-        token = await self._house.chromes.invite(caller.owner)
-        return f"{self._house.base_url}/browser/pair/{token}"
+        token = await self._container.chromes.invite(caller.owner)
+        return f"{self._container.base_url}/browser/pair/{token}"
 
-    async def peek_chrome_pairing(self, caller: Caller, token: str) -> bool:
+    async def peek_pairing(self, caller: Caller, token: str) -> bool:
         """Whether the page of this token has done its work. Raises NotFound, Forbidden for another owner's."""
-        return await self._house.chromes.paired_by(caller.owner, token)
+        return await self._container.chromes.paired_by(caller.owner, token)
 
-    async def forget_chrome(self, caller: Caller) -> bool:
+    async def forget(self, caller: Caller) -> bool:
         """Its token is worth nothing from now on; whether there was one."""
         refuse_run(caller, "forget a Chrome")
-        return await self._house.chromes.forget(caller.owner)
+        return await self._container.chromes.forget(caller.owner)
 
-    async def serve_chrome(self, pipe: MessageChannel) -> None:
+    async def serve(self, pipe: MessageChannel) -> None:
         """A connection of somebody's Chrome, to its end; who it is it says itself."""
-        await self._house.chromes.serve(pipe)
+        await self._container.chromes.serve(pipe)

@@ -1,4 +1,4 @@
-"""The facade's part about a person's yes."""
+"""Consents and agreements of people."""
 
 from __future__ import annotations
 
@@ -12,38 +12,41 @@ from codewords_mcp.runtime.model.caller import Caller, refuse_run
 from codewords_mcp.runtime.model.workflow import Consent
 
 
-class ConsentCalls:
-    """What `Runtime` offers about questions that deploys and calls wait for. A token is one of `ConsentNeeded`."""
+class ConsentApi:
+    """Questions that deploys and calls wait for. A token is one of `ConsentNeeded`."""
 
-    _house: Container
+    def __init__(self, container: Container) -> None:
+        self._container = container
 
     @property
     def unattended(self) -> bool:
         """Whether the operator said that nobody is there to be asked."""
-        return self._house.unattended
+        return self._container.unattended
 
-    async def settle_or_ask(
-        self, caller: Caller, question: Question, consent: Consent
-    ) -> ConsentNeeded | None:
+    async def request(self, caller: Caller, question: Question, consent: Consent) -> ConsentNeeded | None:
         """None where a person has agreed to this, which is spent by that; else the question that waits.
 
         Raises Forbidden where they declined.
         """
         refuse_run(caller, "ask a person")
         try:
-            await self._house.consents.settle(question, consent)
+            await self._container.consents.settle(question, consent)
         except ConsentNeeded as needed:
             return needed
         return None
 
-    async def peek_consent(self, caller: Caller, token: str) -> OpenQuestion:
+    async def peek(self, caller: Caller, token: str) -> OpenQuestion:
         """The question that the caller is asked. Raises NotFound once it is answered, Forbidden for another's."""
-        return await self._house.consents.peek(caller.owner, token)
+        return await self._container.consents.peek(caller.owner, token)
 
-    async def answer_consent(self, caller: Caller, token: str, *, agreed: bool) -> None:
+    async def decide(self, caller: Caller, token: str, *, agreed: bool) -> None:
         """A person's answer; the first one counts, and holds until the deploy that it is for. Raises Forbidden."""
         refuse_run(caller, "agree to anything")
-        await self._house.consents.answer(caller.owner, token, agreed=agreed)
+        await self._container.consents.answer(caller.owner, token, agreed=agreed)
+
+    async def wait(self, caller: Caller, token: str, seconds: float) -> Literal["agreed", "declined"] | None:
+        """The answer to the caller's question of this token, None while there is none."""
+        return await self._container.consents.wait(caller.owner, token, seconds)
 
     async def agree(self, caller: Caller, service_id: str, confirm: str) -> Agreement:
         """Agree to what another owner's public workflow may do for the caller. `confirm` is the token of that question.
@@ -51,7 +54,7 @@ class ConsentCalls:
         Raises ConsentNeeded for another token, NotFound for a workflow that the caller can't run or need not agree to.
         """
         refuse_run(caller, "agree to anything")
-        await self._house.agree(caller, service_id, Consent(confirm=confirm, by_person=True))
+        await self._container.agree(caller, service_id, Consent(confirm=confirm, by_person=True))
         found = [one for one in await self.list_agreements(caller) if one.service_id == service_id]
         if not found:
             raise NotFound("This workflow runs for you without an agreement.")
@@ -60,15 +63,9 @@ class ConsentCalls:
     async def list_agreements(self, caller: Caller) -> list[Agreement]:
         """What the caller's owner agreed to for workflows of other owners, the newest first."""
         refuse_run(caller, "look at agreements")
-        return await self._house.agreements.list(caller.owner)
+        return await self._container.agreements.list(caller.owner)
 
     async def withdraw_agreement(self, caller: Caller, service_id: str) -> None:
         """End an agreement: the next run of the workflow is asked about again. Raises NotFound."""
         refuse_run(caller, "withdraw agreements")
-        await self._house.agreements.withdraw(caller.owner, service_id)
-
-    async def wait_for_consent(
-        self, caller: Caller, token: str, seconds: float
-    ) -> Literal["agreed", "declined"] | None:
-        """The answer to the caller's question of this token, None while there is none."""
-        return await self._house.consents.wait(caller.owner, token, seconds)
+        await self._container.agreements.withdraw(caller.owner, service_id)

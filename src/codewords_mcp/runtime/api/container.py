@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import os
-import shutil
 import time
 import uuid
 from pathlib import Path
-from typing import Any
 
 import structlog
 
@@ -37,7 +35,6 @@ from codewords_mcp.runtime.integrations.pipedream import PipedreamConnect
 from codewords_mcp.runtime.integrations.pipedream_client import PipedreamClient
 from codewords_mcp.runtime.integrations.service import Integrations
 from codewords_mcp.runtime.model.availability import Availability, Hosting, availability
-from codewords_mcp.runtime.model.caller import HOME_OWNER
 from codewords_mcp.runtime.model.change_events import Announcements
 from codewords_mcp.runtime.model.manifest import Manifest
 from codewords_mcp.runtime.runs import pausing
@@ -85,26 +82,38 @@ from codewords_mcp.runtime.workflows.script import Script
 from codewords_mcp.settings import Settings
 
 FILES_STORED_WITHIN = 5.0
-"""Seconds that binary answers may still be stored when the house closes."""
+"""Seconds that binary answers may still be stored when the container closes."""
 DRAIN = 5.0
-"""Seconds that runs may go on when the house closes, at the most, before they are cancelled."""
+"""Seconds that runs may go on when the container closes, at the most, before they are cancelled."""
 log = structlog.get_logger(__name__)
 
 
 class Container:
-    """The rooms, open. Use `await House.open(settings)` and `await house.close()`."""
+    """The rooms, open. Use `await Container.open(settings)` and `await container.close()`."""
 
     def __init__(self, settings: Settings, database: Database, hosting: Hosting) -> None:
-        home = settings.home
+        self.settings = settings
         self._hosting = hosting
+        self.started_at = time.time()
         self.base_url = f"http://{settings.host}:{settings.port}"
-        self._settings = settings
         self._driver: Driver | None = None
-        self._clocks: list[asyncio.Task[None]] = []
         self._driver_lock = asyncio.Lock()
+        self._clocks: list[asyncio.Task[None]] = []
         self.database = database
-        self.readiness = Readiness(database, self.driver)
+        self.executor = uuid.uuid4().hex
         self.replica_ttl = settings.replica_ttl
+        self.readiness = Readiness(database, self.driver)
+        self.announcements = Announcements()
+        self.tasks = TaskStore(database, self.executor, dead_after=settings.replica_ttl)
+        # each step uses what the steps before it made
+        self._build_storage(settings)
+        self._build_sandboxes(settings)
+        self._build_services(settings)
+        self._connect_events()
+
+    def _build_storage(self, settings: Settings) -> None:
+        """Keys, secrets, links, consents, files, deployments and drafts: what is on record, and who may use it."""
+        home, database = settings.home, self.database
         self.keys = Keys(
             home,
             settings.master_key,
@@ -112,46 +121,52 @@ class Container:
             stored_key_ids=database.write_blocking(access.secret_key_ids),
             keyring=settings.master_key_store == "auto",
         )
-        master_key = self.keys.current
-        executor = self.executor = uuid.uuid4().hex
         self.keyring = ApiKeys(database, home, settings.api_key)
+        self.authorities = Authorities()
         self.page_sessions = PageSessions(database, self.keyring)
         self.desktop = Desktop(settings.open_browser)
-        vault = Vault(master_key, self.keys.older)
-        self.secrets = SecretService(database, vault)
-        self.entries = Links("secret", database, vault)
+
+        self._vault = Vault(self.keys.current, self.keys.older)
+        self.secrets = SecretService(database, self._vault)
+        self.secret_links = Links("secret", database, self._vault)
+
         self.unattended = settings.consent == "token"
         self.consents = Consents(
-            Links("consent", database, vault),
+            Links("consent", database, self._vault),
             lambda token: f"{self.base_url}/consents/{token}",
             unattended=self.unattended,
         )
-        self.announcements = Announcements()
-        self.tasks = TaskStore(database, executor, dead_after=settings.replica_ttl)
-        self.authorities = Authorities()
-        self.gateway = Gateway(self.secrets, self.keyring, database, settings, executor=executor)
+        self.agreements = Agreements(database, self.consents)
+
         self.files = FileStore(
             database,
             open_blobs(settings.files or "", home, settings.s3_endpoint),
-            master_key.derive("files").hex(),
+            self.keys.current.derive("files").hex(),
             ttl=settings.file_ttl,
             max_bytes=settings.max_file,
         )
         self.response_files = ResponseFiles(database, self.files, limit=settings.max_file, folder=home)
-        self.sandbox_access = SandboxAccess(self.keyring, database, self.files, self.authorities.service_of)
-        self.environments = Environments(home, settings, _uv())
+
         self.deployments = Deployments(
             database, lambda service_id: f"{self.base_url}/run/{service_id}/", self._isolation
         )
-        self.drafts = Drafts(database, settings.draft_ttl)
         self.deployer = Deployer(database, self.deployments, self.forget)
+        self.drafts = Drafts(database, settings.draft_ttl)
+
+    def _build_sandboxes(self, settings: Settings) -> None:
+        """Environments, egress, sandboxes and browsers, and the registry of the runs that use them."""
+        home, database = settings.home, self.database
+        self.gateway = Gateway(self.secrets, self.keyring, database, settings, executor=self.executor)
+        self.sandbox_access = SandboxAccess(self.keyring, database, self.files, self.authorities.service_of)
+        self.environments = Environments(home, settings, _uv())
         self.catalog = Catalog(database, self.environments, self._manifest_of)
         self.admission = Admission()
         self.egress = Egress(
             EgressPolicy(settings.egress, frozenset(settings.egress_allow_private)),
             self.sandbox_access.serve,
-            on_event=self._heard,
+            on_event=self._on_egress_event,
         )
+
         # sandboxes on E2B take nothing of this machine's memory
         headroom = Headroom(0 if settings.sandbox == "e2b" else settings.memory_reserve)
         launcher = Launcher(self.keyring, self.secrets, settings)
@@ -163,13 +178,11 @@ class Container:
             ready=settings.ready_sandboxes,
             has_memory=headroom.has_memory,
         )
-        journal = Journal(database, settings.max_log_bytes)
-        self.agreements = Agreements(database, self.consents)
-        self._runs = runs = assemble(
-            executor,
+        self._runs = assemble(
+            self.executor,
             settings,
             database,
-            journal=journal,
+            journal=Journal(database, settings.max_log_bytes),
             admission=self.admission,
             headroom=headroom,
             catalog=self.catalog,
@@ -180,11 +193,13 @@ class Container:
             agreements=self.agreements,
             response_files=self.response_files,
         )
+        self.agree = self._runs.authorization.servable
+
         self.chromes = PairedBrowsers(
             database,
-            Links("browser", database, vault),
+            Links("browser", database, self._vault),
             home=_shown(home),
-            executor=executor,
+            executor=self.executor,
             ttl=settings.replica_ttl,
         )
         self.own_chrome = OwnChromeBrowser(
@@ -199,22 +214,25 @@ class Container:
             idle=settings.browser_idle_timeout,
             has_room=headroom.has_memory,
         )
-        runs.registry.on_leave = self.browsers.run_ended
-        self.schedules = ScheduleService(database, limit=settings.schedule_limit)
-        self.services = Registry()
+
+    def _build_services(self, settings: Settings) -> None:
+        """Library services, triggers and integrations, and the dispatchers that start runs for them."""
+        database, runs = self.database, self._runs
         self.web = Web(self.egress.policy)
-        self.logins = LoginService(database, master_key.derive)
+        self.services = Registry()
+        self.logins = LoginService(database, self.keys.current.derive)
+        self.schedules = ScheduleService(database, limit=settings.schedule_limit)
         self.webhooks = WebhookService(database, self.secrets, self.address_for_others)
         self.socket_mode = SocketMode(database, self.webhooks, self.web, settings.slack_base_url)
         self.integrations = Integrations(
             PipedreamConnect(PipedreamClient(self.web, self.secrets, settings.pipedream_base_url)),
             NativeActions(self.web, self.secrets, base_urls_of(settings)),
             database,
-            Links("connect", database, vault, lifetime=LINK_TTL_S),
+            Links("connect", database, self._vault, lifetime=LINK_TTL_S),
             base_url=lambda: self.base_url,
             user_prefix=settings.pipedream_user,
         )
-        self.parts = ServiceDependencies(
+        self.service_dependencies = ServiceDependencies(
             settings,
             database,
             self.secrets,
@@ -226,32 +244,37 @@ class Container:
             self.socket_mode.state,
             self.files,
             self.address_for_others,
-            master_key.derive,
+            self.keys.current.derive,
             self.integrations,
             self.browsers,
         )
+
+        # a restored home is paused before anything here can start a run
         runs.registry.paused_at = database.write_blocking(pausing.pause_if_restored)
-        self.catalog.on_gone = self.forget
-        self.dispatcher = RunDispatcher(runs, ServiceRunner(runs, self.services, self.parts))
+        self.dispatcher = RunDispatcher(runs, ServiceRunner(runs, self.services, self.service_dependencies))
         self.ticker = Scheduler(runs, self.dispatcher.background)
-        self.schedules.changed = self.ticker.wake
-        self.schedules.admit = runs.authorization.require_agreed
-        self.agree = runs.authorization.servable
         self.courier = WebhookDispatcher(database, self.dispatcher)
-        self.webhooks.came = self.courier.wake
-        self.webhooks.changed = self._webhooks_changed
 
         if database.shared:
             self.replica = Replica(runs, self.dispatcher.background, ttl=settings.replica_ttl)
         else:
             self.replica = None
 
+    def _connect_events(self) -> None:
+        """Let each part hear what concerns it of the others."""
+        self.catalog.on_gone = self.forget
+        self._runs.registry.on_leave = self.browsers.run_ended
+        self.schedules.changed = self.ticker.wake
+        self.schedules.admit = self._runs.authorization.require_agreed
+        self.webhooks.came = self.courier.wake
+        self.webhooks.changed = self._webhooks_changed
+
         if self.replica is not None:
             self.secrets.on_change = self.replica.publish_secrets_change
             self.replica.on_secrets = self.secrets.changed_elsewhere
 
     def start_clocks(self) -> None:
-        """What starts runs, and what sums them up, goes on from now until the house drains."""
+        """What starts runs, and what sums them up, goes on from now until the container drains."""
         self._clocks = [asyncio.create_task(keep_summed(self.database))]
         if self.paused_at is None:
             self._start_triggers()
@@ -293,7 +316,7 @@ class Container:
 
     def address_for_others(self) -> str:
         """Where people and senders outside reach this runtime: the configured address, else the bound one."""
-        return (self._settings.public_url or self.base_url).rstrip("/")
+        return (self.settings.public_url or self.base_url).rstrip("/")
 
     def forget(self, service_id: str) -> None:
         """What is live of this service has changed."""
@@ -313,19 +336,19 @@ class Container:
         hosting: Hosting = Hosting(),  # noqa: B008  # immutable
     ) -> Container:
         """Raises StorageFailed, InvalidInput."""
-        house = await asyncio.to_thread(cls._open_blocking, settings, hosting)
-        if house.replica is not None:
+        container = await asyncio.to_thread(cls._open_blocking, settings, hosting)
+        if container.replica is not None:
             try:
-                await house.secrets.join(house.keys, house.executor, settings.replica_ttl)
-                await house.replica.open()
+                await container.secrets.join(container.keys, container.executor, settings.replica_ttl)
+                await container.replica.open()
             except BaseException:
-                database = house.database
+                database = container.database
                 await database.drained()
                 await asyncio.to_thread(database.close)
                 raise
 
-        house.start_clocks()
-        return house
+        container.start_clocks()
+        return container
 
     @classmethod
     def _open_blocking(cls, settings: Settings, hosting: Hosting) -> Container:
@@ -353,7 +376,7 @@ class Container:
 
             if not database.shared:
                 retention.convert(database.engine)
-            house = cls(settings, database, hosting)
+            container = cls(settings, database, hosting)
         except OSError as error:
             database.close()
             raise storage_error(error, home) from error
@@ -370,14 +393,14 @@ class Container:
 
         if unsettled:
             log.warning("model calls were settled at what they had reserved", calls=unsettled)
-        return house
+        return container
 
     async def driver(self) -> Driver:
         """The sandbox driver, opened and self-tested at the first call. Raises SandboxUnavailable, each time anew."""
         if self._driver is None:
             async with self._driver_lock:
                 if self._driver is None:
-                    self._driver = await open_driver(self._settings, self.egress, self._settings.home / "run")
+                    self._driver = await open_driver(self.settings, self.egress, self.settings.home / "run")
         return self._driver
 
     async def _manifest_of(self, owner: str, script: Script) -> Manifest:
@@ -392,58 +415,9 @@ class Container:
         except CodewordsError:
             return "D"
 
-    async def sandbox_status(self) -> dict[str, Any]:
-        """Tier and capabilities; or why there are no sandboxes."""
-        try:
-            driver = await self.driver()
-        except CodewordsError as error:
-            return {
-                "ready": False,
-                "tier": "D",
-                "title": "no isolation",
-                "facts": [error.message],
-                "fix": error.hint,
-                "capabilities": [],
-            }
-
-        tier = driver.tier
-        return {
-            "ready": True,
-            "tier": tier.id,
-            "title": tier.title,
-            "facts": list(tier.facts),
-            "fix": tier.fix,
-            "capabilities": sorted(c.value for c in driver.capabilities),
-        }
-
-    async def browser_status(self) -> dict[str, Any]:
-        """Whether browser services have a browser for the home's own calls, or why not and what to do."""
-        status = await self.browsers.status(HOME_OWNER)
-        return {"ready": status.ready, "sentence": status.sentence, "fix": status.fix}
-
-    def _heard(self, sandbox_id: str, event: EgressEvent) -> None:
+    def _on_egress_event(self, sandbox_id: str, event: EgressEvent) -> None:
         self.supply.on_egress(sandbox_id, event)
         self._headless.heard(sandbox_id, event)
-
-    async def store_status(self) -> dict[str, Any]:
-        """What is kept, and how large it is, in bytes."""
-        database, settings = self.database, self._settings
-        size = await database.read(retention.size)
-        files, file_bytes = await database.read(access.files_size)
-
-        return {
-            "kind": "PostgreSQL" if database.shared else "SQLite",
-            "bytes": size.bytes,
-            "free_bytes": size.free,
-            "shrinks": size.shrinks,
-            "files": files,
-            "file_bytes": file_bytes,
-            "files_at": self.files.blobs.location,
-            "files_shared": settings.files is not None,
-            "disk_free": shutil.disk_usage(settings.home).free,
-            "run_ttl": settings.run_ttl,
-            "runs_kept": settings.runs_kept,
-        }
 
     async def tidy(self, settings: Settings) -> None:
         """Remove runs, files and environments past their time."""
@@ -474,7 +448,7 @@ class Container:
         steps = [
             self.readiness.close,
             self.drain,
-            lambda: self.dispatcher.close(min(DRAIN, self._settings.drain_timeout)),
+            lambda: self.dispatcher.close(min(DRAIN, self.settings.drain_timeout)),
             lambda: self.response_files.close(FILES_STORED_WITHIN),
             self._runs.slots.close,
             *([self.replica.close] if self.replica is not None else []),
@@ -496,7 +470,7 @@ class Container:
                 log.warning("not written at the end", reason=error.message)
 
         await asyncio.to_thread(self.database.close)
-        log.debug("house closed", seconds=round(time.monotonic() - began, 2))
+        log.debug("container closed", seconds=round(time.monotonic() - began, 2))
 
 
 def _shown(home: Path) -> str:

@@ -1,4 +1,4 @@
-"""The facade's part about models: calls of providers, what they cost, budgets."""
+"""Model calls, their cost and their budgets."""
 
 from __future__ import annotations
 
@@ -14,18 +14,19 @@ from codewords_mcp.runtime.model.provider import GatewayResponse, Provider, Prov
 from codewords_mcp.runtime.store import workflows
 
 
-class ModelCalls:
-    """What `Runtime` offers beside workflows, runs, secrets and files."""
+class ModelApi:
+    """Calls of model providers, and their cost."""
 
-    _house: Container
+    def __init__(self, container: Container) -> None:
+        self._container = container
 
-    async def ask_provider(self, request: ProviderRequest) -> GatewayResponse:
+    async def call(self, request: ProviderRequest) -> GatewayResponse:
         """Call a model provider and stream its answer. Cancelling, or closing the reply early, aborts the call.
 
         Raises NotAgreed where a workflow calls whose manifest does not list the provider, NotFound, ServiceNotAvailable
         without a key for the provider, ProviderUnavailable, ProviderTimedOut.
         """
-        authority = self._house.authorities.of(request.caller)
+        authority = self._container.authorities.of(request.caller)
         authority.require_call(request.provider)
 
         if request.caller.kind == "run":
@@ -33,9 +34,9 @@ class ModelCalls:
             if route.account:
                 authority.require_account(request.provider)
 
-        return await self._house.gateway.send(request)
+        return await self._container.gateway.send(request)
 
-    async def ask_model(self, caller: Caller, provider: Provider, body: bytes) -> dict[str, Any]:
+    async def prompt(self, caller: Caller, provider: Provider, body: bytes) -> dict[str, Any]:
         """The simple form: `{model, prompt, example_output?, …}` as JSON → `{response, model, usage, cost}`.
 
         Raises InvalidInput, NotFound for a model that is gone, ModelAnswerInvalid, ProviderRefused, and what
@@ -43,8 +44,8 @@ class ModelCalls:
         """
         from codewords_mcp.runtime.services.model_prompt.prompt import answer_request
 
-        self._house.authorities.of(caller).require_call(provider)
-        return await answer_request(self._house.gateway, caller, provider, body)
+        self._container.authorities.of(caller).require_call(provider)
+        return await answer_request(self._container.gateway, caller, provider, body)
 
     async def costs(
         self, caller: Caller, *, by: CostsBy = "day", days: int = 30, limit: int = 100
@@ -63,14 +64,33 @@ class ModelCalls:
         else:
             owner = caller.owner
 
-        return await self._house.gateway.ledger.totals(by, owner=owner, days=days, limit=limit)
+        return await self._container.gateway.ledger.totals(by, owner=owner, days=days, limit=limit)
 
-    async def list_budgets(self, caller: Caller) -> list[Budget]:
+    def upload_caller(self, path: str, query: bytes) -> Caller:
+        """Who began the upload to Gemini that a path and the ticket in a query go on with. Raises Unauthenticated."""
+        return self._container.gateway.upload_caller(path, query)
+
+
+class BudgetApi:
+    """Budgets of model calls. Admins only."""
+
+    def __init__(self, container: Container) -> None:
+        self._container = container
+
+    async def remove(
+        self, caller: Caller, scope: BudgetScope, *, subject: str = "", period: BudgetPeriod = "total"
+    ) -> None:
+        """Admin only. Raises NotFound."""
+        require_admin(caller, "remove budgets")
+        if not await self._container.gateway.budgets.remove(scope, subject, period):
+            raise NotFound("There is no such budget.", remedy=Remedy.LIST_BUDGETS)
+
+    async def list(self, caller: Caller) -> list[Budget]:
         """Every budget of the home, those of the settings first. Admin only."""
         require_admin(caller, "see budgets")
-        return await self._house.gateway.budgets.list()
+        return await self._container.gateway.budgets.list()
 
-    async def set_budget(
+    async def set(
         self,
         caller: Caller,
         scope: BudgetScope,
@@ -83,24 +103,12 @@ class ModelCalls:
         require_admin(caller, "set budgets")
         if subject:
             await self._require_subject(scope, subject)
-        return await self._house.gateway.budgets.set(scope, subject, period, usd)
+        return await self._container.gateway.budgets.set(scope, subject, period, usd)
 
     async def _require_subject(self, scope: BudgetScope, subject: str) -> None:
         """Raises NotFound for a workflow or key that is not there: a budget on it would hold nothing back."""
-        house = self._house
-        if scope == "workflow" and await house.database.read(workflows.get, subject) is None:
+        container = self._container
+        if scope == "workflow" and await container.database.read(workflows.get, subject) is None:
             raise NotFound("There is no workflow of that id.", remedy=Remedy.LIST_WORKFLOWS)
-        if scope == "key" and subject not in {key.id for key in await house.keyring.list()}:
+        if scope == "key" and subject not in {key.id for key in await container.keyring.list()}:
             raise NotFound("There is no key of that id.", remedy=Remedy.LIST_KEYS)
-
-    async def remove_budget(
-        self, caller: Caller, scope: BudgetScope, *, subject: str = "", period: BudgetPeriod = "total"
-    ) -> None:
-        """Admin only. Raises NotFound."""
-        require_admin(caller, "remove budgets")
-        if not await self._house.gateway.budgets.remove(scope, subject, period):
-            raise NotFound("There is no such budget.", remedy=Remedy.LIST_BUDGETS)
-
-    def upload_caller(self, path: str, query: bytes) -> Caller:
-        """Who began the upload to Gemini that a path and the ticket in a query go on with. Raises Unauthenticated."""
-        return self._house.gateway.upload_caller(path, query)

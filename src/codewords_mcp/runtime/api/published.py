@@ -1,4 +1,4 @@
-"""The facade's part about workflows as tools of their own."""
+"""Workflows that are published as tools."""
 
 from __future__ import annotations
 
@@ -26,12 +26,13 @@ MOST = 200
 """Published tools of an owner."""
 
 
-class PublishCalls:
-    """What `Runtime` offers about published workflows."""
+class PublishedApi:
+    """Workflows that are published as tools."""
 
-    _house: Container
+    def __init__(self, container: Container) -> None:
+        self._container = container
 
-    async def publish(
+    async def add(
         self,
         caller: Caller,
         service_id: str,
@@ -71,22 +72,22 @@ class PublishCalls:
             rows.put(connection, values)
             return name
 
-        name = await self._house.database.write(put)
-        self._house.announcements.announce(caller.owner, "tools")
+        name = await self._container.database.write(put)
+        self._container.announcements.announce(caller.owner, "tools")
 
-        return next(one for one in await self.published_tools(caller) if one.tool == name)
+        return next(one for one in await self.list(caller) if one.tool == name)
 
-    async def unpublish(self, caller: Caller, tool: str) -> None:
+    async def remove(self, caller: Caller, tool: str) -> None:
         """The workflow stays. Raises NotFound."""
         refuse_run(caller, "unpublish workflows")
-        if not await self._house.database.write(rows.remove, caller.owner, tool):
+        if not await self._container.database.write(rows.remove, caller.owner, tool):
             raise NotFound("No tool of that name is published.", remedy=Remedy.LIST_PUBLISHED)
-        self._house.announcements.announce(caller.owner, "tools")
+        self._container.announcements.announce(caller.owner, "tools")
 
-    async def published_tools(self, caller: Caller) -> list[PublishedTool]:
+    async def list(self, caller: Caller) -> list[PublishedTool]:
         """The caller's, by name, as their live versions are."""
         refuse_run(caller, "list published workflows")
-        found = await self._house.database.read(rows.of_owner, caller.owner)
+        found = await self._container.database.read(rows.of_owner, caller.owner)
         return [_tool(dict(row)) for row in found]
 
 

@@ -1,4 +1,4 @@
-"""The facade's part about secrets. No call returns a value."""
+"""Secrets of an owner, and the master key."""
 
 from __future__ import annotations
 
@@ -14,12 +14,91 @@ from codewords_mcp.runtime.secrets.names import check_name, check_value
 from codewords_mcp.runtime.secrets.rules import HostRule, make_rule, read_rule
 
 
-class SecretCalls:
-    """What `Runtime` offers about secrets."""
+class SecretApi:
+    """Secrets. No method returns a value."""
 
-    _house: Container
+    def __init__(self, container: Container) -> None:
+        self._container = container
 
-    async def set_secret(
+    async def delete(self, caller: Caller, name: str) -> None:
+        """Raises NotFound."""
+        refuse_run(caller, "delete secrets")
+        await self._container.secrets.delete(caller.owner, name)
+
+    async def rotate_master_key(self, caller: Caller) -> KeyRotation:
+        """Encrypt every secret with a new master key, or go on with that. Admin only. Raises InvalidInput, StorageFailed."""
+        require_admin(caller, "rotate the master key")
+        container = self._container
+        if container.database.shared and container.keys.current.source != "environment":
+            raise InvalidInput(
+                "This database is shared, and each of its runtimes needs the new key before anything is encrypted with it.",
+                hint="Start each of them with a new key in CODEWORDS_MASTER_KEY (`openssl rand -hex 32`) and what is in the"
+                " home's master.key in CODEWORDS_MASTER_KEY_PREVIOUS, then run this again.",
+            )
+
+        count, said = await container.secrets.rotate(container.keys, container.replica_ttl)
+        return KeyRotation(secrets=count, key_id=container.keys.current.id, old_key=said)
+
+    def describe_master_key(self) -> dict[str, Any]:
+        """For `doctor`: where the key comes from, and what a person should know."""
+        keys = self._container.keys
+        notes = [note for key in (keys.current, *keys.older) for note in key.notes]
+        if keys.unfinished:
+            notes.append(
+                "A change of the master key was not finished; `codewords secrets rotate-key` goes on with it."
+            )
+        return {"master_key": keys.current.source, "notes": notes}
+
+    async def create_link(self, caller: Caller, name: str, *, hosts: Collection[str] = ()) -> str:
+        """A one-time URL of a page on which a person types the value, and sees and may change where it goes; lives 10
+        minutes. `hosts` is what the page proposes. Raises InvalidInput.
+        """
+        refuse_run(caller, "set secrets")
+        proposed = make_rule(hosts) if hosts else None
+        data = {"rule": None if proposed is None else proposed.as_json()}
+        nonce = await self._container.secret_links.ensure(caller.owner, check_name(name), data)
+        return f"{self._container.base_url}/secrets/enter/{nonce}"
+
+    async def peek_link(self, caller: Caller, nonce: str) -> SecretForm:
+        """What the page shows, without spending the nonce. Raises NotFound, Forbidden for another owner's."""
+        link = await self._link(caller, nonce)
+        rule = read_rule(link.data["rule"]) or await self._container.secrets.rule_of(link.owner, link.subject)
+        return SecretForm(
+            name=link.subject,
+            users=await self._container.secrets.used_by(link.owner, link.subject),
+            hosts=rule.names if rule else [],
+            places=list(rule.places) if rule else [],
+        )
+
+    async def redeem_link(
+        self, caller: Caller, nonce: str, value: str, *, hosts: Collection[str] | None = None
+    ) -> SecretInfo:
+        """Store what was typed and spend the nonce. `hosts` as the person left them: none means a plain variable; None, that
+        the form did not say. Raises NotFound, Forbidden, InvalidInput (the nonce stays valid).
+        """
+        refuse_run(caller, "set secrets")
+        form = await self.peek_link(caller, nonce)
+        chosen = form.hosts if hosts is None else hosts
+
+        if set(chosen) == set(form.hosts):
+            places = form.places
+        else:
+            places = ()
+
+        rule = _asked(chosen, places, plain=not chosen)
+        checked = check_value(value)
+        link = await self._link(caller, nonce)
+        if not await self._container.secret_links.spend(link):
+            raise _gone()
+
+        return await self._container.secrets.set(link.owner, link.subject, checked, rule)
+
+    async def list(self, caller: Caller) -> list[SecretInfo]:
+        """Names, times and rules, never values."""
+        refuse_run(caller, "list secrets")
+        return await self._container.secrets.list(caller.owner)
+
+    async def set(
         self,
         caller: Caller,
         name: str,
@@ -36,88 +115,10 @@ class SecretCalls:
         """
         refuse_run(caller, "set secrets")
         rule = _asked(hosts, places, plain=plain)
-        return await self._house.secrets.set(caller.owner, name, value, rule)
+        return await self._container.secrets.set(caller.owner, name, value, rule)
 
-    async def list_secrets(self, caller: Caller) -> list[SecretInfo]:
-        """Names, times and rules, never values."""
-        refuse_run(caller, "list secrets")
-        return await self._house.secrets.list(caller.owner)
-
-    async def delete_secret(self, caller: Caller, name: str) -> None:
-        """Raises NotFound."""
-        refuse_run(caller, "delete secrets")
-        await self._house.secrets.delete(caller.owner, name)
-
-    async def rotate_master_key(self, caller: Caller) -> KeyRotation:
-        """Encrypt every secret with a new master key, or go on with that. Admin only. Raises InvalidInput, StorageFailed."""
-        require_admin(caller, "rotate the master key")
-        house = self._house
-        if house.database.shared and house.keys.current.source != "environment":
-            raise InvalidInput(
-                "This database is shared, and each of its runtimes needs the new key before anything is encrypted with it.",
-                hint="Start each of them with a new key in CODEWORDS_MASTER_KEY (`openssl rand -hex 32`) and what is in the"
-                " home's master.key in CODEWORDS_MASTER_KEY_PREVIOUS, then run this again.",
-            )
-
-        count, said = await house.secrets.rotate(house.keys, house.replica_ttl)
-        return KeyRotation(secrets=count, key_id=house.keys.current.id, old_key=said)
-
-    def describe_master_key(self) -> dict[str, Any]:
-        """For `doctor`: where the key comes from, and what a person should know."""
-        keys = self._house.keys
-        notes = [note for key in (keys.current, *keys.older) for note in key.notes]
-        if keys.unfinished:
-            notes.append(
-                "A change of the master key was not finished; `codewords secrets rotate-key` goes on with it."
-            )
-        return {"master_key": keys.current.source, "notes": notes}
-
-    async def secret_entry(self, caller: Caller, name: str, *, hosts: Collection[str] = ()) -> str:
-        """A one-time URL of a page on which a person types the value, and sees and may change where it goes; lives 10
-        minutes. `hosts` is what the page proposes. Raises InvalidInput.
-        """
-        refuse_run(caller, "set secrets")
-        proposed = make_rule(hosts) if hosts else None
-        data = {"rule": None if proposed is None else proposed.as_json()}
-        nonce = await self._house.entries.ensure(caller.owner, check_name(name), data)
-        return f"{self._house.base_url}/secrets/enter/{nonce}"
-
-    async def peek_secret_entry(self, caller: Caller, nonce: str) -> SecretForm:
-        """What the page shows, without spending the nonce. Raises NotFound, Forbidden for another owner's."""
-        link = await self._entry(caller, nonce)
-        rule = read_rule(link.data["rule"]) or await self._house.secrets.rule_of(link.owner, link.subject)
-        return SecretForm(
-            name=link.subject,
-            users=await self._house.secrets.used_by(link.owner, link.subject),
-            hosts=rule.names if rule else [],
-            places=list(rule.places) if rule else [],
-        )
-
-    async def redeem_secret_entry(
-        self, caller: Caller, nonce: str, value: str, *, hosts: Collection[str] | None = None
-    ) -> SecretInfo:
-        """Store what was typed and spend the nonce. `hosts` as the person left them: none means a plain variable; None, that
-        the form did not say. Raises NotFound, Forbidden, InvalidInput (the nonce stays valid).
-        """
-        refuse_run(caller, "set secrets")
-        form = await self.peek_secret_entry(caller, nonce)
-        chosen = form.hosts if hosts is None else hosts
-
-        if set(chosen) == set(form.hosts):
-            places = form.places
-        else:
-            places = ()
-
-        rule = _asked(chosen, places, plain=not chosen)
-        checked = check_value(value)
-        link = await self._entry(caller, nonce)
-        if not await self._house.entries.spend(link):
-            raise _gone()
-
-        return await self._house.secrets.set(link.owner, link.subject, checked, rule)
-
-    async def _entry(self, caller: Caller, nonce: str) -> OneTimeLink:
-        link = await self._house.entries.find(nonce)
+    async def _link(self, caller: Caller, nonce: str) -> OneTimeLink:
+        link = await self._container.secret_links.find(nonce)
         require_own(link, caller.owner)
         if link is None:
             raise _gone()

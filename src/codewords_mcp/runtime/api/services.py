@@ -1,4 +1,4 @@
-"""The facade's part about library services: what there are."""
+"""Library services."""
 
 from __future__ import annotations
 
@@ -16,27 +16,20 @@ from codewords_mcp.runtime.services.base import Service, parse_input
 from codewords_mcp.runtime.services.describe import describe
 
 
-class Library:
-    """What `Runtime` offers beside workflows, runs, secrets and files. Services are called by `Runtime.run`."""
+class ServiceApi:
+    """Library services: descriptions and previews. `runs` calls them."""
 
-    _house: Container
+    def __init__(self, container: Container) -> None:
+        self._container = container
 
-    async def list_services(self, caller: Caller) -> list[ServiceInfo]:
-        """Every library service, with which of its credentials this caller's calls have."""
-        return await self._described(caller, self._house.services.all())
-
-    async def services_named(self, caller: Caller, names: Collection[str]) -> list[ServiceInfo]:
-        """Those of these names that there are, as `list_services` tells them."""
-        return await self._described(caller, [one for one in self._house.services.all() if one.name in names])
-
-    async def get_service(self, caller: Caller, name: str) -> ServiceInfo:
+    async def get(self, caller: Caller, name: str) -> ServiceInfo:
         """One. Raises NotFound."""
-        service = self._house.services.find(name)
+        service = self._container.services.find(name)
         if service is None:
             raise _no_service()
-        return (await self._described(caller, [service]))[0]
+        return (await self._describe(caller, [service]))[0]
 
-    def service_question(self, caller: Caller, service_id: str, path: str, data: Any) -> Question | None:
+    def question(self, caller: Caller, service_id: str, path: str, data: Any) -> Question | None:
         """What a person is asked before a model calls a library service itself; None for a call that only reads, for a
         workflow, and for the key of a run, whose manifest was agreed to.
 
@@ -46,7 +39,7 @@ class Library:
         if caller.kind == "run":
             service = None
         else:
-            service = self._house.services.find(name)
+            service = self._container.services.find(name)
 
         if service is None:
             return None
@@ -60,20 +53,30 @@ class Library:
 
         return of_service(caller.owner, name, operation.path or route.strip("/"), given)
 
-    def preview_call(self, caller: Caller, name: str, path: str, data: Any) -> CallPreview:
+    def preview(self, caller: Caller, name: str, path: str, data: Any) -> CallPreview:
         """What a call would do, without doing it. Raises as `service_question`, and NotFound for what is no service."""
-        if self._house.services.find(name) is None:
+        if self._container.services.find(name) is None:
             raise _no_service()
-        question = self.service_question(caller, name, path, data)
+        question = self.question(caller, name, path, data)
         return CallPreview(writes=question is not None, asks=question.lines if question else [])
 
-    async def _described(self, caller: Caller, services: Sequence[Service]) -> list[ServiceInfo]:
+    async def named(self, caller: Caller, names: Collection[str]) -> list[ServiceInfo]:
+        """Those of these names that there are, as `list_services` tells them."""
+        return await self._describe(
+            caller, [one for one in self._container.services.all() if one.name in names]
+        )
+
+    async def list(self, caller: Caller) -> list[ServiceInfo]:
+        """Every library service, with which of its credentials this caller's calls have."""
+        return await self._describe(caller, self._container.services.all())
+
+    async def _describe(self, caller: Caller, services: Sequence[Service]) -> list[ServiceInfo]:
         wanted = [one for service in services for one in service.credentials]
-        given = self._house.secrets.resolve
+        given = self._container.secrets.resolve
         of_home = await given(HOME_OWNER, [one.name for one in wanted if one.home])
         of_owner = await given(caller.owner, [one.name for one in wanted if not one.home])
         present = {one.name for one in wanted if one.name in (of_home if one.home else of_owner)}
-        parts = self._house.parts
+        parts = self._container.service_dependencies
 
         return [
             describe(

@@ -1,4 +1,4 @@
-"""The facade's part about people in browsers: who is signed in, and which pages wait for them."""
+"""Browser sessions, sign-in links, and the pages that wait for a person."""
 
 from __future__ import annotations
 
@@ -21,28 +21,29 @@ _PATHS = {
 }
 
 
-class SessionCalls:
-    """What `Runtime` offers about them."""
+class SessionApi:
+    """Browser sessions, sign-in links and the pages that wait for a person."""
 
-    _house: Container
+    def __init__(self, container: Container) -> None:
+        self._container = container
 
-    async def page_session(self, token: str, peer: Peer | None = None) -> Caller | None:
+    async def find(self, token: str, peer: Peer | None = None) -> Caller | None:
         """The person of a session in a browser; None where it has ended, or another user of this machine sends its token.
 
         `peer` is who connects.
         """
-        return await self._house.page_sessions.find(token, peer and uid_of(peer))
+        return await self._container.page_sessions.find(token, peer and uid_of(peer))
 
-    async def begin_page_session(self, key: str, peer: Peer | None = None, *, address: str = "") -> str:
+    async def begin(self, key: str, peer: Peer | None = None, *, address: str = "") -> str:
         """The token of a new session for the holder of a key. `address` is the client's, on which wrong keys are counted.
 
         Raises Unauthenticated, Forbidden, TooBusy.
         """
-        return await self._house.page_sessions.begin(key, peer and uid_of(peer), address=address)
+        return await self._container.page_sessions.begin(key, peer and uid_of(peer), address=address)
 
-    async def end_page_session(self, token: str) -> None:
+    async def end(self, token: str) -> None:
         """Sign out."""
-        await self._house.page_sessions.end(token)
+        await self._container.page_sessions.end(token)
 
     async def create_sign_in(self, caller: Caller, page: str = "") -> str:
         """A one-time address that signs the caller's browser in and leads to a page: a path, or the token of what waits.
@@ -59,12 +60,12 @@ class SessionCalls:
             if not path:
                 raise NotFound("Nothing waits under this token.", hint="`codewords open` lists what waits.")
 
-        token = await self._house.page_sessions.create_sign_in(caller, path)
-        return f"{self._house.base_url}/sign-in/{token}"
+        token = await self._container.page_sessions.create_sign_in(caller, path)
+        return f"{self._container.base_url}/sign-in/{token}"
 
     async def peek_sign_in(self, token: str) -> SignIn:
         """Who an address signs in, and the path that it leads to. Raises NotFound."""
-        return await self._house.page_sessions.peek_sign_in(token)
+        return await self._container.page_sessions.peek_sign_in(token)
 
     async def redeem_sign_in(self, token: str, peer: Peer | None) -> tuple[str, SignIn]:
         """Spend a sign-in address: the token of a new session, and where it leads. `peer` is who connects.
@@ -78,26 +79,34 @@ class SessionCalls:
                 hint="Run `codewords open` yourself, or type an API key on the page.",
             )
 
-        return await self._house.page_sessions.redeem_sign_in(token, peer and uid_of(peer))
+        return await self._container.page_sessions.redeem_sign_in(token, peer and uid_of(peer))
 
     async def waiting_pages(self, caller: Caller) -> list[WaitingPage]:
         """The pages that wait for the caller, the newest first."""
-        return [_waiting(link) for link in await self._house.entries.waiting(caller.owner)]
+        return [_waiting(link) for link in await self._container.secret_links.waiting(caller.owner)]
 
     @property
     def opens_pages(self) -> bool:
         """Whether the runtime can open the browser of the person at its desktop."""
-        return self._house.desktop.available and _is_loopback(self._house.base_url)
+        return self._container.desktop.available and _is_loopback(self._container.base_url)
 
     async def open_page(self, owner: str, url: str) -> bool:
         """Open a page in the browser of the person at the runtime's desktop, signed in; whether that was done.
 
         That person is the home's owner, so a page of another owner's is not opened.
         """
-        if owner != HOME_OWNER or not self.opens_pages or not self._house.desktop.take_turn():
+        if owner != HOME_OWNER or not self.opens_pages or not self._container.desktop.take_turn():
             return False
         person = Caller(HOME_OWNER, "admin")
-        return await self._house.desktop.open(await self.create_sign_in(person, urlsplit(url).path))
+        return await self._container.desktop.open(await self.create_sign_in(person, urlsplit(url).path))
+
+    async def peek_login(self, link: str) -> tuple[str, str]:
+        """(what a sign-in link is for, whose it is, most of it hidden). Raises NotFound."""
+        return await self._container.logins.peek(link)
+
+    async def follow_login(self, link: str) -> str:
+        """Spend a sign-in link; where its person goes on. Raises NotFound."""
+        return await self._container.logins.follow(link)
 
 
 def _waiting(link: OneTimeLink) -> WaitingPage:

@@ -1,74 +1,78 @@
-"""The facade's part about the runtime itself: its status, and whether it can do its work."""
+"""Status of the runtime."""
 
 from __future__ import annotations
 
 import asyncio
+import shutil
 from contextlib import suppress
 from dataclasses import asdict
 from typing import Any
 
 from codewords_mcp import __version__
 from codewords_mcp.errors import CodewordsError
+from codewords_mcp.runtime.api.container import Container
 from codewords_mcp.runtime.api.readiness import Problem
-from codewords_mcp.runtime.api.secrets import SecretCalls
-from codewords_mcp.runtime.model.caller import Caller, require_admin
+from codewords_mcp.runtime.api.secrets import SecretApi
+from codewords_mcp.runtime.model.availability import Availability
+from codewords_mcp.runtime.model.caller import HOME_OWNER, Caller, require_admin
 from codewords_mcp.runtime.model.limits import OWN_SCOPES
 from codewords_mcp.runtime.runs import pausing
+from codewords_mcp.runtime.store import access, retention
 from codewords_mcp.runtime.store import runs as run_rows
 from codewords_mcp.runtime.store import workflows as workflow_rows
 from codewords_mcp.runtime.store.clock import to_text
 from codewords_mcp.runtime.workflows.script import parse_script
-from codewords_mcp.settings import Settings
 
 REBUILD_TIMEOUT = 20.0
 """Seconds that `status` spends on damaged environments; shorter than the wait of `codewords doctor`."""
 
 
-class StatusCalls(SecretCalls):
-    """The status calls of `Runtime`."""
+class StatusApi:
+    """Status of the runtime, and what an admin does to it as a whole."""
 
-    settings: Settings
-    _started: float
+    def __init__(self, container: Container, secrets: SecretApi) -> None:
+        self._container = container
+        self._secrets = secrets
 
     async def problems(self) -> list[Problem]:
         """The parts that are not ready. Bounded in time, and never raises."""
-        return await self._house.readiness.check()
+        return await self._container.readiness.check()
 
-    async def status(self, *, deep: bool = False) -> dict[str, Any]:
+    async def describe(self, *, deep: bool = False) -> dict[str, Any]:
         """For `doctor`: version, home, tier, limits, counts; `sandbox.ready` is false where no workflow can run.
 
         `deep` reads all files of all environments, and builds those of live workflows again that are damaged.
         `problems` are the parts that are not ready. What the database holds is left out while it is one of them.
         """
-        house, problems = self._house, await self.problems()
+        container, problems = self._container, await self.problems()
         stored: dict[str, Any] = {}
         recorded = None
 
         if all(problem.part != "database" for problem in problems):
             stored = await self._stored()
-            recorded = await house.database.read(run_rows.count)
+            recorded = await container.database.read(run_rows.count)
 
         return {
             "problems": [asdict(problem) for problem in problems],
             "version": __version__,
-            "home": str(self.settings.home),
-            "base_url": house.base_url,
-            "started_at": self._started,
+            "home": str(self._container.settings.home),
+            "base_url": container.base_url,
+            "started_at": self._container.started_at,
             "paused": await self._paused(),
-            "availability": house.availability().model_dump(),
-            "sandbox": await house.sandbox_status(),
+            "availability": container.availability().model_dump(),
+            "sandbox": await self._sandbox(),
             "damaged_environments": await self._rebuild_damaged() if deep and "workflows" in stored else None,
-            "rebuilt_environments": dict(house.environments.rebuilt),
-            "secrets": self.describe_master_key(),
-            "consent": self.settings.consent,
+            "rebuilt_environments": dict(container.environments.rebuilt),
+            "secrets": self._secrets.describe_master_key(),
+            "consent": self._container.settings.consent,
             **stored,
             "runs": {
                 "recorded": recorded,
-                "active": house.admission.active,
-                "queued": house.admission.queued,
+                "active": container.admission.active,
+                "queued": container.admission.queued,
             },
             "limits": {
-                name: getattr(self.settings, name)
+                name: getattr(self._container.settings, name)
                 for name in (
                     "memory_limit",
                     "disk_limit",
@@ -83,21 +87,25 @@ class StatusCalls(SecretCalls):
             },
         }
 
+    def availability(self) -> Availability:
+        """Whether the address of this runtime lasts, and what starts the runtime again."""
+        return self._container.availability()
+
     async def resume(self, caller: Caller, *, cancel_waiting: bool) -> bool:
         """Let a restored home start runs by itself; False where it was not paused. Admin only."""
         require_admin(caller, "resume the home")
-        was_paused = self._house.paused_at is not None
-        await self._house.resume(cancel_waiting=cancel_waiting)
+        was_paused = self._container.paused_at is not None
+        await self._container.resume(cancel_waiting=cancel_waiting)
         return was_paused
 
     async def _rebuild_damaged(self) -> dict[str, list[str]]:
         """Build damaged environments of live workflows again; those that stay damaged, with their packages."""
-        house = self._house
-        damaged = await house.environments.damaged()
+        container = self._container
+        damaged = await container.environments.damaged()
         if not damaged:
             return damaged
 
-        live = await house.database.read(lambda c: workflow_rows.live_with(c, set(damaged)))
+        live = await container.database.read(lambda c: workflow_rows.live_with(c, set(damaged)))
         scripts = {code: parse_script(code) for _, code in live}
 
         # What does not end in time, or fails, is tried again by the next run.
@@ -105,27 +113,77 @@ class StatusCalls(SecretCalls):
             async with asyncio.timeout(REBUILD_TIMEOUT):
                 for script in scripts.values():
                     with suppress(CodewordsError):
-                        await house.environments.ensure(script)
+                        await container.environments.ensure(script)
 
         for service_id, _ in live:
-            house.forget(service_id)
+            container.forget(service_id)
         return {
-            name: packages for name, packages in damaged.items() if name not in house.environments.rebuilt
+            name: packages for name, packages in damaged.items() if name not in container.environments.rebuilt
         }
 
     async def _paused(self) -> dict[str, Any] | None:
         """What a restored home would go on with; None where it is not paused."""
-        at = self._house.paused_at
+        at = self._container.paused_at
         if at is None:
             return None
-        waiting = await self._house.database.read(pausing.waiting, at)
+        waiting = await self._container.database.read(pausing.waiting, at)
         return {"since": to_text(at), **asdict(waiting)}
 
     async def _stored(self) -> dict[str, Any]:
-        house = self._house
+        container = self._container
         return {
-            "browser": await house.browser_status(),
-            "providers": await house.gateway.keys.configured(),
-            "store": await house.store_status(),
-            "workflows": await house.database.read(workflow_rows.count),
+            "browser": await self._browser(),
+            "providers": await container.gateway.keys.configured(),
+            "store": await store_status(container),
+            "workflows": await container.database.read(workflow_rows.count),
         }
+
+    async def _sandbox(self) -> dict[str, Any]:
+        """Tier and capabilities; or why there are no sandboxes."""
+        try:
+            driver = await self._container.driver()
+        except CodewordsError as error:
+            return {
+                "ready": False,
+                "tier": "D",
+                "title": "no isolation",
+                "facts": [error.message],
+                "fix": error.hint,
+                "capabilities": [],
+            }
+
+        tier = driver.tier
+        return {
+            "ready": True,
+            "tier": tier.id,
+            "title": tier.title,
+            "facts": list(tier.facts),
+            "fix": tier.fix,
+            "capabilities": sorted(c.value for c in driver.capabilities),
+        }
+
+    async def _browser(self) -> dict[str, Any]:
+        """Whether browser services have a browser for the home's own calls, or why not and what to do."""
+        status = await self._container.browsers.status(HOME_OWNER)
+        return {"ready": status.ready, "sentence": status.sentence, "fix": status.fix}
+
+
+async def store_status(container: Container) -> dict[str, Any]:
+    """What is kept, and how large it is, in bytes."""
+    database, settings = container.database, container.settings
+    size = await database.read(retention.size)
+    files, file_bytes = await database.read(access.files_size)
+
+    return {
+        "kind": "PostgreSQL" if database.shared else "SQLite",
+        "bytes": size.bytes,
+        "free_bytes": size.free,
+        "shrinks": size.shrinks,
+        "files": files,
+        "file_bytes": file_bytes,
+        "files_at": container.files.blobs.location,
+        "files_shared": settings.files is not None,
+        "disk_free": shutil.disk_usage(settings.home).free,
+        "run_ttl": settings.run_ttl,
+        "runs_kept": settings.runs_kept,
+    }

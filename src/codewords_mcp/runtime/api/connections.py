@@ -1,0 +1,112 @@
+"""Accounts of other apps."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from codewords_mcp.errors import CodewordsError, NotFound
+from codewords_mcp.runtime.api.container import Container
+from codewords_mcp.runtime.auth.one_time_links import OneTimeLink, require_own
+from codewords_mcp.runtime.integrations.native_table import SERVICES
+from codewords_mcp.runtime.model.caller import Caller, refuse_run
+from codewords_mcp.runtime.model.integration import Account, Connection
+from codewords_mcp.runtime.model.integration_names import plain
+from codewords_mcp.runtime.secrets.rules import WELL_KNOWN
+from codewords_mcp.runtime.workflows.validation.variables import ConnectionFacts
+
+
+@dataclass(frozen=True, slots=True)
+class LinkPage:
+    """What the page of a link shows: the app, whose account it becomes, and whether it is connected by now."""
+
+    app: str
+    owner: str
+    connected: bool
+
+
+class ConnectionApi:
+    """Accounts of other apps that a person connects."""
+
+    def __init__(self, container: Container) -> None:
+        self._container = container
+
+    async def connect(self, caller: Caller, app: str, *, wait: float = 0.0) -> Connection:
+        """How the app stands; where it is not connected, with a page of this runtime on which a person does it.
+
+        With `wait`, as soon as it is connected, or after these seconds.
+        """
+        refuse_run(caller, "connect accounts this way; it calls the service pipedream")
+        book = self._container.integrations.accounts
+
+        if wait:
+            found = await book.check_auth(caller.owner, app, wait=wait)
+            if found.connected:
+                return found
+
+        found = await book.connect(caller.owner, app)
+        service = SERVICES.get(plain(found.app))
+        if found.status != "missing" or found.connect_link_url or service is None:
+            return found
+
+        name = service.secrets[0]
+        rule = WELL_KNOWN.get(name)
+        data = {"rule": None if rule is None else rule.as_json()}
+        nonce = await self._container.secret_links.ensure(caller.owner, name, data)
+        url = f"{self._container.base_url}/secrets/enter/{nonce}"
+
+        return found.model_copy(update={"connect_link_url": url})
+
+    async def disconnect(self, caller: Caller, account: str) -> None:
+        """Forget an account at the broker. Raises NotFound."""
+        refuse_run(caller, "disconnect accounts")
+        await self._container.integrations.accounts.disconnect(caller.owner, account)
+
+    async def check(self, caller: Caller, app: str) -> ConnectionFacts:
+        """For a validation. Never raises."""
+        try:
+            found = await self._container.integrations.accounts.connect(caller.owner, app)
+        except NotFound as error:
+            return ConnectionFacts(False, error.message, error.hint)
+        except CodewordsError as error:
+            return ConnectionFacts(
+                None, f"nobody could find out whether {app} is connected. {error.message}", error.hint
+            )
+
+        how = f"connect_integration, or `codewords integrations connect {app}`. {found.how}"
+        return ConnectionFacts(found.connected, found.message, "" if found.connected else how)
+
+    async def peek_link(self, caller: Caller, token: str) -> LinkPage:
+        """What the page of a link shows. Raises NotFound, Forbidden for another owner's."""
+        return await self._link_page(await self._find_link(caller, token))
+
+    async def follow_link(self, caller: Caller, token: str) -> str:
+        """Where a person goes on to connect. Raises NotFound, Forbidden for another owner's."""
+        await self._find_link(caller, token)
+        return await self._container.integrations.accounts.connect_url(token)
+
+    async def complete_link(self, caller: Caller, token: str) -> LinkPage:
+        """A person is back from the broker; a link of which an account came is spent. Raises NotFound, Forbidden."""
+        link = await self._find_link(caller, token)
+        found = await self._link_page(link)
+        if found.connected:
+            await self._container.integrations.accounts.spend_link(link)
+        return found
+
+    async def list(self, caller: Caller) -> list[Account]:
+        """The accounts that are connected."""
+        refuse_run(caller, "list accounts this way; it calls the service pipedream")
+        return await self._container.integrations.accounts.all(caller.owner)
+
+    async def _find_link(self, caller: Caller, token: str) -> OneTimeLink:
+        refuse_run(caller, "connect accounts")
+        link = await self._container.integrations.accounts.find_link(token)
+        require_own(link, caller.owner)
+        return link
+
+    async def _link_page(self, link: OneTimeLink) -> LinkPage:
+        app = str(link.data["app"])
+        try:
+            found = await self._container.integrations.accounts.check_auth(link.owner, app)
+        except CodewordsError:  # the broker is away: the page is there all the same
+            return LinkPage(app, link.owner, connected=False)
+        return LinkPage(app, link.owner, found.connected)

@@ -1,0 +1,179 @@
+"""Drafts of workflows."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from codewords_mcp.errors import InvalidInput, NotFound
+from codewords_mcp.runtime.api.container import Container
+from codewords_mcp.runtime.api.templates import TemplateApi
+from codewords_mcp.runtime.api.validation import ScriptValidator
+from codewords_mcp.runtime.authoring.drafts import (
+    DraftSource,
+    edited_draft,
+    require_code,
+    stale_revision,
+    to_draft,
+)
+from codewords_mcp.runtime.authoring.edits import apply_edits, apply_patch
+from codewords_mcp.runtime.model.authoring import (
+    DRAFT_ID,
+    Draft,
+    Edit,
+    EditedDraft,
+)
+from codewords_mcp.runtime.model.caller import Caller, refuse_run
+from codewords_mcp.runtime.model.validation import Check
+from codewords_mcp.runtime.model.workflow import WorkflowDetail
+from codewords_mcp.runtime.store import workflows
+from codewords_mcp.runtime.store.drafts import DraftRow
+
+
+class DraftApi:
+    """Drafts: code that serves nobody yet. Ids are a draft's or a workflow's."""
+
+    def __init__(self, container: Container, validator: ScriptValidator, templates: TemplateApi) -> None:
+        self._container = container
+        self._validator = validator
+        self._templates = templates
+
+    async def create(
+        self, caller: Caller, code: str, *, name: str = "", description: str = "", example: Any = None
+    ) -> EditedDraft:
+        """Check code and keep it as a draft, whatever the checks say. Raises InvalidInput, Conflict with too many drafts."""
+        refuse_run(caller, "make drafts")
+        origin = DraftSource(name, description, example=example)
+        row = await self._container.drafts.add(
+            caller, require_code(code), origin, self._validator.for_draft(caller)
+        )
+        return edited_draft(("", "", ()), row)
+
+    async def create_from_template(
+        self, caller: Caller, template_id: str, *, edits: Sequence[Edit] = (), patch: str = ""
+    ) -> EditedDraft:
+        """A draft that begins as a template, with these changes made already. Raises NotFound, and what `edit_draft` raises."""
+        refuse_run(caller, "make drafts")
+        if edits and patch:
+            raise InvalidInput("A change is one of edits and patch.", hint="Give one of them, or none.")
+        code = await self._templates.get_code(caller, template_id)
+        if edits:
+            code = apply_edits(code, edits)
+        elif patch:
+            code = apply_patch(code, patch)
+        return await self.create(caller, code)
+
+    async def edit(
+        self,
+        caller: Caller,
+        subject: str,
+        *,
+        edits: Sequence[Edit] = (),
+        patch: str = "",
+        code: str = "",
+        revision: int | None = None,
+    ) -> EditedDraft:
+        """Change a draft, or make one of a workflow's live version: by `edits`, a unified `patch`, or other `code`.
+
+        A workflow that has an open draft is gone on with there (`continued`), so that no change is left in another draft.
+        The code that a draft has already is checked again.
+
+        `revision`: the one that was read; another answers Conflict. Raises InvalidInput where an old text does not stand
+        in the code exactly once; then nothing is changed.
+        """
+        refuse_run(caller, "edit workflows")
+        if sum(map(bool, (edits, patch, code))) != 1:
+            raise InvalidInput("A change is one of edits, patch and code.", hint="Give exactly one of them.")
+
+        row, before = await self._subject(caller, subject, open_draft=True)
+        if row is not None and revision not in {None, row.revision}:
+            raise stale_revision(revision or 0)
+
+        old, checks, name = before
+        if edits:
+            new = apply_edits(old, edits)
+        elif patch:
+            new = apply_patch(old, patch)
+        else:
+            new = require_code(code)
+
+        if new == old and row is None:
+            raise InvalidInput(
+                "The change changes nothing.", hint="Its new text is what stands there already."
+            )
+
+        if row is not None and new == old:
+            after = await self._container.drafts.check_again(row, self._validator.for_draft(caller))
+        elif row is not None:
+            after = await self._container.drafts.change(row, new, self._validator.for_draft(caller))
+        else:
+            after = await self._container.drafts.add(
+                caller, new, await self._origin(caller, subject), self._validator.for_draft(caller)
+            )
+
+        live = await self._live_number(caller, after)
+        continued = row is not None and row.id != subject
+        return edited_draft((name, old, checks), after, continued=continued, live_version=live)
+
+    async def get(self, caller: Caller, draft_id: str, *, include_code: bool = False) -> Draft:
+        """Raises NotFound."""
+        refuse_run(caller, "read drafts")
+        return to_draft(await self._container.drafts.get(caller, draft_id), code=include_code)
+
+    async def delete(self, caller: Caller, draft_id: str) -> None:
+        """At once: it serves nobody. Raises NotFound."""
+        refuse_run(caller, "delete drafts")
+        await self._container.drafts.remove(caller, draft_id)
+
+    async def list(self, caller: Caller) -> list[Draft]:
+        """Last changed first; at most 100."""
+        refuse_run(caller, "read drafts")
+        return [to_draft(row) for row in await self._container.drafts.list(caller)]
+
+    async def _live_number(self, caller: Caller, row: DraftRow) -> int | None:
+        """The live version of the workflow that a draft is of; None where it is of none."""
+        if row.workflow_id is None:
+            return None
+        return (
+            await self._container.deployments.get(caller, row.workflow_id, number=None, include_code=False)
+        ).version
+
+    async def _subject(
+        self, caller: Caller, subject: str, *, open_draft: bool = False
+    ) -> tuple[DraftRow | None, tuple[str, list[Check], str]]:
+        """(the draft, if it is one; (its code, its checks, its name)).
+
+        `open_draft`: of a workflow the draft that is open, where there is one.
+        """
+        if open_draft:
+            row = await self._container.drafts.find_open(caller, subject)
+        else:
+            row = None
+
+        if DRAFT_ID.fullmatch(subject):
+            row = await self._container.drafts.get(caller, subject)
+        if row is not None:
+            checks = [Check.model_validate(check) for check in row.facts["checks"]]
+            return row, (row.code, checks, f"{row.id} revision {row.revision}")
+
+        version = await self._live_version(caller, subject)
+        checks = [Check.model_validate(check) for check in version.checks]
+        return None, (version.code, checks, f"version {version.number}")
+
+    async def _version(self, caller: Caller, service_id: str, number: int | None = None) -> WorkflowDetail:
+        return await self._container.deployments.get(caller, service_id, number=number, include_code=True)
+
+    async def _live_version(self, caller: Caller, service_id: str) -> workflows.VersionRow:
+        detail = await self._version(caller, service_id)
+        row = await self._container.database.read(workflows.version, service_id, detail.version)
+        if row is None:
+            raise NotFound("The workflow was deleted meanwhile.")
+        return row
+
+    async def _origin(self, caller: Caller, service_id: str) -> DraftSource:
+        detail = await self._version(caller, service_id)
+        if detail.example_from == "given":
+            example = detail.example
+        else:
+            example = None
+        return DraftSource(detail.name, detail.description, service_id, detail.version, example=example)

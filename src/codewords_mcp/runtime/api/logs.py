@@ -1,0 +1,37 @@
+"""Log lines of runs."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+
+from codewords_mcp.runtime.api.container import Container
+from codewords_mcp.runtime.model.caller import Caller
+from codewords_mcp.runtime.model.log_batch import LogBatch
+from codewords_mcp.runtime.model.run import LogLine
+from codewords_mcp.runtime.runs.log_followers import by_line
+
+
+class LogApi:
+    """Log lines of runs."""
+
+    def __init__(self, container: Container) -> None:
+        self._container = container
+
+    def lines(
+        self, caller: Caller, run_id: str, *, after: str | None = None, follow: bool = True
+    ) -> AsyncIterator[LogLine | None]:
+        """`log_batches`, line by line."""
+        return by_line(self.batches(caller, run_id, after=after, follow=follow))
+
+    def batches(
+        self, caller: Caller, run_id: str, *, after: str | None = None, follow: bool = True
+    ) -> AsyncIterator[LogBatch | None]:
+        """Lines after the `created_at` given; None about every 5 s as a heartbeat while following. Ends soon after the run ends.
+
+        Raises NotFound at the first step.
+        """
+        return self._container.dispatcher.follow(caller, run_id, after=after, follow=follow)
+
+    async def tail(self, caller: Caller, run_id: str, *, limit: int = 50) -> list[LogLine]:
+        """The last lines, without waiting."""
+        return await self._container.dispatcher.tail(caller, run_id, limit)

@@ -1,0 +1,144 @@
+"""Runs of workflows and library services."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator
+from typing import Any
+
+from codewords_mcp.runtime.api.container import Container
+from codewords_mcp.runtime.api.paging import check_limit, parse_cursor
+from codewords_mcp.runtime.model.base import Page
+from codewords_mcp.runtime.model.caller import Caller, refuse_run
+from codewords_mcp.runtime.model.run import Run, RunRequest, RunResponse
+from codewords_mcp.runtime.model.usage import UsageBy, UsageSum
+from codewords_mcp.runtime.store import runs as run_rows
+from codewords_mcp.runtime.store import usage
+from codewords_mcp.runtime.store.clock import now
+
+FILE_WAIT, FILE_LOOK = 3.0, 0.5
+"""Seconds to wait for the link of a binary result: for a caller that waits for the run, and for one that reads it."""
+
+
+class RunApi:
+    """Runs: start, wait for, read, list and cancel them."""
+
+    def __init__(self, container: Container) -> None:
+        self._container = container
+
+    async def provision(self, caller: Caller) -> str:
+        """A run id whose log can be followed before the run starts."""
+        return await self._container.dispatcher.provision(caller)
+
+    async def execute(self, request: RunRequest) -> RunResponse:
+        """Run and stream the answer. Cancelling the awaiting task, or closing the body early, cancels the run.
+
+        Raises NotFound, TooBusy, RunTimedOut, ProgramFailed, ServiceNotAvailable, SandboxFailed …; the run's record
+        has it too, and the error's `run_id` names it.
+        """
+        return await self._container.dispatcher.run(request)
+
+    async def start(self, request: RunRequest) -> str:
+        """Run in the background; the id at once."""
+        return await self._container.dispatcher.start(request)
+
+    async def call(
+        self,
+        caller: Caller,
+        service_id: str,
+        *,
+        path: str = "/",
+        data: Any = None,
+        method: str = "POST",
+        wait: float = 40.0,
+        idempotency_key: str | None = None,
+    ) -> Run:
+        """`start_run` with JSON `data`, then wait up to `wait` seconds: the finished record, or the unfinished one.
+
+        The same `idempotency_key` again finds the run that it began.
+        """
+        if data is None:
+            body = b""
+        else:
+            body = json.dumps(data).encode()
+
+        headers = [(b"accept", b"application/json"), (b"content-length", str(len(body)).encode())]
+        if body:
+            headers.append((b"content-type", b"application/json"))
+        path, _, query = ("/" + path.lstrip("/")).partition("?")
+
+        async def chunks() -> AsyncIterator[bytes]:
+            yield body
+
+        request = RunRequest(service_id, method.upper(), path, query.encode(), headers, chunks(), caller)
+        request.idempotency_key = idempotency_key
+        run_id = await self.start(request)
+
+        return await self.get(caller, run_id, wait=wait)
+
+    async def get(self, caller: Caller, run_id: str, *, wait: float = 0.0) -> Run:
+        """The record; with `wait`, returns as soon as it is finished or the seconds are over."""
+        run = await self._container.dispatcher.wait(caller, run_id, wait)
+        if run.response_file is not None:
+            address, patience = self._container.address_for_others(), FILE_WAIT if wait else FILE_LOOK
+            run = await self._container.response_files.with_link(run, address, wait=patience)
+        return (await self._container.gateway.ledger.with_costs([run]))[0]
+
+    async def read_result_file(self, caller: Caller, run: Run) -> bytes | None:
+        """The bytes of a run's binary answer, which the caller has got the record of; None where they are not there."""
+        if run.response_file is None or run.response_file.problem is not None or run.owner != caller.owner:
+            return None
+        return await self._container.response_files.read(run)
+
+    async def cancel(self, caller: Caller, run_id: str) -> Run:
+        """Cancel; the sandbox is gone when this returns. A finished run: Conflict."""
+        return await self._container.dispatcher.cancel(caller, run_id)
+
+    async def open_websocket(self, request: RunRequest, subprotocols: list[str]) -> Any:
+        """Open a websocket to a workflow; returns a `WebSocketSession` (runs/websocket.py): `subprotocol`, `receive()`
+        (None when the workflow closed, then `close_code`), `send()`, `close(code, reason)`.
+        """
+        return await self._container.dispatcher.websocket(request, subprotocols)
+
+    async def usage(self, caller: Caller, *, by: UsageBy = "workflow", days: int = 30) -> list[UsageSum]:
+        """What the caller's runs of the last days used, today included; for an admin, everybody's. Days are UTC."""
+        refuse_run(caller, "see what was used")
+        if caller.kind == "admin":
+            owner = None
+        else:
+            owner = caller.owner
+        since = (now() // usage.DAY - days + 1) * usage.DAY
+        self._container.gateway.ledger.flush()
+        rows = await self._container.database.read(usage.sums, owner, by=by, since=since)
+        return [UsageSum.model_validate(row) for row in rows]
+
+    async def list(
+        self,
+        caller: Caller,
+        *,
+        service_id: str | None = None,
+        status: str | None = None,
+        limit: int = 20,
+        cursor: str | None = None,
+    ) -> Page[Run]:
+        """Newest first. For a run's key: that run and its descendants."""
+        size, before = check_limit(limit), parse_cursor(cursor)
+        own = self._container.authorities.of(caller).run_id
+        items = await self._container.database.read(
+            run_rows.page,
+            caller.owner,
+            service_id=service_id,
+            status=status,
+            limit=size + 1,
+            before=before,
+            below=own,
+        )
+        last = items[size - 1] if len(items) > size else None
+
+        if last is None:
+            micros = None
+        else:
+            micros = round(last.created_at.timestamp() * 1e6)
+
+        items = await self._container.gateway.ledger.with_costs(items)
+        return Page[Run](items=items[:size], next_cursor=None if last is None else f"{micros}.{last.id}")

@@ -1,0 +1,86 @@
+"""Templates to start a workflow from."""
+
+from __future__ import annotations
+
+import re
+from typing import Any, cast
+
+from codewords_mcp.errors import InvalidInput
+from codewords_mcp.runtime.api.container import Container
+from codewords_mcp.runtime.api.services import ServiceApi
+from codewords_mcp.runtime.authoring.brief import matching_templates
+from codewords_mcp.runtime.authoring.templates import lacking, read_template, template_code, templates
+from codewords_mcp.runtime.model.authoring import (
+    Template,
+)
+from codewords_mcp.runtime.model.caller import Caller, refuse_run
+from codewords_mcp.runtime.model.workflow import WorkflowDetail
+from codewords_mcp.runtime.store import workflows
+
+_CATEGORY = re.compile(r"[a-z0-9-]{1,40}")
+
+
+class TemplateApi:
+    """Templates to start a workflow from: the gallery and the caller's own."""
+
+    def __init__(self, container: Container, services: ServiceApi) -> None:
+        self._container = container
+        self._services = services
+
+    async def share(self, caller: Caller, service_id: str, category: str | None) -> None:
+        """Put the caller's workflow among their templates, as its live version is; `None` takes it out again.
+
+        Raises NotFound, InvalidInput.
+        """
+        refuse_run(caller, "change templates")
+        if category is not None and not _CATEGORY.fullmatch(category):
+            raise InvalidInput(
+                "A category is 1 to 40 lower-case letters, digits and dashes.",
+                hint="Such as `data` or `sales`.",
+            )
+
+        await self._version(caller, service_id)
+        values = {"template": category}
+        await self._container.database.write(workflows.change, service_id, values)
+
+    async def get_code(self, caller: Caller, template_id: str) -> str:
+        """The script of a template, of the gallery or the caller's own. Raises NotFound."""
+        own = [one.code for one in await self._own_templates(caller) if one.id == template_id]
+        if own:
+            return own[0]
+        return template_code(template_id)
+
+    async def _own_templates(self, caller: Caller) -> list[Template]:
+        if caller.kind == "run":  # it starts from the gallery, not from its owner's workflows
+            return []
+        rows = await self._container.database.read(workflows.templates, caller.owner)
+        return [await self._own_template(caller, row) for row in rows]
+
+    async def _own_template(self, caller: Caller, row: workflows.WorkflowRow) -> Template:
+        detail = await self._version(caller, row.id)
+        told = read_template(row.id, row.template or "", detail.code or "")
+        given: Any = detail.example
+        if isinstance(given, dict):
+            example = cast("dict[str, Any]", given)
+        else:
+            example = {}
+        return told.model_copy(
+            update={"title": detail.name, "description": detail.description, "example_input": example}
+        )
+
+    async def list(self, caller: Caller, *, query: str = "", category: str = "") -> list[Template]:
+        """Workflows to start from, the caller's own among them; with a query the best first. Says which secrets they lack."""
+        found = [*templates(), *await self._own_templates(caller)]
+        if category:
+            found = [one for one in found if one.category == category.lower()]
+        services = {one.name: one for one in await self._services.list(caller)}
+        needs = {name for one in found for name in one.needs}
+        present = await self._container.secrets.resolve(caller.owner, sorted(needs))
+        found = [one.model_copy(update={"missing": lacking(one, services, present)}) for one in found]
+        if query:
+            return matching_templates(found, query)
+
+        return found
+
+    async def _version(self, caller: Caller, service_id: str, number: int | None = None) -> WorkflowDetail:
+        return await self._container.deployments.get(caller, service_id, number=number, include_code=True)

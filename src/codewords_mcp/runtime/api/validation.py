@@ -1,0 +1,68 @@
+"""Checks of a workflow's code, with the credentials and connections of its caller."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Any
+from weakref import WeakValueDictionary
+
+from codewords_mcp.runtime.api.connections import ConnectionApi
+from codewords_mcp.runtime.api.container import Container
+from codewords_mcp.runtime.api.services import ServiceApi
+from codewords_mcp.runtime.authoring.private_hosts import check_private_hosts
+from codewords_mcp.runtime.model.caller import Caller
+from codewords_mcp.runtime.model.progress import Progress, no_progress
+from codewords_mcp.runtime.runs.launcher import limits_of
+from codewords_mcp.runtime.workflows.validation.checks import CheckedScript, validate
+from codewords_mcp.runtime.workflows.validation.smoke import Smoke
+
+
+class ScriptValidator:
+    """Validates scripts, one at a time for each caller. `active` is the number of validations that go on."""
+
+    def __init__(self, container: Container, services: ServiceApi, connections: ConnectionApi) -> None:
+        self._container = container
+        self._services = services
+        self._connections = connections
+        self._locks: WeakValueDictionary[tuple[str, str | None], asyncio.Lock] = WeakValueDictionary()
+        self.active = 0
+
+    async def check(
+        self,
+        caller: Caller,
+        code: str,
+        progress: Progress,
+        smoke: Smoke = Smoke(),  # noqa: B008  # immutable
+    ) -> CheckedScript:
+        """Run every check on the code, with the script that came of it. A failing check is a result, not a raise."""
+        container = self._container
+        self.active += 1
+        try:
+            return await validate(
+                code,
+                environments=container.environments,
+                driver=await container.driver(),
+                known_secrets=await container.secrets.names(caller.owner),
+                secret_hosts=await container.secrets.hosts_by_name(caller.owner),
+                connected=lambda app: self._connections.check(caller, app),
+                services=lambda names: self._services.named(caller, names),
+                parse_slot=self._locks.setdefault(
+                    (caller.owner, caller.key_id or caller.run_id), asyncio.Lock()
+                ),
+                addresses=lambda script: check_private_hosts(script, container.settings.egress_allow_private),
+                max_code=container.settings.max_code,
+                limits=limits_of(container.settings),
+                progress=progress,
+                smoke=smoke,
+            )
+        finally:
+            self.active -= 1
+
+    def for_draft(self, caller: Caller) -> Callable[[str, Any], Awaitable[CheckedScript]]:
+        """A check of `(code, example)` for a draft of the caller: an example is derived where none is set."""
+
+        async def check(code: str, example: Any) -> CheckedScript:
+            return await self.check(caller, code, no_progress, Smoke(example, derive=True))
+
+        return check

@@ -1,0 +1,247 @@
+"""Deployed workflows."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from codewords_mcp.errors import ConsentNeeded, InvalidInput, NotFound
+from codewords_mcp.runtime.api.container import Container
+from codewords_mcp.runtime.api.paging import check_limit, parse_cursor
+from codewords_mcp.runtime.api.runs import RunApi
+from codewords_mcp.runtime.api.templates import TemplateApi
+from codewords_mcp.runtime.api.validation import ScriptValidator
+from codewords_mcp.runtime.authoring.drafts import stale_revision
+from codewords_mcp.runtime.authoring.edits import unified_diff
+from codewords_mcp.runtime.model.authoring import (
+    DRAFT_ID,
+)
+from codewords_mcp.runtime.model.base import Page
+from codewords_mcp.runtime.model.caller import Caller, refuse_run
+from codewords_mcp.runtime.model.progress import Progress, no_progress
+from codewords_mcp.runtime.model.validation import Check
+from codewords_mcp.runtime.model.workflow import Consent, Deployment, WorkflowDetail, WorkflowSummary
+from codewords_mcp.runtime.store.drafts import DraftRow
+from codewords_mcp.runtime.workflows.deploy import DeployRequest
+from codewords_mcp.runtime.workflows.openapi import UNTITLED
+from codewords_mcp.runtime.workflows.validation.smoke import Smoke
+
+
+class WorkflowApi:
+    """Deployed workflows: list, read, deploy, roll back, delete and compare."""
+
+    def __init__(
+        self, container: Container, validator: ScriptValidator, templates: TemplateApi, runs: RunApi
+    ) -> None:
+        self._container = container
+        self._validator = validator
+        self._templates = templates
+        self._runs = runs
+
+    async def get(
+        self, caller: Caller, service_id: str, *, version: int | None = None, include_code: bool = False
+    ) -> WorkflowDetail:
+        """Routes, variables, versions and the last five runs. A run finds its own workflow only. Raises NotFound."""
+        if not self._container.authorities.of(caller).finds(service_id):
+            raise NotFound("There is no workflow of that id.", hint="A run finds its own workflow only.")
+        detail = await self._container.deployments.get(
+            caller, service_id, number=version, include_code=include_code
+        )
+        last = await self._runs.list(caller, service_id=service_id, limit=5)
+        return detail.model_copy(update={"last_runs": last.items})
+
+    async def deploy(
+        self,
+        caller: Caller,
+        *,
+        code: str | None = None,
+        template_id: str | None = None,
+        draft_id: str | None = None,
+        revision: int | None = None,
+        name: str | None = None,
+        service_id: str | None = None,
+        base_version: int | None = None,
+        description: str = "",
+        public: bool | None = None,
+        consent: Consent = Consent(),  # noqa: B008  # immutable
+        progress: Progress = no_progress,
+    ) -> Deployment:
+        """Validate, build and make live. Same code as live: nothing changes, `changed` is false.
+
+        A draft becomes a version of the workflow that it was made from, or a new workflow, and is gone. With `revision` it
+        has to be that one; edited while it is deployed, nothing is deployed (Conflict).
+
+        Without `service_id` a new workflow is made; a name that another workflow has is refused (Conflict), since only its
+        id says that it is meant. `base_version`: the live version that the code began from, of a draft the one that it was
+        made of; where other code is live, nothing is deployed (Conflict with both differences).
+
+        A version that may do more than the live one needs a person's yes: `consent`, or an answer on the page.
+        Raises InvalidInput, ValidationFailed (the old version goes on serving), ConsentNeeded (the same), NotFound,
+        Forbidden, StorageFailed.
+        """
+        refuse_run(caller, "deploy workflows")
+        if sum(one is not None for one in (code, template_id, draft_id)) != 1:
+            raise InvalidInput(
+                "A deploy takes one of code, template_id and draft_id.",
+                hint="Send the workflow's Python code, or the id of a template or of a draft.",
+            )
+        if name is not None and not name.strip():
+            raise InvalidInput("The name is empty.", hint="Leave it out, or give one.")
+
+        smoke = Smoke()
+        drafts = self._container.drafts
+        if draft_id is None:
+            draft = None
+        else:
+            draft = await drafts.get(caller, draft_id)
+
+        if draft is not None:
+            if revision not in {None, draft.revision}:
+                raise stale_revision(revision or 0)
+
+            code, service_id = draft.code, service_id or draft.workflow_id
+            name = name or (None if service_id or draft.name == UNTITLED else draft.name)
+            if base_version is None and service_id == draft.workflow_id:
+                base_version = draft.base_version
+            description = description or ("" if service_id else draft.facts["description"])
+            smoke = Smoke(draft.facts["example"] if draft.facts["example_from"] == "given" else None)
+        elif code is None:
+            code = await self._templates.get_code(caller, template_id or "")
+
+        request = DeployRequest(caller, code, name, service_id, base_version, description, public)
+        deployment = await self._make_live(request, draft, consent, smoke, progress)
+        if draft is not None:
+            await drafts.remove(caller, draft.id)
+        self._container.forget(deployment.service_id)
+        if deployment.changed:
+            await self._container.tell_changed(caller.owner, deployment.service_id)
+        notes = [*deployment.notes, *await self._broken_schedules(caller, deployment.service_id)]
+        return deployment.model_copy(update={"notes": notes, "availability": self._container.availability()})
+
+    async def try_deploy(self, caller: Caller, **wanted: Any) -> Deployment | ConsentNeeded:
+        """`deploy`, for who can ask a person: the question is given back, not raised."""
+        try:
+            return await self.deploy(caller, **wanted)
+        except ConsentNeeded as question:
+            return question
+
+    async def rollback(self, caller: Caller, service_id: str, version: int) -> Deployment:
+        """Make an earlier (or later) version live at once. Raises NotFound."""
+        refuse_run(caller, "roll workflows back")
+        deployment = await self._container.deployments.rollback(caller, service_id, version)
+        self._container.forget(service_id)
+        await self._container.tell_changed(caller.owner, service_id)
+        notes = [*deployment.notes, *await self._broken_schedules(caller, service_id)]
+        return deployment.model_copy(update={"notes": notes})
+
+    async def delete(
+        self,
+        caller: Caller,
+        service_id: str,
+        *,
+        consent: Consent = Consent(),  # noqa: B008  # immutable
+    ) -> str:
+        """Delete a workflow with its versions, schedules and webhooks, once a person agrees; its name. Its runs stay on record.
+
+        Raises NotFound, ConsentNeeded, Forbidden, Conflict while runs of it go on.
+        """
+        refuse_run(caller, "delete workflows")
+        deployments = self._container.deployments
+        await self._container.consents.settle(
+            await deployments.deletion_question(caller, service_id), consent
+        )
+        name = await deployments.delete(caller, service_id)
+        self._container.forget(service_id)
+        self._container.webhooks.changed()
+        await self._container.tell_changed(caller.owner, service_id)
+
+        return name
+
+    async def diff(
+        self, caller: Caller, subject: str, *, against: int | None = None, version: int | None = None
+    ) -> str:
+        """The unified diff to a draft from what it was made of, or between two versions; `against` names the earlier.
+
+        "" where nothing differs. Raises NotFound, InvalidInput where there is nothing to compare with.
+        """
+        refuse_run(caller, "compare versions")
+        if DRAFT_ID.fullmatch(subject):
+            row = await self._container.drafts.get(caller, subject)
+            base = against or row.base_version
+            if row.workflow_id is None or base is None:
+                raise InvalidInput(
+                    "This draft was made of no version, so there is nothing to compare it with."
+                )
+
+            before = await self._version(caller, row.workflow_id, base)
+            return unified_diff(
+                before.code or "", row.code, (f"version {base}", f"{row.id} revision {row.revision}")
+            )
+
+        after = await self._version(caller, subject, version)
+        newest = max((v.version for v in after.versions), default=after.version)
+        if version is None and against is None and newest != after.version:
+            # An older one is live: the last two are what was made last, whatever serves.
+            after = await self._version(caller, subject, newest)
+
+        earlier = against or max((v.version for v in after.versions if v.version < after.version), default=0)
+        if not earlier:
+            raise InvalidInput(
+                f"Version {after.version} is the first, so there is nothing to compare it with."
+            )
+
+        before = await self._version(caller, subject, earlier)
+        return unified_diff(
+            before.code or "", after.code or "", (f"version {earlier}", f"version {after.version}")
+        )
+
+    async def list(
+        self, caller: Caller, *, query: str = "", limit: int = 20, cursor: str | None = None
+    ) -> Page[WorkflowSummary]:
+        """Last changed first."""
+        only = self._container.authorities.of(caller).workflow
+        return await self._container.deployments.list(
+            caller, query=query, limit=check_limit(limit), after=parse_cursor(cursor), only=only
+        )
+
+    async def _make_live(
+        self,
+        request: DeployRequest,
+        draft: DraftRow | None,
+        consent: Consent,
+        smoke: Smoke,
+        progress: Progress,
+    ) -> Deployment:
+        deployer = self._container.deployer
+        plan = await deployer.plan(request)
+        if isinstance(plan, Deployment):
+            return plan
+
+        checked = await self._validator.check(request.caller, request.code, progress, smoke)
+        review = await deployer.review(plan, checked)
+        if isinstance(review, Deployment):
+            return review
+
+        # validation takes seconds to minutes: a draft that was edited meanwhile is not what was validated
+        if draft is not None:
+            current = await self._container.drafts.get(request.caller, draft.id)
+            if current.revision != draft.revision:
+                raise stale_revision(draft.revision)
+
+        await self._container.consents.settle(review.question, consent)
+        return await deployer.activate(review)
+
+    async def _broken_schedules(self, caller: Caller, service_id: str) -> list[Check]:
+        """A warning for each schedule whose input does not fit what is live now."""
+        wrong = await self._container.schedules.broken(caller.owner, service_id)
+        return [
+            Check(
+                id="schedules",
+                status="warning",
+                message=f"The input of the schedule {schedule_id} does not fit any more: {what}.",
+                fix=f"Make it anew: `codewords schedules show {schedule_id}` shows it, `delete` takes the old one away.",
+            )
+            for schedule_id, what in wrong.items()
+        ]
+
+    async def _version(self, caller: Caller, service_id: str, number: int | None = None) -> WorkflowDetail:
+        return await self._container.deployments.get(caller, service_id, number=number, include_code=True)
