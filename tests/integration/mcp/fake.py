@@ -11,11 +11,10 @@ from collections.abc import AsyncIterator, Collection
 from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
-from codewords_mcp.errors import ConsentNeeded, Forbidden, NotFound, ValidationFailed
+from codewords_mcp.errors import Forbidden, NotFound, ValidationFailed
 from codewords_mcp.runtime.api.authoring import AuthoringApi
-from codewords_mcp.runtime.api.consents import ConsentApi
 from codewords_mcp.runtime.api.drafts import DraftApi
 from codewords_mcp.runtime.api.integrations import IntegrationApi
 from codewords_mcp.runtime.api.logs import LogApi
@@ -28,7 +27,6 @@ from codewords_mcp.runtime.api.sessions import SessionApi
 from codewords_mcp.runtime.api.tasks import TaskStore
 from codewords_mcp.runtime.api.templates import TemplateApi
 from codewords_mcp.runtime.api.workflows import WorkflowApi
-from codewords_mcp.runtime.auth.questions import Question
 from codewords_mcp.runtime.model.authoring import Brief, Diagnosis, Draft, Template
 from codewords_mcp.runtime.model.base import Page
 from codewords_mcp.runtime.model.caller import Caller
@@ -44,10 +42,11 @@ from codewords_mcp.runtime.secrets.names import check_name
 from codewords_mcp.runtime.secrets.rules import make_rule
 from codewords_mcp.runtime.store.database import Database
 
+from .fake_consents import BASE_URL, FakeConsentApi
+
 ANN = Caller(owner="ann", kind="admin", key_id="k-ann")
 BOB = Caller(owner="bob", kind="user", key_id="k-bob")
 
-BASE_URL = "http://127.0.0.1:8765"
 
 FAILING = ValidationReport(
     all_passed=False,
@@ -84,41 +83,6 @@ class Gate:
         except asyncio.CancelledError:
             self.cancelled.set()
             raise
-
-
-class FakeConsentApi(ConsentApi):
-    def __init__(self, fake: FakeRuntime) -> None:
-        self._fake = fake
-
-    @property
-    def unattended(self) -> bool:
-        return self._fake.nobody_there
-
-    async def request(self, caller: Caller, question: Question, consent: Consent) -> ConsentNeeded | None:
-        """As Consents does it, in memory."""
-        key = (question.owner, question.digest)
-        token = next((one for one, asked in self._fake.questions.items() if asked == key), None)
-        answer = self._fake.answers.get(token or "")
-        if token is not None and (answer is not None or (self.unattended and consent.confirm == token)):
-            del self._fake.questions[token]
-            if answer is False:
-                raise Forbidden(question.wording.declined)
-            return None
-        if token is None:
-            token = f"question{next(self._fake.ids)}"
-            self._fake.questions[token] = key
-        wording = question.asked_by(consent.asker).wording
-        put = f"{wording.title}\nAsked by {wording.asker}."
-        url = f"{BASE_URL}/consents/{token}"
-        return ConsentNeeded(wording.message, asks=question.lines, confirm=token, url=url, question=put)
-
-    async def decide(self, caller: Caller, token: str, *, agreed: bool) -> None:
-        if self._fake.questions.get(token, ("",))[0] == caller.owner:
-            self._fake.answers.setdefault(token, agreed)
-
-    async def wait(self, caller: Caller, token: str, seconds: float) -> Literal["agreed", "declined"] | None:
-        answer = self._fake.answers.get(token)
-        return None if answer is None else "agreed" if answer else "declined"
 
 
 class FakeSessionApi(SessionApi):

@@ -15,7 +15,7 @@ from codewords_mcp.http.state import runtime
 
 
 class WorkflowSocket(Protocol):
-    """The workflow's end, as `Runtime.websocket` gives it."""
+    """The workflow's end, as `RunApi.open_websocket` gives it."""
 
     run_id: str
 

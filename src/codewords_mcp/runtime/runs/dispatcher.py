@@ -99,7 +99,7 @@ class RunDispatcher:
         return run_id
 
     async def run(self, request: RunRequest) -> RunResponse:
-        """Run in the foreground and stream the answer. See `Runtime.run`."""
+        """Run in the foreground and stream the answer. See `RunApi.execute`."""
         try:
             return await self._run(request)
         except (RunInterrupted, RunCancelled, RuntimeUnavailable):
@@ -175,7 +175,7 @@ class RunDispatcher:
         return repeat_response(await self.wait(owner, repeated.first_run_id, timeout))
 
     async def websocket(self, request: RunRequest, subprotocols: list[str]) -> WebSocketSession:
-        """See `Runtime.websocket`."""
+        """See `RunApi.open_websocket`."""
         from codewords_mcp.runtime.runs.websocket import WebSocketExecution
 
         self._admit(request)

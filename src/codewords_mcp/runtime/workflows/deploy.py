@@ -41,7 +41,7 @@ MAX_DESCRIPTION = 2000
 
 @dataclass(frozen=True, slots=True)
 class DeployRequest:
-    """Parameters of a deploy. See `DeploymentCalls.deploy`."""
+    """Parameters of a deploy. See `WorkflowApi.deploy`."""
 
     caller: Caller
     code: str

@@ -47,7 +47,7 @@ class Deployments:
         return row
 
     async def rollback(self, caller: Caller, service_id: str, number: int) -> Deployment:
-        """See `Runtime.rollback`."""
+        """See `WorkflowApi.rollback`."""
         workflow = await self.own(caller, service_id)
         version = await self._db.read(rows.version, service_id, number)
         if version is None:
@@ -156,7 +156,7 @@ class Deployments:
         return of_deletion(caller.owner, workflow.name, service_id, workflow.active_version, len(versions))
 
     async def delete(self, caller: Caller, service_id: str) -> str:
-        """Delete the workflow and return its name. See `Runtime.delete_workflow`."""
+        """Delete the workflow and return its name. See `WorkflowApi.delete`."""
         workflow = await self.own(caller, service_id)
         await self._db.write(rows.remove, service_id)
 
