@@ -150,7 +150,7 @@ def check_depth(value: Any) -> None:
     """Raise UnacceptableJson for more than `MAX_DEPTH` levels. Goes level by level: nesting is no depth of calls."""
     level: list[Any] = [value] if isinstance(value, _CONTAINERS) else []
     for _ in range(MAX_DEPTH):
-        level = [child for one in level for child in _elements(one) if isinstance(child, _CONTAINERS)]
+        level = [child for parent in level for child in _elements(parent) if isinstance(child, _CONTAINERS)]
         if not level:
             return
     raise UnacceptableJson(f"it is nested more than {MAX_DEPTH} levels deep")

@@ -94,7 +94,7 @@ def decode(data: bytes) -> Message:
         return {}
 
 
-def usable_id(message: Message) -> Any:
+def usable_id(message: Message) -> str | int | None:
     """The id of a message, or None where it has none that an answer could carry."""
     found = message.get("id")
     if isinstance(found, (str, int)) and not isinstance(found, bool):

@@ -103,8 +103,8 @@ class HomeRuntime:
         return found is not None and self._same(found, info)
 
     @staticmethod
-    def _same(one: RuntimeInfo, other: RuntimeInfo) -> bool:
-        return one.pid == other.pid and one.started_at == other.started_at
+    def _same(info: RuntimeInfo, other: RuntimeInfo) -> bool:
+        return info.pid == other.pid and info.started_at == other.started_at
 
     def _connect(self) -> None:
         before, running = self._info, home.find(self._home) is not None

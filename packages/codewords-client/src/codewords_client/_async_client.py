@@ -343,7 +343,7 @@ class AsyncCodewordsClient:
             f"{self.base_url}{call.path}",
             content=call.content,
             headers={"Authorization": self._config.api_key} | call.headers,
-            timeout=self._config.patience(call.timeout),
+            timeout=self._config.http_timeout(call.timeout),
         )
 
     @asynccontextmanager

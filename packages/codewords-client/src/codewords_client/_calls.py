@@ -83,15 +83,15 @@ def logs_call(request_id: str, *, after: str | None, follow: bool) -> Call:
 
 
 def file_call(filename: str) -> Call:
-    """Room for a file."""
+    """Ask for the links to upload and to download a file."""
     return json_call("POST", "/file", filename=filename)
 
 
 def put_headers(links: dict[str, Any]) -> dict[str, str]:
     """Headers for the upload itself: those that the runtime gave, else those of older runtimes."""
-    given = links.get("upload_headers")
-    if isinstance(given, dict) and given:
-        headers = {str(name): str(value) for name, value in given.items()}  # pyright: ignore[reportUnknownVariableType, reportUnknownArgumentType]
+    upload_headers = links.get("upload_headers")
+    if isinstance(upload_headers, dict) and upload_headers:
+        headers = {str(name): str(value) for name, value in upload_headers.items()}  # pyright: ignore[reportUnknownVariableType, reportUnknownArgumentType]
     else:
         headers = {"x-amz-acl": "public-read"}
     if not any(name.lower() == "content-type" for name in headers):

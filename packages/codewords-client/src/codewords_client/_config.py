@@ -1,4 +1,4 @@
-"""Where the runtime is, the key for it, and how a connection to it is made."""
+"""Resolve the runtime's address and the key for it, and configure the connection to it."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class Config:
         """Arguments for an httpx client that talks to the runtime and to nobody else."""
         parts = urlsplit(self.base_url)
         return {
-            "timeout": self.patience(None),
+            "timeout": self.http_timeout(None),
             "limits": httpx.Limits(max_connections=200, max_keepalive_connections=50),
             # Loading certificates takes milliseconds, which plain HTTP need not pay on each client.
             "verify": parts.scheme == "https",
@@ -50,13 +50,16 @@ class Config:
             "trust_env": parts.hostname not in _LOOPBACK,
         }
 
-    def patience(self, seconds: float | None) -> httpx.Timeout:
-        """Seconds between two bytes of an answer, the client's own where None is given; few to connect."""
-        most = self.timeout if seconds is None else seconds
-        return httpx.Timeout(most, connect=min(most, 10.0))
+    def http_timeout(self, seconds: float | None) -> httpx.Timeout:
+        """Limit the time between two bytes of a response to `seconds`, or to the client's `timeout` if None.
+
+        Connecting may take 10 seconds at most.
+        """
+        read_timeout = self.timeout if seconds is None else seconds
+        return httpx.Timeout(read_timeout, connect=min(read_timeout, 10.0))
 
     def unreachable(self) -> str:
-        """What to say when nothing answers."""
+        """Message of the error that is raised when nothing answers at the address."""
         return (
             f"No CodeWords runtime answers at {self.base_url}. "
             "Start one with `codewords-mcp serve`, or set CODEWORDS_RUNTIME_URI to where it is."

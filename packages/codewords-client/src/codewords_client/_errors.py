@@ -1,4 +1,4 @@
-"""What the client raises. Each is also the httpx (or builtin) error that a script would catch.
+"""Errors of the client. Each is also the httpx (or builtin) error that a script would catch.
 
 - CodewordsHTTPError is an `httpx.HTTPStatusError`: the runtime or the workflow answered 400 or more
 - CodewordsConnectionError is an `httpx.ConnectError`: no runtime at the address
@@ -63,7 +63,7 @@ def raise_for_status(response: httpx.Response) -> None:
 
 
 def explanation(response: httpx.Response) -> Any:
-    """An error answer's own explanation, wherever its body has it; never empty."""
+    """Extract an error response's own explanation from its body. Never empty."""
     body = _json(response)
     if body.get("detail"):
         return body["detail"]

@@ -15,7 +15,7 @@ _LONGEST_PAUSE = 5.0
 
 
 class LogCursor:
-    """Where a reader is in one run's log: what to ask for next, and when to give up.
+    """Position of a reader in one run's log. Makes the next request, and counts failures until it gives up.
 
     Entries come once and in order, also across reconnections, since `createdAt` rises strictly within a run.
     """

@@ -1,4 +1,4 @@
-"""Waiting for a result: which answers mean "not yet", and when to ask again."""
+"""Wait for a result by polling. A status of 408 or 504 means that the run has not finished yet."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ class Poll:
         self.request_id = request_id
         self.seconds = seconds
         self._deadline = time.monotonic() + seconds
-        self._asked = 0.0
+        self._polled_at = 0.0
 
     def call(self) -> Call:
         """The next poll; its wait ends with the deadline at the latest."""
-        self._asked = time.monotonic()
-        return result_call(self.request_id, min(POLL, max(0, round(self._deadline - self._asked))))
+        self._polled_at = time.monotonic()
+        return result_call(self.request_id, min(POLL, max(0, round(self._deadline - self._polled_at))))
 
     def pause(self, response: httpx.Response) -> float | None:
         """Seconds to wait before the next poll; None where this is the answer. Raises CodewordsTimeout at the deadline."""
@@ -38,4 +38,4 @@ class Poll:
                 f"Run {self.request_id} did not finish within {self.seconds:g} seconds. It goes on; ask for its result again.",
                 request=response.request,
             )
-        return max(0.0, min(self._asked + _PAUSE, self._deadline) - now)
+        return max(0.0, min(self._polled_at + _PAUSE, self._deadline) - now)

@@ -25,17 +25,18 @@ def deploy_call(
     if (code is None) == (template_id is None):
         raise ValueError("deploy_workflow() needs code= or template_id=, one of the two.")
 
-    body = {
+    fields = {
         "code": code,
         "template_id": template_id,
         "name": name,
         "service_id": service_id,
         "description": description,
     }
-    given: dict[str, Any] = {key: value for key, value in body.items() if value is not None}
-    given |= {name: True for name, wanted in (("public", public), ("allow", allow)) if wanted}
+    body: dict[str, Any] = {name: value for name, value in fields.items() if value is not None}
+    # A flag that is false is left out.
+    body |= {name: True for name, flag in (("public", public), ("allow", allow)) if flag}
 
-    return json_call("POST", "/deploy", given, timeout=_BUILDING)
+    return json_call("POST", "/deploy", body, timeout=_BUILDING)
 
 
 def validate_call(code: str) -> Call:
@@ -70,10 +71,10 @@ def output(record: dict[str, Any]) -> Result:
 
 
 def secret_answer(body: Any) -> Result:
-    """What `manage_secrets` gives back. A list has `secrets` (what the runtime said) and `names`; never a value."""
-    found: dict[str, Any] = {"secrets": body} if isinstance(body, list) else dict(body or {})
-    listed: Any = found.get("secrets", found.get("items"))
-    if isinstance(listed, list):
-        found["secrets"] = listed
-        found["names"] = [item if isinstance(item, str) else item.get("name") for item in listed]  # pyright: ignore[reportUnknownVariableType, reportUnknownMemberType]
-    return result({"success": True} | found)
+    """Result of `manage_secrets`. A list has `secrets` (the runtime's entries) and their `names`; never a value."""
+    answer: dict[str, Any] = {"secrets": body} if isinstance(body, list) else dict(body or {})
+    secrets: Any = answer.get("secrets", answer.get("items"))
+    if isinstance(secrets, list):
+        answer["secrets"] = secrets
+        answer["names"] = [item if isinstance(item, str) else item.get("name") for item in secrets]  # pyright: ignore[reportUnknownVariableType, reportUnknownMemberType]
+    return result({"success": True} | answer)

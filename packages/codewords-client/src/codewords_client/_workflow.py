@@ -1,4 +1,4 @@
-"""What a workflow gets by importing the client: settings for the provider SDKs, and a FastAPI that keeps the contract.
+"""Set up a workflow that imports the client: settings for the provider SDKs, and a FastAPI that keeps the contract.
 
 Nothing here imports an SDK: each reads its address and key from the environment when its client is made.
 """

@@ -18,18 +18,18 @@ async def redis_client() -> AsyncGenerator[tuple[Any, str]]:
     from codewords_client._async_client import AsyncCodewordsClient
 
     async with AsyncCodewordsClient() as client:
-        given = (await client.run("redis_coordinator")).json()
-    connection = _connection(given)
+        credentials = (await client.run("redis_coordinator")).json()
+    connection = _connection(credentials)
     try:
-        yield connection, str(given["namespace"]).removesuffix(":*")
+        yield connection, str(credentials["namespace"]).removesuffix(":*")
     finally:
         close = getattr(connection, "aclose", connection.close)  # redis 4 has only the second
         await close()
 
 
-def _connection(given: dict[str, Any]) -> Any:
+def _connection(credentials: dict[str, Any]) -> Any:
     try:
-        made: Any = import_module("redis.asyncio").Redis
+        redis_class: Any = import_module("redis.asyncio").Redis
     except ModuleNotFoundError as error:
         raise ModuleNotFoundError(
             'redis_client() needs the redis package: add "redis>=5" to the script\'s dependencies.',
@@ -37,11 +37,11 @@ def _connection(given: dict[str, Any]) -> Any:
         ) from error
 
     # The runtime's certificate is its own; the connection stays between the sandbox and its runtime.
-    return made(
-        host=given["redis_host"],
-        port=int(given["redis_port"]),
-        username=given["redis_user"],
-        password=given["redis_password"],
+    return redis_class(
+        host=credentials["redis_host"],
+        port=int(credentials["redis_port"]),
+        username=credentials["redis_user"],
+        password=credentials["redis_password"],
         ssl=True,
         ssl_cert_reqs="none",
         ssl_check_hostname=False,

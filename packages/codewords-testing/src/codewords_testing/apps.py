@@ -62,7 +62,7 @@ class LoopbackApps:
         return {name: f"http://127.0.0.1:{self.port}/{name}" for name in names}
 
     def answer_next(self, *replies: StubReply) -> None:
-        """What the next requests are answered instead."""
+        """Answer the next requests with these replies instead."""
         with self._lock:
             self._scripted.extend(replies)
 

@@ -57,7 +57,7 @@ class Builds:
         self._files.mkdir()
 
     def file(self, digest: str) -> Path:
-        """Where an upload is, or will be."""
+        """Path of an upload, which need not exist yet."""
         return self._files / f"{digest}.tar"
 
     def begin(self, order: dict[str, Any]) -> Build:

@@ -33,7 +33,7 @@ log = structlog.get_logger(__name__)
 
 
 class ApiRefusal(Exception):
-    """What the API answers instead: a status, E2B's words, and more fields of the body."""
+    """An error response of the API: a status, E2B's message, and more fields of the body."""
 
     def __init__(self, status: int, message: str, **more: Any) -> None:
         super().__init__(message)
@@ -64,7 +64,7 @@ class Cloud:
         self._clock = asyncio.create_task(self._expire())
 
     def set_internet(self, internet: Internet) -> None:
-        """What sandboxes made from now on have outside."""
+        """Set the internet that sandboxes made from now on can reach."""
         self._internet = internet
 
     async def create(self, order: dict[str, Any], key: str | None) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""What the loopback E2B raises in the process that has it."""
+"""Errors of the loopback E2B, raised in the process that runs it."""
 
 from __future__ import annotations
 

@@ -37,7 +37,7 @@ class Dropped(Exception):
 
 
 class Faults:
-    """What is to go wrong, and a record of every request that came."""
+    """Faults to inject, and a record of every request that came."""
 
     def __init__(self) -> None:
         self.requests: list[str] = []

@@ -1,7 +1,7 @@
-"""What is outside of the machines: servers of this host under any name, and the real internet where that is wanted.
+"""The internet of the machines: servers of this host under any name, and the real internet if `Internet.real` is set.
 
-Names get addresses that look public, and connections are judged by the sandbox's egress rules as E2B does: what
-`allowOut` lists is let out, else what `denyOut` lists is not, else everything is.
+Names get addresses that look public. Connections are checked against the sandbox's egress rules as E2B does it: a host
+in `allowOut` is allowed, else a host in `denyOut` is refused, else the connection is allowed.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ class Internet:
         return InternetGateway(self, network, rules)
 
     def place(self, host: str, port: int) -> tuple[str, int] | None:
-        """Where to connect; None where nobody is."""
+        """Host and port to connect to; None if there is no server."""
         return self.hosts.get(host) or ((host, port) if self.real else None)
 
 

@@ -44,7 +44,7 @@ class Process:
 
 @dataclass(slots=True)
 class MachineNetwork:
-    """What leaves a machine: redirected TCP connections and DNS questions."""
+    """Sockets that receive a machine's redirected TCP connections and its DNS questions."""
 
     tcp: socket.socket
     dns: socket.socket

@@ -203,7 +203,7 @@ class LoopbackE2B:
 
 
 async def unavailable() -> str:
-    """Why this host cannot have machines; empty where it can."""
+    """Reason that this host cannot have machines; empty if it can."""
     if not sys.platform.startswith("linux"):
         return "the loopback E2B needs Linux"
 

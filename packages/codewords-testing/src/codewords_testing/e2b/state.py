@@ -31,7 +31,7 @@ def stamp(at: float) -> str:
 
 @dataclass(slots=True)
 class CloudTemplate:
-    """What sandboxes are made from. `start` runs in each, and `ready` succeeds once it is up; both may be empty."""
+    """A template or snapshot to make sandboxes from. `start` runs in each, `ready` succeeds once it is up; both may be empty."""
 
     id: str
     names: list[str]
@@ -146,7 +146,7 @@ class Templates:
 
 @dataclass(slots=True)
 class Options:
-    """What a loopback E2B is made to be. `api_key` None takes any key; `creates` is sandboxes a second, None unlimited."""
+    """Options of a loopback E2B. `api_key` None takes any key; `creates` is sandboxes a second, None unlimited."""
 
     domain: str = "e2b.test"
     api_key: str | None = None

@@ -85,7 +85,7 @@ class LoopbackConnect:
 
     @property
     def url(self) -> str:
-        """Where it is."""
+        """Base URL of the server."""
         return f"http://127.0.0.1:{self.port}"
 
     @property
@@ -98,12 +98,12 @@ class LoopbackConnect:
         }
 
     def answer_next(self, path: str, *replies: StubReply) -> None:
-        """What the next requests whose path ends so are answered instead."""
+        """Answer the next requests whose path ends in `path` with these replies instead."""
         with self._lock:
             self._scripted.append((path, deque(replies)))
 
     def requests_to(self, path: str) -> list[Request]:
-        """The requests whose path ends so."""
+        """The requests whose path ends in `path`."""
         with self._lock:
             return [request for request in self.requests if request.path.endswith(path)]
 
@@ -184,7 +184,7 @@ class LoopbackConnect:
         found = [app for app in self.apps if words in app["name_slug"] or words in app["name"].lower()]
         return _json(_paged(found, "name_slug", params))
 
-    def _one_app(self, _request: Request, _environment: str, named: Json) -> StubReply:
+    def _get_app(self, _request: Request, _environment: str, named: Json) -> StubReply:
         for app in self.apps:
             if named["app"] in {app["name_slug"], app["id"]}:
                 return _json({"data": app})
@@ -197,7 +197,7 @@ class LoopbackConnect:
         found = [action for action in found if all(word in action["key"] for word in words)]
         return _json(_paged(sorted(found, key=itemgetter("key")), "key", params))
 
-    def _one_action(self, _request: Request, _environment: str, named: Json) -> StubReply:
+    def _get_action(self, _request: Request, _environment: str, named: Json) -> StubReply:
         return _json({"data": self._action(named["key"])})
 
     def _action(self, key: Any) -> Json:
@@ -216,7 +216,7 @@ class LoopbackConnect:
         ]
         return _json(_paged(found, "id", params))
 
-    def _one_account(self, _request: Request, _environment: str, named: Json) -> StubReply:
+    def _get_account(self, _request: Request, _environment: str, named: Json) -> StubReply:
         if named["account"] not in self._accounts:
             raise ConnectRefusal(404, "record not found")
         return _json(self._account_json(self._accounts[named["account"]]))
@@ -358,26 +358,26 @@ class LoopbackConnect:
     _P = r"/v1/connect/(?P<project>proj_[A-Za-z0-9]+)"
     _ROUTES: tuple[tuple[re.Pattern[str], str, Callable[..., StubReply]], ...] = (
         (re.compile(r"/v1/connect/apps"), "GET", _list_apps),
-        (re.compile(r"/v1/connect/apps/(?P<app>[^/]+)"), "GET", _one_app),
+        (re.compile(r"/v1/connect/apps/(?P<app>[^/]+)"), "GET", _get_app),
         (re.compile(_P + r"/tokens"), "POST", _make_link),
         (re.compile(_P + r"/accounts"), "GET", _list_accounts),
-        (re.compile(_P + r"/accounts/(?P<account>[^/]+)"), "GET", _one_account),
+        (re.compile(_P + r"/accounts/(?P<account>[^/]+)"), "GET", _get_account),
         (re.compile(_P + r"/accounts/(?P<account>[^/]+)"), "DELETE", _delete_account),
         (re.compile(_P + r"/(?:actions|components)"), "GET", _list_actions),
         (re.compile(_P + r"/(?:actions|components)/configure"), "POST", _configure),
         (re.compile(_P + r"/(?:actions|components)/props"), "POST", _reload),
         (re.compile(_P + r"/actions/run"), "POST", _run),
-        (re.compile(_P + r"/(?:actions|components)/(?P<key>[^/]+)"), "GET", _one_action),
+        (re.compile(_P + r"/(?:actions|components)/(?P<key>[^/]+)"), "GET", _get_action),
     )
 
 
 def succeeded(summary: str, ret: Any = None) -> Json:
-    """What a run that went well answers."""
+    """Response body of a run that succeeded."""
     return {"exports": {"$summary": summary}, "os": [], "ret": ret}
 
 
 def failed(name: str, message: str) -> Json:
-    """What a run answers, with status 200, whose code raised."""
+    """Response body, with status 200, of a run whose code raised."""
     error = {
         "k": "error",
         "ts": int(time.time() * 1000),

@@ -44,12 +44,12 @@ class LoopbackProviders:
         self._changed = threading.Condition()
 
     def answer_next(self, *replies: StubReply, key: str = "") -> None:
-        """What the next requests are answered instead, those with this provider key or all."""
+        """Answer the next requests with these replies instead: those with this provider key, or all."""
         with self._changed:
             self._scripted.setdefault(key, deque()).extend(replies)
 
     def wait_for(self, happened: Callable[[], bool], seconds: float = 30) -> bool:
-        """Whether it became true in time; looked at after each request and each abort."""
+        """Wait until `happened` returns true; checked after each request and each abort. False when the time is over."""
         with self._changed:
             return self._changed.wait_for(happened, seconds)
 
@@ -116,7 +116,7 @@ def key_of(request: Request) -> frozenset[str]:
 
 
 def provider_of(request: Request) -> str:
-    """Whose path this is."""
+    """Name of the provider that a request is for, by its path and headers."""
     if "anthropic-version" in request.headers or "/messages" in request.path:
         return "anthropic"
     google = ("/v1beta", "/upload/", "/v1/models/", "/v1alpha")

@@ -1,4 +1,4 @@
-"""What a stand-in provider is asked, what it answers, and how a model's name steers it."""
+"""Requests and replies of a stand-in provider, and the steering of its answers by a model's name."""
 
 from __future__ import annotations
 
@@ -70,11 +70,12 @@ class StubReply:
 
 @dataclass(frozen=True, slots=True)
 class Steering:
-    """What a model's name asks for, in parts joined by dashes: `err-429`, `ra2` (retry-after), `c64` pieces, `d25` ms between
-    them, `w500` ms before the first byte, `mb10` megabytes of text, `gzip`, `br`,
-    `deflate`, `cut`, `midstream` (an error inside the stream),
-    `nousage`, `twice` (usage told twice), `loose` (an answer that breaks its schema), `mends` (one that does until it is told),
-    `short` (an answer that ended at its limit of tokens), `bills` (pictures and stored things are billed too).
+    """Behaviour that a model's name selects, in parts joined by dashes.
+
+    Numbers: `err-429`, `ra2` (retry-after), `c64` pieces, `d25` ms between them, `w500` ms before the first byte, `mb10`
+    megabytes of text. Flags: `gzip`, `br`, `deflate`, `cut`, `midstream` (an error inside the stream), `nousage`, `twice`
+    (usage is reported twice), `loose` (an answer that breaks its schema), `mends` (one that breaks it until the request
+    says so), `short` (an answer that ended at its limit of tokens), `bills` (pictures and stored things are billed too).
     """
 
     status: int = 200
@@ -150,7 +151,7 @@ def text_of(steering: Steering) -> str:
 
 
 def input_tokens(request: Request) -> int:
-    """What a prompt counts here: a quarter of its bytes, 7 at the least; of a model that `bills`, also what text is not."""
+    """Count a prompt as a quarter of its bytes, 7 at the least; for a model that `bills`, pictures and stored things too."""
     text = max(7, len(request.body) // 4)
     if b"-bills" in request.body or "-bills" in request.path:
         return text + _beside_text(request.json)

@@ -91,7 +91,7 @@ def _model(request: Request) -> str:
 
 
 def usage_of(request: Request, steering: Steering) -> Json:
-    """What a chat answer bills."""
+    """Usage that a chat answer bills."""
     prompt, out = input_tokens(request), steering.pieces
     if "bills" in steering.flags:
         copies: Any = request.json.get("n") or 1

@@ -1,4 +1,4 @@
-"""What a scripted model says: whole answers for `LoopbackProviders.answer_next`."""
+"""Replies of a scripted model: whole answers for `LoopbackProviders.answer_next`."""
 
 from __future__ import annotations
 

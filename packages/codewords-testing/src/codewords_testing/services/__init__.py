@@ -1,4 +1,4 @@
-"""What library services ask, on loopback, for tests: each speaks its upstream's protocol, with its limits and errors.
+"""Upstreams of the library services, on loopback, for tests. Each speaks its protocol, with its limits and errors.
 
     with loopback_services() as upstream:
         Settings(hunter_base_url=f"{upstream.url}/hunter", …)        # or **upstream.settings()
@@ -49,11 +49,11 @@ class LoopbackServices:
         return {name: f"{self.url}/{path}" for name, path in bases.items()}
 
     def answer_next(self, status: int, body: Any = None, **headers: str) -> None:
-        """What the next request is answered instead; JSON, or bytes as they are."""
+        """Answer the next request with this instead; the body is sent as JSON, bytes as they are."""
         self._scripted.append((status, body, {n.replace("_", "-"): v for n, v in headers.items()}))
 
     def wait_for(self, happened: Callable[[], bool], seconds: float = 30) -> bool:
-        """Whether it became true in time; looked at after each request and each frame."""
+        """Wait until `happened` returns true; checked after each request and each frame. False when the time is over."""
         with self._changed:
             return self._changed.wait_for(happened, seconds)
 

@@ -58,5 +58,5 @@ def _enveloped(data: dict[str, Any], meta: dict[str, Any]) -> web.Response:
 
 
 def routes() -> list[web.RouteDef]:
-    """Where it is."""
+    """Routes of the service."""
     return [web.get("/hunter/{call}", answer)]

@@ -1,4 +1,4 @@
-"""What a loopback service got."""
+"""A request that a loopback service received."""
 
 from __future__ import annotations
 

@@ -86,5 +86,5 @@ def _thread(post: str) -> list[Any]:
 
 
 def routes() -> list[web.RouteDef]:
-    """Where they are."""
+    """Routes of the service."""
     return [web.post("/reddit/api/v1/access_token", token), web.get("/reddit-api/{path:.+}", api)]

@@ -50,5 +50,5 @@ async def searxng(request: web.Request) -> web.Response:
 
 
 def routes() -> list[web.RouteDef]:
-    """Where they are."""
+    """Routes of the services."""
     return [web.get("/searchapi/search", searchapi), web.get("/searxng/search", searxng)]

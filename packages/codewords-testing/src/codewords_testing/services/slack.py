@@ -80,5 +80,5 @@ class Slack:
         return socket
 
     def routes(self) -> list[web.RouteDef]:
-        """Where it is."""
+        """Routes of the service."""
         return [web.post("/slack/{method}", self.method), web.get("/slack-link/", self.link)]

@@ -22,7 +22,7 @@ def signed(body: bytes, secret: str = APP_SECRET) -> dict[str, str]:
 def incoming(
     text: str, *, sender: str = "16315551181", message_id: str = "wamid.1", at: int = 1_700_000_000
 ) -> dict[str, Any]:
-    """What it posts for one text message."""
+    """Webhook body that WhatsApp posts for one text message."""
     value = {
         "messaging_product": "whatsapp",
         "metadata": {"display_phone_number": "15550783881", "phone_number_id": PHONE_NUMBER_ID},
@@ -62,5 +62,5 @@ def _refused(status: int, code: int, message: str) -> web.Response:
 
 
 def routes() -> list[web.RouteDef]:
-    """Where it is."""
+    """Routes of the service."""
     return [web.post(f"/whatsapp/{PHONE_NUMBER_ID}/messages", messages)]

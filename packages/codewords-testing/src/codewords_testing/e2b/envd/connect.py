@@ -34,7 +34,7 @@ Handler = Callable[[Request, CloudSandbox], Awaitable[Response]]
 
 
 class RpcError(Exception):
-    """What a call ends with: one of Connect's codes and a message."""
+    """The error that a call ends with: one of Connect's codes and a message."""
 
     def __init__(self, code: str, message: str) -> None:
         super().__init__(message)
