@@ -54,7 +54,7 @@ from codewords_mcp.http.routes.gateway import (
     simple_of,
 )
 from codewords_mcp.http.routes.websockets import serve_websocket
-from codewords_mcp.http.state import HOUSE, AppState, access
+from codewords_mcp.http.state import APP_STATE, AppState, access
 from codewords_mcp.mcp_server.access import TOOLSET_KEY, is_toolset_name
 from codewords_mcp.runtime.auth.access import Rule
 from codewords_mcp.runtime.auth.access_table import TABLE
@@ -152,7 +152,7 @@ class RequestDispatcher:
             await _lifespan(receive, send)
             return
 
-        scope[HOUSE] = self._container
+        scope[APP_STATE] = self._container
         path: str = scope["path"]
         _, first, rest = (*path.split("/", 2), "", "")[:3]
         if is_mcp(path):

@@ -15,7 +15,7 @@ from codewords_mcp.bounded_json import UnacceptableJson, parse
 from codewords_mcp.errors import BodyTooLarge, InvalidInput
 from codewords_mcp.http.middleware.client_connection import not_whole, too_large
 from codewords_mcp.http.middleware.headers import content_length
-from codewords_mcp.http.state import house
+from codewords_mcp.http.state import app_state
 from codewords_mcp.runtime.model.time_bounds import parse_seconds
 
 B = TypeVar("B", bound=BaseModel)
@@ -39,7 +39,7 @@ class Body(BaseModel):
 
 async def read_body(request: Request, model: type[B]) -> B:
     """The body as a `Body`, or one of the runtime's own requests. Raises InvalidInput with every fault, BodyTooLarge."""
-    data = parse_json(await read_bytes(request, house(request.scope).settings.max_body))
+    data = parse_json(await read_bytes(request, app_state(request.scope).settings.max_body))
     try:
         return model.model_validate(data, strict=True)
     except ValidationError as error:

@@ -62,7 +62,9 @@ class SandboxGuard:
         self.app = app
         self._runtime = runtime
         self._access: SandboxAccess = runtime.sandbox_access
-        self._routes = [Route(one.path, _not_served, methods=[one.method]) for one in operations]
+        self._routes = [
+            Route(operation.path, _not_served, methods=[operation.method]) for operation in operations
+        ]
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request. Raises Unauthenticated, Forbidden, WrongHost."""

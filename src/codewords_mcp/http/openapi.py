@@ -138,10 +138,10 @@ async def openapi(request: Request, *, operations: Sequence[HttpOperation]) -> R
     """The document, with the operations of library services."""
     services = await runtime(request.scope).services.list(caller(request.scope))
     described = list(operations_of(services))
-    told = document([*operations, *(operation for operation, _ in described)], own_url(request.scope))
+    description = document([*operations, *(operation for operation, _ in described)], own_url(request.scope))
     for _, named in described:
-        told["components"]["schemas"].update(named)
-    return JsonReply(told)
+        description["components"]["schemas"].update(named)
+    return JsonReply(description)
 
 
 def operations_for(table: Sequence[HttpOperation]) -> HttpOperation:

@@ -13,7 +13,7 @@ from starlette.types import Scope
 from codewords_mcp.http.middleware.client_connection import ClientConnection
 from codewords_mcp.http.middleware.errors import outcome
 from codewords_mcp.http.responses import HEARTBEAT, NDJSON, JsonReply, LineStream, line
-from codewords_mcp.http.state import house
+from codewords_mcp.http.state import app_state
 from codewords_mcp.runtime.model.progress import Progress, no_progress
 
 Work = Callable[[Progress], Awaitable[Any]]
@@ -32,7 +32,7 @@ async def answer(request: Request, work: Work) -> Response:
 
 async def watched(request: Request, work: Awaitable[Any]) -> Any:
     """Await the work, but no longer than the client waits for it. The body has been read. Raises ClientGoneError."""
-    limit = house(request.scope).settings.max_body
+    limit = app_state(request.scope).settings.max_body
     async with ClientConnection(request.receive, [], limit=limit):
         return await work
 

@@ -10,7 +10,7 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from codewords_mcp.http.middleware.client_connection import ClientConnection
-from codewords_mcp.http.state import house
+from codewords_mcp.http.state import app_state
 
 HEARTBEAT = 5.0
 """Seconds of silence after which a stream sends an empty line."""
@@ -49,7 +49,7 @@ class LineStream(Response):
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request. Raises ClientGoneError."""
-        async with ClientConnection(receive, [], limit=house(scope).settings.max_body) as connection:
+        async with ClientConnection(receive, [], limit=app_state(scope).settings.max_body) as connection:
             await send({"type": "http.response.start", "status": 200, "headers": self.raw_headers})
             try:
                 if scope["method"] != "HEAD":

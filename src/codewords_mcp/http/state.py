@@ -16,7 +16,7 @@ from codewords_mcp.settings import Settings
 if TYPE_CHECKING:
     from codewords_mcp.runtime.api.runtime import Runtime
 
-HOUSE = "codewords.house"
+APP_STATE = "codewords.app_state"
 CALLER = "codewords.caller"
 REQUEST_ID = "codewords.request_id"
 RUN_ID = "codewords.run_id"
@@ -41,14 +41,14 @@ class AppState:
     on_stop: Callable[[], None]
 
 
-def house(scope: Scope) -> AppState:
-    """The house of this request."""
-    return cast("AppState", scope[HOUSE])
+def app_state(scope: Scope) -> AppState:
+    """Return the application state of this request."""
+    return cast("AppState", scope[APP_STATE])
 
 
 def runtime(scope: Scope) -> Runtime:
     """The facade."""
-    return house(scope).runtime
+    return app_state(scope).runtime
 
 
 def caller(scope: Scope) -> Caller:

@@ -68,14 +68,14 @@ def _file(file: ResponseFile | None) -> dict[str, Any] | None:
 
 
 def _request(run: Run) -> dict[str, Any]:
-    asked = run.input
+    run_input = run.input
     return {
-        "requestMethod": asked and asked.method,
-        "requestPath": asked and asked.path,
-        "requestContent": asked and asked.content,
-        "requestContentType": asked and asked.content_type,
-        "requestBytes": asked and asked.bytes,
-        "requestTruncated": asked is not None and asked.truncated,
+        "requestMethod": run_input and run_input.method,
+        "requestPath": run_input and run_input.path,
+        "requestContent": run_input and run_input.content,
+        "requestContentType": run_input and run_input.content_type,
+        "requestBytes": run_input and run_input.bytes,
+        "requestTruncated": run_input is not None and run_input.truncated,
     }
 
 

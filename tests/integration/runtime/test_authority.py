@@ -293,7 +293,7 @@ async def test_a_chain_of_schedules_counts_as_a_chain_of_calls(runtime: Runtime)
         )
     )
     await house.database.write(lambda c: c.execute(text("UPDATE schedules SET next_at = 1")))
-    await house.ticker.fire()
+    await house.scheduler.fire()
     ran = [(await runtime.schedules.get(ADMIN, one)).last_run_id or "" for one in (first, second)]
     shallow, last = [await finished(runtime, one) for one in ran]
     assert (shallow.depth, last.depth) == (1, MAX_DEPTH)
@@ -324,7 +324,7 @@ async def test_a_schedule_starts_nothing_that_its_maker_may_not_start_any_more(r
     await house.database.write(
         lambda c: c.execute(text("UPDATE schedules SET next_at = 1 WHERE id = :id"), {"id": schedule})
     )
-    await house.ticker.fire()
+    await house.scheduler.fire()
     shown = await runtime.schedules.get(ADMIN, schedule)
     assert (shown.paused, shown.last_run_id) == (True, None)
     assert "may not start" in shown.note

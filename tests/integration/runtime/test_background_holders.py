@@ -278,7 +278,7 @@ async def test_a_replica_whose_clock_is_wrong_starts_nothing_early_and_takes_nob
     true_time = time.time_ns
     with monkeypatch.context() as patched:
         patched.setattr(time, "time_ns", lambda: true_time() + hours * 3600 * 10**9)
-        await house.ticker.fire()
+        await house.scheduler.fire()
         seen = await TaskStore(house.database, "another", dead_after=15).get(task.id, "somebody")
         assert not seen.abandoned
         assert house.replica is not None

@@ -43,7 +43,7 @@ async def come(runtime: Runtime, schedule: Schedule, *, ago: int = 1_000_000) ->
     """Its next time has come, so many µs ago."""
     house = runtime._container  # pyright: ignore[reportPrivateUsage]  # no clock of ours can be moved from outside
     await house.database.write(lambda c: rows.change(c, schedule.id, {"next_at": now() - ago}))
-    house.ticker.wake()
+    house.scheduler.wake()
 
 
 async def started(runtime: Runtime, schedule: Schedule, *, after: str | None = None) -> str:
@@ -104,7 +104,7 @@ async def test_a_schedule_tells_what_it_missed_and_makes_up_as_it_was_asked(
         house = runtime._container  # pyright: ignore[reportPrivateUsage]
         slept = {"paused": False, "next_at": now() // MINUTE * MINUTE - 10 * MINUTE}
         await house.database.write(rows.change, schedule.id, slept)
-    runtime._container.ticker.wake()  # pyright: ignore[reportPrivateUsage]
+    runtime._container.scheduler.wake()  # pyright: ignore[reportPrivateUsage]
     for schedule, words in ((once, "made up for"), (skip, "none made up for")):
         told = await noted(runtime, schedule, words)
         assert told.missed >= 9
@@ -164,7 +164,7 @@ async def test_one_time_starts_one_run_however_many_look_at_it(runtime: Runtime,
     for _ in range(2):  # the second time as if the clock had been put back
         for schedule in schedules:
             await house.database.write(rows.change, schedule.id, {"next_at": at})
-        await asyncio.gather(*(house.ticker.fire() for _ in range(4)))
+        await asyncio.gather(*(house.scheduler.fire() for _ in range(4)))
     ids = [await started(runtime, schedule) for schedule in schedules]
     assert [(await finished(runtime, run_id)).status for run_id in ids] == ["succeeded"] * 5
     listed = (await runtime.runs.list(ADMIN, service_id=work, limit=100)).items
@@ -253,10 +253,10 @@ async def test_a_clock_that_was_ahead_and_is_right_again_silences_no_schedule(
     house = runtime._container  # pyright: ignore[reportPrivateUsage]
     ahead = now() + 60 * MINUTE
     await house.database.write(lambda c: rows.change(c, often.id, {"next_at": ahead}))
-    ticker = house.ticker
-    assert ticker._ahead is not None  # pyright: ignore[reportPrivateUsage]
-    ticker._ahead += 3600  # pyright: ignore[reportPrivateUsage]  # as it was while the clock was an hour ahead
-    ticker.wake()
+    scheduler = house.scheduler
+    assert scheduler._ahead is not None  # pyright: ignore[reportPrivateUsage]
+    scheduler._ahead += 3600  # pyright: ignore[reportPrivateUsage]  # as it was while the clock was an hour ahead
+    scheduler.wake()
     async with asyncio.timeout(60):
         while True:
             coming = (await runtime.schedules.get(ADMIN, often.id)).next_at

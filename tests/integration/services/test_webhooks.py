@@ -245,7 +245,7 @@ def test_what_was_answered_is_delivered_after_a_crash_and_once(
         left: dict[str, Any] = {"status": "received", "due_at": 0, "runs": []}
         house = runtime._container  # pyright: ignore[reportPrivateUsage]  # nothing outside can stop it between the two
         await house.database.write(lambda c: rows.change(c, delivery, left))
-        house.courier.wake()
+        house.webhook_dispatcher.wake()
 
     door.ask(forget)
     [record] = delivered(http, delivery)

@@ -105,7 +105,7 @@ class ClientConnection:
         if error is not None and not others:
             raise ClientGoneError from None
 
-    async def send(self, send: Send, message: Message, patience: float) -> None:
+    async def send(self, send: Send, message: Message, stall_timeout: float) -> None:
         """As `send` does; a client that takes nothing for so many seconds has hung up.
 
         One timer looks after all of an answer's pieces: a time limit for each costs more than sending it.
@@ -113,11 +113,11 @@ class ClientConnection:
         loop = asyncio.get_running_loop()
         self._sending_since = loop.time()
         if self._stall is None:
-            self._stall = loop.call_later(patience, self._look, patience)
+            self._stall = loop.call_later(stall_timeout, self._look, stall_timeout)
         await send(message)
         self._sending_since = None
 
-    def _look(self, patience: float) -> None:
+    def _look(self, stall_timeout: float) -> None:
         loop = asyncio.get_running_loop()
         now = loop.time()
         if self._sending_since is None:
@@ -125,11 +125,11 @@ class ClientConnection:
         else:
             since = self._sending_since
 
-        if now - since >= patience:
+        if now - since >= stall_timeout:
             self._gone = True
             self._task.cancel()
         else:
-            self._stall = loop.call_later(since + patience - now, self._look, patience)
+            self._stall = loop.call_later(since + stall_timeout - now, self._look, stall_timeout)
 
     def answered(self) -> None:
         """The answer is whole; a client that leaves now cancels nothing."""

@@ -55,9 +55,9 @@ def _preflight(origin: bytes, headers: Headers) -> Headers:
         (b"access-control-max-age", _LAST),
         (b"vary", b"Origin, Access-Control-Request-Headers"),
     ]
-    wanted = first(headers, b"access-control-request-headers")
-    if wanted and _HEADER_LIST.fullmatch(wanted):
-        answer.append((b"access-control-allow-headers", wanted))
+    requested_headers = first(headers, b"access-control-request-headers")
+    if requested_headers and _HEADER_LIST.fullmatch(requested_headers):
+        answer.append((b"access-control-allow-headers", requested_headers))
     if first(headers, b"access-control-request-private-network") == b"true":
         # A page on the internet that asks loopback needs this too (Private Network Access).
         answer.append((b"access-control-allow-private-network", b"true"))

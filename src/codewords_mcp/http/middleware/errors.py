@@ -167,14 +167,14 @@ async def _answer(scope: Scope, receive: Receive, send: Send, error: CodewordsEr
     page = cast("Callable[[CodewordsError], Response] | None", scope.get(ERROR_PAGE))
     challenge = cast("Callable[[str], str] | None", scope.get(CHALLENGE))
     if challenge:
-        said = challenge(scope["path"])
+        www_authenticate = challenge(scope["path"])
     else:
-        said = "Bearer"
+        www_authenticate = "Bearer"
 
     if page:
         reply = page(error)
     else:
-        reply = reply_of(error, scope.get(RUN_ID), said)
+        reply = reply_of(error, scope.get(RUN_ID), www_authenticate)
 
     if page is None and isinstance(error, Unauthenticated) and scope["path"] in PAGES:
         # A header of its own: browsers take a list of challenges in one header for a single one.

@@ -28,7 +28,7 @@ GRANTED = ("read", "run", "write")
 """Scopes that a token may give. Keys are administered with an admin's key only."""
 DOCUMENT = "/.well-known/oauth-protected-resource"
 _ALGORITHMS = ["RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA"]
-_KEPT, _AGAIN = 3600.0, 10.0
+_KEYS_TTL, _REFETCH_INTERVAL = 3600.0, 10.0
 """Seconds that public keys are kept, and between two looks for one that is not among them."""
 _LARGEST = 1 << 20
 log = structlog.get_logger(__name__)
@@ -101,20 +101,22 @@ class Tokens:
         audience = resource_of(self._settings, self._runtime)
         aud: Any = claims["aud"]
         made_for = [
-            str(one).rstrip("/") for one in (cast("list[Any]", aud) if isinstance(aud, list) else [aud])
+            str(value).rstrip("/") for value in (cast("list[Any]", aud) if isinstance(aud, list) else [aud])
         ]
-        narrowed = [one.removeprefix(f"{audience}/") for one in made_for if one.startswith(f"{audience}/")]
+        narrowed = [
+            value.removeprefix(f"{audience}/") for value in made_for if value.startswith(f"{audience}/")
+        ]
         if audience not in made_for and not narrowed:
             raise InvalidToken(
                 "The access token was made for another server.", hint=f"Ask for one for {audience}."
             )
 
         subject = str(claims["sub"])
-        asked = claims.get("scope", claims.get("scp", ""))
-        if isinstance(asked, str):
-            scopes = asked.split()
+        scope_claim = claims.get("scope", claims.get("scp", ""))
+        if isinstance(scope_claim, str):
+            scopes = scope_claim.split()
         else:
-            scopes = [str(one) for one in cast("list[Any]", asked)]
+            scopes = [str(value) for value in cast("list[Any]", scope_claim)]
 
         client = str(claims.get("client_id", claims.get("azp", "")))
         return Caller(
@@ -140,7 +142,7 @@ class Tokens:
 
     def _is_due(self, kid: str | None) -> bool:
         age = time.monotonic() - self._looked
-        return age > _KEPT or (kid not in self._keys and age > _AGAIN)
+        return age > _KEYS_TTL or (kid not in self._keys and age > _REFETCH_INTERVAL)
 
     async def _look(self) -> None:
         """Fetch the issuer's public keys."""
@@ -174,12 +176,12 @@ class Tokens:
         ):
             response = await http.get(where)
             if response.status_code == 200:
-                told = parse(response.content)
-                if told["issuer"] != self._issuer:
+                metadata = parse(response.content)
+                if metadata["issuer"] != self._issuer:
                     raise ValueError(where)
 
-                _check_url(told["jwks_uri"], "jwks_uri")
-                return told["jwks_uri"]
+                _check_url(metadata["jwks_uri"], "jwks_uri")
+                return metadata["jwks_uri"]
 
         raise KeyError(self._issuer)
 

@@ -36,15 +36,15 @@ async def answer(request: Request) -> Response:
     """Take the answer, once."""
     request.scope[ERROR_PAGE] = _sorry
     form = parse_qs((await read_bytes(request, _MAX_FORM, _too_large)).decode("ascii", "replace"))
-    said = form.get("answer", [""])[0]
-    if said not in {"agree", "decline"}:
+    choice = form.get("answer", [""])[0]
+    if choice not in {"agree", "decline"}:
         raise InvalidInput("The form did not arrive whole.", hint="Open the link again and choose.")
 
     wording = (await runtime(request.scope).consents.peek(person(request.scope), _token(request))).wording
     await runtime(request.scope).consents.decide(
-        person(request.scope), _token(request), agreed=said == "agree"
+        person(request.scope), _token(request), agreed=choice == "agree"
     )
-    agreed = said == "agree"
+    agreed = choice == "agree"
     title, then = ("Agreed", wording.agreed) if agreed else ("Declined", wording.declined)
 
     return page(

@@ -181,7 +181,10 @@ def waiting_list(items: list[WaitingPage]) -> str:
     """Links to what waits, as HTML."""
     if not items:
         return "<p>Nothing waits for you.</p>"
-    links = "".join(f'<li><a href="{escape(one.path)}">{escape(one.title)}</a></li>' for one in items)
+    links = "".join(
+        f'<li><a href="{escape(waiting_page.path)}">{escape(waiting_page.title)}</a></li>'
+        for waiting_page in items
+    )
     return f"<h2>Waiting for you</h2><ul>{links}</ul>"
 
 

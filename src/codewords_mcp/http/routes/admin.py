@@ -12,7 +12,7 @@ from codewords_mcp import __version__
 from codewords_mcp.http.bodies import Body, read_body
 from codewords_mcp.http.operations import HttpOperation, Parameter, items_of
 from codewords_mcp.http.responses import JsonReply
-from codewords_mcp.http.state import AppState, caller, house, runtime
+from codewords_mcp.http.state import AppState, app_state, caller, runtime
 from codewords_mcp.mcp_server.access import parse_toolsets
 from codewords_mcp.runtime.model.caller import Scope
 from codewords_mcp.runtime.model.key import KeyInfo
@@ -88,7 +88,7 @@ async def revoke_key(request: Request) -> Response:
 async def stop(request: Request) -> Response:
     """Answer, then ask the process to end."""
     reply = JsonReply({"stopping": True}, status_code=202)
-    reply.background = BackgroundTask(_stop, house(request.scope))
+    reply.background = BackgroundTask(_stop, app_state(request.scope))
     return reply
 
 

@@ -57,16 +57,20 @@ def agreement_list(items: list[Agreement]) -> str:
     if not items:
         return ""
 
-    rows = "".join(
-        f"<tr><th><code>{escape(one.service_id)}</code><br>of {escape(one.published_by)}</th>"
-        f"<td>{'<br>'.join(escape(line) for line in one.capabilities)}"
-        f'<form method="post" action="/withdraw/{quote(one.service_id, safe="")}"><button class="quiet">Withdraw</button></form>'
-        "</td></tr>"
-        for one in items
-    )
+    rows = "".join(_row(agreement) for agreement in items)
     return (
         "<h2>Workflows of others that you agreed to</h2>"
         f"<p>They may do this for you. Once you withdraw, the next run asks you again.</p><table>{rows}</table>"
+    )
+
+
+def _row(agreement: Agreement) -> str:
+    action = f"/withdraw/{quote(agreement.service_id, safe='')}"
+    return (
+        f"<tr><th><code>{escape(agreement.service_id)}</code><br>of {escape(agreement.published_by)}</th>"
+        f"<td>{'<br>'.join(escape(line) for line in agreement.capabilities)}"
+        f'<form method="post" action="{action}"><button class="quiet">Withdraw</button></form>'
+        "</td></tr>"
     )
 
 

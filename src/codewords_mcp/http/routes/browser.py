@@ -25,10 +25,10 @@ _sorry = sorry("It was not paired")
 
 async def show(request: Request) -> Response:
     """How the caller's stands."""
-    asked = request.query_params
-    wait = parse_seconds(asked.get("wait_seconds", "0"), "wait_seconds", high=MAX_WAIT)
-    if "paired_after" in asked:
-        after = parse_moment(asked["paired_after"])
+    query = request.query_params
+    wait = parse_seconds(query.get("wait_seconds", "0"), "wait_seconds", high=MAX_WAIT)
+    if "paired_after" in query:
+        after = parse_moment(query["paired_after"])
     else:
         after = None
     return JsonReply(await runtime(request.scope).browsers.get(caller(request.scope), wait=wait, after=after))

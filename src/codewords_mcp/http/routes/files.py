@@ -16,7 +16,7 @@ from codewords_mcp.errors import InvalidInput
 from codewords_mcp.http.middleware.client_connection import ClientConnection
 from codewords_mcp.http.operations import HttpOperation, Parameter
 from codewords_mcp.http.responses import JsonReply, aclose
-from codewords_mcp.http.state import caller, house, own_url, runtime
+from codewords_mcp.http.state import app_state, caller, own_url, runtime
 from codewords_mcp.runtime.model.file import StoredFile
 
 BINARY = "application/octet-stream"
@@ -47,7 +47,7 @@ async def create_file(request: Request) -> Response:
 
 async def upload(request: Request) -> Response:
     """Take the bytes, once."""
-    limit = house(request.scope).settings.max_file
+    limit = app_state(request.scope).settings.max_file
     content_type = request.headers.get("content-type", BINARY)
     headers = request.scope["headers"]
 
@@ -132,7 +132,7 @@ class FileReply(Response):
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request. Raises ClientGoneError."""
-        async with ClientConnection(receive, [], limit=house(scope).settings.max_body) as connection:
+        async with ClientConnection(receive, [], limit=app_state(scope).settings.max_body) as connection:
             await send(
                 {"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers}
             )

@@ -14,7 +14,7 @@ from codewords_mcp.http.middleware.headers import content_length
 from codewords_mcp.http.middleware.provider_errors import dialect_of, provider_reply
 from codewords_mcp.http.operations import HttpOperation
 from codewords_mcp.http.responses import JsonReply
-from codewords_mcp.http.state import ERROR_PAGE, caller, house, own_url, runtime
+from codewords_mcp.http.state import ERROR_PAGE, app_state, caller, own_url, runtime
 from codewords_mcp.runtime.auth.access import Rule
 from codewords_mcp.runtime.auth.access_table import TABLE
 from codewords_mcp.runtime.model.provider import GatewayResponse, Provider, ProviderRequest
@@ -123,7 +123,7 @@ class ProviderErrors:
 
 async def serve_provider(scope: Scope, receive: Receive, send: Send) -> None:
     """A call that passes through. A client that hangs up half-way ends it at the provider too."""
-    settings, headers = house(scope).settings, scope["headers"]
+    settings, headers = app_state(scope).settings, scope["headers"]
     request = _request(scope)
     uploads = request.path.startswith(_UPLOADS) or any(f"{part}/" in request.path for part in _UPLOADS[:2])
     limit, setting = (
@@ -148,7 +148,7 @@ async def serve_simple(scope: Scope, receive: Receive, send: Send) -> None:
         )
 
     async with ClientConnection(
-        receive, scope["headers"], limit=house(scope).settings.max_body
+        receive, scope["headers"], limit=app_state(scope).settings.max_body
     ) as connection:
         body = b"".join([chunk async for chunk in connection.chunks()])
         answer = await runtime(scope).models.prompt(caller(scope), provider, body)

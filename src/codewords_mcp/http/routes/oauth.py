@@ -11,12 +11,12 @@ from codewords_mcp.errors import NotFound
 from codewords_mcp.http.middleware.tokens import DOCUMENT, GRANTED, resource_of
 from codewords_mcp.http.operations import HttpOperation
 from codewords_mcp.http.responses import JsonReply
-from codewords_mcp.http.state import house
+from codewords_mcp.http.state import app_state
 
 
 async def protected_resource(request: Request) -> Response:
     """RFC 9728: whose tokens are taken here, for what, with which scopes."""
-    parts = house(request.scope)
+    parts = app_state(request.scope)
     if not parts.settings.oauth_issuer:
         raise NotFound(
             "This runtime takes keys, no access tokens.", hint="`codewords keys create` makes one."

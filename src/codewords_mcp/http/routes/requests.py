@@ -16,7 +16,7 @@ from codewords_mcp.http.bodies import query_flag, query_int, query_wait
 from codewords_mcp.http.operations import HttpOperation, Parameter, page_of
 from codewords_mcp.http.progress import watched
 from codewords_mcp.http.responses import NDJSON, SSE, JsonReply, LineStream, line
-from codewords_mcp.http.state import caller, house, runtime
+from codewords_mcp.http.state import app_state, caller, runtime
 from codewords_mcp.http.wire_format import log_record, result_record, run_record
 from codewords_mcp.mcp_server.run_format import (
     DiagnosisResult,
@@ -45,7 +45,7 @@ async def provision(request: Request) -> Response:
 async def result(request: Request) -> Response:
     """The record once the run has ended; 504 while it has not, since the public clients retry only that."""
     scope, run_id = request.scope, _run_id(request)
-    settings = house(scope).settings
+    settings = app_state(scope).settings
     seconds = query_wait(request, usual=settings.sync_timeout, most=settings.run_timeout)
     run = await watched(request, runtime(scope).runs.get(caller(scope), run_id, wait=seconds))
     if run.status not in FINISHED:
@@ -153,8 +153,12 @@ async def _written(
     tracing: Tracing = frozenset()
 
     def pieces(lines: list[Line]) -> list[bytes]:
-        wanted = [(one, its) for one, its in levelled(lines, tracing) if is_at_least(its, level)]
-        return _joined(write(one, its) for one, its in wanted)
+        selected = [
+            (entry, entry_level)
+            for entry, entry_level in levelled(lines, tracing)
+            if is_at_least(entry_level, level)
+        ]
+        return _joined(write(entry, entry_level) for entry, entry_level in selected)
 
     async for batch in batches:
         if batch is None:

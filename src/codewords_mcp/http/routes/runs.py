@@ -10,7 +10,7 @@ from codewords_mcp.http.middleware.client_connection import ClientConnection
 from codewords_mcp.http.middleware.headers import inward, number, outward, token
 from codewords_mcp.http.operations import HttpOperation, Parameter
 from codewords_mcp.http.responses import JsonReply
-from codewords_mcp.http.state import RUN_ID, caller, house, own_url, runtime
+from codewords_mcp.http.state import RUN_ID, app_state, caller, own_url, runtime
 from codewords_mcp.runtime.model.run import RunRequest, RunResponse
 
 _HEADERS = (
@@ -45,7 +45,7 @@ OPERATIONS = [
 async def serve_run(scope: Scope, receive: Receive, send: Send) -> None:
     """`/run/{service_id}/{path}`. A client that hangs up half-way cancels the run, queued or running."""
     async with ClientConnection(
-        receive, scope["headers"], limit=house(scope).settings.max_body
+        receive, scope["headers"], limit=app_state(scope).settings.max_body
     ) as connection:
         service_id, path = split(scope, "/run/")
         response = await runtime(scope).runs.execute(request_for(scope, connection, service_id, path))
@@ -58,7 +58,7 @@ async def serve_run(scope: Scope, receive: Receive, send: Send) -> None:
 async def serve_run_async(scope: Scope, receive: Receive, send: Send) -> None:
     """`/run_async/{service_id}/{path}`: the body is taken in, then the id is given."""
     async with ClientConnection(
-        receive, scope["headers"], limit=house(scope).settings.max_body
+        receive, scope["headers"], limit=app_state(scope).settings.max_body
     ) as connection:
         service_id, path = split(scope, "/run_async/")
         request = request_for(scope, connection, service_id, path)

@@ -14,8 +14,8 @@ from codewords_mcp.runtime.model.schedule import Schedule, ScheduleRequest
 
 async def create(request: Request) -> Response:
     """Make one."""
-    asked = await read_body(request, ScheduleRequest)
-    return JsonReply(await runtime(request.scope).schedules.create(caller(request.scope), asked))
+    schedule_request = await read_body(request, ScheduleRequest)
+    return JsonReply(await runtime(request.scope).schedules.create(caller(request.scope), schedule_request))
 
 
 async def list_schedules(request: Request) -> Response:

@@ -71,16 +71,16 @@ def operations_of(services: Iterable[ServiceInfo]) -> Iterator[tuple[HttpOperati
     for service in services:
         if service.name in PROVIDERS:  # the table has them
             continue
-        for one in service.operations:
+        for operation in service.operations:
             named: dict[str, Any] = {}
             needs = [f"`{credential.name}`" for credential in service.credentials if not credential.without]
-            body = _named(one.input, service.name, named)
-            reply = _named(one.output, service.name, named)
+            body = _named(operation.input, service.name, named)
+            reply = _named(operation.output, service.name, named)
             yield HttpOperation(
-                "POST", f"/run/{service.name}{one.path.replace('*', '{path}')}", one.summary,
+                "POST", f"/run/{service.name}{operation.path.replace('*', '{path}')}", operation.summary,
                 tag=f"service: {service.name}", body=body, reply=reply,
                 description=service.summary + (f" Needs {', '.join(needs)}." if needs else ""),
-                rule=service_rule(service.name, one.path.strip("/"), one.effect),
+                rule=service_rule(service.name, operation.path.strip("/"), operation.effect),
             ), named  # fmt: skip
 
 

@@ -47,8 +47,8 @@ def as_csv(sums: list[UsageSum]) -> str:
     out = io.StringIO()
     writer = csv.DictWriter(out, list(UsageSum.model_fields), lineterminator="\r\n")
     writer.writeheader()
-    for one in sums:
-        row = one.model_dump()
+    for usage_sum in sums:
+        row = usage_sum.model_dump()
         if str(row["of"])[:1] in {"=", "+", "-", "@"}:
             row["of"] = f"'{row['of']}"
         writer.writerow(row)

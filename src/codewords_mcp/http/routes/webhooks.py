@@ -12,7 +12,7 @@ from codewords_mcp.http.bodies import Body, query_int, read_body, read_bytes
 from codewords_mcp.http.middleware.headers import inward
 from codewords_mcp.http.operations import HttpOperation, Parameter, items_of
 from codewords_mcp.http.responses import JsonReply
-from codewords_mcp.http.state import access, caller, house, runtime
+from codewords_mcp.http.state import access, app_state, caller, runtime
 from codewords_mcp.runtime.model.webhook import Arrival, Delivery, DeliveryStatus, Webhook
 
 
@@ -30,7 +30,7 @@ class WebhookBody(Body):
 
 async def receive(request: Request) -> Response:
     """What a sender sends. It is answered when it is in the log; its runs are started from there."""
-    body = await read_bytes(request, house(request.scope).settings.max_webhook, _too_large)
+    body = await read_bytes(request, app_state(request.scope).settings.max_webhook, _too_large)
     headers: dict[str, str] = {}
     for name, value in inward(request.scope["headers"]):
         headers.setdefault(name.decode("latin-1"), value.decode("latin-1"))

@@ -98,9 +98,9 @@ async def deploy(request: Request) -> Response:
 
 async def list_templates(request: Request) -> Response:
     """The gallery."""
-    asked = request.query_params
+    query = request.query_params
     found = await runtime(request.scope).templates.list(
-        caller(request.scope), query=asked.get("query", ""), category=asked.get("category", "")
+        caller(request.scope), query=query.get("query", ""), category=query.get("category", "")
     )
     return JsonReply({"items": found})
 

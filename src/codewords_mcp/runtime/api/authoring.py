@@ -71,18 +71,18 @@ class AuthoringApi:
         if asks is None:
             raise NotFound("There is no model to ask.")
 
-        wanted = f"{description} {constraints}"
+        query = f"{description} {constraints}"
         services = tuple(
-            describe_service(one) for one in choose_services(await self._services.list(caller), wanted)
+            describe_service(service) for service in choose_services(await self._services.list(caller), query)
         )
-        wish = GenerationRequest(
-            description, constraints, nearest_template(templates(), wanted).code, services
+        generation_request = GenerationRequest(
+            description, constraints, nearest_template(templates(), query).code, services
         )
         bounds = Bounds(self._container.settings.author_rounds, self._container.settings.author_budget)
         generator = Generator(
             self._container.drafts,
             caller,
-            wish,
+            generation_request,
             asks,
             model,
             self._validator.for_draft(caller),
@@ -97,8 +97,8 @@ class AuthoringApi:
         except (
             ModelAnswerInvalid
         ) as error:  # an assistant can write it itself, which the caller is one to know
-            told = await self.brief(caller, description, constraints)
-            return Generation(status="brief", brief=told, why=error.message)
+            assistant_brief = await self.brief(caller, description, constraints)
+            return Generation(status="brief", brief=assistant_brief, why=error.message)
 
     async def brief(self, caller: Caller, description: str, constraints: str = "") -> Brief:
         """What an assistant needs to write a workflow itself. Raises InvalidInput."""
@@ -128,7 +128,7 @@ class AuthoringApi:
             return None
 
         code = version.code
-        asked = run.input.content if run.input else None
+        request_content = run.input.content if run.input else None
         last = await database.read(
             runs.page, caller.owner, service_id=service_id, status="succeeded", limit=1, before=None
         )
@@ -136,10 +136,10 @@ class AuthoringApi:
         if last and (before := await self._code_of(service_id, last[0].version)) is not None:
             good = last[0], before
         log = await self._container.dispatcher.tail(caller, run.id, diagnosing.LOG_LINES)
-        routes = [f"{one['method']} {one['path']}" for one in read_routes(version.openapi)]
+        routes = [f"{route['method']} {route['path']}" for route in read_routes(version.openapi)]
         unset = await self._unset(caller, version)
 
-        return diagnosing.diagnose(run, log, code, asked, good, routes=routes, unset=unset)
+        return diagnosing.diagnose(run, log, code, request_content, good, routes=routes, unset=unset)
 
     async def _unset(self, caller: Caller, version: workflows.VersionRow) -> set[str]:
         """Names of secrets that a version and its services may need, and that have no value."""
@@ -151,11 +151,14 @@ class AuthoringApi:
         else:
             known = await self._services.named(caller, named)
 
-        held = {str(one["name"]) for one in manifest.get("secrets", [])}
+        held = {str(secret["name"]) for secret in manifest.get("secrets", [])}
         present = await self._container.secrets.resolve(caller.owner, sorted(held))
-        return {one.name for service in known for one in service.credentials if not one.present} | (
-            held - set(present)
-        )
+        return {
+            credential.name
+            for service in known
+            for credential in service.credentials
+            if not credential.present
+        } | (held - set(present))
 
     async def _code_of(self, service_id: str, version: int | None) -> str | None:
         row = await self._version_row(service_id, version)

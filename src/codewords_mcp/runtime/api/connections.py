@@ -36,14 +36,14 @@ class ConnectionApi:
         With `wait`, as soon as it is connected, or after these seconds.
         """
         refuse_run(caller, "connect accounts this way; it calls the service pipedream")
-        book = self._container.integrations.accounts
+        accounts = self._container.integrations.accounts
 
         if wait:
-            found = await book.check_auth(caller.owner, app, wait=wait)
+            found = await accounts.check_auth(caller.owner, app, wait=wait)
             if found.connected:
                 return found
 
-        found = await book.connect(caller.owner, app)
+        found = await accounts.connect(caller.owner, app)
         service = SERVICES.get(plain(found.app))
         if found.status != "missing" or found.connect_link_url or service is None:
             return found

@@ -55,7 +55,11 @@ class ConsentApi:
         """
         refuse_run(caller, "agree to anything")
         await self._container.agree(caller, service_id, Consent(confirm=confirm, by_person=True))
-        found = [one for one in await self.list_agreements(caller) if one.service_id == service_id]
+        found = [
+            agreement
+            for agreement in await self.list_agreements(caller)
+            if agreement.service_id == service_id
+        ]
         if not found:
             raise NotFound("This workflow runs for you without an agreement.")
         return found[0]

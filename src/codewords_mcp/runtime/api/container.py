@@ -252,8 +252,8 @@ class Container:
         # a restored home is paused before anything here can start a run
         runs.registry.paused_at = database.write_blocking(pausing.pause_if_restored)
         self.dispatcher = RunDispatcher(runs, ServiceRunner(runs, self.services, self.service_dependencies))
-        self.ticker = Scheduler(runs, self.dispatcher.background)
-        self.courier = WebhookDispatcher(database, self.dispatcher)
+        self.scheduler = Scheduler(runs, self.dispatcher.background)
+        self.webhook_dispatcher = WebhookDispatcher(database, self.dispatcher)
 
         if database.shared:
             self.replica = Replica(runs, self.dispatcher.background, ttl=settings.replica_ttl)
@@ -264,9 +264,9 @@ class Container:
         """Let each part hear what concerns it of the others."""
         self.catalog.on_gone = self.forget
         self._runs.registry.on_leave = self.browsers.run_ended
-        self.schedules.changed = self.ticker.wake
+        self.schedules.changed = self.scheduler.wake
         self.schedules.admit = self._runs.authorization.require_agreed
-        self.webhooks.came = self.courier.wake
+        self.webhooks.came = self.webhook_dispatcher.wake
         self.webhooks.changed = self._webhooks_changed
 
         if self.replica is not None:
@@ -284,7 +284,7 @@ class Container:
             )
 
     def _start_triggers(self) -> None:
-        triggers = self.ticker.run(), self.courier.run(), self.socket_mode.run()
+        triggers = self.scheduler.run(), self.webhook_dispatcher.run(), self.socket_mode.run()
         self._clocks += [asyncio.create_task(trigger) for trigger in triggers]
 
     @property
@@ -302,13 +302,13 @@ class Container:
         await self.dispatcher.background.recover()
 
     def _webhooks_changed(self) -> None:
-        self.courier.wake()
+        self.webhook_dispatcher.wake()
         self.socket_mode.wake()
 
     @property
     def awaits_events(self) -> bool:
         """Whether a schedule, trigger or webhook is active: then the runtime does not end for want of callers."""
-        return self.ticker.armed or self.courier.armed
+        return self.scheduler.armed or self.webhook_dispatcher.armed
 
     def availability(self) -> Availability:
         """Whether the address of this runtime lasts, and what starts the runtime again."""
@@ -431,8 +431,8 @@ class Container:
         await self.dispatcher.background.tidy()
         await self.gateway.tidy()
         await self.files.expire()
-        kept = settings.environment_versions
-        in_use = await self.database.read(workflow_rows.environments_in_use, kept)
+        version_count = settings.environment_versions
+        in_use = await self.database.read(workflow_rows.environments_in_use, version_count)
         await self.environments.collect(in_use, settings.environment_ttl)
 
     async def drain(self) -> None:

@@ -35,10 +35,12 @@ class IntegrationApi:
         """An action's fields, those too that come with `props`; or the values that one field takes."""
         if prop or props:  # the app is asked, by way of an account
             self._container.authorities.of(caller).require_action(app, None)
-        book = self._container.integrations
+        integrations = self._container.integrations
         if prop:
-            return await book.options(caller.owner, app, action, prop, props, query=query, account=account)
-        return await book.schema(caller.owner, app, action, props, account)
+            return await integrations.options(
+                caller.owner, app, action, prop, props, query=query, account=account
+            )
+        return await integrations.schema(caller.owner, app, action, props, account)
 
     async def call(
         self, caller: Caller, app: str, action: str, props: dict[str, Any], *, account: str | None = None,
@@ -46,26 +48,28 @@ class IntegrationApi:
     ) -> ActionOutcome:  # fmt: skip
         """Do it, once. What may change something needs a person's yes where `consent` gives none: raises ConsentNeeded."""
         refuse_run(caller, "use integrations this way; it calls the service pipedream")
-        book = self._container.integrations
-        found = await book.directory.resolve(caller.owner, app, action, props)
+        integrations = self._container.integrations
+        found = await integrations.directory.resolve(caller.owner, app, action, props)
         if found.action.writes:
             if not consent.allow:  # nobody is asked about what could not be done
-                await book.require_ready(caller.owner, found, account)
+                await integrations.require_ready(caller.owner, found, account)
             question = of_call(caller.owner, found.action.key, props, account)
             await self._container.consents.settle(question, consent)
-        return await book.run(caller.owner, ActionRequest(app, action, props, account, seconds=seconds))
+        return await integrations.run(
+            caller.owner, ActionRequest(app, action, props, account, seconds=seconds)
+        )
 
     async def preview(
         self, caller: Caller, app: str, action: str, props: dict[str, Any], *, account: str | None = None
     ) -> CallPreview:
         """What a call would do, without doing it. Raises what `call_integration` raises before it calls the app."""
         refuse_run(caller, "use integrations this way; it calls the service pipedream")
-        book = self._container.integrations
-        found = await book.directory.resolve(caller.owner, app, action, props)
+        integrations = self._container.integrations
+        found = await integrations.directory.resolve(caller.owner, app, action, props)
         if not found.action.writes:
             return CallPreview(writes=False)
 
-        await book.require_ready(caller.owner, found, account)
+        await integrations.require_ready(caller.owner, found, account)
         question = of_call(caller.owner, found.action.key, props, account)
         return CallPreview(writes=True, asks=question.lines)
 

@@ -75,7 +75,7 @@ class PublishedApi:
         name = await self._container.database.write(put)
         self._container.announcements.announce(caller.owner, "tools")
 
-        return next(one for one in await self.list(caller) if one.tool == name)
+        return next(published for published in await self.list(caller) if published.tool == name)
 
     async def remove(self, caller: Caller, tool: str) -> None:
         """The workflow stays. Raises NotFound."""

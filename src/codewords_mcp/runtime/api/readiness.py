@@ -19,7 +19,7 @@ from codewords_mcp.runtime.store.database import Database
 
 CHECK_TIMEOUT = 3.0
 """Seconds after which a part that has not answered is not ready; a probe waits no longer."""
-KEPT = 1.0
+RESULT_TTL = 1.0
 """Seconds that a finding serves further probes, which need no key and must cost nothing."""
 WRITES_STALLED = 5.0
 """Seconds that a write may wait for the database before the runtime is not ready."""
@@ -51,7 +51,7 @@ class Readiness:
 
     async def check(self) -> list[Problem]:
         """The parts that are not ready; none where all are. Takes `CHECK_TIMEOUT` at the most."""
-        if self._found is not None and time.monotonic() - self._found[0] < KEPT:
+        if self._found is not None and time.monotonic() - self._found[0] < RESULT_TTL:
             return self._found[1]
         if self._checking is None:
             self._checking = asyncio.create_task(self._check())

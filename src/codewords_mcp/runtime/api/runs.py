@@ -80,8 +80,8 @@ class RunApi:
         """The record; with `wait`, returns as soon as it is finished or the seconds are over."""
         run = await self._container.dispatcher.wait(caller, run_id, wait)
         if run.response_file is not None:
-            address, patience = self._container.address_for_others(), FILE_WAIT if wait else FILE_LOOK
-            run = await self._container.response_files.with_link(run, address, wait=patience)
+            address, file_timeout = self._container.address_for_others(), FILE_WAIT if wait else FILE_LOOK
+            run = await self._container.response_files.with_link(run, address, wait=file_timeout)
         return (await self._container.gateway.ledger.with_costs([run]))[0]
 
     async def read_result_file(self, caller: Caller, run: Run) -> bytes | None:

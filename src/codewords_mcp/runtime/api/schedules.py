@@ -13,12 +13,12 @@ class ScheduleApi:
     def __init__(self, container: Container) -> None:
         self._container = container
 
-    async def create(self, caller: Caller, asked: ScheduleRequest) -> Schedule:
+    async def create(self, caller: Caller, request: ScheduleRequest) -> Schedule:
         """Let a workflow run by itself. Raises InvalidInput (with a caret under what is wrong in a cron expression),
         NotFound, TooBusy.
         """
         refuse_run(caller, "make schedules this way; it calls the service schedule_runs")
-        schedule = await self._container.schedules.create(caller, asked)
+        schedule = await self._container.schedules.create(caller, request)
         return schedule.model_copy(update={"availability": self._container.availability()})
 
     async def get(self, caller: Caller, schedule_id: str) -> Schedule:

@@ -36,8 +36,8 @@ class SecretApi:
                 " home's master.key in CODEWORDS_MASTER_KEY_PREVIOUS, then run this again.",
             )
 
-        count, said = await container.secrets.rotate(container.keys, container.replica_ttl)
-        return KeyRotation(secrets=count, key_id=container.keys.current.id, old_key=said)
+        count, old_key = await container.secrets.rotate(container.keys, container.replica_ttl)
+        return KeyRotation(secrets=count, key_id=container.keys.current.id, old_key=old_key)
 
     def describe_master_key(self) -> dict[str, Any]:
         """For `doctor`: where the key comes from, and what a person should know."""
@@ -85,7 +85,7 @@ class SecretApi:
         else:
             places = ()
 
-        rule = _asked(chosen, places, plain=not chosen)
+        rule = _requested_rule(chosen, places, plain=not chosen)
         checked = check_value(value)
         link = await self._link(caller, nonce)
         if not await self._container.secret_links.spend(link):
@@ -114,7 +114,7 @@ class SecretApi:
         Raises InvalidInput for a bad name (A-Z, 0-9, _; reserved names), rule, or value (empty, too long, no text).
         """
         refuse_run(caller, "set secrets")
-        rule = _asked(hosts, places, plain=plain)
+        rule = _requested_rule(hosts, places, plain=plain)
         return await self._container.secrets.set(caller.owner, name, value, rule)
 
     async def _link(self, caller: Caller, nonce: str) -> OneTimeLink:
@@ -132,7 +132,7 @@ def _gone() -> NotFound:
     )
 
 
-def _asked(
+def _requested_rule(
     hosts: Collection[str], places: Collection[str], *, plain: bool
 ) -> HostRule | Literal["as-before"] | None:
     if plain and (hosts or places):

@@ -46,12 +46,12 @@ class ServiceApi:
 
         route, _, query = f"{rest}/{path}".partition("?")
         operation = service.find(unquote(route))
-        given: Any = dict(parse_qsl(query, keep_blank_values=True)) if data is None else data
-        asked = parse_input(operation.input, given)
-        if operation.effect_of(asked) == "reads":
+        arguments: Any = dict(parse_qsl(query, keep_blank_values=True)) if data is None else data
+        parsed = parse_input(operation.input, arguments)
+        if operation.effect_of(parsed) == "reads":
             return None
 
-        return of_service(caller.owner, name, operation.path or route.strip("/"), given)
+        return of_service(caller.owner, name, operation.path or route.strip("/"), arguments)
 
     def preview(self, caller: Caller, name: str, path: str, data: Any) -> CallPreview:
         """What a call would do, without doing it. Raises as `service_question`, and NotFound for what is no service."""
@@ -63,7 +63,7 @@ class ServiceApi:
     async def named(self, caller: Caller, names: Collection[str]) -> list[ServiceInfo]:
         """Those of these names that there are, as `list_services` tells them."""
         return await self._describe(
-            caller, [one for one in self._container.services.all() if one.name in names]
+            caller, [service for service in self._container.services.all() if service.name in names]
         )
 
     async def list(self, caller: Caller) -> list[ServiceInfo]:
@@ -71,11 +71,19 @@ class ServiceApi:
         return await self._describe(caller, self._container.services.all())
 
     async def _describe(self, caller: Caller, services: Sequence[Service]) -> list[ServiceInfo]:
-        wanted = [one for service in services for one in service.credentials]
-        given = self._container.secrets.resolve
-        of_home = await given(HOME_OWNER, [one.name for one in wanted if one.home])
-        of_owner = await given(caller.owner, [one.name for one in wanted if not one.home])
-        present = {one.name for one in wanted if one.name in (of_home if one.home else of_owner)}
+        credentials = [credential for service in services for credential in service.credentials]
+        resolve = self._container.secrets.resolve
+        of_home = await resolve(
+            HOME_OWNER, [credential.name for credential in credentials if credential.home]
+        )
+        of_owner = await resolve(
+            caller.owner, [credential.name for credential in credentials if not credential.home]
+        )
+        present = {
+            credential.name
+            for credential in credentials
+            if credential.name in (of_home if credential.home else of_owner)
+        }
         parts = self._container.service_dependencies
 
         return [

@@ -55,7 +55,12 @@ class SessionApi:
 
         if not path.startswith("/"):
             path = next(
-                (one.path for one in await self.waiting_pages(caller) if one.path.endswith(f"/{page}")), ""
+                (
+                    waiting_page.path
+                    for waiting_page in await self.waiting_pages(caller)
+                    if waiting_page.path.endswith(f"/{page}")
+                ),
+                "",
             )
             if not path:
                 raise NotFound("Nothing waits under this token.", hint="`codewords open` lists what waits.")

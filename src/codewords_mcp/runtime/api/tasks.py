@@ -111,9 +111,9 @@ class TaskStore:
 
     async def beat(self, ids: list[str]) -> tuple[set[str], dict[str, dict[str, Any]]]:
         """Say that these live; (those to be cancelled, answers by task) that came by way of other processes."""
-        told = await self._db.write(lambda c: rows.beat(c, self._executor, ids, clock(c)))
-        cancelled = {row["id"] for row in told if row["cancel_asked"]}
-        return cancelled, {row["id"]: json.loads(row["answers"]) for row in told if row["answers"]}
+        signals = await self._db.write(lambda c: rows.beat(c, self._executor, ids, clock(c)))
+        cancelled = {row["id"] for row in signals if row["cancel_asked"]}
+        return cancelled, {row["id"]: json.loads(row["answers"]) for row in signals if row["answers"]}
 
     async def take_over(self, task_id: str, principal: str) -> bool:
         """Hold an abandoned task here; False where somebody else was first, or it has ended."""

@@ -45,7 +45,7 @@ class TemplateApi:
 
     async def get_code(self, caller: Caller, template_id: str) -> str:
         """The script of a template, of the gallery or the caller's own. Raises NotFound."""
-        own = [one.code for one in await self._own_templates(caller) if one.id == template_id]
+        own = [template.code for template in await self._own_templates(caller) if template.id == template_id]
         if own:
             return own[0]
         return template_code(template_id)
@@ -58,13 +58,13 @@ class TemplateApi:
 
     async def _own_template(self, caller: Caller, row: workflows.WorkflowRow) -> Template:
         detail = await self._version(caller, row.id)
-        told = read_template(row.id, row.template or "", detail.code or "")
-        given: Any = detail.example
-        if isinstance(given, dict):
-            example = cast("dict[str, Any]", given)
+        template = read_template(row.id, row.template or "", detail.code or "")
+        raw_example: Any = detail.example
+        if isinstance(raw_example, dict):
+            example = cast("dict[str, Any]", raw_example)
         else:
             example = {}
-        return told.model_copy(
+        return template.model_copy(
             update={"title": detail.name, "description": detail.description, "example_input": example}
         )
 
@@ -72,11 +72,14 @@ class TemplateApi:
         """Workflows to start from, the caller's own among them; with a query the best first. Says which secrets they lack."""
         found = [*templates(), *await self._own_templates(caller)]
         if category:
-            found = [one for one in found if one.category == category.lower()]
-        services = {one.name: one for one in await self._services.list(caller)}
-        needs = {name for one in found for name in one.needs}
+            found = [template for template in found if template.category == category.lower()]
+        services = {service.name: service for service in await self._services.list(caller)}
+        needs = {name for template in found for name in template.needs}
         present = await self._container.secrets.resolve(caller.owner, sorted(needs))
-        found = [one.model_copy(update={"missing": lacking(one, services, present)}) for one in found]
+        found = [
+            template.model_copy(update={"missing": lacking(template, services, present)})
+            for template in found
+        ]
         if query:
             return matching_templates(found, query)
 

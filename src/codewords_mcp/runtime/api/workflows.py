@@ -79,7 +79,7 @@ class WorkflowApi:
         Forbidden, StorageFailed.
         """
         refuse_run(caller, "deploy workflows")
-        if sum(one is not None for one in (code, template_id, draft_id)) != 1:
+        if sum(source is not None for source in (code, template_id, draft_id)) != 1:
             raise InvalidInput(
                 "A deploy takes one of code, template_id and draft_id.",
                 hint="Send the workflow's Python code, or the id of a template or of a draft.",
@@ -117,10 +117,10 @@ class WorkflowApi:
         notes = [*deployment.notes, *await self._broken_schedules(caller, deployment.service_id)]
         return deployment.model_copy(update={"notes": notes, "availability": self._container.availability()})
 
-    async def try_deploy(self, caller: Caller, **wanted: Any) -> Deployment | ConsentNeeded:
+    async def try_deploy(self, caller: Caller, **arguments: Any) -> Deployment | ConsentNeeded:
         """`deploy`, for who can ask a person: the question is given back, not raised."""
         try:
-            return await self.deploy(caller, **wanted)
+            return await self.deploy(caller, **arguments)
         except ConsentNeeded as question:
             return question
 
