@@ -88,7 +88,7 @@ def _report(error: CodewordsError, *, as_json: bool) -> None:
 
 
 def _show_questions(error: CodewordsError) -> None:
-    """What a person would agree to, where the runtime asks: nobody agrees to lines that they have not seen."""
+    """Print the lines of a consent that the runtime asks for, so that nobody agrees to lines that they have not seen."""
     from codewords_mcp.cli._client import RemoteError
 
     if isinstance(error, RemoteError) and error.code == "consent_needed":

@@ -50,13 +50,13 @@ class RemoteError(CodewordsError):
             )
 
     def details(self) -> dict[str, Any]:
-        """What the wire carried beside code, message, hint and origin."""
+        """Return the response's fields beside code, message, hint and origin."""
         return {key: value for key, value in self.body.items() if key not in _ENVELOPE}
 
 
 @dataclass(frozen=True, slots=True)
 class RuntimeEndpoint:
-    """Where a runtime is and the key for it; `url` has no trailing slash."""
+    """Address of a runtime and the key for it; `url` has no trailing slash."""
 
     url: str
     key: str
@@ -93,7 +93,7 @@ class RuntimeClient:
     def call(
         self, method: str, path: str, *, body: Any = None, params: Json | None = None, timeout: float = QUICK
     ) -> Any:
-        """One request with a JSON answer; None where the answer has no body."""
+        """Make a request. Returns the JSON of the response, None if it has no body."""
         with self._translated():
             response = self._http.request(method, path, json=body, params=_passed(params), timeout=timeout)
         if response.is_error:

@@ -27,7 +27,7 @@ def console(*, stderr: bool = False) -> Console:
 
 
 def print_json(value: Any) -> None:
-    """One JSON value on one stdout line when piped, indented for eyes on a terminal."""
+    """Print a JSON value: on one stdout line when piped, indented on a terminal."""
     if not sys.stdout.isatty():
         json_line(value)
         return
@@ -40,7 +40,7 @@ def print_json(value: Any) -> None:
 
 
 def json_line(value: Any) -> None:
-    """One JSON value on one stdout line."""
+    """Print a JSON value on one stdout line."""
     _write(terminal_json(value) + "\n")
 
 

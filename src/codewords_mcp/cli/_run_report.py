@@ -1,4 +1,4 @@
-"""One run as a person reads it: what it was asked, what it answered, why it failed, and the next command."""
+"""A run as a person reads it: its request, its response, the reason of a failure, and the next command."""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""Which workflow a file was deployed as, so that the file again is a new version of it, and another of its name is not."""
+"""Record of the workflow that each file was deployed as.
+
+Deploying the file again makes a new version of that workflow; another file of the same name does not.
+"""
 
 from __future__ import annotations
 

@@ -9,7 +9,7 @@ from codewords_mcp.stdio import home
 
 
 class Starter:
-    """Whoever started us detached, on the other end of a pipe that is named in the environment; or nobody."""
+    """Process that started this one detached, at the other end of a pipe named in the environment; there may be none."""
 
     def __init__(self) -> None:
         named = os.environ.pop(home.READY_FD, "")

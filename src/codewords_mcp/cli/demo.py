@@ -314,5 +314,5 @@ def _print_facts(facts: Json) -> None:
 
 
 def _last_words(output: str) -> str:
-    """What it said on stderr, each line once."""
+    """Return the end of the output, each line once."""
     return " ".join(dict.fromkeys(line.strip() for line in output[-600:].splitlines() if line.strip()))

@@ -174,7 +174,7 @@ def _show(run: str, *, as_json: bool) -> int:
 
 
 def _diagnosis(client: RuntimeClient, id_: str) -> Json:
-    """Why the run failed; nothing where an older runtime cannot tell."""
+    """Return the reason of a failure; empty for an older runtime without this route."""
     try:
         return client.record("GET", f"/runs/{id_}/diagnosis")
     except RemoteError as error:
@@ -195,7 +195,7 @@ def cancel(run: RunRef, as_json: AsJson = False) -> int:
 
 
 def _when(created: str) -> str:
-    """How long ago, for a terminal; the time itself, for a pipe."""
+    """Format a time: its age for a terminal, the time itself for a pipe."""
     if sys.stdout.isatty():
         return age(created)
     return created

@@ -426,7 +426,7 @@ def _print_deployment(done: Json) -> None:
 
 
 def print_availability(availability: Json | None) -> None:
-    """Whether the address lasts, and what to do about it."""
+    """Print if the address lasts, and what to do about it."""
     if availability is None:  # an older runtime
         return
     if availability["missed_port"]:

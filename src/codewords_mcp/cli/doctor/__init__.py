@@ -92,7 +92,7 @@ def _look() -> tuple[Json | None, list[Finding]]:
 
 
 def _own_chrome(client: RuntimeClient) -> list[Finding]:
-    """How the person's own stands; nothing where an older runtime knows of none."""
+    """Report the state of the person's own Chrome; empty for an older runtime without this route."""
     from codewords_mcp.cli._client import RemoteError
     from codewords_mcp.cli.doctor.findings import own_chrome
 

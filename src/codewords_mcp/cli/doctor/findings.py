@@ -100,7 +100,7 @@ def _runtime(status: Json) -> Finding:
 
 
 def _availability(availability: Json | None) -> list[Finding]:
-    """Whether the address lasts, and what starts the runtime again; nothing of an older runtime."""
+    """Report if the address lasts, and what starts the runtime again; empty for an older runtime."""
     if availability is None:
         return []
 
@@ -169,7 +169,7 @@ def _environments(damaged: dict[str, list[str]], rebuilt: dict[str, list[str]]) 
 
 
 def _paused(paused: Json | None) -> list[Finding]:
-    """That a restored home waits for a person's word, and with what."""
+    """Report a restored home that is paused until a person resumes it, with counts of what waits."""
     if paused is None:
         return []
     statement = (
@@ -184,7 +184,7 @@ UNATTENDED = "CODEWORDS_CONSENT=token: nobody is asked. Assistants agree themsel
 
 
 def _unattended(status: Json) -> list[Finding]:
-    """That no person is asked before a model does what needs a yes."""
+    """Report a runtime where no person is asked before a model acts."""
     if status.get("consent") != "token":
         return []
     fix = "Where a person is there: take the setting out, `codewords stop`, and the next command starts a runtime that asks."
@@ -279,7 +279,7 @@ def _secrets(secrets: Json) -> list[Finding]:
 
 
 def readable_secrets(secrets: list[Json]) -> list[Finding]:
-    """Which workflows hold the value of a secret, since it has no host rule: they can read it."""
+    """Report workflows that can read the value of a secret, since it has no host rule."""
     from codewords_mcp.runtime.gateway.variables import is_provider_key
 
     held: dict[str, list[str]] = {}
@@ -333,7 +333,7 @@ def _browser(browser: Json | None) -> list[Finding]:
 
 
 def own_chrome(chrome: Json) -> Finding:
-    """Whether the person's own Chrome is one that workflows can act in."""
+    """Report if workflows can act in the person's own Chrome."""
     return Finding("chrome", "ok" if chrome["connected"] else "note", chrome["sentence"], chrome["fix"])
 
 

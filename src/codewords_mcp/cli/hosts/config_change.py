@@ -36,7 +36,7 @@ class Change:
 
     @property
     def backup(self) -> Path:
-        """Where the file as it was is kept."""
+        """Path of the backup of the unchanged file."""
         return self.file.with_name(self.file.name + BACKUP)
 
     def diff(self) -> str:
@@ -149,7 +149,7 @@ def _is_empty(host: Host, text: str) -> bool:
 
 
 def _pruned(host: Host, text: str) -> dict[str, Any]:
-    """What the file says, without the list of servers where that is empty."""
+    """Return the file's content, without the list of servers if that is empty."""
     return {name: value for name, value in _value(host, text).items() if name != host.path[0] or value}
 
 

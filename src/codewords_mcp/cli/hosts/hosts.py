@@ -76,7 +76,7 @@ class Host:
                 return Path(place.variables.get("CODEX_HOME") or home / ".codex") / "config.toml"
 
     def entry(self, command: str, variables: dict[str, str]) -> dict[str, Any]:
-        """What stands there for this server."""
+        """Return the entry for this server in the host's file."""
         return {
             **dict(self.extra),
             "command": command,

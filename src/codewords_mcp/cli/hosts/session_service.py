@@ -66,7 +66,7 @@ class Manager(ABC):
 
     @abstractmethod
     def content(self, service: SessionService) -> bytes:
-        """What is in it."""
+        """Return the content of the service's file."""
 
     @abstractmethod
     def enable(self, service: SessionService) -> None:
@@ -326,7 +326,7 @@ def is_installed(home: Path) -> bool:
 
 
 def variables() -> dict[str, str]:
-    """What the service gets of this environment: settings, keys of model providers, proxies, PATH."""
+    """Return the variables of this environment for the service: settings, keys of model providers, proxies, PATH."""
     from codewords_mcp.runtime.gateway.variables import is_provider_key
 
     return {

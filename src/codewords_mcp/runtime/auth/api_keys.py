@@ -272,7 +272,7 @@ class ApiKeys:
 
         if expires_in is not None:
             check_seconds(expires_in, "expires_in", low=_MIN_LIFETIME)
-        if models is not None and not all(_MODEL.fullmatch(one) for one in models[:_MOST_MODELS]):
+        if models is not None and not all(_MODEL.fullmatch(pattern) for pattern in models[:_MOST_MODELS]):
             raise InvalidInput(
                 "Models are names or patterns of letters, digits and ._:/@*?-.",
                 hint="For example gpt-4o*, anthropic/*.",

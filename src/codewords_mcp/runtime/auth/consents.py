@@ -76,7 +76,7 @@ class Consents:
                 hint="Do it again; what is still to be agreed is asked anew.",
             )
 
-        rows = [(str(kind), [str(one) for one in items]) for kind, items in link.data["rows"]]
+        rows = [(str(kind), [str(item) for item in items]) for kind, items in link.data["rows"]]
         return OpenQuestion(Wording(**link.data["wording"]), rows, str(link.data.get("diff", "")))
 
     async def answer(self, owner: str, token: str, *, agreed: bool) -> None:

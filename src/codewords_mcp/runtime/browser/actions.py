@@ -1,8 +1,8 @@
-"""What can be done in a browser: the steps of `chrome_extension`, and what `web_automation_agent` chooses from.
+"""Steps in a browser: those of `chrome_extension`, from which `web_automation_agent` chooses too.
 
 A step names an element by a CSS selector, where the first that is visible counts, or by the `ref` of a snapshot of the
-same page ("e12"), never both. Other spellings that scripts use are taken beside the first one; what a step has besides is
-left alone.
+same page ("e12"), never both. Other spellings that scripts use are accepted too; unknown
+fields of a step are ignored.
 """
 
 from __future__ import annotations

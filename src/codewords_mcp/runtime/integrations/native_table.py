@@ -220,14 +220,14 @@ NATIVE = (
     ),
     NativeAction(
         "google_sheets", "append-rows", "Append rows", (*_required("spreadsheet_id", "range"), _VALUES),
-        f"{_SHEET}/{{range}}:append", body=lambda given: {"values": given["values"]},
+        f"{_SHEET}/{{range}}:append", body=lambda props: {"values": props["values"]},
         query=lambda _: {"valueInputOption": "USER_ENTERED"}, names=("append", "add-rows", "append-values"),
         summary="The rows were appended.",
     ),
     NativeAction(
         "google_sheets", "update-values", "Update values",
         (*_required("spreadsheet_id"), _prop("updates", "any", needed=True, about="Objects with `range` and `values`.")),
-        f"{_SHEET}:batchUpdate", body=lambda given: {"valueInputOption": "USER_ENTERED", "data": given["updates"]},
+        f"{_SHEET}:batchUpdate", body=lambda props: {"valueInputOption": "USER_ENTERED", "data": props["updates"]},
         names=("update", "batch-update"), summary="The values were updated.",
     ),
     NativeAction(
@@ -258,7 +258,7 @@ NATIVE = (
         "hubspot", "update-ticket", "Update a ticket",
         (*_required("ticket_id"), _prop("properties", "object", needed=True)),
         "/crm/v3/objects/tickets/{ticket_id}", "PATCH",
-        body=lambda given: {"properties": {name: _hubspot_text(value) for name, value in given["properties"].items()}},
+        body=lambda props: {"properties": {name: _hubspot_text(value) for name, value in props["properties"].items()}},
         summary="The ticket was updated.",
     ),
     NativeAction(

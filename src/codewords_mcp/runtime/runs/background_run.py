@@ -48,7 +48,7 @@ log = structlog.get_logger(__name__)
 
 
 class BackgroundRun:
-    """One run, attempt after attempt. `begun`: its first one is recorded, has a slot, and needs only to be made."""
+    """One run, attempt after attempt. `started`: the first one is recorded, and has a slot already."""
 
     def __init__(
         self,
@@ -111,7 +111,7 @@ class BackgroundRun:
         return True
 
     async def live(self, config: LaunchConfig | None = None) -> None:
-        """The run's whole life here, with `kit` where it has begun and is a workflow's."""
+        """Execute the run to its end in this process. `config` is set for a workflow's run that has started."""
         context = self._context
         run_log = context.journal.open(self.run_id, self._work.next_seq, self._work.last_line)
 
@@ -221,7 +221,7 @@ class BackgroundRun:
         return f"attempt {number} of {self._work.retries + 1}: attempt {before['number']} {before['outcome']}"
 
     async def _attempt(self, run_log: RunLog, config: LaunchConfig | None) -> Execution | None:
-        """One attempt; None where it could not be made, which the record tells."""
+        """Make an attempt. Returns None if it could not be made; the reason is in the record."""
         context, request, first = self._context, self._work.request, config is not None
         try:
             if config:
@@ -324,7 +324,7 @@ class BackgroundRun:
 
 
 def _ignore(_sentence: str) -> None:
-    """It was said once."""
+    """Discard a sentence that was reported before."""
 
 
 def pause_after(attempt: int) -> float:

@@ -74,7 +74,7 @@ class RunDispatcher:
 
     @property
     def last_activity(self) -> float:
-        """When a run last came or went, by the monotonic clock."""
+        """Time at which a run last came or went, by the monotonic clock."""
         return self._context.registry.last_activity
 
     async def made_by(self, caller: Caller) -> MadeBy | None:
@@ -82,7 +82,7 @@ class RunDispatcher:
         return await self._context.ancestry.made_by(caller)
 
     async def provision(self, caller: Caller) -> str:
-        """A husk: an id whose log can be followed before anything runs."""
+        """Record a run that has not started. Returns its id, so that its log can be followed before anything runs."""
         run_id = new_id()
         await self._db.write(
             lambda c: rows.add(
@@ -107,7 +107,7 @@ class RunDispatcher:
             raise
 
     def _note_broken(self, caller: Caller) -> None:
-        """If this runtime is ending, note in the calling run that its call did not fail by itself."""
+        """Note in the calling run, if this runtime is ending, that its call did not fail by itself."""
         if caller.run_id and not self._context.registry.accepts_foreground:
             run_log = self._journal.live(caller.run_id)
         else:

@@ -94,7 +94,9 @@ class Launcher:
             stored = {}
 
         hidden = servable.permissions.hidden_secrets
-        opened = {name: one for name, one in stored.items() if one.rule is not None or name not in hidden}
+        opened = {
+            name: secret for name, secret in stored.items() if secret.rule is not None or name not in hidden
+        }
         contents = [(name, secret.value, secret.rule) for name, secret in sorted(opened.items())]
         digest = hashlib.sha256(repr((owner, contents)).encode()).hexdigest()[:16]
 
@@ -122,7 +124,7 @@ class Launcher:
         else:
             interception = None
 
-        env |= config.secrets | {one.name: one.placeholder for one in credentials} | routed
+        env |= config.secrets | {item.name: item.placeholder for item in credentials} | routed
         env |= {
             "PORT": str(PORT),
             "CODEWORDS_API_KEY": key.text,

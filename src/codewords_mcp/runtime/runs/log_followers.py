@@ -30,7 +30,7 @@ class _Seen:
 
 @dataclass(slots=True)
 class _FollowedLog:
-    """One log that is followed. `looks` at the store that go on, by the seq that they begin at."""
+    """A log with followers. `reads` are the reads of the store in progress, by the seq that they begin at."""
 
     followers: int = 0
     changed: asyncio.Event = field(default_factory=asyncio.Event)

@@ -41,7 +41,7 @@ def mark() -> tuple[str, str]:
 
 
 def paused_at(connection: Connection) -> int | None:
-    """When the home was paused, in µs; None where it is not."""
+    """Time at which the home was paused, in µs; None if it is not paused."""
     value = connection.execute(select(meta.c.value).where(meta.c.name == PAUSED)).scalar()
     if value is None:
         return None

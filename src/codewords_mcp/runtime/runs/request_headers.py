@@ -59,9 +59,9 @@ def to_workflow(
     is what secrets can be scrubbed from.
     """
     dropped = HOP_BY_HOP | AUTH | OURS | _named_by_connection(headers)
-    kept = [(n, v) for n, v in headers if n not in dropped and not (plain and n == b"accept-encoding")]
+    passed = [(n, v) for n, v in headers if n not in dropped and not (plain and n == b"accept-encoding")]
     return [
-        *kept,
+        *passed,
         (b"x-request-id", run_id.encode()),
         (b"x-correlation-id", correlation_id.encode("latin-1", "replace")),
         (b"codewords-caller-id", caller_id.encode("latin-1", "replace")),
@@ -77,11 +77,11 @@ def to_caller(headers: Headers, *, run_id: str, keep_length: bool, failed: bool)
         | {b"x-request-id", b"error-origin"}
         | (frozenset[bytes]() if keep_length else {b"content-length"})
     )
-    kept = [(n.lower(), v) for n, v in headers if n.lower() not in dropped]
-    kept.append((b"x-request-id", run_id.encode()))
+    passed = [(n.lower(), v) for n, v in headers if n.lower() not in dropped]
+    passed.append((b"x-request-id", run_id.encode()))
     if failed:
-        kept.append((b"error-origin", b"service"))
-    return kept
+        passed.append((b"error-origin", b"service"))
+    return passed
 
 
 def _named_by_connection(headers: Headers) -> frozenset[bytes]:

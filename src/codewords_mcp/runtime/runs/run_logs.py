@@ -195,7 +195,7 @@ def _step_name(text: str) -> str:
 
 
 def _pieces(line: str) -> list[str]:
-    """One that is too long, cut; at least one piece."""
+    """Cut a line that is too long. Returns at least one piece."""
     return [line[start : start + MAX_LINE] for start in range(0, len(line), MAX_LINE)] or [""]
 
 

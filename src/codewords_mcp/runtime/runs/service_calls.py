@@ -192,10 +192,10 @@ class ServiceRunner:
             )
             return error, _ended(started_at, "failed", error=error_entry(error))
 
-        kept = _response_columns(
+        columns = _response_columns(
             response, private=reader.private, limit=self._context.settings.max_response_kept
         )
-        return response, _ended(started_at, "succeeded", response_status=200, **kept, **_used(spent))
+        return response, _ended(started_at, "succeeded", response_status=200, **columns, **_used(spent))
 
     async def _call(
         self,

@@ -18,33 +18,33 @@ def describe(service: Service, present: Collection[str] = (), unavailable: str =
     """
     credentials = [
         CredentialInfo(
-            name=one.name,
-            how=one.how,
-            without=one.without,
-            essential=one.essential or not one.without,
-            present=one.name in present,
+            name=credential.name,
+            how=credential.how,
+            without=credential.without,
+            essential=credential.essential or not credential.without,
+            present=credential.name in present,
         )
-        for one in service.credentials
+        for credential in service.credentials
     ]
     return ServiceInfo(
         name=service.name,
         title=service.title,
         summary=service.summary,
-        ready=not unavailable and all(one.present or one.without for one in credentials),
+        ready=not unavailable and all(credential.present or credential.without for credential in credentials),
         unavailable=unavailable,
         credentials=credentials,
         operations=[
             OperationInfo(
-                path=f"/{one.path}",
-                aliases=[f"/{alias}" for alias in one.aliases],
-                summary=one.summary,
-                effect=one.effect,
-                reads_sometimes=one.reads_when is not None,
-                input=_schema(one.input, "validation"),
-                output=_schema(one.output, "serialization"),
-                example=one.example,
+                path=f"/{operation.path}",
+                aliases=[f"/{alias}" for alias in operation.aliases],
+                summary=operation.summary,
+                effect=operation.effect,
+                reads_sometimes=operation.reads_when is not None,
+                input=_schema(operation.input, "validation"),
+                output=_schema(operation.output, "serialization"),
+                example=operation.example,
             )
-            for one in service.operations
+            for operation in service.operations
         ],
     )
 

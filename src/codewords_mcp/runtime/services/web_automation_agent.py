@@ -123,7 +123,7 @@ class _Agent:
         self, context: ServiceContext, params: AgentInput, model: tuple[Provider, str], tab: Tab
     ) -> None:
         self._context = context
-        self._asked = params
+        self._input = params
         self._provider: Provider = model[0]
         self._model = model[1]
         self._tab = tab
@@ -134,9 +134,9 @@ class _Agent:
     async def work(self) -> AgentResult:
         """Perform steps until the model ends the task, or `max_steps` are used up."""
         await self._do(
-            {"do": "navigate", "url": self._asked.url, "why": "Begin where the task says."}, free=True
+            {"do": "navigate", "url": self._input.url, "why": "Begin where the task says."}, free=True
         )
-        for _ in range(self._asked.max_steps):
+        for _ in range(self._input.max_steps):
             step = await self._next()
             if step["do"] in {"done", "give_up"}:
                 return self._finished(success=step["do"] == "done", result=step.get("text", ""))
@@ -144,7 +144,7 @@ class _Agent:
 
         return self._finished(
             success=False,
-            result=f"The task was not finished within {self._asked.max_steps} steps; raise `max_steps`, or give a smaller task.",
+            result=f"The task was not finished within {self._input.max_steps} steps; raise `max_steps`, or give a smaller task.",
         )
 
     def _finished(self, *, success: bool, result: str) -> AgentResult:
@@ -182,7 +182,7 @@ class _Agent:
             f"{number}. {json.dumps(step, ensure_ascii=False)}" for number, step in enumerate(self._steps, 1)
         )
         return (
-            f"The task:\n{self._asked.instructions}\n\nDone so far:\n{done}\n\n"
+            f"The task:\n{self._input.instructions}\n\nDone so far:\n{done}\n\n"
             f"<page {mark}>\n{await self._page()}\n</page {mark}>\n\nThe next step?"
         )
 
@@ -225,9 +225,9 @@ class _Agent:
         """
         host = _host(url)
         return bool(host) and host in {
-            _host(self._asked.url),
+            _host(self._input.url),
             _host(self._url),
-            *_hosts_named_in(self._asked.instructions),
+            *_hosts_named_in(self._input.instructions),
         }
 
 

@@ -49,7 +49,7 @@ def _driver(name: str) -> MakeDriver:
         raise SystemExit(f"There is no driver {name!r}: {error}. Known are {', '.join(DRIVERS)}.") from None
 
 
-def _given(path: Path) -> EnvironmentRef:
+def _existing_environment(path: Path) -> EnvironmentRef:
     """An environment that is there already."""
     version = f"{sys.version_info.major}.{sys.version_info.minor}"
     return EnvironmentRef(path, Path(sys.base_prefix).resolve(), version)
@@ -67,7 +67,7 @@ def _tell(outcome: Outcome) -> None:
 async def _run(options: argparse.Namespace) -> int:
     make_driver = _driver(options.driver)
     if options.environment:
-        environment = _given(options.environment)
+        environment = _existing_environment(options.environment)
     else:
         environment = await build_environment(options.home)
 
@@ -100,7 +100,7 @@ def main(arguments: list[str]) -> int:
     options = _arguments(arguments)
     structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr))
     if options.list:
-        sys.stdout.writelines(f"{one.id:<28}{one.sentence}\n" for one in checks(options.only))
+        sys.stdout.writelines(f"{check.id:<28}{check.sentence}\n" for check in checks(options.only))
         return 0
 
     try:

@@ -12,7 +12,7 @@ from codewords_mcp.errors import CodewordsError
 
 T = TypeVar("T")
 E = TypeVar("E", bound=CodewordsError)
-PATIENCE: Final = 30.0
+WAIT_TIMEOUT: Final = 30.0
 """Seconds to wait for what takes milliseconds."""
 _SHOWN: Final = 600
 
@@ -35,13 +35,13 @@ def expect(holds: object, sentence: str) -> None:
         raise Broken(sentence)
 
 
-def same(seen: object, wanted: object, what: str) -> None:
+def same(seen: object, expected: object, what: str) -> None:
     """Raise `Broken` unless both are equal. `what` names what was looked at."""
-    if seen != wanted:
-        raise Broken(f"{what}: expected {show(wanted)}, saw {show(seen)}.")
+    if seen != expected:
+        raise Broken(f"{what}: expected {show(expected)}, saw {show(seen)}.")
 
 
-async def within(awaited: Awaitable[T], what: str, seconds: float = PATIENCE) -> T:
+async def within(awaited: Awaitable[T], what: str, seconds: float = WAIT_TIMEOUT) -> T:
     """The result, or `Broken` where it does not come. `what` completes "… did not happen"."""
     bound = asyncio.timeout(seconds)
     try:
@@ -82,7 +82,7 @@ async def together(*works: Coroutine[Any, Any, T]) -> list[T]:
             _ = task.cancelled() or task.exception()  # else asyncio logs it as never seen
 
 
-async def until(holds: Callable[[], Any], what: str, seconds: float = PATIENCE) -> None:
+async def until(holds: Callable[[], Any], what: str, seconds: float = WAIT_TIMEOUT) -> None:
     """Wait for what no event tells: a file that goes, a process that ends. `holds` may be async."""
 
     async def poll() -> None:
@@ -120,7 +120,7 @@ async def background(work: Awaitable[T]) -> AsyncGenerator[asyncio.Future[T]]:
         yield task
     finally:
         task.cancel()
-        ended, _ = await asyncio.wait({task}, timeout=PATIENCE)
+        ended, _ = await asyncio.wait({task}, timeout=WAIT_TIMEOUT)
         expect(ended, "A call that was cancelled did not end.")
         if not task.cancelled():
             task.exception()

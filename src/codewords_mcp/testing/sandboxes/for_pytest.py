@@ -35,9 +35,12 @@ def parametrize(
 
     `driver`: a class whose claims are its attributes; checks that need others are left out. `marks`: by id.
     """
-    chosen = [one for one in checks(only) if driver is None or not one.missing(driver)]
+    chosen = [check for check in checks(only) if driver is None or not check.missing(driver)]
     marks = marks or {}
-    rows = [pytest.param(one, id=one.id, marks=[marks[one.id]] if one.id in marks else []) for one in chosen]
+    rows = [
+        pytest.param(check, id=check.id, marks=[marks[check.id]] if check.id in marks else [])
+        for check in chosen
+    ]
     return pytest.mark.parametrize("check", rows)
 
 

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from codewords_mcp.runtime.sandboxes.base import NetworkHandle, SandboxSockets
-from codewords_mcp.testing.sandboxes.expecting import PATIENCE, within
+from codewords_mcp.testing.sandboxes.expecting import WAIT_TIMEOUT, within
 
 URI: Final = "http://127.0.0.1:8765"
 """The runtime's address for programs; a driver whose listener is elsewhere overrides it in their variables."""
@@ -70,7 +70,7 @@ class Side(NetworkHandle):
         """Wait for a witness of this name."""
         await within(self.came[witness].wait(), f"The connection {witness!r} from the sandbox to the runtime")
 
-    async def gone(self, witness: str, seconds: float = PATIENCE) -> None:
+    async def gone(self, witness: str, seconds: float = WAIT_TIMEOUT) -> None:
         """Wait until the witness's process has let go, which takes its end."""
         await within(self.went[witness].wait(), f"The end of the process {witness!r} of the sandbox", seconds)
 

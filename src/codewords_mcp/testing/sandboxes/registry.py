@@ -44,12 +44,12 @@ def checks(only: Collection[str] | None = None) -> list[ConformanceCheck]:
     if only is None:
         return found
 
-    unknown = {name for name in only if not any(_called(one, name) for one in found)}
+    unknown = {name for name in only if not any(_called(check, name) for check in found)}
     if unknown:
         raise ValueError(f"No check or area is called {', '.join(sorted(unknown))}.")
 
-    return [one for one in found if any(_called(one, name) for name in only)]
+    return [check for check in found if any(_called(check, name) for name in only)]
 
 
-def _called(one: ConformanceCheck, name: str) -> bool:
-    return name in (one.id, one.id.partition(".")[0])
+def _called(check: ConformanceCheck, name: str) -> bool:
+    return name in (check.id, check.id.partition(".")[0])

@@ -30,7 +30,7 @@ from codewords_mcp.runtime.sandboxes.base import (
     Usage,
 )
 from codewords_mcp.testing.sandboxes import programs
-from codewords_mcp.testing.sandboxes.expecting import PATIENCE, Broken, same, show, until, within
+from codewords_mcp.testing.sandboxes.expecting import WAIT_TIMEOUT, Broken, same, show, until, within
 from codewords_mcp.testing.sandboxes.network import URI, Side, SuiteNetwork
 
 MakeDriver = Callable[[Network | None, Path], Awaitable[Driver]]
@@ -126,7 +126,7 @@ class Program:
         same(status, 200, f"The status of {target.decode()}")
         return _parsed(body)
 
-    async def ended(self, seconds: float = PATIENCE) -> Exit:
+    async def ended(self, seconds: float = WAIT_TIMEOUT) -> Exit:
         """The exit, with all of the output collected."""
         exit_ = await within(self.sandbox.wait(), "The end of the program", seconds)
         await self.drained()

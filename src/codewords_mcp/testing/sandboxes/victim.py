@@ -26,8 +26,8 @@ async def _main(task: dict[str, Any]) -> None:
     """Start sandboxes of two kinds, say so on stdout, and wait for the end."""
     module, _, name = task["make_driver"].partition(":")
     make_driver: MakeDriver = getattr(importlib.import_module(module), name)
-    given = task["environment"]
-    environment = EnvironmentRef(Path(given["path"]), Path(given["base_prefix"]), given["python_version"])
+    fields = task["environment"]
+    environment = EnvironmentRef(Path(fields["path"]), Path(fields["base_prefix"]), fields["python_version"])
     network, folder = SuiteNetwork(), Path(task["folder"])
     driver = await make_driver(network, folder)
     context = Context(driver, network, environment, make_driver, folder)

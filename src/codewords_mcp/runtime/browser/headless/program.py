@@ -128,7 +128,7 @@ class ProgramTab:
             _soon(page.close())
 
     async def heal(self) -> str | None:
-        """Why the current page had to be given up, if it had to."""
+        """Replace the current page if it crashed or hangs. Returns the reason, None if the page is healthy."""
         if not self._crashed:
             try:
                 async with asyncio.timeout(HEALTH):
@@ -347,8 +347,8 @@ class BrowserProgram:
 
         try:
             async with asyncio.timeout(request["seconds"]):
-                given = await do(tab, request)
-                given |= {"url": tab.page.url, "title": await tab.page.title()}
+                result = await do(tab, request)
+                result |= {"url": tab.page.url, "title": await tab.page.title()}
         except (TimeoutError, Late):
             why = await tab.heal() or await self._why(tab, request)
             return {"failed": why, "notes": tab.notes}
@@ -357,7 +357,7 @@ class BrowserProgram:
         except Error as error:
             return {"failed": await tab.heal() or _meaning(error.message), "notes": tab.notes}
 
-        return {"given": given | {"notes": tab.notes}}
+        return {"given": result | {"notes": tab.notes}}
 
     async def _act(self, tab: ProgramTab, request: Json) -> Json:
         step, page = request["step"], tab.page
@@ -383,7 +383,7 @@ class BrowserProgram:
         return {"text": text[: request["most"]], "cut": len(text) > request["most"]}
 
     async def _why(self, tab: ProgramTab, request: Json) -> str:
-        """Whether what was waited for is there at all."""
+        """Return the code of a step that timed out: `no_element` or `not_ready` if it names an element, else `timed_out`."""
         step = request.get("step", {})
         if not (step.get("ref") or step.get("selector")):
             return "timed_out"

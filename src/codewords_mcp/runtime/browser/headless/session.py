@@ -1,6 +1,6 @@
-"""One headless browser and its tabs: requests to the program in the sandbox, and what its answers mean in words.
+"""One headless browser and its tabs: requests to the program in the sandbox, and its answers in words.
 
-What the program answers is not trusted: whatever a page has made of Chromium could answer in its place. Shapes are
+The program's answers are not trusted: a page that took over Chromium could answer in its place. Shapes are
 checked, sizes bounded, and every sentence is made here.
 """
 
@@ -75,7 +75,7 @@ log = structlog.get_logger(__name__)
 
 
 class _PassedFile(BaseModel):
-    """What a step gave, as the program says."""
+    """Result of a request, as the program reports it."""
 
     tab: str = Field(default="", max_length=20)
     url: str = ""
@@ -190,7 +190,7 @@ class HeadlessSession:
             raise await self._gone(error) from error
 
     async def _gone(self, error: Exception) -> BrowserGone:
-        """Why there is no answer; whatever is left of the browser ends."""
+        """Close the browser. Returns the error that explains the missing answer."""
         with suppress(TimeoutError):
             async with asyncio.timeout(0 if isinstance(error, TimeoutError) else 1):
                 await self._sandbox.wait()
@@ -226,27 +226,27 @@ class HeadlessTab:
         _check_address(action)
         began = time.monotonic()
         step = action.model_dump(exclude={"optional", "timeout", "name"}) | {"most": MAX_HTML}
-        given = await self._ask(
+        result = await self._ask(
             {"do": "act", "step": step, "element_seconds": min(seconds, ELEMENT_SECONDS)}, seconds, began
         )
 
         try:
-            found = _Values.model_validate(given.values)
+            found = _Values.model_validate(result.values)
         except ValidationError:
             raise BrowserGone("The browser answered in a way that it does not.") from None
 
         refused = self._session.refused_since(began)
         if isinstance(action, Navigate) and found.status in {403, 502, None}:
-            _raise_where_refused(given.url, refused)
+            _raise_where_refused(result.url, refused)
         return StepOutcome(
-            given.url, given.title[:_TITLE], _values(action, found), _told(given.notes, refused)
+            result.url, result.title[:_TITLE], _values(action, found), _notices(result.notes, refused)
         )
 
     async def snapshot(self, limit: int) -> Snapshot:
         """See `Tab.snapshot`."""
         began = time.monotonic()
-        given = await self._ask({"do": "snapshot", "most": limit}, ELEMENT_SECONDS, began)
-        return Snapshot(given.url, given.title[:_TITLE], given.text[:limit], given.cut)
+        result = await self._ask({"do": "snapshot", "most": limit}, ELEMENT_SECONDS, began)
+        return Snapshot(result.url, result.title[:_TITLE], result.text[:limit], result.cut)
 
     async def close(self) -> None:
         """See `Tab.close`."""
@@ -310,15 +310,15 @@ def _values(action: Action, found: _Values) -> dict[str, Any]:
     return found.model_dump(exclude_none=True)
 
 
-def _told(notes: list[str], refused: list[EgressEvent]) -> tuple[str, ...]:
-    """What happened besides, in words."""
-    said = [_NOTES[note] for note in notes if note in _NOTES]
-    said += [
+def _notices(notes: list[str], refused: list[EgressEvent]) -> tuple[str, ...]:
+    """Describe side effects and refused connections in sentences, each once."""
+    notices = [_NOTES[note] for note in notes if note in _NOTES]
+    notices += [
         f"A connection to {event.host}:{event.port} was refused: {event.reason}."
         for event in refused
         if not event.allowed
     ]
-    return tuple(dict.fromkeys(said))[:REFUSALS]
+    return tuple(dict.fromkeys(notices))[:REFUSALS]
 
 
 async def _bounded(reply: http1.SandboxResponse) -> bytes:

@@ -36,7 +36,7 @@ GOING: Final = 1001
 
 
 class MessageChannel(Protocol):
-    """What carries the messages: a WebSocket of the HTTP door."""
+    """Transport of the messages: a WebSocket of the HTTP server."""
 
     origin: str
     """How the other end reached this runtime: `http://127.0.0.1:8765`."""
@@ -70,7 +70,7 @@ class Line:
         self.open = True
 
     async def ask(self, do: str, within: float, **what: Any) -> dict[str, Any]:
-        """What the extension answers, as it is. Cancelling it ends what was asked.
+        """Return the extension's answer, unchanged. Cancelling it cancels the request.
 
         Raises LineClosed; TimeoutError after so many seconds.
         """

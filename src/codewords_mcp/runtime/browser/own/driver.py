@@ -108,7 +108,7 @@ class OwnChromeBrowser:
                 self._left.popitem(last=False)
 
     async def _title(self, visitor: BrowserUser) -> str:
-        """What its person reads: the workflow's name."""
+        """Return the title that the person reads: the workflow's name."""
         owner = visitor.caller.owner
         if visitor.caller.kind != "run":
             return _BY_KEY
@@ -167,7 +167,7 @@ class OwnSession:
         return tab
 
     async def ask(self, do: str, within: float, **what: Any) -> dict[str, Any]:
-        """What the extension answers to a question about this session. Raises StepFailed, BrowserGone."""
+        """Return the extension's answer to a request about this session. Raises StepFailed, BrowserGone."""
         if self.why is not None:
             raise self.why
 
@@ -185,9 +185,9 @@ class OwnSession:
         if "no" in answer:
             raise failure(answer["no"], answer.get("more"))
 
-        given = answer.get("ok")
-        if isinstance(given, dict):
-            return cast("dict[str, Any]", given)
+        result = answer.get("ok")
+        if isinstance(result, dict):
+            return cast("dict[str, Any]", result)
 
         return {}
 
@@ -222,10 +222,10 @@ class OwnTab:
 
     async def act(self, action: Action, seconds: float) -> StepOutcome:
         """As in the protocol."""
-        asked = action.model_dump(mode="json", exclude_none=True, exclude={"optional", "timeout"})
-        given = await self._perform(seconds, action=asked)
-        url, title = str(given.get("url", "")), str(given.get("title", ""))
-        values: Any = given.get("values")
+        step = action.model_dump(mode="json", exclude_none=True, exclude={"optional", "timeout"})
+        result = await self._perform(seconds, action=step)
+        url, title = str(result.get("url", "")), str(result.get("title", ""))
+        values: Any = result.get("values")
 
         if isinstance(values, dict):
             found = cast("dict[str, Any]", values)
@@ -236,14 +236,14 @@ class OwnTab:
             found["text"] = "\n".join(map(str, cast("list[Any]", items)))
         if action.type == "navigate":
             found |= {"url": url, "title": title}
-        return StepOutcome(url, title, found, (_OPENED,) if given.get("notes") else ())
+        return StepOutcome(url, title, found, (_OPENED,) if result.get("notes") else ())
 
     async def snapshot(self, limit: int) -> Snapshot:
         """As in the protocol."""
-        given = await self._perform(_SNAPSHOT, limit=limit)
-        text = str(given.get("text", ""))[:limit]
+        result = await self._perform(_SNAPSHOT, limit=limit)
+        text = str(result.get("text", ""))[:limit]
         return Snapshot(
-            str(given.get("url", "")), str(given.get("title", "")), text, bool(given.get("truncated"))
+            str(result.get("url", "")), str(result.get("title", "")), text, bool(result.get("truncated"))
         )
 
     async def _perform(self, seconds: float, **what: Any) -> dict[str, Any]:

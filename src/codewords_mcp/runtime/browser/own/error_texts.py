@@ -1,4 +1,4 @@
-"""What the extension's reasons mean, in our own words: no text that comes along the connection gets into an error."""
+"""Sentences for the extension's reasons. No text that comes over the connection gets into an error."""
 
 from __future__ import annotations
 

@@ -131,8 +131,8 @@ class PairedBrowsers:
         raise NotConnected(status.sentence, hint=status.fix)
 
     async def status(self, owner: str) -> BrowserStatus:
-        """Whether a step can be done in it. Right after the start of the runtime a paired one counts, since `reach` waits
-        for it. Never raises.
+        """Return the availability of the owner's Chrome. Right after the start of the runtime a paired one counts as
+        ready, since `reach` waits for it. Never raises.
         """
         if owner in self._connected:
             return BrowserStatus(ready=True, sentence="Your Chrome is connected.")
@@ -181,7 +181,8 @@ class PairedBrowsers:
         return OwnChrome(
             paired=True, connected=found is not None, sentence=status.sentence, fix=fix, browser=row["name"],
             extension=row["version"], address=row["url"], paired_at=to_datetime(row["paired_at"]),
-            seen_at=to_datetime(row["seen_at"]), acting=sorted(one.title for one in found.sessions.values()) if found else [],
+            seen_at=to_datetime(row["seen_at"]),
+            acting=sorted(session.title for session in found.sessions.values()) if found else [],
         )  # fmt: skip
 
     def _moved(self, row: RowMapping, url: str) -> bool:

@@ -25,11 +25,11 @@ while True:
 async def exit_codes(context: Context) -> None:
     """The exit has the program's own code."""
 
-    async def one(code: int) -> Exit:
+    async def run_program(code: int) -> Exit:
         return (await context.finished(f"import sys; sys.exit({code})"))[1]
 
     codes = (0, 1, 3, 255)
-    exits = await together(*(one(code) for code in codes))
+    exits = await together(*(run_program(code) for code in codes))
     same(exits, [Exit("exited", code=code) for code in codes], "The exits")
 
 
@@ -37,11 +37,11 @@ async def exit_codes(context: Context) -> None:
 async def signals(context: Context) -> None:
     """The exit has the signal that ended the program."""
 
-    async def one(number: signal.Signals) -> Exit:
+    async def run_program(number: signal.Signals) -> Exit:
         return (await context.finished(f"import os; os.kill(os.getpid(), {int(number)})"))[1]
 
     numbers = (signal.SIGSEGV, signal.SIGABRT, signal.SIGKILL, signal.SIGTERM)
-    exits = await together(*(one(number) for number in numbers))
+    exits = await together(*(run_program(number) for number in numbers))
     same(exits, [Exit("signaled", signal=int(number)) for number in numbers], "The exits")
 
 

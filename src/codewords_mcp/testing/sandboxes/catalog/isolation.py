@@ -135,7 +135,7 @@ async def _reached_by_itself(context: Context, sockets: str) -> None:
     """
     parts = (programs.LITTLE, "import json, os, socket, threading", sockets, serve)
 
-    async def one(name: str, others: asyncio.Barrier) -> Any:
+    async def run_program(name: str, others: asyncio.Barrier) -> Any:
         async with context.running(*parts, env={"NAME": name}) as program:
             await program.ready()
             await others.wait()  # all of them hold the ports now
@@ -143,7 +143,7 @@ async def _reached_by_itself(context: Context, sockets: str) -> None:
 
     barrier = asyncio.Barrier(3)
     names = ("one", "two", "three")
-    answers = await together(*(one(name, barrier) for name in names))
+    answers = await together(*(run_program(name, barrier) for name in names))
     same(answers, list(names), "The sandbox that answered each of them")
 
 

@@ -24,8 +24,8 @@ async def bytes_(context: Context) -> None:
     sys.stdout.write("no newline")
     """
     program, exit_ = await context.finished(code)
-    wanted = bytes(range(256)) + b"\xff\xfe\xc3(" + "päper 🎈 日本\nno newline".encode()
-    same((program.stdout, exit_), (wanted, Exit("exited", code=0)), "The output, and the exit")
+    expected = bytes(range(256)) + b"\xff\xfe\xc3(" + "päper 🎈 日本\nno newline".encode()
+    same((program.stdout, exit_), (expected, Exit("exited", code=0)), "The output, and the exit")
 
 
 @check("output.streams")
@@ -36,8 +36,8 @@ async def streams(context: Context) -> None:
     )
     names: tuple[tuple[Stream, int], ...] = (("stdout", 0), ("stderr", 1))
     for stream, parity in names:
-        wanted = b"".join(b"%04d" % number * 256 for number in range(parity, 3000, 2))
-        same(bytes(program.printed.get(stream, b"")), wanted, f"What came on {stream}")
+        expected = b"".join(b"%04d" % number * 256 for number in range(parity, 3000, 2))
+        same(bytes(program.printed.get(stream, b"")), expected, f"What came on {stream}")
 
 
 @check("output.live")
@@ -113,5 +113,7 @@ async def flood(context: Context) -> None:
 
         same(await within(program.sandbox.wait(), "The end"), Exit("exited", code=0), "The exit")
 
-    wanted = hashlib.sha256(b"".join(hashlib.sha256(b"%d" % n).digest() * 2048 for n in range(_FLOOD >> 16)))
-    same((size, sha.hexdigest()), (_FLOOD, wanted.hexdigest()), "Size and digest of the output")
+    expected = hashlib.sha256(
+        b"".join(hashlib.sha256(b"%d" % n).digest() * 2048 for n in range(_FLOOD >> 16))
+    )
+    same((size, sha.hexdigest()), (_FLOOD, expected.hexdigest()), "Size and digest of the output")

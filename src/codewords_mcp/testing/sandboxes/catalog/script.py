@@ -44,17 +44,17 @@ async def main(context: Context) -> None:
         }))
         """
     )
-    wanted = {
+    expected = {
         "name": "__main__", "file": "main.py", "argv": True, "spec": None, "package": None, "path": True, "cwd": True,
         "main": True, "pickled": True, "source": True,
     }  # fmt: skip
-    same(seen, wanted, "What the program sees of itself")
+    same(seen, expected, "What the program sees of itself")
 
 
 @check("script.variables")
 async def variables(context: Context) -> None:
     """The variables arrive exactly as given, and nothing of the host's is inherited."""
-    given = {
+    env = {
         "PLAIN": "value", "EMPTY": "", "UNICODE": "päper 🎈", "LINES": "one\ntwo\t", "SIGNS": "a=b=c 'q' \"d\" $HOME %s \\",
         "LOWER_case": "kept", "PYTHONHASHSEED": "0",
     }  # fmt: skip
@@ -62,12 +62,12 @@ async def variables(context: Context) -> None:
 
     try:
         code = "import json, os; print(json.dumps(dict(os.environ)))"
-        seen = await context.report(code, env=given, network=False)
+        seen = await context.report(code, env=env, network=False)
     finally:
         del os.environ[_CANARY]
 
-    same({name: seen.get(name) for name in given}, given, "The variables that were given")
-    others = seen.keys() - given.keys() - OWN_VARIABLES
+    same({name: seen.get(name) for name in env}, env, "The variables that were given")
+    others = seen.keys() - env.keys() - OWN_VARIABLES
     same(others, set[str](), "Names of variables that neither the caller nor the protocol gave")
 
 

@@ -58,8 +58,8 @@ async def request(context: Context) -> None:
     same(sorted(arrived), sorted(sent), "The request's headers")
     same(reply.status, 418, "The status")
     own = [(name, value) for name, value in reply.headers if name in (b"x-seen", b"set-cookie")]
-    wanted = [(b"x-seen", "grüß".encode("latin-1")), (b"set-cookie", b"a=1"), (b"set-cookie", b"b=2")]
-    same(own, wanted, "The answer's headers")
+    expected = [(b"x-seen", "grüß".encode("latin-1")), (b"set-cookie", b"a=1"), (b"set-cookie", b"b=2")]
+    same(own, expected, "The answer's headers")
 
 
 @check("serve.duplex")
@@ -201,10 +201,10 @@ async def many_at_once(context: Context) -> None:
     """A hundred requests at once are all answered."""
     program = await context.server()
     answers = await together(*(program.ask_json(b"/digest", b"%d" % number) for number in range(100)))
-    wanted = [
+    expected = [
         [len(text), hashlib.sha256(text).hexdigest()] for text in (b"%d" % number for number in range(100))
     ]
-    same(answers, wanted, "The answers")
+    same(answers, expected, "The answers")
 
 
 @check("serve.keep-alive")

@@ -91,13 +91,13 @@ async def child_server(context: Context) -> None:
 async def twenty_at_once(context: Context) -> None:
     """Twenty sandboxes started at once each answer as themselves."""
 
-    async def one(number: int) -> bytes:
+    async def run_program(number: int) -> bytes:
         code = "import os\nserve(os.environ['NAME'])"
         async with context.running(programs.LITTLE, code, env={"NAME": f"number {number}"}) as program:
             await program.ready()
             return (await program.ask())[1]
 
-    answers = await together(*(one(number) for number in range(20)))
+    answers = await together(*(run_program(number) for number in range(20)))
     same(answers, [b"number %d" % number for number in range(20)], "The answers")
 
 
