@@ -29,7 +29,7 @@ pytestmark = [pytest.mark.requirement("http:readiness"), pytest.mark.slow]
 
 @pytest.fixture
 def own_door(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Door]:
-    monkeypatch.setattr(readiness, "KEPT", 0.0)
+    monkeypatch.setattr(readiness, "RESULT_TTL", 0.0)
     monkeypatch.setattr(readiness, "WRITES_STALLED", 0.2)
     settings = Settings.model_validate(
         {"home": make_home(tmp_path / "home"), "port": 0, "api_key": ADMIN_KEY, "sandbox": "process"}
