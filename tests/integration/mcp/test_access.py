@@ -266,7 +266,7 @@ def test_a_token_signed_by_nobody_or_by_another_is_refused(
 def test_keys_of_the_issuer_are_kept_and_looked_up_anew_when_they_change(
     door: Door, url: str, issuer: AuthorizationServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("codewords_mcp.http.middleware.tokens._AGAIN", 0.0)
+    monkeypatch.setattr("codewords_mcp.http.middleware.tokens._REFETCH_INTERVAL", 0.0)
     with door.client(issuer.token(url, "read")) as http:
         assert http.get("/workflows").status_code == 200
         looks = issuer.looks
