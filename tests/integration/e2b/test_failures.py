@@ -32,8 +32,8 @@ def bounds(built: EnvironmentRef, monkeypatch: pytest.MonkeyPatch) -> None:
     """Waits that are bounded by less than people's patience, once there is nothing to build any more."""
     assert built.path.exists()
     home = "codewords_mcp.runtime.sandboxes.e2b"
-    monkeypatch.setattr(f"{home}.renting._BUSY_SECONDS", 0.5)
-    monkeypatch.setattr(f"{home}.link._CONNECT_SECONDS", 5.0)
+    monkeypatch.setattr(f"{home}.machine_pool._BUSY_SECONDS", 0.5)
+    monkeypatch.setattr(f"{home}.agent_connection._CONNECT_SECONDS", 5.0)
 
 
 REFUSALS: list[tuple[int, str, type[CodewordsError], str, str]] = [

@@ -29,7 +29,7 @@ async def test_a_caller_whose_code_is_slow_to_read_holds_up_nobody_else(
 ) -> None:
     reading, most, held = 0, 0, asyncio.Event()
     begun = asyncio.Event()
-    look = checks._Work._look  # pyright: ignore[reportPrivateUsage]
+    look = checks._Work._inspect  # pyright: ignore[reportPrivateUsage]
 
     async def slow(self: Any, script: Any) -> None:
         nonlocal reading, most
@@ -41,7 +41,7 @@ async def test_a_caller_whose_code_is_slow_to_read_holds_up_nobody_else(
             reading -= 1
         await look(self, script)
 
-    monkeypatch.setattr(checks._Work, "_look", slow)  # pyright: ignore[reportPrivateUsage]
+    monkeypatch.setattr(checks._Work, "_inspect", slow)  # pyright: ignore[reportPrivateUsage]
     waiting = [
         asyncio.create_task(runtime.authoring.validate(ANN, f"{ECHO}\n# slow {n}\n")) for n in range(3)
     ]
