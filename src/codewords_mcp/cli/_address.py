@@ -65,7 +65,7 @@ def _port(value: object) -> int | None:
 
 
 def _write_ports(home: Path, ports: HomePorts) -> None:
-    """Keep the ports. A home that can't be written is told by whoever opens it."""
+    """Store the ports. Errors are ignored: the code that opens the home reports a home that can't be written."""
     fresh = home / f"{FILE}.{os.getpid()}"
     with suppress(OSError):
         descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)

@@ -1,4 +1,4 @@
-"""The commands' way to a runtime: HTTP, and one way back from an error on the wire to a `CodewordsError`."""
+"""Client of a runtime for the commands: HTTP, and errors of responses as `CodewordsError`."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 Json = dict[str, Any]
 _ENVELOPE = frozenset({"code", "message", "hint", "remedy", "origin"})
-"""Fields of every error on the wire; the others are its details."""
+"""Fields of every error in a response; the others are its details."""
 
 QUICK = 30.0
 """Seconds between two bytes of an answer that the runtime only looks up."""
@@ -27,7 +27,7 @@ SLOW = 900.0
 
 
 class RemoteError(CodewordsError):
-    """An error as the runtime sent it; `code`, `origin` and the details are the wire's."""
+    """An error as the runtime sent it; `code`, `origin` and the details are the response's."""
 
     def __init__(self, status: int, body: Mapping[str, Any]) -> None:
         super().__init__(
@@ -70,7 +70,7 @@ class RuntimeEndpoint:
 
 
 class RuntimeClient:
-    """A runtime behind its HTTP door. Every method raises `CodewordsError` subclasses only."""
+    """Client of a runtime over HTTP. Every method raises `CodewordsError` subclasses only."""
 
     def __init__(self, endpoint: RuntimeEndpoint) -> None:
         import httpx

@@ -34,7 +34,7 @@ from codewords_mcp.stdio.settings_conflict import fingerprints
 _HANG_UP = 1.0
 """Seconds that open connections get after that."""
 _LAST_CALL = 0.3
-"""Seconds between telling fronts to stay away and closing the door on an idle end."""
+"""Seconds between telling proxies to stay away and closing the listener, when an idle runtime ends."""
 _FORCED_EXIT = 2.0
 _KEEP_ALIVE = 75
 _LOG_CHECK = 60.0
@@ -195,7 +195,7 @@ class Lifecycle:
                 await asyncio.sleep(left)
                 continue
 
-            # Whoever comes from now on waits for the next runtime; whoever was on the way is still served.
+            # New clients wait for the next runtime from now on; requests on the way are still served.
             self._hold.retire()
             await asyncio.sleep(_LAST_CALL)
             idle = min(runtime.idle_seconds, self._activity.idle_seconds)
@@ -206,7 +206,7 @@ class Lifecycle:
             self._hold.publish(self._info())
 
     async def _bound_log(self) -> None:
-        """Keep the file that stdout and stderr go to within its bound, whoever writes to it."""
+        """Keep the file that stdout and stderr go to within its bound, also if a child process writes to it."""
         path = home.log_path(str(self._settings.home))
         while True:
             await asyncio.sleep(_LOG_CHECK)
@@ -215,7 +215,7 @@ class Lifecycle:
                     await asyncio.to_thread(_copy_and_truncate, path)
 
     async def _drain(self, runtime: Runtime) -> None:
-        """Let runs come to their end for a while, with the door closed."""
+        """Let runs come to their end for a while, with the listener closed."""
         self._hold.retire()
         until = time.monotonic() + self._settings.drain_timeout
 

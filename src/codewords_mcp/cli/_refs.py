@@ -34,7 +34,7 @@ _DRAFT = re.compile(r"draft_[0-9a-f]{12}")
 
 
 def part(text: str) -> str:
-    """Quote an id as one part of a path, whatever characters were typed. Raises InvalidInput for no id."""
+    """Quote an id as one part of a path, with any characters that were typed. Raises InvalidInput for no id."""
     if not text or text in {".", ".."}:
         raise InvalidInput("An id is missing.", hint="`codewords list` and `codewords runs` show ids.")
     return quote(text, safe="")

@@ -16,13 +16,13 @@ _UNSEEN = (
     "\x7f-\x9f\u00ad\u034f\u0600-\u0605\u061c\u06dd\u070f\u0890\u0891\u08e2\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u2028-\u202e\u2060-\u206f"
     "\u3164\ufe00-\ufe0e\ufeff\uffa0\ufff0-\ufffb\U000110bd\U000110cd\U00013430-\U0001343f\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e0fff\ud800-\udfff"
 )
-"""C1, bidirectional marks, fillers, joiners, tags and variation selectors: what is not seen, or turns what is."""
+"""C1, bidirectional marks, fillers, joiners, tags and variation selectors: characters that are not seen, or that turn others."""
 _HIDDEN = re.compile(f"[\x00-\x08\x0b-\x1f{_UNSEEN}]")
 _HIDDEN_IN_JSON = re.compile(f"[{_UNSEEN}]")  # JSON itself escapes C0
 
 
 def terminal_text(text: str) -> str:
-    """Return the text as a terminal may have it: tabs and newlines stay, whatever else is not seen goes."""
+    """Return the text safe for a terminal: tabs and newlines stay, other invisible characters are removed."""
     if text.isascii() and text.isprintable():
         return text
     return _HIDDEN.sub("", _SEQUENCES.sub("", text).replace("\r\n", "\n"))

@@ -10,7 +10,7 @@ _ISO = re.compile(r"\b\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?(?:Z|\+00:00)")
 
 
 def moment(text: str) -> datetime:
-    """A time of the wire, in this machine's zone."""
+    """Return the time of a response in this machine's zone."""
     return datetime.fromisoformat(text).astimezone()
 
 

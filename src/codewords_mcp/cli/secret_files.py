@@ -1,6 +1,6 @@
 """`codewords secrets export | import`: every secret of a home in one encrypted file, of the age format.
 
-An export is made here and not by the runtime, whose operations give no value back: whoever may read the home has its key
+An export is made here and not by the runtime, whose operations return no values: a user who can read the home has its key
 anyway.
 """
 

@@ -57,7 +57,7 @@ class Manager(ABC):
     id: str
     title: str
     after: str
-    """What a person may want to know once it is installed."""
+    """Advice for a person after the installation."""
     tool: str
 
     @abstractmethod

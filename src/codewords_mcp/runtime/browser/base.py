@@ -166,7 +166,7 @@ class Browser(Protocol):
         ...
 
     def takes(self, visitor: BrowserUser) -> bool:
-        """Whether it is for this visitor: a person's own is only for who was agreed to act there."""
+        """Whether this browser is for this user. A person's own is only for users with that person's consent."""
         ...
 
     async def open(self, visitor: BrowserUser) -> BrowserSession:

@@ -12,7 +12,7 @@ from collections import Counter
 from collections.abc import AsyncGenerator, Callable, Coroutine, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field, replace
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from codewords_mcp.errors import NotConnected, TooBusy
 from codewords_mcp.runtime.browser.base import (
@@ -29,6 +29,7 @@ TABS: Final = 8
 """Maximum tabs of one session at once; further calls of its run wait."""
 _POLL: Final = 0.5
 _NOTHING: Final = SessionUsage(0.0, 0.0, 0, 0, 0)
+_Number = TypeVar("_Number", int, float)
 
 
 @dataclass(slots=True)
@@ -66,9 +67,9 @@ class _OpenSession:
         return replace(
             now,
             seconds=now.seconds - before.seconds,
-            cpu_seconds=_more(now.cpu_seconds, before.cpu_seconds),
-            egress_in=_more(now.egress_in, before.egress_in),
-            egress_out=_more(now.egress_out, before.egress_out),
+            cpu_seconds=_difference(now.cpu_seconds, before.cpu_seconds),
+            egress_in=_difference(now.egress_in, before.egress_in),
+            egress_out=_difference(now.egress_out, before.egress_out),
         )
 
 
@@ -298,7 +299,7 @@ def _stop(open_session: _OpenSession) -> None:
         open_session.idle = None
 
 
-def _more(now: float | None, before: float | None) -> Any:
+def _difference(now: _Number | None, before: _Number | None) -> _Number | None:
     if now is None or before is None:
         return None
     return now - before

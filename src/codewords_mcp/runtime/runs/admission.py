@@ -63,7 +63,7 @@ class Admission:
         return None
 
     def claim(self, scope: LimitScope) -> bool:
-        """Take a slot at once; False where it has to wait. Whoever has one calls `leave`.
+        """Take a slot at once; False if the run has to wait. The holder of a slot calls `leave`.
 
         Raises TooBusy for a nested run beyond what those may: it would wait for its own caller.
         """
@@ -98,7 +98,7 @@ class Admission:
             raise
 
     def leave(self, scope: LimitScope) -> None:
-        """Give a slot back, to whoever is next."""
+        """Release a slot, to the next run in line."""
         self._count(scope, -1)
         self._give_out()
 

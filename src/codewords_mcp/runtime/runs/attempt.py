@@ -243,7 +243,7 @@ class Execution:
         self._lost = not rows.change(connection, self.run_id, values, holder=self._executor)
 
     def _attempts(self, outcome: FinalStatus | None, ended_at: int = 0) -> list[AttemptEntry]:
-        """The column `attempts`: the earlier ones, and this one if it has begun."""
+        """Return the column `attempts`: the earlier ones, and this one if it has started."""
         if self._started_at is None:
             return list(self._info.earlier)
 
@@ -348,7 +348,7 @@ class Execution:
             if seen == expected > 0:
                 await self._settle(
                     None
-                )  # before its last byte, so that whoever has the answer finds the record
+                )  # before its last byte, so that a caller with the response finds the record
 
             if chunk:
                 await self._pass_chunk(chunk)
@@ -410,7 +410,7 @@ class Execution:
         return [{"id": step.id, "at": round(step.at.timestamp() * 1e6)} for step in self.run_log.steps]
 
     async def _settle(self, error: CodewordsError | None) -> None:
-        """Write the final record; whoever asks for it afterwards finds it, and what was printed before the answer."""
+        """Write the final record. A later reader finds it, and the output that was printed before the response."""
         if self.settled.is_set():
             return
 

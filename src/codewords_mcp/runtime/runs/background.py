@@ -1,4 +1,4 @@
-"""Runs that nobody holds a connection for: accepted once, carried out until they end, whatever happens in between.
+"""Runs that nobody holds a connection for: accepted once, and executed until they end, also across crashes.
 
 Accepting writes the run's row and its request in one transaction; from then on it is not lost. A run under its limits
 starts at once, held by this process; one that has to wait has its place in the queue from the same transaction.
@@ -124,8 +124,8 @@ class BackgroundRuns:
     async def _record(
         self, request: RunRequest, row: dict[str, Any], body: bytes, scope: LimitScope, *, claimed: bool
     ) -> tuple[str | None, bool]:
-        """(the run that first used the idempotency key, whether this one has begun); it waits in line otherwise, or for
-        whoever puts it there, where this process drains.
+        """(the run that first used the idempotency key, whether this one has started). Otherwise the run waits in the queue;
+        if this process drains, another puts it there.
         """
         started = in_queue = False
 
@@ -310,7 +310,7 @@ class BackgroundRuns:
             await asyncio.to_thread(self._queue.purge)
 
     async def drain(self) -> None:
-        """Take no more runs, begin no attempt, and give what has not begun back to the line. Attempts go on. Idempotent."""
+        """Take no more runs, start no attempt, and return runs that have not started to the queue. Attempts go on. Idempotent."""
         self._context.registry.draining = True
         self._queue_names.clear()  # others' now
         self._queued.clear()
@@ -327,7 +327,7 @@ class BackgroundRuns:
             log.warning("what the line gave to this runtime was not given back", reason=str(error))
 
     async def close(self) -> None:
-        """Let go of what is here, so that it can be gone on with."""
+        """Release the runs of this process, so that another can go on with them."""
         await self._queue.close()
         executor = self._context.registry.executor
         await self._context.database.write(recovery.abandon, [executor])

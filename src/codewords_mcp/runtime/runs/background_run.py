@@ -72,7 +72,7 @@ class BackgroundRun:
         self._why = ""
         self._stopped = False
         self._attempting = started
-        """An attempt is being made, or is on record as begun."""
+        """An attempt is being made, or is on record as started."""
         self._ending = False
 
     @property
@@ -95,7 +95,7 @@ class BackgroundRun:
             cancel_until_done(self._try_cancel)
 
     def retire(self) -> None:
-        """The runtime drains: what has not begun ends here now, to be gone on with elsewhere."""
+        """Stop a run that has not started, since the runtime drains. Another runtime goes on with it."""
         if not self._attempting:
             self.stop()
 
@@ -121,7 +121,7 @@ class BackgroundRun:
             await self._until_stored(run_log, config)
         except asyncio.CancelledError:
             self._ending = True
-            if not self._stopped:  # else it is left as it is for whoever goes on with it
+            if not self._stopped:  # else the record stays for the runtime that goes on with the run
                 self._settle(RunCancelled(f"The run was cancelled: {self._why or 'it was asked to'}."))
         except NotOurs:
             log.info("a run was another's or over when its turn came", run_id=self.run_id)

@@ -1,4 +1,4 @@
-"""Breaking off a run's task so that it takes: not before the task has begun, and again where something swallowed it.
+"""Cancellation of a run's task that takes effect: not before the task has started, and again if something swallowed it.
 
 A task that is cancelled before its first step never runs at all, nor what it has in its `finally`; and what a run awaits
 may take a cancellation for its own (`asyncio.wait_for` of Python 3.11 drops one that comes together with its result).
@@ -16,7 +16,7 @@ counts as ending takes some milliseconds."""
 
 
 def cancel_until_done(strike: Callable[[], bool]) -> None:
-    """Call `strike` when every task made until now has begun, then every `AGAIN` seconds while it returns True."""
+    """Call `strike` when every task made until now has started, then every `AGAIN` seconds while it returns True."""
     loop = asyncio.get_running_loop()
 
     def once() -> None:

@@ -26,7 +26,7 @@ from codewords_mcp.settings import Settings
 
 @dataclass(frozen=True, slots=True)
 class RunDependencies:
-    """Dependencies of whatever starts or carries out runs. `registry` alone has state of active runs."""
+    """Dependencies of the components that start or execute runs. `registry` alone has state of active runs."""
 
     settings: Settings
     database: Database

@@ -262,7 +262,7 @@ class RunDispatcher:
             run = await self.get(Caller(run.owner, "user"), run.id)
 
     async def _request_cancel(self, run_id: str) -> None:
-        """Tell whoever holds the run, and wait a little for news of it."""
+        """Ask the process that holds the run to cancel it, and wait a little for a change."""
         with self._context.events.subscribe(run_id) as changed:
             if await self._db.write(executors.request_cancel, run_id):
                 if self._context.events.publish is not None:
@@ -272,7 +272,7 @@ class RunDispatcher:
                         await changed.wait()
 
     async def _withdraw(self, run: Run) -> bool:
-        """Cancel what nobody has begun; False where somebody has it."""
+        """Cancel a run that nobody has started. Returns False if a process holds it."""
         if run.status == "provisioned":
             ended = to_finished("cancelled", None, now())
             return await self._db.write(rows.change, run.id, ended, only_from=("provisioned",))
@@ -322,7 +322,7 @@ class RunDispatcher:
                     await run.settled.wait()
 
     async def close(self, drain: float) -> None:
-        """Let what was begun finish for `drain` seconds, then end the rest; background runs can be gone on with."""
+        """Let started runs finish for `drain` seconds, then end the rest. Another process can go on with background runs."""
         tasks = self._context.registry.tasks
         if tasks:
             await asyncio.wait(tasks, timeout=drain)

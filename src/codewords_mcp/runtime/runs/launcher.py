@@ -22,7 +22,7 @@ from codewords_mcp.settings import Settings
 
 PORT = 8000
 RUNTIME_URI = "http://127.0.0.1:8765"
-"""How a workflow reaches the runtime, inside its own network; without a path, since clients drop one."""
+"""Address of the runtime inside a workflow's network; without a path, since clients drop one."""
 
 
 def limits_of(settings: Settings) -> Limits:
@@ -37,7 +37,7 @@ def limits_of(settings: Settings) -> Limits:
 
 @dataclass(frozen=True, slots=True)
 class LaunchConfig:
-    """A live version with the secrets that it gets: whatever is equal here may be served by the same sandbox."""
+    """A live version with its secrets. Runs with equal configurations may share a sandbox."""
 
     servable: Servable
     opened: dict[str, Secret]
@@ -46,7 +46,7 @@ class LaunchConfig:
 
     @property
     def secrets(self) -> dict[str, str]:
-        """Values by name: what is scrubbed from whatever the version says."""
+        """Values by name, which are scrubbed from the version's output."""
         return {name: secret.value for name, secret in self.opened.items()}
 
     @property

@@ -135,4 +135,4 @@ async def _is_set_within(event: asyncio.Event, max_wait: float) -> bool:
 def _read_done(reads: dict[int, Any], seq: int, done: asyncio.Task[_Seen]) -> None:
     del reads[seq]
     if not done.cancelled():
-        done.exception()  # whoever waits has it; asyncio need not complain where nobody does any more
+        done.exception()  # a waiting follower has it; asyncio need not complain if there is none

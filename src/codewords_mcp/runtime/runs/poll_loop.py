@@ -1,4 +1,4 @@
-"""The loop of whoever starts what is due: it looks when it is woken, and when the next thing is to come."""
+"""Loop of the components that start what is due. It polls when it is woken, and when the next item is due."""
 
 from __future__ import annotations
 

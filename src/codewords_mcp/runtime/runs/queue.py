@@ -1,10 +1,10 @@
-"""The line in which background runs wait, kept in the store's own database: `dbos` behind a few verbs.
+"""The queue in which background runs wait, in the store's own database: `dbos` behind a few verbs.
 
-dbos gives what is hard to get right: entries written in the caller's transaction, claimed once whoever competes for
-them, of each part of the line no more at a time than allowed, by priority, and not before their time. An entry only says
+dbos gives what is hard to get right: entries written in the caller's transaction, claimed once among competing
+processes, of each part of the queue no more at a time than allowed, by priority, and not before their time. An entry only says
 "carry out this run"; the truth about a run is its row (store/recovery.py), so an entry that comes twice, or late, does
 no harm. No private name of dbos is used. It is imported and started when the first run has to wait, not before: it
-takes half a second, 55 MB and some threads, and most homes never have a line.
+takes half a second, 55 MB and some threads, and most homes never have a queue.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ AHEAD = 32
 ORPHANED_AFTER = 5.0
 """Seconds after which an entry that was given to this process has not come, and will not."""
 RETENTION = 86400.0
-"""Seconds that entries which are done stay, for whoever looks into a problem."""
+"""Seconds that finished entries stay, for the diagnosis of a problem."""
 PAGE = 1000
 log = structlog.get_logger(__name__)
 

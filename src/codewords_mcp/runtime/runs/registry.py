@@ -67,7 +67,7 @@ class RunRegistry:
         self.draining = False
         """The runtime is about to end: foreground runs are served, and nothing in the background begins here."""
         self.paused_at: int | None = None
-        """When this home was restored from a backup, in µs: earlier runs wait until a person resumes it."""
+        """Time at which this home was restored from a backup, in µs: earlier runs wait until a person resumes it."""
         self.accepts_foreground = True
         """Runs whose caller waits begin here."""
         self.last_activity = time.monotonic()

@@ -212,7 +212,7 @@ class _ReplicaListener:
             try:
                 with psycopg.connect(self._url, autocommit=True, **CONNECT_OPTIONS) as connection:
                     connection.execute(f"LISTEN {CHANNEL}")
-                    self._report("*")  # whatever was missed meanwhile
+                    self._report("*")  # all of them: notifications were missed meanwhile
                     self._listen(connection)
             except psycopg.Error:
                 self._closing.wait(BEAT)

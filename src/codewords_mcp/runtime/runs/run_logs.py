@@ -36,7 +36,7 @@ _TURNS = 4
 
 _STEP = re.compile(r'STEPLOG START ([^\W_][^"\x00-\x1f\x7f]{0,300})')
 _AFTER_STEP = re.compile(r"\\|\s{2,}|\s+[A-Za-z_]\w*=")
-"""What ends a step's name in a line: the end of a JSON string or an escape in it, the padding or the fields of a logger."""
+"""End of a step's name in a line: the end of a JSON string or an escape in it, the padding or the fields of a logger."""
 _STEP_NAME = 100
 
 
@@ -79,7 +79,7 @@ class RunLog:
             self._add(stream, [line.removesuffix("\r") for line in lines] if "\r" in text else lines)
 
     def after(self, last: str | None) -> None:
-        """Lines of before end at this time: those to come are later, whatever the clock says."""
+        """Set the time of the last earlier line: new lines are later, even if the clock went back."""
         if last is not None:
             self._last = from_text(last)
 
@@ -200,7 +200,7 @@ def _pieces(line: str) -> list[str]:
 
 
 class Journal:
-    """All logs of the home that grow in this process. Who follows them, and others, is in `tails`."""
+    """All logs of the home that grow in this process. `followers` has the readers of these and of other logs."""
 
     def __init__(self, database: Database, max_bytes: int) -> None:
         self._db = database
@@ -212,7 +212,7 @@ class Journal:
         self._timer: asyncio.TimerHandle | None = None
         self._flushed = 0.0
         self.holder: str | None = None
-        """Where several processes share the store, this one's name: the logs of runs that it does not hold are another's."""
+        """This process's name if several share the store: the logs of runs that it does not hold are another's."""
         self.listener: Callable[[str], None] | None = None
         """Told of each run whose log or record changed, where other processes want to know."""
 
@@ -256,7 +256,7 @@ class Journal:
             self.listener(run_id)
 
     def flush(self) -> None:
-        """Hand every waiting line to the store; whoever reads from now on sees it."""
+        """Hand every waiting line to the store. Later reads see them."""
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None

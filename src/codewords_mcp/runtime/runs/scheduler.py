@@ -1,6 +1,6 @@
 """The clock that starts what is due. One task for all schedules; what is due is taken and recorded in one transaction.
 
-A run's id follows from its schedule and its time, so that no time fires twice, whatever happens to the process, the
+A run's id follows from its schedule and its time, so that no time fires twice, also after a crash, a change of the
 clock, or among replicas.
 """
 

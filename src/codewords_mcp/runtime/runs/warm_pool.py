@@ -40,13 +40,13 @@ MAX_AGE = 60.0
 """Seconds that a ready sandbox waits: its program may hold tokens or a clock."""
 SWEEP = 5.0
 GIVE_UP = 2
-"""Programs of one shelf that ended while they waited, after which it gets no more."""
+"""Programs of one entry that ended while they waited, after which the pool makes no more of them."""
 log = structlog.get_logger(__name__)
 
 
 @dataclass(slots=True)
 class PoolEntry:
-    """The ready sandboxes of one kit."""
+    """The ready sandboxes of one launch configuration."""
 
     config: LaunchConfig
     waiting: deque[tuple[float, PreparedSandbox]] = field(

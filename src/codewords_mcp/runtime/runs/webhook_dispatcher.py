@@ -1,7 +1,7 @@
-"""Starts the runs of what came by webhooks. The log of deliveries is its list, so that a crash loses nothing.
+"""Starts the runs of webhook deliveries. The log of deliveries is its list, so that a crash loses nothing.
 
-A run is recorded under an idempotency key that follows from its delivery: whoever delivers something twice starts it
-once.
+A run is recorded under an idempotency key that follows from its delivery: a repeated delivery starts one
+run.
 """
 
 from __future__ import annotations

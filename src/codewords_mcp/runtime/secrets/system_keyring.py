@@ -81,7 +81,7 @@ def _name(home: Path) -> str:
 
 
 def _call_with_timeout(question: Callable[[], T]) -> T | None:
-    """Call the keyring with a timeout; None if it fails, in whatever way its backend does."""
+    """Call the keyring with a timeout; None if its backend fails in any way."""
     results: list[T] = []
 
     def target() -> None:

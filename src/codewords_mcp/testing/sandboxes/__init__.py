@@ -1,4 +1,4 @@
-"""The conformance suite of the sandbox protocol (`codewords_mcp.runtime.sandboxes.base`), for whoever writes a driver.
+"""The conformance suite of the sandbox protocol (`codewords_mcp.runtime.sandboxes.base`), for authors of drivers.
 
     report = await self_check(make_driver, environment)
     print(report.table())

@@ -114,7 +114,7 @@ async def settled(read: Callable[[], Awaitable[int] | int], enough: int) -> int:
 
 @asynccontextmanager
 async def background(work: Awaitable[T]) -> AsyncGenerator[asyncio.Future[T]]:
-    """`work` as a task, cancelled at the end if it still runs; what it raises is for whoever awaits it."""
+    """`work` as a task, cancelled at the end if it still runs; its exception is for the code that awaits it."""
     task = asyncio.ensure_future(work)
     try:
         yield task

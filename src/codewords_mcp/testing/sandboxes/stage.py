@@ -142,7 +142,7 @@ class Program:
         return await within(self.sandbox.usage(), "Telling the usage")
 
     async def destroy(self) -> None:
-        """Kill it, whatever state it is in."""
+        """Kill the sandbox in any state."""
         await within(self.sandbox.kill(), "Killing the sandbox")
         if self._collecting is not None:
             await self.drained()
@@ -197,7 +197,7 @@ class Context:
     async def start(
         self, spec: SandboxSpec, *, driver: Driver | None = None, collect: bool = True
     ) -> Program:
-        """Start a program; whoever calls destroys it."""
+        """Start a program. The caller destroys it."""
         sandbox = await within((driver or self.driver).start(spec), "Starting a sandbox")
         program = Program(sandbox, spec, self.network)
         if collect:

@@ -14,7 +14,7 @@ _BEHIND = {
     "chromium-browser": Path("/usr/lib/chromium-browser/chromium-browser"),
 }
 _SHOWN = (Path("/usr"), Path("/bin"), Path("/lib"), Path("/lib64"))
-"""What every sandbox of the local driver sees."""
+"""Folders that every sandbox of the local driver sees."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -309,7 +309,7 @@ class BrowserProgram:
                     proxy={"server": os.environ["BROWSER_PROXY"]},
                     env=dict(os.environ) | {"FONTCONFIG_FILE": "/tmp/fonts.conf"},  # noqa: S108
                 )
-                # whoever asks is told by the end of this program that the browser has ended
+                # the end of this program tells the caller that the browser has ended
                 browser.on("disconnected", lambda _: os._exit(3))
                 self._context = await browser.new_context(accept_downloads=False)
 
@@ -333,7 +333,7 @@ class BrowserProgram:
             return {"given": {}}
 
         tab = self._tabs[request["tab"]]
-        async with tab.lock:  # whoever asked before may have given up, but its step goes on
+        async with tab.lock:  # an earlier caller may have timed out, but its step goes on
             return await self._in(tab, request)
 
     async def _in(self, tab: ProgramTab, request: Json) -> Json:

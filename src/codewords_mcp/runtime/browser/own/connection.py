@@ -1,4 +1,4 @@
-"""The connection of one Chrome: questions with numbers and their answers, in JSON messages, over whatever carries them.
+"""The connection of one Chrome: questions with numbers and their answers, in JSON messages, over a `MessageChannel`.
 
     Chrome → runtime   {"hello": 1, "token" | "pair": …, "version", "browser"}
     runtime → Chrome   {"welcome": name of the home, "token"?: …}
@@ -39,7 +39,7 @@ class MessageChannel(Protocol):
     """Transport of the messages: a WebSocket of the HTTP server."""
 
     origin: str
-    """How the other end reached this runtime: `http://127.0.0.1:8765`."""
+    """Address at which the other end reached this runtime: `http://127.0.0.1:8765`."""
 
     async def receive(self) -> str | None:
         """The next message; None when the other end is gone. Cancelling it loses nothing."""

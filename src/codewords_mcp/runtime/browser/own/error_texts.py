@@ -8,7 +8,7 @@ from typing import Any, Final, cast
 from codewords_mcp.runtime.browser.base import BrowserGone, FailureReason, StepFailed
 
 PICTURES: Final = "pictures of its window"
-"""What the extension calls the right to take pictures, among the sites; sites.js has the same."""
+"""Name of the right to take pictures, among the sites; the same as in sites.js of the extension."""
 _SITE = re.compile(r"[a-z0-9.-]{1,253}(:\d{1,5})?|\[[0-9a-f:]{2,39}\](:\d{1,5})?")
 _KEYS = "Enter, Tab, Escape, Backspace, Delete, Space, Arrow…, Home, End, PageUp, PageDown"
 _GO_THERE = "Navigate to that site itself, so that they are asked."
