@@ -1,4 +1,4 @@
-"""The HTTP door, put together: cors → errors → hosts → keys → pages → the hot paths or the router; and the sandboxes' own."""
+"""The HTTP API as one ASGI app: cors → errors → hosts → keys → pages → hot paths or router; and the app of sandboxes."""
 
 from __future__ import annotations
 
@@ -90,7 +90,7 @@ _MCP = [
 
 
 def operations() -> tuple[HttpOperation, ...]:
-    """Everything that this door serves. The secret page comes before `/secrets/{name}/…`, which would match it too."""
+    """List every operation of the HTTP API. The secret page comes before `/secrets/{name}/…`, which would match it too."""
     table = (
         *secret_page.OPERATIONS, *admin.OPERATIONS, *workflows.OPERATIONS, *drafts.OPERATIONS, *requests.OPERATIONS,
         *runs.OPERATIONS, *usage.OPERATIONS, *schedules.OPERATIONS, *gateway.OPERATIONS, *costs.OPERATIONS, *budgets.OPERATIONS,
@@ -109,7 +109,7 @@ def operations() -> tuple[HttpOperation, ...]:
 def create_app(
     runtime: Runtime, settings: Settings, mcp_app: ASGIApp | None, *, on_stop: Callable[[], None]
 ) -> ASGIApp:
-    """The door as one ASGI app. `mcp_app` serves MCP at "/mcp"; who made it enters its lifespan.
+    """Make the HTTP API as one ASGI app. `mcp_app` serves MCP at "/mcp"; its maker enters its lifespan.
 
     The runtime gets the internal listener of its sandboxes. `on_stop` is called after POST /stop was answered, on the loop.
     """
@@ -136,7 +136,7 @@ def _sandbox_app(parts: AppState, mcp_app: ASGIApp | None, served: list[HttpOper
 
 
 class RequestDispatcher:
-    """From a path to what serves it. Calls go around the router, whose matching they need not pay for."""
+    """Sends each request to the code that serves its path. Calls of workflows bypass the router to save its matching."""
 
     def __init__(self, parts: AppState, mcp_app: ASGIApp | None, table: Iterable[HttpOperation]) -> None:
         self._container = parts

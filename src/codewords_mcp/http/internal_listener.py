@@ -42,7 +42,7 @@ ROUTES: Final = frozenset(
     )
     if method != "*" and not path.startswith("/run/")
 )
-"""What a sandbox may ask beside workflows, services, models and the MCP of `SubAgent`, as (method, path) of the operations."""
+"""Operations that a sandbox may call beside workflows, services, models and the MCP of `SubAgent`: (method, path)."""
 
 _KEEP_ALIVE_TIMEOUT = 75
 _SANDBOX = "sandbox"

@@ -1,11 +1,11 @@
-"""Paths and keys that more than one layer of the door tells apart."""
+"""Paths and keys that more than one layer of the HTTP API tells apart."""
 
 from __future__ import annotations
 
 MCP_PATHS = frozenset({"/mcp", "/mcp/", "/run/devx_mcp/mcp", "/run/devx_mcp/mcp/"})
 """The second is where the public clients' `SubAgent` connects."""
 SANDBOX_MCP_PATHS = frozenset({"/run/devx_mcp/mcp", "/run/devx_mcp/mcp/"})
-"""Where a running workflow's `SubAgent` connects; the only MCP that sandboxes reach."""
+"""The paths of a running workflow's `SubAgent`; the only MCP that sandboxes reach."""
 SSE_PATHS = {"/sse": "/sse", "/messages": "/messages/", "/messages/": "/messages/"}
 """The transport of before 2025-03-26, for hosts that know no other."""
 _PROVIDERS = ("openai", "anthropic", "gemini")
@@ -13,7 +13,7 @@ PROVIDER_PREFIXES = tuple(f"{prefix}/{name}/" for prefix in ("", "/run") for nam
 
 
 CHROME_PATH = "/browser/connect"
-"""Where people's own Chromes connect; the extension's link.js has the same."""
+"""The path where people's own Chromes connect. The extension's link.js has the same."""
 CHROME_ORIGIN = "chrome-extension://opplmjmflhldhomfocimjblknndohalp"
 """The extension, as its browser names it: the first half of the SHA-256 of the `key` in its manifest, in letters a to p."""
 

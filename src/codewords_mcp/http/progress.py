@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
-from typing import Any
+from typing import Any, TypeVar
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -16,6 +16,7 @@ from codewords_mcp.http.responses import HEARTBEAT, NDJSON, JsonReply, LineStrea
 from codewords_mcp.http.state import app_state
 from codewords_mcp.runtime.model.progress import Progress, no_progress
 
+T = TypeVar("T")
 Work = Callable[[Progress], Awaitable[Any]]
 
 
@@ -30,7 +31,7 @@ async def answer(request: Request, work: Work) -> Response:
     return JsonReply(await watched(request, work(no_progress)))
 
 
-async def watched(request: Request, work: Awaitable[Any]) -> Any:
+async def watched(request: Request, work: Awaitable[T]) -> T:
     """Await the work, but no longer than the client waits for it. The body has been read. Raises ClientGoneError."""
     limit = app_state(request.scope).settings.max_body
     async with ClientConnection(request.receive, [], limit=limit):

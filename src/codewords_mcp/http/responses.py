@@ -1,4 +1,4 @@
-"""Answers of the door's own: JSON, and streams of lines that notice when nobody listens any more."""
+"""Responses of the HTTP API: JSON, and streams of lines that end when the client hangs up."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What every route may reach: the facade, the settings and who asks."""
+"""The state that every route may read: the runtime, the settings and the caller."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ runtime can open one on its desktop."""
 
 @dataclass(frozen=True, slots=True)
 class AppState:
-    """The parts that `create_app` was given. `on_stop` asks the process to end and returns at once."""
+    """The arguments of `create_app`. `on_stop` asks the process to end and returns at once."""
 
     runtime: Runtime
     settings: Settings
@@ -47,12 +47,12 @@ def app_state(scope: Scope) -> AppState:
 
 
 def runtime(scope: Scope) -> Runtime:
-    """The facade."""
+    """Return the runtime that serves this request."""
     return app_state(scope).runtime
 
 
 def caller(scope: Scope) -> Caller:
-    """Who asks. Raises Unauthenticated where nobody was asked for a key, so that a hole in the guard stays shut."""
+    """Return the caller. Raises Unauthenticated where no guard set one, so that a hole in a guard lets nobody in."""
     found = cast("Caller | None", scope.get(CALLER))
     if found is None:
         raise Unauthenticated("This request carries no key.")
@@ -60,14 +60,17 @@ def caller(scope: Scope) -> Caller:
 
 
 def access(scope: Scope) -> Access:
-    """How this request asks: by which caller, over which listener."""
+    """Describe the access of this request: its caller, its listener, and whether a page session made it."""
     return Access(
         scope.get(CALLER), listener=scope.get(LISTENER, "public"), page_session=scope.get(PERSON) is not None
     )
 
 
 def own_url(scope: Scope) -> str:
-    """How this caller reached us, without a trailing slash: `http://127.0.0.1:8765`. Host was checked before."""
+    """Return the URL by which this caller reached us, without a trailing slash: `http://127.0.0.1:8765`.
+
+    Host was checked before.
+    """
     host = next((value for name, value in scope["headers"] if name == b"host"), b"")
     scheme = {"ws": "http", "wss": "https"}.get(scope["scheme"], scope["scheme"])
     return f"{scheme}://{host.decode('latin-1')}"

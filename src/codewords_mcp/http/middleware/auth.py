@@ -27,10 +27,10 @@ if TYPE_CHECKING:
 _OPEN = [rule.name.partition(" ")[2] for rule in HTTP if rule.level in {"open", "page"}]
 OPEN_PATHS = frozenset(path for path in _OPEN if "{" not in path)
 OPEN_PREFIXES = tuple(sorted({path.partition("{")[0] for path in _OPEN if "{" in path}))
-"""What needs no key, by the access table: its secret is in the path, in the body's signature, or in the first message."""
+"""Paths that need no key, by the access table: the secret is in the path, the body's signature, or the first message."""
 
 PAGES = frozenset({"/", "/docs", "/openapi.json"})
-"""What a person opens in a browser, which can send a key as the password of Basic authentication only."""
+"""Pages that a person opens in a browser, which can send a key only as the password of Basic authentication."""
 
 _KEY_HEADERS = frozenset({b"authorization", b"x-api-key", b"x-codewords-api-key"})
 GEMINI_PATHS = ("/gemini/", "/run/gemini/")

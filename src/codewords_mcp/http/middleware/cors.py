@@ -1,4 +1,4 @@
-"""What a browser must be told before it lets a page of another origin ask us (the Fetch standard's CORS protocol).
+"""Headers that let a browser's page of another origin call this runtime (the Fetch standard's CORS protocol).
 
 Only origins that the Host and Origin check trusts are told anything; the key is asked for as ever. This is the
 outermost layer, so that such a page can read our errors too.

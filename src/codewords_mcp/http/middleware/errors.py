@@ -1,4 +1,4 @@
-"""The one error boundary of this door: whatever a route raises becomes an answer here, and nowhere else."""
+"""The one error boundary of the HTTP API: each error that a route raises becomes a response here and nowhere else."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which headers the door keeps for itself. What else a workflow sees or answers is the runtime's to filter."""
+"""Headers that the HTTP API reads or removes. The runtime filters the others, in both directions."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from codewords_mcp.errors import InvalidInput
 Headers = list[tuple[bytes, bytes]]
 
 CREDENTIALS = frozenset({b"authorization", b"x-api-key", b"x-codewords-api-key", b"x-goog-api-key"})
-"""They end at the door: nothing behind it has a use for the key itself."""
+"""Removed before a workflow sees the request: nothing behind the HTTP API needs the key itself."""
 
 _NAME = re.compile(r"[\x21-\x7e]{1,200}")
 

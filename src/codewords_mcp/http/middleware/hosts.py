@@ -27,7 +27,7 @@ _ORIGIN = re.compile(r"[a-z][a-z0-9+.-]*://(.+)")
 
 
 class Trust:
-    """Which names are this runtime's, and which web origins may ask it."""
+    """The host names of this runtime, and the web origins that may call it."""
 
     def __init__(self, runtime: Runtime, settings: Settings) -> None:
         self._runtime = runtime
@@ -72,7 +72,7 @@ class Trust:
         return f"{scope['scheme']}://{authority}"
 
     def is_private(self, authority: str) -> bool:
-        """Whether who used this Host did so on this machine, or by TLS."""
+        """Whether a request with this Host came from this machine, or over TLS."""
         name = host_name(authority)
         return (name is not None and is_loopback(name)) or (self._secure and name == self._public)
 
@@ -111,7 +111,7 @@ class HostGuard:
         return authority
 
     def _check_extension(self, headers: Headers, authority: str) -> None:
-        """Nothing but the extension, and what it is told must not be read on the way."""
+        """Admit only the extension, over a connection that nobody can read on the way."""
         origins = [value.decode("latin-1").lower() for name, value in headers if name == b"origin"]
         if len(origins) != 1 or not self._trust.is_extension(origins[0]):
             raise Forbidden("Only the CodeWords extension of Chrome connects here.")

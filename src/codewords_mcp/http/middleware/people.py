@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from codewords_mcp.runtime.api.runtime import Runtime
 
 SESSION_PREFIXES = ("/consents/", "/secrets/enter/", "/connect/", "/browser/pair/", "/withdraw/")
-"""Where something is agreed, typed or connected."""
+"""Paths of pages where a person agrees, types a secret or connects an account."""
 FORM_PREFIXES = (*SESSION_PREFIXES, "/login/", "/sign-in/")
 """All pages with forms. `/login/` is for the users of a workflow, whom the runtime does not know."""
 FORM_PATHS = frozenset({"/sign-in", "/sign-out"})
@@ -91,7 +91,7 @@ class PageSessionGuard:
 
 
 def is_form_page(path: str) -> bool:
-    """Whether a page with a form, or what a form of one is sent to, is at this path."""
+    """Whether this path is a page with a form, or the target of such a form."""
     return path in FORM_PATHS or path.startswith(FORM_PREFIXES)
 
 
@@ -107,7 +107,7 @@ def require_same_origin(headers: Headers, origin: str) -> None:
 
 
 def require_signed_in(scope: Scope) -> None:
-    """Raise Unauthenticated, told as the page to sign in on, where the request has no session."""
+    """Raise Unauthenticated where the request has no session; the error is shown as the page to sign in on."""
     if scope.get(PERSON) is None:
         from codewords_mcp.http.pages.sign_in import sign_in_page
 
@@ -118,13 +118,13 @@ def require_signed_in(scope: Scope) -> None:
 
 
 def person(scope: Scope) -> Caller:
-    """Who is signed in. Raises Unauthenticated."""
+    """Return the person who is signed in. Raises Unauthenticated."""
     require_signed_in(scope)
     return cast("Caller", scope[PERSON])
 
 
 def direct_peer(scope: Scope) -> Peer | None:
-    """Who connects, whatever the request says of itself: a program of this machine, a proxy on it, or another machine."""
+    """Find the peer of the connection itself, whatever the headers say; None where the socket is unknown."""
     remote, own = scope.get("state", {}).get(SOCKET_ENDS, (None, None))
     if not remote or not own or own[1] is None:
         return None
@@ -132,7 +132,7 @@ def direct_peer(scope: Scope) -> Peer | None:
 
 
 def cookie_name(origin: str) -> str:
-    """Of the session at this origin. Cookies are shared by the ports of a host, so that the port is in the name."""
+    """Name the session's cookie at this origin. The ports of a host share cookies, so the port is in the name."""
     if origin.startswith("https://"):
         return f"__Host-{_COOKIE}"
     port = origin.rpartition(":")[2]

@@ -240,7 +240,7 @@ class BoundedProtocol(HttpToolsProtocol):
         return bool(self.cycle) and not self.cycle.response_complete  # None before the first request
 
     def _turn_away(self, answer: bytes) -> None:
-        """End it; in words, where something was said and that does not fall into the middle of another answer."""
+        """Close the connection, with an error response where a request had begun and no other response is being sent."""
         if self._unparsed and not self._answering:
             self.transport.write(answer)
         self.transport.close()

@@ -55,7 +55,7 @@ _WORTH_REPEATING = (TooBusy, ProviderUnavailable, ProviderTimedOut)
 
 
 def dialect_of(provider: Provider, run_mount: bool, path: str) -> Dialect:
-    """Whose SDK calls this path: Gemini's OpenAI-compatible interface is called with OpenAI's."""
+    """Return the provider whose SDK calls this path: OpenAI's for Gemini's OpenAI-compatible interface."""
     if provider != "gemini":
         return provider
     compatible = "/openai/" in path or path.startswith(("/v1/chat/", "/v1/embeddings"))
@@ -102,7 +102,7 @@ def _gemini(error: CodewordsError) -> dict[str, Any]:
 
 
 def _more(error: CodewordsError) -> dict[str, Any]:
-    """What the error says in our own terms, beside the provider's; public clients read `detail`."""
+    """The error in our own fields, beside the provider's; public clients read `detail`."""
     return {"codewords": error.to_dict(), "detail": str(error)}
 
 

@@ -21,6 +21,7 @@ from codewords_mcp.settings import Settings
 
 if TYPE_CHECKING:
     import httpx
+    from jwt import PyJWK
 
     from codewords_mcp.runtime.api.runtime import Runtime
 
@@ -29,24 +30,24 @@ GRANTED = ("read", "run", "write")
 DOCUMENT = "/.well-known/oauth-protected-resource"
 _ALGORITHMS = ["RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA"]
 _KEYS_TTL, _REFETCH_INTERVAL = 3600.0, 10.0
-"""Seconds that public keys are kept, and between two looks for one that is not among them."""
+"""Seconds that public keys are cached, and between two fetches for a key that is not among them."""
 _LARGEST = 1 << 20
 log = structlog.get_logger(__name__)
 
 
 def resource_of(settings: Settings, runtime: Runtime) -> str:
-    """What a token must be made for: the URL of /mcp as clients reach it."""
+    """Return the audience that a token must have: the URL of /mcp as clients reach it."""
     return settings.oauth_audience or f"{settings.public_url or runtime.base_url}/mcp"
 
 
 class Tokens:
-    """Who a token's bearer is. Raises InvalidInput for an issuer that is no URL."""
+    """Find the caller that a token names. Raises InvalidInput for an issuer that is no URL."""
 
     def __init__(self, settings: Settings, runtime: Runtime) -> None:
         self._settings = settings
         self._runtime = runtime
         self._issuer = settings.oauth_issuer or ""
-        self._keys: dict[str | None, Any] = {}
+        self._keys: dict[str | None, PyJWK] = {}
         self._looked = float("-inf")
         self._looking = asyncio.Lock()
         if self._issuer:
@@ -128,7 +129,7 @@ class Tokens:
             by_token=True,
         )
 
-    async def _key(self, kid: str | None) -> Any:
+    async def _key(self, kid: str | None) -> PyJWK:
         if self._is_due(kid):
             async with self._looking:
                 if self._is_due(kid):
@@ -165,7 +166,7 @@ class Tokens:
                 ) from error
 
     async def _published(self, http: httpx.AsyncClient) -> str:
-        """Where its metadata says that its keys are (RFC 8414, OpenID Connect Discovery)."""
+        """Fetch the URL of the issuer's keys from its metadata (RFC 8414, OpenID Connect Discovery)."""
         parts = urlsplit(self._issuer)
         root, path = f"{parts.scheme}://{parts.netloc}", parts.path.rstrip("/")
 

@@ -24,7 +24,7 @@ _sorry = sorry("The answer was not taken")
 
 
 async def show(request: Request) -> Response:
-    """What is asked, while it waits for an answer; looking does not answer it."""
+    """Show a question while it waits for an answer. Showing does not answer it."""
     request.scope[ERROR_PAGE] = _sorry
     return _form(
         await runtime(request.scope).consents.peek(person(request.scope), _token(request)),

@@ -29,7 +29,7 @@ _KEYS = {
 
 
 async def index(request: Request) -> Response:
-    """What answers here and where to go; to a person who is signed in also what waits for them."""
+    """Show the front page: the addresses of this runtime and, to a signed-in person, the pages that wait for them."""
     url = escape(own_url(request.scope))
     found: Caller | None = request.scope.get(PERSON)
     waits = agreed = after = ""

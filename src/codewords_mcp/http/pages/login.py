@@ -19,7 +19,7 @@ _sorry = sorry("You are not signed in")
 
 
 async def show(request: Request) -> Response:
-    """Who signs in to what, and a button; looking spends nothing."""
+    """Show the account and the service of a sign-in link, with a button. Showing does not spend the link."""
     request.scope[ERROR_PAGE] = _sorry
     title, address = await runtime(request.scope).sessions.peek_login(_link(request))
     return page(

@@ -116,7 +116,7 @@ def _form(form: SecretForm, *, problem: str = "", status: int = 200) -> Response
 
 
 def _where(form: SecretForm) -> str:
-    """What a person decides: which hosts get the value, or that workflows do."""
+    """The fields where a person decides which hosts get the value, or that workflows do."""
     return (
         '<label for="hosts">Hosts that get it</label>'
         '<textarea id="hosts" name="hosts" class="short" rows="2" placeholder="api.example.com" autocomplete="off"'

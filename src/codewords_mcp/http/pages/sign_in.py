@@ -48,7 +48,7 @@ async def create(request: Request) -> Response:
 
 
 async def waiting(request: Request) -> Response:
-    """What waits for the caller."""
+    """List the pages that wait for the caller."""
     return JsonReply({"items": await runtime(request.scope).sessions.waiting_pages(caller(request.scope))})
 
 
@@ -139,7 +139,7 @@ async def sign_out(request: Request) -> Response:
 
 
 def sign_in_page(scope: Scope, path: str = "") -> Callable[[CodewordsError], Response]:
-    """Renders what was raised as the page on which a person signs in, and comes back to the path that they wanted."""
+    """Renders an error as the page on which a person signs in, and returns to the requested path."""
     to = path or scope["path"]
 
     def render(error: CodewordsError) -> Response:
@@ -178,7 +178,7 @@ def sign_in_page(scope: Scope, path: str = "") -> Callable[[CodewordsError], Res
 
 
 def waiting_list(items: list[WaitingPage]) -> str:
-    """Links to what waits, as HTML."""
+    """Render links to the waiting pages as HTML."""
     if not items:
         return "<p>Nothing waits for you.</p>"
     links = "".join(
@@ -189,7 +189,7 @@ def waiting_list(items: list[WaitingPage]) -> str:
 
 
 def signed_in_as(found: Caller) -> str:
-    """Who is signed in, and the button that ends it, as HTML."""
+    """Render the signed-in person and a sign-out button as HTML."""
     return (
         f'<form method="post" action="/sign-out"><p class="dim">Signed in as {escape(_named(found))}.</p>'
         '<button class="quiet">Sign out</button></form>'
@@ -212,7 +212,7 @@ async def _signed_in(request: Request) -> Response:
 
 
 async def _with_session(request: Request, token: str, path: str) -> Response:
-    """Back to where the person wanted; the session before ends, so that nobody else's goes on."""
+    """Redirect to the requested path, and end the session before it, so that nobody else's goes on."""
     if before := session_token(request.scope):
         await runtime(request.scope).sessions.end(before)
     reply = RedirectResponse(path, 303, headers=HEADERS)

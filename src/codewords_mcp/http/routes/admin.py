@@ -1,4 +1,4 @@
-"""The house itself: liveness, status, keys, and its end."""
+"""The runtime itself: liveness, status, keys and stopping."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ async def readyz(request: Request) -> Response:
 
 
 async def status(request: Request) -> Response:
-    """What `codewords doctor` shows."""
+    """Describe the runtime, as `codewords doctor` shows it."""
     return JsonReply(
         await runtime(request.scope).status.describe(deep=request.query_params.get("deep") == "true")
     )

@@ -24,7 +24,7 @@ _sorry = sorry("It was not paired")
 
 
 async def show(request: Request) -> Response:
-    """How the caller's stands."""
+    """Describe the state of the caller's own Chrome."""
     query = request.query_params
     wait = parse_seconds(query.get("wait_seconds", "0"), "wait_seconds", high=MAX_WAIT)
     if "paired_after" in query:
@@ -45,7 +45,10 @@ async def forget(request: Request) -> Response:
 
 
 async def pairing_page(request: Request) -> Response:
-    """What to do, until it is done. Looking does not spend it: only the extension does, when its person presses Pair."""
+    """Show the steps of pairing, until it is done.
+
+    Showing does not spend the token. The extension does, when its person presses Pair.
+    """
     request.scope[ERROR_PAGE] = _sorry
     if await runtime(request.scope).browsers.peek_pairing(
         person(request.scope), str(request.path_params["token"])

@@ -93,7 +93,7 @@ async def edit(request: Request) -> Response:
 
 
 async def diff(request: Request) -> Response:
-    """What a draft changes, or what is different between two versions."""
+    """Compare a draft with its origin, or two versions."""
     found = await runtime(request.scope).workflows.diff(
         caller(request.scope),
         _subject(request),

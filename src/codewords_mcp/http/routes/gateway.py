@@ -85,7 +85,7 @@ def provider_of(path: str) -> tuple[Provider, bool, str] | None:
 
 
 def provider_rule(provider: Provider, run_mount: bool) -> Rule:
-    """Who may call a provider by this mount."""
+    """Find the access rule of a provider's mount."""
     if not run_mount:
         mount = f"/{provider}/"
     elif provider == "anthropic":
@@ -104,7 +104,7 @@ def simple_of(path: str) -> Provider | None:
 
 
 class ProviderErrors:
-    """Lets whatever is refused on a provider's path be told in that provider's words."""
+    """Renders errors on a provider's path in the shape of that provider."""
 
     def __init__(self, app: ASGIApp) -> None:
         self.app = app

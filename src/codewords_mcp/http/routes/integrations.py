@@ -60,7 +60,7 @@ async def search(request: Request) -> Response:
 
 
 async def show_app(request: Request) -> Response:
-    """What can be done in an app."""
+    """List the actions of an app."""
     query = request.query_params.get("query", "")
     return JsonReply(
         await runtime(request.scope).integrations.list_actions(
@@ -80,7 +80,7 @@ async def show_action(request: Request) -> Response:
 
 
 async def connect(request: Request) -> Response:
-    """How the app stands, and where a person connects it."""
+    """Describe the connection of an app, with the address where a person connects it."""
     empty = not content_length(request.scope["headers"])
     if empty:
         body = ConnectBody()
@@ -103,7 +103,7 @@ async def call(request: Request) -> Response:
 
 
 async def preview(request: Request) -> Response:
-    """What a call would do."""
+    """Preview a call without making it."""
     body = await read_body(request, CallBody)
     found = await runtime(request.scope).integrations.preview(
         caller(request.scope), _app(request), body.action, body.props, account=body.account
@@ -125,7 +125,7 @@ async def disconnect(request: Request) -> Response:
 
 
 async def link_page(request: Request) -> Response:
-    """What is about to be connected, to whom, before a person goes on to the broker."""
+    """Show the app and the owner of a connection before a person goes on to the broker."""
     request.scope[ERROR_PAGE] = _sorry
     found = await runtime(request.scope).connections.peek_link(person(request.scope), _nonce(request))
     app = escape(found.app)

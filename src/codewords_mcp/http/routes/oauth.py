@@ -1,4 +1,4 @@
-"""Where clients find the authorization server whose tokens are taken here (RFC 9728)."""
+"""Metadata that names the authorization server whose tokens are taken here (RFC 9728)."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from codewords_mcp.http.state import app_state
 
 
 async def protected_resource(request: Request) -> Response:
-    """RFC 9728: whose tokens are taken here, for what, with which scopes."""
+    """Describe the protected resource (RFC 9728): its authorization server, identifier and scopes."""
     parts = app_state(request.scope)
     if not parts.settings.oauth_issuer:
         raise NotFound(

@@ -1,4 +1,4 @@
-"""What is asked about runs: provision, result, record, log, list, cancel."""
+"""Routes about runs: provision, result, record, log, list, cancel."""
 
 from __future__ import annotations
 
@@ -96,7 +96,7 @@ class RunDiagnosis(BaseModel):
 
 
 async def diagnosis(request: Request) -> Response:
-    """What `get_run` tells of a run that failed."""
+    """Diagnose a run that failed, as `get_run` does."""
     scope = request.scope
     run = await runtime(scope).runs.get(caller(scope), _run_id(request))
     why = await runtime(scope).authoring.diagnose(caller(scope), run)
@@ -189,8 +189,9 @@ _FORMS = {
 
 
 def _joined(entries: Iterable[bytes]) -> list[bytes]:
-    """Whole entries in pieces of some `_PIECE` bytes: one for each entry costs more than writing it, and one for all is
-    kept in memory for each follower that reads slowly.
+    """Join whole entries into pieces of about `_PIECE` bytes.
+
+    A piece for each entry costs more than writing it. One piece for all stays in memory for each slow follower.
     """
     pieces: list[bytes] = []
     gathered: list[bytes] = []

@@ -21,7 +21,7 @@ from codewords_mcp.runtime.model.service import CallPreview, ServiceInfo
 
 _WORDS = ("scrape", "map", "crawl", "search", "extract", "batch")
 _FIRECRAWLS = re.compile(rf"(/v[12]/(?:{'|'.join(_WORDS)}))(?:/|\Z)")
-"""Where Firecrawl's newer clients ask, whatever path their `api_url` has: they drop it."""
+"""Paths that Firecrawl's newer clients call. They drop the path of their `api_url`."""
 
 
 def firecrawls(path: str) -> str | None:
@@ -57,7 +57,7 @@ class PreviewBody(Body):
 
 
 async def preview(request: Request) -> Response:
-    """What a call would do."""
+    """Preview a call without making it."""
     body = await read_body(request, PreviewBody)
     return JsonReply(
         runtime(request.scope).services.preview(
@@ -67,7 +67,7 @@ async def preview(request: Request) -> Response:
 
 
 def operations_of(services: Iterable[ServiceInfo]) -> Iterator[tuple[HttpOperation, dict[str, Any]]]:
-    """(how an operation is called, the named schemas that it refers to), for the description of the door."""
+    """(how an operation is called, the named schemas that it refers to), for the description of the HTTP API."""
     for service in services:
         if service.name in PROVIDERS:  # the table has them
             continue

@@ -1,4 +1,4 @@
-"""What runs used, in sums."""
+"""Sums of the resources that runs used."""
 
 from __future__ import annotations
 

@@ -29,7 +29,7 @@ class WebhookBody(Body):
 
 
 async def receive(request: Request) -> Response:
-    """What a sender sends. It is answered when it is in the log; its runs are started from there."""
+    """Take a delivery. It is answered once it is in the log; its runs are started from there."""
     body = await read_bytes(request, app_state(request.scope).settings.max_webhook, _too_large)
     headers: dict[str, str] = {}
     for name, value in inward(request.scope["headers"]):
@@ -63,7 +63,7 @@ async def list_webhooks(request: Request) -> Response:
 
 
 async def delete(request: Request) -> Response:
-    """What came by it stays in the log."""
+    """Delete a webhook. Its deliveries stay in the log."""
     await runtime(request.scope).webhooks.delete(
         caller(request.scope), str(request.path_params["webhook_id"])
     )
@@ -86,14 +86,14 @@ async def list_deliveries(request: Request) -> Response:
 
 
 async def get_delivery(request: Request) -> Response:
-    """One, with what it said."""
+    """Return one delivery with its headers and body."""
     return JsonReply(
         await runtime(request.scope).webhooks.get_delivery(caller(request.scope), _delivery_id(request))
     )
 
 
 async def redeliver(request: Request) -> Response:
-    """Start its runs once more."""
+    """Start the runs of a delivery once more."""
     return JsonReply(
         await runtime(request.scope).webhooks.redeliver(caller(request.scope), _delivery_id(request))
     )

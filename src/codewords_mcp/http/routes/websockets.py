@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Coroutine
 from contextlib import suppress
-from typing import Any, Protocol, cast
+from typing import Any, Protocol
 
 from starlette.types import Message, Receive, Scope, Send
 
@@ -21,12 +21,12 @@ class WorkflowSocket(Protocol):
 
     @property
     def subprotocol(self) -> str | None:
-        """What the workflow chose."""
+        """The subprotocol that the workflow chose."""
         ...
 
     @property
     def close_code(self) -> int:
-        """Why the workflow closed."""
+        """The code with which the workflow closed."""
         ...
 
     async def receive(self) -> str | bytes | None:
@@ -62,7 +62,7 @@ async def serve_websocket(scope: Scope, receive: Receive, send: Send) -> None:
             await session.close()
 
 
-async def _open(opening: Coroutine[Any, Any, Any], receive: Receive) -> WorkflowSocket:
+async def _open(opening: Coroutine[Any, Any, WorkflowSocket], receive: Receive) -> WorkflowSocket:
     """The session, unless the caller leaves before it is open. Raises ClientGoneError."""
     task = asyncio.ensure_future(opening)
     leaving = asyncio.ensure_future(receive())
@@ -71,7 +71,7 @@ async def _open(opening: Coroutine[Any, Any, Any], receive: Receive) -> Workflow
         await asyncio.wait({task, leaving}, return_when=asyncio.FIRST_COMPLETED)
         if not task.done():
             raise ClientGoneError
-        return cast("WorkflowSocket", task.result())
+        return task.result()
     finally:
         task.cancel()
         leaving.cancel()

@@ -101,20 +101,23 @@ class AuthoringApi:
             return Generation(status="brief", brief=assistant_brief, why=error.message)
 
     async def brief(self, caller: Caller, description: str, constraints: str = "") -> Brief:
-        """What an assistant needs to write a workflow itself. Raises InvalidInput."""
+        """Make a brief from which an assistant can write a workflow itself. Raises InvalidInput."""
         description, constraints = check_description(description, constraints)
         return brief(templates(), await self._services.list(caller), f"{description} {constraints}")
 
     def practice_topics(self) -> list[str]:
-        """What there are short answers about."""
+        """List the topics of `practice`."""
         return topics()
 
     def practice(self, topic: str) -> str:
-        """How it is done here, in Markdown with code that runs. Raises NotFound, naming the topics."""
+        """Return the practice of a topic, in Markdown with code that runs. Raises NotFound, naming the topics."""
         return practice(topic)
 
     async def diagnose(self, caller: Caller, run: Run) -> Diagnosis | None:
-        """Why this run failed; None for one that did not, or of a workflow that is gone or another's: it shows their code."""
+        """Diagnose a failed run.
+
+        None for a run that did not fail. None too where the workflow is deleted or another owner's: a diagnosis shows code.
+        """
         if run.status not in FINISHED or run.status in {"succeeded", "cancelled"} or not run.service_id:
             return None
 

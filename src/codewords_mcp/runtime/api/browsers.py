@@ -17,8 +17,10 @@ class BrowserApi:
         self._container = container
 
     async def get(self, caller: Caller, *, wait: float = 0.0, after: datetime | None = None) -> OwnChrome:
-        """How the caller's stands; with `wait`, as soon as it is connected, or after these seconds; with `after`, as soon as
-        one is that was paired later.
+        """Describe the state of the caller's Chrome.
+
+        With `wait`, returns once it is connected, or after these seconds; with `after`, once a Chrome is connected that
+        was paired later.
         """
         refuse_run(caller, "look at somebody's Chrome")
         if wait:
@@ -26,7 +28,7 @@ class BrowserApi:
         return await self._container.chromes.info(caller.owner, self._container.base_url)
 
     async def pair(self, caller: Caller) -> str:
-        """The address of a page on which a person pairs their Chrome, once, within 10 minutes."""
+        """Make a page on which a person pairs their Chrome, once, within 10 minutes; returns its address."""
         refuse_run(caller, "pair a Chrome")
         token = await self._container.chromes.invite(caller.owner)
         return f"{self._container.base_url}/browser/pair/{token}"
@@ -36,10 +38,10 @@ class BrowserApi:
         return await self._container.chromes.paired_by(caller.owner, token)
 
     async def forget(self, caller: Caller) -> bool:
-        """Its token is worth nothing from now on; whether there was one."""
+        """Revoke the token of the caller's Chrome; False where there was none."""
         refuse_run(caller, "forget a Chrome")
         return await self._container.chromes.forget(caller.owner)
 
     async def serve(self, pipe: MessageChannel) -> None:
-        """A connection of somebody's Chrome, to its end; who it is it says itself."""
+        """Serve the connection of a Chrome to its end. Its first message says which Chrome it is."""
         await self._container.chromes.serve(pipe)

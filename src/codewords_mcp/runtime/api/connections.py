@@ -17,7 +17,7 @@ from codewords_mcp.runtime.workflows.validation.variables import ConnectionFacts
 
 @dataclass(frozen=True, slots=True)
 class LinkPage:
-    """What the page of a link shows: the app, whose account it becomes, and whether it is connected by now."""
+    """The content of a link's page: the app, the account's owner, and whether the app is connected by now."""
 
     app: str
     owner: str
@@ -31,9 +31,9 @@ class ConnectionApi:
         self._container = container
 
     async def connect(self, caller: Caller, app: str, *, wait: float = 0.0) -> Connection:
-        """How the app stands; where it is not connected, with a page of this runtime on which a person does it.
+        """Describe the connection of an app; without one, with a page of this runtime on which a person connects it.
 
-        With `wait`, as soon as it is connected, or after these seconds.
+        With `wait`, returns once it is connected, or after these seconds.
         """
         refuse_run(caller, "connect accounts this way; it calls the service pipedream")
         accounts = self._container.integrations.accounts
@@ -76,16 +76,19 @@ class ConnectionApi:
         return ConnectionFacts(found.connected, found.message, "" if found.connected else how)
 
     async def peek_link(self, caller: Caller, token: str) -> LinkPage:
-        """What the page of a link shows. Raises NotFound, Forbidden for another owner's."""
+        """Read the content of a link's page. Raises NotFound, Forbidden for another owner's."""
         return await self._link_page(await self._find_link(caller, token))
 
     async def follow_link(self, caller: Caller, token: str) -> str:
-        """Where a person goes on to connect. Raises NotFound, Forbidden for another owner's."""
+        """Return the URL where a person goes on to connect. Raises NotFound, Forbidden for another owner's."""
         await self._find_link(caller, token)
         return await self._container.integrations.accounts.connect_url(token)
 
     async def complete_link(self, caller: Caller, token: str) -> LinkPage:
-        """A person is back from the broker; a link of which an account came is spent. Raises NotFound, Forbidden."""
+        """Read the content of a link's page for a person back from the broker. Raises NotFound, Forbidden.
+
+        The link is spent where its account is connected.
+        """
         link = await self._find_link(caller, token)
         found = await self._link_page(link)
         if found.connected:
@@ -93,7 +96,7 @@ class ConnectionApi:
         return found
 
     async def list(self, caller: Caller) -> list[Account]:
-        """The accounts that are connected."""
+        """List the connected accounts."""
         refuse_run(caller, "list accounts this way; it calls the service pipedream")
         return await self._container.integrations.accounts.all(caller.owner)
 

@@ -24,7 +24,7 @@ class ConsentApi:
         return self._container.unattended
 
     async def request(self, caller: Caller, question: Question, consent: Consent) -> ConsentNeeded | None:
-        """None where a person has agreed to this, which is spent by that; else the question that waits.
+        """Spend a person's agreement and return None; without one, return the question that waits.
 
         Raises Forbidden where they declined.
         """
@@ -65,7 +65,7 @@ class ConsentApi:
         return found[0]
 
     async def list_agreements(self, caller: Caller) -> list[Agreement]:
-        """What the caller's owner agreed to for workflows of other owners, the newest first."""
+        """List the agreements of the caller's owner with workflows of other owners, newest first."""
         refuse_run(caller, "look at agreements")
         return await self._container.agreements.list(caller.owner)
 

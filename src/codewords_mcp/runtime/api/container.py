@@ -1,4 +1,4 @@
-"""Builds the rooms of one home and joins them; nothing else knows them all."""
+"""Builds the parts of one home and connects them; no other module knows them all."""
 
 from __future__ import annotations
 
@@ -89,7 +89,7 @@ log = structlog.get_logger(__name__)
 
 
 class Container:
-    """The rooms, open. Use `await Container.open(settings)` and `await container.close()`."""
+    """The parts of an open home. Use `await Container.open(settings)` and `await container.close()`."""
 
     def __init__(self, settings: Settings, database: Database, hosting: Hosting) -> None:
         self.settings = settings
@@ -112,7 +112,7 @@ class Container:
         self._connect_events()
 
     def _build_storage(self, settings: Settings) -> None:
-        """Keys, secrets, links, consents, files, deployments and drafts: what is on record, and who may use it."""
+        """Build keys, secrets, links, consents, files, deployments and drafts."""
         home, database = settings.home, self.database
         self.keys = Keys(
             home,
@@ -154,7 +154,7 @@ class Container:
         self.drafts = Drafts(database, settings.draft_ttl)
 
     def _build_sandboxes(self, settings: Settings) -> None:
-        """Environments, egress, sandboxes and browsers, and the registry of the runs that use them."""
+        """Build environments, egress, sandboxes and browsers, and the registry of the runs that use them."""
         home, database = settings.home, self.database
         self.gateway = Gateway(self.secrets, self.keyring, database, settings, executor=self.executor)
         self.sandbox_access = SandboxAccess(self.keyring, database, self.files, self.authorities.service_of)
@@ -216,7 +216,7 @@ class Container:
         )
 
     def _build_services(self, settings: Settings) -> None:
-        """Library services, triggers and integrations, and the dispatchers that start runs for them."""
+        """Build library services, triggers and integrations, and the dispatchers that start runs for them."""
         database, runs = self.database, self._runs
         self.web = Web(self.egress.policy)
         self.services = Registry()
@@ -261,7 +261,7 @@ class Container:
             self.replica = None
 
     def _connect_events(self) -> None:
-        """Let each part hear what concerns it of the others."""
+        """Connect each part to the events of the others that concern it."""
         self.catalog.on_gone = self.forget
         self._runs.registry.on_leave = self.browsers.run_ended
         self.schedules.changed = self.scheduler.wake
@@ -274,7 +274,7 @@ class Container:
             self.replica.on_secrets = self.secrets.changed_elsewhere
 
     def start_clocks(self) -> None:
-        """What starts runs, and what sums them up, goes on from now until the container drains."""
+        """Start the triggers of runs and the summing of usage. They go on until the container drains."""
         self._clocks = [asyncio.create_task(keep_summed(self.database))]
         if self.paused_at is None:
             self._start_triggers()
@@ -289,11 +289,11 @@ class Container:
 
     @property
     def paused_at(self) -> int | None:
-        """When this home was restored and paused, in µs; None where it is not."""
+        """The time at which this home was restored and paused, in µs; None where it is not paused."""
         return self._runs.registry.paused_at
 
     async def resume(self, *, cancel_waiting: bool) -> None:
-        """Start what a restored home would not start by itself. Idempotent."""
+        """Start the triggers and waiting runs of a restored home, which do not start by themselves. Idempotent."""
         if self.paused_at is None:
             return
         await self.database.write(pausing.resume, cancel_waiting=cancel_waiting)
@@ -311,20 +311,20 @@ class Container:
         return self.scheduler.armed or self.webhook_dispatcher.armed
 
     def availability(self) -> Availability:
-        """Whether the address of this runtime lasts, and what starts the runtime again."""
+        """Describe whether the address of this runtime lasts, and how the runtime is started again."""
         return availability(self._hosting, self.base_url, awaits_events=self.awaits_events)
 
     def address_for_others(self) -> str:
-        """Where people and senders outside reach this runtime: the configured address, else the bound one."""
+        """Return the address for people and senders outside: the configured one, else the bound one."""
         return (self.settings.public_url or self.base_url).rstrip("/")
 
     def forget(self, service_id: str) -> None:
-        """What is live of this service has changed."""
+        """Drop cached versions and prepared sandboxes of a service whose live version has changed."""
         self.catalog.forget(service_id)
         self.supply.forget(service_id)
 
     async def tell_changed(self, owner: str, service_id: str) -> None:
-        """Whoever keeps a list of the owner's workflows, or of tools made of them, hears that this one has changed."""
+        """Announce a change of a workflow to those who list the owner's workflows, or the tools made of them."""
         self.announcements.announce(owner, "workflows")
         if await self.database.read(published.has, service_id):
             self.announcements.announce(owner, "tools")
@@ -335,7 +335,7 @@ class Container:
         settings: Settings,
         hosting: Hosting = Hosting(),  # noqa: B008  # immutable
     ) -> Container:
-        """Raises StorageFailed, InvalidInput."""
+        """Open the home and start its triggers. Raises StorageFailed, InvalidInput."""
         container = await asyncio.to_thread(cls._open_blocking, settings, hosting)
         if container.replica is not None:
             try:
@@ -404,7 +404,7 @@ class Container:
         return self._driver
 
     async def _manifest_of(self, owner: str, script: Script) -> Manifest:
-        """What the code of a version asks for that was stored without a manifest. Nobody agreed to a Chrome then."""
+        """Derive the manifest of a version that was stored without one. Nobody had agreed to a Chrome then."""
         rules = await self.secrets.hosts_by_name(owner)
         reach = await asyncio.to_thread(derive, script, rules=rules)
         return reach.manifest.model_copy(update={"browsers": ()})
@@ -436,14 +436,15 @@ class Container:
         await self.environments.collect(in_use, settings.environment_ttl)
 
     async def drain(self) -> None:
-        """Start nothing more by a clock or in the background, and give away what has not begun; what has goes on, and who asks
-        is answered. Idempotent.
+        """Stop the triggers and the background queue, and release runs that have not started. Idempotent.
+
+        Running runs go on, and requests are still answered.
         """
         await end(self._clocks)
         await self.dispatcher.background.drain()
 
     async def close(self) -> None:
-        """End every run and sandbox, write what is left, close the store."""
+        """Cancel every run, release every sandbox, write pending records, and close the database."""
         began = time.monotonic()
         steps = [
             self.readiness.close,

@@ -16,7 +16,7 @@ class FileApi:
         self._container = container
 
     async def create(self, caller: Caller, filename: str) -> FileLinks:
-        """Room for a file, with signed links. Raises InvalidInput for names with path parts."""
+        """Reserve a file, with signed links. Raises InvalidInput for names with path parts."""
         maker = self._container.authorities.of(caller).workflow
         return await self._container.files.create(caller, filename, maker=maker)
 
@@ -25,9 +25,9 @@ class FileApi:
         return await self._container.files.write(token, chunks, content_type)
 
     async def find(self, token: str) -> StoredFile:
-        """What a signed download token is good for. Raises Unauthenticated, NotFound."""
+        """Find the file of a signed download token. Raises Unauthenticated, NotFound."""
         return await self._container.files.find(token)
 
     async def read(self, stored: StoredFile, start: int, end: int) -> AsyncIterator[bytes]:
-        """Its bytes `start` to `end` (exclusive). Raises NotFound, StorageFailed."""
+        """Read its bytes `start` to `end` (exclusive). Raises NotFound, StorageFailed."""
         return await self._container.files.read(stored, start, end)

@@ -25,7 +25,7 @@ class IntegrationApi:
         return await self._container.integrations.directory.search(caller.owner, query, limit)
 
     async def list_actions(self, caller: Caller, app: str, *, query: str = "", limit: int = 30) -> Detail:
-        """What can be done in an app."""
+        """List the actions of an app."""
         return await self._container.integrations.directory.actions(caller.owner, app, query, limit)
 
     async def get_action(
@@ -46,7 +46,7 @@ class IntegrationApi:
         self, caller: Caller, app: str, action: str, props: dict[str, Any], *, account: str | None = None,
         seconds: float = RUN_TIMEOUT_S, consent: Consent = Consent(allow=True),  # noqa: B008  # immutable
     ) -> ActionOutcome:  # fmt: skip
-        """Do it, once. What may change something needs a person's yes where `consent` gives none: raises ConsentNeeded."""
+        """Make one call. An action that writes needs `consent` or a person's agreement: raises ConsentNeeded without."""
         refuse_run(caller, "use integrations this way; it calls the service pipedream")
         integrations = self._container.integrations
         found = await integrations.directory.resolve(caller.owner, app, action, props)
@@ -62,7 +62,7 @@ class IntegrationApi:
     async def preview(
         self, caller: Caller, app: str, action: str, props: dict[str, Any], *, account: str | None = None
     ) -> CallPreview:
-        """What a call would do, without doing it. Raises what `call_integration` raises before it calls the app."""
+        """Preview a call without making it. Raises what `call` raises before it calls the app."""
         refuse_run(caller, "use integrations this way; it calls the service pipedream")
         integrations = self._container.integrations
         found = await integrations.directory.resolve(caller.owner, app, action, props)
@@ -76,7 +76,7 @@ class IntegrationApi:
     async def try_call(
         self, caller: Caller, app: str, action: str, props: dict[str, Any], **how: Any
     ) -> ActionOutcome | ConsentNeeded:
-        """`call_integration`, for who can ask a person: the question is given back, not raised."""
+        """Call as `call` does, for callers that can ask a person: the question is returned, not raised."""
         try:
             return await self.call(caller, app, action, props, **how)
         except ConsentNeeded as question:

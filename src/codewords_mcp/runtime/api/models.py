@@ -50,7 +50,7 @@ class ModelApi:
     async def costs(
         self, caller: Caller, *, by: CostsBy = "day", days: int = 30, limit: int = 100
     ) -> list[dict[str, Any]]:
-        """What model calls used and cost in the last days, summed by one dimension; USD. An admin sees every owner's.
+        """Sum usage and cost (USD) of model calls of the last days by one dimension. An admin sees every owner's.
 
         Items have the dimension's fields, then calls, tokens by kind, `cost`, `estimated` and `unpriced` calls.
         Raises InvalidInput for days or a limit that are none.
@@ -67,7 +67,10 @@ class ModelApi:
         return await self._container.gateway.ledger.totals(by, owner=owner, days=days, limit=limit)
 
     def upload_caller(self, path: str, query: bytes) -> Caller:
-        """Who began the upload to Gemini that a path and the ticket in a query go on with. Raises Unauthenticated."""
+        """Find the caller who started the Gemini upload that a path and the ticket in a query continue.
+
+        Raises Unauthenticated.
+        """
         return self._container.gateway.upload_caller(path, query)
 
 

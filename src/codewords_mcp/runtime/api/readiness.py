@@ -1,4 +1,4 @@
-"""Whether this runtime can do its work now: its database answers and takes writes, and its sandbox driver stands.
+"""Readiness of this runtime: its database answers and takes writes, and its sandbox driver works.
 
 Liveness (`/healthz`) says that the process answers; a process whose database is away is alive and not ready.
 """
@@ -20,7 +20,7 @@ from codewords_mcp.runtime.store.database import Database
 CHECK_TIMEOUT = 3.0
 """Seconds after which a part that has not answered is not ready; a probe waits no longer."""
 RESULT_TTL = 1.0
-"""Seconds that a finding serves further probes, which need no key and must cost nothing."""
+"""Seconds that a result serves further probes, which need no key and must cost nothing."""
 WRITES_STALLED = 5.0
 """Seconds that a write may wait for the database before the runtime is not ready."""
 log = structlog.get_logger(__name__)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import AsyncIterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from codewords_mcp.runtime.api.container import Container
 from codewords_mcp.runtime.api.paging import check_limit, parse_cursor
@@ -15,6 +15,9 @@ from codewords_mcp.runtime.model.usage import UsageBy, UsageSum
 from codewords_mcp.runtime.store import runs as run_rows
 from codewords_mcp.runtime.store import usage
 from codewords_mcp.runtime.store.clock import now
+
+if TYPE_CHECKING:
+    from codewords_mcp.runtime.runs.websocket import WebSocketSession
 
 FILE_WAIT, FILE_LOOK = 3.0, 0.5
 """Seconds to wait for the link of a binary result: for a caller that waits for the run, and for one that reads it."""
@@ -94,14 +97,12 @@ class RunApi:
         """Cancel; the sandbox is gone when this returns. A finished run: Conflict."""
         return await self._container.dispatcher.cancel(caller, run_id)
 
-    async def open_websocket(self, request: RunRequest, subprotocols: list[str]) -> Any:
-        """Open a websocket to a workflow; returns a `WebSocketSession` (runs/websocket.py): `subprotocol`, `receive()`
-        (None when the workflow closed, then `close_code`), `send()`, `close(code, reason)`.
-        """
+    async def open_websocket(self, request: RunRequest, subprotocols: list[str]) -> WebSocketSession:
+        """Open a websocket to a workflow. `receive()` of the session gives None once the workflow closed it."""
         return await self._container.dispatcher.websocket(request, subprotocols)
 
     async def usage(self, caller: Caller, *, by: UsageBy = "workflow", days: int = 30) -> list[UsageSum]:
-        """What the caller's runs of the last days used, today included; for an admin, everybody's. Days are UTC."""
+        """Sum the usage of the caller's runs of the last days, today included; for an admin, everybody's. Days are UTC."""
         refuse_run(caller, "see what was used")
         if caller.kind == "admin":
             owner = None

@@ -82,17 +82,17 @@ class Runtime:
 
     @property
     def announcements(self) -> Announcements:
-        """What has changed, as it changes."""
+        """Change events of workflows and tools, as they happen."""
         return self._container.announcements
 
     @property
     def sandbox_access(self) -> SandboxAccess:
-        """How sandboxes reach this runtime, and what they may use there."""
+        """The access of sandboxes to this runtime."""
         return self._container.sandbox_access
 
     @property
     def base_url(self) -> str:
-        """How people reach this runtime: `http://127.0.0.1:8765`, no trailing slash. `serve` sets it after binding."""
+        """The URL by which people reach this runtime: `http://127.0.0.1:8765`, no trailing slash. `serve` sets it once bound."""
         return self._container.base_url
 
     @base_url.setter
@@ -125,7 +125,7 @@ class Runtime:
         await self._container.drain()
 
     async def stop_answering(self) -> None:
-        """End the runs that somebody waits for, who is told so, and begin no more."""
+        """Stop the runs that a caller waits for, with an error to the caller, and start no more of them."""
         await self._container.dispatcher.stop_answering()
 
     @property
@@ -143,7 +143,7 @@ class Runtime:
 
 
 async def _maintain(container: Container, settings: Settings) -> None:
-    """Find the tier and go on with runs that wait, at once; then remove now and then what is past its time."""
+    """Open the driver and recover waiting runs at once; then remove expired data at an interval."""
     with suppress(CodewordsError):
         await container.driver()
     try:

@@ -60,7 +60,7 @@ class SecretApi:
         return f"{self._container.base_url}/secrets/enter/{nonce}"
 
     async def peek_link(self, caller: Caller, nonce: str) -> SecretForm:
-        """What the page shows, without spending the nonce. Raises NotFound, Forbidden for another owner's."""
+        """Read the form that the page shows, without spending the nonce. Raises NotFound, Forbidden for another owner's."""
         link = await self._link(caller, nonce)
         rule = read_rule(link.data["rule"]) or await self._container.secrets.rule_of(link.owner, link.subject)
         return SecretForm(

@@ -23,15 +23,16 @@ class ServiceApi:
         self._container = container
 
     async def get(self, caller: Caller, name: str) -> ServiceInfo:
-        """One. Raises NotFound."""
+        """Describe one service. Raises NotFound."""
         service = self._container.services.find(name)
         if service is None:
             raise _no_service()
         return (await self._describe(caller, [service]))[0]
 
     def question(self, caller: Caller, service_id: str, path: str, data: Any) -> Question | None:
-        """What a person is asked before a model calls a library service itself; None for a call that only reads, for a
-        workflow, and for the key of a run, whose manifest was agreed to.
+        """Make the question for a person before a model calls a library service itself.
+
+        None for a call that only reads, for a workflow, and for the key of a run, whose manifest was agreed to.
 
         Raises NotFound for an operation that the service lacks, InvalidInput for an input that does not fit.
         """
@@ -54,14 +55,14 @@ class ServiceApi:
         return of_service(caller.owner, name, operation.path or route.strip("/"), arguments)
 
     def preview(self, caller: Caller, name: str, path: str, data: Any) -> CallPreview:
-        """What a call would do, without doing it. Raises as `service_question`, and NotFound for what is no service."""
+        """Preview a call without making it. Raises as `question`, and NotFound for an unknown service."""
         if self._container.services.find(name) is None:
             raise _no_service()
         question = self.question(caller, name, path, data)
         return CallPreview(writes=question is not None, asks=question.lines if question else [])
 
     async def named(self, caller: Caller, names: Collection[str]) -> list[ServiceInfo]:
-        """Those of these names that there are, as `list_services` tells them."""
+        """Describe the services that have one of these names, as `list` does; unknown names are left out."""
         return await self._describe(
             caller, [service for service in self._container.services.all() if service.name in names]
         )

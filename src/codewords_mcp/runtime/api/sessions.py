@@ -69,7 +69,7 @@ class SessionApi:
         return f"{self._container.base_url}/sign-in/{token}"
 
     async def peek_sign_in(self, token: str) -> SignIn:
-        """Who an address signs in, and the path that it leads to. Raises NotFound."""
+        """Read the person that an address signs in, and the path that it leads to. Raises NotFound."""
         return await self._container.page_sessions.peek_sign_in(token)
 
     async def redeem_sign_in(self, token: str, peer: Peer | None) -> tuple[str, SignIn]:

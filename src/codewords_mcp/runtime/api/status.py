@@ -88,7 +88,7 @@ class StatusApi:
         }
 
     def availability(self) -> Availability:
-        """Whether the address of this runtime lasts, and what starts the runtime again."""
+        """See `Container.availability`."""
         return self._container.availability()
 
     async def resume(self, caller: Caller, *, cancel_waiting: bool) -> bool:
@@ -122,7 +122,7 @@ class StatusApi:
         }
 
     async def _paused(self) -> dict[str, Any] | None:
-        """What a restored home would go on with; None where it is not paused."""
+        """Describe the work that waits in a restored home; None where it is not paused."""
         at = self._container.paused_at
         if at is None:
             return None
@@ -163,13 +163,13 @@ class StatusApi:
         }
 
     async def _browser(self) -> dict[str, Any]:
-        """Whether browser services have a browser for the home's own calls, or why not and what to do."""
+        """Describe the browser for the home's own calls: ready, or why not and what to do."""
         status = await self._container.browsers.status(HOME_OWNER)
         return {"ready": status.ready, "sentence": status.sentence, "fix": status.fix}
 
 
 async def store_status(container: Container) -> dict[str, Any]:
-    """What is kept, and how large it is, in bytes."""
+    """Describe the stored data, with sizes in bytes."""
     database, settings = container.database, container.settings
     size = await database.read(retention.size)
     files, file_bytes = await database.read(access.files_size)

@@ -40,7 +40,7 @@ class TaskRecord:
 
     @property
     def is_open(self) -> bool:
-        """Whether it has not ended."""
+        """Whether the task has not ended."""
         return self.status in rows.OPEN
 
 
@@ -98,7 +98,7 @@ class TaskStore:
         outcome: dict[str, Any] | None = None,
         asks: dict[str, Any] | None = None,
     ) -> bool:
-        """What becomes of a task that is held here; False where another holds it now."""
+        """Record the progress or outcome of a task held here; False where another process holds it now."""
         values = {
             "status": status,
             "message": message,
@@ -110,7 +110,7 @@ class TaskStore:
         return await self._db.write(rows.change, task_id, self._executor, values)
 
     async def beat(self, ids: list[str]) -> tuple[set[str], dict[str, dict[str, Any]]]:
-        """Say that these live; (those to be cancelled, answers by task) that came by way of other processes."""
+        """Renew the hold on these tasks. Returns (tasks to cancel, answers by task) that other processes recorded."""
         signals = await self._db.write(lambda c: rows.beat(c, self._executor, ids, clock(c)))
         cancelled = {row["id"] for row in signals if row["cancel_asked"]}
         return cancelled, {row["id"]: json.loads(row["answers"]) for row in signals if row["answers"]}

@@ -25,7 +25,7 @@ class WebhookApi:
         name: str = "",
         secret: str | None = None,
     ) -> Webhook:
-        """An address of its own that starts a workflow; `secret` is the name of what its sender signs with.
+        """Make an address that starts a workflow; `secret` names the secret that its sender signs with.
 
         Raises InvalidInput, NotFound, TooBusy.
         """
@@ -35,22 +35,22 @@ class WebhookApi:
         )
 
     async def delete(self, caller: Caller, webhook_id: str) -> None:
-        """What came by it stays in the log. Raises NotFound."""
+        """Delete a webhook. Its deliveries stay in the log. Raises NotFound."""
         maker = self._container.authorities.of(caller).workflow
         await self._container.webhooks.delete(caller.owner, webhook_id, maker=maker)
 
     async def get_delivery(self, caller: Caller, delivery_id: str) -> Delivery:
-        """One with headers and body. Raises NotFound."""
+        """Return one delivery with headers and body. Raises NotFound."""
         refuse_run(caller, "read what came by webhooks")
         return await self._container.webhooks.delivery(caller.owner, delivery_id)
 
     async def redeliver(self, caller: Caller, delivery_id: str) -> Delivery:
-        """Start its runs once more. Raises NotFound, Conflict."""
+        """Start the runs of a delivery once more. Raises NotFound, Conflict."""
         refuse_run(caller, "deliver again what came by webhooks")
         return await self._container.webhooks.redeliver(caller.owner, delivery_id)
 
     async def receive(self, arrival: Arrival, run: Caller | None = None) -> WebhookResponse:
-        """Something came to a webhook's address, from a `run` of its workflow or from outside.
+        """Take a request to a webhook's address, from a `run` of its workflow or from outside.
 
         Raises NotFound, Unauthenticated, TooBusy, Conflict where the run stands too deep in a chain of calls.
         """
@@ -64,14 +64,14 @@ class WebhookApi:
     async def list_deliveries(
         self, caller: Caller, *, status: str | None = None, limit: int = 50, before: str | None = None
     ) -> list[Delivery]:
-        """What came by webhooks, newest first."""
+        """List deliveries, newest first."""
         refuse_run(caller, "read what came by webhooks")
         return await self._container.webhooks.deliveries(
             caller.owner, status=status, limit=limit, before=before
         )
 
     async def list(self, caller: Caller) -> list[Webhook]:
-        """Newest first."""
+        """List the caller's webhooks, newest first."""
         return await self._container.webhooks.list(
             caller.owner, maker=self._container.authorities.of(caller).workflow
         )

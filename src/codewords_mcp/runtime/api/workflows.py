@@ -118,7 +118,7 @@ class WorkflowApi:
         return deployment.model_copy(update={"notes": notes, "availability": self._container.availability()})
 
     async def try_deploy(self, caller: Caller, **arguments: Any) -> Deployment | ConsentNeeded:
-        """`deploy`, for who can ask a person: the question is given back, not raised."""
+        """Deploy as `deploy` does, for callers that can ask a person: the question is returned, not raised."""
         try:
             return await self.deploy(caller, **arguments)
         except ConsentNeeded as question:
