@@ -19,7 +19,7 @@ def main() -> int:
     if not argv or argv[0].split("=", 1)[0] in {"--read-only", "--toolsets"}:
         return _pipe(argv)
     if argv == ["serve", "--detached"]:
-        # What a front starts: past the command line's parser, whose import alone is a fifth of the wait.
+        # A chat host starts this: past the command line's parser, whose import alone is a fifth of the wait.
         from codewords_mcp.cli.serve import serve
 
         return serve(detached=True)

@@ -1,4 +1,4 @@
-"""One message on its way to the runtime and its answer back."""
+"""Forward one message to the runtime, and its response to the chat host."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class PendingCall:
         """The session of an `initialize`, once the runtime has agreed."""
 
     def carried_by(self, connection: HttpConnection) -> None:
-        """The connection to close on a cancellation."""
+        """Register the connection to close on a cancellation. Closes it at once if the call is cancelled already."""
         with self._lock:
             self._connection = connection
             if self.cancelled:
@@ -172,7 +172,7 @@ class MessageForwarder:
         target: RuntimeTarget | None = None,
         answer: HttpResponse | None = None,
     ) -> bool:
-        """Pass one message of the runtime on; whether it was the answer to `call`."""
+        """Pass one message of the runtime on. True if it was the response to `call`."""
         message = _wire.decode(data)
         if not message:
             say("the runtime sent something that is no message; it was dropped")
@@ -196,7 +196,7 @@ class MessageForwarder:
     def _learn(
         self, call: PendingCall, target: RuntimeTarget, answer: HttpResponse, message: Message
     ) -> bool:
-        """Take from an answer what later calls need; whether the answer was changed."""
+        """Keep the parts of a response that later calls need. True if the response was changed."""
         result = _wire.as_object(message.get("result"))
         if "result" not in message:
             return False
@@ -225,7 +225,7 @@ class MessageForwarder:
         return bool(note)
 
     def _relay_error(self, call: PendingCall, body: bytes) -> bool:
-        """A refusal that says its reason in JSON-RPC is passed on as it is, with this request's id."""
+        """Pass on a refusal in JSON-RPC form, with this request's id. False if the body has another form."""
         message = _wire.decode(body)
         if message.get("jsonrpc") != "2.0" or "code" not in _wire.as_object(message.get("error")):
             return False

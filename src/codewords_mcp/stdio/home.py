@@ -1,7 +1,7 @@
 """A home and its runtime: where it is, whether it lives, starting one and ending it.
 
-Shared by the front, the commands and `serve`. Standard library only, and little of it at import:
-the front's start is what a person waits for.
+Shared by the proxy, the commands and `serve`. Standard library only, and little of it at import:
+the proxy's start is what a person waits for.
 
     home/
       runtime.lock   held (flock) by the runtime as long as it lives; says its pid
@@ -15,14 +15,14 @@ process, so a dead runtime, a reused pid and a reused port are never taken for a
 
 from __future__ import annotations
 
-# ruff: noqa: PTH100, PTH111, PTH117, PTH118, PTH123 - pathlib is not worth its import in the front
+# ruff: noqa: PTH100, PTH111, PTH117, PTH118, PTH123 - pathlib is not worth its import in the proxy
 import json
 import os
 import sys
 import time
 
 TYPE_CHECKING = False
-if TYPE_CHECKING:  # typing itself would cost the front milliseconds
+if TYPE_CHECKING:  # typing itself would cost the proxy milliseconds
     from collections.abc import Callable, Mapping
     from typing import Any
 

@@ -1,8 +1,8 @@
-"""The runtime's side of a home: holding it for life, and telling the others how to reach it."""
+"""Lock of a home, held by its runtime for life, and the file that tells other processes how to reach it."""
 
 from __future__ import annotations
 
-# ruff: noqa: PTH103, PTH105, PTH108, PTH110, PTH118 - pathlib is not worth its import in the front
+# ruff: noqa: PTH103, PTH105, PTH108, PTH110, PTH118 - pathlib is not worth its import in the proxy
 import contextlib
 import fcntl
 import json
@@ -22,7 +22,7 @@ _POLL = 0.02
 
 
 class HomeLocked(StorageFailed):
-    """Another runtime holds this home. `pid` is 0 where it has not said it yet; `url` empty likewise."""
+    """Another runtime holds this home. `pid` is 0 and `url` empty until it has published them."""
 
     def __init__(self, home: str, pid: int, url: str) -> None:
         if url:
@@ -99,11 +99,11 @@ class HomeLock:
             ) from error
 
     def retire(self) -> None:
-        """Tell that nobody is to come any more; whoever needs a runtime waits for the lock then."""
+        """Remove the published address. A process that needs a runtime waits for the lock from now on."""
         with contextlib.suppress(OSError):
             os.unlink(os.path.join(self.home, homes.INFO))
 
     def release(self) -> None:
-        """Give the home up."""
+        """Remove the published address and release the lock."""
         self.retire()
         os.close(self._fd)

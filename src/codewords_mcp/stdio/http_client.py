@@ -1,6 +1,6 @@
 """An HTTP/1.1 client on blocking sockets: one request at a time a connection, answers read as they come.
 
-`http.client` would do and costs the front a quarter of its start (it brings the email parser). Only what the
+`http.client` would do and costs the proxy a quarter of its start (it brings the email parser). Only what the
 runtime needs is here: no redirects, no proxies, no compression.
 """
 
@@ -102,7 +102,7 @@ class HttpConnection:
 
     def close(self) -> None:
         """Hang up. The other side sees it at once, and so does a thread that reads here."""
-        try:  # noqa: SIM105 - contextlib is not worth its import in the front
+        try:  # noqa: SIM105 - contextlib is not worth its import in the proxy
             self._socket.shutdown(socket.SHUT_RDWR)
         except OSError:
             pass  # it was already down

@@ -103,12 +103,12 @@ def usable_id(message: Message) -> str | int | None:
 
 
 def key(request_id: Any) -> Key:
-    """An id as a dictionary key: the ids 1 and "1" are two."""
+    """An id as a dictionary key. The ids 1 and "1" differ."""
     return isinstance(request_id, str), request_id
 
 
 def is_request(message: Message) -> bool:
-    """Whether an answer is owed."""
+    """Whether this needs a response."""
     return "method" in message and "id" in message
 
 

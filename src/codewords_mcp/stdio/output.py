@@ -1,4 +1,4 @@
-"""The two ways out of the front: stdout for JSON-RPC and nothing else, stderr for people."""
+"""Output of the stdio proxy: stdout for JSON-RPC and nothing else, stderr for people."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from threading import Lock
 
 
 class ProtocolOutput:
-    """Stdout as the protocol's wire. Whatever else prints there ends on stderr from now on."""
+    """Stdout, reserved for the protocol. Other output to stdout goes to stderr from now on."""
 
     def __init__(self) -> None:
         self._lock = Lock()
@@ -18,7 +18,7 @@ class ProtocolOutput:
         """Set once the chat host no longer reads."""
 
     def line(self, message: bytes) -> None:
-        """Write one message; a whole line, whoever else writes at the same time."""
+        """Write one message as a whole line, also while other threads write."""
         left = memoryview(message + b"\n")
         with self._lock:
             try:
@@ -29,7 +29,7 @@ class ProtocolOutput:
 
 
 def say(text: str) -> None:
-    """A sentence for the person who reads the chat host's log of this server."""
+    """Write a sentence to stderr, for the person who reads the chat host's log of this server."""
     try:
         sys.stderr.write(f"codewords-mcp: {text}\n")
         sys.stderr.flush()

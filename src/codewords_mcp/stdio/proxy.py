@@ -29,7 +29,7 @@ _END = b""
 
 
 def run(narrowed: dict[str, str]) -> int:
-    """Be the server until stdin ends or a signal comes; the exit code. `narrowed` are headers of every request."""
+    """Serve until stdin ends or a signal comes. Returns the exit code. `narrowed` are headers of every request."""
     if sys.stdin is not None and sys.stdin.isatty():
         say(
             "this is the stdio MCP server that a chat host starts; it waits for JSON-RPC on stdin. See codewords-mcp --help."
@@ -57,7 +57,7 @@ class StdioProxy:
         self._gate.set()
 
     def run(self) -> int:
-        """The main thread: it sleeps where a signal can wake it."""
+        """Dispatch messages in the main thread, which a signal can wake. Returns the exit code."""
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, self._on_signal)
         Thread(target=self._read, daemon=True, name="stdin").start()

@@ -19,8 +19,8 @@ RESTARTED = (
     "what is deployed is still there."
 )
 
-_OF_FRONTS = frozenset({"CODEWORDS_HOME", "CODEWORDS_LOG_LEVEL"})
-"""Variables that are no settings of the runtime, so that the settings need not be read for them."""
+_PROXY_VARIABLES = frozenset({"CODEWORDS_HOME", "CODEWORDS_LOG_LEVEL"})
+"""Variables of the proxy that are no settings of the runtime, so that the settings need not be read for them."""
 
 
 class Unavailable(Exception):
@@ -54,11 +54,11 @@ class RemoteRuntime:
         self._target = RuntimeTarget(endpoint, f"the runtime at {endpoint.authority}")
 
     def target(self) -> RuntimeTarget:
-        """The one there is."""
+        """See `HomeRuntime`; always the same."""
         return self._target
 
     def take_note(self) -> str:
-        """A remote runtime's restarts are its operator's to tell."""
+        """Return an empty note: the operator of a remote runtime announces its restarts."""
         return ""
 
     def lost(self) -> str:
@@ -67,7 +67,7 @@ class RemoteRuntime:
 
 
 class HomeRuntime:
-    """The runtime of the home. Of every message that is sent, the first question is whether it still lives."""
+    """The runtime of the home. Each message first checks that it still lives."""
 
     def __init__(self, narrowed: dict[str, str]) -> None:
         self._narrowed = narrowed
@@ -141,7 +141,9 @@ class HomeRuntime:
                 "addresses given out before do not answer; `codewords doctor` says what to do."
             )
 
-        if not started_here and any(name.startswith("CODEWORDS_") for name in os.environ.keys() - _OF_FRONTS):
+        if not started_here and any(
+            name.startswith("CODEWORDS_") for name in os.environ.keys() - _PROXY_VARIABLES
+        ):
             from pydantic import ValidationError
 
             from codewords_mcp.settings import Settings

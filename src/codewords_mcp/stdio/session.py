@@ -1,7 +1,7 @@
-"""The older era's session: which one the runtime gave, making another after a restart, its listening stream.
+"""Session of the older protocol era: its id, its renewal after a restart of the runtime, its listening stream.
 
-The chat host sends `initialize` once and never learns that the runtime behind the front is another one now. So
-what made the session is kept and replayed: initialize, initialized, the log level and the subscriptions.
+The chat host sends `initialize` once and never learns that the runtime behind the proxy is another one now. So the
+messages that made the session are stored and replayed: initialize, initialized, the log level and the subscriptions.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ class StdioSession:
         self.version = ""
 
     def began(self, target: RuntimeTarget, answer: HttpResponse, result: Message) -> None:
-        """Take what the runtime answered to `initialize`."""
+        """Store the session id and version of the runtime's response to `initialize`."""
         with self._lock:
             self.target = target
             self.id = answer.headers.get("mcp-session-id", "")
@@ -66,7 +66,7 @@ class StdioSession:
             return _wire.legacy_headers(self.id, self.version)
 
     def expired(self, target: RuntimeTarget, used: str) -> None:
-        """The runtime no longer knows the session `used`: make another, unless somebody just did.
+        """Make another session because the runtime lost the session `used`, unless another thread has just done so.
 
         Raises SessionLost, NotSent, BrokenAnswer.
         """
@@ -75,7 +75,7 @@ class StdioSession:
                 self._again(target)
 
     def remember(self, message: Message, raw: bytes) -> None:
-        """Keep what has to be said again to a new session."""
+        """Store a message that has to be sent again in a new session."""
         method, params = message.get("method"), _wire.params_of(message)
         with self._lock:
             if method == "notifications/initialized":

@@ -1,6 +1,6 @@
-"""Settings that a command is given and that a runtime which runs already was not started with.
+"""Conflicts between the settings of a command and those that the running runtime was started with.
 
-`runtime.json` holds a fingerprint of each setting's value, keyed by the home's key, so that no value stands there.
+`runtime.json` holds a fingerprint of each setting's value, keyed by the home's key, and never the value itself.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _OF_COMMANDS = frozenset({"home", "runtime_url", "log_level"})
 
 
 def fingerprints(settings: Settings, key: str) -> dict[str, str]:
-    """Setting to fingerprint of its value, of those that a runtime is started with."""
+    """Fingerprint the value of each setting that a runtime is started with, by the setting's name."""
     return {
         name: _fingerprint(name, key if name == "api_key" else getattr(settings, name), key)
         for name in type(settings).model_fields
@@ -29,7 +29,7 @@ def fingerprints(settings: Settings, key: str) -> dict[str, str]:
 
 
 def ignored_settings(settings: Settings, running: Mapping[str, str], key: str) -> list[str]:
-    """Variables that this environment sets and whose values a runtime of these fingerprints does not use."""
+    """Names of variables that this environment sets and that the runtime with these fingerprints does not use."""
     return sorted(
         f"CODEWORDS_{name.upper()}"
         for name in settings.model_fields_set - _OF_COMMANDS

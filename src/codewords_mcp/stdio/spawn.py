@@ -1,8 +1,8 @@
-"""Starting a home's runtime detached, and ending it: the seldom-used half of `home`, imported when needed."""
+"""Start a home's runtime detached, and end it: the seldom-used half of `home`, imported when needed."""
 
 from __future__ import annotations
 
-# ruff: noqa: PTH103, PTH105, PTH118, PTH123, PTH202 - pathlib is not worth its import in the front
+# ruff: noqa: PTH103, PTH105, PTH118, PTH123, PTH202 - pathlib is not worth its import in the proxy
 import contextlib
 import errno
 import fcntl
@@ -32,7 +32,7 @@ _TRY_AGAIN = "`codewords-mcp stop` ends it; then try again."
 
 
 def start(home: str, say: Say, deadline: float) -> RuntimeInfo:
-    """The body of `home.ensure` where no runtime was found at first sight."""
+    """Start the runtime for `home.ensure`, which found none. Waits for one that another process starts or ends."""
     _make_folders(home)
     with _start_lock(home, deadline):
         # Whoever held the lock before us started one, or one is ending in order and has to be waited for.
@@ -50,7 +50,7 @@ def start(home: str, say: Say, deadline: float) -> RuntimeInfo:
 
 
 def stop(home: str, deadline: float, *, only_idle: bool) -> RuntimeInfo | None:
-    """The body of `home.stop`."""
+    """See `home.stop`."""
     info = homes.find(home)
     if info is None:
         # It starts, or it ends already. Neither is signalled: a second signal would cut off the runs of one that ends.
@@ -69,7 +69,7 @@ def stop(home: str, deadline: float, *, only_idle: bool) -> RuntimeInfo | None:
 
 
 def _until_published_or_gone(home: str, pid: int | None, deadline: float) -> RuntimeInfo | None:
-    """The runtime that held the home without saying how it is reached, once it does; None where it is gone."""
+    """Wait until the runtime that holds the home has published its address. None if it has ended instead."""
     found: RuntimeInfo | None = None
 
     def settled() -> bool:
@@ -101,7 +101,7 @@ def _until_gone(home: str, pid: int | None, deadline: float) -> None:
 
 
 def _ask_to_stop(info: RuntimeInfo, *, only_idle: bool) -> bool:
-    """Whether the runtime took the request. Raises Conflict where it has runs active and may only be ended idle."""
+    """Ask the runtime to stop. True if it accepted. Raises Conflict with `only_idle` while it has active runs."""
     if only_idle and (active := _runs_active(info)):
         raise Conflict(
             f"The runtime (pid {info.pid}) has {active} runs active.",
@@ -119,7 +119,7 @@ def _runs_active(info: RuntimeInfo) -> int:
 
 
 def _call(info: RuntimeInfo, method: str, path: str) -> bytes | None:
-    """The body of a good answer, None for any other."""
+    """Send a request to the runtime. Returns the body of a successful response, None for every other."""
     import http.client
 
     connection = http.client.HTTPConnection(info.url.split("://", 1)[-1], timeout=_ANSWER)

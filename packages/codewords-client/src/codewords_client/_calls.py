@@ -66,7 +66,7 @@ def run_call(
 
 
 def result_call(request_id: str, wait: int) -> Call:
-    """One poll for a result: `wait` whole seconds, and some more for the answer to travel."""
+    """Poll for a result for `wait` whole seconds. The timeout leaves the response time to travel."""
     return Call("GET", _with_query(f"/result/{_part(request_id)}", {"timeout": wait}), timeout=wait + 30.0)
 
 

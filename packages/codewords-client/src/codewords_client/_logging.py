@@ -6,6 +6,7 @@ import json
 import logging
 import os
 import sys
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import structlog
@@ -53,7 +54,7 @@ def _dumps(value: Any, **options: Any) -> str:
 def _tolerant(base: type[Any]) -> type[Any]:
     """A logger class whose methods also take a field named `event`, as `event_`, instead of failing on it."""
 
-    def method(name: str) -> Any:
+    def method(name: str) -> Callable[..., Any]:
         inner = getattr(base, name)
 
         def log(self: Any, event: Any = None, /, *args: Any, **fields: Any) -> Any:

@@ -1,4 +1,4 @@
-"""The calls of the seed's own dialect, and how their answers are read."""
+"""Calls of the seed's own dialect, and readers of their responses."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Errors on demand: what goes wrong, at which request, how often."""
+"""Inject errors into chosen requests, a chosen number of times."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ class Faults:
         return fault
 
     def clear(self) -> None:
-        """Nothing goes wrong any more."""
+        """Remove all faults."""
         self._faults.clear()
 
     async def heard(self, match: str) -> None:
@@ -62,7 +62,7 @@ class Faults:
         await event.wait()
 
     async def meet(self, label: str, kill: Callable[[], None] | None = None) -> Fault | None:
-        """Note a request; the fault that is its, after its delay. Raises Dropped."""
+        """Record a request. Returns its fault, if any, after the fault's delay. Raises Dropped."""
         self.requests.append(label)
         for pattern, event in self._waiting:
             if pattern.search(label):

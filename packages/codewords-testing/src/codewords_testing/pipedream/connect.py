@@ -110,7 +110,7 @@ class LoopbackConnect:
     def connect_account(
         self, user: str, app: str, *, name: str = "", environment: str = "development"
     ) -> str:
-        """As if the person had connected it; the account's id."""
+        """Add an account, as if the person had connected it. Returns its id."""
         with self._lock:
             account = f"apn_{secrets.token_hex(4)}"
             made = _Account(
@@ -120,11 +120,11 @@ class LoopbackConnect:
             return account
 
     def revoke(self, account: str) -> None:
-        """The app has ended this account's access."""
+        """End an account's access, as the app itself would."""
         self._accounts[account].healthy = False
 
     def forget_accounts(self) -> None:
-        """Nobody has connected anything."""
+        """Remove all connected accounts."""
         with self._lock:
             self._accounts.clear()
 

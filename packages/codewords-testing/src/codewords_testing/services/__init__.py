@@ -63,7 +63,7 @@ class LoopbackServices:
         asyncio.run_coroutine_threadsafe(self.slack.push(envelope), self.loop).result(30)
 
     def notify(self) -> None:
-        """Something came."""
+        """Wake the threads that wait in `wait_for`."""
         with self._changed:
             self._changed.notify_all()
 

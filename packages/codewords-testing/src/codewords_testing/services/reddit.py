@@ -15,7 +15,7 @@ _valid: set[str] = set()
 
 
 def revoke() -> None:
-    """No token that was given is good any more."""
+    """Revoke all tokens."""
     _valid.clear()
 
 

@@ -96,7 +96,7 @@ async def start(sandbox: CloudSandbox, message: Json, request: Request) -> Async
 
 
 async def connect(sandbox: CloudSandbox, message: Json, request: Request) -> AsyncIterator[Json]:
-    """Follow a process that runs, or hear the end of one that has ended."""
+    """Follow a running process, or receive the end of one that has ended."""
     pid = message["process"].get("pid")
     ended = sandbox.processes.get(pid)
     if ended is not None:
