@@ -50,7 +50,7 @@ class RuntimeListener:
 
 
 def read_ports(home: Path) -> HomePorts:
-    """The kept ports; none where the file is absent or makes no sense."""
+    """Return the stored ports; none if the file is absent or invalid."""
     try:
         stored_ports: dict[str, Any] = json.loads((home / FILE).read_text(encoding="utf-8"))
         return HomePorts(_port(stored_ports.get("own")), _port(stored_ports.get("substitute")))
@@ -111,7 +111,7 @@ def listen(settings: Settings, *, any_port: bool) -> RuntimeListener:
 
 
 def _bind_another(host: str, port_to_bind: int, stored_ports: HomePorts) -> RuntimeListener:
-    """A port instead of `port_to_bind`, which is missed only where addresses with it may have been given out."""
+    """Bind another port. `port_to_bind` counts as missed only if addresses with it may be in use."""
     promised = port_to_bind if stored_ports.own is not None else None
     candidates: Iterable[int] = [*([stored_ports.substitute] if stored_ports.substitute else []), *_NEARBY, 0]
     for port in candidates:

@@ -153,7 +153,7 @@ def _open_streams() -> None:
 
 
 def _reader_gone() -> int:
-    """The reader of our pipe went away (`| head`): nobody is left to tell, and Python must not complain."""
+    """End quietly after the reader of the pipe closed it (`| head`). Python must not complain at the exit."""
     with contextlib.suppress(OSError):
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     return FAILED

@@ -56,7 +56,7 @@ def read_input(data: str | None) -> bytes:
 
 @dataclass
 class RunCall:
-    """One run asked for by a person, under an id known before it starts, so that Ctrl-C can cancel it.
+    """A run that a person requested, under an id known before it starts, so that Ctrl-C can cancel it.
 
     `run_id` is empty where the run may be an earlier one, by its idempotency key.
     """
@@ -162,7 +162,7 @@ class RunCall:
 
 
 class CallResponse:
-    """A workflow's answer, read to its end: kept for a terminal, or already passed on to a pipe."""
+    """A workflow's response, read to its end: buffered for a terminal, or already passed on to a pipe."""
 
     def __init__(self, response: httpx.Response, chunks: Iterator[bytes], *, pass_on: bool) -> None:
         self.content_type: str = response.headers.get("content-type", "")

@@ -179,7 +179,7 @@ def _draw_blocks(shown: Console, lines: list[list[str]]) -> None:
 
 
 def _packed(facts: list[str], width: int) -> list[str]:
-    """As many to a line as fit, none of them broken unless it is longer than a line."""
+    """Pack facts into lines, as many as fit. A fact is broken only if it is longer than a line."""
     from rich.cells import cell_len
 
     packed: list[str] = []

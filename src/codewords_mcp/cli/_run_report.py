@@ -100,7 +100,7 @@ def request_summary(record: Json) -> str:
 
 
 def answer(record: Json) -> str:
-    """The answer as it is kept."""
+    """Return the stored response as text."""
     value = record.get("responseJson")
     if value is None:
         text = record.get("responseContent")

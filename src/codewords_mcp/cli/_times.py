@@ -20,7 +20,7 @@ def to_second(text: str) -> str:
 
 
 def to_minute(text: str | None, zone: str | None = None) -> str:
-    """`2026-01-31 10:30 CET`, in this IANA zone where one is given; empty for no time."""
+    """Format a time as `2026-01-31 10:30 CET`, in `zone` (IANA) or the local one; empty for no time."""
     if not text:
         return ""
     at = datetime.fromisoformat(text).astimezone(ZoneInfo(zone) if zone else None)

@@ -117,7 +117,7 @@ def delete_budget(
 
 
 def _place(client: RuntimeClient, scope: BudgetScope, of: str | None, per: Period) -> tuple[str, str, str]:
-    """(scope, subject, period) as the runtime names them. Raises InvalidInput."""
+    """Return (scope, subject, period) as the runtime names them. Raises InvalidInput."""
     if scope is BudgetScope.day:
         if of or per is not Period.total:
             raise InvalidInput(

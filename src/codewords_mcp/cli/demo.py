@@ -273,7 +273,7 @@ def _curl_line(url: str) -> str:
 
 
 def _call_as_printed(url: str, line: str) -> tuple[int, str, str]:
-    """(status, body, by what): the printed line itself where curl exists, else the same request from here."""
+    """Return (status, body, program) of the printed line, or of the same request from here if there is no curl."""
     if shutil.which("curl"):
         import subprocess
 

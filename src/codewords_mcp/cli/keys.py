@@ -123,7 +123,7 @@ def revoke(
 
 
 def _scope(text: str) -> tuple[str, list[str] | None]:
-    """(kind of key, its scopes where it has fewer than its kind)."""
+    """Return (kind of key, its scopes, None if it has all scopes of its kind)."""
     names = _listed(text) or []
     if names in (["user"], ["admin"]):
         return names[0], None

@@ -64,7 +64,7 @@ def open_page(
 
 
 def open_signed_in(url: str) -> bool:
-    """Open a one-time address in the default browser; False where there is no desktop, or it is not wanted."""
+    """Open a one-time address in the default browser; False if there is no desktop, or the settings forbid it."""
     from codewords_mcp.runtime.auth.desktop import has_desktop
 
     if read_settings().open_browser == "never" or not has_desktop():

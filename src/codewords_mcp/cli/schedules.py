@@ -224,7 +224,7 @@ def _when(schedule: Json) -> str:
 
 
 def _coming(schedule: Json) -> str:
-    """Its next times, in its own zone."""
+    """Format the next times of a schedule, in its own zone."""
     return ", ".join(to_minute(moment, schedule["timezone"]) for moment in schedule["next"]) or "-"
 
 

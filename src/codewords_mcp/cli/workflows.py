@@ -136,7 +136,7 @@ def deploy(
 
 
 def _same_file(client: RuntimeClient, file: str, name: str, *, named: bool) -> Json:
-    """The id of the workflow that this file was deployed as, while it is there and still has the name that was asked for."""
+    """Find the workflow that this file was deployed as, if it exists and still has the requested name."""
     known = deployed_as(file)
     if known is None:
         return {}

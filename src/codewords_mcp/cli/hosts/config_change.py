@@ -23,7 +23,7 @@ BACKUP: Final = ".before-codewords"
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """From `old` to `new`; None is no file."""
+    """A change of a file from `old` to `new`; None is no file."""
 
     file: Path
     old: str | None
@@ -60,7 +60,7 @@ class Change:
             raise InvalidInput(f"{self.file} cannot be written: {error.strerror}.") from error
 
     def keep_old(self) -> None:
-        """Keep the file as it was beside it, unless that is kept already. Raises InvalidInput where it cannot be written."""
+        """Write a backup of the unchanged file, unless there is one. Raises InvalidInput if it can't be written."""
         if self.old is None or self.backup.exists():
             return
         try:
@@ -69,20 +69,20 @@ class Change:
             raise InvalidInput(f"{self.backup} cannot be written: {error.strerror}.") from error
 
     def drop_backup(self) -> None:
-        """Forget the file as it was."""
+        """Remove the backup."""
         with contextlib.suppress(FileNotFoundError):
             self.backup.unlink()
 
 
 def adding(host: Host, file: Path, entry: dict[str, Any]) -> Change:
-    """Write this server in, or anew. Raises InvalidInput where the file cannot be understood."""
+    """Add this server, or replace its entry. Raises InvalidInput if the file can't be parsed."""
     old = _read(file)
     return Change(file, old, _edited(host, file, lambda text: _put(host, text, entry), old or ""))
 
 
 def removing(host: Host, file: Path) -> Change:
-    """Take this server out: the file as it was kept, where nothing else has changed since, else without the entry. Raises
-    InvalidInput where the file cannot be understood.
+    """Remove this server: restore the backup if nothing else has changed since, else remove the entry. Raises
+    InvalidInput if the file can't be parsed.
     """
     old = _read(file)
     if old is None:

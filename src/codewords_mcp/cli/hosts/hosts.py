@@ -50,7 +50,7 @@ class Host:
     extra: tuple[tuple[str, Any], ...] = ()
 
     def file(self, place: HostFolders) -> Path:
-        """Its configuration, there or not."""
+        """Return the path of the host's configuration; the file may be absent."""
         home = place.home
         match self.id:
             case "claude-desktop":

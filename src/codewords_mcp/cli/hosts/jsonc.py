@@ -120,7 +120,7 @@ def take(text: str, path: list[str]) -> str:
 
 
 def _insert(text: str, into: _Object, name: str, value: Any) -> str:
-    """As the first member, on a line of its own."""
+    """Insert a first member, on a line of its own."""
     outer = _indent(text, into.inside - 1)
     step = _step(text)
     inner = outer + step

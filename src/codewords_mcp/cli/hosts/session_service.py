@@ -89,7 +89,7 @@ class Manager(ABC):
             )
 
     def _run(self, *words: str) -> str:
-        """The output of the manager's program. Raises RuntimeUnavailable with what it said."""
+        """Run the manager's program and return its output. Raises RuntimeUnavailable with its error text."""
         done = self._tried(*words)
         if done.returncode:
             output_text = " ".join((done.stderr or done.stdout).split())[:300]

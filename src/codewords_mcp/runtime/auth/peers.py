@@ -120,7 +120,7 @@ def _lists_every_process() -> bool:
 
 
 def _hex(address: _IP) -> str:
-    """As the kernel writes it: each 32-bit word in the machine's byte order."""
+    """Format an address as the kernel writes it: each 32-bit word in the machine's byte order."""
     packed = address.packed
     words = [packed[at : at + 4] for at in range(0, len(packed), 4)]
     return "".join(f"{socket.ntohl(int.from_bytes(word, 'big')):08X}" for word in words)

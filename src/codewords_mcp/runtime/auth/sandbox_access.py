@@ -51,7 +51,7 @@ class SandboxAccess:
         keyring.on_unbound = self._close_connections
 
     def listen(self, listener: SandboxListener) -> None:
-        """From now on this listener answers sandboxes. Without one their connections are closed unanswered."""
+        """Answer sandboxes with this listener. Without one their connections are closed unanswered."""
         self._listener = listener
 
     async def serve(self, sandbox_id: str, connection: socket.socket) -> None:

@@ -34,11 +34,11 @@ class McpSession:
     streams: int = 0
 
     def begin_call(self) -> None:
-        """A request of this session is in flight: it does not end for want of room."""
+        """Count a request in flight: its session is not ended to make room for others."""
         self.calls += 1
 
     def end_call(self) -> None:
-        """The request is over."""
+        """Count the request as finished."""
         self.calls -= 1
         self.last_used = time.monotonic()
 

@@ -147,7 +147,7 @@ class BrowserSession(Protocol):
         ...
 
     async def usage(self) -> SessionUsage:
-        """So far, or at its end. Never raises."""
+        """Return the usage so far, or that at the session's end. Never raises."""
         ...
 
     async def close(self) -> None:

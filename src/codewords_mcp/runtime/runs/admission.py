@@ -34,7 +34,7 @@ class _GroupQueue:
 
 
 class Admission:
-    """The slots of this process. What others hold that share the database is told by `tell_elsewhere`."""
+    """The slots of this process. `set_elsewhere` counts the slots of other processes on the database."""
 
     def __init__(self) -> None:
         self.active = 0
@@ -55,7 +55,7 @@ class Admission:
         return self._active[limit.name] + self._elsewhere.get(limit.name, 0)
 
     def full(self, scope: LimitScope) -> Limit | None:
-        """The first limit that leaves no room for a run of this place."""
+        """The first limit of the scope that has no free slot; None if the run may start."""
         for limit in scope.limits:
             max_runs = limit.max_runs(nested=scope.nested)
             if max_runs is not None and self.occupied(limit) >= max_runs:

@@ -284,9 +284,9 @@ class BackgroundRuns:
             pass
 
     async def _mark_not_queued(self, run_ids: set[str], entries: list[str]) -> None:
-        """These runs, and those of these entries, were given to who does not carry them out: nobody has them.
+        """Mark runs as in no queue: these, and those of these entries, whose process does not execute them.
 
-        On record before the entries are taken out: who is stopped in between leaves one too many, and not a run that has none.
+        Recorded before the entries are removed: a process that stops in between leaves an extra entry, not a run without one.
         """
         if run_ids := run_ids | {entry.rpartition("/")[0] for entry in entries}:
             await self._context.database.write(recovery.stranded, run_ids)
@@ -323,7 +323,10 @@ class BackgroundRuns:
             if claimed_entries := await self._queue.stop_consuming():
                 await self._mark_not_queued(set(), claimed_entries)
                 await asyncio.to_thread(self._queue.remove, claimed_entries)
-        except (StorageFailed, SQLAlchemyError) as error:  # the others see to it once this process is gone
+        except (
+            StorageFailed,
+            SQLAlchemyError,
+        ) as error:  # other processes recover the entries once this one has ended
             log.warning("what the line gave to this runtime was not given back", reason=str(error))
 
     async def close(self) -> None:
@@ -342,7 +345,7 @@ def _waiting(
     *,
     in_queue: bool,
 ) -> dict[str, Any]:
-    """The row of a run that goes into the line, now or soon. Raises TooBusy where there is no room in it."""
+    """Return the row of a run that goes into the queue, now or soon. Raises TooBusy if the queue is full."""
     slots.lock(connection, scope)
     slots.require_queue_capacity(connection, scope)
     not_before = row["created_at"] + int(delay * 1e6) if delay > 0 else None

@@ -138,12 +138,12 @@ class BackgroundRun:
                 context.registry.leave(self.run_id)
 
     def _give_back(self) -> None:
-        """To the line, where it is not over: nobody holds it then."""
+        """Return the run to the queue unless it has ended, so that no process holds it."""
         run_id, holder = self.run_id, self._context.registry.executor
         self._context.database.write_with_retries(recovery.abandon, [holder], [run_id])
 
     async def _serve(self, service: Service) -> None:
-        """A service's call: one attempt, since what it did cannot be told."""
+        """Call a library service. There is one attempt, since the effects of a failed one are unknown."""
         context, work = self._context, self._work
         scope = context.records.limit_scope(work.request, CalledService(service.name))
 
@@ -167,7 +167,7 @@ class BackgroundRun:
             self._record_end(values)
 
     async def _until_stored(self, run_log: RunLog, config: LaunchConfig | None) -> None:
-        """Its attempts; where the store is away or full between two, it waits, since it was accepted."""
+        """Make the run's attempts. If the store is unreachable or full, the run waits, since it was accepted."""
         while True:
             try:
                 if service := self._served.find(self._work.request.service_id):
@@ -183,7 +183,7 @@ class BackgroundRun:
             await self._wait_again()
 
     async def _wait_again(self) -> None:
-        """Once the store is there again: the slot that this run may have taken for everybody to see is given back."""
+        """Record the run as queued once the store is reachable, which releases the slot that it may have on record."""
         self._work.attempts = [attempt for attempt in self._work.attempts if attempt["ended_at"]]
         values = to_queued("turn", attempts=self._work.attempts)
         holder = self._context.registry.executor

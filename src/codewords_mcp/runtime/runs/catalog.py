@@ -77,8 +77,8 @@ class Servable:
 
     @property
     def limits(self) -> tuple[int | None, int | None]:
-        """(its runs at once, how many more may wait), where its header says; `concurrency` of a workflow whose runs
-        share sandboxes is that of one of these.
+        """Return (concurrent runs, runs that may wait), each None unless the header sets it. If runs share sandboxes,
+        `concurrency` in the header applies to one sandbox.
         """
         return None if self.keep_warm else self.script.tool.get("concurrency"), self.script.tool.get(
             "queue_limit"
@@ -103,7 +103,7 @@ Derive = Callable[[str, Script], Awaitable[Manifest]]
 
 
 class Catalog:
-    """Finds servables by id; parsed scripts and environments are kept for the hot path.
+    """Finds servables by id; caches parsed scripts and environments for the hot path.
 
     A version that was stored without a manifest gets the one that its code asks for, by `derive`.
     """

@@ -307,7 +307,7 @@ class RunDispatcher:
         return await self._db.read(logs.last, run_id, limit)
 
     async def stop_answering(self) -> None:
-        """Begin no run that somebody waits for, and end those that go on: who waits is told so while there is a connection."""
+        """Start no more foreground runs, and stop active ones, while their callers still have a connection for the error."""
         self._context.registry.accepts_foreground = False
         awaited = [run for run in self._active.values() if not isinstance(run, BackgroundRun)]
 

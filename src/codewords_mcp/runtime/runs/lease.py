@@ -41,8 +41,8 @@ class Lease(Protocol):
         ...
 
     async def release(self) -> Usage | None:
-        """The run is settled: let the program finish what it still does, end it, take in its last output.
-        What it used, where that can be told for one run.
+        """Release the sandbox of a settled run: let the program finish, end it, read its last output. Returns the
+        usage, None if it can't be measured for one run.
         """
         ...
 

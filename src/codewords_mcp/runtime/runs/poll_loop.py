@@ -35,7 +35,7 @@ class PollLoop(ABC):
         """Do what is due, and say in how many seconds to look again."""
 
     async def run(self) -> None:
-        """Until cancelled."""
+        """Poll until cancelled."""
         while True:
             self._woken.clear()
             pause = self._after_failure

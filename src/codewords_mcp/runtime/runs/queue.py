@@ -74,11 +74,11 @@ class RunQueue:
 
     @property
     def is_open(self) -> bool:
-        """Whether this process takes part: it puts in and is given runs."""
+        """Whether this process takes part: it enqueues and receives runs."""
         return self._client is not None
 
     async def open(self) -> None:
-        """Take part from now on. Idempotent. Raises StorageFailed."""
+        """Start to enqueue and consume. Idempotent. Raises StorageFailed."""
         async with self._opening:
             if self._client is not None:
                 return
@@ -173,23 +173,23 @@ class RunQueue:
         return self._client
 
     def withdraw(self, run_id: str, deliveries: int) -> None:
-        """The run has ended: take its entry out. Blocking."""
+        """Remove the entry of a run that has ended. Blocking."""
         self._open_client.cancel_workflow(f"{run_id}/{deliveries}")
 
     def orphaned(self, alive: Collection[str]) -> list[str]:
-        """Entries that were given to executors that are not among these, or to this one, which does not have them: a
-        connection that broke may have carried them. Blocking.
+        """Return entries claimed by executors that are not alive, and entries claimed by this one that never arrived
+        (a broken connection may have carried them). Blocking.
         """
         entries = self._claimed_entries()
         mine = {e.workflow_id for e in entries if e.executor_id == self._executor}
         return [e.workflow_id for e in entries if e.executor_id not in alive] + self._orphaned_here(mine)
 
     def remove(self, entries: list[str]) -> None:
-        """These are given to nobody any more. Blocking."""
+        """Remove entries, so that no executor claims them. Blocking."""
         self._open_client.cancel_workflows(entries)
 
     def _orphaned_here(self, mine: Collection[str]) -> list[str]:
-        """Of this process's entries, those that it has not been carrying out for a while."""
+        """Return entries claimed by this process that it has not executed for `ORPHANED_AFTER` seconds."""
         at = time.monotonic()
         idle = [entry for entry in mine if entry.rpartition("/")[0] not in self._here]
         self._orphaned_since = {entry: self._orphaned_since.get(entry, at) for entry in idle}
@@ -215,8 +215,8 @@ class RunQueue:
                 return gone
 
     async def stop_consuming(self) -> list[str]:
-        """Be given nothing from now on; the entries that were given to this process and are not done. What is put in goes on
-        to be. Idempotent.
+        """Stop consuming from the queue; enqueuing goes on. Returns the ids of entries that this process claimed and has
+        not finished. Idempotent.
         """
         async with self._opening:
             if self._client is None:

@@ -95,7 +95,7 @@ class RunRegistry:
         self._events.notify(run.run_id)
 
     def leave(self, run_id: str) -> None:
-        """The run is not active here any more: it has ended, or this process has let go of it."""
+        """Remove a run that is no longer active here: it has ended, or this process has released it."""
         self.active.pop(run_id, None)
         if self.on_leave is not None:
             self.on_leave(run_id)
@@ -115,7 +115,7 @@ class RunRegistry:
     def grant_authority(
         self, run_id: str, caller: Caller, config: LaunchConfig, above: CallAttribution | None = None
     ) -> None:
-        """From now on calls with the run's key count on the run, and are checked against its manifest."""
+        """Attribute calls with the run's key to the run, and check them against its manifest."""
         servable = config.servable
         self._call_chain.begin(run_id, caller, servable.service_id, servable.rules, above)
 

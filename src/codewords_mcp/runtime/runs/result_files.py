@@ -62,7 +62,7 @@ def _is_type_of_text(kind: str) -> bool:
 
 
 class CollectedResponse:
-    """The bytes of one binary answer. A spool that fails, or an answer past `limit`, is told in `problem`."""
+    """The bytes of one binary answer. `problem` describes a spool that failed, or a response beyond `limit`."""
 
     def __init__(self, kind: str, filename: str, *, limit: int, folder: Path) -> None:
         self.kind = kind

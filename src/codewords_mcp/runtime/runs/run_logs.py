@@ -88,7 +88,7 @@ class RunLog:
         self.write("platform", message.encode(errors="replace") + b"\n")
 
     def refused(self, sentence: str) -> None:
-        """Note a call that was refused; the first of its kind is told in the log."""
+        """Count a refused call; the first of its kind is written to the log."""
         if sentence not in self.refusals:
             self.write_platform_line(sentence)
         if sentence in self.refusals or len(self.refusals) < MAX_DESTINATIONS:
@@ -177,7 +177,7 @@ class RunLog:
         self._journal.touch(self)
 
     def _fitting(self, messages: list[str]) -> list[str]:
-        """As many as there is room for."""
+        """Return the messages that fit into the remaining bytes."""
         sizes = accumulate(len(message.encode()) + 1 for message in messages)
         return [
             message for message, size in zip(messages, sizes, strict=True) if size <= self._remaining_bytes

@@ -101,7 +101,7 @@ class SandboxAllocator:
     async def _start(
         self, config: LaunchConfig, caller: Caller | None = None, run_log: RunLog | None = None
     ) -> PreparedSandbox:
-        """A new sandbox; for a run, if one is given, whose key and log it has from its first moment."""
+        """Start a sandbox. With a caller and a log it is bound to that run from its first moment."""
         spec, key, interception = self._launcher.spec(config)
         if caller and run_log:
             self._assign(spec.id, key, caller, run_log)

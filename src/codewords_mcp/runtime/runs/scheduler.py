@@ -88,7 +88,7 @@ class Scheduler(PollLoop):
         return remaining
 
     def _was_set_back(self, at: int) -> bool:
-        """Whether the clock is behind what it said at the look before; at the first look it may be."""
+        """Whether the clock was set back since the last poll; True at the first poll, since it may have been."""
         before, self._ahead = self._ahead, at / 1e6 - time.monotonic()
         return before is None or self._ahead < before - CLOCK_BACK
 
@@ -170,7 +170,7 @@ class Scheduler(PollLoop):
     def _admitted(
         self, connection: Connection, row: RowMapping, what: Due
     ) -> tuple[list[datetime], int, str]:
-        """(times to start runs for, how many wait for the run before, what there is to say)."""
+        """Return (times to start runs for, number of times that wait for the previous run, note)."""
         note = _missed_note(row, what)
         waiting: int = row["held_back"]
         if row["overlap"] == "parallel":

@@ -162,7 +162,7 @@ class ServiceRunner:
     async def attempt(
         self, service: Service, request: RunRequest, run_id: str, started_at: int
     ) -> tuple[bytes | CodewordsError, dict[str, Any]]:
-        """(the answer as JSON or why there is none, the columns that tell of it). Raises nothing but cancellation."""
+        """Call the service. Returns (the response's JSON or the error, the columns of the record). Raises only cancellation."""
         spent, reader = CallConsumption(), RequestReader(request)
         response, values = await self._tried(service, request, run_id, spent, reader, started_at)
         return response, values | {

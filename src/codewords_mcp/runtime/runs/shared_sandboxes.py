@@ -92,7 +92,7 @@ class SharedSandboxes:
         self._ending: set[asyncio.Task[None]] = set()
 
     async def take(self, config: LaunchConfig, caller: Caller, run_log: RunLog) -> Lease:
-        """A place in an instance; starts one where none has room. Raises ProgramFailed, SandboxFailed."""
+        """Take a slot in an instance; start an instance if all are full. Raises ProgramFailed, SandboxFailed."""
         # what a program's key may ask and spend is its caller's: who asks with another key gets another program
         pool_key = f"{config.pool_key}/{caller.owner}/{caller.key_id or ''}"
         instance = self._joinable(pool_key)

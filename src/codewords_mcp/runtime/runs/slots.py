@@ -41,7 +41,7 @@ class SlotManager:
         self._watching: asyncio.Task[None] | None = None
 
     def on_remote_change(self) -> None:
-        """Another replica has changed a run: it may have given a slot back."""
+        """Count slots again: another replica has changed a run, and may have released its slot."""
         self._changed.set()
 
     def why_not_now(self, connection: Connection, scope: LimitScope, *, behind: bool) -> str | None:
@@ -147,7 +147,7 @@ class SlotManager:
             self._watching = asyncio.create_task(self._watch_others(), name="turns")
 
     async def _watch_others(self) -> None:
-        """While runs wait here, learn what the others hold."""
+        """Read the slots that other replicas hold, while runs wait here."""
         while True:
             self._changed.clear()
             try:

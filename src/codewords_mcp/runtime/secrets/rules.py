@@ -52,7 +52,7 @@ class HostRule:
         return place in self.places or (bool(name) and f"{place}:{name}" in self.places)
 
     def as_json(self) -> dict[str, Any]:
-        """As it is stored."""
+        """Return the stored form of the rule."""
         return {"hosts": self.names, "places": list(self.places)}
 
     @property

@@ -40,7 +40,7 @@ class Vault:
         self.use(master_key, older)
 
     def use(self, master_key: MasterKey, older: Collection[MasterKey] = ()) -> None:
-        """From now on encrypt with this key."""
+        """Set the key for encryption; older keys can still decrypt."""
         from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
         self._master_key = master_key

@@ -39,7 +39,7 @@ def _arguments(arguments: list[str]) -> argparse.Namespace:
 
 
 def _driver(name: str) -> MakeDriver:
-    """By name, or by `module:function`. Raises SystemExit with a sentence."""
+    """Find a driver by its name, or by `module:function`. Raises SystemExit with a sentence."""
     if name in DRIVERS:
         return DRIVERS[name]
     module, _, function = name.partition(":")

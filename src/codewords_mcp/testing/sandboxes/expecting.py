@@ -70,7 +70,7 @@ async def raises(kind: type[E], awaited: Awaitable[object], what: str) -> E:
 
 
 async def together(*works: Coroutine[Any, Any, T]) -> list[T]:
-    """Their results, in order. Where one raises, the others are cancelled, and that is raised."""
+    """Return the results, in order. If a coroutine raises, the others are cancelled, and its error is raised."""
     tasks = [asyncio.ensure_future(work) for work in works]
     try:
         return list(await asyncio.gather(*tasks))

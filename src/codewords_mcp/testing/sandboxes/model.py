@@ -73,7 +73,7 @@ class Outcome:
     seconds: float
 
     def to_dict(self) -> dict[str, Any]:
-        """For JSON."""
+        """Return the fields for JSON."""
         return {
             "id": self.check.id,
             "sentence": self.check.sentence,
@@ -101,7 +101,7 @@ class Report:
         return tuple(outcome for outcome in self.outcomes if outcome.status == status)
 
     def to_dict(self) -> dict[str, Any]:
-        """For JSON."""
+        """Return the fields for JSON."""
         return {
             "ok": self.ok,
             "tier": self.tier.id,

@@ -61,7 +61,7 @@ class Program:
 
     @property
     def stdout(self) -> bytes:
-        """Its output so far."""
+        """The program's output so far."""
         return bytes(self.printed.get("stdout", b""))
 
     @property

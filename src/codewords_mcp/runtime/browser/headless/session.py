@@ -105,7 +105,7 @@ class _Values(BaseModel):
 
 
 class HeadlessSession:
-    """Implements `Session`."""
+    """Implements `BrowserSession`."""
 
     def __init__(
         self,
@@ -124,7 +124,7 @@ class HeadlessSession:
 
     @property
     def alive(self) -> bool:
-        """See `Session.alive`."""
+        """See `BrowserSession.alive`."""
         return not self._closed and not self._pump.done()
 
     @property
@@ -142,7 +142,7 @@ class HeadlessSession:
         return [event for when, event in self._refused if when >= at]
 
     async def open_tab(self) -> HeadlessTab:
-        """See `Session.open_tab`."""
+        """See `BrowserSession.open_tab`."""
         answer = await self.ask({"do": "open"}, OPEN_SECONDS)
         if answer.given is None:
             log.error("Chromium did not start", sandbox=self._sandbox.id, said=self.last_words)
@@ -151,7 +151,7 @@ class HeadlessSession:
         return HeadlessTab(self, answer.given.tab)
 
     async def usage(self) -> SessionUsage:
-        """See `Session.usage`."""
+        """See `BrowserSession.usage`."""
         used, moved = await self._sandbox.usage(), self._traffic()
         return SessionUsage(
             seconds=used.wall_seconds,
@@ -162,7 +162,7 @@ class HeadlessSession:
         )
 
     async def close(self) -> None:
-        """See `Session.close`."""
+        """See `BrowserSession.close`."""
         self._closed = True
         self._ended()
         await self._sandbox.kill()

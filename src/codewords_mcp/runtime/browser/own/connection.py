@@ -59,7 +59,7 @@ class LineClosed(Exception):
 
 
 class Line:
-    """Questions to one Chrome. `on_gone(session, why)` is told of sessions that the person ended."""
+    """Questions to one Chrome. `on_gone(session, why)` is called for sessions that the person ended."""
 
     def __init__(self, pipe: MessageChannel) -> None:
         self._pipe = pipe

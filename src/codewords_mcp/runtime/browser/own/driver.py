@@ -57,11 +57,11 @@ class OwnChromeBrowser:
         self._left: OrderedDict[str, str] = OrderedDict()
 
     async def status(self, owner: str) -> BrowserStatus:
-        """As in the protocol."""
+        """See `Browser.status`."""
         return await self._chromes.status(owner)
 
     def takes(self, visitor: BrowserUser) -> bool:
-        """As in the protocol. A workflow that was not agreed to it reads so in its log."""
+        """See `Browser.takes`. A workflow without the person's consent has a note in its log."""
         try:
             self._permit(visitor.caller)
         except NotAgreed:
@@ -69,7 +69,7 @@ class OwnChromeBrowser:
         return True
 
     async def open(self, visitor: BrowserUser) -> OwnSession:
-        """As in the protocol. Raises NotAgreed besides, also for a run that its person has ended."""
+        """See `Browser.open`. Raises also NotAgreed, for a run too that its person has ended."""
         self._permit(visitor.caller)
         if visitor.run_id in self._left:
             raise NotAgreed(self._left[visitor.run_id], hint="Run it again once they want that.")
@@ -126,7 +126,7 @@ class OwnChromeBrowser:
         return await self._db.read(look) or _BY_KEY
 
     async def close(self) -> None:
-        """As in the protocol."""
+        """See `Browser.close`."""
         for session in list(self._sessions):
             await session.close()
 
@@ -149,16 +149,16 @@ class OwnSession:
 
     @property
     def alive(self) -> bool:
-        """As in the protocol."""
+        """See `BrowserSession.alive`."""
         return self._ended is None and self._chrome.line.open
 
     def left(self, why: str) -> None:
-        """Its person has ended it."""
+        """End the session, since its person has ended it."""
         self.why = gone(why)
         self._end()
 
     async def open_tab(self) -> OwnTab:
-        """As in the protocol."""
+        """See `BrowserSession.open_tab`."""
         tab = OwnTab(self, f"t{next(_IDS)}")
         try:
             await self.ask("tab", _OPENING, tab=tab.id)
@@ -192,11 +192,11 @@ class OwnSession:
         return {}
 
     async def usage(self) -> SessionUsage:
-        """As in the protocol."""
+        """See `BrowserSession.usage`."""
         return SessionUsage(seconds=(self._ended or time.monotonic()) - self._began)
 
     async def close(self) -> None:
-        """As in the protocol."""
+        """See `BrowserSession.close`."""
         if self.alive:
             self._chrome.line.tell(id=0, do="close", session=self.id)
         self._end()
@@ -221,7 +221,7 @@ class OwnTab:
         self._session = session
 
     async def act(self, action: Action, seconds: float) -> StepOutcome:
-        """As in the protocol."""
+        """See `Tab.act`."""
         step = action.model_dump(mode="json", exclude_none=True, exclude={"optional", "timeout"})
         result = await self._perform(seconds, action=step)
         url, title = str(result.get("url", "")), str(result.get("title", ""))
@@ -239,7 +239,7 @@ class OwnTab:
         return StepOutcome(url, title, found, (_OPENED,) if result.get("notes") else ())
 
     async def snapshot(self, limit: int) -> Snapshot:
-        """As in the protocol."""
+        """See `Tab.snapshot`."""
         result = await self._perform(_SNAPSHOT, limit=limit)
         text = str(result.get("text", ""))[:limit]
         return Snapshot(
@@ -250,5 +250,5 @@ class OwnTab:
         return await self._session.ask("perform", seconds + _LATE, tab=self.id, seconds=seconds, **what)
 
     async def close(self) -> None:
-        """As in the protocol."""
+        """See `Tab.close`."""
         self._session.tell(id=0, do="close_tab", tab=self.id)

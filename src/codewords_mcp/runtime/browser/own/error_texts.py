@@ -48,7 +48,7 @@ LOST: Final = "The connection to the person's Chrome ended."
 
 
 def failure(reason: Any, more: Any = None) -> StepFailed:
-    """As the protocol has it. A site is named where it can be one."""
+    """Return the error for a reason of the extension. `more` names a site, which is in the text if it is well-formed."""
     kind, sentence = _REASONS.get(str(reason), _FAILED)
     site: Any = cast("dict[str, Any]", more).get("site") if isinstance(more, dict) else None
     named = isinstance(site, str) and (site == PICTURES or _SITE.fullmatch(site) is not None)
@@ -56,5 +56,5 @@ def failure(reason: Any, more: Any = None) -> StepFailed:
 
 
 def gone(why: Any) -> BrowserGone:
-    """As the protocol has it."""
+    """Return the error for the extension's reason why a session ended."""
     return BrowserGone(GONE.get(str(why), GONE["closed"]))
