@@ -89,7 +89,7 @@ class ClientConnection:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """As `asyncio.timeout` does it: our own cancellation becomes the error, another's stays one."""
+        """Turn our own cancellation into ClientGoneError and leave another's as it is, as `asyncio.timeout` does."""
         self._watcher.cancel()
         # a cancelled task keeps its frames, which refer to this: only the collector would free the request
         del self._watcher
@@ -106,7 +106,7 @@ class ClientConnection:
             raise ClientGoneError from None
 
     async def send(self, send: Send, message: Message, stall_timeout: float) -> None:
-        """As `send` does; a client that takes nothing for so many seconds has hung up.
+        """Send a message. A client that takes nothing for `stall_timeout` seconds counts as gone.
 
         One timer looks after all of an answer's pieces: a time limit for each costs more than sending it.
         """

@@ -54,14 +54,14 @@ class BoundedProtocol(HttpToolsProtocol):
     """One connection."""
 
     waiting: ClassVar[dict[BoundedProtocol, None]] = {}
-    """Those without a request, in the order in which they came or ended their last one."""
+    """Connections without a request, in the order in which they opened or ended their last request."""
     _deadline: asyncio.TimerHandle | None = None
     _in_head = False
     _in_body = False
     _version: bytes = b"1.1"
     _body_timer: asyncio.TimerHandle | None = None
     _body_at = 0.0
-    """When the last piece of a body came."""
+    """The time at which the last piece of a body came."""
     _probe: asyncio.TimerHandle | None = None
     _unparsed = 0
     """Bytes since the last that were of use: the end of a head, a piece of a body."""
@@ -76,7 +76,7 @@ class BoundedProtocol(HttpToolsProtocol):
         self._wait()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Count it no more."""
+        """Stop counting the connection as waiting."""
         self._unwatch()
         for timer in (self._body_timer, self._probe):
             if timer is not None:
@@ -162,12 +162,12 @@ class BoundedProtocol(HttpToolsProtocol):
         return bool(self.parser.should_upgrade()) and not self._should_upgrade()
 
     def on_message_begin(self) -> None:
-        """A head begins."""
+        """Note that a head begins."""
         self._in_head = True
         super().on_message_begin()
 
     def on_headers_complete(self) -> None:
-        """There is a request."""
+        """Take the head of a request."""
         if self._is_declined:
             self.scope["method"] = self.parser.get_method().decode("ascii")
             self._version = str(self.parser.get_http_version()).encode()
@@ -179,12 +179,12 @@ class BoundedProtocol(HttpToolsProtocol):
         super().on_headers_complete()
 
     def on_body(self, body: bytes) -> None:
-        """A piece of a body."""
+        """Take a piece of a body."""
         self._unparsed = 0
         super().on_body(body)
 
     def on_message_complete(self) -> None:
-        """All of a request is there."""
+        """Take the end of a request."""
         if self._is_declined:
             return
         self._in_body = False

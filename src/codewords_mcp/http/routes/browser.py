@@ -40,7 +40,7 @@ async def pair(request: Request) -> Response:
 
 
 async def forget(request: Request) -> Response:
-    """Its token is worth nothing from now on."""
+    """Revoke the token of the caller's Chrome."""
     return JsonReply({"forgotten": await runtime(request.scope).browsers.forget(caller(request.scope))})
 
 

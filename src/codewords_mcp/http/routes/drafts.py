@@ -61,7 +61,7 @@ async def list_drafts(request: Request) -> Response:
 
 
 async def create_draft(request: Request) -> Response:
-    """Check code and keep it, whatever the checks say."""
+    """Check code and store it as a draft, whatever the checks find."""
     body = await read_body(request, DraftBody)
     made = runtime(request.scope).drafts.create(
         caller(request.scope), body.code, name=body.name, description=body.description, example=body.example
@@ -70,7 +70,7 @@ async def create_draft(request: Request) -> Response:
 
 
 async def get_draft(request: Request) -> Response:
-    """One draft, with its code only when asked for."""
+    """Return one draft, with its code on request."""
     code = query_flag(request, "code", default=False)
     draft_id = request.path_params["draft_id"]
     return JsonReply(

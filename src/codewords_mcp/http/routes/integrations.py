@@ -144,7 +144,10 @@ async def link_page(request: Request) -> Response:
 
 
 async def link_onward(request: Request) -> Response:
-    """To the broker's own page. The link there is made now, for this person, who pressed the button of the page before."""
+    """Redirect to the broker's own page.
+
+    Its link is made now, for the person who pressed the button of the page before.
+    """
     request.scope[ERROR_PAGE] = _sorry
     if request.headers.get("sec-fetch-site") != "same-origin":
         return RedirectResponse(f"/connect/{_nonce(request)}", 303, headers=HEADERS)

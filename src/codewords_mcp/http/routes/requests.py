@@ -68,7 +68,7 @@ async def cancel(request: Request) -> Response:
 
 
 async def list_runs(request: Request) -> Response:
-    """Newest first."""
+    """List runs, newest first."""
     query = request.query_params
     status = query.get("status")
     if status is not None and status not in get_args(RunStatus):

@@ -13,25 +13,25 @@ from codewords_mcp.runtime.model.schedule import Schedule, ScheduleRequest
 
 
 async def create(request: Request) -> Response:
-    """Make one."""
+    """Make a schedule."""
     schedule_request = await read_body(request, ScheduleRequest)
     return JsonReply(await runtime(request.scope).schedules.create(caller(request.scope), schedule_request))
 
 
 async def list_schedules(request: Request) -> Response:
-    """Those that come next first."""
+    """List schedules by their next time."""
     service_id = request.query_params.get("service_id")
     found = await runtime(request.scope).schedules.list(caller(request.scope), service_id=service_id)
     return JsonReply({"items": found})
 
 
 async def get(request: Request) -> Response:
-    """One."""
+    """Return one schedule."""
     return JsonReply(await runtime(request.scope).schedules.get(caller(request.scope), _id(request)))
 
 
 async def pause(request: Request) -> Response:
-    """Nothing runs until it is resumed."""
+    """Pause a schedule: it starts no run until it is resumed."""
     return JsonReply(await runtime(request.scope).schedules.pause(caller(request.scope), _id(request)))
 
 
@@ -41,7 +41,7 @@ async def resume(request: Request) -> Response:
 
 
 async def delete(request: Request) -> Response:
-    """Its runs stay."""
+    """Delete a schedule. Its runs stay."""
     await runtime(request.scope).schedules.delete(caller(request.scope), _id(request))
     return Response(status_code=204)
 

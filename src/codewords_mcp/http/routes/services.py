@@ -33,18 +33,18 @@ def firecrawls(path: str) -> str | None:
 
 
 def under_firecrawl(scope: Scope) -> Scope:
-    """The same call, as one of the service."""
+    """Return the scope of the same call under the path of the service."""
     path = f"/run/firecrawl{scope['path']}"
     return {**scope, "path": path, "raw_path": quote(path).encode()}
 
 
 async def list_services(request: Request) -> Response:
-    """All of them."""
+    """List the library services."""
     return JsonReply({"items": await runtime(request.scope).services.list(caller(request.scope))})
 
 
 async def get(request: Request) -> Response:
-    """One."""
+    """Return one library service."""
     name = request.path_params["name"]
     return JsonReply(await runtime(request.scope).services.get(caller(request.scope), name))
 

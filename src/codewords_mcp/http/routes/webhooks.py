@@ -58,7 +58,7 @@ async def create(request: Request) -> Response:
 
 
 async def list_webhooks(request: Request) -> Response:
-    """Newest first."""
+    """List webhooks, newest first."""
     return JsonReply({"items": await runtime(request.scope).webhooks.list(caller(request.scope))})
 
 
@@ -71,7 +71,7 @@ async def delete(request: Request) -> Response:
 
 
 async def list_deliveries(request: Request) -> Response:
-    """Newest first."""
+    """List deliveries, newest first."""
     status = request.query_params.get("status")
     if status is not None and status not in get_args(DeliveryStatus):
         raise InvalidInput(f"`status` must be one of {', '.join(get_args(DeliveryStatus))}.")

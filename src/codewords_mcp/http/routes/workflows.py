@@ -97,7 +97,7 @@ async def deploy(request: Request) -> Response:
 
 
 async def list_templates(request: Request) -> Response:
-    """The gallery."""
+    """List templates: the gallery and the caller's own."""
     query = request.query_params
     found = await runtime(request.scope).templates.list(
         caller(request.scope), query=query.get("query", ""), category=query.get("category", "")
@@ -132,7 +132,7 @@ async def list_workflows(request: Request) -> Response:
 
 
 async def get_workflow(request: Request) -> Response:
-    """One workflow, with its code only when asked for."""
+    """Return one workflow, with its code on request."""
     detail = await runtime(request.scope).workflows.get(
         caller(request.scope),
         request.path_params["service_id"],

@@ -116,12 +116,12 @@ class DraftApi:
         return edited_draft((name, old, checks), after, continued=continued, live_version=live)
 
     async def get(self, caller: Caller, draft_id: str, *, include_code: bool = False) -> Draft:
-        """Raises NotFound."""
+        """Return one draft. Raises NotFound."""
         refuse_run(caller, "read drafts")
         return to_draft(await self._container.drafts.get(caller, draft_id), code=include_code)
 
     async def delete(self, caller: Caller, draft_id: str) -> None:
-        """At once: it serves nobody. Raises NotFound."""
+        """Delete a draft at once: it serves nobody. Raises NotFound."""
         refuse_run(caller, "delete drafts")
         await self._container.drafts.remove(caller, draft_id)
 

@@ -83,13 +83,13 @@ class BudgetApi:
     async def remove(
         self, caller: Caller, scope: BudgetScope, *, subject: str = "", period: BudgetPeriod = "total"
     ) -> None:
-        """Admin only. Raises NotFound."""
+        """Remove a budget. Admin only. Raises NotFound."""
         require_admin(caller, "remove budgets")
         if not await self._container.gateway.budgets.remove(scope, subject, period):
             raise NotFound("There is no such budget.", remedy=Remedy.LIST_BUDGETS)
 
     async def list(self, caller: Caller) -> list[Budget]:
-        """Every budget of the home, those of the settings first. Admin only."""
+        """List every budget of the home, those of the settings first. Admin only."""
         require_admin(caller, "see budgets")
         return await self._container.gateway.budgets.list()
 
@@ -102,14 +102,14 @@ class BudgetApi:
         subject: str = "",
         period: BudgetPeriod = "total",
     ) -> Budget:
-        """Set or replace; it holds from the next call on. Admin only. Raises InvalidInput."""
+        """Set or replace a budget, which applies from the next call on. Admin only. Raises InvalidInput."""
         require_admin(caller, "set budgets")
         if subject:
             await self._require_subject(scope, subject)
         return await self._container.gateway.budgets.set(scope, subject, period, usd)
 
     async def _require_subject(self, scope: BudgetScope, subject: str) -> None:
-        """Raises NotFound for a workflow or key that is not there: a budget on it would hold nothing back."""
+        """Raise NotFound for an unknown workflow or key, since a budget on it would limit nothing."""
         container = self._container
         if scope == "workflow" and await container.database.read(workflows.get, subject) is None:
             raise NotFound("There is no workflow of that id.", remedy=Remedy.LIST_WORKFLOWS)

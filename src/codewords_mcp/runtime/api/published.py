@@ -78,14 +78,14 @@ class PublishedApi:
         return next(published for published in await self.list(caller) if published.tool == name)
 
     async def remove(self, caller: Caller, tool: str) -> None:
-        """The workflow stays. Raises NotFound."""
+        """Unpublish a tool. The workflow stays. Raises NotFound."""
         refuse_run(caller, "unpublish workflows")
         if not await self._container.database.write(rows.remove, caller.owner, tool):
             raise NotFound("No tool of that name is published.", remedy=Remedy.LIST_PUBLISHED)
         self._container.announcements.announce(caller.owner, "tools")
 
     async def list(self, caller: Caller) -> list[PublishedTool]:
-        """The caller's, by name, as their live versions are."""
+        """List the caller's tools by name, as the live versions describe them."""
         refuse_run(caller, "list published workflows")
         found = await self._container.database.read(rows.of_owner, caller.owner)
         return [_tool(dict(row)) for row in found]

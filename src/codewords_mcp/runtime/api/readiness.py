@@ -50,7 +50,7 @@ class Readiness:
         self._checking: asyncio.Task[list[Problem]] | None = None
 
     async def check(self) -> list[Problem]:
-        """The parts that are not ready; none where all are. Takes `CHECK_TIMEOUT` at the most."""
+        """List the parts that are not ready; none where all are. Takes `CHECK_TIMEOUT` at the most."""
         if self._found is not None and time.monotonic() - self._found[0] < RESULT_TTL:
             return self._found[1]
         if self._checking is None:
@@ -80,7 +80,7 @@ class Readiness:
         return problems
 
     async def _bounded(self, part: str) -> Problem | None:
-        """One check, which goes on where it takes too long: the next probe waits for the same one."""
+        """Run one check within its timeout. A check that takes longer goes on, and the next probe waits for it."""
         task = self._running.get(part)
         if task is None:
             task = self._running[part] = asyncio.create_task(self._named(part))

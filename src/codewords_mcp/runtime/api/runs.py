@@ -30,7 +30,7 @@ class RunApi:
         self._container = container
 
     async def provision(self, caller: Caller) -> str:
-        """A run id whose log can be followed before the run starts."""
+        """Make a run id whose log can be followed before the run starts."""
         return await self._container.dispatcher.provision(caller)
 
     async def execute(self, request: RunRequest) -> RunResponse:
@@ -80,7 +80,7 @@ class RunApi:
         return await self.get(caller, run_id, wait=wait)
 
     async def get(self, caller: Caller, run_id: str, *, wait: float = 0.0) -> Run:
-        """The record; with `wait`, returns as soon as it is finished or the seconds are over."""
+        """Return the record; with `wait`, once the run is finished or the seconds are over."""
         run = await self._container.dispatcher.wait(caller, run_id, wait)
         if run.response_file is not None:
             address, file_timeout = self._container.address_for_others(), FILE_WAIT if wait else FILE_LOOK
@@ -88,13 +88,13 @@ class RunApi:
         return (await self._container.gateway.ledger.with_costs([run]))[0]
 
     async def read_result_file(self, caller: Caller, run: Run) -> bytes | None:
-        """The bytes of a run's binary answer, which the caller has got the record of; None where they are not there."""
+        """Read the binary answer of a run that the caller has the record of; None where there is none."""
         if run.response_file is None or run.response_file.problem is not None or run.owner != caller.owner:
             return None
         return await self._container.response_files.read(run)
 
     async def cancel(self, caller: Caller, run_id: str) -> Run:
-        """Cancel; the sandbox is gone when this returns. A finished run: Conflict."""
+        """Cancel the run and wait until its sandbox is gone. Raises Conflict for a finished run."""
         return await self._container.dispatcher.cancel(caller, run_id)
 
     async def open_websocket(self, request: RunRequest, subprotocols: list[str]) -> WebSocketSession:
@@ -122,7 +122,7 @@ class RunApi:
         limit: int = 20,
         cursor: str | None = None,
     ) -> Page[Run]:
-        """Newest first. For a run's key: that run and its descendants."""
+        """List runs, newest first. A run's key sees that run and its descendants."""
         size, before = check_limit(limit), parse_cursor(cursor)
         own = self._container.authorities.of(caller).run_id
         items = await self._container.database.read(

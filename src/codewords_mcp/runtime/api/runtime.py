@@ -130,7 +130,7 @@ class Runtime:
 
     @property
     def awaits_schedule(self) -> bool:
-        """Whether something is to run by itself, or may come: such a runtime does not end for want of callers."""
+        """Whether a schedule, trigger or webhook may start a run: such a runtime does not end for want of callers."""
         return self._container.awaits_events
 
     @property

@@ -22,11 +22,11 @@ class ScheduleApi:
         return schedule.model_copy(update={"availability": self._container.availability()})
 
     async def get(self, caller: Caller, schedule_id: str) -> Schedule:
-        """Raises NotFound."""
+        """Return one schedule. Raises NotFound."""
         return await self._container.schedules.get(caller.owner, schedule_id, maker=self._maker(caller))
 
     async def pause(self, caller: Caller, schedule_id: str) -> Schedule:
-        """Nothing runs until it is resumed. Raises NotFound."""
+        """Pause a schedule: it starts no run until it is resumed. Raises NotFound."""
         return await self._container.schedules.pause(caller.owner, schedule_id, maker=self._maker(caller))
 
     async def resume(self, caller: Caller, schedule_id: str) -> Schedule:
@@ -34,13 +34,13 @@ class ScheduleApi:
         return await self._container.schedules.resume(caller.owner, schedule_id, maker=self._maker(caller))
 
     async def delete(self, caller: Caller, schedule_id: str) -> None:
-        """Its runs stay. Raises NotFound."""
+        """Delete a schedule. Its runs stay. Raises NotFound."""
         await self._container.schedules.delete(caller.owner, schedule_id, maker=self._maker(caller))
 
     async def list(self, caller: Caller, *, service_id: str | None = None) -> list[Schedule]:
-        """Those that come next first."""
+        """List schedules by their next time."""
         return await self._container.schedules.list(caller.owner, service_id, maker=self._maker(caller))
 
     def _maker(self, caller: Caller) -> str | None:
-        """A run sees and changes what its own workflow made only."""
+        """Return the workflow whose schedules a run may see and change: its own; None for other callers."""
         return self._container.authorities.of(caller).workflow

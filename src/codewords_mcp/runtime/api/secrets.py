@@ -21,7 +21,7 @@ class SecretApi:
         self._container = container
 
     async def delete(self, caller: Caller, name: str) -> None:
-        """Raises NotFound."""
+        """Delete a secret. Raises NotFound."""
         refuse_run(caller, "delete secrets")
         await self._container.secrets.delete(caller.owner, name)
 
@@ -94,7 +94,7 @@ class SecretApi:
         return await self._container.secrets.set(link.owner, link.subject, checked, rule)
 
     async def list(self, caller: Caller) -> list[SecretInfo]:
-        """Names, times and rules, never values."""
+        """List names, times and rules, never values."""
         refuse_run(caller, "list secrets")
         return await self._container.secrets.list(caller.owner)
 

@@ -86,7 +86,7 @@ class TaskStore:
         return self._record(values)
 
     async def get(self, task_id: str, principal: str) -> TaskRecord:
-        """Raises NotFound, for another's task too."""
+        """Return one task. Raises NotFound, also for another's task."""
         return self._record(await self._row(task_id, principal))
 
     async def change(
@@ -116,14 +116,14 @@ class TaskStore:
         return cancelled, {row["id"]: json.loads(row["answers"]) for row in signals if row["answers"]}
 
     async def take_over(self, task_id: str, principal: str) -> bool:
-        """Hold an abandoned task here; False where somebody else was first, or it has ended."""
+        """Take over an abandoned task; False where somebody else was first, or it has ended."""
         row = await self._row(task_id, principal)
         if not self._record(row).abandoned:
             return False
         return await self._db.write(lambda c: rows.take_over(c, row, self._executor, clock(c)))
 
     async def leave(self) -> None:
-        """Let whatever is held here be taken over at once: this process ends."""
+        """Release every task of this process, which ends, so that others can take them over at once."""
         await self._db.write(rows.leave, self._executor)
 
     async def ask_cancel(self, task_id: str) -> None:
