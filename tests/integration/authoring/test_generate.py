@@ -101,9 +101,8 @@ async def test_rounds_and_budget_end_it_before_the_next_answer(
     assert made.status == "unfinished"
     assert "beyond the budget of 0.0001 USD" in made.why
     assert len(model.requests) == spent + 1
-    monkeypatch.setattr(
-        runtime, "settings", runtime.settings.model_copy(update={"author_budget": 1, "author_rounds": 2})
-    )
+    two_rounds = runtime.settings.model_copy(update={"author_budget": 1, "author_rounds": 2})
+    monkeypatch.setattr(runtime._container, "settings", two_rounds)  # pyright: ignore[reportPrivateUsage]
     faults = [BROKEN, fenced(code_of(WORDS).replace("import os\n", "import os, no_such_module\n"))]
     model.answer_next(*map(chat_reply, faults))
     made = await runtime.authoring.generate(ADMIN, "Counts words in two rounds.")

@@ -77,7 +77,7 @@ def test_a_dead_end_is_told_to_the_model_and_then_to_the_person(
     told = does("/form", "Put tea into the basket.")
     assert (told["success"], told["result"]) == (False, "There is no basket.")
     assert "Nothing on the page" in told["steps"][1]["error"]
-    assert "lacks something" in told["steps"][2]["error"]
+    assert "missing or an unknown field" in told["steps"][2]["error"]
 
 
 def test_steps_have_a_limit(does: Callable[..., dict[str, Any]], chooses: Chooses) -> None:
