@@ -422,6 +422,7 @@ PAGES: dict[str, Callable[[], str]] = {
     "services": services,
     "attacks": attacks,
     "compatibility": compatibility,
+    "modules": modules,
 }
 
 

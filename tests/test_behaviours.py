@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 from pathlib import Path
 
-from tests.requirements import REQUIREMENTS
+from tests.behaviours import BEHAVIOURS
 
 TESTS = Path(__file__).parent
 PROVES_ITSELF = {Path(__file__).name}
@@ -73,5 +73,13 @@ def test_every_test_claims_a_requirement() -> None:
 
 def test_every_requirement_has_a_test_and_every_id_a_requirement() -> None:
     used = {one for _, tree in _modules() for one in _ids(tree)}
-    assert sorted(used - set(REQUIREMENTS)) == [], "ids that tests name and the manifest lacks"
-    assert sorted(set(REQUIREMENTS) - used) == [], "promises that no test claims"
+    assert sorted(used - set(BEHAVIOURS)) == [], "ids that tests name and the manifest lacks"
+    assert sorted(set(BEHAVIOURS) - used) == [], "promises that no test claims"
+
+
+def test_what_others_ask_for_names_the_section_that_asks_for_it() -> None:
+    sources = {name: source.partition("#") for name, (source, _) in BEHAVIOURS.items()}
+    assert {source for source, _, _ in sources.values()} <= {"seed", "wire", "mcp", "pep", "ours"}
+    assert [
+        name for name, (source, _, section) in sources.items() if (source == "ours") == bool(section)
+    ] == []
