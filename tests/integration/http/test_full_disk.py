@@ -20,6 +20,7 @@ from codewords_mcp.cli._boundary import run_app
 from codewords_mcp.disk_errors import full_disk
 from codewords_mcp.errors import StorageFailed
 from codewords_mcp.http.middleware.errors import HttpInternalError, explain
+from codewords_mcp.runtime.sandboxes.forkserver.warm_pool import ForkWarmPool
 from codewords_mcp.runtime.sandboxes.host.paths import Folders
 
 NO_SPACE = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), "/secret/path")
@@ -35,6 +36,8 @@ def test_a_sandbox_that_finds_no_room_says_that_the_disk_is_full(
     http: httpx.Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(Folders, "make", _fail)
+    # A prepared isolation has its folders already.
+    monkeypatch.setattr(ForkWarmPool, "_pop_usable", lambda *_: None)
 
     answer = http.post("/deploy", json={"code": ECHO, "name": "No room", "allow": True})
     assert (answer.status_code, answer.json()["error"]["code"]) == (507, "storage_failed"), answer.text
