@@ -27,6 +27,10 @@ NO_SPACE = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), "/secret/path")
 FULL = [NO_SPACE, OSError(errno.EDQUOT, "quota"), sqlite3.OperationalError("database or disk is full")]
 
 
+def _nothing(*_arguments: object) -> None:
+    return None
+
+
 def _fail(*_arguments: object, **_options: object) -> None:
     raise NO_SPACE
 
@@ -37,7 +41,7 @@ def test_a_sandbox_that_finds_no_room_says_that_the_disk_is_full(
 ) -> None:
     monkeypatch.setattr(Folders, "make", _fail)
     # A prepared isolation has its folders already.
-    monkeypatch.setattr(ForkWarmPool, "_pop_usable", lambda *_: None)
+    monkeypatch.setattr(ForkWarmPool, "_pop_usable", _nothing)
 
     answer = http.post("/deploy", json={"code": ECHO, "name": "No room", "allow": True})
     assert (answer.status_code, answer.json()["error"]["code"]) == (507, "storage_failed"), answer.text

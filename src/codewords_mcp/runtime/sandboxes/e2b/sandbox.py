@@ -306,8 +306,8 @@ class E2BSandbox:
         self._not_ready(self.failure() or gone)
         self._keep(self._dispose())
 
-    def _used(self, told: Json | None) -> Usage:
-        cpu, peak = (told["cpu"], told["peak"]) if told else (None, None)
+    def _used(self, report: Json | None) -> Usage:
+        cpu, peak = (report["cpu"], report["peak"]) if report else (None, None)
         return Usage(self.meter.wall, cpu, peak, cost=round(self.meter.billed * self._price(), 8))
 
     async def _dispose(self) -> None:

@@ -35,12 +35,12 @@ class Remover:
         """Remove soon."""
         self._queue.put(path)
 
-    def close(self, patience: float) -> None:
-        """Finish within `patience` seconds, or leave the rest where it is, for the next runtime's janitor."""
+    def close(self, timeout: float) -> None:
+        """Finish within `timeout` seconds, or leave the rest where it is, for the next runtime's janitor."""
         self._queue.put(None)
-        self._thread.join(patience)
+        self._thread.join(timeout)
         self._stopped.set()
-        self._thread.join(patience)
+        self._thread.join(timeout)
 
     def _run(self) -> None:
         while (path := self._queue.get()) is not None:

@@ -52,11 +52,11 @@ def _as_json(value: Any) -> Any:
 
 @dataclass(frozen=True, slots=True)
 class Smoke:
-    """Choice of the input: the `given` one, else the header's, else, with `derive`, one made from
+    """Choice of the input: the `sample` one, else the header's, else, with `derive`, one made from
     the schema.
     """
 
-    given: Any = None
+    sample: Any = None
     derive: bool = False
     source: ExampleFrom = "given"
 
@@ -67,15 +67,15 @@ class Smoke:
         in_header = _as_json(script.tool.get("example"))
         if in_header is None:
             return self
-        return replace(self, given=in_header, source="header")
+        return replace(self, sample=in_header, source="header")
 
     def example(self, openapi: dict[str, Any]) -> Example | None:
         """The input for an app, None without one."""
         route = main_route(read_routes(openapi))
-        if route is None or (self.given is None and not self.derive):
+        if route is None or (self.sample is None and not self.derive):
             return None
-        if self.given is not None:
-            return Example(route.path, self.given, self.source)
+        if self.sample is not None:
+            return Example(route.path, self.sample, self.source)
         return Example(route.path, make_example(route.schema) if route.schema else {}, "derived")
 
 
