@@ -8,6 +8,6 @@ for name, value in list(os.environ.items()):
     if not value.strip() or value.startswith("${user_config."):
         del os.environ[name]
 
-from codewords_mcp.stdio import main  # noqa: E402
+from codewords_mcp.__main__ import main  # noqa: E402
 
 sys.exit(main())

@@ -64,7 +64,7 @@ def test_a_page_that_does_not_come_is_an_answer_without_success(http: httpx.Clie
     site.answer = lambda _: Answer(200, b"%PDF", {"Content-Type": "application/pdf"})
     found = http.post("/run/firecrawl", json={"url": site.url}).json()
     assert found["success"] is False
-    assert "no page of text" in found["error"]
+    assert "not a page of text" in found["error"]
     refused = http.post("/run/firecrawl", json={"url": "http://10.0.0.1/"})
     assert (refused.status_code, refused.json()["error"]["code"]) == (403, "address_refused")
 

@@ -55,7 +55,7 @@ def test_a_page_is_read_as_markdown(http: httpx.Client, page: str) -> None:
     ("answer", "message"),
     [
         (Answer(404, b"<h1>gone</h1>", HTML), "answered 404"),
-        (Answer(200, b"%PDF-1.7", {"Content-Type": "application/pdf"}), "no page of text"),
+        (Answer(200, b"%PDF-1.7", {"Content-Type": "application/pdf"}), "not a page of text"),
     ],
 )
 def test_what_is_no_page_is_told(http: httpx.Client, site: StandIn, answer: Answer, message: str) -> None:
