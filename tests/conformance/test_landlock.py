@@ -38,6 +38,14 @@ class Claims(Driver):
     )
 
 
+class ClaimsHere(Claims):
+    """The most that Landlock claims for the user of these tests: root stays root in its sandboxes."""
+
+    capabilities = Claims.capabilities - (
+        {Capability.UNPRIVILEGED_USER} if os.geteuid() == 0 else frozenset()
+    )
+
+
 @pytest.fixture(scope="session")
 async def context(environment: EnvironmentRef) -> AsyncIterator[Context]:
     async with open_context(drivers.landlock, environment) as context:
@@ -49,7 +57,7 @@ def report(environment: EnvironmentRef, tmp_path_factory: pytest.TempPathFactory
     return report_once(environment, tmp_path_factory, namespaces=False)
 
 
-@parametrize(driver=Claims)
+@parametrize(driver=ClaimsHere)
 async def test_landlock_holds(check: ConformanceCheck, context: Context) -> None:
     await holds(check, context)
 
