@@ -39,6 +39,8 @@ def _fail(*_arguments: object, **_options: object) -> None:
 def test_a_sandbox_that_finds_no_room_says_that_the_disk_is_full(
     http: httpx.Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    opened = http.post("/deploy", json={"code": ECHO, "name": "Room", "allow": True})
+    assert opened.status_code == 200, "the driver was proved before"
     monkeypatch.setattr(Folders, "make", _fail)
     # A prepared isolation has its folders already.
     monkeypatch.setattr(ForkWarmPool, "_pop_usable", _nothing)
