@@ -27,10 +27,10 @@ PRIVATE_WORDS = frozenset(
 PRIVATE_FILES = PRIVATE_WORDS | {"breaking", "turns", "heads", "forms", "tails", "door"}
 RIDDLE = re.compile(r"(What|Whether|Which|Who|Whose|How|Where|Why)\b")
 
-MAX_PRIVATE_NAMES = 40
+MAX_PRIVATE_NAMES = 20
 MAX_RIDDLES = 12
 MAX_SHARED_CLASSES = 2
-MAX_UNTYPED_RETURNS = 85
+MAX_UNTYPED_RETURNS = 83
 
 
 @cache

@@ -83,7 +83,7 @@ def test_every_question_shows_what_was_chosen_as_items(text: str) -> None:
         of_service("ann", "send_email", "", {"to": text, text: [text]}),
         of_tool("ann", "delete_secret", {"name": text}, "Delete it?"),
     ):
-        check(question.asked_by(text))
+        check(question.with_asker(text))
     assert all(len(line.splitlines()) == 1 for line in describe_grants(grants))
     assert tabulate_grants(grants)
 
@@ -101,7 +101,7 @@ def test_questions_of_other_code_input_or_owner_are_other_questions() -> None:
         of_tool("ann", "t", {"a": 1}, "x"),
     ]
     assert len({question.digest for question in (one, *others)}) == len(others) + 1
-    assert one.asked_by("somebody").digest == one.digest
+    assert one.with_asker("somebody").digest == one.digest
 
 
 @pytest.mark.parametrize("text", [HOSTILE[0], HOSTILE[1], "two words", "a/../b", "", "x" * 200])

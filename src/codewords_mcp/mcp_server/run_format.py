@@ -367,8 +367,9 @@ def format_run(data: RunResult) -> str:
         if data.diagnosis.fix:
             parts.append(f"Likely fix: {data.diagnosis.fix}")
 
-    if data.asked is not None and (data.diagnosis is None or data.diagnosis.input is None):
-        parts.append(fence("Asked", data.asked, _MAX_INPUT_SHOWN))
+    run_input = data.asked
+    if run_input is not None and (data.diagnosis is None or data.diagnosis.input is None):
+        parts.append(fence("Asked", run_input, _MAX_INPUT_SHOWN))
     parts += _result_lines(data)
     if data.refused:
         parts.append("Refused or failed connections:")

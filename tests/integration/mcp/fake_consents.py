@@ -37,7 +37,7 @@ class FakeConsentApi(ConsentApi):
         if token is None:
             token = f"question{next(self._fake.ids)}"
             self._fake.questions[token] = key
-        wording = question.asked_by(consent.asker).wording
+        wording = question.with_asker(consent.asker).wording
         put = f"{wording.title}\nAsked by {wording.asker}."
         url = f"{BASE_URL}/consents/{token}"
         return ConsentNeeded(wording.message, asks=question.lines, confirm=token, url=url, question=put)

@@ -39,7 +39,7 @@ class Consents:
             return
 
         if consent.asker:
-            question = question.asked_by(consent.asker)
+            question = question.with_asker(consent.asker)
         if consent.confirm:
             link = await self._links.find(consent.confirm)
         else:

@@ -64,7 +64,7 @@ class Question:
     wording: Wording
     diff: str = ""
 
-    def asked_by(self, asker: str) -> Question:
+    def with_asker(self, asker: str) -> Question:
         """Return the same question with its asker."""
         return replace(self, wording=replace(self.wording, asker=one_line(asker)))
 

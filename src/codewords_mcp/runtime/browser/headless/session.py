@@ -89,7 +89,7 @@ class _PassedFile(BaseModel):
 class _ProgramReply(BaseModel):
     """One answer of the program."""
 
-    given: _PassedFile | None = None
+    result: _PassedFile | None = Field(default=None, validation_alias="given")
     failed: str = ""
     net: str = ""
     notes: list[str] = Field(default_factory=list[str], max_length=20)
@@ -144,11 +144,11 @@ class HeadlessSession:
     async def open_tab(self) -> HeadlessTab:
         """See `BrowserSession.open_tab`."""
         answer = await self.ask({"do": "open"}, OPEN_SECONDS)
-        if answer.given is None:
+        if answer.result is None:
             log.error("Chromium did not start", sandbox=self._sandbox.id, said=self.last_words)
             await asyncio.shield(self.close())
             raise BrowserGone("Chromium did not start in its sandbox; the runtime's log has what it said.")
-        return HeadlessTab(self, answer.given.tab)
+        return HeadlessTab(self, answer.result.tab)
 
     async def usage(self) -> SessionUsage:
         """See `BrowserSession.usage`."""
@@ -260,8 +260,8 @@ class HeadlessTab:
             raise BrowserGone("The browser has ended.")
 
         answer = await self._session.ask(message | {"tab": self._name, "seconds": seconds}, seconds + MARGIN)
-        if answer.given is not None:
-            return answer.given
+        if answer.result is not None:
+            return answer.result
 
         if answer.failed == "unreachable":
             _raise_where_refused(None, self._session.refused_since(began))
