@@ -28,7 +28,7 @@ PRIVATE_FILES = PRIVATE_WORDS | {"breaking", "turns", "heads", "forms", "tails",
 RIDDLE = re.compile(r"(What|Whether|Which|Who|Whose|How|Where|Why)\b")
 
 MAX_PRIVATE_NAMES = 20
-MAX_RIDDLES = 12
+MAX_RIDDLES = 6
 MAX_SHARED_CLASSES = 2
 MAX_UNTYPED_RETURNS = 83
 

@@ -1,4 +1,4 @@
-"""What the tests of all drivers share: attacks made once, and every probe of a section held."""
+"""Shared by the tests of all drivers: attacks made once, and every probe of a section held."""
 
 from __future__ import annotations
 

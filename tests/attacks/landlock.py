@@ -1,4 +1,4 @@
-"""What Landlock cannot hold: where an attempt comes to something else than with namespaces, and what that may be.
+"""Limits of Landlock: probes whose outcome differs from that with namespaces, and the outcomes that are allowed.
 
 Each entry is a known limit of isolation level C, and is on the page of the reference.
 """

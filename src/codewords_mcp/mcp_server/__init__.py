@@ -1,1 +1,1 @@
-"""What the tools, resources and prompts of the MCP door share: who asks, long work, errors, text from outside."""
+"""The MCP server, and what its tools, resources and prompts share: callers, long work, errors, text from outside."""

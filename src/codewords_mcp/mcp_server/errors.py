@@ -25,7 +25,7 @@ class McpInternalError(CodewordsError):
     """An unexpected failure, reported by the id of its log entry only."""
 
 
-def known_or_masked(error: BaseException, what: str) -> CodewordsError:
+def to_codewords_error(error: BaseException, what: str) -> CodewordsError:
     """Return a `CodewordsError` with its remedy worded; log any other and return an error with the log entry's id."""
     if isinstance(error, CodewordsError):
         error.word_remedy(HINTS)
@@ -58,7 +58,7 @@ def protocol_errors(fn: Callable[P, Awaitable[R]]) -> Callable[P, Awaitable[R]]:
             raise
         except Exception as error:
             data = _requested_uri(kwargs.get("ctx"))
-            raise to_protocol_error(known_or_masked(error, fn.__name__), **data) from error
+            raise to_protocol_error(to_codewords_error(error, fn.__name__), **data) from error
 
     return guarded
 

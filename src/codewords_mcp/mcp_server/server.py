@@ -55,7 +55,7 @@ from codewords_mcp.bounded_json import parse
 from codewords_mcp.errors import CodewordsError, InsufficientScope, Unauthenticated
 from codewords_mcp.mcp_server.access import check_message, check_settings, filter_list, rules_of
 from codewords_mcp.mcp_server.context import CALLER_KEY, RequestContext, ServerState, caller_of, principal_of
-from codewords_mcp.mcp_server.errors import known_or_masked, to_protocol_error
+from codewords_mcp.mcp_server.errors import to_codewords_error, to_protocol_error
 from codewords_mcp.mcp_server.list_changes import ListChangeNotifier
 from codewords_mcp.mcp_server.request_ids import with_unique_ids
 from codewords_mcp.mcp_server.sessions import ReleasingWriter, Sessions, SseSessions
@@ -317,9 +317,9 @@ def _boundary(changes: ListChangeNotifier) -> ServerMiddleware[Any]:
                 raise MCPError(
                     INVALID_PARAMS, "No such prompt, or a required argument is missing: see prompts/list."
                 ) from error
-            raise to_protocol_error(known_or_masked(error, ctx.method)) from error
+            raise to_protocol_error(to_codewords_error(error, ctx.method)) from error
         except Exception as error:
-            raise to_protocol_error(known_or_masked(error, ctx.method)) from error
+            raise to_protocol_error(to_codewords_error(error, ctx.method)) from error
 
     return boundary
 

@@ -25,7 +25,7 @@ from mcp_types import (
 from codewords_mcp.errors import CodewordsError, InvalidInput, TooBusy
 from codewords_mcp.mcp_server.access import access_of, subscription_rule
 from codewords_mcp.mcp_server.context import RequestContext, caller_of
-from codewords_mcp.mcp_server.errors import known_or_masked
+from codewords_mcp.mcp_server.errors import to_codewords_error
 from codewords_mcp.mcp_server.list_changes import ListChangeNotifier
 from codewords_mcp.runtime.model.caller import Caller
 from codewords_mcp.runtime.model.run import FINISHED
@@ -183,7 +183,7 @@ async def _watch(runtime: Runtime, caller: Caller, uri: str, tell: Callable[[], 
         async for _ in changes(runtime, caller, run_id):
             await tell()
     except Exception as error:  # noqa: BLE001  # no task awaits a watcher
-        known_or_masked(error, "subscription")
+        to_codewords_error(error, "subscription")
 
 
 async def _record_changes(runtime: Runtime, caller: Caller, run_id: str) -> AsyncIterator[None]:

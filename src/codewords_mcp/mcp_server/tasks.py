@@ -30,7 +30,7 @@ from mcp_types.version import MODERN_PROTOCOL_VERSIONS
 
 from codewords_mcp.errors import NotFound
 from codewords_mcp.mcp_server.context import RequestContext, caller_of, principal_of
-from codewords_mcp.mcp_server.errors import known_or_masked, to_protocol_error
+from codewords_mcp.mcp_server.errors import to_codewords_error, to_protocol_error
 from codewords_mcp.runtime.api.tasks import TTL, TaskRecord, TaskStore
 
 TASKS = "io.modelcontextprotocol/tasks"
@@ -225,7 +225,7 @@ class Tasks(Extension):
         except MCPError as error:
             await store.change(task_id, "failed", outcome=_dump(error.error))
         except Exception as error:  # noqa: BLE001  # the boundary: nobody awaits this
-            protocol_error = to_protocol_error(known_or_masked(error, params.name))
+            protocol_error = to_protocol_error(to_codewords_error(error, params.name))
             await store.change(task_id, "failed", outcome=_dump(protocol_error.error))
         finally:
             self._running.pop(task_id, None)

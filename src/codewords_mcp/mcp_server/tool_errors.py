@@ -10,7 +10,7 @@ from pydantic import ValidationError
 from codewords_mcp.errors import CodewordsError, ConsentNeeded, InvalidInput, UpstreamFailed, ValidationFailed
 from codewords_mcp.mcp_server.check_format import check_lines
 from codewords_mcp.mcp_server.consent import fenced_items, pending_lines
-from codewords_mcp.mcp_server.errors import known_or_masked
+from codewords_mcp.mcp_server.errors import to_codewords_error
 from codewords_mcp.mcp_server.text import fence
 from codewords_mcp.mcp_server.tool_wording import as_tools
 from codewords_mcp.runtime.model.conflicts import VersionChanged
@@ -40,7 +40,7 @@ def error_result(error: BaseException, tool: str, *, about_secrets: bool = False
 
     `about_secrets`: the invalid argument may be a secret's value, so the hint warns of it.
     """
-    known = known_or_masked(error, tool)
+    known = to_codewords_error(error, tool)
     if about_secrets and isinstance(known, InvalidInput):
         known.hint = f"{known.hint} {EXPOSED_VALUE_HINT}".lstrip()
     if isinstance(known, ConsentNeeded):

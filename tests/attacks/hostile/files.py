@@ -251,7 +251,7 @@ def _() -> object:
 
 
 def _refusal(act: Callable[[], object], target: str) -> str:
-    """Why the act fails, or whether it has changed the file."""
+    """The reason why the act fails, or whether it has changed the file."""
     before = os.stat(target)
     try:
         act()

@@ -20,7 +20,7 @@ def _no_service() -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Hosting:
-    """How this runtime's process was started. `idle_timeout` is in seconds, 0 for never.
+    """The way this runtime's process was started. `idle_timeout` is in seconds, 0 for never.
 
     `missed_port`: the home's own port, if another program occupies it. `service_installed` returns
     whether a service manager starts this home's runtime with the session.
@@ -33,7 +33,7 @@ class Hosting:
 
 
 class Availability(BaseModel):
-    """How long this runtime's address lasts. `sentence` and `fix` are the same for a person.
+    """The lifetime of this runtime's address. `sentence` and `fix` are the same for a person.
 
     `missed_port`: the home's own port if another program occupies it; addresses given out earlier
     then do not answer. `ends_when_idle`: the runtime ends without use. `starts_with_session`: a

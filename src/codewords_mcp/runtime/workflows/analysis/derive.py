@@ -38,7 +38,7 @@ _PROVIDER_KEYS = {
 }
 """Variables that the runtime fills with a key for its gateway, unless the address beside them is declared too."""
 _CALLED = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_-]{0,99}")
-"""What can be the name of a service or the id of a workflow."""
+"""The form of a service's name or a workflow's id."""
 _DAYS_AND_MONTHS = "JAN|FEB|MAR|APR|MAY|JUN|JUL|AUG|SEP|OCT|NOV|DEC|MON|TUE|WED|THU|FRI|SAT|SUN"
 _FIELD = rf"(?:[0-9*/,#?LW-]|{_DAYS_AND_MONTHS})+"
 _CRON = re.compile(

@@ -11,7 +11,7 @@ from codewords_mcp.runtime.workflows.analysis.values import Hole, Text, text
 
 RUNTIME = ("CODEWORDS_RUNTIME_URI", "RUNTIME_URI")
 _RUNTIME_HERE = re.compile(r"https?://(?:127\.0\.0\.1|localhost):8765(?=[/?#]|\Z)")
-"""How the runtime is reached inside a sandbox."""
+"""The runtime's address as a program in a sandbox writes it."""
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://")
 _HOLES = re.compile("[\ue000-\uf8ff]")
 _CONNINFO = re.compile(r"(?:\A|\s)host(?:addr)?\s*=\s*'?([^\s']+)")

@@ -76,14 +76,17 @@ class ScriptIndex:
     )
     """Calls by the last name of what is called."""
     loaded: dict[str, int] = field(default_factory=dict[str, int])
-    """How often a name or attribute is read."""
+    """Number of times that a name or attribute is read."""
     returns: dict[ast.AST, list[tuple[ast.expr, NameScope]]] = field(
         default_factory=dict[ast.AST, list[tuple[ast.expr, NameScope]]]
     )
     grown: dict[str, list[tuple[ast.expr | None, NameScope]]] = field(
         default_factory=dict[str, list[tuple[ast.expr | None, NameScope]]]
     )
-    """What is put into lists and dicts of a name, as `urls.append(url)` or `urls[key] = url`; None: it cannot be told."""
+    """Values put into the lists and dicts of a name, as by `urls.append(url)` or `urls[key] = url`.
+
+    None where they can't be determined.
+    """
 
 
 def index(tree: ast.Module) -> ScriptIndex:

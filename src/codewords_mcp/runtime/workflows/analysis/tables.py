@@ -236,11 +236,11 @@ VENDORS = {
     "anthropic": "api.anthropic.com",
     "gemini": "generativelanguage.googleapis.com",
 }
-"""Where a provider's SDK goes where it is not led to the gateway."""
+"""The hosts of each provider's SDK that is not pointed at the gateway."""
 
 LITELLM = {"gpt": "openai", "o1": "openai", "o3": "openai", "o4": "openai", "openai": "openai", "claude": "anthropic",
            "anthropic": "anthropic", "gemini": "gemini", "google-gla": "gemini"}  # fmt: skip
-"""How a model's name begins, where a package takes models of several providers → the provider."""
+"""Beginnings of model names → the provider, for packages that take models of several providers."""
 BY_NAME = {
     "litellm.completion": "model",
     "litellm.acompletion": "model",

@@ -17,7 +17,7 @@ from codewords_mcp.runtime.workflows.environments.resolver import explain
 from codewords_mcp.runtime.workflows.environments.uv import Uv, run_command
 
 SANDBOX_PYTHON = Path("/python")
-"""Where a sandbox sees `base_prefix`. An installation in /usr keeps its place."""
+"""The path at which a sandbox sees `base_prefix`. An installation in /usr keeps its place."""
 _RESOLVE_TIMEOUT = 180.0
 _INSTALL_TIMEOUT = 600.0
 _COMPILE_TIMEOUT = 300.0

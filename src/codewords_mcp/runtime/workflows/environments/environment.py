@@ -89,7 +89,7 @@ class Environments:
         self._builds: dict[str, _Build] = {}
         self._known_pythons: dict[str, Python] = {}
         self._damaged_hashes: set[str] = set()
-        """What `damaged` found, beyond the sizes that are compared at each load."""
+        """Damage that `damaged` found, beyond the sizes that are compared at each load."""
         self.rebuilt: dict[str, list[str]] = {}
         """Environments that were damaged and have been built again by this process: their hash, and the packages."""
         self._wheel: ClientWheel | None = None
