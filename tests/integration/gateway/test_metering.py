@@ -126,6 +126,7 @@ def test_a_conversation_that_is_compacted_is_counted_on_the_model_that_was_asked
     [
         ("/openai/chat/completions", CHAT | {"model": "gpt-4o-mini-nousage"}),
         ("/openai/chat/completions", CHAT | {"model": "gpt-4o-mini-nousage", "stream": True}),
+        ("/openai/chat/completions", CHAT | {"model": "gpt-4o-mini-br"}),
         ("/openai/chat/completions", CHAT | {"model": "gpt-4o-mini-midstream", "stream": True}),
         ("/anthropic/v1/messages", {"model": "claude-sonnet-4-6-nousage", "max_tokens": 5, "stream": True}),
         ("/gemini/v1/models/gemini-nousage:generateContent", {"contents": []}),

@@ -1,66 +1,62 @@
-"""Incremental decompression of responses, in pieces of bounded size."""
+"""Decompression of responses that a provider compressed although it was asked not to."""
 
 from __future__ import annotations
 
-import zlib
 from collections.abc import Callable, Iterator
-from typing import Any, Protocol, cast
+from typing import Protocol
 
-MAX_OPENED_BYTES = 1 << 20
-"""Bytes that are decompressed at once."""
-_ANY_ZLIB = 47
+import structlog
+
+from codewords_mcp.inflater import DamagedCompression, Inflater
+
+log = structlog.get_logger(__name__)
 
 
 class Decompressor(Protocol):
     """Decompresses a response incrementally."""
 
     def open(self, chunk: bytes) -> Iterator[bytes]:
-        """Decompress a chunk, in pieces of at most `MAX_OPENED_BYTES`. Raises DecompressionError."""
+        """Decompress a chunk, in pieces of bounded size. Raises DecompressionError."""
         ...
 
 
 class DecompressionError(Exception):
-    """The response is not compressed as its header says."""
+    """The response cannot be decompressed here; the usage of its call is then estimated."""
 
 
-class ZlibDecompressor:
-    """gzip, also of several members, and deflate. zlib detects the format by its header."""
-
-    def __init__(self) -> None:
-        self._decompressor = zlib.decompressobj(_ANY_ZLIB)
-
-    def open(self, chunk: bytes) -> Iterator[bytes]:
-        """See `Opener`."""
-        while chunk:
-            if self._decompressor.eof:
-                self._decompressor = zlib.decompressobj(_ANY_ZLIB)
-            try:
-                yield self._decompressor.decompress(chunk, MAX_OPENED_BYTES)
-            except zlib.error:
-                raise DecompressionError from None
-            chunk = self._decompressor.unconsumed_tail or self._decompressor.unused_data
-
-
-class BrotliDecompressor:
-    """brotli."""
+class InflatingDecompressor:
+    """gzip and deflate."""
 
     def __init__(self) -> None:
-        import brotli  # pyright: ignore[reportMissingTypeStubs]
-
-        library = cast("Any", brotli)
-        self._decompressor: Any = library.Decompressor()
-        self._failures: type[Exception] = library.error
+        self._inflater = Inflater()
 
     def open(self, chunk: bytes) -> Iterator[bytes]:
-        """See `Opener`."""
+        """See `Decompressor`."""
         try:
-            yield self._decompressor.process(chunk, output_buffer_limit=MAX_OPENED_BYTES)
-            while not self._decompressor.can_accept_more_data():
-                yield self._decompressor.process(b"", output_buffer_limit=MAX_OPENED_BYTES)
-        except self._failures:
+            yield from self._inflater.feed(chunk)
+        except DamagedCompression:
+            log.warning("provider response damaged, usage estimated")
             raise DecompressionError from None
 
 
+class UnsupportedDecompressor:
+    """brotli and zstd, whose libraries are larger than such answers are frequent.
+
+    The gateway asks for `identity`. A response in one of these passes unchanged, and the log says
+    that its call was estimated.
+    """
+
+    def open(self, chunk: bytes) -> Iterator[bytes]:
+        """See `Decompressor`."""
+        del chunk
+        log.warning("provider response compressed in an unsupported encoding, usage estimated")
+        raise DecompressionError
+
+
 DECOMPRESSORS: dict[str, Callable[[], Decompressor]] = {
-    "gzip": ZlibDecompressor, "x-gzip": ZlibDecompressor, "deflate": ZlibDecompressor, "br": BrotliDecompressor,
-}  # fmt: skip
+    "gzip": InflatingDecompressor,
+    "x-gzip": InflatingDecompressor,
+    "deflate": InflatingDecompressor,
+    "br": UnsupportedDecompressor,
+    "zstd": UnsupportedDecompressor,
+}

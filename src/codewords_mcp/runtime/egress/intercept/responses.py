@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import zlib
 from collections.abc import Iterator
-from typing import Final, Protocol
+from typing import Final
 
+from codewords_mcp.inflater import DamagedCompression, Inflater
 from codewords_mcp.runtime.egress.intercept.credentials import Headers
 from codewords_mcp.runtime.secrets.scrub import Scrubber
 
 READABLE: Final = frozenset({b"gzip", b"deflate", b"identity"})
 """Requested encodings: those that can be decompressed here."""
-_PIECE: Final = 256 << 10
-"""Bytes that are decompressed at once, whatever the compression ratio."""
 
 
 class UnreadableResponse(Exception):  # an outcome, caught inside this room
@@ -30,17 +28,6 @@ def readable(value: bytes) -> bytes:
         b", ".join(part for part in offered if part.partition(b";")[0].strip().lower() in READABLE)
         or b"identity"
     )
-
-
-class _Inflate(Protocol):
-    @property
-    def unconsumed_tail(self) -> bytes: ...
-    @property
-    def unused_data(self) -> bytes: ...
-    @property
-    def eof(self) -> bool: ...
-
-    def decompress(self, data: bytes, max_length: int = 0, /) -> bytes: ...
 
 
 def _is_of_part(name: bytes, value: bytes) -> bool:
@@ -71,10 +58,9 @@ class ResponseScrubber:
                 "its response is compressed in a way that was not requested, and cannot be read"
             )
 
-        self._gzip = bool(coding) and coding[0] != b"deflate"
-        self._inflate: _Inflate | None = self._new(b"") if self._gzip else None
-        self._deflate = bool(coding) and not self._gzip
         packed = bool(coding) and not bodiless
+        self._inflater = Inflater() if coding else None
+
         # A mask of the same length keeps Content-Length, ranges and frames correct. A decompressed
         # body has another length anyway.
         self._scrubber = scrubber.another(same_length=not packed)
@@ -99,27 +85,11 @@ class ResponseScrubber:
         return self._scrubber.flush()
 
     def _unpacked(self, chunk: bytes) -> Iterator[bytes]:
-        if self._deflate and self._inflate is None and chunk:
-            self._inflate = self._new(chunk)
-        if self._inflate is None:
+        if self._inflater is None:
             yield chunk
             return
 
         try:
-            while chunk:
-                if self._inflate.eof and self._gzip:
-                    self._inflate = self._new(b"")  # another member
-                elif self._inflate.eof:
-                    return
-
-                piece = self._inflate.decompress(chunk, _PIECE)
-                chunk = self._inflate.unconsumed_tail or self._inflate.unused_data
-                yield piece
-        except zlib.error:
+            yield from self._inflater.feed(chunk)
+        except DamagedCompression:
             raise UnreadableResponse("its compressed response is damaged") from None
-
-    def _new(self, first: bytes) -> _Inflate:
-        if self._gzip:
-            return zlib.decompressobj(16 + zlib.MAX_WBITS)
-        bare = len(first) < 1 or first[0] & 0x0F != 8  # some send deflate without the zlib header
-        return zlib.decompressobj(-zlib.MAX_WBITS if bare else zlib.MAX_WBITS)

@@ -1,0 +1,56 @@
+"""Decompress gzip and deflate in pieces of bounded size, whatever the compression ratio."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Iterator
+
+PIECE_BYTES = 256 << 10
+"""Bytes that are decompressed at once: the memory that a small, hostile chunk can take."""
+_GZIP_OR_ZLIB = 32 + zlib.MAX_WBITS
+_RAW = -zlib.MAX_WBITS
+_GZIP_MAGIC = 0x1F
+_ZLIB_METHOD = 8
+
+
+class DamagedCompression(Exception):
+    """The data is not compressed as its header says."""
+
+
+class Inflater:
+    """One body in gzip, also of several members, or in deflate, with or without its zlib header.
+
+    The format is detected by the first byte, since servers confuse the names. Bytes that follow
+    the end and begin no further gzip member are ignored, as HTTP clients and gzip(1) do.
+    """
+
+    def __init__(self) -> None:
+        self._engine = None
+        self._is_gzip = False
+        self._ended = False
+
+    def feed(self, chunk: bytes) -> Iterator[bytes]:
+        """Decompress a chunk, in pieces of at most `PIECE_BYTES`. Raises DamagedCompression."""
+        while chunk and not self._ended:
+            if self._engine is None:
+                self._is_gzip = chunk[0] == _GZIP_MAGIC
+                self._engine = zlib.decompressobj(_window_bits(chunk[0]))
+            elif self._engine.eof:
+                self._ended = not self._is_gzip or chunk[0] != _GZIP_MAGIC
+                self._engine = None
+                continue
+
+            try:
+                piece = self._engine.decompress(chunk, PIECE_BYTES)
+            except zlib.error:
+                raise DamagedCompression from None
+
+            chunk = self._engine.unconsumed_tail or self._engine.unused_data
+            if piece:
+                yield piece
+
+
+def _window_bits(first: int) -> int:
+    if first == _GZIP_MAGIC or first & 0x0F == _ZLIB_METHOD:
+        return _GZIP_OR_ZLIB
+    return _RAW
