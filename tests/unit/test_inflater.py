@@ -43,6 +43,7 @@ def test_a_body_is_opened_whole_however_it_is_cut(form: str) -> None:
     assert opened(*(packed[at : at + 1] for at in range(len(packed)))) == PLAIN
 
 
+@pytest.mark.requirement("gateway:compressed")
 @given(st.lists(st.binary(max_size=300), min_size=1, max_size=5), st.integers(1, 40))
 def test_gzip_members_are_one_body_at_every_cut(members: list[bytes], size: int) -> None:
     packed = b"".join(gzip.compress(member) for member in members)
