@@ -18,8 +18,8 @@ sys.path[:0] = [str(PROJECT), str(Path(__file__).parent)]
 
 from _bench import clean_environment  # noqa: E402
 from _sandboxes import ANSWER, BODY, CODE, greeting_environment  # noqa: E402
-from tests.serving import ServedRuntime, start_runtime  # noqa: E402
-from tests.workshop import make_home  # noqa: E402
+from tests.support.runtime import make_home  # noqa: E402
+from tests.support.served_runtime import ServedRuntime, start_runtime  # noqa: E402
 
 WARM = CODE.replace(
     "# [tool.env-checker]",

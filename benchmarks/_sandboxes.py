@@ -20,7 +20,7 @@ sys.path[:0] = [str(PROJECT), str(Path(__file__).parent)]
 import structlog  # noqa: E402
 import uv  # noqa: E402
 from _bench import clean_environment  # noqa: E402
-from tests.workshop import warm_folder  # noqa: E402
+from tests.support.runtime import warm_folder  # noqa: E402
 
 from codewords_mcp.runtime.authoring.templates import templates  # noqa: E402
 from codewords_mcp.runtime.sandboxes import http1  # noqa: E402

@@ -31,8 +31,8 @@ os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
 from tests.integration.authoring.harness import Outcome, carry_out  # noqa: E402
 from tests.integration.authoring.tasks import TASKS, WORDS, Task, code_of  # noqa: E402
-from tests.integration.mcp.connecting import data_of, in_process, text_of  # noqa: E402
-from tests.workshop import ADMIN, ECHO, make_home, open_runtime  # noqa: E402
+from tests.support.mcp_clients import data_of, in_process, text_of  # noqa: E402
+from tests.support.runtime import ADMIN, ECHO, make_home, open_runtime  # noqa: E402
 from tool_tokens import count, paid  # noqa: E402
 
 from codewords_mcp.runtime.api.runtime import Runtime  # noqa: E402

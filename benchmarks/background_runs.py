@@ -38,8 +38,8 @@ from codewords_mcp.runtime.runs.queue import RunQueue
 from codewords_mcp.runtime.store.database import Database
 
 sys.path[:0] = [str(PROJECT)]
-from tests.postgres import serving_postgres  # noqa: E402
-from tests.serving import ServedRuntime  # noqa: E402
+from tests.support.postgres import serving_postgres  # noqa: E402
+from tests.support.served_runtime import ServedRuntime  # noqa: E402
 
 TICK = os.sysconf("SC_CLK_TCK")
 CLIENTS = 8

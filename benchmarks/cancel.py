@@ -23,9 +23,9 @@ from _sandboxes import UvRun, ask_port, greeting_environment
 from codewords_mcp.runtime.sandboxes.host.measure import processes
 
 sys.path[:0] = [str(PROJECT)]
-from tests.postgres import serving_postgres  # noqa: E402
-from tests.serving import ServedRuntime  # noqa: E402
-from tests.workshop import workflow  # noqa: E402
+from tests.support.postgres import serving_postgres  # noqa: E402
+from tests.support.runtime import workflow  # noqa: E402
+from tests.support.served_runtime import ServedRuntime  # noqa: E402
 
 SLEEPER = workflow(
     """

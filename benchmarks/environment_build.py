@@ -21,7 +21,7 @@ from pathlib import Path
 import uv
 from _bench import Question, clean_environment, options, report
 from _sandboxes import CODE, greeting_environment, quiet
-from tests.workshop import warm_folder
+from tests.support.runtime import warm_folder
 
 from codewords_mcp.runtime.workflows.environments.environment import Environments
 from codewords_mcp.runtime.workflows.script import parse_script

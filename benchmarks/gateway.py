@@ -37,7 +37,7 @@ from _bench import (  # noqa: E402
 )  # fmt: skip
 from _load import cpu_seconds, load, request, resident_mb  # noqa: E402
 from _peers import environment_of, free_port, installed, listening, say  # noqa: E402
-from tests.serving import ServedRuntime, start_runtime  # noqa: E402
+from tests.support.served_runtime import ServedRuntime, start_runtime  # noqa: E402
 
 from codewords_testing.providers import loopback_providers  # noqa: E402
 

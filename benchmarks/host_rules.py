@@ -18,8 +18,8 @@ sys.path.insert(0, str(Path(__file__).parent.parent))
 import pytest
 import uvloop
 from _bench import Question, options, report
-from tests.integration.secrets.ground import HOST, Ground, ground
-from tests.unit.egress.stage import listening, relayed_to
+from tests.integration.secrets.interception import HOST, Ground, ground
+from tests.support.egress import listening, relayed_to
 
 from codewords_mcp.runtime.egress import Egress, EgressPolicy
 from codewords_mcp.runtime.sandboxes.base import SandboxSockets

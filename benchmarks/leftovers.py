@@ -23,8 +23,8 @@ from pathlib import Path
 
 from _bench import clean_environment, options
 from _door import CODE, Client
-from tests.serving import ServedRuntime, start_runtime, wait_until_up
-from tests.workshop import make_home
+from tests.support.runtime import make_home
+from tests.support.served_runtime import ServedRuntime, start_runtime, wait_until_up
 
 AT_ONCE = 8
 

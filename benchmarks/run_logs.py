@@ -35,9 +35,9 @@ from codewords_mcp.runtime.store.clock import now
 from codewords_mcp.runtime.store.database import Database
 
 sys.path[:0] = [str(PROJECT)]
-from tests.postgres import serving_postgres  # noqa: E402
-from tests.serving import ServedRuntime  # noqa: E402
-from tests.workshop import workflow  # noqa: E402
+from tests.support.postgres import serving_postgres  # noqa: E402
+from tests.support.runtime import workflow  # noqa: E402
+from tests.support.served_runtime import ServedRuntime  # noqa: E402
 
 RUNS = 50
 LINE = "2026-11-25 18:00:00 [info     ] order 4711 was looked at and found right  customer=ada amount=12.50 n=%06d"

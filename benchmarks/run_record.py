@@ -26,9 +26,9 @@ from codewords_mcp.runtime.api.runtime import Runtime
 from codewords_mcp.runtime.runs.run_logs import RunLog
 
 sys.path[:0] = [str(PROJECT)]
-from tests.integration.runtime.background import with_options  # noqa: E402
-from tests.postgres import serving_postgres  # noqa: E402
-from tests.workshop import deploy, fetch, make_home, open_runtime, workflow  # noqa: E402
+from tests.support.background_runs import with_options  # noqa: E402
+from tests.support.postgres import serving_postgres  # noqa: E402
+from tests.support.runtime import deploy, fetch, make_home, open_runtime, workflow  # noqa: E402
 
 PEER = "the same run, that leaves no record and no log"
 TALKER = workflow(

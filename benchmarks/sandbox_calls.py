@@ -21,9 +21,9 @@ sys.path[:0] = [str(PROJECT), str(Path(__file__).parent)]
 
 from _bench import Question, interleave, options, report  # noqa: E402
 from _sandboxes import quiet  # noqa: E402
-from tests.integration.http.doors import ADMIN_KEY, Door  # noqa: E402
-from tests.unit.egress.stage import relayed_to  # noqa: E402
-from tests.workshop import make_home  # noqa: E402
+from tests.support.egress import relayed_to  # noqa: E402
+from tests.support.http_runtime import ADMIN_KEY, Door  # noqa: E402
+from tests.support.runtime import make_home  # noqa: E402
 
 from codewords_mcp.runtime.api.runtime import Runtime  # noqa: E402
 from codewords_mcp.runtime.egress import Egress, EgressPolicy, SandboxNetwork  # noqa: E402

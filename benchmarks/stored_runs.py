@@ -27,8 +27,8 @@ from run_logs import into_journal
 from codewords_mcp.runtime.store.database import Database
 
 sys.path[:0] = [str(PROJECT)]
-from tests.postgres import serving_postgres  # noqa: E402
-from tests.serving import ServedRuntime  # noqa: E402
+from tests.support.postgres import serving_postgres  # noqa: E402
+from tests.support.served_runtime import ServedRuntime  # noqa: E402
 
 PEER = "an empty store"
 SLOWER = 1.2

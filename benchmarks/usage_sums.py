@@ -27,7 +27,7 @@ from codewords_mcp.runtime.store.clock import now
 from codewords_mcp.runtime.store.database import Database
 
 sys.path[:0] = [str(PROJECT)]
-from tests.postgres import serving_postgres  # noqa: E402
+from tests.support.postgres import serving_postgres  # noqa: E402
 
 PEER = "the plain sum of all runs"
 PLAIN = text(

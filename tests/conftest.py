@@ -15,7 +15,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 from codewords_mcp.frozen_imports import loading
-from tests.postgres import Postgres, serving_postgres
+from tests.support.postgres import Postgres, serving_postgres
 
 PROJECT = Path(__file__).resolve().parent.parent
 SHARED = PROJECT.parent / "shared"

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Final
 
 _FOLDER: Final = Path(__file__).parent / "hostile"
-_SHARED: Final = "tests.attacks.hostile.acting"
+_SHARED: Final = "tests.attacks.hostile.attempts"
 _PREAMBLE: Final = """\
 import sys, types
 _shared = types.ModuleType({name!r})

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from tests.attacks.hostile.acting import Group
+from tests.attacks.hostile.attempts import Group
 from tests.attacks.hostile.calls import group as calls
 from tests.attacks.hostile.egress import group as egress
 from tests.attacks.hostile.files import group as files
@@ -13,7 +13,7 @@ from tests.attacks.hostile.privileges import group as privileges
 from tests.attacks.hostile.processes import group as processes
 from tests.attacks.hostile.sockets import group as sockets
 from tests.attacks.probes import Probe, attempted
-from tests.attacks.scenes import answers, authority, bombs, company, keys, leftovers, listener
+from tests.attacks.scenarios import answers, authority, bombs, company, keys, leftovers, listener
 
 ALONE: Final[tuple[Group, ...]] = (files, processes, calls, privileges, kernel, sockets, egress)
 

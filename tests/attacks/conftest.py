@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from tests.integration.sandboxes.stage import build_environment
+from tests.support.sandbox_programs import build_environment
 
 from codewords_mcp.runtime.sandboxes.base import EnvironmentRef
 

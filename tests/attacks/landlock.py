@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 from typing import Any, Final
 
-from tests.attacks.hostile.acting import Attempt, Expected, refused, shows
+from tests.attacks.hostile.attempts import Attempt, Expected, refused, shows
 
 LANDLOCK: Final = "landlock"
 """The way of starting a program in a sandbox without namespaces."""

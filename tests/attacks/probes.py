@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Generic, Literal, TypeVar
 
-from tests.attacks.hostile.acting import Group
+from tests.attacks.hostile.attempts import Group
 
 User = Literal["root", "user"]
 USERS: tuple[User, ...] = ("root", "user")

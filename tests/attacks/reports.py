@@ -17,8 +17,8 @@ from typing import Any, Final
 
 from tests.attacks.probes import DRIVERS, Driver, Result, User
 from tests.conftest import PROJECT
-from tests.integration.sandboxes import as_user
-from tests.integration.sandboxes.stage import build_environment
+from tests.support import as_user
+from tests.support.sandbox_programs import build_environment
 
 from codewords_mcp.runtime.sandboxes.base import EnvironmentRef
 from codewords_mcp.runtime.sandboxes.host.files import remove_tree

@@ -22,12 +22,12 @@ from typing import Any, Final
 
 import structlog
 from tests.attacks import catalog
-from tests.attacks.ground import Ground, ground
 from tests.attacks.landlock import LANDLOCK
 from tests.attacks.probes import Result
-from tests.attacks.scenes import answers, authority, bombs, company, keys, leftovers, listener
-from tests.attacks.stage import Stage
-from tests.integration.sandboxes.stage import build_environment, fork_server
+from tests.attacks.runner import Stage
+from tests.attacks.scenarios import answers, authority, bombs, company, keys, leftovers, listener
+from tests.attacks.targets import Ground, ground
+from tests.support.sandbox_programs import build_environment, fork_server
 
 from codewords_mcp.runtime.sandboxes.base import Driver, EnvironmentRef
 from codewords_mcp.runtime.sandboxes.host import measure

@@ -9,8 +9,8 @@ import os
 
 import pytest
 from tests.attacks import reports
+from tests.attacks.assertions import Made, expect_held, made_once
 from tests.attacks.catalog import ONCE, PROBES, RUNTIME, SECTIONS
-from tests.attacks.expecting import Made, expect_held, made_once
 from tests.attacks.probes import User
 
 from codewords_mcp.runtime.sandboxes.base import EnvironmentRef

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 from tests.attacks import reports
+from tests.attacks.assertions import Made, expect_held, made_once
 from tests.attacks.catalog import ONE_DRIVER, SECTIONS
-from tests.attacks.expecting import Made, expect_held, made_once
 from tests.attacks.landlock import LANDLOCK, LIMITS, ROOT_LIMITS
 from tests.attacks.probes import User
 

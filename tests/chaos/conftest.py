@@ -1,5 +1,5 @@
 """Fixtures of the front's tests, here against the real runtime."""
 
-from tests.integration.front.conftest import front, home, standin
+from tests.integration.stdio.conftest import front, home, standin
 
 __all__ = ["front", "home", "standin"]

@@ -24,10 +24,10 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Literal
 
-from tests.chaos.houses import Houses, Target, houses
+from tests.chaos.replicas import Houses, Target, houses
 from tests.chaos.witness import Witness, witnessing
-from tests.integration.runtime.background import with_options
-from tests.serving import ServedRuntime
+from tests.support.background_runs import with_options
+from tests.support.served_runtime import ServedRuntime
 
 Kind = Literal["plain", "again", "delayed", "unwanted", "waited for"]
 KINDS: tuple[Kind, ...] = ("plain", "again", "again", "delayed", "unwanted", "waited for")

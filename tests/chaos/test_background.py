@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.integration.front.peer import until
-from tests.integration.runtime.background import WORK, with_options
-from tests.serving import ServedRuntime, start_runtime
-from tests.workshop import make_home
+from tests.support.background_runs import WORK, with_options
+from tests.support.runtime import make_home
+from tests.support.served_runtime import ServedRuntime, start_runtime
+from tests.support.stdio_client import until
 
 pytestmark = pytest.mark.slow
 

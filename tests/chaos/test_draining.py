@@ -12,11 +12,11 @@ from pathlib import Path
 import pytest
 from tests.chaos.test_background import outcomes, result, running, start
 from tests.chaos.test_replicas import starting
-from tests.integration.front.peer import until
-from tests.integration.runtime.background import WORK
-from tests.postgres import Postgres
-from tests.serving import ServedRuntime, start_runtime
-from tests.workshop import make_home, workflow
+from tests.support.background_runs import WORK
+from tests.support.postgres import Postgres
+from tests.support.runtime import make_home, workflow
+from tests.support.served_runtime import ServedRuntime, start_runtime
+from tests.support.stdio_client import until
 
 pytestmark = pytest.mark.slow
 

@@ -9,11 +9,11 @@ from typing import get_args
 import pytest
 from tests.chaos.test_background import outcomes, record, result, running, start
 from tests.chaos.test_replicas import starting
-from tests.integration.front.peer import until
-from tests.integration.runtime.background import WORK, with_options
-from tests.line import How, Line, line_to
-from tests.postgres import Postgres
-from tests.serving import ServedRuntime
+from tests.support.background_runs import WORK, with_options
+from tests.support.postgres import Postgres
+from tests.support.served_runtime import ServedRuntime
+from tests.support.stdio_client import until
+from tests.support.tcp_proxy import How, Line, line_to
 
 pytestmark = [pytest.mark.slow, pytest.mark.requirement("replicas:network-cut")]
 MOMENT = 1.0

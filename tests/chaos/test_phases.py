@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.integration.sandboxes.stage import build_environment
 from tests.integration.sandboxes.test_ending import descendants, gone
+from tests.support.sandbox_programs import build_environment
 
 from codewords_mcp.runtime.sandboxes.base import EnvironmentRef
 from codewords_mcp.runtime.sandboxes.namespaces.driver import LocalDriver

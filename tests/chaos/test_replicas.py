@@ -15,12 +15,12 @@ from typing import Any
 
 import pytest
 from tests.chaos.test_background import fired, kill, lines, outcomes, record, result, running, start
-from tests.integration.front.peer import until
-from tests.integration.runtime.background import WORK, with_options
-from tests.postgres import Postgres
-from tests.s3 import serving_s3
-from tests.serving import ServedRuntime, start_runtime
-from tests.workshop import make_home
+from tests.support.background_runs import WORK, with_options
+from tests.support.postgres import Postgres
+from tests.support.runtime import make_home
+from tests.support.s3 import serving_s3
+from tests.support.served_runtime import ServedRuntime, start_runtime
+from tests.support.stdio_client import until
 
 pytestmark = pytest.mark.slow
 

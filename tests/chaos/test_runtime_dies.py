@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.integration.front.peer import ENVELOPE, Json, Peer, Standin, texts, until
-from tests.workshop import make_home, workflow
+from tests.support.runtime import make_home, workflow
+from tests.support.stdio_client import ENVELOPE, Json, Peer, Standin, texts, until
 
 from codewords_mcp.stdio import home as homes
 

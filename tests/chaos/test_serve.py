@@ -13,8 +13,8 @@ from pathlib import Path
 
 import pytest
 from tests.chaos.test_runtime_dies import SLOW_WORKFLOW, result
-from tests.integration.front.peer import Peer, environment, until
-from tests.workshop import make_home
+from tests.support.runtime import make_home
+from tests.support.stdio_client import Peer, environment, until
 
 from codewords_mcp.stdio import home as homes
 

@@ -10,12 +10,12 @@ import anyio
 import pytest
 from tests.chaos.test_background import kill
 from tests.chaos.test_replicas import starting
-from tests.integration.mcp.connecting import Bare
-from tests.integration.runtime.background import WORK, with_options
-from tests.people import sign_in
-from tests.postgres import Postgres
-from tests.serving import ServedRuntime, start_runtime
-from tests.workshop import make_home
+from tests.support.background_runs import WORK, with_options
+from tests.support.browser_client import sign_in
+from tests.support.mcp_clients import Bare
+from tests.support.postgres import Postgres
+from tests.support.runtime import make_home
+from tests.support.served_runtime import ServedRuntime, start_runtime
 
 from codewords_mcp.mcp_server.tasks import TASKS
 

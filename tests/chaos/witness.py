@@ -9,7 +9,7 @@ from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
-from tests.workshop import workflow
+from tests.support.runtime import workflow
 
 from codewords_mcp.runtime.egress import HOST_ALIAS
 

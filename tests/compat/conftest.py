@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 from tests.compat.registries import node_client, python_client
-from tests.serving import ServedRuntime, start_runtime
-from tests.workshop import make_home
+from tests.support.runtime import make_home
+from tests.support.served_runtime import ServedRuntime, start_runtime
 
 from codewords_testing.pipedream import loopback_connect
 from codewords_testing.pipedream.connect import succeeded

@@ -10,8 +10,8 @@ import httpx
 import pytest
 from tests.compat.conftest import HERE
 from tests.docs.pages import ROOT, blocks
-from tests.serving import ServedRuntime
-from tests.workshop import SEED_TOKENS
+from tests.support.runtime import SEED_TOKENS
+from tests.support.served_runtime import ServedRuntime
 
 from codewords_client import AsyncCodewordsClient, CodewordsClient, CodewordsHTTPError
 

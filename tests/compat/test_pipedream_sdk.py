@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 from tests.compat.registries import pipedream_sdk
-from tests.workshop import open_runtime
+from tests.support.runtime import open_runtime
 
 from codewords_mcp.runtime.integrations.base import ConfiguredAction, IntegrationBroker
 from codewords_mcp.runtime.integrations.pipedream import PipedreamConnect

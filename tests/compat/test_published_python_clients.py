@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from tests.compat.matrix import ROWS, judged, kept
 from tests.compat.registries import PYTHON_CLIENTS
-from tests.serving import ServedRuntime
+from tests.support.served_runtime import ServedRuntime
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600), pytest.mark.requirement("compat:python-clients")]
 Steps = dict[str, Any]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from tests.compat.conftest import DRIVERS, Steps, driven
 from tests.compat.registries import AGENTS, python_client_with
-from tests.serving import ServedRuntime
+from tests.support.served_runtime import ServedRuntime
 
 from codewords_mcp.tools import all_tools
 from codewords_testing.providers import LoopbackProviders

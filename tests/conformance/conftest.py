@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from tests.workshop import warm_folder
+from tests.support.runtime import warm_folder
 
 from codewords_mcp.runtime.sandboxes.base import EnvironmentRef
 from codewords_mcp.testing.sandboxes import build_environment

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.integration.sandboxes import as_user
+from tests.support import as_user
 
 from codewords_mcp.runtime.sandboxes.base import EnvironmentRef
 
@@ -38,7 +38,7 @@ def _report(environment: EnvironmentRef, *, namespaces: bool) -> bytes:
     with tempfile.TemporaryDirectory(prefix="codewords-user-") as folder:
         own, places = Path(folder) / "own", Path(folder) / "places"
         python = places / "python" / "bin" / f"python{environment.python_version}"
-        denying = places / "project" / "tests" / "integration" / "sandboxes" / "without_namespaces.py"
+        denying = places / "project" / "tests" / "support" / "without_namespaces.py"
         wrapper = () if namespaces else (denying, python)
 
         command, variables = as_user.command(

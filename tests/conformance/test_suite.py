@@ -9,8 +9,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.conformance import faults
+from tests.conformance.faults import faulty
 from tests.conftest import PROJECT
-from tests.workshop import warm_folder
+from tests.support.runtime import warm_folder
 
 from codewords_mcp.runtime.sandboxes.base import Driver, EnvironmentRef, Network
 from codewords_mcp.runtime.sandboxes.process import ProcessDriver
@@ -24,9 +26,6 @@ from codewords_mcp.testing.sandboxes import (
     run_check,
     self_check,
 )
-
-from . import faults
-from .faults import faulty
 
 pytestmark = [pytest.mark.anyio, pytest.mark.requirement("sandbox:suite")]
 

@@ -17,7 +17,7 @@ import pytest
 import yaml
 from tests.docs.pages import PAGES, ROOT, Block, blocks
 from tests.integration.cli.terminal import Shell
-from tests.workshop import make_home
+from tests.support.runtime import make_home
 
 from codewords_testing.providers import loopback_providers
 

@@ -15,9 +15,9 @@ import httpx
 
 from codewords_mcp.runtime.auth.access_table import TABLE
 from tests.fuzz.parsers import mutate
-from tests.integration.auth.walking import Walk, open_walk
-from tests.integration.front.peer import Peer, environment
-from tests.integration.http.doors import ADMIN_KEY
+from tests.support.access_walk import Walk, open_walk
+from tests.support.http_runtime import ADMIN_KEY
+from tests.support.stdio_client import Peer, environment
 
 _AT_ONCE = 8
 _PATIENCE = 120.0

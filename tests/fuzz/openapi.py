@@ -18,7 +18,7 @@ from typing import Any
 
 from codewords_mcp.runtime.auth.access import caller_kinds
 from codewords_mcp.runtime.model.caller import Caller
-from tests.integration.auth.walking import Walk, open_walk
+from tests.support.access_walk import Walk, open_walk
 
 SCHEMATHESIS = "schemathesis==4.32.5"
 CHECKS = "not_a_server_error,status_code_conformance,content_type_conformance,response_schema_conformance"

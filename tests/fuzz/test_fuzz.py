@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from tests.fuzz.messages import over_http, over_stdio
 from tests.fuzz.openapi import KINDS, fuzz_caller
 from tests.fuzz.parsers import TARGETS, Report, Target, fuzz, run_one
-from tests.integration.auth.walking import Walk, open_walk
+from tests.support.access_walk import Walk, open_walk
 
 _SEED = 20_261_128
 

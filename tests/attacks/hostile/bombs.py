@@ -15,7 +15,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 
-from tests.attacks.hostile.acting import (
+from tests.attacks.hostile.attempts import (
     fact,
     in_child,
     on_their_way,

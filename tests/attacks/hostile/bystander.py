@@ -6,7 +6,7 @@ import http.server
 import os
 import socket
 
-from tests.attacks.hostile.acting import runtime_port
+from tests.attacks.hostile.attempts import runtime_port
 
 
 class Handler(http.server.BaseHTTPRequestHandler):

@@ -13,7 +13,7 @@ import socket
 import struct
 import tempfile
 
-from tests.attacks.hostile.acting import (
+from tests.attacks.hostile.attempts import (
     APP,
     TMP,
     X86,

@@ -11,7 +11,7 @@ import urllib.error
 import urllib.request
 from urllib.parse import quote
 
-from tests.attacks.hostile.acting import Group, fact, proxy_port, refused, runtime_port, shows
+from tests.attacks.hostile.attempts import Group, fact, proxy_port, refused, runtime_port, shows
 
 group = Group("egress", "Egress: the host, its networks and the cloud around it")
 _LOOPBACK = "Databases and admin pages of the machine trust whoever comes from there."

@@ -6,7 +6,7 @@ import contextlib
 import os
 from collections.abc import Callable
 
-from tests.attacks.hostile.acting import (
+from tests.attacks.hostile.attempts import (
     APP,
     NOT_THERE,
     UNCHANGED,

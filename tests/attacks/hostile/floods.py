@@ -12,7 +12,7 @@ import struct
 import time
 from collections.abc import Callable, Iterator
 
-from tests.attacks.hostile.acting import (
+from tests.attacks.hostile.attempts import (
     APP,
     TMP,
     fact,

@@ -12,7 +12,7 @@ import socket
 import sys
 import threading
 
-from tests.attacks.hostile.acting import APP, TMP, Group, gives, in_memory, read, refused, shows
+from tests.attacks.hostile.attempts import APP, TMP, Group, gives, in_memory, read, refused, shows
 
 group = Group("inherited", "What later sandboxes inherit")
 _LATER = "What one run changes, the next one of anybody would run on."

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from tests.attacks.hostile.acting import (
+from tests.attacks.hostile.attempts import (
     NOT_THERE,
     UNCHANGED,
     Group,

@@ -11,7 +11,7 @@ import socket
 import ssl
 import uuid
 
-from tests.attacks.hostile.acting import (
+from tests.attacks.hostile.attempts import (
     APP,
     TMP,
     Group,

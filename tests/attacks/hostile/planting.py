@@ -11,7 +11,7 @@ import socket
 import threading
 import time
 
-from tests.attacks.hostile.acting import APP, TMP, fact, say
+from tests.attacks.hostile.attempts import APP, TMP, fact, say
 
 
 def links() -> None:

@@ -14,7 +14,7 @@ import sys
 import time
 from typing import Any
 
-from tests.attacks.hostile.acting import APP, TMP, say, system
+from tests.attacks.hostile.attempts import APP, TMP, say, system
 
 _FOLDERS = (
     TMP, APP, "/tmp", "/dev/shm", "/var/tmp", "/env", "/env/bin", "/python", "/usr/local/lib", "/etc", "/.codewords", "/run", "/",

@@ -10,7 +10,7 @@ import shutil
 import struct
 import subprocess
 
-from tests.attacks.hostile.acting import (
+from tests.attacks.hostile.attempts import (
     APP,
     Group,
     gives,

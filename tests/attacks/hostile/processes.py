@@ -9,7 +9,7 @@ import signal
 import socket
 import struct
 
-from tests.attacks.hostile.acting import (
+from tests.attacks.hostile.attempts import (
     Group,
     fact,
     gives,

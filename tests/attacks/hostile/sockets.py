@@ -6,7 +6,7 @@ import errno
 import socket
 import struct
 
-from tests.attacks.hostile.acting import Group, fact, gives, refused
+from tests.attacks.hostile.attempts import Group, fact, gives, refused
 
 group = Group("sockets", "Sockets and the network namespace")
 _NO_FAMILY = refused("EAFNOSUPPORT", "EPERM", "EPROTONOSUPPORT", "ESOCKTNOSUPPORT")

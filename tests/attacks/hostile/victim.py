@@ -12,7 +12,7 @@ import ssl
 import time
 import uuid
 
-from tests.attacks.hostile.acting import APP, TMP, say, system
+from tests.attacks.hostile.attempts import APP, TMP, say, system
 
 FILES = [f"{TMP}/victim", f"{APP}/victim", "/dev/shm/victim", "/var/tmp/victim-too"]
 """Those that it may not write are taken out: /dev/shm where it is the host's."""

@@ -9,12 +9,11 @@ from typing import Any
 
 import httpx
 import pytest
+from tests.support.access_walk import REFUSED, Walk, ask_http, columns, message_of, open_walk, rules
 
 from codewords_mcp.runtime.auth.access import CallerKind, Rule, caller_kinds
 from codewords_mcp.runtime.auth.access_table import TABLE, published_rule
 from codewords_mcp.runtime.model.caller import Caller
-
-from .walking import REFUSED, Walk, ask_http, columns, message_of, open_walk, rules
 
 pytestmark = [pytest.mark.slow, pytest.mark.requirement("access:walk")]
 

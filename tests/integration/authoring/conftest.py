@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Iterator
 
 import pytest
-from tests.workshop import make_home, open_runtime
+from tests.support.runtime import make_home, open_runtime
 
 from codewords_mcp.runtime.api.runtime import Runtime
 from codewords_testing.providers import LoopbackProviders, loopback_providers

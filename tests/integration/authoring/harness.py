@@ -5,15 +5,14 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass, field
 
-from tests.workshop import ADMIN, ALLOWED
+from tests.integration.authoring.tasks import Task
+from tests.support.runtime import ADMIN, ALLOWED
 
 from codewords_mcp.errors import CodewordsError
 from codewords_mcp.runtime.api.runtime import Runtime
 from codewords_mcp.runtime.model.authoring import GenerationAttempt
 from codewords_testing.providers import LoopbackProviders
 from codewords_testing.providers.scripted import chat_reply
-
-from .tasks import Task
 
 
 @dataclass(slots=True)

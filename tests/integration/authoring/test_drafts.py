@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 import pytest
-from tests.workshop import ADMIN, ALLOWED, ECHO, HEADER, MAIN, deploy, fetch, finished, workflow
+from tests.support.runtime import ADMIN, ALLOWED, ECHO, HEADER, MAIN, deploy, fetch, finished, workflow
 
 from codewords_mcp.errors import Conflict, ConsentNeeded, InvalidInput, NotFound
 from codewords_mcp.runtime.api.runtime import Runtime

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import pytest
-from tests.workshop import ADMIN, deploy, workflow
+from tests.integration.authoring.harness import carry_out
+from tests.integration.authoring.tasks import ERRING, TASKS, WORDS, code_of, fenced
+from tests.support.runtime import ADMIN, deploy, workflow
 
 from codewords_mcp.errors import InvalidInput, ModelAnswerInvalid
 from codewords_mcp.runtime.api.runtime import Runtime
@@ -11,9 +13,6 @@ from codewords_mcp.runtime.model.authoring import Edit
 from codewords_mcp.runtime.model.caller import Caller
 from codewords_testing.providers import LoopbackProviders
 from codewords_testing.providers.scripted import chat_reply
-
-from .harness import carry_out
-from .tasks import ERRING, TASKS, WORDS, code_of, fenced
 
 pytestmark = [pytest.mark.anyio, pytest.mark.slow]
 

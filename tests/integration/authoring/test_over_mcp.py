@@ -13,12 +13,11 @@ from typing import Any
 import pytest
 from mcp import Client
 from mcp_types import CreateMessageRequestParams, CreateMessageResult, ElicitResult, TextContent
-from tests.integration.mcp.connecting import data_of, in_process, text_of
-from tests.workshop import ADMIN, make_home, open_runtime, workflow
+from tests.integration.authoring.tasks import WORDS, code_of
+from tests.support.mcp_clients import data_of, in_process, text_of
+from tests.support.runtime import ADMIN, make_home, open_runtime, workflow
 
 from codewords_mcp.runtime.api.runtime import Runtime
-
-from .tasks import WORDS, code_of
 
 pytestmark = [pytest.mark.anyio, pytest.mark.slow]
 

@@ -5,7 +5,16 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 
 import pytest
-from tests.workshop import ADMIN, deploy, finished, log_text, make_home, open_runtime, request, workflow
+from tests.support.runtime import (
+    ADMIN,
+    deploy,
+    finished,
+    log_text,
+    make_home,
+    open_runtime,
+    request,
+    workflow,
+)
 
 from codewords_mcp.mcp_server.run_format import RunView, format_run, run_result
 from codewords_mcp.runtime.api.runtime import Runtime

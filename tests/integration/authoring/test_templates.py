@@ -7,9 +7,21 @@ from collections.abc import Iterator
 
 import httpx
 import pytest
-from tests.integration.http.doors import ADMIN_KEY, Door
+from tests.integration.authoring.outside_services import (
+    ATOM,
+    FEED,
+    ISSUE,
+    PAGE,
+    PERSON,
+    REPO,
+    SECRET,
+    SHOP,
+    World,
+)
+from tests.integration.authoring.template_scenarios import PLAYS, Stage
 from tests.integration.services.conftest import StandIn, serving
-from tests.workshop import make_home
+from tests.support.http_runtime import ADMIN_KEY, Door
+from tests.support.runtime import make_home
 
 from codewords_mcp.runtime.authoring.templates import templates
 from codewords_mcp.runtime.egress import HOST_ALIAS
@@ -17,9 +29,6 @@ from codewords_mcp.runtime.workflows.analysis import derive
 from codewords_mcp.runtime.workflows.script import parse_script
 from codewords_mcp.settings import Settings
 from codewords_testing.providers import LoopbackProviders, loopback_providers
-
-from .plays import PLAYS, Stage
-from .world import ATOM, FEED, ISSUE, PAGE, PERSON, REPO, SECRET, SHOP, World
 
 pytestmark = [pytest.mark.slow]
 

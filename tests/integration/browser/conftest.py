@@ -8,15 +8,14 @@ from typing import Any
 
 import httpx
 import pytest
-from tests.integration.http.chromium import executable
-from tests.integration.http.doors import ADMIN_KEY, Door
-from tests.workshop import make_home
+from tests.integration.browser.site import Site, serving
+from tests.support.chromium import executable
+from tests.support.http_runtime import ADMIN_KEY, Door
+from tests.support.runtime import make_home
 
 from codewords_mcp.settings import Settings
 from codewords_testing.providers import LoopbackProviders, loopback_providers
 from codewords_testing.providers.scripted import chat_reply
-
-from .site import Site, serving
 
 Steps = Callable[..., dict[str, Any]]
 

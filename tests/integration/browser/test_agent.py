@@ -8,13 +8,12 @@ from typing import Any
 
 import httpx
 import pytest
-from tests.integration.http.doors import ADMIN_KEY, Door
-from tests.workshop import make_home
+from tests.integration.browser.site import Site
+from tests.support.http_runtime import ADMIN_KEY, Door
+from tests.support.runtime import make_home
 
 from codewords_mcp.settings import Settings
 from codewords_testing.providers import LoopbackProviders
-
-from .site import Site
 
 pytestmark = pytest.mark.requirement("services:web-agent")
 Chooses = Callable[..., None]

@@ -14,9 +14,9 @@ from typing import Any
 import pytest
 import uv
 from tests.integration.browser.site import Site
-from tests.integration.http.doors import Door
-from tests.integration.sandboxes import as_user
-from tests.unit.egress.stage import relayed_to
+from tests.support import as_user
+from tests.support.egress import relayed_to
+from tests.support.http_runtime import Door
 
 from codewords_mcp.runtime.browser.actions import Extract, Navigate
 from codewords_mcp.runtime.browser.base import BrowserUser, StepFailed

@@ -11,13 +11,12 @@ from typing import Any
 
 import httpx
 import pytest
-from tests.integration.http.doors import ADMIN_KEY, Door
-from tests.workshop import make_home, workflow
+from tests.integration.browser.site import Site
+from tests.support.http_runtime import ADMIN_KEY, Door
+from tests.support.runtime import make_home, workflow
 
 from codewords_mcp.cli.doctor.findings import Finding, runtime_findings
 from codewords_mcp.settings import Settings
-
-from .site import Site
 
 pytestmark = pytest.mark.requirement("services:browser-sessions")
 

@@ -7,9 +7,8 @@ from typing import Any
 
 import httpx
 import pytest
-
-from .conftest import Steps
-from .site import Site
+from tests.integration.browser.conftest import Steps
+from tests.integration.browser.site import Site
 
 pytestmark = pytest.mark.requirement("services:browser")
 

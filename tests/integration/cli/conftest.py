@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from tests.integration.cli.terminal import Shell
-from tests.workshop import make_home
+from tests.support.runtime import make_home
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ import json
 import httpx
 import pytest
 from tests.integration.cli.terminal import Shell, Terminal
-from tests.workshop import make_home
+from tests.support.runtime import make_home
 
 MAIL = {"to": "friend@example.org", "subject": "Hello", "text": "From a\nterminal"}
 RUN = ("codewords", "run", "send_email", "--input", json.dumps(MAIL))

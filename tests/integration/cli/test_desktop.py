@@ -11,9 +11,9 @@ from typing import Any
 
 import pytest
 from tests.integration.cli.terminal import BIN, Shell
-from tests.integration.mcp.connecting import over_http, text_of
-from tests.people import Browser
-from tests.workshop import make_home
+from tests.support.browser_client import Browser
+from tests.support.mcp_clients import over_http, text_of
+from tests.support.runtime import make_home
 
 pytestmark = [pytest.mark.anyio, pytest.mark.slow, pytest.mark.requirement("pages:desktop")]
 MAIL = {"to": "friend@example.org", "subject": "Hello", "text": "Hi"}

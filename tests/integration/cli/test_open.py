@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from tests.integration.cli.terminal import Shell
-from tests.people import Browser
+from tests.support.browser_client import Browser
 
 pytestmark = [pytest.mark.requirement("pages:open")]
 

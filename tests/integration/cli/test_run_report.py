@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from tests.integration.cli.terminal import Shell, Terminal
-from tests.workshop import make_home
+from tests.support.runtime import make_home
 
 BAD = """\
 # /// script

@@ -10,7 +10,7 @@ from typing import Any, Protocol
 import pytest
 from tests.integration.e2b import loopback
 from tests.integration.e2b.programs import spec
-from tests.workshop import warm_folder
+from tests.support.runtime import warm_folder
 
 from codewords_mcp.runtime.sandboxes.base import EnvironmentRef, Network
 from codewords_mcp.runtime.sandboxes.e2b.driver import E2BDriver

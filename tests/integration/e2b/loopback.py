@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 from tests.conftest import PROJECT
-from tests.workshop import warm_folder
+from tests.support.runtime import warm_folder
 
 from codewords_mcp.runtime.sandboxes.base import Network
 from codewords_mcp.runtime.sandboxes.e2b.driver import E2BDriver

@@ -15,7 +15,7 @@ import pytest
 from tests.conftest import PROJECT
 from tests.integration.e2b.conftest import OpenDriver
 from tests.integration.e2b.programs import COUNTER, TICKER, Heard, ask, spec, until
-from tests.unit.egress.stage import relayed_to
+from tests.support.egress import relayed_to
 
 from codewords_mcp.errors import TooBusy
 from codewords_mcp.runtime.egress import HOST_ALIAS, Egress, EgressEvent, EgressPolicy
@@ -121,7 +121,7 @@ async def test_what_a_killed_runtime_had_is_ended_by_the_next_one_and_by_its_tim
         e2b.faults.add(PHASES[phase], delay=1.0)
     heard = asyncio.create_task(e2b.faults.heard(PHASES[phase])) if PHASES[phase] else None
     victim = await asyncio.create_subprocess_exec(
-        sys.executable, str(Path(__file__).with_name("victim.py")), task, stdout=asyncio.subprocess.PIPE,
+        sys.executable, str(Path(__file__).with_name("killed_driver.py")), task, stdout=asyncio.subprocess.PIPE,
         env={**os.environ, **e2b.environment, "PYTHONPATH": f"{PROJECT}:{PROJECT / 'src'}"},
     )  # fmt: skip
     assert victim.stdout is not None

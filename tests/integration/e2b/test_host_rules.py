@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from tests.integration.e2b import loopback
-from tests.integration.secrets.memory import holds, processes
+from tests.integration.secrets.process_memory import holds, processes
 from tests.integration.secrets.test_workflows import (
     HOST,
     NAME,
@@ -19,7 +19,7 @@ from tests.integration.secrets.test_workflows import (
     looked_for,
     stage,
 )
-from tests.workshop import ADMIN, deploy, fetch, finished, log_text
+from tests.support.runtime import ADMIN, deploy, fetch, finished, log_text
 
 from codewords_mcp.settings import Settings
 from codewords_testing.e2b import LoopbackE2B

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 import uv
 from tests.conftest import PROJECT
-from tests.workshop import warm_folder
+from tests.support.runtime import warm_folder
 
 from codewords_mcp.runtime.sandboxes.base import EnvironmentRef
 from codewords_mcp.runtime.sandboxes.e2b import failures
@@ -41,7 +41,7 @@ async def run_verbs(
     kept = {name: os.environ[name] for name in ("PATH", "HOME", "LANG", "TMPDIR") if name in os.environ}
     searched = os.pathsep.join(map(str, (*paths, PROJECT / "src")))
     process = await asyncio.create_subprocess_exec(
-        sys.executable, str(Path(__file__).with_name("verbs.py")), task, env={**kept, **variables, "PYTHONPATH": searched},
+        sys.executable, str(Path(__file__).with_name("sdk_calls.py")), task, env={**kept, **variables, "PYTHONPATH": searched},
         stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
     )  # fmt: skip
     out, err = await process.communicate()

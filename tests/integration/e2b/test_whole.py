@@ -15,8 +15,8 @@ import httpx
 import pytest
 from tests.integration.cli.terminal import Result, Shell
 from tests.integration.e2b import loopback
-from tests.serving import ServedRuntime, start_runtime
-from tests.workshop import ECHO, make_home, workflow
+from tests.support.runtime import ECHO, make_home, workflow
+from tests.support.served_runtime import ServedRuntime, start_runtime
 
 from codewords_mcp.runtime.sandboxes.base import EnvironmentRef
 from codewords_mcp.runtime.sandboxes.e2b import protocol

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.unit.egress.stage import echo, relayed_to, served_connections, serving
+from tests.support.egress import echo, relayed_to, served_connections, serving
 
 from codewords_mcp.runtime.egress import HOST_ALIAS, Egress, EgressPolicy, SandboxNetwork
 from codewords_mcp.runtime.sandboxes.base import SandboxSockets
@@ -22,7 +22,7 @@ pytestmark = [
     pytest.mark.anyio,
     pytest.mark.skipif(sys.platform != "linux", reason="network namespaces are Linux's"),
 ]
-PROGRAM = Path(__file__).with_name("inside.py")
+PROGRAM = Path(__file__).with_name("namespace_program.py")
 NOBODY = "65534"
 USERS = [pytest.param("-", id="as-is")]
 if hasattr(os, "geteuid") and os.geteuid() == 0:

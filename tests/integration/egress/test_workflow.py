@@ -7,8 +7,8 @@ import json
 from pathlib import Path
 
 import pytest
-from tests.unit.egress.stage import serving
-from tests.workshop import deploy, fetch, make_home, open_runtime, workflow
+from tests.support.egress import serving
+from tests.support.runtime import deploy, fetch, make_home, open_runtime, workflow
 
 from codewords_mcp.errors import SandboxUnavailable
 from codewords_mcp.runtime.egress import HOST_ALIAS

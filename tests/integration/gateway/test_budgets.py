@@ -19,15 +19,14 @@ import aiohttp
 import httpx
 import pytest
 from tests.compat.registries import provider_sdks
-from tests.integration.front.peer import until
-from tests.integration.http.doors import ADMIN_KEY, Door
-from tests.serving import start_runtime
-from tests.workshop import HEADER, workflow
+from tests.integration.gateway.conftest import KEYS
+from tests.integration.gateway.test_metering import ASKING, costs
+from tests.support.http_runtime import ADMIN_KEY, Door
+from tests.support.runtime import HEADER, workflow
+from tests.support.served_runtime import start_runtime
+from tests.support.stdio_client import until
 
 from codewords_testing.providers import LoopbackProviders
-
-from .conftest import KEYS
-from .test_metering import ASKING, costs
 
 pytestmark = pytest.mark.requirement("gateway:budgets")
 CHAT: dict[str, Any] = {

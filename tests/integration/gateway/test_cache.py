@@ -8,13 +8,12 @@ from typing import Any
 
 import httpx
 import pytest
-from tests.integration.http.doors import Door
-from tests.workshop import HEADER, workflow
+from tests.integration.gateway.test_budgets import CHAT, MESSAGE, with_table
+from tests.integration.gateway.test_metering import ASKING, costs
+from tests.support.http_runtime import Door
+from tests.support.runtime import HEADER, workflow
 
 from codewords_testing.providers import LoopbackProviders
-
-from .test_budgets import CHAT, MESSAGE, with_table
-from .test_metering import ASKING, costs
 
 pytestmark = pytest.mark.requirement("gateway:cache")
 KEEP = {"x-codewords-cache": "60"}

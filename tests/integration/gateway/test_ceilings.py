@@ -10,8 +10,10 @@ from pathlib import Path
 from typing import Literal
 
 import pytest
-from tests.integration.http.doors import ADMIN_KEY
-from tests.postgres import Postgres
+from tests.integration.gateway.conftest import KEYS
+from tests.integration.gateway.test_budgets import CHAT
+from tests.support.http_runtime import ADMIN_KEY
+from tests.support.postgres import Postgres
 
 from codewords_mcp.errors import BudgetExceeded
 from codewords_mcp.runtime.auth.api_keys import ApiKeys
@@ -26,9 +28,6 @@ from codewords_mcp.runtime.secrets.vault import Vault
 from codewords_mcp.runtime.store.database import Database
 from codewords_mcp.settings import Settings
 from codewords_testing.providers import LoopbackProviders
-
-from .conftest import KEYS
-from .test_budgets import CHAT
 
 pytestmark = [pytest.mark.anyio, pytest.mark.slow, pytest.mark.requirement("gateway:budgets")]
 RUNS = 100

@@ -11,6 +11,8 @@ import httpx
 import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
+from tests.integration.gateway.conftest import BILLING
+from tests.integration.gateway.test_metering import costs
 
 from codewords_mcp.errors import InvalidInput
 from codewords_mcp.runtime.gateway.canonical import canonical
@@ -20,9 +22,6 @@ from codewords_mcp.runtime.gateway.prices import Prices
 from codewords_mcp.runtime.gateway.providers import find_route
 from codewords_mcp.runtime.gateway.request_facts import read_request
 from codewords_testing.providers import LoopbackProviders
-
-from .conftest import BILLING
-from .test_metering import costs
 
 pytestmark = [pytest.mark.requirement("gateway:one-meaning")]
 PRICES = Prices({}, BILLING)

@@ -7,14 +7,13 @@ from typing import Any
 import httpx
 import pytest
 from tests.compat.registries import PROVIDER_SDKS
-from tests.integration.front.peer import until
-from tests.integration.http.doors import ADMIN_KEY, Door
-from tests.workshop import HEADER as USUAL
-from tests.workshop import MAIN, workflow
+from tests.integration.gateway.conftest import KEYS
+from tests.support.http_runtime import ADMIN_KEY, Door
+from tests.support.runtime import HEADER as USUAL
+from tests.support.runtime import MAIN, workflow
+from tests.support.stdio_client import until
 
 from codewords_testing.providers import LoopbackProviders
-
-from .conftest import KEYS
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600), pytest.mark.requirement("gateway:sandbox")]
 

@@ -14,8 +14,8 @@ from typing import Any
 import aiohttp
 import httpx
 import pytest
-from tests.integration.http.doors import ADMIN_KEY, Door
-from tests.workshop import workflow
+from tests.support.http_runtime import ADMIN_KEY, Door
+from tests.support.runtime import workflow
 
 from codewords_testing.providers import LoopbackProviders
 

@@ -8,12 +8,11 @@ from typing import Any
 
 import httpx
 import pytest
-from tests.integration.http.doors import ADMIN_KEY, Door
+from tests.integration.gateway.conftest import KEYS, MAX_BODY
+from tests.support.http_runtime import ADMIN_KEY, Door
 
 from codewords_mcp.settings import Settings
 from codewords_testing.providers import LoopbackProviders
-
-from .conftest import KEYS, MAX_BODY
 
 CHAT: dict[str, Any] = {"model": "gpt-4o-mini", "messages": [{"role": "user", "content": "hi"}]}
 

@@ -7,14 +7,13 @@ from collections.abc import Iterator
 import httpx2
 import openai
 import pytest
-from tests.integration.http.doors import Door
-from tests.integration.secrets.library import Library
+from tests.integration.gateway.conftest import KEYS
+from tests.integration.secrets.fake_recorder import Library
+from tests.support.http_runtime import Door
 
 from codewords_mcp.runtime.api.runtime import Runtime
 from codewords_mcp.runtime.model.caller import Caller
 from codewords_testing.providers import LoopbackProviders
-
-from .conftest import KEYS
 
 pytestmark = pytest.mark.slow
 

@@ -10,15 +10,14 @@ from typing import Any
 
 import httpx
 import pytest
-from tests.integration.http.doors import ADMIN_KEY, Door
-from tests.workshop import HEADER, make_home, workflow
+from tests.integration.gateway.conftest import KEYS
+from tests.integration.gateway.test_budgets import with_table
+from tests.integration.gateway.test_metering import ASKING, costs
+from tests.support.http_runtime import ADMIN_KEY, Door
+from tests.support.runtime import HEADER, make_home, workflow
 
 from codewords_mcp.settings import Settings
 from codewords_testing.providers import LoopbackProviders, StubReply, key_of, loopback_providers
-
-from .conftest import KEYS
-from .test_budgets import with_table
-from .test_metering import ASKING, costs
 
 HI: list[dict[str, str]] = [{"role": "user", "content": "hi"}]
 CHAT: dict[str, Any] = {"model": "gpt-4o-mini", "messages": HI, "max_tokens": 50}

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from tests.compat.registries import provider_sdks
-from tests.integration.http.doors import ADMIN_KEY, Door
+from tests.support.http_runtime import ADMIN_KEY, Door
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600), pytest.mark.requirement("gateway:sdks")]
 Steps = dict[str, Any]

@@ -14,14 +14,13 @@ from typing import Any
 import aiohttp
 import httpx
 import pytest
-from tests.integration.front.peer import until
-from tests.postgres import Postgres
-from tests.serving import ServedRuntime, start_runtime
+from tests.integration.gateway.conftest import KEYS
+from tests.integration.gateway.test_budgets import CHAT
+from tests.support.postgres import Postgres
+from tests.support.served_runtime import ServedRuntime, start_runtime
+from tests.support.stdio_client import until
 
 from codewords_testing.providers import LoopbackProviders
-
-from .conftest import KEYS
-from .test_budgets import CHAT
 
 pytestmark = [pytest.mark.slow, pytest.mark.requirement("gateway:budgets", "gateway:shared-budgets")]
 KEY = "cwk-replicas-share-their-admin-key"

@@ -9,8 +9,8 @@ from typing import Any
 import httpx
 import pytest
 from genai_prices.data_snapshot import get_snapshot
-from tests.integration.http.doors import Door
-from tests.workshop import SEED_TOKENS
+from tests.support.http_runtime import Door
+from tests.support.runtime import SEED_TOKENS
 
 from codewords_mcp.runtime.services.model_prompt.model_suggestions import suggest_model
 from codewords_testing.providers import LoopbackProviders

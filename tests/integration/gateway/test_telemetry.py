@@ -16,18 +16,17 @@ import httpx
 import pytest
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
-from tests.integration.http.doors import ADMIN_KEY, Door
-from tests.workshop import HEADER, make_home, workflow
+from tests.integration.gateway.conftest import KEYS
+from tests.integration.gateway.test_budgets import CHAT, MESSAGE, with_table
+from tests.integration.gateway.test_metering import ASKING
+from tests.support.http_runtime import ADMIN_KEY, Door
+from tests.support.runtime import HEADER, make_home, workflow
 
 from codewords_mcp.runtime.gateway.attribution import CallAttribution
 from codewords_mcp.runtime.gateway.rules import Rules
 from codewords_mcp.runtime.gateway.telemetry import open_telemetry
 from codewords_mcp.settings import Settings
 from codewords_testing.providers import LoopbackProviders
-
-from .conftest import KEYS
-from .test_budgets import CHAT, MESSAGE, with_table
-from .test_metering import ASKING
 
 pytestmark = pytest.mark.requirement("gateway:telemetry")
 SECRET = "what nobody but the provider may read"

@@ -8,12 +8,11 @@ from typing import Any
 
 import httpx
 import pytest
-from tests.integration.front.peer import until
-from tests.integration.http.doors import Door
-from tests.workshop import HEADER, workflow
-
-from .test_budgets import CHAT, with_table
-from .test_metering import costs
+from tests.integration.gateway.test_budgets import CHAT, with_table
+from tests.integration.gateway.test_metering import costs
+from tests.support.http_runtime import Door
+from tests.support.runtime import HEADER, workflow
+from tests.support.stdio_client import until
 
 pytestmark = [pytest.mark.slow, pytest.mark.requirement("gateway:model-lists", "gateway:attribution")]
 WORK = """

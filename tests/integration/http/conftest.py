@@ -6,11 +6,10 @@ from collections.abc import Iterator
 
 import httpx
 import pytest
-from tests.workshop import make_home
+from tests.support.http_runtime import ADMIN_KEY, PROBE, Door
+from tests.support.runtime import make_home
 
 from codewords_mcp.settings import Settings
-
-from .doors import ADMIN_KEY, PROBE, Door
 
 CONCURRENCY, QUEUE = 4, 6
 MAX_BODY = 3 << 20

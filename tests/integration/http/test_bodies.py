@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import httpx
 import pytest
-
-from .conftest import MAX_BODY
-from .doors import Door
+from tests.integration.http.conftest import MAX_BODY
+from tests.support.http_runtime import Door
 
 pytestmark = [pytest.mark.requirement("http:bad-input")]
 

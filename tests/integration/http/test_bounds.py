@@ -6,8 +6,7 @@ from typing import Any
 
 import httpx
 import pytest
-
-from .doors import Door
+from tests.support.http_runtime import Door
 
 _TIMES = [
     "0001-01-01T00:00",

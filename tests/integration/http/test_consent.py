@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import httpx
 import pytest
-from tests.people import sign_in
-from tests.workshop import workflow
-
-from .doors import ADMIN_KEY, Door
+from tests.support.browser_client import sign_in
+from tests.support.http_runtime import ADMIN_KEY, Door
+from tests.support.runtime import workflow
 
 pytestmark = [pytest.mark.slow]
 

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import httpx
 import pytest
+from tests.support.http_runtime import Door
 
 from codewords_mcp.http.routes.files import ByteRange, byte_range
-
-from .doors import Door
 
 pytestmark = [pytest.mark.requirement("http:files")]
 

@@ -13,7 +13,7 @@ from pathlib import Path
 import httpx
 import pytest
 import typer
-from tests.workshop import ECHO
+from tests.support.runtime import ECHO
 
 from codewords_mcp.cli import _address
 from codewords_mcp.cli._boundary import run_app

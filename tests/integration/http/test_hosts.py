@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import httpx
 import pytest
+from tests.support.http_runtime import Door
 
 from codewords_mcp.http.middleware.hosts import host_name, is_loopback
-
-from .doors import Door
 
 pytestmark = [pytest.mark.requirement("http:hosts")]
 

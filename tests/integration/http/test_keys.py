@@ -7,11 +7,10 @@ from typing import Any
 
 import httpx
 import pytest
+from tests.support.http_runtime import ADMIN_KEY, Door
 
 from codewords_mcp.http.app import operations
 from codewords_mcp.http.operations import HttpOperation
-
-from .doors import ADMIN_KEY, Door
 
 pytestmark = [pytest.mark.requirement("http:keys")]
 

@@ -8,12 +8,11 @@ from typing import Any
 import httpx
 import jsonschema
 import pytest
+from tests.support.http_runtime import ADMIN_KEY, Door
 
 from codewords_mcp.http.app import operations
 from codewords_mcp.http.middleware.auth import is_open
 from codewords_mcp.http.paths import MCP_PATHS
-
-from .doors import ADMIN_KEY, Door
 
 pytestmark = [pytest.mark.requirement("http:openapi")]
 

@@ -12,7 +12,8 @@ from urllib.parse import urlsplit
 
 import httpx
 import pytest
-from tests.people import NAVIGATION, OPENED, Browser, sign_in
+from tests.support.browser_client import NAVIGATION, OPENED, Browser, sign_in
+from tests.support.http_runtime import ADMIN_KEY, Door
 
 from codewords_mcp.errors import ConsentNeeded, TooBusy, Unauthenticated
 from codewords_mcp.runtime.api import sessions as session_calls
@@ -20,8 +21,6 @@ from codewords_mcp.runtime.api.runtime import Runtime
 from codewords_mcp.runtime.auth import peers, sessions, wrong_keys
 from codewords_mcp.runtime.auth.questions import of_call
 from codewords_mcp.runtime.model.workflow import Consent
-
-from .doors import ADMIN_KEY, Door
 
 pytestmark = [pytest.mark.requirement("pages:sessions")]
 SAME = {"Sec-Fetch-Site": "same-origin"}

@@ -8,16 +8,15 @@ from pathlib import Path
 
 import httpx
 import pytest
-from tests.workshop import workflow
+from tests.support.chromium import Tab, executable, tab
+from tests.support.http_runtime import ADMIN_KEY, Door
+from tests.support.runtime import workflow
 
 from codewords_mcp.errors import ConsentNeeded
 from codewords_mcp.runtime.api.runtime import Runtime
 from codewords_mcp.runtime.auth.questions import Question, of_call, of_deletion, of_deploy
 from codewords_mcp.runtime.model.manifest import Grant
 from codewords_mcp.runtime.model.workflow import Consent
-
-from .chromium import Tab, executable, tab
-from .doors import ADMIN_KEY, Door
 
 pytestmark = [
     pytest.mark.requirement("http:secret-page"),

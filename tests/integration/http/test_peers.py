@@ -11,10 +11,9 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
+from tests.support.http_runtime import Door
 
 from codewords_mcp.runtime.auth import peers
-
-from .doors import Door
 
 
 @pytest.mark.requirement("pages:sign-in")

@@ -13,16 +13,15 @@ from pathlib import Path
 import httpx
 import pytest
 from tests.integration.cli.terminal import Shell
-from tests.integration.front.peer import until
-from tests.postgres import Postgres
-from tests.serving import start_runtime
-from tests.workshop import ECHO, make_home
+from tests.support.http_runtime import ADMIN_KEY, Door
+from tests.support.postgres import Postgres
+from tests.support.runtime import ECHO, make_home
+from tests.support.served_runtime import start_runtime
+from tests.support.stdio_client import until
 
 from codewords_mcp.errors import SandboxUnavailable
 from codewords_mcp.runtime.api import readiness
 from codewords_mcp.settings import Settings
-
-from .doors import ADMIN_KEY, Door
 
 pytestmark = [pytest.mark.requirement("http:readiness"), pytest.mark.slow]
 

@@ -8,8 +8,7 @@ from typing import Any
 
 import httpx
 import pytest
-
-from .doors import Door
+from tests.support.http_runtime import Door
 
 pytestmark = [pytest.mark.requirement("http:result")]
 

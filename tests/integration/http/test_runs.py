@@ -8,12 +8,11 @@ from typing import Any
 
 import httpx
 import pytest
-from tests.integration.front.peer import until
+from tests.integration.http.conftest import CONCURRENCY, MAX_BODY, QUEUE
+from tests.support.http_runtime import ADMIN_KEY, Door
+from tests.support.stdio_client import until
 
 from codewords_mcp.http.routes.runs import under_prefix
-
-from .conftest import CONCURRENCY, MAX_BODY, QUEUE
-from .doors import ADMIN_KEY, Door
 
 pytestmark = [pytest.mark.requirement("http:run")]
 

@@ -10,6 +10,7 @@ from contextlib import ExitStack
 import httpx
 import pytest
 from starlette.routing import compile_path
+from tests.support.http_runtime import ADMIN_KEY, Door, Inside
 from websockets.sync.client import connect
 
 from codewords_mcp.http.app import operations
@@ -18,8 +19,6 @@ from codewords_mcp.http.operations import HttpOperation
 from codewords_mcp.runtime.api.runtime import Runtime
 from codewords_mcp.runtime.egress.network import MAX_CONNECTIONS
 from codewords_mcp.runtime.model.caller import Caller
-
-from .doors import ADMIN_KEY, Door, Inside
 
 RUN = Caller("local", "run", run_id="run-of-the-sandbox")
 _ALLOWED_PREFIXES = ("/run", "/openai", "/anthropic", "/gemini", "/v1/", "/v2/")

@@ -7,12 +7,11 @@ from collections.abc import Iterator
 
 import httpx
 import pytest
-from tests.people import Browser, sign_in
+from tests.support.browser_client import Browser, sign_in
+from tests.support.http_runtime import ADMIN_KEY, Door
 
 from codewords_mcp.runtime.model.caller import Caller
 from codewords_mcp.runtime.model.secret import SecretForm
-
-from .doors import ADMIN_KEY, Door
 
 pytestmark = [pytest.mark.requirement("http:secret-page")]
 

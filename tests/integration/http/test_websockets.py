@@ -7,11 +7,10 @@ import socket
 import httpx
 import pytest
 from structlog.testing import capture_logs
+from tests.support.http_runtime import ADMIN_KEY, Door
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import connect
 from websockets.typing import Subprotocol
-
-from .doors import ADMIN_KEY, Door
 
 pytestmark = [pytest.mark.requirement("http:websocket")]
 

@@ -8,14 +8,13 @@ from contextlib import ExitStack
 
 import httpx
 import pytest
-from tests.integration.front.peer import until
+from tests.integration.http.conftest import CONCURRENCY
+from tests.support.http_runtime import Door, Wire
+from tests.support.stdio_client import until
 
 from codewords_mcp.errors import InvalidInput
 from codewords_mcp.http.middleware import protocol
 from codewords_mcp.http.middleware.client_connection import ClientConnection
-
-from .conftest import CONCURRENCY
-from .doors import Door, Wire
 
 H2C = ("Connection: Upgrade, HTTP2-Settings", "Upgrade: h2c", "HTTP2-Settings: AAMAAABkAAQAoAAAAAIAAAAA")
 OFFERS = {

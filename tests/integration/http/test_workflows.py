@@ -7,8 +7,7 @@ from typing import Any
 
 import httpx
 import pytest
-
-from .doors import PROBE, Door
+from tests.support.http_runtime import PROBE, Door
 
 pytestmark = [pytest.mark.requirement("http:workflows")]
 

@@ -8,15 +8,14 @@ import sys
 
 import httpx
 import pytest
-from tests.integration.http.doors import ADMIN_KEY, Door
-from tests.people import sign_in
+from tests.integration.integrations.conftest import USER
+from tests.integration.integrations.helpers import call, refused, service, told
+from tests.support.browser_client import sign_in
+from tests.support.http_runtime import ADMIN_KEY, Door
 
 from codewords_mcp.runtime.integrations import accounts
 from codewords_testing.pipedream import LoopbackConnect, StubReply
 from codewords_testing.pipedream.connect import succeeded
-
-from .asking import call, refused, service, told
-from .conftest import USER
 
 pytestmark = [pytest.mark.requirement("integrations:broker")]
 ROW = {"sheetId": "sheet-1", "hasHeaders": "Yes", "col_name": "Ann"}

@@ -7,11 +7,10 @@ from pathlib import Path
 import httpx
 import pytest
 from tests.integration.cli.terminal import Result, Shell, Terminal
-from tests.integration.http.doors import ADMIN_KEY, Door
+from tests.integration.integrations.conftest import USER
+from tests.support.http_runtime import ADMIN_KEY, Door
 
 from codewords_testing.pipedream import LoopbackConnect
-
-from .conftest import USER
 
 pytestmark = [pytest.mark.requirement("integrations:cli")]
 

@@ -7,15 +7,14 @@ from typing import Any
 
 import httpx
 import pytest
-from tests.integration.http.doors import Door
-from tests.workshop import ADMIN
+from tests.integration.integrations.conftest import USER
+from tests.integration.integrations.helpers import call, refused, service, told
+from tests.support.http_runtime import Door
+from tests.support.runtime import ADMIN
 
 from codewords_mcp.errors import UpstreamTimedOut
 from codewords_testing.pipedream import ActionRun, LoopbackConnect, StubReply
 from codewords_testing.pipedream.connect import failed
-
-from .asking import call, refused, service, told
-from .conftest import USER
 
 
 @pytest.mark.requirement("integrations:props")

@@ -10,17 +10,16 @@ from typing import Any
 import pytest
 from mcp import Client
 from mcp_types import ElicitRequestURLParams, ElicitResult
-from tests.integration.http.doors import ADMIN_KEY, Door
-from tests.integration.mcp.connecting import Era, data_of, over_http, text_of
-from tests.people import sign_in
-from tests.workshop import make_home, workflow
+from tests.integration.integrations.conftest import USER
+from tests.support.browser_client import sign_in
+from tests.support.http_runtime import ADMIN_KEY, Door
+from tests.support.mcp_clients import Era, data_of, over_http, text_of
+from tests.support.runtime import make_home, workflow
 
 from codewords_mcp.mcp_server import consent as _consent
 from codewords_mcp.settings import Settings
 from codewords_testing.pipedream import LoopbackConnect
 from codewords_testing.pipedream.connect import failed, succeeded
-
-from .conftest import USER
 
 pytestmark = [pytest.mark.anyio, pytest.mark.requirement("integrations:tools")]
 MESSAGE = {"channel": "#general", "text": "Good morning"}

@@ -11,16 +11,15 @@ import httpx
 import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
-from tests.integration.http.doors import ADMIN_KEY, Door
-from tests.integration.mcp.connecting import data_of, in_process, text_of
+from tests.integration.integrations.conftest import TOKEN
 from tests.integration.services.conftest import Answer, StandIn, serving
-from tests.people import sign_in
-from tests.workshop import ADMIN, make_home, open_runtime
+from tests.support.browser_client import sign_in
+from tests.support.http_runtime import ADMIN_KEY, Door
+from tests.support.mcp_clients import data_of, in_process, text_of
+from tests.support.runtime import ADMIN, make_home, open_runtime
 
 from codewords_mcp.settings import Settings
 from codewords_testing.apps import LoopbackApps, StubReply
-
-from .conftest import TOKEN
 
 pytestmark = [pytest.mark.requirement("integrations:native")]
 TOKENS = ("SLACK_BOT_TOKEN", "GITHUB_TOKEN", "AIRTABLE_API_KEY", "NOTION_TOKEN", "HUBSPOT_ACCESS_TOKEN")

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import httpx
 import pytest
-from tests.postgres import Postgres
-from tests.workshop import ADMIN, make_home, open_runtime
+from tests.support.postgres import Postgres
+from tests.support.runtime import ADMIN, make_home, open_runtime
 
 from codewords_mcp.errors import NotFound
 from codewords_mcp.runtime.api.runtime import Runtime

@@ -7,11 +7,10 @@ from pathlib import Path
 
 import pytest
 from mcp import Client
+from tests.integration.mcp.fake_runtime import ANN, BOB, FakeRuntime
+from tests.support.mcp_clients import Era, over_http, serving
 
 from codewords_mcp.settings import Settings
-
-from .connecting import Era, over_http, serving
-from .fake import ANN, BOB, FakeRuntime
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ from codewords_mcp.runtime.model.caller import Caller
 from codewords_mcp.runtime.model.workflow import Consent
 
 if TYPE_CHECKING:
-    from .fake import FakeRuntime
+    from tests.integration.mcp.fake_runtime import FakeRuntime
 
 BASE_URL = "http://127.0.0.1:8765"
 

@@ -18,14 +18,13 @@ from mcp.client.sse import sse_client
 from mcp.client.streamable_http import streamable_http_client
 from mcp.shared.auth import OAuthClientInformationFull, OAuthToken
 from mcp_types import ToolListChangedNotification
-from tests.integration.front.peer import Peer, environment
-from tests.integration.http.doors import ADMIN_KEY, Door
-from tests.workshop import make_home, workflow
+from tests.integration.mcp.authorization_server import CLIENT, AuthorizationServer
+from tests.support.http_runtime import ADMIN_KEY, Door
+from tests.support.mcp_clients import Bare, Era, data_of, over_http, text_of
+from tests.support.runtime import make_home, workflow
+from tests.support.stdio_client import Peer, environment
 
 from codewords_mcp.settings import Settings
-
-from .authorization import CLIENT, AuthorizationServer
-from .connecting import Bare, Era, data_of, over_http, text_of
 
 pytestmark = [pytest.mark.anyio, pytest.mark.slow]
 

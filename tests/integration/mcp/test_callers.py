@@ -7,12 +7,11 @@ from typing import Any
 
 import httpx2
 import pytest
+from tests.integration.mcp.fake_runtime import ANN, FakeRuntime
+from tests.support.mcp_clients import Era, data_of, over_http, serving, text_of
 
 from codewords_mcp.runtime.model.caller import Caller
 from codewords_mcp.settings import Settings
-
-from .connecting import Era, data_of, over_http, serving, text_of
-from .fake import ANN, FakeRuntime
 
 pytestmark = [pytest.mark.anyio, pytest.mark.requirement("mcp:callers")]
 

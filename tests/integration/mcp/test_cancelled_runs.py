@@ -8,14 +8,13 @@ from typing import Any
 
 import httpx2
 import pytest
-from tests.workshop import ADMIN, ALLOWED, fetch, make_home, open_runtime, workflow
+from tests.support.mcp_clients import serving
+from tests.support.runtime import ADMIN, ALLOWED, fetch, make_home, open_runtime, workflow
 
 from codewords_mcp.runtime.api.runs import RunApi
 from codewords_mcp.runtime.model.run import FINISHED, RunRequest
 from codewords_mcp.runtime.store import workflows
 from codewords_mcp.settings import Settings
-
-from .connecting import serving
 
 pytestmark = [pytest.mark.anyio, pytest.mark.slow, pytest.mark.requirement("mcp:cancellation")]
 SLOW = workflow(

@@ -8,12 +8,11 @@ from typing import Any, Literal
 import pytest
 from mcp import Client
 from mcp_types import ElicitRequestParams, ElicitResult, ErrorData
+from tests.integration.mcp.fake_runtime import ANN, FakeRuntime
+from tests.support.mcp_clients import Bare, Era, data_of, over_http, text_of
 
 from codewords_mcp.mcp_server.tool import McpTool
 from codewords_mcp.tools import all_tools
-
-from .connecting import Bare, Era, data_of, over_http, text_of
-from .fake import ANN, FakeRuntime
 
 pytestmark = pytest.mark.anyio
 

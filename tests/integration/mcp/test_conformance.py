@@ -8,15 +8,14 @@ from pathlib import Path
 
 import anyio
 import pytest
+from tests.integration.mcp.conformance_server import A_MOMENT, add_everything, long_tools
+from tests.integration.mcp.fake_runtime import ANN, FakeRuntime
+from tests.integration.mcp.npm import CONFORMANCE, OWN_NODE, installed, node
+from tests.support.mcp_clients import serving
 
 from codewords_mcp.http.mcp_app import create_server
 from codewords_mcp.mcp_server import tasks
 from codewords_mcp.settings import Settings
-
-from .connecting import serving
-from .everything import A_MOMENT, add_everything, long_tools
-from .fake import ANN, FakeRuntime
-from .npm import CONFORMANCE, OWN_NODE, installed, node
 
 pytestmark = [pytest.mark.anyio, pytest.mark.slow]
 

@@ -8,12 +8,11 @@ from typing import Any
 import pytest
 from mcp import Client
 from mcp_types import ElicitRequestFormParams, ElicitResult
-from tests.workshop import ADMIN, deploy, fetch, make_home, open_runtime, workflow
+from tests.support.mcp_clients import Era, data_of, in_process, text_of
+from tests.support.runtime import ADMIN, deploy, fetch, make_home, open_runtime, workflow
 
 from codewords_mcp.runtime.api.runtime import Runtime
 from codewords_mcp.settings import Settings
-
-from .connecting import Era, data_of, in_process, text_of
 
 pytestmark = [pytest.mark.anyio, pytest.mark.requirement("services:direct")]
 MAIL = {"to": "victim@example.org", "subject": "Hello", "text": "From a model"}

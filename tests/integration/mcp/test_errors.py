@@ -7,9 +7,8 @@ from typing import Any
 import pytest
 import structlog
 from mcp import Client, MCPError
-
-from .connecting import text_of
-from .fake import FakeRuntime
+from tests.integration.mcp.fake_runtime import FakeRuntime
+from tests.support.mcp_clients import text_of
 
 pytestmark = pytest.mark.anyio
 

@@ -9,11 +9,10 @@ from typing import Any
 import anyio
 import httpx2
 import pytest
+from tests.integration.mcp.fake_runtime import FakeRuntime, Gate
+from tests.support.mcp_clients import Bare
 
 from codewords_mcp.mcp_server import tasks as door_tasks
-
-from .connecting import Bare
-from .fake import FakeRuntime, Gate
 
 pytestmark = pytest.mark.anyio
 

@@ -12,12 +12,11 @@ from typing import Any
 import pytest
 from mcp import Client, StdioServerParameters
 from mcp.client.sse import sse_client
-from tests.serving import ServedRuntime, start_runtime
-from tests.workshop import make_home
+from tests.support.mcp_clients import Era, over_http
+from tests.support.runtime import make_home
+from tests.support.served_runtime import ServedRuntime, start_runtime
 
 from codewords_testing.pipedream import LoopbackConnect, loopback_connect
-
-from .connecting import Era, over_http
 
 pytestmark = [pytest.mark.anyio, pytest.mark.slow, pytest.mark.requirement("mcp:journey")]
 

@@ -9,11 +9,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.integration.mcp.npm import INSPECTOR, TYPESCRIPT, installed, node
 
 from codewords_mcp.mcp_server.server import INSTRUCTIONS
 from codewords_mcp.tools import all_tools
-
-from .npm import INSPECTOR, TYPESCRIPT, installed, node
 
 pytestmark = [pytest.mark.anyio, pytest.mark.slow]
 

@@ -9,15 +9,14 @@ from typing import Any
 import pytest
 from mcp import Client
 from mcp_types import ElicitRequestFormParams, ElicitResult
-from tests.integration.runtime.acting import ANN, BEN, acting, deployed
-from tests.workshop import make_home, open_runtime
+from tests.integration.runtime.helpers import ANN, BEN, acting, deployed
+from tests.support.mcp_clients import ERAS, Era, data_of, in_process, text_of
+from tests.support.runtime import make_home, open_runtime
 
 from codewords_mcp.errors import ConsentNeeded
 from codewords_mcp.runtime.api.runtime import Runtime
 from codewords_mcp.runtime.model.schedule import ScheduleRequest
 from codewords_mcp.settings import Settings
-
-from .connecting import ERAS, Era, data_of, in_process, text_of
 
 pytestmark = [pytest.mark.anyio, pytest.mark.requirement("authority:runner-asked")]
 NAMES = itertools.count()

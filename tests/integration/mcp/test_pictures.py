@@ -8,13 +8,12 @@ from typing import Any
 
 import pytest
 from mcp_types import ImageContent, TextContent
-from tests.workshop import ADMIN, deploy, make_home, open_runtime, workflow
+from tests.support.mcp_clients import Era, over_http, serving
+from tests.support.runtime import ADMIN, deploy, make_home, open_runtime, workflow
 
 from codewords_mcp.runtime.api.runtime import Runtime
 from codewords_mcp.settings import Settings
 from codewords_mcp.tools._runs import PICTURE_BYTES
-
-from .connecting import Era, over_http, serving
 
 pytestmark = [pytest.mark.anyio, pytest.mark.requirement("mcp:pictures")]
 BEGINNINGS = {

@@ -6,13 +6,12 @@ from collections.abc import AsyncGenerator
 
 import pytest
 from mcp import Client
-from tests.workshop import ADMIN, make_home, open_runtime, workflow
+from tests.support.mcp_clients import confirmed, data_of, over_http, serving, text_of
+from tests.support.runtime import ADMIN, make_home, open_runtime, workflow
 
 from codewords_mcp.runtime.api.runtime import Runtime
 from codewords_mcp.runtime.model.caller import Caller
 from codewords_mcp.settings import Settings
-
-from .connecting import confirmed, data_of, over_http, serving, text_of
 
 pytestmark = [pytest.mark.anyio, pytest.mark.slow]
 

@@ -12,11 +12,10 @@ import pytest
 from mcp import Client, MCPError
 from mcp.client.subscriptions import ResourceUpdated
 from mcp_types import PromptReference, ResourceTemplateReference
+from tests.integration.mcp.fake_runtime import FakeRuntime, Gate
+from tests.support.mcp_clients import data_of, over_http, subscribe, unsubscribe
 
 from codewords_mcp.mcp_server import subscriptions
-
-from .connecting import data_of, over_http, subscribe, unsubscribe
-from .fake import FakeRuntime, Gate
 
 pytestmark = pytest.mark.anyio
 

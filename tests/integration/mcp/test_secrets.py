@@ -7,12 +7,11 @@ from typing import Any
 import pytest
 from mcp import Client
 from mcp_types import ElicitRequestURLParams, ElicitResult
+from tests.integration.mcp.fake_runtime import ANN, FakeRuntime
+from tests.support.mcp_clients import Era, data_of, in_process, over_http, text_of
 
 from codewords_mcp.settings import Settings
 from codewords_mcp.tools import set_secret
-
-from .connecting import Era, data_of, in_process, over_http, text_of
-from .fake import ANN, FakeRuntime
 
 pytestmark = [pytest.mark.anyio, pytest.mark.requirement("mcp:secrets-by-page")]
 

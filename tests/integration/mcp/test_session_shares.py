@@ -13,14 +13,13 @@ import pytest
 from mcp.client.session import ClientSession
 from mcp.client.sse import sse_client
 from mcp_types import JSONRPCResponse
+from tests.integration.mcp.fake_runtime import FakeRuntime
+from tests.support.mcp_clients import over_http, serving
 
 from codewords_mcp.mcp_server import server
 from codewords_mcp.runtime.auth.session_shares import SessionShares
 from codewords_mcp.runtime.model.caller import Caller
 from codewords_mcp.settings import Settings
-
-from .connecting import over_http, serving
-from .fake import FakeRuntime
 
 pytestmark = [pytest.mark.anyio, pytest.mark.requirement("mcp:session-shares")]
 

@@ -8,8 +8,7 @@ import pytest
 from mcp.client.sse import sse_client
 from mcp.shared.message import SessionMessage
 from mcp_types import JSONRPCNotification, JSONRPCRequest, JSONRPCResponse
-
-from .fake import FakeRuntime, Gate
+from tests.integration.mcp.fake_runtime import FakeRuntime, Gate
 
 pytestmark = [pytest.mark.anyio, pytest.mark.requirement("mcp:request-ids")]
 AT_ONCE = 5

@@ -6,16 +6,15 @@ from typing import Any
 
 import anyio
 import pytest
+from tests.integration.mcp.conformance_server import long_tools
+from tests.integration.mcp.fake_runtime import ANN, BOB, FakeRuntime, Gate
+from tests.support.mcp_clients import Bare, serving
 
 from codewords_mcp.http.mcp_app import create_server
 from codewords_mcp.mcp_server import tasks as door_tasks
 from codewords_mcp.mcp_server.tool import McpTool
 from codewords_mcp.settings import Settings
 from codewords_mcp.tools import all_tools
-
-from .connecting import Bare, serving
-from .everything import long_tools
-from .fake import ANN, BOB, FakeRuntime, Gate
 
 pytestmark = pytest.mark.anyio
 

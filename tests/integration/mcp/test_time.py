@@ -8,12 +8,11 @@ import re
 import anyio
 import pytest
 from mcp import Client
+from tests.integration.mcp.fake_runtime import ANN, FakeRuntime, Gate
+from tests.support.mcp_clients import Era, data_of, in_process, over_http, text_of
 
 from codewords_mcp.mcp_server import tool as _tool
 from codewords_mcp.settings import Settings
-
-from .connecting import Era, data_of, in_process, over_http, text_of
-from .fake import ANN, FakeRuntime, Gate
 
 pytestmark = pytest.mark.anyio
 

@@ -9,14 +9,13 @@ from typing import Any
 import pytest
 from mcp import Client
 from mcp_types import ResourceTemplateReference, TextContent, TextResourceContents
+from tests.integration.mcp.fake_runtime import ANN, FakeRuntime
+from tests.support.mcp_clients import confirmed, data_of, text_of
 
 from codewords_mcp.mcp_server.tool_errors import ERROR_KEY
 from codewords_mcp.runtime.model.authoring import Template
 from codewords_mcp.runtime.model.integration import Action, App, Detail, FoundActions, Hit, Option, Prop
 from codewords_mcp.runtime.model.run import RunError
-
-from .connecting import confirmed, data_of, text_of
-from .fake import ANN, FakeRuntime
 
 pytestmark = pytest.mark.anyio
 

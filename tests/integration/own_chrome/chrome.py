@@ -13,7 +13,7 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
-from tests.integration.http.chromium import FLAGS, Tab, executable
+from tests.support.chromium import FLAGS, Tab, executable
 from websockets.sync.client import connect
 
 ID = "opplmjmflhldhomfocimjblknndohalp"

@@ -10,18 +10,17 @@ from typing import Any
 
 import httpx
 import pytest
-from tests.integration.http.chromium import executable
-from tests.integration.http.doors import ADMIN_KEY, Door
-from tests.workshop import make_home
+from tests.integration.own_chrome.chrome import Chrome
+from tests.integration.own_chrome.site import Site
+from tests.support.chromium import executable
+from tests.support.http_runtime import ADMIN_KEY, Door
+from tests.support.runtime import make_home
 
 from codewords_mcp.runtime.api.runtime import Runtime
 from codewords_mcp.runtime.browser.actions import Navigate
 from codewords_mcp.runtime.browser.base import BrowserUser, Tab
 from codewords_mcp.runtime.model.caller import Caller
 from codewords_mcp.settings import Settings
-
-from .chrome import Chrome
-from .site import Site
 
 ADMIN = Caller("local", "admin")
 _RUNS = itertools.count(1)

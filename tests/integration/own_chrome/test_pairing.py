@@ -15,18 +15,17 @@ from typing import Any
 import httpx
 import pytest
 from sqlalchemy import text
-from tests.integration.http.chromium import executable
-from tests.integration.http.doors import ADMIN_KEY, Door
-from tests.integration.mcp.connecting import in_process
-from tests.serving import ServedRuntime, environment, wait_until_up
-from tests.workshop import make_home
+from tests.integration.own_chrome.chrome import ID, Chrome, press, until
+from tests.support.chromium import executable
+from tests.support.http_runtime import ADMIN_KEY, Door
+from tests.support.mcp_clients import in_process
+from tests.support.runtime import make_home
+from tests.support.served_runtime import ServedRuntime, environment, wait_until_up
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import ClientConnection, connect
 
 from codewords_mcp.runtime.api.runtime import Runtime
 from codewords_mcp.runtime.model.caller import Caller
-
-from .chrome import ID, Chrome, press, until
 
 HERE = "document.querySelector('#here').innerText.match(/[0-9.]+:[0-9]+/)?.[0]"
 ORIGIN = f"chrome-extension://{ID}"

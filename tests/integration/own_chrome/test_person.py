@@ -7,14 +7,13 @@ from typing import Any
 
 import httpx
 import pytest
-from tests.integration.http.doors import Door
+from tests.integration.own_chrome.chrome import PAGES, Chrome, press, until
+from tests.integration.own_chrome.conftest import begin
+from tests.integration.own_chrome.site import Site
+from tests.support.http_runtime import Door
 
 from codewords_mcp.runtime.browser.actions import Click, Extract, Navigate
 from codewords_mcp.runtime.browser.base import StepFailed, Tab
-
-from .chrome import PAGES, Chrome, press, until
-from .conftest import begin
-from .site import Site
 
 pytestmark = [pytest.mark.slow, pytest.mark.requirement("chrome:person")]
 

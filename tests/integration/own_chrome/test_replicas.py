@@ -5,16 +5,15 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from tests.integration.http.doors import ADMIN_KEY, Door
-from tests.postgres import Postgres
-from tests.serving import start_runtime
-from tests.workshop import make_home
+from tests.integration.own_chrome.test_pairing import dial, say
+from tests.support.http_runtime import ADMIN_KEY, Door
+from tests.support.postgres import Postgres
+from tests.support.runtime import make_home
+from tests.support.served_runtime import start_runtime
 from websockets.exceptions import ConnectionClosed
 
 from codewords_mcp.runtime.browser.own import pairing as book
 from codewords_mcp.settings import Settings
-
-from .test_pairing import dial, say
 
 
 @pytest.mark.slow

@@ -7,13 +7,12 @@ from typing import Any
 import httpx
 import pytest
 from sqlalchemy import text
-from tests.integration.http.doors import Door
-from tests.workshop import workflow
+from tests.integration.own_chrome.chrome import Chrome, until
+from tests.integration.own_chrome.site import Site
+from tests.support.http_runtime import Door
+from tests.support.runtime import workflow
 
 from codewords_mcp.runtime.api.runtime import Runtime
-
-from .chrome import Chrome, until
-from .site import Site
 
 pytestmark = [pytest.mark.slow, pytest.mark.requirement("chrome:agreed")]
 CODE = workflow(

@@ -9,15 +9,14 @@ from typing import Any
 
 import pytest
 from pydantic import TypeAdapter
-from tests.integration.http.doors import Door
+from tests.integration.own_chrome.chrome import PAGES, Chrome, press, until
+from tests.integration.own_chrome.conftest import begin
+from tests.integration.own_chrome.site import Site
+from tests.support.http_runtime import Door
 
 from codewords_mcp.errors import NotAgreed
 from codewords_mcp.runtime.browser.actions import Action
 from codewords_mcp.runtime.browser.base import BrowserGone, StepFailed, StepOutcome, Tab
-
-from .chrome import PAGES, Chrome, press, until
-from .conftest import begin
-from .site import Site
 
 pytestmark = [pytest.mark.slow, pytest.mark.requirement("chrome:steps")]
 _ACTION: TypeAdapter[Any] = TypeAdapter(Action)

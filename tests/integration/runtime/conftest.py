@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 
 import pytest
-from tests.integration.runtime.background import WORK
-from tests.workshop import deploy, make_home, open_runtime
+from tests.support.background_runs import WORK
+from tests.support.runtime import deploy, make_home, open_runtime
 
 from codewords_mcp.runtime.api.runtime import Runtime
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 from tests.integration.runtime.test_schedules import come, started
-from tests.workshop import ADMIN, deploy, fetch, finished, make_home, open_runtime, request, workflow
+from tests.support.runtime import ADMIN, deploy, fetch, finished, make_home, open_runtime, request, workflow
 
 from codewords_mcp.errors import Conflict
 from codewords_mcp.http.wire_format import result_record

@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 from sqlalchemy import Connection, text
-from tests.integration.runtime.background import WORK, cancel, fill, start, with_options
-from tests.workshop import (
+from tests.support.background_runs import WORK, cancel, fill, start, with_options
+from tests.support.runtime import (
     ADMIN,
     deploy,
     finished,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from tests.workshop import ADMIN, ECHO, deploy, fetch
+from tests.support.runtime import ADMIN, ECHO, deploy, fetch
 
 from codewords_mcp.errors import Conflict
 from codewords_mcp.runtime.api.runtime import Runtime

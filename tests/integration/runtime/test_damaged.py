@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.workshop import ECHO, deploy, fetch, open_runtime
+from tests.support.runtime import ECHO, deploy, fetch, open_runtime
 
 from codewords_mcp.cli.doctor.findings import runtime_findings
 from codewords_mcp.errors import EnvironmentFailed

@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 from sqlalchemy import Connection, select
-from tests.integration.runtime.background import WORK, cancel, fill, says, start, with_options
-from tests.workshop import ADMIN, deploy, fetch, finished, make_home, open_runtime, request, workflow
+from tests.support.background_runs import WORK, cancel, fill, says, start, with_options
+from tests.support.runtime import ADMIN, deploy, fetch, finished, make_home, open_runtime, request, workflow
 
 from codewords_mcp.http.app import create_app
 from codewords_mcp.runtime.api.runtime import Runtime

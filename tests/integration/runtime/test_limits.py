@@ -7,8 +7,8 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
-from tests.integration.runtime.background import WORK, cancel, says, start, with_options
-from tests.workshop import ADMIN, deploy, fetch, finished, make_home, open_runtime, request
+from tests.support.background_runs import WORK, cancel, says, start, with_options
+from tests.support.runtime import ADMIN, deploy, fetch, finished, make_home, open_runtime, request
 
 from codewords_mcp.errors import Conflict, TooBusy
 from codewords_mcp.runtime.api.runtime import Runtime

@@ -12,7 +12,17 @@ from typing import Any
 import pytest
 import uvicorn
 from sqlalchemy import text
-from tests.workshop import ADMIN, ALLOWED, ECHO, deploy, fetch, log_text, make_home, open_runtime, workflow
+from tests.support.runtime import (
+    ADMIN,
+    ALLOWED,
+    ECHO,
+    deploy,
+    fetch,
+    log_text,
+    make_home,
+    open_runtime,
+    workflow,
+)
 
 from codewords_mcp.errors import ConsentNeeded
 from codewords_mcp.http.app import create_app

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 
 import pytest
-from tests.integration.runtime.acting import act, acting, code_of, deployed, serving
-from tests.workshop import ADMIN, ALLOWED, finished, log_text, make_home, open_runtime, workflow
+from tests.integration.runtime.helpers import act, acting, code_of, deployed, serving
+from tests.support.runtime import ADMIN, ALLOWED, finished, log_text, make_home, open_runtime, workflow
 
 from codewords_mcp.errors import ConsentNeeded
 from codewords_mcp.runtime.api.runtime import Runtime

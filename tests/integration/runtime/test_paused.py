@@ -9,8 +9,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
-from tests.integration.runtime.background import WORK, start
-from tests.workshop import ADMIN, deploy, finished, make_home, open_runtime
+from tests.support.background_runs import WORK, start
+from tests.support.runtime import ADMIN, deploy, finished, make_home, open_runtime
 
 from codewords_mcp.errors import Forbidden
 from codewords_mcp.runtime.api.runtime import Runtime

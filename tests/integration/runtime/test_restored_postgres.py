@@ -6,9 +6,9 @@ import asyncio
 from pathlib import Path
 
 import pytest
-from tests.integration.runtime.background import WORK, start
-from tests.postgres import Postgres
-from tests.workshop import ADMIN, deploy, finished, make_home, open_runtime
+from tests.support.background_runs import WORK, start
+from tests.support.postgres import Postgres
+from tests.support.runtime import ADMIN, deploy, finished, make_home, open_runtime
 
 from codewords_mcp.runtime.model.schedule import ScheduleRequest
 from codewords_mcp.runtime.runs import pausing

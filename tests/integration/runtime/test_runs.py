@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
-from tests.workshop import (
+from tests.support.runtime import (
     ADMIN,
     ECHO,
     deploy,

@@ -8,8 +8,8 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from tests.integration.runtime.background import WORK, cancel, says
-from tests.workshop import ADMIN, deploy, fetch, finished, make_home, open_runtime
+from tests.support.background_runs import WORK, cancel, says
+from tests.support.runtime import ADMIN, deploy, fetch, finished, make_home, open_runtime
 
 from codewords_mcp.errors import CodewordsError, Conflict, InvalidInput, NotFound, TooBusy
 from codewords_mcp.runtime.api.runtime import Runtime

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
-from tests.workshop import (
+from tests.support.runtime import (
     ADMIN,
     deploy,
     fetch,

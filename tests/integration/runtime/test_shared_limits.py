@@ -13,10 +13,10 @@ from email.message import Message
 from typing import Any
 
 import pytest
-from tests.integration.runtime.background import WORK, with_options
-from tests.postgres import Postgres
-from tests.serving import ServedRuntime, start_runtime
-from tests.workshop import make_home
+from tests.support.background_runs import WORK, with_options
+from tests.support.postgres import Postgres
+from tests.support.runtime import make_home
+from tests.support.served_runtime import ServedRuntime, start_runtime
 
 pytestmark = [pytest.mark.slow, pytest.mark.requirement("runs:limits", "store:postgres")]
 SETTINGS = {

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import httpx
 import pytest
-from tests.people import sign_in
-from tests.postgres import Postgres
-from tests.serving import ServedRuntime, start_runtime
-from tests.workshop import ADMIN, make_home, open_runtime, workflow
+from tests.support.browser_client import sign_in
+from tests.support.postgres import Postgres
+from tests.support.runtime import ADMIN, make_home, open_runtime, workflow
+from tests.support.served_runtime import ServedRuntime, start_runtime
 
 from codewords_mcp.errors import ConsentNeeded, InvalidInput, NotFound, StorageFailed
 

@@ -8,12 +8,11 @@ from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontext
 from pathlib import Path
 
 import pytest
+from tests.support.sandbox_programs import build_environment, fork_server
 
 from codewords_mcp.runtime.sandboxes.base import Driver, EnvironmentRef
 from codewords_mcp.runtime.sandboxes.host.files import remove_tree
 from codewords_mcp.runtime.sandboxes.namespaces.driver import LocalDriver
-
-from .stage import build_environment, fork_server
 
 
 @pytest.fixture(scope="session")

@@ -12,6 +12,7 @@ from contextlib import suppress
 from pathlib import Path
 
 import pytest
+from tests.support.sandbox_programs import HELLO, Program, report, running, specification
 
 from codewords_mcp.runtime.sandboxes.base import Driver, EnvironmentRef, Exit
 from codewords_mcp.runtime.sandboxes.drivers import open_driver
@@ -20,8 +21,6 @@ from codewords_mcp.runtime.sandboxes.host import measure
 from codewords_mcp.runtime.sandboxes.namespaces.driver import LocalDriver
 from codewords_mcp.runtime.sandboxes.namespaces.isolation import ExecIsolation
 from codewords_mcp.settings import Settings
-
-from .stage import HELLO, Program, report, running, specification
 
 pytestmark = [pytest.mark.anyio, pytest.mark.requirement("sandbox:cleanup")]
 

@@ -6,12 +6,11 @@ import asyncio
 from pathlib import Path
 
 import pytest
+from tests.support.sandbox_programs import Program, running, specification
 
 from codewords_mcp.errors import ProgramFailed, SandboxFailed
 from codewords_mcp.runtime.sandboxes.base import Driver, EnvironmentRef, Exit, Limits
 from codewords_mcp.runtime.sandboxes.namespaces.driver import LocalDriver
-
-from .stage import Program, running, specification
 
 pytestmark = [pytest.mark.anyio, pytest.mark.requirement("sandbox:failing-program")]
 

@@ -9,14 +9,13 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
+from tests.integration.sandboxes.conftest import Opened
+from tests.integration.sandboxes.test_ending import alive, descendants
+from tests.support.sandbox_programs import HELLO, running, specification
 
 from codewords_mcp.runtime.sandboxes.base import EnvironmentRef, Exit
 from codewords_mcp.runtime.sandboxes.forkserver import fork_server as forking
 from codewords_mcp.runtime.sandboxes.namespaces.driver import LocalDriver
-
-from .conftest import Opened
-from .stage import HELLO, running, specification
-from .test_ending import alive, descendants
 
 pytestmark = [pytest.mark.anyio, pytest.mark.requirement("sandbox:hostile-import")]
 

@@ -10,10 +10,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.support.sandbox_programs import report, running, specification
 
 from codewords_mcp.runtime.sandboxes.base import Driver, EnvironmentRef
-
-from .stage import report, running, specification
 
 pytestmark = [pytest.mark.anyio, pytest.mark.requirement("sandbox:isolation")]
 

@@ -5,12 +5,11 @@ from __future__ import annotations
 import resource
 
 import pytest
+from tests.support.sandbox_programs import report, running, specification
 
 from codewords_mcp.errors import ProgramFailed
 from codewords_mcp.runtime.sandboxes.base import Driver, EnvironmentRef, Exit, Limits, OutputChunk
 from codewords_mcp.runtime.sandboxes.host import measure
-
-from .stage import report, running, specification
 
 pytestmark = [pytest.mark.anyio, pytest.mark.requirement("sandbox:limits")]
 

@@ -11,13 +11,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.support.sandbox_programs import report, running, specification
 
 from codewords_mcp.errors import SandboxFailed
 from codewords_mcp.runtime.sandboxes.base import Capability, Driver, EnvironmentRef, SandboxSockets
 from codewords_mcp.runtime.sandboxes.drivers import open_driver
 from codewords_mcp.settings import Settings
-
-from .stage import report, running, specification
 
 pytestmark = [pytest.mark.anyio, pytest.mark.requirement("sandbox:network")]
 SO_ORIGINAL_DST = 80

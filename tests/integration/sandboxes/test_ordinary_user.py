@@ -10,11 +10,10 @@ from pathlib import Path
 from xml.etree import ElementTree as ET
 
 import pytest
+from tests.support import as_user
 
 from codewords_mcp.runtime.sandboxes.base import EnvironmentRef
 from codewords_mcp.runtime.sandboxes.host.files import remove_tree
-
-from . import as_user
 
 _MODULES = (
     "test_serving",

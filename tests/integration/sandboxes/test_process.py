@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
+from tests.support.sandbox_programs import HELLO, running, specification
 
 from codewords_mcp.errors import ProgramFailed
 from codewords_mcp.runtime.sandboxes.base import (
@@ -23,8 +24,6 @@ from codewords_mcp.runtime.sandboxes.base import (
 from codewords_mcp.runtime.sandboxes.drivers import open_driver
 from codewords_mcp.runtime.sandboxes.host.listeners import is_another_users_port
 from codewords_mcp.settings import Settings
-
-from .stage import HELLO, running, specification
 
 pytestmark = [pytest.mark.anyio, pytest.mark.requirement("sandbox:process")]
 

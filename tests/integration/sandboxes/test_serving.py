@@ -6,11 +6,10 @@ import asyncio
 import json
 
 import pytest
+from tests.support.sandbox_programs import HELLO, running, specification
 
 from codewords_mcp.runtime.sandboxes import http1
 from codewords_mcp.runtime.sandboxes.base import Driver, EnvironmentRef, Exit
-
-from .stage import HELLO, running, specification
 
 pytestmark = [pytest.mark.anyio, pytest.mark.requirement("sandbox:serve")]
 

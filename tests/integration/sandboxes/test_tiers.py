@@ -15,7 +15,7 @@ from codewords_mcp.runtime.sandboxes.drivers import open_driver
 from codewords_mcp.runtime.sandboxes.landlock.confinement import Landlock
 from codewords_mcp.settings import Settings
 
-DENYING = Path(__file__).with_name("without_namespaces.py")
+DENYING = Path(__file__).parents[2] / "support" / "without_namespaces.py"
 pytestmark = [pytest.mark.anyio, pytest.mark.requirement("sandbox:tier")]
 
 

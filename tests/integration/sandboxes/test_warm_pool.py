@@ -11,16 +11,15 @@ from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
 import pytest
+from tests.integration.sandboxes.conftest import Opened
+from tests.integration.sandboxes.test_ending import alive, descendants, gone
+from tests.support.sandbox_programs import HELLO, report, running, specification
+from tests.support.sandbox_programs import fork_server as fork_server_of
 
 from codewords_mcp.runtime.sandboxes.base import EnvironmentRef, Exit
 from codewords_mcp.runtime.sandboxes.forkserver import warm_pool
 from codewords_mcp.runtime.sandboxes.namespaces import inside
 from codewords_mcp.runtime.sandboxes.namespaces.driver import LocalDriver
-
-from .conftest import Opened
-from .stage import HELLO, report, running, specification
-from .stage import fork_server as fork_server_of
-from .test_ending import alive, descendants, gone
 
 pytestmark = [pytest.mark.anyio, pytest.mark.requirement("sandbox:shells")]
 

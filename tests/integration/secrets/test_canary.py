@@ -8,9 +8,7 @@ import urllib.request
 from pathlib import Path
 
 import pytest
-from tests.integration.front.peer import Json, Peer, environment
-from tests.integration.secrets.memory import holds
-from tests.integration.secrets.stand_in import Ca, StandIn, standing_in
+from tests.integration.secrets.process_memory import holds
 from tests.integration.secrets.test_workflows import (
     NAME,
     PLAIN,
@@ -20,8 +18,10 @@ from tests.integration.secrets.test_workflows import (
     forms,
     looked_for,
 )
-from tests.serving import ServedRuntime, start_runtime
-from tests.workshop import make_home
+from tests.integration.secrets.tls_host import Ca, StandIn, standing_in
+from tests.support.runtime import make_home
+from tests.support.served_runtime import ServedRuntime, start_runtime
+from tests.support.stdio_client import Json, Peer, environment
 
 from codewords_mcp.runtime.egress import HOST_ALIAS
 

@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from tests.integration.secrets.ground import VALUE, Ground, ground
+from tests.integration.secrets.interception import VALUE, Ground, ground
 
 pytestmark = [pytest.mark.anyio, pytest.mark.slow]
 
@@ -52,7 +52,7 @@ async def test_each_python_client_trusts_the_sandboxs_authority_and_its_requests
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async with ground(tmp_path, monkeypatch) as stage:
-        program = str(Path(__file__).with_name("programs.py"))
+        program = str(Path(__file__).with_name("client_programs.py"))
         found: dict[str, str] = json.loads(await run(stage, sys.executable, program, stage.url))
         assert len(found) == 9
         assert [text for text in found.values() if text.startswith("failed")] == []

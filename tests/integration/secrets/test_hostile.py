@@ -11,7 +11,7 @@ from pathlib import Path
 
 import httpx
 import pytest
-from tests.integration.secrets.ground import HOST, OTHER, VALUE, Ground, connect, ground
+from tests.integration.secrets.interception import HOST, OTHER, VALUE, Ground, connect, ground
 
 from codewords_mcp.runtime.secrets.placeholders import new_placeholder
 

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import httpx
 import pytest
-from tests.integration.secrets.ground import FREE, HOST, NAME, VALUE, Ground, ground
-from tests.integration.secrets.library import Library
+from tests.integration.secrets.fake_recorder import Library
+from tests.integration.secrets.interception import FREE, HOST, NAME, VALUE, Ground, ground
 from tests.integration.secrets.test_clients import run
-from tests.unit.egress.stage import serving
+from tests.support.egress import serving
 
 from codewords_mcp.runtime.recording.recorder import MAX_BODY_BYTES
 

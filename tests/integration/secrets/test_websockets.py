@@ -10,7 +10,7 @@ from urllib.parse import quote
 
 import aiohttp
 import pytest
-from tests.integration.secrets.ground import HOST, NAME, VALUE, Ground, connect, ground
+from tests.integration.secrets.interception import HOST, NAME, VALUE, Ground, connect, ground
 from websockets.asyncio.client import ClientConnection
 from websockets.asyncio.client import connect as open_websocket
 from websockets.exceptions import ConnectionClosed

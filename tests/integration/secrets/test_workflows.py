@@ -9,10 +9,10 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
-from tests.integration.runtime.background import with_options
-from tests.integration.secrets.stand_in import Ca, StandIn, names_on_loopback, standing_in, trusted
-from tests.unit.egress.stage import relayed_to
-from tests.workshop import (
+from tests.integration.secrets.tls_host import Ca, StandIn, names_on_loopback, standing_in, trusted
+from tests.support.background_runs import with_options
+from tests.support.egress import relayed_to
+from tests.support.runtime import (
     ADMIN,
     deploy,
     fetch,

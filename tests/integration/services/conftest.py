@@ -10,8 +10,8 @@ from typing import Any
 
 import httpx
 import pytest
-from tests.integration.http.doors import ADMIN_KEY, Door
-from tests.workshop import make_home
+from tests.support.http_runtime import ADMIN_KEY, Door
+from tests.support.runtime import make_home
 
 from codewords_mcp.settings import Settings
 from codewords_testing.services import LoopbackServices, loopback_services

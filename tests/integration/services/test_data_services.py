@@ -7,7 +7,7 @@ from typing import Any
 
 import httpx
 import pytest
-from tests.integration.http.doors import ADMIN_KEY, Door
+from tests.support.http_runtime import ADMIN_KEY, Door
 
 from codewords_mcp.settings import Settings
 from codewords_testing.services import LoopbackServices, hunter, reddit, search

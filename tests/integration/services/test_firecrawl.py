@@ -12,11 +12,10 @@ from typing import Any
 import httpx
 import pytest
 from tests.compat.registries import firecrawl_sdk
-from tests.integration.http.doors import ADMIN_KEY, Door
+from tests.integration.services.conftest import Answer, Asked, StandIn
+from tests.support.http_runtime import ADMIN_KEY, Door
 
 from codewords_testing.web_pages import pages
-
-from .conftest import Answer, Asked, StandIn
 
 pytestmark = [pytest.mark.requirement("services:firecrawl")]
 HTML = {"Content-Type": "text/html"}

@@ -11,8 +11,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import httpx
 import pytest
-
-from .conftest import Answer, Asked, StandIn
+from tests.integration.services.conftest import Answer, Asked, StandIn
 
 pytestmark = [pytest.mark.requirement("services:github")]
 JSON = {"Content-Type": "application/json; charset=utf-8"}

@@ -17,7 +17,7 @@ import pytest
 import redis
 from redis.exceptions import NoPermissionError
 from tests.compat.registries import python_client_with
-from tests.integration.http.doors import ADMIN_KEY, Door
+from tests.support.http_runtime import ADMIN_KEY, Door
 
 pytestmark = [pytest.mark.requirement("services:redis")]
 PASSWORD = "administrator-of-the-tests"

@@ -13,9 +13,9 @@ from typing import Any
 
 import httpx
 import pytest
-from tests.postgres import Postgres
-from tests.serving import ServedRuntime, start_runtime
-from tests.workshop import ECHO, make_home
+from tests.support.postgres import Postgres
+from tests.support.runtime import ECHO, make_home
+from tests.support.served_runtime import ServedRuntime, start_runtime
 
 pytestmark = [pytest.mark.slow, pytest.mark.requirement("store:postgres")]
 SETTINGS = {

@@ -8,17 +8,16 @@ from pathlib import Path
 
 import httpx
 import pytest
-from tests.integration.http.chromium import executable
-from tests.integration.http.doors import ADMIN_KEY, Door
-from tests.workshop import make_home
+from tests.integration.services.conftest import Answer, StandIn, serving
+from tests.support.chromium import executable
+from tests.support.http_runtime import ADMIN_KEY, Door
+from tests.support.runtime import make_home
 
 from codewords_mcp.settings import Settings
 from codewords_testing.apps import LoopbackApps, loopback_apps
 from codewords_testing.providers import LoopbackProviders, loopback_providers
 from codewords_testing.providers.scripted import chat_reply
 from codewords_testing.web_pages import pages
-
-from .conftest import Answer, StandIn, serving
 
 pytestmark = [pytest.mark.requirement("seed:services")]
 

@@ -13,7 +13,7 @@ import httpx
 import pytest
 from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import SMTP, AuthResult, Envelope, LoginPassword, Session
-from tests.integration.http.doors import Door
+from tests.support.http_runtime import Door
 
 pytestmark = [
     pytest.mark.requirement("services:mail"),

@@ -10,12 +10,11 @@ from typing import Any
 import httpx
 import pytest
 from mcp import Client
-from tests.integration.http.doors import ADMIN_KEY, Door
-from tests.integration.mcp.connecting import over_http
+from tests.integration.services.conftest import Answer, Asked, StandIn
+from tests.support.http_runtime import ADMIN_KEY, Door
+from tests.support.mcp_clients import over_http
 
 from codewords_testing.web_pages import pages
-
-from .conftest import Answer, Asked, StandIn
 
 PAGE = pages()[0]
 HTML = {"Content-Type": "text/html; charset=utf-8"}

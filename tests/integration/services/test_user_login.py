@@ -13,13 +13,12 @@ from urllib.parse import parse_qs, urlsplit
 
 import httpx
 import pytest
-from tests.integration.http.chromium import executable, tab
-from tests.integration.http.doors import Door
-from tests.workshop import workflow
+from tests.integration.services.conftest import Answer, StandIn
+from tests.support.chromium import executable, tab
+from tests.support.http_runtime import Door
+from tests.support.runtime import workflow
 
 from codewords_mcp.runtime.services import _logins as logins
-
-from .conftest import Answer, StandIn
 
 
 def call(http: httpx.Client, path: str, **data: Any) -> Any:

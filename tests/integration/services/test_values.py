@@ -7,7 +7,7 @@ from typing import Any
 
 import httpx
 import pytest
-from tests.integration.http.doors import Door
+from tests.support.http_runtime import Door
 
 pytestmark = [pytest.mark.requirement("services:values")]
 

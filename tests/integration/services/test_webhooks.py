@@ -11,8 +11,8 @@ from typing import Any
 import httpx
 import pytest
 from sqlalchemy import update
-from tests.integration.http.doors import ADMIN_KEY, Door
-from tests.workshop import make_home, workflow
+from tests.support.http_runtime import ADMIN_KEY, Door
+from tests.support.runtime import make_home, workflow
 
 from codewords_mcp.runtime.api.runtime import Runtime
 from codewords_mcp.runtime.store import webhooks as rows

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from tests.unit.egress.stage import Attach, attached
+from tests.support.egress import Attach, attached
 
 
 @pytest.fixture(scope="session", params=["asyncio", "uvloop"])

@@ -9,7 +9,7 @@ import struct
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.unit.egress.stage import Attach
+from tests.support.egress import Attach
 
 from codewords_mcp.runtime.egress.addresses import FAKE_NETWORK
 from codewords_mcp.runtime.egress.dns import respond

@@ -9,7 +9,7 @@ from collections.abc import Callable
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.unit.egress.stage import Attach, echo, serving
+from tests.support.egress import Attach, echo, serving
 
 from codewords_mcp.runtime.egress import EgressPolicy
 from codewords_mcp.runtime.egress import host_check as checks

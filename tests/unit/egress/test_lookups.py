@@ -7,7 +7,7 @@ import threading
 from collections.abc import Sequence
 
 import pytest
-from tests.unit.egress.stage import until
+from tests.support.egress import until
 
 from codewords_mcp.runtime.egress.dial import COMMON_LOOKUPS, LOOKUPS_PER_SANDBOX, Dialler, Share
 from codewords_mcp.runtime.egress.policy import EgressPolicy

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 import httpx
 import pytest
-from tests.unit.egress.stage import Attach, closed_port, echo, serving
+from tests.support.egress import Attach, closed_port, echo, serving
 
 from codewords_mcp.runtime.egress import HOST_ALIAS, EgressEvent, EgressPolicy
 

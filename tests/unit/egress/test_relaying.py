@@ -10,7 +10,7 @@ import sys
 
 import pytest
 from structlog.testing import capture_logs
-from tests.unit.egress.stage import Attach, echo, listening, relayed_to, served_connections, serving, until
+from tests.support.egress import Attach, echo, listening, relayed_to, served_connections, serving, until
 
 from codewords_mcp.errors import SandboxFailed
 from codewords_mcp.runtime.egress import Egress, EgressPolicy

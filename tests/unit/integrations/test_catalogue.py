@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from sqlalchemy import text
-from tests.postgres import Postgres
+from tests.support.postgres import Postgres
 
 from codewords_mcp.errors import NotFound, UpstreamFailed
 from codewords_mcp.runtime.integrations import catalogue

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from tests.workshop import workflow
+from tests.support.runtime import workflow
 
 from codewords_mcp.errors import InvalidInput, NotAgreed
 from codewords_mcp.runtime.auth.authority import Authorities, Permissions

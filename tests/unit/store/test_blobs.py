@@ -12,7 +12,7 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
-from tests.s3 import S3, serving_s3
+from tests.support.s3 import S3, serving_s3
 
 from codewords_mcp.errors import InvalidInput, StorageFailed
 from codewords_mcp.runtime.model.caller import Caller

@@ -15,7 +15,7 @@ import psycopg
 import pytest
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, create_engine, insert, inspect, select, text
-from tests.postgres import Postgres
+from tests.support.postgres import Postgres
 
 from codewords_mcp.errors import StorageFailed
 from codewords_mcp.runtime.store import database as databases

@@ -12,7 +12,7 @@ from typing import Any
 import psycopg
 import pytest
 from sqlalchemy import Connection, Engine, MetaData, create_engine, inspect, select
-from tests.postgres import Postgres
+from tests.support.postgres import Postgres
 
 from codewords_mcp.errors import StorageFailed
 from codewords_mcp.runtime.store import logs, runs, workflows

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from sqlalchemy import Connection, event, insert, text
-from tests.postgres import Postgres
+from tests.support.postgres import Postgres
 
 from codewords_mcp.runtime.model.limits import Limit, LimitScope
 from codewords_mcp.runtime.store import executors, model_usage, recovery, runs, slots, usage

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 from sqlalchemy import Connection
-from tests.postgres import Postgres
+from tests.support.postgres import Postgres
 
 from codewords_mcp.errors import TooBusy
 from codewords_mcp.runtime.model.limits import LimitScope, limit_scope

@@ -14,7 +14,7 @@ from typing import Any, get_args
 
 import pytest
 from sqlalchemy import Connection, create_engine, func, select, text, update
-from tests.integration.front.peer import until
+from tests.support.stdio_client import until
 
 from codewords_mcp.runtime.model.budget import CostsBy
 from codewords_mcp.runtime.model.run_state import UNFINISHED

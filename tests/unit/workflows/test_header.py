@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from tests.unit.workflows.scripts import APP, HEADER, script
+from tests.unit.workflows.helpers import APP, HEADER, script
 
 from codewords_mcp.errors import InvalidScript
 from codewords_mcp.runtime.workflows.header import HEADER_TO_PASTE

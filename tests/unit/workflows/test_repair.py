@@ -6,7 +6,7 @@ import difflib
 from pathlib import Path
 
 import pytest
-from tests.unit.workflows.scripts import APP, script
+from tests.unit.workflows.helpers import APP, script
 
 from codewords_mcp.runtime.workflows.script import parse_script
 from codewords_mcp.runtime.workflows.validation.lint import lint

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 
 import pytest
-from tests.unit.workflows.scripts import APP, HEADER, script
+from tests.unit.workflows.helpers import APP, HEADER, script
 
 from codewords_mcp.runtime.model.validation import Check
 from codewords_mcp.runtime.workflows.script import parse_script

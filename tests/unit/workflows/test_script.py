@@ -8,7 +8,7 @@ import warnings
 from pathlib import Path
 
 import pytest
-from tests.unit.workflows.scripts import APP, HEADER, script
+from tests.unit.workflows.helpers import APP, HEADER, script
 
 from codewords_mcp.runtime.workflows.script import UnreadableScript, parse_script
 

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import sqlalchemy as sa
-from tests.postgres import Postgres, serving_postgres
+from tests.support.postgres import Postgres, serving_postgres
 
 from codewords_mcp.runtime.store.database import database_url
 from codewords_mcp.runtime.store.migrations import migrate
