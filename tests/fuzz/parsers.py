@@ -23,7 +23,7 @@ from codewords_mcp.runtime.egress.addresses import parse_address
 from codewords_mcp.runtime.egress.dns import respond
 from codewords_mcp.runtime.egress.names import FakeNames, normal_host
 from codewords_mcp.runtime.egress.policy import EgressPolicy
-from codewords_mcp.runtime.egress.proxy import BadRequest, parse_request
+from codewords_mcp.runtime.egress.proxy import BadRequest, ProxyRequestParser
 from codewords_mcp.runtime.gateway.canonical import canonical
 from codewords_mcp.runtime.gateway.estimates import estimate
 from codewords_mcp.runtime.gateway.prices import Prices
@@ -220,7 +220,7 @@ TARGETS: tuple[Target, ...] = (
     Target("host: address", _utf8(parse_address), (b"127.0.0.1", b"::ffff:10.0.0.1", b"2130706433", b"fe80::1%eth0")),
     Target("host: rule", _utf8(lambda text: make_rule(text.split(","))), (b"api.example.com,*.b.example:8443", b"x")),
     Target("egress pattern", _utf8(lambda text: EgressPolicy(hosts=frozenset(text.split(",")))), (b"api.example.com,*.b.example",), (CodewordsError, ValueError)),
-    Target("proxy request", lambda data: parse_request(data, b""), (
+    Target("proxy request", lambda data: ProxyRequestParser().feed(data), (
         _HTTP_HEAD, b"GET http://a.example/x HTTP/1.1\r\nHost: a.example\r\n\r\n",
     ), (BadRequest,)),
     Target("dns", lambda data: respond(data, FakeNames()), (_DNS,)),

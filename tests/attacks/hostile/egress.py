@@ -37,7 +37,7 @@ def connect_by_proxy(authority: str) -> int:
 def _tunnelled(authority: str) -> str:
     """What answers behind CONNECT."""
     with socket.create_connection(("127.0.0.1", proxy_port()), timeout=6) as client:
-        client.sendall(f"CONNECT {authority} HTTP/1.1\r\n\r\n".encode())
+        client.sendall(f"CONNECT {authority} HTTP/1.1\r\nHost: {authority}\r\n\r\n".encode())
         if _status(client) != 200:
             return "refused"
         client.sendall(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
@@ -47,7 +47,7 @@ def _tunnelled(authority: str) -> str:
 def get_by_proxy(target: str, *headers: str) -> tuple[int, str]:
     """Status and everything that came of a request in absolute form."""
     with socket.create_connection(("127.0.0.1", proxy_port()), timeout=6) as client:
-        lines = [f"GET {target} HTTP/1.1", *headers]
+        lines = [f"GET {target} HTTP/1.1", *(headers or ["Host: x"])]
         client.sendall("\r\n".join(lines).encode("utf-8", "surrogateescape") + b"\r\n\r\n")
         received = b""
         while chunk := client.recv(65536):

@@ -176,7 +176,9 @@ async def test_hosts_without_a_rule_and_without_tls_are_recorded_too_and_what_is
             refused = await http.get(f"http://127.0.0.1:{port}/", headers={"X-Key": stage.placeholder})
             assert refused.status_code == 403
             reader, writer = await asyncio.open_connection("127.0.0.1", stage.proxy)
-            writer.write(f"CONNECT 127.0.0.1:{port} HTTP/1.1\r\n\r\nEHLO there\r\n".encode())
+            writer.write(
+                f"CONNECT 127.0.0.1:{port} HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\nEHLO there\r\n".encode()
+            )
             assert (await reader.readuntil(b"\r\n\r\n")).startswith(b"HTTP/1.1 200")
             assert await reader.read() == b"heard EHLO there\r\n"
             writer.close()

@@ -110,7 +110,9 @@ async def test_an_address_handed_out_is_dialled_by_its_name(attach: Attach) -> N
             asker.send(b"junk")
             asker.send(query("inner.lan"))
             _, (address,) = answered(await receive(asker))
-        reply = await stage.through_proxy(f"CONNECT {address}:80 HTTP/1.1\r\n\r\n".encode())
+        reply = await stage.through_proxy(
+            f"CONNECT {address}:80 HTTP/1.1\r\nHost: {address}\r\n\r\n".encode()
+        )
         assert b"inner.lan:80 may not be reached: 10.0.0.9 is a private address" in reply
 
 

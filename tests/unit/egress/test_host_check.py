@@ -182,7 +182,7 @@ async def test_a_tunnel_to_a_listed_host_breaks_off_where_another_is_named_and_t
                 (EVIL, False),
             ):
                 reader, writer = await stage.open(stage.connect)
-                writer.write(b"CONNECT %b:%d HTTP/1.1\r\n\r\n" % (HOST.encode(), port) + said)
+                writer.write(b"CONNECT %b:%d HTTP/1.1\r\nHost: a\r\n\r\n" % (HOST.encode(), port) + said)
                 await reader.readuntil(b"\r\n\r\n")
                 try:
                     answer = await reader.readexactly(len(said))

@@ -23,6 +23,12 @@ def connect_to(authority: str) -> bytes:
     return f"CONNECT {authority} HTTP/1.1\r\nHost: {authority}\r\n\r\n".encode()
 
 
+def proxy_head(*lines: str) -> bytes:
+    """A head of a request line and more lines, with the Host that HTTP/1.1 demands."""
+    request_line, *more = lines
+    return "\r\n".join([request_line, "Host: any", *more, "", ""]).encode()
+
+
 def nothing_found(host: str, port: int) -> Sequence[str]:
     raise OSError(host, port)
 
@@ -93,6 +99,49 @@ async def test_an_absolute_address_becomes_the_origins_path(attach: Attach, targ
         )
         answer = (await stage.through_proxy(request.encode())).decode()
         assert f"GET {origin} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nConnection: close\r\n\r\n" in answer
+
+
+@pytest.mark.requirement("egress:plain-proxy")
+async def test_a_folded_header_is_unfolded_and_reaches_no_other_header(attach: Attach) -> None:
+    async with serving(web) as port, attach(allowing(f"127.0.0.1:{port}")) as stage:
+        request = proxy_head(
+            f"GET http://127.0.0.1:{port}/ HTTP/1.1",
+            "Connection: close",
+            " X-Smuggled: 1",
+            "X-Note: first",
+            "\tsecond",
+        )
+        answer = (await stage.through_proxy(request)).decode()
+        origin_head = answer.partition("\r\n\r\n")[2].partition("\r\n\r\n")[0]
+        assert origin_head.split("\r\n") == [
+            "GET / HTTP/1.1",
+            f"Host: 127.0.0.1:{port}",
+            "X-Note: first second",
+            "Connection: close",
+        ]
+
+
+@pytest.mark.requirement("egress:connect-proxy")
+async def test_requests_sent_together_with_connect_reach_the_destination_whole(attach: Attach) -> None:
+    async with serving(echo) as port, attach(allowing(f"127.0.0.1:{port}")) as stage:
+        reader, writer = await stage.open(stage.connect)
+        # What follows the head is the tunnel's: bytes of TLS as well as what looks like a second request.
+        pipelined = b"\x16\x03\x01\0\r\n\r\n" + proxy_head("GET http://a.com/ HTTP/1.1")
+        writer.write(connect_to(f"127.0.0.1:{port}") + pipelined)
+        await reader.readuntil(b"\r\n\r\n")
+        assert await reader.readexactly(len(pipelined)) == pipelined
+        writer.close()
+
+
+@pytest.mark.requirement("egress:connect-proxy")
+async def test_a_head_that_comes_byte_by_byte_is_read(attach: Attach) -> None:
+    async with serving(echo) as port, attach(allowing(f"127.0.0.1:{port}")) as stage:
+        reader, writer = await stage.open(stage.connect)
+        for byte in connect_to(f"127.0.0.1:{port}"):
+            writer.write(bytes([byte]))
+            await writer.drain()
+        assert await reader.readuntil(b"\r\n\r\n") == b"HTTP/1.1 200 Connection established\r\n\r\n"
+        writer.close()
 
 
 @pytest.mark.requirement("egress:private-refused")
@@ -192,15 +241,29 @@ async def test_without_internet_no_name_is_even_looked_up_but_allowed_pairs_work
 @pytest.mark.parametrize(
     ("request_bytes", "status", "message"),
     [
-        (b"\x16\x03\x01 nonsense\r\n\r\n", 400, "not that of an HTTP/1.1 request"),
-        (b"GET /path HTTP/1.1\r\n\r\n", 400, "This is a proxy"),
-        (b"GET https://example.com/ HTTP/1.1\r\n\r\n", 400, "This is a proxy"),
-        (b"CONNECT example.com HTTP/1.1\r\n\r\n", 400, "not a host and a port"),
-        (b"CONNECT example.com:99999 HTTP/1.1\r\n\r\n", 400, "not a host and a port"),
-        (b"CONNECT ex\xc3\xa4mple.com:443 HTTP/1.1\r\n\r\n", 400, "not a host and a port"),
-        (b"CONNECT a..b:443 HTTP/1.1\r\n\r\n", 400, "not a host and a port"),
-        (b"CONNECT [::1:443 HTTP/1.1\r\n\r\n", 400, "not a host and a port"),
+        (b"\x16\x03\x01 nonsense\r\n\r\n", 400, "not a valid HTTP/1.1 request"),
+        (b"CONNECT ex\xc3\xa4mple.com:443 HTTP/1.1\r\nHost: a\r\n\r\n", 400, "not a valid HTTP/1.1 request"),
+        (proxy_head("CONNECT a.com:443 HTTP/2.0"), 400, "speaks HTTP/1.1"),
+        (proxy_head("GET /path HTTP/1.1"), 400, "This is a proxy"),
+        (proxy_head("GET https://example.com/ HTTP/1.1"), 400, "This is a proxy"),
+        (proxy_head("CONNECT example.com HTTP/1.1"), 400, "not a host and a port"),
+        (proxy_head("CONNECT example.com:99999 HTTP/1.1"), 400, "not a host and a port"),
+        (proxy_head("CONNECT a..b:443 HTTP/1.1"), 400, "not a host and a port"),
+        (proxy_head("CONNECT [::1:443 HTTP/1.1"), 400, "not a host and a port"),
         (b"CONNECT a:1 HTTP/1.1\r\nx: " + b"y" * 40_000, 431, "over 32768 bytes"),
+        (proxy_head("CONNECT a:1 HTTP/1.1", "x: " + "y" * 60_000), 431, "over 32768 bytes"),
+        (proxy_head("GET http://a.com/ HTTP/1.1", "Host : evil"), 400, "a header is malformed"),
+        (proxy_head("GET http://a.com/ HTTP/1.1", "no colon"), 400, "a header is malformed"),
+        (proxy_head("GET http://a.com/ HTTP/1.1", "Host: twice"), 400, "a header is malformed"),
+        (proxy_head("GET http://a.com/ HTTP/1.1", "x: a\0b"), 400, "a header is malformed"),
+        (proxy_head("GET http://a.com/ HTTP/1.1", "Content-Length: +5"), 400, "a header is malformed"),
+        (proxy_head("GET http://a.com/ HTTP/1.1", "Transfer-Encoding: gzip"), 400, "a header is malformed"),
+        (b"GET http://a.com/ HTTP/1.1\r\n\r\n", 400, "a header is malformed"),
+        (
+            proxy_head("POST http://a.com/ HTTP/1.1", "Content-Length: 5", "Transfer-Encoding: chunked"),
+            400,
+            "both Content-Length and Transfer-Encoding",
+        ),
     ],
 )
 async def test_what_is_no_proxy_request_is_answered_by_a_sentence(

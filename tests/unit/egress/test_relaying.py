@@ -53,7 +53,7 @@ async def test_what_goes_out_and_comes_in_is_counted_and_what_is_said_to_the_run
     ):
         for where, head in (
             (stage.runtime, b""),
-            (stage.connect, b"CONNECT 127.0.0.1:%d HTTP/1.1\r\n\r\n" % port),
+            (stage.connect, b"CONNECT 127.0.0.1:%d HTTP/1.1\r\nHost: a\r\n\r\n" % port),
         ):
             reader, writer = await stage.open(where)
             writer.write(head + b"x" * 100_000)

@@ -1,12 +1,16 @@
-"""HTTP proxy protocol: CONNECT, and absolute-form requests (RFC 9110 9.3.6, RFC 9112 3.2.2)."""
+"""HTTP proxy protocol: CONNECT, and absolute-form requests (RFC 9110 9.3.6, RFC 9112 3.2.2).
+
+h11 reads each head and writes the one for the origin: a malformed head never leaves this machine.
+"""
 
 from __future__ import annotations
 
 import asyncio
-import re
 import socket
 from dataclasses import dataclass
 from urllib.parse import urlsplit
+
+import h11
 
 from codewords_mcp.runtime.egress.names import normal_host
 
@@ -16,8 +20,9 @@ HEAD_TIMEOUT = 30.0
 
 ESTABLISHED = b"HTTP/1.1 200 Connection established\r\n\r\n"
 
-_REQUEST = re.compile(rb"([!#$%&'*+.^_`|~0-9A-Za-z-]+) (\S+) HTTP/1\.[01]")
-_NOT_FORWARDED = (b"proxy-connection:", b"proxy-authorization:", b"connection:", b"keep-alive:", b"host:")
+_NOT_FORWARDED = frozenset(
+    {b"proxy-connection", b"proxy-authorization", b"connection", b"keep-alive", b"host"}
+)
 _PHRASES = {400: "Bad Request", 403: "Forbidden", 431: "Request Header Fields Too Large", 502: "Bad Gateway"}
 _LINGER = 2.0
 MAX_PHRASE = 300
@@ -44,72 +49,98 @@ class BadRequest(Exception):  # an answer, given inside this room
         self.message = message
 
 
+class ProxyRequestParser:
+    """Reads the head of one connection's only request."""
+
+    def __init__(self) -> None:
+        self._http = h11.Connection(h11.SERVER, max_incomplete_event_size=MAX_HEAD)
+
+    def feed(self, data: bytes) -> ProxyRequest | None:
+        """Take more bytes. Returns the request once its head is complete. Raises BadRequest."""
+        try:
+            self._http.receive_data(data)
+            event = self._http.next_event()
+        except h11.RemoteProtocolError as error:
+            raise _malformed(error) from None
+
+        if not isinstance(event, h11.Request):
+            return None
+        if event.http_version not in {b"1.0", b"1.1"}:
+            raise BadRequest(400, "This proxy speaks HTTP/1.1.")
+
+        early_bytes, _ = self._http.trailing_data
+        return _proxy_request(event, early_bytes)
+
+
 async def read_request(client: socket.socket) -> ProxyRequest | None:
     """The client's request; None if it closes, or sends none within 30 s. Raises BadRequest."""
     loop = asyncio.get_running_loop()
-    received = b""
+    parser = ProxyRequestParser()
 
     try:
         async with asyncio.timeout(HEAD_TIMEOUT):
-            while b"\r\n\r\n" not in received:
-                if len(received) > MAX_HEAD:
-                    raise BadRequest(431, f"The head of the request is over {MAX_HEAD} bytes.")
-
-                more = await loop.sock_recv(client, 8192)
-                if not more:
-                    return None
-
-                received += more
+            while more := await loop.sock_recv(client, 8192):
+                request = parser.feed(more)
+                if request is not None:
+                    return request
     except TimeoutError:
-        return None
+        pass
 
-    head, _, rest = received.partition(b"\r\n\r\n")
-    return parse_request(head, rest)
+    return None
 
 
-def parse_request(head: bytes, rest: bytes) -> ProxyRequest:
-    """Parse a head (without its blank line) and the bytes after it. Raises BadRequest."""
-    request_line, *fields = head.split(b"\r\n")
-    matched = _REQUEST.fullmatch(request_line)
-    if matched is None:
-        raise BadRequest(400, "The first line is not that of an HTTP/1.1 request.")
+def _malformed(error: h11.RemoteProtocolError) -> BadRequest:
+    if error.error_status_hint == 431:
+        return BadRequest(431, f"The head of the request is over {MAX_HEAD} bytes.")
 
-    method, target = matched.group(1), matched.group(2).decode("ascii", "replace")
-    if method == b"CONNECT":
+    # h11's own message can quote the client's bytes.
+    return BadRequest(
+        400,
+        "This is not a valid HTTP/1.1 request: its first line or a header is malformed, or Host is missing.",
+    )
+
+
+def _proxy_request(request: h11.Request, early_bytes: bytes) -> ProxyRequest:
+    target = request.target.decode("ascii")
+    if request.method == b"CONNECT":
         host, port = _authority(target, None)
-        return ProxyRequest(host, port, rest, ESTABLISHED)
+        return ProxyRequest(host, port, early_bytes, ESTABLISHED)
     if not target.lower().startswith("http://"):
         raise BadRequest(400, "This is a proxy: it takes CONNECT host:port and http:// addresses.")
 
-    return _plain_request(method, target, fields, rest)
+    return _plain_request(request, target, early_bytes)
 
 
-def _plain_request(method: bytes, target: str, fields: list[bytes], rest: bytes) -> ProxyRequest:
+def _plain_request(request: h11.Request, target: str, early_bytes: bytes) -> ProxyRequest:
     """Rewrite a request as the origin expects it.
 
     One request per connection: the next may be for another host.
     """
+    names = {name for name, _ in request.headers}
+    if {b"content-length", b"transfer-encoding"} <= names:
+        # Two servers can disagree where such a body ends (RFC 9112, 6.1).
+        raise BadRequest(400, "The request has both Content-Length and Transfer-Encoding; send one of them.")
+
     authority, slash, path = target[len("http://") :].partition("/")
     authority, question, query = authority.partition("?")
     host, port = _authority(authority, 80)
-    lowered = [field.lower() for field in fields]
-    upgrade = any(field.startswith(b"upgrade:") for field in lowered)
-    forwarded = [
-        field for field, low in zip(fields, lowered, strict=True) if not low.startswith(_NOT_FORWARDED)
-    ]
 
     if slash and not question:
         origin = f"/{path}"
     else:
         origin = f"/{question}{query}{slash}{path}"
 
-    head = [
-        method + b" " + origin.encode("ascii", "replace") + b" HTTP/1.1",
-        b"Host: " + authority.rpartition("@")[2].encode("ascii", "replace"),
-        *forwarded,
-        b"Connection: " + (b"Upgrade" if upgrade else b"close"),
-    ]
-    return ProxyRequest(host, port, b"\r\n".join(head) + b"\r\n\r\n" + rest, b"")
+    forwarded = [(raw, value) for raw, value in request.headers.raw_items() if raw.lower() not in _NOT_FORWARDED]
+    head = h11.Request(
+        method=request.method,
+        target=origin,
+        headers=[
+            (b"Host", authority.rpartition("@")[2].encode("ascii")),
+            *forwarded,
+            (b"Connection", b"Upgrade" if b"upgrade" in names else b"close"),
+        ],
+    )
+    return ProxyRequest(host, port, (h11.Connection(h11.CLIENT).send(head) or b"") + early_bytes, b"")
 
 
 def _authority(text: str, default_port: int | None) -> tuple[str, int]:

@@ -24,7 +24,6 @@ from codewords_mcp.runtime.egress.intercept.session import InterceptSession
 from codewords_mcp.runtime.egress.listener import ConnectionListener
 from codewords_mcp.runtime.egress.names import FakeNames
 from codewords_mcp.runtime.egress.policy import EgressPolicy
-from codewords_mcp.runtime.egress.proxy import BadRequest, read_request, respond
 from codewords_mcp.runtime.egress.relay import Traffic, relay, reset
 from codewords_mcp.runtime.sandboxes.base import SandboxSockets
 
@@ -121,6 +120,9 @@ class SandboxNetwork:
         await self._forward(client, upstream, host, destination[1])
 
     async def _to_proxy(self, client: socket.socket) -> None:
+        # Most sandboxes are redirected by the kernel: h11 is imported for the first that asks a proxy.
+        from codewords_mcp.runtime.egress.proxy import BadRequest, read_request, respond
+
         try:
             request = await read_request(client)
             if request is None:
