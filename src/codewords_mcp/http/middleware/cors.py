@@ -6,77 +6,63 @@ outermost layer, so that such a page can read our errors too.
 
 from __future__ import annotations
 
-import re
-
+from starlette.datastructures import Headers
+from starlette.middleware.cors import CORSMiddleware
+from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from typing_extensions import override
 
-from codewords_mcp.http.middleware.headers import Headers, first
+from codewords_mcp.http.middleware.headers import first
 from codewords_mcp.http.middleware.hosts import Trust
 
-_METHODS = b"GET, HEAD, POST, PUT, PATCH, DELETE"
-_EXPOSED = b"X-Request-Id, Error-Origin, Retry-After, Content-Disposition, Mcp-Session-Id"
-_LAST = b"600"
-_HEADER_LIST = re.compile(rb"[A-Za-z0-9!#$%&'*+.^_`|~, -]{1,2000}")
+_METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE")
+_EXPOSED = ("X-Request-Id", "Error-Origin", "Retry-After", "Content-Disposition", "Mcp-Session-Id")
 
 
-class Cors:
+class Cors(CORSMiddleware):
     """Answers preflights of trusted origins, which carry no key, and marks answers as readable for them."""
 
     def __init__(self, app: ASGIApp, trust: Trust) -> None:
-        self.app = app
+        super().__init__(
+            app,
+            allow_methods=_METHODS,
+            allow_headers=["*"],
+            allow_private_network=True,
+            expose_headers=_EXPOSED,
+        )
         self._trust = trust
 
+    @override
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve one request."""
+        """Serve one request. Requests of other origins pass as they are, to the Origin check."""
         if scope["type"] == "http":
             origin = first(scope["headers"], b"origin")
         else:
             origin = None
 
-        if origin is None or not self._trust.is_foreign_but_trusted(origin.decode("latin-1").lower()):
-            await self.app(scope, receive, send)
-        elif scope["method"] == "OPTIONS" and first(scope["headers"], b"access-control-request-method"):
-            await send(
-                {
-                    "type": "http.response.start",
-                    "status": 204,
-                    "headers": _preflight(origin, scope["headers"]),
-                }
-            )
-            await send({"type": "http.response.body", "body": b""})
+        if origin is not None and self.is_allowed_origin(origin.decode("latin-1")):
+            await super().__call__(scope, receive, send)
         else:
-            await self.app(scope, receive, _marking(send, origin))
+            await self.app(scope, receive, send)
 
+    @override
+    def is_allowed_origin(self, origin: str) -> bool:
+        """Whether an origin is trusted and not our own."""
+        return self._trust.is_foreign_but_trusted(origin.lower())
 
-def _preflight(origin: bytes, headers: Headers) -> Headers:
-    answer = [
-        (b"access-control-allow-origin", origin),
-        (b"access-control-allow-methods", _METHODS),
-        (b"access-control-max-age", _LAST),
-        (b"vary", b"Origin, Access-Control-Request-Headers"),
-    ]
-    requested_headers = first(headers, b"access-control-request-headers")
-    if requested_headers and _HEADER_LIST.fullmatch(requested_headers):
-        answer.append((b"access-control-allow-headers", requested_headers))
-    if first(headers, b"access-control-request-private-network") == b"true":
-        # A page on the internet that asks loopback needs this too (Private Network Access).
-        answer.append((b"access-control-allow-private-network", b"true"))
+    @override
+    def preflight_response(self, request_headers: Headers) -> Response:
+        """The permissions, without a body. The browser compares them with what it wants to send."""
+        allowed = super().preflight_response(request_headers)
+        del allowed.headers["content-type"], allowed.headers["content-length"]
+        return Response(status_code=204, headers=allowed.headers)
 
-    return answer
-
-
-def _marking(send: Send, origin: bytes) -> Send:
-    async def marking(message: Message) -> None:
-        # A workflow that speaks CORS itself has the last word on its own answers.
-        if message["type"] == "http.response.start" and not first(
+    @override
+    async def send(self, message: Message, send: Send, request_headers: Headers) -> None:
+        """Send a message of the app. A workflow that speaks CORS has the last word on its own answers."""
+        if message["type"] == "http.response.start" and first(
             message["headers"], b"access-control-allow-origin"
         ):
-            marks = [
-                (b"access-control-allow-origin", origin),
-                (b"access-control-expose-headers", _EXPOSED),
-                (b"vary", b"Origin"),
-            ]
-            message = {**message, "headers": [*message["headers"], *marks]}
-        await send(message)
-
-    return marking
+            await send(message)
+        else:
+            await super().send(message, send, request_headers)
