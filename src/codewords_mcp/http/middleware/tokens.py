@@ -7,31 +7,25 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-import ipaddress
-import time
 from typing import TYPE_CHECKING, Any, cast
-from urllib.parse import urlsplit
 
 import structlog
 
-from codewords_mcp.bounded_json import parse
 from codewords_mcp.errors import InvalidInput, InvalidToken, ServiceNotAvailable
+from codewords_mcp.http.middleware.issuer_urls import is_protected
 from codewords_mcp.runtime.model.caller import Caller
 from codewords_mcp.settings import Settings
 
 if TYPE_CHECKING:
-    import httpx
     from jwt import PyJWK
 
+    from codewords_mcp.http.middleware.issuer_keys import IssuerKeys
     from codewords_mcp.runtime.api.runtime import Runtime
 
 GRANTED = ("read", "run", "write")
 """Scopes that a token may give. Keys are administered with an admin's key only."""
 DOCUMENT = "/.well-known/oauth-protected-resource"
 _ALGORITHMS = ["RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA"]
-_KEYS_TTL, _REFETCH_INTERVAL = 3600.0, 10.0
-"""Seconds that public keys are cached, and between two fetches for a key that is not among them."""
-_LARGEST = 1 << 20
 log = structlog.get_logger(__name__)
 
 
@@ -47,9 +41,8 @@ class Tokens:
         self._settings = settings
         self._runtime = runtime
         self._issuer = settings.oauth_issuer or ""
-        self._keys: dict[str | None, PyJWK] = {}
-        self._looked = float("-inf")
-        self._looking = asyncio.Lock()
+        self._keys: IssuerKeys | None = None
+        self._fetching = asyncio.Lock()
         if self._issuer:
             _check_url(self._issuer, "CODEWORDS_OAUTH_ISSUER")
         if settings.oauth_jwks_url:
@@ -129,84 +122,38 @@ class Tokens:
             by_token=True,
         )
 
-    async def _key(self, kid: str | None) -> PyJWK:
-        if self._is_due(kid):
-            async with self._looking:
-                if self._is_due(kid):
-                    await self._look()
-        found = self._keys.get(kid)
-        if found is None and kid is None and len(self._keys) == 1:
-            found = next(iter(self._keys.values()))
-        if found is None:
-            raise InvalidToken("The access token is signed by a key that its issuer does not publish.")
+    async def _key(self, key_id: str | None) -> PyJWK:
+        from jwt.exceptions import PyJWKClientConnectionError, PyJWKClientError
+
+        keys = self._issuer_keys()
+        try:
+            found = keys.cached_key(key_id)
+            if found is None:
+                # One thread waits for the issuer, however many tokens wait for the key.
+                async with self._fetching:
+                    found = await asyncio.to_thread(keys.get_signing_key, key_id)
+        except PyJWKClientConnectionError as error:
+            raise ServiceNotAvailable(
+                "The authorization server's keys cannot be read now.",
+                hint="Try again soon; a key of `codewords keys create` works meanwhile.",
+            ) from error
+        except PyJWKClientError as error:
+            raise InvalidToken(
+                "The access token is signed by a key that its issuer does not publish."
+            ) from error
         return found
 
-    def _is_due(self, kid: str | None) -> bool:
-        age = time.monotonic() - self._looked
-        return age > _KEYS_TTL or (kid not in self._keys and age > _REFETCH_INTERVAL)
+    def _issuer_keys(self) -> IssuerKeys:
+        if self._keys is None:
+            from codewords_mcp.http.middleware.issuer_keys import IssuerKeys
 
-    async def _look(self) -> None:
-        """Fetch the issuer's public keys."""
-        import httpx
-        from jwt import PyJWKSet
-        from jwt.exceptions import PyJWTError
-
-        self._looked = time.monotonic()
-
-        try:
-            async with httpx.AsyncClient(timeout=10, follow_redirects=False) as http:
-                url = self._settings.oauth_jwks_url or await self._published(http)
-                self._keys = {key.key_id: key for key in PyJWKSet.from_dict(await _json(http, url)).keys}
-        except (httpx.HTTPError, ValueError, KeyError, PyJWTError) as error:
-            log.warning("the authorization server's keys cannot be read", reason=type(error).__name__)
-            if not self._keys:
-                raise ServiceNotAvailable(
-                    "The authorization server's keys cannot be read now.",
-                    hint="Try again soon; a key of `codewords keys create` works meanwhile.",
-                ) from error
-
-    async def _published(self, http: httpx.AsyncClient) -> str:
-        """Fetch the URL of the issuer's keys from its metadata (RFC 8414, OpenID Connect Discovery)."""
-        parts = urlsplit(self._issuer)
-        root, path = f"{parts.scheme}://{parts.netloc}", parts.path.rstrip("/")
-
-        for where in (
-            f"{root}/.well-known/oauth-authorization-server{path}",
-            f"{root}/.well-known/openid-configuration{path}",
-            f"{root}{path}/.well-known/openid-configuration",
-        ):
-            response = await http.get(where)
-            if response.status_code == 200:
-                metadata = parse(response.content)
-                if metadata["issuer"] != self._issuer:
-                    raise ValueError(where)
-
-                _check_url(metadata["jwks_uri"], "jwks_uri")
-                return metadata["jwks_uri"]
-
-        raise KeyError(self._issuer)
-
-
-async def _json(http: httpx.AsyncClient, url: str) -> dict[str, Any]:
-    response = await http.get(url)
-    response.raise_for_status()
-    if len(response.content) > _LARGEST:
-        raise ValueError(url)
-    return parse(response.content)
+            self._keys = IssuerKeys(self._issuer, self._settings.oauth_jwks_url)
+        return self._keys
 
 
 def _check_url(url: str, name: str) -> None:
-    parts = urlsplit(url)
-    if parts.scheme == "https" or (parts.scheme == "http" and _is_loopback(parts.hostname or "")):
-        return
-    raise InvalidInput(f"{name} must be an https URL; http is for loopback only.")
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return host == "localhost" or ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
+    if not is_protected(url):
+        raise InvalidInput(f"{name} must be an https URL; http is for loopback only.")
 
 
 def _short(*parts: str) -> str:
