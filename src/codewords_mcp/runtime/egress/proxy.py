@@ -130,7 +130,9 @@ def _plain_request(request: h11.Request, target: str, early_bytes: bytes) -> Pro
     else:
         origin = f"/{question}{query}{slash}{path}"
 
-    forwarded = [(raw, value) for raw, value in request.headers.raw_items() if raw.lower() not in _NOT_FORWARDED]
+    forwarded = [
+        (raw, value) for raw, value in request.headers.raw_items() if raw.lower() not in _NOT_FORWARDED
+    ]
     head = h11.Request(
         method=request.method,
         target=origin,

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import base64
 import hashlib
-import json
 import time
 from typing import Any, cast
 
@@ -61,34 +59,23 @@ class GoogleTokens:
 
 def assertion(account: str, scope: str) -> str:
     """Return the signed JWT. Raises InvalidInput for an invalid key file."""
-    from cryptography.hazmat.primitives import hashes, serialization
-    from cryptography.hazmat.primitives.asymmetric import padding, rsa
+    import jwt
+
+    now = int(time.time())
 
     try:
         key = parse(account)
-        private = serialization.load_pem_private_key(key["private_key"].encode(), None)
-        assert isinstance(private, rsa.RSAPrivateKey)  # noqa: S101
-        address = str(key["client_email"])
-    except (ValueError, LookupError, TypeError, AttributeError, AssertionError):
+        claims = {
+            "iss": str(key["client_email"]),
+            "scope": scope,
+            "aud": _AUDIENCE,
+            "iat": now,
+            "exp": now + _TTL_S,
+        }
+        key_id = {"kid": key["private_key_id"]} if key.get("private_key_id") else {}
+        return jwt.encode(claims, key["private_key"], algorithm="RS256", headers=key_id)
+    except (ValueError, LookupError, TypeError, AttributeError, jwt.PyJWTError):
         raise InvalidInput(
             "GOOGLE_SERVICE_ACCOUNT is not the text of a service account's key file.",
             hint="Store the whole JSON file, as downloaded from Google.",
         ) from None
-
-    now = int(time.time())
-    head = {"alg": "RS256", "typ": "JWT"} | (
-        {"kid": key["private_key_id"]} if key.get("private_key_id") else {}
-    )
-    claims = {"iss": address, "scope": scope, "aud": _AUDIENCE, "iat": now, "exp": now + _TTL_S}
-    signed = f"{_encoded_part(head)}.{_encoded_part(claims)}"
-    signature = private.sign(signed.encode(), padding.PKCS1v15(), hashes.SHA256())
-
-    return f"{signed}.{_base64url(signature)}"
-
-
-def _encoded_part(value: dict[str, Any]) -> str:
-    return _base64url(json.dumps(value, separators=(",", ":")).encode())
-
-
-def _base64url(data: bytes) -> str:
-    return base64.urlsafe_b64encode(data).decode().rstrip("=")
