@@ -44,7 +44,7 @@ def is_open(path: str) -> bool:
     """Whether a path needs no key."""
     if path in OPEN_PATHS:
         return True
-    return any(path.startswith(prefix) and path != prefix for prefix in OPEN_PREFIXES)
+    return path.startswith(OPEN_PREFIXES) and path not in OPEN_PREFIXES
 
 
 class KeyGuard:

@@ -2,20 +2,23 @@
 
 ASGI has one `receive` for both. Whoever only reads the body never learns that the client hung up while the run
 waited in the queue; so one task reads ahead, and ends the block that serves the request when the client is gone.
+Once the body is whole, the connection itself tells (`HANG_UPS`), where it is one of our protocol: a task for each
+request costs more than all that it would learn.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from types import TracebackType
 from typing import Self
 
-from starlette.types import Message, Receive, Send
+from starlette.types import Message, Receive, Scope, Send
 
 from codewords_mcp.errors import BodyTooLarge, CodewordsError, InvalidInput, RunCancelled
 from codewords_mcp.http.middleware.headers import Headers, content_length
+from codewords_mcp.http.middleware.protocol import HANG_UPS
 
 READ_AHEAD = 1 << 20
 """Bytes kept before the client is made to wait. A hang-up behind more than this is seen when the body is read on."""
@@ -33,6 +36,8 @@ class ClientConnection:
 
     `body_first`: the block begins with the first piece of the body. Mostly it is there already, and where many requests come
     at once, each is then read and handed on in one turn of the loop, instead of all of them being read first.
+
+    `hang_ups` is `hang_ups_of(scope)`; without it a task listens until the block ends.
     """
 
     def __init__(
@@ -43,9 +48,12 @@ class ClientConnection:
         limit: int,
         setting: str = "CODEWORDS_MAX_BODY",
         body_first: bool = False,
+        hang_ups: set[Callable[[], None]] | None = None,
     ) -> None:
         self._receive = receive
         self._body_first = body_first
+        self._hang_ups = hang_ups
+        self._watcher: asyncio.Task[None] | None = None
         self._limit = limit
         self._setting = setting
         self._declared = content_length(headers)
@@ -74,7 +82,11 @@ class ClientConnection:
         assert task is not None  # noqa: S101  # a coroutine always runs in a task
         self._task = task
         self._cancelling = task.cancelling()
-        self._watcher = asyncio.create_task(self._watch())
+        # No await since the last `receive`: a connection that was lost before it would have ended the block already.
+        if self._hang_ups is not None and self._complete:
+            self._hang_ups.add(self._hang_up)
+        else:
+            self._watcher = asyncio.create_task(self._watch())
 
         return self
 
@@ -90,9 +102,13 @@ class ClientConnection:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         """Turn our own cancellation into ClientGoneError and leave another's as it is, as `asyncio.timeout` does."""
-        self._watcher.cancel()
-        # a cancelled task keeps its frames, which refer to this: only the collector would free the request
-        del self._watcher
+        if self._watcher is None:
+            assert self._hang_ups is not None  # noqa: S101  # one of the two watches
+            self._hang_ups.discard(self._hang_up)
+        else:
+            self._watcher.cancel()
+            # a cancelled task keeps its frames, which refer to this: only the collector would free the request
+            self._watcher = None
 
         if self._stall is not None:
             self._stall.cancel()
@@ -195,6 +211,11 @@ class ClientConnection:
             self._break(RunCancelled("The caller hung up before its request was whole."))
         self._gone = True
         self._task.cancel()
+
+
+def hang_ups_of(scope: Scope) -> set[Callable[[], None]] | None:
+    """Return the set of what the loss of this request's connection calls; None under another server's protocol."""
+    return scope.get("state", {}).get(HANG_UPS)
 
 
 def not_whole(came: int, declared: int | None) -> InvalidInput:

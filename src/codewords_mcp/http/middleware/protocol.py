@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections.abc import Callable
 from typing import ClassVar
 
 import httptools
@@ -18,6 +19,8 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 SOCKET_ENDS = "codewords.socket_ends"
 """In the state of a scope: (the other end of the connection itself, our end), whatever its requests say."""
+HANG_UPS = "codewords.hang_ups"
+"""In the state of a scope: a set of callables without arguments, which are called when the connection is lost."""
 HEAD_SECONDS = 30.0
 """Seconds for a client to send its request's head; beside what uvicorn gives a connection between two requests."""
 BODY_SECONDS = 30.0
@@ -70,7 +73,12 @@ class BoundedProtocol(HttpToolsProtocol):
         """Wait for a head."""
         super().connection_made(transport)
         # what a proxy says of its client (`X-Forwarded-For`), uvicorn writes over the address in the scope
-        self.app_state = {**self.app_state, SOCKET_ENDS: (self.client, self.server)}
+        self._hang_ups: set[Callable[[], None]] = set()
+        self.app_state = {
+            **self.app_state,
+            SOCKET_ENDS: (self.client, self.server),
+            HANG_UPS: self._hang_ups,
+        }
         self._in_head = True
         self._watch()
         self._wait()
@@ -83,6 +91,8 @@ class BoundedProtocol(HttpToolsProtocol):
                 timer.cancel()
         self.waiting.pop(self, None)
         super().connection_lost(exc)
+        for on_hang_up in tuple(self._hang_ups):
+            on_hang_up()
 
     def data_received(self, data: bytes) -> None:
         """Read on, as far as it leads to a request."""

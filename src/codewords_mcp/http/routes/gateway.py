@@ -9,7 +9,7 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from codewords_mcp.errors import CodewordsError, MethodNotAllowed
-from codewords_mcp.http.middleware.client_connection import ClientConnection
+from codewords_mcp.http.middleware.client_connection import ClientConnection, hang_ups_of
 from codewords_mcp.http.middleware.headers import content_length
 from codewords_mcp.http.middleware.provider_errors import dialect_of, provider_reply
 from codewords_mcp.http.operations import HttpOperation
@@ -131,7 +131,7 @@ async def serve_provider(scope: Scope, receive: Receive, send: Send) -> None:
     )
 
     async with ClientConnection(
-        receive, headers, limit=limit, setting=setting, body_first=True
+        receive, headers, limit=limit, setting=setting, body_first=True, hang_ups=hang_ups_of(scope)
     ) as connection:
         request.body = connection.chunks()
         reply = await runtime(scope).models.call(request)

@@ -6,7 +6,7 @@ from urllib.parse import quote, unquote
 
 from starlette.types import Receive, Scope, Send
 
-from codewords_mcp.http.middleware.client_connection import ClientConnection
+from codewords_mcp.http.middleware.client_connection import ClientConnection, hang_ups_of
 from codewords_mcp.http.middleware.headers import inward, number, outward, token
 from codewords_mcp.http.operations import HttpOperation, Parameter
 from codewords_mcp.http.responses import JsonReply
@@ -44,8 +44,9 @@ OPERATIONS = [
 
 async def serve_run(scope: Scope, receive: Receive, send: Send) -> None:
     """`/run/{service_id}/{path}`. A client that hangs up half-way cancels the run, queued or running."""
+    limit = app_state(scope).settings.max_body
     async with ClientConnection(
-        receive, scope["headers"], limit=app_state(scope).settings.max_body
+        receive, scope["headers"], limit=limit, hang_ups=hang_ups_of(scope)
     ) as connection:
         service_id, path = split(scope, "/run/")
         response = await runtime(scope).runs.execute(request_for(scope, connection, service_id, path))
@@ -57,8 +58,9 @@ async def serve_run(scope: Scope, receive: Receive, send: Send) -> None:
 
 async def serve_run_async(scope: Scope, receive: Receive, send: Send) -> None:
     """`/run_async/{service_id}/{path}`: the body is taken in, then the id is given."""
+    limit = app_state(scope).settings.max_body
     async with ClientConnection(
-        receive, scope["headers"], limit=app_state(scope).settings.max_body
+        receive, scope["headers"], limit=limit, hang_ups=hang_ups_of(scope)
     ) as connection:
         service_id, path = split(scope, "/run_async/")
         request = request_for(scope, connection, service_id, path)
