@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from codewords_mcp.bounded_json import MAX_DEPTH
+from codewords_mcp.bounded_json import MAX_DEPTH, parse
 from codewords_mcp.errors import InvalidInput
 from codewords_mcp.runtime.gateway import inputs
 from codewords_mcp.runtime.gateway.canonical import canonical
@@ -58,6 +58,42 @@ def test_a_key_that_is_named_twice_at_any_depth_is_refused_in_every_encoding(
     whole = f'{{{name}{separator}"m"{encoder.item_separator}"metadata"{separator}{doubled}}}'
     with pytest.raises(InvalidInput):
         settle(whole.encode())
+
+
+def spelled(character: str, escape: bool) -> str:
+    """A character of a JSON string, plainly where JSON allows that, or by its number."""
+    if escape:
+        return f"\\u{ord(character):04x}"
+    return {'"': '\\"', "\\": "\\\\"}.get(character, character)
+
+
+SPELLED = st.lists(st.tuples(st.sampled_from('a":\\{}[],nul '), st.booleans()), max_size=6).map(
+    lambda pairs: '"' + "".join(spelled(*pair) for pair in pairs) + '"'
+)
+TEXTS = st.recursive(
+    SPELLED | st.sampled_from(["null", "1e400", "NaN", "1.5", "true"]),
+    lambda inner: (
+        st.lists(inner, max_size=3).map(lambda parts: f"[{','.join(parts)}]")
+        | st.lists(st.tuples(SPELLED, inner), max_size=3).map(
+            lambda pairs: "{" + " ,".join(f"{key} :{value}" for key, value in pairs) + "}"
+        )
+    ),
+    max_leaves=8,
+)
+"""JSON texts in which names and values are spelled in every way, with keys that occur twice."""
+
+
+@given(TEXTS)
+def test_a_body_passes_exactly_where_a_strict_parser_takes_it(text: str) -> None:
+    body = f'{{"model": "gpt-4o-mini", "metadata": {text}}}'.encode()
+    try:
+        strict = parse(body, unique_keys=True)
+    except ValueError:
+        with pytest.raises(InvalidInput):
+            settle(body)
+    else:
+        settled = settle(body)
+        assert settled.parsed == strict == json.loads(settled.body)
 
 
 @pytest.mark.parametrize("number", ["NaN", "Infinity", "-Infinity", "1e999"])

@@ -59,8 +59,7 @@ class Reservation:
     accounts: list[BudgetAccount] = field(default_factory=list[BudgetAccount])
 
 
-@dataclass(frozen=True, slots=True)
-class ReservationRequest:
+class ReservationRequest(NamedTuple):
     """Request to reserve `amount` for a call, if no account passes its ceiling by it."""
 
     origin: CallAttribution

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from codewords_mcp.runtime.gateway.rules import NONE, Rules
 from codewords_mcp.runtime.model.caller import Caller
@@ -15,8 +15,7 @@ DEEPEST = 32
 """Runs of a chain that a call is counted on. A deeper chain is counted on its nearest runs."""
 
 
-@dataclass(frozen=True, slots=True)
-class CallAttribution:
+class CallAttribution(NamedTuple):
     """Everything that a call is counted on.
 
     `runs` and `services` begin with the nearest. `key_id` is the first caller's; the home's own key

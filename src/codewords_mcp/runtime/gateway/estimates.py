@@ -9,9 +9,8 @@ in every round of the model.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
 from codewords_mcp.runtime.gateway.inputs import Inputs, count_of, find_inputs, plain
 from codewords_mcp.runtime.gateway.prices import Prices
@@ -59,8 +58,7 @@ Other spellings have no effect and are ignored.
 _COPIES = frozenset({"n", "bestof", "candidatecount"})
 
 
-@dataclass(frozen=True, slots=True)
-class Estimate:
+class Estimate(NamedTuple):
     """Maximum cost in picodollars: of the input, and of each output token.
 
     `fees` is the part of `input_cost` that is billed apart from tokens.
@@ -103,12 +101,13 @@ def estimate(facts: RequestFacts, prices: Prices, inputs: Inputs | None = None) 
     if flavor in {"embeddings", "embed"}:
         return Estimate(tokens * per_input, 0, 0)
 
+    configs = _config_objects(facts.parsed)
     if flavor == "images":
         out = _IMAGE_OUT
     else:
-        out = _output_tokens(facts, name) * (1 + inputs.rounds)
+        out = _output_tokens(facts, name, configs) * (1 + inputs.rounds)
 
-    return Estimate(tokens * per_input + fees, out, found.output * _copies(facts.parsed), fees)
+    return Estimate(tokens * per_input + fees, out, found.output * _copies(facts.parsed, configs), fees)
 
 
 def _input_tokens(facts: RequestFacts, inputs: Inputs, window: int, name: str) -> int:
@@ -131,14 +130,13 @@ def _input_tokens(facts: RequestFacts, inputs: Inputs, window: int, name: str) -
     return text + inputs.rounds * max(text, window) + pictures * each * (1 + inputs.rounds)
 
 
-def _output_tokens(facts: RequestFacts, name: str) -> int:
-    limits = _LIMITS.get(facts.route.flavor, frozenset())
-    limits_set = [
-        value
-        for config in _config_objects(facts.parsed, own=facts.route.flavor != "generate")
-        for field in limits
-        if (value := count_of(config.get(field)))
-    ]
+def _output_tokens(facts: RequestFacts, name: str, configs: list[Json]) -> int:
+    if facts.route.flavor != "generate":
+        configs = [facts.parsed, *configs]
+    fields = _LIMITS.get(facts.route.flavor, frozenset())
+    limits = [count_of(config[field]) for config in configs for field in fields if field in config]
+    # A limit of 0 is none to a provider.
+    limit = max(limits, default=0) or _max_output_of(name)
     thinking: Any = facts.parsed.get("thinking")
 
     if isinstance(thinking, dict):
@@ -152,7 +150,7 @@ def _output_tokens(facts: RequestFacts, name: str) -> int:
     else:
         predicted = 0
 
-    return (max(limits_set) if limits_set else _max_output_of(name)) + thought + predicted
+    return limit + thought + predicted
 
 
 @lru_cache(maxsize=1024)
@@ -160,26 +158,22 @@ def _max_output_of(name: str) -> int:
     return next((max_cost for pattern, max_cost in _CEILINGS if pattern.match(name)), _OUT)
 
 
-def _config_objects(parsed: Json, *, own: bool) -> list[Json]:
-    """The body itself (if `own`), and Gemini's configuration object in it."""
-    configs = [
+def _config_objects(parsed: Json) -> list[Json]:
+    """Gemini's configuration objects in a body, in every spelling of their name."""
+    return [
         cast("Json", value)
         for name, value in parsed.items()
         if plain(name) == "generationconfig" and isinstance(value, dict)
     ]
-    if own:
-        return [parsed, *configs]
-    return configs
 
 
-def _copies(parsed: Json) -> int:
-    values = [
-        count_of(value)
-        for config in _config_objects(parsed, own=True)
-        for name, value in config.items()
-        if plain(name) in _COPIES
-    ]
-    return max([1, *values])
+def _copies(parsed: Json, configs: list[Json]) -> int:
+    copies = 1
+    for config in (parsed, *configs):
+        for name, value in config.items():
+            if plain(name) in _COPIES:
+                copies = max(copies, count_of(value))
+    return copies
 
 
 def _tier(parsed: Json) -> str:

@@ -14,7 +14,7 @@ from codewords_mcp.runtime.gateway.keys import TITLES
 from codewords_mcp.runtime.gateway.providers import ProviderRoute
 from codewords_mcp.runtime.gateway.request_facts import RequestFacts
 from codewords_mcp.runtime.gateway.tap import Reading, Tap, tap_for
-from codewords_mcp.runtime.gateway.upstream import as_provider_errors
+from codewords_mcp.runtime.gateway.upstream import provider_error
 from codewords_mcp.runtime.model.provider import CallUsage
 
 MAX_CAPTURED_BYTES = 4 << 20
@@ -170,7 +170,7 @@ class ProviderCall:
         assert response is not None  # noqa: S101  # on_response() came first
         captured: list[bytes] | None = [] if self.on_complete is not None and self.status == 200 else None
 
-        with as_provider_errors(TITLES[self.route.provider]):
+        try:
             async for chunk in response.chunks():
                 if self.observer is not None and not self.passed_bytes:
                     self.observer.on_first_chunk()
@@ -192,6 +192,8 @@ class ProviderCall:
 
                 if passed_bytes:
                     yield passed_bytes
+        except OSError as error:
+            raise provider_error(TITLES[self.route.provider], error) from error
 
         self._complete = True
         rest = tap.rest() if tap is not None else b""

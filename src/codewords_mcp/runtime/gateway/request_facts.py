@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, replace
-from typing import Any, cast
+from dataclasses import replace
+from typing import Any, NamedTuple, cast
 
 from pydantic_core import from_json, to_json
 
@@ -19,8 +19,7 @@ _USAGE_ON_REQUEST = frozenset({"chat", "completions"})
 """Interfaces whose streams report usage only if `stream_options.include_usage` is set."""
 
 
-@dataclass(frozen=True, slots=True)
-class RequestFacts:
+class RequestFacts(NamedTuple):
     """A request on a billed route.
 
     `body` is as it was sent; `parsed` is {} if it is no JSON object.
@@ -64,7 +63,7 @@ class RequestFacts:
         if self.route.model:
             at = self.route.path.rindex(self.route.model)
             path = self.route.path[:at] + model + self.route.path[at + len(self.route.model) :]
-            return replace(self, model=model, route=replace(self.route, path=path, model=model))
+            return self._replace(model=model, route=replace(self.route, path=path, model=model))
 
         named = re.compile(rb'("model"\s*:\s*)' + re.escape(to_json(self.model)))
         if len(named.findall(self.body)) == 1:
@@ -72,7 +71,7 @@ class RequestFacts:
         else:
             body = to_json(self.parsed | {"model": model})
 
-        return replace(self, model=model, body=body, parsed=self.parsed | {"model": model})
+        return self._replace(model=model, body=body, parsed=self.parsed | {"model": model})
 
     def body_with_usage(self) -> bytes:
         """The body that also requests usage.

@@ -4,8 +4,7 @@ errors.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Generator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator
 from urllib.parse import urlsplit
 from urllib.request import getproxies, proxy_bypass
 
@@ -77,10 +76,12 @@ class Upstream:
             size = length
 
         head = _head(base, method, url[1], headers, size, has_body=body is not None)
-        with as_provider_errors(title):
+        try:
             return await self._pool.request(
                 base.endpoint, head, body, chunked=body is not None and size is None
             )
+        except OSError as error:
+            raise provider_error(title, error) from error
 
     async def close(self) -> None:
         """Close every connection."""
@@ -99,21 +100,18 @@ def _head(
     return b"\r\n".join(lines) + b"\r\n" + base.proxy_header + b"\r\n"
 
 
-@contextmanager
-def as_provider_errors(title: str) -> Generator[None]:
-    """Raise connection failures as provider errors. Their text, which holds addresses, is dropped."""
-    try:
-        yield
-    except TimeoutError as error:
-        raise ProviderTimedOut(
+def provider_error(title: str, error: Exception) -> ProviderTimedOut | ProviderUnavailable:
+    """Convert a failed connection to a provider. The failure's text, which holds addresses, is dropped."""
+    if isinstance(error, TimeoutError):
+        return ProviderTimedOut(
             f"{title} did not respond in time.",
             hint="Try again; CODEWORDS_PROVIDER_TIMEOUT and CODEWORDS_PROVIDER_CHUNK_TIMEOUT are how long the runtime waits.",
-        ) from error
-    except ConnectionBrokenError as error:
-        raise ProviderUnavailable(f"The connection to {title} broke off.", hint="Try again.") from error
-    except OSError as error:
-        unreachable = ProviderUnavailable(
-            f"{title} could not be reached.", hint="Check this machine's network, then try again."
         )
-        unreachable.reached = False
-        raise unreachable from error
+    if isinstance(error, ConnectionBrokenError):
+        return ProviderUnavailable(f"The connection to {title} broke off.", hint="Try again.")
+
+    unreachable = ProviderUnavailable(
+        f"{title} could not be reached.", hint="Check this machine's network, then try again."
+    )
+    unreachable.reached = False
+    return unreachable
