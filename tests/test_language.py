@@ -30,7 +30,7 @@ RIDDLE = re.compile(r"(What|Whether|Which|Who|Whose|How|Where|Why)\b")
 MAX_PRIVATE_NAMES = 20
 MAX_RIDDLES = 6
 MAX_SHARED_CLASSES = 2
-MAX_UNTYPED_RETURNS = 83
+MAX_UNTYPED_RETURNS = 10
 
 
 @cache

@@ -9,7 +9,10 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Iterable
-from typing import Any, NoReturn, cast
+from typing import Any, NoReturn, TypeAlias, cast
+
+JsonValue: TypeAlias = "dict[str, JsonValue] | list[JsonValue] | str | int | float | bool | None"
+JsonObject: TypeAlias = dict[str, JsonValue]
 
 MAX_DEPTH = 100
 """Levels of arrays and objects. Encoders give up at 200 to 1000 levels, each at another depth."""
@@ -37,7 +40,7 @@ def parse(data: str | bytes | bytearray, *, unique_keys: bool = False, max_bytes
         text = data.decode().removeprefix("\ufeff")
 
     try:
-        value: Any = (_UNIQUE if unique_keys else _DECODER).decode(text)
+        value: JsonValue = (_UNIQUE if unique_keys else _DECODER).decode(text)
     except (json.JSONDecodeError, UnacceptableJson):
         raise
     except RecursionError:
@@ -53,7 +56,7 @@ def parse(data: str | bytes | bytearray, *, unique_keys: bool = False, max_bytes
     return value
 
 
-def parse_or_none(data: str | bytes | bytearray) -> Any:
+def parse_or_none(data: str | bytes | bytearray) -> JsonValue:
     """Parse one JSON text. None for what is not JSON or is outside the bounds."""
     try:
         return parse(data)
@@ -61,7 +64,7 @@ def parse_or_none(data: str | bytes | bytearray) -> Any:
         return None
 
 
-def parse_stored(data: str | bytes | float) -> Any:
+def parse_stored(data: str | bytes | float) -> JsonValue:
     """Parse what an earlier version stored without bounds. Never raises, and returns only what `parse` may return.
 
     What cannot be encoded is replaced; what is nested too deeply, or is no JSON, stays text.
@@ -80,7 +83,7 @@ def parse_stored(data: str | bytes | float) -> Any:
         pass
 
     try:
-        value: Any = json.loads(text)
+        value: JsonValue = json.loads(text)
         check_depth(value)
         return _repaired(value)
     except (ValueError, RecursionError):
@@ -130,7 +133,7 @@ def _elements(container: Any) -> Iterable[Any]:
     return container
 
 
-def _repaired(value: Any) -> Any:
+def _repaired(value: JsonValue) -> JsonValue:
     if isinstance(value, str):
         return storable_text(value)
     if isinstance(value, float):
@@ -138,10 +141,9 @@ def _repaired(value: Any) -> Any:
             return value
         return None
     if isinstance(value, dict):
-        items = cast("dict[str, Any]", value).items()
-        return {storable_text(key): _repaired(item) for key, item in items}
+        return {storable_text(key): _repaired(item) for key, item in value.items()}
     if isinstance(value, list):
-        return [_repaired(item) for item in cast("list[Any]", value)]
+        return [_repaired(item) for item in value]
 
     return value
 

@@ -6,7 +6,7 @@ import logging
 import re
 import sys
 from collections.abc import MutableMapping
-from typing import Any, TextIO
+from typing import Any, TextIO, cast
 
 if "rich" in sys.modules:
     import structlog
@@ -75,11 +75,11 @@ def hide_secrets(_logger: Any, _method: str, event: _Event) -> _Event:
     }
 
 
-def _hide(value: Any) -> Any:
+def _hide(value: object) -> object:
     if isinstance(value, str):
         return _SECRET_TEXT.sub(_HIDDEN, value)
     if isinstance(value, dict):
         return hide_secrets(None, "", value)  # pyright: ignore[reportUnknownArgumentType]  # keys of a log event are text
     if isinstance(value, list):
-        return [_hide(item) for item in value]  # pyright: ignore[reportUnknownVariableType]
+        return [_hide(item) for item in cast("list[object]", value)]
     return value

@@ -6,7 +6,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Self, cast
 
-from codewords_mcp.bounded_json import parse
+from codewords_mcp.bounded_json import JsonValue, parse
 from codewords_mcp.cli._remedies import HINTS
 from codewords_mcp.errors import CodewordsError, RuntimeUnavailable
 from codewords_mcp.remedies import Remedy
@@ -92,7 +92,7 @@ class RuntimeClient:
 
     def call(
         self, method: str, path: str, *, body: Any = None, params: Json | None = None, timeout: float = QUICK
-    ) -> Any:
+    ) -> JsonValue:
         """Make a request. Returns the JSON of the response, None if it has no body."""
         with self._translated():
             response = self._http.request(method, path, json=body, params=_passed(params), timeout=timeout)
@@ -216,7 +216,7 @@ def _passed(params: Json | None) -> Json | None:
     return None
 
 
-def _decode(content: bytes) -> Any:
+def _decode(content: bytes) -> JsonValue:
     try:
         return parse(content)
     except ValueError as error:

@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from codewords_mcp import __version__
+from codewords_mcp.bounded_json import JsonValue
 from codewords_mcp.cli import _output
 from codewords_mcp.cli._boundary import FAILED, INTERRUPTED, OK
 from codewords_mcp.cli._connect import endpoint, key_file
@@ -254,7 +255,7 @@ def _program() -> str:
     return cast("str", found)
 
 
-def _parsed(text: str) -> Any:
+def _parsed(text: str) -> JsonValue:
     try:
         return json.loads(text)
     except ValueError:

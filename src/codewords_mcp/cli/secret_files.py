@@ -11,6 +11,7 @@ import json
 import os
 import sys
 from pathlib import Path
+from types import ModuleType
 from typing import Annotated, Any, cast
 
 import typer
@@ -141,12 +142,12 @@ async def _read_home() -> list[dict[str, Any]]:
     ]
 
 
-def _age() -> Any:
+def _age() -> ModuleType:
     """The format's library, which has no types; imported for exports only."""
     return importlib.import_module("pyrage")
 
 
-def _recipient(text: str) -> Any:
+def _recipient(text: str) -> object:
     pyrage = _age()
     if text.startswith("ssh-"):
         kind = pyrage.ssh
@@ -161,7 +162,7 @@ def _recipient(text: str) -> Any:
         ) from None
 
 
-def _encrypt(content: bytes, recipients: list[Any]) -> bytes:
+def _encrypt(content: bytes, recipients: list[object]) -> bytes:
     pyrage = _age()
     if recipients:
         return pyrage.encrypt(content, recipients)
@@ -180,7 +181,7 @@ def _decrypt(data: bytes, identity: Path | None) -> bytes:
         ) from None
 
 
-def _identities(path: Path) -> list[Any]:
+def _identities(path: Path) -> list[object]:
     pyrage = _age()
     data = _read(path)
     lines = [line.strip() for line in data.decode("utf-8", "replace").splitlines()]

@@ -5,13 +5,13 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Mapping
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 from pydantic_core import ErrorDetails
 from starlette.requests import Request
 
-from codewords_mcp.bounded_json import UnacceptableJson, parse
+from codewords_mcp.bounded_json import JsonValue, UnacceptableJson, parse
 from codewords_mcp.errors import BodyTooLarge, InvalidInput
 from codewords_mcp.http.middleware.client_connection import not_whole, too_large
 from codewords_mcp.http.middleware.headers import content_length
@@ -69,7 +69,7 @@ async def read_bytes(
     return bytes(data)
 
 
-def parse_json(data: bytes) -> Any:
+def parse_json(data: bytes) -> JsonValue:
     """JSON, or InvalidInput that says where it stops being JSON."""
     if not data.strip():
         raise InvalidInput("The body is empty.", hint="Send a JSON object.")

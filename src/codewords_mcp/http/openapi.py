@@ -7,11 +7,11 @@ from collections.abc import Iterable, Sequence
 from functools import partial
 from typing import Any, cast
 
-from pydantic import BaseModel
 from starlette.requests import Request
 from starlette.responses import Response
 
 from codewords_mcp import __version__
+from codewords_mcp.bounded_json import JsonObject, JsonValue
 from codewords_mcp.http.operations import HttpOperation, Parameter, Schema
 from codewords_mcp.http.responses import JsonReply
 from codewords_mcp.http.routes.services import operations_of
@@ -204,8 +204,8 @@ def _schema(schema: Schema | None, schemas: dict[str, Any]) -> dict[str, Any]:
     return cast("dict[str, Any]", _resolve(schema, schemas))
 
 
-def _resolve(node: Any, schemas: dict[str, Any]) -> Any:
-    if isinstance(node, type) and issubclass(node, BaseModel):
+def _resolve(node: Schema | JsonValue, schemas: JsonObject) -> JsonValue:
+    if isinstance(node, type):
         full = node.model_json_schema(ref_template=_REF)
         schemas.update(full.pop("$defs", {}))
         schemas[node.__name__] = full

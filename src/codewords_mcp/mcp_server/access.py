@@ -6,7 +6,9 @@ All of these only restrict: no header, address or flag can widen the permissions
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Final, cast
+from typing import Any, Final
+
+from mcp.server.context import HandlerResult
 
 from codewords_mcp.errors import InvalidInput
 from codewords_mcp.mcp_server.context import RequestContext, caller_of
@@ -117,12 +119,12 @@ def check_message(ctx: RequestContext) -> None:
             access.require(rule)
 
 
-def filter_list(ctx: RequestContext, result: Any) -> Any:
+def filter_list(ctx: RequestContext, result: HandlerResult) -> HandlerResult:
     """Remove prompts and templates that the caller may not use. `result` is the SDK's serialized list."""
     if ctx.method not in _LISTS or not isinstance(result, dict):
         return result
     key, kind, name = _LISTS[ctx.method]
-    access, listing = access_of(ctx), cast("dict[str, Any]", result)
+    access, listing = access_of(ctx), result
     shown = [item for item in listing[key] if _is_shown(access, TABLE.find(kind, item[name]))]
     return listing | {key: shown}
 

@@ -18,6 +18,8 @@ from codewords_mcp.mcp_server.context import ToolContext, runtime_and_caller
 from codewords_mcp.runtime.auth.questions import Question, of_tool
 from codewords_mcp.runtime.model.workflow import Consent
 
+ToolResult = CallToolResult | InputRequiredResult
+"""The result of a tool's call: an answer, or a question to the person."""
 CONFIRM = "confirm"
 """The argument that is added to a tool with a question."""
 SCHEMA = {"type": "string", "description": "Token of the reply that asked"}
@@ -29,7 +31,7 @@ MakeQuestion = Callable[[ToolContext, dict[str, Any]], Awaitable[str | Question 
 
 async def ask_tool_question(
     ctx: ToolContext, tool: str, arguments: dict[str, Any], confirm: str | None, make_question: MakeQuestion
-) -> CallToolResult | InputRequiredResult | None:
+) -> ToolResult | None:
     """Ask the tool's question. Returns None if the tool may continue, else the result of the call.
 
     Raises Forbidden if the person declined.
@@ -58,7 +60,7 @@ async def ask_tool_question(
 
 async def ask_runtime_question(
     ctx: ToolContext, pending: ConsentNeeded, tool: str, confirm: str | None
-) -> CallToolResult | InputRequiredResult | None:
+) -> ToolResult | None:
     """Ask a question that the runtime raised during the tool's work. Returns None if the person just decided."""
     dialogue = ConsentDialogue(ctx, until=time.monotonic() + CONFIRM_TIMEOUT)
     if confirm is None and ctx.input_responses is None:

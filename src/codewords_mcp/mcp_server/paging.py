@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from typing import Any, NamedTuple, cast
 
+from codewords_mcp.bounded_json import JsonValue
 from codewords_mcp.errors import InvalidInput
 from codewords_mcp.mcp_server.text import clean, clean_json, compact
 
@@ -28,7 +29,7 @@ class TextWindow(NamedTuple):
         return self.offset == 0 and self.next is None
 
 
-def at_path(value: Any, path: str) -> Any:
+def at_path(value: JsonValue, path: str) -> JsonValue:
     """Return the value at a path such as `items.0.name`.
 
     Raises InvalidInput that names the first missing part and the keys that exist there.
@@ -36,9 +37,9 @@ def at_path(value: Any, path: str) -> Any:
     walked: list[str] = []
     for key in [part for part in path.strip().strip(".").split(".") if part]:
         if isinstance(value, dict) and key in value:
-            value = cast("dict[str, Any]", value)[key]
-        elif isinstance(value, list) and key.isdecimal() and int(key) < len(cast("list[Any]", value)):
-            value = cast("list[Any]", value)[int(key)]
+            value = value[key]
+        elif isinstance(value, list) and key.isdecimal() and int(key) < len(value):
+            value = value[int(key)]
         else:
             raise InvalidInput(
                 f"The result has nothing at part {len(walked) + 1} of this path.",
@@ -74,12 +75,12 @@ def text_window(value: Any, offset: int = 0, size: int = WINDOW) -> TextWindow:
     return TextWindow(text[offset:end], offset, len(text), end if end < len(text) else None)
 
 
-def without_base64(value: Any) -> Any:
+def without_base64(value: JsonValue) -> JsonValue:
     """Replace long runs of base64 in a value's strings by their length: a model can't read them."""
     if isinstance(value, str):
         return _BASE64.sub(lambda found: f"(base64, {len(found[0])} characters)", value)
     if isinstance(value, list):
-        return [without_base64(item) for item in cast("list[Any]", value)]
+        return [without_base64(item) for item in value]
     if isinstance(value, dict):
-        return {key: without_base64(item) for key, item in cast("dict[str, Any]", value).items()}
+        return {key: without_base64(item) for key, item in value.items()}
     return value

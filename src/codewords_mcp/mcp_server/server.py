@@ -9,7 +9,7 @@ import base64
 import hashlib
 import logging
 import os
-from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, cast
@@ -394,7 +394,7 @@ async def _set_level(_: RequestContext, __: SetLevelRequestParams) -> EmptyResul
 
 
 @contextmanager
-def _keep_root_logging() -> Any:
+def _keep_root_logging() -> Generator[None]:
     """Restore the root logger after the SDK's constructor, which adds a handler and sets the level."""
     root = logging.getLogger()
     handlers, level = root.handlers[:], root.level

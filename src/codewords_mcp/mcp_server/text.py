@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import re
 import secrets
-from typing import Any, cast
+from typing import Any, overload
+
+from codewords_mcp.bounded_json import JsonObject, JsonValue
 
 _ANSI = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)?|[@-Z\\-_])")
 # Control characters but tab and newline; marks of direction; characters without width, joiners included; fillers,
@@ -38,14 +40,18 @@ def cut(text: str, limit: int) -> str:
     return f"{text[:limit]}… ({len(text) - limit} more characters)"
 
 
-def clean_json(value: Any) -> Any:
+@overload
+def clean_json(value: JsonObject) -> JsonObject: ...
+@overload
+def clean_json(value: JsonValue) -> JsonValue: ...
+def clean_json(value: JsonValue) -> JsonValue:
     """Clean all strings in a JSON value."""
     if isinstance(value, str):
         return clean(value)
     if isinstance(value, list):
-        return [clean_json(item) for item in cast("list[Any]", value)]
+        return [clean_json(item) for item in value]
     if isinstance(value, dict):
-        return {clean(key): clean_json(item) for key, item in cast("dict[str, Any]", value).items()}
+        return {clean(key): clean_json(item) for key, item in value.items()}
     return value
 
 

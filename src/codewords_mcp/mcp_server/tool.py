@@ -21,6 +21,7 @@ from codewords_mcp.mcp_server.confirmation import (
     CONFIRM,
     SCHEMA,
     MakeQuestion,
+    ToolResult,
     ask_runtime_question,
     ask_tool_question,
 )
@@ -89,7 +90,7 @@ class McpTool(Tool):
 
     async def run(
         self, arguments: dict[str, Any], context: Context[Any, Any], convert_result: bool = False
-    ) -> Any:
+    ) -> ToolResult:
         """Check the arguments, ask a person if the tool needs it, and call the function in time."""
         accepted = list(self.parameters.get("properties", {}))
         _CALL_STARTED.set(time.monotonic())
@@ -117,7 +118,7 @@ class McpTool(Tool):
 
     async def _confirmed(
         self, arguments: dict[str, Any], context: Context[Any, Any], *, convert_result: bool
-    ) -> Any:
+    ) -> ToolResult:
         if self.confirm is not None:
             token = arguments.pop(CONFIRM, None)
             if token is not None and not isinstance(token, str):
@@ -148,9 +149,10 @@ class McpTool(Tool):
 
     async def perform(
         self, arguments: dict[str, Any], context: Context[Any, Any], *, convert_result: bool
-    ) -> Any:
+    ) -> ToolResult:
         """Call the function, after any consent was given."""
-        return await super().run(arguments, context, convert_result=convert_result)
+        result: ToolResult = await super().run(arguments, context, convert_result=convert_result)
+        return result
 
 
 def remaining_timeout(ctx: Context[Any, Any], seconds: float) -> float:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-from typing import Any
 
+from codewords_mcp.bounded_json import JsonValue
 from codewords_mcp.mcp_server.context import ToolContext, runtime_and_caller
 from codewords_mcp.mcp_server.errors import protocol_errors
 from codewords_mcp.mcp_server.paging import text_window
@@ -31,7 +31,7 @@ async def read(run_id: str, ctx: ToolContext) -> str:
     )
 
 
-def _bounded(run_id: str, name: str, value: Any) -> Any:
+def _bounded(run_id: str, name: str, value: JsonValue) -> JsonValue:
     """Return a field of the record, or the beginning of its text with the call that reads on."""
     part = text_window(value, 0, _FIELD)
     if part.whole:

@@ -12,6 +12,7 @@ from mcp_types import CallToolResult
 from pydantic import Field
 
 from codewords_mcp.errors import InvalidInput
+from codewords_mcp.mcp_server.confirmation import ToolResult
 from codewords_mcp.mcp_server.run_format import RunResult
 from codewords_mcp.mcp_server.text import one_line
 from codewords_mcp.mcp_server.tool import EXECUTES, READS, McpTool, tool
@@ -43,7 +44,7 @@ class WorkflowTool(McpTool):
         context: Context[Any, Any],
         *,
         convert_result: bool,  # noqa: ARG002
-    ) -> Any:
+    ) -> ToolResult:
         """Check the arguments by the schema and run it."""
         published = cast("PublishedTool", self.published)
         _check(arguments, self.parameters)

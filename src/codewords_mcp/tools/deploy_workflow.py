@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal
 from mcp_types import CallToolResult, InputRequiredResult
 from pydantic import BaseModel, Field
 
+from codewords_mcp.bounded_json import JsonValue
 from codewords_mcp.errors import ConsentNeeded, InvalidInput
 from codewords_mcp.mcp_server import tool as _tool
 from codewords_mcp.mcp_server.check_format import (
@@ -158,7 +159,7 @@ def _deployed_result(live: Deployment, example: Any) -> CallToolResult:
     return tool_result(data, "\n".join(lines))
 
 
-def _curl(url: str, example: Any) -> str:
+def _curl(url: str, example: JsonValue) -> str:
     """Return the call as a shell command, with the example if it is short."""
     if isinstance(example, dict):
         known = compact(clean_json(example))

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any, cast
+from typing import TYPE_CHECKING, Annotated, Any, overload
 
 from mcp_types import CallToolResult
 from pydantic import BaseModel, Field
 
+from codewords_mcp.bounded_json import JsonObject, JsonValue
 from codewords_mcp.mcp_server.check_format import capability_lines, capability_list
 from codewords_mcp.mcp_server.context import ToolContext, runtime_and_caller
 from codewords_mcp.mcp_server.text import clean, clean_json, compact, cut, fence, one_line
@@ -101,7 +102,7 @@ def _draft_result(draft: Draft) -> CallToolResult:
     data = Workflow(
         workflow_id=draft.draft_id,
         name=one_line(draft.name, 80),
-        routes=clean_json(_without_titles(draft.routes)),
+        routes=[clean_json(_without_titles(route)) for route in draft.routes],
         draft=draft_result(draft),
         code=draft.code,
     )
@@ -121,7 +122,7 @@ def _data(detail: WorkflowDetail) -> Workflow:
         description=one_line(detail.description, 400) or None,
         url=detail.url,
         version=detail.version,
-        routes=clean_json(_without_titles(detail.routes)),
+        routes=[clean_json(_without_titles(route)) for route in detail.routes],
         env=[_variable(variable) for variable in detail.env],
         dependencies=detail.dependencies,
         versions=[
@@ -151,17 +152,20 @@ def _run_item(run: Run) -> RunItem:
     )
 
 
-def _without_titles(value: Any) -> Any:
+@overload
+def _without_titles(value: JsonObject) -> JsonObject: ...
+@overload
+def _without_titles(value: JsonValue) -> JsonValue: ...
+def _without_titles(value: JsonValue) -> JsonValue:
     """Remove the titles that JSON schemas derive from field names."""
     if isinstance(value, list):
-        return [_without_titles(member) for member in cast("list[Any]", value)]
+        return [_without_titles(member) for member in value]
     if not isinstance(value, dict):
         return value
 
-    members = cast("dict[str, Any]", value)
     return {
         name: _without_titles(member)
-        for name, member in members.items()
+        for name, member in value.items()
         if name != "title" or not isinstance(member, str)  # a field may have the name "title"
     }
 

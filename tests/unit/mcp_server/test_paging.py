@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from mcp_types import CallToolResult, TextContent
 
+from codewords_mcp.bounded_json import JsonValue
 from codewords_mcp.errors import InvalidInput
 from codewords_mcp.mcp_server.paging import WINDOW, at_path, text_window
 from codewords_mcp.mcp_server.run_format import RunView, format_run, run_result
@@ -56,7 +57,7 @@ def test_the_text_of_a_middling_result_says_where_it_goes_on() -> None:
 
 
 def test_a_path_leads_into_the_result_and_a_wrong_one_says_what_is_there() -> None:
-    value = {"items": [{"name": "first"}, {"name": "second"}]}
+    value: JsonValue = {"items": [{"name": "first"}, {"name": "second"}]}
     assert run_result(RunView(run_of(value), path="items.1.name")).result == "second"
     for path, told in (
         ("items.5", "a list of 2"),

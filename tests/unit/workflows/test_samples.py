@@ -88,7 +88,10 @@ def test_names_defaults_and_examples_go_before_what_is_made_up() -> None:
 def test_a_schema_that_names_itself_ends() -> None:
     loop: dict[str, Any] = {"type": "object", "required": ["child"]}
     loop["properties"] = {"child": loop}
-    assert make_example(loop)["child"]["child"]
+    example = make_example(loop)
+    assert isinstance(example, dict)
+    assert isinstance(example["child"], dict)
+    assert example["child"]["child"]
 
 
 @pytest.mark.requirement("author:samples")

@@ -14,7 +14,7 @@ before the workflow's environment existed.
 from __future__ import annotations
 
 from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from codewords_client import _workflow
 
@@ -74,7 +74,7 @@ __all__ = [
 _workflow.prepare()
 
 
-def __getattr__(name: str) -> Any:
+def __getattr__(name: str) -> object:
     """A public name, from its module (PEP 562). Not kept here: `prepare` must see each process's environment."""
     if name in _HOMES:
         _workflow.prepare()

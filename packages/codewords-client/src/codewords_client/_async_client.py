@@ -7,7 +7,7 @@ import sys
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
-from typing import Any, BinaryIO, Self
+from typing import Any, BinaryIO, Literal, Self, overload
 
 import httpx
 
@@ -69,6 +69,36 @@ class AsyncCodewordsClient:
     aclose = close
 
     # runs
+    @overload
+    async def run(
+        self,
+        service_id: str,
+        inputs: Any = None,
+        path: str = "",
+        request_id: str | None = None,
+        correlation_id: str | None = None,
+        in_background: Literal[False] = False,
+        run_as_template: bool = False,
+        print_logs: bool = False,
+        method: str = "POST",
+        *,
+        data: Any = None,
+    ) -> Reply: ...
+    @overload
+    async def run(
+        self,
+        service_id: str,
+        inputs: Any = None,
+        path: str = "",
+        request_id: str | None = None,
+        correlation_id: str | None = None,
+        *,
+        in_background: Literal[True],
+        run_as_template: bool = False,
+        print_logs: bool = False,
+        method: str = "POST",
+        data: Any = None,
+    ) -> AsyncCodewordsResponse: ...
     async def run(
         self,
         service_id: str,
@@ -82,7 +112,7 @@ class AsyncCodewordsClient:
         method: str = "POST",
         *,
         data: Any = None,
-    ) -> Any:
+    ) -> Reply | AsyncCodewordsResponse:
         """Run a workflow or a library service with `inputs` (or `data`, which is the same).
 
         Returns a `Reply`: an `httpx.Response` that is also its JSON. In the background: an `AsyncCodewordsResponse`.

@@ -104,7 +104,7 @@ def line(entry: dict[str, Any]) -> str:
     return json.dumps(entry, ensure_ascii=False) + "\n"
 
 
-def chosen_inputs(inputs: Any, data: Any) -> Any:
+def chosen_inputs(inputs: object, data: object) -> object:
     """The body of a run by either keyword. Raises TypeError when both are given."""
     if inputs is not None and data is not None:
         raise TypeError("run() takes inputs= or data=, which mean the same, not both.")
@@ -182,7 +182,7 @@ def _text(value: Any) -> str:
     return json.dumps(value, default=_jsonable)
 
 
-def _jsonable(value: Any) -> Any:
+def _jsonable(value: Any) -> object:
     """JSON for what workflows commonly hold: pydantic models and URLs, dates, ids, paths, sets, enums."""
     if hasattr(value, "model_dump"):
         return value.model_dump(mode="json")

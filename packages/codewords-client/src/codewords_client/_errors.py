@@ -62,7 +62,7 @@ def raise_for_status(response: httpx.Response) -> None:
         raise CodewordsHTTPError(response)
 
 
-def explanation(response: httpx.Response) -> Any:
+def explanation(response: httpx.Response) -> object:
     """Extract an error response's own explanation from its body. Never empty."""
     body = _json(response)
     if body.get("detail"):

@@ -57,7 +57,7 @@ def _tolerant(base: type[Any]) -> type[Any]:
     def method(name: str) -> Callable[..., Any]:
         inner = getattr(base, name)
 
-        def log(self: Any, event: Any = None, /, *args: Any, **fields: Any) -> Any:
+        def log(self: Any, event: Any = None, /, *args: Any, **fields: Any) -> object:
             if "event" in fields:
                 fields["event_"] = fields.pop("event")
             return inner(self, event, *args, **fields)
@@ -68,7 +68,7 @@ def _tolerant(base: type[Any]) -> type[Any]:
     return type("WorkflowLogger", (base,), {name: method(name) for name in _METHODS if hasattr(base, name)})
 
 
-def __getattr__(name: str) -> Any:
+def __getattr__(name: str) -> object:
     if name == "logger":
         configure()
         return structlog.get_logger("codewords_client")

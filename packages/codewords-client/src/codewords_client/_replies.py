@@ -89,10 +89,14 @@ class Result(dict[str, Any]):
         return value
 
 
-def result(value: Any) -> Any:
-    """JSON as `Result`s and lists of them."""
+def result(value: dict[str, Any]) -> Result:
+    """A JSON object as a `Result`, and the objects in it too."""
+    return Result({name: _inner(inner) for name, inner in value.items()})
+
+
+def _inner(value: object) -> object:
     if isinstance(value, dict):
-        return Result({name: result(inner) for name, inner in cast("dict[str, Any]", value).items()})
+        return result(cast("dict[str, Any]", value))
     if isinstance(value, list):
-        return [result(inner) for inner in cast("list[Any]", value)]
+        return [_inner(inner) for inner in cast("list[object]", value)]
     return value

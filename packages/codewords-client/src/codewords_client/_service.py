@@ -84,7 +84,7 @@ def _answer(request: Request, status: int, detail: Any) -> JSONResponse:
     return answer
 
 
-def _upstream_detail(response: httpx.Response) -> Any:
+def _upstream_detail(response: httpx.Response) -> object:
     try:
         return explanation(response)
     except httpx.ResponseNotRead:

@@ -8,7 +8,7 @@ import time
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, BinaryIO, Self
+from typing import Any, BinaryIO, Literal, Self, overload
 
 import httpx
 
@@ -63,6 +63,36 @@ class CodewordsClient:
         self._http.close()
 
     # runs
+    @overload
+    def run(
+        self,
+        service_id: str,
+        inputs: Any = None,
+        path: str = "",
+        request_id: str | None = None,
+        correlation_id: str | None = None,
+        in_background: Literal[False] = False,
+        run_as_template: bool = False,
+        print_logs: bool = False,
+        method: str = "POST",
+        *,
+        data: Any = None,
+    ) -> Reply: ...
+    @overload
+    def run(
+        self,
+        service_id: str,
+        inputs: Any = None,
+        path: str = "",
+        request_id: str | None = None,
+        correlation_id: str | None = None,
+        *,
+        in_background: Literal[True],
+        run_as_template: bool = False,
+        print_logs: bool = False,
+        method: str = "POST",
+        data: Any = None,
+    ) -> CodewordsResponse: ...
     def run(
         self,
         service_id: str,
@@ -76,7 +106,7 @@ class CodewordsClient:
         method: str = "POST",
         *,
         data: Any = None,
-    ) -> Any:
+    ) -> Reply | CodewordsResponse:
         """Run a workflow or a library service with `inputs` (or `data`, which is the same).
 
         Returns a `Reply`: an `httpx.Response` that is also its JSON. In the background: a `CodewordsResponse`.
@@ -115,10 +145,7 @@ class CodewordsClient:
     ) -> CodewordsResponse:
         """Start a run in the background."""
         body = _calls.chosen_inputs(inputs, data)
-        handle: CodewordsResponse = self.run(
-            service_id, body, path, correlation_id=correlation_id, in_background=True
-        )
-        return handle
+        return self.run(service_id, body, path, correlation_id=correlation_id, in_background=True)
 
     def provision_request(self) -> str:
         """A run id whose log can be followed before the run starts; pass it to `run` as `request_id`."""

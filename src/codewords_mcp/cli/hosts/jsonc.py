@@ -10,6 +10,8 @@ import re
 from dataclasses import dataclass
 from typing import Any, Final
 
+from codewords_mcp.bounded_json import JsonValue
+
 _TOKEN: Final = re.compile(
     r"""
     (?P<skip>[\s\ufeff]+|//[^\n]*|/\*.*?\*/)
@@ -47,7 +49,7 @@ class _Object:
     members: dict[str, _Member]
 
 
-def loads(text: str) -> Any:
+def loads(text: str) -> JsonValue:
     """The value of JSON with comments and trailing commas. Raises ValueError, with the line."""
     tokens = _tokens(text)
     remaining: list[str] = []

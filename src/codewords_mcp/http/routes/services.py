@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
-from typing import Any, cast
+from typing import Any
 from urllib.parse import quote
 
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import Scope
 
+from codewords_mcp.bounded_json import JsonObject, JsonValue
 from codewords_mcp.http.bodies import Body, read_body
 from codewords_mcp.http.operations import HttpOperation, items_of
 from codewords_mcp.http.responses import JsonReply
@@ -87,23 +88,25 @@ def operations_of(services: Iterable[ServiceInfo]) -> Iterator[tuple[HttpOperati
 def _named(schema: dict[str, Any], service: str, named: dict[str, Any]) -> dict[str, Any]:
     """The schema with its own definitions moved to `named`, under the service's name."""
 
-    def moved(node: Any) -> Any:
+    def moved(node: JsonValue) -> JsonValue:
         if isinstance(node, dict):
-            found = cast("dict[str, Any]", node)
-            return {
-                key: f"#/components/schemas/{service}_{value.rpartition('/')[2]}"
-                if key == "$ref" and isinstance(value, str)
-                else moved(value)
-                for key, value in found.items()
-                if key != "$defs"
-            }
+            return moved_object(node)
         if isinstance(node, list):
-            return [moved(item) for item in cast("list[Any]", node)]
+            return [moved(item) for item in node]
 
         return node
 
+    def moved_object(node: JsonObject) -> JsonObject:
+        return {
+            key: f"#/components/schemas/{service}_{value.rpartition('/')[2]}"
+            if key == "$ref" and isinstance(value, str)
+            else moved(value)
+            for key, value in node.items()
+            if key != "$defs"
+        }
+
     named.update({f"{service}_{name}": moved(part) for name, part in schema.get("$defs", {}).items()})
-    return moved(schema)
+    return moved_object(schema)
 
 
 OPERATIONS = [

@@ -11,6 +11,7 @@ from typing import Any
 
 from sqlalchemy import Connection
 
+from codewords_mcp.bounded_json import JsonValue
 from codewords_mcp.errors import Conflict, InvalidInput, NotFound
 from codewords_mcp.remedies import Remedy
 from codewords_mcp.runtime.authoring.edits import unified_diff
@@ -285,7 +286,7 @@ def _history(row: DraftRow) -> GenerationHistory:
     return GenerationHistory(facts["model"], facts["plan"], tried, done=True)
 
 
-def _supplied_example(row: DraftRow) -> Any:
+def _supplied_example(row: DraftRow) -> JsonValue:
     """The example that a person or an assistant supplied, None if the header or the schema supplies it."""
     if row.facts["example_from"] == "given":
         return row.facts["example"]

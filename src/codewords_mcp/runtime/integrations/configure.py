@@ -9,6 +9,7 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any, cast
 
+from codewords_mcp.bounded_json import JsonValue
 from codewords_mcp.errors import InvalidInput
 from codewords_mcp.runtime.model.integration import Action, Prop
 
@@ -118,7 +119,7 @@ def _find_fault(prop: Prop, value: Any) -> str:
     return ""
 
 
-def _to_broker_value(prop: Prop, value: Any) -> Any:
+def _to_broker_value(prop: Prop, value: JsonValue) -> JsonValue:
     if prop.with_label and not _has_label(value):
         return {"__lv": {"label": str(value), "value": value}}
     if prop.type == "string" and isinstance(value, int | float):

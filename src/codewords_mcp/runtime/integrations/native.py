@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import Any, cast
 from urllib.parse import quote
 
-from codewords_mcp.bounded_json import parse
+from codewords_mcp.bounded_json import JsonValue, parse
 from codewords_mcp.errors import Forbidden, InvalidInput
 from codewords_mcp.runtime.egress import EgressPolicy
 from codewords_mcp.runtime.integrations.catalogue import hit_of
@@ -89,7 +89,7 @@ class NativeActions:
 
     async def run(
         self, owner: str, native: NativeAction, props: PropValues, policy: EgressPolicy | None = None
-    ) -> Any:
+    ) -> JsonValue:
         """Run an action and return the app's response. `policy` limits the hosts of a plain
         request.
 

@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, cast
 
+from codewords_mcp.bounded_json import JsonValue
 from codewords_mcp.errors import TooBusy
 from codewords_mcp.runtime.integrations.errors import AppNotConnected, IntegrationFailed
 from codewords_mcp.runtime.integrations.pipedream_client import error_text_of
@@ -75,7 +76,7 @@ class AppApi:
 
     async def request(
         self, method: str, path: str, *, params: Mapping[str, str] | None = None, body: Any = None
-    ) -> Any:
+    ) -> JsonValue:
         """Return the response's JSON. Raises AppNotConnected if the token is refused, TooBusy,
         IntegrationFailed.
         """

@@ -13,6 +13,7 @@ from urllib.parse import quote
 from codewords_mcp.errors import InvalidInput, TooBusy, UpstreamFailed
 from codewords_mcp.runtime.integrations.errors import IntegrationFailed
 from codewords_mcp.runtime.integrations.native_api import AppApi, NativeAction, NativeApp, PropValues
+from codewords_mcp.runtime.integrations.pipedream_client import as_object
 from codewords_mcp.runtime.model.integration import Prop
 
 MAX_RECORDS = 10_000
@@ -150,7 +151,7 @@ async def _airtable_update(api: AppApi, props: PropValues) -> dict[str, Any]:
                 error.message += f" {len(changed)} of {len(records)} records were changed before."
             raise
 
-        changed += body["records"]
+        changed += as_object(body).get("records", [])
 
     return {"records": changed}
 

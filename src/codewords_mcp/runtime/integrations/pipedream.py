@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import Any, cast
 from urllib.parse import quote, urlencode
 
+from codewords_mcp.bounded_json import JsonValue
 from codewords_mcp.errors import MissingCredential, NotFound, UpstreamFailed
 from codewords_mcp.remedies import Remedy
 from codewords_mcp.runtime.integrations.base import (
@@ -105,7 +106,7 @@ class PipedreamConnect:
             found += [_account(entry) for entry in page if entry.get("id")]
             # The last page has a cursor too. The total count saves one more request.
             whole = len(found) >= (
-                as_object(response.get("page_info") or {}).get("total_count") or MAX_ACCOUNTS
+                as_object(as_object(response).get("page_info") or {}).get("total_count") or MAX_ACCOUNTS
             )
             if whole or not page or not after or after in seen:
                 return sorted(found, key=lambda entry: entry.created_at, reverse=True)
@@ -250,7 +251,7 @@ def _prop(raw: dict[str, Any]) -> Prop:
     )
 
 
-def _option_value(option: Any) -> Any:
+def _option_value(option: JsonValue) -> JsonValue:
     """Return the value of an option: bare, `{label, value}` or `{__lv: {label, value}}`."""
     if isinstance(option, dict):
         inner = cast("dict[str, Any]", option).get("__lv", option)

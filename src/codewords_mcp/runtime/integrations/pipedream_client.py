@@ -15,7 +15,7 @@ from urllib.parse import quote
 
 import structlog
 
-from codewords_mcp.bounded_json import parse
+from codewords_mcp.bounded_json import JsonValue, parse
 from codewords_mcp.errors import (
     CodewordsError,
     Conflict,
@@ -99,7 +99,7 @@ class PipedreamClient:
         body: Any = None,
         once: bool = False,
         seconds: float = REQUEST_TIMEOUT_S,
-    ) -> Any:
+    ) -> JsonValue:
         """Return the response's JSON, None if it is empty. `{project}` in the path is the project's
         id.
 
@@ -130,7 +130,7 @@ class PipedreamClient:
         seconds: float,
         *,
         once: bool,
-    ) -> Any:
+    ) -> JsonValue:
         project = await self.configured()
         for may_renew in (not once, False):
             token = await self._bearer(project)

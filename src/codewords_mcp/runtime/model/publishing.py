@@ -9,6 +9,7 @@ import json
 import re
 from typing import Any, cast
 
+from codewords_mcp.bounded_json import JsonValue
 from codewords_mcp.errors import InvalidInput, NotFound
 from codewords_mcp.runtime.model.base import Model
 
@@ -112,7 +113,7 @@ def input_schema(openapi: Schema, path: str, method: str) -> tuple[Schema, bool]
         return (schema if not inliner.exhausted and _is_usable(schema) else dict(_FREE)), False
 
     content = _object(_object(operation.get("requestBody")).get("content"))
-    body = inliner.inlined(_object(content.get("application/json")).get("schema", _FREE))
+    body = _object(inliner.inlined(_object(content.get("application/json")).get("schema", _FREE)))
     if inliner.exhausted or not _is_usable(body):
         body = dict(_FREE)
     if body.get("type") == "object" and body.get("properties"):
@@ -185,13 +186,13 @@ class _Inliner:
         """Whether the schema was larger than the maximum."""
         return self._nodes_left <= 0
 
-    def inlined(self, node: Any, depth: int = _DEPTH) -> Any:
+    def inlined(self, node: JsonValue, depth: int = _DEPTH) -> JsonValue:
         """The node with its references resolved."""
         self._nodes_left -= 1
         if isinstance(node, list):
             if depth <= 0 or self.exhausted:
                 return []
-            return [self.inlined(one, depth - 1) for one in cast("list[Any]", node)]
+            return [self.inlined(one, depth - 1) for one in node]
         if not isinstance(node, dict):
             return node
         if depth <= 0 or self.exhausted:
@@ -208,9 +209,9 @@ class _Inliner:
             if key not in _LEFT_OUT and not key.startswith("$")
         }
 
-    def _member(self, key: str, value: Any, depth: int) -> Any:
+    def _member(self, key: str, value: JsonValue, depth: int) -> JsonValue:
         if key in _NAMED and isinstance(value, dict):
-            return {name: self.inlined(one, depth - 1) for name, one in cast("Schema", value).items()}
+            return {name: self.inlined(one, depth - 1) for name, one in value.items()}
         if key in _FOLLOWED:
             return self.inlined(value, depth - 1)
         return value

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, cast
 
+from codewords_mcp.bounded_json import JsonObject, JsonValue
 from codewords_mcp.runtime.secrets.encodings import forms
 from codewords_mcp.runtime.secrets.multi_pattern import MAX_PREFIX, MultiPattern
 
@@ -97,7 +98,7 @@ class Scrubber:
         stream = self.another()
         return stream.feed(data) + stream.flush()
 
-    def json(self, value: Any) -> Any:
+    def json(self, value: JsonValue) -> JsonValue:
         """Scrub the strings, keys and numbers of a JSON value; a number that is a secret becomes a
         string.
 
@@ -107,7 +108,7 @@ class Scrubber:
             return value
         return self._walk(value, 0)
 
-    def _walk(self, value: Any, depth: int) -> Any:
+    def _walk(self, value: JsonValue, depth: int) -> JsonValue:
         if isinstance(value, str):
             return self.text(value)
         if isinstance(value, (dict, list, tuple)):
@@ -123,7 +124,7 @@ class Scrubber:
 
         return value
 
-    def _walk_into(self, value: dict[str, Any] | list[Any], depth: int) -> Any:
+    def _walk_into(self, value: JsonObject | list[JsonValue], depth: int) -> JsonValue:
         if depth >= _DEEPEST:
             return "[nested too deeply to scrub]"
         if not isinstance(value, dict):

@@ -9,7 +9,6 @@ from __future__ import annotations
 import importlib
 from collections.abc import Mapping
 from importlib.metadata import EntryPoint, entry_points
-from typing import Any
 
 import structlog
 
@@ -73,12 +72,16 @@ class Registry:
     def _load(self, name: str) -> Service | None:
         if name in _BUILT_IN:
             module, _, attribute = _BUILT_IN[name].partition(":")
-            return _with_rules(getattr(importlib.import_module(f"{__package__}.{module}"), attribute))
+            built_in: Service = getattr(importlib.import_module(f"{__package__}.{module}"), attribute)
+            _require_rules(built_in)
+            return built_in
         if name not in self._others:
             return None
 
         try:
-            found = _with_rules(self._others[name].load())
+            found: object = self._others[name].load()
+            if isinstance(found, Service):
+                _require_rules(found)
         except Exception:  # an import can raise anything; the runtime must start regardless
             log.exception("service of another package failed to load", service=name)
             return None
@@ -90,11 +93,10 @@ class Registry:
         return found
 
 
-def _with_rules(service: Any) -> Any:
-    """Return the service. Raises LookupError if an operation is missing in the access table."""
-    for operation in getattr(service, "operations", ()):
+def _require_rules(service: Service) -> None:
+    """Raise LookupError if an operation is missing in the access table."""
+    for operation in service.operations:
         service_rule(service.name, operation.path, operation.effect)
-    return service
 
 
 def _installed() -> dict[str, EntryPoint]:

@@ -8,6 +8,7 @@ from typing import Any, cast
 
 from pydantic import AliasChoices, ConfigDict, Field
 
+from codewords_mcp.bounded_json import JsonValue
 from codewords_mcp.errors import InvalidInput, TooBusy, UpstreamFailed
 from codewords_mcp.runtime.services.base import (
     Input,
@@ -162,9 +163,9 @@ def _plain_parameters(more: dict[str, Any]) -> dict[str, str]:
     }
 
 
-def _truncated(value: Any, number: int | None) -> Any:
+def _truncated(value: JsonValue, number: int | None) -> JsonValue:
     if isinstance(value, list):
-        return cast("list[Any]", value)[:number]
+        return value[:number]
     return value
 
 

@@ -16,6 +16,7 @@ from sqlalchemy import (
     ColumnElement,
     Connection,
     FromClause,
+    Insert,
     RowMapping,
     Select,
     Table,
@@ -65,7 +66,7 @@ class UsageAccount(NamedTuple):
 
 
 @cache
-def _adding(dialect: str, table: Table) -> Any:
+def _adding(dialect: str, table: Table) -> Insert:
     """Insert, or add to the row that is there: replicas write to the same ones."""
     into = (postgresql.insert if dialect == "postgresql" else sqlite.insert)(table)
     changes = {name: table.c[name] + into.excluded[name] for name in COUNTERS}

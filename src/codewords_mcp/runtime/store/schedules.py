@@ -4,7 +4,19 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import Connection, RowMapping, Select, and_, delete, func, insert, or_, select, update
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    RowMapping,
+    Select,
+    and_,
+    delete,
+    func,
+    insert,
+    or_,
+    select,
+    update,
+)
 
 from codewords_mcp.runtime.model.run_state import UNFINISHED
 from codewords_mcp.runtime.store.tables import runs, schedules
@@ -77,7 +89,7 @@ def remove(connection: Connection, schedule_id: str, owner: str, maker: str | No
     return connection.execute(statement).rowcount == 1
 
 
-def _waits() -> Any:
+def _waits() -> ColumnElement[bool]:
     return and_(schedules.c.paused.is_(False), schedules.c.next_at.is_not(None))
 
 

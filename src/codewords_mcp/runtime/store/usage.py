@@ -15,6 +15,7 @@ from sqlalchemy import (
     ColumnElement,
     Connection,
     FromClause,
+    Insert,
     Select,
     bindparam,
     case,
@@ -28,6 +29,7 @@ from sqlalchemy import (
     update,
 )
 from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.sql.dml import ReturningUpdate
 
 from codewords_mcp.runtime.store import model_usage
 from codewords_mcp.runtime.store.clock import to_text
@@ -50,14 +52,14 @@ _COUNTS = ("runs", "succeeded", "failed", "waiting", "starting", "running", "egr
 _COLUMNS = (*_COUNTS, "cpu_seconds", "peak_memory", "cost")
 
 
-def _sum(name: str, column: Any, more: Any) -> Any:
+def _sum(name: str, column: ColumnElement[Any], more: ColumnElement[Any]) -> ColumnElement[Any]:
     """Add two values, or take the maximum of memory; NULL is an unknown value."""
     if name == "peak_memory":
         return case((or_(column.is_(None), more > column), more), else_=column)
     return func.coalesce(column + more, more, column)
 
 
-def _added() -> Any:
+def _added() -> ReturningUpdate[bool | None, int, str, str, str | None]:
     values: dict[str, Any] = {"usage": bindparam("_used"), "steps": bindparam("_steps")}
     for name in SUMMED:
         column = runs.c[name]
@@ -93,7 +95,7 @@ def add(
 
 
 @cache
-def _into_days(dialect: str) -> Any:
+def _into_days(dialect: str) -> Insert:
     """Insert, or add to the row that is there."""
     into = (postgresql.insert if dialect == "postgresql" else sqlite.insert)(usage_days)
     changes = {name: _sum(name, usage_days.c[name], into.excluded[name]) for name in _COLUMNS}
@@ -107,7 +109,7 @@ def sum_up(connection: Connection, run_ids: list[str]) -> None:
     """
     for by in SUBJECTS:
         some = _by_day(by).where(runs.c.id.in_(run_ids))
-        into: Any = _into_days(connection.dialect.name)
+        into = _into_days(connection.dialect.name)
         connection.execute(into.from_select([column.name for column in some.selected_columns], some))
     connection.execute(update(runs).where(runs.c.id.in_(run_ids)).values(summed=True))
 
@@ -116,7 +118,7 @@ def _by_day(by: By) -> Select[*tuple[Any, ...]]:
     """Rows as those of `usage_days`, of runs themselves."""
     count, began = func.count(), func.coalesce(runs.c.running_at, runs.c.completed_at)
 
-    def total(value: Any) -> Any:
+    def total(value: ColumnElement[Any]) -> ColumnElement[Any]:
         return func.coalesce(func.sum(value), 0)
 
     columns: list[Any] = [

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib import import_module
-from typing import Any
+from typing import Any, Protocol
 
 from codewords_mcp.errors import UpstreamFailed
 
@@ -19,6 +19,28 @@ _TAGS = frozenset({"nav", "aside", "footer", "form", "button", "select"})
 _ROLES = frozenset(
     {"navigation", "banner", "contentinfo", "complementary", "search", "dialog", "alertdialog", "menu"}
 )
+
+
+class _HtmlElement(Protocol):
+    """An element of a parsed page: the methods of lxml's that are used here."""
+
+    tag: object
+    """The name; a function for comments and processing instructions."""
+    attrib: dict[str, str]
+
+    def get(self, name: str, default: str = "") -> str: ...
+    def find(self, path: str) -> _HtmlElement | None: ...
+    def findall(self, path: str) -> list[_HtmlElement]: ...
+    def xpath(self, path: str) -> list[Any]: ...
+    def iter(self, *tags: str) -> Iterator[_HtmlElement]: ...
+    def itertext(self, *, with_tail: bool) -> Iterator[str]: ...
+    def iterancestors(self, *tags: str) -> Iterator[_HtmlElement]: ...
+    def getparent(self) -> _HtmlElement | None: ...
+    def drop_tree(self) -> None: ...
+    def clear(self, *, keep_tail: bool) -> None: ...
+    def make_links_absolute(self, base_url: str, resolve_base_href: bool, handle_failures: str) -> None: ...
+
+
 _NAMED = re.compile(
     r"(?:^|[\s_-])(?:nav(?:bar|igation)?|menu|sidebar|side-?bar|footer|(?:site|page|global|top)-?header|masthead|breadcrumbs?"
     r"|cookies?|consent|gdpr|banner|advert(?:isement)?s?|ads?|promo|newsletter|subscribe|share|sharing|social|related"
@@ -76,7 +98,7 @@ def to_markdown(html: str, url: str, *, main: bool = True) -> Markdown:
     parser: Any = import_module("lxml.html")
 
     try:
-        tree: Any = parser.document_fromstring(html.replace("\0", "") or "<html></html>")
+        tree: _HtmlElement = parser.document_fromstring(html.replace("\0", "") or "<html></html>")
     except (etree.LxmlError, ValueError):
         raise UpstreamFailed(
             "The page cannot be read as HTML.", hint="See that the address is a web page's."
@@ -84,7 +106,7 @@ def to_markdown(html: str, url: str, *, main: bool = True) -> Markdown:
 
     head = _head(tree)
     tree.make_links_absolute(head["base"] or url, resolve_base_href=False, handle_failures="discard")
-    content_root: Any = _main(tree) if main else tree
+    content_root = _main(tree) if main else tree
     content: str = etree.tostring(content_root, encoding="unicode", method="html", with_tail=False)
     targets = dict.fromkeys(map(str, content_root.xpath(".//a/@href")))
     links = [target for target in targets if target.startswith("http")]
@@ -100,7 +122,7 @@ def _converted(content: str) -> str:
     return _BLANK.sub("\n\n", text).strip() + "\n"
 
 
-def _head(tree: Any) -> dict[str, str]:
+def _head(tree: _HtmlElement) -> dict[str, str]:
     def first(path: str) -> str:
         found = tree.xpath(path)
         if found:
@@ -116,7 +138,7 @@ def _head(tree: Any) -> dict[str, str]:
     }
 
 
-def _main(tree: Any) -> Any:
+def _main(tree: _HtmlElement) -> _HtmlElement:
     """The element with the main part, without navigation and the like."""
     body = tree.find("body")
     body = tree if body is None else body
@@ -134,7 +156,7 @@ def _main(tree: Any) -> Any:
     return body
 
 
-def _candidates(body: Any) -> Iterator[Any]:
+def _candidates(body: _HtmlElement) -> Iterator[_HtmlElement]:
     """Elements that a page marks as its main part."""
     for path in (".//main", ".//*[@role='main']", ".//article", ".//*[@itemprop='articleBody']"):
         found = body.xpath(path)
@@ -142,7 +164,7 @@ def _candidates(body: Any) -> Iterator[Any]:
             yield found[0]
 
 
-def _is_furniture(element: Any) -> bool:
+def _is_furniture(element: _HtmlElement) -> bool:
     tag = element.tag
     if not isinstance(tag, str) or tag in {"html", "body", "main", "article", "pre", "code", "table"}:
         return False
@@ -160,13 +182,13 @@ def _is_furniture(element: Any) -> bool:
     return False
 
 
-def _drop(element: Any) -> None:
+def _drop(element: _HtmlElement) -> None:
     """Remove an element but not the text after it."""
     if element.getparent() is not None:
         element.drop_tree()
 
 
-def _drop_link_rows(body: Any) -> None:
+def _drop_link_rows(body: _HtmlElement) -> None:
     """Remove parts that are mostly links, unless the page is about its links; flatten layout
     tables.
     """
@@ -179,7 +201,7 @@ def _drop_link_rows(body: Any) -> None:
         _flatten(table)
 
 
-def _is_link_row(element: Any) -> bool:
+def _is_link_row(element: _HtmlElement) -> bool:
     links = element.findall(".//a")
     if len(links) < 2 or element.xpath(".//p|.//h1|.//h2|.//li|.//pre|.//td|.//img"):
         return False
@@ -187,7 +209,7 @@ def _is_link_row(element: Any) -> bool:
     return total < LINK_ROW and sum(map(_length, links)) >= LINKY * total
 
 
-def _flatten(table: Any) -> None:
+def _flatten(table: _HtmlElement) -> None:
     """Turn the cells of a layout table into plain blocks: it is no table of Markdown."""
     if not any(
         data_cell.find(path) is not None
@@ -202,5 +224,5 @@ def _flatten(table: Any) -> None:
             element.attrib.clear()
 
 
-def _length(element: Any) -> int:
+def _length(element: _HtmlElement) -> int:
     return sum(len(text.strip()) for text in element.itertext(with_tail=False))

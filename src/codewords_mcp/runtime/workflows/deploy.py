@@ -19,6 +19,7 @@ from typing import Any
 from sqlalchemy import Connection
 from sqlalchemy.exc import IntegrityError
 
+from codewords_mcp.bounded_json import JsonValue
 from codewords_mcp.errors import Conflict, InvalidInput, NotFound, ValidationFailed
 from codewords_mcp.runtime.auth.questions import Question, of_deploy
 from codewords_mcp.runtime.model.caller import Caller
@@ -364,7 +365,7 @@ def _unified_diff(before: str, after: str) -> str:
     return "\n".join(difflib.unified_diff(before.splitlines(), after.splitlines(), n=3, lineterm=""))
 
 
-def _stored_example(checked: CheckedScript) -> Any:
+def _stored_example(checked: CheckedScript) -> JsonValue:
     """The example to store with the version. A derived one is None: it can be derived again at any time."""
     example = checked.example
     if example is not None and example.source != "derived":

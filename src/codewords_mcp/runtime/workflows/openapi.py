@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any, cast
 
+from codewords_mcp.bounded_json import JsonValue
+
 UNTITLED = "workflow"
 """The title of an app without one."""
 MAX_SCHEMA_DEPTH = 12
@@ -92,21 +94,20 @@ class _Resolver:
         self._schemas = schemas
         self._nodes = 0
 
-    def resolve(self, schema: Any, depth: int = 0) -> Any:
+    def resolve(self, schema: JsonValue, depth: int = 0) -> JsonValue:
         """The schema with its references resolved; `{}` beyond the bounds."""
         self._nodes += 1
         if depth > MAX_SCHEMA_DEPTH or self._nodes > _MAX_NODES:
             return {}
         if isinstance(schema, list):
-            return [self.resolve(item, depth + 1) for item in cast("list[Any]", schema)]
+            return [self.resolve(item, depth + 1) for item in schema]
         if not isinstance(schema, dict):
             return schema
 
-        fields = cast("dict[str, Any]", schema)
-        if isinstance(reference := fields.get("$ref"), str):
+        if isinstance(reference := schema.get("$ref"), str):
             return self.resolve(self._schemas.get(reference.rsplit("/", 1)[-1], {}), depth + 1)
 
-        return {key: self.resolve(value, depth + 1) for key, value in fields.items()}
+        return {key: self.resolve(value, depth + 1) for key, value in schema.items()}
 
 
 def read_title(openapi: dict[str, Any] | None) -> str:

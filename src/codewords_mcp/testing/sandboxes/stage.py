@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
+from codewords_mcp.bounded_json import JsonValue
 from codewords_mcp.errors import CodewordsError
 from codewords_mcp.runtime.sandboxes import http1
 from codewords_mcp.runtime.sandboxes.base import (
@@ -120,7 +121,7 @@ class Program:
 
         return await within(exchange(), f"The answer to {method} {target.decode()}")
 
-    async def ask_json(self, target: bytes, data: bytes | None = None) -> Any:
+    async def ask_json(self, target: bytes, data: bytes | None = None) -> JsonValue:
         """The JSON that is answered with 200."""
         status, body = await self.ask(target, data, "GET" if data is None else "POST")
         same(status, 200, f"The status of {target.decode()}")
@@ -262,7 +263,7 @@ class Context:
         self.network.close()
 
 
-def _parsed(data: bytes) -> Any:
+def _parsed(data: bytes) -> JsonValue:
     try:
         return json.loads(data)
     except ValueError:

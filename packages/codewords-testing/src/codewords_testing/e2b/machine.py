@@ -157,6 +157,8 @@ class Machine:
         parent_fds = [ends[0][0], ends[1][0], *([into[1]] if stdin else [])]
         try:
             pid = await self._ask(number, {"run": number}, child_fds)
+            if pid is None:
+                raise MachineFailed("the machine started no process")
         except BaseException:
             for fd in parent_fds:
                 os.close(fd)
@@ -233,7 +235,7 @@ class Machine:
 
         return Layers((folder, *self.layers.below))
 
-    async def _ask(self, number: int, message: dict[str, Any], fds: list[int] | None = None) -> Any:
+    async def _ask(self, number: int, message: dict[str, Any], fds: list[int] | None = None) -> int | None:
         if self.ended.is_set() or self._channel is None:
             raise MachineFailed("the machine is gone")
         answer = self._answers[number] = asyncio.get_running_loop().create_future()

@@ -182,7 +182,7 @@ def _beside_text(value: Any) -> int:
     return total + (_WINDOW if stored else 0)
 
 
-def sample(schema: Json, definitions: Json | None = None) -> Any:
+def sample(schema: Json, definitions: Json | None = None) -> object:
     """A value that satisfies a JSON Schema, the smallest that comes to mind. Gemini's upper-case types are read too."""
     known: Json = definitions or part(schema, "$defs")
     if "$ref" in schema:

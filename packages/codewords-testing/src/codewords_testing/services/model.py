@@ -17,6 +17,6 @@ class ServiceRequest:
     headers: dict[str, str]
     body: bytes
 
-    def json(self) -> Any:
+    def json(self) -> dict[str, Any]:
         """The body."""
         return json.loads(self.body)

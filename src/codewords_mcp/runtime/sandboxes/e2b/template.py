@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from importlib import metadata
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import structlog
 from packaging.requirements import Requirement
@@ -22,6 +22,9 @@ from codewords_mcp.errors import CodewordsError
 from codewords_mcp.runtime.sandboxes.e2b.account import E2bAccount
 from codewords_mcp.runtime.sandboxes.e2b.environments import is_environment
 from codewords_mcp.settings import Settings
+
+if TYPE_CHECKING:
+    from e2b import TemplateClass
 
 _PLACE: Final = "/opt/codewords"
 _READY: Final = "/run/codewords-agent"
@@ -97,14 +100,14 @@ def _context(client: Path) -> Generator[Path]:
         yield folder
 
 
-def _described(folder: Path) -> Any:
+def _described(folder: Path) -> TemplateClass:
     """For the SDK's builder."""
     import e2b
 
     python = f"{sys.version_info.major}.{sys.version_info.minor}"
     install = f"{_PLACE}/venv/bin/uv pip install --quiet --compile-bytecode --python {_PLACE}/venv/bin/python"
     install += f" -r {_PLACE}/requirements.txt"
-    bare: Any = e2b.AsyncTemplate(file_context_path=str(folder))
+    bare = e2b.AsyncTemplate(file_context_path=str(folder))
 
     return (
         bare.from_python_image(f"{python}-slim")

@@ -6,6 +6,8 @@ from __future__ import annotations
 
 from typing import Any, cast
 
+from codewords_mcp.bounded_json import JsonValue
+
 Json = dict[str, Any]
 WRAPPED = "value"
 """Providers return objects only; any other format is a field of this name in one."""
@@ -115,7 +117,7 @@ def is_closed(schema: Any) -> bool:
     return all(is_closed(part) for part in found.values())
 
 
-def strict(schema: Any, *, all_required: bool) -> Any:
+def strict(schema: JsonValue, *, all_required: bool) -> JsonValue:
     """Close every object of the schema and remove annotations.
 
     `all_required`: OpenAI requires every field to be listed as required, so optional fields become
@@ -168,7 +170,9 @@ def _takes_null(part: Json) -> bool:
     return isinstance(options, list) and any(_takes_null(element) for element in cast("list[Json]", options))
 
 
-def without_unasked_nulls(value: Any, schema: Json, root: Json | None = None, depth: int = 0) -> Any:
+def without_unasked_nulls(
+    value: JsonValue, schema: Json, root: Json | None = None, depth: int = 0
+) -> JsonValue:
     """Remove nulls of optional fields that may not be null: strict mode uses null for an absent
     field.
     """
@@ -225,7 +229,7 @@ def find_fault(value: Any, schema: Json) -> str | None:
     return f"at {place or 'the top'}: {found.message[:500]}"
 
 
-def sample(schema: Json, root: Json | None = None, depth: int = 0) -> Any:
+def sample(schema: Json, root: Json | None = None, depth: int = 0) -> JsonValue:
     """Return a value of this schema, always the same: the echo model's response."""
     root = schema if root is None else root
     if "$ref" in schema and depth < _MAX_DEPTH:

@@ -5,10 +5,13 @@ from __future__ import annotations
 import base64
 import re
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from codewords_mcp.errors import InvalidInput
 from codewords_mcp.runtime.services.model_prompt.schemas import Json, is_closed, strict
+
+if TYPE_CHECKING:
+    from google.genai import types
 
 ANTHROPIC_MAX_TOKENS = 4096
 """Anthropic requires a limit; all of its models accept this one."""
@@ -152,7 +155,7 @@ async def ask_gemini(request: ModelRequest, http: Any, base: str) -> ModelRespon
     from google.genai import types
 
     parts = [
-        *(_gemini_part(types, url) for url in request.images),
+        *(_gemini_part(url) for url in request.images),
         types.Part.from_text(text=request.prompt),
     ]
     contents: list[Any] = [types.Content(role="user", parts=parts)]
@@ -192,7 +195,9 @@ async def ask_gemini(request: ModelRequest, http: Any, base: str) -> ModelRespon
     return ModelResponse(message.text or "", cut=reason == "MAX_TOKENS", refused=refused)
 
 
-def _gemini_part(types: Any, url: str) -> Any:
+def _gemini_part(url: str) -> types.Part:
+    from google.genai import types
+
     if data := _DATA.fullmatch(url):
         return types.Part.from_bytes(data=base64.b64decode(data[2]), mime_type=data[1])
     return types.Part.from_uri(file_uri=url, mime_type=_mime_of(url))

@@ -12,13 +12,17 @@ import re
 from datetime import UTC, datetime, timedelta
 from functools import cache
 from pathlib import Path
-from typing import Any
+from types import EllipsisType
+from typing import TYPE_CHECKING, Any
 
 from packaging.requirements import Requirement
 
 from codewords_mcp.bounded_json import parse
 from codewords_mcp.runtime.model.validation import Check
 from codewords_mcp.runtime.workflows.script import Script
+
+if TYPE_CHECKING:
+    import httpx
 
 YOUNG = timedelta(days=30)
 """Packages with a first release less than this ago are doubtful."""
@@ -130,7 +134,9 @@ def _index() -> str:
     return re.sub(r"^[\w-]+=", "", next(filter(None, configured), _INDEX)).rstrip("/")
 
 
-async def _fetch_first_release(http: Any, index: str, name: str) -> Any:
+async def _fetch_first_release(
+    http: httpx.AsyncClient, index: str, name: str
+) -> datetime | EllipsisType | None:
     """The time, None if the index lacks it; `...` if the index is unreachable now."""
     import httpx
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple, cast
 
+from codewords_mcp.bounded_json import JsonValue
+
 Json = dict[str, Any]
 _MAX_DEPTH = 12
 _MAX_SIZE = 100_000
@@ -50,7 +52,7 @@ def main_route(routes: list[dict[str, Any]]) -> JsonRoute | None:
     return None
 
 
-def make_example(schema: Json, name: str = "") -> Any:
+def make_example(schema: Json, name: str = "") -> JsonValue:
     """A deterministic value that fits: the schema's own example or default first, required fields
     only.
 
@@ -76,7 +78,7 @@ class _Budget:
             raise ValueError("an example would be too large")
 
 
-def _make(schema: Json, name: str, depth: int, budget: _Budget) -> Any:
+def _make(schema: Json, name: str, depth: int, budget: _Budget) -> JsonValue:
     budget.take(1)
     if isinstance(examples := schema.get("examples"), list) and examples:
         return cast("list[Any]", examples)[0]

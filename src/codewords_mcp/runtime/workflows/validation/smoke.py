@@ -14,7 +14,7 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
-from codewords_mcp.bounded_json import parse
+from codewords_mcp.bounded_json import JsonValue, parse
 from codewords_mcp.errors import CodewordsError
 from codewords_mcp.runtime.model.authoring import ExampleFrom
 from codewords_mcp.runtime.model.validation import Check
@@ -42,7 +42,7 @@ class Example:
     source: ExampleFrom
 
 
-def _as_json(value: Any) -> Any:
+def _as_json(value: object) -> JsonValue:
     """A TOML value as JSON, with dates as texts. None for numbers that JSON lacks."""
     try:
         return json.loads(json.dumps(value, default=str, allow_nan=False))

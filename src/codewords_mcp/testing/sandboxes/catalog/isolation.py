@@ -6,8 +6,8 @@ import asyncio
 import secrets
 import socket
 import sys
-from typing import Any
 
+from codewords_mcp.bounded_json import JsonValue
 from codewords_mcp.runtime.sandboxes.base import Capability
 from codewords_mcp.testing.sandboxes import programs
 from codewords_mcp.testing.sandboxes.expecting import expect, same, together
@@ -135,7 +135,7 @@ async def _reached_by_itself(context: Context, sockets: str) -> None:
     """
     parts = (programs.LITTLE, "import json, os, socket, threading", sockets, serve)
 
-    async def run_program(name: str, others: asyncio.Barrier) -> Any:
+    async def run_program(name: str, others: asyncio.Barrier) -> JsonValue:
         async with context.running(*parts, env={"NAME": name}) as program:
             await program.ready()
             await others.wait()  # all of them hold the ports now

@@ -126,7 +126,7 @@ async def download_backpressure(context: Context) -> None:
     reply = await program.request("GET", b"/endless/" + name)
 
     async def sent() -> int:
-        return int(await program.ask_json(b"/count/" + name))
+        return int(str(await program.ask_json(b"/count/" + name)))
 
     held = await settled(sent, _MUCH)
     await reply.aclose()

@@ -108,23 +108,24 @@ def _entry(raw: Json) -> Json:
     return raw | {"modifiedTime": stamp}
 
 
-async def _done(sandbox: CloudSandbox, do: str, path: str, **more: Any) -> Any:
-    return json.loads(await _tool(sandbox, {"do": do, "path": real(path)} | more))["ok"]
+async def _done(sandbox: CloudSandbox, do: str, path: str, **more: Any) -> Json:
+    return json.loads(await _tool(sandbox, {"do": do, "path": real(path)} | more))
 
 
 async def stat(sandbox: CloudSandbox, message: Json, _request: Request) -> Json:
     """One entry."""
-    return {"entry": _entry(await _done(sandbox, "stat", message["path"]))}
+    return {"entry": _entry((await _done(sandbox, "stat", message["path"]))["ok"])}
 
 
 async def make_dir(sandbox: CloudSandbox, message: Json, _request: Request) -> Json:
     """With the folders above it."""
-    return {"entry": _entry(await _done(sandbox, "make", message["path"]))}
+    return {"entry": _entry((await _done(sandbox, "make", message["path"]))["ok"])}
 
 
 async def list_dir(sandbox: CloudSandbox, message: Json, _request: Request) -> Json:
     """Sorted by name, one level."""
-    return {"entries": [_entry(entry) for entry in await _done(sandbox, "list", message["path"])]}
+    listed = await _done(sandbox, "list", message["path"])
+    return {"entries": [_entry(entry) for entry in listed["ok"]]}
 
 
 async def remove(sandbox: CloudSandbox, message: Json, _request: Request) -> None:
@@ -134,7 +135,8 @@ async def remove(sandbox: CloudSandbox, message: Json, _request: Request) -> Non
 
 async def move(sandbox: CloudSandbox, message: Json, _request: Request) -> Json:
     """Rename."""
-    return {"entry": _entry(await _done(sandbox, "move", message["source"], to=real(message["destination"])))}
+    moved = await _done(sandbox, "move", message["source"], to=real(message["destination"]))
+    return {"entry": _entry(moved["ok"])}
 
 
 def is_signed(request: Request, sandbox: CloudSandbox, operation: str) -> bool:
