@@ -1,4 +1,4 @@
-"""Cancel tasks that never end by themselves."""
+"""Cancel tasks that never end by themselves, and ignore results that nobody waits for."""
 
 from __future__ import annotations
 
@@ -25,3 +25,11 @@ async def end(tasks: Iterable[asyncio.Task[Any]]) -> None:
         for task in done:
             if not task.cancelled():
                 task.exception()  # asked for, or asyncio complains of it
+
+
+def ignore_result(done: asyncio.Future[Any]) -> None:
+    """Mark the error of a future as seen; a callback for `add_done_callback`."""
+    # A caller that awaits the future gets the error. Where no caller does, asyncio would log the
+    # error as never retrieved.
+    if not done.cancelled():
+        done.exception()

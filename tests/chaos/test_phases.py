@@ -24,7 +24,7 @@ OWNER = '''
 import asyncio, json, sys, threading
 from pathlib import Path
 from codewords_mcp.runtime.sandboxes.base import EnvironmentRef, SandboxSpec
-from codewords_mcp.runtime.sandboxes.forkserver import fork_server
+from codewords_mcp.runtime.sandboxes.forkserver import fork_isolation
 from codewords_mcp.runtime.sandboxes.host import paths
 from codewords_mcp.runtime.sandboxes.namespaces import driver, isolation
 
@@ -61,7 +61,7 @@ async def main():
             await hang(opened)
         while not any(one["starts"] == "forks" for one in opened.forks.describe()):
             await asyncio.sleep(0.01)
-    kind = fork_server.ForkIsolation if way == "fork" else isolation.ExecIsolation
+    kind = fork_isolation.ForkIsolation if way == "fork" else isolation.ExecIsolation
     if phase == "start":
         kind._expect = lambda *_: hang(opened)  # the first answer from inside
     elif phase == "isolated":

@@ -39,6 +39,7 @@ def variables(authority: str, file: str) -> dict[str, str]:
 
 def bundle(authority: str) -> bytes:
     """The file's content: an authority in PEM after everything that this machine trusts."""
+    # A client that reads the variable replaces its own list by the file: it has to hold everything.
     return of_machine().encode() + b"\n" + authority.encode()
 
 
@@ -48,6 +49,7 @@ def of_machine() -> str:
     named: str | None = ssl.get_default_verify_paths().cafile
     found = next((file for file in (named, *_SYSTEM) if file and Path(file).is_file()), None)
     if found is None:
+        # Imported here: most machines have a file of the system's own.
         import certifi
 
         found = certifi.where()

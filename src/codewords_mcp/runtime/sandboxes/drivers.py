@@ -25,6 +25,7 @@ async def open_driver(settings: Settings, network: Network | None, run_dir: Path
         from codewords_mcp.runtime.sandboxes.process import ProcessDriver
 
         return await ProcessDriver.open(network, run_dir)
+    # Namespaces first: they hold more than Landlock does.
     if sys.platform == "linux":
         return await _on_linux(network, run_dir)
 
@@ -46,6 +47,7 @@ async def _on_linux(network: Network | None, run_dir: Path) -> Driver:
 
     landlock = await LandlockDriver.open(network, run_dir)
     if landlock.tier.id != "D":
+        # Its threads and its folder are not needed.
         await local.close()
         return landlock
 

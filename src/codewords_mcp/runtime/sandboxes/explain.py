@@ -44,6 +44,7 @@ def ended(exit_: Exit, limits: Limits, *, served: bool) -> CodewordsError | None
         message = f"The workflow was ended by {signal_name(exit_.signal)} {when}."
         return ProgramFailed("program_exited", message, hint=_SEE_OUTPUT)
 
+    # An exit that was expected needs no explanation: code 0 after answers.
     if exit_.reason == "exited" and (exit_.code != 0 or not served):
         message = f"The workflow exited with code {exit_.code} {when}."
         hint = _SEE_OUTPUT

@@ -82,8 +82,9 @@ class _Connection(asyncio.Protocol):
         self._is_head = method == "HEAD"
         self._parser = httptools.HttpResponseParser(self)
         self._headers: Headers = []
+        # Bytes since the begin of the answer, or since its body last went on: those the parser, or
+        # we, may keep.
         self._unparsed = 0
-        """Bytes since the begin of the answer, or since its body last went on: those the parser, or we, may keep."""
         self._chunks: deque[bytes] = deque()
         self._buffered = 0
         self._more = asyncio.Event()

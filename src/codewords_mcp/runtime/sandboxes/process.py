@@ -15,11 +15,13 @@ import subprocess
 import time
 from collections.abc import AsyncIterator, Callable, Coroutine
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
 import structlog
 
+from codewords_mcp.cancellation import ignore_result
 from codewords_mcp.disk_errors import full_disk
 from codewords_mcp.errors import CodewordsError, SandboxFailed, StorageFailed
 from codewords_mcp.runtime.sandboxes import authorities, explain
@@ -45,10 +47,10 @@ from codewords_mcp.runtime.sandboxes.namespaces.inside import channel
 _BOOT: Final = str(Path(__file__).parent / "namespaces" / "inside" / "boot.py")
 _PORT_POLL: Final = 0.1
 _CHUNK: Final = 64 << 10
+# Seconds that a program's last words have, once it has ended.
 _LAST_WORDS: Final = 1.0
-"""Seconds that a program's last words have, once it has ended."""
+# Programs at once: a thread waits for each.
 _MOST: Final = 256
-"""Programs at once: a thread waits for each."""
 
 logger = structlog.get_logger(__name__)
 
@@ -72,7 +74,7 @@ class ProcessSandbox:
         self._threads = threads
         self._output = ProgramOutput()
         self._ready: asyncio.Future[None] = loop.create_future()
-        self._ready.add_done_callback(lambda done: done.cancelled() or done.exception())
+        self._ready.add_done_callback(ignore_result)
         self._ended: asyncio.Future[Exit] = loop.create_future()
         self._began = time.monotonic()
         self._wall: float | None = None
@@ -105,7 +107,8 @@ class ProcessSandbox:
             self._listener.bind(self._folders.socket)
             self._listener.listen(512)
             self._port, uri = await self._ports()
-            if self._reason is not None:  # killed while it was attached to the network
+            # Killed while it was attached to the network.
+            if self._reason is not None:
                 raise SandboxFailed("The process was ended before its program listened.")
 
             self._process = self._spawn(uri)
@@ -113,7 +116,8 @@ class ProcessSandbox:
             await self._give_up()
             failure = SandboxFailed(f"The environment's Python did not start: {error.strerror}.")
             raise full_disk(error) or failure from error
-        except BaseException:  # cancelled, or killed: nobody has it
+        except BaseException:
+            # Cancelled, or killed: no caller has the sandbox.
             await asyncio.shield(self._give_up())
             raise
 
@@ -126,11 +130,15 @@ class ProcessSandbox:
         _keep(self._tasks, self._await_end())
         limit = self._spec.limits.start_timeout
         timer = loop.call_later(limit, self._not_ready, explain.no_port(self._port, limit))
-        self._ready.add_done_callback(lambda _: timer.cancel())
+        self._ready.add_done_callback(partial(_cancel_timer, timer))
 
     def on_end(self, then: Callable[[], object]) -> None:
         """Call `then` when the process is gone."""
-        self._ended.add_done_callback(lambda _: then())
+
+        def ended(_: object) -> None:
+            then()
+
+        self._ended.add_done_callback(ended)
 
     async def _give_up(self) -> None:
         """Nothing runs: let go of what was made."""
@@ -147,6 +155,8 @@ class ProcessSandbox:
 
     async def _ports(self) -> tuple[int, str | None]:
         """A free port for the program, and the address at which it finds the runtime."""
+        # Free when it was asked for, and free again when the program binds it: nothing better is to
+        # be had.
         with socket.create_server(("127.0.0.1", 0)) as probe:
             port: int = probe.getsockname()[1]
         if self._network is None:
@@ -154,7 +164,7 @@ class ProcessSandbox:
 
         runtime = socket.create_server(("127.0.0.1", 0))
         uri = f"http://127.0.0.1:{runtime.getsockname()[1]}"
-        # placeholders become values on the way out only, so a program that holds some goes by way of the runtime
+        # Placeholders become values on the way out only: a program that has some needs the proxy.
         if self._spec.authority:
             connect = socket.create_server(("127.0.0.1", 0))
         else:
@@ -186,6 +196,7 @@ class ProcessSandbox:
             "PYTHONUNBUFFERED": "1",
             "PYTHONDONTWRITEBYTECODE": "1",
             **self._way_out,
+            # The workflow's variables may not replace what the driver needs below them.
             **self._spec.env,
             **authorities.variables(self._spec.authority, str(self._folders.app / authorities.FILE)),
             **runtime,
@@ -209,6 +220,7 @@ class ProcessSandbox:
                 pass_fds=fds,
                 cwd=self._folders.app,
                 env=variables,
+                # A group of its own, so that its descendants can be killed with it.
                 start_new_session=True,
             )
         finally:
@@ -256,8 +268,10 @@ class ProcessSandbox:
         return Usage(self._wall if self._wall is not None else time.monotonic() - self._began)
 
     def _signal(self, number: signal.Signals) -> None:
-        if self._process is None:  # it starts; `start` sees the reason, and gives up
+        # It starts: `start` sees the reason, and gives up.
+        if self._process is None:
             return
+        # macOS and hardened kernels refuse signals to a group that is gone.
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(self._process.pid, number)
 
@@ -282,6 +296,7 @@ class ProcessSandbox:
             return
 
         message, fds = received
+        # The program is not trusted to send none.
         for fd in fds:
             os.close(fd)
         if "serving" in message:
@@ -296,9 +311,9 @@ class ProcessSandbox:
             with contextlib.suppress(OSError):
                 _, writer = await asyncio.open_connection("127.0.0.1", self._port)
                 writer.close()
-                if is_another_users_port(
-                    self._port
-                ):  # its program may still serve on the socket it was passed
+                # Another user may have taken the port. The program may still serve on the socket
+                # that it was passed.
+                if is_another_users_port(self._port):
                     continue
 
                 self._bridge = await asyncio.start_unix_server(self._accept, sock=self._listener)
@@ -310,9 +325,12 @@ class ProcessSandbox:
     async def _carry(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
             inner_reader, inner_writer = await asyncio.open_connection("127.0.0.1", self._port)
+            # Asked for each connection: a port can change hands after the program's server has
+            # ended.
             if is_another_users_port(self._port):
                 await _close(inner_writer)
-                raise ConnectionRefusedError  # as where nobody listens
+                # As where nobody listens.
+                raise ConnectionRefusedError
         except OSError:
             await _close(writer)
             return
@@ -322,7 +340,8 @@ class ProcessSandbox:
             with contextlib.suppress(OSError):
                 await _pour(inner_reader, writer)
             await _close(writer)
-        finally:  # the program has ended the connection: nobody hears what is still said
+        finally:
+            # The program has ended the connection: nobody hears what is still said.
             asking.cancel()
             await asyncio.gather(asking, return_exceptions=True)
             for end in (writer, inner_writer):
@@ -342,14 +361,16 @@ class ProcessSandbox:
         process, boot = self._process, self._boot
         assert process is not None and boot is not None  # noqa: S101, PT018  # it was started
         status = await loop.run_in_executor(self._threads, process.wait)
-        self._signal(signal.SIGKILL)  # what the program left in its group
+        # What the program left in its group.
+        self._signal(signal.SIGKILL)
         self._wall = time.monotonic() - self._began
         self._output.finish()
         loop.remove_reader(boot.fileno())
         boot.close()
         if self._bridge is not None:
             self._bridge.close()
-        if self._connections:  # the program is gone: what it said last is on its way, to whoever reads
+        # The program is gone: its last data is on its way to the caller.
+        if self._connections:
             _, slow = await asyncio.wait(self._connections, timeout=_LAST_WORDS)
             for task in slow:
                 task.cancel()
@@ -358,8 +379,13 @@ class ProcessSandbox:
         if self._handle is not None:
             await self._handle.close()
         self._discard()
+        # Everything is cleaned up by now: a caller may start another with the same id at once.
         self._ended.set_result(_exit(status, self._reason))
         self._not_ready(self.failure() or SandboxFailed("The process was ended before its program listened."))
+
+
+def _cancel_timer(timer: asyncio.TimerHandle, _: object) -> None:
+    timer.cancel()
 
 
 def _keep(tasks: set[asyncio.Task[None]], work: Coroutine[Any, Any, None]) -> None:
@@ -378,6 +404,7 @@ async def _pour(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> N
     while data := await reader.read(_CHUNK):
         writer.write(data)
         await writer.drain()
+    # Half closed: the other direction may go on.
     writer.write_eof()
 
 
@@ -432,7 +459,7 @@ class ProcessDriver:
         network = self._network if spec.network else None
         sandbox = ProcessSandbox(spec, self._instance, network, self._threads)
         self._live[spec.id] = sandbox
-        sandbox.on_end(lambda: self._live.pop(spec.id, None))
+        sandbox.on_end(partial(self._live.pop, spec.id, None))
         await sandbox.start()
 
         return sandbox
@@ -446,5 +473,6 @@ class ProcessDriver:
             return
         self._closed = True
         await asyncio.gather(*(sandbox.kill() for sandbox in list(self._live.values())))
+        # Threads wait for programs that are killed by now.
         await asyncio.to_thread(self._threads.shutdown)
         await asyncio.to_thread(self._instance.close)

@@ -16,8 +16,8 @@ from codewords_mcp.settings import Settings
 
 T = TypeVar("T")
 _REQUEST_SECONDS: Final = 30.0
+# Of one call with the SDK's own retries; a request that the SDK bounds by 30 s may take twice that.
 _CALL_SECONDS: Final = 100.0
-"""Of one call with the SDK's own retries; a request that the SDK bounds by 30 s may take twice that."""
 _SNAPSHOT_SECONDS: Final = 300.0
 
 
@@ -84,15 +84,18 @@ class E2bAccount:
         """
         import e2b
 
+        # Older SDKs have no idempotency keys: a retried create may then make two, and one is swept.
         more: dict[str, Any] = {}
         if "idempotency_key" in inspect.signature(e2b.AsyncSandbox.create).parameters:
             more["idempotency_key"] = key
+        # Reachable with its token only.
         rules: Any = {"allow_public_traffic": False, **network}
         making = e2b.AsyncSandbox.create(
             template, timeout=ttl, metadata=metadata, network=rules, allow_internet_access=internet, secure=True,
             **more, **self.options,
         )  # fmt: skip
         try:
+            # Our own bound: the SDK's covers one request, and it retries.
             async with asyncio.timeout(_CALL_SECONDS):
                 sandbox = await making
         except Exception as error:
@@ -136,13 +139,15 @@ class E2bAccount:
         pages = e2b.AsyncSandbox.list(query=e2b.SandboxQuery(metadata=metadata, state=states), **self.options)
 
         while pages.has_next:
-            for one in await self._call(pages.next_items(), "listing sandboxes"):
-                if one.started_at.tzinfo:
-                    started = one.started_at
-                else:
-                    started = one.started_at.replace(tzinfo=UTC)
+            for listed in await self._call(pages.next_items(), "listing sandboxes"):
+                # Older SDKs give times without a zone, in UTC.
+                started = listed.started_at
+                if not started.tzinfo:
+                    started = started.replace(tzinfo=UTC)
 
-                yield ListedMachine(one.sandbox_id, one.metadata, started, one.cpu_count, one.memory_mb)
+                yield ListedMachine(
+                    listed.sandbox_id, listed.metadata, started, listed.cpu_count, listed.memory_mb
+                )
 
     async def snapshot(self, machine: E2bMachine, name: str) -> None:
         """Keep it, with its memory, as a template of this name. Raises as `resume`."""
@@ -160,11 +165,12 @@ class E2bAccount:
         while pages.has_next:
             try:
                 items = await self._call(pages.next_items(), "listing environments")
-            except failures.MachineGone as error:  # the route is missing, not a sandbox
+            except failures.MachineGone as error:
+                # The route is missing, not a sandbox.
                 raise failures.no_snapshots() from error
 
-            for one in items:
-                yield one.snapshot_id, list(getattr(one, "names", None) or [])
+            for snapshot in items:
+                yield snapshot.snapshot_id, list(getattr(snapshot, "names", None) or [])
 
     async def forget_snapshot(self, snapshot_id: str) -> None:
         """Remove one. Raises as `kill`."""
@@ -183,6 +189,7 @@ class E2bAccount:
         """Build a template, as long as that takes; its log goes to `on_line`. Raises as `kill`."""
         import e2b
 
+        # A build takes minutes: the bound for one request would end it.
         options = {key: value for key, value in self.options.items() if key != "request_timeout"}
         try:
             await e2b.AsyncTemplate.build(
@@ -199,7 +206,7 @@ class E2bAccount:
             headers = {}
         if self._sandbox_url is None:
             return f"wss://{machine.host}/", headers
-        # a host that is no wildcard name tells sandboxes and ports apart by these
+        # A host that is no wildcard name tells sandboxes and ports apart by these.
         headers |= {"E2b-Sandbox-Id": machine.id, "E2b-Sandbox-Port": str(AGENT_PORT)}
         return f"{self._sandbox_url.replace('http', 'ws', 1).rstrip('/')}/", headers
 

@@ -15,8 +15,8 @@ from codewords_mcp.runtime.sandboxes.e2b import failures, protocol
 from codewords_mcp.runtime.sandboxes.e2b.account import E2bAccount, E2bMachine
 from codewords_mcp.runtime.sandboxes.e2b.mux import MESSAGE, OUTPUT, Json, Mux, Stream, parse
 
+# For the first connection, and for each time it has to be made again.
 _CONNECT_SECONDS: Final = 20.0
-"""For the first connection, and for each time it has to be made again."""
 _ONE_TRY_SECONDS: Final = 10.0
 _PAUSES: Final = (0.05, 0.1, 0.2, 0.5, 1.0)
 _HELLO_SECONDS: Final = 10.0
@@ -53,11 +53,12 @@ class FrameHandler(Protocol):
 class AgentConnection:
     """One machine's connection. `connect` before anything else; `close` at the end."""
 
-    def __init__(self, account: E2bAccount, machine: E2bMachine, hearer: FrameHandler) -> None:
+    def __init__(self, account: E2bAccount, machine: E2bMachine, handler: FrameHandler) -> None:
         self.machine = machine
-        self.hearer = hearer
+        self.handler = handler
         self.hello: Json = {}
         self._account = account
+        # The first client to start a program is the only one that the agent hears afterwards.
         self._secret = secrets.token_urlsafe(24)
         self._mux: Mux | None = None
         self._connected = asyncio.Event()
@@ -112,6 +113,7 @@ class AgentConnection:
 
     async def rest(self) -> None:
         """Let go of the connection, since the machine is about to be paused, without taking it for lost."""
+        # Closed by us: the machine would hold a dead connection when it is resumed.
         self._resting = True
         if self._connection is not None:
             await self._connection.close()
@@ -121,6 +123,7 @@ class AgentConnection:
         self.machine = machine
         self._resting = False
         if self._life is not None:
+            # The task of the old connection ends first: two would take each other's messages.
             await asyncio.wait({self._life})
         await self.connect()
 
@@ -152,26 +155,28 @@ class AgentConnection:
     def _give_up(self, error: CodewordsError) -> None:
         self._over = True
         self._connected.set()
-        self.hearer.on_lost(error)
+        self.handler.on_lost(error)
 
     async def _hear(self, connection: Any, hello: Json) -> None:
         from websockets.exceptions import ConnectionClosed
 
         mux = Mux(connection.send, self._on_stream, first=1)
         self._mux, self._connection, self.hello = mux, connection, hello
+        # A program was started over an earlier connection: the agent sends what was not received.
         if hello["started"]:
-            mux.say({"do": "attach", "have": self.hearer.have})
+            mux.say({"do": "attach", "have": self.handler.have})
         self._connected.set()
         try:
             async for data in connection:
                 kind, number, content = parse(data)
                 if kind == MESSAGE:
-                    self.hearer.on_message(bounded_json.parse(content))
+                    self.handler.on_message(bounded_json.parse(content))
                 elif kind == OUTPUT:
-                    self.hearer.on_output(number, content)
+                    self.handler.on_output(number, content)
                 else:
                     mux.receive(kind, number, content)
         except ConnectionClosed:
+            # Broken or closed: the caller decides whether to connect again.
             pass
         finally:
             self._mux = None
@@ -180,7 +185,8 @@ class AgentConnection:
             await connection.close()
 
     def _on_stream(self, stream: Stream, what: Json) -> None:
-        self.hearer.on_stream(stream, what)  # who hears it changes while the connection stands
+        # Looked up at each call: the handler changes while the connection stands.
+        self.handler.on_stream(stream, what)
 
     async def _reach(self) -> tuple[Any, Json]:
         """A connection and the agent's hello. Raises Gone, SandboxUnavailable, SandboxFailed, TooBusy."""
@@ -194,6 +200,7 @@ class AgentConnection:
                     return await self._try()
             except (OSError, TimeoutError, _Later) as error:
                 pause = _PAUSES[min(attempt, len(_PAUSES) - 1)]
+                # The next try would begin after the deadline.
                 if loop.time() + pause > deadline:
                     raise _unreached(error) from error
 
@@ -220,6 +227,7 @@ class AgentConnection:
         try:
             return connection, await _hello(connection)
         except BaseException:
+            # Cancelled, or no agent of ours: nobody else has the connection.
             await connection.close()
             raise
 
@@ -254,6 +262,7 @@ def _wrong_agent() -> SandboxUnavailable:
 
 def _by_status(status: int, body: bytes) -> Exception:
     """The error of a connection that E2B's edge refused."""
+    # E2B's edge has no code for this: only its text tells a machine that is gone.
     if status == 502 and b"was not found" in body:
         return failures.gone()
     if status == 403:

@@ -38,6 +38,7 @@ class CostMeter:
     def billed(self) -> float:
         """Seconds that it ran."""
         now = self._stopped or time.monotonic()
+        # A pause that goes on counts up to now.
         return (
             now - self.began - self._paused - (now - self._paused_at if self._paused_at is not None else 0.0)
         )

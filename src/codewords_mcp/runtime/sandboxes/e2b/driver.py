@@ -8,6 +8,7 @@ import itertools
 import uuid
 from collections.abc import Coroutine
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 from urllib.parse import urlsplit
@@ -64,9 +65,7 @@ class E2BDriver:
         self._closed = False
         mark = Mark(home, uuid.uuid4().hex)
         self._renting = MachinePool(account, settings, mark, self._keep)
-        self.leases = Leases(
-            account, mark, settings.e2b_ttl, lambda: list(self._renting.all), self._renting.knows
-        )
+        self.leases = Leases(account, mark, settings.e2b_ttl, self._renting.machines, self._renting.knows)
         self.tier = Tier("V", _TITLE, (_FACT, *self._account_facts()))
         """The isolation of programs: the machine, and in it the local driver, as its first machine reports."""
         self.capabilities = _OWN
@@ -90,6 +89,8 @@ class E2BDriver:
 
         driver = cls(account, settings, network, folder, home)
         try:
+            # Without a list of machines the driver still works: those of earlier runtimes end by
+            # their leases.
             await driver.leases.sweep()
         except SandboxUnavailable:
             await driver.close()
@@ -112,10 +113,12 @@ class E2BDriver:
             raise SandboxFailed("This sandbox already runs.")
 
         task = self._starting[spec.id] = asyncio.create_task(self._start(spec), name=f"start {spec.id}")
-        task.add_done_callback(lambda _: self._starting.pop(spec.id, None))
+        task.add_done_callback(partial(self._forget_start, spec.id))
         try:
             return await asyncio.shield(task)
         except asyncio.CancelledError:
+            # Shielded: a machine that is being made must be ended, which takes the start's own
+            # knowledge.
             task.cancel()
             self._keep(self._destroy_started(task))
             raise
@@ -137,6 +140,7 @@ class E2BDriver:
         self._closed = True
         self._pauser.cancel()
         try:
+            # E2B may not answer: its machines then end by their leases.
             async with asyncio.timeout(_CLOSE_SECONDS):
                 for task in list(self._starting.values()):
                     task.cancel()
@@ -151,6 +155,7 @@ class E2BDriver:
 
         await self.leases.close()
         with contextlib.suppress(CodewordsError):
+            # Also those that were just being made: nothing is any more.
             await self.leases.sweep(everything=True)
 
     @property
@@ -165,6 +170,7 @@ class E2BDriver:
         try:
             rented = await self._renting.take(self._request(pins, egress and egress.described))
         except BaseException:
+            # Cancelled or failed: the egress has listeners that nobody else closes.
             if egress is not None:
                 await asyncio.shield(egress.close())
             raise
@@ -181,7 +187,7 @@ class E2BDriver:
             price=self._price,
             ttl=self.settings.e2b_ttl,
         )
-        rented.sandbox = rented.link.hearer = sandbox
+        rented.sandbox = rented.link.handler = sandbox
         self._live[spec.id] = sandbox
         self._keep(self._follow(sandbox, rented))
 
@@ -193,6 +199,9 @@ class E2BDriver:
 
         return sandbox
 
+    def _forget_start(self, sandbox_id: str, _: object) -> None:
+        self._starting.pop(sandbox_id, None)
+
     async def _destroy_started(self, task: asyncio.Task[E2BSandbox]) -> None:
         """A start was given up; it may have been through."""
         with contextlib.suppress(asyncio.CancelledError, CodewordsError):
@@ -202,6 +211,7 @@ class E2BDriver:
         """End the machine when its program's answers were read."""
         await sandbox.wait()
         self._live.pop(sandbox.id, None)
+        # The caller may still read the program's last answer through the machine.
         await sandbox.disposed.wait()
         await self._renting.end(rented)
 
@@ -218,6 +228,7 @@ class E2BDriver:
             else:
                 hosts = None
 
+            # The machine reaches the runtime by its public address, whatever the program may reach.
             internet = True
 
         return MachineRequest(pins, internet, hosts)
@@ -247,20 +258,24 @@ class E2BDriver:
 
     def _hear_of(self, rented: PooledMachine) -> None:
         hello = rented.link.hello
-        inside = frozenset(one for one in Capability if one.value in hello["capabilities"])
+        inside = frozenset(
+            capability for capability in Capability if capability.value in hello["capabilities"]
+        )
         if not self._by_machine:
-            inside -= {Capability.TRANSPARENT_EGRESS}  # the runtime is asked by name, as by a proxy
+            # The runtime judges names, as a proxy does.
+            inside -= {Capability.TRANSPARENT_EGRESS}
         within = f"In its machine a program runs under the local driver's tier {hello['tier']}."
         self.capabilities = inside | _OWN
         self.tier = Tier("V", _TITLE, (_FACT, *self._account_facts(), within, *hello["facts"]))
 
     async def _pins_of(self, environment: EnvironmentRef) -> Pins:
-        """Read once for an environment as it is; one that is built anew is another folder."""
+        """The environment's pins, read once for each build of it."""
 
         def read() -> tuple[int, Pins]:
             pins = read_pins(environment)
             return environment.path.stat().st_ino, pins
 
+        # An environment that is built anew is another folder, with another inode.
         known = self._pins.get(environment.path)
         if known is not None and await asyncio.to_thread(_inode, environment.path) == known[0]:
             return known[1]
@@ -304,6 +319,7 @@ def _prepare(run_dir: Path) -> tuple[str, Path]:
     mark = home_mark(run_dir)
     folder = run_dir / "e2b"
     folder.mkdir(exist_ok=True, mode=0o700)
+    # A runtime that was killed left them; a bind to an existing path fails.
     for left in folder.glob("*.sock"):
         left.unlink()
     return mark, folder

@@ -10,12 +10,14 @@ import asyncio
 import base64
 import hashlib
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Final, Protocol
 
 import structlog
 
 from codewords_mcp import __version__
+from codewords_mcp.cancellation import ignore_result
 from codewords_mcp.errors import CodewordsError, SandboxFailed
 from codewords_mcp.runtime.sandboxes.base import EnvironmentRef
 from codewords_mcp.runtime.sandboxes.e2b import protocol
@@ -40,6 +42,7 @@ class Pins:
 
     def name(self, template: str) -> str:
         """The snapshot's: the same for all who want the same, from the same template."""
+        # All that may change what is in the snapshot, or how we talk to its agent.
         parts = (__version__, str(protocol.VERSION), self.python, str(self.our_client), *self.packages)
         digest = hashlib.sha256("\0".join(parts).encode()).digest()
         return f"{template}{_MARK}{base64.b32encode(digest)[:20].decode().lower()}"
@@ -61,7 +64,9 @@ def read_pins(environment: EnvironmentRef) -> Pins:
             hint="Deploy the workflow again; that builds it anew.",
         ) from error
 
+    # Tools that a venv may come with, and no packages of the lock.
     packages = [(name, version) for name, version in found if name not in ("pip", "setuptools", "wheel")]
+    # A local version ("+") is our own build of the client, which no index has.
     ours = any(name == CLIENT and "+" in version for name, version in packages)
     return Pins(environment.python_version, tuple(f"{name}=={version}" for name, version in packages), ours)
 
@@ -94,7 +99,8 @@ class MachineSnapshots:
         task = self._building.get(name)
         if task is None:
             task = self._building[name] = asyncio.create_task(self._build(pins, name), name=f"e2b {name}")
-            task.add_done_callback(lambda done: self._done(name, done))
+            task.add_done_callback(partial(self._done, name))
+        # One that waits may give up; the others still want the build.
         await asyncio.shield(task)
 
     async def close(self) -> None:
@@ -107,7 +113,8 @@ class MachineSnapshots:
     def _done(self, name: str, task: asyncio.Task[None]) -> None:
         del self._building[name]
         if not task.cancelled():
-            task.exception()  # whoever waits hears it
+            # Each caller that waits gets the error.
+            task.exception()
 
     async def _build(self, pins: Pins, name: str) -> None:
         log.info("E2B environment build started", name=name, packages=len(pins.packages))
@@ -128,8 +135,8 @@ class MachineSnapshots:
             )
 
     async def _install(self, machine: E2bMachine, pins: Pins) -> None:
-        hearer = _AgentReply()
-        link = AgentConnection(self._account, machine, hearer)
+        handler = _AgentReply()
+        link = AgentConnection(self._account, machine, handler)
         await link.connect()
 
         try:
@@ -142,13 +149,14 @@ class MachineSnapshots:
                 }
             )
             async with asyncio.timeout(_BUILD_SECONDS):
-                await hearer.answer
+                await handler.answer
         except TimeoutError as error:
             raise SandboxFailed(
                 f"The environment was not built on E2B within {_BUILD_SECONDS / 60:g} minutes."
             ) from error
         finally:
-            await link.close()  # a snapshot keeps no connection
+            # A snapshot keeps no connection.
+            await link.close()
 
 
 class _AgentReply:
@@ -158,7 +166,7 @@ class _AgentReply:
 
     def __init__(self) -> None:
         self.answer: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self.answer.add_done_callback(lambda done: done.cancelled() or done.exception())
+        self.answer.add_done_callback(ignore_result)
 
     def on_message(self, message: Json) -> None:
         if "environment" in message and not self.answer.done():

@@ -68,6 +68,7 @@ def template_missing(name: str) -> TemplateMissing:
 
 def translate(error: BaseException, doing: str) -> CodewordsError:
     """The error for whatever an SDK call raised. `doing` completes "E2B failed while …"."""
+    # Imported here: the SDK takes a second, and most homes do not use it.
     import e2b
     import httpx
 
@@ -79,6 +80,7 @@ def translate(error: BaseException, doing: str) -> CodewordsError:
         return _limited(str(error))
     if _is(error, "ServiceBusyException"):
         return _busy()
+    # Before `HTTPError`, which a timeout is too.
     if isinstance(error, httpx.TimeoutException | e2b.TimeoutException | TimeoutError):
         return SandboxFailed(f"E2B did not answer in time while {doing}.", hint=_STATUS)
     if isinstance(error, httpx.HTTPError):
@@ -90,10 +92,12 @@ def translate(error: BaseException, doing: str) -> CodewordsError:
         return _build_failed(error, doing)
     if isinstance(error, e2b.SandboxException):
         return _by_status(error, doing)
-    if isinstance(error, ValueError):  # a page of whatever stands before the API, where its JSON was expected
+    if isinstance(error, ValueError):
+        # A page of whatever stands before the API, where its JSON was expected.
         return SandboxFailed(f"E2B answered with nothing that can be understood while {doing}.", hint=_STATUS)
 
     log.error("E2B SDK failed", doing=doing, exc_info=error)
+    # E2B's own words stay in the log.
     return SandboxFailed(f"The E2B SDK failed while {doing}.", hint="The runtime's log has the details.")
 
 

@@ -28,8 +28,8 @@ HOME: Final = "codewords-home"
 RUNTIME: Final = "codewords-runtime"
 KIND: Final = "codewords-kind"
 SWEEP_SECONDS: Final = 60.0
+# A machine of this runtime's that is younger may be one whose making has not come back yet.
 _BEING_MADE: Final = timedelta(seconds=240)
-"""A machine of this runtime's that is younger may be one whose making has not come back yet."""
 _AT_ONCE: Final = 10
 
 log = structlog.get_logger(__name__)
@@ -132,6 +132,7 @@ class Leases:
 
     async def _renew_always(self) -> None:
         while True:
+            # Three tries before the lease ends.
             await asyncio.sleep(self._ttl / 3)
             await _each([listed for listed in self._holders() if not listed.is_paused], self._renew)
 
@@ -140,9 +141,12 @@ class Leases:
         try:
             await self._account.extend(machine, self._ttl)
         except failures.MachineGone as error:
+            # A paused machine's time does not run: E2B may have forgotten it, and reports that at
+            # the resume.
             if not holder.is_paused:
                 holder.lost(error)
         except CodewordsError as error:
+            # Once a machine, not at each renewal.
             if machine.id not in self._report:
                 self._report.add(machine.id)
                 holder.say(f"E2B does not extend this sandbox's time: {error.message}")
@@ -152,7 +156,9 @@ class Leases:
     async def _sweep_always(self) -> None:
         while True:
             if self._active:
-                with contextlib.suppress(CodewordsError):  # the next look finds what this one did not
+                # The next sweep finds what this one did not.
+                with contextlib.suppress(CodewordsError):
+                    # Asked before the sweep, which may take long: a machine made meanwhile counts.
                     self._active = any(True for _ in self._holders())
                     await self.sweep()
             await asyncio.sleep(SWEEP_SECONDS)

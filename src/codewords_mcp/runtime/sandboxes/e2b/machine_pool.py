@@ -22,8 +22,8 @@ from codewords_mcp.runtime.sandboxes.e2b.rate_limits import CreateRate, MachineS
 from codewords_mcp.settings import Settings
 
 _SLOT_SECONDS: Final = 60.0
+# Seconds for which a start is retried while E2B reports that it has no capacity.
 _BUSY_SECONDS: Final = 30.0
-"""Seconds for which a start is retried while E2B reports that it has no capacity."""
 _BUILDER_TTL: Final = 900
 SPARE_SECONDS: Final = 300.0
 """A spare that nobody wanted for so long is ended."""
@@ -78,6 +78,10 @@ class MachinePool:
         """Every machine that was rented and not ended."""
         self.closed = False
 
+    def machines(self) -> list[PooledMachine]:
+        """Every machine that has not ended."""
+        return list(self.all)
+
     def knows(self, number: str) -> bool:
         """Whether a machine is this runtime's, and wanted."""
         return number in self._builders or any(pooled.machine.id == number for pooled in self.all)
@@ -104,9 +108,11 @@ class MachinePool:
         pool.last_used = asyncio.get_running_loop().time()
         while pool.spares:
             spare = pool.spares.popleft()
+            # A spare may have been lost while it waited.
             if not spare.dead and spare.link.up:
                 self.stock(request)
-                spare.meter = CostMeter()  # what it cost while it waited is no run's
+                # What it cost while it waited is no run's.
+                spare.meter = CostMeter()
                 return spare
 
             self._keep(self.end(spare))
@@ -138,6 +144,7 @@ class MachinePool:
 
     async def close(self) -> None:
         """End what nobody has a program in."""
+        # First, so that what is being made ends as soon as it stands.
         self.closed = True
         await self._environments.close()
         spares = [spare for pool in self._spare_pools.values() for spare in pool.spares]
@@ -171,6 +178,7 @@ class MachinePool:
                         "The E2B sandbox came up without its environment.", hint=failures.BUILD
                     )
             except BaseException:
+                # In the background: a caller that gave up must not wait for E2B.
                 self._keep(self.end(pooled))
                 raise
 
@@ -193,6 +201,8 @@ class MachinePool:
         try:
             return await self._make(name, "program", self._settings.e2b_ttl, request)
         except failures.TemplateMissing:
+            # Nobody has started a program in this environment on E2B yet, or its snapshot was
+            # removed.
             await self._environments.build(request.pins)
             return await self._make(name, "program", self._settings.e2b_ttl, request)
 
@@ -200,7 +210,8 @@ class MachinePool:
         """The machine that an environment is built in: it has to reach the package index."""
         with await self._slot() as slot:
             machine = await self._make(self._settings.e2b_template, "builder", _BUILDER_TTL, None)
-            slot.release()  # it is short-lived, and waiting for places would only make it longer
+            # It is short-lived; to hold a slot would make the start that waits for it wait longer.
+            slot.release()
         self._builders.add(machine.id)
         return machine
 
@@ -208,6 +219,7 @@ class MachinePool:
         """Within the pace, and again while E2B is busy. Raises TemplateMissing and what creating does."""
         loop = asyncio.get_running_loop()
         deadline = loop.time() + _BUSY_SECONDS
+        # One key for all tries: a create that failed for us may have succeeded there.
         key = secrets.token_hex(16)
 
         while True:
@@ -217,6 +229,7 @@ class MachinePool:
             except TooBusy as error:
                 if loop.time() + error.retry_after > deadline:
                     raise
+                # All creates wait: the limit is the account's.
                 self._create_rate.hold(error.retry_after)
 
     async def _make_once(
@@ -235,7 +248,8 @@ class MachinePool:
         try:
             return await asyncio.shield(making)
         except asyncio.CancelledError:
-            self._keep(self._end_made(making))  # it may have come to be all the same
+            # The machine may have come to be all the same.
+            self._keep(self._end_made(making))
             raise
 
     async def _end_made(self, making: asyncio.Task[E2bMachine]) -> None:

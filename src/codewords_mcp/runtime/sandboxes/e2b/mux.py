@@ -74,6 +74,7 @@ class Stream:
 
         data = self._chunks.popleft()
         self._unacknowledged += len(data)
+        # Half a window at a time: one frame for each read would double the frames.
         if self._unacknowledged >= WINDOW_SIZE // 2 and not self._ended:
             self._mux.put(frame(WINDOW, self._number, _COUNT.pack(self._unacknowledged)))
             self._unacknowledged = 0
@@ -91,6 +92,7 @@ class Stream:
             if self._broken:
                 raise ConnectionResetError("the stream was reset")
 
+            # Never more than the other side has room for: it has no other bound on its memory.
             part = view[: min(CHUNK, self._credit)]
             view = view[len(part) :]
             self._credit -= len(part)
@@ -112,6 +114,7 @@ class Stream:
     # the mux's side
     def take(self, data: bytes) -> None:
         """Data has come."""
+        # After the end nothing is to come: a peer that sends more is not believed.
         if not self._ended:
             self._chunks.append(data)
             self._changed.set()
@@ -164,6 +167,7 @@ class Mux:
         if self.closed:
             stream.break_off()
         else:
+            # Written at once: data may follow before the other side has answered.
             self.put(frame(OPEN, number, json.dumps(what).encode()))
         return stream
 
@@ -182,6 +186,7 @@ class Mux:
             self._on_open(number, data)
             return
 
+        # A stream that was reset here may still be sent to: the two cross on the way.
         stream = self._streams.get(number)
         if stream is None:
             return
@@ -227,9 +232,11 @@ class Mux:
         return stream
 
     def _on_open(self, number: int, data: bytes) -> None:
+        # Parity tells who opened a stream, so that both may open one at the same time.
         if number % 2 == self._parity or number in self._streams:
             raise ValueError("a stream was opened twice")
         stream = self._add(number)
+        # Bounded: the agent runs beside a hostile program.
         if len(self._streams) > MAX_STREAMS:
             stream.reset()
             return
@@ -240,7 +247,8 @@ class Mux:
             data = await self._outgoing.get()
             try:
                 await self._send(data)
-            except Exception:  # noqa: BLE001  # the reader of the connection learns why, and closes this
+            except Exception:  # noqa: BLE001
+                # The reader of the connection learns why, and closes this.
                 self.closed = True
             finally:
                 self._outgoing.task_done()
@@ -258,6 +266,7 @@ async def relay(stream: Stream, reader: asyncio.StreamReader, writer: asyncio.St
     try:
         await asyncio.gather(*halves)
     except OSError:
+        # Any half that breaks ends both: a connection cannot be half broken.
         stream.reset()
         writer.transport.abort()
     finally:
@@ -278,5 +287,6 @@ async def _out_of_stream(stream: Stream, writer: asyncio.StreamWriter) -> None:
         writer.write(data)
         await writer.drain()
     if writer.can_write_eof():
-        with contextlib.suppress(OSError, RuntimeError):  # the other end has hung up already
+        # The other end may have hung up already.
+        with contextlib.suppress(OSError, RuntimeError):
             writer.write_eof()

@@ -10,7 +10,7 @@ from codewords_mcp.runtime.sandboxes.base import OutputChunk
 from codewords_mcp.runtime.sandboxes.e2b.protocol import STREAM_NAMES
 
 
-class Received:
+class OutputBuffer:
     """Chunks by their number. `read(upto)` is called as they are consumed, which lets the program go on."""
 
     def __init__(self, read: Callable[[int], None]) -> None:
@@ -23,6 +23,7 @@ class Received:
 
     def put(self, number: int, data: bytes) -> None:
         """One chunk; one that came before, over a connection that broke, is dropped."""
+        # Numbers tell what was sent again after a reconnect.
         if number == self.have and not self._ended:
             self.have += 1
             self._append(OutputChunk(STREAM_NAMES.get(data[0], "stdout"), data[1:]))
@@ -43,6 +44,8 @@ class Received:
             while self._chunks:
                 upto, chunk = self._chunks.popleft()
                 yield chunk
+                # After the consumer has taken it: what is unread counts against the program's
+                # window.
                 self._read(upto)
             if self._ended:
                 return

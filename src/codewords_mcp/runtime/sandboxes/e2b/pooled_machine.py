@@ -41,6 +41,7 @@ class PooledMachine:
 
     def lost(self, error: CodewordsError) -> None:
         """See `Leased`."""
+        # Its sandbox tells the caller; without one the pool must not give it away.
         if self.sandbox is not None:
             self.sandbox.on_lost(error)
         else:
@@ -53,6 +54,7 @@ class PooledMachine:
 
     async def end(self) -> None:
         """End the machine, and let its place go. Never raises: what stays is swept, or dies when its time is over."""
+        # First the connection: its end would be taken for a broken network, and reached for again.
         await self.link.close()
         try:
             await self._account.kill(self.machine.id)

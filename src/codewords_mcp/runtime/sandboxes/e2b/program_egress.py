@@ -54,6 +54,7 @@ class ProgramEgress:
         Raises SandboxFailed.
         """
         described = describe(sandbox_id, network, by_machine=by_machine)
+        # Listeners of this host: the network serves sockets, and the agent's streams end in them.
         runtime, connect = (socket.create_server(("127.0.0.1", 0), backlog=_BACKLOG) for _ in range(2))
         egress = cls(sandbox_id, network, described, (runtime.getsockname(), connect.getsockname()))
         egress._handle = await network.attach(sandbox_id, SandboxSockets(runtime, connect))
@@ -73,6 +74,7 @@ class ProgramEgress:
                 else:
                     reader, writer = await self._out(stream, str(what["host"]), int(what["port"]))
         except (OSError, TimeoutError, ValueError, KeyError, asyncio.IncompleteReadError):
+            # The agent is told by a reset; it has no other error.
             stream.reset()
             return
 
@@ -90,6 +92,7 @@ class ProgramEgress:
         """By the network's proxy, whose answer is the verdict. Raises OSError where it does not let it out."""
         reader, writer = await asyncio.open_connection(*self._connect, limit=_MAX_HEAD)
         try:
+            # An IPv6 address stands in brackets in a CONNECT request.
             name = f"[{host}]" if ":" in host else host
             writer.write(f"CONNECT {name}:{port} HTTP/1.1\r\nHost: {name}:{port}\r\n\r\n".encode("ascii"))
             head = await reader.readuntil(b"\r\n\r\n")

@@ -21,6 +21,7 @@ class CreateRate:
         """Return when it is this caller's turn; first come, first served."""
         async with self._turn:
             self._refill()
+            # The lock is held while it waits: the next callers queue behind, in order.
             if self._tokens < 1:
                 await asyncio.sleep((1 - self._tokens) / self._rate)
                 self._refill()
@@ -29,6 +30,7 @@ class CreateRate:
     def hold(self, seconds: float) -> None:
         """E2B said that this was too quick: the next one waits this long."""
         self._refill()
+        # Below zero: the callers that wait now wait longer, and those after them too.
         self._tokens = min(self._tokens, 1 - seconds * self._rate)
 
     def _refill(self) -> None:
@@ -38,25 +40,26 @@ class CreateRate:
 
 
 class MachineSlots:
-    """Places for sandboxes that run at once. One that is let go twice is let go once."""
+    """Slots for machines that run at once."""
 
     def __init__(self, count: int) -> None:
         self._semaphore = asyncio.Semaphore(count)
 
     async def take(self) -> Slot:
-        """Return when there is a place. Bound it."""
+        """Return when there is a slot. The caller bounds the wait."""
         await self._semaphore.acquire()
         return Slot(self._semaphore)
 
 
 class Slot:
-    """A place; leaving a `with` block by an error lets it go."""
+    """A slot; leaving a `with` block by an error releases it."""
 
     def __init__(self, semaphore: asyncio.Semaphore) -> None:
         self._semaphore: asyncio.Semaphore | None = semaphore
 
     def release(self) -> None:
         """Give it to the next. Idempotent."""
+        # Released once: both an error and the end of the machine release it.
         semaphore, self._semaphore = self._semaphore, None
         if semaphore is not None:
             semaphore.release()

@@ -10,6 +10,7 @@ from typing import Any, Final
 
 import structlog
 
+from codewords_mcp.cancellation import ignore_result
 from codewords_mcp.errors import CodewordsError, SandboxFailed
 from codewords_mcp.runtime.sandboxes import explain
 from codewords_mcp.runtime.sandboxes.base import (
@@ -24,13 +25,13 @@ from codewords_mcp.runtime.sandboxes.e2b.account import E2bAccount
 from codewords_mcp.runtime.sandboxes.e2b.agent_connection import AgentConnection
 from codewords_mcp.runtime.sandboxes.e2b.cost import CostMeter
 from codewords_mcp.runtime.sandboxes.e2b.mux import Json, Stream, relay
-from codewords_mcp.runtime.sandboxes.e2b.output_buffer import Received
+from codewords_mcp.runtime.sandboxes.e2b.output_buffer import OutputBuffer
 from codewords_mcp.runtime.sandboxes.e2b.program_egress import ProgramEgress
 
+# For the agent to end the program in its own way; then the machine is ended with all that is in it.
 _KILL_SECONDS: Final = 3.0
-"""For the agent to end the program in its own way; then the machine is ended with all that is in it."""
+# For what a program that has ended by itself had answered to be read.
 _LINGER_SECONDS: Final = 30.0
-"""For what a program that has ended by itself had answered to be read."""
 _ANSWER_SECONDS: Final = 2.0
 _SLACK_SECONDS: Final = 30.0
 
@@ -64,9 +65,9 @@ class E2BSandbox:
         self._egress = egress
         self._price = price
         self._ttl = ttl
-        self._output = Received(lambda upto: link.say({"do": "read", "upto": upto}))
+        self._output = OutputBuffer(self._acknowledge)
         self._ready: asyncio.Future[None] = loop.create_future()
-        self._ready.add_done_callback(lambda done: done.cancelled() or done.exception())
+        self._ready.add_done_callback(ignore_result)
         self._ended: asyncio.Future[Exit] = loop.create_future()
         self.disposed = asyncio.Event()
         self._server: asyncio.Server | None = None
@@ -106,15 +107,23 @@ class E2BSandbox:
             egress = None
 
         self.link.say({"do": "start", "spec": protocol.from_spec(self._spec), "egress": egress})
+        # Longer than the agent's own limit, which knows the reason.
         bound = self._spec.limits.start_timeout + _SLACK_SECONDS
         silent = SandboxFailed(
             f"The E2B sandbox did not say within {bound:g} seconds that its program is ready."
         )
         self._timer = asyncio.get_running_loop().call_later(bound, self._not_ready, silent)
 
+    def _acknowledge(self, upto: int) -> None:
+        self.link.say({"do": "read", "upto": upto})
+
     def on_end(self, then: Callable[[], object]) -> None:
         """Call `then` when the program is gone."""
-        self._ended.add_done_callback(lambda _: then())
+
+        def ended(_: object) -> None:
+            then()
+
+        self._ended.add_done_callback(ended)
 
     async def wait_ready(self) -> None:
         """See `Sandbox`."""
@@ -133,6 +142,7 @@ class E2BSandbox:
         self._stopping = True
         if not self._ended.done():
             self.link.say({"do": "stop", "grace": grace})
+            # Without a connection nothing would come: the kill below ends the machine.
             await asyncio.wait({self._ended}, timeout=grace + (_KILL_SECONDS if self.link.up else 0))
         return await self.kill()
 
@@ -192,10 +202,12 @@ class E2BSandbox:
             if self.paused or self._ended.done():
                 return
 
+            # The connection is closed by us, or its end would be taken for a lost machine.
             await self.link.rest()
             try:
                 await self._account.pause(self.link.machine)
             except CodewordsError:
+                # It runs on: the sandbox is as before.
                 await self.link.wake(self.link.machine)
                 raise
 
@@ -204,6 +216,7 @@ class E2BSandbox:
 
     async def resume(self) -> None:
         """Let it go on where it was. Raises Gone, TooBusy, SandboxUnavailable, SandboxFailed."""
+        # Two connections may arrive at a paused machine: one of them resumes it.
         async with self._waking:
             if not self.paused:
                 return
@@ -251,6 +264,7 @@ class E2BSandbox:
     def on_lost(self, error: CodewordsError) -> None:
         """The machine cannot be reached any more."""
         if not self._ended.done():
+            # A machine that we end on purpose is no lost one.
             if self._reason is None:
                 self._broken = error
             self._end(Exit(self._reason or "killed"), None)
@@ -276,6 +290,7 @@ class E2BSandbox:
 
     async def _kill(self) -> None:
         self.link.say({"do": "kill", "reason": self._reason})
+        # Without an answer the machine is ended with all that is in it.
         await asyncio.wait({self._ended}, timeout=_KILL_SECONDS if self.link.up else 0)
         self._end(Exit(self._reason or "killed"), None)
 
@@ -312,10 +327,11 @@ class E2BSandbox:
 
     async def _dispose(self) -> None:
         """Hang up, let go of the socket, and say that the machine may be ended."""
-        either = [asyncio.ensure_future(one) for one in (self._hurry.wait(), self.link.quiet())]
+        # The caller may still read what the program answered last; a kill does not wait for it.
+        either = [asyncio.ensure_future(wait) for wait in (self._hurry.wait(), self.link.quiet())]
         await asyncio.wait(either, timeout=_LINGER_SECONDS, return_when=asyncio.FIRST_COMPLETED)
-        for one in either:
-            one.cancel()
+        for wait in either:
+            wait.cancel()
         if self._server is not None:
             self._server.close()
         self.link.break_streams()
@@ -323,6 +339,7 @@ class E2BSandbox:
         if self._egress is not None:
             await self._egress.close()
         self._path.unlink(missing_ok=True)
+        # This task is among them.
         for task in self._tasks - {asyncio.current_task()}:
             task.cancel()
         self.disposed.set()

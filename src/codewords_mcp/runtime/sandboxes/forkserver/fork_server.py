@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import errno
-import json
+import functools
 import os
 import socket
 from collections import deque
@@ -20,19 +20,18 @@ from typing import Any, Final, TypeVar
 
 import structlog
 
-from codewords_mcp.runtime.sandboxes.base import EnvironmentRef, Limits, SandboxSpec
+from codewords_mcp.runtime.sandboxes.base import EnvironmentRef, Limits
+from codewords_mcp.runtime.sandboxes.forkserver.fork_isolation import ForkIsolation
 from codewords_mcp.runtime.sandboxes.host import cgroups, paths
 from codewords_mcp.runtime.sandboxes.host.host_users import Block, HostUsers
 from codewords_mcp.runtime.sandboxes.host.output import ProgramOutput
 from codewords_mcp.runtime.sandboxes.host.process_channel import ProcessChannel, SpawnedLauncher
 from codewords_mcp.runtime.sandboxes.namespaces import spawn
 from codewords_mcp.runtime.sandboxes.namespaces.inside import channel
-from codewords_mcp.runtime.sandboxes.namespaces.isolation import Isolation, IsolationResources, host_pid
+from codewords_mcp.runtime.sandboxes.namespaces.isolation import IsolationResources, host_pid
 
 BOOT_SECONDS: Final = 30.0
 """For a server to import its packages; takes some 500 ms. A package that takes longer is imported by each program."""
-FORK_SECONDS: Final = 10.0
-"""For a fork to stand; takes some 5 ms, more when a hundred start at once. Then the server counts as hung."""
 _SEND_PAUSE: Final = 0.005
 _SERVER_LIMITS: Final = Limits(memory=1 << 30, processes=1024)
 _OUTPUT_TAIL: Final = 4 << 10
@@ -76,9 +75,11 @@ class ForkServer:
         self._spawned: SpawnedLauncher | None = None
         self._channel: ProcessChannel | None = None
         self._supervisor: ProcessChannel | None = None
+        # Isolations whose program was asked for, by name; then by its number in the server's
+        # namespace, until it has ended.
         self._requested: dict[str, ForkIsolation] = {}
-        """Isolations whose program was asked for, by name; then by its number in the server's namespace, until it has ended."""
         self._forked_isolations: dict[int, ForkIsolation] = {}
+        # The server's process, as numbered in its own pid namespace.
         self._number = 0
         self.moves_quickly = False
         """Whether a program gets into its control groups without a wait."""
@@ -106,7 +107,8 @@ class ForkServer:
 
     async def boot(self) -> None:
         """Start it; return when it can fork, or with `refusal` set. Never raises, but for being cancelled."""
-        # Whoever gives up waiting does not stop the process from being made, and it has to be ended and buried.
+        # Shielded: a caller that gives up waiting does not stop the process from being made, and
+        # it has to be ended and collected.
         await asyncio.shield(self._keep(self._start()))
         if self.ended.is_set():
             return
@@ -130,25 +132,27 @@ class ForkServer:
         self._channel = ProcessChannel(spawned.channel, self._on_message, spawned)
         self._supervisor = ProcessChannel(self._requests, self._on_supervisor_message)
         self._keep(self._clean_up())
-        if self.refusal is not None:  # it was retired meanwhile
+        # It may have been retired while its process was made.
+        if self.refusal is not None:
             self._kill(insist=True)
 
     def new_isolation(self, *, network: bool) -> ForkIsolation:
         """Reserve ids and folders for a sandbox that isn't made yet."""
         self.forks += 1
-        if self._ids is not None:
-            inner = self._ids.take()
-        else:
-            inner = None
-
+        ids, inner, uid = self._ids, None, None
         folders = self._resources.instance.next_folders(self._sandboxes)
+        release: Callable[[], None] = _nothing
+        if ids is not None:
+            inner = ids.take()
+            uid, release = ids.first + inner, functools.partial(ids.release, inner)
+
         resources = IsolationResources(
             folders=folders,
-            uid=self._ids.first + inner if self._ids is not None and inner is not None else None,
+            uid=uid,
             discard=self._resources.instance.discard,
-            make_group=lambda limits: self._resources.make_group(folders.top.name, limits),
+            make_group=functools.partial(self._resources.make_group, folders.top.name),
             exact_memory=self._resources.exact_memory(),
-            release=lambda: self._ids.release(inner) if self._ids is not None else None,
+            release=release,
             executor=self._resources.executor,
         )
         return ForkIsolation(resources, self, inner, network=network)
@@ -163,6 +167,7 @@ class ForkServer:
         `program_ended` is called on the isolation in any case. Raises OSError as `prepare` does.
         """
         assert self._spawned is not None  # noqa: S101  # only asked once it is ready
+        # Before the request: the answer may be there when `_send` returns.
         self._requested[message["name"]] = isolation
         try:
             await self._send(self._spawned.channel, message, [entry])
@@ -176,6 +181,7 @@ class ForkServer:
             try:
                 channel.send(messages, message, fds)
             except OSError as error:
+                # A full queue, or too many descriptors on their way: both pass as the server reads.
                 if error.errno not in (errno.EAGAIN, errno.ETOOMANYREFS):
                     raise
                 await asyncio.sleep(_SEND_PAUSE)
@@ -205,7 +211,8 @@ class ForkServer:
             return
         if self.forks:
             self._channel.kill(insist=insist)
-        else:  # nothing goes on, whatever a package may have left running
+        else:
+            # No program goes on, whatever a package may have left running.
             self._channel.kill_launcher()
 
     def _spawn(self) -> SpawnedLauncher:
@@ -218,7 +225,8 @@ class ForkServer:
                 folder.mkdir(mode=0o700)
             self._ids = self._resources.host_users.take_block()
             if self._ids is not None:
-                self._sandboxes.chmod(0o711)  # the server's root may go through, not look
+                # The server's root may pass through the folder, but not list it.
+                self._sandboxes.chmod(0o711)
             first, count = (self._ids.first, self._ids.count) if self._ids is not None else (None, 1)
             description = spawn.describe_server(environment, folders.top, self._sandboxes, first, count)
             self._group = self._resources.make_group(folders.top.name, _SERVER_LIMITS)
@@ -229,6 +237,7 @@ class ForkServer:
 
         spawned = spawn.launch_server(description, outputs)
         if self._group is not None:
+            # Before it is told to go on, so that all it makes is counted from the start.
             with contextlib.suppress(ProcessLookupError):
                 self._group.add(spawned.process.pid)
 
@@ -261,7 +270,8 @@ class ForkServer:
         """Handle the end of a prepared isolation's process, of the server, or of a program it left."""
         assert self._channel is not None  # noqa: S101  # made before
         if message["ended"] not in self._forked_isolations:
-            self._channel.drain()  # what the server said before it ended
+            # The birth of that program may still wait in the server's own channel.
+            self._channel.drain()
         self._program_ended(message)
         if message["ended"] == self._number:
             for isolation in self._requested.values():
@@ -287,6 +297,7 @@ class ForkServer:
         assert self._channel is not None  # noqa: S101
         await self._channel.gone.wait()
         self._channel.drain()
+        # A server that was retired or refused ends as it should.
         expected = self.refusal is not None
         self._refuse("it ended")
         self._output.finish()
@@ -299,7 +310,7 @@ class ForkServer:
         self._all_ended()
         if not expected:
             tail = b"".join(self._tail).decode(errors="replace")[-_OUTPUT_TAIL:]
-            logger.warning("fork server lost", environment=str(self.environment.path), printed=tail)
+            logger.warning("fork server lost", environment=str(self.environment.path), output=tail)
 
         await self._in_thread(self._remove)
         self.ended.set()
@@ -314,6 +325,7 @@ class ForkServer:
     def _remove(self) -> None:
         if self._group is not None:
             self._group.remove()
+        # What stays is removed by the next start's janitor.
         with contextlib.suppress(OSError):
             self._resources.instance.discard(self._folders)
         self._resources.host_users.release_block(self._ids)
@@ -328,171 +340,5 @@ class ForkServer:
         return await asyncio.get_running_loop().run_in_executor(self._resources.executor, work)
 
 
-class ForkIsolation(Isolation):
-    """A prepared isolation, and the program that is forked into it.
-
-    It waits for `run` either empty (prepared) or with an interpreter in it (warm).
-    """
-
-    setup_seconds = FORK_SECONDS
-
-    def __init__(
-        self, resources: IsolationResources, server: ForkServer, inner: int | None, *, network: bool
-    ) -> None:
-        super().__init__(resources)
-        loop = asyncio.get_running_loop()
-        self.server = server
-        self._inner = inner
-        self._network = network
-        self._limits = Limits()
-        self._entry: socket.socket | None = None
-        """Holds the entry of the prepared isolation (`inside.prepared`) until a fork takes it."""
-        self._empty: asyncio.Future[None] = loop.create_future()
-        self._warm: asyncio.Future[None] = loop.create_future()
-        self._ended: asyncio.Future[None] | None = None
-        """Done when the program's status is known. None before there is a program."""
-        self._program: int | None = None
-
-    @property
-    def roots(self) -> tuple[int, ...]:
-        """See `Isolation`."""
-        return tuple(pid for pid in (self.init_pid, self._program) if pid is not None)
-
-    @property
-    def usable(self) -> bool:
-        """Whether it is set up and still alive."""
-        return self.init_pid is not None and self.channel is not None and not self.channel.gone.is_set()
-
-    async def set_up(self) -> None:
-        """See `Isolation`. Returns while the server still forks; the runtime prepares the rest meanwhile."""
-        if self.init_pid is None:
-            await self.prepare()
-        if self._ended is None:
-            await self._fork(early=False)
-
-    async def prepare(self) -> None:
-        """Make everything but the program. Raises SandboxFailed, OSError."""
-        resources = self.resources
-        self.group = await self.in_thread(lambda: resources.make_group(self._limits))
-        resources.folders.make(resources.uid, forked=True)
-        outputs = self.output.open()
-
-        with contextlib.ExitStack() as stack:
-            for fd in outputs:
-                stack.callback(os.close, fd)
-            spawn.own_outputs(outputs, resources.uid)
-            ours, theirs = channel.pair()
-            ours.setblocking(False)
-            self._connect(ours)
-            self._entry, inside = channel.pair()
-            listener = spawn.open_listener(resources.folders)
-            for file in (theirs, inside, listener):
-                stack.enter_context(file)
-            if self.group:
-                groups = [stack.enter_context(file) for file in self.group.entrances()]
-            else:
-                groups = []
-
-            message = {
-                "name": resources.folders.top.name,
-                "uid": self._inner,
-                "network": self._network,
-                "exact_memory": resources.exact_memory,
-            }
-            files = [theirs, listener, *outputs, inside, *groups]
-            fds = [file if isinstance(file, int) else file.fileno() for file in files]
-            await self.server.prepare(message, fds)
-
-        pid = await self._expect(self._forked)
-        await self._expect(self._empty)
-        self.init_pid = pid
-
-    async def warm(self) -> None:
-        """Fork an interpreter into the isolation, up to the point where it needs the program.
-
-        Raises SandboxFailed, OSError.
-        """
-        await self._fork(early=True)
-        await self._expect(self._warm)
-
-    async def run(self, spec: SandboxSpec) -> None:
-        """See `Isolation`."""
-        assert self.channel is not None  # noqa: S101  # it stands
-        spawn.write_files(self.resources.folders, spec, self.resources.uid)
-        if self.group is not None and spec.limits != self._limits:
-            self.group.limit(spec.limits)
-        claim = {
-            "port": spec.port,
-            "variables": spawn.variables(spec),
-            "limits": spawn.describe_limits(spec.limits, exact_memory=self.group is not None),
-        }
-        memory = spawn.memory_file(json.dumps(claim).encode() + b"\n")
-        try:
-            self.channel.send({"claim": True}, [memory])
-        finally:
-            os.close(memory)
-
-        await self._expect(self._running)
-
-    async def gone(self) -> None:
-        """See `Isolation`."""
-        await super().gone()
-        if self._ended is not None:  # the word of it may come a moment later
-            await asyncio.wait({self._ended}, timeout=FORK_SECONDS)
-
-    def close(self) -> None:
-        """See `Isolation`."""
-        self._program = None
-        if self._entry is not None:
-            self._entry.close()
-        super().close()
-
-    async def discard(self) -> None:
-        """End it without having used it."""
-        self.kill()
-        await self.gone()
-        self.close()
-        await self.in_thread(self.remove)
-
-    def program_ended(self, how: dict[str, Any] | None) -> None:
-        """Handle the end of the program. `how`: its status and usage; None if they are unknown."""
-        if how is not None:
-            self._deliver(how)
-        self._has_ended()
-
-    def program_failed(self, message: dict[str, Any]) -> None:
-        """Handle a fork that failed."""
-        self._on_error(message)
-        self._has_ended()
-
-    def _has_ended(self) -> None:
-        if self._ended is not None and not self._ended.done():
-            self._ended.set_result(None)
-        if not self.program_started:  # else its process 1 has seen it
-            self.kill()
-
-    async def _fork(self, *, early: bool) -> None:
-        assert self._entry is not None  # noqa: S101  # it stands
-        if self.group is not None and not self.server.moves_quickly:
-            starting = asyncio.ensure_future(self.in_thread(self.server.start_grace_period))
-            starting.add_done_callback(lambda done: done.cancelled() or done.exception())
-
-        self._ended = asyncio.get_running_loop().create_future()
-        message = {
-            "name": self.resources.folders.top.name,
-            "early": early,
-            "exact_memory": self.resources.exact_memory,
-        }
-        await self.server.fork(self, message, self._entry.fileno())
-        self._entry.close()
-
-    def _on_message(self, message: dict[str, Any], fds: list[int]) -> None:
-        if "running" in message and fds:
-            self._program = host_pid(fds[0])
-            os.close(fds[0])
-        for name, reached in (("empty", self._empty), ("waiting", self._warm)):
-            if name in message:
-                if not reached.done():
-                    reached.set_result(None)
-                return
-        super()._on_message(message, fds)
+def _nothing() -> None:
+    """An ordinary user's sandboxes are all that user: there is no id to give back."""

@@ -10,7 +10,8 @@ import time
 from typing import Any, Final
 
 from codewords_mcp.runtime.sandboxes.base import EnvironmentRef, SandboxSpec
-from codewords_mcp.runtime.sandboxes.forkserver.fork_server import DriverResources, ForkIsolation
+from codewords_mcp.runtime.sandboxes.forkserver.fork_isolation import ForkIsolation
+from codewords_mcp.runtime.sandboxes.forkserver.fork_server import DriverResources
 from codewords_mcp.runtime.sandboxes.forkserver.warm_pool import IDLE, ForkWarmPool
 from codewords_mcp.runtime.sandboxes.namespaces import spawn
 
@@ -78,10 +79,13 @@ class ForkServerPool:
             self._sweep.cancel()
         pools = list(self._pools.values())
         self._pools.clear()
+        # Pools end together: each waits for its server's processes.
         await asyncio.gather(*(pool.close() for pool in pools), *self._ending)
 
     def _pool_of(self, environment: EnvironmentRef) -> ForkWarmPool | None:
-        """The environment's, made if need be. One that was built anew at the same path is another one."""
+        """The environment's pool, made if need be."""
+        # One that was built anew at the same path has another inode, and its old server still shows
+        # the old one.
         try:
             info = environment.path.stat()
         except OSError:
@@ -94,13 +98,15 @@ class ForkServerPool:
 
         if pool is None:
             pool = ForkWarmPool(environment, self._resources, self._max_warm)
-        self._pools[key] = pool  # the last one is the one used last
+        # Put last: the order of use is the order of the dictionary.
+        self._pools[key] = pool
         self._bound()
         return pool
 
     def _bound(self) -> None:
         now = time.monotonic()
         while len(self._pools) > MAX_SERVERS:
+            # The one whose last use is the longest ago.
             self._end(next(iter(self._pools)))
         for key, pool in list(self._pools.items()):
             if now - pool.last_used > SERVER_IDLE:
@@ -109,6 +115,7 @@ class ForkServerPool:
                 pool.trim(IDLE)
 
         ready = sum(pool.ready for pool in self._pools.values())
+        # The environment used last keeps what it has ready.
         for pool in list(self._pools.values())[:-1]:
             if ready > MAX_READY:
                 ready -= pool.ready
@@ -137,6 +144,7 @@ def unsuited(spec: SandboxSpec) -> str:
 
     own = spawn.defaults(spec.environment.base_prefix)
     for name, value in spec.env.items():
+        # Read before any code of the program: a fork, whose interpreter runs already, would ignore it.
         read_early = name.startswith(_AT_START) or name in _ALSO_AT_START
         if read_early and name not in _ANY_TIME and own.get(name) != value:
             return f"it sets {name}, which Python or a package reads as it starts"

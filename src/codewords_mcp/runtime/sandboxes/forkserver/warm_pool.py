@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import os
 import time
 from collections import deque
@@ -17,7 +18,8 @@ import structlog
 
 from codewords_mcp.errors import CodewordsError
 from codewords_mcp.runtime.sandboxes.base import EnvironmentRef
-from codewords_mcp.runtime.sandboxes.forkserver.fork_server import DriverResources, ForkIsolation, ForkServer
+from codewords_mcp.runtime.sandboxes.forkserver.fork_isolation import ForkIsolation
+from codewords_mcp.runtime.sandboxes.forkserver.fork_server import DriverResources, ForkServer
 
 SERVER_TIMEOUT: Final = 0.3
 """Seconds that a start waits for a server which others wait for already; about what exec takes longer than that."""
@@ -29,12 +31,13 @@ IDLE: Final = 300.0
 """Seconds without a start after which nothing is kept ready."""
 PREPARED: Final = 4
 """Prepared isolations of an environment that is in use. Each is for one program; a start that finds none has one made."""
+# Seconds to wait before a server that failed is tried again; then the last one each time.
 _RETRY: Final = (1.0, 10.0, 60.0, 600.0)
-"""Seconds to wait before a server that failed is tried again; then the last one each time."""
+# Starts in a second from which on warm sandboxes would cost more than they save: each start is a
+# fork then anyway.
 _BUSY: Final = 25
-"""Starts in a second from which on warm sandboxes would cost more than they save: each start is a fork then anyway."""
+# Seconds after a start before what it took is made anew, so that the two do not compete.
 _SETTLE: Final = 0.015
-"""Seconds after a start before what it took is made anew, so that the two do not compete."""
 _PROCESSORS: Final = os.cpu_count() or 1
 
 logger = structlog.get_logger(__name__)
@@ -53,8 +56,8 @@ class ForkWarmPool:
         self._server: ForkServer | None = None
         self._booting: asyncio.Task[None] | None = None
         self._boot_began = 0.0
+        # Programs started by exec since then.
         self._execs = 0
-        """Programs started by exec since then."""
         self._warm: deque[ForkIsolation] = deque()
         self._prepared: deque[ForkIsolation] = deque()
         self._unclaimed: set[ForkIsolation] = set()
@@ -117,7 +120,10 @@ class ForkWarmPool:
             if server is None or not server.ready:
                 return None
 
+        # What this start takes is replaced for the next.
         self._plan()
+        # Both kinds that are ready have a network; a program without one gets an isolation made for
+        # it.
         return (
             network and (self._pop_usable(self._warm) or self._pop_usable(self._prepared))
         ) or server.new_isolation(network=network)
@@ -125,6 +131,7 @@ class ForkWarmPool:
     def _pop_usable(self, ready: deque[ForkIsolation]) -> ForkIsolation | None:
         """The first isolation that is still alive."""
         while ready:
+            # Its processes may have been killed while it waited, as by the kernel out of memory.
             isolation = ready.popleft()
             if isolation.usable:
                 self._unclaimed.discard(isolation)
@@ -135,8 +142,9 @@ class ForkWarmPool:
     async def _await_server(self, now: float) -> bool:
         """Wait for the server that is being made, where that is quicker than exec."""
         crowded = self._execs >= _PROCESSORS
+        # Exec is as quick as a server that has only just begun.
         if self._booting is None or (not crowded and now - self._boot_began < SERVER_TIMEOUT / 2):
-            return False  # exec is as quick as a server that has only just begun
+            return False
         done, _ = await asyncio.wait(
             {self._booting}, timeout=CROWDED_SERVER_TIMEOUT if crowded else SERVER_TIMEOUT
         )
@@ -147,6 +155,7 @@ class ForkWarmPool:
         server = self._server
         if self._closed:
             return False
+        # A server past its number of forks serves on until its successor is ready.
         if server is not None and server.refusal is None and server.forks < MAX_FORKS:
             return True
         if self._booting is not None:
@@ -163,7 +172,7 @@ class ForkWarmPool:
 
         return True
 
-    def has(self, server: ForkServer) -> bool:
+    def has(self, server: object) -> bool:
         """Whether this is its server."""
         return self._server is server
 
@@ -191,6 +200,7 @@ class ForkWarmPool:
 
         self.trim(-1)
         self._replace(None)
+        # Unused isolations are processes of the servers: the servers end after them.
         await asyncio.gather(*self._discarding)
         for server in list(self._retired):
             server.retire(insist=True)
@@ -198,6 +208,7 @@ class ForkWarmPool:
 
     async def _boot(self) -> None:
         server = ForkServer(self.environment, self._resources)
+        # One that works stays in use until the new one can fork.
         if self._server is None or not self._server.ready:
             self._server = server
         try:
@@ -222,7 +233,8 @@ class ForkWarmPool:
     def _replace(self, server: ForkServer | None) -> None:
         old, self._server = self._server, server
         if old is not None and old is not server:
-            self.trim(-1)  # it is the old one's
+            # What is ready was made by the old server and would keep it alive.
+            self.trim(-1)
             self._retire(old)
 
     def _retire(self, server: ForkServer) -> None:
@@ -230,7 +242,10 @@ class ForkWarmPool:
         if not server.ended.is_set():
             self._retired.add(server)
             task = asyncio.create_task(server.ended.wait())
-            task.add_done_callback(lambda _: self._retired.discard(server))
+            task.add_done_callback(functools.partial(self._forget, server))
+
+    def _forget(self, server: ForkServer, _: object) -> None:
+        self._retired.discard(server)
 
     def _failed(self, why: str) -> None:
         self.why_not = why
@@ -273,11 +288,14 @@ class ForkWarmPool:
         except (CodewordsError, OSError) as error:
             logger.warning("warm pool not filled", reason=str(error))
             self._discard(isolation)
+            # A machine that fails here fails for programs too; exec is tried for them until the
+            # retry.
             self.suspect()
         except asyncio.CancelledError:
             self._discard(isolation)
             raise
         else:
+            # The server may have been replaced while this was made.
             if isolation.server is self._server:
                 ready.append(isolation)
             else:
@@ -296,6 +314,7 @@ class ForkWarmPool:
 
     def _started(self, count: int, seconds: float) -> bool:
         """Whether there were `count` starts in the last `seconds`."""
+        # The deque has the last 64 starts, more than any count that is asked for.
         return len(self._starts) >= count and time.monotonic() - self._starts[-count] < seconds
 
     def _discard(self, isolation: ForkIsolation) -> None:

@@ -49,6 +49,7 @@ class Group:
 
     def add(self, pid: int) -> None:
         """Move a process in. May take 20 ms while the kernel waits for a grace period. Raises OSError."""
+        # One folder may serve several controllers in v1 (cpu,cpuacct), so each is written once.
         for folder in dict.fromkeys(self._folders.values()):
             (folder / "cgroup.procs").write_text(str(pid), encoding="utf-8")
 
@@ -59,6 +60,7 @@ class Group:
     def limit(self, limits: Limits) -> None:
         """Set its limits. Raises OSError."""
         for controller, folder in self._folders.items():
+            # What the kernel was built without (swap accounting) is missing here, and no error.
             for file, value, required in _settings(controller, limits):
                 try:
                     _write(f"{folder}/{file}", value)
@@ -72,6 +74,7 @@ class Group:
             with contextlib.suppress(OSError):
                 (folder / "cgroup.kill").write_text("1", encoding="utf-8")
                 continue
+            # Before Linux 5.14, and in v1, there is no cgroup.kill: process by process.
             with contextlib.suppress(OSError):
                 for line in (folder / "cgroup.procs").read_text(encoding="utf-8").split():
                     with contextlib.suppress(ProcessLookupError):
@@ -81,6 +84,7 @@ class Group:
         """Counters so far; zeros and None once removed."""
         v2 = "unified" in self._folders
         memory = self._folders.get("unified") or self._folders.get("memory")
+        # The peak is missing before Linux 5.19 (v2).
         peak = _number(memory, "memory.peak" if v2 else "memory.max_usage_in_bytes")
         events = _fields(memory, "memory.events" if v2 else "memory.oom_control")
         return GroupUsage(self._cpu_seconds(), peak, events.get("oom_kill", 0))
@@ -123,6 +127,7 @@ class Slice:
 
 def remove_slice(folder: Path) -> bool:
     """Kill and remove every group below `folder`, and itself. False if something stays. Never raises."""
+    # The slice has groups of one driver, whose names are not known after a crash.
     with contextlib.suppress(OSError):
         for child in [entry for entry in folder.iterdir() if entry.is_dir()]:
             group = Group({"any": child})
@@ -136,20 +141,20 @@ def _settings(controller: str, limits: Limits) -> Iterator[tuple[str, str, bool]
     memory, processes = str(limits.memory), str(limits.processes + 1)
     if controller == "unified":
         yield "memory.max", memory, True
+        # A swapped program would be slow for minutes instead of ending.
         yield "memory.swap.max", "0", False
+        # The kernel ends the whole group: a program that lost one process would hang.
         yield "memory.oom.group", "1", False
         yield "pids.max", processes, True
+        # Half of the default: the runtime and the machine come before workflows.
         yield "cpu.weight", "50", False
     elif controller == "memory":
         # The sum with swap may never be less than memory alone: first for a higher limit, last for a lower one.
         yield "memory.memsw.limit_in_bytes", memory, False
         yield "memory.limit_in_bytes", memory, True
         yield "memory.memsw.limit_in_bytes", memory, False
-        yield (
-            "memory.kmem.tcp.limit_in_bytes",
-            memory,
-            False,
-        )  # v1 does not count what waits in connections else
+        # v1 does not count otherwise what waits in connections.
+        yield "memory.kmem.tcp.limit_in_bytes", memory, False
     elif controller == "pids":
         yield "pids.max", processes, True
     elif controller == "cpu":
@@ -157,11 +162,11 @@ def _settings(controller: str, limits: Limits) -> Iterator[tuple[str, str, bool]
 
 
 def find(name: str, record: Callable[[Slice], None]) -> Slice | None:
-    """A slice called `name` that works here, or None. Moves no process but a child that it makes for the test.
+    """A slice called `name` that works here, or None. Moves no process but a child made for the test.
 
-    `record` is called with each candidate before any of it is made, so that a process that is killed in between leaves
-    nothing that no later start finds.
+    `record` is called with each candidate before any of it is made.
     """
+    # Recorded first: a runtime that is killed in between leaves nothing that no later start finds.
     mounts, own = _mounts(), _own_paths()
     return _find_v2(name, mounts, own, record) or _find_v1(name, mounts, own, record)
 
@@ -221,6 +226,7 @@ def _works(candidate: Slice) -> bool:
                 _hand_down(folder)
 
         group = candidate.create("probe", Limits())
+        # Only a move shows whether the kernel and the folder's owner allow it.
         try:
             _try_moving(group)
         finally:
@@ -241,6 +247,7 @@ def _hand_down(folder: Path) -> None:
         if controller in have:
             continue
         try:
+            # One at a time: a controller that is missing would refuse the whole write.
             control.write_text(f"+{controller}", encoding="utf-8")
         except OSError:
             if controller in _NEEDED:
@@ -248,6 +255,7 @@ def _hand_down(folder: Path) -> None:
 
 
 def _try_moving(group: Group) -> None:
+    # Reads until its input is closed: it lives exactly as long as the test.
     with subprocess.Popen(["/bin/sh", "-c", "read _"], stdin=subprocess.PIPE) as child:
         group.add(child.pid)
 
@@ -296,13 +304,14 @@ def _remove(folder: Path) -> bool:
         except OSError as error:
             if error.errno != errno.EBUSY or time.monotonic() > end:
                 return False
-            time.sleep(0.002)  # the kernel takes a moment after the last process is reaped
+            # The kernel takes a moment after the last process is reaped.
+            time.sleep(0.002)
         else:
             return True
 
 
 def _write(path: str, value: str) -> None:
-    """The kernel's files want neither a buffer nor an encoding, and each start writes some."""
+    # No buffer and no encoding: each start writes several of these.
     with FileIO(path, "wb") as file:
         file.write(value.encode())
 

@@ -121,6 +121,16 @@ profile codewords-mcp "{python}" flags=(unconfined) {{
 }}"""
 
 
+def _user_id() -> int:
+    # Windows has no user ids; doctor reports there too.
+    return os.geteuid() if hasattr(os, "geteuid") else -1
+
+
+def _python_path() -> str:
+    # AppArmor matches the file itself, not a link to it.
+    return os.path.realpath(sys.executable)
+
+
 @dataclass(frozen=True, slots=True)
 class MachineFacts:
     """Reads the facts about a machine. `root` is the file system's root, so that a test can describe another machine."""
@@ -128,8 +138,8 @@ class MachineFacts:
     root: Path = Path("/")
     system: str = sys.platform
     architecture: str = field(default_factory=platform.machine)
-    user: int = field(default_factory=lambda: os.geteuid() if hasattr(os, "geteuid") else -1)
-    python: str = field(default_factory=lambda: os.path.realpath(sys.executable))
+    user: int = field(default_factory=_user_id)
+    python: str = field(default_factory=_python_path)
 
     def setting(self, name: str) -> str:
         """A file below /proc/sys; empty where it is not."""
@@ -149,6 +159,7 @@ class MachineFacts:
     @property
     def in_container(self) -> bool:
         """Whether this is a container: Docker, Podman, Kubernetes, LXC, systemd-nspawn."""
+        # With cgroup v1, and without namespaces for it, the path tells; files tell of the others.
         if any(map(self.has, _CONTAINER_FILES)):
             return True
         return any(name in self.text("proc/1/cgroup") for name in ("/docker", "/kubepods", "/lxc", "/libpod"))
@@ -164,6 +175,7 @@ class MachineFacts:
         release = self.setting("kernel/osrelease")
         if "microsoft" not in release.lower():
             return 0
+        # WSL 1 reports kernel 4.4; WSL 2 has a kernel of its own, 4.19 or later.
         if release.startswith("4.4."):
             return 1
         return 2
@@ -172,6 +184,7 @@ class MachineFacts:
 def none(reason: str, machine: MachineFacts | None = None) -> Tier:
     """Tier D, with the likely cause and its fix."""
     cause, fix = blocked(machine)
+    # The reason may be the cause itself: said once.
     facts = tuple(dict.fromkeys(fact for fact in (reason, cause) if fact))
     return Tier("D", "No isolation", facts, f"{fix} {_elsewhere(fix)}".strip())
 
@@ -201,10 +214,9 @@ def exact_limits(machine: MachineFacts | None = None) -> str:
 
 
 def quicker_moves(machine: MachineFacts | None = None) -> str:
-    """The steps to moves between cgroups without waiting for a grace period (Linux 6.0 and later); empty where they are.
-
-    Measured on Linux 6.18: four moves took 5 to 20 ms, then 0.2 ms. One hierarchy that favours them serves all.
-    """
+    """The steps to moves between cgroups without waiting for a grace period (Linux 6.0 and later); empty where they are."""
+    # Measured on Linux 6.18: four moves took 5 to 20 ms, then 0.2 ms. One hierarchy that favours
+    # them serves all.
     folder = ""
     for line in (machine or MachineFacts()).text("proc/self/mountinfo").splitlines():
         fields, _, tail = line.partition(" - ")
@@ -239,10 +251,12 @@ def blocked(machine: MachineFacts | None = None) -> tuple[str, str]:
         return OTHER_SYSTEM.format(system=machine.system), ""
     if machine.architecture not in ("x86_64", "aarch64"):
         return UNKNOWN_MACHINE.format(machine=machine.architecture), ""
+    # The order is that of certainty: what is impossible, then what is forbidden, then what may be.
     if machine.wsl == 1:
         return WSL1, WSL1_FIX
     if machine.setting("user/max_user_namespaces") == "0":
         return NONE_LEFT, _ALLOW.format("user.max_user_namespaces=65536")
+    # Before the filter: containers have one too, and their fix is another.
     if machine.in_container:
         return CONTAINER, CONTAINER_FIX
     if machine.user != 0 and (found := _forbidden_to_users(machine)):
@@ -264,9 +278,10 @@ def _forbidden_to_users(machine: MachineFacts) -> tuple[str, str] | None:
 def system(home: str, machine: MachineFacts | None = None) -> tuple[str, str, str]:
     """The finding of `doctor` about the system itself, whether or not a runtime answers: (level, sentence, fix).
 
-    Levels: "ok", "note", "warning", "failed". macOS is a note, since a runtime there may well use E2B.
+    Levels: "ok", "note", "warning", "failed".
     """
     machine = machine or MachineFacts()
+    # A note and no failure: a runtime there may well use E2B.
     if machine.system == "darwin":
         return "note", f"macOS on {machine.architecture}. {MACOS}", _elsewhere("")
     if machine.system != "linux":
@@ -287,12 +302,14 @@ def system(home: str, machine: MachineFacts | None = None) -> tuple[str, str, st
 
 def apparmor_profile(python: str) -> str:
     """The AppArmor profile that gives user namespaces to one Python, and to nothing else."""
+    # Letters that mean something in AppArmor's patterns.
     escaped = "".join(f"\\{letter}" if letter in '\\"*?[]{}^' else letter for letter in python)
     return _PROFILE.format(python=escaped)
 
 
 def _apparmor_fix(python: str) -> str:
-    """Not by switching the restriction off for everybody (kernel.apparmor_restrict_unprivileged_userns=0)."""
+    # One profile for one program: kernel.apparmor_restrict_unprivileged_userns=0 would switch the
+    # restriction off for every program of the machine.
     lines = " ".join(shlex.quote(line) for line in apparmor_profile(python).splitlines())
     return (
         f"Allow them to the runtime's Python alone: printf '%s\\n' {lines} | sudo tee {_PROFILE_PATH} "

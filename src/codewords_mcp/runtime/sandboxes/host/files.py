@@ -16,14 +16,16 @@ import structlog
 
 logger = structlog.get_logger(__name__)
 
+# Folders deeper than this are moved up before they are emptied: recursion and open descriptors stay
+# bounded.
 _DEPTH: Final = 40
-"""Folders deeper than this are moved up before they are emptied: recursion and open descriptors stay bounded."""
 
 
 class Remover:
-    """Removes folders one after the other in a thread of its own: a program may have left 100 000 files, which takes a
-    slow disk minutes. Neither a run nor the end of the runtime waits for that.
-    """
+    """Removes folders one after the other in a thread of its own."""
+
+    # A program may have left 100 000 files, which takes a slow disk minutes. Neither a run nor the
+    # end of the runtime waits for that.
 
     def __init__(self) -> None:
         self._queue: queue.SimpleQueue[Path | None] = queue.SimpleQueue()
@@ -38,6 +40,8 @@ class Remover:
     def close(self, timeout: float) -> None:
         """Finish within `timeout` seconds, or leave the rest where it is, for the next runtime's janitor."""
         self._queue.put(None)
+        # First within the time for what is queued, then once more for the removal that was told to
+        # stop.
         self._thread.join(timeout)
         self._stopped.set()
         self._thread.join(timeout)
@@ -59,12 +63,14 @@ def remove_tree(path: Path, stopped: threading.Event | None = None) -> None:
     refuses.
     """
     try:
+        # Opened, never named: a program may exchange folders for links while this walks.
         top = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
     except FileNotFoundError:
         return
 
     try:
         names = (f".deep-{number}-{os.urandom(8).hex()}" for number in itertools.count())
+        # Emptied again and again: what was too deep has come to the top meanwhile.
         while os.listdir(top):
             _empty(_Removal(top, names, stopped or threading.Event()), top, 0)
             if stopped is not None and stopped.is_set():
@@ -72,9 +78,8 @@ def remove_tree(path: Path, stopped: threading.Event | None = None) -> None:
     finally:
         os.close(top)
 
-    with contextlib.suppress(
-        FileNotFoundError
-    ):  # or the driver that it belonged to was closed, and its folder moved
+    # Absent where the driver that it belonged to was closed, and its folder moved.
+    with contextlib.suppress(FileNotFoundError):
         path.rmdir()
 
 
@@ -90,6 +95,7 @@ def _empty(removal: _Removal, folder: int, depth: int) -> None:
     for name in os.listdir(folder):
         if removal.stopped.is_set():
             return
+        # Most entries are files: one call each, without asking what they are.
         if _removed_at_once(name, folder):
             continue
         if depth >= _DEPTH:
@@ -111,6 +117,7 @@ def _empty(removal: _Removal, folder: int, depth: int) -> None:
 def _removed_at_once(name: str, folder: int) -> bool:
     """Unlink a file or an empty folder."""
     # A folder: EISDIR on Linux, EPERM elsewhere.
+    # Anything else is seen below: absent is fine, and a folder is opened.
     with contextlib.suppress(IsADirectoryError, PermissionError, FileNotFoundError):
         os.unlink(name, dir_fd=folder)
         return True
@@ -134,6 +141,8 @@ def _open_folder(name: str, parent: int) -> int:
     try:
         folder = os.open(name, flags, dir_fd=parent)
     except PermissionError:
+        # By name, since it cannot be opened. The sandbox has ended: nobody puts a link there any
+        # more.
         os.chmod(name, 0o700, dir_fd=parent)
         folder = os.open(name, flags, dir_fd=parent)
     if os.fstat(folder).st_mode & 0o700 != 0o700:

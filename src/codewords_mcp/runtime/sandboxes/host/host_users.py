@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 import secrets
+from operator import itemgetter
 from pathlib import Path
 from typing import Final
 
 _FIRST: Final = 1_000_000
 _COUNT: Final = 100_000
+# Ids of one fork server: its own, and one for each sandbox that it has at a time.
 _BLOCK: Final = 4096
-"""Ids of one fork server: its own, and one for each sandbox that it has at a time."""
 _SMALL_BLOCK: Final = 512
 _BLOCKS_FIRST: Final = 2_000_000
 _BLOCKS: Final = 1000
@@ -54,7 +55,8 @@ class HostUsers:
     ) -> None:
         self.first = first
         self._count = count
-        self._next = secrets.randbelow(count)  # so that two runtimes on one host rarely meet
+        # At random, so that two runtimes on one host rarely meet.
+        self._next = secrets.randbelow(count)
         self._taken: set[int] = set()
         self._blocks = blocks
         if blocks is not None:
@@ -74,7 +76,9 @@ class HostUsers:
         if any(inner <= _FIRST and inner + length >= last for inner, _, length in ranges):
             return cls(_FIRST, blocks=(_BLOCKS_FIRST, _BLOCK, _BLOCKS))
 
-        inner, _, length = max(ranges, key=lambda mapped: mapped[2])
+        # The largest range, at its end: a container's own users have the first ids.
+        inner, _, length = max(ranges, key=itemgetter(2))
+        # At most a quarter: the rest is the container's, and for fork servers.
         count = min(10_000, length // 4)
         if count < 256:
             return cls(None)
@@ -90,6 +94,8 @@ class HostUsers:
         if self.first is None:
             return None
         while True:
+            # Round the range, not the lowest free one: files of an ended sandbox may still be on
+            # their way out.
             self._next = (self._next + 1) % self._count
             if self._next not in self._taken:
                 self._taken.add(self._next)
@@ -115,6 +121,7 @@ class HostUsers:
                 self._taken_blocks.add(self._next_block)
                 return Block(first + self._next_block * size, size)
 
+        # EAGAIN: ids come back as fork servers end.
         raise OSError(11, "this machine has no user ids left for it")
 
     def release_block(self, block: Block | None) -> None:

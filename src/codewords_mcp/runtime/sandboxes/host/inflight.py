@@ -24,15 +24,16 @@ from codewords_mcp.runtime.sandboxes.namespaces.inside import linux
 _SO_PEEK_OFF: Final = 42
 _SO_MEMINFO: Final = 55
 _BUFFER: Final = 256 << 10
+# Descriptors that a message can carry (SCM_MAX_FD).
 _MAX_FDS: Final = 253
-"""Descriptors that a message can carry (SCM_MAX_FD)."""
 _MAX_MESSAGES: Final = 1024
+# Sockets in sockets; the kernel allows as many (MAX_RECURSION_LEVEL).
 _MAX_NESTED: Final = 4
-"""Sockets in sockets; the kernel allows as many (MAX_RECURSION_LEVEL)."""
 
 
 def waiting(pid: int, number: int) -> list[os.stat_result]:
     """Files that wait in the socket which a process has open at `number`."""
+    # Asked first: most sockets carry no file, and to borrow one costs more.
     if not _holds_any(f"/proc/{pid}/fdinfo/{number}"):
         return []
     return [info for borrowed in _borrow(pid, [number]) for info in _inside(borrowed, _MAX_NESTED)]
@@ -41,12 +42,12 @@ def waiting(pid: int, number: int) -> list[os.stat_result]:
 def queued(sockets: dict[int, list[int]]) -> int:
     """Bytes that wait in sockets, given by the process that has them open.
 
-    Sent bytes count for the sender while that lives, and can be seen by the receiver: the larger of both sums.
+    The larger of what senders are charged and what receivers can read.
     """
     charged = readable = 0
     for pid, numbers in sockets.items():
         for borrowed in _borrow(pid, numbers):
-            # Its true family does not matter here, and would have to be asked for.
+            # The family does not matter here, and would have to be asked for.
             connection = _as_socket(borrowed, socket.AF_UNIX)
             if connection is None:
                 continue
@@ -55,10 +56,13 @@ def queued(sockets: dict[int, list[int]]) -> int:
                 received, _, sent, _, _, unsent = struct.unpack_from(
                     "6I", connection.getsockopt(socket.SOL_SOCKET, _SO_MEMINFO, 64)
                 )
-                charged += received + max(sent, unsent)  # TCP counts unsent bytes apart
+                # TCP counts unsent bytes apart.
+                charged += received + max(sent, unsent)
                 waiting_bytes = fcntl.ioctl(connection, termios.FIONREAD, bytes(4))
                 readable += int.from_bytes(waiting_bytes, sys.byteorder)
 
+    # Sent bytes count for the sender while that lives, and can be read by the receiver: no sum of
+    # both.
     return max(charged, readable)
 
 
@@ -91,10 +95,9 @@ def _as_socket(descriptor: int, family: int = -1) -> socket.socket | None:
 
 
 def _holds_any(fdinfo: str) -> bool:
+    # A program may have thousands: this is quicker than a file object.
     try:
-        fd = os.open(
-            fdinfo, os.O_RDONLY | os.O_CLOEXEC
-        )  # a program may have thousands: this is quicker than `open`
+        fd = os.open(fdinfo, os.O_RDONLY | os.O_CLOEXEC)
     except OSError:
         return False
 
@@ -114,6 +117,7 @@ def _inside(descriptor: int, depth: int) -> list[os.stat_result]:
     for inner in _peek(descriptor):
         info = os.fstat(inner)
         found.append(info)
+        # Sockets in sockets hold files too; their nesting is bounded as the kernel bounds it.
         if stat.S_ISSOCK(info.st_mode) and depth and _holds_any(f"/proc/self/fdinfo/{inner}"):
             found += _inside(inner, depth - 1)
         else:
@@ -129,6 +133,7 @@ def _peek(descriptor: int) -> list[int]:
         return []
 
     with connection, contextlib.suppress(OSError):
+        # The peek offset moves on with each peek; otherwise each would see the first message again.
         connection.setsockopt(socket.SOL_SOCKET, _SO_PEEK_OFF, 0)
         try:
             for _ in range(_MAX_MESSAGES):
@@ -137,11 +142,13 @@ def _peek(descriptor: int) -> list[int]:
                 )
                 for level, kind, sent in control:
                     if (level, kind) == (socket.SOL_SOCKET, socket.SCM_RIGHTS):
+                        # The kernel may cut a list in the middle of a number.
                         found.frombytes(sent[: len(sent) - len(sent) % 4])
 
                 if not data:
                     break
         finally:
+            # Put back: a peek of the program's own would start where ours ended.
             connection.setsockopt(socket.SOL_SOCKET, _SO_PEEK_OFF, -1)
 
     return found.tolist()

@@ -28,6 +28,7 @@ def _users_listening(port: int) -> set[int]:
         except OSError:
             continue
         for fields in map(str.split, lines):
+            # Addresses are hexadecimal, host and port; any address of the machine counts.
             if fields[_STATE] == _LISTENS and int(fields[_LOCAL].rpartition(":")[2], 16) == port:
                 users.add(int(fields[_UID]))
     return users

@@ -11,6 +11,7 @@ from typing import Final, TypeVar
 
 import structlog
 
+from codewords_mcp.cancellation import ignore_result
 from codewords_mcp.disk_errors import full_disk
 from codewords_mcp.errors import CodewordsError, SandboxFailed
 from codewords_mcp.runtime.sandboxes import explain
@@ -46,18 +47,18 @@ class ManagedSandbox(ABC):
         self._ready: asyncio.Future[None] = loop.create_future()
         self._ended: asyncio.Future[Exit] = loop.create_future()
         for future in (self._started, self._ready):
-            future.add_done_callback(lambda done: done.cancelled() or done.exception())
+            future.add_done_callback(ignore_result)
         self._handle: NetworkHandle | None = None
         self._timers: dict[str, asyncio.TimerHandle] = {}
         self._reason: ExitReason | None = None
         self._stopping = False
         self._served = False
+        # Of the program's exit, negative for a signal; None while nobody has told.
         self._status: int | None = None
-        """Of the program's exit, negative for a signal; None while nobody has told."""
         self._broken: CodewordsError | None = None
         self._began = time.monotonic()
+        # Seconds of processor time and peak bytes, as its process 1 counted them.
         self._reported: tuple[float | None, int | None] = (None, None)
-        """Seconds of processor time and peak bytes, as its process 1 counted them."""
         self._usage: Usage | None = None
         self._life = asyncio.create_task(self._live(), name=f"sandbox {spec.id}")
 
@@ -101,10 +102,15 @@ class ManagedSandbox(ABC):
 
     def on_end(self, then: Callable[[], object]) -> None:
         """Call `then` when the sandbox is gone."""
-        self._ended.add_done_callback(lambda _: then())
+
+        def ended(_: object) -> None:
+            then()
+
+        self._ended.add_done_callback(ended)
 
     async def started(self) -> None:
         """Return when the isolation stands and the program was started. Raises SandboxFailed."""
+        # Shielded: many wait for these futures, and one that is cancelled must not cancel them.
         await asyncio.shield(self._started)
 
     async def wait_ready(self) -> None:
@@ -130,6 +136,7 @@ class ManagedSandbox(ABC):
     def condemn(self, reason: ExitReason) -> None:
         """Begin killing, without waiting: for the watchdog."""
         if not self._ended.done():
+            # The first reason is the true one: a kill follows each of the others.
             self._reason = self._reason or reason
             self._begin_kill()
 
@@ -140,13 +147,14 @@ class ManagedSandbox(ABC):
         if self._broken is not None:
             return self._broken
         exit_ = self._ended.result()
+        # A program that was asked to stop may end as it likes.
         if self._stopping and exit_.reason in ("exited", "signaled"):
             return None
         return explain.ended(exit_, self.spec.limits, served=self._served)
 
     async def usage(self) -> Usage:
         """See `Sandbox`."""
-        return self._usage or await self._in_thread(lambda: self._measured(self._counted()))
+        return self._usage or await self._in_thread(self._measure)
 
     async def _live(self) -> None:
         try:
@@ -154,6 +162,7 @@ class ManagedSandbox(ABC):
         except CodewordsError as error:
             self._broken = error
         except Exception as error:
+            # Whatever it is: the sandbox must be cleaned up, and its callers get an error of ours.
             logger.exception("sandbox not made", sandbox=self.id)
             self._broken = full_disk(error) or SandboxFailed(
                 f"This machine could not make a sandbox: {_reason_of(error)}."
@@ -164,6 +173,7 @@ class ManagedSandbox(ABC):
         else:
             self._begin_kill()
 
+        # Also where it was never made: parts of it may be running.
         await self._wait_gone()
         self._disarm()
         self._close()
@@ -194,6 +204,7 @@ class ManagedSandbox(ABC):
 
     def _remove(self) -> Exit:
         """In a thread: what was used, how it ended, then everything away."""
+        # The counters go with the group.
         counted = self._counted()
         self._usage = self._measured(counted)
         exit_ = self._exit(counted)
@@ -204,6 +215,9 @@ class ManagedSandbox(ABC):
         if self.group is None:
             return None
         return self.group.usage()
+
+    def _measure(self) -> Usage:
+        return self._measured(self._counted())
 
     def _measured(self, counted: GroupUsage | None) -> Usage:
         """As its group counted, else as its process 1 told."""
@@ -217,8 +231,10 @@ class ManagedSandbox(ABC):
 
     def _exit(self, counted: GroupUsage | None) -> Exit:
         """By why it was ended and its status; its group tells a kill by the kernel from one by a program."""
+        # A limit that we enforce ends the program by a kill, which alone would tell nothing.
         if self._reason not in (None, "killed"):
             return Exit(self._reason)
+        # Only a kill by the kernel counts: a program may end well after a child of it was killed.
         if self._status != 0 and counted is not None and counted.oom_kills:
             return Exit("out_of_memory")
 
@@ -234,6 +250,7 @@ class ManagedSandbox(ABC):
 
     def _end(self, exit_: Exit) -> None:
         self._ended.set_result(exit_)
+        # `_ended` first: `failure` answers only after it.
         if self._broken is not None and not self._started.done():
             self._started.set_exception(self._broken)
         gone = SandboxFailed("The sandbox was destroyed before its program listened.")

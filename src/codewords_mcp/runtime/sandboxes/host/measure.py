@@ -43,6 +43,7 @@ class BoundedSum:
 
     def add(self, info: os.stat_result) -> None:
         """Count a file once, whatever its links and openers."""
+        # A file with one name is met once; only others need to be remembered.
         if info.st_nlink != 1 and not stat.S_ISDIR(info.st_mode):
             key = (info.st_dev, info.st_ino)
             if key in self.seen:
@@ -53,10 +54,10 @@ class BoundedSum:
 
 
 def processes(roots: tuple[int, ...]) -> list[int]:
-    """Host pids of a sandbox's processes: process 1 and the program, which may be no child of it, with all their
-    descendants; orphans become children of process 1.
-    """
+    """Host pids of a sandbox's processes with all their descendants."""
+    # Process 1 and the program, which may be no child of it. Orphans become children of process 1.
     found = list(roots)
+    # Grows while it is walked: children of children are found by the same loop.
     for pid in found:
         with contextlib.suppress(OSError):
             for thread in os.listdir(f"{_PROC}/{pid}/task"):
@@ -76,6 +77,7 @@ def memory_over(pids: list[int], limit: int) -> bool:
     hidden = BoundedSum(limit)
     sockets: dict[int, list[int]] = {}
     for pid, number, info in _open_files(pids):
+        # Memory files that nobody has mapped are in no process's resident memory.
         if stat.S_ISSOCK(info.st_mode):
             sockets.setdefault(pid, []).append(number)
         elif _is_unlinked(info) and info.st_dev in _shared_memory_devices():
@@ -84,9 +86,11 @@ def memory_over(pids: list[int], limit: int) -> bool:
     beside = hidden.size
     if sum(map(len, sockets.values())) > FEW_SOCKETS:
         beside += inflight.queued(sockets)
-    if resident + beside <= limit:  # cheap, and never less than the truth
+    # Cheap, and never less than the truth: shared pages count for each process.
+    if resident + beside <= limit:
         return False
 
+    # smaps_rollup walks every page, which takes milliseconds a process: only where it matters.
     return sum(_proportional(pid) for pid in pids) + beside > limit
 
 
@@ -95,6 +99,7 @@ def disk_over(folders: list[Path], pids: list[int], limit: int) -> bool:
     held = BoundedSum(limit)
     devices: set[int] = set()
 
+    # A folder that is gone or was exchanged counts nothing; the program itself is what is limited.
     for folder in folders:
         with contextlib.suppress(OSError):
             fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
@@ -107,6 +112,7 @@ def disk_over(folders: list[Path], pids: list[int], limit: int) -> bool:
         if held.over:
             break
 
+    # Mapped files have no descriptor any more: found in the maps, counted by their length.
     return held.over or held.size + _unlinked_mapped(pids, devices, held.seen) > limit
 
 
@@ -144,6 +150,7 @@ def _open_files(pids: list[int]) -> Iterator[tuple[int, int, os.stat_result]]:
                 with contextlib.suppress(OSError):
                     info = os.stat(f"{folder}/{name}")
                     yield pid, int(name), info
+                    # A socket may carry descriptors of files that are open nowhere else.
                     if stat.S_ISSOCK(info.st_mode):
                         for inner in inflight.waiting(pid, int(name)):
                             if stat.S_ISREG(inner.st_mode):
@@ -155,6 +162,7 @@ def _living(pid: int) -> str:
     own = f"{_PROC}/{pid}"
     if _read(own + "/statm").startswith("0 "):
         with contextlib.suppress(OSError):
+            # A process whose first thread has ended shows no memory and no files of its own.
             for thread in os.listdir(own + "/task"):
                 if not _read(f"{own}/task/{thread}/statm").startswith("0 "):
                     return f"{own}/task/{thread}"
@@ -181,6 +189,7 @@ def _unlinked_mapped(pids: list[int], devices: set[int], seen: set[tuple[int, in
 
 def _shared_memory_devices() -> set[int]:
     """The kernel's own tmpfs, where memory files live: all of them are on one device."""
+    # Made and asked for its device: nothing names the mount.
     fd = os.memfd_create("probe", os.MFD_CLOEXEC)
     try:
         return {os.fstat(fd).st_dev}

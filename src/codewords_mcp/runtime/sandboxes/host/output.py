@@ -13,10 +13,10 @@ from codewords_mcp.runtime.sandboxes.base import OutputChunk, Stream
 HIGH_WATER = 256 << 10
 """Bytes kept unread; over it the pipes are left full, which makes the program wait."""
 _CHUNK = 64 << 10
+# The size to which an ordinary user may enlarge a pipe (/proc/sys/fs/pipe-max-size).
 _MAX_PIPE = 1 << 20
-"""The size to which an ordinary user may enlarge a pipe (/proc/sys/fs/pipe-max-size)."""
+# Bytes that a chunk costs beside its data, so that a program writing single letters is bounded too.
 _OVERHEAD = 128
-"""Bytes that a chunk costs beside its data, so that a program writing single letters is bounded too."""
 
 
 class ProgramOutput:
@@ -36,6 +36,7 @@ class ProgramOutput:
         streams: tuple[Stream, ...] = ("stdout", "stderr")
         for stream in streams:
             read, write = os.pipe2(os.O_CLOEXEC)
+            # The event loop reads; the program's ends stay blocking, which makes it wait.
             os.set_blocking(read, False)
             self._pipes[read] = stream
             ends.append(write)
@@ -59,6 +60,7 @@ class ProgramOutput:
         self._pause()
         for fd, stream in self._pipes.items():
             with contextlib.suppress(BlockingIOError):
+                # Bounded by the pipe's size: a descendant that escaped could write for ever.
                 for _ in range(_MAX_PIPE // _CHUNK):
                     self._append(stream, os.read(fd, _CHUNK))
             os.close(fd)
@@ -72,6 +74,7 @@ class ProgramOutput:
             while self._chunks:
                 chunk = self._chunks.popleft()
                 self._buffered -= len(chunk.data) + _OVERHEAD
+                # Only when half is read: else reading would start and stop with every chunk.
                 if self._buffered <= HIGH_WATER // 2 and not self._reading and self._pipes:
                     self.start()
                 yield chunk
@@ -88,6 +91,7 @@ class ProgramOutput:
         self._chunks.append(OutputChunk(stream, data))
         self._buffered += len(data) + _OVERHEAD
         self._changed.set()
+        # The pipes stay full, and the program waits in its write.
         if self._buffered > HIGH_WATER:
             self._pause()
 
@@ -106,6 +110,7 @@ class ProgramOutput:
         if data:
             self._append(self._pipes[fd], data)
         else:
+            # The end of one stream; the other goes on.
             asyncio.get_running_loop().remove_reader(fd)
             del self._pipes[fd]
             os.close(fd)

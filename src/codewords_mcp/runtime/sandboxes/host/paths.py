@@ -20,10 +20,10 @@ import structlog
 
 from codewords_mcp.runtime.sandboxes.host import cgroups, files
 
+# Seconds that a driver's end waits for files to be removed.
 _REMOVAL_TIMEOUT = 2.0
-"""Seconds that a driver's end waits for files to be removed."""
+# sun_path holds 108 bytes; some kernels and libraries count a terminator, some two.
 _MAX_SOCKET_PATH = 100
-"""sun_path holds 108 bytes; some kernels and libraries count a terminator, some two."""
 
 logger = structlog.get_logger(__name__)
 
@@ -39,9 +39,9 @@ class Folders:
     socket: str
 
     def make(self, uid: int | None, *, forked: bool = False) -> None:
-        """Make them; `app` and `tmp` belong to the program. A forked one has no root of its own, and a fork server, which
-        is no more than any user, mounts them. Raises OSError.
-        """
+        """Make them; `app` and `tmp` belong to the program. Raises OSError."""
+        # A forked one has no root of its own. A fork server is no more than any user and mounts the
+        # folders: it may pass through `top`, not list it.
         for folder in (self.top, self.app, self.tmp) if forked else (self.top, self.app, self.tmp, self.root):
             folder.mkdir(mode=0o700)
         if uid is not None:
@@ -61,6 +61,7 @@ class DriverFolder:
 
         with _exclusive(run_dir):
             self.path.mkdir(mode=0o700)
+            # Locked before another driver's janitor can look: it takes the run folder's lock too.
             self._lock = os.open(self.path / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
             fcntl.flock(self._lock, fcntl.LOCK_EX)
 
@@ -71,6 +72,7 @@ class DriverFolder:
 
     def record(self, slice_: cgroups.Slice) -> None:
         """Note a slice's folders before they are made, for the start after one that is killed."""
+        # Appended: each candidate of the search is recorded.
         with (self.path / "cgroups").open("a", encoding="utf-8") as file:
             file.writelines(f"{folder}\n" for folder in slice_.folders.values())
 
@@ -93,6 +95,7 @@ class DriverFolder:
         """Put a sandbox's folders away at once, and remove them soon. Raises OSError."""
         away = self.path / f"removed-{folders.top.name}"
         try:
+            # Renamed first: the name is free at once, and a start is not held up by removal.
             folders.top.rename(away)
         except FileNotFoundError:
             return
@@ -101,9 +104,11 @@ class DriverFolder:
     def close(self) -> None:
         """Remove the folder, unless that takes long or cgroups stay that it records, and let the lock go."""
         with contextlib.suppress(OSError):
+            # Records of groups that stay are needed by the next start.
             if not _recorded(self.path):
                 self.remover.remove(self.path.rename(self.path.with_name(f"removed-{self.name}")))
         self.remover.close(_REMOVAL_TIMEOUT)
+        # The lock last: a janitor must not remove what this driver still removes.
         os.close(self._folder)
         os.close(self._lock)
 
@@ -121,6 +126,7 @@ def _exclusive(run_dir: Path) -> Generator[None, None, None]:
 
 def clean(run_dir: Path, remover: files.Remover) -> None:
     """Remove the instances of runtimes that are gone: their cgroups now, their files soon. Never raises."""
+    # Absent at the first start.
     with contextlib.suppress(FileNotFoundError), _exclusive(run_dir):
         for path in [entry for entry in run_dir.iterdir() if entry.is_dir()]:
             try:
@@ -132,6 +138,7 @@ def clean(run_dir: Path, remover: files.Remover) -> None:
 
 
 def _remove_if_dead(path: Path, remover: files.Remover) -> None:
+    # What an earlier end did not finish.
     if path.name.startswith("removed-"):
         remover.remove(path)
         return
@@ -139,9 +146,11 @@ def _remove_if_dead(path: Path, remover: files.Remover) -> None:
     try:
         lock = os.open(path / "lock", os.O_RDWR | os.O_CLOEXEC)
     except FileNotFoundError:
-        return  # not a driver's
+        # Not a driver's.
+        return
 
     try:
+        # A free lock means that its process is gone: the kernel lets it go with the process.
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         os.close(lock)
@@ -149,7 +158,8 @@ def _remove_if_dead(path: Path, remover: files.Remover) -> None:
 
     try:
         stay = [folder for folder in _recorded(path) if not cgroups.remove_slice(folder)]
-        if stay:  # processes that die slowly; the record stays with them, for the next start
+        if stay:
+            # Processes that die slowly; the record stays with them, for the next start.
             logger.warning(
                 "sandbox cgroups of an earlier runtime not removed", folders=[str(folder) for folder in stay]
             )

@@ -61,14 +61,18 @@ class ProcessChannel:
         self._killing: asyncio.TimerHandle | None = None
         self._loop = asyncio.get_running_loop()
         if launcher is not None:
+            # pidfds, not SIGCHLD: they need no handler in the main thread and know only their
+            # process.
             self._loop.add_reader(launcher.pidfd, self._on_gone, launcher.pidfd)
         self._loop.add_reader(messages.fileno(), self._on_readable)
 
     def adopt(self, pidfd: int) -> None:
         """Process 1 is there; from now on `kill` goes to it."""
         self._init = pidfd
+        # Without a launcher nobody else waits for process 1.
         if self._launcher is None:
             self._loop.add_reader(pidfd, self._on_gone, pidfd)
+        # Killed before it was known.
         if self._doomed:
             self._kill_init()
 
@@ -83,6 +87,7 @@ class ProcessChannel:
             return
 
         self._doomed = True
+        # Programs in uninterruptible sleep cannot be killed; nobody may wait for them for ever.
         if insist:
             self._killing = self._loop.call_later(KILL_SECONDS, self._insist)
         if self._init is not None:
@@ -115,11 +120,13 @@ class ProcessChannel:
             self._on_readable()
 
     def _kill_init(self) -> None:
+        # A pidfd names this process for ever: its number may be another's by now.
         with contextlib.suppress(ProcessLookupError):
             signal.pidfd_send_signal(self._init or -1, signal.SIGKILL)
 
     def _insist(self) -> None:
         logger.error("sandbox processes not ended in time", init=self._init)
+        # Its folder and group are removed then, as far as the kernel lets them.
         if self._launcher is None:
             self._set_gone()
         else:
@@ -141,12 +148,14 @@ class ProcessChannel:
             except BlockingIOError:
                 return
             except OSError:
+                # As after a hang-up: the other end is gone.
                 received = None
 
             if received is None:
                 self._loop.remove_reader(self._messages.fileno())
+                # Nothing was forked, or what was has ended at once.
                 if self._launcher is None and self._init is None:
-                    self._set_gone()  # nothing was forked, or what was has ended at once
+                    self._set_gone()
                 return
 
             self._on_message(*received)

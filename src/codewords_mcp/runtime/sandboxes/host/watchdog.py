@@ -1,7 +1,6 @@
 """Holds the limits that the kernel does not: disk everywhere, memory where there is no cgroup.
 
-One thread for all sandboxes of a driver. It looks at each as often as looking is cheap: a look that took t seconds is
-repeated after 20 t at the earliest, so that watching costs at most some 5 % of a core.
+One thread for all sandboxes of a driver. A measurement that took t seconds is repeated after 20 t at the earliest.
 """
 
 from __future__ import annotations
@@ -11,7 +10,8 @@ import contextlib
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from functools import partial
 from typing import Final, Protocol
 
 from codewords_mcp.runtime.sandboxes.base import SandboxSpec
@@ -33,7 +33,7 @@ class WatchedSandbox(Protocol):
 
     @property
     def roots(self) -> tuple[int, ...]:
-        """See `measure.processes`; empty when there is nothing to look at (yet, or any more)."""
+        """See `measure.processes`; empty when there is nothing to measure (yet, or any more)."""
         ...
 
     @property
@@ -67,10 +67,10 @@ def memory_over(roots: tuple[int, ...], limit: int) -> bool:
 
 @dataclass(slots=True)
 class _Due:
-    """The first look at files comes as long after the start as each after the one before: most programs have ended by then."""
+    """Times of the next measurements of one sandbox, as `time.monotonic`."""
 
-    memory: float = 0.0
-    disk: float = field(default_factory=lambda: time.monotonic() + _DISK_SECONDS)
+    memory: float
+    disk: float
 
 
 class Watchdog:
@@ -92,15 +92,16 @@ class Watchdog:
     def watch(self, sandbox: WatchedSandbox) -> None:
         """Begin; starts the thread at the first."""
         with self._lock:
-            self._watched[sandbox] = _Due()
-        sandbox.on_end(lambda: self._forget(sandbox))
+            # Files are measured an interval after the start: most programs have ended by then.
+            self._watched[sandbox] = _Due(memory=0.0, disk=time.monotonic() + _DISK_SECONDS)
+        sandbox.on_end(partial(self._forget, sandbox))
         if self._thread is None:
             self._thread = threading.Thread(target=self._run, name="sandbox watchdog", daemon=True)
             self._thread.start()
         self._work.set()
 
     def close(self) -> None:
-        """End the thread. Blocks for a look at most."""
+        """End the thread. Blocks for one measurement at most."""
         self._closed = True
         self._work.set()
         if self._thread is not None:
@@ -118,41 +119,45 @@ class Watchdog:
 
             with self._lock:
                 watched = list(self._watched.items())
+                # A copy: sandboxes come and go while this one thread measures.
                 if not watched:
+                    # Cleared under the lock: a sandbox that is added now sets it again.
                     self._work.clear()
                     continue
 
             for sandbox, due in watched:
-                self._look(sandbox, due)
+                self._measure(sandbox, due)
             time.sleep(_TICK)
 
-    def _look(self, sandbox: WatchedSandbox, due: _Due) -> None:
+    def _measure(self, sandbox: WatchedSandbox, due: _Due) -> None:
         roots = sandbox.roots
         if not roots:
             return
 
         limits, folders = sandbox.spec.limits, sandbox.resources.folders
         if sandbox.group is None and time.monotonic() >= due.memory:
-            over, due.memory = _timed(lambda: self._memory_over(roots, limits.memory), _MEMORY_SECONDS)
+            began = time.monotonic()
+            over = self._memory_over(roots, limits.memory)
+            due.memory = _next_time(began, _MEMORY_SECONDS)
             if over:
                 self._condemn(sandbox, "out_of_memory")
 
         if time.monotonic() >= due.disk:
-            over, due.disk = _timed(
-                lambda: measure.disk_over([folders.app, folders.tmp], measure.processes(roots), limits.disk),
-                _DISK_SECONDS,
-            )
+            began = time.monotonic()
+            pids = measure.processes(roots)
+            over = measure.disk_over([folders.app, folders.tmp], pids, limits.disk)
+            due.disk = _next_time(began, _DISK_SECONDS)
             if over:
                 self._condemn(sandbox, "disk_full")
 
     def _condemn(self, sandbox: WatchedSandbox, reason: measure.LimitReason) -> None:
-        with contextlib.suppress(RuntimeError):  # the loop is closed, and the sandboxes with it
+        # The loop may be closed, and the sandboxes with it.
+        with contextlib.suppress(RuntimeError):
             self._loop.call_soon_threadsafe(sandbox.condemn, reason)
 
 
-def _timed(look: Callable[[], bool], interval: float) -> tuple[bool, float]:
-    """The answer, and when to look again."""
-    began = time.monotonic()
-    answer = look()
+def _next_time(began: float, interval: float) -> float:
+    """The time to measure again, after a measurement that began at `began`."""
+    # A multiple of what it took: watching costs at most some 5 % of a core.
     now = time.monotonic()
-    return answer, now + max(interval, _COST_FACTOR * (now - began))
+    return now + max(interval, _COST_FACTOR * (now - began))

@@ -3,13 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import os
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Final
 
 from codewords_mcp.errors import SandboxFailed, SandboxUnavailable, StorageFailed
-from codewords_mcp.runtime.sandboxes.base import Capability, EnvironmentRef, Network, SandboxSpec, Tier
+from codewords_mcp.runtime.sandboxes.base import (
+    Capability,
+    EnvironmentRef,
+    Limits,
+    Network,
+    SandboxSpec,
+    Tier,
+)
 from codewords_mcp.runtime.sandboxes.host import cgroups, paths
 from codewords_mcp.runtime.sandboxes.host.watchdog import Watchdog, memory_over
 from codewords_mcp.runtime.sandboxes.landlock import selftest
@@ -17,8 +25,8 @@ from codewords_mcp.runtime.sandboxes.landlock.confinement import Landlock
 from codewords_mcp.runtime.sandboxes.landlock.sandbox import LandlockResources, LandlockSandbox
 
 _THREADS: Final = 16
+# Sandboxes at once: a thread waits for each.
 _MOST: Final = 1024
-"""Sandboxes at once: a thread waits for each."""
 
 _UNTESTED: Final = Tier("D", "Not tested yet")
 
@@ -109,12 +117,15 @@ class LandlockDriver:
 
     def _believe(self, finding: selftest.LandlockFinding) -> None:
         self.tier = finding.tier
-        self._exact = finding.proved.exact  # a cgroup that did not hold is worse than the watchdog
+        # A cgroup that did not hold is worse than the watchdog.
+        self._exact = finding.proved.exact
         found: set[Capability] = set()
 
         if finding.tier.id != "D":
             if finding.proved.by_address:
                 found.add(Capability.EGRESS_RULES)
+            # As root a program stays root, without capabilities: it could have no other user's
+            # files.
             if os.geteuid() != 0:
                 found.add(Capability.UNPRIVILEGED_USER)
             if finding.proved.exact:
@@ -130,7 +141,7 @@ class LandlockDriver:
 
         sandbox = LandlockSandbox(spec, self._make_resources(spec, network))
         self._live[spec.id] = sandbox
-        sandbox.on_end(lambda: self._live.pop(sandbox.id, None))
+        sandbox.on_end(functools.partial(self._live.pop, sandbox.id, None))
         self._watchdog.watch(sandbox)
 
         try:
@@ -148,7 +159,7 @@ class LandlockDriver:
             folders=folders,
             landlock=self._landlock,
             discard=self._instance.discard,
-            make_group=lambda: slice_.create(folders.top.name, spec.limits) if slice_ else None,
+            make_group=functools.partial(_make_group, slice_, folders.top.name, spec.limits),
             executor=self._executor,
             waiting=self._waiting,
             network=network,
@@ -161,6 +172,10 @@ class LandlockDriver:
         if self._slice is not None:
             self._slice.remove()
         self._instance.close()
+
+
+def _make_group(slice_: cgroups.Slice | None, name: str, limits: Limits) -> cgroups.Group | None:
+    return slice_.create(name, limits) if slice_ is not None else None
 
 
 def _prepare(run_dir: Path) -> tuple[paths.DriverFolder, cgroups.Slice | None]:

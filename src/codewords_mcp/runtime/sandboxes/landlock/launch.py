@@ -3,7 +3,8 @@
 import os
 import sys
 
-sys.path.append(os.path.dirname(os.path.dirname(os.path.dirname(__file__))))  # pathlib is 5 ms of import
+# os.path: pathlib is 5 ms of import.
+sys.path.append(os.path.dirname(os.path.dirname(os.path.dirname(__file__))))
 
 from sandboxes.landlock.inside.supervisor import main  # pyright: ignore  # noqa: PGH003
 

@@ -21,6 +21,7 @@ class PortForwarder:
 
     def start(self, host: str, port: int) -> None:
         """Carry to this address, from now on."""
+        # Not before a port is known: until then connections wait in the listener's queue.
         if self._address is None:
             self._keep(self._serve())
         self._address = (host, port)
@@ -45,6 +46,7 @@ class PortForwarder:
         try:
             inner_reader, inner_writer = await asyncio.open_connection(*self._address)
         except OSError:
+            # As where nobody listens.
             writer.close()
             return
 

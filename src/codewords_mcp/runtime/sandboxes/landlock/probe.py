@@ -20,15 +20,15 @@ from collections.abc import Callable
 
 _CLONE_NEWUSER = 0x1000_0000
 _AF_PACKET, _AF_ALG, _AF_VSOCK = 17, 38, 40
-_PLACES = ("/", "/etc")
-"""Folders that nobody needs to list."""
+# Folders that nobody needs to list.
+_UNLISTED = ("/", "/etc")
 _MPTCP, _MSG_FASTOPEN = 262, 0x2000_0000
 _LIBC = ctypes.CDLL(None, use_errno=True)
 
 
-def _refused(act: Callable[[], object]) -> bool:
+def _refused(act: Callable[..., object], *arguments: object) -> bool:
     try:
-        act()
+        act(*arguments)
     except OSError:
         return True
     return False
@@ -56,64 +56,68 @@ def _connect_by_sending(address: tuple[str, int]) -> None:
             return
 
 
-def _say(family: int, address: str | tuple[str, int]) -> None:
+def _send(family: int, address: str | tuple[str, int]) -> None:
     with socket.socket(family, socket.SOCK_DGRAM) as client:
         client.sendto(b"x", address)
 
 
-def _say_by_pair(address: str) -> None:
-    one, _ = socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)
-    with one:
-        one.connect(address)
+def _reconnect_pair(address: str) -> None:
+    left, _ = socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)
+    with left:
+        left.connect(address)
 
 
 def _open(path: str, flags: int) -> None:
     os.close(os.open(path, flags, 0o600))
 
 
-def _unchanged(path: str, act: Callable[[], object], what: Callable[[os.stat_result], object]) -> bool:
+def _open_raw_socket(family: int) -> None:
+    socket.socket(family, socket.SOCK_RAW).close()
+
+
+def _unchanged(path: str, attribute: str, act: Callable[..., object], *arguments: object) -> bool:
     """The file is as before; the act itself may pretend that it worked."""
-    before = what(os.stat(path))
-    _refused(act)
-    return what(os.stat(path)) == before
+    before = getattr(os.stat(path), attribute)
+    _refused(act, *arguments)
+    return getattr(os.stat(path), attribute) == before
 
 
 def _files(facts: dict[str, str]) -> dict[str, bool]:
     file, folder = facts["file"], facts["folder"]
     systems = ("/usr", "/etc", "/tmp", "/var/tmp", "/dev/shm", sys.base_prefix, folder)
     return {
-        "the host's files cannot be read": _refused(lambda: _open(file, os.O_RDONLY)),
-        "the host's password file cannot be read": _refused(lambda: _open("/etc/passwd", os.O_RDONLY)),
-        "the host's folders cannot be listed": all(_refused(lambda top=top: os.listdir(top)) for top in (*_PLACES, folder)),
-        "the host's files cannot be written": _refused(lambda: _open(file, os.O_WRONLY)),
-        "the host's files cannot be emptied": _refused(lambda: os.truncate(file, 0)),
-        "the host's files cannot be removed or renamed": _refused(lambda: os.unlink(file))
-        and _refused(lambda: os.rename(file, "stolen"))
-        and _refused(lambda: os.link(file, "linked")),
-        "the host's files keep their modes": _unchanged(file, lambda: os.chmod(file, 0), lambda info: info.st_mode),
-        "the host's files keep their times": _unchanged(file, lambda: os.utime(file, (1, 1)), lambda info: info.st_mtime_ns),
+        "the host's files cannot be read": _refused(_open, file, os.O_RDONLY),
+        "the host's password file cannot be read": _refused(_open, "/etc/passwd", os.O_RDONLY),
+        "the host's folders cannot be listed": all(_refused(os.listdir, top) for top in (*_UNLISTED, folder)),
+        "the host's files cannot be written": _refused(_open, file, os.O_WRONLY),
+        "the host's files cannot be emptied": _refused(os.truncate, file, 0),
+        "the host's files cannot be removed or renamed": _refused(os.unlink, file)
+        and _refused(os.rename, file, "stolen")
+        and _refused(os.link, file, "linked"),
+        "the host's files keep their modes": _unchanged(file, "st_mode", os.chmod, file, 0),
+        "the host's files keep their times": _unchanged(file, "st_mtime_ns", os.utime, file, (1, 1)),
         "nothing can be made outside": all(
-            _refused(lambda top=top: _open(f"{top}/codewords-canary", os.O_CREAT | os.O_WRONLY)) for top in systems
+            _refused(_open, f"{top}/codewords-canary", os.O_CREAT | os.O_WRONLY) for top in systems
         ),
     }  # fmt: skip
 
 
 def _network(facts: dict[str, str]) -> dict[str, bool]:
     here = ("127.0.0.1", int(facts["port"]))
-    elsewhere = ("192.0.2.1", 80)
+    # TEST-NET-1 (RFC 5737): no host has an address in it.
+    elsewhere = "192.0.2.1"
     return {
-        "the host's loopback is out of reach": _refused(lambda: _connect(socket.AF_INET, here))
-        and _refused(lambda: _connect(socket.AF_INET6, ("::ffff:127.0.0.1", here[1]))),
-        "other networks are out of reach": _refused(lambda: _connect(socket.AF_INET, elsewhere)),
-        "no datagrams can be sent": _refused(lambda: _say(socket.AF_INET, ("192.0.2.1", 53))),
-        "the host's sockets in files are out of reach": _refused(lambda: _connect(socket.AF_UNIX, facts["named"])),
-        "the host's abstract sockets are out of reach": _refused(lambda: _connect(socket.AF_UNIX, "\0" + facts["abstract"]))
-        and _refused(lambda: _say_by_pair("\0" + facts["abstract"])),
-        "no way around by other protocols": _refused(lambda: _connect(socket.AF_INET, here, _MPTCP))
-        and _refused(lambda: _connect_by_sending(here)),
+        "the host's loopback is out of reach": _refused(_connect, socket.AF_INET, here)
+        and _refused(_connect, socket.AF_INET6, ("::ffff:127.0.0.1", here[1])),
+        "other networks are out of reach": _refused(_connect, socket.AF_INET, (elsewhere, 80)),
+        "no datagrams can be sent": _refused(_send, socket.AF_INET, (elsewhere, 53)),
+        "the host's sockets in files are out of reach": _refused(_connect, socket.AF_UNIX, facts["named"]),
+        "the host's abstract sockets are out of reach": _refused(_connect, socket.AF_UNIX, "\0" + facts["abstract"])
+        and _refused(_reconnect_pair, "\0" + facts["abstract"]),
+        "no way around by other protocols": _refused(_connect, socket.AF_INET, here, _MPTCP)
+        and _refused(_connect_by_sending, here),
         "unusual sockets are refused": all(
-            _refused(lambda family=family: socket.socket(family, socket.SOCK_RAW).close())
-            for family in (_AF_PACKET, _AF_ALG, _AF_VSOCK, socket.AF_INET)
+            _refused(_open_raw_socket, family) for family in (_AF_PACKET, _AF_ALG, _AF_VSOCK, socket.AF_INET)
         ),
     }  # fmt: skip
 
@@ -121,8 +125,7 @@ def _network(facts: dict[str, str]) -> dict[str, bool]:
 def _hidden(victim: str) -> bool:
     """Variables and arguments of another process of the same user."""
     return all(
-        _refused(lambda name=name: _open(f"/proc/{victim}/{name}", os.O_RDONLY))
-        for name in ("environ", "cmdline", "mem")
+        _refused(_open, f"/proc/{victim}/{name}", os.O_RDONLY) for name in ("environ", "cmdline", "mem")
     )
 
 
@@ -132,14 +135,14 @@ def _processes(facts: dict[str, str]) -> dict[str, bool]:
     return {
         "other processes cannot be read": _hidden(facts["victim"]),
         "other processes cannot be signalled": all(
-            _refused(lambda pid=pid: os.kill(pid, 0)) for pid in (victim, runtime, os.getppid())
+            _refused(os.kill, pid, 0) for pid in (victim, runtime, os.getppid())
         ),
-        "nothing can be traced": _refused(lambda: _call("ptrace", 16, victim, 0, 0)),
-        "other processes keep their limits": _refused(lambda: prlimit(victim, resource.RLIMIT_NOFILE, (9, 9))),
-        "other processes keep their priority": _refused(lambda: os.setpriority(os.PRIO_PROCESS, victim, 19)),
-        "no namespaces can be made": _refused(lambda: _call("unshare", _CLONE_NEWUSER)),
-        "nothing can be mounted": _refused(lambda: _call("mount", b"none", b".", b"tmpfs", 0, None)),
-        "no memory is shared with the host": _refused(lambda: _call("shmget", 4242, 4096, 0o1666)),
+        "nothing can be traced": _refused(_call, "ptrace", 16, victim, 0, 0),
+        "other processes keep their limits": _refused(prlimit, victim, resource.RLIMIT_NOFILE, (9, 9)),
+        "other processes keep their priority": _refused(os.setpriority, os.PRIO_PROCESS, victim, 19),
+        "no namespaces can be made": _refused(_call, "unshare", _CLONE_NEWUSER),
+        "nothing can be mounted": _refused(_call, "mount", b"none", b".", b"tmpfs", 0, None),
+        "no memory is shared with the host": _refused(_call, "shmget", 4242, 4096, 0o1666),
         "no privileges are left": _powerless(),
         "forking ends": _forking_ends(int(facts["processes"])),
     }  # fmt: skip
@@ -176,29 +179,34 @@ def _needs() -> dict[str, bool]:
     uri = os.environ["CODEWORDS_RUNTIME_URI"].removeprefix("http://")
     host, _, port = uri.partition(":")
     return {
-        "the runtime is in reach": _works(lambda: _hear(host, int(port))),
-        "its own files can be written": _works(lambda: _open("mine", os.O_CREAT | os.O_WRONLY)),
-        "temporary files can be made": _works(lambda: tempfile.TemporaryFile().close()),
-        "other programs can be started": _works(
-            lambda: subprocess.run([sys.executable, "-c", ""], check=True, timeout=10)
-        ),
-        "random numbers are there": _works(lambda: os.urandom(8))
-        and _works(lambda: _open("/dev/urandom", os.O_RDONLY)),
+        "the runtime is in reach": _works(_greet_runtime, host, int(port)),
+        "its own files can be written": _works(_open, "mine", os.O_CREAT | os.O_WRONLY),
+        "temporary files can be made": _works(_make_temporary_file),
+        "other programs can be started": _works(_start_program),
+        "random numbers are there": _works(os.urandom, 8) and _works(_open, "/dev/urandom", os.O_RDONLY),
     }
 
 
-def _works(act: Callable[[], object]) -> bool:
+def _works(act: Callable[..., object], *arguments: object) -> bool:
     try:
-        act()
+        act(*arguments)
     except (OSError, subprocess.SubprocessError):
         return False
     return True
 
 
-def _hear(host: str, port: int) -> None:
+def _greet_runtime(host: str, port: int) -> None:
     with socket.create_connection((host, port), 5) as client:
         if client.recv(99) != b"runtime":
             raise ConnectionRefusedError
+
+
+def _make_temporary_file() -> None:
+    tempfile.TemporaryFile().close()
+
+
+def _start_program() -> None:
+    subprocess.run([sys.executable, "-c", ""], check=True, timeout=10)
 
 
 def _take_memory(limit: int) -> None:
@@ -207,6 +215,7 @@ def _take_memory(limit: int) -> None:
     with contextlib.suppress(MemoryError):
         while len(taken) << 20 < 2 * limit:
             taken.append(bytearray(1 << 20))
+            # One byte a page is enough for the kernel to count it.
             taken[-1][::4096] = b"x" * 256
 
 

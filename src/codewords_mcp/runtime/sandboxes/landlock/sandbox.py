@@ -10,6 +10,7 @@ import socket
 from collections.abc import AsyncIterator, Callable
 from concurrent.futures import Executor
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Final
 
 import structlog
@@ -88,7 +89,7 @@ class LandlockSandbox(ManagedSandbox):
 
     async def _bring_up(self) -> None:
         resources, spec = self.resources, self.spec
-        await self._in_thread(lambda: resources.folders.make(None))
+        await self._in_thread(partial(resources.folders.make, None))
         self._group = await self._in_thread(resources.make_group)
         uri, ports = await self._attach()
         start = LandlockProgram(
@@ -101,18 +102,19 @@ class LandlockSandbox(ManagedSandbox):
             exact=self._group is not None,
         )
         outputs = self._output.open()
-        spawned = await self._in_thread(
-            lambda: spawn.launch(resources.landlock, start, self._listener, outputs)
-        )
+        launch = partial(spawn.launch, resources.landlock, start, self._listener, outputs)
+        spawned = await self._in_thread(launch)
         self._output.start()
         self._watch(spawned)
+        # Killed while its process was made: the kill found no process.
         if self._reason is not None:
             self._begin_kill()
+        # In its group before it makes any process of its own.
         await self._join_group(spawned.process.pid)
         self._send({"go": True})
         await self._expect_running()
         limit = spec.limits.start_timeout
-        self._arm("no_port", limit, lambda: self._not_ready(explain.no_port(self.port, limit)))
+        self._arm("no_port", limit, partial(self._not_ready, explain.no_port(self.port, limit)))
 
     async def _attach(self) -> tuple[str | None, list[int]]:
         """The runtime's address for the program, and the ports that it may reach: of the runtime, of the proxy."""
@@ -135,14 +137,16 @@ class LandlockSandbox(ManagedSandbox):
     async def _join_group(self, pid: int) -> None:
         group = self._group
         if group is not None:
-            with contextlib.suppress(ProcessLookupError):  # then `_expect_running` says why it is gone
-                await self._in_thread(lambda: group.add(pid))
+            # A process that is gone: `_expect_running` reports why.
+            with contextlib.suppress(ProcessLookupError):
+                await self._in_thread(partial(group.add, pid))
 
     async def _expect_running(self) -> None:
         assert self._gone is not None  # noqa: S101  # set before the first use
         await asyncio.wait(
             {self._running, self._gone}, timeout=SETUP_SECONDS, return_when=asyncio.FIRST_COMPLETED
         )
+        # The reason may have arrived together with the end.
         self._drain()
         if self._running.done():
             return
@@ -163,6 +167,8 @@ class LandlockSandbox(ManagedSandbox):
     def _kill_supervisor(self) -> None:
         if self._spawned is not None:
             logger.error("sandbox supervisor killed after timeout", pid=self._spawned.process.pid)
+            # The group first: the supervisor's end would leave its children to the machine's
+            # process 1.
             if self._group is not None:
                 self._group.kill()
             self._spawned.process.kill()
@@ -185,7 +191,8 @@ class LandlockSandbox(ManagedSandbox):
                 return
 
             message, fds = received
-            for fd in fds:  # the program may send some
+            # The program may send some.
+            for fd in fds:
                 os.close(fd)
             deliver(message)
 
@@ -199,7 +206,8 @@ class LandlockSandbox(ManagedSandbox):
         elif "exited" in message:
             self._status = message["exited"]
             self._reported = (message["cpu"], message["peak"])
-            self._begin_kill()  # what it left running has as long to end as after a kill
+            # What the program left running has as long to end as after a kill.
+            self._begin_kill()
         elif "over" in message:
             self.condemn(message["over"])
         elif "error" in message:
@@ -222,7 +230,7 @@ class LandlockSandbox(ManagedSandbox):
             self._now_ready()
         elif not self._imported and "wrong_port" not in self._timers:
             error = explain.wrong_port(self.port, sorted(ports)[:16])
-            self._arm("wrong_port", WRONG_PORT_SECONDS, lambda: self._not_ready(error))
+            self._arm("wrong_port", WRONG_PORT_SECONDS, partial(self._not_ready, error))
 
     def _on_error(self, message: dict[str, Any]) -> None:
         logger.error("sandbox setup failed", sandbox=self.id, **message)
@@ -271,6 +279,7 @@ class LandlockSandbox(ManagedSandbox):
 
     def _discard(self) -> None:
         if self._group is not None:
+            # After the end of the supervisor something may be left only where it was killed.
             self._group.kill()
             if not self._group.remove():
                 logger.warning("sandbox cgroup not removed", sandbox=self.id)

@@ -98,6 +98,7 @@ async def _try(start: StartIn, landlock: Landlock, folder: Path, *, exact: bool)
             await sandbox.kill()
 
     report = _read_report(printed)
+    # One act that is not refused is enough; a probe that printed nothing proves nothing.
     broken = [act for act, refused in report.acts.items() if not refused]
     broken += [f"not {need}" for need, met in report.needs.items() if not met]
     if broken or not report.acts:
@@ -108,6 +109,7 @@ async def _try(start: StartIn, landlock: Landlock, folder: Path, *, exact: bool)
 
         return LandlockFinding(diagnosis.none(f"Isolation does not hold here; {reason}."))
 
+    # The probe ends by taking too much memory: an exact limit is one that killed it.
     exact_memory = not report.survived and exit_ == Exit("out_of_memory")
     proved = ProvedFacts(len(report.acts), by_address=sandbox.by_address, exact=exact and exact_memory)
     return LandlockFinding(landlock.tier(proved), proved)
@@ -142,10 +144,12 @@ def _canaries(folder: Path, stack: contextlib.ExitStack) -> dict[str, str]:
     """Things of the host that the probe must not reach, and where they are."""
     file = folder / "canary"
     file.write_text("seen", encoding="utf-8")
+    # Everybody could write it: only Landlock keeps the probe from it.
     file.chmod(0o666)
     stack.callback(file.unlink, missing_ok=True)
     loopback = stack.enter_context(socket.create_server(("127.0.0.1", 0)))
     named = stack.enter_context(socket.socket(socket.AF_UNIX))
+    # Relative: a socket's path holds 107 bytes, and a home's may be longer.
     named.bind(os.path.relpath(folder / "named"))
     named.listen()
     stack.callback((folder / "named").unlink, missing_ok=True)
@@ -229,12 +233,14 @@ def recall(run_dir: Path, landlock: Landlock, slice_: cgroups.Slice | None) -> L
 def remember(
     run_dir: Path, landlock: Landlock, slice_: cgroups.Slice | None, finding: LandlockFinding
 ) -> None:
-    """Keep a finding, but no failure. Losing it only costs another test, so nothing is raised."""
+    """Keep a finding, but no failure."""
+    # Losing it only costs another test, so nothing is raised.
     if finding.tier.id == "D":
         return
     with contextlib.suppress(OSError, metadata.PackageNotFoundError):
         stored = {"key": _key(landlock, slice_), **asdict(finding)}
         path = _path(run_dir)
+        # Renamed whole: two runtimes may write at the same time.
         partial = path.with_suffix(f".{os.getpid()}")
         partial.write_text(json.dumps(stored), encoding="utf-8")
         partial.replace(path)

@@ -48,7 +48,8 @@ class SpawnedSupervisor:
 
 
 def python(spec: SandboxSpec) -> str:
-    """The environment's Python: its own link is made for a path that only sandboxes with a root of their own have."""
+    """The path of the environment's Python."""
+    # The venv's own link is made for a path that only sandboxes with a root of their own have.
     environment = spec.environment
     return str(environment.base_prefix / "bin" / f"python{environment.python_version}")
 
@@ -56,7 +57,7 @@ def python(spec: SandboxSpec) -> str:
 def variables(
     spec: SandboxSpec, folders: paths.Folders, port: int, uri: str | None, proxy: int | None
 ) -> dict[str, str]:
-    """The program's whole environment; what the workflow declares wins over our defaults, not over what it needs here."""
+    """The program's whole environment. The workflow's values replace our defaults, not what is needed here."""
     environment = spec.environment
     site = environment.path / "lib" / f"python{environment.python_version}" / "site-packages"
     own = {
@@ -103,6 +104,8 @@ def launch(
             boot, boot_inside = channel.pair()
             stack.enter_context(theirs)
             stack.enter_context(boot_inside)
+            # Nothing is ever written to it: its end of file, also by the runtime's death, means end
+            # all.
             lifeline_inside, lifeline = os.pipe()
             stack.callback(os.close, lifeline_inside)
             described = _anonymous_file(landlock.describe(start))
@@ -127,13 +130,14 @@ def _start(script: str, fds: tuple[int, ...], outputs: tuple[int, int]) -> subpr
         stderr=outputs[1],
         pass_fds=fds,
         cwd="/",
+        # The runtime's environment holds keys. Python may need this one to find its own library.
         env={"LD_LIBRARY_PATH": library_path} if library_path else {},
         start_new_session=True,
     )
 
 
 def _anonymous_file(description: dict[str, Any]) -> int:
-    """The description never shows in an argument, an environment or a file's name."""
+    # The description never shows in an argument, an environment or a file's name.
     with tempfile.TemporaryFile() as file:
         file.write(json.dumps(description).encode())
         file.flush()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -26,9 +27,9 @@ from codewords_mcp.runtime.sandboxes.namespaces import selftest
 from codewords_mcp.runtime.sandboxes.namespaces.isolation import ExecIsolation, Isolation, IsolationResources
 from codewords_mcp.runtime.sandboxes.namespaces.sandbox import LocalSandbox
 
+# For what blocks while sandboxes start: process creation, cgroup moves. They live as long as the
+# driver: a launcher dies with the thread that made it.
 _THREADS = 16
-"""For what blocks while sandboxes start: process creation, cgroup moves. They live as long as the driver: a launcher
-dies with the thread that made it."""
 
 _UNTESTED = Tier("D", "Not tested yet")
 
@@ -86,9 +87,8 @@ class LocalDriver:
             driver._believe(known)
         try:
             await driver.self_test()
-        except (
-            BaseException
-        ):  # given up: nobody has the driver, and its self-test would outlive the event loop
+        except BaseException:
+            # Also cancelled: nobody has the driver then, and its self-test would outlive the loop.
             await asyncio.shield(driver.close())
             raise
 
@@ -109,6 +109,8 @@ class LocalDriver:
     async def self_test(self) -> Tier:
         """The tier that the self-test proved, waiting for it where it still runs. A failed one is tried again."""
         if self._testing is None and self.tier.id == "D" and not self._closed:
+            # One test for all callers, shielded below: a start that is cancelled must not end the
+            # test that others wait for.
             self._testing = asyncio.create_task(self._test())
         if self._testing is not None:
             await asyncio.shield(self._testing)
@@ -119,6 +121,8 @@ class LocalDriver:
         tier = await self.self_test()
         if tier.id == "D":
             raise SandboxUnavailable(" ".join(tier.facts) or "No isolation here.", hint=tier.fix)
+        # The id is taken before the first await, so two calls with one id cannot both pass the
+        # check.
         if spec.id in self._starting or spec.id in self._live:
             raise SandboxFailed("This sandbox already runs.")
 
@@ -138,13 +142,17 @@ class LocalDriver:
         if self._closed:
             return
         self._closed = True
+        # Sandboxes first: the fork servers that their programs were forked from must outlive them.
         await asyncio.gather(*(sandbox.kill() for sandbox in list(self._live.values())))
         await self.forks.close()
         if self._testing is not None:
+            # Not awaited by `await`: an error of the test would keep the folders from being
+            # removed.
             await asyncio.wait({self._testing})
         await asyncio.to_thread(self._close)
 
     async def _test(self) -> None:
+        # An earlier finding may have given the cgroup up; a new test has to try it again.
         self._exact = self._slice is not None
         finding = await selftest.run(self._start_by_exec, self._instance.path, self._slice)
         self._believe(finding)
@@ -181,6 +189,8 @@ class LocalDriver:
             try:
                 return await self._start_in(isolation, spec)
             except SandboxFailed as error:
+                # A program that has begun may have acted already. Started again, it would act
+                # twice.
                 if isolation.program_started or self._closed:
                     raise
                 logger.warning("fork failed, starting by exec", sandbox=spec.id, reason=error.message)
@@ -197,7 +207,8 @@ class LocalDriver:
 
         sandbox = LocalSandbox(spec, isolation, self._network if spec.network else None)
         self._live[spec.id] = sandbox
-        sandbox.on_end(lambda: self._live.pop(spec.id, None))
+        # Registered before anything can fail, so that a failed start is taken out too.
+        sandbox.on_end(functools.partial(self._live.pop, spec.id, None))
         self._watchdog.watch(sandbox)
 
         try:
@@ -215,9 +226,9 @@ class LocalDriver:
             folders=folders,
             uid=uid,
             discard=self._instance.discard,
-            make_group=lambda limits: self._make_group(folders.top.name, limits),
+            make_group=functools.partial(self._make_group, folders.top.name),
             exact_memory=self._holds_memory(),
-            release=lambda: self._host_users.release(uid),
+            release=functools.partial(self._host_users.release, uid),
             executor=self._executor,
         )
 
@@ -231,6 +242,8 @@ class LocalDriver:
 
     def _close(self) -> None:
         self._watchdog.close()
+        # Waits for threads that still make processes: their launchers die with the thread, and the
+        # cgroups below can be removed only when they are empty.
         self._executor.shutdown()
         if self._slice is not None:
             self._slice.remove()

@@ -1,13 +1,14 @@
 """The isolation of one sandbox, seen from the host: folders, processes, output, cgroup. It knows no workflow.
 
 `Isolation` is the base of both ways to make one. `ExecIsolation` starts a launcher and a new interpreter, and needs the
-program for that. `fork_server.ForkIsolation` forks from a fork server, and gets its program later.
+program for that. `fork_isolation.ForkIsolation` forks from a fork server, and gets its program later.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import os
 import socket
 from collections.abc import Callable
@@ -17,6 +18,7 @@ from typing import Any, Final, TypeVar
 
 import structlog
 
+from codewords_mcp.cancellation import ignore_result
 from codewords_mcp.errors import SandboxFailed
 from codewords_mcp.runtime.sandboxes.base import Limits, SandboxSpec
 from codewords_mcp.runtime.sandboxes.host import cgroups, paths
@@ -64,6 +66,7 @@ class Isolation:
         self.transparent = False
         """Whether the kernel redirects every TCP connection to the runtime's policy. After `set_up`."""
         self.broken: SandboxFailed | None = None
+        # Set by messages from inside, in this order.
         self._forked: asyncio.Future[int] = loop.create_future()
         self._listeners: asyncio.Future[dict[str, socket.socket]] = loop.create_future()
         self._running: asyncio.Future[None] = loop.create_future()
@@ -94,6 +97,7 @@ class Isolation:
 
     def subscribe(self, then: Callable[[dict[str, Any]], None]) -> None:
         """Give what the program is said to do to `then`, and what was said before."""
+        # Messages may arrive between `set_up` and the subscription.
         self._subscriber = then
         while self._undelivered:
             then(self._undelivered.pop(0))
@@ -114,6 +118,7 @@ class Isolation:
         """Return when every process has ended, everything they said was heard, and nothing is done for them any more."""
         if self.channel is not None:
             await self.channel.gone.wait()
+            # The channel may hold messages that arrived with the end.
             self.channel.drain()
         if self._joining is not None:
             await asyncio.wait({self._joining})
@@ -155,8 +160,10 @@ class Isolation:
         assert self.channel is not None  # noqa: S101  # connected before anything is expected
         if not message.done():
             either = (message, self.channel.over)
+            # What ended, and why, is judged below: the wait itself raises nothing.
             await asyncio.wait(either, timeout=self.setup_seconds, return_when=asyncio.FIRST_COMPLETED)
 
+        # The message may have come in the same turn of the loop as the end of the processes.
         if not message.done():
             self.channel.drain()
         if message.done():
@@ -173,7 +180,7 @@ class Isolation:
     async def _settle(self, pid: int, limits: Limits) -> None:
         """Move process 1 into the group, made if it is not there, while it sets its own part up."""
         self._joining = asyncio.create_task(self._join_group(pid, limits))
-        self._joining.add_done_callback(lambda done: done.cancelled() or done.exception())
+        self._joining.add_done_callback(ignore_result)
         await self._expect(self._listeners)
         await self._joining
 
@@ -183,9 +190,8 @@ class Isolation:
         def join() -> cgroups.Group | None:
             group = self.group or self.resources.make_group(limits)
             if group is not None:
-                with contextlib.suppress(
-                    ProcessLookupError
-                ):  # then whoever expects a message says why it is gone
+                # A process that is gone: whoever expects a message from it reports why.
+                with contextlib.suppress(ProcessLookupError):
                     group.add(pid)
             return group
 
@@ -195,6 +201,7 @@ class Isolation:
         if "forked" in message and self.channel is not None and fds:
             self.channel.adopt(fds[0])
             pid = message["forked"]
+            # A prepared isolation's process 1 doesn't know its number out here.
             _resolve(self._forked, pid if pid is not True else host_pid(fds[0]))
         elif "standing" in message:
             sockets = {
@@ -217,6 +224,7 @@ class Isolation:
             self._undelivered.append(message)
 
     def _on_error(self, message: dict[str, Any]) -> None:
+        # The text from inside goes to the log only: callers get words of our own.
         logger.error("sandbox setup failed", folder=self.resources.folders.top.name, **message)
         if message["step"] == "exec":
             what = "run the environment's Python"
@@ -244,14 +252,13 @@ class ExecIsolation(Isolation):
     async def set_up(self) -> None:
         """See `Isolation`."""
         limits, resources = self._spec.limits, self.resources
-        self.group = await self.in_thread(lambda: resources.make_group(limits))
+        self.group = await self.in_thread(functools.partial(resources.make_group, limits))
         outputs = self.output.open()
         exact = self.group is not None
-        spawned = await self.in_thread(
-            lambda: spawn.launch(
-                self._spec, resources.folders, resources.uid, exact_memory=exact, outputs=outputs
-            )
+        launch = functools.partial(
+            spawn.launch, self._spec, resources.folders, resources.uid, exact_memory=exact, outputs=outputs
         )
+        spawned = await self.in_thread(launch)
         self._connect(spawned.channel, spawned)
         self.init_pid = await self._expect(self._forked)
         await self._settle(self.init_pid, limits)
@@ -270,9 +277,8 @@ def _resolve(future: asyncio.Future[T], value: T) -> None:
 
 def host_pid(pidfd: int) -> int:
     """The number, here, of a process that knows only its number inside."""
-    fd = os.open(
-        f"/proc/self/fdinfo/{pidfd}", os.O_RDONLY | os.O_CLOEXEC
-    )  # on the way of each start: no file object
+    # Every start does this, so without a file object.
+    fd = os.open(f"/proc/self/fdinfo/{pidfd}", os.O_RDONLY | os.O_CLOEXEC)
     try:
         _, there, rest = os.read(fd, 4096).partition(b"\nPid:")
     finally:

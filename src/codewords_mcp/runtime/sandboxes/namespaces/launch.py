@@ -3,7 +3,8 @@
 import os
 import sys
 
-sys.path.insert(0, os.path.dirname(__file__))  # noqa: PTH120  # pathlib is 5 ms of import
+# os.path: pathlib is 5 ms of import.
+sys.path.insert(0, os.path.dirname(__file__))  # noqa: PTH120
 
 from inside.launcher import main  # pyright: ignore[reportMissingImports, reportUnknownVariableType]
 

@@ -20,9 +20,9 @@ _AF_PACKET, _AF_ALG, _AF_VSOCK = 17, 38, 40
 _LIBC = ctypes.CDLL(None, use_errno=True)
 
 
-def _refused(act: Callable[[], object]) -> bool:
+def _refused(act: Callable[..., object], *arguments: object) -> bool:
     try:
-        act()
+        act(*arguments)
     except OSError:
         return True
     return False
@@ -41,9 +41,10 @@ def _connect(family: int, address: str | tuple[str, int]) -> None:
         try:
             answer = client.recv(1)
         except TimeoutError:
-            return  # somebody is there and waits for us
+            # Somebody is there and waits for us.
+            return
     if not answer:
-        # the egress takes a connection before it judges it, and ends one that it refuses
+        # The egress accepts a connection before it judges it, and closes one that it refuses.
         raise ConnectionRefusedError(errno.ECONNREFUSED, "closed at once")
 
 
@@ -61,14 +62,22 @@ def _powerless() -> bool:
     return capabilities and facts["NoNewPrivs"].strip() == "1" and facts["Seccomp"].strip() == "2"
 
 
+def _create(path: str) -> None:
+    os.close(os.open(path, os.O_CREAT | os.O_WRONLY))
+
+
+def _open_raw_socket(family: int) -> None:
+    socket.socket(family, socket.SOCK_RAW).close()
+
+
 def _read_only(folder: str) -> bool:
-    return _refused(lambda: os.close(os.open(f"{folder}/canary", os.O_CREAT | os.O_WRONLY)))
+    return _refused(_create, f"{folder}/canary")
 
 
 def _alone(host_pid: int) -> bool:
     """Only process 1 and this one are to be seen, and the runtime cannot be signalled."""
     seen = {int(name) for name in os.listdir("/proc") if name.isdigit()}
-    return seen == {1, os.getpid()} and (host_pid in seen or _refused(lambda: os.kill(host_pid, 0)))
+    return seen == {1, os.getpid()} and (host_pid in seen or _refused(os.kill, host_pid, 0))
 
 
 def _forking_ends(limit: int) -> bool:
@@ -82,6 +91,7 @@ def _forking_ends(limit: int) -> bool:
     except OSError:
         return True
     finally:
+        # Each child is ended even where the limit failed to hold: they sleep for ever.
         for pid in children:
             os.kill(pid, signal.SIGKILL)
             os.waitpid(pid, 0)
@@ -91,26 +101,26 @@ def _forking_ends(limit: int) -> bool:
 
 def _acts(facts: dict[str, str]) -> dict[str, bool]:
     return {
-        "the host's files are out of sight": _refused(lambda: _read_text(facts["file"])),
-        "the host's password file is out of sight": _refused(lambda: os.stat("/etc/shadow")),
+        "the host's files are out of sight": _refused(_read_text, facts["file"]),
+        "the host's password file is out of sight": _refused(os.stat, "/etc/shadow"),
         "the host's loopback is out of reach": _refused(
-            lambda: _connect(socket.AF_INET, ("127.0.0.1", int(facts["port"])))
+            _connect, socket.AF_INET, ("127.0.0.1", int(facts["port"]))
         ),
         "the host's abstract sockets are out of reach": _refused(
-            lambda: _connect(socket.AF_UNIX, "\0" + facts["abstract"])
+            _connect, socket.AF_UNIX, "\0" + facts["abstract"]
         ),
-        "other networks are out of reach": _refused(lambda: _connect(socket.AF_INET, ("192.0.2.1", 80))),
+        # TEST-NET-1 (RFC 5737): no host has it, so a success could only be a proxy.
+        "other networks are out of reach": _refused(_connect, socket.AF_INET, ("192.0.2.1", 80)),
         "the host's processes are out of sight": _alone(int(facts["pid"])),
         "the system is read-only": all(
             _read_only(folder) for folder in ("", "/usr", "/etc", "/env", "/proc/sys")
         ),
-        "no privileges are left": os.getuid() == 1000 and _powerless() and _refused(lambda: os.setuid(0)),
-        "no namespaces can be made": _refused(lambda: _call("unshare", _CLONE_NEWUSER)),
-        "nothing can be mounted": _refused(lambda: _call("mount", b"none", b"/tmp", b"tmpfs", 0, None)),
-        "nothing can be traced": _refused(lambda: _call("ptrace", 0, 0, 0, 0)),
+        "no privileges are left": os.getuid() == 1000 and _powerless() and _refused(os.setuid, 0),
+        "no namespaces can be made": _refused(_call, "unshare", _CLONE_NEWUSER),
+        "nothing can be mounted": _refused(_call, "mount", b"none", b"/tmp", b"tmpfs", 0, None),
+        "nothing can be traced": _refused(_call, "ptrace", 0, 0, 0, 0),
         "unusual sockets are refused": all(
-            _refused(lambda family=family: socket.socket(family, socket.SOCK_RAW).close())
-            for family in (_AF_PACKET, _AF_ALG, _AF_VSOCK, socket.AF_INET)
+            _refused(_open_raw_socket, family) for family in (_AF_PACKET, _AF_ALG, _AF_VSOCK, socket.AF_INET)
         ),
         "forking ends": _forking_ends(int(facts["processes"])),
     }
@@ -122,6 +132,7 @@ def _take_memory(limit: int) -> None:
     with contextlib.suppress(MemoryError):
         while len(taken) << 20 < 2 * limit:
             taken.append(bytearray(1 << 20))
+            # One byte a page is enough for the kernel to count it.
             taken[-1][::4096] = b"x" * 256
 
 

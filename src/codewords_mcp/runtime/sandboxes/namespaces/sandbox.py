@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import signal
 from collections.abc import AsyncIterator
 from typing import Any
@@ -51,18 +52,23 @@ class LocalSandbox(ManagedSandbox):
         return self.isolation.group
 
     async def _bring_up(self) -> None:
+        # Subscribed first: a program may report, or end, before `run` has returned.
         self.isolation.subscribe(self._on_message)
         await self.isolation.set_up()
+        # The network serves before the program starts, which may connect with its first line.
         await self._attach()
         await self.isolation.run(self.spec)
         limit = self.spec.limits.start_timeout
-        self._arm("no_port", limit, lambda: self._not_ready(explain.no_port(self.spec.port, limit)))
+        no_port = explain.no_port(self.spec.port, limit)
+        self._arm("no_port", limit, functools.partial(self._not_ready, no_port))
 
     async def _attach(self) -> None:
         listeners = self.isolation.take_listeners()
         if self._network is not None and listeners:
             self._handle = await self._network.attach(self.id, SandboxSockets(**listeners))
             return
+        # A sandbox without a network has listeners too: nobody serves them, so connections are
+        # refused.
         for listener in listeners.values():
             listener.close()
 
@@ -76,19 +82,20 @@ class LocalSandbox(ManagedSandbox):
             self._now_ready()
         elif "listening" in message:
             self._on_listening(message["listening"])
-        elif (
-            "exited" in message
-        ):  # of a fork two processes tell: who made it, and the one that got its orphans
+        elif "exited" in message:
+            # Of a fork two processes report: its parent, and process 1, which adopted its orphans.
+            # A kill of ours is no status of the program's: its reason is known already.
             if self._status is None and not (self.condemned and message["exited"] == -signal.SIGKILL):
                 self._status = message["exited"]
             cpu, peak = self._reported
             self._reported = (message["cpu"] + (cpu or 0.0), max(message["peak"], peak or 0))
 
     def _on_listening(self, others: list[int]) -> None:
+        # Another list of ports means that the program still starts: the wait begins again.
         self._disarm("wrong_port")
         if others:
             error = explain.wrong_port(self.spec.port, others)
-            self._arm("wrong_port", WRONG_PORT_SECONDS, lambda: self._not_ready(error))
+            self._arm("wrong_port", WRONG_PORT_SECONDS, functools.partial(self._not_ready, error))
 
     def _terminate(self) -> bool:
         if self.isolation.channel is None:
@@ -101,6 +108,7 @@ class LocalSandbox(ManagedSandbox):
 
     async def _wait_gone(self) -> None:
         await self.isolation.gone()
+        # What broke the isolation explains the end better than the end itself.
         self._broken = self._broken or self.isolation.broken
 
     def _close(self) -> None:

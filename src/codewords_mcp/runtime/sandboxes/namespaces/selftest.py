@@ -43,6 +43,7 @@ class IsolationFinding:
 
 async def run(start: Start, folder: Path, slice_: cgroups.Slice | None) -> IsolationFinding:
     """Start the probe by `start` and judge. `folder` is written to. Raises nothing: a failure is tier D."""
+    # A machine that hangs must not hold up the start of the runtime.
     try:
         async with asyncio.timeout(_SECONDS):
             return await _try(start, folder, slice_)
@@ -73,6 +74,7 @@ async def _try(start: Start, folder: Path, slice_: cgroups.Slice | None) -> Isol
             await sandbox.kill()
 
     acts, survived = _read_report(printed)
+    # One act that is not refused is enough; a probe that printed nothing proves nothing.
     broken = [act for act, refused in acts.items() if not refused]
     if broken or not acts:
         if broken:
@@ -82,6 +84,7 @@ async def _try(start: Start, folder: Path, slice_: cgroups.Slice | None) -> Isol
 
         return IsolationFinding(diagnosis.none(f"Isolation does not hold here; {reason}."), transparent=False)
 
+    # The probe ends by taking too much memory: an exact limit is one that killed it.
     memory_held = not survived and exit_ == Exit("out_of_memory")
     return IsolationFinding(
         _tier(slice_, memory_held=memory_held, acts=list(acts)), transparent=sandbox.isolation.transparent
@@ -104,10 +107,12 @@ def _tier(slice_: cgroups.Slice | None, *, memory_held: bool, acts: list[str]) -
 def _canaries(folder: Path, stack: contextlib.ExitStack) -> dict[str, str]:
     """Things of the host that the probe must not reach, and where they are."""
     file = folder / "canary"
+    # Another user could read it outside: only the sandbox's root keeps it out of sight.
     file.write_text("seen", encoding="utf-8")
     file.chmod(0o644)
     stack.callback(file.unlink, missing_ok=True)
     loopback = stack.enter_context(socket.create_server(("127.0.0.1", 0)))
+    # Abstract sockets have no file, so only a network namespace hides them.
     abstract = f"codewords-{secrets.token_hex(8)}"
     listener = stack.enter_context(socket.socket(socket.AF_UNIX))
     listener.bind("\0" + abstract)
@@ -147,6 +152,7 @@ def _read_report(printed: bytes) -> tuple[dict[str, bool], bool]:
 
 
 def _key(slice_: cgroups.Slice | None) -> str:
+    # A finding is valid for this kernel since its boot, this user, this Python and this probe.
     boot = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
     parts = (
         boot, platform.release(), str(os.geteuid()), sys.executable, sys.version, metadata.version("codewords-mcp"),
@@ -166,11 +172,13 @@ def recall(path: Path, slice_: cgroups.Slice | None) -> IsolationFinding | None:
 
 
 def remember(path: Path, slice_: cgroups.Slice | None, finding: IsolationFinding) -> None:
-    """Keep a finding, but no failure. Losing it only costs another test, so nothing is raised."""
+    """Keep a finding, but no failure."""
+    # Losing it only costs another test, so nothing is raised.
     if finding.tier.id == "D":
         return
     with contextlib.suppress(OSError, metadata.PackageNotFoundError):
         stored = {"key": _key(slice_), "tier": asdict(finding.tier), "transparent": finding.transparent}
+        # Renamed whole: two runtimes may write at the same time.
         partial = path.with_suffix(f".{os.getpid()}")
         partial.write_text(json.dumps(stored), encoding="utf-8")
         partial.replace(path)

@@ -27,7 +27,7 @@ MAIN = "/app/main.py"
 
 
 def variables(spec: SandboxSpec) -> dict[str, str]:
-    """The program's whole environment; what the workflow declares wins over our defaults, not over PORT."""
+    """The program's whole environment; values of the workflow replace our defaults, but not PORT."""
     trust = authorities.variables(spec.authority, f"/app/{authorities.FILE}")
     return defaults(spec.environment.base_prefix) | dict(spec.env) | trust | {"PORT": str(spec.port)}
 
@@ -47,10 +47,13 @@ def defaults(python: Path) -> dict[str, str]:
         "HOME": "/app",
         "TMPDIR": "/tmp",  # noqa: S108
         "LANG": "C.UTF-8",
+        # Any address: connections come by a Unix socket, which has none.
         "FORWARDED_ALLOW_IPS": "*",
         "PYTHONUNBUFFERED": "1",
+        # A program has its environment read-only; elsewhere bytecode would only fill its disk limit.
         "PYTHONDONTWRITEBYTECODE": "1",
-        "PYTHONHASHSEED": "0",  # the same order of sets in each run, and in forks of one server
+        # The same order of sets in each run, and in the forks of one server.
+        "PYTHONHASHSEED": "0",
     }
     library_path = _library_path(python)
     return own | ({"LD_LIBRARY_PATH": library_path} if library_path else {})
@@ -75,6 +78,7 @@ def launch(
             ours, theirs = channel.pair()
             stack.enter_context(theirs)
             description = _describe(spec, folders, uid, exact_memory=exact_memory)
+            # A file without a name: other users can read the arguments of a process.
             memory = memory_file(json.dumps(description).encode())
             stack.callback(os.close, memory)
             process = _start((theirs.fileno(), memory, listener.fileno()), outputs)
@@ -133,6 +137,7 @@ def describe_server(
 
 def own_outputs(outputs: tuple[int, int], uid: int | None) -> None:
     """Make the pipes the program's own, so that it can open /dev/stdout by name. Raises OSError."""
+    # /dev/stdout opens the pipe anew, which takes permission on it.
     for fd in outputs:
         os.fchown(fd, uid if uid is not None else -1, -1)
 
@@ -140,21 +145,25 @@ def own_outputs(outputs: tuple[int, int], uid: int | None) -> None:
 def _start(fds: tuple[int, ...], outputs: tuple[int, int]) -> subprocess.Popen[bytes]:
     library_path = os.environ.get("LD_LIBRARY_PATH")
     return subprocess.Popen(
+        # -I and -S: no user site, no variables, no .pth files: nothing of the user runs in the
+        # launcher.
         [sys.executable, "-I", "-S", _LAUNCH, *map(str, fds)],
         stdin=subprocess.DEVNULL,
         stdout=outputs[0],
         stderr=outputs[1],
         pass_fds=fds,
         cwd="/",
+        # The runtime's environment holds keys. Python may need this one to find its own library.
         env={"LD_LIBRARY_PATH": library_path} if library_path else {},
+        # Signals of the runtime's terminal (Ctrl-C) end the runtime, which then ends its sandboxes.
         start_new_session=True,
     )
 
 
 def open_listener(folders: paths.Folders) -> socket.socket:
-    """The sandbox's socket. Bound by way of a file descriptor: the program can ask for its name, which would be a path of
-    the host. Raises OSError.
-    """
+    """The sandbox's listening socket. Raises OSError."""
+    # Bound by way of a file descriptor: the program can ask for the socket's name, which would be a
+    # path of the host.
     listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     top = os.open(folders.top, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
 
@@ -178,6 +187,7 @@ def write_files(folders: paths.Folders, spec: SandboxSpec, uid: int | None) -> N
 
 
 def _write(path: Path, content: bytes, uid: int | None) -> None:
+    # O_EXCL and O_NOFOLLOW: a program that got there first must not choose where this is written.
     fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
     with os.fdopen(fd, "wb") as file:
         file.write(content)
@@ -189,6 +199,7 @@ def _write(path: Path, content: bytes, uid: int | None) -> None:
 def memory_file(data: bytes) -> int:
     """A file that has no name anywhere, at its beginning. Raises OSError."""
     fd = os.memfd_create("spec", os.MFD_CLOEXEC)
+    # One write call may take less than all.
     view = memoryview(data)
     while view:
         view = view[os.write(fd, view) :]

@@ -97,7 +97,8 @@ class SyscallBroker:
         try:
             fcntl.ioctl(self._listener, _RECEIVE, request)
         except OSError:
-            return  # whoever asked is gone
+            # The program's thread is gone.
+            return
 
         if self.closed:
             return
@@ -105,6 +106,7 @@ class SyscallBroker:
         number, thread, _, call, _, _, *arguments = _REQUEST.unpack(request)
         name = self._names.get(call, "")
         handler = self._handlers.get(name, _refuse)
+        # In a thread: a blocking connect would hold up every other call of the program.
         if name == "connect":
             threading.Thread(
                 target=self._respond, args=(number, thread, handler, tuple(arguments)), daemon=True
@@ -130,6 +132,7 @@ class SyscallBroker:
             code = -(error.errno or errno.EACCES)
 
         with contextlib.suppress(OSError):
+            # Read again before the answer: the number may be another thread's by now.
             self._check(number)
             fcntl.ioctl(self._listener, _SEND, _RESPONSE.pack(number, value, code, flags))
 
@@ -142,7 +145,9 @@ class SyscallBroker:
         family = struct.unpack_from("=H", address)[0]
         if family == socket.AF_UNSPEC:
             if not self.exact:
-                raise ConnectTarget  # the end of a connection, whatever it is turned into, within Landlock's ports
+                # The end of a connection. Whatever the program turns it into meanwhile, Landlock
+                # bounds its ports.
+                raise ConnectTarget
         elif family == socket.AF_INET:
             address = self._judge(address, "127.0.0.1" if address[4:8] == _V4 else "")
         elif family == socket.AF_INET6:
@@ -151,6 +156,8 @@ class SyscallBroker:
         else:
             raise SyscallRefused(errno.EACCES)
 
+        # Judged only: without a duplicate the program connects itself, and could change the
+        # address.
         if not self.exact:
             raise ConnectTarget
 
@@ -167,6 +174,7 @@ class SyscallBroker:
 
         port = struct.unpack_from("!H", address, 2)[0]
         if port in self._allowed and host == "127.0.0.1":
+            # The runtime's listeners are on IPv4 only.
             return address
 
         own = self._ports.get(port)
@@ -194,6 +202,7 @@ class SyscallBroker:
             elif sock.family != socket.AF_INET:
                 raise SyscallRefused(errno.EACCES)
 
+            # The kernel chooses: two sandboxes that ask for one port both get one.
             sock.bind((host, _ANY_PORT))
             real: int = sock.getsockname()[1]
 
@@ -210,6 +219,7 @@ class SyscallBroker:
 
             if sock.getsockname()[1] == _ANY_PORT:
                 self._bind_loopback(fd, _ANY_PORT)
+            # Registers are unsigned; the program may pass a negative backlog.
             backlog = ctypes.c_int(arguments[1] & 0xFFFF_FFFF).value
             sock.listen(max(0, backlog))
             real = sock.getsockname()[1]
@@ -222,12 +232,15 @@ class SyscallBroker:
         return 0
 
     def _fork(self, _thread: int, _arguments: tuple[int, ...]) -> int:
+        # Counted before the call goes on. Threads that ask at the same time are answered one by
+        # one.
         if tree.count(os.getpid(), self._max_processes + 1) > self._max_processes:
             raise SyscallRefused(errno.EAGAIN)
         raise ConnectTarget
 
     def _kill(self, thread: int, arguments: tuple[int, ...]) -> int:
-        """kill(2) also names groups: one's own, or that of a process of the sandbox; -1 would be everybody."""
+        """Judge kill(2)."""
+        # It also names groups: the caller's own, or that of a process of the sandbox; -1 is everybody.
         target = ctypes.c_int(arguments[0] & 0xFFFF_FFFF).value
         if target == 0:
             raise ConnectTarget
@@ -277,10 +290,12 @@ class _Duplicate:
 
 def _read_address(thread: int, arguments: tuple[int, ...]) -> bytes:
     """The socket address of connect or bind, padded to the longest that is looked at; its length is kept in bounds."""
+    # The kernel takes the low half of the register.
     length = ctypes.c_int(arguments[2] & 0xFFFF_FFFF).value
     if not 2 <= length <= 128:
         raise SyscallRefused(errno.EINVAL)
 
+    # Read once: what is judged is what is connected, whatever the program writes there meanwhile.
     memory = os.open(f"/proc/{tree.process_of(thread)}/mem", os.O_RDONLY | os.O_CLOEXEC)
     try:
         address = os.pread(memory, length, arguments[1])

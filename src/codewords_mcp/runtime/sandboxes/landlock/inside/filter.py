@@ -24,12 +24,13 @@ _AF_UNIX, _AF_INET, _AF_INET6 = 1, 2, 10
 _TYPE_MASK, _STREAM, _SEQPACKET = 0xF, 1, 5
 _MSG_FASTOPEN: Final = 0x2000_0000
 _PR_SET_DUMPABLE: Final = 4
+# F_SETOWN, F_SETOWN_EX: have the kernel send a signal to somebody.
 _SET_OWNER: Final = (8, 15)
-"""F_SETOWN, F_SETOWN_EX: have the kernel send a signal to somebody."""
+# F_SETLEASE, F_NOTIFY: make others wait for a file of this user's, or watch a folder.
 _LEASES: Final = (1024, 1026)
-"""F_SETLEASE, F_NOTIFY: make others wait for a file of this user's, or watch a folder."""
+# FIOSETOWN, SIOCSPGRP: as above. FS_IOC_SETFLAGS, FS_IOC_FSSETXATTR: attributes of files that can
+# only be read.
 _IOCTLS: Final = (0x8901, 0x8902, 0x4008_6602, 0x401C_5820)
-"""FIOSETOWN, SIOCSPGRP: as above. FS_IOC_SETFLAGS, FS_IOC_FSSETXATTR: attributes of files that can only be read."""
 
 Instruction = tuple[int, int, int, int]
 
@@ -43,11 +44,11 @@ _REFUSED: Final = (
 _UNSUPPORTED: Final = (
     "setxattr", "lsetxattr", "fsetxattr", "removexattr", "lremovexattr", "fremovexattr", "setxattrat", "removexattrat",
 )  # fmt: skip
+# Calls that name a process, and the argument by which they do.
 _OF_ITSELF_ONLY: Final = {
     "prlimit64": 0, "sched_setscheduler": 0, "sched_setparam": 0, "sched_setaffinity": 0, "sched_setattr": 0,
     "setpriority": 1, "ioprio_set": 1,
 }  # fmt: skip
-"""Calls that name a process, and the argument by which they do."""
 NETWORK: Final = ("connect", "bind", "listen")
 SIGNALS: Final = ("kill", "tkill", "tgkill", "rt_sigqueueinfo", "rt_tgsigqueueinfo")
 FORKS: Final = ("clone", "fork", "vfork")
@@ -148,6 +149,7 @@ def assemble(*, scoped: bool, counted: bool, machine: str | None = None) -> byte
 
     program: list[Instruction] = [
         (_LOAD, 0, 0, 4),
+        # Another architecture's numbers mean other calls.
         (_JEQ, 1, 0, syscalls.AUDIT_ARCHITECTURES[machine]),
         _give(_KILL),
         (_LOAD, 0, 0, 0),

@@ -17,14 +17,16 @@ from . import ruleset
 
 LISTENER_FD: Final = 3
 BOOT_FD: Final = 4
+# Queued signals and timers, of all of this user's processes together. Other programs of the user
+# may have more.
 _PENDING_SIGNALS: Final = 4096
-"""Queued signals and timers, of all of this user's processes together. Other programs of the user may have more."""
 _SET_MODE_FILTER, _NEW_LISTENER = 1, 8
+# Files of /proc that a process may read of itself; none that describes the host: its mounts, its
+# network, other processes.
 _OF_ITSELF: Final = (
     "auxv", "cmdline", "comm", "environ", "fd", "fdinfo", "io", "limits", "maps", "oom_score", "oom_score_adj", "sched",
     "schedstat", "smaps", "smaps_rollup", "stat", "statm", "status", "wchan",
 )  # fmt: skip
-"""Files of /proc that a process may read of itself; none that describes the host: its mounts, its network, other processes."""
 
 _libc = ctypes.CDLL(None, use_errno=True)
 
@@ -79,7 +81,8 @@ def _be_program(spec: dict[str, Any], listener: int, boot: int, supervisor: sock
         step = "exec"
         arguments: list[str] = [*spec["argv"], str(LISTENER_FD), str(BOOT_FD), str(spec["port"])]
         os.execve(arguments[0], arguments, spec["variables"])  # noqa: S606
-    except BaseException as error:  # noqa: BLE001  # nothing may return from here into the supervisor's code
+    except BaseException as error:  # noqa: BLE001
+        # Nothing may return from here into the supervisor's code.
         if isinstance(error, OSError):
             number = error.errno
         else:
@@ -93,8 +96,9 @@ def _be_program(spec: dict[str, Any], listener: int, boot: int, supervisor: sock
 
 def _settle(folder: str) -> None:
     os.setsid()
+    # The supervisor must outlive the program to report how it ended.
     with contextlib.suppress(OSError), open("/proc/self/oom_score_adj", "w", encoding="ascii") as file:
-        file.write("500")  # the supervisor must outlive the program to say what happened
+        file.write("500")
     signal.set_wakeup_fd(-1)
     for number in (
         signal.SIGCHLD,
@@ -119,9 +123,8 @@ def _move_fds(listener: int, boot: int) -> None:
     for name in os.listdir("/proc/self/fd"):
         if int(name) > BOOT_FD:
             with contextlib.suppress(OSError):
-                os.set_inheritable(
-                    int(name), False
-                )  # until exec, the supervisor can still be told of a failure
+                # Closed by exec, not here: until then the supervisor can be told of a failure.
+                os.set_inheritable(int(name), False)
 
 
 def _above(fd: int) -> int:
@@ -132,7 +135,8 @@ def _above(fd: int) -> int:
 
 
 def _limit(*, files: int, disk: int, memory: int | None, processes: int) -> None:
-    """Resource limits. Not of processes: that one counts all of this user's, and none of root's. See `Broker`."""
+    """Resource limits."""
+    # Not of processes: the kernel would count all of this user's, and none of root's. See `broker`.
     del processes
     limits = {
         resource.RLIMIT_CORE: 0,
@@ -159,9 +163,11 @@ def _restrict(spec: dict[str, Any], supervisor: socket.socket) -> None:
     rules += [(path, ruleset.OWN) for path in spec["own"]]
     rules += [(f"/proc/self/{name}", ruleset.READ | ruleset.WRITE_FILE) for name in _OF_ITSELF]
     abi: int = spec["abi"]
+    # Landlock first: its system calls are not among those that the filters allow.
     ruleset.restrict(rules, spec["ports"], abi)
     linux.load_seccomp(seccomp.assemble())
     program = second.assemble(scoped=abi >= 6, counted=spec["counted"])
+    # Sent by the program itself: only the process that loads a filter gets its descriptor.
     channel.send(supervisor, {"questions": True}, [_load_asking(program)])
 
 

@@ -57,12 +57,14 @@ def restrict(rules: list[tuple[str, int]], ports: list[int], version: int) -> No
 
     A path that is not there needs no rule. Needs no_new_privs. Raises OSError.
     """
+    # The thirteen rights of version 1. A right that the kernel does not know would be an error.
     known = (1 << 13) - 1
     for since, right in _SINCE:
         known |= right if version >= since else 0
     ruleset = _create(known, version)
     try:
         for path, rights in rules:
+            # What cannot be opened cannot be allowed either, and stays refused.
             with contextlib.suppress(FileNotFoundError, NotADirectoryError, PermissionError):
                 _allow_path(ruleset, path, rights & known)
 
@@ -83,6 +85,7 @@ def _create(files: int, version: int) -> int:
 def _allow_path(ruleset: int, path: str, rights: int) -> None:
     fd = os.open(path, os.O_PATH | os.O_CLOEXEC)
     try:
+        # Rights over folders' entries are an error in a rule for a file.
         if not stat.S_ISDIR(os.fstat(fd).st_mode):
             rights &= _OF_FILES
         _call(_ADD_RULE, f"landlock rule for {path}", ruleset, _RULE_PATH, struct.pack("=Qi", rights, fd), 0)

@@ -20,6 +20,7 @@ import socket
 import sys
 import threading
 from collections.abc import Iterable
+from functools import partial
 from typing import Any, Final
 
 from ...namespaces.inside import channel, linux
@@ -27,8 +28,8 @@ from . import program, tree
 from .broker import SyscallBroker
 
 _PR_SET_CHILD_SUBREAPER: Final = 36
+# Passes over the processes until all are taken as stopped: they may continue each other.
 _STOP_PASSES: Final = 200
-"""Passes over the processes until all are taken as stopped: they may continue each other."""
 
 
 def main() -> None:
@@ -40,16 +41,17 @@ def main() -> None:
     try:
         with os.fdopen(spec_fd, "rb") as file:
             spec: dict[str, Any] = json.load(file)
+        # Orphans of the program become children of this process, so none of them is lost.
         linux.prctl(_PR_SET_CHILD_SUBREAPER, 1)
         linux.prctl(linux.PR_SET_NO_NEW_PRIVS, 1)
         if os.geteuid() == 0:
             _drop_capabilities()
-        received = channel.receive(
-            runtime
-        )  # the runtime has put this process into its cgroup when it says go
+        # The word comes once this process is in its cgroup.
+        received = channel.receive(runtime)
         if received is not None and received[0].get("go"):
             _SupervisorWatch(spec, runtime, lifeline).run(listener, boot)
-    except Exception as error:  # noqa: BLE001  # the runtime must hear of it, and stderr is the program's
+    except Exception as error:  # noqa: BLE001
+        # The runtime must learn the reason, and stderr is the program's.
         _report_error(runtime, error, getattr(error, "step", "isolation"))
 
     _end_all()
@@ -57,9 +59,9 @@ def main() -> None:
 
 
 def _drop_capabilities() -> None:
-    """Give up every capability. A root without CAP_SETPCAP (`docker run --cap-drop ALL`) keeps its bounding set: without new
-    privileges nothing comes of that.
-    """
+    """Give up every capability."""
+    # A root without CAP_SETPCAP (`docker run --cap-drop ALL`) keeps its bounding set: without new
+    # privileges nothing comes of that.
     try:
         linux.drop_capabilities()
     except PermissionError:
@@ -95,12 +97,14 @@ class _SupervisorWatch:
             end.setblocking(False)
         signal.set_wakeup_fd(wake_inside.fileno(), warn_on_full_buffer=False)
         signal.signal(signal.SIGCHLD, _wake)
+        # The runtime ends it by the lifeline; a signal to its group is not for it.
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
             signal.signal(number, signal.SIG_IGN)
         started = program.start(self._spec, listener, boot)
         self._program = started.pid
         for fd in (listener, boot):
             os.close(fd)
+        # The pipes end when the program's processes end, not with this one.
         _release_output()
         limit: int = self._spec["limits"]["processes"]
         broker = SyscallBroker(started.questions, started.pid, self._spec["ports"], limit, self._report_ports)
@@ -108,7 +112,7 @@ class _SupervisorWatch:
         channel.send(self._runtime, {"running": True, "exact": broker.exact})
         self._selector.register(self._lifeline, selectors.EVENT_READ, self._on_lifeline)
         self._selector.register(self._runtime, selectors.EVENT_READ, self._on_runtime)
-        self._selector.register(wake, selectors.EVENT_READ, lambda: wake.recv(4096))
+        self._selector.register(wake, selectors.EVENT_READ, partial(wake.recv, 4096))
 
         while not self._over and not self._reap():
             for key, _ in self._selector.select():
@@ -159,11 +163,10 @@ class _SupervisorWatch:
 
 
 def _end_all() -> None:
-    """Kill and collect until there are no children: what they leave behind becomes ours, and its turn comes.
-
-    Nobody answers the program's questions any more, so where those count processes, none can be made meanwhile. Elsewhere
-    all are stopped first: a stopped process makes no other one, and keeps its place below the limit of processes.
-    """
+    """Kill and collect until there are no children: orphans become this process's children in turn."""
+    # No call of the program is answered any more, so where those count processes, none can be made
+    # meanwhile. Elsewhere all are stopped first: a stopped process makes no other one, and still
+    # counts against the limit of processes.
     for _ in range(_STOP_PASSES):
         moving = [pid for pid in tree.below(os.getpid()) if not tree.is_still(pid)]
         if not moving:

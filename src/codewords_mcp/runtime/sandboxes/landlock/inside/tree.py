@@ -35,6 +35,7 @@ def below(top: int) -> set[int]:
 
 def is_still(pid: int) -> bool:
     """Whether a process is stopped, dead or gone."""
+    # The name in brackets may contain spaces and brackets.
     state = _read(f"/proc/{pid}/stat").rpartition(") ")[2][:1]
     return state in ("", "T", "t", "Z", "X")
 
@@ -42,6 +43,7 @@ def is_still(pid: int) -> bool:
 def count(top: int, enough: int) -> int:
     """Threads of all processes below `top`, itself left out, counted up to `enough`."""
     total, waiting = 0, children(top)
+    # Counted up to a number: a program with thousands of threads must not make each fork slow.
     while waiting and total < enough:
         pid = waiting.pop()
         total += len(tasks(pid))

@@ -19,14 +19,15 @@ from . import linux
 
 _PAGE: Final = os.sysconf("SC_PAGESIZE")
 _PRESENT: Final = 1 << 63
+# Bits of /proc/self/pagemap: the page is in memory; no other process has it.
 _EXCLUSIVE: Final = 1 << 56
-"""Bits of /proc/self/pagemap: the page is in memory; no other process has it."""
 _PIECE: Final = 64
+# Seconds between two forks from which on the second is helped. In a crowd each processor has enough
+# to do: to copy twice costs more in all than it saves one of them.
 _APART: Final = 0.05
-"""Seconds between two forks from which on the second is helped. In a crowd each processor has enough to do: to copy
-twice costs more in all than it saves one of them."""
+# Forks that live and were helped. What they got counts as the server's memory for as long as they
+# live, some 8 MiB each.
 _MAX_HELPED: Final = 16
-"""Forks that live and were helped. What they got counts as the server's memory for as long as they live, some 8 MiB each."""
 
 
 class Area(NamedTuple):
@@ -41,6 +42,7 @@ class Helper:
 
     def __init__(self, areas: list[Area]) -> None:
         if len(os.sched_getaffinity(0)) > 1:
+            # On one processor the copies would delay the fork that they are made for.
             self._areas = areas
         else:
             self._areas = []
@@ -57,6 +59,7 @@ class Helper:
 
         self._helped.append(pid)
         for first in range(0, len(self._areas), _PIECE):
+            # Asked between pieces: a request that waits is worth more than the rest of the copies.
             if select.select([until], [], [], 0)[0]:
                 return
             for start, length in self._areas[first : first + _PIECE]:
@@ -70,6 +73,7 @@ def _lives(pid: int) -> bool:
     except ProcessLookupError:
         return False
     except PermissionError:
+        # The fork became another user since: it exists, and may not be signalled.
         pass
     return True
 
@@ -95,15 +99,18 @@ def _written(work: Callable[[], object]) -> array.array[int]:
         with contextlib.suppress(BaseException):
             before = _exclusive(False)
             work()
+            # A page that was shared before the work and is the fork's own after it was written to.
             after = _exclusive(True)
             found = array.array("Q", sorted(before & after)).tobytes()
             while found:
+                # os.write may write less than it was given.
                 found = found[os.write(theirs, found) :]
 
         os._exit(0)
 
     os.close(theirs)
     with os.fdopen(ours, "rb") as pipe:
+        # Read before the wait: a fork with more addresses than fit the pipe would never end.
         pages = array.array("Q", pipe.read())
     os.waitpid(pid, 0)
     return pages

@@ -10,7 +10,8 @@ import json
 import os
 import sys
 
-TYPE_CHECKING = False  # as in typing, without importing it
+# As in typing, without importing it: this file runs before the program and its imports count.
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from importlib.machinery import ModuleSpec
@@ -73,6 +74,7 @@ class UvicornHook:
         if name == "uvicorn" and self.known is not None:
             from importlib.machinery import ModuleSpec
 
+            # Process 1 then polls the port rarely: uvicorn reports by itself when it serves.
             _report(self.channel, {"imported": True})
             return ModuleSpec(name, _LoadedModule(self.known), is_package=True)  # type: ignore[arg-type]
 
@@ -111,6 +113,8 @@ class UvicornHook:
         def init(instance: Any, *args: Any, **kwargs: Any) -> None:
             bound = signature.bind(instance, *args, **kwargs)
             requested_port = bound.arguments.get("port", 8000)
+            # The program's host and port are replaced by the socket that the runtime connects to. A
+            # reload or a second worker would be a process that the sandbox does not watch.
             bound.arguments.update(fd=self.listener, uds=None, reload=False, workers=1)
             # The runtime asks in the clear, over a private socket.
             bound.arguments.pop("ssl_keyfile", None)
@@ -128,6 +132,8 @@ class UvicornHook:
         @functools.wraps(original)
         async def startup(instance: Any, sockets: Any = None) -> None:
             await original(instance, sockets=sockets)
+            # Only the server that took our listener: a program may run a second one on sockets of
+            # its own.
             if not sockets and not self.reported and getattr(instance, "started", True):
                 self.reported = True
                 _report(
@@ -162,6 +168,7 @@ def run(path: str, hook: UvicornHook) -> None:
     """
     sys.argv = [path]
     sys.path[0] = os.path.dirname(path)
+    # Else a process that the program starts could keep the listener open.
     os.set_inheritable(hook.listener, False)
     os.set_inheritable(hook.channel, False)
     module = _main_module(path)
@@ -169,6 +176,8 @@ def run(path: str, hook: UvicornHook) -> None:
 
     try:
         with open(path, "rb") as file:
+            # Compiled here and not by runpy, whose frames would stand in tracebacks.
+            # `dont_inherit`: this file's own `from __future__` must not apply to the program.
             code = compile(file.read(), path, "exec", dont_inherit=True)
         exec(code, module.__dict__)
     except SystemExit:
@@ -185,6 +194,7 @@ def main() -> None:
     """Be the program of an interpreter that was started for it."""
     hook = UvicornHook()
     hook.serve(int(sys.argv[2]), int(sys.argv[3]), int(sys.argv[4]))
+    # First in the list, so that it sees uvicorn before the ordinary finder does.
     sys.meta_path.insert(0, hook)  # type: ignore[arg-type]
     run(sys.argv[1], hook)
 

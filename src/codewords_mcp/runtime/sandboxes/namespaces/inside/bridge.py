@@ -37,6 +37,7 @@ class _Half:
             with contextlib.suppress(BlockingIOError):
                 self.pending = self.pending[self.target.send(self.pending) :]
 
+        # The end is passed on only after what was read before it is delivered.
         if self.ended and not self.pending and not self.shut:
             self.target.shutdown(socket.SHUT_WR)
             self.shut = True
@@ -66,7 +67,8 @@ class _BridgePair:
             self._bridge.register(side, events, self)
 
     def pump(self) -> None:
-        """Go on with both directions. The events of one turn may name a pair that an earlier one has closed."""
+        """Move data both ways; close the pair when both directions have ended."""
+        # One select may name a pair that an earlier event of the same select has closed.
         if self._closed:
             return
 
@@ -115,7 +117,8 @@ class Bridge:
 
         try:
             outer, _ = self._listener.accept()
-        except OSError:  # another reader of the queue was quicker, or the program's limit of files is reached
+        except OSError:
+            # Another reader of the queue was quicker, or the program's limit of files is reached.
             return
 
         try:
@@ -126,13 +129,15 @@ class Bridge:
 
         outer.setblocking(False)
         self._pairs.add(_BridgePair(self, outer, inner))
+        # At the limit new connections wait in the listener's queue instead of being refused.
         if len(self._pairs) >= _MAX_CONNECTIONS:
             self._selector.unregister(self._listener)
 
     def _connect(self) -> socket.socket:
         inner = socket.socket(self._family, socket.SOCK_STREAM)
         try:
-            inner.connect(self._address)  # loopback: the kernel answers at once
+            # Blocking is safe here: on loopback the kernel answers a connect at once.
+            inner.connect(self._address)
             inner.setblocking(False)
             inner.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         except OSError:

@@ -6,6 +6,7 @@ It is not a new interpreter: it starts from the server's, made to look new.
 from __future__ import annotations
 
 import contextlib
+import functools
 import json
 import os
 import signal
@@ -19,11 +20,12 @@ from . import boot, channel, identity, init, prepared, rootfs, warm
 
 MAIN: Final = "/app/main.py"
 _RUNTIME_FD: Final = init.BOOT_FD + 1
+# The handlers that Python itself sets when it starts: the server may have changed them.
 _PROGRAM_SIGNALS: Final = {
     signal.SIGINT: signal.default_int_handler,
     signal.SIGPIPE: signal.SIG_IGN,
     signal.SIGXFSZ: signal.SIG_IGN,
-}  # as Python itself sets them when it starts
+}
 
 
 @dataclass(frozen=True)
@@ -53,6 +55,7 @@ def start(
 ) -> Callable[[], None]:
     """In the new process: isolate it. Returns what it has to run. `inside`: the channel to the prepared isolation's process 1."""
     files = entry.files
+    # Output goes to the program's pipes from here on: an error below belongs to this run.
     for number, fd in ((1, files["stdout"]), (2, files["stderr"])):
         os.dup2(fd, number)
         os.close(fd)
@@ -61,7 +64,8 @@ def start(
         prepared.enter(entry)
         _reseed()
         identity.lock_down(template.filters[message["exact_memory"]])
-    except BaseException as error:  # noqa: BLE001  # nothing may return into the server's code
+    except BaseException as error:  # noqa: BLE001
+        # Whatever it is: nothing may return into the server's code, which forks for others.
         if isinstance(error, OSError):
             number = error.errno
         else:
@@ -72,7 +76,7 @@ def start(
         os._exit(1)
 
     fds = [files["listener"], inside.detach(), files["runtime"]]
-    return lambda: _program(template, fds, early=message["early"], proxies=not entry.catches_all)
+    return functools.partial(_program, template, fds, early=message["early"], proxies=not entry.catches_all)
 
 
 def _program(template: ForkTemplate, fds: list[int], *, early: bool, proxies: bool) -> None:
@@ -81,7 +85,8 @@ def _program(template: ForkTemplate, fds: list[int], *, early: bool, proxies: bo
     for number, handler in _PROGRAM_SIGNALS.items():
         signal.signal(number, handler)
     _move_fds(fds)
-    if early:  # nobody waits yet
+    # An early fork is a warm sandbox: it rehearses while no caller waits for it.
+    if early:
         warm.serving(loop="auto")
         os.write(_RUNTIME_FD, b'{"waiting": true}')
 
@@ -90,17 +95,20 @@ def _program(template: ForkTemplate, fds: list[int], *, early: bool, proxies: bo
     identity.limit(
         files=limits["files"],
         disk=limits["disk"],
+        # One more, since process 1 has the same user and counts.
         processes=limits["processes"] + 1,
         memory=limits["memory"],
         address_space=limits["address_space"],
     )
     template.hook.serve(init.LISTENER_FD, init.BOOT_FD, claim.port)
-    _unloaded = _reset_interpreter(template, claim)  # kept: to free them would cost a millisecond
+    # Held until the process ends: to free the modules would cost a millisecond.
+    _unloaded = _reset_interpreter(template, claim)
     boot.run(MAIN, template.hook)
 
 
 def _move_fds(fds: list[int]) -> None:
     """The listener at 3, the channel to process 1 at 4, the runtime's at 5; nothing else stays open."""
+    # Moved out of the way first: a source number may be a target of another.
     high = [init.above(fd, _RUNTIME_FD) for fd in fds]
     for number, fd in zip((init.LISTENER_FD, init.BOOT_FD, _RUNTIME_FD), high, strict=True):
         os.dup2(fd, number)
@@ -111,10 +119,12 @@ def _claim(*, proxies: bool) -> Claim:
     """Wait until the runtime says what to run; ends the process where it hangs up instead."""
     with socket.socket(fileno=_RUNTIME_FD) as runtime:
         received = channel.receive(runtime)
+        # No claim, or one without its file: the runtime has ended or discarded this sandbox.
         if received is None or not received[1]:
             os._exit(0)
         with os.fdopen(received[1][0], "rb") as file:
             claim: dict[str, Any] = json.loads(file.readline())
+        # Process 1 before the runtime: it must watch the program before any of its code runs.
         os.write(init.BOOT_FD, json.dumps({"claimed": claim["port"], "pid": os.getpid()}).encode())
         pidfd = os.pidfd_open(os.getpid())
         channel.send(runtime, {"running": True}, [pidfd])
@@ -143,11 +153,13 @@ def _reset_interpreter(template: ForkTemplate, claim: Claim) -> list[object]:
         time.tzset()
 
     unloaded: list[object] = [sys.modules.pop(name, None) for name in template.modules]
+    # A program that restarts itself by orig_argv gets the same command as with exec.
     sys.orig_argv[:] = ["/env/bin/python", rootfs.BOOT, MAIN]
     sys.path[0] = os.path.dirname(MAIN)
     if template.hooked:
         import site
 
+        # .pth files were not run in the server: their code must not be shared between workflows.
         site.addsitedir(template.packages)
         with contextlib.suppress(ImportError):
             import sitecustomize  # noqa: F401  # pyright: ignore[reportMissingImports, reportUnusedImport]
@@ -157,9 +169,9 @@ def _reset_interpreter(template: ForkTemplate, claim: Claim) -> list[object]:
 
 
 def _reseed() -> None:
-    """Random numbers that are not the server's, where a fork alone does not see to it: `random` does itself, and OpenSSL
-    by the number of the process (`server`), when it is first asked; to have it do so here would cost 1.5 ms.
-    """
+    """Replace random numbers that the fork would share with its server."""
+    # `random` reseeds itself after a fork. OpenSSL does by the process number (`server._skip_pids`)
+    # when it is first asked for a number; to make it do so here would cost 1.5 ms.
     process: Any = sys.modules.get("multiprocessing.process")
     if process is not None:
         process.current_process().authkey = os.urandom(32)

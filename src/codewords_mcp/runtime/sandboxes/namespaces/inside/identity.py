@@ -12,17 +12,18 @@ from . import linux
 
 INNER_ID: Final = 1000
 SERVER_ID: Final = 1
+# Resources that the kernel counts by user, in every user namespace up to the host's: one sandbox
+# may have an eighth of the usual instances, and leaves others, and as an ordinary user the person
+# whose machine this is, theirs.
 _COUNTERS: Final = {"max_inotify_instances": "16", "max_inotify_watches": "8192"}
-"""Resources that the kernel counts by user, in every user namespace up to the host's: one sandbox may have an eighth of the usual
-instances, and leaves others, and as an ordinary user the person whose machine this is, theirs."""
+# Queued signals and timers, counted likewise.
 _SIGNALS: Final = 1024
-"""Queued signals and timers, counted likewise."""
 
 
 def enter_namespaces(uid: int | None) -> None:
-    """Leave the host's namespaces. As root (`uid` given) the new ones belong to the host's root, so that the program
-    has no power over them in any user namespace it could reach; else to a user namespace of the caller's own.
-    """
+    """Leave the host's namespaces. `uid` is None for an ordinary user."""
+    # As root the new namespaces belong to the host's root, so that the program has no power over
+    # them in any user namespace it could reach. Else they belong to a user namespace of our own.
     flags = (
         linux.CLONE_NEWNS | linux.CLONE_NEWIPC | linux.CLONE_NEWUTS | linux.CLONE_NEWNET | linux.CLONE_NEWPID
     )
@@ -40,10 +41,12 @@ def enter_server_namespaces(first: int | None, count: int, build: Callable[[], N
 
     As root (`first` given) its ids 0 to `count` are the host's from `first` on: nobody's. `build` mounts its root while
     the host's files can still be read. The caller's children are in the new pid namespace, itself is not.
-    It is made as that user, not as root: what is counted by user counts for whoever made the namespace, too.
-    Not user 0: that one owns what the kernel shows in /proc of processes which nobody may look into.
     """
+    # Without a cgroup namespace: each prepared isolation makes its own once it is in its group.
     flags = linux.ALL_NAMESPACES & ~linux.CLONE_NEWCGROUP
+    # The namespace is made as user 1 of it, not as root: the kernel charges what it counts by user
+    # to the namespace's maker too. Not as user 0: that one owns /proc of processes nobody may look
+    # into.
     if first is None:
         outer_uid, outer_gid = os.geteuid(), os.getegid()
         linux.unshare(flags)
@@ -52,6 +55,7 @@ def enter_server_namespaces(first: int | None, count: int, build: Callable[[], N
 
         return
 
+    # The root is built as the host's root: afterwards the host's folders cannot be read.
     linux.unshare(linux.CLONE_NEWNS)
     build()
     os.setgroups([])
@@ -68,6 +72,7 @@ def _mapped_by_root(line: str) -> Generator[None, None, None]:
     """Inside, this process enters a user namespace; a child that stayed outside then writes its maps."""
     pid = os.getpid()
     ready, ready_inside = os.pipe()
+    # Only a process outside of the new namespace, with CAP_SETUID there, may map more than one id.
     mapper = os.fork()
 
     if mapper == 0:
@@ -82,6 +87,8 @@ def _mapped_by_root(line: str) -> Generator[None, None, None]:
             os._exit(status)
 
     try:
+        # Without a byte in the pipe (unshare failed) the mapper reads the end of file and writes
+        # nothing.
         yield
         os.write(ready_inside, b"x")
     finally:
@@ -102,10 +109,12 @@ def become(uid: int | None, counters: int) -> None:
         os.setgroups([])
         os.setresgid(uid, uid, uid)
         os.setresuid(uid, uid, uid)
-        linux.prctl(linux.PR_SET_DUMPABLE, 1)  # cleared by setuid; /proc/self must be ours to write the maps
+        # setuid cleared it, and the maps in /proc/self can be written only by a dumpable process.
+        linux.prctl(linux.PR_SET_DUMPABLE, 1)
 
     outer_uid, outer_gid = os.geteuid(), os.getegid()
     linux.unshare(linux.CLONE_NEWUSER)
+    # Written by the process itself: one id, its own, needs no capability outside.
     _map_ids(INNER_ID, outer_uid, outer_gid)
     for name, value in _COUNTERS.items():
         with contextlib.suppress(FileNotFoundError):  # a kernel without inotify
@@ -125,8 +134,7 @@ def lock_down(program: bytes) -> None:
 def limit(*, files: int, disk: int, processes: int, memory: int | None, address_space: bool = True) -> None:
     """Resource limits. Call after `become`: the process limit counts per user namespace then, not per host user.
 
-    `memory` is None where a cgroup holds it. RLIMIT_DATA stops heaps at the limit; RLIMIT_AS also stops shared anonymous
-    maps, with room for address space that is reserved but unused (threads' stacks); without `address_space` it is left out.
+    `memory` is None where a cgroup holds it. `address_space=False` leaves RLIMIT_AS out.
     """
     limits = {
         resource.RLIMIT_CORE: 0,
@@ -138,17 +146,21 @@ def limit(*, files: int, disk: int, processes: int, memory: int | None, address_
         resource.RLIMIT_SIGPENDING: _SIGNALS,
     }
     if memory is not None:
+        # RLIMIT_DATA stops heaps. RLIMIT_AS also stops shared anonymous maps, with room for address
+        # space that is reserved but never used, as threads' stacks are.
         limits[resource.RLIMIT_DATA] = memory
         if address_space:
             limits[resource.RLIMIT_AS] = 2 * memory + (4 << 30)
 
     for which, value in limits.items():
+        # An ordinary user cannot raise a hard limit that the machine has set lower.
         _, hard = resource.getrlimit(which)
         value = value if hard == resource.RLIM_INFINITY else min(value, hard)  # noqa: PLW2901
         resource.setrlimit(which, (value, value))
 
 
 def _map_ids(inner: int, outer_uid: int, outer_gid: int) -> None:
+    # "deny" first: the kernel refuses an unprivileged gid_map while setgroups is allowed.
     for name, text in (
         ("setgroups", "deny"),
         ("uid_map", f"{inner} {outer_uid} 1"),

@@ -19,13 +19,13 @@ TITLE: Final = "codewords-sandbox"
 
 
 def in_group(runtime: socket.socket) -> bool:
-    """Wait until the runtime has put this process into its cgroup, which then is the topmost that can be seen here.
-
-    That takes the kernel up to 20 ms: everything that can be done meanwhile is done before. False: the runtime has gone.
-    """
+    """Wait until the runtime has moved this process into its cgroup. False if the runtime has gone."""
+    # The move takes the kernel up to 20 ms, so callers do everything else before.
     received = channel.receive(runtime)
     if received is None or not received[0].get("go"):
         return False
+    # The group becomes the topmost that can be seen here. A kernel without cgroup namespaces is
+    # fine.
     with contextlib.suppress(OSError):
         linux.unshare(linux.CLONE_NEWCGROUP)
     return True
@@ -41,7 +41,8 @@ def run(spec: dict[str, Any], runtime: socket.socket, listener: socket.socket) -
     if not in_group(runtime):
         return
 
-    linux.die_with_parent()  # setuid cleared it
+    # setuid cleared it
+    linux.die_with_parent()
     limits = spec["limits"]
     identity.limit(
         files=limits["files"],
@@ -51,6 +52,7 @@ def run(spec: dict[str, Any], runtime: socket.socket, listener: socket.socket) -
         address_space=limits["address_space"],
     )
     ports = ListeningPorts()
+    # After all that takes rights: from here on no mount, namespace or netlink socket can be made.
     identity.lock_down(seccomp.assemble(exact_memory=limits["memory"] is None))
     ours, boot = channel.pair()
     watch = ProgramWatch(runtime, listener, ours, ports, spec["port"])
@@ -70,6 +72,7 @@ def open_network(runtime: socket.socket, *, network: bool) -> list[str]:
     channel.send(
         runtime, {"standing": True, "listeners": names}, [listeners[name].fileno() for name in names]
     )
+    # Process 1 runs with the program's rights; the runtime alone may accept on these.
     for opened in listeners.values():
         opened.close()
     return names
@@ -91,6 +94,7 @@ def _exec(
     """Be the program; never returns into process 1's code."""
     try:
         settle()
+        # Ignored so far, SIGINT by the watch and the others by Python; exec keeps what is ignored.
         for number in (signal.SIGINT, signal.SIGPIPE, signal.SIGXFSZ):
             signal.signal(number, signal.SIG_DFL)
         _place_fds(listener.fileno(), boot.fileno())
@@ -100,6 +104,7 @@ def _exec(
         arguments: list[str] = [*spec["argv"], str(LISTENER_FD), str(BOOT_FD), str(spec["port"])]
         os.execve(arguments[0], arguments, variables)  # noqa: S606
     except BaseException as error:  # noqa: BLE001
+        # Nothing may return into process 1's code.
         with contextlib.suppress(OSError):
             channel.send(
                 runtime, {"error": f"the environment's Python did not start: {error}", "step": "exec"}
@@ -110,8 +115,10 @@ def _exec(
 
 def settle() -> None:
     """Set up the program's process: session, folder, standard input. The same for exec and fork."""
-    linux.prctl(linux.PR_SET_DUMPABLE, 1)  # else /proc/self is not ours; exec would set it anyway
-    _write("/proc/self/oom_score_adj", "500")  # process 1 must outlive the program to say what happened
+    # /proc/self is not ours while the process is not dumpable; exec would set it anyway.
+    linux.prctl(linux.PR_SET_DUMPABLE, 1)
+    # Process 1 must outlive the program to report how it ended.
+    _write("/proc/self/oom_score_adj", "500")
     os.setsid()
     os.dup2(os.open("/dev/null", os.O_RDONLY), 0)
     os.chdir("/app")
@@ -132,8 +139,9 @@ def _place_fds(listener: int, boot: int) -> None:
     os.dup2(high_boot, BOOT_FD)
     for name in os.listdir("/proc/self/fd"):
         if int(name) > BOOT_FD:
+            # Closed by exec, not here: until then the runtime can still be told of a failure.
             with contextlib.suppress(OSError):
-                os.set_inheritable(int(name), False)  # until exec, the runtime can still be told of a failure
+                os.set_inheritable(int(name), False)
 
 
 def above(fd: int, last: int) -> int:

@@ -20,6 +20,7 @@ def main() -> None:
     """Entry point; exits the process when the sandbox is over."""
     fds = [int(argument) for argument in sys.argv[1:]]
     for fd in fds:
+        # Else they would survive the exec of the program.
         os.set_inheritable(fd, False)
     runtime = socket.socket(fileno=fds[0])
     try:
@@ -28,7 +29,8 @@ def main() -> None:
             _launch(spec, runtime, socket.socket(fileno=fds[2]))
         else:
             server.launch(spec, runtime)
-    except Exception as error:  # noqa: BLE001  # the runtime must hear of it, and stderr is the program's
+    except Exception as error:  # noqa: BLE001
+        # The runtime must learn the reason, and stderr is the program's.
         if isinstance(error, OSError):
             number = error.errno
         else:
@@ -48,11 +50,13 @@ def _read_spec(fd: int) -> dict[str, Any]:
 
 def _launch(spec: dict[str, Any], runtime: socket.socket, listener: socket.socket) -> None:
     linux.die_with_parent()
+    # die_with_parent holds from the call on; a parent that died before is caught by its number.
     if os.getppid() != spec["parent"]:
-        return  # the runtime died before it could take us along
+        return
 
     identity.enter_namespaces(spec["uid"])
     rootfs.build(rootfs.Sources(**spec["sources"]))
+    # The new pid namespace is entered by children only: the first of them is its process 1.
     pid = os.fork()
     if pid == 0:
         init.run(spec, runtime, listener)
@@ -61,6 +65,7 @@ def _launch(spec: dict[str, Any], runtime: socket.socket, listener: socket.socke
     pidfd = os.pidfd_open(pid)
     channel.send(runtime, {"forked": pid}, [pidfd])
     os.close(pidfd)
+    # Pipes and channel end when the program's processes end, not when this one does.
     runtime.close()
     listener.close()
     os.closerange(0, 3)

@@ -45,8 +45,9 @@ _PR_CAP_AMBIENT_RAISE: Final = 2
 _PR_CAP_AMBIENT_CLEAR_ALL: Final = 4
 CAP_SYS_CHROOT: Final = 18
 CAP_SYS_ADMIN: Final = 21
+# NOROOT, NO_SETUID_FIXUP, NO_CAP_AMBIENT_RAISE, each with its lock, and the lock of KEEP_CAPS
+# (capabilities(7)).
 _SECUREBITS_ALL_LOCKED: Final = 0xEF
-"""NOROOT, NO_SETUID_FIXUP, NO_CAP_AMBIENT_RAISE, each with its lock, and the lock of KEEP_CAPS (capabilities(7))."""
 _CAPABILITY_VERSION_3: Final = 0x2008_0522
 _MADV_POPULATE_WRITE: Final = 23
 _SYS_PIDFD_GETFD: Final = 438
@@ -98,6 +99,7 @@ def bind(source: str, target: str, flags: int = MS_NOSUID | MS_NODEV) -> None:
     Submounts come along: in a user namespace the kernel refuses to bind a tree without them.
     """
     mount(source, target, None, MS_BIND | MS_REC)
+    # mount_setattr is missing before Linux 5.12. The old way changes only the topmost mount.
     if not _set_attributes(target, flags):
         mount("none", target, None, MS_BIND | MS_REMOUNT | flags | _locked_flags(target))
 
@@ -170,11 +172,12 @@ def die_with_parent() -> None:
 def name_command(title: str) -> None:
     """Overwrite this process's command line in /proc, where the programs of its pid namespace can read the host's paths."""
     with open("/proc/self/stat", "rb") as file:
+        # The command name in brackets may contain spaces and brackets itself: split after the last
+        # one.
         fields = file.read().rpartition(b")")[2].split()
-    start, end = (
-        int(fields[45]),
-        int(fields[46]),
-    )  # arg_start and arg_end of proc(5), of which two stand before the name
+    # arg_start and arg_end of proc(5), counted without the two fields before the name's end.
+    start, end = int(fields[45]), int(fields[46])
+    # In place: the kernel shows this memory. A title that is too long is cut, a short one padded.
     if start < end:
         ctypes.memmove(start, title.encode().ljust(end - start, b"\0"), end - start)
 
@@ -196,6 +199,7 @@ def keep_capabilities(capabilities: tuple[int, ...]) -> None:
     mask = sum(1 << capability for capability in capabilities)
     words = (mask & 0xFFFF_FFFF, mask >> 32)
     data = (_CapData * 2)(*(_CapData(word, word, word) for word in words))
+    # The bounding set first: to drop from it takes CAP_SETPCAP, which capset gives up.
     _drop_from_bounding_set(capabilities)
     _check(_libc.capset(ctypes.byref(_CapHeader(_CAPABILITY_VERSION_3, 0)), data), "capset")
     for capability in capabilities:
@@ -214,6 +218,7 @@ def _drop_from_bounding_set(capabilities: tuple[int, ...] = ()) -> None:
 def drop_capabilities() -> None:
     """Give up every capability for good: bounding, ambient, permitted, effective, inheritable."""
     _drop_from_bounding_set()
+    # Locked, so that no exec of a set-uid program and no setuid call gives a capability back.
     prctl(PR_SET_SECUREBITS, _SECUREBITS_ALL_LOCKED)
     clear_capabilities()
 

@@ -42,11 +42,13 @@ def loopback_up() -> None:
 
 def open_listeners() -> dict[str, socket.socket]:
     """The listeners by the names of `SandboxSockets`; without `transparent` and `dns` where the kernel cannot redirect."""
+    # The two that need no support by the kernel; the others come only where it can redirect.
     listeners = {"runtime": _listen(RUNTIME_PORT), "connect": _listen(CONNECT_PORT)}
     try:
         redirect_tcp(TRANSPARENT_PORT)
         route_everything_to_loopback()
     except OSError:
+        # No nftables in this kernel or user namespace: clients then need the proxy variables.
         return listeners
 
     listeners["transparent"] = _listen(TRANSPARENT_PORT)
@@ -88,6 +90,7 @@ def _message(kind: int, flags: int, sequence: int, body: bytes) -> bytes:
 
 def _await_acks(channel: socket.socket, count: int, step: str) -> None:
     """Read `count` acknowledgements; raises OSError at the first refusal, or when the kernel says nothing for 1 s."""
+    # The kernel answers in microseconds. A limit, since a lost answer would hang every start.
     channel.settimeout(1)
     while count > 0:
         data = channel.recv(65536)
@@ -160,6 +163,7 @@ def redirect_tcp(port: int) -> None:
         4, _attribute(1, _u32(3)), _attribute(2, struct.pack(">i", -100))
     )  # output, dstnat's priority
     inet = header(socket.AF_INET, 0)
+    # Requests of nftables take effect only as one batch between its begin and end messages.
     batch = _message(_BATCH_BEGIN, _REQUEST, 1, header(0, 10))
     batch += _message(_NFNL_SUBSYS_NFTABLES | _NEW_TABLE, create, 2, inet + _attribute(1, table))
     batch += _message(

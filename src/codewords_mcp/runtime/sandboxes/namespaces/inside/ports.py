@@ -45,6 +45,8 @@ class ListeningPorts:
         """Each port with a loopback address that reaches it."""
         found: dict[int, str] = {}
         for family in (socket.AF_INET6, socket.AF_INET):
+            # A socket for both families is listed under IPv6 only. IPv4 comes last, so that its
+            # address wins where a port listens on both.
             for port, address in self._ask(family):
                 reached = _reached(family, address)
                 if reached is not None:
@@ -64,6 +66,7 @@ class ListeningPorts:
         question = _QUESTION.pack(family, socket.IPPROTO_TCP, 0, 1 << _LISTEN)
         header = _HEADER.pack(_HEADER.size + len(question), _BY_FAMILY, _REQUEST_DUMP, family, 0)
         with contextlib.suppress(OSError):
+            # An answer that is late fails the poll, not the program: the next poll asks again.
             self._kernel.send(header + question)
             while True:
                 data = self._kernel.recv(64 << 10)

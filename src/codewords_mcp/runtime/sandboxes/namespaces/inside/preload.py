@@ -84,7 +84,8 @@ def run(packages: str) -> list[str]:
             importlib.import_module(name)
         except ModuleNotFoundError:
             continue
-        except BaseException as error:  # sys.exit too: the program shall see it, not its server
+        except BaseException as error:
+            # sys.exit too. The server is refused then, and the program itself meets the error.
             raise ImportError(f"{name}: {type(error).__name__}") from error
 
         imported.append(name)
@@ -103,8 +104,10 @@ def _installed(packages: str) -> frozenset[str]:
 
 def settle() -> None:
     """Leave nothing for the first fork to collect, and let no collection touch what forks share."""
+    # Buffered output would be written once more by every fork.
     sys.stdout.flush()
     sys.stderr.flush()
     importlib.invalidate_caches()
     gc.collect()
+    # Frozen objects are left out of collections, which would write to shared pages of each fork.
     gc.freeze()

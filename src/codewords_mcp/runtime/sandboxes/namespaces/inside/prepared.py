@@ -18,11 +18,11 @@ from .ports import ListeningPorts
 from .watch import ProgramWatch
 
 _FILES: Final = ("runtime", "listener", "stdout", "stderr")
+# In the order in which they are entered: with the last go the rights over the others.
 _NAMESPACES: Final = {
     "mnt": linux.CLONE_NEWNS, "net": linux.CLONE_NEWNET, "ipc": linux.CLONE_NEWIPC, "uts": linux.CLONE_NEWUTS,
     "cgroup": linux.CLONE_NEWCGROUP, "user": linux.CLONE_NEWUSER,
 }  # fmt: skip
-"""In the order in which they are entered: with the last go the rights over the others."""
 
 
 @dataclass(frozen=True)
@@ -57,7 +57,8 @@ def run(message: dict[str, Any], fds: list[int], filters: dict[bool, bytes]) -> 
         watch = ProgramWatch(runtime, listener, entry, ports)
         channel.send(runtime, {"empty": True})
         watch.run()
-    except BaseException as error:  # noqa: BLE001  # nothing may return into the supervisor's code
+    except BaseException as error:  # noqa: BLE001
+        # Nothing may return into the supervisor's code, which makes isolations for others.
         if isinstance(error, OSError):
             number = error.errno
         else:
@@ -73,9 +74,11 @@ def _isolate(
     message: dict[str, Any], runtime: socket.socket, groups: list[int], filters: dict[bool, bytes]
 ) -> tuple[list[str], ListeningPorts, dict[str, int]]:
     """Isolate this process. Returns its listeners' names, the reader of listening ports, its namespaces."""
+    # The pidfd is opened by the process itself: the runtime does not know its number inside.
     pidfd = os.pidfd_open(os.getpid())
     channel.send(runtime, {"forked": True}, [pidfd])
     os.close(pidfd)
+    # Before the namespaces: the cgroup namespace below starts at the group that this process is in.
     join_groups(groups)
     linux.unshare(linux.CLONE_NEWNS | linux.CLONE_NEWIPC | linux.CLONE_NEWUTS | linux.CLONE_NEWNET)
     counters = rootfs.enter_prepared(message["name"])
@@ -86,9 +89,11 @@ def _isolate(
     try:
         linux.unshare(linux.CLONE_NEWCGROUP)
     except OSError:
+        # Not every kernel has cgroup namespaces; a fork then enters one namespace less.
         own.remove("cgroup")
 
     namespaces = {name: os.open(f"/proc/self/ns/{name}", os.O_RDONLY | os.O_CLOEXEC) for name in own}
+    # Opened before the filter forbids its kind of socket.
     ports = ListeningPorts()
     identity.lock_down(filters[message["exact_memory"]])
 
@@ -96,8 +101,10 @@ def _isolate(
 
 
 def join_groups(groups: list[int]) -> None:
-    """Put this process into control groups, given by their cgroup.procs: the kernel asks who opened these."""
+    """Put this process into control groups, given by descriptors of their cgroup.procs."""
+    # The runtime opened these files: the kernel checks the rights of the opener, not the writer.
     for group in groups:
+        # 0 is the writing process: it doesn't know its number in the host's pid namespace.
         os.write(group, b"0")
 
 
@@ -134,11 +141,13 @@ def enter(entry: EntryDescriptors) -> None:
 
     The caller was forked into its pid namespace.
     """
+    # While the caller still has its server's view: inside, the control groups can't be seen.
     join_groups(entry.groups)
     for name, kind in _NAMESPACES.items():
         if name in entry.namespaces:
             linux.setns(entry.namespaces[name], kind)
 
+    # Before the program's user is set, so that no descriptor of a namespace reaches its code.
     for fd in (entry.pid, *entry.namespaces.values(), *entry.groups):
         os.close(fd)
     os.setresgid(identity.INNER_ID, identity.INNER_ID, identity.INNER_ID)

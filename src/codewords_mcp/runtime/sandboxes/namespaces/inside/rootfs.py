@@ -75,7 +75,9 @@ class Sources:
 def build(sources: Sources) -> None:
     """Mount everything but /proc below `sources.root`. Needs a mount namespace of one's own."""
     root = sources.root
+    # Private first: else every mount below would show on the host, and the host's here.
     linux.mount("none", "/", None, linux.MS_REC | linux.MS_PRIVATE)
+    # Memory bounds: the tmpfs counts as the machine's memory before the sandbox has a cgroup.
     linux.mount("tmpfs", root, "tmpfs", _TMPFS, "size=2m,nr_inodes=4096,mode=755")
     _bind_folder("/usr", root + "/usr")
 
@@ -85,6 +87,7 @@ def build(sources: Sources) -> None:
         elif os.path.isdir("/" + name):
             _bind_folder("/" + name, f"{root}/{name}")
 
+    # Neutral paths: the program learns neither the host's user nor its folder layout.
     _bind_folder(sources.environment, root + "/env")
     if sources.python is not None:
         _bind_folder(sources.python, root + "/python")
@@ -142,11 +145,12 @@ def enter_server(covered: list[str]) -> None:
     linux.mount("tmpfs", own, "tmpfs", _TMPFS, _SERVER_SIZE)
 
     for name in (SERVER_ROOT, SERVER_SANDBOXES):
+        # Mounts of this namespace's own: sandboxes could not pivot to one that came with it.
         os.mkdir(own + name)
-        # mounts of this namespace's own, since sandboxes could not pivot to one that came with it; each of them once
         linux.mount("." + name, own + name, None, linux.MS_BIND | linux.MS_REC)
 
     _pivot_to(own)
+    # Read-only last: mount points had to be made in them first.
     for root in ("/", SERVER_ROOT):
         linux.mount("none", root, None, linux.MS_BIND | linux.MS_REMOUNT | linux.MS_RDONLY | _TMPFS)
     for folder in covered:
@@ -195,6 +199,8 @@ def _open_counters(root: str) -> int:
 
 def mount_shared_memory(root: str) -> None:
     """A /dev/shm of one's own, of 64 MiB."""
+    # noexec: memory shared between processes needs no code, and a file here would escape the disk's
+    # limit.
     flags = _TMPFS | linux.MS_NOEXEC
     linux.mount("tmpfs", root + "/dev/shm", "tmpfs", flags, "size=64m,nr_inodes=16384,mode=1777")
 
@@ -227,6 +233,7 @@ def _make_etc(root: str) -> None:
         if os.path.isdir(path):
             _bind_folder(path, target)
         else:
+            # A bind needs a target of the same kind: an empty file for a file.
             _write(target, "")
             linux.bind(path, target, _READONLY)
 
@@ -248,10 +255,12 @@ def restrict_proc(root: str) -> None:
     proc = root + "/proc"
     for name in _PROC_READONLY:
         if os.path.exists(f"{proc}/{name}"):
+            # Bound over itself: read-only is a property of a mount, not of a folder.
             linux.bind(f"{proc}/{name}", f"{proc}/{name}", _READONLY | linux.MS_NOEXEC)
 
     for name in _PROC_MASKED:
         with contextlib.suppress(FileNotFoundError):
+            # Files are hidden by /dev/null, which may be read; folders below by an empty tmpfs.
             linux.mount(root + "/dev/null", f"{proc}/{name}", None, linux.MS_BIND)
 
     for name in _PROC_EMPTIED:

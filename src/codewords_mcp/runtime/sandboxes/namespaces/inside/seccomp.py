@@ -12,6 +12,7 @@ import errno
 import platform
 import struct
 from itertools import groupby
+from operator import itemgetter
 from typing import Final
 
 from . import linux, syscalls
@@ -20,20 +21,23 @@ _LOAD, _JUMP, _JEQ, _JGE, _JSET, _AND, _RETURN = 0x20, 0x05, 0x15, 0x35, 0x45, 0
 _ALLOW, _ERRNO, _KILL_PROCESS = 0x7FFF_0000, 0x0005_0000, 0x8000_0000
 _NUMBER, _ARCH = 0, 4
 _X32_BIT: Final = 0x4000_0000
+# Instructions that a conditional jump can skip.
 _FARTHEST: Final = 255
-"""Instructions that a conditional jump can skip."""
 
 AF_UNIX, AF_INET, AF_INET6, AF_NETLINK = 1, 2, 10, 16
 _SOCK_TYPE_MASK: Final = 0xF
 _SOCK_RAW, _SOCK_PACKET = 3, 10
 _INIT: Final = 1
 _CLOSE_RANGE_UNSHARE: Final = 2
+# TIOCSTI, TIOCLINUX, TIOCSETD: typing into, or changing, the terminal of whoever looks.
 _IOCTLS: Final = (0x5412, 0x541C, 0x5423)
-"""TIOCSTI, TIOCLINUX, TIOCSETD: typing into, or changing, the terminal of whoever looks."""
 _S_IFMT, _S_IFCHR, _S_IFBLK = 0xF000, 0x2000, 0x6000
 
+# NETLINK_ROUTE, which getaddrinfo needs.
 _NETLINK: Final = (0,)
-"""NETLINK_ROUTE, which getaddrinfo needs."""
+# Calls that name a process first. Process 1 is the program's own user: nothing else would keep the
+# program from taking its files or its time away, and a process 1 that gets no time ends late when
+# it is told to.
 _OF_A_PROCESS: Final = (
     "prlimit64",
     "sched_setscheduler",
@@ -41,14 +45,13 @@ _OF_A_PROCESS: Final = (
     "sched_setattr",
     "sched_setaffinity",
 )
-"""Calls that name a process first. Process 1 is the program's own user: nothing else would keep the program from taking
-its files or its time away, and a process 1 that gets no time ends late when it is told to."""
+# Calls that name a kind and one of it, and the kind that means all of a user's, process 1 with
+# them.
 _PRIORITIES: Final = {"setpriority": 2, "ioprio_set": 3}
-"""Calls that name a kind and one of it, and the kind that means all of a user's, process 1 with them."""
+# Calls that make memory which no process has mapped: without a cgroup it can't be counted.
 _SYSTEM_V: Final = ("shmget", "semget", "msgget")
-"""Calls that make memory which no process has mapped: without a cgroup it can't be counted."""
+# To uncover the packages, and for forks to enter their sandboxes.
 _SERVER_CALLS: Final = frozenset({"umount2", "setns"})
-"""To uncover the packages, and for forks to enter their sandboxes."""
 
 _Instruction = tuple[int, int, int, int]
 
@@ -65,6 +68,7 @@ def _refuse(code: int) -> _Instruction:
 def _one_of(
     offset: int, values: tuple[int, ...], then: _Instruction, otherwise: _Instruction
 ) -> list[_Instruction]:
+    # Jump distances count from the next instruction: each test jumps to `then`, after `otherwise`.
     tests = [(_JEQ, len(values) - index, 0, value) for index, value in enumerate(values)]
     return [(_LOAD, 0, 0, offset), *tests, otherwise, then]
 
@@ -102,6 +106,7 @@ def _socket() -> list[_Instruction]:
         _refuse(errno.EPERM),
         _PASS,
     ]
+    # EPROTONOSUPPORT is the kernel's own answer where it lacks a netlink protocol.
     netlink = _one_of(_argument(2), _NETLINK, _PASS, _refuse(errno.EPROTONOSUPPORT))
     return [
         (_LOAD, 0, 0, _argument(0)),
@@ -161,6 +166,7 @@ def _search(cases: list[tuple[int, list[_Instruction]]]) -> list[_Instruction]:
         return cases[0][1]
     middle = len(cases) // 2
     below, above = _search(cases[:middle]), _search(cases[middle:])
+    # A conditional jump skips at most 255 instructions: a longer half takes an unconditional one.
     if len(below) <= _FARTHEST:
         return [(_JGE, len(below), 0, cases[middle][0]), *below, *above]
     return [(_JGE, 0, 1, cases[middle][0]), (_JUMP, 0, 0, len(below)), *below, *above]
@@ -187,13 +193,16 @@ def assemble(machine: str | None = None, *, server: bool = False, exact_memory: 
     by_number = {
         number: judged.get(name) or (passed if name in allowed else refused) for name, number in table.items()
     }
+    # One past the table: every number beyond the last known one is unknown too.
     every = ((number, by_number.get(number, unknown)) for number in range(max(by_number) + 2))
-    cases: list[tuple[int, list[_Instruction]]] = [
-        next(same) for _, same in groupby(every, lambda case: case[1])
-    ]
+    # Neighbours with the same judgement are one case: the filter runs at every system call.
+    cases: list[tuple[int, list[_Instruction]]] = [next(same) for _, same in groupby(every, itemgetter(1))]
+    # x32 calls have the same architecture value: without this they would pass by other numbers.
     if machine == "x86_64":
         cases.append((_X32_BIT, [(_RETURN, 0, 0, _KILL_PROCESS)]))
     program = [
+        # Another architecture's call numbers mean other calls: nothing can be judged, so it is
+        # killed.
         (_LOAD, 0, 0, _ARCH),
         (_JEQ, 1, 0, syscalls.AUDIT_ARCHITECTURES[machine]),
         (_RETURN, 0, 0, _KILL_PROCESS),

@@ -11,6 +11,7 @@ import contextlib
 import os
 import socket
 from collections.abc import Callable
+from functools import partial
 from typing import Any, Final, NoReturn
 
 from . import channel, identity, init, linux, rootfs, seccomp, supervisor
@@ -18,19 +19,21 @@ from . import channel, identity, init, linux, rootfs, seccomp, supervisor
 CONTROL_FD: Final = 3
 ENTRY: Final = "/.codewords/zygote.py"
 _PIDS_BELOW_MAX: Final = 512
+# In its own user namespace: what entering a sandbox takes.
 _CAPABILITIES: Final = (linux.CAP_SYS_CHROOT, linux.CAP_SYS_ADMIN)
-"""In its own user namespace: what entering a sandbox takes."""
 
 
 def launch(spec: dict[str, Any], runtime: socket.socket) -> None:
     """Returns when the server and all its sandboxes have ended."""
     linux.die_with_parent()
+    # die_with_parent holds from the call on; a parent that died before is caught by its number.
     if os.getppid() != spec["parent"]:
-        return  # the runtime died before it could take us along
+        return
 
     received = channel.receive(runtime)
+    # The word comes once this process is in its cgroup: all that it makes is counted from the start.
     if received is None or not received[0].get("go"):
-        return  # it says so once this process is in its cgroup
+        return
 
     requests = socket.socket(fileno=received[1][0])
     files = _own_files()
@@ -38,16 +41,18 @@ def launch(spec: dict[str, Any], runtime: socket.socket) -> None:
     identity.enter_server_namespaces(
         spec["first_id"],
         spec["ids"],
-        lambda: rootfs.build_server(spec["root"], sources, spec["sandboxes"]),
+        partial(rootfs.build_server, spec["root"], sources, spec["sandboxes"]),
     )
-    linux.prctl(linux.PR_SET_DUMPABLE, 1)  # cleared by setuid, as was this:
+    # setuid cleared both.
+    linux.prctl(linux.PR_SET_DUMPABLE, 1)
     linux.die_with_parent()
     if os.getppid() != spec["parent"]:
         return
 
     pid = os.fork()
     if pid == 0:
-        _reporting(runtime, lambda: _keep(spec, runtime, requests, files))
+        _reporting(runtime, partial(_keep, spec, runtime, requests, files))
+    # This process only waits: what it held open would keep the others' channels from ending.
     runtime.close()
     requests.close()
     os.closerange(0, 3)
@@ -59,18 +64,22 @@ def _keep(
 ) -> None:
     """Be process 1 of the server's pid namespace: start the server, then be its supervisor."""
     linux.die_with_parent()
-    linux.name_command(init.TITLE)  # prepared isolations are copies of this process
+    # Prepared isolations are copies of this process and have this name in their own /proc.
+    linux.name_command(init.TITLE)
     packages: str | None = spec["packages"]
+    # The packages are covered until the interpreter stands: no .pth file of theirs may run at
+    # start.
     covered = ["/.codewords"] + ([packages] if packages else [])
     rootfs.enter_server([rootfs.SERVER_ROOT + folder for folder in covered])
     _write_files(files)
     _skip_pids()
+    # After the last write to /proc/sys.
     rootfs.restrict_proc(rootfs.SERVER_ROOT)
     pid = os.fork()
 
     if pid == 0:
         requests.close()
-        _reporting(runtime, lambda: _become_server(spec, runtime, covered))
+        _reporting(runtime, partial(_become_server, spec, runtime, covered))
 
     pidfd = os.pidfd_open(pid)
     channel.send(runtime, {"server": pid}, [pidfd])
@@ -86,6 +95,7 @@ def _become_server(spec: dict[str, Any], runtime: socket.socket, covered: list[s
     os.dup2(runtime.fileno(), CONTROL_FD)
     linux.keep_capabilities(_CAPABILITIES)
     linux.prctl(linux.PR_SET_NO_NEW_PRIVS, 1)
+    # The filter before the exec: no package's import code ever runs without it.
     linux.load_seccomp(seccomp.assemble(server=True))
     arguments = ["/env/bin/python", ENTRY, spec["packages"] or "", *covered]
     os.execve(arguments[0], arguments, spec["variables"])  # noqa: S606
@@ -96,6 +106,7 @@ def _reporting(runtime: socket.socket, work: Callable[[], None]) -> NoReturn:
     try:
         work()
     except BaseException as error:  # noqa: BLE001
+        # Also SystemExit: a child that returned would go on as its parent.
         with contextlib.suppress(OSError):
             channel.send(runtime, {"error": str(error), "step": "fork server"})
     finally:

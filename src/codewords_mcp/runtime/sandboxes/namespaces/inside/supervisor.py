@@ -23,20 +23,24 @@ def serve(requests: socket.socket) -> NoReturn:
     """
     watch.release_output(rootfs.SERVER_ROOT + "/dev/null")
     own_pids = os.open(f"{rootfs.SERVER_ROOT}/proc/self/ns/pid", os.O_RDONLY | os.O_CLOEXEC)
+    # Assembled once for all forks.
     filters = {exact: seccomp.assemble(exact_memory=exact) for exact in (True, False)}
     gc.collect()
-    gc.freeze()  # so that no collection in a fork copies what it shares
+    # Frozen objects are left out of collections, which would copy pages that forks share.
+    gc.freeze()
 
     def on_child(_number: int, _frame: object) -> None:
         if not reap(requests):
             os._exit(0)
 
     signal.signal(signal.SIGCHLD, on_child)
+    # Children that ended before the handler was set sent a signal that nobody saw.
     on_child(0, None)
 
     while True:
         received = channel.receive(requests)
         if received is None:
+            # The runtime is gone, or retires this server.
             os._exit(0)
         message, fds = received
         try:
@@ -48,11 +52,13 @@ def serve(requests: socket.socket) -> NoReturn:
             _report_error(fds[0], error)
         else:
             if pid == 0:
+                # A fork must not reap or report as the supervisor does.
                 signal.signal(signal.SIGCHLD, signal.SIG_DFL)
                 requests.close()
                 os.close(own_pids)
                 prepared.run(message, fds, filters)
 
+        # Left open, these would keep the sockets and groups of ended sandboxes.
         for fd in fds:
             os.close(fd)
 
@@ -71,6 +77,7 @@ def reap(runtime: socket.socket) -> bool:
                 "cpu": used.ru_utime + used.ru_stime,
                 "peak": used.ru_maxrss * 1024,
             }
+            # A runtime that is gone reads no report; reaping goes on.
             with contextlib.suppress(OSError):
                 channel.send(runtime, message)
 

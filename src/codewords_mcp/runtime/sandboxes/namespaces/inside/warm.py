@@ -58,7 +58,8 @@ def serving(*, loop: str) -> bool:
 
     try:
         _rehearse(loop)
-    except Exception:  # noqa: BLE001  # of a uvicorn that we do not know: its programs start all the same
+    except Exception:  # noqa: BLE001
+        # Of a uvicorn that we don't know: its programs start all the same, only slower.
         return False
 
     return True
@@ -70,6 +71,7 @@ def _rehearse(loop: str) -> None:
         listener.bind("\0rehearsal")  # abstract: seen in this network namespace only
         listener.listen(_TIMES)
 
+        # Requests are in the listener's queue before the server starts: one thread can do both.
         for _ in range(_TIMES):
             client = stack.enter_context(socket.socket(socket.AF_UNIX))
             client.connect("\0rehearsal")
@@ -97,8 +99,10 @@ def _serve(app: Any, listener: socket.socket, loop: str) -> None:
             finished.set()
 
     async def main_loop() -> None:
+        # uvicorn's own main loop begins so: this makes the default headers.
         await server.on_tick(0)
-        await asyncio.wait_for(finished.wait(), 5)  # noqa: TID251  # nobody cancels it; runs on Pythons without asyncio.timeout
+        # Nobody cancels it, and environments have Pythons without asyncio.timeout.
+        await asyncio.wait_for(finished.wait(), 5)  # noqa: TID251
 
     async def shutdown(sockets: Any = None) -> None:  # noqa: ARG001
         for opened in server.servers:
@@ -147,9 +151,11 @@ def _loggers_restored() -> Generator[None]:
         yield
     finally:
         for logger in loggers():
+            # A logger made by the rehearsal gets a new logger's state.
             level, handlers, propagate, disabled = before.get(logger, (logging.NOTSET, [], True, False))
             logger.handlers[:] = handlers
             logger.propagate, logger.disabled = propagate, disabled
+            # Setting a level clears the caches of all loggers; not for nothing.
             if logger.level != level:
                 logger.setLevel(level)
 
@@ -158,8 +164,11 @@ def _loggers_restored() -> Generator[None]:
 
 @contextlib.contextmanager
 def _policy_restored() -> Generator[None]:
-    """A policy that has had a loop gives no other by itself, as `asyncio.get_event_loop` at a script's top expects it to."""
+    """Reset the event loop policy."""
     import asyncio
+
+    # A policy that had a loop makes no other by itself, which `asyncio.get_event_loop` at the top of
+    # a script expects.
 
     try:
         yield

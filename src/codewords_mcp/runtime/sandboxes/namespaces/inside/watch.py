@@ -52,6 +52,7 @@ class ProgramWatch:
         self._reported_ports: list[int] = []
         self._started = time.monotonic()
         self._next_poll = self._started + _EAGER_POLL
+        # Signals arrive between selects too: the wakeup socket makes them readable.
         self._wake, self._wake_inside = socket.socketpair()
         for end in (self._wake, self._wake_inside, boot):
             end.setblocking(False)
@@ -67,6 +68,7 @@ class ProgramWatch:
         if self._program:
             return False
 
+        # The program gets Python's own handling back, and none of process 1's descriptors.
         signal.set_wakeup_fd(-1)
         for number in _OWN_SIGNALS:
             signal.signal(number, signal.SIG_DFL)
@@ -78,11 +80,13 @@ class ProgramWatch:
 
     def run(self) -> None:
         """Watch until the program, or the runtime, is gone."""
+        # Otherwise output would end only with process 1, which outlives the program.
         release_output("/dev/null")
+        # In a prepared isolation there is nothing to signal until a program claims it.
         if self._port is not None:
             self._selector.register(self._runtime, selectors.EVENT_READ, self._on_runtime)
         self._selector.register(self._boot, selectors.EVENT_READ, self._on_boot)
-        self._selector.register(self._wake, selectors.EVENT_READ, lambda: self._wake.recv(4096))
+        self._selector.register(self._wake, selectors.EVENT_READ, self._empty_wake)
         while not self._reap():
             for key, _ in self._selector.select(self._until_poll()):
                 with contextlib.suppress(BlockingIOError):
@@ -90,6 +94,9 @@ class ProgramWatch:
 
             if self._port is not None and self._until_poll() == 0:
                 self._poll_port(self._port)
+
+    def _empty_wake(self) -> None:
+        self._wake.recv(4096)
 
     def _on_sigterm(self, number: int, _: object) -> None:
         self._pass_on(number)
@@ -110,7 +117,8 @@ class ProgramWatch:
                     return True
 
         if self._over:
-            self._say_exited(None)  # who made it knows
+            # Its status is known to the process that forked it.
+            self._say_exited(None)
         return self._over
 
     def _say_exited(self, status: int | None) -> None:
@@ -126,7 +134,8 @@ class ProgramWatch:
     def _on_runtime(self) -> None:
         received = channel.receive(self._runtime)
         if received is None:
-            os._exit(0)  # the runtime is gone, and so is everything here
+            # The runtime is gone; the kernel ends every process of this namespace with process 1.
+            os._exit(0)
         number = received[0].get("signal")
         if isinstance(number, int):
             self._pass_on(number)
@@ -138,9 +147,11 @@ class ProgramWatch:
             return
 
         message, fds = received
+        # Descriptors in a program's message would fill this process's table.
         for fd in fds:
             os.close(fd)
-        if self._port is None and "claimed" in message:  # before any code of the program's
+        # Only the first claim counts. It is sent by our code, before any of the program's.
+        if self._port is None and "claimed" in message:
             self._adopt(message["pid"], message["claimed"])
         self._imported = self._imported or "imported" in message
         if "serving" in message and not self._serving:
@@ -152,6 +163,7 @@ class ProgramWatch:
         self._started = time.monotonic()
         self._next_poll = self._started + _EAGER_POLL
         self._selector.register(self._runtime, selectors.EVENT_READ, self._on_runtime)
+        # A pidfd and not SIGCHLD: the program is a child of the fork server.
         try:
             self._selector.register(os.pidfd_open(program), selectors.EVENT_READ, self._on_end)
         except ProcessLookupError:
@@ -171,6 +183,8 @@ class ProgramWatch:
         return max(0.0, self._next_poll - time.monotonic())
 
     def _poll_port(self, port: int) -> None:
+        # A program that imports uvicorn will report by itself; else it is found by asking the
+        # kernel.
         eager = not self._imported and time.monotonic() - self._started < _EAGER_SECONDS
         self._next_poll = time.monotonic() + (_EAGER_POLL if eager else _LAZY_POLL)
         ports = self._ports.listening()
@@ -185,6 +199,7 @@ class ProgramWatch:
         # A program that has uvicorn will serve later, whatever auxiliary port it opened first.
         if others != self._reported_ports and not self._imported:
             self._reported_ports = others
+            # Bounded: a program may listen on thousands of ports.
             channel.send(self._runtime, {"listening": others[:16]})
 
 

@@ -13,14 +13,16 @@ import socket
 import sys
 import time
 from collections.abc import Callable
+from functools import partial
 
 from . import ahead, boot, channel, forked, linux, preload, prepared, seccomp, supervisor, warm
 from .server import CONTROL_FD
 
 Program = Callable[[], None]
 
+# So many times Python 3.11 has to run code before it has specialised most of it, which writes to
+# the code's pages.
 _REHEARSALS = 3
-"""So many times Python 3.11 has to run code before it has specialised most of it, which writes to the code's pages."""
 
 
 def main() -> Program:
@@ -32,16 +34,20 @@ def main() -> Program:
     hook = boot.UvicornHook()
 
     try:
-        for folder in covered:  # this package is loaded, and no .pth file of the environment was looked at
+        # This package is loaded, and the interpreter has looked for .pth files and found none.
+        for folder in covered:
             linux.unmount(folder)
         sys.meta_path.insert(0, hook)  # type: ignore[arg-type]
         imported = preload.run(packages)
         for _ in range(_REHEARSALS):
+            # "asyncio": uvloop's descriptors would be shared by all forks (`warm.serving`).
             warm.serving(loop="asyncio")
         preload.settle()
+        # After everything that runs a package's code.
         _check_quiet(control)
-        helper = ahead.Helper(ahead.learn(lambda: warm.serving(loop="auto")))
-    except Exception as error:  # noqa: BLE001  # whatever it is, programs start without a fork server then
+        helper = ahead.Helper(ahead.learn(partial(warm.serving, loop="auto")))
+    except Exception as error:  # noqa: BLE001
+        # Whatever it is: programs then start without a fork server.
         channel.send(control, {"refused": str(error)[:500]})
         os._exit(1)
 
@@ -66,7 +72,8 @@ def _check_quiet(control: socket.socket) -> None:
     listing = os.open("/proc/self/fd", os.O_RDONLY | os.O_DIRECTORY)
     files = {int(name) for name in os.listdir(listing)} - {0, 1, 2, control.fileno(), listing}
     os.close(listing)
-    if len(files) > 1:  # one is the listing's own
+    # One is the listing's own.
+    if len(files) > 1:
         raise RuntimeError(f"a package keeps {len(files) - 1} file(s) open")
 
 
@@ -78,7 +85,10 @@ def _is_hooked(packages: str) -> bool:
 
 
 def _serve(control: socket.socket, template: forked.ForkTemplate, helper: ahead.Helper) -> Program:
-    signal.signal(signal.SIGCHLD, lambda _number, _frame: supervisor.reap(control))
+    def on_child(_number: int, _frame: object) -> None:
+        supervisor.reap(control)
+
+    signal.signal(signal.SIGCHLD, on_child)
     while True:
         received = channel.receive(control)
         if received is None:
@@ -89,8 +99,10 @@ def _serve(control: socket.socket, template: forked.ForkTemplate, helper: ahead.
 
         try:
             entry = prepared.receive_entry(inside)
+            # For children only: the server itself stays in its own namespace.
             linux.setns(entry.pid, linux.CLONE_NEWPID)
-            signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGCHLD,))  # nothing ends before it was born
+            # Blocked until the birth is reported: an end must not be reported before it.
+            signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGCHLD,))
             pid = os.fork()
         except OSError as error:
             channel.send(control, {"failed": message["name"], "error": str(error), "errno": error.errno})
@@ -102,6 +114,7 @@ def _serve(control: socket.socket, template: forked.ForkTemplate, helper: ahead.
                 return forked.start(template, message, entry, inside)
 
             channel.send(control, {"born": message["name"], "pid": pid})
+            # A warm sandbox copies its pages itself while nobody waits (`warm`).
             if not message["early"]:
                 helper.help(pid, control.fileno())
 

@@ -1,0 +1,215 @@
+"""A sandbox of a fork server, seen from the host: a prepared isolation and the program forked into it."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import functools
+import json
+import os
+import socket
+from typing import Any, Final, Protocol
+
+from codewords_mcp.cancellation import ignore_result
+from codewords_mcp.runtime.sandboxes.base import Limits, SandboxSpec
+from codewords_mcp.runtime.sandboxes.namespaces import spawn
+from codewords_mcp.runtime.sandboxes.namespaces.inside import channel
+from codewords_mcp.runtime.sandboxes.namespaces.isolation import Isolation, IsolationResources, host_pid
+
+FORK_SECONDS: Final = 10.0
+"""For a fork to stand; takes some 5 ms, more when a hundred start at once. Then the server counts as hung."""
+
+
+class ProgramForker(Protocol):
+    """The fork server of an isolation (`fork_server.ForkServer`)."""
+
+    moves_quickly: bool
+
+    async def prepare(self, message: dict[str, Any], fds: list[int]) -> None:
+        """Request a prepared isolation. Raises OSError if the server is gone or its queue stays full."""
+        ...
+
+    async def fork(self, isolation: ForkIsolation, message: dict[str, Any], entry: int) -> None:
+        """Fork the program of a prepared isolation. Raises OSError as `prepare` does."""
+        ...
+
+    def start_grace_period(self) -> None:
+        """Start the kernel's grace period of a move between cgroups early. Blocks."""
+        ...
+
+
+class ForkIsolation(Isolation):
+    """A prepared isolation, and the program that is forked into it.
+
+    It waits for `run` either empty (prepared) or with an interpreter in it (warm).
+    """
+
+    setup_seconds = FORK_SECONDS
+
+    def __init__(
+        self, resources: IsolationResources, server: ProgramForker, inner: int | None, *, network: bool
+    ) -> None:
+        super().__init__(resources)
+        loop = asyncio.get_running_loop()
+        self.server = server
+        self._inner = inner
+        self._network = network
+        self._limits = Limits()
+        # Holds the entry of the prepared isolation (`inside.prepared`) until a fork takes it.
+        self._entry: socket.socket | None = None
+        self._empty: asyncio.Future[None] = loop.create_future()
+        self._warm: asyncio.Future[None] = loop.create_future()
+        # Done when the program's status is known. None before there is a program.
+        self._ended: asyncio.Future[None] | None = None
+        self._program: int | None = None
+
+    @property
+    def roots(self) -> tuple[int, ...]:
+        """See `Isolation`."""
+        return tuple(pid for pid in (self.init_pid, self._program) if pid is not None)
+
+    @property
+    def usable(self) -> bool:
+        """Whether it is set up and still alive."""
+        return self.init_pid is not None and self.channel is not None and not self.channel.gone.is_set()
+
+    async def set_up(self) -> None:
+        """See `Isolation`. Returns while the server still forks; the runtime prepares the rest meanwhile."""
+        if self.init_pid is None:
+            await self.prepare()
+        if self._ended is None:
+            await self._fork(early=False)
+
+    async def prepare(self) -> None:
+        """Make everything but the program. Raises SandboxFailed, OSError."""
+        resources = self.resources
+        self.group = await self.in_thread(functools.partial(resources.make_group, self._limits))
+        resources.folders.make(resources.uid, forked=True)
+        outputs = self.output.open()
+
+        with contextlib.ExitStack() as stack:
+            for fd in outputs:
+                stack.callback(os.close, fd)
+            spawn.own_outputs(outputs, resources.uid)
+            ours, theirs = channel.pair()
+            ours.setblocking(False)
+            self._connect(ours)
+            self._entry, inside = channel.pair()
+            listener = spawn.open_listener(resources.folders)
+            for file in (theirs, inside, listener):
+                stack.enter_context(file)
+            if self.group:
+                groups = [stack.enter_context(file) for file in self.group.entrances()]
+            else:
+                groups = []
+
+            # The isolation's process moves itself into the groups, by files that we opened.
+            message = {
+                "name": resources.folders.top.name,
+                "uid": self._inner,
+                "network": self._network,
+                "exact_memory": resources.exact_memory,
+            }
+            files = [theirs, listener, *outputs, inside, *groups]
+            fds = [file if isinstance(file, int) else file.fileno() for file in files]
+            await self.server.prepare(message, fds)
+
+        pid = await self._expect(self._forked)
+        await self._expect(self._empty)
+        self.init_pid = pid
+
+    async def warm(self) -> None:
+        """Fork an interpreter into the isolation, up to the point where it needs the program.
+
+        Raises SandboxFailed, OSError.
+        """
+        await self._fork(early=True)
+        await self._expect(self._warm)
+
+    async def run(self, spec: SandboxSpec) -> None:
+        """See `Isolation`."""
+        assert self.channel is not None  # noqa: S101  # it stands
+        spawn.write_files(self.resources.folders, spec, self.resources.uid)
+        # The group was made before the program's limits were known.
+        if self.group is not None and spec.limits != self._limits:
+            self.group.limit(spec.limits)
+        claim = {
+            "port": spec.port,
+            "variables": spawn.variables(spec),
+            "limits": spawn.describe_limits(spec.limits, exact_memory=self.group is not None),
+        }
+        # In a file: a message between the processes is bounded, and variables may be large.
+        memory = spawn.memory_file(json.dumps(claim).encode() + b"\n")
+        try:
+            self.channel.send({"claim": True}, [memory])
+        finally:
+            os.close(memory)
+
+        await self._expect(self._running)
+
+    async def gone(self) -> None:
+        """See `Isolation`."""
+        await super().gone()
+        # The report of its status may come a moment after its end.
+        if self._ended is not None:
+            await asyncio.wait({self._ended}, timeout=FORK_SECONDS)
+
+    def close(self) -> None:
+        """See `Isolation`."""
+        self._program = None
+        if self._entry is not None:
+            self._entry.close()
+        super().close()
+
+    async def discard(self) -> None:
+        """End it without having used it."""
+        self.kill()
+        await self.gone()
+        self.close()
+        await self.in_thread(self.remove)
+
+    def program_ended(self, how: dict[str, Any] | None) -> None:
+        """Handle the end of the program. `how`: its status and usage; None if they are unknown."""
+        if how is not None:
+            self._deliver(how)
+        self._has_ended()
+
+    def program_failed(self, message: dict[str, Any]) -> None:
+        """Handle a fork that failed."""
+        self._on_error(message)
+        self._has_ended()
+
+    def _has_ended(self) -> None:
+        if self._ended is not None and not self._ended.done():
+            self._ended.set_result(None)
+        # Otherwise process 1 has seen it.
+        if not self.program_started:
+            self.kill()
+
+    async def _fork(self, *, early: bool) -> None:
+        assert self._entry is not None  # noqa: S101  # it stands
+        if self.group is not None and not self.server.moves_quickly:
+            starting = asyncio.ensure_future(self.in_thread(self.server.start_grace_period))
+            starting.add_done_callback(ignore_result)
+
+        # Made before the request, so that an end which comes at once is noticed.
+        self._ended = asyncio.get_running_loop().create_future()
+        message = {
+            "name": self.resources.folders.top.name,
+            "early": early,
+            "exact_memory": self.resources.exact_memory,
+        }
+        await self.server.fork(self, message, self._entry.fileno())
+        # The server has the only copy: one program can take the entry, and its end is seen.
+        self._entry.close()
+
+    def _on_message(self, message: dict[str, Any], fds: list[int]) -> None:
+        if "running" in message and fds:
+            self._program = host_pid(fds[0])
+            os.close(fds[0])
+        for name, reached in (("empty", self._empty), ("waiting", self._warm)):
+            if name in message:
+                if not reached.done():
+                    reached.set_result(None)
+                return
+        super()._on_message(message, fds)
