@@ -71,19 +71,20 @@ def not_public(address: Address) -> str | None:
     if isinstance(address, ipaddress.IPv4Address):
         reason = next((why for network, why in _NETWORKS4 if address in network), None)
     else:
+        # IPv6 has far more special networks than are listed; global unicast is the one that counts.
         reason = next((why for network, why in _NETWORKS6 if address in network), None)
         if reason is None and address not in _GLOBAL6:
             reason = "a reserved address"
+    # Last: it asks the kernel.
     if reason is None and _is_own(address):
         reason = "an address of this machine"
     return reason
 
 
 def _is_own(address: Address) -> bool:
-    """Whether this machine has the address: a kernel connects to its own address from that address.
-
-    Connecting a UDP socket sends nothing, and consults the current routes.
-    """
+    """Whether this machine has the address."""
+    # A kernel connects to its own address from that address. Connecting a UDP socket sends nothing,
+    # and consults the current routes.
     if address.version == 4:
         family = socket.AF_INET
     else:
@@ -94,4 +95,5 @@ def _is_own(address: Address) -> bool:
             probe.connect((str(address), 9))
             return parse_address(str(probe.getsockname()[0])) == address
     except OSError as error:
-        return error.errno not in _NO_ROUTE  # in doubt, as without file descriptors, it counts as own
+        # In doubt, as without file descriptors, it counts as own.
+        return error.errno not in _NO_ROUTE

@@ -1,6 +1,4 @@
-"""Connects to a host on behalf of a sandbox: resolve the name, judge the addresses, dial exactly
-those.
-"""
+"""Connects to a host on behalf of a sandbox: resolve the name, judge the addresses, dial those."""
 
 from __future__ import annotations
 
@@ -22,12 +20,12 @@ Resolve = Callable[[str, int], Sequence[str]]
 LOOKUPS_PER_SANDBOX = 8
 COMMON_LOOKUPS = 16
 """Concurrent lookups of all sandboxes together, beside one of each."""
+# More than the number of sandboxes. A thread is started only if none is idle.
 _MAX_THREADS = 1024
-"""More than the number of sandboxes. A thread is started only if none is idle."""
 MAX_ADDRESSES = 8
 
 
-class DialFailed(Exception):  # an outcome, caught inside this room
+class DialFailed(Exception):  # an outcome, caught inside this package
     """No connection was made: `host` `verb`: `reason`. `address` is the one judged or tried."""
 
     allowed: ClassVar[bool]
@@ -124,10 +122,12 @@ class Dialler:
         return _permitted(policy, host, port, await self._addresses(policy, host, port, share))
 
     async def _addresses(self, policy: EgressPolicy, host: str, port: int, share: Share) -> list[Address]:
+        # A literal needs no lookup, and is judged like any address below.
         literal = parse_address(host)
         if literal is not None:
             return [literal]
 
+        # Before the lookup: a query to a name server of the destination carries data out by itself.
         reason = policy.lookup_refusal(host, port)
         if reason:
             raise DialRefused(reason)
@@ -137,6 +137,7 @@ class Dialler:
         else:
             texts = await self._lookup(host, port, share)
 
+        # Duplicates would be dialled twice.
         found = dict.fromkeys(address for address in map(parse_address, texts) if address is not None)
         if not found:
             raise Unreachable("the name was not found")
@@ -149,7 +150,8 @@ class Dialler:
 
         def release(_: Future[Sequence[str]]) -> None:
             # Runs when the thread is free, which may be after the caller has stopped waiting for it.
-            with contextlib.suppress(RuntimeError):  # the loop is closed
+            # The loop may be closed.
+            with contextlib.suppress(RuntimeError):
                 loop.call_soon_threadsafe(free)
 
         lookup = self._threads.submit(self._resolve, host, port)
@@ -162,8 +164,10 @@ class Dialler:
 
     async def _take_slot(self, share: Share) -> Callable[[], None]:
         """Wait for a lookup slot. Returns the function that releases it."""
+        # The sandbox's own limit first: a sandbox that waits for it must not hold a common slot.
         await share.slots.acquire()
         try:
+            # The guaranteed slot keeps a sandbox going while others use up all the common ones.
             shared = await _either(share.guaranteed_slot, self._common)
         except BaseException:
             share.slots.release()
@@ -180,6 +184,8 @@ class Dialler:
         for index, address in enumerate(addresses):
             remaining = deadline - asyncio.get_running_loop().time()
             try:
+                # The rest of the time is divided evenly: a dead address must not use up that of the
+                # next.
                 async with asyncio.timeout(remaining / (len(addresses) - index)):
                     return Dialled(await connect(address, port), address)
             except TimeoutError:
@@ -200,6 +206,7 @@ async def _either(first: asyncio.Semaphore, second: asyncio.Semaphore) -> asynci
     waits = {asyncio.create_task(semaphore.acquire()): semaphore for semaphore in (first, second)}
 
     def taken() -> list[asyncio.Semaphore]:
+        # A wait that cannot be cancelled any more has its semaphore.
         return [semaphore for wait, semaphore in waits.items() if not wait.cancel()]
 
     try:
@@ -209,6 +216,7 @@ async def _either(first: asyncio.Semaphore, second: asyncio.Semaphore) -> asynci
             semaphore.release()
         raise
 
+    # Both may have come free at once.
     shared, *more = taken()
     for semaphore in more:
         semaphore.release()
@@ -217,6 +225,7 @@ async def _either(first: asyncio.Semaphore, second: asyncio.Semaphore) -> asynci
 
 def _permitted(policy: EgressPolicy, host: str, port: int, addresses: list[Address]) -> list[str]:
     verdicts = {str(address): policy.refusal(host, port, address) for address in addresses}
+    # All addresses are judged, and one that is refused is never dialled, whatever its order.
     permitted = [address for address, reason in verdicts.items() if reason is None]
     if not permitted:
         address, reason = next(iter(verdicts.items()))
@@ -242,7 +251,8 @@ _OPTIONS = {
     "TCP_KEEPIDLE": 60,
     "TCP_KEEPINTVL": 15,
     "TCP_KEEPCNT": 4,
-    "TCP_USER_TIMEOUT": 120_000,  # milliseconds that sent data may go unacknowledged
+    # Milliseconds that sent data may go unacknowledged.
+    "TCP_USER_TIMEOUT": 120_000,
 }
 
 
@@ -250,6 +260,7 @@ def prepare(sock: socket.socket) -> None:
     """Send small writes at once, and detect a vanished peer within two minutes."""
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
     for name, value in _OPTIONS.items():
+        # Not every system has all of them.
         option = getattr(socket, name, None)
         if option is not None:
             sock.setsockopt(socket.IPPROTO_TCP, option, value)

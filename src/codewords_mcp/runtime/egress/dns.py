@@ -46,13 +46,15 @@ class DnsResponder:
         self._sock.close()
 
     def _readable(self) -> None:
+        # Bounded: a program that asks without end must not hold the event loop.
         for _ in range(_BURST):
             try:
                 query, sender = self._sock.recvfrom(4096)
                 response = respond(query, self._names)
                 if response is not None:
                     self._sock.sendto(response, sender)
-            except OSError:  # nothing more to read, or the asker is gone
+            except OSError:
+                # Nothing more to read, or the asker is gone.
                 return
 
 
@@ -65,6 +67,7 @@ def respond(query: bytes, names: FakeNames) -> bytes | None:
         return None
 
     flags, questions = struct.unpack_from("!HH", query, 2)
+    # A response, or more than one question, which no resolver sends.
     if flags & 0x8000 or questions != 1:
         return None
     if flags & 0x7800:
@@ -75,6 +78,7 @@ def respond(query: bytes, names: FakeNames) -> bytes | None:
         return None
 
     host = normal_host(question.name)
+    # Names that have no address on the internet (RFC 6761, RFC 7686), and addresses as names.
     if host is None or parse_address(host) is not None or host.endswith((".invalid", ".onion")):
         return _response(query, question.raw, _NO_NAME)
     if question.type != _A:
@@ -87,17 +91,20 @@ def _address_response(query: bytes, question: _Question, host: str, names: FakeN
     if host == "localhost" or host.endswith(".localhost"):
         return _response(query, question.raw, _NO_ERROR, _LOOPBACK)
     address = names.address_of(host)
+    # The table of names is full: a failure, since the name may well exist.
     if address is None:
         return _response(query, question.raw, _SERVER_FAILURE)
     return _response(query, question.raw, _NO_ERROR, address.packed)
 
 
 def _response(query: bytes, question: bytes, code: int, address: bytes | None = None) -> bytes:
-    flags = 0x8080 | (query[2] & 0x79) << 8 | code  # a response, recursion available; opcode and RD as asked
+    # A response, recursion available; opcode and RD as asked.
+    flags = 0x8080 | (query[2] & 0x79) << 8 | code
     counts = (1 if question else 0, 0 if address is None else 1, 0, 0)
     if address is None:
         record = b""
     else:
+        # 0xC00C points to the question's name, at offset 12.
         record = struct.pack("!HHHIH", 0xC00C, _A, _IN, TTL, 4) + address
     return query[:2] + struct.pack("!HHHHH", flags, *counts) + question + record
 
@@ -110,7 +117,8 @@ def _question(query: bytes) -> _Question | None:
         at += 1
         if size == 0:
             break
-        if size > 63 or at + size > len(query):  # compression has no place in a question
+        # Compression has no place in a question.
+        if size > 63 or at + size > len(query):
             return None
 
         labels.append(query[at : at + size].decode("ascii", "replace"))

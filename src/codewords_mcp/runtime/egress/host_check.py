@@ -18,8 +18,8 @@ from codewords_mcp.runtime.egress.names import normal_host
 _HANDSHAKE: Final = 0x16
 _MAX_HELLO: Final = 64 << 10
 _MAX_REQUEST_LINE: Final = 64 << 10
+# TLS records of a ClientHello; one or two are usual.
 _MAX_RECORDS: Final = 32
-"""TLS records of a ClientHello; one or two are usual."""
 _VERSION: Final = re.compile(rb"HTTP/\d", re.IGNORECASE)
 _ABSOLUTE: Final = re.compile(r"[a-z][a-z0-9+.-]*://([^/?#]*)", re.IGNORECASE)
 _TEXT: Final = re.compile(rb"[\t\r\n\x0b\x0c\x20-\x7e\x80-\xff]*")
@@ -51,6 +51,7 @@ class HostCheck:
         if self._requests is not None:
             return self._judge_requests(piece)
         self._first += piece
+        # TLS records of a handshake begin with 22; no HTTP method does.
         if self._first[0] == _HANDSHAKE:
             return self._judge_hello()
         return self._judge_first_line()
@@ -62,6 +63,7 @@ class HostCheck:
             return self._refuse(BAD_HELLO)
 
         if name is None:
+            # More is to come: what is here passes, since the host needs all of it to answer.
             if len(self._first) <= _MAX_HELLO:
                 return True
             return self._refuse(BAD_HELLO)
@@ -73,15 +75,19 @@ class HostCheck:
         return self._refuse(OTHER_SNI)
 
     def _judge_first_line(self) -> bool | None:
+        # Hosts ignore blank lines before a request (RFC 9112, 2.2).
         text = self._first.lstrip(b"\r\n")
         request_line, ended, _ = text.partition(b"\n")
         if not ended:
+            # An unfinished first line may still become HTTP; anything else is another protocol.
             may_be_http = len(text) <= _MAX_REQUEST_LINE and _TEXT.fullmatch(text) is not None
             if may_be_http:
                 return True
             return None
 
-        fields = request_line.split(None, 1)  # hosts take every kind of white space (RFC 9112, 3)
+        # Hosts accept every kind of white space here (RFC 9112, 3).
+        fields = request_line.split(None, 1)
+        # One word is no request.
         if len(fields) < 2:
             return None
         if _VERSION.search(fields[1]) is None:
@@ -95,6 +101,7 @@ class HostCheck:
         named = _ABSOLUTE.match(target.decode("latin-1").strip())
         if method.upper() not in {b"GET", b"HEAD", b"POST"} or named is None:
             return None
+        # The name in the URL decides, as in any request with an absolute target.
         if _host_of(named[1].rpartition("@")[2]) == self._host:
             return None
         return self._refuse(OTHER_HOST)
@@ -132,8 +139,10 @@ class _Requests:
         try:
             self._parser.feed_data(piece)
         except httptools.HttpParserUpgrade as offer:
+            # A request that was seen before the upgrade still counts.
             if self._other:
                 return OTHER_HOST
+            # A websocket's frames are no HTTP: the connection is the host's from here on.
             if self._websocket:
                 return None
             return self._ignore_offer(piece[offer.args[0] :])
@@ -151,6 +160,8 @@ class _Requests:
         """Continue like a host that declines the upgrade: httptools reads no body of such a
         request.
         """
+        # The parser is replaced by one that has read the same head without the offer, then the
+        # body.
         head = [b"POST / HTTP/1.1", b"host: " + self._host.encode(), *self._framing, b"", b""]
         self._parser = httptools.HttpRequestParser(self)
         return self.feed(b"\r\n".join(head) + rest)
@@ -172,12 +183,15 @@ class _Requests:
     def on_headers_complete(self) -> None:
         target = self._target.decode("latin-1")
         named = [*self._named]
-        if absolute := _ABSOLUTE.match(target):  # of whichever scheme: hosts read the name in it all the same
+        # Of any scheme: hosts read the name in it all the same.
+        if absolute := _ABSOLUTE.match(target):
             named.append(absolute[1].rpartition("@")[2])
         elif self._parser.get_method() == b"CONNECT":
             named.append(target)
+        # HTTP/1.1 requires a Host; without one a shared address would choose a site itself.
         if not named and self._parser.get_http_version() != "1.0":
             self._other = True
+        # Every name counts: hosts differ in which of two they follow.
         self._other = self._other or any(_host_of(text) != self._host for text in named)
 
 
@@ -196,6 +210,7 @@ def server_name(data: bytes) -> str | None:
     hello, at, records = b"", 0, 0
     while at + 5 <= len(data):
         records += 1
+        # A ClientHello split into very many records is no client's habit.
         if data[at] != _HANDSHAKE or records > _MAX_RECORDS:
             raise ValueError
 
@@ -207,6 +222,7 @@ def server_name(data: bytes) -> str | None:
 
     if len(hello) < 4 or len(hello) < 4 + int.from_bytes(hello[1:4]):
         return None
+    # The first message of a handshake that a client sends is a ClientHello (1).
     if hello[0] != 1:
         raise ValueError
 
@@ -214,6 +230,7 @@ def server_name(data: bytes) -> str | None:
 
 
 def _named_in(hello: bytes) -> str:
+    # legacy_version and random
     at = 2 + 32
     at += 1 + hello[at]  # session id
     at += 2 + int.from_bytes(hello[at : at + 2])  # cipher suites
@@ -224,6 +241,7 @@ def _named_in(hello: bytes) -> str:
         kind, size = int.from_bytes(hello[at : at + 2]), int.from_bytes(hello[at + 2 : at + 4])
         body = hello[at + 4 : at + 4 + size]
         at += 4 + size
+        # Extension 0 is server_name, and its only type is host_name (0).
         if kind == 0:
             if len(body) < 5 or body[2] != 0:
                 raise ValueError

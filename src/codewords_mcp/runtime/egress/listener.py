@@ -6,6 +6,7 @@ import asyncio
 import errno
 import socket
 from collections.abc import Awaitable, Callable
+from functools import partial
 
 import structlog
 
@@ -17,6 +18,10 @@ log = structlog.get_logger(__name__)
 _BURST = 32
 _PAUSE = 0.2
 _EXHAUSTED = {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM}
+
+
+def _close_connection(connection: socket.socket, _: object) -> None:
+    connection.close()
 
 
 class ConnectionListener:
@@ -58,10 +63,12 @@ class ConnectionListener:
         await asyncio.gather(*tasks, return_exceptions=True)
 
     def _readable(self) -> None:
+        # Bounded, so that one sandbox's connections do not hold the event loop.
         for _ in range(_BURST):
             try:
                 connection, _ = self._sock.accept()
             except OSError as error:
+                # The connection stays in the kernel's queue; accepting again at once would spin.
                 if error.errno in _EXHAUSTED:
                     self._pause()
                 if error.errno != errno.ECONNABORTED:
@@ -72,6 +79,7 @@ class ConnectionListener:
     def _pause(self) -> None:
         log.warning("egress accept paused: out of file descriptors", retry_in=_PAUSE)
         self._loop.remove_reader(self._sock.fileno())
+        # The file descriptor is still readable: a timer asks again.
         self._resume = self._loop.call_later(
             _PAUSE, self._loop.add_reader, self._sock.fileno(), self._readable
         )
@@ -86,13 +94,15 @@ class ConnectionListener:
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
         # A task that is cancelled before its first step never runs, and would not close its connection.
-        task.add_done_callback(lambda _: connection.close())
+        task.add_done_callback(partial(_close_connection, connection))
 
     async def _run(self, connection: socket.socket) -> None:
         try:
             prepare(connection)
             await self._serve(connection)
         except OSError:
-            pass  # a peer that hung up
-        except Exception:  # one connection's fault must stay its own
+            # A peer that hung up.
+            pass
+        except Exception:
+            # One connection's failure must not end others.
             log.exception("egress connection failed")

@@ -29,11 +29,13 @@ def normal_host(text: str) -> str | None:
     else:
         bare = text
 
+    # IPv6 in brackets, with or without a zone.
     address = parse_address(bare)
     if address is not None:
         return str(address)
 
     name = bare.lower().removesuffix(".")
+    # Before the name's own check: `1.2.3.4` is a valid name too, and clients dial it as an address.
     if _ends_in_number(name):
         number = _ipv4(name)
         if number is None:
@@ -72,6 +74,7 @@ def _ipv4(name: str) -> ipaddress.IPv4Address | None:
 
 def _number(part: str) -> int | None:
     """Parse decimal, hexadecimal after 0x, or octal after 0; None for any other text."""
+    # int() of a text of any length would take quadratic time.
     if len(part) > _LONGEST_NUMBER:
         return None
 

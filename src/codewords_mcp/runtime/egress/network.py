@@ -57,6 +57,7 @@ class Egress:
         self._serve_runtime = serve_runtime
         self._on_event = on_event
         self._max_connections = max_connections
+        # Weak: counts can be read as long as somebody holds the sandbox's handle.
         self._attached: weakref.WeakValueDictionary[str, SandboxNetwork] = weakref.WeakValueDictionary()
         self._closed = False
 
@@ -104,6 +105,7 @@ class Egress:
         else:
             hosts = sorted(policy.hosts)
 
+        # A machine elsewhere cannot intercept: it has neither the authority's key nor the values.
         interception = self._interceptions.get(sandbox_id)
         if interception is not None and interception.everywhere:
             return {"by": "runtime"}
@@ -124,6 +126,7 @@ class Egress:
         if host is None or not isinstance(port, int):
             return
 
+        # Shown in logs and to people: no control characters, no endless text.
         reason = "".join(letter for letter in str(event.get("reason", "")) if letter.isprintable())[
             :MAX_REASON
         ]
@@ -158,7 +161,8 @@ class Egress:
                 self._on_event(sandbox_id, event)
 
         for sock in _all(sockets):
-            sock.setblocking(False)  # raises for one that is closed, before anything is served
+            # Raises for one that is closed, before anything is served.
+            sock.setblocking(False)
         network = SandboxNetwork(
             sandbox_id,
             sockets,

@@ -52,9 +52,11 @@ class EgressPolicy:
 
     def _unlisted(self, host: str) -> str | None:
         """Reason to refuse a host that the workflow's own list lacks; None if it may be reached."""
+        # The operator decides about this machine's ports, not the workflow's author.
         if self.hosts is None or host in self.hosts or is_this_machine(host):
             return None
 
+        # Names below a pattern, at any depth; the pattern's own name is not one of them.
         above = host
         while "." in above:
             above = above.partition(".")[2]
@@ -88,6 +90,7 @@ class EgressPolicy:
         """
         if unlisted := self._unlisted(host):
             return unlisted
+        # By name or by address: the operator may know either.
         if (host, port) in self._allowed or (str(address), port) in self._allowed:
             return None
         if self.mode == "none":
@@ -97,6 +100,7 @@ class EgressPolicy:
         if reason is None:
             return None
 
+        # A cloud's metadata is never opened, so no message explains how.
         if reason in OPENABLE:
             opened = f"; {_opened_by(host, port)}"
         else:

@@ -40,7 +40,7 @@ class ProxyRequest:
     to_client: bytes
 
 
-class BadRequest(Exception):  # an answer, given inside this room
+class BadRequest(Exception):  # an outcome, caught inside this package
     """The request is no valid proxy request."""
 
     def __init__(self, status: int, message: str) -> None:
@@ -122,6 +122,7 @@ def _plain_request(request: h11.Request, target: str, early_bytes: bytes) -> Pro
         raise BadRequest(400, "The request has both Content-Length and Transfer-Encoding; send one of them.")
 
     authority, slash, path = target[len("http://") :].partition("/")
+    # "http://host?query" has no path.
     authority, question, query = authority.partition("?")
     host, port = _authority(authority, 80)
 
@@ -157,11 +158,9 @@ def _authority(text: str, default_port: int | None) -> tuple[str, int]:
 
 
 async def respond(client: socket.socket, status: int, message: str) -> None:
-    """Send a status and a message, and close once the client has them. Owns the socket.
-
-    The message is also the reason phrase: most clients report only that part of a response to
-    CONNECT.
-    """
+    """Send a status and a message, and close once the client has them. Owns the socket."""
+    # The message is also the reason phrase: most clients report only that part of a response to
+    # CONNECT.
     body = (message + "\n").encode()
     phrase = "".join(letter for letter in message if " " <= letter <= "~")[:MAX_PHRASE] or _PHRASES[status]
     head = (

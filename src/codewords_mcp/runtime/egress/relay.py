@@ -8,6 +8,7 @@ import socket
 import struct
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 HALF_CLOSED_IDLE = 120.0
 """Seconds that a half-closed connection may stay silent.
@@ -23,7 +24,9 @@ _RESET = struct.pack("ii", 1, 0)
 
 def reset(sock: socket.socket) -> None:
     """Close with a TCP reset, so that the peer sees a failure and not an end."""
-    with contextlib.suppress(OSError):  # closed already
+    # The socket may be closed already.
+    with contextlib.suppress(OSError):
+        # Linger of 0 seconds: close sends RST instead of FIN.
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
     sock.close()
 
@@ -53,6 +56,7 @@ async def relay(
     None ends the check.
     """
     traffic = traffic or Traffic()
+    # Sent before the relay counts by itself.
     traffic.sent += len(to_upstream)
     pair = _SocketPair(client, upstream, traffic, check)
 
@@ -91,6 +95,7 @@ class _SocketPair:
 
     def ended(self) -> None:
         """Note that one direction has ended and was passed on."""
+        # One direction ended: the other may go on, as long as something moves.
         if all(flow.ended for flow in self._flows):
             self._ended_well = True
             self.finish()
@@ -108,6 +113,7 @@ class _SocketPair:
             if sock.fileno() >= 0:
                 self.loop.remove_reader(sock.fileno())
                 self.loop.remove_writer(sock.fileno())
+            # Only an end on both sides is passed on as one; anything else must look like a failure.
             sock.close() if self._ended_well else reset(sock)
 
     def _watch(self) -> None:
@@ -142,12 +148,13 @@ class _Flow:
     def start(self, first: bytes) -> None:
         self._pair.loop.add_reader(self._source.fileno(), self._guarded, self._read)
         if first:
-            self._guarded(lambda: self._write(memoryview(first)))
+            self._guarded(partial(self._write, memoryview(first)))
 
     def _guarded(self, step: Callable[[], None]) -> None:
         try:
             step()
         except (BlockingIOError, InterruptedError):
+            # Not ready after all: the loop calls again.
             pass
         except OSError:
             self._pair.finish()
@@ -164,11 +171,13 @@ class _Flow:
 
     def _end(self) -> None:
         self.ended = True
+        # The other direction stays open.
         self._target.shutdown(socket.SHUT_WR)
         self._pair.ended()
 
     def _write(self, data: memoryview) -> None:
         if self._check is not None:
+            # Before anything is sent: what was passed on cannot be taken back.
             verdict = self._check(bytes(data))
             if verdict is None:
                 self._check = None
@@ -180,6 +189,7 @@ class _Flow:
         except (BlockingIOError, InterruptedError):
             sent = 0
 
+        # At most one chunk waits: the source is not read until it is gone.
         if sent < len(data):
             self._pending = data[sent:]
             self._pair.loop.remove_reader(self._source.fileno())

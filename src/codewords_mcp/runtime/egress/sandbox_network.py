@@ -7,6 +7,7 @@ import socket
 import struct
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
+from functools import partial
 
 from codewords_mcp.runtime.egress.addresses import FAKE_NETWORK, parse_address
 from codewords_mcp.runtime.egress.dial import (
@@ -33,7 +34,8 @@ ServeRuntime = Callable[[str, socket.socket], Awaitable[None]]
 Owns and closes the connection, also when it is cancelled. Raises OSError.
 """
 
-_SO_ORIGINAL_DST = 80  # linux/netfilter_ipv4.h
+# linux/netfilter_ipv4.h
+_SO_ORIGINAL_DST = 80
 REFUSAL_DELAY = 0.2
 """Seconds until the reset of a refused connection whose program sends nothing."""
 _SOL_IP = 0
@@ -78,6 +80,7 @@ class SandboxNetwork:
             (sockets.connect, self._to_proxy),
             (sockets.transparent, self._to_destination),
         )
+        # Nobody would accept on it: the program must see a refusal, and no connection that hangs.
         if serve_runtime is None:
             sockets.runtime.close()
         self._listeners = [
@@ -107,6 +110,7 @@ class SandboxNetwork:
         The program sees it open; a refusal is then a reset.
         """
         destination = _original_destination(client)
+        # A connection to the redirect's own port, made by a program on purpose.
         if destination is None:
             reset(client)
             return
@@ -136,6 +140,7 @@ class SandboxNetwork:
             host, upstream = await self._reach(request.host, request.port)
         except DialFailed as error:
             message = f"{error.host}:{request.port} {error.verb}: {error.reason}."
+            # 502: the host is at fault; 403: the policy.
             await respond(client, 502 if error.allowed else 403, message)
             return
 
@@ -167,6 +172,7 @@ class SandboxNetwork:
             )
             return
 
+        # Imported here: most sandboxes have no placeholders, and this brings h2 and cryptography.
         from codewords_mcp.runtime.egress.intercept.routing import serve_connection
 
         await serve_connection(
@@ -174,9 +180,9 @@ class SandboxNetwork:
                 self._interception,
                 host,
                 port,
-                dial=lambda: self._dial_again(host, port),
-                refused=lambda reason: self._log.request(host, port, refused=reason),
-                used=lambda names: self._log.request(host, port, secrets=names),
+                dial=partial(self._dial_again, host, port),
+                refused=partial(self._record_refusal, host, port),
+                used=partial(self._record_secrets, host, port),
                 traffic=self.traffic,
                 check=self._host_check(host, port),
             ),
@@ -186,14 +192,18 @@ class SandboxNetwork:
             to_upstream=to_upstream,
         )
 
-    def _host_check(self, host: str, port: int) -> HostCheck | None:
-        """The check for a listed name.
+    def _record_refusal(self, host: str, port: int, reason: str) -> None:
+        self._log.request(host, port, refused=reason)
 
-        Without a list any host is allowed, so naming another gains nothing.
-        """
+    def _record_secrets(self, host: str, port: int, names: tuple[str, ...]) -> None:
+        self._log.request(host, port, secrets=names)
+
+    def _host_check(self, host: str, port: int) -> HostCheck | None:
+        """The check for a listed name; None where there is nothing to check."""
+        # Without a list any host is allowed, so naming another gains nothing.
         if not self._policy.lists(host):
             return None
-        return HostCheck(host, lambda reason: self._log.request(host, port, refused=reason))
+        return HostCheck(host, partial(self._record_refusal, host, port))
 
     async def _reach(self, target: str, port: int) -> tuple[str, socket.socket | None]:
         """(the host's name, a connection to it).
@@ -207,6 +217,7 @@ class SandboxNetwork:
 
         host = target
         try:
+            # Inside the block: an address that stands for no name is recorded too.
             host = self._name_behind(target)
             if reason := self._policy.lookup_refusal(host, port):
                 raise DialRefused(reason)
@@ -239,6 +250,7 @@ class SandboxNetwork:
 
     def _name_behind(self, host: str) -> str:
         address = parse_address(host)
+        # Only these addresses stand for names; any other was named by the program itself.
         if address is None or address not in FAKE_NETWORK:
             return host
         name = self._names.name_of(address)
@@ -250,6 +262,7 @@ class SandboxNetwork:
         """Record a connection past the limit: by its destination, or by the listener's address
         without one.
         """
+        # A connection to the proxy has no destination yet.
         host, port = _original_destination(client) or ("localhost", client.getsockname()[1])
         address = parse_address(host)
         if address:
@@ -261,11 +274,9 @@ class SandboxNetwork:
 
 
 async def _reset_after_first_byte(client: socket.socket) -> None:
-    """Reset a connection, but only after its first byte or `REFUSAL_DELAY`.
-
-    The redirect accepted it before it was judged. Some clients (anyio on uvloop) fail on a
-    connection that is closed while they still set it up. Most send first.
-    """
+    """Reset a connection, but only after its first byte or `REFUSAL_DELAY`."""
+    # The redirect accepted it before it was judged. Some clients (anyio on uvloop) fail on a
+    # connection that is closed while they still set it up. Most send first.
     try:
         with suppress(TimeoutError, OSError):
             async with asyncio.timeout(REFUSAL_DELAY):
@@ -277,11 +288,13 @@ async def _reset_after_first_byte(client: socket.socket) -> None:
 def _original_destination(client: socket.socket) -> tuple[str, int] | None:
     """Destination of a redirected connection; None if it was made to the redirect's own port."""
     try:
+        # struct sockaddr_in: family, port, address.
         raw = client.getsockopt(_SOL_IP, _SO_ORIGINAL_DST, 16)
     except OSError:
         return None
     port, packed = struct.unpack_from("!H4s", raw, 2)
     destination = (socket.inet_ntoa(packed), int(port))
+    # Not redirected: it would be relayed to itself without end.
     if destination == client.getsockname():
         return None
     return destination

@@ -22,8 +22,8 @@ from codewords_mcp.runtime.egress.addresses import parse_address
 LIFETIME: Final = timedelta(days=90)
 MAX_CONTEXTS: Final = 500
 """Certificates in memory, for a sandbox that connects to any host."""
+# A machine whose clock is behind must trust the certificate too.
 _SKEW: Final = timedelta(days=1)
-"""A machine whose clock is behind must trust the certificate too."""
 
 Judge = Callable[[str, str], bool]
 """`judge(host, server_name)`: whether a connection to the host may use that name."""
@@ -50,7 +50,9 @@ class CertificateAuthority:
         `MAX_CONTEXTS`.
         """
         known = self._contexts.get((host, protocol))
+        # One context for each host: its certificate names that host only.
         if known is None:
+            # Cleared whole, since certificates can be made again.
             if len(self._contexts) >= MAX_CONTEXTS:
                 self._contexts.clear()
             known = self._contexts[(host, protocol)] = self._make_context(host, protocol, judge)
@@ -60,11 +62,13 @@ class CertificateAuthority:
         public = self._key.public_key()
         draft = (
             self._draft(self._name, public)
+            # path_length 0: a leaf cannot sign another certificate.
             .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
             .add_extension(_usage(signs=True), critical=True)
             .add_extension(x509.SubjectKeyIdentifier.from_public_key(public), critical=False)
         )
         if hosts is not None:
+            # Critical: a client that does not know name constraints must reject the authority.
             limits = [x509.DNSName(host) for host in sorted(set(hosts))]
             draft = draft.add_extension(x509.NameConstraints(limits, None), critical=True)
 
@@ -92,6 +96,7 @@ class CertificateAuthority:
         _load(context, self._chain(host))
 
         def named(_: Any, name: str | None, __: ssl.SSLContext) -> int | None:
+            # Without SNI the certificate alone has to match.
             fits = name is None or judge(host, name)
             if fits:
                 return None
@@ -144,11 +149,9 @@ def _usage(*, signs: bool) -> x509.KeyUsage:
 
 
 def _load(context: ssl.SSLContext, chain: bytes) -> None:
-    """Load a chain.
-
-    Python's ssl reads it from a file only: an anonymous one where the kernel has it, else a
-    temporary one.
-    """
+    """Load a chain."""
+    # Python's ssl reads it from a file only: an anonymous one where the kernel has it, so that the
+    # key is on no disk.
     if hasattr(os, "memfd_create"):
         fd = os.memfd_create("chain", os.MFD_CLOEXEC)
         try:

@@ -20,8 +20,13 @@ SPEAKS_SOON: Final = 1.0
 """Seconds without data after which a host is dialled that was not dialled because of a recorder."""
 _TLS: Final = 0x16
 _REQUEST_LINE: Final = re.compile(rb"[A-Z]{3,20} [/*]\S* HTTP/1\.[01]\r\n")
+# Encoding of "h2" in a ClientHello. A chance match elsewhere costs one connection in 30,000.
 _OFFERS_H2: Final = b"\x02h2"
-"""Encoding of "h2" in a ClientHello. A chance match elsewhere costs one connection in 30,000."""
+
+
+def _set_done(readable: asyncio.Future[None]) -> None:
+    if not readable.done():
+        readable.set_result(None)
 
 
 async def first_bytes(client: socket.socket, upstream: socket.socket | None) -> bytes:
@@ -30,13 +35,15 @@ async def first_bytes(client: socket.socket, upstream: socket.socket | None) -> 
     Empty if it closed, is silent, or the host sent first.
     """
     loop = asyncio.get_running_loop()
-    readable = loop.create_future()
+    readable: asyncio.Future[None] = loop.create_future()
     sockets = [sock.fileno() for sock in (client, upstream) if sock is not None]
     for sock in sockets:
-        loop.add_reader(sock, lambda: readable.done() or readable.set_result(None))
+        # Whichever side sends first decides.
+        loop.add_reader(sock, _set_done, readable)
     try:
         async with asyncio.timeout(SPEAKS_FIRST if upstream is not None else SPEAKS_SOON):
             await readable
+        # Peeked: TLS itself must read the same bytes.
         return client.recv(4096, socket.MSG_PEEK)
     except (TimeoutError, BlockingIOError):
         return b""
@@ -89,6 +96,7 @@ async def intercept(
             protocols = ("http/1.1",)
 
         failure: HostUnreachable | None = None
+        # The host first: the protocol that it chooses is offered to the program.
         try:
             if upstream is None:
                 host = None
@@ -103,6 +111,7 @@ async def intercept(
         if program is None:
             return
 
+        # Answered over TLS, since the program expects a response and no broken handshake.
         if failure is not None:
             await respond_failure(program, session, failure)
         elif host is not None and protocol == "h2":
@@ -132,7 +141,8 @@ async def _accept(session: InterceptSession, client: socket.socket, protocol: st
         return await session.serve_tls(client, protocol)
     except ssl.SSLError as error:
         _note(session, error)
-    except (OSError, TimeoutError):  # some clients hang up without a word
+    except (OSError, TimeoutError):
+        # Some clients hang up without an alert.
         session.refused(_UNTRUSTED)
     return None
 

@@ -26,7 +26,7 @@ _POINT_TEXTS: Final[dict[str, str]] = {
 _NOT_IN_HEADER: Final = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")
 
 
-class Misplaced(Exception):  # an outcome, caught inside this room
+class Misplaced(Exception):  # an outcome, caught inside this package
     """A placeholder is in a part of the request that its rule does not allow.
 
     `reason` completes "was refused: …".
@@ -52,8 +52,10 @@ class Credentials:
 
     def __init__(self, every: Collection[SandboxCredential]) -> None:
         self.every = tuple(every)
+        # Found by their marks: one search finds all placeholders, whoever they belong to.
         self._by_mark = {c.placeholder.encode()[-LENGTH:]: c for c in every}
         self._hosts = {host for c in every for host in c.rule.hosts}
+        # Encodings that hide the mark from `PATTERN`: base64, hexadecimal and the like.
         encoded = {
             form: c.name.encode() for c in every for form in forms(c.placeholder) if not PATTERN.search(form)
         }
@@ -73,6 +75,7 @@ class Credentials:
         """Target and headers with values, and the names of inserted secrets. Raises Misplaced."""
         used: set[str] = set()
         swap = _Swap(self._by_mark, host, port, used)
+        # Each parameter by itself: a rule may name the one that may hold the value.
         path, question, query = target.partition(b"?")
         parameters = [swap.text(part, "query", _in_url, _parameter_name(part)) for part in query.split(b"&")]
         target = swap.text(path, "path", _in_url) + question + b"&".join(parameters)
@@ -90,6 +93,7 @@ class Credentials:
 
     def named(self, text: bytes) -> bytes:
         """Text with `[secret NAME]` in place of placeholders, which differ in every sandbox."""
+        # The usual case, and cheaper than a search for each placeholder.
         if b"cwph" not in text:
             return text
         for credential in self.every:
@@ -119,6 +123,7 @@ class PlaceholderScan:
 
     def found(self, chunk: bytes) -> str | None:
         """Description of a placeholder found in the stream so far, or None."""
+        # A placeholder may be cut by a chunk's end.
         data = self._tail + chunk
         matched = PATTERN.search(data)
         if matched is not None:
@@ -129,8 +134,8 @@ class PlaceholderScan:
         return None
 
 
+# Bytes: one less than the longest encoding of a placeholder that is searched.
 _TAIL: Final = 255
-"""Bytes: one less than the longest encoding of a placeholder that is searched."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,12 +146,14 @@ class _Swap:
     used: set[str]
 
     def text(self, text: bytes, point: Place, encode: Callable[[str, bytes], bytes], name: str = "") -> bytes:
+        # The usual case.
         if b"cwph" not in text:
             return text
         for mark in set(PATTERN.findall(text)):
             credential = self._judged(mark, point, name)
             placeholder = credential.placeholder.encode()
             text = text.replace(placeholder, encode(credential.name, credential.value.encode()))
+            # A mark without the placeholder's beginning: a cut or altered placeholder.
             if mark in text:
                 raise Misplaced(f"it holds {_describe(credential)} without its beginning")
             self.used.add(credential.name)
@@ -214,12 +221,14 @@ def _without(name: bytes) -> bytes:
 
 
 def _in_header(name: str, value: bytes) -> bytes:
+    # A line break would end the header, and what follows would be another one.
     if _NOT_IN_HEADER.search(value) or value != value.strip():
         raise Misplaced(f"the value of {name} has characters that no header can carry")
     return value
 
 
 def _in_url(_: str, value: bytes) -> bytes:
+    # Characters that are reserved in a URL are escaped: a value is one piece of it.
     return quote_from_bytes(value, safe="-._~:").encode()
 
 

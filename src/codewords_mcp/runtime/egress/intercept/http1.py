@@ -28,12 +28,12 @@ from codewords_mcp.runtime.recording.recorder import MAX_BODY_BYTES, RecordedRes
 
 MAX_HEAD_BYTES: Final = 64 << 10
 """Bytes of a message's head, of either side."""
+# `alt-svc` would offer the program a way to the host that is not intercepted.
 _NOT_FOR_PROGRAM: Final = frozenset(
     {b"connection", b"keep-alive", b"proxy-connection", b"upgrade", b"alt-svc"}
 )
-"""`alt-svc` would offer the program a way to the host that is not intercepted."""
+# Seconds for a program to read a response before the rest of its request is reset.
 _LINGER: Final = 0.5
-"""Seconds for a program to read a response before the rest of its request is reset."""
 _CHUNK: Final = 64 << 10
 _BEGINS: Final = b"HTTP/1."
 
@@ -47,6 +47,7 @@ class _End:
 
     async def next(self) -> object:
         """The next event. Raises h11.RemoteProtocolError, OSError."""
+        # The parser asks for more only when it has no whole event.
         while (event := self.http.next_event()) is h11.NEED_DATA:
             self.http.receive_data(await self.tls.reader.read(_CHUNK))
         return event
@@ -56,7 +57,7 @@ class _End:
         await self.tls.send(b"".join(cast("bytes", self.http.send(event)) for event in events))
 
 
-class _Switched(Exception):  # an outcome, caught inside this room
+class _Switched(Exception):  # an outcome, caught inside this package
     """Both sides switched to another protocol."""
 
 
@@ -81,8 +82,8 @@ class Http1:
             self._host = None
         else:
             self._host = _End(host, h11.CLIENT)
+        # Parts of a request that were read for a recorder and are not sent yet.
         self._ahead: deque[object] = deque()
-        """Parts of a request that were read for a recorder and are not sent yet."""
 
     async def run(self) -> None:
         """Serve the connection. Raises ssl.SSLError if the program rejects the certificate."""
@@ -115,6 +116,7 @@ class Http1:
             else:
                 await self._exchange(outgoing)
         finally:
+            # Also after a failure: a recording ends with what was received.
             outgoing.on_end(whole=False)
 
         return program.http.our_state is h11.DONE and program.http.their_state is h11.DONE
@@ -125,6 +127,7 @@ class Http1:
         if recording is None:
             return None
 
+        # The recorder reads the body before any host does, so the program is told to send it here.
         if self._program.http.they_are_waiting_for_100_continue:
             await self._program.send(
                 h11.InformationalResponse(status_code=100, headers=[], reason=b"Continue")
@@ -133,6 +136,7 @@ class Http1:
         pieces: list[bytes] = []
         size = 0
         self._ahead.clear()
+        # A body over the limit is recorded without its content.
         while size <= MAX_BODY_BYTES:
             self._ahead.append(event := await self._part(outgoing))
             if not isinstance(event, h11.Data):
@@ -148,6 +152,7 @@ class Http1:
     async def _exchange(self, outgoing: Outgoing) -> None:
         host = await self._connected()
         head = h11.Request(method=outgoing.method, target=outgoing.target, headers=outgoing.headers)
+        # Sent while the response is read: a host may answer before it has the whole body.
         sending = asyncio.create_task(self._send(outgoing, host, head))
         try:
             await self._pass_on(outgoing, host, sending)
@@ -160,8 +165,10 @@ class Http1:
         """The connection to the host, reopened if it has ended."""
         host = self._host
         if host is not None:
+            # The exchange before ended well on both sides: the connection can be used again.
             if host.http.our_state is h11.DONE and host.http.their_state is h11.DONE:
                 host.http.start_next_cycle()
+            # A host may have closed an idle connection meanwhile.
             if host.http.our_state is h11.IDLE and not host.tls.reader.at_eof():
                 return host
             await host.tls.close()
@@ -186,6 +193,7 @@ class Http1:
         if isinstance(event, h11.Data):
             outgoing.check_body(bytes(event.data))
         elif isinstance(event, h11.EndOfMessage):
+            # Trailers may hold a placeholder too.
             outgoing.check_body(b"".join(b"%b: %b\n" % pair for pair in event.headers))
         elif isinstance(event, h11.ConnectionClosed):
             raise ConnectionResetError("the program hung up")
@@ -207,11 +215,13 @@ class Http1:
             if not isinstance(event, h11.Data | h11.EndOfMessage):
                 break
 
+            # The head goes out with the first part: a request without a body is one packet.
             await host.send(*first, event)
             first = []
             if isinstance(event, h11.EndOfMessage):
                 break
 
+        # Also for a program that only waits: its hang-up ends the call to the host.
         await self._watch()
 
     async def _watch(self) -> None:
@@ -223,6 +233,7 @@ class Http1:
                 raise ConnectionResetError("the program hung up")
             program.http.receive_data(data)
             ahead += len(data)
+        # It has sent enough for now: a program that sends ahead without end is not read.
         await asyncio.Event().wait()
 
     async def _pass_on(self, outgoing: Outgoing, host: _End, sending: asyncio.Task[None]) -> None:
@@ -254,6 +265,7 @@ class Http1:
                 await self._body_on(outgoing, scrub, bytes(event.data))
             elif isinstance(event, h11.EndOfMessage) and scrub is not None:
                 rest = scrub.finish()
+                # What was kept back at the end, in case it was the beginning of a value.
                 outgoing.on_body(rest)
                 outgoing.on_end(whole=True)
                 await self._program.send(*([h11.Data(data=rest)] if rest else []), h11.EndOfMessage())
@@ -273,6 +285,7 @@ class Http1:
             ) from error
 
     def _scrubber(self, outgoing: Outgoing, event: h11.Response) -> ResponseScrubber:
+        # Such responses may state a length, and have no body.
         bodiless = outgoing.method == "HEAD" or event.status_code in {204, 304}
         headers: Headers = [(n, v) for n, v in event.headers.raw_items() if n.lower() not in _NOT_FOR_PROGRAM]
         try:
@@ -285,6 +298,7 @@ class Http1:
             ) from error
 
     async def _interim(self, outgoing: Outgoing, event: h11.InformationalResponse) -> None:
+        # Interim responses have headers, which may hold a value too.
         scrub = ResponseScrubber(
             self._session.interception.scrubber, list(event.headers.raw_items()), bodiless=True
         )
@@ -302,6 +316,7 @@ class Http1:
 
     async def _respond(self, response: RecordedResponse) -> None:
         """Send a recorder's response. The rest of the program's request is read and dropped."""
+        # The client may read its response only after it has sent everything.
         while self._program.http.their_state is h11.SEND_BODY:
             await self._program.next()
         await self._program.send(h11.Response(status_code=response.status, headers=response.headers))
@@ -313,6 +328,7 @@ class Http1:
         """Record a refusal, and send it unless a response has begun."""
         if refusal.reason:
             self._session.refused(refusal.reason)
+        # A response has begun: another one in its middle would be read as its body.
         if self._program.http.our_state in {h11.IDLE, h11.SEND_RESPONSE}:
             await respond(self._program, refusal.status, refusal.message)
         else:
@@ -320,6 +336,7 @@ class Http1:
 
     async def _run_websocket(self) -> None:
         assert self._host is not None  # noqa: S101  # it has just answered
+        # Both parsers may hold bytes that came after the switch.
         read_ahead = (self._program.http.trailing_data[0], self._host.http.trailing_data[0])
         await relay_websocket(self._session, self._program.tls, self._host.tls, read_ahead)
 
@@ -346,6 +363,7 @@ async def _either(host: _End, sending: asyncio.Task[None]) -> object:
         reading = asyncio.ensure_future(host.tls.reader.read(_CHUNK))
         try:
             if not sending.done():
+                # A failed send is noticed while the host is silent.
                 await asyncio.wait({reading, sending}, return_when=asyncio.FIRST_COMPLETED)
             if sending.done():
                 await _judge(sending, host)
@@ -353,6 +371,7 @@ async def _either(host: _End, sending: asyncio.Task[None]) -> object:
         finally:
             reading.cancel()
 
+        # A program in another protocol, as SSH, would never end a head.
         event = host.http.next_event()
         if event is h11.NEED_DATA and host.http.their_state is h11.SEND_RESPONSE:
             _judge_beginning(host.http.trailing_data[0])
@@ -377,6 +396,7 @@ async def _judge(sending: asyncio.Task[None], host: _End) -> None:
     try:
         await sending
     except RequestRefused:
+        # The host must not take half a request for a whole one.
         host.tls.writer.transport.abort()
         raise
     except ConnectionResetError as error:
@@ -384,7 +404,8 @@ async def _judge(sending: asyncio.Task[None], host: _End) -> None:
             host.tls.writer.transport.abort()
             raise
     except OSError:
-        pass  # the host takes no more of it; its answer tells why
+        # The host takes no more of it; its response says why.
+        pass
 
 
 def _invalid(error: h11.RemoteProtocolError) -> RequestRefused:
@@ -404,6 +425,7 @@ async def respond(program: _End, status: int, message: str) -> None:
         await program.send(
             h11.Response(status_code=status, headers=headers), h11.Data(data=body), h11.EndOfMessage()
         )
+        # A connection that is closed with unread data is reset, and the response with it.
         async with asyncio.timeout(_LINGER):
             while await program.tls.reader.read(_CHUNK):
                 pass

@@ -23,8 +23,8 @@ from codewords_mcp.runtime.egress.intercept.session import InterceptSession, Tls
 
 _STREAMS: Final = 100
 _CHUNK: Final = 64 << 10
+# It would offer the program a way to the host that is not intercepted.
 _NOT_FOR_PROGRAM: Final = frozenset({b"alt-svc"})
-"""It would offer the program a way to the host that is not intercepted."""
 
 
 class Http2:
@@ -34,19 +34,20 @@ class Http2:
         self._session = session
         self._program = Http2Side(program, client=False)
         self._host = Http2Side(host, client=True)
+        # By the program's stream.
         self._requests: dict[int, Outgoing] = {}
-        """By the program's stream."""
         self._scrubbers: dict[int, ResponseScrubber] = {}
+        # The program's streams whose end was sent with their head.
         self._whole: set[int] = set()
-        """The program's streams whose end was sent with their head."""
+        # Set when the host's limit of concurrent streams is known.
         self._settings_known = asyncio.Event()
-        """Set when the host's limit of concurrent streams is known."""
 
     async def run(self) -> None:
         """Serve the connection. Raises ssl.SSLError if the program rejects the certificate."""
         self._host.begin(_STREAMS)
         await self._host.flush()
         reading = asyncio.create_task(self._read(self._host))
+        # The host's limit of streams is what the program is told.
         settings_known = asyncio.create_task(self._settings_known.wait())
 
         try:
@@ -60,6 +61,7 @@ class Http2:
             finally:
                 serving.cancel()
 
+            # An error of a side is raised here; the task that was cancelled has none.
             for task in (serving, reading):
                 if task.done() and not task.cancelled():
                     await task
@@ -115,10 +117,12 @@ class Http2:
             self._refuse(stream, refusal)
             return
 
+        # Streams are numbered by each side for itself.
         there = self._host.http.get_next_available_stream_id()
         try:
             self._host.http.send_headers(there, head, end_stream=ended)
-        except ProtocolError:  # more streams than the host takes, or one that is ending
+        except ProtocolError:
+            # More streams than the host takes, or a connection that is ending.
             self._program.reset(stream, ErrorCodes.REFUSED_STREAM)
             return
 
@@ -130,6 +134,7 @@ class Http2:
     def _body_out(self, stream: int, data: bytes, counted: int) -> None:
         outgoing = self._requests.get(stream)
         if outgoing is None:
+            # A refused stream's data still counts against the connection's window.
             self._program.acknowledge(counted, stream)
             return
 
@@ -171,7 +176,8 @@ class Http2:
         try:
             self._program.http.send_headers(stream, head)
             self._program.http.send_data(stream, body, end_stream=True)
-        except ProtocolError:  # an answer has begun
+        except ProtocolError:
+            # A response has begun.
             self._program.reset(stream, ErrorCodes.CANCEL)
 
     # Events of the host's side
@@ -188,6 +194,7 @@ class Http2:
         elif isinstance(event, events.TrailersReceived):
             self._rest_in(stream)
             if stream is not None:
+                # Trailers may hold a value too.
                 clean = self._session.interception.scrubber
                 trailers = [(bytes(n), clean.whole(bytes(v))) for n, v in event.headers]
                 self._trail(self._host, self._program, event.stream_id, trailers)
@@ -227,7 +234,8 @@ class Http2:
             self._scrubbers[stream] = scrub
             outgoing.on_response(status, scrub.headers)
 
-        with contextlib.suppress(ProtocolError):  # the program has given it up
+        # The program may have given the stream up.
+        with contextlib.suppress(ProtocolError):
             self._program.http.send_headers(stream, [(b":status", str(status).encode()), *scrub.headers])
 
     def _body_in(self, stream: int | None, event: events.DataReceived) -> None:
@@ -246,6 +254,7 @@ class Http2:
         except UnreadableResponse as error:
             self._session.refused(error.reason)
             self._host.reset(there, ErrorCodes.CANCEL)
+            # A response has begun: only a reset can tell the program that it is not whole.
             self._program.reset(stream, ErrorCodes.INTERNAL_ERROR)
             return
 
@@ -279,6 +288,7 @@ class Http2:
             source.acknowledge(counted, stream)
             return
         if not data:
+            # Kept back by the scrubber, or empty: the sender's window is given back all the same.
             source.acknowledge(counted, stream)
         else:
             target.flows.setdefault(there, StreamFlow()).chunks.append((data, counted))
@@ -317,6 +327,7 @@ class Http2:
 
                 target.http.send_data(stream, data[:capacity])
                 if len(data) > capacity:
+                    # The window is given back only when the whole chunk is sent.
                     flow.chunks[0] = (data[capacity:], counted)
                 else:
                     flow.chunks.popleft()
@@ -325,7 +336,8 @@ class Http2:
             if flow.ends:
                 self._finish(target, stream, flow)
                 self._forget_if_over(source, target, stream)
-        except ProtocolError:  # the stream is over on that side
+        except ProtocolError:
+            # The stream is over on that side.
             target.flows.pop(stream, None)
             for _, counted in flow.chunks:
                 source.acknowledge(counted, target.other.get(stream, 0))

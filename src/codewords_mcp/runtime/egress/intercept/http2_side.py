@@ -17,8 +17,8 @@ from codewords_mcp.runtime.egress.intercept.credentials import Headers
 from codewords_mcp.runtime.egress.intercept.session import TlsStream
 
 _STREAM_WINDOW: Final = 1 << 20
+# Bytes in flight at most, per stream and in total.
 _WINDOW: Final = 4 << 20
-"""Bytes in flight at most, per stream and in total."""
 _MAX_HEADERS: Final = 64 << 10
 
 
@@ -54,6 +54,7 @@ class Http2Side:
                 SettingCodes.MAX_HEADER_LIST_SIZE: _MAX_HEADERS,
             },
         )
+        # A server may not send this setting (RFC 9113, 6.5.2).
         if not self.http.config.client_side:
             del self.http.local_settings[SettingCodes.ENABLE_PUSH]
         self.http.initiate_connection()
@@ -66,12 +67,14 @@ class Http2Side:
     def acknowledge(self, size: int, stream: int) -> None:
         """Allow the peer to send so many further bytes."""
         if size:
-            with contextlib.suppress(ProtocolError):  # a stream that is over
+            # The stream may be over.
+            with contextlib.suppress(ProtocolError):
                 self.http.acknowledge_received_data(size, stream)
 
     def reset(self, stream: int | None, code: ErrorCodes) -> None:
         """Reset a stream."""
         if stream is not None:
             self.flows.pop(stream, None)
+            # A stream that is over needs no reset.
             with contextlib.suppress(ProtocolError):
                 self.http.reset_stream(stream, code)

@@ -26,6 +26,7 @@ class Interception:
         self.everywhere = everywhere or recording is not None
         self.recording = recording
         hosts = {host for host, _ in self.credentials.hosts}
+        # Limited to the rules' hosts where it can be, so that a stolen key is of use for them only.
         self.authority = CertificateAuthority(None if self.everywhere else hosts)
 
     def covers(self, host: str, port: int) -> bool:

@@ -28,14 +28,14 @@ _HOP: Final = frozenset(
     }
 )
 _RANGES: Final = frozenset({b"range", b"if-range"})
+# Names that a `Connection` header may not remove from a message.
 _END_TO_END: Final = frozenset({b"close", b"content-length", b"transfer-encoding", b"host"})
-"""Names that a `Connection` header may not remove from a message."""
 FIX: Final = (
     "Send it where its rule lets it stand, or set it without a rule: `codewords secrets set NAME --plain`"
 )
 
 
-class RequestRefused(Exception):  # an outcome, caught inside this room
+class RequestRefused(Exception):  # an outcome, caught inside this package
     """The request is answered here: `message` goes to the program, `reason` to the run's record."""
 
     def __init__(self, status: int, message: str, reason: str = "") -> None:
@@ -79,6 +79,7 @@ class Outgoing:
 
         A value that two ranges cut in half would be found in neither.
         """
+        # A host would answer a range with half a value.
         if not self.takes_parts:
             self.headers = [(name, value) for name, value in self.headers if name.lower() not in _RANGES]
         if self.secrets:
@@ -97,6 +98,8 @@ class Outgoing:
             "egress",
             head.method,
             b"%b://%b%b" % (scheme, session.authority.encode(), named.named(head.target)),
+            # The recorded URL and headers show names of secrets, not placeholders, which differ
+            # each time.
             [(name, named.named_in_header(value)) for name, value in head.headers],
             body,
             writes=head.method not in SAFE_METHODS or self.upgrades,
@@ -160,6 +163,7 @@ def misplaced(session: InterceptSession, reason: str) -> RequestRefused:
 def prepare(session: InterceptSession, method: str, target: bytes, headers: Headers) -> Outgoing:
     """Prepare a request of HTTP/1.1. Raises RequestRefused."""
     lowered = [(name.lower(), value) for name, value in headers]
+    # A `Connection` header names headers of one hop (RFC 9110, 7.6.1).
     named = {token.strip().lower() for n, v in lowered if n == b"connection" for token in v.split(b",")}
     _judge_target(session, method, target)
     _judge_framing(lowered)
@@ -168,9 +172,11 @@ def prepare(session: InterceptSession, method: str, target: bytes, headers: Head
     upgrades = upgrade == b"websocket" and b"upgrade" in named
     dropped = _HOP | (named - _END_TO_END)
     if upgrades:
-        dropped |= {b"sec-websocket-extensions"}  # frames are looked into, so they are not compressed
+        # Frames are scanned, so they must not be compressed.
+        dropped |= {b"sec-websocket-extensions"}
     forwarded = _with_readable_encodings([(n, v) for n, v in headers if n.lower() not in dropped])
     if upgrades:
+        # Added again as a switch between us and the host.
         forwarded += [(b"connection", b"Upgrade"), (b"upgrade", b"websocket")]
     return Outgoing(session, RequestHead(method, target, forwarded), upgrades=upgrades)
 
@@ -179,12 +185,14 @@ def prepare_stream(session: InterceptSession, headers: Headers) -> tuple[Outgoin
     """Prepare a request of HTTP/2, and its head for the host. Raises RequestRefused."""
     pseudo = {name: value for name, value in headers if name.startswith(b":")}
     method, target = pseudo.get(b":method", b"").decode("latin-1"), pseudo.get(b":path", b"")
+    # Extended CONNECT (RFC 8441) would open a websocket inside a stream.
     if pseudo.get(b":scheme") != b"https" or b":protocol" in pseudo:
         raise _no_path(session)
 
     _judge_target(session, method, target)
     hosts = [value for name, value in headers if name == b"host"]
     _judge_host(session, [pseudo[b":authority"]] if b":authority" in pseudo else hosts)
+    # Both may be there, and hosts differ in which they follow.
     if hosts:
         _judge_host(session, hosts)
     forwarded = _with_readable_encodings(
@@ -206,12 +214,14 @@ def _with_readable_encodings(headers: Headers) -> Headers:
     """Headers that request readable encodings only."""
     readable_headers = [(n, readable(v) if n.lower() == b"accept-encoding" else v) for n, v in headers]
     if not any(name.lower() == b"accept-encoding" for name, _ in readable_headers):
+        # Without the header a host may choose any encoding.
         readable_headers.append((b"accept-encoding", b"identity"))
     return readable_headers
 
 
 def _judge_target(session: InterceptSession, method: str, target: bytes) -> None:
     is_path = target.startswith(b"/") or (target, method) == (b"*", "OPTIONS")
+    # CONNECT and TRACE would turn a host into a proxy, or have it repeat a value.
     if method in {"CONNECT", "TRACE"} or not is_path:
         raise _no_path(session)
 
@@ -227,6 +237,7 @@ def _no_path(session: InterceptSession) -> RequestRefused:
 def _judge_framing(headers: Headers) -> None:
     lengths = [value for name, value in headers if name == b"content-length"]
     coding = [value.strip().lower() for name, value in headers if name == b"transfer-encoding"]
+    # Two lengths are how a request is hidden in another one's body.
     if (lengths and coding) or len(lengths) > 1 or coding not in ([], [b"chunked"]):
         raise RequestRefused(
             400,
@@ -236,6 +247,7 @@ def _judge_framing(headers: Headers) -> None:
 
 
 def _judge_host(session: InterceptSession, hosts: list[bytes]) -> None:
+    # The certificate that the host proves is for this name only.
     accepted = {session.authority, f"{session.host}:{session.port}"}
     if len(hosts) != 1 or hosts[0].decode("latin-1").lower() not in accepted:
         raise RequestRefused(

@@ -13,7 +13,7 @@ READABLE: Final = frozenset({b"gzip", b"deflate", b"identity"})
 """Requested encodings: those that can be decompressed here."""
 
 
-class UnreadableResponse(Exception):  # an outcome, caught inside this room
+class UnreadableResponse(Exception):  # an outcome, caught inside this package
     """A response that cannot be read, or is damaged. `reason` completes "was refused: …"."""
 
     def __init__(self, reason: str) -> None:
@@ -53,6 +53,7 @@ class ResponseScrubber:
         named = [v for n, v in headers if n.lower() == b"content-encoding"]
         tokens = [t.strip().lower() for v in named for t in v.split(b",")]
         coding = [token for token in tokens if token != b"identity"]
+        # Chained encodings are hardly used, and each would be another decompression bomb.
         if len(coding) > 1 or (coding and coding[0] not in READABLE | {b"x-gzip"}):
             raise UnreadableResponse(
                 "its response is compressed in a way that was not requested, and cannot be read"

@@ -41,9 +41,11 @@ async def serve_connection(
         return
 
     try:
+        # First: a client of a proxy sends nothing before it is connected.
         await asyncio.get_running_loop().sock_sendall(client, to_client)
         async with _with_first(client, to_upstream) as program:
             first = await first_bytes(program, upstream)
+            # Silent with a recorder: a program that waits for the host's greeting needs the host.
             if not first and upstream is None:
                 upstream = await session.dial()
                 first = await first_bytes(program, upstream)
@@ -55,7 +57,8 @@ async def serve_connection(
                 await read_plain(session, program, upstream)
             else:
                 await _tunnel(session, program, upstream or await session.dial(), b"", b"")
-    except DialFailed:  # noted where it was dialled
+    except DialFailed:
+        # Recorded where it was dialled.
         reset(client)
     except BaseException:
         client.close()
@@ -86,6 +89,7 @@ async def _tunnel(
         )
         return
 
+    # A stateful check of the names in TLS or HTTP, until it has seen enough.
     watch, names = session.interception.credentials.watch(), session.check
 
     def check(chunk: bytes) -> bool:
@@ -94,7 +98,9 @@ async def _tunnel(
         if found is not None:
             session.refused(f"it holds {found} and is not sent by TLS to a host of its rule")
             return False
-        verdict = names(chunk) if names is not None else True
+        verdict = True
+        if names is not None:
+            verdict = names(chunk)
         if verdict is None:
             names = None
         return verdict is not False
@@ -111,6 +117,7 @@ async def _with_first(client: socket.socket, first: bytes) -> AsyncGenerator[soc
         yield client
         return
 
+    # A pair of sockets: TLS of asyncio reads from a socket only.
     ours, theirs = socket.socketpair()
     for end in (ours, theirs):
         end.setblocking(False)
@@ -118,6 +125,7 @@ async def _with_first(client: socket.socket, first: bytes) -> AsyncGenerator[soc
     try:
         yield ours
     finally:
+        # What the program was sent last is on its way.
         await asyncio.wait({relaying}, timeout=2)
         relaying.cancel()
         await asyncio.gather(relaying, return_exceptions=True)

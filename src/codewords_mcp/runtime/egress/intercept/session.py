@@ -23,7 +23,7 @@ Dial = Callable[[], Awaitable[socket.socket]]
 OnRefused = Callable[[str], None]
 
 
-class HostUnreachable(Exception):  # an outcome, caught inside this room
+class HostUnreachable(Exception):  # an outcome, caught inside this package
     """The connection to the host failed. `reason` completes "could not be reached: …"."""
 
     def __init__(self, reason: str) -> None:
@@ -57,6 +57,7 @@ class TlsStream:
         """Close in order, or abort after 2 s. Never raises."""
         self.writer.close()
         try:
+            # A peer that never closes its side must not hold the connection.
             async with asyncio.timeout(2):
                 await self.writer.wait_closed()
         except TimeoutError:
@@ -101,7 +102,11 @@ class InterceptSession:
         sock = sock or await self.dial()
         try:
             reader, writer = await asyncio.open_connection(
-                sock=sock, limit=MAX_READ_AHEAD, **(self._tls(protocols) if self.secure else {})
+                # The host's name is verified against its certificate: only then does it get a
+                # value.
+                sock=sock,
+                limit=MAX_READ_AHEAD,
+                **(self._tls(protocols) if self.secure else {}),
             )
         except ssl.SSLCertVerificationError as error:
             raise HostUnreachable(f"its certificate is not valid ({error.verify_message})") from None
@@ -120,6 +125,7 @@ class InterceptSession:
 
     async def serve_tls(self, client: socket.socket, protocol: str) -> TlsStream:
         """Stream to the program, with a certificate of the sandbox's authority. Raises OSError."""
+        # By hand, since `open_connection` cannot take the server's side of TLS.
         reader = asyncio.StreamReader(limit=MAX_READ_AHEAD)
         talk = asyncio.StreamReaderProtocol(reader)
         loop = asyncio.get_running_loop()

@@ -19,8 +19,8 @@ from codewords_mcp.runtime.egress.intercept.session import InterceptSession, Tls
 from codewords_mcp.runtime.secrets.scrub import Scrubber
 
 _CHUNK: Final = 64 << 10
+# Seconds for the program to read the close frame.
 _LINGER: Final = 0.5
-"""Seconds for the program to read the close frame."""
 _CONTINUATION, _TEXT, _BINARY, _CLOSE, _PING, _PONG = 0, 1, 2, 8, 9, 10
 _OPCODES: Final = frozenset({_CONTINUATION, _TEXT, _BINARY, _CLOSE, _PING, _PONG})
 _MAX_CONTROL: Final = 125
@@ -28,7 +28,7 @@ _POLICY_VIOLATION, _PROTOCOL_ERROR = 1008, 1002
 _FIX: Final = "use it in the opening request, or set the secret with --plain"
 
 
-class WebSocketBroken(Exception):  # an outcome, caught inside this room
+class WebSocketBroken(Exception):  # an outcome, caught inside this package
     """The websocket is closed with this status. `reason` completes "was refused: …"."""
 
     def __init__(self, reason: str, status: int = _PROTOCOL_ERROR, fix: str = "") -> None:
@@ -66,8 +66,8 @@ class FrameReader:
     def __init__(self, *, masked: bool) -> None:
         self._masked = masked
         self._unread = b""
+        # Payload bytes of the open frame that are missing; -1 between frames.
         self._remaining = -1
-        """Payload bytes of the open frame that are missing; -1 between frames."""
         self._head = b""
         self._opcode = 0
         self._fin = False
@@ -79,6 +79,7 @@ class FrameReader:
         self._unread += data
         while self._remaining >= 0 or self._open():
             whole = len(self._unread) >= self._remaining
+            # A control frame is scanned whole; it is short.
             if not whole and (self._opcode >= _CLOSE or not self._unread):
                 return
             payload, self._unread = self._unread[: self._remaining], self._unread[self._remaining :]
@@ -94,6 +95,7 @@ class FrameReader:
         first, second = self._unread[:2]
         extended = {126: 2, 127: 8}.get(second & 0x7F, 0)
         size = 2 + extended + (4 if self._masked else 0)
+        # Judged before it is whole: an invalid frame might never be.
         self._judge(first, second)
         if len(self._unread) < size:
             return False
@@ -104,6 +106,7 @@ class FrameReader:
         else:
             self._remaining = second & 0x7F
 
+        # The first bit of a length must be 0 (RFC 6455, 5.2).
         if self._remaining >> 63:
             raise WebSocketBroken("its frame has an invalid length")
 
@@ -130,6 +133,7 @@ class FrameReader:
             return data
         size = len(data)
         repeated = (self._mask * (size // 4 + 1))[:size]
+        # The mask goes on where this chunk ended.
         shift = size % 4
         self._mask = self._mask[shift:] + self._mask[:shift]
         return (int.from_bytes(data, "little") ^ int.from_bytes(repeated, "little")).to_bytes(size, "little")
@@ -148,6 +152,8 @@ class OutgoingFrames:
         done: list[bytes] = []
         for piece in self._reader.feed(data):
             if piece.is_control:
+                # Control frames may stand between a message's fragments: their text is none of the
+                # message.
                 watch = self._credentials.watch()
             else:
                 watch = self._watch
@@ -165,8 +171,8 @@ class IncomingFrames:
     def __init__(self, scrubber: Scrubber) -> None:
         self._reader = FrameReader(masked=False)
         self._scrubber = scrubber.another(same_length=True)
+        # Whether a fragment of this message was sent.
         self._continues = False
-        """Whether a fragment of this message was sent."""
         self._opcode = 0
 
     def feed(self, data: bytes) -> bytes:
@@ -175,6 +181,7 @@ class IncomingFrames:
 
     def _clean(self, piece: Piece) -> bytes:
         if piece.is_control:
+            # As above: a control frame is no part of the message around it.
             scrubber = self._scrubber.another(same_length=True)
             return frame(piece.opcode, scrubber.feed(piece.payload) + scrubber.flush(), fin=True)
 
@@ -185,6 +192,7 @@ class IncomingFrames:
         if last:
             clean += self._scrubber.flush()
         elif not clean:
+            # Kept back, in case it is the beginning of a value.
             return b""
 
         if self._continues:
@@ -231,6 +239,7 @@ async def relay_websocket(
     tasks = [asyncio.create_task(forward(*way)) for way in ways]
 
     try:
+        # One end ends both: a websocket has no half-closed state.
         await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
     finally:
         for task in tasks:
@@ -249,9 +258,11 @@ async def _send_close(program: TlsStream, broken: WebSocketBroken) -> None:
     else:
         reason = broken.reason
 
+    # A control frame holds 125 bytes, two of them the status.
     payload = broken.status.to_bytes(2, "big") + reason.encode()[: _MAX_CONTROL - 2]
     with contextlib.suppress(OSError, TimeoutError):
         await program.send(frame(_CLOSE, payload, fin=True))
         async with asyncio.timeout(_LINGER):
+            # Read to the end: a close with unread data would reset the connection.
             while await program.reader.read(_CHUNK):
                 pass
