@@ -58,7 +58,7 @@ async def tour(site: str) -> dict[str, Any]:
 
         def heard(sandbox_id: str, event: EgressEvent) -> None:
             for one in hears:
-                one.heard(sandbox_id, event)
+                one.on_connection(sandbox_id, event)
 
         egress = Egress(policy, relayed_to("127.0.0.1", 1), on_event=heard)
         driver = await LocalDriver.open(egress, Path(folder) / "run")

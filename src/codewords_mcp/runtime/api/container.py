@@ -212,7 +212,7 @@ class Container:
             most_per_caller=settings.browsers_per_caller,
             wait_timeout=settings.browser_wait,
             idle=settings.browser_idle_timeout,
-            has_room=headroom.has_memory,
+            has_memory=headroom.has_memory,
         )
 
     def _build_services(self, settings: Settings) -> None:
@@ -417,7 +417,7 @@ class Container:
 
     def _on_egress_event(self, sandbox_id: str, event: EgressEvent) -> None:
         self.supply.on_egress(sandbox_id, event)
-        self._headless.heard(sandbox_id, event)
+        self._headless.on_connection(sandbox_id, event)
 
     async def tidy(self, settings: Settings) -> None:
         """Remove runs, files and environments past their time."""

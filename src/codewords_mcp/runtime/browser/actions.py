@@ -33,6 +33,8 @@ class _Element(BrowserStep):
 
     @model_validator(mode="after")
     def _one_way(self) -> Self:
+        # Both may be given by a script that keeps the ref of an earlier snapshot: nothing tells
+        # which counts.
         if self.selector is not None and self.ref is not None:
             raise ValueError("an element is named by `selector` or by `ref`, not by both")
         return self

@@ -165,11 +165,11 @@ class Browser(Protocol):
         """Return the availability for this caller. Quick: opens nothing. Never raises."""
         ...
 
-    def takes(self, visitor: BrowserUser) -> bool:
+    def takes(self, user: BrowserUser) -> bool:
         """Whether this browser is for this user. A person's own is only for users with that person's consent."""
         ...
 
-    async def open(self, visitor: BrowserUser) -> BrowserSession:
+    async def open(self, user: BrowserUser) -> BrowserSession:
         """Open one. Cancelling it leaves nothing behind.
 
         Raises NotConnected where there is none to be had, with the sentences of `status`, TooBusy, SandboxFailed,

@@ -12,6 +12,7 @@ from collections import Counter
 from collections.abc import AsyncGenerator, Callable, Coroutine, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any, Final, TypeVar
 
 from codewords_mcp.errors import NotConnected, TooBusy
@@ -53,14 +54,15 @@ class _OpenSession:
     session: BrowserSession
     free: list[Tab] = field(default_factory=list[Tab])
     calls: int = 0
-    room: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(TABS))
+    slots: asyncio.Semaphore = field(default_factory=partial(asyncio.Semaphore, TABS))
     idle: asyncio.TimerHandle | None = None
     reported: SessionUsage = _NOTHING
 
     async def usage_since_report(self) -> SessionUsage:
         """Return the usage since the last report."""
         now, before = await self.session.usage(), self.reported
-        if now.seconds <= before.seconds:  # a call that ended at the same time has told
+        # A call that ended at the same time has reported it.
+        if now.seconds <= before.seconds:
             return _NOTHING
 
         self.reported = now
@@ -84,14 +86,14 @@ class Browsers:
         most_per_caller: int | None,
         wait_timeout: float,
         idle: float,
-        has_room: Callable[[], bool],
+        has_memory: Callable[[], bool],
     ) -> None:
         self._kinds = tuple(kinds)
         self._max_sessions = most
         self._max_per_caller = most_per_caller or most
         self._wait_timeout = wait_timeout
         self._idle = idle
-        self._has_room = has_room
+        self._has_memory = has_memory
         self._sessions: dict[str, asyncio.Task[_OpenSession]] = {}
         self._open: Counter[str] = Counter()
         self._changed = asyncio.Event()
@@ -127,7 +129,7 @@ class Browsers:
         tab: Tab | None = None
 
         try:
-            async with open_session.room:
+            async with open_session.slots:
                 if open_session.free:
                     tab = open_session.free.pop()
                 else:
@@ -137,7 +139,9 @@ class Browsers:
                 try:
                     yield lease
                 finally:
+                    # Shielded: the usage of a call that is cancelled counts too.
                     lease.used = await asyncio.shield(open_session.usage_since_report())
+                    # Kept open: the run's next call goes on in this page.
                     open_session.free.append(tab)
         finally:
             open_session.calls -= 1
@@ -159,17 +163,19 @@ class Browsers:
         """Close a session after its last call: now, or after the idle time."""
         opening = self._sessions.get(open_session.key)
         if (
+            # Another call uses it, or it was replaced meanwhile.
             open_session.calls
             or opening is None
             or not opening.done()
             or opening.result() is not open_session
         ):
             return
+        # A person's call has no run that would end it.
         if user.caller.run_id is None or not open_session.session.alive:
             self._soon(self._end(open_session.key, opening))
             return
         open_session.idle = asyncio.get_running_loop().call_later(
-            self._idle, lambda: self._soon(self._end(open_session.key, opening))
+            self._idle, self._end_soon, open_session.key, opening
         )
 
     async def _session(self, user: BrowserUser) -> _OpenSession:
@@ -177,18 +183,21 @@ class Browsers:
         key = _key(user)
         opening = self._sessions.get(key)
 
+        # A browser that crashed is replaced; its run goes on.
         if opening is not None and opening.done() and not opening.result().session.alive:
             await self._end(key, opening)
             opening = None
 
         if opening is None:
             opening = self._sessions[key] = asyncio.create_task(self._opened(user), name=f"browser of {key}")
-            opening.add_done_callback(lambda done: self._forget_failed(key, done))
+            opening.add_done_callback(partial(self._forget_failed, key))
 
         try:
+            # Shielded: the other calls of the run still want the session.
             return await asyncio.shield(opening)
         except asyncio.CancelledError:
-            if opening.cancelled():  # its run ended meanwhile
+            # The session's run ended meanwhile.
+            if opening.cancelled():
                 raise BrowserGone("The run ended while its browser was opened.") from None
             if user.caller.run_id is None:
                 self._soon(self._end(key, opening))
@@ -199,7 +208,8 @@ class Browsers:
         await self._enter(owner)
         try:
             for kind in kinds[:-1]:
-                with suppress(NotConnected):  # it was expected, and did not come
+                # A kind that was ready may not open: a person closed Chrome in between.
+                with suppress(NotConnected):
                     return _OpenSession(_key(user), owner, kind, await kind.open(user))
             return _OpenSession(_key(user), owner, kinds[-1], await kinds[-1].open(user))
         except BaseException:
@@ -238,11 +248,12 @@ class Browsers:
                 while (
                     self._open.total() >= self._max_sessions
                     or self._open[owner] >= self._max_per_caller
-                    or not self._has_room()
+                    or not self._has_memory()
                 ):
                     self._changed.clear()
                     try:
-                        async with asyncio.timeout(_POLL):  # memory tells nobody that it is free
+                        # No event tells that memory is free again.
+                        async with asyncio.timeout(_POLL):
                             await self._changed.wait()
                     except TimeoutError:
                         pass
@@ -267,6 +278,7 @@ class Browsers:
             return
 
         del self._sessions[key]
+        # Also one that is just being opened: cancelling it closes what there is of it.
         opening.cancel()
         await asyncio.wait({opening})
         if opening.cancelled() or opening.exception() is not None:
@@ -276,6 +288,9 @@ class Browsers:
         _stop(open_session)
         await open_session.session.close()
         self._leave(open_session.owner)
+
+    def _end_soon(self, key: str, opening: asyncio.Task[_OpenSession]) -> None:
+        self._soon(self._end(key, opening))
 
     def _soon(self, ending: Coroutine[Any, Any, None]) -> None:
         task = asyncio.create_task(ending)

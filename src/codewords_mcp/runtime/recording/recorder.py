@@ -15,6 +15,7 @@ import time
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import partial
 from typing import Final, Literal, Protocol
 from urllib.parse import urlsplit
 
@@ -54,9 +55,8 @@ class RecordedRequest:
     def key(self) -> str | None:
         """Equal for requests with equal channel, method, address and body; None without the
         complete body.
-
-        Headers do not count: they hold placeholders, dates and names of clients.
         """
+        # Headers do not count: they hold placeholders, dates and names of clients.
         if self.body is None:
             return None
         target = f"{self.channel}\0{self.method}\0{self.url}".encode()
@@ -93,7 +93,7 @@ class RecordedExchange:
 
     request: RecordedRequest
     on_end: Callable[[RecordedExchange], None] | None = None
-    began: datetime = field(default_factory=lambda: datetime.now(UTC))
+    began: datetime = field(default_factory=partial(datetime.now, UTC))
     status: int = 0
     """0 until there is a response."""
     headers: Headers = field(default_factory=Headers)
@@ -105,7 +105,7 @@ class RecordedExchange:
     """The response was complete and is all recorded: only then can it be replayed."""
     _ended: bool = False
     _clock: float = field(default_factory=time.monotonic)
-    _scrubber: Scrubber = field(default_factory=lambda: Scrubber({}))
+    _scrubber: Scrubber = field(default_factory=partial(Scrubber, {}))
 
     @property
     def body(self) -> bytes:
@@ -113,10 +113,8 @@ class RecordedExchange:
         return b"".join(chunk for _, chunk in self.chunks)
 
     def scrub_with(self, scrubber: Scrubber) -> None:
-        """Remove these values from the bytes recorded from here on.
-
-        Lengths stay, as the headers state them.
-        """
+        """Remove these values from the bytes recorded from here on."""
+        # Lengths stay, as the headers state them.
         self._scrubber = scrubber.another(same_length=True)
 
     def record_response(self, status: int, headers: Headers) -> None:
@@ -136,6 +134,7 @@ class RecordedExchange:
         if self._ended:
             return
         self._ended = True
+        # Bytes that could have begun a value are kept back until the end.
         self._append(self._scrubber.flush())
         # A client that closes after the last event of a stream has the complete response.
         self.whole = (whole or self.body.rstrip().endswith(STREAM_END)) and self.size <= MAX_BODY_BYTES
@@ -159,6 +158,7 @@ class RecordedExchange:
 
     async def _pieces(self, *, paced: bool) -> AsyncIterator[bytes]:
         since = time.monotonic()
+        # A copy: the exchange may still be recorded while it is replayed.
         for at, chunk in list(self.chunks):
             if paced and (remaining := at - (time.monotonic() - since)) > 0:
                 await asyncio.sleep(remaining)
@@ -198,6 +198,7 @@ class RecordingSession:
         writes: bool,
     ) -> Verdict:
         """The recorder's verdict on a request, of which it sees the scrubbed form."""
+        # Before the recorder sees it: a recording may be stored where secrets must not be.
         clean = self.scrubber.whole
         request = RecordedRequest(
             channel,
@@ -225,6 +226,7 @@ class RecorderRegistry:
 
     def of(self, run_id: str | None) -> RecordingSession | None:
         """The recorder of a run; None without one, or outside runs."""
+        # Asked for each request: most runtimes have no recorder at all.
         if run_id and self._by_run:
             return self._by_run.get(run_id)
         return None
@@ -244,6 +246,7 @@ async def read_ahead(body: AsyncIterator[bytes]) -> tuple[bytes | None, AsyncIte
     async for piece in body:
         pieces.append(piece)
         size += len(piece)
+        # What was read is sent first, then the rest as it comes.
         if size > MAX_BODY_BYTES:
             return None, _after(pieces, body)
     return b"".join(pieces), _after(pieces, body)

@@ -33,8 +33,10 @@ def _base64(raw: bytes) -> set[bytes]:
     matter.
     """
     found: set[bytes] = set()
+    # Three alignments: what stands before the value in the encoded data is 0, 1 or 2 bytes longer.
     for before, undecided in ((0, 0), (1, 2), (2, 3)):
         encoded = base64.b64encode(bytes(before) + raw)
+        # The last digit is left out where the next byte has a part in it.
         decided = (before + len(raw)) * 8 // 6
         found |= {encoded[undecided:decided], encoded.translate(_URLSAFE)[undecided:decided]}
     return found
@@ -47,6 +49,7 @@ def _url(raw: bytes) -> set[bytes]:
     """Return URL encodings; encoders differ in the characters they escape and in the case of
     digits.
     """
+    # The sets that common encoders leave alone: Python's quote, JavaScript's two, and none.
     texts = [quote(raw, safe=safe) for safe in ("", "/", "!'()*", ";,/?:@&=+$#!'()*")]
     texts += [quote_plus(raw), quote_plus(raw, safe="*")]
     return {form.encode() for text in texts for form in (text, _lower_escapes(text))}
@@ -60,10 +63,8 @@ def _lower_escapes(text: str) -> str:
 def _escaped(value: str) -> set[bytes]:
     ascii_json, plain_json = json.dumps(value)[1:-1], json.dumps(value, ensure_ascii=False)[1:-1]
     texts = {ascii_json, plain_json, ascii_json.replace("/", "\\/")}
-    texts |= {
-        json.dumps(ascii_json)[1:-1],
-        json.dumps(plain_json, ensure_ascii=False)[1:-1],
-    }  # JSON in a JSON string
+    # JSON in a JSON string, as logs of request bodies have it.
+    texts |= {json.dumps(ascii_json)[1:-1], json.dumps(plain_json, ensure_ascii=False)[1:-1]}
     texts |= {repr(value)[1:-1], repr(value.encode("utf-8", "surrogateescape"))[2:-1], html.escape(value)}
     return {text.encode("utf-8", "surrogateescape") for text in texts}
 
@@ -74,6 +75,7 @@ def _lines(value: str) -> set[bytes]:
     Frame lines are no secret.
     """
     lines = [line.strip() for line in value.splitlines()]
+    # A value of one line is searched whole.
     if len(lines) < 2:
         return set()
     long_lines = [line for line in lines if len(line) >= _SHORT_LINE and not line.startswith("-----")]

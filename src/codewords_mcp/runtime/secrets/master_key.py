@@ -73,6 +73,7 @@ def load_master_key(
     is not a key. Raises StorageFailed when the key is missing though secrets are stored, is not a
     key, is not this home's key, or can't be read or written.
     """
+    # Values of older keys can be read with those; only the others need this key.
     needed = set(stored_key_ids) - {key.id for key in older}
     if configured:
         key = _from_environment(configured)
@@ -102,8 +103,10 @@ def new_file(path: Path) -> None:
 
 def _from_home(home: Path, stored_key_ids: Collection[str], *, keyring: bool) -> MasterKey:
     path = home / FILE_NAME
+    # A home that has its key in the keyring must never get a second one in a file.
     if system_keyring.marked(home):
         return _from_keyring(home, stored_key_ids)
+    # A new key only where none was ever needed.
     if keyring and not stored_key_ids and not path.exists():
         text = base64.b64encode(secrets.token_bytes(KEY_BYTES)).decode()
         if system_keyring.adopt(home, text):
@@ -206,13 +209,15 @@ def _repair_permissions(descriptor: int, path: Path) -> tuple[str, ...]:
     mode = stat.S_IMODE(os.fstat(descriptor).st_mode)
     if os.name != "posix" or not mode & 0o077:
         return ()
+    # By descriptor: the file at that path may be another one by now.
     os.fchmod(descriptor, 0o600)
     note = f"{path} was open to other users of this machine (mode {mode:04o}) and is 0600 now."
     return (f"{note} If others may have read it, set the secrets again under a new key.",)
 
 
 def _create(path: Path) -> None:
-    """Write a whole new file and give it its name in one step, unless that name is taken by then."""
+    """Create the key file unless another process has created it."""
+    # A whole new file gets its name in one step: no reader finds half a key.
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
     descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
@@ -223,12 +228,13 @@ def _create(path: Path) -> None:
             file.flush()
             os.fsync(file.fileno())
 
-        # another process was first: its key is this home's
+        # Another process may have been first: its key is this home's.
         with contextlib.suppress(FileExistsError):
             os.link(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
 
+    # Else the name may be lost with the machine's power, and with it all secrets.
     _sync_folder(path.parent)
 
 
@@ -244,6 +250,7 @@ def _sync_folder(folder: Path) -> None:
 
 def _parse(text: str) -> bytes | None:
     compact = text.strip()
+    # 64 hexadecimal digits are valid base64 too, of 48 bytes: hexadecimal comes first.
     for decode in (binascii.unhexlify, _base64):
         try:
             material = decode(compact.encode("ascii"))

@@ -23,11 +23,13 @@ class MultiPattern:
     def __init__(self, strings: Iterable[tuple[bytes, bytes]]) -> None:
         self._endings: dict[bytes, list[tuple[bytes, bytes]]] = {}
         for string, label in strings:
+            # Strings with equal prefixes are told apart after the match, by their endings.
             self._endings.setdefault(string[:MAX_PREFIX], []).append((string[MAX_PREFIX:], label))
         self._sorted = sorted(self._endings)
         self._automaton = BytesAhoCorasick(
             self._sorted, matchkind=MatchKind.LeftmostLongest, implementation=Implementation.ContiguousNFA
         )
+        # Two bytes rule out almost every position before a prefix is compared.
         self._pairs = {prefix[:2] for prefix in self._sorted}
         self._firsts = {prefix[:1] for prefix in self._sorted}
         self._longest = max(map(len, self._sorted))
@@ -41,11 +43,13 @@ class MultiPattern:
 
         At one position the longest prefix is found, and none within another.
         """
+        # A view: a slice would copy the rest of the data at each match.
         found = self._automaton.find_matches_as_indexes(memoryview(data)[position:] if position else data)
         return deque((start + position, self._sorted[index]) for index, start, _ in found)
 
     def unfinished(self, data: bytes) -> list[int]:
         """Each position from which the data, up to its end, could be the beginning of a longer head."""
+        # Only the last bytes can begin a string that goes on in the next chunk.
         start, last = max(0, len(data) - self._longest + 1), len(data) - 1
         pairs = self._pairs
         candidates = [i for i in range(start, last) if data[i : i + 2] in pairs]

@@ -49,9 +49,11 @@ class Keys:
     ) -> None:
         self._home = home
         older: tuple[MasterKey, ...] = (parse_key(previous),) if previous else ()
+        # The environment's key is never rotated here: only its owner can change it.
         found = None if configured else self._read_next()
 
         if found is not None:
+            # A rotation was interrupted: values of both keys are stored.
             older = (
                 *older,
                 load_master_key(None, home, stored_key_ids=stored_key_ids - {found.id}, older=older),
@@ -91,6 +93,7 @@ class Keys:
                 )
             return
 
+        # The key of a rotation that was interrupted is taken up again: values of it may be stored.
         if self._read_next() is None:
             self._make_next()
             next_key = self._read_next()
@@ -112,6 +115,7 @@ class Keys:
         self.older = ()
         if old.source == "keyring":
             text = base64.b64encode(self.current.material).decode()
+            # The old key is stored under its new name before the new one replaces it.
             stored = system_keyring.write(
                 self._home, base64.b64encode(old.material).decode(), f"{RETIRED}{old.id}"
             )
@@ -123,8 +127,10 @@ class Keys:
 
         path = self._home / FILE_NAME
         retired = self._home / f"{FILE_NAME}{RETIRED}{old.id}"
+        # An interrupted finish may have made the link already.
         with suppress(FileExistsError):
             os.link(path, retired)
+        # In one step: at no moment is there no key.
         (self._home / (FILE_NAME + NEXT)).replace(path)
         return f"the old key is kept in {retired}"
 

@@ -12,25 +12,23 @@ from typing import Any, Final, Literal, get_args
 
 from codewords_mcp.errors import InvalidInput
 
-Place = Literal["header", "basic", "query", "path"]
+InjectionPoint = Literal["header", "basic", "query", "path"]
 """A position in a request: a header's value, the decoded user or password of `Authorization:
 Basic`, the query, or the path.
 """
-PLACES: Final[tuple[Place, ...]] = get_args(Place)
+INJECTION_POINTS: Final[tuple[InjectionPoint, ...]] = get_args(InjectionPoint)
 NAMED: Final = ("header", "query")
 """Places that may be one header or one parameter, as in `header:X-Api-Key` and `query:api_key`."""
-Held = Literal["placeholder", "plain"]
-"""The form in which a workflow has a secret: a worthless placeholder, or the value itself."""
 
 HTTPS: Final = 443
 MAX_HOSTS: Final = 20
 MAX_PLACES: Final = 20
 _HEADER: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,100}", re.ASCII)
 _PARAMETER: Final = re.compile(r"[\w.\-\[\]$]{1,100}", re.ASCII)
-_DEFAULT: Final[tuple[Place, ...]] = ("header", "basic")
+_DEFAULT: Final[tuple[InjectionPoint, ...]] = ("header", "basic")
 _LABEL = r"[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?"
+# A name, not an address: its last label has a letter.
 _HOST = re.compile(rf"(?=.{{1,253}}\Z)(?:{_LABEL}\.)*(?=[a-z0-9_-]*[a-z_]){_LABEL}", re.ASCII)
-"""A name, not an address: its last label has a letter."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,11 +43,11 @@ class HostRule:
     parameter.
     """
 
-    def allows(self, place: Place, name: str) -> bool:
+    def allows(self, point: InjectionPoint, name: str) -> bool:
         """Whether the value may be at a position; `name` is the header or parameter there, or
         empty.
         """
-        return place in self.places or (bool(name) and f"{place}:{name}" in self.places)
+        return point in self.places or (bool(name) and f"{point}:{name}" in self.places)
 
     def as_json(self) -> dict[str, Any]:
         """Return the stored form of the rule."""
@@ -68,9 +66,10 @@ def make_rule(hosts: Collection[str], places: Collection[str] = ()) -> HostRule:
     """
     if not 0 < len(hosts) <= MAX_HOSTS:
         raise InvalidInput(f"A host rule names 1 to {MAX_HOSTS} hosts.")
-    parsed = dict.fromkeys(_parse_place(place) for place in places)
+    parsed = dict.fromkeys(_parse_point(point) for point in places)
     if len(parsed) > MAX_PLACES:
         raise InvalidInput(f"A host rule names at most {MAX_PLACES} places.")
+    # Sorted, so that equal rules are stored equally.
     chosen = tuple(sorted(parsed, key=_order)) or _DEFAULT
     return HostRule(tuple(dict.fromkeys(_parse_host(host) for host in hosts)), chosen)
 
@@ -82,9 +81,9 @@ def read_rule(stored: Mapping[str, Any] | None) -> HostRule | None:
     return make_rule(stored["hosts"], stored["places"])
 
 
-def _parse_place(text: str) -> str:
+def _parse_point(text: str) -> str:
     kind, colon, name = text.strip().partition(":")
-    if not colon and kind in PLACES:
+    if not colon and kind in INJECTION_POINTS:
         return kind
     if kind == "header" and _HEADER.fullmatch(name):
         return f"header:{name.lower()}"
@@ -93,13 +92,13 @@ def _parse_place(text: str) -> str:
 
     raise InvalidInput(
         "A secret stands in a header, in basic authentication, in the query or in the path.",
-        hint=f"Give one of {', '.join(PLACES)}, or name the one header or parameter: header:X-Api-Key, query:api_key.",
+        hint=f"Give one of {', '.join(INJECTION_POINTS)}, or name the one header or parameter: header:X-Api-Key, query:api_key.",
     )
 
 
-def _order(place: str) -> tuple[int, str]:
-    kind = place.partition(":")[0]
-    return [str(known) for known in PLACES].index(kind), place
+def _order(point: str) -> tuple[int, str]:
+    kind = point.partition(":")[0]
+    return [str(known) for known in INJECTION_POINTS].index(kind), point
 
 
 def _parse_host(text: str) -> tuple[str, int]:

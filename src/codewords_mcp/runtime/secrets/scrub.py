@@ -37,6 +37,7 @@ class Scrubber:
         for name, value in values.items():
             if len(value) >= MIN_LENGTH:
                 for form in forms(value):
+                    # The first name wins where two secrets have the same value.
                     labels.setdefault(form, f"[secret {name}]".encode())
 
         if labels:
@@ -62,11 +63,6 @@ class Scrubber:
     def __bool__(self) -> bool:
         return self._patterns is not None
 
-    @property
-    def holds(self) -> bool:
-        """Whether something was held back that `flush` would give."""
-        return bool(self._pending)
-
     def feed(self, data: bytes) -> bytes:
         """The next chunk, scrubbed."""
         if self._patterns is None:
@@ -86,6 +82,7 @@ class Scrubber:
         if self._patterns is None:
             return text
         data = text.encode("utf-8", "surrogatepass")
+        # Identity, not equality: most texts hold no secret and are returned as they are.
         clean = self.whole(data)
         if clean is data:
             return text
@@ -93,6 +90,7 @@ class Scrubber:
 
     def whole(self, data: bytes) -> bytes:
         """Whole data, scrubbed."""
+        # Searched first: data without a secret is not copied.
         if self._patterns is None or not self._patterns.find(data):
             return data
         stream = self.another()
@@ -114,6 +112,7 @@ class Scrubber:
         if isinstance(value, (dict, list, tuple)):
             return self._walk_into(cast("dict[str, Any] | list[Any]", value), depth)
 
+        # A number may be a PIN or an account; bool is an int in Python.
         if isinstance(value, (int, float)) and not isinstance(value, bool):
             shown = repr(value)
             scrubbed = self.text(shown)
@@ -125,6 +124,7 @@ class Scrubber:
         return value
 
     def _walk_into(self, value: JsonObject | list[JsonValue], depth: int) -> JsonValue:
+        # Deeper data would exceed Python's own recursion limit.
         if depth >= _DEEPEST:
             return "[nested too deeply to scrub]"
         if not isinstance(value, dict):
@@ -134,7 +134,9 @@ class Scrubber:
     def _scrub(self, patterns: MultiPattern, data: bytes, *, final: bool) -> bytes:
         data = self._pending + data
         done: list[bytes] = []
+        # The previous chunk may have ended inside a long value.
         position = self._skip_continuation(data, 0, done)
+        # At the end nothing can go on: what could begin a value is given out.
         unfinished = [] if final else patterns.unfinished(data)
         limit = _first_from(unfinished, position, len(data))
         matches = patterns.find(data, position)
@@ -144,7 +146,7 @@ class Scrubber:
             done.append(data[position:start])
             position = self._replace(patterns, prefix, data, start + len(prefix), done)
             limit = _first_from(unfinished, position, len(data))
-            # the dropped bytes contained the beginning of another value
+            # The dropped bytes may contain the beginning of another value.
             if matches and matches[0][0] < position:
                 matches = patterns.find(data, position)
 
@@ -160,6 +162,7 @@ class Scrubber:
         if len(prefix) < MAX_PREFIX:
             done.append(self._fitted(endings[0][1], len(prefix)))
             return end
+        # Of several long strings with one prefix, the one that the data follows furthest.
         lengths = [_common(ending, data, end) for ending, _ in endings]
         done.append(self._fitted(endings[lengths.index(max(lengths))][1], len(prefix)))
         self._continuations = [ending for ending, _ in endings]
@@ -179,6 +182,7 @@ class Scrubber:
         lengths = [_common(ending, data, position) for ending in self._continuations]
         pairs = zip(self._continuations, lengths, strict=True)
         available = len(data) - position
+        # Only strings that matched up to the chunk's end can go on in the next.
         self._continuations = [
             ending[length:] for ending, length in pairs if length == available < len(ending)
         ]
@@ -192,6 +196,7 @@ def _first_from(positions: list[int], least: int, default: int) -> int:
 
 def _common(ending: bytes, data: bytes, position: int) -> int:
     """Count the bytes of `ending` that the data continues with."""
+    # Binary search: bytes compare fast in slices, slowly one by one.
     low, high = 0, min(len(ending), len(data) - position)
     while low < high:
         middle = (low + high + 1) // 2

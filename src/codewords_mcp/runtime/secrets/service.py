@@ -23,8 +23,12 @@ from codewords_mcp.runtime.store import access, key_use, workflows
 from codewords_mcp.runtime.store.clock import now, to_datetime
 from codewords_mcp.runtime.store.database import Database
 
+# Secrets that are encrypted anew in one transaction.
 _AT_ONCE = 50
-"""Secrets that are encrypted anew in one transaction."""
+
+
+def _ignore_change() -> None:
+    """No listener is set yet."""
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -41,11 +45,11 @@ class SecretService:
     def __init__(self, database: Database, vault: Vault) -> None:
         self._db = database
         self._vault = vault
+        # By owner, as stored: runs look here, not into the database.
         self._stored: dict[str, dict[str, tuple[SealedValue, HostRule | None]]] = {}
-        """By owner, as stored: runs look here, not into the database."""
         self._changes = 0
         self._rotating = asyncio.Lock()
-        self.on_change: Callable[[], None] = lambda: None
+        self.on_change: Callable[[], None] = _ignore_change
         """Called after each change by this process."""
 
     @property
@@ -75,6 +79,7 @@ class SecretService:
         }
 
         def store(connection: Connection) -> None:
+            # Inside the transaction: a rotation may change the key between two.
             sealed = self._vault.encrypt(owner, name, checked, key_use.in_use(connection))
             access.put_secret(connection, row | {"key_id": sealed.key_id, "ciphertext": sealed.data})
 
@@ -125,6 +130,7 @@ class SecretService:
 
     def _forget(self, owner: str) -> None:
         self._changes += 1
+        # Also where nothing changed in the end: reading again costs little, an old value much.
         self._stored.pop(owner, None)
         self.on_change()
 
@@ -193,14 +199,18 @@ class SecretService:
         InvalidInput, StorageFailed.
         """
         async with self._rotating:
+            # Files and the keyring block.
             await asyncio.to_thread(keys.begin)
             if self._db.shared:
+                # Every process must be able to read what is encrypted from here on.
                 await self._agree_on(keys.current.id, ttl)
             self._vault.use(keys.current, keys.older)
             count = 0
+            # In small transactions: secrets can be set and used meanwhile.
             while resealed := await self._db.write(self._reseal_some):
                 count += resealed
             message = await asyncio.to_thread(keys.finish)
+            # Only now: until here values of the old key had to be read.
             self._vault.use(keys.current)
             self.changed_elsewhere()
             self.on_change()
@@ -236,6 +246,7 @@ class SecretService:
         """
         found = {name: value for name in names if (value := os.environ.get(name, "").strip())}
         for source in dict.fromkeys((HOME_OWNER, owner)):
+            # The owner's value replaces the home's, and that the environment's.
             values = await self.values(source, names)
             found |= {name: value.strip() for name, value in values.items() if value.strip()}
         return found
@@ -247,6 +258,7 @@ class SecretService:
         if not deleted:
             raise NotFound(
                 f"There is no secret {name!r}."
+                # A text that is no name may be a value typed by mistake: it is not repeated.
                 if name.isidentifier()
                 else "There is no secret of that name.",
                 remedy=Remedy.LIST_SECRETS,

@@ -19,10 +19,8 @@ SERVICE: Final = "codewords-mcp"
 MARK: Final = "master.keyring"
 TIMEOUT_S: Final = 20.0
 """Seconds: a locked keyring prompts its user, who may be absent."""
+# The lowest priority of backends that `keyring` recommends; null and plain-text backends are below.
 _REAL: Final = 1
-"""The lowest priority of backends that `keyring` recommends; null and plain-text backends are
-below.
-"""
 
 T = TypeVar("T")
 
@@ -35,10 +33,11 @@ def marked(home: Path) -> bool:
 def adopt(home: Path, text: str) -> bool:
     """Keep a new master key in the keyring, and mark the home; False where there is none that keeps it."""
     name = _name(home)
+    # Read back: some backends accept a value and keep none.
     if (
         not _may_be_here()
-        or not _call_with_timeout(lambda: _write(name, text))
-        or _call_with_timeout(lambda: _read(name)) != text
+        or not _call_with_timeout(_write, name, text)
+        or _call_with_timeout(_read, name) != text
     ):
         return False
     home.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -51,21 +50,18 @@ def read(home: Path, slot: str = "") -> str | None:
     """Read the home's entry from the keyring; None if there is none, or the keyring does not
     respond.
     """
-    return _call_with_timeout(lambda: _read(_name(home) + slot))
+    return _call_with_timeout(_read, _name(home) + slot)
 
 
 def write(home: Path, text: str, slot: str = "") -> bool:
     """Whether the keyring has it now."""
     name = _name(home) + slot
-    return (
-        bool(_call_with_timeout(lambda: _write(name, text)))
-        and _call_with_timeout(lambda: _read(name)) == text
-    )
+    return bool(_call_with_timeout(_write, name, text)) and _call_with_timeout(_read, name) == text
 
 
 def forget(home: Path, slot: str) -> None:
     """Remove the entry of a slot, if there is one."""
-    _call_with_timeout(lambda: _delete(_name(home) + slot))
+    _call_with_timeout(_delete, _name(home) + slot)
 
 
 def _may_be_here() -> bool:
@@ -77,17 +73,20 @@ def _may_be_here() -> bool:
 
 
 def _name(home: Path) -> str:
+    # One keyring serves all homes of a user: the path tells them apart.
     return "master-key-" + hashlib.sha256(str(home.resolve()).encode()).hexdigest()[:16]
 
 
-def _call_with_timeout(question: Callable[[], T]) -> T | None:
+def _call_with_timeout(question: Callable[..., T], *arguments: str) -> T | None:
     """Call the keyring with a timeout; None if its backend fails in any way."""
     results: list[T] = []
 
     def target() -> None:
+        # Backends raise errors of their own libraries.
         with suppress(Exception):
-            results.append(question())
+            results.append(question(*arguments))
 
+    # A daemon: a prompt that nobody answers must not hold up the process's end.
     thread = threading.Thread(target=target, daemon=True, name="keyring")
     thread.start()
     thread.join(TIMEOUT_S)
@@ -98,6 +97,7 @@ def _call_with_timeout(question: Callable[[], T]) -> T | None:
 
 
 def _read(name: str) -> str | None:
+    # Imported here: it loads its backends, and most homes have no keyring.
     import keyring
 
     return keyring.get_password(SERVICE, name)
@@ -106,6 +106,7 @@ def _read(name: str) -> str | None:
 def _write(name: str, text: str) -> bool:
     import keyring
 
+    # Backends below keep values in plain text, or nowhere.
     if keyring.get_keyring().priority < _REAL:
         return False
     keyring.set_password(SERVICE, name, text)

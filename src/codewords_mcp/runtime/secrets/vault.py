@@ -41,6 +41,8 @@ class Vault:
 
     def use(self, master_key: MasterKey, older: Collection[MasterKey] = ()) -> None:
         """Set the key for encryption; older keys can still decrypt."""
+        # Imported here: cryptography loads slowly, and commands without secrets need not wait for
+        # it.
         from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
         self._master_key = master_key
@@ -57,6 +59,7 @@ class Vault:
 
         Raises StorageFailed if the vault lacks that key.
         """
+        # Random, 96 bits: no counter has to survive a crash or be shared by processes.
         nonce, key_id = os.urandom(_NONCE_BYTES), key_id or self.key_id
         sealed = self._key(key_id).encrypt(nonce, value.encode(), _associated(owner, name))
         return SealedValue(key_id, _FORMAT + nonce + sealed)
@@ -75,7 +78,8 @@ class Vault:
 
         try:
             return aead.decrypt(nonce, ciphertext, _associated(owner, name)).decode()
-        except (InvalidTag, ValueError):  # ValueError: too short to hold a nonce
+        except (InvalidTag, ValueError):
+            # ValueError: too short to hold a nonce.
             raise StorageFailed(
                 f"The stored value of secret {name} is damaged or belongs to another row.",
                 hint=f"Set it again with `codewords secrets set {name}`.",

@@ -52,6 +52,7 @@ def _driver(name: str) -> MakeDriver:
 def _existing_environment(path: Path) -> EnvironmentRef:
     """An environment that is there already."""
     version = f"{sys.version_info.major}.{sys.version_info.minor}"
+    # The suite's own Python: the caller promises that the environment was built for it.
     return EnvironmentRef(path, Path(sys.base_prefix).resolve(), version)
 
 
@@ -88,6 +89,7 @@ async def _run(options: argparse.Namespace) -> int:
 
 def _loop() -> asyncio.AbstractEventLoop:
     """The runtime's own kind of event loop."""
+    # The checks measure backpressure and races: another loop would judge another product.
     try:
         import uvloop
     except ImportError:
@@ -98,6 +100,7 @@ def _loop() -> asyncio.AbstractEventLoop:
 def main(arguments: list[str]) -> int:
     """0 where nothing failed, 1 where something did, 2 where the suite could not run."""
     options = _arguments(arguments)
+    # stdout is the report's.
     structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr))
     if options.list:
         sys.stdout.writelines(f"{check.id:<28}{check.sentence}\n" for check in checks(options.only))

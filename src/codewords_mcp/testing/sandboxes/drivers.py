@@ -23,6 +23,7 @@ _SCRIPT: Final = """# /// script
 async def local(network: Network | None, folder: Path) -> Driver:
     """Namespaces of this machine. Raises SandboxUnavailable where it has no isolation."""
     driver = await _open("local", network, folder)
+    # Tier D is no driver that can be checked: everything would fail for one reason.
     if driver.tier.id == "D":
         await driver.close()
         raise SandboxUnavailable(" ".join(driver.tier.facts), hint=driver.tier.fix)
@@ -34,6 +35,7 @@ async def landlock(network: Network | None, folder: Path) -> Driver:
     from codewords_mcp.runtime.sandboxes.landlock.driver import LandlockDriver
 
     driver = await LandlockDriver.open(network, folder / "run")
+    # As above.
     if driver.tier.id == "D":
         await driver.close()
         raise SandboxUnavailable(" ".join(driver.tier.facts), hint=driver.tier.fix)
@@ -63,6 +65,7 @@ async def build_environment(home: Path) -> EnvironmentRef:
 
     Raises EnvironmentFailed where the packages cannot be had, StorageFailed where `home` cannot be written.
     """
+    # Imported here: other drivers' authors bring an environment of their own.
     import uv
 
     from codewords_mcp.runtime.workflows.environments.environment import Environments

@@ -43,6 +43,7 @@ def same(seen: object, expected: object, what: str) -> None:
 
 async def within(awaited: Awaitable[T], what: str, seconds: float = WAIT_TIMEOUT) -> T:
     """The result, or `Broken` where it does not come. `what` completes "… did not happen"."""
+    # The timeout's own state tells it from a TimeoutError of the call.
     bound = asyncio.timeout(seconds)
     try:
         async with bound:
@@ -77,9 +78,11 @@ async def together(*works: Coroutine[Any, Any, T]) -> list[T]:
     finally:
         for task in tasks:
             task.cancel()
+        # Waited for, so that no task outlives its check.
         await asyncio.wait(tasks)
         for task in tasks:
-            _ = task.cancelled() or task.exception()  # else asyncio logs it as never seen
+            # Else asyncio logs the error as never retrieved.
+            _ = task.cancelled() or task.exception()
 
 
 async def until(holds: Callable[[], Any], what: str, seconds: float = WAIT_TIMEOUT) -> None:
@@ -96,7 +99,8 @@ async def until(holds: Callable[[], Any], what: str, seconds: float = WAIT_TIMEO
 
 
 async def settled(read: Callable[[], Awaitable[int] | int], enough: int) -> int:
-    """A number that grew and no longer does, or is past `enough`. Being slow to grow looks the same: never failing for it."""
+    """A number that grew and no longer does, or is past `enough`."""
+    # Being slow to grow looks the same as not growing: no check fails because of that.
     before = -1
     while True:
         value = read()
@@ -120,6 +124,7 @@ async def background(work: Awaitable[T]) -> AsyncGenerator[asyncio.Future[T]]:
         yield task
     finally:
         task.cancel()
+        # A call that cannot be cancelled would hang the suite.
         ended, _ = await asyncio.wait({task}, timeout=WAIT_TIMEOUT)
         expect(ended, "A call that was cancelled did not end.")
         if not task.cancelled():

@@ -35,6 +35,7 @@ def parametrize(
 
     `driver`: a class whose claims are its attributes; checks that need others are left out. `marks`: by id.
     """
+    # A class has its claims as attributes: checks can be left out before a driver is opened.
     chosen = [check for check in checks(only) if driver is None or not check.missing(driver)]
     marks = marks or {}
     rows = [

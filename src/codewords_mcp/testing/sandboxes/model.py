@@ -49,6 +49,7 @@ def _has(need: Need | Capability, driver: Driver | type[Driver], make_driver: ob
     if need is Need.ISOLATION:
         return driver.tier.id not in ("D", "P")
     if need is Need.IMPORTABLE:
+        # Without a function at hand the need cannot be judged, and the check itself decides.
         return make_driver is None or importable(make_driver) is not None
     return need in driver.capabilities
 
@@ -58,6 +59,7 @@ def importable(thing: object) -> str | None:
     module, name = getattr(thing, "__module__", None), getattr(thing, "__qualname__", None)
     if not isinstance(module, str) or not isinstance(name, str) or module == "__main__":
         return None
+    # Found again under its name: a function made in another one is not.
     if getattr(sys.modules.get(module), name, None) is thing:
         return f"{module}:{name}"
     return None

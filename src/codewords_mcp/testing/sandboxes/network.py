@@ -26,6 +26,11 @@ ANSWERING: Final = "203.0.113.7"
 _SO_ORIGINAL_DST: Final = 80
 
 
+def _events() -> dict[str, asyncio.Event]:
+    # Made when it is first asked for: a check may wait for a witness that is still to come.
+    return defaultdict(asyncio.Event)
+
+
 @dataclass(slots=True)
 class Side(NetworkHandle):
     """One sandbox's network, seen from the host."""
@@ -41,8 +46,8 @@ class Side(NetworkHandle):
     """DNS questions, as they came."""
     servers: list[asyncio.Server] = field(default_factory=list[asyncio.Server])
     witnesses: set[asyncio.StreamWriter] = field(default_factory=set[asyncio.StreamWriter])
-    came: dict[str, asyncio.Event] = field(default_factory=lambda: defaultdict(asyncio.Event))
-    went: dict[str, asyncio.Event] = field(default_factory=lambda: defaultdict(asyncio.Event))
+    came: dict[str, asyncio.Event] = field(default_factory=_events)
+    went: dict[str, asyncio.Event] = field(default_factory=_events)
 
     async def close(self) -> None:
         """See `NetworkHandle`; witnesses stay."""
@@ -60,7 +65,8 @@ class Side(NetworkHandle):
             server.close()
         for listener in (self.sockets.runtime, self.sockets.connect, self.sockets.transparent):
             if listener is not None:
-                listener.close()  # where it does not serve yet
+                # Closed here too, where it does not serve yet.
+                listener.close()
 
         if self.sockets.dns is not None and self.sockets.dns.fileno() >= 0:
             loop.remove_reader(self.sockets.dns.fileno())
@@ -100,7 +106,9 @@ class Side(NetworkHandle):
             self.came[name].set()
 
             if name:
+                # Kept: the connection would end when the object is collected.
                 self.witnesses.add(writer)
+                # Until its process has ended: nothing else closes it.
                 await reader.read()
 
         self.witnesses.discard(writer)
@@ -120,6 +128,7 @@ class Side(NetworkHandle):
         _, port, address = struct.unpack_from("!HH4s", link.getsockopt(socket.SOL_IP, _SO_ORIGINAL_DST, 16))
         self.caught.append((socket.inet_ntoa(address), port))
         with contextlib.suppress(OSError):
+            # As a policy does that refuses after the connection stands.
             if self.caught[-1][0] in (RESOLVED, ANSWERING):
                 writer.write(b"caught")
                 await writer.drain()
@@ -129,6 +138,7 @@ class Side(NetworkHandle):
         with contextlib.suppress(OSError):
             query, client = dns.recvfrom(4096)
             self.looked_up.append(query)
+            # The question's name ends with an empty label; type and class follow.
             end = query.index(b"\0", 12) + 5
             wants_address = query[end - 4 : end] == b"\0\1\0\1"
 
@@ -154,13 +164,15 @@ class SuiteNetwork:
         try:
             await asyncio.sleep(self._delay)
             await side.serve()
-        except BaseException:  # cancelled: the sockets are ours all the same
+        except BaseException:
+            # Cancelled: the sockets are owned here all the same.
             await side.close()
             raise
         return side
 
     def close(self) -> None:
         """Hang up on what is left of all sandboxes."""
+        # Witnesses are not closed with a network, so that they tell of processes only.
         for side in self.sides.values():
             for witness in list(side.witnesses):
                 witness.transport.abort()

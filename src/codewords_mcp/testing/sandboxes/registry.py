@@ -36,6 +36,7 @@ def checks(only: Collection[str] | None = None) -> list[ConformanceCheck]:
 
     Raises ValueError for a name that no check has.
     """
+    # Imported here: the catalog imports this module.
     from codewords_mcp.testing.sandboxes import catalog
 
     for module in catalog.MODULES:
@@ -46,6 +47,7 @@ def checks(only: Collection[str] | None = None) -> list[ConformanceCheck]:
 
     unknown = {name for name in only if not any(_called(check, name) for check in found)}
     if unknown:
+        # An unknown name would silently check nothing.
         raise ValueError(f"No check or area is called {', '.join(sorted(unknown))}.")
 
     return [check for check in found if any(_called(check, name) for name in only)]

@@ -19,10 +19,10 @@ async def _nothing(_: Context) -> None:
     """Closing the driver is what is checked."""
 
 
+# Reported only where it failed.
 _LAST = ConformanceCheck(
     "driver.last", "The driver that served all checks closes.", frozenset(), 60.0, _nothing
 )
-"""Reported only where it failed."""
 
 
 async def run_check(check: ConformanceCheck, context: Context) -> Outcome:
@@ -44,7 +44,8 @@ async def _reason(check: ConformanceCheck, context: Context) -> str:
     try:
         async with bound:
             await check.run(context)
-    except Exception as error:  # noqa: BLE001  # a driver of others may raise whatever it likes
+    except Exception as error:  # noqa: BLE001
+        # A driver of others may raise anything.
         if isinstance(error, TimeoutError) and bound.expired():
             return f"It did not end within {check.seconds:g} seconds."
         return _explained(error)
@@ -87,6 +88,7 @@ async def self_check(
             for check in chosen:
                 note(await run_check(check, context))
     except Exception as error:
+        # The driver could not be opened: there is nothing to report on.
         if tier is None:
             raise
         # Also a driver that cannot be closed has a report.

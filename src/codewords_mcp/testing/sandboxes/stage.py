@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import functools
 import itertools
 import json
 import os
@@ -40,6 +39,7 @@ needs none may ignore it. Called again with a folder whose driver was killed wit
 """
 
 _numbers = itertools.count(1)
+# Small, so that many checks fit on one machine.
 _LIMITS: Final = Limits(memory=512 << 20, disk=256 << 20, processes=64, files=512, start_timeout=20)
 
 
@@ -88,6 +88,7 @@ class Program:
         async def wait() -> None:
             while text not in self.stdout:
                 self._changed.clear()
+                # Nothing more can come: better an error now than after the whole timeout.
                 if self._collecting is None or self._collecting.done():
                     raise Broken(f"The output ended without {text!r}; stderr: {self.stderr}")
                 await self._changed.wait()
@@ -115,6 +116,7 @@ class Program:
         """One request on a connection of its own: status and body."""
         body = None if data is None else pieces(data)
 
+        # One bound for head and body together.
         async def exchange() -> tuple[int, bytes]:
             reply = await self.request(method, target, body=body)
             return reply.status, b"".join([chunk async for chunk in reply.body])
@@ -229,6 +231,7 @@ class Context:
     async def server(self) -> Program:
         """The sandbox that checks share which only ask it something (`programs.SERVER`). Started again if it is gone."""
         if self._server is not None:
+            # A check may have broken it: the next one gets another.
             with contextlib.suppress(Broken, CodewordsError):
                 if (await self._server.ask(b"/"))[0] == 200:
                     return self._server
@@ -252,11 +255,15 @@ class Context:
 
     async def leaves_nothing(self, mark: str, folder: Path | None = None) -> None:
         """Wait until the driver's folder holds no file with `mark` in it."""
-        look = functools.partial(files_with, mark.encode(), folder or self.folder)
-        await until(lambda: not look(), f"The removal of the sandbox's files (of {len(look())})")
+
+        def is_removed() -> bool:
+            return not files_with(mark.encode(), folder or self.folder)
+
+        await until(is_removed, "The removal of the sandbox's files")
 
     async def close(self) -> None:
         """End the driver."""
+        # The driver first: the shared server's output ends with it.
         await within(self.driver.close(), "Closing the driver")
         if self._server is not None:
             await self._server.drained()
@@ -291,6 +298,7 @@ def _read(path: Path) -> bytes:
             return path.read_bytes()
         return b""
     except OSError:
+        # Removed, or not ours to read.
         return b""
 
 

@@ -25,6 +25,7 @@ subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)", mark])
 async def _main(task: dict[str, Any]) -> None:
     """Start sandboxes of two kinds, say so on stdout, and wait for the end."""
     module, _, name = task["make_driver"].partition(":")
+    # By name: the function itself cannot be passed to another process.
     make_driver: MakeDriver = getattr(importlib.import_module(module), name)
     fields = task["environment"]
     environment = EnvironmentRef(Path(fields["path"]), Path(fields["base_prefix"]), fields["python_version"])
@@ -39,10 +40,12 @@ async def _main(task: dict[str, Any]) -> None:
     await serving.ready()
     sys.stdout.write("running\n")
     sys.stdout.flush()
+    # Until the suite kills this process.
     await asyncio.Event().wait()
 
 
 if __name__ == "__main__":
-    structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr))  # stdout is for "running"
+    # stdout is for "running".
+    structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr))
     sys.path += [path for path in json.loads(sys.argv[2]) if path not in sys.path]
     asyncio.run(_main(json.loads(sys.argv[1])))

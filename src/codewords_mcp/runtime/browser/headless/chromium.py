@@ -9,12 +9,12 @@ from pathlib import Path
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
 """Commands that are looked for, in this order."""
 _BEHIND = {
-    # what is on PATH is a shell script there, which wants a home and a desktop
+    # The command on PATH is a shell script there, which wants a home and a desktop.
     "chromium": Path("/usr/lib/chromium/chromium"),
     "chromium-browser": Path("/usr/lib/chromium-browser/chromium-browser"),
 }
+# Folders that every sandbox of the local driver sees.
 _SHOWN = (Path("/usr"), Path("/bin"), Path("/lib"), Path("/lib64"))
-"""Folders that every sandbox of the local driver sees."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,13 +46,13 @@ def find(setting: Path | None) -> Chromium | None:
 
 def _usable(path: Path) -> Chromium | None:
     program = path.resolve()
-    if (
-        not program.is_file() or program.name == "snap"
-    ):  # a snap's command is snapd's, which confines it itself
+    # A snap's command is snapd's, which confines it itself.
+    if not program.is_file() or program.name == "snap":
         return None
 
     if program.name in {"google-chrome", "google-chrome-stable", "google-chrome-beta"}:
-        program = program.with_name("chrome")  # beside the script
+        # The program lies beside the script of that name.
+        program = program.with_name("chrome")
     if not program.is_file():
         return None
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import uuid
 from collections.abc import Awaitable, Callable
+from functools import partial
 from pathlib import Path
 
 import structlog
@@ -49,7 +50,7 @@ class HeadlessBrowser:
         self._egress = egress
         self._sessions: dict[str, HeadlessSession] = {}
 
-    def takes(self, visitor: BrowserUser) -> bool:  # noqa: ARG002
+    def takes(self, user: BrowserUser) -> bool:  # noqa: ARG002
         """Everybody's."""
         return True
 
@@ -62,6 +63,7 @@ class HeadlessBrowser:
                 fix="Set CODEWORDS_SANDBOX=local on a Linux machine.",
             )
 
+        # In a thread: it looks through every folder of PATH.
         if await asyncio.to_thread(chromium.find, self._settings.chromium) is None:
             named = self._settings.chromium is not None
             if named:
@@ -76,6 +78,7 @@ class HeadlessBrowser:
         except CodewordsError as error:
             return BrowserStatus(ready=False, sentence=error.message, fix=error.hint)
 
+        # A browser reserves far more addresses than it uses, and needs a network of its own.
         if tier.id not in TIERS:
             return BrowserStatus(
                 ready=False,
@@ -86,9 +89,9 @@ class HeadlessBrowser:
 
         return BrowserStatus(ready=True, sentence="Chromium of this machine, headless, in a sandbox.")
 
-    async def open(self, visitor: BrowserUser) -> HeadlessSession:
+    async def open(self, user: BrowserUser) -> HeadlessSession:
         """See `Browser.open`. The first one of a home builds the environment of the program, about 160 MB."""
-        status = await self.status(visitor.caller.owner)
+        status = await self.status(user.caller.owner)
         found = await asyncio.to_thread(chromium.find, self._settings.chromium)
         if not status.ready or found is None:
             raise NotConnected(status.sentence, hint=status.fix)
@@ -108,20 +111,22 @@ class HeadlessBrowser:
                 disk=DISK,
                 processes=PROCESSES,
                 start_timeout=self._settings.start_timeout,
+                # Chromium reserves far more addresses than it uses.
                 address_space=False,
             ),
             folders=() if found.folder is None else (found.folder,),
         )
         policy = self._egress.policy
-        hosts = visitor.hosts
+        hosts = user.hosts
+        # Registered before the start: the network is attached while the sandbox is made.
         self._egress.expect(spec.id, policy if hosts is None else policy.narrowed(hosts), runtime=False)
 
         return await self._start(spec)
 
-    def heard(self, sandbox_id: str, event: EgressEvent) -> None:
-        """A sandbox tried to connect: tell the session, if it is one of these."""
+    def on_connection(self, sandbox_id: str, event: EgressEvent) -> None:
+        """Pass a sandbox's attempt to connect to its session, if it is one of these."""
         if (session := self._sessions.get(sandbox_id)) is not None:
-            session.heard(event)
+            session.on_connection(event)
 
     async def close(self) -> None:
         """See `Browser.close`."""
@@ -135,18 +140,19 @@ class HeadlessBrowser:
 
         session = HeadlessSession(
             sandbox,
-            traffic=lambda: self._egress.traffic(spec.id),
-            ended=lambda: self._sessions.pop(spec.id, None),
+            traffic=partial(self._egress.traffic, spec.id),
+            ended=partial(self._sessions.pop, spec.id, None),
         )
         self._sessions[spec.id] = session
         try:
             await sandbox.wait_ready()
         except BaseException as error:
             await asyncio.shield(session.close())
-            if isinstance(error, ProgramFailed):  # ours, not a workflow's
-                log.error("the browser's program did not start", sandbox=spec.id, said=session.last_words)
+            # The program is ours: its failure is no workflow's.
+            if isinstance(error, ProgramFailed):
+                log.error("browser program did not start", sandbox=spec.id, output=session.last_output)
                 raise SandboxFailed(
-                    "The browser did not start in its sandbox.", hint="The runtime's log has what it said."
+                    "The browser did not start in its sandbox.", hint="The runtime's log has its output."
                 ) from error
             raise
 

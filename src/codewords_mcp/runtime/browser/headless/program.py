@@ -50,10 +50,13 @@ MAX_ITEMS = 1000
 _FONTS = """<?xml version="1.0"?><!DOCTYPE fontconfig SYSTEM "urn:fontconfig:fonts.dtd">
 <fontconfig><dir>/usr/share/fonts</dir><cachedir>/tmp/fonts</cachedir></fontconfig>"""
 _SWITCHES = (
-    "--no-sandbox",  # the sandbox around all of this is the confinement
+    # The sandbox around all of this is the confinement.
+    "--no-sandbox",
     "--no-zygote",
     "--disable-gpu",
-    "--proxy-bypass-list=<-loopback>",  # loopback too is the way out's to judge
+    # Loopback too is the egress policy's to judge.
+    "--proxy-bypass-list=<-loopback>",
+    # WebRTC would send UDP past the proxy.
     "--webrtc-ip-handling-policy=disable_non_proxied_udp",
 )
 _HTML = "(e, most) => { const h = e.outerHTML; return h.length > most ? null : h }"
@@ -94,16 +97,24 @@ class ProgramTab:
         self.pages.append(page)
         page.on("popup", self._opened)
         page.on("dialog", self._on_dialog)
-        page.on("download", lambda _: self.note("download"))
-        page.on("crash", lambda _: setattr(self, "_crashed", True))
+        page.on("download", self._on_download)
+        page.on("crash", self._on_crash)
         page.on("close", self._closed)
 
+    def _on_download(self, _: object) -> None:
+        self.note("download")
+
+    def _on_crash(self, _: object) -> None:
+        self._crashed = True
+
     def note(self, what: str) -> None:
-        """Something happened besides."""
+        """Note a side effect of the step."""
+        # A page may open dialogs without end.
         if len(self.notes) < 20 and what not in self.notes:
             self.notes.append(what)
 
     def _opened(self, page: Page) -> None:
+        # A page may open others without end.
         if len(self.pages) >= MAX_PAGES:
             _soon(page.close())
             return
@@ -116,6 +127,7 @@ class ProgramTab:
 
     def _on_dialog(self, dialog: Dialog) -> None:
         self.note(f"dialog_{dialog.type}")
+        # A page waits for an answer to its dialog, and so would every step.
         _soon(dialog.accept() if dialog.type in ("alert", "beforeunload") else dialog.dismiss())
 
     async def renew(self) -> None:
@@ -124,6 +136,7 @@ class ProgramTab:
         self.pages = []
         self._take(await old[0].context.new_page())
         for page in old:
+            # The old pages' ends are no ends of the tab.
             page.remove_listener("close", self._closed)
             _soon(page.close())
 
@@ -135,7 +148,8 @@ class ProgramTab:
                     await self.page.evaluate("1")
             except TimeoutError:
                 pass
-            except Error:  # it is on its way to another page, which is an answer too
+            except Error:
+                # The page is on its way to another, so it still answers.
                 if not self._crashed:
                     return None
             else:
@@ -149,15 +163,17 @@ class ProgramTab:
 async def _element(page: Page, step: Json) -> Locator:
     if step.get("ref"):
         found = page.locator(f"aria-ref={step['ref']}")
-        if not await found.count():  # none comes later: refs are those of the last snapshot
+        # No element comes later: refs are those of the last snapshot.
+        if not await found.count():
             raise ProgramStepFailed("no_element")
         return found
     return page.locator(f"css={step['selector']}").locator("visible=true").first
 
 
 async def _go(page: Page, url: str, left: float) -> Response | None:
-    """Go there; None where Chromium went on by itself, as from https back to http, and nothing tells the status."""
-    for _ in range(2):  # the page that tells of an earlier failure may come between
+    """Navigate. None where Chromium went on by itself, as from https back to http, and no status is known."""
+    # Twice: the error page of an earlier failure may come between.
+    for _ in range(2):
         try:
             return await page.goto(url, wait_until="domcontentloaded", timeout=left * 1000)
         except Error as error:
@@ -199,7 +215,8 @@ async def _wait(page: Page, step: Json, left: float) -> Json:
 async def _click(page: Page, step: Json, left: float) -> Json:
     element = await _element(page, step)
     if await element.evaluate(_OPENS, timeout=left * 1000):
-        with contextlib.suppress(Late):  # one that opens nothing after all is no failure
+        # A link that opens nothing after all is no failure.
+        with contextlib.suppress(Late):
             async with page.expect_popup(timeout=POPUP_WAIT * 1000):
                 await element.click(timeout=left * 1000)
         return {}
@@ -222,6 +239,7 @@ async def _type(page: Page, step: Json, left: float) -> Json:
 async def _select(page: Page, step: Json, left: float) -> Json:
     element, value = await _element(page, step), step["value"]
     await element.wait_for(state="visible", timeout=left * 1000)
+    # By value or by text: a model names what the page shows.
     there = await element.evaluate(
         "(e, v) => [...(e.options || [])].map(o => [o.value, o.label.trim()]).findIndex(o => o[0] == v || o[1] == v)",
         value,
@@ -309,8 +327,8 @@ class BrowserProgram:
                     proxy={"server": os.environ["BROWSER_PROXY"]},
                     env=dict(os.environ) | {"FONTCONFIG_FILE": "/tmp/fonts.conf"},  # noqa: S108
                 )
-                # the end of this program tells the caller that the browser has ended
-                browser.on("disconnected", lambda _: os._exit(3))
+                # The end of this program tells the caller that the browser has ended.
+                browser.on("disconnected", _exit)
                 self._context = await browser.new_context(accept_downloads=False)
 
             return self._context
@@ -333,7 +351,8 @@ class BrowserProgram:
             return {"given": {}}
 
         tab = self._tabs[request["tab"]]
-        async with tab.lock:  # an earlier caller may have timed out, but its step goes on
+        # An earlier caller may have timed out, but its step goes on.
+        async with tab.lock:
             return await self._in(tab, request)
 
     async def _in(self, tab: ProgramTab, request: Json) -> Json:
@@ -350,6 +369,7 @@ class BrowserProgram:
                 result = await do(tab, request)
                 result |= {"url": tab.page.url, "title": await tab.page.title()}
         except (TimeoutError, Late):
+            # A page that hangs would fail every later step too.
             why = await tab.heal() or await self._why(tab, request)
             return {"failed": why, "notes": tab.notes}
         except ProgramStepFailed as failed:
@@ -361,6 +381,7 @@ class BrowserProgram:
 
     async def _act(self, tab: ProgramTab, request: Json) -> Json:
         step, page = request["step"], tab.page
+        # An empty page has nothing to act on: the caller forgot to navigate.
         if page.url == "about:blank" and step["type"] not in ("navigate", "wait"):
             raise ProgramStepFailed("no_page")
 
@@ -371,7 +392,8 @@ class BrowserProgram:
 
         values = await _STEPS[step["type"]](page, step, left)
         if step["type"] in _MAY_LEAD_ON:
-            await asyncio.sleep(0.05)  # a navigation that it began is under way by then
+            # A navigation that the step began is under way by then.
+            await asyncio.sleep(0.05)
             await _loaded(tab.page)
 
         return {"values": values}
@@ -407,6 +429,7 @@ class BrowserProgram:
 
 def _meaning(message: str) -> str:
     """The code of an error of Playwright's."""
+    # Playwright has one class for all of them: only the text tells the cause.
     if (
         "selector" in message
         or "invalid URL" in message
@@ -426,7 +449,8 @@ _TASKS: set[asyncio.Future[Any]] = set()
 
 
 def _soon(work: Awaitable[Any]) -> None:
-    """Begin, and let nobody wait: what it is about may not answer."""
+    """Start work that no caller waits for."""
+    # A page that hangs may never answer.
 
     async def quietly() -> None:
         with contextlib.suppress(Error):
@@ -435,6 +459,10 @@ def _soon(work: Awaitable[Any]) -> None:
     task = asyncio.ensure_future(quietly())
     _TASKS.add(task)
     task.add_done_callback(_TASKS.discard)
+
+
+def _exit(_: object) -> None:
+    os._exit(3)
 
 
 PROGRAM = BrowserProgram()

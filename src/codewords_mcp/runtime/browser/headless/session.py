@@ -120,6 +120,7 @@ class HeadlessSession:
         self._closed = False
         self._refused: deque[tuple[float, EgressEvent]] = deque(maxlen=50)
         self._words: deque[bytes] = deque(maxlen=20)
+        # Read all the time: an unread pipe would stop the program.
         self._pump = asyncio.create_task(self._listen())
 
     @property
@@ -128,12 +129,13 @@ class HeadlessSession:
         return not self._closed and not self._pump.done()
 
     @property
-    def last_words(self) -> str:
-        """The end of what the program wrote, for the runtime's own log."""
+    def last_output(self) -> str:
+        """The end of the program's output, for the runtime's own log."""
         return b"".join(self._words)[-MAX_WORDS:].decode(errors="replace")
 
-    def heard(self, event: EgressEvent) -> None:
-        """The browser tried to connect."""
+    def on_connection(self, event: EgressEvent) -> None:
+        """Record an attempt of the browser to connect."""
+        # A successful connection explains nothing about a step.
         if not event.allowed or event.reason:
             self._refused.append((time.monotonic(), event))
 
@@ -145,9 +147,9 @@ class HeadlessSession:
         """See `BrowserSession.open_tab`."""
         answer = await self.ask({"do": "open"}, OPEN_SECONDS)
         if answer.result is None:
-            log.error("Chromium did not start", sandbox=self._sandbox.id, said=self.last_words)
+            log.error("browser did not start", sandbox=self._sandbox.id, output=self.last_output)
             await asyncio.shield(self.close())
-            raise BrowserGone("Chromium did not start in its sandbox; the runtime's log has what it said.")
+            raise BrowserGone("Chromium did not start in its sandbox; the runtime's log has its output.")
         return HeadlessTab(self, answer.result.tab)
 
     async def usage(self) -> SessionUsage:
@@ -187,17 +189,19 @@ class HeadlessSession:
 
             return _ProgramReply.model_validate_json(answer)
         except (CodewordsError, ValidationError, TimeoutError) as error:
+            # Nothing that this program sends can be trusted after it broke the protocol.
             raise await self._gone(error) from error
 
     async def _gone(self, error: Exception) -> BrowserGone:
         """Close the browser. Returns the error that explains the missing answer."""
+        # A sandbox that ran out of memory ends a moment after its connection does.
         with suppress(TimeoutError):
             async with asyncio.timeout(0 if isinstance(error, TimeoutError) else 1):
                 await self._sandbox.wait()
 
         cause = self._sandbox.failure()
         log.warning(
-            "a browser is gone", sandbox=self._sandbox.id, why=type(error).__name__, said=self.last_words
+            "browser lost", sandbox=self._sandbox.id, reason=type(error).__name__, output=self.last_output
         )
         await asyncio.shield(self.close())
         if getattr(cause, "code", "") == "program_out_of_memory":
@@ -236,6 +240,7 @@ class HeadlessTab:
             raise BrowserGone("The browser answered in a way that it does not.") from None
 
         refused = self._session.refused_since(began)
+        # Chromium shows the proxy's refusal as a page with its status.
         if isinstance(action, Navigate) and found.status in {403, 502, None}:
             _raise_where_refused(result.url, refused)
         return StepOutcome(
@@ -264,6 +269,7 @@ class HeadlessTab:
             return answer.result
 
         if answer.failed == "unreachable":
+            # The egress knows the reason, Chromium only a code.
             _raise_where_refused(None, self._session.refused_since(began))
         reason, sentence = _SENTENCES.get(answer.failed, ("timed_out", "The step could not be done."))
         if answer.failed == "unreachable":
@@ -291,6 +297,7 @@ def _raise_where_refused(url: str | None, events: list[EgressEvent]) -> None:
     else:
         host = None
 
+    # The last one: earlier ones may be of the page before.
     for event in reversed(events):
         if host is None or event.host == host:
             where = f"{event.host}:{event.port}"
@@ -327,6 +334,7 @@ async def _bounded(reply: http1.SandboxResponse) -> bytes:
     async for chunk in reply.body:
         whole += chunk
         if len(whole) > MAX_ANSWER:
+            # As for an answer that never ends: the program is not trusted to be brief.
             raise TimeoutError
     return bytes(whole)
 

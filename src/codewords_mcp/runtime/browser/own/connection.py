@@ -54,28 +54,32 @@ class MessageChannel(Protocol):
         ...
 
 
-class LineClosed(Exception):
-    """The connection has ended, or ends under the question."""
+class ChromeConnectionLost(Exception):
+    """The connection has ended, or ends during the request."""
 
 
-class Line:
+def _ignore(_session: str, _why: str) -> None:
+    """No session is ended by its person yet."""
+
+
+class ChromeConnection:
     """Questions to one Chrome. `on_gone(session, why)` is called for sessions that the person ended."""
 
     def __init__(self, pipe: MessageChannel) -> None:
         self._pipe = pipe
         self._numbers = itertools.count(1)
         self._waiting: dict[int, asyncio.Future[dict[str, Any]]] = {}
-        self._heard = time.monotonic()
-        self.on_gone: Callable[[str, str], None] = lambda _session, _why: None
+        self._last_received = time.monotonic()
+        self.on_gone: Callable[[str, str], None] = _ignore
         self.open = True
 
     async def ask(self, do: str, within: float, **what: Any) -> dict[str, Any]:
         """Return the extension's answer, unchanged. Cancelling it cancels the request.
 
-        Raises LineClosed; TimeoutError after so many seconds.
+        Raises ChromeConnectionLost; TimeoutError after so many seconds.
         """
         if not self.open:
-            raise LineClosed
+            raise ChromeConnectionLost
 
         number = next(self._numbers)
         answer = self._waiting[number] = asyncio.get_running_loop().create_future()
@@ -84,15 +88,17 @@ class Line:
             async with asyncio.timeout(within):
                 return await answer
         except (TimeoutError, asyncio.CancelledError):
+            # The extension stops what it does for nobody.
             self.tell(cancel=number)
             raise
         finally:
             del self._waiting[number]
 
     def tell(self, **what: Any) -> None:
-        """Say something that has no answer, or whose answer does not matter; on its way when this returns."""
+        """Send a message that has no answer, or whose answer does not matter; on its way when this returns."""
         if self.open:
             task = asyncio.ensure_future(self._say(**what))
+            # asyncio itself has only weak references to tasks.
             _ON_THE_WAY.add(task)
             task.add_done_callback(_ON_THE_WAY.discard)
 
@@ -100,9 +106,9 @@ class Line:
         await self._pipe.send(json.dumps(what))
 
     async def listen(self) -> bool:
-        """Hear until the other end is gone, or talks nonsense; whether it asked to be forgotten."""
+        """Receive until the other end is gone, or sends no valid message. Returns whether it asked to be forgotten."""
         while (text := await self._pipe.receive()) is not None:
-            self._heard = time.monotonic()
+            self._last_received = time.monotonic()
             message = _read(text)
             if message is None:
                 await self.close(MALFORMED)
@@ -118,15 +124,16 @@ class Line:
         number, session = message.get("id"), message.get("gone")
         if isinstance(number, int):
             waiting = self._waiting.get(number)
+            # An answer to a request that was given up.
             if waiting is not None and not waiting.done():
                 waiting.set_result(message)
         elif isinstance(session, str):
             self.on_gone(session, str(message.get("why")))
 
     async def ping(self) -> None:
-        """Once. Raises LineClosed where nothing was heard for too long."""
-        if time.monotonic() - self._heard > SILENCE:
-            raise LineClosed
+        """Send one ping. Raises ChromeConnectionLost where nothing was received for too long."""
+        if time.monotonic() - self._last_received > SILENCE:
+            raise ChromeConnectionLost
         await self._say(ping=next(self._numbers))
 
     async def close(self, code: int) -> None:
@@ -134,7 +141,7 @@ class Line:
         self.open = False
         for waiting in self._waiting.values():
             if not waiting.done():
-                waiting.set_exception(LineClosed())
+                waiting.set_exception(ChromeConnectionLost())
         with suppress(ConnectionError):
             await self._pipe.close(code)
 

@@ -6,6 +6,7 @@ import itertools
 import time
 from collections import OrderedDict
 from collections.abc import Callable
+from functools import partial
 from typing import Any, Final, cast
 
 from sqlalchemy import Connection
@@ -21,7 +22,7 @@ from codewords_mcp.runtime.browser.base import (
     StepFailed,
     StepOutcome,
 )
-from codewords_mcp.runtime.browser.own.connection import LineClosed
+from codewords_mcp.runtime.browser.own.connection import ChromeConnectionLost
 from codewords_mcp.runtime.browser.own.error_texts import LOST, failure, gone
 from codewords_mcp.runtime.browser.own.pairing import ConnectedChrome, PairedBrowsers
 from codewords_mcp.runtime.model.caller import Caller
@@ -30,12 +31,12 @@ from codewords_mcp.runtime.store.database import Database
 
 AT_ONCE: Final = 3
 """Windows at once in one Chrome."""
+# Runs that their person has ended.
 _REMEMBERED: Final = 1000
-"""Runs that their person has ended."""
+# Seconds for a window or tab to open.
 _OPENING: Final = 15.0
-"""Seconds for a window or tab to open."""
+# Seconds after a step's own time in which the extension has to say that it is over.
 _LATE: Final = 5.0
-"""Seconds after a step's own time in which the extension has to say that it is over."""
 _SNAPSHOT: Final = 20.0
 _BY_KEY: Final = "a program with your key"
 _OPENED: Final = "A page opened by this step is the current one now."
@@ -60,21 +61,22 @@ class OwnChromeBrowser:
         """See `Browser.status`."""
         return await self._chromes.status(owner)
 
-    def takes(self, visitor: BrowserUser) -> bool:
+    def takes(self, user: BrowserUser) -> bool:
         """See `Browser.takes`. A workflow without the person's consent has a note in its log."""
         try:
-            self._permit(visitor.caller)
+            self._permit(user.caller)
         except NotAgreed:
             return False
         return True
 
-    async def open(self, visitor: BrowserUser) -> OwnSession:
+    async def open(self, user: BrowserUser) -> OwnSession:
         """See `Browser.open`. Raises also NotAgreed, for a run too that its person has ended."""
-        self._permit(visitor.caller)
-        if visitor.run_id in self._left:
-            raise NotAgreed(self._left[visitor.run_id], hint="Run it again once they want that.")
+        self._permit(user.caller)
+        # A person who pressed Stop must not see the run open another window.
+        if user.run_id in self._left:
+            raise NotAgreed(self._left[user.run_id], hint="Run it again once they want that.")
 
-        chrome = await self._chromes.reach(visitor.caller.owner)
+        chrome = await self._chromes.reach(user.caller.owner)
         if len(chrome.sessions) >= AT_ONCE:
             raise TooBusy(
                 f"{AT_ONCE} workflows act in this Chrome already.",
@@ -82,17 +84,18 @@ class OwnChromeBrowser:
                 hint="Call again when one has ended.",
             )
 
-        session = OwnSession(chrome, await self._title(visitor))
-        session.on_end = lambda: self._ended(visitor.run_id, session)
+        session = OwnSession(chrome, await self._title(user))
+        session.on_end = partial(self._ended, user.run_id, session)
         self._sessions.add(session)
         try:
-            if visitor.hosts is None:
+            if user.hosts is None:
                 hosts = None
             else:
-                hosts = list(visitor.hosts)
+                hosts = list(user.hosts)
 
             await session.ask("open", _OPENING, title=session.title, hosts=hosts)
         except BaseException as error:
+            # The window may have opened all the same: it is closed, or nobody would.
             await session.close()
             if isinstance(error, BrowserGone | StepFailed):
                 raise NotConnected("Your Chrome opened no window.", hint=error.message) from error
@@ -104,17 +107,18 @@ class OwnChromeBrowser:
         self._sessions.discard(session)
         if session.why is not None:
             self._left[run_id] = session.why.message
+            # The oldest run: it has most likely ended.
             if len(self._left) > _REMEMBERED:
                 self._left.popitem(last=False)
 
-    async def _title(self, visitor: BrowserUser) -> str:
+    async def _title(self, user: BrowserUser) -> str:
         """Return the title that the person reads: the workflow's name."""
-        owner = visitor.caller.owner
-        if visitor.caller.kind != "run":
+        owner = user.caller.owner
+        if user.caller.kind != "run":
             return _BY_KEY
 
-        def look(connection: Connection) -> str | None:
-            run = runs.get(connection, visitor.run_id, owner)
+        def read_name(connection: Connection) -> str | None:
+            run = runs.get(connection, user.run_id, owner)
             if run is None or run.service_id is None:
                 workflow = None
             else:
@@ -123,7 +127,7 @@ class OwnChromeBrowser:
                 return None
             return workflow.name
 
-        return await self._db.read(look) or _BY_KEY
+        return await self._db.read(read_name) or _BY_KEY
 
     async def close(self) -> None:
         """See `Browser.close`."""
@@ -134,13 +138,17 @@ class OwnChromeBrowser:
 _IDS = itertools.count(1)
 
 
+def _nothing() -> None:
+    """Nobody waits for the end yet."""
+
+
 class OwnSession:
     """A window."""
 
     def __init__(self, chrome: ConnectedChrome, title: str) -> None:
         self.title = title
         self.id = f"s{next(_IDS)}"
-        self.on_end: Callable[[], None] = lambda: None
+        self.on_end: Callable[[], None] = _nothing
         self._chrome = chrome
         self._began = time.monotonic()
         self._ended: float | None = None
@@ -150,7 +158,7 @@ class OwnSession:
     @property
     def alive(self) -> bool:
         """See `BrowserSession.alive`."""
-        return self._ended is None and self._chrome.line.open
+        return self._ended is None and self._chrome.connection.open
 
     def left(self, why: str) -> None:
         """End the session, since its person has ended it."""
@@ -172,8 +180,9 @@ class OwnSession:
             raise self.why
 
         try:
-            answer = await self._chrome.line.ask(do, within, session=self.id, **what)
-        except LineClosed:
+            answer = await self._chrome.connection.ask(do, within, session=self.id, **what)
+        except ChromeConnectionLost:
+            # Its person may have ended it in the same moment: that reason is the better one.
             self._end()
             raise self.why or BrowserGone(LOST) from None
         except TimeoutError:
@@ -198,15 +207,16 @@ class OwnSession:
     async def close(self) -> None:
         """See `BrowserSession.close`."""
         if self.alive:
-            self._chrome.line.tell(id=0, do="close", session=self.id)
+            self._chrome.connection.tell(id=0, do="close", session=self.id)
         self._end()
 
     def tell(self, **what: Any) -> None:
         """Say something about it that has no answer."""
         if self.alive:
-            self._chrome.line.tell(session=self.id, **what)
+            self._chrome.connection.tell(session=self.id, **what)
 
     def _end(self) -> None:
+        # Taken out first: what `on_end` calls must not find it.
         self._chrome.sessions.pop(self.id, None)
         if self._ended is None:
             self._ended = time.monotonic()
@@ -232,6 +242,7 @@ class OwnTab:
         else:
             found = {}
 
+        # `text` is made here, so that it is the same as in the headless browser.
         if isinstance(items := found.get("items"), list):
             found["text"] = "\n".join(map(str, cast("list[Any]", items)))
         if action.type == "navigate":

@@ -50,6 +50,7 @@ LOST: Final = "The connection to the person's Chrome ended."
 def failure(reason: Any, more: Any = None) -> StepFailed:
     """Return the error for a reason of the extension. `more` names a site, which is in the text if it is well-formed."""
     kind, sentence = _REASONS.get(str(reason), _FAILED)
+    # A text of the page could pose as a sentence of the runtime's.
     site: Any = cast("dict[str, Any]", more).get("site") if isinstance(more, dict) else None
     named = isinstance(site, str) and (site == PICTURES or _SITE.fullmatch(site) is not None)
     return StepFailed(kind, sentence.format(site=site if named else "This site"))

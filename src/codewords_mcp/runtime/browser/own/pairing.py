@@ -13,6 +13,7 @@ import time
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import partial
 from typing import Any, Final, Protocol
 
 import structlog
@@ -30,8 +31,8 @@ from codewords_mcp.runtime.browser.own.connection import (
     PING_SECONDS,
     REPLACED,
     REVOKED,
-    Line,
-    LineClosed,
+    ChromeConnection,
+    ChromeConnectionLost,
     MessageChannel,
     hello,
 )
@@ -69,7 +70,7 @@ class ConnectedChrome:
     owner: str
     digest: str
     paired_at: datetime
-    line: Line
+    connection: ChromeConnection
     sessions: dict[str, Acting] = field(default_factory=dict[str, Acting])
 
     def left(self, session: str, why: str) -> None:
@@ -122,6 +123,7 @@ class PairedBrowsers:
     async def reach(self, owner: str) -> ConnectedChrome:
         """Return the owner's Chrome, awaited if it is expected to reconnect. Raises NotConnected."""
         with suppress(TimeoutError):
+            # Right after the runtime's start a paired Chrome is expected back.
             async with asyncio.timeout(self._reconnect_timeout):
                 while owner not in self._connected and await self._db.read(rows.get, owner):
                     await self._news.wait()
@@ -138,7 +140,7 @@ class PairedBrowsers:
             return BrowserStatus(ready=True, sentence="Your Chrome is connected.")
 
         try:
-            row, elsewhere = await self._db.read(self._look, owner)
+            row, elsewhere = await self._db.read(self._read_pairing, owner)
         except CodewordsError as error:
             return BrowserStatus(ready=False, sentence=error.message, fix=error.hint)
 
@@ -157,11 +159,12 @@ class PairedBrowsers:
             ready=back, sentence="Your Chrome is paired, and not connected now.", fix=_OPEN_IT
         )
 
-    def _look(self, connection: Connection, owner: str) -> tuple[RowMapping | None, bool]:
+    def _read_pairing(self, connection: Connection, owner: str) -> tuple[RowMapping | None, bool]:
         """(the owner's, whether it is connected to another process that lives)."""
         row = rows.get(connection, owner)
         if row is None or not self._db.shared or row["executor"] == self._executor:
             return row, False
+        # One that is dead has let go of it, whatever its row says.
         return row, row["executor"] in executors.alive(connection, self._ttl)
 
     async def info(self, owner: str, url: str) -> OwnChrome:
@@ -186,6 +189,7 @@ class PairedBrowsers:
         )  # fmt: skip
 
     def _moved(self, row: RowMapping, url: str) -> bool:
+        # The host may be written in several ways; another port is another runtime.
         return not self._db.shared and row["url"].rpartition(":")[2] != url.rpartition(":")[2]
 
     async def wait(self, owner: str, seconds: float, after: datetime | None) -> None:
@@ -215,43 +219,46 @@ class PairedBrowsers:
             await pipe.close(OTHER_VERSION)
             return
 
-        line = Line(pipe)
+        connection = ChromeConnection(pipe)
         proven = await self._proven(greeting, pipe.origin)
         if proven is None:
-            await line.close(REVOKED)
+            await connection.close(REVOKED)
             return
 
         owner, token, paired_at = proven
-        me = ConnectedChrome(owner, hash_key(token), to_datetime(paired_at), line)
-        line.on_gone = me.left
+        me = ConnectedChrome(owner, hash_key(token), to_datetime(paired_at), connection)
+        connection.on_gone = me.left
+        # The last one counts: a Chrome that restarted must not wait for its old connection's end.
         await self._hang_up(owner, REPLACED)
         self._connected[owner] = me
         ping_task = asyncio.create_task(self._keep(me))
 
         try:
             news = {"welcome": self._home} | ({"token": token} if "pair" in greeting else {})
-            line.tell(**news)
+            connection.tell(**news)
             self._tell()
-            if await line.listen():
+            if await connection.listen():
                 await self._db.write(rows.forget, owner)
         finally:
             ping_task.cancel()
-            # else another has taken its place, perhaps with the same token
+            # Another connection may have replaced it, perhaps with the same token.
             if self._connected.get(owner) is me:
                 del self._connected[owner]
-                self._db.write_soon(lambda c: rows.left(c, me.digest, self._executor, now()))
+                self._db.write_soon(partial(rows.left, digest=me.digest, executor=self._executor, at=now()))
 
-            await line.close(GOING)
+            await connection.close(GOING)
             self._tell()
 
     async def _proven(self, greeting: dict[str, Any], url: str) -> tuple[str, str, int] | None:
         """Return (owner, token, time of pairing), None if the proof is invalid."""
+        # Shown to a person: no control characters, no endless text.
         name = "".join(c for c in str(greeting.get("browser", "")) if c.isprintable())[:120] or "Chrome"
         known = {"name": name, "version": str(greeting.get("version", ""))[:32], "url": url[:300]}
         known |= {"seen_at": now(), "executor": self._executor}
         if isinstance(code := greeting.get("pair"), str):
             return await self._pair(code, known)
 
+        # Only the hash is stored: the database gives nobody a Chrome.
         token = str(greeting.get("token", ""))
         digest = hash_key(token)
 
@@ -269,6 +276,7 @@ class PairedBrowsers:
 
     async def _pair(self, code: str, known: dict[str, Any]) -> tuple[str, str, int] | None:
         link = await self._links.find(code)
+        # The link works once: two Chromes that follow it at the same time are one too many.
         if link is None or link.answer is not None or not await self._links.answer(code, _PAIRED):
             return None
         token, at = f"cwb-{secrets.token_hex(32)}", now()
@@ -281,25 +289,27 @@ class PairedBrowsers:
         while True:
             await asyncio.sleep(PING_SECONDS)
             try:
-                await me.line.ping()
+                await me.connection.ping()
                 row = await self._db.read(rows.get, me.owner)
-            except LineClosed:
+            except ChromeConnectionLost:
                 log.info("own Chrome silent", owner=me.owner)
-                await me.line.close(GOING)
+                await me.connection.close(GOING)
                 return
-            except CodewordsError:  # the database is away; looked at again
+            except CodewordsError:
+                # The database is away; asked again with the next ping.
                 continue
 
             if row is None or row["hash"] != me.digest or row["executor"] != self._executor:
-                await me.line.close(REVOKED if row is None else REPLACED)
+                await me.connection.close(REVOKED if row is None else REPLACED)
                 return
 
     async def _hang_up(self, owner: str, code: int) -> None:
         if before := self._connected.pop(owner, None):
-            await before.line.close(code)
+            await before.connection.close(code)
 
     def _tell(self) -> None:
         self._news.set()
+        # A new event: those that wait on the old one are all woken.
         self._news = asyncio.Event()
 
     async def close(self) -> None:

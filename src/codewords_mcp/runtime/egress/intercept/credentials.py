@@ -13,7 +13,7 @@ from urllib.parse import quote_from_bytes, unquote_plus
 from codewords_mcp.runtime.secrets.encodings import forms
 from codewords_mcp.runtime.secrets.multi_pattern import MultiPattern
 from codewords_mcp.runtime.secrets.placeholders import LENGTH, PATTERN
-from codewords_mcp.runtime.secrets.rules import HostRule, Place
+from codewords_mcp.runtime.secrets.rules import HostRule, InjectionPoint
 
 Headers = list[tuple[bytes, bytes]]
 
@@ -145,7 +145,9 @@ class _Swap:
     port: int
     used: set[str]
 
-    def text(self, text: bytes, point: Place, encode: Callable[[str, bytes], bytes], name: str = "") -> bytes:
+    def text(
+        self, text: bytes, point: InjectionPoint, encode: Callable[[str, bytes], bytes], name: str = ""
+    ) -> bytes:
         # The usual case.
         if b"cwph" not in text:
             return text
@@ -159,7 +161,7 @@ class _Swap:
             self.used.add(credential.name)
         return text
 
-    def _judged(self, mark: bytes, point: Place, name: str) -> SandboxCredential:
+    def _judged(self, mark: bytes, point: InjectionPoint, name: str) -> SandboxCredential:
         credential = self.by_mark.get(mark)
         if credential is None:
             raise Misplaced(f"it holds {_describe(None)}")

@@ -15,10 +15,10 @@ from codewords_mcp.testing.sandboxes.network import SuiteNetwork
 from codewords_mcp.testing.sandboxes.registry import check
 from codewords_mcp.testing.sandboxes.stage import Context
 
+# Turns of the event loop after which a start is cancelled …
 _TURNS = (0, 1, 2, 4, 8)
-"""Turns of the event loop after which a start is cancelled,"""
+# … or seconds.
 _SECONDS = (0.003, 0.01, 0.02, 0.05, 0.1)
-"""or seconds."""
 
 
 async def cancel(task: asyncio.Future[Any]) -> None:
@@ -30,6 +30,7 @@ async def cancel(task: asyncio.Future[Any]) -> None:
 @check("cancel.starting")
 async def starting(context: Context) -> None:
     """A start cancelled at any moment leaves no process, no file and no network."""
+    # A slow attach makes the moment in which a start waits for the network long enough to be met.
     network = SuiteNetwork(delay=0.005)
     mark = secrets.token_hex(16)
 
@@ -40,17 +41,21 @@ async def starting(context: Context) -> None:
             for _ in range(turns):
                 await asyncio.sleep(0)
             if seconds:
-                await asyncio.sleep(seconds)  # not a wait: it must not matter when
+                # Not a wait: it must not matter when the start is cancelled.
+                await asyncio.sleep(seconds)
             await cancel(task)
+            # The start was quicker than the cancellation.
             if not task.cancelled() and task.exception() is None:
                 await within(task.result().kill(), "Killing a sandbox that was started after all")
 
         await until(lambda: not network.open(), "The closing of the cancelled sandboxes' networks")
         for side in network.sides.values():
+            # Its process had begun: it must be gone too.
             if side.came["main"].is_set():
                 await side.gone("main")
 
         await context.leaves_nothing(mark, folder)
+        # A cancelled start must not break the driver for the next one.
         program = await context.start(context.spec("print('fine')"), driver=driver)
         same(await program.ended(), Exit("exited", code=0), "The exit of the sandbox after those")
         same(program.stdout, b"fine\n", "The output of the sandbox after those")
@@ -59,6 +64,7 @@ async def starting(context: Context) -> None:
 @check("cancel.while-it-starts")
 async def while_it_starts(context: Context) -> None:
     """A sandbox killed before its program got to run ends as killed, and tells whoever waits for it."""
+    # The program never listens, so the kill comes before it is ready.
     async with (
         context.running("import time\ntime.sleep(600)") as program,
         background(program.sandbox.wait_ready()) as waiting,
@@ -75,6 +81,7 @@ async def waiting(context: Context) -> None:
         sandbox = program.sandbox
         for call in (sandbox.wait_ready(), sandbox.wait()):
             task = asyncio.ensure_future(call)
+            # One turn, so that the call has begun.
             await asyncio.sleep(0)
             await cancel(task)
             expect(task.cancelled(), "A cancelled wait did not raise CancelledError.")
@@ -88,6 +95,7 @@ async def requesting(context: Context) -> None:
     """A request that is given up is told to the program, which serves others."""
     program = await context.server()
     name = context.name()
+    # `background` cancels the request at the end of the block.
     async with background(program.request("GET", b"/hold/" + name)):
         await _counted(context, name)
     await _counted(context, name + b"-gone")
@@ -127,6 +135,7 @@ async def uploading(context: Context) -> None:
 async def stopping(context: Context) -> None:
     """A `stop` that is given up leaves a sandbox that can still be killed."""
     async with context.running(STUBBORN) as program:
+        # The program ignores SIGTERM, so `stop` waits for its grace.
         await program.until_printed(b"ready")
         async with background(program.sandbox.stop(600)):
             await program.until_printed(b"heard")
@@ -141,7 +150,9 @@ async def killing(context: Context) -> None:
         f"mark = {mark!r}", programs.WITNESS, "held = witness('main')", STUBBORN
     ) as program:
         await program.until_printed(b"ready")
+        # A reason of its own: the exit tells whether this kill was the one that counted.
         async with background(program.sandbox.kill("timed_out")):
+            # One turn, so that the call has begun.
             await asyncio.sleep(0)
         same(await within(program.sandbox.wait(), "The end"), Exit("timed_out"), "The exit")
         await program.side.gone("main")
@@ -153,6 +164,7 @@ async def _counted(context: Context, name: bytes) -> None:
     """Wait until the shared server has counted."""
     program = await context.server()
 
+    # The program learns of the end a moment after the caller has left.
     async def is_counted() -> bool:
         return bool(await program.ask_json(b"/count/" + name))
 

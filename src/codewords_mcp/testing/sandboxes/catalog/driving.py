@@ -40,13 +40,16 @@ async def plausible(context: Context) -> None:
         running = await program.usage()
         await within(program.sandbox.kill(), "Killing")
         final = await program.usage()
+        # The end is measured once: a later answer would count time that nobody used.
         same(await program.usage(), final, "The usage, asked again after the end")
 
+    # A driver may count its own processes too, so usage is compared from below only.
     expect(
         final.wall_seconds >= running.wall_seconds >= wall,
         f"Wall time is {running}, then {final}; the program saw {wall} s.",
     )
     if final.cpu_seconds is not None:
+        # Clocks of processes and of cgroups differ by their ticks.
         expect(0.9 * cpu <= final.cpu_seconds, f"CPU time is {final.cpu_seconds} s; the program saw {cpu} s.")
     if final.peak_memory is not None:
         expect(final.peak_memory >= 50 << 20, f"Peak memory is {final.peak_memory}, the program held 50 MiB.")
@@ -73,6 +76,7 @@ async def close(context: Context) -> None:
     mark = secrets.token_hex(16)
     async with context.another_driver() as (driver, folder):
         held = (f"mark = {mark!r}", programs.WITNESS, "held = witness('main')")
+        # In each phase: running, serving, ended, and just starting.
         running = [await context.start(context.spec(*held, STUBBORN), driver=driver) for _ in range(2)]
         serving = await context.start(context.spec(*held, programs.LITTLE, "serve('served')"), driver=driver)
         ended = await context.start(context.spec("import sys; sys.exit(3)"), driver=driver)
@@ -80,11 +84,14 @@ async def close(context: Context) -> None:
         await ended.ended()
         for program in running:
             await program.until_printed(b"ready")
+        # Where a driver keeps files on the host at all, they must be found before, or the check
+        # proves nothing.
         expect(
             files_with(mark.encode(), folder) or driver.tier.id not in ("A", "B", "P"),
             "The sandboxes have no files.",
         )
         starting = asyncio.ensure_future(driver.start(context.spec(*held, STUBBORN)))
+        # One turn, so that the start has begun.
         await asyncio.sleep(0)
         await within(driver.close(), "Closing the driver")
         await within(asyncio.wait({starting}), "The end of a start that was under way")
@@ -94,6 +101,7 @@ async def close(context: Context) -> None:
             await program.side.gone("main")
 
         same(await ended.ended(), Exit("exited", code=3), "The exit of a sandbox that had ended")
+        # Both are right: the start failed, or its sandbox was ended.
         if not starting.cancelled() and starting.exception() is None:
             await within(starting.result().wait(), "The end of the sandbox that was being started")
         await within(driver.close(), "Closing the driver again")
@@ -118,22 +126,25 @@ async def crash(context: Context) -> None:
         try:
             line = await within(_line(victim), "The start of sandboxes in another process")
             same(line, b"running\n", "What the other process says")
+            # Else a driver whose processes cannot be seen would pass.
             expect(
                 await asyncio.to_thread(_processes_with, mark),
                 "The sandboxes' processes are not seen from the host.",
             )
         finally:
+            # SIGKILL: nothing in the process can clean up.
             victim.kill()
             await victim.wait()
 
-        await until(
-            lambda: asyncio.to_thread(lambda: not _processes_with(mark)),
-            "The end of the killed driver's sandboxes",
-        )
+        async def sandboxes_ended() -> bool:
+            return not await asyncio.to_thread(_processes_with, mark)
+
+        await until(sandboxes_ended, "The end of the killed driver's sandboxes")
         driver = await within(
             context.make_driver(context.network, folder), "Opening a driver on the same folder"
         )
         try:
+            # Opening the driver cleans up what the killed one left.
             await context.leaves_nothing(mark, folder)
             program = await context.start(context.spec("print('fine')"), driver=driver)
             await program.ended()
@@ -167,8 +178,10 @@ def _processes_with(mark: str) -> list[str]:
     found: list[str] = []
     for path in Path("/proc").glob("[0-9]*/cmdline"):
         try:
+            # The process that has the driver carries the mark in its own arguments.
             if mark.encode() in path.read_bytes() and b"-m\0codewords_mcp" not in path.read_bytes():
                 found.append(path.parent.name)
         except OSError:
+            # Ended between the listing and the reading.
             continue
     return found

@@ -12,12 +12,13 @@ from codewords_mcp.testing.sandboxes.model import Need
 from codewords_mcp.testing.sandboxes.registry import check
 from codewords_mcp.testing.sandboxes.stage import Context, Program
 
+# Python may see a signal only after the sleep that it came just before, so the sleep is short.
 STUBBORN = """
 import os, signal, sys, time
 signal.signal(signal.SIGTERM, lambda *_: os.write(1, b"heard\\n"))
 os.write(1, b"ready\\n")
 while True:
-    time.sleep(0.05)  # Python may see a signal only after the sleep that it came just before
+    time.sleep(0.05)
 """
 
 
@@ -28,6 +29,7 @@ async def exit_codes(context: Context) -> None:
     async def run_program(code: int) -> Exit:
         return (await context.finished(f"import sys; sys.exit({code})"))[1]
 
+    # 0 and 255 are the ends of the range; 3 is no code that a driver uses itself.
     codes = (0, 1, 3, 255)
     exits = await together(*(run_program(code) for code in codes))
     same(exits, [Exit("exited", code=code) for code in codes], "The exits")
@@ -40,6 +42,7 @@ async def signals(context: Context) -> None:
     async def run_program(number: signal.Signals) -> Exit:
         return (await context.finished(f"import os; os.kill(os.getpid(), {int(number)})"))[1]
 
+    # SIGKILL is one that a driver sends too: sent by the program it is the program's exit.
     numbers = (signal.SIGSEGV, signal.SIGABRT, signal.SIGKILL, signal.SIGTERM)
     exits = await together(*(run_program(number) for number in numbers))
     same(exits, [Exit("signaled", signal=int(number)) for number in numbers], "The exits")
@@ -68,6 +71,7 @@ async def before_listening(context: Context) -> None:
 @check("end.never-listens")
 async def never_listens(context: Context) -> None:
     """A program that never listens is `program_no_port` once its start time is over, and goes on until it is killed."""
+    # Short: the check waits for all of it.
     limits = Limits(start_timeout=0.5)
     async with context.running("import time\ntime.sleep(600)", limits=limits, port=8123) as program:
         error = await raises(
@@ -81,6 +85,7 @@ async def never_listens(context: Context) -> None:
 @check("end.wrong-port", Need.ISOLATION)
 async def wrong_port(context: Context) -> None:
     """A program that listens elsewhere only is `program_wrong_port`, told where."""
+    # The program takes another port by changing its own variable.
     code = "import os\nos.environ['PORT'] = '9876'\nserve('served')"
     async with context.running(programs.LITTLE, code) as program:
         error = await raises(
@@ -103,6 +108,7 @@ async def served_well(context: Context) -> None:
     server.run()
     sys.exit(int(os.environ["CODE"]))
     """
+    # An answer was given in both cases: only the status makes the difference.
     for status in (0, 9):
         async with context.running(code, env={"CODE": str(status)}) as program:
             same(await program.ask(), (200, b"bye"), "The answer")
@@ -140,6 +146,7 @@ async def termination_ignored(context: Context) -> None:
     """A program that ignores SIGTERM is killed after its grace."""
     async with context.running(STUBBORN) as program:
         await program.until_printed(b"ready")
+        # The grace is spent whole, so it is short.
         same(await within(program.sandbox.stop(0.3), "Stopping"), Exit("killed"), "The exit")
         await program.drained()
     same(program.stdout, b"ready\nheard\n", "The output: the program was asked first")
@@ -180,6 +187,7 @@ async def kill(context: Context) -> None:
         sandbox = program.sandbox
         await program.until_printed(b"ready")
         async with background(sandbox.wait_ready()) as waiting:
+            # All at once: each must see the same end.
             calls = (sandbox.kill("timed_out"), sandbox.kill(), sandbox.stop(0), sandbox.wait())
             exits = await within(together(*calls), "Killing")
             same(exits, [Exit("timed_out")] * 4, "What each call returned")
@@ -198,6 +206,7 @@ async def kill_after_exit(context: Context) -> None:
         same(await within(program.sandbox.stop(1), "Stopping"), Exit("exited", code=3), "The exit")
 
 
+# A child that ignores SIGTERM and holds a witness; the parent lets its own copy go.
 _FAMILY = """
 import os, signal, subprocess, sys, time
 subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
@@ -207,6 +216,7 @@ if os.fork() == 0:
     signal.pause()
 held.pop().close()
 """
+# The usual way to survive a parent: two forks, a session of its own, no open terminal.
 _DAEMON = """
 import os, signal, tempfile
 go = tempfile.gettempdir() + "/go"
@@ -246,6 +256,7 @@ async def exit_takes_children(context: Context) -> None:
 @check("end.daemons", Need.ISOLATION)
 async def daemons(context: Context) -> None:
     """A daemon, forked twice in a session of its own and deaf to signals, dies with its sandbox."""
+    # The daemon is there before its program ends: it says so by a file.
     for ending, exit_ in (("os._exit(0)", Exit("exited", code=0)), ("signal.pause()", Exit("killed"))):
         code = f"while not os.path.exists(go): __import__('time').sleep(0.01)\n{ending}"
         async with context.running(programs.WITNESS, _DAEMON, code) as program:

@@ -13,6 +13,7 @@ from codewords_mcp.testing.sandboxes.model import Need
 from codewords_mcp.testing.sandboxes.registry import check
 from codewords_mcp.testing.sandboxes.stage import Context
 
+# Folders where a program may write by custom.
 _FOLDERS = '("/app", "/tmp", "/var/tmp", "/dev/shm", os.path.expanduser("~"), tempfile.gettempdir())'
 
 
@@ -69,10 +70,12 @@ async def gone(context: Context) -> None:
     print(json.dumps([folder for folder in {_FOLDERS} if os.path.exists(os.path.join(folder, {mark!r}))]))
     """
 
-    if context.driver.tier.id == "P":  # these folders are then the host's own
+    # Without isolation these folders are the host's own.
+    if context.driver.tier.id == "P":
         write_all = write_all.replace(_FOLDERS, "(os.getcwd(), tempfile.gettempdir())")
         look = look.replace(_FOLDERS, "(os.getcwd(), tempfile.gettempdir())")
 
+    # Else the check would prove nothing.
     written = await context.report(write_all)
     expect(written, "The program could write nowhere.")
     same(await context.report(look), [], "Folders where the next sandbox sees the file")
@@ -91,6 +94,7 @@ def _make_beside(folder: Path) -> Path:
 async def killed_while_writing(context: Context) -> None:
     """A sandbox killed while it writes leaves no file and no socket on the host."""
     mark = secrets.token_hex(16)
+    # A file outside, to which the program links: removal must not follow the link.
     beside = _make_beside(context.folder)
     code = f"""
     import itertools, os, tempfile
@@ -106,6 +110,7 @@ async def killed_while_writing(context: Context) -> None:
             os.chmod(folder + "/7", 0)
             print("going", flush=True)
     """
+    # Folder 7 is left alone once its permissions are gone.
     code = code.replace("number % 300", "(number % 290 + 10 if number > 100 else number)")
 
     async with context.running(code) as program:
@@ -115,6 +120,7 @@ async def killed_while_writing(context: Context) -> None:
 
     await until(lambda: not path.exists(), "The removal of the sandbox's socket")
     await context.leaves_nothing(mark)
+    # Whatever is removed, a link's target is not the sandbox's.
     expect(list(beside.iterdir()), "Removing the sandbox's files removed what a link in them named.")
 
 
@@ -149,9 +155,11 @@ async def environment_read_only(context: Context) -> None:
 async def host_hidden(context: Context) -> None:
     """The host's files are out of reach: homes, secrets, and files beside the sandbox."""
     canary = str(_make_beside(context.folder) / "file")
+    # By its path, and through the root of process 1, which may be the host's.
     paths = [canary, "/proc/1/root" + canary, "/etc/shadow", "/root/.ssh"]
     home = os.environ.get("HOME", "")
-    if home.startswith(("/home/", "/root", "/Users/")):  # a service's may be /, which a sandbox has too
+    # A service's home may be /, which a sandbox has too.
+    if home.startswith(("/home/", "/root", "/Users/")):
         paths.append(home)
 
     same(await _readable(context, paths), list[str](), "Paths of the host that the program could read")
@@ -160,6 +168,7 @@ async def host_hidden(context: Context) -> None:
 @check("files.own-root", Need.ISOLATION, Capability.PRIVATE_ROOT)
 async def own_root(context: Context) -> None:
     """The program has a root file system of its own: the host's path of its environment is not in it."""
+    # A private root shows the environment at a neutral path.
     paths = [str(context.environment.path)]
     same(await _readable(context, paths), list[str](), "Paths of the host that the program could read")
 

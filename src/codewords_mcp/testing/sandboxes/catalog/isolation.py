@@ -59,6 +59,7 @@ async def files(context: Context) -> None:
     print(json.dumps([folder for top in tops for folder, _, names in os.walk(top) if {mark!r} in names]))
     """
 
+    # The first sandbox runs on while the second looks.
     async with context.running(write) as program:
         await program.until_printed(b"written")
         same(await context.report(look), [], "Folders where another sandbox's file is seen")
@@ -82,6 +83,7 @@ async def processes(context: Context) -> None:
     async with context.running(code, env={"OTHERS": mark}) as program:
         await program.until_printed(b"\n")
         child = program.stdout.split()[1].decode()
+        # A process of the host's with the mark in its arguments: it must not be seen either.
         host = await asyncio.create_subprocess_exec(
             sys.executable, "-c", "input()", mark, stdin=asyncio.subprocess.PIPE
         )
@@ -138,7 +140,8 @@ async def _reached_by_itself(context: Context, sockets: str) -> None:
     async def run_program(name: str, others: asyncio.Barrier) -> JsonValue:
         async with context.running(*parts, env={"NAME": name}) as program:
             await program.ready()
-            await others.wait()  # all of them hold the ports now
+            # All of them hold the ports now.
+            await others.wait()
             return await program.ask_json(b"/")
 
     barrier = asyncio.Barrier(3)
@@ -166,10 +169,12 @@ async def host_loopback(context: Context) -> None:
     print(json.dumps(reached))
     """
 
+    # Where there are no abstract sockets, a path takes their part.
     with socket.create_server(("127.0.0.1", 0)) as tcp, socket.socket(socket.AF_UNIX) as unix:
         unix.bind("\0" + name if sys.platform == "linux" else str(context.folder / name))
         unix.listen()
         for listener in (tcp, unix):
+            # In the event loop: a sandbox that got through must not block the suite.
             listener.setblocking(False)
             asyncio.get_running_loop().add_reader(listener, _greet, listener)
 
@@ -244,15 +249,19 @@ print(sys.modules["json"].dumps([seen, unique, os.getpid()]))
 @check("isolation.no-state")
 async def no_state(context: Context) -> None:
     """The same program, run again and again from one environment, finds nothing of its earlier runs."""
+    # Four runs: some drivers reuse a process only from the second or third on.
     runs = [await context.report(_POISON) for _ in range(4)]
+    # The first run's findings are what a fresh interpreter shows.
     first = runs[0][0]
     same(
         first[:5],
         [None, None, None, False, True],
         "Traces that the first run found, and whether its umask is 022",
     )
+    # Each later run must find the same as the first.
     for number, run in enumerate(runs[1:], 2):
         same(run[0], first, f"What run {number} found, beside the first")
+    # Equal random numbers would let one run guess another's tokens.
     for number, what in enumerate(("random()", "getrandbits()", "uuid4()", "urandom()", "a temporary name")):
         values = [run[1][number] for run in runs]
         same(len(set(values)), len(values), f"How many different values of {what} there were")
@@ -268,5 +277,6 @@ async def imports(context: Context) -> None:
     fastapi.FastAPI = None
     print(json.dumps(seen))
     """
+    # Twice: the second one shows what the first changed.
     for _ in range(2):
         same(await context.report(code), [None, None, None, True], "The modules")

@@ -16,11 +16,12 @@ from codewords_mcp.testing.sandboxes.model import Need
 from codewords_mcp.testing.sandboxes.registry import check
 from codewords_mcp.testing.sandboxes.stage import Context
 
+# Small, so that the checks are quick and the machine keeps enough for its neighbours.
 _MEMORY: Final = 96 << 20
 _DISK: Final = 20 << 20
 _PROCESSES: Final = 24
+# The exit code of a program that was refused what it took, and of nothing else.
 _REFUSED: Final = 70
-"""The exit code of a program that was refused what it took, and of nothing else."""
 
 _HOARD = """
 import mmap, os, signal, sys, time
@@ -42,6 +43,7 @@ async def _ends_by_memory(
 ) -> None:
     """Take memory by megabytes up to four times the limit, while another sandbox goes on answering."""
     code = _HOARD.format(take=take, prepare=prepare, times=times)
+    # Another sandbox must not notice: limits are for each by itself.
     neighbour = await context.server()
 
     async with context.running(code, limits=Limits(memory=_MEMORY, processes=64)) as program:
@@ -49,6 +51,7 @@ async def _ends_by_memory(
         failure = program.sandbox.failure()
 
     same(await neighbour.ask(), (200, b'"here"'), "The answer of another sandbox")
+    # A refusal in the program's face is as good where the limit is not exact.
     if exit_ == Exit("exited", code=_REFUSED) and not context.claims(Capability.EXACT_MEMORY_LIMIT):
         return
 
@@ -102,6 +105,7 @@ async def memory_of_children(context: Context) -> None:
 @check("limits.memory-allowed", Need.ISOLATION)
 async def memory_allowed(context: Context) -> None:
     """Memory under the limit is given, and given again."""
+    # Given back and taken again: a limit on what was ever allocated would refuse it.
     code = "import json\nfor _ in range(3):\n    held = b'x' * (50 << 20)\nprint(json.dumps(len(held)))"
     same(await context.report(code, limits=Limits(memory=_MEMORY * 2)), 50 << 20, "What the program holds")
 
@@ -127,6 +131,7 @@ async def fork_bomb(context: Context) -> None:
     async with context.running(programs.WITNESS, code, limits=Limits(processes=_PROCESSES)) as program:
         await program.until_printed(b"\n")
         made, refused = json.loads(program.stdout)
+        # EAGAIN, as the kernel has it.
         same(refused, 11, f"The error number at process {made}")
         _near(context, made)
         await program.destroy()
@@ -148,6 +153,7 @@ async def endless_forks(context: Context) -> None:
     held.close()
     print("full", flush=True)
     """
+    # Ended from inside and from outside.
     for ending, exit_ in (("os._exit(0)", Exit("exited", code=0)), ("os.wait()", Exit("killed"))):
         limits = Limits(processes=_PROCESSES)
         async with context.running(programs.WITNESS, code, ending, limits=limits) as program:
@@ -189,11 +195,13 @@ def _near(context: Context, made: int) -> None:
 
 
 async def _ends_by_disk(context: Context, code: str) -> None:
+    # Much memory, so that only the disk's limit can be met.
     async with context.running(code, limits=Limits(disk=_DISK, memory=512 << 20)) as program:
         exit_ = await program.ended()
         failure = program.sandbox.failure()
 
-    if exit_ == Exit("exited", code=_REFUSED):  # EFBIG, ENOSPC or EDQUOT, which is exact
+    # EFBIG, ENOSPC or EDQUOT: a limit that is exact.
+    if exit_ == Exit("exited", code=_REFUSED):
         return
 
     same(exit_, Exit("disk_full"), f"The exit, with stderr {program.stderr!r}")

@@ -33,6 +33,7 @@ async def runtime(context: Context) -> None:
     opener = build_opener(ProxyHandler({}))
     print(json.dumps(opener.open(os.environ["CODEWORDS_RUNTIME_URI"] + "/try").read().decode()))
     """
+    # Twice: each sandbox must meet its own runtime.
     for _ in range(2):
         async with context.running(_TRY, code) as program:
             await program.ended()
@@ -49,6 +50,7 @@ async def closed(context: Context) -> None:
     async with context.running(programs.WITNESS, "held = witness('main')") as program:
         await program.ended()
         side = program.side
+        # After the exit: the driver closes the network then, not at the next start.
         await until(lambda: side.closed, "The closing of the ended sandbox's network")
         expect(
             side.sockets.runtime.fileno() < 0 or not side.servers[0].is_serving(),
@@ -77,6 +79,7 @@ async def none(context: Context) -> None:
     print(json.dumps(heard))
     """
     seen: Any = await context.report(_TRY, code, network=False)
+    # Every attempt has its own kind of way out: none may work.
     same(seen, [None] * 8, "What the program heard")
 
 
@@ -102,6 +105,7 @@ async def no_other_way(context: Context) -> None:
         pass  # no interface can be listed
     print(json.dumps(heard))
     """
+    # The runtime's listeners are no interface and no route.
     same(await context.report(_TRY, code), [None], "What the program heard, and interfaces beside loopback")
 
 
@@ -117,6 +121,7 @@ async def transparent(context: Context) -> None:
 
     same(program.stdout, b'["%b", "caught", "caught"]\n' % RESOLVED.encode(), "What the program heard")
     same(side.caught, [(RESOLVED, 4321), (ANSWERING, 25)], "The destinations that came to the runtime")
+    # A resolver of the program's may ask in several ways.
     expect(
         any(b"\4some\7example" in query for query in side.looked_up), "The name was not asked of the runtime."
     )
@@ -140,6 +145,7 @@ async def proxy(context: Context) -> None:
         side = program.side
 
     expect(
+        # Either will do: the kernel redirects, or the client heeds its variables.
         (RESOLVED, 4321) in side.caught or side.proxied,
         "The request came neither to the runtime's policy nor to its proxy.",
     )

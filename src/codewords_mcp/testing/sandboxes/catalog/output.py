@@ -24,6 +24,7 @@ async def bytes_(context: Context) -> None:
     sys.stdout.write("no newline")
     """
     program, exit_ = await context.finished(code)
+    # The end has no newline: nothing may be held back for one.
     expected = bytes(range(256)) + b"\xff\xfe\xc3(" + "päper 🎈 日本\nno newline".encode()
     same((program.stdout, exit_), (expected, Exit("exited", code=0)), "The output, and the exit")
 
@@ -35,6 +36,7 @@ async def streams(context: Context) -> None:
         "import os\nfor n in range(3000): os.write(1 + n % 2, b'%04d' % n * 256)\n"
     )
     names: tuple[tuple[Stream, int], ...] = (("stdout", 0), ("stderr", 1))
+    # Streams may be mixed with each other, but not within themselves.
     for stream, parity in names:
         expected = b"".join(b"%04d" % number * 256 for number in range(parity, 3000, 2))
         same(bytes(program.printed.get(stream, b"")), expected, f"What came on {stream}")
@@ -71,6 +73,7 @@ async def last_words(context: Context) -> None:
         ("os._exit(3)", Exit("exited", code=3)),
         ("os.kill(os.getpid(), 11)", Exit("signaled", signal=11)),
     ):
+        # 60 kB fit into a pipe: they are written, and the writer is gone, before anybody reads.
         program, seen = await context.finished(f"import os\nos.write(1, b'x' * 60_000 + b'end')\n{end}\n")
         same(seen, exit_, "The exit")
         same(
@@ -98,10 +101,12 @@ async def flood(context: Context) -> None:
         if number == {_FLOOD >> 17}:
             half = witness("half")
     """
+    # Not collected: the check itself decides when output is read.
     async with context.running(programs.WITNESS, code, collect=False) as program:
         chunks = program.sandbox.output()
         first = await within(anext(chunks), "The first output")
         half = program.side.came["half"]
+        # A program that goes on would set it within milliseconds.
         await settled(half.is_set, 1)
         expect(not half.is_set(), "The program could write 25 MB that nobody read.")
         sha, size = hashlib.sha256(first.data), len(first.data)

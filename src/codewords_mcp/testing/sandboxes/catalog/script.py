@@ -13,6 +13,7 @@ from codewords_mcp.testing.sandboxes.expecting import expect, raises, same
 from codewords_mcp.testing.sandboxes.registry import check
 from codewords_mcp.testing.sandboxes.stage import Context
 
+# Variables that a driver may add to those of the specification.
 OWN_VARIABLES: Final = frozenset(
     {
         "PATH", "HOME", "TMPDIR", "LANG", "PORT", "PYTHONPATH", "LD_LIBRARY_PATH", "FORWARDED_ALLOW_IPS",
@@ -20,7 +21,6 @@ OWN_VARIABLES: Final = frozenset(
         "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "http_proxy", "https_proxy", "no_proxy",
     }
 )  # fmt: skip
-"""Variables that a driver may add to those of the specification."""
 _CANARY: Final = "CODEWORDS_CONFORMANCE_CANARY"
 
 
@@ -58,6 +58,8 @@ async def variables(context: Context) -> None:
         "PLAIN": "value", "EMPTY": "", "UNICODE": "päper 🎈", "LINES": "one\ntwo\t", "SIGNS": "a=b=c 'q' \"d\" $HOME %s \\",
         "LOWER_case": "kept", "PYTHONHASHSEED": "0",
     }  # fmt: skip
+    # A variable of the suite's process: a driver that inherits the host's variables would pass it
+    # on.
     os.environ[_CANARY] = "inherited"
 
     try:
@@ -78,6 +80,7 @@ async def large_variables(context: Context) -> None:
     import hashlib, json, os
     print(json.dumps(hashlib.sha256("".join(os.environ[f"V{n}"] for n in range(int(os.environ["N"]))).encode()).hexdigest()))
     """
+    # 1 MB in all, each below the kernel's limit for one string (MAX_ARG_STRLEN, 128 KiB).
     digest = await context.report(code, env={f"V{n}": chr(97 + n) * 65_000 for n in range(16)} | {"N": "16"})
     same(
         digest, _sha("".join(chr(97 + n) * 65_000 for n in range(16))), "The digest of 16 variables of 65 kB"
@@ -89,8 +92,10 @@ async def large_variables(context: Context) -> None:
             refused = isinstance(program.sandbox.failure(), SandboxFailed)
             digest = program.stdout.decode().strip()
     except SandboxFailed:
-        return  # refused at once
+        # Refused at once.
+        return
 
+    # Refused or whole: cut would be the one wrong answer.
     if not refused:
         same(digest, json.dumps(_sha("x" * (1 << 20))), "The digest of a variable of 1 MB")
 
@@ -102,6 +107,8 @@ def _sha(text: str) -> str:
 @check("script.unicode")
 async def unicode(context: Context) -> None:
     """Code in any script arrives byte for byte, whatever its line ends."""
+    # Mixed line ends and an escaped letter: a driver that decodes and encodes again would change
+    # them.
     code = 'größe = "日本語 🎈 \\u00df"\r\ntext = """a\r\nb"""\r\nimport json, sys\r\n'
     code += "data = open(__file__, 'rb').read()\r\nprint(json.dumps([größe, text, data.hex()]))\r\n"
     seen = await context.report(code)
@@ -132,6 +139,7 @@ async def exception(context: Context) -> None:
         (["Traceback (most recent call last):"], ["ValueError: no"]),
         "First and last line",
     )
+    # A driver's own frames would tell people of files that they do not have.
     frames = [line.rpartition("/")[2] for line in lines if line.startswith("  File ")]
     same(frames, ['main.py", line 3, in <module>', 'main.py", line 2, in deep'], "The frames")
 
@@ -172,6 +180,7 @@ async def import_exits(context: Context) -> None:
 @check("script.import-works")
 async def import_works(context: Context) -> None:
     """A dependency may read stdin, start threads, fork and take its time when imported."""
+    # What packages do at import that a fork server must not have done before.
     dependency = """
 import os, sys, threading, time
 read = sys.stdin.read()
@@ -205,6 +214,7 @@ time.sleep(0.5)
 @check("script.no-packages-of-ours")
 async def no_packages_of_ours(context: Context) -> None:
     """The program imports what its environment has, and nothing of the runtime's."""
+    # The runtime's own packages lie on the same disk.
     code = """
     import importlib.util, json, sys
     names = ["fastapi", "uvicorn", "codewords_mcp", "sqlalchemy", "mcp"]

@@ -27,8 +27,8 @@ from codewords_mcp.testing.sandboxes.registry import check
 from codewords_mcp.testing.sandboxes.stage import Context, Program
 
 _BIG: Final = 16 << 20
+# Bytes that a sandbox must not take without anybody reading them; half of it may sit in buffers.
 _MUCH: Final = 64 << 20
-"""Bytes that a sandbox must not take without anybody reading them; half of it may sit in buffers."""
 
 
 @check("serve.request")
@@ -42,6 +42,7 @@ async def request(context: Context) -> None:
         (b"x-latin", "grüß".encode("latin-1")),
         (b"content-length", b"768"),
     ]
+    # Escapes, a space and an empty value: each of them is lost by a parser that normalises.
     target = b"/mirror/a%2Fb/%C3%A4?q=%20&q=b&empty="
     reply = await program.request("PATCH", target, headers, _once(body))
     seen = json.loads(b"".join([chunk async for chunk in reply.body]))
@@ -53,10 +54,14 @@ async def request(context: Context) -> None:
     same(bytes.fromhex(seen["body"]), body, "The request's body")
     sent = [(name.decode(), value.decode("latin-1")) for name, value in headers]
     arrived = [
-        (name, value) for name, value in seen["headers"] if name.startswith("x-") or name == "content-length"
+        # Others are the client's and the server's own.
+        (name, value)
+        for name, value in seen["headers"]
+        if name.startswith("x-") or name == "content-length"
     ]
     same(sorted(arrived), sorted(sent), "The request's headers")
     same(reply.status, 418, "The status")
+    # Two headers of one name must stay two.
     own = [(name, value) for name, value in reply.headers if name in (b"x-seen", b"set-cookie")]
     expected = [(b"x-seen", "grüß".encode("latin-1")), (b"set-cookie", b"a=1"), (b"set-cookie", b"b=2")]
     same(own, expected, "The answer's headers")
@@ -72,10 +77,12 @@ async def duplex(context: Context) -> None:
         while (chunk := await outgoing.get()) is not None:
             yield chunk
 
+    # Put before the request: a server may wait for the first part before it answers.
     outgoing.put_nowait(b"part 0")
     reply = await program.request("POST", b"/duplex", [], body())
 
     for number in range(1, 20):
+        # The answer to each part is read before the next part is made.
         same(await within(anext(reply.body), "A part of the answer"), b"part %d" % (number - 1), "A part")
         outgoing.put_nowait(b"part %d" % number)
 
@@ -106,10 +113,15 @@ async def upload_backpressure(context: Context) -> None:
         nonlocal taken
         for _ in range(_MUCH >> 16):
             taken += 65536
+            # Counted when it is asked for, which is before it is sent.
             yield bytes(65536)
 
+    def bytes_taken() -> int:
+        return taken
+
     async with background(program.request("POST", b"/digest/" + gate, [], body())) as asking:
-        held = await settled(lambda: taken, _MUCH)
+        held = await settled(bytes_taken, _MUCH)
+        # Buffers of sockets and pipes hold some megabytes.
         expect(held < _MUCH // 2, f"{held} bytes were taken although the program read none of them.")
         await program.ask(b"/go/" + gate)
         reply = await within(asking, "The answer")
@@ -129,6 +141,7 @@ async def download_backpressure(context: Context) -> None:
         return int(str(await program.ask_json(b"/count/" + name)))
 
     held = await settled(sent, _MUCH)
+    # The program goes on sending until its caller leaves.
     await reply.aclose()
     expect(held < _MUCH // 2, f"The program could send {held} bytes that nobody read.")
 
@@ -147,6 +160,7 @@ async def big_bodies(context: Context) -> None:
 @check("serve.big-bodies-by-port")
 async def big_bodies_by_port(context: Context) -> None:
     """Bodies of 16 MB arrive whole, both ways, also through a port that the program opened itself."""
+    # A server of the standard library opens the port itself: no hook of ours takes part.
     code = """
     import os
     from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -180,6 +194,7 @@ async def big_bodies_by_port(context: Context) -> None:
 async def websocket(context: Context) -> None:
     """A WebSocket is opened through the socket: text, binary, a message of 1 MB, and the close come through."""
     program = await context.server()
+    # Without a limit of the client's own, and past any proxy of this machine.
     connecting = unix_connect(program.sandbox.socket_path, "ws://localhost/socket", max_size=None, proxy=None)
 
     async with connecting as link:
@@ -211,6 +226,7 @@ async def many_at_once(context: Context) -> None:
 async def keep_alive(context: Context) -> None:
     """Many requests go over one connection."""
     program = await context.server()
+    # One connection kept open between the requests.
     connections = http1.Connections(program.sandbox.socket_path)
     try:
         for _ in range(20):
@@ -243,6 +259,7 @@ async def dies_half_way(context: Context) -> None:
     async with context.running(code) as program:
         await program.ready()
         reply = await program.request("POST", b"/", [], body())
+        # The head and half of the body are there: the answer can only break off.
         same(await within(anext(reply.body), "The first half"), b"half", "The first half")
         die.set()
         error = await raises(ProgramFailed, anext(reply.body), "Reading on from a dead sandbox")

@@ -25,6 +25,7 @@ async def fastapi(context: Context) -> None:
 @check("start.backlog")
 async def backlog(context: Context) -> None:
     """A request sent before the program listens waits for it and is answered."""
+    # Long enough for the request to come first.
     slow = "import time\ntime.sleep(0.3)\n"
     async with context.running(
         slow, programs.ASGI, "import os, uvicorn\nuvicorn.run(app, port=int(os.environ['PORT']))"
@@ -36,6 +37,7 @@ async def backlog(context: Context) -> None:
 async def ready_for_all(context: Context) -> None:
     """Getting ready is told to all who wait, and at once to who asks later."""
     async with context.running(programs.LITTLE, "serve('served')") as program:
+        # Those who wait are told, and so is who asks later.
         await together(*(program.ready() for _ in range(5)))
         await program.ready()
         same(await program.ask(), (200, b"served"), "The answer")
@@ -62,7 +64,8 @@ async def own_server(context: Context) -> None:
         await program.ready()
         status, body = await program.ask()
     same(status, 200, "The status")
-    if context.driver.tier.id != "P":  # without a network of its own, a program is told a free port
+    # Without a network of its own, a program is told a free port.
+    if context.driver.tier.id != "P":
         same(body, b"on 8123", "The port that the program was told")
 
 
@@ -93,6 +96,7 @@ async def twenty_at_once(context: Context) -> None:
 
     async def run_program(number: int) -> bytes:
         code = "import os\nserve(os.environ['NAME'])"
+        # Each answers by a name of its own: a mixed-up socket shows.
         async with context.running(programs.LITTLE, code, env={"NAME": f"number {number}"}) as program:
             await program.ready()
             return (await program.ask())[1]
@@ -115,6 +119,7 @@ async def no_environment(context: Context) -> None:
 
     await raises(SandboxFailed, start(), "Starting in an environment that is not there")
 
+    # A failed start must not break the driver for the next one.
     async with context.running("print('fine')") as program:
         await program.ended()
         same(program.stdout, b"fine\n", "The output of the next sandbox")
