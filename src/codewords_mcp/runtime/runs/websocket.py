@@ -8,7 +8,7 @@ from typing import Any
 from urllib.parse import quote
 
 from websockets.asyncio.client import ClientConnection, connect, unix_connect
-from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidStatus
+from websockets.exceptions import ConcurrencyError, ConnectionClosed, InvalidHandshake, InvalidStatus
 from websockets.typing import Subprotocol
 
 from codewords_mcp.errors import ProgramFailed, RunCancelled
@@ -56,8 +56,22 @@ class WebSocketSession:
         return self._connection.close_code or 1006
 
     async def close(self, code: int = 1000, reason: str = "") -> None:
-        """The caller has closed."""
-        await self._connection.close(code, reason)
+        """The caller has closed. What the workflow sends until it closes too is dropped."""
+        dropping = asyncio.create_task(self._drop())
+
+        try:
+            await self._connection.close(code, reason)
+        finally:
+            dropping.cancel()
+            await asyncio.wait({dropping})
+
+    async def _drop(self) -> None:
+        """Receive what nobody waits for. Behind unread messages the workflow's close frame would not be seen, and the run
+        would keep its sandbox until the time limit for closing.
+        """
+        with suppress(ConnectionClosed, ConcurrencyError):
+            while True:
+                await self._connection.recv()
 
 
 class WebSocketExecution(Execution):
