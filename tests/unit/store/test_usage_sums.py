@@ -14,7 +14,6 @@ from typing import Any, get_args
 
 import pytest
 from sqlalchemy import Connection, create_engine, func, select, text, update
-from tests.support.stdio_client import until
 
 from codewords_mcp.runtime.model.budget import CostsBy
 from codewords_mcp.runtime.model.run_state import UNFINISHED
@@ -44,14 +43,23 @@ STATUSES = (
 TODAY = now() // usage.DAY
 SINCES = tuple((TODAY - days) * usage.DAY for days in range(DAYS + 1))
 OWNERS = (None, "ada", "grace")
-_ON_ITS_OWN = """
-import asyncio, sys
+_DYING = """
+import asyncio, itertools, os, signal, sys
 from pathlib import Path
-from codewords_mcp.runtime.store import summing
+from codewords_mcp.runtime.store import summing, usage
 from codewords_mcp.runtime.store.database import Database
-summing.AT_ONCE, summing.BREATH = 5, 0.002
+
+calls, add = itertools.count(1), usage.sum_up
+
+def add_and_die(connection, run_ids):
+    add(connection, run_ids)
+    if next(calls) == 3:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+summing.AT_ONCE, usage.sum_up = 5, add_and_die
 asyncio.run(summing.sum_up(Database.open(Path(sys.argv[1]), sys.argv[2] or None)))
 """
+"""Sums twice, and is killed in the third transaction before that is committed."""
 
 
 @pytest.fixture(params=["sqlite", "postgres"])
@@ -339,12 +347,10 @@ def test_kill_9_in_the_middle_of_adding_up_loses_nothing_and_doubles_nothing(
     store(database, told, made)
     left = unsummed(database)
     for _ in range(3):
-        process = subprocess.Popen([sys.executable, "-c", _ON_ITS_OWN, str(tmp_path), url or ""])
-        until(lambda left=left: unsummed(database) < left, "it to begin")
-        process.send_signal(signal.SIGKILL)
-        process.wait(60)
-        left = unsummed(database)
-        assert left > 0
+        command = [sys.executable, "-c", _DYING, str(tmp_path), url or ""]
+        assert subprocess.run(command, timeout=120, check=False).returncode == -signal.SIGKILL
+        before, left = left, unsummed(database)
+        assert left == before - 10
         agree(database, told, made)
     sum_up(database)
     assert unsummed(database) == 0
