@@ -17,7 +17,7 @@ from hypothesis import HealthCheck, settings
 from codewords_mcp.frozen_imports import loading
 from tests.support.postgres import Postgres, serving_postgres
 
-pytest_plugins = ["tests.costs"]
+pytest_plugins = ["tests.support.costs"]
 PROJECT = Path(__file__).resolve().parent.parent
 SHARED = PROJECT.parent / "shared"
 

@@ -77,11 +77,12 @@ def test_a_caller_that_leaves_a_talkative_workflow_is_no_error_in_the_log(
 ) -> None:
     with capture_logs() as logs:
         for _ in range(3):
+            # With a bound of its queue the client would not see the answer to its close behind what it has not read.
             with connect(
                 f"ws://127.0.0.1:{door.port}/run/{probe}/flood",
                 additional_headers={"X-API-Key": ADMIN_KEY},
                 proxy=None,
-                max_queue=None,  # with a bound, what it has not read would keep it from seeing the answer to its close
+                max_queue=None,
             ) as talk:
                 assert talk.response
                 run_id = talk.response.headers["X-Request-Id"]

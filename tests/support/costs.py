@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import json
 import resource
-from collections import Counter
+from collections import defaultdict
 from collections.abc import Generator
+from dataclasses import dataclass
 
 import pytest
 
@@ -20,11 +21,17 @@ def pytest_configure(config: pytest.Config) -> None:
     config.pluginmanager.register(_Costs(), "costs")
 
 
+@dataclass(slots=True)
+class _Cost:
+    processors: float = 0.0
+    clock: float = 0.0
+
+
 class _Costs:
     """Where a test runs, its reports get what they cost; where they arrive, they are added up."""
 
     def __init__(self) -> None:
-        self._processors, self._clock = Counter[str](), Counter[str]()
+        self._files: defaultdict[str, _Cost] = defaultdict(_Cost)
         self._before = 0.0
 
     def pytest_runtest_logstart(self) -> None:
@@ -39,27 +46,27 @@ class _Costs:
         return report
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        file = report.nodeid.partition("::")[0]
-        self._processors[file] += sum(
-            value
-            for name, value in report.user_properties
-            if name == "processors" and isinstance(value, float)
-        )
-        self._clock[file] += report.duration
+        cost = self._files[report.nodeid.partition("::")[0]]
+        cost.clock += report.duration
+        for name, value in report.user_properties:
+            if name == "processors" and isinstance(value, float):
+                cost.processors += value
 
     def pytest_terminal_summary(
         self, terminalreporter: pytest.TerminalReporter, config: pytest.Config
     ) -> None:
-        files = self._processors.most_common()
-        if config.pluginmanager.has_plugin("cacheprovider") and config.cache is not None:
+        files = sorted(self._files.items(), key=lambda entry: -entry[1].processors)
+        if config.pluginmanager.has_plugin("cacheprovider"):
             where = config.cache.mkdir("costs") / "files.json"
-            figures = {file: [round(used, 2), round(self._clock[file], 2)] for file, used in files}
+            figures = {file: [round(cost.processors, 2), round(cost.clock, 2)] for file, cost in files}
             where.write_text(json.dumps(figures, indent=1), encoding="utf-8")
+
         terminalreporter.section("what files cost: seconds of processors, seconds of the clock")
-        for file, used in files[:_SHOWN]:
-            terminalreporter.write_line(f"{used:8.1f} {self._clock[file]:8.1f} {file}")
-        total, clock = self._processors.total(), self._clock.total()
-        terminalreporter.write_line(f"{total:8.1f} {clock:8.1f} all {len(files)} files")
+        for file, cost in files[:_SHOWN]:
+            terminalreporter.write_line(f"{cost.processors:8.1f} {cost.clock:8.1f} {file}")
+        processors = sum(cost.processors for _, cost in files)
+        clock = sum(cost.clock for _, cost in files)
+        terminalreporter.write_line(f"{processors:8.1f} {clock:8.1f} all {len(files)} files")
 
 
 def _used() -> float:
