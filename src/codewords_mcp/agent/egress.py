@@ -68,6 +68,8 @@ class TunnelDialler(Dialler):
             raise Unreachable("the runtime did not connect to it") from None
 
     async def _by_runtime(self, host: str, port: int) -> Dialled:
+        # The runtime judges the host again by its own policy: this machine runs the program and
+        # is not trusted with the decision.
         stream = self._tunnel.open({"to": "out", "host": host, "port": port})
         try:
             verdict = json.loads(await stream.read() or b"{}")
@@ -79,6 +81,8 @@ class TunnelDialler(Dialler):
             kind: type[DialFailed] = Unreachable if verdict.get("allowed") else DialRefused
             raise kind(verdict.get("reason") or "the runtime did not connect to it")
 
+        # The caller splices a socket into the program's connection, so the multiplexed stream
+        # is given one.
         ours, theirs = socket.socketpair()
         for end in (ours, theirs):
             end.setblocking(False)
@@ -128,6 +132,8 @@ class MachineNetwork:
         dialler = TunnelDialler(tunnel, through)
 
         def heard(event: EgressEvent) -> None:
+            # The runtime records connections that it makes itself; reporting them would count
+            # twice.
             if not dialler.is_tunnelled(event.host, event.port):  # of those the runtime knows itself
                 tunnel.heard(asdict(event) | {"at": event.at.isoformat()})
 

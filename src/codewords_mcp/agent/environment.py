@@ -35,6 +35,7 @@ async def build(home: Path, request: Json, report: Callable[[str], None]) -> Env
 
     client = "ours" if request["client"] else "pypi"
     code = _SCRIPT.format(python=request["python"], pins=json.dumps(request["pins"]), client=client)
+    # The same steps as the host's, so that an environment behaves alike on both sides.
     environments = Environments(home, Settings(home=home), Path(uv.find_uv_bin()))
 
     try:
@@ -52,6 +53,7 @@ async def warm(driver: LocalDriver, environment: EnvironmentRef) -> None:
         pools = driver.forks.describe()
         if not pools or any(pool["warm"] for pool in pools):
             return
+        # A fork server that can't be made leaves another text: waiting on would be in vain.
         if any(
             "its fork server is being made" not in pool["starts"] and pool["starts"] != "forks"
             for pool in pools

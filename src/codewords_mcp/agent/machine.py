@@ -41,6 +41,7 @@ class AgentMachine:
         """This is the machine's environment, also after it has booted again."""
         self.environment = environment
         notes = json.dumps(protocol.from_environment(environment))
+        # The notes are part of the snapshot that the host takes next.
         (self.home / _NOTES).write_text(notes, encoding="utf-8")
 
     def describe(self) -> dict[str, Any]:

@@ -29,6 +29,8 @@ class Agent:
     @contextlib.asynccontextmanager
     async def serving(self, port: int) -> AsyncGenerator[None]:
         """Listen until the end of the block."""
+        # Any size: the multiplexer bounds its frames. No compression: program output and
+        # tunnelled TLS gain little, and it costs the machine's CPU.
         bound = serve(
             self._on_connection, "0.0.0.0", port, max_size=None, compression=None, ping_interval=20, ping_timeout=60
         )  # fmt: skip
@@ -40,10 +42,13 @@ class Agent:
         secret = (request.headers.get(protocol.SESSION_HEADER, "") if request else "").encode()
         if self._session is not None and self._session.started:
             # A program runs here and may come by itself; only its host knows the secret.
+            # Compared in constant time, since the program can try as often as it likes.
             if not hmac.compare_digest(secret, self._taken):
                 await connection.close(_REFUSED)
                 return
         else:
+            # Until a program was started there is nothing to protect. A host that failed before
+            # then leaves a session that the next one replaces.
             self._session = HostSession(self._machine)
             self._taken = secret
 

@@ -34,6 +34,8 @@ class HostSession:
         self._mux: Mux | None = None
         self._connection: ServerConnection | None = None
         self._sandbox: asyncio.Future[Sandbox] = asyncio.get_running_loop().create_future()
+        # Takes the exception off the future: if no host asks for it, asyncio would report it as
+        # never retrieved.
         self._sandbox.add_done_callback(lambda done: done.cancelled() or done.exception())
         self._repeatable: dict[str, Json] = {}
         """Messages that are said again to a host that comes back."""
@@ -48,8 +50,11 @@ class HostSession:
 
     async def serve(self, connection: ServerConnection) -> None:
         """Talk to the host until the connection ends."""
+        # 1 The host comes back before the machine has noticed that the old connection is dead.
         if self._connection is not None:
             await self._connection.close()
+        # Even stream numbers: the host opens the odd ones, so both sides can open without a
+        # round.
         mux = Mux(connection.send, self._on_stream, first=2)
         self._mux, self._connection = mux, connection
         mux.say({"hello": self._machine.describe() | {"started": self.started}})
@@ -60,6 +65,7 @@ class HostSession:
                     self._on_frame(mux, data)
         finally:
             await mux.close()
+            # A newer connection may have taken over while this one closed.
             if self._mux is mux:
                 self._mux = self._connection = None
 
@@ -82,6 +88,7 @@ class HostSession:
 
     def _on_message(self, message: Json) -> None:
         do = message["do"]
+        # A start that is repeated after a lost connection must not start a second program.
         if do == "start" and not self.started:
             self.started = True
             self._keep(self._run(message))
@@ -121,6 +128,9 @@ class HostSession:
             self._machine.network.expect(spec.id, message["egress"], self)
             sandbox = await self._machine.driver.start(spec)
         except Exception as error:
+            # The machine must report the failure, whatever it was: the host waits for one
+            # message. The text of an unknown error stays in the machine's log, since it may
+            # contain anything.
             log.exception("program not started")
             if isinstance(error, CodewordsError):
                 known = error
@@ -137,6 +147,7 @@ class HostSession:
         exit_ = await sandbox.wait()
         self._over = True
         self._read.set()
+        # `ended` comes after the last output, so that the host can stop reading at it.
         await asyncio.wait({pump}, timeout=_LAST_WORDS)
         await self._report_end(sandbox, exit_)
 
@@ -157,6 +168,7 @@ class HostSession:
 
     async def _report_usage(self, number: int) -> None:
         with contextlib.suppress(CodewordsError):
+            # Shielded: a cancelled request must not cancel the future that all others wait for.
             usage = await (await asyncio.shield(self._sandbox)).usage()
             self._send({"usage": protocol.from_usage(usage), "id": number})
 
@@ -171,10 +183,14 @@ class HostSession:
     # its output
     async def _pump(self, sandbox: Sandbox) -> None:
         async for chunk in sandbox.output():
+            # Stops reading at the bound, so a program that prints faster than the host reads
+            # waits on its pipe and the machine's memory stays flat. After its end the rest is
+            # bounded anyway.
             while self._waiting >= protocol.OUTPUT_AHEAD and not self._over:
                 self._read.clear()
                 await self._read.wait()
             data = _HEAD.pack(protocol.STREAM_CODES[chunk.stream]) + chunk.data
+            # Stored until acknowledged: a lost connection must not lose output.
             self._chunks.append((self._number, data))
             self._waiting += len(data)
             if self._mux is not None:

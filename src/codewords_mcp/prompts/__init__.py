@@ -14,5 +14,6 @@ MODULES = (build_workflow, debug_run, port_script, add_integration, review_workf
 def add_prompts(server: MCPServer[ServerState]) -> None:
     """Register every prompt. Raises LookupError for one without a row in the access table."""
     for module in MODULES:
+        # At registration, as for resources: none may exist without an access rule.
         TABLE.get("prompt", module.PROMPT.__name__)
         server.prompt(title=module.TITLE)(module.PROMPT)

@@ -16,6 +16,7 @@ from codewords_mcp.mcp_server.text import fence
 TITLE = "Port a script"
 
 _MAX_SOURCE = 40_000
+# Five fields of digits, `*`, `/`, `,` and `-`, or an @name such as @daily, before a command.
 _CRON = re.compile(r"^[ \t]*(@\w+|(?:[\d*/,\-]+[ \t]+){4}[\d*/,\-]+)[ \t]+\S", re.MULTILINE)
 _ADVICE = {
     "n8n": "Each node becomes a function, each connection a call; a trigger node becomes the input of POST / (a schedule "
@@ -77,8 +78,11 @@ def _kind(source: str) -> tuple[str, str]:
                 listed = cast("list[Any]", record[key])
                 nodes = [cast("dict[str, Any]", node) for node in listed if isinstance(node, dict)]
                 names = [str(node.get(name, "?")) for node in nodes]
+                # Names from an export are somebody's text and stand outside the fence, hence
+                # only words.
                 return kind, re.sub(r"[^\w ,.\-]", "", ", ".join(names))[:1_000]
 
+    # A Python file may contain a line that looks like cron in a comment or string.
     return ("cron" if _CRON.search(source) and "import " not in source else "script"), ""
 
 

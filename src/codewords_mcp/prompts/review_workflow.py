@@ -35,6 +35,7 @@ async def review_workflow(
             f"{_CHECKLIST}{', '.join(runtime.authoring.practice_topics())}.",
             fence("It may", "\n".join(detail.capabilities), _MAX_CAPABILITIES),
             f"Last runs: {runs}",
+            # The limit is the code's own length: a review of half a file would be wrong.
             fence("Its code", detail.code or "", len(detail.code or "") + 1),
         ]
     )

@@ -14,5 +14,6 @@ MODULES = (workflow, run, run_logs, services, practices)
 def add_resources(server: MCPServer[ServerState]) -> None:
     """Register every resource template. Raises LookupError for one without a row in the access table."""
     for module in MODULES:
+        # At registration: a resource without an access rule must not start, not fail when read.
         TABLE.get("resource", module.URI)
         server.resource(module.URI, title=module.TITLE, mime_type=module.MIME_TYPE)(module.read)

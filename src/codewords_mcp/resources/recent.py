@@ -45,6 +45,7 @@ async def list_recent(ctx: RequestContext, params: PaginatedRequestParams | None
     else:
         resources = [one for one in _fixed_resources() if _may_read(access, str(one.uri))]
 
+    # A list must not name what its reader may not open.
     if not _may_read(access, workflow.URI):
         workflow_cursor = None
 
@@ -78,6 +79,7 @@ def _positions(cursor: str | None) -> tuple[str | None, str | None]:
         return "", ""
 
     try:
+        # The cursor is the caller's text, so it is parsed with bounds and checked in shape.
         positions = parse(cursor)
     except ValueError:
         positions = None

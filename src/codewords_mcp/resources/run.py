@@ -27,7 +27,11 @@ async def read(run_id: str, ctx: ToolContext) -> str:
     if "response_json" in record:
         record.pop("response_content", None)  # the same value as text
     return json.dumps(
-        {name: _bounded(run.id, name, value) for name, value in record.items()}, ensure_ascii=False, indent=1
+        # A resource goes into a model's context whole, so each field is bounded by itself: one
+        # large field must not push out the status.
+        {name: _bounded(run.id, name, value) for name, value in record.items()},
+        ensure_ascii=False,
+        indent=1,
     )
 
 

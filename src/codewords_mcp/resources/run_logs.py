@@ -24,6 +24,7 @@ async def read(run_id: str, ctx: ToolContext) -> str:
     lines: list[str] = []
     remaining = _CHARACTERS
 
+    # From the end, since the reason for a failure is usually in the last lines.
     for line in reversed(await runtime.logs.tail(caller, run_id, limit=_LINES)):
         text = _line(line)
         remaining -= len(text) + 1

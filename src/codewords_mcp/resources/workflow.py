@@ -35,6 +35,8 @@ def _page(detail: WorkflowDetail) -> str:
         f"- version {detail.version} of {len(detail.versions)}",
         f"- url: {detail.url}",
         "",
+        # Name and description are another person's text, and a model must not take them as
+        # instructions. The code is fenced for the same reason.
         fence("What its author wrote of it", "\n".join(facts), _MAX_FACTS),
         "",
         fence("Its code", detail.code or "", len(detail.code or "") + 1),

@@ -33,6 +33,8 @@ class PendingCall:
         self.id = message.get("id")
         self.method: str = message.get("method", "")
         self.version = _wire.modern_version(message)
+        # A cancellation must not overtake its request: the runtime would find nothing to
+        # cancel.
         self.arrived = Event()
         """Set when the runtime has begun to answer, so it knows of the request."""
         self._lock = Lock()
@@ -46,6 +48,8 @@ class PendingCall:
         """Register the connection to close on a cancellation. Closes it at once if the call is cancelled already."""
         with self._lock:
             self._connection = connection
+            # The cancellation may have come between the dispatch of the call and its
+            # connection.
             if self.cancelled:
                 connection.close()
 
@@ -75,6 +79,7 @@ class MessageForwarder:
         except NotSent as error:
             trouble = f"The runtime could not be reached ({error})."
         except BrokenAnswer as error:
+            # Not sent again: the request reached the runtime, which may have carried it out.
             trouble = (
                 "The runtime stopped, or the way to it broke, while this call was in flight: "
                 f"{error}. {self._runtime.lost()}"
@@ -86,6 +91,8 @@ class MessageForwarder:
 
     def cancel(self, call: PendingCall | None, notification: PendingCall) -> None:
         """Do what the request's era means by `notifications/cancelled`."""
+        # In the newer era closing the response stream cancels. The older one has a notification
+        # for it, which the runtime needs for its own side of the session.
         if call is not None and call.version is not None:
             call.cancel()
         elif self._session is not None:
@@ -102,6 +109,8 @@ class MessageForwarder:
     def _carry(self, call: PendingCall) -> str:
         if call.method == "initialize":
             call.session = StdioSession(call.raw, self._relay)
+        # Two tries: the runtime may be replaced, or forget the session, between the look-up and
+        # the request. A second failure is not a matter of timing.
         for last_try in (False, True):
             target = self._runtime.target()
             headers = self._headers(call, target)
@@ -118,6 +127,8 @@ class MessageForwarder:
             answer = connection.answer()
             call.arrived.set()
             used = headers.get("Mcp-Session-Id", "")
+            # 404 with a session id means that the runtime doesn't know the session (streamable
+            # HTTP transport), so the request was not carried out and may be sent again.
             if answer.status == 404 and used and self._session is not None and not last_try:
                 connection.close()
                 self._session.expired(target, used)
@@ -130,6 +141,8 @@ class MessageForwarder:
     def _headers(self, call: PendingCall, target: RuntimeTarget) -> dict[str, str]:
         if call.version is not None and call.method:
             return _wire.modern_headers(call.message, call.version, self._mirrored)
+        # `initialize` begins a session. Sending the id of an older one with it would be
+        # refused.
         if self._session is None or call.method == "initialize":
             return _wire.legacy_headers("", "")
         return self._session.headers(target)
@@ -182,14 +195,18 @@ class MessageForwarder:
         if answers and call is not None:
             call.answered = True
         if answers and call is not None and target is not None and answer is not None:
+            # The chat host has dropped the id of a request that it cancelled (2026-07-28).
             if call.cancelled and call.version is not None:
                 return True
 
+            # The same bytes go on where possible: encoding a large result again costs
+            # milliseconds.
             changed = message.get("id") != call.id
             message["id"] = call.id
             changed |= self._learn(call, target, answer, message)
             data = _wire.dump(message) if changed else data
 
+        # stdio ends a message at a newline, and pretty-printed JSON over HTTP may contain some.
         self._output.line(_wire.dump(message) if b"\n" in data or b"\r" in data else data)
         return answers
 
@@ -253,6 +270,7 @@ def _refusal(status: int, body: bytes, name: str) -> str:
 
     decoded = _wire.decode(body)
     reason = _wire.as_object(decoded.get("error", decoded)).get("message")
+    # The text of a proxy in between is shown to a model: no control characters, and bounded.
     if isinstance(reason, str) and reason.isprintable():
         reason_text = f": {reason[:_REASON_LIMIT]}"
     else:

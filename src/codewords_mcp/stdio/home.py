@@ -85,6 +85,7 @@ def home_folder(env: Mapping[str, str] = os.environ) -> str:
         return os.path.join(os.path.normpath(local), "codewords", "codewords")
 
     data = env.get("XDG_DATA_HOME", "")
+    # The XDG specification has relative paths ignored, and platformdirs does so too.
     if os.path.isabs(data):
         return os.path.join(data, "codewords")
 
@@ -126,6 +127,8 @@ def read_info(home: str) -> RuntimeInfo | None:
             settings=dict(record.get("settings") or {}),
         )
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        # The file may be half-removed, of another version or edited by hand. For every reader
+        # that is the same as no runtime.
         return None
 
 
@@ -142,6 +145,8 @@ def holder(home: str) -> int | None:
         return None
 
     try:
+        # A shared lock, so that two processes that look at the same time don't take each other
+        # for the runtime.
         fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except BlockingIOError:
         pid_text = os.read(fd, 32).strip()
@@ -157,6 +162,7 @@ def holder(home: str) -> int | None:
 def find(home: str) -> RuntimeInfo | None:
     """The home's living runtime, None if there is none. Takes microseconds: no connection is made."""
     info = read_info(home)
+    # The file alone proves nothing: a runtime that was killed leaves it behind.
     if info is not None and holder(home) == info.pid:
         return info
     return None
@@ -179,6 +185,7 @@ def ensure(home: str, *, say: Say | None = None, timeout: float = START_TIMEOUT)
             hint="Install codewords-mcp in WSL2, or set CODEWORDS_RUNTIME_URL to a runtime elsewhere.",
         )
 
+    # Imported here, since a proxy that finds a running runtime never needs it.
     from codewords_mcp.stdio import spawn as _start
 
     return _start.start(home, say or _silent, time.monotonic() + timeout)

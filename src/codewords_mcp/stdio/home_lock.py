@@ -63,6 +63,8 @@ class HomeLock:
 
         os.ftruncate(self._fd, 0)
         os.pwrite(self._fd, f"{os.getpid()}\n".encode(), 0)
+        # `retire` removes the file in an orderly end, so one that is still there tells of a
+        # crash.
         self.recovered = os.path.exists(os.path.join(home, homes.INFO))
         self.retire()
 
@@ -73,6 +75,8 @@ class HomeLock:
                 fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
                 pid = homes.holder(self.home)
+                # A holder that has written its pid is a runtime. Without a pid it may be a
+                # process that only looks, so the lock is tried again for a moment.
                 if (pid and pid != os.getpid()) or time.monotonic() > deadline:
                     info = homes.find(self.home)
                     raise HomeLocked(self.home, pid or 0, info.url if info else "") from None
@@ -88,9 +92,13 @@ class HomeLock:
         try:
             with contextlib.suppress(FileNotFoundError):
                 os.unlink(fresh)
+            # O_EXCL with the mode: the key in the file must never be readable to others, not
+            # even between creation and a chmod.
             fd = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
             with os.fdopen(fd, "w", encoding="utf-8") as file:
                 json.dump(info.to_dict(), file)
+            # Readers poll this path without a lock and must see the old file or the whole new
+            # one.
             os.replace(fresh, path)
         except OSError as error:
             raise StorageFailed(

@@ -48,6 +48,8 @@ class HttpEndpoint:
         host, colon, port = authority.rpartition(":")
         if not colon or "]" in port:
             host, port = authority, "443" if scheme == "https" else "80"
+        # User information is refused since the key goes in a header; characters up to a space
+        # could add a header line of their own.
         if not host or not port.isdigit() or "@" in host or any(c <= " " for c in url):
             raise ValueError(url)
 
@@ -65,6 +67,7 @@ class HttpEndpoint:
         with self._lock:
             while self._idle:
                 since, connection = self._idle.pop()
+                # Readable without a request means that the server has closed the connection.
                 if time.monotonic() - since < _REUSE and connection.quiet():
                     return connection
                 connection.close()
@@ -92,6 +95,8 @@ class HttpConnection:
         except OSError as error:
             raise NotSent(str(error)) from error
 
+        # A request is one small write. Nagle's algorithm would hold it back for the delayed
+        # ACK.
         self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._socket.settimeout(SILENCE)
         self._reader = self._socket.makefile("rb")
@@ -102,6 +107,7 @@ class HttpConnection:
 
     def close(self) -> None:
         """Hang up. The other side sees it at once, and so does a thread that reads here."""
+        # shutdown wakes a thread that is blocked in recv on this socket; close alone doesn't.
         try:  # noqa: SIM105 - contextlib is not worth its import in the proxy
             self._socket.shutdown(socket.SHUT_RDWR)
         except OSError:
@@ -118,6 +124,8 @@ class HttpConnection:
         ]
         if endpoint.key:
             lines.append(f"Authorization: Bearer {endpoint.key}")
+        # latin-1 is what HTTP/1.1 headers are in; values outside ASCII were base64-encoded
+        # before.
         lines += [f"{name}: {value}" for name, value in (endpoint.headers | headers).items()]
         try:
             self._socket.sendall("\r\n".join([*lines, "", ""]).encode("latin-1") + body)
@@ -148,6 +156,7 @@ class HttpConnection:
 
     def body(self, status: int, headers: dict[str, str]) -> Iterator[bytes]:
         """The parts of a body as they come. Raises BrokenAnswer where it ends before its end."""
+        # These have no body by definition (RFC 9110), whatever their headers claim.
         if status in {204, 304}:
             return
 
@@ -175,6 +184,7 @@ class HttpConnection:
             raise BrokenAnswer("the answer is not readable as HTTP") from error
 
     def _exactly(self, size: int) -> bytes:
+        # A chunk size is a number that the other side chose: never allocate for it unchecked.
         if size > EVENT_LIMIT:
             raise BrokenAnswer(f"the answer has a part of {size:,} bytes")
         part = self.read(lambda: self._reader.read(size))
@@ -210,6 +220,7 @@ class HttpResponse:
 
     def _parts(self) -> Iterator[bytes]:
         yield from self._connection.body(self.status, self.headers)
+        # A body that ends with the connection leaves nothing to reuse.
         if self.headers.get("connection", "").lower() != "close" and (
             "content-length" in self.headers or "transfer-encoding" in self.headers
         ):
@@ -246,6 +257,8 @@ class HttpResponse:
         held: list[bytes] = []
         size = 0
         for part in self._parts():
+            # A CRLF may be split between two parts; the `removesuffix` below takes the
+            # remaining CR.
             pieces = part.replace(b"\r\n", b"\n").split(b"\n")
             for piece in pieces[:-1]:
                 yield (b"".join([*held, piece]) if held else piece).removesuffix(b"\r")

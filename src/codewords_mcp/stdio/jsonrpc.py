@@ -48,6 +48,7 @@ def parse(line: bytes) -> Message:
     try:
         decoded = json.loads(line)
     except (ValueError, RecursionError) as error:
+        # RecursionError: a deeply nested line must not end the proxy.
         raise Malformed(
             PARSE_ERROR,
             "Parse error: a line of stdin is not JSON. Each message is one JSON object on one line.",
@@ -97,6 +98,7 @@ def decode(data: bytes) -> Message:
 def usable_id(message: Message) -> str | int | None:
     """The id of a message, or None where it has none that an answer could carry."""
     found = message.get("id")
+    # bool is an int in Python, and `true` is no valid JSON-RPC id.
     if isinstance(found, (str, int)) and not isinstance(found, bool):
         return found
     return None
@@ -104,6 +106,7 @@ def usable_id(message: Message) -> str | int | None:
 
 def key(request_id: Any) -> Key:
     """An id as a dictionary key. The ids 1 and "1" differ."""
+    # With the type, since Python takes 1 and True as equal keys and JSON-RPC tells "1" from 1.
     return isinstance(request_id, str), request_id
 
 
@@ -119,6 +122,7 @@ def is_answer(message: Message) -> bool:
 
 def dump(message: Message) -> bytes:
     """A message as a line without its end."""
+    # Lone surrogates are valid in JSON and not in UTF-8; backslashreplace keeps the line valid.
     return json.dumps(message, ensure_ascii=False, separators=(",", ":")).encode(
         "utf-8", errors="backslashreplace"
     )
@@ -167,6 +171,7 @@ def legacy_headers(session_id: str, version: str) -> dict[str, str]:
 def _safe(value: str) -> str:
     """A header value; what a header cannot carry as it is goes in base64, as 2026-07-28 defines."""
     plain = value.isascii() and value.isprintable() and value == value.strip()
+    # A plain value that looks encoded would be decoded by the server, so it is encoded as well.
     if plain and not (value.startswith("=?base64?") and value.endswith("?=")):
         return value
     import base64
@@ -193,6 +198,8 @@ class ParamHeaders:
             value: Any = params.get("arguments")
             for step in path:
                 value = as_object(value).get(step)
+            # Before the check for int: str(True) would give "True", and the header wants JSON's
+            # form.
             if isinstance(value, bool):
                 value = "true" if value else "false"
             if isinstance(value, (str, int, float)):

@@ -12,6 +12,8 @@ class ProtocolOutput:
 
     def __init__(self) -> None:
         self._lock = Lock()
+        # Done on file descriptors, not on sys.stdout: a library written in C that prints would
+        # otherwise break the protocol.
         self._wire = os.dup(1)
         os.dup2(2, 1)
         self.gone = False
@@ -22,6 +24,7 @@ class ProtocolOutput:
         left = memoryview(message + b"\n")
         with self._lock:
             try:
+                # A pipe may take a large message in parts.
                 while left:
                     left = left[os.write(self._wire, left) :]
             except OSError:

@@ -23,6 +23,8 @@ _AT_ONCE = 512
 """Messages in flight; more are refused."""
 _FINISH = 5.0
 """Seconds for what is in flight after stdin has ended."""
+# A session must exist before anything else is sent in it; all other messages may overtake each
+# other.
 _IN_ORDER = {"initialize", "notifications/initialized"}
 _ORDER_WAIT = 120.0
 _END = b""
@@ -73,6 +75,7 @@ class StdioProxy:
         return self._leave(_FINISH, 0)
 
     def _on_signal(self, number: int, _frame: FrameType | None) -> None:
+        # SimpleQueue.put is reentrant, which a signal handler needs: it may interrupt a put.
         self._events.put(number)
 
     def _read(self) -> None:
@@ -111,6 +114,7 @@ class StdioProxy:
             return
 
         call = PendingCall(message, line)
+        # Registered before the thread starts, so that a cancellation on the next line finds it.
         with self._changed:
             if self._running >= _AT_ONCE:
                 self._refuse(call)
@@ -123,9 +127,13 @@ class StdioProxy:
 
             self._running += 1
 
+        # Only the messages of the handshake replace the gate. Everything after one waits for
+        # it.
         before, mine = self._gate, Event()
         if call.method in _IN_ORDER:
             self._gate = mine
+        # A thread each: a tool call may take minutes and must not hold up the calls behind it.
+        # Daemons, so that a call in flight doesn't keep the process after `_leave`.
         Thread(target=self._serve, args=(call, before, mine), daemon=True).start()
 
     def _refuse(self, call: PendingCall) -> None:
@@ -145,6 +153,8 @@ class StdioProxy:
 
     def _serve(self, call: PendingCall, before: Event, mine: Event) -> None:
         try:
+            # Bounded: if the handshake hangs, its own error is reported, and later calls get
+            # theirs.
             before.wait(_ORDER_WAIT)
             if call.method == "notifications/cancelled":
                 self._carrier.cancel(self._named(call), call)
@@ -154,6 +164,8 @@ class StdioProxy:
             mine.set()
             with self._changed:
                 self._running -= 1
+                # Notifications have no id and were never registered; `is` keeps them from
+                # removing a call.
                 if self._calls.get(key := _wire.key(call.id)) is call:
                     del self._calls[key]
                 self._changed.notify_all()

@@ -46,6 +46,7 @@ class RemoteRuntime:
                 f"CODEWORDS_RUNTIME_URL is {url!r}, which is no address. It looks like https://host or http://host:8765."
             ) from error
 
+        # A warning only: plain http inside a private network is common, and not ours to forbid.
         if not endpoint.secure and endpoint.host not in {"127.0.0.1", "localhost", "::1"}:
             say(
                 f"warning: {endpoint.host} is reached by plain http, so the key and all else can be read on the way"
@@ -80,6 +81,8 @@ class HomeRuntime:
     def target(self) -> RuntimeTarget:
         """The living runtime, started if there is none. Raises Unavailable."""
         with self._lock:
+            # Checked for each message, which is cheap (one file and one flock): a runtime may
+            # have ended for want of use at any time since.
             if self._target is None or self._info is None or not self._lives(self._info):
                 self._connect()
             assert self._target is not None  # noqa: S101 - _connect sets it or raises
@@ -104,6 +107,7 @@ class HomeRuntime:
 
     @staticmethod
     def _same(info: RuntimeInfo, other: RuntimeInfo) -> bool:
+        # With the start time, because the system reuses pids.
         return info.pid == other.pid and info.started_at == other.started_at
 
     def _connect(self) -> None:
@@ -116,6 +120,7 @@ class HomeRuntime:
         except Exception as error:
             from codewords_mcp.errors import CodewordsError
 
+            # `errors` is imported only now: a proxy that starts well doesn't pay for it.
             if not isinstance(error, (CodewordsError, ValueError)):
                 raise
 
@@ -164,6 +169,7 @@ class HomeRuntime:
 
     def _settle_version(self, info: RuntimeInfo) -> RuntimeInfo:
         theirs, ours = home.version_key(info.version), home.version_key(__version__)
+        # A newer runtime is never replaced by an older one: it may have migrated the database.
         if theirs >= ours:
             say(
                 f"the home's runtime is version {info.version}, this front {__version__}; going on with it. Update this one."
@@ -173,6 +179,7 @@ class HomeRuntime:
         from codewords_mcp.errors import CodewordsError
 
         try:
+            # Only an idle one: an update of the package must not interrupt somebody's runs.
             home.stop(self._home, only_idle=True)
         except CodewordsError as error:
             say(f"the home's runtime is of the older version {info.version} and stays: {error}")

@@ -39,6 +39,7 @@ class StdioSession:
     def __init__(self, initialize: bytes, relay: Callable[[bytes], object]) -> None:
         self._initialize = initialize
         self._relay = relay
+        # Reentrant: `_again` holds it and calls `began`, which takes it too.
         self._lock = RLock()
         self._closed = Event()
         self._listening: HttpConnection | None = None
@@ -61,6 +62,8 @@ class StdioSession:
         Raises SessionLost, NotSent, BrokenAnswer.
         """
         with self._lock:
+            # Under the lock, so that of many calls after a restart only one makes the session
+            # again.
             if self.target is not None and self.target is not target:
                 self._again(target)
             return _wire.legacy_headers(self.id, self.version)
@@ -71,6 +74,7 @@ class StdioSession:
         Raises SessionLost, NotSent, BrokenAnswer.
         """
         with self._lock:
+            # Another thread that got the same 404 may have made the session again already.
             if self.id == used:
                 self._again(target)
 
@@ -97,6 +101,7 @@ class StdioSession:
 
         self.began(target, answer, reply["result"])
         headers = _wire.legacy_headers(self.id, self.version)
+        # `initialized` goes first: the server may refuse everything else before it.
         for raw in (self._initialized, *self._replayed.values()):
             if raw is not None:
                 self._post(target, raw, headers)
@@ -110,6 +115,7 @@ class StdioSession:
         connection.request("POST", PATH, headers, raw)
         answer = connection.answer()
         streamed = answer.kind == "text/event-stream"
+        # Read to the end, so that the connection can be reused.
         return answer, [data for _, data in answer.events()] if streamed else [answer.read()]
 
     def listen(self) -> None:
@@ -118,6 +124,7 @@ class StdioSession:
 
     def _keep_listening(self, target: RuntimeTarget, session_id: str) -> None:
         last_event = ""
+        # A new session has a listening thread of its own, so the thread of the old one ends.
         while not self._closed.is_set() and self.id == session_id:
             try:
                 connection = target.endpoint.take()
@@ -140,6 +147,8 @@ class StdioSession:
             except NotSent:
                 return  # gone; the next call starts another, and its session listens again
             except BrokenAnswer:
+                # The stream broke: reconnect with Last-Event-ID, and the runtime resends what
+                # was missed.
                 pass
 
             self._closed.wait(_RECONNECT)
@@ -162,6 +171,7 @@ class StdioSession:
             return
         goodbye = Thread(target=self._delete, args=(self.target,), daemon=True, name="goodbye")
         goodbye.start()
+        # Bounded: a chat host that quits must not wait for a runtime that doesn't answer.
         goodbye.join(_GOODBYE)
 
     def _delete(self, target: RuntimeTarget) -> None:
@@ -175,6 +185,7 @@ class StdioSession:
 
 
 def _last_answer(body: list[bytes]) -> Message:
+    # Notifications may come on the same stream before the response.
     for data in reversed(body):
         try:
             message = _wire.parse(data)

@@ -49,4 +49,6 @@ def conflict_sentence(ignored: list[str]) -> str:
 
 def _fingerprint(name: str, value: object, key: str) -> str:
     text = json.dumps([name, value], default=str, sort_keys=True)
+    # Keyed and cut, since values are secrets at times: without the key nobody can guess a value
+    # and compare, and 48 bits are enough to see that two values differ.
     return hmac.new(key.encode(), text.encode(), hashlib.sha256).hexdigest()[:12]

@@ -59,6 +59,7 @@ def stop(home: str, deadline: float, *, only_idle: bool) -> RuntimeInfo | None:
     if info is None:
         return None
 
+    # HTTP first: the answer tells that the request was accepted, which a signal doesn't.
     if not _ask_to_stop(info, only_idle=only_idle):
         # Not answering, and the lock proves that this pid is the runtime.
         with contextlib.suppress(ProcessLookupError):
@@ -192,12 +193,14 @@ def _until(done: Callable[[], bool], deadline: float, otherwise: str, hint: str 
 def _spawn_and_wait(home: str, say: Say, deadline: float) -> RuntimeInfo:
     reader, writer = os.pipe()
     try:
+        # Python's descriptors are close-on-exec; the runtime reports its start on this one.
         os.set_inheritable(writer, True)
         pid = _spawn(home, writer)
     except OSError as error:
         os.close(reader)
         raise _not_writable(home, error) from error
     finally:
+        # The parent's copy must be closed: otherwise the pipe never ends when the child dies.
         os.close(writer)
 
     try:
@@ -226,11 +229,13 @@ def _spawn(home: str, writer: int) -> int:
     # Isolated from the folder a chat host was started in: `-P` keeps its files from being imported.
     argv = [sys.executable, "-P", "-m", "codewords_mcp", "serve", "--detached"]
 
+    # setsid: the runtime outlives the chat host, and a Ctrl-C in its terminal is not for it.
     return os.posix_spawn(sys.executable, argv, env, file_actions=actions, setsid=True)
 
 
 def _rotate(log: str) -> None:
     with contextlib.suppress(OSError):
+        # Only at a start: nobody else has the file open then.
         if os.path.getsize(log) > homes.LOG_LIMIT:
             os.replace(log, log + ".1")
 
@@ -246,6 +251,7 @@ def _listen(reader: int, say: Say, deadline: float) -> str:
     while b"\n" not in outcome:
         left = deadline - time.monotonic()
         if left <= 0:
+            # Reported apart from a death: the process lives and must be ended by the caller.
             return "slow"
         if not select.select([reader], [], [], min(left, _TELL_EVERY))[0]:
             say(f"the runtime is still starting ({time.monotonic() - began:.0f} s)")
@@ -264,6 +270,8 @@ def _failure(home: str, pid: int, outcome: str) -> RuntimeUnavailable:
     log = homes.log_path(home)
     if outcome == "slow":
         with contextlib.suppress(ProcessLookupError):
+            # It would otherwise go on starting and hold the home after this process gave up on
+            # it.
             os.kill(pid, signal.SIGTERM)
         threading.Thread(target=_reap, args=(pid,), daemon=True, name="runtime-reaper").start()
         return RuntimeUnavailable(
@@ -290,6 +298,7 @@ def _reap(pid: int) -> str:
     try:
         _, status = os.waitpid(pid, 0)
     except OSError as error:
+        # SIGCHLD may be ignored, as inherited from the chat host: the kernel has reaped it.
         if error.errno == errno.ECHILD:
             return ""
         return str(error)

@@ -162,6 +162,7 @@ def _check_tool(header: Header, table: Mapping[str, Any]) -> None:
 
     for key, (minimum, maximum, hint) in _NUMBERS.items():
         value = table.get(key, minimum)
+        # bool is an int in Python: `concurrency = true` would be 1.
         if isinstance(value, bool) or not isinstance(value, int) or not minimum <= value <= maximum:
             raise _invalid(
                 f"`{key}` in [tool.codewords] is not a whole number from {minimum} to {maximum}.",
@@ -174,6 +175,7 @@ def _check_tool(header: Header, table: Mapping[str, Any]) -> None:
 
 def _check_lists(header: Header, table: Mapping[str, Any]) -> None:
     for key, example in (("egress", "`# egress = []` for none"), ("hosts", '`# hosts = ["*"]` for any')):
+        # `egress = ["*"]` would be the same as no list, and reads like a limit.
         if not all(_is_host(host) or (host, key) == ("*", "hosts") for host in _items(table.get(key, []))):
             raise _invalid(
                 f"`{key}` in [tool.codewords] is not a list of hosts.",
@@ -249,6 +251,7 @@ def _unknown(table: Mapping[str, Any], known: frozenset[str]) -> list[str]:
 
 
 def _dependency(header: Header, number: int, entry: str) -> str:
+    # Options, paths and addresses would have uv run code from outside of the index on the host.
     if entry.lstrip().startswith(_NOT_AN_INDEX):
         line = _line_of_entry(header, entry, "dependencies")
         raise _invalid(
@@ -260,6 +263,7 @@ def _dependency(header: Header, number: int, entry: str) -> str:
     try:
         requirement = Requirement(entry)
     except (InvalidRequirement, RecursionError):
+        # `packaging` parses markers recursively.
         line = _line_of_entry(header, entry, "dependencies")
         raise _invalid(
             f"Dependency {number} on line {line} is not a requirement that PEP 508 knows.",
@@ -275,6 +279,7 @@ def _dependency(header: Header, number: int, entry: str) -> str:
             line=line,
         )
 
+    # PEP 503: equal requirements must give an equal environment, however they are spelled.
     requirement.name = re.sub(r"[-_.]+", "-", requirement.name).lower()
     normalized = str(requirement)
     # escapes in a marker become characters: a newline would begin another line of uv's requirements file
@@ -316,6 +321,7 @@ def _strings(header: Header, value: object, key: str) -> list[str]:
 
 
 def _line_of_entry(header: Header, entry: str, key: str) -> int:
+    # TOML gives no positions, so the line is found by its text, the most exact form first.
     return header.line_of(f'"{entry}"', f"'{entry}'", entry, key)
 
 

@@ -98,6 +98,7 @@ class Deployer:
             raise InvalidInput(f"A description has at most {MAX_DESCRIPTION} characters.")
 
         target = await self._find_target(request)
+        # A repeated deploy of the same code must be free: models and scripts retry.
         if target is not None and (live := await self._live_already(target, request)):
             return live
 
@@ -132,6 +133,8 @@ class Deployer:
                     return live
                 raise NameTaken(target.id, target.active_version)
 
+        # The question compares with the live version, not with the last one that was consented
+        # to.
         live, question = await self._question(request, name, target, manifest)
         description = (
             request.description
@@ -168,6 +171,7 @@ class Deployer:
         try:
             workflow, version = await asyncio.shield(writing)
         except IntegrityError as error:
+            # The unique index is what decides between two deploys of the same name at a time.
             raise Conflict(
                 "Another workflow of yours has this name.",
                 hint="Choose another name, or deploy to that workflow's id.",
@@ -290,14 +294,17 @@ def check_name(name: str) -> str:
 
 def new_service_id(name: str) -> str:
     """`<slug>_<8 hex>`: lower-case ASCII letters, digits and underscores."""
+    # NFKD splits accents off their letters, so that "Über" gives "uber" and not "ber".
     plain = unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode().lower()
     slug = re.sub(r"[^a-z0-9]+", "_", plain).strip("_")[:40].strip("_") or "workflow"
+    # Random, since an id is part of URLs and an id by counting could be guessed.
     return f"{slug}_{secrets.token_hex(4)}"
 
 
 def _store(connection: Connection, review: DeployReview) -> tuple[WorkflowRow, VersionRow]:
     """Write the version as the live one of a new or existing workflow, in one transaction."""
     request, target, version = review.plan.request, review.target, review.version
+    # Read again inside the transaction: a person may take minutes for the consent.
     current = rows.get(connection, target.id) if target else None
     _refuse_race(connection, review, current)
 

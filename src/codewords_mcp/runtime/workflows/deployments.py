@@ -42,6 +42,7 @@ class Deployments:
     async def own(self, caller: Caller, service_id: str) -> WorkflowRow:
         """Return the caller's workflow. Raises NotFound, also if the workflow is another owner's."""
         row = await self._db.read(rows.get, service_id)
+        # The same answer for both, so that nobody learns which ids exist.
         if row is None or row.owner != caller.owner:
             raise NotFound("There is no workflow of that id.", remedy=Remedy.LIST_WORKFLOWS)
         return row
@@ -145,6 +146,7 @@ class Deployments:
     async def deletion_question(self, caller: Caller, service_id: str) -> Question:
         """The question that a person agrees to before `delete`. Raises NotFound, Conflict while runs are unfinished."""
         workflow = await self.own(caller, service_id)
+        # A run needs its version's row for its result, its retries and its replay.
         if unfinished := await self._db.read(rows.count_unfinished_runs, service_id):
             count = "1 run" if unfinished == 1 else f"{unfinished} runs"
             raise Conflict(

@@ -80,6 +80,7 @@ def read_header(text: str) -> Header:
     unclosed block, invalid TOML, or keys in the wrong table.
     """
     lines = text.split("\n")
+    # Exactly this line, as the specification has it: tools that read the header do the same.
     openings = [number for number, line in enumerate(lines, start=1) if line == OPENING]
     if not openings:
         raise _no_header(lines)
@@ -134,6 +135,7 @@ def _content(lines: list[str], first: int) -> tuple[str, ...]:
             column=1,
         )
 
+    # PEP 723: the last `# ///` of the run closes the block, since the content may contain one.
     last = len(run) - 1 - run[::-1].index(CLOSING)
     return tuple(run[:last])
 
@@ -150,7 +152,9 @@ def _toml(content: tuple[str, ...], first: int) -> dict[str, Any]:
 
         at = _AT.search(text)
         line = first + (int(at[1]) if at and at[1] else len(content))
+        # Plus the "# " that was cut off each line.
         column = int(at[2]) + 2 if at and at[2] else 1
+        # tomllib quotes what it found, which is the author's text: one line of it, bounded.
         reason = _AT.sub("", text).split("\n")[0][:160].rstrip(".")
         raise InvalidScript(
             f"The header is not valid TOML: line {line}, column {column}: {reason}.",

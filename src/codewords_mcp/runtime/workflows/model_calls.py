@@ -32,6 +32,8 @@ def check_model_calls(header: Header, table: Mapping[str, Any]) -> None:
 
 def _is_budget(value: Any) -> bool:
     return isinstance(value, dict) and all(
+        # `type`, not isinstance: `true` is an int for isinstance and would be a budget of 1
+        # USD.
         name in _BUDGETS and type(usd) in {int, float} and 0 <= usd <= 1_000_000
         for name, usd in cast("dict[str, Any]", value).items()
     )

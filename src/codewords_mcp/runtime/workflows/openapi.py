@@ -79,6 +79,8 @@ def read_routes(openapi: dict[str, Any]) -> list[dict[str, Any]]:
             body = (
                 operation.get("requestBody", {}).get("content", {}).get("application/json", {}).get("schema")
             )
+            # FastAPI makes the summary out of the function's name; the description is what a
+            # person wrote.
             summary = operation.get("description") or operation.get("summary") or ""
             routes.append(
                 {"method": method.upper(), "path": path, "summary": summary, "input": resolver.resolve(body)}
@@ -97,6 +99,7 @@ class _Resolver:
     def resolve(self, schema: JsonValue, depth: int = 0) -> JsonValue:
         """The schema with its references resolved; `{}` beyond the bounds."""
         self._nodes += 1
+        # Both bounds: depth stops references to themselves, the count stops those that fan out.
         if depth > MAX_SCHEMA_DEPTH or self._nodes > _MAX_NODES:
             return {}
         if isinstance(schema, list):
@@ -114,6 +117,7 @@ def read_title(openapi: dict[str, Any] | None) -> str:
     """The app's title, at most 100 printable characters; "workflow" without one."""
     title = str((openapi or {}).get("info", {}).get("title") or "").strip()
     cleaned = "".join(c for c in title if c.isprintable())[:100].strip()
+    # FastAPI's default title says nothing about the app.
     if cleaned and cleaned != "FastAPI":
         return cleaned
     return UNTITLED

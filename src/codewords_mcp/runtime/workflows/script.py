@@ -82,6 +82,8 @@ def parse_script(code: str, *, max_code: int = DEFAULT_MAX_CODE) -> Script:
         _parse(text)
         raise no_header from None
 
+    # Before the tree: whether a syntax error counts depends on the Python that the script
+    # wants.
     requires = requires_python(header)
     tree = _tree(text, requires)
     if tree is not None:
@@ -166,6 +168,8 @@ def _parse(text: str) -> ast.Module:
     try:
         with _warnings_filter, warnings.catch_warnings():
             warnings.simplefilter("ignore")
+            # Compiling may warn, for example about an invalid escape; the code's author gets
+            # that from the linter, not the runtime's own stderr.
             return ast.parse(text)
     except SyntaxError as error:
         line, column = error.lineno, error.offset
@@ -181,6 +185,7 @@ def _parse(text: str) -> ast.Module:
             column=column,
         ) from None
     except (RecursionError, MemoryError, ValueError):
+        # CPython's parser raises any of these for deep nesting, depending on its version.
         raise UnreadableScript(
             "The script is nested too deeply to be read.", hint="Split the deepest expression into steps."
         ) from None

@@ -70,6 +70,7 @@ def read_facts(tree: ast.Module | None, text: str) -> ScriptFacts:
 
 
 def _app(tree: ast.Module) -> tuple[str | None, int | None]:
+    # Only the module level: uvicorn takes the app by a module's attribute.
     for node in tree.body:
         match node:
             case ast.Assign(targets=[ast.Name(id=name), *_], value=ast.Call(func=func)) if _is_fastapi(func):
@@ -144,6 +145,7 @@ def _seed_spellings(call: ast.Call) -> Iterator[tuple[str, str, ast.expr | ast.k
     if call.func.attr in _SEED_METHODS:
         yield f"{call.func.attr}()", "the public client has no such method", call
     keywords = {keyword.arg: keyword for keyword in call.keywords if keyword.arg}
+    # Many libraries have a `run`; only the client's has this keyword.
     if call.func.attr != "run" or "service_id" not in keywords:
         return
 

@@ -29,6 +29,8 @@ _OTHERS = {
 def accounts_of(script: ScriptIndex, models: set[str]) -> set[str]:
     """Return the manifest's items for the accounts that the code names, of providers that it asks."""
     imported = {_SDKS[top] for module in script.imports if (top := module.partition(".")[0]) in _SDKS}
+    # Method names such as `files.list` are common; only next to a provider's SDK do they mean
+    # it.
     providers = imported & models
     if not providers or not any(_names_account(call) for call, _ in script.calls):
         return set()

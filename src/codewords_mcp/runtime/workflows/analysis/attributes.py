@@ -42,6 +42,8 @@ class Attributes(Names):
             case Ref(name):
                 return frozenset({Ref(f"{name}.{attr}")})
             case InstanceValue():
+                # Both: an object of another module may have had the attribute assigned by the
+                # script.
                 return frozenset({Bound(base, attr)}) | self._assigned(attr)
             case Obj(of):
                 return self._member(of, attr, bound=True)
@@ -54,6 +56,8 @@ class Attributes(Names):
             case Collection():
                 return NONE  # a method of the language's own
             case _:
+                # The object's class is unknown, so any assignment to an attribute of this name
+                # may count.
                 return self._assigned(attr) or ONLY_UNKNOWN
 
     def _assigned(self, attr: str, of: Class | None = None) -> Values:
@@ -75,6 +79,7 @@ class Attributes(Names):
                 if isinstance(value, Func) and is_property(value.node):
                     found |= self.returned(value)
                 elif isinstance(value, Func) and bound:
+                    # A bound method takes `self` out of the positions of its arguments.
                     found.add(Func(value.node, value.scope, 0 if is_static(value.node) else 1))
                 else:
                     found.add(value)
@@ -83,16 +88,21 @@ class Attributes(Names):
         for base in bases:
             if isinstance(base, Class) and base != of:
                 key = (base.node, attr)
+                # Classes may inherit in a circle in code that never runs.
                 if key not in self._open:
                     self._open.add(key)
                     found |= self._member(base, attr, bound=bound)
                     self._open.discard(key)
             elif isinstance(base, Ref) and attr not in inner.names and bound:
+                # Not defined here, so a method that is inherited from a class of another
+                # module.
                 found.add(Bound(InstanceValue(base.name, None, None), attr))
 
+        # pydantic-settings fills each field from the variable of the same name in upper case.
         if any(isinstance(base, Ref) and base.name.endswith("BaseSettings") for base in bases):
             return self.variable(attr.upper(), bounded(found) or ONLY_UNKNOWN)
 
+        # The default is only one possible value: a caller may pass another one.
         if takes_input(bases, of.node) and attr in inner.names:
             found.add(UNKNOWN)
         return bounded(found) or ONLY_UNKNOWN
@@ -109,6 +119,7 @@ class Attributes(Names):
                         frozenset({base}), key.value if isinstance(key, ast.Constant) else None
                     )
                 case Text() if isinstance(key, ast.Slice) and key.lower is None and key.step is None:
+                    # `url[:n]` keeps the beginning, and with it the host.
                     found.add(base)
                 case Ref() | InstanceValue() | Class() | Obj():
                     found |= {base} if isinstance(base, Class | Ref) else {UNKNOWN}

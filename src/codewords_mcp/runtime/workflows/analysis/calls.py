@@ -77,6 +77,8 @@ class Calls:
     def read(self) -> None:
         """Look at every call of the script."""
         for call, scope in self._index.calls:
+            # All possible functions count: a permission that is missing breaks a run, and one
+            # too many is shown to a person.
             for callee in self._evaluator.callees(call, scope):
                 self._one(callee, call, scope)
             self._handed_on(call, scope)
@@ -88,11 +90,15 @@ class Calls:
             case Bound(instance, method):
                 self._of_instance(instance, method, call, scope)
             case Partial(inner) if inner.args:
+                # The call as it would be without `partial`, so that one set of rules reads
+                # both.
                 whole = ast.Call(
                     inner.args[0], [*inner.args[1:], *call.args], [*inner.keywords, *call.keywords]
                 )
                 ast.copy_location(whole, call)
                 for function in self._evaluator.values(inner.args[0], callee.scope):
+                    # A partial of a partial could be endless; one level covers what people
+                    # write.
                     if not isinstance(function, Partial):
                         self._one(function, whole, scope)
             case Text() if isinstance(call.func, ast.Attribute):
@@ -146,12 +152,15 @@ class Calls:
         elif name in tables.BY_NAME:
             self._by_name(name, call, scope)
         elif name.startswith(_SHELLS):
+            # A program that is started connects by itself; its arguments are all that can be
+            # read.
             self._shell(call)
 
         self._of_package(name)
 
     def _of_package(self, name: str) -> None:
         parts = name.split(".")
+        # The longer name first: `google.cloud` has other hosts than the rest of `google`.
         for size in (2, 1):
             if known := tables.SDKS.get(".".join(parts[:size])):
                 if name not in tables.CALLS:
@@ -176,12 +185,15 @@ class Calls:
 
         if passed:
             places = self._reach(passed, call, tables.AddressArgument(None))
+            # An address of the runtime itself counts as the gateway.
             if provider and not (places.hosts or places.variables or places.open):
                 self.models.add(provider)
         elif provider:
             self.models.add(provider)
             keys = self._argument(call, scope, None, ("api_key",))
             own = {hole.env for key in texts(keys) for hole in key.holes} - _OURS
+            # With a key of its own the program may go to the provider directly, past the
+            # gateway.
             if own - {""}:
                 self.places.hosts.add(tables.VENDORS[provider])
 
@@ -189,6 +201,7 @@ class Calls:
         models = list(constants(self._argument(call, scope, 0, (tables.BY_NAME[name],))))
         prefixes = [re.split(r"[:/-]", model.lower(), maxsplit=1)[0] for model in models]
         self.models |= {tables.LITELLM[prefix] for prefix in prefixes if prefix in tables.LITELLM}
+        # The model is only known at run time, so each provider is possible.
         if not models:
             self.models |= set(tables.VENDORS)
 
@@ -233,12 +246,15 @@ class Calls:
             bases = texts(self._argument(client.call, client.scope, place, (keyword,)))
             based = bool(bases)
             for base in bases:
+                # The base is the runtime, so the path decides which service is called.
                 if look([base], host_form=False).runtime:  # a path of the runtime's is a service
                     for path in texts(self._address(address, call, scope)):
                         if "://" not in path.start:
                             self._reach([_joined(base, path)], call, tables.AddressArgument(None))
 
         values = self._address(address, call, scope)
+        # Paths relative to the base are not addresses: the base was counted when the client was
+        # made.
         known = [one for one in texts(values) if not based or "://" in one.start]
         self._reach(known, call, address) if known or not based else None
 
@@ -302,6 +318,8 @@ class Calls:
         self.places.hosts |= places.hosts
 
         for name in places.variables:
+            # A declared variable without a default is shown by its name: its value is set
+            # later, and the manifest is then filled with the host of that value.
             if self._env.get(name, "") is None:
                 self.places.variables.add(name)
             else:
@@ -317,6 +335,7 @@ class Calls:
         """`/run/openai/v1/…`, `/openai/…`: a service by its path."""
         pieces = path.start.partition("?")[0].split("/")[1:]
         if pieces and pieces[0] in {"run", "run_async"}:
+            # With a hole directly after it, the service's name may go on: "git" + something.
             whole = len(pieces) > 2 or not path.holes
             if len(pieces) > 1 and pieces[1] and whole:
                 self.called.add(pieces[1])
@@ -342,6 +361,7 @@ class Calls:
         for one in texts(self._argument(call, scope, 0, ("service_id",))):
             name = one.constant
             if name is None:
+                # SERVICE_ID is the workflow's own id, which needs no permission.
                 if not any(hole.env == "SERVICE_ID" for hole in one.holes):
                     self.service_lines.add(call.lineno)
                 continue
@@ -359,8 +379,10 @@ class Calls:
 
     def _operation(self, name: str, call: ast.Call, scope: NameScope) -> None:
         if expands(call):
+            # `**kwargs` may contain the path.
             self.operations.add_unknown(name, call.lineno)
             return
+        # Without a path the client calls the service's root.
         for path in texts(self._argument(call, scope, 2, ("path",))) or [Text(())]:
             self.operations.add(name, path, call.lineno)
 
@@ -396,6 +418,7 @@ class Calls:
         )
 
     def _integration(self, call: ast.Call, scope: NameScope) -> None:
+        # `execute` is the service's default operation, and it acts on the account.
         operations = self._data(call, scope, "operation") or [Text(("execute",))]
         if all(one.constant in tables.LOOKS for one in operations):
             return
@@ -438,6 +461,7 @@ def _addresses(values: Iterable[Value], *, files: bool) -> list[Text]:
 
 def _joined(base: Text, path: Text) -> Text:
     """A path below a client's address, which ends with a slash whether it is written or not."""
+    # httpx joins so: a base of "https://host/v1" and "users" give "https://host/v1/users".
     apart = bool(path.parts) and not path.start.startswith("/") and not _ends_with_slash(base)
     return text(*base.parts, *(["/"] if apart else []), *path.parts)
 
@@ -452,4 +476,5 @@ def _action(app: str, action: str) -> str:
     if not name:
         return f"{app}: any action (writes)"
     first = re.split(r"[-_. ]", name, maxsplit=1)[0].lower()
+    # A verb that isn't known to read counts as writing: the person is asked for more, not less.
     return f"{app}: {name[:60]}" + ("" if first in tables.READS else " (writes)")

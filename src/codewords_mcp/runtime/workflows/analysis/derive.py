@@ -83,13 +83,19 @@ def derive(script: Script, *, rules: Mapping[str, Iterable[str]] | None = None) 
 
     try:
         if script.tree is not None:
+            # The variables that the runtime sets are part of the environment, so that an
+            # address made of one of them is recognized.
             found = index(script.tree)
             evaluator = Evaluator(found, env | dict.fromkeys((*hosts.RUNTIME, "SERVICE_ID")), _stars(found))
             calls = Calls(evaluator, found, env)
             calls.read()
+            # A part of the calls would give a manifest that is too small, which looks right and
+            # isn't.
             if not evaluator.exhausted:
                 return _result(script, header, calls, found)
     except RecursionError:
+        # Deep code is possible in a file that a model or an attacker wrote, and is not an
+        # error.
         pass
 
     return _unreadable(script, header)
@@ -104,9 +110,11 @@ def _header(script: Script, rules: Mapping[str, Iterable[str]]) -> _Header:
 
     for variable in script.env:
         provider, address = _PROVIDER_KEYS.get(variable.name, ("", ""))
+        # With the address beside it declared, the program talks to a provider of its own.
         if variable.required and provider and address not in declared:
             header.models.add(provider)
         elif variable.name not in PROVIDED:
+            # What the runtime sets itself is no secret of the owner.
             only = rules.get(variable.name)
             if only is None:
                 hosts_of = None
@@ -134,6 +142,7 @@ def _listed(script: Script, key: str) -> frozenset[str] | None:
 def _result(script: Script, header: _Header, calls: Calls, found: ScriptIndex) -> AnalysisResult:
     reached = set(calls.places.hosts)
     open_lines = sorted(calls.open_lines)
+    # `hosts` stands in for addresses that can't be read, and adds to those that can.
     if header.hosts is not None:
         reached |= header.hosts
     elif open_lines:
@@ -141,10 +150,12 @@ def _result(script: Script, header: _Header, calls: Calls, found: ScriptIndex) -
 
     notes: list[Check] = []
     variables = calls.places.variables
+    # `egress` is the whole list: what the code names beyond it is refused, with a warning.
     if header.only is not None:
         notes += _left_out(script, reached - {ANY}, header.only)
         reached, variables = set(header.only), set[str]()
 
+    # A secret's rule names the hosts that get its value, so these are reached in any case.
     reached |= {host for secret in header.secrets for host in secret.hosts or ()}
     services, models, workflows = _classify(calls, header)
     models |= accounts_of(found, models | header.models)
@@ -156,6 +167,8 @@ def _result(script: Script, header: _Header, calls: Calls, found: ScriptIndex) -
         service_lines = []
 
     if service_lines:
+        # The called service is only known at run time, and the header doesn't list the
+        # services.
         services.add(ANY)
     pages = _pages(header, calls, services)
     declared = header.services or frozenset[str]()
@@ -172,6 +185,7 @@ def _result(script: Script, header: _Header, calls: Calls, found: ScriptIndex) -
         addresses=() if ANY in reached else tuple(sorted(variables)),
         open_lines=tuple(open_lines) if ANY in reached else (),
         models=tuple(sorted(models | header.models)),
+        # Schedules have lines of their own in the manifest, with their times.
         services=tuple(sorted(items - {"schedule_runs"})),
         browsers=tuple(sorted(services.intersection(OWN_CHROME))),
         workflows=tuple(sorted(workflows)),
@@ -219,6 +233,7 @@ def _pages(header: _Header, calls: Calls, services: set[str]) -> set[str]:
     """
     if header.only is not None:
         return set()
+    # Declared in the header, but without a call that shows the pages: any page is possible.
     unseen = services.intersection({ANY, *PAGE_SERVICES}) - calls.page_callers
     if header.hosts is None and (calls.any_page or unseen):
         return {ANY}
@@ -227,6 +242,7 @@ def _pages(header: _Header, calls: Calls, services: set[str]) -> set[str]:
 
 def _schedules(calls: Calls, services: set[str]) -> tuple[str, ...]:
     """The times in the code. A text that is no cron line is only known at run time."""
+    # Shown to a person who consents, so only the form of a time gets through, not free text.
     crons = {cron for cron in calls.crons if len(cron) <= _MAX_CRON and _CRON.fullmatch(cron)}
     if crons != set(calls.crons) or (not crons and "schedule_runs" in services):
         crons.add(_LATER)
@@ -237,6 +253,7 @@ def _actions(calls: Calls, header: _Header) -> tuple[str, ...]:
     """Actions of integrations in the code. Any action if the header lists the service itself."""
     if "pipedream" in (header.services or ()):
         return (ANY_ACTION,)
+    # For the same reason: the text comes from the code of somebody who wants the consent.
     if not all(_ACTION.fullmatch(action) for action in calls.actions):
         return (ANY_ACTION,)
     return tuple(sorted(calls.actions))
@@ -271,6 +288,7 @@ def _stars(found: ScriptIndex) -> dict[str, str]:
         name.removeprefix(f"{module}."): name
         for module in found.wildcards
         for name in known
+        # `*` binds the direct names of a module only.
         if name.startswith(f"{module}.") and "." not in name.removeprefix(f"{module}.")
     }
 

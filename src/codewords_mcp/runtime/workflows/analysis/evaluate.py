@@ -109,6 +109,7 @@ class Evaluator(Attributes):
 
     def _sum(self, node: ast.BinOp, scope: NameScope) -> Values:
         pieces: list[ast.expr] = []
+        # A loop, since a sum of many strings nests to the left once for each of them.
         left: ast.expr = node
         while isinstance(left, ast.BinOp) and isinstance(left.op, ast.Add):
             pieces.append(left.right)
@@ -127,6 +128,7 @@ class Evaluator(Attributes):
 
         found: list[Value] = []
         for template in texts(self.values(left, scope)):
+            # A template with a hole keeps its own beginning, which is where a host stands.
             if (known := template.constant) is None:
                 found.append(template)
                 continue
@@ -190,6 +192,7 @@ class Evaluator(Attributes):
                 default = next((k.value for k in call.keywords if k.arg == "default"), None)
 
             return self.variable(next(constants(first), None), self.values(default, scope))
+        # The last argument: `typing.cast` has the type before the value.
         if name in _SAME:
             if call.args:
                 return self.values(call.args[-1], scope)
@@ -223,6 +226,7 @@ class Evaluator(Attributes):
                     if (b := base.constant) is not None and (o := other.constant) is not None:
                         found.add(text(joined_url(b, o)))
                     elif "://" in other.start or (not base.start and other.start):
+                        # urljoin takes an absolute second part instead of the first.
                         found.add(other)
                     else:
                         found.add(base)
@@ -268,6 +272,7 @@ class Evaluator(Attributes):
             arguments = [next(constants(self.values(one, scope)), None) for one in call.args]
             return frozenset(applied(one, attr, arguments) for one in texts(known))
 
+        # With other values too, the method may be one of theirs: the general rules apply.
         rest = base - known
         if rest:
             return None
@@ -302,6 +307,7 @@ class Evaluator(Attributes):
             else:
                 passed = self.values(keywords.get(name), scope)
 
+            # `{0.attr}` and `{0[key]}` read something of the argument that isn't followed.
             pieces.append(passed if field == name else ONLY_UNKNOWN)
 
         return concat(pieces)

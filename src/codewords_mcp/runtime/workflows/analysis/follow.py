@@ -56,14 +56,19 @@ class Follower(ABC):
         if key in self._known:
             return self._known[key]
 
+        # Counted for what isn't cached: a definition by doubling would otherwise grow without
+        # end.
         self._fuel -= 1
+        # Cyclic: the values come from the other definitions, so this branch adds none.
         if key in self._open:
             self._cut = True
             return NONE
+        # Below Python's recursion limit, since each step takes several frames.
         if self._depth >= DEEPEST or self._fuel <= 0:
             self._cut = True
             return ONLY_UNKNOWN
 
+        # Only cuts below this expression make its result incomplete.
         outer_cut, self._cut = self._cut, False
         self._open.add(key)
         self._depth += 1
@@ -97,6 +102,8 @@ class Follower(ABC):
             if isinstance(node, ast.Dict) and isinstance(key, str):
                 at = [item for name, item in zip(node.keys, node.values, strict=True)
                       if isinstance(name, ast.Constant) and name.value == key]  # fmt: skip
+                # A key that isn't written out may have been added later; the last of equal keys
+                # wins.
                 found |= self.values(at[-1], scope) if at else self.elements(frozenset({value}))
             elif (
                 isinstance(node, ast.List | ast.Tuple)

@@ -48,6 +48,7 @@ def normal(host: str) -> str | None:
     except ValueError:
         pass
     else:
+        # These mean the sandbox itself, which needs no permission.
         if address.is_loopback or address.is_unspecified:
             return None
         return str(address)
@@ -87,11 +88,15 @@ def _look_at(one: Text, places: HostUses, *, host_form: bool, files: bool) -> No
     marked = ""
     for part in one.parts:
         if isinstance(part, Hole):
+            # A character of the private use area for each hole keeps the regular expressions
+            # simple. The text's own characters of that area are replaced, so they can't pass
+            # for holes.
             marked += chr(0xE000 + min(len(holes), 0x18FF))
             holes.append(part)
         else:
             marked += _HOLES.sub("?", part)
 
+    # The runtime's address goes to the internal listener, never through the egress proxy.
     if holes and isinstance(one.parts[0], Hole) and one.parts[0].env in RUNTIME:
         places.runtime.append(text(*one.parts[1:]))
         return
@@ -103,6 +108,7 @@ def _look_at(one: Text, places: HostUses, *, host_form: bool, files: bool) -> No
     if scheme:
         if scheme[1].lower() not in _WITHOUT_HOST:
             rest = marked.lstrip()[scheme.end() :]
+            # A backslash ends the authority too: browsers and some clients treat it as a slash.
             _authority(re.split(r"[/?#\\]", rest, maxsplit=1)[0], holes, places)
     elif conninfo := _CONNINFO.search(marked) if host_form else None:
         _host(conninfo[1], holes, places)
@@ -123,6 +129,8 @@ def _after(one: Text, count: int) -> list[str | Hole]:
 
 def _authority(authority: str, holes: list[Hole], places: HostUses) -> None:
     for one in authority.split(","):  # some databases list several
+        # The last @, as URL parsers do it: otherwise `trusted.com@evil.com` would be read
+        # wrong.
         host = one.rpartition("@")[2]
         bracketed = host.startswith("[") and "]" in host
         if bracketed:
@@ -150,6 +158,8 @@ def _host(host: str, holes: list[Hole], places: HostUses) -> None:
 
     start, rest = host[: found[0].start()].lower(), host[found[-1].end() :]
     below = rest.partition(".")[2]
+    # A hole in the first label only: `f"{shop}.myshopify.com"`. One dot more is required, since
+    # `*.com` would be any host.
     if "." in below and (name := normal(below)):
         places.hosts.add(f"*.{name}")
     elif not rest and _COMPLETE.fullmatch(start) and (name := normal(start)):

@@ -68,6 +68,7 @@ class Names(Follower):
         where, bindings = found
         values = bounded(value for one in bindings for value in self._bound(one, where, name))
         if grown and any(isinstance(value, Collection) for value in values):
+            # What was appended may be in the collection, whatever the order of the lines.
             values |= {
                 UNKNOWN if item is None else Collection(ast.List(elts=[item], ctx=ast.Load()), inside)
                 for item, inside in grown
@@ -137,6 +138,7 @@ class Names(Follower):
         before = bounded(
             value
             for one in scope.names.get(name, [])
+            # Without the additions themselves, which would refer to each other without end.
             if one.kind != "added"
             for value in self._bound(one, scope, name)
         )
@@ -151,6 +153,7 @@ class Names(Follower):
         default.
         """
         key = (owner, name)
+        # A function that calls itself with its own parameter.
         if key in self._open:
             self._cut = True
             return NONE
@@ -165,6 +168,7 @@ class Names(Follower):
         arguments = owner.args
         every = [*arguments.posonlyargs, *arguments.args]
         argument = next(one for one in (*every, *arguments.kwonlyargs) if one.arg == name)
+        # `self` or `cls`.
         if isinstance(outside.node, ast.ClassDef) and every and every[0] is argument and not is_static(owner):
             return frozenset({Obj(Class(outside.node, outside.parent or outside))})
         if known := self._annotated(argument.annotation, outside):
@@ -178,6 +182,7 @@ class Names(Follower):
 
         passed, complete = self._passed_values(owner, name, place, outside)
         found |= passed
+        # Somebody else may call it: a framework, or code that gets the function as a value.
         if not complete or not found:
             found.add(UNKNOWN)
         return bounded(found)
@@ -221,12 +226,16 @@ class Names(Follower):
         no other use.
         """
         called = called_as(owner)
+        # A decorator hands the function to somebody else; FastAPI calls routes with its own
+        # values.
         if called is None or getattr(owner, "decorator_list", None):
             return set(), False
 
         method = isinstance(outside.node, ast.ClassDef)
         if called == "__init__" and method and isinstance(outside.node, ast.ClassDef):
+            # A constructor is called by the name of its class.
             called = outside.node.name
+        # `self` is no argument of the call.
         shift = 1 if method and not is_static(owner) else 0
         found: set[Value] = set()
         calls = self._index.named.get(called, [])
@@ -249,6 +258,7 @@ class Names(Follower):
                     rest, call.keywords, name, None if place is None else place - shift, scope
                 )
 
+        # More reads of the name than calls: the function is passed on as a value somewhere.
         complete = self._index.loaded.get(called, 0) <= len(calls) + handed_on
         return found, complete
 
@@ -263,6 +273,7 @@ class Names(Follower):
         for keyword in keywords:
             if keyword.arg == name:
                 return self.values(keyword.value, scope)
+        # `*args` before the position moves everything after it.
         if place is not None and any(isinstance(one, ast.Starred) for one in args[: place + 1]):
             return ONLY_UNKNOWN
         if place is not None and 0 <= place < len(args):

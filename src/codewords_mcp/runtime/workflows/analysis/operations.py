@@ -32,6 +32,7 @@ class Operations:
 
         whole = path.constant
         if whole is None:
+            # A path with a hole still names its operation if only one begins like this.
             operation = find_by_beginning(service, path.start)
         else:
             operation = find_operation(service, whole)
@@ -58,6 +59,8 @@ class Operations:
             closed = {item for item in declared_items if service_of(item) == service}
             named = {item for item in self._items if service_of(item) == service} | closed
 
+            # Without a name for each call the whole service is asked for; a list in the header
+            # stands in for the calls that can't be read.
             is_whole = service in declared or not named or (service in self._open and not closed)
             found |= {service} if is_whole else named
 

@@ -42,6 +42,8 @@ class NameScope:
         """Add a way in which a name of this scope, or the one it is declared to belong to, gets its value."""
         scope = self
         if name in self.outer:
+            # `nonlocal` is treated as `global`: the module's binding is then one more possible
+            # value.
             while scope.parent is not None:
                 scope = scope.parent
         scope.names.setdefault(name, []).append(binding)
@@ -93,6 +95,7 @@ def index(tree: ast.Module) -> ScriptIndex:
     """Read every binding of a tree. Its depth does not matter."""
     found = ScriptIndex(NameScope(None, tree))
     found.scope_of[tree] = found.module
+    # A list of open nodes instead of recursion: generated code may nest deeper than the stack.
     todo: list[tuple[ast.AST, NameScope]] = [(node, found.module) for node in reversed(tree.body)]
     while todo:
         node, scope = todo.pop()
@@ -107,6 +110,7 @@ def _step(node: ast.AST, scope: NameScope, found: ScriptIndex) -> Iterable[tuple
         case ast.ClassDef():
             scope.bind(node.name, Binding("class", node))
             inner = found.scope_of[node] = NameScope(scope, node)
+            # These are evaluated outside of the class, where its own names don't exist yet.
             outside = [*node.decorator_list, *node.bases, *node.keywords]
             return [*((part, scope) for part in outside), *((part, inner) for part in node.body)]
         case ast.ListComp() | ast.SetComp() | ast.GeneratorExp() | ast.DictComp():
@@ -149,11 +153,13 @@ def _simple(node: ast.AST, scope: NameScope, found: ScriptIndex) -> None:
             if value is not None:
                 _bind_target(target, Binding("value", value), scope, found)
             elif isinstance(target, ast.Name) and isinstance(scope.node, ast.ClassDef):
+                # `url: str` in a model: a field whose value somebody passes.
                 scope.bind(target.id, Binding("unknown"))
         case ast.AugAssign(target=target, value=value):
             _bind_target(target, Binding("added", value), scope, found)
         case ast.NamedExpr(target=target, value=value):
             inner = scope
+            # PEP 572: `:=` in a comprehension binds in the scope around it.
             while isinstance(inner.node, ast.ListComp | ast.SetComp | ast.GeneratorExp | ast.DictComp):
                 inner = inner.parent or inner
             _bind_target(target, Binding("value", value), inner, found)
@@ -166,6 +172,7 @@ def _simple(node: ast.AST, scope: NameScope, found: ScriptIndex) -> None:
                 whole = name.asname is not None
                 scope.bind(
                     name.asname or name.name.partition(".")[0],
+                    # `import a.b` binds `a`; `import a.b as c` binds the submodule.
                     Binding("import", module=name.name if whole else name.name.partition(".")[0]),
                 )
                 found.imports.setdefault(name.name, node.lineno)

@@ -28,8 +28,11 @@ def constant(value: object) -> Values:
     if isinstance(value, str):
         return frozenset({text(value)})
     if isinstance(value, bytes):
+        # latin-1 maps each byte to a character, so nothing fails and ASCII stays as it is.
         return frozenset({text(value.decode("latin-1"))})
     if isinstance(value, int) and not isinstance(value, bool):
+        # Python refuses to print integers of thousands of digits, and none is part of an
+        # address.
         return frozenset({text(str(value) if value.bit_length() < 64 else "0")})
     if value is None:
         return NONE
@@ -60,6 +63,7 @@ def applied(text_value: Text, method: str, arguments: list[str | None]) -> Text:
     """
     known = text_value.constant
     if known is None or None in arguments:
+        # `replace` with an unknown argument may change the host; the others keep the beginning.
         if method != "replace" or not text_value.constant:
             return text_value
         return UNKNOWN

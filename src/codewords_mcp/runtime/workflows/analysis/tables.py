@@ -122,6 +122,7 @@ CALLS: dict[str, AddressArgument] = {
     "elasticsearch.Elasticsearch": AddressArgument(0, ("hosts",), "host"),
     "elasticsearch.AsyncElasticsearch": AddressArgument(0, ("hosts",), "host"),
     "feedparser.parse": AddressArgument(0, ("url_file_stream_or_string",)),
+    # They read addresses as well as files.
     **{f"pandas.read_{kind}": AddressArgument(0, ("filepath_or_buffer", "path_or_buf", "path", "io"))
        for kind in ("csv", "json", "html", "excel", "parquet", "xml", "feather")},
     **{f"polars.read_{kind}": AddressArgument(0, ("source",)) for kind in ("csv", "json", "parquet", "excel")},

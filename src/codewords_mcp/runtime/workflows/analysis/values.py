@@ -146,6 +146,7 @@ def concat(pieces: Iterable[Iterable[Value]]) -> Values:
         options = texts(piece) or [UNKNOWN]
         ways = [(*way, *option.parts) for way in ways for option in options]
         if len(ways) > MAX_VALUES:
+            # The number of ways multiplies with each piece.
             ways = [*ways[:MAX_VALUES], (Hole(),)]
     return frozenset(text(*way) for way in ways)
 

@@ -34,7 +34,7 @@ class Recipe:
 
 
 async def resolve(uv: Uv, recipe: Recipe, work: Path) -> str:
-    """Lock the requirements: one `name==version` a line. Wheels only, since a source build would run code on the host.
+    """Lock the requirements, from wheels only: one `name==version` a line.
 
     Raises EnvironmentFailed with the resolver's reason in one sentence.
     """
@@ -47,6 +47,7 @@ async def resolve(uv: Uv, recipe: Recipe, work: Path) -> str:
         "--quiet",
         "--no-header",
         "--no-annotate",
+        # Building from source would run a package's code on the host, outside of any sandbox.
         "--only-binary",
         ":all:",
         "--python",
@@ -78,11 +79,7 @@ async def resolve(uv: Uv, recipe: Recipe, work: Path) -> str:
 async def build_venv(
     uv: Uv, recipe: Recipe, lock: str, work: Path, progress: Progress, timings: dict[str, float]
 ) -> None:
-    """Make `work/venv` from a lock, with bytecode, ready to be mounted into a sandbox.
-
-    Bytecode is made once per package in uv's private cache, from where it is linked like the sources: compiling costs
-    more than all the rest of a build. A build that brought new packages therefore installs a second time.
-    """
+    """Make `work/venv` from a lock, with bytecode, ready to be mounted into a sandbox."""
     await progress(0.3, 1, "Installing packages")
     started = time.perf_counter()
     await _install(uv, recipe, lock, work)
@@ -93,6 +90,9 @@ async def build_venv(
         await progress(0.6, 1, "Compiling packages")
         started = time.perf_counter()
         await _compile(uv, recipe.python, fresh)
+        # Bytecode is made once per package in uv's private cache, from where it is linked like
+        # the sources: compiling costs more than all the rest of a build. Hence the second
+        # install of a build that brought new packages.
         await asyncio.to_thread(shutil.rmtree, work / "venv")
         await _install(uv, recipe, lock, work)
         timings["compile"] = _ms(started)
@@ -106,6 +106,7 @@ async def _install(uv: Uv, recipe: Recipe, lock: str, work: Path) -> None:
         "venv",
         "--quiet",
         "--no-project",
+        # The venv is renamed into place, and a sandbox sees it at another path.
         "--relocatable",
         "--python",
         str(recipe.python.executable),
@@ -126,6 +127,7 @@ async def _install(uv: Uv, recipe: Recipe, lock: str, work: Path) -> None:
         "pip",
         "install",
         "--quiet",
+        # The lock is complete. Resolving again could install a version that was released since.
         "--no-deps",
         "--only-binary",
         ":all:",
@@ -164,11 +166,10 @@ def _not_compiled(cache: Path, tag: str) -> list[Path]:
 
 
 async def _compile(uv: Uv, python: Python, archives: list[Path]) -> None:
-    """Unchecked hashes: environments never change, and copies where links fail keep no times. Files that do not compile
-    (some packages carry tests of bad syntax) are left; nothing is run.
-    """
+    """Compile packages in uv's cache and mark them as done. No code of theirs is run."""
     command = (
         str(python.executable),
+        # Isolated and without `site`: no file of the package or the environment is imported.
         "-I",
         "-S",
         str(Path(bytecode.__file__)),
@@ -176,15 +177,18 @@ async def _compile(uv: Uv, python: Python, archives: list[Path]) -> None:
         "-j",
         "2",
         "--invalidation-mode",
+        # Environments never change, and copies where links fail keep no times to compare with.
         "unchecked-hash",
         *(str(archive) for archive in archives),
     )
+    # The exit code is ignored: some packages carry test files of bad syntax on purpose.
     await run_command(
         command, env=uv.environment(), timeout_s=_COMPILE_TIMEOUT, doing="compiling the packages"
     )
     marks = uv.cache / "bytecode" / python.tag
     marks.mkdir(parents=True, exist_ok=True)
     for archive in archives:
+        # The archive's own folder stays untouched: it is linked into environments.
         (marks / archive.name).touch()
 
 
@@ -193,6 +197,7 @@ def _fit(venv: Path, python: Python) -> None:
     home = (python.base_prefix if python.base_prefix == Path("/usr") else SANDBOX_PYTHON) / "bin"
     for name in ("python", "python3", f"python{python.short}"):
         (venv / "bin" / name).unlink(missing_ok=True)
+    # Dangles on the host, on purpose: no path of this machine must be visible to a program.
     (venv / "bin" / "python").symlink_to(home / f"python{python.short}")
     for name in ("python3", f"python{python.short}"):
         (venv / "bin" / name).symlink_to("python")

@@ -21,6 +21,7 @@ def write_whole(path: str, data: bytes, mode: int = 0o666) -> None:
             file.write(data)
         os.replace(beside, path)  # noqa: PTH105  # a module fewer to import
     except OSError as error:
+        # With -qq compileall counts an OSError as a failed file and says nothing about it.
         sys.stderr.write(f"{error.strerror}\n")
         with contextlib.suppress(OSError):
             os.unlink(beside)  # noqa: PTH108

@@ -68,6 +68,8 @@ def _content(source: Path) -> str:
     digest = hashlib.sha256()
     for path in sorted((source / "src").rglob("*")) + sorted(source.glob("*.*")):
         if path.is_file() and path.suffix != ".pyc":
+            # With the names: a renamed file is other content. The separators keep name and
+            # bytes apart.
             digest.update(f"{path.relative_to(source)}\0".encode() + path.read_bytes() + b"\0")
     return digest.hexdigest()[:16]
 

@@ -62,6 +62,8 @@ class Environment:
     def ref(self) -> EnvironmentRef:
         """The reference that a sandbox driver needs."""
         try:
+            # A rebuilt environment has the same path. By the inode a driver sees that its fork
+            # servers have files of the old one open.
             identity = self.path.stat().st_ino
         except FileNotFoundError:
             identity = 0
@@ -161,6 +163,7 @@ class Environments:
         build.listeners.append(progress)
         build.waiters += 1
         try:
+            # A caller that gives up must not cancel the build of the others.
             return await asyncio.shield(build.task)
         finally:
             build.waiters -= 1
@@ -208,6 +211,7 @@ class Environments:
             facts = {**_facts(environment), "odd": odd}
             folders.write(work / "environment.json", json.dumps(facts, indent=1))
             if replace_existing:
+                # Only now: until the new one is complete, runs go on with what there is.
                 await asyncio.to_thread(folders.remove, self._root / recipe.hash)
             folders.publish(work, self._root / recipe.hash)
         finally:
@@ -332,12 +336,16 @@ def _in_short(packages: list[str]) -> str:
 
 def _hash(requirements: tuple[str, ...], python: Python, client: ClientWheel | None) -> str:
     parts = [
+        # The order and content of these parts are the identity of every environment on disk: a
+        # change builds all of them again.
         _LAYOUT,
         *requirements,
         python.version,
         str(python.base_prefix),
         sys.platform,
         platform.machine(),
+        # Wheels are chosen by the C library (manylinux, musllinux), so a home that moved to
+        # another system must not reuse them.
         "-".join(platform.libc_ver()),
         client.digest if client else "registry",
     ]

@@ -49,6 +49,8 @@ def _alive(name: str) -> bool:
     """Whether the process that makes `.tmp-<pid>-…` still runs."""
     pid = name.split("-")[1]
     try:
+        # Signal 0 only checks. Not permitted means that the process exists and is another
+        # user's.
         os.kill(int(pid), 0)
     except (ProcessLookupError, ValueError):
         return False
@@ -69,9 +71,12 @@ def collect(root: Path, in_use: set[str], older_than: float) -> int:
             continue
 
         if folder.name.startswith(".tmp-"):
+            # The age as well, since the pid of a crashed build may belong to another process by
+            # now.
             if age > _STALE_BUILD or not _alive(folder.name):
                 shutil.rmtree(folder, ignore_errors=True)
         elif folder.name != _LOCKS and folder.name not in in_use and age >= older_than:
+            # Locks stay: an environment that is needed again gets the same versions.
             removed += remove(folder)
 
     return removed

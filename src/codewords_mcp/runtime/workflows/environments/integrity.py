@@ -35,6 +35,7 @@ def damaged_packages(site_packages: Path, expected: int = 0, *, hashes: bool = F
         for folder in _folders(site_packages)
         if not _is_whole(folder, hashes=hashes)
     ]
+    # Whole packages leave no metadata behind, so only the number shows that they are gone.
     if not damaged and len(complete) < expected:
         damaged = [f"{expected - len(complete)} packages that are missing"]
     return sorted(damaged)
@@ -50,6 +51,7 @@ def clean_cache(cache: Path, *, marks: str) -> list[str]:
         if not archive.is_dir():
             continue
         damaged = damaged_packages(archive, hashes=True)
+        # An archive without metadata is a broken download: uv would link it without a question.
         if damaged or not _folders(archive):
             removed += damaged or [archive.name]
             shutil.rmtree(archive, ignore_errors=True)
@@ -85,10 +87,12 @@ def _is_same(info: Path, row: list[str], *, hashes: bool) -> bool:
         return True
     if name.startswith("../"):  # a script, which the installer has written for this environment
         return path.is_symlink() or path.exists() or not hashes
+    # The size first: it costs a stat, a hash reads the file.
     if not path.is_file() or (size and path.stat().st_size != int(size)):
         return False
 
     kind, _, expected = digest.partition("=")
+    # RECORD has no hash for itself, and may name an algorithm that this Python lacks.
     if not hashes or not expected or kind not in hashlib.algorithms_guaranteed:
         return True
 

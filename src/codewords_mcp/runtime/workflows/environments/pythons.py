@@ -41,6 +41,7 @@ class Python:
 def own_python() -> Python:
     """The Python that the runtime itself runs on."""
     version = ".".join(str(part) for part in sys.version_info[:3])
+    # The real path, since a link such as python3.11 → python3.11.7 may later point elsewhere.
     return Python(Path(os.path.realpath(sys.base_prefix)), version, sys.implementation.cache_tag or "")
 
 
@@ -50,6 +51,7 @@ async def find_python(uv: Uv, requires: str, *, downloads: bool, installs: Path)
     Fetched ones go to `installs`. Raises EnvironmentFailed where none fits.
     """
     own = own_python()
+    # The own Python first: it is there for certain, and finding another starts processes.
     if SpecifierSet(requires).contains(own.version, prereleases=True) and own.executable.exists():
         return own
 
@@ -85,6 +87,8 @@ async def _find(uv: Uv, requires: str, where: dict[str, str]) -> Python | None:
         "python",
         "find",
         "--system",
+        # uv would otherwise read the pyproject.toml of the folder that the runtime was started
+        # in.
         "--no-project",
         requires,
         timeout_s=60,
@@ -94,6 +98,7 @@ async def _find(uv: Uv, requires: str, where: dict[str, str]) -> Python | None:
     if done.code or not done.stdout.strip():
         return None
 
+    # uv may print warnings before the path.
     command = (done.stdout.strip().splitlines()[-1], "-I", "-S", "-c", _PROBE)
     probed = await run_command(
         command, env=uv.environment(), timeout_s=30, doing="asking a Python for its version"

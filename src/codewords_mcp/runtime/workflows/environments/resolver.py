@@ -35,6 +35,8 @@ def explain(stderr: str, python: str, requirements: Iterable[str] = ()) -> Envir
     requested = {requirement.name: str(requirement) for requirement in map(Requirement, requirements)}
     return (
         index_failure(text)
+        # From the most certain cause to the least: a package that doesn't exist also shows up
+        # as a conflict further down in uv's proof.
         or _missing(text)
         or _required_twice(text)
         or _conflict(text, requested)
@@ -89,7 +91,9 @@ def _conflict(text: str, requested: dict[str, str]) -> EnvironmentFailed | None:
     dependency.
     """
     steps = [step for step in _DEPENDS.finditer(text) if step[3] != "Python"]
+    # A step about a pinned package is the one that the author can change.
     step = next((step for step in steps if step[3] in requested), None)
+    # These have explanations of their own, which name the thing to change.
     if step is None and ("depends on Python" in text or "has no" in text or not steps):
         return None
 

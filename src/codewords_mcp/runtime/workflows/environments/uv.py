@@ -57,6 +57,7 @@ class Uv:
             "UV_CACHE_DIR": str(self.cache),
             "UV_NO_PROGRESS": "1",
             "NO_COLOR": "1",
+            # A Python is fetched only by `find_python`, and only where a setting allows it.
             "UV_PYTHON_DOWNLOADS": "manual",
         }
 
@@ -123,6 +124,8 @@ async def run_command(
             hint="Try again; what was downloaded is kept. Check this machine's way to the package index.",
         ) from None
     finally:
+        # Also after a cancellation: uv starts processes of its own, which would go on
+        # downloading.
         await _end(process)
 
     finished = UvResult(process.returncode or 0, _text(out), _text(err))
@@ -139,6 +142,8 @@ async def _end(process: asyncio.subprocess.Process) -> None:
     if process.returncode is not None:
         return
     with contextlib.suppress(ProcessLookupError):
+        # The group, since `start_new_session` made the process its leader. Killing is safe: uv
+        # writes its cache atomically.
         os.killpg(process.pid, signal.SIGKILL)
     await process.wait()
 

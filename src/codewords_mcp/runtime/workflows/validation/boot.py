@@ -72,6 +72,7 @@ class _Output:
         async for chunk in sandbox.output():
             self._chunks.append(chunk.data)
             self._size += len(chunk.data)
+            # The end is kept, since a traceback is the last thing that a program prints.
             while self._size > _MAX_OUTPUT and len(self._chunks) > 1:
                 self._size -= len(self._chunks.popleft())
             self._more.set()
@@ -113,12 +114,15 @@ async def boot(
         env=_env(script),
         limits=limits,
         port=PORT,
+        # Validation must have no effect outside: the code is not deployed, and nobody
+        # consented.
         network=False,
     )
 
     try:
         sandbox = await driver.start(spec)
     except SandboxUnavailable as error:
+        # The machine can't isolate at all. A check can say so; a broken sandbox is an error.
         result.checks.append(
             Check(id="starts", status="failed", message=error.message, fix=error.hint or None)
         )
@@ -144,9 +148,11 @@ async def boot(
             # the traceback may be written after the response
             if response.status >= 500:
                 await output.until(lambda text: explain_crash(script, text), _CRASH_TIMEOUT)
+            # Before the output is read: the end of the program is the end of its output.
             await sandbox.kill()
             result.checks.append(judge(script, example, response, await output.text()))
     except _Looping as loop:
+        # Reported with the line, and minutes before the timeout of a start would come.
         await sandbox.kill()
         result.checks.append(
             Check(
@@ -185,6 +191,7 @@ async def _ready(sandbox: Sandbox, output: _Output) -> None:
 
     try:
         await asyncio.wait({ready, stuck}, return_when=asyncio.FIRST_COMPLETED)
+        # The program may have become ready in the very moment of the second stack.
         if not ready.done() and (line := _looping(output.so_far())):
             raise _Looping(line)
         await ready
@@ -213,12 +220,14 @@ def _env(script: Script) -> dict[str, str]:
         "RUNTIME_URI": _RUNTIME,
         "SERVICE_ID": "validation_00000000",
         "CODEWORDS_SERVICE_ROOT": "/run/validation_00000000",
+        # As in every run: a program must behave in validation as it will later.
         "PYTHONHASHSEED": "0",
     }
 
 
 def _failed(error: ProgramFailed, script: Script, output: str) -> Check:
     crash = explain_crash(script, output)
+    # Before the traceback: a program without a port may log exceptions that it handles.
     if error.code in {"program_no_port", "program_wrong_port"}:
         return Check(id="port", status="failed", message=error.message, fix=error.hint or None)
     if crash is not None:
@@ -270,6 +279,7 @@ async def _read(response: Any) -> bytes:
     body = bytearray()
     async for chunk in response.body:
         body += chunk
+        # The program may send without end. Cut JSON doesn't parse, which is the right answer.
         if len(body) > _MAX_OPENAPI:
             break
     return bytes(body)
@@ -280,6 +290,8 @@ def _check_openapi(script: Script, status: int, body: bytes, result: Boot) -> Ch
     if document is not None:
         result.openapi = document
         return _routes(document)
+    # The code has an app for certain, so the document is hidden on purpose: it can be called,
+    # but nothing can say how.
     if script.facts.app and status in {401, 403, 404}:
         return Check(
             id="openapi",

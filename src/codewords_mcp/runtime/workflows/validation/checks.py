@@ -133,6 +133,8 @@ class _Work:
 
     async def run(self, code: str) -> None:
         await self._progress(0, _STEPS, "Reading the script")
+        # Parsing holds the GIL. Without a limit, many validations at once would stall every
+        # run.
         async with self.parse_slot:
             with self.timed("parse"):
                 script = await self._parse(code)
@@ -141,6 +143,7 @@ class _Work:
             with self.timed("look"):
                 await self._inspect(script)
 
+        # The cheap checks have the answer. An environment takes seconds and a sandbox more.
         if self._failed():
             return
 
@@ -162,6 +165,7 @@ class _Work:
 
     async def _parse(self, code: str) -> Script | None:
         try:
+            # Larger code is refused by `parse_script` itself, so measuring it would be wasted.
             if len(code) <= self._max_code:
                 await refuse_excess(code)
             script = await asyncio.to_thread(parse_script, code, max_code=self._max_code)
@@ -171,6 +175,8 @@ class _Work:
             else:
                 check_id = "header"
 
+            # `parse_script` reads the code before it reports a wrong header, so it is valid
+            # Python.
             if check_id == "header":
                 self.checks.append(_passed("parse", "The script is valid Python."))
             failed = Check(
@@ -196,6 +202,7 @@ class _Work:
     async def _inspect(self, script: Script) -> None:
         self.checks.append(_app(script))
         self.checks += await lint(script)
+        # In threads: each walks the whole tree, and the event loop serves requests meanwhile.
         self.checks += await asyncio.to_thread(check_state, script.tree)
         self.checks += await asyncio.to_thread(check_leaks, script, self._known)
         self.checks += await asyncio.to_thread(check_variables, script, self._known)

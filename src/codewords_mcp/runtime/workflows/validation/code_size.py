@@ -42,13 +42,16 @@ async def refuse_excess(text: str) -> None:
     if len(text) <= MAX_PARSED_HERE:
         return
 
+    # The runtime's own environment has keys in it.
     environment = {name: os.environ[name] for name in ("PATH", "HOME", "TMPDIR") if name in os.environ}
+    # Isolated: no module of the working directory or the user's site-packages is imported.
     command = (sys.executable, "-I", "-c", _PROGRAM)
     try:
         done = await run_command(
             command, env=environment, timeout_s=_TIMEOUT, doing="measuring the code", stdin=text
         )
     except EnvironmentFailed:
+        # Too slow or killed by the CPU limit: both mean code that must not be parsed here.
         raise _too_large() from None
 
     words = done.stdout.split()

@@ -50,6 +50,7 @@ def last_exception(output: str) -> tuple[str, str, str] | None:
     follow it.
     """
     text = _COLOURS.sub("", output)
+    # The last one: an exception with a cause prints the cause first.
     start = text.rfind("Traceback (most recent call last)")
     if start < 0:
         return None
@@ -68,6 +69,7 @@ def last_exception(output: str) -> tuple[str, str, str] | None:
                 message = " ".join(lines[number + 1].split())[:200]
             return raised[1], message, "\n".join(trace.splitlines()[: number + 2])
 
+    # Exception groups are printed with margins of `|` and `+`, so no line begins at column 0.
     grouped = [match for match in _GROUPED.finditer(trace) if match[1] not in _LEVELS]
     if not grouped:
         return None
@@ -86,6 +88,8 @@ def explain_crash(script: Script, output: str, when: str = "while it starts") ->
 
     name, text, trace = exception
     frames = _FRAME.findall(trace)
+    # The innermost frame in the script: deeper ones are in packages, which the author can't
+    # change.
     line = int(frames[-1]) if frames else None
     message = f"The program ends with {name.rsplit('.', maxsplit=1)[-1]} {when}"
     message += f'; it says: "{text}".' if text else "."

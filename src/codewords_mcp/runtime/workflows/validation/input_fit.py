@@ -44,6 +44,7 @@ def find_misfit(openapi: dict[str, Any], method: str, path: str, value: Any) -> 
             return "an input is needed"
         return None
 
+    # Validation takes time that grows with both, and it runs in the runtime's process.
     if len(json.dumps(value)) > LARGEST_INPUT or len(json.dumps(schema)) > LARGEST_SCHEMA:
         return None
 
@@ -95,6 +96,7 @@ def _is_fault(error: Any) -> bool:
     """Whether Pydantic refuses it too: it parses numbers from texts, and accepts any alternative
     that fits.
     """
+    # jsonschema reports the alternative as a whole, and each branch's own faults below it.
     if error.validator in {"anyOf", "oneOf"} and error.context:
         branches: dict[Any, list[Any]] = {}
         for nested in error.context:
@@ -158,6 +160,7 @@ def _message(error: Any) -> str:
         return f"{name} is missing"
 
     if error.validator == "type":
+        # Only known type names: the schema is the workflow's text and must not enter a message.
         expected = " or ".join(kind for kind in _names(error.validator_value) if kind in _TYPES)
         return f"{subject} is no {expected}"
     if error.validator == "additionalProperties":

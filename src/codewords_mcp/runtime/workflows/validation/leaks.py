@@ -89,6 +89,7 @@ class Leak:
 def find_leaks(script: Script) -> list[Leak]:
     """All hard-coded secrets in order, one per line, at most 20."""
     text = normalise(script.code)
+    # A vendor's prefix is the surest sign, so it overrides what a name suggests on that line.
     found = {leak.line: leak for leak in (*_named(script), *_header_defaults(script, text), *_vendor(text))}
     return sorted(found.values(), key=lambda leak: leak.line)[:_MAX_LEAKS]
 
@@ -196,6 +197,7 @@ def _is_secret(name: str, value: str) -> bool:
     value = _SCHEME.sub("", value.strip())
     if _is_placeholder(value) or _NOT_A_VALUE.fullmatch(value) or re.search(r"\s", value):
         return False
+    # Passwords are short and often a word with digits, so entropy can't tell them.
     if _PASSWORD.search(name):
         return len(value) >= 6 and not value.isalpha()
     return len(value) >= 12 and any(c.isdigit() for c in value) and _entropy(value) >= _MIN_ENTROPY
@@ -220,6 +222,7 @@ def _variable(name: str) -> str:
     """The secret's name for a name in the code."""
     spaced = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name)
     words = re.sub(r"[^0-9A-Za-z]+", "_", spaced).strip("_").upper()[:60]
+    # A secret called TOKEN would be given to every workflow that asks for TOKEN.
     if words in _GENERIC:
         return f"MY_{words}"
     try:

@@ -14,6 +14,8 @@ from codewords_mcp.runtime.workflows.environments.uv import run_command
 from codewords_mcp.runtime.workflows.script import Script
 from codewords_mcp.runtime.workflows.validation.repair import missing_imports
 
+# Undefined names, syntax errors, wrong formats, `return` outside of functions: code that raises
+# whenever it is reached.
 _CRASHES = "E9,F502,F503,F504,F505,F506,F507,F508,F509,F521,F524,F63,F70,F82"
 _SMELLS = "F402,F501,F811,B006,B023,ASYNC210,ASYNC251,PLE"
 _LIMIT = 20
@@ -38,6 +40,7 @@ async def lint(script: Script) -> list[Check]:
     )
 
     try:
+        # With --exit-zero, unreadable output is the only sign of a ruff that failed.
         findings: list[dict[str, Any]] = json.loads(done.stdout)
     except ValueError:
         raise EnvironmentFailed(
@@ -63,6 +66,7 @@ def _target(script: Script) -> str:
     from packaging.specifiers import SpecifierSet
 
     supported = SpecifierSet(script.requires_python)
+    # `.20` stands for a late patch release, for specifiers such as `>=3.11.4`.
     for minor in range(14, 7, -1):
         if supported.contains(f"3.{minor}.0") or supported.contains(f"3.{minor}.20"):
             return f"py3{minor}"
@@ -74,6 +78,7 @@ def _check(finding: dict[str, Any], imported: tuple[str, ...]) -> Check:
     message, location = str(finding["message"])[:200], finding["location"]
     position: dict[str, Any] = {"id": "lint", "line": location["row"], "column": location["column"]}
     name = _UNDEFINED.search(message)
+    # The sandbox runs the code with this import added (see `repair`), so it doesn't crash here.
     if name and name[1] in imported:
         text = f"`{name[1]}` is never imported (F821); the runtime imports it for you, other places will not."
         return Check(**position, status="warning", message=text, fix=f"import {name[1]}")

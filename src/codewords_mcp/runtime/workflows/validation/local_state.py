@@ -55,6 +55,8 @@ def _stored_state(tree: ast.Module) -> Iterator[tuple[int, str]]:
         else:
             text = ""
 
+        # A plain write may be meant for this run only; an appended file and a database are
+        # meant to be read again.
         if _is_database(name, text):
             yield node.lineno, "This database"
         elif name == "open" and text and not text.startswith(_SCRATCH) and _mode(node).startswith("a"):

@@ -16,6 +16,7 @@ def check_services(services: Iterable[ServiceInfo], declared: Collection[str]) -
     checks: dict[str, Check] = {}
     for service in services:
         for credential in service.lacking:
+            # Several services may need the same secret, hence `setdefault`: one warning for it.
             if credential.name not in declared:
                 checks.setdefault(
                     credential.name,

@@ -49,11 +49,13 @@ def _popular() -> tuple[str, ...]:
 def famous_like(name: str) -> str | None:
     """The famous package whose name differs by one typo. None for a well-known name."""
     known = _popular()
+    # Short names are one typo apart by chance: `six`, `sh`, `q`.
     if len(name) < _MIN_LENGTH or name in known:
         return None
     bare = name.replace("-", "")
     for famous in known[:_FAMOUS]:
         if len(famous) >= _MIN_LENGTH and (
+            # `python-dateutil` and `pythondateutil` are different names of the index.
             famous.replace("-", "") == bare or _differ_by_one_slip(name, famous)
         ):
             return famous
@@ -101,6 +103,7 @@ def _differ_by_one_slip(one: str, other: str) -> bool:
     """Whether they differ by one added, omitted or changed letter, or by two swapped neighbours."""
     if abs(len(one) - len(other)) > 1:
         return False
+    # Everything before the first difference is equal, so one comparison of the rests decides.
     at = next(
         (i for i, (a, b) in enumerate(zip(one, other, strict=False)) if a != b), min(len(one), len(other))
     )
@@ -123,6 +126,7 @@ async def _published(names: list[str]) -> list[tuple[str, datetime | None]]:
                 *(_fetch_first_release(http, index, name) for name in missing)
             )
         for name, first_release in zip(missing, first_releases, strict=True):
+            # An unreachable index is asked again next time; an answer stays true for ever.
             if first_release is not ...:
                 _first_releases[index, name] = first_release
 
@@ -143,6 +147,8 @@ async def _fetch_first_release(
     accept = {"Accept": "application/vnd.pypi.simple.v1+json"}
 
     try:
+        # The file list of the simple API (PEP 700) has upload times, and private indexes speak
+        # it.
         response = await http.get(f"{index}/{name}/", headers=accept)
         files: Any = parse(response.content).get("files", []) if response.status_code == 200 else []
         stamp = min((str(file["upload-time"]) for file in files if file.get("upload-time")), default="")

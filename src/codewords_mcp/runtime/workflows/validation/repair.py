@@ -50,6 +50,8 @@ def watched_code(script: Script, seconds: float) -> str:
     """
     code = runnable_code(script)
     if script.tree:
+        # The offset is that of the original code. The repair inserts in the main block, which
+        # comes later in the file.
         first = next((node for node in script.tree.body if not _comes_first(node)), None)
     else:
         first = None
@@ -84,11 +86,14 @@ def missing_imports(tree: ast.Module | None) -> tuple[str, ...]:
         return ()
 
     bound = _names_bound(tree)
+    # A star import may bind the name.
     if "*" in bound:
         return ()
 
     inside = set(_names_read(main))
     outside = {name for node in tree.body if node is not main for name in _names_read(node)}
+    # Names that are used elsewhere too are a bug that the author must see: only the main
+    # block's own omission is repaired.
     unknown = inside - outside - bound - set(dir(builtins))
 
     return tuple(sorted(unknown & sys.stdlib_module_names))
@@ -124,6 +129,7 @@ def _offset(code: str, statement: ast.stmt) -> int:
     """
     start = 0
     for _ in range(statement.lineno - 1):
+        # Python's own line ends: str.splitlines also splits at form feeds and others.
         newline = _NEWLINE.search(code, start)
         if newline is None:
             break

@@ -37,6 +37,7 @@ def make_report(checks: Iterable[Check], manifest: Manifest | None = None) -> Va
     all_checks += [
         Check(id=check_id, status="skipped", message=_NOT_REACHED) for check_id in IDS if check_id in missing
     ]
+    # Checks that aren't in `IDS` are about the code, so they stand with the linter's.
     all_checks.sort(key=lambda check: order.get(check.id, order["lint"]))
     capabilities = manifest.lines() if manifest else []
 

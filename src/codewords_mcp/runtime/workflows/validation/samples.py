@@ -80,6 +80,7 @@ class _Budget:
 
 def _make(schema: Json, name: str, depth: int, budget: _Budget) -> JsonValue:
     budget.take(1)
+    # The author's own value is better than any that can be made.
     if isinstance(examples := schema.get("examples"), list) and examples:
         return cast("list[Any]", examples)[0]
 
@@ -92,6 +93,7 @@ def _make(schema: Json, name: str, depth: int, budget: _Budget) -> JsonValue:
 
     for word in ("anyOf", "oneOf", "allOf"):
         if options := cast("list[Json]", schema.get(word) or []):
+            # `Optional[X]` is `anyOf` of X and null; an example of null would try nothing.
             real = [option for option in options if option.get("type") != "null"]
             return _make((real or options)[0], name, depth + 1, budget)
 
@@ -141,10 +143,12 @@ def _number(schema: Json, *, whole: bool) -> float:
 
 def _text(schema: Json, name: str, budget: _Budget) -> str:
     text = _FORMATS.get(str(schema.get("format")), "")
+    # With a pattern a plausible text is as wrong as any other, and a fitting one isn't made.
     if not text and not schema.get("pattern"):
         text = next((value for part, value in _NAMED if part in name.lower()), _TEXT)
     min_length, max_length = int(schema.get("minLength", 0)), int(schema.get("maxLength", 1 << 20))
     text = text or _TEXT
+    # minLength is the program's number and may be billions.
     budget.take(max(0, min_length))
     if len(text) < min_length:
         return (text + " " + "example " * (min_length // 8 + 1))[:min_length]

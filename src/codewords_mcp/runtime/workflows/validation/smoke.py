@@ -45,6 +45,7 @@ class Example:
 def _as_json(value: object) -> JsonValue:
     """A TOML value as JSON, with dates as texts. None for numbers that JSON lacks."""
     try:
+        # TOML has dates, infinities and NaN, which JSON lacks.
         return json.loads(json.dumps(value, default=str, allow_nan=False))
     except ValueError:
         return None
@@ -105,6 +106,7 @@ async def try_example(socket_path: str, example: Example) -> SmokeResponse:
             finally:
                 await response.aclose()
     except (TimeoutError, CodewordsError):
+        # Whatever broke, the program's own output has the reason.
         return SmokeResponse(0, "")
 
 
@@ -131,6 +133,7 @@ def judge(script: Script, example: Example, response: SmokeResponse, output: str
         return _check("passed", f"It answers {input_name} with {status}.")
 
     crash = explain_crash(script, output + "\n" + response.body, f"on {input_name}")
+    # Before the crash: a program without network ends in a traceback that isn't its fault.
     if _OUTSIDE.search(output + response.body) or status in {424, 502, 503, 504}:
         return _check(
             "note",

@@ -98,7 +98,11 @@ def _undeclared(script: Script) -> Iterator[Check]:
     for node in ast.walk(script.tree) if script.tree else ():
         match node:
             case ast.Subscript(
-                value=ast.Attribute(attr="environ"), slice=ast.Constant(value=str(name)), ctx=ast.Load()
+                # `os.environ["X"]` raises without X. `os.environ.get` has a default, so it
+                # isn't checked.
+                value=ast.Attribute(attr="environ"),
+                slice=ast.Constant(value=str(name)),
+                ctx=ast.Load(),
             ) if name.isidentifier() and name not in declared | reported:
                 reported.add(name)
                 yield Check(
