@@ -12,6 +12,7 @@ from codewords_mcp.runtime.sandboxes.base import EnvironmentRef
 from codewords_mcp.runtime.sandboxes.e2b.mux import Json
 from codewords_mcp.runtime.sandboxes.namespaces.driver import LocalDriver
 from codewords_mcp.runtime.workflows.environments.environment import Environments
+from codewords_mcp.runtime.workflows.environments.uv import find_uv
 from codewords_mcp.runtime.workflows.script import parse_script
 from codewords_mcp.settings import Settings
 
@@ -28,7 +29,6 @@ _SCRIPT: Final = """# /// script
 
 async def build(home: Path, request: Json, report: Callable[[str], None]) -> EnvironmentRef:
     """Raises EnvironmentFailed, StorageFailed."""
-    import uv
 
     async def progress(_: float, __: float, message: str) -> None:
         report(message)
@@ -36,7 +36,7 @@ async def build(home: Path, request: Json, report: Callable[[str], None]) -> Env
     client = "ours" if request["client"] else "pypi"
     code = _SCRIPT.format(python=request["python"], pins=json.dumps(request["pins"]), client=client)
     # The same steps as the host's, so that an environment behaves alike on both sides.
-    environments = Environments(home, Settings(home=home), Path(uv.find_uv_bin()))
+    environments = Environments(home, Settings(home=home), find_uv())
 
     try:
         return (await environments.ensure(parse_script(code), progress)).ref

@@ -54,12 +54,12 @@ class AuthoringApi:
         brief_on_failure: bool = False,
         progress: Progress = no_progress,
     ) -> Generation:
-        """Let a model write a workflow until every check passes, within CODEWORDS_AUTHOR_ROUNDS and _BUDGET: a draft.
+        """Let a model write a workflow until every check passes. The result is a draft.
 
-        The model is one of the providers with a key, else `ask`; without either the answer is a brief. The same wish again
-        goes on with a draft that was broken off, and gives one that is ready. `brief_on_failure`: where the model writes no
-        program, the answer is a brief too. Raises InvalidInput, ModelAnswerInvalid,
-        and what a call of a model raises.
+        Bounds: CODEWORDS_AUTHOR_ROUNDS and CODEWORDS_AUTHOR_BUDGET. The model is one of a provider
+        with a key, else `ask`; without either the result is a brief. An equal request continues an
+        unfinished draft and returns a finished one. `brief_on_failure`: return a brief if the model
+        writes no program. Raises InvalidInput, ModelAnswerInvalid, and the errors of model calls.
         """
         refuse_run(caller, "generate workflows")
         description, constraints = check_description(description, constraints)
@@ -94,9 +94,8 @@ class AuthoringApi:
 
         try:
             return await generator.run()
-        except (
-            ModelAnswerInvalid
-        ) as error:  # an assistant can write it itself, which the caller is one to know
+        except ModelAnswerInvalid as error:
+            # The caller is an assistant, which can write the workflow itself.
             assistant_brief = await self.brief(caller, description, constraints)
             return Generation(status="brief", brief=assistant_brief, why=error.message)
 
@@ -114,15 +113,13 @@ class AuthoringApi:
         return practice(topic)
 
     async def diagnose(self, caller: Caller, run: Run) -> Diagnosis | None:
-        """Diagnose a failed run.
-
-        None for a run that did not fail. None too where the workflow is deleted or another owner's: a diagnosis shows code.
-        """
+        """Diagnose a failed run. None if it did not fail, or if the workflow is gone or another owner's."""
         if run.status not in FINISHED or run.status in {"succeeded", "cancelled"} or not run.service_id:
             return None
 
         service_id, database = run.service_id, self._container.database
         workflow = await database.read(workflows.get, service_id)
+        # A diagnosis shows code, and a public workflow's code is its author's.
         if workflow is None or workflow.owner != caller.owner:
             return None
 
@@ -132,6 +129,7 @@ class AuthoringApi:
 
         code = version.code
         request_content = run.input.content if run.input else None
+        # The last success is the best explanation: what differs from it is likely the cause.
         last = await database.read(
             runs.page, caller.owner, service_id=service_id, status="succeeded", limit=1, before=None
         )

@@ -29,6 +29,7 @@ class BrowserApi:
 
     async def pair(self, caller: Caller) -> str:
         """Make a page on which a person pairs their Chrome, once, within 10 minutes; returns its address."""
+        # A workflow must not gain a person's signed-in browser for itself.
         refuse_run(caller, "pair a Chrome")
         token = await self._container.chromes.invite(caller.owner)
         return f"{self._container.base_url}/browser/pair/{token}"

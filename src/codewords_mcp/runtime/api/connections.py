@@ -39,6 +39,8 @@ class ConnectionApi:
         accounts = self._container.integrations.accounts
 
         if wait:
+            # Waited for first: a link is only made if the person has not connected in the
+            # meantime.
             found = await accounts.check_auth(caller.owner, app, wait=wait)
             if found.connected:
                 return found
@@ -48,6 +50,8 @@ class ConnectionApi:
         if found.status != "missing" or found.connect_link_url or service is None:
             return found
 
+        # These apps have no sign-in page at the broker but a key, which the person types on a
+        # page of this runtime. It never passes through the chat.
         name = service.secrets[0]
         rule = WELL_KNOWN.get(name)
         data = {"rule": None if rule is None else rule.as_json()}
@@ -68,6 +72,7 @@ class ConnectionApi:
         except NotFound as error:
             return ConnectionFacts(False, error.message, error.hint)
         except CodewordsError as error:
+            # None, not False: a validation must not fail because a broker is unreachable.
             return ConnectionFacts(
                 None, f"nobody could find out whether {app} is connected. {error.message}", error.hint
             )
@@ -89,6 +94,8 @@ class ConnectionApi:
 
         The link is spent where its account is connected.
         """
+        # Spent only after the broker confirms: a person who closes the page early can come
+        # back.
         link = await self._find_link(caller, token)
         found = await self._link_page(link)
         if found.connected:

@@ -54,6 +54,8 @@ class ConsentApi:
         Raises ConsentNeeded for another token, NotFound for a workflow that the caller can't run or need not agree to.
         """
         refuse_run(caller, "agree to anything")
+        # `by_person`: the API is called with a person's key here, `refuse_run` has seen to
+        # that.
         await self._container.agree(caller, service_id, Consent(confirm=confirm, by_person=True))
         found = [
             agreement

@@ -6,6 +6,7 @@ import asyncio
 import os
 import time
 import uuid
+from functools import partial
 from pathlib import Path
 
 import structlog
@@ -35,6 +36,7 @@ from codewords_mcp.runtime.integrations.pipedream import PipedreamConnect
 from codewords_mcp.runtime.integrations.pipedream_client import PipedreamClient
 from codewords_mcp.runtime.integrations.service import Integrations
 from codewords_mcp.runtime.model.availability import Availability, Hosting, availability
+from codewords_mcp.runtime.model.caller import Caller
 from codewords_mcp.runtime.model.change_events import Announcements
 from codewords_mcp.runtime.model.manifest import Manifest
 from codewords_mcp.runtime.runs import pausing
@@ -78,6 +80,7 @@ from codewords_mcp.runtime.workflows.analysis import derive
 from codewords_mcp.runtime.workflows.deploy import Deployer
 from codewords_mcp.runtime.workflows.deployments import Deployments
 from codewords_mcp.runtime.workflows.environments.environment import Environments
+from codewords_mcp.runtime.workflows.environments.uv import find_uv
 from codewords_mcp.runtime.workflows.script import Script
 from codewords_mcp.settings import Settings
 
@@ -118,6 +121,7 @@ class Container:
             home,
             settings.master_key,
             settings.master_key_previous,
+            # A lost master key must be noticed before a new one would hide all stored secrets.
             stored_key_ids=database.write_blocking(access.secret_key_ids),
             keyring=settings.master_key_store == "auto",
         )
@@ -133,7 +137,7 @@ class Container:
         self.unattended = settings.consent == "token"
         self.consents = Consents(
             Links("consent", database, self._vault),
-            lambda token: f"{self.base_url}/consents/{token}",
+            self._consent_url,
             unattended=self.unattended,
         )
         self.agreements = Agreements(database, self.consents)
@@ -147,9 +151,7 @@ class Container:
         )
         self.response_files = ResponseFiles(database, self.files, limit=settings.max_file, folder=home)
 
-        self.deployments = Deployments(
-            database, lambda service_id: f"{self.base_url}/run/{service_id}/", self._isolation
-        )
+        self.deployments = Deployments(database, self._workflow_url, self._isolation)
         self.deployer = Deployer(database, self.deployments, self.forget)
         self.drafts = Drafts(database, settings.draft_ttl)
 
@@ -158,7 +160,7 @@ class Container:
         home, database = settings.home, self.database
         self.gateway = Gateway(self.secrets, self.keyring, database, settings, executor=self.executor)
         self.sandbox_access = SandboxAccess(self.keyring, database, self.files, self.authorities.service_of)
-        self.environments = Environments(home, settings, _uv())
+        self.environments = Environments(home, settings, find_uv())
         self.catalog = Catalog(database, self.environments, self._manifest_of)
         self.admission = Admission()
         self.egress = Egress(
@@ -202,9 +204,7 @@ class Container:
             executor=self.executor,
             ttl=settings.replica_ttl,
         )
-        self.own_chrome = OwnChromeBrowser(
-            self.chromes, database, lambda caller: self.authorities.of(caller).require_chrome()
-        )
+        self.own_chrome = OwnChromeBrowser(self.chromes, database, self._require_chrome)
         self._headless = HeadlessBrowser(settings, self.driver, self.environments, self.egress)
         self.browsers = Browsers(
             (self.own_chrome, self._headless),
@@ -229,7 +229,7 @@ class Container:
             NativeActions(self.web, self.secrets, base_urls_of(settings)),
             database,
             Links("connect", database, self._vault, lifetime=LINK_TTL_S),
-            base_url=lambda: self.base_url,
+            base_url=self._get_base_url,
             user_prefix=settings.pipedream_user,
         )
         self.service_dependencies = ServiceDependencies(
@@ -313,6 +313,18 @@ class Container:
     def availability(self) -> Availability:
         """Describe whether the address of this runtime lasts, and how the runtime is started again."""
         return availability(self._hosting, self.base_url, awaits_events=self.awaits_events)
+
+    def _get_base_url(self) -> str:
+        return self.base_url
+
+    def _consent_url(self, token: str) -> str:
+        return f"{self.base_url}/consents/{token}"
+
+    def _workflow_url(self, service_id: str) -> str:
+        return f"{self.base_url}/run/{service_id}/"
+
+    def _require_chrome(self, caller: Caller) -> None:
+        self.authorities.of(caller).require_chrome()
 
     def address_for_others(self) -> str:
         """Return the address for people and senders outside: the configured one, else the bound one."""
@@ -399,6 +411,8 @@ class Container:
         """The sandbox driver, opened and self-tested at the first call. Raises SandboxUnavailable, each time anew."""
         if self._driver is None:
             async with self._driver_lock:
+                # Checked again: another caller may have opened it while this one waited for the
+                # lock.
                 if self._driver is None:
                     self._driver = await open_driver(self.settings, self.egress, self.settings.home / "run")
         return self._driver
@@ -413,6 +427,7 @@ class Container:
         try:
             return (await self.driver()).tier.id
         except CodewordsError:
+            # The lowest level: a driver that can't be opened isolates nothing.
             return "D"
 
     def _on_egress_event(self, sandbox_id: str, event: EgressEvent) -> None:
@@ -424,7 +439,7 @@ class Container:
         await retention.prune(self.database, settings)
         at = now()
         await self.database.write(service_values.purge, at)
-        await self.database.write(lambda c: webhook_rows.purge(c, at - int(settings.webhook_ttl * 1e6)))
+        await self.database.write(webhook_rows.purge, at - int(settings.webhook_ttl * 1e6))
         await self.database.write(task_rows.purge, at)
         await self.logins.tidy()
         await self.drafts.purge()
@@ -446,11 +461,13 @@ class Container:
     async def close(self) -> None:
         """Cancel every run, release every sandbox, write pending records, and close the database."""
         began = time.monotonic()
+        # The order matters: first nothing new starts, then runs end, then what they used, and
+        # the database last, so that every record of an end is written.
         steps = [
             self.readiness.close,
             self.drain,
-            lambda: self.dispatcher.close(min(DRAIN, self.settings.drain_timeout)),
-            lambda: self.response_files.close(FILES_STORED_WITHIN),
+            partial(self.dispatcher.close, min(DRAIN, self.settings.drain_timeout)),
+            partial(self.response_files.close, FILES_STORED_WITHIN),
             self._runs.slots.close,
             *([self.replica.close] if self.replica is not None else []),
             self.gateway.close,
@@ -480,15 +497,3 @@ def _shown(home: Path) -> str:
     if home.is_relative_to(own):
         return f"~/{home.relative_to(own)}"
     return str(home)
-
-
-def _uv() -> Path:
-    import uv
-
-    try:
-        return Path(uv.find_uv_bin())
-    except FileNotFoundError as error:
-        raise StorageFailed(
-            "uv is not installed beside codewords-mcp.",
-            hint="Reinstall codewords-mcp; uv is one of its dependencies.",
-        ) from error

@@ -41,7 +41,7 @@ class DraftApi:
     async def create(
         self, caller: Caller, code: str, *, name: str = "", description: str = "", example: Any = None
     ) -> EditedDraft:
-        """Check code and keep it as a draft, whatever the checks say. Raises InvalidInput, Conflict with too many drafts."""
+        """Check code and store it as a draft, also if checks fail. Raises InvalidInput, Conflict with too many drafts."""
         refuse_run(caller, "make drafts")
         origin = DraftSource(name, description, example=example)
         row = await self._container.drafts.add(
@@ -52,7 +52,7 @@ class DraftApi:
     async def create_from_template(
         self, caller: Caller, template_id: str, *, edits: Sequence[Edit] = (), patch: str = ""
     ) -> EditedDraft:
-        """A draft that begins as a template, with these changes made already. Raises NotFound, and what `edit_draft` raises."""
+        """Make a draft from a template, with these changes applied. Raises NotFound, and what `edit` raises."""
         refuse_run(caller, "make drafts")
         if edits and patch:
             raise InvalidInput("A change is one of edits and patch.", hint="Give one of them, or none.")
@@ -73,19 +73,22 @@ class DraftApi:
         code: str = "",
         revision: int | None = None,
     ) -> EditedDraft:
-        """Change a draft, or make one of a workflow's live version: by `edits`, a unified `patch`, or other `code`.
+        """Change a draft by `edits`, a unified `patch` or other `code`; or make one from a live version.
 
-        A workflow that has an open draft is gone on with there (`continued`), so that no change is left in another draft.
-        The code that a draft has already is checked again.
+        `subject` is the id of a draft or a workflow. If the workflow has an open draft, that one is
+        changed (`continued`). Unchanged code of a draft is checked again. `revision` is the revision
+        that the caller read.
 
-        `revision`: the one that was read; another answers Conflict. Raises InvalidInput where an old text does not stand
-        in the code exactly once; then nothing is changed.
+        Raises Conflict for an outdated revision, and InvalidInput if an old text does not occur exactly
+        once. Nothing is changed then.
         """
         refuse_run(caller, "edit workflows")
         if sum(map(bool, (edits, patch, code))) != 1:
             raise InvalidInput("A change is one of edits, patch and code.", hint="Give exactly one of them.")
 
         row, before = await self._subject(caller, subject, open_draft=True)
+        # Somebody else changed the draft since it was read: the edits may no longer mean the
+        # same.
         if row is not None and revision not in {None, row.revision}:
             raise stale_revision(revision or 0)
 
@@ -97,11 +100,13 @@ class DraftApi:
         else:
             new = require_code(code)
 
+        # A draft equal to the live version would only be in the way of the next edit.
         if new == old and row is None:
             raise InvalidInput(
                 "The change changes nothing.", hint="Its new text is what stands there already."
             )
 
+        # Checked again instead: a missing secret may have been set since.
         if row is not None and new == old:
             after = await self._container.drafts.check_again(row, self._validator.for_draft(caller))
         elif row is not None:
@@ -131,7 +136,7 @@ class DraftApi:
         return [to_draft(row) for row in await self._container.drafts.list(caller)]
 
     async def _live_number(self, caller: Caller, row: DraftRow) -> int | None:
-        """The live version of the workflow that a draft is of; None where it is of none."""
+        """The live version of the draft's workflow; None for a draft without one."""
         if row.workflow_id is None:
             return None
         return (
@@ -141,15 +146,18 @@ class DraftApi:
     async def _subject(
         self, caller: Caller, subject: str, *, open_draft: bool = False
     ) -> tuple[DraftRow | None, tuple[str, list[Check], str]]:
-        """(the draft, if it is one; (its code, its checks, its name)).
+        """(the draft, or None for a version; (code, checks, name)).
 
-        `open_draft`: of a workflow the draft that is open, where there is one.
+        `open_draft`: prefer a workflow's open draft to its live version.
         """
         if open_draft:
+            # Changes to one workflow go into one draft. In two drafts, the deploy of one would
+            # lose the changes in the other.
             row = await self._container.drafts.find_open(caller, subject)
         else:
             row = None
 
+        # After the look-up of an open draft: ids of drafts and workflows never coincide.
         if DRAFT_ID.fullmatch(subject):
             row = await self._container.drafts.get(caller, subject)
         if row is not None:

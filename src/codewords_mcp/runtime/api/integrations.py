@@ -33,6 +33,7 @@ class IntegrationApi:
         query: str = "", account: str | None = None,
     ) -> Detail:  # fmt: skip
         """An action's fields, those too that come with `props`; or the values that one field takes."""
+        # The app itself is asked, through the caller's account.
         if prop or props:  # the app is asked, by way of an account
             self._container.authorities.of(caller).require_action(app, None)
         integrations = self._container.integrations
@@ -51,6 +52,8 @@ class IntegrationApi:
         integrations = self._container.integrations
         found = await integrations.directory.resolve(caller.owner, app, action, props)
         if found.action.writes:
+            # Checked before the person is asked: a consent to an impossible call would be
+            # wasted.
             if not consent.allow:  # nobody is asked about what could not be done
                 await integrations.require_ready(caller.owner, found, account)
             question = of_call(caller.owner, found.action.key, props, account)

@@ -29,6 +29,8 @@ class ModelApi:
         authority = self._container.authorities.of(request.caller)
         authority.require_call(request.provider)
 
+        # Files and batches are shared by all of the provider's account, so calling a model does
+        # not include them.
         if request.caller.kind == "run":
             route = find_route(request.provider, request.method, request.path, run_mount=request.run_mount)
             if route.account:

@@ -19,6 +19,7 @@ def parse_cursor(cursor: str | None) -> tuple[int, str] | None:
     if cursor is None:
         return None
     micros, _, item = cursor.partition(".")
+    # `isdecimal` alone accepts digits of other scripts.
     if not (micros.isdecimal() and micros.isascii() and item and len(cursor) < 200):
         raise InvalidInput(
             "This cursor is not one that a list gave.", hint="Use next_cursor as it came, or leave it out."

@@ -49,6 +49,8 @@ class PublishedApi:
         refuse_run(caller, "publish workflows")
 
         def put(connection: Connection) -> str:
+            # Read and written in one transaction: the route must be one of the version that is
+            # live now.
             workflow = workflow_rows.get(connection, service_id)
             if workflow is None or workflow.owner != caller.owner:
                 raise NotFound("There is no workflow of that id.", remedy=Remedy.LIST_WORKFLOWS)
@@ -73,6 +75,7 @@ class PublishedApi:
             return name
 
         name = await self._container.database.write(put)
+        # Connected hosts list tools once and ask again only after this event.
         self._container.announcements.announce(caller.owner, "tools")
 
         return next(published for published in await self.list(caller) if published.tool == name)

@@ -9,9 +9,10 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from functools import partial
 
 import structlog
-from sqlalchemy import text
+from sqlalchemy import Connection, text
 
 from codewords_mcp.errors import CodewordsError
 from codewords_mcp.runtime.sandboxes.base import Driver
@@ -56,6 +57,8 @@ class Readiness:
         if self._checking is None:
             self._checking = asyncio.create_task(self._check())
             self._checking.add_done_callback(self._checked)
+        # Probes that come meanwhile share one check, and one that disconnects doesn't cancel
+        # it.
         return await asyncio.shield(self._checking)
 
     async def close(self) -> None:
@@ -73,6 +76,7 @@ class Readiness:
         results = await asyncio.gather(*(self._bounded(part) for part in self._checks))
         problems = [problem for problem in results if problem is not None]
         before = self._found[1] if self._found else []
+        # Only changes are logged: a probe comes every few seconds.
         if bool(problems) is not bool(before):
             parts = [problem.part for problem in problems]
             log.warning("runtime not ready", parts=parts) if problems else log.info("runtime ready again")
@@ -84,12 +88,16 @@ class Readiness:
         task = self._running.get(part)
         if task is None:
             task = self._running[part] = asyncio.create_task(self._named(part))
-            task.add_done_callback(lambda _: self._running.pop(part, None))
+            task.add_done_callback(partial(self._check_ended, part))
+        # `wait` leaves the check running. Cancelling a database call that hangs would hang too.
         done, _ = await asyncio.wait({task}, timeout=CHECK_TIMEOUT)
         if done:
             return task.result()
         hint = "The runtime's log has the details."
         return Problem(part, f"The {part} has not answered within {CHECK_TIMEOUT:g} s.", hint)
+
+    def _check_ended(self, part: str, _: asyncio.Task[Problem | None]) -> None:
+        self._running.pop(part, None)
 
     async def _named(self, part: str) -> Problem | None:
         try:
@@ -101,10 +109,11 @@ class Readiness:
         database = self._database
         database.require_file()
         stalled = database.behind
+        # Reads may work while the disk is full or another program has the lock.
         if database.holds_writes or stalled > WRITES_STALLED:
             hint = "Look for a full disk, or for another program that holds the database locked."
             return Problem("database", "The database answers and takes no writes; they wait.", hint)
-        await database.read_within(0, lambda c: c.execute(text("SELECT 1")).scalar())
+        await database.read_within(0, _ping)
         return None
 
     async def _check_sandbox(self) -> Problem | None:
@@ -112,3 +121,7 @@ class Readiness:
         if tier.id != "D":
             return None
         return Problem("sandbox", " ".join(tier.facts) or "No isolation here.", tier.fix)
+
+
+def _ping(connection: Connection) -> None:
+    connection.execute(text("SELECT 1"))

@@ -34,15 +34,15 @@ class RunApi:
         return await self._container.dispatcher.provision(caller)
 
     async def execute(self, request: RunRequest) -> RunResponse:
-        """Run and stream the answer. Cancelling the awaiting task, or closing the body early, cancels the run.
+        """Run and stream the response. Cancelling the task, or closing the body early, cancels the run.
 
-        Raises NotFound, TooBusy, RunTimedOut, ProgramFailed, ServiceNotAvailable, SandboxFailed …; the run's record
-        has it too, and the error's `run_id` names it.
+        Raises NotFound, TooBusy, RunTimedOut, ProgramFailed, ServiceNotAvailable, SandboxFailed and
+        others. The run's record has the same error, and the error's `run_id` names the run.
         """
         return await self._container.dispatcher.run(request)
 
     async def start(self, request: RunRequest) -> str:
-        """Run in the background; the id at once."""
+        """Start a background run and return its id at once."""
         return await self._container.dispatcher.start(request)
 
     async def call(
@@ -56,9 +56,9 @@ class RunApi:
         wait: float = 40.0,
         idempotency_key: str | None = None,
     ) -> Run:
-        """`start_run` with JSON `data`, then wait up to `wait` seconds: the finished record, or the unfinished one.
+        """Start a background run with JSON `data` and wait for it up to `wait` seconds. Returns its record.
 
-        The same `idempotency_key` again finds the run that it began.
+        A repeated `idempotency_key` returns the run that it started the first time.
         """
         if data is None:
             body = b""
@@ -68,6 +68,7 @@ class RunApi:
         headers = [(b"accept", b"application/json"), (b"content-length", str(len(body)).encode())]
         if body:
             headers.append((b"content-type", b"application/json"))
+        # Tools take a path with a query; a request has them apart.
         path, _, query = ("/" + path.lstrip("/")).partition("?")
 
         async def chunks() -> AsyncIterator[bytes]:
@@ -109,6 +110,7 @@ class RunApi:
         else:
             owner = caller.owner
         since = (now() // usage.DAY - days + 1) * usage.DAY
+        # Costs are written in batches; the sum must contain the calls of a moment ago.
         self._container.gateway.ledger.flush()
         rows = await self._container.database.read(usage.sums, owner, by=by, since=since)
         return [UsageSum.model_validate(row) for row in rows]
@@ -130,6 +132,7 @@ class RunApi:
             caller.owner,
             service_id=service_id,
             status=status,
+            # One more than asked for shows whether there is a next page.
             limit=size + 1,
             before=before,
             below=own,

@@ -106,9 +106,9 @@ class Runtime:
         settings: Settings,
         hosting: Hosting = Hosting(),  # noqa: B008  # immutable
     ) -> AsyncGenerator[Runtime]:
-        """Open the home: migrate the store, mark runs a crash left as `interrupted`, find the sandbox tier.
+        """Open the home: migrate the store, mark runs that a crash left as `interrupted`, open the sandbox driver.
 
-        Raises StorageFailed when the home cannot be written, is damaged or is newer.
+        Raises StorageFailed if the home cannot be written, is damaged, or is of a newer version.
         """
         container = await Container.open(settings, hosting)
         maintenance = asyncio.create_task(_maintain(container, settings))
@@ -144,11 +144,14 @@ class Runtime:
 
 async def _maintain(container: Container, settings: Settings) -> None:
     """Open the driver and recover waiting runs at once; then remove expired data at an interval."""
+    # Opened now, so that the first run doesn't wait for the driver's self-test. A failure is
+    # reported by readiness and by each run.
     with suppress(CodewordsError):
         await container.driver()
     try:
         await container.dispatcher.background.recover()
     except CodewordsError as error:
+        # The loop must go on: the next restart recovers the runs.
         log.error("waiting runs are not gone on with", reason=error.message)
 
     while True:

@@ -43,4 +43,6 @@ class ScheduleApi:
 
     def _maker(self, caller: Caller) -> str | None:
         """Return the workflow whose schedules a run may see and change: its own; None for other callers."""
+        # A run manages the schedules that its workflow made. Those of a person, or of another
+        # workflow, are none of its business.
         return self._container.authorities.of(caller).workflow

@@ -29,6 +29,8 @@ class SecretApi:
         """Encrypt every secret with a new master key, or go on with that. Admin only. Raises InvalidInput, StorageFailed."""
         require_admin(caller, "rotate the master key")
         container = self._container
+        # A new key in this home's file would be unknown to the other replicas, whose secrets
+        # would then be unreadable.
         if container.database.shared and container.keys.current.source != "environment":
             raise InvalidInput(
                 "This database is shared, and each of its runtimes needs the new key before anything is encrypted with it.",
@@ -81,11 +83,13 @@ class SecretApi:
         chosen = form.hosts if hosts is None else hosts
 
         if set(chosen) == set(form.hosts):
+            # The form shows no places, so those of the rule stay unless the hosts were changed.
             places = form.places
         else:
             places = ()
 
         rule = _requested_rule(chosen, places, plain=not chosen)
+        # Before the link is spent: a person who mistyped can try again on the same page.
         checked = check_value(value)
         link = await self._link(caller, nonce)
         if not await self._container.secret_links.spend(link):

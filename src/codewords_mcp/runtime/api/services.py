@@ -37,6 +37,7 @@ class ServiceApi:
         Raises NotFound for an operation that the service lacks, InvalidInput for an input that does not fit.
         """
         name, _, rest = service_id.strip("/ ").partition("/")
+        # The owner agreed to the run's manifest, so nobody is asked again.
         if caller.kind == "run":
             service = None
         else:
@@ -47,6 +48,7 @@ class ServiceApi:
 
         route, _, query = f"{rest}/{path}".partition("?")
         operation = service.find(unquote(route))
+        # A GET with its input in the query must be judged like a POST with the same body.
         arguments: Any = dict(parse_qsl(query, keep_blank_values=True)) if data is None else data
         parsed = parse_input(operation.input, arguments)
         if operation.effect_of(parsed) == "reads":
@@ -74,6 +76,7 @@ class ServiceApi:
     async def _describe(self, caller: Caller, services: Sequence[Service]) -> list[ServiceInfo]:
         credentials = [credential for service in services for credential in service.credentials]
         resolve = self._container.secrets.resolve
+        # Some credentials are the home's own, such as a mail server's. Everybody uses those.
         of_home = await resolve(
             HOME_OWNER, [credential.name for credential in credentials if credential.home]
         )

@@ -28,14 +28,14 @@ class SessionApi:
         self._container = container
 
     async def find(self, token: str, peer: Peer | None = None) -> Caller | None:
-        """The person of a session in a browser; None where it has ended, or another user of this machine sends its token.
+        """The person of a browser session. None if it has ended, or if another user of this machine sends its token.
 
-        `peer` is who connects.
+        `peer`: the two ends of the connection.
         """
         return await self._container.page_sessions.find(token, peer and uid_of(peer))
 
     async def begin(self, key: str, peer: Peer | None = None, *, address: str = "") -> str:
-        """The token of a new session for the holder of a key. `address` is the client's, on which wrong keys are counted.
+        """Start a session for the holder of a key and return its token. Wrong keys are counted by `address`.
 
         Raises Unauthenticated, Forbidden, TooBusy.
         """
@@ -73,11 +73,12 @@ class SessionApi:
         return await self._container.page_sessions.peek_sign_in(token)
 
     async def redeem_sign_in(self, token: str, peer: Peer | None) -> tuple[str, SignIn]:
-        """Spend a sign-in address: the token of a new session, and where it leads. `peer` is who connects.
+        """Spend a sign-in address. Returns (the token of a new session, where the address leads).
 
-        Raises NotFound, also for a process of another user of this machine, who may have read it in the process list. A proxy
-        on this machine that is another user's is one: anybody may ask by it.
+        Raises NotFound, also if the connection comes from a process of another user of this machine.
+        That includes a proxy under another user, since anybody may use it.
         """
+        # The address was in the process list when a browser was started with it.
         if peer is not None and is_another_users(peer):
             raise NotFound(
                 "This sign-in address came by a process of another user of this machine.",
@@ -100,9 +101,11 @@ class SessionApi:
 
         That person is the home's owner, so a page of another owner's is not opened.
         """
+        # The desktop's person is the home's owner: another owner's page isn't theirs to answer.
         if owner != HOME_OWNER or not self.opens_pages or not self._container.desktop.take_turn():
             return False
         person = Caller(HOME_OWNER, "admin")
+        # Only the path of the page: the address that is opened is always this runtime's own.
         return await self._container.desktop.open(await self.create_sign_in(person, urlsplit(url).path))
 
     async def peek_login(self, link: str) -> tuple[str, str]:

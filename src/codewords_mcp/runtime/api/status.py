@@ -48,6 +48,7 @@ class StatusApi:
         stored: dict[str, Any] = {}
         recorded = None
 
+        # `doctor` must get an answer from a runtime whose database hangs.
         if all(problem.part != "database" for problem in problems):
             stored = await self._stored()
             recorded = await container.database.read(run_rows.count)
@@ -105,7 +106,8 @@ class StatusApi:
         if not damaged:
             return damaged
 
-        live = await container.database.read(lambda c: workflow_rows.live_with(c, set(damaged)))
+        # Only those of live workflows; the next run of an older version builds its own.
+        live = await container.database.read(workflow_rows.live_with, set(damaged))
         scripts = {code: parse_script(code) for _, code in live}
 
         # What does not end in time, or fails, is tried again by the next run.
@@ -116,6 +118,7 @@ class StatusApi:
                         await container.environments.ensure(script)
 
         for service_id, _ in live:
+            # Prepared sandboxes have files of the damaged environment mounted.
             container.forget(service_id)
         return {
             name: packages for name, packages in damaged.items() if name not in container.environments.rebuilt

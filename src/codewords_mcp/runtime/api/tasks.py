@@ -1,4 +1,4 @@
-"""The book of tasks: calls of tools that outlast their request, kept so that a restart or another replica goes on with them."""
+"""Tasks: tool calls that outlast their request, stored so that a restarted or another replica can continue them."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ import json
 import secrets
 from dataclasses import dataclass
 from typing import Any, Literal, cast
+
+from sqlalchemy import Connection, RowMapping
 
 from codewords_mcp.errors import NotFound
 from codewords_mcp.runtime.store import tasks as rows
@@ -22,8 +24,8 @@ TaskStatus = Literal["working", "input_required", "completed", "failed", "cancel
 class TaskRecord:
     """A task as it is stored. Times are microseconds since 1970 UTC.
 
-    `outcome` is the result of a completed one and the error of a failed one; `asks` and `answers` go by question.
-    `abandoned`: it is open, and nobody who lives holds it.
+    `outcome` is the result of a completed task or the error of a failed one. `asks` and `answers`
+    are by question. `abandoned`: the task is open, and its process has died.
     """
 
     id: str
@@ -47,8 +49,8 @@ class TaskRecord:
 class TaskStore:
     """Tasks by id, each of one principal: another's are not found. `executor` names this process.
 
-    On a database of its own, whoever else held a task is dead; on a shared one, who has not said that it lives
-    for `dead_after` seconds.
+    On an unshared database any other process of a task has died. On a shared one, a process counts
+    as dead after `dead_after` seconds without a heartbeat.
     """
 
     def __init__(self, database: Database, executor: str, *, dead_after: float = 15.0) -> None:
@@ -58,11 +60,11 @@ class TaskStore:
 
     @staticmethod
     def new_id() -> str:
-        """192 bits that nobody guesses; they are no substitute for the key."""
+        """A random id of 192 bits. Callers still need their key."""
         return secrets.token_urlsafe(24)
 
     async def add(self, task_id: str, principal: str, tool: str, arguments: dict[str, Any]) -> TaskRecord:
-        """Keep a task that is held here; when this returns, it outlives the process."""
+        """Store a task of this process. Once this returns, the task survives a restart."""
         at = now()
         values = {
             "id": task_id,
@@ -81,7 +83,7 @@ class TaskStore:
             "answers": None,
             "cancel_asked": False,
         }
-        await self._db.write(lambda c: rows.add(c, values | {"beat_at": clock(c)}))
+        await self._db.write(_add, values)
 
         return self._record(values)
 
@@ -110,8 +112,8 @@ class TaskStore:
         return await self._db.write(rows.change, task_id, self._executor, values)
 
     async def beat(self, ids: list[str]) -> tuple[set[str], dict[str, dict[str, Any]]]:
-        """Renew the hold on these tasks. Returns (tasks to cancel, answers by task) that other processes recorded."""
-        signals = await self._db.write(lambda c: rows.beat(c, self._executor, ids, clock(c)))
+        """Send a heartbeat for these tasks. Returns (tasks to cancel, answers by task) that other processes recorded."""
+        signals = await self._db.write(_beat, self._executor, ids)
         cancelled = {row["id"] for row in signals if row["cancel_asked"]}
         return cancelled, {row["id"]: json.loads(row["answers"]) for row in signals if row["answers"]}
 
@@ -120,30 +122,31 @@ class TaskStore:
         row = await self._row(task_id, principal)
         if not self._record(row).abandoned:
             return False
-        return await self._db.write(lambda c: rows.take_over(c, row, self._executor, clock(c)))
+        return await self._db.write(_take_over, row, self._executor)
 
     async def leave(self) -> None:
         """Release every task of this process, which ends, so that others can take them over at once."""
         await self._db.write(rows.leave, self._executor)
 
     async def ask_cancel(self, task_id: str) -> None:
-        """Have whoever holds the task cancel it."""
+        """Ask the task's process to cancel it."""
         await self._db.write(rows.request_cancel, task_id)
 
     async def answer(self, task_id: str, principal: str, answers: dict[str, Any]) -> None:
-        """Hand answers to whoever holds the task; what it did not ask is dropped. Raises NotFound."""
+        """Pass answers to the task's process. Answers to other questions are dropped. Raises NotFound."""
         record = await self.get(task_id, principal)
         known = record.answers | {key: value for key, value in answers.items() if key in record.asks}
         if known:
-            await self._db.write(lambda c: rows.answer(c, task_id, json.dumps(known)))
+            await self._db.write(rows.answer, task_id, json.dumps(known))
 
     async def _row(self, task_id: str, principal: str) -> dict[str, Any]:
-        row, at = await self._db.read(lambda c: (rows.get(c, task_id, principal), clock(c)))
+        row, at = await self._db.read(_get, task_id, principal)
         if row is None or row["expires_at"] <= now():
             raise NotFound("There is no task of that id.", hint="Its time may be over; call the tool again.")
         return {**row, "looked_at": at}
 
     def _record(self, row: dict[str, Any]) -> TaskRecord:
+        # An unshared database has one process at a time, so any other name is of the past.
         dead = row["executor"] != self._executor and (
             not self._db.shared or row["beat_at"] < row["looked_at"] - self._dead_after
         )
@@ -161,3 +164,20 @@ class TaskStore:
             abandoned=dead and row["status"] in rows.OPEN,
             **loaded,
         )
+
+
+# These take the database's clock in their own transaction: replicas compare each other's times.
+def _add(connection: Connection, values: dict[str, Any]) -> None:
+    rows.add(connection, values | {"beat_at": clock(connection)})
+
+
+def _get(connection: Connection, task_id: str, principal: str) -> tuple[RowMapping | None, int]:
+    return rows.get(connection, task_id, principal), clock(connection)
+
+
+def _beat(connection: Connection, executor: str, ids: list[str]) -> list[RowMapping]:
+    return rows.beat(connection, executor, ids, clock(connection))
+
+
+def _take_over(connection: Connection, row: dict[str, Any], executor: str) -> bool:
+    return rows.take_over(connection, row, executor, clock(connection))

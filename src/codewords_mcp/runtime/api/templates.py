@@ -39,12 +39,14 @@ class TemplateApi:
                 hint="Such as `data` or `sales`.",
             )
 
+        # Raises NotFound unless the caller owns the workflow.
         await self._version(caller, service_id)
         values = {"template": category}
         await self._container.database.write(workflows.change, service_id, values)
 
     async def get_code(self, caller: Caller, template_id: str) -> str:
         """The script of a template, of the gallery or the caller's own. Raises NotFound."""
+        # The caller's own first, whose ids are workflow ids and never equal one of the gallery.
         own = [template.code for template in await self._own_templates(caller) if template.id == template_id]
         if own:
             return own[0]

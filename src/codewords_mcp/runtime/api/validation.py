@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Any
 from weakref import WeakValueDictionary
 
@@ -37,6 +38,7 @@ class ScriptValidator:
     ) -> CheckedScript:
         """Run every check on the code, with the script that came of it. A failing check is a result, not a raise."""
         container = self._container
+        # The runtime must not end for want of use while a validation goes on.
         self.active += 1
         try:
             return await validate(
@@ -45,12 +47,14 @@ class ScriptValidator:
                 driver=await container.driver(),
                 known_secrets=await container.secrets.names(caller.owner),
                 secret_hosts=await container.secrets.hosts_by_name(caller.owner),
-                connected=lambda app: self._connections.check(caller, app),
-                services=lambda names: self._services.named(caller, names),
+                connected=partial(self._connections.check, caller),
+                services=partial(self._services.named, caller),
+                # A lock for each key: many validations of one caller wait for each other, not
+                # everybody.
                 parse_slot=self._locks.setdefault(
                     (caller.owner, caller.key_id or caller.run_id), asyncio.Lock()
                 ),
-                addresses=lambda script: check_private_hosts(script, container.settings.egress_allow_private),
+                addresses=partial(check_private_hosts, allowed=container.settings.egress_allow_private),
                 max_code=container.settings.max_code,
                 limits=limits_of(container.settings),
                 progress=progress,

@@ -57,6 +57,8 @@ class WebhookApi:
         if run is not None:
             made_by = await self._container.dispatcher.made_by(run)
             if made_by is not None:
+                # Two workflows that post to each other's webhooks would otherwise start runs
+                # for ever.
                 made_by.check()
             arrival = replace(arrival, made_by=made_by)
         return await self._container.webhooks.receive(arrival)

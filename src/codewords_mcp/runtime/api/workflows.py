@@ -65,18 +65,18 @@ class WorkflowApi:
         consent: Consent = Consent(),  # noqa: B008  # immutable
         progress: Progress = no_progress,
     ) -> Deployment:
-        """Validate, build and make live. Same code as live: nothing changes, `changed` is false.
+        """Validate code, build its environment and make it live. `changed` is false if it is live already.
 
-        A draft becomes a version of the workflow that it was made from, or a new workflow, and is gone. With `revision` it
-        has to be that one; edited while it is deployed, nothing is deployed (Conflict).
+        The source is one of `code`, `template_id` and `draft_id`. A draft becomes a version of its
+        workflow, or a new workflow, and is deleted. `revision` is the draft's revision that the caller
+        read. Without `service_id` a new workflow is made. `base_version` is the version that the code is
+        based on; for a draft, the one that it was made from. A version with more permissions than the
+        live one needs a person's consent: `consent`, or an answer on the page.
 
-        Without `service_id` a new workflow is made; a name that another workflow has is refused (Conflict), since only its
-        id says that it is meant. `base_version`: the live version that the code began from, of a draft the one that it was
-        made of; where other code is live, nothing is deployed (Conflict with both differences).
-
-        A version that may do more than the live one needs a person's yes: `consent`, or an answer on the page.
-        Raises InvalidInput, ValidationFailed (the old version goes on serving), ConsentNeeded (the same), NotFound,
-        Forbidden, StorageFailed.
+        Raises Conflict if the draft changed, if another workflow has the name, or if other code is live
+        than that of `base_version` (with both differences). Raises InvalidInput, ValidationFailed,
+        ConsentNeeded, NotFound, Forbidden and StorageFailed. After every error the old version goes on
+        serving.
         """
         refuse_run(caller, "deploy workflows")
         if sum(source is not None for source in (code, template_id, draft_id)) != 1:
@@ -99,6 +99,7 @@ class WorkflowApi:
                 raise stale_revision(revision or 0)
 
             code, service_id = draft.code, service_id or draft.workflow_id
+            # The draft's name is for a new workflow; an existing one keeps its own.
             name = name or (None if service_id or draft.name == UNTITLED else draft.name)
             if base_version is None and service_id == draft.workflow_id:
                 base_version = draft.base_version
@@ -110,6 +111,7 @@ class WorkflowApi:
         request = DeployRequest(caller, code, name, service_id, base_version, description, public)
         deployment = await self._make_live(request, draft, consent, smoke, progress)
         if draft is not None:
+            # Only after the version is live: until then the draft is the one copy of the code.
             await drafts.remove(caller, draft.id)
         self._container.forget(deployment.service_id)
         if deployment.changed:
@@ -151,6 +153,7 @@ class WorkflowApi:
         )
         name = await deployments.delete(caller, service_id)
         self._container.forget(service_id)
+        # The rows of its webhooks went with it; the dispatcher still has them in memory.
         self._container.webhooks.changed()
         await self._container.tell_changed(caller.owner, service_id)
 
@@ -180,7 +183,7 @@ class WorkflowApi:
         after = await self._version(caller, subject, version)
         newest = max((v.version for v in after.versions), default=after.version)
         if version is None and against is None and newest != after.version:
-            # An older one is live: the last two are what was made last, whatever serves.
+            # After a rollback an older version is live. The newest two show the last change.
             after = await self._version(caller, subject, newest)
 
         earlier = against or max((v.version for v in after.versions if v.version < after.version), default=0)

@@ -81,6 +81,8 @@ class Access:
 
     def refusal(self, rule: Rule) -> CodewordsError | None:
         """The error that says why this may not be done; None where it may."""
+        # The level first: its message tells a caller without a key to send one, which the
+        # others would hide.
         return _by_level(self, rule) or _by_toolset(self, rule) or _by_scope(self, rule)
 
     def require(self, rule: Rule) -> None:
@@ -120,6 +122,8 @@ class Access:
 
 def _by_level(access: Access, rule: Rule) -> CodewordsError | None:
     caller = access.caller
+    # An allow-list for sandboxes, before any look at the key: a stolen user key inside of a
+    # sandbox opens nothing.
     if access.listener == "sandbox" and rule.kind in {"http", "websocket"} and not rule.in_sandbox:
         return Forbidden(
             "A running workflow may not use this route of the runtime.",
@@ -134,6 +138,7 @@ def _by_level(access: Access, rule: Rule) -> CodewordsError | None:
         return Unauthenticated("This page is for a person who is signed in.", hint="Run `codewords open`.")
     if caller is None:
         return Unauthenticated("This request carries no key.")
+    # A run's key that leaks is worthless outside, and a person's key is not accepted inside.
     if (caller.kind == "run") != (access.listener == "sandbox"):
         return Unauthenticated(
             "A run's key is valid inside the sandbox of that run, and nothing else is valid there."
@@ -155,6 +160,8 @@ def _by_level(access: Access, rule: Rule) -> CodewordsError | None:
 def _by_toolset(access: Access, rule: Rule) -> CodewordsError | None:
     if rule.level in {"open", "page"} or rule.transport:
         return None
+    # A toolset restricts MCP. The HTTP API has no toolsets, so a key that is restricted to some
+    # must not reach it at all.
     if rule.toolset is None:
         if (
             rule.kind in {"http", "websocket"}
@@ -171,6 +178,7 @@ def _by_toolset(access: Access, rule: Rule) -> CodewordsError | None:
             f"This connection is read-only; {rule.name} changes something.",
             hint="The user can connect without --read-only.",
         )
+    # All sets must contain it: a connection can narrow its key and never widen it.
     if any(rule.toolset not in names for names in access.narrowed_to()):
         return Forbidden(
             f"{rule.name} is of the toolset {rule.toolset}, which this connection or its key leaves out.",

@@ -217,6 +217,7 @@ def service_rule(service: str, path: str, effect: Effect) -> Rule:
 
     `effect` is the effect that the operation declares.
     """
+    # At registration: a third-party service without an effect would pass read-only connections.
     if effect not in {"reads", "writes"}:
         raise LookupError(f"The operation {path!r} of the service {service} declares no effect.")
     return Rule("service", f"{service} /{path}", "run", ("run",), effect)
@@ -228,6 +229,7 @@ class AccessTable:
     def __init__(self, rules: Iterable[Rule]) -> None:
         self._rules: dict[tuple[Kind, str], Rule] = {}
         for rule in rules:
+            # The later of two rows would win silently, which may be the weaker one.
             if (rule.kind, rule.name) in self._rules:
                 raise ValueError(f"The access table has two rows for {rule.kind} {rule.name}.")
             self._rules[rule.kind, rule.name] = rule

@@ -76,6 +76,8 @@ class Agreements:
                 asker=asker,
             )
             await self._consents.settle(question, consent)
+            # The whole manifest, not only its digest: the next question then asks only for what
+            # is new.
             values = {
                 "owner": owner,
                 "workflow_id": service_id,
@@ -85,6 +87,8 @@ class Agreements:
             }
             await self._db.write(rows.put, values)
 
+        # Into the set that was current before the read. If the owner withdrew meanwhile, that
+        # set is no longer used.
         known.add(permissions.digest)
 
     async def list(self, owner: str) -> list[Agreement]:

@@ -53,6 +53,8 @@ class RunKey:
     def caller(self) -> Caller | None:
         """The run that calls with this key are attributed to."""
         if self._callers:
+            # A sandbox that serves several runs can't say which of them calls; the newest is
+            # taken.
             return self._callers[-1]
         return None
 
@@ -79,6 +81,7 @@ class RunKey:
         elif caller in self._callers:
             self._callers.remove(caller)
         if not self._callers:
+            # An open connection was authenticated for the run that has ended.
             self._on_unbound(self._sandbox_id)
 
 
@@ -105,9 +108,15 @@ class ApiKeys:
             pass
 
         key = new_key()
+        # An empty file is left by a crash between creation and write, and O_EXCL would refuse
+        # it.
         path.unlink(missing_ok=True)
         with os.fdopen(
-            os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8"
+            # With the mode at creation: the key is never readable to others, not even for a
+            # moment.
+            os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600),
+            "w",
+            encoding="utf-8",
         ) as file:
             file.write(key + "\n")
 
@@ -119,6 +128,8 @@ class ApiKeys:
         Raises Unauthenticated, also for the key of a run.
         """
         digest = hash_key(key)
+        # Compared before the store is asked: the home's own key must work with a broken
+        # database.
         if random.compare_digest(digest, self._admin_hash):
             return Caller(HOME_OWNER, "admin")
         if is_run_key(key):
@@ -126,10 +137,12 @@ class ApiKeys:
                 "The key of a run is valid only inside that run's sandbox, at CODEWORDS_RUNTIME_URI.",
                 hint="Use a person's key here; `codewords keys create` makes one.",
             )
+        # By the digest: the text of a key is in memory only while its request is checked.
         return self._known.get(digest) or await self._from_store(digest)
 
     def authenticate_sandbox(self, sandbox_id: str, key: str) -> Caller:
         """The run that a sandbox acts for with this key. Raises Unauthenticated for every key but its own."""
+        # By the sandbox, not by the key: one sandbox can't use the key of another.
         known = self._run_keys.get(sandbox_id)
         if known is None or not known.matches(key):
             raise Unauthenticated(
@@ -221,8 +234,9 @@ class ApiKeys:
             )
 
         caller = _caller(row)
+        # The update counts only for the first caller, so two requests at a time can't share it.
         if row["one_time"]:
-            if not await self._db.write(lambda c: access.spend_key(c, row["id"], now())):
+            if not await self._db.write(access.spend_key, row["id"], now()):
                 raise Unauthenticated(
                     "That one-time API key was already used.",
                     hint="`codewords keys create --one-time` makes a new one.",
@@ -246,6 +260,8 @@ class ApiKeys:
         They never change after the key is made.
         """
         if key_id not in self._models:
+            # Dropped as a whole: it is refilled by one read for each key, and needs no order of
+            # use.
             if len(self._models) > _MAX_CACHED:
                 self._models.clear()
             listed = await self._db.read(access.models_of_key, key_id)

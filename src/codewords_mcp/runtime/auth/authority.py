@@ -75,6 +75,7 @@ class Permissions:
     @classmethod
     def of(cls, service_id: str, author: str, manifest: Manifest) -> Permissions:
         """Prepare the manifest of a version. It may always call itself."""
+        # Without the wildcard, which `Manifest.may_call` checks: this set is the quick path.
         calls = {service_id, *manifest.models, *manifest.service_names, *manifest.workflows} - {ANY}
         secrets = frozenset(secret.name for secret in manifest.secrets)
         hidden = frozenset(secret.name for secret in manifest.secrets if secret.hosts is not None)
@@ -86,6 +87,7 @@ class Permissions:
 
 
 def _digest(manifest: Manifest) -> str:
+    # Of the permissions, not of the manifest's text: lines for display don't matter.
     return hashlib.sha256(repr(manifest.grants()).encode()).hexdigest()
 
 
@@ -261,6 +263,7 @@ class RunAuthority(Authority):
     def require_action(self, app: str, action: str | None) -> None:
         """See `Authority`. The version declares the app, and its manifest lists the action."""
         manifest, slug = self.manifest, app_name(app)
+        # `http` is the broker's own generic action; its hosts are checked as targets.
         if slug != "http" and not any(covers_app(declared, slug) for declared in manifest.connections):
             if slug:
                 name = f'"{variable_of(slug)}"'
@@ -307,6 +310,7 @@ class RunAuthority(Authority):
         return maker == self.workflow
 
     def _refusal(self, message: str, hint: str) -> NotAgreed:
+        # Reported to the run's log as well: the program may swallow the error of the call.
         error = NotAgreed(message, hint=hint)
         self.refused(self.run_id or "", str(error))
         return error
@@ -347,6 +351,7 @@ class Authorities:
         if caller.kind != "run":
             return PersonAuthority(caller.owner)
         found = self._runs.get(caller.run_id or "")
+        # Fail closed: a run that isn't registered has ended, or runs on another replica.
         if found is None or found.owner != caller.owner:
             raise NotAgreed(
                 "The run that this key belongs to does not go on here, so the key is worth nothing.",
@@ -368,6 +373,7 @@ class Authorities:
 def _shown(name: str, otherwise: str = "it") -> str:
     """A name in a sentence: only if it looks like one."""
     plain = name.isascii() and name.replace("_", "").replace(".", "").replace("-", "").isalnum()
+    # The name comes from the program's request: only an identifier is repeated in a message.
     if plain and len(name) <= 80:
         return f"`{name}`"
     return otherwise

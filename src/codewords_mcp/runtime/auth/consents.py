@@ -45,6 +45,8 @@ class Consents:
         else:
             link = None
 
+        # A token for another question is no consent to this one. The question itself may have
+        # been answered on its page, so it is looked up by its digest.
         if link is None or (link.owner, link.subject) != (question.owner, question.digest):
             link = await self._links.about(question.owner, question.digest)
         if link is None:
@@ -52,6 +54,8 @@ class Consents:
                 question, await self._links.create(question.owner, question.digest, _to_data(question))
             )
 
+        # The token alone proves nothing: a model gets it too. Somebody has to vouch for a
+        # person.
         confirms = consent.confirm == link.token and (consent.by_person or self._unattended)
         if link.answer is None and not confirms:
             raise self._needed(question, link.token)
@@ -86,6 +90,8 @@ class Consents:
         """
         require_own(await self._links.find(token), owner)
         if await self._links.answer(token, "agreed" if agreed else "declined"):
+            # A new event for later waiters; everybody who waits on the old one looks again.
+            # Taken before the read: an answer that comes in between sets this event.
             answered, self._answered = self._answered, asyncio.Event()
             answered.set()
 
@@ -95,6 +101,7 @@ class Consents:
         None if there is none within these seconds, or no such question.
         """
         until = time.monotonic() + seconds
+        # Without a person nobody will answer.
         while not self._unattended:
             answered = self._answered
             link = await self._links.find(token)
@@ -108,6 +115,8 @@ class Consents:
                 return None
 
             with suppress(TimeoutError):
+                # Polls as well, since a person may answer on another replica, whose event isn't
+                # this one.
                 async with asyncio.timeout(min(remaining, POLL_INTERVAL)):
                     await answered.wait()
 

@@ -27,6 +27,7 @@ class Desktop:
     def __init__(self, mode: Literal["auto", "never"], open_url: Callable[[str], bool] | None = None) -> None:
         self._enabled = mode == "auto"
         self._open_url = open_url or _open_url
+        # The monotonic clock may begin at 0, and the first page must not wait.
         self._opened_at = -OPEN_INTERVAL
 
     @property
@@ -39,12 +40,14 @@ class Desktop:
         at = time.monotonic()
         if not self.available or at - self._opened_at < OPEN_INTERVAL:
             return False
+        # At the request, not after the page has opened, which takes seconds.
         self._opened_at = at
         return True
 
     async def open(self, url: str) -> bool:
         """Open an address; whether the system took it."""
         try:
+            # webbrowser waits for the program that it starts.
             opened = await asyncio.to_thread(self._open_url, url)
         except OSError:
             opened = False
@@ -54,6 +57,7 @@ class Desktop:
 
 def has_desktop() -> bool:
     """Whether a person sits before this machine's screen."""
+    # The screen of this machine is not where the person sits.
     if os.environ.get("SSH_CONNECTION"):
         return False
     return sys.platform in {"darwin", "win32"} or any(os.environ.get(name) for name in _DISPLAYS)

@@ -26,6 +26,8 @@ def is_run_key(text: str) -> bool:
 
 def hash_key(key: str) -> str:
     """SHA-256 in hex, for storing. A slow hash is for passwords; 256 random bits need none."""
+    # Undecodable bytes of a command line or file are surrogates here: such a key must be wrong,
+    # not an error.
     return hashlib.sha256(key.encode("utf-8", "surrogateescape")).hexdigest()
 
 

@@ -63,9 +63,12 @@ class Links:
         """A token, safe in a URL, that is good until it is spent, or its time is over."""
         token = secrets.token_urlsafe(24)
         link_id = _digest(token)
+        # The token is sealed too, so that the list of open questions can name each link's
+        # address.
         text = json.dumps({"token": token, "data": data})
 
         def store(connection: Connection) -> None:
+            # Sealed for its owner and id: a row that is copied to another id can't be opened.
             sealed = self._vault.encrypt(owner, _name(link_id), text, key_use.in_use(connection))
             values = {"id": link_id, "kind": self._kind, "owner": owner, "subject": subject}
             values |= {"key_id": sealed.key_id, "sealed": sealed.data, "answer": None}

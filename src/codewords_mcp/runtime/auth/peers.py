@@ -41,6 +41,7 @@ def is_another_users(peer: Peer) -> bool:
     uid = uid_of(peer)
     if uid is None:
         return _is_loopback(peer) and _lists_every_process()
+    # root reads everything anyway, and a browser started by sudo is the person's own.
     return uid not in {0, os.getuid()}
 
 
@@ -68,6 +69,8 @@ def users_in(table: str, peer: Peer) -> list[int]:
     Both ends are compared, since several connections may share one port. A half-closed connection
     counts; the remains of a closed one do not.
     """
+    # The peer's own socket has the two ends the other way round, so its local address is our
+    # remote one.
     ends = [f"{_hex(ipaddress.ip_address(host))}:{port:04X}" for host, port in (peer.remote, peer.own)]
     lines = [line.split() for line in table.splitlines()[1:]]
     return [
@@ -82,6 +85,7 @@ def _readings(peer: Peer) -> list[tuple[int, Peer]]:
     plain = Peer(*((_unmapped(host), port) for host, port in (peer.remote, peer.own)))
     if ipaddress.ip_address(plain.remote[0]).version == 6:
         return [(6, plain)]
+    # A socket of IPv6 that connects to 127.0.0.1 is in the other table, with mapped addresses.
     mapped = Peer(*((_MAPPED + host, port) for host, port in (plain.remote, plain.own)))
     return [(4, plain), (6, mapped)]
 

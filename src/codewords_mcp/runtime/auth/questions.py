@@ -143,6 +143,7 @@ def of_run(
         declined=f"You declined what {workflow} asks for; it was not run.",
         asker=one_line(asker),
     )
+    # Secrets of the runner are passed only with Run-As-Template, so they are worded apart.
     others = [grant for grant in grants if grant.kind != "secret"]
     needed_secrets = [
         f"{grant.item}, where you run it with Run-As-Template" for grant in grants if grant.kind == "secret"
@@ -204,6 +205,7 @@ def of_call(owner: str, action: str, props: Mapping[str, Any], account: str | No
     rows = [("action", [name]), *_fields(props)]
     if account:
         rows.append(("account", [item(account, _ACCOUNT)]))
+    # The digest has all arguments: consent to one call is not consent to another.
     digest = _digest(owner, "call", action, account, json.dumps(props, sort_keys=True))
     return Question(owner, digest, rows, _lines(rows), _wording_of_call(name))
 
@@ -248,6 +250,7 @@ def _wording_of_call(name: str) -> Wording:
 
 
 def _fields(values: Mapping[str, Any]) -> Rows:
+    # Each value is one quoted item, so that a text with line breaks can't pass for other rows.
     rows: Rows = [(item(name, _NAME), [_shown(values[name])]) for name in list(values)[:MOST_FIELDS]]
     if (more := len(values) - MOST_FIELDS) > 0:
         rows.append(("and", [f"{more} more fields"]))

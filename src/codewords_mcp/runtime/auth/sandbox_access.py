@@ -79,12 +79,15 @@ class SandboxAccess:
 
         Raises Unauthenticated for an invalid link.
         """
+        # A signed link is valid for everybody who has it. A run must still not use another
+        # owner's.
         return await self._files.owner_of(token) == run.owner
 
     async def may_post_webhook(self, run: Caller, endpoint: str) -> bool:
         """Whether a webhook's address starts the workflow of this run and nothing else."""
         service_id = self._service_of_run(run.run_id or "")
         hooks = await self._db.read(webhooks.at_endpoint, endpoint)
+        # All of them: an address may have several webhooks, and a call starts each.
         return bool(hooks) and all(
             hook["owner"] == run.owner and hook["service_id"] == service_id for hook in hooks
         )

@@ -64,10 +64,13 @@ class SessionShares:
         `end` is called at most once, if this session must end for another. Raises TooBusy if every
         session that could end has a call in flight.
         """
+        # From the narrowest share to the widest, so that a flood ends its own sessions first.
         self._make_room(self._per_key, lambda: self._of(key=key))
         self._make_room(self._per_owner, lambda: self._of(owner=owner))
 
         if len(self._open) >= self._per_home:
+            # The owner with the most sessions pays, not the one whose session was idle the
+            # longest.
             largest = Counter(session.owner for session in self._open.values()).most_common(1)[0][0]
             self._make_room(self._per_home, self._open.values, among=self._of(owner=largest))
 
@@ -108,7 +111,9 @@ class SessionShares:
                 hint="End sessions that are not needed (DELETE with their Mcp-Session-Id), or use one for several calls.",
             )
 
+        # A session with an open stream counts as used, although it makes no calls.
         longest = min(idle, key=lambda session: (session.streams > 0, session.last_used))
+        # Not counted before `end` runs, which takes time and may open others.
         self.close(longest)
         log.info("session ended to make room", owner=longest.owner, open=len(held))
         longest.end()

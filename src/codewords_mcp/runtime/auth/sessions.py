@@ -93,6 +93,7 @@ class PageSessions:
     async def redeem_sign_in(self, token: str, uid: int | None = None) -> tuple[str, SignIn]:
         """Spend a sign-in address: the token of a new session, and where it leads. Raises NotFound."""
         found = await self.peek_sign_in(token)
+        # Removing decides: of two browsers with the same address one signs in.
         if not await self._remove(_SIGN_INS, token):
             raise _no_sign_in()
         return await self._store(_SESSIONS, found.caller, SESSION_TTL, uid=uid), found
@@ -103,6 +104,8 @@ class PageSessions:
         `address` is the client's. Raises Unauthenticated, Forbidden, InsufficientScope; TooBusy
         after too many wrong keys.
         """
+        # Counted before the check, so that many concurrent guesses can't pass the limit
+        # together.
         with self._wrong_keys.attempt(address):
             caller = await self._keyring.identify(key)
 
@@ -115,6 +118,7 @@ class PageSessions:
         None if the session has ended, or belongs to another user.
         """
         found = await self._find(_SESSIONS, token)
+        # A cookie goes to every port of a host, so another user's server may have received it.
         if found is None or found.uid not in {None, uid}:
             return None
         return found.sign_in.caller
@@ -140,19 +144,21 @@ class PageSessions:
         return token
 
     async def _find(self, space: str, token: str) -> _Stored | None:
+        # A token of another form can't exist, and costs no query.
         if not _TOKEN.fullmatch(token):
             return None
-        row = await self._db.read(lambda c: values.get(c, _OWNER, space, _digest(token), now()))
+        row = await self._db.read(values.get, _OWNER, space, _digest(token), now())
         if row is None:
             return None
         data = json.loads(row["value"])
+        # The key's present rights: a revoked key ends its sessions at the next request.
         caller = await self._keyring.holder(data["key"], data["owner"])
         if caller is None:  # the key was revoked, has expired or is not the home's any more
             return None
         return _Stored(SignIn(caller, data["path"]), data.get("uid"))
 
     async def _remove(self, space: str, token: str) -> bool:
-        return await self._db.write(lambda c: values.remove(c, _OWNER, space, _digest(token), now()))
+        return await self._db.write(values.remove, _OWNER, space, _digest(token), now())
 
 
 def _make_room(connection: Connection, space: str, owner: str, at: int) -> None:
@@ -179,6 +185,7 @@ def require_person(caller: Caller) -> None:
         raise Forbidden(
             "Only a person's API key signs in to the pages.", hint="`codewords keys create` makes one."
         )
+    # A session would give the whole API to a key that was restricted to some of MCP.
     if caller.toolsets is not None:
         raise Forbidden(
             "A key for some toolsets does not sign in to the pages.", hint="Use a key without --toolsets."
@@ -189,6 +196,7 @@ def require_person(caller: Caller) -> None:
 
 def checked_path(path: str) -> str:
     """Return a path of this runtime, without a query. Raises InvalidInput for any other address."""
+    # No second slash at the start, which a browser would take for another host.
     if not _PATH.fullmatch(path) or ".." in path:
         raise InvalidInput("A sign-in leads to a path of this runtime only, such as /consents/….")
     return path

@@ -60,10 +60,12 @@ class WrongKeys:
             wrong = True
             raise
         finally:
+            # Right keys and other errors are taken off again: only wrong keys count.
             if not wrong:
                 self._discard(entry)
 
     def _discard(self, entry: tuple[float, str]) -> None:
+        # It may have left the window during a slow check.
         if entry in self._attempts:
             self._attempts.remove(entry)
 
@@ -79,6 +81,7 @@ def _network(address: str) -> str:
         return address
     if isinstance(parsed, ipaddress.IPv6Address):
         if parsed.ipv4_mapped is not None:
+            # A dual-stack socket reports IPv4 clients like this.
             return str(parsed.ipv4_mapped)
         return str(ipaddress.ip_network((int(parsed), _IPV6_PREFIX), strict=False))
     return str(parsed)

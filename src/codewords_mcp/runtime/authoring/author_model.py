@@ -33,6 +33,7 @@ async def gateway_author(gateway: Gateway, caller: Caller, settings: Settings) -
         try:
             result = await answer_prompt(gateway, caller, provider, params)
         except ModelAnswerInvalid as error:
+            # A cut answer isn't an error here: the model is told, and writes a shorter program.
             if "limit of tokens" not in error.message:
                 raise
             return ModelCompletion("", cut=True)

@@ -47,6 +47,7 @@ _TEMPLATE_HINTS = {
 
 def nearest_template(templates: Sequence[Template], description: str) -> Template:
     """The template that shares most keywords with the description. The simplest if none does."""
+    # The templates are in order of simplicity, and `max` takes the first of equal ones.
     return max(templates, key=_fit(templates, description))
 
 
@@ -78,7 +79,9 @@ def _scores(texts: dict[str, str], description: str) -> dict[str, float]:
     spread = Counter(word for found in words.values() for word in found)
     description_words = key_words(description)
     return {
-        name: sum(1 / spread[word] for word in description_words & found) for name, found in words.items()
+        # Inverse document frequency: "workflow" is in every text and says nothing.
+        name: sum(1 / spread[word] for word in description_words & found)
+        for name, found in words.items()
     }
 
 

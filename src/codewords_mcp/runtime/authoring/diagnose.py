@@ -76,6 +76,7 @@ def diagnose(
     its services may need.
     """
     output = "\n".join(line.message for line in log if line.stream != "platform")
+    # Some programs answer with their traceback instead of printing it, escaped as JSON.
     if isinstance(run.response_content, str) and "Traceback" in run.response_content:
         output += "\n" + run.response_content.replace("\\n", "\n")
     name, message, trace = last_exception(output) or ("", "", "")
@@ -87,6 +88,7 @@ def diagnose(
     unknown = (
         run.response_status in _NO_ROUTE
         and not frames
+        # The framework's own answer, so the program itself never saw the request.
         and run.response_json == {"detail": _NO_ROUTE[run.response_status]}
     )
 
@@ -114,6 +116,7 @@ def diagnose(
 
 def _fix_for_refusals(refused: list[str], name: str) -> str | None:
     """The fix if the program failed because of a refused connection."""
+    # A program may handle a refused connection and fail later for another reason.
     if not refused or not (name == "" or _CONNECTION_ERROR.search(name)):
         return None
     return f"A connection was refused or failed: {refused[0]}."
@@ -129,6 +132,7 @@ def _frames(trace: str, code: str) -> list[Frame]:
         else:
             text = ""
         found.append(Frame(line=at, function=function or "?", text=text))
+    # The innermost frames: they are next to the fault.
     return found[-_FRAMES:]
 
 
@@ -178,6 +182,7 @@ def _fix(run: Run, code: str, trace: str, name: str) -> str | None:
     if crash is not None and crash.fix:
         return crash.fix
     if name:
+        # The order of `_FIXES` matters: ResponseValidationError contains ValidationError.
         return next((fix for part, fix in _FIXES if part in name), None)
 
     return _by_status(run)

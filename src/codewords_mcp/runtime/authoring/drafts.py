@@ -95,6 +95,8 @@ class Drafts:
 
         def write(connection: Connection) -> None:
             workflow_id = row.workflow_id
+            # Checked in the transaction: the validation before it takes seconds, and another
+            # call may have made a draft of the same workflow meanwhile.
             if workflow_id is not None and (other := rows.open_of(connection, row.owner, workflow_id, at)):
                 raise Conflict(
                     f"The draft {other.id} of {workflow_id} was created meanwhile; nothing was stored.",
@@ -135,6 +137,8 @@ class Drafts:
         """
         example = _supplied_example(row)
         validation = await validate(row.code, example)
+        # `_history` sets `done` for changes by hand, and this is none: the old value is put
+        # back.
         facts = _facts(validation, example, row.facts["description"], _history(row))
         changed = replace(row, facts=facts | {"done": row.facts["done"]}, updated_at=now())
         await self._store(row, changed)
@@ -149,6 +153,7 @@ class Drafts:
     async def _store(self, before: DraftRow, after: DraftRow) -> None:
         names = ("name", "code", "revision", "facts", "updated_at", "expires_at")
         values = {name: getattr(after, name) for name in names}
+        # The write names the revision that it replaces, so of two at a time one fails.
         if not await self._db.write(rows.change, before.id, before.revision, values):
             raise stale_revision(before.revision)
 
@@ -176,6 +181,7 @@ class Drafts:
 
     async def remove(self, caller: Caller, draft_id: str) -> None:
         """Delete a draft. Raises NotFound."""
+        # Raises NotFound, unless the draft was removed twice at the same moment.
         if not await self._db.write(rows.remove, draft_id, caller.owner):
             await self.get(caller, draft_id)
 

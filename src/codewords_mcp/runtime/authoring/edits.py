@@ -42,6 +42,8 @@ def apply_patch(code: str, patch: str) -> str:
         )
 
     for number, (line, edit) in enumerate(hunks, start=1):
+        # Hunks apply in order to the changed code, but only a unique text is replaced, so an
+        # earlier hunk can't move the target of a later one.
         code = _replaced(code, edit, f"Hunk {number} of {len(hunks)}", line)
     return code
 
@@ -59,6 +61,7 @@ def _replaced(code: str, edit: Edit, label: str, near: int | None) -> str:
             hint="Give a line that stands there as old, and the same line with what to add as new.",
         )
 
+    # Overlapping occurrences count once, as str.replace counts them.
     positions = [position.start() for position in re.finditer(re.escape(edit.old), code)]
     if not positions:
         raise _missing(code, edit, label)
@@ -84,6 +87,7 @@ def _replaced(code: str, edit: Edit, label: str, near: int | None) -> str:
 def _missing(code: str, edit: Edit, label: str) -> InvalidInput:
     lines, old_lines = code.splitlines(), [line.strip() for line in edit.old.strip().splitlines()]
     bare = [line.strip() for line in lines]
+    # Wrong indentation is the most common fault of models, and has a precise answer.
     for at in range(len(lines) - len(old_lines) + 1):
         if old_lines and bare[at : at + len(old_lines)] == old_lines:
             return InvalidInput(
@@ -114,8 +118,10 @@ def _hunks(patch: str) -> Iterator[tuple[int | None, Edit]]:
     new: list[str] = []
     inside = False
 
+    # The added "@@" ends the last hunk like any other.
     for line in [*patch.splitlines(), "@@"]:
         if header := _HUNK.fullmatch(line):
+            # A hunk of context alone changes nothing.
             if old != new:
                 yield start, Edit(old="\n".join(old), new="\n".join(new))
             start, old, new, inside = int(header[1]) if header[1] else None, [], [], True

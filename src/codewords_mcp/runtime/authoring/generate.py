@@ -106,6 +106,8 @@ class Generator:
 
     def _resume(self, row: DraftRow | None) -> None:
         """Continue with the stored draft of an equal request, unless it was changed by hand."""
+        # Each attempt makes one revision. More revisions mean that a person went on by hand,
+        # and their work must not be overwritten.
         if row is None or row.revision > len(row.facts["tried"]):
             self.history = GenerationHistory(model=self.model)
             return
@@ -149,6 +151,7 @@ class Generator:
             origin = DraftSource(
                 description=self.request.description[:2000], request_digest=self.request.digest
             )
+            # Stored before the faults are known: a crash after a paid answer must not lose it.
             self.row = await self.drafts.add(self.caller, code, origin, self.validate, self.history)
         else:
             self.row = await self.drafts.change(self.row, code, self.validate, self.history)
@@ -171,10 +174,13 @@ class Generator:
             return f"{len(tried)} answers did not pass every check"
         if (
             len(tried) >= MAX_SAME_FAULT
+            # A model that repeats itself goes on doing so, and each answer costs money.
             and len({attempt.problem for attempt in tried[-MAX_SAME_FAULT:]}) == 1
         ):
             return f"{MAX_SAME_FAULT} answers in a row had the same fault"
         costs = [attempt.cost for attempt in tried if attempt.cost is not None]
+        # The next attempt is assumed to cost as much as the dearest one so far. The price is
+        # only known afterwards.
         if costs and sum(costs) + max(costs) > self.bounds.budget:
             return f"another answer may go beyond the budget of {self.bounds.budget:g} USD ({sum(costs):.4f} are spent)"
         return ""

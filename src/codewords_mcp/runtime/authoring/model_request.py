@@ -107,9 +107,11 @@ def parse_program(text: str, before: str, *, cut: bool) -> ParsedProgram:
     files = [body for kind, body, _ in blocks if _OPENING in body and kind not in {"diff", "patch"}]
     if not files and text.lstrip().startswith(_OPENING):
         files = [text.lstrip()]
+    # A cut file may parse, and would then run as half a program.
     if cut:
         return ParsedProgram("", "The answer was cut off before its end: write a shorter program.", plan)
     if files:
+        # A model may quote parts of the file before the whole one.
         return ParsedProgram(max(files, key=len), "", plan)
 
     patches = [
@@ -132,6 +134,7 @@ def faults_to_repair(checks: Iterable[Check]) -> list[str]:
     faults: list[str] = []
     for check in checks:
         blocking = check.status == "warning" and (
+            # These warnings are nearly always real faults in code that a model wrote.
             check.id in {"packages", "smoke"} or "ASYNC" in check.message
         )
         if check.status == "failed" or blocking:

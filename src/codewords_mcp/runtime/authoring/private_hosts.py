@@ -67,6 +67,7 @@ def _judge(use: _HostUse, pairs: set[str]) -> Check | None:
     address = _address(host)
     own = host == "localhost" or (host.endswith(".localhost") and host not in _DOCKER)
     if own or (address is not None and (address.is_loopback or address.is_unspecified)):
+        # The internal listener is at this address inside of every sandbox.
         if (host, port) == _RUNTIME or (host == "localhost" and port == _RUNTIME[1]):
             return None
         return _warning(
@@ -98,6 +99,8 @@ def _judge(use: _HostUse, pairs: set[str]) -> Check | None:
         or (port and (f"{host}:{port}" in pairs or f"{_to_text(address)}:{port}" in pairs))
     ):
         return None
+    # No setting opens these (link-local addresses with the cloud's credentials, multicast), so
+    # none is suggested.
     if reason not in OPENABLE:
         return _warning(use, f"{host} is {reason}, which workflows do not reach.", None)
 
@@ -137,9 +140,12 @@ def _address(host: str) -> Address | None:
     known = parse_address(host)
     if known is None and _NUMERIC.fullmatch(host):
         try:
+            # inet_aton reads what a program's libc would read, so that 0x7f000001 isn't
+            # overlooked.
             known = parse_address(socket.inet_ntoa(socket.inet_aton(host.removesuffix("."))))
         except OSError:
             return None
+    # ::ffff:10.0.0.1 connects to 10.0.0.1.
     return getattr(known, "ipv4_mapped", None) or known
 
 
@@ -167,6 +173,7 @@ def _host_uses(script: Script) -> Iterator[_HostUse]:
 
 
 def _urls(text: str, line: int | None) -> Iterator[_HostUse]:
+    # A literal of megabytes is data, and the expression is not free.
     for match in _URL.finditer(text[:100_000]):
         yield _HostUse(match[1], int(match[2]) if match[2] else None, line)
 

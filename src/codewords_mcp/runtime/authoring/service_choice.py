@@ -80,9 +80,11 @@ def choose_services(services: Iterable[ServiceInfo], description: str) -> list[S
     there = [service for service in services if not service.unavailable]
     scores = {service.name: _score(service, key_words(description)) for service in there}
 
+    # Somebody who names Claude doesn't want OpenAI, though "summarise" suggests it.
     if any(scores.get(name) for name in _MODELS):
         scores["openai"] = 0
     for name, rival in _RIVALS.items():
+        # Only a rival that isn't named for certain by a word of its own gives way.
         if scores.get(name, 0) >= _SURE > scores.get(rival, 0) - _SURE:
             scores[rival] = 0
 

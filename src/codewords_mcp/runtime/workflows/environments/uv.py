@@ -39,6 +39,19 @@ class UvResult:
     stderr: str
 
 
+def find_uv() -> Path:
+    """The uv that came with this installation. Raises StorageFailed without one."""
+    import uv
+
+    try:
+        return Path(uv.find_uv_bin())
+    except FileNotFoundError as error:
+        raise StorageFailed(
+            "uv is not installed beside codewords-mcp.",
+            hint="Reinstall codewords-mcp; uv is one of its dependencies.",
+        ) from error
+
+
 class Uv:
     """Runs uv and Pythons with a private cache under the home."""
 
