@@ -36,7 +36,7 @@ class HostSession:
         self._sandbox: asyncio.Future[Sandbox] = asyncio.get_running_loop().create_future()
         # Takes the exception off the future: if no host asks for it, asyncio would report it as
         # never retrieved.
-        self._sandbox.add_done_callback(lambda done: done.cancelled() or done.exception())
+        self._sandbox.add_done_callback(_retrieve)
         self._repeatable: dict[str, Json] = {}
         """Messages that are said again to a host that comes back."""
         self._chunks: deque[tuple[int, bytes]] = deque()
@@ -232,9 +232,7 @@ class HostSession:
 
         error: CodewordsError | None = None
         try:
-            environment = await build(
-                self._machine.home, message, lambda text: self._send({"progress": text})
-            )
+            environment = await build(self._machine.home, message, self._report_progress)
             self._machine.adopt(environment)
             await self._warm()
         except CodewordsError as failed:
@@ -245,6 +243,9 @@ class HostSession:
 
         self._send({"environment": protocol.from_error(error)})
 
+    def _report_progress(self, text: str) -> None:
+        self._send({"progress": text})
+
     async def _warm(self) -> None:
         """Have a fork server and a warm sandbox in memory, where they can be had, before a snapshot is taken of it."""
         from codewords_mcp.agent.environment import warm
@@ -252,3 +253,8 @@ class HostSession:
         environment = self._machine.environment
         if environment is not None:
             await warm(self._machine.driver, environment)
+
+
+def _retrieve(done: asyncio.Future[Sandbox]) -> None:
+    if not done.cancelled():
+        done.exception()

@@ -19,6 +19,7 @@ def main() -> None:
     try:
         from codewords_mcp.frozen_imports import loading
 
+        # Inside of the try: Ctrl-C while modules load must not print a traceback.
         with loading():
             from codewords_mcp.cli._boundary import run_app
             from codewords_mcp.cli.app import codewords

@@ -36,6 +36,7 @@ class Activity:
             await self._app(scope, receive, send)
         finally:
             self._open -= 1
+            # At the end: a run of an hour must not count as an hour without use.
             self._last = time.monotonic()
 
 

@@ -59,6 +59,8 @@ def read_ports(home: Path) -> HomePorts:
 
 
 def _port(value: object) -> int | None:
+    # `type`, since true is an int for isinstance. A file that was edited by hand must not break
+    # the start.
     if type(value) is int and 0 < value < 65536:
         return value
     return None
@@ -71,6 +73,7 @@ def _write_ports(home: Path, ports: HomePorts) -> None:
         descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
         with os.fdopen(descriptor, "w", encoding="utf-8") as file:
             json.dump({"own": ports.own, "substitute": ports.substitute}, file)
+        # In one step: another process may read it at this moment.
         fresh.replace(home / FILE)
 
 
@@ -81,6 +84,8 @@ def listen(settings: Settings, *, any_port: bool) -> RuntimeListener:
     not loopback while no key is configured.
     """
     host = settings.host
+    # The key in the home's file protects it as well, but somebody who opens the port to a
+    # network has to decide on the key themselves.
     if not is_loopback(host) and not settings.api_key:
         raise InvalidInput(
             f"Binding {host} lets other machines in, and no key is configured.",
@@ -88,6 +93,7 @@ def listen(settings: Settings, *, any_port: bool) -> RuntimeListener:
         )
 
     stored_ports = read_ports(settings.home)
+    # Only a port that was set counts: the default must not override the home's own.
     if "port" in settings.model_fields_set:
         configured_port = settings.port
     else:
@@ -97,6 +103,8 @@ def listen(settings: Settings, *, any_port: bool) -> RuntimeListener:
     try:
         listener = RuntimeListener(_bind(host, port_to_bind))
     except OSError as error:
+        # A person at a terminal, and a service manager, get an error instead of a moved
+        # address.
         if error.errno != errno.EADDRINUSE or not (any_port or configured_port == 0):
             raise _cannot_bind(
                 host,
@@ -112,7 +120,9 @@ def listen(settings: Settings, *, any_port: bool) -> RuntimeListener:
 
 def _bind_another(host: str, port_to_bind: int, stored_ports: HomePorts) -> RuntimeListener:
     """Bind another port. `port_to_bind` counts as missed only if addresses with it may be in use."""
+    # A home without a port of its own has given no address out yet.
     promised = port_to_bind if stored_ports.own is not None else None
+    # The substitute of last time first: addresses with it may be in use as well.
     candidates: Iterable[int] = [*([stored_ports.substitute] if stored_ports.substitute else []), *_NEARBY, 0]
     for port in candidates:
         with suppress(OSError):
@@ -150,6 +160,7 @@ def _cannot_bind(host: str, port: int, error: OSError, *, stored_ports: bool) ->
 
 def _bind(host: str, port: int) -> socket.socket:
     family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
+    # The runtime takes a second to import: connections that come before wait here.
     return socket.create_server((host, port), family=family, backlog=2048)
 
 

@@ -41,6 +41,7 @@ def agreed(question: RemoteError, *, as_json: bool) -> str:
     asks = cast("list[str]", details.get("asks") or [])
     confirm, url = str(details.get("confirm") or ""), str(details.get("url") or "")
 
+    # Nobody to ask: the question goes into the error, and the next command is written out.
     if as_json or not someone_there():
         if not as_json:
             _show("What it asks for:", asks)
@@ -54,6 +55,7 @@ def agreed(question: RemoteError, *, as_json: bool) -> str:
         )
 
     _show(question.message, asks)
+    # On stderr: stdout may be piped, and has the result only.
     if not typer.confirm("Do you agree?", default=False, err=True):
         raise Forbidden(
             "You declined; nothing was deployed.", hint="Change what the workflow reaches, then deploy again."
@@ -109,6 +111,8 @@ def _confirm_preview(client: RuntimeClient, path: str, call: Json) -> None:
     try:
         preview = client.record("POST", path, body=call)
     except RemoteError as error:
+        # A workflow has no preview, and an older runtime has no such route. Any other error of
+        # these codes comes again with the call itself.
         if error.status in {
             404,
             405,

@@ -46,6 +46,7 @@ def run_app(app: typer.Typer, name: str, argv: Sequence[str]) -> int:
 
     With `--json` in `argv` a failure is also a JSON object on stdout: `{"error": {code, message, …}}`.
     """
+    # Read by hand: if parsing fails, no parsed option is there to ask.
     as_json = "--json" in argv
     _open_streams()
 
@@ -68,6 +69,7 @@ def run_app(app: typer.Typer, name: str, argv: Sequence[str]) -> int:
     except BrokenPipeError:
         return _reader_gone()
     except Exception as error:  # the last resort: a person gets a sentence, a developer the traceback
+        # The settings can't be read here: they may be what failed.
         if os.environ.get("CODEWORDS_LOG_LEVEL", "").upper() == "DEBUG":
             raise
         _report(full_disk(error) or _broken(error), as_json=as_json)
@@ -84,6 +86,7 @@ def _report(error: CodewordsError, *, as_json: bool) -> None:
         _output.print_json({"error": error.to_dict()})
     else:
         _show_questions(error)
+    # Also with --json, on stderr: a person who reads the terminal sees it anyway.
     _output.error(error.message, error.hint)
 
 
@@ -155,5 +158,6 @@ def _open_streams() -> None:
 def _reader_gone() -> int:
     """End quietly after the reader of the pipe closed it (`| head`). Python must not complain at the exit."""
     with contextlib.suppress(OSError):
+        # The interpreter flushes stdout at its exit, which would fail on the closed pipe.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     return FAILED

@@ -40,6 +40,7 @@ def read_input(data: str | None) -> bytes:
         ) from error
 
     try:
+        # Checked before a run is made; the bytes themselves are sent as they were given.
         parse(raw)
     except ValueError as error:
         if isinstance(error, json.JSONDecodeError):
@@ -102,10 +103,12 @@ class RunCall:
         started = time.monotonic()
         with _output.spinner(f"Running {self.run_id}"):
             answer = self._answer(pass_on=not as_json and not sys.stdout.isatty())
+        # The record tells a workflow's own error response from one of the platform.
         record = self.client.record("GET", f"/request/{self.run_id}")
         if as_json:
             _output.print_json(record)
         elif not _is_ours(record):
+            # An error of ours in the response's place is reported by `_verdict`.
             _print_answer(answer)
         return self._verdict(record, time.monotonic() - started)
 
@@ -119,6 +122,7 @@ class RunCall:
                 headers=self.headers,
                 timeout=self._call_timeout(),
             ) as response:
+                # Raised, so that it isn't printed as the workflow's response.
                 if response.headers.get("error-origin") == "platform":
                     raise remote_error(response.status_code, response.read())
                 return CallResponse(response, self._bounded(response.iter_bytes()), pass_on=pass_on)
@@ -130,10 +134,12 @@ class RunCall:
     def _call_timeout(self) -> float:
         if self.deadline is None:
             return SLOW
+        # httpx takes 0 as an error and not as a timeout.
         return max(self.deadline - time.monotonic(), 0.1)
 
     def _bounded(self, chunks: Iterator[bytes]) -> Iterator[bytes]:
         for chunk in chunks:
+            # Passed on before the check: what came in time belongs to the person.
             yield chunk
             if self.deadline is not None and time.monotonic() > self.deadline:
                 raise self._over()
@@ -173,6 +179,7 @@ class CallResponse:
             return
         for chunk in chunks:
             sys.stdout.buffer.write(chunk)
+            # A stream of events must reach the next program as it comes.
             sys.stdout.buffer.flush()
 
 

@@ -115,6 +115,7 @@ class RuntimeClient:
         """GET a list that is not paged: a bare array, or the first value of an object."""
         answer = self.call("GET", path)
         if isinstance(answer, dict):
+            # Lists are `{"items": […]}`; older runtimes sent bare arrays.
             answer = next(iter(cast("Json", answer).values()), None)
         if not isinstance(answer, list):
             raise _not_ours()
@@ -205,6 +206,7 @@ def remote_error(status: int, content: bytes) -> RemoteError:
         body = None
     if isinstance(body, dict):
         record = cast("Json", body)
+        # Workflows and proxies in between have error bodies of their own.
         inner = record.get("error")
         return RemoteError(status, cast("Json", inner) if isinstance(inner, dict) else record)
     return RemoteError(status, {"message": f"The runtime answered {status} without saying why."})

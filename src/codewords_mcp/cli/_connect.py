@@ -27,6 +27,7 @@ def read_settings() -> Settings:
     try:
         return Settings()  # pyright: ignore[reportCallIssue]  # every field has a default, which pyright does not see
     except ValidationError as error:
+        # Without the input: it may be a key.
         first = error.errors(include_input=False, include_url=False)[0]
         if first["loc"]:
             name = f"CODEWORDS_{str(first['loc'][0]).upper()}"
@@ -69,6 +70,7 @@ def _home_endpoint(*, tell: bool) -> RuntimeEndpoint:
     if info is None:
         with _output.spinner("Starting the runtime") as say:
             info = home.ensure(folder, say=say)
+        # Only by the command that started it: later ones would repeat it each time.
         if info.missed_port and tell:
             _tell_of_moved_address(info)
     elif tell and (ignored := ignored_settings(read_settings(), info.settings, info.token)):

@@ -10,6 +10,7 @@ import socket
 import time
 from collections.abc import Generator
 from datetime import UTC, datetime
+from functools import partial
 
 import structlog
 import uvicorn
@@ -50,6 +51,8 @@ class _RuntimeServer(uvicorn.Server):
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
+        # After the super call, which binds: nobody may be told of an address that doesn't
+        # answer.
         self.listening.set()
 
     def lead_away(self) -> None:
@@ -64,6 +67,8 @@ class _RuntimeServer(uvicorn.Server):
 
     @contextlib.contextmanager
     def capture_signals(self) -> Generator[None]:  # pyright: ignore[reportDeprecated]
+        # uvicorn would install handlers of its own, which end the server before runs have
+        # ended.
         yield
 
 
@@ -100,6 +105,7 @@ class Lifecycle:
         self._stopping = asyncio.Event()
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
+            # Before the home opens: a signal meanwhile ends the process in order, too.
             loop.add_signal_handler(number, self._on_signal, number)
         async with Runtime.open(self._settings, self._hosting()) as runtime:
             runtime.base_url = self._url
@@ -116,7 +122,7 @@ class Lifecycle:
             self._started_by,
             self._settings.idle_timeout,
             self._missed_port,
-            service_installed=lambda: is_installed(folder),
+            service_installed=partial(is_installed, folder),
         )
 
     async def _serve(self, runtime: Runtime) -> None:
@@ -146,6 +152,7 @@ class Lifecycle:
         listening = asyncio.create_task(self._server.listening.wait())
         await asyncio.wait({serving, listening}, return_when=asyncio.FIRST_COMPLETED)
         listening.cancel()
+        # It failed to start; awaiting it raises the reason.
         if serving.done():
             return
 
@@ -159,10 +166,12 @@ class Lifecycle:
         came, others = await asyncio.wait(reasons, return_when=asyncio.FIRST_COMPLETED)
         for task in others - {serving}:
             task.cancel()
+        # Raises what ended a task: a bug must not look like an orderly end.
         for task in came - {serving}:
             task.result()
 
     def _publish(self) -> None:
+        # The lock is held already. Clients wait for this file, so it comes after the listener.
         self._hold.publish(self._info())
         self._starter.ready()
         log.info("the runtime listens", url=self._url, home=str(self._settings.home), version=__version__)
@@ -190,6 +199,7 @@ class Lifecycle:
             else:
                 idle = runtime.idle_seconds
 
+            # Both: a background run has no request, and a request may have no run.
             left = limit - min(idle, self._activity.idle_seconds)
             if left > 0:
                 await asyncio.sleep(left)
@@ -199,6 +209,7 @@ class Lifecycle:
             self._hold.retire()
             await asyncio.sleep(_LAST_CALL)
             idle = min(runtime.idle_seconds, self._activity.idle_seconds)
+            # Somebody may have come in between; then the address is published again.
             if idle >= limit and not runtime.awaits_schedule:
                 log.info("the runtime ends: nobody used it", seconds=limit)
                 return
@@ -211,6 +222,7 @@ class Lifecycle:
         while True:
             await asyncio.sleep(_LOG_CHECK)
             with contextlib.suppress(OSError):
+                # Descriptor 1 is the log in a detached runtime.
                 if os.stat(1).st_size > home.LOG_LIMIT:
                     await asyncio.to_thread(_copy_and_truncate, path)
 
@@ -241,12 +253,14 @@ class Lifecycle:
                 self._exit_code = 130
             else:
                 self._exit_code = 0
+            # The second signal: whoever sends it doesn't want to wait.
             self._server.force_exit = True
             # Sandboxes are still ended and the store closed, if that takes no time.
             asyncio.get_running_loop().call_later(_FORCED_EXIT, self._leave_at_once)
 
     def _leave_at_once(self) -> None:
         self._hold.retire()
+        # Without the interpreter's own end, which joins threads that may hang.
         os._exit(self._exit_code)
 
 

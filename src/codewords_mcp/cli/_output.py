@@ -113,6 +113,7 @@ def labelled(mark: str, style: str, label: str, text: str) -> None:
 
 def error(message: str, hint: str = "") -> None:
     """`error: sentence` and `hint: what to do` on stderr, after what stdout says."""
+    # Both streams often are one terminal, where the order must be right.
     sys.stdout.flush()
     for label, style, text in (("error", "bold red", message), ("hint", "bold cyan", hint)):
         if not text:
@@ -130,6 +131,7 @@ def table(headers: Sequence[str], rows: Sequence[Sequence[str]], *, empty: str) 
     if not rows:
         note(empty)
         return
+    # A newline or tab in a name would break the columns of a pipe.
     cells = [[re.sub(r"\s+", " ", terminal_text(cell)) for cell in row] for row in rows]
     if not sys.stdout.isatty():
         _write("".join("\t".join(row) + "\n" for row in cells))
@@ -143,6 +145,7 @@ def _draw(lines: list[list[str]]) -> None:
     from rich.text import Text
 
     shown = console()
+    # `cell_len` and not len: some characters are two columns wide.
     widths = [max(cell_len(line[index]) for line in lines) + 2 for index in range(len(lines[0]) - 1)]
     last = max(cell_len(line[-1]) for line in lines)
 
@@ -195,16 +198,25 @@ def _packed(facts: list[str], width: int) -> list[str]:
 def spinner(message: str) -> Generator[Callable[[str], None]]:
     """A moving line on stderr while the block runs; yields what changes its text. Silent when piped."""
     if not sys.stderr.isatty():
-        yield lambda _text: None
+        yield _ignore
         return
     shown = console(stderr=True)
     with shown.status(_fit(terminal_text(message), shown.width)) as status:
-        yield lambda text: status.update(_fit(terminal_text(text), shown.width))
+
+        def update(text: str) -> None:
+            status.update(_fit(terminal_text(text), shown.width))
+
+        yield update
+
+
+def _ignore(_text: str) -> None:
+    """Nobody watches."""
 
 
 def _fit(text: str, width: int) -> str:
     from rich.markup import escape
 
+    # Room for the spinner itself.
     room = max(width - 4, 10)
     return escape(text if len(text) <= room else text[: room - 1] + "…")
 

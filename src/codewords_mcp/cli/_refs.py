@@ -35,6 +35,7 @@ _DRAFT = re.compile(r"draft_[0-9a-f]{12}")
 
 def part(text: str) -> str:
     """Quote an id as one part of a path, with any characters that were typed. Raises InvalidInput for no id."""
+    # A client would normalize these out of the path, and call another route.
     if not text or text in {".", ".."}:
         raise InvalidInput("An id is missing.", hint="`codewords list` and `codewords runs` show ids.")
     return quote(text, safe="")
@@ -50,6 +51,7 @@ def workflow_id(client: RuntimeClient, reference: str) -> str:
 
     Raises InvalidInput where several workflows have the name, NotFound where none has it and one nearly has.
     """
+    # No request for what has the form of an id.
     if _ID.fullmatch(reference):
         return reference
 
@@ -74,6 +76,7 @@ def _refuse_typo(client: RuntimeClient, reference: str) -> None:
 
     items = client.record("GET", "/workflows", params={"limit": 100})["items"]
     near = difflib.get_close_matches(reference, [str(item["name"]) for item in items], n=1, cutoff=0.75)
+    # Services are called like workflows, and `github` is close to many names.
     if near and reference not in {one["name"] for one in client.items("/services")}:
         raise NotFound(f"There is no workflow {reference}.", hint=f"Did you mean {near[0]}?")
 

@@ -157,6 +157,7 @@ def _again(record: Json, workflow: str) -> str | None:
     """The command that asks the same again; None where not all of it is known."""
     content: Any = record.get("requestContent")
     method, path = record.get("requestMethod"), str(record.get("requestPath") or "/")
+    # A command that repeats a part of the input would be another request.
     if not method or record.get("requestTruncated") or content is None or len(content) > _SHOWN:
         return None
 

@@ -29,6 +29,7 @@ def remember(file: str, workflow_id: str) -> None:
     """Note what a file was deployed as. A home that cannot be written only means that the next deploy asks for the id."""
     known = _read()
     files = known.setdefault(_runtime(), {})
+    # Removed first, so that it becomes the newest: dictionaries keep the order of insertion.
     files.pop(_key(file), None)
     files[_key(file)] = workflow_id
     while len(files) > _MOST:
@@ -44,6 +45,7 @@ def forget(file: str) -> None:
 
 
 def _key(file: str) -> str:
+    # The same file by another path is the same workflow.
     return str(Path(file).resolve())
 
 
@@ -78,6 +80,7 @@ def _write(known: Mapping[str, Mapping[str, str]]) -> None:
     try:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         temporary.write_text(json.dumps(known, indent=1), encoding="utf-8")
+        # The list tells on which projects a person works.
         temporary.chmod(0o600)
         temporary.replace(path)
     except OSError:

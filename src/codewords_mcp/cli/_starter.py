@@ -12,6 +12,7 @@ class Starter:
     """Process that started this one detached, at the other end of a pipe named in the environment; there may be none."""
 
     def __init__(self) -> None:
+        # Taken out of the environment: a child process must not write to that descriptor.
         named = os.environ.pop(home.READY_FD, "")
         self._fd = int(named) if named.isdigit() else -1
         if self._fd >= 0:

@@ -65,9 +65,11 @@ class Steps:
         started = time.monotonic()
         self._extra = []
         with _output.spinner(title) as update:
-            ok, detail, hint = await _outcome(
-                action(lambda text: update(f"{title}: {text}" if text else title))
-            )
+
+            def say(text: str) -> None:
+                update(f"{title}: {text}" if text else title)
+
+            ok, detail, hint = await _outcome(action(say))
         self._finish(ShownStep(step_id, title, ok, round(time.monotonic() - started, 3), detail, hint))
         return ok
 

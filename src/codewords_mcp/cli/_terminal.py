@@ -23,8 +23,10 @@ _HIDDEN_IN_JSON = re.compile(f"[{_UNSEEN}]")  # JSON itself escapes C0
 
 def terminal_text(text: str) -> str:
     """Return the text safe for a terminal: tabs and newlines stay, other invisible characters are removed."""
+    # The usual case, without the expressions.
     if text.isascii() and text.isprintable():
         return text
+    # Sequences first: without their escape character the rest would stay as text.
     return _HIDDEN.sub("", _SEQUENCES.sub("", text).replace("\r\n", "\n"))
 
 

@@ -30,6 +30,7 @@ def to_minute(text: str | None, zone: str | None = None) -> str:
 def of_log(text: str) -> str:
     """`10:30:00.123+01:00`, with the date where it is not today's."""
     at = moment(text)
+    # strftime has no form with a colon in Python 3.11.
     offset = at.strftime("%z")
     clock = f"{at:%H:%M:%S}.{at.microsecond // 1000:03}{offset[:3]}:{offset[3:5]}"
     if at.date() == datetime.now().astimezone().date():
@@ -39,7 +40,11 @@ def of_log(text: str) -> str:
 
 def localized(text: str) -> str:
     """A sentence of the runtime, with its UTC times in this machine's zone."""
-    return _ISO.sub(lambda found: to_second(found[0]), text)
+    return _ISO.sub(_localize, text)
+
+
+def _localize(found: re.Match[str]) -> str:
+    return to_second(found[0])
 
 
 def age(text: str) -> str:

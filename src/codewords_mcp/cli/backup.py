@@ -69,6 +69,7 @@ def backup(
         return _to_stdout(settings, keys=keys, as_json=as_json)
 
     try:
+        # O_EXCL: never overwrite. 0600: the file holds keys.
         descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     except FileExistsError:
         raise Conflict(f"{file} is there already.", hint="Give another name.") from None
@@ -78,10 +79,12 @@ def backup(
     try:
         with (
             os.fdopen(descriptor, "wb") as out,
+            # The fastest level: a home may have gigabytes of uploaded files.
             tarfile.open(fileobj=out, mode="w:gz", compresslevel=1) as archive,
         ):
             _write(archive, home, _files(settings), with_keys=keys)
     except BaseException:
+        # Also after Ctrl-C: half a backup must not be taken for a whole one.
         file.unlink(missing_ok=True)
         raise
 
@@ -108,6 +111,7 @@ def _to_stdout(settings: Settings, *, keys: bool, as_json: bool) -> int:
         )
 
     with (
+        # tarfile's own compression needs a file that can seek.
         gzip.GzipFile(fileobj=sys.stdout.buffer, mode="wb", compresslevel=1) as packed,
         tarfile.open(fileobj=packed, mode="w|") as archive,
     ):
@@ -146,6 +150,7 @@ def restore(
             with tarfile.open(fileobj=source, mode="r:gz") as archive:
                 names = _checked(archive)
                 with _held(home):
+                    # Again, with the lock: another restore may have been faster.
                     _require_no_database(home)
                     _extract(archive, home)
         except (tarfile.TarError, zlib.error, EOFError, OSError, sqlite3.Error) as error:
@@ -193,6 +198,7 @@ def _opened(file: Path) -> Generator[IO[bytes]]:
     """The backup to read. Raises InvalidInput for one that is not there."""
     if str(file) == STANDARD:
         with tempfile.TemporaryFile() as copy:
+            # tarfile reads the names first and then again, and stdin can't go back.
             shutil.copyfileobj(sys.stdin.buffer, copy)
             copy.seek(0)
             yield copy
@@ -221,10 +227,12 @@ def _extract(archive: tarfile.TarFile, home: Path) -> None:
         elif member.name == MARK:
             continue
 
+        # The filter refuses paths and links that lead out of the home, and devices.
         archive.extract(member, home, filter="data")
 
     with closing(sqlite3.connect(home / RESTORING)) as database, database:
         database.execute("INSERT OR REPLACE INTO meta (name, value) VALUES (?, ?)", mark())
+    # Last: until here no command takes this folder for a home.
     (home / RESTORING).rename(home / DATABASE)
 
 
@@ -261,7 +269,9 @@ def _write(archive: tarfile.TarFile, home: Path, files: Path | None, *, with_key
     with tempfile.TemporaryDirectory(dir=home) as folder:
         copy = Path(folder) / DATABASE
         with closing(sqlite3.connect(home / DATABASE)) as source, closing(sqlite3.connect(copy)) as target:
+            # SQLite's own backup: a copy of the file would miss what is in its log.
             source.backup(target)
+            # One file, without a log beside it.
             target.execute("PRAGMA journal_mode=DELETE")
 
         archive.add(copy, DATABASE)
@@ -281,6 +291,8 @@ def _add_files(archive: tarfile.TarFile, folder: Path) -> None:
             continue
         try:
             with path.open("rb") as file:
+                # By the open file, so that its size stays right if the name is removed
+                # meanwhile.
                 entry = archive.gettarinfo(arcname=f"{FILES}/{path.relative_to(folder)}", fileobj=file)
                 if entry.isreg():
                     archive.addfile(entry, file)
@@ -292,6 +304,8 @@ def _checked(archive: tarfile.TarFile) -> list[str]:
     """The names in it. Raises InvalidInput for what is no backup of ours."""
     names = archive.getnames()
     allowed = {MARK, DATABASE, FILES, *KEYS}
+    # Only names that a backup has: nothing else is unpacked into a home, not even harmless
+    # files.
     if MARK not in names or DATABASE not in names or any(name.split("/")[0] not in allowed for name in names):
         raise InvalidInput("This file is no backup of a home.", hint="`codewords backup FILE` makes one.")
     return names

@@ -71,6 +71,7 @@ def pair(
         for _ in range(0, wait, _WAIT):
             query = {"wait_seconds": min(wait, _WAIT), "paired_after": after}
             found = client.record("GET", "/browser", params=query, timeout=_WAIT + 30)
+            # A Chrome that was paired before may be connected as well.
             if found["connected"] and found["paired_at"] != after:
                 break
 
@@ -112,6 +113,8 @@ def _unpack(place: Path) -> Path:
     source = resources.files("codewords_mcp") / "extension"
     try:
         with resources.as_file(source) as files:
+            # Chrome loads the extension from this folder at each start, so an update overwrites
+            # it.
             shutil.copytree(files, place, dirs_exist_ok=True, ignore=shutil.ignore_patterns("__pycache__"))
     except OSError as error:
         raise StorageFailed(

@@ -217,6 +217,7 @@ class _Demo:
     async def _built(self, name: str, arguments: Json, say: Callable[[str], None]) -> Json:
         """A tool whose answer may be that it still builds: the same call joins that work."""
         deadline = time.monotonic() + CALL_TIMEOUT
+        # The tool answers within a chat host's limit and goes on building.
         while (found := await self._tool(name, arguments, say))["status"] == "building":
             check(time.monotonic() < deadline, f"{name} was still building after {CALL_TIMEOUT:.0f} s.")
         return found
@@ -245,6 +246,7 @@ class _Demo:
 
 def _program() -> str:
     """The `codewords-mcp` of this installation, else the one on PATH."""
+    # The one beside this Python first: PATH may have another version.
     beside = shutil.which("codewords-mcp", path=str(Path(sys.executable).parent))
     found = beside or shutil.which("codewords-mcp")
     check(

@@ -258,14 +258,17 @@ def _change(
     if changed == detail["code"]:
         raise InvalidInput("Nothing was changed.")
 
+    # With the revision: an editor may be open for hours.
     return {"code": changed, "revision": detail.get("revision")}
 
 
 def _edited(code: str) -> str:
     """The code as the person leaves it in $VISUAL or $EDITOR. Raises InvalidInput where there is no editor, or it fails."""
+    # The variable may have options, as in "code --wait".
     editor = shlex.split(os.environ.get("VISUAL") or os.environ.get("EDITOR") or "vi")
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "main.py"
+        # Line ends stay as they are, so that the difference has only the person's changes.
         file.write_text(code, encoding="utf-8", newline="")
         try:
             subprocess.run([*editor, str(file)], check=True)

@@ -37,7 +37,12 @@ def build_template(as_json: AsJson = False) -> int:
 
     try:
         with _output.spinner(f"Building the template {settings.e2b_template} on E2B") as show:
-            problem = asyncio.run(_build(settings, lambda text: (heard.append(text), show(text))))
+
+            def say(text: str) -> None:
+                heard.append(text)
+                show(text)
+
+            problem = asyncio.run(_build(settings, say))
     except SandboxFailed:
         for text in heard:
             _output.note(text, always=True)
@@ -65,6 +70,7 @@ def clean(as_json: AsJson = False) -> int:
 
     settings = read_settings()
     folder = home.home_folder()
+    # A running runtime would make new sandboxes at once.
     if home.find(folder) is not None:
         raise Conflict(
             "The runtime of this home runs, and needs what would be removed.",

@@ -70,6 +70,8 @@ def install(
     if only_print:
         return _print(hosts, entries, place, as_json=as_json)
 
+    # All changes are worked out before the first is written: a file that can't be parsed stops
+    # the command with nothing done.
     changes = [
         (host, removing(host, host.file(place)) if undo else adding(host, host.file(place), entries[host.id]))
         for host in hosts

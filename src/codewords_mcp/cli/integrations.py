@@ -129,6 +129,7 @@ def connect(
 
         _output.line(f"Open this page in a browser: {found['connect_link_url']}", "bold")
         _output.note("Waiting until it is connected; Ctrl-C leaves it to you.")
+        # Several requests instead of a long one, which proxies in between would cut.
         for _ in range(0, wait, _WAIT):
             found = client.record("POST", path, body={"wait_seconds": min(wait, _WAIT)})
             if found["connected"]:
@@ -276,6 +277,7 @@ def _props(assignments: list[str] | None) -> dict[str, Any]:
         try:
             found[name] = parse(text)
         except ValueError:
+            # What isn't JSON is text: nobody quotes a channel's name twice.
             found[name] = text
     return found
 

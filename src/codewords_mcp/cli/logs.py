@@ -71,6 +71,7 @@ def logs(
             if hidden and not shown:
                 _output.note("It wrote nothing itself; --all shows what its HTTP server said.")
         except KeyboardInterrupt:
+            # The usual way to end `-f`, and no failure.
             return OK
 
     return OK
@@ -91,6 +92,8 @@ def _entries(client: RuntimeClient, id_: str, *, follow: bool, level: Level | No
                     yield entry
         except RuntimeUnavailable:
             failures += 1
+            # The runtime may restart under a follower; the log goes on after the last line
+            # seen.
             if not follow or failures > 3:
                 raise
 

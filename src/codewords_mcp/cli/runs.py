@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from functools import partial
 from typing import Annotated
 
 import typer
@@ -111,8 +112,9 @@ def run(
         call = RunCall(client, provisioned, target, method.upper(), body, timeout, more)
         try:
             begin = call.start if background else call.wait
-            return with_agreement(client, service, lambda: begin(as_json=as_json), as_json=as_json)
+            return with_agreement(client, service, partial(begin, as_json=as_json), as_json=as_json)
         except KeyboardInterrupt:
+            # The run is this person's alone: nobody else waits for it.
             if provisioned:
                 cancel_quietly(client, provisioned)
                 _output.note(f"Cancelled {provisioned}.", "yellow", always=True)

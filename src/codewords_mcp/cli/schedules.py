@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from enum import StrEnum
+from functools import partial
 from typing import Annotated, Any
 
 import typer
@@ -114,7 +115,7 @@ def create(
         made = with_agreement(
             client,
             body["service_id"],
-            lambda: client.record("POST", "/schedules", body=body),
+            partial(client.record, "POST", "/schedules", body=body),
             as_json=as_json,
         )
 
@@ -242,6 +243,7 @@ def _own_zone() -> str:
     from pathlib import Path
 
     named = os.environ.get("TZ", "").lstrip(":")
+    # TZ may also be a path or a POSIX rule; only a name is an IANA zone.
     if named and not named.startswith("/"):
         return named
 

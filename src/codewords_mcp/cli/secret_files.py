@@ -129,6 +129,7 @@ async def _read_home() -> list[dict[str, Any]]:
             settings.master_key,
             settings.master_key_previous,
             stored_key_ids=ids,
+            # Read only: a new key must not be made for an export.
             keyring=False,
         )
         book = SecretService(database, Vault(keys.current, keys.older))
@@ -227,6 +228,7 @@ def _write(path: Path, data: bytes) -> None:
                 out.flush()
                 os.fsync(out.fileno())
 
+            # A link fails if the name is taken, where a rename would overwrite it.
             os.link(temporary, path)
         finally:
             temporary.unlink(missing_ok=True)

@@ -149,6 +149,7 @@ def _read_value(name: str) -> str:
 
         return getpass.getpass(f"Value of {name} (not shown): ")
 
+    # Bytes: the text layer would change line ends.
     raw = sys.stdin.buffer.read()
     try:
         text = raw.decode()

@@ -52,6 +52,7 @@ def serve(
     try:
         started_by = _started_by(detached=detached, service=service)
         if service:
+            # Before the settings, which are read from the environment.
             load_variables(home.home_folder())
         settings = _settings(
             host, port, detached=detached, narrowed=_narrowed(read_only=read_only, toolsets=toolsets)
@@ -63,6 +64,7 @@ def serve(
             hold = HomeLock(str(settings.home))
 
         try:
+            # After the lock: of two starts of one home, the second must not take a port.
             listener = listen(settings, any_port=detached)
             with listener.socket:
                 return _run(settings, hold, listener, starter, started_by)
@@ -76,6 +78,7 @@ def serve(
 
         return PLATFORM
     except Exception as error:
+        # Raised again: the traceback belongs into the log.
         starter.failed(f"an internal error, {type(error).__name__}: {error}")
         raise
 
@@ -130,6 +133,7 @@ def _hold_when_free(folder: Path) -> HomeLock:
             return HomeLock(str(folder))
         except HomeLocked as error:
             sys.stderr.write(f"codewords-mcp serve: waiting: {error.message}\n")
+        # Looks at the lock without taking it, so that an ending runtime isn't disturbed.
         while home.holder(str(folder)) is not None:
             time.sleep(_WAIT_FOR_HOME)
 

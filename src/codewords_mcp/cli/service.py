@@ -78,6 +78,7 @@ def install(
     services.write_variables(service.home)
     _write(file, content)
     with _output.spinner("Starting the runtime as a service"):
+        # The service's runtime needs the lock, and runs in progress must not be lost for it.
         home.stop(str(service.home), only_idle=True)
         try:
             manager.enable(service)

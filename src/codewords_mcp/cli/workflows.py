@@ -94,6 +94,7 @@ def deploy(
         body |= {"template_id": template, "draft_id": draft}
     else:
         body["code"] = read_code(file)
+        # The name of an existing workflow stays; stdin has no file name to make one of.
         body["name"] = name or (None if service_id or file == "-" else Path(file).stem)
 
     body = {key: value for key, value in body.items() if value is not None} | (
@@ -107,6 +108,7 @@ def deploy(
         subject = f"draft {draft}"
 
     with connect() as client:
+        # `--id` says which workflow is meant, whatever this file was deployed as.
         if file not in {None, "-"} and service_id is None:
             body |= _same_file(client, str(file), body["name"], named=name is not None)
         try:
@@ -149,6 +151,7 @@ def _same_file(client: RuntimeClient, file: str, name: str, *, named: bool) -> J
         forget(file)
         return {}
 
+    # Another name means another workflow: `--name` makes a copy of it.
     if named and found["name"] != name:
         return {}
 
@@ -349,6 +352,7 @@ def pages(client: RuntimeClient, path: str, params: Json, limit: int) -> list[Js
         )
         items += page["items"]
         cursor = page.get("next_cursor")
+        # An empty page with a cursor would make the loop endless.
         if not cursor or not page["items"]:
             break
 

@@ -99,7 +99,7 @@ def operations() -> tuple[HttpOperation, ...]:
         *sign_in.OPERATIONS, *oauth.OPERATIONS, *published.OPERATIONS, *agreements.OPERATIONS, *_MCP,
     )  # fmt: skip
     described = list(table)
-    # The descriptions describe themselves too: they read the list when they are asked.
+    # The pages read `described` at each request, so that they list themselves as well.
     pages = [*page_operations(described), operations_for(described)]
     described.extend(pages)
 
@@ -114,12 +114,17 @@ def create_app(
     The runtime gets the internal listener of its sandboxes. `on_stop` is called after POST /stop was answered, on the loop.
     """
     parts, table = AppState(runtime, settings, on_stop), operations()
+    # Sandboxes get an app of their own: no request of theirs passes the public guards, and no
+    # mistake in a public route's guard opens it to them.
     runtime.sandbox_access.listen(SandboxServer(_sandbox_app(parts, mcp_app, sandbox_operations(table))))
     dispatcher = RequestDispatcher(parts, mcp_app, table)
     trust, tokens = Trust(runtime, settings), Tokens(settings, runtime)
     pages = PageGuard(dispatcher, runtime, trust)
     keys = KeyGuard(pages, runtime, tokens, PageSessionGuard(runtime, trust))
 
+    # CORS is outermost, so that a page of a trusted origin can read errors too. The boundary is
+    # around every guard, so that their errors are worded like all others. Hosts are checked
+    # before keys: DNS rebinding must not even learn whether a key is right.
     return Cors(ErrorBoundary(ProviderErrors(HostGuard(keys, trust))), trust)
 
 
@@ -154,7 +159,9 @@ class RequestDispatcher:
 
         scope[APP_STATE] = self._container
         path: str = scope["path"]
+        # Padded, since a short path has fewer parts.
         _, first, rest = (*path.split("/", 2), "", "")[:3]
+        # Before the hot paths: `/run/devx_mcp/mcp/` looks like a workflow's.
         if is_mcp(path):
             access(scope).require(_mcp_rule(path))
             await self._serve_mcp(scope, receive, send)
@@ -195,6 +202,8 @@ class RequestDispatcher:
         if toolset is not None and not is_toolset_name(toolset):
             raise NotFound("There is no such toolset.", hint="/mcp serves all; /mcp/{toolset} serves one.")
         path = SSE_PATHS.get(scope["path"], "/mcp")
+        # The SDK's app knows one path. The toolset goes with the scope, where our middleware of
+        # MCP reads it.
         served = {**scope, "path": path, "raw_path": path.encode(), "root_path": "", TOOLSET_KEY: toolset}
         await self._mcp(served, receive, send)
 

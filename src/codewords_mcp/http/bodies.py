@@ -43,6 +43,8 @@ async def read_body(request: Request, model: type[B]) -> B:
     try:
         return model.model_validate(data, strict=True)
     except ValidationError as error:
+        # Without the input: a body may hold a secret. Without repeats: one wrong union gives
+        # several faults of the same sentence.
         faults = " ".join(
             dict.fromkeys(_sentence(fault, model) for fault in error.errors(include_input=False))
         )
@@ -54,6 +56,7 @@ async def read_bytes(
 ) -> bytes:
     """The whole body. Raises `refusal(limit)` once it passes `limit` bytes, InvalidInput, ClientDisconnect."""
     declared = content_length(request.scope["headers"])
+    # Refused before a byte is read.
     if declared is not None and declared > limit:
         raise refusal(limit)
 
@@ -63,6 +66,7 @@ async def read_bytes(
         if len(data) > limit:
             raise refusal(limit)
 
+    # A client that died in the middle may have sent JSON that parses up to there.
     if declared not in {None, len(data)}:
         raise not_whole(len(data), declared)
 
@@ -75,6 +79,7 @@ def parse_json(data: bytes) -> JsonValue:
         raise InvalidInput("The body is empty.", hint="Send a JSON object.")
 
     try:
+        # Of two equal keys a proxy in front may judge the first while we would take the last.
         return parse(data, unique_keys=True)
     except UnicodeDecodeError:
         raise InvalidInput("The body is not UTF-8 text.", hint="Send JSON in UTF-8.") from None

@@ -69,6 +69,7 @@ class SandboxGuard:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request. Raises Unauthenticated, Forbidden, WrongHost."""
         sandbox_id: str = scope["state"][_SANDBOX]
+        # Set first: every error from here on is judged as one of a sandbox.
         scope[LISTENER] = "sandbox"
         scope[CALLER] = caller = await self._caller(scope, sandbox_id)
         _check_host(scope)
@@ -80,6 +81,7 @@ class SandboxGuard:
         path: str = scope["path"]
         if scope["type"] == "http" and path.startswith(_FILE) and path != _FILE:
             return await self._caller_by_file(sandbox_id, path[len(_FILE) :])
+        # Google's SDK sends the second part of an upload without its key.
         if TICKET in scope["query_string"] and path.startswith(GEMINI_PATHS):
             return self._caller_by_ticket(sandbox_id, path, scope["query_string"])
         key = find_key(scope["headers"], path, scope["query_string"])
@@ -112,6 +114,7 @@ class SandboxGuard:
                 hint="It may call workflows, services and models, and use its own files and logs. Do anything else with a "
                 "person's key, outside of the workflow.",
             )
+        # After the key: an unknown sandbox must not find out which addresses exist.
         if path.startswith(_WEBHOOK) and not await self._access.may_post_webhook(run, path[len(_WEBHOOK) :]):
             raise NotFound(
                 "There is no webhook of this workflow at this address.",
@@ -128,6 +131,7 @@ class SandboxGuard:
         if (first in _HOT and rest) or provider_of(path) or simple_of(path) or firecrawls(path):
             return True
 
+        # As the public router does, so that a program sees no difference.
         if path.endswith("/"):
             bare = {**scope, "path": path[:-1]}
         else:
@@ -149,13 +153,16 @@ class SandboxServer:
 
     async def serve(self, sandbox_id: str, connection: socket.socket) -> None:
         """See `SandboxListener`."""
+        # Loading imports the websocket implementation: at the first sandbox, not at the start.
         if not self._config.loaded:
             self._config.load()
         loop = asyncio.get_running_loop()
         ended: asyncio.Future[None] = loop.create_future()
+        # `connect_accepted_socket` doesn't close the socket if it is cancelled.
         with contextlib.closing(connection):
             transport, _ = await loop.connect_accepted_socket(
-                lambda: SandboxProtocol(self._config, self._state, {_SANDBOX: sandbox_id}, ended), connection
+                partial(SandboxProtocol, self._config, self._state, {_SANDBOX: sandbox_id}, ended),
+                connection,
             )
             transports = self._open.setdefault(sandbox_id, set())
             transports.add(transport)
@@ -165,6 +172,7 @@ class SandboxServer:
             finally:
                 transport.abort()
                 transports.discard(transport)
+                # Another connection may have made a new set meanwhile.
                 if not transports and self._open.get(sandbox_id) is transports:
                     del self._open[sandbox_id]
 
@@ -186,6 +194,8 @@ class SandboxProtocol(BoundedProtocol):
     ) -> None:
         super().__init__(config, state, app_state)
         self._ended = ended
+        # uvicorn hands an upgraded connection to another protocol, whose end must end `serve`
+        # too.
         self.ws_protocol_class = partial(_WebSocket, ended=ended)  # type: ignore[assignment]
 
     def connection_lost(self, exc: Exception | None) -> None:

@@ -138,6 +138,7 @@ async def openapi(request: Request, *, operations: Sequence[HttpOperation]) -> R
     """The document, with the operations of library services."""
     services = await runtime(request.scope).services.list(caller(request.scope))
     described = list(operations_of(services))
+    # Services are described for each caller, since packages may add some at run time.
     description = document([*operations, *(operation for operation, _ in described)], own_url(request.scope))
     for _, named in described:
         description["components"]["schemas"].update(named)
@@ -177,6 +178,7 @@ def _operation(operation: HttpOperation, schemas: dict[str, Any]) -> dict[str, A
         described["requestBody"] = {"content": content, "required": bool(operation.body)}
 
     if operation.rule.level in {"open", "page"}:
+        # Overrides the document's default, which asks for a key.
         described["security"] = []
     return described
 

@@ -60,6 +60,7 @@ class HttpOperation:
     def __post_init__(self) -> None:
         """Find who may use the route."""
         if self.rule is None:  # pyright: ignore[reportUnnecessaryComparison]
+            # The dataclass is frozen.
             object.__setattr__(self, "rule", TABLE.get("http", f"{self.method} {self.path}"))
 
     def route(self) -> Route:

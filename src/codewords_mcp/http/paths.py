@@ -37,4 +37,5 @@ def toolset_of(path: str) -> str | None:
 
 def looks_like_token(key: str) -> bool:
     """Whether this is an access token (a JWT), and not a key of ours."""
+    # A JWT's header is JSON in base64, and `{"` encodes to `eyJ`.
     return key.startswith("eyJ") and key.count(".") == 2

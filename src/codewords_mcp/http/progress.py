@@ -34,6 +34,7 @@ async def answer(request: Request, work: Work) -> Response:
 async def watched(request: Request, work: Awaitable[T]) -> T:
     """Await the work, but no longer than the client waits for it. The body has been read. Raises ClientGoneError."""
     limit = app_state(request.scope).settings.max_body
+    # Nobody else reads `receive` while the work goes on, so nobody would notice a hang-up.
     async with ClientConnection(request.receive, [], limit=limit):
         return await work
 
@@ -57,6 +58,7 @@ async def _lines(work: Work, scope: Scope) -> AsyncIterator[bytes]:
             yield item
     finally:
         task.cancel()
+        # The work must have ended before the response does: it may hold a slot or a draft.
         await asyncio.wait({task})
 
 

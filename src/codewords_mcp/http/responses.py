@@ -44,6 +44,7 @@ class LineStream(Response):
         super().__init__(
             headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"}, media_type=media_type
         )
+        # Starlette sets 0 for a response without content.
         del self.headers["content-length"]
         self._source = chunks
 
@@ -56,6 +57,8 @@ class LineStream(Response):
                     async for chunk in self._source:
                         await send({"type": "http.response.body", "body": chunk, "more_body": True})
             finally:
+                # The source may hold a subscription, which only the garbage collector would end
+                # otherwise.
                 await aclose(self._source)
 
             connection.answered()

@@ -72,5 +72,6 @@ def own_url(scope: Scope) -> str:
     Host was checked before.
     """
     host = next((value for name, value in scope["headers"] if name == b"host"), b"")
+    # The URL is for requests, also where the request came as a websocket.
     scheme = {"ws": "http", "wss": "https"}.get(scope["scheme"], scope["scheme"])
     return f"{scheme}://{host.decode('latin-1')}"

@@ -41,7 +41,7 @@ def run_record(run: Run) -> dict[str, Any]:
         "correlationId": run.correlation_id,
         "parentRequestId": run.parent_id,
         "scheduledRequestId": run.schedule_id,
-        # No price reaches a run yet; the name is there, since clients declare it.
+        # Present even without a price: clients declare the field.
         "cost": run.usage.get("cost"),
         "usage": run.usage,
         "error": run.error.model_dump() if run.error else None,
@@ -84,6 +84,7 @@ def result_record(run: Run) -> dict[str, Any]:
     record = run_record(run)
     answer: object = run.response_json
     if isinstance(answer, dict):
+        # The record wins: a result's own `status` must not change what clients poll for.
         return cast("dict[str, Any]", answer) | record
     return record
 

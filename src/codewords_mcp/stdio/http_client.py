@@ -145,7 +145,7 @@ class HttpConnection:
         return HttpResponse(self, self._endpoint, int(parts[1]), headers)
 
     def _line(self) -> bytes:
-        line = self.read(lambda: self._reader.readline(65537))
+        line = self.read(self._reader.readline, 65537)
         if not line.endswith(b"\n"):
             raise BrokenAnswer(
                 "the connection ended in the middle of an answer"
@@ -174,7 +174,7 @@ class HttpConnection:
                 left -= len(part)
                 yield part
         else:
-            while part := self.read(lambda: self._reader.read1(1 << 16)):
+            while part := self.read(self._reader.read1, 1 << 16):
                 yield part
 
     def _chunk_size(self) -> int:
@@ -187,15 +187,15 @@ class HttpConnection:
         # A chunk size is a number that the other side chose: never allocate for it unchecked.
         if size > EVENT_LIMIT:
             raise BrokenAnswer(f"the answer has a part of {size:,} bytes")
-        part = self.read(lambda: self._reader.read(size))
+        part = self.read(self._reader.read, size)
         if len(part) < size:
             raise BrokenAnswer("the connection ended in the middle of an answer")
         return part
 
-    def read(self, step: Callable[[], bytes]) -> bytes:
-        """Do one blocking read, with every way in which a socket fails turned into BrokenAnswer."""
+    def read(self, step: Callable[[int], bytes], size: int) -> bytes:
+        """Do one blocking read of up to `size` bytes. Raises BrokenAnswer for every failure of the socket."""
         try:
-            return step()
+            return step(size)
         except TimeoutError as error:
             raise BrokenAnswer(f"nothing came for {SILENCE:.0f} seconds", silent=True) from error
         except (OSError, ValueError) as error:  # ValueError: closed by another thread

@@ -180,9 +180,12 @@ class StdioProxy:
     def _leave(self, finish_timeout: float, code: int) -> int:
         """Let what is in flight come to its end for a while, hang up on the rest, end the session."""
         with self._changed:
-            self._changed.wait_for(lambda: not self._running or self._output.gone, timeout=finish_timeout)
+            self._changed.wait_for(self._is_settled, timeout=finish_timeout)
             left = list(self._calls.values())
         for call in left:
             call.cancel()
         self._carrier.end()
         return code
+
+    def _is_settled(self) -> bool:
+        return not self._running or self._output.gone

@@ -6,6 +6,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import fcntl
+import functools
 import json
 import os
 import select
@@ -37,7 +38,7 @@ def start(home: str, say: Say, deadline: float) -> RuntimeInfo:
     with _start_lock(home, deadline):
         # Whoever held the lock before us started one, or one is ending in order and has to be waited for.
         _until(
-            lambda: homes.find(home) is not None or homes.holder(home) is None,
+            functools.partial(_answers_or_gone, home),
             deadline,
             f"the runtime of {home} is neither answering nor gone",
         )
@@ -92,9 +93,17 @@ def _until_published_or_gone(home: str, pid: int | None, deadline: float) -> Run
     return None
 
 
+def _answers_or_gone(home: str) -> bool:
+    return homes.find(home) is not None or homes.holder(home) is None
+
+
+def _is_gone(home: str, pid: int | None) -> bool:
+    return pid is None or homes.holder(home) != pid
+
+
 def _until_gone(home: str, pid: int | None, deadline: float) -> None:
     _until(
-        lambda: pid is None or homes.holder(home) != pid,
+        functools.partial(_is_gone, home, pid),
         deadline,
         f"the runtime (pid {pid}) has not ended yet",
         hint=f"Wait, or end it with `kill -9 {pid}`: runs that go on are recorded as interrupted, nothing is lost.",
@@ -166,7 +175,7 @@ def _start_lock(home: str, deadline: float) -> Generator[None]:
 
     try:
         _until(
-            lambda: _try_lock(fd),
+            functools.partial(_try_lock, fd),
             deadline,
             f"another program has been starting the runtime of {home} all the while",
         )

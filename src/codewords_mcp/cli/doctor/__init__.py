@@ -62,6 +62,7 @@ def _look() -> tuple[Json | None, list[Finding]]:
     try:
         with connect(tell=False) as client:
             status = client.record("GET", "/status", params={"deep": "true"})
+            # The other questions would wait for the database until they time out.
             if any(problem["part"] == "database" for problem in status.get("problems") or ()):
                 return status, [*runtime_findings(status), *here]
 
@@ -69,6 +70,7 @@ def _look() -> tuple[Json | None, list[Finding]]:
             chrome = _own_chrome(client)
             schedules = failed_schedules(client.items("/schedules"))
     except CodewordsError as error:
+        # The hint would send the person to the command that they have just typed.
         if "codewords doctor" in (error.hint or ""):
             fix = _LOG
         else:

@@ -285,6 +285,7 @@ def readable_secrets(secrets: list[Json]) -> list[Finding]:
     held: dict[str, list[str]] = {}
 
     for secret in secrets:
+        # Keys of model providers are used by the gateway and not passed to workflows.
         if secret["held"] == "plain" and not is_provider_key(secret["name"]):
             for workflow in secret["used_by"]:
                 held.setdefault(workflow, []).append(secret["name"])
@@ -368,9 +369,12 @@ def _home(folder: Path) -> Finding:
             except OSError:
                 continue
 
+            # Environments share files by hard links, which take their space once.
             if (found.st_dev, found.st_ino) not in seen:
                 seen.add((found.st_dev, found.st_ino))
                 part = name[0] if name else "database and the rest"
+                # Blocks and not the size: sparse files and small ones take another amount. 512
+                # bytes are POSIX's unit of st_blocks.
                 parts[part] = parts.get(part, 0) + found.st_blocks * 512
 
     if not parts:
@@ -402,6 +406,7 @@ def _exposed(folder: Path) -> list[Finding]:
 
 
 def _disk(folder: Path) -> Finding:
+    # Before the first start the home doesn't exist yet.
     there = next((path for path in (folder, *folder.parents) if path.exists()), folder)
     free = shutil.disk_usage(there).free
     if free < LOW_DISK:
@@ -431,6 +436,7 @@ def _pythons(uv: str) -> Finding:
     versions: set[str] = set()
     try:
         found: list[dict[str, Any]] = json.loads(
+            # Without a cache: `doctor` must not write anywhere.
             _output_of([uv, "--no-cache", "python", "list", "--only-installed", "--output-format", "json"])
         )
         versions = {str(item["version"]) for item in found}

@@ -7,6 +7,7 @@ import difflib
 import os
 import tempfile
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, cast
 
@@ -49,6 +50,7 @@ class Change:
         """Do it. Raises InvalidInput where the file cannot be written, or is another than the one that was read."""
         target = self.file.resolve()  # dotfiles are often links into a folder of the person's own
         try:
+            # The person agreed to a difference from the file as it was read.
             if _read(target) != self.old:
                 raise InvalidInput(f"{self.file} has changed meanwhile.", hint="Run the command again.")
             target.parent.mkdir(parents=True, exist_ok=True)
@@ -61,6 +63,7 @@ class Change:
 
     def keep_old(self) -> None:
         """Write a backup of the unchanged file, unless there is one. Raises InvalidInput if it can't be written."""
+        # The first backup is the file without this server; a later one would have it.
         if self.old is None or self.backup.exists():
             return
         try:
@@ -77,7 +80,7 @@ class Change:
 def adding(host: Host, file: Path, entry: dict[str, Any]) -> Change:
     """Add this server, or replace its entry. Raises InvalidInput if the file can't be parsed."""
     old = _read(file)
-    return Change(file, old, _edited(host, file, lambda text: _put(host, text, entry), old or ""))
+    return Change(file, old, _edited(host, file, partial(_put, host, entry=entry), old or ""))
 
 
 def removing(host: Host, file: Path) -> Change:
@@ -88,11 +91,9 @@ def removing(host: Host, file: Path) -> Change:
     if old is None:
         return Change(file, None, None)
 
-    without = _edited(host, file, lambda text: _take(host, text), old)
+    without = _edited(host, file, partial(_take, host), old)
     previous = _read(file.with_name(file.name + BACKUP))
-    if previous is not None and _same(
-        host, without, _edited(host, file, lambda text: _take(host, text), previous)
-    ):
+    if previous is not None and _same(host, without, _edited(host, file, partial(_take, host), previous)):
         return Change(file, old, previous)
 
     return Change(file, old, None if previous is None and _is_empty(host, without) else without)
@@ -184,6 +185,7 @@ def _replace(file: Path, text: str) -> None:
         with os.fdopen(descriptor, "w", encoding="utf-8", newline="") as out:
             out.write(text)
             out.flush()
+            # Before the rename: after a crash the name must not lead to an empty file.
             os.fsync(out.fileno())
 
         Path(name).chmod(mode)

@@ -87,6 +87,7 @@ class Host:
     def is_here(self, place: HostFolders) -> bool:
         """Whether the host seems to be installed: its folder, or its file in the home, is there."""
         file = self.file(place)
+        # The folder above shows an installation: the file's own may not exist yet.
         if self.id == "continue":
             return file.parent.parent.is_dir()
         if self.id == "vscode":

@@ -72,6 +72,7 @@ def put(text: str, path: list[str], value: Any) -> str:
     """
     if not text.strip():
         text = "{}\n"
+    # Everything below reads tokens and relies on valid JSON.
     loads(text)
     found = _object_at(text, 0)
     for depth, name in enumerate(path[:-1]):
@@ -108,6 +109,7 @@ def take(text: str, path: list[str]) -> str:
 
     start, end = member.start, member.end
     after = _next(text, end)
+    # The comma goes with the member: the one behind it, else the one before.
     if after.text == ",":
         end = after.end
     else:
@@ -116,6 +118,7 @@ def take(text: str, path: list[str]) -> str:
             start = found.inside + len(before) - 1
 
     line = text.rfind("\n", 0, start) + 1
+    # A member on a line of its own takes the line with it.
     if not text[line:start].strip() and line >= found.inside:
         start = line - 1
     return text[:start] + text[end:]

@@ -45,6 +45,7 @@ class SessionService:
         usual = {name: value for name, value in os.environ.items() if name != "CODEWORDS_HOME"}
         mark = hashlib.sha256(str(home).encode()).hexdigest()[:8]
         if str(home) == homes.home_folder(usual):
+            # A stable name for the usual home, which people type; others need one each.
             name = "codewords"
         else:
             name = f"codewords-{mark}"
@@ -146,6 +147,7 @@ class Systemd(Manager):
         """See `Manager`."""
         self._run("--user", "daemon-reload")
         self._run("--user", "enable", f"{service.name}.service")
+        # Restart and not start: an installed one may run with the settings of before.
         self._run("--user", "restart", f"{service.name}.service")
 
     def disable(self, service: SessionService) -> None:
@@ -246,6 +248,7 @@ class WindowsTask(Manager):
             arguments=escape(subprocess.list2cmdline(words)),
             trigger=f"<UserId>{escape(user)}</UserId>" if user else "",
             principal=f"<UserId>{escape(user)}</UserId>" if user else "",
+            # schtasks refuses other encodings of an XML file that declares UTF-16.
         ).encode("utf-16")
 
     def enable(self, service: SessionService) -> None:
@@ -304,6 +307,7 @@ MANAGERS: Final[dict[str, Manager]] = {one.id: one for one in (Systemd(), Launch
 
 def manager_here() -> Manager:
     """The manager of this person's session. Raises InvalidInput on a system that has none we know."""
+    # Before Linux: WSL2 ends with its last window, and a systemd unit with it.
     if os.environ.get("WSL_DISTRO_NAME"):
         return MANAGERS["windows"]
     if sys.platform == "darwin":
@@ -343,6 +347,7 @@ def write_variables(home: Path) -> None:
         home.mkdir(mode=0o700, parents=True, exist_ok=True)
         (home / "logs").mkdir(mode=0o700, exist_ok=True)
         path = home / VARIABLES
+        # O_EXCL would refuse an older one, and its mode may have been changed.
         path.unlink(missing_ok=True)
 
         with os.fdopen(

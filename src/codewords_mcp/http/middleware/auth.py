@@ -62,6 +62,7 @@ class KeyGuard:
         """Serve one request. Raises Unauthenticated."""
         scope[LISTENER] = "public"
         if scope["type"] != "lifespan" and not is_open(scope["path"]):
+            # Set before the search: an error of it must name the authorization server.
             scope[CHALLENGE] = self._tokens.challenge
             by_session = scope["type"] == "http" and scope["path"] in PAGES and not has_key(scope["headers"])
             if by_session and self._people is not None:
@@ -95,6 +96,7 @@ def has_key(headers: Headers) -> bool:
 
 def find_key(headers: Headers, path: str, query: bytes = b"") -> str:
     """The one key of a request, by whichever of its headers; for Gemini also by `?key=`. Raises Unauthenticated."""
+    # A set: SDKs send one key in several headers, which is fine as long as it is the same.
     keys: set[str] = set()
     if b"key=" in query and path.startswith(GEMINI_PATHS):
         keys.update(value for name, value in parse_qsl(query.decode("latin-1")) if name == "key")
@@ -109,11 +111,13 @@ def find_key(headers: Headers, path: str, query: bytes = b"") -> str:
     keys.discard("")
     if not keys:
         raise Unauthenticated("This request carries no key.", hint=_HINT)
+    # Which of two identities is meant must not depend on the order of headers.
     if len(keys) > 1:
         raise Unauthenticated("This request carries two different keys.", hint="Send one key, in one header.")
 
     key = keys.pop()
     if (
+        # Bounded before it is hashed, and printable before it can get into a log.
         len(key) > (_MAX_TOKEN if looks_like_token(key) else _MAX_KEY)
         or not key.isascii()
         or not key.isprintable()
@@ -130,6 +134,7 @@ def _of_authorization(value: str, path: str) -> str:
         return rest.strip()
     if scheme.lower() == "basic" and path in PAGES:
         return _password(rest.strip())
+    # A key without a scheme: the public clients send it so.
     return value
 
 

@@ -29,14 +29,11 @@ class ClientGoneError(Exception):
 
 
 class ClientConnection:
-    """Use as `async with`: the block is cancelled and left with `ClientGoneError` when the client hangs up, or takes nothing
-    of what `send` sends, and with `BodyTooLarge` when its body passes `limit` bytes.
+    """Use as `async with`. The block is cancelled and left with an error if the client is gone.
 
-    A body of a declared size up to `READ_AHEAD` is there as a whole when the block begins: a request that stalls takes no slot.
-
-    `body_first`: the block begins with the first piece of the body. Mostly it is there already, and where many requests come
-    at once, each is then read and handed on in one turn of the loop, instead of all of them being read first.
-
+    The error is `ClientGoneError` if the client hung up or takes nothing of what `send` sends, and
+    `BodyTooLarge` if its body exceeds `limit` bytes. A body of a declared size up to `READ_AHEAD` is
+    read before the block begins. `body_first`: the block begins after the first piece of the body.
     `hang_ups` is `hang_ups_of(scope)`; without it a task listens until the block ends.
     """
 
@@ -73,14 +70,18 @@ class ClientConnection:
         if self._declared is not None and self._declared > self._limit:
             raise too_large(self._limit, self._setting)
 
+        # A client that sends slowly must not hold a slot of the queue meanwhile.
         if self._declared is not None and self._declared <= READ_AHEAD:
             await self._read_whole()
         elif self._body_first and not self._read(await self._receive()):
+            # Mostly the first piece has arrived already. Of many requests at once, each is then
+            # read and handed on in one turn of the loop, instead of all being read first.
             raise ClientGoneError
 
         task = asyncio.current_task()
         assert task is not None  # noqa: S101  # a coroutine always runs in a task
         self._task = task
+        # How many cancellations were there before ours, to tell them apart at the end.
         self._cancelling = task.cancelling()
         # No await since the last `receive`: a connection that was lost before it would have ended the block already.
         if self._hang_ups is not None and self._complete:
@@ -117,17 +118,16 @@ class ClientConnection:
         if not self._gone:
             return
 
+        # `uncancel` takes our own cancellation back; what remains came from somebody else.
         others = self._task.uncancel() > self._cancelling
         if error is not None and not others:
             raise ClientGoneError from None
 
     async def send(self, send: Send, message: Message, stall_timeout: float) -> None:
-        """Send a message. A client that takes nothing for `stall_timeout` seconds counts as gone.
-
-        One timer looks after all of an answer's pieces: a time limit for each costs more than sending it.
-        """
+        """Send a message. A client that takes nothing for `stall_timeout` seconds counts as gone."""
         loop = asyncio.get_running_loop()
         self._sending_since = loop.time()
+        # One timer for all pieces of a response: a timeout for each costs more than sending it.
         if self._stall is None:
             self._stall = loop.call_later(stall_timeout, self._look, stall_timeout)
         await send(message)
@@ -170,6 +170,7 @@ class ClientConnection:
 
     async def _watch(self) -> None:
         while self._broken is None:
+            # The server then stops reading the socket, so TCP slows the client down.
             while self._held > READ_AHEAD and not self._complete:
                 self._roomy.clear()
                 await self._roomy.wait()
@@ -195,6 +196,7 @@ class ClientConnection:
             self._held += len(chunk)
 
         self._complete = not message.get("more_body", False)
+        # A client that died in the middle must not pass for one that is done.
         if self._complete and self._declared not in {None, self._total}:
             self._break(not_whole(self._total, self._declared))
         self._readable.set()
@@ -205,6 +207,7 @@ class ClientConnection:
         self._readable.set()
 
     def _hang_up(self) -> None:
+        # The client may leave once it has its answer; that cancels nothing.
         if self._answered:
             return
         if not self._complete:

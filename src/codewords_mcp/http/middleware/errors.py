@@ -77,6 +77,7 @@ class ErrorBoundary:
             _refuse_unserved(scope)
             await self.app(scope, receive, sending)
         except (ClientGoneError, ClientDisconnect):
+            # Nobody is left to answer.
             log.debug("client hung up", request_id=request_id)
         except Exception as failure:  # noqa: BLE001  # this is the boundary
             error = explain(failure, request_id)
@@ -97,11 +98,14 @@ def _refuse_unserved(scope: Scope) -> None:
 def explain(failure: Exception, request_id: str) -> CodewordsError:
     """The error to tell. What is not ours goes to the log, in full, and to the client only as an id."""
     if isinstance(failure, CodewordsError):
+        # Errors carry remedies as data; this front door words them as routes.
         failure.word_remedy(HINTS)
         return failure
+    # Only the router raises these.
     if isinstance(failure, HTTPException):
         return _of_router(failure)
     log.error("request failed", request_id=request_id, exc_info=failure)
+    # A full disk shows up as an error of any library, and is the operator's to solve.
     if full := full_disk(failure):
         return full
     return HttpInternalError(request_id)

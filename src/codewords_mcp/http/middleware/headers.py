@@ -58,6 +58,7 @@ def number(headers: Headers, name: bytes, *, low: int, high: int, usual: int, wh
         return usual
     with suppress(ValueError):
         found = float(value)
+        # NaN fails the comparison, so it needs no check of its own.
         if low <= found <= high and not (whole and found % 1):
             return found
     kind = "whole number" if whole else "number"

@@ -44,6 +44,7 @@ class Trust:
 
     def is_ours(self, name: str, authority: str) -> bool:
         """Whether a Host, given as its name and whole, means this runtime."""
+        # Settings may name a host with or without its port.
         if is_loopback(name) or name in self._hosts or authority in self._hosts or name == self._bound:
             return True
         if self._bound in {"0.0.0.0", "::"} and _is_address(name):
@@ -96,6 +97,7 @@ class HostGuard:
 
     def _check_host(self, headers: Headers) -> str:
         values = [value for name, value in headers if name == b"host"]
+        # Two Host headers are an attack on whatever is in front (RFC 9112 has them refused).
         if len(values) == 1:
             authority = values[0].decode("latin-1").lower()
         else:
@@ -128,6 +130,8 @@ class HostGuard:
 
             origin = value.decode("latin-1").lower()
             match = _ORIGIN.fullmatch(origin)
+            # A request of our own page: its origin is the host that it was sent to, which was
+            # checked.
             own = match is not None and match[1] == authority
             if not own and not self._trust.is_foreign_but_trusted(origin):
                 raise Forbidden(
@@ -140,6 +144,7 @@ def host_name(authority: str) -> str | None:
     """`name[:port]` → the name without brackets and a last dot; None for what is no authority."""
     match = _AUTHORITY.fullmatch(authority)
     if match:
+        # A last dot is the same name for DNS and another text for a comparison.
         return match[1].strip("[]").rstrip(".") or None
     return None
 

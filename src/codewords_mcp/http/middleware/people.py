@@ -44,9 +44,13 @@ class PageGuard:
         if scope["type"] == "http" and is_form_page(scope["path"]):
             scope[SELF] = origin = self._trust.own_origin(scope)
             scope[OPENS_PAGES] = self._runtime.sessions.opens_pages
+            # A person looks at these routes, so errors are pages too, before a route sets its
+            # own.
             scope.setdefault(ERROR_PAGE, sorry("This was not done"))
             token = session_token(scope)
             scope[PERSON] = await self._runtime.sessions.find(token, direct_peer(scope)) if token else None
+            # Before the form's check: somebody who isn't signed in learns nothing about the
+            # form.
             if scope["path"].startswith(SESSION_PREFIXES):
                 require_signed_in(scope)
             if scope["method"] not in READING:
@@ -79,6 +83,7 @@ class PageSessionGuard:
         else:
             found = None
 
+        # A program gets the error for programs; only a browser's navigation gets the page.
         if found is None and (b"sec-fetch-dest", b"document") not in scope["headers"]:
             raise Unauthenticated(
                 "This request carries no key.",
@@ -99,6 +104,8 @@ def require_same_origin(headers: Headers, origin: str) -> None:
     """Raise Forbidden for a form that is not known to come from a page of this very origin."""
     origins = [value.decode("latin-1").lower() for name, value in headers if name == b"origin"]
     sites = [value.decode("latin-1").lower() for name, value in headers if name == b"sec-fetch-site"]
+    # Both are required and exact. A missing header is refused: old browsers, and requests over
+    # plain http from other machines, don't send it.
     if origins != [origin] or sites != ["same-origin"]:
         raise Forbidden(
             "This form was not sent from its own page, or the browser does not say so.",
@@ -134,6 +141,8 @@ def direct_peer(scope: Scope) -> Peer | None:
 def cookie_name(origin: str) -> str:
     """Name the session's cookie at this origin. The ports of a host share cookies, so the port is in the name."""
     if origin.startswith("https://"):
+        # Browsers take a `__Host-` cookie only from this very host over https, so that a
+        # neighbouring subdomain can't set it.
         return f"__Host-{_COOKIE}"
     port = origin.rpartition(":")[2]
     return f"{_COOKIE}_{port if port.isdecimal() else 80}"

@@ -98,6 +98,7 @@ class BoundedProtocol(HttpToolsProtocol):
         """Read on, as far as it leads to a request."""
         self._unparsed += len(data)
         self._feed(data)
+        # `_feed` may have answered with an error and closed.
         if self.transport.is_closing():
             return
 
@@ -108,6 +109,7 @@ class BoundedProtocol(HttpToolsProtocol):
             if self._in_body:
                 self._watch_body()
         elif self._deadline is None:
+            # A second request on the same connection gets its own time for its head.
             self._watch()
 
     def _feed(self, data: bytes) -> None:
@@ -138,6 +140,7 @@ class BoundedProtocol(HttpToolsProtocol):
         lines += [b"%b: %b" % header for header in self.headers if header[0] not in _NOT_OFFERED]
         if tokens:
             lines.append(b"connection: " + b", ".join(tokens))
+        # A fresh parser: the old one refuses all data after an offer to upgrade.
         self.parser = httptools.HttpRequestParser(self)
         self.parser.set_dangerous_leniencies(lenient_data_after_close=True)
         self._feed(b"\r\n".join(lines) + b"\r\n\r\n" + rest)
@@ -149,6 +152,7 @@ class BoundedProtocol(HttpToolsProtocol):
         interim ones are not known (HTTP/1.0), the client counts as gone.
         """
         waits = self._answering and not self._in_body and not self.cycle.response_started
+        # None lets asyncio close the connection, True keeps our side open.
         if not waits or self.scope["http_version"] != "1.1":
             return None
 
@@ -159,6 +163,7 @@ class BoundedProtocol(HttpToolsProtocol):
     def _probe_client(self, number: int) -> None:
         if self.transport.is_closing() or not self._answering or self.cycle.response_started:
             return
+        # To a client that has gone, TCP answers with a reset, which ends the connection here.
         self.transport.write(_CONTINUE)
         if number < len(_PROBES):
             delay = _PROBES[number]
@@ -210,6 +215,7 @@ class BoundedProtocol(HttpToolsProtocol):
     def _wait(self) -> None:
         self.waiting[self] = None
         if len(self.waiting) > MAX_WAITING:
+            # Dictionaries keep their order, so the first one has waited the longest.
             longest = next(iter(self.waiting))
             del self.waiting[longest]
             longest.transport.close()

@@ -59,6 +59,7 @@ def dialect_of(provider: Provider, run_mount: bool, path: str) -> Dialect:
     if provider != "gemini":
         return provider
     compatible = "/openai/" in path or path.startswith(("/v1/chat/", "/v1/embeddings"))
+    # Gemini's own methods have a colon in their path, as in models/x:generateContent.
     if compatible or (run_mount and path.startswith("/v1/") and ":" not in path):
         return "openai"
     return "gemini"
@@ -68,6 +69,7 @@ def provider_reply(dialect: Dialect, error: CodewordsError) -> Response:
     """The error as an answer of that provider."""
     headers = {"Error-Origin": error.origin}
     if not isinstance(error, _WORTH_REPEATING):
+        # Repeating a budget's refusal or a wrong input only costs time.
         headers["x-should-retry"] = "false"
     if isinstance(error, Unauthenticated):
         headers["WWW-Authenticate"] = "Bearer"

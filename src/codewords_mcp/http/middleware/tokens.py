@@ -70,6 +70,8 @@ class Tokens:
 
         try:
             head = jwt.get_unverified_header(token)
+            # Never `none`, and no symmetric algorithm: with those the public key would be the
+            # secret.
             if head.get("alg") not in _ALGORITHMS:
                 raise InvalidToken("The access token is not signed in a way that is taken here.")
 
@@ -80,6 +82,7 @@ class Tokens:
                 algorithms=[cast("str", head["alg"])],
                 issuer=self._issuer,
                 leeway=30,
+                # The audience is checked in `_caller`, which also takes one of a toolset.
                 options={"require": ["exp", "iss", "aud", "sub"], "verify_aud": False},
             )
         except jwt.PyJWTError as error:
@@ -98,7 +101,10 @@ class Tokens:
             str(value).rstrip("/") for value in (cast("list[Any]", aud) if isinstance(aud, list) else [aud])
         ]
         narrowed = [
-            value.removeprefix(f"{audience}/") for value in made_for if value.startswith(f"{audience}/")
+            # A token for `…/mcp/runs` is narrowed to that toolset (RFC 8707).
+            value.removeprefix(f"{audience}/")
+            for value in made_for
+            if value.startswith(f"{audience}/")
         ]
         if audience not in made_for and not narrowed:
             raise InvalidToken(
@@ -114,9 +120,12 @@ class Tokens:
 
         client = str(claims.get("client_id", claims.get("azp", "")))
         return Caller(
+            # Without a mapping each subject is an owner of its own, named by issuer and subject
+            # together, since two issuers may use the same subject.
             self._settings.oauth_owners.get(subject) or f"oauth-{_short(self._issuer, subject)}",
             "user",
             key_id=f"oauth-{_short(self._issuer, subject, client)[:24]}",
+            # A token never administers, whatever its issuer grants.
             scopes=frozenset(scopes) & frozenset(GRANTED),
             toolsets=None if audience in made_for else frozenset(narrowed),
             by_token=True,

@@ -40,6 +40,7 @@ async def answer(request: Request) -> Response:
     if choice not in {"agree", "decline"}:
         raise InvalidInput("The form did not arrive whole.", hint="Open the link again and choose.")
 
+    # Read before the answer, which spends the question with its wording.
     wording = (await runtime(request.scope).consents.peek(person(request.scope), _token(request))).wording
     await runtime(request.scope).consents.decide(
         person(request.scope), _token(request), agreed=choice == "agree"
@@ -98,6 +99,7 @@ def _difference(diff: str) -> str:
 
 
 def _spelled(line: str) -> str:
+    # Bidirectional controls could show the code in another order than it runs.
     return "".join(c if c.isprintable() or c == "\t" else f"\\u{{{ord(c):x}}}" for c in line)
 
 

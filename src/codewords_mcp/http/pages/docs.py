@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from functools import partial
 from html import escape
 from itertools import groupby
+from operator import attrgetter
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -53,10 +54,11 @@ async def index(request: Request) -> Response:
 
 async def docs(request: Request, *, operations: Sequence[HttpOperation]) -> Response:
     """Every route in one table a tag."""
-    ordered = sorted(operations, key=lambda operation: operation.tag)
+    ordered = sorted(operations, key=attrgetter("tag"))
     sections = "".join(
         f"<h2>{escape(_TITLES.get(tag, tag.title()))}</h2><table>{''.join(map(_row, group))}</table>"
-        for tag, group in groupby(ordered, key=lambda operation: operation.tag)
+        # groupby needs its input sorted by the same key.
+        for tag, group in groupby(ordered, key=attrgetter("tag"))
     )
     return page(
         "API",

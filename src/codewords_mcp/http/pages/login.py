@@ -43,6 +43,8 @@ async def follow(request: Request) -> Response:
         '<h1 class="good">You are signed in</h1>'
         f'<p><a href="{escape(target)}" rel="noreferrer">Go on</a>, if the page does not by itself.</p>',
     )
+    # Not a redirect: the policy's `form-action` holds for redirects after a form as well, and
+    # the target may be anywhere.
     reply.headers["Refresh"] = f"0; url={target}"
 
     return reply

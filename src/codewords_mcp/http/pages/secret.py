@@ -33,6 +33,7 @@ async def store(request: Request) -> Response:
     """Store the value and spend the link. A value that cannot be stored gets the form again, with the reason."""
     request.scope[ERROR_PAGE] = _sorry
     form = await runtime(request.scope).secrets.peek_link(person(request.scope), _nonce(request))
+    # From here on a wrong value shows the form again, with the reason and without the value.
     request.scope[ERROR_PAGE] = _form_again(form)
     fields = _fields(await read_bytes(request, MAX_FORM, _too_large))
     form = _as_left(form, fields)
@@ -69,6 +70,7 @@ def _too_large(_limit: int) -> BodyTooLarge:
 
 def _fields(data: bytes) -> dict[str, list[str]]:
     try:
+        # Blank values are kept: an empty list of hosts means something else than an absent one.
         return parse_qs(data.decode(), keep_blank_values=True, strict_parsing=True, max_num_fields=4)
     except ValueError:
         raise InvalidInput("The form did not arrive whole.", hint="Type the value again.") from None

@@ -60,6 +60,8 @@ async def follow(request: Request) -> Response:
     request.scope[ERROR_PAGE] = _sorry
     found = await runtime(request.scope).sessions.peek_sign_in(_token(request))
     headers = request.headers
+    # `none` means that the address was typed or opened by another program; a link on a page
+    # sends its site. `Sec-Purpose` is of browsers that load pages ahead.
     opened_by_person = (
         request.method == "GET"
         and headers.get("sec-fetch-site") == "none"
@@ -213,6 +215,7 @@ async def _signed_in(request: Request) -> Response:
 
 async def _with_session(request: Request, token: str, path: str) -> Response:
     """Redirect to the requested path, and end the session before it, so that nobody else's goes on."""
+    # Ended, so that a session that somebody else planted here doesn't live on.
     if before := session_token(request.scope):
         await runtime(request.scope).sessions.end(before)
     reply = RedirectResponse(path, 303, headers=HEADERS)
@@ -223,6 +226,7 @@ async def _with_session(request: Request, token: str, path: str) -> Response:
 def _set_cookie(reply: Response, scope: Scope, token: str, seconds: int) -> None:
     origin = scope[SELF]
     reply.set_cookie(
+        # `lax`: the cookie comes with links from a chat's page, but not with foreign forms.
         cookie_name(origin), token, max_age=seconds, path="/", httponly=True, samesite="lax",
         secure=origin.startswith("https://"),
     )  # fmt: skip

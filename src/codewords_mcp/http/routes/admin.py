@@ -88,6 +88,7 @@ async def revoke_key(request: Request) -> Response:
 async def stop(request: Request) -> Response:
     """Answer, then ask the process to end."""
     reply = JsonReply({"stopping": True}, status_code=202)
+    # After the response: the process could otherwise end before the client reads it.
     reply.background = BackgroundTask(_stop, app_state(request.scope))
     return reply
 

@@ -49,6 +49,7 @@ async def withdraw_on_page(request: Request) -> Response:
     request.scope[ERROR_PAGE] = sorry("The agreement was not withdrawn")
     await read_bytes(request, _MAX_FORM, _too_large)
     await runtime(request.scope).consents.withdraw_agreement(person(request.scope), _service_id(request))
+    # 303 makes the browser ask by GET, so that reloading the page doesn't repeat the form.
     return RedirectResponse("/", 303, headers=HEADERS)
 
 

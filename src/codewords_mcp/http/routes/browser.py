@@ -71,6 +71,7 @@ async def pairing_page(request: Request) -> Response:
         " watch and close, and only on sites that you allow one by one.</p>"
         '<p class="dim last">This page works once, for ten minutes. <code>codewords browser forget</code> undoes it.</p>',
     )
+    # The page has no script, so it reloads until the pairing is done.
     shown.headers["Refresh"] = str(_REFRESH)
     return shown
 
@@ -89,6 +90,7 @@ class _Pipe:
         while True:
             message = await self._receive()
             if message["type"] == "websocket.disconnect":
+                # Nothing may be sent after this message: the server raises for it.
                 self._open = False
                 return None
             if (text := message.get("text")) is not None:

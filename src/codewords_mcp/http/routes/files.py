@@ -98,6 +98,7 @@ def byte_range(header: str | None, size: int) -> ByteRange | None:
         return ByteRange(0, size, whole=True)
 
     if match[1] == "":
+        # A suffix range: the last n bytes.
         start, end = max(size - int(match[2]), 0), size
     else:
         start, end = int(match[1]), min(int(match[2]) + 1 if match[2] else size, size)
@@ -113,6 +114,7 @@ def _headers(file: StoredFile, part: ByteRange) -> dict[str, str]:
         "Content-Type": file.content_type,
         "Content-Length": str(part.end - part.start),
         "Content-Disposition": f"attachment; filename*=UTF-8''{quote(file.filename, safe='')}",
+        # A browser that shows the file anyway runs no script of it.
         "Content-Security-Policy": "sandbox; default-src 'none'",
         "X-Content-Type-Options": "nosniff",
         "Accept-Ranges": "bytes",

@@ -162,6 +162,7 @@ async def pass_on(reply: GatewayResponse, connection: ClientConnection, send: Se
 
     A client that stops reading for `STALLED` seconds has hung up, which ends the provider's call too.
     """
+    # -1 never reaches 0, so a response of unknown length is ended by a message of its own.
     left = content_length(reply.headers) or -1
     try:
         await send({"type": "http.response.start", "status": reply.status, "headers": reply.headers})
@@ -180,6 +181,7 @@ async def pass_on(reply: GatewayResponse, connection: ClientConnection, send: Se
 
 
 def _request(scope: Scope) -> ProviderRequest:
+    # The path goes on as it was sent: decoding it would change a model's name with a slash.
     raw: bytes = scope.get("raw_path") or quote(scope["path"]).encode()
     path = raw.decode("latin-1")
     found = provider_of(path.partition("?")[0]) or provider_of(quote(scope["path"]))
@@ -203,6 +205,7 @@ def _request(scope: Scope) -> ProviderRequest:
         run_mount=run_mount,
         here=own_url(scope) + mount if provider == "gemini" else "",
         length=content_length(headers),
+        # An SDK that repeats by itself should get an overload at once and not wait here too.
         may_wait=not any(name == _REPEATS for name, _ in headers),
     )
 

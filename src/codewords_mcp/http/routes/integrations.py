@@ -149,9 +149,11 @@ async def link_onward(request: Request) -> Response:
     Its link is made now, for the person who pressed the button of the page before.
     """
     request.scope[ERROR_PAGE] = _sorry
+    # A link elsewhere leads to the page before, where the person sees what will be connected.
     if request.headers.get("sec-fetch-site") != "same-origin":
         return RedirectResponse(f"/connect/{_nonce(request)}", 303, headers=HEADERS)
     url = await runtime(request.scope).connections.follow_link(person(request.scope), _nonce(request))
+    # The address of this page has a one-time token in it, which the broker must not get.
     return RedirectResponse(url, 303, headers=HEADERS | {"Referrer-Policy": "no-referrer"})
 
 

@@ -32,6 +32,7 @@ async def protected_resource(request: Request) -> Response:
         "resource_name": "CodeWords",
     }
 
+    # Public by design: clients in browsers look for the authorization server here.
     return JsonReply(document, headers={"Access-Control-Allow-Origin": "*", "Cache-Control": "max-age=300"})
 
 

@@ -28,6 +28,7 @@ class PublishBody(Body):
 
 async def publish(request: Request) -> Response:
     """The workflow's route is a tool from now on."""
+    # Here, since `tools` imports the MCP server, which the HTTP API doesn't need to start.
     from codewords_mcp.tools import all_tools
 
     body = await read_body(request, PublishBody)
@@ -36,6 +37,7 @@ async def publish(request: Request) -> Response:
             "A toolset of published workflows is a name of lower-case letters, digits, - and _, and none of ours.",
             hint=f"Ours are {', '.join(TOOLSETS)}.",
         )
+    # A published tool must not pass for one of the runtime's.
     if body.tool in {tool.name for tool in all_tools()}:
         raise InvalidInput("A tool of the runtime has this name.", hint="Give another with --name.")
 

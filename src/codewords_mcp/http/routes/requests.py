@@ -47,6 +47,7 @@ async def result(request: Request) -> Response:
     scope, run_id = request.scope, _run_id(request)
     settings = app_state(scope).settings
     seconds = query_wait(request, usual=settings.sync_timeout, most=settings.run_timeout)
+    # A wait may take an hour: it ends with its client.
     run = await watched(request, runtime(scope).runs.get(caller(scope), run_id, wait=seconds))
     if run.status not in FINISHED:
         raise RunPending(
@@ -118,6 +119,7 @@ async def logs(request: Request) -> Response:
     if form not in _FORMS:
         raise InvalidInput("`format` must be ndjson or sse.")
 
+    # A browser's EventSource reconnects with this header.
     after = request.query_params.get("after") or request.headers.get("last-event-id")
     if after and not _is_time(after):
         raise InvalidInput(

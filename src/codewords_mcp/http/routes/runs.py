@@ -45,6 +45,7 @@ OPERATIONS = [
 async def serve_run(scope: Scope, receive: Receive, send: Send) -> None:
     """`/run/{service_id}/{path}`. A client that hangs up half-way cancels the run, queued or running."""
     limit = app_state(scope).settings.max_body
+    # Around the whole run: its block is cancelled when the caller hangs up.
     async with ClientConnection(
         receive, scope["headers"], limit=limit, hang_ups=hang_ups_of(scope)
     ) as connection:
@@ -70,6 +71,7 @@ async def serve_run_async(scope: Scope, receive: Receive, send: Send) -> None:
         )
         request.delay = number(scope["headers"], b"codewords-delay", low=0, high=MAX_DELAY, usual=0)
         run_id = await runtime(scope).runs.start(request)
+        # Once the id is given, the run goes on without the caller.
         connection.answered()
 
     reply = JsonReply({"request_id": run_id}, headers={"X-Request-Id": run_id})
@@ -94,6 +96,7 @@ def under_prefix(header: tuple[bytes, bytes], prefix: str, here: str) -> tuple[b
     if header[0] != b"location":
         return header
     target = header[1].decode("latin-1").removeprefix(here)
+    # Another host, or a workflow that builds its own full addresses.
     if not target.startswith("/") or target.startswith(("//", f"{prefix}/")):
         return header
     return header[0], (prefix + target).encode("latin-1")

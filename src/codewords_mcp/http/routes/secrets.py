@@ -54,6 +54,7 @@ async def delete_secret(request: Request) -> Response:
 
 async def open_entry(request: Request) -> Response:
     """A one-time page on which a person types the value."""
+    # The body is optional: without it the page proposes no hosts.
     empty = not content_length(request.scope["headers"])
     if empty:
         body = EntryBody()

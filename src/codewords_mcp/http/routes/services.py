@@ -36,6 +36,7 @@ def firecrawls(path: str) -> str | None:
 def under_firecrawl(scope: Scope) -> Scope:
     """Return the scope of the same call under the path of the service."""
     path = f"/run/firecrawl{scope['path']}"
+    # Both paths: the hot path reads the raw one.
     return {**scope, "path": path, "raw_path": quote(path).encode()}
 
 

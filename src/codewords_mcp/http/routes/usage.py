@@ -49,6 +49,7 @@ def as_csv(sums: list[UsageSum]) -> str:
     writer.writeheader()
     for usage_sum in sums:
         row = usage_sum.model_dump()
+        # A workflow's name is its author's text, and a spreadsheet would execute it.
         if str(row["of"])[:1] in {"=", "+", "-", "@"}:
             row["of"] = f"'{row['of']}"
         writer.writerow(row)

@@ -33,6 +33,7 @@ async def receive(request: Request) -> Response:
     body = await read_bytes(request, app_state(request.scope).settings.max_webhook, _too_large)
     headers: dict[str, str] = {}
     for name, value in inward(request.scope["headers"]):
+        # The first of several equal headers counts, as for the signature's check.
         headers.setdefault(name.decode("latin-1"), value.decode("latin-1"))
     endpoint = str(request.path_params["endpoint"])
     arrival = Arrival(endpoint, request.method, dict(request.query_params), headers, body)

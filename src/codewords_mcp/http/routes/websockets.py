@@ -46,6 +46,7 @@ async def serve_websocket(scope: Scope, receive: Receive, send: Send) -> None:
     """`/run/{service_id}/{path}` as a websocket. Its end, on either side, ends the run."""
     await receive()  # websocket.connect
     service_id, path = split(scope, "/run/")
+    # A handshake has no body; the connection is only there for its headers.
     request = request_for(scope, ClientConnection(receive, scope["headers"], limit=0), service_id, path)
     session = await _open(
         runtime(scope).runs.open_websocket(request, list(scope.get("subprotocols", []))), receive
@@ -65,6 +66,7 @@ async def serve_websocket(scope: Scope, receive: Receive, send: Send) -> None:
 async def _open(opening: Coroutine[Any, Any, WorkflowSocket], receive: Receive) -> WorkflowSocket:
     """The session, unless the caller leaves before it is open. Raises ClientGoneError."""
     task = asyncio.ensure_future(opening)
+    # Until the handshake is accepted, the only message that can come is a disconnect.
     leaving = asyncio.ensure_future(receive())
 
     try:
@@ -75,6 +77,7 @@ async def _open(opening: Coroutine[Any, Any, WorkflowSocket], receive: Receive) 
     finally:
         task.cancel()
         leaving.cancel()
+        # A cancelled opening still has to release its sandbox.
         await asyncio.wait({task, leaving})
 
 

@@ -89,6 +89,7 @@ async def deploy(request: Request) -> Response:
             base_version=body.base_version,
             description=body.description,
             public=body.public,
+            # The HTTP API is used with a person's key, so its holder vouches for the consent.
             consent=Consent(allow=body.allow, confirm=body.confirm, by_person=True),
             progress=progress,
         )

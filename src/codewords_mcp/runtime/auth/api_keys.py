@@ -85,6 +85,10 @@ class RunKey:
             self._on_unbound(self._sandbox_id)
 
 
+def _ignore_unbound(_sandbox_id: str) -> None:
+    """Nobody listens."""
+
+
 class ApiKeys:
     """API keys: hashed at rest, looked up by hash, so that no comparison depends on the key's text."""
 
@@ -93,7 +97,7 @@ class ApiKeys:
         self._home = home
         self._admin_hash = hash_key(admin_key or self._own_key())
         self._run_keys: WeakValueDictionary[str, RunKey] = WeakValueDictionary()
-        self.on_unbound: Callable[[str], None] = lambda _sandbox_id: None
+        self.on_unbound: Callable[[str], None] = _ignore_unbound
         """Called with the id of a sandbox whose key acts for no run any more."""
         self._known: dict[str, Caller] = {}
         self._models: dict[str, tuple[str, ...] | None] = {}

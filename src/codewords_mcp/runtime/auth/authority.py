@@ -27,6 +27,12 @@ from codewords_mcp.runtime.model.service_operations import item_of
 
 Refused = Callable[[str, str], None]
 """`refused(run_id, sentence)`: a call of this run was refused."""
+
+
+def _ignore_refusal(_run_id: str, _sentence: str) -> None:
+    """Nobody listens."""
+
+
 _TO_ADD: Final = "under [tool.codewords] in the header and deploy again."
 
 
@@ -207,7 +213,7 @@ class RunAuthority(Authority):
     run_id: str | None
     permissions: Permissions
     hosts: tuple[str, ...] | None
-    refused: Refused = field(default=lambda _run_id, _sentence: None, repr=False, compare=False)
+    refused: Refused = field(default=_ignore_refusal, repr=False, compare=False)
 
     @property
     def manifest(self) -> Manifest:
@@ -322,7 +328,7 @@ class Authorities:
     def __init__(self) -> None:
         self._runs: dict[str, RunAuthority] = {}
         self._shown: dict[str, set[str]] = {}
-        self.on_refused: Refused = lambda _run_id, _sentence: None
+        self.on_refused: Refused = _ignore_refusal
 
     def begin(
         self, run_id: str, owner: str, permissions: Permissions, hosts: tuple[str, ...] | None

@@ -12,6 +12,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from functools import partial
 
 import structlog
 
@@ -65,8 +66,8 @@ class SessionShares:
         session that could end has a call in flight.
         """
         # From the narrowest share to the widest, so that a flood ends its own sessions first.
-        self._make_room(self._per_key, lambda: self._of(key=key))
-        self._make_room(self._per_owner, lambda: self._of(owner=owner))
+        self._make_room(self._per_key, partial(self._of, key=key))
+        self._make_room(self._per_owner, partial(self._of, owner=owner))
 
         if len(self._open) >= self._per_home:
             # The owner with the most sessions pays, not the one whose session was idle the

@@ -64,11 +64,13 @@ def _title_and_docstring(tree: ast.Module) -> tuple[str, str]:
     return "", " ".join((ast.get_docstring(tree) or "").split())
 
 
+def _rank(file: Path) -> tuple[bool, str, str]:
+    return file.parent.name != _FIRST, file.parent.name, file.stem
+
+
 @cache
 def _read() -> tuple[Template, ...]:
-    files = sorted(
-        _PROGRAMS.glob("*/*.py"), key=lambda file: (file.parent.name != _FIRST, file.parent.name, file.stem)
-    )
+    files = sorted(_PROGRAMS.glob("*/*.py"), key=_rank)
     return tuple(
         read_template(file.stem, file.parent.name, file.read_text(encoding="utf-8")) for file in files
     )

@@ -6,6 +6,7 @@ import re
 import sys
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from operator import attrgetter
 from typing import Any, cast
 
 from codewords_mcp.runtime.model.manifest import (
@@ -193,7 +194,7 @@ def _result(script: Script, header: _Header, calls: Calls, found: ScriptIndex) -
         schedules=_schedules(calls, services),
         actions=_actions(calls, header),
         connections=script.connections,
-        secrets=tuple(sorted(header.secrets, key=lambda secret: secret.name)),
+        secrets=tuple(sorted(header.secrets, key=attrgetter("name"))),
         unread=tuple(name for name, _ in unread),
     )
     if ANY in reached and open_lines:

@@ -17,6 +17,7 @@ import tempfile
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -158,7 +159,7 @@ class Environments:
                 self._build(recipe, _broadcast(listeners), damage), name=f"environment {recipe.hash}"
             )
             build = self._builds[recipe.hash] = _Build(task, listeners)
-            task.add_done_callback(lambda _: self._forget(recipe.hash, build))
+            task.add_done_callback(partial(self._ended, recipe.hash, build))
 
         build.listeners.append(progress)
         build.waiters += 1
@@ -173,6 +174,9 @@ class Environments:
                 self._forget(recipe.hash, build)
                 build.task.cancel()
                 await asyncio.gather(build.task, return_exceptions=True)
+
+    def _ended(self, key: str, build: _Build, _: asyncio.Task[Environment]) -> None:
+        self._forget(key, build)
 
     def _forget(self, key: str, build: _Build) -> None:
         if self._builds.get(key) is build:
@@ -205,7 +209,7 @@ class Environments:
 
         try:
             timings: dict[str, float] = {}
-            lock = await self._cured(lambda: self._lock(recipe, work, progress, timings))
+            lock = await self._cured(partial(self._lock, recipe, work, progress, timings))
             odd = await self._install(recipe, lock, work, progress, timings)
             environment = _describe(recipe, self._root / recipe.hash, lock)
             facts = {**_facts(environment), "odd": odd}

@@ -9,6 +9,7 @@ from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, cast
 
 from codewords_mcp.bounded_json import parse
@@ -147,7 +148,7 @@ async def boot(
             response = await try_example(sandbox.socket_path, example)
             # the traceback may be written after the response
             if response.status >= 500:
-                await output.until(lambda text: explain_crash(script, text), _CRASH_TIMEOUT)
+                await output.until(partial(explain_crash, script), _CRASH_TIMEOUT)
             # Before the output is read: the end of the program is the end of its output.
             await sandbox.kill()
             result.checks.append(judge(script, example, response, await output.text()))

@@ -8,6 +8,7 @@ import re
 from collections import Counter
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
+from operator import attrgetter
 
 from codewords_mcp.errors import InvalidInput
 from codewords_mcp.runtime.model.validation import Check
@@ -91,7 +92,7 @@ def find_leaks(script: Script) -> list[Leak]:
     text = normalise(script.code)
     # A vendor's prefix is the surest sign, so it overrides what a name suggests on that line.
     found = {leak.line: leak for leak in (*_named(script), *_header_defaults(script, text), *_vendor(text))}
-    return sorted(found.values(), key=lambda leak: leak.line)[:_MAX_LEAKS]
+    return sorted(found.values(), key=attrgetter("line"))[:_MAX_LEAKS]
 
 
 def check_leaks(script: Script, known_secrets: Collection[str]) -> list[Check]:
