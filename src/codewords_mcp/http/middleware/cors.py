@@ -54,6 +54,7 @@ class Cors(CORSMiddleware):
     def preflight_response(self, request_headers: Headers) -> Response:
         """The permissions, without a body. The browser compares them with what it wants to send."""
         allowed = super().preflight_response(request_headers)
+        # They are of Starlette's body, a text.
         del allowed.headers["content-type"], allowed.headers["content-length"]
         return Response(status_code=204, headers=allowed.headers)
 

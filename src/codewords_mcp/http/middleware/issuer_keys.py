@@ -95,6 +95,7 @@ class IssuerKeys(PyJWKClient):
             raise PyJWKClientConnectionError("the last fetch failed a moment ago")
 
         try:
+            # No redirects: they could lead to an address inside this network.
             with httpx2.Client(timeout=_TIMEOUT_S, follow_redirects=False) as http:
                 url = self._jwks_url or self._discover(http)
                 keys = PyJWKSet.from_dict(_document(http, url))
@@ -126,6 +127,7 @@ class IssuerKeys(PyJWKClient):
                 continue
 
             keys_url = str(metadata["jwks_uri"])
+            # RFC 8414: otherwise one issuer could name the keys of another.
             if metadata["issuer"] != self._issuer or not is_protected(keys_url):
                 raise ValueError(url)
             return keys_url

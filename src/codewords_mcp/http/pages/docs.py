@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from functools import partial
 from html import escape
 from itertools import groupby
-from operator import attrgetter
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -54,11 +53,11 @@ async def index(request: Request) -> Response:
 
 async def docs(request: Request, *, operations: Sequence[HttpOperation]) -> Response:
     """Every route in one table a tag."""
-    ordered = sorted(operations, key=attrgetter("tag"))
+    ordered = sorted(operations, key=_tag)
     sections = "".join(
         f"<h2>{escape(_TITLES.get(tag, tag.title()))}</h2><table>{''.join(map(_row, group))}</table>"
         # groupby needs its input sorted by the same key.
-        for tag, group in groupby(ordered, key=attrgetter("tag"))
+        for tag, group in groupby(ordered, key=_tag)
     )
     return page(
         "API",
@@ -77,6 +76,10 @@ def page_operations(table: Sequence[HttpOperation]) -> list[HttpOperation]:
             media="text/html",
         ),
     ]  # fmt: skip
+
+
+def _tag(operation: HttpOperation) -> str:
+    return operation.tag
 
 
 def _row(operation: HttpOperation) -> str:
