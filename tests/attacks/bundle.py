@@ -11,13 +11,13 @@ _PREAMBLE: Final = """\
 import sys, types
 _shared = types.ModuleType({name!r})
 sys.modules[{name!r}] = _shared
-exec(compile({source!r}, "acting.py", "exec"), _shared.__dict__)
+exec(compile({source!r}, "attempts.py", "exec"), _shared.__dict__)
 exec(compile({program!r}, "hostile.py", "exec"), globals())
 """
 
 
 def bundle(name: str) -> str:
     """The program `hostile/<name>.py`."""
-    shared = (_FOLDER / "acting.py").read_text(encoding="utf-8")
+    shared = (_FOLDER / "attempts.py").read_text(encoding="utf-8")
     program = (_FOLDER / f"{name}.py").read_text(encoding="utf-8")
     return _PREAMBLE.format(name=_SHARED, source=shared, program=program)

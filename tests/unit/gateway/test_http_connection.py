@@ -16,12 +16,9 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from codewords_mcp.errors import ProviderTimedOut, ProviderUnavailable
+from codewords_mcp.http1 import ConnectionBrokenError
 from codewords_mcp.runtime.gateway.connection_pool import ProviderResponse
-from codewords_mcp.runtime.gateway.http_connection import (
-    MAX_UNREAD_BYTES,
-    ConnectionBrokenError,
-    PhaseTimeouts,
-)
+from codewords_mcp.runtime.gateway.http_connection import PhaseTimeouts, ProviderConnection
 from codewords_mcp.runtime.gateway.upstream import Base, Upstream
 
 pytestmark = [pytest.mark.anyio, pytest.mark.requirement("gateway:wire")]
@@ -165,7 +162,7 @@ async def test_a_reader_that_is_slow_makes_the_provider_wait_instead_of_filling_
             for _ in range(50):  # turns of the loop, in which the provider could send it all
                 await asyncio.sleep(0)
     assert size == len(piece) * count
-    assert largest <= 2 * MAX_UNREAD_BYTES
+    assert largest <= 2 * ProviderConnection.max_unread
 
 
 async def test_an_answer_to_head_has_no_body_whatever_its_length_says() -> None:

@@ -3,19 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-import time
-from collections import deque
+from collections import defaultdict
 from collections.abc import AsyncIterator
+from functools import partial
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
+from codewords_mcp.http1 import ConnectionBrokenError, IdleConnections
 from codewords_mcp.runtime.gateway.connecting import authorization_of, dial, tls_context, tunnel
-from codewords_mcp.runtime.gateway.http_connection import (
-    ConnectionBrokenError,
-    Endpoint,
-    PhaseTimeouts,
-    ProviderConnection,
-)
+from codewords_mcp.runtime.gateway.http_connection import Endpoint, PhaseTimeouts, ProviderConnection
 
 if TYPE_CHECKING:
     import ssl
@@ -96,7 +92,9 @@ class Pool:
 
     def __init__(self, timeouts: PhaseTimeouts) -> None:
         self._timeouts = timeouts
-        self._idle: dict[Endpoint, deque[tuple[float, ProviderConnection]]] = {}
+        self._idle: defaultdict[Endpoint, IdleConnections[ProviderConnection]] = defaultdict(
+            partial(IdleConnections[ProviderConnection], KEEP_ALIVE_TIMEOUT)
+        )
         self._busy: set[ProviderConnection] = set()
         self._context: ssl.SSLContext | None = None
 
@@ -115,7 +113,7 @@ class Pool:
         Raises OSError if no connection could be made, TimeoutError, ConnectionBrokenError, and
         whatever `body` raises.
         """
-        connection = self._take_idle(endpoint) or await self._connect(endpoint)
+        connection = self._idle[endpoint].take() or await self._connect(endpoint)
         loop = asyncio.get_running_loop()
         method = head[: head.index(b" ")]
         connection.begin(head_only=method == b"HEAD", until=loop.time() + self._timeouts.total)
@@ -140,25 +138,9 @@ class Pool:
 
         return ProviderResponse(connection, self, self._timeouts.between_chunks)
 
-    def _take_idle(self, endpoint: Endpoint) -> ProviderConnection | None:
-        idle = self._idle.get(endpoint)
-        if not idle:
-            return None
-        oldest = time.monotonic() - KEEP_ALIVE_TIMEOUT
-        while idle:
-            # The newest first: it is the least likely to be closed by the provider just now.
-            since, connection = idle.pop()
-            if since >= oldest and not connection.lost:
-                return connection
-            connection.abort()
-        return None
-
     def put_back(self, connection: ProviderConnection) -> None:
         """Make a connection available to the next request."""
-        idle, now = self._idle.setdefault(connection.endpoint, deque()), time.monotonic()
-        while idle and (idle[0][1].lost or idle[0][0] < now - KEEP_ALIVE_TIMEOUT):
-            idle.popleft()[1].abort()
-        idle.append((now, connection))
+        self._idle[connection.endpoint].put_back(connection)
 
     async def _connect(self, endpoint: Endpoint) -> ProviderConnection:
         try:
@@ -197,8 +179,6 @@ class Pool:
     def close(self) -> None:
         """Close idle connections and fail requests that wait for a response."""
         for idle in self._idle.values():
-            for _, connection in idle:
-                connection.abort()
-        self._idle.clear()
+            idle.close()
         for connection in list(self._busy):
-            connection.fail(ConnectionBrokenError(began=False))
+            connection.fail(ConnectionBrokenError("closed", began=False))

@@ -1,0 +1,268 @@
+"""The client's side of HTTP/1.1 connections to sandboxes and model providers, on httptools.
+
+Both are on the path of every run or model call, where a general client costs several times the CPU
+(docs/design/002-local-sandbox.md). How a connection is opened and written to is its subclass's own.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import deque
+from typing import Generic, Literal, TypeVar, cast
+
+import httptools
+
+Headers = list[tuple[bytes, bytes]]
+
+MAX_HEAD_BYTES = 256 << 10
+"""Bytes of status line and headers, and of whatever comes between two pieces of the body."""
+
+Breakage = Literal["closed", "not_http", "upgraded", "headers_too_long", "trailers_too_long"]
+
+
+class ConnectionBrokenError(ConnectionError):
+    """The connection ended, or its bytes were not a response. `began`: its head had arrived."""
+
+    def __init__(self, breakage: Breakage, *, began: bool) -> None:
+        super().__init__(f"the connection broke off: {breakage}")
+        self.breakage: Breakage = breakage
+        self.began = began
+
+
+class ResponseConnection(asyncio.Protocol):
+    """A connection that carries one exchange after the other; `begin` each.
+
+    `head` and `next` wait for the response. `sent` and `sender` belong to whoever sends the
+    request: whether all of it is out, and the task that streams its body.
+    """
+
+    max_unread = 256 << 10
+    """Bytes of an unread body after which reading from the peer pauses."""
+
+    def __init__(self) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._transport: asyncio.Transport | None = None
+        self._waiter: asyncio.Future[None] | None = None
+        self.lost = False
+        self.begin(head_only=False)
+
+    def begin(self, *, head_only: bool, until: float | None = None) -> None:
+        """Expect another response. `until` is the deadline for all of it, by the loop's clock."""
+        self._parser = httptools.HttpResponseParser(self)
+        self._head_only = head_only
+        self._until = until
+        self.status = 0
+        self.headers: Headers = []
+        """Names are in lower case."""
+        self._unparsed_bytes = 0
+        """Bytes since the beginning of the response, or since its body last went on."""
+        self._chunks: deque[bytes] = deque()
+        self._unread_bytes = 0
+        self._has_head = False
+        self.complete = False
+        self._until_eof = False
+        self._may_keep_alive = False
+        self._error: BaseException | None = None
+        self.sent = False
+        self.sender: asyncio.Task[None] | None = None
+
+    @property
+    def reusable(self) -> bool:
+        """Whether another request may follow."""
+        return self.complete and self._may_keep_alive and self.sent and not self.lost and self._error is None
+
+    # asyncio's side
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """See `asyncio.Protocol`."""
+        self._transport = cast("asyncio.Transport", transport)
+
+    def data_received(self, data: bytes) -> None:
+        """See `asyncio.Protocol`."""
+        if self.complete or self._error is not None:
+            self._may_keep_alive = False  # bytes that belong to no request
+            return
+
+        self._unparsed_bytes += len(data)
+        try:
+            self._parser.feed_data(data)
+        except httptools.HttpParserUpgrade:
+            self._break("upgraded")
+        except httptools.HttpParserError:
+            self._break("not_http")
+
+        if self._unparsed_bytes > MAX_HEAD_BYTES:
+            self._break("trailers_too_long" if self._has_head else "headers_too_long")
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """See `asyncio.Protocol`."""
+        self.lost = True
+        # Without a length, the end of the connection is the end of the body (RFC 9112, 6.3).
+        if self._until_eof and self._has_head and exc is None:
+            self._finish()
+        else:
+            self._break("closed")
+
+    # httptools' side
+
+    def on_message_begin(self) -> None:
+        """Note a second response. It answers no request, and later ones cannot be trusted."""
+        if self._has_head:
+            self._may_keep_alive = False
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """Take one header. Trailers are ignored."""
+        if not self._has_head:
+            self.headers.append((name.lower(), value))
+
+    def on_headers_complete(self) -> None:
+        """Complete the head, unless it is an interim one: 100, 102, 103."""
+        if self._has_head:
+            return
+
+        status = self._parser.get_status_code()
+        if status < 200:
+            self.headers = []
+            return
+
+        self.status, self._has_head = status, True
+        if self._head_only:
+            self._finish()
+            return
+
+        # Neither header: the body ends with the connection, except for statuses without a body.
+        for name, _ in self.headers:
+            if name in {b"content-length", b"transfer-encoding"}:
+                break
+        else:
+            self._until_eof = status not in {204, 304}
+        self._wake()
+
+    def on_body(self, body: bytes) -> None:
+        """Buffer a chunk of the body."""
+        if self.complete:
+            return
+        self._unparsed_bytes = 0
+        self._chunks.append(body)
+        self._unread_bytes += len(body)
+        # A slow reader makes the peer wait, instead of filling this process's memory.
+        if self._unread_bytes > self.max_unread and self._transport is not None:
+            self._transport.pause_reading()
+        self._wake()
+
+    def on_message_complete(self) -> None:
+        """Complete the response."""
+        if self._has_head and not self.complete:
+            self._may_keep_alive = self._parser.should_keep_alive()
+            self._finish()
+
+    # the caller's side
+
+    async def head(self, seconds: float | None = None) -> None:
+        """Wait for `status` and `headers`. Raises TimeoutError, and what `fail` was given or ConnectionBrokenError."""
+        while not self._has_head:
+            if self._error is not None:
+                raise self._error
+            await self._wait(seconds)
+
+    async def next(self, seconds: float | None = None) -> bytes | None:
+        """Return the body as far as it has come, None after its end. Raises as `head` does."""
+        while not self._chunks:
+            if self._error is not None:
+                raise self._error
+            if self.complete:
+                return None
+            await self._wait(seconds)
+
+        if len(self._chunks) == 1:
+            chunk = self._chunks.popleft()
+        else:
+            chunk = b"".join(self._chunks)
+            self._chunks.clear()
+
+        if self._unread_bytes > self.max_unread and self._transport is not None and not self.lost:
+            self._transport.resume_reading()
+        self._unread_bytes = 0
+        return chunk
+
+    def fail(self, error: BaseException) -> None:
+        """End the exchange with an error, unless it is complete."""
+        if not self.complete and self._error is None:
+            self._error = error
+            self.abort()
+            self._wake()
+
+    def abort(self) -> None:
+        """Close the connection at once."""
+        self._may_keep_alive = False
+        if self._transport is not None:
+            self._transport.abort()
+
+    def _break(self, breakage: Breakage) -> None:
+        # A traceback costs more than the comparison: most connections end after their response.
+        if not self.complete:
+            self.fail(ConnectionBrokenError(breakage, began=self._has_head))
+
+    def _finish(self) -> None:
+        self.complete = True
+        self._wake()
+
+    def _wake(self) -> None:
+        waiter = self._waiter
+        if waiter is not None and not waiter.done():
+            waiter.set_result(None)
+
+    async def _wait(self, seconds: float | None) -> None:
+        """Wait for the next event. Raises TimeoutError."""
+        waiter = self._waiter = self._loop.create_future()
+        if seconds is None:
+            timer = None
+        else:
+            remaining = seconds if self._until is None else min(seconds, self._until - self._loop.time())
+            timer = self._loop.call_later(max(0.0, remaining), _expire, waiter)
+
+        try:
+            await waiter
+        finally:
+            if timer is not None:
+                timer.cancel()
+            self._waiter = None
+
+
+def _expire(waiter: asyncio.Future[None]) -> None:
+    if not waiter.done():
+        waiter.set_exception(TimeoutError())
+
+
+Connection = TypeVar("Connection", bound=ResponseConnection)
+
+
+class IdleConnections(Generic[Connection]):
+    """Connections to one peer that wait for another request, for `keep_alive` seconds at most."""
+
+    def __init__(self, keep_alive: float) -> None:
+        self._keep_alive = keep_alive
+        self._idle: deque[tuple[float, Connection]] = deque()
+
+    def take(self) -> Connection | None:
+        """Take the connection that was used last: it is the least likely to be closed by the peer just now."""
+        oldest = time.monotonic() - self._keep_alive
+        while self._idle:
+            since, connection = self._idle.pop()
+            if since >= oldest and not connection.lost:
+                return connection
+            connection.abort()
+        return None
+
+    def put_back(self, connection: Connection) -> None:
+        """Keep a connection for the next request."""
+        now = time.monotonic()
+        while self._idle and (self._idle[0][1].lost or self._idle[0][0] < now - self._keep_alive):
+            self._idle.popleft()[1].abort()
+        self._idle.append((now, connection))
+
+    def close(self) -> None:
+        """Close every idle connection."""
+        while self._idle:
+            self._idle.pop()[1].abort()
