@@ -8,7 +8,7 @@ const PAUSES = [500, 1000, 2000, 4000, 8000, 15_000];
 const SILENCE = 50_000;
 export const LOOPBACK = /^(localhost|.*\.localhost|127(\.\d+){3}|\[::1\])$/;
 const CLOSED = { 4001: "revoked", 4002: "replaced", 4003: "version" };
-// Codes of close frames, as runtime/browser/own/line.py names them.
+// Codes of close frames, as runtime/browser/own/connection.py names them.
 
 export class Link {
   // `ask(message)` answers what the runtime asks; `lost()` is told when the connection ends; `changed()` of each state.

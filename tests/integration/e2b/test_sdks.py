@@ -36,7 +36,7 @@ SEEN: dict[str, Any] = {
 async def run_verbs(
     variables: dict[str, str], environment: EnvironmentRef, folder: Path, *paths: str | Path
 ) -> dict[str, Any]:
-    """The report of `verbs.py`, with these variables and these folders before all others that have packages."""
+    """The report of `sdk_calls.py`, with these variables and these folders before all others that have packages."""
     task = json.dumps({"environment": from_environment(environment), "folder": str(folder)})
     kept = {name: os.environ[name] for name in ("PATH", "HOME", "LANG", "TMPDIR") if name in os.environ}
     searched = os.pathsep.join(map(str, (*paths, PROJECT / "src")))

@@ -77,7 +77,7 @@ async def pairing_page(request: Request) -> Response:
 
 
 class _Pipe:
-    """The ASGI WebSocket as what `runtime/browser/own/line.py` asks for."""
+    """The ASGI WebSocket as what `runtime/browser/own/connection.py` asks for."""
 
     def __init__(self, scope: Scope, receive: Receive, send: Send) -> None:
         self.origin = own_url(scope)
