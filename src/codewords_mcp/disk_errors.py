@@ -6,6 +6,7 @@ import errno
 from typing import Final
 
 from codewords_mcp.errors import StorageFailed
+from codewords_mcp.remedies import DIAGNOSE
 
 _NO_SPACE: Final = frozenset({errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC)})
 _FULL_DATABASE: Final = "database or disk is full"
@@ -24,7 +25,8 @@ def full_disk(error: BaseException) -> StorageFailed | None:
     if no_space or _FULL_DATABASE in str(error):
         return StorageFailed(
             "The disk is full.",
-            hint="Free some space and try again; `codewords doctor` says how much there is.",
+            hint="Free some space and try again.",
+            remedy=DIAGNOSE,
         )
 
     return None

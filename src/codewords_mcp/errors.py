@@ -48,9 +48,10 @@ Messages contain only our own words and validated names, never text from outside
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any, ClassVar, Literal
 
-from codewords_mcp.remedies import Remedy
+from codewords_mcp.remedies import Remedy, RemedyAction, reword
 
 Origin = Literal["platform", "service"]
 
@@ -58,8 +59,8 @@ Origin = Literal["platform", "service"]
 class CodewordsError(Exception):
     """A failure with a stable `code`, a sentence that a person can act on, and an HTTP status.
 
-    `message` says what was wrong and where. `hint` says what to do; it may be empty. `remedy` is
-    the same as data; a front door words it as its hint (`word_remedy`).
+    `message` says what was wrong and where. `hint` says what to do; it may be empty. It ends with the
+    words of the `remedy`, which a front door replaces by its own (`word_remedy`).
     `run_id` is the run that the error ended, if one was recorded.
     """
 
@@ -77,14 +78,17 @@ class CodewordsError(Exception):
         self.hint = hint
         self.remedy = remedy
         self.run_id: str | None = None
+        if remedy is not None and remedy.words not in hint:
+            self.hint = f"{hint} {remedy.words}".lstrip()
 
     def __str__(self) -> str:
         return f"{self.message} {self.hint}".strip()
 
-    def word_remedy(self, hints: Mapping[Remedy, str]) -> None:
-        """Set the hint to the front door's words for the remedy, if there is one."""
+    def word_remedy(self, words: Mapping[RemedyAction, str]) -> None:
+        """Replace the words of the remedy in the hint, if there is one, by those of a front door."""
         if self.remedy is not None:
-            self.hint = hints[self.remedy]
+            self.hint, new = reword(self.hint, self.remedy.to_dict(), words)
+            self.remedy = replace(self.remedy, words=new)
 
     def details(self) -> dict[str, Any]:
         """Return the fields that the wire carries beside code, message, origin and hint."""
@@ -98,7 +102,7 @@ class CodewordsError(Exception):
         if self.hint:
             body["hint"] = self.hint
         if self.remedy is not None:
-            body["remedy"] = self.remedy.value
+            body["remedy"] = self.remedy.to_dict()
         return body | self.details()
 
 
@@ -160,28 +164,15 @@ class InsufficientScope(Forbidden):
 
     def __init__(self, scope: str, *, by_token: bool) -> None:
         if by_token:
-            hint = "Sign in again and grant it."
+            hint, remedy = "Sign in again and grant it.", None
         else:
-            hint = f"`codewords keys create --scope …,{scope}` makes one with it."
+            hint, remedy = "", Remedy(RemedyAction.CREATE_SCOPED_KEY, {"scope": scope})
 
         super().__init__(
-            f"This needs the scope {scope}, which the key does not have.",
-            hint=hint,
+            f"This needs the scope {scope}, which the key does not have.", hint=hint, remedy=remedy
         )
         self.scope = scope
         self.by_token = by_token
-
-
-class UnpricedModel(Forbidden):
-    """A call of a model without a known price while a budget applies."""
-
-    code = "unpriced_model"
-
-
-class ModelNotAllowed(Forbidden):
-    """A model outside the list of the caller's key or of the workflow's header."""
-
-    code = "model_not_allowed"
 
 
 class AddressRefused(Forbidden):
@@ -272,8 +263,16 @@ class TooBusy(CodewordsError):
     wire_fields = ("retry_after",)
     optional_wire_fields = ("limit",)
 
-    def __init__(self, message: str, *, retry_after: int, limit: str = "", hint: str = "") -> None:
-        super().__init__(message, hint=hint)
+    def __init__(
+        self,
+        message: str,
+        *,
+        retry_after: int,
+        limit: str = "",
+        hint: str = "",
+        remedy: Remedy | None = None,
+    ) -> None:
+        super().__init__(message, hint=hint, remedy=remedy)
         self.retry_after = retry_after
         self.limit = limit
 
@@ -348,8 +347,10 @@ class MissingCredential(ServiceNotAvailable):
     status = 424
     wire_fields = ("credential",)
 
-    def __init__(self, message: str, *, credential: str, hint: str = "") -> None:
-        super().__init__(message, hint=hint)
+    def __init__(
+        self, message: str, *, credential: str, hint: str = "", remedy: Remedy | None = None
+    ) -> None:
+        super().__init__(message, hint=hint, remedy=remedy)
         self.credential = credential
 
 
@@ -384,80 +385,6 @@ class UpstreamTimedOut(UpstreamFailed):
     """The upstream of a library service did not respond in time."""
 
     code = "upstream_timed_out"
-    status = 504
-
-
-class BudgetExceeded(CodewordsError):
-    """A model call that may cost more than a budget has left. Amounts are in USD.
-
-    `fits_output_tokens` is the largest output, in tokens, with which the call fits the budget.
-    It is 0 if the call can't fit.
-    """
-
-    code = "budget_exceeded"
-    status = 402
-    wire_fields = ("scope", "period", "limit", "spent", "reserved", "needed", "fits_output_tokens")
-
-    def __init__(
-        self,
-        message: str,
-        *,
-        scope: str,
-        period: str,
-        limit: float,
-        spent: float,
-        reserved: float,
-        needed: float,
-        fits_output_tokens: int,
-        hint: str = "",
-    ) -> None:
-        super().__init__(message, hint=hint)
-        self.scope = scope
-        self.period = period
-        self.limit = limit
-        self.spent = spent
-        self.reserved = reserved
-        self.needed = needed
-        self.fits_output_tokens = fits_output_tokens
-
-
-class ModelAnswerInvalid(CodewordsError):
-    """A model's response that is cut off, refused, or not of the requested shape."""
-
-    code = "model_answer_invalid"
-    status = 502
-
-
-class ProviderRefused(CodewordsError):
-    """A model provider's own error. `provider_status` is the provider's HTTP status."""
-
-    code = "provider_refused"
-    status = 502
-    wire_fields = ("provider_status",)
-
-    def __init__(self, message: str, *, provider_status: int, hint: str = "") -> None:
-        super().__init__(message, hint=hint)
-        self.provider_status = provider_status
-
-
-class ProviderUnavailable(CodewordsError):
-    """A model provider that can't be reached, or whose response was cut off.
-
-    `reached`: the provider may have started to work on the request. `retry_after`: whole seconds
-    for which the provider is not called, if an earlier failure set them.
-    """
-
-    reached = True
-    retry_after: int | None = None
-
-    code = "provider_unavailable"
-    status = 502
-
-
-class ProviderTimedOut(CodewordsError):
-    """A model provider that did not respond in time."""
-
-    code = "provider_timed_out"
     status = 504
 
 

@@ -1,18 +1,39 @@
-"""Remedies of errors as data. Each front door words them: as a command, a tool call or a route."""
+"""Remedies of errors as data. Each front door words them: as a command, a tool call or a route.
+
+A remedy names an action and its arguments. The text next to it, a `hint` or `fix`, contains the remedy's
+`words`: below the front doors a neutral sentence. A front door replaces these words by its own (`reword`).
+"""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
 from enum import StrEnum
+from typing import Any, Final
 
 
-class Remedy(StrEnum):
+class RemedyAction(StrEnum):
     """An action that helps a person, a model or a client to continue after an error."""
 
+    ADD_PACKAGE = "add_package"
+    BUILD_E2B_TEMPLATE = "build_e2b_template"
+    CHANGE_BUDGETS = "change_budgets"
+    CHANGE_MODELS = "change_models"
+    CONNECT_INTEGRATION = "connect_integration"
+    CREATE_KEY = "create_key"
+    CREATE_ONE_TIME_KEY = "create_one_time_key"
+    CREATE_SCOPED_KEY = "create_scoped_key"
+    DELETE_DRAFT = "delete_draft"
+    DELETE_SECRET = "delete_secret"  # noqa: S105  # an action
+    DIAGNOSE = "diagnose"
+    FIND_INTEGRATION = "find_integration"
+    INSTALL_SERVICE = "install_service"
     LIST_AGREEMENTS = "list_agreements"
     LIST_BUDGETS = "list_budgets"
     LIST_CONNECTIONS = "list_connections"
     LIST_DELIVERIES = "list_deliveries"
     LIST_DRAFTS = "list_drafts"
+    LIST_FIELD_VALUES = "list_field_values"
     LIST_KEYS = "list_keys"
     LIST_PUBLISHED = "list_published"
     LIST_RUNS = "list_runs"
@@ -22,3 +43,126 @@ class Remedy(StrEnum):
     LIST_TEMPLATES = "list_templates"
     LIST_WEBHOOKS = "list_webhooks"
     LIST_WORKFLOWS = "list_workflows"
+    NAME_WORKFLOW = "name_workflow"
+    PAIR_BROWSER = "pair_browser"
+    REPLACE_SCHEDULE = "replace_schedule"
+    RESTORE_BACKUP = "restore_backup"
+    RUN_IN_BACKGROUND = "run_in_background"
+    SET_ANY_SECRET = "set_any_secret"  # noqa: S105  # an action
+    SET_HOST_RULE = "set_host_rule"
+    SET_SECRET = "set_secret"  # noqa: S105  # an action
+    SET_SECRETS = "set_secrets"
+    SHOW_WORKFLOW = "show_workflow"
+    SIGN_IN = "sign_in"
+    STOP_RUNTIME = "stop_runtime"
+
+
+NEUTRAL_WORDS: Final[dict[RemedyAction, str]] = {
+    RemedyAction.ADD_PACKAGE: "Install {package} beside codewords-mcp.",
+    RemedyAction.BUILD_E2B_TEMPLATE: "Build the E2B template again.",
+    RemedyAction.CHANGE_BUDGETS: "A person can raise the budget.",
+    RemedyAction.CHANGE_MODELS: "The key and the header's `models` under [tool.codewords] list them.",
+    RemedyAction.CONNECT_INTEGRATION: "Connect {app}.",
+    RemedyAction.CREATE_KEY: "Make a new API key.",
+    RemedyAction.CREATE_ONE_TIME_KEY: "Make a new one-time key.",
+    RemedyAction.CREATE_SCOPED_KEY: "Make a key with the scope {scope}.",
+    RemedyAction.DELETE_DRAFT: "Delete drafts that are not needed.",
+    RemedyAction.DELETE_SECRET: "Delete the secret {name}.",
+    RemedyAction.DIAGNOSE: "The runtime's status says what works here and what does not.",
+    RemedyAction.FIND_INTEGRATION: "Search the integrations for existing names.",
+    RemedyAction.INSTALL_SERVICE: "As a service of this machine it starts with your session.",
+    RemedyAction.LIST_AGREEMENTS: "See the list of your agreements.",
+    RemedyAction.LIST_BUDGETS: "See the list of budgets.",
+    RemedyAction.LIST_CONNECTIONS: "See the list of connections.",
+    RemedyAction.LIST_DELIVERIES: "See the list of deliveries.",
+    RemedyAction.LIST_DRAFTS: "See the list of drafts.",
+    RemedyAction.LIST_FIELD_VALUES: "The app lists the values of `{field}`.",
+    RemedyAction.LIST_KEYS: "See the list of keys.",
+    RemedyAction.LIST_PUBLISHED: "See the list of published tools.",
+    RemedyAction.LIST_RUNS: "See the list of runs.",
+    RemedyAction.LIST_SCHEDULES: "See the list of schedules.",
+    RemedyAction.LIST_SECRETS: "See the list of secrets.",
+    RemedyAction.LIST_SERVICES: "See the list of library services.",
+    RemedyAction.LIST_TEMPLATES: "See the list of templates.",
+    RemedyAction.LIST_WEBHOOKS: "See the list of webhooks.",
+    RemedyAction.LIST_WORKFLOWS: "See the list of workflows.",
+    RemedyAction.NAME_WORKFLOW: 'For a new version of it, name it: `service_id` "{workflow}". For a workflow of its own, '
+    "give another `name`.",
+    RemedyAction.PAIR_BROWSER: "Pair your Chrome with the runtime.",
+    RemedyAction.REPLACE_SCHEDULE: "Make the schedule {schedule} anew and delete this one.",
+    RemedyAction.RESTORE_BACKUP: "Restore a backup into another home.",
+    RemedyAction.RUN_IN_BACKGROUND: "Run it in the background for longer work.",
+    RemedyAction.SET_ANY_SECRET: "Set one of the secrets {names}.",
+    RemedyAction.SET_HOST_RULE: "Set the secret {name} again, with a rule that allows {host}.",
+    RemedyAction.SET_SECRET: "Set the secret {name}.",
+    RemedyAction.SET_SECRETS: "Set the secrets {names}.",
+    RemedyAction.SHOW_WORKFLOW: "The workflow {workflow} lists its routes, their input and its versions.",
+    RemedyAction.SIGN_IN: "Sign in to the runtime's pages as a person.",
+    RemedyAction.STOP_RUNTIME: "Stop the runtime.",
+}
+"""A sentence for each action that fits every reader, also a program in a sandbox and its log."""
+
+_SETS_SECRETS: Final = frozenset(
+    {RemedyAction.SET_ANY_SECRET, RemedyAction.SET_SECRET, RemedyAction.SET_SECRETS}
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Remedy:
+    """An action with its arguments. `words`: the sentence that stands for it in the text next to it."""
+
+    action: RemedyAction
+    arguments: Mapping[str, str] = field(default_factory=dict[str, str])
+    words: str = ""
+
+    def __post_init__(self) -> None:
+        if not self.words:
+            object.__setattr__(self, "words", NEUTRAL_WORDS[self.action].format_map(self.arguments))
+
+    @property
+    def secret(self) -> str | None:
+        """The name of the secret to set, the first of several; None if the action sets none."""
+        names = self.arguments.get("name") or self.arguments.get("names", "")
+        if self.action in _SETS_SECRETS:
+            return names.replace(",", " ").split()[0]
+        return None
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the wire form: `{action, arguments, words}`."""
+        return asdict(self)
+
+
+def reword(text: str, remedy: Mapping[str, Any], words: Mapping[RemedyAction, str]) -> tuple[str, str]:
+    """Replace the words of a remedy (wire form) in a text by those of a front door.
+
+    Returns the text and the new words. An action that is unknown here, of a newer runtime, keeps its words.
+    """
+    old = str(remedy.get("words") or "")
+    try:
+        new = words[RemedyAction(remedy["action"])].format_map(remedy["arguments"])
+    except (KeyError, TypeError, ValueError):
+        return text, old
+
+    if old:
+        return text.replace(old, new), new
+    return text, new
+
+
+def set_secret(name: str) -> Remedy:
+    """The remedy for a secret without a usable value."""
+    return Remedy(RemedyAction.SET_SECRET, {"name": name})
+
+
+def add_package(package: str) -> Remedy:
+    """The remedy for an optional package that is missing; `package` is a requirement."""
+    return Remedy(RemedyAction.ADD_PACKAGE, {"package": package})
+
+
+def show_workflow(workflow_id: str) -> Remedy:
+    """The remedy for a route, input or version that a workflow lacks."""
+    return Remedy(RemedyAction.SHOW_WORKFLOW, {"workflow": workflow_id})
+
+
+DIAGNOSE: Final = Remedy(RemedyAction.DIAGNOSE)
+CREATE_KEY: Final = Remedy(RemedyAction.CREATE_KEY)
+SIGN_IN: Final = Remedy(RemedyAction.SIGN_IN)

@@ -30,7 +30,7 @@ class Settings(BaseSettings):
     allowed_origins: list[str] = Field(default_factory=list, description="Web origins, beside the runtime's own and loopback, whose pages may ask the runtime (JSON list); any other Origin gets 403.")
     api_key: str | None = Field(default=None, description="The home's admin key. Without it one is made at first start and kept in the home (0600).")
     master_key: str | None = Field(default=None, description="Key that encrypts secrets, 32 bytes in base64 or hex. Without it one is made and kept in the system's keyring, or in the home (0600).")
-    master_key_previous: str | None = Field(default=None, description="The key before CODEWORDS_MASTER_KEY, until `codewords secrets rotate-key` has encrypted everything with the new one.")
+    master_key_previous: str | None = Field(default=None, description="The key before CODEWORDS_MASTER_KEY, until rotating the key has encrypted everything with the new one.")
     master_key_store: Literal["auto", "file"] = Field(default="auto", description="Where a new home keeps its master key: `auto` in the system's keyring where a real one exists, else in a file of the home; or always in the `file`.")
     runtime_url: str | None = Field(default=None, description="A remote runtime that the front and the CLI connect to instead of starting one.")
     sandbox: Literal["local", "e2b", "process"] = Field(default="local", description="Sandbox driver. `process` has no isolation and is for development only.")
@@ -75,7 +75,7 @@ class Settings(BaseSettings):
     oauth_jwks_url: str | None = Field(default=None, description="Where that server's public keys are. Default: what its metadata says.")
     oauth_owners: dict[str, str] = Field(default_factory=dict, description="Whose workflows a token's subject (`sub`) acts on: JSON, subject to owner (`local` is the home's). Others have an owner of their own.")
 
-    open_browser: Literal["auto", "never"] = Field(default="auto", description="Whether the runtime opens the browser of the person at its desktop, signed in, when a page needs them: `auto` where there is a desktop, or `never`; then `codewords open` does it.")
+    open_browser: Literal["auto", "never"] = Field(default="auto", description="Whether the runtime opens the browser of the person at its desktop, signed in, when a page needs them: `auto` where there is a desktop, or `never`; then a person opens the page.")
     consent: Literal["person", "token"] = Field(default="person", description="Who agrees to what a model asks for over MCP (deploys, deletions, rollbacks, calls that write): a person, in a form of the chat host or on a page; or, where nobody is there (`token`), the model itself in a second call.")
 
     author_model: str | None = Field(default=None, pattern=r"^(openai|anthropic|gemini)/[\w.:@/-]+$", description="Model that writes workflows, as `provider/model`. Default: a capable one of the first provider with a key (Anthropic, OpenAI, Gemini).")
@@ -84,7 +84,7 @@ class Settings(BaseSettings):
     draft_ttl: float = Field(default=7 * 86400, gt=0, description="Seconds a draft is kept after its last change.")
 
     public_url: str | None = Field(default=None, description="URL under which this runtime is reached from outside, without a path: by senders of webhooks, by people who sign in, and by sandboxes that run elsewhere (E2B), which without it use their own connection. Its host is taken as one of this runtime's.")
-    e2b_template: str = Field(default="codewords", pattern=r"^[a-z0-9][a-z0-9_-]*$", description="Name of the E2B template that `codewords e2b build-template` makes.")
+    e2b_template: str = Field(default="codewords", pattern=r"^[a-z0-9][a-z0-9_-]*$", description="Name of the E2B template that machines are made from.")
     e2b_domain: str | None = Field(default=None, description="Domain of E2B, or of a cloud that speaks its API; default E2B_DOMAIN, else e2b.app.")
     e2b_api_url: str | None = Field(default=None, description="URL of E2B's API where it is not api.DOMAIN (self-hosted, tests); default E2B_API_URL.")
     e2b_sandbox_url: str | None = Field(default=None, description="URL of E2B's edge where sandboxes have no names of their own (self-hosted, tests); default E2B_SANDBOX_URL.")
@@ -116,7 +116,7 @@ class Settings(BaseSettings):
     integration_base_urls: dict[str, str] = Field(default_factory=dict, description="Where integrations that need no broker reach an app that is not at its usual address: JSON, app to URL, `google_token` for Google's tokens.")
     model_prices: dict[str, dict[str, float]] = Field(default_factory=dict, description="Prices of models, before those that come with the runtime: JSON, model to `input`, `output` and `cached`, in USD a million tokens.")
     model_aliases: dict[str, str] = Field(default_factory=dict, description="Names of models that stand for others: JSON. A call is priced as the other; the simple form asks for the other.")
-    budgets: dict[str, float] = Field(default_factory=dict, description="Budgets for model calls in USD, beside those of `codewords budgets`: JSON with `call`, `run`, `workflow`, `key`, `day` (the home's, each day) and `home`.")
+    budgets: dict[str, float] = Field(default_factory=dict, description="Budgets for model calls in USD, beside those that were set at runtime: JSON with `call`, `run`, `workflow`, `key`, `day` (the home's, each day) and `home`.")
     provider_rates: dict[str, float] = Field(default_factory=dict, description="Calls a minute of `openai`, `anthropic` and `gemini` (JSON); those over it wait their turn, up to 30 s, and the keys that wait take turns. Default: no limit.")
     key_rates: dict[str, float] = Field(default_factory=dict, description="Calls of model providers a minute of each CodeWords key: JSON, a key's id to its rate, `*` for every other key. Those over it wait their turn, up to 30 s, and the runs that wait take turns. Default: no limit.")
     provider_connect_timeout: float = Field(default=10, gt=0, description="Seconds to reach a model provider.")

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, cast
 import typer
 
 from codewords_mcp.cli import _output
+from codewords_mcp.cli._remedies import WORDS
 from codewords_mcp.disk_errors import full_disk
 from codewords_mcp.errors import CodewordsError, InvalidInput
 
@@ -82,6 +83,7 @@ def run_app(app: typer.Typer, name: str, argv: Sequence[str]) -> int:
 
 
 def _report(error: CodewordsError, *, as_json: bool) -> None:
+    error.word_remedy(WORDS)
     if as_json:
         _output.print_json({"error": error.to_dict()})
     else:

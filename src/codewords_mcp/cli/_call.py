@@ -13,6 +13,7 @@ from codewords_mcp.bounded_json import parse
 from codewords_mcp.cli import _output
 from codewords_mcp.cli._boundary import FAILED, OK
 from codewords_mcp.cli._client import SLOW, Json, RuntimeClient, remote_error
+from codewords_mcp.cli._remedies import worded
 from codewords_mcp.cli._run_report import STYLES
 from codewords_mcp.errors import CodewordsError, InvalidInput, RunTimedOut, RuntimeUnavailable
 
@@ -163,7 +164,7 @@ class RunCall:
         hint = f"Where and why: codewords runs {self.run_id}"
         if answered in {404, 405, 422}:
             hint = f"Its routes and what they take: codewords show {record.get('serviceId')}"
-        _output.error(message, error.get("hint") or hint)
+        _output.error(message, worded(error.get("hint"), error.get("remedy")) or hint)
         return FAILED
 
 

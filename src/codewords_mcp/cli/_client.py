@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Self, cast
 
 from codewords_mcp.bounded_json import JsonValue, parse
-from codewords_mcp.cli._remedies import HINTS
+from codewords_mcp.cli._remedies import WORDS
 from codewords_mcp.errors import CodewordsError, RuntimeUnavailable
-from codewords_mcp.remedies import Remedy
+from codewords_mcp.remedies import reword
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterator, Mapping
@@ -40,9 +40,9 @@ class RemoteError(CodewordsError):
 
         # The runtime worded the remedy for HTTP; here it is a command. A newer runtime may send
         # one that is unknown here: its own words stay.
-        with suppress(ValueError):
-            self.remedy = Remedy(str(body.get("remedy")))
-            self.word_remedy(HINTS)
+        remedy = body.get("remedy")
+        if isinstance(remedy, dict):
+            self.hint, _ = reword(self.hint, cast("Json", remedy), WORDS)
 
         if self.code == "unauthenticated":
             self.hint = (

@@ -8,6 +8,7 @@ from typing import Any
 
 from codewords_mcp.cli import _output
 from codewords_mcp.cli._client import Json
+from codewords_mcp.cli._remedies import worded
 from codewords_mcp.cli._times import localized, to_second
 from codewords_mcp.runtime.model.file_problems import file_problem
 
@@ -48,7 +49,7 @@ def print_run(record: Json, found: Json) -> None:
         "at": "\n".join(why.get("at") or []),
         "code": why.get("around"),
         "since": why.get("since") and localized(why["since"]),
-        "fix": why.get("fix") or error.get("hint"),
+        "fix": worded(why.get("fix"), found.get("remedy")) or worded(error.get("hint"), error.get("remedy")),
         "answer": None if why.get("at") or record.get("responseFile") else answer(record),
         "file": file(record),
         "reached": reached(record),

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from codewords_mcp.cli import _output
+from codewords_mcp.cli._remedies import WORDS
 from codewords_mcp.cli._terminal import terminal_text
 from codewords_mcp.errors import CodewordsError
 
@@ -86,6 +87,8 @@ async def _outcome(work: Awaitable[str]) -> tuple[bool, str, str]:
     try:
         return True, await work, ""
     except (ShownStepFailed, CodewordsError) as error:
+        if isinstance(error, CodewordsError):
+            error.word_remedy(WORDS)
         return False, error.message, error.hint
     except Exception as error:  # noqa: BLE001  # whatever broke, it is this step's outcome
         return (

@@ -15,6 +15,7 @@ from codewords_mcp.cli._boundary import FAILED, OK
 from codewords_mcp.cli._client import Json
 from codewords_mcp.cli._connect import connect
 from codewords_mcp.cli._refs import AsJson
+from codewords_mcp.cli._remedies import worded
 from codewords_mcp.cli.open_page import open_signed_in
 from codewords_mcp.errors import StorageFailed
 from codewords_mcp.stdio import home
@@ -101,7 +102,7 @@ def _print_status(found: Json, *, as_json: bool) -> int:
     for title in found["acting"]:
         _output.line(f"Acting in it now: {title}")
     if found["fix"]:
-        _output.line(found["fix"])
+        _output.line(worded(found["fix"], found.get("remedy")))
     if found["connected"]:
         return OK
 

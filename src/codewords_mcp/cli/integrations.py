@@ -16,6 +16,7 @@ from codewords_mcp.cli._client import SLOW, Json
 from codewords_mcp.cli._connect import connect as runtime
 from codewords_mcp.cli._deletion import deletes, tell_deleted
 from codewords_mcp.cli._refs import AsJson, part
+from codewords_mcp.cli._remedies import worded
 from codewords_mcp.errors import InvalidInput
 
 app = typer.Typer(
@@ -227,7 +228,7 @@ def _print_connection(found: Json, *, as_json: bool) -> int:
     _output.line(found["message"], "green" if found["connected"] else "yellow")
     if not found["connected"]:
         if found["how"]:
-            _output.line(found["how"])
+            _output.line(worded(found["how"], found.get("remedy")))
         return FAILED
     _output.line(f'A workflow declares it with "{found["env_var"]}" in env_vars.')
     return OK

@@ -18,6 +18,7 @@ from codewords_mcp.cli._client import Json
 from codewords_mcp.cli._connect import connect
 from codewords_mcp.cli._deletion import deletes, tell_deleted
 from codewords_mcp.cli._refs import AsJson, WorkflowRef, part, workflow_id
+from codewords_mcp.cli._remedies import worded
 from codewords_mcp.cli._times import localized, to_minute
 from codewords_mcp.errors import InvalidInput
 
@@ -128,7 +129,8 @@ def create(
     if made["note"]:
         _output.note(made["note"], "yellow", always=True)
     if lasts := made.get("availability"):
-        _output.note(f"The runtime: {lasts['sentence']} {lasts['fix']}".rstrip())
+        fix = worded(lasts["fix"], lasts.get("remedy"))
+        _output.note(f"The runtime: {lasts['sentence']} {fix}".rstrip())
     return OK
 
 

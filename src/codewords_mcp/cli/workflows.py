@@ -14,6 +14,7 @@ from codewords_mcp.cli._boundary import FAILED, OK
 from codewords_mcp.cli._client import Json, RemoteError, RuntimeClient
 from codewords_mcp.cli._connect import connect
 from codewords_mcp.cli._refs import AsJson, WorkflowRef, part, workflow_id
+from codewords_mcp.cli._remedies import worded
 from codewords_mcp.cli._sources import deployed_as, forget, remember
 from codewords_mcp.cli._times import to_minute
 from codewords_mcp.errors import InvalidInput, NotFound
@@ -168,8 +169,6 @@ def _conflict(error: RemoteError) -> RemoteError:
         )
         _print_part(f"From version {base} to this code:", error_details.get("own_changes"))
         error.hint = f"Take over what should stay, then deploy with --base {live}."
-    elif service_id := error_details.get("service_id"):
-        error.hint = f"--id {service_id} makes it a new version of that workflow; --name TITLE makes a workflow of its own."
     return error
 
 
@@ -380,7 +379,7 @@ def print_checks(checks: list[Json], subject: str = "line") -> None:
 
         _output.prose(f"{mark} {check['id']}: {place}{check['message']}", style)
         if check.get("fix"):
-            _output.line(f"    {check['fix']}".replace("\n", "\n    "))
+            _output.line(f"    {worded(check['fix'], check.get('remedy'))}".replace("\n", "\n    "))
 
     skipped: dict[str, list[str]] = {}
     for check in checks:
@@ -424,7 +423,9 @@ def _print_deployment(done: Json) -> None:
             "yellow" if check["status"] == "warning" else "",
         )
         if check.get("fix"):
-            _output.line(f"             {check['fix']}".replace("\n", "\n             "))
+            _output.line(
+                f"             {worded(check['fix'], check.get('remedy'))}".replace("\n", "\n             ")
+            )
 
     _output.note(f"Run it: codewords run {done['service_id']} --input '{{…}}'")
 
@@ -437,7 +438,8 @@ def print_availability(availability: Json | None) -> None:
         style = "yellow"
     else:
         style = ""
-    _output.prose(f"runtime    {availability['sentence']} {availability['fix']}".strip(), style, indent=2)
+    fix = worded(availability["fix"], availability.get("remedy"))
+    _output.prose(f"runtime    {availability['sentence']} {fix}".strip(), style, indent=2)
 
 
 def _takes(schema: Json | None) -> str:

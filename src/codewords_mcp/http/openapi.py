@@ -33,7 +33,10 @@ _ERROR: dict[str, Any] = {
                 "code": {"type": "string"},
                 "message": {"type": "string"},
                 "hint": {"type": "string"},
-                "remedy": {"type": "string", "description": "The hint as data, such as list_workflows."},
+                "remedy": {
+                    "type": "object",
+                    "description": "What to do as data: an action, its arguments, and the words for it in the hint.",
+                },
                 "origin": {"type": "string", "enum": ["platform", "service"]},
             },
         },

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pydantic import BaseModel
 
+from codewords_mcp.mcp_server.remedies import worded
 from codewords_mcp.mcp_server.text import clean, cut, one_line
-from codewords_mcp.mcp_server.tool_wording import as_tools
 from codewords_mcp.runtime.model.validation import Check
 
 _SHOWN = 25
@@ -33,7 +33,7 @@ def check_items(checks: list[Check]) -> list[CheckItem]:
             message=one_line(check.message, 600),
             line=check.line,
             column=check.column,
-            fix=check.fix and cut(clean(as_tools(check.fix)), 600),
+            fix=check.fix and cut(clean(worded(check.fix, check.remedy)), 600),
         )
         for check in reported[:_SHOWN]
     ]

@@ -14,7 +14,7 @@ from mcp_types import INTERNAL_ERROR, INVALID_PARAMS
 
 from codewords_mcp.errors import CodewordsError, InvalidInput, NotFound
 from codewords_mcp.mcp_server.context import ToolContext
-from codewords_mcp.mcp_server.remedies import HINTS
+from codewords_mcp.mcp_server.remedies import WORDS
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -28,7 +28,7 @@ class McpInternalError(CodewordsError):
 def to_codewords_error(error: BaseException, what: str) -> CodewordsError:
     """Return a `CodewordsError` with its remedy worded; log any other and return an error with the log entry's id."""
     if isinstance(error, CodewordsError):
-        error.word_remedy(HINTS)
+        error.word_remedy(WORDS)
         return error
     error_id = secrets.token_hex(4)
     log.error("mcp_request_failed", request=what, error_id=error_id, exc_info=error)

@@ -4,21 +4,56 @@ from __future__ import annotations
 
 from typing import Final
 
-from codewords_mcp.remedies import Remedy
+from codewords_mcp.remedies import Remedy, RemedyAction, reword
 
-HINTS: Final[dict[Remedy, str]] = {
-    Remedy.LIST_AGREEMENTS: "`codewords agreements list` shows them.",
-    Remedy.LIST_BUDGETS: "`codewords budgets list` shows them.",
-    Remedy.LIST_CONNECTIONS: "`codewords connections` shows them.",
-    Remedy.LIST_DELIVERIES: "`codewords webhooks deliveries` shows yours.",
-    Remedy.LIST_DRAFTS: "list_workflows shows yours.",
-    Remedy.LIST_KEYS: "`codewords keys list` shows them.",
-    Remedy.LIST_PUBLISHED: "tools/list lists them.",
-    Remedy.LIST_RUNS: "get_workflow shows the last runs of a workflow.",
-    Remedy.LIST_SCHEDULES: "list_schedules shows yours.",
-    Remedy.LIST_SECRETS: "list_secrets shows yours.",
-    Remedy.LIST_SERVICES: "The resource services://all lists them.",
-    Remedy.LIST_TEMPLATES: "list_templates shows them.",
-    Remedy.LIST_WEBHOOKS: "`codewords webhooks list` shows yours.",
-    Remedy.LIST_WORKFLOWS: "list_workflows shows your workflows.",
+WORDS: Final[dict[RemedyAction, str]] = {
+    RemedyAction.ADD_PACKAGE: "The user installs it beside codewords-mcp: pip install '{package}'.",
+    RemedyAction.BUILD_E2B_TEMPLATE: "The user builds it in a terminal: `codewords e2b build-template`.",
+    RemedyAction.CHANGE_BUDGETS: "The user can raise it in a terminal: `codewords budgets`.",
+    RemedyAction.CHANGE_MODELS: "The key's list and `models` under [tool.codewords] in the header name them.",
+    RemedyAction.CONNECT_INTEGRATION: 'connect_integration(app="{app}") lets the user connect it.',
+    RemedyAction.CREATE_KEY: "The user makes one in a terminal: `codewords keys create`.",
+    RemedyAction.CREATE_ONE_TIME_KEY: "The user makes a new one in a terminal: `codewords keys create --one-time`.",
+    RemedyAction.CREATE_SCOPED_KEY: "The user makes one with it in a terminal: `codewords keys create --scope …,{scope}`.",
+    RemedyAction.DELETE_DRAFT: "list_workflows shows yours, delete_workflow deletes one.",
+    RemedyAction.DELETE_SECRET: 'delete_secret(name="{name}") deletes it.',
+    RemedyAction.DIAGNOSE: "The user sees what works here in a terminal: `codewords doctor`.",
+    RemedyAction.FIND_INTEGRATION: "search_integrations finds existing names.",
+    RemedyAction.INSTALL_SERVICE: "`codewords-mcp service install` in a terminal starts it with the user's session.",
+    RemedyAction.LIST_AGREEMENTS: "`codewords agreements list` shows them.",
+    RemedyAction.LIST_BUDGETS: "`codewords budgets list` shows them.",
+    RemedyAction.LIST_CONNECTIONS: "`codewords connections` shows them.",
+    RemedyAction.LIST_DELIVERIES: "`codewords webhooks deliveries` shows yours.",
+    RemedyAction.LIST_DRAFTS: "list_workflows shows yours.",
+    RemedyAction.LIST_FIELD_VALUES: 'get_integration(app="{app}", action="{action}", prop="{field}") '
+    "lists the values of `{field}`.",
+    RemedyAction.LIST_KEYS: "`codewords keys list` shows them.",
+    RemedyAction.LIST_PUBLISHED: "tools/list lists them.",
+    RemedyAction.LIST_RUNS: "get_workflow shows the last runs of a workflow.",
+    RemedyAction.LIST_SCHEDULES: "list_schedules shows yours.",
+    RemedyAction.LIST_SECRETS: "list_secrets shows yours.",
+    RemedyAction.LIST_SERVICES: "The resource services://all lists them.",
+    RemedyAction.LIST_TEMPLATES: "list_templates shows them.",
+    RemedyAction.LIST_WEBHOOKS: "`codewords webhooks list` shows yours.",
+    RemedyAction.LIST_WORKFLOWS: "list_workflows shows your workflows.",
+    RemedyAction.NAME_WORKFLOW: 'For a new version of it, name it: `workflow_id` "{workflow}". '
+    "For a workflow of its own, give another `name`.",
+    RemedyAction.PAIR_BROWSER: "The user pairs it in a terminal: `codewords browser pair`.",
+    RemedyAction.REPLACE_SCHEDULE: "Make it anew with schedule_workflow; change_schedule deletes {schedule}.",
+    RemedyAction.RESTORE_BACKUP: "The user restores a backup in a terminal: `codewords restore`.",
+    RemedyAction.RUN_IN_BACKGROUND: "run_workflow with wait_seconds=0 runs it in the background, for longer work.",
+    RemedyAction.SET_ANY_SECRET: "set_secret lets the user set one of {names}.",
+    RemedyAction.SET_HOST_RULE: 'set_secret(name="{name}", hosts=["{host}"]) lets the user set it with another rule.',
+    RemedyAction.SET_SECRET: 'set_secret(name="{name}") lets the user set it.',
+    RemedyAction.SET_SECRETS: "set_secret lets the user set {names}, one at a time.",
+    RemedyAction.SHOW_WORKFLOW: 'get_workflow(workflow_id="{workflow}") lists its routes, their input and its versions.',
+    RemedyAction.SIGN_IN: "The user signs in with `codewords open` in a terminal.",
+    RemedyAction.STOP_RUNTIME: "The user stops the runtime in a terminal: `codewords stop`.",
 }
+
+
+def worded(text: str, remedy: Remedy | None) -> str:
+    """Replace the words of a remedy in a text by tool calls."""
+    if remedy is None:
+        return text
+    return reword(text, remedy.to_dict(), WORDS)[0]

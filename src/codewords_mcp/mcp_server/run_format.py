@@ -6,7 +6,6 @@ Text from the workflow is bounded and fenced.
 from __future__ import annotations
 
 import json
-import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -14,8 +13,8 @@ import anyio
 from pydantic import BaseModel, Field
 
 from codewords_mcp.mcp_server.paging import WINDOW, TextWindow, at_path, text_window, without_base64
+from codewords_mcp.mcp_server.remedies import worded
 from codewords_mcp.mcp_server.text import clean, clean_json, compact, cut, fence, one_line
-from codewords_mcp.mcp_server.tool_wording import as_tools
 from codewords_mcp.runtime.model.authoring import Diagnosis, refusals
 from codewords_mcp.runtime.model.caller import Caller
 from codewords_mcp.runtime.model.file_problems import file_problem
@@ -40,7 +39,6 @@ _UNFIT = 422
 _LOG_END_TIMEOUT = 3.0
 _EMPTY = 204
 _NO_TEXT = "The answer is empty, or it is not text and from before binary answers were kept as files."
-_SECRET = re.compile(r"codewords secrets set ([A-Z][A-Z0-9_]{1,63})")
 
 
 class RunFailure(BaseModel):
@@ -166,7 +164,7 @@ def run_result(view: RunView) -> RunResult:
         next_offset=part.next if part else None,
         file=_file(run),
         error=_error(run),
-        diagnosis=diagnosis_result(diagnosis),
+        diagnosis=_for_model(diagnosis),
         reached=_reached(run),
         refused=[one_line(refusal, 400) for refusal in refusals(run)],
         logs=_log(view.logs),
@@ -227,7 +225,7 @@ def _error(run: Run) -> RunFailure | None:
         code=error.code,
         message=one_line(error.message, 600),
         origin=error.origin,
-        hint=one_line(as_tools(error.hint), 600) or None,
+        hint=one_line(worded(error.hint, error.remedy), 600) or None,
     )
 
 
@@ -257,8 +255,16 @@ def diagnosis_result(diagnosis: Diagnosis | None) -> DiagnosisResult | None:
         input=clean(diagnosis.input) if diagnosis.input else None,
         since=clean(diagnosis.since) if diagnosis.since else None,
         routes=[one_line(route, 100) for route in diagnosis.routes],
-        fix=one_line(as_tools(diagnosis.fix or ""), 600) or None,
+        fix=one_line(diagnosis.fix or "", 600) or None,
     )
+
+
+def _for_model(diagnosis: Diagnosis | None) -> DiagnosisResult | None:
+    """The diagnosis, with its remedy as a tool call."""
+    if diagnosis is None:
+        return None
+    fix = worded(diagnosis.fix or "", diagnosis.remedy)
+    return diagnosis_result(diagnosis.model_copy(update={"fix": fix}))
 
 
 def _diagnosis_lines(diagnosis: DiagnosisResult) -> str:
@@ -329,10 +335,7 @@ def next_step(run: Run, diagnosis: Diagnosis | None) -> NextStep | None:
 def secret_needed(run: Run, diagnosis: Diagnosis | None) -> str | None:
     """Return the name of the secret that has to be set before the next run."""
     if run.error is not None and run.error.code == "missing_credential":
-        match = _SECRET.search(f"{run.error.message} {run.error.hint}")
-        if match:
-            return match[1]
-        return None
+        return run.error.remedy and run.error.remedy.secret
     if diagnosis is not None:
         return diagnosis.secret
     return None

@@ -12,7 +12,6 @@ from codewords_mcp.mcp_server.check_format import check_lines
 from codewords_mcp.mcp_server.consent import fenced_items, pending_lines
 from codewords_mcp.mcp_server.errors import to_codewords_error
 from codewords_mcp.mcp_server.text import fence
-from codewords_mcp.mcp_server.tool_wording import as_tools
 from codewords_mcp.runtime.model.conflicts import VersionChanged
 from codewords_mcp.runtime.model.validation import ValidationReport
 
@@ -53,7 +52,7 @@ def error_result(error: BaseException, tool: str, *, about_secrets: bool = False
         report = ValidationReport.model_validate(known.report)
         lines += check_lines([check for check in report.checks if check.status == "failed"])
     elif known.hint:
-        lines.append(as_tools(known.hint))
+        lines.append(known.hint)
 
     if isinstance(known, VersionChanged):
         live = f"From version {known.base_version} to the live version {known.live_version}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from codewords_mcp.mcp_server.remedies import worded
 from codewords_mcp.runtime.model.availability import Availability
 
 
@@ -9,4 +10,5 @@ def availability_text(availability: Availability | None) -> str | None:
     """Return the sentence and what a person can do about it."""
     if availability is None:
         return None
-    return f"{availability.sentence} {availability.fix}".strip()
+    fix = worded(availability.fix, availability.remedy)
+    return f"{availability.sentence} {fix}".strip()

@@ -18,10 +18,10 @@ from mcp_types import (
 from mcp_types.version import MODERN_PROTOCOL_VERSIONS
 from pydantic import BaseModel, Field
 
-from codewords_mcp.errors import ModelAnswerInvalid
 from codewords_mcp.mcp_server.context import ToolContext, runtime_and_caller
 from codewords_mcp.mcp_server.tool import EXECUTES, tool, tool_result
 from codewords_mcp.runtime.model.authoring import AskModel, Brief, Generation, ModelCompletion
+from codewords_mcp.runtime.model.model_errors import ModelAnswerInvalid
 from codewords_mcp.tools._drafts import DraftResult, draft_lines, draft_result
 from codewords_mcp.tools._jobs import join_job
 

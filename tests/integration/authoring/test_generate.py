@@ -7,10 +7,11 @@ from tests.integration.authoring.harness import carry_out
 from tests.integration.authoring.tasks import ERRING, TASKS, WORDS, code_of, fenced
 from tests.support.runtime import ADMIN, deploy, workflow
 
-from codewords_mcp.errors import InvalidInput, ModelAnswerInvalid
+from codewords_mcp.errors import InvalidInput
 from codewords_mcp.runtime.api.runtime import Runtime
 from codewords_mcp.runtime.model.authoring import Edit
 from codewords_mcp.runtime.model.caller import Caller
+from codewords_mcp.runtime.model.model_errors import ModelAnswerInvalid
 from codewords_testing.providers import LoopbackProviders
 from codewords_testing.providers.scripted import chat_reply
 

@@ -17,6 +17,7 @@ from tests.support.runtime import (
 )
 
 from codewords_mcp.mcp_server.run_format import RunView, format_run, run_result
+from codewords_mcp.remedies import set_secret
 from codewords_mcp.runtime.api.runtime import Runtime
 from codewords_mcp.runtime.model.run import Run
 from codewords_mcp.runtime.model.validation import Check
@@ -152,7 +153,7 @@ async def test_secrets_that_services_and_models_lack_are_told_by_the_checks_with
     found = warned(report.checks, "credentials")
     for name in ("SMTP_URL", "SEARCHAPI_API_KEY", "OPENAI_API_KEY"):
         [fix] = [fix for message, fix in found.items() if name in message]
-        assert fix == f"codewords secrets set {name}"
+        assert fix == set_secret(name).words
     assert report.all_passed, "a secret may be set after the deploy"
     await runtime.secrets.set(ADMIN, "SMTP_URL", "smtp://user:word@mail.example:587")
     left = warned((await runtime.authoring.validate(ADMIN, code)).checks, "credentials")
@@ -163,7 +164,9 @@ async def test_secrets_that_services_and_models_lack_are_told_by_the_checks_with
 @pytest.mark.requirement("workflows:service-secrets")
 async def test_a_run_that_lacks_a_secret_says_which_and_the_next_call_sets_it(runtime: Runtime) -> None:
     # what the service answers, as a program passes it on: no HTTP server stands before this runtime
-    answer = "The service searchapi needs SEARCHAPI_API_KEY, which is not set. `codewords secrets set SEARCHAPI_API_KEY`."
+    answer = (
+        "The service searchapi needs SEARCHAPI_API_KEY, which is not set. Set the secret SEARCHAPI_API_KEY."
+    )
     body = CALLS.replace("    with", f"    raise RuntimeError({answer!r})\n    with")
     code = workflow(body, title="Searches").replace('"httpx==0.28.1"', '"httpx==0.28.1", "codewords-client"')
     service = await deploy(runtime, code)

@@ -15,12 +15,12 @@ from tests.integration.gateway.test_budgets import CHAT
 from tests.support.http_runtime import ADMIN_KEY
 from tests.support.postgres import Postgres
 
-from codewords_mcp.errors import BudgetExceeded
 from codewords_mcp.runtime.auth.api_keys import ApiKeys
 from codewords_mcp.runtime.gateway.gateway import Gateway
 from codewords_mcp.runtime.gateway.prices import USD
 from codewords_mcp.runtime.model.budget import BudgetPeriod, BudgetScope
 from codewords_mcp.runtime.model.caller import Caller
+from codewords_mcp.runtime.model.model_errors import BudgetExceeded
 from codewords_mcp.runtime.model.provider import ProviderRequest
 from codewords_mcp.runtime.secrets.master_key import load_master_key
 from codewords_mcp.runtime.secrets.service import SecretService

@@ -248,7 +248,7 @@ def test_without_a_key_for_the_provider_the_answer_says_how_to_add_one(bare: htt
     assert answer.status_code == 501
     error = answer.json()["error"]
     assert error["code"] == "service_not_available"
-    assert "codewords secrets set OPENAI_API_KEY" in error["message"]
+    assert "Set the secret OPENAI_API_KEY" in error["message"]
     assert answer.headers["x-should-retry"] == "false"
     bare.put("/secrets/OPENAI_API_KEY", json={"value": KEYS["openai"]})
     assert bare.post("/openai/chat/completions", json=CHAT).status_code == 200

@@ -43,7 +43,7 @@ def test_a_missing_field_whose_values_the_app_tells_says_how_they_are_found(
 ) -> None:
     connect.connect_account(USER, "github")
     error = refused(call(http, "github", "github-create-issue", {"title": "It breaks"}), 400)
-    assert "--prop repoFullname" in error["hint"]
+    assert error["remedy"]["arguments"]["field"] == "repoFullname"
 
 
 @pytest.mark.requirement("integrations:names")

@@ -186,7 +186,7 @@ def test_a_token_that_is_refused_is_told_with_the_way_to_a_new_one(
     apps.answer_next(StubReply(200, b'{"ok": false, "error": "token_revoked"}'))
     error = refused(run(http, "slack", "send-message", {"channel": "#c", "text": "Hi"}), 424)
     assert (error["code"], error["state"]) == ("not_connected", "unhealthy")
-    assert "codewords secrets set SLACK_BOT_TOKEN" in error["hint"]
+    assert "Set the secret SLACK_BOT_TOKEN" in error["hint"]
     apps.answer_next(StubReply(429, b"{}", headers=[("retry-after", "9")]))
     assert (
         refused(run(http, "slack", "send-message", {"channel": "#c", "text": "Hi"}), 429)["retry_after"] == 9

@@ -131,7 +131,7 @@ def test_the_newest_wins_and_the_other_is_told(door: Door, http: httpx.Client) -
             assert closed(twin) == 4001
     found = http.get("/browser").json()
     assert (found["paired"], found["connected"]) == (False, False)
-    assert "codewords browser pair" in found["fix"]
+    assert found["remedy"]["action"] == "pair_browser"
     assert http.delete("/browser").json() == {"forgotten": False}
 
 

@@ -176,7 +176,7 @@ def test_the_ticket_analyzer_is_not_deployed_while_the_crm_is_not_connected(
             answer = http.post("/deploy", json={"code": code, "name": "again", "allow": True}, timeout=120)
             assert answer.status_code == 422
             assert "PIPEDREAM_HUBSPOT_ACCESS" in answer.text
-            assert "codewords secrets set HUBSPOT_ACCESS_TOKEN" in answer.text
+            assert "Set the secret HUBSPOT_ACCESS_TOKEN" in answer.text
         finally:
             http.put("/secrets/HUBSPOT_ACCESS_TOKEN", json={"value": TOKEN}).raise_for_status()
 

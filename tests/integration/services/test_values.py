@@ -83,4 +83,4 @@ def test_without_a_redis_its_credentials_are_refused_with_what_to_do(http: httpx
     answer = http.post("/run/redis_coordinator/", json={})
     told = answer.json()["error"]
     assert (answer.status_code, told["code"], told["credential"]) == (424, "missing_credential", "REDIS_URL")
-    assert "codewords secrets set REDIS_URL" in told["hint"]
+    assert "PUT /secrets/REDIS_URL" in told["hint"]

@@ -191,7 +191,7 @@ async def test_required_variables_have_a_stand_in_while_a_script_is_checked(run:
     body = APP + ROUTE + 'token = os.environ["TOKEN_OF_MINE"]\nassert token\n' + MAIN
     validation = await run(HEADER + body)
     assert failed(validation) == []
-    assert of(validation, "variables").fix == "codewords secrets set TOKEN_OF_MINE"
+    assert of(validation, "variables").fix == "Set the secret TOKEN_OF_MINE."
 
 
 @pytest.mark.requirement("workflows:starts")

@@ -15,11 +15,11 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from codewords_mcp.errors import ProviderTimedOut, ProviderUnavailable
 from codewords_mcp.http1 import ConnectionBrokenError
 from codewords_mcp.runtime.gateway.connection_pool import ProviderResponse
 from codewords_mcp.runtime.gateway.http_connection import PhaseTimeouts, ProviderConnection
 from codewords_mcp.runtime.gateway.upstream import Base, Upstream
+from codewords_mcp.runtime.model.model_errors import ProviderTimedOut, ProviderUnavailable
 
 pytestmark = [pytest.mark.anyio, pytest.mark.requirement("gateway:wire")]
 Serve = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]

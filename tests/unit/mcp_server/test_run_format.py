@@ -9,7 +9,7 @@ from typing import Literal
 import pytest
 
 from codewords_mcp.mcp_server.run_format import RunView
-from codewords_mcp.mcp_server.tool_wording import as_tools
+from codewords_mcp.remedies import set_secret
 from codewords_mcp.runtime.authoring.diagnose import diagnose
 from codewords_mcp.runtime.model.run import LogLine, Run, RunError
 from codewords_mcp.tools._runs import run_tool_result
@@ -43,29 +43,6 @@ def test_a_log_is_what_the_workflow_said_and_not_what_its_server_did() -> None:
         "INFO:     Shutting down",
         "[stderr] INFO:     Shutting down the pumps",
     ]
-
-
-@pytest.mark.requirement("mcp:tool-words")
-@pytest.mark.parametrize(
-    ("said", "told"),
-    [
-        ("`codewords show hello_1` lists its versions.", "get_workflow lists its versions."),
-        ("codewords secrets set API_KEY", 'set_secret(name="API_KEY")'),
-        ("`codewords secrets delete API_KEY` deletes it.", 'delete_secret(name="API_KEY") deletes it.'),
-        ("Then `codewords secrets set API_KEY`.", 'Then set_secret(name="API_KEY").'),
-        (
-            "connect_integration, or `codewords integrations connect slack`. Open it.",
-            "connect_integration. Open it.",
-        ),
-        (
-            "search_integrations, or `codewords integrations search`, finds it.",
-            "search_integrations finds it.",
-        ),
-        ("`codewords secrets set API_KEY --plain` does.", "`codewords secrets set API_KEY --plain` does."),
-    ],
-)
-def test_advice_names_tools_where_there_are_some(said: str, told: str) -> None:
-    assert as_tools(said) == told
 
 
 @pytest.mark.requirement("runs:egress-recorded")
@@ -109,7 +86,7 @@ def test_after_an_interrupted_run_the_next_call_runs_it_again() -> None:
 @pytest.mark.requirement("mcp:next-step")
 @pytest.mark.parametrize("name", ["OPENAI_API_KEY", "SMTP_URL"])
 def test_after_a_run_that_lacked_a_credential_of_the_platform_the_next_call_sets_it(name: str) -> None:
-    said = {"detail": f"{name} is not set. codewords secrets set {name}"}
+    said = {"detail": f"{name} is not set. {set_secret(name).words}"}
     at = datetime(2026, 1, 1, tzinfo=UTC)
     run = Run(
         id="r", owner="o", service_id="w_1", status="failed", created_at=at, response_status=424,

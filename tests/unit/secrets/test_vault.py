@@ -49,7 +49,7 @@ def test_a_row_moved_to_another_owner_or_name_does_not_open(owner: str, name: st
 def test_a_cut_row_is_said_plainly(kept: int) -> None:
     vault = Vault(KEY)
     sealed = vault.encrypt("ann", "TOKEN", "value")
-    with pytest.raises(StorageFailed, match="codewords secrets set TOKEN"):
+    with pytest.raises(StorageFailed, match="Set the secret TOKEN"):
         vault.decrypt("ann", "TOKEN", replace(sealed, data=sealed.data[:kept]))
 
 

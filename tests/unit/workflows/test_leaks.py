@@ -53,7 +53,7 @@ def test_a_vendors_key_is_found_anywhere_and_never_repeated(key: str, line: str)
     [check] = found(line.format(key) + "\n")
     assert check.line == 14
     assert check.column == line.index("{}") + 1
-    assert "codewords secrets set" in (check.fix or "") or "gives each run its own" in (check.fix or "")
+    assert "Set the secret" in (check.fix or "") or "gives each run its own" in (check.fix or "")
     assert key not in f"{check.message} {check.fix}"
 
 
@@ -75,7 +75,7 @@ def test_a_vendors_key_is_found_anywhere_and_never_repeated(key: str, line: str)
 def test_a_literal_under_a_secrets_name_is_found_and_gets_a_name_to_keep_it_in(line: str, name: str) -> None:
     [check] = found(f"import os\nself = Client = print\n{line}\n")
     assert check.line == 16
-    assert f'add "{name}" to env_vars' in (check.fix or "")
+    assert f'Add "{name}" to env_vars' in (check.fix or "")
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,7 @@ import asyncio
 import pytest
 from tests.unit.workflows.helpers import APP, HEADER, script
 
+from codewords_mcp.remedies import set_secret
 from codewords_mcp.runtime.model.validation import Check
 from codewords_mcp.runtime.workflows.script import parse_script
 from codewords_mcp.runtime.workflows.validation.crash import explain_crash
@@ -27,9 +28,10 @@ def variables(body: str = "", known: tuple[str, ...] = ()) -> list[Check]:
 
 
 @pytest.mark.requirement("workflows:variables")
-def test_a_missing_variable_is_a_warning_with_the_command_that_sets_it() -> None:
+def test_a_missing_variable_is_a_warning_with_its_remedy() -> None:
     [key] = variables()
-    assert (key.status, key.line, key.fix) == ("warning", 9, "codewords secrets set STRIPE_API_KEY")
+    assert (key.status, key.line, key.fix) == ("warning", 9, "Set the secret STRIPE_API_KEY.")
+    assert key.remedy == set_secret("STRIPE_API_KEY")
     [only] = variables(known=("STRIPE_API_KEY",))
     assert only.status == "passed"
 

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal, cast
 from codewords_mcp import __version__
 from codewords_mcp.cli._connect import KEY_FILE, read_settings
 from codewords_mcp.cli._output import size
+from codewords_mcp.cli._remedies import worded
 from codewords_mcp.stdio import home
 from codewords_mcp.stdio.settings_conflict import ignored_settings
 
@@ -42,6 +43,11 @@ class Finding:
     status: Status
     detail: str
     fix: str = ""
+
+
+def _fix_of(part: Json) -> str:
+    """The fix that the runtime names for a part, with its remedy as a command."""
+    return worded(part.get("fix"), part.get("remedy"))
 
 
 def runtime_findings(status: Json) -> list[Finding]:
@@ -111,7 +117,7 @@ def _availability(availability: Json | None) -> list[Finding]:
         if availability["starts_with_session"] is False
         else "ok"
     )
-    return [Finding("address", level, availability["sentence"], availability["fix"])]
+    return [Finding("address", level, availability["sentence"], _fix_of(availability))]
 
 
 def settings_finding() -> list[Finding]:
@@ -194,7 +200,7 @@ def _unattended(status: Json) -> list[Finding]:
 def _problems(problems: list[Json]) -> list[Finding]:
     """Parts of the runtime that are not ready. The sandbox has findings of its own."""
     return [
-        Finding(problem["part"], "failed", problem["message"], problem["hint"])
+        Finding(problem["part"], "failed", problem["message"], worded(problem["hint"], problem.get("remedy")))
         for problem in problems
         if problem["part"] != "sandbox"
     ]
@@ -206,9 +212,7 @@ def _sandbox(sandbox: Json) -> list[Finding]:
     if not sandbox.get("ready", tier != "D"):
         level = "failed"
     facts: list[str] = sandbox.get("facts") or []
-    statement = Finding(
-        "sandbox", level, f"tier {tier}: {sandbox.get('title')}", str(sandbox.get("fix") or "")
-    )
+    statement = Finding("sandbox", level, f"tier {tier}: {sandbox.get('title')}", _fix_of(sandbox))
     return [statement, *(Finding("sandbox", "note", fact) for fact in facts)]
 
 
@@ -330,12 +334,12 @@ def _browser(browser: Json | None) -> list[Finding]:
     if browser is None:  # an older runtime
         return []
     level: Status = "ok" if browser["ready"] else "note"
-    return [Finding("browser", level, str(browser["sentence"]), str(browser["fix"]))]
+    return [Finding("browser", level, str(browser["sentence"]), _fix_of(browser))]
 
 
 def own_chrome(chrome: Json) -> Finding:
     """Report if workflows can act in the person's own Chrome."""
-    return Finding("chrome", "ok" if chrome["connected"] else "note", chrome["sentence"], chrome["fix"])
+    return Finding("chrome", "ok" if chrome["connected"] else "note", chrome["sentence"], _fix_of(chrome))
 
 
 def _services() -> Finding:

@@ -26,7 +26,7 @@ from codewords_mcp.errors import (
 )
 from codewords_mcp.http.middleware.auth import PAGES
 from codewords_mcp.http.middleware.client_connection import ClientGoneError
-from codewords_mcp.http.remedies import HINTS
+from codewords_mcp.http.remedies import WORDS
 from codewords_mcp.http.responses import JsonReply
 from codewords_mcp.http.state import CHALLENGE, ERROR_PAGE, REQUEST_ID, RUN_ID
 
@@ -99,7 +99,7 @@ def explain(failure: Exception, request_id: str) -> CodewordsError:
     """The error to tell. What is not ours goes to the log, in full, and to the client only as an id."""
     if isinstance(failure, CodewordsError):
         # Errors carry remedies as data; this front door words them as routes.
-        failure.word_remedy(HINTS)
+        failure.word_remedy(WORDS)
         return failure
     # Only the router raises these.
     if isinstance(failure, HTTPException):

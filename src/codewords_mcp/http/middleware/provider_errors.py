@@ -10,15 +10,9 @@ from typing import Any
 
 from starlette.responses import Response
 
-from codewords_mcp.errors import (
-    BudgetExceeded,
-    CodewordsError,
-    ProviderTimedOut,
-    ProviderUnavailable,
-    TooBusy,
-    Unauthenticated,
-)
+from codewords_mcp.errors import CodewordsError, TooBusy, Unauthenticated
 from codewords_mcp.http.responses import JsonReply
+from codewords_mcp.runtime.model.model_errors import BudgetExceeded, ProviderTimedOut, ProviderUnavailable
 from codewords_mcp.runtime.model.provider import Dialect, Provider
 
 _OPENAI = {

@@ -25,6 +25,7 @@ from codewords_mcp.mcp_server.run_format import (
     next_step,
     secret_needed,
 )
+from codewords_mcp.remedies import Remedy
 from codewords_mcp.runtime.model.authoring import refusals
 from codewords_mcp.runtime.model.log_batch import LogBatch
 from codewords_mcp.runtime.model.log_text import LEVELS, Line, Tracing, is_at_least, levelled, tracing_after
@@ -87,11 +88,12 @@ async def list_runs(request: Request) -> Response:
 
 class RunDiagnosis(BaseModel):
     """Why a run did not succeed, None of one that did; what to do next, the `secret` that is to be set, and why connections
-    were refused.
+    were refused. `remedy` is the diagnosis' `fix` as data.
     """
 
     diagnosis: DiagnosisResult | None = None
     next_step: NextStep | None = None
+    remedy: Remedy | None = None
     secret: str | None = None
     refused: list[str] = []
 
@@ -106,6 +108,7 @@ async def diagnosis(request: Request) -> Response:
         RunDiagnosis(
             diagnosis=diagnosis_result(why),
             next_step=next_step(run, why),
+            remedy=why and why.remedy,
             secret=secret_needed(run, why),
             refused=refusals(run),
         )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from codewords_mcp.errors import ModelAnswerInvalid, NotFound
+from codewords_mcp.errors import NotFound
 from codewords_mcp.runtime.api.container import Container
 from codewords_mcp.runtime.api.services import ServiceApi
 from codewords_mcp.runtime.api.validation import ScriptValidator
@@ -22,6 +22,7 @@ from codewords_mcp.runtime.model.authoring import (
 )
 from codewords_mcp.runtime.model.caller import Caller, refuse_run
 from codewords_mcp.runtime.model.manifest import ANY
+from codewords_mcp.runtime.model.model_errors import ModelAnswerInvalid
 from codewords_mcp.runtime.model.progress import Progress, no_progress
 from codewords_mcp.runtime.model.run import FINISHED, Run
 from codewords_mcp.runtime.model.service_operations import service_of

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from codewords_mcp.errors import CodewordsError, NotFound
+from codewords_mcp.remedies import Remedy, RemedyAction
 from codewords_mcp.runtime.api.container import Container
 from codewords_mcp.runtime.auth.one_time_links import OneTimeLink, require_own
 from codewords_mcp.runtime.integrations.native_table import SERVICES
@@ -70,15 +71,24 @@ class ConnectionApi:
         try:
             found = await self._container.integrations.accounts.connect(caller.owner, app)
         except NotFound as error:
-            return ConnectionFacts(False, error.message, error.hint)
+            return ConnectionFacts(False, error.message, error.hint, error.remedy)
         except CodewordsError as error:
             # None, not False: a validation must not fail because a broker is unreachable.
             return ConnectionFacts(
-                None, f"nobody could find out whether {app} is connected. {error.message}", error.hint
+                None,
+                f"nobody could find out whether {app} is connected. {error.message}",
+                error.hint,
+                error.remedy,
             )
 
-        how = f"connect_integration, or `codewords integrations connect {app}`. {found.how}"
-        return ConnectionFacts(found.connected, found.message, "" if found.connected else how)
+        if found.connected:
+            return ConnectionFacts(True, found.message)
+
+        if found.remedy is not None:
+            return ConnectionFacts(False, found.message, found.how, found.remedy)
+
+        remedy = Remedy(RemedyAction.CONNECT_INTEGRATION, {"app": app})
+        return ConnectionFacts(False, found.message, f"{remedy.words} {found.how}".rstrip(), remedy)
 
     async def peek_link(self, caller: Caller, token: str) -> LinkPage:
         """Read the content of a link's page. Raises NotFound, Forbidden for another owner's."""

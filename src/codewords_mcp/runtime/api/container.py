@@ -280,7 +280,7 @@ class Container:
             self._start_triggers()
         else:
             log.warning(
-                "home paused after a restore: schedules, triggers and waiting runs", resume="codewords resume"
+                "home paused after a restore: schedules, triggers and waiting runs wait until it is resumed"
             )
 
     def _start_triggers(self) -> None:

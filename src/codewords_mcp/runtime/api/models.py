@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from codewords_mcp.errors import InvalidInput, NotFound
-from codewords_mcp.remedies import Remedy
+from codewords_mcp.remedies import Remedy, RemedyAction
 from codewords_mcp.runtime.api.container import Container
 from codewords_mcp.runtime.gateway.providers import find_route
 from codewords_mcp.runtime.model.budget import Budget, BudgetPeriod, BudgetScope, CostsBy
@@ -88,7 +88,7 @@ class BudgetApi:
         """Remove a budget. Admin only. Raises NotFound."""
         require_admin(caller, "remove budgets")
         if not await self._container.gateway.budgets.remove(scope, subject, period):
-            raise NotFound("There is no such budget.", remedy=Remedy.LIST_BUDGETS)
+            raise NotFound("There is no such budget.", remedy=Remedy(RemedyAction.LIST_BUDGETS))
 
     async def list(self, caller: Caller) -> list[Budget]:
         """List every budget of the home, those of the settings first. Admin only."""
@@ -114,6 +114,6 @@ class BudgetApi:
         """Raise NotFound for an unknown workflow or key, since a budget on it would limit nothing."""
         container = self._container
         if scope == "workflow" and await container.database.read(workflows.get, subject) is None:
-            raise NotFound("There is no workflow of that id.", remedy=Remedy.LIST_WORKFLOWS)
+            raise NotFound("There is no workflow of that id.", remedy=Remedy(RemedyAction.LIST_WORKFLOWS))
         if scope == "key" and subject not in {key.id for key in await container.keyring.list()}:
-            raise NotFound("There is no key of that id.", remedy=Remedy.LIST_KEYS)
+            raise NotFound("There is no key of that id.", remedy=Remedy(RemedyAction.LIST_KEYS))

@@ -7,7 +7,7 @@ from typing import Any
 from sqlalchemy import Connection
 
 from codewords_mcp.errors import NotFound, TooBusy
-from codewords_mcp.remedies import Remedy
+from codewords_mcp.remedies import Remedy, RemedyAction
 from codewords_mcp.runtime.api.container import Container
 from codewords_mcp.runtime.model.caller import Caller, refuse_run
 from codewords_mcp.runtime.model.publishing import (
@@ -53,7 +53,7 @@ class PublishedApi:
             # live now.
             workflow = workflow_rows.get(connection, service_id)
             if workflow is None or workflow.owner != caller.owner:
-                raise NotFound("There is no workflow of that id.", remedy=Remedy.LIST_WORKFLOWS)
+                raise NotFound("There is no workflow of that id.", remedy=Remedy(RemedyAction.LIST_WORKFLOWS))
 
             name = check_name(tool or tool_name(workflow.name))
             version = workflow_rows.version(connection, service_id, workflow.active_version)
@@ -84,7 +84,7 @@ class PublishedApi:
         """Unpublish a tool. The workflow stays. Raises NotFound."""
         refuse_run(caller, "unpublish workflows")
         if not await self._container.database.write(rows.remove, caller.owner, tool):
-            raise NotFound("No tool of that name is published.", remedy=Remedy.LIST_PUBLISHED)
+            raise NotFound("No tool of that name is published.", remedy=Remedy(RemedyAction.LIST_PUBLISHED))
         self._container.announcements.announce(caller.owner, "tools")
 
     async def list(self, caller: Caller) -> list[PublishedTool]:

@@ -15,6 +15,7 @@ import structlog
 from sqlalchemy import Connection, text
 
 from codewords_mcp.errors import CodewordsError
+from codewords_mcp.remedies import Remedy
 from codewords_mcp.runtime.sandboxes.base import Driver
 from codewords_mcp.runtime.store.database import Database
 
@@ -34,6 +35,7 @@ class Problem:
     part: str
     message: str
     hint: str = ""
+    remedy: Remedy | None = None
 
 
 class Readiness:
@@ -103,7 +105,7 @@ class Readiness:
         try:
             return await self._checks[part]()
         except CodewordsError as error:
-            return Problem(part, error.message, error.hint or "")
+            return Problem(part, error.message, error.hint, error.remedy)
 
     async def _check_database(self) -> Problem | None:
         database = self._database

@@ -47,7 +47,7 @@ class SecretApi:
         notes = [note for key in (keys.current, *keys.older) for note in key.notes]
         if keys.unfinished:
             notes.append(
-                "A change of the master key was not finished; `codewords secrets rotate-key` goes on with it."
+                "A change of the master key was not finished; rotate the key again to go on with it."
             )
         return {"master_key": keys.current.source, "notes": notes}
 
@@ -132,7 +132,7 @@ class SecretApi:
 def _gone() -> NotFound:
     return NotFound(
         "This link is not valid: it was used, or has expired.",
-        hint="Ask for a new one, or type `codewords secrets set NAME` in a terminal.",
+        hint="Ask for a new one.",
     )
 
 

@@ -7,7 +7,7 @@ from typing import Any
 from urllib.parse import parse_qsl, unquote
 
 from codewords_mcp.errors import NotFound
-from codewords_mcp.remedies import Remedy
+from codewords_mcp.remedies import Remedy, RemedyAction
 from codewords_mcp.runtime.api.container import Container
 from codewords_mcp.runtime.auth.questions import Question, of_service
 from codewords_mcp.runtime.model.caller import HOME_OWNER, Caller
@@ -101,4 +101,4 @@ class ServiceApi:
 
 
 def _no_service() -> NotFound:
-    return NotFound("There is no library service of this name.", remedy=Remedy.LIST_SERVICES)
+    return NotFound("There is no library service of this name.", remedy=Remedy(RemedyAction.LIST_SERVICES))

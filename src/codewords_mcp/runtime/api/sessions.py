@@ -5,6 +5,7 @@ from __future__ import annotations
 from urllib.parse import urlsplit
 
 from codewords_mcp.errors import NotFound
+from codewords_mcp.remedies import SIGN_IN
 from codewords_mcp.runtime.api.container import Container
 from codewords_mcp.runtime.auth.one_time_links import OneTimeLink
 from codewords_mcp.runtime.auth.peers import Peer, is_another_users, uid_of
@@ -63,7 +64,7 @@ class SessionApi:
                 "",
             )
             if not path:
-                raise NotFound("Nothing waits under this token.", hint="`codewords open` lists what waits.")
+                raise NotFound("Nothing waits under this token.", remedy=SIGN_IN)
 
         token = await self._container.page_sessions.create_sign_in(caller, path)
         return f"{self._container.base_url}/sign-in/{token}"
@@ -82,7 +83,8 @@ class SessionApi:
         if peer is not None and is_another_users(peer):
             raise NotFound(
                 "This sign-in address came by a process of another user of this machine.",
-                hint="Run `codewords open` yourself, or type an API key on the page.",
+                hint="Open one yourself, or type an API key on the page.",
+                remedy=SIGN_IN,
             )
 
         return await self._container.page_sessions.redeem_sign_in(token, peer and uid_of(peer))

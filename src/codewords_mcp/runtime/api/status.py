@@ -152,6 +152,7 @@ class StatusApi:
                 "title": "no isolation",
                 "facts": [error.message],
                 "fix": error.hint,
+                "remedy": error.remedy and error.remedy.to_dict(),
                 "capabilities": [],
             }
 
@@ -168,7 +169,7 @@ class StatusApi:
     async def _browser(self) -> dict[str, Any]:
         """Describe the browser for the home's own calls: ready, or why not and what to do."""
         status = await self._container.browsers.status(HOME_OWNER)
-        return {"ready": status.ready, "sentence": status.sentence, "fix": status.fix}
+        return asdict(status)
 
 
 async def store_status(container: Container) -> dict[str, Any]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from codewords_mcp.errors import ConsentNeeded, InvalidInput, NotFound
+from codewords_mcp.remedies import Remedy, RemedyAction
 from codewords_mcp.runtime.api.container import Container
 from codewords_mcp.runtime.api.paging import check_limit, parse_cursor
 from codewords_mcp.runtime.api.runs import RunApi
@@ -241,7 +242,8 @@ class WorkflowApi:
                 id="schedules",
                 status="warning",
                 message=f"The input of the schedule {schedule_id} does not fit any more: {what}.",
-                fix=f"Make it anew: `codewords schedules show {schedule_id}` shows it, `delete` takes the old one away.",
+                fix=(remedy := Remedy(RemedyAction.REPLACE_SCHEDULE, {"schedule": schedule_id})).words,
+                remedy=remedy,
             )
             for schedule_id, what in wrong.items()
         ]

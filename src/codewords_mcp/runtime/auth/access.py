@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from codewords_mcp.errors import CodewordsError, Forbidden, InsufficientScope, Unauthenticated
+from codewords_mcp.remedies import CREATE_KEY, SIGN_IN, Remedy, RemedyAction
 from codewords_mcp.runtime.model.caller import Caller, Scope
 
 Kind = Literal[
@@ -135,7 +136,7 @@ def _by_level(access: Access, rule: Rule) -> CodewordsError | None:
     if access.page_session and (rule.level == "page" or rule.by_session):
         return None
     if rule.level == "page":
-        return Unauthenticated("This page is for a person who is signed in.", hint="Run `codewords open`.")
+        return Unauthenticated("This page is for a person who is signed in.", remedy=SIGN_IN)
     if caller is None:
         return Unauthenticated("This request carries no key.")
     # A run's key that leaks is worthless outside, and a person's key is not accepted inside.
@@ -151,7 +152,8 @@ def _by_level(access: Access, rule: Rule) -> CodewordsError | None:
     if rule.level == "admin" and caller.kind != "admin":
         return Forbidden(
             "This needs an admin key.",
-            hint="The home's own key is one: `codewords keys list` shows which are.",
+            hint="The home's own key is one.",
+            remedy=Remedy(RemedyAction.LIST_KEYS),
         )
 
     return None
@@ -170,7 +172,8 @@ def _by_toolset(access: Access, rule: Rule) -> CodewordsError | None:
         ):
             return Forbidden(
                 "This key is for some toolsets over MCP, not for the HTTP API.",
-                hint="`codewords keys create --scope …` without --toolsets makes one for both.",
+                hint="A key for all toolsets serves both.",
+                remedy=CREATE_KEY,
             )
         return None
     if access.read_only and rule.effect == "writes":
@@ -202,7 +205,7 @@ def _by_scope(access: Access, rule: Rule) -> CodewordsError | None:
     missing_scopes = " and ".join(missing)
     return Forbidden(
         f"{rule.name} needs the scope {missing_scopes}, which this key does not have.",
-        hint=f"`codewords keys create --scope …,{','.join(missing)}` makes a key with it.",
+        remedy=Remedy(RemedyAction.CREATE_SCOPED_KEY, {"scope": ",".join(missing)}),
     )
 
 

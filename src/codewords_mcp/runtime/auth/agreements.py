@@ -8,7 +8,7 @@ again.
 from __future__ import annotations
 
 from codewords_mcp.errors import NotFound
-from codewords_mcp.remedies import Remedy
+from codewords_mcp.remedies import Remedy, RemedyAction
 from codewords_mcp.runtime.auth.authority import Permissions
 from codewords_mcp.runtime.auth.consents import Consents
 from codewords_mcp.runtime.auth.questions import of_run
@@ -110,4 +110,6 @@ class Agreements:
         removed = await self._db.write(rows.remove, owner, service_id)
         self._known.pop((owner, service_id), None)
         if not removed:
-            raise NotFound("You have agreed to no workflow of that id.", remedy=Remedy.LIST_AGREEMENTS)
+            raise NotFound(
+                "You have agreed to no workflow of that id.", remedy=Remedy(RemedyAction.LIST_AGREEMENTS)
+            )

@@ -13,7 +13,7 @@ from weakref import WeakValueDictionary
 from sqlalchemy import RowMapping
 
 from codewords_mcp.errors import InvalidInput, NotFound, Unauthenticated
-from codewords_mcp.remedies import Remedy
+from codewords_mcp.remedies import CREATE_KEY, Remedy, RemedyAction
 from codewords_mcp.runtime.auth.key_format import (
     display_prefix,
     hash_key,
@@ -139,7 +139,8 @@ class ApiKeys:
         if is_run_key(key):
             raise Unauthenticated(
                 "The key of a run is valid only inside that run's sandbox, at CODEWORDS_RUNTIME_URI.",
-                hint="Use a person's key here; `codewords keys create` makes one.",
+                hint="Use a person's key here.",
+                remedy=CREATE_KEY,
             )
         # By the digest: the text of a key is in memory only while its request is checked.
         return self._known.get(digest) or await self._from_store(digest)
@@ -188,7 +189,7 @@ class ApiKeys:
 
         if caller is None:
             raise Unauthenticated(
-                _REFUSED, hint="`codewords keys create` makes one; the home's own is in its api.key file."
+                _REFUSED, hint="The home's own key is in its api.key file.", remedy=CREATE_KEY
             )
 
         return caller
@@ -226,16 +227,12 @@ class ApiKeys:
         row = await self._db.read(access.key_by_hash, digest)
         if row is None:
             raise Unauthenticated(
-                _REFUSED, hint="`codewords keys create` makes one; the home's own is in its api.key file."
+                _REFUSED, hint="The home's own key is in its api.key file.", remedy=CREATE_KEY
             )
         if row["revoked"]:
-            raise Unauthenticated(
-                "That API key was revoked.", hint="`codewords keys create` makes a new one."
-            )
+            raise Unauthenticated("That API key was revoked.", remedy=CREATE_KEY)
         if row["expires_at"] is not None and row["expires_at"] <= now():
-            raise Unauthenticated(
-                "That API key has expired.", hint="`codewords keys create` makes a new one."
-            )
+            raise Unauthenticated("That API key has expired.", remedy=CREATE_KEY)
 
         caller = _caller(row)
         # The update counts only for the first caller, so two requests at a time can't share it.
@@ -243,7 +240,7 @@ class ApiKeys:
             if not await self._db.write(access.spend_key, row["id"], now()):
                 raise Unauthenticated(
                     "That one-time API key was already used.",
-                    hint="`codewords keys create --one-time` makes a new one.",
+                    remedy=Remedy(RemedyAction.CREATE_ONE_TIME_KEY),
                 )
         elif row["expires_at"] is None and not self._db.shared:  # another process may revoke it
             self._known[digest] = caller
@@ -336,7 +333,7 @@ class ApiKeys:
     async def revoke(self, key_id: str) -> None:
         """End a key at once. Raises NotFound."""
         if not await self._db.write(access.revoke_key, key_id):
-            raise NotFound("There is no key of that id.", remedy=Remedy.LIST_KEYS)
+            raise NotFound("There is no key of that id.", remedy=Remedy(RemedyAction.LIST_KEYS))
         self._known = {digest: caller for digest, caller in self._known.items() if caller.key_id != key_id}
 
 

@@ -19,8 +19,7 @@ from codewords_mcp.runtime.model.plain_text import item, one_line, quoted
 
 Rows = list[tuple[str, list[str]]]
 _TO_DEPLOY: Final = (
-    "Open {url} in a browser and agree, then deploy again. "
-    '`codewords deploy --allow`, or "allow": true, agrees where nobody is there to ask.'
+    'Open {url} in a browser and agree, then deploy again. "allow": true agrees where nobody is there to ask.'
 )
 _TO_RUN: Final = "Open {url} in a browser and agree, then run it again."
 _TO_DELETE: Final = "Open {url} in a browser and agree, then delete again."

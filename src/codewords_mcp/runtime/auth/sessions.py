@@ -22,6 +22,7 @@ from codewords_mcp.errors import (
     InvalidInput,
     NotFound,
 )
+from codewords_mcp.remedies import CREATE_KEY, SIGN_IN
 from codewords_mcp.runtime.auth.api_keys import ApiKeys
 from codewords_mcp.runtime.auth.wrong_keys import WrongKeys
 from codewords_mcp.runtime.model.caller import Caller
@@ -182,9 +183,7 @@ def _make_room(connection: Connection, space: str, owner: str, at: int) -> None:
 def require_person(caller: Caller) -> None:
     """Raise Forbidden or InsufficientScope for a caller whose key does not answer for a person."""
     if caller.kind == "run" or caller.by_token:
-        raise Forbidden(
-            "Only a person's API key signs in to the pages.", hint="`codewords keys create` makes one."
-        )
+        raise Forbidden("Only a person's API key signs in to the pages.", remedy=CREATE_KEY)
     # A session would give the whole API to a key that was restricted to some of MCP.
     if caller.toolsets is not None:
         raise Forbidden(
@@ -205,7 +204,7 @@ def checked_path(path: str) -> str:
 def _no_sign_in() -> NotFound:
     return NotFound(
         "This sign-in address is not valid: it was used, or is over five minutes old.",
-        hint="Run `codewords open` for a new one.",
+        remedy=SIGN_IN,
     )
 
 

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from typing import Final
 
 from codewords_mcp.errors import TooBusy, Unauthenticated
+from codewords_mcp.remedies import SIGN_IN
 
 MAX_PER_ADDRESS: Final = 10
 MAX_TOTAL: Final = 300
@@ -48,7 +49,8 @@ class WrongKeys:
             raise TooBusy(
                 f"Too many wrong keys were typed {origin}.",
                 retry_after=int(WINDOW_S),
-                hint="Try again in a minute, or run `codewords open` in a terminal.",
+                hint="Try again in a minute.",
+                remedy=SIGN_IN,
             )
 
         entry = (now, network)

@@ -4,10 +4,10 @@ records.
 
 from __future__ import annotations
 
-from codewords_mcp.errors import ModelAnswerInvalid
 from codewords_mcp.runtime.gateway.gateway import Gateway
 from codewords_mcp.runtime.model.authoring import AskModel, ModelCompletion
 from codewords_mcp.runtime.model.caller import Caller
+from codewords_mcp.runtime.model.model_errors import ModelAnswerInvalid
 from codewords_mcp.settings import Settings
 
 MAX_TOKENS = 16_000

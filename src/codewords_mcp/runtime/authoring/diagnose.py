@@ -48,7 +48,7 @@ _FIXES = (
 )
 
 
-_UNSET = re.compile(r"codewords secrets set ([A-Z][A-Z0-9_]{1,63})")
+_UNSET = re.compile(r"Set the secret ([A-Z][A-Z0-9_]{1,63})")
 """The hint of our own services for a missing secret, which programs often pass on."""
 _NO_ROUTE = {404: "Not Found", 405: "Method Not Allowed"}
 """FastAPI's own responses for a path or method without a route."""
@@ -92,6 +92,7 @@ def diagnose(
         and run.response_json == {"detail": _NO_ROUTE[run.response_status]}
     )
 
+    remedy = None
     # the most specific cause first: a missing secret or route explains the exception that follows
     if secret:
         fix = f"{secret} has no value yet: a person sets it."
@@ -99,6 +100,8 @@ def diagnose(
         fix = "No route has this path and method: run it again with one that there is."
     else:
         fix = _fix_for_refusals(refused, name) or _fix(run, code, trace, name)
+        if run.error is not None and fix == run.error.hint:
+            remedy = run.error.remedy
 
     return Diagnosis(
         step=run.steps[-1].id if run.steps else None,
@@ -108,6 +111,7 @@ def diagnose(
         input=request_text[:_INPUT] if request_text else None,
         since=_changes_since(run, code, last_success),
         fix=fix,
+        remedy=remedy,
         secret=secret,
         routes=list(routes[:_ROUTES]) if unknown else [],
         refused=refused,

@@ -13,7 +13,7 @@ from sqlalchemy import Connection
 
 from codewords_mcp.bounded_json import JsonValue
 from codewords_mcp.errors import Conflict, InvalidInput, NotFound
-from codewords_mcp.remedies import Remedy
+from codewords_mcp.remedies import Remedy, RemedyAction
 from codewords_mcp.runtime.authoring.edits import unified_diff
 from codewords_mcp.runtime.model.authoring import Draft, EditedDraft, GenerationAttempt
 from codewords_mcp.runtime.model.caller import Caller
@@ -163,7 +163,7 @@ class Drafts:
         if row is None:
             raise NotFound(
                 "There is no draft of that id: it was deleted, deployed or has expired.",
-                remedy=Remedy.LIST_DRAFTS,
+                remedy=Remedy(RemedyAction.LIST_DRAFTS),
             )
         return row
 
@@ -193,7 +193,7 @@ class Drafts:
         if await self._db.read(rows.count, caller.owner, now()) >= MAX_DRAFTS:
             raise Conflict(
                 f"You have {MAX_DRAFTS} drafts, which is the limit.",
-                hint="Delete some: `codewords drafts` shows them, `codewords delete` and delete_workflow take their ids.",
+                remedy=Remedy(RemedyAction.DELETE_DRAFT),
             )
 
 

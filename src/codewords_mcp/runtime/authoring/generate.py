@@ -8,7 +8,7 @@ import hashlib
 import json
 from dataclasses import dataclass, field, replace
 
-from codewords_mcp.errors import CodewordsError, ModelAnswerInvalid
+from codewords_mcp.errors import CodewordsError
 from codewords_mcp.runtime.authoring.drafts import Drafts, DraftSource, GenerationHistory, Validate, to_draft
 from codewords_mcp.runtime.authoring.model_request import (
     faults_to_repair,
@@ -19,6 +19,7 @@ from codewords_mcp.runtime.authoring.model_request import (
 )
 from codewords_mcp.runtime.model.authoring import AskModel, Generation, GenerationAttempt, ModelCompletion
 from codewords_mcp.runtime.model.caller import Caller
+from codewords_mcp.runtime.model.model_errors import ModelAnswerInvalid
 from codewords_mcp.runtime.model.progress import Progress
 from codewords_mcp.runtime.model.validation import Check
 from codewords_mcp.runtime.store.drafts import DraftRow

@@ -114,6 +114,7 @@ class Browsers:
             ready=False,
             sentence=" ".join(status.sentence for status in lacking),
             fix=" Or: ".join(status.fix for status in lacking if status.fix),
+            remedy=next((status.remedy for status in lacking if status.remedy), None),
         )
 
     @asynccontextmanager
@@ -239,7 +240,7 @@ class Browsers:
             return kinds
 
         lack = self._lack(found)
-        raise NotConnected(lack.sentence, hint=lack.fix)
+        raise NotConnected(lack.sentence, hint=lack.fix, remedy=lack.remedy)
 
     async def _enter(self, owner: str) -> None:
         """Wait for capacity and count one more session. Raises TooBusy."""

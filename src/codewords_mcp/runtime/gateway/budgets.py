@@ -11,7 +11,8 @@ from collections.abc import Callable, Iterable
 from operator import itemgetter
 from typing import NamedTuple
 
-from codewords_mcp.errors import BudgetExceeded, InvalidInput
+from codewords_mcp.errors import InvalidInput
+from codewords_mcp.remedies import Remedy, RemedyAction
 from codewords_mcp.runtime.gateway.accounts import (
     PERIODS,
     AccountKey,
@@ -29,6 +30,7 @@ from codewords_mcp.runtime.gateway.ledger import Ledger
 from codewords_mcp.runtime.gateway.prices import USD
 from codewords_mcp.runtime.gateway.shared_accounts import SharedAccounts
 from codewords_mcp.runtime.model.budget import Budget, BudgetPeriod, BudgetScope
+from codewords_mcp.runtime.model.model_errors import BudgetExceeded
 from codewords_mcp.runtime.store import budgets as rows
 from codewords_mcp.runtime.store.clock import now
 from codewords_mcp.runtime.store.database import Database
@@ -267,14 +269,15 @@ def _refusal(
         so_far = ""
 
     if 0 < fits < estimate.output_tokens:
-        hint = f"With at most {fits} output tokens (`max_tokens`) it would fit. "
+        hint = f"With at most {fits} output tokens (`max_tokens`) it would fit."
     else:
         hint = ""
 
     return BudgetExceeded(
         f"The budget of {label} is {usd_text(limit.amount)} USD.{so_far} This call may cost up to {usd_text(estimate.max_cost)}, "
         "so it was not made.",
-        hint=f"{hint}`codewords budgets` shows and changes budgets.",
+        hint=hint,
+        remedy=Remedy(RemedyAction.CHANGE_BUDGETS),
         scope=limit.scope,
         period=limit.period,
         limit=limit.amount / USD,

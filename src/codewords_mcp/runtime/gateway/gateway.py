@@ -8,7 +8,8 @@ import asyncio
 from collections.abc import AsyncIterator
 from functools import partial
 
-from codewords_mcp.errors import CodewordsError, ModelNotAllowed
+from codewords_mcp.errors import CodewordsError
+from codewords_mcp.remedies import Remedy, RemedyAction
 from codewords_mcp.runtime.auth.api_keys import ApiKeys
 from codewords_mcp.runtime.gateway import cache, headers, uploads
 from codewords_mcp.runtime.gateway import recorded_calls as recorded
@@ -33,6 +34,7 @@ from codewords_mcp.runtime.gateway.telemetry import Telemetry, open_telemetry
 from codewords_mcp.runtime.gateway.upstream import Upstream
 from codewords_mcp.runtime.gateway.verdicts import when_to_return
 from codewords_mcp.runtime.model.caller import Caller
+from codewords_mcp.runtime.model.model_errors import ModelNotAllowed
 from codewords_mcp.runtime.model.provider import GatewayResponse, Provider, ProviderRequest
 from codewords_mcp.runtime.recording.recorder import RecorderRegistry
 from codewords_mcp.runtime.secrets.service import SecretService
@@ -334,8 +336,8 @@ def _check(allowed: list[tuple[str, ...]], route: ProviderRoute, facts: RequestF
         if not allows(names, route.provider, facts.model):
             raise ModelNotAllowed(
                 "This model is not in the list of allowed models.",
-                hint=f"Allowed are {', '.join(names) or 'none'}. `codewords keys create --models` and `models` under "
-                "[tool.codewords] list them.",
+                hint=f"Allowed are {', '.join(names) or 'none'}.",
+                remedy=Remedy(RemedyAction.CHANGE_MODELS),
             )
 
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from itertools import count
 
 from codewords_mcp.errors import ServiceNotAvailable
+from codewords_mcp.remedies import set_secret
 from codewords_mcp.runtime.gateway.health import Health
 from codewords_mcp.runtime.model.caller import HOME_OWNER
 from codewords_mcp.runtime.model.provider import Provider
@@ -127,5 +128,6 @@ def missing_key_error(provider: Provider) -> ServiceNotAvailable:
     name = NAMES[provider]
     return ServiceNotAvailable(
         f"No {TITLES[provider]} API key is set, so the call was not made.",
-        hint=f"Add one with `codewords secrets set {name}`, or start the runtime with {name} in its environment.",
+        hint=f"Start the runtime with {name} in its environment, or store one.",
+        remedy=set_secret(name),
     )

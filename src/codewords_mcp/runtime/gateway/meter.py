@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from operator import attrgetter
 
-from codewords_mcp.errors import BudgetExceeded, InvalidInput, UnpricedModel
+from codewords_mcp.errors import InvalidInput
 from codewords_mcp.runtime.gateway.attribution import CallAttribution
 from codewords_mcp.runtime.gateway.budgets import BudgetLimit, Budgets
 from codewords_mcp.runtime.gateway.cache import CachedResponse
@@ -15,6 +15,7 @@ from codewords_mcp.runtime.gateway.ledger import Ledger
 from codewords_mcp.runtime.gateway.prices import USD, Prices
 from codewords_mcp.runtime.gateway.tap import Reading
 from codewords_mcp.runtime.gateway.usage import Tokens
+from codewords_mcp.runtime.model.model_errors import BudgetExceeded, UnpricedModel
 from codewords_mcp.runtime.model.provider import CallUsage
 
 BYTES_PER_TOKEN = 4

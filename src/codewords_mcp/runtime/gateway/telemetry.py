@@ -198,7 +198,10 @@ def open_telemetry(bases: Mapping[Provider, str]) -> Telemetry | None:
     try:
         return Telemetry(signals, bases)
     except ImportError:
-        log.warning("telemetry not installed", hint="OTEL_* variables are set: pip install '.[otel]'")
+        log.warning(
+            "telemetry not installed",
+            hint="OTEL_* variables are set: install the extra `otel` of codewords-mcp",
+        )
     except ValueError as error:  # model calls must not fail for a wrong variable
         log.warning("telemetry off: invalid OTEL_* variable", reason=str(error))
 

@@ -8,11 +8,11 @@ from collections.abc import AsyncIterator
 from urllib.parse import urlsplit
 from urllib.request import getproxies, proxy_bypass
 
-from codewords_mcp.errors import ProviderTimedOut, ProviderUnavailable
 from codewords_mcp.http1 import ConnectionBrokenError, Headers
 from codewords_mcp.runtime.gateway.connecting import authorization_of
 from codewords_mcp.runtime.gateway.connection_pool import Pool, ProviderResponse
 from codewords_mcp.runtime.gateway.http_connection import Endpoint, PhaseTimeouts
+from codewords_mcp.runtime.model.model_errors import ProviderTimedOut, ProviderUnavailable
 
 _NO_BODY = frozenset({"GET", "HEAD", "OPTIONS", "DELETE"})
 

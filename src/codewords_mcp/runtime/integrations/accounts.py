@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import Any
 
 from codewords_mcp.errors import InvalidInput, NotFound
-from codewords_mcp.remedies import Remedy
+from codewords_mcp.remedies import Remedy, RemedyAction, set_secret
 from codewords_mcp.runtime.auth.one_time_links import Links, OneTimeLink
 from codewords_mcp.runtime.integrations.base import IntegrationBroker
 from codewords_mcp.runtime.integrations.directory import Directory
@@ -17,7 +17,7 @@ from codewords_mcp.runtime.integrations.errors import AppNotConnected
 from codewords_mcp.runtime.integrations.native import NativeActions
 from codewords_mcp.runtime.integrations.native_table import SERVICES
 from codewords_mcp.runtime.integrations.pipedream import not_configured
-from codewords_mcp.runtime.integrations.pipedream_client import SETUP_HINT
+from codewords_mcp.runtime.integrations.pipedream_client import SETUP, SETUP_HINT
 from codewords_mcp.runtime.model import integration_names as names
 from codewords_mcp.runtime.model.integration import Account, Action, App, Connection, variable_of
 from codewords_mcp.runtime.store.clock import now
@@ -97,7 +97,7 @@ class ConnectedAccounts:
         if account in {name for service in SERVICES.values() for name in service.secrets}:
             raise InvalidInput(
                 "This account is a secret of the runtime.",
-                hint=f"`codewords secrets delete {account}` deletes it.",
+                remedy=Remedy(RemedyAction.DELETE_SECRET, {"name": account}),
             )
         if await self._broker.project() is None:
             raise not_configured()
@@ -109,7 +109,7 @@ class ConnectedAccounts:
         if link is None:
             raise NotFound(
                 "This link is not valid: it was used, or has expired.",
-                hint="Ask for a new one: connect_integration, or `codewords integrations connect APP`.",
+                hint="Ask for a new one.",
             )
         return link
 
@@ -149,7 +149,7 @@ class ConnectedAccounts:
                 if account_id not in {account.id for account in found}:
                     raise NotFound(
                         "No connected account has this id.",
-                        remedy=Remedy.LIST_CONNECTIONS,
+                        remedy=Remedy(RemedyAction.LIST_CONNECTIONS),
                     )
                 healthy = [account for account in healthy if account.id == account_id]
 
@@ -192,7 +192,11 @@ class ConnectedAccounts:
 
     async def _status(self, owner: str, slug: str) -> Connection:
         def connection(
-            status: Any, message: str, how: str = "", accounts: tuple[Account, ...] = ()
+            status: Any,
+            message: str,
+            how: str = "",
+            accounts: tuple[Account, ...] = (),
+            remedy: Remedy | None = None,
         ) -> Connection:
             connected = status in {"connected", "not_required"}
             return Connection(
@@ -202,6 +206,7 @@ class ConnectedAccounts:
                 env_var=variable_of(slug),
                 message=message,
                 how=how,
+                remedy=remedy,
                 accounts=accounts,
             )
 
@@ -216,12 +221,18 @@ class ConnectedAccounts:
                     "connected", f"{slug} is used with your own {own_token.name}.", accounts=(own_token,)
                 )
             if service is not None:
-                how = f"{service.how} Then `codewords secrets set {service.secrets[0]}`."
+                remedy = set_secret(service.secrets[0])
                 return connection(
-                    "missing", f"{slug} is not connected: {service.secrets[0]} is not set.", how
+                    "missing",
+                    f"{slug} is not connected: {service.secrets[0]} is not set.",
+                    f"{service.how} {remedy.words}",
+                    remedy=remedy,
                 )
             return connection(
-                "not_configured", f"{slug} needs a Pipedream project, and none is configured.", SETUP_HINT
+                "not_configured",
+                f"{slug} needs a Pipedream project, and none is configured.",
+                SETUP_HINT,
+                remedy=SETUP,
             )
 
         found = [

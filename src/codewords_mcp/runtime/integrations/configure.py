@@ -11,6 +11,7 @@ from typing import Any, cast
 
 from codewords_mcp.bounded_json import JsonValue
 from codewords_mcp.errors import InvalidInput
+from codewords_mcp.remedies import Remedy, RemedyAction
 from codewords_mcp.runtime.model.integration import Action, Prop
 
 _TYPES: dict[str, tuple[type, ...]] = {
@@ -59,15 +60,14 @@ def require_complete(action: Action, values: Mapping[str, Any]) -> None:
 
     remote = [prop.name for prop in missing if prop.remote]
     if remote:
-        hint = (
-            f"The app lists the values of `{remote[0]}`: get_integration with action and prop, or "
-            f"`codewords integrations show {action.app} {action.key} --prop {remote[0]}`."
-        )
+        hint = ""
+        place = {"app": action.app, "action": action.key, "field": remote[0]}
+        remedy = Remedy(RemedyAction.LIST_FIELD_VALUES, place)
     else:
-        hint = _field_list(action)
+        hint, remedy = _field_list(action), None
 
     names = ", ".join(f"`{prop.name}`" for prop in missing)
-    raise InvalidInput(f"{action.key} needs {names} too.", hint=hint)
+    raise InvalidInput(f"{action.key} needs {names} too.", hint=hint, remedy=remedy)
 
 
 def _field_list(action: Action) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from codewords_mcp.errors import NotConnected, UpstreamFailed
+from codewords_mcp.remedies import Remedy
 
 
 class AppNotConnected(NotConnected):
@@ -15,9 +16,16 @@ class AppNotConnected(NotConnected):
     optional_wire_fields = ("connect_link_url",)
 
     def __init__(
-        self, message: str, *, app: str, state: str, connect_link_url: str | None = None, hint: str = ""
+        self,
+        message: str,
+        *,
+        app: str,
+        state: str,
+        connect_link_url: str | None = None,
+        hint: str = "",
+        remedy: Remedy | None = None,
     ) -> None:
-        super().__init__(message, hint=hint)
+        super().__init__(message, hint=hint, remedy=remedy)
         self.app = app
         self.state = state
         self.connect_link_url = connect_link_url

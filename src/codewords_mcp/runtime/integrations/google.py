@@ -8,6 +8,7 @@ from typing import Any, cast
 
 from codewords_mcp.bounded_json import parse
 from codewords_mcp.errors import InvalidInput, UpstreamFailed
+from codewords_mcp.remedies import set_secret
 from codewords_mcp.runtime.integrations.errors import AppNotConnected
 from codewords_mcp.runtime.web.client import Web
 
@@ -43,7 +44,8 @@ class GoogleTokens:
                 "Google refused the service account.",
                 app="google",
                 state="unhealthy",
-                hint="Make a new key, then `codewords secrets set GOOGLE_SERVICE_ACCOUNT`.",
+                hint="Make a new key.",
+                remedy=set_secret("GOOGLE_SERVICE_ACCOUNT"),
             )
 
         body: Any = response.json()

@@ -10,6 +10,7 @@ from urllib.parse import quote
 
 from codewords_mcp.bounded_json import JsonValue, parse
 from codewords_mcp.errors import Forbidden, InvalidInput
+from codewords_mcp.remedies import Remedy, RemedyAction, set_secret
 from codewords_mcp.runtime.egress import EgressPolicy
 from codewords_mcp.runtime.integrations.catalogue import hit_of
 from codewords_mcp.runtime.integrations.errors import AppNotConnected
@@ -162,7 +163,8 @@ class NativeActions:
                 f"{service.name} is not connected: {' or '.join(service.secrets)} is not set.",
                 app=service.slug,
                 state="missing",
-                hint=f"{service.how} Then `codewords secrets set {service.secrets[0]}`.",
+                hint=service.how,
+                remedy=set_secret(service.secrets[0]),
             )
 
         base = self._bases.get(service.slug)
@@ -181,5 +183,5 @@ class NativeActions:
         if rule is not None and name != "GOOGLE_SERVICE_ACCOUNT" and (host, HTTPS) not in rule.hosts:
             raise Forbidden(
                 f"The host rule of {name} does not allow {host}, so no request was made to {service.name}.",
-                hint=f"`codewords secrets set {name} --host {host}` sets it with another rule.",
+                remedy=Remedy(RemedyAction.SET_HOST_RULE, {"name": name, "host": host}),
             )

@@ -8,6 +8,7 @@ from typing import Any, cast
 
 from codewords_mcp.bounded_json import JsonValue
 from codewords_mcp.errors import TooBusy
+from codewords_mcp.remedies import set_secret
 from codewords_mcp.runtime.integrations.errors import AppNotConnected, IntegrationFailed
 from codewords_mcp.runtime.integrations.pipedream_client import error_text_of
 from codewords_mcp.runtime.model.integration import Action, Prop
@@ -131,5 +132,6 @@ class AppApi:
             f"{self._service.name} refused the token of {names}.",
             app=self._service.slug,
             state="unhealthy",
-            hint=f"{self._service.how} Then `codewords secrets set {self._service.secrets[0]}`.",
+            hint=self._service.how,
+            remedy=set_secret(self._service.secrets[0]),
         )

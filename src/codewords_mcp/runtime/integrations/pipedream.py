@@ -10,7 +10,7 @@ from urllib.parse import quote, urlencode
 
 from codewords_mcp.bounded_json import JsonValue
 from codewords_mcp.errors import MissingCredential, NotFound, UpstreamFailed
-from codewords_mcp.remedies import Remedy
+from codewords_mcp.remedies import Remedy, RemedyAction
 from codewords_mcp.runtime.integrations.base import (
     BrokerRunResult,
     ConfiguredAction,
@@ -19,6 +19,7 @@ from codewords_mcp.runtime.integrations.base import (
 )
 from codewords_mcp.runtime.integrations.errors import IntegrationFailed
 from codewords_mcp.runtime.integrations.pipedream_client import (
+    SETUP,
     SETUP_HINT,
     PipedreamClient,
     as_object,
@@ -138,7 +139,7 @@ class PipedreamConnect:
     async def disconnect(self, user: str, account: str) -> None:
         """Delete an account of this user."""
         if account not in {entry.id for entry in await self.accounts(user)}:
-            raise NotFound("No connected account has this id.", remedy=Remedy.LIST_CONNECTIONS)
+            raise NotFound("No connected account has this id.", remedy=Remedy(RemedyAction.LIST_CONNECTIONS))
         await self._client.request("DELETE", f"{_ACCOUNTS_PATH}/{quote(account, safe='')}")
 
     async def run(self, user: str, configured: ConfiguredAction, seconds: float) -> BrokerRunResult:
@@ -305,4 +306,5 @@ def not_configured() -> MissingCredential:
         "No Pipedream project is configured, so no request was made.",
         credential="PIPEDREAM_PROJECT_ID",
         hint=SETUP_HINT,
+        remedy=SETUP,
     )

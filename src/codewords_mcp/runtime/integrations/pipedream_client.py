@@ -10,7 +10,7 @@ import json
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import Any, Final, cast
 from urllib.parse import quote
 
 import structlog
@@ -25,15 +25,20 @@ from codewords_mcp.errors import (
     UpstreamFailed,
     UpstreamTimedOut,
 )
+from codewords_mcp.remedies import Remedy, RemedyAction
 from codewords_mcp.runtime.model.caller import HOME_OWNER
 from codewords_mcp.runtime.secrets.service import SecretService
 from codewords_mcp.runtime.web.client import Web, WebResponse, retry_after
 
 CREDENTIAL_NAMES = ("PIPEDREAM_CLIENT_ID", "PIPEDREAM_CLIENT_SECRET", "PIPEDREAM_PROJECT_ID")
 ENVIRONMENT_NAMES = ("PIPEDREAM_ENVIRONMENT", "PIPEDREAM_PROJECT_ENVIRONMENT")
-SETUP_HINT = (
-    "Make a project and an OAuth client at pipedream.com (Projects → Connect, and Settings → API), then "
-    "`codewords secrets set` PIPEDREAM_CLIENT_ID, PIPEDREAM_CLIENT_SECRET and PIPEDREAM_PROJECT_ID."
+SETUP: Final = Remedy(
+    RemedyAction.SET_SECRETS,
+    {"names": "PIPEDREAM_CLIENT_ID, PIPEDREAM_CLIENT_SECRET and PIPEDREAM_PROJECT_ID"},
+)
+SETUP_HINT: Final = (
+    "Make a project and an OAuth client at pipedream.com (Projects → Connect, and Settings → API). "
+    + SETUP.words
 )
 REQUEST_TIMEOUT_S = 30.0
 MAX_ATTEMPTS = 3
@@ -86,6 +91,7 @@ class PipedreamClient:
                 f"No Pipedream project is configured ({missing} is not set), so no request was made.",
                 credential=missing,
                 hint=SETUP_HINT,
+                remedy=SETUP,
             )
 
         return project
@@ -223,7 +229,7 @@ def to_error(response: WebResponse) -> CodewordsError:
         case 404:
             return NotFound(
                 "Pipedream has nothing of this name in the project.",
-                hint="search_integrations, or `codewords integrations search`, finds existing names.",
+                remedy=Remedy(RemedyAction.FIND_INTEGRATION),
             )
         case 429:
             wait = retry_after(response)
@@ -252,6 +258,7 @@ def _refused_credentials(why: str) -> MissingCredential:
         f"Pipedream refused the project's credentials. {why}",
         credential="PIPEDREAM_CLIENT_SECRET",
         hint=f"Check that all belong to one workspace and are still valid. {SETUP_HINT}",
+        remedy=SETUP,
     )
 
 

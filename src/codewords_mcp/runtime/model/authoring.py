@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 from pydantic import Field
 
+from codewords_mcp.remedies import Remedy
 from codewords_mcp.runtime.model.base import Model
 from codewords_mcp.runtime.model.run import Run
 from codewords_mcp.runtime.model.validation import Check
@@ -156,6 +157,7 @@ class Diagnosis(Model):
     input: str | None = None
     since: str | None = None
     fix: str | None = None
+    remedy: Remedy | None = None
     secret: str | None = None
     routes: list[str] = Field(default_factory=list[str])
     refused: list[str] = Field(default_factory=list[str])

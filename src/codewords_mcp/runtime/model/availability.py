@@ -8,9 +8,11 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
 
+from codewords_mcp.remedies import Remedy, RemedyAction
+
 StartedBy = Literal["terminal", "supervisor", "service", "detached"]
-"""A person's `codewords-mcp serve`, a container or another program, the unit of `codewords-mcp
-service install`, or the first chat or command that needed a runtime.
+"""A person's terminal, a container or another program, the session's service manager, or the first
+ chat or command that needed a runtime.
 """
 
 
@@ -48,6 +50,7 @@ class Availability(BaseModel):
     starts_with_session: bool | None
     sentence: str
     fix: str = ""
+    remedy: Remedy | None = None
 
 
 def availability(hosting: Hosting, url: str, *, awaits_events: bool) -> Availability:
@@ -65,7 +68,7 @@ def availability(hosting: Hosting, url: str, *, awaits_events: bool) -> Availabi
             f"Another program has port {missed} of this home, so addresses given out with it do not answer; "
             f"the runtime is at {url} meanwhile. {sentence}"
         )
-        fix = f"End that program, then `codewords stop`; or keep another port with CODEWORDS_PORT. {fix}".strip()
+        fix = f"End that program, then stop the runtime; or keep another port with CODEWORDS_PORT. {fix}".strip()
 
     return Availability(
         url=url,
@@ -74,6 +77,7 @@ def availability(hosting: Hosting, url: str, *, awaits_events: bool) -> Availabi
         starts_with_session=installed or (False if detached else None),
         sentence=sentence,
         fix=fix,
+        remedy=_INSTALL if _INSTALL.words in fix else None,
     )
 
 
@@ -86,18 +90,21 @@ def _lasting(hosting: Hosting, *, ends: bool, installed: bool) -> tuple[str, str
             "",
         )
     if hosting.started_by == "terminal":
-        return "It runs until its `codewords-mcp serve` ends; nothing starts it after a reboot.", _INSTALL
+        return (
+            "It runs until the command in its terminal ends; nothing starts it after a reboot.",
+            _INSTALL.words,
+        )
 
     after_reboot = "nothing starts it after a reboot before the next chat or `codewords` command."
     if ends:
         idle = f"It ends after {hosting.idle_timeout / 60:.3g} min without use. "
         return (
             idle + "The next chat or `codewords` command starts it again; an HTTP call and a reboot do not."
-        ), _INSTALL
+        ), _INSTALL.words
     if hosting.idle_timeout > 0:
-        return f"It stays up for its schedules, triggers and webhooks, but {after_reboot}", _INSTALL
+        return f"It stays up for its schedules, triggers and webhooks, but {after_reboot}", _INSTALL.words
 
-    return f"It does not end by itself, but {after_reboot}", _INSTALL
+    return f"It does not end by itself, but {after_reboot}", _INSTALL.words
 
 
-_INSTALL = "`codewords-mcp service install` starts it with your session."
+_INSTALL = Remedy(RemedyAction.INSTALL_SERVICE)

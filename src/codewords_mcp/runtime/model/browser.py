@@ -6,6 +6,8 @@ from datetime import datetime
 
 from pydantic import BaseModel
 
+from codewords_mcp.remedies import Remedy
+
 
 class OwnChrome(BaseModel):
     """`sentence` describes the state, `fix` says what to do, "" if nothing. `address`: the
@@ -17,6 +19,7 @@ class OwnChrome(BaseModel):
     connected: bool
     sentence: str
     fix: str = ""
+    remedy: Remedy | None = None
     browser: str | None = None
     extension: str | None = None
     address: str | None = None

@@ -7,6 +7,7 @@ from __future__ import annotations
 import difflib
 
 from codewords_mcp.errors import Conflict
+from codewords_mcp.remedies import Remedy, RemedyAction
 
 _MAX_DIFF = 6_000
 """Maximum characters of a diff."""
@@ -20,8 +21,7 @@ class NameTaken(Conflict):
     def __init__(self, service_id: str, version: int) -> None:
         super().__init__(
             f"This name is taken by the workflow {service_id}, whose version {version} is live; nothing was deployed.",
-            hint=f'For a new version of it, name it: `service_id` "{service_id}". For a workflow of its own, give '
-            "another `name`.",
+            remedy=Remedy(RemedyAction.NAME_WORKFLOW, {"workflow": service_id}),
         )
         self.service_id = service_id
         self.version = version

@@ -6,6 +6,7 @@ from typing import Any, Literal
 
 from pydantic import Field
 
+from codewords_mcp.remedies import Remedy
 from codewords_mcp.runtime.model.base import Model
 
 Status = Literal["connected", "missing", "unhealthy", "not_required", "not_configured"]
@@ -92,6 +93,7 @@ class Connection(Model):
     env_var: str
     message: str
     how: str = ""
+    remedy: Remedy | None = None
     accounts: tuple[Account, ...] = ()
     connect_link_url: str | None = Field(
         default=None, description="A page of this runtime; works for an hour."

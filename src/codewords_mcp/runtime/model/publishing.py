@@ -66,7 +66,7 @@ def check_name(name: str) -> str:
     if not _NAME.fullmatch(name):
         raise InvalidInput(
             "A tool's name is a lower-case letter and up to 39 lower-case letters, digits and _.",
-            hint="Give another with --name.",
+            hint="Give another name.",
         )
     return name
 
@@ -83,7 +83,7 @@ def choose_route(openapi: Schema, path: str | None) -> tuple[str, str, Schema]:
     }
     matching = {key: value for key, value in routes.items() if path is None or key[0] == path}
     if not matching:
-        raise NotFound("The workflow has no such route.", hint="`codewords show` lists its routes.")
+        raise NotFound("The workflow has no such route.", hint="Name one of its routes.")
 
     for key in (
         ("/", "post"),

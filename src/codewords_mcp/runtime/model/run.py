@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 from pydantic import Field
 
+from codewords_mcp.remedies import Remedy
 from codewords_mcp.runtime.model.base import Model
 from codewords_mcp.runtime.model.caller import Caller, MadeBy
 
@@ -33,6 +34,7 @@ class RunError(Model):
     message: str
     origin: Literal["platform", "service"]
     hint: str = ""
+    remedy: Remedy | None = None
 
 
 class Attempt(Model):

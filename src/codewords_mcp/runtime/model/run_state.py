@@ -196,7 +196,15 @@ def close_attempts(attempts: Iterable[AttemptEntry], at: int, outcome: FinalStat
 
 def error_entry(error: CodewordsError) -> Columns:
     """The column `error` of a run that ended with this error."""
-    return {"code": error.code, "message": error.message, "origin": error.origin, "hint": error.hint}
+    entry: Columns = {
+        "code": error.code,
+        "message": error.message,
+        "origin": error.origin,
+        "hint": error.hint,
+    }
+    if error.remedy is not None:
+        entry["remedy"] = error.remedy.to_dict()
+    return entry
 
 
 def platform_error(code: str, message: str, hint: str = "") -> Columns:

@@ -6,6 +6,8 @@ from typing import Literal
 
 from pydantic import Field
 
+from codewords_mcp.errors import CodewordsError
+from codewords_mcp.remedies import Remedy
 from codewords_mcp.runtime.model.base import Model
 from codewords_mcp.runtime.model.manifest import Manifest
 
@@ -14,7 +16,7 @@ CheckStatus = Literal["passed", "failed", "warning", "note", "skipped"]
 
 class Check(Model):
     """One check of a validation. `line` and `column` count from 1; `fix` says what to change, if
-    known.
+    known; it contains the words of the `remedy`.
     """
 
     id: str
@@ -23,6 +25,18 @@ class Check(Model):
     line: int | None = None
     column: int | None = None
     fix: str | None = None
+    remedy: Remedy | None = None
+
+    @classmethod
+    def of_error(cls, check_id: str, error: CodewordsError) -> Check:
+        """The check that failed with this error."""
+        return cls(
+            id=check_id,
+            status="failed",
+            message=error.message,
+            fix=error.hint or None,
+            remedy=error.remedy,
+        )
 
 
 class ValidationReport(Model):

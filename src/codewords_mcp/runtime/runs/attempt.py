@@ -20,6 +20,7 @@ from codewords_mcp.errors import (
     RunTimedOut,
     SandboxFailed,
 )
+from codewords_mcp.remedies import set_secret
 from codewords_mcp.runtime.model.caller import Caller
 from codewords_mcp.runtime.model.run import RunRequest
 from codewords_mcp.runtime.model.run_state import (
@@ -212,9 +213,11 @@ class Execution:
         return RunCancelled(f"The run was cancelled: {self._cancelled or 'the runtime is stopping'}.")
 
     def _timed_out(self) -> RunTimedOut:
+        hint, remedy = what_limits(self.request, self._config.servable.timeout)
         return RunTimedOut(
             f"The workflow did not finish within {self.timeout:g} s; its sandbox was ended.",
-            hint=what_limits(self.request, self._config.servable.timeout),
+            hint=hint,
+            remedy=remedy,
         )
 
     async def _take(self) -> Lease:
@@ -224,9 +227,7 @@ class Execution:
         self._mark("sandbox")
         for name in self._config.missing:
             # not a refusal: a program may declare what it only sometimes needs
-            self.run_log.write_platform_line(
-                f"{name} is declared but has no value; set it with `codewords secrets set {name}`"
-            )
+            self.run_log.write_platform_line(f"{name} is declared but has no value. {set_secret(name).words}")
         return lease
 
     def _begin(self) -> None:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from sqlalchemy import Connection
 
 from codewords_mcp.errors import NotFound
-from codewords_mcp.remedies import Remedy
+from codewords_mcp.remedies import Remedy, RemedyAction
 from codewords_mcp.runtime.auth.authority import Permissions
 from codewords_mcp.runtime.gateway.rules import Rules, rules_of
 from codewords_mcp.runtime.model.authoring import DRAFT_ID
@@ -156,7 +156,7 @@ class Catalog:
         message = "There is no workflow or service of that id."
         if named:
             return NotFound(message, hint=f"Did you mean {named.id}?")
-        return NotFound(message, remedy=Remedy.LIST_WORKFLOWS)
+        return NotFound(message, remedy=Remedy(RemedyAction.LIST_WORKFLOWS))
 
     async def _is_live(self, servable: Servable) -> bool:
         """Whether no other process has deployed or rolled back meanwhile."""

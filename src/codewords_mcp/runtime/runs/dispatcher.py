@@ -23,7 +23,7 @@ from codewords_mcp.errors import (
     RuntimeUnavailable,
     StorageFailed,
 )
-from codewords_mcp.remedies import Remedy
+from codewords_mcp.remedies import DIAGNOSE, Remedy, RemedyAction
 from codewords_mcp.runtime.model.caller import Caller, MadeBy
 from codewords_mcp.runtime.model.log_batch import LogBatch
 from codewords_mcp.runtime.model.run import FINISHED, LogLine, Run, RunRequest, RunResponse
@@ -205,10 +205,11 @@ class RunDispatcher:
         if run is None and self._db.stalled:
             raise StorageFailed(
                 "The database has not taken recent runs yet, so whether this run exists is not known.",
-                hint="Try again; `codewords doctor` says what the database waits for.",
+                hint="Try again.",
+                remedy=DIAGNOSE,
             )
         if run is None:
-            raise NotFound(f"There is no run {shown(run_id)}.", remedy=Remedy.LIST_RUNS)
+            raise NotFound(f"There is no run {shown(run_id)}.", remedy=Remedy(RemedyAction.LIST_RUNS))
 
         return run
 

@@ -18,6 +18,7 @@ from codewords_mcp.errors import (
     RunTimedOut,
     SandboxFailed,
 )
+from codewords_mcp.remedies import Remedy, RemedyAction
 from codewords_mcp.runtime.model.manifest import ANY, covers
 from codewords_mcp.runtime.model.run import RunError, RunRequest
 from codewords_mcp.runtime.model.run_state import UNFINISHED, FinalStatus, error_entry, to_finished
@@ -158,22 +159,22 @@ def error_record(error: CodewordsError | None, response: WorkflowResponse | None
     return None
 
 
-def what_limits(request: RunRequest, header_timeout: float | None) -> str:
+def what_limits(request: RunRequest, header_timeout: float | None) -> tuple[str, Remedy | None]:
     """Name the line or setting that limits the time of a run, and the way to a longer one."""
     if request.timeout:
-        return "The request that started it set this limit: give a longer one."
+        return "The request that started it set this limit: give a longer one.", None
     if not request.background:
-        return (
-            "CODEWORDS_SYNC_TIMEOUT limits runs whose caller waits. Run it in the background for longer work (run_async, "
-            "`codewords run --async`), or make it quicker."
-        )
+        hint = "CODEWORDS_SYNC_TIMEOUT limits runs whose caller waits: make it quicker."
+        return hint, Remedy(RemedyAction.RUN_IN_BACKGROUND)
+
     if header_timeout:
-        return (
+        hint = (
             f"The line `timeout = {header_timeout:g}` under [tool.codewords] in its header is this limit: give a higher "
             "number there and deploy again, or make it quicker."
         )
-
-    return (
-        "CODEWORDS_RUN_TIMEOUT is this limit; `timeout = SECONDS` under [tool.codewords] in its header sets one of its "
-        "own. Or do less in one run."
-    )
+    else:
+        hint = (
+            "CODEWORDS_RUN_TIMEOUT is this limit; `timeout = SECONDS` under [tool.codewords] in its header sets one of its "
+            "own. Or do less in one run."
+        )
+    return hint, None

@@ -12,7 +12,7 @@ from sqlalchemy import Connection
 
 from codewords_mcp import __version__
 from codewords_mcp.errors import InvalidInput, NotFound, StorageFailed
-from codewords_mcp.remedies import Remedy
+from codewords_mcp.remedies import Remedy, RemedyAction
 from codewords_mcp.runtime.model.caller import HOME_OWNER
 from codewords_mcp.runtime.model.secret import SecretInfo
 from codewords_mcp.runtime.secrets.names import check_name, check_value
@@ -261,7 +261,7 @@ class SecretService:
                 # A text that is no name may be a value typed by mistake: it is not repeated.
                 if name.isidentifier()
                 else "There is no secret of that name.",
-                remedy=Remedy.LIST_SECRETS,
+                remedy=Remedy(RemedyAction.LIST_SECRETS),
             )
 
 

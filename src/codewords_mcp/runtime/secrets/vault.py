@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from codewords_mcp.errors import StorageFailed
+from codewords_mcp.remedies import set_secret
 from codewords_mcp.runtime.secrets.master_key import MasterKey, require_key
 
 if TYPE_CHECKING:
@@ -82,7 +83,7 @@ class Vault:
             # ValueError: too short to hold a nonce.
             raise StorageFailed(
                 f"The stored value of secret {name} is damaged or belongs to another row.",
-                hint=f"Set it again with `codewords secrets set {name}`.",
+                remedy=set_secret(name),
             ) from None
 
     def _key(self, key_id: str) -> AESGCM:

@@ -14,6 +14,7 @@ from urllib.parse import unquote, urlsplit
 from pydantic import AfterValidator
 
 from codewords_mcp.errors import InvalidInput, MissingCredential, UpstreamFailed
+from codewords_mcp.remedies import set_secret
 from codewords_mcp.runtime.services.base import ServiceContext, ServiceCredential
 from codewords_mcp.runtime.store import outbox
 from codewords_mcp.runtime.store.clock import now
@@ -71,7 +72,8 @@ async def sender_of(context: ServiceContext, service: str, url: str | None) -> s
         raise MissingCredential(
             f"The service {service} has no address to send from, so nothing was sent.",
             credential=SMTP_FROM.name,
-            hint=f"{SMTP_FROM.how} `codewords secrets set {SMTP_FROM.name}`.",
+            hint=SMTP_FROM.how,
+            remedy=set_secret(SMTP_FROM.name),
         )
 
     return address

@@ -19,6 +19,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from pydantic_core import ErrorDetails
 
 from codewords_mcp.errors import InvalidInput, MissingCredential, NotFound, UpstreamFailed
+from codewords_mcp.remedies import set_secret
 from codewords_mcp.runtime.auth.authority import Authority, CallTarget
 from codewords_mcp.runtime.browser.base import BrowserGone, BrowserUser, Tab
 from codewords_mcp.runtime.browser.sessions import Browsers
@@ -267,7 +268,8 @@ class ServiceContext:
         raise MissingCredential(
             f"The service {service} needs {credential.name}, which is not set, so no request was made.",
             credential=credential.name,
-            hint=f"{credential.how} Then `codewords secrets set {credential.name}`.",
+            hint=credential.how,
+            remedy=set_secret(credential.name),
         )
 
 

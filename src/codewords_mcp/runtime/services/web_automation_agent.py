@@ -17,6 +17,7 @@ from urllib.parse import urlsplit
 from pydantic import Field, TypeAdapter, ValidationError
 
 from codewords_mcp.errors import MissingCredential, ServiceNotAvailable
+from codewords_mcp.remedies import Remedy, RemedyAction
 from codewords_mcp.runtime.auth.authority import host_of
 from codewords_mcp.runtime.browser.actions import Action, Navigate
 from codewords_mcp.runtime.browser.base import StepFailed, Tab
@@ -38,6 +39,7 @@ MAX_PAGE_CHARS: Final = 20_000
 """Maximum characters of a page in a prompt: some 5,000 tokens."""
 MAX_TOKENS: Final = 2_000
 _NO_KEY: Final = "No model provider has a key, so no model can do the task."
+_SET_KEY: Final = Remedy(RemedyAction.SET_ANY_SECRET, {"names": " or ".join(NAMES.values())})
 _SYSTEM: Final = """You do a task on a web site for a person, one step at a time. Each time you get the task, what was done \
 so far, and the page as an outline in which elements have refs such as e12. Answer with the one next step:
 - click, type (with `text`; `submit` presses Enter), select (with `text`): on the element of `ref`
@@ -111,7 +113,7 @@ async def call(context: ServiceContext, params: AgentInput) -> AgentResult:
         context.dependencies.gateway, context.caller.owner, context.settings.agent_model
     )
     if model_choice is None:
-        raise MissingCredential(_NO_KEY, credential=NAMES["anthropic"], hint=_key_hint())
+        raise MissingCredential(_NO_KEY, credential=NAMES["anthropic"], remedy=_SET_KEY)
     async with context.browser(own=True) as tab:
         return await _Agent(context, params, model_choice, tab).work()
 
@@ -269,11 +271,6 @@ def _to_action(step: dict[str, Any]) -> Action:
         raise StepFailed("bad_step", f"`{kind}` has a missing or an unknown field.") from None
 
 
-def _key_hint() -> str:
-    names = " or ".join(f"`codewords secrets set {name}`" for name in NAMES.values())
-    return f"Set one: {names}."
-
-
 async def unavailable(dependencies: ServiceDependencies, owner: str) -> str:
     """Return why an owner's calls are refused now: no browser, or no model; "" if they are not."""
     if lacking := await browser_unavailable(dependencies, owner):
@@ -284,7 +281,7 @@ async def unavailable(dependencies: ServiceDependencies, owner: str) -> str:
         return str(error)
     if model_choice:
         return ""
-    return f"{_NO_KEY} {_key_hint()}"
+    return f"{_NO_KEY} {_SET_KEY.words}"
 
 
 SERVICE = Service(

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import structlog
 
 from codewords_mcp.errors import InvalidInput, StorageFailed
+from codewords_mcp.remedies import add_package
 from codewords_mcp.runtime.store.blobs import BUCKET, CHUNK, OURS
 
 if TYPE_CHECKING:
@@ -47,7 +48,7 @@ class Bucket:
         except ImportError as error:
             raise InvalidInput(
                 "CODEWORDS_FILES names a bucket, and the package that reaches buckets is not installed.",
-                hint="Install it beside codewords-mcp: from the clone or wheel, pip install '.[s3]'.",
+                remedy=add_package("obstore>=0.10,<1"),
             ) from error
 
         name, _, prefix = location.removeprefix(BUCKET).rstrip("/").partition("/")

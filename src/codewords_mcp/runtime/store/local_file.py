@@ -11,6 +11,7 @@ import os
 from pathlib import Path
 
 from codewords_mcp.errors import StorageFailed
+from codewords_mcp.remedies import Remedy, RemedyAction
 
 NAME = "codewords.db"
 SIDE_FILES = ("-wal", "-shm", "-journal")
@@ -84,5 +85,6 @@ class OpenFile:
             raise StorageFailed(
                 f"The database file {self._path} was deleted or replaced while the runtime had it open; nothing is "
                 "written any more.",
-                hint="End the runtime with `codewords-mcp stop`, put the file back or restore a backup, and start it again.",
+                hint="Then put the file back or restore a backup, and start it again.",
+                remedy=Remedy(RemedyAction.STOP_RUNTIME),
             )

@@ -9,6 +9,7 @@ from __future__ import annotations
 from sqlalchemy import Connection, Engine, Table, create_engine, text
 
 from codewords_mcp.errors import StorageFailed
+from codewords_mcp.remedies import Remedy, RemedyAction
 
 Columns = dict[str, set[str]]
 _SQLITE = text(
@@ -80,6 +81,6 @@ def require_fit(engine: Engine, version: str, expected: Columns) -> None:
     raise StorageFailed(
         f"This home's database says that it is at version {version}, and lacks parts of it:"
         f" {', '.join(named[:SHOWN])}{more}. Nothing was changed.",
-        hint="It was made by an unreleased version of codewords-mcp, or is damaged: restore a backup into another home"
-        " (`codewords restore`), or set CODEWORDS_HOME to another folder.",
+        hint="It was made by an unreleased version of codewords-mcp, or is damaged. Set CODEWORDS_HOME to another folder.",
+        remedy=Remedy(RemedyAction.RESTORE_BACKUP),
     )

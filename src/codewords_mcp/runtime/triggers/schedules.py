@@ -11,7 +11,7 @@ from typing import Any
 from sqlalchemy import Connection, RowMapping
 
 from codewords_mcp.errors import Conflict, InvalidInput, NotFound, TooBusy
-from codewords_mcp.remedies import Remedy
+from codewords_mcp.remedies import Remedy, RemedyAction, show_workflow
 from codewords_mcp.runtime.model.caller import Caller, MadeBy
 from codewords_mcp.runtime.model.schedule import Schedule, ScheduleRequest
 from codewords_mcp.runtime.model.time_bounds import check_seconds
@@ -107,7 +107,7 @@ class ScheduleService:
         if fault is not None:
             raise InvalidInput(
                 f"The input does not fit the workflow: {fault}.",
-                hint=f"`codewords show {row['service_id']}` shows the input of its routes.",
+                remedy=show_workflow(row["service_id"]),
             )
 
     async def _misfit(self, row: Mapping[Any, Any]) -> str | None:
@@ -136,7 +136,7 @@ class ScheduleService:
     def _add(self, connection: Connection, row: dict[str, Any]) -> None:
         workflow = workflows.get(connection, row["service_id"])
         if workflow is None or not (workflow.owner == row["owner"] or workflow.public):
-            raise NotFound("No workflow has this id.", remedy=Remedy.LIST_WORKFLOWS)
+            raise NotFound("No workflow has this id.", remedy=Remedy(RemedyAction.LIST_WORKFLOWS))
 
         if other := rows.find_equal(connection, row):
             row["note"] = f"The schedule {other} runs the same at the same times."
@@ -200,7 +200,7 @@ class ScheduleService:
 
 
 def _unknown_schedule() -> NotFound:
-    return NotFound("No schedule has this id.", remedy=Remedy.LIST_SCHEDULES)
+    return NotFound("No schedule has this id.", remedy=Remedy(RemedyAction.LIST_SCHEDULES))
 
 
 def _check_choices(request: ScheduleRequest) -> None:

@@ -19,7 +19,7 @@ from sqlalchemy import Connection, RowMapping
 from sqlalchemy.exc import IntegrityError
 
 from codewords_mcp.errors import Conflict, InvalidInput, NotFound, TooBusy, Unauthenticated
-from codewords_mcp.remedies import Remedy
+from codewords_mcp.remedies import Remedy, RemedyAction
 from codewords_mcp.runtime.model.caller import HOME_OWNER, MadeBy
 from codewords_mcp.runtime.model.webhook import (
     Arrival,
@@ -129,7 +129,7 @@ class WebhookService:
         if secret is None:
             raise InvalidInput(
                 f"A webhook of the kind {kind} needs the name of the secret that its sender signs with.",
-                hint="Store it with `codewords secrets set NAME`, and give NAME.",
+                hint="Set the secret, and give its name.",
             )
 
         return check_name(secret)
@@ -148,7 +148,7 @@ class WebhookService:
     ) -> None:
         """Delete a webhook; its log stays. `kind` and `maker` must match if set. Raises NotFound."""
         if await self._db.write(rows.remove, webhook_id, owner, kind, maker) is None:
-            raise NotFound("No webhook has this id.", remedy=Remedy.LIST_WEBHOOKS)
+            raise NotFound("No webhook has this id.", remedy=Remedy(RemedyAction.LIST_WEBHOOKS))
         self.changed()
 
     async def deliveries(
@@ -168,7 +168,7 @@ class WebhookService:
         """Return a delivery with its headers and body. Raises NotFound."""
         row = await self._db.read(rows.get, delivery_id, owner)
         if row is None:
-            raise NotFound("No delivery has this id.", remedy=Remedy.LIST_DELIVERIES)
+            raise NotFound("No delivery has this id.", remedy=Remedy(RemedyAction.LIST_DELIVERIES))
         return _to_delivery(row)
 
     async def redeliver(self, owner: str, delivery_id: str) -> Delivery:
@@ -300,9 +300,7 @@ class WebhookService:
             return
         secret = await self.own_secret(hook["owner"], hook["secret"])
         if secret is None:
-            raise SignatureInvalid(
-                f"The secret {hook['secret']} is not set: `codewords secrets set {hook['secret']}`."
-            )
+            raise SignatureInvalid(f"The secret {hook['secret']} is not set.")
         VERIFY[hook["kind"]](secret, arrival.headers, arrival.body, time.time())
 
     async def _refuse(self, hook: RowMapping, reason: str) -> None:
@@ -320,7 +318,7 @@ class WebhookService:
 def _add(connection: Connection, row: dict[str, Any]) -> dict[str, Any]:
     workflow = workflows.get(connection, row["service_id"])
     if workflow is None or workflow.owner != row["owner"]:
-        raise NotFound("None of your workflows has this id.", remedy=Remedy.LIST_WORKFLOWS)
+        raise NotFound("None of your workflows has this id.", remedy=Remedy(RemedyAction.LIST_WORKFLOWS))
 
     own_webhooks = rows.of_owner(connection, row["owner"])
     same = ("kind", "service_id", "path", "name", "filters", "secret", "maker", "key_id")

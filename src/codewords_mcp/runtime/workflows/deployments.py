@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import replace
 
 from codewords_mcp.errors import Conflict, NotFound
-from codewords_mcp.remedies import Remedy
+from codewords_mcp.remedies import DIAGNOSE, Remedy, RemedyAction, show_workflow
 from codewords_mcp.runtime.auth.questions import Question, of_deletion
 from codewords_mcp.runtime.model.base import Page
 from codewords_mcp.runtime.model.caller import Caller
@@ -25,7 +25,8 @@ _LANDLOCK = Check(
     status="note",
     message="This machine isolates runs by Landlock (tier C): they have no Unix sockets, UDP, inotify or /dev/shm, and see "
     "the names of the host, its files and its processes.",
-    fix="`codewords-mcp doctor` says how to get namespaces.",
+    fix=DIAGNOSE.words,
+    remedy=DIAGNOSE,
 )
 
 
@@ -44,7 +45,7 @@ class Deployments:
         row = await self._db.read(rows.get, service_id)
         # The same answer for both, so that nobody learns which ids exist.
         if row is None or row.owner != caller.owner:
-            raise NotFound("There is no workflow of that id.", remedy=Remedy.LIST_WORKFLOWS)
+            raise NotFound("There is no workflow of that id.", remedy=Remedy(RemedyAction.LIST_WORKFLOWS))
         return row
 
     async def rollback(self, caller: Caller, service_id: str, number: int) -> Deployment:
@@ -54,7 +55,7 @@ class Deployments:
         if version is None:
             raise NotFound(
                 f"{workflow.name} has no version {number}.",
-                hint=f"`codewords show {service_id}` lists its versions.",
+                remedy=show_workflow(service_id),
             )
 
         changed = workflow.active_version != number

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from codewords_mcp.errors import NotFound
-from codewords_mcp.remedies import Remedy
+from codewords_mcp.remedies import Remedy, RemedyAction
 from codewords_mcp.runtime.model.authoring import Template
 from codewords_mcp.runtime.model.service import ServiceInfo
 from codewords_mcp.runtime.workflows.script import parse_script
@@ -95,5 +95,5 @@ def template_code(template_id: str) -> str:
     """The script of a template. Raises NotFound."""
     file = next((file for file in _PROGRAMS.glob("*/*.py") if file.stem == template_id), None)
     if file is None:
-        raise NotFound("There is no template of that id.", remedy=Remedy.LIST_TEMPLATES)
+        raise NotFound("There is no template of that id.", remedy=Remedy(RemedyAction.LIST_TEMPLATES))
     return file.read_text(encoding="utf-8")

@@ -11,6 +11,7 @@ from pathlib import Path
 import structlog
 
 from codewords_mcp.errors import CodewordsError, NotConnected, ProgramFailed, SandboxFailed
+from codewords_mcp.remedies import DIAGNOSE
 from codewords_mcp.runtime.browser.base import BrowserStatus, BrowserUser
 from codewords_mcp.runtime.browser.headless import chromium
 from codewords_mcp.runtime.browser.headless.session import HeadlessSession
@@ -76,15 +77,15 @@ class HeadlessBrowser:
         try:
             tier = (await self._driver()).tier
         except CodewordsError as error:
-            return BrowserStatus(ready=False, sentence=error.message, fix=error.hint)
+            return BrowserStatus(ready=False, sentence=error.message, fix=error.hint, remedy=error.remedy)
 
         # A browser reserves far more addresses than it uses, and needs a network of its own.
         if tier.id not in TIERS:
             return BrowserStatus(
                 ready=False,
                 sentence=f"The isolation of this machine (tier {tier.id}) cannot hold a browser.",
-                fix=tier.fix
-                or "Linux with user namespaces can; `codewords-mcp doctor` says what is missing.",
+                fix=tier.fix or f"Linux with user namespaces can. {DIAGNOSE.words}",
+                remedy=None if tier.fix else DIAGNOSE,
             )
 
         return BrowserStatus(ready=True, sentence="Chromium of this machine, headless, in a sandbox.")
@@ -94,7 +95,7 @@ class HeadlessBrowser:
         status = await self.status(user.caller.owner)
         found = await asyncio.to_thread(chromium.find, self._settings.chromium)
         if not status.ready or found is None:
-            raise NotConnected(status.sentence, hint=status.fix)
+            raise NotConnected(status.sentence, hint=status.fix, remedy=status.remedy)
 
         code = await asyncio.to_thread(PROGRAM.read_text, encoding="utf-8")
         environment = await self._environments.ensure(parse_script(code))

@@ -21,6 +21,7 @@ from sqlalchemy import Connection, RowMapping
 
 from codewords_mcp import __version__
 from codewords_mcp.errors import CodewordsError, NotConnected, NotFound
+from codewords_mcp.remedies import Remedy, RemedyAction
 from codewords_mcp.runtime.auth.key_format import hash_key
 from codewords_mcp.runtime.auth.one_time_links import Links, require_own
 from codewords_mcp.runtime.browser.base import BrowserStatus
@@ -48,8 +49,8 @@ COMING_BACK: Final = 35.0
 """Seconds after the runtime's start in which a paired Chrome is awaited: its alarm wakes it every
 30."""
 _PAIRED = "paired"
-_HOW = "`codewords browser pair` pairs one."
-_OPEN_IT = "Open it: the extension connects by itself within half a minute. `codewords browser status` says how it stands."
+_PAIR: Final = Remedy(RemedyAction.PAIR_BROWSER)
+_OPEN_IT = "Open it: the extension connects by itself within half a minute."
 log = structlog.get_logger(__name__)
 
 
@@ -105,7 +106,7 @@ class PairedBrowsers:
         link = await self._links.find(token)
         require_own(link, owner)
         if link is None:
-            raise NotFound("This page has expired.", hint="`codewords browser pair` opens a new one.")
+            raise NotFound("This page has expired.", remedy=_PAIR)
         return link.answer == _PAIRED
 
     async def forget(self, owner: str) -> bool:
@@ -130,7 +131,7 @@ class PairedBrowsers:
         if found := self._connected.get(owner):
             return found
         status = await self.status(owner)
-        raise NotConnected(status.sentence, hint=status.fix)
+        raise NotConnected(status.sentence, hint=status.fix, remedy=status.remedy)
 
     async def status(self, owner: str) -> BrowserStatus:
         """Return the availability of the owner's Chrome. Right after the start of the runtime a paired one counts as
@@ -142,10 +143,12 @@ class PairedBrowsers:
         try:
             row, elsewhere = await self._db.read(self._read_pairing, owner)
         except CodewordsError as error:
-            return BrowserStatus(ready=False, sentence=error.message, fix=error.hint)
+            return BrowserStatus(ready=False, sentence=error.message, fix=error.hint, remedy=error.remedy)
 
         if row is None:
-            return BrowserStatus(ready=False, sentence="No Chrome of yours is paired.", fix=_HOW)
+            return BrowserStatus(
+                ready=False, sentence="No Chrome of yours is paired.", fix=_PAIR.words, remedy=_PAIR
+            )
         if elsewhere:
             return BrowserStatus(
                 ready=False,
@@ -173,16 +176,20 @@ class PairedBrowsers:
         found = self._connected.get(owner)
         status = await self.status(owner)
         if row is None:
-            return OwnChrome(paired=False, connected=False, sentence=status.sentence, fix=status.fix)
+            return OwnChrome(
+                paired=False, connected=False, sentence=status.sentence, fix=status.fix, remedy=status.remedy
+            )
 
         fix = "" if found else status.fix
+        remedy = None if found else status.remedy
         if found and row["version"] != __version__:
-            fix = f"Its extension is {row['version']}, this runtime {__version__}: `codewords browser pair` says how to renew it."
+            remedy = _PAIR
+            fix = f"Its extension is {row['version']}, this runtime {__version__}. {_PAIR.words}"
         elif not found and self._moved(row, url):
             fix = f"It looks for its runtime at {row['url']}, and this one is at {url}: pair it again, or serve at that address."
 
         return OwnChrome(
-            paired=True, connected=found is not None, sentence=status.sentence, fix=fix, browser=row["name"],
+            paired=True, connected=found is not None, sentence=status.sentence, fix=fix, remedy=remedy, browser=row["name"],
             extension=row["version"], address=row["url"], paired_at=to_datetime(row["paired_at"]),
             seen_at=to_datetime(row["seen_at"]),
             acting=sorted(session.title for session in found.sessions.values()) if found else [],

@@ -30,9 +30,7 @@ _HOP: Final = frozenset(
 _RANGES: Final = frozenset({b"range", b"if-range"})
 # Names that a `Connection` header may not remove from a message.
 _END_TO_END: Final = frozenset({b"close", b"content-length", b"transfer-encoding", b"host"})
-FIX: Final = (
-    "Send it where its rule lets it stand, or set it without a rule: `codewords secrets set NAME --plain`"
-)
+FIX: Final = "Send it where its rule lets it stand, or set the secret without a rule"
 
 
 class RequestRefused(Exception):  # an outcome, caught inside this package

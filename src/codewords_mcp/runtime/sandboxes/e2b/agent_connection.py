@@ -256,7 +256,7 @@ async def _hello(connection: Any) -> Json:
 
 def _wrong_agent() -> SandboxUnavailable:
     return SandboxUnavailable(
-        "The E2B template was built by another version of codewords-mcp.", hint=failures.BUILD
+        "The E2B template was built by another version of codewords-mcp.", remedy=failures.BUILD_TEMPLATE
     )
 
 
@@ -276,7 +276,7 @@ def _unreached(error: Exception) -> CodewordsError:
     if isinstance(error, _Later) and "not open" in str(error):
         return SandboxUnavailable(
             "The agent does not run in the E2B sandbox: it was made from another template, or did not come up.",
-            hint=failures.BUILD,
+            remedy=failures.BUILD_TEMPLATE,
         )
     return SandboxFailed(
         f"The E2B sandbox could not be reached within {_CONNECT_SECONDS:g} seconds.",

@@ -10,8 +10,9 @@ from typing import Any, Final
 import structlog
 
 from codewords_mcp.errors import CodewordsError, SandboxFailed, SandboxUnavailable, TooBusy
+from codewords_mcp.remedies import Remedy, RemedyAction, add_package
 
-BUILD: Final = "Run `codewords e2b build-template`."
+BUILD_TEMPLATE: Final = Remedy(RemedyAction.BUILD_E2B_TEMPLATE)
 _KEYS: Final = (
     "Make one at https://e2b.dev/dashboard?tab=keys and start the runtime with E2B_API_KEY set to it."
 )
@@ -41,7 +42,7 @@ def no_sdk() -> SandboxUnavailable:
     """The package is absent or broken."""
     return SandboxUnavailable(
         "The package e2b cannot be imported.",
-        hint="Install it beside codewords-mcp: pip install 'e2b>=2.25,<3'.",
+        remedy=add_package("e2b>=2.25,<3"),
     )
 
 
@@ -63,7 +64,7 @@ def no_snapshots() -> SandboxFailed:
 
 def template_missing(name: str) -> TemplateMissing:
     """The template of the settings was never built for this key."""
-    return TemplateMissing(f"E2B has no template called {name} for this key.", hint=BUILD)
+    return TemplateMissing(f"E2B has no template called {name} for this key.", remedy=BUILD_TEMPLATE)
 
 
 def translate(error: BaseException, doing: str) -> CodewordsError:

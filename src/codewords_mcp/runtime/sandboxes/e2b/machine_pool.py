@@ -175,7 +175,7 @@ class MachinePool:
                 await pooled.link.connect()
                 if not pooled.link.hello["environment"]:
                     raise SandboxUnavailable(
-                        "The E2B sandbox came up without its environment.", hint=failures.BUILD
+                        "The E2B sandbox came up without its environment.", remedy=failures.BUILD_TEMPLATE
                     )
             except BaseException:
                 # In the background: a caller that gave up must not wait for E2B.

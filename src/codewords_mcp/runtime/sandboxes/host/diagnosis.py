@@ -85,18 +85,18 @@ WSL_HOME_FIX: Final = "Set CODEWORDS_HOME to a folder of Linux's own, not below 
 MACOS: Final = "macOS has no local isolation: the sandboxes of this machine's own need Linux."
 OTHER_SYSTEM: Final = "Sandboxes need Linux; this is {system}."
 
-DELEGATE: Final = "For exact limits: systemd-run --user --scope -p Delegate=yes codewords-mcp serve"
+DELEGATE: Final = "For exact limits start the runtime under systemd-run --user --scope -p Delegate=yes"
 DELEGATE_CONTROLLERS: Final = (
     "For exact limits let systemd give its users the memory and pids controllers: sudo systemctl edit user@.service, with the "
-    "lines [Service] and Delegate=cpu memory pids; log in again, then: "
-    "systemd-run --user --scope -p Delegate=yes codewords-mcp serve"
+    "lines [Service] and Delegate=cpu memory pids; log in again and start the runtime under "
+    "systemd-run --user --scope -p Delegate=yes"
 )
 NO_SYSTEMD: Final = (
     "For exact limits run the runtime where it may make cgroups: under systemd with Delegate=yes, or as root."
 )
 WSL_SYSTEMD: Final = (
     "For exact limits turn systemd on in WSL2: the lines [boot] and systemd=true in /etc/wsl.conf, then wsl --shutdown in a "
-    "Windows terminal, then: systemd-run --user --scope -p Delegate=yes codewords-mcp serve"
+    "Windows terminal, then start the runtime under systemd-run --user --scope -p Delegate=yes"
 )
 CONTAINER_LIMITS: Final = (
     "For exact limits give the container a cgroup that it may write: --privileged, or --cgroupns=private with /sys/fs/cgroup "

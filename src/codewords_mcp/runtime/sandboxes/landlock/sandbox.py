@@ -16,6 +16,7 @@ from typing import Any, Final
 import structlog
 
 from codewords_mcp.errors import SandboxFailed
+from codewords_mcp.remedies import DIAGNOSE
 from codewords_mcp.runtime.sandboxes import explain
 from codewords_mcp.runtime.sandboxes.base import Network, OutputChunk, SandboxSockets, SandboxSpec
 from codewords_mcp.runtime.sandboxes.host import cgroups, paths
@@ -245,9 +246,7 @@ class LandlockSandbox(ManagedSandbox):
         else:
             detail = ""
 
-        self._broken = SandboxFailed(
-            f"This machine could not {what}{detail}.", hint="`codewords-mcp doctor` says what works here."
-        )
+        self._broken = SandboxFailed(f"This machine could not {what}{detail}.", remedy=DIAGNOSE)
 
     def _terminate(self) -> bool:
         if self._spawned is None:

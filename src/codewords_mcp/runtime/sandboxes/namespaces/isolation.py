@@ -20,6 +20,7 @@ import structlog
 
 from codewords_mcp.cancellation import ignore_result
 from codewords_mcp.errors import SandboxFailed
+from codewords_mcp.remedies import DIAGNOSE
 from codewords_mcp.runtime.sandboxes.base import Limits, SandboxSpec
 from codewords_mcp.runtime.sandboxes.host import cgroups, paths
 from codewords_mcp.runtime.sandboxes.host.output import ProgramOutput
@@ -237,9 +238,7 @@ class Isolation:
         else:
             detail = ""
 
-        self.broken = SandboxFailed(
-            f"This machine could not {what}{detail}.", hint="`codewords-mcp doctor` says what works here."
-        )
+        self.broken = SandboxFailed(f"This machine could not {what}{detail}.", remedy=DIAGNOSE)
 
 
 class ExecIsolation(Isolation):

@@ -11,21 +11,18 @@ from typing import Any, cast
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from codewords_mcp.bounded_json import parse
-from codewords_mcp.errors import (
-    CodewordsError,
-    InvalidInput,
-    ModelAnswerInvalid,
-    ModelNotAllowed,
-    NotFound,
-    ProviderRefused,
-    ProviderTimedOut,
-    ProviderUnavailable,
-    ServiceNotAvailable,
-    TooBusy,
-)
+from codewords_mcp.errors import CodewordsError, InvalidInput, NotFound, ServiceNotAvailable, TooBusy
+from codewords_mcp.remedies import set_secret
 from codewords_mcp.runtime.gateway.gateway import Gateway
 from codewords_mcp.runtime.gateway.keys import NAMES, TITLES
 from codewords_mcp.runtime.model.caller import Caller
+from codewords_mcp.runtime.model.model_errors import (
+    ModelAnswerInvalid,
+    ModelNotAllowed,
+    ProviderRefused,
+    ProviderTimedOut,
+    ProviderUnavailable,
+)
 from codewords_mcp.runtime.model.provider import CallUsage, Provider
 from codewords_mcp.runtime.services.model_prompt import schemas, sdks
 from codewords_mcp.runtime.services.model_prompt.model_suggestions import suggest_model
@@ -250,7 +247,8 @@ class _Conversation:
             return ProviderRefused(
                 f"{title} refused its key.",
                 provider_status=status,
-                hint=f"`codewords secrets set {NAMES[self._provider]}` sets another.",
+                hint="It needs another one.",
+                remedy=set_secret(NAMES[self._provider]),
             )
         if status == 429:
             return TooBusy(f"{title}'s rate limit is reached.", retry_after=10, hint="Try again later.")

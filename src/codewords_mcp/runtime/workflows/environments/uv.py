@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from codewords_mcp.errors import EnvironmentFailed, StorageFailed
+from codewords_mcp.remedies import DIAGNOSE
 
 # What uv may know of the runtime's own environment: where to find, reach and trust indexes. Everything else, our
 # provider keys among it, stays out, and so do the switches that would change what it builds.
@@ -125,7 +126,7 @@ async def run_command(
     except OSError as error:
         raise EnvironmentFailed(
             f"{Path(command[0]).name} could not be started while {doing}: {error.strerror}.",
-            hint="Run `codewords doctor`.",
+            remedy=DIAGNOSE,
         ) from error
 
     try:

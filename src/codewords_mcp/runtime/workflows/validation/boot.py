@@ -124,9 +124,7 @@ async def boot(
         sandbox = await driver.start(spec)
     except SandboxUnavailable as error:
         # The machine can't isolate at all. A check can say so; a broken sandbox is an error.
-        result.checks.append(
-            Check(id="starts", status="failed", message=error.message, fix=error.hint or None)
-        )
+        result.checks.append(Check.of_error("starts", error))
         return result
 
     output = _Output(sandbox)
@@ -230,7 +228,7 @@ def _failed(error: ProgramFailed, script: Script, output: str) -> Check:
     crash = explain_crash(script, output)
     # Before the traceback: a program without a port may log exceptions that it handles.
     if error.code in {"program_no_port", "program_wrong_port"}:
-        return Check(id="port", status="failed", message=error.message, fix=error.hint or None)
+        return Check.of_error("port", error)
     if crash is not None:
         return crash
     if error.code == "program_exited" and error.exit_code == 0:
@@ -241,7 +239,7 @@ def _failed(error: ProgramFailed, script: Script, output: str) -> Check:
             fix=_MAIN_BLOCK,
         )
 
-    return Check(id="starts", status="failed", message=error.message, fix=error.hint or None)
+    return Check.of_error("starts", error)
 
 
 async def _fetch_openapi(script: Script, sandbox: Sandbox, result: Boot) -> None:
@@ -268,9 +266,7 @@ async def _fetch_openapi(script: Script, sandbox: Sandbox, result: Boot) -> None
         )
         return
     except CodewordsError as error:
-        result.checks.append(
-            Check(id="openapi", status="failed", message=error.message, fix=error.hint or None)
-        )
+        result.checks.append(Check.of_error("openapi", error))
         return
 
     result.checks.append(_check_openapi(script, status, body, result))

@@ -179,15 +179,8 @@ class _Work:
             # Python.
             if check_id == "header":
                 self.checks.append(_passed("parse", "The script is valid Python."))
-            failed = Check(
-                id=check_id,
-                status="failed",
-                message=error.message,
-                line=error.line,
-                column=error.column,
-                fix=error.hint or None,
-            )
-            self.checks.append(failed)
+            failed = Check.of_error(check_id, error)
+            self.checks.append(failed.model_copy(update={"line": error.line, "column": error.column}))
             return None
 
         self.script = script
@@ -230,9 +223,7 @@ class _Work:
         try:
             environment = await self._environments.ensure(script, scaled)
         except EnvironmentFailed as error:
-            self.checks.append(
-                Check(id="dependencies", status="failed", message=error.message, fix=error.hint or None)
-            )
+            self.checks.append(Check.of_error("dependencies", error))
             return None
 
         self.environment = environment

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from operator import attrgetter
 
 from codewords_mcp.errors import InvalidInput
+from codewords_mcp.remedies import set_secret
 from codewords_mcp.runtime.model.validation import Check
 from codewords_mcp.runtime.secrets.names import check_name
 from codewords_mcp.runtime.workflows.header import normalise
@@ -106,12 +107,14 @@ def check_leaks(script: Script, known_secrets: Collection[str]) -> list[Check]:
 
 
 def _check(leak: Leak, known: Collection[str]) -> Check:
+    remedy = None
     if leak.name in PROVIDED:
-        store = "the runtime gives each run its own"
+        store = "The runtime gives each run its own."
     elif leak.name in known:
-        store = f"it is set already as {leak.name}"
+        store = f"It is set already as {leak.name}."
     else:
-        store = f"run `codewords secrets set {leak.name}`"
+        remedy = set_secret(leak.name)
+        store = remedy.words
 
     return Check(
         id="leaks",
@@ -119,7 +122,9 @@ def _check(leak: Leak, known: Collection[str]) -> Check:
         message=f"What looks like {leak.what} is written into the code; whoever sees the code has it.",
         line=leak.line,
         column=leak.column,
-        fix=f'Withdraw it where it was made; {store}, add "{leak.name}" to env_vars, and read os.environ["{leak.name}"].',
+        fix=f'Withdraw it where it was made. {store} Add "{leak.name}" to env_vars, and read '
+        f'os.environ["{leak.name}"].',
+        remedy=remedy,
     )
 
 

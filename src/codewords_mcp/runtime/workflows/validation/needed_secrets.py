@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable
 
+from codewords_mcp.remedies import set_secret
 from codewords_mcp.runtime.model.service import ServiceInfo
 from codewords_mcp.runtime.model.validation import Check
 
@@ -25,7 +26,8 @@ def check_services(services: Iterable[ServiceInfo], declared: Collection[str]) -
                         status="warning",
                         message=f"{service.name} needs {credential.name}, which has no value yet. "
                         f"{credential.without or credential.how}",
-                        fix=f"codewords secrets set {credential.name}",
+                        fix=set_secret(credential.name).words,
+                        remedy=set_secret(credential.name),
                     ),
                 )
 

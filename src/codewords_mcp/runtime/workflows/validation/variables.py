@@ -6,6 +6,7 @@ import ast
 from collections.abc import Awaitable, Callable, Collection, Iterator
 from dataclasses import dataclass
 
+from codewords_mcp.remedies import Remedy, set_secret
 from codewords_mcp.runtime.model.integration import variable_of
 from codewords_mcp.runtime.model.validation import Check
 from codewords_mcp.runtime.workflows.script import Script
@@ -36,6 +37,7 @@ class ConnectionFacts:
     connected: bool | None
     message: str
     how: str = ""
+    remedy: Remedy | None = None
 
 
 def check_variables(script: Script, known_secrets: Collection[str]) -> list[Check]:
@@ -58,7 +60,8 @@ def _missing(script: Script, known: Collection[str]) -> Iterator[Check]:
                 status="warning",
                 message=f"{variable.name} is required and has no value yet.",
                 line=_line(script, variable.name),
-                fix=f"codewords secrets set {variable.name}",
+                fix=set_secret(variable.name).words,
+                remedy=set_secret(variable.name),
             )
 
 
@@ -84,6 +87,7 @@ async def check_connections(
                 message=f"{name}: {facts.message}",
                 line=None if facts.connected else _line(script, name),
                 fix=None if facts.connected else facts.how or None,
+                remedy=None if facts.connected else facts.remedy,
             )
         )
 
