@@ -7,25 +7,16 @@ one call to the next, but only the person's decision counts; silence is never co
 from __future__ import annotations
 
 import json
-import secrets
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import Any, Literal, TypeVar
+from typing import Literal, TypeVar
 
-import anyio
-from mcp_types import (
-    ElicitRequest,
-    ElicitRequestFormParams,
-    ElicitRequestURLParams,
-    ElicitResult,
-    InputRequiredResult,
-)
-from mcp_types.version import MODERN_PROTOCOL_VERSIONS
+from mcp_types import InputRequiredResult
 
 from codewords_mcp.errors import ConsentNeeded
 from codewords_mcp.mcp_server.context import ToolContext, runtime_and_caller
-from codewords_mcp.mcp_server.elicitation import EMPTY_FORM, elicit_form, elicit_url
+from codewords_mcp.mcp_server.elicitation import Action, Elicitation, earlier_response
 from codewords_mcp.mcp_server.tasks import task_of
 from codewords_mcp.mcp_server.text import fence
 from codewords_mcp.runtime.auth.questions import describe_key
@@ -90,19 +81,16 @@ class ConsentDialogue:
 
     async def _token_of_input_response(self) -> str | None:
         """Record the client's input response (protocol 2026-07-28); return its question's token, or None."""
-        ctx = self.ctx
-        if ctx.input_responses is None or ctx.request_state is None:
+        response = earlier_response(self.ctx, _QUESTION)
+        if response is None:
             return None
 
-        # The SDK seals the state, so the client can't have changed it.
-        state: dict[str, Any] = json.loads(ctx.request_state)
-        response = ctx.input_responses.get(_QUESTION)
-        token = str(state["confirm"])
-        if not isinstance(response, ElicitResult):  # a response to another request
+        token = response.state["confirm"]
+        if response.action is None:
             return token
 
         accepted = response.action == "accept"
-        if state["way"] == "form" or not accepted:
+        if response.state["way"] == "form" or not accepted:
             await self._record(token, agreed=accepted)
         await self._wait_for_page(token)
         return token
@@ -120,52 +108,27 @@ class ConsentDialogue:
             await runtime.sessions.open_page(caller.owner, question.url)
             return False
 
-        if ctx.protocol_version in MODERN_PROTOCOL_VERSIONS:
-            return _input_required(question, way)
-
-        with anyio.move_on_after(self.timeout):
-            if way == "form":
-                return await self._by_form(question)
-            return await self._by_page(question)
-        return False
-
-    async def _by_form(self, question: ConsentNeeded) -> bool:
-        action = await elicit_form(self.ctx, _message(question))
-        if action is None:
-            return False
-        await self._record(question.confirm, agreed=action == "accept")
-        return True
-
-    async def _by_page(self, question: ConsentNeeded) -> bool:
-        elicitation_id = secrets.token_urlsafe(16)
-        action = await elicit_url(self.ctx, _message(question), question.url, elicitation_id)
-        if action is None:
-            return False
-        if action != "accept":
-            await self._record(question.confirm, agreed=False)
+        async def decided(action: Action) -> bool:
+            accepted = action == "accept"
+            if way == "page" and accepted:
+                return await self._wait_for_page(question.confirm)
+            await self._record(question.confirm, agreed=accepted)
             return True
 
-        decided = await self._wait_for_page(question.confirm)
-        await self.ctx.session.send_elicit_complete(elicitation_id, self.ctx.request_id)
-        return decided
+        elicitation = Elicitation(
+            _QUESTION,
+            _message(question),
+            question.url if way == "page" else None,
+            {"confirm": question.confirm, "way": way},
+        )
+        outcome = await elicitation.ask(ctx, self.timeout, decided)
+        if isinstance(outcome, InputRequiredResult):
+            return outcome
+        return bool(outcome)
 
     async def _record(self, token: str, *, agreed: bool) -> None:
         runtime, caller = runtime_and_caller(self.ctx)
         await runtime.consents.decide(caller, token, agreed=agreed)
-
-
-def _input_required(question: ConsentNeeded, way: Way) -> InputRequiredResult:
-    """Return the question for the client to ask (protocol 2026-07-28).
-
-    The client calls again with the response and the sealed state.
-    """
-    params: Any
-    if way == "form":
-        params = ElicitRequestFormParams(message=_message(question), requested_schema=EMPTY_FORM)
-    else:
-        params = ElicitRequestURLParams(message=_message(question), url=question.url)
-    state = json.dumps({"confirm": question.confirm, "way": way})
-    return InputRequiredResult(input_requests={_QUESTION: ElicitRequest(params=params)}, request_state=state)
 
 
 def _way(ctx: ToolContext, question: ConsentNeeded) -> Way:

@@ -25,7 +25,6 @@ from codewords_mcp.mcp_server.confirmation import (
     ask_runtime_question,
     ask_tool_question,
 )
-from codewords_mcp.mcp_server.context import ToolContext
 from codewords_mcp.mcp_server.tasks import TaskSupport, task_of
 from codewords_mcp.mcp_server.tool_errors import TookTooLong, bad_arguments, error_result, unknown_arguments
 from codewords_mcp.mcp_server.tool_schema import lean
@@ -217,12 +216,6 @@ def tool(
     metadata = made.fn_metadata
     metadata.output_schema = metadata.output_schema and lean(metadata.output_schema)
     return made
-
-
-def can_open_pages(ctx: ToolContext) -> bool:
-    """Whether the client declares that it can show a person a page."""
-    can = ctx.client_capabilities
-    return bool(can and can.elicitation and can.elicitation.url is not None)
 
 
 def tool_result(data: BaseModel, text: str) -> CallToolResult:

@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import json
-import secrets
 from typing import Annotated
 
-import anyio
-from mcp_types import CallToolResult, ElicitRequest, ElicitRequestURLParams, ElicitResult, InputRequiredResult
-from mcp_types.version import MODERN_PROTOCOL_VERSIONS
+from mcp_types import CallToolResult, InputRequiredResult
 from pydantic import BaseModel
 
 from codewords_mcp.mcp_server.context import ToolContext, runtime_and_caller
-from codewords_mcp.mcp_server.elicitation import elicit_url
+from codewords_mcp.mcp_server.elicitation import Action, Elicitation, can_open_pages, earlier_response
+from codewords_mcp.mcp_server.remedies import worded
 from codewords_mcp.mcp_server.text import one_line
-from codewords_mcp.mcp_server.tool import EXECUTES, can_open_pages, tool, tool_result
+from codewords_mcp.mcp_server.tool import EXECUTES, tool, tool_result
 from codewords_mcp.runtime.model.integration import Connection
 from codewords_mcp.tools._integrations import App
 
@@ -39,13 +36,9 @@ async def connect_integration(
 ) -> Annotated[CallToolResult, ConnectionState] | InputRequiredResult:
     """Check whether an app is connected; if not, the user connects it on a page. `wait`: until they have, up to 20 s."""
     runtime, caller = runtime_and_caller(ctx)
-    if ctx.input_responses is not None and ctx.request_state is not None:
-        response = ctx.input_responses.get(_QUESTION)
-        if isinstance(response, ElicitResult):  # else the response is to another request: ask again
-            accepted = response.action == "accept"
-            if accepted:
-                return await _once_connected(ctx, json.loads(ctx.request_state)["app"])
-            return _declined(app)
+    response = earlier_response(ctx, _QUESTION)
+    if response is not None and response.action is not None:  # else a response to another request: ask again
+        return await _after_answer(ctx, response.state["app"], response.action)
 
     found = await runtime.connections.connect(caller, app, wait=_CONNECT_TIMEOUT if wait else 0.0)
     url = found.connect_link_url
@@ -54,28 +47,18 @@ async def connect_integration(
             await runtime.sessions.open_page(caller.owner, url)
         return _state_result(found)
 
-    if ctx.protocol_version in MODERN_PROTOCOL_VERSIONS:
-        # The server may not ask here: the client asks, and calls again with the answer and this (sealed) state.
-        page = ElicitRequest(params=ElicitRequestURLParams(message=_message(found.app), url=url))
-        state = json.dumps({"app": found.app})
-        return InputRequiredResult(input_requests={_QUESTION: page}, request_state=state)
+    async def decided(action: Action) -> CallToolResult:
+        return await _after_answer(ctx, found.app, action)
 
-    return await _ask_now(ctx, found, url)
+    page = Elicitation(_QUESTION, _message(found.app), url, {"app": found.app})
+    outcome = await page.ask(ctx, _CONSENT_TIMEOUT, decided)
+    return outcome or _state_result(found)
 
 
-async def _ask_now(ctx: ToolContext, found: Connection, url: str) -> CallToolResult:
-    """Ask within this call (clients up to 2025-11-25). Without a decision, the result has the URL."""
-    question, action = secrets.token_urlsafe(16), None
-    with anyio.move_on_after(_CONSENT_TIMEOUT):
-        action = await elicit_url(ctx, _message(found.app), url, question)
-    if action is None:
-        return _state_result(found)
+async def _after_answer(ctx: ToolContext, app: str, action: Action) -> CallToolResult:
     if action != "accept":
-        return _declined(found.app)
-
-    result = await _once_connected(ctx, found.app)
-    await ctx.session.send_elicit_complete(question, ctx.request_id)
-    return result
+        return _declined(app)
+    return await _once_connected(ctx, app)
 
 
 async def _once_connected(ctx: ToolContext, app: str) -> CallToolResult:
@@ -112,7 +95,7 @@ def _state_result(found: Connection) -> CallToolResult:
         lines.append(f"Ask the user to open {url} and connect it there, then call this again with wait=true.")
 
     if found.how and not found.connected and not (url and url in found.how):
-        lines.append(found.how)
+        lines.append(worded(found.how, found.remedy))
     return tool_result(data, "\n".join(lines))
 
 

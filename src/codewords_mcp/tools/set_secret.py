@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import json
-import secrets
 import time
 from typing import Annotated, Literal
 
 import anyio
-from mcp_types import CallToolResult, ElicitRequest, ElicitRequestURLParams, ElicitResult, InputRequiredResult
-from mcp_types.version import MODERN_PROTOCOL_VERSIONS
+from mcp_types import CallToolResult, InputRequiredResult
 from pydantic import BaseModel, Field
 
 from codewords_mcp.mcp_server.context import ToolContext, runtime_and_caller
-from codewords_mcp.mcp_server.elicitation import elicit_url
-from codewords_mcp.mcp_server.tool import WRITES, can_open_pages, tool, tool_result
+from codewords_mcp.mcp_server.elicitation import Action, Elicitation, can_open_pages, earlier_response
+from codewords_mcp.mcp_server.tool import WRITES, tool, tool_result
 
 _CONSENT_TIMEOUT = 20.0
 _TYPING_TIMEOUT = 20.0
@@ -37,8 +34,11 @@ async def set_secret(
     hosts: tuple[str, ...] = (),
 ) -> Annotated[CallToolResult, SecretEntry] | InputRequiredResult:
     """Let the user store a secret on a one-time page; `hosts`: who may get it. Never ask for values in chat."""
-    if ctx.input_responses is not None and ctx.request_state is not None:
-        return await _after_question(ctx, name, json.loads(ctx.request_state))
+    if (response := earlier_response(ctx, _QUESTION)) is not None:
+        state = response.state
+        if response.action is None:  # a response to another request
+            return _status_result(name, "waiting", state["url"])
+        return await _after_answer(ctx, name, state["url"], state["before"], response.action)
 
     runtime, caller = runtime_and_caller(ctx)
     before = await _stored_at(ctx, name)
@@ -47,38 +47,18 @@ async def set_secret(
         await runtime.sessions.open_page(caller.owner, url)
         return _status_result(name, "waiting", url)
 
-    if ctx.protocol_version in MODERN_PROTOCOL_VERSIONS:
-        # The server may not ask here: the client asks, and calls again with the answer and this (sealed) state.
-        page = ElicitRequest(params=ElicitRequestURLParams(message=_message(name), url=url))
-        state = json.dumps({"url": url, "before": before})
-        return InputRequiredResult(input_requests={_QUESTION: page}, request_state=state)
+    async def decided(action: Action) -> CallToolResult:
+        return await _after_answer(ctx, name, url, before, action)
 
-    return await _ask_now(ctx, name, url, before)
-
-
-async def _after_question(ctx: ToolContext, name: str, state: dict[str, str]) -> CallToolResult:
-    response = (ctx.input_responses or {}).get(_QUESTION)
-    if not isinstance(response, ElicitResult):  # a response to another request
-        return _status_result(name, "waiting", state["url"])
-    if response.action != "accept":
-        return _status_result(name, "declined")
-    return await _wait_until_stored(ctx, name, state["url"], state["before"])
+    page = Elicitation(_QUESTION, _message(name), url, {"url": url, "before": before})
+    outcome = await page.ask(ctx, _CONSENT_TIMEOUT, decided)
+    return outcome or _status_result(name, "waiting", url)
 
 
-async def _ask_now(ctx: ToolContext, name: str, url: str, before: str) -> CallToolResult:
-    """Ask within this call (clients up to 2025-11-25). Without a decision, the result has the URL."""
-    question = secrets.token_urlsafe(16)
-    action = None
-    with anyio.move_on_after(_CONSENT_TIMEOUT):
-        action = await elicit_url(ctx, _message(name), url, question)
-    if action is None:
-        return _status_result(name, "waiting", url)
+async def _after_answer(ctx: ToolContext, name: str, url: str, before: str, action: Action) -> CallToolResult:
     if action != "accept":
         return _status_result(name, "declined")
-
-    result = await _wait_until_stored(ctx, name, url, before)
-    await ctx.session.send_elicit_complete(question, ctx.request_id)
-    return result
+    return await _wait_until_stored(ctx, name, url, before)
 
 
 async def _wait_until_stored(ctx: ToolContext, name: str, url: str, before: str) -> CallToolResult:
