@@ -20,7 +20,7 @@ from codewords_mcp.errors import CodewordsError, InvalidInput, RunTimedOut, Runt
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    import httpx
+    import httpx2
 
 
 def read_input(data: str | None) -> bytes:
@@ -171,7 +171,7 @@ class RunCall:
 class CallResponse:
     """A workflow's response, read to its end: buffered for a terminal, or already passed on to a pipe."""
 
-    def __init__(self, response: httpx.Response, chunks: Iterator[bytes], *, pass_on: bool) -> None:
+    def __init__(self, response: httpx2.Response, chunks: Iterator[bytes], *, pass_on: bool) -> None:
         self.content_type: str = response.headers.get("content-type", "")
         self.passed_on = pass_on
         self.content = b""

@@ -14,7 +14,7 @@ from codewords_mcp.remedies import reword
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterator, Mapping
 
-    import httpx
+    import httpx2
 
 Json = dict[str, Any]
 _ENVELOPE = frozenset({"code", "message", "hint", "remedy", "origin"})
@@ -73,14 +73,14 @@ class RuntimeClient:
     """Client of a runtime over HTTP. Every method raises `CodewordsError` subclasses only."""
 
     def __init__(self, endpoint: RuntimeEndpoint) -> None:
-        import httpx
+        import httpx2
 
         self.endpoint = endpoint
         # A proxy of the environment must never see the key of a loopback runtime.
-        self._http = httpx.Client(
+        self._http = httpx2.Client(
             base_url=endpoint.url,
             headers=endpoint.headers,
-            timeout=httpx.Timeout(QUICK, connect=10),
+            timeout=httpx2.Timeout(QUICK, connect=10),
             trust_env=False,
         )
 
@@ -164,7 +164,7 @@ class RuntimeClient:
     @contextmanager
     def stream(
         self, method: str, path: str, *, content: bytes | None, headers: Mapping[str, str], timeout: float
-    ) -> Generator[httpx.Response]:
+    ) -> Generator[httpx2.Response]:
         """An answer whose body the caller reads; leaving early hangs up. `timeout`: seconds between bytes."""
         with (
             self._translated(),
@@ -174,25 +174,25 @@ class RuntimeClient:
 
     @contextmanager
     def _translated(self) -> Generator[None]:
-        import httpx
+        import httpx2
 
         url = self.endpoint.url
         try:
             yield
-        except httpx.ConnectError as error:
+        except httpx2.ConnectError as error:
             raise RuntimeUnavailable(
                 f"No runtime answers at {url}.",
                 hint="Check CODEWORDS_RUNTIME_URL, or start one with `codewords-mcp serve`.",
             ) from error
-        except httpx.TimeoutException as error:
+        except httpx2.TimeoutException as error:
             raise RuntimeUnavailable(
                 f"The runtime at {url} did not answer in time.", hint="`codewords doctor` says how it is."
             ) from error
-        except (httpx.InvalidURL, httpx.UnsupportedProtocol) as error:
+        except (httpx2.InvalidURL, httpx2.UnsupportedProtocol) as error:
             raise RuntimeUnavailable(
                 f"{url} is not an address.", hint="CODEWORDS_RUNTIME_URL looks like http://host:8765."
             ) from error
-        except httpx.HTTPError as error:
+        except httpx2.HTTPError as error:
             raise RuntimeUnavailable(
                 f"The connection to the runtime at {url} broke off.", hint="Try again."
             ) from error

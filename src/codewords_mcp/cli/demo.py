@@ -291,9 +291,9 @@ def _call_as_printed(url: str, line: str) -> tuple[int, str, str]:
         body, _, status = done.stdout.rpartition("\n")
         return int(status or 0), body, "by curl"
 
-    import httpx
+    import httpx2
 
-    response = httpx.post(url, json=INPUT, headers=endpoint().headers, timeout=60, trust_env=False)
+    response = httpx2.post(url, json=INPUT, headers=endpoint().headers, timeout=60, trust_env=False)
     return response.status_code, response.text, "over HTTP (curl is not installed)"
 
 

@@ -3,27 +3,33 @@
 from __future__ import annotations
 
 import asyncio
+import datetime as dt
 import gzip
 import itertools
-import socket
+import ssl
 import zlib
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
+from pathlib import Path
 
+import httpcore2
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
 
 from codewords_mcp.errors import AddressRefused, InvalidInput, UpstreamFailed, UpstreamTimedOut
 from codewords_mcp.runtime.egress import EgressPolicy
-from codewords_mcp.runtime.egress.dial import Dialler, Share
+from codewords_mcp.runtime.egress.dial import Dialler, DialRefused, Share
 from codewords_mcp.runtime.web.client import Web
-from codewords_mcp.runtime.web.resolver import JudgingResolver
+from codewords_mcp.runtime.web.judged_transport import JudgedBackend
 
 pytestmark = pytest.mark.anyio
 Answer = Callable[[str, asyncio.StreamWriter], Awaitable[None]]
 
 
 @asynccontextmanager
-async def origin(answer: Answer) -> AsyncGenerator[int]:
+async def origin(answer: Answer, tls: ssl.SSLContext | None = None) -> AsyncGenerator[int]:
     """A server on loopback that answers each request with what `answer(head, writer)` writes; its port."""
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -34,7 +40,7 @@ async def origin(answer: Answer) -> AsyncGenerator[int]:
         finally:
             writer.close()
 
-    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    server = await asyncio.start_server(serve, "127.0.0.1", 0, ssl=tls)
     async with server:
         yield server.sockets[0].getsockname()[1]
 
@@ -101,16 +107,142 @@ async def test_a_host_that_ends_in_a_number_and_is_no_address_is_none(host: str)
 
 
 @pytest.mark.requirement("services:addresses")
-async def test_no_address_is_dialled_that_was_not_judged() -> None:
-    dialler = Dialler(lambda _host, _port: ["192.0.2.7"], 1.0)
-    resolver = JudgingResolver(dialler, EgressPolicy(allow_private=frozenset({"page.example:80"})), Share(1))
-    (found,) = await resolver.resolve("page.example", 80)
-    assert found["host"] == "192.0.2.7"
-    resolver.make_socket((socket.AF_INET, socket.SOCK_STREAM, 0, "", ("192.0.2.7", 80))).close()
-    for place in (("192.0.2.8", 80), ("192.0.2.7", 81), ("127.0.0.1", 80), ("2130706433", 80)):
-        with pytest.raises(PermissionError):
-            resolver.make_socket((socket.AF_INET, socket.SOCK_STREAM, 0, "", place))
+async def test_exactly_the_judged_addresses_are_dialled_though_the_name_rebinds() -> None:
+    answers = itertools.chain(
+        [["93.184.215.14", "10.0.0.9", "2606:2800:21f::1"]], itertools.repeat(["127.0.0.1"])
+    )
+    dialler, network = Dialler(lambda _host, _port: next(answers), 1.0), NotingNetwork()
+    backend = JudgedBackend(dialler, EgressPolicy(), Share(1), network)
+    with pytest.raises(httpcore2.ConnectError):
+        await backend.connect_tcp("page.example", 443)
+    assert network.dialled == [("93.184.215.14", 443), ("2606:2800:21f::1", 443)]
+
+    with pytest.raises(DialRefused, match="loopback"):  # the name points elsewhere by now
+        await backend.connect_tcp("page.example", 443)
+    assert len(network.dialled) == 2
     dialler.close()
+
+
+@pytest.mark.requirement("services:addresses")
+async def test_an_address_that_does_not_answer_does_not_hold_up_the_next() -> None:
+    class HalfDead(httpcore2.AsyncMockBackend):
+        async def connect_tcp(
+            self, host: str, *args: object, **options: object
+        ) -> httpcore2.AsyncNetworkStream:
+            if ":" in host:
+                await asyncio.get_running_loop().create_future()
+            return httpcore2.AsyncMockStream([host.encode()])
+
+    dialler = Dialler(lambda _host, _port: ["2606:2800:21f::1", "93.184.215.14"], 1.0)
+    backend = JudgedBackend(dialler, EgressPolicy(), Share(1), HalfDead([]))
+    stream = await backend.connect_tcp("page.example", 443)
+    assert await stream.read(100) == b"93.184.215.14"
+    dialler.close()
+
+
+@pytest.mark.requirement("services:addresses")
+async def test_tls_is_verified_for_the_name_though_an_address_is_dialled(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[str | None] = []
+    context = certificate(tmp_path, "page.example")
+    context.sni_callback = lambda _socket, name, _context: asked.append(name)
+    monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "cert.pem"))
+    async with (
+        origin(reply(b"hello"), context) as port,
+        web(port, resolve=lambda _host, _port: ["127.0.0.1"]) as client,
+    ):
+        assert (await client.fetch(f"https://Page.example:{port}/")).body == b"hello"
+        with pytest.raises(UpstreamFailed, match="could not be reached"):
+            await client.fetch(f"https://other.example:{port}/")
+    assert asked == ["page.example", "other.example"]
+
+
+def certificate(folder: Path, host: str) -> ssl.SSLContext:
+    """The server's side of a certificate that signs itself, which is in `cert.pem`."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, host)])
+    today = dt.datetime.now(dt.UTC)
+    made = (
+        x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
+        .not_valid_before(today - dt.timedelta(days=1))
+        .not_valid_after(today + dt.timedelta(days=1))
+        .add_extension(x509.SubjectAlternativeName([x509.DNSName(host)]), critical=False)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+        .sign(key, hashes.SHA256())
+    )
+    (folder / "cert.pem").write_bytes(made.public_bytes(serialization.Encoding.PEM))
+    (folder / "key.pem").write_bytes(
+        key.private_bytes(
+            serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+        )
+    )
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(folder / "cert.pem", folder / "key.pem")
+    return context
+
+
+@pytest.mark.requirement("services:addresses")
+async def test_a_proxy_of_the_environment_is_not_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("http_proxy", "HTTP_PROXY", "ALL_PROXY", "all_proxy"):
+        monkeypatch.setenv(name, "http://127.0.0.1:1")
+    monkeypatch.delenv("NO_PROXY", raising=False)
+    monkeypatch.delenv("no_proxy", raising=False)
+    async with origin(reply(b"{}")) as port, web(port) as client:
+        assert (await client.fetch(f"http://127.0.0.1:{port}/")).body == b"{}"
+        assert (await client.api(f"http://127.0.0.1:{port}", "/")).json() == {}
+
+
+@pytest.mark.requirement("services:addresses")
+async def test_cookies_live_as_long_as_the_redirects_of_one_call() -> None:
+    heads: list[str] = []
+
+    async def baking(head: str, writer: asyncio.StreamWriter) -> None:
+        heads.append(head)
+        status = "302 Found" if head.startswith("GET /first ") else "200 OK"
+        await reply(b"", status, Location="/second", Set_Cookie="crumb=1; Path=/")(head, writer)
+
+    async with origin(baking) as port, web(port, resolve=lambda _host, _port: ["127.0.0.1"]) as client:
+        for _ in range(2):
+            await client.fetch(f"http://page.example:{port}/first")
+        assert ["cookie: crumb=1" in head.lower() for head in heads] == [False, True, False, True]
+
+        heads.clear()
+        for _ in range(2):
+            await client.api(f"http://127.0.0.1:{port}", "/first")
+        assert not any("cookie:" in head.lower() for head in heads)
+
+
+@pytest.mark.requirement("services:caps")
+async def test_headers_and_queries_beyond_ascii_are_sent_in_utf8() -> None:
+    heads: list[str] = []
+
+    async def noting(head: str, writer: asyncio.StreamWriter) -> None:
+        heads.append(head)
+        await reply()(head, writer)
+
+    async with origin(noting) as port, web(port) as client:
+        await client.fetch(f"http://127.0.0.1:{port}/é?q=ü%2F#part", headers={"X-Name": "Ämber"})
+        await client.api(
+            f"http://127.0.0.1:{port}", "/a?b=1", params={"q": "ü &"}, form={"f": "ö"}, method="POST"
+        )
+    assert heads[0].startswith("GET /%C3%A9?q=%C3%BC%2F HTTP/1.1")
+    assert "Ämber" in heads[0]
+    assert heads[1].startswith("POST /a?b=1&q=%C3%BC+%26 HTTP/1.1")
+    assert "application/x-www-form-urlencoded" in heads[1]
+
+
+class NotingNetwork(httpcore2.AsyncNetworkBackend):
+    """A network in which nothing answers."""
+
+    def __init__(self) -> None:
+        self.dialled: list[tuple[str, int]] = []
+
+    async def connect_tcp(
+        self, host: str, port: int, *args: object, **options: object
+    ) -> httpcore2.AsyncNetworkStream:
+        self.dialled.append((host, port))
+        raise httpcore2.ConnectError
 
 
 @pytest.mark.requirement("services:addresses")
@@ -218,8 +350,9 @@ async def test_a_zip_bomb_is_inflated_no_further_than_the_limit(encoding: str) -
 async def test_compressed_answers_arrive_whole_and_damaged_ones_get_a_sentence() -> None:
     plain = b"".join(f"{number} ".encode() for number in range(20000))
     raw = zlib.compressobj(wbits=-15)
+    members = b"".join(gzip.compress(plain[at : at + 10_000]) for at in range(0, len(plain), 10_000))
     for body, encoding in (
-        (gzip.compress(plain), "gzip"), (zlib.compress(plain), "deflate"), (raw.compress(plain) + raw.flush(), "deflate"),
+        (gzip.compress(plain), "gzip"), (members, "gzip"), (zlib.compress(plain), "deflate"), (raw.compress(plain) + raw.flush(), "deflate"),
     ):  # fmt: skip
         async with origin(reply(body, Content_Encoding=encoding)) as port, web(port) as client:
             assert (await client.fetch(f"http://127.0.0.1:{port}/")).body == plain

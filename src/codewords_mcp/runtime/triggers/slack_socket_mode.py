@@ -5,6 +5,7 @@ Slack webhook.
 from __future__ import annotations
 
 import asyncio
+import json
 import random
 from contextlib import suppress
 from typing import Any
@@ -18,15 +19,16 @@ from codewords_mcp.runtime.store import webhooks as rows
 from codewords_mcp.runtime.store.database import Database
 from codewords_mcp.runtime.triggers.webhook_events import slack_event
 from codewords_mcp.runtime.triggers.webhooks import WebhookService, as_json
-from codewords_mcp.runtime.web.client import Web
+from codewords_mcp.runtime.web.client import USER_AGENT, Web
 
 APP_TOKEN = "SLACK_APP_TOKEN"  # noqa: S105  # the name of a secret
 CHECK_INTERVAL_S = 15.0
 """Seconds between checks of the owners that need a socket: secrets are set and deleted."""
 FIRST_PAUSE, LONGEST_PAUSE = 1.0, 60.0
-FRAME_TIMEOUT_S = 60.0
-"""Seconds without a frame (Slack's pings included) after which a socket counts as dead."""
-MAX_FRAME = 1 << 20
+PING_INTERVAL_S = 30.0
+"""Time between pings, and within which each must be answered: a dead socket is noticed after a minute."""
+CLOSE_TIMEOUT_S = 2.0
+MAX_FRAME_BYTES = 1 << 20
 _EVENTS = frozenset({"events_api", "slash_commands", "interactive"})
 log = structlog.get_logger(__name__)
 
@@ -125,25 +127,32 @@ class SocketMode:
 
     async def _listen(self, owner: str, url: str) -> None:
         """Receive events until Slack announces that it will close."""
-        from aiohttp import ClientSession, WSMsgType
+        from websockets.asyncio.client import connect
 
-        async with (
-            ClientSession() as session,
-            session.ws_connect(url, max_msg_size=MAX_FRAME, autoping=True) as socket,
-        ):
-            while True:
-                message = await socket.receive(FRAME_TIMEOUT_S)
-                if message.type is not WSMsgType.TEXT:
+        async with connect(
+            url,
+            max_size=MAX_FRAME_BYTES,
+            ping_interval=PING_INTERVAL_S,
+            ping_timeout=PING_INTERVAL_S,
+            close_timeout=CLOSE_TIMEOUT_S,
+            compression=None,
+            proxy=None,
+            user_agent_header=USER_AGENT,
+        ) as socket:
+            async for message in socket:
+                if not isinstance(message, str):
                     raise ConnectionError
 
-                frame = message.json(loads=parse)
+                frame = parse(message)
                 if frame.get("type") == "hello":
                     self._state[owner] = "connected"
                 elif frame.get("type") == "disconnect":
                     return
                 elif frame.get("type") in _EVENTS:
                     await self._store_event(owner, frame)
-                    await socket.send_json({"envelope_id": frame.get("envelope_id")})
+                    await socket.send(json.dumps({"envelope_id": frame.get("envelope_id")}))
+
+            raise ConnectionError
 
     async def _store_event(self, owner: str, envelope: dict[str, Any]) -> None:
         """Store the event before it is acknowledged: Slack sends unacknowledged ones again."""

@@ -10,18 +10,21 @@ from __future__ import annotations
 
 import asyncio
 import json
-import zlib
-from collections.abc import AsyncGenerator, Mapping
+import ssl
+from collections.abc import AsyncGenerator, Callable, Iterable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from functools import cached_property
+from http.cookiejar import CookieJar, DefaultCookiePolicy
 from typing import TYPE_CHECKING, Any, TypeVar
+from urllib.parse import urljoin, urlsplit, urlunsplit
 
 from pydantic import BaseModel, ValidationError
 
 from codewords_mcp.bounded_json import parse
 from codewords_mcp.errors import AddressRefused, InvalidInput, UpstreamFailed, UpstreamTimedOut
+from codewords_mcp.inflater import DamagedCompression, Inflater
 from codewords_mcp.runtime.egress import EgressPolicy
-from codewords_mcp.runtime.egress.addresses import parse_address
 from codewords_mcp.runtime.egress.dial import (
     Dialler,
     DialRefused,
@@ -33,8 +36,7 @@ from codewords_mcp.runtime.egress.dial import (
 from codewords_mcp.runtime.egress.names import normal_host
 
 if TYPE_CHECKING:
-    from aiohttp import ClientResponse, ClientSession
-    from yarl import URL
+    import httpx2
 
 MAX_BYTES = 10 << 20
 """Bytes of a response, after decompression."""
@@ -42,12 +44,16 @@ TIMEOUT = 30.0
 """Seconds for a whole exchange, redirects included."""
 MAX_REDIRECTS = 10
 MAX_URL = 8192
+MAX_CONNECTIONS, KEEPALIVE_S = 100, 15.0
+"""Of all APIs of the settings together; seconds that an idle one stays open."""
 CONNECT_TIMEOUT = 10.0
 LOOKUPS = 8
 """Concurrent name lookups for all callers."""
 USER_AGENT = "codewords-mcp (+https://pypi.org/project/codewords-mcp/)"
+_OWN_HEADERS = {"user-agent": USER_AGENT}
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _CREDENTIALS = frozenset({"authorization", "cookie", "x-api-key"})
+_PORTS = {"http": 80, "https": 443}
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,13 +124,13 @@ class Web:
         self.policy = policy
         self._dialler = Dialler(resolve, connect_timeout)
         self._share = Share(LOOKUPS)
-        self._apis: ClientSession | None = None
+        self._apis: httpx2.AsyncClient | None = None
 
     async def close(self) -> None:
         """Close every connection."""
         self._dialler.close()
         if self._apis is not None:
-            await self._apis.close()
+            await self._apis.aclose()
 
     async def fetch(
         self,
@@ -144,39 +150,35 @@ class Web:
         Raises InvalidInput for an invalid http(s) address, AddressRefused, UpstreamFailed,
         UpstreamTimedOut.
         """
-        from aiohttp import ClientSession, TCPConnector
+        import httpx2
 
-        from codewords_mcp.runtime.web.resolver import JudgingResolver
+        from codewords_mcp.runtime.web.judged_transport import JudgedBackend, JudgedTransport
 
-        judge = policy or self.policy
-        resolver = JudgingResolver(self._dialler, judge, self._share)
+        target, request_headers = _address(url), httpx2.Headers(_encoded(headers))
+        data = _content(content, request_headers)
+        backend = JudgedBackend(self._dialler, policy or self.policy, self._share)
 
         async with (
             _bounded(seconds),
-            ClientSession(
-                connector=TCPConnector(
-                    resolver=resolver,
-                    use_dns_cache=False,
-                    force_close=True,
-                    socket_factory=resolver.make_socket,
-                ),
-                auto_decompress=False,
-            ) as session,
+            httpx2.AsyncClient(
+                transport=JudgedTransport(backend, self._tls),
+                headers=_OWN_HEADERS,
+                timeout=None,
+                trust_env=False,
+            ) as client,
         ):
-            target, sent = _address(url), dict(headers or {})
-            data = _content(content, sent)
             for _ in range(MAX_REDIRECTS + 1):
-                if parse_address(target.raw_host or "") is not None:  # these never come to the resolver
-                    await resolver.judge(target.raw_host or "", target.port or 80)
-                response, onward = await _exchange(session, method, target, sent, max_bytes, data)
-                if onward is None:
+                request = client.build_request(method, target, headers=request_headers, content=data)
+                response, location = await _exchange(client, request, max_bytes)
+                if location is None:
                     return response
 
                 if response.status in {301, 302, 303} and method != "HEAD":
                     method, data = "GET", None
-                if onward.origin() != target.origin():
-                    sent = {name: value for name, value in sent.items() if name.lower() not in _CREDENTIALS}
-                target = onward
+                if _origin(location) != _origin(target):
+                    for name in _CREDENTIALS & request_headers.keys():
+                        del request_headers[name]
+                target = location
 
         raise UpstreamFailed(
             f"The page redirects more than {MAX_REDIRECTS} times.", hint="Give the final address."
@@ -199,32 +201,34 @@ class Web:
 
         Raises UpstreamFailed, UpstreamTimedOut.
         """
-        from aiohttp import FormData
+        import httpx2
 
         target = _address(base.rstrip("/") + path)
         if params:
-            target = target.update_query(dict(params))
-        data: Any = None
-        sent = {"accept": "application/json"} | dict(headers or {})
+            target = target.copy_merge_params(dict(params))
+        request_headers = httpx2.Headers({"accept": "application/json"})
+        request_headers.update(_encoded(headers))
+        data = None
         if content is not None:
-            data, sent["content-type"] = json.dumps(content).encode(), "application/json"
-        elif form is not None:
-            data = FormData(dict(form))
+            data, request_headers["content-type"] = json.dumps(content).encode(), "application/json"
 
-        origin, status = target.origin(), 0
+        origin, status, client = _origin(target), 0, self._api_client()
         async with _bounded(seconds):
             for _ in range(MAX_REDIRECTS + 1):
-                response, onward = await _exchange(self._session(), method, target, sent, max_bytes, data)
-                if onward is None:
+                request = client.build_request(
+                    method, target, headers=request_headers, content=data, data=form
+                )
+                response, location = await _exchange(client, request, max_bytes)
+                if location is None:
                     return response
 
                 status = response.status
-                if onward.origin() != origin:
+                if _origin(location) != origin:
                     break
 
                 if status == 303:
-                    method, data = "GET", None
-                target = onward
+                    method, data, form = "GET", None, None
+                target = location
 
         raise UpstreamFailed("The called service redirects to another address.", upstream_status=status)
 
@@ -233,65 +237,91 @@ class Web:
         target = _address(url)
         await self._permitted(target, policy or self.policy)
 
-    def _session(self) -> ClientSession:
-        from aiohttp import ClientSession
+    @cached_property
+    def _tls(self) -> ssl.SSLContext:
+        return ssl.create_default_context()
+
+    def _api_client(self) -> httpx2.AsyncClient:
+        """The client of all callers: it keeps connections, and no cookies."""
+        import httpx2
 
         if self._apis is None:
-            self._apis = ClientSession(auto_decompress=False)
+            self._apis = httpx2.AsyncClient(
+                verify=self._tls,
+                limits=httpx2.Limits(max_connections=MAX_CONNECTIONS, keepalive_expiry=KEEPALIVE_S),
+                cookies=CookieJar(DefaultCookiePolicy(allowed_domains=[])),
+                headers=_OWN_HEADERS,
+                timeout=None,
+                trust_env=False,
+            )
         return self._apis
 
-    async def _permitted(self, target: URL, policy: EgressPolicy) -> None:
-        host = normal_host(target.raw_host or "")
+    async def _permitted(self, target: httpx2.URL, policy: EgressPolicy) -> None:
+        port = target.port or _PORTS[target.scheme]
         try:
-            await self._dialler.permitted(policy, host or "", target.port or 80, self._share)
+            await self._dialler.permitted(policy, normal_host(target.host) or "", port, self._share)
         except (DialRefused, Unreachable) as error:
             raise _failure(error) from None
 
 
-def _content(content: Any, headers: dict[str, str]) -> bytes | None:
+def _encoded(headers: Mapping[str, str] | None) -> list[tuple[bytes, bytes]]:
+    """Headers in UTF-8; httpx2 would refuse text beyond ASCII."""
+    return [(name.encode(), value.encode()) for name, value in (headers or {}).items()]
+
+
+def _content(content: Any, headers: httpx2.Headers) -> bytes | None:
     if content is None:
         return None
     if isinstance(content, str):
+        headers.setdefault("content-type", "application/octet-stream")
         return content.encode()
-    if "content-type" not in {name.lower() for name in headers}:
-        headers["content-type"] = "application/json"
+    headers.setdefault("content-type", "application/json")
     return json.dumps(content).encode()
 
 
-def _address(url: str) -> URL:
-    from yarl import URL
+def _address(url: str) -> httpx2.URL:
+    """Parse an address. The host is normalized, so that the judged host is the dialled one."""
+    import httpx2
 
     try:
-        target = URL(url.strip())
-        port = target.port
-    except ValueError:
-        target, port = URL(), None
-
-    if (
-        len(url) > MAX_URL
-        or target.scheme not in {"http", "https"}
-        or not port
-        or normal_host(target.raw_host or "") is None
-    ):
+        parts = urlsplit(url.strip())
+        port = parts.port or _PORTS[parts.scheme]
+        host = _ascii_host(parts.hostname or "")
+        if len(url) > MAX_URL or host is None or parts.port == 0:
+            raise ValueError(url)
+        if ":" in host:
+            host = f"[{host}]"
+        target = httpx2.URL(urlunsplit((parts.scheme, f"{host}:{port}", parts.path or "/", parts.query, "")))
+    except (ValueError, KeyError, httpx2.InvalidURL):
         raise InvalidInput(
             "That is not the address of a web page.", hint="Give an http:// or https:// address, whole."
-        )
-    if target.user is not None or target.password is not None:
+        ) from None
+
+    if parts.username is not None or parts.password is not None:
         raise InvalidInput(
             "Addresses with a user name are not accepted.", hint="Give the address without it."
         )
+    return target
 
-    host = normal_host(target.raw_host or "") or ""
-    if parse_address(host) is not None and host != target.raw_host:
-        # 127.1 and the like are normalized, so that the judged address is the dialled one.
-        target = target.with_host(host)
-    return target.with_fragment(None)
+
+def _ascii_host(host: str) -> str | None:
+    """Normalize a host, an international one to its ASCII form. Raises UnicodeError."""
+    if not host.isascii():
+        import idna
+
+        host = idna.encode(host, uts46=True).decode()
+    return normal_host(host)
+
+
+def _origin(url: httpx2.URL) -> tuple[str, bytes, int]:
+    return url.scheme, url.raw_host, url.port or _PORTS[url.scheme]
 
 
 @asynccontextmanager
 async def _bounded(seconds: float) -> AsyncGenerator[None]:
     """Limit a block's time and translate its network errors."""
-    from aiohttp import ClientError
+    import httpcore2
+    import httpx2
 
     try:
         async with asyncio.timeout(seconds):
@@ -302,7 +332,10 @@ async def _bounded(seconds: float) -> AsyncGenerator[None]:
         ) from error
     except (DialRefused, Unreachable) as error:
         raise _failure(error) from None
-    except (ClientError, OSError) as error:
+    except (
+        httpx2.HTTPError, httpcore2.NetworkError, httpcore2.ProtocolError,
+        httpcore2.TimeoutException, OSError,
+    ) as error:  # fmt: skip
         raise UpstreamFailed(
             "The called service could not be reached, or the connection broke off.",
             hint="Check the address, or try again later.",
@@ -319,48 +352,50 @@ def _failure(error: DialRefused | Unreachable) -> AddressRefused | UpstreamFaile
 
 
 async def _exchange(
-    session: ClientSession,
-    method: str,
-    target: URL,
-    headers: Mapping[str, str],
-    max_bytes: int,
-    data: Any = None,
-) -> tuple[WebResponse, URL | None]:
-    """(the response, the redirect's target). The body of a redirect is not read."""
-    sent = {"User-Agent": USER_AGENT} | dict(headers) | {"Accept-Encoding": "gzip, deflate"}
-    async with session.request(method, target, headers=sent, data=data, allow_redirects=False) as upstream:
-        received = {name.lower(): value for name, value in upstream.headers.items()}
-        onward = _onward(target, upstream.status, received)
-        if onward is not None:
-            body = b""
-        else:
+    client: httpx2.AsyncClient, request: httpx2.Request, max_bytes: int
+) -> tuple[WebResponse, httpx2.URL | None]:
+    """Send a request. Returns the response and the redirect's target, whose body is not read."""
+    request.headers["accept-encoding"] = "gzip, deflate"  # those that `_body` can limit
+    upstream = await client.send(request, stream=True, follow_redirects=False)
+    try:
+        received = dict(upstream.headers.multi_items())
+        location = _location(request.url, upstream.status_code, received)
+        if location is None:
             body = await _body(upstream, max_bytes)
-        return WebResponse(upstream.status, received, body, str(target)), onward
+        else:
+            body = b""
+        return WebResponse(upstream.status_code, received, body, str(request.url)), location
+    finally:
+        await upstream.aclose()
 
 
-def _onward(target: URL, status: int, headers: Mapping[str, str]) -> URL | None:
-    from yarl import URL
-
+def _location(target: httpx2.URL, status: int, headers: Mapping[str, str]) -> httpx2.URL | None:
     if status not in _REDIRECTS or not headers.get("location"):
         return None
     try:
-        return _address(str(target.join(URL(headers["location"]))))
+        return _address(urljoin(str(target), headers["location"]))
     except (ValueError, InvalidInput):
         raise UpstreamFailed(
             "The page redirects to something that is not a web address.", upstream_status=status
         ) from None
 
 
-async def _body(response: ClientResponse, max_bytes: int) -> bytes:
-    declared = response.content_length
-    if declared is not None and declared > max_bytes:
+async def _body(response: httpx2.Response, max_bytes: int) -> bytes:
+    declared = response.headers.get("content-length", "")
+    if declared.isascii() and declared.isdigit() and int(declared[:20]) > max_bytes:
         raise _too_large(max_bytes)
-    inflate = _inflater(response.headers.get("content-encoding", ""))
+
+    open_chunk = _opener(response.headers.get("content-encoding", ""))
     body = bytearray()
-    async for piece in response.content.iter_any():
-        body += inflate.feed(piece, max_bytes - len(body)) if inflate else piece
-        if len(body) > max_bytes:
-            raise _too_large(max_bytes)
+
+    try:
+        async for chunk in response.aiter_raw():
+            for piece in open_chunk(chunk):
+                body += piece
+                if len(body) > max_bytes:
+                    raise _too_large(max_bytes)
+    except DamagedCompression:
+        raise UpstreamFailed("The compressed response is damaged.") from None
     return bytes(body)
 
 
@@ -370,32 +405,12 @@ def _too_large(max_bytes: int) -> UpstreamFailed:
     )
 
 
-class _Inflater:
-    """Decompresses up to a limit: a small response cannot become an arbitrarily large one."""
-
-    def __init__(self, bits: int) -> None:
-        self._bits = bits
-        self._engine = zlib.decompressobj(bits)
-        self._started = False
-
-    def feed(self, piece: bytes, max_bytes: int) -> bytes:
-        """Decompress to at most one byte over `max_bytes`. Raises UpstreamFailed."""
-        try:
-            if not self._started and self._bits == zlib.MAX_WBITS and piece[:1] and piece[0] & 0x0F != 8:
-                self._engine = zlib.decompressobj(-zlib.MAX_WBITS)  # "deflate" without its wrapper
-            self._started = True
-            return self._engine.decompress(piece, max_bytes + 1)
-        except zlib.error:
-            raise UpstreamFailed("The compressed response is damaged.") from None
-
-
-def _inflater(encoding: str) -> _Inflater | None:
+def _opener(encoding: str) -> Callable[[bytes], Iterable[bytes]]:
+    """The function that opens each chunk of a body in bounded pieces."""
     match encoding.strip().lower():
         case "" | "identity":
-            return None
-        case "gzip" | "x-gzip":
-            return _Inflater(16 + zlib.MAX_WBITS)
-        case "deflate":
-            return _Inflater(zlib.MAX_WBITS)
+            return lambda chunk: (chunk,)
+        case "gzip" | "x-gzip" | "deflate":
+            return Inflater().feed
         case _:
             raise UpstreamFailed("The response is compressed in a way that was not requested.")

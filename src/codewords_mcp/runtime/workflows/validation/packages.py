@@ -22,7 +22,7 @@ from codewords_mcp.runtime.model.validation import Check
 from codewords_mcp.runtime.workflows.script import Script
 
 if TYPE_CHECKING:
-    import httpx
+    import httpx2
 
 YOUNG = timedelta(days=30)
 """Packages with a first release less than this ago are doubtful."""
@@ -119,9 +119,9 @@ async def _published(names: list[str]) -> list[tuple[str, datetime | None]]:
     missing = [name for name in names if (index, name) not in _first_releases]
 
     if missing and not os.environ.get("UV_OFFLINE"):
-        import httpx
+        import httpx2
 
-        async with httpx.AsyncClient(timeout=_INDEX_TIMEOUT, follow_redirects=True) as http:
+        async with httpx2.AsyncClient(timeout=_INDEX_TIMEOUT, follow_redirects=True) as http:
             first_releases = await asyncio.gather(
                 *(_fetch_first_release(http, index, name) for name in missing)
             )
@@ -139,10 +139,10 @@ def _index() -> str:
 
 
 async def _fetch_first_release(
-    http: httpx.AsyncClient, index: str, name: str
+    http: httpx2.AsyncClient, index: str, name: str
 ) -> datetime | EllipsisType | None:
     """The time, None if the index lacks it; `...` if the index is unreachable now."""
-    import httpx
+    import httpx2
 
     accept = {"Accept": "application/vnd.pypi.simple.v1+json"}
 
@@ -156,5 +156,5 @@ async def _fetch_first_release(
             return datetime.fromisoformat(re.sub(r"Z$", "+00:00", stamp))
 
         return None
-    except (httpx.HTTPError, httpx.InvalidURL, ValueError, AttributeError, KeyError, TypeError):
+    except (httpx2.HTTPError, httpx2.InvalidURL, ValueError, AttributeError, KeyError, TypeError):
         return ...
