@@ -15,11 +15,10 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 from codewords_mcp.frozen_imports import loading
+from tests.support.paths import SHARED
 from tests.support.postgres import Postgres, serving_postgres
 
 pytest_plugins = ["tests.support.costs"]
-PROJECT = Path(__file__).resolve().parent.parent
-SHARED = PROJECT.parent / "shared"
 
 os.environ.setdefault("CODEWORDS_OPEN_BROWSER", "never")
 """No test opens the browser of whoever runs it."""

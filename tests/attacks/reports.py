@@ -16,8 +16,8 @@ from pathlib import Path
 from typing import Any, Final
 
 from tests.attacks.probes import DRIVERS, Driver, Result, User
-from tests.conftest import PROJECT
 from tests.support import as_user
+from tests.support.paths import PROJECT
 from tests.support.sandbox_programs import build_environment
 
 from codewords_mcp.runtime.sandboxes.base import EnvironmentRef

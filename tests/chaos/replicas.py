@@ -14,9 +14,10 @@ from typing import Any, Literal, get_args
 
 import psycopg
 from tests.support.postgres import serving_postgres
+from tests.support.processes import alive
 from tests.support.runtime import make_home
 from tests.support.served_runtime import ServedRuntime, start_runtime
-from tests.support.stdio_client import alive
+from tests.support.waiting import until
 
 Target = Literal["runtime", "fork server", "sandbox", "connection", "database"]
 TARGETS: tuple[Target, ...] = get_args(Target)
@@ -142,10 +143,11 @@ class Houses:
         os.waitid(os.P_PID, house.pid, os.WEXITED | os.WNOWAIT)
         self.live.remove(house)
         self._stacks.pop(house.home).close()
-        deadline = time.monotonic() + _GONE_SECONDS
-        while left := [pid for pid in family if alive(pid)]:
-            assert time.monotonic() < deadline, f"processes {left} outlived their runtime {house.pid}"
-            time.sleep(0.02)
+        until(
+            lambda: not any(alive(pid) for pid in family),
+            f"the processes {family} of runtime {house.pid} to end",
+            _GONE_SECONDS,
+        )
         self._dead.append(house.home)
 
     def _database(self) -> psycopg.Connection[Any]:

@@ -28,6 +28,7 @@ from tests.chaos.replicas import Houses, Target, houses
 from tests.chaos.witness import Witness, witnessing
 from tests.support.background_runs import with_options
 from tests.support.served_runtime import ServedRuntime
+from tests.support.waiting import until
 
 Kind = Literal["plain", "again", "delayed", "unwanted", "waited for"]
 KINDS: tuple[Kind, ...] = ("plain", "again", "again", "delayed", "unwanted", "waited for")
@@ -159,11 +160,7 @@ class Storm:
         return Asked(name, kind, chance.uniform(0, SPAN), seconds)
 
     def _container(self, chance: random.Random) -> ServedRuntime:
-        deadline = time.monotonic() + PATIENCE
-        while not (live := list(self._houses.live)):
-            assert time.monotonic() < deadline, "no runtime came back"
-            time.sleep(0.02)
-        return chance.choice(live)
+        return chance.choice(until(lambda: list(self._houses.live), "a runtime to come back"))
 
     def _insist(self, chance: random.Random, method: str, path: str, body: Any = None, **more: Any) -> Answer:
         """Ask until somebody answers for good."""
@@ -276,21 +273,17 @@ class Storm:
                 )
         self._check_schedules(timed, words, chance)
         self._check_everything({one.run_id for one in asked}, words, chance)
-        self._until(
-            lambda: not +self._witness.living, f"sandboxes to be gone: {+self._witness.living} {words}"
-        )
+        until(lambda: not +self._witness.living, f"sandboxes to be gone: {+self._witness.living} {words}")
 
     def _end_of(self, run_id: str, chance: random.Random) -> Any:
         """The final record; None of a request that was provisioned and never came."""
-        deadline = time.monotonic() + PATIENCE
-        while True:
+
+        def settled() -> Any:
             _, run = self._insist(chance, "GET", f"/request/{run_id}")
-            if run["status"] in FINAL:
-                return run
-            if run["status"] == "provisioned":
-                return None
-            assert time.monotonic() < deadline, f"stuck: {run}"
-            time.sleep(0.1)
+            return run if run["status"] in {*FINAL, "provisioned"} else None
+
+        run = until(settled, f"the end of run {run_id}")
+        return None if run["status"] == "provisioned" else run
 
     def _check_run(self, run: Any, run_id: str, words: str) -> None:
         attempts = run["attempts"]
@@ -334,11 +327,9 @@ class Storm:
         def fired() -> Counter[str]:
             return Counter(run["scheduledRequestId"] for run in self._listed(self._services["clock"], chance))
 
-        self._until(lambda: all(fired()[one] for one in timed), f"schedules to fire: {timed} {words}")
+        until(lambda: all(fired()[one] for one in timed), f"schedules to fire: {timed} {words}")
         whole_minutes = self._minutes()
-        self._until(
-            lambda: fired()[self._minutely] >= whole_minutes, f"{whole_minutes} minutely runs {words}"
-        )
+        until(lambda: fired()[self._minutely] >= whole_minutes, f"{whole_minutes} minutely runs {words}")
         counted = fired()
         assert all(counted[one] == 1 for one in timed), f"fired more than once: {counted} {words}"
         assert counted[self._minutely] <= self._minutes(), f"fired more than each minute: {counted} {words}"
@@ -370,12 +361,6 @@ class Storm:
                 if listed["id"] not in asked:
                     self._check_run(run, listed["id"], words)
                     assert run["status"] == "succeeded", f"a scheduled run is {run} {words}"
-
-    def _until(self, true: Any, what: str) -> None:
-        deadline = time.monotonic() + PATIENCE
-        while not true():
-            assert time.monotonic() < deadline, f"waited in vain for {what}"
-            time.sleep(0.1)
 
 
 def _grown(one: Asked, found: list[Any]) -> list[tuple[str, str]]:

@@ -2,58 +2,18 @@
 
 from __future__ import annotations
 
-import os
-import signal
 import time
-import urllib.request
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
 
 import pytest
+from tests.chaos.helpers import fired, kill, lines, outcomes, record, result, running, start
 from tests.support.background_runs import WORK, with_options
 from tests.support.runtime import make_home
-from tests.support.served_runtime import ServedRuntime, start_runtime
-from tests.support.stdio_client import until
+from tests.support.served_runtime import start_runtime
+from tests.support.waiting import until
 
 pytestmark = pytest.mark.slow
-
-
-def start(runtime: ServedRuntime, service: str, name: str, seconds: float = 0, delay: float = 0) -> str:
-    """A background run; its id."""
-    request = urllib.request.Request(
-        f"{runtime.url}/run_async/{service}/",
-        data=f'{{"name": "{name}", "seconds": {seconds}}}'.encode(),
-        headers={
-            "Authorization": runtime.key,
-            "Content-Type": "application/json",
-            "Codewords-Delay": str(delay),
-        },
-    )
-    with urllib.request.urlopen(request, timeout=60) as answer:
-        return answer.headers["X-Request-Id"]
-
-
-def record(runtime: ServedRuntime, run_id: str) -> Any:
-    return runtime.call("GET", f"/request/{run_id}")
-
-
-def result(runtime: ServedRuntime, run_id: str) -> Any:
-    return runtime.call("GET", f"/result/{run_id}?timeout=120")
-
-
-def running(runtime: ServedRuntime, *run_ids: str) -> None:
-    for run_id in run_ids:
-        until(lambda one=run_id: record(runtime, one)["status"] == "running", "the run to be running")
-
-
-def kill(runtime: ServedRuntime) -> None:
-    os.kill(runtime.pid, signal.SIGKILL)
-    os.waitid(os.P_PID, runtime.pid, os.WEXITED | os.WNOWAIT)
-
-
-def outcomes(run: Any) -> list[str]:
-    return [attempt["outcome"] for attempt in run["attempts"]]
 
 
 @pytest.mark.requirement("runs:durable", "runs:crash-truth", "runs:retries", "runs:line")
@@ -77,14 +37,6 @@ def test_after_a_kill_each_accepted_run_ends_once_and_its_record_tells_what_happ
         log = [line["message"] for line in lines(runtime, retried)]
         assert log.count("began x") == 2
         assert "attempt 2 of 2: attempt 1 interrupted" in log
-
-
-def lines(runtime: ServedRuntime, run_id: str) -> list[Any]:
-    import json
-
-    request = urllib.request.Request(f"{runtime.url}/logs/{run_id}", headers={"Authorization": runtime.key})
-    with urllib.request.urlopen(request, timeout=60) as answer:
-        return [json.loads(line) for line in answer.read().splitlines() if line]
 
 
 @pytest.mark.requirement("runs:durable", "runs:once", "runs:crash-truth")
@@ -126,7 +78,3 @@ def test_times_that_came_while_the_runtime_was_dead_are_made_up_for_once(tmp_pat
             told_once = {"availability": None}  # only the answer that made it says what starts the runtime
             assert runtime.call("GET", f"/schedules/{yearly['id']}") == yearly | told_once
             kill(runtime)
-
-
-def fired(runtime: ServedRuntime, service: str) -> list[Any]:
-    return list(runtime.call("GET", f"/runs?service_id={service}&limit=100")["items"])

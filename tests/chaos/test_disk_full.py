@@ -13,10 +13,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.chaos.test_background import lines, outcomes, record, result, start
+from tests.chaos.helpers import lines, outcomes, record, result, start
 from tests.support.runtime import warm_folder, workflow
 from tests.support.served_runtime import ServedRuntime, start_runtime
-from tests.support.stdio_client import until
+from tests.support.waiting import until
 
 from codewords_mcp.runtime.runs.run_logs import LOST
 from codewords_mcp.runtime.store.database import WRITES_RETAINED

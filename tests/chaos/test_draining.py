@@ -10,13 +10,12 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-from tests.chaos.test_background import outcomes, result, running, start
-from tests.chaos.test_replicas import starting
+from tests.chaos.helpers import outcomes, result, running, start, starting
 from tests.support.background_runs import WORK
 from tests.support.postgres import Postgres
 from tests.support.runtime import make_home, workflow
 from tests.support.served_runtime import ServedRuntime, start_runtime
-from tests.support.stdio_client import until
+from tests.support.waiting import until
 
 pytestmark = pytest.mark.slow
 

@@ -7,13 +7,12 @@ from collections.abc import Iterator
 from typing import get_args
 
 import pytest
-from tests.chaos.test_background import outcomes, record, result, running, start
-from tests.chaos.test_replicas import starting
+from tests.chaos.helpers import outcomes, record, result, running, start, starting
 from tests.support.background_runs import WORK, with_options
 from tests.support.postgres import Postgres
 from tests.support.served_runtime import ServedRuntime
-from tests.support.stdio_client import until
 from tests.support.tcp_proxy import How, Line, line_to
+from tests.support.waiting import until
 
 pytestmark = [pytest.mark.slow, pytest.mark.requirement("replicas:network-cut")]
 MOMENT = 1.0

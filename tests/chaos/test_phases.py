@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.integration.sandboxes.test_ending import descendants, gone
+from tests.support.processes import descendants, until_gone
 from tests.support.sandbox_programs import build_environment
 
 from codewords_mcp.runtime.sandboxes.base import EnvironmentRef
@@ -118,7 +118,7 @@ async def test_a_runtime_killed_in_any_phase_leaves_nothing_after_the_next_start
         facts = await asyncio.wait_for(facts_of(owner), 60)
         family = descendants(owner.pid)
         owner.send_signal(signal.SIGKILL)
-    await gone(family)
+    await until_gone(family)
     successor = await LocalDriver.open(None, run_dir)
     await successor.close()
     assert [path.name for path in run_dir.iterdir()] == ["tier.json"]

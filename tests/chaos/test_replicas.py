@@ -8,44 +8,30 @@ import os
 import signal
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Generator, Iterator
-from contextlib import ExitStack
+from collections.abc import Generator, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.chaos.test_background import fired, kill, lines, outcomes, record, result, running, start
+from tests.chaos.helpers import (
+    Replicas,
+    fired,
+    kill,
+    lines,
+    outcomes,
+    record,
+    result,
+    running,
+    start,
+    starting,
+)
 from tests.support.background_runs import WORK, with_options
 from tests.support.postgres import Postgres
-from tests.support.runtime import make_home
 from tests.support.s3 import serving_s3
-from tests.support.served_runtime import ServedRuntime, start_runtime
-from tests.support.stdio_client import until
+from tests.support.served_runtime import ServedRuntime
+from tests.support.waiting import until
 
 pytestmark = pytest.mark.slow
-
-SHARED = {
-    "CODEWORDS_API_KEY": "cwk-replicas-share-their-admin-key",
-    "CODEWORDS_MASTER_KEY": "a1" * 32,
-    "CODEWORDS_REPLICA_TTL": "2",
-    "CODEWORDS_DRAIN_TIMEOUT": "1",
-}
-Replicas = Callable[..., list[ServedRuntime]]
-
-
-@contextlib.contextmanager
-def starting(url: str, folder: Path) -> Generator[Replicas]:
-    """Start so many runtimes on one database; called again, so many more on the same."""
-    homes = (folder / f"home {n}" for n in range(100))
-    with ExitStack() as stack:
-
-        def start_some(count: int, **env: str) -> list[ServedRuntime]:
-            shared = SHARED | {"CODEWORDS_DATABASE_URL": url, "CODEWORDS_FILES": str(folder / "files")} | env
-            return [
-                stack.enter_context(start_runtime(make_home(next(homes)), **shared)) for _ in range(count)
-            ]
-
-        yield start_some
 
 
 @pytest.fixture

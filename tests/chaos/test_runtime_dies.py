@@ -7,28 +7,17 @@ import os
 import signal
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
-from tests.support.runtime import make_home, workflow
-from tests.support.stdio_client import ENVELOPE, Json, Peer, Standin, texts, until
+from tests.chaos.helpers import SLOW_WORKFLOW
+from tests.support.runtime import make_home
+from tests.support.stdio_client import ENVELOPE, Json, Peer, Standin, texts, tool_result
+from tests.support.waiting import until
 
 from codewords_mcp.stdio import home as homes
 
 Front = Callable[..., Peer]
 ERAS = pytest.mark.parametrize("era", ["legacy", "modern"])
-SLOW_WORKFLOW = workflow(
-    """
-import asyncio
-@app.post("/")
-async def main(body: dict):
-    print("working", flush=True)
-    await asyncio.sleep(body["seconds"])
-    return {"done": True}
-""",
-    title="Slow",
-)
-"""With the packages of the other tests' workflows, so that its environment is there."""
 
 
 def kill_runtime(home: Path) -> int:
@@ -124,14 +113,14 @@ def test_a_run_in_flight_is_interrupted_and_what_is_deployed_and_logged_is_still
 ) -> None:
     make_home(home)
     peer = opened(front, "modern")
-    deployed = result(peer, "deploy_workflow", code=SLOW_WORKFLOW, name="slow")
+    deployed = tool_result(peer, "deploy_workflow", code=SLOW_WORKFLOW, name="slow")
     workflow = deployed["workflow_id"]
-    finished = result(peer, "run_workflow", workflow_id=workflow, input={"seconds": 0})
+    finished = tool_result(peer, "run_workflow", workflow_id=workflow, input={"seconds": 0})
     assert finished["status"] == "succeeded"
-    running = result(peer, "run_workflow", workflow_id=workflow, input={"seconds": 600}, wait_seconds=0)[
+    running = tool_result(peer, "run_workflow", workflow_id=workflow, input={"seconds": 600}, wait_seconds=0)[
         "run_id"
     ]
-    until(lambda: "working" in str(result(peer, "get_run", run_id=running)), "the workflow to print")
+    until(lambda: "working" in str(tool_result(peer, "get_run", run_id=running)), "the workflow to print")
     waiting = peer.ask(
         "tools/call",
         {"name": "get_run", "arguments": {"run_id": running, "wait_seconds": 40}, "_meta": ENVELOPE},
@@ -139,21 +128,14 @@ def test_a_run_in_flight_is_interrupted_and_what_is_deployed_and_logged_is_still
     kill_runtime(home)
     assert "interrupted" in peer.answer(waiting)["error"]["message"]
 
-    after = result(peer, "get_run", run_id=running)
+    after = tool_result(peer, "get_run", run_id=running)
     assert after["status"] == "interrupted"
     assert "working" in str(after)
-    kept = result(peer, "get_workflow", workflow_id=workflow)
+    kept = tool_result(peer, "get_workflow", workflow_id=workflow)
     assert [(run["run_id"], run["status"]) for run in kept["last_runs"]] == [
         (running, "interrupted"),
         (finished["run_id"], "succeeded"),
     ]
     assert [version["version"] for version in kept["versions"]] == [deployed["version"]]
-    again = result(peer, "run_workflow", workflow_id=workflow, input={"seconds": 0})
+    again = tool_result(peer, "run_workflow", workflow_id=workflow, input={"seconds": 0})
     assert again["status"] == "succeeded"
-
-
-def result(peer: Peer, tool: str, **arguments: Any) -> Json:
-    answer = peer.call("modern", tool, arguments)
-    assert "result" in answer, answer
-    assert not answer["result"].get("isError"), texts(answer)
-    return answer["result"]["structuredContent"]

@@ -12,9 +12,9 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
-from tests.chaos.test_runtime_dies import SLOW_WORKFLOW, result
+from tests.chaos.helpers import SLOW_WORKFLOW
 from tests.support.runtime import make_home
-from tests.support.stdio_client import Peer, environment, until
+from tests.support.stdio_client import Peer, environment, tool_result, until
 
 from codewords_mcp.stdio import home as homes
 
@@ -165,9 +165,11 @@ def test_a_second_ctrl_c_ends_it_at_once_while_a_run_goes_on(
     process = serve()
     listening(home, process)
     peer = front()
-    workflow = result(peer, "deploy_workflow", code=SLOW_WORKFLOW, name="slow")["workflow_id"]
-    run = result(peer, "run_workflow", workflow_id=workflow, input={"seconds": 600}, wait_seconds=0)["run_id"]
-    until(lambda: result(peer, "get_run", run_id=run)["status"] == "running", "the run to start")
+    workflow = tool_result(peer, "deploy_workflow", code=SLOW_WORKFLOW, name="slow")["workflow_id"]
+    run = tool_result(peer, "run_workflow", workflow_id=workflow, input={"seconds": 600}, wait_seconds=0)[
+        "run_id"
+    ]
+    until(lambda: tool_result(peer, "get_run", run_id=run)["status"] == "running", "the run to start")
     process.send_signal(signal.SIGINT)
     until(lambda: not (home / homes.INFO).exists(), "the first Ctrl-C to be taken")
     assert process.poll() is None
@@ -175,7 +177,7 @@ def test_a_second_ctrl_c_ends_it_at_once_while_a_run_goes_on(
     process.communicate(timeout=60)
     assert process.returncode == 130
     assert homes.holder(str(home)) is None
-    assert result(peer, "get_run", run_id=run)["status"] in {"cancelled", "interrupted"}
+    assert tool_result(peer, "get_run", run_id=run)["status"] in {"cancelled", "interrupted"}
 
 
 @pytest.mark.slow

@@ -13,7 +13,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from tests.support.stdio_client import Peer, Standin, alive, environment, texts, until
+from tests.support.processes import alive
+from tests.support.stdio_client import Peer, Standin, environment, texts
+from tests.support.waiting import until
 
 from codewords_mcp import __version__
 from codewords_mcp.stdio import home as homes

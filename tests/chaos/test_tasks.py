@@ -6,10 +6,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import anyio
 import pytest
-from tests.chaos.test_background import kill
-from tests.chaos.test_replicas import starting
+from tests.chaos.helpers import kill, starting
 from tests.support.background_runs import WORK, with_options
 from tests.support.browser_client import sign_in
 from tests.support.mcp_clients import Bare
@@ -43,13 +41,6 @@ async def _begun(client: Bare, service: str, name: str, seconds: float) -> str:
     return task["taskId"]
 
 
-async def _until(client: Bare, task_id: str, *status: str) -> dict[str, Any]:
-    with anyio.fail_after(60):
-        while (task := await client.result("tasks/get", {"taskId": task_id}))["status"] not in status:
-            await anyio.sleep(0.1)  # the protocol has the client poll
-    return task
-
-
 def _run(task: dict[str, Any]) -> dict[str, Any]:
     return task["result"]["structuredContent"]
 
@@ -62,7 +53,7 @@ async def test_a_task_goes_on_after_a_kill_and_tells_what_became_of_its_run(tmp_
         retried = await _begun(_client(runtime), service, "x", 1.5)
         kill(runtime)
     with start_runtime(home) as runtime:
-        ended = _run(await _until(_client(runtime), retried, "completed"))
+        ended = _run(await _client(runtime).until_task(retried, "completed"))
         assert ended["status"] == "succeeded"
         [run] = runtime.call("GET", "/runs")["items"]
         assert [attempt["outcome"] for attempt in run["attempts"]] == ["interrupted", "succeeded"]
@@ -98,7 +89,7 @@ async def test_any_replica_answers_cancels_and_takes_over(two: list[ServedRuntim
     dropped = await _begun(here, service, "dropped", 60)
     assert (await there.result("tasks/get", {"taskId": dropped}))["status"] == "working"
     await there.result("tasks/cancel", {"taskId": dropped})
-    await _until(there, dropped, "cancelled")
+    await there.until_task(dropped, "cancelled")
     left = await _begun(here, service, "left", 1.5)
     kill(one)
-    assert _run(await _until(there, left, "completed"))["status"] == "succeeded"
+    assert _run(await there.until_task(left, "completed"))["status"] == "succeeded"

@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-import json
-import os
-import subprocess
 from collections.abc import Callable, Generator
-from pathlib import Path
-from typing import Any
 
 import pytest
+from tests.compat.helpers import DRIVERS, HERE, Steps, driven
 from tests.compat.registries import node_client, python_client
 from tests.support.runtime import make_home
 from tests.support.served_runtime import ServedRuntime, start_runtime
@@ -17,10 +13,6 @@ from tests.support.served_runtime import ServedRuntime, start_runtime
 from codewords_testing.pipedream import loopback_connect
 from codewords_testing.pipedream.connect import succeeded
 from codewords_testing.providers import LoopbackProviders, loopback_providers
-
-HERE = Path(__file__).parent
-DRIVERS = HERE / "drivers"
-Steps = dict[str, Any]
 
 
 @pytest.fixture(scope="session")
@@ -55,6 +47,12 @@ def service(served: ServedRuntime) -> str:
 
 
 @pytest.fixture(scope="session")
+def node_steps(served: ServedRuntime, service: str) -> Steps:
+    """What the published npm client sees, step by step."""
+    return driven(["node", DRIVERS / "node_driver.cjs", node_client(), service], served)
+
+
+@pytest.fixture(scope="session")
 def drive_python(
     served: ServedRuntime, service: str, tmp_path_factory: pytest.TempPathFactory
 ) -> Callable[[str, str], Steps]:
@@ -71,27 +69,3 @@ def drive_python(
         return seen[version, kind]
 
     return drive
-
-
-@pytest.fixture(scope="session")
-def node_steps(served: ServedRuntime, service: str) -> Steps:
-    """What the published npm client sees, step by step."""
-    return driven(["node", DRIVERS / "node_driver.cjs", node_client(), service], served)
-
-
-def driven(command: list[str | Path], served: ServedRuntime, **env: str) -> Steps:
-    """What a program that prints its steps saw of the runtime."""
-    kept = {name: os.environ[name] for name in ("PATH", "HOME", "TMPDIR") if name in os.environ}
-    done = subprocess.run(
-        command,
-        env=kept | served.environment() | env,
-        capture_output=True,
-        encoding="utf-8",
-        timeout=300,
-        check=False,
-    )
-    result = [line for line in done.stdout.splitlines() if line.startswith("RESULT ")]
-    assert result, f"exit code {done.returncode}\n{done.stdout[-2000:]}\n{done.stderr[-4000:]}"
-    steps: Steps = json.loads(result[-1].removeprefix("RESULT "))
-    steps["stdout"] = done.stdout
-    return steps

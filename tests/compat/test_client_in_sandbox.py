@@ -8,7 +8,7 @@ from typing import Any
 
 import httpx
 import pytest
-from tests.compat.conftest import HERE
+from tests.compat.helpers import HERE
 from tests.docs.pages import ROOT, blocks
 from tests.support.runtime import SEED_TOKENS
 from tests.support.served_runtime import ServedRuntime

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from tests.compat.conftest import DRIVERS, Steps, driven
+from tests.compat.helpers import DRIVERS, Steps, driven
 from tests.compat.registries import AGENTS, python_client_with
 from tests.support.served_runtime import ServedRuntime
 

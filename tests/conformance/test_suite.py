@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from tests.conformance import faults
 from tests.conformance.faults import faulty
-from tests.conftest import PROJECT
+from tests.support.paths import PROJECT
 from tests.support.runtime import warm_folder
 
 from codewords_mcp.runtime.sandboxes.base import Driver, EnvironmentRef, Network

@@ -148,10 +148,3 @@ async def echo(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> No
 def served_connections() -> int:
     """Connections that egress holds now, in this loop."""
     return sum("Listener._run" in repr(task.get_coro()) for task in asyncio.all_tasks())
-
-
-async def until(condition: Callable[[], bool]) -> None:
-    """Wait for a condition, 10 s at most."""
-    async with asyncio.timeout(10):
-        while not condition():
-            await asyncio.sleep(0.005)

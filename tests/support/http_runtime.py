@@ -14,6 +14,7 @@ from typing import Any, Self, TypeVar
 import httpx
 import uvicorn
 import uvloop
+from tests.support.waiting import until_async
 
 from codewords_mcp.http.app import create_app
 from codewords_mcp.http.mcp_app import create_mcp_app
@@ -82,8 +83,7 @@ class Door:
             server = _Server(config)
             async with mcp_lifespan():
                 serving = asyncio.create_task(server.serve(sockets=[self.listener]))
-                while not server.started and not serving.done():
-                    await asyncio.sleep(0.01)
+                await until_async(lambda: server.started or serving.done())
                 self._ready.set()
                 await asyncio.wait(
                     {serving, asyncio.ensure_future(self._end.wait())}, return_when=asyncio.FIRST_COMPLETED

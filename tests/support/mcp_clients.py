@@ -23,6 +23,7 @@ from mcp_types import (
     UnsubscribeRequestParams,
 )
 from starlette.types import Receive, Scope, Send
+from tests.support.waiting import until_async
 
 from codewords_mcp.http.mcp_app import create_mcp_app, create_server
 from codewords_mcp.http.middleware.errors import ErrorBoundary
@@ -164,6 +165,15 @@ class Bare:
     async def call(self, tool: str, arguments: dict[str, Any], **more: Any) -> dict[str, Any]:
         """`tools/call`."""
         return await self.result("tools/call", {"name": tool, "arguments": arguments, **more})
+
+    async def until_task(self, task_id: str, *status: str) -> dict[str, Any]:
+        """Poll a task, as the protocol asks of clients, until it has one of these statuses."""
+
+        async def poll() -> dict[str, Any]:
+            task = await self.result("tasks/get", {"taskId": task_id})
+            return task if task["status"] in status else {}
+
+        return await until_async(poll, f"task {task_id} to be {' or '.join(status)}")
 
 
 def _answer(response: httpx2.Response) -> dict[str, Any]:

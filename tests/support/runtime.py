@@ -5,10 +5,12 @@ from __future__ import annotations
 import getpass
 import json
 import tempfile
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
+
+from tests.support.waiting import until_async
 
 from codewords_mcp.runtime.api.runtime import Runtime
 from codewords_mcp.runtime.model.caller import Caller
@@ -107,6 +109,18 @@ async def deploy(runtime: Runtime, code: str, **more: Any) -> str:
 async def finished(runtime: Runtime, run_id: str, *, caller: Caller = ADMIN) -> Run:
     """The record once it is final."""
     return await runtime.runs.get(caller, run_id, wait=60)
+
+
+async def until_run(runtime: Runtime, run_id: str, condition: Callable[[Run], object]) -> Run:
+    """The record, as soon as it meets a condition."""
+
+    async def read() -> Run | None:
+        run = await runtime.runs.get(ADMIN, run_id)
+        return run if condition(run) else None
+
+    run = await until_async(read, f"a change of run {run_id}")
+    assert run is not None
+    return run
 
 
 async def log_text(runtime: Runtime, run_id: str) -> str:

@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 import uv
+from tests.support.waiting import until_async
 
 from codewords_mcp.runtime.sandboxes import http1
 from codewords_mcp.runtime.sandboxes.base import (
@@ -97,9 +98,9 @@ def _build(folder: Path, prefix: Path) -> None:
 async def fork_server(driver: LocalDriver, environment: EnvironmentRef) -> None:
     """Return when the environment's programs are forked."""
     await driver.prepare(environment)
-    async with asyncio.timeout(30):
-        while not any(one["starts"] == "forks" for one in driver.forks.describe()):
-            await asyncio.sleep(0.01)
+    await until_async(
+        lambda: any(state["starts"] == "forks" for state in driver.forks.describe()), "a fork server"
+    )
 
 
 @dataclass

@@ -16,6 +16,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+from tests.support.waiting import until
+
 from codewords_mcp.stdio import home
 
 Json = dict[str, Any]
@@ -201,19 +203,8 @@ def texts(answer: Json) -> list[str]:
     return [block["text"] for block in answer["result"]["content"]]
 
 
-def until(done: Callable[[], Any], what: str) -> None:
-    """Wait for something outside of any protocol, such as a file or the end of a process."""
-    deadline, pause = time.monotonic() + PATIENCE, 0.01
-    while not done():
-        assert time.monotonic() < deadline, f"waited in vain for {what}"
-        time.sleep(pause)
-        pause = min(pause * 1.3, 0.1)  # who asks a runtime too often takes the time that it needs
-
-
-def alive(pid: int) -> bool:
-    """Whether a process runs; a zombie does not."""
-    try:
-        state = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rsplit(")", 1)[1].split()[0]
-    except (FileNotFoundError, ProcessLookupError):
-        return False
-    return state != "Z"
+def tool_result(peer: Peer, tool: str, **arguments: Any) -> Json:
+    answer = peer.call("modern", tool, arguments)
+    assert "result" in answer, answer
+    assert not answer["result"].get("isError"), texts(answer)
+    return answer["result"]["structuredContent"]

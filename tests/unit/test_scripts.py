@@ -7,7 +7,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from tests.conftest import PROJECT
+from tests.support.paths import PROJECT
 
 pytestmark = pytest.mark.requirement("project:scripts")
 

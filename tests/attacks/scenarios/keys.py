@@ -6,7 +6,6 @@ import asyncio
 import json
 import re
 import secrets
-import time
 import urllib.request
 from collections.abc import Generator
 from contextlib import contextmanager
@@ -17,6 +16,7 @@ from typing import Any, Final
 from tests.attacks.probes import Result, Scenes, held
 from tests.support.runtime import make_home, workflow
 from tests.support.served_runtime import ServedRuntime, start_runtime
+from tests.support.waiting import until
 
 WAY: Final = "runtime"
 _RUN: Final = "A run's key is a person's rights, as long as the run lives."
@@ -273,16 +273,8 @@ def open_den(folder: Path, secret: str = "not looked for") -> Generator[Den]:
         victim = runtime.deploy(workflow(_THIEF, title="Victim"), "victim")
         runtime.call("PUT", "/secrets/THEIRS", {"value": secret})
         run = runtime.call("POST", f"/run_async/{victim}/wait", {})["request_id"]
-        _until_waiting(runtime, run)
+        until(lambda: "waiting with" in log_of(runtime, run), "the other run to begin", 60)
         yield Den(runtime, thief, victim, run, secret)
-
-
-def _until_waiting(runtime: ServedRuntime, run: str) -> None:
-    for _ in range(600):
-        if "waiting with" in log_of(runtime, run):
-            return
-        time.sleep(0.05)
-    raise AssertionError("the other run does not begin")
 
 
 def log_of(runtime: ServedRuntime, run: str) -> str:

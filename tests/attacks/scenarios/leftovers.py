@@ -12,6 +12,7 @@ from typing import Final
 
 from tests.attacks.probes import NotHeldError, Result, Scenes, held
 from tests.attacks.runner import PATIENCE, Stage
+from tests.support.waiting import until_async
 
 _FOLLOWED: Final = (
     "The runtime may do on the host what the program may not: it would remove, or read, the host's files."
@@ -38,10 +39,8 @@ async def _cleaned(floor: Floor, trap: str, *, while_busy: float = 0.0) -> str:
         await asyncio.sleep(while_busy)  # the watchdog looks twice a second
         if planter.sandbox.failure() is not None:
             raise NotHeldError(f"the program was ended: {await planter.sandbox.wait()}")
-    async with asyncio.timeout(PATIENCE):
-        while left := _entries(floor.run_dir) - there:
-            await asyncio.sleep(0.02)
-    return held(_state(floor.canary) == before and not left, "removed; the host's folder is as it was")
+    await until_async(lambda: not _entries(floor.run_dir) - there, "the folder to be removed", PATIENCE)
+    return held(_state(floor.canary) == before, "removed; the host's folder is as it was")
 
 
 @scenes.scene(
@@ -104,9 +103,7 @@ async def _(floor: Floor) -> str:
     mark = str(7_000_000 + secrets.randbelow(999_999))
     async with floor.stage.playing(floor.stage.spec("planting", trap="outliving", mark=mark)) as planter:
         await planter.says('"planted"')
-        async with asyncio.timeout(PATIENCE):
-            while len(_marked(mark)) < 2:
-                await asyncio.sleep(0.02)
+        await until_async(lambda: len(_marked(mark)) >= 2, "the programs", PATIENCE)
     left = _marked(mark)
     return held(not left, f"{len(left)} of 2 are there")
 

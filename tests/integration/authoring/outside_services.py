@@ -6,7 +6,7 @@ import json
 from dataclasses import dataclass, field
 from typing import Any
 
-from tests.integration.services.conftest import Answer, Asked, StandIn
+from tests.support.loopback_site import Answer, Asked, StandIn
 
 from codewords_mcp.runtime.egress import HOST_ALIAS
 

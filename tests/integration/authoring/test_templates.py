@@ -19,8 +19,8 @@ from tests.integration.authoring.outside_services import (
     World,
 )
 from tests.integration.authoring.template_scenarios import PLAYS, Stage
-from tests.integration.services.conftest import StandIn, serving
 from tests.support.http_runtime import ADMIN_KEY, Door
+from tests.support.loopback_site import StandIn, serving
 from tests.support.runtime import make_home
 
 from codewords_mcp.runtime.authoring.templates import templates

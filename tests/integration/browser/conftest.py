@@ -8,6 +8,7 @@ from typing import Any
 
 import httpx
 import pytest
+from tests.integration.browser.helpers import Steps
 from tests.integration.browser.site import Site, serving
 from tests.support.chromium import executable
 from tests.support.http_runtime import ADMIN_KEY, Door
@@ -16,8 +17,6 @@ from tests.support.runtime import make_home
 from codewords_mcp.settings import Settings
 from codewords_testing.providers import LoopbackProviders, loopback_providers
 from codewords_testing.providers.scripted import chat_reply
-
-Steps = Callable[..., dict[str, Any]]
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import concurrent.futures
 import os
-import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +12,7 @@ import pytest
 from tests.integration.browser.site import Site
 from tests.support.http_runtime import ADMIN_KEY, Door
 from tests.support.runtime import make_home, workflow
+from tests.support.waiting import until
 
 from codewords_mcp.cli.doctor.findings import Finding, runtime_findings
 from codewords_mcp.settings import Settings
@@ -86,13 +85,6 @@ def _descends(process: Path) -> bool:
             return True
         process = process.with_name(str(parent))
     return False
-
-
-def until(done: Callable[[], bool], seconds: float = 20) -> None:
-    deadline = time.monotonic() + seconds
-    while not done():
-        assert time.monotonic() < deadline, "it did not come about"
-        time.sleep(0.05)
 
 
 def test_calls_of_one_run_share_a_browser_and_calls_at_once_have_a_tab_each(

@@ -7,7 +7,7 @@ from typing import Any
 
 import httpx
 import pytest
-from tests.integration.browser.conftest import Steps
+from tests.integration.browser.helpers import Steps
 from tests.integration.browser.site import Site
 
 pytestmark = pytest.mark.requirement("services:browser")

@@ -6,7 +6,7 @@ import httpx
 import pytest
 from tests.integration.cli.terminal import Shell, Terminal
 from tests.support.runtime import workflow
-from tests.support.stdio_client import until
+from tests.support.waiting import until
 
 pytestmark = pytest.mark.slow
 

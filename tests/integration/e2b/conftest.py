@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import pytest
 from tests.integration.e2b import loopback
+from tests.integration.e2b.helpers import OpenDriver
 from tests.integration.e2b.programs import spec
 from tests.support.runtime import warm_folder
 
@@ -38,10 +39,6 @@ def e2b(cloud: LoopbackE2B, monkeypatch: pytest.MonkeyPatch) -> LoopbackE2B:
     cloud.faults.clear()
     cloud.faults.requests.clear()
     return cloud
-
-
-class OpenDriver(Protocol):
-    async def __call__(self, network: Network | None = None, **settings: Any) -> E2BDriver: ...
 
 
 @pytest.fixture

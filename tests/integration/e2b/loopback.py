@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.conftest import PROJECT
+from tests.support.paths import PROJECT
 from tests.support.runtime import warm_folder
 
 from codewords_mcp.runtime.sandboxes.base import Network

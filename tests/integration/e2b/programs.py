@@ -6,7 +6,6 @@ import asyncio
 import contextlib
 import itertools
 import os
-from typing import Any
 
 from codewords_mcp.runtime.sandboxes.base import EnvironmentRef, Sandbox, SandboxSpec
 
@@ -91,9 +90,3 @@ async def ask(sandbox: Sandbox, path: str = "/") -> str:
     if not answer:
         raise ConnectionResetError("no answer")
     return answer.rpartition(b"\r\n\r\n")[2].decode()
-
-
-async def until(condition: Any) -> None:
-    """Wait for what nobody announces."""
-    while not condition():
-        await asyncio.sleep(0.02)

@@ -12,10 +12,11 @@ from pathlib import Path
 
 import httpx
 import pytest
-from tests.conftest import PROJECT
-from tests.integration.e2b.conftest import OpenDriver
-from tests.integration.e2b.programs import COUNTER, TICKER, Heard, ask, spec, until
+from tests.integration.e2b.helpers import OpenDriver
+from tests.integration.e2b.programs import COUNTER, TICKER, Heard, ask, spec
 from tests.support.egress import relayed_to
+from tests.support.paths import PROJECT
+from tests.support.waiting import until_async
 
 from codewords_mcp.errors import TooBusy
 from codewords_mcp.runtime.egress import HOST_ALIAS, Egress, EgressEvent, EgressPolicy
@@ -57,15 +58,15 @@ async def test_a_spare_starts_a_program_without_asking_e2b_and_is_replaced(
 ) -> None:
     driver = await open_driver(Egress(EgressPolicy("none"), relayed_to("127.0.0.1", 9)), e2b_spares=1)
     await driver.prepare(built)
-    await until(lambda: len(e2b.cloud.sandboxes) == 1 and driver.spares == 1)
+    await until_async(lambda: len(e2b.cloud.sandboxes) == 1 and driver.spares == 1)
     (spare,) = e2b.cloud.sandboxes
     sandbox = await driver.start(spec(built, COUNTER, network=True))
     assert sandbox.link.machine.id == spare
     assert await ask(sandbox) == "1"
-    await until(lambda: driver.spares == 1)
+    await until_async(lambda: driver.spares == 1)
     assert len(e2b.cloud.sandboxes) == 2
     e2b.cloud.kill_soon(next(one for one in e2b.cloud.sandboxes if one != spare))
-    await until(lambda: driver.spares == 0)
+    await until_async(lambda: driver.spares == 0)
     other = await driver.start(spec(built, COUNTER, network=True))
     assert await ask(other) == "1"
     await asyncio.gather(sandbox.kill(), other.kill())
@@ -78,7 +79,7 @@ async def test_an_idle_sandbox_is_paused_and_the_next_request_finds_its_memory_a
     driver = await open_driver(e2b_pause_after=0.2, e2b_ttl=15)
     sandbox = await serving(driver, built)
     assert await ask(sandbox) == "1"
-    await until(lambda: sandbox.paused)
+    await until_async(lambda: sandbox.paused)
     assert e2b.cloud.sandboxes[sandbox.link.machine.id].state == "paused"
     before = await sandbox.usage()
     assert before.cost == (await sandbox.usage()).cost
@@ -99,7 +100,7 @@ async def test_a_living_runtime_renews_its_sandboxes_past_their_first_time(
     sandbox = await serving(driver, built)
     first = e2b.cloud.sandboxes[sandbox.link.machine.id].end_at
     await e2b.faults.heard(f"api POST /sandboxes/{sandbox.link.machine.id}/timeout")
-    await until(lambda: e2b.cloud.sandboxes[sandbox.link.machine.id].end_at > first)
+    await until_async(lambda: e2b.cloud.sandboxes[sandbox.link.machine.id].end_at > first)
     assert await ask(sandbox) == "1"
     await sandbox.kill()
 
@@ -131,11 +132,11 @@ async def test_what_a_killed_runtime_had_is_ended_by_the_next_one_and_by_its_tim
         assert (await victim.stdout.readline()).strip() == b"1"
     victim.send_signal(signal.SIGKILL)
     await victim.wait()
-    await until(lambda: len(e2b.cloud.sandboxes) == 1)
+    await until_async(lambda: len(e2b.cloud.sandboxes) == 1)
     (left,) = e2b.cloud.sandboxes.values()
     assert left.end_at - time.time() < 16  # it would end by itself
     await open_driver()  # on the same home
-    await until(lambda: not e2b.cloud.sandboxes)
+    await until_async(lambda: not e2b.cloud.sandboxes)
 
 
 @pytest.mark.requirement("e2b:orphans")

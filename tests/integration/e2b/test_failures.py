@@ -9,10 +9,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.conftest import PROJECT
 from tests.integration.e2b import loopback
-from tests.integration.e2b.conftest import OpenDriver
-from tests.integration.e2b.programs import COUNTER, Heard, ask, spec, until
+from tests.integration.e2b.helpers import OpenDriver
+from tests.integration.e2b.programs import COUNTER, Heard, ask, spec
+from tests.support.paths import PROJECT
+from tests.support.waiting import until_async
 
 from codewords_mcp.errors import CodewordsError, SandboxFailed, SandboxUnavailable, TooBusy
 from codewords_mcp.runtime.sandboxes.base import EnvironmentRef
@@ -92,7 +93,7 @@ async def test_an_api_that_does_not_answer_or_hangs_up_is_said_and_a_late_machin
         await driver.start(spec(built, "print('never')"))
     e2b.faults.clear()
     driver.account.options["request_timeout"] = 30.0
-    await until(lambda: bool(e2b.cloud.sandboxes))  # made after all, and nobody knows
+    await until_async(lambda: bool(e2b.cloud.sandboxes))  # made after all, and nobody knows
     assert await driver.leases.sweep(everything=True) == 1
 
 
@@ -146,7 +147,7 @@ async def test_a_machine_that_dies_while_it_is_connected_to_is_a_failed_sandbox(
             with pytest.raises(SandboxFailed, match="E2B ended the sandbox"):
                 await sandbox.wait_ready()
             await sandbox.kill()
-    await until(lambda: not e2b.cloud.sandboxes)
+    await until_async(lambda: not e2b.cloud.sandboxes)
 
 
 @pytest.mark.requirement("e2b:dying")
@@ -160,7 +161,7 @@ async def test_a_machine_that_dies_under_its_program_breaks_its_requests_off_and
     await sandbox.wait_ready()
     heard = Heard(sandbox)
     asking = asyncio.create_task(ask(sandbox))
-    await until(lambda: sandbox.link.busy)
+    await until_async(lambda: sandbox.link.busy)
     e2b.cloud.kill_soon(sandbox.link.machine.id)
     with pytest.raises(OSError):
         await asking
@@ -200,7 +201,7 @@ async def test_packages_that_cannot_be_had_there_are_the_environments_failure(
     with pytest.raises(CodewordsError) as raised:
         await driver.start(spec(broken, COUNTER))
     assert raised.value.code == "environment_failed"
-    await until(lambda: not e2b.cloud.sandboxes)
+    await until_async(lambda: not e2b.cloud.sandboxes)
 
 
 def python(code: str, *before: Path) -> Any:

@@ -7,8 +7,7 @@ from pathlib import Path
 
 import pytest
 from tests.integration.e2b import loopback
-from tests.integration.secrets.process_memory import holds, processes
-from tests.integration.secrets.test_workflows import (
+from tests.integration.secrets.helpers import (
     HOST,
     NAME,
     PLAIN,
@@ -19,6 +18,7 @@ from tests.integration.secrets.test_workflows import (
     looked_for,
     stage,
 )
+from tests.integration.secrets.process_memory import holds, processes
 from tests.support.runtime import ADMIN, deploy, fetch, finished, log_text
 
 from codewords_mcp.settings import Settings

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 import uv
-from tests.conftest import PROJECT
+from tests.support.paths import PROJECT
 from tests.support.runtime import warm_folder
 
 from codewords_mcp.runtime.sandboxes.base import EnvironmentRef

@@ -6,18 +6,12 @@ from collections.abc import Callable, Iterator
 
 import httpx
 import pytest
+from tests.integration.gateway.helpers import BILLING, KEYS, MAX_BODY, STEERED
 from tests.support.http_runtime import ADMIN_KEY, Door
 from tests.support.runtime import make_home
 
 from codewords_mcp.settings import Settings
 from codewords_testing.providers import LoopbackProviders, loopback_providers
-
-KEYS = {"openai": "sk-real-openai-key", "anthropic": "sk-ant-real-key", "gemini": "AIza-real-key"}
-MAX_BODY = 16 << 20
-BILLING = {f"{name}-bills": name for name in ("gpt-4o-mini", "claude-sonnet-4-6", "gemini-2.5-flash")}
-"""Models that the providers on loopback bill pictures and stored things of, as real ones do."""
-STEERED = ("gpt-4o-mini-w200", "gpt-4o-mini-cut", "err-400")
-"""Models that are priced as gpt-4o-mini, and steer the stand-in."""
 
 
 @pytest.fixture(scope="session")

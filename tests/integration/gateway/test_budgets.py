@@ -19,26 +19,15 @@ import aiohttp
 import httpx
 import pytest
 from tests.compat.registries import provider_sdks
-from tests.integration.gateway.conftest import KEYS
-from tests.integration.gateway.test_metering import ASKING, costs
+from tests.integration.gateway.helpers import ASKING, CHAT, KEYS, MESSAGE, costs, with_table
 from tests.support.http_runtime import ADMIN_KEY, Door
 from tests.support.runtime import HEADER, workflow
 from tests.support.served_runtime import start_runtime
-from tests.support.stdio_client import until
+from tests.support.waiting import until
 
 from codewords_testing.providers import LoopbackProviders
 
 pytestmark = pytest.mark.requirement("gateway:budgets")
-CHAT: dict[str, Any] = {
-    "model": "gpt-4o-mini",
-    "messages": [{"role": "user", "content": "hi"}],
-    "max_tokens": 100,
-}
-MESSAGE: dict[str, Any] = {
-    "model": "claude-sonnet-4-6",
-    "max_tokens": 100,
-    "messages": [{"role": "user", "content": "hi"}],
-}
 
 
 @pytest.mark.parametrize(
@@ -189,13 +178,6 @@ def test_the_header_of_a_workflow_limits_each_of_its_runs_and_what_they_start(ht
     nested = http.get("/runs", params={"service_id": child}).json()["items"][0]
     assert nested["cost"] is None  # the parent's budget held for it
     assert http.post(f"/run/{child}/", json={"chat": CHAT}).json()[0] == 200
-
-
-def with_table(table: str) -> str:
-    """The usual header with a table of ours."""
-    first, rest = HEADER.format(more="").split("# /// script\n")
-    assert first == ""
-    return "# /// script\n" + rest.replace("# ///", table)
 
 
 @pytest.mark.slow

@@ -8,8 +8,7 @@ from typing import Any
 
 import httpx
 import pytest
-from tests.integration.gateway.test_budgets import CHAT, MESSAGE, with_table
-from tests.integration.gateway.test_metering import ASKING, costs
+from tests.integration.gateway.helpers import ASKING, CHAT, MESSAGE, costs, with_table
 from tests.support.http_runtime import Door
 from tests.support.runtime import HEADER, workflow
 

@@ -10,8 +10,7 @@ from pathlib import Path
 from typing import Literal
 
 import pytest
-from tests.integration.gateway.conftest import KEYS
-from tests.integration.gateway.test_budgets import CHAT
+from tests.integration.gateway.helpers import CHAT, KEYS
 from tests.support.http_runtime import ADMIN_KEY
 from tests.support.postgres import Postgres
 

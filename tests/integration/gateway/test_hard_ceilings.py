@@ -11,8 +11,7 @@ import httpx
 import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
-from tests.integration.gateway.conftest import BILLING
-from tests.integration.gateway.test_metering import costs
+from tests.integration.gateway.helpers import BILLING, costs
 
 from codewords_mcp.errors import InvalidInput
 from codewords_mcp.runtime.gateway.canonical import canonical

@@ -7,11 +7,11 @@ from typing import Any
 import httpx
 import pytest
 from tests.compat.registries import PROVIDER_SDKS
-from tests.integration.gateway.conftest import KEYS
+from tests.integration.gateway.helpers import KEYS
 from tests.support.http_runtime import ADMIN_KEY, Door
 from tests.support.runtime import HEADER as USUAL
 from tests.support.runtime import MAIN, workflow
-from tests.support.stdio_client import until
+from tests.support.waiting import until
 
 from codewords_testing.providers import LoopbackProviders
 

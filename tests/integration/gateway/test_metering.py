@@ -14,6 +14,7 @@ from typing import Any
 import aiohttp
 import httpx
 import pytest
+from tests.integration.gateway.helpers import ASKING, costs
 from tests.support.http_runtime import ADMIN_KEY, Door
 from tests.support.runtime import workflow
 
@@ -21,21 +22,6 @@ from codewords_testing.providers import LoopbackProviders
 
 pytestmark = pytest.mark.requirement("gateway:metering")
 CHAT: dict[str, Any] = {"model": "gpt-4o-mini", "messages": [{"role": "user", "content": "hi"}]}
-ASKING = """
-import os
-import httpx
-BASE = os.environ["RUNTIME_URI"]
-KEY = {"Authorization": "Bearer " + os.environ["CODEWORDS_API_KEY"]}
-
-@app.post("/")
-def ask(data: dict):
-    with httpx.Client(base_url=BASE, headers=KEY, timeout=60) as client:
-        for _ in range(data.get("calls", 1)):
-            answer = client.post("/openai/chat/completions", json=data["chat"])
-        if data.get("then"):
-            client.post(f"/run/{data['then']}/", json={"chat": data["chat"]}).raise_for_status()
-    return [answer.status_code, answer.json()]
-"""
 
 
 @pytest.fixture(scope="module")
@@ -49,12 +35,6 @@ def asking(door: Door) -> str:
         )
         assert answer.status_code == 200, answer.text
         return answer.json()["service_id"]
-
-
-def costs(client: httpx.Client, by: str) -> list[dict[str, Any]]:
-    answer = client.get("/costs", params={"by": by})
-    assert answer.status_code == 200, answer.text
-    return answer.json()["items"]
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ from typing import Any
 
 import httpx
 import pytest
-from tests.integration.gateway.conftest import KEYS, MAX_BODY
+from tests.integration.gateway.helpers import KEYS, MAX_BODY
 from tests.support.http_runtime import ADMIN_KEY, Door
 
 from codewords_mcp.settings import Settings

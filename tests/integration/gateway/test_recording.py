@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import httpx2
 import openai
 import pytest
-from tests.integration.gateway.conftest import KEYS
+from tests.integration.gateway.helpers import KEYS
 from tests.integration.secrets.fake_recorder import Library
 from tests.support.http_runtime import Door
 

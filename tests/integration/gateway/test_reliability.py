@@ -10,11 +10,10 @@ from typing import Any
 
 import httpx
 import pytest
-from tests.integration.gateway.conftest import KEYS
-from tests.integration.gateway.test_budgets import with_table
-from tests.integration.gateway.test_metering import ASKING, costs
+from tests.integration.gateway.helpers import ASKING, KEYS, costs, with_table
 from tests.support.http_runtime import ADMIN_KEY, Door
 from tests.support.runtime import HEADER, make_home, workflow
+from tests.support.waiting import until_async
 
 from codewords_mcp.settings import Settings
 from codewords_testing.providers import LoopbackProviders, StubReply, key_of, loopback_providers
@@ -343,8 +342,7 @@ def test_whoever_hangs_up_while_a_call_waits_to_be_made_again_ends_it(
         return len(asyncio.all_tasks())
 
     async def settled(_runtime: Any) -> None:
-        while len(asyncio.all_tasks()) > idle:
-            await asyncio.sleep(0.01)
+        await until_async(lambda: len(asyncio.all_tasks()) <= idle)
 
     before, idle = len(upstream.requests), reliable.ask(tasks)
     upstream.answer_next(error(503, ("retry-after", "19")))

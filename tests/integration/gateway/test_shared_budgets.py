@@ -14,11 +14,10 @@ from typing import Any
 import aiohttp
 import httpx
 import pytest
-from tests.integration.gateway.conftest import KEYS
-from tests.integration.gateway.test_budgets import CHAT
+from tests.integration.gateway.helpers import CHAT, KEYS
 from tests.support.postgres import Postgres
 from tests.support.served_runtime import ServedRuntime, start_runtime
-from tests.support.stdio_client import until
+from tests.support.waiting import until
 
 from codewords_testing.providers import LoopbackProviders
 

@@ -16,9 +16,7 @@ import httpx
 import pytest
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
-from tests.integration.gateway.conftest import KEYS
-from tests.integration.gateway.test_budgets import CHAT, MESSAGE, with_table
-from tests.integration.gateway.test_metering import ASKING
+from tests.integration.gateway.helpers import ASKING, CHAT, KEYS, MESSAGE, with_table
 from tests.support.http_runtime import ADMIN_KEY, Door
 from tests.support.runtime import HEADER, make_home, workflow
 

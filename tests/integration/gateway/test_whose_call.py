@@ -8,11 +8,10 @@ from typing import Any
 
 import httpx
 import pytest
-from tests.integration.gateway.test_budgets import CHAT, with_table
-from tests.integration.gateway.test_metering import costs
+from tests.integration.gateway.helpers import CHAT, costs, with_table
 from tests.support.http_runtime import Door
 from tests.support.runtime import HEADER, workflow
-from tests.support.stdio_client import until
+from tests.support.waiting import until
 
 pytestmark = [pytest.mark.slow, pytest.mark.requirement("gateway:model-lists", "gateway:attribution")]
 WORK = """

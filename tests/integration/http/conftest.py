@@ -6,13 +6,11 @@ from collections.abc import Iterator
 
 import httpx
 import pytest
+from tests.integration.http.helpers import CONCURRENCY, MAX_BODY, QUEUE
 from tests.support.http_runtime import ADMIN_KEY, PROBE, Door
 from tests.support.runtime import make_home
 
 from codewords_mcp.settings import Settings
-
-CONCURRENCY, QUEUE = 4, 6
-MAX_BODY = 3 << 20
 
 
 @pytest.fixture(scope="module")

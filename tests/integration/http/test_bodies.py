@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import httpx
 import pytest
-from tests.integration.http.conftest import MAX_BODY
+from tests.integration.http.helpers import MAX_BODY
 from tests.support.http_runtime import Door
 
 pytestmark = [pytest.mark.requirement("http:bad-input")]

@@ -17,7 +17,7 @@ from tests.support.http_runtime import ADMIN_KEY, Door
 from tests.support.postgres import Postgres
 from tests.support.runtime import ECHO, make_home
 from tests.support.served_runtime import start_runtime
-from tests.support.stdio_client import until
+from tests.support.waiting import until
 
 from codewords_mcp.errors import SandboxUnavailable
 from codewords_mcp.runtime.api import readiness

@@ -8,7 +8,7 @@ from contextlib import ExitStack
 import httpx
 import pytest
 from tests.support.http_runtime import ADMIN_KEY, Door, Wire
-from tests.support.stdio_client import until
+from tests.support.waiting import until
 
 from codewords_mcp.http.middleware import protocol
 from codewords_mcp.http.middleware.protocol import MAX_HEAD, BoundedProtocol

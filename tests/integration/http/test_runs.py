@@ -8,9 +8,9 @@ from typing import Any
 
 import httpx
 import pytest
-from tests.integration.http.conftest import CONCURRENCY, MAX_BODY, QUEUE
+from tests.integration.http.helpers import CONCURRENCY, MAX_BODY, QUEUE
 from tests.support.http_runtime import ADMIN_KEY, Door
-from tests.support.stdio_client import until
+from tests.support.waiting import until
 
 from codewords_mcp.http.routes.runs import under_prefix
 

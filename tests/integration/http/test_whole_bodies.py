@@ -8,9 +8,9 @@ from contextlib import ExitStack
 
 import httpx
 import pytest
-from tests.integration.http.conftest import CONCURRENCY
+from tests.integration.http.helpers import CONCURRENCY
 from tests.support.http_runtime import Door, Wire
-from tests.support.stdio_client import until
+from tests.support.waiting import until
 
 from codewords_mcp.errors import InvalidInput
 from codewords_mcp.http.middleware import protocol

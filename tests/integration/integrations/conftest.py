@@ -6,15 +6,13 @@ from collections.abc import Iterator
 
 import httpx
 import pytest
+from tests.integration.integrations.helpers import TOKEN
 from tests.support.http_runtime import ADMIN_KEY, Door
 from tests.support.runtime import make_home
 
 from codewords_mcp.settings import Settings
 from codewords_testing.apps import LoopbackApps, loopback_apps
 from codewords_testing.pipedream import LoopbackConnect, loopback_connect
-
-TOKEN = "token-of-the-tests-0123456789"
-USER = "codewords-local"
 
 
 @pytest.fixture(scope="module")

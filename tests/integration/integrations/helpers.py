@@ -23,3 +23,9 @@ def call(http: httpx.Client, app: str, action: str, props: dict[str, Any], **mor
 
 def service(http: httpx.Client, **asked: Any) -> httpx.Response:
     return http.post("/run/pipedream/", json=asked)
+
+
+TOKEN = "token-of-the-tests-0123456789"
+
+
+USER = "codewords-local"

@@ -8,8 +8,7 @@ import sys
 
 import httpx
 import pytest
-from tests.integration.integrations.conftest import USER
-from tests.integration.integrations.helpers import call, refused, service, told
+from tests.integration.integrations.helpers import USER, call, refused, service, told
 from tests.support.browser_client import sign_in
 from tests.support.http_runtime import ADMIN_KEY, Door
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import httpx
 import pytest
 from tests.integration.cli.terminal import Result, Shell, Terminal
-from tests.integration.integrations.conftest import USER
+from tests.integration.integrations.helpers import USER
 from tests.support.http_runtime import ADMIN_KEY, Door
 
 from codewords_testing.pipedream import LoopbackConnect

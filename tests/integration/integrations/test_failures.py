@@ -7,8 +7,7 @@ from typing import Any
 
 import httpx
 import pytest
-from tests.integration.integrations.conftest import USER
-from tests.integration.integrations.helpers import call, refused, service, told
+from tests.integration.integrations.helpers import USER, call, refused, service, told
 from tests.support.http_runtime import Door
 from tests.support.runtime import ADMIN
 

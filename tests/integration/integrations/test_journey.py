@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from mcp import Client
 from mcp_types import ElicitRequestURLParams, ElicitResult
-from tests.integration.integrations.conftest import USER
+from tests.integration.integrations.helpers import USER
 from tests.support.browser_client import sign_in
 from tests.support.http_runtime import ADMIN_KEY, Door
 from tests.support.mcp_clients import Era, data_of, over_http, text_of

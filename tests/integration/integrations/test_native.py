@@ -11,10 +11,10 @@ import httpx
 import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
-from tests.integration.integrations.conftest import TOKEN
-from tests.integration.services.conftest import Answer, StandIn, serving
+from tests.integration.integrations.helpers import TOKEN
 from tests.support.browser_client import sign_in
 from tests.support.http_runtime import ADMIN_KEY, Door
+from tests.support.loopback_site import Answer, StandIn, serving
 from tests.support.mcp_clients import data_of, in_process, text_of
 from tests.support.runtime import ADMIN, make_home, open_runtime
 

@@ -10,6 +10,7 @@ import httpx2
 import pytest
 from tests.support.mcp_clients import serving
 from tests.support.runtime import ADMIN, ALLOWED, fetch, make_home, open_runtime, workflow
+from tests.support.waiting import until_async
 
 from codewords_mcp.runtime.api.runs import RunApi
 from codewords_mcp.runtime.model.run import FINISHED, RunRequest
@@ -59,12 +60,13 @@ async def test_a_run_whose_call_was_cancelled_while_it_was_recorded_is_cancelled
                     await http.post(address, json=_cancelled(number))
                 cancelled.set()
                 await asyncio.gather(*calls)
-                async with asyncio.timeout(30):
-                    while True:
-                        runs = (await runtime.runs.list(ADMIN)).items
-                        if len(runs) == CALLS and all(run.status in FINISHED for run in runs):
-                            break
-                        await asyncio.sleep(0.05)
+
+                async def all_over() -> bool:
+                    runs = (await runtime.runs.list(ADMIN)).items
+                    return len(runs) == CALLS and all(run.status in FINISHED for run in runs)
+
+                await until_async(all_over)
+        runs = (await runtime.runs.list(ADMIN)).items
         assert {run.status for run in runs} == {"cancelled"}
 
 

@@ -36,15 +36,6 @@ async def _deployed(client: Bare) -> str:
     return result["structuredContent"]["workflow_id"]
 
 
-async def _until(client: Bare, task_id: str, *status: str) -> dict[str, Any]:
-    with anyio.fail_after(10):
-        while True:
-            task = await client.result("tasks/get", {"taskId": task_id})
-            if task["status"] in status:
-                return task
-            await anyio.sleep(0.02)  # the protocol has the client poll
-
-
 @pytest.mark.requirement("tasks:quick")
 async def test_a_call_that_ends_at_once_is_answered_as_ever(ann: Bare) -> None:
     workflow_id = await _deployed(ann)
@@ -63,7 +54,7 @@ async def test_a_longer_run_is_a_task_that_ends_with_the_runs_result(ann: Bare, 
     working = await ann.result("tasks/get", {"taskId": task["taskId"]})
     assert working["statusMessage"] == f"Run {runtime.newest}: running"
     runtime.finish(runtime.newest, {"done": True})
-    ended = await _until(ann, task["taskId"], "completed")
+    ended = await ann.until_task(task["taskId"], "completed")
     assert ended["result"]["structuredContent"]["result"] == {"done": True}
 
 
@@ -84,7 +75,7 @@ async def test_cancelling_a_task_ends_the_run_behind_it(ann: Bare, runtime: Fake
     runtime.gate = gate = Gate()
     task = await ann.call("run_workflow", {"workflow_id": workflow_id})
     assert (await ann.result("tasks/cancel", {"taskId": task["taskId"]}))["resultType"] == "complete"
-    assert "result" not in await _until(ann, task["taskId"], "cancelled")
+    assert "result" not in await ann.until_task(task["taskId"], "cancelled")
     assert gate.cancelled.is_set()
     await ann.result("tasks/cancel", {"taskId": task["taskId"]})  # after its end it is no error
 
@@ -121,7 +112,7 @@ async def test_a_run_goes_on_as_the_same_task_after_a_restart_and_is_begun_once(
         ann = Bare(url, "ann", CAN)
         assert (await ann.result("tasks/get", {"taskId": task["taskId"]}))["status"] == "working"
         runtime.finish(run_id, "late")
-        ended = await _until(ann, task["taskId"], "completed")
+        ended = await ann.until_task(task["taskId"], "completed")
     assert runtime.newest == run_id
     assert ended["result"]["structuredContent"]["result"] == "late"
 
@@ -137,7 +128,7 @@ async def test_what_may_not_be_done_twice_is_told_as_interrupted(
         task = await Bare(url, "ann", CAN).result("tools/call", arguments)
     runtime.restarted()
     async with serving(runtime, settings, {"ann": ANN}, create_server(runtime, settings, more=[slow])) as url:
-        ended = await _until(Bare(url, "ann", CAN), task["taskId"], "completed")
+        ended = await Bare(url, "ann", CAN).until_task(task["taskId"], "completed")
     assert ended["result"]["isError"]
     assert ended["result"]["content"][0]["text"].startswith("interrupted: ")
 
@@ -150,7 +141,7 @@ async def test_a_task_that_needs_a_person_asks_in_the_task_and_goes_on_with_the_
     async with serving(runtime, settings, {"ann": ANN}, server) as url:
         ann = Bare(url, "ann", CAN)
         task = await ann.call("confirm_delete", {"filename": "a.txt"})
-        asking = await _until(ann, task["taskId"], "input_required")
+        asking = await ann.until_task(task["taskId"], "input_required")
         [(key, asked)] = asking["inputRequests"].items()
         assert asked["params"]["message"] == "Delete a.txt?"
         wrong = {"taskId": task["taskId"], "inputResponses": {"never-asked": {"action": "accept"}}}
@@ -158,7 +149,7 @@ async def test_a_task_that_needs_a_person_asks_in_the_task_and_goes_on_with_the_
         assert (await ann.result("tasks/get", {"taskId": task["taskId"]}))["status"] == "input_required"
         answers = {key: {"action": "accept", "content": {"confirm": True}}}
         await ann.result("tasks/update", {"taskId": task["taskId"], "inputResponses": answers})
-        ended = await _until(ann, task["taskId"], "completed")
+        ended = await ann.until_task(task["taskId"], "completed")
     assert ended["result"]["content"][0]["text"] == "a.txt is gone"
 
 
@@ -198,7 +189,7 @@ async def test_another_replica_answers_for_a_task_and_hands_a_cancellation_over(
         other = Bare(there, "ann", CAN)
         assert (await other.result("tasks/get", {"taskId": task["taskId"]}))["status"] == "working"
         await other.result("tasks/cancel", {"taskId": task["taskId"]})
-        await _until(other, task["taskId"], "cancelled")
+        await other.until_task(task["taskId"], "cancelled")
         with anyio.fail_after(5):
             await gate.cancelled.wait()
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import shutil
 import subprocess
-import time
 from collections.abc import Callable
 from concurrent.futures import Future
 from contextlib import ExitStack
@@ -14,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.support.chromium import FLAGS, Tab, executable
+from tests.support.waiting import until
 from websockets.sync.client import connect
 
 ID = "opplmjmflhldhomfocimjblknndohalp"
@@ -76,13 +76,13 @@ class Chrome:
         self, wanted: Callable[[dict[str, Any]], bool], what: str, seconds: float = 20
     ) -> dict[str, Any]:
         """The first target like this."""
-        until = time.monotonic() + seconds
-        while time.monotonic() < until:
-            for target in self.targets():
-                if wanted(target):
-                    return target
-            time.sleep(0.05)
-        raise AssertionError(f"{what} did not come; there are {[t['url'] for t in self.targets()]}")
+
+        def first() -> dict[str, Any] | None:
+            return next(filter(wanted, self.targets()), None)
+
+        target = until(first, what, seconds)
+        assert target is not None
+        return target
 
     def attach(self, target_id: str) -> Tab:
         """One of them, to be looked at."""
@@ -173,11 +173,3 @@ class Chrome:
 def press(page: Tab, selector: str) -> None:
     """Press a button, as a person does: Chrome asks for sites only then."""
     page.do("Runtime.evaluate", expression=f"document.querySelector('{selector}').click()", userGesture=True)
-
-
-def until(true: Callable[[], Any], what: str, seconds: float = 20) -> None:
-    """Wait for something."""
-    end = time.monotonic() + seconds
-    while not true():
-        assert time.monotonic() < end, f"waited {seconds:g} s for {what}"
-        time.sleep(0.05)

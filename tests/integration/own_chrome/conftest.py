@@ -2,29 +2,19 @@
 
 from __future__ import annotations
 
-import asyncio
-import itertools
-from collections.abc import Callable, Coroutine, Iterator
-from concurrent.futures import Future
-from typing import Any
+from collections.abc import Iterator
 
 import httpx
 import pytest
 from tests.integration.own_chrome.chrome import Chrome
+from tests.integration.own_chrome.helpers import begin
 from tests.integration.own_chrome.site import Site
 from tests.support.chromium import executable
 from tests.support.http_runtime import ADMIN_KEY, Door
 from tests.support.runtime import make_home
 
-from codewords_mcp.runtime.api.runtime import Runtime
 from codewords_mcp.runtime.browser.actions import Navigate
-from codewords_mcp.runtime.browser.base import BrowserUser, Tab
-from codewords_mcp.runtime.model.caller import Caller
 from codewords_mcp.settings import Settings
-
-ADMIN = Caller("local", "admin")
-_RUNS = itertools.count(1)
-Work = Callable[[Tab], Coroutine[Any, Any, Any]]
 
 
 @pytest.fixture(scope="package")
@@ -64,21 +54,3 @@ def chrome(unpaired: Chrome, http: httpx.Client, door: Door, site: Site) -> Chro
         unpaired.allow(site.host)
     visiting.result(60)
     return unpaired
-
-
-async def visit(
-    runtime: Runtime, work: Work, *, hosts: tuple[str, ...] | None = None, run_id: str | None = None
-) -> Any:
-    """Do something in a tab of a session, which is closed then."""
-    visitor = BrowserUser(ADMIN, run_id or f"run_{next(_RUNS)}", hosts, own=True)
-    session = await runtime._container.own_chrome.open(visitor)  # pyright: ignore[reportPrivateUsage]
-    try:
-        return await work(await session.open_tab())
-    finally:
-        await session.close()
-
-
-def begin(door: Door, work: Work, **how: Any) -> Future[Any]:
-    """The same on its way."""
-    visiting = visit(door.runtime, work, **how)
-    return asyncio.run_coroutine_threadsafe(visiting, door._loop)  # pyright: ignore[reportPrivateUsage]

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import threading
-import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Self
+
+from tests.support.waiting import until
 
 FORM = """<!doctype html><html lang="en"><title>Form</title>
 <h1>Order</h1>
@@ -89,7 +90,4 @@ class Site:
 
     def was_asked(self, path: str) -> None:
         """Wait for a request."""
-        end = time.monotonic() + 20
-        while not any(one.startswith(path) for one in self.asked):
-            assert time.monotonic() < end, f"nobody asked for {path}: {self.asked}"
-            time.sleep(0.02)
+        until(lambda: any(asked.startswith(path) for asked in self.asked), f"a request for {path}", 20)

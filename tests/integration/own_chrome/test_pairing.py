@@ -10,37 +10,24 @@ import sys
 from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import httpx
 import pytest
 from sqlalchemy import text
-from tests.integration.own_chrome.chrome import ID, Chrome, press, until
+from tests.integration.own_chrome.chrome import Chrome, press, until
+from tests.integration.own_chrome.helpers import dial, say
 from tests.support.chromium import executable
 from tests.support.http_runtime import ADMIN_KEY, Door
 from tests.support.mcp_clients import in_process
 from tests.support.runtime import make_home
 from tests.support.served_runtime import ServedRuntime, environment, wait_until_up
 from websockets.exceptions import ConnectionClosed, InvalidStatus
-from websockets.sync.client import ClientConnection, connect
+from websockets.sync.client import ClientConnection
 
 from codewords_mcp.runtime.api.runtime import Runtime
 from codewords_mcp.runtime.model.caller import Caller
 
 HERE = "document.querySelector('#here').innerText.match(/[0-9.]+:[0-9]+/)?.[0]"
-ORIGIN = f"chrome-extension://{ID}"
-
-
-def dial(door: Door, origin: str | None = ORIGIN, **headers: str) -> ClientConnection:
-    given = headers | ({} if origin is None else {"Origin": origin})
-    url = f"ws://127.0.0.1:{door.port}/browser/connect"
-    return connect(url, additional_headers=given, proxy=None, legacy=True)
-
-
-def say(wire: ClientConnection, **what: Any) -> dict[str, Any]:
-    """Say hello, and what is answered."""
-    wire.send(json.dumps({"hello": 1, "version": "0.1.0", "browser": "Chrome of a test"} | what))
-    return json.loads(wire.recv(timeout=20))
 
 
 def code_of(http: httpx.Client) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from tests.integration.own_chrome.test_pairing import dial, say
+from tests.integration.own_chrome.helpers import dial, say
 from tests.support.http_runtime import ADMIN_KEY, Door
 from tests.support.postgres import Postgres
 from tests.support.runtime import make_home

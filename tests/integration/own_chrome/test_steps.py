@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from pydantic import TypeAdapter
 from tests.integration.own_chrome.chrome import PAGES, Chrome, press, until
-from tests.integration.own_chrome.conftest import begin
+from tests.integration.own_chrome.helpers import begin
 from tests.integration.own_chrome.site import Site
 from tests.support.http_runtime import Door
 

@@ -15,8 +15,8 @@ import pytest
 import yaml
 from mcp import ClientSession, StdioServerParameters, stdio_client
 from tests.compat.registries import deployment_validators
-from tests.conftest import PROJECT
 from tests.integration.mcp import npm
+from tests.support.paths import PROJECT
 from uv import find_uv_bin
 
 from codewords_mcp import __version__

@@ -13,8 +13,8 @@ from pathlib import Path
 
 import pytest
 from packaging.requirements import Requirement
-from tests.conftest import PROJECT
 from tests.docs.pages import blocks
+from tests.support.paths import PROJECT
 from uv import find_uv_bin
 
 FOLDER = PROJECT / "packages" / "codewords-testing"

@@ -11,10 +11,14 @@ from typing import Any
 
 import uvicorn
 from tests.support.runtime import ADMIN, ALLOWED, fetch, workflow
+from tests.support.waiting import until_async
 
 from codewords_mcp.http.app import create_app
 from codewords_mcp.runtime.api.runtime import Runtime
 from codewords_mcp.runtime.model.caller import Caller
+from codewords_mcp.runtime.model.schedule import Schedule
+from codewords_mcp.runtime.store import schedules as rows
+from codewords_mcp.runtime.store.clock import now
 
 ANN, BEN = Caller("ann", "user"), Caller("ben", "user")
 _ACTS = """
@@ -97,3 +101,22 @@ def _json(text: str) -> Any:
         return json.loads(text)
     except ValueError:
         return text
+
+
+async def come(runtime: Runtime, schedule: Schedule, *, ago: int = 1_000_000) -> None:
+    """Its next time has come, so many µs ago."""
+    house = runtime._container  # pyright: ignore[reportPrivateUsage]  # no clock of ours can be moved from outside
+    await house.database.write(lambda c: rows.change(c, schedule.id, {"next_at": now() - ago}))
+    house.scheduler.wake()
+
+
+async def started(runtime: Runtime, schedule: Schedule, *, after: str | None = None) -> str:
+    """The id of the run that it starts, another than `after`."""
+
+    async def newest() -> str | None:
+        run_id = (await runtime.schedules.get(ADMIN, schedule.id)).last_run_id
+        return None if run_id == after else run_id
+
+    run_id = await until_async(newest)
+    assert run_id is not None
+    return run_id

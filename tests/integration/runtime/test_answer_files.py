@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
-from tests.integration.runtime.test_schedules import come, started
+from tests.integration.runtime.helpers import come, started
 from tests.support.runtime import ADMIN, deploy, fetch, finished, make_home, open_runtime, request, workflow
 
 from codewords_mcp.errors import Conflict

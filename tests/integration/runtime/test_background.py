@@ -16,7 +16,9 @@ from tests.support.runtime import (
     finished,
     log_text,
     request,
+    until_run,
 )
+from tests.support.waiting import until_async
 
 from codewords_mcp.errors import Conflict, RunCancelled, TooBusy
 from codewords_mcp.runtime.api.runtime import Runtime
@@ -56,11 +58,11 @@ async def test_over_the_limit_runs_wait_by_priority_and_each_is_carried_out_once
     for run_id in waiting:
         run = await runtime.runs.get(ADMIN, run_id)
         assert (run.status, run.started_at, run.attempts) == ("queued", None, [])
-    async with asyncio.timeout(60):
-        while (await runtime.status.describe())["runs"]["queued"] < len(
-            waiting
-        ):  # in memory, out of the table
-            await asyncio.sleep(0.05)
+
+    async def all_wait() -> bool:  # in memory, out of the table
+        return (await runtime.status.describe())["runs"]["queued"] >= len(waiting)
+
+    await until_async(all_wait)
     await cancel(runtime, *holders)
     done = [await finished(runtime, run_id) for run_id in waiting]
     assert [run.status for run in done] == ["succeeded"] * 3
@@ -141,9 +143,7 @@ async def test_a_run_that_pauses_between_attempts_can_be_cancelled(
     monkeypatch.setattr(background_run, "FIRST_PAUSE", 60.0)
     service = await deploy(runtime, with_options(WORK, "retries = 5"), name="paused")
     run_id = await start(runtime, service, "x", path="/fail")
-    async with asyncio.timeout(60):
-        while not (run := await runtime.runs.get(ADMIN, run_id)).attempts or run.status != "queued":
-            await asyncio.sleep(0.05)
+    await until_run(runtime, run_id, lambda run: run.attempts and run.status == "queued")
     await cancel(runtime, run_id)
     run = await finished(runtime, run_id)
     assert (run.status, [a.outcome for a in run.attempts]) == ("cancelled", ["failed"])

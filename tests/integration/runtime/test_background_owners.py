@@ -18,7 +18,9 @@ from tests.support.runtime import (
     finished,
     log_text,
     request,
+    until_run,
 )
+from tests.support.waiting import until_async
 
 from codewords_mcp.errors import StorageFailed
 from codewords_mcp.runtime.api.runtime import Runtime
@@ -46,9 +48,7 @@ async def test_a_replica_that_fenced_itself_and_lives_goes_on_with_what_it_let_g
     replica._fence()  # pyright: ignore[reportPrivateUsage]
     await cancel(runtime, unwanted)  # though it was being let go of
     assert (await finished(runtime, waiting)).status == "succeeded"
-    async with asyncio.timeout(60):
-        while len((await runtime.runs.get(ADMIN, begun)).attempts) < 2:
-            await asyncio.sleep(0.05)
+    await until_run(runtime, begun, lambda run: len(run.attempts) == 2)
     await cancel(runtime, begun)
     assert [a.outcome for a in (await finished(runtime, begun)).attempts] == ["interrupted", "cancelled"]
 
@@ -60,9 +60,7 @@ async def test_who_ends_a_run_that_was_taken_over_leaves_what_was_asked_to_whoev
 ) -> None:
     service = await deploy(runtime, with_options(WORK, "retries = 1"), name="taken over")
     taken = await start(runtime, service, "x", seconds=2)
-    async with asyncio.timeout(60):
-        while (await runtime.runs.get(ADMIN, taken)).status != "running":
-            await asyncio.sleep(0.05)
+    await until_run(runtime, taken, lambda run: run.status == "running")
     house = runtime._container  # pyright: ignore[reportPrivateUsage]
 
     def take(connection: Connection) -> None:
@@ -217,9 +215,7 @@ async def test_a_service_that_a_database_refuses_to_begin_is_called_once_it_take
     await database.write(lambda c: c.execute(text(refuse)))
     await cancel(runtime, *holders)
     refused = text("SELECT is_called FROM refused")
-    async with asyncio.timeout(60):
-        while not await database.read(lambda c: c.execute(refused).scalar()):
-            await asyncio.sleep(0.05)
+    await until_async(lambda: database.read(lambda c: c.execute(refused).scalar()))
     await database.write(lambda c: c.execute(text("DROP TRIGGER refuse ON runs; DROP FUNCTION refuse")))
     run = await finished(runtime, run_id)
     assert (run.status, len(run.attempts)) == ("succeeded", 1), run.error
@@ -250,13 +246,12 @@ async def test_a_caller_that_hangs_up_while_its_run_is_recorded_leaves_none_that
         await asyncio.wait({asking})
         left.set()
     assert asking.cancelled()
-    async with asyncio.timeout(60):
-        while not (
-            new := [
-                r.id for r in (await runtime.runs.list(ADMIN, service_id=work)).items if r.id not in before
-            ]
-        ):
-            await asyncio.sleep(0.01)
+
+    async def new_runs() -> list[str]:
+        runs = await runtime.runs.list(ADMIN, service_id=work)
+        return [run.id for run in runs.items if run.id not in before]
+
+    new = await until_async(new_runs)
     run = await finished(runtime, new[0])
     assert run.status == ("succeeded" if how == "in the background" else "cancelled")
     await cancel(runtime, *await fill(runtime, work))  # every slot is there

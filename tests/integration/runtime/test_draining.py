@@ -2,19 +2,27 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 from sqlalchemy import Connection, select
 from tests.support.background_runs import WORK, cancel, fill, says, start, with_options
-from tests.support.runtime import ADMIN, deploy, fetch, finished, make_home, open_runtime, request, workflow
+from tests.support.runtime import (
+    ADMIN,
+    deploy,
+    fetch,
+    finished,
+    make_home,
+    open_runtime,
+    request,
+    until_run,
+    workflow,
+)
+from tests.support.waiting import until_async
 
 from codewords_mcp.http.app import create_app
 from codewords_mcp.runtime.api.runtime import Runtime
-from codewords_mcp.runtime.model.run import Run
 from codewords_mcp.runtime.runs import background_run
 from codewords_mcp.runtime.store.tables import runs
 
@@ -26,12 +34,6 @@ def settings(request: pytest.FixtureRequest) -> dict[str, Any]:
     """Two runs at once, on each database."""
     url = None if request.param == "sqlite" else request.getfixturevalue("postgres").url()
     return {"concurrency": 2, "drain_timeout": 0.0, "database_url": url}
-
-
-async def until(runtime: Runtime, run_id: str, is_so: Callable[[Run], bool]) -> None:
-    async with asyncio.timeout(60):
-        while not is_so(await runtime.runs.get(ADMIN, run_id)):
-            await asyncio.sleep(0.02)
 
 
 async def held(runtime: Runtime, run_ids: list[str]) -> list[str]:
@@ -54,7 +56,7 @@ async def test_a_runtime_that_drains_gives_back_what_has_not_begun_and_begins_no
         work = await deploy(runtime, WORK)
         again = await deploy(runtime, with_options(WORK, "retries = 1"), name="again")
         paused = await runtime.runs.start(request(again, {}, path="/fail"))
-        await until(runtime, paused, lambda run: run.waits_for == "retry")
+        await until_run(runtime, paused, lambda run: run.waits_for == "retry")
         holders = await fill(runtime, work)
         given = [paused, *[await start(runtime, work, f"waiting {n}") for n in range(3)]]
         given.append(await start(runtime, work, "delayed", delay=0.5))
@@ -65,9 +67,7 @@ async def test_a_runtime_that_drains_gives_back_what_has_not_begun_and_begins_no
         await cancel(runtime, *holders)
         status, body, _ = await fetch(runtime, work, {"name": "asked"})
         assert (status, body) == (200, b'{"name":"asked"}')
-        async with asyncio.timeout(60):
-            while not runtime.idle_seconds:
-                await asyncio.sleep(0.02)
+        await until_async(lambda: runtime.idle_seconds)
         assert await held(runtime, [*given, first]) == []
         tried = {one: len((await runtime.runs.get(ADMIN, one)).attempts) for one in [*given, first]}
         assert tried == dict.fromkeys(tried, 0) | {paused: 1}
@@ -99,7 +99,7 @@ async def test_what_a_closing_runtime_lets_go_of_does_not_begin_there_again_whil
         await says(runtime, long, "began")
         assert (await finished(runtime, await start(runtime, lingers, "x"))).status == "succeeded"
     async with open_runtime(home, **settings) as runtime:
-        await until(runtime, long, lambda run: run.status == "running")
+        await until_run(runtime, long, lambda run: run.status == "running")
         await cancel(runtime, long)
         assert [a.outcome for a in (await finished(runtime, long)).attempts] == ["interrupted", "cancelled"]
 
@@ -142,19 +142,22 @@ async def test_a_run_whose_call_the_ending_runtime_breaks_is_interrupted_and_tak
         parents = [await start(runtime, one, f"of {one}", seconds=600) for one in (once, again)]
         own = await start(runtime, once, "x", path="/own")
         await says(runtime, own, "began own")
-        async with asyncio.timeout(60):
-            while len((await runtime.runs.list(ADMIN, service_id=child, status="running")).items) < 2:
-                await asyncio.sleep(0.02)
+
+        async def both_run() -> bool:
+            running = await runtime.runs.list(ADMIN, service_id=child, status="running")
+            return len(running.items) == 2
+
+        await until_async(both_run)
         await runtime.drain()
         await runtime.stop_answering()
         broken = await finished(runtime, parents[0])
         assert (broken.status, broken.error and broken.error.code) == ("interrupted", "interrupted")
         assert (await finished(runtime, own)).status == "failed"
-        await until(runtime, parents[1], lambda run: run.status == "queued")
+        await until_run(runtime, parents[1], lambda run: run.status == "queued")
         assert [a.outcome for a in (await runtime.runs.get(ADMIN, parents[1])).attempts] == ["interrupted"]
     async with open_runtime(home, **settings) as runtime:
         create_app(runtime, runtime.settings, None, on_stop=lambda: None)
-        await until(runtime, parents[1], lambda run: run.status == "running")
+        await until_run(runtime, parents[1], lambda run: run.status == "running")
         await cancel(runtime, parents[1])
         attempts = (await finished(runtime, parents[1])).attempts
         assert [a.outcome for a in attempts] == ["interrupted", "cancelled"]

@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 from tests.support.background_runs import WORK, cancel, says, start, with_options
-from tests.support.runtime import ADMIN, deploy, fetch, finished, make_home, open_runtime, request
+from tests.support.runtime import ADMIN, deploy, fetch, finished, make_home, open_runtime, request, until_run
+from tests.support.waiting import until_async
 
 from codewords_mcp.errors import Conflict, TooBusy
 from codewords_mcp.runtime.api.runtime import Runtime
@@ -49,10 +50,9 @@ async def began(runtime: Runtime, service: str, count: int, **more: Any) -> list
 
 
 async def waits_for(runtime: Runtime, run_id: str, what: str) -> None:
-    async with asyncio.timeout(60):
-        while (run := await runtime.runs.get(ADMIN, run_id)).waits_for != what:
-            assert run.status == "queued", (run.status, run.waits_for)
-            await asyncio.sleep(0.02)
+    await until_run(runtime, run_id, lambda run: run.status != "queued" or run.waits_for == what)
+    run = await runtime.runs.get(ADMIN, run_id)
+    assert (run.status, run.waits_for) == ("queued", what)
 
 
 async def test_a_workflow_s_own_limit_holds_for_both_kinds_of_runs_and_a_refusal_names_it(
@@ -63,9 +63,7 @@ async def test_a_workflow_s_own_limit_holds_for_both_kinds_of_runs_and_a_refusal
     provisioned = await runtime.runs.provision(ADMIN)
     waited_for = asyncio.create_task(fetch(runtime, single, {"name": "sync"}, request_id=provisioned))
     await waits_for(runtime, waiting, "workflow")
-    async with asyncio.timeout(60):
-        while (await runtime.runs.get(ADMIN, provisioned)).waits_for != "workflow":
-            await asyncio.sleep(0.02)
+    await until_run(runtime, provisioned, lambda run: run.waits_for == "workflow")
     for refused in (start(runtime, single, "third"), fetch(runtime, single, {"name": "third"})):
         with pytest.raises(TooBusy, match="of this workflow") as caught:
             await refused
@@ -103,11 +101,11 @@ async def test_one_workflow_s_long_line_does_not_hold_up_another(
     late = await start(runtime, single, "late")
     for run_id in (*line, late):
         await waits_for(runtime, run_id, "caller")
-    async with asyncio.timeout(60):
-        while (await runtime.status.describe())["runs"]["queued"] < len(
-            line
-        ) + 1:  # in memory, out of the table
-            await asyncio.sleep(0.05)
+
+    async def all_wait() -> bool:  # in memory, out of the table
+        return (await runtime.status.describe())["runs"]["queued"] > len(line)
+
+    await until_async(all_wait)
     await cancel(runtime, other)
     assert (await finished(runtime, late)).status == "succeeded"
     await cancel(runtime, *line, *holders)

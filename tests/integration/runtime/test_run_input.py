@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.support.runtime import ADMIN, deploy, fetch, finished, make_home, open_runtime, request, workflow
+from tests.support.runtime import (
+    ADMIN,
+    deploy,
+    fetch,
+    finished,
+    make_home,
+    open_runtime,
+    request,
+    until_run,
+    workflow,
+)
 
 from codewords_mcp.runtime.api.runtime import Runtime
 from codewords_mcp.runtime.model.caller import Caller
@@ -107,8 +116,7 @@ async def test_a_secret_of_the_workflow_stands_in_no_input_not_even_of_what_it_c
     assert VALUE not in f"{asked.path}{asked.content}"
     assert "[secret MY_TOKEN]" in f"{asked.content}"
     parent = await runtime.runs.start(request(service, {}, path="/wait"))
-    while (await runtime.runs.get(ADMIN, parent)).status != "running":
-        await asyncio.sleep(0.05)
+    await until_run(runtime, parent, lambda run: run.status == "running")
     inside = Caller(ADMIN.owner, "run", run_id=parent)
     _, _, child_id = await fetch(
         runtime, "schedule_runs", {"operation": "list", "name": VALUE}, caller=inside

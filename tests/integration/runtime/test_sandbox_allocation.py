@@ -21,6 +21,7 @@ from tests.support.runtime import (
     request,
     workflow,
 )
+from tests.support.waiting import until_async
 
 from codewords_mcp.errors import CodewordsError, ProgramFailed, Unauthenticated
 from codewords_mcp.runtime.api.runtime import Runtime
@@ -216,9 +217,7 @@ async def test_who_asks_with_another_key_gets_another_program_and_a_programs_key
         if line is not None and line.message == "waiting":
             break
     assert (await ask(runtime, service))["boot"] == mine["boot"]
-    async with asyncio.timeout(30):
-        while _run_of(runtime, mine["key"]) != waiting:
-            await asyncio.sleep(0.01)
+    await until_async(lambda: _run_of(runtime, mine["key"]) == waiting)
     await runtime.runs.cancel(ADMIN, waiting)
 
 

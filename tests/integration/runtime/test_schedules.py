@@ -8,8 +8,10 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from tests.integration.runtime.helpers import come, started
 from tests.support.background_runs import WORK, cancel, says
 from tests.support.runtime import ADMIN, deploy, fetch, finished, make_home, open_runtime
+from tests.support.waiting import until_async
 
 from codewords_mcp.errors import CodewordsError, Conflict, InvalidInput, NotFound, TooBusy
 from codewords_mcp.runtime.api.runtime import Runtime
@@ -39,28 +41,13 @@ async def make(runtime: Runtime, service: str, **more: Any) -> Schedule:
     return await runtime.schedules.create(ADMIN, ScheduleRequest(service_id=service, **asked))
 
 
-async def come(runtime: Runtime, schedule: Schedule, *, ago: int = 1_000_000) -> None:
-    """Its next time has come, so many µs ago."""
-    house = runtime._container  # pyright: ignore[reportPrivateUsage]  # no clock of ours can be moved from outside
-    await house.database.write(lambda c: rows.change(c, schedule.id, {"next_at": now() - ago}))
-    house.scheduler.wake()
-
-
-async def started(runtime: Runtime, schedule: Schedule, *, after: str | None = None) -> str:
-    """The id of the run that it starts, another than `after`."""
-    async with asyncio.timeout(60):
-        while True:
-            run_id = (await runtime.schedules.get(ADMIN, schedule.id)).last_run_id
-            if run_id not in {None, after}:
-                assert run_id is not None
-                return run_id
-            await asyncio.sleep(0.02)
-
-
 async def noted(runtime: Runtime, schedule: Schedule, word: str) -> Schedule:
-    async with asyncio.timeout(60):
-        while word not in (found := await runtime.schedules.get(ADMIN, schedule.id)).note:
-            await asyncio.sleep(0.02)
+    async def read() -> Schedule | None:
+        found = await runtime.schedules.get(ADMIN, schedule.id)
+        return found if word in found.note else None
+
+    found = await until_async(read)
+    assert found is not None
     return found
 
 
@@ -257,13 +244,13 @@ async def test_a_clock_that_was_ahead_and_is_right_again_silences_no_schedule(
     assert scheduler._ahead is not None  # pyright: ignore[reportPrivateUsage]
     scheduler._ahead += 3600  # pyright: ignore[reportPrivateUsage]  # as it was while the clock was an hour ahead
     scheduler.wake()
-    async with asyncio.timeout(60):
-        while True:
-            coming = (await runtime.schedules.get(ADMIN, often.id)).next_at
-            assert coming is not None
-            if coming <= datetime.now(UTC) + timedelta(minutes=5):
-                break
-            await asyncio.sleep(0.05)
+
+    async def comes_soon() -> bool:
+        coming = (await runtime.schedules.get(ADMIN, often.id)).next_at
+        assert coming is not None
+        return coming <= datetime.now(UTC) + timedelta(minutes=5)
+
+    await until_async(comes_soon)
     assert (await runtime.schedules.get(ADMIN, seldom.id)).next_at == seldom.next_at
     for schedule in (often, seldom):
         await runtime.schedules.delete(ADMIN, schedule.id)

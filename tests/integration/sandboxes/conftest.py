@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
-from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
 import pytest
+from tests.integration.sandboxes.helpers import Opened
 from tests.support.sandbox_programs import build_environment, fork_server
 
 from codewords_mcp.runtime.sandboxes.base import Driver, EnvironmentRef
@@ -25,9 +26,6 @@ def environment() -> EnvironmentRef:
 def proved(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Where the self-test's finding is kept for the session."""
     return tmp_path_factory.mktemp("tier") / "tier.json"
-
-
-Opened = Callable[[Path, bool], AbstractAsyncContextManager[LocalDriver]]
 
 
 @pytest.fixture(scope="session")

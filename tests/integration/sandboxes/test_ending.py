@@ -8,11 +8,12 @@ import os
 import signal
 import subprocess
 import sys
-from contextlib import suppress
 from pathlib import Path
 
 import pytest
+from tests.support.processes import alive, descendants, until_gone
 from tests.support.sandbox_programs import HELLO, Program, report, running, specification
+from tests.support.waiting import until_async
 
 from codewords_mcp.runtime.sandboxes.base import Driver, EnvironmentRef, Exit
 from codewords_mcp.runtime.sandboxes.drivers import open_driver
@@ -39,32 +40,6 @@ FAMILY = """
 """
 
 
-def descendants(pid: int) -> list[int]:
-    """Of a process, by the kernel's own list."""
-    found = [pid]
-    for parent in found:
-        with suppress(FileNotFoundError, ProcessLookupError):  # it has ended meanwhile
-            for thread in Path(f"/proc/{parent}/task").iterdir():
-                found += [int(child) for child in (thread / "children").read_text(encoding="utf-8").split()]
-    return found
-
-
-def alive(pid: int) -> bool:
-    """Whether it runs: one that has ended may be there for a moment, until its parent has taken its exit code."""
-    try:
-        state = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()[0]
-    except (FileNotFoundError, ProcessLookupError):
-        return False
-    return state not in ("Z", "X")
-
-
-async def gone(pids: list[int]) -> None:
-    """Wait until none of them exists."""
-    async with asyncio.timeout(20):
-        while any(Path(f"/proc/{pid}").exists() for pid in pids):
-            await asyncio.sleep(0.01)
-
-
 def leftovers(driver: LocalDriver) -> list[Path]:
     found = [entry for group in driver.cgroups for entry in group.iterdir() if entry.is_dir()]
     return [entry for entry in found if entry.name not in driver.reserved_names]
@@ -81,7 +56,7 @@ async def test_killing_ends_children_that_forked_twice(
         assert [pid for pid in family if alive(pid)] == []
         assert not Path(program.sandbox.socket_path).exists()
         assert leftovers(driver) == []
-        await gone(family)
+        await until_gone(family)
 
 
 async def test_children_end_with_the_program(driver: LocalDriver, environment: EnvironmentRef) -> None:
@@ -183,7 +158,7 @@ async def test_kill_9_of_the_runtime_leaves_no_process_and_the_next_one_clears_t
     assert len(family) >= 15
     owner.send_signal(signal.SIGKILL)
     owner.wait()
-    await gone(family)
+    await until_gone(family)
     assert any(path.is_dir() for path in (home / "run").iterdir())
     successor = await open_driver(Settings(home=home), None, home / "run")
     await successor.close()
@@ -255,21 +230,21 @@ async def test_open_descriptors_do_not_grow(driver: Driver, environment: Environ
     async def filled() -> None:
         """What waits ready for programs has descriptors too."""
         assert isinstance(driver, LocalDriver)
-        async with asyncio.timeout(20):
-            while any(
-                one["starts"] == "forks" and one["prepared"] < warm_pool.PREPARED
-                for one in driver.forks.describe()
-            ):
-                await asyncio.sleep(0.01)
+        forks = driver.forks
+        await until_async(
+            lambda: all(
+                state["starts"] != "forks" or state["prepared"] >= warm_pool.PREPARED
+                for state in forks.describe()
+            )
+        )
 
     await once()
     await filled()
     before = len(os.listdir("/proc/self/fd"))
     await asyncio.gather(*(once() for _ in range(10)))
     await filled()
-    async with asyncio.timeout(10):  # the remover and the watchdog hold some for a moment
-        while len(os.listdir("/proc/self/fd")) > before:
-            await asyncio.sleep(0.01)
+    # The remover and the watchdog hold some for a moment.
+    await until_async(lambda: len(os.listdir("/proc/self/fd")) <= before)
 
 
 async def test_a_driver_that_is_given_up_while_it_opens_takes_its_self_test_along(tmp_path: Path) -> None:

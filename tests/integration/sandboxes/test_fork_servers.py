@@ -9,9 +9,10 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
-from tests.integration.sandboxes.conftest import Opened
-from tests.integration.sandboxes.test_ending import alive, descendants
+from tests.integration.sandboxes.helpers import Opened
+from tests.support.processes import alive, descendants
 from tests.support.sandbox_programs import HELLO, running, specification
+from tests.support.waiting import until_async
 
 from codewords_mcp.runtime.sandboxes.base import EnvironmentRef, Exit
 from codewords_mcp.runtime.sandboxes.forkserver import fork_server as forking
@@ -78,17 +79,17 @@ async def driver(
 
 async def refused(driver: LocalDriver, environment: EnvironmentRef) -> str:
     """Wait until an environment has no fork server for good, and say why."""
-    async with asyncio.timeout(30):
-        while True:
-            (state,) = (
-                str(one["starts"])
-                for one in driver.forks.describe()
-                if one["environment"] == str(environment.path)
-            )
-            assert state != "forks"
-            if "being made" not in state:
-                return state
-            await asyncio.sleep(0.01)
+
+    def answer() -> str:
+        (state,) = (
+            str(one["starts"])
+            for one in driver.forks.describe()
+            if one["environment"] == str(environment.path)
+        )
+        assert state != "forks"
+        return "" if "being made" in state else state
+
+    return await until_async(answer)
 
 
 def nothing_is_left(run_dir: Path, others: set[int]) -> None:

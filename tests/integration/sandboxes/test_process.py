@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 import socket
 import sys
@@ -11,6 +10,7 @@ from pathlib import Path
 
 import pytest
 from tests.support.sandbox_programs import HELLO, running, specification
+from tests.support.waiting import until_async
 
 from codewords_mcp.errors import ProgramFailed
 from codewords_mcp.runtime.sandboxes.base import (
@@ -116,9 +116,11 @@ async def test_killing_takes_the_program_s_children_along(
         await program.until_printed("\n")
         assert await program.sandbox.kill("timed_out") == Exit("timed_out")
         child = int(program.stdout)
-        async with asyncio.timeout(10):
-            while os.path.exists(f"/proc/{child}/cmdline") and Path(f"/proc/{child}/cmdline").read_bytes():
-                await asyncio.sleep(0.01)
+        await until_async(
+            lambda: (
+                not (os.path.exists(f"/proc/{child}/cmdline") and Path(f"/proc/{child}/cmdline").read_bytes())
+            )
+        )
 
 
 _LISTEN = """

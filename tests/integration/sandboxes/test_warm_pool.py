@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import os
 import signal
 import subprocess
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
-from tests.integration.sandboxes.conftest import Opened
-from tests.integration.sandboxes.test_ending import alive, descendants, gone
+from tests.integration.sandboxes.helpers import Opened
+from tests.support.processes import alive, descendants, until_gone
 from tests.support.sandbox_programs import HELLO, report, running, specification
 from tests.support.sandbox_programs import fork_server as fork_server_of
+from tests.support.waiting import until_async
 
 from codewords_mcp.runtime.sandboxes.base import EnvironmentRef, Exit
 from codewords_mcp.runtime.sandboxes.forkserver import warm_pool
@@ -54,14 +54,8 @@ print(json.dumps({
 @pytest.fixture
 async def driver(opened: Opened, tmp_path: Path) -> AsyncIterator[LocalDriver]:
     async with opened(tmp_path / "run", True) as driver:
-        await until(lambda: prepared(driver) == warm_pool.PREPARED)
+        await until_async(lambda: prepared(driver) == warm_pool.PREPARED)
         yield driver
-
-
-async def until(true: Callable[[], bool]) -> None:
-    async with asyncio.timeout(30):
-        while not true():
-            await asyncio.sleep(0.01)
 
 
 def prepared(driver: LocalDriver) -> int:
@@ -112,8 +106,8 @@ async def test_each_program_has_a_shell_of_its_own_and_few_more_are_made(
             used.add(first)
         assert not alive(first)
         assert prepared(driver) <= warm_pool.PREPARED
-    await until(lambda: prepared(driver) == warm_pool.PREPARED)
-    await until(lambda: len(first_processes(driver)) == warm_pool.PREPARED)
+    await until_async(lambda: prepared(driver) == warm_pool.PREPARED)
+    await until_async(lambda: len(first_processes(driver)) == warm_pool.PREPARED)
 
 
 async def test_a_shell_that_has_died_is_not_handed_out(
@@ -122,11 +116,11 @@ async def test_a_shell_that_has_died_is_not_handed_out(
     dead = first_processes(driver)
     for pid in dead:
         os.kill(pid, signal.SIGKILL)
-    await gone(dead)
+    await until_gone(dead)
     async with running(driver, specification(environment, HELLO)) as program:
         assert await program.ask(data={"name": "Ada"}) == (200, b'{"greeting":"Hello, Ada!"}')
         assert program.local.roots[0] not in dead
-    await until(lambda: prepared(driver) == warm_pool.PREPARED)
+    await until_async(lambda: prepared(driver) == warm_pool.PREPARED)
 
 
 async def test_a_program_goes_on_without_its_fork_server_and_how_it_ends_is_known(
@@ -153,7 +147,7 @@ async def test_a_program_finds_nothing_of_what_was_done_before_it(
     claiming = await LocalDriver.open(None, run_dir, max_warm=1)
     try:
         await fork_server_of(claiming, environment)
-        await until(lambda: claiming.forks.describe()[0]["warm"] == 1)
+        await until_async(lambda: claiming.forks.describe()[0]["warm"] == 1)
         (one,) = claiming.forks._pools.values()  # pyright: ignore[reportPrivateUsage]
         warm = one._warm[0]  # pyright: ignore[reportPrivateUsage]
         async with running(claiming, specification(environment, FRESH)) as program:

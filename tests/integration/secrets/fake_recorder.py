@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
+from tests.support.waiting import until_async
 
 from codewords_mcp.runtime.recording.recorder import (
     BlockedRequest,
@@ -35,9 +35,7 @@ class Library:
 
     async def heard(self, count: int) -> list[RecordedExchange]:
         """So many exchanges, once they are over: the last is by a moment later than its answer."""
-        async with asyncio.timeout(30):
-            while len(self.ended) < count:
-                await asyncio.sleep(0.01)
+        await until_async(lambda: len(self.ended) >= count)
         return self.ended
 
     def recording(self, **values: str) -> RecordingSession:

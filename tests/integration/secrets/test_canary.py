@@ -8,16 +8,8 @@ import urllib.request
 from pathlib import Path
 
 import pytest
+from tests.integration.secrets.helpers import NAME, PLAIN, SPY, VALUE, files_with, forms, looked_for
 from tests.integration.secrets.process_memory import holds
-from tests.integration.secrets.test_workflows import (
-    NAME,
-    PLAIN,
-    SPY,
-    VALUE,
-    files_with,
-    forms,
-    looked_for,
-)
 from tests.integration.secrets.tls_host import Ca, StandIn, standing_in
 from tests.support.runtime import make_home
 from tests.support.served_runtime import ServedRuntime, start_runtime

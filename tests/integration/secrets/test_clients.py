@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import shutil
 import sys
 from pathlib import Path
 
 import pytest
-from tests.integration.secrets.interception import VALUE, Ground, ground
+from tests.integration.secrets.helpers import run
+from tests.integration.secrets.interception import VALUE, ground
 
 pytestmark = [pytest.mark.anyio, pytest.mark.slow]
 
@@ -35,16 +35,6 @@ let secure2
   plain.destroy()
 })()
 """
-
-
-async def run(stage: Ground, *command: str) -> str:
-    """What a program says. Fails where it fails."""
-    process = await asyncio.create_subprocess_exec(
-        *command, env=stage.variables, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE
-    )
-    out, err = await asyncio.wait_for(process.communicate(), 120)
-    assert process.returncode == 0, err.decode()
-    return out.decode()
 
 
 @pytest.mark.requirement("rules:clients")

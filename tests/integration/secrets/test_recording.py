@@ -10,8 +10,8 @@ from pathlib import Path
 import httpx
 import pytest
 from tests.integration.secrets.fake_recorder import Library
+from tests.integration.secrets.helpers import run
 from tests.integration.secrets.interception import FREE, HOST, NAME, VALUE, Ground, ground
-from tests.integration.secrets.test_clients import run
 from tests.support.egress import serving
 
 from codewords_mcp.runtime.recording.recorder import MAX_BODY_BYTES

@@ -12,8 +12,8 @@ from typing import Any
 import httpx
 import pytest
 from tests.compat.registries import firecrawl_sdk
-from tests.integration.services.conftest import Answer, Asked, StandIn
 from tests.support.http_runtime import ADMIN_KEY, Door
+from tests.support.loopback_site import Answer, Asked, StandIn
 
 from codewords_testing.web_pages import pages
 

@@ -11,7 +11,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import httpx
 import pytest
-from tests.integration.services.conftest import Answer, Asked, StandIn
+from tests.support.loopback_site import Answer, Asked, StandIn
 
 pytestmark = [pytest.mark.requirement("services:github")]
 JSON = {"Content-Type": "application/json; charset=utf-8"}

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import httpx
 import pytest
-from tests.integration.services.conftest import Answer, StandIn, serving
 from tests.support.chromium import executable
 from tests.support.http_runtime import ADMIN_KEY, Door
+from tests.support.loopback_site import Answer, StandIn, serving
 from tests.support.runtime import make_home
 
 from codewords_mcp.settings import Settings

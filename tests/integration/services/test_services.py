@@ -10,8 +10,8 @@ from typing import Any
 import httpx
 import pytest
 from mcp import Client
-from tests.integration.services.conftest import Answer, Asked, StandIn
 from tests.support.http_runtime import ADMIN_KEY, Door
+from tests.support.loopback_site import Answer, Asked, StandIn
 from tests.support.mcp_clients import over_http
 
 from codewords_testing.web_pages import pages

@@ -13,9 +13,9 @@ from urllib.parse import parse_qs, urlsplit
 
 import httpx
 import pytest
-from tests.integration.services.conftest import Answer, StandIn
 from tests.support.chromium import executable, tab
 from tests.support.http_runtime import Door
+from tests.support.loopback_site import Answer, StandIn
 from tests.support.runtime import workflow
 
 from codewords_mcp.runtime.services import _logins as logins

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -13,6 +13,7 @@ import pytest
 from sqlalchemy import update
 from tests.support.http_runtime import ADMIN_KEY, Door
 from tests.support.runtime import make_home, workflow
+from tests.support.waiting import until
 
 from codewords_mcp.runtime.api.runtime import Runtime
 from codewords_mcp.runtime.store import webhooks as rows
@@ -78,14 +79,6 @@ def no_webhooks_are_left(http: httpx.Client) -> Iterator[None]:
         http.delete(f"/webhooks/{hook['id']}").raise_for_status()
 
 
-def until(look: Callable[[], Any]) -> Any:
-    """What it gives once it gives something."""
-    deadline = time.monotonic() + 60
-    while not (found := look()):
-        assert time.monotonic() < deadline
-    return found
-
-
 def delivered(http: httpx.Client, delivery: str, runs: int = 1) -> list[dict[str, Any]]:
     """The records of a delivery's runs, all ended."""
 
@@ -98,8 +91,12 @@ def delivered(http: httpx.Client, delivery: str, runs: int = 1) -> list[dict[str
 
 def logged(http: httpx.Client, delivery: str) -> dict[str, Any]:
     """A delivery, once it is no longer waiting."""
-    path = f"/webhooks/deliveries/{delivery}"
-    return until(lambda: found if (found := http.get(path).json())["status"] != "received" else None)
+
+    def decided() -> dict[str, Any]:
+        found = http.get(f"/webhooks/deliveries/{delivery}").json()
+        return {} if found["status"] == "received" else found
+
+    return until(decided)
 
 
 def make(http: httpx.Client, witness: str, **more: Any) -> dict[str, Any]:

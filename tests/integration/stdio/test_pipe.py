@@ -14,7 +14,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.support.stdio_client import ENVELOPE, Json, Peer, Standin, environment, texts, until
+from tests.support.stdio_client import ENVELOPE, Json, Peer, Standin, environment, texts
+from tests.support.waiting import until
 
 from codewords_mcp import __version__
 

@@ -17,7 +17,8 @@ import time
 from pathlib import Path
 
 import pytest
-from tests.integration.workflows.conftest import open_environments, warm_cache
+from tests.integration.workflows.helpers import open_environments
+from tests.support.runtime import warm_folder
 
 from codewords_mcp.errors import EnvironmentFailed, StorageFailed
 from codewords_mcp.runtime.workflows.environments import bytecode
@@ -331,7 +332,7 @@ async def test_a_full_disk_is_an_error_of_storage_and_leaves_nothing(tmp_path: P
     ):
         pytest.skip("needs root, to mount a small disk")
     try:
-        (small / "cache").symlink_to(warm_cache())
+        (small / "cache").symlink_to(warm_folder() / "cache")
         with pytest.raises(StorageFailed, match="cannot be written"):
             await open_environments(small).ensure(script("pydantic==2.11.3"))
         assert leftovers(small) == []
@@ -360,7 +361,7 @@ def test_bytecode_that_does_not_fit_is_told_and_none_is_left_half_written(tmp_pa
 @pytest.mark.requirement("environments:storage")
 async def test_a_home_that_is_a_file_is_an_error_of_storage(tmp_path: Path) -> None:
     (tmp_path / "environments").write_text("", encoding="utf-8")
-    (tmp_path / "cache").symlink_to(warm_cache())
+    (tmp_path / "cache").symlink_to(warm_folder() / "cache")
     with pytest.raises(StorageFailed, match="cannot be written"):
         await open_environments(tmp_path).ensure(script(SMALL))
 
@@ -406,7 +407,7 @@ async def test_environments_on_another_disk_than_the_cache_are_copied(tmp_path: 
     home = Path(f"/dev/shm/{tmp_path.name}-{os.getpid()}")
     home.mkdir()
     try:
-        (home / "cache").symlink_to(warm_cache())
+        (home / "cache").symlink_to(warm_folder() / "cache")
         environment = await open_environments(home).ensure(script(SMALL))
         assert imports(environment, "import idna; print(idna.__version__)") == "3.10"
         assert next((environment.site_packages / "idna" / "__pycache__").glob("core.*.pyc")).is_file()

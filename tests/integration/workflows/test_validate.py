@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.integration.workflows.conftest import open_environments, open_sandboxes, warm_cache
+from tests.integration.workflows.helpers import open_environments, open_sandboxes
+from tests.support.runtime import warm_folder
 
 from codewords_mcp.errors import SandboxUnavailable
 from codewords_mcp.runtime.authoring.templates import templates
@@ -49,7 +50,7 @@ MAIN = 'if __name__ == "__main__":\n    import uvicorn\n    uvicorn.run(app, hos
 def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """One home for all of these: an environment is built for the first test that needs it."""
     home = tmp_path_factory.mktemp("home")
-    (home / "cache").symlink_to(warm_cache())
+    (home / "cache").symlink_to(warm_folder() / "cache")
     return home
 
 

@@ -7,7 +7,7 @@ import subprocess
 import sys
 
 import pytest
-from tests.unit.client.test_service import clean
+from tests.unit.client.helpers import clean
 
 pytestmark = [pytest.mark.slow, pytest.mark.requirement("client:provider-settings")]
 NAMES = (

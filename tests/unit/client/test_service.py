@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import json
-import os
 import socket
 import subprocess
 import sys
-import time
 from collections.abc import Generator
 from pathlib import Path
 from typing import Any
@@ -19,12 +17,13 @@ from pydantic import BaseModel
 from starlette.requests import Request
 from starlette.responses import JSONResponse
 from structlog.contextvars import get_contextvars
+from tests.support.waiting import until
 from tests.unit.client.fake_runtime import served
+from tests.unit.client.helpers import clean
 
 from codewords_client import RequestIdMiddleware
 from codewords_client._service import keep_contract, trimmed_traceback
 
-CLIENT = Path(__file__).parents[3] / "packages" / "codewords-client" / "src"
 IDS = {
     "X-Request-Id": "run-1",
     "X-Correlation-Id": "chain-1",
@@ -197,11 +196,6 @@ def run(code: str, **env: str) -> subprocess.CompletedProcess[str]:
     )
 
 
-def clean(**env: str) -> dict[str, str]:
-    kept = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
-    return kept | {"PYTHONPATH": str(CLIENT), "PYTHONUNBUFFERED": "1"} | env
-
-
 @pytest.mark.slow
 @pytest.mark.requirement("client:run-service", "client:logger")
 def test_run_service_serves_on_the_port_and_logs_one_json_object_a_line(tmp_path: Path) -> None:
@@ -232,13 +226,12 @@ def test_run_service_serves_on_the_port_and_logs_one_json_object_a_line(tmp_path
 
 
 def wait_for_port(port: int, process: subprocess.Popen[str]) -> None:
-    deadline = time.monotonic() + 30
-    while time.monotonic() < deadline and process.poll() is None:
+    def is_open() -> bool:
+        assert process.poll() is None, "the workflow ended"
         with socket.socket() as probe:
-            if probe.connect_ex(("127.0.0.1", port)) == 0:
-                return
-        time.sleep(0.05)
-    raise AssertionError("the workflow did not open its port within 30 seconds")
+            return probe.connect_ex(("127.0.0.1", port)) == 0
+
+    until(is_open, f"port {port} of the workflow", 30)
 
 
 @pytest.mark.slow

@@ -7,7 +7,7 @@ import threading
 from collections.abc import Sequence
 
 import pytest
-from tests.support.egress import until
+from tests.support.waiting import until_async
 
 from codewords_mcp.runtime.egress.dial import COMMON_LOOKUPS, LOOKUPS_PER_SANDBOX, Dialler, Share
 from codewords_mcp.runtime.egress.policy import EgressPolicy
@@ -38,7 +38,7 @@ async def test_sandboxes_that_ask_dead_name_servers_leave_each_other_a_lookup_an
         for share in shares
         for _ in range(3 * LOOKUPS_PER_SANDBOX)
     ]
-    await until(lambda: len(stuck) == COMMON_LOOKUPS + HOSTILE)
+    await until_async(lambda: len(stuck) == COMMON_LOOKUPS + HOSTILE)
     assert await ask("alive.test", Share()) == ["93.184.216.34"]
     assert len(stuck) == COMMON_LOOKUPS + HOSTILE
     waits = asyncio.create_task(ask("alive.test", shares[0]))
@@ -47,7 +47,7 @@ async def test_sandboxes_that_ask_dead_name_servers_leave_each_other_a_lookup_an
     release.set()
     assert await waits == ["93.184.216.34"]
     await asyncio.gather(*asked, return_exceptions=True)
-    await until(lambda: not any(share.guaranteed_slot.locked() for share in shares))
+    await until_async(lambda: not any(share.guaranteed_slot.locked() for share in shares))
     dialler.close()
 
 
@@ -67,20 +67,20 @@ async def test_a_lookup_that_waits_takes_the_sandboxes_own_when_that_is_free_aga
         for share in hostile
         for _ in range(COMMON_LOOKUPS)
     ]
-    await until(lambda: len(asked) == COMMON_LOOKUPS + len(hostile))
+    await until_async(lambda: len(asked) == COMMON_LOOKUPS + len(hostile))
     share = Share()
     first, given_up, second = (
         asyncio.create_task(dialler.permitted(policy, host, 443, share))
         for host in ("first.test", "second.test", "second.test")
     )
-    await until(lambda: "first.test" in asked)
+    await until_async(lambda: "first.test" in asked)
     given_up.cancel()
     release["first.test"].set()
     await first
-    await until(lambda: "second.test" in asked)
+    await until_async(lambda: "second.test" in asked)
     release["second.test"].set()
     assert await second == ["93.184.216.34"]
     release["dead.test"].set()
     await asyncio.gather(*dead)
-    await until(lambda: not share.guaranteed_slot.locked() and not hostile[0].guaranteed_slot.locked())
+    await until_async(lambda: not share.guaranteed_slot.locked() and not hostile[0].guaranteed_slot.locked())
     dialler.close()

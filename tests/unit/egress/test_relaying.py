@@ -10,7 +10,8 @@ import sys
 
 import pytest
 from structlog.testing import capture_logs
-from tests.support.egress import Attach, echo, listening, relayed_to, served_connections, serving, until
+from tests.support.egress import Attach, echo, listening, relayed_to, served_connections, serving
+from tests.support.waiting import until_async
 
 from codewords_mcp.errors import SandboxFailed
 from codewords_mcp.runtime.egress import Egress, EgressPolicy
@@ -160,7 +161,7 @@ async def test_peers_that_hang_up_leave_no_task(attach: Attach) -> None:
             writer.transport.abort()
             _, silent = await stage.open(stage.connect)
             silent.close()
-        await until(lambda: served_connections() == 0)
+        await until_async(lambda: served_connections() == 0)
 
 
 @pytest.mark.requirement("egress:bounded")
@@ -174,7 +175,7 @@ async def test_a_connection_past_the_limit_is_reset_and_noted(attach: Attach) ->
         (event,) = stage.handle.events
         assert (event.allowed, event.reason) == (False, "2 connections are open already")
         kept[0][1].close()
-        await until(lambda: served_connections() == 1)
+        await until_async(lambda: served_connections() == 1)
         reader, writer = await stage.open(stage.runtime)
         writer.write(b"x")
         assert await reader.readexactly(1) == b"x"
@@ -200,7 +201,7 @@ async def test_however_many_connections_a_sandbox_makes_256_of_a_listener_are_se
             one.setblocking(False)
             with contextlib.suppress(ConnectionResetError):
                 await asyncio.get_running_loop().sock_connect(one, ("127.0.0.1", hostile.runtime))
-        await until(lambda: len(hostile.handle.events) == 600 - 256)
+        await until_async(lambda: len(hostile.handle.events) == 600 - 256)
         assert (most, served_connections()) == (256, 256)
         reader, writer = await other.open(other.runtime)
         writer.write(b"x")
@@ -208,7 +209,7 @@ async def test_however_many_connections_a_sandbox_makes_256_of_a_listener_are_se
         writer.close()
         for one in sockets:
             one.close()
-        await until(lambda: served_connections() == 0)
+        await until_async(lambda: served_connections() == 0)
 
 
 @pytest.mark.requirement("egress:close")
@@ -229,7 +230,7 @@ async def test_a_peer_that_ended_and_a_server_that_stays_silent_are_given_up(
         writer.write_eof()
         await hung_up.wait()
         assert served_connections() == 1
-        await until(lambda: served_connections() == 0)
+        await until_async(lambda: served_connections() == 0)
         writer.close()
 
 
@@ -250,7 +251,7 @@ async def test_without_file_descriptors_accepting_pauses_and_goes_on_later(attac
                         fillers.append(os.dup(client.fileno()))
                 loop = asyncio.get_running_loop()
                 await loop.sock_connect(client, ("127.0.0.1", stage.runtime))
-                await until(lambda: any("file descriptors" in entry["event"] for entry in logs))
+                await until_async(lambda: any("file descriptors" in entry["event"] for entry in logs))
             finally:
                 for filler in fillers:
                     os.close(filler)

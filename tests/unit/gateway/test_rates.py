@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 
 import pytest
+from tests.support.waiting import until_async
 
 from codewords_mcp.errors import InvalidInput, TooBusy
 from codewords_mcp.runtime.gateway import rate_limits as rates
@@ -94,8 +95,7 @@ async def test_turnstiles_of_keys_make_room_for_others(monkeypatch: pytest.Monke
     limited = RateLimits({}, {"*": 6_000_000})
     for number in range(20):
         await limited.enter("openai", CallAttribution("ada", str(number)))
-        while not all(key_limiters.idle for key_limiters in limited.key_limiters.values()):
-            await asyncio.sleep(0)
+        await until_async(lambda: all(key_limiters.idle for key_limiters in limited.key_limiters.values()))
     assert len(limited.key_limiters) <= 3
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 
 import pytest
+from tests.support.waiting import until_async
 
 from codewords_mcp.errors import NotFound, TooBusy
 from codewords_mcp.mcp_server.jobs import Jobs
@@ -65,8 +66,7 @@ async def test_each_waiter_hears_the_progress_also_of_work_begun_before_it_came(
     first = asyncio.create_task(jobs.join("key", work, wait=5, progress=listener("first")))
     await work.started.wait()
     second = asyncio.create_task(jobs.join("key", work, wait=5, progress=listener("second")))
-    while len(heard) < 2:
-        await asyncio.sleep(0)
+    await until_async(lambda: len(heard) >= 2)
     work.go_on.set()
     assert await first == await second == "done"
     assert sorted(heard) == [("first", "first"), ("second", "first")]
@@ -111,8 +111,7 @@ async def test_results_that_nobody_collects_take_no_room_from_new_work_and_are_f
     work.go_on.set()
     for key in ("one", "two", "three"):
         assert await jobs.join(key, work, wait=0, progress=no_progress) is None
-        while jobs.busy:
-            await asyncio.sleep(0)
+        await until_async(lambda: not jobs.busy)
     assert len(jobs) <= 2
     assert await jobs.join("four", work, wait=5, progress=no_progress) == "done"
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
 
 import pytest
+from tests.support.waiting import until_async
 
 from codewords_mcp.errors import TooBusy
 from codewords_mcp.runtime.model.limits import NESTED_FACTOR, LimitScope, limit_scope
@@ -67,17 +68,11 @@ class Crowd:
         """One after the other, in the order in which they began; that order."""
         ended = 0
         while ended < len(self.tasks):
-            await until(lambda ended=ended: len(self.order) > ended)
+            await until_async(lambda ended=ended: len(self.order) > ended)
             await self.end(self.order[ended])
             ended += 1
         assert (self.admission.active, self.admission.queued) == (0, 0)
         return self.order
-
-
-async def until(condition: Callable[[], bool]) -> None:
-    async with asyncio.timeout(5):
-        while not condition():
-            await asyncio.sleep(0)
 
 
 async def test_the_limit_holds_and_runs_alike_are_served_in_order() -> None:
@@ -174,7 +169,7 @@ async def test_a_cancelled_wait_leaves_the_line_and_a_slot_in_its_hands_is_passe
     await asyncio.gather(crowd.tasks["second"], return_exceptions=True)
     assert crowd.admission.queued == 1
     crowd.tasks["first"].cancel()  # gives its slot to the third, which is cancelled before it knows
-    await until(lambda: crowd.admission.queued == 0)
+    await until_async(lambda: crowd.admission.queued == 0)
     crowd.tasks["third"].cancel()
     await asyncio.gather(*crowd.tasks.values(), return_exceptions=True)
     assert (crowd.admission.active, crowd.admission.queued) == (0, 0)
@@ -210,7 +205,7 @@ async def test_what_other_processes_hold_counts_and_a_run_comes_back_to_its_plac
     await asyncio.sleep(0)
     assert not any(wait.done() for wait in waits)
     admission.set_elsewhere({})
-    await until(waits[1].done)
+    await until_async(waits[1].done)
     assert not waits[0].done()
     admission.leave(where)
     await waits[0]

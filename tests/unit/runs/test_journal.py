@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from sqlalchemy import Connection
+from tests.support.waiting import until_async
 
 from codewords_mcp.runtime.model.log_text import Line
 from codewords_mcp.runtime.model.run import LogLine
@@ -186,8 +187,7 @@ async def test_followers_of_one_log_share_each_look_at_the_store_and_what_is_wri
         return b"".join([b"".join(batch.encoded("plain", write)) async for batch in batches if batch])
 
     followers = asyncio.gather(*(follow() for _ in range(20)))
-    while not journal.followers.followed_runs:
-        await asyncio.sleep(0)
+    await until_async(lambda: journal.followers.followed_runs)
     log.write("stdout", b"one\ntwo\n")
     journal.close(log)
     async with asyncio.timeout(10):

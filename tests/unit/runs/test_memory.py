@@ -6,6 +6,7 @@ import asyncio
 from pathlib import Path
 
 import pytest
+from tests.support.waiting import until_async
 
 from codewords_mcp.errors import TooBusy
 from codewords_mcp.runtime.runs.memory import STARTING, Headroom, available, total
@@ -67,9 +68,7 @@ async def test_runs_wait_for_memory_and_start_when_it_is_there() -> None:
     left, told = [10 * MIB], list[str]()
     headroom = Headroom(100 * MIB, measure=lambda: left[0], fresh=0)
     waiting = asyncio.create_task(headroom.enter(told.append))
-    async with asyncio.timeout(5):
-        while not told:
-            await asyncio.sleep(0)
+    await until_async(lambda: told)
     assert not waiting.done()
     left[0] = 500 * MIB
     await waiting

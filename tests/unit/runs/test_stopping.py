@@ -8,6 +8,7 @@ from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
+from tests.support.waiting import until_async
 
 from codewords_mcp.runtime.runs.scheduler import Scheduler
 from codewords_mcp.runtime.store.database import Database
@@ -23,8 +24,7 @@ async def test_a_stop_takes_though_news_comes_at_the_same_moment(tmp_path: Path,
     ticker = Scheduler(cast("Any", SimpleNamespace(database=database)), cast("Any", None))
     woken: Any = ticker._woken  # pyright: ignore[reportPrivateUsage]
     running = asyncio.create_task(ticker.run())
-    while not woken._waiters:
-        await asyncio.sleep(0)
+    await until_async(lambda: woken._waiters)
     ticker.wake()
     for _ in range(steps):
         await asyncio.sleep(0)

@@ -1,0 +1,34 @@
+"""Processes, by what the kernel says of them."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from pathlib import Path
+
+from tests.support.waiting import until_async
+
+
+def descendants(pid: int) -> list[int]:
+    """The process and all that descend from it, by the kernel's own list."""
+    found = [pid]
+    for parent in found:
+        with suppress(FileNotFoundError, ProcessLookupError):  # it has ended meanwhile
+            for thread in Path(f"/proc/{parent}/task").iterdir():
+                found += [int(child) for child in (thread / "children").read_text(encoding="utf-8").split()]
+    return found
+
+
+def alive(pid: int) -> bool:
+    """Whether it runs. One that has ended stays a zombie until its parent has taken its exit code."""
+    try:
+        state = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()[0]
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+    return state not in ("Z", "X")
+
+
+async def until_gone(pids: list[int]) -> None:
+    """Wait until none of them exists, not even as a zombie."""
+    await until_async(
+        lambda: not any(Path(f"/proc/{pid}").exists() for pid in pids), f"processes {pids} to be gone", 20
+    )
