@@ -67,6 +67,7 @@ def test_a_bomb_opens_in_bounded_pieces_and_no_further_than_they_are_taken(packe
         gzip.compress(PLAIN)[:40] + b"\xff" * 40,
         gzip.compress(PLAIN) + b"\x1f\x8b\xff broken member",
     ],
+    ids=("no gzip", "damaged member", "damaged second member"),
 )
 def test_damaged_data_is_no_body(packed: bytes) -> None:
     with pytest.raises(DamagedCompression):

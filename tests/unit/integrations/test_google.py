@@ -60,7 +60,18 @@ def test_a_key_file_without_an_id_of_its_key_works() -> None:
         ),
         account(private_key_id=["k1"]),
     ],
-    ids=str,
+    ids=(
+        "empty",
+        "no JSON",
+        "a list",
+        "nothing in it",
+        "no e-mail",
+        "no PEM",
+        "a number as key",
+        "an elliptic key",
+        "a public key",
+        "a list as key id",
+    ),
 )
 def test_what_is_no_key_file_is_answered_by_a_sentence(text: str) -> None:
     with pytest.raises(InvalidInput, match="not the text of a service account's key file"):
