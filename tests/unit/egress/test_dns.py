@@ -6,6 +6,10 @@ import ipaddress
 import socket
 import struct
 
+import dns.edns
+import dns.flags
+import dns.message
+import dns.rcode
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -15,12 +19,21 @@ from codewords_mcp.runtime.egress.addresses import FAKE_NETWORK
 from codewords_mcp.runtime.egress.dns import respond
 from codewords_mcp.runtime.egress.names import MAX_NAMES, FakeNames
 
-A, AAAA, MX, PTR, HTTPS = 1, 28, 15, 12, 65
+A, SOA, AAAA, MX, PTR, HTTPS = 1, 6, 28, 15, 12, 65
 
 
 def query(name: str, kind: int = A, *, flags: int = 0x0100, number: int = 0xBEEF) -> bytes:
     labels = b"".join(bytes([len(label)]) + label.encode() for label in name.split("."))
     return struct.pack("!HHHHHH", number, flags, 1, 0, 0, 0) + labels + b"\0" + struct.pack("!HH", kind, 1)
+
+
+def with_records(*records: bytes, name: str = "example.com", sections: tuple[int, int, int]) -> bytes:
+    """A query for a name with more records, and what its header says of their sections."""
+    return query(name).replace(b"\0\0\0\0\0\0", struct.pack("!HHH", *sections), 1) + b"".join(records)
+
+
+def record(kind: int, data: bytes = b"", *, name: bytes = b"\0", class_: int = 1, ttl: int = 0) -> bytes:
+    return name + struct.pack("!HHIH", kind, class_, ttl, len(data)) + data
 
 
 def answered(reply: bytes | None) -> tuple[int, list[str]]:
@@ -86,6 +99,127 @@ def test_what_is_no_query_gets_silence(data: bytes) -> None:
 def test_no_datagram_breaks_the_responder(data: bytes) -> None:
     reply = respond(data, FakeNames())
     assert reply is None or reply[:2] == data[:2]
+
+
+@pytest.mark.requirement("egress:dns-malformed")
+@pytest.mark.parametrize(
+    "question",
+    [
+        b"\xc0\x0c",
+        b"\1a\xc0\x0c",
+        b"\xc0\x0e\xc0\x0c",
+        b"\1a\xc0\x20",
+        b"\xff\xff",
+        b"\x40a\0",
+        b"\x80a\0",
+        b"\x3fa",
+        b"\1a" * 128 + b"\0",
+    ],
+    ids=[
+        "itself", "its own label", "each other", "beyond the end", "far beyond", "extended label", "reserved label",
+        "cut label", "over 255 bytes",
+    ],
+)  # fmt: skip
+def test_a_name_that_goes_in_circles_or_too_far_gets_silence(question: bytes) -> None:
+    data = struct.pack("!HHHHHH", 0xBEEF, 0x0100, 1, 0, 0, 0) + question + struct.pack("!HH", A, 1)
+    assert respond(data, FakeNames()) is None
+
+
+@pytest.mark.requirement("egress:dns-fake")
+def test_a_name_of_many_labels_is_answered_up_to_the_limit_of_names() -> None:
+    assert answered(respond(query(".".join("a" * 127)), FakeNames())) == (0, ["198.18.0.1"])
+    assert answered(respond(query("a" * 63 + ".com"), FakeNames())) == (0, ["198.18.0.1"])
+
+
+@pytest.mark.requirement("egress:dns-fake")
+def test_a_label_with_a_dot_inside_is_no_name_of_two_labels() -> None:
+    data = query("a.b.com").replace(b"\1a\1b", b"\3a.b")
+    assert answered(respond(data, FakeNames())) == (3, [])
+
+
+@pytest.mark.requirement("egress:dns-fake")
+def test_a_query_with_edns_is_answered_with_edns() -> None:
+    names = FakeNames()
+    option = dns.edns.ECSOption("192.0.2.0", 24)
+    asked = dns.message.make_query("example.com", "A", use_edns=0, options=[option], payload=1232)
+    answer = dns.message.from_wire(respond(asked.to_wire(), names) or b"")
+    assert answer.edns == 0
+    assert len(answer.options) == 0  # pyright: ignore[reportUnknownMemberType, reportUnknownArgumentType]
+    assert answer.rcode() == dns.rcode.NOERROR
+    assert answer.answer[0].to_text() == "example.com. 60 IN A 198.18.0.1"
+
+    plain = dns.message.from_wire(respond(query("example.com"), names) or b"")
+    assert plain.edns == -1
+    assert plain.answer == answer.answer
+
+
+@pytest.mark.requirement("egress:dns-fake")
+def test_a_newer_edns_is_told_which_one_is_spoken_here() -> None:
+    asked = dns.message.make_query("example.com", "A", use_edns=1)
+    answer = dns.message.from_wire(respond(asked.to_wire(), FakeNames()) or b"")
+    assert (answer.rcode(), answer.edns, answer.answer) == (dns.rcode.BADVERS, 0, [])
+
+
+@pytest.mark.requirement("egress:dns-malformed")
+@pytest.mark.parametrize(
+    "record",
+    [
+        record(41, b"\0\x08\0\x04\0", class_=1232),
+        record(41, b"\0\x08\xff\xff", class_=1232),
+        record(41, name=b"\1a\0", class_=1232),
+        record(41)[:-1],
+        b"",
+        record(A, b"\1\2\3"),
+        record(A, b"\1\2\3\4", name=b"\xc0\x1d"),
+    ],
+    ids=[
+        "cut option", "option beyond the end", "a name of its own", "cut", "missing", "short address", "circle",
+    ],
+)  # fmt: skip
+def test_a_malformed_record_beside_the_question_gets_silence(record: bytes) -> None:
+    assert respond(with_records(record, sections=(0, 0, 1)), FakeNames()) is None
+
+
+@pytest.mark.requirement("egress:dns-fake")
+@pytest.mark.parametrize("sections", [(1, 0, 0), (0, 1, 0), (0, 0, 2), (0, 0, 65535), (65535, 65535, 65535)])
+def test_records_that_no_query_has_are_not_read(sections: tuple[int, int, int]) -> None:
+    assert answered(respond(with_records(b"\xff" * 400, sections=sections), FakeNames())) == (
+        0,
+        ["198.18.0.1"],
+    )
+
+
+@pytest.mark.requirement("egress:dns-malformed")
+@pytest.mark.parametrize("opcode", [1, 2, 3, 4, 5, 6, 15])
+def test_an_operation_other_than_a_query_is_not_implemented(opcode: int) -> None:
+    answer = respond(query("example.com", SOA, flags=0x0100 | opcode << 11), FakeNames())
+    assert answer is not None
+    assert dns.message.from_wire(answer).rcode() == dns.rcode.NOTIMP
+
+
+@pytest.mark.requirement("egress:dns-malformed")
+@given(
+    kind=st.integers(0, 65535),
+    class_=st.sampled_from([1, 3, 4, 254, 255, 1232]),
+    data=st.binary(max_size=60),
+    flags=st.integers(0, 65535),
+)
+def test_no_record_or_flag_breaks_the_responder(kind: int, class_: int, data: bytes, flags: int) -> None:
+    extra = with_records(record(kind, data, class_=class_), sections=(0, 0, 1))
+    reply = respond(extra[:2] + struct.pack("!H", flags) + extra[4:], FakeNames())
+    if reply is not None:
+        answer = dns.message.from_wire(reply)
+        assert answer.id == 0xBEEF
+        assert answer.flags & dns.flags.QR
+
+
+@pytest.mark.requirement("egress:dns-malformed")
+@given(st.lists(st.binary(min_size=1, max_size=63), max_size=140), st.binary(max_size=3))
+def test_no_name_breaks_the_responder(labels: list[bytes], tail: bytes) -> None:
+    name = b"".join(bytes([len(label)]) + label for label in labels) + b"\0" + tail
+    data = struct.pack("!HHHHHH", 0xBEEF, 0x0100, 1, 0, 0, 0) + name + struct.pack("!HH", A, 1)
+    reply = respond(data, FakeNames())
+    assert reply is None or dns.message.from_wire(reply).id == 0xBEEF
 
 
 @pytest.mark.requirement("egress:bounded")

@@ -8,25 +8,29 @@ from __future__ import annotations
 
 import asyncio
 import socket
-import struct
-from typing import NamedTuple
+from typing import Final
+
+import dns.exception
+import dns.flags
+import dns.message
+import dns.opcode
+import dns.rcode
+import dns.rdataclass
+import dns.rdatatype
+import dns.rrset
+from dns.message import Message
+from dns.rdtypes.IN.A import A
 
 from codewords_mcp.runtime.egress.addresses import parse_address
 from codewords_mcp.runtime.egress.names import FakeNames, normal_host
 
-TTL = 60
+TTL: Final = 60
 """Seconds. The address is valid as long as the sandbox."""
 
-_A, _IN = 1, 1
-_NO_ERROR, _SERVER_FAILURE, _NO_NAME, _NOT_IMPLEMENTED = 0, 2, 3, 4
-_BURST = 32
-_LOOPBACK = socket.inet_aton("127.0.0.1")
-
-
-class _Question(NamedTuple):
-    name: str
-    type: int
-    raw: bytes
+_BURST: Final = 32
+_HEADER_BYTES: Final = 12
+_ONE_QUESTION_WITH_EDNS: Final = b"\0\1\0\0\0\0\0\1"
+_MAX_UDP_PAYLOAD: Final = 4096
 
 
 class DnsResponder:
@@ -49,7 +53,7 @@ class DnsResponder:
         # Bounded: a program that asks without end must not hold the event loop.
         for _ in range(_BURST):
             try:
-                query, sender = self._sock.recvfrom(4096)
+                query, sender = self._sock.recvfrom(_MAX_UDP_PAYLOAD)
                 response = respond(query, self._names)
                 if response is not None:
                     self._sock.sendto(response, sender)
@@ -63,74 +67,64 @@ def respond(query: bytes, names: FakeNames) -> bytes | None:
 
     A queries get an address. AAAA and all others get an empty response, so that programs use IPv4.
     """
-    if len(query) < 12:
+    message = _parse(query)
+    if message is None or message.flags & dns.flags.QR:
         return None
 
-    flags, questions = struct.unpack_from("!HH", query, 2)
-    # A response, or more than one question, which no resolver sends.
-    if flags & 0x8000 or questions != 1:
+    response = dns.message.make_response(
+        message, recursion_available=True, our_payload=_MAX_UDP_PAYLOAD, pad=0
+    )
+    if message.opcode() != dns.opcode.QUERY:
+        response.set_rcode(dns.rcode.NOTIMP)
+    elif message.edns > 0:
+        response.set_rcode(dns.rcode.BADVERS)
+    elif message.question[0].rdclass != dns.rdataclass.IN:
         return None
-    if flags & 0x7800:
-        return _response(query, b"", _NOT_IMPLEMENTED)
+    else:
+        _answer(response, names)
 
-    question = _question(query)
-    if question is None:
+    return response.to_wire()
+
+
+def _parse(query: bytes) -> Message | None:
+    """A packet of one question.
+
+    Records beside the question mean nothing in a query, and a program chooses how many come: only a
+    single one, which is how EDNS comes, is read.
+    """
+    counts = query[4:_HEADER_BYTES]
+    if counts[:2] != _ONE_QUESTION_WITH_EDNS[:2]:
         return None
 
-    host = normal_host(question.name)
+    try:
+        return dns.message.from_wire(
+            query, question_only=counts != _ONE_QUESTION_WITH_EDNS, ignore_trailing=True, keyring=False
+        )
+    except dns.exception.DNSException:
+        return None
+
+
+def _answer(response: Message, names: FakeNames) -> None:
+    question = response.question[0]
+    host = normal_host(question.name.to_text(omit_final_dot=True))
     # Names that have no address on the internet (RFC 6761, RFC 7686), and addresses as names.
     if host is None or parse_address(host) is not None or host.endswith((".invalid", ".onion")):
-        return _response(query, question.raw, _NO_NAME)
-    if question.type != _A:
-        return _response(query, question.raw, _NO_ERROR)
+        response.set_rcode(dns.rcode.NXDOMAIN)
+        return
+    if question.rdtype != dns.rdatatype.A:
+        return
 
-    return _address_response(query, question, host, names)
+    address = _address(host, names)
+    if address is None:
+        # The table of names is full: a failure, since the name may well exist.
+        response.set_rcode(dns.rcode.SERVFAIL)
+    else:
+        record = A(dns.rdataclass.IN, dns.rdatatype.A, address)
+        response.answer.append(dns.rrset.from_rdata(question.name, TTL, record))
 
 
-def _address_response(query: bytes, question: _Question, host: str, names: FakeNames) -> bytes:
+def _address(host: str, names: FakeNames) -> str | None:
     if host == "localhost" or host.endswith(".localhost"):
-        return _response(query, question.raw, _NO_ERROR, _LOOPBACK)
+        return "127.0.0.1"
     address = names.address_of(host)
-    # The table of names is full: a failure, since the name may well exist.
-    if address is None:
-        return _response(query, question.raw, _SERVER_FAILURE)
-    return _response(query, question.raw, _NO_ERROR, address.packed)
-
-
-def _response(query: bytes, question: bytes, code: int, address: bytes | None = None) -> bytes:
-    # A response, recursion available; opcode and RD as asked.
-    flags = 0x8080 | (query[2] & 0x79) << 8 | code
-    counts = (1 if question else 0, 0 if address is None else 1, 0, 0)
-    if address is None:
-        record = b""
-    else:
-        # 0xC00C points to the question's name, at offset 12.
-        record = struct.pack("!HHHIH", 0xC00C, _A, _IN, TTL, 4) + address
-    return query[:2] + struct.pack("!HHHHH", flags, *counts) + question + record
-
-
-def _question(query: bytes) -> _Question | None:
-    labels: list[str] = []
-    at = 12
-    while at < len(query):
-        size = query[at]
-        at += 1
-        if size == 0:
-            break
-        # Compression has no place in a question.
-        if size > 63 or at + size > len(query):
-            return None
-
-        labels.append(query[at : at + size].decode("ascii", "replace"))
-        at += size
-    else:
-        return None
-
-    if at + 4 > len(query):
-        return None
-
-    kind, class_ = struct.unpack_from("!HH", query, at)
-    if class_ == _IN:
-        return _Question(".".join(labels), kind, query[12 : at + 4])
-
-    return None
+    return None if address is None else str(address)

@@ -17,7 +17,6 @@ from codewords_mcp.runtime.egress.dial import (
     DialRefused,
     Share,
 )
-from codewords_mcp.runtime.egress.dns import DnsResponder
 from codewords_mcp.runtime.egress.events import EgressEvent, EventLog
 from codewords_mcp.runtime.egress.host_check import HostCheck
 from codewords_mcp.runtime.egress.intercept.interception import Interception
@@ -71,6 +70,9 @@ class SandboxNetwork:
         self._share = Share()
 
         if sockets.dns:
+            # dnspython takes 50 ms to import, and a home without sandboxes of this kind needs none of it.
+            from codewords_mcp.runtime.egress.dns import DnsResponder
+
             self._dns = DnsResponder(sockets.dns, self._names)
         else:
             self._dns = None
