@@ -128,6 +128,14 @@ def test_a_message_arrives_with_both_texts_and_its_attachment(
     assert (attachment.get_filename(), attachment.get_content()) == ("bericht ü.bin", data)
 
 
+def test_an_address_with_a_quoted_name_or_of_a_domain_in_another_script_arrives(
+    with_mail: httpx.Client, mail: MailServer
+) -> None:
+    send(with_mail, to=['"ann doe"@example.org', "Bert <bert@bücher.example>"])
+    assert mail.taken[-1].rcpt_tos == ['"ann doe"@example.org', "bert@xn--bcher-kva.example"]
+    assert mail.last()["To"] == '"ann doe"@example.org, Bert <bert@xn--bcher-kva.example>'
+
+
 def test_those_whom_the_server_refuses_are_told_apart(with_mail: httpx.Client, mail: MailServer) -> None:
     told = send(with_mail, to="ann@example.org, refused@example.org")
     assert told["refused"] == ["refused@example.org"]
