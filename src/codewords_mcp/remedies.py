@@ -58,7 +58,7 @@ class RemedyAction(StrEnum):
 
 
 NEUTRAL_WORDS: Final[dict[RemedyAction, str]] = {
-    RemedyAction.ADD_PACKAGE: "Install {package} beside codewords-mcp.",
+    RemedyAction.ADD_PACKAGE: "Install codewords-mcp[{extra}], or {package} beside codewords-mcp.",
     RemedyAction.BUILD_E2B_TEMPLATE: "Build the E2B template again.",
     RemedyAction.CHANGE_BUDGETS: "A person can raise the budget.",
     RemedyAction.CHANGE_MODELS: "The key and the header's `models` under [tool.codewords] list them.",
@@ -153,9 +153,9 @@ def set_secret(name: str) -> Remedy:
     return Remedy(RemedyAction.SET_SECRET, {"name": name})
 
 
-def add_package(package: str) -> Remedy:
-    """The remedy for an optional package that is missing; `package` is a requirement."""
-    return Remedy(RemedyAction.ADD_PACKAGE, {"package": package})
+def add_package(package: str, extra: str) -> Remedy:
+    """The remedy for an optional package that is missing: a requirement, and the extra that has it."""
+    return Remedy(RemedyAction.ADD_PACKAGE, {"package": package, "extra": extra})
 
 
 def show_workflow(workflow_id: str) -> Remedy:

@@ -7,7 +7,10 @@ from typing import Any, Final, cast
 from codewords_mcp.remedies import RemedyAction, reword
 
 WORDS: Final[dict[RemedyAction, str]] = {
-    RemedyAction.ADD_PACKAGE: "`pip install '{package}'` beside codewords-mcp adds it.",
+    RemedyAction.ADD_PACKAGE: (
+        "`uvx --from 'codewords-mcp[{extra}]' codewords-mcp` has it;"
+        " `pip install '{package}'` beside codewords-mcp adds it."
+    ),
     RemedyAction.BUILD_E2B_TEMPLATE: "Run `codewords e2b build-template`.",
     RemedyAction.CHANGE_BUDGETS: "`codewords budgets` shows and changes budgets.",
     RemedyAction.CHANGE_MODELS: "`codewords keys create --models` and `models` under [tool.codewords] list them.",

@@ -7,7 +7,10 @@ from typing import Final
 from codewords_mcp.remedies import NEUTRAL_WORDS, RemedyAction
 
 WORDS: Final[dict[RemedyAction, str]] = {
-    RemedyAction.ADD_PACKAGE: "`pip install '{package}'` beside codewords-mcp adds it.",
+    RemedyAction.ADD_PACKAGE: (
+        "`uvx --from 'codewords-mcp[{extra}]' codewords-mcp` has it;"
+        " `pip install '{package}'` beside codewords-mcp adds it."
+    ),
     RemedyAction.BUILD_E2B_TEMPLATE: "The operator builds the E2B template: `codewords e2b build-template`.",
     RemedyAction.CHANGE_BUDGETS: "GET /budgets lists budgets, PUT /budgets/SCOPE changes one.",
     RemedyAction.CHANGE_MODELS: "The key's list and `models` under [tool.codewords] in the header name them.",

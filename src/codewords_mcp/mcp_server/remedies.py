@@ -7,7 +7,10 @@ from typing import Final
 from codewords_mcp.remedies import Remedy, RemedyAction, reword
 
 WORDS: Final[dict[RemedyAction, str]] = {
-    RemedyAction.ADD_PACKAGE: "The user installs it beside codewords-mcp: pip install '{package}'.",
+    RemedyAction.ADD_PACKAGE: (
+        "The user starts codewords-mcp with it, uvx --from 'codewords-mcp[{extra}]' codewords-mcp,"
+        " or installs it beside codewords-mcp: pip install '{package}'."
+    ),
     RemedyAction.BUILD_E2B_TEMPLATE: "The user builds it in a terminal: `codewords e2b build-template`.",
     RemedyAction.CHANGE_BUDGETS: "The user can raise it in a terminal: `codewords budgets`.",
     RemedyAction.CHANGE_MODELS: "The key's list and `models` under [tool.codewords] in the header name them.",

@@ -8,6 +8,7 @@ import shutil
 import socket
 import ssl
 import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -136,3 +137,15 @@ def test_a_redis_that_cannot_be_used_is_told_without_its_password(http: httpx.Cl
     assert answer.status_code in {400, 502}
     assert "Redis" in answer.json()["error"]["message"]
     assert "wrong" not in answer.text
+
+
+def test_without_the_package_the_answer_says_how_to_add_it(
+    http: httpx.Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for module in ("redis.asyncio", "redis.exceptions"):
+        monkeypatch.setitem(sys.modules, module, None)
+    http.put("/secrets/REDIS_URL", json={"value": "rediss://:wrong@127.0.0.1:1"}).raise_for_status()
+    answer = http.post("/run/redis_coordinator")
+    http.delete("/secrets/REDIS_URL").raise_for_status()
+    assert answer.status_code == 501
+    assert "uvx --from 'codewords-mcp[redis]' codewords-mcp" in answer.json()["error"]["hint"]

@@ -183,7 +183,7 @@ def test_without_the_package_a_bucket_is_refused_with_how_to_install_it(
     monkeypatch.setitem(sys.modules, "obstore", None)
     with pytest.raises(InvalidInput) as raised:
         open_blobs("s3://bucket", tmp_path, None)
-    assert ".[s3]" in (raised.value.hint or "")
+    assert "codewords-mcp[s3]" in (raised.value.hint or "")
 
 
 async def test_what_a_crash_left_of_an_upload_goes_when_no_link_can_be_good_for_it(tmp_path: Path) -> None:

@@ -13,7 +13,8 @@ from urllib.parse import urlsplit
 from pydantic import AliasChoices, Field
 from sqlalchemy import Connection
 
-from codewords_mcp.errors import Conflict, InvalidInput, UpstreamFailed
+from codewords_mcp.errors import Conflict, InvalidInput, ServiceNotAvailable, UpstreamFailed
+from codewords_mcp.remedies import add_package
 from codewords_mcp.runtime.egress import HOST_ALIAS
 from codewords_mcp.runtime.services.base import (
     Input,
@@ -75,7 +76,7 @@ class CoordinatorOutput(Output):
 
 async def call(context: ServiceContext, params: CoordinatorInput) -> CoordinatorOutput:
     """Perform the action. Raises InvalidInput, Conflict at the limit of keys, MissingCredential,
-    UpstreamFailed.
+    ServiceNotAvailable without the package `redis`, UpstreamFailed.
     """
     if params.action is None:
         if params.model_fields_set:
@@ -197,8 +198,14 @@ async def _redis_credentials(context: ServiceContext) -> CoordinatorOutput:
 
 
 async def _create_user(url: str, name: str, password: str) -> None:
-    from redis.asyncio import Redis
-    from redis.exceptions import RedisError
+    try:
+        from redis.asyncio import Redis
+        from redis.exceptions import RedisError
+    except ImportError as error:
+        raise ServiceNotAvailable(
+            "REDIS_URL is set, and the package that reaches a Redis is not installed.",
+            remedy=add_package("redis>=6", "redis"),
+        ) from error
 
     client: Any = Redis.from_url(  # pyright: ignore[reportUnknownMemberType]
         url, ssl_cert_reqs="none", socket_timeout=CONNECT_TIMEOUT, socket_connect_timeout=CONNECT_TIMEOUT

@@ -48,7 +48,7 @@ class Bucket:
         except ImportError as error:
             raise InvalidInput(
                 "CODEWORDS_FILES names a bucket, and the package that reaches buckets is not installed.",
-                remedy=add_package("obstore>=0.10,<1"),
+                remedy=add_package("obstore>=0.10,<1", "s3"),
             ) from error
 
         name, _, prefix = location.removeprefix(BUCKET).rstrip("/").partition("/")

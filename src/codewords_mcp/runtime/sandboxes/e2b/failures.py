@@ -42,7 +42,7 @@ def no_sdk() -> SandboxUnavailable:
     """The package is absent or broken."""
     return SandboxUnavailable(
         "The package e2b cannot be imported.",
-        remedy=add_package("e2b>=2.25,<3"),
+        remedy=add_package("e2b>=2.25,<3", "e2b"),
     )
 
 
