@@ -25,6 +25,11 @@ test:
 bench:
     for script in benchmarks/[a-z]*.py; do {{python}} $script --quick; done
 
+# resolve constraints.txt again, which keeps its versions where they still fit; with --upgrade it takes the newest
+pins *options:
+    printf -- '-e .[dev,e2b,otel,redis,s3]\n-e packages/codewords-testing\n' | .venv/bin/uv pip compile --quiet --universal --python-version 3.11 \
+      --no-header --no-annotate --no-emit-package codewords-mcp --no-emit-package codewords-testing {{options}} -o constraints.txt -
+
 # write the generated parts of the docs again
 docs:
     {{python}} docs/reference/generate.py

@@ -363,6 +363,12 @@ def test_socket_mode_needs_no_address_and_acknowledges_what_is_stored(
     assert upstream.wait_for(lambda: "e-2" in upstream.slack.acknowledged)
     assert http.get(f"/webhooks/deliveries/{newest['id']}").json()["repeats"] == 1
     assert register(http, "slack_trigger", witness, event_type="app_mention")["socket"] == "connected"
+
+    opened = upstream.slack.opened
+    upstream.drop_socket()
+    assert upstream.wait_for(lambda: upstream.slack.opened > opened and bool(upstream.slack.sockets))
+    upstream.send_event(envelope | {"envelope_id": "e-3"})
+    assert upstream.wait_for(lambda: "e-3" in upstream.slack.acknowledged)
     http.delete("/secrets/SLACK_APP_TOKEN").raise_for_status()
     http.delete(f"/webhooks/{made['id']}").raise_for_status()
     assert upstream.wait_for(lambda: not upstream.slack.sockets)

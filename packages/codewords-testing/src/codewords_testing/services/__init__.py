@@ -62,6 +62,11 @@ class LoopbackServices:
         assert self.loop is not None  # noqa: S101  # it serves
         asyncio.run_coroutine_threadsafe(self.slack.push(envelope), self.loop).result(30)
 
+    def drop_socket(self) -> None:
+        """Break Slack's newest open socket."""
+        assert self.loop is not None  # noqa: S101  # it serves
+        asyncio.run_coroutine_threadsafe(self.slack.drop(), self.loop).result(30)
+
     def notify(self) -> None:
         """Wake the threads that wait in `wait_for`."""
         with self._changed:

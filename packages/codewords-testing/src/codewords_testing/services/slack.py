@@ -7,7 +7,7 @@ import hmac
 from collections.abc import Callable
 from typing import Any
 
-from aiohttp import WSMsgType, web
+from aiohttp import WSCloseCode, WSMsgType, web
 
 BOT_TOKEN = "xoxb-of-the-tests"  # noqa: S105  # of the stand-in
 APP_TOKEN = "xapp-of-the-tests"  # noqa: S105
@@ -36,6 +36,10 @@ class Slack:
     async def push(self, frame: dict[str, Any]) -> None:
         """To the newest socket."""
         await self.sockets[-1].send_json(frame)
+
+    async def drop(self) -> None:
+        """Break the newest socket, without a word before."""
+        await self.sockets[-1].close(code=WSCloseCode.INTERNAL_ERROR)
 
     async def method(self, request: web.Request) -> web.Response:
         """A Web API method: always 200, `ok` tells."""
