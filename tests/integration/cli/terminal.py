@@ -1,4 +1,4 @@
-"""A person at a shell: the real commands as programs, in a home of their own, piped or on a terminal."""
+"""A person at a shell: the real commands as processes, in a home of their own, piped or on a terminal."""
 
 from __future__ import annotations
 
@@ -14,6 +14,8 @@ import time
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+
+from tests.support.command_server import command_server
 
 BIN = Path(sys.executable).parent
 _REDRAWN = re.compile(r"[^\n]*\r\x1b\[2K")
@@ -55,11 +57,7 @@ class Shell:
 
     def __call__(self, *words: str, stdin: str = "", timeout: float = 240) -> Result:
         """One command with everything piped."""
-        done = subprocess.run(
-            [str(BIN / words[0]), *words[1:]], input=stdin, capture_output=True, encoding="utf-8",
-            timeout=timeout, env=self.env, check=False,
-        )  # fmt: skip
-        return Result(done.returncode, done.stdout, done.stderr)
+        return Result(*command_server().run(words, self.env, stdin, timeout))
 
     def start(self, *words: str) -> subprocess.Popen[str]:
         """A command that goes on, piped; the caller ends it."""
