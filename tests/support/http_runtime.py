@@ -14,6 +14,7 @@ from typing import Any, Self, TypeVar
 import httpx
 import uvicorn
 import uvloop
+from tests.support.runtime import DRAIN_SECONDS
 from tests.support.waiting import until_async
 
 from codewords_mcp.http.app import create_app
@@ -37,6 +38,8 @@ class Door:
     """An open door. `url` is where; `stops` counts calls of `on_stop`."""
 
     def __init__(self, settings: Settings) -> None:
+        if "drain_timeout" not in settings.model_fields_set:
+            settings = settings.model_copy(update={"drain_timeout": DRAIN_SECONDS})
         self.settings = settings
         self.listener = socket.create_server(("127.0.0.1", settings.port))
         self.port: int = self.listener.getsockname()[1]

@@ -32,6 +32,8 @@ if __name__ == "__main__":
 """
 ADMIN = Caller("local", "admin")
 ALLOWED = Consent(allow=True)
+DRAIN_SECONDS = 1.0
+"""How long a runtime under test lets runs go on at its end: a test that leaves one behind need not wait for it."""
 SHARED = ("environments", "cache")
 SEED_TOKENS = {"SLACK_BOT_TOKEN": "token-of-the-tests", "HUBSPOT_ACCESS_TOKEN": "token-of-the-tests"}
 """With these the apps that the seed's programs declare count as connected."""
@@ -69,7 +71,8 @@ def make_home(path: Path) -> Path:
 @asynccontextmanager
 async def open_runtime(home: Path, **settings: Any) -> AsyncGenerator[Runtime]:
     """A runtime over this home, without any front door."""
-    async with Runtime.open(Settings(home=home, port=0, **settings)) as runtime:
+    chosen = {"home": home, "port": 0, "drain_timeout": DRAIN_SECONDS} | settings
+    async with Runtime.open(Settings(**chosen)) as runtime:
         yield runtime
 
 

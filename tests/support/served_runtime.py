@@ -97,6 +97,7 @@ def environment(home: Path) -> dict[str, str]:
     return kept | {
         "CODEWORDS_HOME": str(home),
         "CODEWORDS_OPEN_BROWSER": "never",
+        "CODEWORDS_DRAIN_TIMEOUT": "1",  # a test that leaves a run behind need not wait for it
         "PYTHONUNBUFFERED": "1",
     }
 
