@@ -8,10 +8,7 @@ install:
 
 # lint, format, types, import contracts
 check:
-    .venv/bin/ruff check .
-    .venv/bin/ruff format --check .
-    .venv/bin/pyright
-    .venv/bin/lint-imports
+    ./scripts/check
 
 # the quick suite
 quick:

@@ -65,12 +65,21 @@ def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestR
 
 
 _LONG = (
+    "tests/integration/sandboxes/test_ordinary_user",
     "tests/chaos/",
     "tests/integration/e2b/",
-    "tests/integration/sandboxes/test_ordinary_user",
     "tests/conformance/test_e2b",
+    "tests/attacks/",
 )
-"""Files that take most of a minute or more: they begin first, so that no worker is left alone with one at the end."""
+"""Files that take most of a minute or more: they begin first, in this order, so that no worker is left alone with one at the end."""
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--whole-e2b",
+        action="store_true",
+        help="also check in E2B's machines what does not depend on the transport",
+    )
 
 
 @pytest.hookimpl(trylast=True)
@@ -78,10 +87,16 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Long files come first. A test that lets a CancelledError out fails alone: it would end the task in which anyio runs
     every later test.
     """
-    items.sort(key=lambda item: not item.nodeid.startswith(_LONG))
+    items.sort(key=_place)
     for item in items:
         if isinstance(item, pytest.Function) and inspect.iscoroutinefunction(item.obj):
             item.obj = _contained(item.obj)
+
+
+def _place(item: pytest.Item) -> int:
+    """The first part of `_LONG` that an item is in; after all of them where it is in none."""
+    matches = (place for place, prefix in enumerate(_LONG) if item.nodeid.startswith(prefix))
+    return next(matches, len(_LONG))
 
 
 def _contained(test: Callable[..., Awaitable[None]]) -> Callable[..., Awaitable[None]]:

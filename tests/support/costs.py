@@ -55,6 +55,8 @@ class _Costs:
     def pytest_terminal_summary(
         self, terminalreporter: pytest.TerminalReporter, config: pytest.Config
     ) -> None:
+        if not self._files:
+            return
         files = sorted(self._files.items(), key=lambda entry: -entry[1].processors)
         if config.pluginmanager.has_plugin("cacheprovider"):
             where = config.cache.mkdir("costs") / "files.json"
