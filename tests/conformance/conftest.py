@@ -6,7 +6,7 @@ import pytest
 from tests.support.runtime import warm_folder
 
 from codewords_mcp.runtime.sandboxes.base import EnvironmentRef
-from codewords_mcp.testing.sandboxes import build_environment
+from codewords_mcp.testing.sandboxes import ConformanceCheck, build_environment
 
 
 @pytest.fixture(scope="session")
@@ -32,4 +32,5 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 def _is_of_the_machine(item: pytest.Item) -> bool:
     if item.path.name != "test_e2b.py" or not isinstance(item, pytest.Function):
         return False
-    return item.callspec.params["check"].id.partition(".")[0] in _OF_THE_MACHINE
+    check = item.callspec.params["check"]
+    return isinstance(check, ConformanceCheck) and check.id.partition(".")[0] in _OF_THE_MACHINE

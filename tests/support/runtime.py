@@ -71,8 +71,8 @@ def make_home(path: Path) -> Path:
 @asynccontextmanager
 async def open_runtime(home: Path, **settings: Any) -> AsyncGenerator[Runtime]:
     """A runtime over this home, without any front door."""
-    chosen = {"home": home, "port": 0, "drain_timeout": DRAIN_SECONDS} | settings
-    async with Runtime.open(Settings(**chosen)) as runtime:
+    settings.setdefault("drain_timeout", DRAIN_SECONDS)
+    async with Runtime.open(Settings(home=home, port=0, **settings)) as runtime:
         yield runtime
 
 
