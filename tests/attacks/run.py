@@ -33,7 +33,7 @@ from codewords_mcp.runtime.sandboxes.base import Driver, EnvironmentRef
 from codewords_mcp.runtime.sandboxes.host import measure
 from codewords_mcp.runtime.sandboxes.landlock.driver import LandlockDriver
 from codewords_mcp.runtime.sandboxes.namespaces.driver import LocalDriver
-from codewords_mcp.runtime.sandboxes.process import ProcessDriver
+from codewords_mcp.runtime.sandboxes.process.driver import ProcessDriver
 
 WAYS: Final = {"namespaces": ("exec", "fork"), "landlock": (LANDLOCK,)}
 """Ways in which each driver starts a sandbox. Landlock has one: each program gets a new interpreter."""

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 import pytest
 
 from codewords_mcp.runtime.sandboxes.base import EnvironmentRef
-from codewords_mcp.runtime.sandboxes.process import ProcessDriver
+from codewords_mcp.runtime.sandboxes.process.driver import ProcessDriver
 from codewords_mcp.testing.sandboxes import ConformanceCheck, Context, drivers, open_context
 from codewords_mcp.testing.sandboxes.for_pytest import holds, parametrize
 

@@ -15,7 +15,7 @@ from tests.support.paths import PROJECT
 from tests.support.runtime import warm_folder
 
 from codewords_mcp.runtime.sandboxes.base import Driver, EnvironmentRef, Network
-from codewords_mcp.runtime.sandboxes.process import ProcessDriver
+from codewords_mcp.runtime.sandboxes.process.driver import ProcessDriver
 from codewords_mcp.testing.sandboxes import (
     Context,
     Need,

@@ -22,7 +22,7 @@ async def open_driver(settings: Settings, network: Network | None, run_dir: Path
 
         return await E2BDriver.open(settings, network, run_dir)
     if settings.sandbox == "process":
-        from codewords_mcp.runtime.sandboxes.process import ProcessDriver
+        from codewords_mcp.runtime.sandboxes.process.driver import ProcessDriver
 
         return await ProcessDriver.open(network, run_dir)
     # Namespaces first: they hold more than Landlock does.

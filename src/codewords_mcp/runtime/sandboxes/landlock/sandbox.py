@@ -19,12 +19,12 @@ from codewords_mcp.errors import SandboxFailed
 from codewords_mcp.remedies import DIAGNOSE
 from codewords_mcp.runtime.sandboxes import explain
 from codewords_mcp.runtime.sandboxes.base import Network, OutputChunk, SandboxSockets, SandboxSpec
-from codewords_mcp.runtime.sandboxes.host import cgroups, paths
+from codewords_mcp.runtime.sandboxes.host import cgroups, paths, program
 from codewords_mcp.runtime.sandboxes.host.managed_sandbox import WRONG_PORT_SECONDS, ManagedSandbox
 from codewords_mcp.runtime.sandboxes.host.output import ProgramOutput
+from codewords_mcp.runtime.sandboxes.host.port_forwarder import PortForwarder
 from codewords_mcp.runtime.sandboxes.landlock import spawn
 from codewords_mcp.runtime.sandboxes.landlock.confinement import Landlock, LandlockProgram
-from codewords_mcp.runtime.sandboxes.landlock.port_forwarder import PortForwarder
 from codewords_mcp.runtime.sandboxes.namespaces.inside import channel
 
 SETUP_SECONDS: Final = 30.0
@@ -97,8 +97,8 @@ class LandlockSandbox(ManagedSandbox):
             spec,
             resources.folders,
             ports,
-            spawn.variables(spec, resources.folders, self.port, uri, ports[1] if len(ports) > 1 else None),
-            (spawn.python(spec), spawn.BOOT, str(resources.folders.app / "main.py")),
+            program.variables(spec, resources.folders, self.port, uri, ports[1] if len(ports) > 1 else None),
+            (program.python(spec), program.BOOT, str(resources.folders.app / "main.py")),
             self.port,
             exact=self._group is not None,
         )
@@ -179,23 +179,8 @@ class LandlockSandbox(ManagedSandbox):
             self._on_readable(self._spawned.channel, self._on_supervisor)
 
     def _on_readable(self, end: socket.socket, deliver: Callable[[dict[str, Any]], None]) -> None:
-        while True:
-            try:
-                received = channel.receive(end)
-            except BlockingIOError:
-                return
-            except OSError:
-                received = None
-
-            if received is None:
-                asyncio.get_running_loop().remove_reader(end.fileno())
-                return
-
-            message, fds = received
-            # The program may send some.
-            for fd in fds:
-                os.close(fd)
-            deliver(message)
+        if not program.receive_messages(end, deliver):
+            asyncio.get_running_loop().remove_reader(end.fileno())
 
     def _on_supervisor(self, message: dict[str, Any]) -> None:
         if "running" in message:

@@ -13,16 +13,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from codewords_mcp.runtime.sandboxes import authorities
-from codewords_mcp.runtime.sandboxes.base import SandboxSpec
-from codewords_mcp.runtime.sandboxes.host import paths
-from codewords_mcp.runtime.sandboxes.host.proxy_variables import proxy_variables
+from codewords_mcp.runtime.sandboxes.host.program import write_program
 from codewords_mcp.runtime.sandboxes.landlock.confinement import Landlock, LandlockProgram
 from codewords_mcp.runtime.sandboxes.namespaces.inside import channel
 
-BOOT: Final = str(Path(__file__).parent.parent / "namespaces" / "inside" / "boot.py")
 _LAUNCH: Final = str(Path(__file__).with_name("launch.py"))
-_BACKLOG: Final = 4096
 
 
 @dataclass(slots=True)
@@ -47,58 +42,12 @@ class SpawnedSupervisor:
         self.boot.close()
 
 
-def python(spec: SandboxSpec) -> str:
-    """The path of the environment's Python."""
-    # The venv's own link is made for a path that only sandboxes with a root of their own have.
-    environment = spec.environment
-    return str(environment.base_prefix / "bin" / f"python{environment.python_version}")
-
-
-def variables(
-    spec: SandboxSpec, folders: paths.Folders, port: int, uri: str | None, proxy: int | None
-) -> dict[str, str]:
-    """The program's whole environment. The workflow's values replace our defaults, not what is needed here."""
-    environment = spec.environment
-    site = environment.path / "lib" / f"python{environment.python_version}" / "site-packages"
-    own = {
-        "PATH": f"{environment.path}/bin:/usr/local/bin:/usr/bin:/bin",
-        "LANG": "C.UTF-8",
-        "FORWARDED_ALLOW_IPS": "*",
-        "PYTHONUNBUFFERED": "1",
-        "PYTHONDONTWRITEBYTECODE": "1",
-    }
-
-    if any((environment.base_prefix / "lib").glob("libpython*.so*")) and environment.base_prefix != Path(
-        "/usr"
-    ):
-        own["LD_LIBRARY_PATH"] = str(environment.base_prefix / "lib")
-
-    way_out = proxy_variables(proxy) if proxy else {}
-    if uri:
-        runtime = {"CODEWORDS_RUNTIME_URI": uri, "RUNTIME_URI": uri}
-    else:
-        runtime = {}
-
-    fixed = {
-        "PYTHONPATH": str(site),
-        "HOME": str(folders.app),
-        "TMPDIR": str(folders.tmp),
-        "PORT": str(port),
-    }
-    trust = authorities.variables(spec.authority, str(folders.app / authorities.FILE))
-    return own | way_out | dict(spec.env) | trust | runtime | fixed
-
-
 def launch(
     landlock: Landlock, start: LandlockProgram, listener: socket.socket, outputs: tuple[int, int]
 ) -> SpawnedSupervisor:
     """Write the code, listen and start the supervisor. Closes `outputs`. Raises OSError."""
     try:
-        (start.folders.app / "main.py").write_text(start.spec.code, encoding="utf-8", newline="")
-        if start.spec.authority:
-            (start.folders.app / authorities.FILE).write_bytes(authorities.bundle(start.spec.authority))
-        listener.bind(start.folders.socket)
-        listener.listen(_BACKLOG)
+        write_program(start.spec, start.folders, listener)
         with contextlib.ExitStack() as stack:
             ours, theirs = channel.pair()
             boot, boot_inside = channel.pair()

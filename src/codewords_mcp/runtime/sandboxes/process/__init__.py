@@ -1,0 +1,1 @@
+"""The development driver: workflows as ordinary processes, without any isolation."""
