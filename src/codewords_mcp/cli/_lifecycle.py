@@ -23,7 +23,7 @@ from codewords_mcp.cli._starter import Starter
 from codewords_mcp.cli.hosts.session_service import is_installed
 from codewords_mcp.http.app import create_app
 from codewords_mcp.http.mcp_app import create_mcp_app
-from codewords_mcp.http.middleware.protocol import BoundedProtocol
+from codewords_mcp.http.middleware.protocol import WEBSOCKET_PROTOCOL, BoundedProtocol
 from codewords_mcp.runtime.api.runtime import Runtime
 from codewords_mcp.runtime.auth.api_keys import KEY_FILE
 from codewords_mcp.runtime.model.availability import Hosting, StartedBy
@@ -130,7 +130,7 @@ class Lifecycle:
             uvicorn.Config(
                 self._activity,
                 http=BoundedProtocol,
-                ws="websockets-sansio",
+                ws=WEBSOCKET_PROTOCOL,
                 loop="none",
                 lifespan="off",
                 log_config=None,

@@ -16,13 +16,13 @@ from typing import TYPE_CHECKING, Any, Final
 import uvicorn
 from starlette.routing import Match, Route
 from starlette.types import ASGIApp, Receive, Scope, Send
-from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 from uvicorn.server import ServerState
 
 from codewords_mcp.errors import Forbidden, NotFound, Unauthenticated, WrongHost
 from codewords_mcp.http.middleware.auth import GEMINI_PATHS, TICKET, find_key
 from codewords_mcp.http.middleware.hosts import host_name
-from codewords_mcp.http.middleware.protocol import BoundedProtocol
+from codewords_mcp.http.middleware.protocol import WEBSOCKET_PROTOCOL, BoundedProtocol
+from codewords_mcp.http.middleware.websocket_protocol import WebSocketProtocol
 from codewords_mcp.http.operations import HttpOperation
 from codewords_mcp.http.paths import SANDBOX_MCP_PATHS
 from codewords_mcp.http.routes.gateway import provider_of, simple_of
@@ -145,7 +145,7 @@ class SandboxServer:
 
     def __init__(self, app: ASGIApp) -> None:
         self._config = uvicorn.Config(
-            app, http=BoundedProtocol, ws="websockets-sansio", loop="none", lifespan="off", log_config=None,
+            app, http=BoundedProtocol, ws=WEBSOCKET_PROTOCOL, loop="none", lifespan="off", log_config=None,
             access_log=False, server_header=False, timeout_keep_alive=_KEEP_ALIVE_TIMEOUT,
         )  # fmt: skip
         self._state = ServerState()
@@ -207,7 +207,7 @@ class SandboxProtocol(BoundedProtocol):
         pass
 
 
-class _WebSocket(WebSocketsSansIOProtocol):
+class _WebSocket(WebSocketProtocol):
     def __init__(self, *, ended: asyncio.Future[None], **options: Any) -> None:
         super().__init__(**options)
         self._ended = ended

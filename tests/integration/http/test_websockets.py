@@ -59,7 +59,7 @@ def test_a_caller_that_leaves_ends_the_run(door: Door, http: httpx.Client, probe
     ],
 )
 def test_a_websocket_that_cannot_be_opened_says_why_in_its_handshake(
-    door: Door, probe: str, path: str, key: str, status: int
+    door: Door, probe: str, path: str, key: str, status: int, caplog: pytest.LogCaptureFixture
 ) -> None:
     url = f"ws://127.0.0.1:{door.port}{path.format(probe=probe)}"
     with (
@@ -69,6 +69,8 @@ def test_a_websocket_that_cannot_be_opened_says_why_in_its_handshake(
         pass
     assert refused.value.response.status_code == status
     assert b'"error"' in refused.value.response.body
+    # Whoever has no key could fill the log.
+    assert caplog.records == []
 
 
 @pytest.mark.parametrize("how", ["close", "drop"])
