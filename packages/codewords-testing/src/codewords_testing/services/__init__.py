@@ -9,13 +9,18 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 import threading
 from collections import deque
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from typing import Any
 
-from aiohttp import web
+import uvicorn
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from codewords_testing.services import hunter, reddit, search, slack, whatsapp
 from codewords_testing.services.model import ServiceRequest
@@ -72,74 +77,89 @@ class LoopbackServices:
         with self._changed:
             self._changed.notify_all()
 
-    @web.middleware
-    async def _noting(self, request: web.Request, handler: Any) -> web.StreamResponse:
-        if request.headers.get("upgrade"):
-            body = b""
-        else:
-            body = await request.read()
-
-        self.requests.append(
-            ServiceRequest(
-                request.method,
-                request.path,
-                dict(request.query),
-                {name.lower(): value for name, value in request.headers.items()},
-                body,
-            )
-        )
-        self.notify()
-        if self._scripted:
-            status, scripted, headers = self._scripted.popleft()
-            if isinstance(scripted, bytes):
-                return web.Response(status=status, body=scripted, headers=headers)
-            return web.json_response(scripted, status=status, headers=headers)
-
-        return await handler(request)
-
-    async def start(self, port: int = 0) -> web.AppRunner:
-        """Listen on the running loop."""
-        self.loop = asyncio.get_running_loop()
-        app = web.Application(middlewares=[self._noting])
+    def application(self) -> ASGIApp:
+        """All of them as one application, which notes each request and gives the scripted answers."""
         self.slack.on_frame = self.notify
+        services = Starlette(
+            routes=[
+                *search.routes(),
+                *reddit.routes(),
+                *hunter.routes(),
+                *self.slack.routes(),
+                *whatsapp.routes(),
+            ]
+        )
 
-        for routes in (
-            search.routes(),
-            reddit.routes(),
-            hunter.routes(),
-            self.slack.routes(),
-            whatsapp.routes(),
-        ):
-            app.add_routes(routes)
+        async def noting(scope: Scope, receive: Receive, send: Send) -> None:
+            if scope["type"] != "http":
+                await services(scope, receive, send)
+                return
 
-        runner = web.AppRunner(app, shutdown_timeout=1)
-        await runner.setup()
-        site = web.TCPSite(runner, "127.0.0.1", port)
-        await site.start()
-        self.url = f"http://127.0.0.1:{runner.addresses[0][1]}"
-        self.slack.url = self.url
+            request = Request(scope, receive)
+            body = await request.body()
+            self.requests.append(
+                ServiceRequest(
+                    request.method,
+                    request.url.path,
+                    dict(request.query_params),
+                    dict(request.headers),
+                    body,
+                )
+            )
+            self.notify()
+            answer = self._scripted_answer() or services
+            await answer(scope, _whole(body, receive), send)
 
-        return runner
+        return noting
+
+    def _scripted_answer(self) -> Response | None:
+        if not self._scripted:
+            return None
+        status, body, headers = self._scripted.popleft()
+        if isinstance(body, bytes):
+            return Response(body, status, headers)
+        return JSONResponse(body, status, headers)
+
+
+def _whole(body: bytes, receive: Receive) -> Receive:
+    """`receive` of an application whose request body has been read."""
+    messages: list[Message] = [{"type": "http.request", "body": body, "more_body": False}]
+
+    async def again() -> Message:
+        return messages.pop() if messages else await receive()
+
+    return again
 
 
 @contextmanager
 def loopback_services() -> Generator[LoopbackServices]:
     """Serve them from a thread of their own."""
-    services, ready, end = LoopbackServices(), threading.Event(), asyncio.Event()
+    services, ready = LoopbackServices(), threading.Event()
+    listener = socket.create_server(("127.0.0.1", 0), backlog=128)
+    services.url = services.slack.url = f"http://127.0.0.1:{listener.getsockname()[1]}"
+    server = uvicorn.Server(
+        uvicorn.Config(
+            services.application(),
+            ws="websockets-sansio",
+            lifespan="off",
+            log_config=None,
+            access_log=False,
+            timeout_graceful_shutdown=1,
+        )
+    )
 
     async def serve() -> None:
-        runner = await services.start()
+        services.loop = asyncio.get_running_loop()
         ready.set()
-        await end.wait()
-        await runner.cleanup()
+        await server.serve([listener])
 
-    thread = threading.Thread(target=lambda: asyncio.run(serve()), name="loopback services")
+    thread = threading.Thread(target=asyncio.run, args=[serve()], name="loopback services")
     thread.start()
     ready.wait(30)
 
     try:
         yield services
     finally:
-        assert services.loop is not None  # noqa: S101  # it serves
-        services.loop.call_soon_threadsafe(end.set)
+        server.should_exit = True
         thread.join(30)
+        listener.close()

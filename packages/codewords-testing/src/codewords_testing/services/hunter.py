@@ -4,24 +4,26 @@ from __future__ import annotations
 
 from typing import Any
 
-from aiohttp import web
+from starlette.requests import Request
+from starlette.responses import JSONResponse
+from starlette.routing import Route
 
 KEY = "hunter-key-of-the-tests"
 ADDRESSES = 25
 
 
-def _refused(status: int, code: str, details: str) -> web.Response:
-    return web.json_response({"errors": [{"id": code, "code": status, "details": details}]}, status=status)
+def _refused(status: int, code: str, details: str) -> JSONResponse:
+    return JSONResponse({"errors": [{"id": code, "code": status, "details": details}]}, status_code=status)
 
 
-async def answer(request: web.Request) -> web.Response:
+async def answer(request: Request) -> JSONResponse:
     """One call."""
     if request.headers.get("X-API-KEY") != KEY:
         return _refused(401, "authentication_failed", "No user found for the API key supplied")
 
-    query = request.query
+    query = request.query_params
     domain = query.get("domain") or f"{query.get('company', '').lower()}.example"
-    match request.match_info["call"]:
+    match request.path_params["call"]:
         case "domain-search":
             begin, size = int(query.get("offset", "0")), int(query.get("limit", "10"))
             emails = [
@@ -45,18 +47,18 @@ async def answer(request: web.Request) -> web.Response:
             return _refused(404, "not_found", "This route does not exist")
 
 
-def _verified(email: str) -> web.Response:
+def _verified(email: str) -> JSONResponse:
     if email.startswith("slow@"):
-        return web.json_response({"data": {}}, status=202)
+        return JSONResponse({"data": {}}, status_code=202)
     if email.startswith("broken@"):
-        return web.json_response({"errors": []}, status=222)
+        return JSONResponse({"errors": []}, status_code=222)
     return _enveloped({"email": email, "status": "valid", "score": 100}, {"params": {"email": email}})
 
 
-def _enveloped(data: dict[str, Any], meta: dict[str, Any]) -> web.Response:
-    return web.json_response({"data": data, "meta": meta})
+def _enveloped(data: dict[str, Any], meta: dict[str, Any]) -> JSONResponse:
+    return JSONResponse({"data": data, "meta": meta})
 
 
-def routes() -> list[web.RouteDef]:
+def routes() -> list[Route]:
     """Routes of the service."""
-    return [web.get("/hunter/{call}", answer)]
+    return [Route("/hunter/{call}", answer)]

@@ -6,7 +6,9 @@ import base64
 import itertools
 from typing import Any
 
-from aiohttp import web
+from starlette.requests import Request
+from starlette.responses import JSONResponse
+from starlette.routing import Route
 
 CLIENT_ID, CLIENT_SECRET = "reddit-id", "reddit-secret-of-the-tests"
 POSTS = 60
@@ -19,22 +21,20 @@ def revoke() -> None:
     _valid.clear()
 
 
-async def token(request: web.Request) -> web.Response:
+async def token(request: Request) -> JSONResponse:
     """Client credentials by Basic; a client that does not name itself is turned away."""
     credentials = base64.b64encode(f"{CLIENT_ID}:{CLIENT_SECRET}".encode()).decode()
-    form = await request.post()
+    form = await request.form()
     if "codewords-mcp" not in request.headers.get("User-Agent", ""):
-        return web.json_response({"message": "Too Many Requests", "error": 429}, status=429)
+        return JSONResponse({"message": "Too Many Requests", "error": 429}, status_code=429)
     if request.headers.get("Authorization") != f"Basic {credentials}":
-        return web.json_response({"message": "Unauthorized", "error": 401}, status=401)
+        return JSONResponse({"message": "Unauthorized", "error": 401}, status_code=401)
     if form.get("grant_type") != "client_credentials":
-        return web.json_response({"error": "unsupported_grant_type"})
+        return JSONResponse({"error": "unsupported_grant_type"})
 
     text = f"token-{next(_counter)}"
     _valid.add(text)
-    return web.json_response(
-        {"access_token": text, "token_type": "bearer", "expires_in": 86400, "scope": "*"}
-    )
+    return JSONResponse({"access_token": text, "token_type": "bearer", "expires_in": 86400, "scope": "*"})
 
 
 def _post(name: str, number: int) -> dict[str, Any]:
@@ -48,29 +48,29 @@ def _listing(children: list[Any], after: str | None = None) -> dict[str, Any]:
     return {"kind": "Listing", "data": {"children": children, "after": after, "before": None}}
 
 
-async def api(request: web.Request) -> web.Response:
+async def api(request: Request) -> JSONResponse:
     """Listings, searches, and one thread with answers three deep."""
     if request.headers.get("Authorization", "").removeprefix("Bearer ") not in _valid:
-        return web.json_response({"message": "Unauthorized", "error": 401}, status=401)
+        return JSONResponse({"message": "Unauthorized", "error": 401}, status_code=401)
 
-    parts = request.match_info["path"].split("/")
+    parts = request.path_params["path"].split("/")
     if parts[0] == "comments":
-        return web.json_response(_thread(parts[1]))
+        return JSONResponse(_thread(parts[1]))
 
     name = parts[1] if parts[0] == "r" else "all"
     if name == "nowhere":
-        return web.json_response({"message": "Not Found", "error": 404}, status=404)
+        return JSONResponse({"message": "Not Found", "error": 404}, status_code=404)
     if name == "private":
-        return web.json_response({"reason": "private", "message": "Forbidden", "error": 403}, status=403)
+        return JSONResponse({"reason": "private", "message": "Forbidden", "error": 403}, status_code=403)
 
-    if "after" in request.query:
-        begin = int(request.query["after"].removeprefix("t3_p")) + 1
+    if "after" in request.query_params:
+        begin = int(request.query_params["after"].removeprefix("t3_p")) + 1
     else:
         begin = 0
 
-    end = min(begin + int(request.query["limit"]), POSTS)
-    posts = [_post(request.query.get("q", name), number) for number in range(begin, end)]
-    return web.json_response(_listing(posts, f"t3_p{end - 1}" if end < POSTS else None))
+    end = min(begin + int(request.query_params["limit"]), POSTS)
+    posts = [_post(request.query_params.get("q", name), number) for number in range(begin, end)]
+    return JSONResponse(_listing(posts, f"t3_p{end - 1}" if end < POSTS else None))
 
 
 def _thread(post: str) -> list[Any]:
@@ -85,6 +85,9 @@ def _thread(post: str) -> list[Any]:
     ]
 
 
-def routes() -> list[web.RouteDef]:
+def routes() -> list[Route]:
     """Routes of the service."""
-    return [web.post("/reddit/api/v1/access_token", token), web.get("/reddit-api/{path:.+}", api)]
+    return [
+        Route("/reddit/api/v1/access_token", token, methods=["POST"]),
+        Route("/reddit-api/{path:path}", api),
+    ]

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import json
 from collections.abc import Callable
 from typing import Any
 
-from aiohttp import WSCloseCode, WSMsgType, web
+from starlette.requests import Request
+from starlette.responses import JSONResponse
+from starlette.routing import Route, WebSocketRoute
+from starlette.websockets import WebSocket
 
 BOT_TOKEN = "xoxb-of-the-tests"  # noqa: S105  # of the stand-in
 APP_TOKEN = "xapp-of-the-tests"  # noqa: S105
@@ -29,7 +33,7 @@ class Slack:
     def __init__(self) -> None:
         self.url = ""
         self.acknowledged: list[str] = []
-        self.sockets: list[web.WebSocketResponse] = []
+        self.sockets: list[WebSocket] = []
         self.opened = 0
         self.on_frame: Callable[[], None] = lambda: None
 
@@ -39,50 +43,49 @@ class Slack:
 
     async def drop(self) -> None:
         """Break the newest socket, without a word before."""
-        await self.sockets[-1].close(code=WSCloseCode.INTERNAL_ERROR)
+        await self.sockets[-1].close(1011)
 
-    async def method(self, request: web.Request) -> web.Response:
+    async def method(self, request: Request) -> JSONResponse:
         """A Web API method: always 200, `ok` tells."""
-        name, sent = request.match_info["method"], request.headers.get("Authorization", "")
+        name, sent = request.path_params["method"], request.headers.get("Authorization", "")
         if name == "apps.connections.open":
             if sent != f"Bearer {APP_TOKEN}":
-                return web.json_response({"ok": False, "error": "invalid_auth"})
-            return web.json_response(
+                return JSONResponse({"ok": False, "error": "invalid_auth"})
+            return JSONResponse(
                 {"ok": True, "url": f"{self.url.replace('http', 'ws', 1)}/slack-link/?ticket=1"}
             )
         if sent != f"Bearer {BOT_TOKEN}":
-            return web.json_response({"ok": False, "error": "invalid_auth"})
+            return JSONResponse({"ok": False, "error": "invalid_auth"})
 
         data = await request.json()
         if name != "chat.postMessage":
-            return web.json_response({"ok": False, "error": "unknown_method"})
+            return JSONResponse({"ok": False, "error": "unknown_method"})
         if data["channel"] == "C0GONE":
-            return web.json_response({"ok": False, "error": "channel_not_found"})
+            return JSONResponse({"ok": False, "error": "channel_not_found"})
 
-        return web.json_response(
+        return JSONResponse(
             {"ok": True, "channel": data["channel"], "ts": "1503435956.000247", "message": data}
         )
 
-    async def link(self, request: web.Request) -> web.WebSocketResponse:
+    async def link(self, socket: WebSocket) -> None:
         """A socket: hello, then whatever is pushed."""
-        socket = web.WebSocketResponse()
-        await socket.prepare(request)
+        await socket.accept()
         self.sockets.append(socket)
         self.opened += 1
         await socket.send_json(HELLO)
         self.on_frame()
 
         try:
-            async for message in socket:
-                if message.type == WSMsgType.TEXT:
-                    self.acknowledged.append(message.json()["envelope_id"])
-                    self.on_frame()
+            async for text in socket.iter_text():
+                self.acknowledged.append(json.loads(text)["envelope_id"])
+                self.on_frame()
         finally:
             self.sockets.remove(socket)
             self.on_frame()
 
-        return socket
-
-    def routes(self) -> list[web.RouteDef]:
+    def routes(self) -> list[Route | WebSocketRoute]:
         """Routes of the service."""
-        return [web.post("/slack/{method}", self.method), web.get("/slack-link/", self.link)]
+        return [
+            Route("/slack/{method}", self.method, methods=["POST"]),
+            WebSocketRoute("/slack-link/", self.link),
+        ]

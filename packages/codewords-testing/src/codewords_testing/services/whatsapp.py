@@ -6,7 +6,9 @@ import hashlib
 import hmac
 from typing import Any
 
-from aiohttp import web
+from starlette.requests import Request
+from starlette.responses import JSONResponse
+from starlette.routing import Route
 
 ACCESS_TOKEN = "whatsapp-token-of-the-tests"  # noqa: S105  # of the stand-in
 APP_SECRET = "whatsapp-app-secret-of-the-tests"  # noqa: S105
@@ -35,7 +37,7 @@ def incoming(
     return {"object": "whatsapp_business_account", "entry": [{"id": "102290129340398", "changes": [change]}]}
 
 
-async def messages(request: web.Request) -> web.Response:
+async def messages(request: Request) -> JSONResponse:
     """Send one; errors in the Graph API's envelope."""
     if request.headers.get("Authorization") != f"Bearer {ACCESS_TOKEN}":
         return _refused(401, 190, "Error validating access token")
@@ -46,7 +48,7 @@ async def messages(request: web.Request) -> web.Response:
     if data["to"] == "15550000000":
         return _refused(400, 131030, "Recipient phone number not in allowed list")
 
-    return web.json_response(
+    return JSONResponse(
         {
             "messaging_product": "whatsapp",
             "contacts": [{"wa_id": data["to"]}],
@@ -55,12 +57,12 @@ async def messages(request: web.Request) -> web.Response:
     )
 
 
-def _refused(status: int, code: int, message: str) -> web.Response:
-    return web.json_response(
-        {"error": {"message": message, "type": "OAuthException", "code": code}}, status=status
+def _refused(status: int, code: int, message: str) -> JSONResponse:
+    return JSONResponse(
+        {"error": {"message": message, "type": "OAuthException", "code": code}}, status_code=status
     )
 
 
-def routes() -> list[web.RouteDef]:
+def routes() -> list[Route]:
     """Routes of the service."""
-    return [web.post(f"/whatsapp/{PHONE_NUMBER_ID}/messages", messages)]
+    return [Route(f"/whatsapp/{PHONE_NUMBER_ID}/messages", messages, methods=["POST"])]
