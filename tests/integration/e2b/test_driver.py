@@ -99,7 +99,7 @@ async def test_a_living_runtime_renews_its_sandboxes_past_their_first_time(
     driver = await open_driver(e2b_ttl=15)
     sandbox = await serving(driver, built)
     first = e2b.cloud.sandboxes[sandbox.link.machine.id].end_at
-    await e2b.faults.heard(f"api POST /sandboxes/{sandbox.link.machine.id}/timeout")
+    await e2b.faults.wait_for_request(f"api POST /sandboxes/{sandbox.link.machine.id}/timeout")
     await until_async(lambda: e2b.cloud.sandboxes[sandbox.link.machine.id].end_at > first)
     assert await ask(sandbox) == "1"
     await sandbox.kill()
@@ -120,7 +120,7 @@ async def test_what_a_killed_runtime_had_is_ended_by_the_next_one_and_by_its_tim
     task = json.dumps({"environment": protocol.from_environment(built), "folder": str(tmp_path / "run")})
     if PHASES[phase]:
         e2b.faults.add(PHASES[phase], delay=1.0)
-    heard = asyncio.create_task(e2b.faults.heard(PHASES[phase])) if PHASES[phase] else None
+    heard = asyncio.create_task(e2b.faults.wait_for_request(PHASES[phase])) if PHASES[phase] else None
     victim = await asyncio.create_subprocess_exec(
         sys.executable, str(Path(__file__).with_name("killed_driver.py")), task, stdout=asyncio.subprocess.PIPE,
         env={**os.environ, **e2b.environment, "PYTHONPATH": f"{PROJECT}:{PROJECT / 'src'}"},

@@ -6,9 +6,7 @@
     agent.SubAgent                          an agent with the runtime's own tools
 
 Names load when they are first asked for, so that `import codewords_client` costs little. Asking for one inside
-a workflow also gives the provider SDKs and FastAPI their settings (`_workflow.prepare`). It happens on each
-access and not at import, because a sandbox may be forked from an interpreter that imported this package
-before the workflow's environment existed.
+a workflow also gives the provider SDKs and FastAPI their settings (`_workflow.prepare`).
 """
 
 from __future__ import annotations
@@ -75,7 +73,9 @@ _workflow.prepare()
 
 
 def __getattr__(name: str) -> object:
-    """A public name, from its module (PEP 562). Not kept here: `prepare` must see each process's environment."""
+    """A public name, from its module (PEP 562)."""
+    # On each access and not at import, and with nothing cached here: a sandbox may be forked from
+    # an interpreter that imported this package before the workflow's environment existed.
     if name in _HOMES:
         _workflow.prepare()
         return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)

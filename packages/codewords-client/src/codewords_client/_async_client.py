@@ -20,8 +20,8 @@ from codewords_client._logs import LogCursor
 from codewords_client._polls import Poll
 from codewords_client._replies import Reply, Result, reply, result
 
+# Seconds that printed logs may lag behind the answer of their run.
 _LAST_LINES = 2.0
-"""Seconds that printed logs may lag behind the answer of their run."""
 _CHUNK = 1 << 18
 
 
@@ -63,12 +63,12 @@ class AsyncCodewordsClient:
     async def close(self) -> None:
         """Close the connections. The client may be used again."""
         client, self._client = self._client, None
+        # Connections belong to their event loop: one that has ended can no longer close them.
         if client is not None and self._loop is _running_loop():
             await client.aclose()
 
     aclose = close
 
-    # runs
     @overload
     async def run(
         self,
@@ -120,6 +120,7 @@ class AsyncCodewordsClient:
         """
         body = _calls.chosen_inputs(inputs, data)
         if print_logs and not in_background:
+            # A log can be followed before the run starts only by an id that exists already.
             request_id = request_id or await self.provision_request()
         call = _calls.run_call(
             service_id,
@@ -206,7 +207,6 @@ class AsyncCodewordsClient:
         """The same as `get_logs`."""
         return self.get_logs(request_id)
 
-    # files
     async def create_file_upload(self, filename: str) -> dict[str, Any]:
         """Room for a file: `upload_uri`, `download_uri`, `upload_headers`."""
         links: dict[str, Any] = await self._json(_calls.file_call(filename))
@@ -219,6 +219,8 @@ class AsyncCodewordsClient:
         content: Any = file_content
 
         if not isinstance(file_content, bytes | bytearray | memoryview):
+            # Without a length httpx sends an iterator in chunks, which stores that follow S3
+            # refuse.
             headers["Content-Length"] = str(await asyncio.to_thread(_remaining, file_content))
             content = _chunks(file_content)
 
@@ -254,7 +256,6 @@ class AsyncCodewordsClient:
 
             return path
 
-    # building
     async def deploy_workflow(
         self,
         code: str | None = None,
@@ -300,6 +301,7 @@ class AsyncCodewordsClient:
         self, request_id: str, *, follow: bool = False, max_entries: int | None = None
     ) -> list[Result]:
         """The entries of a run's log that there are now; with `follow`, or of a run that has ended, all of them."""
+        # An ended run's log comes to its end by itself, so following it cannot wait.
         follow = follow or _requests.finished(await self.get_request_details(request_id))
         entries = [result(entry) async for entry in self.get_logs(request_id, follow=follow)]
         if max_entries is None:
@@ -326,7 +328,6 @@ class AsyncCodewordsClient:
             await self._json(_requests.pipedream_call(operation, app_slug, action_name, props, more))
         )
 
-    # the wire
     def _http(self) -> httpx.AsyncClient:
         """The connections of this event loop: those of a loop that has ended cannot be used again."""
         loop = _running_loop()
@@ -378,7 +379,9 @@ class AsyncCodewordsClient:
 
     @asynccontextmanager
     async def _for_anyone(self) -> AsyncGenerator[httpx.AsyncClient]:
-        """A client for links, which may lead to another host: no key, certificates checked."""
+        """Make a client for links."""
+        # A link may lead to another host: the key must not go with it, and certificates are
+        # checked.
         async with httpx.AsyncClient(timeout=httpx.Timeout(600.0, connect=10.0)) as http:
             yield http
 
@@ -388,6 +391,7 @@ class AsyncCodewordsClient:
         printer = asyncio.ensure_future(self._print(request_id))
         try:
             yield
+            # The runtime writes a run's last entries a moment after its answer.
             await asyncio.wait({printer}, timeout=_LAST_LINES)
         finally:
             printer.cancel()
@@ -398,14 +402,16 @@ class AsyncCodewordsClient:
         try:
             async for entry in self.get_logs(request_id):
                 sys.stdout.write(_calls.line(entry))
-        except httpx.HTTPError:  # the log is an extra; the run's own answer tells what is wrong
+        except httpx.HTTPError:
+            # The log is an extra: the run's own answer says what is wrong.
             return
 
 
 def _running_loop() -> object:
     try:
         return asyncio.get_running_loop()
-    except RuntimeError:  # another async library
+    except RuntimeError:
+        # Another async library runs this, such as trio.
         return None
 
 
@@ -417,5 +423,6 @@ def _remaining(file: BinaryIO) -> int:
 
 
 async def _chunks(file: BinaryIO) -> AsyncIterator[bytes]:
+    # A file may lie on a slow disk or network, which must not stop the event loop.
     while chunk := await asyncio.to_thread(file.read, _CHUNK):
         yield chunk

@@ -11,8 +11,8 @@ from typing import Any
 from urllib.parse import quote, urlencode
 from uuid import UUID
 
+# Seconds that one poll for a result asks the runtime to wait: below what proxies in between allow.
 POLL = 100
-"""Seconds that one poll for a result asks the runtime to wait: below what proxies in between allow."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,11 +51,13 @@ def run_call(
     target = f"{prefix}/{_part(service_id)}/{path.lstrip('/')}"
     content, headers = None, dict[str, str]()
 
+    # A body has no meaning there, and proxies may drop it (RFC 9110, 9.3.1).
     if method in {"GET", "HEAD"}:
         target = _with_query(target, _mapping(inputs))
     else:
         content, headers = encode(inputs)
 
+    # A run called by a run belongs to its chain without being asked to.
     marks = {
         "X-Provisioned-Request-Id": request_id,
         "X-Correlation-Id": correlation_id or current_correlation_id(),
@@ -66,7 +68,8 @@ def run_call(
 
 
 def result_call(request_id: str, wait: int) -> Call:
-    """Poll for a result for `wait` whole seconds. The timeout leaves the response time to travel."""
+    """Poll for a result for `wait` whole seconds."""
+    # The client must not give up while the answer to a full wait is on its way.
     return Call("GET", _with_query(f"/result/{_part(request_id)}", {"timeout": wait}), timeout=wait + 30.0)
 
 
@@ -76,7 +79,9 @@ def request_call(request_id: str) -> Call:
 
 
 def logs_call(request_id: str, *, after: str | None, follow: bool) -> Call:
-    """A run's log as NDJSON. The runtime sends a heartbeat every few seconds, so a minute of silence is a break."""
+    """A run's log as NDJSON."""
+    # The runtime sends a heartbeat every few seconds, so a minute of silence is a broken
+    # connection.
     return json_call(
         "GET", f"/logs/{_part(request_id)}", timeout=60.0, after=after or None, follow=None if follow else 0
     )
@@ -122,6 +127,8 @@ def encode(body: Any) -> tuple[bytes | None, dict[str, str]]:
         return None, {}
     if isinstance(body, bytes | bytearray):
         return bytes(body), {"Content-Type": "application/octet-stream"}
+    # NaN is not JSON: fail here, where the caller's traceback shows the value, and not at the
+    # receiver.
     text = json.dumps(body, default=_jsonable, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
     return text.encode(), {"Content-Type": "application/json"}
 
@@ -173,6 +180,7 @@ def _with_query(path: str, params: dict[str, Any]) -> str:
     pairs = {name: _text(value) for name, value in params.items() if value is not None}
     if not pairs:
         return path
+    # A path may come with a query of its own.
     return f"{path}{'&' if '?' in path else '?'}{urlencode(pairs)}"
 
 
@@ -184,6 +192,8 @@ def _text(value: Any) -> str:
 
 def _jsonable(value: Any) -> object:
     """JSON for what workflows commonly hold: pydantic models and URLs, dates, ids, paths, sets, enums."""
+    # By what it offers and not by its class: the script's pydantic may have any version, or be
+    # absent.
     if hasattr(value, "model_dump"):
         return value.model_dump(mode="json")
     if hasattr(value, "isoformat"):

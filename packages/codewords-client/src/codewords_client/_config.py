@@ -12,8 +12,8 @@ import httpx
 from codewords_client._errors import MissingKeyError
 
 _ADDRESS_NAMES = ("CODEWORDS_RUNTIME_URI", "RUNTIME_URI", "CODEWORDS_RUNTIME_URL")
+# What `codewords-mcp serve` binds by default: a key must never go to a public host that nobody named.
 _HERE = "http://127.0.0.1:8765"
-"""What `codewords-mcp serve` binds by default. A key never goes to a public host that nobody named."""
 _LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 
 

@@ -13,8 +13,8 @@ from typing import Any, cast
 
 import httpx
 
+# Characters of an error's text that go into its message.
 _SHOWN = 2000
-"""Characters of an error's text that go into its message."""
 
 
 class MissingKeyError(ValueError):
@@ -65,6 +65,7 @@ def raise_for_status(response: httpx.Response) -> None:
 def explanation(response: httpx.Response) -> object:
     """Extract an error response's own explanation from its body. Never empty."""
     body = _json(response)
+    # FastAPI's form first: a workflow's errors and the runtime's validation have it.
     if body.get("detail"):
         return body["detail"]
     inner = _inner(body)
@@ -72,6 +73,7 @@ def explanation(response: httpx.Response) -> object:
         return f"{message} {inner.get('hint') or ''}".strip()
     if isinstance(body.get("error"), str):
         return body["error"]
+    # HTTP/2 has no reason phrase, and a message must never be empty.
     return response.text.strip() or response.reason_phrase or "no explanation"
 
 

@@ -24,9 +24,11 @@ def level() -> int:
 
 def configure() -> None:
     """Set up structlog and the root logger, unless the script has done so."""
+    # A script that set up its own logging before keeps it.
     if not logging.getLogger().handlers:
         logging.basicConfig(level=level())
-        for chatty in ("httpx", "httpcore"):  # one line a call would bury the workflow's own
+        # One line a call would bury the workflow's own.
+        for chatty in ("httpx", "httpcore"):
             logging.getLogger(chatty).setLevel(max(level(), logging.WARNING))
 
     if structlog.is_configured():
@@ -41,12 +43,17 @@ def configure() -> None:
             structlog.processors.JSONRenderer(serializer=_dumps),
         ],
         wrapper_class=_tolerant(structlog.make_filtering_bound_logger(level())),
-        # Found anew for each logger: the interpreter that imported this may not be the one that runs the script.
-        logger_factory=lambda *_: structlog.PrintLogger(sys.stderr),
+        logger_factory=_stderr_logger,
     )
 
 
+def _stderr_logger(*_: object) -> structlog.PrintLogger:
+    # stderr is looked up for each logger: the interpreter that imported this may not be the one that runs the script.
+    return structlog.PrintLogger(sys.stderr)
+
+
 def _dumps(value: Any, **options: Any) -> str:
+    # structlog passes a `default` of its own, which writes `repr`; here `str` is wanted.
     options.pop("default", None)
     return json.dumps(value, default=str, ensure_ascii=False, **options)
 
@@ -57,6 +64,7 @@ def _tolerant(base: type[Any]) -> type[Any]:
     def method(name: str) -> Callable[..., Any]:
         inner = getattr(base, name)
 
+        # Positional only, so that a field may have any name; structlog's own methods take `event` by name.
         def log(self: Any, event: Any = None, /, *args: Any, **fields: Any) -> object:
             if "event" in fields:
                 fields["event_"] = fields.pop("event")
@@ -70,6 +78,7 @@ def _tolerant(base: type[Any]) -> type[Any]:
 
 def __getattr__(name: str) -> object:
     if name == "logger":
+        # Not at import, so that a script can configure structlog first.
         configure()
         return structlog.get_logger("codewords_client")
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -32,6 +32,7 @@ class LogCursor:
 
     def read(self, line: str) -> Entry | None:
         """The entry in a line; None for a heartbeat and for what was seen before."""
+        # A heartbeat too proves that the connection works again.
         self._failures = 0
         if not line.strip():
             return None
@@ -39,6 +40,8 @@ class LogCursor:
         entry = _entry(line)
         stamp = str(entry.get("createdAt") or "")
         if stamp:
+            # ISO times in UTC of one width, so text compares as time does. A reconnection may
+            # repeat an entry.
             if stamp <= self._last:
                 return None
             self._last = stamp
@@ -50,6 +53,7 @@ class LogCursor:
         self._failures += 1
         if self._failures >= _TRIES:
             raise error
+        # Twice as long each time, so that a runtime that restarts is not flooded.
         return min(0.1 * 2**self._failures, _LONGEST_PAUSE)
 
 
@@ -57,6 +61,7 @@ def _entry(line: str) -> Entry:
     try:
         found = json.loads(line)
     except ValueError:
+        # Something in between may write plain text, such as a proxy's error.
         found = None
     if isinstance(found, dict):
         return cast("Entry", found)

@@ -39,6 +39,7 @@ class RequestIdMiddleware:
             return
 
         ids = request_ids(scope)
+        # What an earlier request left in this context must not appear in the log of this one.
         clear_contextvars()
         bind_contextvars(**{_BOUND[name]: value.decode("latin-1") for name, value in ids.items()})
 
@@ -63,7 +64,9 @@ def with_marks(
 ) -> list[tuple[bytes, bytes]]:
     """The headers of an answer with what it lacks: the ids, and the origin of an error."""
     marks = {name: ids[name] for name in _ECHOED if name in ids}
+    # The caller must be able to tell the workflow's errors from the runtime's.
     if status >= 400:
         marks[b"error-origin"] = b"service"
     there = {name.lower() for name, _ in headers}
+    # The workflow's own header counts, such as one that it passes on.
     return headers + [(name, value) for name, value in marks.items() if name not in there]

@@ -10,8 +10,9 @@ from codewords_client._calls import POLL, Call, result_call
 from codewords_client._errors import CodewordsTimeout
 
 _PENDING = frozenset({408, 504})
+# Least seconds between two polls, for a runtime (or a proxy before it) that answers without
+# waiting.
 _PAUSE = 0.5
-"""Least seconds between two polls, for a runtime (or a proxy before it) that answers without waiting."""
 
 
 class Poll:
@@ -26,6 +27,8 @@ class Poll:
     def call(self) -> Call:
         """The next poll; its wait ends with the deadline at the latest."""
         self._polled_at = time.monotonic()
+        # A wait of 0 asks for the state now, so the last poll cannot miss a run that has just
+        # ended.
         return result_call(self.request_id, min(POLL, max(0, round(self._deadline - self._polled_at))))
 
     def pause(self, response: httpx.Response) -> float | None:

@@ -35,6 +35,7 @@ class Reply(httpx.Response):
 
     def get(self, key: Any, default: Any = None) -> Any:  # noqa: ARG002  # a body without keys has none of them
         """The value of a key of the body, else the default, whatever the body is."""
+        # An object's `get` is the dict's own (`ObjectReply`); lists and scalars have no keys.
         return default
 
     def _body(self) -> Any:
@@ -68,6 +69,7 @@ def reply(response: httpx.Response) -> Reply:
 
 
 def _object(response: httpx.Response) -> dict[str, Any] | None:
+    # Decided by one byte: a large file need not be parsed to learn that it is no object.
     if response.content.lstrip()[:1] != b"{":
         return None
     try:

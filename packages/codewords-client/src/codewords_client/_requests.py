@@ -7,8 +7,8 @@ from typing import Any
 from codewords_client._calls import Call, json_call, run_call
 from codewords_client._replies import Result, result
 
+# Seconds that a validation or a deploy may take: an environment may have to be built first.
 _BUILDING = 900.0
-"""Seconds that a validation or a deploy may take: an environment may have to be built first."""
 
 
 def deploy_call(

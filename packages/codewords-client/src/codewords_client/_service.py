@@ -47,12 +47,16 @@ def keep_contract(app: FastAPI) -> None:
     setattr(app.state, _MARK, True)
     app.add_middleware(RequestIdMiddleware)
     app.exception_handlers.setdefault(httpx.HTTPStatusError, _upstream_failed)
+    # Starlette takes 500 and Exception for one handler, and the later of them wins: the script's
+    # own must stay.
     if 500 not in app.exception_handlers:
         app.exception_handlers.setdefault(Exception, _handler_failed)
 
 
 def adopt_new_apps() -> None:
     """From now on, every FastAPI app of this process keeps the contract, however the script serves it."""
+    # A script may serve its app by uvicorn's command line or by another server, so `run_service` is
+    # not enough.
     original = FastAPI.__init__
     if hasattr(original, _MARK):
         return
@@ -99,6 +103,7 @@ def trimmed_traceback(error: BaseException) -> str:
     frames = traceback.extract_tb(error.__traceback__)
     own = [frame for frame in frames if not any(part in frame.filename for part in _PACKAGES)]
     shown = (own or frames)[-_number("ERROR_TRACE_MAX_FRAMES", 5) :]
+    # The end has the message and the line that raised.
     text = "".join([*traceback.format_list(shown), *traceback.format_exception_only(error)]).rstrip()
     return text[-_number("ERROR_TRACE_MAX_CHARS", 2000) :]
 

@@ -21,8 +21,8 @@ from codewords_client._logs import LogCursor
 from codewords_client._polls import Poll
 from codewords_client._replies import Reply, Result, reply, result
 
+# Seconds that printed logs may lag behind the answer of their run.
 _LAST_LINES = 2.0
-"""Seconds that printed logs may lag behind the answer of their run."""
 
 
 class CodewordsClient:
@@ -62,7 +62,6 @@ class CodewordsClient:
         """Close the connections."""
         self._http.close()
 
-    # runs
     @overload
     def run(
         self,
@@ -114,6 +113,7 @@ class CodewordsClient:
         """
         body = _calls.chosen_inputs(inputs, data)
         if print_logs and not in_background:
+            # A log can be followed before the run starts only by an id that exists already.
             request_id = request_id or self.provision_request()
         call = _calls.run_call(
             service_id,
@@ -193,7 +193,6 @@ class CodewordsClient:
         """The same as `get_logs`."""
         return self.get_logs(request_id)
 
-    # files
     def create_file_upload(self, filename: str) -> dict[str, Any]:
         """Room for a file: `upload_uri`, `download_uri`, `upload_headers`."""
         links: dict[str, Any] = self._json(_calls.file_call(filename))
@@ -232,7 +231,6 @@ class CodewordsClient:
 
             return path
 
-    # building
     def deploy_workflow(
         self,
         code: str | None = None,
@@ -276,6 +274,7 @@ class CodewordsClient:
         self, request_id: str, *, follow: bool = False, max_entries: int | None = None
     ) -> list[Result]:
         """The entries of a run's log that there are now; with `follow`, or of a run that has ended, all of them."""
+        # An ended run's log comes to its end by itself, so following it cannot wait.
         follow = follow or _requests.finished(self.get_request_details(request_id))
         entries = [result(entry) for entry in self.get_logs(request_id, follow=follow)]
         if max_entries is None:
@@ -300,7 +299,6 @@ class CodewordsClient:
         """`search`, `actions`, `schema`, `check_auth` (`connected`, `connect_link_url`) or `execute`."""
         return result(self._json(_requests.pipedream_call(operation, app_slug, action_name, props, more)))
 
-    # the wire
     def _exchange(self, call: Call) -> httpx.Response:
         try:
             return self._http.send(self._request(call))
@@ -339,7 +337,9 @@ class CodewordsClient:
 
     @contextmanager
     def _for_anyone(self) -> Generator[httpx.Client]:
-        """A client for links, which may lead to another host: no key, certificates checked."""
+        """Make a client for links."""
+        # A link may lead to another host: the key must not go with it, and certificates are
+        # checked.
         with httpx.Client(timeout=httpx.Timeout(600.0, connect=10.0)) as http:
             yield http
 
@@ -347,11 +347,14 @@ class CodewordsClient:
     def _printed(self, request_id: str) -> Generator[None]:
         """Print a run's log while the block runs it."""
         over = threading.Event()
+        # A thread that waits for a log must not keep the process from ending.
         printer = threading.Thread(target=self._print, args=(request_id, over), daemon=True)
         printer.start()
         try:
             yield
         finally:
+            # The runtime writes a run's last entries a moment after its answer. A read cannot be
+            # interrupted: after that the thread ends at its next entry.
             printer.join(_LAST_LINES)
             over.set()
 
@@ -361,8 +364,7 @@ class CodewordsClient:
                 if over.is_set():
                     return
                 sys.stdout.write(_calls.line(entry))
-        except (
-            httpx.HTTPError,
-            RuntimeError,
-        ):  # the log is an extra; the run's own answer tells what is wrong
+        except (httpx.HTTPError, RuntimeError):
+            # The log is an extra: the run's own answer says what is wrong. httpx raises RuntimeError where the client
+            # was closed meanwhile.
             return

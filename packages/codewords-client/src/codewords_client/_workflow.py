@@ -30,8 +30,7 @@ def prepare() -> None:
 def point_sdks_at_runtime() -> None:
     """Default the provider SDKs' address and key to the runtime's gateway.
 
-    A provider for which the workflow has its own key or address is left alone altogether: half of each would
-    send one party's key to the other.
+    A provider for which the workflow has its own key or address is left alone altogether.
     """
     uri = os.environ.get("CODEWORDS_RUNTIME_URI", "").rstrip("/")
     key = os.environ.get("CODEWORDS_API_KEY", "")
@@ -39,6 +38,7 @@ def point_sdks_at_runtime() -> None:
         return
 
     for keys, addresses, path in _PROVIDERS:
+        # Half of each would send one party's key to the other.
         if not any(os.environ.get(name) for name in (*keys, *addresses)):
             os.environ.update(dict.fromkeys(addresses, f"{uri}{path}") | {keys[0]: key})
 

@@ -15,8 +15,8 @@ from codewords_client._errors import CodewordsHTTPError
 
 _DEFAULT_PROMPT = "Carry out the task with the tools you have. When it is done, answer with the result alone."
 _PROVIDERS = {"openai": "openai", "gemini": "gemini", "google": "gemini"}
+# Characters of a tool's result that the model is given.
 _SHOWN = 20_000
-"""Characters of a tool's result that the model is given."""
 
 
 class SubAgent:
@@ -48,7 +48,8 @@ class SubAgent:
         """`{"status": "completed", "output": text}`, or `{"status": "error", "error": sentence, "error_type": name}`."""
         try:
             return {"status": "completed", "output": await self._run()}
-        except Exception as error:  # noqa: BLE001  # a failure is a result here, as scripts expect
+        except Exception as error:  # noqa: BLE001
+            # A failure is a result here, as scripts expect.
             cause = _first(error)
             return {"status": "error", "error": str(cause), "error_type": type(cause).__name__}
 
@@ -73,6 +74,8 @@ class SubAgent:
                         return str(answer.get("content") or "")
 
                     for call in answer["tool_calls"]:
+                        # The model learns of a failed call by its text and can correct it, so
+                        # nothing is raised.
                         text = await _call(session, call["function"])
                         messages.append({"role": "tool", "tool_call_id": call["id"], "content": text})
 
@@ -93,6 +96,8 @@ class SubAgent:
                 "function": {
                     "name": tool.name,
                     "description": tool.description or "",
+                    # Version 2 of `mcp` renamed its fields to snake case; the script may have
+                    # either.
                     "parameters": getattr(tool, "input_schema", None) or tool.inputSchema,
                 },
             }
@@ -112,10 +117,11 @@ def _provider(model: str) -> tuple[str, str]:
 
 
 async def _call(session: Any, function: dict[str, Any]) -> str:
-    """A tool's answer as text for the model; a bad call is told to it, so that it can mend it."""
+    """A tool's answer as text for the model."""
     try:
         arguments = json.loads(function.get("arguments") or "{}")
     except ValueError as error:
+        # The model reads what was wrong with its call and can correct it.
         return f"The arguments are not JSON: {error}"
     result = await session.call_tool(function["name"], arguments)
     text = "\n".join(getattr(block, "text", "") or f"[{block.type}]" for block in result.content)
@@ -125,7 +131,7 @@ async def _call(session: Any, function: dict[str, Any]) -> str:
 
 @asynccontextmanager
 async def _mcp(url: str, key: str) -> AsyncGenerator[Any]:
-    """A connected MCP session over streamable HTTP, by whichever line of the `mcp` package the script has."""
+    """A connected MCP session over streamable HTTP, by whichever version of the `mcp` package the script has."""
     headers = {"Authorization": f"Bearer {key}"}
     try:
         import mcp
@@ -135,8 +141,10 @@ async def _mcp(url: str, key: str) -> AsyncGenerator[Any]:
             'SubAgent needs the mcp package: add "mcp" to the script\'s dependencies.', name="mcp"
         ) from error
 
+    # The MCP client drops the words of a refusal, which say what is wrong with the key.
     await _admitted(url, headers)
-    http: Any = streamable_http  # its names differ between the lines
+    # Its functions have other names in version 2, which alone has `Client`.
+    http: Any = streamable_http
     if hasattr(mcp, "Client"):
         async with (
             http.create_mcp_http_client(headers=headers) as web,
@@ -155,13 +163,14 @@ async def _mcp(url: str, key: str) -> AsyncGenerator[Any]:
 
 
 async def _admitted(url: str, headers: dict[str, str]) -> None:
-    """Raise CodewordsHTTPError where the server refuses this key, in its own words: the MCP client drops them."""
+    """Raise CodewordsHTTPError where the server refuses this key."""
     ping = {"jsonrpc": "2.0", "id": 0, "method": "ping"}
     accept = {"Accept": "application/json, text/event-stream"}
     async with (
         httpx.AsyncClient(timeout=30) as http,
         http.stream("POST", url, json=ping, headers=headers | accept) as answer,
     ):
+        # Any other answer, an error too, is for the MCP client to handle.
         if answer.status_code in {401, 403, 404}:
             await answer.aread()
             raise CodewordsHTTPError(answer)
@@ -169,6 +178,7 @@ async def _admitted(url: str, headers: dict[str, str]) -> None:
 
 def _first(error: BaseException) -> BaseException:
     """The error inside the groups that task groups wrap it in."""
+    # The client runs in task groups; the outermost group says only that there were errors.
     while isinstance(error, BaseExceptionGroup):
         error = cast("BaseExceptionGroup[BaseException]", error).exceptions[0]
     return error

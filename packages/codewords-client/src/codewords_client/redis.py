@@ -23,12 +23,14 @@ async def redis_client() -> AsyncGenerator[tuple[Any, str]]:
     try:
         yield connection, str(credentials["namespace"]).removesuffix(":*")
     finally:
-        close = getattr(connection, "aclose", connection.close)  # redis 4 has only the second
+        # redis 4 has no `aclose`.
+        close = getattr(connection, "aclose", connection.close)
         await close()
 
 
 def _connection(credentials: dict[str, Any]) -> Any:
     try:
+        # Not a dependency: most workflows have no use for it.
         redis_class: Any = import_module("redis.asyncio").Redis
     except ModuleNotFoundError as error:
         raise ModuleNotFoundError(

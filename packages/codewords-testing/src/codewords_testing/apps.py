@@ -17,6 +17,7 @@ import threading
 from collections import deque
 from collections.abc import Generator
 from contextlib import contextmanager
+from functools import partial
 from typing import Any, cast
 from urllib.parse import parse_qs, unquote
 
@@ -26,8 +27,8 @@ from codewords_testing.providers.server import ServerConnection
 __all__ = ["LoopbackApps", "Request", "StubReply", "loopback_apps"]
 
 Json = dict[str, Any]
+# Records that Airtable's stand-in gives at once.
 PAGE = 2
-"""Records that Airtable's stand-in gives at once."""
 
 
 class LoopbackApps:
@@ -70,6 +71,7 @@ class LoopbackApps:
         """Serve one request."""
         with self._lock:
             self.requests.append(request)
+            # Faults come first, before a token is looked at: a broken service refuses nobody.
             if self._scripted:
                 return self._scripted.popleft()
 
@@ -85,6 +87,7 @@ class LoopbackApps:
     def _slack(self, request: Request, path: str) -> StubReply:
         body = request.json
         if path != "/api/chat.postMessage":
+            # Slack refuses in an answer of 200.
             return _json({"ok": False, "error": "unknown_method"})
         if not str(body.get("channel", "")).startswith(("#", "C")):
             return _json({"ok": False, "error": "channel_not_found"})
@@ -149,6 +152,7 @@ class LoopbackApps:
         except (InvalidSignature, ValueError, AttributeError):
             return _json({"error": "invalid_grant", "error_description": "Invalid JWT Signature."}, 400)
 
+        # The address that the client must sign for is Google's, though the request came here.
         if claims["aud"] != "https://oauth2.googleapis.com/token" or claims["exp"] - claims["iat"] > 3600:
             return _json({"error": "invalid_grant"}, 400)
 
@@ -161,6 +165,7 @@ class LoopbackApps:
             return _json({"records": self.records[start : start + PAGE]} | more)
 
         changed = cast("list[Json]", request.json["records"])
+        # Airtable's own limit for one request.
         if len(changed) > 10:
             return _json({"error": {"type": "INVALID_REQUEST", "message": "10 records at most"}}, 422)
 
@@ -183,6 +188,7 @@ class LoopbackApps:
 
     def _hubspot(self, request: Request, path: str) -> StubReply:
         properties = cast("Json", request.json.get("properties") or {})
+        # HubSpot takes every property as text.
         if not all(isinstance(value, str) for value in properties.values()):
             return _json({"status": "error", "message": "values are strings"}, 400)
         return _json(
@@ -192,12 +198,14 @@ class LoopbackApps:
 
 
 def _unauthorised(app: str) -> StubReply:
+    # Slack refuses in an answer of 200.
     if app == "slack":
         return _json({"ok": False, "error": "invalid_auth"})
     return _json({"message": "Bad credentials"}, 401)
 
 
 def _bytes(text: str) -> bytes:
+    # A JWT leaves out the padding, on which Python insists.
     return base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))
 
 
@@ -212,15 +220,17 @@ def loopback_apps(token: str) -> Generator[LoopbackApps]:
     ready, end = threading.Event(), threading.Event()
 
     async def serve() -> None:
-        left: deque[Request] = deque(maxlen=100)
+        aborted: deque[Request] = deque(maxlen=100)
         loop = asyncio.get_running_loop()
-        server = await loop.create_server(lambda: ServerConnection(apps.answer, left.append), "127.0.0.1", 0)
+        connection = partial(ServerConnection, apps.answer, aborted.append)
+        server = await loop.create_server(connection, "127.0.0.1", 0)
         apps.port = server.sockets[0].getsockname()[1]
         ready.set()
+        # The block ends in another thread, whose events this loop cannot await.
         await asyncio.to_thread(end.wait)
         server.close()
 
-    thread = threading.Thread(target=lambda: asyncio.run(serve()), name="apps")
+    thread = threading.Thread(target=asyncio.run, args=(serve(),), name="apps")
     thread.start()
 
     try:

@@ -13,6 +13,8 @@ from collections.abc import Mapping
 
 from codewords_testing.e2b import Internet, Options, loopback_e2b, unavailable
 
+# Templates are built by their own means; what would lead pip and uv to folders of this machine has
+# no meaning there.
 _INSTALLER_SETTINGS = ("PIP_", "UV_", "SSL_", "REQUESTS_")
 _LOCAL_SETTINGS = {"UV_CACHE_DIR", "PIP_CACHE_DIR", "UV_PYTHON_INSTALL_DIR"}
 

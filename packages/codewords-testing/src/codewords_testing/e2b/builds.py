@@ -41,7 +41,7 @@ class Build:
     reason: str = ""
     request: dict[str, Any] = field(default_factory=dict[str, Any])
 
-    def say(self, message: str) -> None:
+    def add_line(self, message: str) -> None:
         """Add a line."""
         self.log.append({"timestamp": stamp(time.time()), "message": message, "level": "info"})
 
@@ -60,16 +60,17 @@ class Builds:
         """Path of an upload, which need not exist yet."""
         return self._files / f"{digest}.tar"
 
-    def begin(self, order: dict[str, Any]) -> Build:
+    def begin(self, body: dict[str, Any]) -> Build:
         """Note a build that will be triggered."""
-        name, _, tag = str(order.get("name") or order.get("alias")).partition(":")
-        more: list[str] = order.get("tags") or []
+        name, _, tag = str(body.get("name") or body.get("alias")).partition(":")
+        more: list[str] = body.get("tags") or []
         tags = [*([tag] if tag else []), *more]
         names = [name, *(f"{name}:{tag}" for tag in tags)]
+        # A name that is known means another build of the same template, whose id stays.
         known = self._cloud.templates.find(name)
         build = Build(
             new_id("b"), known.id if known else new_id("t"), names,
-            int(order.get("cpuCount", 2)), int(order.get("memoryMB", 1024)),
+            int(body.get("cpuCount", 2)), int(body.get("memoryMB", 1024)),
         )  # fmt: skip
         self.all[build.id] = build
 
@@ -85,6 +86,7 @@ class Builds:
         else:
             parent = None
 
+        # A template of its own, so that what the steps set does not reach the parent.
         builder = CloudTemplate(
             new_id("t"), [f"builder-{build.id}"], parent.layers if parent else Layers(),
             env=dict(parent.env) if parent else {}, cpu_count=build.cpu_count, memory_mb=build.memory_mb,
@@ -95,7 +97,7 @@ class Builds:
             build.status = "ready"
         except (MachineFailed, ApiRefusal) as error:
             build.reason = str(error)
-            build.say(str(error))
+            build.add_line(str(error))
             build.status = "error"
         finally:
             self._cloud.templates.remove(builder)
@@ -103,7 +105,7 @@ class Builds:
     async def _steps(self, build: Build, builder: CloudTemplate) -> None:
         cloud, request = self._cloud, build.request
         created = await cloud.create({"templateID": builder.id, "timeout": _BUILDER_SECONDS}, None)
-        number = created["sandboxID"]
+        sandbox_id = created["sandboxID"]
 
         try:
             user, folder = "user", "/home/user"
@@ -111,62 +113,68 @@ class Builds:
                 kind: str = step["type"]
                 arguments: list[str] = step.get("args") or []
                 if kind == "ENV":
+                    # ENV has names and values in turns.
                     builder.env |= dict(zip(arguments[::2], arguments[1::2], strict=True))
                 elif kind == "WORKDIR":
                     folder = arguments[0]
                 elif kind == "USER":
+                    # Only noted: every process of a machine runs as the user of this host.
                     user = arguments[0]
                 elif kind == "RUN":
-                    await self._command(build, number, f"cd {shlex.quote(folder)} && {arguments[0]}")
+                    await self._command(build, sandbox_id, f"cd {shlex.quote(folder)} && {arguments[0]}")
                 elif kind == "COPY":
-                    await self._copy(build, number, step, folder)
+                    await self._copy(build, sandbox_id, step, folder)
 
-            build.say(f"Finished as {user}; taking the snapshot")
-            made = await cloud.snapshot(number, None)
+            build.add_line(f"Finished as {user}; taking the snapshot")
+            made = await cloud.snapshot(sandbox_id, None)
             template = CloudTemplate(
                 build.template, build.names, made.layers, request.get("startCmd") or "", request.get("readyCmd") or "",
                 dict(builder.env), build.cpu_count, build.memory_mb,
             )  # fmt: skip
+            # Its layers are the template's from here on; under its own name nobody may find it.
             cloud.templates.remove(made)
             await self._try(build, template)
         finally:
-            await cloud.kill(number)
+            await cloud.kill(sandbox_id)
 
     async def _try(self, build: Build, template: CloudTemplate) -> None:
         """A template whose start command does not get ready is no template."""
         self._cloud.templates.add(template)
         if template.start:
-            build.say("Running start command")
+            build.add_line("Running start command")
             try:
                 created = await self._cloud.create({"templateID": template.id, "timeout": 60}, None)
             except ApiRefusal as error:
                 self._cloud.templates.remove(template)
                 raise MachineFailed("start or ready command failed") from error
+            # Only the proof counts: sandboxes boot by themselves.
             await self._cloud.kill(created["sandboxID"])
 
-    async def _command(self, build: Build, number: str, command: str) -> None:
-        build.say(f"RUN {command}")
+    async def _command(self, build: Build, sandbox_id: str, command: str) -> None:
+        build.add_line(f"RUN {command}")
         out = self._files / f"log-{build.id}"
-        sandbox = self._cloud.get(number)
+        sandbox = self._cloud.get(sandbox_id)
         status = await (await self._cloud.shell(sandbox, command, out))
-        lines = await asyncio.to_thread(_take, out)
+        lines = await asyncio.to_thread(_read_and_remove, out)
         for line in lines:
-            build.say(line)
+            build.add_line(line)
         if status:
             last = lines[-1] if lines else "no output"
             raise MachineFailed(f"failed to run command '{command}': exit status {status}: {last}")
 
-    async def _copy(self, build: Build, number: str, step: dict[str, Any], folder: str) -> None:
+    async def _copy(self, build: Build, sandbox_id: str, step: dict[str, Any], folder: str) -> None:
         """Unpack what was uploaded to where it belongs: a folder's content into the folder, a file to its name."""
         source, target = step["args"][0], step["args"][1]
         upload = self.file(str(step["filesHash"]))
         if not upload.exists():
             raise MachineFailed(f"the files of '{source}' were not uploaded")
 
-        build.say(f"COPY {source} {target}")
-        inside = f"/tmp/{upload.name}"  # noqa: S108  # in the machine, which has one of its own
-        sandbox = self._cloud.get(number)
-        await asyncio.to_thread(_place, upload, sandbox.machine.folder / "tmp" / upload.name)
+        build.add_line(f"COPY {source} {target}")
+        # Not a folder of this host: the machine has a /tmp of its own.
+        inside = f"/tmp/{upload.name}"  # noqa: S108
+        sandbox = self._cloud.get(sandbox_id)
+        # The machine's /tmp is a folder of this host.
+        await asyncio.to_thread(_copy_file, upload, sandbox.machine.folder / "tmp" / upload.name)
         name, to = shlex.quote(source), shlex.quote(target)
         script = f"""set -e
             cd {shlex.quote(folder)}
@@ -181,7 +189,7 @@ class Builds:
             raise MachineFailed(f"failed to copy '{source}' to '{target}'")
 
 
-def _take(out: Path) -> list[str]:
+def _read_and_remove(out: Path) -> list[str]:
     if out.exists():
         lines = out.read_text(encoding="utf-8", errors="replace").splitlines()
     else:
@@ -190,7 +198,7 @@ def _take(out: Path) -> list[str]:
     return lines
 
 
-def _place(upload: Path, target: Path) -> None:
+def _copy_file(upload: Path, target: Path) -> None:
     target.write_bytes(upload.read_bytes())
 
 
@@ -215,6 +223,7 @@ async def upload_link(request: Request, _: Cloud) -> Response:
     """GET /templates/{id}/files/{digest}."""
     digest = str(request.path_params["digest"])
     builds = _builds(request)
+    # `present` spares the SDK an upload of files that are here already.
     return JSONResponse(
         {"present": builds.file(digest).exists(), "url": f"{builds.url}/uploads/{digest}"}, 201
     )
@@ -233,6 +242,7 @@ async def trigger(request: Request, cloud: Cloud) -> Response:
     builds = _builds(request)
     build = _build(request)
     build.request = json.loads(await request.body())
+    # The build goes on after the answer; the SDK asks for its status.
     cloud.background(builds.run(build))
     return Response(status_code=202)
 

@@ -20,6 +20,7 @@ def make(folder: Path, domain: str) -> tuple[Path, ssl.SSLContext]:
     key, leaf = _certificate(domain, authority, authority_key, [domain, f"*.{domain}"])
     trusted, served = folder / "ca.pem", folder / "leaf.pem"
     trusted.write_bytes(authority.public_bytes(serialization.Encoding.PEM))
+    # Before the key is written, so that nobody else can read it even for a moment.
     served.touch(mode=0o600)
     served.write_bytes(
         leaf.public_bytes(serialization.Encoding.PEM)
@@ -29,6 +30,7 @@ def make(folder: Path, domain: str) -> tuple[Path, ssl.SSLContext]:
     )
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(served)
+    # The edge speaks HTTP/1.1 alone, so a client must not choose HTTP/2.
     context.set_alpn_protocols(["http/1.1"])
 
     return trusted, context
@@ -50,6 +52,7 @@ def _certificate(
         .issuer_name(issuer.subject if issuer else subject)
         .public_key(key.public_key())
         .serial_number(x509.random_serial_number())
+        # A clock that is behind must accept it too.
         .not_valid_before(now - timedelta(days=1))
         .not_valid_after(now + _DAYS)
         .add_extension(x509.BasicConstraints(ca=issuer is None, path_length=None), critical=True)
@@ -61,6 +64,7 @@ def _certificate(
     )
 
     if names:
+        # Clients check these names and no longer the common name (RFC 9525).
         builder = builder.add_extension(
             x509.SubjectAlternativeName([x509.DNSName(name) for name in names]), critical=False
         ).add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)

@@ -26,8 +26,9 @@ def endpoint(call: Callable[[Request, Cloud], Awaitable[Response]]) -> Endpoint:
 
     async def handle(request: Request) -> Response:
         cloud: Cloud = request.app.state.cloud
-        key, requested = request.headers.get("x-api-key"), cloud.options.api_key
-        if not key or (requested is not None and key != requested):
+        # Without a key of its own the cloud takes any, as long as there is one.
+        key, expected = request.headers.get("x-api-key"), cloud.options.api_key
+        if not key or (expected is not None and key != expected):
             return JSONResponse({"code": 401, "message": _BAD_KEY}, 401)
         try:
             return await call(request, cloud)
@@ -57,7 +58,7 @@ async def create(request: Request, cloud: Cloud) -> Response:
 async def listing(request: Request, cloud: Cloud) -> Response:
     """GET /v2/sandboxes, by state, metadata and template, in pages."""
     query = request.query_params
-    # SDKs encode metadata twice; the query string itself is decoded already
+    # SDKs encode metadata twice; Starlette has decoded the query string once.
     pairs = urllib.parse.parse_qsl(query.get("metadata", ""))
     requested = {urllib.parse.unquote(key): urllib.parse.unquote(value) for key, value in pairs}
     states = [state for value in query.getlist("state") for state in value.split(",")] or [
@@ -71,6 +72,7 @@ async def listing(request: Request, cloud: Cloud) -> Response:
         and all(sandbox.metadata.get(key) == value for key, value in requested.items())
         and query.get("template") in (None, sandbox.template.id, *sandbox.template.names)
     ]
+    # Newest first, unless asked otherwise.
     found.sort(key=_started, reverse=query.get("order") != "asc")
     start, limit = int(query.get("nextToken", 0)), min(_PAGE, int(query.get("limit", _PAGE)))
 
@@ -133,6 +135,7 @@ async def network(request: Request, cloud: Cloud) -> Response:
 async def metrics(request: Request, cloud: Cloud) -> Response:
     """GET /sandboxes/{id}/metrics: one point, of now."""
     template = cloud.get(_id(request)).template
+    # Clients look at the shape: no machine is measured.
     point = {
         "timestamp": datetime.now(UTC).isoformat(),
         "timestampUnix": int(time.time()),

@@ -13,6 +13,7 @@ import re
 import socket
 import ssl
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -23,8 +24,8 @@ from codewords_testing.e2b.state import ENVD_PORT, CloudSandbox
 
 _MAX_HEAD: Final = 64 << 10
 _CHUNK: Final = 64 << 10
+# Seconds before each attempt to reach a port, as the real edge has them: about one in all.
 _DIALS: Final = (0.0, 0.1, 0.2, 0.3, 0.4)
-"""Seconds before each attempt to reach a port, as the real edge has them: about one in all."""
 _NAMED: Final = re.compile(r"(\d+)-([a-z0-9]+)\..+")
 _HEADER_HOSTS: Final = re.compile(r"localhost|[\d.]+|\[[0-9a-f:]+\]|sandbox\..+")
 INNER: Final = "x-loopback-target"
@@ -58,6 +59,7 @@ class Head:
         """For the other side, which is to close after this one request; an upgrade is left as it is."""
         upgrade = (self.get("connection") or "").lower() == "upgrade"
         if upgrade:
+            # The header of an upgrade belongs to it, so it must arrive as it came.
             dropped = {INNER}
         else:
             dropped = {INNER, "connection", "keep-alive"}
@@ -79,9 +81,10 @@ def parse(raw: bytes) -> Head:
 def target(head: Head, domain: str) -> tuple[str, int] | None:
     """Sandbox and port that a request is for; None: the API."""
     host = (head.get("host") or "").rsplit(":", 1)[0]
-    number, port = head.get("e2b-sandbox-id"), head.get("e2b-sandbox-port")
-    if number and port and _HEADER_HOSTS.fullmatch(host):
-        return number, int(port)
+    sandbox_id, port = head.get("e2b-sandbox-id"), head.get("e2b-sandbox-port")
+    # Headers count only at an address that names no sandbox by itself.
+    if sandbox_id and port and _HEADER_HOSTS.fullmatch(host):
+        return sandbox_id, int(port)
     named = _NAMED.fullmatch(host)
     if named and host != f"api.{domain}":
         return (named[2], int(named[1]))
@@ -101,8 +104,10 @@ class Edge:
         """For `asyncio.start_server`."""
         task = asyncio.current_task()
         assert task is not None  # noqa: S101  # a server's callback is one
+        # asyncio holds no reference to the task, and `close` must end it.
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+        # A client that leaves or sends nonsense ends its own connection and nothing else.
         with contextlib.suppress(
             OSError, ValueError, asyncio.IncompleteReadError, asyncio.LimitOverrunError, Dropped
         ):
@@ -121,6 +126,7 @@ class Edge:
         if head.line.startswith("CONNECT "):
             writer.write(b"HTTP/1.1 200 Connection established\r\n\r\n")
             await writer.drain()
+            # From here on the client speaks TLS with the host that it asked for.
             await writer.start_tls(self._tls)
             head = parse(await reader.readuntil(b"\r\n\r\n"))
 
@@ -129,12 +135,12 @@ class Edge:
             await self._to_application(reader, writer, head, "api")
             return
 
-        number, port = route
-        sandbox = self._cloud.sandboxes.get(number)
+        sandbox_id, port = route
+        sandbox = self._cloud.sandboxes.get(sandbox_id)
         if sandbox is None or not self._cloud.wake(sandbox):
-            await _say(writer, 502, {"sandboxId": number, "message": NOT_FOUND, "code": 502})
+            await _respond(writer, 502, {"sandboxId": sandbox_id, "message": NOT_FOUND, "code": 502})
         elif port == ENVD_PORT:
-            await self._to_application(reader, writer, head, number)
+            await self._to_application(reader, writer, head, sandbox_id)
         else:
             await self._to_port(reader, writer, head, sandbox, port)
 
@@ -153,11 +159,10 @@ class Edge:
         sandbox: CloudSandbox,
         port: int,
     ) -> None:
-        fault = await self._cloud.faults.meet(
-            f"port:{port} {head.label}", lambda: self._cloud.kill_soon(sandbox.id)
-        )
+        kill = partial(self._cloud.kill_soon, sandbox.id)
+        fault = await self._cloud.faults.apply(f"port:{port} {head.label}", kill)
         if fault is not None and fault.status:
-            await _say(writer, fault.status, fault.body, fault.headers)
+            await _respond(writer, fault.status, fault.body, fault.headers)
             return
 
         presented = head.get("e2b-traffic-access-token")
@@ -168,16 +173,19 @@ class Edge:
                 what = "is invalid"
 
             message = f"Sandbox is secured with traffic access token. Token header 'e2b-traffic-access-token' {what}"
-            await _say(writer, 403, {"sandboxId": sandbox.id, "code": 403, "message": message})
+            await _respond(writer, 403, {"sandboxId": sandbox.id, "code": 403, "message": message})
             return
 
         link = await _dial(sandbox, port)
         if link is None:
-            await _say(writer, 502, {"sandboxId": sandbox.id, "message": NOT_OPEN, "port": port, "code": 502})
+            await _respond(
+                writer, 502, {"sandboxId": sandbox.id, "message": NOT_OPEN, "port": port, "code": 502}
+            )
             return
 
         inner_reader, inner_writer = await asyncio.open_connection(sock=link)
         inner_writer.write(head.closing({}))
+        # The request has been passed on, its answer has not.
         if fault is not None and fault.kill == "after":
             self._cloud.kill_soon(sandbox.id)
         await _splice(reader, writer, inner_reader, inner_writer)
@@ -185,6 +193,7 @@ class Edge:
 
 async def _dial(sandbox: CloudSandbox, port: int) -> socket.socket | None:
     for pause in _DIALS:
+        # A program that is starting may listen a moment later.
         await asyncio.sleep(pause)
         try:
             link = await sandbox.machine.dial(port)
@@ -196,7 +205,7 @@ async def _dial(sandbox: CloudSandbox, port: int) -> socket.socket | None:
     return None
 
 
-async def _say(
+async def _respond(
     writer: asyncio.StreamWriter, status: int, body: dict[str, Any], headers: dict[str, str] | None = None
 ) -> None:
     data = json.dumps(body).encode()
@@ -218,7 +227,8 @@ async def _splice(
 
     try:
         await asyncio.wait({up, down}, return_when=asyncio.FIRST_COMPLETED)
-        if not down.done():  # the client has said all; a client that is gone breaks the way down
+        # The client may have sent all that it has: the answer still comes. One that is gone breaks the way down.
+        if not down.done():
             await asyncio.wait({down})
     finally:
         for half in (up, down):
@@ -232,5 +242,6 @@ async def _pour(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> N
         while data := await reader.read(_CHUNK):
             writer.write(data)
             await writer.drain()
+        # TLS cannot close one direction alone.
         if writer.can_write_eof():
             writer.write_eof()

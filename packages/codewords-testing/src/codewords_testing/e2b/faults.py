@@ -55,20 +55,21 @@ class Faults:
         """Remove all faults."""
         self._faults.clear()
 
-    async def heard(self, match: str) -> None:
+    async def wait_for_request(self, match: str) -> None:
         """Wait for a request that matches, from now on."""
         event = asyncio.Event()
         self._waiting.append((re.compile(match), event))
         await event.wait()
 
-    async def meet(self, label: str, kill: Callable[[], None] | None = None) -> Fault | None:
+    async def apply(self, label: str, kill: Callable[[], None] | None = None) -> Fault | None:
         """Record a request. Returns its fault, if any, after the fault's delay. Raises Dropped."""
         self.requests.append(label)
+        # Before the delay, so that a test can act while the request waits.
         for pattern, event in self._waiting:
             if pattern.search(label):
                 event.set()
 
-        fault = self._take(label)
+        fault = self._next_fault(label)
         if fault is None:
             return None
 
@@ -81,7 +82,7 @@ class Faults:
 
         return fault
 
-    def _take(self, label: str) -> Fault | None:
+    def _next_fault(self, label: str) -> Fault | None:
         for fault in self._faults:
             if re.search(fault.match, label):
                 fault.seen += 1

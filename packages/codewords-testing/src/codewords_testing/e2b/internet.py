@@ -23,8 +23,8 @@ from codewords_mcp.runtime.egress.names import FakeNames
 from codewords_mcp.runtime.egress.relay import relay, reset
 from codewords_testing.e2b.machine import MachineNetwork
 
+# Public ones, by what every library says of them; none is ever dialled.
 _ADDRESSES: Final = ipaddress.IPv4Network("11.0.0.0/16")
-"""Public ones, by what every library says of them; none is ever dialled."""
 _SO_ORIGINAL_DST: Final = 80
 _CONNECTIONS: Final = 256
 _DIAL_SECONDS: Final = 10.0
@@ -44,7 +44,7 @@ class Internet:
         """The way out of a machine; None: of one that cannot have any on this host."""
         return InternetGateway(self, network, rules)
 
-    def place(self, host: str, port: int) -> tuple[str, int] | None:
+    def resolve(self, host: str, port: int) -> tuple[str, int] | None:
         """Host and port to connect to; None if there is no server."""
         return self.hosts.get(host) or ((host, port) if self.real else None)
 
@@ -54,6 +54,8 @@ class PublicNames(FakeNames):
 
     def address_of(self, name: str) -> Address | None:
         """See `FakeNames`."""
+        # The product gives names addresses of 198.18.0.0/15, which a policy may refuse as not
+        # public.
         fake = super().address_of(name)
         if fake is None:
             return None
@@ -83,7 +85,7 @@ class InternetGateway:
 
         if network:
             self._listener = ConnectionListener(
-                network.tcp, self._carry, limit=_CONNECTIONS, overflow=lambda _: None
+                network.tcp, self._carry, limit=_CONNECTIONS, overflow=_ignore_overflow
             )
         else:
             self._listener = None
@@ -96,6 +98,7 @@ class InternetGateway:
             await self._listener.close()
 
     async def _carry(self, client: socket.socket) -> None:
+        # Where the program wanted to go, before the kernel redirected it.
         raw = client.getsockopt(socket.SOL_IP, _SO_ORIGINAL_DST, 16)
         port, packed = struct.unpack_from("!H4s", raw, 2)
         address = ipaddress.IPv4Address(packed)
@@ -104,15 +107,20 @@ class InternetGateway:
         self.reached.append((host, port, allowed))
 
         if allowed:
-            place = self._internet.place(host, port)
+            server = self._internet.resolve(host, port)
         else:
-            place = None
+            server = None
 
-        upstream = await _connect(*place) if place else None
+        upstream = await _connect(*server) if server else None
         if upstream is None:
+            # A reset, since a plain end would look like a server that has nothing to say.
             reset(client)
         else:
             await relay(client, upstream)
+
+
+def _ignore_overflow(_: socket.socket) -> None:
+    """The listener resets it, which is all that a test needs."""
 
 
 async def _connect(host: str, port: int) -> socket.socket | None:

@@ -38,8 +38,8 @@ uvicorn.run(app, host="0.0.0.0", port=int(os.environ["PORT"]))
 """
 
 
+# Seconds that a machine which was killed may still be listed.
 _CAUGHT_UP = 30.0
-"""Seconds that a machine which was killed may still be listed."""
 
 
 class Live:
@@ -89,12 +89,12 @@ class Live:
     async def nothing_left(self) -> str:
         """E2B's own list says so, once it has caught up with the last kill."""
         end = time.monotonic() + _CAUGHT_UP
-        while left := await self._driver.leases.orphans(everything=True):
+        while orphans := await self._driver.leases.orphans(everything=True):
             if time.monotonic() > end:
                 await self._driver.leases.sweep(everything=True)
                 break
             await asyncio.sleep(0.5)
-        _expect(str(len(left)), "0")
+        _expect(str(len(orphans)), "0")
         return ""
 
     async def _start(self) -> E2BSandbox:
@@ -115,6 +115,7 @@ async def _read(chunks: AsyncIterator[OutputChunk]) -> None:
 
 async def _ask(sandbox: E2BSandbox) -> str:
     reader, writer = await asyncio.open_unix_connection(sandbox.socket_path)
+    # HTTP/1.0, so that the answer ends with the connection.
     writer.write(b"GET / HTTP/1.0\r\n\r\n")
     answer = await reader.read()
     writer.close()

@@ -26,8 +26,8 @@ from codewords_mcp.runtime.sandboxes.namespaces.inside import channel
 from codewords_testing.e2b.errors import MachineFailed
 
 _LAUNCH: Final = str(Path(__file__).parent / "inside" / "launch.py")
+# The folder whose `sandboxes` package the machine's process 1 imports.
 _RUNTIME: Final = str(Path(codewords_mcp.__file__).parent / "runtime")
-"""The folder whose `sandboxes` package the machine's process 1 imports."""
 _UP_SECONDS: Final = 20.0
 
 
@@ -67,6 +67,7 @@ class Machine:
         self._ids = itertools.count(1)
         self._answers: dict[int, asyncio.Future[Any]] = {}
         self._processes: dict[int, Process] = {}
+        # Exit codes of processes whose start has not been reported yet.
         self._early: dict[int, int] = {}
         self._up: asyncio.Future[list[int]] = asyncio.get_running_loop().create_future()
         self._channel: socket.socket | None = None
@@ -86,6 +87,7 @@ class Machine:
             async with asyncio.timeout(_UP_SECONDS):
                 await machine._boot(show, network=network)
         except BaseException as error:
+            # A cancelled boot too must leave nothing behind.
             await machine.destroy()
             if isinstance(error, TimeoutError | OSError):
                 raise MachineFailed(f"a machine did not come up: {error}") from error
@@ -128,6 +130,8 @@ class Machine:
         spec = _memory_file(description)
 
         try:
+            # In a session of its own: Ctrl-C must reach this process, which ends its machines
+            # itself.
             self._launcher = subprocess.Popen(
                 [sys.executable, "-I", "-S", _LAUNCH, str(theirs.fileno()), str(spec), _RUNTIME],
                 stdin=subprocess.DEVNULL,
@@ -145,6 +149,7 @@ class Machine:
     ) -> Process:
         """Start a process in a session of its own. Raises MachineFailed, OSError (what execve says)."""
         number = next(self._ids)
+        # A process that starts meanwhile must not inherit these, or the pipe would stay open.
         ends = [os.pipe2(os.O_CLOEXEC) for _ in range(2)]
 
         if stdin:
@@ -164,6 +169,7 @@ class Machine:
                 os.close(fd)
             raise
         finally:
+            # The machine has its own copies.
             for fd in child_fds:
                 os.close(fd)
 
@@ -208,7 +214,8 @@ class Machine:
         launcher, self._launcher = self._launcher, None
         if launcher is not None:
             with contextlib.suppress(ProcessLookupError):
-                launcher.kill()  # its child, process 1, dies with it, and with that one all others
+                # Its child, process 1, dies with it, and with that one all others.
+                launcher.kill()
             await asyncio.to_thread(launcher.wait)
 
         self._fail(MachineFailed("the machine is gone"))
@@ -222,6 +229,7 @@ class Machine:
 
     async def keep(self, folder: Path) -> Layers:
         """Copy what this machine has changed, as a layer for others. Raises MachineFailed."""
+        # `cp -a` copies devices and attributes too, by which overlayfs marks what was removed.
         done = await asyncio.to_thread(
             subprocess.run,
             ["cp", "-a", "--", str(self.folder / "upper"), str(folder)],
@@ -265,9 +273,9 @@ class Machine:
                 self._fail(MachineFailed("the machine ended by itself"))
                 return
 
-            self._hear(*received)
+            self._on_message(*received)
 
-    def _hear(self, message: dict[str, Any], fds: list[int]) -> None:
+    def _on_message(self, message: dict[str, Any], fds: list[int]) -> None:
         if "up" in message:
             self._up.set_result(fds)
         elif "broken" in message:
@@ -277,6 +285,7 @@ class Machine:
         elif "failed" in message:
             self._answer(message["failed"], OSError(message.get("errno"), message["error"]))
         elif "dialled" in message:
+            # Whoever asked may have left.
             if not self._answer(message["dialled"], fds[0]):
                 os.close(fds[0])
         elif "refused" in message:
@@ -297,7 +306,8 @@ class Machine:
     def _exited(self, pid: int, status: int) -> None:
         process = self._processes.pop(pid, None)
         if process is None:
-            self._early[pid] = status  # it ended before it was heard that it started
+            # It ended before its start was reported.
+            self._early[pid] = status
         elif not process.ended.done():
             process.ended.set_result(status)
 
@@ -307,7 +317,8 @@ class Machine:
         for future in (self._up, *self._answers.values()):
             if not future.done():
                 future.set_exception(error)
-                future.exception()  # it may be that nobody waits
+                # Nobody may wait for it, and asyncio would warn.
+                future.exception()
         for pid in list(self._processes):
             self._exited(pid, -int(signal.SIGKILL))
 
@@ -322,7 +333,8 @@ def _memory_file(value: dict[str, Any]) -> int:
 
 
 def _remove(folder: Path) -> None:
-    if os.geteuid() != 0:  # overlayfs leaves a folder that even its owner may not enter
+    # overlayfs leaves a folder that even its owner may not enter.
+    if os.geteuid() != 0:
         for top, names, _ in os.walk(folder):
             for path in (Path(top, name) for name in names):
                 if not path.is_symlink():

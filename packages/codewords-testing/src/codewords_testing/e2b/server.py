@@ -10,6 +10,7 @@ import sys
 import tempfile
 from collections.abc import AsyncGenerator, Generator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -65,6 +66,7 @@ _ENVD: dict[tuple[str, str], connect.Handler] = {
         }.items()
     },
 }
+# Links to files carry a signature in place of the token.
 _OPEN = {"/health", "/files"}
 _UNAUTHORIZED = "unauthorized access, please provide a valid access token or method signing if supported"
 
@@ -82,43 +84,45 @@ class _Application:
             return
 
         request = Request(scope, receive, send)
-        number = request.headers.get(INNER, "api")
-        if number == "api":  # a request that has come is done, also when its client does not wait for that
+        target = request.headers.get(INNER, "api")
+        # A request that has arrived is served to its end, even if its client does not wait for that.
+        if target == "api":
             receive = _whole(await request.body(), receive)
             request = Request(scope, receive)
 
-        who = "api" if number == "api" else "envd"
+        who = "api" if target == "api" else "envd"
         try:
-            fault = await self._cloud.faults.meet(
-                f"{who} {request.method} {request.url.path}", lambda: self._kill(request, number)
-            )
-            await self._answer(request, send, number, fault)
+            kill = partial(self._kill, request, target)
+            fault = await self._cloud.faults.apply(f"{who} {request.method} {request.url.path}", kill)
+            await self._answer(request, send, target, fault)
         except (Dropped, ConnectionError):
-            # uvicorn closes a connection whose answer is left unfinished
+            # uvicorn closes a connection whose answer is left unfinished.
             await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"1")]})
             return
 
         if fault is not None and fault.kill == "after":
-            self._kill(request, number)
+            self._kill(request, target)
 
-    def _kill(self, request: Request, number: str) -> None:
+    def _kill(self, request: Request, target: str) -> None:
+        # A request to envd is for one sandbox, and others name theirs in the path; one that makes a
+        # sandbox means the newest.
         parts = [part for part in request.url.path.split("/") if part in self._cloud.sandboxes]
         for machine in (
-            [number] if number in self._cloud.sandboxes else parts or list(self._cloud.sandboxes)[-1:]
+            [target] if target in self._cloud.sandboxes else parts or list(self._cloud.sandboxes)[-1:]
         ):
             self._cloud.kill_soon(machine)
 
-    async def _answer(self, request: Request, send: Send, number: str, fault: Fault | None) -> None:
+    async def _answer(self, request: Request, send: Send, target: str, fault: Fault | None) -> None:
         if fault is not None and fault.status:
             response: ASGIApp = JSONResponse(fault.body, fault.status, headers=fault.headers)
-        elif number == "api":
+        elif target == "api":
             response = self._api
         else:
-            response = await self._envd(request, number)
+            response = await self._envd(request, target)
         await response(request.scope, request.receive, send)
 
-    async def _envd(self, request: Request, number: str) -> ASGIApp:
-        sandbox = self._cloud.sandboxes[number]
+    async def _envd(self, request: Request, target: str) -> ASGIApp:
+        sandbox = self._cloud.sandboxes[target]
         request.scope["app"] = self._api
         handler = _ENVD.get((request.method, request.url.path))
         if handler is None:
@@ -130,11 +134,11 @@ class _Application:
 
 def _whole(body: bytes, receive: Receive) -> Receive:
     """Gives a body that was read already, and then what comes after it."""
-    left = [body]
+    unread = [body]
 
     async def again() -> Message:
-        if left:
-            return {"type": "http.request", "body": left.pop(), "more_body": False}
+        if unread:
+            return {"type": "http.request", "body": unread.pop(), "more_body": False}
         return await receive()
 
     return again
@@ -260,6 +264,7 @@ async def _serve(stack: contextlib.AsyncExitStack, application: ASGIApp, socket_
         application,
         lifespan="off",
         log_level="critical",
+        # Streams of a sandbox do not end by themselves.
         timeout_graceful_shutdown=1,
         access_log=False,
         timeout_keep_alive=75,

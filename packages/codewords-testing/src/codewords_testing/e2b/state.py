@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -61,7 +62,7 @@ class CloudSandbox:
     network: dict[str, Any] = field(default_factory=dict[str, Any])
     state: Literal["running", "paused"] = "running"
     started_at: float = field(default_factory=time.time)
-    token: str = field(default_factory=lambda: secrets.token_hex(16))
+    token: str = field(default_factory=partial(secrets.token_hex, 16))
     traffic_token: str | None = None
     processes: dict[int, Any] = field(default_factory=dict[int, Any])
     """envd's view of the processes that it started, by pid."""

@@ -17,6 +17,7 @@ import threading
 from collections import deque
 from collections.abc import Generator
 from contextlib import contextmanager
+from functools import partial
 
 from codewords_testing.pipedream.connect import ActionRun, LoopbackConnect
 from codewords_testing.providers.model import Request, StubReply
@@ -31,17 +32,17 @@ def serving(server: LoopbackConnect) -> Generator[LoopbackConnect]:
     ready, end = threading.Event(), threading.Event()
 
     async def serve() -> None:
-        left: deque[Request] = deque(maxlen=100)
+        aborted: deque[Request] = deque(maxlen=100)
         loop = asyncio.get_running_loop()
-        listening = await loop.create_server(
-            lambda: ServerConnection(server.answer, left.append), "127.0.0.1", server.port
-        )
+        connection = partial(ServerConnection, server.answer, aborted.append)
+        listening = await loop.create_server(connection, "127.0.0.1", server.port)
         server.port = listening.sockets[0].getsockname()[1]
         ready.set()
+        # The block ends in another thread, whose events this loop cannot await.
         await asyncio.to_thread(end.wait)
         listening.close()
 
-    thread = threading.Thread(target=lambda: asyncio.run(serve()), name="connect")
+    thread = threading.Thread(target=asyncio.run, args=(serve(),), name="connect")
     thread.start()
 
     try:

@@ -81,6 +81,7 @@ class LoopbackConnect:
         self._links: dict[str, _Link] = {}
         self._dynamic: dict[str, list[Json]] = {}
         self._scripted: list[tuple[str, deque[StubReply]]] = []
+        # Reentrant: the page of a link connects an account while its request is answered.
         self._lock = threading.RLock()
 
     @property
@@ -113,9 +114,9 @@ class LoopbackConnect:
         """Add an account, as if the person had connected it. Returns its id."""
         with self._lock:
             account = f"apn_{secrets.token_hex(4)}"
-            made = _Account(
-                account, app, user, environment, name or f"{app} account", time.time() + len(self._accounts)
-            )
+            # Apart by a second each, so that their order shows even where they are made at once.
+            created_at = time.time() + len(self._accounts)
+            made = _Account(account, app, user, environment, name or f"{app} account", created_at)
             self._accounts[account] = made
             return account
 
@@ -139,8 +140,6 @@ class LoopbackConnect:
                 return self._route(request)
             except ConnectRefusal as refused:
                 return refused.reply
-
-    # routes
 
     def _route(self, request: Request) -> StubReply:
         path = re.sub(r"/+", "/", request.path)
@@ -264,6 +263,7 @@ class LoopbackConnect:
             return StubReply(404, b"<h1>No such app</h1>", media="text/html")
 
         if request.method == "POST":
+            # A link is good for one account.
             link.used = True
             self.connect_account(link.user, app, environment=link.environment)
             if link.success:
@@ -273,8 +273,6 @@ class LoopbackConnect:
 
         form = f"<h1>Connect {escape(app)}</h1><form method=post><button>Connect</button></form>"
         return StubReply(200, f"<!doctype html><title>Connect</title>{form}".encode(), media="text/html")
-
-    # what is done
 
     def _configure(self, request: Request, environment: str, _named: Json) -> StubReply:
         params = request.json
@@ -312,6 +310,7 @@ class LoopbackConnect:
         self._check_accounts(action, params, environment)
         run = ActionRun(action["key"], str(params.get("external_user_id")), configured, params)
         self.runs.append(run)
+        # Props that were reloaded take the place of the action's own.
         props: list[Json] = (
             self._dynamic.get(str(params.get("dynamic_props_id"))) or action["configurable_props"]
         )
@@ -320,6 +319,7 @@ class LoopbackConnect:
             for prop in props
             if prop["name"] not in configured
             and not prop.get("optional")
+            # A prop with a default is filled in by Connect.
             and prop.get("default") is None
             and (prop["type"] != "app" or self._needs_account(prop["app"]))
         ]

@@ -15,6 +15,7 @@ from collections import Counter, deque
 from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 
 from codewords_testing.providers import anthropic, gemini, openai
 from codewords_testing.providers.model import Json, Request, Steering, StubReply, steer
@@ -56,13 +57,12 @@ class LoopbackProviders:
     async def start(self, port: int = 0) -> asyncio.Server:
         """Listen on the running loop."""
         loop = asyncio.get_running_loop()
-        server = await loop.create_server(
-            lambda: ServerConnection(self._answer, self._left), "127.0.0.1", port, backlog=1024
-        )
+        connection = partial(ServerConnection, self._answer, self._on_abort)
+        server = await loop.create_server(connection, "127.0.0.1", port, backlog=1024)
         self.url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
         return server
 
-    def _left(self, request: Request) -> None:
+    def _on_abort(self, request: Request) -> None:
         with self._changed:
             self.aborted.append(request)
             self._changed.notify_all()
@@ -83,8 +83,10 @@ class LoopbackProviders:
         if _wants_json(request) and not request.body.lstrip().startswith(b"{"):
             return _MODULES[request.provider].error(400, "the body is not a JSON object")
         accepted = self._keys.get(request.provider)
+        # The address of a running upload is its own permission.
         if accepted is None or "upload_id=" in request.query:
             return None
+        # One key exactly: a request that carries a second one is refused too.
         known = {frozenset({key}) for key in accepted.split()}
         if key_of(request) in known:
             return None
@@ -92,6 +94,7 @@ class LoopbackProviders:
 
     def _script(self, request: Request) -> StubReply | None:
         with self._changed:
+            # Replies for one key come before those for all.
             for key in (*key_of(request), ""):
                 if self._scripted.get(key):
                     return self._scripted[key].popleft()
@@ -117,6 +120,7 @@ def key_of(request: Request) -> frozenset[str]:
 
 def provider_of(request: Request) -> str:
     """Name of the provider that a request is for, by its path and headers."""
+    # Anthropic's and OpenAI's paths both begin with /v1, so the header decides.
     if "anthropic-version" in request.headers or "/messages" in request.path:
         return "anthropic"
     google = ("/v1beta", "/upload/", "/v1/models/", "/v1alpha")
@@ -162,10 +166,11 @@ def loopback_providers(keys: Mapping[str, str] | None = None) -> Generator[Loopb
     async def serve() -> None:
         server = await providers.start()
         ready.set()
+        # The block ends in another thread, whose events this loop cannot await.
         await asyncio.to_thread(end.wait)
         server.close()
 
-    thread = threading.Thread(target=lambda: asyncio.run(serve()), name="providers")
+    thread = threading.Thread(target=asyncio.run, args=(serve(),), name="providers")
     thread.start()
 
     try:

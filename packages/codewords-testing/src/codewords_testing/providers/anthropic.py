@@ -95,6 +95,7 @@ def _stop(content: Json, steering: Steering) -> str:
 
 
 def _messages(request: Request, body: Json, model: str, steering: Steering) -> StubReply:
+    # Each number differs, so that a test sees which of them was counted.
     usage: Json = {
         "input_tokens": input_tokens(request), "cache_creation_input_tokens": 100, "cache_read_input_tokens": 200,
         "cache_creation": {"ephemeral_5m_input_tokens": 60, "ephemeral_1h_input_tokens": 40},
@@ -139,6 +140,7 @@ def _stream(message: Json, usage: Json, steering: Steering) -> StubReply:
             [{"type": "input_json_delta", "partial_json": json.dumps(content["input"])}],
         )
     else:
+        # A structured answer is one piece, since words would break its JSON.
         if content["text"].startswith("{"):
             pieces = [content["text"]]
         else:
@@ -155,6 +157,7 @@ def _stream(message: Json, usage: Json, steering: Steering) -> StubReply:
             "output_tokens",
         )
     }
+    # Anthropic's last event repeats the counts of the first, so they must not be added up.
     ending = event(
         "message_delta", delta={"stop_reason": message["stop_reason"], "stop_sequence": None}, usage=last
     )

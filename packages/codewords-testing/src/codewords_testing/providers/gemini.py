@@ -84,10 +84,11 @@ class Files:
             ],
         )
 
-    def look(self, request: Request, name: str) -> StubReply:
+    def get_or_delete(self, request: Request, name: str) -> StubReply:
         """Get or delete."""
         file = self._files.get(name)
         if file is None:
+            # Google does not tell a file of others from one that does not exist.
             return error(403, "there is no such file")
         if request.method == "DELETE":
             del self._files[name]
@@ -141,7 +142,7 @@ def _routed(request: Request, model: str, steering: Steering, files: Files) -> S
     if "/upload/" in path:
         return files.upload(request)
     if found := re.search(r"/(files/\w+)$", path):
-        return files.look(request, found[1])
+        return files.get_or_delete(request, found[1])
     if path.endswith("/files"):
         return files.list()
     if path.endswith("/models"):
@@ -196,6 +197,7 @@ def _stream(request: Request, model: str, steering: Steering) -> StubReply:
     events: list[Any] = []
     for number, piece in enumerate(pieces, 1):
         last = number == len(pieces)
+        # Each event has the counts so far; those of the last are the bill.
         partial = {name: usage[name] for name in ("promptTokenCount", "thoughtsTokenCount")}
         if last:
             so_far = usage
@@ -211,6 +213,7 @@ def _stream(request: Request, model: str, steering: Steering) -> StubReply:
         stream: list[Any] = [b"data: " + dumped(event) + b"\r\n\r\n" for event in events]
         media = "text/event-stream"
     else:
+        # Without SSE, Gemini streams one JSON array in pieces.
         stream = [(b"[" if at == 0 else b",\r\n") + dumped(event) for at, event in enumerate(events)]
         stream.append(b"]")
         media = "application/json; charset=UTF-8"

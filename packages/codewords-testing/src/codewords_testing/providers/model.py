@@ -41,6 +41,7 @@ class Request:
     def json(self) -> Json:
         """The body where it is a JSON object, else {}."""
         if self.body.lstrip()[:1] != b"{":
+            # Bodies that are no object, such as uploads, need not be parsed.
             return {}
         try:
             parsed: Any = json.loads(self.body)
@@ -210,6 +211,7 @@ def structured(request: Request, schema: Json | None, steering: Steering) -> str
     """The text of a structured answer, or None where none was asked for."""
     if not schema:
         return None
+    # The words by which the gateway asks for a corrected answer.
     is_correction = b"does not fit" in request.body
     breaks = "loose" in steering.flags or ("mends" in steering.flags and not is_correction)
     if breaks:

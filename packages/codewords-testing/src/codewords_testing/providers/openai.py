@@ -60,6 +60,7 @@ def error(status: int, message: str = "") -> StubReply:
 
 def answer(request: Request) -> StubReply:
     """The answer to a request."""
+    # The same interface lies below Gemini's address, under a path of its own.
     path = re.sub(r"^.*?/(v1beta/openai|v1)(?=/)", "", request.path)
     body, model = request.json, _model(request)
     steering = steer(model)
@@ -84,6 +85,7 @@ def answer(request: Request) -> StubReply:
 def _model(request: Request) -> str:
     if request.json:
         return str(request.json.get("model") or "")
+    # Audio comes as a form, which need not be parsed for one field.
     found = re.search(rb'name="model"\r\n(?:[^\r\n]+\r\n)*\r\n([^\r\n]+)', request.body)
     if found:
         return found[1].decode()
@@ -127,6 +129,7 @@ def _chat(call: ModelCall) -> StubReply:
     if call.body.get("tools") and call.body.get("tool_choice") != "none":
         name = call.body["tools"][0]["function"]["name"]
         tool_call = {"id": "call_1", "type": "function", "function": {"name": name, "arguments": "{}"}}
+        # A call of a tool has no text.
         message, finish = message | {"content": None, "tool_calls": [tool_call]}, "tool_calls"
 
     whole: Json = {
@@ -140,6 +143,7 @@ def _chat(call: ModelCall) -> StubReply:
 
 
 def _chat_stream(body: Json, model: str, steering: Steering, usage: Json, text: str | None) -> StubReply:
+    # Only a client that asks for usage gets the field, null in every event but the last.
     with_usage = bool(part(body, "stream_options").get("include_usage"))
     base: Json = {"id": "chatcmpl-1", "object": "chat.completion.chunk", "created": _CREATED, "model": model}
 
@@ -275,7 +279,7 @@ def _embeddings(call: ModelCall) -> StubReply:
     )
 
 
-def _images(_ask: ModelCall) -> StubReply:
+def _images(_call: ModelCall) -> StubReply:
     usage = {
         "input_tokens": 13, "output_tokens": 272, "total_tokens": 285,
         "input_tokens_details": {"text_tokens": 13, "image_tokens": 0},
@@ -285,7 +289,7 @@ def _images(_ask: ModelCall) -> StubReply:
     )
 
 
-def _transcription(_ask: ModelCall) -> StubReply:
+def _transcription(_call: ModelCall) -> StubReply:
     usage = {
         "type": "tokens", "input_tokens": 14, "input_token_details": {"text_tokens": 0, "audio_tokens": 14},
         "output_tokens": 3, "total_tokens": 17,

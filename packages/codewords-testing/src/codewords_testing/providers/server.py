@@ -38,7 +38,8 @@ class ServerConnection(asyncio.Protocol):
         try:
             self._parser.feed_data(data)
         except httptools.HttpParserCallbackError as error:
-            raise error.__context__ or error from None  # a fault of the stand-in's own, not the client's
+            # A fault of the stand-in's own, not of the client's.
+            raise error.__context__ or error from None
         except httptools.HttpParserError:
             if self._transport is not None:
                 self._transport.close()
@@ -66,6 +67,7 @@ class ServerConnection(asyncio.Protocol):
 
     def on_headers_complete(self) -> None:
         """The head is whole."""
+        # A client that asks first sends its body only after this.
         if self._transport is not None and any(name.lower() == b"expect" for name, _ in self._headers):
             self._transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
 
@@ -79,6 +81,7 @@ class ServerConnection(asyncio.Protocol):
         headers = {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in self._headers}
         request = Request(self._parser.get_method().decode(), path, query, headers, b"".join(self._body))
         self._waiting.append(request)
+        # Requests may come before the last one is answered; answers keep their order.
         if self._current is None:
             self._next()
 
@@ -91,6 +94,7 @@ class ServerConnection(asyncio.Protocol):
                 self._transport.close()
                 return
 
+            # At once and without a task where nothing has to wait: most answers of a benchmark.
             if reply.stream is None and not reply.wait:
                 self._whole(reply)
                 self._current = None
@@ -119,7 +123,7 @@ class ServerConnection(asyncio.Protocol):
             if reply.delay:
                 await asyncio.sleep(reply.delay)
             if piece is CUT:
-                # what was written must still arrive, so the connection is closed, not reset
+                # What was written must still arrive, so the connection is closed, not reset.
                 self._current = None
                 if self._transport is not None:
                     self._transport.close()
@@ -138,6 +142,7 @@ def _head(reply: StubReply, more: list[tuple[str, str]]) -> bytes:
     try:
         phrase = http.HTTPStatus(reply.status).phrase
     except ValueError:
+        # Anthropic's 529, which the standard does not know.
         phrase = "Overloaded"
     lines = [f"HTTP/1.1 {reply.status} {phrase}", f"content-type: {reply.media}"]
     lines += [f"{name}: {value}" for name, value in [*reply.headers, *more]]
@@ -152,6 +157,7 @@ def compressed(reply: StubReply, encoding: str) -> StubReply:
         reply.body = press(reply.body)
     else:
         whole = press(b"".join(reply.stream))
+        # In pieces that end anywhere in the compressed data, as networks deliver it.
         reply.stream = [whole[at : at + 50] for at in range(0, len(whole), 50)]
     return reply
 

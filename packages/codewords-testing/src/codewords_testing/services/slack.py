@@ -13,10 +13,15 @@ from starlette.responses import JSONResponse
 from starlette.routing import Route, WebSocketRoute
 from starlette.websockets import WebSocket
 
-BOT_TOKEN = "xoxb-of-the-tests"  # noqa: S105  # of the stand-in
+# Not secrets: they open the stand-in alone.
+BOT_TOKEN = "xoxb-of-the-tests"  # noqa: S105
 APP_TOKEN = "xapp-of-the-tests"  # noqa: S105
 SIGNING_SECRET = "slack-signing-secret-of-the-tests"  # noqa: S105
 HELLO = {"type": "hello", "num_connections": 1, "connection_info": {"app_id": "A1"}}
+
+
+def _ignore_frame() -> None:
+    """Until a test says what to do."""
 
 
 def signed(body: bytes, at: int, secret: str = SIGNING_SECRET) -> dict[str, str]:
@@ -35,7 +40,7 @@ class Slack:
         self.acknowledged: list[str] = []
         self.sockets: list[WebSocket] = []
         self.opened = 0
-        self.on_frame: Callable[[], None] = lambda: None
+        self.on_frame: Callable[[], None] = _ignore_frame
 
     async def push(self, frame: dict[str, Any]) -> None:
         """To the newest socket."""
@@ -49,6 +54,7 @@ class Slack:
         """A Web API method: always 200, `ok` tells."""
         name, sent = request.path_params["method"], request.headers.get("Authorization", "")
         if name == "apps.connections.open":
+            # The token of the app opens sockets, the token of the bot does all else.
             if sent != f"Bearer {APP_TOKEN}":
                 return JSONResponse({"ok": False, "error": "invalid_auth"})
             return JSONResponse(

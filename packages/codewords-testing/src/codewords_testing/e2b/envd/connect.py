@@ -89,6 +89,7 @@ def stream(call: Callable[[CloudSandbox, Json, Request], AsyncIterator[Json]]) -
                 async for event in events:
                     yield envelope(event)
             except RpcError as error:
+                # The status has been sent, so the error of a stream can only be its last message.
                 end = {"error": error.body()}
             yield envelope(end, _END)
 
@@ -104,6 +105,7 @@ def streamed_in(call: Callable[[CloudSandbox, AsyncIterator[Json]], Awaitable[No
         async def messages() -> AsyncIterator[Json]:
             rest = b""
             async for chunk in request.stream():
+                # A chunk of HTTP may end in the middle of a message.
                 whole, rest = opened(rest + chunk)
                 for message in whole:
                     yield message

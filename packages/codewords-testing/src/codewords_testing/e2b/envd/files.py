@@ -24,10 +24,11 @@ from codewords_testing.e2b.envd.connect import Json, RpcError
 from codewords_testing.e2b.state import CloudSandbox
 
 _HOME: Final = "/home/user"
+# Starlette takes 1,000 files in a form; an SDK may send a whole folder at once.
 _MOST_FILES: Final = 10_000
 _TOOL: Final = r"""
 import json, os, shutil, sys
-order = json.loads(sys.argv[1])
+operation = json.loads(sys.argv[1])
 def entry(path):
     info = os.lstat(path)
     kind = "FILE_TYPE_DIRECTORY" if os.path.isdir(path) else "FILE_TYPE_FILE"
@@ -54,7 +55,7 @@ def main(do, path, to=None):
         os.makedirs(os.path.dirname(path), exist_ok=True)
         with open(path, "wb") as file: shutil.copyfileobj(sys.stdin.buffer, file)
 try:
-    print(json.dumps({"ok": main(**order)}))
+    print(json.dumps({"ok": main(**operation)}))
 except OSError as error:
     print(json.dumps({"failed": type(error).__name__, "why": error.strerror or ""}), file=sys.stderr)
     sys.exit(9)
@@ -68,11 +69,13 @@ def real(path: str) -> str:
     return os.path.normpath(os.path.join(_HOME, path))  # noqa: PTH118
 
 
-async def _tool(sandbox: CloudSandbox, order: Json, stdin_bytes: bytes | None = None) -> bytes:
+async def _tool(sandbox: CloudSandbox, operation: Json, stdin_bytes: bytes | None = None) -> bytes:
     """Do it in the machine: what it printed. Raises RpcError."""
-    argv = [sys.executable, "-I", "-S", "-c", _TOOL, json.dumps(order)]
+    # Isolated, so that nothing in the sandbox's environment or folders changes how the tool runs.
+    argv = [sys.executable, "-I", "-S", "-c", _TOOL, json.dumps(operation)]
     process = await sandbox.machine.run(argv, {"PATH": "/usr/bin:/bin"}, "/", stdin=stdin_bytes is not None)
     loop = asyncio.get_running_loop()
+    # Read while it is written to: pipes hold little, and both sides would wait for each other.
     reads = [loop.run_in_executor(None, _read_all, fd) for fd in process.output]
     if stdin_bytes is not None and process.stdin is not None:
         await loop.run_in_executor(None, _write_all, process.stdin, stdin_bytes)
@@ -81,7 +84,7 @@ async def _tool(sandbox: CloudSandbox, order: Json, stdin_bytes: bytes | None = 
         return out
 
     failed: Json = json.loads(err.splitlines()[-1]) if err.strip() else {"failed": "OSError", "why": ""}
-    path = order["path"]
+    path = operation["path"]
     if failed["failed"] in ("FileNotFoundError", "NotADirectoryError"):
         raise RpcError("not_found", f"path '{path}' does not exist")
     if failed["failed"] == "FileExistsError":
@@ -100,7 +103,8 @@ def _write_all(fd: int, data: bytes) -> None:
         with open(fd, "wb") as file:
             file.write(data)
     except BrokenPipeError:
-        pass  # it failed, and says why itself
+        # It has failed, and its own output says why.
+        pass
 
 
 def _entry(raw: Json) -> Json:
@@ -145,6 +149,7 @@ def is_signed(request: Request, sandbox: CloudSandbox, operation: str) -> bool:
     if request.headers.get("x-access-token") == sandbox.token:
         return True
 
+    # Parts and order as the SDK signs them: path, operation, user, token, expiry.
     parts = [query.get("path", ""), operation, query.get("username", ""), sandbox.token]
     until = query.get("signature_expiration")
     if until is not None:

@@ -10,6 +10,7 @@ import signal
 import time
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Final
 
 from starlette.requests import Request
@@ -21,10 +22,10 @@ from codewords_testing.e2b.machine import Process
 from codewords_testing.e2b.state import CloudSandbox
 
 _CHUNK: Final = 32 << 10
+# Events that a listener may be behind before the process has to wait.
 _QUEUE: Final = 16
-"""Events that a listener may be behind before the process has to wait."""
+# A stream's own deadline is told before the end of the process that it kills.
 _GRACE: Final = 0.05
-"""A stream's own deadline is told before the end of the process that it kills."""
 _SIGNALS: Final = {
     "SIGNAL_SIGKILL": signal.SIGKILL,
     "SIGNAL_SIGTERM": signal.SIGTERM,
@@ -50,7 +51,7 @@ class Running:
         """In its machine."""
         return self.process.pid
 
-    async def tell(self, event: Json | None) -> None:
+    async def publish(self, event: Json | None) -> None:
         """To every listener, waiting for those that are behind; None: the sandbox is gone."""
         for queue in list(self.listeners):
             await queue.put(event)
@@ -87,6 +88,7 @@ async def start(sandbox: CloudSandbox, message: Json, request: Request) -> Async
     sandbox.processes[running.pid] = running
     milliseconds = int(request.headers.get("connect-timeout-ms", 0))
     events = follow(running, request)
+    # The listener is there before the output is read, so no event is missed.
     yield await anext(events)
     request.app.state.cloud.background(
         _watch(running, sandbox, milliseconds / 1000 if milliseconds else None)
@@ -99,6 +101,7 @@ async def connect(sandbox: CloudSandbox, message: Json, request: Request) -> Asy
     """Follow a running process, or receive the end of one that has ended."""
     pid = message["process"].get("pid")
     ended = sandbox.processes.get(pid)
+    # A process that has ended too: its end is what the client has missed.
     if ended is not None:
         running = ended
     else:
@@ -140,7 +143,8 @@ async def follow(running: Running, request: Request) -> AsyncIterator[Json]:
                 return
     finally:
         running.listeners.discard(queue)
-        while not queue.empty():  # whoever waits to tell this listener goes on
+        # Whoever waits to put an event into this queue must go on.
+        while not queue.empty():
             queue.get_nowait()
 
 
@@ -153,9 +157,11 @@ async def _watch(running: Running, sandbox: CloudSandbox, seconds: float | None)
     ended = running.process.ended
     await asyncio.wait({ended}, timeout=seconds and seconds + _GRACE)
     if not ended.done():
-        sandbox.machine.signal(running.pid, signal.SIGKILL)  # the leader only, as the real one does
+        # The leader only, as the real one does.
+        sandbox.machine.signal(running.pid, signal.SIGKILL)
     status = await asyncio.shield(ended)
-    await asyncio.wait(pumps, timeout=1)  # a child that holds the pipe open is no reason to wait
+    # A child that holds the pipe open is no reason to wait.
+    await asyncio.wait(pumps, timeout=1)
     for pump in pumps:
         pump.cancel()
     running.end = {"end": _ending(status)}
@@ -163,7 +169,7 @@ async def _watch(running: Running, sandbox: CloudSandbox, seconds: float | None)
         os.close(running.process.stdin)
         running.process.stdin = None
 
-    await running.tell(None if sandbox.machine.ended.is_set() else running.end)
+    await running.publish(None if sandbox.machine.ended.is_set() else running.end)
 
 
 def _ending(status: int) -> Json:
@@ -180,10 +186,11 @@ async def _pump(running: Running, fd: int, name: str) -> None:
     loop = asyncio.get_running_loop()
     reader = asyncio.StreamReader()
     pipe = os.fdopen(fd, "rb", buffering=0)
-    transport, _ = await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), pipe)
+    protocol = partial(asyncio.StreamReaderProtocol, reader)
+    transport, _ = await loop.connect_read_pipe(protocol, pipe)
     try:
         while chunk := await reader.read(_CHUNK):
-            await running.tell({"data": {name: base64.b64encode(chunk).decode()}})
+            await running.publish({"data": {name: base64.b64encode(chunk).decode()}})
     finally:
         transport.close()
 
@@ -231,11 +238,14 @@ async def _write(running: Running, chunk: Json) -> None:
     if fd is None:
         raise RpcError("invalid_argument", "stdin is not open")
     data = base64.b64decode(chunk["stdin"])
+    # A program may end without reading its input, which is no error.
     with contextlib.suppress(BrokenPipeError):
+        # In a thread, since the pipe stays full until the program reads.
         await asyncio.to_thread(_write_all, fd, data)
 
 
 def _write_all(fd: int, data: bytes) -> None:
     view = memoryview(data)
     while view:
+        # A write into a pipe may take a part only.
         view = view[os.write(fd, view) :]

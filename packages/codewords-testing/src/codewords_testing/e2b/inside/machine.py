@@ -16,6 +16,7 @@ import selectors
 import signal
 import socket
 import subprocess
+from functools import partial
 from types import FrameType
 from typing import TYPE_CHECKING, Any, Final
 
@@ -38,6 +39,7 @@ def main(channel_fd: int, spec_fd: int) -> None:
     with os.fdopen(spec_fd, encoding="utf-8") as file:
         spec: dict[str, Any] = json.load(file)
     linux.die_with_parent()
+    # The parent may have ended before the call above took effect.
     if os.getppid() != spec["parent"]:
         return
 
@@ -48,9 +50,11 @@ def main(channel_fd: int, spec_fd: int) -> None:
         channel.send(host, {"broken": str(error)})
         return
 
+    # The new namespace of processes holds for children only: the first of them is its process 1.
     pid = os.fork()
     if pid == 0:
         _guarded(host, spec)
+    # The child has its own copy: the host must see the channel close when the child ends.
     host.close()
     os.waitpid(pid, 0)
 
@@ -60,7 +64,7 @@ def _guarded(host: socket.socket, spec: dict[str, Any]) -> None:
     try:
         linux.die_with_parent()
         root.enter(spec["root"])
-        _say_up(host, network=spec["network"])
+        _report_up(host, network=spec["network"])
         Init(host).run()
     except OSError as error:
         with contextlib.suppress(OSError):
@@ -79,8 +83,10 @@ def _enter_namespaces() -> None:
         linux.unshare(flags)
         return
 
+    # In one call: only the new user namespace gives an ordinary user the right to make the others.
     linux.unshare(flags | linux.CLONE_NEWUSER)
     for name, text in (
+        # The kernel takes a map of groups from an ordinary user only after this.
         ("setgroups", "deny"),
         ("uid_map", f"{uid} {uid} 1"),
         ("gid_map", f"{gid} {gid} 1"),
@@ -89,12 +95,13 @@ def _enter_namespaces() -> None:
             file.write(text)
 
 
-def _say_up(host: socket.socket, *, network: bool) -> None:
+def _report_up(host: socket.socket, *, network: bool) -> None:
     socket.sethostname("e2b")
     netns.loopback_up()
     listeners = _open_network() if network else []
     channel.send(host, {"up": True}, [listener.fileno() for listener in listeners])
     for listener in listeners:
+        # The host has its own copies.
         listener.close()
 
 
@@ -129,17 +136,20 @@ class Init:
         wake, wake_inside = socket.socketpair()
         for end in (wake, wake_inside, self._host):
             end.setblocking(False)
+        # A signal alone does not end `select`, which goes on after it (PEP 475): something must
+        # become readable.
         signal.set_wakeup_fd(wake_inside.fileno(), warn_on_full_buffer=False)
         signal.signal(signal.SIGCHLD, _woken)
         self._selector.register(self._host, selectors.EVENT_READ, self._on_host)
-        self._selector.register(wake, selectors.EVENT_READ, lambda: wake.recv(4096))
+        self._selector.register(wake, selectors.EVENT_READ, partial(wake.recv, 4096))
 
         while not self._over:
             for key, _ in self._selector.select():
                 key.data()
             self._reap()
 
-    def _say(self, message: dict[str, Any], fds: list[int] | None = None) -> None:
+    def _send(self, message: dict[str, Any], fds: list[int] | None = None) -> None:
+        # A message must not be lost because the host is behind.
         self._host.setblocking(True)
         try:
             channel.send(self._host, message, fds)
@@ -162,6 +172,7 @@ class Init:
         try:
             self._answer(message, fds)
         finally:
+            # The program has its own copies; a pipe that stays open here would never end.
             for fd in fds:
                 os.close(fd)
 
@@ -174,24 +185,27 @@ class Init:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(message["pid"], message["signal"])
         else:
-            with contextlib.suppress(ProcessLookupError):  # all but this process itself
+            # -1 is every process but this one itself.
+            with contextlib.suppress(ProcessLookupError):
                 os.kill(-1, signal.SIGSTOP if "freeze" in message else signal.SIGCONT)
 
     def _run(self, number: int, spec_fd: int, stdin: int, stdout: int, stderr: int) -> None:
         with open(spec_fd, encoding="utf-8", closefd=False) as file:
             spec: dict[str, Any] = json.load(file)
         try:
-            program = subprocess.Popen(  # not waited for here: this process reaps all there are
+            # Not waited for here: `_reap` collects every process.
+            program = subprocess.Popen(
                 spec["argv"], env=spec["env"], cwd=spec["cwd"], stdin=stdin, stdout=stdout, stderr=stderr,
                 start_new_session=True,
             )  # fmt: skip
         except OSError as error:
-            self._say({"failed": number, "error": error.strerror or str(error), "errno": error.errno})
+            self._send({"failed": number, "error": error.strerror or str(error), "errno": error.errno})
             return
 
-        program.returncode = 0  # else the object complains that nobody collected its process
+        # Else the object warns that nobody collected its process.
+        program.returncode = 0
         self._ours.add(program.pid)
-        self._say({"started": number, "pid": program.pid})
+        self._send({"started": number, "pid": program.pid})
 
     def _dial(self, number: int, port: int) -> None:
         """Connect to a port of the machine's loopback, as the real edge does by way of its forwarder."""
@@ -204,18 +218,20 @@ class Init:
                 link.close()
                 continue
 
-            self._say({"dialled": number}, [link.fileno()])
+            self._send({"dialled": number}, [link.fileno()])
             link.close()
             return
 
-        self._say({"refused": number})
+        self._send({"refused": number})
 
     def _reap(self) -> None:
         with contextlib.suppress(ChildProcessError):
+            # Signals of one kind merge: one may stand for several children.
             while True:
                 pid, status = os.waitpid(-1, os.WNOHANG)
                 if pid == 0:
                     return
+                # Others are orphans of programs, which nobody asked for.
                 if pid in self._ours:
                     self._ours.discard(pid)
-                    self._say({"exited": pid, "status": os.waitstatus_to_exitcode(status)})
+                    self._send({"exited": pid, "status": os.waitstatus_to_exitcode(status)})
