@@ -25,8 +25,8 @@ from codewords_mcp.runtime.store.clock import now
 POLL_INTERVAL_S = 2.0
 LINK_TTL_S = 3600.0
 """Seconds."""
+# Seconds before its expiry from which a link is no longer given out.
 _LINK_MARGIN_S = 300.0
-"""Seconds before its expiry from which a link is no longer given out."""
 
 
 class ConnectedAccounts:
@@ -63,6 +63,7 @@ class ConnectedAccounts:
             remaining = deadline - time.monotonic()
             if found.connected or found.status == "not_configured" or remaining <= 0:
                 return found
+            # A person may connect at any moment, and the broker does not tell: it is asked again.
             await asyncio.sleep(min(POLL_INTERVAL_S, remaining))
 
     async def connect(self, owner: str, app: str) -> Connection:
@@ -73,6 +74,7 @@ class ConnectedAccounts:
         if found.connected or found.status == "not_configured" or await self._broker.project() is None:
             return found
 
+        # The app whose account lost its access, else the one that most people use.
         if found.accounts:
             slug = found.accounts[0].app
         else:
@@ -94,6 +96,7 @@ class ConnectedAccounts:
         """Delete an account at the broker. Raises NotFound; InvalidInput for a token, which is a
         secret.
         """
+        # Their ids are the names of secrets, which the broker does not know.
         if account in {name for service in SERVICES.values() for name in service.secrets}:
             raise InvalidInput(
                 "This account is a secret of the runtime.",
@@ -114,10 +117,8 @@ class ConnectedAccounts:
         return link
 
     async def connect_url(self, token: str) -> str:
-        """Return the broker's address at which the person connects. Raises NotFound.
-
-        The broker's link is made when the person follows ours, because it expires sooner.
-        """
+        """Return the broker's address at which the person connects. Raises NotFound."""
+        # Made when the person follows our link, because the broker's expires sooner.
         link = await self.find_link(token)
         back = f"{self._base_url()}/connect/{token}/done"
         return (await self._broker.connect(self.user(link.owner), link.data["app"], back)).url
@@ -140,20 +141,24 @@ class ConnectedAccounts:
         for prop in action.props:
             app = prop.app or action.app
             known = index.apps.get(app)
+            # An app that needs no sign-in has no account either.
             if prop.type != "app" or (known is not None and known.auth == "none"):
                 continue
 
             found = await self._accounts_of(owner, app)
             healthy = [account for account in found if account.healthy]
+            # The id counts for the app of the action; other fields may need other apps.
             if account_id is not None and app == action.app:
                 if account_id not in {account.id for account in found}:
                     raise NotFound(
                         "No connected account has this id.",
                         remedy=Remedy(RemedyAction.LIST_CONNECTIONS),
                     )
+                # Accounts come newest first, and one of them is chosen.
                 healthy = [account for account in healthy if account.id == account_id]
 
             if not healthy:
+                # Only an account that exists can have lost its access.
                 raise await self.not_connected_error(owner, app, "unhealthy" if found else "missing")
 
             accounts_by_field[prop.name] = healthy[0].id
@@ -179,9 +184,8 @@ class ConnectedAccounts:
         return error
 
     async def _link(self, owner: str, app: str) -> str:
-        """Return the address of a page for this app; the same one while it is valid for long
-        enough.
-        """
+        """Return the address of a page for this app."""
+        # The same one while it is valid for long enough, so that calls in a loop do not fill the store with links.
         subject = hashlib.sha256(app.encode()).hexdigest()
         link = await self._links.about(owner, subject)
         if link is not None and link.row["expires_at"] - now() > _LINK_MARGIN_S * 1e6:
@@ -213,6 +217,7 @@ class ConnectedAccounts:
         if slug == "http":
             return connection("not_required", "Requests need no account.")
 
+        # An owner's own token needs no broker.
         own_token = await self._native.account(owner, names.plain(slug))
         service = SERVICES.get(names.plain(slug))
         if await self._broker.project() is None:
@@ -235,6 +240,7 @@ class ConnectedAccounts:
                 remedy=SETUP,
             )
 
+        # An app may have several names at the broker, with accounts under each.
         found = [
             account for app_name in names.family(slug) for account in await self._accounts_of(owner, app_name)
         ]
@@ -263,8 +269,7 @@ class ConnectedAccounts:
         return connection("missing", f"No account of {slug} is connected.")
 
     async def _accounts_of(self, owner: str, app: str) -> list[Account]:
-        """List accounts. The broker was seen to return none although there was one, so none is
-        confirmed once.
-        """
+        """List accounts."""
+        # The broker was seen to return none although there was one, so none is confirmed once.
         user = self.user(owner)
         return await self._broker.accounts(user, app) or await self._broker.accounts(user, app)

@@ -87,6 +87,7 @@ class Catalogue:
         project = await self._broker.project()
         assert project is not None  # noqa: S101  # callers check it
         read_at = await self._load(project)
+        # An outdated list is better than none: it is served while a new one is read.
         stale = read_at is None or now() - read_at > FRESH_S * 1e6
         if stale:
             self._start_reading(project)
@@ -113,7 +114,7 @@ class Catalogue:
         project = await self._broker.project() or ""
         action = await self._broker.schema(key)
         data = action.model_dump(mode="json")
-        await self._database.write(lambda c: rows.put(c, project, "action", key, data, now()))
+        await self._database.write(rows.put, project, "action", key, data, now())
         return action
 
     async def wait_until_read(self) -> None:
@@ -129,6 +130,8 @@ class Catalogue:
     async def _load(self, project: str) -> int | None:
         """Return the time of the last reading. A newer reading of another process is loaded."""
         cached = self._index
+        # Another process may have read the catalogue meanwhile; the store is asked twice a minute
+        # at most.
         if (
             cached is not None
             and cached[0] == project
@@ -144,12 +147,14 @@ class Catalogue:
             self._index = (
                 project,
                 read_at,
+                # In a thread: an index of thousands of actions takes a noticeable time to build.
                 await asyncio.to_thread(_index_of_rows, apps, actions, self._native_hits),
             )
 
         return read_at
 
     async def _first_result(self, project: str) -> tuple[ActionIndex, str]:
+        # A search at once after the first start should still find something.
         if self._read_task is not None:
             await asyncio.wait([self._read_task], timeout=FIRST_READ_TIMEOUT_S)
         if self._index is not None and self._index[0] == project:
@@ -163,6 +168,7 @@ class Catalogue:
 
     def _start_reading(self, project: str) -> None:
         busy = self._read_task is not None and not self._read_task.done()
+        # A broker that is down must not be asked by every search.
         recently_failed = self._failed is not None and time.monotonic() - self._failed[0] < RETRY_INTERVAL_S
         if not busy and not recently_failed:
             self._failed = None
@@ -170,6 +176,7 @@ class Catalogue:
             self._read_task = asyncio.create_task(self._read(project))
 
     async def _read(self, project: str) -> None:
+        # Pages are added to these lists as they come, so that searches find them.
         apps, actions = self._partial
         try:
             await _read_all_pages(self._broker.apps, apps)
@@ -180,6 +187,7 @@ class Catalogue:
             return
 
         at = now()
+        # Longer keys would not fit into the column.
         by_slug = {entry.slug: entry for entry in apps if len(entry.slug) <= MAX_KEY_CHARS}
         by_key = {entry.key: entry for entry in actions if len(entry.key) <= MAX_KEY_CHARS}
         cached = [("app", slug, entry.model_dump(mode="json")) for slug, entry in by_slug.items()]
@@ -195,8 +203,9 @@ class Catalogue:
 async def _read_all_pages(
     read: Callable[[str | None], Awaitable[tuple[list[T], str | None]]], found: list[T]
 ) -> None:
-    """Read every page, once. A cursor that returns ends the loop as well."""
+    """Read every page, once."""
     cursor: str | None = None
+    # A broker's mistake must not become an endless loop: a cursor that returns ends it.
     seen: set[str] = set()
     for _ in range(MAX_PAGES):
         page, cursor = await read(cursor)

@@ -20,6 +20,7 @@ _TYPES: dict[str, tuple[type, ...]] = {
     "boolean": (bool,),
     "object": (dict,),
 }
+# Types of fields that only the broker's own workflows can fill.
 _UNSUPPORTED = ("$.interface", "data_store", "http_request")
 
 
@@ -28,6 +29,7 @@ def configure_props(action: Action, values: Mapping[str, Any], accounts: Mapping
 
     Raises InvalidInput, which names every wrong field and never a value.
     """
+    # All wrong names and values are reported at once, so that one correction is enough.
     known = {prop.name: prop for prop in action.fields}
     unknown = [name for name in values if name not in known]
     if unknown:
@@ -42,6 +44,7 @@ def configure_props(action: Action, values: Mapping[str, Any], accounts: Mapping
         if prop.name in accounts:
             props[prop.name] = {"authProvisionId": accounts[prop.name]}
         elif prop.is_field and prop.name not in props and prop.default is not None:
+            # The broker does not fill defaults in by itself.
             props[prop.name] = prop.default
 
     return props
@@ -79,6 +82,7 @@ def _field_list(action: Action) -> str:
 
 def _unknown_fields_message(action: Action, unknown: Iterable[str], known: Mapping[str, Prop]) -> str:
     plain = {re.sub(r"[^a-z0-9]", "", name.lower()): name for name in known}
+    # Models write names in another case, or with other separators.
     close_names: dict[str, None] = {}
     for name in unknown:
         bare = re.sub(r"[^a-z0-9]", "", name.lower())
@@ -95,6 +99,7 @@ def _unknown_fields_message(action: Action, unknown: Iterable[str], known: Mappi
 
 
 def _find_fault(prop: Prop, value: Any) -> str:
+    # A labelled value was made by the app itself.
     if _has_label(value):
         return ""
 
@@ -109,7 +114,9 @@ def _find_fault(prop: Prop, value: Any) -> str:
     if prop.type.endswith("[]") and not isinstance(value, list):
         return f"`{prop.name}` must be a list."
     if not all(
-        isinstance(item, accepted) and (kind == "boolean" or not isinstance(item, bool)) for item in items
+        # A bool is an int in Python.
+        isinstance(item, accepted) and (kind == "boolean" or not isinstance(item, bool))
+        for item in items
     ):
         return f"`{prop.name}` must be of type {prop.type}."
     if prop.options and kind in {"string", "integer"} and not all(item in prop.options for item in items):
@@ -120,6 +127,7 @@ def _find_fault(prop: Prop, value: Any) -> str:
 
 
 def _to_broker_value(prop: Prop, value: JsonValue) -> JsonValue:
+    # Fields of this kind take values with a label only; the value serves as one.
     if prop.with_label and not _has_label(value):
         return {"__lv": {"label": str(value), "value": value}}
     if prop.type == "string" and isinstance(value, int | float):

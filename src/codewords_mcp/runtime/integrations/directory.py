@@ -5,6 +5,7 @@ by name.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from codewords_mcp.errors import InvalidInput, NotFound
@@ -81,7 +82,7 @@ class Directory:
             found, _ = index.search(f"{query} {slug}", len(index.entries), unseen)
             hits = [hit for hit in found if names.covers(slug, hit.app)]
         else:
-            hits.sort(key=lambda hit: (hit.backend != "native", hit.app != slug, hit.key))
+            hits.sort(key=partial(_list_order, slug))
 
         return Detail(app=slug, actions=tuple(hits[:limit]), total=len(hits), note=note)
 
@@ -96,18 +97,21 @@ class Directory:
 
         project = await self._broker.project()
         if project is None:
+            # Without a project only native apps exist, under their plain names.
             slug = names.plain(slug)
             name = name.removeprefix(f"{slug}-")
 
         native = self._native.find(slug, name)
+        # With a project a caller's own token still comes first, and a full key always means this
+        # action.
         if native is not None and (
             project is None or slug == "http" or name == native.key or await self._native.account(owner, slug)
         ):
             return ResolvedAction(native.action, dict(props), native)
 
         index, _ = await self.index()
-        if project is None:  # Without a project only native actions are available.
-            # without a project only what is native is there
+        # Without a project only native actions are available.
+        if project is None:
             if self._native.of(slug):
                 raise await self.no_action(owner, slug, name)
             raise not_configured()
@@ -118,15 +122,18 @@ class Directory:
             return ResolvedAction(await self._catalogue.action(alias.key), alias.props(props))
 
         matches = [key for key in names.candidates(slug, name) if key in hits]
-        # an action can be newer than the catalogue
+        # An action can be newer than the catalogue.
         if not matches and name.startswith(f"{slug}-"):
             matches = [name]
+        # Several actions could be meant, and none is the obvious one: running the wrong one does
+        # harm.
         if len(matches) > 1 and matches[0] != name and not matches[0].startswith(f"{slug}-"):
             matches = []
         if matches:
             try:
                 return ResolvedAction(await self._catalogue.action(matches[0]), dict(props))
             except NotFound:
+                # The catalogue is older than the broker's list: say what there is instead.
                 pass
 
         raise await self.no_action(owner, slug, name)
@@ -134,6 +141,7 @@ class Directory:
     async def index(self) -> tuple[ActionIndex, str]:
         """Return (the index, "" or a note on why it may be incomplete)."""
         if await self._broker.project() is None:
+            # Built once: native actions do not change while the runtime lives.
             if self._without is None:
                 hits = [(hit, "") for hit in self._native.hits]
                 self._without = build_index([*self._native.apps, *popular()], hits)
@@ -162,13 +170,17 @@ class Directory:
         )
 
     async def _unseen(self, owner: str) -> frozenset[str]:
-        """Keys of native actions whose token this owner has not set; the broker may have
-        equivalents.
-        """
+        """Keys of native actions whose token this owner has not set."""
+        # The broker may have equivalents, for which an account can be connected.
         if await self._broker.project() is None:
             return frozenset()
         usable = {"http", *(account.app for account in await self._native.accounts(owner))}
         return frozenset(hit.key for hit in self._native.hits if hit.app not in usable)
+
+
+def _list_order(slug: str, hit: Hit) -> tuple[bool, bool, str]:
+    """Native actions first, then those under the app's own name."""
+    return hit.backend != "native", hit.app != slug, hit.key
 
 
 def _hits_of_app(slug: str, index: ActionIndex, unseen: frozenset[str]) -> list[Hit]:

@@ -29,11 +29,13 @@ class GoogleTokens:
         """Return a token for the text of a key file. Raises InvalidInput, AppNotConnected,
         UpstreamFailed.
         """
+        # The key file is a secret, which the cache need not know.
         key = (hashlib.sha256(account.encode()).hexdigest(), scope)
         cached = self._tokens.get(key)
         if cached is not None and cached[1] > time.time():
             return cached[0]
 
+        # A token of an hour is used until shortly before its end.
         form = {
             "grant_type": "urn:ietf:params:oauth:grant-type:jwt-bearer",
             "assertion": assertion(account, scope),
@@ -77,6 +79,7 @@ def assertion(account: str, scope: str) -> str:
         key_id = {"kid": key["private_key_id"]} if key.get("private_key_id") else {}
         return jwt.encode(claims, key["private_key"], algorithm="RS256", headers=key_id)
     except (ValueError, LookupError, TypeError, AttributeError, jwt.PyJWTError):
+        # Without its cause, whose text may have parts of the key.
         raise InvalidInput(
             "GOOGLE_SERVICE_ACCOUNT is not the text of a service account's key file.",
             hint="Store the whole JSON file, as downloaded from Google.",

@@ -29,6 +29,7 @@ _METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE", "HEAD")
 
 def base_urls_of(settings: Settings) -> dict[str, str]:
     """Return the apps' addresses that the operator changed."""
+    # A setting of its own for GitHub exists for the service of that name.
     usual = SERVICES["github"].base
     if settings.github_base_url != usual:
         custom = {"github": settings.github_base_url}
@@ -139,6 +140,7 @@ class NativeActions:
     async def _own_tokens(self, owner: str, service: NativeApp) -> dict[str, str]:
         """Return the caller's own tokens; those of the environment belong to the home's owner."""
         names = list(service.secrets)
+        # The environment belongs to the home, so only its owner uses what it has.
         if owner == HOME_OWNER:
             return await self._secrets.resolve(owner, names)
         return await self._secrets.values(owner, names)
@@ -150,6 +152,7 @@ class NativeActions:
 
     async def _api(self, owner: str, service: NativeApp) -> AppApi:
         name, token, base = await self._token(owner, service)
+        # A key file is exchanged for a token; any other secret is the token itself.
         if name == "GOOGLE_SERVICE_ACCOUNT":
             token = await self._google.token(token, service.scope)
         return AppApi(self._web, service, base, {"authorization": f"Bearer {token}", **service.headers})
@@ -168,6 +171,7 @@ class NativeActions:
             )
 
         base = self._bases.get(service.slug)
+        # An operator who changed the address has allowed it.
         if base is None:
             base = service.base
             await self._require_allowed(owner, name, base.removeprefix("https://"), service)
@@ -175,9 +179,8 @@ class NativeActions:
         return name, props[name], base
 
     async def _require_allowed(self, owner: str, name: str, host: str, service: NativeApp) -> None:
-        """Raise Forbidden unless the secret's rule allows the host. Rules apply to the runtime's
-        own requests too.
-        """
+        """Raise Forbidden unless the secret's rule allows the host."""
+        # Rules hold for the runtime's own requests too.
         rule = await self._secrets.rule_of(owner, name)
         # A service account's key is never sent: only a token made with it is.
         if rule is not None and name != "GOOGLE_SERVICE_ACCOUNT" and (host, HTTPS) not in rule.hosts:

@@ -93,13 +93,14 @@ class AppApi:
         if response.status >= 400:
             raise self._to_error(response)
 
+        # An answer to DELETE may be empty.
         found: Any = response.json() if response.body.strip() else None
         if isinstance(found, dict):
             fields = cast("dict[str, Any]", found)
         else:
             fields = {}
 
-        # Slack reports all errors in a response of 200
+        # Slack reports all errors in a response of 200.
         if fields.get("ok") is False:
             raise self._action_error(str(fields.get("error") or ""), 200)
 
@@ -108,7 +109,7 @@ class AppApi:
     def _to_error(self, response: WebResponse) -> Exception:
         if response.status == 429:
             return TooBusy(
-                f"{self._service.name} 's rate limit is reached.",
+                f"{self._service.name}'s rate limit is reached.",
                 retry_after=retry_after(response),
                 hint="Wait until it is reset.",
             )
@@ -117,6 +118,7 @@ class AppApi:
         return self._action_error(error_text_of(response.body), response.status)
 
     def _action_error(self, message: str, status: int) -> Exception:
+        # Slack names errors of the token by these words.
         if message in {"invalid_auth", "not_authed", "account_inactive", "token_revoked", "token_expired"}:
             return self._token_refused()
         return IntegrationFailed(

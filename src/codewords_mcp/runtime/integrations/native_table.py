@@ -17,8 +17,8 @@ from codewords_mcp.runtime.integrations.pipedream_client import as_object
 from codewords_mcp.runtime.model.integration import Prop
 
 MAX_RECORDS = 10_000
+# Airtable's limit of records in one request.
 _RECORDS_PER_REQUEST = 10
-"""Airtable's limit of records in one request."""
 
 
 def _prop(
@@ -44,6 +44,7 @@ def _pick(*names: str) -> Callable[[PropValues], dict[str, Any]]:
 
 def _hubspot_text(value: Any) -> str:
     """Convert a value to text: HubSpot accepts only strings."""
+    # str(True) is "True".
     if isinstance(value, bool):
         if value:
             return "true"
@@ -72,6 +73,7 @@ def _page_body(props: PropValues) -> dict[str, Any]:
     title: dict[str, Any] = {
         props.get("title_property") or "title": {"title": [{"text": {"content": props["title"]}}]}
     }
+    # Notion takes 2,000 characters in one text and 100 blocks in one page.
     text: str = props.get("content") or ""
     paragraphs: list[Any] = [
         {
@@ -93,6 +95,7 @@ def _event_body(props: PropValues) -> dict[str, Any]:
     def at(name: str) -> dict[str, Any]:
         moment = str(props[name])
         zone = _without_none(timeZone=props.get("timezone"))
+        # A date without a time is a whole day.
         if len(moment) == 10:
             return {"date": moment}
         return {"dateTime": moment} | zone
@@ -102,6 +105,20 @@ def _event_body(props: PropValues) -> dict[str, Any]:
     more = _pick("summary", "description", "location")(props)
 
     return more | {"start": at("start"), "end": at("end")} | ({"attendees": attendees} if attendees else {})
+
+
+def _as_typed(_: PropValues) -> dict[str, str]:
+    # Values are read as if a person had typed them, so that dates and formulas become such.
+    return {"valueInputOption": "USER_ENTERED"}
+
+
+def _updates_body(props: PropValues) -> dict[str, Any]:
+    return _as_typed(props) | {"data": props["updates"]}
+
+
+def _ticket_body(props: PropValues) -> dict[str, Any]:
+    properties: dict[str, Any] = props["properties"]
+    return {"properties": {name: _hubspot_text(value) for name, value in properties.items()}}
 
 
 async def _airtable_list(api: AppApi, props: PropValues) -> dict[str, Any]:
@@ -118,6 +135,7 @@ async def _airtable_list(api: AppApi, props: PropValues) -> dict[str, Any]:
 
         body = cast("dict[str, Any]", page)
         records += body["records"]
+        # A page without records ends the loop even where there is an offset.
         if not body.get("offset") or not body["records"]:
             break
 
@@ -147,6 +165,7 @@ async def _airtable_update(api: AppApi, props: PropValues) -> dict[str, Any]:
         try:
             body = await api.request("PATCH", _airtable_path(props), body={"records": chunk})
         except (IntegrationFailed, TooBusy) as error:
+            # Earlier requests cannot be undone, so the caller must know of them.
             if changed:
                 error.message += f" {len(changed)} of {len(records)} records were changed before."
             raise
@@ -221,14 +240,13 @@ NATIVE = (
     ),
     NativeAction(
         "google_sheets", "append-rows", "Append rows", (*_required("spreadsheet_id", "range"), _VALUES),
-        f"{_SHEET}/{{range}}:append", body=lambda props: {"values": props["values"]},
-        query=lambda _: {"valueInputOption": "USER_ENTERED"}, names=("append", "add-rows", "append-values"),
+        f"{_SHEET}/{{range}}:append", body=_pick("values"), query=_as_typed, names=("append", "add-rows", "append-values"),
         summary="The rows were appended.",
     ),
     NativeAction(
         "google_sheets", "update-values", "Update values",
         (*_required("spreadsheet_id"), _prop("updates", "any", needed=True, about="Objects with `range` and `values`.")),
-        f"{_SHEET}:batchUpdate", body=lambda props: {"valueInputOption": "USER_ENTERED", "data": props["updates"]},
+        f"{_SHEET}:batchUpdate", body=_updates_body,
         names=("update", "batch-update"), summary="The values were updated.",
     ),
     NativeAction(
@@ -259,7 +277,7 @@ NATIVE = (
         "hubspot", "update-ticket", "Update a ticket",
         (*_required("ticket_id"), _prop("properties", "object", needed=True)),
         "/crm/v3/objects/tickets/{ticket_id}", "PATCH",
-        body=lambda props: {"properties": {name: _hubspot_text(value) for name, value in props["properties"].items()}},
+        body=_ticket_body,
         summary="The ticket was updated.",
     ),
     NativeAction(

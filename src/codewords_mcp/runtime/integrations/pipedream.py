@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import time
 from datetime import datetime
+from operator import attrgetter
 from typing import Any, cast
 from urllib.parse import quote, urlencode
 
@@ -54,6 +55,7 @@ class PipedreamConnect:
     async def apps(self, cursor: str | None) -> tuple[list[App], str | None]:
         """Return a page of the apps that have actions."""
         params = {"limit": str(PAGE_SIZE), "has_actions": "true"} | ({"after": cursor} if cursor else {})
+        # Apps without actions cannot be used here.
         found, after = _page(await self._client.request("GET", "/v1/connect/apps", params=params))
         return [_app(entry) for entry in found if entry.get("name_slug")], after
 
@@ -110,13 +112,13 @@ class PipedreamConnect:
                 as_object(as_object(response).get("page_info") or {}).get("total_count") or MAX_ACCOUNTS
             )
             if whole or not page or not after or after in seen:
-                return sorted(found, key=lambda entry: entry.created_at, reverse=True)
+                return sorted(found, key=attrgetter("created_at"), reverse=True)
 
             seen.add(after)
             params["after"] = after
 
     async def connect(self, user: str, app: str, back: str) -> ConnectUrl:
-        """Make a link for an hour. If the broker refuses the address to return to, make it without."""
+        """Make a link for an hour."""
         configured = {"external_user_id": user, "expires_in": LINK_TTL_S, "app_id": app}
         path = "/v1/connect/{project}/tokens"
 
@@ -124,12 +126,14 @@ class PipedreamConnect:
             returns = {"success_redirect_uri": f"{back}?ok=1", "error_redirect_uri": f"{back}?ok=0"}
             response = await self._client.request("POST", path, body=configured | returns)
         except UpstreamFailed as error:
+            # A project may allow certain addresses to return to: the link must work without one.
             if error.upstream_status not in {400, 422}:
                 raise
             response = await self._client.request("POST", path, body=configured)
 
         body = as_object(response)
         url = body.get("connect_link_url")
+        # A person is sent there, so it must be a web address.
         if not isinstance(url, str) or not url.startswith(("https://", "http://127.0.0.1")):
             raise unexpected_format(200)
 
@@ -138,6 +142,7 @@ class PipedreamConnect:
 
     async def disconnect(self, user: str, account: str) -> None:
         """Delete an account of this user."""
+        # The broker would delete any account of the project: the id must be this user's.
         if account not in {entry.id for entry in await self.accounts(user)}:
             raise NotFound("No connected account has this id.", remedy=Remedy(RemedyAction.LIST_CONNECTIONS))
         await self._client.request("DELETE", f"{_ACCOUNTS_PATH}/{quote(account, safe='')}")
@@ -148,11 +153,13 @@ class PipedreamConnect:
         response = as_object(
             await self._client.request("POST", f"{_ACTIONS_PATH}/run", body=body, once=True, seconds=seconds)
         )
+        # Something else answered, such as a proxy.
         if not {"ret", "exports", "os", "error"} & response.keys():
             raise unexpected_format(200)
 
         seen = tuple(object_entries(response.get("os")))
         exports = response.get("exports")
+        # Code that raised is reported in a response of 200, among its output.
         message = error_text(response.get("error")) or next(
             (error_text(entry["err"]) or "an error" for entry in reversed(seen) if entry.get("err")), None
         )
@@ -183,6 +190,7 @@ def _call_body(user: str, configured: ConfiguredAction) -> dict[str, Any]:
         "external_user_id": user,
         "configured_props": configured.props,
     }
+    # A person agreed to an action as it was in this version.
     if configured.action.version:
         body["version"] = configured.action.version
     if configured.dynamic_id:
@@ -220,6 +228,7 @@ def read_action(raw: dict[str, Any]) -> Action:
     app = next((prop.app for prop in props if prop.type == "app" and prop.app), key.partition("-")[0])
     hints: dict[str, Any] = raw.get("annotations") or {}
     reads = hints.get("readOnlyHint")
+    # Without a statement of its own, the verb of its name tells.
     if reads is None:
         reads = key.removeprefix(f"{app}-").partition("-")[0] in READS
     return Action(
@@ -241,6 +250,7 @@ def _prop(raw: dict[str, Any]) -> Prop:
         type=str(raw.get("type") or "string"),
         label=str(raw.get("label") or "")[:100],
         description=str(raw.get("description") or raw.get("content") or "")[:500],
+        # Nobody can fill in a hidden field.
         required=not raw.get("optional") and not hidden and raw.get("default") is None,
         default=raw.get("default"),
         options=tuple(_option_value(entry) for entry in cast("list[Any]", raw.get("options") or [])),
@@ -297,6 +307,7 @@ def _expiry(text: Any) -> float:
     try:
         return datetime.fromisoformat(str(text)).timestamp()
     except ValueError:
+        # A link without a date is as long valid as it was asked for.
         return time.time() + LINK_TTL_S
 
 

@@ -44,8 +44,8 @@ REQUEST_TIMEOUT_S = 30.0
 MAX_ATTEMPTS = 3
 MAX_RETRY_WAIT_S = 8.0
 """Maximum seconds that a request waits before a retry; a longer wait is reported to the caller."""
+# Seconds before its expiry at which a token is no longer used.
 _TOKEN_MARGIN_S = 120.0
-"""Seconds before its expiry at which a token is no longer used."""
 log = structlog.get_logger(__name__)
 
 
@@ -76,6 +76,7 @@ class PipedreamClient:
             return None
         environment = next((settings[name] for name in ENVIRONMENT_NAMES if name in settings), "development")
         if environment not in {"development", "production"}:
+            # A wrong value must not stop the runtime; the environment of tests does less harm.
             log.warning("invalid PIPEDREAM_ENVIRONMENT, development is used")
             environment = "development"
         client_id, secret, project = (settings[name] for name in CREDENTIAL_NAMES)
@@ -114,6 +115,7 @@ class PipedreamClient:
         UpstreamTimedOut.
         """
         deadline = time.monotonic() + seconds
+        # A request that changes something must not be sent twice.
         for tries_left in range(0 if once else MAX_ATTEMPTS - 1, -1, -1):
             try:
                 return await self._try(
@@ -165,6 +167,7 @@ class PipedreamClient:
         return None
 
     async def _bearer(self, project: Project) -> str:
+        # One renewal at a time: requests that wait for it use its token.
         async with self._renewing:
             if self._token is None or self._token[0] != project or self._token[2] < time.monotonic():
                 self._token = await self._new_token(project)
@@ -200,6 +203,7 @@ class PipedreamClient:
         else:
             seconds = 3600.0
 
+        # A token that lives shortly must not be renewed for each request.
         return project, token, time.monotonic() + max(seconds - _TOKEN_MARGIN_S, seconds / 2)
 
 
@@ -209,10 +213,12 @@ def _retry_delay(error: CodewordsError, attempt: int) -> float | None:
         if error.retry_after <= MAX_RETRY_WAIT_S:
             return error.retry_after
         return None
+    # It may have been done, and waiting again would exceed the caller's patience.
     if isinstance(error, UpstreamTimedOut):
         return None
 
     assert isinstance(error, UpstreamFailed)  # noqa: S101
+    # Errors of the connection and of the server pass; others would come again.
     broken = error.upstream_status is None or error.upstream_status >= 500
     if broken:
         return 0.3 * 2**attempt
@@ -236,6 +242,7 @@ def to_error(response: WebResponse) -> CodewordsError:
             return TooBusy(
                 "Pipedream's rate limit is reached.", retry_after=wait, hint="Wait until it is reset."
             )
+        # The broker has no code of its own for this.
         case 400 | 409 | 422 if "account" in message.lower():
             return Conflict(
                 "Pipedream can't use this account for this person.", hint="Connect the account again."
@@ -312,4 +319,5 @@ def error_text(found: Any) -> str:
     if isinstance(found, list):
         return error_text(", ".join(map(str, cast("list[Any]", found))))
 
+    # Another party's text: one line, bounded.
     return "".join(c for c in str(found or "") if c.isprintable())[:500]

@@ -14,6 +14,7 @@ import re
 from collections import defaultdict
 from collections.abc import Container, Iterable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 
 from codewords_mcp.runtime.model.integration import App, Hit
 from codewords_mcp.runtime.model.integration_names import family
@@ -100,6 +101,7 @@ _SYNONYMS = {
     "who": "list get",
     "write": "create add update",
 }
+# Chosen by measuring which actions real questions find (`benchmarks/integration_search.py`).
 _WEIGHTS = {"app": 2.4, "action": 1.6, "nickname": 0.9, "description": 0.35}
 _SYNONYM_FACTOR = 0.55
 _PREFIX_FACTOR = 0.6
@@ -126,6 +128,14 @@ def stemmed_words(text: str) -> list[str]:
     return [stem(word) for word in _WORD.findall(text.lower())]
 
 
+def _begins_with(prefix: str, word: str) -> bool:
+    return word.startswith(prefix)
+
+
+def _by_weight(app: App) -> tuple[float, str]:
+    return -app.weight, app.slug
+
+
 _STEMMED_SYNONYMS = {stem(word): frozenset(map(stem, more.split())) for word, more in _SYNONYMS.items()}
 
 
@@ -147,8 +157,10 @@ class ActionIndex:
 
     entries: list[_Entry] = field(default_factory=list["_Entry"])
     apps: dict[str, App] = field(default_factory=dict[str, App])
-    _postings: dict[str, dict[int, float]] = field(default_factory=lambda: defaultdict(dict))
-    _app_words: dict[str, set[str]] = field(default_factory=lambda: defaultdict(set))
+    _postings: dict[str, dict[int, float]] = field(
+        default_factory=partial(defaultdict[str, dict[int, float]], dict)
+    )
+    _app_words: dict[str, set[str]] = field(default_factory=partial(defaultdict[str, set[str]], set))
     _vocabulary: list[str] = field(default_factory=list[str])
 
     @classmethod
@@ -184,6 +196,7 @@ class ActionIndex:
         ):
             for word in found:
                 weights = self._postings[word]
+                # A word counts once in an action, by the most telling field that has it.
                 weights[number] = max(weights.get(number, 0.0), _WEIGHTS[name])
 
     def search(self, query: str, limit: int, unseen: Container[str] = ()) -> tuple[list[Hit], list[App]]:
@@ -191,7 +204,10 @@ class ActionIndex:
         out.
         """
         query_words = [
-            word for word in dict.fromkeys(stemmed_words(query[:MAX_QUERY])) if word not in _STOP_WORDS
+            # Each word once, and few of them: a query may be a long text.
+            word
+            for word in dict.fromkeys(stemmed_words(query[:MAX_QUERY]))
+            if word not in _STOP_WORDS
         ][:20]
         named_apps = self._named(query_words)
         scores: dict[int, float] = defaultdict(float)
@@ -200,14 +216,14 @@ class ActionIndex:
             for number, weight in self._matches(word).items():
                 scores[number] += weight
 
-        best = sorted(
-            scores.items(),
-            key=lambda pair: (-self._score(pair, query_words, named_apps), self.entries[pair[0]].hit.key),
-        )
-        found = (self.entries[number].hit for number, _ in best)
+        def rank(pair: tuple[int, float]) -> tuple[float, str]:
+            # The key decides among equals, so that the order is the same each time.
+            return -self._score(pair, query_words, named_apps), self.entries[pair[0]].hit.key
+
+        found = (self.entries[number].hit for number, _ in sorted(scores.items(), key=rank))
         hits = list(itertools.islice((hit for hit in found if hit.key not in unseen), limit))
 
-        return hits, sorted(named_apps.values(), key=lambda app: (-app.weight, app.slug))[:5]
+        return hits, sorted(named_apps.values(), key=_by_weight)[:5]
 
     def _score(
         self, pair: tuple[int, float], query_words: Sequence[str], named_apps: dict[str, App]
@@ -215,6 +231,7 @@ class ActionIndex:
         number, score = pair
         entry = self.entries[number]
         whole = _WHOLE_NAME_BONUS if entry.slug in named_apps else 0.0
+        # Words of the action that nobody asked for: of two matches the plainer one is meant.
         unmatched = len(entry.action - set(query_words) - entry.app)
         return score + whole + entry.prior - 0.15 * unmatched
 
@@ -234,6 +251,8 @@ class ActionIndex:
             *((synonym, _SYNONYM_FACTOR) for synonym in _STEMMED_SYNONYMS.get(word, ())),
         ]:
             self._add_scores(found, other, factor)
+        # A long word always, a short one only where nothing else was found: it is the beginning of
+        # too many.
         for other in (
             self._same_root(word)
             if len(word) > 7
@@ -248,6 +267,7 @@ class ActionIndex:
         posting = self._postings.get(word)
         if not posting:
             return
+        # A word that few actions have says more.
         rarity = math.log(1 + len(self.entries) / len(posting))
         for number, weight in posting.items():
             value = factor * weight * rarity
@@ -257,7 +277,7 @@ class ActionIndex:
     def _same_root(self, word: str) -> list[str]:
         """Return long words of the same root: `transcription` for `transcribe`."""
         at = bisect.bisect_left(self._vocabulary, word[:7])
-        near = itertools.takewhile(lambda other: other.startswith(word[:7]), self._vocabulary[at : at + 50])
+        near = itertools.takewhile(partial(_begins_with, word[:7]), self._vocabulary[at : at + 50])
         return list(near) or self._similar(word)
 
     def _similar(self, word: str) -> list[str]:

@@ -80,6 +80,7 @@ class Integrations:
         resolved = await self.directory.resolve(owner, app, action, props or {})
         if resolved.native is not None or not resolved.props:
             return Detail(app=resolved.action.app, action=resolved.action)
+        # Fields that depend on others are computed by the app, through an account.
         accounts = await self.accounts.choose_accounts(owner, resolved.action, account)
         action_now, dynamic_id = await self._reload_fields(
             owner, resolved.action, resolved.props, accounts, None
@@ -95,6 +96,7 @@ class Integrations:
         """
         resolved = await self.directory.resolve(owner, app, action, props or {})
         field = next((field for field in resolved.action.fields if field.name == prop), None)
+        # A field may be one that came by a reload, which only the broker knows.
         if field is None and dynamic_id is None:
             known = ", ".join(f"`{field.name}`" for field in resolved.action.fields)
             raise InvalidInput(
@@ -121,12 +123,12 @@ class Integrations:
         return Detail(app=resolved.action.app, options=tuple(listed))
 
     async def require_ready(self, owner: str, resolved: ResolvedAction, account: str | None = None) -> None:
-        """Raise the errors that `run` would raise before it calls the app: a person should not
-        consent to a run that must fail.
+        """Raise the errors that `run` would raise before it calls the app.
 
         Raises AppNotConnected, Forbidden for a token that may not go to the host, InvalidInput for
         a missing field of a native action.
         """
+        # A person should not consent to a run that must fail.
         if resolved.native is None:
             await self.accounts.choose_accounts(owner, resolved.action, account)
             return
@@ -157,10 +159,12 @@ class Integrations:
                 self.accounts.user(owner), ConfiguredAction(action, props, dynamic_id), request.seconds
             )
         except NotFound:
+            # The broker dropped the action after it was read.
             raise await self.directory.no_action(owner, action.app, action.key) from None
         except Conflict:
             raise await self.accounts.access_lost_error(owner, action) from None
         except UpstreamFailed as error:
+            # The broker may have failed after the app had done it.
             if error.upstream_status is None or error.upstream_status >= 500:
                 error.hint = (
                     f"The action may have been done nevertheless: check {action.app} before you run it again."
@@ -172,6 +176,7 @@ class Integrations:
         if result.error is not None:
             raise await self._to_error(owner, action, account, result)
 
+        # Files have a field of their own.
         exports = {name: value for name, value in result.exports.items() if name != "$filestash_uploads"}
         return ActionOutcome(
             action=action.key, backend="connect", account=account, summary=str(exports.get("$summary") or "")[:500],
@@ -190,6 +195,7 @@ class Integrations:
                 for connected in await self._broker.accounts(self.accounts.user(owner), action.app)
             }
         except CodewordsError:
+            # The action's own error matters more.
             health = {}
 
         if account is not None and health.get(account) is False:
@@ -212,6 +218,7 @@ class Integrations:
     ) -> tuple[Action, str | None]:
         """Return (the action with the fields that exist once these props are set, their id)."""
         done: set[str] = set()
+        # A field that came by a reload may bring others, though not without end.
         for _ in range(_MAX_RELOADS):
             known = {prop.name: prop for prop in action.fields}
             static = {name: value for name, value in props.items() if name in known}
@@ -223,6 +230,7 @@ class Integrations:
             request = ConfiguredAction(action, configure_props(action, static, accounts), dynamic_id)
             reloaded = await self._broker.reload(self.accounts.user(owner), request)
             dynamic_id = reloaded.id or dynamic_id
+            # Later ones replace earlier ones of the same name.
             merged: dict[str, Prop] = {prop.name: prop for prop in (*action.props, *reloaded.props)}
             action = action.model_copy(update={"props": tuple(merged.values())})
 

@@ -27,6 +27,7 @@ CODE_TTL_S = 600
 """Lifetime of a code or link."""
 TICKET_TTL_S = 120
 """Time within which the workflow must redeem the ticket that a followed link returned."""
+# Of a million codes: five tries find one with a chance of 1 in 200,000.
 MAX_TRIES = 5
 ADDRESS_WINDOW_S, MAX_PER_ADDRESS = 900, 5
 """Sign-ins for one address within that many seconds."""
@@ -71,6 +72,7 @@ class LoginService:
         login_id, link = secrets.token_urlsafe(24), secrets.token_urlsafe(32) if return_url else None
         code = f"{secrets.randbelow(10**6):06}"
         row = {
+            # Digests only: whoever reads the database cannot sign in with what is there.
             "id": _digest(login_id),
             "owner": owner,
             "app": app,
@@ -87,6 +89,8 @@ class LoginService:
         }
 
         def write(connection: Connection) -> None:
+            # In the transaction that adds the row, so that requests at the same time cannot pass
+            # the limit together.
             _check_rate(connection, owner, app, email, at)
             rows.add(connection, row)
 
@@ -103,6 +107,7 @@ class LoginService:
             row = rows.take_try(connection, _digest(login_id), owner, app, at, MAX_TRIES)
             if row is None or not hmac.compare_digest(row["code"], digest):
                 return None
+            # The same code may come twice at once: one of them gets the session.
             if not rows.spend(connection, (table.c.id == row["id"]) & table.c.code.is_not(None)):
                 return None
             return _open(connection, owner, app, row["email"], at, row["session_seconds"])
@@ -117,6 +122,7 @@ class LoginService:
 
         def write(connection: Connection) -> LoginSession | None:
             row = rows.by_ticket(connection, digest, owner, app, at)
+            # The same ticket may come twice at once: one of them gets the session.
             if row is None or not rows.spend(connection, table.c.ticket == digest):
                 return None
             return _open(connection, owner, app, row["email"], at, row["session_seconds"])
@@ -125,9 +131,11 @@ class LoginService:
 
     async def peek(self, link: str) -> tuple[str, str]:
         """Return (title of the app, masked address) without using the link up. Raises NotFound."""
-        row = await self._db.read(lambda c: rows.by_link(c, _digest(link), now()))
+        # Programs that check mail open its links, so showing a link must not use it up.
+        row = await self._db.read(rows.by_link, _digest(link), now())
         if row is None:
             raise _unknown_link()
+        # Whoever holds a forwarded mail must not learn more than its owner would recognise.
         name, _, domain = str(row["email"]).rpartition("@")
         return row["title"], f"{name[:1]}…@{domain}"
 
@@ -152,12 +160,13 @@ class LoginService:
             raise _unknown_link()
 
         parts = urlsplit(target)
+        # The address may have a query of its own.
         query = "&".join(filter(None, [parts.query, urlencode({TICKET_PARAMETER: ticket})]))
         return urlunsplit(parts._replace(query=query))
 
     async def session(self, owner: str, app: str, token: str) -> LoginSession | None:
         """Return the session of this token, None if there is none."""
-        row = await self._db.read(lambda c: rows.session(c, _digest(token), owner, app, now()))
+        row = await self._db.read(rows.session, _digest(token), owner, app, now())
         if row is None:
             return None
         return LoginSession(row["email"], _user_id(owner, app, row["email"]), to_datetime(row["expires_at"]))
@@ -176,12 +185,13 @@ class LoginService:
     async def tidy(self) -> None:
         """Delete expired rows."""
         at = now()
+        # The limit of an app counts the rows of an hour, so they stay longer than their codes are
+        # valid.
         await self._db.write(rows.purge, at, at - APP_WINDOW_S * 1_000_000)
 
     def _code(self, login_id: str, code: str) -> str:
-        """Return a code's digest. It is keyed: a plain digest of six digits could be reversed by
-        trying them all.
-        """
+        """Return a code's digest."""
+        # Keyed: a plain digest of six digits could be reversed by trying them all.
         return hmac.new(self._key, f"{login_id} {code}".encode(), hashlib.sha256).hexdigest()
 
 
@@ -214,6 +224,7 @@ def _digest(secret: str) -> str:
 
 def _user_id(owner: str, app: str, email: str) -> str:
     """A user's id: the same each time, another in each app."""
+    # Apps must not recognise each other's users.
     return f"usr_{hashlib.sha256(f'{owner}/{app}/{email}'.encode()).hexdigest()[:24]}"
 
 

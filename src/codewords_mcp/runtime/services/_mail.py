@@ -35,7 +35,8 @@ SEND_TIMEOUT = 60
 
 
 def single_line(text: str) -> str:
-    """Refuse a header text of several lines: text after a line break would become another header."""
+    """Refuse a header text of several lines."""
+    # Text after a line break would become another header.
     if not all(letter.isprintable() for letter in text):
         raise ValueError("it is one line, without control characters")
     return text
@@ -61,6 +62,7 @@ def _bare_address(text: str) -> str:
 def _address(text: str) -> str:
     found = getaddresses([single_line(text)])
     try:
+        # One address alone: several would be recipients that nobody sees.
         [(name, bare)] = found
         address = _bare_address(bare)
     except ValueError:
@@ -78,6 +80,7 @@ async def sender_of(context: ServiceContext, service: str, url: str | None) -> s
     """Return the sender address. Raises MissingCredential."""
     sender_address = await context.secret(SMTP_FROM)
     if sender_address is None and url is None:
+        # The outbox needs no address that works.
         return "nobody@localhost"
 
     user = unquote(urlsplit(url or "").username or "")
@@ -130,12 +133,14 @@ async def post(
 
 async def _deliver(url: str, message: EmailMessage, sender: str, recipients: list[str]) -> list[str]:
     """Send by SMTP. Returns the recipients that the server refused while it accepted others."""
+    # At first use, since most homes have no mail server.
     import aiosmtplib
 
     server = urlsplit(url)
     if server.scheme not in {"smtp", "smtps"} or not server.hostname:
         raise InvalidInput("SMTP_URL is not the address of a mail server.", hint=SMTP_URL.how)
 
+    # Servers on this machine often have no TLS, and nobody listens in between.
     loopback = server.hostname in {"localhost", "127.0.0.1", "::1"}
     try:
         errors, _ = await aiosmtplib.send(

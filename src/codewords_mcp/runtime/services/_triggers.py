@@ -17,6 +17,7 @@ EventName = Annotated[str, StringConstraints(pattern=r"^(\*|[A-Za-z0-9_.:-]{1,80
 
 
 def _as_list(value: object) -> object:
+    # Callers send one name as often as a list.
     if isinstance(value, str):
         return [value]
     return value
@@ -90,6 +91,7 @@ async def register_hook(
 
     if not service_id:
         raise InvalidInput("`service_path` is missing.", hint='Write it as "{service id}/{path}".')
+    # Else a workflow could start others with data of its choice.
     if calling_workflow is not None and service_id != calling_workflow:
         raise Forbidden(
             "A workflow registers itself only.", hint="Register another one with a user's key, from outside."
@@ -111,6 +113,7 @@ def registration_operations(kind: str) -> tuple[Operation, Operation]:
     """Return the operations that list and remove registrations of a kind."""
 
     async def listed(context: ServiceContext, _params: NoInput) -> TriggerRegistrations:
+        # A workflow sees what it registered itself.
         found = await context.dependencies.webhooks.list(context.caller.owner, kind, maker=context.workflow)
         return TriggerRegistrations(registrations=[_to_registration(webhook) for webhook in found])
 

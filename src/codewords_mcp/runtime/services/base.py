@@ -43,10 +43,9 @@ log = structlog.get_logger(__name__)
 
 
 class Input(BaseModel):
-    """Base of the inputs. Unknown fields are refused, and errors never show values, which may be
-    secrets.
-    """
+    """Base of the inputs. Unknown fields are refused."""
 
+    # Errors must not show values, which may be secrets.
     model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True, populate_by_name=True)
 
 
@@ -131,6 +130,7 @@ class Service:
         names all paths.
         """
         bare = path.strip("/")
+        # An exact path comes before a pattern.
         for operation in self.operations:
             if bare in operation.paths:
                 return operation
@@ -226,6 +226,7 @@ class ServiceContext:
         Raises NotConnected, TooBusy, SandboxFailed, EnvironmentFailed; UpstreamFailed if the
         browser ended.
         """
+        # Calls of one run go on in the same browser; a call from outside is a run of its own.
         user = BrowserUser(self.caller, self.caller.run_id or self.run_id, self.hosts, own)
         lease = None
 
@@ -235,6 +236,7 @@ class ServiceContext:
         except BrowserGone as gone:
             raise UpstreamFailed(gone.message, hint="Try again with a smaller page.") from gone
         finally:
+            # The use of a failed call counts as well.
             if lease is not None:
                 used = lease.used
                 self.consumption.usage["browser"] = {"kind": lease.kind, "seconds": round(used.seconds, 3)}
@@ -297,8 +299,8 @@ def parse_input(model: type[M], data: Any) -> M:
     except ValidationError as error:
         faults = error.errors(include_input=False, include_url=False)
         raise InvalidInput(
-            " ".join(dict.fromkeys(_describe_fault(fault, model) for fault in faults))[:1000],
             # One fault can be reported for each member of a union; equal sentences are said once.
+            " ".join(dict.fromkeys(_describe_fault(fault, model) for fault in faults))[:1000],
             hint=f"It takes {_fields(model)}.",
         ) from None
 

@@ -14,8 +14,8 @@ from codewords_mcp.runtime.browser.base import MAX_HTML, BrowserGone, StepFailed
 from codewords_mcp.runtime.services._browsing import browser_unavailable
 from codewords_mcp.runtime.services.base import Input, Operation, Output, Service, ServiceContext
 
+# Values that are only in `data`, and not in each step's result as well.
 _LARGE = ("html", "screenshot")
-"""Values that are only in `data`, and not in each step's result as well."""
 MAX_DATA = 2 * MAX_HTML
 """Maximum characters in all values of one call."""
 
@@ -59,6 +59,7 @@ async def call(context: ServiceContext, params: ActionsInput) -> ActionsOutput:
 
             if error is not None:
                 result["error"] = error
+                # An optional step may fail; without a browser no step can follow.
                 if not action.optional or result["reason"] == "gone":
                     output.success, output.error = False, f"Step {number} ({action.type}): {error}"
                     break
@@ -76,6 +77,7 @@ async def _perform_step(
     """Perform one step and record its values. Returns the reason of a failure, else None."""
     try:
         outcome = await tab.act(action, min(action.timeout or seconds, seconds))
+        # Before the values are added: the whole response is in memory and in the run's record.
         if _size(output.data) + _size(outcome.values) > MAX_DATA:
             raise StepFailed("too_large", f"The steps together read more than {MAX_DATA:,} characters.")
     except StepFailed as failed:
@@ -86,6 +88,7 @@ async def _perform_step(
         return gone.message
 
     output.url, output.title = outcome.url, outcome.title
+    # The status is that of a page, and was not asked for.
     output.data |= {name: value for name, value in outcome.values.items() if name != "status"}
     small_values = {name: value for name, value in outcome.values.items() if name not in _LARGE}
     result |= {"success": True, "url": outcome.url, "title": outcome.title} | small_values

@@ -51,7 +51,6 @@ def describe(service: Service, present: Collection[str] = (), unavailable: str =
 
 @cache
 def _schema(model: type[BaseModel], mode: Literal["validation", "serialization"]) -> dict[str, Any]:
-    """The model's JSON Schema, cached: making one takes about a millisecond, and lists are
-    requested often.
-    """
+    """The model's JSON Schema."""
+    # Cached: making one takes about a millisecond, and lists are requested often.
     return model.model_json_schema(mode=mode)

@@ -91,6 +91,7 @@ async def upload(context: ServiceContext, params: UploadInput) -> FileOutput:
 
     try:
         if params.content_base64 is not None:
+            # Without `validate` Python skips what is not base64.
             data = base64.b64decode(params.content_base64, validate=True)
         else:
             data = (params.content or "").encode()
@@ -113,6 +114,7 @@ async def upload(context: ServiceContext, params: UploadInput) -> FileOutput:
 
 async def link(context: ServiceContext, params: FileRef) -> FileOutput:
     """Make a new download link. Raises NotFound."""
+    # A workflow finds only the files that it made.
     row, path = await context.dependencies.files.owned(
         context.caller.owner, params.file_id, maker=context.workflow
     )
@@ -131,6 +133,7 @@ async def read(context: ServiceContext, params: FileRef) -> FileContent:
     """Read a file. Raises NotFound; InvalidInput for a file that is too large for a response."""
     store = context.dependencies.files
     row, path = await store.owned(context.caller.owner, params.file_id, maker=context.workflow)
+    # The whole file would be in memory, and in the JSON of the response.
     if row["size"] > MAX_READ:
         raise InvalidInput(
             f"The file is larger than {MAX_READ >> 20} MiB.",
@@ -141,6 +144,7 @@ async def read(context: ServiceContext, params: FileRef) -> FileContent:
     data = b"".join([chunk async for chunk in chunks])
     fields = _file_fields(row) | {"success": True}
     try:
+        # Decided by the data: a content type is what the uploader wrote.
         return FileContent.model_validate(fields | {"content": data.decode()})
     except UnicodeDecodeError:
         return FileContent.model_validate(fields | {"content_base64": base64.b64encode(data).decode()})

@@ -76,6 +76,7 @@ async def scrape(context: ServiceContext, params: ScrapeInput) -> BaseModel:
 
     formats = [entry if isinstance(entry, str) else entry.get("type") for entry in params.formats]
     foreign = [str(name) for name in formats if name not in LOCAL_FORMATS]
+    # Firecrawl counts milliseconds.
     seconds = min((params.timeout or 30_000) / 1000, 60)
     try:
         page = await read_page(
@@ -127,6 +128,7 @@ async def map_site(context: ServiceContext, params: MapInput) -> BaseModel:
         return FirecrawlResponse.model_validate({"success": False, "error": str(error), "code": "MAP_FAILED"})
 
     host = _host(page.response.url)
+    # A fragment is a part of the same page.
     links = [urljoin(page.response.url, link).partition("#")[0] for link in page.markdown.links]
     same_site = [
         link
@@ -136,6 +138,7 @@ async def map_site(context: ServiceContext, params: MapInput) -> BaseModel:
     if params.search:
         same_site = [link for link in same_site if params.search.lower() in link.lower()]
     same_site = same_site[: params.limit]
+    # v1 lists texts, v2 objects.
     v2 = context.path.strip("/").startswith("v2")
     return FirecrawlResponse.model_validate(
         {"success": True, "links": [{"url": link} for link in same_site] if v2 else same_site}
@@ -153,6 +156,7 @@ def _host(url: str) -> str:
 
 async def forward_any(context: ServiceContext, params: FirecrawlInput) -> BaseModel:
     """Return Firecrawl's own response. Raises MissingCredential."""
+    # Forwarded as it was received, with fields that the model does not know.
     del params
     return await _forward(context, await context.need("firecrawl", FIRECRAWL))
 
@@ -162,6 +166,7 @@ async def _forward(context: ServiceContext, key: str, path: str | None = None) -
     status.
     """
     requested_path = context.path.strip("/")
+    # A version that the caller asked for is kept.
     if requested_path.startswith(("v1/", "v2/")):
         target = requested_path
     else:
@@ -192,13 +197,13 @@ async def _forward(context: ServiceContext, key: str, path: str | None = None) -
     return read_response(FirecrawlInput, response)
 
 
+# Fields that lead to no address but `url` and `urls`, and to pages of the same sites.
 _SAME_SITE_FIELDS = PASSIVE_FIELDS | {
     "url", "urls", "formats", "onlyMainContent", "only_main_content", "timeout", "search", "limit", "includeSubdomains",
     "include_subdomains", "maxDepth", "includePaths", "excludePaths", "ignoreSitemap", "sitemapOnly", "sitemap",
 }  # fmt: skip
-"""Fields that lead to no address but `url` and `urls`, and to pages of the same sites."""
+# A host that no list contains: allowed only if any host is.
 _ANY_HOST = CallTarget("host", "")
-"""A host that no list contains: allowed only if any host is."""
 
 
 def _page_targets(params: BaseModel) -> list[CallTarget]:
@@ -211,6 +216,7 @@ def _page_targets(params: BaseModel) -> list[CallTarget]:
     if "url" in fields:
         urls = [fields["url"], *urls]
     pages = [host_of(url) if isinstance(url, str) else _ANY_HOST for url in urls]
+    # A field that is not known may hold an address.
     if fields.keys() <= _SAME_SITE_FIELDS:
         return pages
     return [*pages, _ANY_HOST]

@@ -95,11 +95,13 @@ def _search(kind: str) -> Callable[[ServiceContext, GithubSearch], Awaitable[Sea
     async def call(context: ServiceContext, params: GithubSearch) -> SearchResults:
         """Search. Raises TooBusy, UpstreamFailed; MissingCredential for code without a token."""
         if kind == "code":
+            # GitHub's own refusal does not say how to get a token.
             await context.need("github", _REQUIRED_TOKEN)
         query = {"q": params.query, "per_page": str(params.limit), "page": str(params.page)}
         query |= {name: value for name in ("sort", "order") if (value := getattr(params, name))}
         response = await _request(context, f"/search/{kind}", query)
         body = _object(response)
+        # GitHub says by this header whether there is a next page.
         more = _NEXT_PAGE.search(response.headers.get("link", "")) is not None
         items = body.get("items")
 
@@ -165,6 +167,7 @@ async def _request(context: ServiceContext, path: str, query: dict[str, str] | N
     if response.status < 400:
         return response
     if response.status == 404:
+        # GitHub answers 404 for what the token may not see, too.
         raise NotFound(
             "GitHub has nothing of this name, or it needs permission to be seen.", hint=GITHUB_TOKEN.how
         )
@@ -200,7 +203,9 @@ def _is_rate_limited(response: WebResponse) -> bool:
 def _seconds_until_reset(response: WebResponse) -> int:
     if "retry-after" not in response.headers and response.headers.get("x-ratelimit-remaining") == "0":
         reset = response.headers.get("x-ratelimit-reset", "")
+        # isdigit alone takes digits of other scripts.
         if reset.isascii() and reset.isdigit():
+            # A header may hold any number of digits, or a time in the past.
             return max(1, min(int(reset[:12]) - now() // 1_000_000, 3600))
     return retry_after(response, 60)
 

@@ -22,9 +22,8 @@ HUNTER_API_KEY = ServiceCredential(
     "HUNTER_API_KEY", "Make one at https://hunter.io/api-keys; there is a free plan."
 )
 _DOMAIN = r"^[^\s/?#@]+$"
+# Statuses of Hunter's own: a verification in progress, and one that the mail server interrupted.
 _PENDING, _SMTP_FAILED = 202, 222
-"""Statuses of Hunter's own: a verification in progress, and one that the mail server interrupted.
-"""
 
 
 class CompanyQuery(Input):
@@ -96,6 +95,7 @@ def _query_function(route: str) -> Callable[[ServiceContext, Input], Awaitable[H
             )
         key = await context.need("hunter", HUNTER_API_KEY)
         query = {name: str(value) for name, value in params.model_dump(exclude_none=True).items()}
+        # In a header, since keys in addresses end in logs.
         response = await context.web.api(
             context.settings.hunter_base_url, f"/{route}", params=query, headers={"X-API-KEY": key}
         )

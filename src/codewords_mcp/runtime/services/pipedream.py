@@ -123,6 +123,7 @@ async def call(context: ServiceContext, params: PipedreamInput) -> PipedreamOutp
 
 async def _execute(context: ServiceContext, params: PipedreamInput) -> PipedreamOutput:
     _require_fields(params, "app", "action")
+    # Before anything is looked up, so that a refused call learns nothing of the app.
     context.authority.require_action(params.app, params.action)
     request = ActionRequest(
         params.app, params.action, params.props, params.account_id, params.dynamic_props_id
@@ -181,6 +182,7 @@ async def _check_auth(context: ServiceContext, params: PipedreamInput) -> Pipedr
     _require_fields(params, "app")
     context.authority.require_action(params.app, None)
     accounts, owner = context.dependencies.integrations.accounts, context.caller.owner
+    # The link comes first: without it nobody could connect while this waits.
     result: Connection = await accounts.connect(owner, params.app)
 
     if params.wait_seconds and not result.connected:
@@ -194,6 +196,7 @@ async def _check_auth(context: ServiceContext, params: PipedreamInput) -> Pipedr
 
 
 async def _accounts(context: ServiceContext, params: PipedreamInput) -> PipedreamOutput:
+    # A run may learn of accounts only in apps that it may use.
     if context.caller.kind == "run":
         _require_fields(params, "app")
         context.authority.require_action(params.app, None)
@@ -230,6 +233,11 @@ READ_OPERATIONS = frozenset(_OPERATIONS) - {"execute", "run", "check_auth"}
 """`check_auth` is not among them: it makes a link by which an account is connected."""
 _OF_APPS = ", ".join(service.name for service in SERVICES.values())
 
+
+def _only_reads(params: PipedreamInput) -> bool:
+    return params.operation in READ_OPERATIONS
+
+
 SERVICE = Service(
     name="pipedream",
     title="Integrations",
@@ -241,7 +249,7 @@ SERVICE = Service(
             PipedreamOutput,
             call,
             effect="writes",
-            reads_when=lambda params: params.operation in READ_OPERATIONS,
+            reads_when=_only_reads,
             example={
                 "app": "slack",
                 "action": "send-message",

@@ -27,8 +27,8 @@ REDDIT_CLIENT_SECRET = ServiceCredential("REDDIT_CLIENT_SECRET", _HOW)
 USER_AGENT = f"python:codewords-mcp:{__version__} (by /u/codewords-mcp)"
 """Reddit refuses clients that don't identify themselves in this form."""
 _SUBREDDIT = r"^(?:r/)?[A-Za-z0-9_]{2,50}(?:\+[A-Za-z0-9_]{2,50}){0,20}$"
+# Seconds before its expiry at which a token is no longer used.
 _TOKEN_MARGIN = 60.0
-"""Seconds before its expiry at which a token is no longer used."""
 _MAX_CACHED_TOKENS = 256
 TimeFilter = Literal["hour", "day", "week", "month", "year", "all"]
 
@@ -107,6 +107,7 @@ async def posts(context: ServiceContext, params: PostsInput) -> PostList:
 
 async def search(context: ServiceContext, params: RedditSearch) -> PostList:
     """Search posts. Raises MissingCredential, NotFound, TooBusy, UpstreamFailed."""
+    # Posts alone: Reddit would add subreddits and people.
     query = _paging(params) | {"q": params.query, "sort": params.sort, "type": "link"}
     if params.subreddit is None:
         return _to_post_list(await _request(context, "/search", query))
@@ -121,6 +122,7 @@ async def comments(context: ServiceContext, params: CommentsInput) -> Thread:
     response = await _request(context, f"/comments/{params.post_id.removeprefix('t3_')}", query)
 
     try:
+        # One listing has the post, the other its comments.
         post, thread = response.json()
         found = post["data"]["children"][0]["data"]
         listed, more = _flatten(thread["data"]["children"])
@@ -145,8 +147,10 @@ def _flatten(children: list[Any]) -> tuple[list[dict[str, Any]], int]:
 
         replies = data.pop("replies", None)
         listed.append(data | {"depth": depth})
+        # No replies are an empty text.
         if isinstance(replies, dict):
             answers = cast("dict[str, Any]", replies)["data"]["children"]
+            # A stack gives back its last entry first.
             waiting += [(answer, depth + 1) for answer in reversed(answers)]
 
     return listed, more
@@ -178,8 +182,8 @@ class _RedditToken:
     """On the monotonic clock."""
 
 
+# Tokens by (address, client id, client secret).
 _tokens: dict[tuple[str, str, str], _RedditToken] = {}
-"""Tokens by (address, client id, client secret)."""
 
 
 async def _request(context: ServiceContext, path: str, query: dict[str, str]) -> WebResponse:
@@ -192,12 +196,15 @@ async def _request(context: ServiceContext, path: str, query: dict[str, str]) ->
         token = _tokens.get(credentials)
         if token is None or token.until <= time.monotonic():
             token = _tokens[credentials] = await _new_token(context, credentials)
+            # Callers bring credentials of their own, so the cache must be bounded; the oldest goes
+            # first.
             while len(_tokens) > _MAX_CACHED_TOKENS:
                 del _tokens[next(iter(_tokens))]
 
         response = await context.web.api(
             context.settings.reddit_api_base_url,
             path,
+            # Else Reddit escapes <, > and & in texts.
             params=query | {"raw_json": "1"},
             headers={"Authorization": f"Bearer {token.text}", "User-Agent": USER_AGENT},
         )
@@ -237,9 +244,11 @@ async def _new_token(context: ServiceContext, credentials: tuple[str, str, str])
 
 
 def _checked(response: WebResponse) -> WebResponse:
+    # Reddit writes the number with decimals, such as 0.0.
     used_up = response.headers.get("x-ratelimit-remaining", "1").partition(".")[0] == "0"
     if response.status == 429 or (response.status == 403 and used_up):
         reset = response.headers.get("x-ratelimit-reset", "")
+        # isdigit alone takes digits of other scripts.
         if reset.isascii() and reset.isdigit():
             wait = min(int(reset), 3600)
         else:

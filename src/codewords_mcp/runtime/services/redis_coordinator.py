@@ -113,6 +113,7 @@ def _apply(connection: Connection, owner: str, params: CoordinatorInput, text: s
             listed = values.keys(connection, owner, NAMESPACE, key, at, MAX_LISTED)
             return CoordinatorOutput(success=True, keys=listed)
         case "set" | "incr":
+            # A key that exists may always be set anew.
             if stored is None and values.count(connection, owner, NAMESPACE) >= MAX_KEYS:
                 raise Conflict(
                     f"The limit of {MAX_KEYS} keys is reached.", hint="Delete some, or give them a ttl."
@@ -155,6 +156,7 @@ def _increment(
         current = json.loads(stored["value"])
 
     increment_by = 1 if params.value is None else params.value
+    # A bool is an int in Python.
     if not all(
         isinstance(number, int) and not isinstance(number, bool) for number in (current, increment_by)
     ):
@@ -162,6 +164,7 @@ def _increment(
             "`incr` needs whole numbers.", hint="The stored value, or `value`, is something else."
         )
 
+    # As in Redis, an increment keeps the time to live.
     if until is None and stored is not None:
         until = stored["expires_at"]
     values.put(connection, owner, NAMESPACE, params.key, json.dumps(current + increment_by), until)
@@ -181,6 +184,7 @@ async def _redis_credentials(context: ServiceContext) -> CoordinatorOutput:
         )
 
     owner = context.caller.owner
+    # The same user and password each time: nothing has to be stored, and no users pile up.
     name = f"cw-{hashlib.sha256(owner.encode()).hexdigest()[:12]}"
     password = hmac.new(context.dependencies.derive("redis"), owner.encode(), hashlib.sha256).hexdigest()
     await _create_user(url, name, password)
@@ -208,8 +212,13 @@ async def _create_user(url: str, name: str, password: str) -> None:
         ) from error
 
     client: Any = Redis.from_url(  # pyright: ignore[reportUnknownMemberType]
-        url, ssl_cert_reqs="none", socket_timeout=CONNECT_TIMEOUT, socket_connect_timeout=CONNECT_TIMEOUT
+        url,
+        # A Redis in an operator's own network often has a certificate that it signed itself.
+        ssl_cert_reqs="none",
+        socket_timeout=CONNECT_TIMEOUT,
+        socket_connect_timeout=CONNECT_TIMEOUT,
     )
+    # `reset` first, so that rights of an earlier version end.
     rules = ("reset", "on", f">{password}", f"~{name}:*", f"&{name}:*", "+@all", "-@admin", "-@dangerous")
 
     try:
@@ -223,6 +232,10 @@ async def _create_user(url: str, name: str, password: str) -> None:
         await client.aclose()
 
 
+def _only_reads(params: CoordinatorInput) -> bool:
+    return params.action in READ_ACTIONS
+
+
 SERVICE = Service(
     name="redis_coordinator",
     title="Redis coordinator",
@@ -234,7 +247,7 @@ SERVICE = Service(
             CoordinatorOutput,
             call,
             effect="writes",
-            reads_when=lambda params: params.action in READ_ACTIONS,
+            reads_when=_only_reads,
             private=True,
             example={"action": "set", "key": "last_seen", "value": {"id": 7}, "ttl": 86400},
         ),

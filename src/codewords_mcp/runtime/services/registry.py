@@ -73,6 +73,7 @@ class Registry:
         if name in _BUILT_IN:
             module, _, attribute = _BUILT_IN[name].partition(":")
             built_in: Service = getattr(importlib.import_module(f"{__package__}.{module}"), attribute)
+            # A built-in service that nobody may call is a mistake to be found at once.
             _require_rules(built_in)
             return built_in
         if name not in self._others:
@@ -82,10 +83,12 @@ class Registry:
             found: object = self._others[name].load()
             if isinstance(found, Service):
                 _require_rules(found)
-        except Exception:  # an import can raise anything; the runtime must start regardless
+        except Exception:
+            # An import can raise anything, and the runtime must start regardless.
             log.exception("service of another package failed to load", service=name)
             return None
 
+        # Else a package could answer under another service's name.
         if not isinstance(found, Service) or found.name != name:
             log.error("entry point has no service of its name", service=name)
             return None

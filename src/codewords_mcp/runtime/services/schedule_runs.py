@@ -127,6 +127,10 @@ def _to_output(schedule: Schedule) -> ScheduleOutput:
     )
 
 
+def _only_reads(params: ScheduleInput) -> bool:
+    return params.operation in READ_OPERATIONS
+
+
 SERVICE = Service(
     name="schedule_runs",
     title="Scheduled runs",
@@ -139,7 +143,7 @@ SERVICE = Service(
             call,
             targets=_targets,
             effect="writes",
-            reads_when=lambda params: params.operation in READ_OPERATIONS,
+            reads_when=_only_reads,
             example={"service_id": "greeting_99115e9a", "cron_expression": "0 9 * * MON-FRI"},
         ),
     ),

@@ -23,6 +23,7 @@ from codewords_mcp.runtime.web.client import WebResponse, error_text, retry_afte
 SEARCHAPI_API_KEY = ServiceCredential(
     "SEARCHAPI_API_KEY", "Make one at https://www.searchapi.io/api_tokens, or set CODEWORDS_SEARXNG_URL."
 )
+# SearXNG's category that is closest to an engine of SearchApi.
 _CATEGORIES = {
     "google": "general",
     "bing": "general",
@@ -36,9 +37,8 @@ _CATEGORIES = {
     "bing_videos": "videos",
     "google_scholar": "science",
 }
-"""SearXNG's category that is closest to an engine of SearchApi."""
+# SearchApi's field for results that are not pages, by category.
 _RESULT_FIELDS = {"images": "images", "videos": "videos"}
-"""SearchApi's field for results that are not pages, by category."""
 
 
 class SearchInput(Input):
@@ -83,12 +83,14 @@ async def search(context: ServiceContext, params: SearchInput) -> SearchOutput:
     is not plain.
     """
     key = await context.secret(SEARCHAPI_API_KEY)
+    # A key comes first: SearchApi has engines and fields that SearXNG has not.
     if key is None and context.settings.searxng_url:
         return await _by_searxng(context, context.settings.searxng_url, params)
 
     key = key or await context.need("searchapi", SEARCHAPI_API_KEY)
     query = _plain_parameters(params.model_extra or {}) | {"engine": params.engine, "q": params.query}
     query |= {"page": str(params.page)} if params.page > 1 else {}
+    # Other engines refuse the parameter.
     if params.num_results is not None and params.engine in {"google", "bing"}:
         query["num"] = str(params.num_results)
     response = await context.web.api(
@@ -114,6 +116,7 @@ async def _by_searxng(context: ServiceContext, base: str, params: SearchInput) -
             hint=f"Use {', '.join(_CATEGORIES)}. {SEARCHAPI_API_KEY.how}",
         )
 
+    # SearXNG has no parameter for the number of results.
     query = {"q": params.query, "format": "json", "categories": category, "pageno": str(params.page)}
     if isinstance(language := (params.model_extra or {}).get("hl"), str):
         query["language"] = language
@@ -154,8 +157,10 @@ def _result(position: int, row: dict[str, Any]) -> dict[str, Any]:
 
 
 def _plain_parameters(more: dict[str, Any]) -> dict[str, str]:
+    # Parameters are passed on, so they must be few and plain.
     if len(more) > 30 or not all(isinstance(value, str | int | float | bool) for value in more.values()):
         raise InvalidInput("A search takes at most 30 parameters: texts, numbers, true and false.")
+    # The first would replace the key, the second turn the response into a script.
     if taken := {"api_key", "callback"} & more.keys():
         raise InvalidInput(f"`{min(taken)}` is not allowed here.", hint=SEARCHAPI_API_KEY.how)
     return {

@@ -120,6 +120,7 @@ class Outbox(Output):
 
 async def send(context: ServiceContext, params: EmailInput) -> EmailOutput:
     """Send a message. Raises InvalidInput, MissingCredential, UpstreamFailed."""
+    # One mail to each address, however often it is named.
     recipients = [parseaddr(address)[1] for address in dict.fromkeys([*params.to, *params.cc, *params.bcc])]
     if len(recipients) > MAX_RECIPIENTS:
         raise InvalidInput(
@@ -147,15 +148,18 @@ async def send(context: ServiceContext, params: EmailInput) -> EmailOutput:
 def _message(params: EmailInput, sender: str) -> EmailMessage:
     message = EmailMessage()
     message["From"] = Mailbox(params.from_name or "", addr_spec=sender)
+    # Bcc appears in no header.
     for name, addresses in (("To", params.to), ("Cc", params.cc), ("Reply-To", [params.reply_to])):
         if mailboxes := [_mailbox(address) for address in addresses if address]:
             message[name] = mailboxes
 
     message["Subject"] = params.subject
     message["Date"] = formatdate(localtime=False)
+    # Else Python would write this machine's own name into the message.
     message["Message-ID"] = make_msgid(domain=sender.rpartition("@")[2])
     if params.text is not None:
         message.set_content(params.text)
+    # The best form comes last (RFC 2046, 5.1.4).
     if params.html is not None:
         if params.text is None:
             message.set_content(params.html, subtype="html")
@@ -178,6 +182,7 @@ def _message(params: EmailInput, sender: str) -> EmailMessage:
 
 def _decoded(attachment: Attachment) -> bytes:
     try:
+        # Without `validate` Python skips what is not base64.
         return base64.b64decode(attachment.content, validate=True)
     except binascii.Error:
         raise InvalidInput("The `content` of an attachment is not base64.") from None

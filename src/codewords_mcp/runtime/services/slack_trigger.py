@@ -125,6 +125,7 @@ async def send(context: ServiceContext, params: SlackMessage) -> SlackSendOutput
     if body.get("ok") is True:
         return SlackSendOutput(success=True, channel=str(body.get("channel")), ts=str(body.get("ts")))
 
+    # Text of another party is bounded.
     error_code = str(body.get("error", ""))[:100]
     if error_code in {"channel_not_found", "not_in_channel", "is_archived"}:
         raise NotFound(
@@ -149,6 +150,7 @@ async def send(context: ServiceContext, params: SlackMessage) -> SlackSendOutput
 
 async def simulate(context: ServiceContext, params: SlackSimulation) -> SimulationOutput:
     """Deliver an event as if it came from Slack. Raises TooBusy."""
+    # A workflow must not make others believe what Slack has not sent.
     context.authority.require_person("deliver an event as if its sender had")
     payload = {
         "type": "event_callback",
@@ -157,6 +159,7 @@ async def simulate(context: ServiceContext, params: SlackSimulation) -> Simulati
         "event": params.event,
     }
     body = as_json(payload)
+    # Read back from its text, so that it is what a delivery would be.
     event = slack_event({"type": "events_api", "payload": json.loads(body)}, body)
     kind = {"content-type": "application/json"}
     delivery = await context.dependencies.webhooks.take(

@@ -16,6 +16,7 @@ from codewords_mcp.runtime.services._mail import SMTP_FROM, SMTP_URL, Address, S
 from codewords_mcp.runtime.services.base import Input, Operation, Output, Service, ServiceContext
 
 MAX_SESSION_SECONDS = 90 * 86400
+# asyncio itself holds tasks by weak references only.
 _mail_tasks: set[asyncio.Task[None]] = set()
 log = structlog.get_logger(__name__)
 
@@ -112,6 +113,7 @@ async def start(context: ServiceContext, params: StartLoginInput) -> StartLoginO
     """Start a sign-in and mail its code. Raises TooBusy, MissingCredential, UpstreamFailed if mail
     can't be sent.
     """
+    # One person, however the address is written.
     address = parseaddr(params.email)[1].lower()
     if params.title.strip():
         title = params.title
@@ -162,6 +164,7 @@ async def _mail_if_allowed(
     try:
         await _mail(context, url, address, title, login)
     except CodewordsError as error:
+        # Nobody waits for this task, so the log is the only one to tell.
         log.warning("sign-in code not mailed", run_id=context.run_id, reason=error.message)
 
 
@@ -171,6 +174,7 @@ async def _mail(
     sender = await sender_of(context, "user_login", url)
     message = EmailMessage()
     message["From"], message["To"] = sender, address
+    # First, so that a notification shows it without the mail being opened.
     message["Subject"] = f"{login.code} is your code for {title}"
     message["Date"] = formatdate(localtime=False)
     message["Message-ID"] = make_msgid(domain=sender.rpartition("@")[2])
@@ -225,6 +229,7 @@ async def logout(context: ServiceContext, params: LogoutInput) -> LogoutOutput:
 
 
 async def _app(context: ServiceContext, params: LoginInput) -> str:
+    # A workflow must not reach the users of another app.
     return context.workflow or params.app or "default"
 
 

@@ -18,7 +18,7 @@ from pydantic import Field, TypeAdapter, ValidationError
 
 from codewords_mcp.errors import MissingCredential, ServiceNotAvailable
 from codewords_mcp.remedies import Remedy, RemedyAction
-from codewords_mcp.runtime.auth.authority import host_of
+from codewords_mcp.runtime.auth.authority import CallTarget, host_of
 from codewords_mcp.runtime.browser.actions import Action, Navigate
 from codewords_mcp.runtime.browser.base import StepFailed, Tab
 from codewords_mcp.runtime.gateway.keys import NAMES, TITLES
@@ -135,6 +135,7 @@ class _Agent:
 
     async def work(self) -> AgentResult:
         """Perform steps until the model ends the task, or `max_steps` are used up."""
+        # The person gave this address, so it needs no permission.
         await self._do(
             {"do": "navigate", "url": self._input.url, "why": "Begin where the task says."}, free=True
         )
@@ -171,6 +172,7 @@ class _Agent:
         )
         cost = output["cost"]
 
+        # A sum without one step's cost would be too low, and look exact.
         if cost is None or self._cost is None:
             self._cost = None
         else:
@@ -179,6 +181,7 @@ class _Agent:
         return output["response"]
 
     async def _prompt(self) -> str:
+        # Made anew for each prompt: a page cannot end what it cannot guess.
         mark = secrets.token_hex(8)
         done = "\n".join(
             f"{number}. {json.dumps(step, ensure_ascii=False)}" for number, step in enumerate(self._steps, 1)
@@ -221,10 +224,8 @@ class _Agent:
             record["notes"] = list(outcome.notes)
 
     def _may_go(self, url: str) -> bool:
-        """Whether the model may navigate to an address that it wrote itself.
-
-        A hostile page could make it put data that it has read into an address of another host.
-        """
+        """Whether the model may navigate to an address that it wrote itself."""
+        # A hostile page could make it put data that it has read into an address of another host.
         host = _host(url)
         return bool(host) and host in {
             _host(self._input.url),
@@ -237,9 +238,8 @@ _SEPARATORS: Final = re.compile(r"[\s<>\"'(),;]+")
 
 
 def _hosts_named_in(instructions: str) -> set[str]:
-    """Return the hosts that a task names. Each counts as a whole: `example.com` allows no subdomain
-    of it.
-    """
+    """Return the hosts that a task names."""
+    # Each counts as a whole: `example.com` allows no subdomain of it. Mail addresses name no site.
     words = {word.rstrip(".!?:") for word in _SEPARATORS.split(instructions) if "@" not in word}
     found = {word for word in words if "." in word[1:]}
     return {_host(word if "://" in word else f"https://{word}") for word in found} - {""}
@@ -249,6 +249,7 @@ def _host(url: str) -> str:
     try:
         return urlsplit(url).hostname or ""
     except ValueError:
+        # urlsplit raises for an unclosed bracket.
         return ""
 
 
@@ -264,6 +265,7 @@ def _to_action(step: dict[str, Any]) -> Action:
     }.get(kind, ())  # fmt: skip
     action |= {name: step[name] for name in fields if step.get(name) not in ("", None)}
     if kind == "type":
+        # An empty text clears a field, and models leave it out.
         action.setdefault("text", "")
     try:
         return _ACTION.validate_python(action)
@@ -284,6 +286,10 @@ async def unavailable(dependencies: ServiceDependencies, owner: str) -> str:
     return f"{_NO_KEY} {_SET_KEY.words}"
 
 
+def _targets(params: AgentInput) -> list[CallTarget]:
+    return [host_of(params.url)]
+
+
 SERVICE = Service(
     name="web_automation_agent",
     title="Web agent",
@@ -302,7 +308,7 @@ SERVICE = Service(
             AgentResult,
             call,
             effect="writes",
-            targets=lambda params: [host_of(params.url)],
+            targets=_targets,
             example={
                 "url": "https://example.org/",
                 "instructions": "Find the opening hours.",

@@ -7,7 +7,7 @@ import asyncio
 from pydantic import AliasChoices, Field
 
 from codewords_mcp.errors import AddressRefused, UpstreamFailed, UpstreamTimedOut
-from codewords_mcp.runtime.auth.authority import host_of
+from codewords_mcp.runtime.auth.authority import CallTarget, host_of
 from codewords_mcp.runtime.browser.actions import ExtractHtml, Navigate, Wait
 from codewords_mcp.runtime.browser.base import StepFailed, Tab
 from codewords_mcp.runtime.services.base import Input, Operation, Output, Service, ServiceContext
@@ -104,8 +104,13 @@ async def _render_page(tab: Tab, params: WebpageInput) -> tuple[str, int, Markdo
     await tab.act(Wait(type="wait", time=SETTLE_SECONDS), params.timeout)
     read = await tab.act(ExtractHtml(type="extract_html"), params.timeout)
     html = str(read.values["html"])
+    # In a thread: parsing a large page takes seconds of CPU.
     markdown = await asyncio.to_thread(to_markdown, html, read.url, main=params.main_content)
     return read.url, page.values.get("status") or 200, markdown
+
+
+def _targets(params: WebpageInput) -> list[CallTarget]:
+    return [host_of(params.url)]
 
 
 SERVICE = Service(
@@ -119,7 +124,7 @@ SERVICE = Service(
             WebpageOutput,
             call,
             effect="reads",
-            targets=lambda params: [host_of(params.url)],
+            targets=_targets,
             example={"url": "https://example.org/"},
         ),
     ),

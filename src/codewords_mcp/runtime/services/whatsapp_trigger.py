@@ -52,12 +52,14 @@ WHATSAPP_VERIFY_TOKEN = ServiceCredential(
     f"Think of a long word, and write it into the webhook {_APP}, Configuration, as well.",
     without="WhatsApp's check of the address fails.",
 )
+# Webhooks of WhatsApp name fields in the plural, our events are single.
 _SINGULAR = {"messages": "message", "statuses": "status"}
+# The Graph API's codes for too many calls.
 _RATE_LIMIT_CODES = frozenset({4, 80007, 130429, 131048, 131056})
-"""The Graph API's codes for too many calls."""
 
 
 def _number(text: str) -> str:
+    # People write numbers with blanks, brackets and dashes.
     digits = re.sub(r"[\s()+.-]", "", text)
     if not re.fullmatch(r"[0-9]{5,20}", digits):
         raise ValueError("that is not a telephone number with a country code")
@@ -147,6 +149,7 @@ async def send(context: ServiceContext, params: WhatsAppMessage) -> WhatsAppSend
 
 
 def _number_id(text: str) -> str:
+    # The number becomes a part of the address.
     if not (text.isascii() and text.isdigit()):
         raise InvalidInput(
             "WHATSAPP_PHONE_NUMBER_ID is not a phone number ID.", hint=WHATSAPP_PHONE_NUMBER_ID.how
@@ -197,6 +200,7 @@ def _to_error(response: WebResponse) -> TooBusy | NotFound | UpstreamFailed:
     return UpstreamFailed(
         f"WhatsApp refused the message ({code or response.status}).",
         upstream_status=response.status,
+        # Text of another party is printed in one line, and bounded.
         upstream_said="".join(letter for letter in error_text if letter.isprintable())[:500],
         hint=hints.get(code, ""),
     )
@@ -204,6 +208,7 @@ def _to_error(response: WebResponse) -> TooBusy | NotFound | UpstreamFailed:
 
 async def simulate(context: ServiceContext, params: WhatsAppSimulation) -> SimulationOutput:
     """Deliver a message as if it came from WhatsApp. Raises TooBusy."""
+    # A workflow must not make others believe what WhatsApp has not sent.
     context.authority.require_person("deliver an event as if its sender had")
     message = {
         "from": params.from_phone_number,

@@ -8,12 +8,12 @@ from codewords_mcp.errors import ServiceNotAvailable
 from codewords_mcp.runtime.gateway.gateway import Gateway
 from codewords_mcp.runtime.model.provider import Provider
 
+# A capable model of each provider, in the order of preference.
 _MODELS: tuple[tuple[Provider, str], ...] = (
     ("anthropic", "claude-sonnet-4-5"),
     ("openai", "gpt-4.1"),
     ("gemini", "gemini-2.5-pro"),
 )
-"""A capable model of each provider, in the order of preference."""
 
 
 async def choose(gateway: Gateway, owner: str, named: str | None) -> tuple[Provider, str] | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+# As of November 2026.
 _SUGGESTIONS = (
     (re.compile(r"gpt-3\.5|gpt-[45].*(mini|nano)|o[134]-mini"), "gpt-6-luna"),
     (re.compile(r"gpt-|o[134](-|$)|chatgpt"), "gpt-6-sol"),
@@ -13,7 +14,6 @@ _SUGGESTIONS = (
     (re.compile(r"gemini.*flash"), "gemini-3.8-flash"),
     (re.compile(r"gemini"), "gemini-4-argon"),
 )
-"""As of November 2026."""
 
 
 def suggest_model(model: str) -> str | None:

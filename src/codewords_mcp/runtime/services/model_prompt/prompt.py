@@ -96,7 +96,7 @@ async def answer_prompt(
     for index, (candidate_provider, model) in enumerate(candidates):
         is_last = index == len(candidates) - 1
         instead_of = request.model if index else ""
-        # only the last candidate waits for a provider that is busy: the others have a fallback
+        # Only the last candidate waits for a provider that is busy: the others have a fallback.
         conversation = _Conversation(
             gateway, candidate_provider, caller, may_wait=is_last, instead_of=instead_of
         )
@@ -105,6 +105,7 @@ async def answer_prompt(
             async with conversation:
                 response = await _ask_model(conversation, replace(request, model=model))
         except CodewordsError as error:
+            # A call that failed may have been billed as well.
             usage += conversation.used
             if is_last or not _allows_fallback(error):
                 raise
@@ -126,7 +127,7 @@ async def answer_prompt(
 def _allows_fallback(error: CodewordsError) -> bool:
     """Whether the model is unavailable, rather than the prompt wrong."""
     if isinstance(error, ProviderRefused):
-        # 402: the account has no credit left, which another provider's may have
+        # 402: the account has no credit left, which another provider's may have.
         return error.provider_status >= 500 or error.provider_status == 402
     return isinstance(
         error,
@@ -156,7 +157,7 @@ async def _fit_to_schema(
     remark = (
         f"That does not fit what was asked for ({fault}). Give the whole answer again, as JSON that fits."
     )
-    # providers refuse an empty turn
+    # Providers refuse an empty turn.
     text = response.text or json.dumps(response.value) or "(nothing)"
     repaired = await conversation.ask(replace(request, earlier_turns=((text, remark),)))
     value, fault = _parse_value(repaired, schema)
@@ -173,7 +174,7 @@ def _parse_value(response: sdks.ModelResponse, schema: schemas.Json) -> tuple[An
     """Return (the value, its first fault)."""
     value = response.value
     if value is None:
-        # models without structured output tend to put JSON into a fenced block
+        # Models without structured output tend to put JSON into a fenced block.
         fenced = _FENCE.match(response.text)
         try:
             value = parse(fenced[1] if fenced else response.text)
@@ -201,7 +202,7 @@ class _Conversation:
     async def __aenter__(self) -> None:
         import httpx2
 
-        # no timeout here: the gateway has its own
+        # No timeout here: the gateway has its own.
         self._http = httpx2.AsyncClient(transport=self._transport, timeout=None, trust_env=False)
 
     async def __aexit__(self, *_exc: object) -> None:
@@ -212,10 +213,11 @@ class _Conversation:
         try:
             response = await _ASK_FUNCTIONS[self._provider](request, self._http, self._base)
         except Exception as error:
-            # an SDK wraps the gateway's refusal; the original has our message
+            # An SDK wraps the gateway's refusal; the original has our message.
             if self._transport.failure is not None:
                 raise self._transport.failure from error
 
+            # Google's SDK names the status `code`.
             status = getattr(error, "status_code", None) or getattr(error, "code", None)
             if not isinstance(status, int):
                 raise
@@ -280,7 +282,7 @@ def _usage_and_cost(used: list[CallUsage]) -> dict[str, Any]:
     if used and all(call.cached for call in used):
         usage["cached"] = True
 
-    # a sum without one call's cost would be too low, and look exact
+    # A sum without one call's cost would be too low, and look exact.
     cost = None
     if len(known_costs) == len(used):
         cost = round(sum(known_costs), 12)
@@ -301,6 +303,7 @@ def _read(body: bytes) -> PromptInput:
     try:
         form = PromptInput.model_validate_json(body)
     except ValidationError as error:
+        # Values are left out, since they may be secrets.
         faults = error.errors(include_input=False, include_url=False)
         first = faults[0]
         field = (

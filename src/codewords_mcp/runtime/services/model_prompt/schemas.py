@@ -11,9 +11,11 @@ from codewords_mcp.bounded_json import JsonValue
 Json = dict[str, Any]
 WRAPPED = "value"
 """Providers return objects only; any other format is a field of this name in one."""
+# Keywords that do not change what fits; strict modes refuse some of them.
 _ANNOTATIONS = frozenset(
     {"default", "title", "examples", "example", "$schema", "$id", "$comment", "deprecated", "readOnly"}
 )
+# Schemas come from callers: a bound keeps recursion below Python's own.
 _MAX_DEPTH = 40
 
 
@@ -36,9 +38,8 @@ def schema_of(example: Any) -> Json:
 
 
 def is_schema(value: Any) -> bool:
-    """Whether an example is a JSON Schema itself. `{"type": "invoice"}` is an example, `{"type":
-    "object", …}` is not.
-    """
+    """Whether an example is a JSON Schema itself."""
+    # `{"type": "invoice"}` is an example, `{"type": "object", …}` is a schema.
     if not isinstance(value, dict):
         return False
 
@@ -55,6 +56,7 @@ def is_schema(value: Any) -> bool:
 
 def infer(value: Any, depth: int = 0) -> Json:
     """Return the schema of an example: all fields are required, a list has items like its first."""
+    # Before int, since a bool is one in Python.
     if isinstance(value, bool):
         return {"type": "boolean"}
     if isinstance(value, int):
@@ -64,6 +66,7 @@ def infer(value: Any, depth: int = 0) -> Json:
     if isinstance(value, str):
         return {"type": "string"}
     if isinstance(value, list):
+        # An empty list says nothing of its items.
         first: Any = cast("list[Any]", value)[0] if value else ""
         return {"type": "array", "items": infer(first, depth + 1)}
 
@@ -85,6 +88,7 @@ def as_object(schema: Json) -> tuple[Json, bool]:
     if schema.get("type") == "object" or "properties" in schema:
         return schema, False
 
+    # References count from the root, so the definitions must stay there.
     definitions = {name: schema[name] for name in ("$defs", "definitions") if name in schema}
     inner = {name: part for name, part in schema.items() if name not in definitions}
     wrapped: Json = {
@@ -129,11 +133,13 @@ def strict(schema: JsonValue, *, all_required: bool) -> JsonValue:
         return schema
 
     found = cast("Json", schema)
+    # Strict modes refuse anything beside a reference.
     if "$ref" in found:
         return {"$ref": found["$ref"]}
 
     made: Json = {}
     for name, part in found.items():
+        # Keys are names of fields here, which may look like annotations.
         if name in {"properties", "$defs", "definitions"} and isinstance(part, dict):
             named = cast("Json", part)
             made[name] = {
@@ -141,6 +147,7 @@ def strict(schema: JsonValue, *, all_required: bool) -> JsonValue:
             }
         elif name not in _ANNOTATIONS:
             made[name] = (
+                # These hold data, not schemas.
                 strict(part, all_required=all_required) if name not in {"enum", "const", "required"} else part
             )
 
@@ -197,6 +204,7 @@ def without_unasked_nulls(
     for name, part in cast("Json", value).items():
         field_schema = _part(fields, name)
         if (
+            # Strict mode made this field required and nullable, so null stands for its absence.
             part is None
             and name in fields
             and name not in required
@@ -214,7 +222,8 @@ def find_fault(value: Any, schema: Json) -> str | None:
     import jsonschema
     from jsonschema.exceptions import SchemaError
 
-    library: Any = jsonschema  # its type stubs are incomplete
+    # Its type stubs are incomplete.
+    library: Any = jsonschema
 
     try:
         found: Any = library.exceptions.best_match(library.Draft202012Validator(schema).iter_errors(value))
@@ -225,8 +234,8 @@ def find_fault(value: Any, schema: Json) -> str | None:
     if found is None:
         return None
 
-    place = "/".join(str(part) for part in found.absolute_path)
-    return f"at {place or 'the top'}: {found.message[:500]}"
+    location = "/".join(str(part) for part in found.absolute_path)
+    return f"at {location or 'the top'}: {found.message[:500]}"
 
 
 def sample(schema: Json, root: Json | None = None, depth: int = 0) -> JsonValue:

@@ -15,10 +15,10 @@ if TYPE_CHECKING:
 
 ANTHROPIC_MAX_TOKENS = 4096
 """Anthropic requires a limit; all of its models accept this one."""
+# OpenAI models without schemas: they support JSON of any format.
 _JSON_ONLY = re.compile(r"gpt-3\.5|gpt-4(-turbo|-\d|$)|chatgpt")
-"""OpenAI models without schemas: they support JSON of any format."""
+# Anthropic models without structured output: they are made to call a tool.
 _BY_TOOL = re.compile(r"claude-(instant|2|3)|claude-(sonnet|opus)-4-0|claude-(sonnet|opus)-4-2025")
-"""Anthropic models without structured output: they are made to call a tool."""
 _DATA = re.compile(r"data:([\w.+-]+/[\w.+-]+);base64,([A-Za-z0-9+/=\s]+)")
 
 
@@ -74,9 +74,11 @@ async def ask_openai(request: ModelRequest, http: Any, base: str) -> ModelRespon
     if request.temperature is not None:
         options["temperature"] = request.temperature
     if request.max_tokens is not None:
+        # Newer models refuse `max_tokens`.
         options["max_completion_tokens"] = request.max_tokens
     if request.schema is not None:
         options["response_format"] = _openai_format(request.model, request.schema, messages)
+    # The gateway puts in the real key, and it does the retries.
     client: Any = AsyncOpenAI(api_key="in-process", base_url=f"{base}/v1", http_client=http, max_retries=0)
     completion = await client.chat.completions.create(**options)
     choice = completion.choices[0]
@@ -86,6 +88,7 @@ async def ask_openai(request: ModelRequest, http: Any, base: str) -> ModelRespon
 
 
 def _openai_format(model: str, schema: Json, messages: list[Any]) -> Json:
+    # OpenAI's JSON mode requires a message that asks for JSON.
     if _JSON_ONLY.match(model):
         messages.insert(
             0, {"role": "system", "content": f"Answer with JSON of this schema and nothing else: {schema}"}
@@ -93,6 +96,7 @@ def _openai_format(model: str, schema: Json, messages: list[Any]) -> Json:
         return {"type": "json_object"}
 
     closed = is_closed(schema)
+    # Strict mode refuses a schema with an open object.
     if closed:
         shape = strict(schema, all_required=True)
     else:
@@ -121,6 +125,7 @@ async def ask_anthropic(request: ModelRequest, http: Any, base: str) -> ModelRes
 
     if request.schema is not None:
         options |= _anthropic_format(request.model, request.schema)
+    # The gateway puts in the real key, and it does the retries.
     client: Any = AsyncAnthropic(api_key="in-process", base_url=base, http_client=http, max_retries=0)
     message = await client.messages.create(**options)
     texts = [block.text for block in message.content if block.type == "text"]
@@ -136,6 +141,7 @@ async def ask_anthropic(request: ModelRequest, http: Any, base: str) -> ModelRes
 
 def _anthropic_format(model: str, schema: Json) -> Json:
     if _BY_TOOL.match(model) or not is_closed(schema):
+        # A tool that must be called has the schema as its input.
         tool = {"name": "answer", "description": "Give the answer.", "input_schema": schema}
         return {"tools": [tool], "tool_choice": {"type": "tool", "name": "answer"}}
     return {
@@ -172,9 +178,11 @@ async def ask_gemini(request: ModelRequest, http: Any, base: str) -> ModelRespon
         response_json_schema=request.schema,
     )
     options = types.HttpOptions(base_url=base, httpx_async_client=http)
+    # The gateway puts in the real key.
     client: Any = genai.Client(api_key="in-process", http_options=options)
     message = await client.aio.models.generate_content(model=request.model, contents=contents, config=config)
 
+    # A prompt that was refused has no candidate.
     if message.candidates:
         candidate = message.candidates[0]
     else:

@@ -55,6 +55,7 @@ class GatewayTransport(httpx2.AsyncBaseTransport):
                     method=request.method,
                     path=raw[0].decode("latin-1"),
                     query=raw[2],
+                    # The gateway knows headers by their names in lower case.
                     headers=[(name.lower(), value) for name, value in request.headers.raw],
                     body=_once(body),
                     caller=self._caller,
@@ -68,6 +69,7 @@ class GatewayTransport(httpx2.AsyncBaseTransport):
             )
         except CodewordsError as failure:
             self.failure = failure
+            # OpenAI's and Anthropic's SDKs obey this header; the gateway has retried already.
             return httpx2.Response(
                 failure.status, headers={"x-should-retry": "false"}, json={"error": {"code": 0}}
             )
