@@ -85,6 +85,7 @@ class LoginService:
             "session_seconds": session_seconds,
             "tries": 0,
             "created_at": at,
+            # The store counts microseconds.
             "expires_at": at + CODE_TTL_S * 1_000_000,
         }
 

@@ -151,6 +151,7 @@ def _only_reads(params: ScrapeInput) -> bool:
 
 
 def _host(url: str) -> str:
+    # A site is the same with and without it.
     return (urlsplit(url).hostname or "").removeprefix("www.")
 
 

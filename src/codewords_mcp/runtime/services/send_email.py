@@ -208,6 +208,7 @@ def _to_stored_email(row: RowMapping) -> StoredEmail:
         "subject": row["subject"],
         "request_id": row["run_id"],
     }
+    # Lists leave the message out, which may be large.
     return StoredEmail.model_validate(fields | ({"message": row["message"]} if "message" in row else {}))
 
 

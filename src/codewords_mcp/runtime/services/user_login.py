@@ -115,6 +115,7 @@ async def start(context: ServiceContext, params: StartLoginInput) -> StartLoginO
     """
     # One person, however the address is written.
     address = parseaddr(params.email)[1].lower()
+    # A title of blanks would leave a hole in the subject.
     if params.title.strip():
         title = params.title
     else:

@@ -81,6 +81,7 @@ def check(expression: str) -> str:
                 f"is not a valid {name} ({values}; lists, ranges and steps of them)",
             )
 
+    # A day such as February 30 has valid fields and no time.
     if not _is_valid(text) or next(after(text, UTC, _REFERENCE_TIME), None) is None:
         raise _fault_at(expression_fields, 2, "is a day that these months don't have, so no run would start")
 
@@ -116,7 +117,9 @@ def before(expression: str, timezone: tzinfo, moment: datetime) -> Iterator[date
     """Yield the times up to and including this moment, in UTC, latest first."""
     last: datetime | None = None
     for local in CronSim(expression, moment.astimezone(timezone) + timedelta(microseconds=1), reverse=True):
+        # One step ahead, since the time itself belongs to them.
         tick = local.astimezone(UTC)
+        # The repeated hour yields its times twice here, too.
         if last is None or tick < last:
             last = tick
             yield tick

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from itertools import islice, takewhile
+from operator import lt
 
 from codewords_mcp.runtime.triggers.cron import after, before, parse_zone
 
@@ -38,12 +40,14 @@ def due(*, cron: str | None, timezone: str, next_at: datetime, now: datetime, ca
     times, next_at_ = [next_at], None
     if cron is not None:
         parsed_zone = parse_zone(timezone)
-        later_times = takewhile(lambda tick: tick > next_at, before(cron, parsed_zone, now))
+        later_times = takewhile(partial(lt, next_at), before(cron, parsed_zone, now))
+        # Bounded: a schedule of each minute may have missed a million times.
         times += sorted(islice(later_times, MAX_COUNTED))
         next_at_ = next(after(cron, parsed_zone, now), None)
 
     on_time = [tick for tick in times if (now - tick).total_seconds() <= ON_TIME_S]
     missed = times[: len(times) - len(on_time)]
+    # A run that is on time makes up for those that were missed.
     caught_up = {"skip": 0, "once": 0 if on_time else 1, "all": MAX_CATCH_UP}[catch_up]
 
     return Due([*(missed[-caught_up:] if caught_up else []), *on_time], len(missed), next_at_)

@@ -37,7 +37,7 @@ class ScheduleService:
     def __init__(self, database: Database, *, limit: int) -> None:
         self._db = database
         self._limit = limit
-        self.changed: Callable[[], None] = lambda: None
+        self.changed: Callable[[], None] = _notify_nobody
         self.admit: Callable[[Caller, str], Awaitable[None]] = _admit_all
         """`await admit(caller, service_id)` raises if the workflow's runs need a consent of its
         owner first."""
@@ -94,6 +94,7 @@ class ScheduleService:
             "maker": made_by.workflow if made_by else None,
             "made_by": made_by.as_json() if made_by else None,
         }
+        # Now and not at its times, when nobody is there to read of it.
         await self._require_fit(row)
         await self.admit(caller, request.service_id)
         await self._db.write(self._add, row)
@@ -124,6 +125,7 @@ class ScheduleService:
         if document is None:
             return None
 
+        # In a thread: a schema may be large.
         return await asyncio.to_thread(find_misfit, document, row["method"], row["path"], row["input"])
 
     async def broken(self, owner: str, service_id: str) -> dict[str, str]:
@@ -138,8 +140,11 @@ class ScheduleService:
         if workflow is None or not (workflow.owner == row["owner"] or workflow.public):
             raise NotFound("No workflow has this id.", remedy=Remedy(RemedyAction.LIST_WORKFLOWS))
 
+        # A note and no refusal: two equal schedules can be meant.
         if other := rows.find_equal(connection, row):
             row["note"] = f"The schedule {other} runs the same at the same times."
+        # In the transaction that adds the row, so that requests at the same time cannot pass the
+        # limit together.
         if rows.count(connection, row["owner"]) >= self._limit:
             raise TooBusy(
                 f"The limit of {self._limit} schedules is reached.",
@@ -180,6 +185,7 @@ class ScheduleService:
             return _to_schedule(row)
 
         next_time = optional_datetime(row["next_at"])
+        # Times within the pause do not count as missed.
         if row["cron"] is not None:
             next_time = cron.next_times(row["cron"], cron.parse_zone(row["timezone"]), datetime.now(UTC), 1)[
                 0
@@ -230,6 +236,10 @@ def _to_schedule(row: RowMapping) -> Schedule:
         last_error=row["last_error"]["message"] if row["last_error"] else None,
         last_at=optional_datetime(row["last_at"]),
     )
+
+
+def _notify_nobody() -> None:
+    """Until the runtime says whom to notify."""
 
 
 async def _admit_all(_caller: Caller, _service_id: str) -> None:

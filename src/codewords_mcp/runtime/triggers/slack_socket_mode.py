@@ -92,15 +92,17 @@ class SocketMode:
             try:
                 await self._listen(owner, await self._open(token))
                 delay = FIRST_PAUSE
-                continue  # Slack requested a new connection.
+                # Slack requested a new connection.
+                continue
             except CodewordsError as error:
                 self._state[owner] = f"not connected: {error}"
-            # a socket can fail in any way and is reconnected
+            # A socket can fail in any way and is reconnected.
             except Exception as error:  # noqa: BLE001
                 self._state[owner] = f"not connected: the socket broke ({type(error).__name__})"
 
             log.info("Slack socket lost", state=self._state[owner])
-            await asyncio.sleep(delay * random.uniform(0.5, 1))  # noqa: S311  # spreads load
+            # At random, so that the sockets of all owners do not come back at the same moment.
+            await asyncio.sleep(delay * random.uniform(0.5, 1))  # noqa: S311
             delay = min(delay * 2, LONGEST_PAUSE)
 
     async def _open(self, token: str) -> str:
@@ -111,6 +113,7 @@ class SocketMode:
         body: Any = response.json() if response.status == 200 else None
         url: Any = body.get("url") if isinstance(body, dict) else None  # type: ignore[reportUnknownMemberType]
 
+        # Only a test's stand-in speaks without TLS.
         if self._base.startswith("https://"):
             allowed_schemes = "wss://"
         else:
@@ -155,7 +158,8 @@ class SocketMode:
             raise ConnectionError
 
     async def _store_event(self, owner: str, envelope: dict[str, Any]) -> None:
-        """Store the event before it is acknowledged: Slack sends unacknowledged ones again."""
+        """Store the event before it is acknowledged."""
+        # Slack sends unacknowledged events again, so none is lost.
         body = as_json(envelope.get("payload"))
         await self._webhooks.take(
             owner, "slack", None, slack_event(envelope, body), {"content-type": "application/json"}, body

@@ -14,10 +14,10 @@ from urllib.parse import parse_qs
 from codewords_mcp.bounded_json import parse
 
 ANY = "*"
+# Headers in which senders identify a delivery.
 _IDS = ("webhook-id", "x-github-delivery", "x-gitlab-event-uuid", "x-shopify-webhook-id", "idempotency-key")
-"""Headers in which senders identify a delivery."""
+# Headers in which senders name the event.
 _KINDS = ("x-github-event", "x-gitlab-event", "x-shopify-topic", "x-event-key")
-"""Headers in which senders name the event."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,9 +38,11 @@ def read_slack(headers: Mapping[str, str], body: bytes) -> Event:
     if headers.get("content-type", "").startswith("application/x-www-form-urlencoded"):
         form = {
             name: values[0]
+            # Python has no limit of its own for the number of fields.
             for name, values in parse_qs(body.decode("utf-8", "replace"), max_num_fields=200).items()
         }
         inner = _object(form.get("payload", "{}"))
+        # Interactions come as JSON in a form, slash commands as the form itself.
         if "payload" in form:
             return slack_event({"type": "interactive", "payload": inner}, body)
 
@@ -63,6 +65,7 @@ def slack_event(envelope: dict[str, Any], body: bytes) -> Event:
             name = _text(payload.get("type")) or "interactive"
 
         channel = payload.get("channel_id") or _dict(payload.get("channel")).get("id")
+        # A trigger id is made for one interaction, also where it is sent again.
         return Event(name, _hash(payload.get("trigger_id") or body), {"channel": _text(channel)})
 
     event = _dict(payload.get("event"))
@@ -90,6 +93,7 @@ def read_whatsapp(_headers: Mapping[str, str], body: bytes) -> Event:
         for status in _list(value.get("statuses")):
             names.add("status")
             senders.append(_text(status.get("recipient_id")))
+            # One message has several statuses in turn, each of them an event of its own.
             ids.append(f"{_text(status.get('id'))} {_text(status.get('status'))}")
 
     if "message" in names:
@@ -99,6 +103,7 @@ def read_whatsapp(_headers: Mapping[str, str], body: bytes) -> Event:
     else:
         name = "other"
 
+    # Several messages may come in one notification, in any order when it is repeated.
     key = _hash("\n".join(sorted(ids)) or body)
     return Event(name, key, {"numbers": sorted(set(senders))[:50], "events": sorted(names)})
 
@@ -114,10 +119,12 @@ def read_other(headers: Mapping[str, str], body: bytes, *, signed: bool) -> Even
     delivery_id = next((headers[header] for header in _IDS if headers.get(header)), None)
 
     if signed:
+        # An id that is not signed could be changed, and a captured request be delivered again.
         key = _hash(body if not headers.get("webhook-id") else headers["webhook-id"].encode() + b"." + body)
     elif delivery_id:
         key = _hash(delivery_id)
     else:
+        # Nothing tells a repetition from a new event.
         key = secrets.token_hex(32)
 
     return Event(name[:100], key)
@@ -131,7 +138,8 @@ def matches_filters(kind: str, filters: Mapping[str, Any], event: str, about: Ma
         return False
     if kind == "slack":
         if about.get("own") and not filters.get("include_own"):
-            return False  # the app's own message would start the workflow again, endlessly
+            # The app's own message would start the workflow again, endlessly.
+            return False
         return not filters.get("channel") or filters["channel"] == about.get("channel")
     if kind == "whatsapp":
         return not filters.get("number") or filters["number"] in about.get("numbers", ())

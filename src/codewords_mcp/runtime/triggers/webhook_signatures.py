@@ -44,6 +44,7 @@ def standard(secret: str, headers: Mapping[str, str], body: bytes, now: float) -
     timestamp, name = headers.get("webhook-timestamp", ""), headers.get("webhook-id", "")
     _check_time(timestamp, now)
     try:
+        # Senders of this standard give keys in base64; others take any text.
         key = base64.b64decode(secret.removeprefix("whsec_"), validate=True)
     except binascii.Error:
         key = secret.encode()
@@ -76,6 +77,7 @@ def _hex(key: bytes, data: bytes) -> str:
 
 
 def _check_time(timestamp: str, now: float) -> None:
+    # isdigit alone takes digits of other scripts, and a long number costs time.
     if not (timestamp.isascii() and timestamp.isdigit() and len(timestamp) <= 15):
         raise SignatureInvalid("The request has no time of sending.")
     if abs(now - int(timestamp)) > TOLERANCE_S:
@@ -88,6 +90,7 @@ def _check_any(signatures: list[str], expected: str) -> None:
     if not any(signatures):
         raise SignatureInvalid("The request is not signed.")
     matches = [
+        # All are compared, so that the time tells nothing of which one fits.
         hmac.compare_digest(signature.encode("utf-8", "replace"), expected.encode())
         for signature in signatures[:10]
     ]

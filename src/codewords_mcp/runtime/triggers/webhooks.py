@@ -46,6 +46,7 @@ SECRETS: Mapping[str, str] = {"slack": "SLACK_SIGNING_SECRET", "whatsapp": "WHAT
 VERIFY_TOKEN = "WHATSAPP_VERIFY_TOKEN"  # noqa: S105  # the name of a secret
 REFUSAL_LOG_INTERVAL_S = 1.0
 """Seconds between two logged refusals of one address."""
+# They belong to the connection, or are credentials, which a log must not have.
 _DROPPED_HEADERS = frozenset(
     {
         "cookie",
@@ -69,8 +70,8 @@ class WebhookService:
         self._secrets = secret_service
         self._address = address
         self._refused: dict[str, float] = {}
-        self.came: Callable[[], None] = lambda: None
-        self.changed: Callable[[], None] = lambda: None
+        self.came: Callable[[], None] = _notify_nobody
+        self.changed: Callable[[], None] = _notify_nobody
 
     async def create(
         self,
@@ -174,7 +175,7 @@ class WebhookService:
     async def redeliver(self, owner: str, delivery_id: str) -> Delivery:
         """Start the runs of a delivery again, for the current webhooks. Raises NotFound, Conflict."""
         delivery = await self.delivery(owner, delivery_id)
-        if not await self._db.write(lambda c: rows.redeliver(c, delivery_id, owner, now())):
+        if not await self._db.write(rows.redeliver, delivery_id, owner, now()):
             if delivery.status == "refused":
                 reason = "was refused, so nothing of it is stored"
             else:
@@ -211,6 +212,7 @@ class WebhookService:
         if not hooks:
             raise NotFound("No webhook has this address.")
 
+        # All webhooks of an address have the same owner, kind and secret.
         hook = hooks[0]
         kind: str = hook["kind"]
         if arrival.method == "GET":
@@ -263,13 +265,16 @@ class WebhookService:
         }
 
         def write(connection: Connection) -> str:
+            # In the transaction that adds the row, so that requests at the same time cannot pass
+            # the limit together.
             if rows.waiting(connection, owner) >= MAX_WAITING:
                 raise TooBusy("Too many deliveries are waiting.", retry_after=30)
             return rows.note(connection, row) or row["id"]
 
         try:
             delivery = await self._db.write(write)
-        except IntegrityError:  # the same event arrived at two runtimes at once
+        except IntegrityError:
+            # The same event arrived at two runtimes at once: the second finds what the first stored.
             delivery = await self._db.write(write)
 
         self.came()
@@ -308,11 +313,16 @@ class WebhookService:
         endpoint, at = hook["endpoint"], time.monotonic()
         if at - self._refused.get(endpoint, -REFUSAL_LOG_INTERVAL_S) < REFUSAL_LOG_INTERVAL_S:
             return
+        # Addresses are bounded by the webhooks there are; this bounds those that were deleted.
         if len(self._refused) > 10_000:
             self._refused.clear()
         self._refused[endpoint] = at
         row = _row(hook["owner"], hook["kind"], endpoint, secrets.token_hex(32), now())
         await self._db.write(rows.note, row | {"status": "refused", "reason": reason})
+
+
+def _notify_nobody() -> None:
+    """Until the runtime says whom to notify."""
 
 
 def _add(connection: Connection, row: dict[str, Any]) -> dict[str, Any]:
@@ -321,6 +331,7 @@ def _add(connection: Connection, row: dict[str, Any]) -> dict[str, Any]:
         raise NotFound("None of your workflows has this id.", remedy=Remedy(RemedyAction.LIST_WORKFLOWS))
 
     own_webhooks = rows.of_owner(connection, row["owner"])
+    # A workflow registers itself at each start, which must not add a webhook each time.
     same = ("kind", "service_id", "path", "name", "filters", "secret", "maker", "key_id")
     for existing in own_webhooks:
         if all(existing[column] == row[column] for column in same):

@@ -83,6 +83,7 @@ M = TypeVar("M", bound=BaseModel)
 def retry_after(response: WebResponse, usual: int = 30) -> int:
     """Seconds until an API may be called again, by its header; at most an hour."""
     seconds = response.headers.get("retry-after", "")
+    # isdigit alone takes digits of other scripts.
     if seconds.isascii() and seconds.isdigit():
         return max(1, min(int(seconds), 3600))
     return usual
@@ -164,6 +165,7 @@ class Web:
                 transport=JudgedTransport(backend, self._tls),
                 headers=_OWN_HEADERS,
                 timeout=None,
+                # A proxy of the environment would dial addresses that nobody judged.
                 trust_env=False,
             ) as client,
         ):
@@ -173,8 +175,10 @@ class Web:
                 if location is None:
                     return response
 
+                # As browsers do (RFC 9110, 15.4).
                 if response.status in {301, 302, 303} and method != "HEAD":
                     method, data = "GET", None
+                # Another site must not get credentials that were meant for this one.
                 if _origin(location) != _origin(target):
                     for name in _CREDENTIALS & request_headers.keys():
                         del request_headers[name]
@@ -223,6 +227,7 @@ class Web:
                     return response
 
                 status = response.status
+                # The key goes with every request, so none may leave the origin.
                 if _origin(location) != origin:
                     break
 
@@ -239,6 +244,7 @@ class Web:
 
     @cached_property
     def _tls(self) -> ssl.SSLContext:
+        # Once: loading the certificates takes milliseconds.
         return ssl.create_default_context()
 
     def _api_client(self) -> httpx2.AsyncClient:
@@ -249,6 +255,7 @@ class Web:
             self._apis = httpx2.AsyncClient(
                 verify=self._tls,
                 limits=httpx2.Limits(max_connections=MAX_CONNECTIONS, keepalive_expiry=KEEPALIVE_S),
+                # Callers of all owners share the client.
                 cookies=CookieJar(DefaultCookiePolicy(allowed_domains=[])),
                 headers=_OWN_HEADERS,
                 timeout=None,
@@ -265,7 +272,8 @@ class Web:
 
 
 def _encoded(headers: Mapping[str, str] | None) -> list[tuple[bytes, bytes]]:
-    """Headers in UTF-8; httpx2 would refuse text beyond ASCII."""
+    """Headers in UTF-8."""
+    # httpx2 refuses text beyond ASCII.
     return [(name.encode(), value.encode()) for name, value in (headers or {}).items()]
 
 
@@ -289,6 +297,7 @@ def _address(url: str) -> httpx2.URL:
         host = _ascii_host(parts.hostname or "")
         if len(url) > MAX_URL or host is None or parts.port == 0:
             raise ValueError(url)
+        # An IPv6 address has brackets in a URL.
         if ":" in host:
             host = f"[{host}]"
         target = httpx2.URL(urlunsplit((parts.scheme, f"{host}:{port}", parts.path or "/", parts.query, "")))
@@ -327,6 +336,7 @@ async def _bounded(seconds: float) -> AsyncGenerator[None]:
         async with asyncio.timeout(seconds):
             yield
     except TimeoutError as error:
+        # Before OSError, of which it is a kind.
         raise UpstreamTimedOut(
             f"The response was not complete within {seconds:g} s.", hint="Try again later."
         ) from error
@@ -355,7 +365,8 @@ async def _exchange(
     client: httpx2.AsyncClient, request: httpx2.Request, max_bytes: int
 ) -> tuple[WebResponse, httpx2.URL | None]:
     """Send a request. Returns the response and the redirect's target, whose body is not read."""
-    request.headers["accept-encoding"] = "gzip, deflate"  # those that `_body` can limit
+    # Those that `_body` can limit.
+    request.headers["accept-encoding"] = "gzip, deflate"
     upstream = await client.send(request, stream=True, follow_redirects=False)
     try:
         received = dict(upstream.headers.multi_items())
@@ -382,6 +393,7 @@ def _location(target: httpx2.URL, status: int, headers: Mapping[str, str]) -> ht
 
 async def _body(response: httpx2.Response, max_bytes: int) -> bytes:
     declared = response.headers.get("content-length", "")
+    # Refused before anything is read; the header may hold any number of digits.
     if declared.isascii() and declared.isdigit() and int(declared[:20]) > max_bytes:
         raise _too_large(max_bytes)
 
@@ -389,6 +401,7 @@ async def _body(response: httpx2.Response, max_bytes: int) -> bytes:
     body = bytearray()
 
     try:
+        # As it came: a small body can grow to gigabytes, so it is opened here in bounded pieces.
         async for chunk in response.aiter_raw():
             for piece in open_chunk(chunk):
                 body += piece
@@ -405,11 +418,15 @@ def _too_large(max_bytes: int) -> UpstreamFailed:
     )
 
 
+def _unchanged(chunk: bytes) -> Iterable[bytes]:
+    return (chunk,)
+
+
 def _opener(encoding: str) -> Callable[[bytes], Iterable[bytes]]:
     """The function that opens each chunk of a body in bounded pieces."""
     match encoding.strip().lower():
         case "" | "identity":
-            return lambda chunk: (chunk,)
+            return _unchanged
         case "gzip" | "x-gzip" | "deflate":
             return Inflater().feed
         case _:

@@ -19,8 +19,8 @@ from codewords_mcp.runtime.egress import EgressPolicy
 from codewords_mcp.runtime.egress.dial import Dialler, Share
 from codewords_mcp.runtime.egress.names import normal_host
 
+# Time that an address has before the next one is tried beside it (RFC 8305).
 _HEAD_START_S = 0.25
-"""Time that an address has before the next one is tried beside it (RFC 8305)."""
 
 
 class JudgedBackend(httpcore2.AsyncNetworkBackend):
@@ -61,6 +61,7 @@ class JudgedBackend(httpcore2.AsyncNetworkBackend):
                 failed.set()
                 return
 
+            # Another address was quicker.
             if streams:
                 await stream.aclose()
                 return
@@ -68,6 +69,8 @@ class JudgedBackend(httpcore2.AsyncNetworkBackend):
             attempts.cancel_scope.cancel()
 
         async with anyio.create_task_group() as attempts:
+            # One after the other, each with a head start: the addresses come in the system's order
+            # of preference.
             for address in permitted:
                 failed = anyio.Event()
                 attempts.start_soon(attempt, address, failed)

@@ -41,15 +41,16 @@ class _HtmlElement(Protocol):
     def make_links_absolute(self, base_url: str, resolve_base_href: bool, handle_failures: str) -> None: ...
 
 
+# Classes and ids of navigation, advertising and similar parts.
 _NAMED = re.compile(
     r"(?:^|[\s_-])(?:nav(?:bar|igation)?|menu|sidebar|side-?bar|footer|(?:site|page|global|top)-?header|masthead|breadcrumbs?"
     r"|cookies?|consent|gdpr|banner|advert(?:isement)?s?|ads?|promo|newsletter|subscribe|share|sharing|social|related"
     r"|recommend(?:ed|ations)?|pagination|skip-?link|popup|modal)(?:$|[\s_-])",
     re.IGNORECASE,
 )
-"""Classes and ids of navigation, advertising and similar parts."""
 _CONTENT = re.compile(r"(?:^|[\s_-])(?:content|main|article|entry|post|body)(?:$|[\s_-])", re.IGNORECASE)
 _BLANK = re.compile(r"\n{3,}")
+# Bounded in each part, so that no page makes the search slow.
 _CHARSET = re.compile(rb"<meta[^>]{0,200}?charset\s*=\s*[\"']?\s*([\w.:-]{1,40})", re.IGNORECASE)
 ENOUGH = 0.4
 """Of the text of what is left without furniture: a main part with less of it was found wrongly."""
@@ -81,6 +82,7 @@ def decode(body: bytes, content_type: str) -> str:
     for name in (*named, "utf-8"):
         try:
             return body.decode(
+                # Browsers read these names as windows-1252 (WHATWG Encoding).
                 {"iso-8859-1": "windows-1252", "latin-1": "windows-1252"}.get(name.lower(), name)
             )
         except (LookupError, UnicodeDecodeError):
@@ -94,10 +96,12 @@ def to_markdown(html: str, url: str, *, main: bool = True) -> Markdown:
 
     Blocks for some milliseconds per 100 kB: call it in a thread.
     """
-    etree: Any = import_module("lxml.etree")  # lxml has no types of its own
+    # lxml has no types of its own.
+    etree: Any = import_module("lxml.etree")
     parser: Any = import_module("lxml.html")
 
     try:
+        # lxml ends at a null character.
         tree: _HtmlElement = parser.document_fromstring(html.replace("\0", "") or "<html></html>")
     except (etree.LxmlError, ValueError):
         raise UpstreamFailed(
@@ -141,8 +145,10 @@ def _head(tree: _HtmlElement) -> dict[str, str]:
 def _main(tree: _HtmlElement) -> _HtmlElement:
     """The element with the main part, without navigation and the like."""
     body = tree.find("body")
+    # Not by its truth: an element without children is false in lxml.
     body = tree if body is None else body
 
+    # A copy, since elements are removed on the way.
     for element in list(body.iter()):
         if element is not body and _is_furniture(element):
             _drop(element)
@@ -150,6 +156,7 @@ def _main(tree: _HtmlElement) -> _HtmlElement:
     _drop_link_rows(body)
     whole = _length(body)
     for candidate in _candidates(body):
+        # A mark can be wrong: a main part with little of the text is not one.
         if _length(candidate) >= ENOUGH * whole:
             return candidate
 
@@ -171,12 +178,14 @@ def _is_furniture(element: _HtmlElement) -> bool:
     if tag in _TAGS or element.get("role") in _ROLES:
         return True
     if tag == "header":
+        # The header of an article has its title.
         return not any(above.tag in {"main", "article", "section"} for above in element.iterancestors())
     if tag in {"script", "style", "noscript", "template"}:
         return True
 
     names = f"{element.get('class', '')} {element.get('id', '')}"
     if len(names) > 1 and _NAMED.search(names) and not _CONTENT.search(names):
+        # A wrapper of everything may have such a name, too.
         return element.find(".//main") is None and element.find(".//article") is None
 
     return False
@@ -194,6 +203,7 @@ def _drop_link_rows(body: _HtmlElement) -> None:
     """
     rows = [element for element in body.iter("div", "td", "center") if _is_link_row(element)]
     outer = [element for element in rows if not any(above in rows for above in element.iterancestors())]
+    # A page of links is about them.
     if sum(map(_length, outer)) <= (1 - ENOUGH) * _length(body):
         for element in outer:
             element.clear(keep_tail=True)

@@ -42,4 +42,5 @@ async def read_page(
             hint="HTML and plain text can be read; a PDF, an image or a download cannot.",
         )
 
+    # In a thread, since parsing takes milliseconds for each 100 kB.
     return WebPage(response, raw, await asyncio.to_thread(to_markdown, raw, response.url, main=main))

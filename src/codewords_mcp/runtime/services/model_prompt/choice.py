@@ -24,6 +24,7 @@ async def choose(gateway: Gateway, owner: str, named: str | None) -> tuple[Provi
     if named is not None:
         provider, _, model = named.partition("/")
         found: Provider = next(known for known, _ in _MODELS if known == provider)
+        # A setting that names a model must not be passed over in silence.
         await gateway.keys.find(owner, found)
         return found, model
 

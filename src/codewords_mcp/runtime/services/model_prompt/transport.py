@@ -63,6 +63,7 @@ class GatewayTransport(httpx2.AsyncBaseTransport):
                     here=HOST,
                     length=len(body),
                     may_wait=self._may_wait,
+                    # A prompt has its fallbacks itself, each with its own SDK.
                     may_switch=False,
                     instead_of=self._instead_of,
                 )
