@@ -25,11 +25,13 @@ async def token(request: Request) -> JSONResponse:
     """Client credentials by Basic; a client that does not name itself is turned away."""
     credentials = base64.b64encode(f"{CLIENT_ID}:{CLIENT_SECRET}".encode()).decode()
     form = await request.form()
+    # Reddit limits clients that do not name themselves so strictly that they get nothing.
     if "codewords-mcp" not in request.headers.get("User-Agent", ""):
         return JSONResponse({"message": "Too Many Requests", "error": 429}, status_code=429)
     if request.headers.get("Authorization") != f"Basic {credentials}":
         return JSONResponse({"message": "Unauthorized", "error": 401}, status_code=401)
     if form.get("grant_type") != "client_credentials":
+        # Reddit answers 200 here.
         return JSONResponse({"error": "unsupported_grant_type"})
 
     text = f"token-{next(_counter)}"
