@@ -90,6 +90,17 @@ def test_a_deleted_database_file_refuses_runs_in_words_and_is_not_ready(own_door
         assert http.get("/healthz").status_code == 200
 
 
+@pytest.mark.requirement("store:disk-full")
+def test_a_full_disk_makes_the_runtime_not_ready(own_door: Door) -> None:
+    with own_door.client() as http, own_door.client(key=None) as anyone:
+        assert state(anyone) == 200
+        own_door.runtime._container.readiness._low_space = 1 << 62  # pyright: ignore[reportPrivateUsage]
+        assert state(anyone) == 503
+        (problem,) = http.get("/status").json()["problems"]
+        assert (problem["part"], problem["message"]) == ("disk", "The disk that holds the home is full.")
+        assert http.get("/workflows").status_code == 200, "what is there can be read"
+
+
 def test_a_runtime_without_sandboxes_is_not_ready(own_door: Door, monkeypatch: pytest.MonkeyPatch) -> None:
     async def refuse() -> None:
         raise SandboxUnavailable("No isolation here.", hint="Allow user namespaces.")

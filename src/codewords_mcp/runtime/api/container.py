@@ -105,7 +105,7 @@ class Container:
         self.database = database
         self.executor = uuid.uuid4().hex
         self.replica_ttl = settings.replica_ttl
-        self.readiness = Readiness(database, self.driver)
+        self.readiness = Readiness(database, self.driver, settings.home)
         self.announcements = Announcements()
         self.tasks = TaskStore(database, self.executor, dead_after=settings.replica_ttl)
         # each step uses what the steps before it made
