@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import errno
+import shutil
+from pathlib import Path
 from typing import Final
 
 from codewords_mcp.errors import StorageFailed
 from codewords_mcp.remedies import DIAGNOSE
 
+LOW_SPACE: Final = 8 << 20
+"""Bytes free below which a disk counts as full: a failing write is blamed on it, and no sandbox finds room."""
 _NO_SPACE: Final = frozenset({errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC)})
 _FULL_DATABASE: Final = "database or disk is full"
 """SQLite's words, also where SQLAlchemy wraps its error."""
@@ -30,3 +34,20 @@ def full_disk(error: BaseException) -> StorageFailed | None:
         )
 
     return None
+
+
+class DiskSpace:
+    """The space on the disk of a folder, which exists."""
+
+    def __init__(self, folder: Path, low_space: int = LOW_SPACE) -> None:
+        self._folder = folder
+        self.low_space = low_space
+
+    def require(self) -> None:
+        """Raise StorageFailed if the disk is full. May block: the disk may be a network's."""
+        if shutil.disk_usage(self._folder).free < self.low_space:
+            raise StorageFailed(
+                f"The disk that holds {self._folder} is full.",
+                hint="Free some space and try again.",
+                remedy=DIAGNOSE,
+            )

@@ -15,11 +15,11 @@ import pytest
 from tests.integration.cli.terminal import Shell
 from tests.support.http_runtime import ADMIN_KEY, Door
 from tests.support.postgres import Postgres
-from tests.support.runtime import ECHO, make_home
+from tests.support.runtime import ECHO, make_home, open_runtime
 from tests.support.served_runtime import start_runtime
 from tests.support.waiting import until
 
-from codewords_mcp.errors import SandboxUnavailable
+from codewords_mcp.errors import SandboxUnavailable, StorageFailed
 from codewords_mcp.runtime.api import readiness
 from codewords_mcp.settings import Settings
 
@@ -93,12 +93,27 @@ def test_a_deleted_database_file_refuses_runs_in_words_and_is_not_ready(own_door
 @pytest.mark.requirement("store:disk-full")
 def test_a_full_disk_makes_the_runtime_not_ready(own_door: Door) -> None:
     with own_door.client() as http, own_door.client(key=None) as anyone:
-        assert state(anyone) == 200
-        own_door.runtime._container.readiness._low_space = 1 << 62  # pyright: ignore[reportPrivateUsage]
+        disk = own_door.runtime._container.disk  # pyright: ignore[reportPrivateUsage]
+        disk.low_space = 1 << 62
         assert state(anyone) == 503
         (problem,) = http.get("/status").json()["problems"]
-        assert (problem["part"], problem["message"]) == ("disk", "The disk that holds the home is full.")
+        assert (problem["part"], problem["message"]) == (
+            "disk",
+            f"The disk that holds {own_door.settings.home} is full.",
+        )
         assert http.get("/workflows").status_code == 200, "what is there can be read"
+
+
+@pytest.mark.anyio
+@pytest.mark.requirement("store:disk-full")
+async def test_a_full_disk_is_not_held_for_a_machine_without_isolation(tmp_path: Path) -> None:
+    async with open_runtime(make_home(tmp_path / "home"), sandbox="process") as runtime:
+        container = runtime._container  # pyright: ignore[reportPrivateUsage]
+        container.disk.low_space = 1 << 62
+        with pytest.raises(StorageFailed, match="is full"):
+            await container.driver()
+        container.disk.low_space = 0
+        assert (await container.driver()).tier.id == "P"
 
 
 def test_a_runtime_without_sandboxes_is_not_ready(own_door: Door, monkeypatch: pytest.MonkeyPatch) -> None:

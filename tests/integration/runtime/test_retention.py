@@ -12,6 +12,7 @@ import pytest
 from sqlalchemy import Connection, insert, select
 
 from codewords_mcp.runtime.api.container import Container
+from codewords_mcp.runtime.api.maintenance import tidy
 from codewords_mcp.runtime.api.status import store_status
 from codewords_mcp.runtime.store import logs, retention, runs, tables, workflows
 from codewords_mcp.runtime.store.clock import now
@@ -63,7 +64,7 @@ async def test_the_file_shrinks_while_runs_are_written(tmp_path: Path) -> None:
             written += 1
 
     writer = asyncio.create_task(write_on())
-    await house.tidy(settings)
+    await tidy(house, settings)
     tidied.set()
     await writer
     assert file.stat().st_size < large / 2

@@ -12,6 +12,7 @@ from pathlib import Path
 import structlog
 
 from codewords_mcp.cancellation import end
+from codewords_mcp.disk_errors import DiskSpace
 from codewords_mcp.errors import CodewordsError, StorageFailed
 from codewords_mcp.runtime.api.readiness import Readiness
 from codewords_mcp.runtime.api.tasks import TaskStore
@@ -61,12 +62,8 @@ from codewords_mcp.runtime.secrets.service import SecretService
 from codewords_mcp.runtime.services._logins import LoginService
 from codewords_mcp.runtime.services.base import ServiceDependencies
 from codewords_mcp.runtime.services.registry import Registry
-from codewords_mcp.runtime.store import access, local_file, published, recovery, retention, service_values
+from codewords_mcp.runtime.store import access, local_file, published, recovery, retention
 from codewords_mcp.runtime.store import budgets as budget_rows
-from codewords_mcp.runtime.store import tasks as task_rows
-from codewords_mcp.runtime.store import webhooks as webhook_rows
-from codewords_mcp.runtime.store import workflows as workflow_rows
-from codewords_mcp.runtime.store.clock import now
 from codewords_mcp.runtime.store.database import Database
 from codewords_mcp.runtime.store.database_errors import storage_error
 from codewords_mcp.runtime.store.file_location import open_blobs
@@ -105,7 +102,8 @@ class Container:
         self.database = database
         self.executor = uuid.uuid4().hex
         self.replica_ttl = settings.replica_ttl
-        self.readiness = Readiness(database, self.driver, settings.home)
+        self.disk = DiskSpace(settings.home)
+        self.readiness = Readiness(database, self.disk, self.driver)
         self.announcements = Announcements()
         self.tasks = TaskStore(database, self.executor, dead_after=settings.replica_ttl)
         # each step uses what the steps before it made
@@ -408,12 +406,13 @@ class Container:
         return container
 
     async def driver(self) -> Driver:
-        """The sandbox driver, opened and self-tested at the first call. Raises SandboxUnavailable, each time anew."""
+        """The sandbox driver, self-tested at the first call. Raises SandboxUnavailable, StorageFailed, each time anew."""
         if self._driver is None:
             async with self._driver_lock:
-                # Checked again: another caller may have opened it while this one waited for the
-                # lock.
+                # Another caller may have opened it while this one waited for the lock.
                 if self._driver is None:
+                    # A self-test that finds no room would prove no isolation, until the next start.
+                    await asyncio.to_thread(self.disk.require)
                     self._driver = await open_driver(self.settings, self.egress, self.settings.home / "run")
         return self._driver
 
@@ -433,22 +432,6 @@ class Container:
     def _on_egress_event(self, sandbox_id: str, event: EgressEvent) -> None:
         self.supply.on_egress(sandbox_id, event)
         self._headless.on_connection(sandbox_id, event)
-
-    async def tidy(self, settings: Settings) -> None:
-        """Remove runs, files and environments past their time."""
-        await retention.prune(self.database, settings)
-        at = now()
-        await self.database.write(service_values.purge, at)
-        await self.database.write(webhook_rows.purge, at - int(settings.webhook_ttl * 1e6))
-        await self.database.write(task_rows.purge, at)
-        await self.logins.tidy()
-        await self.drafts.purge()
-        await self.dispatcher.background.tidy()
-        await self.gateway.tidy()
-        await self.files.expire()
-        version_count = settings.environment_versions
-        in_use = await self.database.read(workflow_rows.environments_in_use, version_count)
-        await self.environments.collect(in_use, settings.environment_ttl)
 
     async def drain(self) -> None:
         """Stop the triggers and the background queue, and release runs that have not started. Idempotent.

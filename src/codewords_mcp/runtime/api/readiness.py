@@ -6,21 +6,19 @@ Liveness (`/healthz`) says that the process answers; a process whose database is
 from __future__ import annotations
 
 import asyncio
-import shutil
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 
 import structlog
 from sqlalchemy import Connection, text
 
+from codewords_mcp.disk_errors import DiskSpace
 from codewords_mcp.errors import CodewordsError
-from codewords_mcp.remedies import DIAGNOSE, Remedy
+from codewords_mcp.remedies import Remedy
 from codewords_mcp.runtime.sandboxes.base import Driver
 from codewords_mcp.runtime.store.database import Database
-from codewords_mcp.runtime.store.database_errors import LOW_SPACE
 
 CHECK_TIMEOUT = 3.0
 """Seconds after which a part that has not answered is not ready; a probe waits no longer."""
@@ -44,17 +42,10 @@ class Problem:
 class Readiness:
     """Checks the parts, each bounded in time and one check at a time.
 
-    `driver` opens the sandbox driver. `low_space`: bytes of the home's disk below which nothing can be expected to work.
+    `driver` opens the sandbox driver.
     """
 
-    def __init__(
-        self,
-        database: Database,
-        driver: Callable[[], Awaitable[Driver]],
-        home: Path,
-        *,
-        low_space: int = LOW_SPACE,
-    ) -> None:
+    def __init__(self, database: Database, disk: DiskSpace, driver: Callable[[], Awaitable[Driver]]) -> None:
         self._checks: dict[str, Callable[[], Awaitable[Problem | None]]] = {
             "database": self._check_database,
             "disk": self._check_disk,
@@ -62,8 +53,7 @@ class Readiness:
         }
         self._database = database
         self._driver = driver
-        self._home = home
-        self._low_space = low_space
+        self._disk = disk
         self._running: dict[str, asyncio.Task[Problem | None]] = {}
         self._found: tuple[float, list[Problem]] | None = None
         self._checking: asyncio.Task[list[Problem]] | None = None
@@ -135,12 +125,9 @@ class Readiness:
         return None
 
     async def _check_disk(self) -> Problem | None:
-        # On a network disk that does not answer this would hold the loop.
-        free = (await asyncio.to_thread(shutil.disk_usage, self._home)).free
-        if free >= self._low_space:
-            return None
         # SQLite takes small writes into the pages that it has, while no sandbox finds room for its folder.
-        return Problem("disk", "The disk that holds the home is full.", "Free some space.", DIAGNOSE)
+        await asyncio.to_thread(self._disk.require)
+        return None
 
     async def _check_sandbox(self) -> Problem | None:
         tier = (await self._driver()).tier

@@ -5,11 +5,8 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 
-import structlog
-
-from codewords_mcp.errors import CodewordsError
 from codewords_mcp.runtime.api.authoring import AuthoringApi
 from codewords_mcp.runtime.api.browsers import BrowserApi
 from codewords_mcp.runtime.api.connections import ConnectionApi
@@ -20,6 +17,7 @@ from codewords_mcp.runtime.api.files import FileApi
 from codewords_mcp.runtime.api.integrations import IntegrationApi
 from codewords_mcp.runtime.api.keys import KeyApi
 from codewords_mcp.runtime.api.logs import LogApi
+from codewords_mcp.runtime.api.maintenance import maintain
 from codewords_mcp.runtime.api.models import BudgetApi, ModelApi
 from codewords_mcp.runtime.api.published import PublishedApi
 from codewords_mcp.runtime.api.runs import RunApi
@@ -37,10 +35,6 @@ from codewords_mcp.runtime.auth.sandbox_access import SandboxAccess
 from codewords_mcp.runtime.model.availability import Hosting
 from codewords_mcp.runtime.model.change_events import Announcements
 from codewords_mcp.settings import Settings
-
-HOUSEKEEPING = 600.0
-"""Seconds between removals of what is past its time."""
-log = structlog.get_logger(__name__)
 
 
 class Runtime:
@@ -111,7 +105,7 @@ class Runtime:
         Raises StorageFailed if the home cannot be written, is damaged, or is of a newer version.
         """
         container = await Container.open(settings, hosting)
-        maintenance = asyncio.create_task(_maintain(container, settings))
+        maintenance = asyncio.create_task(maintain(container, settings))
 
         try:
             yield cls(settings, container)
@@ -140,24 +134,3 @@ class Runtime:
         if busy:
             return 0.0
         return time.monotonic() - self._container.dispatcher.last_activity
-
-
-async def _maintain(container: Container, settings: Settings) -> None:
-    """Open the driver and recover waiting runs at once; then remove expired data at an interval."""
-    # Opened now, so that the first run doesn't wait for the driver's self-test. A failure is
-    # reported by readiness and by each run.
-    with suppress(CodewordsError):
-        await container.driver()
-    try:
-        await container.dispatcher.background.recover()
-    except CodewordsError as error:
-        # The loop must go on: the next restart recovers the runs.
-        log.error("waiting runs are not gone on with", reason=error.message)
-
-    while True:
-        try:
-            await container.tidy(settings)
-        except CodewordsError as error:
-            log.warning("housekeeping failed", reason=error.message)
-
-        await asyncio.sleep(HOUSEKEEPING)

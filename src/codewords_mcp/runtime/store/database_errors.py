@@ -8,12 +8,11 @@ from pathlib import Path
 
 from sqlalchemy.exc import InterfaceError, OperationalError
 
+from codewords_mcp.disk_errors import LOW_SPACE
 from codewords_mcp.errors import InvalidInput, StorageFailed
 
 BUSY, LOCKED = 5, 6
 """SQLite's result codes for a database, and a table, that another connection holds locked."""
-LOW_SPACE = 8 << 20
-"""Bytes free under which a failing write is blamed on the disk."""
 
 
 def storage_error(error: Exception, home: Path) -> StorageFailed:
