@@ -46,11 +46,10 @@ def expect_held(results: list[Result], section: str, ways: Callable[[str], tuple
     assert [key for key in keys if key not in found] == [], "probes that were not made"
 
     words = {probe.id: probe for probe in PROBES}
-    assert (
-        "\n".join(
-            f"{one.id} ({one.way}) tries: {words[one.id].tries}\n  expected: {words[one.id].expected}\n  seen: {one.saw}"
-            for one in map(found.__getitem__, keys)
-            if not one.held
-        )
-        == ""
-    )
+    failures = [
+        f"{one.id} ({one.way}) tries: {words[one.id].tries}\n  expected: {words[one.id].expected}\n  seen: {one.saw}"
+        for one in map(found.__getitem__, keys)
+        if not one.held
+    ]
+    if failures:
+        pytest.fail("\n".join(failures), pytrace=False)

@@ -30,7 +30,7 @@ from codewords_mcp.runtime.sandboxes.base import (
 
 PATIENCE: Final = 90.0
 """Seconds for anything to happen; everything here takes a small part of that."""
-LIMITS: Final = Limits(memory=256 << 20, disk=64 << 20, processes=64, files=256, start_timeout=30)
+LIMITS: Final = Limits(memory=256 << 20, disk=64 << 20, processes=64, files=256, start_timeout=90)
 _numbers = itertools.count(1)
 T = TypeVar("T")
 

@@ -85,7 +85,7 @@ def test_stop_ends_the_homes_runtime_and_waits_until_it_is_gone(serve: Serve, ho
     assert stopped is not None
     assert stopped.pid == pid
     assert homes.holder(str(home)) is None
-    assert process.wait(30) == 0
+    assert process.wait(120) == 0
     assert homes.stop(str(home)) is None
 
 

@@ -158,7 +158,7 @@ def test_an_older_idle_runtime_is_replaced(standin: Callable[..., Standin], fron
     old = standin(STANDIN_VERSION="0.0.9")
     peer = front()
     assert peer.modern("tools/list")["result"]["tools"]
-    assert old.process.wait(30) == 0
+    assert old.process.wait(120) == 0
     assert homes.holder(str(home)) not in {None, old.process.pid}
     assert "replaced the home's runtime of version 0.0.9" in peer.errors
 

@@ -144,7 +144,7 @@ async def test_an_async_client_follows_a_run_that_was_provisioned(
         handle = await client.run(service, ADA, "/slowly", request_id=request_id, in_background=True)
         messages = [entry["message"] async for entry in client.get_logs(request_id)]
         assert [line for line in messages if line.startswith("step ")] == ["step 0", "step 1", "step 2"]
-        assert (await handle.result(30))["message"] == "Hello Ada, at last!"
+        assert (await handle.result(120))["message"] == "Hello Ada, at last!"
 
 
 SEED_ANSWERS: list[tuple[str, dict[str, Any], int, dict[str, Any] | str]] = [

@@ -70,7 +70,7 @@ class Tab:
         path.write_bytes(base64.b64decode(self.do("Page.captureScreenshot")["data"]))
 
     def _receive(self) -> dict[str, Any]:
-        message = json.loads(self._wire.recv(timeout=30))
+        message = json.loads(self._wire.recv(timeout=120))
         method, params = message.get("method"), message.get("params", {})
         if method == "Log.entryAdded":
             self.problems.append(params["entry"]["text"])
@@ -106,7 +106,7 @@ def tab(profile: Path, *, width: int, height: int, mobile: bool = False) -> Gene
             yield page
     finally:
         browser.terminate()
-        browser.communicate(timeout=20)
+        browser.communicate(timeout=120)
 
 
 def _attach(wire: ClientConnection) -> Tab:
@@ -122,6 +122,6 @@ def _attach(wire: ClientConnection) -> Tab:
 
 def _answer(wire: ClientConnection, number: int) -> dict[str, Any]:
     while True:
-        message = json.loads(wire.recv(timeout=30))
+        message = json.loads(wire.recv(timeout=120))
         if message.get("id") == number:
             return message["result"]

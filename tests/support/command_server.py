@@ -60,7 +60,7 @@ class CommandServer:
 
     def _close(self) -> None:
         self._socket.close()
-        self._process.wait(30)
+        self._process.wait(120)
 
 
 @functools.cache

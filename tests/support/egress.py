@@ -73,7 +73,7 @@ class Stage:
         """What the proxy listener sends for a request, until it closes."""
         reader, writer = await self.open(self.connect)
         writer.write(request)
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(120):
             answer = await reader.read()
         writer.close()
         return answer

@@ -29,6 +29,8 @@ from codewords_mcp.runtime.sandboxes.base import SandboxSockets
 from codewords_mcp.settings import Settings
 
 T = TypeVar("T")
+_PATIENCE = 120.0
+"""Seconds for anything that takes a moment on a machine that nobody else uses."""
 _numbers = itertools.count(1)
 ADMIN_KEY = "cwk-admin-of-the-tests-0123456789abcdef"
 PROBE = Path(__file__).with_name("probe_workflow.py")
@@ -51,14 +53,14 @@ class Door:
 
     def __enter__(self) -> Self:
         self._thread.start()
-        self._ready.wait(60)
+        assert self._ready.wait(_PATIENCE), "the runtime did not start"
         if self._failure is not None:
             raise self._failure
         return self
 
     def __exit__(self, *_exc: object) -> None:
         self._loop.call_soon_threadsafe(self._end.set)
-        self._thread.join(60)
+        self._thread.join(_PATIENCE)
         self.listener.close()
         assert not self._thread.is_alive(), "the door did not close"
         if self._failure is not None:
@@ -96,12 +98,12 @@ class Door:
 
     def ask(self, make: Callable[[Runtime], Coroutine[Any, Any, T]]) -> T:
         """Something of the facade itself, on its loop."""
-        return asyncio.run_coroutine_threadsafe(make(self.runtime), self._loop).result(60)
+        return asyncio.run_coroutine_threadsafe(make(self.runtime), self._loop).result(_PATIENCE)
 
     def client(self, key: str | None = ADMIN_KEY, **options: Any) -> httpx.Client:
         """An HTTP client with a key."""
         headers = {"Authorization": f"Bearer {key}"} if key else {}
-        return httpx.Client(base_url=self.url, headers=headers, timeout=60, trust_env=False, **options)
+        return httpx.Client(base_url=self.url, headers=headers, timeout=_PATIENCE, trust_env=False, **options)
 
     def make_key(self, **options: Any) -> str:
         """A new key's text."""
@@ -139,7 +141,7 @@ class Door:
     @contextmanager
     def connect(self) -> Generator[Wire]:
         """A raw connection."""
-        with socket.create_connection(("127.0.0.1", self.port), timeout=30) as raw:
+        with socket.create_connection(("127.0.0.1", self.port), timeout=_PATIENCE) as raw:
             yield Wire(raw)
 
 
@@ -159,12 +161,12 @@ class Inside:
     def client(self, key: str | None = "", **options: Any) -> httpx.Client:
         """An HTTP client with its own key, another one, or none."""
         headers = {} if key is None else {"Authorization": f"Bearer {key or self.key}"}
-        return httpx.Client(base_url=self.url, headers=headers, timeout=60, trust_env=False, **options)
+        return httpx.Client(base_url=self.url, headers=headers, timeout=_PATIENCE, trust_env=False, **options)
 
     @contextmanager
     def connect(self) -> Generator[Wire]:
         """A raw connection."""
-        with socket.create_connection(("127.0.0.1", self.port), timeout=30) as raw:
+        with socket.create_connection(("127.0.0.1", self.port), timeout=_PATIENCE) as raw:
             yield Wire(raw)
 
 

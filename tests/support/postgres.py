@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 
-_START_SECONDS = 60.0
+_START_SECONDS = 180.0
 _USERS = ("codewords-test", "postgres", "nobody")
 
 

@@ -123,7 +123,7 @@ async def call(wanted: list[list[str]]) -> list[dict]:
             headers={"Authorization": os.environ["CODEWORDS_API_KEY"], "Content-Type": "application/json"},
         )
         try:
-            with urllib.request.urlopen(request, timeout=20) as answer:
+            with urllib.request.urlopen(request, timeout=60) as answer:
                 return {"status": answer.status, "body": json.loads(answer.read() or b"null")}
         except urllib.error.HTTPError as error:
             return {"status": error.code, "body": json.loads(error.read() or b"null")}

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 import pytest
 import uv
 
-_START_SECONDS = 120.0
+_START_SECONDS = 180.0
 _PACKAGES = ("moto[s3]>=5.2,<6", "flask>=3,<4", "flask-cors>=6,<7")
 _SIGNED = (
     "AWS4-HMAC-SHA256 Credential=test/20260101/us-east-1/s3/aws4_request, SignedHeaders=host, Signature=x"
@@ -82,4 +82,4 @@ def serving_s3() -> Generator[S3]:
         yield S3(f"http://127.0.0.1:{port}")
     finally:
         process.terminate()
-        process.communicate(timeout=30)
+        process.communicate(timeout=120)

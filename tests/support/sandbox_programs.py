@@ -140,7 +140,7 @@ class Program:
             self.changed.set()
 
     async def until_printed(self, text: str) -> None:
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(120):
             while text not in self.stdout:
                 self.changed.clear()
                 await self.changed.wait()
@@ -149,12 +149,12 @@ class Program:
         """One request; (status, body)."""
         headers = [(b"content-type", b"application/json")]
         body = None if data is None else once(json.dumps(data).encode())
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(120):
             reply = await http1.request(self.sandbox.socket_path, method, target, headers, body)
             return reply.status, b"".join([chunk async for chunk in reply.body])
 
     async def ended(self) -> Exit:
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(120):
             return await self.sandbox.wait()
 
 
@@ -173,7 +173,7 @@ def specification(
 ) -> SandboxSpec:
     return SandboxSpec(
         id=f"run-{next(_numbers)}", environment=environment, code=textwrap.dedent(code), env=env or {},
-        limits=limits or Limits(start_timeout=20), port=port, network=network,
+        limits=limits or Limits(start_timeout=90), port=port, network=network,
     )  # fmt: skip
 
 
@@ -186,7 +186,7 @@ async def running(driver: Driver, spec: SandboxSpec) -> AsyncGenerator[Program]:
         yield program
     finally:
         await program.sandbox.kill()
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(120):
             await collecting
 
 

@@ -17,8 +17,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-_START_SECONDS = 60.0
-_STOP_SECONDS = 30.0
+_START_SECONDS = 180.0
+_STOP_SECONDS = 90.0
 _KEPT = ("PATH", "HOME", "LANG", "TMPDIR", "SSL_CERT_FILE", "SYSTEMROOT", "VIRTUAL_ENV", "XDG_CACHE_HOME")
 _KEPT_PREFIXES = (
     "UV_",
@@ -70,7 +70,7 @@ class ServedRuntime:
 
 @contextmanager
 def start_runtime(home: Path, *, under: Sequence[str] = (), **env: str) -> Generator[ServedRuntime]:
-    """Serve `home` on a free port; ends with SIGTERM, which must give exit 0 within 30 seconds.
+    """Serve `home` on a free port; ends with SIGTERM, which must give exit 0 in time.
 
     Settings of the caller's environment do not reach it; those in `env` do. `under` is a command that becomes the
     runtime, in a mount namespace of its own: the home is then given as it is there.

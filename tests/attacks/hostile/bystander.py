@@ -24,7 +24,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
 
 
 def _went_out() -> bytes:
-    with socket.create_connection(("127.0.0.1", runtime_port()), timeout=20) as client:
+    with socket.create_connection(("127.0.0.1", runtime_port()), timeout=60) as client:
         client.sendall(b"GET / HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n")
         return client.recv(200)
 

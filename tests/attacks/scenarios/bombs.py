@@ -25,7 +25,7 @@ _AT_ONCE: Final = 3
 _ASKS: Final = 3
 _END_SECONDS: Final = 12.0
 """For a bomb to hold what it wants, or to be ended before."""
-_NOTICED_SECONDS: Final = 20.0
+_NOTICED_SECONDS: Final = 60.0
 """For the watchdog to notice: it looks as often as looking is cheap."""
 _HOST: Final = "The host, and with it everybody's workflows, would stand still."
 
@@ -286,7 +286,7 @@ async def _begun(hostile: Hostile) -> None:
     """Until it says that it has begun, or holds what it wanted, or has ended."""
     ended = asyncio.ensure_future(hostile.sandbox.wait())
     said = asyncio.ensure_future(hostile.says('{"'))
-    await asyncio.wait({ended, said}, timeout=30, return_when=asyncio.FIRST_COMPLETED)
+    await asyncio.wait({ended, said}, timeout=90, return_when=asyncio.FIRST_COMPLETED)
     said.cancel()
     await asyncio.gather(said, return_exceptions=True)
 

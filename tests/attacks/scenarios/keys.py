@@ -47,7 +47,7 @@ def ask(method, path, headers):
     asked = urllib.request.Request(AT + path, method=method, headers={"Content-Type": "application/json", **headers})
     asked.data = b"{}" if method in ("POST", "PUT") else None
     try:
-        with urllib.request.urlopen(asked, timeout=20) as answer:
+        with urllib.request.urlopen(asked, timeout=60) as answer:
             return answer.status, answer.read(2000).decode("utf-8", "replace")
     except urllib.error.HTTPError as error:
         with error:
@@ -282,5 +282,5 @@ def log_of(runtime: ServedRuntime, run: str) -> str:
     asked = urllib.request.Request(
         f"{runtime.url}/logs/{run}?follow=0", headers={"Authorization": runtime.key}
     )
-    with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(asked, timeout=20) as answer:
+    with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(asked, timeout=60) as answer:
         return str(answer.read().decode())

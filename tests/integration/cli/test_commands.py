@@ -138,7 +138,7 @@ def _wait_for_running(shell: Shell, workflow: str) -> str:
         assert any("waiting" in line for line in following.stdout)
     finally:
         following.kill()
-        following.communicate(timeout=10)
+        following.communicate(timeout=120)
     return str(newest["id"])
 
 
@@ -172,7 +172,7 @@ def test_logs_follow_a_run_as_it_writes_and_ctrl_c_only_stops_the_printing(shell
     line = next(line for line in following.stdout if "waiting" in line)
     assert line.endswith("waiting now\n"), "what clears a screen, or turns its order, is taken out"
     following.send_signal(signal.SIGINT)
-    following.communicate(timeout=20)
+    following.communicate(timeout=120)
     assert following.returncode == 0
     assert shell("codewords", "cancel", run_id).code == 0
 

@@ -40,7 +40,7 @@ class Inside:
         assert self._process.stdin
         assert self._process.stdout
         self._process.stdin.write(json.dumps(command).encode() + b"\n")
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(120):
             return json.loads(await self._process.stdout.readline())
 
 

@@ -89,7 +89,7 @@ def test_the_providers_keys_are_not_in_the_sandbox_and_its_own_key_ends_with_the
     assert not [value for value in seen.values() if value in KEYS.values() or value == ADMIN_KEY]
     assert seen["OPENAI_API_KEY"] == seen["ANTHROPIC_API_KEY"] == seen["CODEWORDS_API_KEY"]
     run = http.get("/runs", params={"limit": 1}).json()["items"][0]["id"]
-    http.get(f"/result/{run}?timeout=30")
+    http.get(f"/result/{run}?timeout=60")
     with door.client(key=seen["CODEWORDS_API_KEY"]) as late:
         until(
             lambda: late.get("/openai/models").status_code == 401,

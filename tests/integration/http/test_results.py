@@ -39,7 +39,7 @@ def test_a_result_spreads_the_keys_of_an_object_answer_that_do_not_collide(
     http: httpx.Client, probe: str
 ) -> None:
     run_id = http.post(f"/run/{probe}/", json={"n": 1}).headers["x-request-id"]
-    record = http.get(f"/result/{run_id}?timeout=10").json()
+    record = http.get(f"/result/{run_id}?timeout=60").json()
     assert record["got"] == {"n": 1}
     assert record["status"] == "succeeded", "the record's own status wins over the answer's"
     assert record["responseJson"]["status"] == "mine"
@@ -47,7 +47,7 @@ def test_a_result_spreads_the_keys_of_an_object_answer_that_do_not_collide(
 
 def test_a_failed_run_has_a_result_of_200(http: httpx.Client, probe: str) -> None:
     run_id = http.get(f"/run/{probe}/raise").headers["x-request-id"]
-    answer = http.get(f"/result/{run_id}?timeout=10")
+    answer = http.get(f"/result/{run_id}?timeout=60")
     assert answer.status_code == 200
     assert answer.json()["status"] == "failed"
     assert answer.json()["responseStatus"] == 500

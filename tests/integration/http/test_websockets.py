@@ -34,7 +34,7 @@ def test_messages_pass_both_ways_and_the_workflows_close_arrives(
             talk.recv()
     assert closed.value.rcvd
     assert closed.value.rcvd.code == 4001
-    assert http.get(f"/result/{run_id}?timeout=20").json()["status"] == "succeeded"
+    assert http.get(f"/result/{run_id}?timeout=60").json()["status"] == "succeeded"
 
 
 def test_a_caller_that_leaves_ends_the_run(door: Door, http: httpx.Client, probe: str) -> None:
@@ -45,7 +45,7 @@ def test_a_caller_that_leaves_ends_the_run(door: Door, http: httpx.Client, probe
     ) as talk:
         assert talk.response
         run_id = talk.response.headers["X-Request-Id"]
-    assert http.get(f"/result/{run_id}?timeout=20").status_code == 200
+    assert http.get(f"/result/{run_id}?timeout=60").status_code == 200
 
 
 @pytest.mark.parametrize(
@@ -91,5 +91,5 @@ def test_a_caller_that_leaves_a_talkative_workflow_is_no_error_in_the_log(
                 talk.recv()
                 if how == "drop":
                     talk.socket.shutdown(socket.SHUT_RDWR)
-            assert http.get(f"/result/{run_id}?timeout=30").status_code == 200
+            assert http.get(f"/result/{run_id}?timeout=60").status_code == 200
     assert [entry for entry in logs if entry["log_level"] in {"error", "critical"}] == []

@@ -90,7 +90,7 @@ def test_what_an_offer_to_upgrade_comes_with_is_stored_and_run_whole(
 
         sent(how, wire, "POST", f"/run_async/{probe}/echo", *H2C)
         run = json.loads(answer_of(wire)[1])["request_id"]
-        assert http.get(f"/result/{run}?timeout=30").json()["responseJson"]["size"] == len(BODY)
+        assert http.get(f"/result/{run}?timeout=60").json()["responseJson"]["size"] == len(BODY)
 
         sent(how, wire, "POST", "/keys", *H2C, "Content-Type: application/json", body=b'{"owner": "by-h2c"}')
         assert answer_of(wire)[0] == 201

@@ -100,5 +100,5 @@ def test_a_workflow_that_does_not_exist_is_404(http: httpx.Client, service_id: s
 @pytest.mark.requirement("http:stop")
 def test_stop_answers_then_tells_the_process(door: Door, http: httpx.Client) -> None:
     assert http.post("/stop").status_code == 202
-    assert door.stopped.wait(10)
+    assert door.stopped.wait(120)
     door.stopped.clear()

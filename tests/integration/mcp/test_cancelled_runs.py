@@ -83,7 +83,7 @@ async def test_a_deploy_that_was_cancelled_while_it_was_stored_serves_what_is_on
 
         def held(connection: Any, version: Any) -> None:
             loop.call_soon_threadsafe(storing.set)
-            asyncio.run_coroutine_threadsafe(goes_on.wait(), loop).result(30)
+            asyncio.run_coroutine_threadsafe(goes_on.wait(), loop).result(120)
             add(connection, version)
 
         monkeypatch.setattr(workflows, "add_version", held)

@@ -64,7 +64,7 @@ class Chrome:
     def stop(self) -> None:
         self._wires.close()
         self._process.terminate()
-        self._process.communicate(timeout=20)
+        self._process.communicate(timeout=120)
 
     def targets(self) -> list[dict[str, Any]]:
         """What is open: pages and workers."""

@@ -30,7 +30,7 @@ def dial(door: Door, origin: str | None = ORIGIN, **headers: str) -> ClientConne
 def say(wire: ClientConnection, **what: Any) -> dict[str, Any]:
     """Say hello, and what is answered."""
     wire.send(json.dumps({"hello": 1, "version": "0.1.0", "browser": "Chrome of a test"} | what))
-    return json.loads(wire.recv(timeout=20))
+    return json.loads(wire.recv(timeout=120))
 
 
 ADMIN = Caller("local", "admin")

@@ -68,7 +68,7 @@ class Site:
                 site.asked.append(self.path)
                 path, _, query = self.path.partition("?")
                 if path == "/slow":
-                    site.let_go.wait(30)
+                    site.let_go.wait(120)
                 if path == "/elsewhere":
                     self.send_response(302)
                     self.send_header("Location", f"{site.url.replace('127.0.0.1', 'localhost')}/list")

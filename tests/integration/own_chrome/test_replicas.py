@@ -39,5 +39,5 @@ def test_another_runtime_says_where_it_is_connected_and_forgets_it_all_the_same(
         assert other.call("DELETE", "/browser") == {"forgotten": True}
         with pytest.raises(ConnectionClosed):
             while True:
-                wire.recv(timeout=20)
+                wire.recv(timeout=120)
         assert wire.close_code == 4001

@@ -178,14 +178,14 @@ def test_the_person_ends_it_by_stop_and_by_closing_the_window(door: Door, chrome
     until(lambda: "wait #nothing" in popup.value(shown), "the popup to show the step")
     press(popup, "#stop")
     with pytest.raises(BrowserGone, match="pressed Stop"):
-        waiting.result(20)
+        waiting.result(120)
     until(
         lambda: popup.value("document.querySelector('#running').hidden"),
         "the popup to show that nothing runs",
     )
 
     with pytest.raises(NotAgreed, match="pressed Stop"):
-        begin(door, work, run_id="stopped").result(20)
+        begin(door, work, run_id="stopped").result(120)
 
     def pages() -> set[str]:
         return {
@@ -198,5 +198,5 @@ def test_the_person_ends_it_by_stop_and_by_closing_the_window(door: Door, chrome
     until(lambda: "wait #nothing" in popup.value(shown), "the step")
     chrome.close(*pages())
     with pytest.raises(BrowserGone, match="was closed"):
-        waiting.result(20)
+        waiting.result(120)
     assert pages() == set()

@@ -231,7 +231,7 @@ async def test_a_caller_that_hangs_up_while_its_run_is_recorded_leaves_none_that
     def slowly(*asked: Any) -> str | None:
         first = record(*asked)
         recorded.set()
-        left.wait(30)
+        left.wait(120)
         return first
 
     before = {run.id for run in (await runtime.runs.list(ADMIN, service_id=work)).items}

@@ -130,7 +130,7 @@ async def test_a_fault_while_a_run_is_settled_fails_it_and_holds_nothing(
             response = await runtime.runs.execute(said(parrot, b"{}"))
             assert b"".join([chunk async for chunk in response.body]) == b"{}"
             run_id = response.run_id
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(120):
             run = await finished(runtime, run_id)
     assert run.status == "failed"
     assert run.error is not None

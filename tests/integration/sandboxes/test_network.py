@@ -140,7 +140,7 @@ async def test_name_lookups_come_out_at_the_dns_socket(
         dns = network.served[spec.id].sockets.dns
         assert dns is not None
         dns.setblocking(False)
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(120):
             query = await asyncio.get_running_loop().sock_recv(dns, 512)
     assert b"\x04name\x04test\x00" in query
 

@@ -153,7 +153,7 @@ def stuck(site: StandIn) -> Iterator[tuple[str, threading.Event]]:
     come = threading.Event()
 
     def answer(_asked: Asked) -> Answer:
-        come.wait(30)
+        come.wait(120)
         return Answer(200, PAGE.html.encode(), HTML)
 
     site.answer = answer

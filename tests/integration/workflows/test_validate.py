@@ -70,7 +70,7 @@ async def driver(home: Path) -> AsyncIterator[Driver]:
 @pytest.fixture
 def run(environments: Environments, driver: Driver) -> Run:
     def start(code: str, **options: Any) -> Awaitable[CheckedScript]:
-        options = {"limits": Limits(start_timeout=20)} | options
+        options = {"limits": Limits(start_timeout=90)} | options
         return validate(code, environments=environments, driver=driver, **options)
 
     return start
@@ -246,7 +246,7 @@ async def test_templates_without_services_answer_their_example(
             environment.ref,
             template.code,
             env,
-            Limits(start_timeout=30),
+            Limits(start_timeout=90),
             network=False,
         )
         status, answer = await ask(await driver.start(spec), template.example_input)

@@ -212,11 +212,11 @@ def served(app: Any, *, lifespan: Literal["on", "off"] = "off") -> Generator[str
     server.startup = told
     thread = threading.Thread(target=server.run, daemon=True)
     thread.start()
-    assert ready.wait(10), "the server did not start within 10 seconds"
+    assert ready.wait(120), "the server did not start"
     port = server.servers[0].sockets[0].getsockname()[1]
     try:
         yield f"http://127.0.0.1:{port}"
     finally:
         server.should_exit = server.force_exit = True
-        thread.join(10)
-        assert not thread.is_alive(), "the server did not stop within 10 seconds"
+        thread.join(120)
+        assert not thread.is_alive(), "the server did not stop"

@@ -216,7 +216,7 @@ def test_run_service_serves_on_the_port_and_logs_one_json_object_a_line(tmp_path
             assert httpx.get(f"http://127.0.0.1:{port}/fail").headers["error-origin"] == "service"
         finally:
             process.terminate()
-            log = process.communicate(timeout=10)[1]
+            log = process.communicate(timeout=120)[1]
     entries = [json.loads(line) for line in log.splitlines() if line.startswith("{")]
     assert [entry["event"] for entry in entries] == ["STEPLOG START greet", "hello"]
     assert (entries[1]["name"], entries[1]["event_"], entries[1]["level"]) == ("Ada", "taken", "info")

@@ -142,7 +142,7 @@ def test_what_is_neither_tls_nor_http_is_not_looked_into(said: bytes) -> None:
     assert judged(said)[0] is None
 
 
-@pytest.mark.timeout(30)
+@pytest.mark.timeout(120)
 @pytest.mark.parametrize("word", [b"a", b"a ", b"\t", b"HTTP", b"a://"])
 def test_a_long_line_holds_nobody_up(word: bytes) -> None:
     """Whatever it is made of, it is looked through once: the runtime does nothing else meanwhile."""

@@ -209,7 +209,7 @@ async def test_a_lookup_that_does_not_end_is_given_up(attach: Attach) -> None:
     release = threading.Event()
 
     def stuck(_host: str, _port: int) -> Sequence[str]:
-        release.wait(30)
+        release.wait(120)
         return ["127.0.0.1"]
 
     async with attach(resolve=stuck, connect_timeout=0.2) as stage:

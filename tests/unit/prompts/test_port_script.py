@@ -22,7 +22,7 @@ def test_a_table_of_cron_is_told_by_its_lines(source: str, kind: str) -> None:
     assert _kind(source) == (kind, "")
 
 
-@pytest.mark.timeout(30)
+@pytest.mark.timeout(120)
 @pytest.mark.parametrize("word", ["\n", " ", "\t\n", "0\t\n", "0", "@a", "*/"])
 def test_a_long_text_holds_nobody_up(word: str) -> None:
     """The runtime does nothing else meanwhile."""

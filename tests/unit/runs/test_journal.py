@@ -86,7 +86,7 @@ async def test_after_is_exclusive_and_a_follower_gets_lines_as_they_come_and_the
             await got.put(line)
 
     follower = asyncio.create_task(follow())
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(120):
         for message in ("first", "second"):
             log.write("stdout", message.encode() + b"\n")
             line = await got.get()
@@ -112,14 +112,14 @@ async def test_a_husk_can_be_followed_before_its_run_starts(database: Database) 
     log.write("stdout", b"hello\n")
     over.set()
     journal.close(log)
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(120):
         assert [line.message for line in await follower] == ["hello"]
 
 
 async def test_without_follow_it_ends_at_once_though_the_run_goes_on(database: Database) -> None:
     journal = Journal(database, 1 << 20)
     journal.open("r")
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(120):
         assert await _all(journal, follow=False, ended=_never) == []
 
 
@@ -190,7 +190,7 @@ async def test_followers_of_one_log_share_each_look_at_the_store_and_what_is_wri
     await until_async(lambda: journal.followers.followed_runs)
     log.write("stdout", b"one\ntwo\n")
     journal.close(log)
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(120):
         assert await followers == [b"onetwo"] * 20
     assert (looked, written) == (1, 1)
     assert not journal.followers.followed_runs, "nothing is kept of logs that nobody follows"

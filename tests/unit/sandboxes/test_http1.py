@@ -47,7 +47,7 @@ def saying(answer: bytes) -> Handler:
 
 
 async def get(path: str, method: str = "GET") -> tuple[int, http1.Headers, bytes]:
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(120):
         reply = await http1.request(path, method, b"/", [], None)
         return reply.status, reply.headers, b"".join([chunk async for chunk in reply.body])
 
@@ -138,7 +138,7 @@ async def echo(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> No
 async def test_requests_are_framed_as_http_says(
     tmp_path: Path, method: str, headers: http1.Headers, chunks: list[bytes] | None, expected: bytes
 ) -> None:
-    async with serving(tmp_path, echo) as path, asyncio.timeout(10):
+    async with serving(tmp_path, echo) as path, asyncio.timeout(120):
         reply = await http1.request(
             path, method, b"/a?b=%20", headers, None if chunks is None else parts(*chunks)
         )
@@ -164,7 +164,7 @@ async def test_what_http_cannot_carry_is_refused_before_it_is_sent(
 async def test_a_body_that_belies_its_length_is_refused(
     tmp_path: Path, chunks: list[bytes], message: str
 ) -> None:
-    async with serving(tmp_path, echo) as path, asyncio.timeout(10):
+    async with serving(tmp_path, echo) as path, asyncio.timeout(120):
         with pytest.raises(InvalidInput, match=message):
             await http1.request(path, "POST", b"/", [(b"content-length", b"5")], parts(*chunks))
 
@@ -174,7 +174,7 @@ async def test_a_body_whose_sender_breaks_off_is_refused(tmp_path: Path) -> None
         yield b"x"
         raise ValueError("the caller hung up")
 
-    async with serving(tmp_path, echo) as path, asyncio.timeout(10):
+    async with serving(tmp_path, echo) as path, asyncio.timeout(120):
         with pytest.raises(InvalidInput, match="broke off"):
             await http1.request(path, "POST", b"/", [], broken())
 
@@ -186,7 +186,7 @@ async def test_an_early_answer_is_heard_while_the_body_is_still_being_sent(tmp_p
 
     async with (
         serving(tmp_path, saying(b"HTTP/1.1 413 Too Large\r\nContent-Length: 2\r\n\r\nno")) as path,
-        asyncio.timeout(10),
+        asyncio.timeout(120),
     ):
         reply = await http1.request(path, "POST", b"/", [], endless())
         assert reply.status == 413
@@ -210,7 +210,7 @@ async def test_an_unread_answer_makes_the_program_wait(tmp_path: Path) -> None:
                 stuck.set()
                 await writer.drain()
 
-    async with serving(tmp_path, flood) as path, asyncio.timeout(20):
+    async with serving(tmp_path, flood) as path, asyncio.timeout(120):
         reply = await http1.request(path, "GET", b"/", [], None)
         await stuck.wait()
         assert sent < 4 << 20
@@ -230,7 +230,7 @@ async def test_hanging_up_closes_the_connection(tmp_path: Path, how: str) -> Non
         assert await reader.read() == b""
         closed.set()
 
-    async with serving(tmp_path, handler) as path, asyncio.timeout(10):
+    async with serving(tmp_path, handler) as path, asyncio.timeout(120):
         asking = asyncio.create_task(http1.request(path, "GET", b"/", [], None))
         await asked.wait()
         if how == "closed half-way":

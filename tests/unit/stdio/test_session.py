@@ -84,7 +84,7 @@ def test_an_ended_session_is_made_again_by_itself_and_goes_on_to_hear(
     initialized = {"jsonrpc": "2.0", "method": "notifications/initialized"}
     session.remember(initialized, json.dumps(initialized).encode())
     session.listen()  # s1, which this runtime has ended meanwhile
-    assert came.wait(30)
+    assert came.wait(120)
     session.end()
     assert json.loads(heard[0]) == CHANGED
     assert Runtime.opened == ["s1", "s2"]

@@ -217,7 +217,7 @@ async def test_a_process_that_stands_still_in_a_transaction_holds_its_locks_for_
         connection.execute(text("SELECT pg_advisory_xact_lock(1)"))
         tries.append(1)
         locked.set()
-        go_on.wait(30)
+        go_on.wait(120)
 
     stood = asyncio.ensure_future(standing.write(stand_still))
     await asyncio.to_thread(locked.wait, 30)
