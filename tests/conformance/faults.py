@@ -91,6 +91,7 @@ class TakesAllOutput(Faulty):
         self._chunks.put_nowait(None)
 
     async def output(self) -> AsyncIterator[OutputChunk]:  # pyright: ignore[reportIncompatibleMethodOverride]
+        await asyncio.wait({self._reading})  # not before all of it is there, however slow this machine is
         while (chunk := await self._chunks.get()) is not None:
             yield chunk
 
