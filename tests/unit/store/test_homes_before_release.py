@@ -24,7 +24,7 @@ HOMES = Path(__file__).parent / "homes_before_release"
 HOME_REVISIONS = ["0001", "0026", "0043"]
 LAST = "0043"
 
-pytestmark = [pytest.mark.requirement("store:older")]
+pytestmark = [pytest.mark.slow, pytest.mark.requirement("store:older")]
 
 Rows = dict[str, list[dict[str, Any]]]
 Load = Callable[[str], str | None]

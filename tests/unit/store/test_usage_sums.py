@@ -26,7 +26,7 @@ from codewords_mcp.runtime.store.model_usage import UsageAccount
 from codewords_mcp.runtime.store.tables import runs
 from codewords_mcp.runtime.store.usage_tables import COUNTERS, model_usage
 
-pytestmark = pytest.mark.requirement("runs:usage-sums")
+pytestmark = [pytest.mark.slow, pytest.mark.requirement("runs:usage-sums")]
 
 MANY = 300
 DAYS = 4
