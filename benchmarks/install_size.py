@@ -21,7 +21,7 @@ from _prefect import VERSION
 PROJECT = Path(__file__).parents[1]
 PEER = f"prefect=={VERSION}"
 MAX_PACKAGES, MAX_MB = 101, 237
-"""What an installation weighs today, and never more: fewer than 98 and 225 come with `google-genai` as an extra."""
+"""What an installation weighs today, and never more. Note 051 has what could still go, and why it stays."""
 
 
 @dataclass(frozen=True)
