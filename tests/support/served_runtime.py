@@ -69,17 +69,20 @@ class ServedRuntime:
 
 
 @contextmanager
-def start_runtime(home: Path, *, under: Sequence[str] = (), **env: str) -> Generator[ServedRuntime]:
+def start_runtime(
+    home: Path, *, under: Sequence[str] = (), python: str | Path = sys.executable, **env: str
+) -> Generator[ServedRuntime]:
     """Serve `home` on a free port; ends with SIGTERM, which must give exit 0 in time.
 
     Settings of the caller's environment do not reach it; those in `env` do. `under` is a command that becomes the
-    runtime, in a mount namespace of its own: the home is then given as it is there.
+    runtime, in a mount namespace of its own: the home is then given as it is there. `python` is the interpreter of
+    another environment.
     """
     home.mkdir(parents=True, exist_ok=True)
     log = home / "serve.log"
     with log.open("ab") as out:
         process = subprocess.Popen(
-            [*under, sys.executable, "-m", "codewords_mcp", "serve", "--port", "0"],
+            [*under, python, "-m", "codewords_mcp", "serve", "--port", "0"],
             env=environment(home) | env, stdin=subprocess.DEVNULL, stdout=out, stderr=subprocess.STDOUT,
         )  # fmt: skip
     try:

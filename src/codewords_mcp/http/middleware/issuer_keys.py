@@ -42,11 +42,13 @@ class IssuerKeys(PyJWKClient):
         ttl: float = KEYS_TTL,
         refetch_interval: float = REFETCH_INTERVAL,
     ) -> None:
-        super().__init__(jwks_url or issuer, lifespan=ttl, cooldown_duration=refetch_interval)
+        # PyJWT's cooldown begins with a successful fetch only; `fetch_data` has one for failed ones too.
+        super().__init__(jwks_url or issuer, lifespan=ttl, cooldown_duration=0)
         self._issuer = issuer
         self._jwks_url = jwks_url
+        self._refetch_interval = refetch_interval
         self._last_keys: PyJWKSet | None = None
-        self._failed_at = float("-inf")
+        self._fetched_at = float("-inf")
 
     def cached_key(self, key_id: str | None) -> PyJWK | None:
         """Return a key that needs no fetch. Never blocks."""
@@ -60,13 +62,9 @@ class IssuerKeys(PyJWKClient):
         """See `PyJWKClient`. A token that names no key can't show that the issuer changed its key,
         so the keys are fetched again whenever that is allowed.
         """
-        with self._client_lock:
-            fetched_at = self._last_successful_fetch
-            if kid is None and (
-                fetched_at is None or time.monotonic() - fetched_at >= self.cooldown_duration
-            ):
-                self.get_jwk_set(refresh=True)
-            return super().get_signing_key(cast("str", kid))
+        if kid is None:
+            self.get_jwk_set(refresh=True)
+        return super().get_signing_key(cast("str", kid))
 
     @override
     def get_signing_keys(self, refresh: bool = False) -> list[PyJWK]:
@@ -87,29 +85,22 @@ class IssuerKeys(PyJWKClient):
 
     @override
     def fetch_data(self) -> PyJWKSet:
-        """Fetch the keys; where that fails, those of the last fetch. Blocks.
+        """Fetch the keys. The last ones where that fails, or where the last fetch was a moment ago.
 
-        Raises PyJWKClientConnectionError.
+        Blocks. Raises PyJWKClientConnectionError.
         """
-        if time.monotonic() - self._failed_at < self.cooldown_duration:
-            raise PyJWKClientConnectionError("the last fetch failed a moment ago")
+        if time.monotonic() - self._fetched_at >= self._refetch_interval:
+            self._fetched_at = time.monotonic()
+            try:
+                with httpx2.Client(timeout=_TIMEOUT_S, follow_redirects=False) as http:
+                    url = self._jwks_url or self._discover(http)
+                    self._last_keys = PyJWKSet.from_dict(_document(http, url))
+            except (httpx2.HTTPError, ValueError, KeyError, PyJWTError) as error:
+                log.warning("the authorization server's keys cannot be read", reason=type(error).__name__)
 
-        try:
-            # No redirects: they could lead to an address inside this network.
-            with httpx2.Client(timeout=_TIMEOUT_S, follow_redirects=False) as http:
-                url = self._jwks_url or self._discover(http)
-                keys = PyJWKSet.from_dict(_document(http, url))
-        except (httpx2.HTTPError, ValueError, KeyError, PyJWTError) as error:
-            log.warning("the authorization server's keys cannot be read", reason=type(error).__name__)
-            if self._last_keys is None:
-                self._failed_at = time.monotonic()
-                raise PyJWKClientConnectionError("the keys can't be read") from error
-
-            keys = self._last_keys
-
-        self._last_keys = keys
-        self._last_successful_fetch = time.monotonic()
-        return keys
+        if self._last_keys is None:
+            raise PyJWKClientConnectionError("the issuer's keys can't be read")
+        return self._last_keys
 
     def _discover(self, http: httpx2.Client) -> str:
         """Fetch the URL of the issuer's keys from its metadata (RFC 8414, OpenID Connect Discovery)."""
