@@ -22,6 +22,7 @@ from tests.support.runtime import make_home
 from codewords_testing.providers import loopback_providers
 
 LANGUAGES = {"bash", "console", "json", "python", "powershell", "sh", "toml", "text", "yaml"}
+SHELLS = {"bash", "console", "sh", "powershell"}
 RUN = [
     page
     for page in PAGES
@@ -116,11 +117,32 @@ def test_every_json_block_is_json_and_every_server_in_it_is_ours() -> None:
 
 
 @pytest.mark.requirement("docs:snippets-run")
-def test_every_command_that_a_page_only_shows_exists() -> None:
+def test_every_command_in_a_shell_block_exists_with_its_options() -> None:
     reference = (ROOT / "docs" / "reference" / "cli.md").read_text(encoding="utf-8")
-    shown = [block for page in PAGES for block in blocks(page) if block.language == "sh"]
-    used = {match for block in shown for match in re.findall(r"\b(codewords(?:-mcp)? [a-z]+)", block.text)}
-    assert [command for command in used if f"## `{command}" not in reference] == []
+    sections = {part.partition("`")[0]: part for part in reference.split("\n## `")[1:]}
+    commands = {re.split(r" [A-Z[]", title)[0]: section for title, section in sections.items()}
+
+    wrong: list[str] = []
+    for block in (block for page in PAGES for block in blocks(page) if block.language in SHELLS):
+        for line in _command_lines(block):
+            # The longest name wins: `codewords secrets set` before `codewords secrets`.
+            name = max((name for name in commands if f"{line} ".startswith(f"{name} ")), key=len, default="")
+            options = set(re.findall(r"(?<=\s)--?[a-z][\w-]*", line.partition(" -- ")[0]))
+            unknown = [option for option in options if f"`{option}`" not in commands.get(name, "")]
+            if not name or unknown:
+                wrong.append(f"{block.place}: {line} {unknown}")
+    assert wrong == []
+
+
+def _command_lines(block: Block) -> list[str]:
+    """Calls of our commands; each ends where a shell ends it."""
+    text = block.text.replace("\\\n", " ")
+    if block.language == "console":
+        text = "\n".join(line[2:] for line in text.splitlines() if line.startswith("$ "))
+    found = re.findall(
+        r"(?:^|[;&|(]\s*)(codewords(?:-mcp)?(?: [^\n;&|)<>#]*)?)(?=[\n;&|)<>#]|$)", text, re.MULTILINE
+    )
+    return [re.sub(r"\"[^\"]*\"|'[^']*'", "X", line).strip() for line in found]
 
 
 @pytest.mark.requirement("docs:snippets-run")
