@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import ast
+import re
 from pathlib import Path
 
-from tests.behaviours import BEHAVIOURS
+import pytest
+
+from tests.behaviours import BEHAVIOURS, SECTIONS, broken_sources
+from tests.support.paths import SHARED
 
 TESTS = Path(__file__).parent
 PROVES_ITSELF = {Path(__file__).name}
@@ -77,9 +81,20 @@ def test_every_requirement_has_a_test_and_every_id_a_requirement() -> None:
     assert sorted(set(BEHAVIOURS) - used) == [], "promises that no test claims"
 
 
-def test_what_others_ask_for_names_the_section_that_asks_for_it() -> None:
-    sources = {name: source.partition("#") for name, (source, _) in BEHAVIOURS.items()}
-    assert {source for source, _, _ in sources.values()} <= {"seed", "wire", "mcp", "pep", "ours"}
-    assert [
-        name for name, (source, _, section) in sources.items() if (source == "ours") == bool(section)
-    ] == []
+def test_what_others_ask_for_names_a_section_that_is_there_and_used() -> None:
+    assert broken_sources(BEHAVIOURS, SECTIONS) == []
+    assert {source for source, _ in BEHAVIOURS.values()} - {"ours"} == SECTIONS
+
+
+@pytest.mark.parametrize("source", ["seed", "wire#", "wire#No such section", "nobody#Routes", "ours#Routes"])
+def test_a_source_without_a_section_that_is_listed_is_found(source: str) -> None:
+    assert broken_sources({"a:b": (source, "A sentence.")}, SECTIONS) == ["a:b"]
+
+
+def test_sections_are_headings_of_the_documents_that_lie_beside_the_checkout() -> None:
+    for source, document in (("seed", "seed/codewords-builder-devx.md"), ("wire", "design/wire-contract.md")):
+        page = SHARED / document
+        if page.exists():
+            headings = re.findall(r"^#+ (?:\d+\. )?(.*)$", page.read_text(encoding="utf-8"), re.MULTILINE)
+            sections = {name.partition("#")[2] for name in SECTIONS if name.startswith(f"{source}#")}
+            assert sections - set(headings) == set(), page.name
