@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import socket
 import subprocess
 import sys
@@ -12,6 +13,9 @@ import pytest
 
 PROJECT = Path(__file__).resolve().parent.parent
 LIMIT = 500
+PATCH = "." + "setattr("
+MAX_PATCHES = 70
+"""Attributes that tests replace, over all: at most one for each hundred tests. It only sinks."""
 
 
 def _sources() -> list[Path]:
@@ -26,6 +30,19 @@ def test_no_module_is_longer_than_the_limit() -> None:
         if (n := len(p.read_text(encoding="utf-8").splitlines())) > LIMIT
     }
     assert long == {}
+
+
+@pytest.mark.requirement("house:sizes")
+def test_tests_give_parameters_instead_of_replacing_attributes() -> None:
+    tests = [path.read_text(encoding="utf-8") for path in (PROJECT / "tests").rglob("*.py")]
+    assert sum(text.count(PATCH) for text in tests) <= MAX_PATCHES
+
+
+@pytest.mark.requirement("house:sizes")
+def test_helpers_are_imported_from_helper_modules_and_never_from_tests() -> None:
+    imports = re.compile(r"^\s*from (?:tests\S*)?\.test_\w+ import", re.MULTILINE)
+    files = (path for path in (PROJECT / "tests").rglob("*.py"))
+    assert [path.name for path in files if imports.search(path.read_text(encoding="utf-8"))] == []
 
 
 @pytest.mark.requirement("house:layers")

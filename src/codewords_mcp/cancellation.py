@@ -6,22 +6,19 @@ import asyncio
 from collections.abc import Iterable
 from typing import Any
 
-_AGAIN = 1.0
-"""Seconds after which an unfinished task is cancelled again."""
 
-
-async def end(tasks: Iterable[asyncio.Task[Any]]) -> None:
+async def end(tasks: Iterable[asyncio.Task[Any]], *, retry_interval: float = 1.0) -> None:
     """Cancel tasks and wait for them, whatever they end with.
 
     anyio 4.16 on CPython 3.11 can lose a cancellation that arrives while httpx connects (one of
     some hundred): the loop continues, and its waiter would wait forever. So tasks are cancelled
-    repeatedly.
+    again every `retry_interval` seconds.
     """
     pending = set(tasks)
     while pending:
         for task in pending:
             task.cancel()
-        done, pending = await asyncio.wait(pending, timeout=_AGAIN)
+        done, pending = await asyncio.wait(pending, timeout=retry_interval)
         for task in done:
             if not task.cancelled():
                 task.exception()  # asked for, or asyncio complains of it

@@ -20,6 +20,7 @@ from tests.support.waiting import until_async
 from codewords_mcp.http.app import create_app
 from codewords_mcp.http.mcp_app import create_mcp_app
 from codewords_mcp.http.middleware.protocol import WEBSOCKET_PROTOCOL, BoundedProtocol
+from codewords_mcp.mcp_server.limits import DEFAULT_LIMITS, ServerLimits
 from codewords_mcp.runtime.api.runtime import Runtime
 from codewords_mcp.runtime.auth.api_keys import RunKey
 from codewords_mcp.runtime.auth.authority import Permissions
@@ -39,10 +40,17 @@ PROBE = Path(__file__).with_name("probe_workflow.py")
 class Door:
     """An open door. `url` is where; `stops` counts calls of `on_stop`."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        limits: ServerLimits = DEFAULT_LIMITS,
+        protocol: type[BoundedProtocol] = BoundedProtocol,
+    ) -> None:
         if "drain_timeout" not in settings.model_fields_set:
             settings = settings.model_copy(update={"drain_timeout": DRAIN_SECONDS})
         self.settings = settings
+        self._protocol = protocol
+        self._limits = limits
         self.listener = socket.create_server(("127.0.0.1", settings.port))
         self.port: int = self.listener.getsockname()[1]
         self.url = f"http://127.0.0.1:{self.port}"
@@ -79,10 +87,10 @@ class Door:
         self._loop, self._end = asyncio.get_running_loop(), asyncio.Event()
         async with Runtime.open(self.settings) as self.runtime:
             self.runtime.base_url = self.url
-            mcp_app, mcp_lifespan = create_mcp_app(self.runtime, self.settings)
+            mcp_app, mcp_lifespan = create_mcp_app(self.runtime, self.settings, self._limits)
             app = create_app(self.runtime, self.settings, mcp_app, on_stop=self.stopped.set)
             config = uvicorn.Config(
-                app, http=BoundedProtocol, ws=WEBSOCKET_PROTOCOL, loop="none", lifespan="on", log_config=None,
+                app, http=self._protocol, ws=WEBSOCKET_PROTOCOL, loop="none", lifespan="on", log_config=None,
                 access_log=False, server_header=False, timeout_graceful_shutdown=1,
             )  # fmt: skip
             server = _Server(config)

@@ -25,11 +25,13 @@ from mcp_types import (
 from starlette.types import Receive, Scope, Send
 from tests.support.waiting import until_async
 
-from codewords_mcp.http.mcp_app import create_mcp_app, create_server
+from codewords_mcp.http.mcp_app import create_server
 from codewords_mcp.http.middleware.errors import ErrorBoundary
 from codewords_mcp.http.middleware.hosts import HostGuard, Trust
+from codewords_mcp.mcp_server.limits import DEFAULT_LIMITS, ServerLimits
 from codewords_mcp.mcp_server.server import serve_http
 from codewords_mcp.runtime.api.runtime import Runtime
+from codewords_mcp.runtime.auth.session_shares import SessionShares
 from codewords_mcp.runtime.model.caller import Caller
 from codewords_mcp.settings import Settings
 
@@ -39,10 +41,16 @@ ERAS: tuple[Era, ...] = ("legacy", "2026-07-28")
 
 @asynccontextmanager
 async def serving(
-    runtime: Runtime, settings: Settings, keys: dict[str, Caller], mcp: MCPServer[Any] | None = None
+    runtime: Runtime,
+    settings: Settings,
+    keys: dict[str, Caller],
+    mcp: MCPServer[Any] | None = None,
+    *,
+    limits: ServerLimits = DEFAULT_LIMITS,
+    shares: SessionShares | None = None,
 ) -> AsyncGenerator[str]:
     """The door under a real uvicorn; each key is its caller. Gives the URL of `/mcp`."""
-    app, lifespan = serve_http(mcp, settings) if mcp else create_mcp_app(runtime, settings)
+    app, lifespan = serve_http(mcp or create_server(runtime, settings, limits=limits), settings, shares)
 
     async def authenticated(scope: Scope, receive: Receive, send: Send) -> None:
         key = dict(scope["headers"]).get(b"authorization", b"").decode().removeprefix("Bearer ")
@@ -75,8 +83,17 @@ async def over_http(url: str, key: str, era: Era, **options: Any) -> AsyncGenera
         yield await stack.enter_async_context(client)
 
 
-def in_process(runtime: Runtime, settings: Settings, caller: Caller, era: Era, **options: Any) -> Client:
-    return Client(create_server(runtime, settings, caller=caller), mode=era, **options)
+def in_process(
+    runtime: Runtime,
+    settings: Settings,
+    caller: Caller,
+    era: Era,
+    *,
+    limits: ServerLimits = DEFAULT_LIMITS,
+    **options: Any,
+) -> Client:
+    server = create_server(runtime, settings, caller=caller, limits=limits)
+    return Client(server, mode=era, **options)
 
 
 def text_of(result: Any) -> str:

@@ -11,6 +11,7 @@ from starlette.types import ASGIApp
 
 from codewords_mcp.mcp_server import server as mcp_server
 from codewords_mcp.mcp_server.context import ServerState
+from codewords_mcp.mcp_server.limits import DEFAULT_LIMITS, ServerLimits
 from codewords_mcp.mcp_server.tool import McpTool
 from codewords_mcp.prompts import add_prompts
 from codewords_mcp.resources import add_resources
@@ -25,7 +26,12 @@ if TYPE_CHECKING:
 
 
 def create_server(
-    runtime: Runtime, settings: Settings, *, caller: Caller | None = None, more: Sequence[McpTool] = ()
+    runtime: Runtime,
+    settings: Settings,
+    *,
+    caller: Caller | None = None,
+    more: Sequence[McpTool] = (),
+    limits: ServerLimits = DEFAULT_LIMITS,
 ) -> MCPServer[ServerState]:
     """Make the server with every tool, resource and prompt of this product. See `mcp_server.server.create_server`."""
     contents = mcp_server.ServerContents(
@@ -35,14 +41,14 @@ def create_server(
         list_resources=list_recent,
         complete=complete,
     )
-    return mcp_server.create_server(runtime, settings, contents, caller=caller, more=more)
+    return mcp_server.create_server(runtime, settings, contents, caller=caller, more=more, limits=limits)
 
 
 def create_mcp_app(
-    runtime: Runtime, settings: Settings
+    runtime: Runtime, settings: Settings, limits: ServerLimits = DEFAULT_LIMITS
 ) -> tuple[ASGIApp, Callable[[], AbstractAsyncContextManager[None]]]:
     """Make the application and its lifespan. See `mcp_server.server.serve_http`."""
-    return mcp_server.serve_http(create_server(runtime, settings), settings)
+    return mcp_server.serve_http(create_server(runtime, settings, limits=limits), settings)
 
 
 def _register(server: MCPServer[ServerState]) -> None:

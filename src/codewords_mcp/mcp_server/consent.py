@@ -15,17 +15,13 @@ from typing import Literal, TypeVar
 from mcp_types import InputRequiredResult
 
 from codewords_mcp.errors import ConsentNeeded
-from codewords_mcp.mcp_server.context import ToolContext, runtime_and_caller
+from codewords_mcp.mcp_server.context import ToolContext, limits_of, runtime_and_caller
 from codewords_mcp.mcp_server.elicitation import Action, Elicitation, earlier_response
 from codewords_mcp.mcp_server.tasks import task_of
 from codewords_mcp.mcp_server.text import fence
 from codewords_mcp.runtime.auth.questions import describe_key
 from codewords_mcp.runtime.model.plain_text import quoted
 
-ANSWER_TIMEOUT = 25.0
-"""Seconds that a call waits for a person; the next call finds a decision made later on the page."""
-TASK_ANSWER_TIMEOUT = 600.0
-"""Seconds that a task waits for a person: as long as the page's URL is valid."""
 MAX_FORM_CHARS = 4_000
 """Characters that a client's form is trusted to show; the page has no limit."""
 _QUESTION = "consent"
@@ -43,10 +39,11 @@ class ConsentDialogue:
     @property
     def timeout(self) -> float:
         """Return how long to wait for a person now; at least a second."""
+        limits = limits_of(self.ctx)
         if task_of(self.ctx) is None:
-            limit = ANSWER_TIMEOUT
+            limit = limits.answer_timeout
         else:
-            limit = TASK_ANSWER_TIMEOUT
+            limit = limits.task_answer_timeout
         return min(max(self.until - time.monotonic(), 1.0), limit)
 
     async def previous_token(self, confirm: str | None) -> str | None:

@@ -10,6 +10,7 @@ from mcp.server.mcpserver import Context
 
 from codewords_mcp.errors import Unauthenticated
 from codewords_mcp.mcp_server.jobs import Jobs
+from codewords_mcp.mcp_server.limits import DEFAULT_LIMITS, ServerLimits
 from codewords_mcp.runtime.model.caller import Caller
 from codewords_mcp.settings import Settings
 
@@ -30,6 +31,7 @@ class ServerState:
     runtime: Runtime
     settings: Settings
     caller: Caller | None = None
+    limits: ServerLimits = DEFAULT_LIMITS
     jobs: Jobs = field(default_factory=Jobs)
 
 
@@ -61,6 +63,11 @@ def caller_of(ctx: RequestContext) -> Caller:
 def principal_of(caller: Caller) -> str:
     """Return the identity that sessions, tasks and sealed states belong to: a key or token of an owner."""
     return ":".join((caller.kind, caller.owner, caller.key_id or "", caller.run_id or ""))
+
+
+def limits_of(ctx: ToolContext) -> ServerLimits:
+    """Return the limits of the request's server."""
+    return ctx.request_context.lifespan_context.limits
 
 
 def runtime_and_caller(ctx: ToolContext) -> tuple[Runtime, Caller]:

@@ -56,6 +56,7 @@ from codewords_mcp.errors import CodewordsError, InsufficientScope, Unauthentica
 from codewords_mcp.mcp_server.access import check_message, check_settings, filter_list, rules_of
 from codewords_mcp.mcp_server.context import CALLER_KEY, RequestContext, ServerState, caller_of, principal_of
 from codewords_mcp.mcp_server.errors import to_codewords_error, to_protocol_error
+from codewords_mcp.mcp_server.limits import DEFAULT_LIMITS, ServerLimits
 from codewords_mcp.mcp_server.list_changes import ListChangeNotifier
 from codewords_mcp.mcp_server.request_ids import with_unique_ids
 from codewords_mcp.mcp_server.sessions import ReleasingWriter, Sessions, SseSessions
@@ -113,6 +114,7 @@ def create_server(
     *,
     caller: Caller | None = None,
     more: Sequence[McpTool] = (),
+    limits: ServerLimits = DEFAULT_LIMITS,
 ) -> MCPServer[ServerState]:
     """Make a server with these contents and the tools `more`.
 
@@ -122,7 +124,7 @@ def create_server(
 
     @asynccontextmanager
     async def lifespan(_: MCPServer[ServerState]) -> AsyncGenerator[ServerState]:
-        door = ServerState(runtime, settings, caller)
+        door = ServerState(runtime, settings, caller, limits)
         deaf = runtime.announcements.listen(changes.tell)
         try:
             yield door
@@ -136,7 +138,7 @@ def create_server(
     changes = ListChangeNotifier(_connection_of)
     tools = [*contents.tools, *more]
     tool_list = ToolList(tools, contents.to_tool, bus)
-    tasks = Tasks(tool_list.find, tool_list.call)
+    tasks = Tasks(tool_list.find, tool_list.call, limits)
 
     with _keep_root_logging():
         server = MCPServer[ServerState](
@@ -170,7 +172,7 @@ def create_server(
 
 
 def serve_http(
-    server: MCPServer[ServerState], settings: Settings
+    server: MCPServer[ServerState], settings: Settings, shares: SessionShares | None = None
 ) -> tuple[ASGIApp, Callable[[], AbstractAsyncContextManager[None]]]:
     """Return (application, lifespan): mount the first under any path, enter `lifespan()` once.
 
@@ -179,7 +181,8 @@ def serve_http(
     """
     limit = max(_MAX_BODY, 4 * settings.max_code)
     low = server._lowlevel_server  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
-    shares = SessionShares()
+    if shares is None:
+        shares = SessionShares()
     manager = Sessions(low, shares, security_settings=_NO_CHECK, max_request_body_size=limit)
     connections = SseSessions(shares)
     sse = SseServerTransport("/messages/", _NO_CHECK, max_request_body_size=limit)

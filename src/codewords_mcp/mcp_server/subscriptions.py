@@ -33,9 +33,6 @@ from codewords_mcp.runtime.model.run import FINISHED
 if TYPE_CHECKING:
     from codewords_mcp.runtime.api.runtime import Runtime
 
-MAX_WATCHERS = 256
-"""Limit of watched runs, over all clients."""
-
 _RUN = re.compile(r"run://([^/]+)(/logs)?")
 _POLL_TIMEOUT = 30.0
 _LOG_UPDATE_INTERVAL = 1.0
@@ -114,9 +111,10 @@ class Subscriptions:
     def _start(
         self, ctx: RequestContext, uri: str, tell: Callable[[], Awaitable[None]]
     ) -> asyncio.Task[None]:
-        if self._watching >= MAX_WATCHERS:
+        limit = ctx.lifespan_context.limits.max_watchers
+        if self._watching >= limit:
             raise TooBusy(
-                f"{MAX_WATCHERS} runs are being watched.", retry_after=60, hint="Poll get_run, or try later."
+                f"{limit} runs are being watched.", retry_after=60, hint="Poll get_run, or try later."
             )
         self._watching += 1
         task = asyncio.create_task(_watch(ctx.lifespan_context.runtime, caller_of(ctx), uri, tell))

@@ -31,17 +31,13 @@ from mcp_types.version import MODERN_PROTOCOL_VERSIONS
 from codewords_mcp.errors import NotFound
 from codewords_mcp.mcp_server.context import RequestContext, caller_of, principal_of
 from codewords_mcp.mcp_server.errors import to_codewords_error, to_protocol_error
+from codewords_mcp.mcp_server.limits import ServerLimits
 from codewords_mcp.runtime.api.tasks import TTL, TaskRecord, TaskStore
 
 TASKS = "io.modelcontextprotocol/tasks"
-IMMEDIATE_TIMEOUT = 0.5
-"""Seconds within which a call gets its result directly, without a task."""
 POLL_INTERVAL = 1.0
 """Seconds that a client should wait between two polls."""
-MAX_TASKS = 200
-"""Limit of running tasks in this process; further calls run without one."""
 TaskSupport = Literal["never", "optional", "required"]
-_HEARTBEAT_INTERVAL = 2.0
 
 
 class TaskParams(RequestParams):
@@ -127,9 +123,12 @@ class Tasks(Extension):
 
     identifier = TASKS
 
-    def __init__(self, find: Callable[[RequestContext, str], Awaitable[LongTool]], call: Call) -> None:
+    def __init__(
+        self, find: Callable[[RequestContext, str], Awaitable[LongTool]], call: Call, limits: ServerLimits
+    ) -> None:
         self._find_tool = find
         self._call = call
+        self._limits = limits
         self._running: dict[str, _Running] = {}
         self._heartbeat_task: asyncio.Task[None] | None = None
 
@@ -149,12 +148,12 @@ class Tasks(Extension):
         declared = _declares_tasks(ctx)
         if tool.task == "required" and not declared:
             require_client_extension(ctx, TASKS)
-        if tool.task == "never" or not declared or len(self._running) >= MAX_TASKS:
+        if tool.task == "never" or not declared or len(self._running) >= self._limits.max_tasks:
             return await self._call(ctx, params, tool)
 
         running = self._start(ctx, params, tool, self._store(ctx).new_id())
         try:
-            await asyncio.wait({running.work}, timeout=IMMEDIATE_TIMEOUT)
+            await asyncio.wait({running.work}, timeout=self._limits.immediate_timeout)
         except asyncio.CancelledError:
             running.work.cancel()
             raise
@@ -259,7 +258,7 @@ class Tasks(Extension):
     async def _heartbeat(self, store: TaskStore) -> None:
         """Renew the tasks of this process, and take cancellations and responses sent to other replicas."""
         while self._running:
-            await asyncio.sleep(_HEARTBEAT_INTERVAL)
+            await asyncio.sleep(self._limits.heartbeat_interval)
             with suppress(Exception):  # the next heartbeat retries if the store is unavailable
                 cancelled, responses = await store.beat(list(self._running))
                 for task_id in cancelled & self._running.keys():

@@ -25,17 +25,12 @@ from codewords_mcp.mcp_server.confirmation import (
     ask_runtime_question,
     ask_tool_question,
 )
+from codewords_mcp.mcp_server.context import limits_of
 from codewords_mcp.mcp_server.tasks import TaskSupport, task_of
 from codewords_mcp.mcp_server.tool_errors import TookTooLong, bad_arguments, error_result, unknown_arguments
 from codewords_mcp.mcp_server.tool_schema import lean
 from codewords_mcp.runtime.auth.access import Rule
 from codewords_mcp.runtime.auth.access_table import TABLE
-
-CALL_TIMEOUT = 44.0
-"""Seconds in which every tool returns: chat hosts give up between 60 s and some minutes, some sooner."""
-
-WORK_TIMEOUT = 38.0
-"""Seconds that a tool waits for background work before it returns a handle."""
 
 _LAST_WAIT_AFTER = 42.0
 """Seconds of a call after which a tool must not wait: the rest is for its result."""
@@ -93,6 +88,7 @@ class McpTool(Tool):
         """Check the arguments, ask a person if the tool needs it, and call the function in time."""
         accepted = list(self.parameters.get("properties", {}))
         _CALL_STARTED.set(time.monotonic())
+        timeout = limits_of(context).call_timeout
 
         try:
             try:
@@ -102,10 +98,10 @@ class McpTool(Tool):
 
             if unknown := [name for name in arguments if name not in accepted]:
                 raise unknown_arguments(unknown, accepted)
-            async with asyncio.timeout(None if task_of(context) else CALL_TIMEOUT):
+            async with asyncio.timeout(None if task_of(context) else timeout):
                 return await self._confirmed(dict(arguments), context, convert_result=convert_result)
         except TimeoutError:  # the limit above; the SDK wraps one that the tool raises
-            return error_result(_too_slow(), self.name)
+            return error_result(_too_slow(timeout), self.name)
         except MCPError:
             raise
         except ToolError as error:
@@ -172,9 +168,9 @@ def _cause(error: ToolError, accepted: list[str]) -> BaseException:
     return cause
 
 
-def _too_slow() -> TookTooLong:
+def _too_slow(timeout: float) -> TookTooLong:
     return TookTooLong(
-        f"The runtime did not respond within {CALL_TIMEOUT:.0f} s.",
+        f"The runtime did not respond within {timeout:.0f} s.",
         hint="Try again; `codewords doctor` in a terminal shows what is slow or broken.",
     )
 

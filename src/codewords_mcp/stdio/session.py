@@ -36,7 +36,10 @@ class SessionLost(Exception):
 class StdioSession:
     """The session that `initialize` made. `relay` gets each message of the listening stream."""
 
-    def __init__(self, initialize: bytes, relay: Callable[[bytes], object]) -> None:
+    def __init__(
+        self, initialize: bytes, relay: Callable[[bytes], object], *, listen_again: float = _LISTEN_AGAIN
+    ) -> None:
+        self._listen_again_after = listen_again
         self._initialize = initialize
         self._relay = relay
         # Reentrant: `_again` holds it and calls `began`, which takes it too.
@@ -155,7 +158,7 @@ class StdioSession:
 
     def _listen_again(self, target: RuntimeTarget, session_id: str) -> None:
         """Make the session again, which opens another stream, unless a call did; a runtime that is gone has none to give."""
-        if self._closed.wait(_LISTEN_AGAIN):
+        if self._closed.wait(self._listen_again_after):
             return
         try:
             self.expired(target, session_id)

@@ -7,8 +7,8 @@ import json
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from codewords_mcp.mcp_server import tool as _tool
-from codewords_mcp.mcp_server.context import ToolContext, runtime_and_caller
+from codewords_mcp.mcp_server.context import ToolContext, limits_of, runtime_and_caller
+from codewords_mcp.mcp_server.tool import remaining_timeout
 from codewords_mcp.runtime.model.caller import Caller
 from codewords_mcp.runtime.model.progress import Progress
 
@@ -22,7 +22,7 @@ Work = Callable[["Runtime", Caller, Progress], Awaitable[T]]
 async def join_job(
     ctx: ToolContext, kind: str, content: list[Any], work: Work[T], *, wait: float | None = None
 ) -> T | None:
-    """Return the result of `work`, or None if it takes longer than `wait` seconds (`WORK_TIMEOUT`).
+    """Return the result of `work`, or None if it takes longer than `wait` seconds (the server's `work_timeout`).
 
     A later call of the same caller with the same `content` joins the work. Raises the work's
     exceptions, and TooBusy.
@@ -32,6 +32,6 @@ async def join_job(
     return await ctx.request_context.lifespan_context.jobs.join(
         (caller, kind, digest),
         lambda progress: work(runtime, caller, progress),
-        wait=_tool.remaining_timeout(ctx, _tool.WORK_TIMEOUT if wait is None else wait),
+        wait=remaining_timeout(ctx, limits_of(ctx).work_timeout if wait is None else wait),
         progress=ctx.report_progress,
     )

@@ -13,7 +13,6 @@ from pydantic import BaseModel, Field
 
 from codewords_mcp.bounded_json import JsonValue
 from codewords_mcp.errors import ConsentNeeded, InvalidInput
-from codewords_mcp.mcp_server import tool as _tool
 from codewords_mcp.mcp_server.check_format import (
     CheckItem,
     capability_lines,
@@ -22,9 +21,9 @@ from codewords_mcp.mcp_server.check_format import (
     check_lines,
 )
 from codewords_mcp.mcp_server.consent import ConsentDialogue, asker_name, fenced_items, pending_lines
-from codewords_mcp.mcp_server.context import ToolContext, runtime_and_caller
+from codewords_mcp.mcp_server.context import ToolContext, limits_of, runtime_and_caller
 from codewords_mcp.mcp_server.text import clean_json, compact, fence
-from codewords_mcp.mcp_server.tool import EXECUTES, tool, tool_result
+from codewords_mcp.mcp_server.tool import EXECUTES, remaining_timeout, tool, tool_result
 from codewords_mcp.runtime.model.workflow import Consent, Deployment
 from codewords_mcp.tools._availability import availability_text
 from codewords_mcp.tools._jobs import join_job
@@ -88,7 +87,7 @@ async def deploy_workflow(
         "description": description,
     }
     started = time.monotonic()
-    dialogue = ConsentDialogue(ctx, until=started + _tool.remaining_timeout(ctx, _CONSENT_TIMEOUT))
+    dialogue = ConsentDialogue(ctx, until=started + remaining_timeout(ctx, _CONSENT_TIMEOUT))
     token = await dialogue.previous_token(confirm)
     deployment = await dialogue.decide(token, partial(_deploy, ctx, request, started))
     if isinstance(deployment, InputRequiredResult):
@@ -114,7 +113,7 @@ async def _deploy(
         lambda runtime, caller, progress: runtime.workflows.try_deploy(
             caller, **request, consent=Consent(confirm=confirm, asker=asker_name(ctx)), progress=progress
         ),
-        wait=max(started + _tool.WORK_TIMEOUT - time.monotonic(), _MIN_TIMEOUT),
+        wait=max(started + limits_of(ctx).work_timeout - time.monotonic(), _MIN_TIMEOUT),
     )
 
 

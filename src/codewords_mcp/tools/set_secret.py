@@ -9,12 +9,11 @@ import anyio
 from mcp_types import CallToolResult, InputRequiredResult
 from pydantic import BaseModel, Field
 
-from codewords_mcp.mcp_server.context import ToolContext, runtime_and_caller
+from codewords_mcp.mcp_server.context import ToolContext, limits_of, runtime_and_caller
 from codewords_mcp.mcp_server.elicitation import Action, Elicitation, can_open_pages, earlier_response
 from codewords_mcp.mcp_server.tool import WRITES, tool, tool_result
 
 _CONSENT_TIMEOUT = 20.0
-_TYPING_TIMEOUT = 20.0
 _POLL_INTERVAL = 0.5
 _QUESTION = "secret"
 
@@ -62,7 +61,7 @@ async def _after_answer(ctx: ToolContext, name: str, url: str, before: str, acti
 
 
 async def _wait_until_stored(ctx: ToolContext, name: str, url: str, before: str) -> CallToolResult:
-    end = time.monotonic() + _TYPING_TIMEOUT
+    end = time.monotonic() + limits_of(ctx).typing_timeout
     while time.monotonic() < end:
         if await _stored_at(ctx, name) != before:
             return _status_result(name, "stored")

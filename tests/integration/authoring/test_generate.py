@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import itertools
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
+from pathlib import Path
+
 import pytest
 from tests.integration.authoring.harness import carry_out
 from tests.integration.authoring.tasks import ERRING, TASKS, WORDS, code_of, fenced
-from tests.support.runtime import ADMIN, deploy, workflow
+from tests.support.runtime import ADMIN, deploy, make_home, open_runtime, workflow
 
 from codewords_mcp.errors import InvalidInput
 from codewords_mcp.runtime.api.runtime import Runtime
@@ -89,23 +94,31 @@ async def test_the_same_fault_three_times_ends_it_with_the_best_draft(
     assert [check.id for check in edited.resolved] == ["smoke"]
 
 
+OpenLimited = Callable[..., AbstractAsyncContextManager[Runtime]]
+
+
+@pytest.fixture
+def limited(runtime: Runtime, tmp_path: Path, model: LoopbackProviders) -> OpenLimited:
+    """Open another runtime with these settings, beside the module's, whose key of a provider it shares."""
+    homes = (make_home(tmp_path / str(number)) for number in itertools.count())
+    return lambda **settings: open_runtime(next(homes), openai_base_url=model.url, **settings)
+
+
 @pytest.mark.requirement("author:generate-bounds")
 async def test_rounds_and_budget_end_it_before_the_next_answer(
-    runtime: Runtime, model: LoopbackProviders, monkeypatch: pytest.MonkeyPatch
+    limited: OpenLimited, model: LoopbackProviders
 ) -> None:
     spent = len(model.requests)
-    few = runtime.settings.model_copy(update={"author_budget": 0.0001})
-    monkeypatch.setattr(runtime._container, "settings", few)  # pyright: ignore[reportPrivateUsage]
     model.answer_next(chat_reply(BROKEN))
-    made = await runtime.authoring.generate(ADMIN, "Counts words for little money.")
+    async with limited(author_budget=0.0001) as runtime:
+        made = await runtime.authoring.generate(ADMIN, "Counts words for little money.")
     assert made.status == "unfinished"
     assert "beyond the budget of 0.0001 USD" in made.why
     assert len(model.requests) == spent + 1
-    two_rounds = runtime.settings.model_copy(update={"author_budget": 1, "author_rounds": 2})
-    monkeypatch.setattr(runtime._container, "settings", two_rounds)  # pyright: ignore[reportPrivateUsage]
     faults = [BROKEN, fenced(code_of(WORDS).replace("import os\n", "import os, no_such_module\n"))]
     model.answer_next(*map(chat_reply, faults))
-    made = await runtime.authoring.generate(ADMIN, "Counts words in two rounds.")
+    async with limited(author_budget=1, author_rounds=2) as runtime:
+        made = await runtime.authoring.generate(ADMIN, "Counts words in two rounds.")
     assert made.why == "2 answers did not pass every check"
 
 

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from contextlib import ExitStack
+from pathlib import Path
 
 import httpx
 import pytest
+from tests.integration.http.helpers import deploy_probe, open_door
 from tests.support.http_runtime import ADMIN_KEY, Door, Wire
 from tests.support.waiting import until
 
-from codewords_mcp.http.middleware import protocol
 from codewords_mcp.http.middleware.protocol import MAX_HEAD, BoundedProtocol
 
 pytestmark = pytest.mark.requirement("http:heads")
@@ -82,22 +84,32 @@ def test_a_body_in_many_small_pieces_is_no_head(door: Door) -> None:
         assert "201 created" in wire.head()
 
 
+class Impatient(BoundedProtocol):
+    head_timeout = 0.3
+
+
+class Crowded(BoundedProtocol):
+    max_waiting = 20
+
+
+@pytest.fixture(scope="module")
+def impatient(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Door]:
+    with open_door(tmp_path_factory.mktemp("impatient"), Impatient) as opened:
+        yield opened
+
+
 @pytest.mark.parametrize("sent", [b"", b"GET /healthz HT", START], ids=["nothing", "a line", "some headers"])
-def test_a_head_that_does_not_come_is_waited_for_and_then_no_more(
-    door: Door, monkeypatch: pytest.MonkeyPatch, sent: bytes
-) -> None:
-    monkeypatch.setattr(protocol, "HEAD_SECONDS", 0.3)
-    with door.connect() as wire:
+def test_a_head_that_does_not_come_is_waited_for_and_then_no_more(impatient: Door, sent: bytes) -> None:
+    with impatient.connect() as wire:
         wire.send(sent)
         answer = wire.until(b"never")
         assert (b"408" in answer) == bool(sent)
 
 
 def test_the_next_head_on_a_connection_is_bounded_too_and_a_quiet_one_is_kept(
-    door: Door, monkeypatch: pytest.MonkeyPatch
+    impatient: Door,
 ) -> None:
-    monkeypatch.setattr(protocol, "HEAD_SECONDS", 0.3)
-    with door.connect() as quiet, door.connect() as slow:
+    with impatient.connect() as quiet, impatient.connect() as slow:
         for wire in (quiet, slow):
             wire.request("GET", "/healthz")
             wire.until(b"}")
@@ -108,16 +120,20 @@ def test_the_next_head_on_a_connection_is_bounded_too_and_a_quiet_one_is_kept(
 
 
 def test_many_connections_without_a_request_make_room_for_those_that_come_and_end_no_request(
-    door: Door, probe: str, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path,
 ) -> None:
-    monkeypatch.setattr(protocol, "MAX_WAITING", 20)
     with ExitStack() as stack:
+        door = stack.enter_context(open_door(tmp_path, Crowded))
+        probe = deploy_probe(door)
         answered = stack.enter_context(door.connect())
         answered.request("POST", f"/run/{probe}/echo", "Content-Length: 1")
         lazy = [stack.enter_context(door.connect()) for _ in range(60)]
         for wire in lazy:
             wire.send(START)
-        until(lambda: len(BoundedProtocol.waiting) <= 20, "those that waited longest to be closed")
+        until(
+            lambda: len(BoundedProtocol.waiting) <= Crowded.max_waiting,
+            "those that waited longest to be closed",
+        )
         for wire in lazy[:30]:
             assert wire.until(b"never") == b""
         with door.client() as client:

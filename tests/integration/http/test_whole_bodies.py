@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import json
 import socket
+from collections.abc import Iterator
 from contextlib import ExitStack
 
 import httpx
 import pytest
-from tests.integration.http.helpers import CONCURRENCY
+from tests.integration.http.helpers import CONCURRENCY, deploy_probe, open_door
 from tests.support.http_runtime import Door, Wire
 from tests.support.waiting import until
 
 from codewords_mcp.errors import InvalidInput
-from codewords_mcp.http.middleware import protocol
 from codewords_mcp.http.middleware.client_connection import ClientConnection
+from codewords_mcp.http.middleware.protocol import BoundedProtocol
 
 H2C = ("Connection: Upgrade, HTTP2-Settings", "Upgrade: h2c", "HTTP2-Settings: AAMAAABkAAQAoAAAAAIAAAAA")
 OFFERS = {
@@ -114,12 +115,29 @@ def test_offers_are_ignored_on_requests_without_a_body_pipelined_ones_and_old_on
         assert "400 bad request" in wire.head()
 
 
+class ImpatientProtocol(BoundedProtocol):
+    body_timeout = 0.3
+
+
+Impatient = tuple[Door, httpx.Client, str]
+
+
+@pytest.fixture(scope="module")
+def impatient(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Impatient]:
+    """A server that waits a moment for bodies, a client of it, and the probe there."""
+    with (
+        open_door(tmp_path_factory.mktemp("impatient"), ImpatientProtocol) as opened,
+        opened.client() as http,
+    ):
+        yield opened, http, deploy_probe(opened)
+
+
 @pytest.mark.requirement("http:whole-bodies")
 @pytest.mark.parametrize("kind", ["run", "run_async", "webhook", "file"])
 def test_a_body_that_stalls_is_refused_and_nothing_of_it_is_stored_or_run(
-    door: Door, http: httpx.Client, probe: str, monkeypatch: pytest.MonkeyPatch, kind: str
+    impatient: Impatient, kind: str
 ) -> None:
-    monkeypatch.setattr(protocol, "BODY_SECONDS", 0.3)
+    door, http, probe = impatient
     hook = http.post("/webhooks", json={"service_id": probe}).json()["url"]
     links = http.post("/file?filename=a").json()
     method, path = {
@@ -161,9 +179,9 @@ def test_half_sent_bodies_hold_no_slot_of_their_caller(door: Door, http: httpx.C
 
 @pytest.mark.requirement("http:whole-bodies")
 def test_a_stream_that_stalls_ends_its_run(
-    door: Door, http: httpx.Client, probe: str, monkeypatch: pytest.MonkeyPatch
+    impatient: Impatient,
 ) -> None:
-    monkeypatch.setattr(protocol, "BODY_SECONDS", 0.3)
+    door, http, probe = impatient
     with door.connect() as wire:
         wire.request("POST", f"/run/{probe}/echo", "Transfer-Encoding: chunked", body=b"3\r\n123\r\n")
         assert "408" in wire.head()

@@ -6,11 +6,9 @@ from collections.abc import Iterator
 
 import httpx
 import pytest
-from tests.integration.integrations.helpers import TOKEN
-from tests.support.http_runtime import ADMIN_KEY, Door
-from tests.support.runtime import make_home
+from tests.integration.integrations.helpers import TOKEN, open_door
+from tests.support.http_runtime import Door
 
-from codewords_mcp.settings import Settings
 from codewords_testing.apps import LoopbackApps, loopback_apps
 from codewords_testing.pipedream import LoopbackConnect, loopback_connect
 
@@ -29,22 +27,8 @@ def apps() -> Iterator[LoopbackApps]:
 
 @pytest.fixture(scope="module")
 def door(tmp_path_factory: pytest.TempPathFactory, connect: LoopbackConnect) -> Iterator[Door]:
-    settings = Settings.model_validate(
-        {
-            "home": make_home(tmp_path_factory.mktemp("broker") / "home"),
-            "port": 0,
-            "api_key": ADMIN_KEY,
-            "pipedream_base_url": connect.url,
-        }
-    )
-    with pytest.MonkeyPatch.context() as patch:
-        for name in connect.credentials:
-            patch.delenv(name, raising=False)
-        with Door(settings) as opened:
-            with opened.client() as client:
-                for name, value in connect.credentials.items():
-                    client.put(f"/secrets/{name}", json={"value": value}).raise_for_status()
-            yield opened
+    with open_door(tmp_path_factory.mktemp("broker"), connect) as opened:
+        yield opened
 
 
 @pytest.fixture

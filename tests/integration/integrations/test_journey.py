@@ -5,19 +5,20 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Iterator
+from contextlib import AsyncExitStack
+from pathlib import Path
 from typing import Any
 
 import pytest
 from mcp import Client
 from mcp_types import ElicitRequestURLParams, ElicitResult
-from tests.integration.integrations.helpers import USER
+from tests.integration.integrations.helpers import USER, open_door
 from tests.support.browser_client import sign_in
 from tests.support.http_runtime import ADMIN_KEY, Door
 from tests.support.mcp_clients import Era, data_of, over_http, text_of
-from tests.support.runtime import make_home, workflow
+from tests.support.runtime import workflow
 
-from codewords_mcp.mcp_server import consent as _consent
-from codewords_mcp.settings import Settings
+from codewords_mcp.mcp_server.limits import ServerLimits
 from codewords_testing.pipedream import LoopbackConnect
 from codewords_testing.pipedream.connect import failed, succeeded
 
@@ -40,18 +41,7 @@ NOTIFIES = workflow(
 
 @pytest.fixture(scope="module")
 def door(tmp_path_factory: pytest.TempPathFactory, connect: LoopbackConnect) -> Iterator[Door]:
-    settings = Settings.model_validate(
-        {
-            "home": make_home(tmp_path_factory.mktemp("journey") / "home"),
-            "port": 0,
-            "api_key": ADMIN_KEY,
-            "pipedream_base_url": connect.url,
-        }
-    )
-    with Door(settings) as opened:
-        with opened.client() as client:
-            for name, value in connect.credentials.items():
-                client.put(f"/secrets/{name}", json={"value": value}).raise_for_status()
+    with open_door(tmp_path_factory.mktemp("journey"), connect) as opened:
         yield opened
 
 
@@ -147,10 +137,11 @@ async def test_what_a_person_declines_is_not_run_and_what_only_reads_is_not_aske
 
 
 async def test_a_client_that_cannot_ask_gets_pages_and_the_model_cannot_agree_for_the_person(
-    door: Door, connect: LoopbackConnect, era: Era, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, connect: LoopbackConnect, era: Era
 ) -> None:
-    monkeypatch.setattr(_consent, "ANSWER_TIMEOUT", 0.05)
-    async with over_http(f"{door.url}/mcp", ADMIN_KEY, era) as client:
+    async with AsyncExitStack() as stack:
+        door = stack.enter_context(open_door(tmp_path, connect, ServerLimits(answer_timeout=0.05)))
+        client = await stack.enter_async_context(over_http(f"{door.url}/mcp", ADMIN_KEY, era))
         state = await client.call_tool("connect_integration", {"app": "slack"})
         assert data_of(state)["url"] in text_of(state)
         connect.connect_account(USER, "slack_v2")

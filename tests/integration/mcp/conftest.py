@@ -10,6 +10,7 @@ from mcp import Client
 from tests.integration.mcp.fake_runtime import ANN, BOB, FakeRuntime
 from tests.support.mcp_clients import Era, over_http, serving
 
+from codewords_mcp.mcp_server.limits import ServerLimits
 from codewords_mcp.settings import Settings
 
 
@@ -29,9 +30,15 @@ def era(request: pytest.FixtureRequest) -> Era:
 
 
 @pytest.fixture
-async def url(runtime: FakeRuntime, settings: Settings) -> AsyncGenerator[str]:
-    """The door over HTTP; the keys of its callers are "ann" and "bob"."""
-    async with serving(runtime, settings, {"ann": ANN, "bob": BOB}) as address:
+def limits() -> ServerLimits:
+    """The limits of the server; a test module that needs others overrides this."""
+    return ServerLimits()
+
+
+@pytest.fixture
+async def url(runtime: FakeRuntime, settings: Settings, limits: ServerLimits) -> AsyncGenerator[str]:
+    """The server over HTTP; the keys of its callers are "ann" and "bob"."""
+    async with serving(runtime, settings, {"ann": ANN, "bob": BOB}, limits=limits) as address:
         yield address
 
 

@@ -33,6 +33,7 @@ from codewords_mcp.runtime.model.authoring import Brief, Diagnosis, Draft, Templ
 from codewords_mcp.runtime.model.base import Page
 from codewords_mcp.runtime.model.caller import Caller
 from codewords_mcp.runtime.model.change_events import Announcements
+from codewords_mcp.runtime.model.integration import Action, App, Detail, FoundActions, Hit, Option
 from codewords_mcp.runtime.model.progress import Progress, no_progress
 from codewords_mcp.runtime.model.publishing import PublishedTool
 from codewords_mcp.runtime.model.run import FINISHED, LogLine, Run, RunError
@@ -117,15 +118,7 @@ class FakeTemplateApi(TemplateApi):
         self._fake = fake
 
     async def list(self, caller: Caller, *, query: str = "", category: str = "") -> list[Template]:
-        return [
-            Template(
-                id="greeting",
-                title="Greeting",
-                description="Says hello.",
-                code="print('hi')",
-                example_input={"name": "Ada"},
-            )
-        ]
+        return self._fake.stored_templates
 
 
 class FakeAuthoringApi(AuthoringApi):
@@ -369,10 +362,31 @@ class FakeSecretApi(SecretApi):
 
 
 class FakeIntegrationApi(IntegrationApi):
-    """Tests set the methods that they need."""
+    """One app with one action, where a test gives them."""
 
-    def __init__(self) -> None:
-        pass
+    def __init__(
+        self,
+        app: App | None = None,
+        hit: Hit | None = None,
+        action: Action | None = None,
+        options: tuple[Option, ...] = (),
+    ) -> None:
+        self._apps: tuple[App, ...] = (app,) if app else ()
+        self._hits: tuple[Hit, ...] = (hit,) if hit else ()
+        self._action = action
+        self._options = options
+
+    async def search(self, *_: Any, **__: Any) -> FoundActions:
+        return FoundActions(actions=self._hits, apps=self._apps)
+
+    async def list_actions(self, *_: Any, **__: Any) -> Detail:
+        return Detail(app=self._apps[0].slug, actions=self._hits, total=len(self._hits))
+
+    async def get_action(self, *_: Any, **more: Any) -> Detail:
+        app = self._apps[0].slug
+        if more.get("prop"):
+            return Detail(app=app, options=self._options)
+        return Detail(app=app, action=self._action)
 
 
 class FakeRuntime(Runtime):
@@ -398,6 +412,15 @@ class FakeRuntime(Runtime):
         self.questions: dict[str, tuple[str, str]] = {}
         self.answers: dict[str, bool] = {}
         self.published_tools: list[PublishedTool] = []
+        self.stored_templates = [
+            Template(
+                id="greeting",
+                title="Greeting",
+                description="Says hello.",
+                code="print('hi')",
+                example_input={"name": "Ada"},
+            )
+        ]
         self.nobody_there = False
         self.said = Announcements()
         self._folder = Path(tempfile.mkdtemp(prefix="codewords-fake-"))

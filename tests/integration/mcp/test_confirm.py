@@ -11,6 +11,7 @@ from mcp_types import ElicitRequestParams, ElicitResult, ErrorData
 from tests.integration.mcp.fake_runtime import ANN, FakeRuntime
 from tests.support.mcp_clients import Bare, Era, data_of, over_http, text_of
 
+from codewords_mcp.mcp_server.limits import ServerLimits
 from codewords_mcp.mcp_server.tool import McpTool
 from codewords_mcp.tools import all_tools
 
@@ -71,14 +72,12 @@ async def test_a_no_is_a_no_and_a_models_token_does_not_change_it(
     assert await _names(client) == [NAME["name"]]
 
 
-@pytest.fixture
-def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Nobody answers on the page while a call waits."""
-    monkeypatch.setattr("codewords_mcp.mcp_server.consent.ANSWER_TIMEOUT", 0.01)
+impatient = pytest.mark.parametrize("limits", [ServerLimits(answer_timeout=0.01)], ids=["impatient"])
+"""Nobody answers on the page while a call waits."""
 
 
 @pytest.mark.requirement("confirm:token")
-@pytest.mark.usefixtures("impatient")
+@impatient
 async def test_where_nobody_can_be_asked_in_the_chat_a_models_token_is_no_yes_and_the_page_decides(
     runtime: FakeRuntime, client: Client
 ) -> None:
@@ -98,7 +97,7 @@ async def test_where_nobody_can_be_asked_in_the_chat_a_models_token_is_no_yes_an
 
 
 @pytest.mark.requirement("confirm:token")
-@pytest.mark.usefixtures("impatient")
+@impatient
 async def test_where_the_operator_says_that_nobody_is_there_a_token_is_good_once_for_its_own_call(
     url: str, runtime: FakeRuntime, client: Client, era: Era
 ) -> None:

@@ -14,7 +14,7 @@ from tests.integration.mcp.npm import CONFORMANCE, OWN_NODE, installed, node
 from tests.support.mcp_clients import serving
 
 from codewords_mcp.http.mcp_app import create_server
-from codewords_mcp.mcp_server import tasks
+from codewords_mcp.mcp_server.limits import ServerLimits
 from codewords_mcp.settings import Settings
 
 pytestmark = [pytest.mark.anyio, pytest.mark.slow]
@@ -32,11 +32,12 @@ async def _suite(folder: Path, url: str, out: Path, *which: str) -> tuple[int, s
 @pytest.mark.requirement("tasks:conformance")
 @pytest.mark.parametrize("revision", ["2025-11-25", "2026-07-28"])
 async def test_every_scored_requirement_of_the_suite_holds(
-    revision: str, runtime: FakeRuntime, settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    revision: str, runtime: FakeRuntime, settings: Settings, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr(tasks, "IMMEDIATE_TIMEOUT", A_MOMENT / 5)
     folder = installed(*CONFORMANCE)
-    server = create_server(runtime, settings, more=long_tools())
+    server = create_server(
+        runtime, settings, more=long_tools(), limits=ServerLimits(immediate_timeout=A_MOMENT / 5)
+    )
     add_everything(server)
     async with serving(runtime, settings, {"": ANN}, server) as url:
         code, out = await _suite(folder, url, tmp_path, "--requirements", revision)

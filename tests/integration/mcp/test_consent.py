@@ -11,6 +11,7 @@ from mcp_types import ElicitRequestFormParams, ElicitRequestURLParams, ElicitRes
 from tests.support.mcp_clients import Era, data_of, in_process, text_of
 from tests.support.runtime import ADMIN, make_home, open_runtime, workflow
 
+from codewords_mcp.mcp_server.limits import ServerLimits
 from codewords_mcp.runtime.api.runtime import Runtime
 from codewords_mcp.settings import Settings
 
@@ -90,12 +91,11 @@ async def test_a_person_who_says_no_has_nothing_deployed(real: Runtime, era: Era
 
 @pytest.mark.parametrize("era", ["legacy", "2026-07-28"])
 async def test_without_a_way_to_ask_the_page_decides_and_the_models_token_is_no_yes(
-    real: Runtime, era: Era, monkeypatch: pytest.MonkeyPatch
+    real: Runtime, era: Era
 ) -> None:
-    monkeypatch.setattr("codewords_mcp.mcp_server.consent.ANSWER_TIMEOUT", 0.05)
     name = f"page {era}"
     code = asking(HOST, name)
-    async with connected(real, era) as client:
+    async with connected(real, era, limits=ServerLimits(answer_timeout=0.05)) as client:
         first = await deploy(client, code, name)
         told = data_of(first)
         assert (told["status"], told["asks"][1:-1]) == ("needs_consent", [f"hosts {HOST}"])

@@ -11,6 +11,7 @@ from mcp_types import ElicitRequestFormParams, ElicitResult
 from tests.support.mcp_clients import Era, data_of, in_process, text_of
 from tests.support.runtime import ADMIN, deploy, fetch, make_home, open_runtime, workflow
 
+from codewords_mcp.mcp_server.limits import ServerLimits
 from codewords_mcp.runtime.api.runtime import Runtime
 from codewords_mcp.settings import Settings
 
@@ -24,14 +25,10 @@ async def real(tmp_path_factory: pytest.TempPathFactory) -> AsyncGenerator[Runti
         yield runtime
 
 
-@pytest.fixture(autouse=True)
-def _nobody_answers_late(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    if "action" not in request.fixturenames:
-        monkeypatch.setattr("codewords_mcp.mcp_server.consent.ANSWER_TIMEOUT", 0.01)
-
-
 def connected(runtime: Runtime, era: Era = "2026-07-28", **options: Any) -> Client:
-    return in_process(runtime, Settings.model_construct(home=runtime.settings.home), ADMIN, era, **options)
+    limits = ServerLimits() if "elicitation_callback" in options else ServerLimits(answer_timeout=0.01)
+    settings = Settings.model_construct(home=runtime.settings.home)
+    return in_process(runtime, settings, ADMIN, era, limits=limits, **options)
 
 
 async def unsent(runtime: Runtime) -> int:

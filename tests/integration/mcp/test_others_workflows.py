@@ -14,6 +14,7 @@ from tests.support.mcp_clients import ERAS, Era, data_of, in_process, text_of
 from tests.support.runtime import make_home, open_runtime
 
 from codewords_mcp.errors import ConsentNeeded
+from codewords_mcp.mcp_server.limits import ServerLimits
 from codewords_mcp.runtime.api.runtime import Runtime
 from codewords_mcp.runtime.model.schedule import ScheduleRequest
 from codewords_mcp.settings import Settings
@@ -28,12 +29,6 @@ async def real(tmp_path_factory: pytest.TempPathFactory) -> AsyncGenerator[Runti
         yield runtime
 
 
-@pytest.fixture(autouse=True)
-def _nobody_answers_late(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    if "action" not in request.fixturenames:
-        monkeypatch.setattr("codewords_mcp.mcp_server.consent.ANSWER_TIMEOUT", 0.01)
-
-
 async def public(runtime: Runtime) -> str:
     """The id of a public workflow of Ben's that calls a service, and that nobody else has agreed to."""
     code = acting('services = ["files"]\n')
@@ -41,7 +36,9 @@ async def public(runtime: Runtime) -> str:
 
 
 def connected(runtime: Runtime, era: Era = "2026-07-28", **options: Any) -> Client:
-    return in_process(runtime, Settings.model_construct(home=runtime.settings.home), ANN, era, **options)
+    limits = ServerLimits() if "elicitation_callback" in options else ServerLimits(answer_timeout=0.01)
+    settings = Settings.model_construct(home=runtime.settings.home)
+    return in_process(runtime, settings, ANN, era, limits=limits, **options)
 
 
 def calls(service_id: str) -> dict[str, dict[str, Any]]:

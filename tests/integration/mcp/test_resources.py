@@ -12,10 +12,11 @@ import pytest
 from mcp import Client, MCPError
 from mcp.client.subscriptions import ResourceUpdated
 from mcp_types import PromptReference, ResourceTemplateReference
-from tests.integration.mcp.fake_runtime import FakeRuntime, Gate
-from tests.support.mcp_clients import data_of, over_http, subscribe, unsubscribe
+from tests.integration.mcp.fake_runtime import ANN, FakeRuntime, Gate
+from tests.support.mcp_clients import data_of, over_http, serving, subscribe, unsubscribe
 
-from codewords_mcp.mcp_server import subscriptions
+from codewords_mcp.mcp_server.limits import ServerLimits
+from codewords_mcp.settings import Settings
 
 pytestmark = pytest.mark.anyio
 
@@ -145,11 +146,12 @@ async def test_another_callers_run_cannot_be_watched(runtime: FakeRuntime, url: 
 
 
 @pytest.mark.requirement("mcp:subscriptions")
-async def test_watching_too_many_runs_is_refused(
-    runtime: FakeRuntime, url: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(subscriptions, "MAX_WATCHERS", 1)
-    async with over_http(url, "ann", "legacy") as client:
+async def test_watching_too_many_runs_is_refused(runtime: FakeRuntime, settings: Settings) -> None:
+    limits = ServerLimits(max_watchers=1)
+    async with (
+        serving(runtime, settings, {"ann": ANN}, limits=limits) as url,
+        over_http(url, "ann", "legacy") as client,
+    ):
         runtime.gate = Gate()
         runtime.gate.go_on.set()
         _, first = await _run(client)

@@ -10,8 +10,8 @@ from mcp_types import ElicitRequestURLParams, ElicitResult
 from tests.integration.mcp.fake_runtime import ANN, FakeRuntime
 from tests.support.mcp_clients import Era, data_of, in_process, over_http, text_of
 
+from codewords_mcp.mcp_server.limits import ServerLimits
 from codewords_mcp.settings import Settings
-from codewords_mcp.tools import set_secret
 
 pytestmark = [pytest.mark.anyio, pytest.mark.requirement("mcp:secrets-by-page")]
 
@@ -61,11 +61,10 @@ async def test_a_person_who_declines_has_nothing_stored(runtime: FakeRuntime, ur
 
 
 async def test_a_person_who_does_not_type_in_time_leaves_the_page_waiting(
-    runtime: FakeRuntime, settings: Settings, era: Era, monkeypatch: pytest.MonkeyPatch
+    runtime: FakeRuntime, settings: Settings, era: Era
 ) -> None:
-    monkeypatch.setattr(set_secret, "_TYPING_TIMEOUT", 0.01)
-    person = Person(runtime, "accept", types=False)
-    async with in_process(runtime, settings, ANN, era, elicitation_callback=person) as client:
+    person, limits = Person(runtime, "accept", types=False), ServerLimits(typing_timeout=0.01)
+    async with in_process(runtime, settings, ANN, era, limits=limits, elicitation_callback=person) as client:
         result = await _set(client)
     assert data_of(result)["status"] == "waiting"
     assert data_of(result)["url"] == person.asked[0].url

@@ -16,7 +16,6 @@ from mcp_types import JSONRPCResponse
 from tests.integration.mcp.fake_runtime import FakeRuntime
 from tests.support.mcp_clients import over_http, serving
 
-from codewords_mcp.mcp_server import server
 from codewords_mcp.runtime.auth.session_shares import SessionShares
 from codewords_mcp.runtime.model.caller import Caller
 from codewords_mcp.settings import Settings
@@ -40,11 +39,9 @@ PING = {"jsonrpc": "2.0", "id": 2, "method": "ping"}
 
 
 @pytest.fixture
-async def url(
-    runtime: FakeRuntime, settings: Settings, monkeypatch: pytest.MonkeyPatch
-) -> AsyncIterator[str]:
-    monkeypatch.setattr(server, "SessionShares", lambda: SessionShares(PER_KEY, PER_OWNER, PER_HOME))
-    async with serving(runtime, settings, KEYS) as served:
+async def url(runtime: FakeRuntime, settings: Settings) -> AsyncIterator[str]:
+    shares = SessionShares(PER_KEY, PER_OWNER, PER_HOME)
+    async with serving(runtime, settings, KEYS, shares=shares) as served:
         yield served
 
 

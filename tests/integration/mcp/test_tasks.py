@@ -11,19 +11,23 @@ from tests.integration.mcp.fake_runtime import ANN, BOB, FakeRuntime, Gate
 from tests.support.mcp_clients import Bare, serving
 
 from codewords_mcp.http.mcp_app import create_server
-from codewords_mcp.mcp_server import tasks as door_tasks
+from codewords_mcp.mcp_server.limits import ServerLimits
+from codewords_mcp.mcp_server.tasks import TASKS
 from codewords_mcp.mcp_server.tool import McpTool
 from codewords_mcp.settings import Settings
 from codewords_mcp.tools import all_tools
 
 pytestmark = pytest.mark.anyio
 
-CAN: dict[str, Any] = {"extensions": {door_tasks.TASKS: {}}, "elicitation": {"form": {}}}
+CAN: dict[str, Any] = {"extensions": {TASKS: {}}, "elicitation": {"form": {}}}
 
 
-@pytest.fixture(autouse=True)
-def _at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(door_tasks, "IMMEDIATE_TIMEOUT", 0.05)
+LIMITS = ServerLimits(immediate_timeout=0.05, heartbeat_interval=0.05)
+
+
+@pytest.fixture
+def limits() -> ServerLimits:
+    return LIMITS
 
 
 @pytest.fixture
@@ -124,10 +128,14 @@ async def test_what_may_not_be_done_twice_is_told_as_interrupted(
     slow = next(one for one in long_tools() if one.name == "slow_compute")
     slow.retryable = False
     arguments = {"name": "slow_compute", "arguments": {"seconds": 60}}
-    async with serving(runtime, settings, {"ann": ANN}, create_server(runtime, settings, more=[slow])) as url:
+    async with serving(
+        runtime, settings, {"ann": ANN}, create_server(runtime, settings, more=[slow], limits=LIMITS)
+    ) as url:
         task = await Bare(url, "ann", CAN).result("tools/call", arguments)
     runtime.restarted()
-    async with serving(runtime, settings, {"ann": ANN}, create_server(runtime, settings, more=[slow])) as url:
+    async with serving(
+        runtime, settings, {"ann": ANN}, create_server(runtime, settings, more=[slow], limits=LIMITS)
+    ) as url:
         ended = await Bare(url, "ann", CAN).until_task(task["taskId"], "completed")
     assert ended["result"]["isError"]
     assert ended["result"]["content"][0]["text"].startswith("interrupted: ")
@@ -137,7 +145,7 @@ async def test_what_may_not_be_done_twice_is_told_as_interrupted(
 async def test_a_task_that_needs_a_person_asks_in_the_task_and_goes_on_with_the_answer(
     runtime: FakeRuntime, settings: Settings
 ) -> None:
-    server = create_server(runtime, settings, more=long_tools())
+    server = create_server(runtime, settings, more=long_tools(), limits=LIMITS)
     async with serving(runtime, settings, {"ann": ANN}, server) as url:
         ann = Bare(url, "ann", CAN)
         task = await ann.call("confirm_delete", {"filename": "a.txt"})
@@ -154,12 +162,10 @@ async def test_a_task_that_needs_a_person_asks_in_the_task_and_goes_on_with_the_
 
 
 @pytest.mark.requirement("tasks:bounded")
-async def test_beyond_the_most_tasks_a_call_is_answered_without_one(
-    ann: Bare, runtime: FakeRuntime, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.mark.parametrize("limits", [ServerLimits(immediate_timeout=0.05, max_tasks=1)])
+async def test_beyond_the_most_tasks_a_call_is_answered_without_one(ann: Bare, runtime: FakeRuntime) -> None:
     workflow_id = await _deployed(ann)
     runtime.gate = Gate()
-    monkeypatch.setattr(door_tasks, "MAX_TASKS", 1)
     calls = [{"workflow_id": workflow_id, "wait_seconds": 0}] * 2
     first, second = [await ann.call("run_workflow", call) for call in calls]
     assert first["resultType"] == "task"
@@ -177,11 +183,13 @@ async def test_the_header_of_a_request_must_name_its_task(ann: Bare, runtime: Fa
 
 @pytest.mark.requirement("tasks:replicas")
 async def test_another_replica_answers_for_a_task_and_hands_a_cancellation_over(
-    runtime: FakeRuntime, settings: Settings, monkeypatch: pytest.MonkeyPatch
+    runtime: FakeRuntime, settings: Settings
 ) -> None:
-    monkeypatch.setattr(door_tasks, "_HEARTBEAT_INTERVAL", 0.05)
     keys = {"ann": ANN, "bob": BOB}
-    async with serving(runtime, settings, keys) as here, serving(runtime, settings, keys) as there:
+    async with (
+        serving(runtime, settings, keys, limits=LIMITS) as here,
+        serving(runtime, settings, keys, limits=LIMITS) as there,
+    ):
         ann = Bare(here, "ann", CAN)
         workflow_id = await _deployed(ann)
         runtime.gate = gate = Gate()
@@ -197,6 +205,6 @@ async def test_another_replica_answers_for_a_task_and_hands_a_cancellation_over(
 @pytest.mark.requirement("tasks:declared")
 async def test_the_extension_is_announced_and_every_long_tool_can_be_a_task(ann: Bare) -> None:
     told = await ann.result("server/discover")
-    assert {door_tasks.TASKS, "io.modelcontextprotocol/skills"} <= told["capabilities"]["extensions"].keys()
+    assert {TASKS, "io.modelcontextprotocol/skills"} <= told["capabilities"]["extensions"].keys()
     long = {tool.name for tool in all_tools() if isinstance(tool, McpTool) and tool.task != "never"}
     assert {"validate_workflow", "deploy_workflow", "run_workflow"} <= long

@@ -10,8 +10,9 @@ import pytest
 from mcp import Client
 from tests.integration.mcp.fake_runtime import ANN, FakeRuntime, Gate
 from tests.support.mcp_clients import Era, data_of, in_process, over_http, text_of
+from tests.support.waiting import until_async
 
-from codewords_mcp.mcp_server import tool as _tool
+from codewords_mcp.mcp_server.limits import ServerLimits
 from codewords_mcp.settings import Settings
 
 pytestmark = pytest.mark.anyio
@@ -56,32 +57,35 @@ async def test_get_run_waits_for_the_end(client: Client, runtime: FakeRuntime) -
 
 
 @pytest.mark.requirement("mcp:long-work")
+@pytest.mark.parametrize("limits", [ServerLimits(work_timeout=0.05)])
 @pytest.mark.parametrize("tool", ["validate_workflow", "deploy_workflow"])
 async def test_building_that_takes_longer_is_said_and_the_same_call_joins_it(
-    client: Client, runtime: FakeRuntime, monkeypatch: pytest.MonkeyPatch, tool: str
+    client: Client, runtime: FakeRuntime, tool: str
 ) -> None:
     runtime.gate = gate = Gate()
-    with monkeypatch.context() as short:
-        short.setattr(_tool, "WORK_TIMEOUT", 0.01)
-        first = await client.call_tool(tool, {"code": "x"})
+    first = await client.call_tool(tool, {"code": "x"})
     assert data_of(first)["status"] == "building"
     assert f"Call {tool} again" in text_of(first)
     await gate.started.wait()
     gate.go_on.set()
-    second = await client.call_tool(tool, {"code": "x"})
-    assert data_of(second)["status"] in {"done", "deployed"}
+
+    async def ended() -> str:
+        status = data_of(await client.call_tool(tool, {"code": "x"}))["status"]
+        return "" if status == "building" else status
+
+    assert await until_async(ended) in {"done", "deployed"}
     assert gate.calls == 1
 
 
 @pytest.mark.requirement("mcp:long-work")
+@pytest.mark.parametrize("limits", [ServerLimits(call_timeout=0.05)])
 async def test_a_tool_whose_runtime_hangs_answers_in_time_all_the_same(
-    client: Client, runtime: FakeRuntime, monkeypatch: pytest.MonkeyPatch
+    client: Client, runtime: FakeRuntime
 ) -> None:
     async def hangs(*_: object, **__: object) -> None:
         await asyncio.Event().wait()
 
     runtime.workflows.list = hangs  # pyright: ignore[reportAttributeAccessIssue]
-    monkeypatch.setattr(_tool, "CALL_TIMEOUT", 0.05)
     result = await client.call_tool("list_workflows", {})
     assert result.is_error
     assert text_of(result).startswith("took_too_long: ")
@@ -89,7 +93,8 @@ async def test_a_tool_whose_runtime_hangs_answers_in_time_all_the_same(
 
 @pytest.mark.requirement("mcp:long-work")
 def test_the_limits_keep_every_answer_within_45_seconds() -> None:
-    assert _tool.WORK_TIMEOUT < _tool.CALL_TIMEOUT <= 45
+    limits = ServerLimits()
+    assert limits.work_timeout < limits.call_timeout <= 45
 
 
 @pytest.mark.requirement("mcp:progress")
@@ -150,11 +155,11 @@ async def test_cancelling_a_call_cancels_the_run_it_started(runtime: FakeRuntime
 
 @pytest.mark.requirement("mcp:long-work")
 async def test_the_end_of_a_server_ends_the_work_it_began(
-    runtime: FakeRuntime, settings: Settings, era: Era, monkeypatch: pytest.MonkeyPatch
+    runtime: FakeRuntime, settings: Settings, era: Era
 ) -> None:
     runtime.gate = gate = Gate()
-    monkeypatch.setattr(_tool, "WORK_TIMEOUT", 0.01)
-    async with in_process(runtime, settings, ANN, era) as client:
+    limits = ServerLimits(work_timeout=0.01)
+    async with in_process(runtime, settings, ANN, era, limits=limits) as client:
         await client.call_tool("validate_workflow", {"code": "x"})
         await gate.started.wait()
     assert gate.cancelled.is_set()

@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import json
 import re
-from typing import Any
 
 import pytest
 from mcp import Client
 from mcp_types import ResourceTemplateReference, TextContent, TextResourceContents
-from tests.integration.mcp.fake_runtime import ANN, FakeRuntime
+from tests.integration.mcp.fake_runtime import ANN, FakeIntegrationApi, FakeRuntime
 from tests.support.mcp_clients import confirmed, data_of, text_of
 
 from codewords_mcp.mcp_server.tool_errors import ERROR_KEY
 from codewords_mcp.runtime.model.authoring import Template
-from codewords_mcp.runtime.model.integration import Action, App, Detail, FoundActions, Hit, Option, Prop
+from codewords_mcp.runtime.model.integration import Action, App, Hit, Option, Prop
 from codewords_mcp.runtime.model.run import RunError
 
 pytestmark = pytest.mark.anyio
@@ -235,25 +234,11 @@ async def test_names_of_brokers_and_templates_stand_inside_a_fence(
     action = Action(key=HOSTILE, app=HOSTILE, name=HOSTILE, description=HOSTILE, props=(prop,))
     hit = Hit(key=HOSTILE, app=HOSTILE, name=HOSTILE, writes=True, backend="connect")
 
-    async def found(*_: Any, **__: Any) -> FoundActions:
-        return FoundActions(actions=(hit,), apps=(App(slug=HOSTILE, name=HOSTILE),))
-
-    async def actions(*_: Any, **__: Any) -> Detail:
-        return Detail(app=HOSTILE, actions=(hit,), total=1)
-
-    async def one(*_: Any, **more: Any) -> Detail:
-        if more.get("prop"):
-            return Detail(app=HOSTILE, options=(Option(label=HOSTILE, value=HOSTILE),))
-        return Detail(app=HOSTILE, action=action)
-
-    async def templates(*_: Any, **__: Any) -> list[Template]:
-        text = {"title": HOSTILE, "description": HOSTILE, "code": HOSTILE, "example_input": {"a": HOSTILE}}
-        return [Template.model_validate({"id": "mine", **text})]
-
-    monkeypatch.setattr(runtime.integrations, "search", found)
-    monkeypatch.setattr(runtime.integrations, "list_actions", actions)
-    monkeypatch.setattr(runtime.integrations, "get_action", one)
-    monkeypatch.setattr(runtime.templates, "list", templates)
+    options = (Option(label=HOSTILE, value=HOSTILE),)
+    app = App(slug=HOSTILE, name=HOSTILE)
+    runtime.integrations = FakeIntegrationApi(app=app, hit=hit, action=action, options=options)
+    text = {"title": HOSTILE, "description": HOSTILE, "code": HOSTILE, "example_input": {"a": HOSTILE}}
+    runtime.stored_templates = [Template.model_validate({"id": "mine", **text})]
 
     for tool, arguments in (
         ("search_integrations", {"query": "x"}),

@@ -12,7 +12,6 @@ from sqlalchemy import text
 from tests.support.postgres import Postgres
 
 from codewords_mcp.errors import NotFound, UpstreamFailed
-from codewords_mcp.runtime.integrations import catalogue
 from codewords_mcp.runtime.integrations.base import (
     BrokerRunResult,
     ConfiguredAction,
@@ -20,7 +19,7 @@ from codewords_mcp.runtime.integrations.base import (
     DynamicProps,
     IntegrationBroker,
 )
-from codewords_mcp.runtime.integrations.catalogue import Catalogue
+from codewords_mcp.runtime.integrations.catalogue import FRESH_S, Catalogue
 from codewords_mcp.runtime.integrations.pipedream import read_action
 from codewords_mcp.runtime.model.integration import Account, Action, App, Option
 from codewords_mcp.runtime.store import integrations as rows
@@ -84,7 +83,7 @@ class Pages(IntegrationBroker):
         raise NotImplementedError
 
 
-Opened = Callable[[IntegrationBroker], Catalogue]
+Opened = Callable[..., Catalogue]
 
 
 @pytest.fixture
@@ -93,8 +92,10 @@ async def opened(tmp_path: Path) -> AsyncGenerator[Opened]:
     database = await asyncio.to_thread(Database.open, tmp_path)
     made: list[Catalogue] = []
 
-    def make(broker: IntegrationBroker) -> Catalogue:
-        made.append(Catalogue(broker, database))
+    def make(
+        broker: IntegrationBroker, fresh_s: float = FRESH_S, first_read_timeout_s: float = 20.0
+    ) -> Catalogue:
+        made.append(Catalogue(broker, database, fresh_s=fresh_s, first_read_timeout_s=first_read_timeout_s))
         return made[-1]
 
     yield make
@@ -145,13 +146,10 @@ async def test_processes_that_share_a_database_may_write_it_at_once_and_the_last
     await asyncio.to_thread(database.close)
 
 
-async def test_an_old_one_answers_while_it_is_read_anew(
-    opened: Opened, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_an_old_one_answers_while_it_is_read_anew(opened: Opened) -> None:
     broker = Pages()
-    kept = opened(broker)
-    await kept.index()
-    monkeypatch.setattr(catalogue, "FRESH_S", 0.0)
+    await opened(broker).index()
+    kept = opened(broker, fresh_s=0.0)
     broker.known = [one for one in broker.known if one.app != "stripe"]
     old, _ = await kept.index()
     assert old.search("refund a stripe charge", 1)[0][0].key == "stripe-create-refund"
@@ -170,13 +168,10 @@ async def test_a_reading_that_fails_is_told_and_not_tried_again_at_once(opened: 
     assert broker.read == ["apps"]
 
 
-async def test_an_old_one_that_cannot_be_read_anew_says_that_it_is_old(
-    opened: Opened, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_an_old_one_that_cannot_be_read_anew_says_that_it_is_old(opened: Opened) -> None:
     broker = Pages()
-    kept = opened(broker)
-    await kept.index()
-    monkeypatch.setattr(catalogue, "FRESH_S", 0.0)
+    await opened(broker).index()
+    kept = opened(broker, fresh_s=0.0)
     broker.breaks = True
     await kept.index()
     await kept.wait_until_read()
@@ -185,11 +180,8 @@ async def test_an_old_one_that_cannot_be_read_anew_says_that_it_is_old(
     assert note == "This list is outdated: It is away."
 
 
-async def test_a_first_reading_that_takes_long_answers_from_what_there_is(
-    opened: Opened, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(catalogue, "FIRST_READ_TIMEOUT_S", 0.0)
-    index, note = await opened(Pages()).index()
+async def test_a_first_reading_that_takes_long_answers_from_what_there_is(opened: Opened) -> None:
+    index, note = await opened(Pages(), first_read_timeout_s=0.0).index()
     assert "being read for the first time" in note
     assert "slack_v2" in index.apps
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterator
 from pathlib import Path
 
 import keyring
@@ -202,15 +203,17 @@ class Memory(KeyringBackend):
         del self.kept[service, username]
 
 
+class WithoutPriority(Memory):
+    priority = 0  # pyright: ignore[reportAssignmentType, reportIncompatibleMethodOverride, reportIncompatibleUnannotatedOverride]
+
+
 @pytest.fixture
-def memory(monkeypatch: pytest.MonkeyPatch) -> Memory:
-    backend = Memory()
+def memory(monkeypatch: pytest.MonkeyPatch) -> Iterator[Memory]:
+    backend, before = Memory(), keyring.get_keyring()
     monkeypatch.setenv("DBUS_SESSION_BUS_ADDRESS", "unix:path=/nowhere")  # on Linux keyrings are behind it
-    monkeypatch.setattr(keyring, "get_keyring", lambda: backend)
-    monkeypatch.setattr(keyring, "get_password", backend.get_password)
-    monkeypatch.setattr(keyring, "set_password", backend.set_password)  # pyright: ignore[reportUnknownMemberType, reportUnknownArgumentType]
-    monkeypatch.setattr(keyring, "delete_password", backend.delete_password)
-    return backend
+    keyring.set_keyring(backend)
+    yield backend
+    keyring.set_keyring(before)
 
 
 @pytest.mark.anyio
@@ -240,10 +243,10 @@ async def test_a_new_home_keeps_its_key_in_a_real_keyring_and_is_rotated_there(
 
 @pytest.mark.requirement("secrets:keyring")
 def test_without_a_real_keyring_and_in_a_home_that_has_a_file_the_key_is_in_the_file(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, memory: Memory
+    tmp_path: Path, memory: Memory
 ) -> None:
     first = load_master_key(None, tmp_path / "one")
     assert load_master_key(None, tmp_path / "one", keyring=True) == first
-    monkeypatch.setattr(Memory, "priority", 0)
+    keyring.set_keyring(WithoutPriority())
     assert load_master_key(None, tmp_path / "two", keyring=True).source == "file"
     assert memory.kept == {}

@@ -9,7 +9,6 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
-from codewords_mcp.stdio import session as _session
 from codewords_mcp.stdio.http_client import HttpEndpoint
 from codewords_mcp.stdio.runtime_address import RuntimeTarget
 from codewords_mcp.stdio.session import StdioSession
@@ -68,9 +67,8 @@ def target() -> Iterator[RuntimeTarget]:
 
 @pytest.mark.requirement("front:session-ended")
 def test_an_ended_session_is_made_again_by_itself_and_goes_on_to_hear(
-    target: RuntimeTarget, monkeypatch: pytest.MonkeyPatch
+    target: RuntimeTarget,
 ) -> None:
-    monkeypatch.setattr(_session, "_LISTEN_AGAIN", 0.01)
     heard: list[bytes] = []
     came = threading.Event()
 
@@ -78,7 +76,7 @@ def test_an_ended_session_is_made_again_by_itself_and_goes_on_to_hear(
         heard.append(data)
         came.set()
 
-    session = StdioSession(json.dumps(INITIALIZE).encode(), relay)
+    session = StdioSession(json.dumps(INITIALIZE).encode(), relay, listen_again=0.01)
     answer, (body,) = session._post(target, json.dumps(INITIALIZE).encode(), {})  # pyright: ignore[reportPrivateUsage]
     session.began(target, answer, json.loads(body)["result"])
     initialized = {"jsonrpc": "2.0", "method": "notifications/initialized"}

@@ -102,7 +102,7 @@ async def test_only_names_of_ours_are_told_of_and_deleting_is_for_those_that_are
 
 
 async def test_a_caller_is_asked_for_no_more_than_some_parts_ahead_of_the_server(
-    credentials: S3, monkeypatch: pytest.MonkeyPatch
+    credentials: S3,
 ) -> None:
     """A server that takes connections and says nothing: what was asked for meanwhile is what is in memory."""
     given = 0
@@ -113,11 +113,10 @@ async def test_a_caller_is_asked_for_no_more_than_some_parts_ahead_of_the_server
             given += 1 << 20
             yield b"x" * (1 << 20)
 
-    monkeypatch.setattr("codewords_mcp.runtime.store.bucket.QUIET", timedelta(seconds=0.5))
-    monkeypatch.setattr("codewords_mcp.runtime.store.bucket.RETRIES", 0)
     async with _mute_server() as endpoint:
         with pytest.raises(StorageFailed, match="did not answer"):
-            await Bucket("s3://files", endpoint).put(NAME, counted())
+            bucket = Bucket("s3://files", endpoint, read_timeout=timedelta(seconds=0.5), max_retries=0)
+            await bucket.put(NAME, counted())
     assert PART < given <= (AT_ONCE + 2) * PART
 
 
@@ -158,13 +157,12 @@ async def test_a_bucket_that_is_not_there_is_told_of(credentials: S3) -> None:
 
 
 async def test_a_server_that_does_not_answer_is_told_of(
-    credentials: S3, monkeypatch: pytest.MonkeyPatch
+    credentials: S3,
 ) -> None:
-    monkeypatch.setattr("codewords_mcp.runtime.store.bucket.RETRIES", 0)
     with pytest.raises(
         StorageFailed, match=r"The bucket files at http://127.0.0.1:1 did not answer"
     ) as raised:
-        await Bucket("s3://files", "http://127.0.0.1:1").put(NAME, chunks(b"x"))
+        await Bucket("s3://files", "http://127.0.0.1:1", max_retries=0).put(NAME, chunks(b"x"))
     assert "Debug" not in str(raised.value)
 
 

@@ -205,11 +205,10 @@ def give_numbers(url: str, until: int) -> None:
 
 @pytest.mark.requirement("store:stands-still")
 async def test_a_process_that_stands_still_in_a_transaction_holds_its_locks_for_a_while_only(
-    postgres: Postgres, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    postgres: Postgres, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr(databases, "IDLE_TIMEOUT", 1)
     url = postgres.url()
-    standing, other = Database.open(tmp_path, url), Database.open(tmp_path, url)
+    standing, other = (Database.open(tmp_path, url, idle_timeout=1) for _ in range(2))
     locked, go_on = threading.Event(), threading.Event()
     tries: list[int] = []
 
@@ -278,9 +277,9 @@ async def test_a_read_that_decides_what_is_allowed_waits_for_what_was_written_be
 
 @pytest.mark.requirement("store:reads-go-on")
 async def test_writes_that_a_lock_keeps_waiting_are_refused_together_and_what_must_be_kept_is_written_later(
-    database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path,
 ) -> None:
-    monkeypatch.setattr(databases, "WRITE_TIMEOUT", 1.5)
+    database = Database.open(tmp_path, write_timeout=1.5)
     with lock_held(tmp_path):
         kept = database.write_with_retries(_add("kept"))
         lost = [database.write_soon(_add(f"lost{n}")) for n in range(20)]
@@ -291,6 +290,7 @@ async def test_writes_that_a_lock_keeps_waiting_are_refused_together_and_what_mu
         assert not kept.done()
     await kept
     assert await database.read(runs.count) == 1
+    database.close()
 
 
 @pytest.mark.requirement("store:file-gone")

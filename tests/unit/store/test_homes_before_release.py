@@ -16,7 +16,8 @@ from tests.support.postgres import Postgres
 
 from codewords_mcp.errors import StorageFailed
 from codewords_mcp.runtime.store import logs, runs, workflows
-from codewords_mcp.runtime.store.database import Database, database_url
+from codewords_mcp.runtime.store.database import Database
+from codewords_mcp.runtime.store.database_address import database_url
 from codewords_mcp.runtime.store.migrations import HEAD, REVISIONS, before_release, current
 from codewords_mcp.runtime.store.migrations.initial_tables import metadata
 

@@ -21,7 +21,8 @@ from codewords_mcp.runtime.store import model_usage as calls
 from codewords_mcp.runtime.store import runs as rows
 from codewords_mcp.runtime.store import summing, usage
 from codewords_mcp.runtime.store.clock import now, to_text
-from codewords_mcp.runtime.store.database import Database, database_url
+from codewords_mcp.runtime.store.database import Database
+from codewords_mcp.runtime.store.database_address import database_url
 from codewords_mcp.runtime.store.model_usage import UsageAccount
 from codewords_mcp.runtime.store.tables import runs
 from codewords_mcp.runtime.store.usage_tables import COUNTERS, model_usage
@@ -58,8 +59,8 @@ def add_and_die(connection, run_ids):
     if next(calls) == 3:
         os.kill(os.getpid(), signal.SIGKILL)
 
-summing.AT_ONCE, usage.sum_up = 5, add_and_die
-asyncio.run(summing.sum_up(Database.open(Path(sys.argv[1]), sys.argv[2] or None)))
+usage.sum_up = add_and_die
+asyncio.run(summing.sum_up(Database.open(Path(sys.argv[1]), sys.argv[2] or None), at_once=5))
 """
 """Sums twice, and is killed in the third transaction before that is committed."""
 
@@ -234,19 +235,14 @@ def unsummed(database: Database) -> int:
     return database.write_blocking(lambda c: c.execute(query).scalar_one())
 
 
-def sum_up(database: Database, at_once: int = 100) -> None:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(summing, "AT_ONCE", at_once)
-        asyncio.run(summing.sum_up(database))
+SETTLED = -usage.DAY
+"""Times of today may be ahead of now: whatever has ended is old enough."""
 
 
-@pytest.fixture
-def settled(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Times of today may be ahead of now: whatever has ended is old enough."""
-    monkeypatch.setattr(summing, "SETTLED", -usage.DAY)
+def sum_up(database: Database, at_once: int = 100, settled_us: int = SETTLED) -> None:
+    asyncio.run(summing.sum_up(database, at_once=at_once, settled_us=settled_us))
 
 
-@pytest.mark.usefixtures("settled")
 def test_sums_are_the_plain_sums_before_and_after_runs_are_added_up_and_when_those_are_gone(
     database: Database,
 ) -> None:
@@ -275,7 +271,6 @@ def test_sums_are_the_plain_sums_before_and_after_runs_are_added_up_and_when_tho
     agree(database, told, made, kept=False, sinces=SINCES)
 
 
-@pytest.mark.usefixtures("settled")
 def test_the_last_transaction_may_find_nothing_to_add(database: Database) -> None:
     told = [run for run in history(random.Random(9), 60) if run["status"] == "succeeded"]
     made = [
@@ -290,7 +285,6 @@ def test_the_last_transaction_may_find_nothing_to_add(database: Database) -> Non
     agree(database, told, made)
 
 
-@pytest.mark.usefixtures("settled")
 def test_what_is_on_record_of_a_run_only_after_it_was_added_up_is_added_and_only_once(
     database: Database,
 ) -> None:
@@ -318,7 +312,6 @@ def test_what_is_on_record_of_a_run_only_after_it_was_added_up_is_added_and_only
     agree(database, told, made)
 
 
-@pytest.mark.usefixtures("settled")
 def test_a_run_that_is_tried_again_is_summed_once_when_it_has_ended(database: Database) -> None:
     told = history(random.Random(4), 30)
     store(database, told, made := asked(random.Random(4), told))
@@ -337,7 +330,6 @@ def test_a_run_that_is_tried_again_is_summed_once_when_it_has_ended(database: Da
     agree(database, told, made)
 
 
-@pytest.mark.usefixtures("settled")
 def test_kill_9_in_the_middle_of_adding_up_loses_nothing_and_doubles_nothing(
     database: Database, url: str | None, tmp_path: Path
 ) -> None:
@@ -360,7 +352,6 @@ def test_kill_9_in_the_middle_of_adding_up_loses_nothing_and_doubles_nothing(
     agree(database, told, made)
 
 
-@pytest.mark.usefixtures("settled")
 @pytest.mark.requirement("store:postgres")
 def test_several_processes_that_add_up_at_the_same_time_add_each_run_once(
     postgres: Any, tmp_path: Path
@@ -381,7 +372,6 @@ def test_several_processes_that_add_up_at_the_same_time_add_each_run_once(
         database.close()
 
 
-@pytest.mark.usefixtures("settled")
 def test_runs_that_replicas_of_a_version_without_sums_write_are_added_up(
     url: str | None, tmp_path: Path
 ) -> None:
@@ -417,7 +407,6 @@ def test_runs_that_replicas_of_a_version_without_sums_write_are_added_up(
     opened.close()
 
 
-@pytest.mark.usefixtures("settled")
 def test_a_run_that_is_not_added_up_yet_is_not_purged(database: Database) -> None:
     told = history(random.Random(8), 60)
     store(database, told, [])
@@ -434,11 +423,11 @@ def test_an_account_of_a_run_that_goes_on_stays_one_row(database: Database) -> N
     store(database, [going], [])
     for _ in range(3):
         database.write_blocking(lambda c: calls.add(c, {account: {"calls": 1}}))
-        sum_up(database)
+        sum_up(database, settled_us=summing.SETTLED)
     assert _accounts(database) == [(3, None)]
     ended = {"status": "succeeded", "completed_at": now() - 2 * summing.SETTLED}
     database.write_blocking(lambda c: c.execute(update(runs).values(ended)))
-    sum_up(database)
+    sum_up(database, settled_us=summing.SETTLED)
     database.write_blocking(lambda c: calls.add(c, {account: {"calls": 4}}))
     assert sorted(_accounts(database)) == [(3, True), (4, None)]
     (row,) = database.write_blocking(lambda c: calls.of_runs(c, ["r0"]))

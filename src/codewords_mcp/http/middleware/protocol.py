@@ -23,14 +23,8 @@ WEBSOCKET_PROTOCOL = "codewords_mcp.http.middleware.websocket_protocol:WebSocket
 """What a server hands upgraded connections to; a name, since websockets are imported when the server starts."""
 HANG_UPS = "codewords.hang_ups"
 """In the state of a scope: a set of callables without arguments, which are called when the connection is lost."""
-HEAD_SECONDS = 30.0
-"""Seconds for a client to send its request's head; beside what uvicorn gives a connection between two requests."""
-BODY_SECONDS = 30.0
-"""Seconds that a client may be silent in the middle of a body, while it is read and nothing has been answered."""
 MAX_HEAD = 64 << 10
 """Bytes of a head, of what is between two pieces of a body, and of what follows its last one."""
-MAX_WAITING = 2000
-"""Connections without a request at once. The one that has waited longest makes room for the next."""
 _TOO_SLOW = b"HTTP/1.1 408 Request Timeout\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
 _STALLED = "The rest of the request's body did not come within 30 seconds."
 _STALLED_BODY = json.dumps(
@@ -58,6 +52,12 @@ _TOO_LARGE = b"HTTP/1.1 431 Request Header Fields Too Large\r\ncontent-length: 0
 class BoundedProtocol(HttpToolsProtocol):
     """One connection."""
 
+    head_timeout: ClassVar[float] = 30.0
+    """Time for a client to send its request's head; beside what uvicorn gives a connection between two requests."""
+    body_timeout: ClassVar[float] = 30.0
+    """Time that a client may be silent in the middle of a body, while it is read and nothing has been answered."""
+    max_waiting: ClassVar[int] = 2000
+    """Connections without a request at once. The one that has waited longest makes room for the next."""
     waiting: ClassVar[dict[BoundedProtocol, None]] = {}
     """Connections without a request, in the order in which they opened or ended their last request."""
     _deadline: asyncio.TimerHandle | None = None
@@ -216,7 +216,7 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def _wait(self) -> None:
         self.waiting[self] = None
-        if len(self.waiting) > MAX_WAITING:
+        if len(self.waiting) > self.max_waiting:
             # Dictionaries keep their order, so the first one has waited the longest.
             longest = next(iter(self.waiting))
             del self.waiting[longest]
@@ -225,7 +225,7 @@ class BoundedProtocol(HttpToolsProtocol):
     def _watch_body(self) -> None:
         self._body_at = self.loop.time()
         if self._body_timer is None:
-            self._body_timer = self.loop.call_later(BODY_SECONDS, self._look_at_body)
+            self._body_timer = self.loop.call_later(self.body_timeout, self._look_at_body)
 
     def _look_at_body(self) -> None:
         self._body_timer = None
@@ -235,7 +235,7 @@ class BoundedProtocol(HttpToolsProtocol):
         now = self.loop.time()
         if self.flow.read_paused:  # it is not the client that does not go on
             self._body_at = now
-        left = self._body_at + BODY_SECONDS - now
+        left = self._body_at + self.body_timeout - now
         if left > 0:
             self._body_timer = self.loop.call_later(left, self._look_at_body)
         else:
@@ -243,7 +243,7 @@ class BoundedProtocol(HttpToolsProtocol):
             self.transport.close()
 
     def _watch(self) -> None:
-        self._deadline = self.loop.call_later(HEAD_SECONDS, self._late)
+        self._deadline = self.loop.call_later(self.head_timeout, self._late)
 
     def _unwatch(self) -> None:
         if self._deadline is not None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ipaddress
 import time
 from collections import deque
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from typing import Final
 
@@ -26,7 +26,8 @@ class WrongKeys:
     count.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
         self._attempts: deque[tuple[float, str]] = deque()
 
     @contextmanager
@@ -35,7 +36,7 @@ class WrongKeys:
 
         Raises TooBusy at a limit.
         """
-        now, network = time.monotonic(), _network(address)
+        now, network = self._clock(), _network(address)
         while self._attempts and now - self._attempts[0][0] >= WINDOW_S:
             self._attempts.popleft()
 

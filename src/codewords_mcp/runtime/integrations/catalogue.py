@@ -68,10 +68,18 @@ class Catalogue:
     """The index of the project, and its actions by key. For one event loop; `close` it."""
 
     def __init__(
-        self, broker: IntegrationBroker, database: Database, native_hits: Iterable[Hit] = ()
+        self,
+        broker: IntegrationBroker,
+        database: Database,
+        native_hits: Iterable[Hit] = (),
+        *,
+        fresh_s: float = FRESH_S,
+        first_read_timeout_s: float = FIRST_READ_TIMEOUT_S,
     ) -> None:
         """`others` are searchable beside the project's actions."""
         self._broker = broker
+        self._fresh_us = fresh_s * 1e6
+        self._first_read_timeout_s = first_read_timeout_s
         self._native_hits = [(hit, "") for hit in native_hits]
         self._database = database
         self._index: tuple[str, int, ActionIndex] | None = None
@@ -88,7 +96,7 @@ class Catalogue:
         assert project is not None  # noqa: S101  # callers check it
         read_at = await self._load(project)
         # An outdated list is better than none: it is served while a new one is read.
-        stale = read_at is None or now() - read_at > FRESH_S * 1e6
+        stale = read_at is None or now() - read_at > self._fresh_us
         if stale:
             self._start_reading(project)
         if self._index is not None and self._index[0] == project:
@@ -105,7 +113,7 @@ class Catalogue:
         """
         project = await self._broker.project() or ""
         cached = await self._database.read(rows.get, project, "action", key)
-        if cached is not None and now() - cached[1] < FRESH_S * 1e6:
+        if cached is not None and now() - cached[1] < self._fresh_us:
             return Action.model_validate(cached[0])
         return await self.renew(key)
 
@@ -156,7 +164,7 @@ class Catalogue:
     async def _first_result(self, project: str) -> tuple[ActionIndex, str]:
         # A search at once after the first start should still find something.
         if self._read_task is not None:
-            await asyncio.wait([self._read_task], timeout=FIRST_READ_TIMEOUT_S)
+            await asyncio.wait([self._read_task], timeout=self._first_read_timeout_s)
         if self._index is not None and self._index[0] == project:
             return self._index[2], ""
         apps, actions = self._partial

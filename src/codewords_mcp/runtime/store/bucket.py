@@ -41,7 +41,14 @@ log = structlog.get_logger(__name__)
 class Bucket:
     """See `Blobs`. `location` is `s3://bucket/prefix`; `endpoint` a URL, where it is not AWS's."""
 
-    def __init__(self, location: str, endpoint: str | None) -> None:
+    def __init__(
+        self,
+        location: str,
+        endpoint: str | None,
+        *,
+        read_timeout: timedelta = QUIET,
+        max_retries: int = RETRIES,
+    ) -> None:
         try:
             import obstore.exceptions
             import obstore.store
@@ -70,9 +77,9 @@ class Bucket:
                 config=config,
                 client_options={
                     "allow_http": (endpoint or "").startswith("http://"),
-                    "connect_timeout": CONNECT, "read_timeout": QUIET, "timeout": WHOLE,
+                    "connect_timeout": CONNECT, "read_timeout": read_timeout, "timeout": WHOLE,
                 },
-                retry_config={"max_retries": RETRIES, "retry_timeout": RETRY_FOR},
+                retry_config={"max_retries": max_retries, "retry_timeout": RETRY_FOR},
             )  # fmt: skip
         except (obstore.exceptions.BaseError, ValueError) as error:
             raise InvalidInput(

@@ -24,9 +24,8 @@ from typing import Any, Concatenate, ParamSpec, TypeVar
 from urllib.parse import quote
 
 import structlog
-from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url, text
+from sqlalchemy import Connection, Engine, create_engine, event, make_url, text
 from sqlalchemy.exc import (
-    ArgumentError,
     DatabaseError,
     DataError,
     IntegrityError,
@@ -36,8 +35,9 @@ from sqlalchemy.exc import (
 from sqlalchemy.pool import ConnectionPoolEntry
 
 from codewords_mcp.bounded_json import parse_stored
-from codewords_mcp.errors import InvalidInput, StorageFailed
+from codewords_mcp.errors import StorageFailed
 from codewords_mcp.runtime.store import local_file
+from codewords_mcp.runtime.store.database_address import database_url
 from codewords_mcp.runtime.store.database_errors import (
     is_locked,
     is_retryable,
@@ -121,7 +121,7 @@ def _open_existing(path: Path, _dialect: Any, _entry: Any, args: list[Any], opti
 
 def _limit_lock_wait(connection: Connection, seconds: float) -> None:
     """Set how long SQLite waits for other connections' locks, on this pooled connection."""
-    wait = max(MIN_LOCK_WAIT, min(WRITE_TIMEOUT, seconds))
+    wait = max(MIN_LOCK_WAIT, seconds)
     if abs(wait - connection.info.get(_LOCK_WAIT, DEFAULT_LOCK_WAIT)) > LOCK_WAIT_SLACK:
         connection.exec_driver_sql(f"PRAGMA busy_timeout = {round(wait * 1000)}")
         connection.info[_LOCK_WAIT] = wait
@@ -137,31 +137,12 @@ def _configure_file(path: Path) -> None:
         connection.execute("PRAGMA journal_mode=WAL")
 
 
-def _configure_postgres(connection: Any, _entry: ConnectionPoolEntry) -> None:
+def _configure_postgres(idle_timeout: int, connection: Any, _entry: ConnectionPoolEntry) -> None:
     """Bound idle transactions: a stopped or disconnected process must not block others by its
     locks.
     """
-    connection.execute(f"SET idle_in_transaction_session_timeout = '{IDLE_TIMEOUT}s'")
+    connection.execute(f"SET idle_in_transaction_session_timeout = '{idle_timeout}s'")
     connection.commit()
-
-
-def database_url(text: str) -> URL:
-    """A database's address with the driver that we use. Raises InvalidInput."""
-    try:
-        url = make_url(text)
-        backend = {"postgres": "postgresql"}.get(url.get_backend_name(), url.get_backend_name())
-    except (ArgumentError, ValueError):
-        backend, url = "", make_url("sqlite://")
-
-    if backend == "postgresql":
-        return url.set(drivername="postgresql+psycopg")
-    if backend == "sqlite" and url.database:
-        return url
-
-    raise InvalidInput(
-        "CODEWORDS_DATABASE_URL is not the address of a PostgreSQL database.",
-        hint="Write it as postgresql://user:password@host:5432/name, or leave it out for SQLite in the home.",
-    )
 
 
 @dataclass(slots=True, frozen=True)
@@ -184,8 +165,15 @@ class Database:
     transaction changes nothing.
     """
 
-    def __init__(self, engine: Engine, home: Path, file: OpenFile | None = None) -> None:
+    def __init__(
+        self,
+        engine: Engine,
+        home: Path,
+        file: OpenFile | None = None,
+        write_timeout: float = WRITE_TIMEOUT,
+    ) -> None:
         self._engine = engine
+        self._write_timeout = write_timeout
         self._home = home
         self._file = file
         self._writer = ThreadPoolExecutor(1, thread_name_prefix="store-write")
@@ -206,7 +194,14 @@ class Database:
         self._numbers = itertools.count(1)
 
     @classmethod
-    def open(cls, home: Path, url: str | None = None) -> Database:
+    def open(
+        cls,
+        home: Path,
+        url: str | None = None,
+        *,
+        idle_timeout: int = IDLE_TIMEOUT,
+        write_timeout: float = WRITE_TIMEOUT,
+    ) -> Database:
         """Open and migrate. Blocking. Raises StorageFailed, InvalidInput for an address that is none."""
         if url:
             target = database_url(url)
@@ -225,7 +220,9 @@ class Database:
             target, pool_size=READERS + 2, max_overflow=QUEUE_CONNECTIONS, pool_pre_ping=not local,
             connect_args={} if local else CONNECT_OPTIONS, json_deserializer=parse_stored,
         )  # fmt: skip
-        event.listen(engine, "connect", _configure_sqlite if local else _configure_postgres)
+        event.listen(
+            engine, "connect", _configure_sqlite if local else partial(_configure_postgres, idle_timeout)
+        )
         if path is not None:
             event.listen(engine, "do_connect", partial(_open_existing, path))
         try:
@@ -240,7 +237,7 @@ class Database:
             engine.dispose()
             raise
 
-        return cls(engine, home, None if path is None else OpenFile(path))
+        return cls(engine, home, None if path is None else OpenFile(path), write_timeout)
 
     @property
     def engine(self) -> Engine:
@@ -278,7 +275,7 @@ class Database:
         self, fn: Callable[[Connection], T], requested_at: float | None = None, *, writes: bool = True
     ) -> T:
         """Run `fn` in one transaction. `requested_at`: when the caller began to wait, by the monotonic clock."""
-        deadline = (time.monotonic() if requested_at is None else requested_at) + WRITE_TIMEOUT
+        deadline = (time.monotonic() if requested_at is None else requested_at) + self._write_timeout
         mark = {"id": f"{self._name}/{threading.get_ident()}", "number": next(self._numbers)}
         outcome: list[T] = []
 
@@ -288,7 +285,7 @@ class Database:
             try:
                 with self._engine.begin() as connection:
                     if writes and not self.shared:
-                        _limit_lock_wait(connection, deadline - time.monotonic())
+                        _limit_lock_wait(connection, min(self._write_timeout, deadline - time.monotonic()))
                     if writes and self.shared and not connection.execute(_MARK, mark).rowcount:
                         return outcome[0]  # the transaction was committed, and only the reply was lost
                     outcome = [fn(connection)]

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from functools import partial
 
 import structlog
 from sqlalchemy import Connection, Select, func, literal_column, or_, select, text
@@ -47,10 +48,13 @@ async def keep_summed(database: Database) -> None:
         await asyncio.sleep(EVERY)
 
 
-async def sum_up(database: Database) -> None:
-    """All that there is. Raises StorageFailed."""
-    for due, piece in ((_due_runs, _sum_runs), (_due_calls, _sum_calls)):
-        more = await database.read(_is_any, due())
+async def sum_up(database: Database, *, at_once: int = AT_ONCE, settled_us: int = SETTLED) -> None:
+    """All that ended `settled_us` ago, `at_once` in a transaction. Raises StorageFailed."""
+    for due, piece in (
+        (_due_runs(settled_us), partial(_sum_runs, at_once=at_once, settled_us=settled_us)),
+        (_due_calls(settled_us), partial(_sum_calls, at_once=at_once, settled_us=settled_us)),
+    ):
+        more = await database.read(_is_any, due)
         while more:
             more = await database.write(_sum_alone, piece)
             await asyncio.sleep(BREATH)
@@ -72,38 +76,38 @@ def _is_alone(connection: Connection) -> bool:
     return bool(connection.execute(statement, {"lock": _LOCK}).scalar_one())
 
 
-def _due_runs() -> Select[str]:
+def _due_runs(settled_us: int) -> Select[str]:
     over = runs.c.status.not_in(UNFINISHED) & (
-        func.coalesce(runs.c.completed_at, runs.c.created_at) < now() - SETTLED
+        func.coalesce(runs.c.completed_at, runs.c.created_at) < now() - settled_us
     )
     return select(runs.c.id).where(text(UNSUMMED), over).order_by(runs.c.created_at)
 
 
-def _sum_runs(connection: Connection) -> bool:
+def _sum_runs(connection: Connection, *, at_once: int, settled_us: int) -> bool:
     """Sum some runs; whether there are more.
 
     Locked rows, as during recording, wait for the next round.
     """
-    some = _due_runs().limit(AT_ONCE).with_for_update(skip_locked=True)
+    some = _due_runs(settled_us).limit(at_once).with_for_update(skip_locked=True)
     ids = list(connection.execute(some).scalars())
     if ids:
         usage.sum_up(connection, ids)
-    return len(ids) == AT_ONCE
+    return len(ids) == at_once
 
 
-def _due_calls() -> Select[str]:
+def _due_calls(settled_us: int) -> Select[str]:
     """Accounts of runs that are over, and of days that are."""
     at = now()
-    over = or_(runs.c.id.is_(None), runs.c.completed_at < at - SETTLED)
+    over = or_(runs.c.id.is_(None), runs.c.completed_at < at - settled_us)
     of_run = (model_usage.c.run_id != literal_column("''")) & over
     query = select(model_usage.c.id).outerjoin(runs, runs.c.id == model_usage.c.run_id)
     return query.where(model_usage.c.summed.is_(None), or_(model_usage.c.day < to_text(at)[:10], of_run))
 
 
-def _sum_calls(connection: Connection) -> bool:
+def _sum_calls(connection: Connection, *, at_once: int, settled_us: int) -> bool:
     """Whether there is more."""
-    some = _due_calls().limit(AT_ONCE).with_for_update(of=model_usage, skip_locked=True)
+    some = _due_calls(settled_us).limit(at_once).with_for_update(of=model_usage, skip_locked=True)
     ids = list(connection.execute(some).scalars())
     if ids:
         calls.sum_up(connection, ids)
-    return len(ids) == AT_ONCE
+    return len(ids) == at_once

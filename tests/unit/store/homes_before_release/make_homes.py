@@ -20,7 +20,7 @@ from typing import Any
 import sqlalchemy as sa
 from tests.support.postgres import Postgres, serving_postgres
 
-from codewords_mcp.runtime.store.database import database_url
+from codewords_mcp.runtime.store.database_address import database_url
 from codewords_mcp.runtime.store.migrations import migrate
 
 FOLDER = Path(__file__).parent
