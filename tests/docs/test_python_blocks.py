@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from contextlib import AsyncExitStack
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from starlette.applications import Starlette
@@ -50,11 +50,11 @@ def _operation(service: str, path: str) -> Operation | None:
 def _complete(schema: Any) -> Any:
     """A schema whose properties are all required, so that an example of it has each."""
     if isinstance(schema, list):
-        return [_complete(item) for item in schema]
+        return [_complete(item) for item in cast("list[Any]", schema)]
     if not isinstance(schema, dict):
         return schema
 
-    complete = {name: _complete(value) for name, value in schema.items()}
+    complete = {name: _complete(value) for name, value in cast("dict[str, Any]", schema).items()}
     if isinstance(complete.get("properties"), dict):
         complete["required"] = list(complete["properties"])
     return complete

@@ -6,6 +6,7 @@ import itertools
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
 from pathlib import Path
+from typing import Any
 
 import pytest
 from tests.integration.authoring.harness import carry_out
@@ -101,7 +102,11 @@ OpenLimited = Callable[..., AbstractAsyncContextManager[Runtime]]
 def limited(runtime: Runtime, tmp_path: Path, model: LoopbackProviders) -> OpenLimited:
     """Open another runtime with these settings, beside the module's, whose key of a provider it shares."""
     homes = (make_home(tmp_path / str(number)) for number in itertools.count())
-    return lambda **settings: open_runtime(next(homes), openai_base_url=model.url, **settings)
+
+    def open_limited(**settings: Any) -> AbstractAsyncContextManager[Runtime]:
+        return open_runtime(next(homes), openai_base_url=model.url, **settings)
+
+    return open_limited
 
 
 @pytest.mark.requirement("author:generate-bounds")
