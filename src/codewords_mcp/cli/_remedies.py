@@ -40,7 +40,7 @@ WORDS: Final[dict[RemedyAction, str]] = {
     RemedyAction.LIST_WORKFLOWS: "`codewords list` shows your workflows.",
     RemedyAction.NAME_WORKFLOW: "--id {workflow} makes it a new version of that workflow; "
     "--name TITLE makes a workflow of its own.",
-    RemedyAction.PAIR_BROWSER: "`codewords browser pair` pairs it.",
+    RemedyAction.PAIR_BROWSER: "`codewords browser pair` pairs one.",
     RemedyAction.REPLACE_SCHEDULE: "Make it anew: `codewords schedules show {schedule}` shows it, "
     "`codewords schedules delete {schedule}` deletes it.",
     RemedyAction.RESTORE_BACKUP: "`codewords restore` makes a home of a backup.",

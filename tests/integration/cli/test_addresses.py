@@ -134,7 +134,7 @@ def test_a_runtime_whose_port_another_program_has_says_so_wherever_it_gives_an_a
         (Hosting("detached", 0), False, False, False, "does not end by itself"),
         (Hosting("detached", 1800, service_installed=lambda: True), False, True, True, "starts with your session"),
         (Hosting("service"), False, False, True, "starts with your session"),
-        (Hosting("terminal"), True, False, None, "until its `codewords-mcp serve` ends"),
+        (Hosting("terminal"), True, False, None, "until the command in its terminal ends"),
         (Hosting("supervisor"), True, False, None, "after a reboot that has to start it again"),
     ],
 )  # fmt: skip
@@ -144,7 +144,8 @@ def test_a_runtime_says_what_ends_it_and_what_starts_it_again(
     told = availability(hosting, "http://127.0.0.1:1", awaits_events=awaits)
     assert (told.ends_when_idle, told.starts_with_session) == (ends, starts)
     assert words in told.sentence
-    assert ("service install" in told.fix) == (starts is not True and hosting.started_by != "supervisor")
+    installs = told.remedy is not None and told.remedy.action == "install_service"
+    assert installs == (starts is not True and hosting.started_by != "supervisor")
 
 
 @pytest.mark.requirement("cli:settings-conflict")

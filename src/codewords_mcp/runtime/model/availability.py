@@ -68,7 +68,7 @@ def availability(hosting: Hosting, url: str, *, awaits_events: bool) -> Availabi
             f"Another program has port {missed} of this home, so addresses given out with it do not answer; "
             f"the runtime is at {url} meanwhile. {sentence}"
         )
-        fix = f"End that program, then stop the runtime; or keep another port with CODEWORDS_PORT. {fix}".strip()
+        fix = f"End that program, or keep another port with CODEWORDS_PORT. {_STOP.words} {fix}".strip()
 
     return Availability(
         url=url,
@@ -77,8 +77,17 @@ def availability(hosting: Hosting, url: str, *, awaits_events: bool) -> Availabi
         starts_with_session=installed or (False if detached else None),
         sentence=sentence,
         fix=fix,
-        remedy=_INSTALL if _INSTALL.words in fix else None,
+        remedy=_remedy(hosting, fix),
     )
+
+
+def _remedy(hosting: Hosting, fix: str) -> Remedy | None:
+    """The most urgent remedy of those in the text."""
+    if hosting.missed_port is not None:
+        return _STOP
+    if _INSTALL.words in fix:
+        return _INSTALL
+    return None
 
 
 def _lasting(hosting: Hosting, *, ends: bool, installed: bool) -> tuple[str, str]:
@@ -108,3 +117,4 @@ def _lasting(hosting: Hosting, *, ends: bool, installed: bool) -> tuple[str, str
 
 
 _INSTALL = Remedy(RemedyAction.INSTALL_SERVICE)
+_STOP = Remedy(RemedyAction.STOP_RUNTIME)
