@@ -8,16 +8,19 @@ import importlib.util
 import json
 import os
 from pathlib import Path
+from pkgutil import iter_modules
 from types import ModuleType
 from typing import Any
 
 import pytest
 
+from codewords_mcp import tools as tool_files
 from codewords_mcp.http.mcp_app import create_server
 from codewords_mcp.mcp_server.access import TOOLSETS
 from codewords_mcp.mcp_server.tool import EXECUTES, READS, McpTool
 from codewords_mcp.mcp_server.tool import tool as make
 from codewords_mcp.runtime.auth.access import Rule
+from codewords_mcp.runtime.auth.access_table import TABLE
 from codewords_mcp.settings import Settings
 from codewords_mcp.tools import all_tools
 
@@ -61,31 +64,14 @@ async def test_each_tool_is_what_its_snapshot_says() -> None:
 async def test_the_list_has_the_same_order_each_time() -> None:
     names = [tool["name"] for tool in await _tools()]
     assert names == [tool["name"] for tool in await _tools()]
-    assert names == [
-        "generate_workflow",
-        "list_templates",
-        "read_practice",
-        "edit_workflow",
-        "validate_workflow",
-        "deploy_workflow",
-        "run_workflow",
-        "get_run",
-        "cancel_run",
-        "list_workflows",
-        "get_workflow",
-        "rollback_workflow",
-        "delete_workflow",
-        "schedule_workflow",
-        "list_schedules",
-        "change_schedule",
-        "list_secrets",
-        "set_secret",
-        "delete_secret",
-        "search_integrations",
-        "get_integration",
-        "connect_integration",
-        "call_integration",
-    ]
+    assert names == [rule.name for rule in TABLE if rule.kind == "tool"]
+    assert names.index("validate_workflow") < names.index("deploy_workflow") < names.index("run_workflow")
+
+
+@pytest.mark.requirement("access:rows")
+def test_each_file_of_a_tool_has_a_row_in_the_access_table() -> None:
+    files = {module.name for module in iter_modules(tool_files.__path__) if not module.name.startswith("_")}
+    assert files == {tool.name for tool in all_tools()}
 
 
 @pytest.mark.requirement("mcp:tool-names")
@@ -106,18 +92,7 @@ async def test_reading_tools_say_so_and_destroying_tools_say_so() -> None:
     tools = await _tools()
     reading = {tool["name"] for tool in tools if tool["annotations"]["readOnlyHint"]}
     destroying = {tool["name"] for tool in tools if tool["annotations"]["destructiveHint"]}
-    assert reading == {
-        "list_templates",
-        "validate_workflow",
-        "get_run",
-        "list_workflows",
-        "get_workflow",
-        "list_schedules",
-        "list_secrets",
-        "read_practice",
-        "search_integrations",
-        "get_integration",
-    }
+    assert reading == {rule.name for rule in TABLE if rule.kind == "tool" and rule.effect == "reads"}
     assert destroying == {
         "rollback_workflow",
         "cancel_run",

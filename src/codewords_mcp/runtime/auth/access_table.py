@@ -157,26 +157,29 @@ _METHODS: tuple[Rule, ...] = (
     *_mcp("method", "user", "workflows", ("read",), "reads", "skills/list", "skills/get"),
 )  # fmt: skip
 
+# One row a tool, in the order of `tools/list`, which follows a workflow's life.
 _TOOLS: tuple[Rule, ...] = (
+    *_mcp("tool", "user", "workflows", ("write", "run"), "writes", "generate_workflow"),
+    *_mcp("tool", "user", "workflows", ("read",), "reads", "list_templates"),
+    *_mcp("tool", "user", "workflows", ("read",), "reads", "read_practice"),
+    *_mcp("tool", "user", "workflows", ("write",), "writes", "edit_workflow"),
+    *_mcp("tool", "user", "workflows", ("run",), "reads", "validate_workflow"),
+    *_mcp("tool", "user", "workflows", ("write",), "writes", "deploy_workflow"),
     *_mcp("tool", "run", "runs", ("run",), "writes", "run_workflow"),
     *_mcp("tool", "run", "runs", ("read",), "reads", "get_run", own_run=True),
     *_mcp("tool", "user", "runs", ("run",), "writes", "cancel_run"),
-    *_mcp(
-        "tool", "user", "workflows", ("read",), "reads",
-        "list_templates", "read_practice", "list_workflows", "get_workflow",
-    ),
-    *_mcp("tool", "user", "workflows", ("run",), "reads", "validate_workflow"),
-    *_mcp(
-        "tool", "user", "workflows", ("write",), "writes",
-        "edit_workflow", "deploy_workflow", "rollback_workflow", "delete_workflow",
-    ),
-    *_mcp("tool", "user", "workflows", ("write", "run"), "writes", "generate_workflow"),
+    *_mcp("tool", "user", "workflows", ("read",), "reads", "list_workflows"),
+    *_mcp("tool", "user", "workflows", ("read",), "reads", "get_workflow"),
+    *_mcp("tool", "user", "workflows", ("write",), "writes", "rollback_workflow"),
+    *_mcp("tool", "user", "workflows", ("write",), "writes", "delete_workflow"),
+    *_mcp("tool", "user", "schedules", ("write", "run"), "writes", "schedule_workflow"),
     *_mcp("tool", "user", "schedules", ("read",), "reads", "list_schedules"),
     *_mcp("tool", "user", "schedules", ("write",), "writes", "change_schedule"),
-    *_mcp("tool", "user", "schedules", ("write", "run"), "writes", "schedule_workflow"),
     *_mcp("tool", "user", "secrets", ("read",), "reads", "list_secrets"),
-    *_mcp("tool", "user", "secrets", ("write",), "writes", "set_secret", "delete_secret"),
-    *_mcp("tool", "user", "integrations", ("run",), "reads", "search_integrations", "get_integration"),
+    *_mcp("tool", "user", "secrets", ("write",), "writes", "set_secret"),
+    *_mcp("tool", "user", "secrets", ("write",), "writes", "delete_secret"),
+    *_mcp("tool", "user", "integrations", ("run",), "reads", "search_integrations"),
+    *_mcp("tool", "user", "integrations", ("run",), "reads", "get_integration"),
     *_mcp("tool", "user", "integrations", ("write",), "writes", "connect_integration"),
     *_mcp("tool", "user", "integrations", ("write", "run"), "writes", "call_integration"),
 )  # fmt: skip
