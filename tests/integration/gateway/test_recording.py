@@ -89,7 +89,7 @@ def test_a_call_that_changes_something_is_held_and_one_that_asks_a_model_is_not(
 ) -> None:
     library.holds = True
     before = len(providers.requests)
-    with pytest.raises(openai.ConflictError, match="it was held: this is a dry run"):
+    with pytest.raises(openai.ConflictError, match="not made: this is a dry run"):
         client.files.create(file=b"x" * (2 << 20), purpose="assistants")
     assert len(providers.requests) == before
     assert library.asked_for[0].body is None

@@ -93,7 +93,7 @@ async def test_what_writes_is_held_and_told_and_what_reads_goes_out(
     async with ground(tmp_path, monkeypatch, recording=library.recording()) as stage, client(stage) as http:
         for method in ("POST", "PUT", "DELETE"):
             reply = await http.request(method, f"{stage.url}/write", content=b"data")
-            assert (reply.status_code, "it was held: this is a dry run" in reply.text) == (409, True)
+            assert (reply.status_code, "was not sent: this is a dry run" in reply.text) == (409, True)
         assert stage.host.asked == []
         assert len(stage.refusals) == 3
         assert (await http.get(f"{stage.url}/read")).status_code == 200

@@ -155,7 +155,11 @@ class Egress:
         def on_event(event: EgressEvent) -> None:
             if not event.allowed:
                 log.info(
-                    "egress refused", sandbox=sandbox_id, host=event.host, port=event.port, why=event.reason
+                    "egress refused",
+                    sandbox=sandbox_id,
+                    host=event.host,
+                    port=event.port,
+                    reason=event.reason,
                 )
             if self._on_event is not None:
                 self._on_event(sandbox_id, event)

@@ -99,8 +99,8 @@ class LocalAccounts:
         self._ledger = ledger
         self._accounts: dict[AccountKey, BudgetAccount] = {}
         self._loading: dict[AccountKey, asyncio.Task[None]] = {}
+        # Runs that ended while their calls were in flight.
         self._ended: set[AccountKey] = set()
-        """Runs that ended while their calls were in flight."""
 
     async def read(self, key: AccountKey) -> BudgetAccount:
         """See `BudgetAccounts`. Includes the costs recorded before the account was opened."""
@@ -110,7 +110,9 @@ class LocalAccounts:
             self._accounts[key] = BudgetAccount()
             self._loading[key] = asyncio.create_task(self._fill(key, self._accounts[key]))
         if loading := self._loading.get(key):
+            # A cancelled call must not end the reading that others wait for.
             await asyncio.shield(loading)
+        # Another call may have dropped it meanwhile.
         return self._accounts.setdefault(key, BudgetAccount())
 
     async def take(self, request: ReservationRequest) -> Reservation | dict[AccountKey, BudgetAccount]:
@@ -128,10 +130,8 @@ class LocalAccounts:
         return Reservation(request.amount, reservation_id, list(found.values()))
 
     async def _read_open(self, keys: Collection[AccountKey]) -> dict[AccountKey, BudgetAccount]:
-        """Return open accounts.
-
-        One may be dropped and reopened while the next is read, so repeat until all agree.
-        """
+        """Return open accounts."""
+        # One may be dropped and reopened while the next is read, so repeat until all agree.
         while True:
             found = {key: account for key in keys if (account := self._accounts.get(key))}
             if self._loading or len(found) < len(keys):
@@ -146,6 +146,7 @@ class LocalAccounts:
             for account in reservation.accounts:
                 account.reserved -= reservation.amount
 
+        # Accounts that nobody has asked for read their costs from the ledger when they are opened.
         if cost and self._accounts:
             for key in _keys_of(origin):
                 if account := self._accounts.get(key):
@@ -156,11 +157,8 @@ class LocalAccounts:
                 self.forget_run(run_id)
 
     def forget_run(self, run_id: str) -> None:
-        """See `BudgetAccounts`.
-
-        The account stays while it has reservations: calls may outlive their run, under the same
-        ceiling.
-        """
+        """See `BudgetAccounts`."""
+        # The account stays while it has reservations: calls may outlive their run, under the same ceiling.
         key = AccountKey("run", run_id, "")
         if (account := self._accounts.get(key)) and account.reserved:
             self._ended.add(key)
@@ -174,6 +172,7 @@ class LocalAccounts:
         try:
             account.spent += await self._ledger.spent(since=key.since, **ledger_filters(key))
         except BaseException:
+            # An account without its costs must not stay: it would look empty.
             self._accounts.pop(key, None)
             raise
         finally:
@@ -218,6 +217,7 @@ def _keys_of(origin: CallAttribution) -> Iterable[AccountKey]:
     yield from keys_in(today(), service, origin.key_id)
 
 
+# Asked for every call, and the same all day.
 @lru_cache(maxsize=1024)
 def keys_in(day: str, service_id: str, key_id: str) -> tuple[AccountKey, ...]:
     """Accounts that a call on this day counts on, without those of runs."""

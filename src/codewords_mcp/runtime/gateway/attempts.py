@@ -88,18 +88,24 @@ class Attempts:
         self, call: ProviderCall, keys: list[ProviderKey], send: Send, *, last_round: bool
     ) -> AttemptOutcome:
         health = self._health
-        ordered = in_trial_order(keys, health, lambda: call.is_bound_to_account)
+
+        def first_only() -> bool:
+            # Asked only where there are several keys, since it searches the body.
+            return call.is_bound_to_account
+
+        ordered = in_trial_order(keys, health, first_only)
         for position, key in enumerate(ordered, start=1):
             final = last_round and position == len(ordered) and not call.has_fallback
             outcome = await self._try_once(call, key, send, final=final)
             if not outcome.verdict.other_key or position == len(ordered):
                 return outcome
             if health.blocked_for(ordered[position].health) and health.blocked_for(key.health):
-                return outcome  # keys are sorted, so all later ones are resting too
+                # Keys are sorted, so all later ones are resting too.
+                return outcome
 
             _discard(call, outcome)
 
-        raise AssertionError("a provider has a key")  # keys are never empty
+        raise AssertionError("a provider has at least one key")
 
     async def _try_once(
         self, call: ProviderCall, key: ProviderKey, send: Send, *, final: bool
@@ -125,8 +131,8 @@ class Attempts:
                 return AttemptOutcome(None, error, Verdict(retryable=True, other_model=True))
 
             return AttemptOutcome(None, error, NO_ACTION if call.bills else Verdict(retryable=True))
-        # The provider may be working on the call, and billing it, so it is not repeated.
         except ProviderTimedOut as error:
+            # The provider may be working on the call, and billing it, so it is not repeated.
             health.record_failure(model_name)
             return AttemptOutcome(None, error, NO_ACTION)
         finally:
@@ -145,10 +151,12 @@ class Attempts:
         if not final:
             try:
                 body = await response.peek(MAX_ERROR_BYTES)
-            except OSError:  # the status still counts; relaying the body raises the error again
+            except OSError:
+                # The status still counts; relaying the body raises the error again.
                 body = b""
 
         verdict, health, provider = judge(call.route, response, body), self._health, call.route.provider
+        # It answered, so it can be reached, whatever it said.
         health.record_success((provider,))
         if verdict.down:
             health.record_failure((provider, "model", call.model))
@@ -161,6 +169,7 @@ def _discard(call: ProviderCall, outcome: AttemptOutcome) -> None:
     """Drop an error response that is not passed on. The provider did not bill it."""
     if outcome.response is not None:
         outcome.response.close()
+    # An error is not billed, so the next attempt begins like the first.
     call.sent = False
 
 

@@ -32,14 +32,22 @@ class CallAttribution(NamedTuple):
     """Rules from the header of the nearest workflow."""
 
 
+def _ignore_run(_run_id: str) -> None:
+    """Until the gateway says what to do at a run's end."""
+
+
+def _ignore_models() -> None:
+    """Until the gateway says what to prepare."""
+
+
 class CallChain:
     """Active runs by id, with the chain of runs above each."""
 
     def __init__(self) -> None:
         self._alive: dict[str, CallAttribution] = {}
         self._late: dict[str, list[CallAttribution]] = {}
-        self.on_end: Callable[[str], None] = lambda _run_id: None
-        self.on_models: Callable[[], object] = lambda: None
+        self.on_end: Callable[[str], None] = _ignore_run
+        self.on_models: Callable[[], object] = _ignore_models
         """Called when a run begins that may call models."""
 
     def begin(
@@ -72,6 +80,7 @@ class CallChain:
     @contextmanager
     def late(self, run_id: str, origin: CallAttribution) -> Generator[None]:
         """Attribute calls of a run that has ended, or continues elsewhere, while the block runs."""
+        # Several blocks may be open for one run.
         self._late.setdefault(run_id, []).append(origin)
         try:
             yield
@@ -79,6 +88,7 @@ class CallChain:
             self._late[run_id].remove(origin)
             if not self._late[run_id]:
                 del self._late[run_id]
+                # Its calls were counted until now.
                 if run_id not in self._alive:
                     self.on_end(run_id)
 

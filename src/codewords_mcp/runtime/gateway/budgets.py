@@ -7,7 +7,7 @@ replicas that share a database.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from operator import itemgetter
 from typing import NamedTuple
 
@@ -95,7 +95,7 @@ class Budgets:
         """Set or replace a budget. Raises InvalidInput."""
         amount = to_picodollars(usd)
         _check(scope, subject, period)
-        await self._db.write(lambda c: rows.put(c, scope, subject, period, amount, now()))
+        await self._db.write(rows.put, scope, subject, period, amount, now())
         self._stored = None
         return Budget(scope=scope, subject=subject, period=period, usd=amount / USD)
 
@@ -107,6 +107,7 @@ class Budgets:
 
     async def limits(self, origin: CallAttribution) -> list[BudgetLimit]:
         """Every budget that applies to a call with this attribution."""
+        # Replicas share the stored budgets, so another one may have changed them.
         if self._stored is None or (
             self._shared is not None and time.monotonic() - self._as_of > REFRESH_INTERVAL
         ):
@@ -128,6 +129,7 @@ class Budgets:
         ceilings: dict[AccountKey, int] = {}
         for limit in limits:
             if limit.account is not None:
+                # Two budgets on one account: the lower one is its ceiling.
                 ceilings[limit.account] = min(limit.amount, ceilings.get(limit.account, limit.amount))
             elif limit.amount < estimate.max_cost:
                 raise _refusal(limit, None, estimate, limit.amount)
@@ -138,6 +140,7 @@ class Budgets:
         if isinstance(taken, Reservation):
             return taken
 
+        # The caller is told of the budget that has least left.
         remaining, tightest = min(
             (
                 (limit.amount - taken[limit.account].taken, limit)
@@ -182,7 +185,8 @@ def from_settings(name: str, usd: float) -> Budget:
 
 def to_picodollars(usd: float) -> int:
     """Convert USD. Raises InvalidInput for a value outside 0 to 1,000,000."""
-    if not 0 <= usd <= 1_000_000:  # NaN compares false too
+    # NaN compares false too.
+    if not 0 <= usd <= 1_000_000:
         raise InvalidInput("A budget is 0 to 1,000,000 USD.")
     return round(usd * USD)
 
@@ -223,6 +227,7 @@ def _applied(budget: BudgetLimit, subject: str, origin: CallAttribution) -> Iter
 
 
 def _compiled(budgets: list[Budget]) -> list[tuple[BudgetLimit, str]]:
+    # Converted once: they are compared for every call.
     return [
         (BudgetLimit(round(budget.usd * USD), budget.scope, budget.period, None), budget.subject)
         for budget in budgets
@@ -247,18 +252,14 @@ _SCOPE_TEXTS: dict[tuple[BudgetScope, BudgetPeriod], str] = {
     ("run", "total"): "this run",
     ("home", "total"): "this home",
 }
-_PERIOD_TEXTS: dict[BudgetPeriod, Callable[[str], str]] = {
-    "total": lambda label: label,
-    "day": lambda label: f"{label} for today (UTC)",
-    "month": lambda label: f"{label} for this month",
-}
+_PERIOD_TEXTS: dict[BudgetPeriod, str] = {"total": "", "day": " for today (UTC)", "month": " for this month"}
 
 
 def _refusal(
     limit: BudgetLimit, account: BudgetAccount | None, estimate: Estimate, remaining: int
 ) -> BudgetExceeded:
-    label = _SCOPE_TEXTS.get((limit.scope, limit.period)) or _PERIOD_TEXTS[limit.period](
-        f"this {limit.scope}"
+    label = (
+        _SCOPE_TEXTS.get((limit.scope, limit.period)) or f"this {limit.scope}{_PERIOD_TEXTS[limit.period]}"
     )
     fits = estimate.max_output_tokens(remaining)
     spent, reserved = (account.spent, account.reserved) if account is not None else (0, 0)

@@ -28,7 +28,9 @@ MAX_TTL = 30 * 86400.0
 MAX_BYTES = 64 << 20
 """Bytes of all stored bodies, per process."""
 _FLAVORS = frozenset({"chat", "completions", "responses", "embeddings", "messages", "generate", "embed"})
+# Others belong to one exchange: its date, its id, its limits.
 _STORED_HEADERS = frozenset({b"content-type", b"content-encoding"})
+# Headers that change a response.
 _KEY_HEADERS = frozenset({b"anthropic-version", b"anthropic-beta", b"openai-beta", b"accept"})
 _CHUNK_BYTES = 256 << 10
 
@@ -66,11 +68,13 @@ class Cache:
         if stored.until <= self._clock():
             self._drop(key)
             return None
+        # The one that was used least recently is evicted first.
         self._entries.move_to_end(key)
         return stored
 
     def put(self, key: str, ttl: float, headers: Headers, body: bytes, tokens: Tokens, model: str) -> None:
         """Store a response. The least recently used ones are evicted to make space."""
+        # Else its bytes would count twice.
         self._drop(key)
         forwarded = [pair for pair in headers if pair[0] in _STORED_HEADERS]
         self._entries[key] = CachedResponse(forwarded, body, tokens, model, self._clock() + ttl)
@@ -107,6 +111,7 @@ def cache_lookup(
             if forwarded == "no":
                 may_serve = False
             else:
+                # Anything but a number turns the cache off.
                 ttl = float(forwarded) if forwarded.isdigit() else 0.0
 
     if not ttl or facts.route.flavor not in _FLAVORS or not facts.parsed or _has_effects(facts):
@@ -121,14 +126,17 @@ def _has_effects(facts: RequestFacts) -> bool:
     """
     if facts.names_stored or facts.parsed.get("store") is True or facts.parsed.get("background") is True:
         return True
+    # OpenAI stores responses of this interface unless told not to.
     return facts.route.flavor == "responses" and facts.parsed.get("store") is not False
 
 
 def _key_of(origin: CallAttribution, facts: RequestFacts, query: bytes, headers: Headers) -> str:
+    # A workflow must not learn what another one has asked.
     if origin.services:
         service = origin.services[0]
     else:
         service = ""
     more = sorted(pair for pair in headers if pair[0] in _KEY_HEADERS)
     scope = (origin.owner, service, facts.route.provider, facts.route.path, query, more)
+    # The null byte keeps the parts apart: no shift between them gives the same digest.
     return hashlib.sha256(repr(scope).encode() + b"\0" + facts.body).hexdigest()

@@ -19,8 +19,8 @@ from codewords_mcp.runtime.gateway.usage import Json
 
 Headers = list[tuple[bytes, bytes]]
 _JSON = b"application/json"
+# Interfaces that take multipart forms.
 _FORMS = frozenset({"images", "audio"})
-"""Interfaces that take multipart forms."""
 _BOUNDARY = re.compile(
     rb'multipart/form-data\s*;\s*boundary=("?)([\w\'()+,\-./:=?]{1,70})\1\s*', re.IGNORECASE
 )
@@ -29,8 +29,8 @@ _PART = re.compile(
     rb"(?:\r\ncontent-type: [^\r\n]{1,200})?(?:\r\ncontent-length: \d{1,12})?",
     re.IGNORECASE,
 )
+# Form fields that may occur several times.
 _MANY = frozenset({"image", "image[]", "include[]", "timestamp_granularities[]", "known_speaker_names[]"})
-"""Form fields that may occur several times."""
 
 
 def canonical(facts: RequestFacts, headers: Headers) -> RequestFacts:
@@ -45,6 +45,7 @@ def canonical(facts: RequestFacts, headers: Headers) -> RequestFacts:
         elif name == b"content-encoding" and value.strip().lower() not in {b"", b"identity"}:
             raise _unread("it is compressed")
 
+    # Servers differ in which of two they take.
     if len(types) > 1:
         raise _unread("it has two content types")
 
@@ -132,10 +133,8 @@ def _check_all_spellings(found: Json) -> None:
 
 
 def _check_spellings(found: Json) -> None:
-    """Raise InvalidInput if two names differ only in case or separators.
-
-    Some providers read both as the same field.
-    """
+    """Raise InvalidInput if two names differ only in case or separators."""
+    # Some providers read both as the same field.
     spelled = {plain(name) for name in found}
     if len(spelled) != len(found):
         raise _unread("it names a field twice, in two spellings")

@@ -25,7 +25,9 @@ async def dial(host: str, port: int) -> socket.socket:
     start = cast("Callable[..., Awaitable[socket.socket]]", getattr(aiohappyeyeballs, "start_connection"))  # noqa: B009  # its types are half known
     loop = asyncio.get_running_loop()
     found = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    # The delay is what RFC 8305 advises.
     raw = await start(found, happy_eyeballs_delay=0.25, interleave=1)
+    # Small writes must not wait until earlier ones are acknowledged.
     raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     return raw
 
@@ -33,6 +35,7 @@ async def dial(host: str, port: int) -> socket.socket:
 async def tunnel(raw: socket.socket, endpoint: Endpoint, authorization: bytes) -> None:
     """Ask an HTTP proxy to CONNECT to the endpoint. Raises ConnectionError if it refuses."""
     loop = asyncio.get_running_loop()
+    # An IPv6 address has brackets there.
     if ":" in endpoint.host:
         target = f"[{endpoint.host}]"
     else:
@@ -48,6 +51,7 @@ async def tunnel(raw: socket.socket, endpoint: Endpoint, authorization: bytes) -
     while b"\r\n\r\n" not in head:
         piece = await loop.sock_recv(raw, 4096)
         head += piece
+        # A proxy that sends on and on must not fill the memory.
         if not piece or len(head) > MAX_HEAD_BYTES:
             raise ConnectionError("the proxy did not answer")
 
@@ -69,5 +73,6 @@ def authorization_of(proxy: str) -> bytes:
 def tls_context() -> ssl.SSLContext:
     """TLS context with the system's certificates. Blocking: reads them from disk."""
     context = ssl.create_default_context()
+    # Only HTTP/1.1 is spoken here, so a server must not choose HTTP/2.
     context.set_alpn_protocols(["http/1.1"])
     return context

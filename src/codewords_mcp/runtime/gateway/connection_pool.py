@@ -68,6 +68,7 @@ class ProviderResponse:
             return
 
         while (chunk := await connection.next(self._between_chunks)) is not None:
+            # Before the last chunk is passed on, so that the caller's next request finds it idle.
             if connection.complete:
                 self.close()
             yield chunk
@@ -79,6 +80,7 @@ class ProviderResponse:
         connection, self._connection = self._connection, None
         if connection is None:
             return
+        # The provider answered before it had the whole body.
         if connection.sender is not None and not connection.sender.done():
             connection.sender.cancel()
         if connection.reusable:
@@ -129,6 +131,7 @@ class Pool:
 
             await connection.head(self._timeouts.first_byte)
         except BaseException:
+            # A request that was sent in part leaves the connection useless.
             if connection.sender is not None:
                 connection.sender.cancel()
             connection.abort()
@@ -147,6 +150,7 @@ class Pool:
             async with asyncio.timeout(self._timeouts.connect):
                 return await self._open(endpoint)
         except TimeoutError:
+            # Unlike the later timeouts, this one means that nothing was sent, so any retry is safe.
             raise ConnectionError("no connection in time") from None
 
     async def _open(self, endpoint: Endpoint) -> ProviderConnection:
@@ -154,6 +158,7 @@ class Pool:
         secure: ssl.SSLContext | None = None
         if endpoint.secure:
             if self._context is None:
+                # Reads the certificates from disk.
                 self._context = await asyncio.to_thread(tls_context)
             secure = self._context
 
@@ -164,11 +169,12 @@ class Pool:
             raw = await dial(endpoint.host, endpoint.port)
 
         try:
+            # A proxy for plain HTTP gets the request itself.
             if endpoint.proxy and secure is not None:
                 await tunnel(raw, endpoint, authorization_of(endpoint.proxy))
             name = endpoint.host if secure is not None else None
             _, connection = await loop.create_connection(
-                lambda: ProviderConnection(endpoint), sock=raw, ssl=secure, server_hostname=name
+                partial(ProviderConnection, endpoint), sock=raw, ssl=secure, server_hostname=name
             )
         except BaseException:
             raw.close()

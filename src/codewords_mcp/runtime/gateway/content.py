@@ -124,7 +124,8 @@ def _parts(content: Any) -> list[Json]:
     found: list[Json] = []
     for item in items:
         inner = _object(item)
-        if inner.get("type") == "message":  # of `responses`: a message around its parts
+        # Of `responses`: a message around its parts.
+        if inner.get("type") == "message":
             found += _parts(inner.get("content"))
         elif item is not None:
             found.append(_part(item))
@@ -158,6 +159,7 @@ def _tool_part(part: Json, kind: Any) -> Json | None:
 
     if call:
         arguments = call.get("args", call.get("input", call.get("arguments")))
+        # Some interfaces send arguments as text, others as an object.
         if isinstance(arguments, str):
             arguments = _parsed(arguments.encode())
         return {
@@ -211,6 +213,7 @@ def _joined_choices(events: Iterable[Json]) -> Json:
 
     for choice in choices.values():
         message = choice["message"]
+        # They were collected by index; a message has them as a list.
         message["tool_calls"] = list(message["tool_calls"].values())
         message["content"] = message["content"] or None
 
@@ -248,6 +251,7 @@ def _joined_gemini(events: Iterable[Json]) -> Json:
         parts: list[Json] = whole["content"]["parts"]
 
         for part in map(_object, _list(_object(piece.get("content")).get("parts"))):
+            # Gemini sends a text in pieces, each a part of its own.
             if parts and set(part) == set(parts[-1]) == {"text"}:
                 parts[-1] = {"text": parts[-1]["text"] + part["text"]}
             else:
@@ -260,6 +264,7 @@ def _bounded(messages: list[Json]) -> str:
     """Encode as JSON and drop the oldest messages until it fits."""
     text = to_json(messages)
     while len(text) > MAX_ATTRIBUTE_BYTES and messages:
+        # The newest messages say most about a call.
         messages = messages[1:]
         text = to_json(messages)
     return text.decode()

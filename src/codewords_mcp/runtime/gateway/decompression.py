@@ -40,14 +40,14 @@ class InflatingDecompressor:
 
 
 class UnsupportedDecompressor:
-    """brotli and zstd, whose libraries are larger than such answers are frequent.
+    """brotli and zstd.
 
-    The gateway asks for `identity`. A response in one of these passes unchanged, and the log says
-    that its call was estimated.
+    A response in one of these passes unchanged, and the log says that its call was estimated.
     """
 
     def open(self, chunk: bytes) -> Iterator[bytes]:
         """See `Decompressor`."""
+        # The gateway asks for `identity`, so these are rare, and their libraries are large.
         del chunk
         log.warning("provider response compressed in an unsupported encoding, usage estimated")
         raise DecompressionError

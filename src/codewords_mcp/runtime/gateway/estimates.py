@@ -18,23 +18,24 @@ from codewords_mcp.runtime.gateway.providers import Flavor
 from codewords_mcp.runtime.gateway.request_facts import RequestFacts
 from codewords_mcp.runtime.gateway.usage import Json
 
+# Tokens that a provider puts around a conversation.
 _OVERHEAD = 64
-"""Tokens that a provider puts around a conversation."""
+# Tokens that a provider puts around tools. Anthropic documents up to 700.
 _TOOLS = 1200
-"""Tokens that a provider puts around tools. Anthropic documents up to 700."""
+# Maximum tokens of one picture: gpt-4o-mini counts 48,169 for eight tiles.
 _PICTURE = 50_000
-"""Maximum tokens of one picture: gpt-4o-mini counts 48,169 for eight tiles."""
+# Maximum pages of a document. OpenAI also bills each as a picture.
 _PAGES = 100
-"""Maximum pages of a document. OpenAI also bills each as a picture."""
+# Maximum pictures of a conversation, by OpenAI's own limit.
 _EARLIER_PICTURES = 500
-"""Maximum pictures of a conversation, by OpenAI's own limit."""
+# Models that bill pictures at more than their share of the window.
 _BEYOND_WINDOW = re.compile(r"gpt-4o-mini")
-"""Models that bill pictures at more than their share of the window."""
+# Tokens of one generated picture: gpt-image-1 documents up to 6,240.
 _IMAGE_OUT = 8_000
-"""Tokens of one generated picture: gpt-image-1 documents up to 6,240."""
+# Used if a model's window is not known; also for Anthropic, whose window grows with a header.
 _WINDOW = 1_000_000
-"""Used if a model's window is not known; also for Anthropic, whose window grows with a header."""
 _OUT = 128_000
+# Maximum output tokens of a model, as its provider publishes them; `_OUT` for others.
 _CEILINGS = (
     (re.compile(r"gpt-4o|gpt-4-turbo"), 16_384),
     (re.compile(r"gpt-4\.1"), 32_768),
@@ -43,7 +44,8 @@ _CEILINGS = (
     (re.compile(r"gemini-(1\.5|2\.0)"), 8_192),
     (re.compile(r"gemini-"), 65_536),
 )
-"""Maximum output tokens of a model, as its provider publishes them; `_OUT` for others."""
+# Fields that limit the output, as each interface spells them. Other spellings have no effect and
+# are ignored.
 _LIMITS: dict[Flavor, frozenset[str]] = {
     "chat": frozenset({"max_tokens", "max_completion_tokens"}),
     "completions": frozenset({"max_tokens"}),
@@ -51,10 +53,6 @@ _LIMITS: dict[Flavor, frozenset[str]] = {
     "messages": frozenset({"max_tokens"}),
     "generate": frozenset({"maxOutputTokens", "max_output_tokens"}),
 }
-"""Fields that limit the output, as each interface spells them.
-
-Other spellings have no effect and are ignored.
-"""
 _COPIES = frozenset({"n", "bestof", "candidatecount"})
 
 
@@ -87,6 +85,7 @@ def estimate(facts: RequestFacts, prices: Prices, inputs: Inputs | None = None) 
     inputs = inputs or find_inputs(facts)
     name = prices.real_name(facts.model.rpartition("/")[2])
     window = prices.window(provider, facts.model) or _WINDOW
+    # A header can give a caller the large window.
     if provider == "anthropic":
         window = max(window, _WINDOW)
     tokens = _input_tokens(facts, inputs, window, name)
@@ -94,6 +93,7 @@ def estimate(facts: RequestFacts, prices: Prices, inputs: Inputs | None = None) 
     if found is None:
         return None
 
+    # Any part of the input may be written into the cache, which costs more.
     per_input = max(found.input, found.cache_write)
     if inputs.cached:
         per_input = max(per_input, found.cache_write_1h)
@@ -105,6 +105,7 @@ def estimate(facts: RequestFacts, prices: Prices, inputs: Inputs | None = None) 
     if flavor == "images":
         out = _IMAGE_OUT
     else:
+        # Each round of the provider's own tools may write as much as the answer.
         out = _output_tokens(facts, name, configs) * (1 + inputs.rounds)
 
     return Estimate(tokens * per_input + fees, out, found.output * _copies(facts.parsed, configs), fees)
@@ -115,6 +116,7 @@ def _input_tokens(facts: RequestFacts, inputs: Inputs, window: int, name: str) -
     if not facts.files:
         text = len(facts.body) + _OVERHEAD + tools
     else:
+        # Files are counted as pictures, by their number.
         text = len(str(facts.parsed)) + _OVERHEAD
 
     pictures = inputs.pictures
@@ -169,6 +171,7 @@ def _config_objects(parsed: Json) -> list[Json]:
 
 def _copies(parsed: Json, configs: list[Json]) -> int:
     copies = 1
+    # Providers read the number of copies in either place.
     for config in (parsed, *configs):
         for name, value in config.items():
             if plain(name) in _COPIES:

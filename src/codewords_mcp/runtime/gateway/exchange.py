@@ -150,6 +150,7 @@ class ProviderCall:
             elif name == b"content-encoding":
                 encoding = value.decode("latin-1")
 
+        # An error reports no usage.
         if self.facts is not None and response.status < 300:
             observer = self.observer
             self._tap = tap_for(
@@ -162,10 +163,7 @@ class ProviderCall:
             )
 
     async def relay(self) -> AsyncIterator[bytes]:
-        """The response's chunks.
-
-        The call is settled before the last one, so a caller that has it all finds its cost.
-        """
+        """The response's chunks."""
         response, tap = self._response, self._tap
         assert response is not None  # noqa: S101  # on_response() came first
         captured: list[bytes] | None = [] if self.on_complete is not None and self.status == 200 else None
@@ -185,6 +183,7 @@ class ProviderCall:
                     self._complete = True
                     self._settle()
 
+                # Beyond this nothing is stored: a part of a response is of no use.
                 if captured is not None and self.passed_bytes <= MAX_CAPTURED_BYTES:
                     captured.append(passed_bytes)
                 else:
@@ -200,6 +199,7 @@ class ProviderCall:
         self._settle()
         if rest:
             yield rest
+        # Only a response with its final report is known to be whole.
         if captured is not None and tap is not None and self.on_complete is not None and tap.read().whole:
             self.on_complete(b"".join([*captured, rest]), tap.read())
 
@@ -221,6 +221,7 @@ class ProviderCall:
 
         self._settler.settle(self, reading)
         if self.observer is not None:
+            # The caller left, or the provider broke off.
             if self._response is not None and not self._complete:
                 self.failure = self.failure or "cut_short"
             self.failure = self.failure or reading.failure

@@ -35,7 +35,7 @@ from codewords_mcp.runtime.gateway.upstream import Upstream
 from codewords_mcp.runtime.gateway.verdicts import when_to_return
 from codewords_mcp.runtime.model.caller import Caller
 from codewords_mcp.runtime.model.model_errors import ModelNotAllowed
-from codewords_mcp.runtime.model.provider import GatewayResponse, Provider, ProviderRequest
+from codewords_mcp.runtime.model.provider import CallUsage, GatewayResponse, Provider, ProviderRequest
 from codewords_mcp.runtime.recording.recorder import RecorderRegistry
 from codewords_mcp.runtime.secrets.service import SecretService
 from codewords_mcp.runtime.store.database import Database
@@ -96,6 +96,8 @@ class Gateway:
 
         Raises Conflict if the recorder blocks the call.
         """
+        # The first test is cheap and enough for most calls; a ticket may occur in the text of
+        # another field.
         if uploads.TICKET in request.query and uploads.ticket_in(request.query) is not None:
             with self._tickets.part(request.query, request.headers) as statuses:
                 reply = await self._recorded(request)
@@ -139,14 +141,16 @@ class Gateway:
             if response.status == 429 and (seconds := when_to_return(response, {})):
                 self._rates.on_refused(route.provider, seconds)
             response_headers = self._headers(request, call, response)
+            # A fallback's response must not stand for the requested model's.
             if lookup and not call.instead_of:
                 call.on_complete = partial(self._store_response, call, lookup, response_headers)
                 response_headers = [*response_headers, (cache.CACHE_HEADER, b"miss")]
 
             return GatewayResponse(
-                response.status, response_headers, call.relay(), call.close, lambda: call.used
+                response.status, response_headers, call.relay(), call.close, partial(_used_by, call)
             )
         except BaseException as error:
+            # Ours have stable codes; of others the type must do.
             if isinstance(error, CodewordsError):
                 call.failure = error.code
             else:
@@ -168,6 +172,7 @@ class Gateway:
 
         if route.kind != "free":
             allowed, limits = await self._lists(origin), await self._meter.limits(origin)
+            # Only where something is enforced: other calls pass byte for byte.
             if facts is not None and (allowed or limits):
                 facts = canonical(facts, request.headers)
             if allowed:
@@ -184,6 +189,7 @@ class Gateway:
     async def _prepared(self) -> Telemetry | None:
         warming = self.prepare()
         if not warming.done():
+            # A cancelled call must not end the imports that others wait for.
             await asyncio.shield(warming)
         return warming.result()
 
@@ -199,7 +205,7 @@ class Gateway:
 
     def _cached_reply(self, call: ProviderCall, cached: cache.CachedResponse) -> GatewayResponse:
         """The reply with a cached response."""
-        call.used = used = self._meter.record_cached(call, cached)
+        call.used = self._meter.record_cached(call, cached)
         if call.observer is not None:
             call.observer.on_end(call, Reading(cached.model, body=cached.body))
         response_headers = [
@@ -207,7 +213,7 @@ class Gateway:
             (b"content-length", b"%d" % len(cached.body)),
             (cache.CACHE_HEADER, b"hit"),
         ]
-        return GatewayResponse(200, response_headers, cached.chunks(), _nothing, lambda: used)
+        return GatewayResponse(200, response_headers, cached.chunks(), _nothing, partial(_used_by, call))
 
     def prepare(self) -> asyncio.Task[Telemetry | None]:
         """Import the modules that calls need, in a thread.
@@ -253,6 +259,7 @@ class Gateway:
     def _fallback_requests(
         self, origin: CallAttribution, allowed: list[tuple[str, ...]], facts: RequestFacts
     ) -> tuple[RequestFacts, ...]:
+        # A form cannot be rewritten for another model.
         if not (origin.rules.fallbacks or self._fallbacks) or facts.files:
             return ()
         provider = facts.route.provider
@@ -260,6 +267,8 @@ class Gateway:
         return tuple(
             facts.for_model(model)
             for where, model in found
+            # An attempt has one provider's keys; other providers are for callers that can speak to
+            # them.
             if where == provider and all(allows(names, provider, model) for names in allowed)
         )
 
@@ -268,6 +277,7 @@ class Gateway:
     ) -> ProviderResponse:
         """The response to pass on, after attempts with any key."""
         body: AsyncIterator[bytes] | None = request.body
+        # A body that was read, or that does not exist, need not be streamed.
         if call.facts is not None or request.length == 0 or (not request.length and not _is_chunked(request)):
             body = None
         query = uploads.without_ticket(headers.without_key(request.query)).decode("latin-1")
@@ -288,6 +298,7 @@ class Gateway:
                 if length > CHUNK_BYTES:
                     content = _in_pieces(content)
 
+            # Before the request: afterwards nothing tells how far it got.
             call.sent = True
             return await self._upstream.request(
                 TITLES[route.provider],
@@ -320,6 +331,7 @@ class Gateway:
         return [
             (name, self._tickets.issue(request.caller, value, request.here) if name == _UPLOAD_URL else value)
             for name, value in cached
+            # The control address leads to the provider past the ticket.
             if name != _CONTROL_URL
         ]
 
@@ -347,6 +359,10 @@ def _imported(bases: dict[Provider, str]) -> Telemetry | None:
     # The price tables are read from disk here, in the thread, and not at the first priced call.
     get_snapshot()
     return open_telemetry(bases)
+
+
+def _used_by(call: ProviderCall) -> CallUsage | None:
+    return call.used
 
 
 async def _nothing() -> None:

@@ -23,6 +23,7 @@ _OURS = frozenset(
         b"x-codewords-cache",
     }
 )  # fmt: skip
+# Where a call comes from is not the provider's concern.
 _ABOUT_CALLER = frozenset(
     {
         b"host", b"cookie", b"origin", b"referer", b"forwarded", b"x-forwarded-for", b"x-forwarded-host",
@@ -40,13 +41,14 @@ _DROPPED_INWARD = (
     | _METHOD_OVERRIDES
     | {b"accept-encoding", b"content-length", b"expect"}
 )
+# Cookies and rules of transport would apply to the runtime's host, which is not the provider's.
 _DROPPED_OUTWARD = _HOP_BY_HOP | {
     b"date", b"server", b"set-cookie", b"alt-svc", b"strict-transport-security",
     b"x-codewords-model", b"x-codewords-instead-of", b"x-codewords-cache",
 }  # fmt: skip
 _OF_BODY = frozenset({b"content-type", b"content-encoding"})
+# Anthropic API version from which its SDK sends the key as a bearer token (anthropic 2.0).
 _BEARER_SINCE = b"2026-10-21"
-"""Anthropic API version from which its SDK sends the key as a bearer token (anthropic 2.0)."""
 _KEY_PARAMETER = re.compile(rb"(^|&)key=[^&]*")
 
 
@@ -82,6 +84,7 @@ def _credential(headers: Headers, route: ProviderRoute, key: bytes) -> tuple[byt
         return b"authorization", b"Bearer " + key
     if route.provider == "gemini":
         return b"x-goog-api-key", key
+    # Anthropic's SDKs changed the header with a version of the API.
     received = dict(headers)
     if b"authorization" in received and received.get(b"anthropic-version", b"") >= _BEARER_SINCE:
         return b"authorization", b"Bearer " + key

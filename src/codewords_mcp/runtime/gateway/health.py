@@ -52,7 +52,8 @@ class Health:
         blocked = self.blocked_for(name)
         circuit = self._circuits.get(name)
         if not blocked and circuit is not None and circuit.failures >= OPEN_AFTER_FAILURES:
-            circuit.until = self._clock() + OPEN_TIMEOUT  # for the others, until this one's outcome is known
+            # For the others, until this one's outcome is known.
+            circuit.until = self._clock() + OPEN_TIMEOUT
         return blocked
 
     def record_success(self, *names: Name) -> None:
@@ -64,6 +65,7 @@ class Health:
     def record_failure(self, name: Name) -> None:
         """Count a failure. `OPEN_AFTER_FAILURES` of them open the circuit."""
         circuit, now = self._circuit(name), self._clock()
+        # Failures far apart are no pattern.
         if circuit.failures < OPEN_AFTER_FAILURES and now - circuit.last > FAILURE_TTL:
             circuit.failures = 0
         circuit.failures, circuit.last = circuit.failures + 1, now

@@ -46,6 +46,7 @@ class ProviderConnection(ResponseConnection):
     def connection_lost(self, exc: Exception | None) -> None:
         """See `asyncio.Protocol`."""
         super().connection_lost(exc)
+        # A sender that waits until it may write must learn that it never will.
         self.resume_writing()
 
     def pause_writing(self) -> None:
@@ -67,6 +68,7 @@ class ProviderConnection(ResponseConnection):
         """Stream a request body. An early response ends it; an error of the body ends the exchange."""
         try:
             async for piece in body:
+                # A provider that has answered needs no more of the body.
                 if self.lost or self.complete:
                     return
                 if piece:
@@ -77,5 +79,6 @@ class ProviderConnection(ResponseConnection):
             if chunked:
                 self.write(b"0\r\n\r\n")
             self.sent = True
-        except Exception as error:  # noqa: BLE001  # an error of the caller's body, raised where the response is awaited
+        except Exception as error:  # noqa: BLE001
+            # An error of the caller's body, raised where the response is awaited.
             self.fail(error)

@@ -17,6 +17,7 @@ from codewords_mcp.runtime.gateway.usage import Json
 
 SEARCHES = 10
 """Uses of a provider's tool if its documentation limits them and the request does not."""
+# Fields that refer to nothing and hold no data. Most requests have no others.
 _TEXT = frozenset(
     {
         "role", "content", "text", "type", "name", "id", "parts", "contents", "messages", "model", "input", "instructions",
@@ -24,9 +25,9 @@ _TEXT = frozenset(
         "maxOutputTokens", "n", "seed", "stop", "temperature", "top_p", "user",
     }
 )  # fmt: skip
-"""Fields that refer to nothing and hold no data. Most requests have no others."""
 _TEXT_TYPES = frozenset({"text", "input_text", "output_text", "message"})
 _CONTAINERS = (dict, list)
+# Fields that hold a schema, whose own field names mean nothing here.
 _SCHEMAS = frozenset(
     {
         "parameters",
@@ -38,7 +39,6 @@ _SCHEMAS = frozenset(
         "parametersjsonschema",
     }
 )
-"""Fields that hold a schema, whose own field names mean nothing here."""
 _PICTURES = frozenset({"imageurl", "imagedata"})
 _PICTURE_TYPES = frozenset({"image", "inputimage", "imageurl", "computerscreenshot"})
 _DOCUMENTS = frozenset({"filedata", "fileid", "fileurl", "fileuri"})
@@ -53,8 +53,8 @@ _OPENAI_CLIENT = frozenset(
 _ANTHROPIC_CLIENT = re.compile(r"(custom|bash|texteditor|computer|memory)\d*")
 _GEMINI_TOOLS = frozenset({"googlesearch", "googlesearchretrieval", "urlcontext", "codeexecution"})
 _GEMINI_CLIENT = frozenset({"functiondeclarations", "computeruse"})
+# Models that bill searches once per prompt. Later ones bill each query.
 _GEMINI_ONE_PROMPT = re.compile(r"gemini-[12]")
-"""Models that bill searches once per prompt. Later ones bill each query."""
 
 
 @dataclass(slots=True)
@@ -80,6 +80,7 @@ class Inputs:
     """
 
 
+# The same few names occur in every request.
 @lru_cache(maxsize=4096)
 def plain(name: str) -> str:
     """Return a name without case and separators."""
@@ -109,6 +110,7 @@ def _is_plain_text(container: Json) -> bool:
 
 def _objects(value: Any) -> Iterator[Json]:
     """Every object in a value, except those in schemas."""
+    # A list instead of recursion, since bodies come from callers.
     waiting = [value]
     while waiting:
         value = waiting.pop()
@@ -138,7 +140,8 @@ def _note_object(found: Inputs, container: Json) -> None:
         found.stored = found.window = True
     if "inlinedata" in names:
         _note_inline(found, container)
-    if "audio" in names and "role" in names:  # an earlier spoken answer, by its id
+    # An earlier spoken answer, by its id.
+    if "audio" in names and "role" in names:
         found.window = True
     if "cachecontrol" in names:
         found.cached = True
@@ -177,6 +180,7 @@ def _note_top(found: Inputs, facts: RequestFacts) -> None:
     if "websearchoptions" in top:
         _note_searches(found, 1)
     tools: Any = top.get("tools")
+    # A provider may take a single tool without a list around it.
     for tool in cast("list[Any]", tools) if isinstance(tools, list) else [tools] if tools else []:
         _note_tool(found, facts, cast("Json", tool) if isinstance(tool, dict) else {}, top)
 
@@ -187,6 +191,7 @@ def _note_tool(found: Inputs, facts: RequestFacts, tool: Json, top: Json) -> Non
     if facts.route.dialect == "gemini":
         _note_gemini_tool(found, facts, {plain(name) for name in tool})
     elif facts.route.dialect == "anthropic":
+        # Tools of these kinds run at the caller.
         if not kind or _ANTHROPIC_CLIENT.fullmatch(kind):
             return
         if kind.startswith(("websearch", "webfetch")):
@@ -194,6 +199,7 @@ def _note_tool(found: Inputs, facts: RequestFacts, tool: Json, top: Json) -> Non
         else:
             found.uncounted = "A tool that the provider runs is billed outside the reported usage"
     elif kind in _OPENAI_CLIENT:
+        # Tools of these kinds run at the caller.
         return
     elif kind.startswith("websearch") and (max_calls := count_of(top.get("maxtoolcalls"))):
         _note_searches(found, max_calls)
@@ -222,10 +228,12 @@ def _note_searches(found: Inputs, uses: int) -> None:
 def count_of(value: Any) -> int:
     """A count as providers read it: a number, also as text or with a fraction; 0 if it is none."""
     if isinstance(value, str):
+        # isdigit alone takes digits of other scripts, and a long number costs time.
         if value.isascii() and value.isdigit() and len(value) < 20:
             value = int(value)
         else:
             value = None
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < 1e19:
         return 0
+    # Rounded up: a fraction counts as one more.
     return -int(-value // 1)

@@ -57,6 +57,7 @@ class ProviderKeys:
 
         Raises StorageFailed, and ServiceNotAvailable with the way to add a key.
         """
+        # A secret that changed counts for the next call.
         if self._as_of != self._secrets.changes or len(self._known) > _MAX_CACHED:
             self._known.clear()
             self._as_of = self._secrets.changes
@@ -98,7 +99,8 @@ def _keys(
     return [
         ProviderKey(name, value.encode("ascii"), (provider, "key", owner_id, name))
         for name, value in found.items()
-        if value and value.isascii() and value.isprintable()  # else it is no header, and no key
+        # Anything else would be no header, and is no key.
+        if value and value.isascii() and value.isprintable()
     ]
 
 

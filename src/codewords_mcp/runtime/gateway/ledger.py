@@ -38,8 +38,8 @@ _FIELDS = {
     "input_audio_tokens": "audio_tokens", "output_audio_tokens": "audio_tokens", "input_image_tokens": "image_tokens",
     "output_image_tokens": "image_tokens",
 }  # fmt: skip
+# Attribution, provider, model, picodollars, and start time of a reservation.
 _OpenReservation = tuple[CallAttribution, Provider, str, int, int]
-"""Attribution, provider, model, picodollars, and start time of a reservation."""
 Settle = Callable[[Connection, Mapping[rows.UsageAccount, Mapping[str, int]], list[str]], None]
 
 
@@ -51,12 +51,11 @@ class Ledger:
         self._sums: dict[rows.UsageAccount, dict[str, int]] = {}
         self._timer: asyncio.TimerHandle | None = None
         self._open: dict[str, _OpenReservation] = {}
+        # Calls that were in flight at the last flush. Those still in flight at the next one are
+        # written down.
         self._still_open: dict[str, _OpenReservation] = {}
-        """Calls that were in flight at the last flush.
-
-        Those still in flight at the next one are written down.
-        """
         self._ids = itertools.count()
+        # Ids of all replicas must differ.
         self._mark = uuid.uuid4().hex[:24]
         self._written: set[str] = set()
         self._closed: list[str] = []
@@ -92,6 +91,7 @@ class Ledger:
             counts["cached"] = 1
         for name, count in tokens.items():
             if name in _FIELDS:
+                # Tokens in and out of one kind are counted together.
                 field = _FIELDS[name]
                 counts[field] = counts.get(field, 0) + count
 
@@ -161,6 +161,7 @@ class Ledger:
         self._written.update(row["id"] for row in opened)
 
         if settle := self.settle:
+            # Reservations are written at once there, so only ends are left.
             if sums or closed:
                 self._db.write_with_retries(settle, sums, closed)
         elif sums or opened or closed:
@@ -177,7 +178,7 @@ class Ledger:
         self.flush()
         self._reading += 1
         try:
-            return await self._db.read(lambda c: rows.spent(c, since=since, **filters))
+            return await self._db.read(rows.spent, since=since, **filters)
         finally:
             self._reading -= 1
 
@@ -240,7 +241,8 @@ def _with_cost(run: Run, found: list[RowMapping]) -> Run:
     models = [in_usd(row) for row in found]
     for model in models:
         del model["run_id"]
-    cost = sum(row["cost"] for row in found) / USD + (run.usage.get("cost") or 0)  # of machines
+    # The run's own cost is that of its machines.
+    cost = sum(row["cost"] for row in found) / USD + (run.usage.get("cost") or 0)
     costs = {"cost": round(cost, 12), "models": models}
     return run.model_copy(update={"usage": run.usage | costs})
 
@@ -255,6 +257,7 @@ def _day(at: float) -> str:
     return _day_text(int(at) // 86400)
 
 
+# Asked for every call, and the same all day.
 @lru_cache(maxsize=8)
 def _day_text(number: int) -> str:
     return datetime.fromtimestamp(number * 86400, UTC).strftime("%Y-%m-%d")

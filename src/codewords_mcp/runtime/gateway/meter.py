@@ -122,9 +122,11 @@ class CallMeter:
         if tokens is None:
             tokens = estimate_tokens(call, reading)
         cost = self._price(call, reading, tokens)
+        # Without a report the highest cost counts, so that no budget is passed unseen.
         if estimated and call.reservation is not None:
             cost = max(cost or 0, call.reservation.amount)
-        elif call.fees and "web_searches" not in tokens:  # billed but not reported: count the reserved fees
+        elif call.fees and "web_searches" not in tokens:
+            # Billed but not reported: count the reserved fees.
             cost, estimated = (cost or 0) + call.fees, True
 
         self._ledger.record(
@@ -144,6 +146,7 @@ class CallMeter:
         configured name.
         """
         provider, requested = call.route.provider, call.facts.model if call.facts is not None else ""
+        # A name from the settings means their price, whatever model responds.
         if self._prices.is_own(requested):
             first = requested
         else:
@@ -170,6 +173,7 @@ def estimate_tokens(call: ProviderCall, reading: Reading) -> Tokens:
     else:
         plain = 0
 
+    # An early report has the input already.
     if "input_tokens" not in tokens_used:
         tokens_used["input_tokens"] = max(1, len(call.facts.body) // BYTES_PER_TOKEN)
     tokens_used["output_tokens"] = max(tokens_used.get("output_tokens", 0), reading.events, plain)

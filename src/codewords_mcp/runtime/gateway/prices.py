@@ -53,6 +53,7 @@ class TokenRates:
         """Cost of text. Input parts with their own rate are subtracted from the rest."""
         read, written = tokens.get("cache_read_tokens", 0), tokens.get("cache_write_tokens", 0)
         for_an_hour = min(written, tokens.get("cache_write_1h_tokens", 0))
+        # A report with more cached tokens than input must not give money back.
         plain = max(0, tokens["input_tokens"] - read - written)
 
         return (
@@ -150,6 +151,7 @@ class Prices:
         return self._known[key]
 
     def _load(self, provider: Provider, model: str, tier: str) -> _PricedModel | None:
+        # Gemini's names have a prefix.
         name = model.rpartition("/")[2]
         name = self.real_name(name)
         if name in self._own:
@@ -194,7 +196,8 @@ def _compiled(price: ModelPrice, window: int | None) -> _PricedModel | None:
 
     values: dict[str, Any] = {name: value for name, value in vars(price).items() if value is not None}
     if not {"input_mtok", "output_mtok"} & values.keys():
-        return None  # priced by the second, the character or the picture, which no response reports
+        # Priced by the second, the character or the picture, which no response reports.
+        return None
 
     extra = [name for name in values if name not in _BY_TEXT and not any(use in name for use in _OTHER_USES)]
     starts = {-1} | {
@@ -202,7 +205,10 @@ def _compiled(price: ModelPrice, window: int | None) -> _PricedModel | None:
     }
     tiers = [(start, _rates_at(values, start)) for start in sorted(starts, reverse=True)]
     others = {
-        name: _at(values[name], 1 << 60) for name in values if name not in _BY_TEXT and name.endswith("_mtok")
+        # The highest tier of each.
+        name: _at(values[name], 1 << 60)
+        for name in values
+        if name not in _BY_TEXT and name.endswith("_mtok")
     }
     dear = [
         max((cost for name, cost in others.items() if name.startswith(way)), default=0)
@@ -222,6 +228,7 @@ def _rates_at(values: dict[str, Any], start: int) -> TokenRates:
         unit.get("cache_read", plain),
         written,
         unit.get("cache_write_1h", written),
+        # Its price is for a thousand, the others' for a million.
         unit.get("web_search", 0) * 1000,
     )
 

@@ -52,6 +52,7 @@ _GEMINI: dict[str, Flavor] = {
     "batchEmbedContents": "embed",
 }
 _READING = frozenset({"GET", "HEAD", "OPTIONS", "DELETE"})
+# Requests to models, or that store an object under a new name.
 _MODEL_POSTS: dict[Dialect, re.Pattern[str]] = {
     "openai": re.compile(
         r"/(moderations|responses/(input_tokens|[^/]+/cancel)|audio/speech|realtime/.+|files|uploads(/.+)?|videos)"
@@ -59,7 +60,7 @@ _MODEL_POSTS: dict[Dialect, re.Pattern[str]] = {
     "anthropic": re.compile(r"/v1/(messages/count_tokens|files)"),
     "gemini": re.compile(r"/upload/.+|/v\w+/files|/v\w+/(models|publishers/google/models)/[^/:]+:\w+"),
 }
-"""Requests to models, or that store an object under a new name."""
+# Reads by an id that only its creator knows, and reads of the provider's own models.
 _MODEL_READS: dict[Dialect, re.Pattern[str]] = {
     "openai": re.compile(
         r"/(responses/[^/]+(/input_items)?|files/[^/]+|models/[^/]+|videos/[^/]+(/content)?|realtime/.+)"
@@ -67,7 +68,6 @@ _MODEL_READS: dict[Dialect, re.Pattern[str]] = {
     "anthropic": re.compile(r"/v1/(models(/[^/]+)?|files/[^/]+)"),
     "gemini": re.compile(r"/v\w+/(models(/[^/:]+(/operations/[^/:]+)?)?|files/[^/:]+)"),
 }
-"""Reads by an id that only its creator knows, and reads of the provider's own models."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +95,7 @@ def find_route(provider: Provider, method: str, path: str, *, run_mount: bool) -
 
     Raises NotFound for a path with `.`, `..` or empty parts: servers normalize them differently.
     """
+    # Judged as servers read it: `%2e%2e` is a dotted part as well.
     plain = unquote(path)
     if (
         any(part in {"", ".", ".."} for part in plain.split("/")[1:-1])
@@ -146,6 +147,7 @@ def _gemini_route(path: str, method: str, plain: str, *, run_mount: bool) -> Pro
     if plain.startswith(COMPATIBLE + "/"):
         return _compatible(path[len(COMPATIBLE) :], method, plain[len(COMPATIBLE) :])
 
+    # Gemini's own paths below /v1 name a verb behind a colon.
     under_v1 = _without(plain, "/v1")
     if under_v1 != plain and ":" not in plain and (run_mount or under_v1 in _OPENAI):
         return _compatible(_without(path, "/v1"), method, under_v1)
@@ -187,7 +189,8 @@ def _of_account(dialect: Dialect, method: str, flavor: Flavor, plain: str) -> bo
 def base_urls(settings: Settings) -> dict[Provider, str]:
     """Base URL of each provider, without a trailing slash, so that a route's path can be appended."""
     openai = settings.openai_base_url.rstrip("/")
-    if openai.count("/") == 2:  # the two of "://": no path
+    # The two of "://": there is no path.
+    if openai.count("/") == 2:
         openai += "/v1"
     return {
         "openai": openai,

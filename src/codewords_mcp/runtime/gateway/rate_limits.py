@@ -79,8 +79,10 @@ class CallPacer:
             key, queue = self._waiting.popitem(last=False)
             waiter = queue.popleft()
             if queue:
-                self._waiting[key] = queue  # behind the other keys
-            if not waiter.done():  # a cancelled call uses no slot
+                # Behind the other keys.
+                self._waiting[key] = queue
+            # A cancelled call uses no slot.
+            if not waiter.done():
                 waiter.set_result(None)
                 self._free_at = now + self._interval
 
@@ -117,6 +119,7 @@ class RateLimits:
         if self._of_keys:
             rate = self._of_keys.get(origin.key_id, self._of_keys.get("*", 0.0))
             if rate:
+                # The first run of the chain: its nested runs share its turn.
                 await self._of_key(origin.key_id, rate).enter(origin.runs[-1] if origin.runs else "")
         pacer = self._pacers.get(provider)
         if pacer is not None:
@@ -131,6 +134,7 @@ class RateLimits:
     def _of_key(self, key_id: str, rate: float) -> CallPacer:
         found = self.key_limiters.get(key_id)
         if found is None:
+            # Ids of keys come and go, so their number in memory is bounded.
             if len(self.key_limiters) >= MAX_KEY_LIMITERS:
                 self.key_limiters = {
                     known: pacer for known, pacer in self.key_limiters.items() if not pacer.idle

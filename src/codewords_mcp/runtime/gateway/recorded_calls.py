@@ -33,13 +33,14 @@ async def answer_or_record(
     body, replayed_body = await read_ahead(request.body)
     query = uploads.without_ticket(headers.without_key(request.query))
     target = f"{bases[route.provider]}{route.path}".encode() + (b"?" + query if query else b"")
+    # A metered call changes nothing at the provider, whatever its method.
     writes = request.method not in SAFE_METHODS and route.kind != "metered"
     sent_headers = headers.of_caller(request.headers)
     verdict = await session.decide("gateway", request.method, target, sent_headers, body, writes=writes)
     if isinstance(verdict, BlockedRequest):
-        raise Conflict(f"This call did not go out: it was held: {verdict.why}.")
+        raise Conflict(f"This call was not made: {verdict.why}.")
     if isinstance(verdict, RecordedResponse):
-        return GatewayResponse(verdict.status, verdict.headers, verdict.pieces, _nothing, lambda: None)
+        return GatewayResponse(verdict.status, verdict.headers, verdict.pieces, _nothing, _no_usage)
 
     request = replace(request, body=replayed_body)
     if verdict is None:
@@ -56,6 +57,7 @@ async def _record(
     try:
         reply = await make(request)
     except BaseException:
+        # A cancelled call, too, must leave a finished record.
         exchange.end(whole=False)
         raise
 
@@ -72,6 +74,10 @@ async def _record(
         await reply.aclose()
 
     return replace(reply, body=pieces(), aclose=close)
+
+
+def _no_usage() -> None:
+    """A recorded response costs nothing."""
 
 
 async def _nothing() -> None:

@@ -15,8 +15,8 @@ _MODEL_FIELD = re.compile(rb'name="model"\r\n(?:[^\r\n]+\r\n)*\r\n([^\r\n]{1,200
 _STORED = re.compile(
     rb'"(previous_response_id|conversation|file_id|fileData|file_data|fileUri|file_uri|cachedContent|cached_content|container)"\s*:'
 )
+# Interfaces whose streams report usage only if `stream_options.include_usage` is set.
 _USAGE_ON_REQUEST = frozenset({"chat", "completions"})
-"""Interfaces whose streams report usage only if `stream_options.include_usage` is set."""
 
 
 class RequestFacts(NamedTuple):
@@ -61,13 +61,18 @@ class RequestFacts(NamedTuple):
     def for_model(self, model: str) -> RequestFacts:
         """The same request for another model. Other bytes of the body stay the same if possible."""
         if self.route.model:
+            # The last occurrence: a model may be named like a part of the path.
             at = self.route.path.rindex(self.route.model)
             path = self.route.path[:at] + model + self.route.path[at + len(self.route.model) :]
             return self._replace(model=model, route=replace(self.route, path=path, model=model))
 
+        def renamed(found: re.Match[bytes]) -> bytes:
+            # Not a replacement text, in which backslashes would have a meaning.
+            return found[1] + to_json(model)
+
         named = re.compile(rb'("model"\s*:\s*)' + re.escape(to_json(self.model)))
         if len(named.findall(self.body)) == 1:
-            body = named.sub(lambda found: found[1] + to_json(model), self.body)
+            body = named.sub(renamed, self.body)
         else:
             body = to_json(self.parsed | {"model": model})
 
@@ -80,6 +85,7 @@ class RequestFacts(NamedTuple):
         """
         if self.parsed.get("stream_options") is None and '"stream_options"' not in self.parsed:
             at = self.body.index(b"{") + 1
+            # The name may occur deeper, where an insertion would be a second field to some readers.
             if b'"stream_options"' not in self.body:
                 return self.body[:at] + b'"stream_options":{"include_usage":true},' + self.body[at:]
         options: Json = self.parsed.get("stream_options") or {}

@@ -26,8 +26,8 @@ from codewords_mcp.runtime.store import budget_accounts as rows
 from codewords_mcp.runtime.store import model_usage
 from codewords_mcp.runtime.store.database import Database
 
+# Times that an account is reopened, if another replica closes it in between.
 _MAX_ATTEMPTS = 5
-"""Times that an account is reopened, if another replica closes it in between."""
 
 
 class SharedAccounts:
@@ -67,7 +67,7 @@ class SharedAccounts:
             return rows.balances(connection, ceilings)
 
         found: dict[str, tuple[int, int]] = {}
-        looked = 0
+        flushed = 0
 
         for _ in range(_MAX_ATTEMPTS):
             taken = await self._db.aside(attempt)
@@ -78,30 +78,32 @@ class SharedAccounts:
             closed = [key for key in request.ceilings if key.id not in found]
             if closed:
                 await self._db.write(_open, closed)
-            elif not looked:  # reservations that ended here may free enough
+            elif not flushed:
+                # Reservations that ended here may free enough.
                 self._ledger.flush()
                 await self._db.drained()
-                looked = 1
-            elif looked == 1 and any(reserved for _, reserved in found.values()):
-                await asyncio.sleep(2 * FLUSH_INTERVAL)  # wait for other replicas' flush, too
-                looked = 2
+                flushed = 1
+            elif flushed == 1 and any(reserved for _, reserved in found.values()):
+                # Wait for other replicas' flush, too.
+                await asyncio.sleep(2 * FLUSH_INTERVAL)
+                flushed = 2
             else:
                 break
 
+        # An account that others close again and again counts as full.
         return {
             key: BudgetAccount(*found.get(key.id, (0, request.ceilings[key]))) for key in request.ceilings
         }
 
-    def settle(self, origin: CallAttribution, reservation: Reservation | None, cost: int) -> None:  # noqa: ARG002  # in the books already
+    def settle(self, origin: CallAttribution, reservation: Reservation | None, cost: int) -> None:  # noqa: ARG002
         """See `BudgetAccounts`."""
+        # The ledger's transaction counts the cost (`_settle`).
         if reservation is not None:
             self._ledger.close_reservation(reservation.reservation_id)
 
     def forget_run(self, run_id: str) -> None:
-        """See `BudgetAccounts`.
-
-        `forget_past` closes the account later: other replicas may still use it.
-        """
+        """See `BudgetAccounts`."""
+        # `forget_past` closes the account later: other replicas may still use it.
 
     async def forget_past(self) -> None:
         """Close accounts that are no longer needed."""
@@ -124,6 +126,7 @@ def counted_on(account: model_usage.UsageAccount) -> Iterable[str]:
     """Ids of the accounts that a row of the ledger counts on."""
     if account.run_id:
         yield AccountKey("run", account.run_id, "").id
+    # A nested run's row repeats a call that its own row has counted.
     if not account.nested:
         for key in keys_in(account.day, account.service_id, account.key_id):
             yield key.id

@@ -87,6 +87,7 @@ class PlainTap:
         self._chunks.append(chunk)
         self._size += len(chunk)
         if self._size > MAX_KEPT_BYTES:
+            # Usage is at the end.
             end = b"".join(self._chunks)[-_TAIL_BYTES:]
             self._chunks, self._size, self._cut = [end], len(end), True
         return chunk
@@ -101,7 +102,8 @@ class PlainTap:
         if self._cut:
             return _reading(self.flavor, _usage_at_the_end(data))
         parsed = _parsed(data)
-        if isinstance(parsed, list):  # Gemini streams without `alt=sse` are a list of responses
+        # Gemini streams without `alt=sse` are a list of responses.
+        if isinstance(parsed, list):
             items = cast("list[Any]", parsed)
             parsed = next((item for item in reversed(items) if "usageMetadata" in _object(item)), None)
         return _reading(self.flavor, _object(parsed))
@@ -160,6 +162,7 @@ class StreamTap:
 
     def _hold_back(self, data: bytes, chunk: bytes) -> bytes:
         self._pending = data
+        # An event of this length passes unread, so that memory is bounded.
         if len(data) > _MAX_EVENT_BYTES:
             self._blind, self._pending = True, b""
             if self._strip:
@@ -174,6 +177,7 @@ class StreamTap:
         for event in block.split(self._separator):
             if _USAGE_OBJECT.search(event):
                 self._note(event)
+                # The caller did not ask for this event.
                 if self._strip and _NO_CHOICES.search(event):
                     continue
             passed_on.append(_NULL_USAGE.sub(b"", event, count=1) if self._strip else event)
@@ -203,6 +207,7 @@ class StreamTap:
         elif self._flavor == "responses":
             found, whole = _object(last.get("response")), bool(last)
         else:
+            # Gemini reports usage in each event; only the last one is the bill.
             found, whole = last, bool(last) and (self._flavor != "generate" or _is_finished(last))
 
         reading = _reading(self._flavor, found)
@@ -281,6 +286,7 @@ def tap_for(
     compressed = encoding not in {"", "identity"}
     tap: Tap = PlainTap(flavor)
     if "event-stream" in media:
+        # A compressed stream passes unchanged, so nothing can be removed from it.
         tap = StreamTap(flavor, strip=strip and not compressed, observed=observed)
     if captures:
         tap = CapturingTap(tap)
@@ -293,6 +299,7 @@ def tap_for(
 
 def _separator_of(data: bytes) -> bytes:
     unix, dos = data.find(b"\n\n"), data.find(b"\r\n\r\n")
+    # The first that occurs: data may contain the other.
     if dos >= 0 and (unix < 0 or dos < unix):
         return b"\r\n\r\n"
     if unix >= 0:

@@ -59,8 +59,8 @@ _USAGE_ATTRIBUTES = {
 # As the conventions advise: powers of four, and of two.
 _TOKEN_BUCKETS = [4**n for n in range(14)]
 _SECOND_BUCKETS = [0.01 * 2**n for n in range(14)]
+# Milliseconds that closing waits for pending exports.
 _CLOSING = 5_000
-"""Milliseconds that closing waits for pending exports."""
 
 
 class TraceIds(Protocol):
@@ -202,7 +202,8 @@ def open_telemetry(bases: Mapping[Provider, str]) -> Telemetry | None:
             "telemetry not installed",
             hint="OTEL_* variables are set: install the extra `otel` of codewords-mcp",
         )
-    except ValueError as error:  # model calls must not fail for a wrong variable
+    except ValueError as error:
+        # Model calls must not fail for a wrong variable.
         log.warning("telemetry off: invalid OTEL_* variable", reason=str(error))
 
     return None
@@ -255,6 +256,7 @@ def _spans(resource: Any, ids: Any) -> TracerProvider:
     from opentelemetry.sdk.trace import TracerProvider
     from opentelemetry.sdk.trace.export import BatchSpanProcessor
 
+    # `close` ends it, in the runtime's own order.
     provider = TracerProvider(resource=resource, shutdown_on_exit=False, id_generator=ids)
     provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter()))
     return provider
@@ -292,6 +294,7 @@ def _details(call: ProviderCall, reading: Reading) -> dict[str, Any]:
         parameters = call.facts.parsed | (cast("Json", config) if isinstance(config, dict) else {})
         for name, attribute in _REQUEST_ATTRIBUTES.items():
             value: Any = parameters.get(name)
+            # Not isinstance: True is an int too.
             if type(value) in {int, float}:
                 attributes[attribute] = value
 

@@ -54,6 +54,7 @@ class UploadTickets:
         self._uploads[ticket] = ProviderUpload(
             caller, path, parts.query.encode("latin-1"), time.monotonic() + TICKET_TTL
         )
+        # Uploads that were given up must not fill the memory.
         while len(self._uploads) > _MAX_UPLOADS:
             self._uploads.popitem(last=False)
         query = f"{parts.query}&" if parts.query else ""
@@ -96,8 +97,10 @@ class UploadTickets:
             yield statuses
         finally:
             done = bool(statuses) and statuses[0] < 300
+            # A part that failed may be sent again.
             if not done and writes:
                 upload.sent.discard(offset)
+            # Without a command the request is the whole upload.
             if done and (commands & {b"finalize", b"cancel"} or not commands - {b""}):
                 self._uploads.pop(ticket, None)
 

@@ -35,7 +35,8 @@ class Base:
         self.prefix = parts.path.rstrip("/")
         self.proxy_header = b""
 
-        if proxy and not secure:  # a proxy for plain HTTP gets the absolute URL (RFC 9112, 3.2.2)
+        # A proxy for plain HTTP gets the absolute URL (RFC 9112, 3.2.2).
+        if proxy and not secure:
             self.prefix = f"http://{self.host.decode('latin-1')}{self.prefix}"
             if authorization := authorization_of(proxy):
                 self.proxy_header = b"proxy-authorization: " + authorization + b"\r\n"
@@ -92,12 +93,14 @@ def _head(
     if has_body:
         lines.append(b"transfer-encoding: chunked" if size is None else b"content-length: %d" % size)
     elif method not in _NO_BODY:
+        # Some servers refuse a request without a length.
         lines.append(b"content-length: 0")
     return b"\r\n".join(lines) + b"\r\n" + base.proxy_header + b"\r\n"
 
 
 def provider_error(title: str, error: Exception) -> ProviderTimedOut | ProviderUnavailable:
-    """Convert a failed connection to a provider. The failure's text, which holds addresses, is dropped."""
+    """Convert a failed connection to a provider."""
+    # The failure's text has addresses, so it is left out.
     if isinstance(error, TimeoutError):
         return ProviderTimedOut(
             f"{title} did not respond in time.",

@@ -13,8 +13,8 @@ from codewords_mcp.runtime.gateway.providers import Flavor
 
 Tokens = dict[str, int]
 Json = dict[str, Any]
+# No call uses more of anything; a greater number is a mistake.
 _MAX_COUNT = 1 << 40
-"""No call uses more of anything; a greater number is a mistake."""
 
 
 def read_usage(flavor: Flavor, usage: Json) -> Tokens | None:
@@ -87,6 +87,7 @@ def _anthropic(usage: Json) -> Tokens | None:
     uncached = _number(usage.get("input_tokens"))
 
     return {
+        # A part that is no count makes the sum none, too.
         "input_tokens": uncached + written + read if min(uncached, written, read) >= 0 else -1,
         "output_tokens": _number(usage.get("output_tokens")),
         "cache_read_tokens": read,

@@ -7,13 +7,13 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
+# Name of a key → (the variable from which that provider's SDK takes its address, our path).
 _ROUTES = {
     "OPENAI_API_KEY": ("OPENAI_BASE_URL", "/run/openai/v1"),
     "ANTHROPIC_API_KEY": ("ANTHROPIC_BASE_URL", "/run/anthropic"),
     "GEMINI_API_KEY": ("GOOGLE_GEMINI_BASE_URL", "/gemini"),
     "GOOGLE_API_KEY": ("GOOGLE_GEMINI_BASE_URL", "/gemini"),
 }
-"""Name of a key → (the variable from which that provider's SDK takes its address, our path)."""
 _FURTHER = re.compile(r"_\d{1,2}\Z")
 
 
@@ -32,6 +32,7 @@ def provider_variables(declared: Mapping[str, str | None], *, key: str, runtime:
     found: dict[str, str] = {}
     for name, default in declared.items():
         address, path = _ROUTES.get(_FURTHER.sub("", name), ("", ""))
+        # A workflow that also declares an address means another provider with that interface.
         if address and default is None and address not in declared:
             found |= {name: key, address: runtime + path}
 

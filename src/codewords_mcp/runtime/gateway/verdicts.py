@@ -22,10 +22,10 @@ MAX_ERROR_BYTES = 64 << 10
 """Bytes of an error response that are read before it is judged."""
 _DOWN = frozenset({502, 503, 504, 529})
 _BY_MODEL = frozenset({"messages", "generate", "embed", "chat", "completions", "embeddings"})
+# Seconds to skip a key that is invalid or whose account is out of credit.
 _EXHAUSTED_REST = 60.0
-"""Seconds to skip a key that is invalid or whose account is out of credit."""
+# Seconds to skip a rate-limited key if the provider names no time.
 _RATE_LIMITED_REST = 5.0
-"""Seconds to skip a rate-limited key if the provider names no time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +56,7 @@ def judge(route: ProviderRoute, response: ProviderResponse, body: bytes) -> Verd
 
     error_object = _object(body)
     retry_after = when_to_return(response, error_object)
+    # 401 is about the key; 403 may be about this one call.
     if status in {401, 403}:
         return Verdict(other_key=True, rest=_EXHAUSTED_REST if status == 401 else 0.0)
     if status == 402 or (status == 429 and _is_exhausted(error_object)):
@@ -80,7 +81,8 @@ def _object(body: bytes) -> Json:
         parsed: Any = from_json(body) if body else None
     except ValueError:
         return {}
-    if isinstance(parsed, list) and parsed:  # Gemini's streams send an error as a list with one element
+    # Gemini's streams send an error as a list with one element.
+    if isinstance(parsed, list) and parsed:
         parsed = cast("list[Any]", parsed)[0]
     found: Any = cast("Json", parsed).get("error") if isinstance(parsed, dict) else None
     if isinstance(found, dict):
@@ -129,6 +131,7 @@ def _number(text: str) -> float | None:
         value = float(text)
     except ValueError:
         return None
+    # float reads "inf" and "nan", too.
     if 0 <= value < float("inf"):
         return value
     return None
@@ -139,6 +142,7 @@ def _until(date: str) -> float | None:
         at = parsedate_to_datetime(date)
     except ValueError:
         return None
+    # A date without a zone is in UTC (RFC 9110, 5.6.7).
     return max(0.0, (at.replace(tzinfo=at.tzinfo or UTC) - datetime.now(UTC)).total_seconds())
 
 

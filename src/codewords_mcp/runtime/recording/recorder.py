@@ -79,7 +79,7 @@ class RecordedResponse:
 
 @dataclass(frozen=True, slots=True)
 class BlockedRequest:
-    """Nothing is sent, and the workflow gets status 409. `why` completes "it was held: …"."""
+    """Nothing is sent, and the workflow gets status 409. `why` completes "the request was not sent: …"."""
 
     why: str
 

@@ -1,7 +1,7 @@
 """HTTP/1.1 requests over a sandbox's Unix socket, streamed both ways.
 
-A general client costs ten times the CPU on this hop (docs/design/002-local-sandbox.md), and needs to be told about
-programs that answer badly; this one knows a single kind of server: a workflow that nobody trusts.
+A general client costs ten times the CPU on this hop (docs/design/002-local-sandbox.md) and expects a server that means
+well; this one knows a single kind of server: a workflow that nobody trusts.
 """
 
 from __future__ import annotations
@@ -22,13 +22,16 @@ from codewords_mcp.http1 import (
     ResponseConnection,
 )
 
+# Seconds after which an idle connection is not used again: uvicorn closes one after 5.
 MAX_IDLE = 4.0
-"""Seconds after which an idle connection is not used again; uvicorn closes one after 5."""
 
+# A line break in what a caller sends would begin another header, or another request.
 _NAME = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
 _BAD_VALUE = re.compile(rb"[\r\n\0]")
 _BAD_TARGET = re.compile(rb"[\x00-\x20\x7f]")
+# They belong to one connection, and the program has a connection of its own.
 _HOP = {b"connection", b"keep-alive", b"proxy-connection", b"te", b"upgrade", b"transfer-encoding"}
+# Other methods are sent with a length of 0, which some servers require.
 _MAY_LACK_BODY = {"GET", "HEAD", "OPTIONS", "TRACE", "CONNECT", "DELETE"}
 
 
@@ -73,7 +76,8 @@ class SandboxResponse:
     async def aclose(self) -> None:
         """Let go of the connection, closing it where the answer is not whole. Idempotent; never raises."""
         connection, self._connection = self._connection, None
-        if connection is not None:  # once: it may serve another request by now
+        # Once: it may serve another request by now.
+        if connection is not None:
             await connection.release()
 
 
@@ -83,8 +87,8 @@ class _Connection(ResponseConnection):
     def __init__(self, pool: Connections | None = None) -> None:
         super().__init__()
         self._pool = pool
+        # The same connection for writing: asyncio would drop what a program said before it stopped reading.
         self.sending: socket.socket | None = None
-        """The same connection for writing: asyncio would drop what a program said before it stopped reading."""
 
     async def write(self, data: bytes) -> bool:
         """Send, waiting while the program does not read. False once it no longer listens: the reader tells why."""
@@ -103,14 +107,16 @@ class _Connection(ResponseConnection):
             return
         if self.sender is not None and not self.sender.done():
             self.sender.cancel()
+            # It may be in the middle of a piece from its caller, and must not hold up the next request.
             await asyncio.wait({self.sender}, timeout=1)
         self.abort()
 
     def abort(self) -> None:
         """Hang up at once."""
         super().abort()
+        # Before its socket is closed.
         if self.sender is not None:
-            self.sender.cancel()  # before its socket goes
+            self.sender.cancel()
         if self.sending is not None:
             self.sending.close()
             self.sending = None
@@ -160,6 +166,7 @@ async def request(
     except ConnectionBrokenError as error:
         await connection.release()
         raise _bad_reply(error) from None
+    # What was sent of the request makes the connection useless.
     except BaseException:
         await connection.release()
         raise
@@ -175,6 +182,7 @@ async def _connect(path: str, pool: Connections | None) -> _Connection:
     try:
         client.setblocking(False)
         await loop.sock_connect(client, path)
+        # asyncio owns the first descriptor; the second is for writing beside it.
         sending = client.dup()
         sending.setblocking(False)
         _, connection = await loop.create_unix_connection(partial(_Connection, pool), sock=client)
@@ -194,7 +202,8 @@ async def _connect(path: str, pool: Connections | None) -> _Connection:
 
 
 async def _send(connection: _Connection, head: bytes, body: AsyncIterator[bytes], length: int | None) -> None:
-    """Head and body; the head travels with the first chunk, which saves a system call and a packet."""
+    """Send head and body."""
+    # The head travels with the first chunk, which saves a system call and a packet.
     pending = head
     sent = 0
 
@@ -204,6 +213,7 @@ async def _send(connection: _Connection, head: bytes, body: AsyncIterator[bytes]
                 continue
 
             sent += len(chunk)
+            # What is beyond the length would be read as the next request.
             if length is not None and sent > length:
                 raise InvalidInput(f"The request's body is longer than its Content-Length of {length} bytes.")
 
@@ -222,7 +232,8 @@ async def _send(connection: _Connection, head: bytes, body: AsyncIterator[bytes]
         connection.sent = await connection.write(pending + (b"" if length is not None else b"0\r\n\r\n"))
     except CodewordsError as error:
         connection.fail(error)
-    except Exception:  # noqa: BLE001  # whatever the caller's iterator raises when its own client hangs up
+    except Exception:  # noqa: BLE001
+        # Whatever the caller's iterator raises when its own client hangs up.
         connection.fail(InvalidInput("The request's body broke off."))
 
 
@@ -243,6 +254,7 @@ def _encode_head(
         if lowered in _HOP:
             continue
         if lowered == b"content-length":
+            # The first of several counts; the others are not passed on, so the program sees one.
             if has_body and length is None:
                 length = _parse_length(value)
             continue
@@ -257,12 +269,14 @@ def _encode_head(
     elif method not in _MAY_LACK_BODY:
         lines.append(b"content-length: 0")
 
+    # A program for one request ends with it.
     if not keep:
         lines.append(b"connection: close")
     return b"\r\n".join(lines) + b"\r\n\r\n", length
 
 
 def _parse_length(value: bytes) -> int:
+    # Longer numbers cost time to read, and no body is that long.
     if not value.isdigit() or len(value) > 18:
         raise InvalidInput("The request's Content-Length is not a number of bytes.")
     return int(value)

@@ -93,8 +93,6 @@ class PairedBrowsers:
         self._news = asyncio.Event()
         self._began = time.monotonic()
 
-    # pairing
-
     async def invite(self, owner: str) -> str:
         """Return the token of a page on which a person pairs a Chrome, once, within 10 minutes."""
         return await self._links.ensure(owner, "browser", {})
@@ -114,8 +112,6 @@ class PairedBrowsers:
         there_was = await self._db.write(rows.forget, owner)
         await self._hang_up(owner, REVOKED)
         return there_was
-
-    # how it stands
 
     def find(self, owner: str) -> ConnectedChrome | None:
         """Return the owner's Chrome if it is connected to this process."""
@@ -214,8 +210,6 @@ class PairedBrowsers:
     def _reconnect_timeout(self) -> float:
         return max(0.0, self._began + COMING_BACK - time.monotonic())
 
-    # the connection
-
     async def serve(self, pipe: MessageChannel) -> None:
         """Serve a connection, from its first message to its end."""
         greeting = await hello(pipe)
@@ -299,7 +293,7 @@ class PairedBrowsers:
                 await me.connection.ping()
                 row = await self._db.read(rows.get, me.owner)
             except ChromeConnectionLost:
-                log.info("own Chrome silent", owner=me.owner)
+                log.info("own Chrome not responding", owner=me.owner)
                 await me.connection.close(GOING)
                 return
             except CodewordsError:

@@ -105,8 +105,9 @@ class Outgoing:
         if isinstance(verdict, RecordedResponse):
             return verdict
         if isinstance(verdict, BlockedRequest):
-            reason = f"it was held: {verdict.why}"
-            raise RequestRefused(409, f"The request to {session.host} did not go out: {reason}.", reason)
+            raise RequestRefused(
+                409, f"The request to {session.host} was not sent: {verdict.why}.", f"not sent: {verdict.why}"
+            )
 
         self._exchange = verdict
         return None

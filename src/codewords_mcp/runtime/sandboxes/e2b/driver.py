@@ -296,9 +296,7 @@ class E2BDriver:
                     try:
                         await sandbox.pause()
                     except CodewordsError as error:
-                        log.warning(
-                            "an idle sandbox was not paused", sandbox=sandbox.id, reason=error.message
-                        )
+                        log.warning("idle E2B sandbox not paused", sandbox=sandbox.id, reason=error.message)
 
     def _keep(self, work: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
         task = asyncio.create_task(work)

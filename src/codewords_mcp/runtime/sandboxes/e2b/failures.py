@@ -57,7 +57,7 @@ def gone() -> MachineGone:
 def no_snapshots() -> SandboxFailed:
     """The API has no list of snapshots: a cloud of one's own, or an account without that feature."""
     return SandboxFailed(
-        "This E2B has no snapshots, which environments are kept as.",
+        "This E2B has no snapshots, in which environments are stored.",
         hint="Workflows cannot run there without them: ask whoever runs it to enable snapshots.",
     )
 

@@ -111,7 +111,6 @@ class Stream:
             self._mux.put(frame(RESET, self._number))
         self.break_off()
 
-    # the mux's side
     def take(self, data: bytes) -> None:
         """Data has come."""
         # After the end nothing is to come: a peer that sends more is not believed.

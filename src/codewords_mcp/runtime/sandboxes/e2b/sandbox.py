@@ -231,7 +231,6 @@ class E2BSandbox:
             self.meter.resume()
             await self.link.wake(machine)
 
-    # what the link hears
     def on_message(self, message: Json) -> None:
         """From the agent."""
         if "ready" in message:
@@ -269,7 +268,6 @@ class E2BSandbox:
                 self._broken = error
             self._end(Exit(self._reason or "killed"), None)
 
-    # inside
     def _on_connection(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._keep(self._carry(reader, writer))
 

@@ -32,9 +32,9 @@ C_NETWORK_BY_PORT: Final = (
     "Its only way out are the port numbers of the runtime and of its proxy, on whatever address: this kernel or container does "
     "not let the supervisor make connections for it (pidfd_getfd), so a listed-hosts policy can be evaded."
 )
-C_EXACT: Final = "Memory and processes are held by a cgroup."
+C_EXACT: Final = "Memory and processes are limited by a cgroup."
 C_BEST_EFFORT: Final = (
-    "Memory is held by resource limits and a watchdog, best effort, since no cgroup may be made here."
+    "Memory is limited by resource limits and a watchdog, best effort, since no cgroup can be created here."
 )
 C_WEAKER: Final = (
     "Weaker than with namespaces: a run sees that files exist, their sizes and times, that processes exist, the host's name and "
@@ -195,7 +195,7 @@ def _elsewhere(fix: str) -> str:
 
 
 def exact_limits(machine: MachineFacts | None = None) -> str:
-    """The steps to limits held by cgroups: from tier B to A, and in C."""
+    """The steps to limits by cgroups: from tier B to A, and in C."""
     machine = machine or MachineFacts()
     if machine.in_container:
         return CONTAINER_LIMITS

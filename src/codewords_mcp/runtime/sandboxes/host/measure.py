@@ -96,7 +96,7 @@ def memory_over(pids: list[int], limit: int) -> bool:
 
 def disk_over(folders: list[Path], pids: list[int], limit: int) -> bool:
     """Whether the folders, and files that were unlinked while open or mapped, are over `limit` bytes or MAX_FILES."""
-    held = BoundedSum(limit)
+    counted = BoundedSum(limit)
     devices: set[int] = set()
 
     # A folder that is gone or was exchanged counts nothing; the program itself is what is limited.
@@ -104,30 +104,30 @@ def disk_over(folders: list[Path], pids: list[int], limit: int) -> bool:
         with contextlib.suppress(OSError):
             fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
             devices.add(os.fstat(fd).st_dev)
-            _walk(fd, held, 0)
+            _walk(fd, counted, 0)
 
     for _, _, info in _open_files(pids):
         if _is_unlinked(info) and info.st_dev in devices:
-            held.add(info)
-        if held.over:
+            counted.add(info)
+        if counted.over:
             break
 
     # Mapped files have no descriptor any more: found in the maps, counted by their length.
-    return held.over or held.size + _unlinked_mapped(pids, devices, held.seen) > limit
+    return counted.over or counted.size + _unlinked_mapped(pids, devices, counted.seen) > limit
 
 
-def _walk(folder: int, held: BoundedSum, depth: int) -> None:
+def _walk(folder: int, counted: BoundedSum, depth: int) -> None:
     """Add what is below an open folder, and close it."""
-    held.too_deep = held.too_deep or depth > MAX_DEPTH
+    counted.too_deep = counted.too_deep or depth > MAX_DEPTH
     try:
         with os.scandir(folder) as entries:
             for entry in entries:
-                if held.over:
+                if counted.over:
                     return
                 with contextlib.suppress(OSError):
-                    held.add(entry.stat(follow_symlinks=False))
+                    counted.add(entry.stat(follow_symlinks=False))
                     if entry.is_dir(follow_symlinks=False):
-                        _walk(_open_inner(entry.name, folder), held, depth + 1)
+                        _walk(_open_inner(entry.name, folder), counted, depth + 1)
     finally:
         os.close(folder)
 

@@ -85,20 +85,21 @@ async def _try(start: Start, folder: Path, slice_: cgroups.Slice | None) -> Isol
         return IsolationFinding(diagnosis.none(f"Isolation does not hold here; {reason}."), transparent=False)
 
     # The probe ends by taking too much memory: an exact limit is one that killed it.
-    memory_held = not survived and exit_ == Exit("out_of_memory")
+    memory_limited = not survived and exit_ == Exit("out_of_memory")
     return IsolationFinding(
-        _tier(slice_, memory_held=memory_held, acts=list(acts)), transparent=sandbox.isolation.transparent
+        _tier(slice_, memory_limited=memory_limited, acts=list(acts)),
+        transparent=sandbox.isolation.transparent,
     )
 
 
-def _tier(slice_: cgroups.Slice | None, *, memory_held: bool, acts: list[str]) -> Tier:
+def _tier(slice_: cgroups.Slice | None, *, memory_limited: bool, acts: list[str]) -> Tier:
     own = "Each run has its own user, processes, files, network and IPC, a system call filter and no capabilities."
     tried = f"The self-test tried {len(acts)} forbidden acts, and all were refused."
-    if slice_ is not None and memory_held:
-        exact = f"Memory, processes and CPU share are held by cgroups (v{slice_.version})."
+    if slice_ is not None and memory_limited:
+        exact = f"Memory, processes and CPU share are limited by cgroups (v{slice_.version})."
         facts = (own, exact, tried)
         return Tier("A", "Full isolation by Linux namespaces", facts, diagnosis.quicker_moves())
-    best = "Memory is held by resource limits and a watchdog, best effort, since no cgroup may be made here."
+    best = "Memory is limited by resource limits and a watchdog, best effort, since no cgroup can be created here."
     return Tier(
         "B", "Isolation by Linux namespaces, limits best effort", (own, best, tried), diagnosis.exact_limits()
     )
