@@ -246,7 +246,7 @@ except SandboxUnavailable as error:
 """
     found = python(code, tmp_path)
     assert "cannot be imported" in found.stdout, found.stderr
-    assert "Install e2b>=" in found.stdout
+    assert "Install codewords-mcp[e2b], or e2b>=" in found.stdout
 
 
 @pytest.mark.requirement("e2b:build-template")
