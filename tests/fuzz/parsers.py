@@ -29,6 +29,7 @@ from codewords_mcp.runtime.gateway.estimates import estimate
 from codewords_mcp.runtime.gateway.prices import Prices
 from codewords_mcp.runtime.gateway.providers import find_route
 from codewords_mcp.runtime.gateway.request_facts import read_request
+from codewords_mcp.runtime.model.json_sample import make_example
 from codewords_mcp.runtime.model.log_text import fields_of, level_of
 from codewords_mcp.runtime.model.time_bounds import parse_moment, parse_seconds
 from codewords_mcp.runtime.runs.results import CapturedBody, WorkflowResponse, response_record
@@ -40,7 +41,7 @@ from codewords_mcp.runtime.workflows import declarations
 from codewords_mcp.runtime.workflows.header import read_header
 from codewords_mcp.runtime.workflows.openapi import normalise, read_routes, read_title
 from codewords_mcp.runtime.workflows.script import parse_script
-from codewords_mcp.runtime.workflows.validation.samples import main_route, make_example
+from codewords_mcp.runtime.workflows.validation.main_route import main_route
 
 SLOW = 2.0
 """Seconds over which an input counts as a hang."""

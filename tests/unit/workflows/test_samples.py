@@ -12,8 +12,9 @@ from uuid import UUID
 import pytest
 from pydantic import AnyUrl, BaseModel, ConfigDict, Field, create_model
 
+from codewords_mcp.runtime.model.json_sample import make_example, make_placeholder
 from codewords_mcp.runtime.workflows.openapi import normalise, read_routes
-from codewords_mcp.runtime.workflows.validation.samples import main_route, make_example
+from codewords_mcp.runtime.workflows.validation.main_route import main_route
 
 
 class Colour(StrEnum):
@@ -153,3 +154,39 @@ def test_references_that_fan_out_are_read_up_to_a_bound() -> None:
         }
     )
     assert len(json.dumps(read_routes(document))) < 2_000_000
+
+
+@pytest.mark.requirement("author:samples")
+def test_a_placeholder_has_every_field_and_says_the_same_in_each() -> None:
+    schema: dict[str, Any] = {
+        "$defs": {"Leaf": {"type": "object", "properties": {"size": {"type": "integer", "minimum": 3}}}},
+        "type": "object",
+        "required": ["name"],
+        "properties": {
+            "name": {"type": "string", "default": "Ada", "examples": ["Bob"]},
+            "leaves": {"type": "array", "items": {"$ref": "#/$defs/Leaf"}},
+            "kind": {"const": "tree"},
+            "colour": {"enum": ["red", "green"]},
+            "maybe": {"type": ["null", "string"]},
+            "either": {"anyOf": [{"type": "null"}, {"type": "boolean"}]},
+            "part": {"type": "number"},
+        },
+    }
+    assert make_placeholder(schema, "[echo]") == {
+        "name": "[echo]",
+        "leaves": [{"size": 0}],
+        "kind": "tree",
+        "colour": "red",
+        "maybe": "[echo]",
+        "either": False,
+        "part": 0.0,
+    }
+
+
+@pytest.mark.requirement("fuzz:parsers")
+def test_a_placeholder_of_a_schema_that_holds_itself_many_times_is_made_at_once() -> None:
+    itself = {"$ref": "#/$defs/Tree"}
+    tree = {"type": "object", "properties": {f"branch{number}": itself for number in range(9)}}
+    assert make_placeholder({"$defs": {"Tree": tree}, **itself}, "[echo]") == {}
+    one = {"type": "object", "properties": {"next": itself}}
+    assert len(json.dumps(make_placeholder({"$defs": {"Tree": one}, **itself}, "[echo]"))) < 1000

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
+from codewords_mcp.runtime.model.json_sample import make_example
 from codewords_mcp.runtime.model.manifest import Manifest
 from codewords_mcp.runtime.store.workflows import VersionRow
 from codewords_mcp.runtime.workflows.openapi import read_routes
-from codewords_mcp.runtime.workflows.validation.samples import main_route, make_example
+from codewords_mcp.runtime.workflows.validation.main_route import main_route
 
 WITHOUT_MANIFEST = (
     "deployed before there were manifests: it may do what its code asks for, and its next deploy asks you"

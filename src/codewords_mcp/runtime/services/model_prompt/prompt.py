@@ -16,6 +16,7 @@ from codewords_mcp.remedies import set_secret
 from codewords_mcp.runtime.gateway.gateway import Gateway
 from codewords_mcp.runtime.gateway.keys import NAMES, TITLES
 from codewords_mcp.runtime.model.caller import Caller
+from codewords_mcp.runtime.model.json_sample import make_placeholder
 from codewords_mcp.runtime.model.model_errors import (
     ModelAnswerInvalid,
     ModelNotAllowed,
@@ -292,7 +293,7 @@ def _usage_and_cost(used: list[CallUsage]) -> dict[str, Any]:
 
 def _echo(params: PromptInput, schema: schemas.Json | None) -> dict[str, Any]:
     if schema is not None:
-        response = schemas.sample(schema)
+        response = make_placeholder(schema, "[echo]")
     else:
         response = f"[echo] {params.prompt}"
     note = "No provider was called: this is the echo model, for tests and demos."

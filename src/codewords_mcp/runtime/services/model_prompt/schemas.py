@@ -236,30 +236,3 @@ def find_fault(value: Any, schema: Json) -> str | None:
 
     location = "/".join(str(part) for part in found.absolute_path)
     return f"at {location or 'the top'}: {found.message[:500]}"
-
-
-def sample(schema: Json, root: Json | None = None, depth: int = 0) -> JsonValue:
-    """Return a value of this schema, always the same: the echo model's response."""
-    root = schema if root is None else root
-    if "$ref" in schema and depth < _MAX_DEPTH:
-        return sample(_part(_definitions(root), str(schema["$ref"]).rsplit("/", 1)[-1]), root, depth + 1)
-
-    for word in ("enum", "anyOf", "oneOf", "allOf"):
-        options: Any = schema.get(word)
-        if options:
-            if word == "enum":
-                return options[0]
-            return sample(options[0], root, depth + 1)
-
-    if "const" in schema:
-        return schema["const"]
-
-    kind: Any = schema.get("type", "object" if "properties" in schema else "string")
-    if isinstance(kind, list):
-        kind = cast("list[str]", kind)[0]
-    if kind == "object":
-        return {name: sample(part, root, depth + 1) for name, part in _part(schema, "properties").items()}
-    if kind == "array":
-        return [sample(_part(schema, "items") or {"type": "string"}, root, depth + 1)]
-
-    return {"integer": 0, "number": 0.0, "boolean": False, "null": None}.get(str(kind), "[echo]")

@@ -17,11 +17,12 @@ from typing import Any, NamedTuple
 from codewords_mcp.bounded_json import JsonValue, parse
 from codewords_mcp.errors import CodewordsError
 from codewords_mcp.runtime.model.authoring import ExampleFrom
+from codewords_mcp.runtime.model.json_sample import make_example
 from codewords_mcp.runtime.model.validation import Check
 from codewords_mcp.runtime.workflows.openapi import read_routes
 from codewords_mcp.runtime.workflows.script import Script
 from codewords_mcp.runtime.workflows.validation.crash import explain_crash
-from codewords_mcp.runtime.workflows.validation.samples import main_route, make_example
+from codewords_mcp.runtime.workflows.validation.main_route import main_route
 
 RESPONSE_TIMEOUT = 5.0
 """Seconds for a response to the example."""
