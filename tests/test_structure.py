@@ -22,7 +22,7 @@ def _sources() -> list[Path]:
     return [p for root in ("src", "packages", "tests", "benchmarks") for p in (PROJECT / root).rglob("*.py")]
 
 
-@pytest.mark.requirement("house:sizes")
+@pytest.mark.requirement("structure:sizes")
 def test_no_module_is_longer_than_the_limit() -> None:
     long = {
         str(p.relative_to(PROJECT)): n
@@ -32,20 +32,20 @@ def test_no_module_is_longer_than_the_limit() -> None:
     assert long == {}
 
 
-@pytest.mark.requirement("house:sizes")
+@pytest.mark.requirement("structure:sizes")
 def test_tests_give_parameters_instead_of_replacing_attributes() -> None:
     tests = [path.read_text(encoding="utf-8") for path in (PROJECT / "tests").rglob("*.py")]
     assert sum(text.count(PATCH) for text in tests) <= MAX_PATCHES
 
 
-@pytest.mark.requirement("house:sizes")
+@pytest.mark.requirement("structure:sizes")
 def test_helpers_are_imported_from_helper_modules_and_never_from_tests() -> None:
     imports = re.compile(r"^\s*from (?:tests\S*)?\.test_\w+ import", re.MULTILINE)
     files = (path for path in (PROJECT / "tests").rglob("*.py"))
     assert [path.name for path in files if imports.search(path.read_text(encoding="utf-8"))] == []
 
 
-@pytest.mark.requirement("house:layers")
+@pytest.mark.requirement("structure:layers")
 def test_the_import_contracts_hold() -> None:
     command = [Path(sys.executable).parent / "lint-imports", "--no-cache"]
     result = subprocess.run(
@@ -54,7 +54,7 @@ def test_the_import_contracts_hold() -> None:
     assert result.returncode == 0, result.stdout
 
 
-@pytest.mark.requirement("house:light-start")
+@pytest.mark.requirement("structure:light-start")
 def test_the_package_and_the_front_import_no_third_party_code() -> None:
     code = (
         "import sys; before = set(sys.modules); import codewords_mcp.stdio; "
@@ -67,7 +67,7 @@ def test_the_package_and_the_front_import_no_third_party_code() -> None:
     assert result.stdout.strip() == "[]"
 
 
-@pytest.mark.requirement("house:quick-runtime")
+@pytest.mark.requirement("structure:quick-runtime")
 def test_the_runtime_starts_without_what_only_some_homes_need() -> None:
     code = (
         "import sys, codewords_mcp.logging, codewords_mcp.cli._lifecycle; "
@@ -80,7 +80,7 @@ def test_the_runtime_starts_without_what_only_some_homes_need() -> None:
     assert result.stdout.strip() == "[]"
 
 
-@pytest.mark.requirement("house:quick-runtime")
+@pytest.mark.requirement("structure:quick-runtime")
 def test_a_runtime_that_may_not_start_says_so_before_it_loads_what_it_would_serve_with(
     tmp_path: Path,
 ) -> None:
@@ -96,7 +96,7 @@ def test_a_runtime_that_may_not_start_says_so_before_it_loads_what_it_would_serv
     assert not loaded & {"mcp", "sqlalchemy", "starlette", "uvicorn"}
 
 
-@pytest.mark.requirement("house:quick-runtime")
+@pytest.mark.requirement("structure:quick-runtime")
 def test_no_collection_looks_for_garbage_among_what_is_loaded_and_those_after_it_do_among_the_rest() -> None:
     code = (
         "import gc\n"

@@ -26,7 +26,7 @@ from tests.attacks.landlock import LANDLOCK
 from tests.attacks.probes import Result
 from tests.attacks.runner import Stage
 from tests.attacks.scenarios import answers, authority, bombs, company, keys, leftovers, listener
-from tests.attacks.targets import Ground, ground
+from tests.attacks.targets import Targets, ground
 from tests.support.sandbox_programs import build_environment, fork_server
 
 from codewords_mcp.runtime.sandboxes.base import Driver, EnvironmentRef
@@ -84,7 +84,7 @@ def _report(driver: str, tier: str, results: list[Result]) -> dict[str, Any]:
 
 @asynccontextmanager
 async def _stage(
-    around: Ground, environment: EnvironmentRef, way: str
+    around: Targets, environment: EnvironmentRef, way: str
 ) -> AsyncGenerator[tuple[Stage, Driver]]:
     run_dir = around.folder / "run"
     run_dir.mkdir()
@@ -98,14 +98,14 @@ async def _stage(
         await driver.close()
 
 
-async def _open(around: Ground, run_dir: Path, way: str) -> Driver:
+async def _open(around: Targets, run_dir: Path, way: str) -> Driver:
     """The driver that starts sandboxes in this way."""
     if way == LANDLOCK:
         return await LandlockDriver.open(around.egress, run_dir)
     return await LocalDriver.open(around.egress, run_dir, forking=way == "fork", max_warm=0)
 
 
-async def _all(stage: Stage, around: Ground, seconds: dict[str, float]) -> list[Result]:
+async def _all(stage: Stage, around: Targets, seconds: dict[str, float]) -> list[Result]:
     """Every section, and those that the way of starting makes no difference to once, in forks."""
     results: list[Result] = []
     once = stage.way != "exec"

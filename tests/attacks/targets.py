@@ -121,7 +121,7 @@ def own_addresses() -> list[str]:
 
 
 @dataclass
-class Ground:
+class Targets:
     """The host: facts that the programs are told, and what they must not have touched."""
 
     folder: Path
@@ -158,7 +158,7 @@ def _sockets(folder: Path, name: str) -> tuple[socket.socket, socket.socket, soc
 
 
 @asynccontextmanager
-async def ground(folder: Path) -> AsyncGenerator[Ground]:
+async def ground(folder: Path) -> AsyncGenerator[Targets]:
     """The host around one driver; `folder` is its own."""
     canary = folder / "canary"
     canary.mkdir()
@@ -184,7 +184,7 @@ async def ground(folder: Path) -> AsyncGenerator[Ground]:
         "own_addresses": own, "runtime_pid": os.getpid(), "ports": [8765, 3128],
     }  # fmt: skip
     try:
-        yield Ground(folder, facts, servers, resolver, egress, udp, unix, abstract)
+        yield Targets(folder, facts, servers, resolver, egress, udp, unix, abstract)
     finally:
         await egress.close()
         await servers.close()

@@ -48,7 +48,7 @@ FORK_SERVER_DEPTH = 3
 
 
 @dataclass
-class Houses:
+class StormRuntimes:
     """`start` them all; `strike` one; `revive` those that died."""
 
     folder: Path
@@ -121,34 +121,34 @@ class Houses:
             return self._strike_database(target, chance)
         if not self.live:
             return "nothing: no runtime lives"
-        house = chance.choice(self.live)
-        below = tree(house.pid)
+        runtime = chance.choice(self.live)
+        below = tree(runtime.pid)
         if target == "runtime":
-            self._kill(house, [pid for pid, _ in below])
-            return f"runtime {house.pid}"
+            self._kill(runtime, [pid for pid, _ in below])
+            return f"runtime {runtime.pid}"
         fits = [pid for pid, depth in below if self._is(target, depth)]
         if not fits:
             return f"nothing: there is no {target}"
         pid = chance.choice(fits)
         with suppress(ProcessLookupError):
             os.kill(pid, signal.SIGKILL)
-        return f"{target} {pid} of runtime {house.pid}"
+        return f"{target} {pid} of runtime {runtime.pid}"
 
     @staticmethod
     def _is(target: Target, depth: int) -> bool:
         return depth > FORK_SERVER_DEPTH if target == "sandbox" else 0 < depth <= FORK_SERVER_DEPTH
 
-    def _kill(self, house: ServedRuntime, family: list[int]) -> None:
-        os.kill(house.pid, signal.SIGKILL)
-        os.waitid(os.P_PID, house.pid, os.WEXITED | os.WNOWAIT)
-        self.live.remove(house)
-        self._stacks.pop(house.home).close()
+    def _kill(self, runtime: ServedRuntime, family: list[int]) -> None:
+        os.kill(runtime.pid, signal.SIGKILL)
+        os.waitid(os.P_PID, runtime.pid, os.WEXITED | os.WNOWAIT)
+        self.live.remove(runtime)
+        self._stacks.pop(runtime.home).close()
         until(
             lambda: not any(alive(pid) for pid in family),
-            f"the processes {family} of runtime {house.pid} to end",
+            f"the processes {family} of runtime {runtime.pid} to end",
             _GONE_SECONDS,
         )
-        self._dead.append(house.home)
+        self._dead.append(runtime.home)
 
     def _database(self) -> psycopg.Connection[Any]:
         """A connection, as soon as the server takes one: it may still be getting over the last strike."""
@@ -178,11 +178,11 @@ class Houses:
 
 
 @contextmanager
-def houses(folder: Path, database: str, witness_port: int) -> Generator[Houses]:
+def storm_runtimes(folder: Path, database: str, witness_port: int) -> Generator[StormRuntimes]:
     """One runtime on SQLite, three on PostgreSQL. Stopped in order where the storm went well."""
     with ExitStack() as stack:
         url = stack.enter_context(serving_postgres()).url() if database == "postgres" else None
-        those = Houses(folder, url, witness_port)
+        those = StormRuntimes(folder, url, witness_port)
         stack.callback(those.close)
         those.start(3 if url else 1)
         yield those

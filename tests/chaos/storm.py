@@ -24,7 +24,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Literal
 
-from tests.chaos.replicas import Houses, Target, houses
+from tests.chaos.replicas import StormRuntimes, Target, storm_runtimes
 from tests.chaos.witness import Witness, witnessing
 from tests.support.background_runs import with_options
 from tests.support.served_runtime import ServedRuntime
@@ -65,13 +65,13 @@ class Lost(Exception):
 
 
 def ask(
-    house: ServedRuntime, method: str, path: str, body: Any = None, *, timeout: float = 30, **headers: str
+    runtime: ServedRuntime, method: str, path: str, body: Any = None, *, timeout: float = 30, **headers: str
 ) -> Answer:
     """(status, JSON, or lines of it). Raises Lost."""
-    sent = {"Authorization": house.key, "Content-Type": "application/json"}
+    sent = {"Authorization": runtime.key, "Content-Type": "application/json"}
     sent |= {name.replace("_", "-"): value for name, value in headers.items()}
     data = None if body is None else json.dumps(body).encode()
-    request = urllib.request.Request(f"{house.url}{path}", data, sent, method=method)
+    request = urllib.request.Request(f"{runtime.url}{path}", data, sent, method=method)
     try:
         with urllib.request.urlopen(request, timeout=timeout) as answer:
             status, text = answer.status, answer.read().decode()
@@ -88,10 +88,10 @@ def ask(
 
 
 class Storm:
-    """Rounds of load and strikes over these houses."""
+    """Rounds of load and strikes over these runtimes."""
 
-    def __init__(self, those: Houses, witness: Witness, seed: int) -> None:
-        self._houses = those
+    def __init__(self, those: StormRuntimes, witness: Witness, seed: int) -> None:
+        self._runtimes = those
         self._witness = witness
         self._seed = seed
         self._services: dict[str, str] = {}
@@ -109,7 +109,7 @@ class Storm:
     def prepare(self) -> None:
         """Deploy what runs, and let something run each minute."""
         program = self._witness.program
-        first = self._houses.live[0]
+        first = self._runtimes.live[0]
         again = with_options(program, f"retries = {RETRIES}")
         self._services = {
             "plain": first.deploy(program, "plain"),
@@ -130,10 +130,10 @@ class Storm:
         """What was struck, in words. Raises AssertionError with what is untrue."""
         chance = random.Random(f"{self._seed}/{number}")
         asked = [self._plan(chance, f"{number}/{n}") for n in range(RUNS)]
-        targets = chance.choices(self._houses.targets(), k=chance.choice((1, 1, 2)))
+        targets = chance.choices(self._runtimes.targets(), k=chance.choice((1, 1, 2)))
         blows: list[tuple[float, Target]] = [(chance.uniform(0, SPAN), target) for target in targets]
         timed = self._schedule(chance, number)
-        began, over, fences = time.monotonic(), threading.Event(), self._houses.fences()
+        began, over, fences = time.monotonic(), threading.Event(), self._runtimes.fences()
         told = self.told = list[str]()
         with ThreadPoolExecutor(RUNS + 1) as pool:
             jobs = [
@@ -143,9 +143,9 @@ class Storm:
             try:
                 for at, target in sorted(blows):
                     time.sleep(max(0.0, began + at - time.monotonic()))
-                    told.append(self._houses.strike(target, chance))
+                    told.append(self._runtimes.strike(target, chance))
                     self.strikes[target] += not told[-1].startswith("nothing")
-                self._houses.revive()
+                self._runtimes.revive()
                 for job in jobs:
                     job.result(PATIENCE)
             finally:
@@ -160,23 +160,23 @@ class Storm:
         return Asked(name, kind, chance.uniform(0, SPAN), seconds)
 
     def _container(self, chance: random.Random) -> ServedRuntime:
-        return chance.choice(until(lambda: list(self._houses.live), "a runtime to come back"))
+        return chance.choice(until(lambda: list(self._runtimes.live), "a runtime to come back"))
 
     def _insist(self, chance: random.Random, method: str, path: str, body: Any = None, **more: Any) -> Answer:
         """Ask until somebody answers for good."""
         deadline = time.monotonic() + PATIENCE
         said: object = "nothing"
         while time.monotonic() < deadline:
-            house, began = self._container(chance), time.monotonic()
+            runtime, began = self._container(chance), time.monotonic()
             try:
-                status, said = ask(house, method, path, body, **more)
+                status, said = ask(runtime, method, path, body, **more)
                 if status < 500 and status != 429:
                     return status, said
             except Lost as lost:
                 said = lost
             if time.monotonic() - began > SLOW:
                 self.slow.append(
-                    f"{method} {path} of {house.pid}: {said} after {time.monotonic() - began:.1f} s"
+                    f"{method} {path} of {runtime.pid}: {said} after {time.monotonic() - began:.1f} s"
                 )
             time.sleep(0.05)
         raise AssertionError(f"{method} {path} was asked in vain: {said}")
@@ -189,10 +189,10 @@ class Storm:
                 "service_id": self._services["clock"], "name": f"{number}/{n}",
                 "catch_up": "once", "input": {"name": "timed", "lines": LINES, "seconds": 0.2},
             }  # fmt: skip
-            ahead, house = chance.uniform(1, 3), self._container(chance)
+            ahead, runtime = chance.uniform(1, 3), self._container(chance)
             while True:
                 at = datetime.now(UTC) + timedelta(seconds=ahead)
-                status, schedule = ask(house, "POST", "/schedules", body | {"at": at.isoformat()})
+                status, schedule = ask(runtime, "POST", "/schedules", body | {"at": at.isoformat()})
                 if status == 200 or datetime.now(UTC) < at:
                     break
                 ahead *= 2  # a machine that busy had not read it before its time was over
@@ -243,7 +243,7 @@ class Storm:
         """Somebody who reads logs all the time."""
         while not over.is_set():
             accepted = [one for one in asked if one.run_id]
-            if accepted and self._houses.live:
+            if accepted and self._runtimes.live:
                 one = chance.choice(accepted)
                 try:
                     status, found = ask(self._container(chance), "GET", f"/logs/{one.run_id}?follow=0")
@@ -311,11 +311,11 @@ class Storm:
             allowed = {"succeeded"}
         elif one.answered:
             # its caller has the answer some milliseconds before the record is committed
-            lost = "runtime" in struck or self._houses.fences() > fences
+            lost = "runtime" in struck or self._runtimes.fences() > fences
             allowed = {"succeeded", "interrupted"} if lost else {"succeeded"}
         else:
             allowed = {"succeeded"}
-            if struck & {"runtime", "database"} or self._houses.fences() > fences:
+            if struck & {"runtime", "database"} or self._runtimes.fences() > fences:
                 allowed |= {"interrupted"}
             if struck & {"sandbox", "fork server"}:
                 allowed |= {"failed"}
@@ -374,7 +374,7 @@ def blow(database: str, rounds: int, seed: int, first: int = 1, tell: Any = prin
     with (
         tempfile.TemporaryDirectory(prefix="codewords-storm-", ignore_cleanup_errors=True) as folder,
         witnessing() as witness,
-        houses(Path(folder), database, witness.port) as those,
+        storm_runtimes(Path(folder), database, witness.port) as those,
     ):
         storm = Storm(those, witness, seed)
         storm.prepare()

@@ -36,7 +36,7 @@ def opened(front: Front, era: str, **env: str) -> Peer:
 
 
 @pytest.mark.slow
-@pytest.mark.requirement("front:crash-restart", "front:crash-note")
+@pytest.mark.requirement("stdio:crash-restart", "stdio:crash-note")
 @ERAS
 def test_the_call_after_a_crash_is_carried_out_by_another_runtime_and_says_so_once(
     front: Front, home: Path, era: str
@@ -54,7 +54,7 @@ def test_the_call_after_a_crash_is_carried_out_by_another_runtime_and_says_so_on
 
 
 @pytest.mark.slow
-@pytest.mark.requirement("front:crash-restart")
+@pytest.mark.requirement("stdio:crash-restart")
 def test_a_restart_adds_no_message_that_the_host_did_not_ask_for(front: Front, home: Path) -> None:
     peer = opened(front, "legacy")
     peer.request("logging/setLevel", {"level": "info"})
@@ -65,7 +65,7 @@ def test_a_restart_adds_no_message_that_the_host_did_not_ask_for(front: Front, h
     assert len(peer.lines) == 4
 
 
-@pytest.mark.requirement("front:crash-in-flight")
+@pytest.mark.requirement("stdio:crash-in-flight")
 @ERAS
 def test_a_call_in_flight_gets_an_error_that_says_what_happened_and_how_to_go_on(
     standin: Callable[..., Standin], front: Front, home: Path, tmp_path: Path, era: str
@@ -88,7 +88,7 @@ def test_a_call_in_flight_gets_an_error_that_says_what_happened_and_how_to_go_on
     assert texts(peer.call(era, "add", {"a": 1, "b": 2}))[-1] == "3"
 
 
-@pytest.mark.requirement("front:session-again")
+@pytest.mark.requirement("stdio:session-again")
 def test_the_log_level_that_the_host_chose_is_said_again_to_the_next_runtime(
     standin: Callable[..., Standin], front: Front, tmp_path: Path
 ) -> None:

@@ -25,7 +25,7 @@ Front = Callable[..., Peer]
 
 
 @pytest.mark.slow
-@pytest.mark.requirement("front:one-runtime")
+@pytest.mark.requirement("stdio:one-runtime")
 def test_fronts_that_start_at_once_share_one_runtime(front: Front, home: Path) -> None:
     peers = [front() for _ in range(4)]
     asked = [peer.ask("tools/list", {"_meta": _envelope()}) for peer in peers]
@@ -41,7 +41,7 @@ def _envelope() -> dict[str, object]:
 
 
 @pytest.mark.slow
-@pytest.mark.requirement("front:runtime-outlives")
+@pytest.mark.requirement("stdio:runtime-outlives")
 def test_a_killed_front_leaves_its_runtime_alive_and_no_zombie(front: Front, home: Path) -> None:
     peer = front()
     peer.modern("tools/list")
@@ -57,7 +57,7 @@ def test_a_killed_front_leaves_its_runtime_alive_and_no_zombie(front: Front, hom
 
 
 @pytest.mark.slow
-@pytest.mark.requirement("front:runtime-outlives")
+@pytest.mark.requirement("stdio:runtime-outlives")
 def test_a_runtime_that_dies_under_its_front_leaves_no_zombie(front: Front, home: Path) -> None:
     peer = front()
     peer.modern("tools/list")
@@ -131,7 +131,7 @@ def test_a_read_only_home_is_said_in_the_answer(tmp_path: Path) -> None:
     assert "CODEWORDS_HOME" in message
 
 
-@pytest.mark.requirement("front:start-fails")
+@pytest.mark.requirement("stdio:start-fails")
 def test_a_runtime_that_does_not_start_is_an_error_with_its_reason_and_not_a_hang(front: Front) -> None:
     peer = front(CODEWORDS_PORT="not-a-port")
     message = peer.modern("tools/list")["error"]["message"]
@@ -141,7 +141,7 @@ def test_a_runtime_that_does_not_start_is_an_error_with_its_reason_and_not_a_han
 
 
 @pytest.mark.slow
-@pytest.mark.requirement("front:idle-end")
+@pytest.mark.requirement("stdio:idle-end")
 def test_a_runtime_that_idled_out_is_started_again_in_silence(front: Front, home: Path) -> None:
     peer = front(CODEWORDS_IDLE_TIMEOUT="2")  # long enough for the first call, on a loaded machine too
     peer.initialize()
@@ -153,7 +153,7 @@ def test_a_runtime_that_idled_out_is_started_again_in_silence(front: Front, home
 
 
 @pytest.mark.slow
-@pytest.mark.requirement("front:version-mismatch")
+@pytest.mark.requirement("stdio:version-mismatch")
 def test_an_older_idle_runtime_is_replaced(standin: Callable[..., Standin], front: Front, home: Path) -> None:
     old = standin(STANDIN_VERSION="0.0.9")
     peer = front()
@@ -163,7 +163,7 @@ def test_an_older_idle_runtime_is_replaced(standin: Callable[..., Standin], fron
     assert "replaced the home's runtime of version 0.0.9" in peer.errors
 
 
-@pytest.mark.requirement("front:version-mismatch")
+@pytest.mark.requirement("stdio:version-mismatch")
 def test_an_older_runtime_with_runs_active_stays_and_it_is_said(
     standin: Callable[..., Standin], front: Front
 ) -> None:
@@ -174,7 +174,7 @@ def test_an_older_runtime_with_runs_active_stays_and_it_is_said(
     assert "2 runs active" in peer.errors
 
 
-@pytest.mark.requirement("front:version-mismatch")
+@pytest.mark.requirement("stdio:version-mismatch")
 def test_an_older_front_goes_on_with_a_newer_runtime_and_says_so(
     standin: Callable[..., Standin], front: Front
 ) -> None:
@@ -184,7 +184,7 @@ def test_an_older_front_goes_on_with_a_newer_runtime_and_says_so(
     assert "version 99.0.0" in peer.errors
 
 
-@pytest.mark.requirement("front:remote")
+@pytest.mark.requirement("stdio:remote")
 def test_a_remote_runtime_is_used_with_its_key_and_nothing_is_started(
     standin: Callable[..., Standin], front: Front, home: Path, tmp_path: Path
 ) -> None:
@@ -198,7 +198,7 @@ def test_a_remote_runtime_is_used_with_its_key_and_nothing_is_started(
     assert not Path(other).exists()
 
 
-@pytest.mark.requirement("front:remote")
+@pytest.mark.requirement("stdio:remote")
 def test_a_wrong_key_for_a_remote_runtime_is_said_in_the_answer(
     standin: Callable[..., Standin], front: Front, home: Path
 ) -> None:
@@ -212,7 +212,7 @@ def test_a_wrong_key_for_a_remote_runtime_is_said_in_the_answer(
     assert "cwk-wrong" not in message
 
 
-@pytest.mark.requirement("front:remote")
+@pytest.mark.requirement("stdio:remote")
 @pytest.mark.parametrize("url", ["127.0.0.1:8765", "ftp://host", "http://", "http://host:port", "http://a b"])
 def test_an_address_that_is_none_refuses_to_start(front: Front, url: str) -> None:
     peer = front(CODEWORDS_RUNTIME_URL=url)
@@ -220,7 +220,7 @@ def test_an_address_that_is_none_refuses_to_start(front: Front, url: str) -> Non
     assert "CODEWORDS_RUNTIME_URL" in peer.errors
 
 
-@pytest.mark.requirement("front:remote")
+@pytest.mark.requirement("stdio:remote")
 def test_a_remote_runtime_that_is_not_there_is_said_in_the_answer(front: Front) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]

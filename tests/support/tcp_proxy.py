@@ -9,10 +9,10 @@ from collections.abc import Generator
 from contextlib import contextmanager, suppress
 from typing import Literal
 
-How = Literal["broken", "silent"]
+Cut = Literal["broken", "silent"]
 
 
-class Line:
+class TcpProxy:
     """`port` is its near end. Whatever was on its way when it fell silent arrives when it is whole again."""
 
     def __init__(self, far: int) -> None:
@@ -26,7 +26,7 @@ class Line:
         threading.Thread(target=self._accept, daemon=True).start()
 
     @contextmanager
-    def cut(self, how: How) -> Generator[None]:
+    def cut(self, how: Cut) -> Generator[None]:
         """Nothing passes; `broken`: connections end and new ones do so at once."""
         if how == "silent":
             self._carries.clear()
@@ -82,7 +82,7 @@ class Line:
 
 
 @contextmanager
-def line_to(port: int) -> Generator[Line]:
+def tcp_proxy_to(port: int) -> Generator[TcpProxy]:
     """A line that ends with the block."""
-    with contextlib.closing(Line(port)) as line:
+    with contextlib.closing(TcpProxy(port)) as line:
         yield line

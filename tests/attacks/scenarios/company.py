@@ -14,7 +14,7 @@ from tests.attacks.hostile.neighbours import group as neighbours
 from tests.attacks.landlock import LANDLOCK
 from tests.attacks.probes import Probe, Result, attempted
 from tests.attacks.runner import Stage
-from tests.attacks.targets import Ground
+from tests.attacks.targets import Targets
 
 _UNHARMED: Final = Probe(
     "neighbours.unharmed", "Look, at the end, at what the other left where: its files, and who asked it",
@@ -67,7 +67,7 @@ async def after(stage: Stage) -> list[Result]:
     return [*worse, Result(_ENVIRONMENT.id, stage.way, unchanged, "the same" if unchanged else "changed")]
 
 
-def egress_account(ground: Ground, way: str) -> list[Result]:
+def egress_account(ground: Targets, way: str) -> list[Result]:
     """What the host saw of the attempts to get out."""
     touched = ground.touched()
     asked = ground.resolver.asked

@@ -135,7 +135,7 @@ def test_every_answer_has_an_id_and_an_unforeseen_failure_tells_nothing_else(
     assert answer.headers["error-origin"] == "platform"
 
 
-def test_nonsense_on_the_wire_does_not_stop_the_door(door: Door, http: httpx.Client) -> None:
+def test_nonsense_on_the_wire_does_not_stop_the_server(door: Door, http: httpx.Client) -> None:
     for noise in (
         b"\x16\x03\x01\x02\x00",
         b"GET\r\n\r\n",

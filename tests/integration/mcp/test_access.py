@@ -154,7 +154,7 @@ async def test_a_toolset_that_does_not_exist_is_an_error_not_an_empty_list(url: 
     assert told["error"]["code"] == -32602
 
 
-@pytest.mark.requirement("front:options")
+@pytest.mark.requirement("stdio:options")
 @pytest.mark.parametrize("era", ["legacy", "modern"])
 def test_the_options_of_the_front_narrow_what_the_host_sees(door: Door, tmp_path: Path, era: str) -> None:
     remote = {"CODEWORDS_RUNTIME_URL": door.url, "CODEWORDS_API_KEY": ADMIN_KEY}
@@ -321,7 +321,7 @@ async def test_a_key_of_the_toolset_runs_its_tools_and_nothing_else(door: Door, 
 
 
 @pytest.mark.requirement("published:changes")
-async def test_publishing_by_another_door_is_told_to_clients_of_both_eras(
+async def test_clients_of_both_eras_hear_of_a_tool_that_was_published_over_http(
     door: Door, url: str, adds: str
 ) -> None:
     heard = anyio.Event()

@@ -144,7 +144,7 @@ def test_a_home_that_cannot_be_made_is_a_storage_error_that_names_it() -> None:
         homes.ensure("/dev/null/home")
 
 
-@pytest.mark.requirement("front:version-mismatch")
+@pytest.mark.requirement("stdio:version-mismatch")
 @pytest.mark.parametrize(
     ("older", "newer"),
     [("0.1.0", "0.1.1"), ("0.9.0", "0.10.0"), ("1.9", "2.0.0"), ("0.1.0", "0.1.0.1"), ("0.2.dev3", "0.2.1")],

@@ -14,7 +14,7 @@ from tests.support.stdio_client import ENVELOPE, Json
 from codewords_mcp.stdio import jsonrpc as _wire
 
 
-@pytest.mark.requirement("front:modern-headers")
+@pytest.mark.requirement("stdio:modern-headers")
 @pytest.mark.parametrize(
     ("method", "params"),
     [
@@ -48,7 +48,7 @@ SCHEMA: Json = {
 }
 
 
-@pytest.mark.requirement("front:modern-headers")
+@pytest.mark.requirement("stdio:modern-headers")
 @pytest.mark.parametrize(
     "arguments",
     [
@@ -67,7 +67,7 @@ def test_arguments_that_a_schema_marks_are_repeated_as_the_sdk_repeats_them(argu
     assert mirrored.of_call({"name": "other", "arguments": arguments}) == {}
 
 
-@pytest.mark.requirement("front:modern-headers")
+@pytest.mark.requirement("stdio:modern-headers")
 def test_any_header_value_comes_back_as_it_was() -> None:
     for value in ["plain", " edge ", "ünïcode", "=?base64?eA==?=", "tab\t", ""]:
         message: Json = {"method": "tools/call", "params": {"name": value}}

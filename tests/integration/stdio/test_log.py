@@ -76,7 +76,7 @@ def test_libraries_are_heard_from_warning_on_in_the_same_form(out: io.StringIO) 
     assert KEY not in event["event"]
 
 
-@pytest.mark.requirement("front:starts-fast")
+@pytest.mark.requirement("stdio:starts-fast")
 def test_the_front_imports_nothing_heavy(tmp_path: Path) -> None:
     check = (
         "import sys, codewords_mcp.stdio.proxy; "

@@ -10,7 +10,7 @@ import pytest
 from tests.support.stdio_client import environment
 
 
-@pytest.mark.requirement("front:options")
+@pytest.mark.requirement("stdio:options")
 @pytest.mark.parametrize(
     "options",
     [

@@ -66,7 +66,7 @@ def opened(front: Front, era: str) -> Peer:
     return peer
 
 
-@pytest.mark.requirement("front:both-eras")
+@pytest.mark.requirement("stdio:both-eras")
 @ERAS
 def test_a_tool_is_listed_and_called_in_either_era(front: Front, era: str) -> None:
     peer = opened(front, era)
@@ -75,7 +75,7 @@ def test_a_tool_is_listed_and_called_in_either_era(front: Front, era: str) -> No
     assert texts(peer.call(era, "add", {"a": 1, "b": 2})) == ["3"]
 
 
-@pytest.mark.requirement("front:both-eras")
+@pytest.mark.requirement("stdio:both-eras")
 def test_a_client_that_discovers_and_then_initializes_is_served(front: Front) -> None:
     peer = front()
     assert "2026-07-28" in peer.modern("server/discover")["result"]["supportedVersions"]
@@ -83,7 +83,7 @@ def test_a_client_that_discovers_and_then_initializes_is_served(front: Front) ->
     assert texts(peer.call("legacy", "echo", {"text": "hi"})) == ["hi"]
 
 
-@pytest.mark.requirement("front:stdout-is-protocol")
+@pytest.mark.requirement("stdio:stdout-is-protocol")
 @ERAS
 def test_text_of_every_script_and_long_text_survive(front: Front, era: str) -> None:
     peer = opened(front, era)
@@ -92,7 +92,7 @@ def test_text_of_every_script_and_long_text_survive(front: Front, era: str) -> N
     assert all(json.loads(line)["jsonrpc"] == "2.0" for line in peer.lines)
 
 
-@pytest.mark.requirement("front:streams-messages")
+@pytest.mark.requirement("stdio:streams-messages")
 @ERAS
 def test_progress_comes_before_the_answer_and_in_order(front: Front, era: str) -> None:
     peer = opened(front, era)
@@ -106,7 +106,7 @@ def test_progress_comes_before_the_answer_and_in_order(front: Front, era: str) -
     assert texts(peer.answer(request)) == ["counted"]
 
 
-@pytest.mark.requirement("front:concurrent")
+@pytest.mark.requirement("stdio:concurrent")
 @ERAS
 def test_a_call_that_waits_holds_no_other_up(front: Front, hang: Hang, era: str) -> None:
     peer = opened(front, era)
@@ -116,7 +116,7 @@ def test_a_call_that_waits_holds_no_other_up(front: Front, hang: Hang, era: str)
     peer.notify("notifications/cancelled", {"requestId": request})
 
 
-@pytest.mark.requirement("front:concurrent")
+@pytest.mark.requirement("stdio:concurrent")
 @ERAS
 def test_a_hundred_calls_at_once_each_get_their_own_answer(front: Front, era: str) -> None:
     peer = opened(front, era)
@@ -130,7 +130,7 @@ def test_a_hundred_calls_at_once_each_get_their_own_answer(front: Front, era: st
     }
 
 
-@pytest.mark.requirement("front:listening-stream")
+@pytest.mark.requirement("stdio:listening-stream")
 def test_a_subscription_of_the_newer_era_streams_until_it_is_cancelled(front: Front) -> None:
     peer = front()
     request = peer.ask(
@@ -145,7 +145,7 @@ def test_a_subscription_of_the_newer_era_streams_until_it_is_cancelled(front: Fr
     assert not [line for line in peer.lines if json.loads(line).get("id") == request]
 
 
-@pytest.mark.requirement("front:cancellation")
+@pytest.mark.requirement("stdio:cancellation")
 @ERAS
 def test_a_cancelled_call_ends_in_the_runtime_and_gets_no_answer(front: Front, hang: Hang, era: str) -> None:
     peer = opened(front, era)
@@ -160,7 +160,7 @@ def test_a_cancelled_call_ends_in_the_runtime_and_gets_no_answer(front: Front, h
     assert era == "legacy" or answers == []
 
 
-@pytest.mark.requirement("front:cancellation")
+@pytest.mark.requirement("stdio:cancellation")
 def test_a_cancellation_right_behind_its_request_still_counts(front: Front, hang: Hang) -> None:
     peer = opened(front, "legacy")
     request = peer.ask("tools/call", hang.params("legacy"))
@@ -168,7 +168,7 @@ def test_a_cancellation_right_behind_its_request_still_counts(front: Front, hang
     hang.cancelled()
 
 
-@pytest.mark.requirement("front:server-asks")
+@pytest.mark.requirement("stdio:server-asks")
 def test_a_question_of_the_runtime_reaches_the_host_and_its_answer_the_runtime(front: Front) -> None:
     peer = front()
     info: Json = {"name": "test", "version": "1"}
@@ -186,7 +186,7 @@ def test_a_question_of_the_runtime_reaches_the_host_and_its_answer_the_runtime(f
     assert texts(peer.answer(call)) == ["hello Ada"]
 
 
-@pytest.mark.requirement("front:listening-stream")
+@pytest.mark.requirement("stdio:listening-stream")
 def test_what_the_runtime_says_unasked_reaches_the_host(front: Front) -> None:
     peer = opened(front, "legacy")
     changed = "notifications/tools/list_changed"
@@ -199,7 +199,7 @@ def test_what_the_runtime_says_unasked_reaches_the_host(front: Front) -> None:
     assert peer.receive(lambda message: message.get("method") == changed)
 
 
-@pytest.mark.requirement("front:session-again")
+@pytest.mark.requirement("stdio:session-again")
 def test_a_session_that_the_runtime_forgot_is_made_again_unseen(front: Front) -> None:
     peer = opened(front, "legacy")
     peer.call("modern", "forget")
@@ -207,7 +207,7 @@ def test_a_session_that_the_runtime_forgot_is_made_again_unseen(front: Front) ->
     assert len(peer.lines) == 3
 
 
-@pytest.mark.requirement("front:malformed-lines")
+@pytest.mark.requirement("stdio:malformed-lines")
 @pytest.mark.parametrize(
     ("line", "code", "request_id"),
     [
@@ -234,7 +234,7 @@ def test_a_malformed_line_gets_a_jsonrpc_error_and_the_next_is_served(
     assert texts(peer.call("modern", "add", {"a": 1, "b": 2})) == ["3"]
 
 
-@pytest.mark.requirement("front:malformed-lines")
+@pytest.mark.requirement("stdio:malformed-lines")
 def test_blank_lines_and_carriage_returns_are_no_messages(front: Front) -> None:
     peer = front()
     peer.write(b"\n\r\n  \n")
@@ -244,14 +244,14 @@ def test_blank_lines_and_carriage_returns_are_no_messages(front: Front) -> None:
     assert len(peer.lines) == 1
 
 
-@pytest.mark.requirement("front:errors-pass")
+@pytest.mark.requirement("stdio:errors-pass")
 def test_the_runtimes_own_refusal_passes_with_the_requests_id(front: Front) -> None:
     peer = front()
     peer.send({"jsonrpc": "2.0", "id": "odd/id", "method": "no/such", "params": {"_meta": ENVELOPE}})
     assert peer.answer("odd/id")["error"]["code"] == -32601
 
 
-@pytest.mark.requirement("front:ends-with-stdin")
+@pytest.mark.requirement("stdio:ends-with-stdin")
 @ERAS
 def test_the_end_of_stdin_lets_calls_finish_and_exits_with_0(front: Front, era: str) -> None:
     peer = opened(front, era)
@@ -263,7 +263,7 @@ def test_the_end_of_stdin_lets_calls_finish_and_exits_with_0(front: Front, era: 
     assert [texts(peer.answer(request)) for request in requests] == [[str(2 * n)] for n in range(5)]
 
 
-@pytest.mark.requirement("front:ends-with-stdin")
+@pytest.mark.requirement("stdio:ends-with-stdin")
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 0), (signal.SIGINT, 130)])
 def test_a_signal_ends_it_at_once_and_cancels_what_is_in_flight(
     front: Front, hang: Hang, number: signal.Signals, code: int
@@ -276,7 +276,7 @@ def test_a_signal_ends_it_at_once_and_cancels_what_is_in_flight(
     hang.cancelled()
 
 
-@pytest.mark.requirement("front:stdout-is-protocol")
+@pytest.mark.requirement("stdio:stdout-is-protocol")
 def test_a_host_that_no_longer_reads_ends_the_front_quietly(home: Path) -> None:
     reader, writer = os.pipe()
     process = subprocess.Popen(
@@ -294,7 +294,7 @@ def test_a_host_that_no_longer_reads_ends_the_front_quietly(home: Path) -> None:
     assert b"Traceback" not in errors
 
 
-@pytest.mark.requirement("front:unknown-option")
+@pytest.mark.requirement("stdio:unknown-option")
 @pytest.mark.parametrize("option", ["--toolset=x", "-x", "--verbose"])
 def test_an_unknown_option_is_refused_with_a_sentence(front: Front, option: str) -> None:
     peer = front(option)
@@ -304,7 +304,7 @@ def test_an_unknown_option_is_refused_with_a_sentence(front: Front, option: str)
     assert "--help" in peer.errors
 
 
-@pytest.mark.requirement("front:version")
+@pytest.mark.requirement("stdio:version")
 def test_the_version_is_told_without_a_runtime(tmp_path: Path) -> None:
     unused = tmp_path / "unused"
     told = subprocess.run(
@@ -332,7 +332,7 @@ def test_an_id_in_flight_that_comes_again_is_answered_with_an_error_at_once(
     hang.cancelled()
 
 
-@pytest.mark.requirement("front:malformed-lines")
+@pytest.mark.requirement("stdio:malformed-lines")
 @pytest.mark.parametrize("request_id", [{}, {"a": 1}, [1], None, True, 1.5])
 def test_a_cancellation_of_what_is_no_id_breaks_nothing(front: Front, request_id: Any) -> None:
     peer = opened(front, "legacy")
@@ -341,7 +341,7 @@ def test_a_cancellation_of_what_is_no_id_breaks_nothing(front: Front, request_id
     assert "Traceback" not in peer.errors
 
 
-@pytest.mark.requirement("front:session-again")
+@pytest.mark.requirement("stdio:session-again")
 @pytest.mark.parametrize("params", [{}, {"protocolVersion": 5}, None])
 def test_a_second_initialize_that_is_refused_leaves_the_session_as_it_is(front: Front, params: Any) -> None:
     peer = opened(front, "legacy")

@@ -90,7 +90,7 @@ async def test_the_runs_of_a_key_take_turns_at_its_rate() -> None:
     assert came == ["first", "greedy", "modest", "greedy", "greedy"]
 
 
-async def test_turnstiles_of_keys_make_room_for_others(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_idle_limiters_of_keys_make_room_for_others(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(rates, "MAX_KEY_LIMITERS", 3)
     limited = RateLimits({}, {"*": 6_000_000})
     for number in range(20):

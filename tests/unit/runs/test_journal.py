@@ -99,7 +99,7 @@ async def test_after_is_exclusive_and_a_follower_gets_lines_as_they_come_and_the
     assert await _all(journal, after="9999") == []
 
 
-async def test_a_husk_can_be_followed_before_its_run_starts(database: Database) -> None:
+async def test_a_provisioned_run_can_be_followed_before_it_starts(database: Database) -> None:
     journal = Journal(database, 1 << 20)
     over = asyncio.Event()
 

@@ -65,7 +65,7 @@ def target() -> Iterator[RuntimeTarget]:
         server.shutdown()
 
 
-@pytest.mark.requirement("front:session-ended")
+@pytest.mark.requirement("stdio:session-ended")
 def test_an_ended_session_is_made_again_by_itself_and_goes_on_to_hear(
     target: RuntimeTarget,
 ) -> None:

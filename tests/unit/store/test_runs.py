@@ -138,7 +138,7 @@ def test_pages_are_newest_first_and_complete_also_where_times_are_equal(database
     assert seen == ["r6", "r5", "r4", "r3", "r2", "r1", "r0"]
 
 
-def test_husks_and_other_owners_are_not_listed(database: Database) -> None:
+def test_provisioned_runs_and_those_of_other_owners_are_not_listed(database: Database) -> None:
     _add(database, "husk", "provisioned")
     _add(database, "theirs", "succeeded", owner="other")
     assert (
