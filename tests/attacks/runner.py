@@ -28,14 +28,14 @@ from codewords_mcp.runtime.sandboxes.base import (
     Stream,
 )
 
-PATIENCE: Final = 90.0
+MAX_WAIT_S: Final = 90.0
 """Seconds for anything to happen; everything here takes a small part of that."""
 LIMITS: Final = Limits(memory=256 << 20, disk=64 << 20, processes=64, files=256, start_timeout=90)
 _numbers = itertools.count(1)
 T = TypeVar("T")
 
 
-async def within(work: Awaitable[T], seconds: float = PATIENCE) -> T:
+async def within(work: Awaitable[T], seconds: float = MAX_WAIT_S) -> T:
     """Wait, but not for ever. Raises TimeoutError."""
     async with asyncio.timeout(seconds):
         return await work

@@ -39,7 +39,7 @@ SPAN = 1.5
 """Seconds of a round over which runs come and strikes fall."""
 SLOW = 5.0
 """Seconds after which a request without an answer is worth a word, where something untrue is found."""
-PATIENCE = 150.0
+MAX_WAIT_S = 150.0
 """Seconds after which a run has not ended, but is stuck."""
 FINAL = ("succeeded", "failed", "timed_out", "cancelled", "interrupted")
 Answer = tuple[int, Any]
@@ -147,10 +147,10 @@ class Storm:
                     self.strikes[target] += not told[-1].startswith("nothing")
                 self._runtimes.revive()
                 for job in jobs:
-                    job.result(PATIENCE)
+                    job.result(MAX_WAIT_S)
             finally:
                 over.set()
-            reading.result(PATIENCE)
+            reading.result(MAX_WAIT_S)
         self._check(asked, timed, {target for _, target in blows}, fences)
         return ", ".join(told)
 
@@ -164,7 +164,7 @@ class Storm:
 
     def _insist(self, chance: random.Random, method: str, path: str, body: Any = None, **more: Any) -> Answer:
         """Ask until somebody answers for good."""
-        deadline = time.monotonic() + PATIENCE
+        deadline = time.monotonic() + MAX_WAIT_S
         said: object = "nothing"
         while time.monotonic() < deadline:
             runtime, began = self._container(chance), time.monotonic()

@@ -67,10 +67,10 @@ async def ours(
     tmp_path_factory: pytest.TempPathFactory, connect: LoopbackConnect
 ) -> AsyncGenerator[IntegrationBroker]:
     async with open_runtime(tmp_path_factory.mktemp("oracle") / "home") as runtime:
-        house = runtime._container  # pyright: ignore[reportPrivateUsage]
+        container = runtime._container  # pyright: ignore[reportPrivateUsage]
         for name, value in connect.credentials.items():
-            await house.secrets.set("local", name, value, None)
-        yield PipedreamConnect(PipedreamClient(house.web, house.secrets, connect.url))
+            await container.secrets.set("local", name, value, None)
+        yield PipedreamConnect(PipedreamClient(container.web, container.secrets, connect.url))
 
 
 async def _answers(broker: IntegrationBroker, account: str) -> dict[str, Any]:

@@ -20,7 +20,7 @@ from tests.support.http_runtime import ADMIN_KEY
 from tests.support.stdio_client import Peer, environment
 
 _AT_ONCE = 8
-_PATIENCE = 120.0
+_MAX_WAIT_S = 120.0
 _META: dict[str, Any] = {
     "io.modelcontextprotocol/protocolVersion": "2026-07-28",
     "io.modelcontextprotocol/clientCapabilities": {},
@@ -138,7 +138,7 @@ def over_http(walk: Walk, cases: int, seed: int, caller: str = "admin") -> Repor
     chance, report = random.Random(seed), Report()  # repeatable, not secret
     waiting = [message(chance) for _ in range(cases)]
     with walk.door.client(walk.keys[caller]) as http, ThreadPoolExecutor(_AT_ONCE) as pool:
-        http.timeout = httpx.Timeout(_PATIENCE)
+        http.timeout = httpx.Timeout(_MAX_WAIT_S)
         for data, fault in zip(waiting, pool.map(functools.partial(_post, http), waiting), strict=True):
             report.cases += 1
             if fault:
@@ -162,7 +162,7 @@ def _post(http: httpx.Client, data: bytes) -> str:
     try:
         answer = http.post("/mcp", content=data, headers=headers)
     except httpx.TimeoutException:
-        return f"no answer within {_PATIENCE:.0f} s"
+        return f"no answer within {_MAX_WAIT_S:.0f} s"
     if answer.status_code >= 500:
         return f"{answer.status_code}: {answer.text[:300]}"
     return "internal error: " + answer.text[:300] if "failed on this request" in answer.text else ""

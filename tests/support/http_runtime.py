@@ -30,7 +30,7 @@ from codewords_mcp.runtime.sandboxes.base import SandboxSockets
 from codewords_mcp.settings import Settings
 
 T = TypeVar("T")
-_PATIENCE = 120.0
+_MAX_WAIT_S = 120.0
 """Seconds for anything that takes a moment on a machine that nobody else uses."""
 _numbers = itertools.count(1)
 ADMIN_KEY = "cwk-admin-of-the-tests-0123456789abcdef"
@@ -61,14 +61,14 @@ class Door:
 
     def __enter__(self) -> Self:
         self._thread.start()
-        assert self._ready.wait(_PATIENCE), "the runtime did not start"
+        assert self._ready.wait(_MAX_WAIT_S), "the runtime did not start"
         if self._failure is not None:
             raise self._failure
         return self
 
     def __exit__(self, *_exc: object) -> None:
         self._loop.call_soon_threadsafe(self._end.set)
-        self._thread.join(_PATIENCE)
+        self._thread.join(_MAX_WAIT_S)
         self.listener.close()
         assert not self._thread.is_alive(), "the door did not close"
         if self._failure is not None:
@@ -106,12 +106,14 @@ class Door:
 
     def ask(self, make: Callable[[Runtime], Coroutine[Any, Any, T]]) -> T:
         """Something of the facade itself, on its loop."""
-        return asyncio.run_coroutine_threadsafe(make(self.runtime), self._loop).result(_PATIENCE)
+        return asyncio.run_coroutine_threadsafe(make(self.runtime), self._loop).result(_MAX_WAIT_S)
 
     def client(self, key: str | None = ADMIN_KEY, **options: Any) -> httpx.Client:
         """An HTTP client with a key."""
         headers = {"Authorization": f"Bearer {key}"} if key else {}
-        return httpx.Client(base_url=self.url, headers=headers, timeout=_PATIENCE, trust_env=False, **options)
+        return httpx.Client(
+            base_url=self.url, headers=headers, timeout=_MAX_WAIT_S, trust_env=False, **options
+        )
 
     def make_key(self, **options: Any) -> str:
         """A new key's text."""
@@ -131,11 +133,11 @@ class Door:
         inside = Inside(runtime.getsockname()[1], f"sandbox-{next(_numbers)}")
 
         async def attach(of: Runtime) -> Any:
-            house = of._container  # pyright: ignore[reportPrivateUsage]
+            container = of._container  # pyright: ignore[reportPrivateUsage]
             permissions = Permissions.of(service_id, run.owner, Manifest(hosts=("*",), services=("*",)))
-            house.authorities.begin(run.run_id or "", run.owner, permissions, None)
-            inside.bind(house.keyring.new_run_key(inside.id), run)
-            return await house.egress.attach(inside.id, SandboxSockets(runtime, connect))
+            container.authorities.begin(run.run_id or "", run.owner, permissions, None)
+            inside.bind(container.keyring.new_run_key(inside.id), run)
+            return await container.egress.attach(inside.id, SandboxSockets(runtime, connect))
 
         async def close(_of: Runtime) -> None:
             await handle.close()
@@ -149,7 +151,7 @@ class Door:
     @contextmanager
     def connect(self) -> Generator[Wire]:
         """A raw connection."""
-        with socket.create_connection(("127.0.0.1", self.port), timeout=_PATIENCE) as raw:
+        with socket.create_connection(("127.0.0.1", self.port), timeout=_MAX_WAIT_S) as raw:
             yield Wire(raw)
 
 
@@ -169,12 +171,14 @@ class Inside:
     def client(self, key: str | None = "", **options: Any) -> httpx.Client:
         """An HTTP client with its own key, another one, or none."""
         headers = {} if key is None else {"Authorization": f"Bearer {key or self.key}"}
-        return httpx.Client(base_url=self.url, headers=headers, timeout=_PATIENCE, trust_env=False, **options)
+        return httpx.Client(
+            base_url=self.url, headers=headers, timeout=_MAX_WAIT_S, trust_env=False, **options
+        )
 
     @contextmanager
     def connect(self) -> Generator[Wire]:
         """A raw connection."""
-        with socket.create_connection(("127.0.0.1", self.port), timeout=_PATIENCE) as raw:
+        with socket.create_connection(("127.0.0.1", self.port), timeout=_MAX_WAIT_S) as raw:
             yield Wire(raw)
 
 

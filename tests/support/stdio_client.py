@@ -21,7 +21,7 @@ from tests.support.waiting import until
 from codewords_mcp.stdio import home
 
 Json = dict[str, Any]
-PATIENCE = 150.0
+MAX_WAIT_S = 150.0
 MODERN = "2026-07-28"
 LEGACY = "2025-11-25"
 ENVELOPE: Json = {
@@ -127,7 +127,7 @@ class Peer:
     def wait(self) -> int:
         """Wait for the exit; its code."""
         try:
-            self.process.wait(PATIENCE)
+            self.process.wait(MAX_WAIT_S)
         finally:
             self.process.kill()
             for thread in self._threads:
@@ -162,7 +162,7 @@ class Peer:
         for index, message in enumerate(self._aside):
             if wanted(message):
                 return self._aside.pop(index)
-        deadline = time.monotonic() + PATIENCE
+        deadline = time.monotonic() + MAX_WAIT_S
         while True:
             message = self._incoming.get(timeout=max(0.01, deadline - time.monotonic()))
             if message is None:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Final
 
 from tests.attacks.probes import NotHeldError, Result, Scenes, held
-from tests.attacks.runner import PATIENCE, Stage
+from tests.attacks.runner import MAX_WAIT_S, Stage
 from tests.support.waiting import until_async
 
 _FOLLOWED: Final = (
@@ -20,7 +20,7 @@ _FOLLOWED: Final = (
 
 
 @dataclass(frozen=True)
-class Floor:
+class RunFolder:
     """A stage, the folder of its driver, and a folder of the host that links lead to."""
 
     stage: Stage
@@ -28,10 +28,10 @@ class Floor:
     canary: Path
 
 
-scenes: Scenes[Floor] = Scenes("leftovers", "Traps on disk for host-side code")
+scenes: Scenes[RunFolder] = Scenes("leftovers", "Traps on disk for host-side code")
 
 
-async def _cleaned(floor: Floor, trap: str, *, while_busy: float = 0.0) -> str:
+async def _cleaned(floor: RunFolder, trap: str, *, while_busy: float = 0.0) -> str:
     """Plant, kill, and wait until nothing is left below the driver's folder; the canary is as it was."""
     before, there = _state(floor.canary), _entries(floor.run_dir)
     async with floor.stage.playing(floor.stage.spec("planting", trap=trap)) as planter:
@@ -39,7 +39,7 @@ async def _cleaned(floor: Floor, trap: str, *, while_busy: float = 0.0) -> str:
         await asyncio.sleep(while_busy)  # the watchdog looks twice a second
         if planter.sandbox.failure() is not None:
             raise NotHeldError(f"the program was ended: {await planter.sandbox.wait()}")
-    await until_async(lambda: not _entries(floor.run_dir) - there, "the folder to be removed", PATIENCE)
+    await until_async(lambda: not _entries(floor.run_dir) - there, "the folder to be removed", MAX_WAIT_S)
     return held(_state(floor.canary) == before, "removed; the host's folder is as it was")
 
 
@@ -49,7 +49,7 @@ async def _cleaned(floor: Floor, trap: str, *, while_busy: float = 0.0) -> str:
     _FOLLOWED,
     "they are removed, not followed",
 )
-async def _(floor: Floor) -> str:
+async def _(floor: RunFolder) -> str:
     return await _cleaned(floor, "links")
 
 
@@ -59,7 +59,7 @@ async def _(floor: Floor) -> str:
     _FOLLOWED,
     "what is walked is what was looked at",
 )
-async def _(floor: Floor) -> str:
+async def _(floor: RunFolder) -> str:
     return await _cleaned(floor, "swapping", while_busy=1.2)
 
 
@@ -69,7 +69,7 @@ async def _(floor: Floor) -> str:
     "Opening a FIFO waits for ever; a name becomes a command or a line of a log.",
     "all are removed",
 )
-async def _(floor: Floor) -> str:
+async def _(floor: RunFolder) -> str:
     return await _cleaned(floor, "odd", while_busy=0.8)
 
 
@@ -79,7 +79,7 @@ async def _(floor: Floor) -> str:
     "Counting each of them takes the watchdog's time.",
     "all are removed; one file is counted",
 )
-async def _(floor: Floor) -> str:
+async def _(floor: RunFolder) -> str:
     return await _cleaned(floor, "many", while_busy=0.8)
 
 
@@ -89,7 +89,7 @@ async def _(floor: Floor) -> str:
     "Whoever follows them measures the host, or never ends.",
     "they are not counted: the program goes on",
 )
-async def _(floor: Floor) -> str:
+async def _(floor: RunFolder) -> str:
     return await _cleaned(floor, "measured", while_busy=1.2)
 
 
@@ -99,11 +99,11 @@ async def _(floor: Floor) -> str:
     "A program that outlives its run goes on in nobody's name.",
     "none of them is there after the sandbox's end",
 )
-async def _(floor: Floor) -> str:
+async def _(floor: RunFolder) -> str:
     mark = str(7_000_000 + secrets.randbelow(999_999))
     async with floor.stage.playing(floor.stage.spec("planting", trap="outliving", mark=mark)) as planter:
         await planter.says('"planted"')
-        await until_async(lambda: len(_marked(mark)) >= 2, "the programs", PATIENCE)
+        await until_async(lambda: len(_marked(mark)) >= 2, "the programs", MAX_WAIT_S)
     left = _marked(mark)
     return held(not left, f"{len(left)} of 2 are there")
 
@@ -120,7 +120,7 @@ def _marked(mark: str) -> list[int]:
 
 async def play(stage: Stage, run_dir: Path) -> list[Result]:
     """One after the other."""
-    return await scenes.play(Floor(stage, run_dir, Path(stage.facts["canary_folder"])), stage.way)
+    return await scenes.play(RunFolder(stage, run_dir, Path(stage.facts["canary_folder"])), stage.way)
 
 
 def _state(folder: Path) -> list[tuple[str, int, int, int, str]]:

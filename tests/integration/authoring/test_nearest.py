@@ -38,10 +38,10 @@ WISHES = [
 ]
 
 
-@pytest.mark.parametrize(("wish", "expected"), WISHES)
-def test_a_sentence_leads_to_the_template_that_does_most_of_it(wish: str, expected: set[str]) -> None:
-    assert nearest_template(templates(), wish).id in expected
-    assert matching_templates(templates(), wish)[0].id in expected
+@pytest.mark.parametrize(("description", "expected"), WISHES)
+def test_a_sentence_leads_to_the_template_that_does_most_of_it(description: str, expected: set[str]) -> None:
+    assert nearest_template(templates(), description).id in expected
+    assert matching_templates(templates(), description)[0].id in expected
 
 
 def test_a_sentence_that_names_nothing_leads_to_the_simplest() -> None:

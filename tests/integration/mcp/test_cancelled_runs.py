@@ -96,8 +96,8 @@ async def test_a_deploy_that_was_cancelled_while_it_was_stored_serves_what_is_on
         goes_on.set()
         with pytest.raises(asyncio.CancelledError):
             await deploying
-        house = runtime._container  # pyright: ignore[reportPrivateUsage]
-        await house.database.write(lambda _connection: None)  # writes are made in their order
+        container = runtime._container  # pyright: ignore[reportPrivateUsage]
+        await container.database.write(lambda _connection: None)  # writes are made in their order
         found = await runtime.workflows.get(ADMIN, live.service_id)
         assert found.version == 2
         assert (await fetch(runtime, live.service_id))[1] == b"2"

@@ -43,9 +43,9 @@ def closed(wire: ClientConnection) -> int:
 
 async def connected_to(runtime: Runtime) -> str | None:
     """The process that the store says."""
-    house = runtime._container  # pyright: ignore[reportPrivateUsage]
-    await house.database.drained()
-    return await house.database.read(lambda c: c.execute(text("SELECT executor FROM browsers")).scalar())
+    container = runtime._container  # pyright: ignore[reportPrivateUsage]
+    await container.database.drained()
+    return await container.database.read(lambda c: c.execute(text("SELECT executor FROM browsers")).scalar())
 
 
 @pytest.fixture
@@ -93,8 +93,10 @@ def test_a_token_that_is_none_and_a_page_that_was_used_open_nothing(door: Door, 
         assert "token" not in say(wire, token=token), "a token is shown once"
 
     async def look(runtime: Runtime) -> str:
-        house = runtime._container  # pyright: ignore[reportPrivateUsage]
-        return str(await house.database.read(lambda c: c.execute(text("SELECT hash FROM browsers")).scalar()))
+        container = runtime._container  # pyright: ignore[reportPrivateUsage]
+        return str(
+            await container.database.read(lambda c: c.execute(text("SELECT hash FROM browsers")).scalar())
+        )
 
     assert token.removeprefix("cwb-") not in door.ask(look)
 

@@ -105,9 +105,9 @@ def _json(text: str) -> Any:
 
 async def come(runtime: Runtime, schedule: Schedule, *, ago: int = 1_000_000) -> None:
     """Its next time has come, so many µs ago."""
-    house = runtime._container  # pyright: ignore[reportPrivateUsage]  # no clock of ours can be moved from outside
-    await house.database.write(lambda c: rows.change(c, schedule.id, {"next_at": now() - ago}))
-    house.scheduler.wake()
+    container = runtime._container  # pyright: ignore[reportPrivateUsage]  # no clock of ours can be moved from outside
+    await container.database.write(lambda c: rows.change(c, schedule.id, {"next_at": now() - ago}))
+    container.scheduler.wake()
 
 
 async def started(runtime: Runtime, schedule: Schedule, *, after: str | None = None) -> str:

@@ -143,10 +143,10 @@ async def test_what_a_runner_agreed_to_is_listed_and_once_withdrawn_the_next_run
 async def test_a_withdrawal_on_another_runtime_of_the_database_counts_here(runtime: Runtime) -> None:
     code = acting('services = ["files"]\n')
     public = await deployed(runtime, code, caller=BEN, name="Withdrawn elsewhere", public=True)
-    house = runtime._container  # pyright: ignore[reportPrivateUsage]
-    database: Any = SimpleNamespace(shared=True, read=house.database.read, write=house.database.write)
-    here, elsewhere = (Agreements(database, house.consents) for _ in range(2))
-    permissions = (await house.catalog.find(ANN, public)).permissions
+    container = runtime._container  # pyright: ignore[reportPrivateUsage]
+    database: Any = SimpleNamespace(shared=True, read=container.database.read, write=container.database.write)
+    here, elsewhere = (Agreements(database, container.consents) for _ in range(2))
+    permissions = (await container.catalog.find(ANN, public)).permissions
     with pytest.raises(ConsentNeeded) as first:
         await here.require("ann", permissions)
     await agreed(runtime, first.value)

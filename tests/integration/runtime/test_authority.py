@@ -83,17 +83,17 @@ async def _without_secrets(runtime: Runtime, service_id: str) -> None:
     """As a version of before stands in the database: its manifest lists no variable with a default."""
     from sqlalchemy import text
 
-    house = runtime._container  # pyright: ignore[reportPrivateUsage]  # as an upgrade leaves it
+    container = runtime._container  # pyright: ignore[reportPrivateUsage]  # as an upgrade leaves it
     manifest = (await runtime.workflows.get(ADMIN, service_id)).manifest
     assert manifest is not None
     old = json.dumps(manifest.model_copy(update={"secrets": ()}).model_dump(mode="json"))
-    await house.database.write(
+    await container.database.write(
         lambda c: c.execute(
             text("UPDATE versions SET manifest = :old WHERE workflow_id = :id"),
             {"id": service_id, "old": old},
         )
     )
-    house.forget(service_id)
+    container.forget(service_id)
 
 
 @pytest.mark.requirement("authority:targets")
@@ -187,9 +187,9 @@ async def test_the_facade_shows_a_run_its_own_part_of_everything(runtime: Runtim
     _, _, foreign = await fetch(runtime, other, {})
     _, _, mine = await fetch(runtime, own, method="GET")
     await log_text(runtime, mine)  # its sandbox is gone, and its authority
-    house = runtime._container  # pyright: ignore[reportPrivateUsage]
+    container = runtime._container  # pyright: ignore[reportPrivateUsage]
     permissions = Permissions.of(own, "local", Manifest(services=("*",)))
-    house.authorities.begin(mine, "local", permissions, ())
+    container.authorities.begin(mine, "local", permissions, ())
     run = Caller("local", "run", run_id=mine)
     try:
         assert [one.service_id for one in (await runtime.workflows.list(run)).items] == [own]
@@ -218,7 +218,7 @@ async def test_the_facade_shows_a_run_its_own_part_of_everything(runtime: Runtim
             with pytest.raises(Forbidden):
                 await asked
     finally:
-        house.authorities.end(mine)
+        container.authorities.end(mine)
 
 
 @pytest.mark.requirement("authority:own-runs")
@@ -291,20 +291,20 @@ async def test_a_chain_of_schedules_counts_as_a_chain_of_calls(runtime: Runtime)
         runtime, maker, ["POST", "/run/schedule_runs/", at], ["POST", "/run/schedule_runs/", deep]
     )
     first, second = [reply[1]["schedule_id"] for reply in made["replies"]]
-    house = runtime._container  # pyright: ignore[reportPrivateUsage]
+    container = runtime._container  # pyright: ignore[reportPrivateUsage]
     made_by = json.dumps({"workflow": maker, "depth": MAX_DEPTH, "services": [maker]})
-    await house.database.write(
+    await container.database.write(
         lambda c: c.execute(
             text("UPDATE schedules SET made_by = :made WHERE id = :id"), {"id": second, "made": made_by}
         )
     )
-    await house.database.write(lambda c: c.execute(text("UPDATE schedules SET next_at = 1")))
-    await house.scheduler.fire()
+    await container.database.write(lambda c: c.execute(text("UPDATE schedules SET next_at = 1")))
+    await container.scheduler.fire()
     ran = [(await runtime.schedules.get(ADMIN, one)).last_run_id or "" for one in (first, second)]
     shallow, last = [await finished(runtime, one) for one in ran]
     assert (shallow.depth, last.depth) == (1, MAX_DEPTH)
     await log_text(runtime, ran[0])  # its sandbox is gone
-    context = house.dispatcher._context  # pyright: ignore[reportPrivateUsage]
+    context = container.dispatcher._context  # pyright: ignore[reportPrivateUsage]
     origin = await context.ancestry.above(Caller("local", "run", run_id=ran[0]))
     assert origin is not None, "its run has ended"
     assert origin.services == (maker, maker), "what it costs counts on the workflow that made the schedule"
@@ -326,11 +326,11 @@ async def test_a_schedule_starts_nothing_that_its_maker_may_not_start_any_more(r
     )
     schedule = made["replies"][0][1]["schedule_id"]
     await deployed(runtime, acting('services = ["schedule_runs"]\n'), service_id=maker)
-    house = runtime._container  # pyright: ignore[reportPrivateUsage]
-    await house.database.write(
+    container = runtime._container  # pyright: ignore[reportPrivateUsage]
+    await container.database.write(
         lambda c: c.execute(text("UPDATE schedules SET next_at = 1 WHERE id = :id"), {"id": schedule})
     )
-    await house.scheduler.fire()
+    await container.scheduler.fire()
     shown = await runtime.schedules.get(ADMIN, schedule)
     assert (shown.paused, shown.last_run_id) == (True, None)
     assert "may not start" in shown.note

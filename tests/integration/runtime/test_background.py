@@ -241,14 +241,14 @@ async def test_what_was_cancelled_on_its_way_from_the_line_is_not_begun(
     def never(*_: Any, **__: Any) -> bool:
         return False
 
-    house = runtime._container  # pyright: ignore[reportPrivateUsage]
+    container = runtime._container  # pyright: ignore[reportPrivateUsage]
     with monkeypatch.context() as patched:
-        patched.setattr(house.dispatcher.background, "_claim", never)
-        patched.setattr(house.dispatcher.background._queue, "_execute", in_vain := Recorder())  # pyright: ignore[reportPrivateUsage]
+        patched.setattr(container.dispatcher.background, "_claim", never)
+        patched.setattr(container.dispatcher.background._queue, "_execute", in_vain := Recorder())  # pyright: ignore[reportPrivateUsage]
         run_id = await start(runtime, work, "x", seconds=600)
         await in_vain.called.wait()
-        assert await house.database.write(lambda c: executors.request_cancel(c, run_id))
-    await house.dispatcher.background.execute(run_id)
+        assert await container.database.write(lambda c: executors.request_cancel(c, run_id))
+    await container.dispatcher.background.execute(run_id)
     run = await runtime.runs.get(ADMIN, run_id)
     assert (run.status, run.attempts) == ("cancelled", [])
 
@@ -271,9 +271,9 @@ class RolledBack(Exception):
 async def test_a_run_that_is_taken_over_goes_to_the_head_of_its_priority_and_not_behind_what_came_later(
     runtime: Runtime,
 ) -> None:
-    house = runtime._container  # pyright: ignore[reportPrivateUsage]
-    await house.dispatcher.background.open_queue()
-    queue = house.dispatcher.background._queue  # pyright: ignore[reportPrivateUsage]
+    container = runtime._container  # pyright: ignore[reportPrivateUsage]
+    await container.dispatcher.background.open_queue()
+    queue = container.dispatcher.background._queue  # pyright: ignore[reportPrivateUsage]
     order: list[str] = []
 
     def put_and_look(connection: Connection) -> None:
@@ -287,14 +287,14 @@ async def test_a_run_that_is_taken_over_goes_to_the_head_of_its_priority_and_not
         ]
         for name, delivery, priority in puts:
             queue.put(connection, name, delivery, partition="of the test", priority=priority, delay=0)
-        table = "dbos.workflow_status" if house.database.shared else "workflow_status"
+        table = "dbos.workflow_status" if container.database.shared else "workflow_status"
         query = f"SELECT workflow_uuid FROM {table} WHERE queue_partition_key = 'of the test'"
         found = connection.execute(text(f"{query} ORDER BY priority, created_at, workflow_uuid")).scalars()
         order.extend(str(one).partition("/")[0] for one in found)
         raise RolledBack
 
     with pytest.raises(RolledBack):
-        await house.database.write(put_and_look)
+        await container.database.write(put_and_look)
     assert (order[0], set(order[1:3]), set(order[3:5]), order[5:]) == (
         "urgent", {"over", "over twice"}, {"a", "b"}, ["idle"]
     )  # fmt: skip

@@ -61,18 +61,18 @@ async def test_who_ends_a_run_that_was_taken_over_leaves_what_was_asked_to_whoev
     service = await deploy(runtime, with_options(WORK, "retries = 1"), name="taken over")
     taken = await start(runtime, service, "x", seconds=2)
     await until_run(runtime, taken, lambda run: run.status == "running")
-    house = runtime._container  # pyright: ignore[reportPrivateUsage]
+    container = runtime._container  # pyright: ignore[reportPrivateUsage]
 
     def take(connection: Connection) -> None:
         executors.seen(connection, "another", "1")
         runs.change(connection, taken, {"executor": "another"})
 
-    await house.database.write(take)
-    here = house.dispatcher._active[taken]  # pyright: ignore[reportPrivateUsage]
+    await container.database.write(take)
+    here = container.dispatcher._active[taken]  # pyright: ignore[reportPrivateUsage]
     here.cancel("it is not its any more")
     assert here.task is not None
     await here.task
-    await house.database.write(lambda c: executors.leave(c, "another"))
+    await container.database.write(lambda c: executors.leave(c, "another"))
     run = await finished(runtime, taken)
     assert [a.outcome for a in run.attempts] == ["interrupted", "succeeded"]
 
@@ -82,9 +82,9 @@ async def test_who_ends_a_run_that_was_taken_over_leaves_what_was_asked_to_whoev
 async def test_what_the_line_gave_and_a_broken_connection_took_is_given_again(
     runtime: Runtime, work: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    house = runtime._container  # pyright: ignore[reportPrivateUsage]
-    queue = house.dispatcher.background._queue  # pyright: ignore[reportPrivateUsage]
-    carry, failures = house.dispatcher.background.execute, 1
+    container = runtime._container  # pyright: ignore[reportPrivateUsage]
+    queue = container.dispatcher.background._queue  # pyright: ignore[reportPrivateUsage]
+    carry, failures = container.dispatcher.background.execute, 1
 
     async def once_in_vain(run_id: str) -> None:
         nonlocal failures
@@ -103,8 +103,8 @@ async def test_what_the_line_gave_and_a_broken_connection_took_is_given_again(
     given = text(
         "UPDATE dbos.workflow_status SET status = 'PENDING', executor_id = :me WHERE workflow_uuid = :entry"
     )
-    names = {"me": house.dispatcher._context.registry.executor, "entry": f"{delayed}/1"}  # pyright: ignore[reportPrivateUsage]
-    assert (await house.database.write(lambda c: c.execute(given, names).rowcount)) == 1
+    names = {"me": container.dispatcher._context.registry.executor, "entry": f"{delayed}/1"}  # pyright: ignore[reportPrivateUsage]
+    assert (await container.database.write(lambda c: c.execute(given, names).rowcount)) == 1
     run = await finished(runtime, delayed)
     assert (run.status, len(run.attempts)) == ("succeeded", 1)
 
@@ -115,7 +115,7 @@ async def test_what_was_taken_over_on_its_way_to_a_sandbox_is_begun_by_whoever_h
     runtime: Runtime, work: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As of a process that stood still for longer than the others wait for it."""
-    house = runtime._container  # pyright: ignore[reportPrivateUsage]
+    container = runtime._container  # pyright: ignore[reportPrivateUsage]
     holders = await fill(runtime, work)
     run_id = await start(runtime, work, "x")
     take, sandboxes, entered = SandboxAllocator.take, list[str](), 0
@@ -128,7 +128,7 @@ async def test_what_was_taken_over_on_its_way_to_a_sandbox_is_begun_by_whoever_h
         nonlocal entered
         entered += 1
         if entered == 1:
-            await house.database.write(lambda c: runs.change(c, run_id, {"executor": "another"}))
+            await container.database.write(lambda c: runs.change(c, run_id, {"executor": "another"}))
 
     monkeypatch.setattr(SandboxAllocator, "take", counted)
     monkeypatch.setattr(Headroom, "enter", stood_still)
@@ -263,21 +263,21 @@ async def test_a_caller_that_hangs_up_while_its_run_is_recorded_leaves_none_that
 async def test_a_replica_whose_clock_is_wrong_starts_nothing_early_and_takes_nobody_for_dead(
     runtime: Runtime, work: str, monkeypatch: pytest.MonkeyPatch, hours: int
 ) -> None:
-    house = runtime._container  # pyright: ignore[reportPrivateUsage]
+    container = runtime._container  # pyright: ignore[reportPrivateUsage]
     soon = (datetime.now(UTC) + timedelta(minutes=10)).isoformat()
     schedule = await runtime.schedules.create(
         ADMIN, ScheduleRequest(service_id=work, at=soon, input={"name": "x"})
     )
-    task = await house.tasks.add(house.tasks.new_id(), "somebody", "a_tool", {})
+    task = await container.tasks.add(container.tasks.new_id(), "somebody", "a_tool", {})
     long = await start(runtime, work, "long", seconds=600)
     true_time = time.time_ns
     with monkeypatch.context() as patched:
         patched.setattr(time, "time_ns", lambda: true_time() + hours * 3600 * 10**9)
-        await house.scheduler.fire()
-        seen = await TaskStore(house.database, "another", dead_after=15).get(task.id, "somebody")
+        await container.scheduler.fire()
+        seen = await TaskStore(container.database, "another", dead_after=15).get(task.id, "somebody")
         assert not seen.abandoned
-        assert house.replica is not None
-        await house.replica._round()  # pyright: ignore[reportPrivateUsage]
+        assert container.replica is not None
+        await container.replica._round()  # pyright: ignore[reportPrivateUsage]
     assert (await runtime.schedules.get(ADMIN, schedule.id)).last_run_id is None
     await runtime.schedules.delete(ADMIN, schedule.id)
     run = await runtime.runs.get(ADMIN, long)
@@ -290,7 +290,7 @@ async def test_a_replica_whose_clock_is_wrong_starts_nothing_early_and_takes_nob
 async def test_who_is_stopped_while_it_takes_back_what_the_line_gave_the_dead_loses_no_run(
     runtime: Runtime, work: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    house = runtime._container  # pyright: ignore[reportPrivateUsage]
+    container = runtime._container  # pyright: ignore[reportPrivateUsage]
     take_out, stopped = queues.RunQueue.remove, 0
 
     def stops(queue: queues.RunQueue, entries: list[str]) -> None:
@@ -306,6 +306,6 @@ async def test_who_is_stopped_while_it_takes_back_what_the_line_gave_the_dead_lo
         "UPDATE dbos.workflow_status SET status = 'PENDING', executor_id = 'dead' WHERE workflow_uuid = :entry"
     )
     entry = {"entry": f"{delayed}/1"}
-    assert (await house.database.write(lambda c: c.execute(given, entry).rowcount)) == 1
+    assert (await container.database.write(lambda c: c.execute(given, entry).rowcount)) == 1
     run = await finished(runtime, delayed)
     assert (run.status, len(run.attempts), stopped) == ("succeeded", 1, 1)

@@ -192,11 +192,11 @@ async def test_a_version_without_a_manifest_may_do_what_its_code_asks_for_and_no
     there = f"{ALIAS}:{server}"
     code = asking()
     old = await deploy(runtime, code, name="Old")
-    house = runtime._container  # pyright: ignore[reportPrivateUsage]  # as an upgrade leaves it
-    await house.database.write(
+    container = runtime._container  # pyright: ignore[reportPrivateUsage]  # as an upgrade leaves it
+    await container.database.write(
         lambda c: c.execute(text("UPDATE versions SET manifest = NULL WHERE workflow_id = :id"), {"id": old})
     )
-    house.forget(old)
+    container.forget(old)
     async with serving(runtime):
         _, body, run_id = await fetch(runtime, old, {"hosts": [there], "services": ["files"]})
     found = json.loads(body)
@@ -214,12 +214,12 @@ async def test_a_version_without_a_manifest_may_do_what_its_code_asks_for_and_no
         asking(f'if os.environ.get("NEVER"): await httpx.AsyncClient().get("http://{ALIAS}/")'),
         name="Listed",
     )
-    await house.database.write(
+    await container.database.write(
         lambda c: c.execute(
             text("UPDATE versions SET manifest = NULL WHERE workflow_id = :id"), {"id": listed}
         )
     )
-    house.forget(listed)
+    container.forget(listed)
     assert json.loads((await fetch(runtime, listed, {"hosts": [there]}))[1])[there] == "hello"
 
 

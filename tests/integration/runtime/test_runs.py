@@ -248,33 +248,33 @@ async def test_a_run_past_its_time_is_ended_even_if_it_ignores_sigterm(runtime: 
 
 @pytest.mark.requirement("runs:cancel")
 async def test_a_cancelled_run_is_gone_and_its_caller_told(runtime: Runtime, tricks: str) -> None:
-    husk = await runtime.runs.provision(ADMIN)
+    provisioned = await runtime.runs.provision(ADMIN)
     running = asyncio.create_task(
-        runtime.runs.execute(request(tricks, {"seconds": 300}, path="/sleep", request_id=husk))
+        runtime.runs.execute(request(tricks, {"seconds": 300}, path="/sleep", request_id=provisioned))
     )
-    async for line in runtime.logs.lines(ADMIN, husk):
+    async for line in runtime.logs.lines(ADMIN, provisioned):
         if line is not None and line.message == "sleeping":
             break
-    assert (await runtime.runs.cancel(ADMIN, husk)).status == "cancelled"
+    assert (await runtime.runs.cancel(ADMIN, provisioned)).status == "cancelled"
     with pytest.raises(RunCancelled):
         await running
     with pytest.raises(Conflict):
-        await runtime.runs.cancel(ADMIN, husk)
+        await runtime.runs.cancel(ADMIN, provisioned)
 
 
 @pytest.mark.requirement("runs:hang-up")
 async def test_a_caller_that_hangs_up_cancels_the_run(runtime: Runtime, tricks: str) -> None:
-    husk = await runtime.runs.provision(ADMIN)
+    provisioned = await runtime.runs.provision(ADMIN)
     running = asyncio.create_task(
-        runtime.runs.execute(request(tricks, {"seconds": 300}, path="/sleep", request_id=husk))
+        runtime.runs.execute(request(tricks, {"seconds": 300}, path="/sleep", request_id=provisioned))
     )
-    async for line in runtime.logs.lines(ADMIN, husk):
+    async for line in runtime.logs.lines(ADMIN, provisioned):
         if line is not None and line.message == "sleeping":
             running.cancel()
             break
     with pytest.raises(asyncio.CancelledError):
         await running
-    assert (await finished(runtime, husk)).status == "cancelled"
+    assert (await finished(runtime, provisioned)).status == "cancelled"
 
 
 @pytest.mark.requirement("runs:hang-up")
@@ -289,12 +289,12 @@ async def test_a_caller_that_stops_reading_half_way_cancels_the_run(runtime: Run
 @pytest.mark.requirement("runs:provisioned")
 async def test_a_provisioned_id_is_for_one_run_of_its_owner(runtime: Runtime) -> None:
     echo = await deploy(runtime, ECHO)
-    husk = await runtime.runs.provision(ADMIN)
-    assert (await runtime.runs.get(ADMIN, husk)).status == "provisioned"
-    _, _, run_id = await fetch(runtime, echo, 1, request_id=husk)
-    assert run_id == husk
+    provisioned = await runtime.runs.provision(ADMIN)
+    assert (await runtime.runs.get(ADMIN, provisioned)).status == "provisioned"
+    _, _, run_id = await fetch(runtime, echo, 1, request_id=provisioned)
+    assert run_id == provisioned
     with pytest.raises(Conflict):
-        await fetch(runtime, echo, 1, request_id=husk)
+        await fetch(runtime, echo, 1, request_id=provisioned)
     with pytest.raises(NotFound):
         await fetch(runtime, echo, 1, request_id="made-up")
 

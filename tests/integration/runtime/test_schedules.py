@@ -88,9 +88,9 @@ async def test_a_schedule_tells_what_it_missed_and_makes_up_as_it_was_asked(
     once, skip = [await make(runtime, work, cron="* * * * *", catch_up=policy) for policy in ("once", "skip")]
     for schedule in (once, skip):
         await runtime.schedules.pause(ADMIN, schedule.id)
-        house = runtime._container  # pyright: ignore[reportPrivateUsage]
+        container = runtime._container  # pyright: ignore[reportPrivateUsage]
         slept = {"paused": False, "next_at": now() // MINUTE * MINUTE - 10 * MINUTE}
-        await house.database.write(rows.change, schedule.id, slept)
+        await container.database.write(rows.change, schedule.id, slept)
     runtime._container.scheduler.wake()  # pyright: ignore[reportPrivateUsage]
     for schedule, words in ((once, "made up for"), (skip, "none made up for")):
         told = await noted(runtime, schedule, words)
@@ -146,12 +146,12 @@ async def test_a_paused_schedule_starts_nothing_and_a_resumed_one_has_missed_not
 @pytest.mark.requirement("schedules:exactly-once")
 async def test_one_time_starts_one_run_however_many_look_at_it(runtime: Runtime, work: str) -> None:
     schedules = [await make(runtime, work, overlap="parallel") for _ in range(5)]
-    house = runtime._container  # pyright: ignore[reportPrivateUsage]
+    container = runtime._container  # pyright: ignore[reportPrivateUsage]
     at = now() - 1_000_000
     for _ in range(2):  # the second time as if the clock had been put back
         for schedule in schedules:
-            await house.database.write(rows.change, schedule.id, {"next_at": at})
-        await asyncio.gather(*(house.scheduler.fire() for _ in range(4)))
+            await container.database.write(rows.change, schedule.id, {"next_at": at})
+        await asyncio.gather(*(container.scheduler.fire() for _ in range(4)))
     ids = [await started(runtime, schedule) for schedule in schedules]
     assert [(await finished(runtime, run_id)).status for run_id in ids] == ["succeeded"] * 5
     listed = (await runtime.runs.list(ADMIN, service_id=work, limit=100)).items
@@ -237,10 +237,10 @@ async def test_a_clock_that_was_ahead_and_is_right_again_silences_no_schedule(
 ) -> None:
     often = await make(runtime, work, cron="*/5 * * * *")
     seldom = await make(runtime, work, cron="0 0 1 1 *")
-    house = runtime._container  # pyright: ignore[reportPrivateUsage]
+    container = runtime._container  # pyright: ignore[reportPrivateUsage]
     ahead = now() + 60 * MINUTE
-    await house.database.write(lambda c: rows.change(c, often.id, {"next_at": ahead}))
-    scheduler = house.scheduler
+    await container.database.write(lambda c: rows.change(c, often.id, {"next_at": ahead}))
+    scheduler = container.scheduler
     assert scheduler._ahead is not None  # pyright: ignore[reportPrivateUsage]
     scheduler._ahead += 3600  # pyright: ignore[reportPrivateUsage]  # as it was while the clock was an hour ahead
     scheduler.wake()

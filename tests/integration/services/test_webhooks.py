@@ -240,9 +240,9 @@ def test_what_was_answered_is_delivered_after_a_crash_and_once(
 
     async def forget(runtime: Runtime) -> None:
         left: dict[str, Any] = {"status": "received", "due_at": 0, "runs": []}
-        house = runtime._container  # pyright: ignore[reportPrivateUsage]  # nothing outside can stop it between the two
-        await house.database.write(lambda c: rows.change(c, delivery, left))
-        house.webhook_dispatcher.wake()
+        container = runtime._container  # pyright: ignore[reportPrivateUsage]  # nothing outside can stop it between the two
+        await container.database.write(lambda c: rows.change(c, delivery, left))
+        container.webhook_dispatcher.wake()
 
     door.ask(forget)
     [record] = delivered(http, delivery)
@@ -257,8 +257,8 @@ def test_a_workflow_that_is_gone_makes_a_delivery_fail_with_the_reason(
 
     async def move(runtime: Runtime) -> None:
         gone = update(table).values(service_id="gone_00000000")
-        house = runtime._container  # pyright: ignore[reportPrivateUsage]  # nothing outside comes between the two
-        await house.database.write(lambda c: c.execute(gone))
+        container = runtime._container  # pyright: ignore[reportPrivateUsage]  # nothing outside comes between the two
+        await container.database.write(lambda c: c.execute(gone))
 
     door.ask(move)
     found = logged(http, outside.post(hook["url"], json={}).json()["delivery"])

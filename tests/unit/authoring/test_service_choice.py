@@ -42,11 +42,11 @@ def every_service() -> list[ServiceInfo]:
     return [describe(service) for service in Registry().all()]
 
 
-@pytest.mark.parametrize(("wish", "needed", "allowed"), WISHES)
+@pytest.mark.parametrize(("description", "needed", "allowed"), WISHES)
 def test_a_brief_proposes_the_services_of_a_typical_wish_and_no_other(
-    wish: str, needed: set[str], allowed: set[str]
+    description: str, needed: set[str], allowed: set[str]
 ) -> None:
-    chosen = {service.name for service in choose_services(every_service(), wish)}
+    chosen = {service.name for service in choose_services(every_service(), description)}
     assert needed <= chosen <= needed | allowed
 
 

@@ -42,7 +42,7 @@ def test_a_changed_list_does_not_change_the_gallery() -> None:
 
 @pytest.mark.requirement("author:brief-services")
 @pytest.mark.parametrize(
-    ("wish", "first"),
+    ("description", "first"),
     [
         ("Post the first line of a list to a Slack channel every morning", "slack_trigger"),
         ("Watch a GitHub repository for new issues", "github"),
@@ -50,9 +50,11 @@ def test_a_changed_list_does_not_change_the_gallery() -> None:
         ("Fill in a form in a person's own Chrome browser", "chrome_extension"),
     ],
 )
-def test_a_brief_proposes_services_that_the_wish_speaks_of_and_that_are_there(wish: str, first: str) -> None:
+def test_a_brief_proposes_services_that_the_description_speaks_of_and_that_are_there(
+    description: str, first: str
+) -> None:
     services = Registry().all()
-    found = [one.name for one in choose_services([describe(one) for one in services], wish)]
+    found = [one.name for one in choose_services([describe(one) for one in services], description)]
     assert found[0] == first
     absent = [describe(one, unavailable="Off." if one.name == first else "") for one in services]
-    assert first not in [one.name for one in choose_services(absent, wish)]
+    assert first not in [one.name for one in choose_services(absent, description)]

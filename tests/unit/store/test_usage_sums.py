@@ -410,8 +410,8 @@ def test_runs_that_replicas_of_a_version_without_sums_write_are_added_up(
 def test_a_run_that_is_not_added_up_yet_is_not_purged(database: Database) -> None:
     told = history(random.Random(8), 60)
     store(database, told, [])
-    husks = sum(run["status"] == "provisioned" for run in told)
-    assert database.write_blocking(lambda c: rows.purge(c, (TODAY + 1) * usage.DAY)) == husks
+    provisioned = sum(run["status"] == "provisioned" for run in told)
+    assert database.write_blocking(lambda c: rows.purge(c, (TODAY + 1) * usage.DAY)) == provisioned
     sum_up(database)
     ended = sum(run["status"] not in (*UNFINISHED, "provisioned") for run in told)
     assert database.write_blocking(lambda c: rows.purge(c, (TODAY + 1) * usage.DAY)) == ended
