@@ -244,7 +244,8 @@ def test_wrong_keys_of_one_address_shut_out_that_address_only_and_for_a_minute(
     door: Door, stranger: Browser, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     clock = [time.monotonic() + 1000]
-    monkeypatch.setattr("codewords_mcp.runtime.auth.wrong_keys.time.monotonic", lambda: clock[0])
+    counted = wrong_keys.WrongKeys(lambda: clock[0])
+    monkeypatch.setattr(door.runtime._container.page_sessions, "_wrong_keys", counted)  # pyright: ignore[reportPrivateUsage]
 
     def status(key: str, address: str) -> int:
         # uvicorn believes a proxy on this machine
