@@ -10,12 +10,14 @@ import pytest
 from pydantic import BaseModel
 
 from codewords_mcp.errors import InvalidInput, NotFound
+from codewords_mcp.runtime.model.service_operations import SERVICES as BUILT_IN
 from codewords_mcp.runtime.services import PLANNED, registry
 from codewords_mcp.runtime.services.base import Operation, Service, parse_input
 from codewords_mcp.runtime.services.describe import describe
 from codewords_mcp.runtime.services.registry import Registry
 
 SERVICES = {service.name: service for service in Registry({}).all()}
+FOLDER = Path(registry.__file__).parent
 GUIDE = Path(__file__).parents[3] / "docs" / "guides" / "services.md"
 OPERATIONS = [
     pytest.param(service, operation, id=f"{service.name}/{operation.path}")
@@ -29,6 +31,23 @@ def test_every_line_of_the_registry_is_a_service_of_that_name() -> None:
     assert list(SERVICES) == Registry({}).names
     assert {"openai", "anthropic", "gemini", "schedule_runs"} <= set(SERVICES)
     assert not PLANNED & set(SERVICES)
+
+
+@pytest.mark.requirement("services:protocol")
+def test_each_file_of_a_service_is_listed_and_imports_no_other() -> None:
+    files = {path.stem: ast.parse(path.read_text(encoding="utf-8")) for path in FOLDER.glob("[a-z]*.py")}
+    modules = {name: tree for name, tree in files.items() if name not in {"base", "describe", "registry"}}
+    assert set(modules) == set(BUILT_IN)
+    for name, tree in modules.items():
+        imported = {
+            f"{node.module}.{alias.name}"
+            for node in ast.walk(tree)
+            if isinstance(node, ast.ImportFrom)
+            for alias in node.names
+        }
+        others = [f"{registry.__package__}.{other}" for other in modules if other != name]
+        assert [one for one in imported if one.startswith(tuple(f"{other}." for other in others))] == []
+        assert imported.isdisjoint(others)
 
 
 @pytest.mark.requirement("services:protocol")

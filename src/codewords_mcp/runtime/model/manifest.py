@@ -13,7 +13,13 @@ from typing import NamedTuple
 from pydantic import BaseModel, ConfigDict
 
 from codewords_mcp.runtime.model import plain_text as plain
-from codewords_mcp.runtime.model.service_operations import OPERATIONS, change_of, item_of, service_of
+from codewords_mcp.runtime.model.service_operations import (
+    OPERATIONS,
+    SERVICES,
+    change_of,
+    item_of,
+    service_of,
+)
 
 ANY = "*"
 """The item that stands for any item of its kind."""
@@ -24,20 +30,7 @@ PAGE_SERVICES = ("chrome_extension", "firecrawl", "web_automation_agent", "webpa
 """Library services that open addresses chosen by the program. They are limited to `hosts` and
 `pages` of the manifest.
 """
-WITH_CREDENTIALS = {
-    "firecrawl": "your FIRECRAWL_API_KEY",
-    "github": "your GITHUB_TOKEN",
-    "hunter": "your HUNTER_API_KEY",
-    "pipedream": "the accounts that you connected",
-    "reddit": "your REDDIT_CLIENT_ID",
-    "redis_coordinator": "your REDIS_URL",
-    "searchapi": "your SEARCHAPI_API_KEY",
-    "send_email": "your SMTP_URL",
-    "slack_trigger": "your SLACK_BOT_TOKEN",
-    "user_login": "your SMTP_URL",
-    "web_automation_agent": "your key of a model provider",
-    "whatsapp_trigger": "your WHATSAPP_ACCESS_TOKEN",
-}
+WITH_CREDENTIALS = {name: credential for name, credential in SERVICES.items() if credential}
 """Library services that use a credential of the person who runs the workflow → its name for that
 person.
 """

@@ -38,6 +38,26 @@ _TRIGGER: Final = (
     _operation("simulate", change="writes"),
 )
 
+SERVICES: Final[dict[str, str]] = {
+    "chrome_extension": "",
+    "files": "",
+    "firecrawl": "your FIRECRAWL_API_KEY",
+    "github": "your GITHUB_TOKEN",
+    "hunter": "your HUNTER_API_KEY",
+    "pipedream": "the accounts that you connected",
+    "reddit": "your REDDIT_CLIENT_ID",
+    "redis_coordinator": "your REDIS_URL",
+    "schedule_runs": "",
+    "searchapi": "your SEARCHAPI_API_KEY",
+    "send_email": "your SMTP_URL",
+    "slack_trigger": "your SLACK_BOT_TOKEN",
+    "user_login": "your SMTP_URL",
+    "web_automation_agent": "your key of a model provider",
+    "webpage_to_markdown": "",
+    "whatsapp_trigger": "your WHATSAPP_ACCESS_TOKEN",
+}
+"""The built-in services, each a module of its name in `services/`, with the credential that it acts with, if any."""
+
 OPERATIONS: Final[dict[str, tuple[ServiceOperation, ...]]] = {
     "files": (
         _operation("upload", change="writes"),

@@ -1,5 +1,4 @@
-"""All library services: built-in ones, one line each, and those of other packages by their entry
-points.
+"""All library services: built-in ones, and those of other packages by their entry points.
 
 A service's module is imported at its first use.
 """
@@ -13,31 +12,16 @@ from importlib.metadata import EntryPoint, entry_points
 import structlog
 
 from codewords_mcp.runtime.auth.access_table import service_rule
+from codewords_mcp.runtime.model.service_operations import SERVICES
 from codewords_mcp.runtime.services.base import Service
 
 ENTRY_POINT_GROUP = "codewords_mcp.services"
 """The group of entry points by which another package adds a service: name → `module:SERVICE`."""
 
-_BUILT_IN = {
+_BUILT_IN = {name: f"{name}:SERVICE" for name in SERVICES} | {
     "anthropic": "model_prompt.services:ANTHROPIC",
-    "chrome_extension": "chrome_extension:SERVICE",
-    "files": "files:SERVICE",
-    "firecrawl": "firecrawl:SERVICE",
-    "github": "github:SERVICE",
     "gemini": "model_prompt.services:GEMINI",
-    "hunter": "hunter:SERVICE",
     "openai": "model_prompt.services:OPENAI",
-    "pipedream": "pipedream:SERVICE",
-    "reddit": "reddit:SERVICE",
-    "redis_coordinator": "redis_coordinator:SERVICE",
-    "searchapi": "searchapi:SERVICE",
-    "send_email": "send_email:SERVICE",
-    "schedule_runs": "schedule_runs:SERVICE",
-    "slack_trigger": "slack_trigger:SERVICE",
-    "user_login": "user_login:SERVICE",
-    "web_automation_agent": "web_automation_agent:SERVICE",
-    "webpage_to_markdown": "webpage_to_markdown:SERVICE",
-    "whatsapp_trigger": "whatsapp_trigger:SERVICE",
 }
 log = structlog.get_logger(__name__)
 

@@ -9,6 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from codewords_mcp.runtime.model import service_operations
+
 VERBS = ("get", "options", "head", "post", "put", "patch", "delete")
 
 
@@ -250,11 +252,7 @@ BY_NAME = {
 }
 """Such packages' calls → the keyword of the model."""
 
-SERVICES = frozenset(
-    {"chrome_extension", "composio", "devx_mcp", "files", "firecrawl", "github", "hunter", "perplexity", "pipedream", "reddit",
-     "redis_coordinator", "schedule_runs", "searchapi", "send_email", "slack_trigger", "user_login",
-     "web_automation_agent", "webpage_to_markdown", "whatsapp_trigger"}
-)  # fmt: skip
+SERVICES = frozenset({*service_operations.SERVICES, "composio", "devx_mcp", "perplexity"})
 """Library services; what is none of them, and no model provider, is a workflow."""
 
 READS = frozenset(
