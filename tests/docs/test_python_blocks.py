@@ -26,10 +26,10 @@ from tests.docs.pages import PAGES, Block, blocks
 from tests.unit.client.fake_runtime import served
 
 from codewords_client import AsyncCodewordsClient
+from codewords_mcp.runtime.model.json_sample import make_example
 from codewords_mcp.runtime.sandboxes.process.driver import ProcessDriver
 from codewords_mcp.runtime.services.base import Operation, Service
 from codewords_mcp.runtime.services.registry import Registry
-from codewords_mcp.runtime.workflows.validation.samples import make_example
 
 pytestmark = pytest.mark.requirement("docs:snippets-run")
 
