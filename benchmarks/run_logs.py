@@ -29,6 +29,7 @@ from _bench import Options, Question, clean_environment, options, report
 from _door import PROJECT, served
 from _sandboxes import quiet
 
+from codewords_mcp.runtime.model.events import EventBus
 from codewords_mcp.runtime.runs.run_logs import Journal
 from codewords_mcp.runtime.store import runs as rows
 from codewords_mcp.runtime.store.clock import now
@@ -76,7 +77,7 @@ def lines_of(turn: int) -> bytes:
 
 async def into_journal(database: Database, turns: int) -> float:
     """Lines a second of fifty runs, until all are committed."""
-    journal = Journal(database, 1 << 30)
+    journal = Journal(database, 1 << 30, EventBus())
     ids = [f"{now()}-{n}" for n in range(RUNS)]
     row = {"owner": "bench", "status": "running", "created_at": now(), "service_id": "bench"}
     await database.write(lambda c: [rows.add(c, row | {"id": one}) for one in ids])

@@ -226,7 +226,7 @@ async def test_a_cancel_that_something_swallows_is_made_again(
         return await take(*asked)
 
     monkeypatch.setattr(SandboxAllocator, "take", deaf)
-    monkeypatch.setattr(breaking, "AGAIN", 0.2)
+    monkeypatch.setattr(breaking, "CANCEL_AGAIN", 0.2)
     run_id = await start(runtime, work, "x", seconds=600)
     await taking.wait()
     await cancel(runtime, run_id)
@@ -243,7 +243,7 @@ async def test_what_was_cancelled_on_its_way_from_the_line_is_not_begun(
 
     container = runtime._container  # pyright: ignore[reportPrivateUsage]
     with monkeypatch.context() as patched:
-        patched.setattr(container.dispatcher.background, "_claim", never)
+        patched.setattr(container.dispatcher.background.mode, "claim", never)
         patched.setattr(container.dispatcher.background._queue, "_execute", in_vain := Recorder())  # pyright: ignore[reportPrivateUsage]
         run_id = await start(runtime, work, "x", seconds=600)
         await in_vain.called.wait()

@@ -22,6 +22,6 @@ async def test_a_cancel_that_comes_as_the_run_ends_says_that_it_came_too_late(
     async def run_to_its_end(_: Run) -> None:
         await fetch(runtime, echo, {"a": 1}, request_id=provisioned)
 
-    monkeypatch.setattr(runtime._container.dispatcher, "_cancel", run_to_its_end)  # pyright: ignore[reportPrivateUsage]
+    monkeypatch.setattr(runtime._container.dispatcher._canceller, "_cancel", run_to_its_end)  # pyright: ignore[reportPrivateUsage]
     with pytest.raises(Conflict, match="has already ended \\(succeeded\\)"):
         await runtime.runs.cancel(ADMIN, provisioned)

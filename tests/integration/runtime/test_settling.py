@@ -21,7 +21,7 @@ from tests.support.runtime import (
 
 from codewords_mcp.errors import SandboxFailed, Unauthenticated
 from codewords_mcp.runtime.api.runtime import Runtime
-from codewords_mcp.runtime.runs import attempt as execution
+from codewords_mcp.runtime.runs import attempt_record
 from codewords_mcp.runtime.runs import results as answers
 
 pytestmark = [pytest.mark.anyio, pytest.mark.slow, pytest.mark.requirement("runs:said-bounded")]
@@ -123,7 +123,7 @@ async def test_a_fault_while_a_run_is_settled_fails_it_and_holds_nothing(
         return {"response_json": object()}  # no database takes it
 
     with monkeypatch.context() as patch:
-        patch.setattr(execution, "response_record", breaks)
+        patch.setattr(attempt_record, "response_record", breaks)
         if background:
             run_id = await runtime.runs.start(said(parrot, b"{}"))
         else:

@@ -42,9 +42,8 @@ def begun(manifest: Manifest, hosts: tuple[str, ...] | None = (), *, service: st
 
 @pytest.mark.requirement("authority:calls")
 def test_a_run_calls_what_its_manifest_lists_and_itself() -> None:
-    authorities = Authorities()
     refused: list[tuple[str, str]] = []
-    authorities.on_refused = lambda run_id, why: refused.append((run_id, why))
+    authorities = Authorities(lambda run_id, why: refused.append((run_id, why)))
     manifest = Manifest(services=("firecrawl",), models=("openai",), schedules=("0 9 * * *",))
     authorities.begin("r1", "ann", Permissions.of("flow_1", "ann", manifest), ())
     run = authorities.of(RUN)
@@ -60,9 +59,8 @@ def test_a_run_calls_what_its_manifest_lists_and_itself() -> None:
 
 @pytest.mark.requirement("authority:operations")
 def test_a_run_calls_the_operations_that_its_manifest_lists_and_no_others_of_that_service() -> None:
-    authorities = Authorities()
     refused: list[str] = []
-    authorities.on_refused = lambda _run_id, why: refused.append(why)
+    authorities = Authorities(lambda _run_id, why: refused.append(why))
     manifest = Manifest(services=("github: readme", "hunter: account", "reddit"), workflows=("acme",))
     authorities.begin("r1", "ann", Permissions.of("flow_1", "ann", manifest), ())
     run = authorities.of(RUN)

@@ -64,9 +64,8 @@ def test_a_plain_name_that_is_declared_covers_the_apps_that_it_stands_for() -> N
     ],
 )
 def test_a_run_does_what_its_manifest_lists(app: str, action: str, passes: bool) -> None:
-    authorities = Authorities()
     refusals: list[str] = []
-    authorities.on_refused = lambda _run, sentence: refusals.append(sentence)
+    authorities = Authorities(lambda _run, sentence: refusals.append(sentence))
     manifest = Manifest(
         services=("pipedream",),
         actions=("hubspot: any action (writes)", "slack: send-message (writes)"),

@@ -10,6 +10,7 @@ import pytest
 from sqlalchemy import Connection
 from tests.support.waiting import until_async
 
+from codewords_mcp.runtime.model.events import EventBus
 from codewords_mcp.runtime.model.log_text import Line
 from codewords_mcp.runtime.model.run import LogLine
 from codewords_mcp.runtime.runs.log_followers import by_line
@@ -54,7 +55,7 @@ async def _all(
 
 
 async def test_lines_are_whole_and_times_strictly_rise_by_a_millisecond_at_least(database: Database) -> None:
-    journal = Journal(database, 1 << 20)
+    journal = Journal(database, 1 << 20, EventBus())
     log = journal.open("r")
     log.write("stdout", b"one\ntw")
     log.write("stderr", b"err\r\n")
@@ -77,7 +78,7 @@ async def test_lines_are_whole_and_times_strictly_rise_by_a_millisecond_at_least
 async def test_after_is_exclusive_and_a_follower_gets_lines_as_they_come_and_the_end(
     database: Database,
 ) -> None:
-    journal = Journal(database, 1 << 20)
+    journal = Journal(database, 1 << 20, EventBus())
     log = journal.open("r")
     got: asyncio.Queue[LogLine | None] = asyncio.Queue()
 
@@ -100,7 +101,7 @@ async def test_after_is_exclusive_and_a_follower_gets_lines_as_they_come_and_the
 
 
 async def test_a_provisioned_run_can_be_followed_before_it_starts(database: Database) -> None:
-    journal = Journal(database, 1 << 20)
+    journal = Journal(database, 1 << 20, EventBus())
     over = asyncio.Event()
 
     def ended(_connection: Connection) -> bool:
@@ -117,14 +118,14 @@ async def test_a_provisioned_run_can_be_followed_before_it_starts(database: Data
 
 
 async def test_without_follow_it_ends_at_once_though_the_run_goes_on(database: Database) -> None:
-    journal = Journal(database, 1 << 20)
+    journal = Journal(database, 1 << 20, EventBus())
     journal.open("r")
     async with asyncio.timeout(120):
         assert await _all(journal, follow=False, ended=_never) == []
 
 
 async def test_a_log_past_its_bound_ends_in_a_line_that_says_so(database: Database) -> None:
-    journal = Journal(database, 1000)
+    journal = Journal(database, 1000, EventBus())
     log = journal.open("r")
     for _ in range(500):
         log.write("stdout", b"x" * 99 + b"\n")
@@ -136,7 +137,7 @@ async def test_a_log_past_its_bound_ends_in_a_line_that_says_so(database: Databa
 
 
 async def test_an_endless_line_is_cut_into_bounded_ones(database: Database) -> None:
-    journal = Journal(database, 1 << 20)
+    journal = Journal(database, 1 << 20, EventBus())
     log = journal.open("r")
     for _ in range(5):
         log.write("stdout", b"y" * (MAX_LINE // 2))
@@ -147,7 +148,7 @@ async def test_an_endless_line_is_cut_into_bounded_ones(database: Database) -> N
 
 
 async def test_announced_steps_are_kept_with_their_time(database: Database) -> None:
-    journal = Journal(database, 1 << 20)
+    journal = Journal(database, 1 << 20, EventBus())
     log = journal.open("r")
     log.write("stdout", b"2026-01-01 [info] STEPLOG START fetch_page\nwork\nSTEPLOG START sum.up\n")
     journal.close(log)
@@ -155,7 +156,7 @@ async def test_announced_steps_are_kept_with_their_time(database: Database) -> N
 
 
 async def test_binary_and_nul_bytes_do_not_break_the_log(database: Database) -> None:
-    journal = Journal(database, 1 << 20)
+    journal = Journal(database, 1 << 20, EventBus())
     log = journal.open("r")
     log.write("stdout", bytes(range(256)) + b"\nafter\n")
     journal.close(log)
@@ -168,7 +169,7 @@ async def test_binary_and_nul_bytes_do_not_break_the_log(database: Database) -> 
 async def test_followers_of_one_log_share_each_look_at_the_store_and_what_is_written_of_it(
     database: Database,
 ) -> None:
-    journal = Journal(database, 1 << 20)
+    journal = Journal(database, 1 << 20, EventBus())
     log = journal.open("r")
     looked, written = 0, 0
 
@@ -199,7 +200,7 @@ async def test_followers_of_one_log_share_each_look_at_the_store_and_what_is_wri
 async def test_a_long_log_comes_whole_and_in_order_also_to_who_comes_back_in_its_middle(
     database: Database,
 ) -> None:
-    journal = Journal(database, 1 << 20)
+    journal = Journal(database, 1 << 20, EventBus())
     log = journal.open("r")
     for number in range(450):  # more chunks than one look takes
         log.write("stdout", b"%d\n" % number)
@@ -214,7 +215,7 @@ async def test_a_long_log_comes_whole_and_in_order_also_to_who_comes_back_in_its
 async def test_only_what_fits_of_lines_that_come_at_once_is_kept_and_a_long_line_among_them_is_cut(
     database: Database,
 ) -> None:
-    journal = Journal(database, MAX_LINE + 100)
+    journal = Journal(database, MAX_LINE + 100, EventBus())
     log = journal.open("r")
     log.write("stdout", b"y" * (MAX_LINE + 10) + b"\nshort\n" + b"z" * 100 + b"\nnever\n")
     log.write("stdout", b"nor this\n")
@@ -240,6 +241,6 @@ async def test_only_what_fits_of_lines_that_come_at_once_is_kept_and_a_long_line
     ],
 )
 async def test_a_step_is_named_whole_also_with_blanks(database: Database, line: str, step: str) -> None:
-    log = Journal(database, 1 << 20).open("r")
+    log = Journal(database, 1 << 20, EventBus()).open("r")
     log.write("stdout", line.encode() + b"\n")
     assert [one.id for one in log.steps] == [step]

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
 from codewords_mcp.runtime.model.log_text import Line
 from codewords_mcp.runtime.model.run import Run
+from codewords_mcp.runtime.model.run_columns import RunColumns
 from codewords_mcp.runtime.store import logs, recovery, requests, runs, usage
 from codewords_mcp.runtime.store.clock import now, rising_texts, to_datetime, to_text
 from codewords_mcp.runtime.store.database import Database
@@ -43,7 +44,7 @@ def _add(
         "status": status,
         "created_at": created_at or now(),
     } | more
-    database.write_blocking(lambda c: runs.add(c, values))
+    database.write_blocking(lambda c: runs.add(c, cast("RunColumns", values)))
 
 
 OPEN = {"number": 1, "started_at": 5, "ended_at": None, "outcome": None}
@@ -94,7 +95,7 @@ def test_a_background_run_is_gone_on_with_unless_it_had_begun_and_asked_for_no_r
     again = _get(database, "begun, may again")
     assert (again.status, [a.outcome for a in again.attempts]) == ("queued", ["interrupted"])
     nobody_has = database.write_blocking(recovery.undelivered)
-    assert sorted(row["id"] for row in nobody_has) == sorted(left.again)
+    assert sorted(row.id for row in nobody_has) == sorted(left.again)
 
 
 @pytest.mark.requirement("runs:once")
@@ -102,7 +103,7 @@ def test_a_waiting_run_is_taken_once_and_only_its_holder_writes_to_it(database: 
     _add(database, "r", "queued", background=True, in_queue=True)
     assert database.write_blocking(lambda c: recovery.claim(c, "r", "one"))
     assert not database.write_blocking(lambda c: recovery.claim(c, "r", "two"))
-    late = {"status": "failed"}
+    late: RunColumns = {"status": "failed"}
     assert not database.write_blocking(lambda c: runs.change(c, "r", late, holder="two"))
     assert database.write_blocking(lambda c: runs.change(c, "r", {"status": "succeeded"}, holder="one"))
     assert not database.write_blocking(lambda c: recovery.claim(c, "r", "two"))
@@ -112,14 +113,14 @@ def test_a_waiting_run_is_taken_once_and_only_its_holder_writes_to_it(database: 
 @pytest.mark.requirement("runs:durable")
 def test_what_a_run_was_asked_is_kept_byte_for_byte_until_it_ends(database: Database) -> None:
     _add(database, "r", "queued", background=True)
-    asked: dict[str, Any] = {
-        "run_id": "r", "method": "POST", "path": "/a%2Fb", "query": b"x=%20", "headers": [["x", "\xe4"]],
-        "body": bytes(range(256)), "timeout": 1.5, "caller_kind": "user",
-    }  # fmt: skip
+    asked = requests.StoredRequest(
+        "r", "POST", "/a%2Fb", b"x=%20", [["x", "\xe4"]], bytes(range(256)), timeout=1.5, caller_kind="user"
+    )
     database.write_blocking(lambda c: requests.add(c, asked))
     row = database.write_blocking(lambda c: requests.load(c, "r"))
     assert row is not None
-    assert {name: row[name] for name in asked} == asked
+    assert row.request == asked
+    assert (row.owner, row.cancel_asked) == ("o", False)
     database.write_blocking(lambda c: requests.forget(c, "r"))
     assert database.write_blocking(lambda c: requests.load(c, "r")) is None
 
@@ -214,11 +215,11 @@ def test_attempts_add_up_what_cannot_be_told_stays_untold_and_only_the_holder_ad
     database: Database,
 ) -> None:
     _add(database, "r", "running", executor="me")
-    cannot: dict[str, Any] = dict.fromkeys(usage.SUMMED)
-    first = {"cpu_seconds": 1.0, "peak_memory": 50, "cost": None, "egress_in": 5, "egress_out": 7}
-    second = {"cpu_seconds": 0.5, "peak_memory": 20, "cost": None, "egress_in": 1, "egress_out": None}
-    for holder, columns in (("me", cannot), ("me", first), ("another", first), ("me", second)):
-        database.write_blocking(usage.add, "r", holder, used={"wall_seconds": 1}, steps=[], columns=columns)
+    unknown = usage.SummedUsage(None, None, None, None, None)
+    first = usage.SummedUsage(1.0, 50, None, egress_in=5, egress_out=7)
+    second = usage.SummedUsage(0.5, 20, None, egress_in=1, egress_out=None)
+    for holder, summed in (("me", unknown), ("me", first), ("another", first), ("me", second)):
+        database.write_blocking(usage.add, "r", holder, used={"wall_seconds": 1}, steps=[], summed=summed)
     (row,) = database.write_blocking(lambda c: usage.sums(c, "o", by="key", since=0))
     assert {name: row[name] for name in usage.SUMMED} == {
         "cpu_seconds": 1.5, "peak_memory": 50, "cost": None, "egress_in": 6, "egress_out": 7,

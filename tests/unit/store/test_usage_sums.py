@@ -10,12 +10,13 @@ import sys
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any, cast, get_args
 
 import pytest
 from sqlalchemy import Connection, create_engine, func, select, text, update
 
 from codewords_mcp.runtime.model.budget import CostsBy
+from codewords_mcp.runtime.model.run_columns import RunColumns
 from codewords_mcp.runtime.model.run_state import UNFINISHED
 from codewords_mcp.runtime.store import model_usage as calls
 from codewords_mcp.runtime.store import runs as rows
@@ -122,7 +123,7 @@ def store(
 ) -> None:
     def write(connection: Connection) -> None:
         for run in history:
-            rows.add(connection, run)
+            rows.add(connection, cast("RunColumns", run))
         for account, counts in calls_made:
             calls.add(connection, {account: counts})
 
@@ -302,7 +303,9 @@ def test_what_is_on_record_of_a_run_only_after_it_was_added_up_is_added_and_only
             "egress_out": None,
         }
         for holder in ("me", "another"):
-            database.write_blocking(usage.add, run["id"], holder, used={}, steps=[], columns=late)
+            database.write_blocking(
+                usage.add, run["id"], holder, used={}, steps=[], summed=usage.SummedUsage(**late)
+            )
         run["peak_memory"] = max(run["peak_memory"] or 0, late["peak_memory"])
         for name in ("cpu_seconds", "cost", "egress_in"):
             run[name] = (run[name] or 0) + late[name]
@@ -318,7 +321,7 @@ def test_a_run_that_is_tried_again_is_summed_once_when_it_has_ended(database: Da
     sum_up(database)
     for run in told:
         if run["status"] in {"queued", "running"}:
-            ended = {
+            ended: RunColumns = {
                 "status": "succeeded",
                 "completed_at": run["created_at"] + 9,
                 "started_at": run["created_at"],

@@ -6,6 +6,7 @@ import asyncio
 import os
 import time
 import uuid
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
@@ -39,6 +40,17 @@ from codewords_mcp.runtime.integrations.service import Integrations
 from codewords_mcp.runtime.model.availability import Availability, Hosting, availability
 from codewords_mcp.runtime.model.caller import Caller
 from codewords_mcp.runtime.model.change_events import Announcements
+from codewords_mcp.runtime.model.events import (
+    CallRefused,
+    DeliveryReceived,
+    EnvironmentLost,
+    EventBus,
+    RunLeft,
+    SchedulesChanged,
+    SecretsChanged,
+    SecretsChangedElsewhere,
+    WebhooksChanged,
+)
 from codewords_mcp.runtime.model.manifest import Manifest
 from codewords_mcp.runtime.runs import pausing
 from codewords_mcp.runtime.runs.admission import Admission
@@ -100,6 +112,7 @@ class Container:
         self._driver_lock = asyncio.Lock()
         self._clocks: list[asyncio.Task[None]] = []
         self.database = database
+        self.events = EventBus()
         self.executor = uuid.uuid4().hex
         self.replica_ttl = settings.replica_ttl
         self.disk = DiskSpace(settings.home)
@@ -124,12 +137,14 @@ class Container:
             keyring=settings.master_key_store == "auto",
         )
         self.keyring = ApiKeys(database, home, settings.api_key)
-        self.authorities = Authorities()
+        self.authorities = Authorities(
+            lambda run_id, message: self.events.publish(CallRefused(run_id, message))
+        )
         self.page_sessions = PageSessions(database, self.keyring)
         self.desktop = Desktop(settings.open_browser)
 
         self._vault = Vault(self.keys.current, self.keys.older)
-        self.secrets = SecretService(database, self._vault)
+        self.secrets = SecretService(database, self._vault, self._publisher(SecretsChanged()))
         self.secret_links = Links("secret", database, self._vault)
 
         self.unattended = settings.consent == "token"
@@ -159,7 +174,7 @@ class Container:
         self.gateway = Gateway(self.secrets, self.keyring, database, settings, executor=self.executor)
         self.sandbox_access = SandboxAccess(self.keyring, database, self.files, self.authorities.service_of)
         self.environments = Environments(home, settings, find_uv())
-        self.catalog = Catalog(database, self.environments, self._manifest_of)
+        self.catalog = Catalog(database, self.environments, self._manifest_of, self.events)
         self.admission = Admission()
         self.egress = Egress(
             EgressPolicy(settings.egress, frozenset(settings.egress_allow_private)),
@@ -180,9 +195,16 @@ class Container:
         )
         self._runs = assemble(
             self.executor,
+            self.events,
             settings,
             database,
-            journal=Journal(database, settings.max_log_bytes),
+            journal=Journal(
+                database,
+                settings.max_log_bytes,
+                self.events,
+                # on a shared database only the executor of a run may append to its log
+                holder=self.executor if database.shared else None,
+            ),
             admission=self.admission,
             headroom=headroom,
             catalog=self.catalog,
@@ -219,8 +241,19 @@ class Container:
         self.web = Web(self.egress.policy)
         self.services = Registry()
         self.logins = LoginService(database, self.keys.current.derive)
-        self.schedules = ScheduleService(database, limit=settings.schedule_limit)
-        self.webhooks = WebhookService(database, self.secrets, self.address_for_others)
+        self.schedules = ScheduleService(
+            database,
+            limit=settings.schedule_limit,
+            on_change=self._publisher(SchedulesChanged()),
+            admit=runs.authorization.require_agreed,
+        )
+        self.webhooks = WebhookService(
+            database,
+            self.secrets,
+            self.address_for_others,
+            on_delivery=self._publisher(DeliveryReceived()),
+            on_change=self._publisher(WebhooksChanged()),
+        )
         self.socket_mode = SocketMode(database, self.webhooks, self.web, settings.slack_base_url)
         self.integrations = Integrations(
             PipedreamConnect(PipedreamClient(self.web, self.secrets, settings.pipedream_base_url)),
@@ -254,22 +287,23 @@ class Container:
         self.webhook_dispatcher = WebhookDispatcher(database, self.dispatcher)
 
         if database.shared:
-            self.replica = Replica(runs, self.dispatcher.background, ttl=settings.replica_ttl)
+            self.replica = Replica(runs, self.dispatcher.background, self.events, ttl=settings.replica_ttl)
         else:
             self.replica = None
 
     def _connect_events(self) -> None:
         """Connect each part to the events of the others that concern it."""
-        self.catalog.on_gone = self.forget
-        self._runs.registry.on_leave = self.browsers.run_ended
-        self.schedules.changed = self.scheduler.wake
-        self.schedules.admit = self._runs.authorization.require_agreed
-        self.webhooks.came = self.webhook_dispatcher.wake
-        self.webhooks.changed = self._webhooks_changed
+        listen = self.events.subscribe
+        listen(EnvironmentLost, lambda event: self.forget(event.service_id))
+        listen(RunLeft, lambda event: self.browsers.run_ended(event.run_id))
+        listen(SchedulesChanged, lambda _: self.scheduler.wake())
+        listen(DeliveryReceived, lambda _: self.webhook_dispatcher.wake())
+        listen(WebhooksChanged, self._on_webhooks_changed)
+        listen(SecretsChangedElsewhere, lambda _: self.secrets.changed_elsewhere())
 
-        if self.replica is not None:
-            self.secrets.on_change = self.replica.publish_secrets_change
-            self.replica.on_secrets = self.secrets.changed_elsewhere
+    def _publisher(self, event: object) -> Callable[[], None]:
+        """Return a function that publishes this event."""
+        return partial(self.events.publish, event)
 
     def start_clocks(self) -> None:
         """Start the triggers of runs and the summing of usage. They go on until the container drains."""
@@ -299,7 +333,7 @@ class Container:
         self._start_triggers()
         await self.dispatcher.background.recover()
 
-    def _webhooks_changed(self) -> None:
+    def _on_webhooks_changed(self, _event: WebhooksChanged) -> None:
         self.webhook_dispatcher.wake()
         self.socket_mode.wake()
 

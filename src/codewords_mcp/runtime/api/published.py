@@ -21,6 +21,7 @@ from codewords_mcp.runtime.model.publishing import (
 from codewords_mcp.runtime.store import published as rows
 from codewords_mcp.runtime.store import workflows as workflow_rows
 from codewords_mcp.runtime.store.clock import now
+from codewords_mcp.runtime.store.rows import PublishedRow
 
 MOST = 200
 """Published tools of an owner."""
@@ -61,7 +62,7 @@ class PublishedApi:
             if rows.count(connection, caller.owner) >= MOST:
                 raise TooBusy(f"{MOST} workflows are published.", retry_after=60, hint="Unpublish one first.")
 
-            values = {
+            values: PublishedRow = {
                 "owner": caller.owner,
                 "tool": name,
                 "workflow_id": service_id,

@@ -7,13 +7,14 @@ import secrets
 from dataclasses import dataclass
 from typing import Any, Literal, cast
 
-from sqlalchemy import Connection, RowMapping
+from sqlalchemy import Connection
 
 from codewords_mcp.errors import NotFound
 from codewords_mcp.runtime.store import tasks as rows
 from codewords_mcp.runtime.store.clock import now
 from codewords_mcp.runtime.store.database import Database
 from codewords_mcp.runtime.store.executors import clock
+from codewords_mcp.runtime.store.rows import TaskChange, TaskRow
 
 TTL = 86_400.0
 """Seconds that a task is kept from its creation."""
@@ -66,7 +67,7 @@ class TaskStore:
     async def add(self, task_id: str, principal: str, tool: str, arguments: dict[str, Any]) -> TaskRecord:
         """Store a task of this process. Once this returns, the task survives a restart."""
         at = now()
-        values = {
+        values: TaskRow = {
             "id": task_id,
             "principal": principal,
             "tool": tool,
@@ -84,12 +85,11 @@ class TaskStore:
             "cancel_asked": False,
         }
         await self._db.write(_add, values)
-
-        return self._record(values)
+        return self._record(values, at)
 
     async def get(self, task_id: str, principal: str) -> TaskRecord:
         """Return one task. Raises NotFound, also for another's task."""
-        return self._record(await self._row(task_id, principal))
+        return self._record(*await self._row(task_id, principal))
 
     async def change(
         self,
@@ -101,7 +101,7 @@ class TaskStore:
         asks: dict[str, Any] | None = None,
     ) -> bool:
         """Record the progress or outcome of a task held here; False where another process holds it now."""
-        values = {
+        values: TaskChange = {
             "status": status,
             "message": message,
             "updated_at": now(),
@@ -114,13 +114,13 @@ class TaskStore:
     async def beat(self, ids: list[str]) -> tuple[set[str], dict[str, dict[str, Any]]]:
         """Send a heartbeat for these tasks. Returns (tasks to cancel, answers by task) that other processes recorded."""
         signals = await self._db.write(_beat, self._executor, ids)
-        cancelled = {row["id"] for row in signals if row["cancel_asked"]}
-        return cancelled, {row["id"]: json.loads(row["answers"]) for row in signals if row["answers"]}
+        cancelled = {signal.id for signal in signals if signal.cancel_asked}
+        return cancelled, {signal.id: json.loads(signal.answers) for signal in signals if signal.answers}
 
     async def take_over(self, task_id: str, principal: str) -> bool:
         """Take over an abandoned task; False where somebody else was first, or it has ended."""
-        row = await self._row(task_id, principal)
-        if not self._record(row).abandoned:
+        row, at = await self._row(task_id, principal)
+        if not self._record(row, at).abandoned:
             return False
         return await self._db.write(_take_over, row, self._executor)
 
@@ -139,19 +139,20 @@ class TaskStore:
         if known:
             await self._db.write(rows.answer, task_id, json.dumps(known))
 
-    async def _row(self, task_id: str, principal: str) -> dict[str, Any]:
+    async def _row(self, task_id: str, principal: str) -> tuple[TaskRow, int]:
+        """(the task, the time by the database's clock). Raises NotFound."""
         row, at = await self._db.read(_get, task_id, principal)
         if row is None or row["expires_at"] <= now():
             raise NotFound("There is no task of that id.", hint="Its time may be over; call the tool again.")
-        return {**row, "looked_at": at}
+        return row, at
 
-    def _record(self, row: dict[str, Any]) -> TaskRecord:
+    def _record(self, row: TaskRow, at: int) -> TaskRecord:
         # An unshared database has one process at a time, so any other name is of the past.
         dead = row["executor"] != self._executor and (
-            not self._db.shared or row["beat_at"] < row["looked_at"] - self._dead_after
+            not self._db.shared or row["beat_at"] < at - self._dead_after
         )
         loaded: dict[str, Any] = {
-            name: json.loads(row[name]) if row[name] else {} for name in ("arguments", "asks", "answers")
+            name: json.loads(row[name] or "{}") for name in ("arguments", "asks", "answers")
         }
         return TaskRecord(
             id=row["id"],
@@ -167,17 +168,17 @@ class TaskStore:
 
 
 # These take the database's clock in their own transaction: replicas compare each other's times.
-def _add(connection: Connection, values: dict[str, Any]) -> None:
-    rows.add(connection, values | {"beat_at": clock(connection)})
+def _add(connection: Connection, values: TaskRow) -> None:
+    rows.add(connection, {**values, "beat_at": clock(connection)})
 
 
-def _get(connection: Connection, task_id: str, principal: str) -> tuple[RowMapping | None, int]:
+def _get(connection: Connection, task_id: str, principal: str) -> tuple[TaskRow | None, int]:
     return rows.get(connection, task_id, principal), clock(connection)
 
 
-def _beat(connection: Connection, executor: str, ids: list[str]) -> list[RowMapping]:
+def _beat(connection: Connection, executor: str, ids: list[str]) -> list[rows.TaskSignal]:
     return rows.beat(connection, executor, ids, clock(connection))
 
 
-def _take_over(connection: Connection, row: dict[str, Any], executor: str) -> bool:
+def _take_over(connection: Connection, row: TaskRow, executor: str) -> bool:
     return rows.take_over(connection, row, executor, clock(connection))

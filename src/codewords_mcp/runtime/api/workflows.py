@@ -18,6 +18,7 @@ from codewords_mcp.runtime.model.authoring import (
 )
 from codewords_mcp.runtime.model.base import Page
 from codewords_mcp.runtime.model.caller import Caller, refuse_run
+from codewords_mcp.runtime.model.events import WebhooksChanged
 from codewords_mcp.runtime.model.progress import Progress, no_progress
 from codewords_mcp.runtime.model.validation import Check
 from codewords_mcp.runtime.model.workflow import Consent, Deployment, WorkflowDetail, WorkflowSummary
@@ -155,7 +156,7 @@ class WorkflowApi:
         name = await deployments.delete(caller, service_id)
         self._container.forget(service_id)
         # The rows of its webhooks went with it; the dispatcher still has them in memory.
-        self._container.webhooks.changed()
+        self._container.events.publish(WebhooksChanged())
         await self._container.tell_changed(caller.owner, service_id)
 
         return name

@@ -18,6 +18,7 @@ from codewords_mcp.runtime.model.workflow import Consent
 from codewords_mcp.runtime.store import agreements as rows
 from codewords_mcp.runtime.store.clock import now, to_datetime
 from codewords_mcp.runtime.store.database import Database
+from codewords_mcp.runtime.store.rows import AgreementRow
 
 
 class Agreements:
@@ -78,7 +79,7 @@ class Agreements:
             await self._consents.settle(question, consent)
             # The whole manifest, not only its digest: the next question then asks only for what
             # is new.
-            values = {
+            values: AgreementRow = {
                 "owner": owner,
                 "workflow_id": service_id,
                 "digest": permissions.digest,

@@ -7,10 +7,8 @@ import re
 import secrets as random
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 from weakref import WeakValueDictionary
-
-from sqlalchemy import RowMapping
 
 from codewords_mcp.errors import InvalidInput, NotFound, Unauthenticated
 from codewords_mcp.remedies import CREATE_KEY, Remedy, RemedyAction
@@ -25,8 +23,9 @@ from codewords_mcp.runtime.model.caller import HOME_OWNER, Caller, Scope
 from codewords_mcp.runtime.model.key import KeyInfo
 from codewords_mcp.runtime.model.time_bounds import check_seconds
 from codewords_mcp.runtime.store import access
-from codewords_mcp.runtime.store.clock import now, optional_datetime
+from codewords_mcp.runtime.store.clock import now, optional_datetime, to_datetime
 from codewords_mcp.runtime.store.database import Database
+from codewords_mcp.runtime.store.rows import KeyRow
 
 KEY_FILE = "api.key"
 _HOME_KEY = "home:"
@@ -307,7 +306,7 @@ class ApiKeys:
             raise InvalidInput(f"A key with toolsets names 1 to {_MOST_TOOLSETS} of them.")
 
         key, at = new_key(one_time=one_time), now()
-        values: dict[str, Any] = {
+        values: KeyRow = {
             "id": random.token_hex(8),
             "hash": hash_key(key),
             "prefix": display_prefix(key),
@@ -328,7 +327,7 @@ class ApiKeys:
 
     async def list(self) -> list[KeyInfo]:
         """Every key, without its text."""
-        return [_key_info(dict(row)) for row in await self._db.read(access.list_keys)]
+        return [_key_info(row) for row in await self._db.read(access.list_keys)]
 
     async def revoke(self, key_id: str) -> None:
         """End a key at once. Raises NotFound."""
@@ -337,7 +336,7 @@ class ApiKeys:
         self._known = {digest: caller for digest, caller in self._known.items() if caller.key_id != key_id}
 
 
-def _caller(row: RowMapping) -> Caller:
+def _caller(row: KeyRow) -> Caller:
     return Caller(
         row["owner"],
         row["kind"],
@@ -347,7 +346,7 @@ def _caller(row: RowMapping) -> Caller:
     )
 
 
-def _live(row: RowMapping) -> Caller | None:
+def _live(row: KeyRow) -> Caller | None:
     """The key's holder, unless it was revoked or has expired."""
     expired = row["expires_at"] is not None and row["expires_at"] <= now()
     if row["revoked"] or expired:
@@ -355,6 +354,10 @@ def _live(row: RowMapping) -> Caller | None:
     return _caller(row)
 
 
-def _key_info(row: dict[str, Any]) -> KeyInfo:
-    times = {name: optional_datetime(row[name]) for name in ("created_at", "expires_at", "used_at")}
+def _key_info(row: KeyRow) -> KeyInfo:
+    times = {
+        "created_at": to_datetime(row["created_at"]),
+        "expires_at": optional_datetime(row["expires_at"]),
+        "used_at": optional_datetime(row["used_at"]),
+    }
     return KeyInfo.model_validate({name: value for name, value in row.items() if name != "hash"} | times)

@@ -25,7 +25,7 @@ from codewords_mcp.runtime.model.integration_names import covers as covers_app
 from codewords_mcp.runtime.model.manifest import ANY, PAGE_SERVICES, Manifest, account_item, covers
 from codewords_mcp.runtime.model.service_operations import item_of
 
-Refused = Callable[[str, str], None]
+Refused = Callable[[str, str], object]
 """`refused(run_id, sentence)`: a call of this run was refused."""
 
 
@@ -325,16 +325,16 @@ class RunAuthority(Authority):
 class Authorities:
     """The authorities of running runs of this process."""
 
-    def __init__(self) -> None:
+    def __init__(self, on_refused: Refused = _ignore_refusal) -> None:
         self._runs: dict[str, RunAuthority] = {}
         self._shown: dict[str, set[str]] = {}
-        self.on_refused: Refused = _ignore_refusal
+        self._on_refused = on_refused
 
     def begin(
         self, run_id: str, owner: str, permissions: Permissions, hosts: tuple[str, ...] | None
     ) -> RunAuthority:
         """Start a run of this owner with the owner's agreement. `hosts`: see `RunAuthority`."""
-        made = RunAuthority(owner, permissions.service_id, run_id, permissions, hosts, self._refused)
+        made = RunAuthority(owner, permissions.service_id, run_id, permissions, hosts, self._on_refused)
         self._runs[run_id] = made
         return made
 
@@ -371,9 +371,6 @@ class Authorities:
         if found is None:
             return None
         return found.workflow
-
-    def _refused(self, run_id: str, sentence: str) -> None:
-        self.on_refused(run_id, sentence)
 
 
 def _shown(name: str, otherwise: str = "it") -> str:

@@ -10,15 +10,16 @@ import hashlib
 import json
 import secrets
 from dataclasses import dataclass
-from typing import Any, Final, Literal, cast
+from typing import Any, Final, cast
 
-from sqlalchemy import Connection, RowMapping
+from sqlalchemy import Connection
 
 from codewords_mcp.errors import Forbidden, StorageFailed
 from codewords_mcp.runtime.secrets.vault import SealedValue, Vault
 from codewords_mcp.runtime.store import key_use
 from codewords_mcp.runtime.store import links as rows
 from codewords_mcp.runtime.store.database import Database
+from codewords_mcp.runtime.store.rows import LinkKind, LinkRow, NewLink
 
 LIFETIME: Final = 600.0
 """Seconds."""
@@ -26,7 +27,6 @@ MAX_LINKS: Final = 1000
 """Of one kind."""
 MAX_PER_OWNER: Final = 50
 """Of one kind, so that many questions end no page on which a secret is being typed."""
-Kind = Literal["secret", "consent", "connect", "browser"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +41,7 @@ class OneTimeLink:
     subject: str
     data: dict[str, Any]
     answer: str | None
-    row: RowMapping
+    row: LinkRow
 
 
 class Links:
@@ -53,8 +53,10 @@ class Links:
     the master key ends them all.
     """
 
-    def __init__(self, kind: Kind, database: Database, vault: Vault, *, lifetime: float = LIFETIME) -> None:
-        self._kind: Kind = kind
+    def __init__(
+        self, kind: LinkKind, database: Database, vault: Vault, *, lifetime: float = LIFETIME
+    ) -> None:
+        self._kind: LinkKind = kind
         self._db = database
         self._vault = vault
         self._lifetime = lifetime
@@ -70,8 +72,15 @@ class Links:
         def store(connection: Connection) -> None:
             # Sealed for its owner and id: a row that is copied to another id can't be opened.
             sealed = self._vault.encrypt(owner, _name(link_id), text, key_use.in_use(connection))
-            values = {"id": link_id, "kind": self._kind, "owner": owner, "subject": subject}
-            values |= {"key_id": sealed.key_id, "sealed": sealed.data, "answer": None}
+            values: NewLink = {
+                "id": link_id,
+                "kind": self._kind,
+                "owner": owner,
+                "subject": subject,
+                "key_id": sealed.key_id,
+                "sealed": sealed.data,
+                "answer": None,
+            }
             rows.add(connection, values, self._lifetime, max_of_owner=MAX_PER_OWNER, max_total=MAX_LINKS)
 
         await self._db.write(store)
@@ -114,7 +123,7 @@ class Links:
         """End a link for good; False if another process was faster."""
         return await self._db.write(rows.spend, link.row)
 
-    def _opened(self, row: RowMapping | None) -> OneTimeLink | None:
+    def _opened(self, row: LinkRow | None) -> OneTimeLink | None:
         if row is None:
             return None
         try:

@@ -22,6 +22,9 @@ HOME_OWNER = "local"
 """Owner of everything made with the home's admin key."""
 
 
+CallerKind = Literal["admin", "user", "run"]
+
+
 @dataclass(frozen=True, slots=True)
 class Caller:
     """Authenticated origin of a request. `owner` owns workflows, runs, secrets and files; another
@@ -34,7 +37,7 @@ class Caller:
     """
 
     owner: str
-    kind: Literal["admin", "user", "run"]
+    kind: CallerKind
     key_id: str | None = None
     run_id: str | None = None
     scopes: frozenset[str] | None = None

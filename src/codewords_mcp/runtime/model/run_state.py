@@ -28,16 +28,11 @@ is in ``model`` because ``store.recovery`` writes states too.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import Any, Literal
 
 from codewords_mcp.errors import CodewordsError
 from codewords_mcp.runtime.model.run import FINISHED, RunStatus
+from codewords_mcp.runtime.model.run_columns import AttemptEntry, ErrorEntry, FinalStatus, RunColumns
 
-Columns = dict[str, Any]
-"""Values of columns of the table `runs`, by name."""
-AttemptEntry = dict[str, Any]
-"""One element of the column `attempts`: number, started_at, ended_at, outcome. Times are µs since 1970."""
-FinalStatus = Literal["succeeded", "failed", "timed_out", "cancelled", "interrupted"]
 QueueReason = str
 """The thing that a queued run waits for: "turn", "time", "retry", "memory", or the scope of a limit."""
 
@@ -59,14 +54,14 @@ TRANSITIONS: dict[RunStatus, frozenset[str]] = {
 """The statuses that may follow each status."""
 
 
-def to_provisioned() -> Columns:
+def to_provisioned() -> RunColumns:
     """Columns of an id that is given out before its request comes."""
     return {"status": "provisioned"}
 
 
 def to_queued(
     waits_for: QueueReason | None, *, attempts: Iterable[AttemptEntry] = (), started_at: int | None = None
-) -> Columns:
+) -> RunColumns:
     """Columns of a run that waits and that its executor goes on with."""
     return {
         "status": "queued",
@@ -78,7 +73,7 @@ def to_queued(
     }
 
 
-def to_waiting_in_queue(waits_for: QueueReason, *, in_queue: bool, not_before: int | None) -> Columns:
+def to_waiting_in_queue(waits_for: QueueReason, *, in_queue: bool, not_before: int | None) -> RunColumns:
     """Columns of a new run that no executor has; `in_queue`: its first queue entry is written with it."""
     return to_queued(waits_for) | {
         "executor": None,
@@ -88,7 +83,7 @@ def to_waiting_in_queue(waits_for: QueueReason, *, in_queue: bool, not_before: i
     }
 
 
-def to_released(attempts: Iterable[AttemptEntry]) -> Columns:
+def to_released(attempts: Iterable[AttemptEntry]) -> RunColumns:
     """Columns of a run whose executor is gone or has let go of it; it gets a new queue entry later."""
     return {
         "status": "queued",
@@ -100,20 +95,20 @@ def to_released(attempts: Iterable[AttemptEntry]) -> Columns:
     }
 
 
-def to_starting(at: int, attempts: Sequence[AttemptEntry] | None = None) -> Columns:
+def to_starting(at: int, attempts: Sequence[AttemptEntry] | None = None) -> RunColumns:
     """Columns of a run that has a slot since `at`; without `attempts`, its attempt is recorded later."""
-    columns: Columns = {"status": "starting", "started_at": at, "running_at": None, "waits_for": None}
+    columns: RunColumns = {"status": "starting", "started_at": at, "running_at": None, "waits_for": None}
     if attempts is not None:
         columns["attempts"] = list(attempts)
     return columns
 
 
-def to_running(at: int, isolation: str) -> Columns:
+def to_running(at: int, isolation: str) -> RunColumns:
     """Columns of a run whose program is ready since `at`."""
     return {"status": "running", "running_at": at, "waits_for": None, "isolation": isolation}
 
 
-def to_running_service(at: int) -> Columns:
+def to_running_service(at: int) -> RunColumns:
     """Columns of a call of a library service that begins at `at`: it has no sandbox, and one attempt."""
     return {
         "status": "running",
@@ -126,18 +121,18 @@ def to_running_service(at: int) -> Columns:
 
 def to_finished(
     status: FinalStatus,
-    error: Columns | None,
+    error: ErrorEntry | None,
     at: int,
     attempts: Iterable[AttemptEntry] | None = None,
     *,
     release: bool = False,
-) -> Columns:
+) -> RunColumns:
     """Columns of a run that is over since `at`. Without `attempts` those on record stay.
 
     With `release` no executor has the run any more: one that was taken for dead and comes back must not end
     the run in another way.
     """
-    columns: Columns = {"status": status, "completed_at": at, "waits_for": None, "error": error}
+    columns: RunColumns = {"status": status, "completed_at": at, "waits_for": None, "error": error}
     if attempts is not None:
         columns["attempts"] = list(attempts)
     if release:
@@ -148,27 +143,27 @@ def to_finished(
 # columns that change while the status stays
 
 
-def waiting_for(reason: QueueReason) -> Columns:
+def waiting_for(reason: QueueReason) -> RunColumns:
     """Columns of a run that waits for something else than before."""
     return {"waits_for": reason}
 
 
-def claimed_by(executor: str) -> Columns:
+def claimed_by(executor: str) -> RunColumns:
     """Columns of a waiting run that an executor takes out of the queue."""
     return {"executor": executor, "in_queue": False}
 
 
-def delivered(deliveries: int) -> Columns:
+def delivered(deliveries: int) -> RunColumns:
     """Columns of a waiting run whose queue entry number `deliveries` is written with them."""
     return {"in_queue": True, "deliveries": deliveries}
 
 
-def not_delivered() -> Columns:
+def not_delivered() -> RunColumns:
     """Columns of a waiting run whose queue entry is lost: it gets a new one."""
     return {"in_queue": False}
 
 
-def released() -> Columns:
+def released() -> RunColumns:
     """Columns of a finished run whose log is complete."""
     return {"executor": None}
 
@@ -189,14 +184,14 @@ def has_open_attempt(attempts: Sequence[AttemptEntry]) -> bool:
 def close_attempts(attempts: Iterable[AttemptEntry], at: int, outcome: FinalStatus) -> list[AttemptEntry]:
     """The attempts, with the open one ended."""
     return [
-        attempt if attempt["ended_at"] else attempt | {"ended_at": at, "outcome": outcome}
+        attempt if attempt["ended_at"] else {**attempt, "ended_at": at, "outcome": outcome}
         for attempt in attempts
     ]
 
 
-def error_entry(error: CodewordsError) -> Columns:
+def error_entry(error: CodewordsError) -> ErrorEntry:
     """The column `error` of a run that ended with this error."""
-    entry: Columns = {
+    entry: ErrorEntry = {
         "code": error.code,
         "message": error.message,
         "origin": error.origin,
@@ -207,6 +202,6 @@ def error_entry(error: CodewordsError) -> Columns:
     return entry
 
 
-def platform_error(code: str, message: str, hint: str = "") -> Columns:
+def platform_error(code: str, message: str, hint: str = "") -> ErrorEntry:
     """The column `error` of a run that the runtime ended."""
     return {"code": code, "message": message, "origin": "platform", "hint": hint}

@@ -6,8 +6,6 @@ from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 
-from sqlalchemy import Row
-
 from codewords_mcp.errors import CodewordsError, Conflict
 from codewords_mcp.runtime.gateway.attribution import DEEPEST, CallAttribution, CallChain
 from codewords_mcp.runtime.gateway.rules import NONE, Rules
@@ -22,8 +20,6 @@ from codewords_mcp.runtime.store.database import WRITE_TIMEOUT, Database
 
 MAX_CORRELATION_ID = 200
 """Characters of a correlation id; the column has as many."""
-CallerRow = Row[int, str | None, str | None]
-"""(depth, correlation_id, key_id) of a calling run that is not active here."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +64,7 @@ class AncestryResolver:
             depth = request.made_by.depth if request.made_by else 0
             return RunAncestry(depth, correlation_id[:MAX_CORRELATION_ID] or run_id)
 
-        parent: ActiveRun | CallerRow | None = self._registry.active.get(caller.run_id)
+        parent: ActiveRun | rows.RecordedCaller | None = self._registry.active.get(caller.run_id)
         if parent is None:
             parent = await self._db.read_within(WRITE_TIMEOUT, rows.chain_of, caller.run_id)
         if parent is None:
@@ -84,7 +80,7 @@ class AncestryResolver:
             return None
 
         authority = await self._authorization.authority(caller)
-        parent: ActiveRun | CallerRow | None = self._registry.active.get(caller.run_id)
+        parent: ActiveRun | rows.RecordedCaller | None = self._registry.active.get(caller.run_id)
         if parent is None:
             parent = await self._db.read(rows.chain_of, caller.run_id)
 

@@ -1,16 +1,12 @@
-"""One run from its place in the queue to its destroyed sandbox."""
+"""One attempt at a run, from its slot to its destroyed sandbox."""
 
 from __future__ import annotations
 
 import asyncio
-import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator
 from contextlib import suppress
-from typing import Any
-from urllib.parse import quote
 
 import structlog
-from sqlalchemy import Connection
 
 from codewords_mcp.errors import (
     CodewordsError,
@@ -22,117 +18,47 @@ from codewords_mcp.errors import (
 )
 from codewords_mcp.remedies import set_secret
 from codewords_mcp.runtime.model.caller import Caller
-from codewords_mcp.runtime.model.run import RunRequest
-from codewords_mcp.runtime.model.run_state import (
-    AttemptEntry,
-    FinalStatus,
-    close_attempts,
-    open_attempt,
-    to_finished,
-    to_queued,
-    to_running,
-    to_starting,
-)
-from codewords_mcp.runtime.runs.attempt_info import AttemptInfo
+from codewords_mcp.runtime.runs.attempt_record import AttemptRecord
+from codewords_mcp.runtime.runs.attempt_setup import AttemptSetup
 from codewords_mcp.runtime.runs.cancellation import cancel_until_done
 from codewords_mcp.runtime.runs.input import RequestReader
-from codewords_mcp.runtime.runs.launcher import LaunchConfig
 from codewords_mcp.runtime.runs.lease import Lease
-from codewords_mcp.runtime.runs.request_headers import to_caller, to_workflow, value_of
+from codewords_mcp.runtime.runs.request_headers import target_of, to_caller, to_workflow, value_of
 from codewords_mcp.runtime.runs.response_stream import ResponseStream
-from codewords_mcp.runtime.runs.result_files import CollectedResponse, ResponseFiles
-from codewords_mcp.runtime.runs.results import (
-    CapturedBody,
-    WorkflowResponse,
-    egress_record,
-    error_record,
-    failed_by_itself,
-    final_status,
-    interrupted,
-    response_record,
-    settle_if_refused,
-    unreadable,
-    what_limits,
-)
-from codewords_mcp.runtime.runs.run_logs import RunLog
-from codewords_mcp.runtime.runs.sandbox_allocator import SandboxAllocator
+from codewords_mcp.runtime.runs.results import WorkflowResponse, interrupted, what_limits
 from codewords_mcp.runtime.runs.slots import NotOurs
 from codewords_mcp.runtime.sandboxes import http1
 from codewords_mcp.runtime.sandboxes.base import Sandbox, Usage
 from codewords_mcp.runtime.secrets.scrub import Scrubber
-from codewords_mcp.runtime.store import requests
-from codewords_mcp.runtime.store import runs as rows
-from codewords_mcp.runtime.store import usage as sums
-from codewords_mcp.runtime.store.clock import now
-from codewords_mcp.runtime.store.database import Database
 from codewords_mcp.runtime.workflows.script_facts import COOKIES
 
 log = structlog.get_logger(__name__)
 EXPLAIN_WAIT = 2.0
 """Seconds to wait for a sandbox's end to explain a broken connection."""
-RETRIED = frozenset({"failed", "timed_out", "interrupted"})
-"""Outcomes after which a run that asks for retries is tried again."""
 
 
 class Execution:
-    """One attempt at a run, in flight. `attempt()` is its whole life and never raises; `response` goes
-    to the caller. Everything that it writes is for as long as `executor` holds the run.
-    """
+    """One attempt at a run, in flight. `attempt()` is its whole life and never raises; `response` goes to the caller."""
 
-    def __init__(
-        self,
-        run_id: str,
-        request: RunRequest,
-        *,
-        database: Database,
-        run_log: RunLog,
-        timeout: float,
-        max_captured: int,
-        config: LaunchConfig,
-        allocator: SandboxAllocator,
-        recorded: asyncio.Future[Any],
-        queued: bool,
-        correlation_id: str,
-        executor: str,
-        response_files: ResponseFiles,
-        depth: int = 0,
-        info: AttemptInfo | None = None,
-        scrubbers_above: Sequence[Scrubber] = (),
-    ) -> None:
-        self.run_id = run_id
-        self.depth = depth
-        self.key_id = request.caller.key_id
-        self.request = request
+    def __init__(self, setup: AttemptSetup) -> None:
+        self.run_id = setup.run_id
+        self.request = setup.request
+        self.run_log = setup.run_log
+        self.timeout = setup.timeout
+        self.key_id = setup.request.caller.key_id
+        self.depth = setup.ancestry.depth
+        self.correlation_id = setup.ancestry.correlation_id
+        self.scrubber = Scrubber(setup.config.secrets)
         self.response = ResponseStream()
-        self.settled = asyncio.Event()
         self.task: asyncio.Task[None] | None = None
-        self._db = database
-        self.run_log = run_log
-        self.timeout = timeout
-        self._config = config
-        self._allocator = allocator
-        self._recorded = recorded
-        self._queued = queued
-        self.scrubber = Scrubber(config.secrets)
-        self._reader = RequestReader(request)
-        self.correlation_id = correlation_id
-        self._captured = CapturedBody(max_captured)
-        self._response_files = response_files
-        self._collected: CollectedResponse | None = None
-        self._workflow_response: WorkflowResponse | None = None
-        self._executor = executor
-        self._info = info or AttemptInfo()
-        self._scrubbers_above = scrubbers_above
-        self.outcome: FinalStatus | None = None
-        """The status that this attempt ended with."""
+        self._config = setup.config
+        self._allocator = setup.context.allocator
+        self._reader = RequestReader(setup.request)
+        self.record = AttemptRecord(setup, self._reader, self.scrubber)
+        self.settled = self.record.settled
         self._cancelled = ""
         self._stopped = False
-        self._lost = False
         self._finishing = False
-        self._created_at = time.perf_counter()
-        self._started_at: int | None = None
-        self._timings: dict[str, float] = {}
-        self._isolation: str | None = None
 
     def cancel(self, why: str) -> None:
         """End the run soon; wait for `settled` and the task."""
@@ -152,11 +78,6 @@ class Execution:
         self._stopped = True
         self.cancel("the runtime is stopping")
 
-    @property
-    def again(self) -> bool:
-        """Whether another attempt is to follow."""
-        return self.outcome in RETRIED and self._info.remaining > 0 and not self._lost
-
     async def attempt(self) -> None:
         """Take a sandbox, get the answer, settle, clean up. Never raises, but for being cancelled while cleaning."""
         error: CodewordsError | None = None
@@ -164,14 +85,14 @@ class Execution:
 
         try:
             async with asyncio.timeout(self.timeout):
-                self._begin()
+                self.record.begin()
                 if self.request.background:
-                    await self._on_record()  # that it was tried is known before anything happens
+                    await self.record.written()  # that it was tried is known before anything happens
                 lease = await self._take()
                 if not lease.shared:
-                    await self._on_record()  # what reaches its sandbox is on record first
+                    await self.record.written()  # what reaches its sandbox is on record first
                 await self._serve(lease)
-                await self._settle(None)
+                await self.record.settle(None)
                 await self._pass_chunk(None)
         except TimeoutError:
             error = self._timed_out()
@@ -193,20 +114,6 @@ class Execution:
         """Settle a run that never started."""
         await self._finish(None, error)
 
-    async def _on_record(self) -> None:
-        if not self._recorded.done():
-            self._db.hurry()
-        await self._recorded
-        if self._lost:  # what is not on record must not happen: who has taken the run over begins it too
-            raise NotOurs
-
-    def _change(
-        self, values: dict[str, Any], only_from: tuple[str, ...] | None = None
-    ) -> asyncio.Future[None]:
-        return self._db.write_soon(
-            rows.change, self.run_id, values, only_from=only_from, holder=self._executor
-        )
-
     def _broken_off(self) -> CodewordsError:
         if self._stopped:
             return interrupted()
@@ -223,41 +130,11 @@ class Execution:
     async def _take(self) -> Lease:
         caller = Caller(self.request.caller.owner, "run", self.request.caller.key_id, self.run_id)
         lease = await self._allocator.take(self._config, caller, self.run_log)
-        self._isolation = lease.tier
-        self._mark("sandbox")
+        self.record.isolated_by(lease.tier)
         for name in self._config.missing:
             # not a refusal: a program may declare what it only sometimes needs
             self.run_log.write_platform_line(f"{name} is declared but has no value. {set_secret(name).words}")
         return lease
-
-    def _begin(self) -> None:
-        self._started_at = now()
-        self._timings["queued"] = self._elapsed()
-        if self._queued:
-            values = to_starting(self._started_at, self._attempts(None)) | {
-                "version": self._config.servable.version,
-                "retries": self._info.number - 1 + self._info.remaining,
-            }
-            self._recorded = self._db.write_soon(self._record_begin, values)
-
-    def _record_begin(self, connection: Connection, values: dict[str, Any]) -> None:
-        self._lost = not rows.change(connection, self.run_id, values, holder=self._executor)
-
-    def _attempts(self, outcome: FinalStatus | None, ended_at: int = 0) -> list[AttemptEntry]:
-        """Return the column `attempts`: the earlier ones, and this one if it has started."""
-        if self._started_at is None:
-            return list(self._info.earlier)
-
-        attempts = [*self._info.earlier, open_attempt(self._info.number, self._started_at)]
-        if outcome is None:
-            return attempts
-        return close_attempts(attempts, ended_at, outcome)
-
-    def _elapsed(self) -> float:
-        return round((time.perf_counter() - self._created_at) * 1000, 2)
-
-    def _mark(self, name: str) -> None:
-        self._timings[name] = round(self._elapsed() - sum(self._timings.values()), 2)
 
     async def _serve(self, lease: Lease) -> None:
         sandbox = lease.sandbox
@@ -270,12 +147,12 @@ class Execution:
         try:
             if ready is not None:
                 await self._until_ready(ready, request_task)
-            self._mark("ready")
+            self.record.mark("ready")
             if not lease.shared:
-                self._change(to_running(now(), lease.tier), only_from=("starting",))
+                self.record.running(lease.tier)
 
             response = await request_task
-            self._mark("answer")
+            self.record.mark("answer")
             await self._pass_on(response)
         except ProgramFailed as error:
             raise await self._explain(sandbox, error) from error
@@ -300,9 +177,6 @@ class Execution:
 
     async def _send_request(self, lease: Lease) -> http1.SandboxResponse:
         request = self.request
-        target = quote(request.path, safe="/%:@!$&'()*+,;=~-._").encode()
-        if request.query:
-            target += b"?" + request.query
         headers = to_workflow(
             request.headers,
             run_id=self.run_id,
@@ -314,7 +188,7 @@ class Execution:
         return await http1.request(
             lease.sandbox.socket_path,
             request.method,
-            target,
+            target_of(request),
             headers,
             self._reader.chunks(),
             connections=lease.connections,
@@ -335,33 +209,28 @@ class Execution:
         headers = [(name, scrubber.whole(value)) for name, value in headers]
         if value_of(headers, b"set-cookie") is not None:
             self.run_log.write_platform_line(f"The response sets a cookie. {COOKIES}")
-        self._workflow_response = WorkflowResponse(response.status, headers)
-        self.response.start(self._workflow_response)
-        self._collected = self._response_files.collect(self.run_id, headers)
+
+        workflow_response = WorkflowResponse(response.status, headers)
+        self.response.start(workflow_response)
+        self.record.respond(workflow_response)
         expected = int(value_of(headers, b"content-length") or -1)
         seen = 0
 
         async for raw in response.body:
             seen += len(raw)
             chunk = scrubber.feed(raw)
-            await self._capture(chunk)
+            await self.record.capture(chunk)
 
             if seen == expected > 0:
-                await self._settle(
-                    None
-                )  # before its last byte, so that a caller with the response finds the record
+                # before its last byte, so that a caller with the response finds the record
+                await self.record.settle(None)
 
             if chunk:
                 await self._pass_chunk(chunk)
 
         if rest := scrubber.flush():
-            await self._capture(rest)
+            await self.record.capture(rest)
             await self._pass_chunk(rest)
-
-    async def _capture(self, chunk: bytes) -> None:
-        self._captured.add(chunk)
-        if self._collected is not None:
-            await self._collected.add(chunk)
 
     async def _pass_chunk(self, item: bytes | None) -> None:
         if not self.request.background:
@@ -373,7 +242,7 @@ class Execution:
         try:
             if lease is not None and error is not None:
                 await _kill(lease, error)
-            await self._settle(error)
+            await self.record.settle(error)
             if error is not None:
                 self.response.fail(error)
         finally:
@@ -383,7 +252,7 @@ class Execution:
                 usage = None
 
         if usage is not None:
-            self._record_usage(usage)
+            self.record.add_usage(usage)
 
     async def _release(self, lease: Lease) -> Usage | None:
         try:
@@ -391,90 +260,6 @@ class Execution:
         except Exception:
             log.exception("sandbox not released as expected", run_id=self.run_id)
             return None
-
-    def _record_usage(self, usage: Usage) -> None:
-        """The record has what this attempt used; its columns what all of them have."""
-        used = egress_record(self._config.egress, self.run_log) | {
-            name: getattr(usage, name) for name in ("wall_seconds", "cpu_seconds", "peak_memory")
-        }
-        if usage.egress_out is not None:
-            used["egress"] |= {"bytes_in": usage.egress_in, "bytes_out": usage.egress_out}
-        if usage.cost is not None:  # of a machine that is rented
-            used["cost"] = usage.cost
-        columns = {name: getattr(usage, name) for name in sums.SUMMED}
-        steps = self._steps()
-        self._db.write_with_retries(
-            sums.add, self.run_id, self._executor, used=used, steps=steps, columns=columns
-        )
-
-    def _steps(self) -> list[dict[str, Any]]:
-        return [{"id": step.id, "at": round(step.at.timestamp() * 1e6)} for step in self.run_log.steps]
-
-    async def _settle(self, error: CodewordsError | None) -> None:
-        """Write the final record. A later reader finds it, and the output that was printed before the response."""
-        if self.settled.is_set():
-            return
-
-        if self.run_log.call_broken and failed_by_itself(error, self._workflow_response):
-            error = interrupted()  # it could not know, and is taken up again where that was asked for
-        try:
-            await self.run_log.flush()
-            values = self._outcome_values(error) | response_record(self._workflow_response, self._captured)
-            values["input"] = self._reader.record([self.scrubber, *self._scrubbers_above])
-
-            if error is None and self._workflow_response is not None and not self.again:
-                if self._captured.truncated:
-                    whole = None
-                else:
-                    whole = bytes(self._captured.data)
-
-                headers, collected = self._workflow_response.headers, self._collected
-                values |= await self._response_files.store(
-                    self.run_id, self.request, headers, collected, whole
-                )
-        except Exception:
-            log.exception("run not settled as expected", run_id=self.run_id)
-            values = self._outcome_values(unreadable())
-
-        self.attempts: list[dict[str, Any]] = values["attempts"]
-        self._write_outcome(values)
-        self.settled.set()
-        self.run_log.settled()
-
-    def _outcome_values(self, error: CodewordsError | None) -> dict[str, Any]:
-        """The columns of a run that ended so, but for its answer."""
-        ended_at = max(now(), self._started_at or 0)  # also where the clock was set back meanwhile
-        self._timings["total"] = self._elapsed()
-        self.outcome = status = final_status(error, self._workflow_response)
-
-        attempts, error_columns = (
-            self._attempts(status, ended_at),
-            error_record(error, self._workflow_response),
-        )
-        if self.again:
-            columns = to_queued("retry", attempts=attempts, started_at=self._started_at)
-            columns["error"] = error_columns
-        else:
-            columns = to_finished(status, error_columns, ended_at, attempts)
-            columns["started_at"] = self._started_at
-
-        return columns | {
-            "isolation": self._isolation,
-            "timings": self._timings,
-            "steps": self._steps(),
-            "usage": egress_record(self._config.egress, self.run_log),
-        }
-
-    def _write_outcome(self, values: dict[str, Any]) -> None:
-        over = self.request.background and not self.again
-
-        def write(connection: Connection) -> None:
-            took = rows.change(connection, self.run_id, values, holder=self._executor)
-            if took and over:  # who has taken it over needs what was asked
-                requests.forget(connection, self.run_id)
-
-        written = self._db.write_with_retries(write)
-        settle_if_refused(self._db, written, self.run_id, self._executor)
 
     def body(self) -> AsyncIterator[bytes]:
         """The body's bytes for one caller; a break before the end cancels the run."""

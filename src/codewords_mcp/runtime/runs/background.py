@@ -1,32 +1,28 @@
-"""Runs that nobody holds a connection for: accepted once, and executed until they end, also across crashes.
+"""Runs that nobody holds a connection for: executed until they end, also across crashes.
 
-Accepting writes the run's row and its request in one transaction; from then on it is not lost. A run under its limits
-starts at once, held by this process; one that has to wait has its place in the queue from the same transaction.
+They are accepted by `background_submit.py`.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections import Counter
-from typing import Any
 
 import structlog
 from sqlalchemy import Connection
 from sqlalchemy.exc import SQLAlchemyError
 
 from codewords_mcp.errors import RunCancelled, StorageFailed
+from codewords_mcp.runtime.model.events import RunChanged
 from codewords_mcp.runtime.model.limits import LimitScope
-from codewords_mcp.runtime.model.run import RunRequest
-from codewords_mcp.runtime.model.run_state import delivered, platform_error, to_finished, to_waiting_in_queue
+from codewords_mcp.runtime.model.run_state import delivered, platform_error, to_finished
 from codewords_mcp.runtime.runs import background_request as works
 from codewords_mcp.runtime.runs import pausing
 from codewords_mcp.runtime.runs.background_run import STORE_PAUSE, BackgroundRun
+from codewords_mcp.runtime.runs.background_submit import BackgroundMode, QueuedRuns
 from codewords_mcp.runtime.runs.context import RunDependencies
-from codewords_mcp.runtime.runs.launcher import LaunchConfig
 from codewords_mcp.runtime.runs.queue import RunQueue
-from codewords_mcp.runtime.runs.records import CalledService, new_id
 from codewords_mcp.runtime.runs.service_calls import ServiceRunner
-from codewords_mcp.runtime.store import recovery, requests, slots
+from codewords_mcp.runtime.store import recovery, requests
 from codewords_mcp.runtime.store import runs as rows
 from codewords_mcp.runtime.store.clock import now
 
@@ -34,7 +30,7 @@ log = structlog.get_logger(__name__)
 
 
 class BackgroundRuns:
-    """Accepts runs, carries out what is this process's turn, and goes on with what others left."""
+    """Executes the background runs whose turn it is in this process, and goes on with what others left."""
 
     def __init__(self, context: RunDependencies, served: ServiceRunner) -> None:
         self._context = context
@@ -45,142 +41,23 @@ class BackgroundRuns:
             limit=context.settings.concurrency,
             execute=self.execute,
         )
-        self._queued: Counter[str] = Counter()
-        """Runs of each part of the line that this process has put there and that have not been taken out; new ones
-        go behind them. Delayed ones are not among them: nothing waits for their time but they."""
-        self._queue_names: dict[str, str] = {}
+        self._queued = QueuedRuns()
+        self.mode = BackgroundMode(context, served, self._queue, self._queued)
+        """By which background runs are submitted."""
         self.coming: set[str] = set()
         """Runs that this process holds and is about to carry out."""
 
     @property
     def waiting(self) -> int:
         """Runs that this process knows to be in the queue."""
-        return len(self._queue_names)
-
-    # accepting
-
-    async def accept(self, request: RunRequest) -> str:
-        """Record the run for good, then start it or let it wait; the id, or that of the idempotency key's first run.
-
-        Raises NotFound, Conflict, TooBusy, StorageFailed.
-        """
-        context = self._context
-        request.background = True
-        body = b"".join([chunk async for chunk in request.body])
-        service = self._served.find(request.service_id)
-
-        if service:
-            target = CalledService(service.name)
-        else:
-            target = await context.authorization.servable(request.caller, request.service_id)
-
-        run_id = request.request_id or new_id()
-        ancestry = await context.ancestry.of_request(request, run_id)
-        ancestry.check()
-        scope = context.records.limit_scope(request, target)
-        config: LaunchConfig | None = None
-        if not isinstance(target, CalledService):
-            config = await context.launcher.launch_config(request, target)
-        row = context.records.new_row(request, target, run_id, ancestry) | {
-            "background": True,
-            "retries": target.retries,
-            "priority": request.priority,
-        }
-        work = works.Work(request, body, ancestry.correlation_id, ancestry.depth, target.retries)
-        claimed = self._claim(scope, delayed=request.delay > 0)
-
-        try:
-            if not (claimed or context.registry.draining):
-                await self._queue.open()
-            first, started = await self._record(request, row, body, scope, claimed=claimed)
-        except BaseException:
-            if claimed:
-                context.admission.leave(scope)
-            raise
-
-        if claimed and not started:
-            context.admission.leave(scope)
-        if first is not None:
-            return first
-
-        if started:
-            run = BackgroundRun(context, self._served, run_id, work, started=True)
-            context.registry.enter(run, run.live(config))
-        elif not context.registry.draining:
-            self._note_queued(run_id, "" if request.delay > 0 else scope.queue_name)
-
-        return run_id
-
-    def _claim(self, scope: LimitScope, *, delayed: bool) -> bool:
-        # behind those that wait already, but for a call that a running workflow makes: it would wait for itself
-        if (
-            delayed
-            or self._context.registry.draining
-            or (self._queued[scope.queue_name] and not scope.nested)
-        ):
-            return False
-        return self._context.admission.claim(scope)
-
-    async def _record(
-        self, request: RunRequest, row: dict[str, Any], body: bytes, scope: LimitScope, *, claimed: bool
-    ) -> tuple[str | None, bool]:
-        """(the run that first used the idempotency key, whether this one has started). Otherwise the run waits in the queue;
-        if this process drains, another puts it there.
-        """
-        started = in_queue = False
-
-        def decide(connection: Connection, row: dict[str, Any]) -> dict[str, Any]:
-            nonlocal started, in_queue
-            slot_manager, in_queue = self._context.slots, not self._context.registry.draining
-            if claimed and not in_queue:
-                waits_for = "turn"
-            elif claimed:
-                waits_for = slot_manager.why_not_now(connection, scope, behind=True)
-            elif request.delay > 0:
-                waits_for = "time"
-            else:
-                waits_for = slot_manager.why(scope)
-
-            if waits_for is None:
-                started = True
-                return row
-
-            return _waiting(connection, row, scope, waits_for, request.delay, in_queue=in_queue)
-
-        def more(connection: Connection, row: dict[str, Any]) -> None:
-            requests.add(connection, works.stored(request, row["id"], body))
-            if in_queue and not started:
-                self._queue.put(
-                    connection,
-                    row["id"],
-                    1,
-                    partition=scope.queue_name,
-                    priority=row["priority"],
-                    delay=request.delay,
-                )
-
-        first = await self._context.records.record_once(request, row, decide, more)
-
-        return first, started and first is None
-
-    def _note_queued(self, run_id: str, queue_name: str) -> None:
-        if run_id not in self._queue_names:
-            self._queue_names[run_id] = queue_name
-            if queue_name:
-                self._queued[queue_name] += 1
-
-    def _note_dequeued(self, run_id: str) -> None:
-        if queue_name := self._queue_names.pop(run_id, None):
-            self._queued[queue_name] -= 1
-            if self._queued[queue_name] <= 0:
-                del self._queued[queue_name]
+        return len(self._queued)
 
     # carrying out
 
     async def execute(self, run_id: str) -> None:
         """Carry out a run that waits, to its end; nothing, where somebody else has it or it is over."""
         context = self._context
-        self._note_dequeued(run_id)
+        self._queued.discard(run_id)
         if context.registry.draining or await self._is_paused(run_id):
             await context.database.write(recovery.stranded, {run_id})
             return
@@ -234,19 +111,19 @@ class BackgroundRuns:
 
         def write(connection: Connection) -> int | None:
             row = requests.load(connection, run_id)
-            if row is None or row["executor"] is not None:
+            if row is None or row.executor is not None:
                 return None
             if not rows.change(connection, run_id, values, only_from=("queued",)):
                 return None
             requests.forget(connection, run_id)
-            return row["deliveries"]
+            return row.deliveries
 
         deliveries = await self._context.database.write(write)
         if deliveries is None:
             return False
 
-        self._note_dequeued(run_id)
-        self._context.events.notify(run_id)
+        self._queued.discard(run_id)
+        self._context.events.publish(RunChanged(run_id))
         if self._queue.is_open and deliveries:
             await asyncio.to_thread(self._queue.withdraw, run_id, deliveries)
         return True
@@ -295,12 +172,12 @@ class BackgroundRuns:
         found = recovery.undelivered(connection)
         at = now()
         for row in found:
-            delivery = row["deliveries"] + 1
-            rows.change(connection, row["id"], delivered(delivery))
-            delay = max(0.0, ((row["not_before"] or 0) - at) / 1e6)
-            queue_name = LimitScope(row["owner"], row["key_id"] or "", row["service_id"], ()).queue_name
+            delivery = row.deliveries + 1
+            rows.change(connection, row.id, delivered(delivery))
+            delay = max(0.0, ((row.not_before or 0) - at) / 1e6)
+            queue_name = LimitScope(row.owner, row.key_id or "", row.service_id, ()).queue_name
             self._queue.put(
-                connection, row["id"], delivery, partition=queue_name, priority=row["priority"], delay=delay
+                connection, row.id, delivery, partition=queue_name, priority=row.priority, delay=delay
             )
         return len(found)
 
@@ -312,7 +189,6 @@ class BackgroundRuns:
     async def drain(self) -> None:
         """Take no more runs, start no attempt, and return runs that have not started to the queue. Attempts go on. Idempotent."""
         self._context.registry.draining = True
-        self._queue_names.clear()  # others' now
         self._queued.clear()
 
         for run in list(self._context.registry.active.values()):
@@ -334,19 +210,3 @@ class BackgroundRuns:
         await self._queue.close()
         executor = self._context.registry.executor
         await self._context.database.write(recovery.abandon, [executor])
-
-
-def _waiting(
-    connection: Connection,
-    row: dict[str, Any],
-    scope: LimitScope,
-    waits_for: str,
-    delay: float,
-    *,
-    in_queue: bool,
-) -> dict[str, Any]:
-    """Return the row of a run that goes into the queue, now or soon. Raises TooBusy if the queue is full."""
-    slots.lock(connection, scope)
-    slots.require_queue_capacity(connection, scope)
-    not_before = row["created_at"] + int(delay * 1e6) if delay > 0 else None
-    return row | to_waiting_in_queue(waits_for, in_queue=in_queue, not_before=not_before)

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
-from typing import Any
 
-from sqlalchemy import Connection, RowMapping
+from sqlalchemy import Connection
 
 from codewords_mcp.runtime.model.caller import Caller, MadeBy
 from codewords_mcp.runtime.model.run import RunRequest
+from codewords_mcp.runtime.model.run_columns import AttemptEntry
+from codewords_mcp.runtime.runs.ancestry import RunAncestry
 from codewords_mcp.runtime.runs.request_headers import AUTH
 from codewords_mcp.runtime.store import logs, recovery, requests
 
@@ -20,10 +21,9 @@ class Work:
 
     request: RunRequest
     body: bytes
-    correlation_id: str
-    depth: int
+    ancestry: RunAncestry
     retries: int
-    attempts: list[dict[str, Any]] = field(default_factory=list[dict[str, Any]])
+    attempts: list[AttemptEntry] = field(default_factory=list[AttemptEntry])
     next_seq: int = 0
     last_line: str | None = None
     not_before: float = 0.0
@@ -37,26 +37,27 @@ async def replayed(data: bytes) -> AsyncIterator[bytes]:
     yield data
 
 
-def stored(request: RunRequest, run_id: str, body: bytes) -> dict[str, Any]:
-    """The columns of what was asked, without its credentials."""
-    return {
-        "run_id": run_id,
-        "method": request.method,
-        "path": request.path,
-        "query": request.query,
-        "headers": [
-            [name.decode("latin-1"), value.decode("latin-1")]
-            for name, value in request.headers
-            if name not in AUTH
-        ],
-        "body": body,
-        "timeout": request.timeout,
-        "caller_kind": request.caller.kind,
-    }
+def stored(request: RunRequest, run_id: str, body: bytes) -> requests.StoredRequest:
+    """The request as it is stored, without its credentials."""
+    headers = [
+        [name.decode("latin-1"), value.decode("latin-1")]
+        for name, value in request.headers
+        if name not in AUTH
+    ]
+    return requests.StoredRequest(
+        run_id,
+        request.method,
+        request.path,
+        request.query,
+        headers,
+        body,
+        request.timeout,
+        request.caller.kind,
+    )
 
 
 def take(connection: Connection, run_id: str, executor: str) -> Work | None:
-    """Hold the run, and what it was asked; None where it is not to be had."""
+    """Claim the run for this process and load its request; None if the run cannot be claimed."""
     if recovery.claim(connection, run_id, executor):
         return load(connection, run_id)
     return None
@@ -64,29 +65,38 @@ def take(connection: Connection, run_id: str, executor: str) -> Work | None:
 
 def load(connection: Connection, run_id: str) -> Work | None:
     """The rest of the work of a run; None if there is none."""
-    row = requests.load(connection, run_id)
-    if row is None:
+    run = requests.load(connection, run_id)
+    if run is None:
         return None
+
     next_seq, last_line = logs.end_of(connection, run_id)
     return Work(
-        _request(row), row["body"], row["correlation_id"], row["depth"], row["retries"], row["attempts"],
-        next_seq, last_line, (row["not_before"] or 0) / 1e6, row["cancel_asked"],
-    )  # fmt: skip
+        _request(run),
+        run.request.body,
+        RunAncestry(run.depth, run.correlation_id),
+        run.retries,
+        run.attempts,
+        next_seq,
+        last_line,
+        not_before=(run.not_before or 0) / 1e6,
+        unwanted=run.cancel_asked,
+    )
 
 
-def _request(row: RowMapping) -> RunRequest:
+def _request(run: requests.RequestedRun) -> RunRequest:
+    stored_request = run.request
     return RunRequest(
-        row["service_id"],
-        row["method"],
-        row["path"],
-        row["query"],
-        [(name.encode("latin-1"), value.encode("latin-1")) for name, value in row["headers"]],
-        replayed(row["body"]),
-        Caller(row["owner"], row["caller_kind"], key_id=row["key_id"], run_id=row["parent_id"]),
-        correlation_id=row["correlation_id"],
+        run.service_id,
+        stored_request.method,
+        stored_request.path,
+        stored_request.query,
+        [(name.encode("latin-1"), value.encode("latin-1")) for name, value in stored_request.headers],
+        replayed(stored_request.body),
+        Caller(run.owner, stored_request.caller_kind, key_id=run.key_id, run_id=run.parent_id),
+        correlation_id=run.correlation_id,
         background=True,
-        timeout=row["timeout"],
-        priority=row["priority"],
-        schedule_id=row["schedule_id"],
-        made_by=MadeBy.from_json(row["made_by"]),
+        timeout=stored_request.timeout,
+        priority=run.priority,
+        schedule_id=run.schedule_id,
+        made_by=MadeBy.from_json(run.made_by),
     )

@@ -6,13 +6,13 @@ import asyncio
 import random
 import time
 from contextlib import suppress
-from typing import Any
 
 import structlog
 from sqlalchemy import Connection
 
 from codewords_mcp.errors import CodewordsError, RunCancelled, StorageFailed, TooBusy
 from codewords_mcp.runtime.gateway.attribution import CallAttribution
+from codewords_mcp.runtime.model.run_columns import RunColumns
 from codewords_mcp.runtime.model.run_state import (
     ACTIVE,
     NOT_RUNNING,
@@ -24,7 +24,7 @@ from codewords_mcp.runtime.model.run_state import (
 )
 from codewords_mcp.runtime.runs import background_request as works
 from codewords_mcp.runtime.runs.attempt import Execution
-from codewords_mcp.runtime.runs.attempt_info import AttemptInfo
+from codewords_mcp.runtime.runs.attempt_setup import AttemptInfo, AttemptSetup
 from codewords_mcp.runtime.runs.cancellation import cancel_until_done
 from codewords_mcp.runtime.runs.context import RunDependencies
 from codewords_mcp.runtime.runs.launcher import LaunchConfig
@@ -60,8 +60,8 @@ class BackgroundRun:
         started: bool = False,
     ) -> None:
         self.run_id = run_id
-        self.correlation_id = work.correlation_id
-        self.depth = work.depth
+        self.correlation_id = work.ancestry.correlation_id
+        self.depth = work.ancestry.depth
         self.key_id = work.request.caller.key_id
         self.settled = asyncio.Event()
         self.task: asyncio.Task[None] | None = None
@@ -155,7 +155,7 @@ class BackgroundRun:
 
             self._attempting, at = True, now()
             running = to_running_service(at)
-            work.attempts = running["attempts"]
+            work.attempts = running.get("attempts", [])
             if not await context.database.write(
                 rows.change, self.run_id, running, only_from=NOT_RUNNING, holder=context.registry.executor
             ):
@@ -204,10 +204,10 @@ class BackgroundRun:
                 run_log.write_platform_line(self._announcement(number))
             execution = await self._attempt(run_log, config)
             self._execution, self._attempting = None, False
-            if execution is None or not execution.again or self._stopped:
+            if execution is None or not execution.record.retried or self._stopped:
                 return
 
-            self._work.attempts, config = execution.attempts, None
+            self._work.attempts, config = execution.record.attempts, None
             if self._why:  # came while the attempt was cleaning up
                 raise asyncio.CancelledError
             if context.registry.draining:
@@ -281,26 +281,19 @@ class BackgroundRun:
         context, work = self._context, self._work
         context.registry.grant_authority(self.run_id, work.request.caller, config, above)
         work.request.body = works.replayed(work.body)
-        recorded: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        recorded.set_result(None)
         number = len(work.attempts) + 1
         execution = Execution(
-            self.run_id,
-            work.request,
-            database=context.database,
-            run_log=run_log,
-            max_captured=context.settings.max_response_kept,
-            timeout=work.request.timeout or config.servable.timeout or context.settings.run_timeout,
-            config=config,
-            recorded=recorded,
-            queued=queued,
-            allocator=context.allocator,
-            correlation_id=work.correlation_id,
-            executor=context.registry.executor,
-            response_files=context.response_files,
-            depth=work.depth,
-            info=AttemptInfo(number, tuple(work.attempts), work.retries + 1 - number),
-            scrubbers_above=context.registry.scrubbers_above(work.request.caller),
+            AttemptSetup(
+                context,
+                self.run_id,
+                work.request,
+                config,
+                run_log,
+                work.ancestry,
+                timeout=work.request.timeout or config.servable.timeout or context.settings.run_timeout,
+                queued=queued,
+                info=AttemptInfo(number, tuple(work.attempts), work.retries + 1 - number),
+            )
         )
         execution.task = self.task
 
@@ -312,7 +305,7 @@ class BackgroundRun:
         attempts = close_attempts(self._work.attempts, at, status)
         self._record_end(to_finished(status, error_entry(error), at, attempts))
 
-    def _record_end(self, values: dict[str, Any]) -> None:
+    def _record_end(self, values: RunColumns) -> None:
         def write(connection: Connection) -> None:
             if rows.change(connection, self.run_id, values, holder=self._context.registry.executor):
                 requests.forget(connection, self.run_id)  # else who has taken it over needs it

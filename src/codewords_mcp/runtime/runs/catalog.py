@@ -14,6 +14,7 @@ from codewords_mcp.runtime.auth.authority import Permissions
 from codewords_mcp.runtime.gateway.rules import Rules, rules_of
 from codewords_mcp.runtime.model.authoring import DRAFT_ID
 from codewords_mcp.runtime.model.caller import Caller
+from codewords_mcp.runtime.model.events import EnvironmentLost, EventBus
 from codewords_mcp.runtime.model.manifest import Manifest
 from codewords_mcp.runtime.model.progress import no_progress
 from codewords_mcp.runtime.sandboxes.base import EnvironmentRef
@@ -108,12 +109,13 @@ class Catalog:
     A version that was stored without a manifest gets the one that its code asks for, by `derive`.
     """
 
-    def __init__(self, database: Database, environments: Environments, derive: Derive) -> None:
+    def __init__(
+        self, database: Database, environments: Environments, derive: Derive, events: EventBus
+    ) -> None:
         self._db = database
         self._environments = environments
         self._derive = derive
-        self.on_gone: Callable[[str], None] = self.forget
-        """Told of a service whose environment is no longer there, before it is built again."""
+        self._events = events
         self._cache: OrderedDict[str, Servable] = OrderedDict()
 
     def forget(self, service_id: str) -> None:
@@ -127,7 +129,7 @@ class Catalog:
         """
         servable = self._cache.get(service_id)
         if servable is not None and not servable.environment.path.exists():
-            self.on_gone(service_id)
+            self._events.publish(EnvironmentLost(service_id))
             servable = None
 
         if servable is None or (self._db.shared and not await self._is_live(servable)):

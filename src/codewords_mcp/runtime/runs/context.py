@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from codewords_mcp.runtime.auth.agreements import Agreements
 from codewords_mcp.runtime.auth.authority import Authorities
 from codewords_mcp.runtime.gateway.attribution import CallChain
+from codewords_mcp.runtime.model.events import EventBus
 from codewords_mcp.runtime.runs.admission import Admission
 from codewords_mcp.runtime.runs.ancestry import AncestryResolver
 from codewords_mcp.runtime.runs.authorization import RunAuthorization
@@ -48,6 +49,7 @@ class RunDependencies:
 
 def assemble(
     executor: str,
+    bus: EventBus,
     settings: Settings,
     database: Database,
     *,
@@ -63,10 +65,8 @@ def assemble(
     response_files: ResponseFiles,
 ) -> RunDependencies:
     """Make the parts of runs that depend on each other. `executor` names this process start."""
-    # on a shared database only the executor of a run may append to its log
-    journal.holder = executor if database.shared else None
     slots = SlotManager(admission, database, executor)
-    events = RunEvents(journal, slots)
+    events = RunEvents(bus, journal, slots)
     registry = RunRegistry(
         executor,
         database=database,
@@ -75,6 +75,7 @@ def assemble(
         authorities=authorities,
         agreements=agreements,
         events=events,
+        bus=bus,
     )
     authorization = RunAuthorization(database, catalog, authorities, agreements)
     ancestry = AncestryResolver(

@@ -1,17 +1,22 @@
-"""Notifications that a run has changed: to waiters of this process, and to other replicas."""
+"""Waiting for a run to change, in this process or in another."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Generator
+from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
+from codewords_mcp.runtime.model.events import (
+    ANY_RUN,
+    CancelRequested,
+    EventBus,
+    RunChanged,
+    RunChangedElsewhere,
+    RunLeft,
+)
 from codewords_mcp.runtime.runs.run_logs import Journal
 from codewords_mcp.runtime.runs.slots import SlotManager
-
-ANY_RUN = "*"
-"""In a notification of another replica, instead of ids: more runs than a notification can hold."""
 
 
 @dataclass(slots=True)
@@ -23,14 +28,15 @@ class _Subscription:
 
 
 class RunEvents:
-    """`publish`, if set, is called with the id of each run that changed here, for other replicas."""
+    """Waiters for changes of runs. They wake at changes by this process and by others."""
 
-    def __init__(self, journal: Journal, slots: SlotManager) -> None:
+    def __init__(self, bus: EventBus, journal: Journal, slots: SlotManager) -> None:
+        self._bus = bus
         self._journal = journal
         self._slots = slots
         self._subscriptions: dict[str, _Subscription] = {}
-        self.publish: Callable[[str], None] | None = None
-        journal.settled = self.notify
+        bus.subscribe(RunChanged, self._on_change)
+        bus.subscribe(RunChangedElsewhere, self._on_remote_change)
 
     @contextmanager
     def subscribe(self, run_id: str) -> Generator[asyncio.Event]:
@@ -45,20 +51,20 @@ class RunEvents:
             if not subscription.waiters and self._subscriptions.get(run_id) is subscription:
                 del self._subscriptions[run_id]
 
-    def notify(self, run_id: str) -> None:
-        """The run came to this process, left it or ended: wake its waiters, here and elsewhere."""
-        self._wake(run_id)
-        if self.publish is not None:
-            self.publish(run_id)
+    def publish(self, event: RunChanged | RunLeft | CancelRequested) -> None:
+        """Publish an event of a run of this process."""
+        self._bus.publish(event)
 
-    def on_remote_change(self, run_id: str) -> None:
-        """Another replica has changed this run, or any (`ANY_RUN`)."""
+    def _on_change(self, event: RunChanged) -> None:
+        self._wake(event.run_id)
+
+    def _on_remote_change(self, event: RunChangedElsewhere) -> None:
         # the replica may have given a slot back
         self._slots.on_remote_change()
-        if run_id == ANY_RUN:
+        if event.run_id == ANY_RUN:
             run_ids = [*self._subscriptions, *self._journal.followers.followed_runs]
         else:
-            run_ids = [run_id]
+            run_ids = [event.run_id]
 
         for changed in run_ids:
             self._journal.followers.wake(changed)

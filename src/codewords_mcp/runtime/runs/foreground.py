@@ -1,12 +1,10 @@
-"""Start a run whose caller waits for the response."""
+"""Runs whose caller waits for the response."""
 
 from __future__ import annotations
 
 import asyncio
-import time
-from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any, TypeVar
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import TypeVar
 
 import structlog
 from sqlalchemy import Connection
@@ -14,14 +12,15 @@ from sqlalchemy import Connection
 from codewords_mcp.errors import CodewordsError, Conflict, RunCancelled, RunInterrupted, RuntimeUnavailable
 from codewords_mcp.runtime.gateway.attribution import CallAttribution
 from codewords_mcp.runtime.model.limits import LimitScope
-from codewords_mcp.runtime.model.run import RunRequest
+from codewords_mcp.runtime.model.run import RunRequest, RunResponse
+from codewords_mcp.runtime.model.run_columns import RunColumns
 from codewords_mcp.runtime.model.run_state import UNFINISHED, error_entry, to_finished, to_queued
 from codewords_mcp.runtime.runs.attempt import Execution
+from codewords_mcp.runtime.runs.attempt_setup import AttemptSetup
 from codewords_mcp.runtime.runs.context import RunDependencies
-from codewords_mcp.runtime.runs.records import new_id
-from codewords_mcp.runtime.runs.repeated_request import RepeatedRequest
 from codewords_mcp.runtime.runs.results import unreadable
 from codewords_mcp.runtime.runs.slots import NotOurs
+from codewords_mcp.runtime.runs.submit import Recorded, Submission
 from codewords_mcp.runtime.store import runs as rows
 from codewords_mcp.runtime.store import slots
 from codewords_mcp.runtime.store.clock import now
@@ -30,82 +29,39 @@ E = TypeVar("E", bound=Execution)
 log = structlog.get_logger(__name__)
 
 
-class ForegroundRuns:
-    """Starts runs whose callers wait: catalog, limits, record, execution."""
+class AwaitedRuns:
+    """The part of `RunMode` that runs with a waiting caller share, with or without a websocket."""
+
+    limits_depth = True
 
     def __init__(self, context: RunDependencies) -> None:
         self._context = context
         self._db = context.database
 
-    async def launch(self, request: RunRequest, make: Callable[..., E]) -> E | RepeatedRequest:
-        """Record a run, start it and return it; `make` is the class of the execution.
-
-        Raises NotFound, EnvironmentFailed, ConsentNeeded, Conflict, TooBusy, RuntimeUnavailable, StorageFailed.
-        """
-        context = self._context
-        if not context.registry.accepts_foreground:
+    async def prepare(self, request: RunRequest) -> bytes:  # noqa: ARG002  # the body is streamed
+        """See `RunMode`."""
+        if not self._context.registry.accepts_foreground:
             raise RuntimeUnavailable(
                 "This runtime is ending; nothing was begun.", hint="Try again in a moment."
             )
+        return b""
 
-        context.registry.last_activity = time.monotonic()
-        servable = await context.authorization.servable(request.caller, request.service_id)
-        run_id = request.request_id or new_id()
-        ancestry = await context.ancestry.of_request(request, run_id)
-        ancestry.check()
-        scope = context.records.limit_scope(request, servable)
-        config = await context.launcher.launch_config(request, servable)
-        row = context.records.new_row(request, servable, run_id, ancestry)
-        claimed = context.admission.claim(scope)
+    def claim(self, submission: Submission) -> bool:
+        """See `RunMode`."""
+        return self._context.admission.claim(submission.scope)
 
-        try:
-            recorded = await self._record(request, row, scope, claimed=claimed)
-        except BaseException:
-            if claimed:
-                context.admission.leave(scope)
-            raise
-
-        if claimed and not recorded.started:
-            context.admission.leave(scope)
-        if recorded.first is not None:
-            return RepeatedRequest(recorded.first)
-
-        execution = make(
-            run_id,
-            request,
-            database=context.database,
-            run_log=context.journal.open(run_id),
-            max_captured=context.settings.max_response_kept,
-            timeout=request.timeout or context.settings.sync_timeout,
-            config=config,
-            recorded=recorded.written,
-            queued=not recorded.started,
-            allocator=context.allocator,
-            correlation_id=ancestry.correlation_id,
-            executor=context.registry.executor,
-            response_files=context.response_files,
-            depth=ancestry.depth,
-            scrubbers_above=context.registry.scrubbers_above(request.caller),
-        )
-        context.registry.grant_authority(run_id, request.caller, config)
-        context.registry.enter(execution, self._live(execution, scope, claimed=recorded.started))
-
-        return execution
-
-    async def _record(
-        self, request: RunRequest, row: dict[str, Any], scope: LimitScope, *, claimed: bool
-    ) -> _Recorded:
+    async def record(self, submission: Submission, *, claimed: bool) -> Recorded:
         """Write the run's row: soon, where nothing has to be known of others for it."""
-        context, started = self._context, False
+        request, scope, started = submission.request, submission.scope, False
         if claimed and not self._db.shared and request.request_id is None and request.idempotency_key is None:
-            return _Recorded(None, started=True, written=self._db.write_soon(rows.add, row))
+            return Recorded(written=self._db.write_soon(rows.add, submission.row))
 
         if not claimed:
             self._check_own_wait(request, scope)
 
-        def decide(connection: Connection, row: dict[str, Any]) -> dict[str, Any]:
+        def decide(connection: Connection, row: RunColumns) -> RunColumns:
             nonlocal started
-            slot_manager = context.slots
+            slot_manager = self._context.slots
             if claimed:
                 waits_for = slot_manager.why_not_now(connection, scope, behind=False)
             else:
@@ -117,25 +73,22 @@ class ForegroundRuns:
 
             slots.lock(connection, scope)
             slots.require_queue_capacity(connection, scope)
-            return row | to_queued(waits_for)
+            return {**row, **to_queued(waits_for)}
 
         try:
-            first = await context.records.record_once(request, row, decide)
+            first = await self._context.records.record_once(request, submission.row, decide)
         except asyncio.CancelledError:
-            self._withdraw_unseen(row)
+            self._withdraw_unseen(submission.run_id)
             raise
 
-        written: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        written.set_result(None)
-        return _Recorded(first, started=started and first is None, written=written)
+        return Recorded(first, started=started and first is None)
 
-    def _withdraw_unseen(self, row: dict[str, Any]) -> None:
+    def _withdraw_unseen(self, run_id: str) -> None:
         """The caller hung up while the row was written, and it may be: writes are made in order, so this finds it."""
         error = error_entry(RunCancelled("The run was cancelled: the caller hung up."))
         ended = to_finished("cancelled", error, now(), [], release=True)
-        self._db.write_with_retries(
-            rows.change, row["id"], ended, only_from=UNFINISHED, holder=row["executor"]
-        )
+        holder = self._context.registry.executor
+        self._db.write_with_retries(rows.change, run_id, ended, only_from=UNFINISHED, holder=holder)
 
     def _check_own_wait(self, request: RunRequest, scope: LimitScope) -> None:
         """Raises Conflict where the runs that it would wait for are those that wait for it."""
@@ -149,6 +102,28 @@ class ForegroundRuns:
                 f"This workflow would wait for itself: it may run {full.runs} at once and is called by its own run.",
                 hint="Raise `concurrency` in its header, or call it in the background (run_async).",
             )
+
+    def enter(self, submission: Submission, recorded: Recorded, make: Callable[[AttemptSetup], E]) -> E:
+        """Start the run's task. `make` is the class of the execution."""
+        context, config = self._context, submission.config
+        assert config is not None  # noqa: S101  # a workflow's run has one
+        execution = make(
+            AttemptSetup(
+                context,
+                submission.run_id,
+                submission.request,
+                config,
+                context.journal.open(submission.run_id),
+                submission.ancestry,
+                timeout=submission.request.timeout or context.settings.sync_timeout,
+                queued=not recorded.started,
+                written=recorded.written,
+            )
+        )
+        context.registry.grant_authority(submission.run_id, submission.request.caller, config)
+        life = self._live(execution, submission.scope, claimed=recorded.started)
+        context.registry.enter(execution, life)
+        return execution
 
     async def _live(self, execution: Execution, scope: LimitScope, *, claimed: bool) -> None:
         context, timeout = self._context, execution.timeout
@@ -168,9 +143,30 @@ class ForegroundRuns:
                 await execution.refuse(unreadable())
         finally:
             try:
-                self._context.journal.close(execution.run_log)
+                context.journal.close(execution.run_log)
             finally:
                 context.registry.leave(execution.run_id)
+
+
+class ForegroundRuns(AwaitedRuns):
+    """Runs of workflows whose caller gets the response as it comes; see `RunMode`."""
+
+    async def start(self, submission: Submission, recorded: Recorded) -> RunResponse:
+        """See `RunMode`. Cancelling this cancels the run."""
+        execution = self.enter(submission, recorded, Execution)
+        try:
+            response = await asyncio.shield(execution.response.started)
+        except asyncio.CancelledError:
+            if not execution.response.started.cancelled():
+                await execution.hang_up()
+            raise
+        except CodewordsError as error:
+            error.run_id = execution.run_id
+            raise
+
+        body = execution.body()
+        close = _closer(execution, body)
+        return RunResponse(execution.run_id, response.status, response.headers, body, close)
 
 
 def _alive(origin: CallAttribution) -> tuple[str, ...]:
@@ -178,10 +174,10 @@ def _alive(origin: CallAttribution) -> tuple[str, ...]:
     return origin.services[: len(origin.runs)]
 
 
-@dataclass(frozen=True, slots=True)
-class _Recorded:
-    """A row that was written. `first`: the run that first used the idempotency key; `began`: it has its slot."""
+def _closer(execution: Execution, body: AsyncIterator[bytes]) -> Callable[[], Awaitable[None]]:
+    async def close() -> None:
+        await body.aclose()  # type: ignore[attr-defined]  # an async generator
+        if not execution.settled.is_set():
+            await execution.hang_up()
 
-    first: str | None
-    started: bool
-    written: asyncio.Future[None]
+    return close

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Sequence
-from typing import Any
 
 from codewords_mcp.runtime.model.run import RunRequest
+from codewords_mcp.runtime.model.run_columns import InputEntry
 from codewords_mcp.runtime.runs.request_headers import value_of
 from codewords_mcp.runtime.secrets.scrub import Scrubber
 
@@ -32,7 +32,7 @@ class RequestReader:
             self._size += len(chunk)
             yield chunk
 
-    def record(self, scrubbers: Sequence[Scrubber] = ()) -> dict[str, Any]:
+    def record(self, scrubbers: Sequence[Scrubber] = ()) -> InputEntry:
         """The record's column, as JSON. `content` is None for what is private or no text."""
         request = self._request
         query = request.query.decode("latin-1")

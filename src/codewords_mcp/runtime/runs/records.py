@@ -5,7 +5,6 @@ from __future__ import annotations
 import uuid
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 from sqlalchemy import Connection
 from sqlalchemy.exc import IntegrityError
@@ -13,6 +12,7 @@ from sqlalchemy.exc import IntegrityError
 from codewords_mcp.errors import Conflict, NotFound
 from codewords_mcp.runtime.model.limits import LimitScope, limit_scope
 from codewords_mcp.runtime.model.run import RunRequest
+from codewords_mcp.runtime.model.run_columns import RunColumns
 from codewords_mcp.runtime.model.run_state import open_attempt, to_starting
 from codewords_mcp.runtime.runs.ancestry import RunAncestry
 from codewords_mcp.runtime.runs.catalog import Servable
@@ -21,9 +21,9 @@ from codewords_mcp.runtime.store.clock import now
 from codewords_mcp.runtime.store.database import Database
 from codewords_mcp.settings import Settings
 
-Decide = Callable[[Connection, dict[str, Any]], dict[str, Any]]
+Decide = Callable[[Connection, RunColumns], RunColumns]
 """`decide(connection, row)` returns the row as it is to be written; called in the transaction that writes it."""
-More = Callable[[Connection, dict[str, Any]], None]
+More = Callable[[Connection], None]
 """Writes more in the same transaction."""
 UNBOUNDED = 1 << 30
 
@@ -57,12 +57,10 @@ class RunRecords:
             nested=caller.kind == "run",
         )  # fmt: skip
 
-    def new_row(
-        self, request: RunRequest, target: Target, run_id: str, ancestry: RunAncestry
-    ) -> dict[str, Any]:
+    def new_row(self, request: RunRequest, target: Target, run_id: str, ancestry: RunAncestry) -> RunColumns:
         """The row of a run that starts now in this process."""
         at = now()
-        return {
+        row: RunColumns = {
             "id": run_id,
             "owner": request.caller.owner,
             "created_at": at,
@@ -75,10 +73,12 @@ class RunRecords:
             "executor": self._executor,
             "depth": ancestry.depth,
             "made_by": request.made_by.as_json() if request.made_by else None,
-        } | to_starting(at, [open_attempt(1, at)])
+        }
+        row.update(to_starting(at, [open_attempt(1, at)]))
+        return row
 
     async def record_once(
-        self, request: RunRequest, row: dict[str, Any], decide: Decide | None = None, more: More | None = None
+        self, request: RunRequest, row: RunColumns, decide: Decide | None = None, more: More | None = None
     ) -> str | None:
         """Write the row that `decide` returns, and `more` in the same transaction.
 
@@ -91,7 +91,7 @@ class RunRecords:
             if not request.idempotency_key:
                 raise
             # two requests used the key at the same time, and the other one won
-            return await self._db.read(_first, request, row)
+            return await self._db.read(_first, request)
 
 
 def new_id() -> str:
@@ -106,19 +106,19 @@ def shown(run_id: str) -> str:
     return "of that id"
 
 
-def _first(connection: Connection, request: RunRequest, row: dict[str, Any]) -> str | None:
+def _first(connection: Connection, request: RunRequest) -> str | None:
     key = request.idempotency_key
-    return key and rows.find_idempotent(connection, row["owner"], row["service_id"], key)
+    return key and rows.find_idempotent(connection, request.caller.owner, request.service_id, key)
 
 
 def _record(
     connection: Connection,
     request: RunRequest,
-    row: dict[str, Any],
+    row: RunColumns,
     decide: Decide | None,
     more: More | None,
 ) -> str | None:
-    if first := _first(connection, request, row):
+    if first := _first(connection, request):
         return first
 
     if decide is not None:
@@ -126,23 +126,24 @@ def _record(
     if request.request_id is None:
         rows.add(connection, row)
     else:
-        _use_provisioned(connection, row)
+        _use_provisioned(connection, request.request_id, row)
 
     if more is not None:
-        more(connection, row)
+        more(connection)
     return None
 
 
-def _use_provisioned(connection: Connection, row: dict[str, Any]) -> None:
-    run_id = row["id"]
-    known = rows.get(connection, run_id, row["owner"])
+def _use_provisioned(connection: Connection, run_id: str, row: RunColumns) -> None:
+    known = rows.get(connection, run_id, row.get("owner"))
     # an id that one run provisioned must not be used by another run
-    if known is None or known.parent_id != row["parent_id"]:
+    if known is None or known.parent_id != row.get("parent_id"):
         raise NotFound(
             f"There is no provisioned request {shown(run_id)}.", hint="POST /provision-request gives one."
         )
 
-    values = {name: value for name, value in row.items() if name not in {"id", "owner", "created_at"}}
+    values = row.copy()
+    for name in ("id", "owner", "created_at"):
+        values.pop(name, None)
     if not rows.change(connection, run_id, values, only_from=("provisioned",)):
         raise Conflict(
             f"The provisioned request {run_id} was already used.", hint="Provision one request per run."

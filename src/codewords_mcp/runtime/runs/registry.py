@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Coroutine
+from collections.abc import Coroutine
 from typing import Any, Protocol, TypeVar
 
 from codewords_mcp.runtime.auth.agreements import Agreements
 from codewords_mcp.runtime.auth.authority import Authorities
 from codewords_mcp.runtime.gateway.attribution import CallAttribution, CallChain
 from codewords_mcp.runtime.model.caller import Caller
+from codewords_mcp.runtime.model.events import CallRefused, EventBus, RunChanged, RunLeft
 from codewords_mcp.runtime.model.run import FINISHED
 from codewords_mcp.runtime.model.run_state import released
 from codewords_mcp.runtime.runs.events import RunEvents
@@ -60,10 +61,11 @@ class RunRegistry:
         authorities: Authorities,
         agreements: Agreements,
         events: RunEvents,
+        bus: EventBus,
     ) -> None:
         self.executor = executor
         self.active: dict[str, ActiveRun] = {}
-        self.tasks: set[asyncio.Task[Any]] = set()
+        self.tasks: set[asyncio.Task[object]] = set()
         self.draining = False
         """The runtime is about to end: foreground runs are served, and nothing in the background begins here."""
         self.paused_at: int | None = None
@@ -71,15 +73,13 @@ class RunRegistry:
         self.accepts_foreground = True
         """Runs whose caller waits begin here."""
         self.last_activity = time.monotonic()
-        self.on_leave: Callable[[str], None] | None = None
-        """Called with the id of each run that has left, to end what belongs to it."""
         self._db = database
         self._journal = journal
         self._call_chain = call_chain
         self._authorities = authorities
         self._agreements = agreements
         self._events = events
-        authorities.on_refused = self._log_refusal
+        bus.subscribe(CallRefused, self._log_refusal)
 
     def spawn(self, coroutine: Coroutine[Any, Any, T], name: str) -> asyncio.Task[T]:
         """Start a task that counts as activity."""
@@ -92,13 +92,12 @@ class RunRegistry:
         """Start the run's task `life`; the run is active until `leave`."""
         self.active[run.run_id] = run
         run.task = self.spawn(life, name=f"run {run.run_id}")
-        self._events.notify(run.run_id)
+        self._events.publish(RunChanged(run.run_id))
 
     def leave(self, run_id: str) -> None:
         """Remove a run that is no longer active here: it has ended, or this process has released it."""
         self.active.pop(run_id, None)
-        if self.on_leave is not None:
-            self.on_leave(run_id)
+        self._events.publish(RunLeft(run_id))
         self._call_chain.end(run_id)
         self._authorities.end(run_id)
 
@@ -109,7 +108,7 @@ class RunRegistry:
             )
 
         self._journal.notify(run_id)
-        self._events.notify(run_id)
+        self._events.publish(RunChanged(run_id))
         self.last_activity = time.monotonic()
 
     def grant_authority(
@@ -134,6 +133,6 @@ class RunRegistry:
             return [parent.scrubber]
         return []
 
-    def _log_refusal(self, run_id: str, message: str) -> None:
-        if run_log := self._journal.live(run_id):
-            run_log.refused(message)
+    def _log_refusal(self, event: CallRefused) -> None:
+        if run_log := self._journal.live(event.run_id):
+            run_log.refused(event.message)

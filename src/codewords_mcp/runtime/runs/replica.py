@@ -20,6 +20,15 @@ from sqlalchemy import Connection, text
 from codewords_mcp import __version__
 from codewords_mcp.errors import CodewordsError
 from codewords_mcp.runtime.gateway.shared_accounts import settle_dead
+from codewords_mcp.runtime.model.events import (
+    CancelRequested,
+    EventBus,
+    RunChanged,
+    RunChangedElsewhere,
+    RunLogGrew,
+    SecretsChanged,
+    SecretsChangedElsewhere,
+)
 from codewords_mcp.runtime.runs.background import BackgroundRuns
 from codewords_mcp.runtime.runs.context import RunDependencies
 from codewords_mcp.runtime.store import executors, recovery
@@ -50,21 +59,25 @@ def _notify(connection: Connection, parameters: dict[str, str]) -> None:
 class Replica:
     """Runs from `open` to `close`, on a shared database."""
 
-    def __init__(self, context: RunDependencies, background: BackgroundRuns, *, ttl: float) -> None:
+    def __init__(
+        self, context: RunDependencies, background: BackgroundRuns, bus: EventBus, *, ttl: float
+    ) -> None:
         self._context = context
+        self._bus = bus
         self._background = background
         self._ttl = ttl
         self._tasks: list[asyncio.Task[None]] = []
         self._changed_runs: set[str] = set()
         self._has_changed = asyncio.Event()
         self._listener: _ReplicaListener | None = None
-        self.on_secrets: Callable[[], None] = lambda: None
-        """Told that secrets have changed elsewhere, or may have."""
         self._renewed = time.monotonic()
         self._let_go: set[str] = set()
         """Runs that were fenced. Where this replica comes back before it counts as dead, nobody else takes them over."""
         self._orphaned: set[str] = set()
         """Runs that the last round found to be held by this process, and that are not here."""
+        for event in (RunChanged, RunLogGrew, CancelRequested):
+            bus.subscribe(event, self._publish_run)
+        bus.subscribe(SecretsChanged, self._publish_secrets_change)
 
     async def open(self) -> None:
         """Be one of them. Raises StorageFailed."""
@@ -73,7 +86,6 @@ class Replica:
         self._listener = _ReplicaListener(
             self._context.database.engine.url.render_as_string(hide_password=False), self._on_notification
         )
-        self._context.journal.listener = self._context.events.publish = self._publish
         self._tasks = [asyncio.create_task(self._beat()), asyncio.create_task(self._publish_loop())]
 
     async def close(self) -> None:
@@ -159,8 +171,10 @@ class Replica:
 
     # telling and hearing what changed
 
-    def publish_secrets_change(self) -> None:
-        """Secrets have changed here."""
+    def _publish_run(self, event: RunChanged | RunLogGrew | CancelRequested) -> None:
+        self._publish(event.run_id)
+
+    def _publish_secrets_change(self, _event: SecretsChanged) -> None:
         self._publish(SECRETS)
 
     def _publish(self, run_id: str) -> None:
@@ -189,15 +203,15 @@ class Replica:
             return
         if sender != self._context.registry.executor[:8]:
             if SECRETS in run_ids or "*" in run_ids:
-                self.on_secrets()
+                self._bus.publish(SecretsChangedElsewhere())
             for run_id in run_ids:
-                self._context.events.on_remote_change(run_id)
+                self._bus.publish(RunChangedElsewhere(run_id))
 
 
 class _ReplicaListener:
     """A thread with a connection of its own that listens; where it breaks, it connects again."""
 
-    def __init__(self, url: str, on_notification: Any) -> None:
+    def __init__(self, url: str, on_notification: Callable[[str], None]) -> None:
         self._url = url.replace("postgresql+psycopg://", "postgresql://")
         self._on_notification = on_notification
         self._loop = asyncio.get_running_loop()

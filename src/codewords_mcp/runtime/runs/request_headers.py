@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from urllib.parse import quote
+
+from codewords_mcp.runtime.model.run import RunRequest
+
 HOP_BY_HOP = frozenset(
     {
         b"connection",
@@ -36,6 +40,14 @@ OURS = frozenset(
 )
 
 Headers = list[tuple[bytes, bytes]]
+
+
+def target_of(request: RunRequest) -> bytes:
+    """The target of the request line to the workflow: path and query."""
+    target = quote(request.path, safe="/%:@!$&'()*+,;=~-._").encode()
+    if request.query:
+        target += b"?" + request.query
+    return target
 
 
 def value_of(headers: Headers, name: bytes) -> str | None:

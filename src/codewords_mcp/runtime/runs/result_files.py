@@ -11,12 +11,13 @@ from collections.abc import AsyncIterator
 from contextlib import suppress
 from functools import lru_cache
 from pathlib import Path
-from typing import IO, Any
+from typing import IO
 
 import structlog
 
 from codewords_mcp.errors import CodewordsError, NotFound, Unauthenticated
 from codewords_mcp.runtime.model.run import FINISHED, ResponseFile, Run, RunRequest
+from codewords_mcp.runtime.model.run_columns import ResponseFileEntry, RunColumns
 from codewords_mcp.runtime.runs.request_headers import Headers, value_of
 from codewords_mcp.runtime.store import runs as rows
 from codewords_mcp.runtime.store.clock import now, to_datetime
@@ -151,7 +152,7 @@ class ResponseFiles:
         headers: Headers,
         collected: CollectedResponse | None,
         whole: bytes | None,
-    ) -> dict[str, Any]:
+    ) -> RunColumns:
         """The record's column of the answer's file, which is stored from now on; none where the answer is text. `whole`:
         an answer of a type of text, or of none, where all of it is known.
         """
@@ -171,7 +172,7 @@ class ResponseFiles:
         file_id = secrets.token_hex(16)
         if collected.problem is None and len(self._storing) >= MAX_WAITING:
             collected.give_up("busy")
-        column = {
+        column: ResponseFileEntry = {
             "file_id": file_id,
             "filename": collected.filename,
             "content_type": collected.kind,
@@ -186,7 +187,7 @@ class ResponseFiles:
         return {"response_file": column}
 
     async def _store(
-        self, run_id: str, request: RunRequest, column: dict[str, Any], collected: CollectedResponse
+        self, run_id: str, request: RunRequest, column: ResponseFileEntry, collected: CollectedResponse
     ) -> None:
         try:
             async with self._slots:
@@ -200,7 +201,7 @@ class ResponseFiles:
                 )
         except Exception:
             log.exception("a binary answer is not stored", run_id=run_id)
-            lost = {"response_file": column | {"problem": "store_failed"}}
+            lost: RunColumns = {"response_file": {**column, "problem": "store_failed"}}
             with suppress(CodewordsError):
                 await self._db.write_with_retries(rows.change, run_id, lost)
         finally:

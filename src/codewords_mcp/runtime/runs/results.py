@@ -5,11 +5,10 @@ from __future__ import annotations
 import asyncio
 from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import Any
 
 import structlog
 
-from codewords_mcp.bounded_json import parse_or_none, storable_text
+from codewords_mcp.bounded_json import JsonObject, JsonValue, parse_or_none, storable_text
 from codewords_mcp.errors import (
     CodewordsError,
     ProgramFailed,
@@ -20,13 +19,15 @@ from codewords_mcp.errors import (
 )
 from codewords_mcp.remedies import Remedy, RemedyAction
 from codewords_mcp.runtime.model.manifest import ANY, covers
-from codewords_mcp.runtime.model.run import RunError, RunRequest
-from codewords_mcp.runtime.model.run_state import UNFINISHED, FinalStatus, error_entry, to_finished
+from codewords_mcp.runtime.model.run import RunRequest
+from codewords_mcp.runtime.model.run_columns import ErrorEntry, FinalStatus, RunColumns
+from codewords_mcp.runtime.model.run_state import UNFINISHED, error_entry, to_finished
 from codewords_mcp.runtime.runs.request_headers import Headers, value_of
-from codewords_mcp.runtime.runs.run_logs import RunLog
+from codewords_mcp.runtime.runs.run_logs import Destination, RunLog
 from codewords_mcp.runtime.store import runs as rows
 from codewords_mcp.runtime.store.clock import now
 from codewords_mcp.runtime.store.database import Database
+from codewords_mcp.runtime.store.usage import SummedUsage
 
 NOT_STORED = "(not kept: it holds something secret)"
 """Stored in place of a response that holds something secret."""
@@ -56,7 +57,7 @@ class CapturedBody:
         self.truncated = self.truncated or len(chunk) > free
 
 
-def response_record(response: WorkflowResponse | None, captured: CapturedBody) -> dict[str, Any]:
+def response_record(response: WorkflowResponse | None, captured: CapturedBody) -> RunColumns:
     """The record's columns of the answer; none where there was none."""
     if response is None:
         return {}
@@ -67,7 +68,7 @@ def response_record(response: WorkflowResponse | None, captured: CapturedBody) -
         content = data.decode()
     if content is None and captured.truncated:
         content = data.decode("utf-8", "ignore")
-    parsed: Any = None
+    parsed: JsonValue = None
     if content and not captured.truncated and "json" in (value_of(response.headers, b"content-type") or ""):
         parsed = parse_or_none(content)  # what is outside the bounds is kept as text
     return {
@@ -78,19 +79,31 @@ def response_record(response: WorkflowResponse | None, captured: CapturedBody) -
     }
 
 
-def egress_record(hosts: tuple[str, ...] | None, run_log: RunLog) -> dict[str, Any]:
-    """Under which policy the workflow could go out, what it connected to, and what was refused, why and with the fix."""
-    policy = "default" if hosts is None else list(hosts)
-    reached = [
-        destination
-        if destination["allowed"] or covers((ANY,) if hosts is None else hosts, destination["host"])
-        else destination | {"fix": _fix(destination["host"])}
-        for destination in run_log.destinations
-    ]
-    refused = [{"why": why, "count": count} for why, count in run_log.refusals.items()]
-    calls = {"refused_calls": refused} if refused else {}
+def egress_record(
+    hosts: tuple[str, ...] | None, run_log: RunLog, usage: SummedUsage | None = None
+) -> JsonObject:
+    """Under which policy the workflow could go out, what it connected to, and what was refused, why and with the fix.
 
-    return {"egress": {"policy": policy, "reached": reached, **run_log.requests}} | calls
+    With the usage of the whole attempt, the bytes both ways too.
+    """
+    policy: JsonValue = "default" if hosts is None else list(hosts)
+    reached: list[JsonValue] = [_reached(destination, hosts) for destination in run_log.destinations]
+    egress: JsonObject = {"policy": policy, "reached": reached, **run_log.requests}
+    if usage is not None and usage.egress_out is not None:
+        egress["bytes_in"], egress["bytes_out"] = usage.egress_in, usage.egress_out
+
+    record: JsonObject = {"egress": egress}
+    if run_log.refusals:
+        record["refused_calls"] = [{"why": why, "count": n} for why, n in run_log.refusals.items()]
+    return record
+
+
+def _reached(destination: Destination, hosts: tuple[str, ...] | None) -> JsonObject:
+    """The entry of a destination, with the fix if the manifest is the reason of a refusal."""
+    entry = destination.as_json()
+    if not (destination.allowed or covers((ANY,) if hosts is None else hosts, destination.host)):
+        entry["fix"] = _fix(destination.host)
+    return entry
 
 
 def _fix(host: str) -> str:
@@ -145,16 +158,17 @@ def settle_if_refused(database: Database, written: asyncio.Future[None], run_id:
     written.add_done_callback(check)
 
 
-def error_record(error: CodewordsError | None, response: WorkflowResponse | None) -> dict[str, Any] | None:
+def error_record(error: CodewordsError | None, response: WorkflowResponse | None) -> ErrorEntry | None:
     """The record's `error`, None for a run that succeeded."""
     if error is not None:
         return error_entry(error)
     if response is not None and not 200 <= response.status < 300:
-        return RunError(
-            code="workflow_answered_error",
-            message=f"The workflow answered {response.status}.",
-            origin="service",
-        ).model_dump()
+        return {
+            "code": "workflow_answered_error",
+            "message": f"The workflow answered {response.status}.",
+            "origin": "service",
+            "hint": "",
+        }
 
     return None
 

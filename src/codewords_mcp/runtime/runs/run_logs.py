@@ -5,12 +5,13 @@ from __future__ import annotations
 import asyncio
 import codecs
 import re
-from collections.abc import Callable
 from itertools import accumulate
-from typing import Any
+from typing import NamedTuple
 
 from sqlalchemy import Connection
 
+from codewords_mcp.bounded_json import JsonObject
+from codewords_mcp.runtime.model.events import EventBus, RunChanged, RunLogGrew
 from codewords_mcp.runtime.model.log_text import Line
 from codewords_mcp.runtime.model.run import Step
 from codewords_mcp.runtime.runs.log_followers import LogFollowers
@@ -38,6 +39,28 @@ _STEP = re.compile(r'STEPLOG START ([^\W_][^"\x00-\x1f\x7f]{0,300})')
 _AFTER_STEP = re.compile(r"\\|\s{2,}|\s+[A-Za-z_]\w*=")
 """End of a step's name in a line: the end of a JSON string or an escape in it, the padding or the fields of a logger."""
 _STEP_NAME = 100
+
+
+class Destination(NamedTuple):
+    """A destination of connections, how many there were. `why`: the last refusal or failure."""
+
+    host: str
+    port: int
+    allowed: bool
+    connections: int
+    why: str
+
+    def as_json(self) -> JsonObject:
+        """The entry of the record."""
+        entry: JsonObject = {
+            "host": self.host,
+            "port": self.port,
+            "allowed": self.allowed,
+            "count": self.connections,
+        }
+        if self.why:
+            entry["why"] = self.why
+        return entry
 
 
 class RunLog:
@@ -112,26 +135,31 @@ class RunLog:
                 counts[key] = counts.get(key, 0) + 1
 
     @property
-    def requests(self) -> dict[str, Any]:
+    def requests(self) -> JsonObject:
         """{"secrets": [{name, host, count}], "refused": [{host, reason, count}]}: which values went where, and what did
         not go out. Each is left out where there is none.
         """
-        secrets = [{"name": name, "host": host, "count": n} for (name, host), n in self._secrets.items()]
-        refused = [{"host": host, "reason": why, "count": n} for (host, why), n in self._refused.items()]
-        return ({"secrets": secrets} if secrets else {}) | ({"refused": refused} if refused else {})
+        found: JsonObject = {}
+        if self._secrets:
+            found["secrets"] = [
+                {"name": name, "host": host, "count": n} for (name, host), n in self._secrets.items()
+            ]
+        if self._refused:
+            found["refused"] = [
+                {"host": host, "reason": why, "count": n} for (host, why), n in self._refused.items()
+            ]
+        return found
 
     @property
-    def destinations(self) -> list[dict[str, Any]]:
-        """[{host, port, allowed, count, why?}] of what the workflow connected to, or tried to; `why` it was refused or failed."""
+    def destinations(self) -> list[Destination]:
+        """The destinations that the workflow connected to, or tried to."""
         return [
-            {"host": host, "port": port, "allowed": allowed, "count": count}
-            | ({"why": why} if (why := self._why.get((host, port))) else {})
+            Destination(host, port, allowed, count, self._why.get((host, port), ""))
             for (host, port, allowed), count in self._reached.items()
         ]
 
     def settled(self) -> None:
         """The run's record is final."""
-        self._journal.followers.wake(self.run_id)
         self._journal.settled(self.run_id)
 
     async def flush(self) -> None:
@@ -202,8 +230,11 @@ def _pieces(line: str) -> list[str]:
 class Journal:
     """All logs of the home that grow in this process. `followers` has the readers of these and of other logs."""
 
-    def __init__(self, database: Database, max_bytes: int) -> None:
+    def __init__(
+        self, database: Database, max_bytes: int, events: EventBus, *, holder: str | None = None
+    ) -> None:
         self._db = database
+        self._events = events
         self._max_bytes = max_bytes
         self._live: dict[str, RunLog] = {}
         self.followers = LogFollowers(database, self.is_live)
@@ -211,13 +242,8 @@ class Journal:
         self._gaps: set[str] = set()
         self._timer: asyncio.TimerHandle | None = None
         self._flushed = 0.0
-        self.holder: str | None = None
+        self._holder = holder
         """This process's name if several share the store: the logs of runs that it does not hold are another's."""
-        self.listener: Callable[[str], None] | None = None
-        """Told of each run whose log or record changed, where other processes want to know."""
-
-        self.settled: Callable[[str], None] = lambda _run_id: None
-        """Told of each run whose record is final."""
 
     def open(self, run_id: str, next_seq: int = 0, last: str | None = None) -> RunLog:
         """Start the log of a run, or go on with it after its last line; its row must exist."""
@@ -252,8 +278,12 @@ class Journal:
     def notify(self, run_id: str) -> None:
         """Let followers look again, those of other processes too."""
         self.followers.wake(run_id)
-        if self.listener is not None:
-            self.listener(run_id)
+        self._events.publish(RunLogGrew(run_id))
+
+    def settled(self, run_id: str) -> None:
+        """The record of a run is final."""
+        self.followers.wake(run_id)
+        self._events.publish(RunChanged(run_id))
 
     def flush(self) -> None:
         """Hand every waiting line to the store. Later reads see them."""
@@ -273,7 +303,7 @@ class Journal:
 
         self._dirty.clear()
         # not awaited: a log line is the one thing that may be lost, when the disk is full; runs go on
-        stored = self._db.write_soon(_store, batch, self.holder)
+        stored = self._db.write_soon(_store, batch, self._holder)
         stored.add_done_callback(lambda done: self._mark_lost(batch) if done.exception() else None)
         for run_id, _, _ in batch:
             self.notify(run_id)
@@ -285,7 +315,7 @@ class Journal:
                 continue
             self._gaps.add(run_id)
             gap: logs.Chunk = (run_id, seq, [(lines[0][0], "platform", LOST)])
-            stored = self._db.write_with_retries(_store, [gap], self.holder)
+            stored = self._db.write_with_retries(_store, [gap], self._holder)
             stored.add_done_callback(lambda _, key=run_id: self._gaps.discard(key))
 
 

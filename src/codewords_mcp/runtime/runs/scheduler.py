@@ -12,12 +12,13 @@ import time
 import uuid
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 
 import structlog
-from sqlalchemy import Connection, RowMapping
+from sqlalchemy import Connection
 
+from codewords_mcp.runtime.model.caller import MadeBy
 from codewords_mcp.runtime.model.manifest import Manifest
+from codewords_mcp.runtime.model.run_columns import RunColumns
 from codewords_mcp.runtime.model.run_state import to_queued
 from codewords_mcp.runtime.runs.background import BackgroundRuns
 from codewords_mcp.runtime.runs.context import RunDependencies
@@ -26,6 +27,7 @@ from codewords_mcp.runtime.store import requests, schedules, workflows
 from codewords_mcp.runtime.store import runs as rows
 from codewords_mcp.runtime.store.clock import now, to_datetime, to_micros, to_text
 from codewords_mcp.runtime.store.executors import clock
+from codewords_mcp.runtime.store.rows import ScheduleChange, ScheduleRow
 from codewords_mcp.runtime.triggers.cron import after, parse_zone
 from codewords_mcp.runtime.triggers.due_times import Due, due
 
@@ -99,9 +101,9 @@ class Scheduler(PollLoop):
         """
         at, pulled = clock(connection), 0
         for row in schedules.with_cron_after(connection, at):
-            following = next(after(row["cron"], parse_zone(row["timezone"]), to_datetime(at)), None)
-            if following is not None and to_micros(following) < row["next_at"]:
-                schedules.change(connection, row["id"], {"next_at": to_micros(following)})
+            following = next(after(row.cron, parse_zone(row.timezone), to_datetime(at)), None)
+            if following is not None and to_micros(following) < row.next_at:
+                schedules.change(connection, row.id, {"next_at": to_micros(following)})
                 pulled += 1
 
         return pulled
@@ -122,30 +124,31 @@ class Scheduler(PollLoop):
             [schedule for row in found for schedule in self._fire_schedule(connection, row, at)], len(found)
         )
 
-    def _fire_schedule(self, connection: Connection, row: RowMapping, at: int) -> list[str]:
+    def _fire_schedule(self, connection: Connection, row: ScheduleRow, at: int) -> list[str]:
         workflow = workflows.get(connection, row["service_id"])
         if workflow is None or not (workflow.owner == row["owner"] or workflow.public):
-            gone = {"paused": True, "note": "Paused: its workflow is gone."}
+            gone: ScheduleChange = {"paused": True, "note": "Paused: its workflow is gone."}
             schedules.change(connection, row["id"], gone)
             return []
 
         if not _maker_may_start(connection, row):
-            changed = {
+            changed: ScheduleChange = {
                 "paused": True,
                 "note": "Paused: the workflow that made it may not start this one any more.",
             }
             schedules.change(connection, row["id"], changed)
             return []
 
-        come = row["next_at"] is not None and row["next_at"] <= at
-        if come:
-            what = self._due(row, at)
+        next_at = row["next_at"]
+        come = next_at is not None and next_at <= at
+        if next_at is not None and come:
+            what = self._due(row, next_at, at)
         else:
-            what = Due([], 0, to_datetime(row["next_at"]) if row["next_at"] else None)
+            what = Due([], 0, to_datetime(next_at) if next_at else None)
 
         starting, waiting, note = self._admitted(connection, row, what)
         ids = [self._record(connection, row, workflow.active_version, tick, at) for tick in starting]
-        values: dict[str, Any] = {
+        values: ScheduleChange = {
             "next_at": None if what.next_at is None else to_micros(what.next_at),
             "missed": row["missed"] + what.missed,
             "held_back": waiting,
@@ -154,21 +157,21 @@ class Scheduler(PollLoop):
             values["note"] = note
         started = [schedule for schedule in ids if schedule]
         if started:
-            values |= {"last_at": to_micros(starting[-1]), "last_run_id": started[-1]}
+            values["last_at"], values["last_run_id"] = to_micros(starting[-1]), started[-1]
         schedules.change(connection, row["id"], values)
         return started
 
-    def _due(self, row: RowMapping, at: int) -> Due:
+    def _due(self, row: ScheduleRow, next_at: int, at: int) -> Due:
         return due(
             cron=row["cron"],
             timezone=row["timezone"],
-            next_at=to_datetime(row["next_at"]),
+            next_at=to_datetime(next_at),
             now=to_datetime(at),
             catch_up=row["catch_up"],
         )
 
     def _admitted(
-        self, connection: Connection, row: RowMapping, what: Due
+        self, connection: Connection, row: ScheduleRow, what: Due
     ) -> tuple[list[datetime], int, str]:
         """Return (times to start runs for, number of times that wait for the previous run, note)."""
         note = _missed_note(row, what)
@@ -194,7 +197,7 @@ class Scheduler(PollLoop):
         return [first], min(queue - 1, MAX_HELD), note
 
     def _record(
-        self, connection: Connection, row: RowMapping, version: int, tick: datetime, at: int
+        self, connection: Connection, row: ScheduleRow, version: int, tick: datetime, at: int
     ) -> str | None:
         """The run of this time, waiting and held by this process; None where it was recorded before."""
         run_id = str(uuid.uuid5(_IDS, f"{row['id']}/{to_micros(tick)}"))
@@ -202,32 +205,31 @@ class Scheduler(PollLoop):
             return None
 
         jitter = random.uniform(0, row["jitter"]) if row["jitter"] else 0  # noqa: S311  # spreads load
-        rows.add(
-            connection,
-            {
-                "id": run_id,
-                "owner": row["owner"],
-                "key_id": row["key_id"],
-                "created_at": at,
-                "service_id": row["service_id"],
-                "version": version,
-                "correlation_id": run_id,
-                "executor": self._context.registry.executor,
-                "background": True,
-                "retries": 0,
-                "schedule_id": row["id"],
-                "depth": row["made_by"]["depth"] if row["made_by"] else 0,
-                "made_by": row["made_by"],
-                "not_before": at + int(jitter * 1e6) if jitter else None,
-            }
-            | to_queued(None),
-        )
+        made_by = MadeBy.from_json(row["made_by"])
+        values: RunColumns = {
+            "id": run_id,
+            "owner": row["owner"],
+            "key_id": row["key_id"],
+            "created_at": at,
+            "service_id": row["service_id"],
+            "version": version,
+            "correlation_id": run_id,
+            "executor": self._context.registry.executor,
+            "background": True,
+            "retries": 0,
+            "schedule_id": row["id"],
+            "depth": made_by.depth if made_by else 0,
+            "made_by": row["made_by"],
+            "not_before": at + int(jitter * 1e6) if jitter else None,
+            **to_queued(None),
+        }
+        rows.add(connection, values)
         requests.add(connection, _request(row, run_id))
 
         return run_id
 
 
-def _maker_may_start(connection: Connection, row: RowMapping) -> bool:
+def _maker_may_start(connection: Connection, row: ScheduleRow) -> bool:
     """Whether the live version of the workflow that made a schedule may start what the schedule starts."""
     maker = row["maker"]
     if maker is None:
@@ -244,23 +246,23 @@ def _maker_may_start(connection: Connection, row: RowMapping) -> bool:
     return Manifest.model_validate(version.manifest).may_call(row["service_id"])
 
 
-def _own_time(row: RowMapping) -> datetime:
+def _own_time(row: ScheduleRow) -> datetime:
     """A time for a run that was held back: later than the last one's, so that its id is its own."""
     return to_datetime(max(now(), (row["last_at"] or 0) + 1))
 
 
-def _missed_note(row: RowMapping, what: Due) -> str:
+def _missed_note(row: ScheduleRow, what: Due) -> str:
     if not what.missed:
         return ""
     made_up = sum(1 for tick in what.fire if (time.time() - tick.timestamp()) > 60)
     return (
         f"{what.missed} {'time was' if what.missed == 1 else 'times were'} missed from "
-        f"{to_text(row['next_at'])} on, while the runtime did not run or the machine slept; "
+        f"{to_text(row['next_at'] or 0)} on, while the runtime did not run or the machine slept; "
         f"{made_up or 'none'} made up for."
     )
 
 
-def _request(row: RowMapping, run_id: str) -> dict[str, Any]:
+def _request(row: ScheduleRow, run_id: str) -> requests.StoredRequest:
     if row["input"] is None:
         body = b""
     else:
@@ -270,13 +272,6 @@ def _request(row: RowMapping, run_id: str) -> dict[str, Any]:
     if body:
         headers.append(["content-type", "application/json"])
     path, _, query = str(row["path"]).partition("?")
-    return {
-        "run_id": run_id,
-        "method": row["method"],
-        "path": path,
-        "query": query.encode(),
-        "headers": headers,
-        "body": body,
-        "timeout": None,
-        "caller_kind": "user",
-    }
+    return requests.StoredRequest(
+        run_id, row["method"], path, query.encode(), headers, body, timeout=None, caller_kind="user"
+    )

@@ -13,23 +13,21 @@ from codewords_mcp.bounded_json import UnacceptableJson, parse, parse_or_none
 from codewords_mcp.errors import CodewordsError, InvalidInput, RunCancelled, RunTimedOut
 from codewords_mcp.runtime.auth.access import Access
 from codewords_mcp.runtime.auth.access_table import service_rule
+from codewords_mcp.runtime.model.events import RunChanged
 from codewords_mcp.runtime.model.run import RunRequest, RunResponse
+from codewords_mcp.runtime.model.run_columns import ErrorEntry, FinalStatus, RunColumns
 from codewords_mcp.runtime.model.run_state import (
-    Columns,
-    FinalStatus,
     close_attempts,
     error_entry,
     open_attempt,
     to_finished,
     to_running_service,
 )
-from codewords_mcp.runtime.runs.ancestry import RunAncestry
 from codewords_mcp.runtime.runs.background_request import replayed
 from codewords_mcp.runtime.runs.context import RunDependencies
 from codewords_mcp.runtime.runs.input import RequestReader
-from codewords_mcp.runtime.runs.records import CalledService, new_id
-from codewords_mcp.runtime.runs.repeated_request import RepeatedRequest
 from codewords_mcp.runtime.runs.results import NOT_STORED, settle_if_refused
+from codewords_mcp.runtime.runs.submit import Recorded, Submission
 from codewords_mcp.runtime.secrets.scrub import Scrubber
 from codewords_mcp.runtime.services import refuse_planned
 from codewords_mcp.runtime.services.base import (
@@ -70,7 +68,7 @@ class _Call:
 
 
 class ServiceRunner:
-    """The services of this process, and how they are called."""
+    """The services of this process, and how they are called: by callers that wait (see `RunMode`), and in the background."""
 
     def __init__(
         self, context: RunDependencies, registry: Registry, dependencies: ServiceDependencies
@@ -86,34 +84,33 @@ class ServiceRunner:
             refuse_planned(service_id)
         return service
 
-    async def run(self, service: Service, request: RunRequest) -> RunResponse | RepeatedRequest:
-        """Carry out a call whose caller waits, and record it.
+    # `RunMode`: calls whose caller waits
 
-        Raises the service's error, with the run's id; the record has it too.
-        """
-        context, at = self._context, now()
-        run_id = request.request_id or new_id()
-        ancestry = await context.ancestry.of_request(request, run_id)
-        row = context.records.new_row(request, CalledService(service.name), run_id, ancestry)
-        row |= to_running_service(at)
+    limits_depth = False
 
-        if (
-            request.request_id is None and request.idempotency_key is None
-        ):  # nobody can know of it before it ends
-            try:
-                response, values = await self.attempt(service, request, run_id, at)
-            except asyncio.CancelledError:  # the caller hung up
-                context.database.write_soon(
-                    lambda c: rows.add(c, row | _ended(at, "cancelled", executor=None))
-                )
-                raise
+    async def prepare(self, request: RunRequest) -> bytes:  # noqa: ARG002  # the body is streamed
+        """See `RunMode`."""
+        return b""
 
-            context.database.write_soon(rows.add, row | values | {"executor": None})
+    def claim(self, submission: Submission) -> bool:  # noqa: ARG002  # nothing is counted
+        """See `RunMode`. A service limits its calls itself, so a call takes no slot."""
+        return False
+
+    async def record(self, submission: Submission, *, claimed: bool) -> Recorded:  # noqa: ARG002  # always False
+        """See `RunMode`. A call that nobody can know of is written when it has ended."""
+        submission.row.update(to_running_service(_started_at(submission)))
+        if _is_known(submission.request):
+            return Recorded(await self._context.records.record_once(submission.request, submission.row))
+        return Recorded()
+
+    async def start(self, submission: Submission, recorded: Recorded) -> RunResponse:  # noqa: ARG002  # has no slot
+        """Carry out the call. Raises the service's error, with the run's id; the record has it too."""
+        run_id, service = submission.run_id, submission.service
+        assert service is not None  # noqa: S101  # `submit` chooses this mode for services
+        if _is_known(submission.request):
+            response = await self._known(submission, service)
         else:
-            first = await context.records.record_once(request, row)
-            if first is not None:
-                return RepeatedRequest(first)
-            response, values = await self._known(_call_of(request, run_id, ancestry), service, request, at)
+            response = await self._unknown(submission, service)
 
         if isinstance(response, CodewordsError):
             response.run_id = run_id
@@ -126,19 +123,31 @@ class ServiceRunner:
         ]
         return RunResponse(run_id, 200, headers, replayed(response), _nothing_to_close)
 
-    async def _known(
-        self, call: _Call, service: Service, request: RunRequest, at: int
-    ) -> tuple[bytes | CodewordsError, dict[str, Any]]:
-        """A call whose row is there already."""
-        context = self._context
-        context.registry.active[call.run_id] = call
+    async def _unknown(self, submission: Submission, service: Service) -> bytes | CodewordsError:
+        """A call whose id nobody has before it ends: its row is written once."""
+        database, row, at = self._context.database, submission.row, _started_at(submission)
+        try:
+            response, values = await self.attempt(service, submission.request, submission.run_id, at)
+        except asyncio.CancelledError:  # the caller hung up
+            ended = _ended(at, "cancelled")
+            database.write_soon(rows.add, {**row, **ended, "executor": None})
+            raise
+
+        database.write_soon(rows.add, {**row, **values, "executor": None})
+        return response
+
+    async def _known(self, submission: Submission, service: Service) -> bytes | CodewordsError:
+        """A call whose row is there already: it can be found, and cancelled by its id."""
+        context, run_id, at = self._context, submission.run_id, _started_at(submission)
+        call = _call_of(submission)
+        context.registry.active[run_id] = call
 
         try:
-            response, values = await self.attempt(service, request, call.run_id, at)
+            response, values = await self.attempt(service, submission.request, run_id, at)
         except asyncio.CancelledError:
             values = _ended(at, "cancelled")
             if not call.why:  # the caller hung up
-                await asyncio.shield(self._settle(call.run_id, values))
+                await asyncio.shield(self._settle(run_id, values))
                 raise
 
             assert call.task is not None  # noqa: S101  # it is the one that runs here
@@ -146,28 +155,27 @@ class ServiceRunner:
             response = RunCancelled(f"The run was cancelled: {call.why}.")
             values["error"] = error_entry(response)
         finally:
-            context.registry.active.pop(call.run_id, None)
+            context.registry.active.pop(run_id, None)
             call.settled.set()
 
-        await self._settle(call.run_id, values)
-        return response, values
+        await self._settle(run_id, values)
+        return response
 
-    async def _settle(self, run_id: str, values: dict[str, Any]) -> None:
+    async def _settle(self, run_id: str, values: RunColumns) -> None:
         executor, database = self._context.registry.executor, self._context.database
         written = database.write_with_retries(rows.change, run_id, values, holder=executor)
         settle_if_refused(database, written, run_id, executor)
         await database.drained()
-        self._context.events.notify(run_id)
+        self._context.events.publish(RunChanged(run_id))
 
     async def attempt(
         self, service: Service, request: RunRequest, run_id: str, started_at: int
-    ) -> tuple[bytes | CodewordsError, dict[str, Any]]:
+    ) -> tuple[bytes | CodewordsError, RunColumns]:
         """Call the service. Returns (the response's JSON or the error, the columns of the record). Raises only cancellation."""
         spent, reader = CallConsumption(), RequestReader(request)
         response, values = await self._tried(service, request, run_id, spent, reader, started_at)
-        return response, values | {
-            "input": reader.record(self._context.registry.scrubbers_above(request.caller))
-        }
+        values["input"] = reader.record(self._context.registry.scrubbers_above(request.caller))
+        return response, values
 
     async def _tried(
         self,
@@ -177,25 +185,25 @@ class ServiceRunner:
         spent: CallConsumption,
         reader: RequestReader,
         started_at: int,
-    ) -> tuple[bytes | CodewordsError, dict[str, Any]]:
+    ) -> tuple[bytes | CodewordsError, RunColumns]:
         try:
             async with self._context.ancestry.counted(request.caller):
                 response = await self._call(service, request, run_id, spent, reader)
         except CodewordsError as error:
             status = "timed_out" if isinstance(error, RunTimedOut) else "failed"
-            return error, _ended(started_at, status, error=error_entry(error), **_used(spent))
+            return error, {**_ended(started_at, status, error_entry(error)), **_used(spent)}
         except Exception:
             log.exception("a service failed", service=service.name, run_id=run_id)
             error = CodewordsError(
                 f"The service {service.name} failed through a fault of its own.",
                 hint=f"The runtime's log has the reason under {run_id}.",
             )
-            return error, _ended(started_at, "failed", error=error_entry(error))
+            return error, _ended(started_at, "failed", error_entry(error))
 
         columns = _response_columns(
             response, private=reader.private, limit=self._context.settings.max_response_kept
         )
-        return response, _ended(started_at, "succeeded", response_status=200, **columns, **_used(spent))
+        return response, {**_ended(started_at, "succeeded"), **columns, **_used(spent)}
 
     async def _call(
         self,
@@ -252,21 +260,34 @@ class ServiceRunner:
             ) from None
 
 
-def _call_of(request: RunRequest, run_id: str, ancestry: RunAncestry) -> _Call:
-    task = asyncio.current_task()
-    return _Call(run_id, ancestry.correlation_id, ancestry.depth, request.caller.key_id, task)
+def _call_of(submission: Submission) -> _Call:
+    ancestry, task = submission.ancestry, asyncio.current_task()
+    key_id = submission.request.caller.key_id
+    return _Call(submission.run_id, ancestry.correlation_id, ancestry.depth, key_id, task)
 
 
-def _ended(started_at: int, status: FinalStatus, error: Columns | None = None, **more: Any) -> Columns:
+def _is_known(request: RunRequest) -> bool:
+    """Whether somebody can know of the run before it ends: by its id, or by an idempotency key."""
+    return request.request_id is not None or request.idempotency_key is not None
+
+
+def _started_at(submission: Submission) -> int:
+    return submission.row.get("created_at", 0)
+
+
+def _ended(started_at: int, status: FinalStatus, error: ErrorEntry | None = None) -> RunColumns:
     """The columns of a call that has ended now."""
     at = max(now(), started_at)
     attempts = close_attempts([open_attempt(1, started_at)], at, status)
-    return to_finished(status, error, at, attempts) | more
+    return to_finished(status, error, at, attempts)
 
 
-def _used(spent: CallConsumption) -> dict[str, Any]:
+def _used(spent: CallConsumption) -> RunColumns:
     """The columns of what a call took; most take nothing that is counted."""
-    return spent.columns | ({"usage": spent.usage} if spent.usage else {})
+    columns = spent.columns.copy()
+    if spent.usage:
+        columns["usage"] = spent.usage
+    return columns
 
 
 def _parsed(body: bytes, request: RunRequest) -> dict[str, Any]:
@@ -287,13 +308,18 @@ def _parsed(body: bytes, request: RunRequest) -> dict[str, Any]:
     return cast("dict[str, Any]", data)
 
 
-def _response_columns(response: bytes, *, private: bool, limit: int) -> dict[str, Any]:
+def _response_columns(response: bytes, *, private: bool, limit: int) -> RunColumns:
     """The columns of a response."""
+    columns: RunColumns = {"response_status": 200, "response_truncated": True}
     if private:
-        return {"response_content": NOT_STORED, "response_truncated": True}
-    if len(response) > limit:
-        return {"response_content": response[:limit].decode(errors="ignore"), "response_truncated": True}
-    return {"response_content": response.decode(), "response_json": parse_or_none(response)}
+        columns["response_content"] = NOT_STORED
+    elif len(response) > limit:
+        columns["response_content"] = response[:limit].decode(errors="ignore")
+    else:
+        columns["response_content"] = response.decode()
+        columns["response_json"] = parse_or_none(response)
+        columns["response_truncated"] = False
+    return columns
 
 
 async def _nothing_to_close() -> None:

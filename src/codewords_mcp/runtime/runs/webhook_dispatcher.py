@@ -7,9 +7,6 @@ run.
 from __future__ import annotations
 
 import asyncio
-from typing import Any
-
-from sqlalchemy import RowMapping
 
 from codewords_mcp.errors import CodewordsError, EnvironmentFailed, StorageFailed, TooBusy
 from codewords_mcp.runtime.model.caller import Caller, MadeBy
@@ -20,6 +17,7 @@ from codewords_mcp.runtime.runs.poll_loop import PollLoop
 from codewords_mcp.runtime.store import webhooks as rows
 from codewords_mcp.runtime.store.clock import now
 from codewords_mcp.runtime.store.database import Database
+from codewords_mcp.runtime.store.rows import DeliveryChange, DeliveryRow, StartedEntry, WebhookRow
 from codewords_mcp.runtime.triggers.webhook_events import matches_filters
 
 MAX_CONCURRENT = 8
@@ -68,7 +66,7 @@ class WebhookDispatcher(PollLoop):
                 group.create_task(self._deliver(row))
         return len(taken)
 
-    async def _deliver(self, row: RowMapping) -> None:
+    async def _deliver(self, row: DeliveryRow) -> None:
         hooks = await self._db.read(rows.at_endpoint, row["endpoint"])
         matching = [
             hook
@@ -84,7 +82,7 @@ class WebhookDispatcher(PollLoop):
             await self._settle(row, {"status": "ignored", "reason": why})
             return
 
-        runs: list[dict[str, Any]] = list(row["runs"])
+        runs = list(row["runs"])
         faults: list[CodewordsError] = []
         for hook in matching:
             try:
@@ -93,17 +91,17 @@ class WebhookDispatcher(PollLoop):
                 faults.append(error)
                 continue
 
-            started = {"webhook_id": hook["id"], "run_id": run_id, "round": row["round"]}
+            started: StartedEntry = {"webhook_id": hook["id"], "run_id": run_id, "round": row["round"]}
             if started not in runs:
                 runs.append(started)
 
-        await self._settle(row, {"runs": runs} | _outcome(row, faults))
+        await self._settle(row, {"runs": runs, **_outcome(row, faults)})
 
-    async def _settle(self, row: RowMapping, values: dict[str, Any]) -> None:
+    async def _settle(self, row: DeliveryRow, values: DeliveryChange) -> None:
         await self._db.write(rows.change, row["id"], values)
 
 
-def _outcome(row: RowMapping, faults: list[CodewordsError]) -> dict[str, Any]:
+def _outcome(row: DeliveryRow, faults: list[CodewordsError]) -> DeliveryChange:
     reason = "; ".join(dict.fromkeys(str(fault) for fault in faults))[:1000]
     if not faults:
         return {"status": "started", "reason": ""}
@@ -114,7 +112,7 @@ def _outcome(row: RowMapping, faults: list[CodewordsError]) -> dict[str, Any]:
     return {"status": "failed", "tries": tries, "reason": reason}
 
 
-def _request(row: RowMapping, hook: RowMapping) -> RunRequest:
+def _request(row: DeliveryRow, hook: WebhookRow) -> RunRequest:
     headers = [
         (name.encode("latin-1", "replace"), value.encode("latin-1", "replace"))
         for name, value in row["headers"].items()

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import suppress
-from typing import Any
-from urllib.parse import quote
+from functools import partial
 
 from websockets.asyncio.client import ClientConnection, connect, unix_connect
 from websockets.exceptions import ConcurrencyError, ConnectionClosed, InvalidHandshake, InvalidStatus
@@ -13,9 +12,13 @@ from websockets.typing import Subprotocol
 
 from codewords_mcp.errors import ProgramFailed, RunCancelled
 from codewords_mcp.runtime.runs.attempt import Execution
+from codewords_mcp.runtime.runs.attempt_setup import AttemptSetup
+from codewords_mcp.runtime.runs.context import RunDependencies
+from codewords_mcp.runtime.runs.foreground import AwaitedRuns
 from codewords_mcp.runtime.runs.lease import Lease
-from codewords_mcp.runtime.runs.request_headers import to_workflow
+from codewords_mcp.runtime.runs.request_headers import target_of, to_workflow
 from codewords_mcp.runtime.runs.results import WorkflowResponse
+from codewords_mcp.runtime.runs.submit import Recorded, Submission
 from codewords_mcp.runtime.sandboxes.base import Sandbox
 from codewords_mcp.runtime.secrets.scrub import Scrubber
 
@@ -77,8 +80,8 @@ class WebSocketSession:
 class WebSocketExecution(Execution):
     """A run whose answer is a websocket; it ends when either side closes."""
 
-    def __init__(self, *args: Any, subprotocols: list[str], **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
+    def __init__(self, setup: AttemptSetup, subprotocols: list[str]) -> None:
+        super().__init__(setup)
         self._subprotocols = [Subprotocol(name) for name in subprotocols]
         self._session: asyncio.Future[WebSocketSession] = asyncio.get_running_loop().create_future()
 
@@ -99,12 +102,12 @@ class WebSocketExecution(Execution):
         try:
             if not lease.ready:
                 await sandbox.wait_ready()
-            self._mark("ready")
+            self.record.mark("ready")
             async with self._connect(sandbox) as connection:
-                self._mark("answer")
+                self.record.mark("answer")
                 self._session.set_result(WebSocketSession(self.run_id, connection, self.scrubber.another()))
                 await connection.wait_closed()
-                self._workflow_response = WorkflowResponse(200, [])
+                self.record.respond(WorkflowResponse(200, []), collect=False)
         except InvalidStatus as error:
             status = error.response.status_code
             raise ProgramFailed(
@@ -119,9 +122,6 @@ class WebSocketExecution(Execution):
 
     def _connect(self, sandbox: Sandbox) -> connect:
         request = self.request
-        target = quote(request.path, safe="/%:@!$&'()*+,;=~-._") + (
-            "?" + request.query.decode("latin-1") if request.query else ""
-        )
         headers = to_workflow(
             request.headers,
             run_id=self.run_id,
@@ -138,7 +138,7 @@ class WebSocketExecution(Execution):
 
         return unix_connect(
             sandbox.socket_path,
-            f"ws://workflow{target}",
+            f"ws://workflow{target_of(request).decode('latin-1')}",
             additional_headers=forwarded,
             subprotocols=self._subprotocols or None,
             compression=None,
@@ -147,3 +147,16 @@ class WebSocketExecution(Execution):
             ping_interval=None,
             user_agent_header=None,
         )
+
+
+class WebSocketRuns(AwaitedRuns):
+    """Runs whose caller gets a websocket; see `RunMode`."""
+
+    def __init__(self, context: RunDependencies, subprotocols: list[str]) -> None:
+        super().__init__(context)
+        self._subprotocols = subprotocols
+
+    async def start(self, submission: Submission, recorded: Recorded) -> WebSocketSession:
+        """See `RunMode`. Cancelling this cancels the run."""
+        make = partial(WebSocketExecution, subprotocols=self._subprotocols)
+        return await self.enter(submission, recorded, make).session()

@@ -22,13 +22,10 @@ from codewords_mcp.runtime.secrets.vault import SealedValue, Vault
 from codewords_mcp.runtime.store import access, key_use, workflows
 from codewords_mcp.runtime.store.clock import now, to_datetime
 from codewords_mcp.runtime.store.database import Database
+from codewords_mcp.runtime.store.rows import SecretRow
 
 # Secrets that are encrypted anew in one transaction.
 _AT_ONCE = 50
-
-
-def _ignore_change() -> None:
-    """No listener is set yet."""
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -39,18 +36,26 @@ class Secret:
     rule: HostRule | None = None
 
 
-class SecretService:
-    """Secrets by owner and name. Values go in, and out to sandboxes only."""
+def _nobody_listens() -> None:
+    """Do nothing after a change."""
 
-    def __init__(self, database: Database, vault: Vault) -> None:
+
+class SecretService:
+    """Secrets by owner and name. Values go in, and out to sandboxes only.
+
+    `on_change` is called after each change by this process.
+    """
+
+    def __init__(
+        self, database: Database, vault: Vault, on_change: Callable[[], object] = _nobody_listens
+    ) -> None:
         self._db = database
         self._vault = vault
         # By owner, as stored: runs look here, not into the database.
         self._stored: dict[str, dict[str, tuple[SealedValue, HostRule | None]]] = {}
         self._changes = 0
         self._rotating = asyncio.Lock()
-        self.on_change: Callable[[], None] = _ignore_change
-        """Called after each change by this process."""
+        self._on_change = on_change
 
     @property
     def changes(self) -> int:
@@ -70,18 +75,20 @@ class SecretService:
         if rule == "as-before":
             rule = await self.rule_of(owner, name)
         at = now()
-        row: dict[str, Any] = {
-            "rule": None if rule is None else rule.as_json(),
-            "owner": owner,
-            "name": name,
-            "created_at": at,
-            "updated_at": at,
-        }
 
         def store(connection: Connection) -> None:
             # Inside the transaction: a rotation may change the key between two.
             sealed = self._vault.encrypt(owner, name, checked, key_use.in_use(connection))
-            access.put_secret(connection, row | {"key_id": sealed.key_id, "ciphertext": sealed.data})
+            row: SecretRow = {
+                "owner": owner,
+                "name": name,
+                "key_id": sealed.key_id,
+                "ciphertext": sealed.data,
+                "rule": None if rule is None else rule.as_json(),
+                "created_at": at,
+                "updated_at": at,
+            }
+            access.put_secret(connection, row)
 
         await self._db.write(store)
         self._forget(owner)
@@ -132,7 +139,7 @@ class SecretService:
         self._changes += 1
         # Also where nothing changed in the end: reading again costs little, an old value much.
         self._stored.pop(owner, None)
-        self.on_change()
+        self._on_change()
 
     def changed_elsewhere(self) -> None:
         """Another process on the database has set, deleted or encrypted anew."""
@@ -213,7 +220,7 @@ class SecretService:
             # Only now: until here values of the old key had to be read.
             self._vault.use(keys.current)
             self.changed_elsewhere()
-            self.on_change()
+            self._on_change()
 
             return count, message
 

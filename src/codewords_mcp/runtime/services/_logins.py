@@ -21,6 +21,7 @@ from codewords_mcp.errors import NotFound, TooBusy
 from codewords_mcp.runtime.store import logins as rows
 from codewords_mcp.runtime.store.clock import now, to_datetime
 from codewords_mcp.runtime.store.database import Database
+from codewords_mcp.runtime.store.rows import LoginRow, LoginSessionRow
 from codewords_mcp.runtime.store.tables import logins as table
 
 CODE_TTL_S = 600
@@ -71,7 +72,7 @@ class LoginService:
         at = now()
         login_id, link = secrets.token_urlsafe(24), secrets.token_urlsafe(32) if return_url else None
         code = f"{secrets.randbelow(10**6):06}"
-        row = {
+        row: LoginRow = {
             # Digests only: whoever reads the database cannot sign in with what is there.
             "id": _digest(login_id),
             "owner": owner,
@@ -106,7 +107,7 @@ class LoginService:
         def write(connection: Connection) -> LoginSession | None:
             # A wrong code counts as well: six digits must not be found by trying.
             row = rows.take_try(connection, _digest(login_id), owner, app, at, MAX_TRIES)
-            if row is None or not hmac.compare_digest(row["code"], digest):
+            if row is None or not hmac.compare_digest(row["code"] or "", digest):
                 return None
             # The same code may come twice at once: one of them gets the session.
             if not rows.spend(connection, (table.c.id == row["id"]) & table.c.code.is_not(None)):
@@ -198,7 +199,7 @@ class LoginService:
 
 def _open(connection: Connection, owner: str, app: str, email: str, at: int, seconds: int) -> LoginSession:
     token, until = secrets.token_urlsafe(32), at + seconds * 1_000_000
-    row = {
+    row: LoginSessionRow = {
         "id": _digest(token), "owner": owner, "app": app, "email": email, "created_at": at, "expires_at": until,
     }  # fmt: skip
     rows.open_session(connection, row)

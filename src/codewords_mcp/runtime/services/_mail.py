@@ -17,6 +17,7 @@ from codewords_mcp.remedies import set_secret
 from codewords_mcp.runtime.services.base import ServiceContext, ServiceCredential
 from codewords_mcp.runtime.store import outbox
 from codewords_mcp.runtime.store.clock import now
+from codewords_mcp.runtime.store.rows import OutboxRow
 
 SMTP_URL = ServiceCredential(
     "SMTP_URL",
@@ -117,7 +118,7 @@ async def post(
         return MailOutcome(refused=await _deliver(url, message, sender, recipients))
 
     outbox_id = str(uuid.uuid4())
-    row = {
+    row: OutboxRow = {
         "id": outbox_id,
         "owner": context.caller.owner,
         "run_id": context.run_id,

@@ -18,6 +18,7 @@ import structlog
 from pydantic import BaseModel, ConfigDict, ValidationError
 from pydantic_core import ErrorDetails
 
+from codewords_mcp.bounded_json import JsonObject
 from codewords_mcp.errors import InvalidInput, MissingCredential, NotFound, UpstreamFailed
 from codewords_mcp.remedies import set_secret
 from codewords_mcp.runtime.auth.authority import Authority, CallTarget
@@ -27,6 +28,7 @@ from codewords_mcp.runtime.egress import EgressPolicy
 from codewords_mcp.runtime.gateway.gateway import Gateway
 from codewords_mcp.runtime.integrations.service import Integrations
 from codewords_mcp.runtime.model.caller import HOME_OWNER, Caller, MadeBy
+from codewords_mcp.runtime.model.run_columns import RunColumns
 from codewords_mcp.runtime.model.service_operations import operation_name
 from codewords_mcp.runtime.secrets.service import SecretService
 from codewords_mcp.runtime.services._logins import LoginService
@@ -172,8 +174,8 @@ class CallConsumption:
     `usage` by kind.
     """
 
-    columns: dict[str, Any] = field(default_factory=dict[str, Any])
-    usage: dict[str, Any] = field(default_factory=dict[str, Any])
+    columns: RunColumns = field(default_factory=RunColumns)
+    usage: JsonObject = field(default_factory=JsonObject)
 
 
 @dataclass(frozen=True, slots=True)
@@ -240,12 +242,14 @@ class ServiceContext:
             if lease is not None:
                 used = lease.used
                 self.consumption.usage["browser"] = {"kind": lease.kind, "seconds": round(used.seconds, 3)}
-                self.consumption.columns |= {
-                    "cpu_seconds": used.cpu_seconds,
-                    "peak_memory": used.peak_memory,
-                    "egress_in": used.egress_in,
-                    "egress_out": used.egress_out,
-                }
+                self.consumption.columns.update(
+                    {
+                        "cpu_seconds": used.cpu_seconds,
+                        "peak_memory": used.peak_memory,
+                        "egress_in": used.egress_in,
+                        "egress_out": used.egress_out,
+                    }
+                )
 
     @property
     def workflow(self) -> str | None:

@@ -11,11 +11,11 @@ import mimetypes
 from collections.abc import AsyncIterator
 
 from pydantic import AliasChoices, Field
-from sqlalchemy import RowMapping
 
 from codewords_mcp.errors import InvalidInput
 from codewords_mcp.runtime.services.base import Input, Operation, Output, Service, ServiceContext
 from codewords_mcp.runtime.store.clock import to_text
+from codewords_mcp.runtime.store.rows import FileRow
 
 MAX_READ = 10 << 20
 BINARY = "application/octet-stream"
@@ -134,13 +134,14 @@ async def read(context: ServiceContext, params: FileRef) -> FileContent:
     store = context.dependencies.files
     row, path = await store.owned(context.caller.owner, params.file_id, maker=context.workflow)
     # The whole file would be in memory, and in the JSON of the response.
-    if row["size"] > MAX_READ:
+    size = row["size"] or 0
+    if size > MAX_READ:
         raise InvalidInput(
             f"The file is larger than {MAX_READ >> 20} MiB.",
             hint="Download it from its `download_uri` (operation `link`).",
         )
 
-    chunks = await store.read(await store.find(path.rpartition("/")[2]), 0, row["size"])
+    chunks = await store.read(await store.find(path.rpartition("/")[2]), 0, size)
     data = b"".join([chunk async for chunk in chunks])
     fields = _file_fields(row) | {"success": True}
     try:
@@ -156,7 +157,7 @@ async def delete(context: ServiceContext, params: FileRef) -> DeletedFile:
     return DeletedFile(success=True, file_id=params.file_id)
 
 
-def _file_fields(row: RowMapping) -> dict[str, object]:
+def _file_fields(row: FileRow) -> dict[str, object]:
     return {
         "file_id": row["id"],
         "filename": row["filename"],

@@ -12,7 +12,6 @@ from email.utils import formatdate, make_msgid, parseaddr
 from typing import Annotated
 
 from pydantic import AfterValidator, AliasChoices, BeforeValidator, Field
-from sqlalchemy import RowMapping
 
 from codewords_mcp.errors import InvalidInput, NotFound
 from codewords_mcp.runtime.services._mail import (
@@ -27,6 +26,7 @@ from codewords_mcp.runtime.services._mail import (
 from codewords_mcp.runtime.services.base import Input, Operation, Output, Service, ServiceContext
 from codewords_mcp.runtime.store import outbox
 from codewords_mcp.runtime.store.clock import to_text
+from codewords_mcp.runtime.store.rows import ListedMessage, OutboxRow
 
 MAX_RECIPIENTS, MAX_ATTACHMENT_BYTES = 100, 15 << 20
 _TYPE = r"^[a-z0-9][a-z0-9!#$&^_.+-]{0,60}/[a-z0-9][a-z0-9!#$&^_.+-]{0,60}$"
@@ -200,7 +200,7 @@ async def read_outbox(context: ServiceContext, params: OutboxQuery) -> Outbox:
     return Outbox(messages=[_to_stored_email(row)])
 
 
-def _to_stored_email(row: RowMapping) -> StoredEmail:
+def _to_stored_email(row: ListedMessage | OutboxRow) -> StoredEmail:
     fields = {
         "id": row["id"],
         "created_at": to_text(row["created_at"]),

@@ -2,26 +2,27 @@
 
 from __future__ import annotations
 
-from typing import Any
+from sqlalchemy import Connection, delete, func, insert, select, update
 
-from sqlalchemy import Connection, RowMapping, delete, func, insert, select, update
-
+from codewords_mcp.runtime.store.rows import FileRow, KeyRow, SecretRow
 from codewords_mcp.runtime.store.tables import files, keys, secrets
 
 
-def add_key(connection: Connection, values: dict[str, Any]) -> None:
+def add_key(connection: Connection, values: KeyRow) -> None:
     """A new key row."""
     connection.execute(insert(keys).values(values))
 
 
-def key_by_hash(connection: Connection, key_hash: str) -> RowMapping | None:
+def key_by_hash(connection: Connection, key_hash: str) -> KeyRow | None:
     """The key with this hash."""
-    return connection.execute(select(keys).where(keys.c.hash == key_hash)).mappings().first()
+    row = connection.execute(select(keys).where(keys.c.hash == key_hash)).mappings().first()
+    return KeyRow(**row) if row else None
 
 
-def key_by_id(connection: Connection, key_id: str) -> RowMapping | None:
+def key_by_id(connection: Connection, key_id: str) -> KeyRow | None:
     """The key with this id."""
-    return connection.execute(select(keys).where(keys.c.id == key_id)).mappings().first()
+    row = connection.execute(select(keys).where(keys.c.id == key_id)).mappings().first()
+    return KeyRow(**row) if row else None
 
 
 def models_of_key(connection: Connection, key_id: str) -> list[str] | None:
@@ -44,12 +45,13 @@ def revoke_key(connection: Connection, key_id: str) -> bool:
     return connection.execute(update(keys).where(keys.c.id == key_id).values(revoked=True)).rowcount == 1
 
 
-def list_keys(connection: Connection) -> list[RowMapping]:
+def list_keys(connection: Connection) -> list[KeyRow]:
     """Every key, oldest first."""
-    return list(connection.execute(select(keys).order_by(keys.c.created_at)).mappings())
+    found = connection.execute(select(keys).order_by(keys.c.created_at)).mappings()
+    return [KeyRow(**row) for row in found]
 
 
-def put_secret(connection: Connection, values: dict[str, Any]) -> None:
+def put_secret(connection: Connection, values: SecretRow) -> None:
     """Insert or replace by (owner, name), keeping created_at."""
     where = (secrets.c.owner == values["owner"]) & (secrets.c.name == values["name"])
     changed = {k: values[k] for k in ("key_id", "ciphertext", "rule", "updated_at")}
@@ -57,13 +59,10 @@ def put_secret(connection: Connection, values: dict[str, Any]) -> None:
         connection.execute(insert(secrets).values(values))
 
 
-def list_secrets(connection: Connection, owner: str) -> list[RowMapping]:
+def list_secrets(connection: Connection, owner: str) -> list[SecretRow]:
     """The owner's secrets by name."""
-    return list(
-        connection.execute(
-            select(secrets).where(secrets.c.owner == owner).order_by(secrets.c.name)
-        ).mappings()
-    )
+    query = select(secrets).where(secrets.c.owner == owner).order_by(secrets.c.name)
+    return [SecretRow(**row) for row in connection.execute(query).mappings()]
 
 
 def delete_secret(connection: Connection, owner: str, name: str) -> bool:
@@ -79,13 +78,13 @@ def secret_key_ids(connection: Connection) -> set[str]:
     return set(connection.execute(select(secrets.c.key_id).distinct()).scalars())
 
 
-def secrets_of_other_keys(connection: Connection, key_id: str, limit: int) -> list[RowMapping]:
+def secrets_of_other_keys(connection: Connection, key_id: str, limit: int) -> list[SecretRow]:
     """Some secrets that are not encrypted with this key."""
     found = select(secrets).where(secrets.c.key_id != key_id).order_by(secrets.c.owner, secrets.c.name)
-    return list(connection.execute(found.limit(limit)).mappings())
+    return [SecretRow(**row) for row in connection.execute(found.limit(limit)).mappings()]
 
 
-def reseal_secret(connection: Connection, row: RowMapping, key_id: str, ciphertext: bytes) -> bool:
+def reseal_secret(connection: Connection, row: SecretRow, key_id: str, ciphertext: bytes) -> bool:
     """Encrypted anew, unless it was set meanwhile."""
     same = (
         (secrets.c.owner == row["owner"])
@@ -96,14 +95,15 @@ def reseal_secret(connection: Connection, row: RowMapping, key_id: str, cipherte
     return connection.execute(changed).rowcount == 1
 
 
-def add_file(connection: Connection, values: dict[str, Any]) -> None:
+def add_file(connection: Connection, values: FileRow) -> None:
     """Room for a file."""
     connection.execute(insert(files).values(values))
 
 
-def get_file(connection: Connection, file_id: str) -> RowMapping | None:
+def get_file(connection: Connection, file_id: str) -> FileRow | None:
     """A file row."""
-    return connection.execute(select(files).where(files.c.id == file_id)).mappings().first()
+    row = connection.execute(select(files).where(files.c.id == file_id)).mappings().first()
+    return FileRow(**row) if row else None
 
 
 def complete_file(connection: Connection, file_id: str, stored_as: str, size: int, content_type: str) -> bool:
@@ -115,7 +115,7 @@ def complete_file(connection: Connection, file_id: str, stored_as: str, size: in
 
 def list_files(
     connection: Connection, owner: str, at: int, limit: int, maker: str | None = None
-) -> list[RowMapping]:
+) -> list[FileRow]:
     """List an owner's uploaded files, newest first; with `maker`, only files that this workflow
     made.
     """
@@ -123,7 +123,7 @@ def list_files(
     if maker is not None:
         live &= files.c.maker == maker
     query = select(files).where(live).order_by(files.c.created_at.desc(), files.c.id).limit(limit)
-    return list(connection.execute(query).mappings())
+    return [FileRow(**row) for row in connection.execute(query).mappings()]
 
 
 def delete_file(connection: Connection, file_id: str) -> None:

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+from sqlalchemy import Connection, delete, insert, select
 
-from sqlalchemy import Connection, RowMapping, delete, insert, select
-
+from codewords_mcp.bounded_json import JsonObject
+from codewords_mcp.runtime.store.rows import AgreementRow, ListedAgreement
 from codewords_mcp.runtime.store.tables import agreements, workflows
 
 
-def get(connection: Connection, owner: str, workflow_id: str) -> dict[str, Any] | None:
+def get(connection: Connection, owner: str, workflow_id: str) -> JsonObject | None:
     """The manifest that an owner agreed to; None where there is none."""
     query = select(agreements.c.manifest).where(
         agreements.c.owner == owner, agreements.c.workflow_id == workflow_id
@@ -18,14 +17,14 @@ def get(connection: Connection, owner: str, workflow_id: str) -> dict[str, Any] 
     return connection.execute(query).scalar()
 
 
-def put(connection: Connection, values: dict[str, Any]) -> None:
+def put(connection: Connection, values: AgreementRow) -> None:
     """Store an agreement, replacing an earlier one for the same workflow."""
     same = (agreements.c.owner == values["owner"]) & (agreements.c.workflow_id == values["workflow_id"])
     connection.execute(delete(agreements).where(same))
     connection.execute(insert(agreements).values(values))
 
 
-def of_owner(connection: Connection, owner: str) -> Sequence[RowMapping]:
+def of_owner(connection: Connection, owner: str) -> list[ListedAgreement]:
     """The agreements of an owner with the name and owner (`author`) of each workflow, the newest first."""
     query = (
         select(agreements, workflows.c.name, workflows.c.owner.label("author"))
@@ -33,7 +32,7 @@ def of_owner(connection: Connection, owner: str) -> Sequence[RowMapping]:
         .where(agreements.c.owner == owner)
         .order_by(agreements.c.agreed_at.desc())
     )
-    return connection.execute(query).mappings().all()
+    return [ListedAgreement(**row) for row in connection.execute(query).mappings()]
 
 
 def remove(connection: Connection, owner: str, workflow_id: str) -> bool:

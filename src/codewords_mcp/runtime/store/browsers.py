@@ -2,30 +2,31 @@
 
 from __future__ import annotations
 
-from typing import Any
+from sqlalchemy import Connection, delete, insert, select, update
 
-from sqlalchemy import Connection, RowMapping, delete, insert, select, update
-
+from codewords_mcp.runtime.store.rows import BrowserChange, BrowserRow
 from codewords_mcp.runtime.store.tables import browsers
 
 
-def get(connection: Connection, owner: str) -> RowMapping | None:
+def get(connection: Connection, owner: str) -> BrowserRow | None:
     """The owner's, if one is paired."""
-    return connection.execute(select(browsers).where(browsers.c.owner == owner)).mappings().first()
+    row = connection.execute(select(browsers).where(browsers.c.owner == owner)).mappings().first()
+    return BrowserRow(**row) if row else None
 
 
-def by_hash(connection: Connection, digest: str) -> RowMapping | None:
+def by_hash(connection: Connection, digest: str) -> BrowserRow | None:
     """Return the browser with this token."""
-    return connection.execute(select(browsers).where(browsers.c.hash == digest)).mappings().first()
+    row = connection.execute(select(browsers).where(browsers.c.hash == digest)).mappings().first()
+    return BrowserRow(**row) if row else None
 
 
-def pair(connection: Connection, values: dict[str, Any]) -> None:
+def pair(connection: Connection, values: BrowserRow) -> None:
     """Pair a browser with its owner, replacing an earlier one."""
     connection.execute(delete(browsers).where(browsers.c.owner == values["owner"]))
     connection.execute(insert(browsers).values(values))
 
 
-def seen(connection: Connection, digest: str, **values: Any) -> bool:
+def seen(connection: Connection, digest: str, values: BrowserChange) -> bool:
     """Something of it has changed; False where it is not paired any more."""
     return connection.execute(update(browsers).where(browsers.c.hash == digest).values(values)).rowcount == 1
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from sqlalchemy import Connection, delete, insert, select, text, update
 
 from codewords_mcp.runtime.model.run_state import UNFINISHED
@@ -62,6 +60,5 @@ def runs_of(connection: Connection, executor: str) -> dict[str, bool]:
 
 def request_cancel(connection: Connection, run_id: str) -> bool:
     """Request the cancellation of a run from its executor; False if the run has ended."""
-    values: dict[str, Any] = {"cancel_asked": True}
-    request = update(runs).where(runs.c.id == run_id, runs.c.status.in_(UNFINISHED)).values(values)
+    request = update(runs).where(runs.c.id == run_id, runs.c.status.in_(UNFINISHED)).values(cancel_asked=True)
     return connection.execute(request).rowcount == 1

@@ -10,7 +10,6 @@ from collections.abc import AsyncIterator
 from typing import Literal
 
 from itsdangerous import BadSignature, SignatureExpired, URLSafeTimedSerializer
-from sqlalchemy import RowMapping
 
 from codewords_mcp.errors import BodyTooLarge, Conflict, InvalidInput, NotFound, Unauthenticated
 from codewords_mcp.runtime.model.caller import Caller
@@ -19,6 +18,7 @@ from codewords_mcp.runtime.store import access
 from codewords_mcp.runtime.store.blobs import Blobs
 from codewords_mcp.runtime.store.clock import now
 from codewords_mcp.runtime.store.database import Database
+from codewords_mcp.runtime.store.rows import FileRow
 
 DAY = 86400.0
 
@@ -45,12 +45,13 @@ class FileStore:
             )
 
         file_id, at = secrets.token_hex(16), now()
-        row = {
+        row: FileRow = {
             "id": file_id,
             "owner": caller.owner,
             "filename": name,
             "content_type": None,
             "size": None,
+            "stored_as": None,
             "created_at": at,
             "expires_at": at + int(self._ttl * 1e6),
             "maker": maker,
@@ -78,7 +79,7 @@ class FileStore:
         name, counted = f"{file_id}.{secrets.token_hex(4)}", _Counted(chunks, self._max)
         await self.blobs.put(name, counted.chunks())
         at = now()
-        row = {
+        row: FileRow = {
             "id": file_id,
             "owner": owner,
             "filename": filename,
@@ -94,11 +95,11 @@ class FileStore:
     def _path(self, file_id: str, use: Literal["put", "get"]) -> str:
         return f"/file/{self._signer.dumps([file_id, use])}"
 
-    async def list(self, owner: str, limit: int, *, maker: str | None = None) -> list[RowMapping]:
+    async def list(self, owner: str, limit: int, *, maker: str | None = None) -> list[FileRow]:
         """List uploaded files, newest first. `maker`: only files that runs of this workflow made."""
         return await self._db.read(lambda c: access.list_files(c, owner, now(), limit, maker))
 
-    async def owned(self, owner: str, file_id: str, *, maker: str | None = None) -> tuple[RowMapping, str]:
+    async def owned(self, owner: str, file_id: str, *, maker: str | None = None) -> tuple[FileRow, str]:
         """Return an uploaded file's row and a new download path. Raises NotFound.
 
         `maker`: only for files of this workflow.

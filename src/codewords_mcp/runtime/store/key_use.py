@@ -6,7 +6,6 @@ Joining and rotating lock the row of `key_use`, so that neither misses the other
 from __future__ import annotations
 
 from collections.abc import Collection
-from typing import Any
 
 from sqlalchemy import Connection, insert, select, update
 
@@ -37,8 +36,8 @@ def join(
     """
     from sqlalchemy.dialects.postgresql import insert as insert_once
 
-    first: dict[str, Any] = {"id": _ROW, "key_id": preferred}
-    connection.execute(insert_once(key_use).values(first).on_conflict_do_nothing())
+    first = insert_once(key_use).values(id=_ROW, key_id=preferred)
+    connection.execute(first.on_conflict_do_nothing())
     used = connection.execute(select(key_use.c.key_id).with_for_update()).scalar_one()
 
     if used not in key_ids:

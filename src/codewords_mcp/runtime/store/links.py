@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-from sqlalchemy import ColumnElement, Connection, RowMapping, delete, func, insert, select, update
+from sqlalchemy import ColumnElement, Connection, delete, func, insert, select, update
 
 from codewords_mcp.runtime.store.executors import clock
+from codewords_mcp.runtime.store.rows import LinkRow, NewLink
 from codewords_mcp.runtime.store.tables import links
 
 
-def add(
-    connection: Connection, values: dict[str, Any], ttl: float, *, max_of_owner: int, max_total: int
-) -> None:
+def add(connection: Connection, values: NewLink, ttl: float, *, max_of_owner: int, max_total: int) -> None:
     """Store a new link that lives for `ttl` seconds.
 
     Beyond `max_of_owner` links of the owner, or `max_total` of the kind, the oldest ones are
@@ -23,7 +20,7 @@ def add(
     of_kind = links.c.kind == values["kind"]
     _remove_oldest(connection, of_kind & (links.c.owner == values["owner"]), max_of_owner)
     _remove_oldest(connection, of_kind, max_total)
-    connection.execute(insert(links).values(values | {"created_at": at, "expires_at": at + int(ttl * 1e6)}))
+    connection.execute(insert(links).values({**values, "created_at": at, "expires_at": at + int(ttl * 1e6)}))
 
 
 def _remove_oldest(connection: Connection, which: ColumnElement[bool], maximum: int) -> None:
@@ -42,15 +39,16 @@ def renew(connection: Connection, link_id: str, ttl: float) -> bool:
     )
 
 
-def get(connection: Connection, link_id: str, kind: str) -> RowMapping | None:
+def get(connection: Connection, link_id: str, kind: str) -> LinkRow | None:
     """A link that has not expired."""
     which = select(links).where(
         links.c.id == link_id, links.c.kind == kind, links.c.expires_at > clock(connection)
     )
-    return connection.execute(which).mappings().first()
+    row = connection.execute(which).mappings().first()
+    return LinkRow(**row) if row else None
 
 
-def about(connection: Connection, kind: str, owner: str, subject: str) -> RowMapping | None:
+def about(connection: Connection, kind: str, owner: str, subject: str) -> LinkRow | None:
     """A link about this, that has not expired; an answered one before others, then the newest."""
     which = select(links).where(
         links.c.kind == kind,
@@ -58,19 +56,18 @@ def about(connection: Connection, kind: str, owner: str, subject: str) -> RowMap
         links.c.subject == subject,
         links.c.expires_at > clock(connection),
     )
-    return (
-        connection.execute(which.order_by(links.c.answer.is_(None), links.c.created_at.desc()))
-        .mappings()
-        .first()
-    )
+    ordered = which.order_by(links.c.answer.is_(None), links.c.created_at.desc())
+    row = connection.execute(ordered).mappings().first()
+    return LinkRow(**row) if row else None
 
 
-def unanswered(connection: Connection, owner: str) -> list[RowMapping]:
+def unanswered(connection: Connection, owner: str) -> list[LinkRow]:
     """The owner's links of every kind without an answer, that have not expired; the newest first."""
     which = select(links).where(
         links.c.owner == owner, links.c.answer.is_(None), links.c.expires_at > clock(connection)
     )
-    return list(connection.execute(which.order_by(links.c.created_at.desc())).mappings())
+    found = connection.execute(which.order_by(links.c.created_at.desc())).mappings()
+    return [LinkRow(**row) for row in found]
 
 
 def answer(connection: Connection, link_id: str, kind: str, text: str) -> bool:
@@ -80,7 +77,7 @@ def answer(connection: Connection, link_id: str, kind: str, text: str) -> bool:
     return connection.execute(statement).rowcount == 1
 
 
-def spend(connection: Connection, row: RowMapping) -> bool:
+def spend(connection: Connection, row: LinkRow) -> bool:
     """End a link as it was read, and other links of its question; False if it changed meanwhile.
 
     Only this link's own row decides: a question that was put again after a concurrent spending is

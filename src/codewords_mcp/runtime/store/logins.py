@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, RowMapping, delete, func, insert, select, update
+from sqlalchemy import ColumnElement, Connection, delete, func, insert, select, update
 
+from codewords_mcp.runtime.store.rows import LoginRow, LoginSessionRow
 from codewords_mcp.runtime.store.tables import login_sessions as sessions
 from codewords_mcp.runtime.store.tables import logins
 
@@ -13,7 +14,7 @@ MAX_SESSIONS = 20
 """Of one user; the oldest end."""
 
 
-def add(connection: Connection, values: dict[str, Any]) -> None:
+def add(connection: Connection, values: LoginRow) -> None:
     """One that waits."""
     connection.execute(insert(logins).values(values))
 
@@ -29,19 +30,21 @@ def count_since(connection: Connection, owner: str, app: str, since: int, email:
 
 def take_try(
     connection: Connection, login_id: str, owner: str, app: str, at: int, max_tries: int
-) -> RowMapping | None:
+) -> LoginRow | None:
     """Use up one of its tries; None where none is left, or there is no such one."""
     live = (logins.c.id == login_id) & (logins.c.owner == owner) & (logins.c.app == app)
     live &= (logins.c.expires_at > at) & (logins.c.tries < max_tries) & logins.c.code.is_not(None)
     if connection.execute(update(logins).where(live).values(tries=logins.c.tries + 1)).rowcount == 0:
         return None
-    return connection.execute(select(logins).where(logins.c.id == login_id)).mappings().first()
+    row = connection.execute(select(logins).where(logins.c.id == login_id)).mappings().first()
+    return LoginRow(**row) if row else None
 
 
-def by_link(connection: Connection, link: str, at: int) -> RowMapping | None:
+def by_link(connection: Connection, link: str, at: int) -> LoginRow | None:
     """Return the sign-in with this link, while it is valid."""
     query = select(logins).where(logins.c.link == link, logins.c.expires_at > at)
-    return connection.execute(query).mappings().first()
+    row = connection.execute(query).mappings().first()
+    return LoginRow(**row) if row else None
 
 
 def spend(connection: Connection, which: ColumnElement[bool], **values: Any) -> bool:
@@ -50,36 +53,46 @@ def spend(connection: Connection, which: ColumnElement[bool], **values: Any) -> 
     return connection.execute(used).rowcount == 1
 
 
-def by_ticket(connection: Connection, ticket: str, owner: str, app: str, at: int) -> RowMapping | None:
+def by_ticket(connection: Connection, ticket: str, owner: str, app: str, at: int) -> LoginRow | None:
     """Return the sign-in with this ticket, while it is valid."""
     mine = (logins.c.owner == owner) & (logins.c.app == app)
     query = select(logins).where(logins.c.ticket == ticket, mine, logins.c.expires_at > at)
-    return connection.execute(query).mappings().first()
+    row = connection.execute(query).mappings().first()
+    return LoginRow(**row) if row else None
 
 
-def open_session(connection: Connection, values: dict[str, Any]) -> None:
+def _of_user(row: LoginSessionRow) -> list[ColumnElement[bool]]:
+    return [
+        sessions.c.owner == row["owner"],
+        sessions.c.app == row["app"],
+        sessions.c.email == row["email"],
+    ]
+
+
+def open_session(connection: Connection, values: LoginSessionRow) -> None:
     """A new session."""
     connection.execute(insert(sessions).values(values))
-    same = [sessions.c[name] == values[name] for name in ("owner", "app", "email")]
+    same = _of_user(values)
     old = select(sessions.c.id).where(*same).order_by(sessions.c.created_at.desc()).offset(MAX_SESSIONS)
     ids = list(connection.execute(old.limit(100)).scalars())
     if ids:
         connection.execute(delete(sessions).where(sessions.c.id.in_(ids)))
 
 
-def session(connection: Connection, session_id: str, owner: str, app: str, at: int) -> RowMapping | None:
+def session(connection: Connection, session_id: str, owner: str, app: str, at: int) -> LoginSessionRow | None:
     """A session of an app, while it is good."""
     mine = (sessions.c.id == session_id) & (sessions.c.owner == owner) & (sessions.c.app == app)
-    return connection.execute(select(sessions).where(mine, sessions.c.expires_at > at)).mappings().first()
+    row = connection.execute(select(sessions).where(mine, sessions.c.expires_at > at)).mappings().first()
+    return LoginSessionRow(**row) if row else None
 
 
-def end(connection: Connection, row: RowMapping, *, all_of_user: bool) -> int:
+def end(connection: Connection, row: LoginSessionRow, *, all_of_user: bool) -> int:
     """End a session, or all of its user's; how many."""
     if all_of_user:
-        names = ("owner", "app", "email")
+        which = _of_user(row)
     else:
-        names = ("id",)
-    return connection.execute(delete(sessions).where(*(sessions.c[n] == row[n] for n in names))).rowcount
+        which = [sessions.c.id == row["id"]]
+    return connection.execute(delete(sessions).where(*which)).rowcount
 
 
 def purge(connection: Connection, at: int, before: int) -> None:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
+from sqlalchemy import Connection, delete, func, insert, select
 
-from sqlalchemy import Connection, RowMapping, delete, func, insert, select
-
+from codewords_mcp.runtime.store.rows import ListedPublication, PublishedRow
 from codewords_mcp.runtime.store.tables import published, versions, workflows
 
 
-def put(connection: Connection, values: dict[str, Any]) -> None:
+def put(connection: Connection, values: PublishedRow) -> None:
     """Publish, or publish anew under the same name."""
     remove(connection, values["owner"], values["tool"])
     connection.execute(insert(published).values(values))
@@ -33,7 +32,7 @@ def has(connection: Connection, workflow_id: str) -> bool:
     return connection.execute(query).first() is not None
 
 
-def of_owner(connection: Connection, owner: str) -> list[RowMapping]:
+def of_owner(connection: Connection, owner: str) -> list[ListedPublication]:
     """By name, each with its workflow's name, description and live OpenAPI."""
     live = (versions.c.workflow_id == workflows.c.id) & (versions.c.number == workflows.c.active_version)
     query = (
@@ -43,4 +42,4 @@ def of_owner(connection: Connection, owner: str) -> list[RowMapping]:
         .where(published.c.owner == owner)
         .order_by(published.c.tool)
     )
-    return list(connection.execute(query).mappings())
+    return [ListedPublication(**row) for row in connection.execute(query).mappings()]

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from sqlalchemy import Connection, RowMapping, select, update
 
+from codewords_mcp.runtime.model.run_columns import RunColumns
 from codewords_mcp.runtime.model.run_state import (
     UNFINISHED,
-    Columns,
     claimed_by,
     close_attempts,
     has_open_attempt,
@@ -57,7 +58,7 @@ def abandon(
             continue
 
         change(connection, row["id"], values)
-        if values["status"] == "queued":
+        if values.get("status") == "queued":
             abandoned.again.append(row["id"])
         else:
             abandoned.interrupted.append(row["id"])
@@ -66,7 +67,7 @@ def abandon(
     return abandoned
 
 
-def _columns_after(row: RowMapping, at: int) -> Columns | None:
+def _columns_after(row: RowMapping, at: int) -> RunColumns | None:
     """Columns of a run that its executor left; None for a run that stays in the queue."""
     attempts = close_attempts(row["attempts"], at, "interrupted")
 
@@ -94,21 +95,25 @@ def claim(connection: Connection, run_id: str, executor: str) -> bool:
     return connection.execute(statement).rowcount == 1
 
 
-def undelivered(connection: Connection, limit: int = 500) -> list[RowMapping]:
+class UndeliveredRun(NamedTuple):
+    """A waiting run that gets a new queue entry. `not_before` in µs."""
+
+    id: str
+    owner: str
+    key_id: str | None
+    service_id: str
+    priority: int
+    not_before: int | None
+    deliveries: int
+
+
+def undelivered(connection: Connection, limit: int = 500) -> list[UndeliveredRun]:
     """Return waiting background runs that neither an executor nor the queue has.
 
     They are locked until the transaction ends.
     """
     query = (
-        select(
-            runs.c.id,
-            runs.c.owner,
-            runs.c.key_id,
-            runs.c.service_id,
-            runs.c.priority,
-            runs.c.not_before,
-            runs.c.deliveries,
-        )
+        select(*(runs.c[name] for name in UndeliveredRun._fields))
         .where(
             runs.c.status == "queued",
             runs.c.background.is_(True),
@@ -119,7 +124,7 @@ def undelivered(connection: Connection, limit: int = 500) -> list[RowMapping]:
         .limit(limit)
         .with_for_update(skip_locked=True)
     )
-    return list(connection.execute(query).mappings())
+    return [UndeliveredRun(*row) for row in connection.execute(query)]
 
 
 def stranded(connection: Connection, run_ids: Collection[str]) -> None:

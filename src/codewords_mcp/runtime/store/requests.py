@@ -2,24 +2,71 @@
 
 from __future__ import annotations
 
-from typing import Any
+from dataclasses import asdict, dataclass
 
-from sqlalchemy import Connection, RowMapping, delete, insert, select
+from sqlalchemy import Connection, delete, insert, select
 
+from codewords_mcp.bounded_json import JsonObject
+from codewords_mcp.runtime.model.caller import CallerKind
+from codewords_mcp.runtime.model.run_columns import AttemptEntry
 from codewords_mcp.runtime.store.tables import run_requests, runs
 
 _INSERT = insert(run_requests)
 
 
-def add(connection: Connection, values: dict[str, Any]) -> None:
-    """Keep a request; headers are pairs of latin-1 text."""
-    connection.execute(_INSERT, values)
+@dataclass(frozen=True, slots=True)
+class StoredRequest:
+    """A request without its credentials. `headers` are pairs of latin-1 text; `timeout` in seconds."""
+
+    run_id: str
+    method: str
+    path: str
+    query: bytes
+    headers: list[list[str]]
+    body: bytes
+    timeout: float | None
+    caller_kind: CallerKind
 
 
-def load(connection: Connection, run_id: str) -> RowMapping | None:
-    """The request with the row of its run; the run's columns are named as they are."""
-    query = select(runs, run_requests).join(run_requests, run_requests.c.run_id == runs.c.id)
-    return connection.execute(query.where(runs.c.id == run_id)).mappings().first()
+@dataclass(frozen=True, slots=True)
+class RequestedRun:
+    """A background run that has not ended, by its record, with its request. `not_before` in µs."""
+
+    request: StoredRequest
+    owner: str
+    service_id: str
+    key_id: str | None
+    parent_id: str | None
+    correlation_id: str
+    depth: int
+    retries: int
+    priority: int
+    attempts: list[AttemptEntry]
+    not_before: int | None
+    cancel_asked: bool
+    schedule_id: str | None
+    made_by: JsonObject | None
+    executor: str | None
+    deliveries: int
+
+
+_RUN_COLUMNS = [runs.c[name] for name in RequestedRun.__slots__ if name != "request"]
+_REQUEST_COLUMNS = [run_requests.c[name] for name in StoredRequest.__slots__]
+_LOAD = select(*_REQUEST_COLUMNS, *_RUN_COLUMNS).join(runs, run_requests.c.run_id == runs.c.id)
+
+
+def add(connection: Connection, request: StoredRequest) -> None:
+    """Keep a request."""
+    connection.execute(_INSERT, asdict(request))
+
+
+def load(connection: Connection, run_id: str) -> RequestedRun | None:
+    """The run with its request; None if there is none."""
+    row = connection.execute(_LOAD.where(runs.c.id == run_id)).first()
+    if row is None:
+        return None
+    split = len(_REQUEST_COLUMNS)
+    return RequestedRun(StoredRequest(*row[:split]), *row[split:])
 
 
 def forget(connection: Connection, run_id: str) -> None:

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from functools import cache
-from typing import Any
+from typing import NamedTuple
 
 from sqlalchemy import (
     Connection,
-    Row,
     RowMapping,
     Update,
     and_,
@@ -20,7 +19,9 @@ from sqlalchemy import (
     update,
 )
 
+from codewords_mcp.bounded_json import JsonObject
 from codewords_mcp.runtime.model.run import Attempt, ResponseFile, Run, RunError, RunInput, Step
+from codewords_mcp.runtime.model.run_columns import RunColumns
 from codewords_mcp.runtime.model.run_state import UNFINISHED
 from codewords_mcp.runtime.store.clock import optional_datetime, to_datetime
 from codewords_mcp.runtime.store.tables import runs
@@ -74,7 +75,7 @@ def to_run(row: RowMapping) -> Run:
     )
 
 
-_DEFAULTS: dict[str, Any] = {
+_DEFAULTS: RunColumns = {
     "version": None, "started_at": None, "completed_at": None, "response_status": None, "response_content": None,
     "response_json": None, "correlation_id": None, "parent_id": None, "idempotency_key": None, "service_id": None,
     "error": None, "isolation": None, "response_truncated": False, "attempts": [], "steps": [], "usage": {}, "timings": {},
@@ -87,9 +88,9 @@ _DEFAULTS: dict[str, Any] = {
 _INSERT = insert(runs)
 
 
-def add(connection: Connection, values: dict[str, Any]) -> None:
+def add(connection: Connection, values: RunColumns) -> None:
     """A new row; `values` needs id, owner, status, created_at."""
-    connection.execute(_INSERT, _DEFAULTS | values)
+    connection.execute(_INSERT, {**_DEFAULTS, **values})
 
 
 @cache
@@ -106,7 +107,7 @@ def _update(names: tuple[str, ...], only_from: tuple[str, ...] | None, *, held: 
 def change(
     connection: Connection,
     run_id: str,
-    values: dict[str, Any],
+    values: RunColumns,
     *,
     only_from: tuple[str, ...] | None = None,
     holder: str | None = None,
@@ -115,7 +116,7 @@ def change(
     the run. True if a row was changed.
     """
     statement = _update(tuple(values), only_from, held=holder is not None)
-    return connection.execute(statement, values | {"_id": run_id, "_holder": holder}).rowcount == 1
+    return connection.execute(statement, {**values, "_id": run_id, "_holder": holder}).rowcount == 1
 
 
 def held(connection: Connection, run_ids: list[str], holder: str) -> set[str]:
@@ -139,16 +140,34 @@ def get(
     return None
 
 
-def end_of(connection: Connection, run_id: str) -> Row[str, str | None, int | None] | None:
-    """(status, executor, completed_at) of a run: whether it has ended, and for everybody."""
+class RunEnd(NamedTuple):
+    """Whether a run has ended, and for everybody: `executor` may still write to it."""
+
+    status: str
+    executor: str | None
+    completed_at: int | None
+
+
+def end_of(connection: Connection, run_id: str) -> RunEnd | None:
+    """The end of a run; None if there is no such run."""
     query = select(runs.c.status, runs.c.executor, runs.c.completed_at).where(runs.c.id == run_id)
-    return connection.execute(query).first()
+    row = connection.execute(query).first()
+    return RunEnd(*row) if row else None
 
 
-def chain_of(connection: Connection, run_id: str) -> Row[int, str | None, str | None] | None:
-    """(depth, correlation_id, key_id) of a run."""
+class RecordedCaller(NamedTuple):
+    """A calling run, by its record."""
+
+    depth: int
+    correlation_id: str | None
+    key_id: str | None
+
+
+def chain_of(connection: Connection, run_id: str) -> RecordedCaller | None:
+    """The place of a run in its chain of calls; None if there is no such run."""
     query = select(runs.c.depth, runs.c.correlation_id, runs.c.key_id).where(runs.c.id == run_id)
-    return connection.execute(query).first()
+    row = connection.execute(query).first()
+    return RecordedCaller(*row) if row else None
 
 
 def descends(connection: Connection, run_id: str, ancestor: str) -> bool:
@@ -161,11 +180,19 @@ def descends(connection: Connection, run_id: str, ancestor: str) -> bool:
     return next_id == ancestor
 
 
-def chain_above(
-    connection: Connection, run_id: str, most: int
-) -> list[Row[str, str, str, str | None, dict[str, Any] | None]]:
-    """(id, owner, service_id, parent_id, made_by) of a run and those that started it, the nearest first."""
-    found: list[Row[str, str, str, str | None, dict[str, Any] | None]] = []
+class ChainLink(NamedTuple):
+    """A run in a chain of calls."""
+
+    id: str
+    owner: str
+    service_id: str
+    parent_id: str | None
+    made_by: JsonObject | None
+
+
+def chain_above(connection: Connection, run_id: str, most: int) -> list[ChainLink]:
+    """A run and those that started it, the nearest first."""
+    found: list[ChainLink] = []
     next_id: str | None = run_id
 
     while next_id is not None and len(found) < most:
@@ -175,7 +202,7 @@ def chain_above(
         if row is None:
             break
 
-        found.append(row)
+        found.append(ChainLink(*row))
         next_id = row.parent_id
 
     return found

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlalchemy import (
     ColumnElement,
     Connection,
-    RowMapping,
     Select,
     and_,
     delete,
@@ -19,20 +18,24 @@ from sqlalchemy import (
 )
 
 from codewords_mcp.runtime.model.run_state import UNFINISHED
+from codewords_mcp.runtime.store.rows import NewSchedule, ScheduleChange, ScheduleRow, ShownSchedule
 from codewords_mcp.runtime.store.tables import runs, schedules
 
 
-def add(connection: Connection, values: dict[str, Any]) -> None:
+def add(connection: Connection, values: NewSchedule) -> None:
     """A new row."""
     connection.execute(insert(schedules).values(values))
 
 
-def get(connection: Connection, schedule_id: str, owner: str, maker: str | None = None) -> RowMapping | None:
+def get(
+    connection: Connection, schedule_id: str, owner: str, maker: str | None = None
+) -> ShownSchedule | None:
     """By id, if it is theirs; with `maker`, if that workflow made it."""
     query = _with_last_run().where(schedules.c.id == schedule_id, schedules.c.owner == owner)
     if maker is not None:
         query = query.where(schedules.c.maker == maker)
-    return connection.execute(query).mappings().first()
+    row = connection.execute(query).mappings().first()
+    return ShownSchedule(**row) if row else None
 
 
 def _with_last_run() -> Select[Any]:
@@ -42,7 +45,7 @@ def _with_last_run() -> Select[Any]:
     return select(schedules, *columns).join(last, last.c.id == schedules.c.last_run_id, isouter=True)
 
 
-def find_equal(connection: Connection, row: dict[str, Any]) -> str | None:
+def find_equal(connection: Connection, row: NewSchedule) -> str | None:
     """Return the id of an equal schedule of this owner and maker: same work at the same times."""
     same = ("owner", "maker", "service_id", "method", "path", "cron", "timezone")
     query = select(schedules.c.id, schedules.c.input).where(
@@ -57,7 +60,7 @@ def find_equal(connection: Connection, row: dict[str, Any]) -> str | None:
 
 def of_owner(
     connection: Connection, owner: str, service_id: str | None = None, maker: str | None = None
-) -> list[RowMapping]:
+) -> list[ShownSchedule]:
     """List the owner's schedules by next time, paused ones last; with `maker`, only that
     workflow's.
     """
@@ -67,7 +70,7 @@ def of_owner(
     if service_id is not None:
         query = query.where(schedules.c.service_id == service_id)
     order = (schedules.c.paused, schedules.c.next_at.is_(None), schedules.c.next_at, schedules.c.id)
-    return list(connection.execute(query.order_by(*order)).mappings())
+    return [ShownSchedule(**row) for row in connection.execute(query.order_by(*order)).mappings()]
 
 
 def count(connection: Connection, owner: str) -> int:
@@ -76,7 +79,7 @@ def count(connection: Connection, owner: str) -> int:
     return connection.execute(query).scalar_one()
 
 
-def change(connection: Connection, schedule_id: str, values: dict[str, Any]) -> None:
+def change(connection: Connection, schedule_id: str, values: ScheduleChange) -> None:
     """Set columns."""
     connection.execute(update(schedules).where(schedules.c.id == schedule_id).values(values))
 
@@ -100,23 +103,33 @@ def next_time(connection: Connection) -> tuple[int | None, bool]:
     return earliest, connection.execute(deferred).first() is not None
 
 
-def with_cron_after(connection: Connection, at: int) -> list[RowMapping]:
+class CronSchedule(NamedTuple):
+    """The times of a cron schedule."""
+
+    id: str
+    cron: str
+    timezone: str
+    next_at: int
+
+
+def with_cron_after(connection: Connection, at: int) -> list[CronSchedule]:
     """Cron schedules that are not paused and whose next time is later."""
     query = select(schedules.c.id, schedules.c.cron, schedules.c.timezone, schedules.c.next_at)
     query = query.where(
         schedules.c.paused.is_(False), schedules.c.cron.is_not(None), schedules.c.next_at > at
     )
-    return list(connection.execute(query).mappings())
+    return [CronSchedule(*row) for row in connection.execute(query)]
 
 
-def take_due(connection: Connection, at: int, limit: int) -> list[RowMapping]:
+def take_due(connection: Connection, at: int, limit: int) -> list[ScheduleRow]:
     """Return due schedules and those with a deferred run, locked until the transaction ends.
 
     Concurrent callers skip them.
     """
     due = or_(and_(schedules.c.next_at.is_not(None), schedules.c.next_at <= at), schedules.c.held_back > 0)
     query = select(schedules).where(schedules.c.paused.is_(False), due).order_by(schedules.c.next_at)
-    return list(connection.execute(query.limit(limit).with_for_update(skip_locked=True)).mappings())
+    found = connection.execute(query.limit(limit).with_for_update(skip_locked=True)).mappings()
+    return [ScheduleRow(**row) for row in found]
 
 
 def has_unfinished_run(connection: Connection, schedule_id: str) -> bool:

@@ -2,45 +2,52 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import NamedTuple
 
-from sqlalchemy import Connection, RowMapping, delete, insert, select, update
+from sqlalchemy import Connection, delete, insert, select, update
 
+from codewords_mcp.runtime.store.rows import TaskChange, TaskRow
 from codewords_mcp.runtime.store.tables import tasks
 
 OPEN = ("working", "input_required")
 
 
-def add(connection: Connection, values: dict[str, Any]) -> None:
+def add(connection: Connection, values: TaskRow) -> None:
     """A new one."""
     connection.execute(insert(tasks).values(values))
 
 
-def get(connection: Connection, task_id: str, principal: str) -> RowMapping | None:
+def get(connection: Connection, task_id: str, principal: str) -> TaskRow | None:
     """One, if it is theirs."""
     query = select(tasks).where(tasks.c.id == task_id, tasks.c.principal == principal)
-    return connection.execute(query).mappings().first()
+    row = connection.execute(query).mappings().first()
+    return TaskRow(**row) if row else None
 
 
-def change(connection: Connection, task_id: str, executor: str, values: dict[str, Any]) -> bool:
+def change(connection: Connection, task_id: str, executor: str, values: TaskChange) -> bool:
     """Change an open task of this executor; False if another executor has it, or it has ended."""
     own = (tasks.c.id == task_id) & (tasks.c.executor == executor) & tasks.c.status.in_(OPEN)
     return connection.execute(update(tasks).where(own).values(values)).rowcount == 1
 
 
-def beat(connection: Connection, executor: str, ids: list[str], at: int) -> list[RowMapping]:
+class TaskSignal(NamedTuple):
+    """The things that other processes recorded for the executor of a task. `answers` is JSON."""
+
+    id: str
+    cancel_asked: bool
+    answers: str | None
+
+
+def beat(connection: Connection, executor: str, ids: list[str], at: int) -> list[TaskSignal]:
     """Record that the executor lives. Returns its tasks that are to be cancelled or were answered."""
     mine = (tasks.c.executor == executor) & tasks.c.id.in_(ids)
     connection.execute(update(tasks).where(mine).values(beat_at=at))
     changed = mine & (tasks.c.cancel_asked | tasks.c.answers.is_not(None))
-    return list(
-        connection.execute(
-            select(tasks.c.id, tasks.c.cancel_asked, tasks.c.answers).where(changed)
-        ).mappings()
-    )
+    query = select(tasks.c.id, tasks.c.cancel_asked, tasks.c.answers).where(changed)
+    return [TaskSignal(*row) for row in connection.execute(query)]
 
 
-def take_over(connection: Connection, row: dict[str, Any], executor: str, at: int) -> bool:
+def take_over(connection: Connection, row: TaskRow, executor: str, at: int) -> bool:
     """Take over a task of a dead executor; False if another process was faster."""
     same = (
         (tasks.c.id == row["id"])

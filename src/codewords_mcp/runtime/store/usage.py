@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import cache
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple, TypedDict
 
 from sqlalchemy import (
     ColumnElement,
@@ -31,6 +31,8 @@ from sqlalchemy import (
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.sql.dml import ReturningUpdate
 
+from codewords_mcp.bounded_json import JsonObject
+from codewords_mcp.runtime.model.run_columns import StepEntry
 from codewords_mcp.runtime.store import model_usage
 from codewords_mcp.runtime.store.clock import to_text
 from codewords_mcp.runtime.store.tables import UNSUMMED, runs
@@ -40,7 +42,18 @@ DAY = 86_400_000_000
 PICO = 10**12
 By = Literal["workflow", "key", "day"]
 
-SUMMED = ("cpu_seconds", "peak_memory", "cost", "egress_in", "egress_out")
+
+class SummedUsage(NamedTuple):
+    """Usage of an attempt that is added up over the attempts of a run, in columns of its row."""
+
+    cpu_seconds: float | None
+    peak_memory: int | None
+    cost: float | None
+    egress_in: int | None
+    egress_out: int | None
+
+
+SUMMED = SummedUsage._fields
 """Sums over a run's attempts; for memory, the maximum."""
 SUBJECTS: dict[By, ColumnElement[Any]] = {
     "workflow": func.coalesce(runs.c.service_id, literal_column("''")),
@@ -60,10 +73,14 @@ def _sum(name: str, column: ColumnElement[Any], more: ColumnElement[Any]) -> Col
 
 
 def _added() -> ReturningUpdate[bool | None, int, str, str, str | None]:
-    values: dict[str, Any] = {"usage": bindparam("_used"), "steps": bindparam("_steps")}
-    for name in SUMMED:
-        column = runs.c[name]
-        values[name] = _sum(name, column, bindparam(f"_{name}", type_=column.type))
+    sums_of = {
+        name: _sum(name, runs.c[name], bindparam(f"_{name}", type_=runs.c[name].type)) for name in SUMMED
+    }
+    values: dict[str, ColumnElement[Any]] = {
+        "usage": bindparam("_used"),
+        "steps": bindparam("_steps"),
+        **sums_of,
+    }
     own = (runs.c.id == bindparam("_id"), runs.c.executor == bindparam("_holder"))
     returned = (runs.c.summed, runs.c.created_at, runs.c.owner, runs.c.service_id, runs.c.key_id)
     return update(runs).where(*own).values(values).returning(*returned)
@@ -77,16 +94,17 @@ def add(
     run_id: str,
     holder: str,
     *,
-    used: dict[str, Any],
-    steps: list[dict[str, Any]],
-    columns: dict[str, Any],
+    used: JsonObject,
+    steps: list[StepEntry],
+    summed: SummedUsage,
 ) -> None:
-    """Record the usage of an attempt if the executor has the run. `columns` has all of SUMMED."""
+    """Record the usage of an attempt if the executor has the run."""
+    columns = summed._asdict()
     values = {"_id": run_id, "_holder": holder, "_used": used, "_steps": steps}
     run = connection.execute(_ADD, values | {f"_{name}": value for name, value in columns.items()}).first()
     # recorded long after the end, as when the store could not write
     if run is not None and run.summed:
-        late = dict.fromkeys(_COUNTS, 0) | {name: columns[name] for name in SUMMED}
+        late = dict.fromkeys(_COUNTS, 0) | columns
         late |= {name: late[name] or 0 for name in ("cpu_seconds", "egress_in", "egress_out")}
         late |= {"owner": run.owner, "day": run.created_at - run.created_at % DAY}
         subjects = {"workflow": run.service_id or "", "key": run.key_id or "", "day": ""}
@@ -153,7 +171,25 @@ def _sources(by: By, owner: str | None, since: int) -> FromClause:
     return union_all(days, rest).subquery()
 
 
-def sums(connection: Connection, owner: str | None, *, by: By, since: int) -> list[dict[str, Any]]:
+class UsageGroup(TypedDict):
+    """Sums of the runs of one workflow, key or day; see `UsageSum`."""
+
+    of: str | None
+    runs: int
+    succeeded: int
+    failed: int
+    waiting_seconds: float
+    starting_seconds: float
+    running_seconds: float
+    cpu_seconds: float
+    peak_memory: int | None
+    egress_in: int
+    egress_out: int
+    cost: float | None
+    unpriced: int
+
+
+def sums(connection: Connection, owner: str | None, *, by: By, since: int) -> list[UsageGroup]:
     """Sum the runs accepted from the day on that begins at `since` (µs); times in seconds.
 
     One row a group, most runs first; days in order. `waiting` lasts from acceptance to the start of
@@ -164,31 +200,40 @@ def sums(connection: Connection, owner: str | None, *, by: By, since: int) -> li
     of = both.c["day" if by == "day" else "subject"].label("of")
     totals = [func.sum(both.c[name]).label(name) for name in _COLUMNS if name != "peak_memory"]
     query = select(of, *totals, func.max(both.c.peak_memory).label("peak_memory")).group_by(of)
-    found: dict[str, dict[str, Any]] = {}
+    groups: dict[str, UsageGroup] = {}
     for row in connection.execute(query).mappings():
-        found[to_text(row["of"])[:10] if by == "day" else row["of"]] = _in_seconds(row)
+        subject = to_text(row["of"])[:10] if by == "day" else row["of"]
+        groups[subject] = _in_seconds(subject, row)
     for row in model_usage.of_days(connection, owner, by=by, since=to_text(since)[:10]):
-        group = found.setdefault(row["of"], _in_seconds(_NOTHING))
+        group = groups.setdefault(row["of"], _in_seconds(row["of"], _NOTHING))
         group["cost"] = (group["cost"] or 0.0) + int(row["cost"]) / PICO
         group["unpriced"] = int(row["unpriced"])
 
-    rows = [{"of": subject or None} | group for subject, group in found.items()]
-    return sorted(rows, key=(lambda row: row["of"]) if by == "day" else lambda row: -row["runs"])
+    if by == "day":
+        return [groups[day] for day in sorted(groups)]
+    return sorted(groups.values(), key=lambda group: -group["runs"])
 
 
-_NOTHING: dict[str, Any] = dict.fromkeys(_COLUMNS, 0) | {"peak_memory": None, "cost": None}
+_NOTHING: dict[str, int | None] = dict.fromkeys(_COLUMNS, 0) | {"peak_memory": None, "cost": None}
 
 
-def _in_seconds(row: Mapping[Any, Any]) -> dict[str, Any]:
+def _in_seconds(subject: str, row: Mapping[Any, Any]) -> UsageGroup:
     """Convert a row of sums to seconds. PostgreSQL sums whole numbers to decimals."""
-    counts: dict[str, Any] = {name: int(row[name]) for name in _COUNTS}
-    times = {f"{name}_seconds": counts.pop(name) / 1_000_000 for name in ("waiting", "starting", "running")}
-    return (
-        counts
-        | times
-        | {name: row[name] for name in ("cpu_seconds", "peak_memory", "cost")}
-        | {"unpriced": 0}
-    )
+    return {
+        "of": subject or None,
+        "runs": int(row["runs"]),
+        "succeeded": int(row["succeeded"]),
+        "failed": int(row["failed"]),
+        "waiting_seconds": int(row["waiting"]) / 1_000_000,
+        "starting_seconds": int(row["starting"]) / 1_000_000,
+        "running_seconds": int(row["running"]) / 1_000_000,
+        "cpu_seconds": row["cpu_seconds"],
+        "peak_memory": row["peak_memory"],
+        "egress_in": int(row["egress_in"]),
+        "egress_out": int(row["egress_out"]),
+        "cost": row["cost"],
+        "unpriced": 0,
+    }
 
 
 def purge(connection: Connection, before: int) -> int:

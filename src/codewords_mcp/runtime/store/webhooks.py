@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
+from sqlalchemy import ColumnElement, Connection, delete, func, insert, select, update
 
-from sqlalchemy import Connection, RowMapping, delete, func, insert, select, update
-
+from codewords_mcp.runtime.store.rows import DeliveryChange, DeliveryRow, ListedDelivery, WebhookRow
 from codewords_mcp.runtime.store.tables import webhook_deliveries as deliveries
 from codewords_mcp.runtime.store.tables import webhooks
 
@@ -16,28 +15,29 @@ MAX_REFUSED = 20
 _LISTED = [column for column in deliveries.c if column.name not in {"headers", "body"}]
 
 
-def add(connection: Connection, values: dict[str, Any]) -> None:
+def add(connection: Connection, values: WebhookRow) -> None:
     """A new webhook."""
     connection.execute(insert(webhooks).values(values))
 
 
-def of_owner(connection: Connection, owner: str) -> list[RowMapping]:
+def of_owner(connection: Connection, owner: str) -> list[WebhookRow]:
     """Newest first."""
     query = select(webhooks).where(webhooks.c.owner == owner)
-    return list(connection.execute(query.order_by(webhooks.c.created_at.desc(), webhooks.c.id)).mappings())
+    ordered = query.order_by(webhooks.c.created_at.desc(), webhooks.c.id)
+    return [WebhookRow(**row) for row in connection.execute(ordered).mappings()]
 
 
-def at_endpoint(connection: Connection, endpoint: str) -> list[RowMapping]:
+def at_endpoint(connection: Connection, endpoint: str) -> list[WebhookRow]:
     """Those with this address, oldest first."""
     query = (
         select(webhooks).where(webhooks.c.endpoint == endpoint).order_by(webhooks.c.created_at, webhooks.c.id)
     )
-    return list(connection.execute(query).mappings())
+    return [WebhookRow(**row) for row in connection.execute(query).mappings()]
 
 
 def remove(
     connection: Connection, webhook_id: str, owner: str, kind: str | None = None, maker: str | None = None
-) -> RowMapping | None:
+) -> WebhookRow | None:
     """Delete a webhook of this kind and maker. Returns its row, None if there is none.
 
     Its deliveries stay in the log.
@@ -49,7 +49,7 @@ def remove(
         where &= webhooks.c.maker == maker
     row = connection.execute(select(webhooks).where(where)).mappings().first()
     connection.execute(delete(webhooks).where(where))
-    return row
+    return WebhookRow(**row) if row else None
 
 
 def owners(connection: Connection, kind: str) -> list[str]:
@@ -64,7 +64,7 @@ def are_any(connection: Connection) -> bool:
     return connection.execute(select(webhooks.c.id).limit(1)).first() is not None
 
 
-def note(connection: Connection, values: dict[str, Any]) -> str | None:
+def note(connection: Connection, values: DeliveryRow) -> str | None:
     """Log a delivery.
 
     Returns the id of an earlier one with the same key, whose repeats are counted.
@@ -88,7 +88,7 @@ def note(connection: Connection, values: dict[str, Any]) -> str | None:
     return None
 
 
-def _thin(connection: Connection, which: Any, maximum: int) -> None:
+def _thin(connection: Connection, which: ColumnElement[bool], maximum: int) -> None:
     old = (
         select(deliveries.c.id)
         .where(which)
@@ -109,7 +109,7 @@ def waiting(connection: Connection, owner: str) -> int:
     ).scalar_one()
 
 
-def take_due(connection: Connection, at: int, until: int, limit: int) -> list[RowMapping]:
+def take_due(connection: Connection, at: int, until: int, limit: int) -> list[DeliveryRow]:
     """Claim due deliveries until a time; after it, another process may claim those of a dead one."""
     query = select(deliveries).where(deliveries.c.status == "received", deliveries.c.due_at <= at)
     query = (
@@ -117,7 +117,7 @@ def take_due(connection: Connection, at: int, until: int, limit: int) -> list[Ro
         .limit(limit)
         .with_for_update(skip_locked=True)
     )
-    rows = list(connection.execute(query).mappings())
+    rows = [DeliveryRow(**row) for row in connection.execute(query).mappings()]
 
     if rows:
         claimed = deliveries.c.id.in_([row["id"] for row in rows])
@@ -133,7 +133,7 @@ def next_due(connection: Connection) -> int | None:
     ).scalar()
 
 
-def change(connection: Connection, delivery_id: str, values: dict[str, Any]) -> None:
+def change(connection: Connection, delivery_id: str, values: DeliveryChange) -> None:
     """Set columns of a delivery."""
     connection.execute(update(deliveries).where(deliveries.c.id == delivery_id).values(values))
 
@@ -151,7 +151,7 @@ def redeliver(connection: Connection, delivery_id: str, owner: str, at: int) -> 
 
 def log(
     connection: Connection, owner: str, *, status: str | None, limit: int, before: int | None
-) -> list[RowMapping]:
+) -> list[ListedDelivery]:
     """Newest first, without headers and bodies."""
     query = select(*_LISTED).where(deliveries.c.owner == owner)
     if status is not None:
@@ -159,13 +159,14 @@ def log(
     if before is not None:
         query = query.where(deliveries.c.received_at < before)
     query = query.order_by(deliveries.c.received_at.desc(), deliveries.c.id.desc())
-    return list(connection.execute(query.limit(limit)).mappings())
+    return [ListedDelivery(**row) for row in connection.execute(query.limit(limit)).mappings()]
 
 
-def get(connection: Connection, delivery_id: str, owner: str) -> RowMapping | None:
+def get(connection: Connection, delivery_id: str, owner: str) -> DeliveryRow | None:
     """One, whole, if it is theirs."""
     query = select(deliveries).where(deliveries.c.id == delivery_id, deliveries.c.owner == owner)
-    return connection.execute(query).mappings().first()
+    row = connection.execute(query).mappings().first()
+    return DeliveryRow(**row) if row else None
 
 
 def purge(connection: Connection, before: int) -> int:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import uuid
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import Connection, RowMapping
+from sqlalchemy import Connection
 
 from codewords_mcp.errors import Conflict, InvalidInput, NotFound, TooBusy
 from codewords_mcp.remedies import Remedy, RemedyAction, show_workflow
@@ -19,6 +19,7 @@ from codewords_mcp.runtime.store import schedules as rows
 from codewords_mcp.runtime.store import workflows
 from codewords_mcp.runtime.store.clock import now, optional_datetime, to_datetime, to_micros
 from codewords_mcp.runtime.store.database import Database
+from codewords_mcp.runtime.store.rows import NewSchedule, ScheduleChange, ShownSchedule
 from codewords_mcp.runtime.triggers import cron
 from codewords_mcp.runtime.workflows.validation.input_fit import find_misfit
 
@@ -28,19 +29,25 @@ METHODS = ("DELETE", "GET", "PATCH", "POST", "PUT")
 
 
 class ScheduleService:
-    """Schedules by owner. `changed` is called when the next time may have become earlier.
+    """Schedules by owner. `on_change` is called when the next time may have become earlier.
 
+    `await admit(caller, service_id)` raises if the workflow's runs need a consent of its owner first.
     `maker` limits a call to schedules made by runs of this workflow; None stands for all of the
     owner's.
     """
 
-    def __init__(self, database: Database, *, limit: int) -> None:
+    def __init__(
+        self,
+        database: Database,
+        *,
+        limit: int,
+        on_change: Callable[[], object],
+        admit: Callable[[Caller, str], Awaitable[None]],
+    ) -> None:
         self._db = database
         self._limit = limit
-        self.changed: Callable[[], None] = _notify_nobody
-        self.admit: Callable[[Caller, str], Awaitable[None]] = _admit_all
-        """`await admit(caller, service_id)` raises if the workflow's runs need a consent of its
-        owner first."""
+        self._on_change = on_change
+        self._admit = admit
 
     async def create(
         self, caller: Caller, request: ScheduleRequest, made_by: MadeBy | None = None
@@ -71,7 +78,7 @@ class ScheduleService:
             if first <= datetime.now(UTC):
                 raise InvalidInput("This time is in the past.", hint="Give a time in the future.")
 
-        row = {
+        row: NewSchedule = {
             "id": f"sch_{uuid.uuid4().hex}",
             "owner": caller.owner,
             "key_id": caller.key_id,
@@ -96,13 +103,13 @@ class ScheduleService:
         }
         # Now and not at its times, when nobody is there to read of it.
         await self._require_fit(row)
-        await self.admit(caller, request.service_id)
+        await self._admit(caller, request.service_id)
         await self._db.write(self._add, row)
-        self.changed()
+        self._on_change()
 
         return await self.get(caller.owner, str(row["id"]))
 
-    async def _require_fit(self, row: dict[str, Any]) -> None:
+    async def _require_fit(self, row: NewSchedule) -> None:
         """Raise InvalidInput if the workflow would refuse the input at each of its times."""
         fault = await self._misfit(row)
         if fault is not None:
@@ -111,7 +118,7 @@ class ScheduleService:
                 remedy=show_workflow(row["service_id"]),
             )
 
-    async def _misfit(self, row: Mapping[Any, Any]) -> str | None:
+    async def _misfit(self, row: NewSchedule) -> str | None:
         def openapi(connection: Connection) -> dict[str, Any] | None:
             workflow = workflows.get(connection, row["service_id"])
             if workflow is None or not (workflow.owner == row["owner"] or workflow.public):
@@ -135,7 +142,7 @@ class ScheduleService:
         fault = {str(row["id"]): await self._misfit(row) for row in active}
         return {schedule_id: fault for schedule_id, fault in fault.items() if fault}
 
-    def _add(self, connection: Connection, row: dict[str, Any]) -> None:
+    def _add(self, connection: Connection, row: NewSchedule) -> None:
         workflow = workflows.get(connection, row["service_id"])
         if workflow is None or not (workflow.owner == row["owner"] or workflow.public):
             raise NotFound("No workflow has this id.", remedy=Remedy(RemedyAction.LIST_WORKFLOWS))
@@ -193,9 +200,9 @@ class ScheduleService:
         if next_time is None or next_time <= datetime.now(UTC):
             raise Conflict("The single time of this schedule is in the past.", hint="Create a new one.")
 
-        values = {"paused": False, "next_at": to_micros(next_time), "note": ""}
+        values: ScheduleChange = {"paused": False, "next_at": to_micros(next_time), "note": ""}
         await self._db.write(rows.change, schedule_id, values)
-        self.changed()
+        self._on_change()
 
         return await self.get(owner, schedule_id)
 
@@ -215,7 +222,7 @@ def _check_choices(request: ScheduleRequest) -> None:
     check_seconds(request.jitter, "jitter", high=MAX_JITTER)
 
 
-def _to_schedule(row: RowMapping) -> Schedule:
+def _to_schedule(row: ShownSchedule) -> Schedule:
     next_at = optional_datetime(row["next_at"])
     next_time: list[datetime] = []
     if next_at is not None and not row["paused"]:
@@ -225,10 +232,22 @@ def _to_schedule(row: RowMapping) -> Schedule:
                 row["cron"], cron.parse_zone(row["timezone"]), next_at, SHOWN_TIMES - 1
             )
 
-    plain = ("id", "service_id", "name", "cron", "timezone", "method", "path", "input", "catch_up", "overlap",
-             "jitter", "paused", "last_run_id", "missed", "note")  # fmt: skip
     return Schedule(
-        **{name: row[name] for name in plain},
+        id=row["id"],
+        service_id=row["service_id"],
+        name=row["name"],
+        cron=row["cron"],
+        timezone=row["timezone"],
+        method=row["method"],
+        path=row["path"],
+        input=row["input"],
+        catch_up=row["catch_up"],
+        overlap=row["overlap"],
+        jitter=row["jitter"],
+        paused=row["paused"],
+        last_run_id=row["last_run_id"],
+        missed=row["missed"],
+        note=row["note"],
         created_at=to_datetime(row["created_at"]),
         next_at=None if row["paused"] else next_at,
         next=next_time,
@@ -236,11 +255,3 @@ def _to_schedule(row: RowMapping) -> Schedule:
         last_error=row["last_error"]["message"] if row["last_error"] else None,
         last_at=optional_datetime(row["last_at"]),
     )
-
-
-def _notify_nobody() -> None:
-    """Until the runtime says whom to notify."""
-
-
-async def _admit_all(_caller: Caller, _service_id: str) -> None:
-    """Admit every run."""

@@ -15,7 +15,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, get_args
 
 import structlog
-from sqlalchemy import Connection, RowMapping
+from sqlalchemy import Connection
 from sqlalchemy.exc import IntegrityError
 
 from codewords_mcp.errors import Conflict, InvalidInput, NotFound, TooBusy, Unauthenticated
@@ -24,7 +24,6 @@ from codewords_mcp.runtime.model.caller import HOME_OWNER, MadeBy
 from codewords_mcp.runtime.model.webhook import (
     Arrival,
     Delivery,
-    StartedRun,
     Webhook,
     WebhookKind,
     WebhookResponse,
@@ -35,6 +34,7 @@ from codewords_mcp.runtime.store import webhooks as rows
 from codewords_mcp.runtime.store import workflows
 from codewords_mcp.runtime.store.clock import now, to_datetime, to_micros
 from codewords_mcp.runtime.store.database import Database
+from codewords_mcp.runtime.store.rows import DeliveryRow, ListedDelivery, WebhookRow
 from codewords_mcp.runtime.triggers.webhook_events import Event, read_other, read_slack, read_whatsapp
 from codewords_mcp.runtime.triggers.webhook_signatures import VERIFY, SignatureInvalid
 
@@ -63,15 +63,23 @@ log = structlog.get_logger(__name__)
 
 
 class WebhookService:
-    """Webhooks by owner. `came` is called when a delivery waits, `changed` when webhooks changed."""
+    """Webhooks by owner. `on_delivery` is called when a delivery waits, `on_change` when webhooks changed."""
 
-    def __init__(self, database: Database, secret_service: SecretService, address: Callable[[], str]) -> None:
+    def __init__(
+        self,
+        database: Database,
+        secret_service: SecretService,
+        address: Callable[[], str],
+        *,
+        on_delivery: Callable[[], object],
+        on_change: Callable[[], object],
+    ) -> None:
         self._db = database
         self._secrets = secret_service
         self._address = address
         self._refused: dict[str, float] = {}
-        self.came: Callable[[], None] = _notify_nobody
-        self.changed: Callable[[], None] = _notify_nobody
+        self._on_delivery = on_delivery
+        self._on_change = on_change
 
     async def create(
         self,
@@ -97,7 +105,7 @@ class WebhookService:
         if made_by is not None:
             made_by.check()
         secret = self._secret_of(kind, secret)
-        row = {
+        row: WebhookRow = {
             "id": f"wh_{secrets.token_hex(12)}",
             "endpoint": _shared_endpoint(owner, kind) if kind in SECRETS else secrets.token_urlsafe(24),
             "owner": owner,
@@ -113,7 +121,7 @@ class WebhookService:
             "made_by": made_by.as_json() if made_by else None,
         }
         stored_row = await self._db.write(_add, row)
-        self.changed()
+        self._on_change()
 
         return self._to_webhook(stored_row)
 
@@ -150,7 +158,7 @@ class WebhookService:
         """Delete a webhook; its log stays. `kind` and `maker` must match if set. Raises NotFound."""
         if await self._db.write(rows.remove, webhook_id, owner, kind, maker) is None:
             raise NotFound("No webhook has this id.", remedy=Remedy(RemedyAction.LIST_WEBHOOKS))
-        self.changed()
+        self._on_change()
 
     async def deliveries(
         self, owner: str, *, status: str | None = None, limit: int = 50, before: str | None = None
@@ -170,7 +178,8 @@ class WebhookService:
         row = await self._db.read(rows.get, delivery_id, owner)
         if row is None:
             raise NotFound("No delivery has this id.", remedy=Remedy(RemedyAction.LIST_DELIVERIES))
-        return _to_delivery(row)
+        body = row["body"].decode(errors="replace")
+        return _to_delivery(row).model_copy(update={"headers": row["headers"], "body": body})
 
     async def redeliver(self, owner: str, delivery_id: str) -> Delivery:
         """Start the runs of a delivery again, for the current webhooks. Raises NotFound, Conflict."""
@@ -181,19 +190,18 @@ class WebhookService:
             else:
                 reason = "is being delivered"
             raise Conflict(f"The delivery {delivery.id} {reason}.")
-        self.came()
+        self._on_delivery()
         return await self.delivery(owner, delivery_id)
 
     def url_of(self, endpoint: str) -> str:
         """The address at which senders reach the endpoint."""
         return f"{self._address()}/webhook/{endpoint}"
 
-    def _to_webhook(self, row: Mapping[str, Any] | RowMapping) -> Webhook:
+    def _to_webhook(self, row: WebhookRow) -> Webhook:
         plain = ("id", "kind", "service_id", "path", "name", "secret", "filters")
-        return Webhook(
-            **{name: row[name] for name in plain},
-            url=self.url_of(row["endpoint"]),
-            created_at=to_datetime(row["created_at"]),
+        return Webhook.model_validate(
+            {name: row[name] for name in plain}
+            | {"url": self.url_of(row["endpoint"]), "created_at": to_datetime(row["created_at"])}
         )
 
     async def own_secret(self, owner: str, name: str) -> str | None:
@@ -255,7 +263,8 @@ class WebhookService:
         Raises TooBusy, StorageFailed.
         """
         at = now()
-        row: dict[str, Any] = _row(owner, kind, endpoint or _shared_endpoint(owner, kind), event.key, at) | {
+        row: DeliveryRow = {
+            **_row(owner, kind, endpoint or _shared_endpoint(owner, kind), event.key, at),
             "event": event.name,
             "about": event.about,
             "headers": _stored_headers(headers),
@@ -277,10 +286,10 @@ class WebhookService:
             # The same event arrived at two runtimes at once: the second finds what the first stored.
             delivery = await self._db.write(write)
 
-        self.came()
+        self._on_delivery()
         return delivery
 
-    async def _answer_challenge(self, hook: RowMapping, arrival: Arrival) -> WebhookResponse:
+    async def _answer_challenge(self, hook: WebhookRow, arrival: Arrival) -> WebhookResponse:
         """Answer WhatsApp's check of the address."""
         query = arrival.query
         if hook["kind"] == "whatsapp":
@@ -300,7 +309,7 @@ class WebhookService:
 
         return WebhookResponse(query.get("hub.challenge", "")[:500])
 
-    async def _verify(self, hook: RowMapping, arrival: Arrival) -> None:
+    async def _verify(self, hook: WebhookRow, arrival: Arrival) -> None:
         if hook["secret"] is None:
             return
         secret = await self.own_secret(hook["owner"], hook["secret"])
@@ -308,7 +317,7 @@ class WebhookService:
             raise SignatureInvalid(f"The secret {hook['secret']} is not set.")
         VERIFY[hook["kind"]](secret, arrival.headers, arrival.body, time.time())
 
-    async def _refuse(self, hook: RowMapping, reason: str) -> None:
+    async def _refuse(self, hook: WebhookRow, reason: str) -> None:
         """Log a refusal for the owner, at a bounded rate: anybody can send."""
         endpoint, at = hook["endpoint"], time.monotonic()
         if at - self._refused.get(endpoint, -REFUSAL_LOG_INTERVAL_S) < REFUSAL_LOG_INTERVAL_S:
@@ -318,14 +327,11 @@ class WebhookService:
             self._refused.clear()
         self._refused[endpoint] = at
         row = _row(hook["owner"], hook["kind"], endpoint, secrets.token_hex(32), now())
-        await self._db.write(rows.note, row | {"status": "refused", "reason": reason})
+        row["status"], row["reason"] = "refused", reason
+        await self._db.write(rows.note, row)
 
 
-def _notify_nobody() -> None:
-    """Until the runtime says whom to notify."""
-
-
-def _add(connection: Connection, row: dict[str, Any]) -> dict[str, Any]:
+def _add(connection: Connection, row: WebhookRow) -> WebhookRow:
     workflow = workflows.get(connection, row["service_id"])
     if workflow is None or workflow.owner != row["owner"]:
         raise NotFound("None of your workflows has this id.", remedy=Remedy(RemedyAction.LIST_WORKFLOWS))
@@ -335,7 +341,7 @@ def _add(connection: Connection, row: dict[str, Any]) -> dict[str, Any]:
     same = ("kind", "service_id", "path", "name", "filters", "secret", "maker", "key_id")
     for existing in own_webhooks:
         if all(existing[column] == row[column] for column in same):
-            return dict(existing)  # type: ignore[arg-type]  # the names of columns
+            return existing
 
     if len(own_webhooks) >= MAX_WEBHOOKS:
         raise TooBusy(f"The limit of {MAX_WEBHOOKS} webhooks is reached.", retry_after=60, hint="Delete one.")
@@ -351,11 +357,11 @@ def _shared_endpoint(owner: str, kind: str) -> str:
     return f"{kind}-{hashlib.sha256(f'{kind}/{owner}'.encode()).hexdigest()[:24]}"
 
 
-def _row(owner: str, kind: str, endpoint: str, key: str, at: int) -> dict[str, Any]:
+def _row(owner: str, kind: str, endpoint: str, key: str, at: int) -> DeliveryRow:
     return {
         "id": f"whd_{secrets.token_hex(12)}", "endpoint": endpoint, "key": key, "owner": owner, "kind": kind, "event": "",
         "about": {}, "status": "received", "reason": "", "received_at": at, "due_at": at, "tries": 0, "round": 0,
-        "repeats": 0, "headers": {}, "body": b"", "size": 0, "runs": [],
+        "repeats": 0, "headers": {}, "body": b"", "size": 0, "runs": [], "made_by": None,
     }  # fmt: skip
 
 
@@ -371,17 +377,11 @@ def _stored_headers(headers: Mapping[str, str]) -> dict[str, str]:
     return stored
 
 
-def _to_delivery(row: RowMapping) -> Delivery:
-    plain = ("id", "kind", "event", "status", "reason", "size", "repeats")
-    delivery = Delivery(
-        **{name: row[name] for name in plain},
-        received_at=to_datetime(row["received_at"]),
-        runs=[StartedRun.model_validate(run) for run in row["runs"]],
+def _to_delivery(row: ListedDelivery) -> Delivery:
+    return Delivery.model_validate(
+        {name: row[name] for name in ("id", "kind", "event", "status", "reason", "size", "repeats")}
+        | {"received_at": to_datetime(row["received_at"]), "runs": row["runs"]}
     )
-    if "body" not in row:
-        return delivery
-    body = row["body"].decode(errors="replace")
-    return delivery.model_copy(update={"headers": row["headers"], "body": body})
 
 
 def as_json(payload: Any) -> bytes:

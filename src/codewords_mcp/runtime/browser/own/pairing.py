@@ -17,7 +17,7 @@ from functools import partial
 from typing import Any, Final, Protocol
 
 import structlog
-from sqlalchemy import Connection, RowMapping
+from sqlalchemy import Connection
 
 from codewords_mcp import __version__
 from codewords_mcp.errors import CodewordsError, NotConnected, NotFound
@@ -42,6 +42,7 @@ from codewords_mcp.runtime.store import browsers as rows
 from codewords_mcp.runtime.store import executors
 from codewords_mcp.runtime.store.clock import now, to_datetime
 from codewords_mcp.runtime.store.database import Database
+from codewords_mcp.runtime.store.rows import BrowserChange, BrowserRow
 
 SPOKEN: Final = 1
 """Version of the messages."""
@@ -158,7 +159,7 @@ class PairedBrowsers:
             ready=back, sentence="Your Chrome is paired, and not connected now.", fix=_OPEN_IT
         )
 
-    def _read_pairing(self, connection: Connection, owner: str) -> tuple[RowMapping | None, bool]:
+    def _read_pairing(self, connection: Connection, owner: str) -> tuple[BrowserRow | None, bool]:
         """(the owner's, whether it is connected to another process that lives)."""
         row = rows.get(connection, owner)
         if row is None or not self._db.shared or row["executor"] == self._executor:
@@ -191,7 +192,7 @@ class PairedBrowsers:
             acting=sorted(session.title for session in found.sessions.values()) if found else [],
         )  # fmt: skip
 
-    def _moved(self, row: RowMapping, url: str) -> bool:
+    def _moved(self, row: BrowserRow, url: str) -> bool:
         # The host may be written in several ways; another port is another runtime.
         return not self._db.shared and row["url"].rpartition(":")[2] != url.rpartition(":")[2]
 
@@ -254,8 +255,13 @@ class PairedBrowsers:
         """Return (owner, token, time of pairing), None if the proof is invalid."""
         # Shown to a person: no control characters, no endless text.
         name = "".join(c for c in str(greeting.get("browser", "")) if c.isprintable())[:120] or "Chrome"
-        known = {"name": name, "version": str(greeting.get("version", ""))[:32], "url": url[:300]}
-        known |= {"seen_at": now(), "executor": self._executor}
+        known: BrowserChange = {
+            "name": name,
+            "version": str(greeting.get("version", ""))[:32],
+            "url": url[:300],
+            "seen_at": now(),
+            "executor": self._executor,
+        }
         if isinstance(code := greeting.get("pair"), str):
             return await self._pair(code, known)
 
@@ -263,10 +269,10 @@ class PairedBrowsers:
         token = str(greeting.get("token", ""))
         digest = hash_key(token)
 
-        def take(connection: Connection) -> RowMapping | None:
+        def take(connection: Connection) -> BrowserRow | None:
             row = rows.by_hash(connection, digest)
             if row is not None:
-                rows.seen(connection, digest, **known)
+                rows.seen(connection, digest, known)
             return row
 
         row = await self._db.write(take)
@@ -275,13 +281,13 @@ class PairedBrowsers:
 
         return (row["owner"], token, row["paired_at"])
 
-    async def _pair(self, code: str, known: dict[str, Any]) -> tuple[str, str, int] | None:
+    async def _pair(self, code: str, known: BrowserChange) -> tuple[str, str, int] | None:
         link = await self._links.find(code)
         # The link works once: two Chromes that follow it at the same time are one too many.
         if link is None or link.answer is not None or not await self._links.answer(code, _PAIRED):
             return None
         token, at = f"cwb-{secrets.token_hex(32)}", now()
-        values = known | {"owner": link.owner, "hash": hash_key(token), "paired_at": at}
+        values: BrowserRow = {**known, "owner": link.owner, "hash": hash_key(token), "paired_at": at}
         await self._db.write(rows.pair, values)
         return link.owner, token, at
 

@@ -1,0 +1,235 @@
+"""The record of one attempt: its begin, its program's readiness, its outcome, and its usage.
+
+Everything is written for as long as this process holds the run.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+
+import structlog
+from sqlalchemy import Connection
+
+from codewords_mcp.errors import CodewordsError
+from codewords_mcp.runtime.model.run_columns import AttemptEntry, FinalStatus, RunColumns, StepEntry
+from codewords_mcp.runtime.model.run_state import (
+    close_attempts,
+    open_attempt,
+    to_finished,
+    to_queued,
+    to_running,
+    to_starting,
+)
+from codewords_mcp.runtime.runs.attempt_setup import AttemptSetup
+from codewords_mcp.runtime.runs.input import RequestReader
+from codewords_mcp.runtime.runs.request_headers import Headers
+from codewords_mcp.runtime.runs.result_files import CollectedResponse
+from codewords_mcp.runtime.runs.results import (
+    CapturedBody,
+    WorkflowResponse,
+    egress_record,
+    error_record,
+    failed_by_itself,
+    final_status,
+    interrupted,
+    response_record,
+    settle_if_refused,
+    unreadable,
+)
+from codewords_mcp.runtime.runs.slots import NotOurs
+from codewords_mcp.runtime.sandboxes.base import Usage
+from codewords_mcp.runtime.secrets.scrub import Scrubber
+from codewords_mcp.runtime.store import requests
+from codewords_mcp.runtime.store import runs as rows
+from codewords_mcp.runtime.store import usage as sums
+from codewords_mcp.runtime.store.clock import now
+
+log = structlog.get_logger(__name__)
+RETRIED = frozenset({"failed", "timed_out", "interrupted"})
+"""Outcomes after which a run that asks for retries is tried again."""
+
+
+class AttemptRecord:
+    """`outcome` is the status that the attempt ended with; `settled` is set when that is written, or about to be."""
+
+    def __init__(self, setup: AttemptSetup, reader: RequestReader, scrubber: Scrubber) -> None:
+        context = setup.context
+        self.settled = asyncio.Event()
+        self.outcome: FinalStatus | None = None
+        self.attempts: list[AttemptEntry] = list(setup.info.earlier)
+        self._setup = setup
+        self._db = context.database
+        self._executor = context.registry.executor
+        self._response_files = context.response_files
+        self._reader = reader
+        self._scrubbers = [scrubber, *context.registry.scrubbers_above(setup.request.caller)]
+        self._written = setup.written
+        self._response: WorkflowResponse | None = None
+        self._captured = CapturedBody(context.settings.max_response_kept)
+        self._collected: CollectedResponse | None = None
+        self._lost = False
+        self._created_at = time.perf_counter()
+        self._started_at: int | None = None
+        self._timings: dict[str, float] = {}
+        self._isolation: str | None = None
+
+    @property
+    def retried(self) -> bool:
+        """Whether another attempt is to follow."""
+        return self.outcome in RETRIED and self._setup.info.remaining > 0 and not self._lost
+
+    # on the way
+
+    def begin(self) -> None:
+        """The attempt has a slot, and takes a sandbox."""
+        setup, self._started_at = self._setup, now()
+        self._timings["queued"] = self._elapsed()
+        if setup.queued:
+            values = to_starting(self._started_at, self._attempts(None))
+            values["version"] = setup.config.servable.version
+            values["retries"] = setup.info.number - 1 + setup.info.remaining
+            self._written = self._db.write_soon(self._write_begin, values)
+
+    def _write_begin(self, connection: Connection, values: RunColumns) -> None:
+        self._lost = not rows.change(connection, self._setup.run_id, values, holder=self._executor)
+
+    async def written(self) -> None:
+        """Wait until the begin is on record. Raises NotOurs if another process has the run: it begins it too."""
+        if self._written is not None:
+            if not self._written.done():
+                self._db.hurry()
+            await self._written
+        if self._lost:
+            raise NotOurs
+
+    def mark(self, name: str) -> None:
+        """Note the time that a phase took, up to now."""
+        self._timings[name] = round(self._elapsed() - sum(self._timings.values()), 2)
+
+    def isolated_by(self, tier: str) -> None:
+        """The attempt has a sandbox of this isolation level."""
+        self._isolation = tier
+        self.mark("sandbox")
+
+    def running(self, tier: str) -> None:
+        """The program serves the request."""
+        self._db.write_soon(
+            rows.change,
+            self._setup.run_id,
+            to_running(now(), tier),
+            only_from=("starting",),
+            holder=self._executor,
+        )
+
+    def respond(self, response: WorkflowResponse, *, collect: bool = True) -> None:
+        """The workflow answers; with `collect`, a binary body becomes a file."""
+        self._response = response
+        if collect:
+            self._collected = self._response_files.collect(self._setup.run_id, response.headers)
+
+    async def capture(self, chunk: bytes) -> None:
+        """Keep a part of the body, as far as the record has place for it."""
+        self._captured.add(chunk)
+        if self._collected is not None:
+            await self._collected.add(chunk)
+
+    # the end
+
+    async def settle(self, error: CodewordsError | None) -> None:
+        """Write the outcome. A later reader finds it, and the output that was printed before the response."""
+        if self.settled.is_set():
+            return
+
+        run_log, response = self._setup.run_log, self._response
+        if run_log.call_broken and failed_by_itself(error, response):
+            error = interrupted()  # it could not know, and is taken up again where that was asked for
+        try:
+            await run_log.flush()
+            values = self._outcome_columns(error)
+            values.update(response_record(response, self._captured))
+            values["input"] = self._reader.record(self._scrubbers)
+            if error is None and response is not None and not self.retried:
+                values.update(await self._file_columns(response.headers))
+        except Exception:
+            log.exception("run not settled as expected", run_id=self._setup.run_id)
+            values = self._outcome_columns(unreadable())
+
+        self.attempts = values.get("attempts", [])
+        self._write_outcome(values)
+        self.settled.set()
+        run_log.settled()
+
+    async def _file_columns(self, headers: Headers) -> RunColumns:
+        if self._captured.truncated:
+            whole = None
+        else:
+            whole = bytes(self._captured.data)
+        setup = self._setup
+        return await self._response_files.store(setup.run_id, setup.request, headers, self._collected, whole)
+
+    def _outcome_columns(self, error: CodewordsError | None) -> RunColumns:
+        """The columns of a run that ended so, but for its answer."""
+        ended_at = max(now(), self._started_at or 0)  # also where the clock was set back meanwhile
+        self._timings["total"] = self._elapsed()
+        self.outcome = status = final_status(error, self._response)
+        attempts, error_entry = self._attempts(status, ended_at), error_record(error, self._response)
+
+        if self.retried:
+            columns = to_queued("retry", attempts=attempts, started_at=self._started_at)
+            columns["error"] = error_entry
+        else:
+            columns = to_finished(status, error_entry, ended_at, attempts)
+            columns["started_at"] = self._started_at
+
+        columns["isolation"] = self._isolation
+        columns["timings"] = self._timings
+        columns["steps"] = self._steps()
+        columns["usage"] = egress_record(self._setup.config.egress, self._setup.run_log)
+        return columns
+
+    def _write_outcome(self, values: RunColumns) -> None:
+        run_id = self._setup.run_id
+        over = self._setup.request.background and not self.retried
+
+        def write(connection: Connection) -> None:
+            took = rows.change(connection, run_id, values, holder=self._executor)
+            if took and over:  # a process that has taken the run over needs its request
+                requests.forget(connection, run_id)
+
+        written = self._db.write_with_retries(write)
+        settle_if_refused(self._db, written, run_id, self._executor)
+
+    def add_usage(self, usage: Usage) -> None:
+        """The sandbox is gone: record what this attempt used, and add it to what all attempts used."""
+        setup = self._setup
+        summed = sums.SummedUsage(
+            usage.cpu_seconds, usage.peak_memory, usage.cost, usage.egress_in, usage.egress_out
+        )
+        used = egress_record(setup.config.egress, setup.run_log, summed)
+        used |= {"wall_seconds": usage.wall_seconds, "cpu_seconds": usage.cpu_seconds}
+        used["peak_memory"] = usage.peak_memory
+        if usage.cost is not None:  # of a machine that is rented
+            used["cost"] = usage.cost
+
+        self._db.write_with_retries(
+            sums.add, setup.run_id, self._executor, used=used, steps=self._steps(), summed=summed
+        )
+
+    def _attempts(self, outcome: FinalStatus | None, ended_at: int = 0) -> list[AttemptEntry]:
+        """Return the column `attempts`: the earlier ones, and this one if it has started."""
+        info = self._setup.info
+        if self._started_at is None:
+            return list(info.earlier)
+
+        attempts = [*info.earlier, open_attempt(info.number, self._started_at)]
+        if outcome is None:
+            return attempts
+        return close_attempts(attempts, ended_at, outcome)
+
+    def _steps(self) -> list[StepEntry]:
+        steps = self._setup.run_log.steps
+        return [{"id": step.id, "at": round(step.at.timestamp() * 1e6)} for step in steps]
+
+    def _elapsed(self) -> float:
+        return round((time.perf_counter() - self._created_at) * 1000, 2)
