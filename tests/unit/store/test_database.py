@@ -18,6 +18,7 @@ from sqlalchemy import Connection, create_engine, insert, inspect, select, text
 from tests.support.postgres import Postgres
 
 from codewords_mcp.errors import StorageFailed
+from codewords_mcp.runtime.model.run_columns import RunColumns
 from codewords_mcp.runtime.store import database as databases
 from codewords_mcp.runtime.store import logs, migrations, runs
 from codewords_mcp.runtime.store.clock import now, to_text
@@ -157,7 +158,7 @@ async def test_a_connection_that_breaks_at_the_commit_makes_it_happen_once(
             connection.dbapi_connection.close()  # what was not committed is lost with it
             raise psycopg.OperationalError("server closed the connection unexpectedly")
 
-    row = {"id": "one", "owner": "local", "status": "queued", "created_at": now()}
+    row: RunColumns = {"id": "one", "owner": "local", "status": "queued", "created_at": now()}
     await shared.write(lambda c: c.execute(text("CREATE TABLE counted (n INTEGER)")))
     monkeypatch.setattr(shared.engine.dialect, "do_commit", breaking)
     said = await shared.write(

@@ -32,7 +32,7 @@ from codewords_mcp.runtime.model.events import (
 from codewords_mcp.runtime.runs.background import BackgroundRuns
 from codewords_mcp.runtime.runs.context import RunDependencies
 from codewords_mcp.runtime.store import executors, recovery
-from codewords_mcp.runtime.store.database import CONNECT_OPTIONS
+from codewords_mcp.runtime.store.engine import CONNECT_OPTIONS
 
 if TYPE_CHECKING:
     import psycopg

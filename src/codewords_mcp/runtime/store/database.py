@@ -10,21 +10,18 @@ from __future__ import annotations
 import asyncio
 import collections
 import itertools
-import sqlite3
 import threading
 import time
 import uuid
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any, Concatenate, ParamSpec, TypeVar
-from urllib.parse import quote
+from typing import Concatenate, ParamSpec, TypeVar
 
 import structlog
-from sqlalchemy import Connection, Engine, create_engine, event, make_url, text
+from sqlalchemy import Connection, Engine, make_url, text
 from sqlalchemy.exc import (
     DatabaseError,
     DataError,
@@ -32,9 +29,7 @@ from sqlalchemy.exc import (
     InterfaceError,
     OperationalError,
 )
-from sqlalchemy.pool import ConnectionPoolEntry
 
-from codewords_mcp.bounded_json import parse_stored
 from codewords_mcp.errors import StorageFailed
 from codewords_mcp.runtime.store import local_file
 from codewords_mcp.runtime.store.database_address import database_url
@@ -45,8 +40,8 @@ from codewords_mcp.runtime.store.database_errors import (
     nul_error,
     storage_error,
 )
+from codewords_mcp.runtime.store.engine import IDLE_TIMEOUT, limit_lock_wait, open_engine
 from codewords_mcp.runtime.store.local_file import OpenFile
-from codewords_mcp.runtime.store.migrations import migrate
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -56,10 +51,6 @@ WRITE_TIMEOUT, RETRY_INTERVAL = 30.0, 0.2
 """Seconds that a database server may be away, as in a restart, before a call fails; between
 retries.
 """
-IDLE_TIMEOUT = 15
-"""Seconds after which the server ends a transaction of whose process nothing more comes."""
-QUEUE_CONNECTIONS = 12
-"""Connections beside ours: those of the queue's threads, which wait for one where there is none."""
 GATHER_INTERVAL = 0.004
 """Seconds over which `write_soon` gathers.
 
@@ -75,74 +66,14 @@ A transaction whose commit is in doubt is repeated only if its mark is missing. 
 transaction id would not do: after a crash the server reuses ids that it had not written to disk.
 While the server has not noticed a lost connection, this statement waits for the first transaction.
 """
-_OLD_MARKS = text("DELETE FROM marks WHERE at < now() - interval '1 day'")
 READ_WAIT = 1.0
 """Seconds that a read waits for earlier `write_soon`, counted from the start of their transaction.
 
 While the store stalls, the first reads wait this long and later ones do not wait.
 """
-MIN_LOCK_WAIT = 0.1
-"""Seconds that a write waits for a lock if its timeout was used up in the queue."""
-DEFAULT_LOCK_WAIT, LOCK_WAIT_SLACK = 30.0, 0.05
-"""Seconds that a new connection waits for a lock; tolerated difference to the remaining timeout."""
-_LOCK_WAIT = "lock_wait"
 WRITES_RETAINED = "writes retained: the store does not accept them"
 MAX_RETAINED, RETAINED_INTERVAL = 10_000, 1.0
 """Maximum number of retained writes that wait for the store; seconds between retries."""
-CONNECT_OPTIONS: dict[str, Any] = {
-    "connect_timeout": 10, "keepalives_idle": 5, "keepalives_interval": 3, "keepalives_count": 3, "tcp_user_timeout": 15_000,
-}  # fmt: skip
-"""libpq's settings to notice a dead server.
-
-The system's defaults wait a quarter of an hour or longer.
-"""
-
-
-def _configure_sqlite(connection: sqlite3.Connection, _entry: ConnectionPoolEntry) -> None:
-    # a deferred transaction that has read fails at its first write instead of waiting
-    connection.isolation_level = "IMMEDIATE"
-    cursor = connection.cursor()
-    # No pragma here may need the write lock: a new connection for a read must not wait for it.
-    for pragma in (
-        "synchronous=NORMAL",
-        f"busy_timeout={round(DEFAULT_LOCK_WAIT * 1000)}",
-        "foreign_keys=ON",
-        "journal_size_limit=67108864",
-    ):
-        cursor.execute(f"PRAGMA {pragma}")
-    cursor.close()
-
-
-def _open_existing(path: Path, _dialect: Any, _entry: Any, args: list[Any], options: dict[str, Any]) -> None:
-    """Open the file read-write, and refuse to create an empty one if it was deleted."""
-    args[0] = f"file:{quote(str(path.absolute()))}?mode=rw"
-    options["uri"] = True
-
-
-def _limit_lock_wait(connection: Connection, seconds: float) -> None:
-    """Set how long SQLite waits for other connections' locks, on this pooled connection."""
-    wait = max(MIN_LOCK_WAIT, seconds)
-    if abs(wait - connection.info.get(_LOCK_WAIT, DEFAULT_LOCK_WAIT)) > LOCK_WAIT_SLACK:
-        connection.exec_driver_sql(f"PRAGMA busy_timeout = {round(wait * 1000)}")
-        connection.info[_LOCK_WAIT] = wait
-
-
-def _configure_file(path: Path) -> None:
-    """Set the options that SQLite stores in the file, once. Raises OSError, sqlite3.DatabaseError."""
-    local_file.prepare(path)
-    with closing(sqlite3.connect(path, timeout=DEFAULT_LOCK_WAIT)) as connection:
-        connection.execute(
-            "PRAGMA auto_vacuum=INCREMENTAL"
-        )  # takes effect in a new database; see retention.py
-        connection.execute("PRAGMA journal_mode=WAL")
-
-
-def _configure_postgres(idle_timeout: int, connection: Any, _entry: ConnectionPoolEntry) -> None:
-    """Bound idle transactions: a stopped or disconnected process must not block others by its
-    locks.
-    """
-    connection.execute(f"SET idle_in_transaction_session_timeout = '{idle_timeout}s'")
-    connection.commit()
 
 
 @dataclass(slots=True, frozen=True)
@@ -208,35 +139,7 @@ class Database:
         else:
             target = make_url(f"sqlite:///{home / local_file.NAME}")
 
-        local = target.get_backend_name() == "sqlite"
-        path = Path(target.database or "") if local else None
-        try:
-            if path is not None:
-                _configure_file(path)
-        except (OSError, sqlite3.Error) as error:
-            raise storage_error(error, home) from error
-
-        engine = create_engine(
-            target, pool_size=READERS + 2, max_overflow=QUEUE_CONNECTIONS, pool_pre_ping=not local,
-            connect_args={} if local else CONNECT_OPTIONS, json_deserializer=parse_stored,
-        )  # fmt: skip
-        event.listen(
-            engine, "connect", _configure_sqlite if local else partial(_configure_postgres, idle_timeout)
-        )
-        if path is not None:
-            event.listen(engine, "do_connect", partial(_open_existing, path))
-        try:
-            migrate(engine)
-            if not local:
-                with engine.begin() as connection:
-                    connection.execute(_OLD_MARKS)
-        except (DatabaseError, OSError) as error:
-            engine.dispose()
-            raise storage_error(error, home) from error
-        except StorageFailed:
-            engine.dispose()
-            raise
-
+        engine, path = open_engine(target, home, readers=READERS, idle_timeout=idle_timeout)
         return cls(engine, home, None if path is None else OpenFile(path), write_timeout)
 
     @property
@@ -285,7 +188,7 @@ class Database:
             try:
                 with self._engine.begin() as connection:
                     if writes and not self.shared:
-                        _limit_lock_wait(connection, min(self._write_timeout, deadline - time.monotonic()))
+                        limit_lock_wait(connection, min(self._write_timeout, deadline - time.monotonic()))
                     if writes and self.shared and not connection.execute(_MARK, mark).rowcount:
                         return outcome[0]  # the transaction was committed, and only the reply was lost
                     outcome = [fn(connection)]

@@ -1,0 +1,54 @@
+"""The tables, by subject. Times are integer microseconds since 1970 UTC; JSON columns hold small documents."""
+
+from __future__ import annotations
+
+from codewords_mcp.runtime.store.tables.access import (
+    agreements,
+    browsers,
+    keys,
+    links,
+    login_sessions,
+    logins,
+    secrets,
+)
+from codewords_mcp.runtime.store.tables.base import metadata
+from codewords_mcp.runtime.store.tables.budgets import budget_accounts, budgets, model_reservations
+from codewords_mcp.runtime.store.tables.home import executors, key_use, marks, meta, tasks
+from codewords_mcp.runtime.store.tables.runs import UNSUMMED, log_chunks, run_requests, runs
+from codewords_mcp.runtime.store.tables.services import files, integrations, outbox, service_values
+from codewords_mcp.runtime.store.tables.triggers import schedules, webhook_deliveries, webhooks
+from codewords_mcp.runtime.store.tables.workflows import drafts, published, versions, workflows
+
+__all__ = [
+    "UNSUMMED",
+    "agreements",
+    "browsers",
+    "budget_accounts",
+    "budgets",
+    "drafts",
+    "executors",
+    "files",
+    "integrations",
+    "key_use",
+    "keys",
+    "links",
+    "log_chunks",
+    "login_sessions",
+    "logins",
+    "marks",
+    "meta",
+    "metadata",
+    "model_reservations",
+    "outbox",
+    "published",
+    "run_requests",
+    "runs",
+    "schedules",
+    "secrets",
+    "service_values",
+    "tasks",
+    "versions",
+    "webhook_deliveries",
+    "webhooks",
+    "workflows",
+]

@@ -1,0 +1,37 @@
+"""Budgets for model calls, and reservations of calls in flight."""
+
+from __future__ import annotations
+
+from sqlalchemy import JSON, BigInteger, Column, String, Table
+
+from codewords_mcp.runtime.store.tables.base import metadata
+
+model_reservations = Table(
+    "model_reservations",
+    metadata,
+    Column("id", String(40), primary_key=True),
+    Column("opened_at", BigInteger, nullable=False),
+    Column("accounts", JSON, nullable=False),
+    Column("amount", BigInteger, nullable=False),
+    Column("executor", String(32)),
+    Column("budgets", JSON),
+)
+
+budget_accounts = Table(
+    "budget_accounts",
+    metadata,
+    Column("id", String(110), primary_key=True),
+    Column("since", String(10), nullable=False),
+    Column("spent", BigInteger, nullable=False),
+    Column("reserved", BigInteger, nullable=False),
+)
+
+budgets = Table(
+    "budgets",
+    metadata,
+    Column("scope", String(16), primary_key=True),
+    Column("subject", String(80), primary_key=True),
+    Column("period", String(8), primary_key=True),
+    Column("amount", BigInteger, nullable=False),
+    Column("updated_at", BigInteger, nullable=False),
+)

@@ -1,0 +1,55 @@
+"""Things that library services store: files, values, mail, apps."""
+
+from __future__ import annotations
+
+from sqlalchemy import JSON, BigInteger, Column, Index, String, Table, Text
+
+from codewords_mcp.runtime.store.tables.base import metadata
+
+files = Table(
+    "files",
+    metadata,
+    Column("id", String(32), primary_key=True),
+    Column("owner", String(64), nullable=False),
+    Column("filename", String(255), nullable=False),
+    Column("content_type", String(255)),
+    Column("size", BigInteger),
+    Column("created_at", BigInteger, nullable=False),
+    Column("expires_at", BigInteger, nullable=False),
+    Column("stored_as", String(64)),
+    Column("maker", String(80)),
+)
+
+service_values = Table(
+    "service_values",
+    metadata,
+    Column("owner", String(64), primary_key=True),
+    Column("space", String(32), primary_key=True),
+    Column("key", String(512), primary_key=True),
+    Column("value", Text, nullable=False),
+    Column("expires_at", BigInteger),
+    Index("ix_service_values_expires", "expires_at"),
+)
+
+outbox = Table(
+    "outbox",
+    metadata,
+    Column("id", String(40), primary_key=True),
+    Column("owner", String(64), nullable=False),
+    Column("run_id", String(40), nullable=False),
+    Column("created_at", BigInteger, nullable=False),
+    Column("recipients", JSON, nullable=False),
+    Column("subject", Text, nullable=False),
+    Column("message", Text, nullable=False),
+    Index("ix_outbox_owner", "owner", "created_at"),
+)
+
+integrations = Table(
+    "integrations",
+    metadata,
+    Column("project", String(100), primary_key=True),
+    Column("kind", String(8), primary_key=True),
+    Column("key", String(200), primary_key=True),
+    Column("read_at", BigInteger, nullable=False),
+    Column("data", JSON, nullable=False),
+)
