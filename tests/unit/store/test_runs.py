@@ -120,7 +120,7 @@ def test_what_a_run_was_asked_is_kept_byte_for_byte_until_it_ends(database: Data
     row = database.write_blocking(lambda c: requests.load(c, "r"))
     assert row is not None
     assert row.request == asked
-    assert (row.owner, row.cancel_asked) == ("o", False)
+    assert (row.owner, row.cancel_requested) == ("o", False)
     database.write_blocking(lambda c: requests.forget(c, "r"))
     assert database.write_blocking(lambda c: requests.load(c, "r")) is None
 

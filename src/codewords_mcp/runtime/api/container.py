@@ -15,6 +15,7 @@ import structlog
 from codewords_mcp.cancellation import end
 from codewords_mcp.disk_errors import DiskSpace
 from codewords_mcp.errors import CodewordsError, StorageFailed
+from codewords_mcp.runtime.api.event_connections import connect_events
 from codewords_mcp.runtime.api.readiness import Readiness
 from codewords_mcp.runtime.api.tasks import TaskStore
 from codewords_mcp.runtime.auth.agreements import Agreements
@@ -43,12 +44,9 @@ from codewords_mcp.runtime.model.change_events import Announcements
 from codewords_mcp.runtime.model.events import (
     CallRefused,
     DeliveryReceived,
-    EnvironmentLost,
     EventBus,
-    RunLeft,
     SchedulesChanged,
     SecretsChanged,
-    SecretsChangedElsewhere,
     WebhooksChanged,
 )
 from codewords_mcp.runtime.model.manifest import Manifest
@@ -123,7 +121,7 @@ class Container:
         self._build_storage(settings)
         self._build_sandboxes(settings)
         self._build_services(settings)
-        self._connect_events()
+        connect_events(self)
 
     def _build_storage(self, settings: Settings) -> None:
         """Build keys, secrets, links, consents, files, deployments and drafts."""
@@ -291,16 +289,6 @@ class Container:
         else:
             self.replica = None
 
-    def _connect_events(self) -> None:
-        """Connect each part to the events of the others that concern it."""
-        listen = self.events.subscribe
-        listen(EnvironmentLost, lambda event: self.forget(event.service_id))
-        listen(RunLeft, lambda event: self.browsers.run_ended(event.run_id))
-        listen(SchedulesChanged, lambda _: self.scheduler.wake())
-        listen(DeliveryReceived, lambda _: self.webhook_dispatcher.wake())
-        listen(WebhooksChanged, self._on_webhooks_changed)
-        listen(SecretsChangedElsewhere, lambda _: self.secrets.changed_elsewhere())
-
     def _publisher(self, event: object) -> Callable[[], None]:
         """Return a function that publishes this event."""
         return partial(self.events.publish, event)
@@ -332,10 +320,6 @@ class Container:
         self._runs.registry.paused_at = None
         self._start_triggers()
         await self.dispatcher.background.recover()
-
-    def _on_webhooks_changed(self, _event: WebhooksChanged) -> None:
-        self.webhook_dispatcher.wake()
-        self.socket_mode.wake()
 
     @property
     def awaits_events(self) -> bool:

@@ -82,7 +82,6 @@ class TaskStore:
             "outcome": None,
             "asks": None,
             "answers": None,
-            "cancel_asked": False,
         }
         await self._db.write(_add, values)
         return self._record(values, at)
@@ -114,7 +113,7 @@ class TaskStore:
     async def beat(self, ids: list[str]) -> tuple[set[str], dict[str, dict[str, Any]]]:
         """Send a heartbeat for these tasks. Returns (tasks to cancel, answers by task) that other processes recorded."""
         signals = await self._db.write(_beat, self._executor, ids)
-        cancelled = {signal.id for signal in signals if signal.cancel_asked}
+        cancelled = {signal.id for signal in signals if signal.cancel_requested}
         return cancelled, {signal.id: json.loads(signal.answers) for signal in signals if signal.answers}
 
     async def take_over(self, task_id: str, principal: str) -> bool:

@@ -95,7 +95,6 @@ class RunColumns(TypedDict, total=False):
     depth: int
     priority: int
     not_before: int | None
-    cancel_asked: bool
     schedule_id: str | None
     waits_for: str | None
     input: InputEntry | None

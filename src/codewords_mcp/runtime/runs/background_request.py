@@ -79,7 +79,7 @@ def load(connection: Connection, run_id: str) -> Work | None:
         next_seq,
         last_line,
         not_before=(run.not_before or 0) / 1e6,
-        unwanted=run.cancel_asked,
+        unwanted=run.cancel_requested,
     )
 
 

@@ -43,14 +43,18 @@ class RequestedRun:
     priority: int
     attempts: list[AttemptEntry]
     not_before: int | None
-    cancel_asked: bool
+    cancel_requested: bool
     schedule_id: str | None
     made_by: JsonObject | None
     executor: str | None
     deliveries: int
 
 
-_RUN_COLUMNS = [runs.c[name] for name in RequestedRun.__slots__ if name != "request"]
+_RUN_COLUMNS = [
+    runs.c["cancel_asked" if name == "cancel_requested" else name]
+    for name in RequestedRun.__slots__
+    if name != "request"
+]
 _REQUEST_COLUMNS = [run_requests.c[name] for name in StoredRequest.__slots__]
 _LOAD = select(*_REQUEST_COLUMNS, *_RUN_COLUMNS).join(runs, run_requests.c.run_id == runs.c.id)
 

@@ -195,7 +195,6 @@ class TaskRow(TypedDict):
     outcome: str | None
     asks: str | None
     answers: str | None
-    cancel_asked: bool
 
 
 class TaskChange(TypedDict, total=False):

@@ -80,7 +80,7 @@ _DEFAULTS: RunColumns = {
     "response_json": None, "correlation_id": None, "parent_id": None, "idempotency_key": None, "service_id": None,
     "error": None, "isolation": None, "response_truncated": False, "attempts": [], "steps": [], "usage": {}, "timings": {},
     "background": False, "executor": None, "running_at": None, "retries": 0, "in_queue": False, "deliveries": 0, "depth": 0,
-    "priority": 50, "not_before": None, "cancel_asked": False, "schedule_id": None,
+    "priority": 50, "not_before": None, "schedule_id": None,
     "key_id": None, "cpu_seconds": None, "peak_memory": None, "cost": None,
     "waits_for": None, "egress_in": None, "egress_out": None, "input": None, "made_by": None,
     "response_file": None,

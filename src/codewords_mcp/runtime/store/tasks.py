@@ -34,7 +34,7 @@ class TaskSignal(NamedTuple):
     """The things that other processes recorded for the executor of a task. `answers` is JSON."""
 
     id: str
-    cancel_asked: bool
+    cancel_requested: bool
     answers: str | None
 
 
