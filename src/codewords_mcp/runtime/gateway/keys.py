@@ -130,6 +130,6 @@ def missing_key_error(provider: Provider) -> ServiceNotAvailable:
     name = NAMES[provider]
     return ServiceNotAvailable(
         f"No {TITLES[provider]} API key is set, so the call was not made.",
-        hint=f"Start the runtime with {name} in its environment, or store one.",
+        hint=f"The runtime reads {name} from its secrets, or from its environment.",
         remedy=set_secret(name),
     )
