@@ -117,7 +117,6 @@ class HostSession:
         if self._mux is not None:
             self._mux.say(message)
 
-    # the program
     async def _run(self, message: Json) -> None:
         environment = self._machine.environment
         try:
@@ -180,7 +179,6 @@ class HostSession:
         with contextlib.suppress(CodewordsError):
             await (await asyncio.shield(self._sandbox)).kill(reason)
 
-    # its output
     async def _pump(self, sandbox: Sandbox) -> None:
         async for chunk in sandbox.output():
             # Stops reading at the bound, so a program that prints faster than the host reads
@@ -212,7 +210,6 @@ class HostSession:
         for message in self._repeatable.values():
             self._mux.say(message)
 
-    # connections
     def _on_stream(self, stream: Stream, _what: Json) -> None:
         self._keep(self._connect(stream))
 
@@ -226,7 +223,6 @@ class HostSession:
             return
         await relay(stream, reader, writer)
 
-    # the environment
     async def _build(self, message: Json) -> None:
         from codewords_mcp.agent.environment import build
 

@@ -135,8 +135,10 @@ def _of_other_program(context: Any, command: str) -> str | None:
     else:
         tree = app.codewords
 
-    names = {one.name for one in (*tree.registered_commands, *tree.registered_groups)}
-    names |= {one.callback.__name__ for one in tree.registered_commands if one.callback and one.name is None}
+    names = {entry.name for entry in (*tree.registered_commands, *tree.registered_groups)}
+    names |= {
+        entry.callback.__name__ for entry in tree.registered_commands if entry.callback and entry.name is None
+    }
     if command in names:
         return other
 

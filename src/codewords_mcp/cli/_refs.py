@@ -77,7 +77,7 @@ def _refuse_typo(client: RuntimeClient, reference: str) -> None:
     items = client.record("GET", "/workflows", params={"limit": 100})["items"]
     near = difflib.get_close_matches(reference, [str(item["name"]) for item in items], n=1, cutoff=0.75)
     # Services are called like workflows, and `github` is close to many names.
-    if near and reference not in {one["name"] for one in client.items("/services")}:
+    if near and reference not in {service["name"] for service in client.items("/services")}:
         raise NotFound(f"There is no workflow {reference}.", hint=f"Did you mean {near[0]}?")
 
 

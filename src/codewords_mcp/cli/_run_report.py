@@ -131,9 +131,10 @@ def reached(record: Json) -> str:
     """`host:port (3 times)` of each destination that the run's policy allowed."""
     found: list[Json] = record["usage"].get("egress", {}).get("reached", [])
     return "\n".join(
-        f"{one['host']}:{one['port']}" + (f" ({one['count']} times)" if one["count"] > 1 else "")
-        for one in found
-        if one["allowed"]
+        f"{destination['host']}:{destination['port']}"
+        + (f" ({destination['count']} times)" if destination["count"] > 1 else "")
+        for destination in found
+        if destination["allowed"]
     )
 
 

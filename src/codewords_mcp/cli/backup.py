@@ -149,7 +149,7 @@ def restore(
         try:
             with tarfile.open(fileobj=source, mode="r:gz") as archive:
                 names = _checked(archive)
-                with _held(home):
+                with _locked(home):
                     # Again, with the lock: another restore may have been faster.
                     _require_no_database(home)
                     _extract(archive, home)
@@ -173,7 +173,7 @@ def restore(
 
 
 @contextmanager
-def _held(home: Path) -> Generator[None]:
+def _locked(home: Path) -> Generator[None]:
     """Hold the home as a runtime does: another restore, or a runtime that starts, would mix its keys with this database."""
     from codewords_mcp.stdio.home_lock import HomeLock  # needs fcntl, which not every system has
 

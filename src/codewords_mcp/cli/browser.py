@@ -49,17 +49,17 @@ def pair(
     as_json: AsJson = False,
 ) -> int:
     """Put the extension into a folder, open the page on which Chrome is paired, and wait until it is."""
-    place = _unpack(folder or Path(home.home_folder()) / "extension")
+    unpacked = _unpack(folder or Path(home.home_folder()) / "extension")
     with connect() as client:
         before = client.record("GET", "/browser")
         page: str = client.record("POST", "/browser/pair")["url"]
         url = client.record("POST", "/sign-ins", body={"page": urlsplit(page).path})["url"]
         if as_json:
-            _output.print_json({"extension": str(place), "url": page, "sign_in": url})
+            _output.print_json({"extension": str(unpacked), "url": page, "sign_in": url})
             return OK
 
         _output.line(
-            f"1. In Chrome, open chrome://extensions, switch on Developer mode, press Load unpacked: {place}"
+            f"1. In Chrome, open chrome://extensions, switch on Developer mode, press Load unpacked: {unpacked}"
         )
         _output.line(f"2. Open this page in that Chrome: {page}", "bold")
         _output.line(
@@ -109,18 +109,18 @@ def _print_status(found: Json, *, as_json: bool) -> int:
     return FAILED
 
 
-def _unpack(place: Path) -> Path:
+def _unpack(folder: Path) -> Path:
     """The extension, as this version has it, in a folder that stays where it is. Raises StorageFailed."""
     source = resources.files("codewords_mcp") / "extension"
     try:
         with resources.as_file(source) as files:
             # Chrome loads the extension from this folder at each start, so an update overwrites
             # it.
-            shutil.copytree(files, place, dirs_exist_ok=True, ignore=shutil.ignore_patterns("__pycache__"))
+            shutil.copytree(files, folder, dirs_exist_ok=True, ignore=shutil.ignore_patterns("__pycache__"))
     except OSError as error:
         raise StorageFailed(
-            f"The extension cannot be put into {place}: {(error.strerror or str(error)).lower()}.",
+            f"The extension cannot be put into {folder}: {(error.strerror or str(error)).lower()}.",
             hint="Name a folder that can be written with --folder.",
         ) from error
 
-    return place
+    return folder

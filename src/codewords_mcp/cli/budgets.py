@@ -64,7 +64,7 @@ def set_budget(
 ) -> int:
     """Set a budget. It holds from the next call on."""
     with connect() as client:
-        where, subject, period = _place(client, scope, of, per)
+        where, subject, period = _target(client, scope, of, per)
         made = client.record(
             "PUT", f"/budgets/{where}", body={"usd": usd, "subject": subject, "period": period}
         )
@@ -90,11 +90,11 @@ def list_budgets(as_json: AsJson = False) -> int:
 
     rows = [
         [
-            _name(one),
-            money(one["usd"]),
-            *("" if one[field] is None else money(one[field]) for field in ("spent", "reserved")),
+            _name(item),
+            money(item["usd"]),
+            *("" if item[field] is None else money(item[field]) for field in ("spent", "reserved")),
         ]
-        for one in items
+        for item in items
     ]
     _output.table(
         ["BUDGET", "USD", "SPENT", "RESERVED"],
@@ -110,13 +110,13 @@ def delete_budget(
 ) -> int:
     """Delete a budget."""
     with connect() as client:
-        where, subject, period = _place(client, scope, of, per)
+        where, subject, period = _target(client, scope, of, per)
         client.call("DELETE", f"/budgets/{where}", params={"subject": subject, "period": period})
     budget = {"scope": where, "subject": subject, "period": period}
     return tell_deleted(f"{_name(budget)}: its budget", budget, as_json=as_json)
 
 
-def _place(client: RuntimeClient, scope: BudgetScope, of: str | None, per: Period) -> tuple[str, str, str]:
+def _target(client: RuntimeClient, scope: BudgetScope, of: str | None, per: Period) -> tuple[str, str, str]:
     """Return (scope, subject, period) as the runtime names them. Raises InvalidInput."""
     if scope is BudgetScope.day:
         if of or per is not Period.total:

@@ -153,7 +153,7 @@ class _Demo:
     async def _deploy(self, say: Callable[[str], None]) -> str:
         # the demo of an older version is replaced, which has to be named by its id
         listed = await self._tool("list_workflows", {"query": NAME}, say)
-        known = [str(one["workflow_id"]) for one in listed["workflows"] if one["name"] == NAME]
+        known = [str(workflow["workflow_id"]) for workflow in listed["workflows"] if workflow["name"] == NAME]
         arguments = {"code": self.code, "name": NAME} | ({"workflow_id": known[0]} if known else {})
         live = await self._built("deploy_workflow", arguments, say)
         check(bool(live.get("workflow_id")) and bool(live.get("url")), "The deployment has no id or no URL.")

@@ -212,7 +212,9 @@ def try_example(workflow: WorkflowRef, as_json: AsJson = False) -> int:
 
 
 def _main_path(detail: Json) -> str:
-    paths = [one["path"] for one in detail["routes"] if one["method"] == "POST" and "{" not in one["path"]]
+    paths = [
+        route["path"] for route in detail["routes"] if route["method"] == "POST" and "{" not in route["path"]
+    ]
     if "/" in paths or not paths:
         return "/"
     return str(paths[0])
@@ -229,7 +231,7 @@ def _open_draft(client: RuntimeClient, path: str) -> str:
     if path.startswith("/drafts/"):
         return path
     service_id = path.rpartition("/")[2]
-    drafts = [one for one in client.items("/drafts") if one.get("workflow_id") == service_id]
+    drafts = [draft for draft in client.items("/drafts") if draft.get("workflow_id") == service_id]
     if not drafts:
         return path
     _output.note(f"{service_id} has an open draft, {drafts[0]['draft_id']}: going on there.")

@@ -53,11 +53,11 @@ def install(
 
     The file as it was is kept beside it; comments and everything else in it stay as they are.
     """  # fmt: skip
-    place = HostFolders.here()
+    folders = HostFolders.here()
     if client:
         hosts = [HOSTS[name.value] for name in client]
     else:
-        hosts = [host for host in HOSTS.values() if host.is_here(place)]
+        hosts = [host for host in HOSTS.values() if host.is_here(folders)]
 
     if not hosts and only_print:
         hosts = list(HOSTS.values())  # for a host elsewhere
@@ -68,12 +68,17 @@ def install(
 
     entries = {host.id: host.entry(_command(), _variables()) for host in hosts}
     if only_print:
-        return _print(hosts, entries, place, as_json=as_json)
+        return _print(hosts, entries, folders, as_json=as_json)
 
     # All changes are worked out before the first is written: a file that can't be parsed stops
     # the command with nothing done.
     changes = [
-        (host, removing(host, host.file(place)) if undo else adding(host, host.file(place), entries[host.id]))
+        (
+            host,
+            removing(host, host.file(folders))
+            if undo
+            else adding(host, host.file(folders), entries[host.id]),
+        )
         for host in hosts
     ]
     results: list[dict[str, Any]] = []
@@ -126,13 +131,13 @@ def _agreed(file: Path) -> bool:
 
 
 def _print(
-    hosts: list[Host], entries: dict[str, dict[str, Any]], place: HostFolders, *, as_json: bool
+    hosts: list[Host], entries: dict[str, dict[str, Any]], folders: HostFolders, *, as_json: bool
 ) -> int:
     if as_json:
         shown = [
             {
                 "client": host.id,
-                "file": str(host.file(place)),
+                "file": str(host.file(folders)),
                 "path": list(host.path),
                 "entry": entries[host.id],
             }
@@ -142,7 +147,7 @@ def _print(
         return OK
 
     for host in hosts:
-        _output.line(f"{host.title}: {host.file(place)}", "bold")
+        _output.line(f"{host.title}: {host.file(folders)}", "bold")
         _output.line(adding(host, Path(os.devnull), entries[host.id]).new or "")
 
     return OK

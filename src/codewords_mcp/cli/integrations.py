@@ -56,7 +56,7 @@ def search(
         return OK
 
     _actions(found["actions"])
-    apps = [one["slug"] for one in found["apps"]]
+    apps = [found_app["slug"] for found_app in found["apps"]]
     if apps:
         _output.line(
             f"Apps of that name: {', '.join(apps)}. `codewords integrations show APP` lists their actions."
@@ -101,7 +101,9 @@ def show(
     if as_json:
         _output.print_json(found)
     elif prop is not None:
-        rows = [[one["label"], json.dumps(one["value"], ensure_ascii=False)] for one in found["options"]]
+        rows = [
+            [option["label"], json.dumps(option["value"], ensure_ascii=False)] for option in found["options"]
+        ]
         _output.table(["WHAT", "VALUE"], rows, empty="No values are known.")
         _note(found)
     elif found.get("action"):
@@ -193,13 +195,13 @@ def connections(context: typer.Context, as_json: AsJson = False) -> int:
     else:
         rows = [
             [
-                one["app"],
-                one["name"],
-                "yes" if one["healthy"] else "NO: connect it again",
-                one["id"],
-                one["created_at"][:10],
+                account["app"],
+                account["name"],
+                "yes" if account["healthy"] else "NO: connect it again",
+                account["id"],
+                account["created_at"][:10],
             ]
-            for one in items
+            for account in items
         ]
         _output.table(
             ["APP", "ACCOUNT", "WORKS", "ID", "SINCE"],
@@ -235,7 +237,10 @@ def _print_connection(found: Json, *, as_json: bool) -> int:
 
 
 def _actions(items: list[Json]) -> None:
-    rows = [[one["app"], one["key"], one["name"], "writes" if one["writes"] else "reads"] for one in items]
+    rows = [
+        [action["app"], action["key"], action["name"], "writes" if action["writes"] else "reads"]
+        for action in items
+    ]
     _output.table(["APP", "ACTION", "WHAT IT DOES", ""], rows, empty="No actions.")
 
 
@@ -244,18 +249,18 @@ def _fields(action: Json) -> None:
     if action["description"]:
         _output.line(_plain(action["description"]))
     rows: list[list[str]] = []
-    for one in action["props"]:
-        if one["type"] in {"app", "alert"} or one["type"].startswith("$.service"):
+    for prop in action["props"]:
+        if prop["type"] in {"app", "alert"} or prop["type"].startswith("$.service"):
             continue
 
-        facts = ["needed" if one["required"] else "optional", one["type"]]
-        facts += ["values: --prop"] if one["remote"] else []
-        facts += ["more fields follow"] if one["reloads"] else []
-        if one["options"]:
-            facts.append("one of " + ", ".join(map(str, one["options"][:8])))
-        if one["default"] is not None:
-            facts.append(f"default {json.dumps(one['default'], ensure_ascii=False)[:40]}")
-        rows.append([one["name"], ", ".join(facts), _plain(one["description"] or one["label"])[:120]])
+        facts = ["needed" if prop["required"] else "optional", prop["type"]]
+        facts += ["values: --prop"] if prop["remote"] else []
+        facts += ["more fields follow"] if prop["reloads"] else []
+        if prop["options"]:
+            facts.append("one of " + ", ".join(map(str, prop["options"][:8])))
+        if prop["default"] is not None:
+            facts.append(f"default {json.dumps(prop['default'], ensure_ascii=False)[:40]}")
+        rows.append([prop["name"], ", ".join(facts), _plain(prop["description"] or prop["label"])[:120]])
 
     _output.table(["FIELD", "", ""], rows, empty="It takes no fields.")
 
@@ -271,8 +276,8 @@ def _note(found: Json) -> None:
 
 def _props(assignments: list[str] | None) -> dict[str, Any]:
     found: dict[str, Any] = {}
-    for one in assignments or []:
-        name, sign, text = one.partition("=")
+    for assignment in assignments or []:
+        name, sign, text = assignment.partition("=")
         if not sign or not name:
             raise InvalidInput("A field is given as NAME=VALUE.", hint="For example: --set channel=#general")
         try:

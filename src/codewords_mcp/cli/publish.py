@@ -76,13 +76,13 @@ def published(as_json: AsJson = False) -> int:
 
     rows = [
         [
-            one["tool"],
-            one["toolset"],
-            "reads" if one["read_only"] else "runs",
-            one["workflow_id"],
-            f"{one['method']} {one['path']}",
+            tool["tool"],
+            tool["toolset"],
+            "reads" if tool["read_only"] else "runs",
+            tool["workflow_id"],
+            f"{tool['method']} {tool['path']}",
         ]
-        for one in items
+        for tool in items
     ]
     _output.table(["TOOL", "TOOLSET", "KIND", "WORKFLOW", "ROUTE"], rows, empty="No published workflows.")
     return OK

@@ -85,13 +85,13 @@ def import_secrets(
     found = _parse(_decrypt(_read(file), identity))
     with connect() as client:
         there = {secret["name"] for secret in client.items("/secrets")}
-        stored = [one for one in found if replace or one["name"] not in there]
-        for one in stored:
-            rule: dict[str, Any] = one["rule"] or {"plain": True}
-            client.call("PUT", f"/secrets/{part(one['name'])}", body={"value": one["value"], **rule})
+        stored = [secret for secret in found if replace or secret["name"] not in there]
+        for secret in stored:
+            rule: dict[str, Any] = secret["rule"] or {"plain": True}
+            client.call("PUT", f"/secrets/{part(secret['name'])}", body={"value": secret["value"], **rule})
 
-    names = [one["name"] for one in stored]
-    skipped = [one["name"] for one in found if one["name"] not in names]
+    names = [secret["name"] for secret in stored]
+    skipped = [secret["name"] for secret in found if secret["name"] not in names]
     if as_json:
         _output.print_json({"stored": names, "kept": skipped})
     else:
@@ -244,7 +244,8 @@ def _parse(content: bytes) -> list[dict[str, Any]]:
         if data[FORMAT] != VERSION:
             raise ValueError
         return [
-            {key: one[key] for key in ("name", "value", "rule")} for one in cast("list[Any]", data["secrets"])
+            {key: secret[key] for key in ("name", "value", "rule")}
+            for secret in cast("list[Any]", data["secrets"])
         ]
     except (ValueError, KeyError, TypeError):
         raise InvalidInput("The file holds no secrets of a home.", hint="Nothing was stored.") from None

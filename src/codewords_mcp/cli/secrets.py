@@ -67,12 +67,12 @@ def set_secret(
     if as_json:
         _output.print_json(stored)
     else:
-        _output.line(f"{checked} is stored. {_held(stored)}")
+        _output.line(f"{checked} is stored. {_access(stored)}")
 
     return OK
 
 
-def _held(secret: dict[str, Any]) -> str:
+def _access(secret: dict[str, Any]) -> str:
     if secret["held"] == "plain":
         return "Workflows that declare it get the value, and can read it, from their next run on."
     hosts, places = ", ".join(secret["hosts"]), ", ".join(secret["places"])

@@ -37,7 +37,10 @@ def services(
         _output.print_json(items)
         return OK
 
-    rows = [[one["name"], "yes" if one["ready"] else _missing(one), one["summary"]] for one in items]
+    rows = [
+        [service["name"], "yes" if service["ready"] else _missing(service), service["summary"]]
+        for service in items
+    ]
     _output.table(["SERVICE", "READY", "WHAT IT DOES"], rows, empty="No services.")
     return OK
 
@@ -45,19 +48,23 @@ def services(
 def _missing(service: Json) -> str:
     if service["unavailable"]:
         return str(service["unavailable"])
-    missing = [one["name"] for one in service["credentials"] if not (one["present"] or one["without"])]
+    missing = [
+        credential["name"]
+        for credential in service["credentials"]
+        if not (credential["present"] or credential["without"])
+    ]
     return f"needs {', '.join(missing)}"
 
 
 def _show(service: Json) -> None:
     _output.prose(f"{service['title']}: {service['summary']}")
-    for one in service["operations"]:
+    for operation in service["operations"]:
         _output.line()
-        _output.line(f"POST /run/{service['name']}{one['path']}", "bold")
-        _output.prose(one["summary"])
-        required = one["input"].get("required", [])
+        _output.line(f"POST /run/{service['name']}{operation['path']}", "bold")
+        _output.prose(operation["summary"])
+        required = operation["input"].get("required", [])
 
-        for field, schema in one["input"].get("properties", {}).items():
+        for field, schema in operation["input"].get("properties", {}).items():
             need = "needed" if field in required else "optional"
             _output.prose(f"{field} ({need}) {schema.get('description', '')}".rstrip(), indent=2)
 

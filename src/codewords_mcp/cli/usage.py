@@ -63,7 +63,7 @@ def usage(
         "OUT",
         "COST",
     ]
-    _output.table(headers, [_row(one) for one in items], empty=f"No runs in {days} days.")
+    _output.table(headers, [_row(item) for item in items], empty=f"No runs in {days} days.")
     return OK
 
 

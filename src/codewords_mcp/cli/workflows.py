@@ -83,7 +83,7 @@ def deploy(
 
     What a version may reach beyond the one before is asked first, on a terminal; elsewhere --allow is needed.
     """
-    if sum(one is not None for one in (file, template, draft)) != 1:
+    if sum(source is not None for source in (file, template, draft)) != 1:
         raise InvalidInput(
             "Give a file, --template ID or --draft ID.",
             hint="`codewords templates` lists the templates, `codewords drafts` the drafts.",
@@ -314,9 +314,9 @@ def templates(
 
 def _template(items: list[Json], requested: str) -> Json:
     """Raises NotFound."""
-    for one in items:
-        if one["id"] == requested:
-            return one
+    for item in items:
+        if item["id"] == requested:
+            return item
     raise NotFound(f"There is no template {requested}.", hint="`codewords templates` lists them.")
 
 
@@ -369,15 +369,15 @@ def _day(timestamp: Any) -> str:
 
 
 def print_checks(checks: list[Json], subject: str = "line") -> None:
-    """Each with its mark, its place in the subject and its fix; those that were not reached in one line."""
+    """Each with its mark, its position in the subject and its fix; those that were not reached in one line."""
     for check in (check for check in checks if check["status"] != "skipped"):
         mark, style = _MARKS.get(check["status"], ("?", ""))
         if check.get("line"):
-            place = f"{subject}:{check['line']}:{check.get('column') or 1}: "
+            position = f"{subject}:{check['line']}:{check.get('column') or 1}: "
         else:
-            place = ""
+            position = ""
 
-        _output.prose(f"{mark} {check['id']}: {place}{check['message']}", style)
+        _output.prose(f"{mark} {check['id']}: {position}{check['message']}", style)
         if check.get("fix"):
             _output.line(f"    {worded(check['fix'], check.get('remedy'))}".replace("\n", "\n    "))
 
@@ -414,12 +414,12 @@ def _print_deployment(done: Json) -> None:
 
     for check in done.get("notes", []):
         if check.get("line"):
-            place = f"line {check['line']}: "
+            position = f"line {check['line']}: "
         else:
-            place = ""
+            position = ""
 
         _output.line(
-            f"  {check['status']:<9}  {place}{check['message']}",
+            f"  {check['status']:<9}  {position}{check['message']}",
             "yellow" if check["status"] == "warning" else "",
         )
         if check.get("fix"):

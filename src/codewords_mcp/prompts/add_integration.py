@@ -25,10 +25,15 @@ async def add_integration(
     detail = await runtime.workflows.get(caller, workflow_id, include_code=True)
     found = await runtime.services.get(caller, service)
     schemas = [
-        f"path={one.path.strip('/')!r}: {one.summary}\ninput: {compact(one.input)}\noutput: {compact(one.output)}"
-        for one in found.operations
+        f"path={operation.path.strip('/')!r}: {operation.summary}\n"
+        f"input: {compact(operation.input)}\noutput: {compact(operation.output)}"
+        for operation in found.operations
     ]
-    missing = [f"{one.name} is not set: {one.how}" for one in found.credentials if not one.present]
+    missing = [
+        f"{credential.name} is not set: {credential.how}"
+        for credential in found.credentials
+        if not credential.present
+    ]
     how = (
         f'Call it with `await client.run(service_id="{found.name}", path="…", inputs={{…}})` of AsyncCodewordsClient, then '
         "`raise_for_status()`. The header needs codewords-client, CODEWORDS_API_KEY and CODEWORDS_RUNTIME_URI."

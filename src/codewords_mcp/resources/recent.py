@@ -43,7 +43,7 @@ async def list_recent(ctx: RequestContext, params: PaginatedRequestParams | None
     if cursor:
         resources = []
     else:
-        resources = [one for one in _fixed_resources() if _may_read(access, str(one.uri))]
+        resources = [resource for resource in _fixed_resources() if _may_read(access, str(resource.uri))]
 
     # A list must not name what its reader may not open.
     if not _may_read(access, workflow.URI):

@@ -51,8 +51,8 @@ def _brief(service: ServiceInfo) -> Iterator[str]:
         state = ""
 
     yield f"- **{service.name}**{state}: {service.summary}"
-    for one in service.operations:
-        yield f"  - `{one.path}` {one.summary} ({one.effect}): {_signature(one)}"
+    for operation in service.operations:
+        yield f"  - `{operation.path}` {operation.summary} ({operation.effect}): {_signature(operation)}"
     for credential in service.credentials:
         if not credential.present:
             if credential.without:

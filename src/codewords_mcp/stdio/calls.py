@@ -44,7 +44,7 @@ class PendingCall:
         self.session: StdioSession | None = None
         """The session of an `initialize`, once the runtime has agreed."""
 
-    def carried_by(self, connection: HttpConnection) -> None:
+    def on_connection(self, connection: HttpConnection) -> None:
         """Register the connection to close on a cancellation. Closes it at once if the call is cancelled already."""
         with self._lock:
             self._connection = connection
@@ -70,7 +70,7 @@ class MessageForwarder:
         self._session: StdioSession | None = None
         self._mirrored = _wire.ParamHeaders()
 
-    def carry(self, call: PendingCall) -> None:
+    def forward(self, call: PendingCall) -> None:
         """Send a message and pass on what comes back. A request always gets an answer, unless it was cancelled."""
         try:
             trouble = self._carry(call)
@@ -99,7 +99,7 @@ class MessageForwarder:
             if call is not None:
                 call.arrived.wait(_HEAD_WAIT)
                 call.cancelled = True
-            self.carry(notification)
+            self.forward(notification)
 
     def end(self) -> None:
         """End the session, if there is one."""
@@ -116,7 +116,7 @@ class MessageForwarder:
             headers = self._headers(call, target)
             try:
                 connection = target.endpoint.take()
-                call.carried_by(connection)
+                call.on_connection(connection)
                 connection.request("POST", PATH, headers, call.raw)
             except NotSent:
                 # It died since it was looked at, or closes: not sent means that sending it again is safe.

@@ -6,7 +6,7 @@ the proxy's start is what a person waits for.
     home/
       runtime.lock   held (flock) by the runtime as long as it lives; says its pid
       runtime.json   how to reach it (0600): written once it listens, removed when it ends in order
-      start.lock     held while somebody starts a runtime, so that two fronts start one
+      start.lock     locked while somebody starts a runtime, so that two proxies start one
       logs/runtime.log
 
 The lock, not the pid, tells whether a runtime lives: the kernel lets go of it at the very death of the

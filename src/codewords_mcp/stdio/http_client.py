@@ -254,19 +254,19 @@ class HttpResponse:
                 data.clear()
 
     def _lines(self) -> Iterator[bytes]:
-        held: list[bytes] = []
+        pending: list[bytes] = []
         size = 0
         for part in self._parts():
             # A CRLF may be split between two parts; the `removesuffix` below takes the
             # remaining CR.
             pieces = part.replace(b"\r\n", b"\n").split(b"\n")
             for piece in pieces[:-1]:
-                yield (b"".join([*held, piece]) if held else piece).removesuffix(b"\r")
-                held.clear()
+                yield (b"".join([*pending, piece]) if pending else piece).removesuffix(b"\r")
+                pending.clear()
                 size = 0
 
             if pieces[-1]:
-                held.append(pieces[-1])
+                pending.append(pieces[-1])
                 size += len(pieces[-1])
                 if size > EVENT_LIMIT:
                     raise BrokenAnswer(f"the answer has an event of more than {EVENT_LIMIT:,} bytes")

@@ -48,8 +48,8 @@ def run(narrowed: dict[str, str]) -> int:
 class StdioProxy:
     """Reads, keeps the order that the protocol asks for, and hands each message to a thread of its own."""
 
-    def __init__(self, carrier: MessageForwarder, output: ProtocolOutput) -> None:
-        self._carrier = carrier
+    def __init__(self, forwarder: MessageForwarder, output: ProtocolOutput) -> None:
+        self._forwarder = forwarder
         self._output = output
         self._events: SimpleQueue[bytes | int] = SimpleQueue()
         self._calls: dict[_wire.Key, PendingCall] = {}
@@ -79,7 +79,7 @@ class StdioProxy:
         self._events.put(number)
 
     def _read(self) -> None:
-        held: list[bytes] = []
+        pending: list[bytes] = []
         size = 0
         while True:
             try:
@@ -91,15 +91,15 @@ class StdioProxy:
                 break
 
             first, *rest = part.split(b"\n")
-            held.append(first)
+            pending.append(first)
             size += len(first)
             if size > _LINE_LIMIT:
-                held, size = [b"!"], 0  # unreadable on purpose: it is answered as a parse error
+                pending, size = [b"!"], 0  # unreadable on purpose: it is answered as a parse error
             for line in rest:
-                self._line(b"".join(held))
-                held, size = [line], len(line)
+                self._line(b"".join(pending))
+                pending, size = [line], len(line)
 
-        self._line(b"".join(held))
+        self._line(b"".join(pending))
         self._events.put(_END)
 
     def _line(self, line: bytes) -> None:
@@ -157,9 +157,9 @@ class StdioProxy:
             # theirs.
             before.wait(_ORDER_WAIT)
             if call.method == "notifications/cancelled":
-                self._carrier.cancel(self._named(call), call)
+                self._forwarder.cancel(self._named(call), call)
             else:
-                self._carrier.carry(call)
+                self._forwarder.forward(call)
         finally:
             mine.set()
             with self._changed:
@@ -184,7 +184,7 @@ class StdioProxy:
             left = list(self._calls.values())
         for call in left:
             call.cancel()
-        self._carrier.end()
+        self._forwarder.end()
         return code
 
     def _is_settled(self) -> bool:

@@ -172,7 +172,7 @@ class HomeRuntime:
         # A newer runtime is never replaced by an older one: it may have migrated the database.
         if theirs >= ours:
             say(
-                f"the home's runtime is version {info.version}, this front {__version__}; going on with it. Update this one."
+                f"the home's runtime is version {info.version}, this program {__version__}, which uses it. Update this program."
             )
             return info
 

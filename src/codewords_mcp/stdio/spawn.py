@@ -195,7 +195,7 @@ def _try_lock(fd: int) -> bool:
 def _until(done: Callable[[], bool], deadline: float, otherwise: str, hint: str = _TRY_AGAIN) -> None:
     while not done():
         if time.monotonic() > deadline:
-            raise RuntimeUnavailable(f"Waited in vain: {otherwise}.", hint=hint)
+            raise RuntimeUnavailable(f"The runtime did not become ready in time: {otherwise}.", hint=hint)
         time.sleep(_POLL)
 
 

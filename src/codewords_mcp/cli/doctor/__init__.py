@@ -29,7 +29,7 @@ _LOG = "The runtime's log has the details: logs/runtime.log in its home."
 def doctor(as_json: AsJson = False) -> int:
     """Say what works here and what does not, and why. Exits with 1 if workflows cannot run."""
     with _output.spinner("Looking around"):
-        status, findings = _look()
+        status, findings = _examine()
     able = all(finding.status != "failed" for finding in findings)
     if as_json:
         checks = [asdict(finding) for finding in findings]
@@ -43,7 +43,7 @@ def doctor(as_json: AsJson = False) -> int:
     return FAILED
 
 
-def _look() -> tuple[Json | None, list[Finding]]:
+def _examine() -> tuple[Json | None, list[Finding]]:
     """The runtime's status, if it answers, and all findings. Another machine's facts are its runtime's to tell."""
     from codewords_mcp.cli.doctor.findings import (
         Finding,

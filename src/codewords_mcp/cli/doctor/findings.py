@@ -161,7 +161,7 @@ def _environments(damaged: dict[str, list[str]], rebuilt: dict[str, list[str]]) 
         )
         for name, packages in damaged.items()
     ]
-    mended = [
+    repaired = [
         Finding(
             "environment",
             "note",
@@ -171,7 +171,7 @@ def _environments(damaged: dict[str, list[str]], rebuilt: dict[str, list[str]]) 
         if name not in damaged
     ]
 
-    return [*still, *mended]
+    return [*still, *repaired]
 
 
 def _paused(paused: Json | None) -> list[Finding]:
@@ -286,20 +286,22 @@ def readable_secrets(secrets: list[Json]) -> list[Finding]:
     """Report workflows that can read the value of a secret, since it has no host rule."""
     from codewords_mcp.runtime.gateway.variables import is_provider_key
 
-    held: dict[str, list[str]] = {}
+    readable: dict[str, list[str]] = {}
 
     for secret in secrets:
         # Keys of model providers are used by the gateway and not passed to workflows.
         if secret["held"] == "plain" and not is_provider_key(secret["name"]):
             for workflow in secret["used_by"]:
-                held.setdefault(workflow, []).append(secret["name"])
+                readable.setdefault(workflow, []).append(secret["name"])
 
     findings = [
         Finding("secrets", "note", f"{workflow} can read {', '.join(names)}: set without a host rule.")
-        for workflow, names in sorted(held.items())[:_SHOWN]
+        for workflow, names in sorted(readable.items())[:_SHOWN]
     ]
-    if len(held) > _SHOWN:
-        findings.append(Finding("secrets", "note", f"{len(held) - _SHOWN} more workflows can read secrets."))
+    if len(readable) > _SHOWN:
+        findings.append(
+            Finding("secrets", "note", f"{len(readable) - _SHOWN} more workflows can read secrets.")
+        )
     if findings:
         fix = "Where a value is for certain hosts only: codewords secrets set NAME --host HOST."
         findings[-1] = replace(findings[-1], fix=fix)
@@ -309,7 +311,11 @@ def readable_secrets(secrets: list[Json]) -> list[Finding]:
 
 def failed_schedules(schedules: list[Json]) -> list[Finding]:
     """Schedules whose last run failed; nothing where there are no schedules."""
-    bad = [one for one in schedules if one.get("last_status") in {"failed", "timed_out", "interrupted"}]
+    bad = [
+        schedule
+        for schedule in schedules
+        if schedule.get("last_status") in {"failed", "timed_out", "interrupted"}
+    ]
     if not bad:
         if schedules:
             return [Finding("schedules", "ok", f"{len(schedules)}, none failed last")]
@@ -317,9 +323,11 @@ def failed_schedules(schedules: list[Json]) -> list[Finding]:
 
     findings = [
         Finding(
-            "schedules", "warning", f"{one['id']} of {one['service_id']}: the last run {one['last_status']}."
+            "schedules",
+            "warning",
+            f"{schedule['id']} of {schedule['service_id']}: the last run {schedule['last_status']}.",
         )
-        for one in bad[:_SHOWN]
+        for schedule in bad[:_SHOWN]
     ]
     if len(bad) > _SHOWN:
         more = f" {len(bad) - _SHOWN} more failed."
@@ -367,9 +375,9 @@ def _home(folder: Path) -> Finding:
 
     for top, folders, files in os.walk(folder):
         name = Path(top).relative_to(folder).parts[:1]
-        for one in (*folders, *files):
+        for entry in (*folders, *files):
             try:
-                found = (Path(top) / one).lstat()
+                found = (Path(top) / entry).lstat()
             except OSError:
                 continue
 

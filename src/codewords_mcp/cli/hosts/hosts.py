@@ -49,31 +49,31 @@ class Host:
     after: str
     extra: tuple[tuple[str, Any], ...] = ()
 
-    def file(self, place: HostFolders) -> Path:
+    def file(self, folders: HostFolders) -> Path:
         """Return the path of the host's configuration; the file may be absent."""
-        home = place.home
+        home = folders.home
         match self.id:
             case "claude-desktop":
-                return place.application("Claude") / "claude_desktop_config.json"
+                return folders.application("Claude") / "claude_desktop_config.json"
             case "claude-code":
-                return Path(place.variables.get("CLAUDE_CONFIG_DIR") or home) / ".claude.json"
+                return Path(folders.variables.get("CLAUDE_CONFIG_DIR") or home) / ".claude.json"
             case "cursor":
                 return home / ".cursor" / "mcp.json"
             case "vscode":
-                return place.application("Code") / "User" / "mcp.json"
+                return folders.application("Code") / "User" / "mcp.json"
             case "windsurf":
                 return home / ".codeium" / "windsurf" / "mcp_config.json"
             case "zed":
-                if place.system == "win32":
-                    folder = place.application("Zed")
+                if folders.system == "win32":
+                    folder = folders.application("Zed")
                 else:
-                    folder = _config(place) / "zed"
+                    folder = _config(folders) / "zed"
 
                 return folder / "settings.json"
             case "continue":
                 return home / ".continue" / "mcpServers" / f"{NAME}.json"
             case _:
-                return Path(place.variables.get("CODEX_HOME") or home / ".codex") / "config.toml"
+                return Path(folders.variables.get("CODEX_HOME") or home / ".codex") / "config.toml"
 
     def entry(self, command: str, variables: dict[str, str]) -> dict[str, Any]:
         """Return the entry for this server in the host's file."""
@@ -84,19 +84,19 @@ class Host:
             **({"env": variables} if variables else {}),
         }
 
-    def is_here(self, place: HostFolders) -> bool:
+    def is_here(self, folders: HostFolders) -> bool:
         """Whether the host seems to be installed: its folder, or its file in the home, is there."""
-        file = self.file(place)
+        file = self.file(folders)
         # The folder above shows an installation: the file's own may not exist yet.
         if self.id == "continue":
             return file.parent.parent.is_dir()
         if self.id == "vscode":
             return file.parent.parent.is_dir()
-        return file.is_file() or (file.parent != place.home and file.parent.is_dir())
+        return file.is_file() or (file.parent != folders.home and file.parent.is_dir())
 
 
-def _config(place: HostFolders) -> Path:
-    return Path(place.variables.get("XDG_CONFIG_HOME") or place.home / ".config")
+def _config(folders: HostFolders) -> Path:
+    return Path(folders.variables.get("XDG_CONFIG_HOME") or folders.home / ".config")
 
 
 _RESTART: Final = "Quit {title} wholly and start it again; then ask it to deploy the greeting template."

@@ -302,7 +302,9 @@ def _windows_user() -> str:
     return done.stdout.strip()
 
 
-MANAGERS: Final[dict[str, Manager]] = {one.id: one for one in (Systemd(), Launchd(), WindowsTask())}
+MANAGERS: Final[dict[str, Manager]] = {
+    manager.id: manager for manager in (Systemd(), Launchd(), WindowsTask())
+}
 
 
 def manager_here() -> Manager:

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 from codewords_mcp.runtime.model.manifest import PAGE_SERVICES
 from codewords_mcp.runtime.workflows.analysis import tables
 from codewords_mcp.runtime.workflows.analysis.evaluate import Evaluator
-from codewords_mcp.runtime.workflows.analysis.hosts import HostUses, look
+from codewords_mcp.runtime.workflows.analysis.hosts import HostUses, host_uses
 from codewords_mcp.runtime.workflows.analysis.operations import Operations, expands
 from codewords_mcp.runtime.workflows.analysis.scopes import NameScope, ScriptIndex
 from codewords_mcp.runtime.workflows.analysis.tables import AddressArgument
@@ -28,7 +28,7 @@ from codewords_mcp.runtime.workflows.analysis.values import (
     texts,
 )
 
-_HANDS_ON = {
+_FUNCTION_POSITION = {
     "to_thread": 0,
     "run_in_executor": 1,
     "submit": 0,
@@ -42,8 +42,8 @@ _DISCOVERS = "discover_pipedream_integrations"
 _RUNS = frozenset({"run", "start_service", "run_async"})
 _URL = re.compile(r"(?:https?|wss?|ftp)://[^\s'\"<>|]+")
 _SHELLS = ("subprocess.", "os.system", "os.popen", "asyncio.create_subprocess_", "asyncio.subprocess.")
-_ASKS = frozenset({*tables.CLIENT_METHODS, "goto", "urlopen", "ws_connect", "fetch", "open"})
-_OURS = frozenset(
+_REQUEST_METHODS = frozenset({*tables.CLIENT_METHODS, "goto", "urlopen", "ws_connect", "fetch", "open"})
+_GATEWAY_KEYS = frozenset(
     {"CODEWORDS_API_KEY", "OPENAI_API_KEY", "ANTHROPIC_API_KEY", "GEMINI_API_KEY", "GOOGLE_API_KEY"}
 )
 _BROWSERS = frozenset({"chrome_extension", "web_automation_agent"})
@@ -57,7 +57,7 @@ class Calls:
         self._evaluator = evaluator
         self._index = found
         self._env = env
-        self.places = HostUses()
+        self.uses = HostUses()
         self.open_lines: set[int] = set()
         self.called: set[str] = set()
         self.operations = Operations()
@@ -80,10 +80,10 @@ class Calls:
             # All possible functions count: a permission that is missing breaks a run, and one
             # too many is shown to a person.
             for callee in self._evaluator.callees(call, scope):
-                self._one(callee, call, scope)
-            self._handed_on(call, scope)
+                self._of_callee(callee, call, scope)
+            self._passed_function(call, scope)
 
-    def _one(self, callee: Value, call: ast.Call, scope: NameScope) -> None:
+    def _of_callee(self, callee: Value, call: ast.Call, scope: NameScope) -> None:
         match callee:
             case Ref(name):
                 self._of_module(name, call, scope)
@@ -100,13 +100,13 @@ class Calls:
                     # A partial of a partial could be endless; one level covers what people
                     # write.
                     if not isinstance(function, Partial):
-                        self._one(function, whole, scope)
+                        self._of_callee(function, whole, scope)
             case Text() if isinstance(call.func, ast.Attribute):
                 self._of_unknown(call.func.attr, call, scope)
             case _:
                 pass
 
-    def _handed_on(self, call: ast.Call, scope: NameScope) -> None:
+    def _passed_function(self, call: ast.Call, scope: NameScope) -> None:
         """`asyncio.to_thread(requests.get, url)`, `map(requests.get, urls)`: the function is called with what follows."""
         if isinstance(call.func, ast.Name):
             name = call.func.id
@@ -122,22 +122,20 @@ class Calls:
 
                 if address is None and isinstance(function, Bound) and function.instance.of in tables.CLIENTS:
                     address = tables.CLIENT_METHODS.get(function.method)
-                if address is not None and address.place == 0:
+                if address is not None and address.position == 0:
                     items = self._evaluator.elements(self._evaluator.values(call.args[1], scope))
                     self._reach(items, call, address)
 
             return
 
-        at = _HANDS_ON.get(name)
+        at = _FUNCTION_POSITION.get(name)
         if at is None or len(call.args) <= at:
             return
 
         inner = ast.copy_location(ast.Call(call.args[at], call.args[at + 1 :], call.keywords), call)
         for function in self._evaluator.values(call.args[at], scope):
             if isinstance(function, Ref | Bound | Partial):
-                self._one(function, inner, scope)
-
-    # what is called
+                self._of_callee(function, inner, scope)
 
     def _of_module(self, name: str, call: ast.Call, scope: NameScope) -> None:
         if name.startswith("codewords_client."):
@@ -149,7 +147,7 @@ class Calls:
         elif (address := tables.CALLS.get(name)) is not None:
             values = self._address(address, call, scope)
             self._reach(values, call, address, files=name in tables.FILES)
-        elif name in tables.BY_NAME:
+        elif name in tables.MODEL_KEYWORDS:
             self._by_name(name, call, scope)
         elif name.startswith(_SHELLS):
             # A program that is started connects by itself; its arguments are all that can be
@@ -164,7 +162,7 @@ class Calls:
         for size in (2, 1):
             if known := tables.SDKS.get(".".join(parts[:size])):
                 if name not in tables.CALLS:
-                    self.places.hosts.update(known)
+                    self.uses.hosts.update(known)
                 return
 
     def _of_client(self, name: str, call: ast.Call, scope: NameScope) -> None:
@@ -184,37 +182,39 @@ class Calls:
         passed = self._argument(call, scope, None, (keyword, "api_base", "endpoint"))
 
         if passed:
-            places = self._reach(passed, call, tables.AddressArgument(None))
+            uses = self._reach(passed, call, tables.AddressArgument(None))
             # An address of the runtime itself counts as the gateway.
-            if provider and not (places.hosts or places.variables or places.open):
+            if provider and not (uses.hosts or uses.variables or uses.open):
                 self.models.add(provider)
         elif provider:
             self.models.add(provider)
             keys = self._argument(call, scope, None, ("api_key",))
-            own = {hole.env for key in texts(keys) for hole in key.holes} - _OURS
+            own = {hole.env for key in texts(keys) for hole in key.holes} - _GATEWAY_KEYS
             # With a key of its own the program may go to the provider directly, past the
             # gateway.
             if own - {""}:
-                self.places.hosts.add(tables.VENDORS[provider])
+                self.uses.hosts.add(tables.VENDORS[provider])
 
     def _by_name(self, name: str, call: ast.Call, scope: NameScope) -> None:
-        models = list(constants(self._argument(call, scope, 0, (tables.BY_NAME[name],))))
+        models = list(constants(self._argument(call, scope, 0, (tables.MODEL_KEYWORDS[name],))))
         prefixes = [re.split(r"[:/-]", model.lower(), maxsplit=1)[0] for model in models]
-        self.models |= {tables.LITELLM[prefix] for prefix in prefixes if prefix in tables.LITELLM}
+        self.models |= {
+            tables.PROVIDER_OF_PREFIX[prefix] for prefix in prefixes if prefix in tables.PROVIDER_OF_PREFIX
+        }
         # The model is only known at run time, so each provider is possible.
         if not models:
             self.models |= set(tables.VENDORS)
 
     def _made_client(self, name: str, call: ast.Call, scope: NameScope) -> None:
         if not self._stays_inside(call, scope):
-            place, keyword = tables.CLIENTS[name]
-            values = self._argument(call, scope, place, (keyword,))
+            position, keyword = tables.CLIENTS[name]
+            values = self._argument(call, scope, position, (keyword,))
             self._reach(values, call, tables.AddressArgument(None), base=True)
 
     def _stays_inside(self, call: ast.Call, scope: NameScope) -> bool:
         """Whether a client is given an app or a mock instead of the network."""
         passed = self._argument(call, scope, None, ("transport", "app"))
-        return any(isinstance(one, InstanceValue) and _TRANSPORTS.search(one.of) for one in passed)
+        return any(isinstance(value, InstanceValue) and _TRANSPORTS.search(value.of) for value in passed)
 
     def _of_instance(self, instance: InstanceValue, method: str, call: ast.Call, scope: NameScope) -> None:
         address = tables.OTHER_METHODS.get(f"{instance.of}.{method}")
@@ -242,12 +242,12 @@ class Calls:
             if self._stays_inside(client.call, client.scope):
                 return
 
-            place, keyword = tables.CLIENTS[client.of]
-            bases = texts(self._argument(client.call, client.scope, place, (keyword,)))
+            position, keyword = tables.CLIENTS[client.of]
+            bases = texts(self._argument(client.call, client.scope, position, (keyword,)))
             based = bool(bases)
             for base in bases:
                 # The base is the runtime, so the path decides which service is called.
-                if look([base], host_form=False).runtime:  # a path of the runtime's is a service
+                if host_uses([base], host_form=False).runtime:  # a path of the runtime's is a service
                     for path in texts(self._address(address, call, scope)):
                         if "://" not in path.start:
                             self._reach([_joined(base, path)], call, tables.AddressArgument(None))
@@ -255,7 +255,7 @@ class Calls:
         values = self._address(address, call, scope)
         # Paths relative to the base are not addresses: the base was counted when the client was
         # made.
-        known = [one for one in texts(values) if not based or "://" in one.start]
+        known = [value for value in texts(values) if not based or "://" in value.start]
         self._reach(known, call, address) if known or not based else None
 
     def _of_unknown(self, method: str, call: ast.Call, scope: NameScope) -> None:
@@ -264,11 +264,13 @@ class Calls:
             self._service(call, scope)
         elif method == _DISCOVERS:
             self._discovers(call, scope)
-        elif method in _ASKS:
-            place = 1 if method in {"request", "stream"} else 0
-            passed = texts(self._argument(call, scope, place, ("url",)))
+        elif method in _REQUEST_METHODS:
+            position = 1 if method in {"request", "stream"} else 0
+            passed = texts(self._argument(call, scope, position, ("url",)))
             self._reach(
-                [one for one in passed if _URL.match(one.start + "x")], call, tables.AddressArgument(None)
+                [value for value in passed if _URL.match(value.start + "x")],
+                call,
+                tables.AddressArgument(None),
             )
 
     def _shell(self, call: ast.Call) -> None:
@@ -276,28 +278,26 @@ class Calls:
         for node in ast.walk(call):
             if isinstance(node, ast.Constant) and isinstance(node.value, str):
                 for url in _URL.findall(node.value):
-                    self.places.hosts |= look([Text((url,))], host_form=False).hosts
-
-    # where to
+                    self.uses.hosts |= host_uses([Text((url,))], host_form=False).hosts
 
     def _argument(
-        self, call: ast.Call, scope: NameScope, place: int | None, keywords: Iterable[str]
+        self, call: ast.Call, scope: NameScope, position: int | None, keywords: Iterable[str]
     ) -> Values:
         """The values of an argument. Empty if it is absent or None."""
         names = frozenset(keywords)
         node = next((keyword.value for keyword in call.keywords if keyword.arg in names), None)
-        if node is None and place is not None and place < len(call.args):
-            node = call.args[place]
+        if node is None and position is not None and position < len(call.args):
+            node = call.args[position]
         if node is None or isinstance(node, ast.Constant):
             return self._evaluator.values(node, scope)
         return self._evaluator.values(node, scope) or ONLY_UNKNOWN
 
     def _address(self, address: AddressArgument, call: ast.Call, scope: NameScope) -> Values:
-        values = self._argument(call, scope, address.place, address.keywords)
+        values = self._argument(call, scope, address.position, address.keywords)
         if address.form == "url":
             return values
-        pairs = [one for one in values if isinstance(one, Collection)]  # (host, port), or several hosts
-        single = frozenset(one for one in values if not isinstance(one, Collection))
+        pairs = [value for value in values if isinstance(value, Collection)]  # (host, port), or several hosts
+        single = frozenset(value for value in values if not isinstance(value, Collection))
         for pair in pairs:
             single |= self._evaluator.items(
                 frozenset({pair}), 0 if isinstance(pair.node, ast.Tuple) else None
@@ -314,22 +314,22 @@ class Calls:
         base: bool = False,
     ) -> HostUses:
         """Look where a call leads. `base`: its address is what the addresses of other calls are relative to."""
-        places = look(_addresses(values, files=files), host_form=address.form == "host", files=files)
-        self.places.hosts |= places.hosts
+        uses = host_uses(_addresses(values, files=files), host_form=address.form == "host", files=files)
+        self.uses.hosts |= uses.hosts
 
-        for name in places.variables:
+        for name in uses.variables:
             # A declared variable without a default is shown by its name: its value is set
             # later, and the manifest is then filled with the host of that value.
             if self._env.get(name, "") is None:
-                self.places.variables.add(name)
+                self.uses.variables.add(name)
             else:
-                places.open = True
+                uses.open = True
 
-        if places.open:
+        if uses.open:
             self.open_lines.add(call.lineno)
-        for path in places.runtime:
+        for path in uses.runtime:
             self._runtime_request(path, call, base=base)
-        return places
+        return uses
 
     def _runtime_request(self, path: Text, call: ast.Call, *, base: bool) -> None:
         """`/run/openai/v1/…`, `/openai/…`: a service by its path."""
@@ -355,14 +355,12 @@ class Calls:
         elif path.holes and not any(pieces):
             self.service_lines.add(call.lineno)
 
-    # services
-
     def _service(self, call: ast.Call, scope: NameScope) -> None:
-        for one in texts(self._argument(call, scope, 0, ("service_id",))):
-            name = one.constant
+        for service in texts(self._argument(call, scope, 0, ("service_id",))):
+            name = service.constant
             if name is None:
                 # SERVICE_ID is the workflow's own id, which needs no permission.
-                if not any(hole.env == "SERVICE_ID" for hole in one.holes):
+                if not any(hole.env == "SERVICE_ID" for hole in service.holes):
                     self.service_lines.add(call.lineno)
                 continue
             if not name:  # what stands for a variable that the runtime sets
@@ -390,12 +388,12 @@ class Calls:
         """A page's host, where its address is text. A browser loads whatever a page names, so it may go anywhere."""
         self.page_callers.add(name)
         urls = self._data(call, scope, "url")
-        places = look(urls, host_form=False)
-        known = bool(urls) and not (places.open or places.variables or places.relative)
+        uses = host_uses(urls, host_form=False)
+        known = bool(urls) and not (uses.open or uses.variables or uses.relative)
         if name in _BROWSERS or not known or not self._is_plain(call, scope):
             self.any_page = True
         else:
-            self.pages |= places.hosts
+            self.pages |= uses.hosts
 
     def _data(self, call: ast.Call, scope: NameScope, *keys: str) -> list[Text]:
         """The values under one of these keys of the call's data."""
@@ -420,7 +418,7 @@ class Calls:
     def _integration(self, call: ast.Call, scope: NameScope) -> None:
         # `execute` is the service's default operation, and it acts on the account.
         operations = self._data(call, scope, "operation") or [Text(("execute",))]
-        if all(one.constant in tables.LOOKS for one in operations):
+        if all(operation.constant in tables.DISCOVERY_OPERATIONS for operation in operations):
             return
         apps = self._data(call, scope, "app_slug", "app") or [Text(())]
         actions = self._data(call, scope, "action_name", "action") or [Text(())]
@@ -430,7 +428,7 @@ class Calls:
         """The client's own method: looking needs the service only."""
         self.called.add("pipedream")
         operations = texts(self._argument(call, scope, 0, ("operation",)))
-        if all(one.constant in tables.LOOKS for one in operations):
+        if all(operation.constant in tables.DISCOVERY_OPERATIONS for operation in operations):
             return
         apps = texts(self._argument(call, scope, 1, ("app_slug", "app"))) or [Text(())]
         self._act(apps, texts(self._argument(call, scope, 2, ("action_name", "action"))) or [Text(())])
@@ -441,12 +439,12 @@ class Calls:
                 self.actions.add(_action(app.constant or "any app", action.constant or ""))
 
     def _schedule(self, call: ast.Call, scope: NameScope) -> None:
-        for one in self._data(call, scope, "cron_expression", "cron", "at", "run_at"):
-            self.crons.add(one.constant or "at times made while it runs")
-        for one in self._data(call, scope, "service_id"):  # what it runs is called by it
-            if one.constant:
-                self.called.add(one.constant)
-            elif not any(hole.env == "SERVICE_ID" for hole in one.holes):
+        for moment in self._data(call, scope, "cron_expression", "cron", "at", "run_at"):
+            self.crons.add(moment.constant or "at times made while it runs")
+        for service in self._data(call, scope, "service_id"):  # what it runs is called by it
+            if service.constant:
+                self.called.add(service.constant)
+            elif not any(hole.env == "SERVICE_ID" for hole in service.holes):
                 self.any_workflow = True
 
 

@@ -141,7 +141,7 @@ def _listed(script: Script, key: str) -> frozenset[str] | None:
 
 
 def _result(script: Script, header: _Header, calls: Calls, found: ScriptIndex) -> AnalysisResult:
-    reached = set(calls.places.hosts)
+    reached = set(calls.uses.hosts)
     open_lines = sorted(calls.open_lines)
     # `hosts` stands in for addresses that can't be read, and adds to those that can.
     if header.hosts is not None:
@@ -150,7 +150,7 @@ def _result(script: Script, header: _Header, calls: Calls, found: ScriptIndex) -
         reached.add(ANY)
 
     notes: list[Check] = []
-    variables = calls.places.variables
+    variables = calls.uses.variables
     # `egress` is the whole list: what the code names beyond it is refused, with a warning.
     if header.only is not None:
         notes += _left_out(script, reached - {ANY}, header.only)
@@ -182,7 +182,7 @@ def _result(script: Script, header: _Header, calls: Calls, found: ScriptIndex) -
 
     manifest = Manifest(
         hosts=(ANY,) if ANY in reached else _minimal(reached),
-        pages=() if ANY in reached else _minimal({one for one in pages if not covers(reached, one)}),
+        pages=() if ANY in reached else _minimal({host for host in pages if not covers(reached, host)}),
         addresses=() if ANY in reached else tuple(sorted(variables)),
         open_lines=tuple(open_lines) if ANY in reached else (),
         models=tuple(sorted(models | header.models)),
@@ -269,13 +269,13 @@ def _unread_packages(found: ScriptIndex) -> list[tuple[str, int]]:
     """(package, line) of imports that are neither in the standard library nor in our tables."""
     known = {
         name.partition(".")[0]
-        for name in (*tables.CALLS, *tables.SDKS, *tables.MODELS, *tables.CLIENTS, *tables.BY_NAME)
+        for name in (*tables.CALLS, *tables.SDKS, *tables.MODELS, *tables.CLIENTS, *tables.MODEL_KEYWORDS)
     }
     packages: dict[str, int] = {}
 
     for module, line in found.imports.items():
         top = module.partition(".")[0]
-        if top not in known | tables.QUIET and top not in sys.stdlib_module_names:
+        if top not in known | tables.OFFLINE_PACKAGES and top not in sys.stdlib_module_names:
             packages.setdefault(top, line)
 
     return sorted(packages.items())

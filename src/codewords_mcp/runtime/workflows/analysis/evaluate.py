@@ -135,9 +135,9 @@ class Evaluator(Attributes):
 
             pieces = known.replace("%d", "%s").replace("%r", "%s").split("%s")
             between: list[Iterable[Value]] = [[text(pieces[0])]]
-            for place, piece in enumerate(pieces[1:]):
-                if place < len(arguments):
-                    passed = self.values(arguments[place], scope)
+            for position, piece in enumerate(pieces[1:]):
+                if position < len(arguments):
+                    passed = self.values(arguments[position], scope)
                 else:
                     passed = ONLY_UNKNOWN
 
@@ -146,8 +146,6 @@ class Evaluator(Attributes):
             found += concat(between)
 
         return bounded(found)
-
-    # calls
 
     def callees(self, call: ast.Call, scope: NameScope) -> Values:
         """The possible functions of a call."""
@@ -174,7 +172,7 @@ class Evaluator(Attributes):
                 return self._of_module(name, call, scope)
             case Partial(inner):
                 if inner.args:
-                    return self.all_of((one, callee.scope) for one in inner.args[:1])
+                    return self.all_of((argument, callee.scope) for argument in inner.args[:1])
                 return ONLY_UNKNOWN
             case _:
                 return ONLY_UNKNOWN
@@ -198,12 +196,12 @@ class Evaluator(Attributes):
                 return self.values(call.args[-1], scope)
             return NONE
         if name in _ELEMENTS and first:
-            return first if any(isinstance(one, Collection) for one in first) and name not in {"next", "random.choice"} else (
+            return first if any(isinstance(value, Collection) for value in first) and name not in {"next", "random.choice"} else (
                 self.elements(first)
             )  # fmt: skip
         if name in _JOINS:
             return self._joined(
-                [self.values(one, scope) for one in call.args], absolute=name.startswith("urllib")
+                [self.values(argument, scope) for argument in call.args], absolute=name.startswith("urllib")
             )
         if name == "functools.partial":
             return frozenset({Partial(call, scope)})
@@ -247,7 +245,9 @@ class Evaluator(Attributes):
         known = frozenset(value for value in base if isinstance(value, Text | Collection))
         attr = func.attr
         if attr == "format":
-            return bounded(one for template in texts(known) for one in self._format(template, call, scope))
+            return bounded(
+                value for template in texts(known) for value in self._format(template, call, scope)
+            )
         if attr == "join" and call.args:
             return self._glued(known, call.args[0], scope)
 
@@ -269,8 +269,8 @@ class Evaluator(Attributes):
         if attr in _UNCHANGED:
             return known
         if attr in _TEXT_METHODS:
-            arguments = [next(constants(self.values(one, scope)), None) for one in call.args]
-            return frozenset(applied(one, attr, arguments) for one in texts(known))
+            arguments = [next(constants(self.values(argument, scope)), None) for argument in call.args]
+            return frozenset(applied(value, attr, arguments) for value in texts(known))
 
         # With other values too, the method may be one of theirs: the general rules apply.
         rest = base - known
@@ -283,9 +283,9 @@ class Evaluator(Attributes):
         if (known := template.constant) is None:
             return frozenset({template})
 
-        keywords = {one.arg: one.value for one in call.keywords if one.arg}
+        keywords = {keyword.arg: keyword.value for keyword in call.keywords if keyword.arg}
         pieces: list[Iterable[Value]] = []
-        place = 0
+        position = 0
         try:
             fields = list(string.Formatter().parse(known))
         except ValueError:
@@ -298,8 +298,8 @@ class Evaluator(Attributes):
 
             name = field.partition(".")[0].partition("[")[0]
             if not name or name.isdecimal():
-                at = int(name) if name else place
-                place += 1
+                at = int(name) if name else position
+                position += 1
                 if at < len(call.args):
                     passed = self.values(call.args[at], scope)
                 else:

@@ -69,24 +69,24 @@ def normal(host: str) -> str | None:
 def named_in(value: str) -> set[str]:
     """The hosts that the value of a variable names: a URL, a DSN, or a host with or without a port."""
     if value.strip():
-        return look([text(value)], host_form=True).hosts
+        return host_uses([text(value)], host_form=True).hosts
     return set()
 
 
-def look(addresses: Iterable[Text], *, host_form: bool, files: bool = False) -> HostUses:
+def host_uses(addresses: Iterable[Text], *, host_form: bool, files: bool = False) -> HostUses:
     """Destinations of addresses. `host_form`: an address without a scheme is a host; `files`: it is
     a path or text.
     """
-    places = HostUses()
-    for one in addresses:
-        _look_at(one, places, host_form=host_form, files=files)
-    return places
+    uses = HostUses()
+    for address in addresses:
+        _add_uses(address, uses, host_form=host_form, files=files)
+    return uses
 
 
-def _look_at(one: Text, places: HostUses, *, host_form: bool, files: bool) -> None:
+def _add_uses(address: Text, uses: HostUses, *, host_form: bool, files: bool) -> None:
     holes: list[Hole] = []
     marked = ""
-    for part in one.parts:
+    for part in address.parts:
         if isinstance(part, Hole):
             # A character of the private use area for each hole keeps the regular expressions
             # simple. The text's own characters of that area are replaced, so they can't pass
@@ -97,11 +97,11 @@ def _look_at(one: Text, places: HostUses, *, host_form: bool, files: bool) -> No
             marked += _HOLES.sub("?", part)
 
     # The runtime's address goes to the internal listener, never through the egress proxy.
-    if holes and isinstance(one.parts[0], Hole) and one.parts[0].env in RUNTIME:
-        places.runtime.append(text(*one.parts[1:]))
+    if holes and isinstance(address.parts[0], Hole) and address.parts[0].env in RUNTIME:
+        uses.runtime.append(text(*address.parts[1:]))
         return
     if here := _RUNTIME_HERE.match(marked):
-        places.runtime.append(text(*_after(one, here.end())))
+        uses.runtime.append(text(*_after(address, here.end())))
         return
 
     scheme = _SCHEME.match(marked.lstrip())
@@ -109,50 +109,50 @@ def _look_at(one: Text, places: HostUses, *, host_form: bool, files: bool) -> No
         if scheme[1].lower() not in _WITHOUT_HOST:
             rest = marked.lstrip()[scheme.end() :]
             # A backslash ends the authority too: browsers and some clients treat it as a slash.
-            _authority(re.split(r"[/?#\\]", rest, maxsplit=1)[0], holes, places)
+            _authority(re.split(r"[/?#\\]", rest, maxsplit=1)[0], holes, uses)
     elif conninfo := _CONNINFO.search(marked) if host_form else None:
-        _host(conninfo[1], holes, places)
+        _host(conninfo[1], holes, uses)
     elif host_form and not marked.startswith(("/", "@")):
-        _authority(marked.split("/", 1)[0], holes, places)
+        _authority(marked.split("/", 1)[0], holes, uses)
     elif not marked or not _HOLES.match(marked[0]):
-        places.relative = True
+        uses.relative = True
     elif not files or holes[0].env:
-        _host(marked[0], holes, places)
+        _host(marked[0], holes, uses)
     elif len(marked) == 1:
-        places.open = True
+        uses.open = True
 
 
-def _after(one: Text, count: int) -> list[str | Hole]:
-    first = one.parts[0]
-    return [first[count:] if isinstance(first, str) else first, *one.parts[1:]]
+def _after(address: Text, count: int) -> list[str | Hole]:
+    first = address.parts[0]
+    return [first[count:] if isinstance(first, str) else first, *address.parts[1:]]
 
 
-def _authority(authority: str, holes: list[Hole], places: HostUses) -> None:
-    for one in authority.split(","):  # some databases list several
+def _authority(authority: str, holes: list[Hole], uses: HostUses) -> None:
+    for listed in authority.split(","):  # some databases list several
         # The last @, as URL parsers do it: otherwise `trusted.com@evil.com` would be read
         # wrong.
-        host = one.rpartition("@")[2]
+        host = listed.rpartition("@")[2]
         bracketed = host.startswith("[") and "]" in host
         if bracketed:
             host = host.partition("]")[0] + "]"
         elif host.count(":") < 2:  # with more it is an address of IPv6, which stands alone where no URL is
             host = host.partition(":")[0]
-        _host(host, holes, places)
+        _host(host, holes, uses)
 
 
-def _host(host: str, holes: list[Hole], places: HostUses) -> None:
+def _host(host: str, holes: list[Hole], uses: HostUses) -> None:
     found = list(_HOLES.finditer(host))
     if not found:
         if name := normal(host):
-            places.hosts.add(name)
+            uses.hosts.add(name)
         return
 
     hole = holes[ord(found[-1][0]) - 0xE000]
     if len(host) == 1:
         if hole.env:
-            places.variables.add(hole.env)
+            uses.variables.add(hole.env)
         else:
-            places.open = True
+            uses.open = True
 
         return
 
@@ -161,8 +161,8 @@ def _host(host: str, holes: list[Hole], places: HostUses) -> None:
     # A hole in the first label only: `f"{shop}.myshopify.com"`. One dot more is required, since
     # `*.com` would be any host.
     if "." in below and (name := normal(below)):
-        places.hosts.add(f"*.{name}")
+        uses.hosts.add(f"*.{name}")
     elif not rest and _COMPLETE.fullmatch(start) and (name := normal(start)):
-        places.hosts.add(name)  # the path comes from elsewhere
+        uses.hosts.add(name)  # the path comes from elsewhere
     else:
-        places.open = True
+        uses.open = True

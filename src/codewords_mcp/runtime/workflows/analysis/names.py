@@ -66,7 +66,7 @@ class Names(Follower):
             return ONLY_UNKNOWN
 
         where, bindings = found
-        values = bounded(value for one in bindings for value in self._bound(one, where, name))
+        values = bounded(value for binding in bindings for value in self._bound(binding, where, name))
         if grown and any(isinstance(value, Collection) for value in values):
             # What was appended may be in the collection, whatever the order of the lines.
             values |= {
@@ -101,8 +101,8 @@ class Names(Follower):
 
     def _at(self, node: ast.expr, path: tuple[int, ...], scope: NameScope) -> Values:
         values = self.values(node, scope)
-        for place in path:
-            values = self.items(values, place)
+        for position in path:
+            values = self.items(values, position)
         return values
 
     def _element_at(self, node: ast.expr, path: tuple[int, ...], scope: NameScope) -> Values:
@@ -113,12 +113,12 @@ class Names(Follower):
             path = path[1:]
         else:
             values = self.elements(self.values(node, scope))
-        for place in path:
-            values = self.items(values, place)
+        for position in path:
+            values = self.items(values, position)
         return values
 
     def _pairs(self, node: ast.expr, scope: NameScope) -> list[Values] | None:
-        """Per place, what `d.items()`, `enumerate(…)` and `zip(…)` give in turn; None for other iterables."""
+        """Per position, what `d.items()`, `enumerate(…)` and `zip(…)` give in turn; None for other iterables."""
         if not isinstance(node, ast.Call):
             return None
 
@@ -129,7 +129,7 @@ class Names(Follower):
             case ast.Name(id="enumerate") if node.args:
                 return [ONLY_UNKNOWN, self.elements(self.values(node.args[0], scope))]
             case ast.Name(id="zip"):
-                return [self.elements(self.values(one, scope)) for one in node.args]
+                return [self.elements(self.values(argument, scope)) for argument in node.args]
             case _:
                 return None
 
@@ -137,10 +137,10 @@ class Names(Follower):
         """`url += "/x"`: what it was without this, with the addition."""
         before = bounded(
             value
-            for one in scope.names.get(name, [])
+            for binding in scope.names.get(name, [])
             # Without the additions themselves, which would refer to each other without end.
-            if one.kind != "added"
-            for value in self._bound(one, scope, name)
+            if binding.kind != "added"
+            for value in self._bound(binding, scope, name)
         )
         added = self.values(node, scope)
         if any(isinstance(value, Collection) for value in added):
@@ -167,7 +167,7 @@ class Names(Follower):
         outside = scope.parent or scope
         arguments = owner.args
         every = [*arguments.posonlyargs, *arguments.args]
-        argument = next(one for one in (*every, *arguments.kwonlyargs) if one.arg == name)
+        argument = next(parameter for parameter in (*every, *arguments.kwonlyargs) if parameter.arg == name)
         # `self` or `cls`.
         if isinstance(outside.node, ast.ClassDef) and every and every[0] is argument and not is_static(owner):
             return frozenset({Obj(Class(outside.node, outside.parent or outside))})
@@ -176,11 +176,11 @@ class Names(Follower):
 
         found: set[Value] = set(self.values(default_of(owner, name), outside))
         if argument in every:
-            place = every.index(argument)
+            position = every.index(argument)
         else:
-            place = None
+            position = None
 
-        passed, complete = self._passed_values(owner, name, place, outside)
+        passed, complete = self._passed_values(owner, name, position, outside)
         found |= passed
         # Somebody else may call it: a framework, or code that gets the function as a value.
         if not complete or not found:
@@ -220,7 +220,7 @@ class Names(Follower):
                 return NONE
 
     def _passed_values(
-        self, owner: FunctionNode, name: str, place: int | None, outside: NameScope
+        self, owner: FunctionNode, name: str, position: int | None, outside: NameScope
     ) -> tuple[set[Value], bool]:
         """Values that calls pass for a parameter, and whether they are complete: the function has
         no other use.
@@ -242,12 +242,12 @@ class Names(Follower):
 
         for call, scope in calls:
             found |= self._argument(
-                call.args, call.keywords, name, None if place is None else place - shift, scope
+                call.args, call.keywords, name, None if position is None else position - shift, scope
             )
 
-        handed_on = 0
-        for call, scope, first in self._handed_on(called):
-            handed_on += 1
+        passed_on = 0
+        for call, scope, first in self._passed_on(called):
+            passed_on += 1
             if first < 0:  # map(function, items)
                 found |= (
                     self.elements(self.values(call.args[1], scope)) if len(call.args) > 1 else ONLY_UNKNOWN
@@ -255,11 +255,11 @@ class Names(Follower):
             else:
                 rest = call.args[first:]
                 found |= self._argument(
-                    rest, call.keywords, name, None if place is None else place - shift, scope
+                    rest, call.keywords, name, None if position is None else position - shift, scope
                 )
 
         # More reads of the name than calls: the function is passed on as a value somewhere.
-        complete = self._index.loaded.get(called, 0) <= len(calls) + handed_on
+        complete = self._index.loaded.get(called, 0) <= len(calls) + passed_on
         return found, complete
 
     def _argument(
@@ -267,22 +267,22 @@ class Names(Follower):
         args: list[ast.expr],
         keywords: list[ast.keyword],
         name: str,
-        place: int | None,
+        position: int | None,
         scope: NameScope,
     ) -> Values:
         for keyword in keywords:
             if keyword.arg == name:
                 return self.values(keyword.value, scope)
         # `*args` before the position moves everything after it.
-        if place is not None and any(isinstance(one, ast.Starred) for one in args[: place + 1]):
+        if position is not None and any(isinstance(passed, ast.Starred) for passed in args[: position + 1]):
             return ONLY_UNKNOWN
-        if place is not None and 0 <= place < len(args):
-            return self.values(args[place], scope) or ONLY_UNKNOWN
+        if position is not None and 0 <= position < len(args):
+            return self.values(args[position], scope) or ONLY_UNKNOWN
         if any(keyword.arg is None for keyword in keywords):
             return ONLY_UNKNOWN
         return NONE
 
-    def _handed_on(self, called: str) -> Iterator[tuple[ast.Call, NameScope, int]]:
+    def _passed_on(self, called: str) -> Iterator[tuple[ast.Call, NameScope, int]]:
         """Calls that are given the function and call it: (call, scope, where its arguments begin; -1 for `map`)."""
         for via, at in CALLS_ON.items():
             for call, scope in self._index.named.get(via, []):

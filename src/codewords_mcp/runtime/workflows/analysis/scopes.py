@@ -128,7 +128,7 @@ def _step(node: ast.AST, scope: NameScope, found: ScriptIndex) -> Iterable[tuple
 
 def _function(node: FunctionNode, scope: NameScope, found: ScriptIndex) -> list[tuple[ast.AST, NameScope]]:
     inner = found.scope_of[node] = NameScope(scope, node)
-    outside: list[ast.AST] = [*node.args.defaults, *(one for one in node.args.kw_defaults if one)]
+    outside: list[ast.AST] = [*node.args.defaults, *(default for default in node.args.kw_defaults if default)]
     for argument in (*node.args.posonlyargs, *node.args.args, *node.args.kwonlyargs):
         inner.bind(argument.arg, Binding("parameter", argument, owner=node))
     for rest in (node.args.vararg, node.args.kwarg):
@@ -236,7 +236,7 @@ def _bind_target(target: ast.expr, binding: Binding, scope: NameScope, found: Sc
             case ast.Attribute(attr=name):
                 found.fields.setdefault(name, []).append((bound, scope))
             case ast.Tuple(elts=items) | ast.List(elts=items):
-                todo += [(item, (*path, place)) for place, item in enumerate(items)]
+                todo += [(item, (*path, position)) for position, item in enumerate(items)]
             case ast.Starred(value=inner) if isinstance(inner, ast.Name):
                 scope.bind(inner.id, Binding("unknown"))
             case ast.Subscript(value=ast.Name(id=name)):

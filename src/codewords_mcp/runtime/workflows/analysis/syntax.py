@@ -111,7 +111,7 @@ def last_name(node: ast.expr) -> str:
 
 
 def _decorated(owner: FunctionNode, names: frozenset[str]) -> bool:
-    return any(last_name(one) in names for one in getattr(owner, "decorator_list", []))
+    return any(last_name(decorator) in names for decorator in getattr(owner, "decorator_list", []))
 
 
 def is_static(owner: FunctionNode) -> bool:
@@ -124,10 +124,14 @@ def is_property(owner: FunctionNode) -> bool:
     return _decorated(owner, frozenset({"property", "cached_property", "computed_field"}))
 
 
+def _decorator_name(decorator: ast.expr) -> str:
+    return last_name(decorator.func if isinstance(decorator, ast.Call) else decorator)
+
+
 def takes_input(bases: Values, node: ast.ClassDef) -> bool:
     """Whether a class's annotated fields are given from outside when an object is made."""
     models = {"pydantic.BaseModel", "sqlmodel.SQLModel", "typing.NamedTuple", "msgspec.Struct"}
-    decorators = {last_name(one.func if isinstance(one, ast.Call) else one) for one in node.decorator_list}
+    decorators = {_decorator_name(decorator) for decorator in node.decorator_list}
     return bool(decorators & {"dataclass", "define"}) or any(
         isinstance(base, Class) or (isinstance(base, Ref) and base.name in models) for base in bases
     )

@@ -22,7 +22,7 @@ class AddressArgument:
     form: a URL, or a host that may be a URL too. `otherwise` is reached without an address.
     """
 
-    place: int | None
+    position: int | None
     keywords: tuple[str, ...] = ("url",)
     form: Literal["url", "host"] = "url"
     otherwise: tuple[str, ...] = ()
@@ -48,7 +48,7 @@ CLIENTS: dict[str, tuple[int | None, str]] = {
     "aiohttp.ClientSession": (0, "base_url"),
     "cloudscraper.create_scraper": (None, "base_url"),
 }
-"""Classes whose methods make requests → (place, keyword) of the address that theirs are relative to."""
+"""Classes whose methods make requests → (position, keyword) of the address that theirs are relative to."""
 
 CLIENT_METHODS = _HTTP | {"ws_connect": _URL0, "build_request": _URL1, "_request": _URL1}
 """Methods of `CLIENTS`."""
@@ -241,10 +241,10 @@ VENDORS = {
 }
 """The hosts of each provider's SDK that is not pointed at the gateway."""
 
-LITELLM = {"gpt": "openai", "o1": "openai", "o3": "openai", "o4": "openai", "openai": "openai", "claude": "anthropic",
+PROVIDER_OF_PREFIX = {"gpt": "openai", "o1": "openai", "o3": "openai", "o4": "openai", "openai": "openai", "claude": "anthropic",
            "anthropic": "anthropic", "gemini": "gemini", "google-gla": "gemini"}  # fmt: skip
 """Beginnings of model names → the provider, for packages that take models of several providers."""
-BY_NAME = {
+MODEL_KEYWORDS = {
     "litellm.completion": "model",
     "litellm.acompletion": "model",
     "pydantic_ai.Agent": "model",
@@ -261,13 +261,13 @@ READS = frozenset(
 )  # fmt: skip
 """First words of an integration's actions that change nothing."""
 
-LOOKS = frozenset(
+DISCOVERY_OPERATIONS = frozenset(
     {"search", "search_apps", "actions", "list_actions", "schema", "describe_action", "options", "get_options", "reload_props",
      "check_auth", "list_accounts"}
 )  # fmt: skip
 """Operations of the service `pipedream` that do nothing in any app."""
 
-QUIET = frozenset(
+OFFLINE_PACKAGES = frozenset(
     {"annotated_types", "anyio", "apscheduler", "arrow", "asyncer", "attr", "attrs", "babel", "bleach", "bs4", "cachetools",
      "chardet", "charset_normalizer", "codewords_client", "croniter", "cryptography", "cssselect", "dateparser", "dateutil",
      "dirtyjson", "docx", "dotenv", "duckdb", "ebooklib", "email_validator", "faker", "fastapi", "filetype", "fitz", "fpdf",
