@@ -25,7 +25,7 @@ class CheckItem(BaseModel):
 def check_items(checks: list[Check]) -> list[CheckItem]:
     """Return failures, warnings and notes, in this order; at most 25."""
     reported = [check for check in checks if check.status in {"failed", "warning", "note"}]
-    reported.sort(key=lambda check: ("failed", "warning", "note").index(check.status))
+    reported.sort(key=_severity)
     return [
         CheckItem(
             id=check.id,
@@ -37,6 +37,10 @@ def check_items(checks: list[Check]) -> list[CheckItem]:
         )
         for check in reported[:_SHOWN]
     ]
+
+
+def _severity(check: Check) -> int:
+    return ("failed", "warning", "note").index(check.status)
 
 
 def check_lines(checks: list[Check]) -> list[str]:

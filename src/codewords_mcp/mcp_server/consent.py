@@ -66,6 +66,8 @@ class ConsentDialogue:
         decision came, or the question for the client to ask.
         """
         result = await attempt(token)
+        # A question with a token was asked by an earlier call; asking again would ask a person
+        # twice.
         if token is not None or not isinstance(result, ConsentNeeded):
             return result
 
@@ -87,6 +89,8 @@ class ConsentDialogue:
             return token
 
         accepted = response.action == "accept"
+        # Accepting a page means only that the client opened it; the decision is made on the
+        # page.
         if response.state["way"] == "form" or not accepted:
             await self._record(token, agreed=accepted)
         await self._wait_for_page(token)
@@ -138,6 +142,7 @@ def _way(ctx: ToolContext, question: ConsentNeeded) -> Way:
     shows_forms = elicitation.form is not None or elicitation.url is None
     if shows_forms and len(_message(question)) <= MAX_FORM_CHARS:
         return "form"
+    # A long question goes to the page, which shows it whole.
     if elicitation.url is not None:
         return "page"
 

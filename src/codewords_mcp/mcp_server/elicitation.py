@@ -65,6 +65,7 @@ class Elicitation:
 
         elicitation_id = secrets.token_urlsafe(16)
         action: Action | None = None
+        # A client may never respond, and chat hosts end a call that takes too long.
         with anyio.move_on_after(answer_timeout):
             action = await self._action(ctx, elicitation_id)
         if action is None:

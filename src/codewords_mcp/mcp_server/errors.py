@@ -43,6 +43,7 @@ def to_protocol_error(error: CodewordsError, **data: Any) -> MCPError:
     if isinstance(error, (InvalidInput, NotFound)):
         code = INVALID_PARAMS
     else:
+        # JSON-RPC has no code for refusals and busy servers; `data.code` names ours.
         code = INTERNAL_ERROR
     return MCPError(code=code, message=str(error), data=data | {"code": error.code})
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import operator
 import time
 from collections.abc import Awaitable, Callable, Hashable
 from typing import Any, TypeVar, cast
@@ -88,8 +89,10 @@ class Jobs:
             async with asyncio.timeout(wait):
                 await job.follow(progress)
         except TimeoutError:
+            # The job stays, so that the next call with the same content joins it.
             return None
         except asyncio.CancelledError:
+            # Nobody else waits for it, and the only call that wanted it is gone.
             if job.waiters == 1:
                 job.task.cancel()
                 self._jobs.pop(key, None)
@@ -116,7 +119,8 @@ class Jobs:
         """Drop expired results, and the oldest ones beyond `limit`."""
         horizon = time.monotonic() - self._ttl
         ended = [(job.ended_at, key) for key, job in self._jobs.items() if job.ended_at is not None]
-        ended.sort(key=lambda pair: pair[0])
+        # Sorted by time alone: keys of several tools need not be comparable.
+        ended.sort(key=operator.itemgetter(0))
         for position, (ended_at, key) in enumerate(ended):
             if ended_at < horizon or position < len(ended) - self._limit:
                 del self._jobs[key]

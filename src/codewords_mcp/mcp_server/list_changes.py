@@ -33,6 +33,8 @@ class ListChangeNotifier:
 
     def seen(self, ctx: RequestContext) -> None:
         """Register a legacy session from its first request to its end."""
+        # Later versions have no sessions; before `initialize` is done a client must not be
+        # notified.
         if ctx.protocol_version in MODERN_PROTOCOL_VERSIONS or ctx.method == "initialize":
             return
         connection = self._connection_of(ctx)
@@ -46,7 +48,11 @@ class ListChangeNotifier:
         """Register a listening stream of this owner; return the function that removes it."""
         key = object()
         self._streams[key] = (owner, listener)
-        return lambda: self._streams.pop(key, None) and None
+
+        def remove() -> None:
+            self._streams.pop(key, None)
+
+        return remove
 
     def tell(self, owner: str, change: Change) -> None:
         """Notify all clients of the owner; a slow one delays no other."""

@@ -39,6 +39,7 @@ def at_path(value: JsonValue, path: str) -> JsonValue:
         if isinstance(value, dict) and key in value:
             value = value[key]
         elif isinstance(value, list) and key.isdecimal() and int(key) < len(value):
+            # `isdecimal` refuses a sign: a negative index would count from the end.
             value = value[int(key)]
         else:
             raise InvalidInput(
@@ -75,10 +76,14 @@ def text_window(value: Any, offset: int = 0, size: int = WINDOW) -> TextWindow:
     return TextWindow(text[offset:end], offset, len(text), end if end < len(text) else None)
 
 
+def _describe_base64(found: re.Match[str]) -> str:
+    return f"(base64, {len(found[0])} characters)"
+
+
 def without_base64(value: JsonValue) -> JsonValue:
     """Replace long runs of base64 in a value's strings by their length: a model can't read them."""
     if isinstance(value, str):
-        return _BASE64.sub(lambda found: f"(base64, {len(found[0])} characters)", value)
+        return _BASE64.sub(_describe_base64, value)
     if isinstance(value, list):
         return [without_base64(item) for item in value]
     if isinstance(value, dict):

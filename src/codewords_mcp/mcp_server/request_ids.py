@@ -39,6 +39,8 @@ def with_unique_ids(app: ASGIApp, limit: int) -> ASGIApp:
             await _refusal(request_id)(scope, receive, send)
             return
 
+        # Marked before the application runs, without an await in between, so that two requests
+        # can't both pass.
         open_ids.add(key)
         try:
             await app(scope, receive, send)

@@ -174,6 +174,7 @@ def run_result(view: RunView) -> RunResult:
 
 def _result(run: Run, path: str, offset: int) -> tuple[Any, TextWindow | None]:
     """Return the JSON result or text if it is short; else a window of it."""
+    # A binary response is a link (`_file`); its bytes are nothing that a model reads.
     if run.response_file is not None:
         return None, None
 
@@ -285,6 +286,7 @@ def _log(lines: list[LogLine]) -> list[str]:
     texts: list[str] = []
     remaining = _MAX_LOG_SHOWN
 
+    # From the end: where a log is too long, its last lines tell why it failed.
     for line in reversed(lines):
         if is_server_line(line.stream, line.message):
             continue
@@ -320,6 +322,7 @@ def next_step(run: Run, diagnosis: Diagnosis | None) -> NextStep | None:
         return "again"
     if run.error is not None and run.error.code == "missing_credential":
         return "secret"
+    # The code is not at fault where the platform failed, so no edit of it is proposed.
     if diagnosis is None or (run.error is not None and run.error.origin == "platform"):
         return None
     if diagnosis.secret:

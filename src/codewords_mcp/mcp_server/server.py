@@ -90,7 +90,9 @@ _ICON = (
     ).decode()
 )
 
+# Private: these lists depend on the caller's key and restrictions.
 _PRIVATE_CACHE = CacheHint(ttl_ms=60_000, scope="private")
+# Runs and logs change at any time.
 _NO_CACHE = CacheHint(ttl_ms=0, scope="private")
 _MAX_BODY = 4 << 20
 _NO_CHECK = TransportSecuritySettings(enable_dns_rebinding_protection=False)
@@ -124,16 +126,17 @@ def create_server(
 
     @asynccontextmanager
     async def lifespan(_: MCPServer[ServerState]) -> AsyncGenerator[ServerState]:
-        door = ServerState(runtime, settings, caller, limits)
-        deaf = runtime.announcements.listen(changes.tell)
+        state = ServerState(runtime, settings, caller, limits)
+        stop_listening = runtime.announcements.listen(changes.tell)
         try:
-            yield door
+            yield state
         finally:
-            deaf()
+            stop_listening()
             await tasks.aclose()
-            await door.jobs.aclose()
+            await state.jobs.aclose()
 
     check_settings(settings)
+    # Of this process: changes in other replicas are seen when a client's cached list expires.
     bus = InMemorySubscriptionBus()
     changes = ListChangeNotifier(_connection_of)
     tools = [*contents.tools, *more]
@@ -292,6 +295,10 @@ def _required_scopes(body: bytes) -> list[Scope]:
             return []
 
 
+def _principal_of_request(ctx: RequestContext) -> str:
+    return principal_of(caller_of(ctx))
+
+
 def _state_security(settings: Settings) -> RequestStateSecurity:
     """Seal the state that a client carries between two calls (`set_secret`), bound to the caller.
 
@@ -300,7 +307,7 @@ def _state_security(settings: Settings) -> RequestStateSecurity:
     key = (settings.master_key or os.urandom(32).hex()).encode()
     return RequestStateSecurity(
         keys=[hashlib.sha256(b"codewords mcp request state\0" + key).digest()],
-        bind_principal=lambda ctx: principal_of(caller_of(ctx)),
+        bind_principal=_principal_of_request,
     )
 
 

@@ -7,6 +7,7 @@ refuses the next session, and its transports keep the last message that they sen
 from __future__ import annotations
 
 import asyncio
+import functools
 import re
 import uuid
 from contextlib import asynccontextmanager, contextmanager
@@ -51,7 +52,9 @@ class Sessions(StreamableHTTPSessionManager):
         )
         session_id = transport.mcp_session_id or ""
         owner, key = _owner_and_key(requestor)
-        transport.session = self._shares.open(owner, key, lambda: self._evict(session_id, transport))
+        transport.session = self._shares.open(
+            owner, key, functools.partial(self._evict, session_id, transport)
+        )
         if requestor is not None:
             self._session_owners[session_id] = requestor
         self._server_instances[session_id] = transport
@@ -120,6 +123,8 @@ class SseSessions:
                 evicted.cancel()
 
         async def name_and_send(message: Message) -> None:
+            # The SDK makes the session's id within `connect_sse`; only the first event tells
+            # it.
             if not names and (found := _SSE_ID.search(message.get("body", b""))):
                 names.append(found[1].decode())
                 self._by_id[names[0]] = session

@@ -6,6 +6,7 @@ A watcher ends with its run, its stream or its session. Only the caller's own ru
 from __future__ import annotations
 
 import asyncio
+import functools
 import re
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
@@ -65,9 +66,10 @@ class Subscriptions:
         await _check_readable(ctx, uri)
         connection = self._connection_of(ctx)
         watched: dict[str, asyncio.Task[None]] = connection.state.setdefault(_STATE, {})
+        # A repeated subscription must not notify twice.
         if uri not in watched:
             session = ctx.session
-            watched[uri] = self._start(ctx, uri, lambda: session.send_resource_updated(uri))
+            watched[uri] = self._start(ctx, uri, functools.partial(session.send_resource_updated, uri))
             connection.exit_stack.callback(watched[uri].cancel)
         return EmptyResult()
 
@@ -92,7 +94,7 @@ class Subscriptions:
         stream = _StreamBus(self._bus)
         owner = caller_of(ctx).owner
         async with self._telling(ctx, watchable, stream):
-            stream.also = lambda listener: self._changes.stream(owner, listener)
+            stream.also = functools.partial(self._changes.stream, owner)
             return await ListenHandler(stream)(ctx, params.model_copy(update={"notifications": honoured}))
 
     @asynccontextmanager
@@ -100,7 +102,7 @@ class Subscriptions:
         self, ctx: RequestContext, uris: list[str], stream: _StreamBus
     ) -> AsyncGenerator[None]:
         tasks = [
-            self._start(ctx, uri, lambda uri=uri: stream.publish(ResourceUpdated(uri=uri))) for uri in uris
+            self._start(ctx, uri, functools.partial(stream.publish, ResourceUpdated(uri=uri))) for uri in uris
         ]
         try:
             yield
@@ -200,6 +202,8 @@ async def _log_changes(runtime: Runtime, caller: Caller, run_id: str) -> AsyncIt
     reported_at, pending = 0.0, False
     async for line in runtime.logs.lines(caller, run_id, after=seen[-1].created_at if seen else None):
         pending = pending or line is not None
+        # A program may log thousands of lines a second, and each notification makes clients
+        # read the log.
         if pending and time.monotonic() - reported_at >= _LOG_UPDATE_INTERVAL:
             reported_at, pending = time.monotonic(), False
             yield

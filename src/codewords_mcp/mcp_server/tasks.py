@@ -141,8 +141,6 @@ class Tasks(Extension):
             MethodBinding("tasks/cancel", TaskParams, self._cancel, versions),
         ]
 
-    # calls
-
     async def call(self, ctx: RequestContext, params: CallToolRequestParams, tool: LongTool) -> HandlerResult:
         """Run a call; promote it to a task if it takes longer and the client supports tasks."""
         declared = _declares_tasks(ctx)
@@ -166,8 +164,11 @@ class Tasks(Extension):
     def _start(
         self, ctx: RequestContext, params: CallToolRequestParams, tool: LongTool, task_id: str
     ) -> _Running:
+        # From the start, also while the call may still be answered directly: it can't be
+        # exchanged later.
         session = TaskSession(task_id, ctx.session.client_capabilities)
         running = _Running(self._store(ctx), session)
+        # A task of its own, which goes on after the request has been answered.
         running.work = asyncio.create_task(self._call(_with_session(ctx, session), params, tool))
         return running
 
@@ -181,6 +182,7 @@ class Tasks(Extension):
                 task_id,
                 principal_of(caller_of(ctx)),
                 params.name,
+                # Stored only where a restarted process calls the tool again with them.
                 (params.arguments or {}) if tool.retryable else {},
             )
         except BaseException:
@@ -219,6 +221,7 @@ class Tasks(Extension):
         except asyncio.CancelledError:
             running.work.cancel()
             await asyncio.wait({running.work})
+            # Another process goes on with a task that is left behind.
             if not running.session.leaving:
                 await store.change(task_id, "cancelled")
         except MCPError as error:
@@ -266,10 +269,10 @@ class Tasks(Extension):
                 for task_id in responses.keys() & self._running.keys():
                     self._running[task_id].take(responses[task_id])
 
-    # methods
-
     async def _get(self, ctx: RequestContext, params: TaskParams) -> HandlerResult:
         record, running = await self._find(ctx, params.task_id)
+        # Tasks are recovered when somebody asks for them; a task that nobody polls interests
+        # nobody.
         if record.abandoned:
             record, running = await self._continue(ctx, record)
         fields = _task_fields(record, running)
@@ -331,10 +334,10 @@ class Tasks(Extension):
     async def aclose(self) -> None:
         """Leave running tasks to the next process, and wait until they have stopped here."""
         all_running = list(self._running.values())
-        for one in all_running:
-            one.session.leaving = True
-            one.supervisor.cancel()
-        await asyncio.gather(*(one.supervisor for one in all_running), return_exceptions=True)
+        for running in all_running:
+            running.session.leaving = True
+            running.supervisor.cancel()
+        await asyncio.gather(*(running.supervisor for running in all_running), return_exceptions=True)
         if self._heartbeat_task is not None:
             self._heartbeat_task.cancel()
         if all_running:

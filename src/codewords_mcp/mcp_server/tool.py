@@ -87,6 +87,7 @@ class McpTool(Tool):
     ) -> ToolResult:
         """Check the arguments, ask a person if the tool needs it, and call the function in time."""
         accepted = list(self.parameters.get("properties", {}))
+        # A context variable, since the SDK calls the function without a way to pass it more.
         _CALL_STARTED.set(time.monotonic())
         timeout = limits_of(context).call_timeout
 
@@ -98,6 +99,8 @@ class McpTool(Tool):
 
             if unknown := [name for name in arguments if name not in accepted]:
                 raise unknown_arguments(unknown, accepted)
+            # A host that gives up first would never see the result, nor the id of a run that
+            # was started.
             async with asyncio.timeout(None if task_of(context) else timeout):
                 return await self._confirmed(dict(arguments), context, convert_result=convert_result)
         except TimeoutError:  # the limit above; the SDK wraps one that the tool raises

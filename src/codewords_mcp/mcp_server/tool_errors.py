@@ -61,6 +61,7 @@ def error_result(error: BaseException, tool: str, *, about_secrets: bool = False
 
     if isinstance(known, UpstreamFailed) and known.upstream_said:
         lines.append(fence("What it said", known.upstream_said, 500))
+    # The report repeats the failed checks above with all that passed.
     body = {key: value for key, value in known.to_dict().items() if key != "report"}
     return _failed(lines, body)
 

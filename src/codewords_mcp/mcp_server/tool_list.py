@@ -59,6 +59,7 @@ class ToolList:
 
     async def find(self, ctx: RequestContext, name: str) -> McpTool:
         """Return the tool of this name, if this request may call it. Raises NotFound, Forbidden."""
+        # Built-in tools first: a published workflow can't take the name of one.
         tool = self._own.get(name) or next(
             (published for published in await self._published(ctx) if published.name == name), None
         )

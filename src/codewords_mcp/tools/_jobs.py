@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import json
 from collections.abc import Awaitable, Callable
@@ -31,7 +32,7 @@ async def join_job(
     digest = hashlib.sha256(json.dumps(content).encode()).hexdigest()
     return await ctx.request_context.lifespan_context.jobs.join(
         (caller, kind, digest),
-        lambda progress: work(runtime, caller, progress),
+        functools.partial(work, runtime, caller),
         wait=remaining_timeout(ctx, limits_of(ctx).work_timeout if wait is None else wait),
         progress=ctx.report_progress,
     )

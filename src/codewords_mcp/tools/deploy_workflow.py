@@ -6,7 +6,7 @@ import json
 import shlex
 import time
 from functools import partial
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from mcp_types import CallToolResult, InputRequiredResult
 from pydantic import BaseModel, Field
@@ -24,9 +24,14 @@ from codewords_mcp.mcp_server.consent import ConsentDialogue, asker_name, fenced
 from codewords_mcp.mcp_server.context import ToolContext, limits_of, runtime_and_caller
 from codewords_mcp.mcp_server.text import clean_json, compact, fence
 from codewords_mcp.mcp_server.tool import EXECUTES, remaining_timeout, tool, tool_result
+from codewords_mcp.runtime.model.caller import Caller
+from codewords_mcp.runtime.model.progress import Progress
 from codewords_mcp.runtime.model.workflow import Consent, Deployment
 from codewords_mcp.tools._availability import availability_text
 from codewords_mcp.tools._jobs import join_job
+
+if TYPE_CHECKING:
+    from codewords_mcp.runtime.api.runtime import Runtime
 
 _CONSENT_TIMEOUT = 34.0
 """Seconds of a call after which it no longer waits for a person: the rest is for going live."""
@@ -106,15 +111,13 @@ async def deploy_workflow(
 async def _deploy(
     ctx: ToolContext, request: dict[str, Any], started: float, confirm: str | None
 ) -> Deployment | ConsentNeeded | None:
-    return await join_job(
-        ctx,
-        "deploy",
-        [request, confirm],
-        lambda runtime, caller, progress: runtime.workflows.try_deploy(
-            caller, **request, consent=Consent(confirm=confirm, asker=asker_name(ctx)), progress=progress
-        ),
-        wait=max(started + limits_of(ctx).work_timeout - time.monotonic(), _MIN_TIMEOUT),
-    )
+    async def deploy(runtime: Runtime, caller: Caller, progress: Progress) -> Deployment | ConsentNeeded:
+        consent = Consent(confirm=confirm, asker=asker_name(ctx))
+        return await runtime.workflows.try_deploy(caller, **request, consent=consent, progress=progress)
+
+    wait = max(started + limits_of(ctx).work_timeout - time.monotonic(), _MIN_TIMEOUT)
+    # The token is part of the key: an attempt with consent must not join one without.
+    return await join_job(ctx, "deploy", [request, confirm], deploy, wait=wait)
 
 
 def _pending_result(question: ConsentNeeded) -> CallToolResult:

@@ -9,7 +9,7 @@ from pydantic import BaseModel, Field
 
 from codewords_mcp.errors import InvalidInput
 from codewords_mcp.mcp_server.check_format import CheckItem, check_items, check_lines
-from codewords_mcp.mcp_server.context import ToolContext, runtime_and_caller
+from codewords_mcp.mcp_server.context import ToolContext
 from codewords_mcp.mcp_server.text import clean, cut, fenced, one_line
 from codewords_mcp.mcp_server.tool import ADDS, tool, tool_result
 from codewords_mcp.runtime.model.authoring import Edit, EditedDraft
@@ -73,7 +73,6 @@ async def edit_workflow(
             caller, workflow_id, edits=changes, patch=patch or "", code=code or ""
         )
 
-    runtime_and_caller(ctx)
     content = [workflow_id, [edit.model_dump() for edit in changes], patch, code, template_id]
     edited = await join_job(ctx, "edit", content, work)
     if edited is None:

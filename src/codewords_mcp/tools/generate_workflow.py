@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from mcp.shared.exceptions import MCPError
 from mcp.shared.message import ServerMessageMetadata
@@ -21,9 +21,14 @@ from pydantic import BaseModel, Field
 from codewords_mcp.mcp_server.context import ToolContext, runtime_and_caller
 from codewords_mcp.mcp_server.tool import EXECUTES, tool, tool_result
 from codewords_mcp.runtime.model.authoring import AskModel, Brief, Generation, ModelCompletion
+from codewords_mcp.runtime.model.caller import Caller
 from codewords_mcp.runtime.model.model_errors import ModelAnswerInvalid
+from codewords_mcp.runtime.model.progress import Progress
 from codewords_mcp.tools._drafts import DraftResult, draft_lines, draft_result
 from codewords_mcp.tools._jobs import join_job
+
+if TYPE_CHECKING:
+    from codewords_mcp.runtime.api.runtime import Runtime
 
 _MAX_TOKENS = 8_000
 
@@ -54,19 +59,17 @@ async def generate_workflow(
             Generation(status="brief", brief=await runtime.authoring.brief(caller, description, constraints))
         )
 
-    done = await join_job(
-        ctx,
-        "generate",
-        [description.strip(), constraints.strip()],
-        lambda runtime, caller, progress: runtime.authoring.generate(
+    async def generate(runtime: Runtime, caller: Caller, progress: Progress) -> Generation:
+        return await runtime.authoring.generate(
             caller,
             description,
             constraints=constraints,
             ask=_client_model(ctx),
             brief_on_failure=True,
             progress=progress,
-        ),
-    )
+        )
+
+    done = await join_job(ctx, "generate", [description.strip(), constraints.strip()], generate)
     if done is None:
         text = "Still writing. Call generate_workflow again with the same arguments: it joins this work."
         return tool_result(GenerateResult(status="working"), text)

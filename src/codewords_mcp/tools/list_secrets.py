@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 from typing import Annotated
 
 from mcp_types import CallToolResult
@@ -30,7 +31,7 @@ class SecretList(BaseModel):
 async def list_secrets(ctx: ToolContext) -> Annotated[CallToolResult, SecretList]:
     """List secrets: names, hosts, workflows; never values."""
     runtime, caller = runtime_and_caller(ctx)
-    found = sorted(await runtime.secrets.list(caller), key=lambda secret: secret.name)
+    found = sorted(await runtime.secrets.list(caller), key=operator.attrgetter("name"))
     items = [
         SecretItem(
             name=s.name,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from mcp_types import CallToolResult
 from pydantic import BaseModel, Field
@@ -16,8 +16,13 @@ from codewords_mcp.mcp_server.check_format import (
 )
 from codewords_mcp.mcp_server.context import ToolContext
 from codewords_mcp.mcp_server.tool import READS, tool, tool_result
+from codewords_mcp.runtime.model.caller import Caller
+from codewords_mcp.runtime.model.progress import Progress
 from codewords_mcp.runtime.model.validation import ValidationReport
 from codewords_mcp.tools._jobs import join_job
+
+if TYPE_CHECKING:
+    from codewords_mcp.runtime.api.runtime import Runtime
 
 
 class ValidationResult(BaseModel):
@@ -37,12 +42,11 @@ async def validate_workflow(
 
     Failing checks come with line, column and fix. A workflow is a FastAPI app under a PEP 723 header; see list_templates.
     """
-    report = await join_job(
-        ctx,
-        "validate",
-        [code],
-        lambda runtime, caller, progress: runtime.authoring.validate(caller, code, progress=progress),
-    )
+
+    async def validate(runtime: Runtime, caller: Caller, progress: Progress) -> ValidationReport:
+        return await runtime.authoring.validate(caller, code, progress=progress)
+
+    report = await join_job(ctx, "validate", [code], validate)
     if report is None:
         text = "Still building the environment. Call validate_workflow again with the same code: it joins this work."
         return tool_result(ValidationResult(status="building"), text)

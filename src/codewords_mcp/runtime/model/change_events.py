@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from typing import Literal
 
@@ -19,7 +20,7 @@ class Announcements:
     def listen(self, listener: Listener) -> Callable[[], None]:
         """Subscribe. Returns a function that ends the subscription."""
         self._listeners.append(listener)
-        return lambda: self._listeners.remove(listener)
+        return functools.partial(self._listeners.remove, listener)
 
     def announce(self, owner: str, change: Change) -> None:
         """Notify all subscribers of a change to one of this owner's lists."""

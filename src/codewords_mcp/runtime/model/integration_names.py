@@ -116,8 +116,9 @@ def nearest(name: str, known: Iterable[str], count: int = 5) -> list[str]:
     """Keys with a similar spelling or shared words, the nearest first."""
     words = set(re.split(r"[-_/]", name))
 
-    def near(key: str) -> float:
+    def rank(key: str) -> tuple[float, str]:
         shared = len(words & set(re.split(r"[-_/]", key)))
-        return difflib.SequenceMatcher(None, name, key).ratio() + 0.3 * shared
+        # Ordered by name where two are as near, so that the same question gets the same answer.
+        return -(difflib.SequenceMatcher(None, name, key).ratio() + 0.3 * shared), key
 
-    return sorted(known, key=lambda key: (-near(key), key))[:count]
+    return sorted(known, key=rank)[:count]

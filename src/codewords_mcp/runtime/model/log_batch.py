@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 from bisect import bisect_right
 from collections.abc import Callable
 
@@ -30,4 +31,4 @@ class LogBatch:
         """The lines later than this time. Returns `self` if that is all of them."""
         if stamp is None or self.lines[0][0] > stamp:
             return self
-        return LogBatch(self.lines[bisect_right(self.lines, stamp, key=lambda line: line[0]) :])
+        return LogBatch(self.lines[bisect_right(self.lines, stamp, key=operator.itemgetter(0)) :])
