@@ -2,7 +2,7 @@
 
 A slot that becomes free goes to the caller who has the fewest runs, or was served longest ago; among that caller's
 runs to the most urgent, then to the workflow that has the fewest, or was served longest ago; then first come, first
-served. So a long line of one workflow or caller holds up no other.
+served. So a long queue of one workflow or caller delays no other.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ USUAL = 50
 """The priority of a run that names none."""
 Group = tuple[str, str, str, bool]
 Ticket = tuple[int, int]
-"""Priority and number: where in its group's line a run stands."""
+"""Priority and number: the position of a run in its group's queue."""
 
 
 @dataclass(slots=True)
@@ -70,6 +70,8 @@ class Admission:
         full = self.full(scope)
         if full is not None and scope.nested and full.scope != "workflow":
             raise full.too_nested(self.occupied(full))
+        # Equivalent runs are started in order: a new one waits behind those that wait, also if
+        # a slot is free.
         if full is not None or scope.group in self._queues:
             return False
 
@@ -77,11 +79,11 @@ class Admission:
         return True
 
     def ticket(self, priority: int = USUAL) -> Ticket:
-        """A place in line; keep it to come back to it."""
+        """A position in the queue. Waiting again with it takes the same position."""
         return priority, next(self._numbers)
 
     async def wait(self, scope: LimitScope, ticket: Ticket) -> None:
-        """Return with a slot, in fair turn. A cancelled wait leaves the line."""
+        """Return with a slot, in fair turn. A cancelled wait leaves the queue."""
         granted: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         queue = self._queues.setdefault(scope.group, _GroupQueue(scope))
         heapq.heappush(queue.waiting, (ticket, granted))
@@ -90,6 +92,8 @@ class Admission:
         try:
             await granted
         except asyncio.CancelledError:
+            # Granted in the same turn of the loop in which the wait was cancelled: nobody would
+            # return it.
             if granted.done() and not granted.cancelled():
                 self.leave(scope)
             else:
@@ -98,7 +102,7 @@ class Admission:
             raise
 
     def leave(self, scope: LimitScope) -> None:
-        """Release a slot, to the next run in line."""
+        """Release a slot; the next run in the queue gets it."""
         self._count(scope, -1)
         self._give_out()
 
@@ -126,10 +130,13 @@ class Admission:
             if not granted.done():
                 self._take(queue.scope)
                 granted.set_result(None)
+        # With nobody waiting or running the order of the past decides nothing, and it would
+        # grow for ever.
         if not self._queues and not self.active:
             self._served.clear()
 
     def _next(self) -> _GroupQueue | None:
+        # A queue whose own limit is reached blocks no other.
         able = [queue for queue in self._queues.values() if self.full(queue.scope) is None]
         return min(able, key=self._rank, default=None)
 

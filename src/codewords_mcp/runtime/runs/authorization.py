@@ -40,6 +40,7 @@ class RunAuthorization:
         Raises NotFound, EnvironmentFailed; ConsentNeeded for another owner's workflow without an agreement.
         """
         servable = await self._catalog.find(caller, service_id)
+        # An owner agreed to a workflow of their own when it was deployed.
         if servable.owner != caller.owner:
             asker = self._asker(caller)
             await self._agreements.require(caller.owner, servable.permissions, asker, consent)

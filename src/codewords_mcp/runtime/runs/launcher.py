@@ -98,6 +98,8 @@ class Launcher:
             name: secret for name, secret in stored.items() if secret.rule is not None or name not in hidden
         }
         contents = [(name, secret.value, secret.rule) for name, secret in sorted(opened.items())]
+        # A changed value or rule makes another key: a warm sandbox has the old value in its
+        # environment.
         digest = hashlib.sha256(repr((owner, contents)).encode()).hexdigest()[:16]
 
         return LaunchConfig(servable, opened, f"{servable.service_id}/{servable.version}/{digest}")

@@ -74,12 +74,15 @@ class DedicatedLease:
 
     async def kill(self, reason: ExitReason) -> None:
         """See `Lease`."""
+        # Before the end: whatever the failed program still asks is refused.
         self._key.unbind()
         await self.sandbox.kill(reason)
 
     async def release(self) -> Usage | None:
         """See `Lease`."""
         try:
+            # The key stays valid until then: a program may go on after its response, as
+            # background tasks do.
             await self.sandbox.stop(self._grace)
         finally:
             self._key.unbind()
@@ -96,6 +99,7 @@ class DedicatedLease:
 async def pump(sandbox: Sandbox, logs: list[RunLog], secrets: dict[str, str]) -> None:
     """Carry output, scrubbed, into whichever logs are in the list at the time."""
     first = Scrubber(secrets)
+    # One for each stream, since a value may be cut between two chunks of the same stream.
     scrubbers: dict[Stream, Scrubber] = {stream: first.another() for stream in STREAMS}
 
     async for chunk in sandbox.output():

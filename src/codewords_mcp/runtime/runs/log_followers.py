@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -53,7 +54,8 @@ class LogFollowers:
     def wake(self, run_id: str) -> None:
         """Let followers of this run look again."""
         if followed_log := self._followed.get(run_id):
-            followed_log.reads = {}  # those that go on may have missed what is told of now
+            # A read that goes on may have missed what this is about.
+            followed_log.reads = {}
             followed_log.changed.set()
             followed_log.changed = asyncio.Event()
 
@@ -70,6 +72,8 @@ class LogFollowers:
         followed_log.followers += 1
         try:
             while True:
+                # Taken before the read, so that a line which is stored during it wakes this
+                # follower.
                 changed = followed_log.changed
                 seen = await self._read(followed_log, run_id, seq, has_ended)
                 seq = seen.next_seq
@@ -95,7 +99,8 @@ class LogFollowers:
         if task is None:
             reads = followed_log.reads
             task = reads[seq] = asyncio.create_task(self._load(run_id, seq, has_ended))
-            task.add_done_callback(lambda done: _read_done(reads, seq, done))
+            task.add_done_callback(functools.partial(_read_done, reads, seq))
+        # Other followers wait for the same read.
         return await asyncio.shield(task)
 
     async def _load(self, run_id: str, seq: int, has_ended: Callable[[Connection], bool]) -> _Seen:

@@ -64,6 +64,7 @@ def _groups(root: Path) -> list[int]:
 
     for line in lines:
         number, controllers, path = line.split(":", 2)
+        # Hierarchy 0 is cgroup v2.
         if number == "0":
             top, limit, used = root / "sys/fs/cgroup", "memory.max", "memory.current"
         elif "memory" in controllers.split(","):
@@ -72,6 +73,7 @@ def _groups(root: Path) -> list[int]:
             continue
 
         group = top / path.lstrip("/")
+        # Each ancestor's limit applies too.
         for folder in [group, *group.parents]:
             remaining = _remaining(folder, limit, used)
             if remaining is not None:
@@ -121,7 +123,7 @@ class Headroom:
         return self._missing() is None
 
     async def enter(self, on_wait: Callable[[str], None]) -> None:
-        """Return when a run may start, having counted it. `tell` hears once that it has to wait. Raises TooBusy."""
+        """Return when a run may start, having counted it. `on_wait` is called once if it has to wait. Raises TooBusy."""
         deadline: float | None = None
         while (remaining := self._missing()) is not None:
             if deadline is None:
@@ -137,6 +139,7 @@ class Headroom:
                 )
             await asyncio.sleep(_POLL)
 
+        # No await between the check and this, so that two runs don't take the same memory.
         self._let_in.append(time.monotonic())
 
     def _missing(self) -> int | None:

@@ -16,7 +16,7 @@ log = structlog.get_logger(__name__)
 class PollLoop(ABC):
     """Runs from `run()` until cancelled. `armed` tells whether anything is to come.
 
-    `failing` is what the log says of a look that failed; the next one comes `after_failure` seconds later.
+    `failing` is the log's message for a failed poll; the next one follows `after_failure` seconds later.
     """
 
     def __init__(self, failing: str, after_failure: float) -> None:
@@ -37,6 +37,7 @@ class PollLoop(ABC):
     async def run(self) -> None:
         """Poll until cancelled."""
         while True:
+            # Before the poll: whatever comes during it makes the next one start at once.
             self._woken.clear()
             pause = self._after_failure
             try:
@@ -44,6 +45,7 @@ class PollLoop(ABC):
             except CodewordsError as error:
                 log.error(self._failing, reason=error.message)
             except Exception:
+                # One bad row must not stop all others: the loop goes on, and the log tells.
                 log.exception(self._failing)
 
             with suppress(TimeoutError):

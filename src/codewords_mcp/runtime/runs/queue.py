@@ -3,8 +3,7 @@
 dbos gives what is hard to get right: entries written in the caller's transaction, claimed once among competing
 processes, of each part of the queue no more at a time than allowed, by priority, and not before their time. An entry only says
 "carry out this run"; the truth about a run is its row (store/recovery.py), so an entry that comes twice, or late, does
-no harm. No private name of dbos is used. It is imported and started when the first run has to wait, not before: it
-takes half a second, 55 MB and some threads, and most homes never have a queue.
+no harm. No private name of dbos is used.
 """
 
 from __future__ import annotations
@@ -30,7 +29,7 @@ VERSION = "1"
 """dbos hands work only to executors of the same application version; ours means the shape of `WORKFLOW`, not a release."""
 POLL = 0.1
 AHEAD = 32
-"""Entries of one line claimed beyond the limit, so that a slot that becomes free need not wait for a look at the queue."""
+"""Entries of one partition claimed beyond the limit, so that a slot that becomes free need not wait for the next poll."""
 ORPHANED_AFTER = 5.0
 """Seconds after which an entry that was given to this process has not come, and will not."""
 RETENTION = 86400.0
@@ -49,7 +48,7 @@ def log_as_we_do() -> None:
 
 
 class RunQueue:
-    """Runs that wait for their turn. `carry(run_id)` is awaited, on the loop that opened the queue, for each in turn."""
+    """Runs that wait for their turn. `execute(run_id)` is awaited, on the loop that opened the queue, for each in turn."""
 
     def __init__(
         self,
@@ -83,6 +82,8 @@ class RunQueue:
             if self._client is not None:
                 return
 
+            # When the first run has to wait, not before: dbos takes half a second, 55 MB and
+            # some threads, and most homes never have a queue.
             loop, started = asyncio.get_running_loop(), time.monotonic()
             try:
                 self._client = await asyncio.to_thread(self._launch, loop)
@@ -120,8 +121,10 @@ class RunQueue:
         _taken = self
 
         async def execute(run_id: str) -> None:
+            # dbos calls from a loop of its own; runs belong to the runtime's.
             await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(self._execute_entry(run_id), loop))
 
+        # How often a run is tried is decided by its row, not by dbos.
         DBOS.workflow(name=WORKFLOW, max_recovery_attempts=None)(execute)
         DBOS.launch()
         DBOS.register_queue(QUEUE, partition_concurrency=self._limit, polling_interval_sec=POLL)
@@ -149,17 +152,17 @@ class RunQueue:
         priority: int,
         delay: float,
     ) -> None:
-        """Add a run in the caller's transaction, the `delivery`th time; lines do not wait for each other. Needs the queue
-        open; blocking.
-
-        A new run goes behind those of the same line and priority. One that was given to an executor before was at the
-        head, and goes there again: entries are in order of their own time, so it would lose its place otherwise.
+        """Add a run in the caller's transaction, the `delivery`th time; partitions do not wait for each other. Needs
+        the queue open; blocking.
         """
         options: Any = {
             "queue_name": QUEUE,
             "workflow_name": WORKFLOW,
             "workflow_id": f"{run_id}/{delivery}",
             "queue_partition_key": partition,
+            # A new run goes behind those of the same partition and priority. One that an
+            # executor had before was at the head, and goes there again: by its own time it
+            # would be the last.
             "priority": 2 * priority + (0 if delivery > 1 else 1),
         }
         if delay > 0:

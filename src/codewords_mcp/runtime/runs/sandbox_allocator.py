@@ -124,6 +124,7 @@ class SandboxAllocator:
         try:
             await prepared.sandbox.wait_ready()
         except BaseException:
+            # Shielded: of a sandbox that nobody holds, nobody would end the program.
             await asyncio.shield(prepared.sandbox.kill())
             raise
         prepared.ready = True

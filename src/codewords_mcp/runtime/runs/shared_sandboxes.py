@@ -97,6 +97,7 @@ class SharedSandboxes:
         pool_key = f"{config.pool_key}/{caller.owner}/{caller.key_id or ''}"
         instance = self._joinable(pool_key)
         if instance is None:
+            # Runs that come at once share the first instance instead of starting one each.
             async with self._starting.setdefault(pool_key, asyncio.Lock()):
                 instance = self._joinable(pool_key) or await self._start(pool_key, config, run_log)
         return SharedLease(instance, caller, run_log, self._after)

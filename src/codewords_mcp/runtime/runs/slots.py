@@ -129,7 +129,8 @@ class SlotManager:
                 return
 
             self.admission.set_elsewhere(elsewhere)
-            self.admission.leave(scope)  # others were quicker: back to the same place in line
+            # Another replica was quicker: wait again, at the same position.
+            self.admission.leave(scope)
 
     def _start(self, connection: Connection, run_id: str, scope: LimitScope) -> tuple[bool, Any]:
         """Take the slot for everybody to see; (True, None), or (False, what the others hold)."""

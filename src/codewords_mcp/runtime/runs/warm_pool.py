@@ -8,7 +8,9 @@ being made.
 from __future__ import annotations
 
 import asyncio
+import functools
 import math
+import operator
 import os
 import time
 from bisect import bisect_right
@@ -52,7 +54,7 @@ class PoolEntry:
     waiting: deque[tuple[float, PreparedSandbox]] = field(
         default_factory=deque[tuple[float, PreparedSandbox]]
     )
-    runs: deque[float] = field(default_factory=lambda: deque[float](maxlen=256))
+    runs: deque[float] = field(default_factory=functools.partial(deque[float], maxlen=256))
     failures: int = 0
     making: int = 0
 
@@ -65,7 +67,7 @@ class PoolEntry:
 
 
 class WarmPool:
-    """Shelves of ready sandboxes; as many are made at once as there are processors, so that they never crowd out runs."""
+    """Ready sandboxes by launch configuration. At most one for each processor is made at once, beside the runs."""
 
     def __init__(
         self, prepare: Callable[[LaunchConfig], Awaitable[PreparedSandbox]], has_memory: Callable[[], bool]
@@ -139,6 +141,7 @@ class WarmPool:
             finally:
                 entry.making -= 1
 
+            # Dropped meanwhile where another version went live, or the pool was closed.
             if self._entries.get(entry.config.pool_key) is entry:
                 entry.waiting.append((time.monotonic(), prepared))
             else:
@@ -151,7 +154,7 @@ class WarmPool:
         needs = (
             (entry.target(now) - len(entry.waiting) - entry.making, entry) for entry in self._entries.values()
         )
-        need, entry = max(needs, key=lambda pair: pair[0], default=(0, None))
+        need, entry = max(needs, key=operator.itemgetter(0), default=(0, None))
         if need > 0:
             return entry
         return None

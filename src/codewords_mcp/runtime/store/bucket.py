@@ -100,6 +100,8 @@ class Bucket:
                 await self._obstore.put_async(self._store, name, bytes(first), use_multipart=False)
                 return
 
+            # From here on the library reads the caller's chunks itself, and uploads them part
+            # by part.
             whole = _joined(bytes(first), chunks)
             first.clear()
             await self._obstore.put_async(
@@ -109,6 +111,7 @@ class Bucket:
     async def get(self, name: str, start: int, end: int) -> AsyncIterator[bytes]:
         """See `Blobs`."""
         if start >= end:
+            # HTTP has no empty range, so an empty read only asks whether the object is there.
             await self._head(name)
             return _joined(b"", None)
 

@@ -20,6 +20,8 @@ from codewords_mcp.runtime.store.tables import budget_accounts, model_reservatio
 _USAGE_LOCK = 0x626F6F6B
 """PostgreSQL's advisory lock on `model_usage`: writers share it, opening an account excludes them.
 """
+# `locked` takes the rows in the order of their ids, so that two reservations can't deadlock.
+# The counts differ where an account was closed meanwhile: then nothing is reserved.
 _TAKE = text("""
 WITH requested AS (
     SELECT unnest(CAST(:ids AS text[])) AS id, unnest(CAST(:ceilings AS bigint[])) AS ceiling
@@ -88,6 +90,7 @@ def settle_dead(connection: Connection, alive: Collection[str], spent_on: Any) -
     `spent_on(account)` returns the ids of the budget accounts that a usage row counts on.
     """
     dead = model_reservations.c.executor.is_not(None) & model_reservations.c.executor.not_in(alive)
+    # Nearly always there is none, and the lock would hold up everybody who records usage.
     if connection.execute(select(model_reservations.c.id).where(dead).limit(1)).first() is None:
         return 0
 

@@ -38,6 +38,7 @@ def rising_texts(first: int, step: int, count: int) -> list[str]:
     second, text = None, ""
     for micros in range(first, first + step * count, step):
         seconds, rest = divmod(micros, 1_000_000)
+        # Formatted once a second: a flood has thousands of lines in one.
         if seconds != second:
             second, text = seconds, _second_text(seconds)
         texts.append(f"{text}.{rest:06d}Z")

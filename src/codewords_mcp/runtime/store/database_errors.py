@@ -32,6 +32,7 @@ def storage_error(error: Exception, home: Path) -> StorageFailed:
     try:
         free = shutil.disk_usage(home).free
     except OSError:
+        # The home itself may be gone, which the texts below tell.
         free = None
 
     if "disk is full" in text or "no space" in text or (free is not None and free < LOW_SPACE):
@@ -89,4 +90,5 @@ def is_locked(error: BaseException | None) -> bool:
     """Tell whether SQLite timed out on another connection's lock."""
     cause = getattr(error, "orig", error)
     code = getattr(cause, "sqlite_errorcode", None)
+    # Extended result codes have the primary one in their low byte.
     return isinstance(cause, sqlite3.OperationalError) and code is not None and code & 0xFF in {BUSY, LOCKED}

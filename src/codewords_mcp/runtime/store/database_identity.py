@@ -45,6 +45,7 @@ def was_restored(connection: Connection) -> bool:
 
 def _identity(connection: Connection) -> str:
     tables = str(connection.execute(_TABLES).scalar_one())
+    # A managed server may not grant it; then the database and the table identify the content.
     if not connection.execute(_MAY_READ_SERVER).scalar_one():
         return tables
     return f"{connection.execute(_SERVER).scalar_one()}.{tables}"

@@ -80,6 +80,7 @@ def count(connection: Connection, owner: str, at: int) -> int:
 
 def change(connection: Connection, draft_id: str, revision: int, values: dict[str, Any]) -> bool:
     """Set columns if this is its revision still; whether it was."""
+    # Of two edits of the same revision, the second finds another one and changes nothing.
     here = (table.c.id == draft_id) & (table.c.revision == revision)
     return connection.execute(update(table).where(here).values(values)).rowcount == 1
 

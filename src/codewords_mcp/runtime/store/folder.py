@@ -23,6 +23,7 @@ class Folder:
 
     async def put(self, name: str, chunks: AsyncIterator[bytes]) -> None:
         """See `Blobs`."""
+        # Renamed when it is whole, so that a reader never sees half of a file.
         part = self._folder / f"{name}.part"
         try:
             with os.fdopen(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:

@@ -25,6 +25,7 @@ def replace(connection: Connection, project: str, rows: Iterable[tuple[str, str,
         {"project": project, "kind": kind, "key": key, "read_at": at, "data": data}
         for kind, key, data in rows
     ]
+    # In the same transaction: a catalogue counts as read only if all of it was.
     values.append({"project": project, "kind": _WHOLE, "key": "", "read_at": at, "data": {}})
     connection.execute(insert(table), values)
 

@@ -37,6 +37,8 @@ def make_private_home(home: Path) -> None:
 
 def prepare(path: Path) -> None:
     """Make the database file, or restrict an existing one with its WAL. Raises OSError."""
+    # Made with its permissions at once: between a creation and a chmod another user could open
+    # it.
     os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, PRIVATE_FILE))
     for name in (path.name, *(path.name + side for side in SIDE_FILES)):
         restrict_file(path.with_name(name))
@@ -58,6 +60,7 @@ def exposed(home: Path) -> list[Path]:
 
 def _restrict(path: Path, mode: int) -> None:
     found = path.stat()
+    # Another owner's folder can't be changed, and asking would fail.
     if found.st_mode & 0o077 and found.st_uid == os.geteuid():
         path.chmod(mode)
 

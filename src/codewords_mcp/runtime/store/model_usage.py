@@ -7,6 +7,7 @@ in the same statement, as `usage.py` does for runs.
 from __future__ import annotations
 
 import hashlib
+import operator
 import uuid
 from collections.abc import Iterable, Mapping
 from functools import cache
@@ -81,7 +82,7 @@ def add(connection: Connection, sums: Mapping[UsageAccount, Mapping[str, int]]) 
     ]
     if rows:
         connection.execute(
-            _adding(connection.dialect.name, model_usage), sorted(rows, key=lambda row: row["id"])
+            _adding(connection.dialect.name, model_usage), sorted(rows, key=operator.itemgetter("id"))
         )
 
 
@@ -222,6 +223,7 @@ def _of_days(by: str, owner: str | None, since: str, subject: str | None = None)
 
 def _of_runs(owner: str | None, since: str) -> FromClause:
     counters = (model_usage.c[name] for name in COUNTERS)
+    # Sums by day have no runs, so accounts themselves are read, of which a run has few.
     query = select(model_usage.c.run_id.label("subject"), *counters)
     query = query.where(model_usage.c.nested.is_(False), model_usage.c.day >= since)
     return (query if owner is None else query.where(model_usage.c.owner == owner)).subquery()

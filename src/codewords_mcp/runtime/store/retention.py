@@ -74,12 +74,17 @@ def convert(engine: Engine) -> None:
 
 async def prune(database: Database, settings: Settings) -> None:
     """Remove expired runs and logs, and runs beyond the maximum; then shrink. Usage stays in sums."""
+    # First, since only runs whose usage is summed are removed.
     await sum_up(database)
-    await database.write(lambda c: usage.purge(c, now() - RETENTION_DAYS * usage.DAY))
+    await database.write(usage.purge, now() - RETENTION_DAYS * usage.DAY)
     before = now() - int(settings.run_ttl * 1e6)
     newest = await database.read(_newest_to_go, settings.runs_kept)
     before = max(before, newest or 0)
-    await _piecewise(database, lambda c: rows.purge(c, before) == rows.PURGED_AT_ONCE)
+
+    def purge_some(connection: Connection) -> bool:
+        return rows.purge(connection, before) == rows.PURGED_AT_ONCE
+
+    await _piecewise(database, purge_some)
 
     if settings.log_ttl is not None:
         logs_before = now() - int(settings.log_ttl * 1e6)
@@ -122,6 +127,7 @@ def _give_back(connection: Connection) -> bool:
 
 def _checkpoint(connection: Connection) -> None:
     """Move the content of the write-ahead log into the file, which makes the file smaller."""
+    # PASSIVE waits for no reader; what it can't move now moves the next time.
     connection.exec_driver_sql("PRAGMA wal_checkpoint(PASSIVE)").all()
 
 
@@ -131,6 +137,7 @@ def _newest_to_go(connection: Connection, max_runs: int) -> int | None:
     at = connection.execute(query).scalar()
     if at is None:
         return None
+    # Later by one: what is removed lies before this time, and the run itself is to go.
     return at + 1
 
 

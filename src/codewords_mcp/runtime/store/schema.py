@@ -37,8 +37,11 @@ def columns_of(connection: Connection) -> Columns:
 
 def columns_at(version: str) -> Columns:
     """Return the tables and columns that the migrations up to this version make."""
+    # Imported here, since that package imports this module.
     from codewords_mcp.runtime.store.migrations import upgrade
 
+    # The migrations themselves tell, on a database in memory: a list of columns for each
+    # version would age.
     engine = create_engine("sqlite://")
     with engine.begin() as connection:
         upgrade(connection, version)

@@ -94,6 +94,7 @@ def _counts(
 ) -> list[int]:
     if not limits:
         return []
+    # One pass over the active runs for all limits.
     columns = [func.count().filter(_under(limit, scope)) for limit in limits]
     return list(connection.execute(select(*columns).where(which)).one())
 
@@ -114,5 +115,6 @@ def _of_key(scope: LimitScope) -> ColumnElement[bool]:
 
 def _number(*name: Any) -> int:
     """A lock's number, 63 bits."""
+    # `hash()` differs between processes; the number has to be the same in all of them.
     digest = hashlib.blake2b("\0".join(name).encode(), digest_size=8, person=b"codewords").digest()
     return int.from_bytes(digest, "big") >> 1

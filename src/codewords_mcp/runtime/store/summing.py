@@ -44,6 +44,8 @@ async def keep_summed(database: Database) -> None:
         try:
             await sum_up(database)
         except StorageFailed as error:
+            # The sums are complete without it, since queries add the rest; the next round tries
+            # again.
             log.warning("what runs used is not summed up", reason=error.message)
         await asyncio.sleep(EVERY)
 
@@ -54,6 +56,7 @@ async def sum_up(database: Database, *, at_once: int = AT_ONCE, settled_us: int 
         (_due_runs(settled_us), partial(_sum_runs, at_once=at_once, settled_us=settled_us)),
         (_due_calls(settled_us), partial(_sum_calls, at_once=at_once, settled_us=settled_us)),
     ):
+        # A read first: most rounds have nothing to do, and must not take the place of a write.
         more = await database.read(_is_any, due)
         while more:
             more = await database.write(_sum_alone, piece)

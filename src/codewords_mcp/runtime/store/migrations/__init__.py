@@ -59,6 +59,7 @@ def migrate(engine: Engine, target: str = HEAD) -> None:
         if connection.dialect.name == "postgresql":
             connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": LOCK})
 
+        # Read again under the lock: another replica may have migrated meanwhile.
         if _current(connection) in before_release.REVISIONS:
             before_release.upgrade(connection, stamp=REVISIONS[0])
         upgrade(connection, target)
@@ -70,6 +71,7 @@ def upgrade(connection: Connection, target: str) -> None:
     from alembic.config import Config
 
     config = Config()
+    # A percent sign begins an interpolation in the format of this configuration.
     config.set_main_option("script_location", str(_FOLDER).replace("%", "%%"))
     config.attributes["connection"] = connection
     command.upgrade(config, target)
