@@ -259,6 +259,24 @@ def test_keys_take_turns_and_one_that_is_refused_rests(
 
 
 @pytest.mark.requirement("gateway:several-keys")
+def test_a_key_that_google_refuses_rests_too(client: httpx.Client, upstream: LoopbackProviders) -> None:
+    client.put("/secrets/GEMINI_API_KEY", json={"value": "AIza-revoked"}).raise_for_status()
+    client.put("/secrets/GEMINI_API_KEY_2", json={"value": "AIza"}).raise_for_status()
+    info = {
+        "@type": "type.googleapis.com/google.rpc.ErrorInfo",
+        "reason": "API_KEY_INVALID",
+        "domain": "googleapis.com",
+    }
+    refusal = {"code": 400, "message": "API key not valid.", "status": "INVALID_ARGUMENT", "details": [info]}
+    upstream.answer_next(*[error(400, body={"error": refusal})] * 3, key="AIza-revoked")
+    path, body = PLACES["gemini"]
+    before = len(upstream.requests)
+    for _ in range(3):
+        client.post(path, json=body).raise_for_status()
+    assert sorted(asked(upstream, before)) == ["AIza", "AIza", "AIza", "AIza-revoked"]
+
+
+@pytest.mark.requirement("gateway:several-keys")
 def test_what_is_stored_at_a_provider_is_asked_of_the_same_account(
     client: httpx.Client, upstream: LoopbackProviders
 ) -> None:

@@ -32,6 +32,7 @@ from codewords_mcp.runtime.runs.lease import Lease
 from codewords_mcp.runtime.runs.registry import ActiveRun, RunRegistry
 from codewords_mcp.runtime.runs.sandbox_allocator import SandboxAllocator
 from codewords_mcp.runtime.store import executors
+from codewords_mcp.runtime.store import runs as rows
 
 pytestmark = [pytest.mark.anyio, pytest.mark.slow, pytest.mark.requirement("store:postgres")]
 
@@ -161,6 +162,21 @@ async def test_cancelling_a_run_cancels_what_it_has_started(runtime: Runtime, wo
     assert [(run.status, run.depth) for run in family] == [("cancelled", 1), ("cancelled", 2)]
     assert family[0].parent_id == parent
     assert len({run.correlation_id for run in family} | {parent}) == 1
+
+
+@pytest.mark.requirement("runs:cancel-family")
+async def test_cancelling_a_run_reaches_what_goes_on_below_a_run_that_has_ended(
+    runtime: Runtime, work: str
+) -> None:
+    parent = await start(runtime, work, "parent", seconds=600)
+    child = await start(runtime, work, "child", seconds=600, caller=Caller("local", "run", run_id=parent))
+    of_child = Caller("local", "run", run_id=child)
+    grandchild = await start(runtime, work, "grandchild", seconds=600, caller=of_child)
+    # as if it had come to its end after it started the other
+    change = {"status": "succeeded"}
+    await runtime._container.database.write(rows.change, child, change)  # pyright: ignore[reportPrivateUsage]
+    await cancel(runtime, parent)
+    assert (await finished(runtime, grandchild)).status == "cancelled"
 
 
 @pytest.mark.requirement("runs:depth")

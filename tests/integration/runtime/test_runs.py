@@ -65,6 +65,12 @@ async def stream():
             yield f"data: {n}\\n\\n"; await asyncio.sleep(0.01)
     return StreamingResponse(parts(), media_type="text/event-stream")
 
+@app.post("/pause")
+async def pause():
+    async def parts():
+        yield "half of "; await asyncio.sleep(300); yield "it"
+    return StreamingResponse(parts(), media_type="text/plain")
+
 @app.post("/big")
 async def big():
     return StreamingResponse((b"x" * (1 << 20) for _ in range(100)), media_type="application/octet-stream")
@@ -284,6 +290,19 @@ async def test_a_caller_that_stops_reading_half_way_cancels_the_run(runtime: Run
         break
     await response.aclose()
     assert (await finished(runtime, response.run_id)).status == "cancelled"
+
+
+@pytest.mark.requirement("runs:idempotency")
+async def test_an_answer_that_broke_off_is_not_repeated_as_if_it_were_whole(
+    runtime: Runtime, tricks: str
+) -> None:
+    response = await runtime.runs.execute(request(tricks, {}, path="/pause", idempotency_key="once"))
+    assert await anext(aiter(response.body)) == b"half of "
+    await response.aclose()
+    run = await finished(runtime, response.run_id)
+    assert (run.status, run.response_truncated) == ("cancelled", True)
+    with pytest.raises(Conflict, match=r"ended \(cancelled\); its answer broke off"):
+        await fetch(runtime, tricks, {}, path="/pause", idempotency_key="once")
 
 
 @pytest.mark.requirement("runs:provisioned")

@@ -40,7 +40,7 @@ ASKED: dict[str, Callable[[Connection], Any]] = {
     "who holds runs": executors.holders,
     "what a process holds": lambda c: executors.runs_of(c, "somebody"),
     "what nobody has": recovery.undelivered,
-    "children that go on": lambda c: runs.unfinished_children(c, "5"),
+    "descendants that go on": lambda c: runs.unfinished_descendants(c, "5"),
     "what was used": lambda c: usage.sums(c, "ada", by="workflow", since=0),
     "what models cost": lambda c: model_usage.totals(c, "model", owner="ada", since="", limit=100),
     "what is spent": lambda c: model_usage.spent(c, service_id="busy"),

@@ -57,8 +57,10 @@ def judge(route: ProviderRoute, response: ProviderResponse, body: bytes) -> Verd
     error_object = _object(body)
     retry_after = when_to_return(response, error_object)
     # 401 is about the key; 403 may be about this one call.
-    if status in {401, 403}:
-        return Verdict(other_key=True, rest=_EXHAUSTED_REST if status == 401 else 0.0)
+    if status == 401 or _is_invalid_key(error_object):
+        return Verdict(other_key=True, rest=_EXHAUSTED_REST)
+    if status == 403:
+        return Verdict(other_key=True)
     if status == 402 or (status == 429 and _is_exhausted(error_object)):
         return Verdict(other_key=True, other_model=True, rest=_EXHAUSTED_REST)
 
@@ -88,6 +90,11 @@ def _object(body: bytes) -> Json:
     if isinstance(found, dict):
         return cast("Json", found)
     return {}
+
+
+def _is_invalid_key(error: Json) -> bool:
+    """Whether Google refused the key, which it does by 400 (google.rpc.ErrorInfo, domain googleapis.com)."""
+    return any(detail.get("reason") == "API_KEY_INVALID" for detail in _details(error))
 
 
 def _is_exhausted(error: Json) -> bool:

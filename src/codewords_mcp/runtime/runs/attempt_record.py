@@ -141,13 +141,13 @@ class AttemptRecord:
         if self.settled.is_set():
             return
 
-        run_log, response = self._setup.run_log, self._response
+        run_log, response, whole = self._setup.run_log, self._response, error is None
         if run_log.call_broken and failed_by_itself(error, response):
             error = interrupted()  # it could not know, and is taken up again where that was asked for
         try:
             await run_log.flush()
             values = self._outcome_columns(error)
-            values.update(response_record(response, self._captured))
+            values.update(response_record(response, self._captured, whole=whole))
             values["input"] = self._reader.record(self._scrubbers)
             if error is None and response is not None and not self.retried:
                 values.update(await self._file_columns(response.headers))

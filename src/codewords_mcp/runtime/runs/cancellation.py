@@ -87,9 +87,9 @@ class RunCanceller:
             raise Conflict(f"The run {run_id} has already ended ({run.status}).")
 
         await self._cancel(run)
-        for child in await self._db.read(rows.unfinished_children, run_id):
+        for descendant in await self._db.read(rows.unfinished_descendants, run_id):
             with suppress(Conflict):  # it ended by itself
-                await self.cancel(caller, child)
+                await self.cancel(caller, descendant)
 
         ended = await self._find(caller, run_id)
         if ended.status in FINISHED and ended.status != "cancelled":  # it came to its own end meanwhile

@@ -39,11 +39,13 @@ def repeat_response(run: Run) -> RunResponse:
     if run.response_truncated:
         if run.response_content == NOT_STORED:
             why = "holds something secret"
+        elif run.status in {"succeeded", "failed"}:
+            why = "was not kept whole"
         else:
-            why = "was too long to be kept whole"
+            why = "broke off"
 
         raise Conflict(
-            f"The run {run.id} with this Idempotency-Key has succeeded; its answer {why}.",
+            f"The run {run.id} with this Idempotency-Key has ended ({run.status}); its answer {why}.",
             hint="Use a new key to run again.",
         )
 

@@ -57,25 +57,25 @@ class CapturedBody:
         self.truncated = self.truncated or len(chunk) > free
 
 
-def response_record(response: WorkflowResponse | None, captured: CapturedBody) -> RunColumns:
-    """The record's columns of the answer; none where there was none."""
+def response_record(response: WorkflowResponse | None, captured: CapturedBody, *, whole: bool) -> RunColumns:
+    """The record's columns of the answer; none where there was none. `whole`: the program came to its end."""
     if response is None:
         return {}
 
-    data = bytes(captured.data)
+    data, truncated = bytes(captured.data), captured.truncated or not whole
     content: str | None = None
     with suppress(UnicodeDecodeError):
         content = data.decode()
-    if content is None and captured.truncated:
+    if content is None and truncated:
         content = data.decode("utf-8", "ignore")
     parsed: JsonValue = None
-    if content and not captured.truncated and "json" in (value_of(response.headers, b"content-type") or ""):
+    if content and not truncated and "json" in (value_of(response.headers, b"content-type") or ""):
         parsed = parse_or_none(content)  # what is outside the bounds is kept as text
     return {
         "response_status": response.status,
         "response_content": None if content is None else storable_text(content),
         "response_json": parsed,
-        "response_truncated": captured.truncated,
+        "response_truncated": truncated,
     }
 
 

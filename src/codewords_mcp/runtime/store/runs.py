@@ -246,9 +246,12 @@ def page(
     return [to_run(row) for row in connection.execute(query).mappings()]
 
 
-def unfinished_children(connection: Connection, run_id: str) -> list[str]:
-    """Runs that this one started and that go on."""
-    query = select(runs.c.id).where(runs.c.status.in_(UNFINISHED), runs.c.parent_id == run_id)
+def unfinished_descendants(connection: Connection, run_id: str) -> list[str]:
+    """Runs that this one, or a run below it, started and that go on: also where the run in between has ended."""
+    children = select(runs.c.id, runs.c.status).where(runs.c.parent_id == run_id)
+    family = children.cte("family", recursive=True)
+    family = family.union(select(runs.c.id, runs.c.status).where(runs.c.parent_id == family.c.id))
+    query = select(family.c.id).where(family.c.status.in_(UNFINISHED))
     return list(connection.execute(query).scalars())
 
 
