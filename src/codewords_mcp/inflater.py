@@ -20,11 +20,14 @@ class DamagedCompression(Exception):
 class Inflater:
     """One body in gzip, also of several members, or in deflate, with or without its zlib header.
 
-    The format is detected by the first byte, since servers confuse the names. Bytes that follow
+    `encoding` is the content coding that the server names. gzip and zlib are told apart by the
+    first byte, since servers confuse the names; only `deflate` may lack a header. Bytes that follow
     the end and begin no further gzip member are ignored, as HTTP clients and gzip(1) do.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, encoding: str) -> None:
+        # Nearly any bytes begin a deflate stream without a header, so that damage would go unnoticed.
+        self._may_lack_header = encoding == "deflate"
         self._engine = None
         self._is_gzip = False
         self._ended = False
@@ -34,7 +37,7 @@ class Inflater:
         while chunk and not self._ended:
             if self._engine is None:
                 self._is_gzip = chunk[0] == _GZIP_MAGIC
-                self._engine = zlib.decompressobj(_window_bits(chunk[0]))
+                self._engine = zlib.decompressobj(self._window_bits(chunk[0]))
             elif self._engine.eof:
                 self._ended = not self._is_gzip or chunk[0] != _GZIP_MAGIC
                 self._engine = None
@@ -49,8 +52,7 @@ class Inflater:
             if piece:
                 yield piece
 
-
-def _window_bits(first: int) -> int:
-    if first == _GZIP_MAGIC or first & 0x0F == _ZLIB_METHOD:
+    def _window_bits(self, first: int) -> int:
+        if self._may_lack_header and first != _GZIP_MAGIC and first & 0x0F != _ZLIB_METHOD:
+            return _RAW
         return _GZIP_OR_ZLIB
-    return _RAW

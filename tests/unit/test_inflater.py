@@ -19,8 +19,8 @@ def raw(plain: bytes) -> bytes:
     return engine.compress(plain) + engine.flush()
 
 
-def opened(*chunks: bytes) -> bytes:
-    inflater = Inflater()
+def opened(*chunks: bytes, encoding: str = "deflate") -> bytes:
+    inflater = Inflater(encoding)
     return b"".join(piece for chunk in chunks for piece in inflater.feed(chunk))
 
 
@@ -54,7 +54,7 @@ def test_gzip_members_are_one_body_at_every_cut(members: list[bytes], size: int)
 @pytest.mark.requirement("services:caps")
 @pytest.mark.parametrize("packed", [gzip.compress(b"\0" * (64 << 20)), zlib.compress(b"\0" * (64 << 20))])
 def test_a_bomb_opens_in_bounded_pieces_and_no_further_than_they_are_taken(packed: bytes) -> None:
-    pieces = Inflater().feed(packed)
+    pieces = Inflater("gzip").feed(packed)
     assert len(next(pieces)) <= PIECE_BYTES
     assert max(map(len, pieces)) <= PIECE_BYTES
 
@@ -72,3 +72,10 @@ def test_a_bomb_opens_in_bounded_pieces_and_no_further_than_they_are_taken(packe
 def test_damaged_data_is_no_body(packed: bytes) -> None:
     with pytest.raises(DamagedCompression):
         opened(packed)
+
+
+@pytest.mark.requirement("services:caps")
+@pytest.mark.parametrize("packed", [b"abc", raw(PLAIN)], ids=["text", "deflate without a header"])
+def test_only_what_is_called_deflate_may_lack_a_header(packed: bytes) -> None:
+    with pytest.raises(DamagedCompression):
+        opened(packed, encoding="gzip")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Protocol
 
 import structlog
@@ -25,10 +26,10 @@ class DecompressionError(Exception):
 
 
 class InflatingDecompressor:
-    """gzip and deflate."""
+    """gzip and deflate; `encoding` is the one that the response names."""
 
-    def __init__(self) -> None:
-        self._inflater = Inflater()
+    def __init__(self, encoding: str) -> None:
+        self._inflater = Inflater(encoding)
 
     def open(self, chunk: bytes) -> Iterator[bytes]:
         """See `Decompressor`."""
@@ -54,9 +55,9 @@ class UnsupportedDecompressor:
 
 
 DECOMPRESSORS: dict[str, Callable[[], Decompressor]] = {
-    "gzip": InflatingDecompressor,
-    "x-gzip": InflatingDecompressor,
-    "deflate": InflatingDecompressor,
+    "gzip": partial(InflatingDecompressor, "gzip"),
+    "x-gzip": partial(InflatingDecompressor, "gzip"),
+    "deflate": partial(InflatingDecompressor, "deflate"),
     "br": UnsupportedDecompressor,
     "zstd": UnsupportedDecompressor,
 }

@@ -427,7 +427,7 @@ def _opener(encoding: str) -> Callable[[bytes], Iterable[bytes]]:
     match encoding.strip().lower():
         case "" | "identity":
             return _unchanged
-        case "gzip" | "x-gzip" | "deflate":
-            return Inflater().feed
+        case "gzip" | "x-gzip" | "deflate" as coding:
+            return Inflater(coding).feed
         case _:
             raise UpstreamFailed("The response is compressed in a way that was not requested.")

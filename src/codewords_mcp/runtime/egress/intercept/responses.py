@@ -60,7 +60,7 @@ class ResponseScrubber:
             )
 
         packed = bool(coding) and not bodiless
-        self._inflater = Inflater() if coding else None
+        self._inflater = Inflater(coding[0].decode("latin-1")) if coding else None
 
         # A mask of the same length keeps Content-Length, ranges and frames correct. A decompressed
         # body has another length anyway.
