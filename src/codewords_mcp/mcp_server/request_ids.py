@@ -14,13 +14,14 @@ from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from codewords_mcp.bounded_json import parse_or_none
+from codewords_mcp.mcp_server.context import CALLER_KEY, principal_of
 
 _SESSION_HEADER = "mcp-session-id"
 
 
 def with_unique_ids(app: ASGIApp, limit: int) -> ASGIApp:
     """Refuse a second request with an id in use. `limit`: bytes of a body that the application reads."""
-    open_ids: set[tuple[str, str]] = set()
+    open_ids: set[tuple[str, str, str]] = set()
 
     async def unique(scope: Scope, receive: Receive, send: Send) -> None:
         session = Headers(raw=scope["headers"]).get(_SESSION_HEADER)
@@ -34,7 +35,9 @@ def with_unique_ids(app: ASGIApp, limit: int) -> ASGIApp:
             await app(scope, receive, send)
             return
 
-        key = (session, str(request_id))  # as in the SDK, 1 and "1" are the same id
+        # As in the SDK, 1 and "1" are the same id. The session may be another caller's: that caller's requests neither
+        # show in an answer nor are kept out by this one.
+        key = (principal_of(scope[CALLER_KEY]), session, str(request_id))
         if key in open_ids:
             await _refusal(request_id)(scope, receive, send)
             return

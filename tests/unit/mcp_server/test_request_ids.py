@@ -8,13 +8,26 @@ from typing import Any
 
 import httpx
 import pytest
+from starlette.datastructures import Headers
 from starlette.requests import Request
 from starlette.responses import JSONResponse
-from starlette.types import Receive, Scope, Send
+from starlette.types import ASGIApp, Receive, Scope, Send
 
+from codewords_mcp.mcp_server.context import CALLER_KEY
 from codewords_mcp.mcp_server.request_ids import with_unique_ids
+from codewords_mcp.runtime.model.caller import Caller
 
 pytestmark = [pytest.mark.anyio, pytest.mark.requirement("mcp:request-ids")]
+
+
+def from_caller(app: ASGIApp) -> ASGIApp:
+    """The application with the caller that each request names."""
+
+    async def called(scope: Scope, receive: Receive, send: Send) -> None:
+        owner = Headers(raw=scope["headers"]).get("x-owner", "ann")
+        await app({**scope, CALLER_KEY: Caller(owner, "user")}, receive, send)
+
+    return called
 
 
 def message(request_id: Any) -> bytes:
@@ -30,13 +43,12 @@ async def test_a_second_request_of_an_id_is_refused_at_once_and_the_first_is_ans
         await held.wait()
         await JSONResponse(json.loads(body))(scope, receive, send)
 
-    transport = httpx.ASGITransport(with_unique_ids(slow, 1 << 20))
+    transport = httpx.ASGITransport(from_caller(with_unique_ids(slow, 1 << 20)))
     async with httpx.AsyncClient(transport=transport, base_url="http://x") as client:
 
-        async def ask(content: bytes, session: str | None = "s") -> httpx.Response:
-            return await client.post(
-                "/mcp", content=content, headers={"mcp-session-id": session} if session else {}
-            )
+        async def ask(content: bytes, session: str | None = "s", owner: str = "ann") -> httpx.Response:
+            named = {"mcp-session-id": session} if session else {}
+            return await client.post("/mcp", content=content, headers=named | {"x-owner": owner})
 
         first = asyncio.create_task(ask(message(1)))
         await arrived.wait()
@@ -53,7 +65,9 @@ async def test_a_second_request_of_an_id_is_refused_at_once_and_the_first_is_ans
             (b'{"id": 1, "result": {}}', "s"),
         ]
         others = [asyncio.create_task(ask(content, session)) for content, session in asked]
+        stranger = asyncio.create_task(ask(message(1), owner="bob"))
         held.set()
+        assert (await stranger).status_code == 200, "whether the session is another's, the application tells"
         assert (await first).json()["id"] == 1
         answers = await asyncio.gather(*others, return_exceptions=True)
         assert [one.status_code for one in answers if isinstance(one, httpx.Response)] == [200, 200, 200, 200]
@@ -67,7 +81,7 @@ async def test_an_id_is_free_again_where_its_request_failed() -> None:
     async def fails(_scope: Scope, _receive: Receive, _send: Send) -> None:
         raise RuntimeError("on purpose")
 
-    transport = httpx.ASGITransport(with_unique_ids(fails, 1 << 20))
+    transport = httpx.ASGITransport(from_caller(with_unique_ids(fails, 1 << 20)))
     async with httpx.AsyncClient(transport=transport, base_url="http://x") as client:
         for _ in range(2):
             with pytest.raises(RuntimeError):
