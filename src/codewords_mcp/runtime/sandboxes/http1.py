@@ -1,6 +1,6 @@
 """HTTP/1.1 requests over a sandbox's Unix socket, streamed both ways.
 
-A general client costs ten times the CPU on this hop (docs/design/002-local-sandbox.md) and expects a server that means
+A general client costs two to ten times the CPU on this hop (docs/design/002-local-sandbox.md) and expects a server that means
 well; this one knows a single kind of server: a workflow that nobody trusts.
 """
 
