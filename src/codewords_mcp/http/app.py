@@ -36,8 +36,8 @@ from codewords_mcp.http.routes import (
     integrations,
     oauth,
     published,
-    requests,
-    runs,
+    run_calls,
+    run_records,
     schedules,
     secrets,
     services,
@@ -92,8 +92,9 @@ _MCP = [
 def operations() -> tuple[HttpOperation, ...]:
     """List every operation of the HTTP API. The secret page comes before `/secrets/{name}/…`, which would match it too."""
     table = (
-        *secret_page.OPERATIONS, *admin.OPERATIONS, *workflows.OPERATIONS, *drafts.OPERATIONS, *requests.OPERATIONS,
-        *runs.OPERATIONS, *usage.OPERATIONS, *schedules.OPERATIONS, *gateway.OPERATIONS, *costs.OPERATIONS, *budgets.OPERATIONS,
+        *secret_page.OPERATIONS, *admin.OPERATIONS, *workflows.OPERATIONS, *drafts.OPERATIONS, *run_records.OPERATIONS,
+        *run_calls.OPERATIONS, *usage.OPERATIONS, *schedules.OPERATIONS, *gateway.OPERATIONS, *costs.OPERATIONS,
+        *budgets.OPERATIONS,
         *files.OPERATIONS, *secrets.OPERATIONS, *services.OPERATIONS, *integrations.OPERATIONS,
         *webhooks.OPERATIONS, *login_page.OPERATIONS, *consent_page.OPERATIONS, *browser.OPERATIONS,
         *sign_in.OPERATIONS, *oauth.OPERATIONS, *published.OPERATIONS, *agreements.OPERATIONS, *_MCP,
@@ -148,7 +149,7 @@ class RequestDispatcher:
         self._mcp = mcp_app
         served = [operation.route() for operation in table if operation.handler is not None]
         self._router = Router(served, redirect_slashes=False)
-        self._hot = {"run": runs.serve_run, "run_async": runs.serve_run_async}
+        self._hot = {"run": run_calls.serve_run, "run_async": run_calls.serve_run_async}
         self._rules = {name: TABLE.get("http", f"* /{name}/{{service_id}}/{{path}}") for name in self._hot}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -186,7 +187,7 @@ class RequestDispatcher:
             await serve_simple(scope, receive, send)
         elif word := services.firecrawls(path):
             access(scope).require(TABLE.get("http", f"* {word}"))
-            await runs.serve_run(services.under_firecrawl(scope), receive, send)
+            await run_calls.serve_run(services.under_firecrawl(scope), receive, send)
         elif first in self._hot and rest:
             access(scope).require(self._rules[first])
             await self._hot[first](scope, receive, send)

@@ -12,7 +12,7 @@ from tests.integration.http.helpers import CONCURRENCY, MAX_BODY, QUEUE
 from tests.support.http_runtime import ADMIN_KEY, Door
 from tests.support.waiting import until
 
-from codewords_mcp.http.routes.runs import under_prefix
+from codewords_mcp.http.routes.run_calls import under_prefix
 
 pytestmark = [pytest.mark.requirement("http:run")]
 

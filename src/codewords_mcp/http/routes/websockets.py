@@ -10,7 +10,7 @@ from typing import Any, Protocol
 from starlette.types import Message, Receive, Scope, Send
 
 from codewords_mcp.http.middleware.client_connection import ClientConnection, ClientGoneError
-from codewords_mcp.http.routes.runs import request_for, split
+from codewords_mcp.http.routes.run_calls import request_for, split
 from codewords_mcp.http.state import runtime
 
 

@@ -14,10 +14,10 @@ from dataclasses import dataclass
 
 from codewords_mcp.errors import CodewordsError
 from codewords_mcp.runtime.gateway.connection_pool import ProviderResponse
+from codewords_mcp.runtime.gateway.error_verdicts import MAX_ERROR_BYTES, NO_ACTION, Verdict, judge
 from codewords_mcp.runtime.gateway.exchange import ProviderCall
 from codewords_mcp.runtime.gateway.health import Health, Name
 from codewords_mcp.runtime.gateway.keys import TITLES, ProviderKey, in_trial_order
-from codewords_mcp.runtime.gateway.verdicts import MAX_ERROR_BYTES, NO_ACTION, Verdict, judge
 from codewords_mcp.runtime.model.model_errors import ProviderTimedOut, ProviderUnavailable
 
 MAX_WAIT = 20.0

@@ -18,6 +18,7 @@ from codewords_mcp.runtime.gateway.attribution import CallAttribution, CallChain
 from codewords_mcp.runtime.gateway.budgets import BudgetLimit, Budgets
 from codewords_mcp.runtime.gateway.canonical import canonical
 from codewords_mcp.runtime.gateway.connection_pool import ProviderResponse
+from codewords_mcp.runtime.gateway.error_verdicts import when_to_return
 from codewords_mcp.runtime.gateway.exchange import ProviderCall
 from codewords_mcp.runtime.gateway.health import Health
 from codewords_mcp.runtime.gateway.http_connection import PhaseTimeouts
@@ -32,7 +33,6 @@ from codewords_mcp.runtime.gateway.rules import allows, fallbacks_for
 from codewords_mcp.runtime.gateway.tap import Reading
 from codewords_mcp.runtime.gateway.telemetry import Telemetry, open_telemetry
 from codewords_mcp.runtime.gateway.upstream import Upstream
-from codewords_mcp.runtime.gateway.verdicts import when_to_return
 from codewords_mcp.runtime.model.caller import Caller
 from codewords_mcp.runtime.model.model_errors import ModelNotAllowed
 from codewords_mcp.runtime.model.provider import CallUsage, GatewayResponse, Provider, ProviderRequest

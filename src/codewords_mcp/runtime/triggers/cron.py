@@ -1,4 +1,4 @@
-"""Times of schedules: five-field cron with time zones, `@daily` and its siblings, and single times.
+"""Times of schedules: five-field cron with time zones and daylight saving, `@daily` and its siblings, and single times.
 
 Errors point at the wrong field. Daylight saving is as in Debian's cron: a job at a fixed time that
 the clock skips runs right after the gap. A job in the repeated hour runs once. Jobs every some
