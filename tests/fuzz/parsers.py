@@ -84,7 +84,7 @@ def _answered(data: bytes) -> object:
     kept = CapturedBody(1 << 20)
     kept.add(data)
     return json.dumps(
-        response_record(WorkflowResponse(200, [(b"content-type", b"application/json")]), kept)
+        response_record(WorkflowResponse(200, [(b"content-type", b"application/json")]), kept, whole=True)
     ).encode()
 
 

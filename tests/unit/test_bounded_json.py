@@ -18,6 +18,7 @@ from codewords_mcp.http.wire_format import log_record, result_record
 from codewords_mcp.mcp_server.run_format import RunView, _log, format_run, run_result  # pyright: ignore[reportPrivateUsage]
 from codewords_mcp.runtime.model.log_text import level_of
 from codewords_mcp.runtime.model.run import LogLine
+from codewords_mcp.runtime.model.run_columns import RunColumns
 from codewords_mcp.runtime.runs.results import CapturedBody, WorkflowResponse, response_record
 from codewords_mcp.runtime.store import runs
 from codewords_mcp.runtime.store.clock import now
@@ -180,8 +181,10 @@ def test_whatever_a_program_answers_its_record_is_settled_and_read(database: Dat
         run_id = f"run-{next(numbers)}"
         kept = CapturedBody(1 << 20)
         kept.add(answered)
-        values = response_record(WorkflowResponse(200, [(b"content-type", b"application/json")]), kept)
-        row: dict[str, Any] = {
+        values = response_record(
+            WorkflowResponse(200, [(b"content-type", b"application/json")]), kept, whole=True
+        )
+        row: RunColumns = {
             "id": run_id,
             "owner": "o",
             "status": "running",
@@ -197,7 +200,7 @@ def test_whatever_a_program_answers_its_record_is_settled_and_read(database: Dat
 @pytest.mark.parametrize("text", ODD)
 def test_a_record_that_was_stored_without_bounds_is_read(database: Database, text: str) -> None:
     def poison(connection: Any) -> None:
-        row: dict[str, Any] = {"id": "r", "owner": "o", "status": "succeeded", "created_at": now()}
+        row: RunColumns = {"id": "r", "owner": "o", "status": "succeeded", "created_at": now()}
         runs.add(connection, row | {"response_status": 200, "response_content": text})
         cast = "CAST(:text AS json)" if database.shared else ":text"
         statement = f"UPDATE runs SET response_json = {cast}"  # of the two above
@@ -225,7 +228,7 @@ def test_whatever_a_program_logs_its_line_is_shown(data: bytes) -> None:
 
 
 def test_a_text_that_the_database_does_not_take_is_the_callers_fault_and_said_so(database: Database) -> None:
-    row: dict[str, Any] = {"id": "n", "owner": "o", "status": "queued", "created_at": now()}
+    row: RunColumns = {"id": "n", "owner": "o", "status": "queued", "created_at": now()}
 
     def add(connection: Any) -> None:
         runs.add(connection, row | {"correlation_id": "a\x00b"})

@@ -64,7 +64,7 @@ def create(
     }
 
     with connect() as client:
-        made = client.call(
+        made = client.record(
             "POST", "/keys", body={key: value for key, value in body.items() if value is not None}
         )
 

@@ -30,7 +30,7 @@ def publish(
     """Make a deployed workflow an MCP tool with its own name, words and input schema."""
     body = {"tool": name, "toolset": toolset, "path": path, "read_only": read_only}
     with connect() as client:
-        made = client.call(
+        made = client.record(
             "POST",
             f"/workflows/{part(workflow_id(client, workflow))}/publish",
             body={key: value for key, value in body.items() if value is not None},

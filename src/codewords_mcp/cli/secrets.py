@@ -63,7 +63,7 @@ def set_secret(
     value = _read_value(checked)
     body = {"value": value, "hosts": host or [], "places": place or [], "plain": plain}
     with connect() as client:
-        stored = client.call("PUT", f"/secrets/{part(checked)}", body=body)
+        stored = client.record("PUT", f"/secrets/{part(checked)}", body=body)
     if as_json:
         _output.print_json(stored)
     else:
@@ -125,7 +125,7 @@ app.command("import")(import_secrets)
 def rotate_key(as_json: AsJson = False) -> int:
     """Encrypt every secret with a new master key. Killed half-way, it is gone on with by the same command."""
     with connect() as client:
-        done = client.call("POST", "/secrets/rotate-key", body={})
+        done = client.record("POST", "/secrets/rotate-key", body={})
     if as_json:
         _output.print_json(done)
     else:

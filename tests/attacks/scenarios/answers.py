@@ -12,6 +12,7 @@ from tests.attacks.probes import NotHeldError, Result, Scenes, held
 from tests.attacks.runner import Hostile, Stage, within
 
 from codewords_mcp.errors import CodewordsError
+from codewords_mcp.http1 import Headers
 from codewords_mcp.runtime.sandboxes import http1
 
 MIB: Final = 1 << 20
@@ -33,7 +34,7 @@ class Asked:
 scenes: Scenes[Asked] = Scenes("answers", "Hostile answers to the runtime's HTTP client")
 
 
-async def _get(asked: Asked, path: str) -> tuple[int, http1.Headers, bytes]:
+async def _get(asked: Asked, path: str) -> tuple[int, Headers, bytes]:
     reply = await http1.request(asked.server.sandbox.socket_path, "GET", f"/{path}".encode(), [], None)
     body = b""
     async for chunk in reply.body:

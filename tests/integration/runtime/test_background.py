@@ -26,6 +26,7 @@ from codewords_mcp.runtime.auth.authority import Permissions
 from codewords_mcp.runtime.model.caller import Caller
 from codewords_mcp.runtime.model.manifest import Manifest
 from codewords_mcp.runtime.model.run import Run
+from codewords_mcp.runtime.model.run_columns import RunColumns
 from codewords_mcp.runtime.runs import background_run
 from codewords_mcp.runtime.runs import cancellation as breaking
 from codewords_mcp.runtime.runs.lease import Lease
@@ -173,7 +174,7 @@ async def test_cancelling_a_run_reaches_what_goes_on_below_a_run_that_has_ended(
     of_child = Caller("local", "run", run_id=child)
     grandchild = await start(runtime, work, "grandchild", seconds=600, caller=of_child)
     # as if it had come to its end after it started the other
-    change = {"status": "succeeded"}
+    change: RunColumns = {"status": "succeeded"}
     await runtime._container.database.write(rows.change, child, change)  # pyright: ignore[reportPrivateUsage]
     await cancel(runtime, parent)
     assert (await finished(runtime, grandchild)).status == "cancelled"

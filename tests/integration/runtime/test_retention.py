@@ -14,6 +14,7 @@ from sqlalchemy import Connection, insert, select
 from codewords_mcp.runtime.api.container import Container
 from codewords_mcp.runtime.api.maintenance import tidy
 from codewords_mcp.runtime.api.status import store_status
+from codewords_mcp.runtime.model.run_columns import RunColumns
 from codewords_mcp.runtime.store import logs, retention, runs, tables, workflows
 from codewords_mcp.runtime.store.clock import now
 from codewords_mcp.runtime.store.database import Database
@@ -27,7 +28,7 @@ def add(connection: Connection, count: int, *, age: int, log: bool = True, size:
     """Finished runs of so many days ago, and one that waits since then."""
     at = now() - age * DAY
     for number in range(count):
-        row: dict[str, Any] = {
+        row: RunColumns = {
             "id": f"{age}/{number}",
             "owner": "o",
             "status": "succeeded",

@@ -19,6 +19,7 @@ from codewords_mcp.runtime.model.caller import Caller
 from codewords_mcp.runtime.model.schedule import Schedule, ScheduleRequest
 from codewords_mcp.runtime.store import schedules as rows
 from codewords_mcp.runtime.store.clock import now
+from codewords_mcp.runtime.store.rows import ScheduleChange
 
 pytestmark = [pytest.mark.anyio, pytest.mark.slow]
 MINUTE = 60_000_000
@@ -89,7 +90,7 @@ async def test_a_schedule_tells_what_it_missed_and_makes_up_as_it_was_asked(
     for schedule in (once, skip):
         await runtime.schedules.pause(ADMIN, schedule.id)
         container = runtime._container  # pyright: ignore[reportPrivateUsage]
-        slept = {"paused": False, "next_at": now() // MINUTE * MINUTE - 10 * MINUTE}
+        slept: ScheduleChange = {"paused": False, "next_at": now() // MINUTE * MINUTE - 10 * MINUTE}
         await container.database.write(rows.change, schedule.id, slept)
     runtime._container.scheduler.wake()  # pyright: ignore[reportPrivateUsage]
     for schedule, words in ((once, "made up for"), (skip, "none made up for")):

@@ -17,6 +17,7 @@ from tests.support.waiting import until
 
 from codewords_mcp.runtime.api.runtime import Runtime
 from codewords_mcp.runtime.store import webhooks as rows
+from codewords_mcp.runtime.store.rows import DeliveryChange
 from codewords_mcp.runtime.store.tables import webhooks as table
 from codewords_mcp.settings import Settings
 from codewords_testing.services import LoopbackServices, slack, whatsapp
@@ -239,7 +240,7 @@ def test_what_was_answered_is_delivered_after_a_crash_and_once(
     [first] = delivered(http, delivery)
 
     async def forget(runtime: Runtime) -> None:
-        left: dict[str, Any] = {"status": "received", "due_at": 0, "runs": []}
+        left: DeliveryChange = {"status": "received", "due_at": 0, "runs": []}
         container = runtime._container  # pyright: ignore[reportPrivateUsage]  # nothing outside can stop it between the two
         await container.database.write(lambda c: rows.change(c, delivery, left))
         container.webhook_dispatcher.wake()

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from codewords_mcp.errors import InvalidInput, ProgramFailed
+from codewords_mcp.http1 import Headers
 from codewords_mcp.runtime.sandboxes import http1
 
 pytestmark = [pytest.mark.anyio, pytest.mark.requirement("sandbox:http")]
@@ -46,7 +47,7 @@ def saying(answer: bytes) -> Handler:
     return handler
 
 
-async def get(path: str, method: str = "GET") -> tuple[int, http1.Headers, bytes]:
+async def get(path: str, method: str = "GET") -> tuple[int, Headers, bytes]:
     async with asyncio.timeout(120):
         reply = await http1.request(path, method, b"/", [], None)
         return reply.status, reply.headers, b"".join([chunk async for chunk in reply.body])
@@ -57,7 +58,7 @@ async def parts(*chunks: bytes) -> AsyncIterator[bytes]:
         yield chunk
 
 
-Read = tuple[int, http1.Headers, bytes]
+Read = tuple[int, Headers, bytes]
 WELL_SAID: list[tuple[bytes, Read]] = [
     (b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok", (200, [(b"content-length", b"2")], b"ok")),
     (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n\r\n", (200, [], b"ok")),
@@ -73,7 +74,7 @@ WELL_SAID: list[tuple[bytes, Read]] = [
 
 @pytest.mark.parametrize(("answer", "expected"), WELL_SAID)
 async def test_answers_are_read_as_http_says(
-    tmp_path: Path, answer: bytes, expected: tuple[int, http1.Headers, bytes]
+    tmp_path: Path, answer: bytes, expected: tuple[int, Headers, bytes]
 ) -> None:
     async with serving(tmp_path, saying(answer)) as path:
         assert await get(path) == expected
@@ -136,7 +137,7 @@ async def echo(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> No
     ],
 )  # fmt: skip
 async def test_requests_are_framed_as_http_says(
-    tmp_path: Path, method: str, headers: http1.Headers, chunks: list[bytes] | None, expected: bytes
+    tmp_path: Path, method: str, headers: Headers, chunks: list[bytes] | None, expected: bytes
 ) -> None:
     async with serving(tmp_path, echo) as path, asyncio.timeout(120):
         reply = await http1.request(

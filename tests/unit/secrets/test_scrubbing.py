@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from codewords_mcp.bounded_json import JsonValue
 from codewords_mcp.runtime.secrets import Scrubber
 
 KEY = "sk-live/4fQ+9z=ü&x\"y\\z'"
@@ -137,7 +138,7 @@ def test_short_values_and_no_values_leave_everything_as_it_is() -> None:
     assert scrubber.feed(data) is data
     assert scrubber.flush() == b""
     assert scrubber.text("true") == "true"
-    value = {"a": [True, 54321]}
+    value: JsonValue = {"a": [True, 54321]}
     assert scrubber.json(value) is value
     assert Scrubber({"K": "123456"})
 
@@ -145,7 +146,7 @@ def test_short_values_and_no_values_leave_everything_as_it_is() -> None:
 @pytest.mark.requirement("secrets:scrub-json")
 def test_json_is_scrubbed_in_strings_keys_and_numbers_and_stays_json() -> None:
     scrubber = Scrubber({"K": 'a"b\\c/d', "N": "123456"})
-    value = {'a"b\\c/d': ['x a"b\\c/d y', 123456, 123457, 1.5, True, None, {"n": "123456"}]}
+    value: JsonValue = {'a"b\\c/d': ['x a"b\\c/d y', 123456, 123457, 1.5, True, None, {"n": "123456"}]}
     assert scrubber.json(value) == {
         "[secret K]": ["x [secret K] y", "[secret N]", 123457, 1.5, True, None, {"n": "[secret N]"}]
     }
@@ -153,7 +154,7 @@ def test_json_is_scrubbed_in_strings_keys_and_numbers_and_stays_json() -> None:
 
 @pytest.mark.requirement("secrets:scrub-json")
 def test_json_nested_without_end_is_cut_and_says_so() -> None:
-    value: list[object] = []
+    value: list[JsonValue] = []
     for _ in range(900):
         value = [value]
     assert "[nested too deeply to scrub]" in str(Scrubber({"K": "123456"}).json(value))

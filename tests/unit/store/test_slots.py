@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from threading import Barrier
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from sqlalchemy import Connection
@@ -14,6 +14,7 @@ from tests.support.postgres import Postgres
 
 from codewords_mcp.errors import TooBusy
 from codewords_mcp.runtime.model.limits import LimitScope, limit_scope
+from codewords_mcp.runtime.model.run_columns import RunColumns
 from codewords_mcp.runtime.store import runs, slots
 from codewords_mcp.runtime.store.clock import now
 from codewords_mcp.runtime.store.database import Database
@@ -42,7 +43,7 @@ def add(
         "id": f"{where.queue_name} {number}", "owner": where.owner, "key_id": where.key_id or None,
         "service_id": where.service_id, "status": status, "created_at": now(), "executor": "me",
     }  # fmt: skip
-    runs.add(connection, values | more)
+    runs.add(connection, cast("RunColumns", values | more))
 
 
 @pytest.mark.parametrize(

@@ -16,6 +16,7 @@ from typing import Any, Final
 
 from codewords_mcp.bounded_json import JsonValue
 from codewords_mcp.errors import CodewordsError
+from codewords_mcp.http1 import Headers
 from codewords_mcp.runtime.sandboxes import http1
 from codewords_mcp.runtime.sandboxes.base import (
     Capability,
@@ -103,7 +104,7 @@ class Program:
         self,
         method: str,
         target: bytes,
-        headers: http1.Headers | None = None,
+        headers: Headers | None = None,
         body: AsyncIterator[bytes] | None = None,
     ) -> http1.SandboxResponse:
         """A request on a connection of its own; the head of the answer, whose body is still to come."""

@@ -54,7 +54,8 @@ def test_what_was_put_is_there_and_all_else_is_as_before(text: str) -> None:
             at = after.index(kept, at)
     assert jsonc.put(after, PATH, ENTRY) == after
     changed = jsonc.put(after, PATH, {"command": "y"})
-    assert jsonc.loads(changed)["mcpServers"]["codewords"] == {"command": "y"}
+    servers: Any = jsonc.loads(changed)
+    assert servers["mcpServers"]["codewords"] == {"command": "y"}
     assert jsonc.loads(jsonc.take(after, PATH)) == {**before, "mcpServers": before.get("mcpServers", {})}
 
 

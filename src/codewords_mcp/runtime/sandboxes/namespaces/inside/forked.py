@@ -162,7 +162,7 @@ def _reset_interpreter(template: ForkTemplate, claim: Claim) -> list[object]:
         # .pth files were not run in the server: their code must not be shared between workflows.
         site.addsitedir(template.packages)
         with contextlib.suppress(ImportError):
-            import sitecustomize  # noqa: F401  # pyright: ignore[reportMissingImports, reportUnusedImport]
+            import sitecustomize  # noqa: F401  # pyright: ignore[reportMissingImports, reportMissingTypeStubs, reportUnusedImport]
 
     template.hook.forget()
     return unloaded
