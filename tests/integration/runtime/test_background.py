@@ -26,14 +26,12 @@ from codewords_mcp.runtime.auth.authority import Permissions
 from codewords_mcp.runtime.model.caller import Caller
 from codewords_mcp.runtime.model.manifest import Manifest
 from codewords_mcp.runtime.model.run import Run
-from codewords_mcp.runtime.model.run_columns import RunColumns
 from codewords_mcp.runtime.runs import background_run
 from codewords_mcp.runtime.runs import cancellation as breaking
 from codewords_mcp.runtime.runs.lease import Lease
 from codewords_mcp.runtime.runs.registry import ActiveRun, RunRegistry
 from codewords_mcp.runtime.runs.sandbox_allocator import SandboxAllocator
 from codewords_mcp.runtime.store import executors
-from codewords_mcp.runtime.store import runs as rows
 
 pytestmark = [pytest.mark.anyio, pytest.mark.slow, pytest.mark.requirement("store:postgres")]
 
@@ -170,12 +168,14 @@ async def test_cancelling_a_run_reaches_what_goes_on_below_a_run_that_has_ended(
     runtime: Runtime, work: str
 ) -> None:
     parent = await start(runtime, work, "parent", seconds=600)
-    child = await start(runtime, work, "child", seconds=600, caller=Caller("local", "run", run_id=parent))
-    of_child = Caller("local", "run", run_id=child)
-    grandchild = await start(runtime, work, "grandchild", seconds=600, caller=of_child)
-    # as if it had come to its end after it started the other
-    change: RunColumns = {"status": "succeeded"}
-    await runtime._container.database.write(rows.change, child, change)  # pyright: ignore[reportPrivateUsage]
+    child = await start(runtime, work, "child", caller=Caller("local", "run", run_id=parent))
+    await log_text(runtime, child)  # to its very end
+    # as if it had called before its end
+    permissions = Permissions.of(work, "local", Manifest())
+    runtime._container.authorities.begin(child, "local", permissions, ())  # pyright: ignore[reportPrivateUsage]
+    grandchild = await start(
+        runtime, work, "grandchild", seconds=600, caller=Caller("local", "run", run_id=child)
+    )
     await cancel(runtime, parent)
     assert (await finished(runtime, grandchild)).status == "cancelled"
 
