@@ -19,7 +19,8 @@ from tests.support.waiting import until_async
 
 from codewords_mcp.http.app import create_app
 from codewords_mcp.http.mcp_app import create_mcp_app
-from codewords_mcp.http.middleware.protocol import WEBSOCKET_PROTOCOL, BoundedProtocol
+from codewords_mcp.http.middleware.protocol import BoundedProtocol
+from codewords_mcp.http.middleware.websocket_protocol import WebSocketProtocol
 from codewords_mcp.mcp_server.limits import DEFAULT_LIMITS, ServerLimits
 from codewords_mcp.runtime.api.runtime import Runtime
 from codewords_mcp.runtime.auth.api_keys import RunKey
@@ -90,7 +91,7 @@ class Door:
             mcp_app, mcp_lifespan = create_mcp_app(self.runtime, self.settings, self._limits)
             app = create_app(self.runtime, self.settings, mcp_app, on_stop=self.stopped.set)
             config = uvicorn.Config(
-                app, http=self._protocol, ws=WEBSOCKET_PROTOCOL, loop="none", lifespan="on", log_config=None,
+                app, http=self._protocol, ws=WebSocketProtocol, loop="none", lifespan="on", log_config=None,
                 access_log=False, server_header=False, timeout_graceful_shutdown=1,
             )  # fmt: skip
             server = _Server(config)

@@ -23,7 +23,8 @@ from codewords_mcp.cli._starter import Starter
 from codewords_mcp.cli.hosts.session_service import is_installed
 from codewords_mcp.http.app import create_app
 from codewords_mcp.http.mcp_app import create_mcp_app
-from codewords_mcp.http.middleware.protocol import WEBSOCKET_PROTOCOL, BoundedProtocol
+from codewords_mcp.http.middleware.protocol import BoundedProtocol
+from codewords_mcp.http.middleware.websocket_protocol import WebSocketProtocol
 from codewords_mcp.runtime.api.runtime import Runtime
 from codewords_mcp.runtime.auth.api_keys import KEY_FILE
 from codewords_mcp.runtime.model.availability import Hosting, StartedBy
@@ -130,7 +131,7 @@ class Lifecycle:
             uvicorn.Config(
                 self._activity,
                 http=BoundedProtocol,
-                ws=WEBSOCKET_PROTOCOL,
+                ws=WebSocketProtocol,
                 loop="none",
                 lifespan="off",
                 log_config=None,

@@ -21,7 +21,7 @@ from uvicorn.server import ServerState
 from codewords_mcp.errors import Forbidden, NotFound, Unauthenticated, WrongHost
 from codewords_mcp.http.middleware.auth import GEMINI_PATHS, TICKET, find_key
 from codewords_mcp.http.middleware.hosts import host_name
-from codewords_mcp.http.middleware.protocol import WEBSOCKET_PROTOCOL, BoundedProtocol
+from codewords_mcp.http.middleware.protocol import BoundedProtocol
 from codewords_mcp.http.middleware.websocket_protocol import WebSocketProtocol
 from codewords_mcp.http.operations import HttpOperation
 from codewords_mcp.http.paths import SANDBOX_MCP_PATHS
@@ -145,7 +145,7 @@ class SandboxServer:
 
     def __init__(self, app: ASGIApp) -> None:
         self._config = uvicorn.Config(
-            app, http=BoundedProtocol, ws=WEBSOCKET_PROTOCOL, loop="none", lifespan="off", log_config=None,
+            app, http=BoundedProtocol, ws=WebSocketProtocol, loop="none", lifespan="off", log_config=None,
             access_log=False, server_header=False, timeout_keep_alive=_KEEP_ALIVE_TIMEOUT,
         )  # fmt: skip
         self._state = ServerState()

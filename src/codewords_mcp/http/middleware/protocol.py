@@ -19,8 +19,6 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 SOCKET_ENDS = "codewords.socket_ends"
 """In the state of a scope: (the other end of the connection itself, our end), whatever its requests say."""
-WEBSOCKET_PROTOCOL = "codewords_mcp.http.middleware.websocket_protocol:WebSocketProtocol"
-"""What a server hands upgraded connections to; a name, since websockets are imported when the server starts."""
 HANG_UPS = "codewords.hang_ups"
 """In the state of a scope: a set of callables without arguments, which are called when the connection is lost."""
 MAX_HEAD = 64 << 10
