@@ -57,4 +57,6 @@ def test_what_a_runtime_held_that_is_cut_off_for_longer_is_gone_on_with_once_and
     assert (ended["status"], outcomes(ended)) == ("succeeded", ["interrupted", "succeeded"])
     again = result(other, start(first, service, "again"))
     assert (again["status"], outcomes(again)) == ("succeeded", ["succeeded"])
+    # What its sandbox used is written when that has gone, after the outcome.
+    until(lambda: "wall_seconds" in record(other, long)["usage"], "all of the run to be on record")
     assert record(first, long) == record(other, long)
