@@ -82,13 +82,21 @@ class PortForwarder:
             request.cancel()
             await asyncio.gather(request, return_exceptions=True)
             for end in (writer, inner_writer):
-                end.transport.abort()
+                _abort(end)
 
 
 async def _close(writer: asyncio.StreamWriter) -> None:
     writer.close()
     with contextlib.suppress(OSError):
         await writer.wait_closed()
+
+
+def _abort(writer: asyncio.StreamWriter) -> None:
+    # asyncio breaks when a transport is aborted that was closed with bytes left and has sent them.
+    # uvloop has no socket of a transport that is closed.
+    connection = writer.get_extra_info("socket")
+    if connection is not None and connection.fileno() >= 0:
+        writer.transport.abort()
 
 
 async def _pour(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
