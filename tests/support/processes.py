@@ -27,8 +27,11 @@ def alive(pid: int) -> bool:
     return state not in ("Z", "X")
 
 
+def exists(pid: int) -> bool:
+    """Whether there is one of that number, be it a zombie."""
+    return Path(f"/proc/{pid}").exists()
+
+
 async def until_gone(pids: list[int]) -> None:
     """Wait until none of them exists, not even as a zombie."""
-    await until_async(
-        lambda: not any(Path(f"/proc/{pid}").exists() for pid in pids), f"processes {pids} to be gone", 20
-    )
+    await until_async(lambda: not any(map(exists, pids)), f"processes {pids} to be gone", 20)

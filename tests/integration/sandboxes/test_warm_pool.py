@@ -11,10 +11,10 @@ from pathlib import Path
 
 import pytest
 from tests.integration.sandboxes.helpers import Opened
-from tests.support.processes import alive, descendants, until_gone
+from tests.support.processes import alive, descendants, exists
 from tests.support.sandbox_programs import HELLO, report, running, specification
 from tests.support.sandbox_programs import fork_server as fork_server_of
-from tests.support.waiting import until_async
+from tests.support.waiting import until, until_async
 
 from codewords_mcp.runtime.sandboxes.base import EnvironmentRef, Exit
 from codewords_mcp.runtime.sandboxes.forkserver import warm_pool
@@ -116,7 +116,8 @@ async def test_a_shell_that_has_died_is_not_handed_out(
     dead = first_processes(driver)
     for pid in dead:
         os.kill(pid, signal.SIGKILL)
-    await until_gone(dead)
+    # Blocks: the event loop has no turn in which it would see that they ended.
+    until(lambda: not any(map(exists, dead)), "the sandboxes' processes to be gone", 20)
     async with running(driver, specification(environment, HELLO)) as program:
         assert await program.ask(data={"name": "Ada"}) == (200, b'{"greeting":"Hello, Ada!"}')
         assert program.local.roots[0] not in dead

@@ -71,7 +71,7 @@ class ForkIsolation(Isolation):
     @property
     def usable(self) -> bool:
         """Whether it is set up and still alive."""
-        return self.init_pid is not None and self.channel is not None and not self.channel.gone.is_set()
+        return self.init_pid is not None and self.channel is not None and not self.channel.has_ended
 
     async def set_up(self) -> None:
         """See `Isolation`. Returns while the server still forks; the runtime prepares the rest meanwhile."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import select
 import signal
 import socket
 import subprocess
@@ -65,6 +66,17 @@ class ProcessChannel:
             # process.
             self._loop.add_reader(launcher.pidfd, self._on_gone, launcher.pidfd)
         self._loop.add_reader(messages.fileno(), self._on_readable)
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether process 1 has ended, also before the event loop has seen it. False before it is known."""
+        if self.gone.is_set():
+            return True
+        if self._init is None:
+            return False
+        poll = select.poll()
+        poll.register(self._init, select.POLLIN)
+        return bool(poll.poll(0))
 
     def adopt(self, pidfd: int) -> None:
         """Process 1 is there; from now on `kill` goes to it."""
