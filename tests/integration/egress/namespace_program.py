@@ -7,6 +7,7 @@ stdin, one JSON answer a line on stdout.
 from __future__ import annotations
 
 import ctypes
+import errno
 import json
 import os
 import socket
@@ -63,7 +64,12 @@ def exchange(host: str, port: int, data: str) -> str:
     """Connect, send, half close, and read to the end."""
     with socket.create_connection((host, port), timeout=10) as sock:
         sock.sendall(data.encode())
-        sock.shutdown(socket.SHUT_WR)
+        try:
+            sock.shutdown(socket.SHUT_WR)
+        except OSError as error:
+            # Already reset: what is read next tells it.
+            if error.errno != errno.ENOTCONN:
+                raise
         received = b""
         while more := sock.recv(65536):
             received += more
