@@ -84,6 +84,14 @@ def test_a_body_in_many_small_pieces_is_no_head(door: Door) -> None:
         assert "201 created" in wire.head()
 
 
+def rest_of(wire: Wire) -> bytes:
+    """What came before the server closed; it resets a connection of which it hasn't read all."""
+    try:
+        return wire.until(b"never")
+    except ConnectionResetError:
+        return wire.unread
+
+
 class Impatient(BoundedProtocol):
     head_timeout = 0.3
 
@@ -135,7 +143,7 @@ def test_many_connections_without_a_request_make_room_for_those_that_come_and_en
             "those that waited longest to be closed",
         )
         for wire in lazy[:30]:
-            assert wire.until(b"never") == b""
+            assert rest_of(wire) == b""
         with door.client() as client:
             assert client.get("/healthz").status_code == 200
         lazy[-1].send(b"\r\n")
