@@ -16,6 +16,7 @@ import os
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -124,6 +125,7 @@ def _run_and_tell(order: bytes, descriptors: list[int]) -> None:
     words, environment, folder = json.loads(order)
     os.environ.clear()
     os.environ.update(environment)
+    time.tzset()  # a new process reads TZ when it starts; this one had read the server's
     os.chdir(folder)
     sys.argv[:] = [str(Path(sys.executable).with_name(words[0])), *words[1:]]
     sys.exit(importlib.import_module(_ENTRIES[words[0]]).main())
