@@ -159,7 +159,7 @@ SEED_ANSWERS: list[tuple[str, dict[str, Any], int, dict[str, Any] | str]] = [
         "support_ticket_analyzer",
         {"ticket_id": "1", "subject": "s", "content": "c", "customer_email": "a@example.com"},
         501,
-        "codewords secrets set OPENAI_API_KEY",
+        "Set the secret OPENAI_API_KEY: PUT /secrets/OPENAI_API_KEY.",
     ),
     (
         "website_monitor",

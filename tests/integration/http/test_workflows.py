@@ -27,7 +27,7 @@ def test_a_report_of_code_that_does_not_pass_is_a_result(http: httpx.Client) -> 
     assert report["all_passed"] is False
     failed = next(check for check in report["checks"] if check["status"] == "failed")
     assert failed["line"] > 1
-    assert set(failed) == {"id", "status", "message", "line", "column", "fix"}
+    assert set(failed) == {"id", "status", "message", "line", "column", "fix", "remedy"}
 
 
 @pytest.mark.requirement("http:progress")
