@@ -11,6 +11,7 @@ from codewords_mcp.cli._boundary import OK
 from codewords_mcp.cli._client import Json
 from codewords_mcp.cli._connect import connect
 from codewords_mcp.cli._refs import AsJson, part
+from codewords_mcp.cli._remedies import worded
 
 
 def services(
@@ -47,7 +48,8 @@ def services(
 
 def _missing(service: Json) -> str:
     if service["unavailable"]:
-        return str(service["unavailable"])
+        fix = worded(service.get("fix"), service.get("remedy"))
+        return f"{service['unavailable']} {fix}".rstrip()
     missing = [
         credential["name"]
         for credential in service["credentials"]

@@ -7,6 +7,7 @@ from typing import Any
 
 from codewords_mcp.mcp_server.context import ToolContext, runtime_and_caller
 from codewords_mcp.mcp_server.errors import protocol_errors
+from codewords_mcp.mcp_server.remedies import worded
 from codewords_mcp.mcp_server.text import compact
 from codewords_mcp.runtime.model.service import OperationInfo, ServiceInfo
 
@@ -46,7 +47,8 @@ def _page(services: list[ServiceInfo]) -> str:
 
 def _brief(service: ServiceInfo) -> Iterator[str]:
     if service.unavailable:
-        state = f" (every call is refused now: {service.unavailable})"
+        reason = f"{service.unavailable} {worded(service.fix, service.remedy)}".rstrip()
+        state = f" (every call is refused now: {reason})"
     else:
         state = ""
 

@@ -12,6 +12,8 @@ from tests.integration.browser.site import Site
 from tests.support.http_runtime import ADMIN_KEY, Door
 from tests.support.runtime import make_home
 
+from codewords_mcp.http.remedies import WORDS
+from codewords_mcp.remedies import reword
 from codewords_mcp.settings import Settings
 from codewords_testing.providers import LoopbackProviders
 
@@ -131,6 +133,8 @@ def test_without_a_models_key_the_same_sentence_is_said_everywhere(
         error = http.post("/run/web_automation_agent", json=asked).json()["error"]
         services = {one["name"]: one for one in http.get("/services").json()["items"]}
     assert error["code"] == "missing_credential"
-    assert services["web_automation_agent"]["unavailable"] == f"{error['message']} {error['hint']}"
-    assert services["web_automation_agent"]["ready"] is False
+    agent = services["web_automation_agent"]
+    assert agent["unavailable"] == error["message"]
+    assert reword(agent["fix"], agent["remedy"], WORDS) == (error["hint"], error["remedy"]["words"])
+    assert agent["ready"] is False
     assert services["chrome_extension"]["ready"] is True

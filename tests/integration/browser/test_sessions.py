@@ -10,11 +10,15 @@ from typing import Any
 import httpx
 import pytest
 from tests.integration.browser.site import Site
+from tests.integration.cli.terminal import Shell
 from tests.support.http_runtime import ADMIN_KEY, Door
 from tests.support.runtime import make_home, workflow
 from tests.support.waiting import until
 
+from codewords_mcp.cli._remedies import worded
 from codewords_mcp.cli.doctor.findings import Finding, runtime_findings
+from codewords_mcp.http.remedies import WORDS
+from codewords_mcp.remedies import reword
 from codewords_mcp.settings import Settings
 
 pytestmark = pytest.mark.requirement("services:browser-sessions")
@@ -195,11 +199,19 @@ def test_where_there_is_no_browser_the_same_sentence_is_said_everywhere(
         answer = http.post("/run/chrome_extension/", json=asked)
         services = {one["name"]: one for one in http.get("/services").json()["items"]}
         status = http.get("/status").json()
+        at_runtime = {"CODEWORDS_RUNTIME_URL": opened.url, "CODEWORDS_API_KEY": ADMIN_KEY}
+        listed = Shell(home, at_runtime)("codewords", "services").out
+    told = status["browser"]
     assert answer.status_code == 424
     error = answer.json()["error"]
     assert (error["code"], error["message"]) == ("not_connected", sentence)
     assert fix in error["hint"]
     for name in ("chrome_extension", "web_automation_agent"):
-        assert services[name]["unavailable"] == f"{sentence} {error['hint']}".strip()
-    assert status["browser"] == {"ready": False, "sentence": sentence, "fix": error["hint"]}
-    assert Finding("browser", "note", sentence, error["hint"]) in runtime_findings(status)
+        assert services[name]["unavailable"] == sentence
+        assert (services[name]["fix"], services[name]["remedy"]) == (told["fix"], told["remedy"])
+    fixed = {"fix": told["fix"], "remedy": told["remedy"]}
+    assert told == {"ready": False, "sentence": sentence} | fixed
+    assert reword(told["fix"], told["remedy"] or {}, WORDS)[0] == error["hint"]
+    as_command = worded(told["fix"], told["remedy"])
+    assert f"{sentence} {as_command}" in listed
+    assert Finding("browser", "note", sentence, as_command) in runtime_findings(status)

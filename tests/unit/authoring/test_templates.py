@@ -8,6 +8,7 @@ import pytest
 
 from codewords_mcp.runtime.authoring.service_choice import choose_services
 from codewords_mcp.runtime.authoring.templates import templates
+from codewords_mcp.runtime.services.base import Unavailability
 from codewords_mcp.runtime.services.describe import describe
 from codewords_mcp.runtime.services.registry import Registry
 from codewords_mcp.runtime.workflows.script import parse_script
@@ -56,5 +57,7 @@ def test_a_brief_proposes_services_that_the_description_speaks_of_and_that_are_t
     services = Registry().all()
     found = [one.name for one in choose_services([describe(one) for one in services], description)]
     assert found[0] == first
-    absent = [describe(one, unavailable="Off." if one.name == first else "") for one in services]
+    absent = [
+        describe(one, unavailable=Unavailability("Off.") if one.name == first else None) for one in services
+    ]
     assert first not in [one.name for one in choose_services(absent, description)]

@@ -9,12 +9,15 @@ from pathlib import Path
 import pytest
 from pydantic import BaseModel
 
+from codewords_mcp.cli._remedies import worded
 from codewords_mcp.errors import InvalidInput, NotFound
+from codewords_mcp.remedies import Remedy, RemedyAction
 from codewords_mcp.runtime.model.service_operations import SERVICES as BUILT_IN
 from codewords_mcp.runtime.services import PLANNED, registry
-from codewords_mcp.runtime.services.base import Operation, Service, parse_input
+from codewords_mcp.runtime.services.base import Operation, Service, Unavailability, parse_input
 from codewords_mcp.runtime.services.describe import describe
 from codewords_mcp.runtime.services.registry import Registry
+from codewords_mcp.runtime.workflows.validation.needed_secrets import check_services
 
 SERVICES = {service.name: service for service in Registry({}).all()}
 FOLDER = Path(registry.__file__).parent
@@ -62,7 +65,18 @@ def test_a_service_says_what_it_does_and_where_its_credentials_are_had(service: 
         assert re.fullmatch(r"[A-Z][A-Z0-9_]*", credential.name)
         assert credential.how.endswith(".")
     assert describe(service).ready == all(credential.without for credential in service.credentials)
-    assert describe(service, unavailable="Not today.").ready is False
+    assert describe(service, unavailable=Unavailability("Not today.")).ready is False
+
+
+@pytest.mark.requirement("services:protocol")
+def test_a_check_of_a_service_that_refuses_all_calls_has_its_fix_and_remedy() -> None:
+    remedy = Remedy(RemedyAction.PAIR_BROWSER)
+    refused = Unavailability("There is none.", f"{remedy.words} Or wait.", remedy)
+    info = describe(SERVICES["chrome_extension"], unavailable=refused)
+    (check,) = check_services([info], ())
+    assert check.message == "chrome_extension cannot be used now: There is none."
+    assert (check.status, check.fix, check.remedy) == ("warning", refused.fix, remedy)
+    assert worded(check.fix, remedy.to_dict()) == "`codewords browser pair` pairs one. Or wait."
 
 
 @pytest.mark.requirement("services:protocol")

@@ -94,7 +94,7 @@ class ServiceApi:
             describe(
                 service,
                 present,
-                "" if service.unavailable is None else await service.unavailable(parts, caller.owner),
+                None if service.unavailable is None else await service.unavailable(parts, caller.owner),
             )
             for service in services
         ]

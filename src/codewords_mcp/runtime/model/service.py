@@ -6,6 +6,7 @@ from typing import Any, Literal
 
 from pydantic import Field
 
+from codewords_mcp.remedies import Remedy
 from codewords_mcp.runtime.model.base import Model
 
 
@@ -52,7 +53,7 @@ class CallPreview(Model):
 
 class ServiceInfo(Model):
     """A library service. `ready`: it has all required credentials and is not `unavailable`, which
-    holds a reason.
+    holds a reason. `fix` says what to do about it; it contains the words of the `remedy`.
     """
 
     name: str
@@ -60,6 +61,8 @@ class ServiceInfo(Model):
     summary: str
     ready: bool
     unavailable: str = ""
+    fix: str = ""
+    remedy: Remedy | None = None
     credentials: list[CredentialInfo] = Field(default_factory=list[CredentialInfo])
     operations: list[OperationInfo] = Field(default_factory=list[OperationInfo])
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from codewords_mcp.runtime.services.base import ServiceDependencies
+from codewords_mcp.runtime.services.base import ServiceDependencies, Unavailability
 
 
-async def browser_unavailable(dependencies: ServiceDependencies, owner: str) -> str:
-    """Return why an owner's calls have no browser now and what to do; "" if they have one."""
+async def browser_unavailable(dependencies: ServiceDependencies, owner: str) -> Unavailability | None:
+    """Return why an owner's calls have no browser now and what to do; None if they have one."""
     status = await dependencies.browsers.status(owner)
     if status.ready:
-        return ""
-    return f"{status.sentence} {status.fix}".strip()
+        return None
+    return Unavailability(status.sentence, status.fix, status.remedy)

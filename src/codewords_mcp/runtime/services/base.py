@@ -20,7 +20,7 @@ from pydantic_core import ErrorDetails
 
 from codewords_mcp.bounded_json import JsonObject
 from codewords_mcp.errors import InvalidInput, MissingCredential, NotFound, UpstreamFailed
-from codewords_mcp.remedies import set_secret
+from codewords_mcp.remedies import Remedy, set_secret
 from codewords_mcp.runtime.auth.authority import Authority, CallTarget
 from codewords_mcp.runtime.browser.base import BrowserGone, BrowserUser, Tab
 from codewords_mcp.runtime.browser.sessions import Browsers
@@ -116,6 +116,15 @@ class Operation:
 
 
 @dataclass(frozen=True, slots=True)
+class Unavailability:
+    """Reason why every call of a service is refused now. `fix` says what to do; it contains the words of the `remedy`."""
+
+    reason: str
+    fix: str = ""
+    remedy: Remedy | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Service:
     """One library service. Its calls are runs: recorded, attributed and limited in time."""
 
@@ -124,8 +133,8 @@ class Service:
     summary: str
     operations: tuple[Operation, ...]
     credentials: tuple[ServiceCredential, ...] = ()
-    unavailable: Callable[[ServiceDependencies, str], Awaitable[str]] | None = None
-    """Returns the reason why an owner's calls are refused now, "" if they are not."""
+    unavailable: Callable[[ServiceDependencies, str], Awaitable[Unavailability | None]] | None = None
+    """Returns why an owner's calls are refused now, None if they are not."""
 
     def find(self, path: str) -> Operation:
         """Return the operation at a path; slashes around it are ignored. Raises NotFound, which

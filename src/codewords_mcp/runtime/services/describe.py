@@ -9,12 +9,14 @@ from typing import Any, Literal
 from pydantic import BaseModel
 
 from codewords_mcp.runtime.model.service import CredentialInfo, OperationInfo, ServiceInfo
-from codewords_mcp.runtime.services.base import Service
+from codewords_mcp.runtime.services.base import Service, Unavailability
 
 
-def describe(service: Service, present: Collection[str] = (), unavailable: str = "") -> ServiceInfo:
+def describe(
+    service: Service, present: Collection[str] = (), unavailable: Unavailability | None = None
+) -> ServiceInfo:
     """Describe a service. `present` are the names of the credentials that are set; `unavailable` is
-    the reason of refusals.
+    why calls are refused.
     """
     credentials = [
         CredentialInfo(
@@ -26,12 +28,15 @@ def describe(service: Service, present: Collection[str] = (), unavailable: str =
         )
         for credential in service.credentials
     ]
+    lacks = unavailable or Unavailability("")
     return ServiceInfo(
         name=service.name,
         title=service.title,
         summary=service.summary,
         ready=not unavailable and all(credential.present or credential.without for credential in credentials),
-        unavailable=unavailable,
+        unavailable=lacks.reason,
+        fix=lacks.fix,
+        remedy=lacks.remedy,
         credentials=credentials,
         operations=[
             OperationInfo(

@@ -32,6 +32,7 @@ from codewords_mcp.runtime.services.base import (
     ServiceContext,
     ServiceCredential,
     ServiceDependencies,
+    Unavailability,
 )
 from codewords_mcp.runtime.services.model_prompt.choice import choose
 
@@ -273,17 +274,17 @@ def _to_action(step: dict[str, Any]) -> Action:
         raise StepFailed("bad_step", f"`{kind}` has a missing or an unknown field.") from None
 
 
-async def unavailable(dependencies: ServiceDependencies, owner: str) -> str:
-    """Return why an owner's calls are refused now: no browser, or no model; "" if they are not."""
+async def unavailable(dependencies: ServiceDependencies, owner: str) -> Unavailability | None:
+    """Return why an owner's calls are refused now: no browser, or no model; None if they are not."""
     if lacking := await browser_unavailable(dependencies, owner):
         return lacking
     try:
         model_choice = await choose(dependencies.gateway, owner, dependencies.settings.agent_model)
     except ServiceNotAvailable as error:
-        return str(error)
+        return Unavailability(error.message, error.hint, error.remedy)
     if model_choice:
-        return ""
-    return f"{_NO_KEY} {_SET_KEY.words}"
+        return None
+    return Unavailability(_NO_KEY, _SET_KEY.words, _SET_KEY)
 
 
 def _targets(params: AgentInput) -> list[CallTarget]:

@@ -32,7 +32,15 @@ def check_services(services: Iterable[ServiceInfo], declared: Collection[str]) -
                 )
 
         if service.unavailable:
-            message = f"{service.name} cannot be used now: {service.unavailable}"
-            checks.setdefault(service.name, Check(id="credentials", status="warning", message=message))
+            checks.setdefault(
+                service.name,
+                Check(
+                    id="credentials",
+                    status="warning",
+                    message=f"{service.name} cannot be used now: {service.unavailable}",
+                    fix=service.fix or None,
+                    remedy=service.remedy,
+                ),
+            )
 
     return list(checks.values())
