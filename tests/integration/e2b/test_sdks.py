@@ -32,6 +32,21 @@ SEEN: dict[str, Any] = {
     "workflow": {"answers": ["served", "served"], "output": "listening\n", "cost": True, "orphans": 0},
 }  # fmt: skip
 
+USES_AND_ENDS = """
+import asyncio, atexit, os, threading
+from codewords_mcp.runtime.sandboxes.e2b.account import E2bAccount
+from codewords_mcp.settings import Settings
+answered = threading.Event()
+def worker():
+    answered.wait()
+    os.write(1, b"through")
+threading.Thread(target=worker, daemon=True).start()
+for _ in range(2):
+    asyncio.run(E2bAccount.open(Settings(sandbox="e2b")))
+atexit.register(answered.set)
+"""
+"""An answer comes as the process ends; its thread, as those of the SDK, is not waited for by the interpreter."""
+
 
 async def run_verbs(
     variables: dict[str, str], environment: EnvironmentRef, folder: Path, *paths: str | Path
@@ -98,3 +113,14 @@ def test_the_oldest_sdk_that_is_tested_is_the_oldest_that_people_are_told_to_ins
     assert f'"e2b>={OLDEST.removesuffix(".0")},<3"' in (PROJECT / "pyproject.toml").read_text(
         encoding="utf-8"
     )
+
+
+@pytest.mark.requirement("e2b:sdk-verbs")
+def test_a_process_that_used_the_sdk_ends_after_the_threads_that_are_through_with_their_requests(
+    tmp_path: Path,
+) -> None:
+    variables = {**os.environ, "E2B_API_KEY": "e2b_" + "0" * 40, "CODEWORDS_HOME": str(tmp_path)}
+    ended = subprocess.run(
+        [sys.executable, "-c", USES_AND_ENDS], env=variables, capture_output=True, timeout=60, check=False
+    )
+    assert (ended.returncode, ended.stdout) == (0, b"through"), ended.stderr

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import atexit
 import inspect
 import os
+import sys
+import time
 from collections.abc import AsyncIterator, Coroutine, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -19,6 +22,8 @@ _REQUEST_SECONDS: Final = 30.0
 # Of one call with the SDK's own retries; a request that the SDK bounds by 30 s may take twice that.
 _CALL_SECONDS: Final = 100.0
 _SNAPSHOT_SECONDS: Final = 300.0
+# A thread of the SDK's HTTP client needs microseconds to be through with a request that was answered.
+_THREADS_END_SECONDS: Final = 0.1
 
 
 @dataclass(frozen=True, slots=True)
@@ -221,6 +226,16 @@ class E2bAccount:
 def _import() -> None:
     import e2b  # noqa: F401  # pyright: ignore[reportUnusedImport]
     import websockets.asyncio.client  # noqa: F401  # pyright: ignore[reportUnusedImport]
+
+    atexit.unregister(_let_threads_end)  # once, however many accounts are opened
+    atexit.register(_let_threads_end)
+
+
+def _let_threads_end() -> None:
+    # Threads of pyqwest, the SDK's HTTP client, go on for a moment after the answer. One that still needs the
+    # interpreter when that ends aborts the process: Python before 3.14 ends such threads through their Rust frames.
+    if "pyqwest" in sys.modules:
+        time.sleep(_THREADS_END_SECONDS)
 
 
 def _machine(sandbox: Any) -> E2bMachine:
