@@ -115,7 +115,7 @@ def test_the_oldest_sdk_that_is_tested_is_the_oldest_that_people_are_told_to_ins
     )
 
 
-@pytest.mark.requirement("e2b:sdk-verbs")
+@pytest.mark.requirement("e2b:exit")
 def test_a_process_that_used_the_sdk_ends_after_the_threads_that_are_through_with_their_requests(
     tmp_path: Path,
 ) -> None:
