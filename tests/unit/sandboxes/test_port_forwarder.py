@@ -14,6 +14,7 @@ from codewords_mcp.runtime.sandboxes.host.port_forwarder import PortForwarder
 
 pytestmark = [
     pytest.mark.anyio,
+    pytest.mark.requirement("sandbox:process"),
     pytest.mark.skipif(sys.platform == "win32", reason="Unix sockets"),
 ]
 
