@@ -27,7 +27,7 @@ PRIVATE_WORDS = frozenset(
 PRIVATE_FILES = PRIVATE_WORDS | {"breaking", "turns", "heads", "forms", "tails", "door"}
 RIDDLE = re.compile(r"(What|Whether|Which|Who|Whose|How|Where|Why)\b")
 
-MAX_PRIVATE_NAMES = 20
+MAX_PRIVATE_NAMES = 19
 MAX_RIDDLES = 6
 MAX_SHARED_CLASSES = 2
 MAX_UNTYPED_RETURNS = 10
