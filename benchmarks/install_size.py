@@ -1,4 +1,4 @@
-"""How much does `pip install codewords-mcp` install, beside an engine that people run workflows with?
+"""Weigh what `pip install codewords-mcp` installs, beside an engine that people run workflows with.
 
 Installs each into a fresh environment of this Python and adds up what the packages' own lists of files name, so bytecode
 and the installer are left out. The five heaviest are named on stderr.
@@ -21,7 +21,7 @@ from _prefect import VERSION
 PROJECT = Path(__file__).parents[1]
 PEER = f"prefect=={VERSION}"
 MAX_PACKAGES, MAX_MB = 101, 237
-"""What an installation weighs today, and never more. Note 051 has what could still go, and why it stays."""
+"""Ceilings: the weight of an installation today. Note 051 has what could still go, and why it stays."""
 
 
 @dataclass(frozen=True)

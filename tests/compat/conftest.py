@@ -48,7 +48,7 @@ def service(served: ServedRuntime) -> str:
 
 @pytest.fixture(scope="session")
 def node_steps(served: ServedRuntime, service: str) -> Steps:
-    """What the published npm client sees, step by step."""
+    """Report of the published npm client, step by step."""
     return driven(["node", DRIVERS / "node_driver.cjs", node_client(), service], served)
 
 

@@ -20,7 +20,7 @@ Steps = dict[str, Any]
 
 
 def driven(command: list[str | Path], served: ServedRuntime, **env: str) -> Steps:
-    """What a program that prints its steps saw of the runtime."""
+    """Report of a program that prints its steps: its view of the runtime."""
     kept = {name: os.environ[name] for name in ("PATH", "HOME", "TMPDIR") if name in os.environ}
     done = subprocess.run(
         command,

@@ -85,7 +85,7 @@ def test_a_body_in_many_small_pieces_is_no_head(door: Door) -> None:
 
 
 def rest_of(wire: Wire) -> bytes:
-    """What came before the server closed; it resets a connection of which it hasn't read all."""
+    """Read until the server closes; it resets a connection of which it has not read all."""
     try:
         return wire.until(b"never")
     except ConnectionResetError:

@@ -1,4 +1,4 @@
-"""How the tests ask a runtime for integrations, and read what it says."""
+"""Helpers that ask a runtime for integrations and read its answers."""
 
 from __future__ import annotations
 

@@ -182,7 +182,7 @@ def _parse_value(response: sdks.ModelResponse, schema: schemas.Json) -> tuple[An
         except ValueError:
             return None, "it is not JSON"
 
-    value = schemas.without_unasked_nulls(value, schema)
+    value = schemas.without_optional_nulls(value, schema)
     return value, schemas.find_fault(value, schema)
 
 

@@ -177,7 +177,7 @@ def _takes_null(part: Json) -> bool:
     return isinstance(options, list) and any(_takes_null(element) for element in cast("list[Json]", options))
 
 
-def without_unasked_nulls(
+def without_optional_nulls(
     value: JsonValue, schema: Json, root: Json | None = None, depth: int = 0
 ) -> JsonValue:
     """Remove nulls of optional fields that may not be null: strict mode uses null for an absent
@@ -194,7 +194,7 @@ def without_unasked_nulls(
     if isinstance(value, list):
         inner = _part(schema, "items")
         return [
-            without_unasked_nulls(element, inner, root, depth + 1) for element in cast("list[Any]", value)
+            without_optional_nulls(element, inner, root, depth + 1) for element in cast("list[Any]", value)
         ]
     if not isinstance(value, dict):
         return value
@@ -212,7 +212,7 @@ def without_unasked_nulls(
             and field_schema
         ):
             continue
-        result[name] = without_unasked_nulls(part, field_schema, root, depth + 1)
+        result[name] = without_optional_nulls(part, field_schema, root, depth + 1)
 
     return result
 
