@@ -221,7 +221,7 @@ def test_attempts_add_up_what_cannot_be_told_stays_untold_and_only_the_holder_ad
     for holder, summed in (("me", unknown), ("me", first), ("another", first), ("me", second)):
         database.write_blocking(usage.add, "r", holder, used={"wall_seconds": 1}, steps=[], summed=summed)
     (row,) = database.write_blocking(lambda c: usage.sums(c, "o", by="key", since=0))
-    assert {name: row[name] for name in usage.SUMMED} == {
+    assert row.model_dump(include=set(usage.SUMMED)) == {
         "cpu_seconds": 1.5, "peak_memory": 50, "cost": None, "egress_in": 6, "egress_out": 7,
     }  # fmt: skip
     assert _get(database, "r").usage == {"wall_seconds": 1}

@@ -18,6 +18,7 @@ from sqlalchemy import Connection, create_engine, func, select, text, update
 from codewords_mcp.runtime.model.budget import CostsBy
 from codewords_mcp.runtime.model.run_columns import RunColumns
 from codewords_mcp.runtime.model.run_state import UNFINISHED
+from codewords_mcp.runtime.model.usage import UsageBy
 from codewords_mcp.runtime.store import model_usage as calls
 from codewords_mcp.runtime.store import runs as rows
 from codewords_mcp.runtime.store import summing, usage
@@ -131,7 +132,7 @@ def store(
 
 
 def plain(
-    history: list[dict[str, Any]], made: list[tuple[UsageAccount, dict[str, int]]], by: usage.By, owner: str | None, since: int
+    history: list[dict[str, Any]], made: list[tuple[UsageAccount, dict[str, int]]], by: UsageBy, owner: str | None, since: int
 ) -> dict[str | None, dict[str, Any]]:  # fmt: skip
     """The sums, from everything and by nothing but Python."""
     of = {"workflow": "service_id", "key": "key_id"}
@@ -202,10 +203,11 @@ def agree(
     """All that is asked of sums is as the plain sums say."""
     for owner in OWNERS:
         for since in sinces:
-            for by in get_args(usage.By):
+            for by in get_args(UsageBy):
                 found = database.write_blocking(usage.sums, owner, by=by, since=since)
                 expected = plain(history, made, by, owner, since)
-                assert {row.pop("of"): pytest.approx(row, abs=1e-6) for row in found} == expected
+                rows = {row.of: row.model_dump(exclude={"of"}) for row in found}
+                assert {of: pytest.approx(row, abs=1e-6) for of, row in rows.items()} == expected
             day = to_text(since)[:10]
             for by in get_args(CostsBy) if kept else ("day", "workflow", "key", "model"):
                 totals = database.write_blocking(calls.totals, by, owner=owner, since=day, limit=10_000)

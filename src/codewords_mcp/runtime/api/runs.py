@@ -112,8 +112,7 @@ class RunApi:
         since = (now() // usage.DAY - days + 1) * usage.DAY
         # Costs are written in batches; the sum must contain the calls of a moment ago.
         self._container.gateway.ledger.flush()
-        rows = await self._container.database.read(usage.sums, owner, by=by, since=since)
-        return [UsageSum.model_validate(row) for row in rows]
+        return await self._container.database.read(usage.sums, owner, by=by, since=since)
 
     async def list(
         self,

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import cache
-from typing import Any, Literal, NamedTuple, TypedDict
+from operator import attrgetter
+from typing import Any, NamedTuple
 
 from sqlalchemy import (
     ColumnElement,
@@ -33,6 +34,7 @@ from sqlalchemy.sql.dml import ReturningUpdate
 
 from codewords_mcp.bounded_json import JsonObject
 from codewords_mcp.runtime.model.run_columns import StepEntry
+from codewords_mcp.runtime.model.usage import UsageBy, UsageSum
 from codewords_mcp.runtime.store import model_usage
 from codewords_mcp.runtime.store.clock import to_text
 from codewords_mcp.runtime.store.tables import UNSUMMED, runs
@@ -40,7 +42,6 @@ from codewords_mcp.runtime.store.usage_tables import usage_days
 
 DAY = 86_400_000_000
 PICO = 10**12
-By = Literal["workflow", "key", "day"]
 
 
 class SummedUsage(NamedTuple):
@@ -55,7 +56,7 @@ class SummedUsage(NamedTuple):
 
 SUMMED = SummedUsage._fields
 """Sums over a run's attempts; for memory, the maximum."""
-SUBJECTS: dict[By, ColumnElement[Any]] = {
+SUBJECTS: dict[UsageBy, ColumnElement[Any]] = {
     "workflow": func.coalesce(runs.c.service_id, literal_column("''")),
     "key": func.coalesce(runs.c.key_id, literal_column("''")),
     "day": literal_column("''"),
@@ -132,7 +133,7 @@ def sum_up(connection: Connection, run_ids: list[str]) -> None:
     connection.execute(update(runs).where(runs.c.id.in_(run_ids)).values(summed=True))
 
 
-def _by_day(by: By) -> Select[*tuple[Any, ...]]:
+def _by_day(by: UsageBy) -> Select[*tuple[Any, ...]]:
     """Rows as those of `usage_days`, of runs themselves."""
     count, began = func.count(), func.coalesce(runs.c.running_at, runs.c.completed_at)
 
@@ -160,7 +161,7 @@ def _by_day(by: By) -> Select[*tuple[Any, ...]]:
     return select(*columns).group_by("subject", "owner", "day")
 
 
-def _sources(by: By, owner: str | None, since: int) -> FromClause:
+def _sources(by: UsageBy, owner: str | None, since: int) -> FromClause:
     """Select `usage_days` and, in the same statement, runs that are not summed yet."""
     columns: list[Any] = [usage_days.c[column.name] for column in _by_day(by).selected_columns]
     days = select(*columns)
@@ -171,25 +172,7 @@ def _sources(by: By, owner: str | None, since: int) -> FromClause:
     return union_all(days, rest).subquery()
 
 
-class UsageGroup(TypedDict):
-    """Sums of the runs of one workflow, key or day; see `UsageSum`."""
-
-    of: str | None
-    runs: int
-    succeeded: int
-    failed: int
-    waiting_seconds: float
-    starting_seconds: float
-    running_seconds: float
-    cpu_seconds: float
-    peak_memory: int | None
-    egress_in: int
-    egress_out: int
-    cost: float | None
-    unpriced: int
-
-
-def sums(connection: Connection, owner: str | None, *, by: By, since: int) -> list[UsageGroup]:
+def sums(connection: Connection, owner: str | None, *, by: UsageBy, since: int) -> list[UsageSum]:
     """Sum the runs accepted from the day on that begins at `since` (µs); times in seconds.
 
     One row a group, most runs first; days in order. `waiting` lasts from acceptance to the start of
@@ -200,40 +183,39 @@ def sums(connection: Connection, owner: str | None, *, by: By, since: int) -> li
     of = both.c["day" if by == "day" else "subject"].label("of")
     totals = [func.sum(both.c[name]).label(name) for name in _COLUMNS if name != "peak_memory"]
     query = select(of, *totals, func.max(both.c.peak_memory).label("peak_memory")).group_by(of)
-    groups: dict[str, UsageGroup] = {}
+    groups: dict[str, UsageSum] = {}
     for row in connection.execute(query).mappings():
         subject = to_text(row["of"])[:10] if by == "day" else row["of"]
         groups[subject] = _in_seconds(subject, row)
     for row in model_usage.of_days(connection, owner, by=by, since=to_text(since)[:10]):
-        group = groups.setdefault(row["of"], _in_seconds(row["of"], _NOTHING))
-        group["cost"] = (group["cost"] or 0.0) + int(row["cost"]) / PICO
-        group["unpriced"] = int(row["unpriced"])
+        group = groups.get(row["of"]) or _in_seconds(row["of"], _NOTHING)
+        cost = (group.cost or 0.0) + int(row["cost"]) / PICO
+        groups[row["of"]] = group.model_copy(update={"cost": cost, "unpriced": int(row["unpriced"])})
 
     if by == "day":
         return [groups[day] for day in sorted(groups)]
-    return sorted(groups.values(), key=lambda group: -group["runs"])
+    return sorted(groups.values(), key=attrgetter("runs"), reverse=True)
 
 
 _NOTHING: dict[str, int | None] = dict.fromkeys(_COLUMNS, 0) | {"peak_memory": None, "cost": None}
 
 
-def _in_seconds(subject: str, row: Mapping[Any, Any]) -> UsageGroup:
+def _in_seconds(subject: str, row: Mapping[Any, Any]) -> UsageSum:
     """Convert a row of sums to seconds. PostgreSQL sums whole numbers to decimals."""
-    return {
-        "of": subject or None,
-        "runs": int(row["runs"]),
-        "succeeded": int(row["succeeded"]),
-        "failed": int(row["failed"]),
-        "waiting_seconds": int(row["waiting"]) / 1_000_000,
-        "starting_seconds": int(row["starting"]) / 1_000_000,
-        "running_seconds": int(row["running"]) / 1_000_000,
-        "cpu_seconds": row["cpu_seconds"],
-        "peak_memory": row["peak_memory"],
-        "egress_in": int(row["egress_in"]),
-        "egress_out": int(row["egress_out"]),
-        "cost": row["cost"],
-        "unpriced": 0,
-    }
+    return UsageSum(
+        of=subject or None,
+        runs=int(row["runs"]),
+        succeeded=int(row["succeeded"]),
+        failed=int(row["failed"]),
+        waiting_seconds=int(row["waiting"]) / 1_000_000,
+        starting_seconds=int(row["starting"]) / 1_000_000,
+        running_seconds=int(row["running"]) / 1_000_000,
+        cpu_seconds=row["cpu_seconds"],
+        peak_memory=row["peak_memory"],
+        egress_in=int(row["egress_in"]),
+        egress_out=int(row["egress_out"]),
+        cost=row["cost"],
+    )
 
 
 def purge(connection: Connection, before: int) -> int:
