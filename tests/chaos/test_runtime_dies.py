@@ -125,6 +125,7 @@ def test_a_run_in_flight_is_interrupted_and_what_is_deployed_and_logged_is_still
         "tools/call",
         {"name": "get_run", "arguments": {"run_id": running, "wait_seconds": 40}, "_meta": ENVELOPE},
     )
+    tool_result(peer, "get_run", run_id=running)  # answered: the call before it has reached the runtime too
     kill_runtime(home)
     assert "interrupted" in peer.answer(waiting)["error"]["message"]
 
