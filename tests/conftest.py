@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, settings
 
-from codewords_mcp.frozen_imports import loading
+from codewords_mcp.common.frozen_imports import loading
 from tests.support.paths import SHARED
 from tests.support.postgres import Postgres, serving_postgres
 

@@ -100,7 +100,7 @@ def test_a_runtime_that_may_not_start_says_so_before_it_loads_what_it_would_serv
 def test_no_collection_looks_for_garbage_among_what_is_loaded_and_those_after_it_do_among_the_rest() -> None:
     code = (
         "import gc\n"
-        "from codewords_mcp.frozen_imports import loading\n"
+        "from codewords_mcp.common.frozen_imports import loading\n"
         "before = sum(one['collections'] for one in gc.get_stats())\n"
         "with loading():\n"
         "    import codewords_mcp.settings\n"

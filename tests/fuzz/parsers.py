@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, cast
 
-from codewords_mcp.bounded_json import parse, parse_or_none, parse_stored
+from codewords_mcp.common.bounded_json import parse, parse_or_none, parse_stored
 from codewords_mcp.errors import CodewordsError
 from codewords_mcp.http.bodies import parse_json
 from codewords_mcp.http.middleware.auth import find_key, is_open

@@ -12,7 +12,14 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from pydantic_core import to_json
 
-from codewords_mcp.bounded_json import MAX_DEPTH, UnacceptableJson, check, parse, parse_or_none, parse_stored
+from codewords_mcp.common.bounded_json import (
+    MAX_DEPTH,
+    UnacceptableJson,
+    check,
+    parse,
+    parse_or_none,
+    parse_stored,
+)
 from codewords_mcp.errors import InvalidInput, StorageFailed
 from codewords_mcp.http.wire_format import log_record, result_record
 from codewords_mcp.mcp_server.run_format import RunView, _log, format_run, run_result  # pyright: ignore[reportPrivateUsage]

@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from codewords_mcp.cancellation import end
+from codewords_mcp.common.cancellation import end
 
 pytestmark = pytest.mark.anyio
 

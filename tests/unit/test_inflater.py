@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from codewords_mcp.inflater import PIECE_BYTES, DamagedCompression, Inflater
+from codewords_mcp.common.inflater import PIECE_BYTES, DamagedCompression, Inflater
 
 PLAIN = b"".join(b"%d " % number for number in range(20_000))
 

@@ -15,12 +15,12 @@ import codewords_mcp
 from codewords_mcp.cli import _remedies as commands
 from codewords_mcp.cli import app
 from codewords_mcp.cli._client import RemoteError
+from codewords_mcp.common.remedies import NEUTRAL_WORDS, Remedy, RemedyAction, reword, set_secret
 from codewords_mcp.errors import InsufficientScope, MissingCredential, NotFound
 from codewords_mcp.http import remedies as routes
 from codewords_mcp.http.middleware.errors import body_of, explain
 from codewords_mcp.mcp_server import remedies as tools
 from codewords_mcp.mcp_server.tool_errors import ERROR_KEY, error_result
-from codewords_mcp.remedies import NEUTRAL_WORDS, Remedy, RemedyAction, reword, set_secret
 
 SOURCE = Path(codewords_mcp.__file__).parent
 FRONT_DOORS = {"__main__.py", "cli", "stdio", "http", "mcp_server", "tools", "resources", "prompts"}

@@ -7,7 +7,7 @@ import asyncio
 import sys
 from pathlib import Path
 
-from codewords_mcp.frozen_imports import loading
+from codewords_mcp.common.frozen_imports import loading
 
 with loading():
     import structlog

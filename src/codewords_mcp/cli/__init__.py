@@ -17,7 +17,7 @@ def main() -> None:
     import sys
 
     try:
-        from codewords_mcp.frozen_imports import loading
+        from codewords_mcp.common.frozen_imports import loading
 
         # Inside of the try: Ctrl-C while modules load must not print a traceback.
         with loading():

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, TypeVar, cast
 
 import typer
 
-from codewords_mcp.bounded_json import parse
 from codewords_mcp.cli import _output
 from codewords_mcp.cli._client import RemoteError, RuntimeClient
 from codewords_mcp.cli._refs import part
+from codewords_mcp.common.bounded_json import parse
 from codewords_mcp.errors import ConsentNeeded, Forbidden
 
 if TYPE_CHECKING:

@@ -13,8 +13,8 @@ import typer
 
 from codewords_mcp.cli import _output
 from codewords_mcp.cli._remedies import WORDS
-from codewords_mcp.disk_errors import full_disk
 from codewords_mcp.errors import CodewordsError, InvalidInput
+from codewords_mcp.runtime.model.disk_errors import full_disk
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -9,12 +9,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from codewords_mcp.bounded_json import parse
 from codewords_mcp.cli import _output
 from codewords_mcp.cli._boundary import FAILED, OK
 from codewords_mcp.cli._client import SLOW, Json, RuntimeClient, remote_error
 from codewords_mcp.cli._remedies import worded
 from codewords_mcp.cli._run_report import STYLES
+from codewords_mcp.common.bounded_json import parse
 from codewords_mcp.errors import CodewordsError, InvalidInput, RunTimedOut, RuntimeUnavailable
 
 if TYPE_CHECKING:

@@ -6,10 +6,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Self, cast
 
-from codewords_mcp.bounded_json import JsonValue, parse
 from codewords_mcp.cli._remedies import WORDS
+from codewords_mcp.common.bounded_json import JsonValue, parse
+from codewords_mcp.common.remedies import reword
 from codewords_mcp.errors import CodewordsError, RuntimeUnavailable
-from codewords_mcp.remedies import reword
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterator, Mapping

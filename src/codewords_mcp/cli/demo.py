@@ -20,11 +20,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from codewords_mcp import __version__
-from codewords_mcp.bounded_json import JsonValue
 from codewords_mcp.cli import _output
 from codewords_mcp.cli._boundary import FAILED, INTERRUPTED, OK
 from codewords_mcp.cli._connect import endpoint, key_file
 from codewords_mcp.cli._steps import ShownStepFailed, Steps, check
+from codewords_mcp.common.bounded_json import JsonValue
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -7,7 +7,6 @@ from typing import Annotated, Any, cast
 
 import typer
 
-from codewords_mcp.bounded_json import parse
 from codewords_mcp.cli import _output
 from codewords_mcp.cli._agree import confirm_action
 from codewords_mcp.cli._boundary import FAILED, OK
@@ -17,6 +16,7 @@ from codewords_mcp.cli._connect import connect as runtime
 from codewords_mcp.cli._deletion import deletes, tell_deleted
 from codewords_mcp.cli._refs import AsJson, part
 from codewords_mcp.cli._remedies import worded
+from codewords_mcp.common.bounded_json import parse
 from codewords_mcp.errors import InvalidInput
 
 app = typer.Typer(

@@ -9,7 +9,6 @@ from typing import Annotated, Any
 
 import typer
 
-from codewords_mcp.bounded_json import parse
 from codewords_mcp.cli import _output
 from codewords_mcp.cli._agree import with_agreement
 from codewords_mcp.cli._boundary import OK
@@ -20,6 +19,7 @@ from codewords_mcp.cli._deletion import deletes, tell_deleted
 from codewords_mcp.cli._refs import AsJson, WorkflowRef, part, workflow_id
 from codewords_mcp.cli._remedies import worded
 from codewords_mcp.cli._times import localized, to_minute
+from codewords_mcp.common.bounded_json import parse
 from codewords_mcp.errors import InvalidInput
 
 app = typer.Typer(no_args_is_help=True, rich_markup_mode="markdown", help="Workflows that run by themselves.")

@@ -18,8 +18,8 @@ from typing import TYPE_CHECKING
 from codewords_mcp.cli._address import RuntimeListener, listen, url_of
 from codewords_mcp.cli._starter import Starter
 from codewords_mcp.cli.hosts.session_service import load_variables
+from codewords_mcp.common.frozen_imports import loading
 from codewords_mcp.errors import CodewordsError, InvalidInput
-from codewords_mcp.frozen_imports import loading
 from codewords_mcp.stdio import home
 from codewords_mcp.stdio.home_lock import HomeLock, HomeLocked
 

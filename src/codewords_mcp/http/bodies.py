@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from pydantic_core import ErrorDetails
 from starlette.requests import Request
 
-from codewords_mcp.bounded_json import JsonValue, UnacceptableJson, parse
+from codewords_mcp.common.bounded_json import JsonValue, UnacceptableJson, parse
 from codewords_mcp.errors import BodyTooLarge, InvalidInput
 from codewords_mcp.http.middleware.client_connection import not_whole, too_large
 from codewords_mcp.http.middleware.headers import content_length

@@ -11,7 +11,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from codewords_mcp import __version__
-from codewords_mcp.bounded_json import JsonObject, JsonValue
+from codewords_mcp.common.bounded_json import JsonObject, JsonValue
 from codewords_mcp.http.operations import HttpOperation, Parameter, Schema
 from codewords_mcp.http.responses import JsonReply
 from codewords_mcp.http.routes.services import operations_of

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Any, NamedTuple, cast
 
-from codewords_mcp.bounded_json import JsonValue
+from codewords_mcp.common.bounded_json import JsonValue
 from codewords_mcp.errors import InvalidInput
 from codewords_mcp.mcp_server.text import clean, clean_json, compact
 

@@ -13,7 +13,7 @@ from starlette.datastructures import Headers
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from codewords_mcp.bounded_json import parse_or_none
+from codewords_mcp.common.bounded_json import parse_or_none
 from codewords_mcp.mcp_server.context import CALLER_KEY, principal_of
 
 _SESSION_HEADER = "mcp-session-id"

@@ -51,7 +51,7 @@ from starlette.types import ASGIApp, Message, Receive, Send
 from starlette.types import Scope as HttpScope
 
 from codewords_mcp import __version__
-from codewords_mcp.bounded_json import parse
+from codewords_mcp.common.bounded_json import parse
 from codewords_mcp.errors import CodewordsError, InsufficientScope, Unauthenticated
 from codewords_mcp.mcp_server.access import check_message, check_settings, filter_list, rules_of
 from codewords_mcp.mcp_server.context import CALLER_KEY, RequestContext, ServerState, caller_of, principal_of

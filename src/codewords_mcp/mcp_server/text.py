@@ -7,7 +7,7 @@ import re
 import secrets
 from typing import Any, overload
 
-from codewords_mcp.bounded_json import JsonObject, JsonValue
+from codewords_mcp.common.bounded_json import JsonObject, JsonValue
 
 _ANSI = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)?|[@-Z\\-_])")
 # Control characters but tab and newline; marks of direction; characters without width, joiners included; fillers,

@@ -15,7 +15,7 @@ from mcp.shared.exceptions import MCPError
 from mcp_types import CallToolResult, TextContent, ToolAnnotations
 from pydantic import BaseModel, Field, ValidationError
 
-from codewords_mcp.bounded_json import UnacceptableJson, check
+from codewords_mcp.common.bounded_json import UnacceptableJson, check
 from codewords_mcp.errors import ConsentNeeded, InvalidInput
 from codewords_mcp.mcp_server.confirmation import (
     CONFIRM,

@@ -7,7 +7,7 @@ from typing import Annotated, Any, cast
 
 from pydantic import Field
 
-from codewords_mcp.bounded_json import parse
+from codewords_mcp.common.bounded_json import parse
 from codewords_mcp.errors import InvalidInput
 from codewords_mcp.mcp_server.context import ToolContext, runtime_and_caller
 from codewords_mcp.mcp_server.errors import protocol_errors

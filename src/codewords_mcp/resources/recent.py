@@ -15,7 +15,7 @@ from mcp_types import (
     Resource,
 )
 
-from codewords_mcp.bounded_json import parse
+from codewords_mcp.common.bounded_json import parse
 from codewords_mcp.errors import InvalidInput
 from codewords_mcp.mcp_server.access import access_of, completion_kind, resource_rule
 from codewords_mcp.mcp_server.context import RequestContext, caller_of

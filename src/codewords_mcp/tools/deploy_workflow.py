@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from mcp_types import CallToolResult, InputRequiredResult
 from pydantic import BaseModel, Field
 
-from codewords_mcp.bounded_json import JsonValue
+from codewords_mcp.common.bounded_json import JsonValue
 from codewords_mcp.errors import ConsentNeeded, InvalidInput
 from codewords_mcp.mcp_server.check_format import (
     CheckItem,

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, overload
 from mcp_types import CallToolResult
 from pydantic import BaseModel, Field
 
-from codewords_mcp.bounded_json import JsonObject, JsonValue
+from codewords_mcp.common.bounded_json import JsonObject, JsonValue
 from codewords_mcp.mcp_server.check_format import capability_lines, capability_list
 from codewords_mcp.mcp_server.context import ToolContext, runtime_and_caller
 from codewords_mcp.mcp_server.text import clean, clean_json, compact, cut, fence, one_line

@@ -11,8 +11,8 @@ from typing import Final
 from tests.attacks.probes import NotHeldError, Result, Scenes, held
 from tests.attacks.runner import Hostile, Stage, within
 
+from codewords_mcp.common.http1 import Headers
 from codewords_mcp.errors import CodewordsError
-from codewords_mcp.http1 import Headers
 from codewords_mcp.runtime.sandboxes import http1
 
 MIB: Final = 1 << 20

@@ -17,9 +17,9 @@ from tests.support.runtime import ECHO
 
 from codewords_mcp.cli import _address
 from codewords_mcp.cli._boundary import run_app
-from codewords_mcp.disk_errors import full_disk
 from codewords_mcp.errors import StorageFailed
 from codewords_mcp.http.middleware.errors import HttpInternalError, explain
+from codewords_mcp.runtime.model.disk_errors import full_disk
 from codewords_mcp.runtime.sandboxes.forkserver.warm_pool import ForkWarmPool
 from codewords_mcp.runtime.sandboxes.host.paths import Folders
 

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from codewords_mcp.bounded_json import MAX_DEPTH, parse
+from codewords_mcp.common.bounded_json import MAX_DEPTH, parse
 from codewords_mcp.errors import InvalidInput
 from codewords_mcp.runtime.gateway import inputs
 from codewords_mcp.runtime.gateway.canonical import canonical

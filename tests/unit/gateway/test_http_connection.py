@@ -15,7 +15,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from codewords_mcp.http1 import ConnectionBrokenError
+from codewords_mcp.common.http1 import ConnectionBrokenError
 from codewords_mcp.runtime.gateway.connection_pool import ProviderResponse
 from codewords_mcp.runtime.gateway.http_connection import PhaseTimeouts, ProviderConnection
 from codewords_mcp.runtime.gateway.upstream import Base, Upstream

@@ -12,7 +12,7 @@ import structlog.testing
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from codewords_mcp.inflater import PIECE_BYTES
+from codewords_mcp.common.inflater import PIECE_BYTES
 from codewords_mcp.runtime.gateway.decompression import DECOMPRESSORS
 from codewords_mcp.runtime.gateway.providers import Flavor, find_route
 from codewords_mcp.runtime.gateway.request_facts import read_request

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from mcp_types import CallToolResult, TextContent
 
-from codewords_mcp.bounded_json import JsonValue
+from codewords_mcp.common.bounded_json import JsonValue
 from codewords_mcp.errors import InvalidInput
 from codewords_mcp.mcp_server.paging import WINDOW, at_path, text_window
 from codewords_mcp.mcp_server.run_format import RunView, format_run, run_result

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from codewords_mcp.common.http1 import Headers
 from codewords_mcp.errors import InvalidInput, ProgramFailed
-from codewords_mcp.http1 import Headers
 from codewords_mcp.runtime.sandboxes import http1
 
 pytestmark = [pytest.mark.anyio, pytest.mark.requirement("sandbox:http")]

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from codewords_mcp.bounded_json import JsonValue
+from codewords_mcp.common.bounded_json import JsonValue
 from codewords_mcp.runtime.secrets import Scrubber
 
 KEY = "sk-live/4fQ+9z=ü&x\"y\\z'"

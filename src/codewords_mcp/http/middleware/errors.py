@@ -13,7 +13,6 @@ from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from codewords_mcp.disk_errors import full_disk
 from codewords_mcp.errors import (
     CodewordsError,
     InsufficientScope,
@@ -29,6 +28,7 @@ from codewords_mcp.http.middleware.client_connection import ClientGoneError
 from codewords_mcp.http.remedies import WORDS
 from codewords_mcp.http.responses import JsonReply
 from codewords_mcp.http.state import CHALLENGE, ERROR_PAGE, REQUEST_ID, RUN_ID
+from codewords_mcp.runtime.model.disk_errors import full_disk
 
 log = structlog.get_logger(__name__)
 _METHODS = ["DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT"]

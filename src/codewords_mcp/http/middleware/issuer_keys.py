@@ -15,7 +15,7 @@ from jwt import PyJWK, PyJWKClient, PyJWKSet
 from jwt.exceptions import PyJWKClientConnectionError, PyJWTError
 from typing_extensions import override
 
-from codewords_mcp.bounded_json import parse
+from codewords_mcp.common.bounded_json import parse
 from codewords_mcp.http.middleware.issuer_urls import is_protected
 
 KEYS_TTL: Final = 3600.0

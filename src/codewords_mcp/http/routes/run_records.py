@@ -11,6 +11,7 @@ from pydantic import BaseModel
 from starlette.requests import Request
 from starlette.responses import Response
 
+from codewords_mcp.common.remedies import Remedy
 from codewords_mcp.errors import InvalidInput, RunPending
 from codewords_mcp.http.bodies import query_flag, query_int, query_wait
 from codewords_mcp.http.operations import HttpOperation, Parameter, page_of
@@ -25,7 +26,6 @@ from codewords_mcp.mcp_server.run_format import (
     next_step,
     secret_needed,
 )
-from codewords_mcp.remedies import Remedy
 from codewords_mcp.runtime.model.authoring import refusals
 from codewords_mcp.runtime.model.log_batch import LogBatch
 from codewords_mcp.runtime.model.log_text import LEVELS, Line, Tracing, is_at_least, levelled, tracing_after

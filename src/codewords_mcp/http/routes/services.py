@@ -11,7 +11,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import Scope
 
-from codewords_mcp.bounded_json import JsonObject, JsonValue
+from codewords_mcp.common.bounded_json import JsonObject, JsonValue
 from codewords_mcp.http.bodies import Body, read_body
 from codewords_mcp.http.operations import HttpOperation, items_of
 from codewords_mcp.http.responses import JsonReply

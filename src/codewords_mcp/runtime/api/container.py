@@ -12,8 +12,7 @@ from pathlib import Path
 
 import structlog
 
-from codewords_mcp.cancellation import end
-from codewords_mcp.disk_errors import DiskSpace
+from codewords_mcp.common.cancellation import end
 from codewords_mcp.errors import CodewordsError, StorageFailed
 from codewords_mcp.runtime.api.event_connections import connect_events
 from codewords_mcp.runtime.api.readiness import Readiness
@@ -41,6 +40,7 @@ from codewords_mcp.runtime.integrations.service import Integrations
 from codewords_mcp.runtime.model.availability import Availability, Hosting, availability
 from codewords_mcp.runtime.model.caller import Caller
 from codewords_mcp.runtime.model.change_events import Announcements
+from codewords_mcp.runtime.model.disk_errors import DiskSpace
 from codewords_mcp.runtime.model.events import (
     CallRefused,
     DeliveryReceived,

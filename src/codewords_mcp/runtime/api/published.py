@@ -6,8 +6,8 @@ from typing import Any
 
 from sqlalchemy import Connection
 
+from codewords_mcp.common.remedies import Remedy, RemedyAction
 from codewords_mcp.errors import NotFound, TooBusy
-from codewords_mcp.remedies import Remedy, RemedyAction
 from codewords_mcp.runtime.api.container import Container
 from codewords_mcp.runtime.model.caller import Caller, refuse_run
 from codewords_mcp.runtime.model.publishing import (

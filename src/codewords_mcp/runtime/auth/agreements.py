@@ -7,8 +7,8 @@ again.
 
 from __future__ import annotations
 
+from codewords_mcp.common.remedies import Remedy, RemedyAction
 from codewords_mcp.errors import NotFound
-from codewords_mcp.remedies import Remedy, RemedyAction
 from codewords_mcp.runtime.auth.authority import Permissions
 from codewords_mcp.runtime.auth.consents import Consents
 from codewords_mcp.runtime.auth.questions import of_run

@@ -11,7 +11,7 @@ from typing import Any, cast
 
 from pydantic_core import to_json
 
-from codewords_mcp.bounded_json import MAX_DEPTH, UnacceptableJson, check_depth, parse
+from codewords_mcp.common.bounded_json import MAX_DEPTH, UnacceptableJson, check_depth, parse
 from codewords_mcp.errors import InvalidInput
 from codewords_mcp.runtime.gateway.inputs import plain
 from codewords_mcp.runtime.gateway.request_facts import RequestFacts

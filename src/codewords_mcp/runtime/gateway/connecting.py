@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, cast
 from urllib.parse import unquote, urlsplit
 
-from codewords_mcp.http1 import MAX_HEAD_BYTES
+from codewords_mcp.common.http1 import MAX_HEAD_BYTES
 from codewords_mcp.runtime.gateway.http_connection import Endpoint
 
 if TYPE_CHECKING:

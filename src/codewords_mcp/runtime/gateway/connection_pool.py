@@ -9,7 +9,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from codewords_mcp.http1 import ConnectionBrokenError, IdleConnections
+from codewords_mcp.common.http1 import ConnectionBrokenError, IdleConnections
 from codewords_mcp.runtime.gateway.connecting import authorization_of, dial, tls_context, tunnel
 from codewords_mcp.runtime.gateway.http_connection import Endpoint, PhaseTimeouts, ProviderConnection
 

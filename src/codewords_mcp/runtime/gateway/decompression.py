@@ -8,7 +8,7 @@ from typing import Protocol
 
 import structlog
 
-from codewords_mcp.inflater import DamagedCompression, Inflater
+from codewords_mcp.common.inflater import DamagedCompression, Inflater
 
 log = structlog.get_logger(__name__)
 

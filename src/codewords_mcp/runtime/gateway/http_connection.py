@@ -10,7 +10,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from typing import NamedTuple
 
-from codewords_mcp.http1 import ResponseConnection
+from codewords_mcp.common.http1 import ResponseConnection
 
 
 class Endpoint(NamedTuple):

@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator
 from urllib.parse import urlsplit
 from urllib.request import getproxies, proxy_bypass
 
-from codewords_mcp.http1 import ConnectionBrokenError, Headers
+from codewords_mcp.common.http1 import ConnectionBrokenError, Headers
 from codewords_mcp.runtime.gateway.connecting import authorization_of
 from codewords_mcp.runtime.gateway.connection_pool import Pool, ProviderResponse
 from codewords_mcp.runtime.gateway.http_connection import Endpoint, PhaseTimeouts

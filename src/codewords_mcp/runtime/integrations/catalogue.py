@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 import structlog
 
-from codewords_mcp.cancellation import end
+from codewords_mcp.common.cancellation import end
 from codewords_mcp.errors import CodewordsError
 from codewords_mcp.runtime.integrations.base import IntegrationBroker
 from codewords_mcp.runtime.integrations.popular import popular

@@ -6,9 +6,9 @@ import hashlib
 import time
 from typing import Any, cast
 
-from codewords_mcp.bounded_json import parse
+from codewords_mcp.common.bounded_json import parse
+from codewords_mcp.common.remedies import set_secret
 from codewords_mcp.errors import InvalidInput, UpstreamFailed
-from codewords_mcp.remedies import set_secret
 from codewords_mcp.runtime.integrations.errors import AppNotConnected
 from codewords_mcp.runtime.web.client import Web
 

@@ -8,9 +8,9 @@ from collections.abc import Mapping
 from typing import Any, cast
 from urllib.parse import quote
 
-from codewords_mcp.bounded_json import JsonValue, parse
+from codewords_mcp.common.bounded_json import JsonValue, parse
+from codewords_mcp.common.remedies import Remedy, RemedyAction, set_secret
 from codewords_mcp.errors import Forbidden, InvalidInput
-from codewords_mcp.remedies import Remedy, RemedyAction, set_secret
 from codewords_mcp.runtime.egress import EgressPolicy
 from codewords_mcp.runtime.integrations.catalogue import hit_of
 from codewords_mcp.runtime.integrations.errors import AppNotConnected

@@ -6,9 +6,9 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, cast
 
-from codewords_mcp.bounded_json import JsonValue
+from codewords_mcp.common.bounded_json import JsonValue
+from codewords_mcp.common.remedies import set_secret
 from codewords_mcp.errors import TooBusy
-from codewords_mcp.remedies import set_secret
 from codewords_mcp.runtime.integrations.errors import AppNotConnected, IntegrationFailed
 from codewords_mcp.runtime.integrations.pipedream_client import error_text_of
 from codewords_mcp.runtime.model.integration import Action, Prop

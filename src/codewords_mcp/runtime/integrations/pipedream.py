@@ -9,9 +9,9 @@ from operator import attrgetter
 from typing import Any, cast
 from urllib.parse import quote, urlencode
 
-from codewords_mcp.bounded_json import JsonValue
+from codewords_mcp.common.bounded_json import JsonValue
+from codewords_mcp.common.remedies import Remedy, RemedyAction
 from codewords_mcp.errors import MissingCredential, NotFound, UpstreamFailed
-from codewords_mcp.remedies import Remedy, RemedyAction
 from codewords_mcp.runtime.integrations.base import (
     BrokerRunResult,
     ConfiguredAction,

@@ -15,7 +15,8 @@ from urllib.parse import quote
 
 import structlog
 
-from codewords_mcp.bounded_json import JsonValue, parse
+from codewords_mcp.common.bounded_json import JsonValue, parse
+from codewords_mcp.common.remedies import Remedy, RemedyAction
 from codewords_mcp.errors import (
     CodewordsError,
     Conflict,
@@ -25,7 +26,6 @@ from codewords_mcp.errors import (
     UpstreamFailed,
     UpstreamTimedOut,
 )
-from codewords_mcp.remedies import Remedy, RemedyAction
 from codewords_mcp.runtime.model.caller import HOME_OWNER
 from codewords_mcp.runtime.secrets.service import SecretService
 from codewords_mcp.runtime.web.client import Web, WebResponse, retry_after

@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, cast
 
-from codewords_mcp.bounded_json import parse_or_none
+from codewords_mcp.common.bounded_json import parse_or_none
 
 Line = tuple[str, str, str]
 """created_at, stream, message. A tuple: a model object for each line would cost more than all other

@@ -9,7 +9,7 @@ import json
 import re
 from typing import Any, cast
 
-from codewords_mcp.bounded_json import JsonValue
+from codewords_mcp.common.bounded_json import JsonValue
 from codewords_mcp.errors import InvalidInput, NotFound
 from codewords_mcp.runtime.model.base import Model
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Literal, NotRequired, TypedDict
 
-from codewords_mcp.bounded_json import JsonObject, JsonValue
+from codewords_mcp.common.bounded_json import JsonObject, JsonValue
 from codewords_mcp.runtime.model.run import RunStatus
 
 FinalStatus = Literal["succeeded", "failed", "timed_out", "cancelled", "interrupted"]

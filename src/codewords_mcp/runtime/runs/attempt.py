@@ -8,6 +8,7 @@ from contextlib import suppress
 
 import structlog
 
+from codewords_mcp.common.remedies import set_secret
 from codewords_mcp.errors import (
     CodewordsError,
     ProgramFailed,
@@ -16,7 +17,6 @@ from codewords_mcp.errors import (
     RunTimedOut,
     SandboxFailed,
 )
-from codewords_mcp.remedies import set_secret
 from codewords_mcp.runtime.model.caller import Caller
 from codewords_mcp.runtime.runs.attempt_record import AttemptRecord
 from codewords_mcp.runtime.runs.attempt_setup import AttemptSetup

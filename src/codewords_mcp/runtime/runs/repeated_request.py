@@ -5,7 +5,7 @@ from __future__ import annotations
 from contextlib import suppress
 from dataclasses import dataclass
 
-from codewords_mcp.bounded_json import parse
+from codewords_mcp.common.bounded_json import parse
 from codewords_mcp.errors import Conflict
 from codewords_mcp.runtime.model.run import FINISHED, Run, RunResponse
 from codewords_mcp.runtime.runs.background_request import replayed

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from sqlalchemy import Connection
 
-from codewords_mcp.bounded_json import JsonObject
+from codewords_mcp.common.bounded_json import JsonObject
 from codewords_mcp.runtime.model.events import EventBus, RunChanged, RunLogGrew
 from codewords_mcp.runtime.model.log_text import Line
 from codewords_mcp.runtime.model.run import Step

@@ -9,7 +9,7 @@ from urllib.parse import parse_qsl, unquote
 
 import structlog
 
-from codewords_mcp.bounded_json import UnacceptableJson, parse, parse_or_none
+from codewords_mcp.common.bounded_json import UnacceptableJson, parse, parse_or_none
 from codewords_mcp.errors import CodewordsError, InvalidInput, RunCancelled, RunTimedOut
 from codewords_mcp.runtime.auth.access import Access
 from codewords_mcp.runtime.auth.access_table import service_rule

@@ -12,8 +12,7 @@ import socket
 from collections.abc import AsyncIterator
 from functools import partial
 
-from codewords_mcp.errors import CodewordsError, InvalidInput, ProgramFailed
-from codewords_mcp.http1 import (
+from codewords_mcp.common.http1 import (
     MAX_HEAD_BYTES,
     Breakage,
     ConnectionBrokenError,
@@ -21,6 +20,7 @@ from codewords_mcp.http1 import (
     IdleConnections,
     ResponseConnection,
 )
+from codewords_mcp.errors import CodewordsError, InvalidInput, ProgramFailed
 
 # Seconds after which an idle connection is not used again: uvicorn closes one after 5.
 MAX_IDLE = 4.0

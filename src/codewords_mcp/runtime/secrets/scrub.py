@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, cast
 
-from codewords_mcp.bounded_json import JsonObject, JsonValue
+from codewords_mcp.common.bounded_json import JsonObject, JsonValue
 from codewords_mcp.runtime.secrets.encodings import forms
 from codewords_mcp.runtime.secrets.multi_pattern import MAX_PREFIX, MultiPattern
 

@@ -18,9 +18,9 @@ import structlog
 from pydantic import BaseModel, ConfigDict, ValidationError
 from pydantic_core import ErrorDetails
 
-from codewords_mcp.bounded_json import JsonObject
+from codewords_mcp.common.bounded_json import JsonObject
+from codewords_mcp.common.remedies import Remedy, set_secret
 from codewords_mcp.errors import InvalidInput, MissingCredential, NotFound, UpstreamFailed
-from codewords_mcp.remedies import Remedy, set_secret
 from codewords_mcp.runtime.auth.authority import Authority, CallTarget
 from codewords_mcp.runtime.browser.base import BrowserGone, BrowserUser, Tab
 from codewords_mcp.runtime.browser.sessions import Browsers

@@ -13,8 +13,8 @@ from urllib.parse import urlsplit
 from pydantic import AliasChoices, Field
 from sqlalchemy import Connection
 
+from codewords_mcp.common.remedies import add_package
 from codewords_mcp.errors import Conflict, InvalidInput, ServiceNotAvailable, UpstreamFailed
-from codewords_mcp.remedies import add_package
 from codewords_mcp.runtime.egress import HOST_ALIAS
 from codewords_mcp.runtime.services.base import (
     Input,

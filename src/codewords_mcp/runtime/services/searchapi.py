@@ -8,7 +8,7 @@ from typing import Any, cast
 
 from pydantic import AliasChoices, ConfigDict, Field
 
-from codewords_mcp.bounded_json import JsonValue
+from codewords_mcp.common.bounded_json import JsonValue
 from codewords_mcp.errors import InvalidInput, TooBusy, UpstreamFailed
 from codewords_mcp.runtime.services.base import (
     Input,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from sqlalchemy import Connection, delete, insert, select
 
-from codewords_mcp.bounded_json import JsonObject
+from codewords_mcp.common.bounded_json import JsonObject
 from codewords_mcp.runtime.store.rows import AgreementRow, ListedAgreement
 from codewords_mcp.runtime.store.tables import agreements, workflows
 

@@ -8,8 +8,8 @@ from pathlib import Path
 
 from sqlalchemy.exc import InterfaceError, OperationalError
 
-from codewords_mcp.disk_errors import LOW_SPACE
 from codewords_mcp.errors import InvalidInput, StorageFailed
+from codewords_mcp.runtime.model.disk_errors import LOW_SPACE
 
 BUSY, LOCKED = 5, 6
 """SQLite's result codes for a database, and a table, that another connection holds locked."""

@@ -13,7 +13,7 @@ from sqlalchemy import URL, Connection, Engine, create_engine, event, text
 from sqlalchemy.exc import DatabaseError
 from sqlalchemy.pool import ConnectionPoolEntry
 
-from codewords_mcp.bounded_json import parse_stored
+from codewords_mcp.common.bounded_json import parse_stored
 from codewords_mcp.errors import StorageFailed
 from codewords_mcp.runtime.store import local_file
 from codewords_mcp.runtime.store.database_errors import storage_error

@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass
 
 from sqlalchemy import Connection, delete, insert, select
 
-from codewords_mcp.bounded_json import JsonObject
+from codewords_mcp.common.bounded_json import JsonObject
 from codewords_mcp.runtime.model.caller import CallerKind
 from codewords_mcp.runtime.model.run_columns import AttemptEntry
 from codewords_mcp.runtime.store.tables import run_requests, runs

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Literal, TypedDict
 
-from codewords_mcp.bounded_json import JsonObject, JsonValue
+from codewords_mcp.common.bounded_json import JsonObject, JsonValue
 from codewords_mcp.runtime.model.caller import CallerKind
 from codewords_mcp.runtime.model.run import RunStatus
 from codewords_mcp.runtime.model.run_columns import ErrorEntry

@@ -19,7 +19,7 @@ from sqlalchemy import (
     update,
 )
 
-from codewords_mcp.bounded_json import JsonObject
+from codewords_mcp.common.bounded_json import JsonObject
 from codewords_mcp.runtime.model.run import Attempt, ResponseFile, Run, RunError, RunInput, Step
 from codewords_mcp.runtime.model.run_columns import RunColumns
 from codewords_mcp.runtime.model.run_state import UNFINISHED

@@ -32,7 +32,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.sql.dml import ReturningUpdate
 
-from codewords_mcp.bounded_json import JsonObject
+from codewords_mcp.common.bounded_json import JsonObject
 from codewords_mcp.runtime.model.run_columns import StepEntry
 from codewords_mcp.runtime.model.usage import UsageBy, UsageSum
 from codewords_mcp.runtime.store import model_usage

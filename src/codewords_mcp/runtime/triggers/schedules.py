@@ -10,8 +10,8 @@ from typing import Any
 
 from sqlalchemy import Connection
 
+from codewords_mcp.common.remedies import Remedy, RemedyAction, show_workflow
 from codewords_mcp.errors import Conflict, InvalidInput, NotFound, TooBusy
-from codewords_mcp.remedies import Remedy, RemedyAction, show_workflow
 from codewords_mcp.runtime.model.caller import Caller, MadeBy
 from codewords_mcp.runtime.model.schedule import Schedule, ScheduleRequest
 from codewords_mcp.runtime.model.time_bounds import check_seconds

@@ -12,8 +12,8 @@ from typing import Any
 
 import structlog
 
-from codewords_mcp.bounded_json import parse
-from codewords_mcp.cancellation import end
+from codewords_mcp.common.bounded_json import parse
+from codewords_mcp.common.cancellation import end
 from codewords_mcp.errors import CodewordsError, UpstreamFailed
 from codewords_mcp.runtime.store import webhooks as rows
 from codewords_mcp.runtime.store.database import Database

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any, cast
 from urllib.parse import parse_qs
 
-from codewords_mcp.bounded_json import parse
+from codewords_mcp.common.bounded_json import parse
 
 ANY = "*"
 # Headers in which senders identify a delivery.

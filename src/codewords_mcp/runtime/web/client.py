@@ -21,9 +21,9 @@ from urllib.parse import urljoin, urlsplit, urlunsplit
 
 from pydantic import BaseModel, ValidationError
 
-from codewords_mcp.bounded_json import parse
+from codewords_mcp.common.bounded_json import parse
+from codewords_mcp.common.inflater import DamagedCompression, Inflater
 from codewords_mcp.errors import AddressRefused, InvalidInput, UpstreamFailed, UpstreamTimedOut
-from codewords_mcp.inflater import DamagedCompression, Inflater
 from codewords_mcp.runtime.egress import EgressPolicy
 from codewords_mcp.runtime.egress.dial import (
     Dialler,

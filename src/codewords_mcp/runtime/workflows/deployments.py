@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
 
+from codewords_mcp.common.remedies import DIAGNOSE, Remedy, RemedyAction, show_workflow
 from codewords_mcp.errors import Conflict, NotFound
-from codewords_mcp.remedies import DIAGNOSE, Remedy, RemedyAction, show_workflow
 from codewords_mcp.runtime.auth.questions import Question, of_deletion
 from codewords_mcp.runtime.model.base import Page
 from codewords_mcp.runtime.model.caller import Caller

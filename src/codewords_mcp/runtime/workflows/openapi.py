@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, cast
 
-from codewords_mcp.bounded_json import JsonValue
+from codewords_mcp.common.bounded_json import JsonValue
 
 UNTITLED = "workflow"
 """The title of an app without one."""

@@ -14,9 +14,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
-from codewords_mcp.bounded_json import JsonValue
+from codewords_mcp.common.bounded_json import JsonValue
+from codewords_mcp.common.http1 import Headers
 from codewords_mcp.errors import CodewordsError
-from codewords_mcp.http1 import Headers
 from codewords_mcp.runtime.sandboxes import http1
 from codewords_mcp.runtime.sandboxes.base import (
     Capability,

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import structlog
 
+from codewords_mcp.common.remedies import DIAGNOSE
 from codewords_mcp.errors import CodewordsError, NotConnected, ProgramFailed, SandboxFailed
-from codewords_mcp.remedies import DIAGNOSE
 from codewords_mcp.runtime.browser.base import BrowserStatus, BrowserUser
 from codewords_mcp.runtime.browser.headless import chromium
 from codewords_mcp.runtime.browser.headless.session import HeadlessSession

@@ -19,7 +19,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Any, Final, Protocol, cast
 
-from codewords_mcp.bounded_json import parse
+from codewords_mcp.common.bounded_json import parse
 
 PING_SECONDS: Final = 20.0
 """Chrome ends a worker without traffic after 30 s (developer.chrome.com, "Longer extension service worker lifetimes")."""

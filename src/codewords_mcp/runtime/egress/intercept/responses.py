@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Final
 
-from codewords_mcp.inflater import DamagedCompression, Inflater
+from codewords_mcp.common.inflater import DamagedCompression, Inflater
 from codewords_mcp.runtime.egress.intercept.credentials import Headers
 from codewords_mcp.runtime.secrets.scrub import Scrubber
 

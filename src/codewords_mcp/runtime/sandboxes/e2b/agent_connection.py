@@ -9,7 +9,7 @@ from typing import Any, Final, Protocol
 
 import structlog
 
-from codewords_mcp import bounded_json
+from codewords_mcp.common import bounded_json
 from codewords_mcp.errors import CodewordsError, SandboxFailed, SandboxUnavailable, TooBusy
 from codewords_mcp.runtime.sandboxes.e2b import failures, protocol
 from codewords_mcp.runtime.sandboxes.e2b.account import E2bAccount, E2bMachine

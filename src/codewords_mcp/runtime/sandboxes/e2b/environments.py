@@ -17,7 +17,7 @@ from typing import Final, Protocol
 import structlog
 
 from codewords_mcp import __version__
-from codewords_mcp.cancellation import ignore_result
+from codewords_mcp.common.cancellation import ignore_result
 from codewords_mcp.errors import CodewordsError, SandboxFailed
 from codewords_mcp.runtime.sandboxes.base import EnvironmentRef
 from codewords_mcp.runtime.sandboxes.e2b import protocol

@@ -17,7 +17,7 @@ from typing import Final, Protocol, TypeVar
 
 import structlog
 
-from codewords_mcp.cancellation import end
+from codewords_mcp.common.cancellation import end
 from codewords_mcp.errors import CodewordsError
 from codewords_mcp.runtime.sandboxes.e2b import failures
 from codewords_mcp.runtime.sandboxes.e2b.account import E2bAccount, E2bMachine, ListedMachine

@@ -10,7 +10,7 @@ from typing import Any, Final
 
 import structlog
 
-from codewords_mcp.cancellation import ignore_result
+from codewords_mcp.common.cancellation import ignore_result
 from codewords_mcp.errors import CodewordsError, SandboxFailed
 from codewords_mcp.runtime.sandboxes import explain
 from codewords_mcp.runtime.sandboxes.base import (

@@ -10,7 +10,7 @@ import os
 import socket
 from typing import Any, Final, Protocol
 
-from codewords_mcp.cancellation import ignore_result
+from codewords_mcp.common.cancellation import ignore_result
 from codewords_mcp.runtime.sandboxes.base import Limits, SandboxSpec
 from codewords_mcp.runtime.sandboxes.namespaces import spawn
 from codewords_mcp.runtime.sandboxes.namespaces.inside import channel

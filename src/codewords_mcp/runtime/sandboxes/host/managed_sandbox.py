@@ -11,9 +11,9 @@ from typing import Final, TypeVar
 
 import structlog
 
-from codewords_mcp.cancellation import ignore_result
-from codewords_mcp.disk_errors import full_disk
+from codewords_mcp.common.cancellation import ignore_result
 from codewords_mcp.errors import CodewordsError, SandboxFailed
+from codewords_mcp.runtime.model.disk_errors import full_disk
 from codewords_mcp.runtime.sandboxes import explain
 from codewords_mcp.runtime.sandboxes.base import (
     Exit,

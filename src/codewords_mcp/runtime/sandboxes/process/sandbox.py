@@ -16,8 +16,8 @@ from typing import Any, Final
 
 import structlog
 
-from codewords_mcp.disk_errors import full_disk
 from codewords_mcp.errors import SandboxFailed
+from codewords_mcp.runtime.model.disk_errors import full_disk
 from codewords_mcp.runtime.sandboxes import explain
 from codewords_mcp.runtime.sandboxes.base import Network, OutputChunk, SandboxSockets, SandboxSpec
 from codewords_mcp.runtime.sandboxes.host import paths, program

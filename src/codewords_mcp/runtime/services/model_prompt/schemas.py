@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from typing import Any, cast
 
-from codewords_mcp.bounded_json import JsonValue
+from codewords_mcp.common.bounded_json import JsonValue
 
 Json = dict[str, Any]
 WRAPPED = "value"

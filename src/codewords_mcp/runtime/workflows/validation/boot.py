@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, cast
 
-from codewords_mcp.bounded_json import parse
+from codewords_mcp.common.bounded_json import parse
 from codewords_mcp.errors import CodewordsError, ProgramFailed, SandboxUnavailable
 from codewords_mcp.runtime.model.validation import Check
 from codewords_mcp.runtime.sandboxes.base import Driver, EnvironmentRef, Limits, Sandbox, SandboxSpec

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from packaging.requirements import Requirement
 
-from codewords_mcp.bounded_json import parse
+from codewords_mcp.common.bounded_json import parse
 from codewords_mcp.runtime.model.validation import Check
 from codewords_mcp.runtime.workflows.script import Script
 

@@ -14,7 +14,7 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
-from codewords_mcp.bounded_json import JsonValue, parse
+from codewords_mcp.common.bounded_json import JsonValue, parse
 from codewords_mcp.errors import CodewordsError
 from codewords_mcp.runtime.model.authoring import ExampleFrom
 from codewords_mcp.runtime.model.json_sample import make_example

@@ -7,7 +7,7 @@ import secrets
 import socket
 import sys
 
-from codewords_mcp.bounded_json import JsonValue
+from codewords_mcp.common.bounded_json import JsonValue
 from codewords_mcp.runtime.sandboxes.base import Capability
 from codewords_mcp.testing.sandboxes import programs
 from codewords_mcp.testing.sandboxes.expecting import expect, same, together
