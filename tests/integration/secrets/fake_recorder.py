@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from tests.support.waiting import until_async
 
+from codewords_mcp.runtime.recording.exchanges import RecordedRequest
 from codewords_mcp.runtime.recording.recorder import (
     BlockedRequest,
-    RecordedExchange,
-    RecordedRequest,
+    OpenExchange,
     RecordingSession,
     Verdict,
 )
@@ -17,11 +17,13 @@ from codewords_mcp.runtime.secrets.scrub import Scrubber
 class Library:
     """Records at first; with `replays` it answers what it knows, with `holds` nothing that writes goes out."""
 
+    answers = True
+
     def __init__(self) -> None:
         self.replays = False
         self.holds = False
         self.asked_for: list[RecordedRequest] = []
-        self.ended: list[RecordedExchange] = []
+        self.ended: list[OpenExchange] = []
 
     async def decide(self, request: RecordedRequest) -> Verdict:
         self.asked_for.append(request)
@@ -31,9 +33,9 @@ class Library:
                 return known[-1].replay(paced=True)
         if self.holds and request.writes:
             return BlockedRequest("this is a dry run")
-        return RecordedExchange(request, self.ended.append)
+        return OpenExchange(request, self.ended.append)
 
-    async def heard(self, count: int) -> list[RecordedExchange]:
+    async def heard(self, count: int) -> list[OpenExchange]:
         """So many exchanges, once they are over: the last is by a moment later than its answer."""
         await until_async(lambda: len(self.ended) >= count)
         return self.ended

@@ -14,7 +14,7 @@ from tests.integration.secrets.helpers import run
 from tests.integration.secrets.interception import FREE, HOST, NAME, VALUE, Ground, ground
 from tests.support.egress import serving
 
-from codewords_mcp.runtime.recording.recorder import MAX_BODY_BYTES
+from codewords_mcp.runtime.recording.exchanges import MAX_BODY_BYTES
 
 pytestmark = [pytest.mark.anyio, pytest.mark.slow]
 

@@ -9,10 +9,10 @@ from codewords_mcp.errors import Conflict
 from codewords_mcp.runtime.gateway import headers, uploads
 from codewords_mcp.runtime.gateway.providers import find_route
 from codewords_mcp.runtime.model.provider import GatewayResponse, Provider, ProviderRequest
+from codewords_mcp.runtime.recording.exchanges import SAFE_METHODS
 from codewords_mcp.runtime.recording.recorder import (
-    SAFE_METHODS,
     BlockedRequest,
-    RecordedExchange,
+    OpenExchange,
     RecordedResponse,
     RecordingSession,
     read_ahead,
@@ -52,7 +52,7 @@ async def answer_or_record(
 async def _record(
     request: ProviderRequest,
     make: Callable[[ProviderRequest], Awaitable[GatewayResponse]],
-    exchange: RecordedExchange,
+    exchange: OpenExchange,
 ) -> GatewayResponse:
     try:
         reply = await make(request)

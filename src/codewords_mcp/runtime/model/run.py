@@ -24,6 +24,10 @@ RunStatus = Literal[
     "cancelled",
     "interrupted",
 ]
+ExecutionMode = Literal["dry_run", "apply", "replay"]
+"""The way in which a run meets the world, None for an ordinary run: its writes are held, or only those are sent that a
+person has agreed to, or all that it gets is from a recording.
+"""
 FINISHED: frozenset[str] = frozenset({"succeeded", "failed", "timed_out", "cancelled", "interrupted"})
 
 
@@ -98,7 +102,8 @@ class Run(Model):
     one. `held`: a process owns it; the log of an ended run may still grow. `waits_for`: the reason
     for waiting: a limit that is reached (of its `key`, `caller`, `workflow` or the `home`), its
     `turn` behind others, its `time`, the pause before another attempt (`retry`), or `memory` of the
-    machine. `input` is set once the run has ended.
+    machine. `input` is set once the run has ended. `mode_of`:
+    the run that this one repeats.
     """
 
     id: str
@@ -131,6 +136,8 @@ class Run(Model):
     held: bool = False
     waits_for: WaitsFor | None = None
     input: RunInput | None = None
+    mode: ExecutionMode | None = None
+    mode_of: str | None = None
 
 
 class LogLine(Model):
@@ -168,6 +175,11 @@ class RunRequest:
     delay: float = 0.0
     schedule_id: str | None = None
     made_by: MadeBy | None = None
+    mode: ExecutionMode | None = None
+    mode_of: str | None = None
+    """The run that an `apply` or `replay` repeats."""
+    trace_parent: str | None = None
+    """The caller's `traceparent` header, where it is valid (W3C Trace Context)."""
 
 
 @dataclass(slots=True)

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Literal, NotRequired, TypedDict
 
 from codewords_mcp.common.bounded_json import JsonObject, JsonValue
-from codewords_mcp.runtime.model.run import RunStatus
+from codewords_mcp.runtime.model.run import ExecutionMode, RunStatus
 
 FinalStatus = Literal["succeeded", "failed", "timed_out", "cancelled", "interrupted"]
 
@@ -99,6 +99,9 @@ class RunColumns(TypedDict, total=False):
     waits_for: str | None
     input: InputEntry | None
     made_by: JsonObject | None
+    mode: ExecutionMode | None
+    mode_of: str | None
+    trace_parent: str | None
     cpu_seconds: float | None
     peak_memory: int | None
     cost: float | None

@@ -10,71 +10,36 @@ docs/design/032-nothing-lost-between-processes.md.
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import time
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import partial
-from typing import Final, Literal, Protocol
-from urllib.parse import urlsplit
+from typing import Final, Protocol
 
+from codewords_mcp.runtime.recording.exchanges import (
+    MAX_BODY_BYTES,
+    Headers,
+    RecordedRequest,
+    RecordingChannel,
+)
 from codewords_mcp.runtime.secrets.scrub import Scrubber
 
-Headers = list[tuple[bytes, bytes]]
-RecordingChannel = Literal["egress", "gateway"]
-
-MAX_BODY_BYTES: Final = 1 << 20
-"""Bytes of a body, of either direction, that are recorded. A longer body passes and is not `whole`.
-"""
 MAX_CHUNKS: Final = 4096
 """Chunks of a response with their own time. The last one takes the rest."""
 STREAM_END: Final = b"data: [DONE]"
 """The last event of a model's stream. Some clients close the connection after it."""
-SAFE_METHODS: Final = frozenset({"GET", "HEAD", "OPTIONS", "TRACE"})
-
-
-@dataclass(frozen=True, slots=True)
-class RecordedRequest:
-    """A request of a workflow.
-
-    `body` is None if it is longer than `MAX_BODY_BYTES`: it then matches nothing.
-
-    `writes`: it may change state at its target. Decided by its method; calls that only prompt a
-    model do not.
-    """
-
-    channel: RecordingChannel
-    method: str
-    url: str
-    headers: Headers
-    body: bytes | None
-    writes: bool
-
-    @property
-    def key(self) -> str | None:
-        """Equal for requests with equal channel, method, address and body; None without the
-        complete body.
-        """
-        # Headers do not count: they hold placeholders, dates and names of clients.
-        if self.body is None:
-            return None
-        target = f"{self.channel}\0{self.method}\0{self.url}".encode()
-        return hashlib.sha256(target + b"\0" + self.body).hexdigest()
-
-    @property
-    def host(self) -> str:
-        """The target's host."""
-        return urlsplit(self.url).hostname or ""
 
 
 @dataclass(frozen=True, slots=True)
 class RecordedResponse:
-    """Returned in the host's place. Nothing is sent."""
+    """Returned in the host's place. Nothing is sent. `held`: it stands for a write that was held, not for a recorded one."""
 
     status: int
     headers: Headers
     pieces: AsyncIterator[bytes]
+    held: bool = False
+    note: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,15 +50,34 @@ class BlockedRequest:
 
 
 @dataclass(slots=True)
-class RecordedExchange:
+class Room:
+    """Bytes of bodies that a run's recording may still take."""
+
+    left: int
+    short: bool = False
+    """Something did not fit."""
+
+    def take(self, size: int) -> bool:
+        """Take room, if there is as much."""
+        if size > self.left:
+            self.short = True
+            return False
+        self.left -= size
+        return True
+
+
+@dataclass(slots=True)
+class OpenExchange:
     """A sent request, and its response as the workflow got it.
 
     `on_end` is called once when it ends in any way.
     """
 
     request: RecordedRequest
-    on_end: Callable[[RecordedExchange], None] | None = None
+    on_end: Callable[[OpenExchange], None] | None = None
     began: datetime = field(default_factory=partial(datetime.now, UTC))
+    ended_at: float | None = None
+    """Monotonic time of its end, None before it."""
     status: int = 0
     """0 until there is a response."""
     headers: Headers = field(default_factory=Headers)
@@ -103,14 +87,22 @@ class RecordedExchange:
     """Bytes of the response's body, including those beyond `MAX_BODY_BYTES`."""
     whole: bool = False
     """The response was complete and is all recorded: only then can it be replayed."""
+    complete: bool = True
+    """No byte of the response so far was left out."""
+    began_at: float = field(default_factory=time.monotonic)
+    """Monotonic time of the request."""
     _ended: bool = False
-    _clock: float = field(default_factory=time.monotonic)
+    _room: Room = field(default_factory=partial(Room, MAX_BODY_BYTES))
     _scrubber: Scrubber = field(default_factory=partial(Scrubber, {}))
 
     @property
     def body(self) -> bytes:
         """The recorded part of the response's body."""
         return b"".join(chunk for _, chunk in self.chunks)
+
+    def fill(self, room: Room) -> None:
+        """Take the bytes of the response's body from this room, which other exchanges of the run share."""
+        self._room = room
 
     def scrub_with(self, scrubber: Scrubber) -> None:
         """Remove these values from the bytes recorded from here on."""
@@ -134,21 +126,28 @@ class RecordedExchange:
         if self._ended:
             return
         self._ended = True
+        self.ended_at = time.monotonic()
         # Bytes that could have begun a value are kept back until the end.
         self._append(self._scrubber.flush())
         # A client that closes after the last event of a stream has the complete response.
-        self.whole = (whole or self.body.rstrip().endswith(STREAM_END)) and self.size <= MAX_BODY_BYTES
+        self.whole = (
+            (whole or self.body.rstrip().endswith(STREAM_END))
+            and self.complete
+            and self.size <= MAX_BODY_BYTES
+        )
         if self.on_end is not None:
             self.on_end(self)
 
     def _append(self, clean: bytes) -> None:
         capacity = max(MAX_BODY_BYTES - self.size, 0)
         self.size += len(clean)
-        if not (recordable := clean[:capacity]):
+        recordable = clean[:capacity]
+        if not recordable or not self._room.take(len(recordable)):
+            self.complete = self.complete and not clean
             return
         # Beyond the limit the last chunk grows: times are lost, bytes are not.
         if len(self.chunks) < MAX_CHUNKS:
-            self.chunks.append((time.monotonic() - self._clock, bytearray(recordable)))
+            self.chunks.append((time.monotonic() - self.began_at, bytearray(recordable)))
         else:
             self.chunks[-1][1].extend(recordable)
 
@@ -165,27 +164,51 @@ class RecordedExchange:
             yield bytes(chunk)
 
 
-Verdict = RecordedResponse | BlockedRequest | RecordedExchange | None
+Verdict = RecordedResponse | BlockedRequest | OpenExchange | None
 """None: the request is sent and not recorded."""
+
+
+class LiveRecorder:
+    """Lets every request be sent, and recorded."""
+
+    answers = False
+
+    async def decide(self, request: RecordedRequest) -> Verdict:
+        """See `Recorder`."""
+        return OpenExchange(request)
 
 
 class Recorder(Protocol):
     """Decides about each request of a run before it is sent."""
 
+    @property
+    def answers(self) -> bool:
+        """Whether it may answer in a host's place: then a host is connected to only after the verdict."""
+        ...
+
     async def decide(self, request: RecordedRequest) -> Verdict:
         """The verdict on a request, which waits for it.
 
-        A `RecordedExchange` must be made of this request.
+        A `OpenExchange` must be made of this request.
         """
+        ...
+
+
+class RequestLog(Protocol):
+    """Is told each request of a run with its verdict; see `ExchangeLog`."""
+
+    def add(self, request: RecordedRequest, verdict: Verdict) -> None:
+        """Note a request, before the verdict is followed."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class RecordingSession:
-    """A run's recorder, and the values that it must not see."""
+    """A run's recorder, the values that it must not see, and the log of what it decided."""
 
     recorder: Recorder
     scrubber: Scrubber
+    log: RequestLog | None = None
 
     async def decide(
         self,
@@ -209,8 +232,10 @@ class RecordingSession:
             writes,
         )
         verdict = await self.recorder.decide(request)
-        if isinstance(verdict, RecordedExchange):
+        if isinstance(verdict, OpenExchange):
             verdict.scrub_with(self.scrubber)
+        if self.log is not None:
+            self.log.add(request, verdict)
         return verdict
 
 

@@ -99,4 +99,7 @@ def _request(run: requests.RequestedRun) -> RunRequest:
         priority=run.priority,
         schedule_id=run.schedule_id,
         made_by=MadeBy.from_json(run.made_by),
+        mode=run.mode,
+        mode_of=run.mode_of,
+        trace_parent=run.trace_parent,
     )

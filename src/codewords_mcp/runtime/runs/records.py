@@ -73,6 +73,9 @@ class RunRecords:
             "executor": self._executor,
             "depth": ancestry.depth,
             "made_by": request.made_by.as_json() if request.made_by else None,
+            "mode": request.mode,
+            "mode_of": request.mode_of,
+            "trace_parent": request.trace_parent,
         }
         row.update(to_starting(at, [open_attempt(1, at)]))
         return row

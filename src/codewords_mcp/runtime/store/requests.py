@@ -8,6 +8,7 @@ from sqlalchemy import Connection, delete, insert, select
 
 from codewords_mcp.common.bounded_json import JsonObject
 from codewords_mcp.runtime.model.caller import CallerKind
+from codewords_mcp.runtime.model.run import ExecutionMode
 from codewords_mcp.runtime.model.run_columns import AttemptEntry
 from codewords_mcp.runtime.store.tables import run_requests, runs
 
@@ -46,6 +47,9 @@ class RequestedRun:
     cancel_requested: bool
     schedule_id: str | None
     made_by: JsonObject | None
+    mode: ExecutionMode | None
+    mode_of: str | None
+    trace_parent: str | None
     executor: str | None
     deliveries: int
 

@@ -72,6 +72,8 @@ def to_run(row: RowMapping) -> Run:
         held=row["executor"] is not None,
         waits_for=row["waits_for"],
         input=RunInput(**row["input"]) if row["input"] else None,
+        mode=row["mode"],
+        mode_of=row["mode_of"],
     )
 
 
@@ -83,7 +85,7 @@ _DEFAULTS: RunColumns = {
     "priority": 50, "not_before": None, "schedule_id": None,
     "key_id": None, "cpu_seconds": None, "peak_memory": None, "cost": None,
     "waits_for": None, "egress_in": None, "egress_out": None, "input": None, "made_by": None,
-    "response_file": None,
+    "response_file": None, "mode": None, "mode_of": None, "trace_parent": None,
 }  # fmt: skip
 _INSERT = insert(runs)
 

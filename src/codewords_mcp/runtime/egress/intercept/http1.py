@@ -24,7 +24,8 @@ from codewords_mcp.runtime.egress.intercept.session import (
     TlsStream,
 )
 from codewords_mcp.runtime.egress.intercept.websocket import relay_websocket
-from codewords_mcp.runtime.recording.recorder import MAX_BODY_BYTES, RecordedResponse
+from codewords_mcp.runtime.recording.exchanges import MAX_BODY_BYTES
+from codewords_mcp.runtime.recording.recorder import RecordedResponse
 
 MAX_HEAD_BYTES: Final = 64 << 10
 """Bytes of a message's head, of either side."""

@@ -8,10 +8,10 @@ from typing import Final
 from codewords_mcp.runtime.egress.intercept.credentials import Headers, Misplaced, PlaceholderScan
 from codewords_mcp.runtime.egress.intercept.responses import readable
 from codewords_mcp.runtime.egress.intercept.session import InterceptSession
+from codewords_mcp.runtime.recording.exchanges import SAFE_METHODS
 from codewords_mcp.runtime.recording.recorder import (
-    SAFE_METHODS,
     BlockedRequest,
-    RecordedExchange,
+    OpenExchange,
     RecordedResponse,
     RecordingSession,
 )
@@ -61,7 +61,7 @@ class Outgoing:
         self.method = head.method
         self.upgrades = upgrades
         """Whether it requests a websocket."""
-        self._exchange: RecordedExchange | None = None
+        self._exchange: OpenExchange | None = None
         self._scan: PlaceholderScan = session.interception.credentials.watch()
         # Rules apply to TLS only, so a plain connection never matches one.
         port = session.port if session.secure else 0

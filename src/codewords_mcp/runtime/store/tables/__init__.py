@@ -14,6 +14,15 @@ from codewords_mcp.runtime.store.tables.access import (
 from codewords_mcp.runtime.store.tables.base import metadata
 from codewords_mcp.runtime.store.tables.budgets import budget_accounts, budgets, model_reservations
 from codewords_mcp.runtime.store.tables.home import executors, key_use, marks, meta, tasks
+from codewords_mcp.runtime.store.tables.recordings import (
+    recorded_bodies,
+    recording_bodies,
+    recording_journal,
+    recordings,
+    replays,
+    run_traces,
+    unread_hosts,
+)
 from codewords_mcp.runtime.store.tables.runs import UNSUMMED, log_chunks, run_requests, runs
 from codewords_mcp.runtime.store.tables.services import files, integrations, outbox, service_values
 from codewords_mcp.runtime.store.tables.triggers import schedules, webhook_deliveries, webhooks
@@ -41,12 +50,19 @@ __all__ = [
     "model_reservations",
     "outbox",
     "published",
+    "recorded_bodies",
+    "recording_bodies",
+    "recording_journal",
+    "recordings",
+    "replays",
     "run_requests",
+    "run_traces",
     "runs",
     "schedules",
     "secrets",
     "service_values",
     "tasks",
+    "unread_hosts",
     "versions",
     "webhook_deliveries",
     "webhooks",

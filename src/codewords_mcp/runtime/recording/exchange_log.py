@@ -1,0 +1,117 @@
+"""The exchanges of one attempt of a run, as they come."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, replace
+from typing import Final
+
+from codewords_mcp.runtime.recording.exchanges import Exchange, Outcome, RecordedRequest, UnreadConnection
+from codewords_mcp.runtime.recording.recorder import (
+    BlockedRequest,
+    OpenExchange,
+    RecordedResponse,
+    Room,
+    Verdict,
+)
+
+MAX_EXCHANGES: Final = 2000
+"""Exchanges of a recording. Further ones happen and are not recorded."""
+MAX_CONNECTIONS: Final = 500
+MAX_RUN_BYTES: Final = 16 << 20
+"""Bytes of bodies of a recording, before compression."""
+
+
+@dataclass(frozen=True, slots=True)
+class _LoggedRequest:
+    at: float
+    request: RecordedRequest
+    verdict: OpenExchange | RecordedResponse | BlockedRequest
+
+
+class ExchangeLog:
+    """Notes each request of an attempt with what became of it. For one event loop."""
+
+    def __init__(self, max_bytes: int = MAX_RUN_BYTES) -> None:
+        self.began_at = time.monotonic()
+        """Monotonic time of the begin of the attempt. All times of exchanges are seconds since then."""
+        self._entries: list[_LoggedRequest] = []
+        self._connections: list[UnreadConnection] = []
+        self._room = Room(max_bytes)
+        self._too_many = False
+
+    def add(self, request: RecordedRequest, verdict: Verdict) -> None:
+        """See `RequestLog`."""
+        if verdict is None:
+            return
+        if len(self._entries) >= MAX_EXCHANGES:
+            self._too_many = True
+            return
+
+        if isinstance(verdict, OpenExchange):
+            verdict.fill(self._room)
+        if request.body and not self._room.take(len(request.body)):
+            request = replace(request, body=None)
+        self._entries.append(_LoggedRequest(time.monotonic() - self.began_at, request, verdict))
+
+    def add_connection(self, connection: UnreadConnection) -> None:
+        """Note a connection that was not read, when it has ended."""
+        if len(self._connections) < MAX_CONNECTIONS:
+            self._connections.append(connection)
+        else:
+            self._too_many = True
+
+    @property
+    def truncated(self) -> str:
+        """The reason why the recording ends early; "" where it does not."""
+        if self._too_many:
+            return f"it made more than {MAX_EXCHANGES} requests or {MAX_CONNECTIONS} connections"
+        if self._room.short:
+            return "its requests and responses are longer than is kept of a run"
+        return ""
+
+    @property
+    def empty(self) -> bool:
+        """Whether nothing was noted."""
+        return not self._entries and not self._connections
+
+    def exchanges(self) -> tuple[Exchange, ...]:
+        """All exchanges until now, in the order of their requests."""
+        return tuple(self._exchange(number, entry) for number, entry in enumerate(self._entries))
+
+    def connections(self) -> tuple[UnreadConnection, ...]:
+        """The connections that were not read and have ended."""
+        return tuple(self._connections)
+
+    def _exchange(self, number: int, entry: _LoggedRequest) -> Exchange:
+        verdict = entry.verdict
+        if isinstance(verdict, BlockedRequest):
+            return Exchange(number, entry.request, "blocked", entry.at, entry.at, note=verdict.why)
+
+        if isinstance(verdict, RecordedResponse):
+            outcome: Outcome = "held" if verdict.held else "answered"
+            return Exchange(
+                number,
+                entry.request,
+                outcome,
+                entry.at,
+                entry.at,
+                verdict.status,
+                verdict.headers,
+                note=verdict.note,
+            )
+
+        ended = verdict.ended_at
+        reached = verdict.status != 0 or ended is None
+        return Exchange(
+            number,
+            entry.request,
+            "sent" if reached else "unsent",
+            entry.at,
+            None if ended is None else ended - self.began_at,
+            verdict.status,
+            verdict.headers,
+            tuple((at, bytes(chunk)) for at, chunk in verdict.chunks),
+            verdict.size,
+            verdict.whole,
+        )

@@ -1,0 +1,162 @@
+"""Recordings: the request of a run, what it sent and received, and its response.
+
+Nothing here does I/O. `codec.py` turns a `Recording` into bytes and back.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from typing import Final, Literal
+from urllib.parse import urlsplit
+
+Headers = list[tuple[bytes, bytes]]
+
+RecordingChannel = Literal["egress", "gateway", "call"]
+"""The boundary that a request passed: the sandbox's network, a model provider through the gateway, or a library service,
+a workflow or another route of the runtime itself.
+"""
+Outcome = Literal["sent", "answered", "held", "blocked", "unsent"]
+"""The fate of a request: it was sent; it was answered from a recording; it was held by a dry run, and answered in the
+host's place; it was refused; or it never reached its host, as it could not be connected to.
+"""
+
+MAX_BODY_BYTES: Final = 1 << 20
+"""Bytes of a body, of either direction, that are recorded. A longer body passes and is not `whole`."""
+SAFE_METHODS: Final = frozenset({"GET", "HEAD", "OPTIONS", "TRACE"})
+
+
+@dataclass(frozen=True, slots=True)
+class RecordedRequest:
+    """A request of a run, without the values of secrets. `body` is None where it was longer than is kept."""
+
+    channel: RecordingChannel
+    method: str
+    url: str
+    headers: Headers
+    body: bytes | None
+    writes: bool
+    """Whether it may change something at its target. Calls that only prompt a model do not."""
+
+    @property
+    def key(self) -> str | None:
+        """Equal for requests with equal channel, method, address and body; None without the complete body."""
+        # Headers do not count: they hold placeholders, dates and names of clients.
+        if self.body is None:
+            return None
+        target = f"{self.channel}\0{self.method}\0{self.url}".encode()
+        return hashlib.sha256(target + b"\0" + self.body).hexdigest()
+
+    @property
+    def host(self) -> str:
+        """The target's host, as in the address."""
+        return urlsplit(self.url).hostname or ""
+
+    @property
+    def route(self) -> str:
+        """Channel, method, host and path: the address without its query."""
+        parts = urlsplit(self.url)
+        return f"{self.channel} {self.method} {parts.netloc}{parts.path}"
+
+
+@dataclass(frozen=True, slots=True)
+class Exchange:
+    """A request and its response. Times are seconds since the run's attempt began."""
+
+    number: int
+    """Its place among the requests of the attempt, from 0, in the order in which they were made."""
+    request: RecordedRequest
+    outcome: Outcome
+    started: float
+    ended: float | None = None
+    status: int = 0
+    """0 where there was no response."""
+    headers: Headers = field(default_factory=Headers)
+    chunks: tuple[tuple[float, bytes], ...] = ()
+    """(seconds since the request, bytes), as they arrived."""
+    size: int = 0
+    """Bytes of the response's body, including those that were not kept."""
+    whole: bool = False
+    """The response was complete and is all kept: only then can it be replayed."""
+    note: str = ""
+    """Why it was blocked, not sent, or is not whole."""
+
+    @property
+    def body(self) -> bytes:
+        """The kept part of the response's body."""
+        return b"".join(chunk for _, chunk in self.chunks)
+
+    @property
+    def replayable(self) -> bool:
+        """Whether an equal request can be given this response."""
+        return self.whole and self.request.body is not None
+
+
+@dataclass(frozen=True, slots=True)
+class UnreadConnection:
+    """A connection of which only bytes were counted. `why` completes "not recorded: …"."""
+
+    host: str
+    port: int
+    started: float
+    ended: float | None
+    sent: int
+    received: int
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class RunMessage:
+    """The request that a run was asked with, or its answer (`status` is 0 for a request)."""
+
+    method: str = ""
+    target: str = ""
+    """Path and query."""
+    status: int = 0
+    headers: Headers = field(default_factory=Headers)
+    body: bytes | None = b""
+    """None where it was longer than is kept."""
+
+
+@dataclass(frozen=True, slots=True)
+class Recording:
+    """One attempt of a run. `created_at` is µs since 1970; `error` the code of its error, "" without one."""
+
+    run_id: str
+    service_id: str
+    version: int
+    created_at: int
+    status: str
+    request: RunMessage
+    response: RunMessage
+    exchanges: tuple[Exchange, ...] = ()
+    connections: tuple[UnreadConnection, ...] = ()
+    error: str = ""
+    seconds: float = 0.0
+    """Wall time of the attempt."""
+    cost: float = 0.0
+    """US dollars of its model calls."""
+    truncated: str = ""
+    """Why it ends early; "" where it is complete."""
+
+    @property
+    def obstacles(self) -> list[str]:
+        """Reasons why this run cannot be replayed whole; empty where it can."""
+        found = [f"not recorded: {one.why} {one.host}:{one.port}" for one in self.connections]
+        if self.truncated:
+            found.append(self.truncated)
+        if self.request.body is None:
+            found.append("its input is longer than is kept")
+        return list(dict.fromkeys(found))
+
+    def sent(self) -> Iterator[Exchange]:
+        """The exchanges that reached their host."""
+        return (one for one in self.exchanges if one.outcome == "sent")
+
+    def without_bodies(self) -> Recording:
+        """The same with heads, sizes and times only."""
+        bare = tuple(
+            replace(one, chunks=(), request=replace(one.request, body=None)) for one in self.exchanges
+        )
+        return replace(self, exchanges=bare)
