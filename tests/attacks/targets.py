@@ -17,7 +17,7 @@ from typing import Any, Final
 from tests.support.egress import relayed_to
 
 from codewords_mcp.runtime.egress import Egress, EgressPolicy
-from codewords_mcp.runtime.egress.dial import system_resolve
+from codewords_mcp.runtime.web.dial import system_resolve
 
 PUBLIC: Final = "198.51.100.1"
 """Stands for a public address in lookups that turn: nothing answers there, and the policy calls it documentation."""

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 from tests.support.runtime import workflow
 
-from codewords_mcp.runtime.egress import HOST_ALIAS
+from codewords_mcp.runtime.model.egress_policy import HOST_ALIAS
 
 _PROGRAM = """
 import asyncio

@@ -19,16 +19,17 @@ from codewords_mcp.http.middleware.headers import content_length, inward, number
 from codewords_mcp.http.middleware.hosts import host_name
 from codewords_mcp.mcp_server.access import parse_toolsets
 from codewords_mcp.mcp_server.text import clean, clean_json, fence, one_line
-from codewords_mcp.runtime.egress.addresses import parse_address
 from codewords_mcp.runtime.egress.dns import respond
-from codewords_mcp.runtime.egress.names import FakeNames, normal_host
-from codewords_mcp.runtime.egress.policy import EgressPolicy
+from codewords_mcp.runtime.egress.fake_names import FakeNames
 from codewords_mcp.runtime.egress.proxy import BadRequest, ProxyRequestParser
 from codewords_mcp.runtime.gateway.canonical import canonical
 from codewords_mcp.runtime.gateway.estimates import estimate
 from codewords_mcp.runtime.gateway.prices import Prices
 from codewords_mcp.runtime.gateway.providers import find_route
 from codewords_mcp.runtime.gateway.request_facts import read_request
+from codewords_mcp.runtime.model.addresses import parse_address
+from codewords_mcp.runtime.model.egress_policy import EgressPolicy
+from codewords_mcp.runtime.model.host_names import normal_host
 from codewords_mcp.runtime.model.json_sample import make_example
 from codewords_mcp.runtime.model.log_text import fields_of, level_of
 from codewords_mcp.runtime.model.time_bounds import parse_moment, parse_seconds

@@ -10,10 +10,10 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from codewords_mcp.runtime.egress import Egress, EgressPolicy, SandboxNetwork
-from codewords_mcp.runtime.egress.dial import connect
 from codewords_mcp.runtime.egress.relay import relay, reset
 from codewords_mcp.runtime.egress.sandbox_network import ServeRuntime
 from codewords_mcp.runtime.sandboxes.base import SandboxSockets
+from codewords_mcp.runtime.web.dial import connect
 
 
 def listening() -> socket.socket:

@@ -17,8 +17,8 @@ import uvloop
 from tests.support.runtime import DRAIN_SECONDS
 from tests.support.waiting import until_async
 
+from codewords_mcp.cli.mcp_app import create_mcp_app
 from codewords_mcp.http.app import create_app
-from codewords_mcp.http.mcp_app import create_mcp_app
 from codewords_mcp.http.middleware.protocol import BoundedProtocol
 from codewords_mcp.http.middleware.websocket_protocol import WebSocketProtocol
 from codewords_mcp.mcp_server.limits import DEFAULT_LIMITS, ServerLimits

@@ -25,7 +25,7 @@ from mcp_types import (
 from starlette.types import Receive, Scope, Send
 from tests.support.waiting import until_async
 
-from codewords_mcp.http.mcp_app import create_server
+from codewords_mcp.cli.mcp_app import create_server
 from codewords_mcp.http.middleware.errors import ErrorBoundary
 from codewords_mcp.http.middleware.hosts import HostGuard, Trust
 from codewords_mcp.mcp_server.limits import DEFAULT_LIMITS, ServerLimits

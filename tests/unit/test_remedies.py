@@ -15,8 +15,8 @@ import codewords_mcp
 from codewords_mcp.cli import _remedies as commands
 from codewords_mcp.cli import app
 from codewords_mcp.cli._client import RemoteError
-from codewords_mcp.common.remedies import NEUTRAL_WORDS, Remedy, RemedyAction, reword, set_secret
 from codewords_mcp.errors import InsufficientScope, MissingCredential, NotFound
+from codewords_mcp.errors.remedies import NEUTRAL_WORDS, Remedy, RemedyAction, reword, set_secret
 from codewords_mcp.http import remedies as routes
 from codewords_mcp.http.middleware.errors import body_of, explain
 from codewords_mcp.mcp_server import remedies as tools

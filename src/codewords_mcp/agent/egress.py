@@ -15,7 +15,11 @@ from dataclasses import asdict, dataclass
 from typing import Final, Protocol
 
 from codewords_mcp.runtime.egress import HOST_ALIAS, EgressEvent, EgressPolicy, SandboxNetwork
-from codewords_mcp.runtime.egress.dial import (
+from codewords_mcp.runtime.egress.network import CONNECT_TIMEOUT, MAX_CONNECTIONS
+from codewords_mcp.runtime.egress.sandbox_network import ServeRuntime
+from codewords_mcp.runtime.sandboxes.base import SandboxSockets
+from codewords_mcp.runtime.sandboxes.e2b.mux import Json, Stream, relay
+from codewords_mcp.runtime.web.dial import (
     DialFailed,
     Dialled,
     Dialler,
@@ -24,10 +28,6 @@ from codewords_mcp.runtime.egress.dial import (
     Unreachable,
     system_resolve,
 )
-from codewords_mcp.runtime.egress.network import CONNECT_TIMEOUT, MAX_CONNECTIONS
-from codewords_mcp.runtime.egress.sandbox_network import ServeRuntime
-from codewords_mcp.runtime.sandboxes.base import SandboxSockets
-from codewords_mcp.runtime.sandboxes.e2b.mux import Json, Stream, relay
 
 _NOWHERE: Final[Json] = {"by": "machine", "mode": "none", "hosts": None, "private": []}
 

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any, Self, cast
 
 from codewords_mcp.cli._remedies import WORDS
 from codewords_mcp.common.bounded_json import JsonValue, parse
-from codewords_mcp.common.remedies import reword
 from codewords_mcp.errors import CodewordsError, RuntimeUnavailable
+from codewords_mcp.errors.remedies import reword
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterator, Mapping

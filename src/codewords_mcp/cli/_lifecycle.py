@@ -21,8 +21,8 @@ from codewords_mcp.cli._activity import Activity
 from codewords_mcp.cli._address import RuntimeListener
 from codewords_mcp.cli._starter import Starter
 from codewords_mcp.cli.hosts.session_service import is_installed
+from codewords_mcp.cli.mcp_app import create_mcp_app
 from codewords_mcp.http.app import create_app
-from codewords_mcp.http.mcp_app import create_mcp_app
 from codewords_mcp.http.middleware.protocol import BoundedProtocol
 from codewords_mcp.http.middleware.websocket_protocol import WebSocketProtocol
 from codewords_mcp.runtime.api.runtime import Runtime

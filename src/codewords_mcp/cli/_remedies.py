@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Final, cast
 
-from codewords_mcp.common.remedies import RemedyAction, reword
+from codewords_mcp.errors.remedies import RemedyAction, reword
 
 WORDS: Final[dict[RemedyAction, str]] = {
     RemedyAction.ADD_PACKAGE: (

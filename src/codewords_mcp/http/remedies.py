@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from codewords_mcp.common.remedies import NEUTRAL_WORDS, RemedyAction
+from codewords_mcp.errors.remedies import NEUTRAL_WORDS, RemedyAction
 
 WORDS: Final[dict[RemedyAction, str]] = {
     RemedyAction.ADD_PACKAGE: (

@@ -15,7 +15,7 @@ from mcp_types import CallToolResult, InputRequiredResult, TextContent
 from codewords_mcp.errors import ConsentNeeded
 from codewords_mcp.mcp_server.consent import ConsentDialogue, asker_name, pending_lines
 from codewords_mcp.mcp_server.context import ToolContext, runtime_and_caller
-from codewords_mcp.runtime.auth.questions import Question, of_tool
+from codewords_mcp.runtime.model.questions import Question, of_tool
 from codewords_mcp.runtime.model.workflow import Consent
 
 ToolResult = CallToolResult | InputRequiredResult

@@ -19,8 +19,8 @@ from codewords_mcp.mcp_server.context import ToolContext, limits_of, runtime_and
 from codewords_mcp.mcp_server.elicitation import Action, Elicitation, earlier_response
 from codewords_mcp.mcp_server.tasks import task_of
 from codewords_mcp.mcp_server.text import fence
-from codewords_mcp.runtime.auth.questions import describe_key
 from codewords_mcp.runtime.model.plain_text import quoted
+from codewords_mcp.runtime.model.questions import describe_key
 
 MAX_FORM_CHARS = 4_000
 """Characters that a client's form is trusted to show; the page has no limit."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from codewords_mcp.common.remedies import Remedy, RemedyAction, reword
+from codewords_mcp.errors.remedies import Remedy, RemedyAction, reword
 
 WORDS: Final[dict[RemedyAction, str]] = {
     RemedyAction.ADD_PACKAGE: (

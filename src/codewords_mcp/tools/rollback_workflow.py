@@ -9,8 +9,8 @@ from pydantic import BaseModel, Field
 
 from codewords_mcp.mcp_server.context import ToolContext, runtime_and_caller
 from codewords_mcp.mcp_server.tool import DESTROYS, tool, tool_result
-from codewords_mcp.runtime.auth.questions import Question, of_rollback
 from codewords_mcp.runtime.model.manifest import Manifest
+from codewords_mcp.runtime.model.questions import Question, of_rollback
 from codewords_mcp.tools._arguments import WorkflowId
 
 

@@ -15,9 +15,9 @@ from codewords_mcp.mcp_server.context import ToolContext, runtime_and_caller
 from codewords_mcp.mcp_server.run_format import RunResult, RunView, last_lines
 from codewords_mcp.mcp_server.tasks import task_of
 from codewords_mcp.mcp_server.tool import EXECUTES, remaining_timeout, tool
-from codewords_mcp.runtime.auth.questions import Question
 from codewords_mcp.runtime.model.caller import Caller
 from codewords_mcp.runtime.model.manifest import OWN_CHROME
+from codewords_mcp.runtime.model.questions import Question
 from codewords_mcp.runtime.model.run import FINISHED, Run
 from codewords_mcp.tools._arguments import WaitSeconds, WorkflowId
 from codewords_mcp.tools._integrations import refuse_integrations

@@ -8,7 +8,7 @@ from typing import Any
 
 from tests.support.loopback_site import Answer, Asked, StandIn
 
-from codewords_mcp.runtime.egress import HOST_ALIAS
+from codewords_mcp.runtime.model.egress_policy import HOST_ALIAS
 
 FEED = (
     "<rss><channel><item><title>Second &amp; last</title><link>https://news.example/2</link></item>"

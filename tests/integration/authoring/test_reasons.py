@@ -16,7 +16,7 @@ from tests.support.runtime import (
     workflow,
 )
 
-from codewords_mcp.common.remedies import set_secret
+from codewords_mcp.errors.remedies import set_secret
 from codewords_mcp.mcp_server.run_format import RunView, format_run, run_result
 from codewords_mcp.runtime.api.runtime import Runtime
 from codewords_mcp.runtime.model.run import Run

@@ -24,7 +24,7 @@ from tests.support.loopback_site import StandIn, serving
 from tests.support.runtime import make_home
 
 from codewords_mcp.runtime.authoring.templates import templates
-from codewords_mcp.runtime.egress import HOST_ALIAS
+from codewords_mcp.runtime.model.egress_policy import HOST_ALIAS
 from codewords_mcp.runtime.workflows.analysis import derive
 from codewords_mcp.runtime.workflows.script import parse_script
 from codewords_mcp.settings import Settings

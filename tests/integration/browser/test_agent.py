@@ -12,7 +12,7 @@ from tests.integration.browser.site import Site
 from tests.support.http_runtime import ADMIN_KEY, Door
 from tests.support.runtime import make_home
 
-from codewords_mcp.common.remedies import reword
+from codewords_mcp.errors.remedies import reword
 from codewords_mcp.http.remedies import WORDS
 from codewords_mcp.settings import Settings
 from codewords_testing.providers import LoopbackProviders

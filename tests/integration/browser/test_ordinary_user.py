@@ -38,16 +38,6 @@ pytestmark = [
 ]
 
 
-class Built:
-    """In the place of `Environments`: the one that root has built."""
-
-    def __init__(self, ref: EnvironmentRef) -> None:
-        self.ref = ref
-
-    async def ensure(self, *_: Any) -> Built:
-        return self
-
-
 async def tour(site: str) -> dict[str, Any]:
     """What the browser shows of a page, and says of an address that is refused."""
     python = f"{sys.version_info.major}.{sys.version_info.minor}"
@@ -66,7 +56,10 @@ async def tour(site: str) -> dict[str, Any]:
         async def opened() -> LocalDriver:
             return driver
 
-        browser = HeadlessBrowser(Settings(home=Path(folder)), opened, Built(environment), egress)  # type: ignore[arg-type]
+        async def built_by_root(_: str) -> EnvironmentRef:
+            return environment
+
+        browser = HeadlessBrowser(Settings(home=Path(folder)), opened, built_by_root, egress)
         hears.append(browser)
         try:
             session = await browser.open(BrowserUser(Caller("local", "user"), "run"))

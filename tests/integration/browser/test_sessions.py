@@ -17,7 +17,7 @@ from tests.support.waiting import until
 
 from codewords_mcp.cli._remedies import worded
 from codewords_mcp.cli.doctor.findings import Finding, runtime_findings
-from codewords_mcp.common.remedies import reword
+from codewords_mcp.errors.remedies import reword
 from codewords_mcp.http.remedies import WORDS
 from codewords_mcp.settings import Settings
 

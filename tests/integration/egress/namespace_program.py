@@ -16,7 +16,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from codewords_mcp.runtime.egress.addresses import not_public, parse_address
+from codewords_mcp.runtime.model.addresses import not_public, parse_address
 from codewords_mcp.runtime.sandboxes.namespaces.inside import netns
 
 NEW_USER, NEW_MOUNTS, NEW_NETWORK = 0x10000000, 0x00020000, 0x40000000

@@ -11,7 +11,7 @@ from tests.support.egress import serving
 from tests.support.runtime import deploy, fetch, make_home, open_runtime, workflow
 
 from codewords_mcp.errors import SandboxUnavailable
-from codewords_mcp.runtime.egress import HOST_ALIAS
+from codewords_mcp.runtime.model.egress_policy import HOST_ALIAS
 
 pytestmark = [pytest.mark.anyio, pytest.mark.slow]
 

@@ -14,8 +14,8 @@ from tests.support.runtime import workflow
 
 from codewords_mcp.errors import ConsentNeeded
 from codewords_mcp.runtime.api.runtime import Runtime
-from codewords_mcp.runtime.auth.questions import Question, of_call, of_deletion, of_deploy
 from codewords_mcp.runtime.model.manifest import Grant
+from codewords_mcp.runtime.model.questions import Question, of_call, of_deletion, of_deploy
 from codewords_mcp.runtime.model.workflow import Consent
 
 pytestmark = [

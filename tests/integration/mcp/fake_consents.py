@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Literal
 
 from codewords_mcp.errors import ConsentNeeded, Forbidden
 from codewords_mcp.runtime.api.consents import ConsentApi
-from codewords_mcp.runtime.auth.questions import Question
 from codewords_mcp.runtime.model.caller import Caller
+from codewords_mcp.runtime.model.questions import Question
 from codewords_mcp.runtime.model.workflow import Consent
 
 if TYPE_CHECKING:

@@ -13,7 +13,7 @@ from tests.integration.mcp.fake_runtime import ANN, FakeRuntime
 from tests.integration.mcp.npm import CONFORMANCE, OWN_NODE, installed, node
 from tests.support.mcp_clients import serving
 
-from codewords_mcp.http.mcp_app import create_server
+from codewords_mcp.cli.mcp_app import create_server
 from codewords_mcp.mcp_server.limits import ServerLimits
 from codewords_mcp.settings import Settings
 

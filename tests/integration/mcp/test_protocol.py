@@ -14,7 +14,7 @@ from tests.integration.mcp.fake_runtime import ANN, FakeRuntime
 from tests.support.mcp_clients import Era, data_of, in_process, over_http
 
 from codewords_mcp import __version__
-from codewords_mcp.http.mcp_app import create_server
+from codewords_mcp.cli.mcp_app import create_server
 from codewords_mcp.mcp_server.server import INSTRUCTIONS
 from codewords_mcp.runtime.model.run import RunError
 from codewords_mcp.settings import Settings

@@ -10,7 +10,7 @@ from tests.integration.mcp.conformance_server import long_tools
 from tests.integration.mcp.fake_runtime import ANN, BOB, FakeRuntime, Gate
 from tests.support.mcp_clients import Bare, serving
 
-from codewords_mcp.http.mcp_app import create_server
+from codewords_mcp.cli.mcp_app import create_server
 from codewords_mcp.mcp_server.limits import ServerLimits
 from codewords_mcp.mcp_server.tasks import TASKS
 from codewords_mcp.mcp_server.tool import McpTool

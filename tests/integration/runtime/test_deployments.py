@@ -23,9 +23,9 @@ from tests.support.runtime import (
 
 from codewords_mcp.errors import Conflict, ConsentNeeded, InvalidInput, NotFound, ValidationFailed
 from codewords_mcp.runtime.api.runtime import Runtime
-from codewords_mcp.runtime.auth.questions import Question
 from codewords_mcp.runtime.model.caller import Caller
 from codewords_mcp.runtime.model.conflicts import NameTaken
+from codewords_mcp.runtime.model.questions import Question
 from codewords_mcp.runtime.model.workflow import Consent
 
 pytestmark = [pytest.mark.anyio, pytest.mark.slow]

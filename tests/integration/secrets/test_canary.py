@@ -15,7 +15,7 @@ from tests.support.runtime import make_home
 from tests.support.served_runtime import ServedRuntime, start_runtime
 from tests.support.stdio_client import Json, Peer, environment
 
-from codewords_mcp.runtime.egress import HOST_ALIAS
+from codewords_mcp.runtime.model.egress_policy import HOST_ALIAS
 
 pytestmark = [pytest.mark.anyio, pytest.mark.slow]
 

@@ -9,7 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from codewords_mcp.runtime.auth.questions import (
+from codewords_mcp.runtime.model import plain_text as plain
+from codewords_mcp.runtime.model.manifest import ANY, Grant, describe_grants, tabulate_grants
+from codewords_mcp.runtime.model.questions import (
     Question,
     of_call,
     of_deletion,
@@ -17,8 +19,6 @@ from codewords_mcp.runtime.auth.questions import (
     of_service,
     of_tool,
 )
-from codewords_mcp.runtime.model import plain_text as plain
-from codewords_mcp.runtime.model.manifest import ANY, Grant, describe_grants, tabulate_grants
 from codewords_mcp.runtime.workflows.analysis.calls import Calls
 from codewords_mcp.runtime.workflows.analysis.derive import (
     _classify,  # pyright: ignore[reportPrivateUsage]

@@ -15,9 +15,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.support.egress import Attach
 
-from codewords_mcp.runtime.egress.addresses import FAKE_NETWORK
 from codewords_mcp.runtime.egress.dns import respond
-from codewords_mcp.runtime.egress.names import MAX_NAMES, FakeNames
+from codewords_mcp.runtime.egress.fake_names import MAX_NAMES, FakeNames
+from codewords_mcp.runtime.model.addresses import FAKE_NETWORK
 
 A, SOA, AAAA, MX, PTR, HTTPS = 1, 6, 28, 15, 12, 65
 

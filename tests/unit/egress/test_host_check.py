@@ -11,9 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.support.egress import Attach, echo, serving
 
-from codewords_mcp.runtime.egress import EgressPolicy
 from codewords_mcp.runtime.egress import host_check as checks
 from codewords_mcp.runtime.egress.host_check import HostCheck, server_name
+from codewords_mcp.runtime.model.egress_policy import EgressPolicy
 
 pytestmark = pytest.mark.requirement("egress:named-host")
 

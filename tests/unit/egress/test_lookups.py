@@ -9,8 +9,8 @@ from collections.abc import Sequence
 import pytest
 from tests.support.waiting import until_async
 
-from codewords_mcp.runtime.egress.dial import COMMON_LOOKUPS, LOOKUPS_PER_SANDBOX, Dialler, Share
-from codewords_mcp.runtime.egress.policy import EgressPolicy
+from codewords_mcp.runtime.model.egress_policy import EgressPolicy
+from codewords_mcp.runtime.web.dial import COMMON_LOOKUPS, LOOKUPS_PER_SANDBOX, Dialler, Share
 
 pytestmark = [pytest.mark.anyio, pytest.mark.requirement("egress:bounded")]
 HOSTILE = 10

@@ -10,9 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from codewords_mcp.errors import InvalidInput
-from codewords_mcp.runtime.egress import EgressPolicy
-from codewords_mcp.runtime.egress.addresses import not_public, parse_address
-from codewords_mcp.runtime.egress.names import normal_host
+from codewords_mcp.runtime.model.addresses import not_public, parse_address
+from codewords_mcp.runtime.model.egress_policy import EgressPolicy
+from codewords_mcp.runtime.model.host_names import normal_host
 
 pytestmark = pytest.mark.requirement("egress:private-refused")
 

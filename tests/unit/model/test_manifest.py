@@ -13,7 +13,6 @@ from hypothesis import strategies as st
 from codewords_mcp.errors import ConsentNeeded, Forbidden, NotFound
 from codewords_mcp.runtime.auth.consents import Consents
 from codewords_mcp.runtime.auth.one_time_links import Links
-from codewords_mcp.runtime.auth.questions import Question, of_call, of_deploy
 from codewords_mcp.runtime.model.manifest import (
     NOTHING,
     WIDTH,
@@ -23,6 +22,7 @@ from codewords_mcp.runtime.model.manifest import (
     describe_grants,
     tabulate_grants,
 )
+from codewords_mcp.runtime.model.questions import Question, of_call, of_deploy
 from codewords_mcp.runtime.model.workflow import Consent
 from codewords_mcp.runtime.secrets import MasterKey, Vault
 from codewords_mcp.runtime.store.database import Database

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from codewords_mcp.cli._remedies import worded as command_worded
-from codewords_mcp.common.remedies import DIAGNOSE
+from codewords_mcp.errors.remedies import DIAGNOSE
 from codewords_mcp.mcp_server.remedies import worded as tool_worded
 from codewords_mcp.runtime.sandboxes.landlock.confinement import Landlock, ProvedFacts
 from codewords_mcp.runtime.workflows.deployments import isolation_notes

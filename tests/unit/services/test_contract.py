@@ -10,8 +10,8 @@ import pytest
 from pydantic import BaseModel
 
 from codewords_mcp.cli._remedies import worded
-from codewords_mcp.common.remedies import Remedy, RemedyAction
 from codewords_mcp.errors import InvalidInput, NotFound
+from codewords_mcp.errors.remedies import Remedy, RemedyAction
 from codewords_mcp.runtime.model.service_operations import SERVICES as BUILT_IN
 from codewords_mcp.runtime.services import PLANNED, registry
 from codewords_mcp.runtime.services.base import Operation, Service, Unavailability, parse_input

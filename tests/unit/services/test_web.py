@@ -19,9 +19,9 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from codewords_mcp.errors import AddressRefused, InvalidInput, UpstreamFailed, UpstreamTimedOut
-from codewords_mcp.runtime.egress import EgressPolicy
-from codewords_mcp.runtime.egress.dial import Dialler, DialRefused, Share
+from codewords_mcp.runtime.model.egress_policy import EgressPolicy
 from codewords_mcp.runtime.web.client import Web
+from codewords_mcp.runtime.web.dial import Dialler, DialRefused, Share
 from codewords_mcp.runtime.web.judged_transport import JudgedBackend
 
 pytestmark = pytest.mark.anyio

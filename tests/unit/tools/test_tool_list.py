@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from codewords_mcp import tools as tool_files
-from codewords_mcp.http.mcp_app import create_server
+from codewords_mcp.cli.mcp_app import create_server
 from codewords_mcp.mcp_server.access import TOOLSETS
 from codewords_mcp.mcp_server.tool import EXECUTES, READS, McpTool
 from codewords_mcp.mcp_server.tool import tool as make

@@ -7,7 +7,7 @@ import asyncio
 import pytest
 from tests.unit.workflows.helpers import APP, HEADER, script
 
-from codewords_mcp.common.remedies import set_secret
+from codewords_mcp.errors.remedies import set_secret
 from codewords_mcp.runtime.model.validation import Check
 from codewords_mcp.runtime.workflows.script import parse_script
 from codewords_mcp.runtime.workflows.validation.crash import explain_crash

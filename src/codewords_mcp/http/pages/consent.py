@@ -14,8 +14,8 @@ from codewords_mcp.http.middleware.people import person
 from codewords_mcp.http.operations import HttpOperation
 from codewords_mcp.http.pages import page, sorry
 from codewords_mcp.http.state import ERROR_PAGE, runtime
-from codewords_mcp.runtime.auth.questions import OpenQuestion
 from codewords_mcp.runtime.model.caller import Caller
+from codewords_mcp.runtime.model.questions import OpenQuestion
 
 _MAX_FORM = 1024
 _FOLDED_FROM = 40

@@ -28,18 +28,12 @@ class PublishBody(Body):
 
 async def publish(request: Request) -> Response:
     """The workflow's route is a tool from now on."""
-    # Here, since `tools` imports the MCP server, which the HTTP API doesn't need to start.
-    from codewords_mcp.tools import all_tools
-
     body = await read_body(request, PublishBody)
     if not is_toolset_name(body.toolset) or body.toolset in TOOLSETS:
         raise InvalidInput(
             "A toolset of published workflows is a name of lower-case letters, digits, - and _, and none of ours.",
             hint=f"Ours are {', '.join(TOOLSETS)}.",
         )
-    # A published tool must not pass for one of the runtime's.
-    if body.tool in {tool.name for tool in all_tools()}:
-        raise InvalidInput("A tool of the runtime has this name.", hint="Give another with --name.")
 
     made = await runtime(request.scope).published.add(
         caller(request.scope),

@@ -11,8 +11,8 @@ from pydantic import BaseModel
 from starlette.requests import Request
 from starlette.responses import Response
 
-from codewords_mcp.common.remedies import Remedy
 from codewords_mcp.errors import InvalidInput, RunPending
+from codewords_mcp.errors.remedies import Remedy
 from codewords_mcp.http.bodies import query_flag, query_int, query_wait
 from codewords_mcp.http.operations import HttpOperation, Parameter, page_of
 from codewords_mcp.http.progress import watched

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from codewords_mcp.common.remedies import Remedy, RemedyAction
 from codewords_mcp.errors import CodewordsError, NotFound
+from codewords_mcp.errors.remedies import Remedy, RemedyAction
 from codewords_mcp.runtime.api.container import Container
 from codewords_mcp.runtime.auth.one_time_links import OneTimeLink, require_own
 from codewords_mcp.runtime.integrations.native_table import SERVICES

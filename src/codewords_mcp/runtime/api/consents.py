@@ -6,9 +6,9 @@ from typing import Literal
 
 from codewords_mcp.errors import ConsentNeeded, NotFound
 from codewords_mcp.runtime.api.container import Container
-from codewords_mcp.runtime.auth.questions import OpenQuestion, Question
 from codewords_mcp.runtime.model.agreement import Agreement
 from codewords_mcp.runtime.model.caller import Caller, refuse_run
+from codewords_mcp.runtime.model.questions import OpenQuestion, Question
 from codewords_mcp.runtime.model.workflow import Consent
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import time
 import uuid
 from collections.abc import Callable
@@ -15,6 +14,7 @@ import structlog
 from codewords_mcp.common.cancellation import end
 from codewords_mcp.errors import CodewordsError, StorageFailed
 from codewords_mcp.runtime.api.event_connections import connect_events
+from codewords_mcp.runtime.api.home_store import open_store
 from codewords_mcp.runtime.api.readiness import Readiness
 from codewords_mcp.runtime.api.tasks import TaskStore
 from codewords_mcp.runtime.auth.agreements import Agreements
@@ -64,7 +64,7 @@ from codewords_mcp.runtime.runs.sandbox_allocator import SandboxAllocator
 from codewords_mcp.runtime.runs.scheduler import Scheduler
 from codewords_mcp.runtime.runs.service_calls import ServiceRunner
 from codewords_mcp.runtime.runs.webhook_dispatcher import WebhookDispatcher
-from codewords_mcp.runtime.sandboxes.base import Driver
+from codewords_mcp.runtime.sandboxes.base import Driver, EnvironmentRef
 from codewords_mcp.runtime.sandboxes.drivers import open_driver
 from codewords_mcp.runtime.secrets import Vault
 from codewords_mcp.runtime.secrets.rotation import Keys
@@ -72,8 +72,7 @@ from codewords_mcp.runtime.secrets.service import SecretService
 from codewords_mcp.runtime.services._logins import LoginService
 from codewords_mcp.runtime.services.base import ServiceDependencies
 from codewords_mcp.runtime.services.registry import Registry
-from codewords_mcp.runtime.store import access, local_file, published, recovery, retention
-from codewords_mcp.runtime.store import budgets as budget_rows
+from codewords_mcp.runtime.store import access, published
 from codewords_mcp.runtime.store.database import Database
 from codewords_mcp.runtime.store.database_errors import storage_error
 from codewords_mcp.runtime.store.file_location import open_blobs
@@ -88,7 +87,8 @@ from codewords_mcp.runtime.workflows.deploy import Deployer
 from codewords_mcp.runtime.workflows.deployments import Deployments
 from codewords_mcp.runtime.workflows.environments.environment import Environments
 from codewords_mcp.runtime.workflows.environments.uv import find_uv
-from codewords_mcp.runtime.workflows.script import Script
+from codewords_mcp.runtime.workflows.script import Script, parse_script
+from codewords_mcp.runtime.workflows.validation.input_fit import find_misfit
 from codewords_mcp.settings import Settings
 
 FILES_STORED_WITHIN = 5.0
@@ -223,7 +223,7 @@ class Container:
             ttl=settings.replica_ttl,
         )
         self.own_chrome = OwnChromeBrowser(self.chromes, database, self._require_chrome)
-        self._headless = HeadlessBrowser(settings, self.driver, self.environments, self.egress)
+        self._headless = HeadlessBrowser(settings, self.driver, self._environment_of, self.egress)
         self.browsers = Browsers(
             (self.own_chrome, self._headless),
             most=settings.browsers,
@@ -244,6 +244,7 @@ class Container:
             limit=settings.schedule_limit,
             on_change=self._publisher(SchedulesChanged()),
             admit=runs.authorization.require_agreed,
+            find_misfit=find_misfit,
         )
         self.webhooks = WebhookService(
             database,
@@ -380,48 +381,15 @@ class Container:
 
     @classmethod
     def _open_blocking(cls, settings: Settings, hosting: Hosting) -> Container:
-        home = settings.home
+        database = open_store(settings)
         try:
-            local_file.make_private_home(home)
-            probe = home / f".probe-{os.getpid()}"
-            probe.touch()
-            probe.unlink()
-        except OSError as error:
-            raise storage_error(error, home) from error
-
-        database = Database.open(home, settings.database_url)
-        try:
-            # who shares a database is taken over from by the others, not by its next start
-            if database.shared:
-                left = recovery.Abandoned()
-            else:
-                left = database.write_blocking(recovery.abandon)
-
-            if database.shared:
-                unsettled = 0
-            else:
-                unsettled = database.write_blocking(budget_rows.settle_orphaned)
-
-            if not database.shared:
-                retention.convert(database.engine)
-            container = cls(settings, database, hosting)
+            return cls(settings, database, hosting)
         except OSError as error:
             database.close()
-            raise storage_error(error, home) from error
+            raise storage_error(error, settings.home) from error
         except CodewordsError:
             database.close()
             raise
-
-        if left.interrupted or left.again:
-            log.warning(
-                "runs were in flight when the runtime stopped",
-                interrupted=len(left.interrupted),
-                go_on=len(left.again),
-            )
-
-        if unsettled:
-            log.warning("model calls were settled at what they had reserved", calls=unsettled)
-        return container
 
     async def driver(self) -> Driver:
         """The sandbox driver, self-tested at the first call. Raises SandboxUnavailable, StorageFailed, each time anew."""
@@ -433,6 +401,10 @@ class Container:
                     await asyncio.to_thread(self.disk.require)
                     self._driver = await open_driver(self.settings, self.egress, self.settings.home / "run")
         return self._driver
+
+    async def _environment_of(self, code: str) -> EnvironmentRef:
+        """Build the environment of a program of ours, as those of workflows are."""
+        return (await self.environments.ensure(parse_script(code))).ref
 
     async def _manifest_of(self, owner: str, script: Script) -> Manifest:
         """Derive the manifest of a version that was stored without one. Nobody had agreed to a Chrome then."""

@@ -6,10 +6,10 @@ from typing import Any
 
 from codewords_mcp.errors import ConsentNeeded
 from codewords_mcp.runtime.api.container import Container
-from codewords_mcp.runtime.auth.questions import of_call
 from codewords_mcp.runtime.integrations.service import RUN_TIMEOUT_S, ActionRequest
 from codewords_mcp.runtime.model.caller import Caller, refuse_run
 from codewords_mcp.runtime.model.integration import ActionOutcome, Detail, FoundActions
+from codewords_mcp.runtime.model.questions import of_call
 from codewords_mcp.runtime.model.service import CallPreview
 from codewords_mcp.runtime.model.workflow import Consent
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from codewords_mcp.common.remedies import Remedy, RemedyAction
 from codewords_mcp.errors import InvalidInput, NotFound
+from codewords_mcp.errors.remedies import Remedy, RemedyAction
 from codewords_mcp.runtime.api.container import Container
 from codewords_mcp.runtime.gateway.providers import find_route
 from codewords_mcp.runtime.model.budget import Budget, BudgetPeriod, BudgetScope, CostsBy

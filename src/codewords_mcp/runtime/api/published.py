@@ -6,9 +6,10 @@ from typing import Any
 
 from sqlalchemy import Connection
 
-from codewords_mcp.common.remedies import Remedy, RemedyAction
-from codewords_mcp.errors import NotFound, TooBusy
+from codewords_mcp.errors import InvalidInput, NotFound, TooBusy
+from codewords_mcp.errors.remedies import Remedy, RemedyAction
 from codewords_mcp.runtime.api.container import Container
+from codewords_mcp.runtime.auth.access_table import TABLE
 from codewords_mcp.runtime.model.caller import Caller, refuse_run
 from codewords_mcp.runtime.model.publishing import (
     PublishedTool,
@@ -23,6 +24,7 @@ from codewords_mcp.runtime.store import workflows as workflow_rows
 from codewords_mcp.runtime.store.clock import now
 from codewords_mcp.runtime.store.rows import PublishedRow
 
+RUNTIME_TOOLS = frozenset(rule.name for rule in TABLE if rule.kind == "tool")
 MOST = 200
 """Published tools of an owner."""
 
@@ -57,6 +59,9 @@ class PublishedApi:
                 raise NotFound("There is no workflow of that id.", remedy=Remedy(RemedyAction.LIST_WORKFLOWS))
 
             name = check_name(tool or tool_name(workflow.name))
+            # A published tool must not pass for one of the runtime's.
+            if name in RUNTIME_TOOLS:
+                raise InvalidInput("A tool of the runtime has this name.", hint="Give another with --name.")
             version = workflow_rows.version(connection, service_id, workflow.active_version)
             where, method, _ = choose_route(version.openapi if version else {}, path)
             if rows.count(connection, caller.owner) >= MOST:

@@ -14,8 +14,8 @@ from functools import partial
 import structlog
 from sqlalchemy import Connection, text
 
-from codewords_mcp.common.remedies import Remedy
 from codewords_mcp.errors import CodewordsError
+from codewords_mcp.errors.remedies import Remedy
 from codewords_mcp.runtime.model.disk_errors import DiskSpace
 from codewords_mcp.runtime.sandboxes.base import Driver
 from codewords_mcp.runtime.store.database import Database

@@ -6,11 +6,11 @@ from collections.abc import Collection, Sequence
 from typing import Any
 from urllib.parse import parse_qsl, unquote
 
-from codewords_mcp.common.remedies import Remedy, RemedyAction
 from codewords_mcp.errors import NotFound
+from codewords_mcp.errors.remedies import Remedy, RemedyAction
 from codewords_mcp.runtime.api.container import Container
-from codewords_mcp.runtime.auth.questions import Question, of_service
 from codewords_mcp.runtime.model.caller import HOME_OWNER, Caller
+from codewords_mcp.runtime.model.questions import Question, of_service
 from codewords_mcp.runtime.model.service import CallPreview, ServiceInfo
 from codewords_mcp.runtime.services.base import Service, parse_input
 from codewords_mcp.runtime.services.describe import describe

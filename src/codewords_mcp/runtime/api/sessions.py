@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from urllib.parse import urlsplit
 
-from codewords_mcp.common.remedies import SIGN_IN
 from codewords_mcp.errors import NotFound
+from codewords_mcp.errors.remedies import SIGN_IN
 from codewords_mcp.runtime.api.container import Container
 from codewords_mcp.runtime.auth.one_time_links import OneTimeLink
 from codewords_mcp.runtime.auth.peers import Peer, is_another_users, uid_of

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from codewords_mcp.common.remedies import Remedy, RemedyAction
 from codewords_mcp.errors import ConsentNeeded, InvalidInput, NotFound
+from codewords_mcp.errors.remedies import Remedy, RemedyAction
 from codewords_mcp.runtime.api.container import Container
 from codewords_mcp.runtime.api.paging import check_limit, parse_cursor
 from codewords_mcp.runtime.api.runs import RunApi

@@ -9,8 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from codewords_mcp.common.remedies import CREATE_KEY, SIGN_IN, Remedy, RemedyAction
 from codewords_mcp.errors import CodewordsError, Forbidden, InsufficientScope, Unauthenticated
+from codewords_mcp.errors.remedies import CREATE_KEY, SIGN_IN, Remedy, RemedyAction
 from codewords_mcp.runtime.model.caller import Caller, Scope
 
 Kind = Literal[

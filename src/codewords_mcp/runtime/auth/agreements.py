@@ -7,13 +7,13 @@ again.
 
 from __future__ import annotations
 
-from codewords_mcp.common.remedies import Remedy, RemedyAction
 from codewords_mcp.errors import NotFound
+from codewords_mcp.errors.remedies import Remedy, RemedyAction
 from codewords_mcp.runtime.auth.authority import Permissions
 from codewords_mcp.runtime.auth.consents import Consents
-from codewords_mcp.runtime.auth.questions import of_run
 from codewords_mcp.runtime.model.agreement import Agreement
 from codewords_mcp.runtime.model.manifest import Manifest, describe_grants
+from codewords_mcp.runtime.model.questions import of_run
 from codewords_mcp.runtime.model.workflow import Consent
 from codewords_mcp.runtime.store import agreements as rows
 from codewords_mcp.runtime.store.clock import now, to_datetime

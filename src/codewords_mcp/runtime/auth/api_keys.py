@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Literal
 from weakref import WeakValueDictionary
 
-from codewords_mcp.common.remedies import CREATE_KEY, Remedy, RemedyAction
 from codewords_mcp.errors import InvalidInput, NotFound, Unauthenticated
+from codewords_mcp.errors.remedies import CREATE_KEY, Remedy, RemedyAction
 from codewords_mcp.runtime.auth.key_format import (
     display_prefix,
     hash_key,

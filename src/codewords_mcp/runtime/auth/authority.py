@@ -16,9 +16,9 @@ from typing import Final, Literal
 from urllib.parse import urlsplit
 
 from codewords_mcp.errors import NotAgreed
-from codewords_mcp.runtime.egress.names import normal_host
-from codewords_mcp.runtime.egress.policy import is_this_machine
 from codewords_mcp.runtime.model.caller import Caller
+from codewords_mcp.runtime.model.egress_policy import is_this_machine
+from codewords_mcp.runtime.model.host_names import normal_host
 from codewords_mcp.runtime.model.integration import variable_of
 from codewords_mcp.runtime.model.integration_names import app_name
 from codewords_mcp.runtime.model.integration_names import covers as covers_app

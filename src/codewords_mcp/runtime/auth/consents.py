@@ -11,7 +11,7 @@ from typing import Any, Final, Literal
 
 from codewords_mcp.errors import ConsentNeeded, Forbidden, NotFound
 from codewords_mcp.runtime.auth.one_time_links import Links, require_own
-from codewords_mcp.runtime.auth.questions import OpenQuestion, Question, Wording
+from codewords_mcp.runtime.model.questions import OpenQuestion, Question, Wording
 from codewords_mcp.runtime.model.workflow import Consent
 
 Answer = Literal["agreed", "declined"]

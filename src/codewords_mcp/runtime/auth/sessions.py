@@ -16,13 +16,13 @@ from typing import Final
 
 from sqlalchemy import Connection
 
-from codewords_mcp.common.remedies import CREATE_KEY, SIGN_IN
 from codewords_mcp.errors import (
     Forbidden,
     InsufficientScope,
     InvalidInput,
     NotFound,
 )
+from codewords_mcp.errors.remedies import CREATE_KEY, SIGN_IN
 from codewords_mcp.runtime.auth.api_keys import ApiKeys
 from codewords_mcp.runtime.auth.wrong_keys import WrongKeys
 from codewords_mcp.runtime.model.caller import Caller

@@ -9,8 +9,8 @@ from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from typing import Final
 
-from codewords_mcp.common.remedies import SIGN_IN
 from codewords_mcp.errors import TooBusy, Unauthenticated
+from codewords_mcp.errors.remedies import SIGN_IN
 
 MAX_PER_ADDRESS: Final = 10
 MAX_TOTAL: Final = 300

@@ -12,8 +12,8 @@ from typing import Any
 from sqlalchemy import Connection
 
 from codewords_mcp.common.bounded_json import JsonValue
-from codewords_mcp.common.remedies import Remedy, RemedyAction
 from codewords_mcp.errors import Conflict, InvalidInput, NotFound
+from codewords_mcp.errors.remedies import Remedy, RemedyAction
 from codewords_mcp.runtime.authoring.edits import unified_diff
 from codewords_mcp.runtime.model.authoring import Draft, EditedDraft, GenerationAttempt
 from codewords_mcp.runtime.model.caller import Caller

@@ -10,8 +10,8 @@ import socket
 from collections.abc import Collection, Iterator
 from typing import NamedTuple
 
-from codewords_mcp.runtime.egress.addresses import Address, not_public, parse_address
-from codewords_mcp.runtime.egress.policy import HOST_ALIAS, OPENABLE
+from codewords_mcp.runtime.model.addresses import Address, not_public, parse_address
+from codewords_mcp.runtime.model.egress_policy import HOST_ALIAS, OPENABLE
 from codewords_mcp.runtime.model.validation import Check
 from codewords_mcp.runtime.workflows.script import Script
 

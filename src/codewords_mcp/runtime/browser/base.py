@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 
-from codewords_mcp.common.remedies import Remedy
+from codewords_mcp.errors.remedies import Remedy
 from codewords_mcp.runtime.browser.actions import Action
 from codewords_mcp.runtime.model.caller import Caller
 

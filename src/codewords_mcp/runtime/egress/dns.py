@@ -21,8 +21,9 @@ import dns.rrset
 from dns.message import Message
 from dns.rdtypes.IN.A import A
 
-from codewords_mcp.runtime.egress.addresses import parse_address
-from codewords_mcp.runtime.egress.names import FakeNames, normal_host
+from codewords_mcp.runtime.egress.fake_names import FakeNames
+from codewords_mcp.runtime.model.addresses import parse_address
+from codewords_mcp.runtime.model.host_names import normal_host
 
 TTL: Final = 60
 """Seconds. The address is valid as long as the sandbox."""

@@ -13,7 +13,7 @@ from typing import Final
 
 import httptools
 
-from codewords_mcp.runtime.egress.names import normal_host
+from codewords_mcp.runtime.model.host_names import normal_host
 
 _HANDSHAKE: Final = 0x16
 _MAX_HELLO: Final = 64 << 10

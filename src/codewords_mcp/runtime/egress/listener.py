@@ -10,8 +10,8 @@ from functools import partial
 
 import structlog
 
-from codewords_mcp.runtime.egress.dial import prepare
 from codewords_mcp.runtime.egress.relay import reset
+from codewords_mcp.runtime.web.dial import prepare
 
 log = structlog.get_logger(__name__)
 

@@ -11,15 +11,15 @@ from typing import Any
 import structlog
 
 from codewords_mcp.errors import SandboxFailed
-from codewords_mcp.runtime.egress.addresses import parse_address
-from codewords_mcp.runtime.egress.dial import Dialler, Resolve, system_resolve
 from codewords_mcp.runtime.egress.events import EgressEvent
 from codewords_mcp.runtime.egress.intercept.interception import Interception
-from codewords_mcp.runtime.egress.names import normal_host
-from codewords_mcp.runtime.egress.policy import EgressPolicy
 from codewords_mcp.runtime.egress.relay import Traffic
 from codewords_mcp.runtime.egress.sandbox_network import SandboxNetwork, ServeRuntime
+from codewords_mcp.runtime.model.addresses import parse_address
+from codewords_mcp.runtime.model.egress_policy import EgressPolicy
+from codewords_mcp.runtime.model.host_names import normal_host
 from codewords_mcp.runtime.sandboxes.base import SandboxSockets
+from codewords_mcp.runtime.web.dial import Dialler, Resolve, system_resolve
 
 log = structlog.get_logger(__name__)
 

@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 
 import h11
 
-from codewords_mcp.runtime.egress.names import normal_host
+from codewords_mcp.runtime.model.host_names import normal_host
 
 MAX_HEAD = 32 << 10
 HEAD_TIMEOUT = 30.0

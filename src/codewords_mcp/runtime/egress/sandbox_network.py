@@ -9,23 +9,23 @@ from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from functools import partial
 
-from codewords_mcp.runtime.egress.addresses import FAKE_NETWORK, parse_address
-from codewords_mcp.runtime.egress.dial import (
+from codewords_mcp.runtime.egress.events import EgressEvent, EventLog
+from codewords_mcp.runtime.egress.fake_names import FakeNames
+from codewords_mcp.runtime.egress.host_check import HostCheck
+from codewords_mcp.runtime.egress.intercept.interception import Interception
+from codewords_mcp.runtime.egress.intercept.session import InterceptSession
+from codewords_mcp.runtime.egress.listener import ConnectionListener
+from codewords_mcp.runtime.egress.relay import Traffic, relay, reset
+from codewords_mcp.runtime.model.addresses import FAKE_NETWORK, parse_address
+from codewords_mcp.runtime.model.egress_policy import EgressPolicy
+from codewords_mcp.runtime.sandboxes.base import SandboxSockets
+from codewords_mcp.runtime.web.dial import (
     DialFailed,
     Dialled,
     Dialler,
     DialRefused,
     Share,
 )
-from codewords_mcp.runtime.egress.events import EgressEvent, EventLog
-from codewords_mcp.runtime.egress.host_check import HostCheck
-from codewords_mcp.runtime.egress.intercept.interception import Interception
-from codewords_mcp.runtime.egress.intercept.session import InterceptSession
-from codewords_mcp.runtime.egress.listener import ConnectionListener
-from codewords_mcp.runtime.egress.names import FakeNames
-from codewords_mcp.runtime.egress.policy import EgressPolicy
-from codewords_mcp.runtime.egress.relay import Traffic, relay, reset
-from codewords_mcp.runtime.sandboxes.base import SandboxSockets
 
 ServeRuntime = Callable[[str, socket.socket], Awaitable[None]]
 """`serve(sandbox_id, connection)` serves a sandbox's connection to the runtime until it ends.

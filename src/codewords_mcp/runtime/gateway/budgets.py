@@ -11,8 +11,8 @@ from collections.abc import Iterable
 from operator import itemgetter
 from typing import NamedTuple
 
-from codewords_mcp.common.remedies import Remedy, RemedyAction
 from codewords_mcp.errors import InvalidInput
+from codewords_mcp.errors.remedies import Remedy, RemedyAction
 from codewords_mcp.runtime.gateway.accounts import (
     PERIODS,
     AccountKey,

@@ -8,8 +8,8 @@ import asyncio
 from collections.abc import AsyncIterator
 from functools import partial
 
-from codewords_mcp.common.remedies import Remedy, RemedyAction
 from codewords_mcp.errors import CodewordsError
+from codewords_mcp.errors.remedies import Remedy, RemedyAction
 from codewords_mcp.runtime.auth.api_keys import ApiKeys
 from codewords_mcp.runtime.gateway import cache, headers, uploads
 from codewords_mcp.runtime.gateway import recorded_calls as recorded

@@ -11,8 +11,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from itertools import count
 
-from codewords_mcp.common.remedies import set_secret
 from codewords_mcp.errors import ServiceNotAvailable
+from codewords_mcp.errors.remedies import set_secret
 from codewords_mcp.runtime.gateway.health import Health
 from codewords_mcp.runtime.model.caller import HOME_OWNER
 from codewords_mcp.runtime.model.provider import Provider

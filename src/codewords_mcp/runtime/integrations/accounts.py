@@ -8,8 +8,8 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from codewords_mcp.common.remedies import Remedy, RemedyAction, set_secret
 from codewords_mcp.errors import InvalidInput, NotFound
+from codewords_mcp.errors.remedies import Remedy, RemedyAction, set_secret
 from codewords_mcp.runtime.auth.one_time_links import Links, OneTimeLink
 from codewords_mcp.runtime.integrations.base import IntegrationBroker
 from codewords_mcp.runtime.integrations.directory import Directory

@@ -10,8 +10,8 @@ from collections.abc import Iterable, Mapping
 from typing import Any, cast
 
 from codewords_mcp.common.bounded_json import JsonValue
-from codewords_mcp.common.remedies import Remedy, RemedyAction
 from codewords_mcp.errors import InvalidInput
+from codewords_mcp.errors.remedies import Remedy, RemedyAction
 from codewords_mcp.runtime.model.integration import Action, Prop
 
 _TYPES: dict[str, tuple[type, ...]] = {

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from codewords_mcp.common.remedies import Remedy
 from codewords_mcp.errors import NotConnected, UpstreamFailed
+from codewords_mcp.errors.remedies import Remedy
 
 
 class AppNotConnected(NotConnected):

@@ -7,8 +7,8 @@ import time
 from typing import Any, cast
 
 from codewords_mcp.common.bounded_json import parse
-from codewords_mcp.common.remedies import set_secret
 from codewords_mcp.errors import InvalidInput, UpstreamFailed
+from codewords_mcp.errors.remedies import set_secret
 from codewords_mcp.runtime.integrations.errors import AppNotConnected
 from codewords_mcp.runtime.web.client import Web
 

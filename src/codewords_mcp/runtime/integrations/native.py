@@ -9,15 +9,15 @@ from typing import Any, cast
 from urllib.parse import quote
 
 from codewords_mcp.common.bounded_json import JsonValue, parse
-from codewords_mcp.common.remedies import Remedy, RemedyAction, set_secret
 from codewords_mcp.errors import Forbidden, InvalidInput
-from codewords_mcp.runtime.egress import EgressPolicy
+from codewords_mcp.errors.remedies import Remedy, RemedyAction, set_secret
 from codewords_mcp.runtime.integrations.catalogue import hit_of
 from codewords_mcp.runtime.integrations.errors import AppNotConnected
 from codewords_mcp.runtime.integrations.google import GoogleTokens
 from codewords_mcp.runtime.integrations.native_api import AppApi, NativeAction, NativeApp, PropValues
 from codewords_mcp.runtime.integrations.native_table import NATIVE, SERVICES
 from codewords_mcp.runtime.model.caller import HOME_OWNER
+from codewords_mcp.runtime.model.egress_policy import EgressPolicy
 from codewords_mcp.runtime.model.integration import Account, App, Hit
 from codewords_mcp.runtime.secrets.rules import HTTPS
 from codewords_mcp.runtime.secrets.service import SecretService

@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from typing import Any, cast
 
 from codewords_mcp.common.bounded_json import JsonValue
-from codewords_mcp.common.remedies import set_secret
 from codewords_mcp.errors import TooBusy
+from codewords_mcp.errors.remedies import set_secret
 from codewords_mcp.runtime.integrations.errors import AppNotConnected, IntegrationFailed
 from codewords_mcp.runtime.integrations.pipedream_client import error_text_of
 from codewords_mcp.runtime.model.integration import Action, Prop

@@ -10,8 +10,8 @@ from typing import Any, cast
 from urllib.parse import quote, urlencode
 
 from codewords_mcp.common.bounded_json import JsonValue
-from codewords_mcp.common.remedies import Remedy, RemedyAction
 from codewords_mcp.errors import MissingCredential, NotFound, UpstreamFailed
+from codewords_mcp.errors.remedies import Remedy, RemedyAction
 from codewords_mcp.runtime.integrations.base import (
     BrokerRunResult,
     ConfiguredAction,
@@ -29,7 +29,7 @@ from codewords_mcp.runtime.integrations.pipedream_client import (
     unexpected_format,
 )
 from codewords_mcp.runtime.model.integration import Account, Action, App, Option, Prop
-from codewords_mcp.runtime.workflows.analysis.tables import READS
+from codewords_mcp.runtime.model.integration_names import READING_WORDS
 
 PAGE_SIZE = 100
 LINK_TTL_S = 3600
@@ -230,7 +230,7 @@ def read_action(raw: dict[str, Any]) -> Action:
     reads = hints.get("readOnlyHint")
     # Without a statement of its own, the verb of its name tells.
     if reads is None:
-        reads = key.removeprefix(f"{app}-").partition("-")[0] in READS
+        reads = key.removeprefix(f"{app}-").partition("-")[0] in READING_WORDS
     return Action(
         key=key,
         app=app,

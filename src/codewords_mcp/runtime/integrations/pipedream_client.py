@@ -16,7 +16,6 @@ from urllib.parse import quote
 import structlog
 
 from codewords_mcp.common.bounded_json import JsonValue, parse
-from codewords_mcp.common.remedies import Remedy, RemedyAction
 from codewords_mcp.errors import (
     CodewordsError,
     Conflict,
@@ -26,6 +25,7 @@ from codewords_mcp.errors import (
     UpstreamFailed,
     UpstreamTimedOut,
 )
+from codewords_mcp.errors.remedies import Remedy, RemedyAction
 from codewords_mcp.runtime.model.caller import HOME_OWNER
 from codewords_mcp.runtime.secrets.service import SecretService
 from codewords_mcp.runtime.web.client import Web, WebResponse, retry_after

@@ -10,7 +10,6 @@ from typing import Any
 
 from codewords_mcp.errors import CodewordsError, Conflict, InvalidInput, NotFound, UpstreamFailed
 from codewords_mcp.runtime.auth.one_time_links import Links
-from codewords_mcp.runtime.egress import EgressPolicy
 from codewords_mcp.runtime.integrations.accounts import ConnectedAccounts
 from codewords_mcp.runtime.integrations.base import BrokerRunResult, ConfiguredAction, IntegrationBroker
 from codewords_mcp.runtime.integrations.configure import configure_props, require_complete
@@ -18,6 +17,7 @@ from codewords_mcp.runtime.integrations.directory import Directory, ResolvedActi
 from codewords_mcp.runtime.integrations.errors import IntegrationFailed
 from codewords_mcp.runtime.integrations.native import NativeActions
 from codewords_mcp.runtime.integrations.native_api import NativeAction
+from codewords_mcp.runtime.model.egress_policy import EgressPolicy
 from codewords_mcp.runtime.model.integration import Action, ActionOutcome, Detail, Prop
 from codewords_mcp.runtime.store.database import Database
 

@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from codewords_mcp.common.remedies import Remedy
+from codewords_mcp.errors.remedies import Remedy
 from codewords_mcp.runtime.model.base import Model
 from codewords_mcp.runtime.model.run import Run
 from codewords_mcp.runtime.model.validation import Check

@@ -8,7 +8,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
 
-from codewords_mcp.common.remedies import Remedy, RemedyAction
+from codewords_mcp.errors.remedies import Remedy, RemedyAction
 
 StartedBy = Literal["terminal", "supervisor", "service", "detached"]
 """A person's terminal, a container or another program, the session's service manager, or the first

@@ -6,7 +6,7 @@ from datetime import datetime
 
 from pydantic import BaseModel
 
-from codewords_mcp.common.remedies import Remedy
+from codewords_mcp.errors.remedies import Remedy
 
 
 class OwnChrome(BaseModel):

@@ -6,8 +6,8 @@ from __future__ import annotations
 
 import difflib
 
-from codewords_mcp.common.remedies import Remedy, RemedyAction
 from codewords_mcp.errors import Conflict
+from codewords_mcp.errors.remedies import Remedy, RemedyAction
 
 _MAX_DIFF = 6_000
 """Maximum characters of a diff."""

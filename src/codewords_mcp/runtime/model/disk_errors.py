@@ -7,8 +7,8 @@ import shutil
 from pathlib import Path
 from typing import Final
 
-from codewords_mcp.common.remedies import DIAGNOSE
 from codewords_mcp.errors import StorageFailed
+from codewords_mcp.errors.remedies import DIAGNOSE
 
 LOW_SPACE: Final = 8 << 20
 """Bytes free below which a disk counts as full: a failing write is blamed on it, and no sandbox finds room."""

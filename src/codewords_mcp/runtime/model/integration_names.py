@@ -15,6 +15,11 @@ from typing import Any
 from codewords_mcp.errors import InvalidInput
 
 Params = Mapping[str, Any]
+READING_WORDS = frozenset(
+    {"get", "list", "search", "find", "fetch", "read", "query", "retrieve", "lookup", "count", "download", "check", "watch",
+     "export", "verify", "validate", "describe", "select"}
+)  # fmt: skip
+"""First words of an integration's actions that change nothing."""
 FAMILIES: Mapping[str, tuple[str, ...]] = {
     "slack": ("slack_v2", "slack"),
     "airtable": ("airtable_oauth", "airtable"),

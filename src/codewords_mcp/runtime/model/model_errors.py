@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from codewords_mcp.common.remedies import Remedy
 from codewords_mcp.errors import CodewordsError, Forbidden
+from codewords_mcp.errors.remedies import Remedy
 
 
 class UnpricedModel(Forbidden):

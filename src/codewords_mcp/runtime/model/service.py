@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from codewords_mcp.common.remedies import Remedy
+from codewords_mcp.errors.remedies import Remedy
 from codewords_mcp.runtime.model.base import Model
 
 

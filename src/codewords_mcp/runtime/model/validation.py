@@ -6,8 +6,8 @@ from typing import Literal
 
 from pydantic import Field
 
-from codewords_mcp.common.remedies import Remedy
 from codewords_mcp.errors import CodewordsError
+from codewords_mcp.errors.remedies import Remedy
 from codewords_mcp.runtime.model.base import Model
 from codewords_mcp.runtime.model.manifest import Manifest
 

@@ -23,7 +23,7 @@ from codewords_mcp.runtime.recording.exchanges import (
     RecordedRequest,
     RecordingChannel,
 )
-from codewords_mcp.runtime.secrets.scrub import Scrubber
+from codewords_mcp.runtime.recording.stream_scrubber import NothingSecret, StreamScrubber
 
 MAX_CHUNKS: Final = 4096
 """Chunks of a response with their own time. The last one takes the rest."""
@@ -93,7 +93,7 @@ class OpenExchange:
     """Monotonic time of the request."""
     _ended: bool = False
     _room: Room = field(default_factory=partial(Room, MAX_BODY_BYTES))
-    _scrubber: Scrubber = field(default_factory=partial(Scrubber, {}))
+    _scrubber: StreamScrubber = field(default_factory=NothingSecret)
 
     @property
     def body(self) -> bytes:
@@ -104,7 +104,7 @@ class OpenExchange:
         """Take the bytes of the response's body from this room, which other exchanges of the run share."""
         self._room = room
 
-    def scrub_with(self, scrubber: Scrubber) -> None:
+    def scrub_with(self, scrubber: StreamScrubber) -> None:
         """Remove these values from the bytes recorded from here on."""
         # Lengths stay, as the headers state them.
         self._scrubber = scrubber.another(same_length=True)
@@ -207,7 +207,7 @@ class RecordingSession:
     """A run's recorder, the values that it must not see, and the log of what it decided."""
 
     recorder: Recorder
-    scrubber: Scrubber
+    scrubber: StreamScrubber
     log: RequestLog | None = None
 
     async def decide(

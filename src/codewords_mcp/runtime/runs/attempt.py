@@ -8,7 +8,6 @@ from contextlib import suppress
 
 import structlog
 
-from codewords_mcp.common.remedies import set_secret
 from codewords_mcp.errors import (
     CodewordsError,
     ProgramFailed,
@@ -17,6 +16,7 @@ from codewords_mcp.errors import (
     RunTimedOut,
     SandboxFailed,
 )
+from codewords_mcp.errors.remedies import set_secret
 from codewords_mcp.runtime.model.caller import Caller
 from codewords_mcp.runtime.runs.attempt_record import AttemptRecord
 from codewords_mcp.runtime.runs.attempt_setup import AttemptSetup

@@ -7,9 +7,9 @@ from sqlalchemy import Connection
 from codewords_mcp.errors import NotAgreed
 from codewords_mcp.runtime.auth.agreements import Agreements
 from codewords_mcp.runtime.auth.authority import Authorities, Authority, RunAuthority
-from codewords_mcp.runtime.auth.questions import describe_key
 from codewords_mcp.runtime.model.caller import Caller
 from codewords_mcp.runtime.model.plain_text import item
+from codewords_mcp.runtime.model.questions import describe_key
 from codewords_mcp.runtime.model.workflow import Consent
 from codewords_mcp.runtime.runs.catalog import Catalog, Servable
 from codewords_mcp.runtime.store import runs as rows

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING
 import structlog
 from sqlalchemy import Connection
 
-from codewords_mcp.common.remedies import DIAGNOSE, Remedy, RemedyAction
 from codewords_mcp.errors import (
     Conflict,
     NotFound,
@@ -20,6 +19,7 @@ from codewords_mcp.errors import (
     RuntimeUnavailable,
     StorageFailed,
 )
+from codewords_mcp.errors.remedies import DIAGNOSE, Remedy, RemedyAction
 from codewords_mcp.runtime.model.caller import Caller, MadeBy
 from codewords_mcp.runtime.model.log_batch import LogBatch
 from codewords_mcp.runtime.model.run import FINISHED, LogLine, Run, RunRequest, RunResponse

@@ -9,7 +9,6 @@ from dataclasses import dataclass, field
 import structlog
 
 from codewords_mcp.common.bounded_json import JsonObject, JsonValue, parse_or_none, storable_text
-from codewords_mcp.common.remedies import Remedy, RemedyAction
 from codewords_mcp.errors import (
     CodewordsError,
     ProgramFailed,
@@ -18,6 +17,7 @@ from codewords_mcp.errors import (
     RunTimedOut,
     SandboxFailed,
 )
+from codewords_mcp.errors.remedies import Remedy, RemedyAction
 from codewords_mcp.runtime.model.manifest import ANY, covers
 from codewords_mcp.runtime.model.run import RunRequest
 from codewords_mcp.runtime.model.run_columns import ErrorEntry, FinalStatus, RunColumns

@@ -11,8 +11,8 @@ from typing import Any, Literal
 from sqlalchemy import Connection
 
 from codewords_mcp import __version__
-from codewords_mcp.common.remedies import Remedy, RemedyAction
 from codewords_mcp.errors import InvalidInput, NotFound, StorageFailed
+from codewords_mcp.errors.remedies import Remedy, RemedyAction
 from codewords_mcp.runtime.model.caller import HOME_OWNER
 from codewords_mcp.runtime.model.secret import SecretInfo
 from codewords_mcp.runtime.secrets.names import check_name, check_value

@@ -7,8 +7,8 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from codewords_mcp.common.remedies import set_secret
 from codewords_mcp.errors import StorageFailed
+from codewords_mcp.errors.remedies import set_secret
 from codewords_mcp.runtime.secrets.master_key import MasterKey, require_key
 
 if TYPE_CHECKING:

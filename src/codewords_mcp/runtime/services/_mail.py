@@ -12,8 +12,8 @@ from urllib.parse import unquote, urlsplit
 
 from pydantic import AfterValidator
 
-from codewords_mcp.common.remedies import set_secret
 from codewords_mcp.errors import InvalidInput, MissingCredential, UpstreamFailed
+from codewords_mcp.errors.remedies import set_secret
 from codewords_mcp.runtime.services.base import ServiceContext, ServiceCredential
 from codewords_mcp.runtime.store import outbox
 from codewords_mcp.runtime.store.clock import now

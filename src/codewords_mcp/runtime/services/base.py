@@ -19,15 +19,15 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from pydantic_core import ErrorDetails
 
 from codewords_mcp.common.bounded_json import JsonObject
-from codewords_mcp.common.remedies import Remedy, set_secret
 from codewords_mcp.errors import InvalidInput, MissingCredential, NotFound, UpstreamFailed
+from codewords_mcp.errors.remedies import Remedy, set_secret
 from codewords_mcp.runtime.auth.authority import Authority, CallTarget
 from codewords_mcp.runtime.browser.base import BrowserGone, BrowserUser, Tab
 from codewords_mcp.runtime.browser.sessions import Browsers
-from codewords_mcp.runtime.egress import EgressPolicy
 from codewords_mcp.runtime.gateway.gateway import Gateway
 from codewords_mcp.runtime.integrations.service import Integrations
 from codewords_mcp.runtime.model.caller import HOME_OWNER, Caller, MadeBy
+from codewords_mcp.runtime.model.egress_policy import EgressPolicy
 from codewords_mcp.runtime.model.run_columns import RunColumns
 from codewords_mcp.runtime.model.service_operations import operation_name
 from codewords_mcp.runtime.secrets.service import SecretService

@@ -13,9 +13,9 @@ from urllib.parse import urlsplit
 from pydantic import AliasChoices, Field
 from sqlalchemy import Connection
 
-from codewords_mcp.common.remedies import add_package
 from codewords_mcp.errors import Conflict, InvalidInput, ServiceNotAvailable, UpstreamFailed
-from codewords_mcp.runtime.egress import HOST_ALIAS
+from codewords_mcp.errors.remedies import add_package
+from codewords_mcp.runtime.model.egress_policy import HOST_ALIAS
 from codewords_mcp.runtime.services.base import (
     Input,
     Operation,

@@ -16,8 +16,8 @@ from urllib.parse import urlsplit
 
 from pydantic import Field, TypeAdapter, ValidationError
 
-from codewords_mcp.common.remedies import Remedy, RemedyAction
 from codewords_mcp.errors import MissingCredential, ServiceNotAvailable
+from codewords_mcp.errors.remedies import Remedy, RemedyAction
 from codewords_mcp.runtime.auth.authority import CallTarget, host_of
 from codewords_mcp.runtime.browser.actions import Action, Navigate
 from codewords_mcp.runtime.browser.base import StepFailed, Tab

@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any
 
 import structlog
 
-from codewords_mcp.common.remedies import add_package
 from codewords_mcp.errors import InvalidInput, StorageFailed
+from codewords_mcp.errors.remedies import add_package
 from codewords_mcp.runtime.store.blobs import BUCKET, CHUNK, OURS
 
 if TYPE_CHECKING:

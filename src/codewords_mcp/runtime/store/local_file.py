@@ -10,8 +10,8 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from codewords_mcp.common.remedies import Remedy, RemedyAction
 from codewords_mcp.errors import StorageFailed
+from codewords_mcp.errors.remedies import Remedy, RemedyAction
 
 NAME = "codewords.db"
 SIDE_FILES = ("-wal", "-shm", "-journal")

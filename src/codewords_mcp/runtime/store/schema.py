@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from sqlalchemy import Connection, Engine, Table, create_engine, text
 
-from codewords_mcp.common.remedies import Remedy, RemedyAction
 from codewords_mcp.errors import StorageFailed
+from codewords_mcp.errors.remedies import Remedy, RemedyAction
 
 Columns = dict[str, set[str]]
 _SQLITE = text(

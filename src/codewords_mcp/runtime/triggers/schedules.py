@@ -10,8 +10,8 @@ from typing import Any
 
 from sqlalchemy import Connection
 
-from codewords_mcp.common.remedies import Remedy, RemedyAction, show_workflow
 from codewords_mcp.errors import Conflict, InvalidInput, NotFound, TooBusy
+from codewords_mcp.errors.remedies import Remedy, RemedyAction, show_workflow
 from codewords_mcp.runtime.model.caller import Caller, MadeBy
 from codewords_mcp.runtime.model.schedule import Schedule, ScheduleRequest
 from codewords_mcp.runtime.model.time_bounds import check_seconds
@@ -21,11 +21,12 @@ from codewords_mcp.runtime.store.clock import now, optional_datetime, to_datetim
 from codewords_mcp.runtime.store.database import Database
 from codewords_mcp.runtime.store.rows import NewSchedule, ScheduleChange, ShownSchedule
 from codewords_mcp.runtime.triggers import cron
-from codewords_mcp.runtime.workflows.validation.input_fit import find_misfit
 
 SHOWN_TIMES = 3
 MAX_JITTER = 3600.0
 METHODS = ("DELETE", "GET", "PATCH", "POST", "PUT")
+FindMisfit = Callable[[dict[str, Any], str, str, Any], str | None]
+"""`find_misfit(openapi, method, path, input)`: the fault of an input; None if the route takes it."""
 
 
 class ScheduleService:
@@ -43,11 +44,13 @@ class ScheduleService:
         limit: int,
         on_change: Callable[[], object],
         admit: Callable[[Caller, str], Awaitable[None]],
+        find_misfit: FindMisfit,
     ) -> None:
         self._db = database
         self._limit = limit
         self._on_change = on_change
         self._admit = admit
+        self._find_misfit = find_misfit
 
     async def create(
         self, caller: Caller, request: ScheduleRequest, made_by: MadeBy | None = None
@@ -133,7 +136,7 @@ class ScheduleService:
             return None
 
         # In a thread: a schema may be large.
-        return await asyncio.to_thread(find_misfit, document, row["method"], row["path"], row["input"])
+        return await asyncio.to_thread(self._find_misfit, document, row["method"], row["path"], row["input"])
 
     async def broken(self, owner: str, service_id: str) -> dict[str, str]:
         """Find schedules whose input doesn't fit the live version: id → the fault."""

@@ -1,1 +1,1 @@
-"""Web access of library services: one guarded client, and pages as Markdown."""
+"""Connections to addresses that people or programs give, each judged first; a guarded HTTP client on them; pages as Markdown."""

@@ -24,8 +24,9 @@ from pydantic import BaseModel, ValidationError
 from codewords_mcp.common.bounded_json import parse
 from codewords_mcp.common.inflater import DamagedCompression, Inflater
 from codewords_mcp.errors import AddressRefused, InvalidInput, UpstreamFailed, UpstreamTimedOut
-from codewords_mcp.runtime.egress import EgressPolicy
-from codewords_mcp.runtime.egress.dial import (
+from codewords_mcp.runtime.model.egress_policy import EgressPolicy
+from codewords_mcp.runtime.model.host_names import normal_host
+from codewords_mcp.runtime.web.dial import (
     Dialler,
     DialRefused,
     Resolve,
@@ -33,7 +34,6 @@ from codewords_mcp.runtime.egress.dial import (
     Unreachable,
     system_resolve,
 )
-from codewords_mcp.runtime.egress.names import normal_host
 
 if TYPE_CHECKING:
     import httpx2

@@ -15,9 +15,9 @@ import anyio
 import httpcore2
 import httpx2
 
-from codewords_mcp.runtime.egress import EgressPolicy
-from codewords_mcp.runtime.egress.dial import Dialler, Share
-from codewords_mcp.runtime.egress.names import normal_host
+from codewords_mcp.runtime.model.egress_policy import EgressPolicy
+from codewords_mcp.runtime.model.host_names import normal_host
+from codewords_mcp.runtime.web.dial import Dialler, Share
 
 # Time that an address has before the next one is tried beside it (RFC 8305).
 _HEAD_START_S = 0.25

@@ -6,7 +6,7 @@ import asyncio
 from dataclasses import dataclass
 
 from codewords_mcp.errors import UpstreamFailed
-from codewords_mcp.runtime.egress import EgressPolicy
+from codewords_mcp.runtime.model.egress_policy import EgressPolicy
 from codewords_mcp.runtime.web.client import TIMEOUT, Web, WebResponse
 from codewords_mcp.runtime.web.markdown import Markdown, decode, to_markdown
 

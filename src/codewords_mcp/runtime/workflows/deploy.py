@@ -21,10 +21,10 @@ from sqlalchemy.exc import IntegrityError
 
 from codewords_mcp.common.bounded_json import JsonValue
 from codewords_mcp.errors import Conflict, InvalidInput, NotFound, ValidationFailed
-from codewords_mcp.runtime.auth.questions import Question, of_deploy
 from codewords_mcp.runtime.model.caller import Caller
 from codewords_mcp.runtime.model.conflicts import NameTaken, VersionChanged
 from codewords_mcp.runtime.model.manifest import Manifest
+from codewords_mcp.runtime.model.questions import Question, of_deploy
 from codewords_mcp.runtime.model.validation import Check
 from codewords_mcp.runtime.model.workflow import Deployment
 from codewords_mcp.runtime.store import workflows as rows

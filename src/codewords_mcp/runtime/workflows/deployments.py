@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
 
-from codewords_mcp.common.remedies import DIAGNOSE, Remedy, RemedyAction, show_workflow
 from codewords_mcp.errors import Conflict, NotFound
-from codewords_mcp.runtime.auth.questions import Question, of_deletion
+from codewords_mcp.errors.remedies import DIAGNOSE, Remedy, RemedyAction, show_workflow
 from codewords_mcp.runtime.model.base import Page
 from codewords_mcp.runtime.model.caller import Caller
+from codewords_mcp.runtime.model.questions import Question, of_deletion
 from codewords_mcp.runtime.model.validation import Check
 from codewords_mcp.runtime.model.workflow import Deployment, Version, WorkflowDetail, WorkflowSummary
 from codewords_mcp.runtime.store import workflows as rows

@@ -15,12 +15,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from codewords_mcp.runtime.egress.addresses import Address, parse_address
-from codewords_mcp.runtime.egress.dial import connect
 from codewords_mcp.runtime.egress.dns import DnsResponder
+from codewords_mcp.runtime.egress.fake_names import FakeNames
 from codewords_mcp.runtime.egress.listener import ConnectionListener
-from codewords_mcp.runtime.egress.names import FakeNames
 from codewords_mcp.runtime.egress.relay import relay, reset
+from codewords_mcp.runtime.model.addresses import Address, parse_address
+from codewords_mcp.runtime.web.dial import connect
 from codewords_testing.e2b.machine import MachineNetwork
 
 # Public ones, by what every library says of them; none is ever dialled.

@@ -13,8 +13,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any, cast
 
-from codewords_mcp.common.remedies import Remedy, RemedyAction
 from codewords_mcp.errors import NotFound
+from codewords_mcp.errors.remedies import Remedy, RemedyAction
 from codewords_mcp.runtime.model.authoring import Template
 from codewords_mcp.runtime.model.service import ServiceInfo
 from codewords_mcp.runtime.workflows.script import parse_script

@@ -10,16 +10,14 @@ from pathlib import Path
 
 import structlog
 
-from codewords_mcp.common.remedies import DIAGNOSE
 from codewords_mcp.errors import CodewordsError, NotConnected, ProgramFailed, SandboxFailed
+from codewords_mcp.errors.remedies import DIAGNOSE
 from codewords_mcp.runtime.browser.base import BrowserStatus, BrowserUser
 from codewords_mcp.runtime.browser.headless import chromium
 from codewords_mcp.runtime.browser.headless.session import HeadlessSession
 from codewords_mcp.runtime.egress import Egress, EgressEvent
-from codewords_mcp.runtime.sandboxes.base import Driver, Limits, SandboxSpec
+from codewords_mcp.runtime.sandboxes.base import Driver, EnvironmentRef, Limits, SandboxSpec
 from codewords_mcp.runtime.sandboxes.namespaces.inside.netns import CONNECT_PORT
-from codewords_mcp.runtime.workflows.environments.environment import Environments
-from codewords_mcp.runtime.workflows.script import parse_script
 from codewords_mcp.settings import Settings
 
 PROGRAM = Path(__file__).with_name("program.py")
@@ -42,12 +40,12 @@ class HeadlessBrowser:
         self,
         settings: Settings,
         driver: Callable[[], Awaitable[Driver]],
-        environments: Environments,
+        environment_of: Callable[[str], Awaitable[EnvironmentRef]],
         egress: Egress,
     ) -> None:
         self._settings = settings
         self._driver = driver
-        self._environments = environments
+        self._environment_of = environment_of
         self._egress = egress
         self._sessions: dict[str, HeadlessSession] = {}
 
@@ -98,10 +96,10 @@ class HeadlessBrowser:
             raise NotConnected(status.sentence, hint=status.fix, remedy=status.remedy)
 
         code = await asyncio.to_thread(PROGRAM.read_text, encoding="utf-8")
-        environment = await self._environments.ensure(parse_script(code))
+        environment = await self._environment_of(code)
         spec = SandboxSpec(
             id=f"browser-{uuid.uuid4().hex[:12]}",
-            environment=environment.ref,
+            environment=environment,
             code=code,
             env={
                 "CHROMIUM": str(found.program),

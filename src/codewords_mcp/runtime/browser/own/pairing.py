@@ -20,8 +20,8 @@ import structlog
 from sqlalchemy import Connection
 
 from codewords_mcp import __version__
-from codewords_mcp.common.remedies import Remedy, RemedyAction
 from codewords_mcp.errors import CodewordsError, NotConnected, NotFound
+from codewords_mcp.errors.remedies import Remedy, RemedyAction
 from codewords_mcp.runtime.auth.key_format import hash_key
 from codewords_mcp.runtime.auth.one_time_links import Links, require_own
 from codewords_mcp.runtime.browser.base import BrowserStatus

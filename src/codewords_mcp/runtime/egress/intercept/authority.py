@@ -17,7 +17,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
-from codewords_mcp.runtime.egress.addresses import parse_address
+from codewords_mcp.runtime.model.addresses import parse_address
 
 LIFETIME: Final = timedelta(days=90)
 MAX_CONTEXTS: Final = 500

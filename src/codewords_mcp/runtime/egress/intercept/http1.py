@@ -13,7 +13,6 @@ from typing import Any, Final, cast
 
 import h11
 
-from codewords_mcp.runtime.egress.dial import DialFailed
 from codewords_mcp.runtime.egress.intercept.credentials import Headers
 from codewords_mcp.runtime.egress.intercept.requests import Outgoing, RequestRefused, prepare
 from codewords_mcp.runtime.egress.intercept.responses import ResponseScrubber, UnreadableResponse
@@ -26,6 +25,7 @@ from codewords_mcp.runtime.egress.intercept.session import (
 from codewords_mcp.runtime.egress.intercept.websocket import relay_websocket
 from codewords_mcp.runtime.recording.exchanges import MAX_BODY_BYTES
 from codewords_mcp.runtime.recording.recorder import RecordedResponse
+from codewords_mcp.runtime.web.dial import DialFailed
 
 MAX_HEAD_BYTES: Final = 64 << 10
 """Bytes of a message's head, of either side."""

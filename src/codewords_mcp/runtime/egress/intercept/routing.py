@@ -9,7 +9,6 @@ import contextlib
 import socket
 from collections.abc import AsyncGenerator
 
-from codewords_mcp.runtime.egress.dial import DialFailed
 from codewords_mcp.runtime.egress.intercept.connection import (
     first_bytes,
     intercept,
@@ -19,6 +18,7 @@ from codewords_mcp.runtime.egress.intercept.connection import (
 )
 from codewords_mcp.runtime.egress.intercept.session import InterceptSession
 from codewords_mcp.runtime.egress.relay import relay, reset
+from codewords_mcp.runtime.web.dial import DialFailed
 
 
 async def serve_connection(

@@ -9,8 +9,8 @@ from typing import Any, Final
 
 import structlog
 
-from codewords_mcp.common.remedies import Remedy, RemedyAction, add_package
 from codewords_mcp.errors import CodewordsError, SandboxFailed, SandboxUnavailable, TooBusy
+from codewords_mcp.errors.remedies import Remedy, RemedyAction, add_package
 
 BUILD_TEMPLATE: Final = Remedy(RemedyAction.BUILD_E2B_TEMPLATE)
 _KEYS: Final = (

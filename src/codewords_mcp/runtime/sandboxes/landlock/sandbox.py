@@ -15,8 +15,8 @@ from typing import Any, Final
 
 import structlog
 
-from codewords_mcp.common.remedies import DIAGNOSE
 from codewords_mcp.errors import SandboxFailed
+from codewords_mcp.errors.remedies import DIAGNOSE
 from codewords_mcp.runtime.sandboxes import explain
 from codewords_mcp.runtime.sandboxes.base import Network, OutputChunk, SandboxSockets, SandboxSpec
 from codewords_mcp.runtime.sandboxes.host import cgroups, paths, program

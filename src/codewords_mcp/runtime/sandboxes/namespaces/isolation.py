@@ -19,8 +19,8 @@ from typing import Any, Final, TypeVar
 import structlog
 
 from codewords_mcp.common.cancellation import ignore_result
-from codewords_mcp.common.remedies import DIAGNOSE
 from codewords_mcp.errors import SandboxFailed
+from codewords_mcp.errors.remedies import DIAGNOSE
 from codewords_mcp.runtime.sandboxes.base import Limits, SandboxSpec
 from codewords_mcp.runtime.sandboxes.host import cgroups, paths
 from codewords_mcp.runtime.sandboxes.host.output import ProgramOutput

@@ -11,8 +11,8 @@ from typing import Any, cast
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from codewords_mcp.common.bounded_json import parse
-from codewords_mcp.common.remedies import set_secret
 from codewords_mcp.errors import CodewordsError, InvalidInput, NotFound, ServiceNotAvailable, TooBusy
+from codewords_mcp.errors.remedies import set_secret
 from codewords_mcp.runtime.gateway.gateway import Gateway
 from codewords_mcp.runtime.gateway.keys import NAMES, TITLES
 from codewords_mcp.runtime.model.caller import Caller

@@ -6,6 +6,7 @@ import ast
 import re
 from collections.abc import Iterable, Mapping
 
+from codewords_mcp.runtime.model.integration_names import READING_WORDS
 from codewords_mcp.runtime.model.manifest import PAGE_SERVICES
 from codewords_mcp.runtime.workflows.analysis import tables
 from codewords_mcp.runtime.workflows.analysis.evaluate import Evaluator
@@ -475,4 +476,4 @@ def _action(app: str, action: str) -> str:
         return f"{app}: any action (writes)"
     first = re.split(r"[-_. ]", name, maxsplit=1)[0].lower()
     # A verb that isn't known to read counts as writing: the person is asked for more, not less.
-    return f"{app}: {name[:60]}" + ("" if first in tables.READS else " (writes)")
+    return f"{app}: {name[:60]}" + ("" if first in READING_WORDS else " (writes)")

@@ -255,12 +255,6 @@ MODEL_KEYWORDS = {
 SERVICES = frozenset({*service_operations.SERVICES, "composio", "devx_mcp", "perplexity"})
 """Library services; what is none of them, and no model provider, is a workflow."""
 
-READS = frozenset(
-    {"get", "list", "search", "find", "fetch", "read", "query", "retrieve", "lookup", "count", "download", "check", "watch",
-     "export", "verify", "validate", "describe", "select"}
-)  # fmt: skip
-"""First words of an integration's actions that change nothing."""
-
 DISCOVERY_OPERATIONS = frozenset(
     {"search", "search_apps", "actions", "list_actions", "schema", "describe_action", "options", "get_options", "reload_props",
      "check_auth", "list_accounts"}

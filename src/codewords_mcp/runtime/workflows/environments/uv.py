@@ -11,8 +11,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from codewords_mcp.common.remedies import DIAGNOSE
 from codewords_mcp.errors import EnvironmentFailed, StorageFailed
+from codewords_mcp.errors.remedies import DIAGNOSE
 
 # What uv may know of the runtime's own environment: where to find, reach and trust indexes. Everything else, our
 # provider keys among it, stays out, and so do the switches that would change what it builds.

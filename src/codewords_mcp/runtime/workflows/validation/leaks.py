@@ -10,8 +10,8 @@ from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from operator import attrgetter
 
-from codewords_mcp.common.remedies import set_secret
 from codewords_mcp.errors import InvalidInput
+from codewords_mcp.errors.remedies import set_secret
 from codewords_mcp.runtime.model.validation import Check
 from codewords_mcp.runtime.secrets.names import check_name
 from codewords_mcp.runtime.workflows.header import normalise

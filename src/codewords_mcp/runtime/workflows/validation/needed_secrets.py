@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable
 
-from codewords_mcp.common.remedies import set_secret
+from codewords_mcp.errors.remedies import set_secret
 from codewords_mcp.runtime.model.service import ServiceInfo
 from codewords_mcp.runtime.model.validation import Check
 

@@ -6,7 +6,7 @@ import ast
 from collections.abc import Awaitable, Callable, Collection, Iterator
 from dataclasses import dataclass
 
-from codewords_mcp.common.remedies import Remedy, set_secret
+from codewords_mcp.errors.remedies import Remedy, set_secret
 from codewords_mcp.runtime.model.integration import variable_of
 from codewords_mcp.runtime.model.validation import Check
 from codewords_mcp.runtime.workflows.script import Script

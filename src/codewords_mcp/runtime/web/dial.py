@@ -11,8 +11,8 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import ClassVar
 
-from codewords_mcp.runtime.egress.addresses import Address, parse_address
-from codewords_mcp.runtime.egress.policy import HOST_ALIAS, EgressPolicy
+from codewords_mcp.runtime.model.addresses import Address, parse_address
+from codewords_mcp.runtime.model.egress_policy import HOST_ALIAS, EgressPolicy
 
 Resolve = Callable[[str, int], Sequence[str]]
 """`resolve(name, port)` → addresses as text. May block; raises OSError if there are none."""

@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from typing import Final, Literal
 
 from codewords_mcp.errors import InvalidInput
-from codewords_mcp.runtime.egress.addresses import Address, not_public, parse_address
-from codewords_mcp.runtime.egress.names import normal_host
+from codewords_mcp.runtime.model.addresses import Address, not_public, parse_address
+from codewords_mcp.runtime.model.host_names import normal_host
 
 HOST_ALIAS: Final = "host.codewords.internal"
 """Name of the runtime's machine inside a sandbox (127.0.0.1 there), if `allow_private` opens it."""

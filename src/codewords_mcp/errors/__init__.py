@@ -51,7 +51,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, ClassVar, Literal
 
-from codewords_mcp.common.remedies import Remedy, RemedyAction, reword
+from codewords_mcp.errors.remedies import Remedy, RemedyAction, reword
 
 Origin = Literal["platform", "service"]
 

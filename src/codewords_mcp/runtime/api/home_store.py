@@ -1,0 +1,62 @@
+"""Opening the database of a home: whether the home can be written to, and what an earlier runtime left behind."""
+
+from __future__ import annotations
+
+import os
+
+import structlog
+
+from codewords_mcp.errors import CodewordsError
+from codewords_mcp.runtime.store import budgets, local_file, recovery, retention
+from codewords_mcp.runtime.store.database import Database
+from codewords_mcp.runtime.store.database_errors import storage_error
+from codewords_mcp.settings import Settings
+
+log = structlog.get_logger(__name__)
+
+
+def open_store(settings: Settings) -> Database:
+    """Open a home's database and settle what was in flight in its last runtime.
+
+    Raises StorageFailed, InvalidInput.
+    """
+    home = settings.home
+    try:
+        local_file.make_private_home(home)
+        probe = home / f".probe-{os.getpid()}"
+        probe.touch()
+        probe.unlink()
+    except OSError as error:
+        raise storage_error(error, home) from error
+
+    database = Database.open(home, settings.database_url)
+    # The other replicas take over from one that shares a database, not its own next start.
+    if database.shared:
+        return database
+
+    try:
+        _settle(database)
+    except OSError as error:
+        database.close()
+        raise storage_error(error, home) from error
+    except CodewordsError:
+        database.close()
+        raise
+
+    return database
+
+
+def _settle(database: Database) -> None:
+    left = database.write_blocking(recovery.abandon)
+    unsettled = database.write_blocking(budgets.settle_orphaned)
+    retention.convert(database.engine)
+
+    if left.interrupted or left.again:
+        log.warning(
+            "runs were in flight when the runtime stopped",
+            interrupted=len(left.interrupted),
+            go_on=len(left.again),
+        )
+
+    if unsettled:
+        log.warning("model calls were settled at what they had reserved", calls=unsettled)
