@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
+import functools
 import getpass
 import json
 import tempfile
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -16,6 +19,9 @@ from codewords_mcp.runtime.api.runtime import Runtime
 from codewords_mcp.runtime.model.caller import Caller
 from codewords_mcp.runtime.model.run import Run, RunRequest
 from codewords_mcp.runtime.model.workflow import Consent
+from codewords_mcp.runtime.sandboxes.namespaces.driver import LocalDriver
+from codewords_mcp.runtime.store import local_file
+from codewords_mcp.runtime.store.database import Database
 from codewords_mcp.settings import Settings
 
 HEADER = """# /// script
@@ -61,11 +67,34 @@ def warm_folder() -> Path:
 
 
 def make_home(path: Path) -> Path:
-    """A fresh home that shares the warm folder's environments."""
+    """A fresh home that shares the warm folder's environments. What every start in a new home does over is done: its
+    database has its tables, and the sandboxes' self-test its finding.
+    """
     path.mkdir(mode=0o700, parents=True, exist_ok=True)
     for name in SHARED:
         (path / name).symlink_to(warm_folder() / name)
+    for name, content in _first_start().items():
+        (path / name).parent.mkdir(mode=0o700, exist_ok=True)
+        (path / name).write_bytes(content)
+        (path / name).chmod(0o600)
     return path
+
+
+@functools.cache
+def _first_start() -> dict[str, bytes]:
+    """Files that a first start leaves in any home, by their names in it."""
+
+    async def prove(run_dir: Path) -> None:
+        driver = await LocalDriver.open(None, run_dir)
+        await driver.close()
+
+    with tempfile.TemporaryDirectory(prefix="codewords-first-start-") as folder:
+        home = Path(folder)
+        Database.open(home).close()
+        with ThreadPoolExecutor(1) as thread:  # callers may be in a loop
+            thread.submit(asyncio.run, prove(home / "run")).result()
+        files = (home / local_file.NAME, home / "run" / "tier.json")
+        return {str(file.relative_to(home)): file.read_bytes() for file in files if file.exists()}
 
 
 @asynccontextmanager

@@ -16,6 +16,7 @@ from tests.support.waiting import until_async
 
 from codewords_mcp.runtime.sandboxes.base import EnvironmentRef, Exit
 from codewords_mcp.runtime.sandboxes.forkserver import fork_server as forking
+from codewords_mcp.runtime.sandboxes.forkserver.fork_isolation import ForkIsolation
 from codewords_mcp.runtime.sandboxes.namespaces.driver import LocalDriver
 
 pytestmark = [pytest.mark.anyio, pytest.mark.requirement("sandbox:hostile-import")]
@@ -137,3 +138,19 @@ async def test_a_program_that_imports_it_ends_as_it_would_anywhere(
     await driver.prepare(spoilt)
     async with running(driver, specification(spoilt, "import tenacity")) as program:
         assert await program.ended() == exit_
+
+
+@pytest.mark.requirement("sandbox:busy-processors")
+@pytest.mark.parametrize("busy", [False, True], ids=["idle", "busy"])
+async def test_a_first_program_waits_for_its_fork_server_where_the_processors_have_work_anyway(
+    opened: Opened, environment: EnvironmentRef, tmp_path: Path, busy: bool
+) -> None:
+    async with opened(tmp_path / "run", False):  # leaves the self-test's finding
+        pass
+    driver = await LocalDriver.open(None, tmp_path / "run", max_warm=0, busy=lambda: busy)
+    try:
+        async with running(driver, specification(environment, HELLO)) as program:
+            assert await program.ask(data={"name": "Ada"}) == (200, b'{"greeting":"Hello, Ada!"}')
+            assert isinstance(program.local.isolation, ForkIsolation) is busy
+    finally:
+        await driver.close()

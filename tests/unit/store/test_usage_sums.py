@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import random
 import signal
 import subprocess
@@ -31,7 +32,7 @@ from codewords_mcp.runtime.store.usage_tables import COUNTERS, model_usage
 
 pytestmark = [pytest.mark.slow, pytest.mark.requirement("runs:usage-sums")]
 
-MANY = 300
+MANY = 150
 DAYS = 4
 STATUSES = (
     "succeeded",
@@ -45,9 +46,10 @@ STATUSES = (
 )
 TODAY = now() // usage.DAY
 SINCES = tuple((TODAY - days) * usage.DAY for days in range(DAYS + 1))
-EDGES = (SINCES[0], SINCES[-1])
-"""Today alone and all days, for tests whose subject is not the day from which is counted."""
 OWNERS = (None, "ada", "grace")
+EVERY = tuple(itertools.product(OWNERS, SINCES))
+EDGES = ((None, SINCES[-1]), ("ada", SINCES[0]), ("grace", SINCES[-1]))
+"""Everybody's of all days, and two owners' of one and all: for tests whose subject is not who asks or since when."""
 _DYING = """
 import asyncio, itertools, os, signal, sys
 from pathlib import Path
@@ -198,27 +200,26 @@ def plain_calls(
 
 def agree(
     database: Database, history: list[dict[str, Any]], made: list[tuple[UsageAccount, dict[str, int]]], *,
-    kept: bool = True, sinces: Iterable[int] = EDGES,
+    kept: bool = True, asked: Iterable[tuple[str | None, int]] = EDGES,
 ) -> None:  # fmt: skip
     """All that is asked of sums is as the plain sums say."""
-    for owner in OWNERS:
-        for since in sinces:
-            for by in get_args(UsageBy):
-                found = database.write_blocking(usage.sums, owner, by=by, since=since)
-                expected = plain(history, made, by, owner, since)
-                rows = {row.of: row.model_dump(exclude={"of"}) for row in found}
-                assert {of: pytest.approx(row, abs=1e-6) for of, row in rows.items()} == expected
-            day = to_text(since)[:10]
-            for by in get_args(CostsBy) if kept else ("day", "workflow", "key", "model"):
-                totals = database.write_blocking(calls.totals, by, owner=owner, since=day, limit=10_000)
-                names = [name for name in totals[0] if name not in COUNTERS] if totals else []
-                told = {
-                    tuple(row[name] for name in names) if len(names) > 1 else row[names[0]]: {
-                        name: int(row[name]) for name in COUNTERS
-                    }
-                    for row in totals
+    for owner, since in asked:
+        for by in get_args(UsageBy):
+            found = database.write_blocking(usage.sums, owner, by=by, since=since)
+            expected = plain(history, made, by, owner, since)
+            rows = {row.of: row.model_dump(exclude={"of"}) for row in found}
+            assert {of: pytest.approx(row, abs=1e-6) for of, row in rows.items()} == expected
+        day = to_text(since)[:10]
+        for by in get_args(CostsBy) if kept else ("day", "workflow", "key", "model"):
+            totals = database.write_blocking(calls.totals, by, owner=owner, since=day, limit=10_000)
+            names = [name for name in totals[0] if name not in COUNTERS] if totals else []
+            told = {
+                tuple(row[name] for name in names) if len(names) > 1 else row[names[0]]: {
+                    name: int(row[name]) for name in COUNTERS
                 }
-                assert told == plain_calls(made, by, owner, day)
+                for row in totals
+            }
+            assert told == plain_calls(made, by, owner, day)
     for matching in ({}, {"service_id": "a"}, {"key_id": "k1"}):
         of = [counts["cost"] for account, counts in made if _matches(account, matching)]
         assert database.write_blocking(calls.spent, **matching) == sum(of)
@@ -253,25 +254,25 @@ def test_sums_are_the_plain_sums_before_and_after_runs_are_added_up_and_when_tho
     told = history(chance)
     made = asked(chance, told)
     store(database, told, made)
-    agree(database, told, made, sinces=SINCES)
+    agree(database, told, made)
     sum_up(database)
     assert unsummed(database) == 0
-    agree(database, told, made, sinces=SINCES)
+    agree(database, told, made)
     more = history(random.Random(2), 50)
     for run in more:
         run["id"] += " later"
     late = asked(chance, more) + [(account, counts) for account, counts in made[::5]]
     store(database, more, late)
     told, made = told + more, made + late
-    agree(database, told, made, sinces=SINCES)
+    agree(database, told, made, asked=EVERY)
     sum_up(database)
-    agree(database, told, made, sinces=SINCES)
+    agree(database, told, made)
     while database.write_blocking(lambda c: rows.purge(c, (TODAY + 1) * usage.DAY)):
         pass
     left = database.write_blocking(lambda c: c.execute(select(runs.c.status).distinct()).scalars().all())
     assert set(left) == {"queued", "running"}
     database.write_blocking(lambda c: calls.purge(c, to_text(SINCES[0])[:10], ""))
-    agree(database, told, made, kept=False, sinces=SINCES)
+    agree(database, told, made, kept=False)
 
 
 def test_the_last_transaction_may_find_nothing_to_add(database: Database) -> None:
@@ -382,7 +383,7 @@ def test_runs_that_replicas_of_a_version_without_sums_write_are_added_up(
 ) -> None:
     Database.open(tmp_path, url).close()
     engine = create_engine(database_url(url or f"sqlite:///{tmp_path / 'codewords.db'}"))
-    told = history(random.Random(7), 300)
+    told = history(random.Random(7), MANY)
     made = asked(random.Random(7), told)
 
     def write_as_before(part: slice) -> None:
@@ -398,12 +399,12 @@ def test_runs_that_replicas_of_a_version_without_sums_write_are_added_up(
                 [run | rest for run in told[part]],
             )
 
-    write_as_before(slice(0, 200))
+    write_as_before(slice(0, 100))
     opened = Database.open(tmp_path, url)
     opened.write_blocking(lambda c: [calls.add(c, {account: counts}) for account, counts in made])
-    agree(opened, told[:200], made)
+    agree(opened, told[:100], made)
     sum_up(opened)
-    write_as_before(slice(200, None))
+    write_as_before(slice(100, None))
     agree(opened, told, made)
     sum_up(opened)
     assert unsummed(opened) == 0

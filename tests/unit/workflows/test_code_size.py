@@ -20,8 +20,8 @@ from codewords_mcp.runtime.workflows.validation.code_size import (
 @pytest.mark.parametrize(
     "body",
     [
-        "x = 1\n" * MAX_NODES,
-        "x = [" + "f(), " * MAX_NODES + "]\n",
+        "x = 1\n" * (MAX_NODES // 3),
+        "x = [" + "f(), " * (MAX_NODES // 2) + "]\n",
         "x = " + "+".join(["a"] * (MAX_DEPTH + 5)) + "\n",
         "x = a" + ".b" * (MAX_DEPTH + 5) + "\n",
     ],

@@ -49,6 +49,8 @@ class DriverResources:
     make_group: Callable[[str, Limits], cgroups.Group | None]
     exact_memory: Callable[[], bool]
     executor: Executor
+    busy: Callable[[], bool]
+    """Whether all processors of the machine have work."""
 
 
 class ForkServer:

@@ -8,7 +8,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import functools
-import os
 import time
 from collections import deque
 from collections.abc import Awaitable, Callable
@@ -20,11 +19,14 @@ from codewords_mcp.errors import CodewordsError
 from codewords_mcp.runtime.sandboxes.base import EnvironmentRef
 from codewords_mcp.runtime.sandboxes.forkserver.fork_isolation import ForkIsolation
 from codewords_mcp.runtime.sandboxes.forkserver.fork_server import DriverResources, ForkServer
+from codewords_mcp.runtime.sandboxes.host import processors
 
 SERVER_TIMEOUT: Final = 0.3
 """Seconds that a start waits for a server which others wait for already; about what exec takes longer than that."""
 CROWDED_SERVER_TIMEOUT: Final = 10.0
-"""The same while as many programs as there are processors start by exec: one more would only make all of them slower."""
+"""The same while all processors have work: a program that starts by exec would take turns with the server, and both cost
+twice as much as a fork.
+"""
 MAX_FORKS: Final = 10_000
 """Forks of one server before another takes its place: they share its memory layout."""
 IDLE: Final = 300.0
@@ -38,7 +40,6 @@ _RETRY: Final = (1.0, 10.0, 60.0, 600.0)
 _BUSY: Final = 25
 # Seconds after a start before what it took is made anew, so that the two do not compete.
 _SETTLE: Final = 0.015
-_PROCESSORS: Final = os.cpu_count() or 1
 
 logger = structlog.get_logger(__name__)
 
@@ -141,7 +142,7 @@ class ForkWarmPool:
 
     async def _await_server(self, now: float) -> bool:
         """Wait for the server that is being made, where that is quicker than exec."""
-        crowded = self._execs >= _PROCESSORS
+        crowded = self._execs >= processors.COUNT or self._resources.busy()
         # Exec is as quick as a server that has only just begun.
         if self._booting is None or (not crowded and now - self._boot_began < SERVER_TIMEOUT / 2):
             return False

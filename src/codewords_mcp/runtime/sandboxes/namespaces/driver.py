@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import functools
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -20,7 +21,7 @@ from codewords_mcp.runtime.sandboxes.base import (
 )
 from codewords_mcp.runtime.sandboxes.forkserver.fork_server import DriverResources
 from codewords_mcp.runtime.sandboxes.forkserver.pool import ForkServerPool
-from codewords_mcp.runtime.sandboxes.host import cgroups, paths
+from codewords_mcp.runtime.sandboxes.host import cgroups, paths, processors
 from codewords_mcp.runtime.sandboxes.host.host_users import HostUsers
 from codewords_mcp.runtime.sandboxes.host.watchdog import Watchdog
 from codewords_mcp.runtime.sandboxes.namespaces import selftest
@@ -47,6 +48,7 @@ class LocalDriver:
         *,
         forking: bool,
         max_warm: int,
+        busy: Callable[[], bool],
     ) -> None:
         self.tier = _UNTESTED
         self.capabilities: frozenset[Capability] = frozenset()
@@ -59,7 +61,9 @@ class LocalDriver:
         self._starting: set[str] = set()
         self._executor = ThreadPoolExecutor(_THREADS, thread_name_prefix="sandbox")
         self.forks = ForkServerPool(
-            DriverResources(instance, self._host_users, self._make_group, self._holds_memory, self._executor),
+            DriverResources(
+                instance, self._host_users, self._make_group, self._holds_memory, self._executor, busy
+            ),
             max_warm,
         )
         self._watchdog = Watchdog(asyncio.get_running_loop())
@@ -69,12 +73,18 @@ class LocalDriver:
 
     @classmethod
     async def open(
-        cls, network: Network | None, run_dir: Path, *, forking: bool = True, max_warm: int = 4
+        cls,
+        network: Network | None,
+        run_dir: Path,
+        *,
+        forking: bool = True,
+        max_warm: int = 4,
+        busy: Callable[[], bool] = processors.busy,
     ) -> LocalDriver:
         """Clean up after earlier runtimes, find what this machine offers, run the self-test unless its answer is known.
 
         Without `forking` every program is started by exec. `max_warm` is how many sandboxes may wait for a program in an
-        environment that is used much.
+        environment that is used much. `busy` tells whether all processors have work.
         Raises StorageFailed where `run_dir` cannot be used.
         """
         try:
@@ -82,7 +92,7 @@ class LocalDriver:
         except OSError as error:
             raise StorageFailed(f"The sandboxes' folder cannot be used: {error.strerror}.") from error
 
-        driver = cls(instance, slice_, network, forking=forking, max_warm=max_warm)
+        driver = cls(instance, slice_, network, forking=forking, max_warm=max_warm, busy=busy)
         if known is not None:
             driver._believe(known)
         try:
