@@ -9,7 +9,6 @@ from codewords_mcp.errors import Conflict
 from codewords_mcp.runtime.gateway import headers, uploads
 from codewords_mcp.runtime.gateway.providers import find_route
 from codewords_mcp.runtime.model.provider import GatewayResponse, Provider, ProviderRequest
-from codewords_mcp.runtime.recording.exchanges import SAFE_METHODS
 from codewords_mcp.runtime.recording.recorder import (
     BlockedRequest,
     OpenExchange,
@@ -17,6 +16,7 @@ from codewords_mcp.runtime.recording.recorder import (
     RecordingSession,
     read_ahead,
 )
+from codewords_mcp.runtime.recording.writes import gateway_write
 
 
 async def answer_or_record(
@@ -33,8 +33,8 @@ async def answer_or_record(
     body, replayed_body = await read_ahead(request.body)
     query = uploads.without_ticket(headers.without_key(request.query))
     target = f"{bases[route.provider]}{route.path}".encode() + (b"?" + query if query else b"")
-    # A metered call changes nothing at the provider, whatever its method.
-    writes = request.method not in SAFE_METHODS and route.kind != "metered"
+    # A metered call changes nothing at the provider, whatever its method, unless the provider's own tools act in it.
+    writes = bool(gateway_write(request.method, body, metered=route.kind == "metered"))
     sent_headers = headers.of_caller(request.headers)
     verdict = await session.decide("gateway", request.method, target, sent_headers, body, writes=writes)
     if isinstance(verdict, BlockedRequest):

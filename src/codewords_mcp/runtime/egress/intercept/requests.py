@@ -8,13 +8,13 @@ from typing import Final
 from codewords_mcp.runtime.egress.intercept.credentials import Headers, Misplaced, PlaceholderScan
 from codewords_mcp.runtime.egress.intercept.responses import readable
 from codewords_mcp.runtime.egress.intercept.session import InterceptSession
-from codewords_mcp.runtime.recording.exchanges import SAFE_METHODS
 from codewords_mcp.runtime.recording.recorder import (
     BlockedRequest,
     OpenExchange,
     RecordedResponse,
     RecordingSession,
 )
+from codewords_mcp.runtime.recording.writes import egress_write
 
 _HOP: Final = frozenset(
     {
@@ -92,15 +92,17 @@ class Outgoing:
         """
         named, head, session = self._session.interception.credentials, self._head, self._session
         scheme = b"https" if session.secure else b"http"
+        url = b"%b://%b%b" % (scheme, session.authority.encode(), named.named(head.target))
+        reason = egress_write(head.method, url.decode("latin-1"), head.headers, body, upgrades=self.upgrades)
         verdict = await recording.decide(
             "egress",
             head.method,
-            b"%b://%b%b" % (scheme, session.authority.encode(), named.named(head.target)),
+            url,
             # The recorded URL and headers show names of secrets, not placeholders, which differ
             # each time.
             [(name, named.named_in_header(value)) for name, value in head.headers],
             body,
-            writes=head.method not in SAFE_METHODS or self.upgrades,
+            writes=bool(reason),
         )
         if isinstance(verdict, RecordedResponse):
             return verdict

@@ -1,0 +1,71 @@
+"""Runs that apply a dry run: each write that a person agreed to is sent, once, and no other."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from typing import Final
+
+from codewords_mcp.runtime.recording.dry_run import TOO_MANY, held_write
+from codewords_mcp.runtime.recording.exchanges import RecordedRequest
+from codewords_mcp.runtime.recording.held_answers import respond
+from codewords_mcp.runtime.recording.held_writes import HeldWrite, StoredAnswer, WriteList
+from codewords_mcp.runtime.recording.recorder import BlockedRequest, OpenExchange, Verdict
+from codewords_mcp.runtime.recording.write_keys import WriteKeys
+
+NOT_AGREED: Final = "nobody agreed to this write; it is on the list now, to be asked about"
+UNKNOWN: Final = (
+    "an earlier run sent it, and its answer is not on record, so whether it was carried out is unknown"
+)
+
+
+class ApplyRecorder:
+    """The recorder of a run that applies. `on_held(write)` ends the run: what it would do next was not agreed to."""
+
+    answers = True
+
+    def __init__(
+        self, run_id: str, writes: WriteList, keys: WriteKeys, on_held: Callable[[HeldWrite], None]
+    ) -> None:
+        self._run_id = run_id
+        self._writes = writes
+        self._keys = keys
+        self._on_held = on_held
+
+    async def decide(self, request: RecordedRequest) -> Verdict:
+        """See `Recorder`."""
+        if not request.writes:
+            exchange = OpenExchange(request)
+            self._keys.saw(exchange)
+            return exchange
+
+        write = held_write(self._run_id, request, self._keys)
+        claimed = await self._writes.claim(write.key) if write.key else None
+        if claimed is None:
+            on_list = await self._writes.hold(write)
+            self._on_held(write)
+            return BlockedRequest(TOO_MANY if on_list is None else NOT_AGREED)
+
+        if claimed.state == "agreed":
+            exchange = OpenExchange(request, on_end=partial(self._ended, claimed))
+            self._keys.saw(exchange)
+            self._keys.answered(claimed.number, partial(_body, exchange))
+            return exchange
+
+        if claimed.answer is None:
+            self._on_held(claimed)
+            return BlockedRequest(UNKNOWN)
+        self._keys.answered(claimed.number, partial(bytes, claimed.answer.body))
+        return respond(claimed.answer, held=False, note="an earlier run of this list sent it")
+
+    def _ended(self, write: HeldWrite, exchange: OpenExchange) -> None:
+        if exchange.whole:
+            headers = [pair for pair in exchange.headers if pair[0] not in _OF_TRANSFER]
+            self._writes.keep_answer(write, StoredAnswer(exchange.status, headers, exchange.body))
+
+
+_OF_TRANSFER: Final = frozenset({b"content-length", b"transfer-encoding", b"connection"})
+
+
+def _body(exchange: OpenExchange) -> bytes:
+    return exchange.body

@@ -1,0 +1,73 @@
+"""Dry runs: reads go out, writes are held, answered in their target's place and listed."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from functools import partial
+from typing import Final
+
+from codewords_mcp.runtime.recording.exchanges import RecordedRequest
+from codewords_mcp.runtime.recording.held_answers import EarlierAnswers, held_answer, respond
+from codewords_mcp.runtime.recording.held_writes import (
+    MAX_WRITES,
+    HeldWrite,
+    WriteList,
+    effect_of,
+    stored_headers,
+)
+from codewords_mcp.runtime.recording.recorder import BlockedRequest, OpenExchange, Verdict
+from codewords_mcp.runtime.recording.write_keys import WriteKeys
+from codewords_mcp.runtime.recording.writes import is_websocket, why_write
+
+TOO_MANY: Final = f"this dry run holds {MAX_WRITES} writes already"
+WEBSOCKET: Final = (
+    "it opens a websocket, whose messages cannot be judged one by one in a dry run; run it for real, or make the same "
+    "calls over HTTP"
+)
+
+
+class DryRunRecorder:
+    """The recorder of a dry run."""
+
+    answers = True
+
+    def __init__(self, run_id: str, writes: WriteList, earlier: EarlierAnswers, keys: WriteKeys) -> None:
+        self._run_id = run_id
+        self._writes = writes
+        self._earlier = earlier
+        self._keys = keys
+
+    async def decide(self, request: RecordedRequest) -> Verdict:
+        """See `Recorder`."""
+        if not request.writes:
+            exchange = OpenExchange(request)
+            self._keys.saw(exchange)
+            return exchange
+        if is_websocket(request.headers):
+            return BlockedRequest(WEBSOCKET)
+
+        answer, source = await held_answer(request, self._earlier)
+        write = held_write(self._run_id, request, self._keys, answered=source)
+        number = await self._writes.hold(write)
+        if number is None:
+            return BlockedRequest(TOO_MANY)
+        self._keys.answered(number, partial(bytes, answer.body))
+        return respond(answer, held=True, note=source, bodiless=request.method == "HEAD")
+
+
+def held_write(
+    run_id: str, request: RecordedRequest, keys: WriteKeys, *, summary: str = "", answered: str = ""
+) -> HeldWrite:
+    """A write for the list. Its place is the list's to give."""
+    key = keys.key(request)
+    bare = replace(request, headers=stored_headers(request.headers))
+    return HeldWrite(
+        0,
+        run_id,
+        bare,
+        key.digest,
+        why_write(request),
+        effect_of(request, summary),
+        key.varies,
+        answered,
+    )

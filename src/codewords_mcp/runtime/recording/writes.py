@@ -1,0 +1,200 @@
+"""Decides whether a request may change something at its target. Nothing else decides it.
+
+Only what is known to read is a read: a request that cannot be judged counts as a write. The words returned
+complete "this is a write: …".
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Final
+from urllib.parse import parse_qsl, unquote, urlsplit
+
+from codewords_mcp.common.bounded_json import JsonObject, JsonValue, parse
+from codewords_mcp.runtime.recording.exchanges import Headers, RecordedRequest
+from codewords_mcp.runtime.recording.graphql_documents import reads_only
+
+READING_METHODS: Final = frozenset({"GET", "HEAD", "OPTIONS"})
+_OVERRIDES: Final = frozenset(
+    {b"x-http-method-override", b"x-http-method", b"x-method-override", b"x-original-method"}
+)
+_OVERRIDE_FIELD: Final = "_method"
+_MCP_READS: Final = frozenset(
+    {
+        "initialize",
+        "notifications/initialized",
+        "notifications/cancelled",
+        "ping",
+        "tools/list",
+        "resources/list",
+        "resources/templates/list",
+        "resources/read",
+        "prompts/list",
+        "prompts/get",
+    }
+)
+_ACTING_TOOLS: Final = frozenset({"mcp", "shell", "local_shell", "apply_patch"})
+"""Hosted tools with which a model provider acts on something else than the answer."""
+MAX_BATCH: Final = 100
+"""Requests of one JSON-RPC or GraphQL batch that are judged."""
+
+
+def egress_write(
+    method: str, url: str, headers: Headers, body: bytes | None, *, upgrades: bool = False
+) -> str:
+    """The reason why a request to a host is a write; "" for a read. `body` is None where it is too long to be read.
+
+    ::
+
+        GET, HEAD, OPTIONS     read, unless it has a body or overrides its method
+        POST …/graphql         read if each operation in it is a query
+        POST …/mcp             read if each message in it is of a method that only reads
+        websocket, all else    write
+    """
+    if upgrades:
+        return "it opens a websocket"
+    if override := _override(url, headers):
+        return f"it overrides its method by {override}"
+    if method in READING_METHODS:
+        return _reading_method_write(method, url, headers, body)
+    if method != "POST":
+        return f"its method is {method}"
+
+    endpoint = _last_segment(url)
+    if endpoint == "graphql" and not urlsplit(url).query:
+        return "" if _is_graphql_read(headers, body) else "it is no GraphQL query"
+    if endpoint == "mcp" and not urlsplit(url).query:
+        return "" if _is_mcp_read(headers, body) else "it calls a tool or another method that may write"
+    return "its method is POST"
+
+
+def gateway_write(method: str, body: bytes | None, *, metered: bool) -> str:
+    """The reason why a call of a model provider is a write; "" for one that reads or only prompts."""
+    if not metered:
+        return "" if method in READING_METHODS else f"its method is {method}, and it is no prompt"
+    if body is None:
+        # A prompt longer than is recorded. Hosted tools in it cannot be seen.
+        return "its body is too long to be read"
+    return "" if _only_prompts(body) else "the provider's own tools would act in it"
+
+
+def call_write(method: str, path: str, headers: Headers, body: bytes | None) -> str:
+    """The reason why a request to the runtime itself is a write; "" for a read.
+
+    Calls of workflows and library services are none by themselves: each is a run, which is judged where it acts.
+    """
+    first = path.strip("/").partition("/")[0]
+    if path.rstrip("/") in {"/mcp", "/run/devx_mcp/mcp"}:
+        if method != "POST" or _is_mcp_read(headers, body):
+            return ""
+        return "it calls a tool of the runtime"
+    if first in {"run", "run_async"}:
+        return ""
+    if (method, path.rstrip("/")) == ("POST", "/provision-request"):
+        # An id for a call, which is judged when it is made.
+        return ""
+    return egress_write(method, f"http://runtime{path}", headers, body)
+
+
+def why_write(request: RecordedRequest) -> str:
+    """The reason why a request that was judged to be a write is one."""
+    if request.channel == "egress":
+        upgrades = is_websocket(request.headers)
+        return egress_write(request.method, request.url, request.headers, request.body, upgrades=upgrades)
+    if request.channel == "gateway":
+        return (
+            gateway_write(request.method, request.body, metered=False) or "the provider's own tools act in it"
+        )
+    path = urlsplit(request.url).path
+    return call_write(request.method, path, request.headers, request.body) or "the operation acts"
+
+
+def is_websocket(headers: Headers) -> bool:
+    """Whether a request opens a websocket."""
+    return any(name.lower() == b"upgrade" and value.lower() == b"websocket" for name, value in headers)
+
+
+def _override(url: str, headers: Headers) -> str:
+    for name, value in headers:
+        if name.lower() in _OVERRIDES and value.strip().decode("latin-1").upper() not in READING_METHODS:
+            return f"the header {name.decode('latin-1').lower()}"
+    # Some frameworks split at semicolons too.
+    query = urlsplit(url).query.replace(";", "&")
+    for name, value in parse_qsl(query, keep_blank_values=True, encoding="latin-1"):
+        if name.lower().strip() == _OVERRIDE_FIELD and value.strip().upper() not in READING_METHODS:
+            return f"`{_OVERRIDE_FIELD}` in its query"
+    return ""
+
+
+def _reading_method_write(method: str, url: str, headers: Headers, body: bytes | None) -> str:
+    # A body of such a request has no meaning that all servers share (RFC 9110, 9.3.1). Chunks may end in trailers.
+    lengths = [value.strip() for name, value in headers if name.lower() == b"content-length"]
+    chunked = any(name.lower() in {b"transfer-encoding", b"trailer"} for name, _ in headers)
+    if body or body is None or chunked or any(length.strip(b"0") for length in lengths):
+        return f"it is a {method} with a body"
+    if _last_segment(url) == "graphql":
+        fields = parse_qsl(urlsplit(url).query, keep_blank_values=True)
+        documents = [value for name, value in fields if name == "query"]
+        if any(not reads_only(document) for document in documents):
+            return "it is no GraphQL query"
+    return ""
+
+
+def _last_segment(url: str) -> str:
+    return unquote(urlsplit(url).path).rstrip("/").rpartition("/")[2].lower()
+
+
+def _is_graphql_read(headers: Headers, body: bytes | None) -> bool:
+    documents = [message.get("query") for message in _messages(headers, body)]
+    return all(isinstance(document, str) and reads_only(document) for document in documents)
+
+
+def _is_mcp_read(headers: Headers, body: bytes | None) -> bool:
+    return all(message.get("method") in _MCP_READS for message in _messages(headers, body))
+
+
+def _messages(headers: Headers, body: bytes | None) -> Iterator[JsonObject]:
+    """The objects of a JSON body, or of its list. One empty object if it can be read in more than one way."""
+    sent = {name.lower(): value.strip().lower() for name, value in headers}
+    kind, _, parameters = sent.get(b"content-type", b"").partition(b";")
+    plain = kind.strip() == b"application/json" and parameters.strip() in {b"", b"charset=utf-8"}
+    encoded = sent.get(b"content-encoding", b"identity") != b"identity"
+    value = None if body is None or not plain or encoded else _unambiguous(body)
+    items = value if isinstance(value, list) else [value]
+    if not 0 < len(items) <= MAX_BATCH:
+        items = [None]
+
+    for item in items:
+        yield item if isinstance(item, dict) else {}
+
+
+def _unambiguous(body: bytes) -> JsonValue:
+    """The JSON value of a body; None where parsers differ in what it means."""
+    try:
+        value: JsonValue = parse(body, unique_keys=True)
+    except ValueError:
+        return None
+
+    for item in value if isinstance(value, list) else [value]:
+        # Some parsers ignore the case of names.
+        if isinstance(item, dict) and len({name.lower() for name in item}) < len(item):
+            return None
+    return value
+
+
+def _only_prompts(body: bytes) -> bool:
+    if not body.lstrip().startswith(b"{"):
+        # Audio and pictures come as forms, which have no tools.
+        return True
+    prompt = _unambiguous(body)
+    if not isinstance(prompt, dict) or prompt.get("mcp_servers"):
+        return False
+    tools = prompt.get("tools") or []
+    return isinstance(tools, list) and not any(_acts(tool) for tool in tools)
+
+
+def _acts(tool: JsonValue) -> bool:
+    if not isinstance(tool, dict):
+        return True
+    kind = str(tool.get("type", ""))
+    return kind in _ACTING_TOOLS or kind.startswith("mcp")
