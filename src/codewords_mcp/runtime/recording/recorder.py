@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import partial
@@ -153,15 +153,18 @@ class OpenExchange:
 
     def replay(self, *, paced: bool = False) -> RecordedResponse:
         """The same response, for an equal request; with the original delays if `paced`."""
-        return RecordedResponse(self.status, self.headers, self._pieces(paced=paced))
-
-    async def _pieces(self, *, paced: bool) -> AsyncIterator[bytes]:
-        since = time.monotonic()
         # A copy: the exchange may still be recorded while it is replayed.
-        for at, chunk in list(self.chunks):
-            if paced and (remaining := at - (time.monotonic() - since)) > 0:
-                await asyncio.sleep(remaining)
-            yield bytes(chunk)
+        pieces = replayed_pieces([(at, bytes(chunk)) for at, chunk in self.chunks], paced=paced)
+        return RecordedResponse(self.status, self.headers, pieces)
+
+
+async def replayed_pieces(chunks: Iterable[tuple[float, bytes]], *, paced: bool) -> AsyncIterator[bytes]:
+    """Recorded chunks as the body of a response; each at its time if `paced`."""
+    since = time.monotonic()
+    for at, chunk in chunks:
+        if paced and (remaining := at - (time.monotonic() - since)) > 0:
+            await asyncio.sleep(remaining)
+        yield chunk
 
 
 Verdict = RecordedResponse | BlockedRequest | OpenExchange | None

@@ -1,0 +1,124 @@
+"""Replays: a program is answered from a recording, and nothing that it writes goes out."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass
+from typing import Final, Literal
+from urllib.parse import urlsplit
+
+from codewords_mcp.runtime.recording.exchanges import Exchange, Headers, RecordedRequest, Recording
+from codewords_mcp.runtime.recording.matching import FieldName, Match, Matcher
+from codewords_mcp.runtime.recording.recorder import (
+    BlockedRequest,
+    OpenExchange,
+    RecordedResponse,
+    Verdict,
+    replayed_pieces,
+)
+from codewords_mcp.runtime.recording.request_kinds import kind_of
+
+NOT_RECORDED: Final = "it is not on the recording"
+PROMPT_CHANGED: Final = "prompt changed"
+BY_PLACE: Final = "answered by its place"
+"""Note of an answer to another request of the same route, which differs in more than times and ids."""
+HELD: Final = "held"
+HELD_LIKE: Final = "held, answered like another request of its route"
+_HELD_BODY: Final = json.dumps({"held": True, "message": "Held by a replay: nothing was sent."}).encode()
+
+
+def _nowhere(host: str) -> bool:  # noqa: ARG001
+    return False
+
+
+@dataclass(frozen=True, slots=True)
+class MissPolicy:
+    """The fate of requests that no recorded exchange answers. Writes are held in any case.
+
+    ::
+
+        reads    "block" refuses them; "live" sends them to hosts that are allowed
+        budget   US dollars for model calls whose prompt changed; they are sent live if it is not 0
+    """
+
+    reads: Literal["block", "live"] = "block"
+    budget: float = 0.0
+    allowed: Callable[[str], bool] = _nowhere
+    """Whether the manifest of the version allows a host."""
+
+
+class ReplayRecorder:
+    """The recorder of a replay.
+
+    `same_version`: the program is the one that was recorded, so that the next request of a route is the recorded one, whatever
+    differs in it. `noise`: fields that differ between replays of that version. `paced` keeps the delays of responses.
+    """
+
+    answers = True
+
+    def __init__(
+        self,
+        recording: Recording,
+        misses: MissPolicy = MissPolicy(),
+        *,
+        same_version: bool = False,
+        noise: frozenset[FieldName] = frozenset(),
+        paced: bool = False,
+    ) -> None:
+        self._matcher = Matcher(recording, noise)
+        self._misses = misses
+        self._same_version = same_version
+        self._paced = paced
+        self._last_write: dict[str, Exchange] = {
+            one.request.route: one
+            for one in recording.sent()
+            if one.replayable and kind_of(one.request) == "write"
+        }
+
+    async def decide(self, request: RecordedRequest) -> Verdict:
+        """See `Recorder`."""
+        match = self._matcher.find(request)
+        if match is not None and (match.kind != "position" or self._same_version):
+            return self._replay(match.exchange)
+
+        kind = kind_of(request)
+        if kind == "write":
+            return self._held(request, match)
+        if kind == "prompt":
+            return self._prompt(request)
+        return self._read(request, match)
+
+    def _replay(self, exchange: Exchange, note: str = "", *, held: bool = False) -> RecordedResponse:
+        pieces = replayed_pieces(exchange.chunks, paced=self._paced)
+        return RecordedResponse(exchange.status, exchange.headers, pieces, held=held, note=note)
+
+    def _held(self, request: RecordedRequest, match: Match | None) -> Verdict:
+        like = match.exchange if match is not None else self._last_write.get(request.route)
+        if like is not None:
+            return self._replay(like, HELD_LIKE, held=True)
+        headers: Headers = [
+            (b"content-type", b"application/json"),
+            (b"content-length", str(len(_HELD_BODY)).encode()),
+        ]
+        body = b"" if request.method == "HEAD" else _HELD_BODY
+        return RecordedResponse(202, headers, _once(body), held=True, note=HELD)
+
+    def _prompt(self, request: RecordedRequest) -> Verdict:
+        if self._misses.budget > 0:
+            return OpenExchange(request)
+        return BlockedRequest(PROMPT_CHANGED)
+
+    def _read(self, request: RecordedRequest, match: Match | None) -> Verdict:
+        # Only the network has reads that nothing of ours would do on the way.
+        live = self._misses.reads == "live" and request.channel == "egress" and not request.writes
+        if live and self._misses.allowed(urlsplit(request.url).hostname or ""):
+            return OpenExchange(request)
+        if match is not None:
+            return self._replay(match.exchange, BY_PLACE)
+        return BlockedRequest(self._matcher.why_not(request))
+
+
+async def _once(body: bytes) -> AsyncIterator[bytes]:
+    if body:
+        yield body
