@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from codewords_mcp.runtime.model.provider import CallUsage
 from codewords_mcp.runtime.recording.codec import DamagedRecording, decode, encode
 from codewords_mcp.runtime.recording.exchanges import (
     Exchange,
@@ -17,6 +18,8 @@ from codewords_mcp.runtime.recording.exchanges import (
     RunMessage,
     UnreadConnection,
 )
+
+pytestmark = pytest.mark.requirement("recording:read-back")
 
 headers = st.lists(st.tuples(st.binary(max_size=8), st.binary(max_size=8)), max_size=3)
 ms = st.integers(0, 10**6).map(lambda n: n / 1000)
@@ -29,6 +32,10 @@ requests = st.builds(
     st.none() | st.binary(max_size=50),
     st.booleans(),
 )
+usages = st.builds(
+    CallUsage, st.dictionaries(st.text(max_size=9), st.integers(0, 2**40), max_size=3),
+    st.none() | st.just(0.125), st.booleans(), st.booleans(), st.text(max_size=9),
+)  # fmt: skip
 
 
 @st.composite
@@ -46,6 +53,7 @@ def exchanges(draw: st.DrawFn) -> Exchange:
         sum(len(chunk) for _, chunk in chunks),
         draw(st.booleans()),
         draw(st.text(max_size=10)),
+        draw(st.none() | usages),
     )
 
 

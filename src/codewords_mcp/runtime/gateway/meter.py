@@ -98,7 +98,7 @@ class CallMeter:
     def record_cached(self, call: ProviderCall, cached: CachedResponse) -> CallUsage:
         """Count a call that was answered from the cache, at no cost."""
         self._ledger.record(call.origin, call.route.provider, call.model, {}, cost=0, cached=True)
-        return CallUsage(cached.tokens, 0.0, estimated=False, cached=True)
+        return CallUsage(cached.tokens, 0.0, estimated=False, cached=True, model=call.model)
 
     def settle(self, call: ProviderCall, reading: Reading) -> None:
         """See `CallSettler`.
@@ -138,7 +138,11 @@ class CallMeter:
             estimated=estimated,
             fallback=bool(call.instead_of),
         )
-        call.used = CallUsage(tokens, None if cost is None else cost / USD, estimated)
+        if cost is None:
+            dollars = None
+        else:
+            dollars = cost / USD
+        call.used = CallUsage(tokens, dollars, estimated, model=reading.model or facts.model)
         return cost or 0
 
     def _price(self, call: ProviderCall, reading: Reading, tokens: Tokens) -> int | None:

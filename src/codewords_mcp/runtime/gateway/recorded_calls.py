@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import replace
 
-from codewords_mcp.errors import Conflict
+from codewords_mcp.errors import CodewordsError, Conflict
 from codewords_mcp.runtime.gateway import headers, uploads
 from codewords_mcp.runtime.gateway.providers import find_route
 from codewords_mcp.runtime.model.provider import GatewayResponse, Provider, ProviderRequest
@@ -56,8 +56,9 @@ async def _record(
 ) -> GatewayResponse:
     try:
         reply = await make(request)
-    except BaseException:
+    except BaseException as error:
         # A cancelled call, too, must leave a finished record.
+        exchange.note = error.code if isinstance(error, CodewordsError) else "cancelled"
         exchange.end(whole=False)
         raise
 
@@ -67,11 +68,17 @@ async def _record(
         async for piece in reply.body:
             exchange.record_chunk(piece)
             yield piece
+        # The call is settled by the end of its body, so its usage is known.
+        exchange.usage = reply.used()
         exchange.end(whole=True)
 
     async def close() -> None:
-        exchange.end(whole=False)
-        await reply.aclose()
+        try:
+            await reply.aclose()
+        finally:
+            # A call that is closed early is settled by that.
+            exchange.usage = reply.used()
+            exchange.end(whole=False)
 
     return replace(reply, body=pieces(), aclose=close)
 

@@ -47,13 +47,14 @@ class CallUsage:
     without a price.
 
     `estimated`: the provider reported no usage. `cached`: the provider was not called; the tokens
-    are those of the original call.
+    are those of the original call. `model` is the model that answered.
     """
 
     tokens: dict[str, int]
     cost: float | None
     estimated: bool
     cached: bool = False
+    model: str = ""
 
 
 @dataclass(slots=True)

@@ -11,6 +11,7 @@ import zlib
 from collections.abc import Callable
 from typing import Any, Final, cast, get_args
 
+from codewords_mcp.runtime.model.provider import CallUsage
 from codewords_mcp.runtime.recording.exchanges import (
     Exchange,
     Headers,
@@ -124,6 +125,7 @@ def _exchange(one: Exchange, place: Callable[[bytes | None], int | str | None]) 
         [request.channel, request.method, request.url, _headers(request.headers), request.writes],
         place(request.body),
         [one.outcome, _ms(one.started), _ms(one.ended), one.status, one.size, one.whole, one.note],
+        usage_as_json(one.usage),
         _headers(one.headers),
         times,
         place(one.body),
@@ -132,6 +134,23 @@ def _exchange(one: Exchange, place: Callable[[bytes | None], int | str | None]) 
 
 def _headers(headers: Headers) -> list[str]:
     return [text.decode("latin-1") for pair in headers for text in pair]
+
+
+def usage_as_json(usage: CallUsage | None) -> list[Any] | None:
+    """Usage of a model call as JSON."""
+    if usage is None:
+        return None
+    return [usage.tokens, usage.cost, usage.estimated, usage.cached, usage.model]
+
+
+def usage_of_json(fields: list[Any] | None) -> CallUsage | None:
+    """The inverse of `usage_as_json`. Raises ValueError, TypeError or AttributeError for other JSON."""
+    if fields is None:
+        return None
+    tokens, cost, estimated, cached, model = fields
+    counts = {str(name): int(count) for name, count in tokens.items()}
+    dollars = None if cost is None else float(cost)
+    return CallUsage(counts, dollars, bool(estimated), bool(cached), str(model))
 
 
 def _ms(seconds: float | None) -> float | None:
@@ -178,18 +197,19 @@ class _Reader:
         return RunMessage(str(method), str(target), int(status), _pairs(headers), self._take(body))
 
     def _exchange(self, fields: list[Any]) -> Exchange:
-        number, (channel, method, url, headers, writes), request_body, about, answered, times, body = fields
+        number, request, request_body, about, used, answered, times, body = fields
+        channel, method, url, headers, writes = request
         outcome, started, ended, status, size, whole, note = about
         if channel not in _CHANNELS or outcome not in _OUTCOMES:
             raise DamagedRecording("it is damaged")
 
-        request = RecordedRequest(
+        recorded = RecordedRequest(
             channel, str(method), str(url), _pairs(headers), self._take(request_body), bool(writes)
         )
         found = self._take(body)
         return Exchange(
             int(number),
-            request,
+            recorded,
             outcome,
             _s(started),
             _s_or_none(ended),
@@ -199,6 +219,7 @@ class _Reader:
             int(size),
             bool(whole) and found is not None,
             str(note),
+            usage_of_json(used),
         )
 
     def _take(self, stored: Any) -> bytes | None:

@@ -14,6 +14,7 @@ from codewords_mcp.runtime.recording.recorder import (
     Room,
     Verdict,
 )
+from codewords_mcp.runtime.store.clock import now
 
 MAX_EXCHANGES: Final = 2000
 """Exchanges of a recording. Further ones happen and are not recorded."""
@@ -35,6 +36,8 @@ class ExchangeLog:
     def __init__(self, max_bytes: int = MAX_RUN_BYTES) -> None:
         self.began_at = time.monotonic()
         """Monotonic time of the begin of the attempt. All times of exchanges are seconds since then."""
+        self.began = now()
+        """The same moment by the wall clock, in µs since 1970."""
         self._entries: list[_LoggedRequest] = []
         self._connections: list[UnreadConnection] = []
         self._room = Room(max_bytes)
@@ -75,15 +78,17 @@ class ExchangeLog:
         """Whether nothing was noted."""
         return not self._entries and not self._connections
 
-    def exchanges(self) -> tuple[Exchange, ...]:
-        """All exchanges until now, in the order of their requests."""
-        return tuple(self._exchange(number, entry) for number, entry in enumerate(self._entries))
+    def exchanges(self, *, bodies: bool = True) -> tuple[Exchange, ...]:
+        """All exchanges until now, in the order of their requests; without `bodies`, those of responses are left out."""
+        return tuple(
+            self._exchange(number, entry, bodies=bodies) for number, entry in enumerate(self._entries)
+        )
 
     def connections(self) -> tuple[UnreadConnection, ...]:
         """The connections that were not read and have ended."""
         return tuple(self._connections)
 
-    def _exchange(self, number: int, entry: _LoggedRequest) -> Exchange:
+    def _exchange(self, number: int, entry: _LoggedRequest, *, bodies: bool) -> Exchange:
         verdict = entry.verdict
         if isinstance(verdict, BlockedRequest):
             return Exchange(number, entry.request, "blocked", entry.at, entry.at, note=verdict.why)
@@ -103,6 +108,7 @@ class ExchangeLog:
 
         ended = verdict.ended_at
         reached = verdict.status != 0 or ended is None
+        chunks = verdict.chunks if bodies else ()
         return Exchange(
             number,
             entry.request,
@@ -111,7 +117,9 @@ class ExchangeLog:
             None if ended is None else ended - self.began_at,
             verdict.status,
             verdict.headers,
-            tuple((at, bytes(chunk)) for at, chunk in verdict.chunks),
+            tuple((at, bytes(chunk)) for at, chunk in chunks),
             verdict.size,
             verdict.whole,
+            verdict.note,
+            verdict.usage,
         )

@@ -11,6 +11,8 @@ from dataclasses import dataclass, field, replace
 from typing import Final, Literal
 from urllib.parse import urlsplit
 
+from codewords_mcp.runtime.model.provider import CallUsage
+
 Headers = list[tuple[bytes, bytes]]
 
 RecordingChannel = Literal["egress", "gateway", "call"]
@@ -81,6 +83,8 @@ class Exchange:
     """The response was complete and is all kept: only then can it be replayed."""
     note: str = ""
     """Why it was blocked, not sent, or is not whole."""
+    usage: CallUsage | None = None
+    """What a model call used."""
 
     @property
     def body(self) -> bytes:

@@ -17,6 +17,7 @@ from datetime import UTC, datetime
 from functools import partial
 from typing import Final, Protocol
 
+from codewords_mcp.runtime.model.provider import CallUsage
 from codewords_mcp.runtime.recording.exchanges import (
     MAX_BODY_BYTES,
     Headers,
@@ -91,6 +92,10 @@ class OpenExchange:
     """No byte of the response so far was left out."""
     began_at: float = field(default_factory=time.monotonic)
     """Monotonic time of the request."""
+    usage: CallUsage | None = None
+    """What a model call used, set before its end."""
+    note: str = ""
+    """Why there is no response."""
     _ended: bool = False
     _room: Room = field(default_factory=partial(Room, MAX_BODY_BYTES))
     _scrubber: StreamScrubber = field(default_factory=NothingSecret)
