@@ -388,3 +388,19 @@ async def test_a_function_of_rows_gets_the_arguments_that_are_passed_beside_it(d
         None,
     ]
     assert await database.read_within(0, find, "now") == "1"
+
+
+async def test_writes_keep_to_one_connection_whatever_reads_have_opened(database: Database) -> None:
+    readers = 3
+    together = threading.Barrier(readers)
+
+    def read(_connection: Connection) -> None:
+        together.wait(60)
+
+    await asyncio.gather(*(database.read(read) for _ in range(readers)))
+    used = {await database.write(_raw_connection) for _ in range(2 * readers)}
+    assert len(used) == 1
+
+
+def _raw_connection(connection: Connection) -> int:
+    return id(connection.connection.dbapi_connection)

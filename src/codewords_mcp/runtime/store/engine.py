@@ -100,6 +100,8 @@ def open_engine(target: URL, home: Path, *, readers: int, idle_timeout: int) -> 
 
     engine = create_engine(
         target, pool_size=readers + 2, max_overflow=QUEUE_CONNECTIONS, pool_pre_ping=not local,
+        # The writer then keeps to one connection: SQLite drops the cached pages of each other one at every commit.
+        pool_use_lifo=True,
         connect_args={} if local else CONNECT_OPTIONS, json_deserializer=parse_stored,
     )  # fmt: skip
     configure = _configure_sqlite if local else partial(_configure_postgres, idle_timeout)
