@@ -15,7 +15,7 @@ from collections.abc import Callable
 from typing import ClassVar
 
 import httptools
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 SOCKET_ENDS = "codewords.socket_ends"
 """In the state of a scope: (the other end of the connection itself, our end), whatever its requests say."""
@@ -45,6 +45,48 @@ _PROBES = (0.05, 0.5)
 _PROBE_INTERVAL = 5.0
 _NOT_OFFERED = frozenset({b"upgrade", b"http2-settings", b"connection"})
 _TOO_LARGE = b"HTTP/1.1 431 Request Header Fields Too Large\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
+
+
+class ResponseTransport(asyncio.Transport):
+    """The transport of one response. Its head waits for the first piece of the body: one system call sends both.
+
+    A body that comes later does not hold the head back, which goes out in the next turn of the event loop.
+    """
+
+    def __init__(self, cycle: RequestResponseCycle) -> None:
+        super().__init__()
+        self._cycle = cycle
+        self._connection = cycle.transport
+        self._head: bytes | None = None
+        self._next_turn: asyncio.Handle | None = None
+
+    def write(self, data: bytes | bytearray | memoryview) -> None:
+        """Send what uvicorn writes. The first write after the response started is its head."""
+        if self._next_turn is None and self._cycle.response_started:
+            self._head = bytes(data)
+            self._next_turn = asyncio.get_running_loop().call_soon(self._send_head)
+        elif self._head is None:
+            self._connection.write(data)
+        else:
+            self._head += data
+            self._send_head()
+
+    def _send_head(self) -> None:
+        head, self._head = self._head, None
+        if self._next_turn is not None:
+            self._next_turn.cancel()
+        # The client may have gone meanwhile.
+        if head is not None and not self._connection.is_closing():
+            self._connection.write(head)
+
+    def is_closing(self) -> bool:
+        """Whether the connection is closed, or about to be."""
+        return self._connection.is_closing()
+
+    def close(self) -> None:
+        """Close the connection after what was written."""
+        self._send_head()
+        self._connection.close()
 
 
 class BoundedProtocol(HttpToolsProtocol):
@@ -191,7 +233,11 @@ class BoundedProtocol(HttpToolsProtocol):
         self._in_body = True
         self._unparsed = 0
         self.waiting.pop(self, None)
+        cycle_before = self.cycle
         super().on_headers_complete()
+        # An upgrade to a websocket has no cycle of its own.
+        if self.cycle is not cycle_before:
+            self.cycle.transport = ResponseTransport(self.cycle)
 
     def on_body(self, body: bytes) -> None:
         """Take a piece of a body."""

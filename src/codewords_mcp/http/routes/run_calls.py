@@ -51,9 +51,8 @@ async def serve_run(scope: Scope, receive: Receive, send: Send) -> None:
     ) as connection:
         service_id, path = split(scope, "/run/")
         response = await runtime(scope).runs.execute(request_for(scope, connection, service_id, path))
-        response.headers = [
-            under_prefix(header, f"/run/{service_id}", own_url(scope)) for header in response.headers
-        ]
+        prefix, here = f"/run/{service_id}", own_url(scope)
+        response.headers = [under_prefix(header, prefix, here) for header in response.headers]
         await _pass_on(response, connection, send)
 
 

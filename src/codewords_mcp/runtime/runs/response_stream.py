@@ -10,6 +10,8 @@ from codewords_mcp.runtime.runs.results import WorkflowResponse
 
 MAX_BUFFERED_CHUNKS = 8
 """Chunks that wait for a slow caller before the workflow is held back."""
+HEAD_WAIT = 0.002
+"""Seconds that a head waits for the first chunk, so that both reach the caller together."""
 
 
 class ResponseStream:
@@ -19,17 +21,31 @@ class ResponseStream:
         self.started: asyncio.Future[WorkflowResponse] = asyncio.get_running_loop().create_future()
         self.started.add_done_callback(_retrieve)
         self._chunks: asyncio.Queue[bytes | CodewordsError | None] = asyncio.Queue(MAX_BUFFERED_CHUNKS)
+        self._head: WorkflowResponse | None = None
+        self._head_timer: asyncio.TimerHandle | None = None
 
     def start(self, response: WorkflowResponse) -> None:
-        """Give status and headers to the caller."""
-        self.started.set_result(response)
+        """Give status and headers to the caller, with the first chunk or shortly."""
+        self._head = response
+        self._head_timer = asyncio.get_running_loop().call_later(HEAD_WAIT, self._give_head)
+
+    def _give_head(self) -> None:
+        head, self._head = self._head, None
+        if head is None or self._head_timer is None:
+            return
+
+        self._head_timer.cancel()
+        if not self.started.done():
+            self.started.set_result(head)
 
     async def put(self, chunk: bytes | None) -> None:
         """Pass on a chunk of the body, None for its end; waits while the caller is slow."""
+        self._give_head()
         await self._chunks.put(chunk)
 
     def fail(self, error: CodewordsError) -> None:
         """Give the error to the caller, before or within the body."""
+        self._give_head()
         if not self.started.done():
             self.started.set_exception(error)
         if self._chunks.full():
