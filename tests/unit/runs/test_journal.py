@@ -244,3 +244,23 @@ async def test_a_step_is_named_whole_also_with_blanks(database: Database, line: 
     log = Journal(database, 1 << 20, EventBus()).open("r")
     log.write("stdout", line.encode() + b"\n")
     assert [one.id for one in log.steps] == [step]
+
+
+async def test_lines_after_a_response_hold_no_other_log_up_and_are_written_with_it(
+    database: Database,
+) -> None:
+    database.write_blocking(
+        lambda c: runs.add(c, {"id": "s", "owner": "o", "status": "running", "created_at": now()})
+    )
+    journal = Journal(database, 1 << 20, EventBus())
+    settled, live = journal.open("r"), journal.open("s")
+    settled.settled()
+    settled.write("stderr", b"Shutting down\n")
+    later = journal.flush_at
+    live.write("stdout", b"one\n")
+    assert journal.flush_at < later
+
+    await until_async(lambda: not live.pending)
+    assert not settled.pending
+    journal.close(settled)
+    assert [line.message for line in await _all(journal)] == ["Shutting down"]
