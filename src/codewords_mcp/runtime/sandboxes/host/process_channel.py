@@ -128,8 +128,8 @@ class ProcessChannel:
 
     def drain(self) -> None:
         """Deliver what was sent before the end. After `close` there is nothing any more."""
-        while self._messages.fileno() >= 0 and self._deliver_next():
-            pass
+        if self._messages.fileno() >= 0:
+            self._on_readable()
 
     def _kill_init(self) -> None:
         # A pidfd names this process for ever: its number may be another's by now.
@@ -154,25 +154,20 @@ class ProcessChannel:
             self.over.set_result(None)
 
     def _on_readable(self) -> None:
-        # One message a turn, since there is seldom a second: the loop comes back where there is.
-        self._deliver_next()
+        while True:
+            try:
+                received = channel.receive(self._messages)
+            except BlockingIOError:
+                return
+            except OSError:
+                # As after a hang-up: the other end is gone.
+                received = None
 
-    def _deliver_next(self) -> bool:
-        """Deliver one message. Returns whether there may be more."""
-        try:
-            received = channel.receive(self._messages)
-        except BlockingIOError:
-            return False
-        except OSError:
-            # As after a hang-up: the other end is gone.
-            received = None
+            if received is None:
+                self._loop.remove_reader(self._messages.fileno())
+                # Nothing was forked, or what was has ended at once.
+                if self._launcher is None and self._init is None:
+                    self._set_gone()
+                return
 
-        if received is None:
-            self._loop.remove_reader(self._messages.fileno())
-            # Nothing was forked, or what was has ended at once.
-            if self._launcher is None and self._init is None:
-                self._set_gone()
-            return False
-
-        self._on_message(*received)
-        return True
+            self._on_message(*received)
