@@ -22,6 +22,7 @@ from codewords_mcp.errors import Forbidden, NotFound, Unauthenticated, WrongHost
 from codewords_mcp.http.middleware.auth import GEMINI_PATHS, TICKET, find_key
 from codewords_mcp.http.middleware.hosts import host_name
 from codewords_mcp.http.middleware.protocol import BoundedProtocol
+from codewords_mcp.http.middleware.recorded_calls import serve_recorded
 from codewords_mcp.http.middleware.websocket_protocol import WebSocketProtocol
 from codewords_mcp.http.operations import HttpOperation
 from codewords_mcp.http.paths import SANDBOX_MCP_PATHS
@@ -74,7 +75,11 @@ class SandboxGuard:
         scope[CALLER] = caller = await self._caller(scope, sandbox_id)
         _check_host(scope)
         await self._check_route(scope, caller)
-        await self.app(scope, receive, send)
+        session = self._runtime.recorders.of(caller.run_id)
+        if session is None:
+            await self.app(scope, receive, send)
+        else:
+            await serve_recorded(self.app, session, scope, receive, send)
 
     async def _caller(self, scope: Scope, sandbox_id: str) -> Caller:
         """The run that asks: by its key, or by one of the two links that published clients follow without a key."""

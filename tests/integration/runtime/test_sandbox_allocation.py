@@ -287,7 +287,8 @@ async def reach():
 """
     server = await asyncio.start_server(_answer, "127.0.0.1", 0)
     port = server.sockets[0].getsockname()[1]
-    header = '# [tool.codewords]\n# egress = ["host.codewords.internal"]\n# ///\n'
+    # Bytes are those of the connection itself: what reads it for a recording writes other heads.
+    header = '# [tool.codewords]\n# record = "off"\n# egress = ["host.codewords.internal"]\n# ///\n'
     code = workflow(body.replace("PORT", str(port)), title="Listed").replace(
         "# ///\nfrom fastapi", f"{header}from fastapi", 1
     )

@@ -57,9 +57,11 @@ from codewords_mcp.runtime.runs.context import assemble
 from codewords_mcp.runtime.runs.dispatcher import RunDispatcher
 from codewords_mcp.runtime.runs.launcher import Launcher
 from codewords_mcp.runtime.runs.memory import Headroom
+from codewords_mcp.runtime.runs.recording_store import RecordingService
 from codewords_mcp.runtime.runs.replica import Replica
 from codewords_mcp.runtime.runs.result_files import ResponseFiles
 from codewords_mcp.runtime.runs.run_logs import Journal
+from codewords_mcp.runtime.runs.run_recordings import RunRecordings
 from codewords_mcp.runtime.runs.sandbox_allocator import SandboxAllocator
 from codewords_mcp.runtime.runs.scheduler import Scheduler
 from codewords_mcp.runtime.runs.service_calls import ServiceRunner
@@ -68,6 +70,7 @@ from codewords_mcp.runtime.sandboxes.base import Driver, EnvironmentRef
 from codewords_mcp.runtime.sandboxes.drivers import open_driver
 from codewords_mcp.runtime.secrets import Vault
 from codewords_mcp.runtime.secrets.rotation import Keys
+from codewords_mcp.runtime.secrets.sealing import Sealer
 from codewords_mcp.runtime.secrets.service import SecretService
 from codewords_mcp.runtime.services._logins import LoginService
 from codewords_mcp.runtime.services.base import ServiceDependencies
@@ -164,6 +167,7 @@ class Container:
 
         self.deployments = Deployments(database, self._workflow_url, self._isolation)
         self.deployer = Deployer(database, self.deployments, self.forget)
+        self.recordings = RecordingService(database, Sealer(self._vault), settings)
         self.drafts = Drafts(database, settings.draft_ttl)
 
     def _build_sandboxes(self, settings: Settings) -> None:
@@ -212,6 +216,7 @@ class Container:
             authorities=self.authorities,
             agreements=self.agreements,
             response_files=self.response_files,
+            recordings=RunRecordings(self.recordings, self.gateway.recorders, settings, {}),
         )
         self.agree = self._runs.authorization.servable
 

@@ -45,6 +45,7 @@ async def maintain(container: Container, settings: Settings) -> None:
 async def tidy(container: Container, settings: Settings) -> None:
     """Remove runs, files and environments past their time."""
     await retention.prune(container.database, settings)
+    await container.recordings.prune()
     at = now()
     await container.database.write(service_values.purge, at)
     await container.database.write(webhook_rows.purge, at - int(settings.webhook_ttl * 1e6))

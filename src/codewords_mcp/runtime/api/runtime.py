@@ -20,6 +20,7 @@ from codewords_mcp.runtime.api.logs import LogApi
 from codewords_mcp.runtime.api.maintenance import maintain
 from codewords_mcp.runtime.api.models import BudgetApi, ModelApi
 from codewords_mcp.runtime.api.published import PublishedApi
+from codewords_mcp.runtime.api.recordings import RecordingApi
 from codewords_mcp.runtime.api.runs import RunApi
 from codewords_mcp.runtime.api.schedules import ScheduleApi
 from codewords_mcp.runtime.api.secrets import SecretApi
@@ -34,6 +35,7 @@ from codewords_mcp.runtime.api.workflows import WorkflowApi
 from codewords_mcp.runtime.auth.sandbox_access import SandboxAccess
 from codewords_mcp.runtime.model.availability import Hosting
 from codewords_mcp.runtime.model.change_events import Announcements
+from codewords_mcp.runtime.recording.recorder import RecorderRegistry
 from codewords_mcp.settings import Settings
 
 
@@ -53,6 +55,7 @@ class Runtime:
         self.templates = TemplateApi(container, self.services)
         self.runs = RunApi(container)
         self.logs = LogApi(container)
+        self.recordings = RecordingApi(container)
         self.workflows = WorkflowApi(container, validator, self.templates, self.runs)
         self.drafts = DraftApi(container, validator, self.templates)
         self.authoring = AuthoringApi(container, validator, self.services)
@@ -83,6 +86,11 @@ class Runtime:
     def sandbox_access(self) -> SandboxAccess:
         """The access of sandboxes to this runtime."""
         return self._container.sandbox_access
+
+    @property
+    def recorders(self) -> RecorderRegistry:
+        """The recorders of the runs that go on."""
+        return self._container.gateway.recorders
 
     @property
     def base_url(self) -> str:

@@ -93,6 +93,16 @@ def decode(data: bytes, body: Callable[[str], bytes | None] | None = None) -> Re
         raise DamagedRecording("it is damaged") from error
 
 
+def encode_body(body: bytes) -> bytes:
+    """A body that is stored by itself."""
+    return zlib.compress(body, 6)
+
+
+def decode_body(data: bytes) -> bytes:
+    """The body of these bytes. Raises DamagedRecording."""
+    return _inflate(data)
+
+
 def _inflate(data: bytes) -> bytes:
     inflater = zlib.decompressobj()
     try:
@@ -101,7 +111,7 @@ def _inflate(data: bytes) -> bytes:
         raise DamagedRecording("it is damaged") from error
     if inflater.unconsumed_tail:
         raise DamagedRecording("it is longer than a recording may be")
-    if not inflater.eof or len(raw) < _LENGTH:
+    if not inflater.eof:
         raise DamagedRecording("it is cut off")
     return raw
 

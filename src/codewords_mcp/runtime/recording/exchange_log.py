@@ -25,7 +25,7 @@ MAX_RUN_BYTES: Final = 16 << 20
 
 @dataclass(frozen=True, slots=True)
 class _LoggedRequest:
-    at: float
+    at: float  # monotonic
     request: RecordedRequest
     verdict: OpenExchange | RecordedResponse | BlockedRequest
 
@@ -55,7 +55,14 @@ class ExchangeLog:
             verdict.fill(self._room)
         if request.body and not self._room.take(len(request.body)):
             request = replace(request, body=None)
-        self._entries.append(_LoggedRequest(time.monotonic() - self.began_at, request, verdict))
+        self._entries.append(_LoggedRequest(time.monotonic(), request, verdict))
+
+    def adopt(self, earlier: ExchangeLog) -> None:
+        """Take over what the program sent before the attempt began; its times are negative."""
+        self._entries[:0] = earlier._entries
+        self._connections[:0] = earlier._connections
+        self._too_many = self._too_many or earlier._too_many
+        self._room.short = self._room.short or earlier._room.short
 
     def add_connection(self, connection: UnreadConnection) -> None:
         """Note a connection that was not read, when it has ended."""
@@ -89,9 +96,9 @@ class ExchangeLog:
         return tuple(self._connections)
 
     def _exchange(self, number: int, entry: _LoggedRequest, *, bodies: bool) -> Exchange:
-        verdict = entry.verdict
+        verdict, at = entry.verdict, entry.at - self.began_at
         if isinstance(verdict, BlockedRequest):
-            return Exchange(number, entry.request, "blocked", entry.at, entry.at, note=verdict.why)
+            return Exchange(number, entry.request, "blocked", at, at, note=verdict.why)
 
         if isinstance(verdict, RecordedResponse):
             outcome: Outcome = "held" if verdict.held else "answered"
@@ -99,8 +106,8 @@ class ExchangeLog:
                 number,
                 entry.request,
                 outcome,
-                entry.at,
-                entry.at,
+                at,
+                at,
                 verdict.status,
                 verdict.headers,
                 note=verdict.note,
@@ -113,11 +120,11 @@ class ExchangeLog:
             number,
             entry.request,
             "sent" if reached else "unsent",
-            entry.at,
+            at,
             None if ended is None else ended - self.began_at,
             verdict.status,
             verdict.headers,
-            tuple((at, bytes(chunk)) for at, chunk in chunks),
+            tuple((offset, bytes(chunk)) for offset, chunk in chunks),
             verdict.size,
             verdict.whole,
             verdict.note,

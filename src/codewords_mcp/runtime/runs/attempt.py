@@ -18,6 +18,7 @@ from codewords_mcp.errors import (
 )
 from codewords_mcp.errors.remedies import set_secret
 from codewords_mcp.runtime.model.caller import Caller
+from codewords_mcp.runtime.recording.exchanges import MAX_BODY_BYTES
 from codewords_mcp.runtime.runs.attempt_record import AttemptRecord
 from codewords_mcp.runtime.runs.attempt_setup import AttemptSetup
 from codewords_mcp.runtime.runs.cancellation import cancel_until_done
@@ -26,6 +27,7 @@ from codewords_mcp.runtime.runs.lease import Lease
 from codewords_mcp.runtime.runs.request_headers import target_of, to_caller, to_workflow, value_of
 from codewords_mcp.runtime.runs.response_stream import ResponseStream
 from codewords_mcp.runtime.runs.results import WorkflowResponse, interrupted, what_limits
+from codewords_mcp.runtime.runs.run_recordings import AttemptRecording, RecordedRun
 from codewords_mcp.runtime.runs.slots import NotOurs
 from codewords_mcp.runtime.sandboxes import http1
 from codewords_mcp.runtime.sandboxes.base import Sandbox, Usage
@@ -56,6 +58,11 @@ class Execution:
         self._reader = RequestReader(setup.request)
         self.record = AttemptRecord(setup, self._reader, self.scrubber)
         self.settled = self.record.settled
+        self._recordings = setup.context.recordings
+        self._recorded_run = RecordedRun(setup.run_id, setup.request, setup.config, setup.info.number)
+        self._recording = self._recordings.begin(self._recorded_run, self.scrubber)
+        if self._recording is not None:
+            self._reader.keep(MAX_BODY_BYTES)
         self._cancelled = ""
         self._stopped = False
         self._finishing = False
@@ -129,7 +136,7 @@ class Execution:
 
     async def _take(self) -> Lease:
         caller = Caller(self.request.caller.owner, "run", self.request.caller.key_id, self.run_id)
-        lease = await self._allocator.take(self._config, caller, self.run_log)
+        lease = await self._allocator.take(self._config, caller, self.run_log, self._recording)
         self.record.isolated_by(lease.tier)
         for name in self._config.missing:
             # not a refusal: a program may declare what it only sometimes needs
@@ -253,6 +260,18 @@ class Execution:
 
         if usage is not None:
             self.record.add_usage(usage)
+        if self._recording is not None:
+            await self._store(self._recording)
+
+    async def _store(self, recording: AttemptRecording) -> None:
+        """Store the recording, with what the program sent after its response."""
+        recording.unbind()
+        outcome = self.record.outcome
+        if outcome is not None:
+            recorded = recording.recording(
+                self._reader, self.record.response_message, outcome, self.record.error_code
+            )
+            await self._recordings.store(recorded, self._recorded_run)
 
     async def _release(self, lease: Lease) -> Usage | None:
         try:

@@ -21,6 +21,7 @@ from codewords_mcp.runtime.model.run_state import (
     to_running,
     to_starting,
 )
+from codewords_mcp.runtime.recording.exchanges import RunMessage
 from codewords_mcp.runtime.runs.attempt_setup import AttemptSetup
 from codewords_mcp.runtime.runs.input import RequestReader
 from codewords_mcp.runtime.runs.request_headers import Headers
@@ -73,11 +74,25 @@ class AttemptRecord:
         self._started_at: int | None = None
         self._timings: dict[str, float] = {}
         self._isolation: str | None = None
+        self._error_code = ""
 
     @property
     def retried(self) -> bool:
         """Whether another attempt is to follow."""
         return self.outcome in RETRIED and self._setup.info.remaining > 0 and not self._lost
+
+    @property
+    def error_code(self) -> str:
+        """The code of the error that the attempt ended with; "" without one."""
+        return self._error_code
+
+    @property
+    def response_message(self) -> RunMessage:
+        """The answer, without a body that is longer than the record keeps."""
+        if self._response is None:
+            return RunMessage()
+        body = None if self._captured.truncated else bytes(self._captured.data)
+        return RunMessage("", "", self._response.status, list(self._response.headers), body)
 
     # on the way
 
@@ -175,6 +190,8 @@ class AttemptRecord:
         self.outcome = status = final_status(error, self._response)
         attempts, error_entry = self._attempts(status, ended_at), error_record(error, self._response)
 
+        if error_entry is not None:
+            self._error_code = error_entry["code"]
         if self.retried:
             columns = to_queued("retry", attempts=attempts, started_at=self._started_at)
             columns["error"] = error_entry

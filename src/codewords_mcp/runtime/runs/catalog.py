@@ -17,6 +17,7 @@ from codewords_mcp.runtime.model.caller import Caller
 from codewords_mcp.runtime.model.events import EnvironmentLost, EventBus
 from codewords_mcp.runtime.model.manifest import Manifest
 from codewords_mcp.runtime.model.progress import no_progress
+from codewords_mcp.runtime.model.recording import RecordingPolicy
 from codewords_mcp.runtime.sandboxes.base import EnvironmentRef
 from codewords_mcp.runtime.store import workflows as rows
 from codewords_mcp.runtime.store.database import Database
@@ -62,6 +63,13 @@ class Servable:
     def inspects(self) -> bool:
         """Whether its header asks that what goes to any host by TLS is looked at for placeholders."""
         return self.script.tool.get("inspect") is True
+
+    def recording_policy(self, default: RecordingPolicy) -> RecordingPolicy:
+        """The runs that are recorded: as its header says, else the default."""
+        policy = self.script.tool.get("record")
+        if policy in {"all", "failures", "off"}:
+            return policy
+        return default
 
     @property
     def rules(self) -> Rules:

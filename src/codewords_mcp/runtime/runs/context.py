@@ -19,6 +19,7 @@ from codewords_mcp.runtime.runs.records import RunRecords
 from codewords_mcp.runtime.runs.registry import RunRegistry
 from codewords_mcp.runtime.runs.result_files import ResponseFiles
 from codewords_mcp.runtime.runs.run_logs import Journal
+from codewords_mcp.runtime.runs.run_recordings import RunRecordings
 from codewords_mcp.runtime.runs.sandbox_allocator import SandboxAllocator
 from codewords_mcp.runtime.runs.slots import SlotManager
 from codewords_mcp.runtime.store.database import Database
@@ -45,6 +46,7 @@ class RunDependencies:
     authorization: RunAuthorization
     ancestry: AncestryResolver
     records: RunRecords
+    recordings: RunRecordings
 
 
 def assemble(
@@ -63,6 +65,7 @@ def assemble(
     authorities: Authorities,
     agreements: Agreements,
     response_files: ResponseFiles,
+    recordings: RunRecordings,
 ) -> RunDependencies:
     """Make the parts of runs that depend on each other. `executor` names this process start."""
     slots = SlotManager(admission, database, executor)
@@ -102,4 +105,5 @@ def assemble(
         authorization=authorization,
         ancestry=ancestry,
         records=RunRecords(database, settings, executor),
+        recordings=recordings,
     )

@@ -22,13 +22,25 @@ class RequestReader:
     def __init__(self, request: RunRequest) -> None:
         self._request = request
         self._start = bytearray()
+        self._most = KEPT_BYTES
         self._size = 0
         self.private = False
+
+    def keep(self, size: int) -> None:
+        """Remember up to so many bytes, for `body`."""
+        self._most = max(size, KEPT_BYTES)
+
+    @property
+    def body(self) -> bytes | None:
+        """The body as far as it was read; None where it is private, or longer than is remembered."""
+        if self.private or self._size > len(self._start):
+            return None
+        return bytes(self._start)
 
     async def chunks(self) -> AsyncIterator[bytes]:
         """The body, as it comes."""
         async for chunk in self._request.body:
-            self._start += chunk[: KEPT_BYTES - len(self._start)]
+            self._start += chunk[: self._most - len(self._start)]
             self._size += len(chunk)
             yield chunk
 
@@ -41,7 +53,7 @@ class RequestReader:
         if self.private:
             content = None
         else:
-            content = _text(bytes(self._start), whole=self._size <= len(self._start))
+            content = _text(bytes(self._start[:KEPT_BYTES]), whole=self._size <= KEPT_BYTES)
 
         for scrubber in scrubbers:
             path = scrubber.text(path)
@@ -53,7 +65,7 @@ class RequestReader:
             "content_type": value_of(request.headers, b"content-type"),
             "content": content,
             "bytes": self._size,
-            "truncated": self._size > len(self._start),
+            "truncated": self._size > KEPT_BYTES,
         }
 
 

@@ -104,8 +104,13 @@ class Launcher:
 
         return LaunchConfig(servable, opened, f"{servable.service_id}/{servable.version}/{digest}")
 
-    def spec(self, config: LaunchConfig) -> tuple[SandboxSpec, RunKey, Interception | None]:
-        """A spec, the key in it, not bound to a run yet, and what its placeholders stand for if it has any."""
+    def spec(
+        self, config: LaunchConfig, *, records: bool = False
+    ) -> tuple[SandboxSpec, RunKey, Interception | None]:
+        """A spec, the key in it, not bound to a run yet, and what reads its connections, if anything does.
+
+        With `records` they are read whatever the policy of the version is.
+        """
         servable, sandbox_id = config.servable, uuid.uuid4().hex
         key = self._keyring.new_run_key(sandbox_id)
         env = {
@@ -121,8 +126,9 @@ class Launcher:
             if secret.rule is not None and name not in routed
         ]
 
-        if credentials:
-            interception = Interception(credentials, everywhere=servable.inspects)
+        records = records or self._records(servable)
+        if credentials or records:
+            interception = Interception(credentials, everywhere=servable.inspects, records=records)
         else:
             interception = None
 
@@ -150,6 +156,13 @@ class Launcher:
         )
 
         return spec, key, interception
+
+    def _records(self, servable: Servable) -> bool:
+        """Whether the connections of ordinary runs of this version are recorded."""
+        # On E2B each connection would pass this machine only to be written down.
+        if servable.keep_warm or self._settings.sandbox == "e2b":
+            return False
+        return servable.recording_policy(self._settings.record) != "off"
 
 
 def _secrets_owner(request: RunRequest, servable: Servable) -> str:

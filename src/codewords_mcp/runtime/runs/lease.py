@@ -9,6 +9,8 @@ from typing import Protocol
 
 from codewords_mcp.runtime.auth.api_keys import RunKey
 from codewords_mcp.runtime.egress import Traffic
+from codewords_mcp.runtime.egress.intercept.interception import Interception
+from codewords_mcp.runtime.recording.exchange_log import ExchangeLog
 from codewords_mcp.runtime.runs.run_logs import RunLog
 from codewords_mcp.runtime.sandboxes.base import STREAMS, ExitReason, Sandbox, Stream, Usage
 from codewords_mcp.runtime.sandboxes.http1 import Connections
@@ -17,12 +19,17 @@ from codewords_mcp.runtime.secrets.scrub import Scrubber
 
 @dataclass(slots=True)
 class PreparedSandbox:
-    """A started sandbox with its key. `ready`: it listens already."""
+    """A started sandbox with its key. `ready`: it listens already.
+
+    `interception` is what reads its connections, if anything does; `startup`: what it sent before its run came.
+    """
 
     sandbox: Sandbox
     key: RunKey
     ready: bool
     tier: str
+    interception: Interception | None = None
+    startup: ExchangeLog | None = None
 
 
 class Lease(Protocol):

@@ -4,16 +4,31 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from typing import Protocol
 
 from codewords_mcp.runtime.auth.api_keys import RunKey
 from codewords_mcp.runtime.egress import Egress, EgressEvent
+from codewords_mcp.runtime.egress.intercept.interception import Interception
 from codewords_mcp.runtime.model.caller import Caller
+from codewords_mcp.runtime.recording.exchange_log import ExchangeLog
+from codewords_mcp.runtime.recording.recorder import LiveRecorder, RecordingSession
 from codewords_mcp.runtime.runs.launcher import LaunchConfig, Launcher
 from codewords_mcp.runtime.runs.lease import DedicatedLease, Lease, PreparedSandbox
 from codewords_mcp.runtime.runs.run_logs import RunLog
 from codewords_mcp.runtime.runs.shared_sandboxes import SharedSandboxes
 from codewords_mcp.runtime.runs.warm_pool import WarmPool
 from codewords_mcp.runtime.sandboxes.base import Driver
+from codewords_mcp.runtime.secrets.scrub import Scrubber
+
+
+class SandboxRecording(Protocol):
+    """Hears what a sandbox sends; see `AttemptRecording`."""
+
+    dedicated: bool
+
+    def bind(self, interception: Interception | None, startup: ExchangeLog | None = None) -> None:
+        """Record what this sandbox sends, after what it sent at its start."""
+        ...
 
 
 class SandboxAllocator:
@@ -40,23 +55,32 @@ class SandboxAllocator:
             self._pool = None
         self._instances = SharedSandboxes(self._start)
 
-    async def take(self, config: LaunchConfig, caller: Caller, run_log: RunLog) -> Lease:
+    async def take(
+        self,
+        config: LaunchConfig,
+        caller: Caller,
+        run_log: RunLog,
+        recording: SandboxRecording | None = None,
+    ) -> Lease:
         """A sandbox for this run; its key acts for the caller until the lease is released.
 
-        Raises SandboxUnavailable, SandboxFailed.
+        `recording` hears what the sandbox sends. Raises SandboxUnavailable, SandboxFailed.
         """
-        if config.servable.keep_warm:
+        dedicated = recording is not None and recording.dedicated
+        if config.servable.keep_warm and not dedicated:
             return await self._instances.take(config, caller, run_log)
 
-        if self._pool:
+        if self._pool and not dedicated:
             prepared = self._pool.claim(config)
         else:
             prepared = None
 
         if prepared is None:
-            prepared = await self._start(config, caller, run_log)
+            prepared = await self._start(config, caller, run_log, recording)
         else:
             self._assign(prepared.sandbox.id, prepared.key, caller, run_log)
+            if recording is not None:
+                recording.bind(prepared.interception, prepared.startup)
 
         return DedicatedLease(
             prepared,
@@ -99,18 +123,35 @@ class SandboxAllocator:
         self._logs.pop(sandbox_id, None)
 
     async def _start(
-        self, config: LaunchConfig, caller: Caller | None = None, run_log: RunLog | None = None
+        self,
+        config: LaunchConfig,
+        caller: Caller | None = None,
+        run_log: RunLog | None = None,
+        recording: SandboxRecording | None = None,
     ) -> PreparedSandbox:
         """Start a sandbox. With a caller and a log it is bound to that run from its first moment."""
-        spec, key, interception = self._launcher.spec(config)
+        spec, key, interception = self._launcher.spec(
+            config, records=recording is not None and recording.dedicated
+        )
         if caller and run_log:
             self._assign(spec.id, key, caller, run_log)
+        startup: ExchangeLog | None = None
+        if recording is not None:
+            recording.bind(interception)
+        elif interception is not None and interception.records:
+            startup = ExchangeLog()
+            session = RecordingSession(LiveRecorder(), Scrubber(config.secrets), startup)
+            interception.recording = session
+
         hosts, policy = config.egress, self._egress.policy
         if hosts is not None or interception is not None:
             self._egress.expect(spec.id, policy if hosts is None else policy.narrowed(hosts), interception)
         driver = await self._driver()
         try:
-            return PreparedSandbox(await driver.start(spec), key, ready=False, tier=driver.tier.id)
+            return PreparedSandbox(
+                await driver.start(spec), key, ready=False, tier=driver.tier.id,
+                interception=interception, startup=startup,
+            )  # fmt: skip
         except BaseException:
             key.unbind()
             self._forget(spec.id)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from sqlalchemy import Connection, delete, func, insert, select, update
+from sqlalchemy.dialects import postgresql, sqlite
 
 from codewords_mcp.runtime.store.rows import FileRow, KeyRow, SecretRow
 from codewords_mcp.runtime.store.tables import files, keys, secrets
@@ -57,6 +58,12 @@ def put_secret(connection: Connection, values: SecretRow) -> None:
     changed = {k: values[k] for k in ("key_id", "ciphertext", "rule", "updated_at")}
     if connection.execute(update(secrets).where(where).values(changed)).rowcount == 0:
         connection.execute(insert(secrets).values(values))
+
+
+def add_secret_once(connection: Connection, values: SecretRow) -> None:
+    """Insert a secret unless the owner has one of that name, which another process may add at the same time."""
+    make = postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert
+    connection.execute(make(secrets).values(values).on_conflict_do_nothing())
 
 
 def list_secrets(connection: Connection, owner: str) -> list[SecretRow]:

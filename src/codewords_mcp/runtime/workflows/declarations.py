@@ -44,7 +44,7 @@ _NUMBERS = {
 }
 """key → minimum, maximum, explanation."""
 _CODEWORDS_KEYS = MODEL_KEYS | {
-    "client", "concurrency", "egress", "example", "hosts", "inspect", "isolation", "queue_limit", "retries", "services",
+    "client", "concurrency", "egress", "example", "hosts", "inspect", "isolation", "queue_limit", "record", "retries", "services",
     "timeout",
 }  # fmt: skip
 _HOST = re.compile(r"(\*\.)?[A-Za-z0-9_][A-Za-z0-9_.:-]{0,252}")

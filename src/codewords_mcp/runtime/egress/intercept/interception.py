@@ -19,12 +19,16 @@ class Interception:
         every: list[SandboxCredential],
         *,
         everywhere: bool = False,
+        records: bool = False,
         recording: RecordingSession | None = None,
     ) -> None:
         self.credentials = Credentials(every)
         self.scrubber = Scrubber({credential.name: credential.value for credential in every})
-        self.everywhere = everywhere or recording is not None
+        self.everywhere = everywhere or records or recording is not None
+        self.records = records
+        """Whether the sandbox's runs may have a recorder."""
         self.recording = recording
+        """Set when a run takes the sandbox; None before and after."""
         hosts = {host for host, _ in self.credentials.hosts}
         # Limited to the rules' hosts where it can be, so that a stolen key is of use for them only.
         self.authority = CertificateAuthority(None if self.everywhere else hosts)

@@ -1,4 +1,4 @@
-"""Recordings of runs, and what is learned from them. Sealed columns are encrypted by `recording/sealing.py`."""
+"""Recordings of runs, and what is learned from them. Sealed columns are encrypted by `secrets/sealing.py`."""
 
 from __future__ import annotations
 

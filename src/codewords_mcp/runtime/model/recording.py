@@ -1,0 +1,31 @@
+"""Recordings as they are listed."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Literal
+
+from codewords_mcp.runtime.model.base import Model
+
+RecordingPolicy = Literal["all", "failures", "off"]
+"""The runs that are recorded: all, those that did not succeed, or none."""
+
+
+class RecordingInfo(Model):
+    """A recording of a run, without its content. `bytes` are those stored; `exchanges` are its requests.
+
+    `shape` is equal for inputs of the same form. `obstacle` says why the run can't be replayed whole; "" where it can.
+    `pinned` recordings are not removed for want of space.
+    """
+
+    run_id: str
+    service_id: str
+    version: int
+    created_at: datetime
+    status: str
+    shape: str
+    bytes: int
+    exchanges: int
+    obstacle: str = ""
+    pinned: bool = False
+    imported: bool = False

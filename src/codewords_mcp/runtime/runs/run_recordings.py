@@ -1,0 +1,158 @@
+"""The recorder of each attempt at a run, and what is stored of it when it has ended."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import structlog
+
+from codewords_mcp.runtime.egress.intercept.interception import Interception
+from codewords_mcp.runtime.model.recording import RecordingPolicy
+from codewords_mcp.runtime.model.run import ExecutionMode, RunRequest
+from codewords_mcp.runtime.model.run_columns import FinalStatus
+from codewords_mcp.runtime.recording.exchange_log import ExchangeLog
+from codewords_mcp.runtime.recording.exchanges import Recording, RunMessage
+from codewords_mcp.runtime.recording.recorder import (
+    LiveRecorder,
+    Recorder,
+    RecorderRegistry,
+    RecordingSession,
+)
+from codewords_mcp.runtime.recording.stream_scrubber import StreamScrubber
+from codewords_mcp.runtime.runs.input import RequestReader
+from codewords_mcp.runtime.runs.launcher import LaunchConfig
+from codewords_mcp.runtime.runs.recording_store import RecordingService
+from codewords_mcp.runtime.runs.request_headers import AUTH, HOP_BY_HOP, OURS, Headers, target_of
+from codewords_mcp.runtime.secrets.scrub import Scrubber
+from codewords_mcp.runtime.store.clock import now
+from codewords_mcp.settings import Settings
+
+
+@dataclass(frozen=True, slots=True)
+class RecordedRun:
+    """An attempt at a run, as its recorder needs to know it."""
+
+    run_id: str
+    request: RunRequest
+    config: LaunchConfig
+    attempt: int
+
+
+RecorderFactory = Callable[[RecordedRun], Recorder]
+"""Makes the recorder of an attempt."""
+
+log = structlog.get_logger(__name__)
+
+
+class AttemptRecording:
+    """The recorder of one attempt, from before its sandbox starts until its sandbox is gone."""
+
+    def __init__(
+        self, run: RecordedRun, scrubber: Scrubber, recorder: Recorder, registry: RecorderRegistry
+    ) -> None:
+        self.log = ExchangeLog()
+        self.session = RecordingSession(recorder, scrubber, self.log)
+        self.dedicated = run.request.mode is not None
+        """The run needs a sandbox that starts with this recorder: nothing of it may have been sent before."""
+        self._run = run
+        self._registry = registry
+        self._created_at = now()
+        self._interception: Interception | None = None
+        registry.add(run.run_id, self.session)
+
+    def bind(self, interception: Interception | None, startup: ExchangeLog | None = None) -> None:
+        """Record what this sandbox sends; `startup` is what its program sent before the run came."""
+        if startup is not None:
+            self.log.adopt(startup)
+        if interception is not None:
+            interception.recording = self.session
+            self._interception = interception
+
+    def unbind(self) -> None:
+        """Record nothing more: the sandbox is gone."""
+        self._registry.remove(self._run.run_id)
+        if self._interception is not None:
+            self._interception.recording = None
+
+    def recording(
+        self, reader: RequestReader, response: RunMessage, status: FinalStatus, error: str
+    ) -> Recording:
+        """Return what was recorded."""
+        run = self._run
+        servable = run.config.servable
+        clean = self.session.scrubber.whole
+        body = reader.body
+        request = RunMessage(
+            run.request.method,
+            clean(target_of(run.request)).decode("latin-1"),
+            0,
+            _recorded_headers(run.request.headers, self.session.scrubber),
+            None if body is None else clean(body),
+        )
+        return Recording(
+            run.run_id,
+            servable.service_id,
+            servable.version,
+            self._created_at,
+            status,
+            request,
+            response,
+            self.log.exchanges(),
+            self.log.connections(),
+            error,
+            time.monotonic() - self.log.began_at,
+            truncated=self.log.truncated,
+        )
+
+
+class RunRecordings:
+    """Begins the recording of attempts, as settings and headers say, and stores them.
+
+    `recorders` makes the recorders of the modes; an ordinary run has a `LiveRecorder`.
+    """
+
+    def __init__(
+        self,
+        service: RecordingService,
+        registry: RecorderRegistry,
+        settings: Settings,
+        recorders: Mapping[ExecutionMode, RecorderFactory],
+    ) -> None:
+        self._service = service
+        self._registry = registry
+        self._policy: RecordingPolicy = settings.record
+        self._recorders = recorders
+
+    def begin(self, run: RecordedRun, scrubber: Scrubber) -> AttemptRecording | None:
+        """Begin the recording of an attempt; None for a run that is not recorded."""
+        mode = run.request.mode
+        servable = run.config.servable
+        if mode is None and (servable.recording_policy(self._policy) == "off" or servable.keep_warm):
+            return None
+
+        if mode is None:
+            recorder: Recorder = LiveRecorder()
+        else:
+            recorder = self._recorders[mode](run)
+        return AttemptRecording(run, scrubber, recorder, self._registry)
+
+    async def store(self, recording: Recording, run: RecordedRun) -> None:
+        """Store what an attempt recorded, if it is to be kept. Never raises."""
+        policy = run.config.servable.recording_policy(self._policy)
+        if run.request.mode in {"apply", None} and policy == "off":
+            return
+        if policy == "failures" and recording.status == "succeeded":
+            return
+        try:
+            await self._service.store(run.request.caller.owner, recording)
+        except Exception:
+            # A recording is never worth a run.
+            log.exception("recording not stored", run_id=recording.run_id)
+
+
+def _recorded_headers(headers: Headers, scrubber: StreamScrubber) -> Headers:
+    """The request's headers without keys, and without those of the connection and of the runtime."""
+    left_out = AUTH | HOP_BY_HOP | OURS
+    return [(name, scrubber.whole(value)) for name, value in headers if name.lower() not in left_out]

@@ -1,0 +1,194 @@
+"""Rows of recordings: sealed values, with what is needed to list and to choose them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import TypedDict
+
+from sqlalchemy import Connection, RowMapping, delete, func, insert, select, update
+from sqlalchemy.dialects import postgresql, sqlite
+
+from codewords_mcp.runtime.store.tables import (
+    recorded_bodies,
+    recording_bodies,
+    recordings,
+    unread_hosts,
+)
+
+AT_ONCE = 200
+"""Recordings that are removed in one transaction at the most."""
+
+
+class RecordingRow(TypedDict):
+    """A recording. `bytes`: all that is stored of it, without bodies that it shares with others before it."""
+
+    run_id: str
+    owner: str
+    service_id: str
+    version: int
+    created_at: int
+    status: str
+    shape: str
+    bytes: int
+    exchanges: int
+    obstacle: str
+    pinned: bool
+    imported: bool
+    sealed: bytes
+
+
+_INFO = [column for column in recordings.c if column.name != "sealed"]
+
+
+def add(connection: Connection, row: RecordingRow, digests: Iterable[str]) -> None:
+    """Add a recording, or replace the one of an earlier attempt of the same run."""
+    remove(connection, [row["run_id"]])
+    connection.execute(insert(recordings).values(row))
+    links = [
+        {"run_id": row["run_id"], "digest": digest, "owner": row["owner"]} for digest in sorted(set(digests))
+    ]
+    if links:
+        connection.execute(insert(recording_bodies), links)
+
+
+def add_body(connection: Connection, owner: str, digest: str, size: int, sealed: bytes) -> None:
+    """Add a body unless it is there."""
+    make = postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert
+    row = {"owner": owner, "digest": digest, "bytes": size, "sealed": sealed}
+    connection.execute(make(recorded_bodies).values(row).on_conflict_do_nothing())
+
+
+def has_body(connection: Connection, owner: str, digest: str) -> bool:
+    """Whether this body is stored."""
+    query = select(recorded_bodies.c.digest).where(
+        recorded_bodies.c.owner == owner, recorded_bodies.c.digest == digest
+    )
+    return connection.execute(query).first() is not None
+
+
+def body(connection: Connection, owner: str, digest: str) -> bytes | None:
+    """A sealed body."""
+    query = select(recorded_bodies.c.sealed).where(
+        recorded_bodies.c.owner == owner, recorded_bodies.c.digest == digest
+    )
+    return connection.execute(query).scalar()
+
+
+def get(connection: Connection, owner: str, run_id: str) -> RowMapping | None:
+    """A recording of this owner, whole."""
+    query = select(recordings).where(recordings.c.run_id == run_id, recordings.c.owner == owner)
+    return connection.execute(query).mappings().first()
+
+
+def page(
+    connection: Connection,
+    owner: str,
+    service_id: str | None,
+    *,
+    limit: int,
+    before: int | None = None,
+    version: int | None = None,
+    status: str | None = None,
+) -> Sequence[RowMapping]:
+    """Recordings without their content, the latest first."""
+    query = select(*_INFO).where(recordings.c.owner == owner)
+    if service_id is not None:
+        query = query.where(recordings.c.service_id == service_id)
+    if before is not None:
+        query = query.where(recordings.c.created_at < before)
+    if version is not None:
+        query = query.where(recordings.c.version == version)
+    if status is not None:
+        query = query.where(recordings.c.status == status)
+    query = query.order_by(recordings.c.created_at.desc(), recordings.c.run_id).limit(limit)
+    return connection.execute(query).mappings().all()
+
+
+def of_service(connection: Connection, owner: str, service_id: str) -> Sequence[RowMapping]:
+    """All recordings of a workflow without their content, the latest first."""
+    query = (
+        select(*_INFO)
+        .where(recordings.c.owner == owner, recordings.c.service_id == service_id)
+        .order_by(recordings.c.created_at.desc())
+    )
+    return connection.execute(query).mappings().all()
+
+
+def total_bytes(connection: Connection) -> int:
+    """Bytes of all recordings of the home."""
+    return int(connection.execute(select(func.sum(recordings.c.bytes))).scalar() or 0)
+
+
+def largest_services(connection: Connection) -> Sequence[tuple[str, str, int]]:
+    """(owner, service id, bytes) of every workflow with recordings, the largest first."""
+    size = func.sum(recordings.c.bytes)
+    query = (
+        select(recordings.c.owner, recordings.c.service_id, size)
+        .group_by(recordings.c.owner, recordings.c.service_id)
+        .order_by(size.desc())
+    )
+    return [(owner, service, int(total)) for owner, service, total in connection.execute(query)]
+
+
+def older(connection: Connection, before: int) -> list[str]:
+    """Some run ids of recordings from before this time, but for pinned ones."""
+    query = (
+        select(recordings.c.run_id)
+        .where(recordings.c.created_at < before, recordings.c.pinned.is_(False))
+        .limit(AT_ONCE)
+    )
+    return list(connection.execute(query).scalars())
+
+
+def pin(connection: Connection, owner: str, run_ids: Sequence[str], *, pinned: bool) -> int:
+    """Keep recordings whatever the budget says, or no longer. Returns how many there are."""
+    chosen = recordings.c.run_id.in_(run_ids) & (recordings.c.owner == owner)
+    return connection.execute(update(recordings).where(chosen).values(pinned=pinned)).rowcount
+
+
+def remove(connection: Connection, run_ids: Sequence[str]) -> int:
+    """Remove recordings, and the bodies that no other one has. Returns how many there were."""
+    if not run_ids:
+        return 0
+    found = connection.execute(
+        select(recording_bodies.c.owner, recording_bodies.c.digest).where(
+            recording_bodies.c.run_id.in_(run_ids)
+        )
+    ).all()
+    connection.execute(delete(recording_bodies).where(recording_bodies.c.run_id.in_(run_ids)))
+    count = connection.execute(delete(recordings).where(recordings.c.run_id.in_(run_ids))).rowcount
+    for owner, digest in set(map(tuple, found)):
+        still = select(recording_bodies.c.digest).where(
+            recording_bodies.c.owner == owner, recording_bodies.c.digest == digest
+        )
+        connection.execute(
+            delete(recorded_bodies).where(
+                recorded_bodies.c.owner == owner, recorded_bodies.c.digest == digest, ~still.exists()
+            )
+        )
+    return count
+
+
+def remove_service(connection: Connection, service_id: str) -> None:
+    """Remove all recordings of a workflow that is deleted, and what was learned for it."""
+    query = select(recordings.c.run_id).where(recordings.c.service_id == service_id).limit(AT_ONCE)
+    while ids := list(connection.execute(query).scalars()):
+        remove(connection, ids)
+    connection.execute(delete(unread_hosts).where(unread_hosts.c.service_id == service_id))
+
+
+def add_unread_host(
+    connection: Connection, service_id: str, version: int, host: str, why: str, at: int
+) -> None:
+    """Note a host whose content is not read for this version."""
+    make = postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert
+    row = {"service_id": service_id, "version": version, "host": host[:255], "why": why, "at": at}
+    connection.execute(make(unread_hosts).values(row).on_conflict_do_nothing())
+
+
+def hosts_unread(connection: Connection, service_id: str, version: int) -> dict[str, str]:
+    """Hosts whose content is not read for this version, with the reasons."""
+    query = select(unread_hosts.c.host, unread_hosts.c.why).where(
+        unread_hosts.c.service_id == service_id, unread_hosts.c.version == version
+    )
+    return {row.host: row.why for row in connection.execute(query)}

@@ -1,0 +1,153 @@
+"""Ordinary runs are recorded without anybody having asked for it; what is stored can be read by its owner only."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import AsyncIterator
+
+import pytest
+from tests.integration.recording.helpers import RecordingGround, calling, recording_ground
+from tests.integration.runtime.helpers import deployed
+from tests.support.runtime import ADMIN, ECHO, deploy, fetch
+from tests.support.waiting import until_async
+
+from codewords_mcp.errors import NotFound
+from codewords_mcp.runtime.egress import HOST_ALIAS
+from codewords_mcp.runtime.model.caller import Caller
+from codewords_mcp.runtime.recording.codec import encode
+
+pytestmark = [pytest.mark.anyio, pytest.mark.slow]
+
+PLAIN = "plain-value-of-a-secret"
+
+
+@pytest.fixture(scope="module")
+def anyio_backend() -> str:
+    return "asyncio"
+
+
+@pytest.fixture(scope="module")
+async def ground(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[RecordingGround]:
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        async with recording_ground(tmp_path_factory.mktemp("recording"), monkeypatch) as opened:
+            yield opened
+
+
+@pytest.mark.requirement("recording:every-run")
+async def test_a_run_is_recorded_with_its_input_its_exchanges_and_its_answer(ground: RecordingGround) -> None:
+    echo = await deploy(ground.runtime, ECHO)
+    tool = f'services = ["{echo}", "files"]\nhosts = ["{HOST_ALIAS}"]'
+    service = await deployed(ground.runtime, calling(tool, title="Recorded"))
+    status, answer, run_id = await ground.run(
+        service,
+        ["GET", f"{ground.url}/read?n=1", None],
+        ["POST", f"{ground.url}/write", {"amount": 3}],
+        ["POST", f"/run/{echo}/", {"hello": "child"}],
+        ["POST", "/run/files/list", {}],
+    )
+    assert status == 200, answer
+    found = await ground.recording(run_id)
+
+    assert (found.service_id, found.version, found.status) == (service, 1, "succeeded")
+    assert (found.request.method, found.request.target) == ("POST", "/")
+    assert found.request.body is not None
+    assert json.loads(found.request.body)["calls"][1][2] == {"amount": 3}
+    assert found.response.body is not None
+    assert json.loads(found.response.body) == answer
+    read, written, child, listed = found.exchanges
+    assert (read.request.url, read.request.writes, read.status) == (f"{ground.url}/read?n=1", False, 200)
+    assert (written.request.body, written.request.writes) == (b'{"amount":3}', True)
+    assert json.loads(written.body)["method"] == "POST"
+    assert (child.request.channel, child.request.url) == ("call", f"http://runtime/run/{echo}/")
+    assert json.loads(child.body) == {"got": {"hello": "child"}}
+    assert listed.request.url == "http://runtime/run/files/list"
+    assert all(one.replayable and one.outcome == "sent" for one in found.exchanges)
+    assert 0 <= read.started <= written.started <= child.started
+    assert found.obstacles == []
+    assert ADMIN.owner not in repr(found)
+
+
+@pytest.mark.requirement("recording:every-run")
+async def test_a_run_that_failed_is_recorded_until_its_end(ground: RecordingGround) -> None:
+    service = await deployed(ground.runtime, calling(f'hosts = ["{HOST_ALIAS}"]', title="Failing"))
+    status, _, run_id = await ground.run(service, ["GET", f"{ground.url}/read", None], fail=True)
+    assert status == 500
+    found = await ground.recording(run_id)
+    assert (found.status, found.response.status, len(found.exchanges)) == ("failed", 500, 1)
+
+
+@pytest.mark.requirement("recording:own")
+async def test_only_its_owner_finds_a_recording(ground: RecordingGround) -> None:
+    service = await deploy(ground.runtime, ECHO)
+    _, _, run_id = await fetch(ground.runtime, service, {"n": 1})
+    await ground.recording(run_id)
+    other = Caller("somebody", "user")
+    with pytest.raises(NotFound):
+        await ground.runtime.recordings.load(other, run_id)
+    with pytest.raises(NotFound):
+        await ground.runtime.recordings.remove(other, run_id)
+    assert await ground.runtime.recordings.list(other) == []
+    (first, *_) = await ground.runtime.recordings.list(ADMIN, service)
+    assert (first.run_id, first.obstacle) == (run_id, "")
+    await ground.runtime.recordings.remove(ADMIN, run_id)
+    with pytest.raises(NotFound):
+        await ground.runtime.recordings.load(ADMIN, run_id)
+
+
+@pytest.mark.requirement("recording:sealed")
+async def test_nothing_that_passed_is_readable_in_the_home_and_values_of_secrets_are_not_in_it(
+    ground: RecordingGround,
+) -> None:
+    await ground.runtime.secrets.set(ADMIN, "PLAIN_KEY", PLAIN, plain=True)
+    code = calling(f'hosts = ["{HOST_ALIAS}"]', title="Sealed", env=("PLAIN_KEY",))
+    service = await deployed(ground.runtime, code)
+    text = "words-that-only-this-request-has " * 200
+    _, _, run_id = await ground.run(service, ["POST", f"{ground.url}/write", {"text": text, "key": PLAIN}])
+    found = await ground.recording(run_id)
+    assert text.encode()[:40] in (found.exchanges[0].request.body or b"")
+    assert PLAIN.encode() not in encode(found)
+    assert b"[secret PLAIN_KEY]" in (found.exchanges[0].request.body or b"")
+
+    home = ground.runtime.settings.home
+    with sqlite3.connect(f"file:{home / 'codewords.db'}?mode=ro", uri=True) as database:
+        sealed = b"".join(row[0] for row in database.execute("SELECT sealed FROM recordings"))
+        sealed += b"".join(row[0] for row in database.execute("SELECT sealed FROM recorded_bodies"))
+    assert sealed
+    assert b"words-that-only-this" not in sealed
+    assert HOST_ALIAS.encode() not in sealed
+
+
+@pytest.mark.requirement("recording:warm")
+async def test_what_a_program_sent_before_its_run_came_is_on_the_recording_too(
+    ground: RecordingGround,
+) -> None:
+    # Where a deploy starts the program to look at it, there is no network.
+    early = f"""import contextlib, httpx
+with contextlib.suppress(httpx.HTTPError):
+    httpx.get("{ground.url}/read?at=start", timeout=30)
+"""
+    code = calling(f'hosts = ["{HOST_ALIAS}"]', title="Early")
+    service = await deployed(ground.runtime, code.replace("import httpx, json", f"{early}import json"))
+
+    async def warm() -> bool:
+        _, _, run_id = await ground.run(service, ["GET", f"{ground.url}/read?at=run", None])
+        found = await ground.recording(run_id)
+        urls = [one.request.url.partition("?")[2] for one in found.exchanges]
+        assert urls == ["at=start", "at=run"]
+        return found.exchanges[0].started < 0
+
+    assert await until_async(warm, timeout=60)
+
+
+@pytest.mark.requirement("recording:policy")
+async def test_a_header_says_which_runs_are_recorded(ground: RecordingGround) -> None:
+    off = await deployed(ground.runtime, calling('record = "off"', title="Off"))
+    failures = await deployed(ground.runtime, calling('record = "failures"', title="Failures"))
+    _, _, unrecorded = await ground.run(off)
+    _, _, good = await ground.run(failures)
+    _, _, bad = await ground.run(failures, fail=True)
+    await ground.recording(bad)
+    for run_id in (unrecorded, good):
+        with pytest.raises(NotFound):
+            await ground.runtime.recordings.load(ADMIN, run_id)
