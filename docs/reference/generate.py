@@ -1,6 +1,7 @@
-"""Make the tables of this folder's pages from the code: `python docs/reference/generate.py`.
+"""Make the tables of this folder's pages, and the table of services that the model has, from the code.
 
-Each page is written by hand around one generated part, between `<!-- generated -->` and `<!-- end -->`.
+`python docs/reference/generate.py`. Each page is written by hand around one generated part, between
+`<!-- generated -->` and `<!-- end -->`. The table of services is generated whole.
 With `--check` nothing is written, and the exit code is 1 when a page is not what the code says.
 """  # noqa: INP001
 
@@ -9,6 +10,7 @@ from __future__ import annotations
 import importlib
 import inspect
 import json
+import subprocess
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
@@ -412,6 +414,48 @@ def modules() -> str:
     return "\n".join(f"## {name}/\n\n{_table(['module', ''], rows)}" for name, rows in packages.items())
 
 
+def service_table() -> str:
+    """The module of the built-in services, their credentials and operations, from the services themselves."""
+    from codewords_mcp.runtime import services
+    from codewords_mcp.runtime.services.base import Service
+
+    names = {path.stem for path in Path(services.__path__[0]).glob("[a-z]*.py")} - {
+        "base",
+        "describe",
+        "registry",
+    }
+    found: list[Service] = [
+        importlib.import_module(f"{services.__name__}.{name}").SERVICE for name in sorted(names)
+    ]
+    operations = {
+        service.name: tuple((one.name, one.paths, one.change) for one in service.operations)
+        for service in found
+        if len(service.operations) > 1
+    }
+    text = TABLE_HEAD.format(
+        services={service.name: service.authority() for service in found}, operations=operations
+    )
+    command = [sys.executable, "-m", "ruff", "format", "--stdin-filename", str(TABLE), "-"]
+    return subprocess.run(command, input=text, capture_output=True, encoding="utf-8", check=True).stdout
+
+
+TABLE = HERE.parents[1] / "src" / "codewords_mcp" / "runtime" / "model" / "service_table.py"
+TABLE_HEAD = '''"""The built-in services and their operations. Generated from `services/`: `python docs/reference/generate.py`."""
+
+from __future__ import annotations
+
+from typing import Final, Literal
+
+Change = Literal["", "writes", "may write"]
+"""Whether a call changes or sends something: never, always, or depending on its input."""
+
+SERVICES: Final[dict[str, str]] = {services}
+"""Each a module of its name in `services/`, with the credential that it acts with, if any."""
+
+OPERATIONS: Final[dict[str, tuple[tuple[str, tuple[str, ...], Change], ...]]] = {operations}
+"""Of services with several: (name, the paths that call it, its effect)."""
+'''
+
 PAGES: dict[str, Callable[[], str]] = {
     "access": access,
     "cli": cli,
@@ -437,17 +481,31 @@ def page(name: str) -> tuple[str, str]:
 
 
 def main(arguments: list[str]) -> int:
-    """Write the pages, or check them."""
-    stale = [name for name in PAGES if len(set(page(name))) > 1]
-    if "--check" not in arguments:
-        for name in stale:
-            (HERE / f"{name}.md").write_text(page(name)[1], encoding="utf-8")
-        return 0
-    for name in stale:
-        sys.stderr.write(
-            f"docs/reference/{name}.md is not what the code says: python docs/reference/generate.py\n"
-        )
-    return 1 if stale else 0
+    """Write the table and the pages, or check them."""
+    check = "--check" in arguments
+    table = service_table()
+    if table != TABLE.read_text(encoding="utf-8"):
+        if check:
+            return _stale(TABLE)
+        TABLE.write_text(table, encoding="utf-8")
+        # The pages are made of modules that have read the old table.
+        return subprocess.run([sys.executable, __file__], check=False).returncode
+
+    pages = {HERE / f"{name}.md": page(name) for name in PAGES}
+    stale = {path: wanted for path, (current, wanted) in pages.items() if current != wanted}
+    for path, wanted in stale.items():
+        if check:
+            _stale(path)
+        else:
+            path.write_text(wanted, encoding="utf-8")
+
+    return 1 if stale and check else 0
+
+
+def _stale(path: Path) -> int:
+    name = path.relative_to(HERE.parents[1]).as_posix()
+    sys.stderr.write(f"{name} is not what the code says: python docs/reference/generate.py\n")
+    return 1
 
 
 if __name__ == "__main__":

@@ -78,8 +78,8 @@ async def test_two_calls_take_from_one_account_though_it_is_closed_between_two_l
 
 
 def test_a_call_of_a_run_that_has_ended_is_counted_as_its_record_says() -> None:
-    call_chain, ended, caller = CallChain(), list[str](), Caller("ann", "run", run_id="r1")
-    call_chain.on_end = ended.append
+    ended, caller = list[str](), Caller("ann", "run", run_id="r1")
+    call_chain = CallChain(ended.append, list[None])
     above = CallAttribution("ann", "k1", ("r1", "r0"), ("w1", "w0"))
     with call_chain.late("r1", above):
         with call_chain.late("r1", above):

@@ -12,7 +12,7 @@ from pydantic import BaseModel
 from codewords_mcp.cli._remedies import worded
 from codewords_mcp.errors import InvalidInput, NotFound
 from codewords_mcp.errors.remedies import Remedy, RemedyAction
-from codewords_mcp.runtime.model.service_operations import SERVICES as BUILT_IN
+from codewords_mcp.runtime.model.service_table import SERVICES as BUILT_IN
 from codewords_mcp.runtime.services import PLANNED, registry
 from codewords_mcp.runtime.services.base import Operation, Service, Unavailability, parse_input
 from codewords_mcp.runtime.services.describe import describe

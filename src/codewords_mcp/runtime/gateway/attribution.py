@@ -32,23 +32,18 @@ class CallAttribution(NamedTuple):
     """Rules from the header of the nearest workflow."""
 
 
-def _ignore_run(_run_id: str) -> None:
-    """Until the gateway says what to do at a run's end."""
-
-
-def _ignore_models() -> None:
-    """Until the gateway says what to prepare."""
-
-
 class CallChain:
-    """Active runs by id, with the chain of runs above each."""
+    """Active runs by id, with the chain of runs above each.
 
-    def __init__(self) -> None:
+    `on_end(run_id)` is called once no call is counted on a run any more. `prepare()` starts what a call of
+    a model needs.
+    """
+
+    def __init__(self, on_end: Callable[[str], None], prepare: Callable[[], object]) -> None:
         self._alive: dict[str, CallAttribution] = {}
         self._late: dict[str, list[CallAttribution]] = {}
-        self.on_end: Callable[[str], None] = _ignore_run
-        self.on_models: Callable[[], object] = _ignore_models
-        """Called when a run begins that may call models."""
+        self._on_end = on_end
+        self.prepare = prepare
 
     def begin(
         self,
@@ -75,7 +70,7 @@ class CallChain:
     def end(self, run_id: str) -> None:
         """Remove a run whose sandbox is gone. Idempotent."""
         if self._alive.pop(run_id, None) is not None:
-            self.on_end(run_id)
+            self._on_end(run_id)
 
     @contextmanager
     def late(self, run_id: str, origin: CallAttribution) -> Generator[None]:
@@ -90,7 +85,7 @@ class CallChain:
                 del self._late[run_id]
                 # Its calls were counted until now.
                 if run_id not in self._alive:
-                    self.on_end(run_id)
+                    self._on_end(run_id)
 
     def knows(self, run_id: str) -> bool:
         """Whether the run is active here."""

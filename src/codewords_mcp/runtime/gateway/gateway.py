@@ -60,12 +60,10 @@ class Gateway:
     ) -> None:
         self.recorders = RecorderRegistry()
         self.keys = ProviderKeys(secrets)
-        self.call_chain = CallChain()
+        self.call_chain = CallChain(self._run_ended, self.prepare)
         self.ledger = Ledger(database)
         self.prices = Prices(settings.model_prices, settings.model_aliases)
         self.budgets = Budgets(database, self.ledger, settings.budgets, executor=executor)
-        self.call_chain.on_end = self._run_ended
-        self.call_chain.on_models = self.prepare
         self._keyring = keyring
         self._meter = CallMeter(self.prices, self.ledger, self.budgets)
         self._fallbacks = settings.model_fallbacks

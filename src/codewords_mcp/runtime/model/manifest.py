@@ -15,11 +15,11 @@ from pydantic import BaseModel, ConfigDict
 from codewords_mcp.runtime.model import plain_text as plain
 from codewords_mcp.runtime.model.service_operations import (
     OPERATIONS,
-    SERVICES,
     change_of,
     item_of,
     service_of,
 )
+from codewords_mcp.runtime.model.service_table import SERVICES
 
 ANY = "*"
 """The item that stands for any item of its kind."""

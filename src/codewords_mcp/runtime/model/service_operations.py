@@ -1,16 +1,15 @@
 """Operations of library services by name, for modules that must not import the services themselves.
 
-`services/` implements the operations; a test compares this table with them. A manifest names one as
-`github: search_code`.
+The table is generated from the services (`service_table.py`). A manifest names an operation as `github: search_code`.
 """
 
 from __future__ import annotations
 
-from typing import Final, Literal, NamedTuple
+from typing import Final, NamedTuple
 from urllib.parse import unquote
 
-Change = Literal["", "writes", "may write"]
-"""Whether a call changes or sends something: never, always, or depending on its input."""
+from codewords_mcp.runtime.model import service_table
+from codewords_mcp.runtime.model.service_table import Change
 
 
 class ServiceOperation(NamedTuple):
@@ -26,81 +25,8 @@ def operation_name(paths: tuple[str, ...]) -> str:
     return next((path for path in paths if path), "call")
 
 
-def _operation(*paths: str, change: Change = "") -> ServiceOperation:
-    return ServiceOperation(operation_name(paths), paths, change)
-
-
-_TRIGGER: Final = (
-    _operation("register", change="writes"),
-    _operation("registrations"),
-    _operation("unregister", change="writes"),
-    _operation("send_message", "send", change="writes"),
-    _operation("simulate", change="writes"),
-)
-
-SERVICES: Final[dict[str, str]] = {
-    "chrome_extension": "",
-    "files": "",
-    "firecrawl": "your FIRECRAWL_API_KEY",
-    "github": "your GITHUB_TOKEN",
-    "hunter": "your HUNTER_API_KEY",
-    "pipedream": "the accounts that you connected",
-    "reddit": "your REDDIT_CLIENT_ID",
-    "redis_coordinator": "your REDIS_URL",
-    "schedule_runs": "",
-    "searchapi": "your SEARCHAPI_API_KEY",
-    "send_email": "your SMTP_URL",
-    "slack_trigger": "your SLACK_BOT_TOKEN",
-    "user_login": "your SMTP_URL",
-    "web_automation_agent": "your key of a model provider",
-    "webpage_to_markdown": "",
-    "whatsapp_trigger": "your WHATSAPP_ACCESS_TOKEN",
-}
-"""The built-in services, each a module of its name in `services/`, with the credential that it acts with, if any."""
-
-OPERATIONS: Final[dict[str, tuple[ServiceOperation, ...]]] = {
-    "files": (
-        _operation("upload", change="writes"),
-        _operation("list", ""),
-        _operation("read"),
-        _operation("link"),
-        _operation("delete", change="writes"),
-    ),
-    "firecrawl": (
-        _operation("", "scrape", "v1/scrape", "v2/scrape", change="may write"),
-        _operation("map", "v1/map", "v2/map"),
-        _operation("v1/*", "v2/*", change="writes"),
-    ),
-    "github": (
-        _operation("search_profiles", "search_users"),
-        _operation("search_repositories"),
-        _operation("search_code"),
-        _operation("search_issues"),
-        _operation("repository", "get_repository"),
-        _operation("readme", "get_readme"),
-        _operation("user", "get_user"),
-    ),
-    "hunter": (
-        _operation("domain_search", "domain-search"),
-        _operation("find_email", "email-finder", "email_finder"),
-        _operation("verify_email", "email-verifier", "email_verifier"),
-        _operation("count", "email-count"),
-        _operation("account"),
-    ),
-    "reddit": (
-        _operation("posts", "get_posts", "subreddit"),
-        _operation("search", "search_posts"),
-        _operation("comments", "get_comments"),
-    ),
-    "send_email": (_operation("", "send", change="writes"), _operation("outbox")),
-    "slack_trigger": _TRIGGER,
-    "user_login": (
-        _operation("start", change="writes"),
-        _operation("verify", change="writes"),
-        _operation("me"),
-        _operation("logout", change="writes"),
-    ),
-    "whatsapp_trigger": _TRIGGER,
+OPERATIONS: Final = {
+    name: tuple(ServiceOperation(*row) for row in rows) for name, rows in service_table.OPERATIONS.items()
 }
 """Services with several operations. A service with a single one is named as a whole."""
 

@@ -124,7 +124,7 @@ class RunRegistry:
         self._authorities.begin(run_id, caller.owner, permissions, hosts)
 
         if servable.manifest.models:
-            self._call_chain.on_models()
+            self._call_chain.prepare()
 
     def scrubbers_above(self, caller: Caller) -> list[Scrubber]:
         """The scrubber of the calling run, if it is active here: a caller may pass its secrets on in its request."""

@@ -30,6 +30,7 @@ from codewords_mcp.runtime.model.caller import HOME_OWNER, Caller, MadeBy
 from codewords_mcp.runtime.model.egress_policy import EgressPolicy
 from codewords_mcp.runtime.model.run_columns import RunColumns
 from codewords_mcp.runtime.model.service_operations import operation_name
+from codewords_mcp.runtime.model.service_table import Change
 from codewords_mcp.runtime.secrets.service import SecretService
 from codewords_mcp.runtime.services._logins import LoginService
 from codewords_mcp.runtime.store.database import Database
@@ -110,6 +111,15 @@ class Operation:
         return operation_name(self.paths)
 
     @property
+    def change(self) -> Change:
+        """Its effect in a manifest."""
+        if self.effect == "reads":
+            return ""
+        if self.reads_when is None:
+            return "writes"
+        return "may write"
+
+    @property
     def paths(self) -> tuple[str, ...]:
         """The path and its aliases."""
         return (self.path, *self.aliases)
@@ -135,6 +145,14 @@ class Service:
     credentials: tuple[ServiceCredential, ...] = ()
     unavailable: Callable[[ServiceDependencies, str], Awaitable[Unavailability | None]] | None = None
     """Returns why an owner's calls are refused now, None if they are not."""
+    acts_with: str = ""
+    """What its calls act with, in a question to a person ("your GITHUB_TOKEN"); by default its first credential."""
+
+    def authority(self) -> str:
+        """What its calls act with; "" if they need nothing of a person."""
+        if self.acts_with or not self.credentials:
+            return self.acts_with
+        return f"your {self.credentials[0].name}"
 
     def find(self, path: str) -> Operation:
         """Return the operation at a path; slashes around it are ignored. Raises NotFound, which

@@ -241,6 +241,7 @@ def _only_reads(params: PipedreamInput) -> bool:
 SERVICE = Service(
     name="pipedream",
     title="Integrations",
+    acts_with="the accounts that you connected",
     summary="Do something in another app: with Pipedream's actions, or in some apps with your own token.",
     operations=(
         Operation(

@@ -12,7 +12,7 @@ from importlib.metadata import EntryPoint, entry_points
 import structlog
 
 from codewords_mcp.runtime.auth.access_table import service_rule
-from codewords_mcp.runtime.model.service_operations import SERVICES
+from codewords_mcp.runtime.model.service_table import SERVICES
 from codewords_mcp.runtime.services.base import Service
 
 ENTRY_POINT_GROUP = "codewords_mcp.services"

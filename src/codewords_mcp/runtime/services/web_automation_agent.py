@@ -294,6 +294,7 @@ def _targets(params: AgentInput) -> list[CallTarget]:
 SERVICE = Service(
     name="web_automation_agent",
     title="Web agent",
+    acts_with="your key of a model provider",
     summary="A task on a web site, in words, done by a model in a browser, one step at a time.",
     unavailable=unavailable,
     credentials=tuple(

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from codewords_mcp.runtime.model import service_operations
+from codewords_mcp.runtime.model import service_table
 
 VERBS = ("get", "options", "head", "post", "put", "patch", "delete")
 
@@ -252,7 +252,7 @@ MODEL_KEYWORDS = {
 }
 """Such packages' calls → the keyword of the model."""
 
-SERVICES = frozenset({*service_operations.SERVICES, "composio", "devx_mcp", "perplexity"})
+SERVICES = frozenset({*service_table.SERVICES, "composio", "devx_mcp", "perplexity"})
 """Library services; what is none of them, and no model provider, is a workflow."""
 
 DISCOVERY_OPERATIONS = frozenset(
