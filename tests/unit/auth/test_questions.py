@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from typing import cast
 
 import pytest
@@ -25,6 +26,8 @@ from codewords_mcp.runtime.workflows.analysis.derive import (
     _Header,  # pyright: ignore[reportPrivateUsage]
     _schedules,  # pyright: ignore[reportPrivateUsage]
 )
+from codewords_mcp.runtime.workflows.analysis.evaluate import Evaluator
+from codewords_mcp.runtime.workflows.analysis.service_calls import ServiceCalls
 
 pytestmark = [pytest.mark.requirement("manifest:own-words")]
 HOSTILE = [
@@ -123,7 +126,7 @@ def test_a_called_name_that_is_no_id_counts_as_named_while_it_runs(text: str) ->
     ],
 )
 def test_a_time_that_is_no_cron_line_counts_as_made_while_it_runs(cron: str, kept: bool) -> None:
-    calls = _calls()
+    calls = _service_calls()
     calls.crons = {cron}
     shown = _schedules(calls, {"schedule_runs"})
     assert (cron in shown) == kept
@@ -131,12 +134,18 @@ def test_a_time_that_is_no_cron_line_counts_as_made_while_it_runs(cron: str, kep
 
 
 class _Seen:
-    """What the code was seen to call."""
+    """Calls of these services and workflows."""
 
     def __init__(self, called: set[str]) -> None:
-        self.called = called
+        self.services = _service_calls(called)
         self.models: set[str] = set()
-        self.crons: set[str] = set()
+
+
+def _service_calls(called: Iterable[str] = ()) -> ServiceCalls:
+    # Nothing is read here, so nothing is evaluated.
+    calls = ServiceCalls(cast("Evaluator", None))
+    calls.called |= set(called)
+    return calls
 
 
 def _calls(*called: str) -> Calls:

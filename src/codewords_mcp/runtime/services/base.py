@@ -146,10 +146,10 @@ class Service:
     unavailable: Callable[[ServiceDependencies, str], Awaitable[Unavailability | None]] | None = None
     """Returns why an owner's calls are refused now, None if they are not."""
     acts_with: str = ""
-    """What its calls act with, in a question to a person ("your GITHUB_TOKEN"); by default its first credential."""
+    """Credential of its calls in a question to a person ("your GITHUB_TOKEN"); by default the first of `credentials`."""
 
     def authority(self) -> str:
-        """What its calls act with; "" if they need nothing of a person."""
+        """The credential that its calls act with; "" if they need nothing of a person."""
         if self.acts_with or not self.credentials:
             return self.acts_with
         return f"your {self.credentials[0].name}"

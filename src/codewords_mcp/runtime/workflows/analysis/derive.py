@@ -26,6 +26,7 @@ from codewords_mcp.runtime.workflows.analysis.accounts import accounts_of
 from codewords_mcp.runtime.workflows.analysis.calls import Calls
 from codewords_mcp.runtime.workflows.analysis.evaluate import Evaluator
 from codewords_mcp.runtime.workflows.analysis.scopes import ScriptIndex, index
+from codewords_mcp.runtime.workflows.analysis.service_calls import ServiceCalls
 from codewords_mcp.runtime.workflows.script import Script
 from codewords_mcp.runtime.workflows.validation.variables import PROVIDED
 
@@ -160,10 +161,10 @@ def _result(script: Script, header: _Header, calls: Calls, found: ScriptIndex) -
     reached |= {host for secret in header.secrets for host in secret.hosts or ()}
     services, models, workflows = _classify(calls, header)
     models |= accounts_of(found, models | header.models)
-    if calls.any_workflow and header.services is None:
+    if calls.services.any_workflow and header.services is None:
         workflows.add(ANY)
     if header.services is None:
-        service_lines = sorted(calls.service_lines)
+        service_lines = sorted(calls.services.open_lines)
     else:
         service_lines = []
 
@@ -171,9 +172,9 @@ def _result(script: Script, header: _Header, calls: Calls, found: ScriptIndex) -
         # The called service is only known at run time, and the header doesn't list the
         # services.
         services.add(ANY)
-    pages = _pages(header, calls, services)
+    pages = _pages(header, calls.services, services)
     declared = header.services or frozenset[str]()
-    items = calls.operations.items(services, declared)
+    items = calls.services.operations.items(services, declared)
 
     if ANY in reached or header.hosts is not None:
         unread = []
@@ -191,22 +192,22 @@ def _result(script: Script, header: _Header, calls: Calls, found: ScriptIndex) -
         browsers=tuple(sorted(services.intersection(OWN_CHROME))),
         workflows=tuple(sorted(workflows)),
         service_lines=tuple(service_lines),
-        schedules=_schedules(calls, services),
-        actions=_actions(calls, header),
+        schedules=_schedules(calls.services, services),
+        actions=_actions(calls.services, header),
         connections=script.connections,
         secrets=tuple(sorted(header.secrets, key=attrgetter("name"))),
         unread=tuple(name for name, _ in unread),
     )
     if ANY in reached and open_lines:
         notes.append(_open_address_note(open_lines))
-    notes += calls.operations.notes(items, declared)
+    notes += calls.services.operations.notes(items, declared)
     notes += [_unread_note(name, line) for name, line in unread[:_MAX_SHOWN]]
     return AnalysisResult(manifest, tuple(notes))
 
 
 def _classify(calls: Calls, header: _Header) -> tuple[set[str], set[str], set[str]]:
     """(library services, model providers, workflows) that are called, by the code or the header's word."""
-    called = calls.called | {_whole_name(name) for name in header.services or ()}
+    called = calls.services.called | {_whole_name(name) for name in header.services or ()}
     accounts = {name: name.partition(":")[0].strip() for name in called if ":" in name}
     called = called - {name for name, provider in accounts.items() if provider in tables.VENDORS}
     models = {name for name in called if name in tables.VENDORS} | calls.models
@@ -228,7 +229,7 @@ def _whole_name(declared: str) -> str:
     return declared
 
 
-def _pages(header: _Header, calls: Calls, services: set[str]) -> set[str]:
+def _pages(header: _Header, calls: ServiceCalls, services: set[str]) -> set[str]:
     """Hosts beyond `hosts` for services that read pages. A list of hosts in the header closes the
     set.
     """
@@ -241,7 +242,7 @@ def _pages(header: _Header, calls: Calls, services: set[str]) -> set[str]:
     return set(calls.pages)
 
 
-def _schedules(calls: Calls, services: set[str]) -> tuple[str, ...]:
+def _schedules(calls: ServiceCalls, services: set[str]) -> tuple[str, ...]:
     """The times in the code. A text that is no cron line is only known at run time."""
     # Shown to a person who consents, so only the form of a time gets through, not free text.
     crons = {cron for cron in calls.crons if len(cron) <= _MAX_CRON and _CRON.fullmatch(cron)}
@@ -250,7 +251,7 @@ def _schedules(calls: Calls, services: set[str]) -> tuple[str, ...]:
     return tuple(sorted(crons))
 
 
-def _actions(calls: Calls, header: _Header) -> tuple[str, ...]:
+def _actions(calls: ServiceCalls, header: _Header) -> tuple[str, ...]:
     """Actions of integrations in the code. Any action if the header lists the service itself."""
     if "pipedream" in (header.services or ()):
         return (ANY_ACTION,)

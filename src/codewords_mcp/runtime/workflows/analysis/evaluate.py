@@ -102,6 +102,18 @@ class Evaluator(Attributes):
             case _:
                 return ONLY_UNKNOWN
 
+    def argument(
+        self, call: ast.Call, scope: NameScope, position: int | None, keywords: Iterable[str]
+    ) -> Values:
+        """The values of an argument of a call. Empty if it is absent or None."""
+        names = frozenset(keywords)
+        node = next((keyword.value for keyword in call.keywords if keyword.arg in names), None)
+        if node is None and position is not None and position < len(call.args):
+            node = call.args[position]
+        if node is None or isinstance(node, ast.Constant):
+            return self.values(node, scope)
+        return self.values(node, scope) or ONLY_UNKNOWN
+
     def _formatted(self, piece: ast.expr, scope: NameScope) -> Values:
         if isinstance(piece, ast.FormattedValue):
             return self.values(piece.value, scope) or ONLY_UNKNOWN
