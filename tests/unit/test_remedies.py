@@ -15,8 +15,16 @@ import codewords_mcp
 from codewords_mcp.cli import _remedies as commands
 from codewords_mcp.cli import app
 from codewords_mcp.cli._client import RemoteError
-from codewords_mcp.errors import InsufficientScope, MissingCredential, NotFound
-from codewords_mcp.errors.remedies import NEUTRAL_WORDS, Remedy, RemedyAction, reword, set_secret
+from codewords_mcp.errors import InsufficientScope, MissingCredential, NotConnected, NotFound
+from codewords_mcp.errors.remedies import (
+    DIAGNOSE,
+    NEUTRAL_WORDS,
+    Remedy,
+    RemedyAction,
+    either,
+    reword,
+    set_secret,
+)
 from codewords_mcp.http import remedies as routes
 from codewords_mcp.http.middleware.errors import body_of, explain
 from codewords_mcp.mcp_server import remedies as tools
@@ -47,6 +55,23 @@ def test_a_remedy_is_a_tool_in_a_chat_a_route_over_http_and_a_command_in_a_termi
     received = RemoteError(404, body["error"])
     assert received.hint == "`codewords list` shows your workflows."
     assert received.details() == {}
+
+
+@pytest.mark.requirement("mcp:tool-words")
+def test_each_of_several_remedies_is_worded_at_every_front_door() -> None:
+    remedy = either([Remedy(RemedyAction.PAIR_BROWSER), DIAGNOSE, DIAGNOSE])
+    assert remedy is not None
+    assert remedy.to_dict()["alternative"]["action"] == "diagnose"
+    error = NotConnected("No browser.", hint=f"{remedy.words} Or: {DIAGNOSE.words}", remedy=remedy)
+
+    body = body_of(explain(error, "req_1"))
+    expected = [
+        words[action]
+        for words in (routes.WORDS, commands.WORDS)
+        for action in (RemedyAction.PAIR_BROWSER, RemedyAction.DIAGNOSE)
+    ]
+    assert body["error"]["hint"] == f"{expected[0]} Or: {expected[1]}"
+    assert RemoteError(424, body["error"]).hint == f"{expected[2]} Or: {expected[3]}"
 
 
 @pytest.mark.requirement("mcp:tool-words")

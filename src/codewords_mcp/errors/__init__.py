@@ -48,10 +48,9 @@ Messages contain only our own words and validated names, never text from outside
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Any, ClassVar, Literal
 
-from codewords_mcp.errors.remedies import Remedy, RemedyAction, reword
+from codewords_mcp.errors.remedies import Remedy, RemedyAction, reword, with_words
 
 Origin = Literal["platform", "service"]
 
@@ -87,8 +86,8 @@ class CodewordsError(Exception):
     def word_remedy(self, words: Mapping[RemedyAction, str]) -> None:
         """Replace the words of the remedy in the hint, if there is one, by those of a front door."""
         if self.remedy is not None:
-            self.hint, new = reword(self.hint, self.remedy.to_dict(), words)
-            self.remedy = replace(self.remedy, words=new)
+            self.hint, _ = reword(self.hint, self.remedy.to_dict(), words)
+            self.remedy = with_words(self.remedy, words)
 
     def details(self) -> dict[str, Any]:
         """Return the fields that the wire carries beside code, message, origin and hint."""

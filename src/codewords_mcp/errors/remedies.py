@@ -6,10 +6,10 @@ A remedy names an action and its arguments. The text next to it, a `hint` or `fi
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, field, replace
 from enum import StrEnum
-from typing import Any, Final
+from typing import Any, Final, cast
 
 
 class RemedyAction(StrEnum):
@@ -109,11 +109,15 @@ _SETS_SECRETS: Final = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class Remedy:
-    """An action with its arguments. `words`: the sentence that stands for it in the text next to it."""
+    """An action with its arguments. `words`: the sentence that stands for it in the text next to it.
+
+    `alternative`: another action that helps instead, whose words the text has too.
+    """
 
     action: RemedyAction
     arguments: Mapping[str, str] = field(default_factory=dict[str, str])
     words: str = ""
+    alternative: Remedy | None = None
 
     def __post_init__(self) -> None:
         if not self.words:
@@ -128,15 +132,38 @@ class Remedy:
         return None
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the wire form: `{action, arguments, words}`."""
-        return asdict(self)
+        """Return the wire form: `{action, arguments, words}`, and `alternative` where there is one."""
+        found = asdict(self)
+        if self.alternative is None:
+            del found["alternative"]
+        else:
+            found["alternative"] = self.alternative.to_dict()
+        return found
+
+
+def either(remedies: Iterable[Remedy]) -> Remedy | None:
+    """The first of several remedies, with the others as its alternatives; None of none."""
+    unique: list[Remedy] = []
+    for remedy in remedies:
+        if remedy not in unique:
+            unique.append(remedy)
+
+    found: Remedy | None = None
+    for remedy in reversed(unique):
+        found = replace(remedy, alternative=found)
+    return found
 
 
 def reword(text: str, remedy: Mapping[str, Any], words: Mapping[RemedyAction, str]) -> tuple[str, str]:
     """Replace the words of a remedy (wire form) in a text by those of a front door.
 
     Returns the text and the new words. An action that is unknown here, of a newer runtime, keeps its words.
+    The words of alternatives are replaced too.
     """
+    alternative = remedy.get("alternative")
+    if isinstance(alternative, Mapping):
+        text, _ = reword(text, cast("Mapping[str, Any]", alternative), words)
+
     old = str(remedy.get("words") or "")
     try:
         new = words[RemedyAction(remedy["action"])].format_map(remedy["arguments"])
@@ -146,6 +173,14 @@ def reword(text: str, remedy: Mapping[str, Any], words: Mapping[RemedyAction, st
     if old:
         return text.replace(old, new), new
     return text, new
+
+
+def with_words(remedy: Remedy, words: Mapping[RemedyAction, str]) -> Remedy:
+    """A remedy and its alternatives with the words of a front door."""
+    alternative = remedy.alternative
+    if alternative is not None:
+        alternative = with_words(alternative, words)
+    return replace(remedy, words=reword("", remedy.to_dict(), words)[1], alternative=alternative)
 
 
 def set_secret(name: str) -> Remedy:

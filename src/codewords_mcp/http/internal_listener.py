@@ -154,7 +154,7 @@ class SandboxServer:
             access_log=False, server_header=False, timeout_keep_alive=_KEEP_ALIVE_TIMEOUT,
         )  # fmt: skip
         self._state = ServerState()
-        self._open: dict[str, set[asyncio.Transport]] = {}
+        self._open: dict[str, dict[asyncio.Transport, asyncio.Future[None]]] = {}
 
     async def serve(self, sandbox_id: str, connection: socket.socket) -> None:
         """See `SandboxListener`."""
@@ -169,22 +169,22 @@ class SandboxServer:
                 partial(SandboxProtocol, self._config, self._state, {_SANDBOX: sandbox_id}, ended),
                 connection,
             )
-            transports = self._open.setdefault(sandbox_id, set())
-            transports.add(transport)
+            transports = self._open.setdefault(sandbox_id, {})
+            transports[transport] = ended
 
             try:
                 await ended
             finally:
-                transport.abort()
-                transports.discard(transport)
-                # Another connection may have made a new set meanwhile.
+                _abort(transport, ended)
+                del transports[transport]
+                # Another connection may have made a new dict meanwhile.
                 if not transports and self._open.get(sandbox_id) is transports:
                     del self._open[sandbox_id]
 
     def close_connections(self, sandbox_id: str) -> None:
         """See `SandboxListener`."""
-        for transport in list(self._open.get(sandbox_id, ())):
-            transport.abort()
+        for transport, ended in list(self._open.get(sandbox_id, {}).items()):
+            _abort(transport, ended)
 
 
 class SandboxProtocol(BoundedProtocol):
@@ -221,6 +221,12 @@ class _WebSocket(WebSocketProtocol):
         """See `asyncio.Protocol`."""
         super().connection_lost(exc)
         _settle(self._ended)
+
+
+def _abort(transport: asyncio.Transport, ended: asyncio.Future[None]) -> None:
+    # One whose connection is lost can't be aborted in plain asyncio; `serve` that is cancelled has cancelled `ended`.
+    if ended.cancelled() or not ended.done():
+        transport.abort()
 
 
 def _settle(ended: asyncio.Future[None]) -> None:

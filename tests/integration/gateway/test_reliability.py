@@ -259,21 +259,33 @@ def test_keys_take_turns_and_one_that_is_refused_rests(
 
 
 @pytest.mark.requirement("gateway:several-keys")
-def test_a_key_that_google_refuses_rests_too(client: httpx.Client, upstream: LoopbackProviders) -> None:
-    client.put("/secrets/GEMINI_API_KEY", json={"value": "AIza-revoked"}).raise_for_status()
+@pytest.mark.parametrize(
+    ("status", "reason", "rests"),
+    [
+        (400, "API_KEY_INVALID", True),
+        (403, "API_KEY_IP_ADDRESS_BLOCKED", True),
+        (403, "IAM_PERMISSION_DENIED", False),
+    ],
+)
+def test_a_key_that_google_refuses_rests_and_one_that_lacks_a_permission_does_not(
+    client: httpx.Client, upstream: LoopbackProviders, status: int, reason: str, rests: bool
+) -> None:
+    # Each its own, since a key that rests goes on resting in the next case.
+    refused = f"AIza-{reason}"
+    client.put("/secrets/GEMINI_API_KEY", json={"value": refused}).raise_for_status()
     client.put("/secrets/GEMINI_API_KEY_2", json={"value": "AIza"}).raise_for_status()
     info = {
         "@type": "type.googleapis.com/google.rpc.ErrorInfo",
-        "reason": "API_KEY_INVALID",
+        "reason": reason,
         "domain": "googleapis.com",
     }
-    refusal = {"code": 400, "message": "API key not valid.", "status": "INVALID_ARGUMENT", "details": [info]}
-    upstream.answer_next(*[error(400, body={"error": refusal})] * 3, key="AIza-revoked")
+    refusal = {"code": status, "message": "Refused.", "status": "PERMISSION_DENIED", "details": [info]}
+    upstream.answer_next(*[error(status, body={"error": refusal})] * 6, key=refused)
     path, body = PLACES["gemini"]
     before = len(upstream.requests)
-    for _ in range(3):
+    for _ in range(6):
         client.post(path, json=body).raise_for_status()
-    assert sorted(asked(upstream, before)) == ["AIza", "AIza", "AIza", "AIza-revoked"]
+    assert (asked(upstream, before).count(refused) == 1) == rests
 
 
 @pytest.mark.requirement("gateway:several-keys")

@@ -72,6 +72,9 @@ async def test_a_machine_that_cannot_isolate_is_refused_with_the_way_out(tmp_pat
     assert "Operation not permitted" in message
     assert "CODEWORDS_SANDBOX=process" in hint
     assert not kept
+    # What this machine does not allow is no failure of a sandbox.
+    assert "sandbox setup failed in a self-test" in done.stdout
+    assert "[error" not in done.stdout
 
 
 BARE_ROOT = """

@@ -16,6 +16,7 @@ from functools import partial
 from typing import Any, Final, TypeVar
 
 from codewords_mcp.errors import NotConnected, TooBusy
+from codewords_mcp.errors.remedies import either
 from codewords_mcp.runtime.browser.base import (
     Browser,
     BrowserGone,
@@ -114,7 +115,7 @@ class Browsers:
             ready=False,
             sentence=" ".join(status.sentence for status in lacking),
             fix=" Or: ".join(status.fix for status in lacking if status.fix),
-            remedy=next((status.remedy for status in lacking if status.remedy), None),
+            remedy=either(status.remedy for status in lacking if status.remedy),
         )
 
     @asynccontextmanager

@@ -22,6 +22,10 @@ MAX_ERROR_BYTES = 64 << 10
 """Bytes of an error response that are read before it is judged."""
 _DOWN = frozenset({502, 503, 504, 529})
 _BY_MODEL = frozenset({"messages", "generate", "embed", "chat", "completions", "embeddings"})
+_KEY_REASONS = frozenset(
+    {"API_KEY_INVALID", "API_KEY_EXPIRED", "API_KEY_SERVICE_BLOCKED", "API_KEY_HTTP_REFERRER_BLOCKED",
+     "API_KEY_IP_ADDRESS_BLOCKED", "API_KEY_ANDROID_APP_BLOCKED", "API_KEY_IOS_APP_BLOCKED"}
+)  # fmt: skip
 # Seconds to skip a key that is invalid or whose account is out of credit.
 _EXHAUSTED_REST = 60.0
 # Seconds to skip a rate-limited key if the provider names no time.
@@ -93,8 +97,8 @@ def _object(body: bytes) -> Json:
 
 
 def _is_invalid_key(error: Json) -> bool:
-    """Whether Google refused the key, which it does by 400 (google.rpc.ErrorInfo, domain googleapis.com)."""
-    return any(detail.get("reason") == "API_KEY_INVALID" for detail in _details(error))
+    """Whether Google refused the key itself, which it does by 400 or 403 (google.rpc.ErrorInfo)."""
+    return any(detail.get("reason") in _KEY_REASONS for detail in _details(error))
 
 
 def _is_exhausted(error: Json) -> bool:

@@ -5,9 +5,13 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
+import structlog
+
 from codewords_mcp.errors import SandboxUnavailable
 from codewords_mcp.runtime.sandboxes.base import Driver, Network
 from codewords_mcp.settings import Settings
+
+log = structlog.get_logger(__name__)
 
 
 async def open_driver(settings: Settings, network: Network | None, run_dir: Path) -> Driver:
@@ -47,6 +51,7 @@ async def _on_linux(network: Network | None, run_dir: Path) -> Driver:
 
     landlock = await LandlockDriver.open(network, run_dir)
     if landlock.tier.id != "D":
+        log.info("no namespaces here, sandboxes are isolated by Landlock", reason=" ".join(local.tier.facts))
         # Its threads and its folder are not needed.
         await local.close()
         return landlock

@@ -9,8 +9,6 @@ from collections.abc import AsyncIterator, Callable
 from concurrent.futures import Executor
 from typing import Final, TypeVar
 
-import structlog
-
 from codewords_mcp.common.cancellation import ignore_result
 from codewords_mcp.errors import CodewordsError, SandboxFailed
 from codewords_mcp.runtime.model.disk_errors import full_disk
@@ -24,13 +22,12 @@ from codewords_mcp.runtime.sandboxes.base import (
     Usage,
 )
 from codewords_mcp.runtime.sandboxes.host.cgroups import Group, GroupUsage
+from codewords_mcp.runtime.sandboxes.host.setup_log import setup_failed
 
 T = TypeVar("T")
 
 WRONG_PORT_SECONDS: Final = 5.0
 """A program that only listens elsewhere, and has not imported uvicorn, is told so after this."""
-
-logger = structlog.get_logger(__name__)
 
 
 class ManagedSandbox(ABC):
@@ -161,9 +158,9 @@ class ManagedSandbox(ABC):
             await self._bring_up()
         except CodewordsError as error:
             self._broken = error
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001  # logged by `setup_failed`
             # Whatever it is: the sandbox must be cleaned up, and its callers get an error of ours.
-            logger.exception("sandbox not made", sandbox=self.id)
+            setup_failed(exc_info=True, sandbox=self.id)
             self._broken = full_disk(error) or SandboxFailed(
                 f"This machine could not make a sandbox: {_reason_of(error)}."
             )

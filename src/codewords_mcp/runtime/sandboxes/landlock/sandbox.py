@@ -23,6 +23,7 @@ from codewords_mcp.runtime.sandboxes.host import cgroups, paths, program
 from codewords_mcp.runtime.sandboxes.host.managed_sandbox import WRONG_PORT_SECONDS, ManagedSandbox
 from codewords_mcp.runtime.sandboxes.host.output import ProgramOutput
 from codewords_mcp.runtime.sandboxes.host.port_forwarder import PortForwarder
+from codewords_mcp.runtime.sandboxes.host.setup_log import setup_failed
 from codewords_mcp.runtime.sandboxes.landlock import spawn
 from codewords_mcp.runtime.sandboxes.landlock.confinement import Landlock, LandlockProgram
 from codewords_mcp.runtime.sandboxes.namespaces.inside import channel
@@ -219,7 +220,7 @@ class LandlockSandbox(ManagedSandbox):
             self._arm("wrong_port", WRONG_PORT_SECONDS, partial(self._not_ready, error))
 
     def _on_error(self, message: dict[str, Any]) -> None:
-        logger.error("sandbox setup failed", sandbox=self.id, **message)
+        setup_failed(sandbox=self.id, **message)
         if message["step"] == "exec":
             what = "run the environment's Python"
         else:

@@ -25,6 +25,7 @@ from codewords_mcp.runtime.sandboxes.base import Limits, SandboxSpec
 from codewords_mcp.runtime.sandboxes.host import cgroups, paths
 from codewords_mcp.runtime.sandboxes.host.output import ProgramOutput
 from codewords_mcp.runtime.sandboxes.host.process_channel import ProcessChannel, SpawnedLauncher
+from codewords_mcp.runtime.sandboxes.host.setup_log import setup_failed
 from codewords_mcp.runtime.sandboxes.namespaces import spawn
 
 T = TypeVar("T")
@@ -226,7 +227,7 @@ class Isolation:
 
     def _on_error(self, message: dict[str, Any]) -> None:
         # The text from inside goes to the log only: callers get words of our own.
-        logger.error("sandbox setup failed", folder=self.resources.folders.top.name, **message)
+        setup_failed(folder=self.resources.folders.top.name, **message)
         if message["step"] == "exec":
             what = "run the environment's Python"
         else:

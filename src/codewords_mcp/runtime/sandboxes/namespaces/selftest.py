@@ -24,6 +24,7 @@ from typing import Any
 from codewords_mcp.errors import CodewordsError
 from codewords_mcp.runtime.sandboxes.base import EnvironmentRef, Exit, Limits, SandboxSpec, Tier
 from codewords_mcp.runtime.sandboxes.host import cgroups, diagnosis
+from codewords_mcp.runtime.sandboxes.host.setup_log import expect_failures
 from codewords_mcp.runtime.sandboxes.namespaces.sandbox import LocalSandbox
 
 _PROBE = Path(__file__).with_name("probe.py")
@@ -45,8 +46,9 @@ async def run(start: Start, folder: Path, slice_: cgroups.Slice | None) -> Isola
     """Start the probe by `start` and judge. `folder` is written to. Raises nothing: a failure is tier D."""
     # A machine that hangs must not hold up the start of the runtime.
     try:
-        async with asyncio.timeout(_SECONDS):
-            return await _try(start, folder, slice_)
+        with expect_failures():
+            async with asyncio.timeout(_SECONDS):
+                return await _try(start, folder, slice_)
     except CodewordsError as error:
         return IsolationFinding(diagnosis.none(error.message), transparent=False)
     except TimeoutError:
