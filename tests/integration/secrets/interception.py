@@ -90,15 +90,17 @@ async def ground(
     certified: str = HOST,
     protocols: tuple[str, ...] = ("h2", "http/1.1"),
     recording: RecordingSession | None = None,
+    unread: dict[str, str] | None = None,
     everywhere: bool = False,
     private: frozenset[str] = frozenset(),
     raw: Raw | None = None,
+    ca: Ca | None = None,
     **options: Any,
 ) -> AsyncGenerator[Ground]:
     """`certified`: the name in the host's certificate; `private`: what else may be reached; `raw`: what it says,
-    byte by byte.
+    byte by byte; `ca`: the authority that vouches for it.
     """
-    ca = Ca(tmp_path)
+    ca = ca or Ca(tmp_path)
     names_on_loopback(monkeypatch, HOST, OTHER, FREE)
     with trusted(ca, monkeypatch):
         serving = (
@@ -111,7 +113,9 @@ async def ground(
             other = SandboxCredential(
                 "OTHER_KEY", new_placeholder("other"), "other-value", make_rule([f"{OTHER}:{host.port}"])
             )
-            interception = Interception([credential, other], everywhere=everywhere, recording=recording)
+            interception = Interception(
+                [credential, other], everywhere=everywhere, recording=recording, unread=unread
+            )
             events: list[EgressEvent] = []
             egress = Egress(
                 EgressPolicy(allow_private=pairs),

@@ -28,8 +28,7 @@ from starlette.responses import PlainTextResponse, RedirectResponse, Response, S
 from starlette.routing import Route, WebSocketRoute
 from starlette.websockets import WebSocket
 
-from codewords_mcp.runtime.egress.intercept.trust import upstream_context
-from codewords_mcp.runtime.sandboxes.authorities import of_machine
+from codewords_mcp.runtime.egress.intercept.trust import forget_hosts
 
 
 class Ca:
@@ -170,10 +169,20 @@ Raw = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 
 
 @asynccontextmanager
-async def raw_host(ca: Ca, name: str, speak: Raw) -> AsyncGenerator[StandIn]:
-    """The host `name` on a port of loopback, which says inside TLS what `speak` writes."""
+async def raw_host(
+    ca: Ca, name: str, speak: Raw, *, clients: Ca | None = None, newest: ssl.TLSVersion | None = None
+) -> AsyncGenerator[StandIn]:
+    """The host `name` on a port of loopback, which says inside TLS what `speak` writes.
+
+    `clients`: it takes only those with a certificate of this authority; `newest`: the version of TLS.
+    """
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(*ca.issue(name))
+    if newest is not None:
+        context.maximum_version = newest
+    if clients is not None:
+        context.verify_mode = ssl.CERT_REQUIRED
+        context.load_verify_locations(clients.file)
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         with suppress(OSError, asyncio.IncompleteReadError):
@@ -228,14 +237,9 @@ async def _until_it_listens(port: int, serving: asyncio.Task[None]) -> None:
 def trusted(ca: Ca, monkeypatch: pytest.MonkeyPatch) -> Generator[None]:
     """The runtime of this process trusts the authority, as by the operator's SSL_CERT_FILE."""
     monkeypatch.setenv("SSL_CERT_FILE", str(ca.file))
-    _forget()
+    forget_hosts()
     yield
-    _forget()
-
-
-def _forget() -> None:
-    of_machine.cache_clear()
-    upstream_context.cache_clear()
+    forget_hosts()
 
 
 def names_on_loopback(monkeypatch: pytest.MonkeyPatch, *names: str) -> None:

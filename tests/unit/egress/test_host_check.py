@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from tests.support.egress import Attach, echo, serving
 
 from codewords_mcp.runtime.egress import host_check as checks
-from codewords_mcp.runtime.egress.host_check import HostCheck, server_name
+from codewords_mcp.runtime.egress.client_hello import read_client_hello
+from codewords_mcp.runtime.egress.host_check import HostCheck
 from codewords_mcp.runtime.model.egress_policy import EgressPolicy
 
 pytestmark = pytest.mark.requirement("egress:named-host")
@@ -75,7 +76,7 @@ def test_a_handshake_in_several_records_is_read_and_one_that_is_none_is_refused(
 @given(st.binary(max_size=300))
 def test_no_bytes_break_the_reading_of_a_handshake(data: bytes) -> None:
     with contextlib.suppress(ValueError, IndexError):
-        server_name(b"\x16" + data)
+        read_client_hello(b"\x16" + data)
     assert judged(b"\x16" + data)[0] in {True, False, None}
 
 

@@ -13,13 +13,10 @@ from typing import Final
 
 import httptools
 
+from codewords_mcp.runtime.egress.client_hello import HANDSHAKE, MAX_BYTES, read_client_hello
 from codewords_mcp.runtime.model.host_names import normal_host
 
-_HANDSHAKE: Final = 0x16
-_MAX_HELLO: Final = 64 << 10
 _MAX_REQUEST_LINE: Final = 64 << 10
-# TLS records of a ClientHello; one or two are usual.
-_MAX_RECORDS: Final = 32
 _VERSION: Final = re.compile(rb"HTTP/\d", re.IGNORECASE)
 _ABSOLUTE: Final = re.compile(r"[a-z][a-z0-9+.-]*://([^/?#]*)", re.IGNORECASE)
 _TEXT: Final = re.compile(rb"[\t\r\n\x0b\x0c\x20-\x7e\x80-\xff]*")
@@ -52,24 +49,24 @@ class HostCheck:
             return self._judge_requests(piece)
         self._first += piece
         # TLS records of a handshake begin with 22; no HTTP method does.
-        if self._first[0] == _HANDSHAKE:
+        if self._first[0] == HANDSHAKE:
             return self._judge_hello()
         return self._judge_first_line()
 
     def _judge_hello(self) -> bool | None:
         try:
-            name = server_name(self._first)
+            hello = read_client_hello(self._first)
         except (ValueError, IndexError):
             return self._refuse(BAD_HELLO)
 
-        if name is None:
+        if hello is None:
             # More is to come: what is here passes, since the host needs all of it to answer.
-            if len(self._first) <= _MAX_HELLO:
+            if len(self._first) <= MAX_BYTES:
                 return True
             return self._refuse(BAD_HELLO)
-        if not name:
+        if not hello.server_name:
             return self._refuse(NO_SNI)
-        if normal_host(name) == self._host:
+        if normal_host(hello.server_name) == self._host:
             return None
 
         return self._refuse(OTHER_SNI)
@@ -200,51 +197,3 @@ def _host_of(authority: str) -> str | None:
     if matched:
         return normal_host(matched[1])
     return None
-
-
-def server_name(data: bytes) -> str | None:
-    """Host named by a ClientHello, "" without one; None if more data is needed (RFC 8446, 4.1.2).
-
-    Raises ValueError or IndexError for other data.
-    """
-    hello, at, records = b"", 0, 0
-    while at + 5 <= len(data):
-        records += 1
-        # A ClientHello split into very many records is no client's habit.
-        if data[at] != _HANDSHAKE or records > _MAX_RECORDS:
-            raise ValueError
-
-        size = int.from_bytes(data[at + 3 : at + 5])
-        hello += data[at + 5 : at + 5 + size]
-        at += 5 + size
-        if len(hello) >= 4 and len(hello) >= 4 + int.from_bytes(hello[1:4]):
-            break
-
-    if len(hello) < 4 or len(hello) < 4 + int.from_bytes(hello[1:4]):
-        return None
-    # The first message of a handshake that a client sends is a ClientHello (1).
-    if hello[0] != 1:
-        raise ValueError
-
-    return _named_in(hello[4 : 4 + int.from_bytes(hello[1:4])])
-
-
-def _named_in(hello: bytes) -> str:
-    # legacy_version and random
-    at = 2 + 32
-    at += 1 + hello[at]  # session id
-    at += 2 + int.from_bytes(hello[at : at + 2])  # cipher suites
-    at += 1 + hello[at]  # compression methods
-    at += 2  # length of all extensions
-
-    while at + 4 <= len(hello):
-        kind, size = int.from_bytes(hello[at : at + 2]), int.from_bytes(hello[at + 2 : at + 4])
-        body = hello[at + 4 : at + 4 + size]
-        at += 4 + size
-        # Extension 0 is server_name, and its only type is host_name (0).
-        if kind == 0:
-            if len(body) < 5 or body[2] != 0:
-                raise ValueError
-            return body[5 : 5 + int.from_bytes(body[3:5])].decode("ascii")
-
-    return ""

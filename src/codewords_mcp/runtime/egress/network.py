@@ -107,7 +107,7 @@ class Egress:
 
         # A machine elsewhere cannot intercept: it has neither the authority's key nor the values.
         interception = self._interceptions.get(sandbox_id)
-        if interception is not None and interception.everywhere:
+        if interception is not None and interception.everything_here:
             return {"by": "runtime"}
 
         # Intercepted hosts are dialled here too: values and the authority's key never leave this machine.

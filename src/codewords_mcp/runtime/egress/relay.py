@@ -18,6 +18,8 @@ hold its connection for the sandbox's lifetime.
 """
 
 Check = Callable[[bytes], bool | None]
+Filter = Callable[[bytes], bytes]
+"""Bytes of one side, as they are for the other; called with none at the end. Raises OSError to end both."""
 _CHUNK = 64 << 10
 _RESET = struct.pack("ii", 1, 0)
 
@@ -33,10 +35,23 @@ def reset(sock: socket.socket) -> None:
 
 @dataclass(slots=True)
 class Traffic:
-    """Bytes from the other side (`received`) and from the sandbox (`sent`)."""
+    """Bytes from the other side (`received`) and from the sandbox (`sent`); counted in `total` too."""
 
     received: int = 0
     sent: int = 0
+    total: Traffic | None = None
+
+    def count_sent(self, count: int) -> None:
+        """Count bytes from the sandbox."""
+        self.sent += count
+        if self.total is not None:
+            self.total.count_sent(count)
+
+    def count_received(self, count: int) -> None:
+        """Count bytes for the sandbox."""
+        self.received += count
+        if self.total is not None:
+            self.total.count_received(count)
 
 
 async def relay(
@@ -47,18 +62,19 @@ async def relay(
     to_upstream: bytes = b"",
     traffic: Traffic | None = None,
     check: Check | None = None,
+    filters: tuple[Filter, Filter] | None = None,
 ) -> None:
     """Relay bytes until both directions have ended; owns and closes both non-blocking sockets.
 
     Each direction buffers at most one chunk of 64 KiB, and stops reading while its target is full.
     An end of one side is passed on alone; a failure, or cancelling this call, resets both sides.
     `traffic` counts as it goes. `check` judges each chunk from the client: False resets both sides,
-    None ends the check.
+    None ends the check. `filters` change what the client, and what the other side sends.
     """
     traffic = traffic or Traffic()
     # Sent before the relay counts by itself.
-    traffic.sent += len(to_upstream)
-    pair = _SocketPair(client, upstream, traffic, check)
+    traffic.count_sent(len(to_upstream))
+    pair = _SocketPair(client, upstream, traffic, check, filters or (None, None))
 
     try:
         pair.start(to_client, to_upstream)
@@ -69,16 +85,20 @@ async def relay(
 
 class _SocketPair:
     def __init__(
-        self, client: socket.socket, upstream: socket.socket, traffic: Traffic, check: Check | None
+        self,
+        client: socket.socket,
+        upstream: socket.socket,
+        traffic: Traffic,
+        check: Check | None,
+        filters: tuple[Filter | None, Filter | None],
     ) -> None:
         self.loop = asyncio.get_running_loop()
         self.done: asyncio.Future[None] = self.loop.create_future()
         self.moved = False
         self._sockets = (client, upstream)
-        self._traffic = traffic
         self._flows = (
-            _Flow(self, client, upstream, self._sent, check),
-            _Flow(self, upstream, client, self._received, None),
+            _Flow(self, client, upstream, traffic.count_sent, check, filters[0]),
+            _Flow(self, upstream, client, traffic.count_received, None, filters[1]),
         )
         self._ended_well = False
         self._timer: asyncio.TimerHandle | None = None
@@ -86,12 +106,6 @@ class _SocketPair:
     def start(self, to_client: bytes, to_upstream: bytes) -> None:
         for flow, first in zip(self._flows, (to_upstream, to_client), strict=True):
             flow.start(first)
-
-    def _sent(self, count: int) -> None:
-        self._traffic.sent += count
-
-    def _received(self, count: int) -> None:
-        self._traffic.received += count
 
     def ended(self) -> None:
         """Note that one direction has ended and was passed on."""
@@ -127,7 +141,7 @@ class _SocketPair:
 class _Flow:
     """One direction of a pair."""
 
-    __slots__ = ("_check", "_count", "_pair", "_pending", "_source", "_target", "ended")
+    __slots__ = ("_check", "_count", "_filter", "_pair", "_pending", "_source", "_target", "ended")
 
     def __init__(
         self,
@@ -136,10 +150,12 @@ class _Flow:
         target: socket.socket,
         count: Callable[[int], None],
         check: Check | None,
+        change: Filter | None,
     ) -> None:
         self._count = count
         self._pair = pair
         self._check = check
+        self._filter = change
         self._source = source
         self._target = target
         self._pending = memoryview(b"")
@@ -163,11 +179,18 @@ class _Flow:
         data = self._source.recv(_CHUNK)
         self._count(len(data))
         self._pair.moved = True
-        if data:
-            self._write(memoryview(data))
+        if self._filter is not None:
+            changed = self._filter(data)
         else:
+            changed = data
+        if not data:
             self._pair.loop.remove_reader(self._source.fileno())
             self._end()
+            return
+
+        # A filter may keep back what is no whole record yet.
+        if changed:
+            self._write(memoryview(changed))
 
     def _end(self) -> None:
         self.ended = True

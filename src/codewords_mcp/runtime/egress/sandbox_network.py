@@ -213,7 +213,7 @@ class SandboxNetwork:
         If a recorder may answer in its place, the host is judged by name and dialled later. Raises
         DialFailed.
         """
-        if self._interception is None or self._interception.recording is None:
+        if self._interception is None or not self._interception.answers:
             dialled = await self._dial(target, port)
             return dialled.host, dialled.sock
 

@@ -51,10 +51,11 @@ class ExchangeLog:
             self._too_many = True
             return
 
-        if isinstance(verdict, OpenExchange):
-            verdict.fill(self._room)
         if request.body and not self._room.take(len(request.body)):
             request = replace(request, body=None)
+        if isinstance(verdict, OpenExchange):
+            verdict.fill(self._room)
+            verdict.request = request
         self._entries.append(_LoggedRequest(time.monotonic(), request, verdict))
 
     def adopt(self, earlier: ExchangeLog) -> None:
@@ -118,7 +119,8 @@ class ExchangeLog:
         chunks = verdict.chunks if bodies else ()
         return Exchange(
             number,
-            entry.request,
+            # Not the entry's: the body of a request that passes is known later.
+            verdict.request,
             "sent" if reached else "unsent",
             at,
             None if ended is None else ended - self.began_at,

@@ -12,7 +12,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncIterator, Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import partial
 from typing import Final, Protocol
@@ -23,7 +23,9 @@ from codewords_mcp.runtime.recording.exchanges import (
     Headers,
     RecordedRequest,
     RecordingChannel,
+    UnreadConnection,
 )
+from codewords_mcp.runtime.recording.packed import coding_of, hides_nothing
 from codewords_mcp.runtime.recording.stream_scrubber import NothingSecret, StreamScrubber
 
 MAX_CHUNKS: Final = 4096
@@ -114,14 +116,36 @@ class OpenExchange:
         # Lengths stay, as the headers state them.
         self._scrubber = scrubber.another(same_length=True)
 
+    def record_request_body(self, body: bytes) -> None:
+        """Record the request's body, where it was not known when the exchange began."""
+        clean = self._scrubber.another().whole(body)
+        coding = coding_of(self.request.headers)
+        if coding and not hides_nothing(body, coding, self._scrubber):
+            return
+        if self._room.take(len(clean)):
+            self.request = replace(self.request, body=clean)
+
     def record_response(self, status: int, headers: Headers) -> None:
         """Record the response's head."""
         self.status = status
         self.headers = [(name.lower(), self._scrubber.whole(value)) for name, value in headers]
 
+    def record_trailers(self, headers: Headers) -> None:
+        """Record headers that came after the body, as gRPC's status does; they stand with the others."""
+        self.headers += [(name.lower(), self._scrubber.whole(value)) for name, value in headers]
+
     def record_chunk(self, chunk: bytes) -> None:
         """Record a chunk of its body."""
-        self._append(self._scrubber.feed(chunk))
+        # What is not kept is not searched either.
+        if self.size >= MAX_BODY_BYTES:
+            self.count(len(chunk))
+        else:
+            self._append(self._scrubber.feed(chunk))
+
+    def count(self, size: int) -> None:
+        """Count bytes of the body that are not kept."""
+        self.size += size
+        self.complete = self.complete and not size
 
     def end(self, *, whole: bool) -> None:
         """End the exchange.
@@ -134,6 +158,10 @@ class OpenExchange:
         self.ended_at = time.monotonic()
         # Bytes that could have begun a value are kept back until the end.
         self._append(self._scrubber.flush())
+        coding = coding_of(self.headers)
+        if coding and not hides_nothing(self.body, coding, self._scrubber):
+            self.chunks.clear()
+            self.complete = False
         # A client that closes after the last event of a stream has the complete response.
         self.whole = (
             (whole or self.body.rstrip().endswith(STREAM_END))
@@ -191,7 +219,10 @@ class Recorder(Protocol):
 
     @property
     def answers(self) -> bool:
-        """Whether it may answer in a host's place: then a host is connected to only after the verdict."""
+        """Whether it may answer in a host's place, or block a request: then a host is connected to only after the verdict.
+
+        Else every request is sent: one that passes untouched is recorded by `RecordingSession.observe`, without a question.
+        """
         ...
 
     async def decide(self, request: RecordedRequest) -> Verdict:
@@ -205,8 +236,14 @@ class Recorder(Protocol):
 class RequestLog(Protocol):
     """Is told each request of a run with its verdict; see `ExchangeLog`."""
 
+    began_at: float
+
     def add(self, request: RecordedRequest, verdict: Verdict) -> None:
         """Note a request, before the verdict is followed."""
+        ...
+
+    def add_connection(self, connection: UnreadConnection) -> None:
+        """Note a connection that was not read, when it has ended."""
         ...
 
 
@@ -229,9 +266,48 @@ class RecordingSession:
         writes: bool,
     ) -> Verdict:
         """The recorder's verdict on a request, of which it sees the scrubbed form."""
-        # Before the recorder sees it: a recording may be stored where secrets must not be.
+        request = self._clean(channel, method, url, headers, body, writes=writes)
+        verdict = await self.recorder.decide(request)
+        if isinstance(verdict, OpenExchange):
+            verdict.scrub_with(self.scrubber)
+        if self.log is not None:
+            self.log.add(request, verdict)
+        return verdict
+
+    def observe(
+        self, channel: RecordingChannel, method: str, url: bytes, headers: Headers, *, writes: bool
+    ) -> OpenExchange:
+        """Record a request that is on its way, from its head on; its body follows by `record_request_body`.
+
+        For a recorder that answers nothing: it is not asked.
+        """
+        exchange = OpenExchange(self._clean(channel, method, url, headers, None, writes=writes))
+        exchange.scrub_with(self.scrubber)
+        if self.log is not None:
+            self.log.add(exchange.request, exchange)
+        return exchange
+
+    def note_unread(self, host: str, port: int, traffic: tuple[int, int], began: float, why: str) -> None:
+        """Note a connection that was not read and is over: bytes of both directions, monotonic time of its begin."""
+        if self.log is not None:
+            zero = self.log.began_at
+            self.log.add_connection(
+                UnreadConnection(host, port, began - zero, time.monotonic() - zero, *traffic, why)
+            )
+
+    def _clean(
+        self,
+        channel: RecordingChannel,
+        method: str,
+        url: bytes,
+        headers: Headers,
+        body: bytes | None,
+        *,
+        writes: bool,
+    ) -> RecordedRequest:
+        # Before a recorder sees it: a recording may be stored where secrets must not be.
         clean = self.scrubber.whole
-        request = RecordedRequest(
+        return RecordedRequest(
             channel,
             method,
             clean(url).decode("latin-1"),
@@ -239,12 +315,6 @@ class RecordingSession:
             None if body is None else clean(body),
             writes,
         )
-        verdict = await self.recorder.decide(request)
-        if isinstance(verdict, OpenExchange):
-            verdict.scrub_with(self.scrubber)
-        if self.log is not None:
-            self.log.add(request, verdict)
-        return verdict
 
 
 class RecorderRegistry:

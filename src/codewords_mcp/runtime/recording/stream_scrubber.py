@@ -8,6 +8,10 @@ from typing import Protocol
 class StreamScrubber(Protocol):
     """Removes values from one stream. See `secrets.scrub.Scrubber`."""
 
+    def __bool__(self) -> bool:
+        """Whether there are values to remove."""
+        ...
+
     def another(self, *, same_length: bool = False) -> StreamScrubber:
         """A scrubber of the same values for another stream."""
         ...
@@ -27,6 +31,10 @@ class StreamScrubber(Protocol):
 
 class NothingSecret:
     """The scrubber of an exchange that has no values to remove."""
+
+    def __bool__(self) -> bool:
+        """No value."""
+        return False
 
     def another(self, *, same_length: bool = False) -> StreamScrubber:  # noqa: ARG002
         """Itself: it has no state."""

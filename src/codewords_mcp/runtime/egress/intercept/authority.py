@@ -1,13 +1,16 @@
-"""One sandbox's certificate authority: trusted in that sandbox only, for its rules' hosts only, in
-memory only.
+"""Certificate authorities of sandboxes: in memory only, and trusted in sandboxes only.
+
+A sandbox with host rules has one of its own, limited to the rules' hosts. Recorded sandboxes share one.
 """
 
 from __future__ import annotations
 
+import functools
 import os
 import ssl
 import tempfile
-from collections.abc import Callable, Collection
+import time
+from collections.abc import Collection
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from typing import Any, Final
@@ -25,9 +28,6 @@ MAX_CONTEXTS: Final = 500
 # A machine whose clock is behind must trust the certificate too.
 _SKEW: Final = timedelta(days=1)
 
-Judge = Callable[[str, str], bool]
-"""`judge(host, server_name)`: whether a connection to the host may use that name."""
-
 
 class CertificateAuthority:
     """Signs certificates for `hosts`, to which its own certificate is limited (RFC 5280, 4.2.1.10);
@@ -37,7 +37,8 @@ class CertificateAuthority:
     def __init__(self, hosts: Collection[str] | None) -> None:
         self._key = ec.generate_private_key(ec.SECP256R1())
         self._name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "CodeWords sandbox authority")])
-        self._contexts: dict[tuple[str, str], ssl.SSLContext] = {}
+        self._contexts: dict[tuple[str, str | None], ssl.SSLContext] = {}
+        self.made_at = time.monotonic()
         self._certificate = self._certify_itself(hosts)
 
     @property
@@ -45,9 +46,9 @@ class CertificateAuthority:
         """The certificate that the sandbox must trust."""
         return self._certificate.public_bytes(serialization.Encoding.PEM).decode()
 
-    def context(self, host: str, protocol: str, judge: Judge) -> ssl.SSLContext:
-        """Context to serve `host` over one protocol ("h2", "http/1.1"), cached up to
-        `MAX_CONTEXTS`.
+    def context(self, host: str, protocol: str | None) -> ssl.SSLContext:
+        """Context to serve `host` over one protocol ("h2", "http/1.1"; None: none is agreed on), cached up to
+        `MAX_CONTEXTS`. A handshake that names another host fails with the reason "CALLBACK_FAILED".
         """
         known = self._contexts.get((host, protocol))
         # One context for each host: its certificate names that host only.
@@ -55,7 +56,7 @@ class CertificateAuthority:
             # Cleared whole, since certificates can be made again.
             if len(self._contexts) >= MAX_CONTEXTS:
                 self._contexts.clear()
-            known = self._contexts[(host, protocol)] = self._make_context(host, protocol, judge)
+            known = self._contexts[(host, protocol)] = self._make_context(host, protocol)
         return known
 
     def _certify_itself(self, hosts: Collection[str] | None) -> x509.Certificate:
@@ -89,16 +90,16 @@ class CertificateAuthority:
     def _leaf_key(self) -> ec.EllipticCurvePrivateKey:
         return ec.generate_private_key(ec.SECP256R1())
 
-    def _make_context(self, host: str, protocol: str, judge: Judge) -> ssl.SSLContext:
+    def _make_context(self, host: str, protocol: str | None) -> ssl.SSLContext:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.minimum_version = ssl.TLSVersion.TLSv1_2
-        context.set_alpn_protocols([protocol])
+        if protocol is not None:
+            context.set_alpn_protocols([protocol])
         _load(context, self._chain(host))
 
         def named(_: Any, name: str | None, __: ssl.SSLContext) -> int | None:
             # Without SNI the certificate alone has to match.
-            fits = name is None or judge(host, name)
-            if fits:
+            if name is None or name.lower().removesuffix(".") == host:
                 return None
             return int(ssl.AlertDescription.ALERT_DESCRIPTION_UNRECOGNIZED_NAME)
 
@@ -125,6 +126,19 @@ class CertificateAuthority:
         )
 
         return certificate.public_bytes(serialization.Encoding.PEM) + key
+
+
+def shared_authority() -> CertificateAuthority:
+    """The authority of this process's recorded sandboxes; a new one for new sandboxes long before it expires."""
+    authority = _shared()
+    if time.monotonic() - authority.made_at > LIFETIME.total_seconds() / 3:
+        _shared.cache_clear()
+    return _shared()
+
+
+@functools.lru_cache(maxsize=1)
+def _shared() -> CertificateAuthority:
+    return CertificateAuthority(None)
 
 
 def _named(host: str) -> x509.GeneralName:

@@ -8,6 +8,8 @@ import socket
 import ssl
 from typing import Final
 
+from codewords_mcp.runtime.egress.client_hello import HANDSHAKE, read_client_hello
+from codewords_mcp.runtime.egress.host_check import OTHER_SNI
 from codewords_mcp.runtime.egress.intercept.http1 import Http1, respond_failure
 from codewords_mcp.runtime.egress.intercept.http2 import Http2
 from codewords_mcp.runtime.egress.intercept.session import HostUnreachable, InterceptSession, TlsStream
@@ -18,10 +20,7 @@ SMTP.
 """
 SPEAKS_SOON: Final = 1.0
 """Seconds without data after which a host is dialled that was not dialled because of a recorder."""
-_TLS: Final = 0x16
 _REQUEST_LINE: Final = re.compile(rb"[A-Z]{3,20} [/*]\S* HTTP/1\.[01]\r\n")
-# Encoding of "h2" in a ClientHello. A chance match elsewhere costs one connection in 30,000.
-_OFFERS_H2: Final = b"\x02h2"
 
 
 def _set_done(readable: asyncio.Future[None]) -> None:
@@ -54,7 +53,7 @@ async def first_bytes(client: socket.socket, upstream: socket.socket | None) -> 
 
 def is_tls(first: bytes) -> bool:
     """Whether a connection begins as TLS does."""
-    return first[:1] == bytes([_TLS])
+    return first[:1] == bytes([HANDSHAKE])
 
 
 def is_http(first: bytes) -> bool:
@@ -88,9 +87,8 @@ async def intercept(
     host: TlsStream | None = None
 
     try:
-        # A recorder reads HTTP/1.1 only. Every HTTP/2 client falls back to it.
-        allows_h2 = _OFFERS_H2 in hello and session.interception.recording is None
-        if allows_h2:
+        # A recorder that answers speaks HTTP/1.1 only. Every HTTP/2 client falls back to it.
+        if _offers_h2(hello) and not session.interception.answers:
             protocols = ("h2", "http/1.1")
         else:
             protocols = ("http/1.1",)
@@ -147,7 +145,18 @@ async def _accept(session: InterceptSession, client: socket.socket, protocol: st
     return None
 
 
+def _offers_h2(hello: bytes) -> bool:
+    try:
+        read = read_client_hello(hello)
+    except (ValueError, IndexError):
+        return False
+    # Without the whole of it HTTP/1.1 is offered, which every client takes.
+    return read is not None and "h2" in read.protocols
+
+
 def _note(session: InterceptSession, error: ssl.SSLError) -> None:
-    """Record a certificate alert. At TLS 1.3 a program sends it after the handshake."""
+    """Record another name, or a certificate alert. At TLS 1.3 a program sends the latter after the handshake."""
+    if "CALLBACK_FAILED" in error.reason:
+        session.refused(OTHER_SNI)
     if "ALERT" in error.reason and any(word in error.reason for word in ("CERT", "UNKNOWN_CA")):
         session.refused(_UNTRUSTED)

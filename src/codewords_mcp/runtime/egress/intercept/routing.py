@@ -16,8 +16,9 @@ from codewords_mcp.runtime.egress.intercept.connection import (
     is_tls,
     read_plain,
 )
+from codewords_mcp.runtime.egress.intercept.observed import ObservedConnection
 from codewords_mcp.runtime.egress.intercept.session import InterceptSession
-from codewords_mcp.runtime.egress.relay import relay, reset
+from codewords_mcp.runtime.egress.relay import Check, relay, reset
 from codewords_mcp.runtime.web.dial import DialFailed
 
 
@@ -37,7 +38,11 @@ async def serve_connection(
     its place.
     """
     if upstream is not None and not session.interception.covers(session.host, session.port):
-        await _tunnel(session, client, upstream, to_client, to_upstream)
+        if session.interception.records:
+            connection = ObservedConnection(session, client, upstream, _plain_check(session))
+            await connection.serve(to_client, to_upstream)
+        else:
+            await _tunnel(session, client, upstream, to_client, to_upstream)
         return
 
     try:
@@ -52,7 +57,7 @@ async def serve_connection(
 
             if is_tls(first):
                 await intercept(session, program, upstream, first)
-            elif session.interception.recording is not None and is_http(first):
+            elif session.interception.answers and is_http(first):
                 session.secure = False
                 await read_plain(session, program, upstream)
             else:
@@ -78,16 +83,20 @@ async def _tunnel(
 
     Unencrypted data is scanned: a placeholder in it ends the connection and is recorded.
     """
+    await relay(
+        client,
+        upstream,
+        to_client=to_client,
+        to_upstream=to_upstream,
+        traffic=session.traffic,
+        check=_plain_check(session),
+    )
+
+
+def _plain_check(session: InterceptSession) -> Check | None:
+    """Judges what a program sends unencrypted: a placeholder in it is refused, and another name than the host's."""
     if not session.interception.credentials.every:
-        await relay(
-            client,
-            upstream,
-            to_client=to_client,
-            to_upstream=to_upstream,
-            traffic=session.traffic,
-            check=session.check,
-        )
-        return
+        return session.check
 
     # A stateful check of the names in TLS or HTTP, until it has seen enough.
     watch, names = session.interception.credentials.watch(), session.check
@@ -105,9 +114,7 @@ async def _tunnel(
             names = None
         return verdict is not False
 
-    await relay(
-        client, upstream, to_client=to_client, to_upstream=to_upstream, traffic=session.traffic, check=check
-    )
+    return check
 
 
 @contextlib.asynccontextmanager

@@ -1,0 +1,166 @@
+"""Reading of a connection that passes as it is: its requests and responses, for the run's recorder.
+
+Nothing here changes a byte, holds one back or fails a connection: what cannot be read is passed on unread.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final, Protocol
+
+import structlog
+
+from codewords_mcp.runtime.egress.intercept.credentials import Headers
+from codewords_mcp.runtime.egress.intercept.session import InterceptSession
+from codewords_mcp.runtime.recording.exchanges import MAX_BODY_BYTES, SAFE_METHODS
+from codewords_mcp.runtime.recording.recorder import OpenExchange
+
+log = structlog.get_logger(__name__)
+
+MAX_HEAD_BYTES: Final = 256 << 10
+"""Bytes of a head that is read. Hosts take far less."""
+
+
+class NotHttp(Exception):  # an outcome, caught inside this package
+    """The data is no HTTP, or none that can be read."""
+
+
+class Observer(Protocol):
+    """Reads both directions of one connection. `sent` and `received` raise NotHttp."""
+
+    def sent(self, data: bytes) -> None:
+        """The program said this."""
+        ...
+
+    def received(self, data: bytes) -> None:
+        """The host said this."""
+        ...
+
+    def host_ended(self) -> None:
+        """The host says no more."""
+        ...
+
+    def end(self) -> None:
+        """The connection is over."""
+        ...
+
+
+class PassingExchange:
+    """A request on its way, and its response. Without a recorder nothing is kept."""
+
+    __slots__ = ("_body", "_exchange", "_size", "method")
+
+    def __init__(self, method: str, exchange: OpenExchange | None) -> None:
+        self.method = method
+        self._exchange = exchange
+        self._body: list[bytes] = []
+        self._size = 0
+
+    def request_body(self, piece: bytes) -> None:
+        """A piece of the request's body."""
+        self._size += len(piece)
+        if self._exchange is not None and self._size <= MAX_BODY_BYTES:
+            self._body.append(piece)
+
+    def request_end(self) -> None:
+        """The request is complete."""
+        if self._exchange is not None and self._size <= MAX_BODY_BYTES:
+            self._exchange.record_request_body(b"".join(self._body))
+        self._body.clear()
+
+    def response(self, status: int, headers: Headers) -> None:
+        """The response's head."""
+        if self._exchange is not None:
+            self._exchange.record_response(status, headers)
+
+    def trailers(self, headers: Headers) -> None:
+        """Headers that follow the response's body."""
+        if self._exchange is not None:
+            self._exchange.record_trailers(headers)
+
+    def response_body(self, piece: bytes) -> None:
+        """A piece of the response's body, as it is sent: perhaps compressed."""
+        if self._exchange is not None:
+            self._exchange.record_chunk(piece)
+
+    def count(self, size: int) -> None:
+        """Bytes of the response that are not kept."""
+        if self._exchange is not None:
+            self._exchange.count(size)
+
+    def end(self, *, whole: bool) -> None:
+        """The exchange is over."""
+        if self._exchange is not None:
+            self._exchange.end(whole=whole)
+            self._exchange = None
+
+
+@dataclass(slots=True)
+class Observation:
+    """The exchanges of one connection."""
+
+    session: InterceptSession
+
+    def begin(
+        self, method: str, target: bytes, headers: Headers, *, upgrades: bool = False
+    ) -> PassingExchange:
+        """A request of which the head has passed."""
+        session = self.session
+        # Asked for each request: a prepared sandbox gets its run late.
+        recording = session.interception.recording
+        if recording is None:
+            return PassingExchange(method, None)
+
+        named = session.interception.credentials
+        if named.every:
+            target = named.named(target)
+            headers = [(name, named.named_in_header(value)) for name, value in headers]
+        scheme = b"https" if session.secure else b"http"
+        exchange = recording.observe(
+            "egress",
+            method,
+            b"%b://%b%b" % (scheme, session.authority.encode(), target),
+            headers,
+            writes=method not in SAFE_METHODS or upgrades,
+        )
+        return PassingExchange(method, exchange)
+
+
+class GuardedObserver:
+    """An observer whose failure ends the reading, and nothing else. `failed` is called then, once."""
+
+    def __init__(self, observer: Observer, failed: Callable[[], None]) -> None:
+        self._observer: Observer | None = observer
+        self._failed = failed
+
+    def sent(self, data: bytes) -> None:
+        """The program said this."""
+        if self._observer is not None:
+            self._try(self._observer.sent, data)
+
+    def received(self, data: bytes) -> None:
+        """The host said this."""
+        if self._observer is not None:
+            self._try(self._observer.received, data)
+
+    def host_ended(self) -> None:
+        """The host says no more."""
+        if self._observer is not None:
+            self._observer.host_ended()
+
+    def end(self) -> None:
+        """The connection is over."""
+        if self._observer is not None:
+            self._observer.end()
+            self._observer = None
+
+    def _try(self, read: Callable[[bytes], None], data: bytes) -> None:
+        try:
+            read(data)
+        except Exception as error:
+            if not isinstance(error, NotHttp):
+                # A fault here must not end a connection of a program that knows nothing of it.
+                log.exception("reading of a connection failed")
+            self.end()
+            self._failed()

@@ -1,0 +1,354 @@
+"""What a recorded sandbox's programs and hosts say to each other passes as it is, and is on record."""
+
+from __future__ import annotations
+
+import asyncio
+import gzip
+import json
+import ssl
+import sys
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import httpx
+import pytest
+from tests.integration.secrets.fake_recorder import Library
+from tests.integration.secrets.helpers import run
+from tests.integration.secrets.interception import FREE, OTHER, Ground, ground
+from tests.integration.secrets.tls_host import Ca, raw_host
+from tests.support.egress import serving
+from tests.support.waiting import until_async
+from websockets.asyncio.client import connect
+
+from codewords_mcp.runtime.recording.exchange_log import ExchangeLog
+from codewords_mcp.runtime.recording.exchanges import Exchange, UnreadConnection
+from codewords_mcp.runtime.recording.recorder import LiveRecorder, RecordingSession
+from codewords_mcp.runtime.secrets.scrub import Scrubber
+
+pytestmark = [pytest.mark.anyio, pytest.mark.slow]
+
+
+class Recorded:
+    """A stage whose programs are recorded, and what is on record."""
+
+    def __init__(self, stage: Ground, log: ExchangeLog) -> None:
+        self.stage = stage
+        self.log = log
+
+    def client(self, verify: ssl.SSLContext | None = None, *, http2: bool = False) -> httpx.AsyncClient:
+        return httpx.AsyncClient(
+            proxy=f"http://127.0.0.1:{self.stage.proxy}",
+            verify=verify or self.stage.context,
+            trust_env=False,
+            timeout=60,
+            http2=http2,
+        )
+
+    @property
+    def url(self) -> str:
+        return f"https://{FREE}:{self.stage.host.port}"
+
+    async def exchanges(self, count: int) -> tuple[Exchange, ...]:
+        """So many, once they are over."""
+        await until_async(lambda: sum(one.ended is not None for one in self.log.exchanges()) >= count)
+        return self.log.exchanges()
+
+    async def connections(self, count: int) -> tuple[UnreadConnection, ...]:
+        """So many that were not read, once they are over."""
+        await until_async(lambda: len(self.log.connections()) >= count)
+        return self.log.connections()
+
+    async def open(
+        self, port: int, tls: ssl.SSLContext | None = None, host: str = FREE
+    ) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        """A connection of a program."""
+        reader, writer = await asyncio.open_connection("127.0.0.1", self.stage.proxy)
+        writer.write(f"CONNECT {host}:{port} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
+        assert (await reader.readuntil(b"\r\n\r\n")).startswith(b"HTTP/1.1 200")
+        if tls is not None:
+            await writer.start_tls(tls, server_hostname=host)
+        return reader, writer
+
+    async def talk(
+        self, port: int, said: bytes, tls: ssl.SSLContext | None = None, host: str = FREE
+    ) -> bytes:
+        """What comes back for raw bytes, until the host ends."""
+        reader, writer = await self.open(port, tls, host)
+        writer.write(said)
+        try:
+            return await asyncio.wait_for(reader.read(), 60)
+        finally:
+            writer.close()
+
+
+@asynccontextmanager
+async def recorded(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    *ports: int,
+    ca: Ca | None = None,
+    secrets: dict[str, str] | None = None,
+) -> AsyncGenerator[Recorded]:
+    """`ports` are those of further hosts on this machine."""
+    log = ExchangeLog()
+    session = RecordingSession(LiveRecorder(), Scrubber(secrets or {}), log)
+    private = frozenset(f"{name}:{port}" for port in ports for name in (FREE, OTHER))
+    async with ground(
+        tmp_path, monkeypatch, certified=FREE, recording=session, private=private, ca=ca
+    ) as stage:
+        yield Recorded(stage, log)
+
+
+def trusting(ca: Ca, *protocols: str) -> ssl.SSLContext:
+    """A client that trusts this authority and nothing else, as with a bundle of its own."""
+    context = ssl.create_default_context(cafile=str(ca.file))
+    if protocols:
+        context.set_alpn_protocols(list(protocols))
+    return context
+
+
+def decoded(exchange: Exchange) -> str:
+    body = exchange.body
+    if dict(exchange.headers).get(b"content-encoding") == b"gzip":
+        body = gzip.decompress(body)
+    return body.decode()
+
+
+@pytest.mark.requirement("recording:untouched")
+async def test_the_usual_clients_notice_nothing_and_everything_is_on_record(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with recorded(tmp_path, monkeypatch) as stand:
+        program = str(Path(__file__).parent.parent / "secrets" / "client_programs.py")
+        found: dict[str, str] = json.loads(await run(stand.stage, sys.executable, program, stand.url))
+        assert [text for text in found.values() if text.startswith("failed")] == []
+        asked = stand.stage.host.asked
+        exchanges = await stand.exchanges(len(asked))
+        assert stand.log.connections() == ()
+        assert stand.stage.interception.unread == {}
+        assert {one.outcome for one in exchanges} == {"sent"}
+        assert [(one.request.method, one.request.url.split("?")[0]) for one in exchanges] == [
+            (one["method"], stand.url + one["path"]) for one in asked
+        ]
+        shown = {one.request.url.removeprefix(stand.url): decoded(one) for one in exchanges if one.whole}
+        for path in ("httpx", "httpx2", "aiohttp", "urllib3", "urllib"):
+            assert shown[f"/{path}"] == found[path]
+        assert {one["version"] for one in asked if one["path"] == "/httpx-h2"} == {"2"}
+        big = next(one for one in exchanges if one.request.url.endswith("/big"))
+        assert (big.size, len(big.body), big.whole) == (8 << 20, 1 << 20, False)
+        sent = next(one for one in exchanges if one.request.url.endswith("/httpx-h2"))
+        assert (sent.request.body, sent.whole) == (None, True)
+        # The placeholder of a rule for another host means nothing here, and is not on record.
+        assert stand.stage.placeholder not in repr([one.request for one in exchanges])
+
+
+@pytest.mark.requirement("recording:untouched")
+@pytest.mark.parametrize("http2", [False, True])
+async def test_bodies_streams_and_heads_are_on_record_as_they_were_sent(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, http2: bool
+) -> None:
+    async with (
+        recorded(tmp_path, monkeypatch, secrets={"PLAIN": "plain-value-of-a-secret"}) as stand,
+        stand.client(http2=http2) as http,
+    ):
+        packed = await http.get(f"{stand.url}/packed?coding=gzip")
+        told = await http.post(f"{stand.url}/packed?coding=gzip", json={"key": "plain-value-of-a-secret"})
+        stream = await http.post(f"{stand.url}/stream", content=b"body")
+        head = await http.head(f"{stand.url}/ok")
+        assert stream.text == "data: none\n\ndata: end\n\n"
+        exchanges = await stand.exchanges(4)
+        assert [one.status for one in exchanges] == [200, 200, 200, head.status_code]
+        assert decoded(exchanges[0]) == packed.text
+        assert dict(exchanges[0].headers)[b"content-encoding"] == b"gzip"
+        assert exchanges[1].request.body == b'{"key":"[secret PLAIN]"}'
+        # It was echoed within compressed bytes, which cannot be masked.
+        assert "plain-value" in told.text
+        assert (exchanges[1].body, exchanges[1].whole) == (b"", False)
+        times = [at for at, _ in exchanges[2].chunks]
+        assert (exchanges[2].body, times) == (stream.content, sorted(times))
+        assert (exchanges[2].request.body, exchanges[3].body) == (b"body", b"")
+        assert [one.whole for one in exchanges] == [True, False, True, True]
+
+
+@pytest.mark.requirement("recording:pinned")
+async def test_a_host_whose_client_does_not_trust_the_runtime_is_left_alone_from_the_next_connection_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with recorded(tmp_path, monkeypatch) as stand:
+        pinned = ssl.create_default_context(cafile=str(tmp_path / "test-authority.pem"))
+        async with stand.client() as http:
+            assert (await http.get(f"{stand.url}/read")).status_code == 200
+        async with stand.client(pinned) as http:
+            with pytest.raises(httpx.ConnectError):
+                await http.get(f"{stand.url}/read")
+            await until_async(lambda: bool(stand.stage.interception.unread))
+            for _ in range(2):
+                assert (await http.get(f"{stand.url}/read")).status_code == 200
+        assert stand.stage.interception.unread == {FREE: "pinned certificate"}
+        refused, tunnelled = await stand.connections(2)
+        assert {one.why for one in (refused, tunnelled)} == {"pinned certificate"}
+        assert (tunnelled.host, tunnelled.port) == (FREE, stand.stage.host.port)
+        assert tunnelled.sent > 500
+        assert tunnelled.received > 500
+        assert len(stand.log.exchanges()) == 1
+        assert len(stand.stage.host.asked) == 3
+
+
+@pytest.mark.requirement("recording:pinned")
+async def test_a_client_that_judges_the_certificate_after_the_handshake_is_left_alone_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with recorded(tmp_path, monkeypatch) as stand:
+        context = stand.stage.context
+        context.set_alpn_protocols(["http/1.1"])
+        _, writer = await stand.open(stand.stage.host.port, context)
+        # It has compared a fingerprint.
+        writer.close()
+        await until_async(lambda: stand.stage.interception.unread == {FREE: "pinned certificate"})
+
+
+@pytest.mark.requirement("recording:pinned")
+@pytest.mark.parametrize("newest", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
+async def test_a_host_that_asks_for_a_certificate_or_has_one_of_its_own_authority_is_left_alone_at_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, newest: ssl.TLSVersion
+) -> None:
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        named = writer.get_extra_info("peercert")
+        body = b"known" if named else b"unknown"
+        writer.write(
+            b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\nConnection: close\r\n\r\n%b" % (len(body), body)
+        )
+        await writer.drain()
+
+    folder = tmp_path / "private"
+    folder.mkdir()
+    ca, private, request = Ca(tmp_path), Ca(folder), b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"
+    async with (
+        raw_host(private, OTHER, answer, newest=newest) as alone,
+        raw_host(ca, FREE, answer, clients=private, newest=newest) as strict,
+        recorded(tmp_path, monkeypatch, alone.port, strict.port, ca=ca) as stand,
+    ):
+        said = await stand.talk(alone.port, request, trusting(private, "http/1.1"), OTHER)
+        assert said.endswith(b"unknown")
+        assert stand.stage.interception.unread == {OTHER: "private certificate"}
+
+        client = trusting(ca, "http/1.1")
+        client.load_cert_chain(*private.issue("client.example"))
+        said = await stand.talk(strict.port, request, client, FREE)
+        assert said.endswith(b"known")
+
+        connections = await stand.connections(2)
+        assert [(one.host, one.why) for one in connections] == [
+            (OTHER, "private certificate"),
+            (FREE, "client certificate"),
+        ]
+        assert stand.log.exchanges() == ()
+
+
+@pytest.mark.requirement("recording:unread")
+async def test_what_is_no_http_passes_whoever_speaks_first_and_is_counted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def greet(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"220 mail\r\n")
+        await writer.drain()
+        writer.write(b"heard " + await reader.readline())
+        await writer.drain()
+
+    async def listen(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"heard " + await reader.readexactly(8))
+        await writer.drain()
+        writer.close()
+
+    async def converse(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        assert await reader.readline() == b"220 mail\r\n"
+        writer.write(b"EHLO there\r\n")
+        assert await reader.readline() == b"heard EHLO there\r\n"
+
+    ca = Ca(tmp_path)
+    async with (
+        serving(greet) as mail,
+        serving(listen) as plain,
+        raw_host(ca, FREE, greet) as secure_mail,
+        raw_host(ca, FREE, listen) as secure,
+        recorded(tmp_path, monkeypatch, mail, plain, secure_mail.port, secure.port, ca=ca) as stand,
+    ):
+        own, agreeing = trusting(ca), stand.stage.context
+        agreeing.set_alpn_protocols(["h2", "http/1.1"])
+        for port, tls, greets in (
+            (mail, None, True),
+            (plain, None, False),
+            (secure_mail.port, own, True),
+            (secure.port, own, False),
+            # These offer HTTP, and speak something else.
+            (secure_mail.port, agreeing, True),
+            (secure.port, agreeing, False),
+        ):
+            reader, writer = await stand.open(port, tls)
+            if greets:
+                await converse(reader, writer)
+            else:
+                writer.write(b"\x00\x00\x00\x08\x04\xd2\x16\x2f")
+                assert await reader.readexactly(14) == b"heard \x00\x00\x00\x08\x04\xd2\x16\x2f"
+            writer.close()
+        connections = await stand.connections(6)
+        assert [one.why for one in connections] == ["tcp"] * 2 + ["tls without HTTP"] * 4
+        assert [(one.sent, one.received) for one in connections[:2]] == [(12, 28), (8, 14)]
+        assert stand.log.exchanges() == ()
+        assert stand.stage.interception.unread == {}
+
+
+@pytest.mark.requirement("recording:late")
+async def test_a_recorder_that_comes_late_is_told_what_follows_and_one_that_answers_gets_every_connection(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with recorded(tmp_path, monkeypatch) as stand, stand.client() as http:
+        interception = stand.stage.interception
+        live, interception.recording = interception.recording, None
+        assert (await http.get(f"{stand.url}/before")).status_code == 200
+        assert stand.log.exchanges() == ()
+        interception.recording = live
+        assert (await http.get(f"{stand.url}/within")).status_code == 200
+        assert len(await stand.exchanges(1)) == 1
+
+        library = Library()
+        library.holds = True
+        interception.recording = library.recording()
+        # The connection that was open is gone: nothing is sent on it any more.
+        reply = await http.post(f"{stand.url}/write", content=b"data")
+        assert reply.status_code == 409
+        assert [one["path"] for one in stand.stage.host.asked] == ["/before", "/within"]
+        assert len(stand.log.exchanges()) == 1
+
+
+@pytest.mark.requirement("recording:untouched")
+async def test_a_websocket_is_recorded_by_its_handshake_and_plain_http_like_any_other(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        for _ in range(2):
+            await reader.readuntil(b"\r\n\r\n")
+            writer.write(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nplain\r\n0\r\n\r\n")
+        await writer.drain()
+
+    async with serving(answer) as port, recorded(tmp_path, monkeypatch, port) as stand:
+        said = await stand.talk(port, b"GET /1 HTTP/1.1\r\nHost: x\r\n\r\nGET /2 HTTP/1.1\r\nHost: x\r\n\r\n")
+        assert said.count(b"plain") == 2
+        context = stand.stage.context
+        # Without it only the usual ports of HTTPS are read.
+        context.set_alpn_protocols(["http/1.1"])
+        async with connect(
+            f"wss://{FREE}:{stand.stage.host.port}/talk",
+            ssl=context,
+            proxy=f"http://127.0.0.1:{stand.stage.proxy}",
+        ) as websocket:
+            await websocket.recv()
+            await websocket.send("hello")
+            assert await websocket.recv() == "heard hello"
+        first, second, opened = await stand.exchanges(3)
+        assert [one.request.url for one in (first, second)] == [f"http://{FREE}:{port}/{n}" for n in (1, 2)]
+        assert [(one.body, one.whole) for one in (first, second)] == [(b"plain", True)] * 2
+        assert (opened.status, opened.request.writes, opened.body) == (101, True, b"")
+        assert opened.size > len("heard hello")
