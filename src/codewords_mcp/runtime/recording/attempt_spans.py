@@ -12,7 +12,7 @@ from typing import Any, Final
 from urllib.parse import unquote
 
 from codewords_mcp.runtime.model.run_columns import AttemptEntry
-from codewords_mcp.runtime.model.service_operations import SERVICES
+from codewords_mcp.runtime.model.service_table import SERVICES
 from codewords_mcp.runtime.model.trace import Span, SpanKind, SpanStatus
 from codewords_mcp.runtime.recording.attempt_trace import AttemptTrace, CallTrace
 from codewords_mcp.runtime.recording.trace_context import span_id

@@ -7,7 +7,8 @@ from typing import Final, Literal, cast, get_args
 from urllib.parse import urlsplit
 
 from codewords_mcp.runtime.model.provider import Provider
-from codewords_mcp.runtime.model.service_operations import OPERATIONS, SERVICES, find_operation
+from codewords_mcp.runtime.model.service_operations import OPERATIONS, find_operation
+from codewords_mcp.runtime.model.service_table import SERVICES
 from codewords_mcp.runtime.recording.exchanges import RecordedRequest
 
 RequestKind = Literal["read", "write", "prompt"]
