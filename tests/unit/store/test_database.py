@@ -404,3 +404,23 @@ async def test_writes_keep_to_one_connection_whatever_reads_have_opened(database
 
 def _raw_connection(connection: Connection) -> int:
     return id(connection.connection.dbapi_connection)
+
+
+@pytest.mark.requirement("store:among-many")
+@pytest.mark.parametrize(
+    ("column", "index"), [("parent_id", "ix_runs_parent"), ("schedule_id", "ix_runs_schedule")]
+)
+def test_sqlite_finds_the_few_runs_of_a_parent_or_schedule_by_an_index_of_those(
+    database: Database, column: str, index: str
+) -> None:
+    def plan(connection: Connection) -> str:
+        rows = connection.exec_driver_sql(f"EXPLAIN QUERY PLAN SELECT * FROM runs WHERE {column} = ?", ("x",))
+        return " ".join(row.detail for row in rows)
+
+    assert f"SEARCH runs USING INDEX {index}" in database.write_blocking(plan)
+
+    def where(connection: Connection) -> str | None:
+        made = text("SELECT sql FROM sqlite_master WHERE name = :index")
+        return connection.execute(made, {"index": index}).scalar()
+
+    assert f"WHERE {column} IS NOT NULL" in (database.write_blocking(where) or "")

@@ -20,6 +20,10 @@ from sqlalchemy import (
 
 from codewords_mcp.runtime.store.tables.base import metadata
 
+SCHEDULED = "schedule_id IS NOT NULL"
+"""Condition of runs that a schedule started."""
+STARTED_BY_RUN = "parent_id IS NOT NULL"
+"""Condition of runs that another run started."""
 UNSUMMED = "summed IS NULL AND status <> 'provisioned'"
 """Condition of runs whose usage is not in `usage_days` yet (`summing.py`)."""
 
@@ -72,8 +76,14 @@ runs = Table(
     Column("mode", String(16)),
     Column("mode_of", String(40)),
     Column("trace_parent", String(64)),
-    Index("ix_runs_schedule", "schedule_id"),
-    Index("ix_runs_parent", "parent_id"),
+    # Most runs have neither: an entry for each would be a page more to write for it.
+    Index("ix_runs_schedule", "schedule_id", sqlite_where=text(SCHEDULED), postgresql_where=text(SCHEDULED)),
+    Index(
+        "ix_runs_parent",
+        "parent_id",
+        sqlite_where=text(STARTED_BY_RUN),
+        postgresql_where=text(STARTED_BY_RUN),
+    ),
     Index("ix_runs_owner_created", "owner", "created_at", "id"),
     Index("ix_runs_owner_service", "owner", "service_id", "created_at", "id"),
     Index("ix_runs_created", "created_at"),
