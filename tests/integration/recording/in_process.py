@@ -184,7 +184,20 @@ def _network(edge: Edge) -> Generator[None]:
     async def handle(_: httpx.AsyncHTTPTransport, request: httpx.Request) -> httpx.Response:
         return await edge.send(request)
 
-    with mock.patch.object(httpx.AsyncHTTPTransport, "handle_async_request", handle):
+    async def nothing(*_: object) -> None:
+        pass
+
+    def make(transport: httpx.AsyncHTTPTransport, **_: object) -> None:
+        """Certificates are read for each client, and nothing is connected to."""
+
+    with mock.patch.multiple(
+        httpx.AsyncHTTPTransport,
+        __init__=make,
+        __aenter__=nothing,
+        __aexit__=nothing,
+        aclose=nothing,
+        handle_async_request=handle,
+    ):
         yield
 
 

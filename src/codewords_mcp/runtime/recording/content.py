@@ -60,7 +60,8 @@ def read_content(body: bytes, content_type: str = "", *, nested: int = 0) -> Val
         return _parts(body, found[1].encode("latin-1"), nested)
     if kind == "application/x-www-form-urlencoded":
         return pairs_of(body.decode("utf-8", "replace"))
-    if kind.endswith("json") or (not kind and body.lstrip()[:1] in b"{["):
+    # Of a file each byte counts, also the blanks of one that holds JSON.
+    if kind.endswith("json") or (not kind and not nested and body.lstrip()[:1] in b"{["):
         value = _json(body)
         if value is not None:
             return value

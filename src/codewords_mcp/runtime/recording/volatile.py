@@ -36,7 +36,6 @@ _TOKENS: Final = re.compile(
     re.VERBOSE | re.ASCII,
 )
 _BASE64: Final = re.compile(r"[A-Za-z0-9+/_-]{12,}={0,2}", re.ASCII)
-_DIGITS: Final = re.compile(r"[0-9]+(?:[.,][0-9]+)*", re.ASCII)
 _MONTH_WORD: Final = re.compile(rf"{_MONTH}", re.ASCII)
 _DAY_WORD: Final = re.compile(rf"\b{_DAY}", re.ASCII)
 _WORD_DAY: Final = re.compile(r"\b[0-9]{1,2}\b(?!:)(?=[ -]\x01m)|(?<=\x01m )[0-9]{1,2}\b")
@@ -70,11 +69,6 @@ def _template(text: str) -> tuple[str, tuple[Token, ...]]:
         return f"\0{_form(kind, part)}\0"
 
     return _TOKENS.sub(mark, text), tuple(tokens)
-
-
-def without_numbers(text: str) -> str:
-    """The template of a text, with marks for its plain numbers as well."""
-    return _DIGITS.sub("\0n\0", template(text)[0]) if len(text) <= MAX_TEXT else text
 
 
 def _form(kind: str, part: str) -> str:

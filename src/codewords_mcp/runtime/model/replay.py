@@ -1,0 +1,70 @@
+"""Results of replays: a recorded run of one version beside what another version makes of it."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field
+
+from codewords_mcp.runtime.model.base import Model
+
+ReplayVerdict = Literal["same", "changed", "worse", "cannot tell"]
+DifferenceSubject = Literal["status", "error", "answer", "write", "order", "prompt", "read", "host", "model"]
+DifferenceChange = Literal["added", "missing", "changed"]
+
+
+class ReplayDifference(Model):
+    """One thing that the new version does otherwise.
+
+    `where` is the request ("POST api.stripe.com/v1/refunds"), host or model; empty for the run's answer. `field` is a path in
+    the answer or the request. `before` and `after` are values as JSON or text, cut where they are long; null where there is none.
+    """
+
+    subject: DifferenceSubject
+    change: DifferenceChange
+    where: str = ""
+    field: str = ""
+    before: str | None = None
+    after: str | None = None
+
+
+class ReplayedRun(Model):
+    """One recorded run, compared.
+
+    `obstacles` say why something could not be seen, `not_compared` which fields differ in every run. `notes` are differences
+    that change nothing outside. `tokens` and `cost` are of model calls, `seconds` of the whole run.
+    """
+
+    run_id: str
+    verdict: ReplayVerdict
+    differences: list[ReplayDifference] = Field(default_factory=list[ReplayDifference])
+    obstacles: list[str] = Field(default_factory=list[str])
+    not_compared: list[str] = Field(default_factory=list[str])
+    notes: list[str] = Field(default_factory=list[str])
+    cost_before: float = 0.0
+    cost_after: float = 0.0
+    tokens_before: int = 0
+    tokens_after: int = 0
+    seconds_before: float = 0.0
+    seconds_after: float = 0.0
+    bytes_sent: int = 0
+
+
+class ReplayGroup(Model):
+    """Runs with the same verdict for the same reasons. `lines` say them, of the first run."""
+
+    verdict: ReplayVerdict
+    runs: list[str]
+    lines: list[str] = Field(default_factory=list[str])
+
+
+class ReplayReport(Model):
+    """All runs of a replay: the worst verdict first."""
+
+    verdict: ReplayVerdict
+    """The worst of all runs; "cannot tell" where there are none."""
+    groups: list[ReplayGroup]
+    runs: list[ReplayedRun]
+    seconds: float = 0.0
+    cost: float = 0.0
+    bytes_sent: int = 0
