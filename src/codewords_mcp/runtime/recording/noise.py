@@ -27,7 +27,7 @@ Scope = tuple[str, str]
 
 
 class Noise:
-    """What was learned of one recording."""
+    """The noisy fields of one recording, with samples of their values."""
 
     def __init__(self, corpus: Corpus) -> None:
         self._corpus = corpus
