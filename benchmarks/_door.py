@@ -32,7 +32,7 @@ DIRECT_NAME = "the same app called directly, kept alive"
 def served(folder: Path, **env: str) -> Iterator[ServedRuntime]:
     """A runtime over a new home whose environments are warm; bytecode is used, as on a person's machine."""
     home = make_home(folder / "home")
-    with start_runtime(home, CODEWORDS_LOG_LEVEL="ERROR", **env) as runtime:
+    with start_runtime(home, python=sys.executable, CODEWORDS_LOG_LEVEL="ERROR", **env) as runtime:
         yield runtime
 
 

@@ -103,7 +103,7 @@ def gateway(folder: Path, upstream: str) -> Iterator[ServedRuntime]:
     os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
     with ExitStack() as running:
         with its_own_core():
-            served = running.enter_context(start_runtime(folder, **env))
+            served = running.enter_context(start_runtime(folder, python=sys.executable, **env))
         yield served
 
 

@@ -115,7 +115,7 @@ def main() -> int:
     with tempfile.TemporaryDirectory(prefix="codewords-left-") as folder:
         home = make_home(Path(folder) / "home")
         traces = Traces(home)
-        with start_runtime(home) as runtime:
+        with start_runtime(home, python=sys.executable) as runtime:
             service = runtime.workflows.deploy(CODE, "greeting")
             traces.note()
         for number in range(kills):
@@ -126,7 +126,7 @@ def main() -> int:
                 answered += asyncio.run(burst(clients, wanted, runtime.pid))
             if sys.stderr.isatty():
                 sys.stderr.write(f"\r{number + 1}/{kills} kills, {answered} runs ")
-        with start_runtime(home) as runtime:  # cleans up after the last one
+        with start_runtime(home, python=sys.executable) as runtime:  # cleans up after the last one
             clients = [Client.of(runtime, service) for _ in range(AT_ONCE)]
             answered += asyncio.run(burst(clients, max(AT_ONCE, chosen.runs - answered), None))
             traces.note()

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
-import signal
 import urllib.request
 from collections.abc import Callable, Generator
 from contextlib import ExitStack
@@ -43,11 +41,6 @@ def result(runtime: ServedRuntime, run_id: str) -> Any:
 def running(runtime: ServedRuntime, *run_ids: str) -> None:
     for run_id in run_ids:
         until(lambda one=run_id: record(runtime, one)["status"] == "running", "the run to be running")
-
-
-def kill(runtime: ServedRuntime) -> None:
-    os.kill(runtime.pid, signal.SIGKILL)
-    os.waitid(os.P_PID, runtime.pid, os.WEXITED | os.WNOWAIT)
 
 
 def outcomes(run: Any) -> list[str]:

@@ -139,8 +139,7 @@ class StormRuntimes:
         return depth > FORK_SERVER_DEPTH if target == "sandbox" else 0 < depth <= FORK_SERVER_DEPTH
 
     def _kill(self, runtime: ServedRuntime, family: list[int]) -> None:
-        os.kill(runtime.pid, signal.SIGKILL)
-        os.waitid(os.P_PID, runtime.pid, os.WEXITED | os.WNOWAIT)
+        runtime.kill()
         self.live.remove(runtime)
         self._stacks.pop(runtime.home).close()
         until(

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from tests.chaos.helpers import fired, kill, lines, outcomes, record, result, running, start
+from tests.chaos.helpers import fired, lines, outcomes, record, result, running, start
 from tests.support.background_runs import WORK, with_options
 from tests.support.runtime import make_home
 from tests.support.served_runtime import start_runtime
@@ -22,11 +22,12 @@ def test_after_a_kill_each_accepted_run_ends_once_and_its_record_tells_what_happ
     with start_runtime(home, CODEWORDS_CONCURRENCY="2") as runtime:
         plain = runtime.deploy(WORK, "plain")
         again = runtime.deploy(with_options(WORK, "retries = 1"), "again")
-        begun, retried = (start(runtime, service, "x", seconds=4) for service in (plain, again))
-        running(runtime, begun, retried)
+        begun = start(runtime, plain, "x", seconds=600)
+        retried = start(runtime, again, "x", seconds=4)
         waiting = [start(runtime, plain, f"waiting {n}") for n in range(3)]
         delayed = start(runtime, plain, "delayed", delay=0.5)
-        kill(runtime)
+        running(runtime, begun, retried)
+        runtime.kill()
     with start_runtime(home, CODEWORDS_CONCURRENCY="2") as runtime:
         assert record(runtime, begun)["status"] == "interrupted"
         ended = [result(runtime, one) for one in (begun, retried, *waiting, delayed)]
@@ -49,7 +50,7 @@ def test_killed_again_and_again_under_load_nothing_is_lost_and_nothing_done_twic
             deadline = time.monotonic() + 60
             while not any(record(runtime, one)["attempts"] for one in accepted[-12:]):
                 assert time.monotonic() < deadline
-            kill(runtime)
+            runtime.kill()
     with start_runtime(home, CODEWORDS_CONCURRENCY="4") as runtime:
         ended = [result(runtime, one) for one in accepted]
     assert [run["status"] for run in ended] == ["succeeded"] * len(accepted)
@@ -67,7 +68,7 @@ def test_times_that_came_while_the_runtime_was_dead_are_made_up_for_once(tmp_pat
         body = {"service_id": service, "at": soon.isoformat(), "input": {"name": "by itself"}}
         made = [runtime.call("POST", "/schedules", body)["id"] for _ in range(5)]
         yearly = runtime.call("POST", "/schedules", {"service_id": service, "cron": "@yearly"})
-        kill(runtime)
+        runtime.kill()
     until(lambda: datetime.now(UTC) > soon, "the time to come while nobody is there")
     for _ in range(2):
         with start_runtime(home) as runtime:
@@ -77,4 +78,4 @@ def test_times_that_came_while_the_runtime_was_dead_are_made_up_for_once(tmp_pat
             assert [run["status"] for run in ended] == ["succeeded"] * len(made)
             told_once = {"availability": None}  # only the answer that made it says what starts the runtime
             assert runtime.call("GET", f"/schedules/{yearly['id']}") == yearly | told_once
-            kill(runtime)
+            runtime.kill()

@@ -54,7 +54,7 @@ def test_a_replica_that_drains_finishes_what_it_began_and_leads_away_who_comes(
             until(lambda: _refuses(port), "its door to close")
             connection, answer = _post(kept, first, f"/run_async/{service}/")
         assert connection == "close"
-        os.waitid(os.P_PID, first.pid, os.WEXITED | os.WNOWAIT)
+        first.wait()
         ended = [result(second, one) for one in (answer["request_id"], calling)]
         assert [(run["status"], outcomes(run)) for run in ended] == [("succeeded", ["succeeded"])] * 2
 
@@ -69,7 +69,7 @@ def test_who_waits_for_a_run_that_outlasts_the_drain_is_told_that_the_runtime_en
             os.kill(runtime.pid, signal.SIGTERM)
             answer = waiting.getresponse()
             assert (answer.status, json.loads(answer.read())["error"]["code"]) == (503, "interrupted")
-        os.waitid(os.P_PID, runtime.pid, os.WEXITED | os.WNOWAIT)
+        runtime.wait()
 
 
 def _post(

@@ -9,6 +9,7 @@ import signal
 import urllib.error
 import urllib.request
 from collections.abc import Generator, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,6 @@ import pytest
 from tests.chaos.helpers import (
     Replicas,
     fired,
-    kill,
     lines,
     outcomes,
     record,
@@ -82,7 +82,7 @@ def test_what_one_replica_deploys_revokes_or_stores_holds_for_all_at_once(
     other.call("POST", "/deploy", {"code": WORK + "\n# another\n", "service_id": service}, timeout=300)
     assert result(one, start(one, service, "x"))["version"] == 2
     made = one.call("POST", "/keys", {"owner": "grace"})
-    as_user = ServedRuntime(other.url, made["key"], other.pid, other.home)
+    as_user = replace(other, key=made["key"])
     assert as_user.call("GET", "/workflows")["items"] == []
     one.call("DELETE", f"/keys/{made['id']}")
     with pytest.raises(AssertionError, match="401"):
@@ -120,7 +120,7 @@ def test_the_runs_of_a_replica_that_dies_are_gone_on_with_by_the_others(replicas
     retried = [start(doomed, again, f"r{n}", seconds=3) for n in range(3)]
     running(doomed, begun, *retried)
     waiting = [start(doomed, plain, f"w{n}") for n in range(4)]
-    kill(doomed)
+    doomed.kill()
     ended = [result(other, run_id) for run_id in (begun, *retried, *waiting)]
     assert [run["status"] for run in ended] == ["interrupted"] + ["succeeded"] * 7
     assert [outcomes(run) for run in ended[1:4]] == [["interrupted", "succeeded"]] * 3
@@ -156,7 +156,7 @@ def test_an_orderly_stop_hands_over_what_it_does_not_finish(replicas: Replicas) 
     running(first, long)
     waiting = [start(first, service, f"w{n}") for n in range(3)]
     os.kill(first.pid, signal.SIGTERM)
-    os.waitid(os.P_PID, first.pid, os.WEXITED | os.WNOWAIT)
+    first.wait()
     until(lambda: len(record(second, long)["attempts"]) == 2, "its second attempt")
     second.call("POST", f"/runs/{long}/cancel")
     ended = [result(second, run_id) for run_id in (long, *waiting)]

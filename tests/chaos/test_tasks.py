@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.chaos.helpers import kill, starting
+from tests.chaos.helpers import starting
 from tests.support.background_runs import WORK, with_options
 from tests.support.browser_client import sign_in
 from tests.support.mcp_clients import Bare
@@ -51,7 +51,7 @@ async def test_a_task_goes_on_after_a_kill_and_tells_what_became_of_its_run(tmp_
     with start_runtime(home) as runtime:
         service = runtime.deploy(with_options(WORK, "retries = 1"), "again")
         retried = await _begun(_client(runtime), service, "x", 1.5)
-        kill(runtime)
+        runtime.kill()
     with start_runtime(home) as runtime:
         ended = _run(await _client(runtime).until_task(retried, "completed"))
         assert ended["status"] == "succeeded"
@@ -91,5 +91,5 @@ async def test_any_replica_answers_cancels_and_takes_over(two: list[ServedRuntim
     await there.result("tasks/cancel", {"taskId": dropped})
     await there.until_task(dropped, "cancelled")
     left = await _begun(here, service, "left", 1.5)
-    kill(one)
+    one.kill()
     assert _run(await there.until_task(left, "completed"))["status"] == "succeeded"

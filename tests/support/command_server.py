@@ -1,7 +1,7 @@
 """Commands without the start of a Python: a process that has imported them forks for each.
 
 Such a command is a process like any other, with arguments, environment, folder and descriptors of its own. It begins within
-milliseconds instead of a quarter of a second.
+milliseconds instead of a quarter of a second, and a runtime instead of a whole one.
 """
 
 from __future__ import annotations
@@ -13,6 +13,8 @@ import gc
 import importlib
 import json
 import os
+import select
+import signal
 import socket
 import subprocess
 import sys
@@ -23,8 +25,61 @@ from pathlib import Path
 
 _PROJECT = Path(__file__).resolve().parents[2]
 _MOST = 1 << 20
-_PRELOADED = ("codewords_mcp.cli._boundary", "codewords_mcp.cli.app", "codewords_mcp.settings", "httpx")
+_BEGIN_SECONDS = 120.0
+_COMMANDS = ("codewords_mcp.cli._boundary", "codewords_mcp.cli.app", "codewords_mcp.settings", "httpx")
+_RUNTIME = (
+    "codewords_mcp.cli.serve",
+    "codewords_mcp.cli._lifecycle",
+    "codewords_mcp.runtime.sandboxes.namespaces.driver",
+)
 _ENTRIES = {"codewords": "codewords_mcp.cli", "codewords-mcp": "codewords_mcp.__main__"}
+
+
+class ForkedCommand:
+    """A command that goes on: as much of `subprocess.Popen` as tests need."""
+
+    def __init__(self, reports: int) -> None:
+        self._reports = reports
+        self._read = b""
+        self.returncode: int | None = None
+        while b"\n" not in self._read:
+            assert self._receive(_BEGIN_SECONDS), "the command did not begin"
+        number, _, self._read = self._read.partition(b"\n")
+        self.pid = int(number)
+
+    def poll(self) -> int | None:
+        """Its exit code, as Popen has it; None while it lives."""
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            return self.wait(0)
+        return None
+
+    def wait(self, timeout: float | None = None) -> int:
+        """Its exit code. Raises subprocess.TimeoutExpired."""
+        deadline = None if timeout is None else time.monotonic() + timeout
+        while self.returncode is None:
+            rest = None if deadline is None else max(0, deadline - time.monotonic())
+            if not self._receive(rest):
+                raise subprocess.TimeoutExpired(f"process {self.pid}", timeout or 0)
+        return self.returncode
+
+    def send_signal(self, number: signal.Signals) -> None:
+        if self.poll() is None:
+            with contextlib.suppress(ProcessLookupError):  # it has ended, and is not reported yet
+                os.kill(self.pid, number)
+
+    def kill(self) -> None:
+        self.send_signal(signal.SIGKILL)
+
+    def _receive(self, timeout: float | None) -> bool:
+        """Take in what is reported of it, to the end; False where nothing was in time."""
+        if not select.select([self._reports], [], [], timeout)[0]:
+            return False
+        data = os.read(self._reports, 64)
+        self._read += data
+        if not data:
+            os.close(self._reports)
+            self.returncode = int(self._read)
+        return True
 
 
 class CommandServer:
@@ -39,25 +94,34 @@ class CommandServer:
             )  # fmt: skip
         atexit.register(self._close)
 
+    def start(
+        self, words: Sequence[str], environment: Mapping[str, str], streams: tuple[int, int, int]
+    ) -> ForkedCommand:
+        """A command with these descriptors as its stdin, stdout and stderr; a terminal becomes its own."""
+        reports, reporting = os.pipe()
+        order = json.dumps([list(words), dict(environment), os.getcwd()]).encode()
+        try:
+            socket.send_fds(self._socket, [order], [*streams, reporting])
+        finally:
+            os.close(reporting)
+        return ForkedCommand(reports)
+
     def run(
         self, words: Sequence[str], environment: Mapping[str, str], stdin: str, timeout: float
     ) -> tuple[int, str, str]:
         """Exit code, stdout and stderr of a command with everything piped."""
-        pipes = [os.pipe() for _ in range(4)]
-        (reads, feeds), *outputs = pipes
-        theirs = [reads, *(writes for _, writes in outputs)]
-
-        order = json.dumps([list(words), dict(environment), os.getcwd()]).encode()
+        (reads, feeds), (out, writes), (err, complains) = (os.pipe() for _ in range(3))
+        theirs = (reads, writes, complains)
         try:
-            socket.send_fds(self._socket, [order], theirs)
+            command = self.start(words, environment, theirs)
         finally:
             for descriptor in theirs:
                 os.close(descriptor)
 
-        with ThreadPoolExecutor(4) as pool:
+        with ThreadPoolExecutor(3) as pool:
             pool.submit(_feed, feeds, stdin)
-            out, err, code = [pool.submit(_read_all, source) for source, _ in outputs]
-            return int(code.result(timeout)), out.result(timeout), err.result(timeout)
+            printed = [pool.submit(_read_all, source) for source in (out, err)]
+            return command.wait(timeout), printed[0].result(timeout), printed[1].result(timeout)
 
     def _close(self) -> None:
         self._socket.close()
@@ -83,21 +147,30 @@ def _read_all(descriptor: int) -> str:
 def main() -> None:
     """Entry point of the server; each command leaves it in a process of its own."""
     with socket.socket(fileno=int(sys.argv[1])) as orders:
-        for name in (*_PRELOADED, *_ENTRIES.values()):
-            importlib.import_module(name)
-        gc.freeze()
+        _preload(*_COMMANDS, *_ENTRIES.values())
 
         while True:
             order, descriptors, _, _ = socket.recv_fds(orders, _MOST, 4)
             if not order:
                 return
+            words, environment, folder = json.loads(order)
+            if words[1:2] == ["serve"]:
+                _preload(*_RUNTIME)
             if os.fork() == 0:
                 break
             for descriptor in descriptors:
                 os.close(descriptor)
             _reap()
 
-    _run_and_tell(order, descriptors)
+    _run_and_report(words, environment, folder, descriptors)
+
+
+def _preload(*names: str) -> None:
+    """Import what every fork needs. None of it may start a thread, which a fork would not have."""
+    for name in names:
+        importlib.import_module(name)
+    gc.freeze()
+    assert len(os.listdir("/proc/self/task")) == 1
 
 
 def _reap() -> None:
@@ -107,22 +180,28 @@ def _reap() -> None:
             pass
 
 
-def _run_and_tell(order: bytes, descriptors: list[int]) -> None:
-    """Run a command in a child, and write its exit code to the last descriptor."""
-    *streams, told = descriptors
+def _run_and_report(
+    words: list[str], environment: dict[str, str], folder: str, descriptors: list[int]
+) -> None:
+    """Run a command in a child, and write its process id and its exit code to the last descriptor."""
+    *streams, reporting = descriptors
     if pid := os.fork():
         for descriptor in streams:
             os.close(descriptor)
-        _, status = os.waitpid(pid, 0)
-        os.write(told, str(os.waitstatus_to_exitcode(status)).encode())
+        with contextlib.suppress(BrokenPipeError):  # nobody asks any more
+            os.write(reporting, f"{pid}\n".encode())
+            _, status = os.waitpid(pid, 0)
+            os.write(reporting, str(os.waitstatus_to_exitcode(status)).encode())
         os._exit(0)
 
-    os.close(told)
+    os.close(reporting)
+    if os.isatty(streams[0]):
+        os.login_tty(os.dup(streams[0]))
     for number, descriptor in enumerate(streams):
         os.dup2(descriptor, number)
+    for descriptor in streams:
         os.close(descriptor)
 
-    words, environment, folder = json.loads(order)
     os.environ.clear()
     os.environ.update(environment)
     time.tzset()  # a new process reads TZ when it starts; this one had read the server's

@@ -13,10 +13,13 @@ import urllib.error
 import urllib.request
 from collections.abc import Generator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from tests.support.command_server import ForkedCommand, command_server
+
+Process = subprocess.Popen[bytes] | ForkedCommand
 _START_SECONDS = 180.0
 _STOP_SECONDS = 90.0
 _KEPT = ("PATH", "HOME", "LANG", "TMPDIR", "SSL_CERT_FILE", "SYSTEMROOT", "VIRTUAL_ENV", "XDG_CACHE_HOME")
@@ -40,6 +43,18 @@ class ServedRuntime:
     key: str
     pid: int
     home: Path
+    process: Process | None = None
+
+    def kill(self) -> None:
+        """End its process as a crash does."""
+        assert self.process is not None
+        self.process.kill()
+        self.wait()
+
+    def wait(self) -> None:
+        """Until its process has ended."""
+        assert self.process is not None
+        self.process.wait(_STOP_SECONDS)
 
     def call(self, method: str, path: str, body: Any = None, *, timeout: float = 300) -> Any:
         """One request with the home's key; the JSON of the answer. Fails the test with the answer where it is an error."""
@@ -70,21 +85,27 @@ class ServedRuntime:
 
 @contextmanager
 def start_runtime(
-    home: Path, *, under: Sequence[str] = (), python: str | Path = sys.executable, **env: str
+    home: Path, *, under: Sequence[str] = (), python: str | Path = "", **env: str
 ) -> Generator[ServedRuntime]:
     """Serve `home` on a free port; ends with SIGTERM, which must give exit 0 in time.
 
     Settings of the caller's environment do not reach it; those in `env` do. `under` is a command that becomes the
-    runtime, in a mount namespace of its own: the home is then given as it is there. `python` is the interpreter of
-    another environment.
+    runtime, in a mount namespace of its own: the home is then given as it is there. `python` is the interpreter that
+    runs it, of another environment or because the start of one counts; else it is a fork, see `command_server`.
     """
     home.mkdir(parents=True, exist_ok=True)
     log = home / "serve.log"
-    with log.open("ab") as out:
-        process = subprocess.Popen(
-            [*under, python, "-m", "codewords_mcp", "serve", "--port", "0"],
-            env=environment(home) | env, stdin=subprocess.DEVNULL, stdout=out, stderr=subprocess.STDOUT,
-        )  # fmt: skip
+    variables = environment(home) | env
+    with log.open("ab") as out, open(os.devnull, "rb") as nothing:
+        process: Process
+        if under or python:
+            command = [*under, python or sys.executable, "-m", "codewords_mcp", "serve", "--port", "0"]
+            process = subprocess.Popen(
+                command, env=variables, stdin=nothing, stdout=out, stderr=subprocess.STDOUT
+            )
+        else:
+            streams = (nothing.fileno(), out.fileno(), out.fileno())
+            process = command_server().start(["codewords-mcp", "serve", "--port", "0"], variables, streams)
     try:
         seen = Path(f"/proc/{process.pid}/root{home}") if under else home
         yield wait_until_up(process, seen, log)
@@ -105,7 +126,7 @@ def environment(home: Path) -> dict[str, str]:
     }
 
 
-def wait_until_up(process: subprocess.Popen[bytes], home: Path, log: Path) -> ServedRuntime:
+def wait_until_up(process: Process, home: Path, log: Path) -> ServedRuntime:
     deadline = time.monotonic() + _START_SECONDS
     while time.monotonic() < deadline:
         if process.poll() is not None:
@@ -113,7 +134,7 @@ def wait_until_up(process: subprocess.Popen[bytes], home: Path, log: Path) -> Se
                 f"the runtime ended with exit code {process.returncode} before it was up:\n{_tail(log)}"
             )
         if found := _published(home, process.pid):
-            return found
+            return replace(found, process=process)
         time.sleep(0.05)
     raise AssertionError(f"the runtime was not up within {_START_SECONDS:g} seconds:\n{_tail(log)}")
 
@@ -134,7 +155,7 @@ def _opener() -> urllib.request.OpenerDirector:
     return urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
 
-def _stop(process: subprocess.Popen[bytes], log: Path) -> None:
+def _stop(process: Process, log: Path) -> None:
     gone_before = process.poll()
     if gone_before is None:
         process.send_signal(signal.SIGTERM)

@@ -72,10 +72,11 @@ class Terminal:
 
     def __init__(self, shell: Shell, *words: str) -> None:
         self.shown = ""
-        self.pid, self._fd = pty.fork()
-        if self.pid == 0:
-            os.execve(str(BIN / words[0]), list(words), shell.env)
-        self._wait: int | None = None
+        self._fd, terminal = pty.openpty()
+        try:
+            self._command = command_server().start(words, shell.env, (terminal, terminal, terminal))
+        finally:
+            os.close(terminal)
 
     @property
     def plain(self) -> str:
@@ -94,16 +95,15 @@ class Terminal:
         os.write(self._fd, keys.encode())
 
     def interrupt(self) -> None:
-        os.kill(self.pid, signal.SIGINT)
+        self._command.send_signal(signal.SIGINT)
 
     def end(self, timeout: float = 60) -> int:
         """Read to the end; the exit code."""
         deadline = time.monotonic() + timeout
         while self._read(deadline - time.monotonic()):
             pass
-        _, status = os.waitpid(self.pid, 0)
         os.close(self._fd)
-        return os.waitstatus_to_exitcode(status)
+        return self._command.wait(timeout)
 
     def _read(self, timeout: float) -> bool:
         """One chunk; False at the end of what it shows. Fails when nothing comes in time."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import json
 import os
-import signal
 import sqlite3
 import subprocess
 import sys
@@ -245,7 +244,7 @@ def test_what_a_killed_runtime_had_reserved_is_spent_at_the_next_start(
         assert providers.wait_for(lambda: len(providers.requests) > asked)
         database = home / "codewords.db"
         until(lambda: _reserved(database), "the books to be written, a tenth of a second later")
-        os.kill(served.pid, signal.SIGKILL)
+        served.kill()
         caller.join(30)
         raise AssertionError("the runtime was stopped")
     with start_runtime(home, **env) as served:
