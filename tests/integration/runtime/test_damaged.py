@@ -14,6 +14,9 @@ from codewords_mcp.cli.doctor.findings import runtime_findings
 from codewords_mcp.errors import EnvironmentFailed
 from codewords_mcp.runtime.api.runtime import Runtime
 
+LITTLE = ECHO.replace('"uvicorn[standard]==0.34.2", "httpx==0.28.1"', '"uvicorn==0.34.2"')
+"""A workflow of few packages: each test fetches and builds them in a home of its own."""
+
 pytestmark = [pytest.mark.anyio, pytest.mark.slow, pytest.mark.requirement("environments:damaged")]
 
 
@@ -48,7 +51,7 @@ def lose(folder: Path, how: str) -> None:
 async def test_a_folder_that_is_deleted_under_a_live_workflow_is_built_again_at_the_next_run(
     runtime: Runtime,
 ) -> None:
-    echo = await deploy(runtime, ECHO)
+    echo = await deploy(runtime, LITTLE)
     assert (await fetch(runtime, echo, 1))[0] == 200
     lose(environment(runtime), "folder")
     for _ in range(2):
@@ -63,7 +66,7 @@ def findings(status: dict[str, Any]) -> list[str]:
 async def test_doctor_builds_a_damaged_environment_of_a_live_workflow_again_and_names_it(
     runtime: Runtime, how: str
 ) -> None:
-    echo = await deploy(runtime, ECHO)
+    echo = await deploy(runtime, LITTLE)
     folder = environment(runtime)
     lose(folder, how)
     status = await runtime.status.describe(deep=True)
@@ -79,9 +82,9 @@ async def test_doctor_builds_a_damaged_environment_of_a_live_workflow_again_and_
 
 
 async def test_a_damaged_environment_is_built_again_by_a_deploy_of_the_same_code(runtime: Runtime) -> None:
-    echo = await deploy(runtime, ECHO)
+    echo = await deploy(runtime, LITTLE)
     lose(environment(runtime), "file")
-    await deploy(runtime, ECHO, service_id=echo)
+    await deploy(runtime, LITTLE, service_id=echo)
     assert (await fetch(runtime, echo, 1))[0] == 200
     assert (await runtime.status.describe(deep=True))["damaged_environments"] == {}
 
@@ -89,7 +92,7 @@ async def test_a_damaged_environment_is_built_again_by_a_deploy_of_the_same_code
 async def test_a_damaged_environment_that_cannot_be_built_again_stays_and_is_named(
     runtime: Runtime, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    echo = await deploy(runtime, ECHO)
+    echo = await deploy(runtime, LITTLE)
     folder = environment(runtime)
     lose(folder, "file")
     cache = runtime.settings.home / "cache" / "uv"
@@ -112,7 +115,7 @@ async def test_a_damaged_environment_that_cannot_be_built_again_stays_and_is_nam
 
 
 async def test_a_damaged_package_cache_is_cleaned_and_not_blamed_on_the_workflow(runtime: Runtime) -> None:
-    await deploy(runtime, ECHO)
+    await deploy(runtime, LITTLE)
     shutil.rmtree(environment(runtime))
     cache = runtime.settings.home / "cache" / "uv" / "archive-v0"
     damaged = [path for path in cache.rglob("*") if path.is_file() and path.suffix in {".py", ""}]
@@ -120,6 +123,6 @@ async def test_a_damaged_package_cache_is_cleaned_and_not_blamed_on_the_workflow
     for path in damaged:
         path.unlink()  # a new file, since environments share its bytes
         path.write_bytes(b"\x00 garbage")
-    other = await deploy(runtime, ECHO.replace("Echo", "Other"))
+    other = await deploy(runtime, LITTLE.replace("Echo", "Other"))
     assert (await fetch(runtime, other, 1))[0] == 200
     assert (await runtime.status.describe(deep=True))["damaged_environments"] == {}
