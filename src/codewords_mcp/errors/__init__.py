@@ -20,6 +20,7 @@
     ├── RunTimedOut                     run_timed_out        504
     ├── RunPending                      run_pending          504
     ├── RunCancelled                    run_cancelled        499
+    ├── WriteHeld                       write_held           409     a write that nobody agreed to
     ├── RunInterrupted                  interrupted          503     the runtime stopped while the run was in flight
     ├── ProgramFailed                   program_*            502     service: the workflow's own failure
     ├── ServiceNotAvailable             service_not_available 501    a library service that is not here
@@ -295,6 +296,13 @@ class RunCancelled(CodewordsError):
 
     code = "run_cancelled"
     status = 499  # nginx's "client closed request"
+
+
+class WriteHeld(CodewordsError):
+    """A run that applies a dry run came to a write that nobody agreed to, and was ended before it."""
+
+    code = "write_held"
+    status = 409
 
 
 class RunInterrupted(CodewordsError):

@@ -73,9 +73,10 @@ class SandboxGuard:
         # Set first: every error from here on is judged as one of a sandbox.
         scope[LISTENER] = "sandbox"
         scope[CALLER] = caller = await self._caller(scope, sandbox_id)
+        # Before anything is awaited: the run may end meanwhile.
+        session = self._runtime.recorders.of(caller.run_id)
         _check_host(scope)
         await self._check_route(scope, caller)
-        session = self._runtime.recorders.of(caller.run_id)
         if session is None:
             await self.app(scope, receive, send)
         else:

@@ -27,7 +27,7 @@ POST = RecordedRequest(
 
 
 def keys(*known: bytes, at: float = NOW) -> WriteKeys:
-    return WriteKeys(known, clock=lambda: at)
+    return WriteKeys(lambda: known, clock=lambda: at)
 
 
 def digest(body: bytes, *known: bytes, at: float = NOW) -> str:

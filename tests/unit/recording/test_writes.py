@@ -145,11 +145,15 @@ def test_what_acts_at_a_model_provider_is_a_write(sent: bytes | None, metered: b
 @pytest.mark.parametrize(
     ("method", "path", "writes"),
     [
-        ("POST", "/run/report_12345678/", False),
-        ("POST", "/run_async/send_email/", False),
+        ("POST", "/run/report_12345678/", True),
+        ("GET", "/run_async/send_email/", True),
+        ("POST", "/run/send_email/outbox", False),
+        ("POST", "/run/webpage_to_markdown/", False),
+        ("POST", "/run/pipedream/", True),
+        ("POST", "/v1/scrape", True),
         ("GET", "/result/abc", False),
         ("POST", "/provision-request", False),
-        ("POST", "/file", True),
+        ("POST", "/file", False),
         ("PUT", "/file/abc", True),
         ("POST", "/webhook/abc", True),
         ("DELETE", "/mcp", False),

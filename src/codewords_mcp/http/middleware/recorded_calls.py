@@ -11,13 +11,14 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from codewords_mcp.errors import Conflict
 from codewords_mcp.http.routes.gateway import provider_of, simple_of
-from codewords_mcp.runtime.recording.exchanges import MAX_BODY_BYTES, SAFE_METHODS
+from codewords_mcp.runtime.recording.exchanges import MAX_BODY_BYTES
 from codewords_mcp.runtime.recording.recorder import (
     BlockedRequest,
     OpenExchange,
     RecordedResponse,
     RecordingSession,
 )
+from codewords_mcp.runtime.recording.writes import call_write
 
 ORIGIN: Final = b"http://runtime"
 """Scheme and host of the recorded addresses: the real ones differ from sandbox to sandbox."""
@@ -35,7 +36,7 @@ async def serve_recorded(
     body, messages = await _read_ahead(receive)
     query: bytes = scope["query_string"]
     url = ORIGIN + scope.get("raw_path", path.encode()) + (b"?" + query if query else b"")
-    writes = scope["method"] not in SAFE_METHODS
+    writes = bool(call_write(scope["method"], path, scope["headers"], body))
     verdict = await session.decide("call", scope["method"], url, scope["headers"], body, writes=writes)
     if isinstance(verdict, BlockedRequest):
         raise Conflict(f"This call was not made: {verdict.why}.")

@@ -50,22 +50,25 @@ from codewords_mcp.runtime.model.events import (
     WebhooksChanged,
 )
 from codewords_mcp.runtime.model.manifest import Manifest
+from codewords_mcp.runtime.model.run import ExecutionMode
 from codewords_mcp.runtime.runs import pausing
 from codewords_mcp.runtime.runs.admission import Admission
 from codewords_mcp.runtime.runs.catalog import Catalog
 from codewords_mcp.runtime.runs.context import assemble
 from codewords_mcp.runtime.runs.dispatcher import RunDispatcher
+from codewords_mcp.runtime.runs.dry_runs import DryRuns
 from codewords_mcp.runtime.runs.launcher import Launcher
 from codewords_mcp.runtime.runs.memory import Headroom
 from codewords_mcp.runtime.runs.recording_store import RecordingService
 from codewords_mcp.runtime.runs.replica import Replica
 from codewords_mcp.runtime.runs.result_files import ResponseFiles
 from codewords_mcp.runtime.runs.run_logs import Journal
-from codewords_mcp.runtime.runs.run_recordings import RunRecordings
+from codewords_mcp.runtime.runs.run_recordings import RecorderFactory, RunRecordings
 from codewords_mcp.runtime.runs.sandbox_allocator import SandboxAllocator
 from codewords_mcp.runtime.runs.scheduler import Scheduler
 from codewords_mcp.runtime.runs.service_calls import ServiceRunner
 from codewords_mcp.runtime.runs.webhook_dispatcher import WebhookDispatcher
+from codewords_mcp.runtime.runs.write_lists import WriteLists
 from codewords_mcp.runtime.sandboxes.base import Driver, EnvironmentRef
 from codewords_mcp.runtime.sandboxes.drivers import open_driver
 from codewords_mcp.runtime.secrets import Vault
@@ -167,7 +170,9 @@ class Container:
 
         self.deployments = Deployments(database, self._workflow_url, self._isolation)
         self.deployer = Deployer(database, self.deployments, self.forget)
-        self.recordings = RecordingService(database, Sealer(self._vault), settings)
+        sealer = Sealer(self._vault)
+        self.recordings = RecordingService(database, sealer, settings)
+        self.write_lists = WriteLists(database, sealer)
         self.drafts = Drafts(database, settings.draft_ttl)
 
     def _build_sandboxes(self, settings: Settings) -> None:
@@ -195,6 +200,11 @@ class Container:
             ready=settings.ready_sandboxes,
             has_memory=headroom.has_memory,
         )
+        dry_runs = DryRuns(self.write_lists, self.recordings, self.gateway.recorders, self._fail_chain)
+        recorders: dict[ExecutionMode, RecorderFactory] = {
+            "dry_run": dry_runs.recorder,
+            "apply": dry_runs.recorder,
+        }
         self._runs = assemble(
             self.executor,
             self.events,
@@ -216,7 +226,8 @@ class Container:
             authorities=self.authorities,
             agreements=self.agreements,
             response_files=self.response_files,
-            recordings=RunRecordings(self.recordings, self.gateway.recorders, settings, {}),
+            recordings=RunRecordings(self.recordings, self.gateway.recorders, settings, recorders),
+            dry_runs=dry_runs,
         )
         self.agree = self._runs.authorization.servable
 
@@ -344,6 +355,9 @@ class Container:
 
     def _workflow_url(self, service_id: str) -> str:
         return f"{self.base_url}/run/{service_id}/"
+
+    def _fail_chain(self, run_id: str, error: CodewordsError) -> None:
+        self._runs.registry.fail_chain(run_id, error)
 
     def _require_chrome(self, caller: Caller) -> None:
         self.authorities.of(caller).require_chrome()

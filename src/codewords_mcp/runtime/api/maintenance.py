@@ -47,6 +47,7 @@ async def tidy(container: Container, settings: Settings) -> None:
     await retention.prune(container.database, settings)
     await container.recordings.prune()
     at = now()
+    await container.write_lists.prune(at - int(settings.recording_ttl * 1e6))
     await container.database.write(service_values.purge, at)
     await container.database.write(webhook_rows.purge, at - int(settings.webhook_ttl * 1e6))
     await container.database.write(task_rows.purge, at)

@@ -55,8 +55,11 @@ class RunApi:
         method: str = "POST",
         wait: float = 40.0,
         idempotency_key: str | None = None,
+        dry_run: bool = False,
     ) -> Run:
         """Start a background run with JSON `data` and wait for it up to `wait` seconds. Returns its record.
+
+        A `dry_run` sends reads and holds writes.
 
         A repeated `idempotency_key` returns the run that it started the first time.
         """
@@ -76,6 +79,7 @@ class RunApi:
 
         request = RunRequest(service_id, method.upper(), path, query.encode(), headers, chunks(), caller)
         request.idempotency_key = idempotency_key
+        request.mode = "dry_run" if dry_run else None
         run_id = await self.start(request)
 
         return await self.get(caller, run_id, wait=wait)

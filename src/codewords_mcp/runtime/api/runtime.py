@@ -13,6 +13,7 @@ from codewords_mcp.runtime.api.connections import ConnectionApi
 from codewords_mcp.runtime.api.consents import ConsentApi
 from codewords_mcp.runtime.api.container import Container
 from codewords_mcp.runtime.api.drafts import DraftApi
+from codewords_mcp.runtime.api.dry_runs import DryRunApi
 from codewords_mcp.runtime.api.files import FileApi
 from codewords_mcp.runtime.api.integrations import IntegrationApi
 from codewords_mcp.runtime.api.keys import KeyApi
@@ -54,6 +55,7 @@ class Runtime:
         validator = self._validator = ScriptValidator(container, self.services, self.connections)
         self.templates = TemplateApi(container, self.services)
         self.runs = RunApi(container)
+        self.dry_runs = DryRunApi(container, self.runs)
         self.logs = LogApi(container)
         self.recordings = RecordingApi(container)
         self.workflows = WorkflowApi(container, validator, self.templates, self.runs)

@@ -26,6 +26,7 @@ _TO_DELETE: Final = "Open {url} in a browser and agree, then delete again."
 _TO_CALL: Final = "Open {url} in a browser and agree, then make the same call again."
 _NAME, _ACCOUNT, _VALUE, _TITLE = 40, 80, 600, 100
 """Maximum characters shown of a field's name, an account's id, a value, and a workflow's name."""
+_WRITE: Final = 1000
 MOST_FIELDS: Final = 40
 MOST_DIFF: Final = 200_000
 """Characters of a difference that are stored for the page."""
@@ -235,6 +236,36 @@ def of_tool(owner: str, tool: str, arguments: Mapping[str, Any], title: str) -> 
     digest = _digest(owner, "tool", tool, json.dumps(arguments, sort_keys=True))
 
     return Question(owner, digest, rows, _lines(rows), wording)
+
+
+def of_apply(
+    owner: str,
+    list_id: str,
+    service_id: str,
+    version: int,
+    writes: Sequence[tuple[int, str, str]],
+    varies: Sequence[str],
+) -> Question:
+    """Ask to run a workflow for real with the writes that its dry run held.
+
+    `writes` are (number on the list, key, line); `varies` the parts that may differ from what the lines say.
+    """
+    name = item(service_id, _ACCOUNT)
+    count = f"{len(writes)} write{'s' if len(writes) > 1 else ''}"
+    wording = Wording(
+        message=f"Nothing was sent yet: a person has to agree to the {count} that the dry run of {name} held.",
+        hint=_TO_CALL,
+        title=f"Run version {version} of the workflow {name} for real, which sends exactly this, each once?",
+        about="It sends these, and is ended before any other write",
+        agreed="It can be run with exactly that, once. Ask the assistant to go on.",
+        declined="A person declined; nothing was sent.",
+    )
+    lines = [item(f"{number}. {line}", _WRITE) for number, _, line in writes]
+    rows: Rows = [("sends", lines)]
+    if varies:
+        rows.append(("may differ", list(varies)))
+    digest = _digest(owner, "apply", list_id, version, [(number, key) for number, key, _ in writes])
+    return Question(owner, digest, rows, lines + [f"May differ: {part}" for part in varies], wording)
 
 
 def _wording_of_call(name: str) -> Wording:

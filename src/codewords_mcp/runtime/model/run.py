@@ -102,8 +102,8 @@ class Run(Model):
     one. `held`: a process owns it; the log of an ended run may still grow. `waits_for`: the reason
     for waiting: a limit that is reached (of its `key`, `caller`, `workflow` or the `home`), its
     `turn` behind others, its `time`, the pause before another attempt (`retry`), or `memory` of the
-    machine. `input` is set once the run has ended. `mode_of`:
-    the run that this one repeats.
+    machine. `input` is set once the run has ended. `mode_of`: the run that this one repeats; below a dry run, the one on
+    whose list its writes are.
     """
 
     id: str
@@ -177,7 +177,7 @@ class RunRequest:
     made_by: MadeBy | None = None
     mode: ExecutionMode | None = None
     mode_of: str | None = None
-    """The run that an `apply` or `replay` repeats."""
+    """The run that an `apply` or `replay` repeats; below a dry run, the one on whose list its writes are."""
     trace_parent: str | None = None
     """The caller's `traceparent` header, where it is valid (W3C Trace Context)."""
 

@@ -6,12 +6,13 @@ from collections.abc import Callable
 from functools import partial
 from typing import Final
 
-from codewords_mcp.runtime.recording.dry_run import TOO_MANY, held_write
+from codewords_mcp.runtime.recording.dry_run import TOO_MANY, WEBSOCKET, held_write, passes
 from codewords_mcp.runtime.recording.exchanges import RecordedRequest
 from codewords_mcp.runtime.recording.held_answers import respond
 from codewords_mcp.runtime.recording.held_writes import HeldWrite, StoredAnswer, WriteList
-from codewords_mcp.runtime.recording.recorder import BlockedRequest, OpenExchange, Verdict
+from codewords_mcp.runtime.recording.recorder import BlockedRequest, OpenExchange, RecordedResponse, Verdict
 from codewords_mcp.runtime.recording.write_keys import WriteKeys
+from codewords_mcp.runtime.recording.writes import is_websocket
 
 NOT_AGREED: Final = "nobody agreed to this write; it is on the list now, to be asked about"
 UNKNOWN: Final = (
@@ -20,32 +21,42 @@ UNKNOWN: Final = (
 
 
 class ApplyRecorder:
-    """The recorder of a run that applies. `on_held(write)` ends the run: what it would do next was not agreed to."""
+    """The recorder of a run that applies. `on_held(number)` ends the run: nobody agreed to what it would do next."""
 
     answers = True
 
     def __init__(
-        self, run_id: str, writes: WriteList, keys: WriteKeys, on_held: Callable[[HeldWrite], None]
+        self, run_id: str, writes: WriteList, keys: WriteKeys, on_held: Callable[[int | None], None]
     ) -> None:
         self._run_id = run_id
         self._writes = writes
         self._keys = keys
         self._on_held = on_held
+        self._used: set[int] = set()
 
     async def decide(self, request: RecordedRequest) -> Verdict:
         """See `Recorder`."""
-        if not request.writes:
+        if passes(request):
             exchange = OpenExchange(request)
             self._keys.saw(exchange)
             return exchange
+        if is_websocket(request.headers):
+            return BlockedRequest(WEBSOCKET)
+        return await self.decide_write(request)
 
-        write = held_write(self._run_id, request, self._keys)
-        claimed = await self._writes.claim(write.key) if write.key else None
+    async def decide_write(
+        self, request: RecordedRequest, *, summary: str = "", declared: StoredAnswer | None = None
+    ) -> OpenExchange | RecordedResponse | BlockedRequest:
+        """Let an agreed write be sent, or repeat its answer, or end the run. See `DryRunRecorder.decide_write`."""
+        del declared
+        write = held_write(self._run_id, request, self._keys, summary=summary)
+        claimed = await self._writes.claim(write.key, self._used) if write.key else None
         if claimed is None:
-            on_list = await self._writes.hold(write)
-            self._on_held(write)
-            return BlockedRequest(TOO_MANY if on_list is None else NOT_AGREED)
+            number = await self._writes.hold(write)
+            self._on_held(number)
+            return BlockedRequest(TOO_MANY if number is None else NOT_AGREED)
 
+        self._used.add(claimed.number)
         if claimed.state == "agreed":
             exchange = OpenExchange(request, on_end=partial(self._ended, claimed))
             self._keys.saw(exchange)
@@ -53,7 +64,7 @@ class ApplyRecorder:
             return exchange
 
         if claimed.answer is None:
-            self._on_held(claimed)
+            self._on_held(claimed.number)
             return BlockedRequest(UNKNOWN)
         self._keys.answered(claimed.number, partial(bytes, claimed.answer.body))
         return respond(claimed.answer, held=False, note="an earlier run of this list sent it")

@@ -5,19 +5,21 @@ from __future__ import annotations
 from dataclasses import replace
 from functools import partial
 from typing import Final
+from urllib.parse import urlsplit
 
 from codewords_mcp.runtime.recording.exchanges import RecordedRequest
 from codewords_mcp.runtime.recording.held_answers import EarlierAnswers, held_answer, respond
 from codewords_mcp.runtime.recording.held_writes import (
     MAX_WRITES,
     HeldWrite,
+    StoredAnswer,
     WriteList,
     effect_of,
     stored_headers,
 )
-from codewords_mcp.runtime.recording.recorder import BlockedRequest, OpenExchange, Verdict
+from codewords_mcp.runtime.recording.recorder import BlockedRequest, OpenExchange, RecordedResponse, Verdict
 from codewords_mcp.runtime.recording.write_keys import WriteKeys
-from codewords_mcp.runtime.recording.writes import is_websocket, why_write
+from codewords_mcp.runtime.recording.writes import is_run_call, is_websocket, why_write
 
 TOO_MANY: Final = f"this dry run holds {MAX_WRITES} writes already"
 WEBSOCKET: Final = (
@@ -39,20 +41,31 @@ class DryRunRecorder:
 
     async def decide(self, request: RecordedRequest) -> Verdict:
         """See `Recorder`."""
-        if not request.writes:
+        if passes(request):
             exchange = OpenExchange(request)
             self._keys.saw(exchange)
             return exchange
         if is_websocket(request.headers):
             return BlockedRequest(WEBSOCKET)
+        return await self.decide_write(request)
 
-        answer, source = await held_answer(request, self._earlier)
-        write = held_write(self._run_id, request, self._keys, answered=source)
+    async def decide_write(
+        self, request: RecordedRequest, *, summary: str = "", declared: StoredAnswer | None = None
+    ) -> RecordedResponse | BlockedRequest:
+        """Hold a write. `summary` and `declared` are of the operation of a library service that it calls."""
+        answer, source = await held_answer(request, self._earlier, declared)
+        write = held_write(self._run_id, request, self._keys, summary=summary, answered=source)
         number = await self._writes.hold(write)
         if number is None:
             return BlockedRequest(TOO_MANY)
         self._keys.answered(number, partial(bytes, answer.body))
         return respond(answer, held=True, note=source, bodiless=request.method == "HEAD")
+
+
+def passes(request: RecordedRequest) -> bool:
+    """Whether a request is sent without a question: it reads, or calls a run, which is judged where it acts."""
+    calls = request.channel == "call" and is_run_call(urlsplit(request.url).path)
+    return calls or not request.writes
 
 
 def held_write(

@@ -51,16 +51,18 @@ def best_exchange(request: RecordedRequest, exchanges: Sequence[Exchange]) -> Ex
     return next(equal, fitting[0] if fitting else None)
 
 
-async def held_answer(request: RecordedRequest, earlier: EarlierAnswers) -> tuple[StoredAnswer, str]:
+async def held_answer(
+    request: RecordedRequest, earlier: EarlierAnswers, declared: StoredAnswer | None = None
+) -> tuple[StoredAnswer, str]:
     """(a plausible response to a held request, where it comes from)."""
     exchange = await earlier.find(request)
     if exchange is not None:
         headers = [pair for pair in exchange.headers if pair[0] in _PASSED_ON]
         return StoredAnswer(exchange.status, headers, exchange.body), RECORDED
 
-    declared = _json_rpc_answer(request)
+    declared = declared or _protocol_answer(request)
     if declared is not None:
-        return json_answer(200, declared), DECLARED
+        return declared, DECLARED
     return json_answer(202, {HELD: True, "message": _MESSAGE}), PLACEHOLDER
 
 
@@ -83,8 +85,10 @@ async def _once(body: bytes) -> AsyncIterator[bytes]:
         yield body
 
 
-def _json_rpc_answer(request: RecordedRequest) -> JsonValue:
-    """The result that JSON-RPC declares, of a tool's call in MCP's form; None for another request."""
+def _protocol_answer(request: RecordedRequest) -> StoredAnswer | None:
+    """The response that a protocol declares: an upload's, or JSON-RPC's; of a tool's call in MCP's form."""
+    if request.channel == "call" and request.method == "PUT":
+        return StoredAnswer(200, [], b"")
     call = parse_or_none(request.body or b"")
     if not isinstance(call, dict) or "jsonrpc" not in call:
         return None
@@ -92,4 +96,4 @@ def _json_rpc_answer(request: RecordedRequest) -> JsonValue:
     result: JsonObject = {HELD: True}
     if call.get("method") == "tools/call":
         result = {"content": [{"type": "text", "text": _MESSAGE}], "isError": False}
-    return {"jsonrpc": "2.0", "id": call.get("id"), "result": result}
+    return json_answer(200, {"jsonrpc": "2.0", "id": call.get("id"), "result": result})

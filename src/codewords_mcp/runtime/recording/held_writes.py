@@ -7,7 +7,7 @@ most once.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 from typing import Final, Literal, Protocol, cast
 from urllib.parse import urlsplit
@@ -89,10 +89,11 @@ class WriteList(Protocol):
         """Put a write on the list. Returns its number, None if the list is full."""
         ...
 
-    async def claim(self, key: str) -> HeldWrite | None:
+    async def claim(self, key: str, used: Collection[int]) -> HeldWrite | None:
         """Take the first agreed write with this key, which is *sent* from then on.
 
-        Without one, the first that was sent already, with its answer; None if there is neither.
+        Without one, the first that an earlier run sent, with its answer; None if there is neither. `used`: the numbers
+        that this run has come to already.
         """
         ...
 
@@ -119,7 +120,7 @@ def effect_of(request: RecordedRequest, summary: str = "") -> str:
         "DELETE": "deletes",
     }
     verb = verbs.get(request.method, f"may change something by {request.method} at")
-    return f"{verb} {_cut(path, 100)} of {host}"
+    return f"{verb} {cut(path, 100)} of {host}"
 
 
 def stored_headers(headers: Headers) -> Headers:
@@ -130,7 +131,7 @@ def stored_headers(headers: Headers) -> Headers:
 def write_lines(writes: Iterable[HeldWrite]) -> list[str]:
     """One line for each write, with as much of its body as a person can read."""
     return [
-        f"{write.request.method} {_cut(write.address, _MAX_ADDRESS)}{_with_body(write, MAX_SHOWN_BODY)}"
+        f"{write.request.method} {cut(write.address, _MAX_ADDRESS)}{_with_body(write, MAX_SHOWN_BODY)}"
         for write in writes
     ]
 
@@ -145,7 +146,7 @@ def grouped_lines(writes: Iterable[HeldWrite]) -> list[str]:
     for members in list(groups.values())[:MAX_GROUPS]:
         first = members[0]
         times = f"{len(members)} x " if len(members) > 1 else ""
-        address = _cut(first.address.partition("?")[0] if times else first.address, _MAX_ADDRESS)
+        address = cut(first.address.partition("?")[0] if times else first.address, _MAX_ADDRESS)
         more = ", and others" if len({member.request.body for member in members}) > 1 else ""
         lines.append(f"{times}{first.request.method} {address}{_with_body(first, _MAX_GROUP_BODY)}{more}")
 
@@ -229,7 +230,7 @@ def _service_address(url: str) -> str:
 
 def _with_body(write: HeldWrite, limit: int) -> str:
     text = write.body_text
-    return f"  {_cut(text, limit)}" if text else ""
+    return f"  {cut(text, limit)}" if text else ""
 
 
 def _kind(headers: Headers) -> str:
@@ -238,6 +239,7 @@ def _kind(headers: Headers) -> str:
     return f" of {kind}" if kind.isascii() and kind.isprintable() and 0 < len(kind) <= 60 else ""
 
 
-def _cut(text: str, limit: int) -> str:
+def cut(text: str, limit: int) -> str:
+    """The text in printable characters, at most so many."""
     text = "".join(letter if letter.isprintable() else "·" for letter in text)
     return text if len(text) <= limit else text[: limit - 1] + "…"

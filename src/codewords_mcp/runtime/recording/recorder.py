@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections import OrderedDict
 from collections.abc import AsyncIterator, Callable, Iterable
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -30,6 +31,8 @@ from codewords_mcp.runtime.recording.stream_scrubber import NothingSecret, Strea
 
 MAX_CHUNKS: Final = 4096
 """Chunks of a response with their own time. The last one takes the rest."""
+MAX_ENDED: Final = 1000
+"""Judged runs that are over whose late requests are blocked."""
 STREAM_END: Final = b"data: [DONE]"
 """The last event of a model's stream. Some clients close the connection after it."""
 
@@ -214,6 +217,16 @@ class LiveRecorder:
         return OpenExchange(request)
 
 
+class EndedRecorder:
+    """Blocks every request: the run that it was made for is over."""
+
+    answers = True
+
+    async def decide(self, request: RecordedRequest) -> Verdict:  # noqa: ARG002  # of any
+        """See `Recorder`."""
+        return BlockedRequest("its run is over")
+
+
 class Recorder(Protocol):
     """Decides about each request of a run before it is sent."""
 
@@ -254,6 +267,8 @@ class RecordingSession:
     recorder: Recorder
     scrubber: StreamScrubber
     log: RequestLog | None = None
+    judged_only: bool = False
+    """Connections that cannot be read, and requests after the run's end, are refused: nothing leaves without a verdict."""
 
     async def decide(
         self,
@@ -322,6 +337,7 @@ class RecorderRegistry:
 
     def __init__(self) -> None:
         self._by_run: dict[str, RecordingSession] = {}
+        self._ended: OrderedDict[str, RecordingSession] = OrderedDict()
 
     def add(self, run_id: str, session: RecordingSession) -> None:
         """Put all later requests of this run to the recorder."""
@@ -330,13 +346,18 @@ class RecorderRegistry:
     def of(self, run_id: str | None) -> RecordingSession | None:
         """The recorder of a run; None without one, or outside runs."""
         # Asked for each request: most runtimes have no recorder at all.
-        if run_id and self._by_run:
-            return self._by_run.get(run_id)
+        if run_id and (self._by_run or self._ended):
+            return self._by_run.get(run_id) or self._ended.get(run_id)
         return None
 
     def remove(self, run_id: str) -> None:
         """Remove a run that is over. Idempotent."""
-        self._by_run.pop(run_id, None)
+        session = self._by_run.pop(run_id, None)
+        if session is not None and session.judged_only:
+            # A request of it may be on its way still.
+            self._ended[run_id] = replace(session, recorder=EndedRecorder(), log=None)
+            while len(self._ended) > MAX_ENDED:
+                self._ended.popitem(last=False)
 
 
 async def read_ahead(body: AsyncIterator[bytes]) -> tuple[bytes | None, AsyncIterator[bytes]]:

@@ -34,6 +34,7 @@ _TIME: Final = re.compile(
 _EPOCH: Final = re.compile(rb"(?<![0-9A-Za-z_.-])\d{10}(?:\.\d{1,9}|\d{3})?(?![0-9A-Za-z_.-])")
 _SECRET: Final = re.compile(rb"\[secret [A-Za-z0-9_]+\]")
 _BOUNDARY: Final = re.compile(rb'boundary="?([0-9A-Za-z\'()+_,./:=?-]{1,70})"?', re.IGNORECASE)
+_FILE: Final = b"/file/"
 # A name of something, as ids are. Words would be found where they mean nothing.
 _REFERENCE: Final = re.compile(r"(?=.*\d)[\w.:@=+-]{4,128}", re.ASCII)
 # Headers beside the body that say what a request does.
@@ -51,9 +52,15 @@ class WriteKey:
 
 
 class WriteKeys:
-    """Makes the keys of one run's writes. `known`: texts that the program knows from the start, its input and code."""
+    """Makes the keys of one run's writes.
 
-    def __init__(self, known: Sequence[bytes] = (), clock: Callable[[], float] = time.time) -> None:
+    `known` returns the texts that the program knows from the start, its input and code. None where they are not whole:
+    then no id counts as made up.
+    """
+
+    def __init__(
+        self, known: Callable[[], Sequence[bytes] | None], clock: Callable[[], float] = time.time
+    ) -> None:
         self._known = known
         self._clock = clock
         self._seen: list[OpenExchange] = []
@@ -77,6 +84,10 @@ class WriteKeys:
         heads, boundary = _meaning(request.headers)
         origin, target = _split(request.url)
         body = request.body
+        if request.channel == "call" and target.startswith(_FILE):
+            # A link is made for each upload.
+            target = _FILE
+            varies["the link of the upload"] = None
         if boundary:
             body = body.replace(boundary, b"<boundary>")
         for value, label in self._references():
@@ -111,9 +122,8 @@ class WriteKeys:
 
     def _knows(self, token: bytes) -> bool:
         """Whether the program was given this text: then it is no id of its own."""
-        if any(token in text for text in self._known):
-            return True
-        if len(self._seen) >= MAX_SEEN:
+        known = self._known()
+        if known is None or len(self._seen) >= MAX_SEEN or any(token in text for text in known):
             return True
         # What was not recorded whole may have had it.
         return any(
@@ -126,7 +136,7 @@ class WriteKeys:
         for number, body in self._answers:
             for path, text in _values(body()):
                 value = text.encode()
-                if not any(value in text for text in self._known):
+                if not any(value in text for text in self._known() or ()):
                     found.setdefault(value, f"{path} of the answer to {number}")
         return sorted(found.items(), key=_longest_first)
 

@@ -11,6 +11,7 @@ from typing import Final
 from urllib.parse import parse_qsl, unquote, urlsplit
 
 from codewords_mcp.common.bounded_json import JsonObject, JsonValue, parse
+from codewords_mcp.runtime.model.service_operations import find_operation
 from codewords_mcp.runtime.recording.exchanges import Headers, RecordedRequest
 from codewords_mcp.runtime.recording.graphql_documents import reads_only
 
@@ -35,6 +36,9 @@ _MCP_READS: Final = frozenset(
 )
 _ACTING_TOOLS: Final = frozenset({"mcp", "shell", "local_shell", "apply_patch"})
 """Hosted tools with which a model provider acts on something else than the answer."""
+_MCP_PATHS: Final = frozenset({"/mcp", "/run/devx_mcp/mcp"})
+_READING_SERVICES: Final = frozenset({"searchapi", "webpage_to_markdown"})
+"""Services of one operation, which reads. Those of several are in `OPERATIONS`."""
 MAX_BATCH: Final = 100
 """Requests of one JSON-RPC or GraphQL batch that are judged."""
 
@@ -79,21 +83,32 @@ def gateway_write(method: str, body: bytes | None, *, metered: bool) -> str:
 
 
 def call_write(method: str, path: str, headers: Headers, body: bytes | None) -> str:
-    """The reason why a request to the runtime itself is a write; "" for a read.
-
-    Calls of workflows and library services are none by themselves: each is a run, which is judged where it acts.
-    """
-    first = path.strip("/").partition("/")[0]
-    if path.rstrip("/") in {"/mcp", "/run/devx_mcp/mcp"}:
+    """The reason why a request to the runtime itself is a write; "" for a read."""
+    bare = path.rstrip("/")
+    if bare in _MCP_PATHS:
         if method != "POST" or _is_mcp_read(headers, body):
             return ""
         return "it calls a tool of the runtime"
-    if first in {"run", "run_async"}:
-        return ""
-    if (method, path.rstrip("/")) == ("POST", "/provision-request"):
-        # An id for a call, which is judged when it is made.
+    if is_run_call(path):
+        return "" if _is_reading_operation(path) else "it calls a workflow, or an operation that may write"
+    if (method, bare) in {("POST", "/provision-request"), ("POST", "/file")}:
+        # An id for a call, and a link for an upload: these are judged when they are made.
         return ""
     return egress_write(method, f"http://runtime{path}", headers, body)
+
+
+def is_run_call(path: str) -> bool:
+    """Whether a request to the runtime calls a workflow or a library service: a run of its own, judged where it acts."""
+    first, _, rest = path.strip("/").partition("/")
+    return path.rstrip("/") not in _MCP_PATHS and bool(rest) and first in {"run", "run_async", "v1", "v2"}
+
+
+def _is_reading_operation(path: str) -> bool:
+    first, service, rest = [*path.strip("/").split("/", 2), "", ""][:3]
+    if first not in {"run", "run_async"}:
+        return False
+    operation = find_operation(unquote(service), rest)
+    return service in _READING_SERVICES or (operation is not None and operation.change == "")
 
 
 def why_write(request: RecordedRequest) -> str:

@@ -57,7 +57,10 @@ class AncestryResolver:
         self._authorization = authorization
 
     async def of_request(self, request: RunRequest, run_id: str) -> RunAncestry:
-        """Place a new run in its chain of calls. The request's caller gets the key that began the chain."""
+        """Place a new run in its chain of calls. The request's caller gets the key that began the chain.
+
+        A run below a dry run, or below one that applies, is of the same mode and on the same list, whatever it asks for.
+        """
         caller = request.caller
         correlation_id = request.correlation_id or value_of(request.headers, b"x-correlation-id") or ""
         if caller.run_id is None:
@@ -70,6 +73,7 @@ class AncestryResolver:
         if parent is None:
             return RunAncestry(1, correlation_id[:MAX_CORRELATION_ID] or run_id)
 
+        _inherit_mode(request, parent, caller.run_id)
         request.caller = replace(caller, key_id=parent.key_id)
         correlation_id = correlation_id or parent.correlation_id or ""
         return RunAncestry(parent.depth + 1, correlation_id[:MAX_CORRELATION_ID] or run_id)
@@ -138,3 +142,10 @@ class AncestryResolver:
         except CodewordsError:
             return NONE
         return servable.rules
+
+
+def _inherit_mode(request: RunRequest, parent: ActiveRun | rows.RecordedCaller, parent_id: str) -> None:
+    above = parent if isinstance(parent, rows.RecordedCaller) else parent.request
+    if above.mode in {"dry_run", "apply"}:
+        request.mode = above.mode
+        request.mode_of = above.mode_of or parent_id

@@ -59,11 +59,14 @@ class Execution:
         self.record = AttemptRecord(setup, self._reader, self.scrubber)
         self.settled = self.record.settled
         self._recordings = setup.context.recordings
-        self._recorded_run = RecordedRun(setup.run_id, setup.request, setup.config, setup.info.number)
+        self._recorded_run = RecordedRun(
+            setup.run_id, setup.request, setup.config, setup.info.number, self._reader
+        )
         self._recording = self._recordings.begin(self._recorded_run, self.scrubber)
         if self._recording is not None:
             self._reader.keep(MAX_BODY_BYTES)
         self._cancelled = ""
+        self._failure: CodewordsError | None = None
         self._stopped = False
         self._finishing = False
 
@@ -73,6 +76,11 @@ class Execution:
             return
         self._cancelled = why
         cancel_until_done(self._try_cancel)
+
+    def fail(self, error: CodewordsError) -> None:
+        """See `ActiveRun`."""
+        self._failure = self._failure or error
+        self.cancel(error.message)
 
     def _try_cancel(self) -> bool:
         if self._finishing or self.task is None or self.task.done():
@@ -122,6 +130,8 @@ class Execution:
         await self._finish(None, error)
 
     def _broken_off(self) -> CodewordsError:
+        if self._failure is not None:
+            return self._failure
         if self._stopped:
             return interrupted()
         return RunCancelled(f"The run was cancelled: {self._cancelled or 'the runtime is stopping'}.")

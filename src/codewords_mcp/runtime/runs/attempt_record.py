@@ -11,7 +11,7 @@ import time
 import structlog
 from sqlalchemy import Connection
 
-from codewords_mcp.errors import CodewordsError
+from codewords_mcp.errors import CodewordsError, WriteHeld
 from codewords_mcp.runtime.model.run_columns import AttemptEntry, FinalStatus, RunColumns, StepEntry
 from codewords_mcp.runtime.model.run_state import (
     close_attempts,
@@ -79,6 +79,9 @@ class AttemptRecord:
     @property
     def retried(self) -> bool:
         """Whether another attempt is to follow."""
+        if self._error_code == WriteHeld.code:
+            # A person is asked first.
+            return False
         return self.outcome in RETRIED and self._setup.info.remaining > 0 and not self._lost
 
     @property

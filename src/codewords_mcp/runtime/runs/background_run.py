@@ -12,6 +12,7 @@ from sqlalchemy import Connection
 
 from codewords_mcp.errors import CodewordsError, RunCancelled, StorageFailed, TooBusy
 from codewords_mcp.runtime.gateway.attribution import CallAttribution
+from codewords_mcp.runtime.model.run import RunRequest
 from codewords_mcp.runtime.model.run_columns import RunColumns
 from codewords_mcp.runtime.model.run_state import (
     ACTIVE,
@@ -87,6 +88,18 @@ class BackgroundRun:
         if not self._why:
             self._why = why
             cancel_until_done(self._try_cancel)
+
+    @property
+    def request(self) -> RunRequest:
+        """See `ActiveRun`."""
+        return self._work.request
+
+    def fail(self, error: CodewordsError) -> None:
+        """See `ActiveRun`."""
+        if self._execution is None:
+            self.cancel(error.message)
+        else:
+            self._execution.fail(error)
 
     def stop(self) -> None:
         """See `ActiveRun`."""

@@ -12,6 +12,7 @@ from codewords_mcp.runtime.runs.admission import Admission
 from codewords_mcp.runtime.runs.ancestry import AncestryResolver
 from codewords_mcp.runtime.runs.authorization import RunAuthorization
 from codewords_mcp.runtime.runs.catalog import Catalog
+from codewords_mcp.runtime.runs.dry_runs import DryRuns
 from codewords_mcp.runtime.runs.events import RunEvents
 from codewords_mcp.runtime.runs.launcher import Launcher
 from codewords_mcp.runtime.runs.memory import Headroom
@@ -46,6 +47,7 @@ class RunDependencies:
     authorization: RunAuthorization
     ancestry: AncestryResolver
     records: RunRecords
+    dry_runs: DryRuns
     recordings: RunRecordings
 
 
@@ -66,6 +68,7 @@ def assemble(
     agreements: Agreements,
     response_files: ResponseFiles,
     recordings: RunRecordings,
+    dry_runs: DryRuns,
 ) -> RunDependencies:
     """Make the parts of runs that depend on each other. `executor` names this process start."""
     slots = SlotManager(admission, database, executor)
@@ -106,4 +109,5 @@ def assemble(
         ancestry=ancestry,
         records=RunRecords(database, settings, executor),
         recordings=recordings,
+        dry_runs=dry_runs,
     )

@@ -7,12 +7,13 @@ import time
 from collections.abc import Coroutine
 from typing import Any, Protocol, TypeVar
 
+from codewords_mcp.errors import CodewordsError
 from codewords_mcp.runtime.auth.agreements import Agreements
 from codewords_mcp.runtime.auth.authority import Authorities
 from codewords_mcp.runtime.gateway.attribution import CallAttribution, CallChain
 from codewords_mcp.runtime.model.caller import Caller
 from codewords_mcp.runtime.model.events import CallRefused, EventBus, RunChanged, RunLeft
-from codewords_mcp.runtime.model.run import FINISHED
+from codewords_mcp.runtime.model.run import FINISHED, RunRequest
 from codewords_mcp.runtime.model.run_state import released
 from codewords_mcp.runtime.runs.events import RunEvents
 from codewords_mcp.runtime.runs.launcher import LaunchConfig
@@ -39,8 +40,17 @@ class ActiveRun(Protocol):
         """Removes the secrets of the run's program from output."""
         ...
 
+    @property
+    def request(self) -> RunRequest:
+        """The request that it carries out."""
+        ...
+
     def cancel(self, why: str) -> None:
         """End the run soon; wait for `settled` and the task."""
+        ...
+
+    def fail(self, error: CodewordsError) -> None:
+        """End the run soon, with this error. The same as `cancel` else."""
         ...
 
     def stop(self) -> None:
@@ -87,6 +97,12 @@ class RunRegistry:
         self.tasks.add(task)
         task.add_done_callback(self.tasks.discard)
         return task
+
+    def fail_chain(self, run_id: str, error: CodewordsError) -> None:
+        """End a run and the runs above it that are active here, with this error."""
+        for one in self._call_chain.origin(Caller("", "run", run_id=run_id)).runs:
+            if active := self.active.get(one):
+                active.fail(error)
 
     def enter(self, run: ActiveRun, life: Coroutine[Any, Any, None]) -> None:
         """Start the run's task `life`; the run is active until `leave`."""

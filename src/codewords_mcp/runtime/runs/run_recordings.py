@@ -38,6 +38,7 @@ class RecordedRun:
     request: RunRequest
     config: LaunchConfig
     attempt: int
+    reader: RequestReader
 
 
 RecorderFactory = Callable[[RecordedRun], Recorder]
@@ -53,9 +54,9 @@ class AttemptRecording:
         self, run: RecordedRun, scrubber: Scrubber, recorder: Recorder, registry: RecorderRegistry
     ) -> None:
         self.log = ExchangeLog()
-        self.session = RecordingSession(recorder, scrubber, self.log)
         self.dedicated = run.request.mode is not None
         """The run needs a sandbox that starts with this recorder: nothing of it may have been sent before."""
+        self.session = RecordingSession(recorder, scrubber, self.log, judged_only=self.dedicated)
         self._run = run
         self._registry = registry
         self._created_at = now()
@@ -73,7 +74,8 @@ class AttemptRecording:
     def unbind(self) -> None:
         """Record nothing more: the sandbox is gone."""
         self._registry.remove(self._run.run_id)
-        if self._interception is not None:
+        # What a judged sandbox had on its way when it ended is judged too.
+        if self._interception is not None and not self.dedicated:
             self._interception.recording = None
 
     def recording(

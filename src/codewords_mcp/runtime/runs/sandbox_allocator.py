@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Protocol
 
+from codewords_mcp.errors import SandboxUnavailable
 from codewords_mcp.runtime.auth.api_keys import RunKey
 from codewords_mcp.runtime.egress import Egress, EgressEvent
 from codewords_mcp.runtime.egress.intercept.interception import Interception
@@ -17,7 +18,7 @@ from codewords_mcp.runtime.runs.lease import DedicatedLease, Lease, PreparedSand
 from codewords_mcp.runtime.runs.run_logs import RunLog
 from codewords_mcp.runtime.runs.shared_sandboxes import SharedSandboxes
 from codewords_mcp.runtime.runs.warm_pool import WarmPool
-from codewords_mcp.runtime.sandboxes.base import Driver
+from codewords_mcp.runtime.sandboxes.base import Capability, Driver
 from codewords_mcp.runtime.secrets.scrub import Scrubber
 
 
@@ -146,8 +147,10 @@ class SandboxAllocator:
         hosts, policy = config.egress, self._egress.policy
         if hosts is not None or interception is not None:
             self._egress.expect(spec.id, policy if hosts is None else policy.narrowed(hosts), interception)
-        driver = await self._driver()
         try:
+            driver = await self._driver()
+            if recording is not None and recording.dedicated:
+                require_egress_rules(driver)
             return PreparedSandbox(
                 await driver.start(spec), key, ready=False, tier=driver.tier.id,
                 interception=interception, startup=startup,
@@ -170,3 +173,14 @@ class SandboxAllocator:
             raise
         prepared.ready = True
         return prepared
+
+
+def require_egress_rules(driver: Driver) -> None:
+    """Raise SandboxUnavailable where a program could send past the recorder of a dry run."""
+    if Capability.EGRESS_RULES in driver.capabilities or driver.tier.id == "V":
+        return
+    raise SandboxUnavailable(
+        "A dry run needs a sandbox whose every connection passes the runtime, and this machine has none "
+        f"(isolation {driver.tier.id}: {driver.tier.title}).",
+        hint=driver.tier.fix or "`codewords doctor` tells what isolation needs here.",
+    )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from dataclasses import dataclass, field
 from typing import Any, cast
 from urllib.parse import parse_qsl, unquote
@@ -25,6 +26,7 @@ from codewords_mcp.runtime.model.run_state import (
 )
 from codewords_mcp.runtime.runs.background_request import replayed
 from codewords_mcp.runtime.runs.context import RunDependencies
+from codewords_mcp.runtime.runs.dry_runs import OperationCall
 from codewords_mcp.runtime.runs.input import RequestReader
 from codewords_mcp.runtime.runs.results import NOT_STORED, settle_if_refused
 from codewords_mcp.runtime.runs.submit import Recorded, Submission
@@ -53,6 +55,7 @@ class _Call:
     correlation_id: str
     depth: int
     key_id: str | None
+    request: RunRequest
     task: asyncio.Task[Any] | None
     settled: asyncio.Event = field(default_factory=asyncio.Event)
     why: str = ""
@@ -62,6 +65,9 @@ class _Call:
         if not self.why and self.task is not None:
             self.why = why
             self.task.cancel()
+
+    def fail(self, error: CodewordsError) -> None:
+        self.cancel(error.message)
 
     def stop(self) -> None:
         self.cancel("the runtime is stopping")
@@ -251,8 +257,15 @@ class ServiceRunner:
                     await self._context.ancestry.made_by(request.caller),
                     spent,
                 )
-                output = await operation.call(context, params)
-                return output.model_dump_json(by_alias=True, exclude_unset=True).encode()
+
+                async def perform() -> bytes:
+                    output = await operation.call(context, params)
+                    return output.model_dump_json(by_alias=True, exclude_unset=True).encode()
+
+                if request.mode is None or operation.effect_of(params) == "reads":
+                    return await perform()
+                call = OperationCall(run_id, request, service.name, operation, _sorted_json(data))
+                return await self._context.dry_runs.call(call, perform)
         except TimeoutError:
             raise RunTimedOut(
                 f"The service {service.name} did not answer within {timeout:g} s.",
@@ -260,10 +273,15 @@ class ServiceRunner:
             ) from None
 
 
+def _sorted_json(data: dict[str, Any]) -> bytes:
+    """The input as JSON in which equal inputs are equal bytes."""
+    return json.dumps(data, sort_keys=True, separators=(",", ":")).encode()
+
+
 def _call_of(submission: Submission) -> _Call:
     ancestry, task = submission.ancestry, asyncio.current_task()
     key_id = submission.request.caller.key_id
-    return _Call(submission.run_id, ancestry.correlation_id, ancestry.depth, key_id, task)
+    return _Call(submission.run_id, ancestry.correlation_id, ancestry.depth, key_id, submission.request, task)
 
 
 def _is_known(request: RunRequest) -> bool:

@@ -20,7 +20,15 @@ from sqlalchemy import (
 )
 
 from codewords_mcp.common.bounded_json import JsonObject
-from codewords_mcp.runtime.model.run import Attempt, ResponseFile, Run, RunError, RunInput, Step
+from codewords_mcp.runtime.model.run import (
+    Attempt,
+    ExecutionMode,
+    ResponseFile,
+    Run,
+    RunError,
+    RunInput,
+    Step,
+)
 from codewords_mcp.runtime.model.run_columns import RunColumns
 from codewords_mcp.runtime.model.run_state import UNFINISHED
 from codewords_mcp.runtime.store.clock import optional_datetime, to_datetime
@@ -163,11 +171,14 @@ class RecordedCaller(NamedTuple):
     depth: int
     correlation_id: str | None
     key_id: str | None
+    mode: ExecutionMode | None
+    mode_of: str | None
 
 
 def chain_of(connection: Connection, run_id: str) -> RecordedCaller | None:
     """The place of a run in its chain of calls; None if there is no such run."""
-    query = select(runs.c.depth, runs.c.correlation_id, runs.c.key_id).where(runs.c.id == run_id)
+    columns = (runs.c.depth, runs.c.correlation_id, runs.c.key_id, runs.c.mode, runs.c.mode_of)
+    query = select(*columns).where(runs.c.id == run_id)
     row = connection.execute(query).first()
     return RecordedCaller(*row) if row else None
 

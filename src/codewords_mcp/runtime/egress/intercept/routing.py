@@ -8,6 +8,7 @@ import asyncio
 import contextlib
 import socket
 from collections.abc import AsyncGenerator
+from typing import Final
 
 from codewords_mcp.runtime.egress.intercept.connection import (
     first_bytes,
@@ -20,6 +21,11 @@ from codewords_mcp.runtime.egress.intercept.observed import ObservedConnection
 from codewords_mcp.runtime.egress.intercept.session import InterceptSession
 from codewords_mcp.runtime.egress.relay import Check, relay, reset
 from codewords_mcp.runtime.web.dial import DialFailed
+
+UNJUDGED: Final = (
+    "it is neither HTTP nor TLS that can be read, so it cannot be judged what it would change (databases, mail and other "
+    "protocols over TCP): it is not made in a dry run"
+)
 
 
 async def serve_connection(
@@ -51,7 +57,7 @@ async def serve_connection(
         async with _with_first(client, to_upstream) as program:
             first = await first_bytes(program, upstream)
             # Silent with a recorder: a program that waits for the host's greeting needs the host.
-            if not first and upstream is None:
+            if not first and upstream is None and not judged_only(session):
                 upstream = await session.dial()
                 first = await first_bytes(program, upstream)
 
@@ -60,6 +66,9 @@ async def serve_connection(
             elif session.interception.answers and is_http(first):
                 session.secure = False
                 await read_plain(session, program, upstream)
+            elif judged_only(session):
+                session.refused(UNJUDGED)
+                reset(program)
             else:
                 await _tunnel(session, program, upstream or await session.dial(), b"", b"")
     except DialFailed:
@@ -70,6 +79,12 @@ async def serve_connection(
         if upstream is not None:
             upstream.close()
         raise
+
+
+def judged_only(session: InterceptSession) -> bool:
+    """Whether connections that cannot be read are refused, as in a dry run."""
+    recording = session.interception.recording
+    return recording is not None and recording.judged_only
 
 
 async def _tunnel(

@@ -15,6 +15,7 @@ from codewords_mcp.runtime.store.tables.base import metadata
 from codewords_mcp.runtime.store.tables.budgets import budget_accounts, budgets, model_reservations
 from codewords_mcp.runtime.store.tables.home import executors, key_use, marks, meta, tasks
 from codewords_mcp.runtime.store.tables.recordings import (
+    held_writes,
     recorded_bodies,
     recording_bodies,
     recording_journal,
@@ -37,6 +38,7 @@ __all__ = [
     "drafts",
     "executors",
     "files",
+    "held_writes",
     "integrations",
     "key_use",
     "keys",

@@ -67,6 +67,22 @@ recording_journal = Table(
     Column("sealed", LargeBinary, nullable=False),
 )
 
+held_writes = Table(
+    "held_writes",
+    metadata,
+    # Without a foreign key: the row of a call of a library service is written when it has ended.
+    Column("list_id", String(40), primary_key=True),
+    Column("number", Integer, primary_key=True),
+    Column("run_id", String(40), nullable=False),
+    Column("owner", String(64), nullable=False),
+    Column("created_at", BigInteger, nullable=False),
+    Column("key", String(64), nullable=False),
+    Column("state", String(8), nullable=False),
+    Column("sealed", LargeBinary, nullable=False),
+    Column("answer", LargeBinary),
+    Index("ix_held_writes_created", "created_at"),
+)
+
 run_traces = Table(
     "run_traces",
     metadata,

@@ -59,6 +59,19 @@ def upgrade() -> None:
         sa.Column("sealed", sa.LargeBinary, nullable=False),
     )
     op.create_table(
+        "held_writes",
+        sa.Column("list_id", sa.String(40), primary_key=True),
+        sa.Column("number", sa.Integer, primary_key=True),
+        sa.Column("run_id", sa.String(40), nullable=False),
+        sa.Column("owner", sa.String(64), nullable=False),
+        sa.Column("created_at", sa.BigInteger, nullable=False),
+        sa.Column("key", sa.String(64), nullable=False),
+        sa.Column("state", sa.String(8), nullable=False),
+        sa.Column("sealed", sa.LargeBinary, nullable=False),
+        sa.Column("answer", sa.LargeBinary),
+    )
+    op.create_index("ix_held_writes_created", "held_writes", ["created_at"])
+    op.create_table(
         "run_traces",
         sa.Column("run_id", sa.String(40), sa.ForeignKey("runs.id", ondelete="CASCADE"), primary_key=True),
         sa.Column("body", sa.LargeBinary, nullable=False),

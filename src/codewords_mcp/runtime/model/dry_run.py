@@ -1,0 +1,42 @@
+"""Dry runs: the writes that they held, and what became of them."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from codewords_mcp.runtime.model.base import Model
+
+
+class WriteInfo(Model):
+    """A write on the list of a dry run. `run_id` came to it; `body` is cut, and the agreement is to the whole of it.
+
+    `held`: nobody has agreed to it. `agreed`: it is sent when a run that applies comes to it. `sent`: it was sent, once.
+    `why` it counts as a write; `effect` in words; `answered`: where the response came from that the program got.
+    """
+
+    number: int
+    run_id: str
+    state: Literal["held", "agreed", "sent"]
+    method: str
+    address: str
+    body: str
+    bytes: int | None
+    why: str
+    effect: str
+    answered: str
+
+
+class DryRunInfo(Model):
+    """A dry run, and the list of its writes. `lines` are the list in few lines, `varies` the parts that may differ
+    when it is applied.
+
+    `problem`: the reason why it cannot be applied now; "" where it can.
+    """
+
+    run_id: str
+    service_id: str
+    version: int | None
+    writes: list[WriteInfo]
+    lines: list[str]
+    varies: list[str]
+    problem: str = ""

@@ -1,0 +1,261 @@
+"""Dry runs of real programs: reads arrive, writes do not, and what a person agreed to is sent once."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+from tests.integration.recording.helpers import RecordingGround, calling, recording_ground
+from tests.integration.runtime.helpers import deployed
+from tests.support.runtime import ADMIN, fetch, finished, log_text, request, workflow
+
+from codewords_mcp.errors import Conflict, ConsentNeeded, Forbidden, InvalidInput
+from codewords_mcp.runtime.egress import HOST_ALIAS
+from codewords_mcp.runtime.model.dry_run import DryRunInfo
+from codewords_mcp.runtime.model.run import Run
+from codewords_mcp.runtime.model.workflow import Consent
+
+pytestmark = [pytest.mark.anyio, pytest.mark.slow]
+ALLOWED = Consent(allow=True)
+
+
+@pytest.fixture(scope="module")
+def anyio_backend() -> str:
+    return "asyncio"
+
+
+@pytest.fixture(scope="module")
+async def ground(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[RecordingGround]:
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        async with recording_ground(tmp_path_factory.mktemp("dry"), monkeypatch) as opened:
+            yield opened
+
+
+@pytest.fixture(scope="module")
+async def service(ground: RecordingGround) -> str:
+    tool = f'services = ["send_email", "files"]\nhosts = ["{HOST_ALIAS}"]'
+    return await deployed(ground.runtime, calling(tool, title="Dry"))
+
+
+def arrived(ground: RecordingGround) -> list[str]:
+    """What reached the host since it was last asked for."""
+    found = [f"{one['method']} {one['path']} {one['body']}".strip() for one in ground.host.asked]
+    ground.host.asked.clear()
+    return found
+
+
+async def dry(
+    ground: RecordingGround, service: str, *calls: list[Any], **more: Any
+) -> tuple[list[Any], DryRunInfo]:
+    """(the replies that the program got, the list) of a dry run."""
+    status, body, run_id = await fetch(ground.runtime, service, {"calls": calls, **more}, mode="dry_run")
+    assert status == 200, body
+    await ground.recording(run_id)
+    return json.loads(body)["replies"], await ground.runtime.dry_runs.get(ADMIN, run_id)
+
+
+async def applied(ground: RecordingGround, run_id: str) -> Run:
+    started = await ground.runtime.dry_runs.apply(ADMIN, run_id, ALLOWED)
+    return await finished(ground.runtime, started)
+
+
+@pytest.mark.requirement("runs:dry-run")
+async def test_reads_go_out_and_writes_are_held_and_listed(ground: RecordingGround, service: str) -> None:
+    replies, listed = await dry(
+        ground,
+        service,
+        ["GET", f"{ground.url}/read", None],
+        ["POST", f"{ground.url}/write", {"amount": 3}],
+        ["DELETE", f"{ground.url}/thing/7", None],
+        ["POST", "/run/send_email/", {"to": "ada@example.com", "subject": "Hi", "text": "Hello"}],
+        ["POST", "/run/files/list", {}],
+    )
+    assert arrived(ground) == ["GET /read"]
+    assert [status for status, _ in replies] == [200, 202, 202, 200, 200]
+    assert "held" in replies[1][1]
+    assert listed.problem == ""
+    assert [(one.method, one.address.partition("/")[2], one.state) for one in listed.writes] == [
+        ("POST", "write", "held"),
+        ("DELETE", "thing/7", "held"),
+        ("POST", "", "held"),
+    ]
+    assert listed.writes[0].body == '{"amount":3}'
+    assert listed.writes[2].address == "send_email"
+    assert "ada@example.com" in listed.lines[2]
+
+
+@pytest.mark.requirement("runs:dry-run")
+async def test_the_answer_of_an_earlier_run_stands_for_that_of_a_held_write(
+    ground: RecordingGround, service: str
+) -> None:
+    call = ["POST", f"{ground.url}/earlier", {"n": 1}]
+    _, _, run_id = await ground.run(service, call)
+    await ground.recording(run_id)
+    arrived(ground)
+    replies, _ = await dry(ground, service, ["POST", f"{ground.url}/earlier", {"n": 2}])
+    assert arrived(ground) == []
+    assert '"path": "/earlier"' in replies[0][1]
+
+
+@pytest.mark.requirement("runs:apply")
+async def test_what_a_person_agreed_to_is_sent_once(ground: RecordingGround, service: str) -> None:
+    calls = [["GET", f"{ground.url}/read", None], ["POST", f"{ground.url}/write", {"amount": 5}]]
+    _, listed = await dry(ground, service, *calls)
+    arrived(ground)
+
+    with pytest.raises(ConsentNeeded) as asked:
+        await ground.runtime.dry_runs.apply(ADMIN, listed.run_id, Consent())
+    assert any('{"amount":5}' in line for line in asked.value.asks)
+    # The token alone, which a model has too, is no consent.
+    with pytest.raises(ConsentNeeded):
+        await ground.runtime.dry_runs.apply(ADMIN, listed.run_id, Consent(confirm=asked.value.confirm))
+    assert arrived(ground) == []
+
+    run = await applied(ground, listed.run_id)
+    assert (run.status, run.mode, run.mode_of) == ("succeeded", "apply", listed.run_id)
+    assert arrived(ground) == ["GET /read", 'POST /write {"amount":5}']
+    with pytest.raises(Conflict, match="was sent"):
+        await ground.runtime.dry_runs.apply(ADMIN, listed.run_id, ALLOWED)
+
+
+@pytest.mark.requirement("runs:apply")
+async def test_a_person_who_declines_ends_it(ground: RecordingGround, service: str) -> None:
+    _, listed = await dry(ground, service, ["POST", f"{ground.url}/write", {"declined": True}])
+    with pytest.raises(ConsentNeeded) as asked:
+        await ground.runtime.dry_runs.apply(ADMIN, listed.run_id, Consent())
+    await ground.runtime.consents.decide(ADMIN, asked.value.confirm, agreed=False)
+    with pytest.raises(Forbidden, match="declined"):
+        await ground.runtime.dry_runs.apply(ADMIN, listed.run_id, Consent())
+    assert arrived(ground) == []
+
+
+_SHIFTY = """
+import httpx, os, pathlib
+
+@app.post("/")
+async def act(request: Request):
+    asked = await request.json()
+    async with httpx.AsyncClient() as client:
+        state = (await client.get(asked["url"] + "/read")).json()["query"]
+        first = await client.post(asked["url"] + "/first", json={"n": 1})
+        count = len((await client.get(asked["url"] + "/count")).content)
+        second = await client.post(asked["url"] + "/second", json={"amount": asked["amount"], "dry": first.status_code})
+    return {"done": [first.status_code, second.status_code]}
+"""
+
+
+@pytest.mark.requirement("runs:apply")
+async def test_a_write_that_differs_ends_the_run_and_is_asked_about_anew(ground: RecordingGround) -> None:
+    code = workflow(_SHIFTY, title="Shifty").replace(
+        "# ///\nfrom fastapi", f'# [tool.codewords]\n# hosts = ["{HOST_ALIAS}"]\n# ///\nfrom fastapi', 1
+    )
+    shifty = await deployed(ground.runtime, code)
+    arrived(ground)
+    status, _, run_id = await fetch(ground.runtime, shifty, {"url": ground.url, "amount": 1}, mode="dry_run")
+    assert status == 200
+    await ground.recording(run_id)
+    arrived(ground)
+
+    # The first answer is 202 in the dry run and 200 from the host: the second write says so, and differs.
+    ended = await applied(ground, run_id)
+    assert ended.error is not None
+    assert (ended.status, ended.error.code) == ("failed", "write_held")
+    assert [line for line in arrived(ground) if line.startswith("POST")] == ['POST /first {"n":1}']
+
+    listed = await ground.runtime.dry_runs.get(ADMIN, ended.id)
+    assert [(one.address.partition("/")[2], one.state) for one in listed.writes] == [
+        ("first", "sent"),
+        ("second", "agreed"),
+        ("second", "held"),
+    ]
+    run = await applied(ground, run_id)
+    assert run.status == "succeeded", run.error
+    assert [line for line in arrived(ground) if line.startswith("POST")] == [
+        'POST /second {"amount":1,"dry":200}'
+    ]
+
+
+@pytest.mark.requirement("runs:dry-run")
+async def test_child_workflows_are_dry_and_on_the_same_list(ground: RecordingGround, service: str) -> None:
+    parent = await deployed(ground.runtime, calling(f'services = ["{service}"]', title="Parent"))
+    arrived(ground)
+    child = {
+        "calls": [["POST", f"{ground.url}/by-child", {"n": 1}], ["GET", f"{ground.url}/child-reads", None]]
+    }
+    replies, listed = await dry(ground, parent, ["POST", f"/run/{service}/", child])
+    assert arrived(ground) == ["GET /child-reads"]
+    assert replies[0][0] == 200
+    assert [one.address.partition("/")[2] for one in listed.writes] == ["by-child"]
+    assert listed.writes[0].run_id != listed.run_id
+
+    run = await applied(ground, listed.run_id)
+    assert run.status == "succeeded", run.error
+    assert arrived(ground) == ['POST /by-child {"n":1}', "GET /child-reads"]
+
+
+@pytest.mark.requirement("runs:dry-run")
+async def test_background_calls_below_a_dry_run_are_dry(ground: RecordingGround, service: str) -> None:
+    parent = await deployed(
+        ground.runtime, calling(f'services = ["{service}", "send_email"]', title="Background parent")
+    )
+    arrived(ground)
+    child = {"calls": [["POST", f"{ground.url}/late", {"n": 1}]]}
+    mail = {"to": "ada@example.com", "subject": "Hi", "text": "Hello"}
+    replies, listed = await dry(
+        ground, parent, ["POST", f"/run_async/{service}/", child], ["POST", "/run_async/send_email/", mail]
+    )
+    for _, text in replies:
+        late = await finished(ground.runtime, json.loads(text)["request_id"])
+        assert (late.mode, late.mode_of) == ("dry_run", listed.run_id)
+    assert arrived(ground) == []
+    listed = await ground.runtime.dry_runs.get(ADMIN, listed.run_id)
+    assert sorted(one.address.rpartition("/")[2] for one in listed.writes) == ["late", "send_email"]
+
+
+_RAW = """
+import socket
+
+@app.post("/")
+async def act(request: Request):
+    asked = await request.json()
+    with socket.create_connection((asked["host"], asked["port"]), timeout=20) as raw:
+        try:
+            if asked["send"]:
+                raw.sendall(asked["send"].encode("latin-1"))
+            return {"got": raw.recv(100).decode("latin-1")}
+        except OSError as error:
+            return {"error": type(error).__name__}
+"""
+
+
+@pytest.mark.requirement("runs:dry-run")
+@pytest.mark.parametrize("send", ["", "EHLO me\r\n", "*1\r\n$4\r\nPING\r\n", "delete /x HTTP/1.1\r\n\r\n"])
+async def test_raw_tcp_is_refused_in_words(ground: RecordingGround, send: str) -> None:
+    code = workflow(_RAW, title="Raw").replace(
+        "# ///\nfrom fastapi", f'# [tool.codewords]\n# hosts = ["{HOST_ALIAS}"]\n# ///\nfrom fastapi', 1
+    )
+    raw = await deployed(ground.runtime, code, name=f"Raw {len(send)}")
+    data = {"host": HOST_ALIAS, "port": ground.host.port, "send": send}
+    status, body, run_id = await fetch(ground.runtime, raw, data, mode="dry_run")
+    assert status == 200, body
+    assert json.loads(body)["error"] == "ConnectionResetError"
+    assert "cannot be judged" in await log_text(ground.runtime, run_id)
+
+
+@pytest.mark.requirement("runs:dry-run")
+async def test_a_dry_run_of_a_service_holds_the_call(ground: RecordingGround) -> None:
+    mail = {"to": "ada@example.com", "subject": "Hi", "text": "Hello"}
+    response = await ground.runtime.runs.execute(request("send_email", mail, mode="dry_run"))
+    body = json.loads(b"".join([chunk async for chunk in response.body]))
+    assert body
+    listed = await ground.runtime.dry_runs.get(ADMIN, response.run_id)
+    assert [one.address for one in listed.writes] == ["send_email"]
+
+
+@pytest.mark.requirement("runs:dry-run")
+async def test_an_ordinary_run_has_no_list(ground: RecordingGround, service: str) -> None:
+    _, _, run_id = await ground.run(service)
+    with pytest.raises(InvalidInput, match="no dry run"):
+        await ground.runtime.dry_runs.get(ADMIN, run_id)
