@@ -36,6 +36,7 @@ from codewords_mcp.http.routes import (
     integrations,
     oauth,
     published,
+    recordings,
     run_calls,
     run_records,
     schedules,
@@ -94,7 +95,7 @@ def operations() -> tuple[HttpOperation, ...]:
     table = (
         *secret_page.OPERATIONS, *admin.OPERATIONS, *workflows.OPERATIONS, *drafts.OPERATIONS, *run_records.OPERATIONS,
         *run_calls.OPERATIONS, *usage.OPERATIONS, *schedules.OPERATIONS, *gateway.OPERATIONS, *costs.OPERATIONS,
-        *budgets.OPERATIONS,
+        *budgets.OPERATIONS, *recordings.OPERATIONS,
         *files.OPERATIONS, *secrets.OPERATIONS, *services.OPERATIONS, *integrations.OPERATIONS,
         *webhooks.OPERATIONS, *login_page.OPERATIONS, *consent_page.OPERATIONS, *browser.OPERATIONS,
         *sign_in.OPERATIONS, *oauth.OPERATIONS, *published.OPERATIONS, *agreements.OPERATIONS, *_MCP,

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import json
+import os
 import sqlite3
 from collections.abc import AsyncIterator
+from pathlib import Path
 
 import pytest
 from tests.integration.recording.helpers import RecordingGround, calling, recording_ground
 from tests.integration.runtime.helpers import deployed
-from tests.support.runtime import ADMIN, ECHO, deploy, fetch
+from tests.support.runtime import ADMIN, ALLOWED, ECHO, deploy, fetch, make_home, open_runtime
 from tests.support.waiting import until_async
 
-from codewords_mcp.errors import NotFound
+from codewords_mcp.errors import InvalidInput, NotFound
 from codewords_mcp.runtime.egress import HOST_ALIAS
 from codewords_mcp.runtime.model.caller import Caller
 from codewords_mcp.runtime.recording.codec import encode
@@ -151,3 +153,44 @@ async def test_a_header_says_which_runs_are_recorded(ground: RecordingGround) ->
     for run_id in (unrecorded, good):
         with pytest.raises(NotFound):
             await ground.runtime.recordings.load(ADMIN, run_id)
+
+
+@pytest.mark.requirement("recording:exported")
+async def test_a_recording_is_brought_to_another_workflow_under_an_id_of_its_own(
+    ground: RecordingGround,
+) -> None:
+    service = await deploy(ground.runtime, ECHO)
+    _, _, run_id = await fetch(ground.runtime, service, {"n": 2})
+    found = await ground.recording(run_id)
+    document = await ground.runtime.recordings.export(ADMIN, run_id)
+    info = await ground.runtime.recordings.bring(ADMIN, document)
+    assert info.run_id != run_id
+    assert (info.service_id, info.imported) == (service, True)
+    brought = await ground.runtime.recordings.load(ADMIN, info.run_id)
+    assert (brought.request.body, brought.response.body) == (found.request.body, found.response.body)
+    with pytest.raises(NotFound):
+        await ground.runtime.recordings.bring(Caller("somebody", "user"), document)
+    with pytest.raises(InvalidInput, match="not imported"):
+        await ground.runtime.recordings.bring(ADMIN, {"kind": "another"})
+
+
+@pytest.mark.requirement("recording:bounded-store")
+async def test_a_workflow_keeps_its_failures_and_the_latest_of_each_form_of_input(tmp_path: Path) -> None:
+    async with open_runtime(make_home(tmp_path / "home"), recording_workflow_bytes=20_000) as runtime:
+        service = await deploy(runtime, ECHO)
+        _, _, first = await fetch(runtime, service, {"of another": "form"})
+        ids = [(await fetch(runtime, service, {"n": os.urandom(1000).hex()}))[2] for _ in range(15)]
+
+        async def listed() -> list[str] | None:
+            found = [one.run_id for one in await runtime.recordings.list(ADMIN, service)]
+            return found if ids[-1] in found else None
+
+        found = await until_async(listed)
+        assert found is not None
+        assert first in found
+        assert ids[0] not in found
+        sizes = [one.bytes for one in await runtime.recordings.list(ADMIN, service)]
+        assert 0 < sum(sizes) <= 20_000
+
+        await runtime.workflows.delete(ADMIN, service, consent=ALLOWED)
+        assert await runtime.recordings.list(ADMIN) == []

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import zlib
+from dataclasses import replace
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -11,6 +14,7 @@ from hypothesis import strategies as st
 
 from codewords_mcp.runtime.model.provider import CallUsage
 from codewords_mcp.runtime.recording.codec import DamagedRecording, decode, encode
+from codewords_mcp.runtime.recording.document import from_document, to_document
 from codewords_mcp.runtime.recording.exchanges import (
     Exchange,
     RecordedRequest,
@@ -110,3 +114,48 @@ def test_a_damaged_one_is_refused_or_reads_as_some_recording(
 def test_what_would_fill_the_memory_is_not_read() -> None:
     with pytest.raises(DamagedRecording, match="longer"):
         decode(zlib.compress(bytes((64 << 20) + 1)))
+
+
+@pytest.mark.requirement("recording:exported")
+@given(recordings)
+def test_an_exported_recording_is_taken_in_as_it_was_but_for_credentials(recording: Recording) -> None:
+    brought = from_document(json.loads(json.dumps(to_document(recording))))
+    plain = replace(brought, exchanges=())
+    assert plain == replace(recording, exchanges=(), request=plain.request, response=plain.response)
+    for before, after in zip(recording.exchanges, brought.exchanges, strict=True):
+        assert (after.body, after.request.body) == (before.body, before.request.body)
+        assert (after.status, after.whole, after.outcome) == (before.status, before.whole, before.outcome)
+
+
+@pytest.mark.requirement("recording:exported")
+def test_an_export_holds_no_credential_and_all_else() -> None:
+    request = RecordedRequest(
+        "egress", "GET", "https://a.example/v1?api_key=k-111&q=red+hats&token=[secret T]",
+        [(b"authorization", b"Bearer k-222"), (b"accept", b"*/*"), (b"x-api-key", b"k-333")], b"", writes=False,
+    )  # fmt: skip
+    exchange = Exchange(
+        0, request, "sent", 0.0, 0.1, 200, [(b"set-cookie", b"sid=k-444"), (b"x-keyboard", b"qwerty")]
+    )
+    message = RunMessage("POST", "/?signature=k-555&n=1", 0, [(b"cookie", b"k-666")], b"{}")
+    recording = Recording("r", "s", 1, 0, "succeeded", message, RunMessage(), (exchange,))
+    text = json.dumps(to_document(recording))
+    assert not [number for number in range(111, 777, 111) if f"k-{number}" in text]
+    for shown in ("q=red", "[secret T]", "*/*", "qwerty", "n=1"):
+        assert shown in text
+
+
+@pytest.mark.requirement("recording:exported")
+@pytest.mark.parametrize(
+    "document",
+    [
+        None,
+        [],
+        {"kind": "another"},
+        {"kind": "codewords recording", "format": 99},
+        {"kind": "codewords recording", "format": 1},
+        {"kind": "codewords recording", "format": 1, "run_id": "r", "exchanges": 5},
+    ],
+)
+def test_a_document_that_is_no_recording_is_refused_in_words(document: Any) -> None:
+    with pytest.raises(DamagedRecording, match=r"^(it|a part)"):
+        from_document(document)

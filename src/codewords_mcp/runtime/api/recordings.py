@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
-from codewords_mcp.errors import NotFound
+from dataclasses import replace
+
+from codewords_mcp.common.bounded_json import JsonObject, JsonValue
+from codewords_mcp.errors import InvalidInput, NotFound
 from codewords_mcp.runtime.api.container import Container
 from codewords_mcp.runtime.model.caller import Caller
 from codewords_mcp.runtime.model.recording import RecordingInfo
+from codewords_mcp.runtime.recording.codec import DamagedRecording
+from codewords_mcp.runtime.recording.document import from_document, to_document
 from codewords_mcp.runtime.recording.exchanges import Recording
+from codewords_mcp.runtime.runs.records import new_id
 
 MAX_LISTED = 500
 
@@ -34,6 +40,28 @@ class RecordingApi:
     async def load(self, caller: Caller, run_id: str) -> Recording:
         """A recording with its content. Raises NotFound."""
         return await self._service.load(caller.owner, run_id)
+
+    async def export(self, caller: Caller, run_id: str) -> JsonObject:
+        """A recording as a document, without credentials. Raises NotFound."""
+        return to_document(await self.load(caller, run_id))
+
+    async def bring(self, caller: Caller, document: JsonValue, workflow: str | None = None) -> RecordingInfo:
+        """Take an exported document in, under an id of its own, as a recording of one of the caller's workflows.
+
+        Raises InvalidInput, and NotFound for a workflow that is not the caller's.
+        """
+        try:
+            recording = from_document(document)
+        except DamagedRecording as error:
+            raise InvalidInput(f"This recording was not imported: {error}.") from None
+
+        service_id = workflow or recording.service_id
+        await self._container.deployments.own(caller, service_id)
+        # An id of its own: that in the document may be the id of another owner's run here.
+        own = replace(recording, run_id=new_id(), service_id=service_id)
+        await self._service.store(caller.owner, own, imported=True)
+        found = await self._service.recent(caller.owner, service_id, run_id=own.run_id)
+        return found[0]
 
     async def pin(self, caller: Caller, run_id: str, *, pinned: bool = True) -> None:
         """Keep a recording whatever it takes, or no longer. Raises NotFound."""

@@ -87,7 +87,7 @@ HTTP: tuple[Rule, ...] = (
         "GET /runs/{run_id}/diagnosis",
         "GET /usage", "GET /costs", "GET /schedules", "GET /schedules/{schedule_id}", "GET /secrets",
         "GET /webhooks/deliveries", "GET /webhooks/deliveries/{delivery_id}", "GET /browser", "GET /published",
-        "GET /waiting", "GET /agreements",
+        "GET /waiting", "GET /agreements", "GET /recordings", "GET /recordings/{run_id}",
     ),
     # These start a sandbox, or ask a package index or the broker of integrations.
     *_http(
@@ -108,7 +108,8 @@ HTTP: tuple[Rule, ...] = (
         "POST /integrations/{app}/connect", "DELETE /connections/{account}",
         "DELETE /webhooks/{webhook_id}", "POST /browser/pair",
         "DELETE /browser", "POST /workflows/{service_id}/publish", "DELETE /published/{tool}",
-        "PUT /agreements/{service_id}", "DELETE /agreements/{service_id}",
+        "PUT /agreements/{service_id}", "DELETE /agreements/{service_id}", "POST /recordings",
+        "PUT /recordings/{run_id}/pin", "DELETE /recordings/{run_id}",
     ),
     # Generation costs money; an action in another app may do anything; the rest makes triggers of
     # runs.

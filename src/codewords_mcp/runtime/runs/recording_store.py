@@ -77,9 +77,12 @@ class RecordingService:
         *,
         version: int | None = None,
         status: str | None = None,
+        run_id: str | None = None,
     ) -> list[RecordingInfo]:
         """Recordings without their content, the latest first."""
-        found = await self._db.read(rows.page, owner, service_id, limit=limit, version=version, status=status)
+        found = await self._db.read(
+            rows.page, owner, service_id, limit=limit, version=version, status=status, run_id=run_id
+        )
         return [_info(row) for row in found]
 
     async def pin(self, owner: str, run_ids: list[str], *, pinned: bool = True) -> int:

@@ -89,6 +89,7 @@ def page(
     before: int | None = None,
     version: int | None = None,
     status: str | None = None,
+    run_id: str | None = None,
 ) -> Sequence[RowMapping]:
     """Recordings without their content, the latest first."""
     query = select(*_INFO).where(recordings.c.owner == owner)
@@ -98,6 +99,8 @@ def page(
         query = query.where(recordings.c.created_at < before)
     if version is not None:
         query = query.where(recordings.c.version == version)
+    if run_id is not None:
+        query = query.where(recordings.c.run_id == run_id)
     if status is not None:
         query = query.where(recordings.c.status == status)
     query = query.order_by(recordings.c.created_at.desc(), recordings.c.run_id).limit(limit)

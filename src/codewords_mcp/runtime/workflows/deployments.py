@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
 
+from sqlalchemy import Connection
+
 from codewords_mcp.errors import Conflict, NotFound
 from codewords_mcp.errors.remedies import DIAGNOSE, Remedy, RemedyAction, show_workflow
 from codewords_mcp.runtime.model.base import Page
@@ -12,6 +14,7 @@ from codewords_mcp.runtime.model.caller import Caller
 from codewords_mcp.runtime.model.questions import Question, of_deletion
 from codewords_mcp.runtime.model.validation import Check
 from codewords_mcp.runtime.model.workflow import Deployment, Version, WorkflowDetail, WorkflowSummary
+from codewords_mcp.runtime.store import recordings
 from codewords_mcp.runtime.store import workflows as rows
 from codewords_mcp.runtime.store.clock import now, to_datetime
 from codewords_mcp.runtime.store.database import Database
@@ -161,8 +164,12 @@ class Deployments:
     async def delete(self, caller: Caller, service_id: str) -> str:
         """Delete the workflow and return its name. See `WorkflowApi.delete`."""
         workflow = await self.own(caller, service_id)
-        await self._db.write(rows.remove, service_id)
 
+        def remove(connection: Connection) -> None:
+            rows.remove(connection, service_id)
+            recordings.remove_service(connection, service_id)
+
+        await self._db.write(remove)
         return workflow.name
 
     async def describe(
