@@ -1,25 +1,31 @@
-"""An HTTP/1.1 client on blocking sockets: one request at a time a connection, answers read as they come.
-
-`http.client` would do and costs the proxy a quarter of its start (it brings the email parser). Only what the
-runtime needs is here: no redirects, no proxies, no compression.
-"""
+"""HTTP/1.1 to the runtime by `http.client`: kept connections, hang-ups from another thread, server-sent events."""
 
 from __future__ import annotations
 
 import select
 import socket
 import time
+from http.client import (
+    BadStatusLine,
+    HTTPConnection,
+    HTTPException,
+    HTTPSConnection,
+    IncompleteRead,
+    RemoteDisconnected,
+)
 from threading import Lock
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
+    from http.client import HTTPResponse
 
 CONNECT_TIMEOUT = 10.0
 SILENCE = 120.0
 """Seconds without a byte after which an answer is given up; a living stream sends a ping every 15 s."""
 EVENT_LIMIT = 64 << 20
 """Bytes of one answer or event; more is a fault of the other side."""
+_PART = 1 << 16
 _REUSE = 3.0
 """Seconds a kept connection is used again: shorter than any server keeps one, so that none dies under a request."""
 
@@ -84,26 +90,25 @@ class HttpConnection:
 
     def __init__(self, endpoint: HttpEndpoint) -> None:
         self._endpoint = endpoint
+        kind = HTTPSConnection if endpoint.secure else HTTPConnection
+        self._http = kind(endpoint.host, endpoint.port, timeout=CONNECT_TIMEOUT)
+        # A connection that another thread has closed must not come back with the next request.
+        self._http.auto_open = 0
         try:
-            self._socket = socket.create_connection((endpoint.host, endpoint.port), timeout=CONNECT_TIMEOUT)
-            if endpoint.secure:
-                import ssl
-
-                self._socket = ssl.create_default_context().wrap_socket(
-                    self._socket, server_hostname=endpoint.host
-                )
+            self._http.connect()
         except OSError as error:
             raise NotSent(str(error)) from error
 
-        # A request is one small write. Nagle's algorithm would hold it back for the delayed
-        # ACK.
-        self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        # Held here: `http.client` lets go of it once it has an answer that ends with the connection.
+        self._socket = self._http.sock
         self._socket.settimeout(SILENCE)
-        self._reader = self._socket.makefile("rb")
 
     def quiet(self) -> bool:
         """Whether nothing has come since the last answer, not even the end."""
-        return not select.select([self._socket], [], [], 0)[0]
+        try:
+            return not select.select([self._socket], [], [], 0)[0]
+        except ValueError:
+            return False  # closed by another thread
 
     def close(self) -> None:
         """Hang up. The other side sees it at once, and so does a thread that reads here."""
@@ -117,101 +122,51 @@ class HttpConnection:
     def request(self, method: str, path: str, headers: dict[str, str], body: bytes = b"") -> None:
         """Send a request. Raises NotSent."""
         endpoint = self._endpoint
-        lines = [
-            f"{method} {endpoint.prefix}{path} HTTP/1.1",
-            f"Host: {endpoint.authority}",
-            f"Content-Length: {len(body)}",
-        ]
+        every = {"Host": endpoint.authority, "Content-Length": str(len(body))}
         if endpoint.key:
-            lines.append(f"Authorization: Bearer {endpoint.key}")
-        # latin-1 is what HTTP/1.1 headers are in; values outside ASCII were base64-encoded
-        # before.
-        lines += [f"{name}: {value}" for name, value in (endpoint.headers | headers).items()]
+            every["Authorization"] = f"Bearer {endpoint.key}"
+        every |= endpoint.headers | headers
+
         try:
-            self._socket.sendall("\r\n".join([*lines, "", ""]).encode("latin-1") + body)
-        except OSError as error:
+            self._http.request(method, endpoint.prefix + path, body, every)
+        except (OSError, HTTPException) as error:
             raise NotSent(str(error)) from error
 
     def answer(self) -> HttpResponse:
         """Wait for the head of the answer. Raises BrokenAnswer."""
-        status_line = self._line()
-        parts = status_line.split(b" ", 2)
-        if len(parts) < 2 or not parts[0].startswith(b"HTTP/1.") or not parts[1].isdigit():
-            raise BrokenAnswer("what answered is not an HTTP server")
-        headers: dict[str, str] = {}
-        while line := self._line().rstrip(b"\r\n"):
-            name, _, value = line.decode("latin-1").partition(":")
-            headers[name.strip().lower()] = value.strip()
-        return HttpResponse(self, self._endpoint, int(parts[1]), headers)
-
-    def _line(self) -> bytes:
-        line = self.read(self._reader.readline, 65537)
-        if not line.endswith(b"\n"):
-            raise BrokenAnswer(
-                "the connection ended in the middle of an answer"
-                if line
-                else "the connection ended before the answer"
-            )
-        return line
-
-    def body(self, status: int, headers: dict[str, str]) -> Iterator[bytes]:
-        """The parts of a body as they come. Raises BrokenAnswer where it ends before its end."""
-        # These have no body by definition (RFC 9110), whatever their headers claim.
-        if status in {204, 304}:
-            return
-
-        if headers.get("transfer-encoding", "").lower() == "chunked":
-            while size := self._chunk_size():
-                yield self._exactly(size)
-                self._line()
-
-            while self._line().rstrip(b"\r\n"):
-                pass  # trailers
-        elif (length := headers.get("content-length", "")).isdigit():
-            left = int(length)
-            while left:
-                part = self._exactly(min(left, 1 << 16))
-                left -= len(part)
-                yield part
-        else:
-            while part := self.read(self._reader.read1, 1 << 16):
-                yield part
-
-    def _chunk_size(self) -> int:
         try:
-            return int(self._line().split(b";", 1)[0], 16)
-        except ValueError as error:
-            raise BrokenAnswer("the answer is not readable as HTTP") from error
+            response = self._http.getresponse()
+        except (OSError, HTTPException, ValueError) as error:
+            raise _broken(error) from error
+        return HttpResponse(self, self._endpoint, response)
 
-    def _exactly(self, size: int) -> bytes:
-        # A chunk size is a number that the other side chose: never allocate for it unchecked.
-        if size > EVENT_LIMIT:
-            raise BrokenAnswer(f"the answer has a part of {size:,} bytes")
-        part = self.read(self._reader.read, size)
-        if len(part) < size:
-            raise BrokenAnswer("the connection ended in the middle of an answer")
-        return part
 
-    def read(self, step: Callable[[int], bytes], size: int) -> bytes:
-        """Do one blocking read of up to `size` bytes. Raises BrokenAnswer for every failure of the socket."""
-        try:
-            return step(size)
-        except TimeoutError as error:
-            raise BrokenAnswer(f"nothing came for {SILENCE:.0f} seconds", silent=True) from error
-        except (OSError, ValueError) as error:  # ValueError: closed by another thread
-            raise BrokenAnswer("the connection broke") from error
+def _broken(error: Exception) -> BrokenAnswer:
+    """The error of an answer that did not come to its end. A ValueError is of a connection that another thread has closed."""
+    match error:
+        case TimeoutError():
+            return BrokenAnswer(f"nothing came for {SILENCE:.0f} seconds", silent=True)
+        case RemoteDisconnected():
+            return BrokenAnswer("the connection ended before the answer")
+        case BadStatusLine():
+            return BrokenAnswer("what answered is not an HTTP server")
+        case IncompleteRead():
+            return BrokenAnswer("the connection ended in the middle of an answer")
+        case HTTPException():
+            return BrokenAnswer("the answer is not readable as HTTP")
+        case _:
+            return BrokenAnswer("the connection broke")
 
 
 class HttpResponse:
     """The head of an answer; its body is read by exactly one of `read` and `events`."""
 
-    def __init__(
-        self, connection: HttpConnection, endpoint: HttpEndpoint, status: int, headers: dict[str, str]
-    ) -> None:
+    def __init__(self, connection: HttpConnection, endpoint: HttpEndpoint, response: HTTPResponse) -> None:
         self._connection = connection
         self._endpoint = endpoint
-        self.status = status
-        self.headers = headers
+        self._response = response
+        self.status = response.status
+        self.headers = {name.lower(): value for name, value in response.getheaders()}
 
     @property
     def kind(self) -> str:
@@ -219,14 +174,27 @@ class HttpResponse:
         return self.headers.get("content-type", "").partition(";")[0].strip().lower()
 
     def _parts(self) -> Iterator[bytes]:
-        yield from self._connection.body(self.status, self.headers)
+        while part := self._part():
+            yield part
         # A body that ends with the connection leaves nothing to reuse.
-        if self.headers.get("connection", "").lower() != "close" and (
-            "content-length" in self.headers or "transfer-encoding" in self.headers
-        ):
-            self._endpoint.keep(self._connection)
-        else:
+        if self._response.will_close:
             self._connection.close()
+        else:
+            self._endpoint.keep(self._connection)
+
+    def _part(self) -> bytes:
+        response = self._response
+        try:
+            # `read1` of a body of known length does not count what is left before Python 3.11.8.
+            if response.length is None:
+                return response.read1(_PART)
+            part = response.read(_PART)
+        except (OSError, HTTPException, ValueError) as error:
+            raise _broken(error) from error
+
+        if not part and response.length:
+            raise BrokenAnswer("the connection ended in the middle of an answer")
+        return part
 
     def read(self) -> bytes:
         """The whole body. Raises BrokenAnswer."""
