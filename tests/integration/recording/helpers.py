@@ -54,6 +54,8 @@ class RecordingGround:
 
     runtime: Runtime
     host: StandIn
+    authority: str
+    """The host's authority, in PEM."""
 
     @property
     def url(self) -> str:
@@ -94,4 +96,4 @@ async def recording_ground(
                 open_runtime(home, egress_allow_private=allowed, **settings) as runtime,
                 serving(runtime),
             ):
-                yield RecordingGround(runtime, host)
+                yield RecordingGround(runtime, host, ca.file.read_text(encoding="ascii"))

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from tests.integration.recording.helpers import RecordingGround, calling, recording_ground
 from tests.integration.runtime.helpers import deployed
-from tests.support.runtime import ADMIN, ALLOWED, ECHO, deploy, fetch, make_home, open_runtime
+from tests.support.runtime import ADMIN, ALLOWED, ECHO, deploy, fetch, make_home, open_runtime, workflow
 from tests.support.waiting import until_async
 
 from codewords_mcp.errors import InvalidInput, NotFound
@@ -194,3 +194,43 @@ async def test_a_workflow_keeps_its_failures_and_the_latest_of_each_form_of_inpu
 
         await runtime.workflows.delete(ADMIN, service, consent=ALLOWED)
         assert await runtime.recordings.list(ADMIN) == []
+
+
+_PINNED = """
+import httpx, ssl
+
+@app.post("/")
+async def ask(request: Request):
+    asked = await request.json()
+    # Trusts one authority and nothing else, as programs do that pin certificates.
+    context = ssl.create_default_context(cadata=asked["authority"])
+    outcomes = []
+    for _ in range(2):
+        try:
+            async with httpx.AsyncClient(verify=context, timeout=30) as client:
+                outcomes.append((await client.get(asked["url"])).status_code)
+        except httpx.HTTPError as error:
+            outcomes.append(type(error).__name__)
+    return outcomes
+"""
+
+
+@pytest.mark.requirement("recording:pinned")
+async def test_a_client_that_pins_certificates_is_left_alone_from_its_second_connection_on(
+    ground: RecordingGround,
+) -> None:
+    code = workflow(_PINNED, title="Pinned").replace(
+        "# ///\nfrom fastapi", f'# [tool.codewords]\n# hosts = ["{HOST_ALIAS}"]\n# ///\nfrom fastapi', 1
+    )
+    service = await deployed(ground.runtime, code)
+    data = {"url": f"{ground.url}/read", "authority": ground.authority}
+    _, answer, first = await fetch(ground.runtime, service, data)
+    assert json.loads(answer) == ["ConnectError", 200]
+    assert any("pinned certificate" in one for one in (await ground.recording(first)).obstacles)
+
+    ground.runtime._container.forget(service)  # pyright: ignore[reportPrivateUsage]  # no prepared sandbox of before
+    _, answer, later = await fetch(ground.runtime, service, data)
+    assert json.loads(answer) == [200, 200]
+    found = await ground.recording(later)
+    assert found.exchanges == ()
+    assert len(found.connections) == 2

@@ -191,7 +191,7 @@ class Container:
 
         # sandboxes on E2B take nothing of this machine's memory
         headroom = Headroom(0 if settings.sandbox == "e2b" else settings.memory_reserve)
-        launcher = Launcher(self.keyring, self.secrets, settings)
+        launcher = Launcher(self.keyring, self.secrets, self.recordings, settings)
         self.supply = SandboxAllocator(
             launcher,
             self.driver,

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import uuid
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import partial
 
 from codewords_mcp.runtime.auth.api_keys import ApiKeys, RunKey
 from codewords_mcp.runtime.egress.intercept import Interception, SandboxCredential
@@ -12,6 +14,7 @@ from codewords_mcp.runtime.gateway.variables import is_provider_key, provider_va
 from codewords_mcp.runtime.model.integration import variable_of
 from codewords_mcp.runtime.model.run import RunRequest
 from codewords_mcp.runtime.runs.catalog import Servable
+from codewords_mcp.runtime.runs.recording_store import RecordingService
 from codewords_mcp.runtime.runs.request_headers import value_of
 from codewords_mcp.runtime.sandboxes.base import Limits, SandboxSpec
 from codewords_mcp.runtime.secrets.placeholders import new_placeholder
@@ -43,6 +46,8 @@ class LaunchConfig:
     opened: dict[str, Secret]
     pool_key: str
     """Names this combination: service, version and a digest of the secrets' values and rules."""
+    unread: Mapping[str, str] = field(default_factory=dict[str, str])
+    """Hosts whose content is not recorded for this version, with the reasons."""
 
     @property
     def secrets(self) -> dict[str, str]:
@@ -74,9 +79,12 @@ class LaunchConfig:
 class Launcher:
     """Makes sandbox specs."""
 
-    def __init__(self, keyring: ApiKeys, secrets: SecretService, settings: Settings) -> None:
+    def __init__(
+        self, keyring: ApiKeys, secrets: SecretService, recordings: RecordingService, settings: Settings
+    ) -> None:
         self._keyring = keyring
         self._secrets = secrets
+        self._recordings = recordings
         self._settings = settings
 
     async def launch_config(self, request: RunRequest, servable: Servable) -> LaunchConfig:
@@ -102,7 +110,9 @@ class Launcher:
         # environment.
         digest = hashlib.sha256(repr((owner, contents)).encode()).hexdigest()[:16]
 
-        return LaunchConfig(servable, opened, f"{servable.service_id}/{servable.version}/{digest}")
+        pool_key = f"{servable.service_id}/{servable.version}/{digest}"
+        unread = await self._recordings.unread_hosts(servable.service_id, servable.version)
+        return LaunchConfig(servable, opened, pool_key, unread)
 
     def spec(
         self, config: LaunchConfig, *, records: bool = False
@@ -128,7 +138,13 @@ class Launcher:
 
         records = records or self._records(servable)
         if credentials or records:
-            interception = Interception(credentials, everywhere=servable.inspects, records=records)
+            interception = Interception(
+                credentials,
+                everywhere=servable.inspects,
+                records=records,
+                unread=dict(config.unread),
+                on_unread=partial(self._recordings.add_unread_host, servable.service_id, servable.version),
+            )
         else:
             interception = None
 
