@@ -11,12 +11,12 @@ from pathlib import Path
 
 import structlog
 
-from codewords_mcp.common.cancellation import end
 from codewords_mcp.errors import CodewordsError, StorageFailed
 from codewords_mcp.runtime.api.event_connections import connect_events
 from codewords_mcp.runtime.api.home_store import open_store
 from codewords_mcp.runtime.api.readiness import Readiness
 from codewords_mcp.runtime.api.tasks import TaskStore
+from codewords_mcp.runtime.api.triggers import Triggers
 from codewords_mcp.runtime.auth.agreements import Agreements
 from codewords_mcp.runtime.auth.api_keys import ApiKeys
 from codewords_mcp.runtime.auth.authority import Authorities
@@ -83,7 +83,6 @@ from codewords_mcp.runtime.store.database import Database
 from codewords_mcp.runtime.store.database_errors import storage_error
 from codewords_mcp.runtime.store.file_location import open_blobs
 from codewords_mcp.runtime.store.files import FileStore
-from codewords_mcp.runtime.store.summing import keep_summed
 from codewords_mcp.runtime.triggers.schedules import ScheduleService
 from codewords_mcp.runtime.triggers.slack_socket_mode import SocketMode
 from codewords_mcp.runtime.triggers.webhooks import WebhookService
@@ -114,7 +113,6 @@ class Container:
         self.base_url = f"http://{settings.host}:{settings.port}"
         self._driver: Driver | None = None
         self._driver_lock = asyncio.Lock()
-        self._clocks: list[asyncio.Task[None]] = []
         self.database = database
         self.events = EventBus()
         self.executor = uuid.uuid4().hex
@@ -300,6 +298,14 @@ class Container:
         self.dispatcher = RunDispatcher(runs, ServiceRunner(runs, self.services, self.service_dependencies))
         self.scheduler = Scheduler(runs, self.dispatcher.background)
         self.webhook_dispatcher = WebhookDispatcher(database, self.dispatcher)
+        self.triggers = Triggers(
+            database,
+            runs.registry,
+            self.dispatcher.background,
+            self.scheduler,
+            self.webhook_dispatcher,
+            self.socket_mode,
+        )
 
         if database.shared:
             self.replica = Replica(runs, self.dispatcher.background, self.events, ttl=settings.replica_ttl)
@@ -310,42 +316,9 @@ class Container:
         """Return a function that publishes this event."""
         return partial(self.events.publish, event)
 
-    def start_clocks(self) -> None:
-        """Start the triggers of runs and the summing of usage. They go on until the container drains."""
-        self._clocks = [asyncio.create_task(keep_summed(self.database))]
-        if self.paused_at is None:
-            self._start_triggers()
-        else:
-            log.warning(
-                "home paused after a restore: schedules, triggers and waiting runs wait until it is resumed"
-            )
-
-    def _start_triggers(self) -> None:
-        triggers = self.scheduler.run(), self.webhook_dispatcher.run(), self.socket_mode.run()
-        self._clocks += [asyncio.create_task(trigger) for trigger in triggers]
-
-    @property
-    def paused_at(self) -> int | None:
-        """The time at which this home was restored and paused, in µs; None where it is not paused."""
-        return self._runs.registry.paused_at
-
-    async def resume(self, *, cancel_waiting: bool) -> None:
-        """Start the triggers and waiting runs of a restored home, which do not start by themselves. Idempotent."""
-        if self.paused_at is None:
-            return
-        await self.database.write(pausing.resume, cancel_waiting=cancel_waiting)
-        self._runs.registry.paused_at = None
-        self._start_triggers()
-        await self.dispatcher.background.recover()
-
-    @property
-    def awaits_events(self) -> bool:
-        """Whether a schedule, trigger or webhook is active: then the runtime does not end for want of callers."""
-        return self.scheduler.armed or self.webhook_dispatcher.armed
-
     def availability(self) -> Availability:
         """Describe whether the address of this runtime lasts, and how the runtime is started again."""
-        return availability(self._hosting, self.base_url, awaits_events=self.awaits_events)
+        return availability(self._hosting, self.base_url, awaits_events=self.triggers.awaits_events)
 
     def _get_base_url(self) -> str:
         return self.base_url
@@ -395,7 +368,7 @@ class Container:
                 await asyncio.to_thread(database.close)
                 raise
 
-        container.start_clocks()
+        container.triggers.start()
         return container
 
     @classmethod
@@ -447,7 +420,7 @@ class Container:
 
         Running runs go on, and requests are still answered.
         """
-        await end(self._clocks)
+        await self.triggers.close()
         await self.dispatcher.background.drain()
 
     async def close(self) -> None:

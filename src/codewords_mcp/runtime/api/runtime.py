@@ -135,7 +135,7 @@ class Runtime:
     @property
     def awaits_schedule(self) -> bool:
         """Whether a schedule, trigger or webhook may start a run: such a runtime does not end for want of callers."""
-        return self._container.awaits_events
+        return self._container.triggers.awaits_events
 
     @property
     def idle_seconds(self) -> float:
