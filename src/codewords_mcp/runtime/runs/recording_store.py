@@ -51,13 +51,15 @@ class RecordingService:
         self._totals: dict[tuple[str, str], int] = {}
         self._stored_at: dict[tuple[str, int, str], deque[float]] = {}
 
-    async def store(self, owner: str, recording: Recording, *, imported: bool = False) -> None:
-        """Store a recording soon. It replaces the one of an earlier attempt of the same run.
+    async def store(
+        self, owner: str, recording: Recording, *, imported: bool = False, replaces: bool = False
+    ) -> None:
+        """Store a recording soon; with `replaces`, in place of the one of an earlier attempt of the same run.
 
         A full disk loses it, which is logged; the run goes on.
         """
         bodies = await _packed(recording)
-        self._db.write_soon(self._add, owner, recording, bodies, imported=imported)
+        self._db.write_soon(self._add, owner, recording, bodies, imported=imported, replaces=replaces)
 
     async def load(self, owner: str, run_id: str) -> Recording:
         """A recording with its bodies. Raises NotFound, where it is damaged too."""
@@ -130,6 +132,7 @@ class RecordingService:
         packed: dict[bytes, bytes],
         *,
         imported: bool,
+        replaces: bool,
     ) -> None:
         shape = shape_of(recording.request)
         if not imported and not self._tells_more(recording, shape):
@@ -167,7 +170,7 @@ class RecordingService:
             "imported": imported,
             "sealed": sealed,
         }
-        rows.add(connection, row, digests)
+        rows.add(connection, row, digests, replaces=replaces)
         self._bound(connection, owner, recording.service_id, size)
 
     def _tells_more(self, recording: Recording, shape: str) -> bool:

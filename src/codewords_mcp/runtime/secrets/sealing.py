@@ -41,6 +41,7 @@ class Sealer:
         self._vault = vault
         self._lock = threading.Lock()
         self._key: bytes | None = None
+        self._aead: AESGCM | None = None
 
     def seal(self, connection: Connection, owner: str, name: str, data: bytes) -> bytes:
         """Encrypt data. Raises StorageFailed if the data key cannot be read."""
@@ -63,9 +64,15 @@ class Sealer:
         return hmac.new(key, owner.encode() + b"\0" + data, hashlib.sha256).hexdigest()
 
     def _cipher(self, connection: Connection) -> AESGCM:
+        if self._aead is not None:
+            return self._aead
+
         from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-        return AESGCM(self._data_key(connection))
+        cipher = AESGCM(self._data_key(connection))
+        if self._key is not None:
+            self._aead = cipher
+        return cipher
 
     def _data_key(self, connection: Connection) -> bytes:
         with self._lock:

@@ -40,15 +40,21 @@ class RecordingRow(TypedDict):
 _INFO = [column for column in recordings.c if column.name != "sealed"]
 
 
-def add(connection: Connection, row: RecordingRow, digests: Iterable[str]) -> None:
-    """Add a recording, or replace the one of an earlier attempt of the same run."""
-    remove(connection, [row["run_id"]])
-    connection.execute(insert(recordings).values(row))
+# Built once: building a statement costs more than running it.
+_INSERT = insert(recordings)
+_INSERT_LINKS = insert(recording_bodies)
+
+
+def add(connection: Connection, row: RecordingRow, digests: Iterable[str], *, replaces: bool = False) -> None:
+    """Add a recording; with `replaces`, in place of the one of an earlier attempt of the same run."""
+    if replaces:
+        remove(connection, [row["run_id"]])
+    connection.execute(_INSERT, row)
     links = [
         {"run_id": row["run_id"], "digest": digest, "owner": row["owner"]} for digest in sorted(set(digests))
     ]
     if links:
-        connection.execute(insert(recording_bodies), links)
+        connection.execute(_INSERT_LINKS, links)
 
 
 def add_body(connection: Connection, owner: str, digest: str, size: int, sealed: bytes) -> None:
