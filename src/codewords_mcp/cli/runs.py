@@ -17,6 +17,7 @@ from codewords_mcp.cli._connect import connect
 from codewords_mcp.cli._refs import AsJson, RunRef, WorkflowRef, part, run_id, workflow_id
 from codewords_mcp.cli._run_report import print_run, seconds, status_words
 from codewords_mcp.cli._times import age
+from codewords_mcp.cli._waterfall import print_trace
 from codewords_mcp.cli.workflows import pages
 from codewords_mcp.errors import InvalidInput
 
@@ -137,11 +138,20 @@ def runs(
         typer.Option(help="Only runs with this status: running, succeeded, failed …", show_default=False),
     ] = None,
     limit: Annotated[int, typer.Option(min=1, help="At most this many.")] = 20,
+    trace: Annotated[bool, typer.Option("--trace", help="With RUN: draw its timeline.")] = False,
     as_json: AsJson = False,
 ) -> int:
-    """List the last runs, newest first, or show one: what it was asked, its answer, why it failed."""
+    """List the last runs, newest first, or show one: what it was asked, its answer, why it failed.
+
+    With `--trace` it is drawn: queue, sandbox, steps, requests, model calls with tokens and cost, the runs that it
+    started, and its last log lines. A run that goes on is drawn as far as it is.
+    """
+    if run is not None and trace:
+        return _trace(run, as_json=as_json)
     if run is not None:
         return _show(run, as_json=as_json)
+    if trace:
+        raise InvalidInput("--trace draws one run.", hint="Name it: codewords runs last --trace.")
 
     with connect() as client:
         items = pages(
@@ -172,6 +182,16 @@ def _show(run: str, *, as_json: bool) -> int:
             _output.print_json(record)
             return OK
         print_run(record, _diagnosis(client, id_))
+    return OK
+
+
+def _trace(run: str, *, as_json: bool) -> int:
+    with connect() as client:
+        record = client.record("GET", f"/runs/{part(run_id(client, run))}/trace")
+    if as_json:
+        _output.print_json(record)
+    else:
+        print_trace(record)
     return OK
 
 

@@ -100,6 +100,23 @@ def test_a_run_that_succeeded_tells_input_and_answer(kolkata: Shell, bad: str) -
 
 
 @pytest.mark.slow
+@pytest.mark.requirement("trace:terminal")
+def test_a_runs_timeline_is_drawn_in_a_pipe_and_on_a_terminal(kolkata: Shell, bad: str) -> None:
+    assert kolkata("codewords", "run", bad, "-i", '{"fail_at": 7}').code == 0
+    drawn = kolkata("codewords", "runs", "last", "--trace").out
+    assert f"{bad} version " in drawn
+    for part in ("queue ", "sandbox ", "program ", "▸ count ", "counting"):
+        assert part in drawn
+    assert "\x1b" not in drawn
+    terminal = Terminal(kolkata, "codewords", "runs", "last", "--trace")
+    assert terminal.end() == 0
+    assert "▸ count" in terminal.plain
+    spans = kolkata("codewords", "runs", "last", "--trace", "--json").json["spans"]
+    assert [span["kind"] for span in spans][:2] == ["run", "queue"]
+    assert kolkata("codewords", "runs", "--trace").code == 2
+
+
+@pytest.mark.slow
 @pytest.mark.requirement("cli:logs-readable")
 def test_a_log_is_text_in_local_time_and_errors_come_with_their_whole_traceback(
     kolkata: Shell, bad: str

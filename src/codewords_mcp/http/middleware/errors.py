@@ -32,6 +32,7 @@ from codewords_mcp.runtime.model.disk_errors import full_disk
 
 log = structlog.get_logger(__name__)
 _METHODS = ["DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT"]
+_STARTS = frozenset({"http.response.start", "websocket.http.response.start"})
 _PROCESS, _NUMBERS = secrets.token_hex(4), itertools.count(1)
 """A request's id: random for each process, counted within it, since random bytes for each cost a call of the kernel."""
 
@@ -62,29 +63,38 @@ class ErrorBoundary:
             return
 
         scope[REQUEST_ID] = request_id = f"req_{_PROCESS}{next(_NUMBERS):08x}"
-        started = False
 
         async def sending(message: Message) -> None:
-            nonlocal started
-            if message["type"] in {"http.response.start", "websocket.http.response.start"}:
-                started = True
+            if message["type"] in _STARTS:
                 message = _with_request_id(message, request_id)
-            elif message["type"] in {"websocket.accept", "websocket.close"}:
-                started = True
             await send(message)
 
-        try:
-            _refuse_unserved(scope)
-            await self.app(scope, receive, sending)
-        except (ClientGoneError, ClientDisconnect):
-            # Nobody is left to answer.
-            log.debug("client hung up", request_id=request_id)
-        except Exception as failure:  # noqa: BLE001  # this is the boundary
-            error = explain(failure, request_id)
-            if started:
-                await _cut_off(scope, send, error)
-            else:
-                await _answer(scope, receive, sending, error)
+        await serve_with_errors(self.app, scope, receive, sending)
+
+
+async def serve_with_errors(app: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:
+    """Serve a request that has its id; what the app raises is sent as an answer. Never raises but for cancellation."""
+    request_id: str = scope[REQUEST_ID]
+    started = False
+
+    async def sending(message: Message) -> None:
+        nonlocal started
+        if message["type"] in _STARTS or message["type"] in {"websocket.accept", "websocket.close"}:
+            started = True
+        await send(message)
+
+    try:
+        _refuse_unserved(scope)
+        await app(scope, receive, sending)
+    except (ClientGoneError, ClientDisconnect):
+        # Nobody is left to answer.
+        log.debug("client hung up", request_id=request_id)
+    except Exception as failure:  # noqa: BLE001  # this is the boundary
+        error = explain(failure, request_id)
+        if started:
+            await _cut_off(scope, send, error)
+        else:
+            await _answer(scope, receive, sending, error)
 
 
 def _refuse_unserved(scope: Scope) -> None:

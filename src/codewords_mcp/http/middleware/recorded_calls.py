@@ -10,6 +10,7 @@ from typing import Final
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from codewords_mcp.errors import Conflict
+from codewords_mcp.http.middleware.errors import serve_with_errors
 from codewords_mcp.http.routes.gateway import provider_of, simple_of
 from codewords_mcp.runtime.recording.exchanges import MAX_BODY_BYTES
 from codewords_mcp.runtime.recording.recorder import (
@@ -27,7 +28,7 @@ ORIGIN: Final = b"http://runtime"
 async def serve_recorded(
     app: ASGIApp, session: RecordingSession, scope: Scope, receive: Receive, send: Send
 ) -> None:
-    """Serve a request of a run that has a recorder. Raises Conflict if it is blocked, and whatever the app raises."""
+    """Serve a request of a run that has a recorder. Raises Conflict if it is blocked."""
     path: str = scope["path"]
     if scope["type"] != "http" or provider_of(path) or simple_of(path):
         await app(scope, receive, send)
@@ -64,7 +65,8 @@ async def _record(app: ASGIApp, exchange: OpenExchange, scope: Scope, receive: R
         await send(message)
 
     try:
-        await app(scope, receive, noted)
+        # What the app raises is a response of this exchange too.
+        await serve_with_errors(app, scope, receive, noted)
     finally:
         exchange.end(whole=False)
 

@@ -26,14 +26,22 @@ from codewords_mcp.mcp_server.run_format import (
     next_step,
     secret_needed,
 )
+from codewords_mcp.runtime.api.traces import DEFAULT_DEPTH, DEFAULT_LINES, MAX_DEPTH, MAX_LINES
 from codewords_mcp.runtime.model.authoring import refusals
 from codewords_mcp.runtime.model.log_batch import LogBatch
 from codewords_mcp.runtime.model.log_text import LEVELS, Line, Tracing, is_at_least, levelled, tracing_after
 from codewords_mcp.runtime.model.run import FINISHED, RunStatus
+from codewords_mcp.runtime.model.trace import RunTrace
 
 _PIECE = 32 << 10
 RECORD = {"$ref": "#/components/schemas/RequestRecord"}
 _LIMIT = Parameter("limit", "At most so many, 1 to 100.", {"type": "integer", "default": 20})
+_DEPTH = Parameter(
+    "depth", f"Calls that are followed, at most {MAX_DEPTH}.", {"type": "integer", "default": DEFAULT_DEPTH}
+)
+_LOG_LINES = Parameter(
+    "log_lines", f"Last lines, at most {MAX_LINES}.", {"type": "integer", "default": DEFAULT_LINES}
+)
 _CURSOR = Parameter("cursor", "`next_cursor` of the page before.", {"type": "string"})
 
 
@@ -113,6 +121,24 @@ async def diagnosis(request: Request) -> Response:
             refused=refusals(run),
         )
     )
+
+
+async def trace(request: Request) -> Response:
+    """The timeline of a run."""
+    found = await runtime(request.scope).traces.get(
+        caller(request.scope),
+        _run_id(request),
+        depth=_number(request, "depth", high=MAX_DEPTH, usual=DEFAULT_DEPTH),
+        log_lines=_number(request, "log_lines", high=MAX_LINES, usual=DEFAULT_LINES),
+    )
+    return JsonReply(found.model_dump(exclude_none=True), headers={"X-Request-Id": found.run_id})
+
+
+def _number(request: Request, name: str, *, high: int, usual: int) -> int:
+    value = query_int(request, name, low=0, high=high)
+    if value is None:
+        return usual
+    return value
 
 
 async def logs(request: Request) -> Response:
@@ -255,6 +281,15 @@ OPERATIONS = [
         "GET", "/runs/{run_id}/diagnosis", "Say why a run failed", diagnosis, tag="runs", reply=RunDiagnosis,
         description="Step, error, the workflow's own lines with the code around them, input, what changed since it last "
         "worked, the likely fix, and what to do next. `diagnosis` is null for a run that did not fail.",
+    ),
+    HttpOperation(
+        "GET", "/runs/{run_id}/trace", "The timeline of a run", trace, tag="runs", reply=RunTrace,
+        description="Queue, sandbox, readiness, steps, each request with its duration, status, bytes and outcome, model calls "
+        "with tokens and cost, the runs that it started, and log lines. Also of a run that goes on. Fields without a value "
+        "are left out.",
+        parameters=(
+            _DEPTH, _LOG_LINES,
+        ),
     ),
     HttpOperation(
         "GET", "/runs", "List runs, newest first", list_runs, tag="runs",

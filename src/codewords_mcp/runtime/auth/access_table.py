@@ -72,7 +72,8 @@ HTTP: tuple[Rule, ...] = (
         ),
     ),
     *_http(
-        "run", ("read",), "GET /result/{run_id}", "GET /request/{run_id}", "GET /logs/{run_id}", own_run=True
+        "run", ("read",), "GET /result/{run_id}", "GET /request/{run_id}", "GET /logs/{run_id}",
+        "GET /runs/{run_id}/trace", own_run=True,
     ),
     *_http("run", ("read",), "GET /services", "GET /services/{name}"),
     *(

@@ -183,8 +183,7 @@ def connection_spans(window: AttemptWindow, parent: str) -> list[Span]:
     spans: list[Span] = []
 
     for index, connection in enumerate(window.trace.connections):
-        started = max(offset + connection.started * _MS, 0.0)
-        end = window.end if connection.ended is None else offset + connection.ended * _MS
+        started, end = _times(connection.started, connection.ended, offset, window)
         span = Span(
             id=window.span_id(f"connection {index}"),
             parent_id=parent,
@@ -205,9 +204,10 @@ def call_span(window: AttemptWindow, call: CallTrace, parent: str) -> Span:
     """One request of the program."""
     offset = (window.trace.began - window.base) / _MS if window.trace is not None else 0.0
     kind, name = _kind_and_name(call)
-    started = max(offset + call.started * _MS, 0.0)
-    # A sandbox ends with its requests.
-    end = window.end if call.ended is None else offset + call.ended * _MS
+    started, end = _times(call.started, call.ended, offset, window)
+    note = call.note or None
+    if call.started < 0:
+        note = note or "sent while the sandbox was prepared, before the run"
     return Span(
         id=window.span_id(f"call {call.number}"),
         parent_id=parent,
@@ -221,9 +221,23 @@ def call_span(window: AttemptWindow, call: CallTrace, parent: str) -> Span:
         sent_bytes=call.sent,
         received_bytes=call.received,
         run_id=call.run_id or None,
-        note=call.note or None,
+        note=note,
         **_usage(call),
     )
+
+
+def _times(
+    started: float, ended: float | None, offset: float, window: AttemptWindow
+) -> tuple[float, float | None]:
+    """The begin and the end of a request, as milliseconds of the trace."""
+    start = offset + started * _MS
+    # A sandbox ends with its requests.
+    end = window.end if ended is None else offset + ended * _MS
+    # A prepared sandbox may have sent it before there was a run.
+    early = max(-start, 0.0)
+    if end is None:
+        return start + early, None
+    return start + early, end + early
 
 
 def starts_in_background(call: CallTrace) -> bool:

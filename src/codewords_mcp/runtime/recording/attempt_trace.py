@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import re
 import zlib
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final, cast, get_args
 
@@ -52,7 +53,10 @@ class CallTrace:
 
 @dataclass(frozen=True, slots=True)
 class AttemptTrace:
-    """One attempt of a run. `began` is the time of its log in µs since 1970; `timings` are those of the record."""
+    """One attempt of a run. `began` is the time of its log in µs since 1970; `timings` are those of the record.
+
+    `recorded`: all of its requests are in `calls` and `connections`, but for those that `truncated` gives the reason of.
+    """
 
     number: int
     began: int
@@ -60,9 +64,10 @@ class AttemptTrace:
     calls: tuple[CallTrace, ...] = ()
     connections: tuple[UnreadConnection, ...] = ()
     truncated: str = ""
+    recorded: bool = True
 
 
-def trace_attempt(number: int, log: ExchangeLog, timings: dict[str, float]) -> AttemptTrace:
+def trace_attempt(number: int, log: ExchangeLog, timings: Mapping[str, float]) -> AttemptTrace:
     """The attempt as its log has it until now."""
     return AttemptTrace(
         number,
@@ -87,6 +92,7 @@ def encode_attempts(attempts: list[AttemptTrace]) -> bytes:
                 for c in one.connections
             ],
             one.truncated,
+            one.recorded,
         ]
         for one in attempts
     ]
@@ -161,7 +167,7 @@ def _as_json(call: CallTrace) -> list[Any]:
 
 
 def _attempt(
-    number: Any, began: Any, timings: Any, calls: Any, connections: Any, truncated: Any
+    number: Any, began: Any, timings: Any, calls: Any, connections: Any, truncated: Any, recorded: Any
 ) -> AttemptTrace:
     return AttemptTrace(
         int(number),
@@ -175,6 +181,7 @@ def _attempt(
             for host, port, at, end, sent, received, why in connections
         ),
         str(truncated),
+        bool(recorded),
     )
 
 

@@ -130,7 +130,7 @@ class _Builder:
             drafts.append(_queue(run, len(run.attempts) + 1, parent, free_from, None))
         elif not run.attempts and not is_service:
             drafts.append(_queue(run, 1, parent, free_from, self._at(run.completed_at or run.created_at)))
-        if not traces:
+        if not any(trace.recorded for trace in traces.values()):
             self._note_unrecorded(run)
 
         drafts += [self.run(child, parent) for child in self._unplaced(run)]

@@ -11,6 +11,7 @@ from codewords_mcp.runtime.gateway.attribution import DEEPEST, CallAttribution, 
 from codewords_mcp.runtime.gateway.rules import NONE, Rules
 from codewords_mcp.runtime.model.caller import MAX_DEPTH, Caller, MadeBy
 from codewords_mcp.runtime.model.run import RunRequest
+from codewords_mcp.runtime.recording.trace_context import TRACE_PARENT, context_of_run, parse_trace_parent
 from codewords_mcp.runtime.runs.authorization import RunAuthorization
 from codewords_mcp.runtime.runs.catalog import Catalog
 from codewords_mcp.runtime.runs.registry import ActiveRun, RunRegistry
@@ -57,11 +58,13 @@ class AncestryResolver:
         self._authorization = authorization
 
     async def of_request(self, request: RunRequest, run_id: str) -> RunAncestry:
-        """Place a new run in its chain of calls. The request's caller gets the key that began the chain.
+        """Place a new run in its chain of calls, and in its trace. The request's caller gets the key that began the chain.
 
         A run below a dry run, or below one that applies, is of the same mode and on the same list, whatever it asks for.
         """
         caller = request.caller
+        sent = parse_trace_parent(value_of(request.headers, TRACE_PARENT))
+        request.trace_parent = sent.header if sent is not None else None
         correlation_id = request.correlation_id or value_of(request.headers, b"x-correlation-id") or ""
         if caller.run_id is None:
             depth = request.made_by.depth if request.made_by else 0
@@ -73,8 +76,12 @@ class AncestryResolver:
         if parent is None:
             return RunAncestry(1, correlation_id[:MAX_CORRELATION_ID] or run_id)
 
-        _inherit_mode(request, parent, caller.run_id)
+        above = parent if isinstance(parent, rows.RecordedCaller) else parent.request
+        _inherit_mode(request, above, caller.run_id)
         request.caller = replace(caller, key_id=parent.key_id)
+        # A program that knows nothing of traces need not pass the header on: the caller's run is known.
+        if sent is None:
+            request.trace_parent = context_of_run(caller.run_id, above.trace_parent).header
         correlation_id = correlation_id or parent.correlation_id or ""
         return RunAncestry(parent.depth + 1, correlation_id[:MAX_CORRELATION_ID] or run_id)
 
@@ -144,8 +151,7 @@ class AncestryResolver:
         return servable.rules
 
 
-def _inherit_mode(request: RunRequest, parent: ActiveRun | rows.RecordedCaller, parent_id: str) -> None:
-    above = parent if isinstance(parent, rows.RecordedCaller) else parent.request
+def _inherit_mode(request: RunRequest, above: RunRequest | rows.RecordedCaller, parent_id: str) -> None:
     if above.mode in {"dry_run", "apply"}:
         request.mode = above.mode
         request.mode_of = above.mode_of or parent_id

@@ -19,6 +19,7 @@ from codewords_mcp.errors import (
 from codewords_mcp.errors.remedies import set_secret
 from codewords_mcp.runtime.model.caller import Caller
 from codewords_mcp.runtime.recording.exchanges import MAX_BODY_BYTES
+from codewords_mcp.runtime.recording.trace_context import context_of_run
 from codewords_mcp.runtime.runs.attempt_record import AttemptRecord
 from codewords_mcp.runtime.runs.attempt_setup import AttemptSetup
 from codewords_mcp.runtime.runs.cancellation import cancel_until_done
@@ -28,6 +29,7 @@ from codewords_mcp.runtime.runs.request_headers import target_of, to_caller, to_
 from codewords_mcp.runtime.runs.response_stream import ResponseStream
 from codewords_mcp.runtime.runs.results import WorkflowResponse, interrupted, what_limits
 from codewords_mcp.runtime.runs.run_recordings import AttemptRecording, RecordedRun
+from codewords_mcp.runtime.runs.run_traces import LiveAttempt
 from codewords_mcp.runtime.runs.slots import NotOurs
 from codewords_mcp.runtime.sandboxes import http1
 from codewords_mcp.runtime.sandboxes.base import Sandbox, Usage
@@ -65,6 +67,10 @@ class Execution:
         self._recording = self._recordings.begin(self._recorded_run, self.scrubber)
         if self._recording is not None:
             self._reader.keep(MAX_BODY_BYTES)
+        self._traces = setup.context.traces
+        exchanges = self._recording.log if self._recording is not None else None
+        self._traces.begin(LiveAttempt(self.run_id, setup.info.number, exchanges, self.record.timings))
+        self._trace_context = context_of_run(self.run_id, self.request.trace_parent).header
         self._cancelled = ""
         self._failure: CodewordsError | None = None
         self._stopped = False
@@ -146,7 +152,9 @@ class Execution:
 
     async def _take(self) -> Lease:
         caller = Caller(self.request.caller.owner, "run", self.request.caller.key_id, self.run_id)
-        lease = await self._allocator.take(self._config, caller, self.run_log, self._recording)
+        lease = await self._allocator.take(
+            self._config, caller, self.run_log, self._recording, {"TRACEPARENT": self._trace_context}
+        )
         self.record.isolated_by(lease.tier)
         for name in self._config.missing:
             # not a refusal: a program may declare what it only sometimes needs
@@ -201,6 +209,7 @@ class Execution:
             caller_id=request.caller.owner,
             plain=bool(self.scrubber),
             schedule_id=request.schedule_id,
+            trace_parent=self._trace_context,
         )
         return await http1.request(
             lease.sandbox.socket_path,
@@ -254,8 +263,17 @@ class Execution:
             await self.response.put(item)
 
     async def _finish(self, lease: Lease | None, error: CodewordsError | None) -> None:
-        """Settle the record and release the lease. Neither waits for the other to succeed."""
+        """Settle the record, release the lease, and keep what the attempt did."""
         self._finishing = True
+        try:
+            await self._settle_and_release(lease, error)
+            if self._recording is not None:
+                await self._store(self._recording)
+        finally:
+            self._traces.end(self.run_id, owner=self.request.caller.owner, is_last=self.record.is_final)
+
+    async def _settle_and_release(self, lease: Lease | None, error: CodewordsError | None) -> None:
+        """Settle the record and release the lease. Neither waits for the other to succeed."""
         try:
             if lease is not None and error is not None:
                 await _kill(lease, error)
@@ -270,8 +288,6 @@ class Execution:
 
         if usage is not None:
             self.record.add_usage(usage)
-        if self._recording is not None:
-            await self._store(self._recording)
 
     async def _store(self, recording: AttemptRecording) -> None:
         """Store the recording, with what the program sent after its response."""

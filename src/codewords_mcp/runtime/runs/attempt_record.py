@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Mapping
 
 import structlog
 from sqlalchemy import Connection
@@ -83,6 +84,16 @@ class AttemptRecord:
             # A person is asked first.
             return False
         return self.outcome in RETRIED and self._setup.info.remaining > 0 and not self._lost
+
+    @property
+    def is_final(self) -> bool:
+        """Whether the run has ended with this attempt."""
+        return self.outcome is not None and not self.retried and not self._lost
+
+    @property
+    def timings(self) -> Mapping[str, float]:
+        """The milliseconds of each phase until now. They go on."""
+        return self._timings
 
     @property
     def error_code(self) -> str:

@@ -21,6 +21,7 @@ from codewords_mcp.runtime.runs.registry import RunRegistry
 from codewords_mcp.runtime.runs.result_files import ResponseFiles
 from codewords_mcp.runtime.runs.run_logs import Journal
 from codewords_mcp.runtime.runs.run_recordings import RunRecordings
+from codewords_mcp.runtime.runs.run_traces import RunTraces
 from codewords_mcp.runtime.runs.sandbox_allocator import SandboxAllocator
 from codewords_mcp.runtime.runs.slots import SlotManager
 from codewords_mcp.runtime.store.database import Database
@@ -49,6 +50,7 @@ class RunDependencies:
     records: RunRecords
     dry_runs: DryRuns
     recordings: RunRecordings
+    traces: RunTraces
 
 
 def assemble(
@@ -110,4 +112,5 @@ def assemble(
         records=RunRecords(database, settings, executor),
         recordings=recordings,
         dry_runs=dry_runs,
+        traces=RunTraces(database, executor),
     )

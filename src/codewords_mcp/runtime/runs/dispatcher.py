@@ -63,6 +63,7 @@ class RunDispatcher:
         self._submitter = Submitter(context, services.find)
         self._foreground = ForegroundRuns(context)
         self.background = BackgroundRuns(context, services)
+        self.traces = context.traces
         self._canceller = RunCanceller(context, self.get, self.background.withdraw)
 
     @property
@@ -243,3 +244,4 @@ class RunDispatcher:
         if tasks:
             await asyncio.wait(tasks, timeout=30)
         await self.background.close()
+        await self.traces.close()

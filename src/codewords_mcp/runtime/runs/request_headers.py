@@ -5,6 +5,11 @@ from __future__ import annotations
 from urllib.parse import quote
 
 from codewords_mcp.runtime.model.run import RunRequest
+from codewords_mcp.runtime.recording.trace_context import (
+    TRACE_PARENT,
+    TRACE_STATE,
+    parse_trace_parent,
+)
 
 HOP_BY_HOP = frozenset(
     {
@@ -36,6 +41,7 @@ OURS = frozenset(
         b"forwarded",
         b"expect",
         b"error-origin",
+        TRACE_PARENT,
     }
 )
 
@@ -65,12 +71,16 @@ def to_workflow(
     correlation_id: str,
     caller_id: str,
     plain: bool,
+    trace_parent: str,
     schedule_id: str | None = None,
 ) -> Headers:
     """The caller's headers without hop-by-hop and auth, with ours. `plain` asks for an uncompressed answer, which
-    is what secrets can be scrubbed from.
+    is what secrets can be scrubbed from. `trace_parent` names the run's own span.
     """
     dropped = HOP_BY_HOP | AUTH | OURS | _named_by_connection(headers)
+    # A state belongs to the trace that came with it.
+    if parse_trace_parent(value_of(headers, TRACE_PARENT)) is None:
+        dropped |= {TRACE_STATE}
     passed = [(n, v) for n, v in headers if n not in dropped and not (plain and n == b"accept-encoding")]
     return [
         *passed,
@@ -78,6 +88,7 @@ def to_workflow(
         (b"x-correlation-id", correlation_id.encode("latin-1", "replace")),
         (b"codewords-caller-id", caller_id.encode("latin-1", "replace")),
         (b"x-forwarded-for", b"127.0.0.1"),
+        (TRACE_PARENT, trace_parent.encode()),
         *([(b"x-scheduled-request-id", schedule_id.encode())] if schedule_id else []),
     ]
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import replace
+from types import MappingProxyType
 from typing import Protocol
 
 from codewords_mcp.errors import SandboxUnavailable
@@ -62,10 +64,12 @@ class SandboxAllocator:
         caller: Caller,
         run_log: RunLog,
         recording: SandboxRecording | None = None,
+        variables: Mapping[str, str] = MappingProxyType({}),
     ) -> Lease:
         """A sandbox for this run; its key acts for the caller until the lease is released.
 
-        `recording` hears what the sandbox sends. Raises SandboxUnavailable, SandboxFailed.
+        `recording` hears what the sandbox sends. `variables` are in its environment if it is started for this run.
+        Raises SandboxUnavailable, SandboxFailed.
         """
         dedicated = recording is not None and recording.dedicated
         if config.servable.keep_warm and not dedicated:
@@ -77,7 +81,7 @@ class SandboxAllocator:
             prepared = None
 
         if prepared is None:
-            prepared = await self._start(config, caller, run_log, recording)
+            prepared = await self._start(config, caller, run_log, recording, variables)
         else:
             self._assign(prepared.sandbox.id, prepared.key, caller, run_log)
             if recording is not None:
@@ -129,11 +133,14 @@ class SandboxAllocator:
         caller: Caller | None = None,
         run_log: RunLog | None = None,
         recording: SandboxRecording | None = None,
+        variables: Mapping[str, str] = MappingProxyType({}),
     ) -> PreparedSandbox:
         """Start a sandbox. With a caller and a log it is bound to that run from its first moment."""
         spec, key, interception = self._launcher.spec(
             config, records=recording is not None and recording.dedicated
         )
+        # A variable that the script declares is the script's.
+        spec = replace(spec, env={**variables, **spec.env})
         if caller and run_log:
             self._assign(spec.id, key, caller, run_log)
         startup: ExchangeLog | None = None

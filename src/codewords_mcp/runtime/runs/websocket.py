@@ -128,6 +128,7 @@ class WebSocketExecution(Execution):
             correlation_id=self.correlation_id,
             caller_id=request.caller.owner,
             plain=bool(self.scrubber),
+            trace_parent=self._trace_context,
         )
         own = {b"host", b"origin", b"content-length", b"user-agent"}
         forwarded = [

@@ -173,11 +173,19 @@ class RecordedCaller(NamedTuple):
     key_id: str | None
     mode: ExecutionMode | None
     mode_of: str | None
+    trace_parent: str | None
 
 
 def chain_of(connection: Connection, run_id: str) -> RecordedCaller | None:
     """The place of a run in its chain of calls; None if there is no such run."""
-    columns = (runs.c.depth, runs.c.correlation_id, runs.c.key_id, runs.c.mode, runs.c.mode_of)
+    columns = (
+        runs.c.depth,
+        runs.c.correlation_id,
+        runs.c.key_id,
+        runs.c.mode,
+        runs.c.mode_of,
+        runs.c.trace_parent,
+    )
     query = select(*columns).where(runs.c.id == run_id)
     row = connection.execute(query).first()
     return RecordedCaller(*row) if row else None
