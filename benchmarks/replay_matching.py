@@ -18,6 +18,7 @@ from statistics import median
 
 from _door import PROJECT
 
+from codewords_mcp.runtime.model.replay import ReplayedRun
 from codewords_mcp.runtime.recording.baseline import Baseline
 from codewords_mcp.runtime.recording.comparison import compare
 from codewords_mcp.runtime.recording.exchange_log import ExchangeLog
@@ -40,7 +41,7 @@ def requests(of: int, day: int | None) -> list[RecordedRequest]:
     made: list[RecordedRequest] = []
     for number in range(EXCHANGES):
         address = f"https://api.example/{number}"
-        body = {"n": number, "rows": ROWS}
+        body: dict[str, object] = {"n": number, "rows": ROWS}
         if day is not None:
             body["at"] = f"2026-11-{day}T10:00:0{number}Z"
         made.append(request("POST", address, body) if number % 2 else request("GET", f"{address}?run={of}"))
@@ -69,7 +70,7 @@ async def compare_all(*, noisy: bool) -> float:
         for of in range(RECORDINGS)
     ]
     began = time.process_time()
-    found = []
+    found: list[ReplayedRun] = []
     for made, asked in runs:
         olds = [await replay(ReplayRecorder(made, same_version=True), asked, made) for _ in range(2)]
         baseline = Baseline(made, olds)

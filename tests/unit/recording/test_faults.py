@@ -17,7 +17,7 @@ from codewords_mcp.runtime.recording.faults import (
     INJECTION_HOST,
     KINDS,
     SILENCE,
-    Fault,
+    ResponseFault,
     possible_faults,
     report_fault,
     with_fault,
@@ -42,7 +42,7 @@ MADE = recording(
 )
 
 
-def fault(kind: str, where: str) -> Fault:
+def fault(kind: str, where: str) -> ResponseFault:
     return next(one for one in possible_faults(MADE) if one.kind == kind and where in one.where)
 
 
@@ -73,13 +73,13 @@ def test_lists_and_fields_go_missing_also_from_compressed_responses() -> None:
         headers=[*plain.headers, (b"content-encoding", b"gzip")],
     )
     made = replace(MADE, exchanges=(packed, *MADE.exchanges[1:]))
-    empty = with_fault(made, Fault("empty list", 0, "", ("orders",))).exchanges[0]
+    empty = with_fault(made, ResponseFault("empty list", 0, "", ("orders",))).exchanges[0]
     assert json.loads(empty.body) == {"orders": [], "next": None}
     assert (header(empty.headers, b"content-encoding"), header(empty.headers, b"content-length")) == (
         "",
         str(len(empty.body)),
     )
-    missing = with_fault(made, Fault("missing field", 0, "", ("orders", 0, "id"))).exchanges[0]
+    missing = with_fault(made, ResponseFault("missing field", 0, "", ("orders", 0, "id"))).exchanges[0]
     assert json.loads(missing.body) == {"orders": [{}], "next": None}
 
 

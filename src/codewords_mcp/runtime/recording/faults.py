@@ -35,7 +35,7 @@ Path = tuple[str | int, ...]
 
 
 @dataclass(frozen=True, slots=True)
-class Fault:
+class ResponseFault:
     """One fault of one response. `detail` is the field, where the fault has one."""
 
     kind: FaultKind
@@ -53,9 +53,9 @@ class Fault:
 
 def possible_faults(
     recording: Recording, kinds: tuple[FaultKind, ...] = KINDS, *, seed: int = 0, limit: int = 50
-) -> list[Fault]:
+) -> list[ResponseFault]:
     """The faults that this recording can have, at most one of a kind for each route, and `limit` of all."""
-    found: dict[tuple[FaultKind, str], Fault] = {}
+    found: dict[tuple[FaultKind, str], ResponseFault] = {}
     for one in recording.sent():
         if not one.replayable or not 200 <= one.status < 300:
             continue
@@ -70,7 +70,7 @@ def possible_faults(
     return faults
 
 
-def with_fault(recording: Recording, fault: Fault) -> Recording:
+def with_fault(recording: Recording, fault: ResponseFault) -> Recording:
     """The recording with this fault.
 
     After 429, 500 and a timeout an equal request is answered as it was recorded, as a host that has recovered would; the other
@@ -88,8 +88,8 @@ def with_fault(recording: Recording, fault: Fault) -> Recording:
     return replace(recording, exchanges=tuple(exchanges))
 
 
-def report_fault(fault: Fault, before: Recording, after: Recording) -> FaultReport:
-    """What a program made of a fault: `before` is its replay without, `after` with it."""
+def report_fault(fault: ResponseFault, before: Recording, after: Recording) -> FaultReport:
+    """The behaviour of a program under a fault: `before` is its replay without, `after` with it."""
     requests = [SeenRequest(one) for one in before.exchanges], [SeenRequest(one) for one in after.exchanges]
     paired = pair_requests(*requests)
     status = after.response.status
@@ -115,13 +115,13 @@ def _count(requests: list[SeenRequest], where: str) -> int:
     return sum(one.name == where for one in requests)
 
 
-def _order(fault: Fault) -> tuple[int, int]:
+def _order(fault: ResponseFault) -> tuple[int, int]:
     return KINDS.index(fault.kind), fault.number
 
 
-def _fault(kind: FaultKind, one: Exchange, where: str, seed: int) -> Fault | None:
+def _fault(kind: FaultKind, one: Exchange, where: str, seed: int) -> ResponseFault | None:
     if kind in {"429", "500", "timeout"}:
-        return Fault(kind, one.number, where)
+        return ResponseFault(kind, one.number, where)
     if kind_of(one.request) == "prompt":
         # A model's answer is no data of a host.
         return None
@@ -129,13 +129,13 @@ def _fault(kind: FaultKind, one: Exchange, where: str, seed: int) -> Fault | Non
     if body is None:
         return None
     if kind == "injection" and _is_text(one):
-        return Fault(kind, one.number, where)
+        return ResponseFault(kind, one.number, where)
 
     paths = list(_paths(_json(body), kind))[:_MAX_FIELDS]
     if not paths:
         return None
     chosen = random.Random(f"{seed} {kind} {one.number}").choice(paths)  # noqa: S311  # no secret
-    return Fault(kind, one.number, where, chosen)
+    return ResponseFault(kind, one.number, where, chosen)
 
 
 def _paths(value: Value, kind: FaultKind, path: Path = ()) -> Iterator[Path]:
@@ -154,7 +154,7 @@ def _paths(value: Value, kind: FaultKind, path: Path = ()) -> Iterator[Path]:
         yield path
 
 
-def _faulty(one: Exchange, fault: Fault) -> Exchange:
+def _faulty(one: Exchange, fault: ResponseFault) -> Exchange:
     if fault.kind in _STATUSES:
         headers: Headers = [(b"content-type", b"application/json"), (b"retry-after", b"0")]
         status = _STATUSES[fault.kind]
@@ -170,7 +170,7 @@ def _faulty(one: Exchange, fault: Fault) -> Exchange:
     return _with_body(one, json.dumps(_changed(_json(body), fault)).encode())
 
 
-def _changed(value: Value, fault: Fault) -> Value:
+def _changed(value: Value, fault: ResponseFault) -> Value:
     """The value with the fault at its path."""
     root: dict[str, Value] = {"": value}
     at: Value = root
@@ -209,12 +209,12 @@ def _is_text(one: Exchange) -> bool:
 
 
 def _with_body(one: Exchange, body: bytes) -> Exchange:
-    kept = [
+    remaining = [
         pair
         for pair in one.headers
         if pair[0].lower() not in {b"content-length", b"content-encoding", b"transfer-encoding", b"etag"}
     ]
-    headers = [*kept, (b"content-length", str(len(body)).encode())]
+    headers = [*remaining, (b"content-length", str(len(body)).encode())]
     first = one.chunks[0][0] if one.chunks else 0.0
     return replace(one, headers=headers, chunks=((first, body),), size=len(body))
 
