@@ -7,6 +7,7 @@ import functools
 import inspect
 import os
 import signal
+import sys
 from collections.abc import Awaitable, Callable, Generator
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,12 @@ pytest_plugins = ["tests.support.costs"]
 
 os.environ.setdefault("CODEWORDS_OPEN_BROWSER", "never")
 """No test opens the browser of whoever runs it."""
+
+os.environ["PATH"] = os.pathsep.join(
+    str(Path(sys.base_prefix, "bin")) if folder.endswith("pyenv/shims") else folder
+    for folder in os.environ["PATH"].split(os.pathsep)
+)
+"""pyenv's shims start a shell for each answer, and uv asks all of them whenever it looks for Pythons."""
 
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     # As in a shell's background job: every program that a test starts would ignore Ctrl-C too.

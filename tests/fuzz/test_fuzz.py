@@ -15,6 +15,15 @@ from tests.fuzz.parsers import TARGETS, Report, Target, fuzz, run_one
 from tests.support.access_walk import Walk, open_walk
 
 _SEED = 20_261_128
+_OF_SOME_SCOPES = (
+    "user: read",
+    "user: run",
+    "user: write",
+    "user: read, run",
+    "user: read, write",
+    "user: run, write",
+)
+"""Each is between a user of no scope and one of all, which are fuzzed here; all have each operation tried by the access walk."""
 
 
 @pytest.fixture(scope="module")
@@ -60,7 +69,7 @@ def test_a_front_goes_on_whatever_it_is_sent(walk: Walk, tmp_path: Path) -> None
 
 @pytest.mark.slow
 @pytest.mark.requirement("fuzz:openapi")
-@pytest.mark.parametrize("caller", KINDS)
+@pytest.mark.parametrize("caller", [kind for kind in KINDS if kind not in _OF_SOME_SCOPES])
 def test_no_answer_contradicts_the_description_and_none_is_a_failure(
     walk: Walk, tmp_path: Path, caller: str
 ) -> None:

@@ -66,18 +66,26 @@ def warm_folder() -> Path:
     return folder
 
 
-def make_home(path: Path) -> Path:
+def make_home(path: Path, environments: str = "environments") -> Path:
     """A fresh home that shares the warm folder's environments. What every start in a new home does over is done: its
     database has its tables, and the sandboxes' self-test its finding.
+
+    `doctor` reads every file of every environment: tests that ask it share a folder of few, by another name.
     """
     path.mkdir(mode=0o700, parents=True, exist_ok=True)
-    for name in SHARED:
-        (path / name).symlink_to(warm_folder() / name)
+    share_environments(path, environments)
     for name, content in _first_start().items():
         (path / name).parent.mkdir(mode=0o700, exist_ok=True)
         (path / name).write_bytes(content)
         (path / name).chmod(0o600)
     return path
+
+
+def share_environments(home: Path, environments: str = "environments") -> None:
+    """Let a home use a folder of environments of the warm folder, and its cache of packages."""
+    for name, shared in (("environments", environments), ("cache", "cache")):
+        (warm_folder() / shared).mkdir(exist_ok=True)
+        (home / name).symlink_to(warm_folder() / shared)
 
 
 @functools.cache

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from tests.integration.cli.terminal import Shell
+from tests.integration.cli.terminal import FEW, Shell
 from tests.support.runtime import make_home
 
 
@@ -18,8 +18,10 @@ def empty(tmp_path: Path) -> Shell:
 
 @pytest.fixture(scope="session")
 def shell(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shell]:
-    """A shell whose home's runtime is started by the first command and stopped at the end."""
-    shell = Shell(make_home(tmp_path_factory.mktemp("cli") / "home"), {"CODEWORDS_PORT": "0"})
+    """A shell whose home's runtime is stopped at the end."""
+    home = make_home(tmp_path_factory.mktemp("cli") / "home", FEW)
+    shell = Shell(home, {"CODEWORDS_PORT": "0"})
+    shell.serve()
     yield shell
     assert shell("codewords", "stop").code == 0
 

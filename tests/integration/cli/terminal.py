@@ -16,8 +16,13 @@ from pathlib import Path
 from typing import Any
 
 from tests.support.command_server import command_server
+from tests.support.waiting import until
+
+from codewords_mcp.stdio import home as homes
 
 BIN = Path(sys.executable).parent
+FEW = "environments-of-commands"
+"""The folder of environments that homes of these tests share."""
 _REDRAWN = re.compile(r"[^\n]*\r\x1b\[2K")
 _CONTROL = re.compile(r"\x1b\[[0-?]*[ -/]*[@-~]|\r")
 
@@ -58,6 +63,14 @@ class Shell:
     def __call__(self, *words: str, stdin: str = "", timeout: float = 240) -> Result:
         """One command with everything piped."""
         return Result(*command_server().run(words, self.env, stdin, timeout))
+
+    def serve(self) -> None:
+        """Start the home's runtime as a command would, but forked; `codewords stop` ends it."""
+        with open(os.devnull, "rb") as nothing, (self.home / "serve.log").open("ab") as log:
+            streams = (nothing.fileno(), log.fileno(), log.fileno())
+            runtime = command_server().start(["codewords-mcp", "serve", "--detached"], self.env, streams)
+        until(lambda: homes.find(str(self.home)) or runtime.poll() is not None, "the runtime to listen")
+        assert runtime.returncode is None, (self.home / "serve.log").read_text(encoding="utf-8")
 
     def start(self, *words: str) -> subprocess.Popen[str]:
         """A command that goes on, piped; the caller ends it."""

@@ -10,7 +10,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from tests.integration.cli.terminal import Shell
+from tests.integration.cli.terminal import FEW, Shell
+from tests.support.runtime import make_home
 
 from codewords_mcp.cli._address import HomePorts, listen, read_ports
 from codewords_mcp.errors import InvalidInput
@@ -29,7 +30,7 @@ def free() -> Iterator[int]:
 @pytest.fixture
 def ended(tmp_path: Path) -> Iterator[Shell]:
     """A shell with a home of its own, whose runtime is ended."""
-    shell = Shell(tmp_path / "home")
+    shell = Shell(make_home(tmp_path / "home", FEW))
     yield shell
     shell("codewords", "stop")
 

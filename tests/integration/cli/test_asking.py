@@ -6,7 +6,7 @@ import json
 
 import httpx
 import pytest
-from tests.integration.cli.terminal import Shell, Terminal
+from tests.integration.cli.terminal import FEW, Shell, Terminal
 from tests.support.runtime import make_home
 
 MAIL = {"to": "friend@example.org", "subject": "Hello", "text": "From a\nterminal"}
@@ -68,8 +68,9 @@ def test_a_workflow_of_ones_own_is_run_from_a_terminal_without_a_question(
 def test_that_nobody_is_asked_is_said_by_doctor_and_open(
     shell: Shell, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
-    home = make_home(tmp_path_factory.mktemp("unattended") / "home")
+    home = make_home(tmp_path_factory.mktemp("unattended") / "home", FEW)
     alone = Shell(home, {"CODEWORDS_PORT": "0", "CODEWORDS_CONSENT": "token"})
+    alone.serve()
     try:
         found = alone("codewords", "doctor", "--json").json["checks"]
         [warning] = [one for one in found if one["id"] == "consent"]

@@ -16,7 +16,8 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 
 import pytest
-from tests.integration.cli.terminal import Shell
+from tests.integration.cli.terminal import FEW, Shell
+from tests.support.runtime import share_environments
 
 from codewords_mcp.cli.backup import backup
 from codewords_mcp.runtime.store.database import Database
@@ -38,6 +39,7 @@ def test_a_backup_taken_while_serving_restores_runs_code_secrets_and_keys_in_ano
     elsewhere = Shell(tmp_path / "elsewhere", {"CODEWORDS_PORT": "0"})
     assert elsewhere("codewords", "restore", str(file)).code == 0
     assert elsewhere("codewords", "restore", str(file)).code == 2, "a home that is one is left alone"
+    share_environments(elsewhere.home, FEW)
     try:
         assert ran["id"] in [run["id"] for run in elsewhere("codewords", "runs", "--json").json]
         assert "KEPT_TOKEN" in [

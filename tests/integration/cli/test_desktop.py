@@ -10,10 +10,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.integration.cli.terminal import BIN, Shell
+from tests.integration.cli.terminal import BIN, FEW, Shell
 from tests.support.browser_client import Browser
 from tests.support.mcp_clients import over_http, text_of
 from tests.support.runtime import make_home
+
+from codewords_mcp.stdio import home as homes
 
 pytestmark = [pytest.mark.anyio, pytest.mark.slow, pytest.mark.requirement("pages:desktop")]
 MAIL = {"to": "friend@example.org", "subject": "Hello", "text": "Hi"}
@@ -37,7 +39,10 @@ class Desktop:
         }
         path = os.pathsep.join([str(BIN), str(folder), os.environ["PATH"]])
         self.shell = Shell(home, env | {"SSH_CONNECTION": "", "PATH": path})
-        self.url: str = self.shell("codewords", "doctor", "--json").json["status"]["base_url"]
+        self.shell.serve()
+        runtime = homes.find(str(home))
+        assert runtime is not None
+        self.url = runtime.url
         self.key = (home / "api.key").read_text(encoding="utf-8").strip()
 
     def opened(self, timeout: float = 30) -> str:
@@ -61,7 +66,7 @@ class Desktop:
 @contextmanager
 def sitting(folder: Path, mode: str = "auto") -> Generator[Desktop]:
     (folder / "bin").mkdir()
-    desktop = Desktop(folder / "bin", make_home(folder / "home"), mode)
+    desktop = Desktop(folder / "bin", make_home(folder / "home", FEW), mode)
     try:
         yield desktop
     finally:

@@ -6,10 +6,12 @@ import json
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
-from tests.integration.cli.terminal import Shell, Terminal
+from tests.integration.cli.terminal import FEW, Shell, Terminal
 from tests.support.runtime import make_home
+from tests.support.waiting import until
 
 BAD = """\
 # /// script
@@ -50,7 +52,8 @@ if __name__ == "__main__":
 def kolkata(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shell]:
     """A shell of somebody in Kolkata, with a home of their own."""
     extra = {"CODEWORDS_PORT": "0", "TZ": "Asia/Kolkata"}
-    shell = Shell(make_home(tmp_path_factory.mktemp("report") / "home"), extra)
+    shell = Shell(make_home(tmp_path_factory.mktemp("report") / "home", FEW), extra)
+    shell.serve()
     yield shell
     assert shell("codewords", "stop").code == 0
 
@@ -165,14 +168,18 @@ def test_a_schedule_says_how_its_last_run_ended_and_a_deploy_what_it_breaks(
     file = tmp_path / "other.py"
     file.write_text(BAD, encoding="utf-8")
     other = kolkata("codewords", "deploy", str(file), "--json", "--allow").json["service_id"]
-    soon = (datetime.now(UTC) + timedelta(seconds=15)).isoformat()
+    soon = (datetime.now(UTC) + timedelta(seconds=5)).isoformat()
     once = ("schedules", "create", other, "--at", soon, "-i", '{"fail_at": 0}', "--json")
     made = kolkata("codewords", *once).json
     daily = kolkata("codewords", "schedules", "create", other, "@daily", "-i", "{}", "--json").json
-    while (shown := kolkata("codewords", "schedules", "show", made["id"], "--json").json)[
-        "last_status"
-    ] != "failed":
-        assert shown["last_status"] in {None, "queued", "starting", "running"}
+
+    def ended() -> dict[str, Any] | None:
+        shown: dict[str, Any] = kolkata("codewords", "schedules", "show", made["id"], "--json").json
+        assert shown["last_status"] in {None, "queued", "starting", "running", "failed"}
+        return shown if shown["last_status"] == "failed" else None
+
+    shown = until(ended, "the schedule's run to fail")
+    assert shown is not None
     told = kolkata("codewords", "schedules", "show", made["id"]).out
     assert f"last run  {shown['last_run_id']}  failed" in told
     assert "The workflow answered 500." in told
