@@ -234,3 +234,18 @@ async def test_a_client_that_pins_certificates_is_left_alone_from_its_second_con
     found = await ground.recording(later)
     assert found.exchanges == ()
     assert len(found.connections) == 2
+
+
+@pytest.mark.requirement("recording:bundles")
+async def test_a_program_that_names_its_packages_own_list_of_authorities_is_recorded_at_its_first_request(
+    ground: RecordingGround,
+) -> None:
+    code = calling(f'hosts = ["{HOST_ALIAS}"]', title="Own list").replace(
+        "httpx.AsyncClient(timeout=30)", "httpx.AsyncClient(timeout=30, verify=trusted)"
+    )
+    own = "import certifi, ssl\ntrusted = ssl.create_default_context(cafile=certifi.where())\n"
+    service = await deployed(ground.runtime, code.replace("import httpx, json", f"{own}import httpx, json"))
+    status, answer, run_id = await ground.run(service, ["GET", f"{ground.url}/read", None])
+    assert status == 200, answer
+    found = await ground.recording(run_id)
+    assert ([one.status for one in found.exchanges], found.obstacles) == ([200], [])

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from functools import partial
 
 from codewords_mcp.runtime.auth.api_keys import ApiKeys, RunKey
-from codewords_mcp.runtime.egress.intercept import Interception, SandboxCredential
+from codewords_mcp.runtime.egress.intercept import Interception, SandboxCredential, shared_authority
 from codewords_mcp.runtime.gateway.variables import is_provider_key, provider_variables
 from codewords_mcp.runtime.model.integration import variable_of
 from codewords_mcp.runtime.model.run import RunRequest
@@ -86,6 +86,9 @@ class Launcher:
         self._secrets = secrets
         self._recordings = recordings
         self._settings = settings
+        if settings.record != "off":
+            # Before any fork server starts: their roots bring the authority along.
+            shared_authority()
 
     async def launch_config(self, request: RunRequest, servable: Servable) -> LaunchConfig:
         """The version with the values of the secrets that its header declares and its manifest lists.

@@ -30,6 +30,21 @@ _SYSTEM: Final = (
 )
 
 
+_shared = ""
+
+
+def share(authority: str) -> None:
+    """Have the roots of fork servers that start from now on trust this authority, for all sandboxes that name it."""
+    # Public: a sandbox that names another trusts this one too, of which only the runtime has the key.
+    global _shared  # noqa: PLW0603  # one authority for the process, as its egress has one
+    _shared = authority
+
+
+def shared() -> str:
+    """The authority that most sandboxes of this process name; "" if there is none."""
+    return _shared
+
+
 def variables(authority: str, file: str) -> dict[str, str]:
     """Variables that make the usual clients trust the bundle at `file`, a path as the program sees it; empty without one."""
     if authority:

@@ -12,7 +12,6 @@ import tempfile
 import time
 from collections.abc import Collection
 from datetime import UTC, datetime, timedelta
-from functools import cached_property
 from typing import Any, Final
 
 from cryptography import x509
@@ -21,6 +20,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from codewords_mcp.runtime.model.addresses import parse_address
+from codewords_mcp.runtime.sandboxes import authorities
 
 LIFETIME: Final = timedelta(days=90)
 MAX_CONTEXTS: Final = 500
@@ -41,7 +41,7 @@ class CertificateAuthority:
         self.made_at = time.monotonic()
         self._certificate = self._certify_itself(hosts)
 
-    @property
+    @functools.cached_property
     def pem(self) -> str:
         """The certificate that the sandbox must trust."""
         return self._certificate.public_bytes(serialization.Encoding.PEM).decode()
@@ -86,7 +86,7 @@ class CertificateAuthority:
             not_valid_after=now + LIFETIME,
         )
 
-    @cached_property
+    @functools.cached_property
     def _leaf_key(self) -> ec.EllipticCurvePrivateKey:
         return ec.generate_private_key(ec.SECP256R1())
 
@@ -130,15 +130,16 @@ class CertificateAuthority:
 
 def shared_authority() -> CertificateAuthority:
     """The authority of this process's recorded sandboxes; a new one for new sandboxes long before it expires."""
-    authority = _shared()
-    if time.monotonic() - authority.made_at > LIFETIME.total_seconds() / 3:
+    if time.monotonic() - _shared().made_at > LIFETIME.total_seconds() / 3:
         _shared.cache_clear()
     return _shared()
 
 
 @functools.lru_cache(maxsize=1)
 def _shared() -> CertificateAuthority:
-    return CertificateAuthority(None)
+    authority = CertificateAuthority(None)
+    authorities.share(authority.pem)
+    return authority
 
 
 def _named(host: str) -> x509.GeneralName:

@@ -24,6 +24,8 @@ class ProgramForker(Protocol):
     """The fork server of an isolation (`fork_server.ForkServer`)."""
 
     moves_quickly: bool
+    authority: str
+    """The one that its programs trust without a file of their own; "" if there is none."""
 
     async def prepare(self, message: dict[str, Any], fds: list[int]) -> None:
         """Request a prepared isolation. Raises OSError if the server is gone or its queue stays full."""
@@ -130,12 +132,15 @@ class ForkIsolation(Isolation):
         """See `Isolation`."""
         assert self.channel is not None  # noqa: S101  # it stands
         spawn.write_files(self.resources.folders, spec, self.resources.uid)
+        own_bundle = spec.authority not in {"", self.server.authority}
+        if own_bundle:
+            spawn.write_own_bundle(self.resources.folders, spec.authority, self.resources.uid)
         # The group was made before the program's limits were known.
         if self.group is not None and spec.limits != self._limits:
             self.group.limit(spec.limits)
         claim = {
             "port": spec.port,
-            "variables": spawn.variables(spec),
+            "variables": spawn.variables(spec, own_bundle=own_bundle),
             "limits": spawn.describe_limits(spec.limits, exact_memory=self.group is not None),
         }
         # In a file: a message between the processes is bounded, and variables may be large.

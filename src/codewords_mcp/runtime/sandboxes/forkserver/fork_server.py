@@ -20,6 +20,7 @@ from typing import Any, Final, TypeVar
 
 import structlog
 
+from codewords_mcp.runtime.sandboxes import authorities
 from codewords_mcp.runtime.sandboxes.base import EnvironmentRef, Limits
 from codewords_mcp.runtime.sandboxes.forkserver.fork_isolation import ForkIsolation
 from codewords_mcp.runtime.sandboxes.host import cgroups, paths
@@ -84,6 +85,7 @@ class ForkServer:
         # The server's process, as numbered in its own pid namespace.
         self._number = 0
         self.moves_quickly = False
+        self.authority = authorities.shared()
         """Whether a program gets into its control groups without a wait."""
         self._ready: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._tasks: set[asyncio.Task[None]] = set()
@@ -230,7 +232,10 @@ class ForkServer:
                 # The server's root may pass through the folder, but not list it.
                 self._sandboxes.chmod(0o711)
             first, count = (self._ids.first, self._ids.count) if self._ids is not None else (None, 1)
-            description = spawn.describe_server(environment, folders.top, self._sandboxes, first, count)
+            bundle = spawn.write_bundle(folders.top, self.authority) if self.authority else None
+            description = spawn.describe_server(
+                environment, folders.top, self._sandboxes, first, count, bundle
+            )
             self._group = self._resources.make_group(folders.top.name, _SERVER_LIMITS)
         except OSError:
             for fd in outputs:

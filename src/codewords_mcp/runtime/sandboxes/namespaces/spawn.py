@@ -26,9 +26,13 @@ _BACKLOG = 4096
 MAIN = "/app/main.py"
 
 
-def variables(spec: SandboxSpec) -> dict[str, str]:
-    """The program's whole environment; values of the workflow replace our defaults, but not PORT."""
-    trust = authorities.variables(spec.authority, f"/app/{authorities.FILE}")
+def variables(spec: SandboxSpec, *, own_bundle: bool) -> dict[str, str]:
+    """The program's whole environment; values of the workflow replace our defaults, but not PORT.
+
+    `own_bundle`: the authorities that it is to trust are in its own folder, else in its root.
+    """
+    bundle = f"/app/{authorities.FILE}" if own_bundle else rootfs.AUTHORITIES
+    trust = authorities.variables(spec.authority, bundle)
     return defaults(spec.environment.base_prefix) | dict(spec.env) | trust | {"PORT": str(spec.port)}
 
 
@@ -71,6 +75,8 @@ def launch(
     try:
         folders.make(uid)
         write_files(folders, spec, uid)
+        if spec.authority:
+            write_bundle(folders.top, spec.authority)
         own_outputs(outputs, uid)
 
         with contextlib.ExitStack() as stack:
@@ -109,9 +115,16 @@ def launch_server(description: dict[str, Any], outputs: tuple[int, int]) -> Spaw
 
 
 def describe_server(
-    environment: EnvironmentRef, top: Path, sandboxes: Path, first_id: int | None, ids: int
+    environment: EnvironmentRef,
+    top: Path,
+    sandboxes: Path,
+    first_id: int | None,
+    ids: int,
+    authorities_file: str | None,
 ) -> dict[str, Any]:
-    """The specification for a fork server's launcher. `top` has its root's mount point, `sandboxes` its forks' folders."""
+    """The specification for a fork server's launcher. `top` has its root's mount point, `sandboxes` its forks' folders;
+    `authorities_file` is what `write_bundle` wrote.
+    """
     root = str(top / "root")
     packages = Path("lib") / f"python{environment.python_version}" / "site-packages"
     sources = rootfs.Sources(
@@ -121,6 +134,7 @@ def describe_server(
         environment=str(environment.path),
         python=_python_source(environment.base_prefix),
         boot=BOOT,
+        authorities=authorities_file,
     )
 
     return {
@@ -180,10 +194,20 @@ def open_listener(folders: paths.Folders) -> socket.socket:
 
 
 def write_files(folders: paths.Folders, spec: SandboxSpec, uid: int | None) -> None:
-    """Make /app/main.py, and the authorities that it is to trust. Raises OSError."""
+    """Make /app/main.py. Raises OSError."""
     _write(folders.app / "main.py", spec.code.encode(), uid)
-    if spec.authority:
-        _write(folders.app / authorities.FILE, authorities.bundle(spec.authority), uid)
+
+
+def write_own_bundle(folders: paths.Folders, authority: str, uid: int | None) -> None:
+    """Make the file of the authorities that one program is to trust, in its own folder. Raises OSError."""
+    _write(folders.app / authorities.FILE, authorities.bundle(authority), uid)
+
+
+def write_bundle(top: Path, authority: str) -> str:
+    """Make the file that is mounted in a root; its path. Raises OSError."""
+    path = top / authorities.FILE
+    _write(path, authorities.bundle(authority), None)
+    return str(path)
 
 
 def _write(path: Path, content: bytes, uid: int | None) -> None:
@@ -218,6 +242,7 @@ def _describe(
         python=_python_source(spec.environment.base_prefix),
         boot=BOOT,
         folders=tuple(map(str, spec.folders)),
+        authorities=str(folders.top / authorities.FILE) if spec.authority else None,
     )
     return {
         "parent": os.getpid(),
@@ -227,7 +252,7 @@ def _describe(
         "network": spec.network,
         "port": spec.port,
         "argv": ["/env/bin/python", rootfs.BOOT, MAIN],
-        "variables": variables(spec),
+        "variables": variables(spec, own_bundle=False),
         "limits": describe_limits(spec.limits, exact_memory=exact_memory),
     }
 

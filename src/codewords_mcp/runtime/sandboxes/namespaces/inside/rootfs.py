@@ -14,6 +14,8 @@ from typing import Final
 from . import linux
 
 BOOT: Final = "/.codewords/boot.py"
+AUTHORITIES: Final = "/.codewords/authorities.pem"
+"""The bundle of `sandboxes.authorities`, in a root that has one."""
 SERVER_ROOT: Final = "/root"
 SERVER_SANDBOXES: Final = "/sandboxes"
 _SERVER_SELF: Final = "/self"
@@ -34,6 +36,13 @@ _ETC_BINDS: Final = (
     "/etc/ca-certificates", "/etc/ld.so.cache", "/etc/ld.so.conf", "/etc/ld.so.conf.d", "/etc/alternatives",
     "/etc/mime.types", "/etc/protocols", "/etc/services", "/etc/localtime",
 )  # fmt: skip
+_BUNDLES: Final = (
+    # The system's, by any of its names, and those that packages bring along and read by their own path.
+    "etc/ssl/certs/ca-certificates.crt", "etc/ssl/cert.pem", "etc/ssl/ca-bundle.pem", "etc/pki/tls/certs/ca-bundle.crt",
+    "certifi/cacert.pem", "pip/_vendor/certifi/cacert.pem", "botocore/cacert.pem", "httplib2/cacerts.txt",
+    "stripe/data/ca-certificates.crt", "grpc/_cython/_credentials/roots.pem",
+)  # fmt: skip
+_PACKAGES: Final = "env/lib/{}/site-packages/"
 _ETC_FILES: Final = {
     "passwd": "root:x:0:0:root:/:/bin/sh\nsandbox:x:1000:1000:sandbox:/app:/bin/sh\n"
     "nobody:x:65534:65534:nobody:/:/bin/false\n",
@@ -70,6 +79,8 @@ class Sources:
     python: str | None
     boot: str
     folders: tuple[str, ...] = ()
+    authorities: str | None = None
+    """A file with everything that programs are to trust, in place of every such list."""
 
 
 def build(sources: Sources) -> None:
@@ -100,6 +111,8 @@ def build(sources: Sources) -> None:
     for name in ("proc", "app", "tmp", "run", "var", "var/tmp", ".codewords"):
         os.mkdir(f"{root}/{name}")
     _copy(sources.boot, root + BOOT)
+    if sources.authorities is not None:
+        _cover_bundles(root, sources.authorities)
     if sources.app is not None and sources.tmp is not None:
         bind_own(root, sources.app, sources.tmp)
 
@@ -236,6 +249,21 @@ def _make_etc(root: str) -> None:
             # A bind needs a target of the same kind: an empty file for a file.
             _write(target, "")
             linux.bind(path, target, _READONLY)
+
+
+def _cover_bundles(root: str, bundle: str) -> None:
+    """Mount a list of authorities where programs look for one."""
+    _write(root + AUTHORITIES, "")
+    linux.bind(bundle, root + AUTHORITIES, _READONLY)
+    libraries = f"{root}/env/lib"
+    versions = os.listdir(libraries) if os.path.isdir(libraries) else []
+    folders = ["", *(_PACKAGES.format(version) for version in versions)]
+    for folder in folders:
+        for name in _BUNDLES:
+            target = f"{root}/{folder}{name}"
+            # A link may lead out of the root.
+            if os.path.isfile(target) and os.path.realpath(target) == target:
+                linux.bind(bundle, target, _READONLY)
 
 
 def _make_dev(root: str) -> None:
