@@ -15,7 +15,7 @@ import httpx
 import pytest
 from tests.integration.secrets.fake_recorder import Library
 from tests.integration.secrets.helpers import run
-from tests.integration.secrets.interception import FREE, OTHER, Ground, ground
+from tests.integration.secrets.interception import FREE, HOST, NAME, OTHER, VALUE, Ground, ground
 from tests.integration.secrets.tls_host import Ca, raw_host
 from tests.support.egress import serving
 from tests.support.waiting import until_async
@@ -88,14 +88,15 @@ async def recorded(
     monkeypatch: pytest.MonkeyPatch,
     *ports: int,
     ca: Ca | None = None,
+    certified: str = FREE,
     secrets: dict[str, str] | None = None,
 ) -> AsyncGenerator[Recorded]:
-    """`ports` are those of further hosts on this machine."""
+    """`ports` are those of further hosts on this machine; `certified`: the host's name."""
     log = ExchangeLog()
     session = RecordingSession(LiveRecorder(), Scrubber(secrets or {}), log)
     private = frozenset(f"{name}:{port}" for port in ports for name in (FREE, OTHER))
     async with ground(
-        tmp_path, monkeypatch, certified=FREE, recording=session, private=private, ca=ca
+        tmp_path, monkeypatch, certified=certified, recording=session, private=private, ca=ca
     ) as stage:
         yield Recorded(stage, log)
 
@@ -352,3 +353,34 @@ async def test_a_websocket_is_recorded_by_its_handshake_and_plain_http_like_any_
         assert [(one.body, one.whole) for one in (first, second)] == [(b"plain", True)] * 2
         assert (opened.status, opened.request.writes, opened.body) == (101, True, b"")
         assert opened.size > len("heard hello")
+
+
+@pytest.mark.requirement("recording:no-values")
+@pytest.mark.parametrize("http2", [False, True])
+async def test_a_host_of_a_rule_gets_the_value_and_its_exchanges_are_on_record_without_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, http2: bool
+) -> None:
+    async with (
+        recorded(tmp_path, monkeypatch, certified=HOST, secrets={NAME: VALUE}) as stand,
+        stand.client(http2=http2) as http,
+    ):
+        headers = {"Authorization": f"Bearer {stand.stage.placeholder}"}
+        url = stand.stage.url
+        replies = [
+            await http.get(f"{url}/read", headers=headers),
+            await http.post(f"{url}/write", headers=headers, json={"amount": 1}),
+            await http.get(f"{url}/stream", headers=headers),
+            await http.get(f"{url}/big", headers=headers),
+            await http.post(f"{url}/write", json={"key": stand.stage.placeholder}),
+        ]
+        assert {reply.http_version for reply in replies} == {"HTTP/2" if http2 else "HTTP/1.1"}
+        assert {one["headers"]["authorization"] for one in stand.stage.host.asked[:4]} == {f"Bearer {VALUE}"}
+        exchanges = await stand.exchanges(5)
+        assert [one.status for one in exchanges] == [200, 200, 200, 200, 0]
+        assert [one.whole for one in exchanges] == [True, True, True, False, False]
+        assert [one.request.writes for one in exchanges[:4]] == [False, True, False, False]
+        assert dict(exchanges[0].request.headers)[b"authorization"] == f"Bearer [secret {NAME}]".encode()
+        assert (exchanges[0].body, exchanges[1].request.body) == (replies[0].content, b'{"amount":1}')
+        assert (exchanges[3].size, len(exchanges[3].body)) == (8 << 20, 1 << 20)
+        for hidden in (VALUE, stand.stage.placeholder):
+            assert hidden not in repr(exchanges)

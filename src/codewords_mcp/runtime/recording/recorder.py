@@ -119,14 +119,20 @@ class OpenExchange:
         # Lengths stay, as the headers state them.
         self._scrubber = scrubber.another(same_length=True)
 
-    def record_request_body(self, body: bytes) -> None:
-        """Record the request's body, where it was not known when the exchange began."""
+    def record_request_body(self, body: bytes | None, *, writes: bool) -> None:
+        """Record the request's body, where it was not known when the exchange began; None for one longer than is kept."""
+        if body is not None:
+            body = self._clean_request_body(body)
+        self.request = replace(self.request, body=body, writes=writes)
+
+    def _clean_request_body(self, body: bytes) -> bytes | None:
         clean = self._scrubber.another().whole(body)
         coding = coding_of(self.request.headers)
         if coding and not hides_nothing(body, coding, self._scrubber):
-            return
+            return None
         if self._room.take(len(clean)):
-            self.request = replace(self.request, body=clean)
+            return clean
+        return None
 
     def record_response(self, status: int, headers: Headers) -> None:
         """Record the response's head."""
@@ -289,14 +295,12 @@ class RecordingSession:
             self.log.add(request, verdict)
         return verdict
 
-    def observe(
-        self, channel: RecordingChannel, method: str, url: bytes, headers: Headers, *, writes: bool
-    ) -> OpenExchange:
-        """Record a request that is on its way, from its head on; its body follows by `record_request_body`.
+    def observe(self, channel: RecordingChannel, method: str, url: bytes, headers: Headers) -> OpenExchange:
+        """Record a request that is on its way, from its head on; it counts as a write until `record_request_body`.
 
         For a recorder that answers nothing: it is not asked.
         """
-        exchange = OpenExchange(self._clean(channel, method, url, headers, None, writes=writes))
+        exchange = OpenExchange(self._clean(channel, method, url, headers, None, writes=True))
         exchange.scrub_with(self.scrubber)
         if self.log is not None:
             self.log.add(exchange.request, exchange)

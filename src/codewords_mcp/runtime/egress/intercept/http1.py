@@ -127,6 +127,9 @@ class Http1:
         recording = self._session.interception.recording
         if recording is None:
             return None
+        if not recording.recorder.answers:
+            outgoing.observe(recording)
+            return None
 
         # The recorder reads the body before any host does, so the program is told to send it here.
         if self._program.http.they_are_waiting_for_100_continue:
@@ -195,7 +198,8 @@ class Http1:
             outgoing.check_body(bytes(event.data))
         elif isinstance(event, h11.EndOfMessage):
             # Trailers may hold a placeholder too.
-            outgoing.check_body(b"".join(b"%b: %b\n" % pair for pair in event.headers))
+            outgoing.check_trailers(list(event.headers.raw_items()))
+            outgoing.on_sent()
         elif isinstance(event, h11.ConnectionClosed):
             raise ConnectionResetError("the program hung up")
 

@@ -69,6 +69,8 @@ class Http2:
             if isinstance(error, ProtocolError):
                 self._session.refused(f"it is not valid HTTP/2 ({type(error).__name__})")
         finally:
+            for outgoing in self._requests.values():
+                outgoing.on_end(whole=False)
             settings_known.cancel()
             reading.cancel()
             await asyncio.gather(reading, return_exceptions=True)
@@ -105,6 +107,8 @@ class Http2:
             self._trailers_out(event.stream_id, [(bytes(n), bytes(v)) for n, v in event.headers])
         elif isinstance(event, events.StreamEnded):
             if event.stream_id not in self._whole:
+                if (outgoing := self._requests.get(event.stream_id)) is not None:
+                    outgoing.on_sent()
                 self._end(self._program, self._host, event.stream_id)
             self._whole.discard(event.stream_id)
         else:
@@ -126,7 +130,12 @@ class Http2:
             self._program.reset(stream, ErrorCodes.REFUSED_STREAM)
             return
 
+        # Recorders that answer are not served here: they speak HTTP/1.1.
+        recording = self._session.interception.recording
+        if recording is not None:
+            outgoing.observe(recording)
         if ended:
+            outgoing.on_sent()
             self._whole.add(stream)
         self._requests[stream] = outgoing
         self._program.other[stream], self._host.other[there] = there, stream
@@ -152,7 +161,7 @@ class Http2:
         if outgoing is None:
             return
         try:
-            outgoing.check_body(b"".join(b"%b: %b\n" % pair for pair in trailers))
+            outgoing.check_trailers(trailers)
         except RequestRefused as refusal:
             self._host.reset(self._program.other.get(stream), ErrorCodes.CANCEL)
             self._refuse(stream, refusal)
@@ -163,7 +172,9 @@ class Http2:
         """Respond in the host's place, and record the refusal."""
         if refusal.reason:
             self._session.refused(refusal.reason)
-        self._requests.pop(stream, None)
+        outgoing = self._requests.pop(stream, None)
+        if outgoing is not None:
+            outgoing.on_end(whole=False)
         self._scrubbers.pop(stream, None)
         self._program.flows.pop(stream, None)
         body = (refusal.message + "\n").encode()
@@ -197,9 +208,13 @@ class Http2:
                 # Trailers may hold a value too.
                 clean = self._session.interception.scrubber
                 trailers = [(bytes(n), clean.whole(bytes(v))) for n, v in event.headers]
+                if (outgoing := self._requests.get(stream)) is not None:
+                    outgoing.on_trailers(trailers)
                 self._trail(self._host, self._program, event.stream_id, trailers)
         elif isinstance(event, events.StreamEnded):
             self._rest_in(stream)
+            if stream is not None and (outgoing := self._requests.get(stream)) is not None:
+                outgoing.on_end(whole=True)
             self._end(self._host, self._program, event.stream_id)
         else:
             self._on_either(self._host, self._program, event)
@@ -258,6 +273,8 @@ class Http2:
             self._program.reset(stream, ErrorCodes.INTERNAL_ERROR)
             return
 
+        if (outgoing := self._requests.get(stream)) is not None:
+            outgoing.on_body(clean)
         self._go_on(self._host, self._program, there, clean, counted)
 
     def _rest_in(self, stream: int | None) -> None:
@@ -267,7 +284,10 @@ class Http2:
             scrub = self._scrubbers.pop(stream, None)
         if scrub is None or stream is None:
             return
-        self._go_on(self._host, self._program, self._program.other.get(stream, 0), scrub.finish(), 0)
+        rest = scrub.finish()
+        if (outgoing := self._requests.get(stream)) is not None:
+            outgoing.on_body(rest)
+        self._go_on(self._host, self._program, self._program.other.get(stream, 0), rest, 0)
 
     # Events of either side
     def _on_either(self, side: Http2Side, other: Http2Side, event: Any) -> None:
@@ -358,5 +378,7 @@ class Http2:
         there = side.other.pop(stream, None)
         other.other.pop(there or 0, None)
         here = stream if side is self._program else there
-        self._requests.pop(here or 0, None)
+        outgoing = self._requests.pop(here or 0, None)
+        if outgoing is not None:
+            outgoing.on_end(whole=False)
         self._scrubbers.pop(here or 0, None)

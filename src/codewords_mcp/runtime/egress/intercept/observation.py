@@ -13,8 +13,9 @@ import structlog
 
 from codewords_mcp.runtime.egress.intercept.credentials import Headers
 from codewords_mcp.runtime.egress.intercept.session import InterceptSession
-from codewords_mcp.runtime.recording.exchanges import MAX_BODY_BYTES, SAFE_METHODS
+from codewords_mcp.runtime.recording.exchanges import MAX_BODY_BYTES
 from codewords_mcp.runtime.recording.recorder import OpenExchange
+from codewords_mcp.runtime.recording.writes import egress_write
 
 log = structlog.get_logger(__name__)
 
@@ -49,10 +50,11 @@ class Observer(Protocol):
 class PassingExchange:
     """A request on its way, and its response. Without a recorder nothing is kept."""
 
-    __slots__ = ("_body", "_exchange", "_size", "method")
+    __slots__ = ("_body", "_exchange", "_size", "_upgrades", "method")
 
-    def __init__(self, method: str, exchange: OpenExchange | None) -> None:
+    def __init__(self, method: str, exchange: OpenExchange | None, *, upgrades: bool = False) -> None:
         self.method = method
+        self._upgrades = upgrades
         self._exchange = exchange
         self._body: list[bytes] = []
         self._size = 0
@@ -65,9 +67,13 @@ class PassingExchange:
 
     def request_end(self) -> None:
         """The request is complete."""
-        if self._exchange is not None and self._size <= MAX_BODY_BYTES:
-            self._exchange.record_request_body(b"".join(self._body))
+        if self._exchange is None:
+            return
+        body = b"".join(self._body) if self._size <= MAX_BODY_BYTES else None
         self._body.clear()
+        request = self._exchange.request
+        reason = egress_write(request.method, request.url, request.headers, body, upgrades=self._upgrades)
+        self._exchange.record_request_body(body, writes=bool(reason))
 
     def response(self, status: int, headers: Headers) -> None:
         """The response's head."""
@@ -96,6 +102,16 @@ class PassingExchange:
             self._exchange = None
 
 
+def recorded_head(session: InterceptSession, target: bytes, headers: Headers) -> tuple[bytes, Headers]:
+    """(address, headers) of a request with names of secrets in place of placeholders, which differ each time."""
+    named = session.interception.credentials
+    if named.every:
+        target = named.named(target)
+        headers = [(name, named.named_in_header(value)) for name, value in headers]
+    scheme = b"https" if session.secure else b"http"
+    return b"%b://%b%b" % (scheme, session.authority.encode(), target), headers
+
+
 @dataclass(slots=True)
 class Observation:
     """The exchanges of one connection."""
@@ -112,19 +128,8 @@ class Observation:
         if recording is None:
             return PassingExchange(method, None)
 
-        named = session.interception.credentials
-        if named.every:
-            target = named.named(target)
-            headers = [(name, named.named_in_header(value)) for name, value in headers]
-        scheme = b"https" if session.secure else b"http"
-        exchange = recording.observe(
-            "egress",
-            method,
-            b"%b://%b%b" % (scheme, session.authority.encode(), target),
-            headers,
-            writes=method not in SAFE_METHODS or upgrades,
-        )
-        return PassingExchange(method, exchange)
+        url, headers = recorded_head(session, target, headers)
+        return PassingExchange(method, recording.observe("egress", method, url, headers), upgrades=upgrades)
 
 
 class GuardedObserver:

@@ -25,6 +25,7 @@ from codewords_mcp.runtime.egress.intercept.tls_passage import TlsPassage
 from codewords_mcp.runtime.egress.intercept.trust import TrustedHost
 from codewords_mcp.runtime.egress.relay import Check, Traffic, relay, reset
 from codewords_mcp.runtime.model.host_names import normal_host
+from codewords_mcp.runtime.recording.recorder import RecordingSession
 
 _CHUNK: Final = 64 << 10
 _HTTPS_PORTS: Final = frozenset({443, 8443})
@@ -40,11 +41,13 @@ class ObservedConnection:
     check: Check | None
     """Judges the program's data where it is not encrypted."""
     traffic: Traffic = field(init=False)
+    recording: RecordingSession | None = field(init=False)
     why: str = ""
     """Completes "not recorded: …"; "" for a connection that is read."""
     began: float = field(default_factory=time.monotonic)
 
     def __post_init__(self) -> None:
+        self.recording = self.session.interception.recording
         self.traffic = Traffic(total=self.session.traffic)
 
     async def serve(self, to_client: bytes, to_upstream: bytes) -> None:
@@ -245,7 +248,8 @@ class ObservedConnection:
             self._learn_pinned()
 
     def _note(self) -> None:
-        recording = self.session.interception.recording
+        # A run that is over has taken its recorder along: the one from the begin is told all the same.
+        recording = self.session.interception.recording or self.recording
         if recording is not None:
             traffic = self.traffic.sent, self.traffic.received
             recording.note_unread(self.session.host, self.session.port, traffic, self.began, self.why)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from codewords_mcp.runtime.egress.intercept.credentials import Headers, Misplaced, PlaceholderScan
+from codewords_mcp.runtime.egress.intercept.observation import PassingExchange, recorded_head
 from codewords_mcp.runtime.egress.intercept.responses import readable
 from codewords_mcp.runtime.egress.intercept.session import InterceptSession
 from codewords_mcp.runtime.recording.recorder import (
@@ -62,6 +63,8 @@ class Outgoing:
         self.upgrades = upgrades
         """Whether it requests a websocket."""
         self._exchange: OpenExchange | None = None
+        # The same one's request, where it is recorded as it passes.
+        self._passing: PassingExchange | None = None
         self._scan: PlaceholderScan = session.interception.credentials.watch()
         # Rules apply to TLS only, so a plain connection never matches one.
         port = session.port if session.secure else 0
@@ -90,20 +93,10 @@ class Outgoing:
 
         Raises RequestRefused if it is blocked.
         """
-        named, head, session = self._session.interception.credentials, self._head, self._session
-        scheme = b"https" if session.secure else b"http"
-        url = b"%b://%b%b" % (scheme, session.authority.encode(), named.named(head.target))
+        head, session = self._head, self._session
+        url, headers = recorded_head(session, head.target, head.headers)
         reason = egress_write(head.method, url.decode("latin-1"), head.headers, body, upgrades=self.upgrades)
-        verdict = await recording.decide(
-            "egress",
-            head.method,
-            url,
-            # The recorded URL and headers show names of secrets, not placeholders, which differ
-            # each time.
-            [(name, named.named_in_header(value)) for name, value in head.headers],
-            body,
-            writes=bool(reason),
-        )
+        verdict = await recording.decide("egress", head.method, url, headers, body, writes=bool(reason))
         if isinstance(verdict, RecordedResponse):
             return verdict
         if isinstance(verdict, BlockedRequest):
@@ -114,11 +107,30 @@ class Outgoing:
         self._exchange = verdict
         return None
 
+    def observe(self, recording: RecordingSession) -> None:
+        """Have it recorded as it passes, for a recorder that answers nothing."""
+        url, headers = recorded_head(self._session, self._head.target, self._head.headers)
+        self._exchange = recording.observe("egress", self.method, url, headers)
+        self._passing = PassingExchange(self.method, self._exchange, upgrades=self.upgrades)
+
     def check_body(self, chunk: bytes) -> None:
-        """Check a chunk of the body before it is sent. Raises RequestRefused."""
+        """Check a chunk of the body before it is sent, and record it. Raises RequestRefused."""
         found = self._scan.found(chunk)
         if found is not None:
             raise misplaced(self._session, f"its body holds {found}")
+        if self._passing is not None:
+            self._passing.request_body(chunk)
+
+    def check_trailers(self, trailers: Headers) -> None:
+        """Check what follows the body. Raises RequestRefused."""
+        found = self._scan.found(b"".join(b"%b: %b\n" % pair for pair in trailers))
+        if found is not None:
+            raise misplaced(self._session, f"its body holds {found}")
+
+    def on_sent(self) -> None:
+        """Record that the request is complete."""
+        if self._passing is not None:
+            self._passing.request_end()
 
     def on_response(self, status: int, headers: Headers) -> None:
         """Record the response's head, as the program gets it."""
@@ -131,6 +143,11 @@ class Outgoing:
         """Record a chunk of the response's body, as the program gets it."""
         if self._exchange is not None:
             self._exchange.record_chunk(chunk)
+
+    def on_trailers(self, headers: Headers) -> None:
+        """Record headers that follow the response's body."""
+        if self._exchange is not None:
+            self._exchange.record_trailers(headers)
 
     def on_end(self, *, whole: bool) -> None:
         """End the exchange. `whole`: the response was complete. Only the first call counts."""

@@ -51,6 +51,12 @@ async def serve_connection(
             await _tunnel(session, client, upstream, to_client, to_upstream)
         return
 
+    def reset_late() -> None:
+        # HTTP/2 is read without a recorder that answers: it would not be asked.
+        with contextlib.suppress(OSError):
+            client.shutdown(socket.SHUT_RDWR)
+
+    session.interception.opened(reset_late)
     try:
         # First: a client of a proxy sends nothing before it is connected.
         await asyncio.get_running_loop().sock_sendall(client, to_client)
@@ -79,6 +85,8 @@ async def serve_connection(
         if upstream is not None:
             upstream.close()
         raise
+    finally:
+        session.interception.closed(reset_late)
 
 
 def judged_only(session: InterceptSession) -> bool:

@@ -6,12 +6,12 @@ import asyncio
 import contextlib
 import socket
 import ssl
-from collections.abc import Generator
 from typing import Final
 
 HANDSHAKE_TIMEOUT: Final = 10.0
 """Seconds for a handshake."""
 _CHUNK: Final = 64 << 10
+_RECORD: Final = 16 << 10
 
 
 class TlsEnd:
@@ -51,14 +51,21 @@ class TlsEnd:
         if self._pending.pending:
             await asyncio.get_running_loop().sock_sendall(sock, self._pending.read())
 
-    def decrypt(self, data: bytes) -> Generator[bytes]:
+    def decrypt(self, data: bytes) -> list[bytes]:
         """Data of the peer in these bytes. Raises ssl.SSLError."""
+        pieces: list[bytes] = []
         if data:
             self._arrived.write(data)
-        with contextlib.suppress(ssl.SSLWantReadError):
-            while plain := self.tls.read(_CHUNK):
-                yield plain
-            self.closed = True
+        try:
+            while piece := self.tls.read(_RECORD):
+                pieces.append(piece)
+                # To ask for more than there is would cost an exception.
+                if not self._arrived.pending and not self.tls.pending():
+                    return pieces
+        except ssl.SSLWantReadError:
+            return pieces
+        self.closed = True
+        return pieces
 
     def encrypt(self, data: bytes) -> None:
         """Say this to the peer, with the next `take`. Raises ssl.SSLError."""

@@ -59,7 +59,7 @@ class TlsPassage:
 
 
 def _pass_on(source: TlsEnd, target: TlsEnd, data: bytes) -> list[bytes]:
-    pieces = list(source.decrypt(data))
+    pieces = source.decrypt(data)
     for piece in pieces:
         target.encrypt(piece)
     if source.closed:
