@@ -68,3 +68,25 @@ class ReplayReport(Model):
     seconds: float = 0.0
     cost: float = 0.0
     bytes_sent: int = 0
+
+
+FaultKind = Literal["429", "500", "timeout", "empty list", "missing field", "injection"]
+"""Faults of a host's response. `injection` hides an instruction to models in a page or a text."""
+
+
+class FaultReport(Model):
+    """The behaviour of a program under one fault.
+
+    `outcome`: "handled" if it succeeded all the same, "refused" if it answered with an error of its own, "crashed" otherwise.
+    `new_writes` are those that it would have made because of the fault.
+    """
+
+    kind: FaultKind
+    where: str
+    field: str = ""
+    outcome: Literal["handled", "refused", "crashed"]
+    status: int
+    retried: bool
+    new_writes: list[str] = Field(default_factory=list[str])
+    missing_writes: list[str] = Field(default_factory=list[str])
+    followed_injection: bool = False

@@ -132,7 +132,7 @@ class _Comparison:
         )
 
     def _compare_destinations(self) -> None:
-        known = [*self._baseline.recorded, *self._baseline.requests]
+        known = self._baseline.recorded
         for host in _new(map(_host, known), map(_host, self._now)):
             self._add("host", "added", host)
         for model in _new(map(_model, known), map(_model, self._now)):
@@ -290,7 +290,8 @@ def _rank(status: str | None) -> int:
 
 
 def _host(one: SeenRequest) -> str:
-    return one.exchange.request.host if one.exchange.request.channel == "egress" else ""
+    request = one.exchange.request
+    return request.host if request.channel == "egress" else ""
 
 
 def _model(one: SeenRequest) -> str:

@@ -85,6 +85,8 @@ def _of_lists(
         yield from _of_lengths(before, after, path, general)
         return
 
+    if json.dumps(before) == json.dumps(after):
+        return
     texts = [canonical(item) for item in before], [canonical(item) for item in after]
     if texts[0] == texts[1]:
         return

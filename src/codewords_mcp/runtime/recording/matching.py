@@ -10,12 +10,12 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict, deque
-from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Final, Literal
 from urllib.parse import urlsplit
 
-from codewords_mcp.runtime.recording.content import Value, content_of, pairs_of
+from codewords_mcp.runtime.recording.content import Value, header, pairs_of, read_content
 from codewords_mcp.runtime.recording.exchanges import Exchange, RecordedRequest, Recording
 from codewords_mcp.runtime.recording.request_kinds import kind_of
 from codewords_mcp.runtime.recording.volatile import Token, template
@@ -25,6 +25,8 @@ MatchKind = Literal["exact", "normalised", "noise", "position"]
 FieldName = tuple[str, str]
 """(route, field): one field of all requests of a route."""
 
+_MAX_REMEMBERED: Final = 1 << 15
+"""Bytes of a body whose normal form is remembered."""
 MAX_LOOKED_AT: Final = 50
 """Recorded requests with equal templates that one request is compared with."""
 
@@ -49,57 +51,75 @@ class NormalForm:
     """(field, template of its value), by name."""
     tokens: tuple[Token, ...]
     """The times and ids, in the order of the fields."""
-
-    @property
-    def shape(self) -> tuple[str, ...]:
-        """Names of the fields."""
-        return tuple(name for name, _ in self.fields)
+    shape: tuple[str, ...]
+    """Names of the fields."""
 
 
 def request_value(request: RecordedRequest) -> dict[str, Value]:
     """The parts of a request that count: query and body. Its address is the route."""
-    query = urlsplit(request.url).query
+    kind = header(request.headers, b"content-type")
+    return _value(urlsplit(request.url).query, kind, request.body or b"")
+
+
+def _value(query: str, kind: str, body: bytes) -> dict[str, Value]:
     found: dict[str, Value] = {}
     if query:
         found["query"] = pairs_of(query)
-    if request.body:
-        found["body"] = content_of(request.body, request.headers)
+    if body:
+        found["body"] = read_content(body, kind)
     return found
 
 
-def flatten(value: Value, path: str = "") -> Iterator[tuple[str, str]]:
+def flatten(value: Value) -> list[tuple[str, str]]:
     """The scalars of a value as text, with their paths. Numbers of equal value are equal, however they are written."""
-    if isinstance(value, dict):
+    found: list[tuple[str, str]] = []
+    _collect(value, "", found)
+    return found
+
+
+def _collect(value: Value, path: str, found: list[tuple[str, str]]) -> None:
+    if isinstance(value, str):
+        found.append((path, value))
+    elif isinstance(value, dict):
         for name in sorted(value):
-            yield from flatten(value[name], f"{path}.{name}" if path else name)
+            _collect(value[name], f"{path}.{name}" if path else name, found)
         if not value:
-            yield path, "{}"
+            found.append((path, "{}"))
     elif isinstance(value, list):
         for number, item in enumerate(value):
-            yield from flatten(item, f"{path}[{number}]")
+            _collect(item, f"{path}[{number}]", found)
         if not value:
-            yield path, "[]"
-    elif isinstance(value, str):
-        yield path, value
+            found.append((path, "[]"))
     elif isinstance(value, float) and value.is_integer():
-        yield path, str(int(value))
+        found.append((path, str(int(value))))
     else:
-        yield path, json.dumps(value)
+        found.append((path, json.dumps(value)))
 
 
 def normal_form(request: RecordedRequest) -> NormalForm:
     """The normal form of a request with its whole body."""
-    parts = urlsplit(request.url)
+    body = request.body or b""
+    kind = header(request.headers, b"content-type") if body else ""
+    if len(body) > _MAX_REMEMBERED:
+        return _normal_form.__wrapped__(request.channel, request.method, request.url, kind, body)
+    return _normal_form(request.channel, request.method, request.url, kind, body)
+
+
+# Each recorded request is looked at in every replay of its recording.
+@lru_cache(maxsize=512)
+def _normal_form(channel: str, method: str, url: str, kind: str, body: bytes) -> NormalForm:
+    parts = urlsplit(url)
     address, in_address = template(f"{parts.netloc}{parts.path}")
     tokens = list(in_address)
     fields: list[tuple[str, str]] = []
-    for path, text in flatten(request_value(request)):
+    for path, text in flatten(_value(parts.query, kind, body)):
         name, in_name = template(path)
         form, in_text = template(text)
         tokens += in_name
         tokens += in_text
         fields.append((name, form))
-    return NormalForm(f"{request.channel} {request.method} {address}", tuple(fields), tuple(tokens))
+    shape = tuple(name for name, _ in fields)
+    return NormalForm(f"{channel} {method} {address}", tuple(fields), tuple(tokens), shape)
 
 
 class Corpus:

@@ -6,8 +6,8 @@ alike cannot be compared, and is said to be so.
 
 from __future__ import annotations
 
+import json
 from collections import defaultdict
-from collections.abc import Iterable
 
 from codewords_mcp.runtime.recording.content import Value
 from codewords_mcp.runtime.recording.differences import (
@@ -32,6 +32,7 @@ class Noise:
     def __init__(self, corpus: Corpus) -> None:
         self._corpus = corpus
         self._samples: defaultdict[tuple[Scope, str], list[Side]] = defaultdict(list)
+        self._names: dict[str, str] = {}
         self._unordered: defaultdict[Scope, set[str]] = defaultdict(set)
 
     @property
@@ -48,6 +49,9 @@ class Noise:
 
     def between(self, scope: Scope, before: Value, after: Value) -> list[Difference]:
         """All differences of two values, those of noisy fields included."""
+        # Most are equal as they were written.
+        if json.dumps(before) == json.dumps(after):
+            return []
         unordered = frozenset(self._unordered[scope])
         return list(differences(self._stable(before), self._stable(after), unordered=unordered))
 
@@ -87,18 +91,18 @@ class Noise:
     def _stable(self, value: Value) -> Value:
         """The value with marks in the place of times and ids in names, if the run was not given them."""
         if isinstance(value, dict):
-            return dict(self._stable_items(value.items()))
+            return {self._stable_name(name): self._stable(item) for name, item in value.items()}
         if isinstance(value, list):
             return [self._stable(item) for item in value]
         return value
 
-    def _stable_items(self, items: Iterable[tuple[str, Value]]) -> Iterable[tuple[str, Value]]:
-        for name, value in items:
+    def _stable_name(self, name: str) -> str:
+        found = self._names.get(name)
+        if found is None:
             form, tokens = template(name)
-            if tokens and not any(self._corpus.has(text) for _, text in tokens):
-                yield form.replace("\0", ""), self._stable(value)
-            else:
-                yield name, self._stable(value)
+            known = any(self._corpus.has(text) for _, text in tokens)
+            found = self._names[name] = name if known else form.replace("\0", "")
+        return found
 
 
 def _form(text: str) -> str:

@@ -55,7 +55,7 @@ class SeenRequest:
             found["body"] = None
         return found
 
-    @property
+    @cached_property
     def key(self) -> object:
         """Equal for requests that are equal, headers of meaning included; those without their whole body equal none."""
         key = self.exchange.request.key

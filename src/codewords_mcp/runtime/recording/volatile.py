@@ -35,6 +35,8 @@ _TOKENS: Final = re.compile(
     rf"(?=[0-9A-Z]|[a-z_-]*[0-9A-Z])(?<![0-9A-Za-z])(?:{_PART}|(?P<word>[A-Za-z0-9_-]{{9,}}))(?![0-9A-Za-z])",
     re.VERBOSE | re.ASCII,
 )
+_VARIES: Final = re.compile(r"[0-9]|[a-z_-][A-Z]", re.ASCII)
+"""Found in each text that has such a part. It is looked for first, since most texts have none."""
 _BASE64: Final = re.compile(r"[A-Za-z0-9+/_-]{12,}={0,2}", re.ASCII)
 _MONTH_WORD: Final = re.compile(rf"{_MONTH}", re.ASCII)
 _DAY_WORD: Final = re.compile(rf"\b{_DAY}", re.ASCII)
@@ -48,7 +50,7 @@ Token = tuple[str, str]
 
 def template(text: str) -> tuple[str, tuple[Token, ...]]:
     """The text with marks in the place of such parts, and the parts."""
-    if len(text) < 5 or len(text) > MAX_TEXT:
+    if len(text) < 5 or len(text) > MAX_TEXT or _VARIES.search(text) is None:
         return text, ()
     return _template(text)
 
