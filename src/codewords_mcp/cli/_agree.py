@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     from codewords_mcp.cli._client import Json
 
 T = TypeVar("T")
+_NOT_DEPLOYED = Forbidden(
+    "You declined; nothing was deployed.", hint="Change what the workflow reaches, then deploy again."
+)
 
 
 def print_capabilities(record: Json) -> None:
@@ -32,8 +35,8 @@ def print_capabilities(record: Json) -> None:
         _output.line(f"  {line}")
 
 
-def agreed(question: RemoteError, *, as_json: bool) -> str:
-    """The question's token, once the person at the terminal has agreed.
+def agreed(question: RemoteError, *, as_json: bool, declined: Forbidden = _NOT_DEPLOYED) -> str:
+    """The question's token, once the person at the terminal has agreed. `declined` is raised where they do not.
 
     Raises ConsentNeeded with the command to type where nobody is there to ask, Forbidden where they decline.
     """
@@ -57,9 +60,7 @@ def agreed(question: RemoteError, *, as_json: bool) -> str:
     _show(question.message, asks)
     # On stderr: stdout may be piped, and has the result only.
     if not typer.confirm("Do you agree?", default=False, err=True):
-        raise Forbidden(
-            "You declined; nothing was deployed.", hint="Change what the workflow reaches, then deploy again."
-        )
+        raise declined
 
     return confirm
 

@@ -160,10 +160,18 @@ def _again(record: Json, workflow: str) -> str | None:
     content: Any = record.get("requestContent")
     method, path = record.get("requestMethod"), str(record.get("requestPath") or "/")
     # A command that repeats a part of the input would be another request.
-    if not method or record.get("requestTruncated") or content is None or len(content) > _SHOWN:
+    if (
+        record.get("mode") == "apply"
+        or not method
+        or record.get("requestTruncated")
+        or content is None
+        or len(content) > _SHOWN
+    ):
         return None
 
     words = ["codewords run", workflow]
+    if record.get("mode") == "dry_run":
+        words.append("--dry-run")
     if method != "POST":
         words += ["--method", shlex.quote(str(method))]
     if path != "/":

@@ -14,6 +14,7 @@ from codewords_mcp.cli._boundary import INTERRUPTED, OK
 from codewords_mcp.cli._call import RunCall, cancel_quietly, read_input
 from codewords_mcp.cli._client import Json, RemoteError, RuntimeClient
 from codewords_mcp.cli._connect import connect
+from codewords_mcp.cli._dry_runs import apply, print_writes, require_dry_runs
 from codewords_mcp.cli._refs import AsJson, RunRef, WorkflowRef, part, run_id, workflow_id
 from codewords_mcp.cli._run_report import print_run, seconds, status_words
 from codewords_mcp.cli._times import age
@@ -68,6 +69,10 @@ def run(
     as_template: Annotated[
         bool, typer.Option(help="Give another owner's public workflow your secrets.")
     ] = False,
+    dry_run: Annotated[
+        bool,
+        typer.Option("--dry-run", help="Send what reads, hold what writes, and list it."),
+    ] = False,
     yes: Annotated[
         bool,
         typer.Option("--yes", "-y", help="Do not ask before a library service sends or changes something."),
@@ -81,17 +86,23 @@ def run(
 
     A library service that sends or changes something is called after a yes on the terminal; a script is not asked.
     What another owner's workflow may do for you is asked there too, once; a script has to have your agreement before.
+
+    With `--dry-run` nothing that writes leaves: `codewords runs apply RUN` then sends exactly what was listed.
     """
     if not background and (delay is not None or priority is not None or once is not None):
         raise InvalidInput(
             "--delay, --priority and --idempotency-key are for runs in the background.", hint="Add --async."
         )
 
+    if dry_run and once is not None:
+        raise InvalidInput("--dry-run and --idempotency-key are not for the same run.")
+
     marks = {
         "Codewords-Delay": delay,
         "Codewords-Priority": priority,
         "Idempotency-Key": once,
         "Run-As-Template": "yes" if as_template else None,
+        "Codewords-Dry-Run": "yes" if dry_run else None,
     }
     more = {name: str(value) for name, value in marks.items() if value is not None}
     if method.upper() == "GET":
@@ -102,18 +113,23 @@ def run(
     with connect() as client:
         service = workflow_id(client, workflow)
         target = f"/{part(service)}/{path.lstrip('/')}"
-        if not yes:
+        if not (yes or dry_run):
             confirm_service(client, service, path, body)
         # a run that may be an earlier one has its id already
         if once:
             provisioned = ""
         else:
             provisioned = str(client.record("POST", "/provision-request")["request_id"])
+        if dry_run:
+            require_dry_runs(client, provisioned)
 
         call = RunCall(client, provisioned, target, method.upper(), body, timeout, more)
         try:
             begin = call.start if background else call.wait
-            return with_agreement(client, service, partial(begin, as_json=as_json), as_json=as_json)
+            code = with_agreement(client, service, partial(begin, as_json=as_json), as_json=as_json)
+            if dry_run and not background and not as_json:
+                print_writes(client, provisioned)
+            return code
         except KeyboardInterrupt:
             # The run is this person's alone: nobody else waits for it.
             if provisioned:
@@ -127,9 +143,12 @@ def runs(
     run: Annotated[
         str | None,
         typer.Argument(
-            metavar="RUN", help="Show this run, by its id or `last`, and what it reached.", show_default=False
+            metavar="RUN | apply RUN",
+            help="Show this run, by its id or `last`, and what it reached. `apply RUN` runs for real what that dry run held.",
+            show_default=False,
         ),
     ] = None,
+    dry_run: Annotated[str | None, typer.Argument(metavar="", hidden=True, show_default=False)] = None,
     workflow: Annotated[
         str | None, typer.Option(metavar="WORKFLOW", help="Only runs of this workflow.", show_default=False)
     ] = None,
@@ -139,13 +158,25 @@ def runs(
     ] = None,
     limit: Annotated[int, typer.Option(min=1, help="At most this many.")] = 20,
     trace: Annotated[bool, typer.Option("--trace", help="With RUN: draw its timeline.")] = False,
+    allow: Annotated[
+        bool, typer.Option("--allow", help="With `apply`: agree to the whole list without being asked.")
+    ] = False,
     as_json: AsJson = False,
 ) -> int:
     """List the last runs, newest first, or show one: what it was asked, its answer, why it failed.
 
     With `--trace` it is drawn: queue, sandbox, steps, requests, model calls with tokens and cost, the runs that it
     started, and its last log lines. A run that goes on is drawn as far as it is.
+
+    `codewords runs apply RUN` shows what the dry run RUN held and asks; with your yes the workflow runs for real, sends
+    each of these once, and is ended before anything else that writes.
     """
+    if run == "apply" and dry_run is not None:
+        return apply(dry_run, allow=allow, as_json=as_json)
+    if dry_run is not None or allow:
+        raise InvalidInput(
+            "This command takes one run.", hint="codewords runs apply RUN runs a dry run for real."
+        )
     if run is not None and trace:
         return _trace(run, as_json=as_json)
     if run is not None:
@@ -182,6 +213,8 @@ def _show(run: str, *, as_json: bool) -> int:
             _output.print_json(record)
             return OK
         print_run(record, _diagnosis(client, id_))
+        if record.get("mode") in {"dry_run", "apply"}:
+            print_writes(client, id_)
     return OK
 
 

@@ -31,6 +31,7 @@ from codewords_mcp.http.routes import (
     budgets,
     costs,
     drafts,
+    dry_runs,
     files,
     gateway,
     integrations,
@@ -94,6 +95,7 @@ def operations() -> tuple[HttpOperation, ...]:
     """List every operation of the HTTP API. The secret page comes before `/secrets/{name}/…`, which would match it too."""
     table = (
         *secret_page.OPERATIONS, *admin.OPERATIONS, *workflows.OPERATIONS, *drafts.OPERATIONS, *run_records.OPERATIONS,
+        *dry_runs.OPERATIONS,
         *run_calls.OPERATIONS, *usage.OPERATIONS, *schedules.OPERATIONS, *gateway.OPERATIONS, *costs.OPERATIONS,
         *budgets.OPERATIONS, *recordings.OPERATIONS,
         *files.OPERATIONS, *secrets.OPERATIONS, *services.OPERATIONS, *integrations.OPERATIONS,

@@ -67,7 +67,7 @@ _RECORD: dict[str, Any] = {
             for name in (
                 "serviceId", "startedAt", "completedAt", "responseContent", "correlationId", "parentRequestId",
                 "scheduledRequestId", "isolation", "waitsFor", "requestMethod", "requestPath", "requestContent",
-                "requestContentType",
+                "requestContentType", "mode", "modeOf",
             )
         },
         "version": {"type": ["integer", "null"]},

@@ -18,7 +18,7 @@ def timestamp(moment: datetime | None) -> str | None:
 
 def run_record(run: Run) -> dict[str, Any]:
     """The request record of the wire contract; `runningAt`, `notBefore`, `steps`, `timings`, `isolation`,
-    `responseTruncated`, `responseFile`, `waitsFor` and all of `request…` are ours.
+    `responseTruncated`, `responseFile`, `waitsFor`, `mode`, `modeOf` and all of `request…` are ours.
     """
     return {
         "id": run.id,
@@ -49,6 +49,8 @@ def run_record(run: Run) -> dict[str, Any]:
         "steps": [_step(step) for step in run.steps],
         "timings": run.timings_ms,
         "isolation": run.isolation,
+        "mode": run.mode,
+        "modeOf": run.mode_of,
     }
 
 

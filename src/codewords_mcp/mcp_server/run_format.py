@@ -12,11 +12,13 @@ from typing import TYPE_CHECKING, Any, Literal
 import anyio
 from pydantic import BaseModel, Field
 
+from codewords_mcp.mcp_server.dry_run_format import apply_call, held_list, held_text, sent_count
 from codewords_mcp.mcp_server.paging import WINDOW, TextWindow, at_path, text_window, without_base64
 from codewords_mcp.mcp_server.remedies import worded
 from codewords_mcp.mcp_server.text import clean, clean_json, compact, cut, fence, one_line
 from codewords_mcp.runtime.model.authoring import Diagnosis, refusals
 from codewords_mcp.runtime.model.caller import Caller
+from codewords_mcp.runtime.model.dry_run import DryRunInfo
 from codewords_mcp.runtime.model.file_problems import file_problem
 from codewords_mcp.runtime.model.log_text import is_server_line, readable
 from codewords_mcp.runtime.model.run import FINISHED, LogLine, Run
@@ -80,7 +82,7 @@ class RunResult(BaseModel):
     """A run as structured content.
 
     `result` is data from the workflow. Of a long one it is a window of its text; `total` is the number
-    of characters, `next_offset` the next window. `asked` is the run's input.
+    of characters, `next_offset` the next window. `asked` is the run's input. `held` is what a dry run did not send.
     """
 
     run_id: str
@@ -104,6 +106,9 @@ class RunResult(BaseModel):
     reached: list[str] = []
     refused: list[str] = []
     logs: list[str] = []
+    mode: str | None = None
+    held: list[str] = []
+    sent: int | None = None
     next: str | None = None
 
 
@@ -125,7 +130,7 @@ class RunView:
     """A run and its shown parts: last log lines, diagnosis, input.
 
     The result is shown at `path`, from `offset` on. `picture`: the bytes of a response that is shown
-    as a picture.
+    as a picture. `held`: the list of a dry run.
     """
 
     run: Run
@@ -135,6 +140,7 @@ class RunView:
     offset: int = 0
     with_input: bool = False
     picture: bytes | None = None
+    held: DryRunInfo | None = None
 
 
 def run_result(view: RunView) -> RunResult:
@@ -168,7 +174,10 @@ def run_result(view: RunView) -> RunResult:
         reached=_reached(run),
         refused=[one_line(refusal, 400) for refusal in refusals(run)],
         logs=_log(view.logs),
-        next=_next_call(run, diagnosis),
+        mode=run.mode,
+        held=held_list(view.held),
+        sent=sent_count(view.held),
+        next=apply_call(view.held) or _next_call(run, diagnosis),
     )
 
 
@@ -381,6 +390,8 @@ def format_run(data: RunResult) -> str:
         parts.append("Refused or failed connections:")
         parts += [f"- {refusal}" for refusal in data.refused]
 
+    if data.mode in {"dry_run", "apply"}:
+        parts += held_text(data.mode, data.held, data.sent)
     if data.logs:
         parts.append(fence(f"Last {len(data.logs)} log lines", "\n".join(data.logs), _MAX_LOG_SHOWN))
     if data.next is not None:

@@ -14,6 +14,7 @@ from codewords_mcp.mcp_server.run_format import RunResult, RunView, format_run, 
 from codewords_mcp.mcp_server.text import fence, one_line
 from codewords_mcp.mcp_server.tool import tool_result
 from codewords_mcp.runtime.model.caller import Caller
+from codewords_mcp.runtime.model.dry_run import DryRunInfo
 from codewords_mcp.runtime.model.progress import Progress
 from codewords_mcp.runtime.model.run import FINISHED, LogLine, Run
 
@@ -51,6 +52,13 @@ async def wait_for_run(
         await progress(waited, seconds, _progress_message(run))
         run = await runtime.runs.get(caller, run.id, wait=min(seconds - waited, _POLL_INTERVAL))
     return run
+
+
+async def held_writes(runtime: Runtime, caller: Caller, run: Run) -> DryRunInfo | None:
+    """The list of a dry run, or of a run that applies one; None for another run, and before its end."""
+    if run.mode not in {"dry_run", "apply"} or run.status not in FINISHED or run.owner != caller.owner:
+        return None
+    return await runtime.dry_runs.get(caller, run.id)
 
 
 async def load_picture(runtime: Runtime, caller: Caller, run: Run) -> bytes | None:

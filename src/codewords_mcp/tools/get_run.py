@@ -14,6 +14,7 @@ from codewords_mcp.tools._arguments import RunId, WaitSeconds
 from codewords_mcp.tools._runs import (
     LOG_PATH,
     MAX_LOG_LINES,
+    held_writes,
     load_picture,
     log_tool_result,
     run_tool_result,
@@ -48,7 +49,10 @@ async def get_run(
     else:
         picture = None
 
-    return run_tool_result(RunView(run, logs, diagnosis, path, offset, with_input=whole, picture=picture))
+    held = await held_writes(runtime, caller, run)
+    return run_tool_result(
+        RunView(run, logs, diagnosis, path, offset, with_input=whole, picture=picture, held=held)
+    )
 
 
 TOOL = tool(get_run, title="Get run", hints=READS)

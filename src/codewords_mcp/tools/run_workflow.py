@@ -19,9 +19,10 @@ from codewords_mcp.runtime.model.caller import Caller
 from codewords_mcp.runtime.model.manifest import OWN_CHROME
 from codewords_mcp.runtime.model.questions import Question
 from codewords_mcp.runtime.model.run import FINISHED, Run
+from codewords_mcp.runtime.model.workflow import Consent
 from codewords_mcp.tools._arguments import WaitSeconds, WorkflowId
 from codewords_mcp.tools._integrations import refuse_integrations
-from codewords_mcp.tools._runs import load_picture, run_tool_result, wait_for_run
+from codewords_mcp.tools._runs import held_writes, load_picture, run_tool_result, wait_for_run
 
 if TYPE_CHECKING:
     from codewords_mcp.runtime.api.runtime import Runtime
@@ -34,29 +35,34 @@ _CANCELLING: set[asyncio.Task[None]] = set()
 async def run_workflow(
     ctx: ToolContext,
     workflow_id: WorkflowId,
-    input: Annotated[Any, Field(description="JSON body; get_workflow shows its shape")] = None,  # noqa: A002  # the word a model expects
-    path: Annotated[str, Field(description="Route, with its query")] = "/",
+    input: Annotated[Any, Field(description="get_workflow shows its shape")] = None,  # noqa: A002  # the word a model expects
+    path: Annotated[str, Field(description="With its query")] = "/",
     method: Literal["POST", "GET", "PUT", "PATCH", "DELETE"] = "POST",
+    dry_run: bool = False,
+    apply: str | None = None,
     wait_seconds: WaitSeconds = 25,
 ) -> Annotated[CallToolResult, RunResult]:
-    """Run a workflow in a sandbox, or a library service (what writes asks the user), and wait for its result. A longer run goes
-    on: the answer has its run_id and the next call.
+    """Run a workflow or library service (asks before it writes) and wait. dry_run holds and lists writes; apply=its
+    run_id sends them.
     """
     runtime, caller = runtime_and_caller(ctx)
     task = task_of(ctx)
     # A separate task: cancelling this call while the run is being recorded must not lose its id.
-    recording = asyncio.ensure_future(
-        runtime.runs.call(
+    if apply is not None:
+        starting = _apply(runtime, caller, apply)
+    else:
+        starting = runtime.runs.call(
             caller,
             workflow_id,
             path=path,
             data=input,
             method=method,
             wait=0,
-            idempotency_key=task
-            and f"task:{task.task_id}",  # whoever goes on with the task finds the run that it began
+            # Whoever goes on with the task finds the run that it began.
+            idempotency_key=task and f"task:{task.task_id}",
+            dry_run=dry_run,
         )
-    )
+    recording = asyncio.ensure_future(starting)
 
     try:
         run = await asyncio.shield(recording)
@@ -73,13 +79,20 @@ async def run_workflow(
             await asyncio.shield(cancelling)
         raise
 
+    held = await held_writes(runtime, caller, run)
     if run.status not in FINISHED or run.status == "succeeded":
-        return run_tool_result(RunView(run, picture=await load_picture(runtime, caller, run)))
+        return run_tool_result(RunView(run, picture=await load_picture(runtime, caller, run), held=held))
 
     logs = await last_lines(runtime, caller, run, _FAILURE_LOG_LINES)
     diagnosis = await runtime.authoring.diagnose(caller, run)
     # A diagnosis with frames has the workflow's own lines, so the end of the traceback adds nothing.
-    return run_tool_result(RunView(run, [] if diagnosis and diagnosis.frames else logs, diagnosis))
+    lines = [] if diagnosis and diagnosis.frames else logs
+    return run_tool_result(RunView(run, lines, diagnosis, held=held))
+
+
+async def _apply(runtime: Runtime, caller: Caller, dry_run: str) -> Run:
+    """Start the run that sends what a dry run held. The person has agreed to that list: see `_question`."""
+    return await runtime.runs.get(caller, await runtime.dry_runs.apply(caller, dry_run, Consent(allow=True)))
 
 
 async def _cancel(runtime: Runtime, caller: Caller, recording: asyncio.Future[Run]) -> None:
@@ -106,7 +119,11 @@ async def _question(ctx: ToolContext, arguments: dict[str, Any]) -> Question | N
     """Return the question for a service that sends, changes or acts on something; None for others."""
     refuse_integrations(arguments["workflow_id"])
     runtime, caller = runtime_and_caller(ctx)
+    if (dry_run := arguments.get("apply")) is not None:
+        return await runtime.dry_runs.question(caller, dry_run)
     await _refuse_own_chrome(runtime, caller, arguments["workflow_id"])
+    if arguments.get("dry_run"):
+        return None
     return runtime.services.question(
         caller, arguments["workflow_id"], arguments.get("path", "/"), arguments.get("input")
     )

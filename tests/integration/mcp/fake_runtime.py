@@ -260,7 +260,9 @@ class FakeRunApi(RunApi):
         method: str = "POST",
         wait: float = 40.0,
         idempotency_key: str | None = None,
+        dry_run: bool = False,
     ) -> Run:
+        del dry_run
         if idempotency_key in self._fake.run_ids:
             return self._fake.recorded[self._fake.run_ids[idempotency_key]]
         if self._fake.crash is not None:

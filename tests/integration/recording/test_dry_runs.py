@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from tests.integration.recording.helpers import RecordingGround, calling, recording_ground
 from tests.integration.runtime.helpers import deployed
+from tests.support.mcp_clients import data_of, over_http, serving, text_of
 from tests.support.runtime import ADMIN, fetch, finished, log_text, request, workflow
 
 from codewords_mcp.errors import Conflict, ConsentNeeded, Forbidden, InvalidInput
@@ -16,6 +17,7 @@ from codewords_mcp.runtime.egress import HOST_ALIAS
 from codewords_mcp.runtime.model.dry_run import DryRunInfo
 from codewords_mcp.runtime.model.run import Run
 from codewords_mcp.runtime.model.workflow import Consent
+from codewords_mcp.settings import Settings
 
 pytestmark = [pytest.mark.anyio, pytest.mark.slow]
 ALLOWED = Consent(allow=True)
@@ -259,3 +261,44 @@ async def test_an_ordinary_run_has_no_list(ground: RecordingGround, service: str
     _, _, run_id = await ground.run(service)
     with pytest.raises(InvalidInput, match="no dry run"):
         await ground.runtime.dry_runs.get(ADMIN, run_id)
+
+
+@pytest.fixture(scope="module")
+async def mcp_url(ground: RecordingGround) -> AsyncIterator[str]:
+    settings = Settings.model_construct(home=ground.runtime.settings.home)
+    async with serving(ground.runtime, settings, {"admin": ADMIN}) as url:
+        ground.runtime.base_url = url.removesuffix("/mcp")
+        yield url
+
+
+@pytest.mark.requirement("runs:dry-run", "runs:apply")
+async def test_a_model_lists_the_writes_and_a_person_lets_them_be_sent(
+    ground: RecordingGround, service: str, mcp_url: str
+) -> None:
+    arrived(ground)
+    call = {"calls": [["POST", f"{ground.url}/by-tool", {"n": 1}]]}
+    async with over_http(mcp_url, "admin", "legacy") as client:
+        listed = await client.call_tool(
+            "run_workflow", {"workflow_id": service, "input": call, "dry_run": True, "wait_seconds": 40}
+        )
+        data = data_of(listed)
+        assert data["mode"] == "dry_run"
+        assert '{"n":1}' in data["held"][0]
+        assert f'apply="{data["run_id"]}"' in data["next"]
+        assert "Held, not sent" in text_of(listed)
+        await ground.recording(data["run_id"])
+
+        applying = {"workflow_id": service, "apply": data["run_id"], "wait_seconds": 40}
+        asked = await client.call_tool("run_workflow", applying)
+        assert "needs_consent" in text_of(asked)
+        assert asked.meta is not None
+        token = asked.meta["codewords/confirm"]
+        # The token proves nothing: the model has it.
+        again = await client.call_tool("run_workflow", applying | {"confirm": token})
+        assert "needs_consent" in text_of(again)
+        assert arrived(ground) == []
+
+        await ground.runtime.consents.decide(ADMIN, token, agreed=True)
+        done = data_of(await client.call_tool("run_workflow", applying | {"confirm": token}))
+    assert (done["status"], done["mode"], done["sent"]) == ("succeeded", "apply", 1)
+    assert arrived(ground) == ['POST /by-tool {"n":1}']

@@ -51,6 +51,16 @@ def token(headers: Headers, name: bytes) -> str | None:
     return text
 
 
+def flag(headers: Headers, name: bytes) -> bool:
+    """A yes or no that came in a header, no without it. Raises InvalidInput for anything else: a wrong word is no no."""
+    value = (first(headers, name) or b"no").decode("latin-1").strip().lower()
+    if value in {"yes", "true", "1"}:
+        return True
+    if value in {"no", "false", "0"}:
+        return False
+    raise InvalidInput(f"The header {name.decode().title()} is neither yes nor no.")
+
+
 def number(headers: Headers, name: bytes, *, low: int, high: int, usual: int, whole: bool = False) -> float:
     """A number that came in a header, `usual` without it. Raises InvalidInput."""
     value = first(headers, name)

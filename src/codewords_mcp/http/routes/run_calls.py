@@ -7,7 +7,7 @@ from urllib.parse import quote, unquote
 from starlette.types import Receive, Scope, Send
 
 from codewords_mcp.http.middleware.client_connection import ClientConnection, hang_ups_of
-from codewords_mcp.http.middleware.headers import inward, number, outward, token
+from codewords_mcp.http.middleware.headers import flag, inward, number, outward, token
 from codewords_mcp.http.operations import HttpOperation, Parameter
 from codewords_mcp.http.responses import JsonReply
 from codewords_mcp.http.state import RUN_ID, app_state, caller, own_url, runtime
@@ -17,6 +17,7 @@ _HEADERS = (
     Parameter("X-Provisioned-Request-Id", "An id from POST /provision-request for this run.", {"type": "string"}, "header"),
     Parameter("X-Correlation-Id", "Names a chain of calls; passed down it.", {"type": "string"}, "header"),
     Parameter("Idempotency-Key", "A repeated call with this key gets the first one's answer.", {"type": "string"}, "header"),
+    Parameter("Codewords-Dry-Run", "`yes`: writes are held (`GET /runs/{run_id}/writes`).", {"type": "string"}, "header"),
     Parameter("Run-As-Template", "`yes`: another's public workflow gets the caller's secrets.", {"type": "string"}, "header"),
 )  # fmt: skip
 _BACKGROUND = (
@@ -130,4 +131,5 @@ def request_for(scope: Scope, connection: ClientConnection, service_id: str, pat
         request_id=run_id,
         correlation_id=token(headers, b"x-correlation-id"),
         idempotency_key=token(headers, b"idempotency-key"),
+        mode="dry_run" if flag(headers, b"codewords-dry-run") else None,
     )

@@ -85,7 +85,7 @@ HTTP: tuple[Rule, ...] = (
         "user", ("read",),
         "GET /status", "GET /templates", "GET /workflows", "GET /workflows/{service_id}", "GET /drafts",
         "GET /drafts/{draft_id}", "GET /drafts/{draft_id}/diff", "GET /workflows/{service_id}/diff", "GET /runs",
-        "GET /runs/{run_id}/diagnosis",
+        "GET /runs/{run_id}/diagnosis", "GET /runs/{run_id}/writes",
         "GET /usage", "GET /costs", "GET /schedules", "GET /schedules/{schedule_id}", "GET /secrets",
         "GET /webhooks/deliveries", "GET /webhooks/deliveries/{delivery_id}", "GET /browser", "GET /published",
         "GET /waiting", "GET /agreements", "GET /recordings", "GET /recordings/{run_id}",
@@ -93,7 +93,8 @@ HTTP: tuple[Rule, ...] = (
     # These start a sandbox, or ask a package index or the broker of integrations.
     *_http(
         "user", ("run",),
-        "POST /runs/{run_id}/cancel", "POST /validate", "GET /integrations", "GET /integrations/{app}",
+        "POST /runs/{run_id}/cancel", "POST /runs/{run_id}/apply", "POST /validate",
+        "GET /integrations", "GET /integrations/{app}",
         "POST /integrations/{app}/describe", "POST /integrations/{app}/preview", "GET /connections",
     ),
     # Previews of service calls, without effects.

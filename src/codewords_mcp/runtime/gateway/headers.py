@@ -19,7 +19,8 @@ _HOP_BY_HOP = frozenset(
 _OURS = frozenset(
     {
         b"authorization", b"x-api-key", b"x-goog-api-key", b"x-codewords-api-key", b"x-correlation-id",
-        b"x-provisioned-request-id", b"x-request-id", b"idempotency-replay", b"codewords-caller-id", b"run-as-template",
+        b"x-provisioned-request-id", b"x-request-id", b"idempotency-replay", b"codewords-caller-id",
+        b"codewords-dry-run", b"run-as-template",
         b"x-codewords-cache",
     }
 )  # fmt: skip

@@ -35,6 +35,7 @@ OURS = frozenset(
         b"idempotency-key",
         b"codewords-priority",
         b"codewords-delay",
+        b"codewords-dry-run",
         b"x-forwarded-for",
         b"x-forwarded-proto",
         b"x-forwarded-host",
