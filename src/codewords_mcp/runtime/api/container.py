@@ -60,6 +60,8 @@ from codewords_mcp.runtime.runs.dry_runs import DryRuns
 from codewords_mcp.runtime.runs.launcher import Launcher
 from codewords_mcp.runtime.runs.memory import Headroom
 from codewords_mcp.runtime.runs.recording_store import RecordingService
+from codewords_mcp.runtime.runs.replay_verdicts import ReplayVerdicts
+from codewords_mcp.runtime.runs.replays import ReplayRunner
 from codewords_mcp.runtime.runs.replica import Replica
 from codewords_mcp.runtime.runs.result_files import ResponseFiles
 from codewords_mcp.runtime.runs.run_logs import Journal
@@ -296,6 +298,7 @@ class Container:
         # a restored home is paused before anything here can start a run
         runs.registry.paused_at = database.write_blocking(pausing.pause_if_restored)
         self.dispatcher = RunDispatcher(runs, ServiceRunner(runs, self.services, self.service_dependencies))
+        self.replays = ReplayVerdicts(self.recordings, self.catalog, ReplayRunner(self.dispatcher))
         self.scheduler = Scheduler(runs, self.dispatcher.background)
         self.webhook_dispatcher = WebhookDispatcher(database, self.dispatcher)
         self.triggers = Triggers(

@@ -10,7 +10,7 @@ from codewords_mcp.runtime.api.container import Container
 from codewords_mcp.runtime.api.paging import check_limit, parse_cursor
 from codewords_mcp.runtime.model.base import Page
 from codewords_mcp.runtime.model.caller import Caller, refuse_run
-from codewords_mcp.runtime.model.run import Run, RunRequest, RunResponse
+from codewords_mcp.runtime.model.run import ExecutionMode, Run, RunRequest, RunResponse
 from codewords_mcp.runtime.model.usage import UsageBy, UsageSum
 from codewords_mcp.runtime.store import runs as run_rows
 from codewords_mcp.runtime.store import usage
@@ -124,10 +124,11 @@ class RunApi:
         *,
         service_id: str | None = None,
         status: str | None = None,
+        mode: ExecutionMode | None = None,
         limit: int = 20,
         cursor: str | None = None,
     ) -> Page[Run]:
-        """List runs, newest first. A run's key sees that run and its descendants."""
+        """List runs, newest first, without replays unless they are asked for. A run's key sees that run and its descendants."""
         size, before = check_limit(limit), parse_cursor(cursor)
         own = self._container.authorities.of(caller).run_id
         items = await self._container.database.read(
@@ -139,6 +140,7 @@ class RunApi:
             limit=size + 1,
             before=before,
             below=own,
+            mode=mode,
         )
         last = items[size - 1] if len(items) > size else None
 

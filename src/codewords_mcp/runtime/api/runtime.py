@@ -22,6 +22,7 @@ from codewords_mcp.runtime.api.maintenance import maintain
 from codewords_mcp.runtime.api.models import BudgetApi, ModelApi
 from codewords_mcp.runtime.api.published import PublishedApi
 from codewords_mcp.runtime.api.recordings import RecordingApi
+from codewords_mcp.runtime.api.replays import ReplayApi
 from codewords_mcp.runtime.api.runs import RunApi
 from codewords_mcp.runtime.api.schedules import ScheduleApi
 from codewords_mcp.runtime.api.secrets import SecretApi
@@ -60,6 +61,7 @@ class Runtime:
         self.logs = LogApi(container)
         self.recordings = RecordingApi(container)
         self.traces = TraceApi(container)
+        self.replays = ReplayApi(container)
         self.workflows = WorkflowApi(container, validator, self.templates, self.runs)
         self.drafts = DraftApi(container, validator, self.templates)
         self.authoring = AuthoringApi(container, validator, self.services)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Literal
 
 from pydantic import Field
 
 from codewords_mcp.runtime.model.base import Model
 
+ReplayStatus = Literal["in_progress", "done", "error", "cancelled"]
 ReplayVerdict = Literal["same", "changed", "worse", "cannot tell"]
 DifferenceSubject = Literal["status", "error", "answer", "write", "order", "prompt", "read", "host", "model"]
 DifferenceChange = Literal["added", "missing", "changed"]
@@ -90,3 +92,20 @@ class FaultReport(Model):
     new_writes: list[str] = Field(default_factory=list[str])
     missing_writes: list[str] = Field(default_factory=list[str])
     followed_injection: bool = False
+
+
+class Replay(Model):
+    """A replay of recorded runs. `of` names what they were replayed on: a draft with its revision, or a version.
+
+    `report` comes with `done`, `problem` with `error`.
+    """
+
+    id: str
+    service_id: str
+    of: str
+    created_at: datetime
+    status: ReplayStatus
+    report: ReplayReport | None = None
+    text: str = ""
+    """The report in at most twelve lines."""
+    problem: str = ""

@@ -102,6 +102,7 @@ class RunColumns(TypedDict, total=False):
     mode: ExecutionMode | None
     mode_of: str | None
     trace_parent: str | None
+    summed: bool | None
     cpu_seconds: float | None
     peak_memory: int | None
     cost: float | None

@@ -62,7 +62,12 @@ class Execution:
         self.settled = self.record.settled
         self._recordings = setup.context.recordings
         self._recorded_run = RecordedRun(
-            setup.run_id, setup.request, setup.config, setup.info.number, self._reader
+            setup.run_id,
+            setup.request,
+            setup.config,
+            setup.info.number,
+            self._reader,
+            setup.plan,
         )
         self._recording = self._recordings.begin(self._recorded_run, self.scrubber)
         if self._recording is not None:

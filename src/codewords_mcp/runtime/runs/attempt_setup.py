@@ -11,6 +11,7 @@ from codewords_mcp.runtime.runs.ancestry import RunAncestry
 from codewords_mcp.runtime.runs.context import RunDependencies
 from codewords_mcp.runtime.runs.launcher import LaunchConfig
 from codewords_mcp.runtime.runs.run_logs import RunLog
+from codewords_mcp.runtime.runs.run_plan import RunPlan
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,3 +41,4 @@ class AttemptSetup:
     queued: bool
     written: asyncio.Future[None] | None = None
     info: AttemptInfo = field(default=AttemptInfo())
+    plan: RunPlan | None = None

@@ -187,14 +187,42 @@ class Catalog:
         found = await self._db.read(query)
         if found is None:
             return None
+        return await self._servable(*found)
 
-        workflow, version = found
+    async def version(self, owner: str, service_id: str, number: int) -> Servable | None:
+        """A version of an owner's workflow, live or not; None without one. Raises EnvironmentFailed."""
+
+        def query(connection: Connection) -> tuple[rows.WorkflowRow, rows.VersionRow] | None:
+            workflow = rows.get(connection, service_id)
+            version = rows.version(connection, service_id, number)
+            if workflow and version and workflow.owner == owner:
+                return (workflow, version)
+            return None
+
+        found = await self._db.read(query)
+        if found is None:
+            return None
+        return await self._servable(*found)
+
+    async def draft(self, owner: str, service_id: str, code: str) -> Servable:
+        """Code that is not deployed, as version 0 of a workflow, with the permissions that it asks for.
+
+        Raises InvalidScript, EnvironmentFailed.
+        """
+        script = parse_script(code)
+        environment = await self._environments.ensure(script, no_progress)
+        manifest = await self._derive(owner, script)
+        permissions = Permissions.of(service_id, owner, manifest)
+        return Servable(
+            service_id, owner, False, 0, script, runnable_code(script), environment.ref, permissions
+        )
+
+    async def _servable(self, workflow: rows.WorkflowRow, version: rows.VersionRow) -> Servable:
         script = parse_script(version.code)
         environment = await self._environments.ensure(script, no_progress)
         permissions = await self.permissions(workflow, version, script)
-
         return Servable(
-            service_id,
+            workflow.id,
             workflow.owner,
             workflow.public,
             version.number,

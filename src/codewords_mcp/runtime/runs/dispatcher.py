@@ -33,6 +33,7 @@ from codewords_mcp.runtime.runs.context import RunDependencies
 from codewords_mcp.runtime.runs.foreground import ForegroundRuns
 from codewords_mcp.runtime.runs.records import new_id, shown
 from codewords_mcp.runtime.runs.repeated_request import RepeatedRequest, repeat_response
+from codewords_mcp.runtime.runs.run_plan import RunPlan
 from codewords_mcp.runtime.runs.service_calls import ServiceRunner
 from codewords_mcp.runtime.runs.submit import Submitter
 from codewords_mcp.runtime.store import logs
@@ -100,6 +101,13 @@ class RunDispatcher:
         except (RunInterrupted, RunCancelled, RuntimeUnavailable):
             self._note_broken(request.caller)
             raise
+
+    async def run_planned(self, request: RunRequest, plan: RunPlan) -> RunResponse:
+        """Run a version with a recorder of the caller's choice; see `run`."""
+        response = await self._submitter.submit(request, self._foreground, None, plan)
+        if isinstance(response, RepeatedRequest):
+            raise Conflict("A planned run is not repeated by a key.")
+        return response
 
     def _note_broken(self, caller: Caller) -> None:
         """Note in the calling run, if this runtime is ending, that its call did not fail by itself."""

@@ -118,6 +118,7 @@ class AwaitedRuns:
                 timeout=submission.request.timeout or context.settings.sync_timeout,
                 queued=not recorded.started,
                 written=recorded.written,
+                plan=submission.plan,
             )
         )
         context.registry.grant_authority(submission.run_id, submission.request.caller, config)

@@ -18,6 +18,7 @@ from codewords_mcp.runtime.runs.recording_store import RecordingService
 from codewords_mcp.runtime.runs.request_headers import value_of
 from codewords_mcp.runtime.sandboxes.base import Limits, SandboxSpec
 from codewords_mcp.runtime.secrets.placeholders import new_placeholder
+from codewords_mcp.runtime.secrets.scrub import label_of
 from codewords_mcp.runtime.secrets.service import Secret, SecretService
 from codewords_mcp.runtime.workflows.analysis.hosts import named_in
 from codewords_mcp.runtime.workflows.validation.variables import PROVIDED
@@ -116,6 +117,14 @@ class Launcher:
         pool_key = f"{servable.service_id}/{servable.version}/{digest}"
         unread = await self._recordings.unread_hosts(servable.service_id, servable.version)
         return LaunchConfig(servable, opened, pool_key, unread)
+
+    async def config_without_values(self, servable: Servable) -> LaunchConfig:
+        """The version with what recordings have in place of the values of secrets, so that its requests are as recorded."""
+        stored = await self._secrets.names(servable.owner)
+        agreed = servable.permissions.secrets & stored
+        names = [variable.name for variable in servable.script.env if variable.name in agreed]
+        opened = {name: Secret(label_of(name)) for name in names}
+        return LaunchConfig(servable, opened, f"{servable.service_id}/{servable.version}/without values")
 
     def spec(
         self, config: LaunchConfig, *, records: bool = False

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import deque
+from collections.abc import Sequence
 from functools import partial
 from typing import Final
 
@@ -86,6 +87,11 @@ class RecordingService:
             rows.page, owner, service_id, limit=limit, version=version, status=status, run_id=run_id
         )
         return [_info(row) for row in found]
+
+    async def infos(self, owner: str, service_id: str, run_ids: Sequence[str]) -> list[RecordingInfo]:
+        """Recordings of these runs of a workflow, as far as there are any, without their content."""
+        found = {row["run_id"]: row for row in await self._db.read(rows.of_runs, owner, service_id, run_ids)}
+        return [_info(found[run_id]) for run_id in run_ids if run_id in found]
 
     async def pin(self, owner: str, run_ids: list[str], *, pinned: bool = True) -> int:
         """Keep recordings whatever they take, or no longer. Returns how many were found."""

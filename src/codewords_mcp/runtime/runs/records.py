@@ -52,6 +52,9 @@ class RunRecords:
     def limit_scope(self, request: RunRequest, target: Target) -> LimitScope:
         """The limits that this run counts against."""
         caller = request.caller
+        if request.mode == "replay":
+            # Bounded by who replays: it takes no slot from a run that somebody waits for.
+            return LimitScope("", "replays", target.service_id, ())
         return limit_scope(
             self._settings, caller.owner, caller.key_id, target.service_id, target.limits,
             nested=caller.kind == "run",
@@ -77,6 +80,9 @@ class RunRecords:
             "mode_of": request.mode_of,
             "trace_parent": request.trace_parent,
         }
+        if request.mode == "replay":
+            # As if its usage were in the sums already: it counts in none.
+            row["summed"] = True
         row.update(to_starting(at, [open_attempt(1, at)]))
         return row
 

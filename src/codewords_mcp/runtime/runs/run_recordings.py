@@ -25,6 +25,7 @@ from codewords_mcp.runtime.runs.input import RequestReader
 from codewords_mcp.runtime.runs.launcher import LaunchConfig
 from codewords_mcp.runtime.runs.recording_store import RecordingService
 from codewords_mcp.runtime.runs.request_headers import AUTH, HOP_BY_HOP, OURS, Headers, target_of
+from codewords_mcp.runtime.runs.run_plan import RunPlan
 from codewords_mcp.runtime.secrets.scrub import Scrubber
 from codewords_mcp.runtime.store.clock import now
 from codewords_mcp.settings import Settings
@@ -39,6 +40,7 @@ class RecordedRun:
     config: LaunchConfig
     attempt: int
     reader: RequestReader
+    plan: RunPlan | None = None
 
 
 RecorderFactory = Callable[[RecordedRun], Recorder]
@@ -112,7 +114,7 @@ class AttemptRecording:
 class RunRecordings:
     """Begins the recording of attempts, as settings and headers say, and stores them.
 
-    `recorders` makes the recorders of the modes; an ordinary run has a `LiveRecorder`.
+    `recorders` makes the recorders of the modes; an ordinary run has a `LiveRecorder`, and a planned one that of its plan.
     """
 
     def __init__(
@@ -134,14 +136,22 @@ class RunRecordings:
         if mode is None and (servable.recording_policy(self._policy) == "off" or servable.keep_warm):
             return None
 
-        if mode is None:
-            recorder: Recorder = LiveRecorder()
+        if run.plan is not None:
+            recorder: Recorder = run.plan.recorder
+        elif mode is None:
+            recorder = LiveRecorder()
         else:
             recorder = self._recorders[mode](run)
         return AttemptRecording(run, scrubber, recorder, self._registry)
 
     async def store(self, recording: Recording, run: RecordedRun) -> None:
-        """Store what an attempt recorded, if it is to be kept. Never raises."""
+        """Store what an attempt recorded, if it is to be kept. Never raises.
+
+        That of a planned run is for who planned it.
+        """
+        if run.plan is not None:
+            run.plan.finish(recording)
+            return
         policy = run.config.servable.recording_policy(self._policy)
         if run.request.mode in {"apply", None} and policy == "off":
             return

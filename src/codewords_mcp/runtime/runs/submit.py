@@ -22,6 +22,7 @@ from codewords_mcp.runtime.runs.context import RunDependencies
 from codewords_mcp.runtime.runs.launcher import LaunchConfig
 from codewords_mcp.runtime.runs.records import CalledService, Target, new_id
 from codewords_mcp.runtime.runs.repeated_request import RepeatedRequest
+from codewords_mcp.runtime.runs.run_plan import RunPlan
 from codewords_mcp.runtime.services.base import Service
 
 R = TypeVar("R")
@@ -45,6 +46,7 @@ class Submission:
     scope: LimitScope
     config: LaunchConfig | None
     row: RunColumns
+    plan: RunPlan | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,9 +95,13 @@ class Submitter:
         self._find_service = find_service
 
     async def submit(
-        self, request: RunRequest, workflow: RunMode[R], service: RunMode[R] | None
+        self,
+        request: RunRequest,
+        workflow: RunMode[R],
+        service: RunMode[R] | None,
+        plan: RunPlan | None = None,
     ) -> R | RepeatedRequest:
-        """Record a run and start it, by the mode for what the request calls.
+        """Record a run and start it, by the mode for what the request calls, or as planned.
 
         ::
 
@@ -116,7 +122,7 @@ class Submitter:
         """
         context = self._context
         self._authorize(request)
-        called = self._find_service(request.service_id)
+        called = None if plan is not None else self._find_service(request.service_id)
         mode = workflow
         if called is not None:
             if service is None:
@@ -125,7 +131,7 @@ class Submitter:
 
         body = await mode.prepare(request)
         context.registry.last_activity = time.monotonic()
-        submission = await self._configure(request, body, called, limits_depth=mode.limits_depth)
+        submission = await self._configure(request, body, called, plan, limits_depth=mode.limits_depth)
         claimed = mode.claim(submission)
         try:
             recorded = await mode.record(submission, claimed=claimed)
@@ -152,22 +158,30 @@ class Submitter:
             request.idempotency_key = f"{authority.workflow}/{digest}"
 
     async def _configure(
-        self, request: RunRequest, body: bytes, service: Service | None, *, limits_depth: bool
+        self,
+        request: RunRequest,
+        body: bytes,
+        service: Service | None,
+        plan: RunPlan | None,
+        *,
+        limits_depth: bool,
     ) -> Submission:
         context = self._context
-        target = await self._resolve(request, service)
+        target = plan.servable if plan is not None else await self._resolve(request, service)
         run_id = request.request_id or new_id()
         ancestry = await context.ancestry.of_request(request, run_id)
         if limits_depth:
             ancestry.check()
 
         config: LaunchConfig | None = None
-        if isinstance(target, Servable):
+        if plan is not None:
+            config = await context.launcher.config_without_values(plan.servable)
+        elif isinstance(target, Servable):
             config = await context.launcher.launch_config(request, target)
 
         scope = context.records.limit_scope(request, target)
         row = context.records.new_row(request, target, run_id, ancestry)
-        return Submission(request, body, run_id, target, service, ancestry, scope, config, row)
+        return Submission(request, body, run_id, target, service, ancestry, scope, config, row, plan)
 
     async def _resolve(self, request: RunRequest, service: Service | None) -> Target:
         if service is not None:

@@ -15,6 +15,11 @@ MIN_LENGTH = 6
 _DEEPEST = 300
 
 
+def label_of(name: str) -> str:
+    """The text that stands in place of a secret's value."""
+    return f"[secret {name}]"
+
+
 class Scrubber:
     """Replaces the values of secrets by `[secret NAME]`, in every encoding, across chunk
     boundaries.
@@ -38,7 +43,7 @@ class Scrubber:
             if len(value) >= MIN_LENGTH:
                 for form in forms(value):
                     # The first name wins where two secrets have the same value.
-                    labels.setdefault(form, f"[secret {name}]".encode())
+                    labels.setdefault(form, label_of(name).encode())
 
         if labels:
             self._patterns = MultiPattern(sorted(labels.items()))

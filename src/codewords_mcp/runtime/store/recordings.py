@@ -123,6 +123,18 @@ def of_service(connection: Connection, owner: str, service_id: str) -> Sequence[
     return connection.execute(query).mappings().all()
 
 
+def of_runs(
+    connection: Connection, owner: str, service_id: str, run_ids: Sequence[str]
+) -> Sequence[RowMapping]:
+    """Recordings of these runs without their content."""
+    query = select(*_INFO).where(
+        recordings.c.owner == owner,
+        recordings.c.service_id == service_id,
+        recordings.c.run_id.in_(run_ids),
+    )
+    return connection.execute(query).mappings().all()
+
+
 def total_bytes(connection: Connection) -> int:
     """Bytes of all recordings of the home."""
     return int(connection.execute(select(func.sum(recordings.c.bytes))).scalar() or 0)

@@ -26,6 +26,8 @@ from codewords_mcp.settings import Settings
 LOGS_AT_ONCE = 200
 PAGES_AT_ONCE = 256
 """Pages that SQLite gives back in one piece: a megabyte, some milliseconds."""
+REPLAY_TTL = 3600.0
+"""Seconds that the runs and logs of replays are kept; their reports stay as long as recordings."""
 SPARE_PAGES = 1024
 """Free pages that the file keeps for new rows."""
 BREATH = 0.005
@@ -85,6 +87,12 @@ async def prune(database: Database, settings: Settings) -> None:
         return rows.purge(connection, before) == rows.PURGED_AT_ONCE
 
     await _piecewise(database, purge_some)
+    replays_before = now() - int(REPLAY_TTL * 1e6)
+
+    def purge_replays(connection: Connection) -> bool:
+        return rows.purge_replays(connection, replays_before) == rows.PURGED_AT_ONCE
+
+    await _piecewise(database, purge_replays)
 
     if settings.log_ttl is not None:
         logs_before = now() - int(settings.log_ttl * 1e6)

@@ -15,6 +15,7 @@ from sqlalchemy import (
     func,
     insert,
     select,
+    text,
     tuple_,
     update,
 )
@@ -32,7 +33,7 @@ from codewords_mcp.runtime.model.run import (
 from codewords_mcp.runtime.model.run_columns import RunColumns
 from codewords_mcp.runtime.model.run_state import UNFINISHED
 from codewords_mcp.runtime.store.clock import optional_datetime, to_datetime
-from codewords_mcp.runtime.store.tables import runs
+from codewords_mcp.runtime.store.tables import REPLAYS, runs
 
 DEEPEST_CHAIN = 64
 """Calls in a chain that are followed upwards; none is so long (`floor.MAX_DEPTH`)."""
@@ -249,9 +250,17 @@ def page(
     limit: int,
     before: tuple[int, str] | None,
     below: str | None = None,
+    mode: ExecutionMode | None = None,
 ) -> list[Run]:
-    """Newest first; husks that never started are left out. `below`: only this run and its descendants."""
+    """Newest first; husks that never started are left out, and replays unless it is their `mode`.
+
+    `below`: only this run and its descendants.
+    """
     query = select(runs).where(runs.c.owner == owner, runs.c.status != "provisioned")
+    if mode is None:
+        query = query.where(runs.c.mode.is_distinct_from("replay"))
+    else:
+        query = query.where(runs.c.mode == mode)
     if below is not None:
         tree = select(runs.c.id).where(runs.c.id == below).cte("tree", recursive=True)
         tree = tree.union(select(runs.c.id).join(tree, runs.c.parent_id == tree.c.id))
@@ -288,6 +297,16 @@ def purge(connection: Connection, older_than: int) -> int:
     over = runs.c.status.not_in(UNFINISHED) & (runs.c.summed.is_(True) | (runs.c.status == "provisioned"))
     some = select(runs.c.id).where(over, runs.c.created_at < older_than).order_by(runs.c.created_at)
     ids = list(connection.execute(some.limit(PURGED_AT_ONCE)).scalars())
+    if ids:
+        connection.execute(delete(runs).where(runs.c.id.in_(ids)))
+    return len(ids)
+
+
+def purge_replays(connection: Connection, older_than: int) -> int:
+    """Delete replays that are over and from before `older_than` (µs), at most `PURGED_AT_ONCE`. How many."""
+    over = text(REPLAYS), runs.c.status.not_in(UNFINISHED), runs.c.created_at < older_than
+    some = select(runs.c.id).where(*over).limit(PURGED_AT_ONCE)
+    ids = list(connection.execute(some).scalars())
     if ids:
         connection.execute(delete(runs).where(runs.c.id.in_(ids)))
     return len(ids)

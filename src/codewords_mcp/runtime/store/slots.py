@@ -86,7 +86,8 @@ def active_elsewhere(connection: Connection, executor: str) -> Counter[tuple[Sco
 
 
 def _active() -> ColumnElement[bool]:
-    return runs.c.status.in_(ACTIVE)
+    # Replays take no slot.
+    return and_(runs.c.status.in_(ACTIVE), runs.c.mode.is_distinct_from("replay"))
 
 
 def _counts(

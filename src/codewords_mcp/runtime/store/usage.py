@@ -73,7 +73,7 @@ def _sum(name: str, column: ColumnElement[Any], more: ColumnElement[Any]) -> Col
     return func.coalesce(column + more, more, column)
 
 
-def _added() -> ReturningUpdate[bool | None, int, str, str, str | None]:
+def _added() -> ReturningUpdate[bool | None, int, str, str, str | None, str | None]:
     sums_of = {
         name: _sum(name, runs.c[name], bindparam(f"_{name}", type_=runs.c[name].type)) for name in SUMMED
     }
@@ -83,7 +83,7 @@ def _added() -> ReturningUpdate[bool | None, int, str, str, str | None]:
         **sums_of,
     }
     own = (runs.c.id == bindparam("_id"), runs.c.executor == bindparam("_holder"))
-    returned = (runs.c.summed, runs.c.created_at, runs.c.owner, runs.c.service_id, runs.c.key_id)
+    returned = (runs.c.summed, runs.c.created_at, runs.c.owner, runs.c.service_id, runs.c.key_id, runs.c.mode)
     return update(runs).where(*own).values(values).returning(*returned)
 
 
@@ -104,7 +104,7 @@ def add(
     values = {"_id": run_id, "_holder": holder, "_used": used, "_steps": steps}
     run = connection.execute(_ADD, values | {f"_{name}": value for name, value in columns.items()}).first()
     # recorded long after the end, as when the store could not write
-    if run is not None and run.summed:
+    if run is not None and run.summed and run.mode != "replay":
         late = dict.fromkeys(_COUNTS, 0) | columns
         late |= {name: late[name] or 0 for name in ("cpu_seconds", "egress_in", "egress_out")}
         late |= {"owner": run.owner, "day": run.created_at - run.created_at % DAY}

@@ -211,6 +211,8 @@ def remove(connection: Connection, workflow_id: str) -> None:
 def count_unfinished_runs(connection: Connection, workflow_id: str) -> int:
     """Count its runs that have not ended."""
     unfinished = (runs.c.service_id == workflow_id) & runs.c.status.in_(UNFINISHED)
+    # A replay needs nothing of the workflow any more.
+    unfinished &= runs.c.mode.is_distinct_from("replay")
     return connection.execute(select(func.count()).select_from(runs).where(unfinished)).scalar_one()
 
 

@@ -24,12 +24,13 @@ from codewords_mcp.runtime.store.tables.recordings import (
     run_traces,
     unread_hosts,
 )
-from codewords_mcp.runtime.store.tables.runs import UNSUMMED, log_chunks, run_requests, runs
+from codewords_mcp.runtime.store.tables.runs import REPLAYS, UNSUMMED, log_chunks, run_requests, runs
 from codewords_mcp.runtime.store.tables.services import files, integrations, outbox, service_values
 from codewords_mcp.runtime.store.tables.triggers import schedules, webhook_deliveries, webhooks
 from codewords_mcp.runtime.store.tables.workflows import drafts, published, versions, workflows
 
 __all__ = [
+    "REPLAYS",
     "UNSUMMED",
     "agreements",
     "browsers",

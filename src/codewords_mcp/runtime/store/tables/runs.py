@@ -20,6 +20,8 @@ from sqlalchemy import (
 
 from codewords_mcp.runtime.store.tables.base import metadata
 
+REPLAYS = "mode = 'replay'"
+"""Condition of replays, which are removed soon."""
 SCHEDULED = "schedule_id IS NOT NULL"
 """Condition of runs that a schedule started."""
 STARTED_BY_RUN = "parent_id IS NOT NULL"
@@ -88,6 +90,7 @@ runs = Table(
     Index("ix_runs_owner_service", "owner", "service_id", "created_at", "id"),
     Index("ix_runs_created", "created_at"),
     Index("ix_runs_unsummed", "created_at", sqlite_where=text(UNSUMMED), postgresql_where=text(UNSUMMED)),
+    Index("ix_runs_replays", "created_at", sqlite_where=text(REPLAYS), postgresql_where=text(REPLAYS)),
     Index("ix_runs_status_owner", "status", "owner", "created_at", "id"),
     Index(
         "uq_runs_idempotency",

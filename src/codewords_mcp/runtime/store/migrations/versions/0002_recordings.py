@@ -16,6 +16,8 @@ def upgrade() -> None:
     op.add_column("runs", sa.Column("mode", sa.String(16)))
     op.add_column("runs", sa.Column("mode_of", sa.String(40)))
     op.add_column("runs", sa.Column("trace_parent", sa.String(64)))
+    replays = sa.text("mode = 'replay'")
+    op.create_index("ix_runs_replays", "runs", ["created_at"], sqlite_where=replays, postgresql_where=replays)
     op.create_table(
         "recordings",
         sa.Column("run_id", sa.String(40), primary_key=True),

@@ -1,0 +1,182 @@
+"""Replays of recorded runs on a draft or a version."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Final
+
+from codewords_mcp.errors import CodewordsError, InvalidInput, NotFound
+from codewords_mcp.runtime.api.container import Container
+from codewords_mcp.runtime.model.caller import Caller, refuse_run
+from codewords_mcp.runtime.model.manifest import covers
+from codewords_mcp.runtime.model.progress import Progress, no_progress
+from codewords_mcp.runtime.model.recording import RecordingInfo
+from codewords_mcp.runtime.model.replay import Replay, ReplayReport, ReplayStatus
+from codewords_mcp.runtime.recording.replay import MissPolicy
+from codewords_mcp.runtime.recording.replay_summary import render
+from codewords_mcp.runtime.runs.catalog import Servable
+from codewords_mcp.runtime.runs.records import new_id, shown
+from codewords_mcp.runtime.runs.replay_verdicts import ReplayOrder
+from codewords_mcp.runtime.store import replays as rows
+from codewords_mcp.runtime.store.clock import now, to_datetime
+
+MAX_RUNS: Final = 100
+"""Recorded runs of one replay."""
+USUAL_RUNS: Final = 20
+SECONDS: Final = 60.0
+"""Seconds for a replay, environments aside."""
+_GONE_AFTER_US: Final = 15 * 60 * 1_000_000
+"""A replay that goes on for so long has lost its runtime."""
+
+
+@dataclass(frozen=True, slots=True)
+class ReplayRequest:
+    """The latest `last` recordings of a workflow, or those of these `runs`, to be replayed on its draft or on a version.
+
+    Without both, on the workflow's open draft, else on its live version. `live_reads` sends reads that are not on the
+    recording to hosts that the live version may reach.
+    """
+
+    workflow: str
+    draft: str | None = None
+    version: int | None = None
+    runs: Sequence[str] = ()
+    last: int = USUAL_RUNS
+    live_reads: bool = False
+    seconds: float = SECONDS
+
+
+@dataclass(frozen=True, slots=True)
+class _Subject:
+    """The code that recordings are replayed on, and its name."""
+
+    servable: Servable
+    name: str
+
+
+class ReplayApi:
+    """Replays: start one and wait for it, read one."""
+
+    def __init__(self, container: Container) -> None:
+        self._container = container
+        self._db = container.database
+
+    async def replay(
+        self, caller: Caller, request: ReplayRequest, progress: Progress = no_progress
+    ) -> Replay:
+        """Replay and compare. Nothing is sent but what the request lets live. Cancelling this ends it.
+
+        Raises NotFound, InvalidInput, InvalidScript, EnvironmentFailed.
+        """
+        refuse_run(caller, "replay recordings")
+        if request.draft is not None and request.version is not None:
+            raise InvalidInput("A replay is on a draft or on a version, not on both.")
+        if not 1 <= request.last <= MAX_RUNS or len(request.runs) > MAX_RUNS:
+            raise InvalidInput(f"A replay takes 1 to {MAX_RUNS} recorded runs.")
+
+        subject = await self._subject(caller, request)
+        infos = await self._recordings(caller, request)
+        live = await self._container.catalog.find(caller, request.workflow)
+        misses = MissPolicy(
+            "live" if request.live_reads else "block", allowed=partial(covers, live.manifest.hosts)
+        )
+        order = ReplayOrder(caller, subject.servable, infos, misses, request.seconds)
+        return await self._carried_out(order, subject.name, progress)
+
+    async def get(self, caller: Caller, replay_id: str) -> Replay:
+        """A replay with its report. Raises NotFound."""
+        refuse_run(caller, "read replays")
+        row = await self._db.read(rows.get, caller.owner, replay_id)
+        if row is None:
+            raise NotFound("There is no replay of that id.", hint="Replays are kept as long as recordings.")
+        found = Replay.model_validate(
+            {
+                **row["result"],
+                "id": row["id"],
+                "service_id": row["service_id"],
+                "created_at": to_datetime(row["created_at"]),
+                "status": row["status"],
+            }
+        )
+        if found.status == "in_progress" and now() - row["created_at"] > _GONE_AFTER_US:
+            return found.model_copy(update={"status": "error", "problem": "The runtime ended meanwhile."})
+        return found
+
+    async def _carried_out(self, order: ReplayOrder, name: str, progress: Progress) -> Replay:
+        replay = Replay(
+            id=new_id(), service_id=order.servable.service_id, of=name, created_at=to_datetime(at := now()),
+            status="in_progress",
+        )  # fmt: skip
+        row: rows.ReplayRow = {
+            "id": replay.id,
+            "owner": order.caller.owner,
+            "service_id": replay.service_id,
+            "created_at": at,
+            "status": "in_progress",
+            "result": {"of": name},
+        }
+        await self._db.write(rows.add, row)
+        try:
+            report = await self._container.replays.judge(order, progress)
+        except asyncio.CancelledError:
+            self._end(replay, "cancelled")
+            raise
+        except CodewordsError as error:
+            self._end(replay, "error", problem=error.message)
+            raise
+        return self._end(replay, "done", report)
+
+    def _end(
+        self, replay: Replay, status: ReplayStatus, report: ReplayReport | None = None, problem: str = ""
+    ) -> Replay:
+        text = "" if report is None else render(report)
+        ended = replay.model_copy(
+            update={"status": status, "report": report, "text": text, "problem": problem}
+        )
+        result = ended.model_dump(mode="json", include={"of", "report", "text", "problem"})
+        self._db.write_with_retries(rows.end, replay.id, status, result)
+        return ended
+
+    async def _subject(self, caller: Caller, request: ReplayRequest) -> _Subject:
+        container = self._container
+        await container.deployments.own(caller, request.workflow)
+        if request.draft is None and request.version is None:
+            draft = await container.drafts.find_open(caller, request.workflow)
+        elif request.draft is not None:
+            draft = await container.drafts.get(caller, request.draft)
+        else:
+            draft = None
+
+        if draft is not None:
+            servable = await container.catalog.draft(caller.owner, request.workflow, draft.code)
+            return _Subject(servable, f"{draft.id} revision {draft.revision}")
+        if request.version is None:
+            found: Servable | None = await container.catalog.find(caller, request.workflow)
+        else:
+            found = await container.catalog.version(caller.owner, request.workflow, request.version)
+        if found is None:
+            raise NotFound(f"This workflow has no version {request.version}.")
+        return _Subject(found, f"version {found.version}")
+
+    async def _recordings(self, caller: Caller, request: ReplayRequest) -> list[RecordingInfo]:
+        service = self._container.recordings
+        if not request.runs:
+            found = await service.recent(caller.owner, request.workflow, request.last)
+            if found:
+                return found
+            raise NotFound(
+                "No run of this workflow is recorded yet.",
+                hint="Run it once; `codewords doctor` tells whether runs are recorded.",
+            )
+
+        run_ids = list(dict.fromkeys(request.runs))
+        found = await service.infos(caller.owner, request.workflow, run_ids)
+        if missing := sorted({*run_ids} - {info.run_id for info in found}):
+            raise NotFound(
+                f"There is no recording of {len(missing)} of these runs of the workflow: {shown(missing[0])}.",
+                hint="`codewords recordings` lists those that can be replayed.",
+            )
+        return found

@@ -1,0 +1,98 @@
+"""Runs of recorded requests on any version or draft: all that they get is from a recording, and nothing is sent."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from typing import Final
+
+from codewords_mcp.errors import CodewordsError, InvalidInput
+from codewords_mcp.runtime.model.caller import Caller
+from codewords_mcp.runtime.model.run import RunRequest
+from codewords_mcp.runtime.recording.exchanges import Recording
+from codewords_mcp.runtime.recording.recorder import Recorder
+from codewords_mcp.runtime.runs.background_request import replayed
+from codewords_mcp.runtime.runs.catalog import Servable
+from codewords_mcp.runtime.runs.dispatcher import RunDispatcher
+from codewords_mcp.runtime.runs.run_plan import RunPlan
+
+AT_ONCE: Final = max(2, len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 2)
+"""Replays at once while no other run goes on; beside others there is one."""
+END_TIMEOUT: Final = 30.0
+"""Seconds after its answer within which a program and its sandbox are gone."""
+
+
+class ReplayRunner:
+    """Runs recordings again. A replay is a run like any other, but for its version, its recorder and its place in the queue."""
+
+    def __init__(self, dispatcher: RunDispatcher) -> None:
+        self._dispatcher = dispatcher
+        self._going = 0
+        self._ended = asyncio.Event()
+
+    async def run(
+        self, recording: Recording, servable: Servable, recorder: Recorder, caller: Caller, seconds: float
+    ) -> Recording:
+        """Ask the version what the recorded run was asked. Returns what it did; a failed run is a result too.
+
+        Cancelling this ends the run. Raises InvalidInput where the request is not on the recording, and the error of
+        a run that did not begin.
+        """
+        plan = RunPlan(servable, recorder)
+        request = _request(recording, servable, caller, seconds)
+        async with self._turn():
+            try:
+                response = await self._dispatcher.run_planned(request, plan)
+                try:
+                    async for _ in response.body:
+                        pass
+                finally:
+                    await response.aclose()
+            except CodewordsError as error:
+                # The recording of a run that began has it.
+                if error.run_id is None:
+                    raise
+            async with asyncio.timeout(END_TIMEOUT):
+                return await plan.recorded
+
+    @asynccontextmanager
+    async def _turn(self) -> AsyncGenerator[None]:
+        while self._going >= self._places():
+            self._ended.clear()
+            await self._ended.wait()
+        self._going += 1
+        try:
+            yield
+        finally:
+            self._going -= 1
+            self._ended.set()
+
+    def _places(self) -> int:
+        others = self._dispatcher.active - self._going
+        return 1 if others > 0 else AT_ONCE
+
+
+def _request(recording: Recording, servable: Servable, caller: Caller, seconds: float) -> RunRequest:
+    message = recording.request
+    if message.body is None:
+        raise InvalidInput("The input of this run is not on its recording.")
+
+    path, _, query = message.target.partition("?")
+    # Counted anew: values of secrets in it were longer or shorter.
+    headers = [(name, value) for name, value in message.headers if name != b"content-length"]
+    if message.body or len(headers) < len(message.headers):
+        headers.append((b"content-length", str(len(message.body)).encode()))
+    return RunRequest(
+        servable.service_id,
+        message.method,
+        path,
+        query.encode("latin-1"),
+        headers,
+        replayed(message.body),
+        caller,
+        timeout=seconds,
+        mode="replay",
+        mode_of=recording.run_id,
+    )
