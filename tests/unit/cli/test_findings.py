@@ -6,11 +6,13 @@ import json
 import os
 import stat
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from codewords_mcp.cli.doctor import findings as _findings
-from codewords_mcp.cli.doctor.findings import Finding, machine_findings
+from codewords_mcp.cli.doctor import machine as _machine
+from codewords_mcp.cli.doctor.findings import Finding, recorded
+from codewords_mcp.cli.doctor.machine import machine_findings
 
 pytestmark = pytest.mark.requirement("cli:doctor")
 
@@ -58,5 +60,22 @@ def test_pythons_are_found_where_the_home_of_the_user_cannot_be_written(
         encoding="utf-8",
     )
     uv.chmod(uv.stat().st_mode | stat.S_IXUSR)
-    monkeypatch.setattr(_findings, "_find_uv", lambda: str(uv))
+    monkeypatch.setattr(_machine, "_find_uv", lambda: str(uv))
     assert finding("python").detail == "3.11.7, 3.13.5"
+
+
+@pytest.mark.requirement("recording:told")
+@pytest.mark.parametrize(
+    ("recordings", "status", "words"),
+    [
+        ({"policy": "all", "egress": True, "count": 0}, "ok", "all runs are recorded"),
+        ({"policy": "failures", "egress": True, "count": 3}, "ok", "3 kept, 2 of them can be replayed whole"),
+        ({"policy": "all", "egress": False, "count": 0}, "ok", "E2B"),
+        ({"policy": "off", "egress": True, "count": 0}, "note", "no runs are recorded"),
+    ],
+)
+def test_doctor_says_which_runs_are_recorded(recordings: dict[str, Any], status: str, words: str) -> None:
+    facts = {"replayable": 2, "bytes": 100, "home_bytes": 1 << 30, **recordings}
+    (found,) = recorded(facts)
+    assert found.status == status
+    assert words in found.detail

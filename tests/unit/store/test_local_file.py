@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from codewords_mcp.cli.doctor import findings as _findings
+from codewords_mcp.cli.doctor import machine as _machine
 from codewords_mcp.runtime.store import local_file
 
 pytestmark = pytest.mark.requirement("store:private")
@@ -56,10 +56,10 @@ def test_a_new_home_is_private(tmp_path: Path) -> None:
 
 
 def test_doctor_names_what_others_can_read_and_the_command_that_ends_it(home: Path) -> None:
-    (finding,) = [one for one in _findings.machine_findings() if one.status == "warning" and one.id == "home"]
+    (finding,) = [one for one in _machine.machine_findings() if one.status == "warning" and one.id == "home"]
     for name in ("codewords.db", "codewords.db-wal", "logs/runtime.log.1", "files"):
         assert str(home / name) in finding.detail
         assert str(home / name) in finding.fix
     local_file.make_private_home(home)
     local_file.prepare(home / local_file.NAME)
-    assert not [one for one in _findings.machine_findings() if one.status == "warning" and one.id == "home"]
+    assert not [one for one in _machine.machine_findings() if one.status == "warning" and one.id == "home"]

@@ -48,11 +48,11 @@ def _examine() -> tuple[Json | None, list[Finding]]:
     from codewords_mcp.cli.doctor.findings import (
         Finding,
         failed_schedules,
-        machine_findings,
         readable_secrets,
         runtime_findings,
         settings_finding,
     )
+    from codewords_mcp.cli.doctor.machine import machine_findings
 
     if read_settings().runtime_url:
         here = []

@@ -1,18 +1,12 @@
-"""Findings of `doctor`: facts of the runtime, from its status, and facts of this machine."""
+"""Findings of `doctor` about the runtime, from its status."""
 
 from __future__ import annotations
 
-import json
-import os
-import shlex
-import shutil
-import subprocess
 from dataclasses import dataclass, replace
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, cast
+from typing import TYPE_CHECKING, Literal
 
 from codewords_mcp import __version__
-from codewords_mcp.cli._connect import KEY_FILE, read_settings
+from codewords_mcp.cli._connect import read_settings
 from codewords_mcp.cli._output import size
 from codewords_mcp.cli._remedies import worded
 from codewords_mcp.stdio import home
@@ -25,8 +19,6 @@ Status = Literal["ok", "note", "warning", "failed"]
 
 _SHOWN = 20
 """Workflows that are named."""
-LOW_DISK = 2 << 30
-"""Bytes under which building environments is likely to fail."""
 
 _LIMITS = {
     "memory_limit": ("memory", "exact_memory_limit"),
@@ -63,24 +55,10 @@ def runtime_findings(status: Json) -> list[Finding]:
         *_sandbox(status["sandbox"]),
         _limits(status.get("limits") or {}, status["sandbox"].get("capabilities") or []),
         *_store(status.get("store") or {}),
+        *recorded(status.get("recordings") or {}),
         *_secrets(status.get("secrets") or {}),
         *_browser(status.get("browser")),
         _services(),
-    ]
-
-
-def machine_findings() -> list[Finding]:
-    """Facts of this machine and the home on it."""
-    folder = Path(home.home_folder())
-    uv = _find_uv()
-    return [
-        _system(folder),
-        _home(folder),
-        *_exposed(folder),
-        _key(folder),
-        _disk(folder),
-        _uv(uv),
-        *([_pythons(uv)] if uv else []),
     ]
 
 
@@ -267,6 +245,30 @@ def _store(store: Json) -> list[Finding]:
     return findings
 
 
+_RECORDED = {"all": "all runs", "failures": "runs that do not succeed", "off": "no runs"}
+
+
+def recorded(recordings: Json) -> list[Finding]:
+    """The runs that are recorded, and what replays have to work on."""
+    if not recordings:
+        return []
+
+    policy = recordings["policy"]
+    statement = f"{_RECORDED[policy]} are recorded (CODEWORDS_RECORD, or `record` in a header)"
+    if policy == "off":
+        fix = "Unset CODEWORDS_RECORD: without recordings there are no replays, and a deploy can't be tried on past runs."
+        return [Finding("recorded", "note", statement, fix)]
+
+    if recordings["count"]:
+        statement += (
+            f"; {recordings['count']:,} kept, {recordings['replayable']:,} of them can be replayed whole"
+        )
+    statement += f"; {size(recordings['bytes'])} of {size(recordings['home_bytes'])}"
+    if not recordings["egress"]:
+        statement += "; of sandboxes on E2B only calls of models, services and workflows"
+    return [Finding("recorded", "ok", statement)]
+
+
 def _secrets(secrets: Json) -> list[Finding]:
     sources = {
         "environment": "CODEWORDS_MASTER_KEY",
@@ -359,110 +361,3 @@ def _services() -> Finding:
         "note",
         f"Not in this version: {names}. A workflow that calls one gets `service_not_available`.",
     )
-
-
-def _system(folder: Path) -> Finding:
-    from codewords_mcp.runtime.sandboxes.host import diagnosis
-
-    level, statement, fix = diagnosis.system(str(folder))
-    return Finding("system", cast("Status", level), statement, fix)
-
-
-def _home(folder: Path) -> Finding:
-    """Report the size of the home on disk, and its largest parts. Linked files count once."""
-    parts: dict[str, int] = {}
-    seen: set[tuple[int, int]] = set()
-
-    for top, folders, files in os.walk(folder):
-        name = Path(top).relative_to(folder).parts[:1]
-        for entry in (*folders, *files):
-            try:
-                found = (Path(top) / entry).lstat()
-            except OSError:
-                continue
-
-            # Environments share files by hard links, which take their space once.
-            if (found.st_dev, found.st_ino) not in seen:
-                seen.add((found.st_dev, found.st_ino))
-                part = name[0] if name else "database and the rest"
-                # Blocks and not the size: sparse files and small ones take another amount. 512
-                # bytes are POSIX's unit of st_blocks.
-                parts[part] = parts.get(part, 0) + found.st_blocks * 512
-
-    if not parts:
-        return Finding("home", "ok", str(folder))
-
-    largest = sorted(parts.items(), key=lambda item: -item[1])[:3]
-    tables_text = ", ".join(f"{name} {size(number)}" for name, number in largest)
-    return Finding("home", "ok", f"{folder}, {size(sum(parts.values()))} on the disk ({tables_text})")
-
-
-def _key(folder: Path) -> Finding:
-    if read_settings().api_key:
-        return Finding("key", "ok", "the admin key is CODEWORDS_API_KEY")
-    if not (folder / KEY_FILE).is_file():
-        return Finding("key", "note", f"the first start makes the admin key, in {folder / KEY_FILE}")
-    return Finding("key", "ok", f"the admin key is in {folder / KEY_FILE}")
-
-
-def _exposed(folder: Path) -> list[Finding]:
-    """Files of the home that other users of this machine can reach."""
-    from codewords_mcp.runtime.store.local_file import exposed
-
-    found = exposed(folder)
-    if not found:
-        return []
-    names = ", ".join(str(path) for path in found)
-    fix = f"chmod go= {' '.join(shlex.quote(str(path)) for path in found)}"
-    return [Finding("home", "warning", f"Other users of this machine can reach {names}.", fix)]
-
-
-def _disk(folder: Path) -> Finding:
-    # Before the first start the home doesn't exist yet.
-    there = next((path for path in (folder, *folder.parents) if path.exists()), folder)
-    free = shutil.disk_usage(there).free
-    if free < LOW_DISK:
-        fix = "Make room, or set CODEWORDS_HOME to a folder on another disk."
-        return Finding("disk", "warning", f"{size(free)} free; an environment takes about 100 MB.", fix)
-    return Finding("disk", "ok", f"{size(free)} free")
-
-
-def _find_uv() -> str | None:
-    try:
-        from uv import find_uv_bin
-
-        return find_uv_bin()
-    except (ImportError, FileNotFoundError):
-        return shutil.which("uv")
-
-
-def _uv(uv: str | None) -> Finding:
-    if uv is None:
-        return Finding(
-            "uv", "failed", "The program uv is missing, so no environment can be built.", "pip install uv"
-        )
-    return Finding("uv", "ok", (_output_of([uv, "--version"]).splitlines() or [uv])[0])
-
-
-def _pythons(uv: str) -> Finding:
-    versions: set[str] = set()
-    try:
-        found: list[dict[str, Any]] = json.loads(
-            # Without a cache: `doctor` must not write anywhere.
-            _output_of([uv, "--no-cache", "python", "list", "--only-installed", "--output-format", "json"])
-        )
-        versions = {str(item["version"]) for item in found}
-    except (ValueError, KeyError, TypeError):
-        pass
-
-    if not versions:
-        return Finding("python", "note", "uv finds none here, and fetches one when a workflow needs it.")
-
-    return Finding("python", "ok", ", ".join(sorted(versions, key=home.version_key)))
-
-
-def _output_of(command: list[str]) -> str:
-    try:
-        return subprocess.run(command, capture_output=True, encoding="utf-8", timeout=20, check=False).stdout
-    except (OSError, subprocess.TimeoutExpired):
-        return ""

@@ -17,7 +17,7 @@ from codewords_mcp.runtime.model.availability import Availability
 from codewords_mcp.runtime.model.caller import HOME_OWNER, Caller, require_admin
 from codewords_mcp.runtime.model.limits import OWN_SCOPES
 from codewords_mcp.runtime.runs import pausing
-from codewords_mcp.runtime.store import access, retention
+from codewords_mcp.runtime.store import access, recordings, retention
 from codewords_mcp.runtime.store import runs as run_rows
 from codewords_mcp.runtime.store import workflows as workflow_rows
 from codewords_mcp.runtime.store.clock import to_text
@@ -138,6 +138,7 @@ class StatusApi:
             "browser": await self._browser(),
             "providers": await container.gateway.keys.configured(),
             "store": await store_status(container),
+            "recordings": await recordings_status(container),
             "workflows": await container.database.read(workflow_rows.count),
         }
 
@@ -170,6 +171,21 @@ class StatusApi:
         """Describe the browser for the home's own calls: ready, or why not and what to do."""
         status = await self._container.browsers.status(HOME_OWNER)
         return asdict(status)
+
+
+async def recordings_status(container: Container) -> dict[str, Any]:
+    """Describe which runs are recorded, and what is stored of them."""
+    settings = container.settings
+    count, replayable, size = await container.database.read(recordings.totals)
+    return {
+        "policy": settings.record,
+        "egress": settings.sandbox != "e2b",
+        "count": count,
+        "replayable": replayable,
+        "bytes": size,
+        "workflow_bytes": settings.recording_workflow_bytes,
+        "home_bytes": settings.recording_home_bytes,
+    }
 
 
 async def store_status(container: Container) -> dict[str, Any]:

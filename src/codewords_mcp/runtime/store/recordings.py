@@ -140,6 +140,14 @@ def total_bytes(connection: Connection) -> int:
     return int(connection.execute(select(func.sum(recordings.c.bytes))).scalar() or 0)
 
 
+def totals(connection: Connection) -> tuple[int, int, int]:
+    """(recordings, those that can be replayed whole, bytes) of the home."""
+    whole = func.count().filter(recordings.c.obstacle == "")
+    query = select(func.count(), whole, func.coalesce(func.sum(recordings.c.bytes), 0))
+    count, replayable, size = connection.execute(query.select_from(recordings)).one()
+    return int(count), int(replayable), int(size)
+
+
 def largest_services(connection: Connection) -> Sequence[tuple[str, str, int]]:
     """(owner, service id, bytes) of every workflow with recordings, the largest first."""
     size = func.sum(recordings.c.bytes)
