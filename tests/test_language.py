@@ -14,6 +14,8 @@ from pathlib import Path
 
 import pytest
 
+from codewords_mcp.common.frozen_imports import loading
+
 ROOT = Path(__file__).parents[1]
 SOURCES = [ROOT / "src" / "codewords_mcp", *sorted((ROOT / "packages").glob("*/src"))]
 NOT_OURS = ("templates/programs", "__pycache__", "migrations/versions")
@@ -36,15 +38,16 @@ MAX_UNTYPED_RETURNS = 10
 @cache
 def modules() -> dict[str, ast.Module]:
     found = (path for source in SOURCES for path in sorted(source.rglob("*.py")))
-    return {
-        path.relative_to(ROOT).as_posix(): ast.parse(path.read_text(encoding="utf-8"))
-        for path in found
-        if not any(part in path.as_posix() for part in NOT_OURS)
-    }
+    with loading():  # a million nodes that stay: nothing to collect
+        return {
+            path.relative_to(ROOT).as_posix(): ast.parse(path.read_text(encoding="utf-8"))
+            for path in found
+            if not any(part in path.as_posix() for part in NOT_OURS)
+        }
 
 
-def names(tree: ast.Module) -> Iterator[str]:
-    for node in ast.walk(tree):
+def names(path: str) -> Iterator[str]:
+    for node in nodes(path):
         match node:
             case ast.Name(id=name) | ast.Attribute(attr=name) | ast.arg(arg=name):
                 yield name
@@ -54,6 +57,13 @@ def names(tree: ast.Module) -> Iterator[str]:
                 pass
 
 
+@cache
+def nodes(path: str) -> tuple[ast.AST, ...]:
+    """All nodes of a module, which most tests here look at."""
+    return tuple(ast.walk(modules()[path]))
+
+
+@cache
 def words(name: str) -> set[str]:
     return {word.lower() for word in re.findall(r"[A-Z]?[a-z]+|[A-Z]+(?=[A-Z]|$)", name)}
 
@@ -61,10 +71,7 @@ def words(name: str) -> set[str]:
 @pytest.mark.requirement("language:names")
 def test_no_name_is_a_word_that_only_this_project_uses() -> None:
     private = Counter(
-        f"{path}: {name}"
-        for path, tree in modules().items()
-        for name in names(tree)
-        if words(name) & PRIVATE_WORDS
+        f"{path}: {name}" for path in modules() for name in names(path) if words(name) & PRIVATE_WORDS
     )
     private.update(path for path in modules() if words(Path(path).stem) & PRIVATE_FILES)
     assert private.total() <= MAX_PRIVATE_NAMES, private.most_common(40)
@@ -73,8 +80,8 @@ def test_no_name_is_a_word_that_only_this_project_uses() -> None:
 @pytest.mark.requirement("language:names")
 def test_a_class_name_stands_for_one_class() -> None:
     classes: defaultdict[str, list[str]] = defaultdict(list)
-    for path, tree in modules().items():
-        for node in ast.walk(tree):
+    for path in modules():
+        for node in nodes(path):
             if isinstance(node, ast.ClassDef):
                 classes[node.name].append(path)
 
@@ -86,8 +93,8 @@ def test_a_class_name_stands_for_one_class() -> None:
 def test_a_docstring_names_its_subject_first() -> None:
     riddles = [
         f"{path}:{getattr(node, 'lineno', 1)}: {text.splitlines()[0]}"
-        for path, tree in modules().items()
-        for node in ast.walk(tree)
+        for path in modules()
+        for node in nodes(path)
         if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef)
         if (text := ast.get_docstring(node)) and RIDDLE.match(text) and not _of_a_bool(node, text)
     ]
@@ -109,8 +116,8 @@ def _of_a_bool(node: ast.AST, text: str) -> bool:
 def test_functions_name_the_type_that_they_return() -> None:
     untyped = [
         f"{path}:{node.lineno} {node.name}"
-        for path, tree in modules().items()
-        for node in ast.walk(tree)
+        for path in modules()
+        for node in nodes(path)
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
         if node.returns is not None and ast.unparse(node.returns) == "Any"
     ]

@@ -61,7 +61,7 @@ def fired(runtime: ServedRuntime, service: str) -> list[Any]:
 SHARED = {
     "CODEWORDS_API_KEY": "cwk-replicas-share-their-admin-key",
     "CODEWORDS_MASTER_KEY": "a1" * 32,
-    "CODEWORDS_REPLICA_TTL": "2",
+    "CODEWORDS_REPLICA_TTL": "5",  # on a busy machine a replica that lives may not come to say so for two seconds
     "CODEWORDS_DRAIN_TIMEOUT": "1",
 }
 

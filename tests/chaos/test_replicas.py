@@ -118,8 +118,8 @@ def test_the_runs_of_a_replica_that_dies_are_gone_on_with_by_the_others(replicas
     again = doomed.deploy(with_options(WORK, "retries = 2"), "again")
     begun = start(doomed, plain, "begun", seconds=600)
     retried = [start(doomed, again, f"r{n}", seconds=3) for n in range(3)]
-    running(doomed, begun, *retried)
     waiting = [start(doomed, plain, f"w{n}") for n in range(4)]
+    running(doomed, begun, *retried)
     doomed.kill()
     ended = [result(other, run_id) for run_id in (begun, *retried, *waiting)]
     assert [run["status"] for run in ended] == ["interrupted"] + ["succeeded"] * 7
@@ -134,13 +134,15 @@ def test_a_replica_that_stood_still_for_longer_than_the_others_wait_changes_noth
     still, other = replicas(2)
     plain = still.deploy(WORK, "plain")
     again = still.deploy(with_options(WORK, "retries = 1"), "again")
-    once, twice = (start(still, service, "x", seconds=2) for service in (plain, again))
+    once, twice = start(still, plain, "x", seconds=600), start(still, again, "x", seconds=6)
     running(still, once, twice)
     os.kill(still.pid, signal.SIGSTOP)
-    until(lambda: len(record(other, twice)["attempts"]) == 2, "the other to go on with it")
-    ended = record(other, once)
-    assert ended["status"] == "interrupted"
-    os.kill(still.pid, signal.SIGCONT)
+    try:
+        until(lambda: len(record(other, twice)["attempts"]) == 2, "the other to go on with it")
+        ended = record(other, once)
+        assert ended["status"] == "interrupted"
+    finally:
+        os.kill(still.pid, signal.SIGCONT)
     assert outcomes(result(still, twice)) == ["interrupted", "succeeded"]
     after = result(still, start(still, plain, "after"))
     assert (after["status"], outcomes(after)) == ("succeeded", ["succeeded"])
