@@ -6,18 +6,21 @@ import asyncio
 import os
 import shutil
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from tests.integration.sandboxes.helpers import Opened
 from tests.support.processes import alive, descendants
-from tests.support.sandbox_programs import HELLO, running, specification
+from tests.support.sandbox_programs import HELLO, report, running, specification
 from tests.support.waiting import until_async
 
+from codewords_mcp.runtime.sandboxes import authorities
 from codewords_mcp.runtime.sandboxes.base import EnvironmentRef, Exit
 from codewords_mcp.runtime.sandboxes.forkserver import fork_server as forking
 from codewords_mcp.runtime.sandboxes.forkserver.fork_isolation import ForkIsolation
 from codewords_mcp.runtime.sandboxes.namespaces.driver import LocalDriver
+from codewords_mcp.runtime.sandboxes.namespaces.inside import rootfs
 
 pytestmark = [pytest.mark.anyio, pytest.mark.requirement("sandbox:hostile-import")]
 
@@ -154,3 +157,39 @@ async def test_a_first_program_waits_for_its_fork_server_where_the_processors_ha
             assert isinstance(program.local.isolation, ForkIsolation) is busy
     finally:
         await driver.close()
+
+
+READS_LISTS = """
+    import json, os, pathlib
+    named = os.environ.get("SSL_CERT_FILE", "")
+    systems = [path for path in PATHS if os.path.isfile(path)]
+    lists = {path: pathlib.Path(path).read_text()[-6:] for path in {named, *systems} if path}
+    print(json.dumps([named, systems, lists]))
+""".replace("PATHS", repr([f"/{name}" for name in rootfs.SYSTEM_BUNDLES]))
+
+
+@pytest.mark.requirement("recording:bundles")
+async def test_programs_trust_the_shared_authority_by_every_list_and_another_by_a_file_of_their_own(
+    driver: LocalDriver, environment: EnvironmentRef
+) -> None:
+    authorities.share("shared")
+    try:
+        await driver.prepare(environment)
+        await until_async(
+            lambda: any(
+                one["starts"] == "forks"
+                for one in driver.forks.describe()
+                if one["environment"] == str(environment.path)
+            )
+        )
+    finally:
+        authorities.share("")
+
+    spec = specification(environment, READS_LISTS)
+    named, systems, ends = await report(driver, replace(spec, id="run-shared", authority="shared"))
+    assert (named, ends) == (rootfs.AUTHORITIES, dict.fromkeys([named, *systems], "shared"))
+    named, systems, ends = await report(driver, replace(spec, id="run-others", authority="others"))
+    assert named == f"/app/{authorities.FILE}"
+    assert ends == dict.fromkeys(systems, "shared") | {named: "others"}
+    named, _, _ = await report(driver, spec)
+    assert named == ""

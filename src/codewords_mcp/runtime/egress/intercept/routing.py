@@ -7,6 +7,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import socket
+import time
 from collections.abc import AsyncGenerator
 from typing import Final
 
@@ -19,7 +20,8 @@ from codewords_mcp.runtime.egress.intercept.connection import (
 )
 from codewords_mcp.runtime.egress.intercept.observed import ObservedConnection
 from codewords_mcp.runtime.egress.intercept.session import InterceptSession
-from codewords_mcp.runtime.egress.relay import Check, relay, reset
+from codewords_mcp.runtime.egress.intercept.unread import NO_HTTP
+from codewords_mcp.runtime.egress.relay import Check, Traffic, relay, reset
 from codewords_mcp.runtime.web.dial import DialFailed
 
 UNJUDGED: Final = (
@@ -106,14 +108,22 @@ async def _tunnel(
 
     Unencrypted data is scanned: a placeholder in it ends the connection and is recorded.
     """
-    await relay(
-        client,
-        upstream,
-        to_client=to_client,
-        to_upstream=to_upstream,
-        traffic=session.traffic,
-        check=_plain_check(session),
-    )
+    traffic, began = Traffic(total=session.traffic), time.monotonic()
+    try:
+        await relay(
+            client,
+            upstream,
+            to_client=to_client,
+            to_upstream=to_upstream,
+            traffic=traffic,
+            check=_plain_check(session),
+        )
+    finally:
+        recording = session.interception.recording
+        if recording is not None:
+            recording.note_unread(
+                session.host, session.port, (traffic.sent, traffic.received), began, NO_HTTP
+            )
 
 
 def _plain_check(session: InterceptSession) -> Check | None:

@@ -36,13 +36,15 @@ _ETC_BINDS: Final = (
     "/etc/ca-certificates", "/etc/ld.so.cache", "/etc/ld.so.conf", "/etc/ld.so.conf.d", "/etc/alternatives",
     "/etc/mime.types", "/etc/protocols", "/etc/services", "/etc/localtime",
 )  # fmt: skip
-_BUNDLES: Final = (
-    # The system's, by any of its names, and those that packages bring along and read by their own path.
+SYSTEM_BUNDLES: Final = (
     "etc/ssl/certs/ca-certificates.crt", "etc/ssl/cert.pem", "etc/ssl/ca-bundle.pem", "etc/pki/tls/certs/ca-bundle.crt",
+)  # fmt: skip
+_PACKAGED_BUNDLES: Final = (
+    # Packages that bring a list of authorities along read it by their own path, whatever a variable says.
     "certifi/cacert.pem", "pip/_vendor/certifi/cacert.pem", "botocore/cacert.pem", "httplib2/cacerts.txt",
     "stripe/data/ca-certificates.crt", "grpc/_cython/_credentials/roots.pem",
 )  # fmt: skip
-_PACKAGES: Final = "env/lib/{}/site-packages/"
+_PACKAGES: Final = "env/lib/{}/site-packages/{}"
 _ETC_FILES: Final = {
     "passwd": "root:x:0:0:root:/:/bin/sh\nsandbox:x:1000:1000:sandbox:/app:/bin/sh\n"
     "nobody:x:65534:65534:nobody:/:/bin/false\n",
@@ -257,13 +259,12 @@ def _cover_bundles(root: str, bundle: str) -> None:
     linux.bind(bundle, root + AUTHORITIES, _READONLY)
     libraries = f"{root}/env/lib"
     versions = os.listdir(libraries) if os.path.isdir(libraries) else []
-    folders = ["", *(_PACKAGES.format(version) for version in versions)]
-    for folder in folders:
-        for name in _BUNDLES:
-            target = f"{root}/{folder}{name}"
-            # A link may lead out of the root.
-            if os.path.isfile(target) and os.path.realpath(target) == target:
-                linux.bind(bundle, target, _READONLY)
+    packaged = [_PACKAGES.format(version, name) for version in versions for name in _PACKAGED_BUNDLES]
+    for name in (*SYSTEM_BUNDLES, *packaged):
+        target = f"{root}/{name}"
+        # A link may lead out of the root.
+        if os.path.isfile(target) and os.path.realpath(target) == target:
+            linux.bind(bundle, target, _READONLY)
 
 
 def _make_dev(root: str) -> None:

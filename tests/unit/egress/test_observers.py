@@ -1,0 +1,256 @@
+"""Reading of HTTP as it passes, however it is cut; and of what is none."""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+from collections.abc import Callable, Iterable
+
+import pytest
+from h2.config import H2Configuration
+from h2.connection import H2Connection
+from hypothesis import given
+from hypothesis import strategies as st
+
+from codewords_mcp.runtime.egress.intercept.http1_observer import Http1Observer
+from codewords_mcp.runtime.egress.intercept.http2_observer import PREFACE, Http2Observer
+from codewords_mcp.runtime.egress.intercept.interception import Interception
+from codewords_mcp.runtime.egress.intercept.observation import NotHttp, Observation, Observer
+from codewords_mcp.runtime.egress.intercept.session import InterceptSession
+from codewords_mcp.runtime.egress.relay import Traffic
+from codewords_mcp.runtime.recording.exchange_log import ExchangeLog
+from codewords_mcp.runtime.recording.exchanges import Exchange
+from codewords_mcp.runtime.recording.recorder import LiveRecorder, RecordingSession
+from codewords_mcp.runtime.secrets.scrub import Scrubber
+
+pytestmark = pytest.mark.requirement("recording:untouched")
+
+Split = Callable[[bytes], Iterable[bytes]]
+Parts = list[tuple[str, bytes]]
+"""Data in the order in which it passes, each from `>` the program or `<` the host."""
+
+
+def whole(data: bytes) -> list[bytes]:
+    return [data]
+
+
+def each(data: bytes) -> list[bytes]:
+    return [data[at : at + 1] for at in range(len(data))]
+
+
+class Watched:
+    """An observer, and the log of what it tells."""
+
+    def __init__(self, make: Callable[[Observation], Observer], values: dict[str, str] | None = None) -> None:
+        self.log = ExchangeLog()
+        interception = Interception([], records=True)
+        interception.recording = RecordingSession(LiveRecorder(), Scrubber(values or {}), self.log)
+
+        async def dial() -> socket.socket:
+            raise AssertionError
+
+        session = InterceptSession(
+            interception, "api.example", 443, dial, refused=print, used=print, traffic=Traffic()
+        )
+        self.observer = make(Observation(session))
+
+    def feed(self, parts: Parts, split: Split) -> tuple[Exchange, ...]:
+        for side, data in parts:
+            read = self.observer.sent if side == ">" else self.observer.received
+            for piece in split(data):
+                read(piece)
+        return self.log.exchanges()
+
+
+def told(exchange: Exchange) -> tuple[str, bytes | None, int, bytes, bool]:
+    return exchange.request.method, exchange.request.body, exchange.status, exchange.body, exchange.whole
+
+
+OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
+CHUNKS = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3;x=1\r\nabc\r\n002\r\nde\r\n0\r\nTrailer: x\r\n\r\n"
+MESSAGES: dict[str, tuple[Parts, list[tuple[str, bytes | None, int, bytes, bool]]]] = {
+    "lengths": (
+        [(">", b"POST /a HTTP/1.1\r\nHost: x\r\nContent-Length: 4\r\n\r\nbody"), ("<", OK)],
+        [("POST", b"body", 200, b"ok", True)],
+    ),
+    "chunks": (
+        [(">", b"PUT /a HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n1\r\na\r\n0\r\n\r\n"), ("<", CHUNKS)],
+        [("PUT", b"a", 200, b"abcde", True)],
+    ),
+    "no bodies": (
+        [
+            (">", b"HEAD / HTTP/1.1\r\n\r\nGET / HTTP/1.1\r\n\r\nGET / HTTP/1.1\r\n\r\n"),
+            ("<", b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n"),
+            ("<", b"HTTP/1.1 304 Not Modified\r\nContent-Length: 9\r\n\r\n"),
+            ("<", b"HTTP/1.1 204 No Content\r\n\r\n"),
+        ],
+        [("HEAD", b"", 200, b"", True), ("GET", b"", 304, b"", True), ("GET", b"", 204, b"", True)],
+    ),
+    "interim": (
+        [
+            (">", b"POST / HTTP/1.1\r\nExpect: 100-continue\r\nContent-Length: 1\r\n\r\n"),
+            ("<", b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\nLink: <a>\r\n\r\n"),
+            (">", b"b"),
+            ("<", OK),
+        ],
+        [("POST", b"b", 200, b"ok", True)],
+    ),
+    "answered early": (
+        [(">", b"POST / HTTP/1.1\r\nContent-Length: 9\r\n\r\nhalf"), ("<", OK)],
+        [("POST", None, 200, b"ok", True)],
+    ),
+    "blank lines": (
+        [(">", b"\r\nGET / HTTP/1.1\r\n\r\n"), ("<", OK), (">", b"\r\nGET / HTTP/1.0\r\n\r\n"), ("<", OK)],
+        [("GET", b"", 200, b"ok", True)] * 2,
+    ),
+    "cut": (
+        [(">", b"GET / HTTP/1.1\r\n\r\n"), ("<", OK[:-1])],
+        [("GET", b"", 200, b"o", False)],
+    ),
+    "another protocol": (
+        [
+            (">", b"GET / HTTP/1.1\r\nUpgrade: websocket\r\nConnection: upgrade\r\n\r\n"),
+            ("<", b"HTTP/1.1 101 Switching Protocols\r\n\r\n\x81\x02hi"),
+            (">", b"\x81\x82GET / HTTP/1.1\r\n\r\n"),
+        ],
+        [("GET", b"", 101, b"", False)],
+    ),
+}
+
+
+@pytest.mark.parametrize("split", [whole, each], ids=["whole", "byte by byte"])
+@pytest.mark.parametrize("name", MESSAGES)
+def test_messages_of_http1_are_read_as_both_ends_read_them(name: str, split: Split) -> None:
+    parts, expected = MESSAGES[name]
+    watched = Watched(Http1Observer)
+    watched.feed(parts, split)
+    watched.observer.end()
+    assert [told(one) for one in watched.log.exchanges()] == expected
+    assert all(one.ended is not None for one in watched.log.exchanges())
+
+
+def test_a_body_without_a_length_is_complete_when_the_host_ends() -> None:
+    for ended in (True, False):
+        watched = Watched(Http1Observer)
+        parts: Parts = [(">", b"GET / HTTP/1.1\r\n\r\n"), ("<", b"HTTP/1.1 200 OK\r\n\r\nall of it")]
+        watched.feed(parts, whole)
+        if ended:
+            watched.observer.host_ended()
+        watched.observer.end()
+        (exchange,) = watched.log.exchanges()
+        assert (exchange.body, exchange.whole) == (b"all of it", ended)
+
+
+@pytest.mark.parametrize(
+    "parts",
+    [
+        [("<", b"220 mail ready\r\n")],
+        [("<", OK)],
+        [(">", b"\x00\x00\x00\x08")],
+        [(">", b"EHLO there\r\n\r\n")],
+        [(">", b"GET / HTTP/2.0\r\n\r\n")],
+        [(">", b"CONNECT a:1 HTTP/1.1\r\n\r\n")],
+        [(">", b"GET / HTTP/1.1\r\nno colon\r\n\r\n")],
+        [(">", b"POST / HTTP/1.1\r\nContent-Length: -1\r\n\r\n")],
+        [(">", b"GET / HTTP/1.1\r\nX: " + b"x" * (1 << 19))],
+        [(">", b"GET / HTTP/1.1\r\n\r\n"), ("<", b"SSH-2.0-x\r\n")],
+        [(">", b"POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n")],
+        [(">", b"POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n-1\r\n")],
+    ],
+)
+def test_what_is_no_http1_is_noticed(parts: Parts) -> None:
+    with pytest.raises(NotHttp):
+        Watched(Http1Observer).feed(parts, whole)
+
+
+class Ends:
+    """Both ends of an HTTP/2 connection, whose bytes are collected."""
+
+    def __init__(self) -> None:
+        self.program = H2Connection(H2Configuration(client_side=True, header_encoding=None))
+        self.host = H2Connection(H2Configuration(client_side=False, header_encoding=None))
+        self.parts: Parts = []
+        self.program.initiate_connection()
+        self.host.initiate_connection()
+        self.settle()
+
+    def settle(self) -> None:
+        """Let either end hear what the other has said."""
+        while True:
+            said, answered = self.program.data_to_send(), self.host.data_to_send()
+            if said:
+                self.parts.append((">", said))
+                self.host.receive_data(said)
+            if answered:
+                self.parts.append(("<", answered))
+                self.program.receive_data(answered)
+            if not said and not answered:
+                return
+
+
+HEAD = [
+    (b":method", b"POST"),
+    (b":scheme", b"https"),
+    (b":authority", b"api.example"),
+    (b":path", b"/svc/Call"),
+]
+
+
+@pytest.mark.parametrize("split", [whole, each], ids=["whole", "byte by byte"])
+def test_streams_of_http2_are_read_with_padding_trailers_and_resets(split: Split) -> None:
+    ends = Ends()
+    grpc = (b"content-type", b"application/grpc")
+    for stream in (1, 3, 5):
+        # A long header is cut into several frames.
+        more = (b"x-long", b"y" * 20_000) if stream == 3 else (b"x-short", b"y")
+        ends.program.send_headers(stream, [*HEAD, grpc, more])
+        ends.program.send_data(stream, b"\x00\x00\x00\x00\x02hi", end_stream=True, pad_length=7)
+    ends.settle()
+    for stream in (3, 1, 5):
+        ends.host.send_headers(stream, [(b":status", b"103")])
+        ends.host.send_headers(stream, [(b":status", b"200"), grpc])
+        ends.host.send_data(stream, b"first", pad_length=3)
+    ends.host.send_data(1, b"second")
+    ends.host.send_headers(1, [(b"grpc-status", b"0")], end_stream=True)
+    ends.host.end_stream(3)
+    ends.settle()
+    ends.program.reset_stream(5)
+    ends.settle()
+
+    watched = Watched(Http2Observer)
+    first, long, cut = watched.feed(ends.parts, split)
+    assert told(first) == ("POST", b"\x00\x00\x00\x00\x02hi", 200, b"firstsecond", True)
+    assert (first.request.url, first.request.writes) == ("https://api.example/svc/Call", True)
+    assert dict(first.headers) == {b"content-type": b"application/grpc", b"grpc-status": b"0"}
+    assert told(long)[2:] == (200, b"first", True)
+    assert dict(long.request.headers)[b"x-long"] == b"y" * 20_000
+    assert told(cut)[2:] == (200, b"first", False)
+    assert cut.ended is not None
+
+
+def test_what_is_no_http2_is_noticed() -> None:
+    for data in (
+        b"GET / HTTP/1.1\r\n\r\n",
+        PREFACE + b"\x00\x00\x01\x01\x04\x00\x00\x00\x01\xff",
+        PREFACE + b"\xff\xff\xff\x01\x00\x00\x00\x00\x01",
+    ):
+        with pytest.raises(NotHttp):
+            Watched(Http2Observer).feed([(">", data)], whole)
+
+
+def test_a_compressed_body_that_may_hide_a_value_is_not_kept() -> None:
+    packed = b"HTTP/1.1 200 OK\r\nContent-Encoding: br\r\nContent-Length: 4\r\n\r\nabcd"
+    for values, kept in (({}, b"abcd"), ({"KEY": "a-secret-value"}, b"")):
+        watched = Watched(Http1Observer, values)
+        (exchange,) = watched.feed([(">", b"GET / HTTP/1.1\r\n\r\n"), ("<", packed)], whole)
+        assert (exchange.body, exchange.whole, exchange.size) == (kept, bool(kept), 4)
+
+
+@given(st.lists(st.tuples(st.sampled_from("<>"), st.binary(max_size=200)), max_size=6), st.booleans())
+def test_no_bytes_break_the_reading(parts: Parts, http2: bool) -> None:
+    begun: Parts = [(">", PREFACE)] if http2 else [(">", b"GET / HTTP/1.1\r\n\r\n")]
+    watched = Watched(Http2Observer if http2 else Http1Observer)
+    with contextlib.suppress(NotHttp):
+        watched.feed(begun + parts, whole)
+    watched.observer.end()
+    assert all(one.ended is not None for one in watched.log.exchanges())
