@@ -33,7 +33,7 @@ class Baseline:
         self.recording = recording
         self.replay = replays[0]
         self.corpus = Corpus(recording)
-        self.noise = Noise(self.corpus)
+        self.noise = Noise(self.corpus, recording.seconds)
         self.recorded = seen_requests(recording.exchanges)
         replayed = [seen_requests(one.exchanges) for one in replays]
         self.requests = replayed[0]
@@ -68,11 +68,12 @@ class Baseline:
         return one.ended is not None and one.ended <= other.started
 
     def _learn(self, before: Recording, after: Recording, paired: RequestPairs) -> None:
-        self.noise.learn(ANSWER, answer_value(before.response), answer_value(after.response))
+        clocks = clock_of(before), clock_of(after)
+        self.noise.learn(ANSWER, answer_value(before.response), answer_value(after.response), clocks)
         for one, other in paired.pairs:
             if one.same_as(other):
                 continue
-            self.noise.learn(one.place, one.value, other.value)
+            self.noise.learn(one.place, one.value, other.value, clocks)
             if one.form.shape != other.form.shape:
                 continue
             self._noisy_fields.update(
@@ -104,6 +105,11 @@ def _writes(requests: Iterable[SeenRequest]) -> list[SeenRequest]:
 def seen_requests(exchanges: Iterable[Exchange]) -> list[SeenRequest]:
     """The requests of a run, as comparisons see them."""
     return [SeenRequest(one) for one in exchanges]
+
+
+def clock_of(run: Recording) -> float:
+    """Seconds since 1970 when a run began."""
+    return run.created_at / 1e6
 
 
 def answer_value(response: RunMessage) -> Value:

@@ -18,6 +18,7 @@ from codewords_mcp.runtime.recording.baseline import (
     MAX_ORDERED,
     Baseline,
     answer_value,
+    clock_of,
     seen_requests,
     write_order,
 )
@@ -187,7 +188,7 @@ class _Comparison:
     ) -> None:
         noise = self._baseline.noise
         for one in noise.between(scope, before, now):  # pyright: ignore[reportArgumentType]
-            judgement = noise.judge(scope, one)
+            judgement = noise.judge(scope, one, clock_of(self._replay))
             if judgement == "unknown":
                 self._not_compared[f"{_field(one)} of {where or 'the answer'}"] = None
             elif judgement == "difference":

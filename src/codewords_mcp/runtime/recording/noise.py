@@ -19,6 +19,7 @@ from codewords_mcp.runtime.recording.differences import (
     differences,
 )
 from codewords_mcp.runtime.recording.matching import Corpus
+from codewords_mcp.runtime.recording.relative_times import moves_alike
 from codewords_mcp.runtime.recording.text_samples import Judgement, judge_aligned
 from codewords_mcp.runtime.recording.volatile import template
 
@@ -26,12 +27,17 @@ Scope = tuple[str, str]
 """(kind of request, route) of requests, ("answer", "") of the run's answer."""
 
 
-class Noise:
-    """The noisy fields of one recording, with samples of their values."""
+_Sample = tuple[Side, float]
+"""(value, seconds since 1970 when its run began)."""
 
-    def __init__(self, corpus: Corpus) -> None:
+
+class Noise:
+    """The noisy fields of one recording, with samples of their values. `longest` is the length of its run in seconds."""
+
+    def __init__(self, corpus: Corpus, longest: float = 0.0) -> None:
         self._corpus = corpus
-        self._samples: defaultdict[tuple[Scope, str], list[Side]] = defaultdict(list)
+        self._longest = longest
+        self._samples: defaultdict[tuple[Scope, str], list[_Sample]] = defaultdict(list)
         self._names: dict[str, str] = {}
         self._unordered: defaultdict[Scope, set[str]] = defaultdict(set)
 
@@ -40,12 +46,12 @@ class Noise:
         """Whether any field differs by itself."""
         return bool(self._samples)
 
-    def learn(self, scope: Scope, before: Value, after: Value) -> None:
-        """Learn from two runs of one version."""
+    def learn(self, scope: Scope, before: Value, after: Value, clocks: tuple[float, float]) -> None:
+        """Learn from two runs of one version, which began at these times."""
         for one in self.between(scope, before, after):
             if one.general.endswith(ORDER):
                 self._unordered[scope].add(one.general.removesuffix(ORDER).rstrip())
-            self._samples[scope, one.general] += [one.before, one.after]
+            self._samples[scope, one.general] += [(one.before, clocks[0]), (one.after, clocks[1])]
 
     def between(self, scope: Scope, before: Value, after: Value) -> list[Difference]:
         """All differences of two values, those of noisy fields included."""
@@ -55,30 +61,45 @@ class Noise:
         unordered = frozenset(self._unordered[scope])
         return list(differences(self._stable(before), self._stable(after), unordered=unordered))
 
-    def judge(self, scope: Scope, difference: Difference) -> Judgement:
-        """The meaning of a difference from the version that was recorded."""
+    def judge(self, scope: Scope, difference: Difference, clock: float) -> Judgement:
+        """The meaning of a difference from the version that was recorded, in a run that began at `clock`."""
         samples = self._samples.get((scope, difference.general))
         if not samples:
             return "difference"
         after = difference.after
-        if difference.general.endswith(ORDER) or canonical(after) in map(canonical, samples):
+        values = [one for one, _ in samples]
+        if difference.general.endswith(ORDER) or canonical(after) in map(canonical, values):
             return "noise"
         if after is ABSENT or after is None or isinstance(after, bool):
             return "difference"
         if isinstance(after, dict | list):
-            return "unknown" if any(isinstance(one, dict | list) for one in samples) else "difference"
+            return "unknown" if any(isinstance(one, dict | list) for one in values) else "difference"
         if isinstance(after, str):
-            return self._judge_text(after, [one for one in samples if isinstance(one, str)])
-        return "noise" if type(after) in {type(one) for one in samples} else "difference"
+            return self._judge_text(after, clock, [(one, at) for one, at in samples if isinstance(one, str)])
+        if type(after) not in {type(one) for one in values}:
+            return "difference"
+        numbers = [(repr(one), at) for one, at in samples if type(one) is type(after)]
+        return "noise" if self._keeps_distance(repr(after), clock, numbers) else "difference"
 
-    def _judge_text(self, after: str, samples: list[str]) -> Judgement:
+    def _judge_text(self, after: str, clock: float, samples: list[tuple[str, float]]) -> Judgement:
         if not samples:
             return "difference"
-        if self._is_data(after, samples):
+        texts = [text for text, _ in samples]
+        if self._is_data(after, texts) or not self._keeps_distance(after, clock, samples):
             return "difference"
-        if {_form(one) for one in samples} == {_form(after)}:
+        if {_form(one) for one in texts} == {_form(after)}:
             return "noise"
-        return judge_aligned(after, samples)
+        return judge_aligned(after, texts)
+
+    def _keeps_distance(self, after: str, clock: float, samples: list[tuple[str, float]]) -> bool:
+        """Whether the times in a text are as far from the clock as they were."""
+        form, tokens = template(after)
+        rows = [(template(text), at) for text, at in samples]
+        alike = [(known, at) for (known_form, known), at in rows if known_form == form]
+        return all(
+            moves_alike(token, clock, [(known[place], at) for known, at in alike], longest=self._longest)
+            for place, token in enumerate(tokens)
+        )
 
     def _is_data(self, after: str, samples: list[str]) -> bool:
         """Whether a made-up id became one that the run was given."""
