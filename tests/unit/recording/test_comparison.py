@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -30,6 +31,13 @@ MADE = recording(
     exchange(0, GET, {"orders": [1]}), exchange(1, POST, {"id": "re_1"}), exchange(2, PROMPT, USAGE),
     answer={"total": 19.99},
 )  # fmt: skip
+
+FORMS: dict[str, Callable[[datetime], Any]] = {
+    "iso": lambda at: at.isoformat(),
+    "day": lambda at: f"until {at:%d.%m.%Y}",
+    "epoch": lambda at: round(at.timestamp()),
+    "http-date": lambda at: f"{at:%a, %d %b %Y %H:%M:%S GMT}",
+}
 
 
 def judge(
@@ -153,6 +161,27 @@ def test_fields_that_differ_by_themselves_are_learned_and_keep_their_form() -> N
     assert verdict("short7", 9, "2026-11-28T10:00:01Z") == "changed"
     assert verdict("Pp0oOo9iIi88", 0.009, "2026-11-28T10:00:01Z") == "changed", "seconds for milliseconds"
     assert verdict("Pp0oOo9iIi88", 9, "28.11.2026") == "changed", "a time that is written otherwise"
+
+
+@pytest.mark.requirement("recording:noise")
+@pytest.mark.parametrize("form", FORMS)
+def test_a_time_that_follows_the_clock_keeps_its_distance(form: str) -> None:
+    """A due date may be another one each day, and is a month ahead each day."""
+    begin = datetime(2026, 11, 27, 10, 0, 0, tzinfo=UTC)
+
+    def run(seconds: int, ahead: int, recorder: ReplayRecorder | None = None) -> Recording:
+        at = begin + timedelta(days=3 if recorder else 0, seconds=seconds)
+        answer = {"due": FORMS[form](at + timedelta(days=ahead))}
+        empty = recording(answer=answer)
+        done = empty if recorder is None else replayed(recorder, [], empty, answer)
+        return replace(done, created_at=round(at.timestamp() * 1e6))
+
+    made = run(0, 30)
+    baseline = Baseline(
+        made, [run(seconds, 30, ReplayRecorder(made, same_version=True)) for seconds in (0, 40)]
+    )
+    assert compare(baseline, run(80, 30, ReplayRecorder(made))).verdict == "same"
+    assert compare(baseline, run(80, 14, ReplayRecorder(made))).verdict == "changed"
 
 
 @pytest.mark.requirement("recording:noise")

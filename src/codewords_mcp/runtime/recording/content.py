@@ -9,16 +9,16 @@ from __future__ import annotations
 import gzip
 import hashlib
 import io
-import json
 import re
 import zipfile
 import zlib
 from typing import Final, TypeAlias, cast
 from urllib.parse import parse_qsl
 
+from codewords_mcp.common.bounded_json import JsonValue, parse
 from codewords_mcp.runtime.recording.exchanges import Headers
 
-Value: TypeAlias = "dict[str, Value] | list[Value] | str | int | float | bool | None"
+Value: TypeAlias = JsonValue
 
 MAX_UNPACKED: Final = 8 << 20
 """Bytes of an archive or a compressed body that are looked at. What is longer counts as bytes."""
@@ -88,9 +88,10 @@ def _add(found: dict[str, Value], name: str, value: Value) -> None:
 
 
 def _json(body: bytes) -> Value:
+    # A name that stands twice means one thing to one parser and another to the next: such a body is text.
     try:
-        return cast("Value", json.loads(body))
-    except (ValueError, RecursionError):
+        return cast("Value", parse(body, unique_keys=True))
+    except ValueError:
         return None
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import Enum
@@ -103,16 +104,21 @@ def _of_lists(
 
 def _of_lengths(before: list[Value], after: list[Value], path: str, general: str) -> Iterator[Difference]:
     """Items that only one of two lists has. What both have says nothing here."""
-    left = [canonical(item) for item in before]
-    added: list[Value] = []
-    for item in after:
-        text = canonical(item)
-        if text in left:
-            left.remove(text)
-        else:
-            added.append(item)
-    gone = [item for item in before if canonical(item) in left]
+    texts = [canonical(item) for item in before], [canonical(item) for item in after]
+    gone = _beyond(before, texts[0], Counter(texts[1]))
+    added = _beyond(after, texts[1], Counter(texts[0]))
     yield Difference(f"{path}[]", f"{general}[]", gone or ABSENT, added or ABSENT)
+
+
+def _beyond(items: list[Value], texts: list[str], others: Counter[str]) -> list[Value]:
+    """The items of which the other list has fewer."""
+    found: list[Value] = []
+    for item, text in zip(items, texts, strict=True):
+        if others[text] > 0:
+            others[text] -= 1
+        else:
+            found.append(item)
+    return found
 
 
 def _join(path: str, name: str) -> str:

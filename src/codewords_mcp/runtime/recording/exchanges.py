@@ -9,7 +9,7 @@ import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from typing import Final, Literal
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 from codewords_mcp.runtime.model.provider import CallUsage
 
@@ -27,6 +27,14 @@ host's place; it was refused; or it never reached its host, as it could not be c
 MAX_BODY_BYTES: Final = 1 << 20
 """Bytes of a body, of either direction, that are recorded. A longer body passes and is not `whole`."""
 SAFE_METHODS: Final = frozenset({"GET", "HEAD", "OPTIONS", "TRACE"})
+
+
+def split_url(url: str) -> SplitResult:
+    """The parts of an address; of one that cannot be read, all of it is the path."""
+    try:
+        return urlsplit(url)
+    except ValueError:
+        return SplitResult("", "", url, "", "")
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,12 +61,12 @@ class RecordedRequest:
     @property
     def host(self) -> str:
         """The target's host, as in the address."""
-        return urlsplit(self.url).hostname or ""
+        return split_url(self.url).hostname or ""
 
     @property
     def route(self) -> str:
         """Channel, method, host and path: the address without its query."""
-        parts = urlsplit(self.url)
+        parts = split_url(self.url)
         return f"{self.channel} {self.method} {parts.netloc}{parts.path}"
 
 

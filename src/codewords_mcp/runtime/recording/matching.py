@@ -11,12 +11,11 @@ from __future__ import annotations
 import json
 from collections import defaultdict, deque
 from dataclasses import dataclass, field
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import Final, Literal
-from urllib.parse import urlsplit
 
 from codewords_mcp.runtime.recording.content import Value, header, pairs_of, read_content
-from codewords_mcp.runtime.recording.exchanges import Exchange, RecordedRequest, Recording
+from codewords_mcp.runtime.recording.exchanges import Exchange, RecordedRequest, Recording, split_url
 from codewords_mcp.runtime.recording.request_kinds import kind_of
 from codewords_mcp.runtime.recording.volatile import Token, template
 
@@ -58,7 +57,7 @@ class NormalForm:
 def request_value(request: RecordedRequest) -> dict[str, Value]:
     """The parts of a request that count: query and body. Its address is the route."""
     kind = header(request.headers, b"content-type")
-    return _value(urlsplit(request.url).query, kind, request.body or b"")
+    return _value(split_url(request.url).query, kind, request.body or b"")
 
 
 def _value(query: str, kind: str, body: bytes) -> dict[str, Value]:
@@ -108,7 +107,7 @@ def normal_form(request: RecordedRequest) -> NormalForm:
 # Each recorded request is looked at in every replay of its recording.
 @lru_cache(maxsize=512)
 def _normal_form(channel: str, method: str, url: str, kind: str, body: bytes) -> NormalForm:
-    parts = urlsplit(url)
+    parts = split_url(url)
     address, in_address = template(f"{parts.netloc}{parts.path}")
     tokens = list(in_address)
     fields: list[tuple[str, str]] = []
@@ -126,19 +125,25 @@ class Corpus:
     """All that the run got from outside: its input and the responses. A time or id of it is data and no accident."""
 
     def __init__(self, recording: Recording) -> None:
+        self._recording = recording
+
+    @cached_property
+    def _content(self) -> tuple[bytes, dict[int, int]]:
+        """(all bytes, how many of them came before each exchange). Made when something differs."""
+        recording = self._recording
         pieces = [recording.request.target.encode(), b"\n", recording.request.body or b""]
         sizes: list[int] = [sum(map(len, pieces))]
         for one in recording.exchanges:
             body = one.body
             pieces += [b"\n", body]
             sizes.append(sizes[-1] + 1 + len(body))
-        self._text = b"".join(pieces)
-        self._before = {one.number: sizes[at] for at, one in enumerate(recording.exchanges)}
+        return b"".join(pieces), {one.number: sizes[at] for at, one in enumerate(recording.exchanges)}
 
     def has(self, text: str, before: int | None = None) -> bool:
         """Whether it came from outside; with `before`, in a response to a request before that number."""
-        end = len(self._text) if before is None else self._before.get(before, len(self._text))
-        return self._text.find(text.encode(), 0, end) >= 0
+        content, sizes = self._content
+        end = len(content) if before is None else sizes.get(before, len(content))
+        return content.find(text.encode(), 0, end) >= 0
 
 
 def agree(

@@ -5,9 +5,8 @@ from __future__ import annotations
 import json
 import re
 from typing import Final, cast
-from urllib.parse import urlsplit
 
-from codewords_mcp.runtime.recording.exchanges import Exchange, RecordedRequest
+from codewords_mcp.runtime.recording.exchanges import Exchange, RecordedRequest, split_url
 
 _PATH_MODEL: Final = re.compile(r"/models/([^/:]+)")
 _USAGE: Final = re.compile(rb'"(?:usage|usageMetadata)"\s*:\s*(\{[^{}]*(?:\{[^{}]*\}[^{}]*)*\})')
@@ -17,7 +16,7 @@ _PARTS: Final = ("input_tokens", "output_tokens", "prompt_tokens", "completion_t
 
 def model_of(request: RecordedRequest) -> str:
     """The model that a call prompts; "" where it names none."""
-    if found := _PATH_MODEL.search(urlsplit(request.url).path):
+    if found := _PATH_MODEL.search(split_url(request.url).path):
         return found[1]
     fields = _object(request.body or b"")
     model = fields.get("model")

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
+from typing import Final
 
 from codewords_mcp.runtime.recording.content import Value
 from codewords_mcp.runtime.recording.differences import (
@@ -27,6 +28,8 @@ Scope = tuple[str, str]
 """(kind of request, route) of requests, ("answer", "") of the run's answer."""
 
 
+MAX_SAMPLES: Final = 100
+"""Values of one field whose form is compared. A list of many rows has as many of each run."""
 _Sample = tuple[Side, float]
 """(value, seconds since 1970 when its run began)."""
 
@@ -38,6 +41,7 @@ class Noise:
         self._corpus = corpus
         self._longest = longest
         self._samples: defaultdict[tuple[Scope, str], list[_Sample]] = defaultdict(list)
+        self._known: defaultdict[tuple[Scope, str], set[str]] = defaultdict(set)
         self._names: dict[str, str] = {}
         self._unordered: defaultdict[Scope, set[str]] = defaultdict(set)
 
@@ -51,7 +55,14 @@ class Noise:
         for one in self.between(scope, before, after):
             if one.general.endswith(ORDER):
                 self._unordered[scope].add(one.general.removesuffix(ORDER).rstrip())
-            self._samples[scope, one.general] += [(one.before, clocks[0]), (one.after, clocks[1])]
+            self._add(scope, one.general, one.before, clocks[0])
+            self._add(scope, one.general, one.after, clocks[1])
+
+    def _add(self, scope: Scope, general: str, value: Side, clock: float) -> None:
+        self._known[scope, general].add(canonical(value))
+        samples = self._samples[scope, general]
+        if len(samples) < MAX_SAMPLES:
+            samples.append((value, clock))
 
     def between(self, scope: Scope, before: Value, after: Value) -> list[Difference]:
         """All differences of two values, those of noisy fields included."""
@@ -67,9 +78,9 @@ class Noise:
         if not samples:
             return "difference"
         after = difference.after
-        values = [one for one, _ in samples]
-        if difference.general.endswith(ORDER) or canonical(after) in map(canonical, values):
+        if difference.general.endswith(ORDER) or canonical(after) in self._known[scope, difference.general]:
             return "noise"
+        values = [one for one, _ in samples]
         if after is ABSENT or after is None or isinstance(after, bool):
             return "difference"
         if isinstance(after, dict | list):

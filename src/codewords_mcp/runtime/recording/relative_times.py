@@ -1,7 +1,7 @@
 """Times in texts, relative to the clock of the run that wrote them.
 
-A time that moves with the clock is noise; its distance from the clock is not: "until a week from now" and "until a month from now"
-are written alike.
+A time that moves with the clock is noise; its distance from the clock is not: "until a week from now" and "until a month from
+now" are written alike.
 """
 
 from __future__ import annotations

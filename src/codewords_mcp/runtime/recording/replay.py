@@ -6,9 +6,8 @@ import json
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from typing import Final, Literal
-from urllib.parse import urlsplit
 
-from codewords_mcp.runtime.recording.exchanges import Exchange, Headers, RecordedRequest, Recording
+from codewords_mcp.runtime.recording.exchanges import Exchange, Headers, RecordedRequest, Recording, split_url
 from codewords_mcp.runtime.recording.matching import FieldName, Match, Matcher
 from codewords_mcp.runtime.recording.recorder import (
     BlockedRequest,
@@ -112,7 +111,7 @@ class ReplayRecorder:
     def _read(self, request: RecordedRequest, match: Match | None) -> Verdict:
         # Only the network has reads that nothing of ours would do on the way.
         live = self._misses.reads == "live" and request.channel == "egress" and not request.writes
-        if live and self._misses.allowed(urlsplit(request.url).hostname or ""):
+        if live and self._misses.allowed(split_url(request.url).hostname or ""):
             return OpenExchange(request)
         if match is not None:
             return self._replay(match.exchange, BY_PLACE)

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import json
 from typing import Final, Literal, cast, get_args
-from urllib.parse import urlsplit
 
 from codewords_mcp.runtime.model.provider import Provider
 from codewords_mcp.runtime.model.service_operations import OPERATIONS, find_operation
 from codewords_mcp.runtime.model.service_table import SERVICES
-from codewords_mcp.runtime.recording.exchanges import RecordedRequest
+from codewords_mcp.runtime.recording.exchanges import RecordedRequest, split_url
 
 RequestKind = Literal["read", "write", "prompt"]
 
@@ -49,7 +48,7 @@ def kind_of(request: RecordedRequest) -> RequestKind:
 
 
 def _kind_of_call(request: RecordedRequest) -> RequestKind:
-    first, _, rest = urlsplit(request.url).path.strip("/").partition("/")
+    first, _, rest = split_url(request.url).path.strip("/").partition("/")
     service, _, path = rest.partition("/")
     if first not in _CALLS:
         return "write" if request.writes else "read"

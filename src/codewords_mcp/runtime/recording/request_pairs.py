@@ -7,10 +7,9 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Final
-from urllib.parse import urlsplit
 
 from codewords_mcp.runtime.recording.content import Value
-from codewords_mcp.runtime.recording.exchanges import Exchange, Headers
+from codewords_mcp.runtime.recording.exchanges import Exchange, Headers, split_url
 from codewords_mcp.runtime.recording.matching import NormalForm, normal_form, request_value
 from codewords_mcp.runtime.recording.request_kinds import RequestKind, kind_of
 
@@ -48,7 +47,7 @@ class SeenRequest:
     def value(self) -> dict[str, Value]:
         """Path, query, body and headers."""
         request = self.exchange.request
-        found: dict[str, Value] = {"path": urlsplit(request.url).path, **request_value(request)}
+        found: dict[str, Value] = {"path": split_url(request.url).path, **request_value(request)}
         if self.headers:
             found["headers"] = dict(self.headers)
         if request.body is None:
@@ -70,7 +69,7 @@ class SeenRequest:
     def name(self) -> str:
         """The request in words: method and address, or the service that it calls."""
         request = self.exchange.request
-        parts = urlsplit(request.url)
+        parts = split_url(request.url)
         if request.channel == "call":
             path = parts.path.strip("/")
             service = path.removeprefix("run_async/").removeprefix("run/")
@@ -170,8 +169,14 @@ def _pair_likest(old: list[SeenRequest], new: list[SeenRequest], result: Request
         if i not in paired and j not in paired.values():
             paired[i] = j
     result.pairs += [(old[i], new[j]) for i, j in paired.items()]
-    result.missing += [one for i, one in enumerate(old) if i not in paired]
-    result.added += [one for j, one in enumerate(new) if j not in paired.values()]
+    missing = [one for i, one in enumerate(old) if i not in paired]
+    added = [one for j, one in enumerate(new) if j not in paired.values()]
+    if len(missing) == len(added) and all(one.exchange.request.channel == "egress" for one in missing):
+        # As many calls of one address: each has another body. A service's operations share an address.
+        result.pairs += zip(missing, added, strict=True)
+        return
+    result.missing += missing
+    result.added += added
 
 
 def _likeness(one: NormalForm, other: NormalForm) -> float:

@@ -27,12 +27,12 @@ _PART: Final = rf"""
       )
     | (?P<epoch>(?:1[4-9][0-9]{{8}}|2[0-9]{{9}})(?:[0-9]{{9}}|[0-9]{{6}}|[0-9]{{3}})?(?:\.[0-9]{{1,9}})?)
     | (?P<uuid>[0-9a-fA-F]{{8}}-[0-9a-fA-F]{{4}}-[0-9a-fA-F]{{4}}-[0-9a-fA-F]{{4}}-[0-9a-fA-F]{{12}})
-    | (?P<jwt>eyJ[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]*)
+    | (?P<jwt>(?<![A-Za-z0-9_-])eyJ[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]*)
     | (?P<hex>(?=[0-9a-f]*[0-9])(?=[0-9a-f]*[a-f])[0-9a-f]{{8,}}|(?=[0-9A-F]*[0-9])(?=[0-9A-F]*[A-F])[0-9A-F]{{8,}})
 """
 _INNER: Final = re.compile(rf"(?<![0-9A-Za-z])(?:{_PART})(?![0-9A-Za-z])", re.VERBOSE | re.ASCII)
 _TOKENS: Final = re.compile(
-    rf"(?=[0-9A-Z]|[a-z_-]*[0-9A-Z])(?<![0-9A-Za-z])(?:{_PART}|(?P<word>[A-Za-z0-9_-]{{9,}}))(?![0-9A-Za-z])",
+    rf"(?<![0-9A-Za-z])(?=[0-9A-Z]|[a-z_-]{{1,64}}[0-9A-Z])(?:{_PART}|(?P<word>[A-Za-z0-9_-]{{9,}}))(?![0-9A-Za-z])",
     re.VERBOSE | re.ASCII,
 )
 _VARIES: Final = re.compile(r"[0-9]|[a-z_-][A-Z]", re.ASCII)
