@@ -38,6 +38,7 @@ from codewords_mcp.http.routes import (
     oauth,
     published,
     recordings,
+    replays,
     run_calls,
     run_records,
     schedules,
@@ -95,6 +96,7 @@ def operations() -> tuple[HttpOperation, ...]:
     """List every operation of the HTTP API. The secret page comes before `/secrets/{name}/…`, which would match it too."""
     table = (
         *secret_page.OPERATIONS, *admin.OPERATIONS, *workflows.OPERATIONS, *drafts.OPERATIONS, *run_records.OPERATIONS,
+        *replays.OPERATIONS,
         *dry_runs.OPERATIONS,
         *run_calls.OPERATIONS, *usage.OPERATIONS, *schedules.OPERATIONS, *gateway.OPERATIONS, *costs.OPERATIONS,
         *budgets.OPERATIONS, *recordings.OPERATIONS,

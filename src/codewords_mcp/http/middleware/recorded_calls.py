@@ -21,6 +21,8 @@ from codewords_mcp.runtime.recording.recorder import (
 )
 from codewords_mcp.runtime.recording.writes import call_write
 
+POLICY_VIOLATION: Final = 1008
+"""Close code of websockets (RFC 6455)."""
 ORIGIN: Final = b"http://runtime"
 """Scheme and host of the recorded addresses: the real ones differ from sandbox to sandbox."""
 
@@ -30,6 +32,10 @@ async def serve_recorded(
 ) -> None:
     """Serve a request of a run that has a recorder. Raises Conflict if it is blocked."""
     path: str = scope["path"]
+    if scope["type"] == "websocket" and session.recorder.answers:
+        # Its messages cannot be judged one by one, and it starts a run.
+        await send({"type": "websocket.close", "code": POLICY_VIOLATION})
+        return
     if scope["type"] != "http" or provider_of(path) or simple_of(path):
         await app(scope, receive, send)
         return

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import suppress
 from datetime import datetime
-from typing import get_args
+from typing import cast, get_args
 
 from pydantic import BaseModel
 from starlette.requests import Request
@@ -30,7 +30,7 @@ from codewords_mcp.runtime.api.traces import DEFAULT_DEPTH, DEFAULT_LINES, MAX_D
 from codewords_mcp.runtime.model.authoring import refusals
 from codewords_mcp.runtime.model.log_batch import LogBatch
 from codewords_mcp.runtime.model.log_text import LEVELS, Line, Tracing, is_at_least, levelled, tracing_after
-from codewords_mcp.runtime.model.run import FINISHED, RunStatus
+from codewords_mcp.runtime.model.run import FINISHED, ExecutionMode, RunStatus
 from codewords_mcp.runtime.model.trace import RunTrace
 
 _PIECE = 32 << 10
@@ -88,6 +88,7 @@ async def list_runs(request: Request) -> Response:
         caller(request.scope),
         service_id=query.get("service_id"),
         status=status,
+        mode=_mode(query.get("mode")),
         limit=query_int(request, "limit", low=1, high=100) or 20,
         cursor=query.get("cursor"),
     )
@@ -241,6 +242,14 @@ def _joined(entries: Iterable[bytes]) -> list[bytes]:
     return pieces
 
 
+def _mode(name: str | None) -> ExecutionMode | None:
+    if name is None:
+        return None
+    if name not in get_args(ExecutionMode):
+        raise InvalidInput(f"`mode` must be one of {', '.join(get_args(ExecutionMode))}.")
+    return cast("ExecutionMode", name)
+
+
 def _run_id(request: Request) -> str:
     return str(request.path_params["run_id"])
 
@@ -297,6 +306,10 @@ OPERATIONS = [
         parameters=(
             Parameter("service_id", "Only of this workflow.", {"type": "string"}),
             Parameter("status", "Only with this status.", {"type": "string", "enum": list(get_args(RunStatus))}),
+            Parameter(
+                "mode", "Only dry runs, runs that apply one, or replays. Without it all but replays.",
+                {"type": "string", "enum": list(get_args(ExecutionMode))},
+            ),
             _LIMIT, _CURSOR,
         ),
     ),

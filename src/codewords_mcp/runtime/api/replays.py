@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Final
@@ -14,7 +13,14 @@ from codewords_mcp.runtime.model.caller import Caller, refuse_run
 from codewords_mcp.runtime.model.manifest import covers
 from codewords_mcp.runtime.model.progress import Progress, no_progress
 from codewords_mcp.runtime.model.recording import RecordingInfo
-from codewords_mcp.runtime.model.replay import Replay, ReplayReport, ReplayStatus
+from codewords_mcp.runtime.model.replay import (
+    MAX_BUDGET,
+    MAX_RUNS,
+    Replay,
+    ReplayReport,
+    ReplayRequest,
+    ReplayStatus,
+)
 from codewords_mcp.runtime.recording.replay import MissPolicy
 from codewords_mcp.runtime.recording.replay_summary import render
 from codewords_mcp.runtime.runs.catalog import Servable
@@ -23,30 +29,8 @@ from codewords_mcp.runtime.runs.replay_verdicts import ReplayOrder
 from codewords_mcp.runtime.store import replays as rows
 from codewords_mcp.runtime.store.clock import now, to_datetime
 
-MAX_RUNS: Final = 100
-"""Recorded runs of one replay."""
-USUAL_RUNS: Final = 20
-SECONDS: Final = 60.0
-"""Seconds for a replay, environments aside."""
 _GONE_AFTER_US: Final = 15 * 60 * 1_000_000
 """A replay that goes on for so long has lost its runtime."""
-
-
-@dataclass(frozen=True, slots=True)
-class ReplayRequest:
-    """The latest `last` recordings of a workflow, or those of these `runs`, to be replayed on its draft or on a version.
-
-    Without both, on the workflow's open draft, else on its live version. `live_reads` sends reads that are not on the
-    recording to hosts that the live version may reach.
-    """
-
-    workflow: str
-    draft: str | None = None
-    version: int | None = None
-    runs: Sequence[str] = ()
-    last: int = USUAL_RUNS
-    live_reads: bool = False
-    seconds: float = SECONDS
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,11 +61,15 @@ class ReplayApi:
         if not 1 <= request.last <= MAX_RUNS or len(request.runs) > MAX_RUNS:
             raise InvalidInput(f"A replay takes 1 to {MAX_RUNS} recorded runs.")
 
+        if not 0 <= request.budget <= MAX_BUDGET:
+            raise InvalidInput(f"The budget of a replay is 0 to {MAX_BUDGET:g} US dollars.")
+
         subject = await self._subject(caller, request)
-        infos = await self._recordings(caller, request)
-        live = await self._container.catalog.find(caller, request.workflow)
+        service_id = subject.servable.service_id
+        infos = await self._recordings(caller, service_id, request)
+        live = await self._container.catalog.find(caller, service_id)
         misses = MissPolicy(
-            "live" if request.live_reads else "block", allowed=partial(covers, live.manifest.hosts)
+            "live" if request.live_reads else "block", request.budget, partial(covers, live.manifest.hosts)
         )
         order = ReplayOrder(caller, subject.servable, infos, misses, request.seconds)
         return await self._carried_out(order, subject.name, progress)
@@ -142,29 +130,38 @@ class ReplayApi:
 
     async def _subject(self, caller: Caller, request: ReplayRequest) -> _Subject:
         container = self._container
-        await container.deployments.own(caller, request.workflow)
-        if request.draft is None and request.version is None:
-            draft = await container.drafts.find_open(caller, request.workflow)
-        elif request.draft is not None:
+        draft = None
+        if request.draft is not None:
             draft = await container.drafts.get(caller, request.draft)
-        else:
-            draft = None
+        service_id = request.workflow or (draft.workflow_id if draft else None)
+        if service_id is None:
+            raise InvalidInput(
+                "This draft was made of no workflow, so nothing of it is recorded.",
+                hint="Deploy it and run it once.",
+            )
+        if draft is not None and draft.workflow_id != service_id:
+            raise InvalidInput("This draft is not one of the workflow's.")
 
+        await container.deployments.own(caller, service_id)
+        if draft is None and request.version is None:
+            draft = await container.drafts.find_open(caller, service_id)
         if draft is not None:
-            servable = await container.catalog.draft(caller.owner, request.workflow, draft.code)
+            servable = await container.catalog.draft(caller.owner, service_id, draft.code)
             return _Subject(servable, f"{draft.id} revision {draft.revision}")
         if request.version is None:
-            found: Servable | None = await container.catalog.find(caller, request.workflow)
+            found: Servable | None = await container.catalog.find(caller, service_id)
         else:
-            found = await container.catalog.version(caller.owner, request.workflow, request.version)
+            found = await container.catalog.version(caller.owner, service_id, request.version)
         if found is None:
             raise NotFound(f"This workflow has no version {request.version}.")
         return _Subject(found, f"version {found.version}")
 
-    async def _recordings(self, caller: Caller, request: ReplayRequest) -> list[RecordingInfo]:
+    async def _recordings(
+        self, caller: Caller, service_id: str, request: ReplayRequest
+    ) -> list[RecordingInfo]:
         service = self._container.recordings
         if not request.runs:
-            found = await service.recent(caller.owner, request.workflow, request.last)
+            found = await service.recent(caller.owner, service_id, request.last)
             if found:
                 return found
             raise NotFound(
@@ -173,7 +170,7 @@ class ReplayApi:
             )
 
         run_ids = list(dict.fromkeys(request.runs))
-        found = await service.infos(caller.owner, request.workflow, run_ids)
+        found = await service.infos(caller.owner, service_id, run_ids)
         if missing := sorted({*run_ids} - {info.run_id for info in found}):
             raise NotFound(
                 f"There is no recording of {len(missing)} of these runs of the workflow: {shown(missing[0])}.",

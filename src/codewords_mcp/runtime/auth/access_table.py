@@ -89,11 +89,12 @@ HTTP: tuple[Rule, ...] = (
         "GET /usage", "GET /costs", "GET /schedules", "GET /schedules/{schedule_id}", "GET /secrets",
         "GET /webhooks/deliveries", "GET /webhooks/deliveries/{delivery_id}", "GET /browser", "GET /published",
         "GET /waiting", "GET /agreements", "GET /recordings", "GET /recordings/{run_id}",
+        "GET /replays/{replay_id}",
     ),
     # These start a sandbox, or ask a package index or the broker of integrations.
     *_http(
         "user", ("run",),
-        "POST /runs/{run_id}/cancel", "POST /runs/{run_id}/apply", "POST /validate",
+        "POST /runs/{run_id}/cancel", "POST /runs/{run_id}/apply", "POST /validate", "POST /replays",
         "GET /integrations", "GET /integrations/{app}",
         "POST /integrations/{app}/describe", "POST /integrations/{app}/preview", "GET /connections",
     ),
@@ -167,6 +168,7 @@ _TOOLS: tuple[Rule, ...] = (
     *_mcp("tool", "user", "workflows", ("read",), "reads", "read_practice"),
     *_mcp("tool", "user", "workflows", ("write",), "writes", "edit_workflow"),
     *_mcp("tool", "user", "workflows", ("run",), "reads", "validate_workflow"),
+    *_mcp("tool", "user", "workflows", ("run",), "reads", "try_draft"),
     *_mcp("tool", "user", "workflows", ("write",), "writes", "deploy_workflow"),
     *_mcp("tool", "run", "runs", ("run",), "writes", "run_workflow"),
     *_mcp("tool", "run", "runs", ("read",), "reads", "get_run", own_run=True),

@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime
-from typing import Literal
+from typing import Final, Literal
 
 from pydantic import Field
 
 from codewords_mcp.runtime.model.base import Model
+
+MAX_RUNS: Final = 100
+"""Recorded runs of one replay."""
+USUAL_RUNS: Final = 20
+MAX_BUDGET: Final = 100.0
+SECONDS: Final = 60.0
+"""Seconds for a replay, environments aside."""
 
 ReplayStatus = Literal["in_progress", "done", "error", "cancelled"]
 ReplayVerdict = Literal["same", "changed", "worse", "cannot tell"]
@@ -109,3 +118,22 @@ class Replay(Model):
     text: str = ""
     """The report in at most twelve lines."""
     problem: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ReplayRequest:
+    """The latest `last` recordings of a workflow, or those of these `runs`, to be replayed on its draft or on a version.
+
+    Without both, on the workflow's open draft, else on its live version. `live_reads` sends reads that are not on the
+    recording to hosts that the live version may reach. `budget`: US dollars for model calls whose prompt changed; without
+    it none is made.
+    """
+
+    workflow: str | None = None
+    draft: str | None = None
+    version: int | None = None
+    runs: Sequence[str] = ()
+    last: int = USUAL_RUNS
+    live_reads: bool = False
+    budget: float = 0.0
+    seconds: float = SECONDS

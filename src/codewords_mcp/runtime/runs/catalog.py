@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from sqlalchemy import Connection
 
@@ -41,6 +41,8 @@ class Servable:
     code: str
     environment: EnvironmentRef
     permissions: Permissions
+    run_budget: float | None = None
+    """US dollars that the model calls of a run may cost, beside the budgets of its header."""
 
     @property
     def manifest(self) -> Manifest:
@@ -74,7 +76,11 @@ class Servable:
     @property
     def rules(self) -> Rules:
         """The header's rules for model calls."""
-        return rules_of(self.script.tool)
+        rules = rules_of(self.script.tool)
+        if self.run_budget is None:
+            return rules
+        lowest = min(self.run_budget, rules.budget.get("run", self.run_budget))
+        return replace(rules, budget={**rules.budget, "run": lowest})
 
     @property
     def instance_concurrency(self) -> int:

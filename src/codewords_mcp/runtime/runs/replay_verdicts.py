@@ -6,7 +6,7 @@ import asyncio
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 from codewords_mcp.errors import CodewordsError, NotFound
@@ -56,6 +56,11 @@ class ReplayOrder:
     misses: MissPolicy = field(default_factory=MissPolicy)
     seconds: float = 60.0
 
+    def limited(self, dollars: float) -> ReplayOrder:
+        """The same, of which so many US dollars are left for model calls."""
+        servable = replace(self.servable, run_budget=dollars)
+        return replace(self, servable=servable, misses=replace(self.misses, budget=dollars))
+
 
 class NotReplayed(Exception):  # no error: it is reported as a verdict
     """A recording that cannot be replayed now. Its text completes "not seen: …"."""
@@ -78,13 +83,20 @@ class ReplayVerdicts:
         began = time.monotonic()
         total = len(order.recordings)
         runs: dict[str, ReplayedRun] = {}
-        places = asyncio.Semaphore(AT_ONCE)
+        budget, spent = order.misses.budget, 0.0
+        # One by one where calls cost something: each may spend all that is left.
+        places = asyncio.Semaphore(1 if budget else AT_ONCE)
         ends_at = began + order.seconds
 
         async def judge(info: RecordingInfo) -> None:
+            nonlocal spent
             async with places:
-                attempt = _RecordingReplay(self._catalog, self._runner, self._cache, order, ends_at)
-                runs[info.run_id] = await self._judge(attempt, info)
+                limited = order.limited(max(budget - spent, 0.0)) if budget else order
+                attempt = _RecordingReplay(self._catalog, self._runner, self._cache, limited, ends_at)
+                try:
+                    runs[info.run_id] = await self._judge(attempt, info)
+                finally:
+                    spent += attempt.spent
             await progress(len(runs), total, f"{len(runs)} of {total} recorded runs replayed")
 
         async with asyncio.TaskGroup() as group:
@@ -92,7 +104,7 @@ class ReplayVerdicts:
                 group.create_task(judge(info))
 
         ordered = [runs[info.run_id] for info in order.recordings]
-        return summarize(ordered, seconds=time.monotonic() - began)
+        return summarize(ordered, seconds=time.monotonic() - began, cost=spent)
 
     async def _judge(self, attempt: _RecordingReplay, info: RecordingInfo) -> ReplayedRun:
         try:
@@ -114,6 +126,8 @@ class _RecordingReplay:
         self, catalog: Catalog, runner: ReplayRunner, cache: ReplayCache, order: ReplayOrder, ends_at: float
     ) -> None:
         self.order = order
+        self.spent = 0.0
+        """US dollars of the model calls that were made."""
         self._catalog = catalog
         self._runner = runner
         self._cache = cache
@@ -136,7 +150,7 @@ class _RecordingReplay:
                     raise
                 return found
             found = await self._compare(baseline, recording)
-            if found.verdict == "same" or (count > 1 and not baseline.noise.learned):
+            if found.verdict == "same" or self.spent or (count > 1 and not baseline.noise.learned):
                 break
         assert found is not None  # noqa: S101  # BASELINES is not empty
         return found
@@ -174,6 +188,7 @@ class _RecordingReplay:
             self.order.servable,
             lambda: ReplayRecorder(recording, self.order.misses, noise=baseline.noisy_fields),
         )
+        self.spent += sum((one.usage.cost or 0.0) for one in replay.sent() if one.usage is not None)
         return await asyncio.to_thread(compare, baseline, replay)
 
     async def _run(
