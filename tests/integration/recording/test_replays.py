@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import asyncio
+import sqlite3
 from collections.abc import AsyncIterator
+from contextlib import closing
 from typing import Any
 
 import pytest
 from tests.integration.recording.helpers import RecordingGround, calling, recording_ground
 from tests.integration.runtime.helpers import deployed
 from tests.support.runtime import ADMIN
+from tests.support.waiting import until_async
 
-from codewords_mcp.runtime.api.replays import ReplayRequest
+from codewords_mcp.errors import NotFound
 from codewords_mcp.runtime.egress import HOST_ALIAS
 from codewords_mcp.runtime.model.authoring import Edit
-from codewords_mcp.runtime.model.replay import Replay, ReplayReport
+from codewords_mcp.runtime.model.replay import Replay, ReplayReport, ReplayRequest
+from codewords_mcp.runtime.store import local_file
 
 pytestmark = [pytest.mark.anyio, pytest.mark.slow]
 
@@ -78,3 +83,112 @@ async def test_a_draft_is_told_what_it_would_do_otherwise(ground: RecordingGroun
     assert report_of(replay).verdict == "changed", replay.text
     assert replay.of == f"{draft} revision 1"
     assert len(ground.host.asked) == before
+
+
+_RETURN = '    return {"replies": replies}'
+
+
+@pytest.mark.requirement("replay:nothing-sent")
+async def test_whatever_a_draft_does_leaves_no_trace_outside(ground: RecordingGround) -> None:
+    echo = await deployed(ground.runtime, calling("", title="Child"))
+    service, _ = await recorded(ground, "Tries", ["GET", f"{ground.url}/read", None])
+    host, port = HOST_ALIAS, ground.host.port
+    new = f"""
+    import asyncio, socket
+    async with httpx.AsyncClient(timeout=30) as client:
+        await client.post("{ground.url}/refunds", json={{"amount": 1}})
+        await client.get("{ground.url}/other")
+        key = {{"Authorization": os.environ["CODEWORDS_API_KEY"]}}
+        await client.post(os.environ["CODEWORDS_RUNTIME_URI"] + "/run/{echo}/", json={{"calls": []}}, headers=key)
+    def raw():
+        try:
+            with socket.create_connection(("{host}", {port}), timeout=5) as connection:
+                connection.sendall(b"EHLO nobody\\r\\n")
+                return connection.recv(100)
+        except OSError:
+            return b""
+    assert not await asyncio.to_thread(raw)
+{_RETURN}"""
+    draft = await draft_of(ground, service, _RETURN, new)
+    before = len(ground.host.asked)
+    replay = await ground.runtime.replays.replay(ADMIN, ReplayRequest(draft=draft))
+    report = report_of(replay)
+    assert report.verdict == "changed", replay.text
+    assert f"would POST {host}:{port}/refunds" in replay.text
+    assert (report.bytes_sent, report.cost) == (0, 0.0)
+    assert len(ground.host.asked) == before
+    assert (await ground.runtime.runs.list(ADMIN, service_id=echo)).items == []
+
+
+@pytest.mark.requirement("replay:apart")
+async def test_replays_stand_in_no_list_and_no_sum(ground: RecordingGround) -> None:
+    service, run_id = await recorded(ground, "Apart", ["GET", f"{ground.url}/read", None])
+    await ground.runtime.replays.replay(ADMIN, ReplayRequest(service, runs=[run_id]))
+    listed = (await ground.runtime.runs.list(ADMIN, service_id=service)).items
+    assert [run.id for run in listed] == [run_id]
+    replays = (await ground.runtime.runs.list(ADMIN, service_id=service, mode="replay")).items
+    assert {(run.mode, run.mode_of, run.status) for run in replays} == {("replay", run_id, "succeeded")}
+    sums = {one.of: one.runs for one in await ground.runtime.runs.usage(ADMIN)}
+    assert sums[service] == 1
+    assert [info.run_id for info in await ground.runtime.recordings.list(ADMIN, service)] == [run_id]
+
+
+@pytest.mark.requirement("replay:bad")
+async def test_what_cannot_be_replayed_is_named_beside_the_rest(ground: RecordingGround) -> None:
+    service, good = await recorded(ground, "Mixed", ["GET", f"{ground.url}/read", None])
+    _, _, damaged = await ground.run(service, ["GET", f"{ground.url}/read", None])
+    document = await ground.runtime.recordings.export(ADMIN, good)
+    await ground.recording(damaged)
+    imported = await ground.runtime.recordings.bring(
+        ADMIN, {**document, "run_id": "of-another-home", "version": 7}, service
+    )
+    _spoil(ground, damaged)
+    replay = await ground.runtime.replays.replay(ADMIN, ReplayRequest(service))
+    verdicts = {run.run_id: (run.verdict, run.obstacles) for run in report_of(replay).runs}
+    assert verdicts[good] == ("same", [])
+    assert verdicts[damaged] == ("cannot tell", ["its recording is damaged, or was removed"])
+    assert verdicts[imported.run_id][0] == "same"
+
+    hanging = await draft_of(
+        ground, service, _RETURN, f"    import asyncio\n    await asyncio.sleep(600)\n{_RETURN}"
+    )
+    soon = ReplayRequest(service, draft=hanging, runs=[good], seconds=3.0)
+    replay = await ground.runtime.replays.replay(ADMIN, soon)
+    assert [run.verdict for run in report_of(replay).runs] == ["cannot tell"]
+    assert "within the time" in replay.text
+
+    task = asyncio.create_task(
+        ground.runtime.replays.replay(ADMIN, ReplayRequest(service, draft=hanging, runs=[good]))
+    )
+    await until_async(lambda: _active_replay(ground, service))
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    ended = (await ground.runtime.runs.list(ADMIN, service_id=service, mode="replay")).items
+    assert ended[0].status == "cancelled"
+
+    with pytest.raises(NotFound, match="no recording of 1 of these"):
+        await ground.runtime.replays.replay(ADMIN, ReplayRequest(service, runs=["unknown"]))
+
+
+async def _active_replay(ground: RecordingGround, service: str) -> bool:
+    found = (await ground.runtime.runs.list(ADMIN, service_id=service, mode="replay", limit=1)).items
+    return bool(found) and found[0].status == "running" and found[0].version == 0
+
+
+def _spoil(ground: RecordingGround, run_id: str) -> None:
+    with closing(sqlite3.connect(ground.runtime.settings.home / local_file.NAME)) as connection, connection:
+        connection.execute("UPDATE recordings SET sealed = x'00' WHERE run_id = ?", (run_id,))
+
+
+@pytest.mark.requirement("replay:bad")
+async def test_a_draft_that_does_not_start_is_worse(ground: RecordingGround) -> None:
+    service, _ = await recorded(ground, "Dead", ["GET", f"{ground.url}/read", None])
+    draft = await draft_of(
+        ground,
+        service,
+        "import httpx, json as texts, os",
+        "import httpx, json as texts, os, sys\nsys.exit(3)",
+    )
+    replay = await ground.runtime.replays.replay(ADMIN, ReplayRequest(service, draft=draft))
+    assert report_of(replay).verdict == "worse", replay.text
