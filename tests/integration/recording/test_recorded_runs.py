@@ -7,14 +7,17 @@ import os
 import sqlite3
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from tests.integration.recording.helpers import RecordingGround, calling, recording_ground
 from tests.integration.runtime.helpers import deployed
+from tests.support.postgres import Postgres
 from tests.support.runtime import ADMIN, ALLOWED, ECHO, deploy, fetch, make_home, open_runtime, workflow
 from tests.support.waiting import until_async
 
 from codewords_mcp.errors import InvalidInput, NotFound
+from codewords_mcp.runtime.api.runtime import Runtime
 from codewords_mcp.runtime.egress import HOST_ALIAS
 from codewords_mcp.runtime.model.caller import Caller
 from codewords_mcp.runtime.recording.codec import encode
@@ -249,3 +252,26 @@ async def test_a_program_that_names_its_packages_own_list_of_authorities_is_reco
     assert status == 200, answer
     found = await ground.recording(run_id)
     assert ([one.status for one in found.exchanges], found.obstacles) == ([200], [])
+
+
+@pytest.mark.requirement("recording:every-run", "recording:sealed")
+async def test_runtimes_on_one_postgresql_read_each_others_recordings(
+    tmp_path: Path, postgres: Postgres
+) -> None:
+    shared: dict[str, Any] = {"database_url": postgres.url(), "master_key": os.urandom(32).hex()}
+    text = os.urandom(6000).hex()
+    ids: list[str] = []
+    service = ""
+    for name in ("one", "two", "three"):
+        async with open_runtime(make_home(tmp_path / name), **shared) as runtime:
+            service = service or await deploy(runtime, ECHO)
+            ids.append((await fetch(runtime, service, {"text": text}))[2])
+
+            async def listed(runtime: Runtime = runtime) -> bool:
+                found = await runtime.recordings.list(ADMIN)
+                return {one.run_id for one in found} == set(ids)
+
+            assert await until_async(listed)
+            for run_id in ids:
+                found = await runtime.recordings.load(ADMIN, run_id)
+                assert text.encode() in (found.request.body or b"")
