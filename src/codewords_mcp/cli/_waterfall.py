@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import sys
 from dataclasses import dataclass, field
@@ -131,7 +132,7 @@ def _head(trace: Json, layout: _Layout) -> list[Line]:
     if trace.get("mode"):
         facts.insert(0, str(trace["mode"]).replace("_", " "))
     if trace.get("cost_usd"):
-        facts.append(f"${float(trace['cost_usd']):.4g}")
+        facts.append(format_cost(float(trace["cost_usd"])))
     name = str(trace.get("workflow_id") or trace["run_id"])
     if trace.get("version"):
         name += f" version {trace['version']}"
@@ -205,7 +206,7 @@ def _details(span: Json) -> str:
     if span.get("input_tokens") is not None or span.get("output_tokens") is not None:
         facts.append(f"{span.get('input_tokens') or 0}+{span.get('output_tokens') or 0} tokens")
     if span.get("cost_usd"):
-        facts.append(f"${float(span['cost_usd']):.4g}")
+        facts.append(format_cost(float(span["cost_usd"])))
     if span.get("cached"):
         facts.append("cached")
     if not facts or span["kind"] in {"request", "connection"}:
@@ -231,9 +232,7 @@ def _size(count: int) -> str:
 
 def _with_log(rows: list[_Row], trace: Json, layout: _Layout) -> list[Line]:
     """The rows, with each log line behind the last span that began before it."""
-    lines = [
-        entry for entry in trace.get("logs", []) if not is_server_line(entry["stream"], entry["message"])
-    ]
+    lines = [entry for entry in trace.get("logs", []) if _tells_more(entry)]
     behind: dict[int, list[Line]] = {}
     starts = [row.at_ms for row in rows]
     for entry in lines:
@@ -249,6 +248,12 @@ def _with_log(rows: list[_Row], trace: Json, layout: _Layout) -> list[Line]:
     if missing > 0:
         drawn.append([StyledText(f"{missing} earlier log lines: codewords logs RUN", _QUIET)])
     return drawn
+
+
+def _tells_more(entry: Json) -> bool:
+    """Whether a log line says something that no span does."""
+    message = str(entry["message"])
+    return not is_server_line(entry["stream"], message) and "STEPLOG START " not in message
 
 
 def _log_line(entry: Json, layout: _Layout) -> Line:
@@ -272,6 +277,12 @@ def format_ms(value: float) -> str:
         return f"{minutes} m {seconds:02d} s"
     hours, minutes = divmod(minutes, 60)
     return f"{hours} h {minutes:02d} m"
+
+
+def format_cost(value: float) -> str:
+    """US dollars with two significant digits at the least: `$12.50`, `$0.021`, `$0.000012`."""
+    decimals = max(2, 1 - int(math.log10(value) // 1)) if value > 0 else 2
+    return f"${value:.{decimals}f}"
 
 
 def _end(span: Json) -> float:

@@ -16,12 +16,14 @@ from codewords_mcp.mcp_server.dry_run_format import apply_call, held_list, held_
 from codewords_mcp.mcp_server.paging import WINDOW, TextWindow, at_path, text_window, without_base64
 from codewords_mcp.mcp_server.remedies import worded
 from codewords_mcp.mcp_server.text import clean, clean_json, compact, cut, fence, one_line
+from codewords_mcp.mcp_server.trace_format import trace_lines
 from codewords_mcp.runtime.model.authoring import Diagnosis, refusals
 from codewords_mcp.runtime.model.caller import Caller
 from codewords_mcp.runtime.model.dry_run import DryRunInfo
 from codewords_mcp.runtime.model.file_problems import file_problem
 from codewords_mcp.runtime.model.log_text import is_server_line, readable
 from codewords_mcp.runtime.model.run import FINISHED, LogLine, Run
+from codewords_mcp.runtime.model.trace import RunTrace
 
 if TYPE_CHECKING:
     from codewords_mcp.runtime.api.runtime import Runtime
@@ -34,6 +36,7 @@ _MAX_REACHED = 40
 _REFUSED = " (refused)"
 _MAX_LOG_SHOWN = 12_000
 _MAX_DIAGNOSIS_SHOWN = 2_400
+_MAX_TRACE_SHOWN = 1_200
 NextStep = Literal["wait", "again", "secret", "route", "input", "code"]
 """Wait for the end; run again; set a secret; use another route; correct the input or the code."""
 _UNFIT = 422
@@ -105,6 +108,7 @@ class RunResult(BaseModel):
     diagnosis: DiagnosisResult | None = None
     reached: list[str] = []
     refused: list[str] = []
+    trace: list[str] = []
     logs: list[str] = []
     mode: str | None = None
     held: list[str] = []
@@ -141,6 +145,7 @@ class RunView:
     with_input: bool = False
     picture: bytes | None = None
     held: DryRunInfo | None = None
+    trace: RunTrace | None = None
 
 
 def run_result(view: RunView) -> RunResult:
@@ -173,6 +178,7 @@ def run_result(view: RunView) -> RunResult:
         diagnosis=_for_model(diagnosis),
         reached=_reached(run),
         refused=[one_line(refusal, 400) for refusal in refusals(run)],
+        trace=trace_lines(view.trace) if view.trace is not None else [],
         logs=_log(view.logs),
         mode=run.mode,
         held=held_list(view.held),
@@ -392,6 +398,8 @@ def format_run(data: RunResult) -> str:
 
     if data.mode in {"dry_run", "apply"}:
         parts += held_text(data.mode, data.held, data.sent)
+    if data.trace:
+        parts.append(fence("Trace", "\n".join(data.trace), _MAX_TRACE_SHOWN))
     if data.logs:
         parts.append(fence(f"Last {len(data.logs)} log lines", "\n".join(data.logs), _MAX_LOG_SHOWN))
     if data.next is not None:

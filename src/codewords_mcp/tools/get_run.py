@@ -30,7 +30,7 @@ async def get_run(
     path: Annotated[str, Field(description='Part of the result, like "items.0"; "@log": the log')] = "",
     offset: Annotated[int, Field(ge=0, description="To read on")] = 0,
 ) -> Annotated[CallToolResult, RunResult]:
-    """Get a run's status, timings, result, last log lines and, if it failed, a diagnosis; optionally wait for its end."""
+    """Get a run's status, result, what it called, last log lines and, if it failed, a diagnosis; optionally wait for its end."""
     runtime, caller = runtime_and_caller(ctx)
     run = await runtime.runs.get(caller, run_id)
     if path == LOG_PATH:
@@ -44,15 +44,23 @@ async def get_run(
 
     diagnosis = await runtime.authoring.diagnose(caller, run)
     whole = not (path or offset)
+    picture, trace = None, None
     if whole:
         picture = await load_picture(runtime, caller, run)
-    else:
-        picture = None
+        trace = await runtime.traces.get(caller, run.id, depth=1, log_lines=0)
 
-    held = await held_writes(runtime, caller, run)
-    return run_tool_result(
-        RunView(run, logs, diagnosis, path, offset, with_input=whole, picture=picture, held=held)
+    view = RunView(
+        run,
+        logs,
+        diagnosis,
+        path,
+        offset,
+        with_input=whole,
+        picture=picture,
+        held=await held_writes(runtime, caller, run),
+        trace=trace,
     )
+    return run_tool_result(view)
 
 
 TOOL = tool(get_run, title="Get run", hints=READS)

@@ -31,6 +31,7 @@ SECRET = "what nobody but the provider may read"
 ASKED = CHAT | {"messages": [{"role": "user", "content": SECRET}], "temperature": 0.5}
 ERRORS = ["400", "server_error", "cut_short"]
 TRACE = "0af7651916cd43dd8448eb211c80319c"
+CALLER, UNSAMPLED = "b7ad6b7169203331", "1af7651916cd43dd8448eb211c80319c"
 
 
 class Collector:
@@ -57,12 +58,19 @@ class Collector:
         self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         self.url = f"http://127.0.0.1:{self.server.server_port}"
 
-    def spans(self) -> list[Any]:
-        """Every span, with its attributes as a dict."""
+    def spans(self, scope: str = "codewords_mcp.gateway") -> list[Any]:
+        """The spans of one scope."""
         sent = [
             ExportTraceServiceRequest.FromString(body) for path, body in self.bodies if path == "/v1/traces"
         ]
-        return [s for one in sent for r in one.resource_spans for scope in r.scope_spans for s in scope.spans]
+        return [
+            span
+            for one in sent
+            for resource in one.resource_spans
+            for found in resource.scope_spans
+            if found.scope.name == scope
+            for span in found.spans
+        ]
 
     def resources(self) -> list[dict[str, Any]]:
         sent = [
@@ -132,6 +140,11 @@ def _run(client: httpx.Client) -> None:
     silent = _deploy(client, "Silent")
     chat = CHAT | {"messages": [{"role": "user", "content": "may be told"}], "stream": False}
     client.post(f"/run/{open_one}/", json={"chat": chat, "then": silent}).raise_for_status()
+    # It fails without a call.
+    joined = {"traceparent": f"00-{TRACE}-{CALLER}-01"}
+    assert client.post(f"/run/{silent}/", json={"calls": 0}, headers=joined).status_code == 500
+    left = {"traceparent": f"00-{UNSAMPLED}-{CALLER}-00"}
+    assert client.post(f"/run/{silent}/", json={"calls": 0}, headers=left).status_code == 500
 
 
 def _call(client: httpx.Client) -> None:
@@ -227,6 +240,44 @@ def test_calls_of_a_run_and_of_what_it_starts_are_one_trace_with_words_only_wher
     (answer,) = json.loads(said["gen_ai.output.messages"])
     assert answer["parts"][0]["content"].startswith("Hello from the stand")
     assert not [name for name in kept if "messages" in name]
+
+
+@pytest.mark.requirement("trace:otlp")
+def test_a_run_is_exported_with_its_phases_and_what_it_called(collected: Collector) -> None:
+    spans = collected.spans("codewords_mcp.runs")
+    roots = [span for span in spans if attributes(span)["codewords.kind"] == "run"]
+    (caller,) = [span for span in roots if not span.parent_span_id]
+    run_id = attributes(caller)["codewords.run_id"]
+    assert caller.trace_id == uuid.UUID(run_id).bytes
+    assert caller.kind == 2
+    mine = [span for span in spans if span.parent_span_id == caller.span_id]
+    kinds = {attributes(span)["codewords.kind"] for span in mine}
+    assert {"queue", "sandbox", "readiness", "program", "workflow", "run"} <= kinds
+    assert "model" not in kinds
+    for span in mine:
+        assert span.trace_id == caller.trace_id
+        assert caller.start_time_unix_nano <= span.start_time_unix_nano <= span.end_time_unix_nano
+
+    # Each model call is below the run that made it, in the same trace.
+    (below,) = [span for span in mine if attributes(span)["codewords.kind"] == "run"]
+    first, second = collected.spans()[-2:]
+    assert (first.parent_span_id, second.parent_span_id) == (caller.span_id, below.span_id)
+    (called,) = [span for span in mine if attributes(span)["codewords.kind"] == "workflow"]
+    assert attributes(called)["codewords.run_id"] == attributes(below)["codewords.run_id"]
+    assert attributes(called)["http.response.status_code"] == 200
+
+
+@pytest.mark.requirement("trace:otlp", "trace:context")
+def test_a_run_is_exported_into_the_trace_of_its_caller_unless_that_is_not_sampled(
+    collected: Collector,
+) -> None:
+    spans = collected.spans("codewords_mcp.runs")
+    (joined,) = [span for span in spans if span.parent_span_id.hex() == CALLER]
+    assert joined.trace_id.hex() == TRACE
+    assert joined.status.code == 2
+    assert attributes(joined)["http.response.status_code"] == 500
+    assert attributes(joined)["codewords.status"] == "failed"
+    assert not [span for span in spans if span.trace_id.hex() == UNSAMPLED]
 
 
 @pytest.mark.parametrize(

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.integration.mcp.fake_consents import BASE_URL, FakeConsentApi
+from tests.integration.mcp.fake_traces import FakeTraceApi
 
 from codewords_mcp.errors import Forbidden, NotFound, ValidationFailed
 from codewords_mcp.runtime.api.authoring import AuthoringApi
@@ -439,6 +440,7 @@ class FakeRuntime(Runtime):
         self.drafts = FakeDraftApi(self)
         self.runs = FakeRunApi(self)
         self.logs = FakeLogApi(self)
+        self.traces = FakeTraceApi(self.recorded)
         self.secrets = FakeSecretApi(self)
         self.integrations = FakeIntegrationApi()
 

@@ -11,7 +11,7 @@ import pytest
 from rich.cells import cell_len
 from tests.unit.recording.traced_runs import RUN, at, call, run, traced
 
-from codewords_mcp.cli._waterfall import Line, draw, format_ms, print_trace
+from codewords_mcp.cli._waterfall import Line, draw, format_cost, format_ms, print_trace
 from codewords_mcp.runtime.model.provider import CallUsage
 from codewords_mcp.runtime.recording.trace import TraceSource, build_spans
 
@@ -39,14 +39,17 @@ FULL = trace_of(
         2, "api.stripe.com/v1/refunds", 182, 182, method="POST", outcome="held", status=202, note="a dry run"
     ),
     call(3, "api.example.com/v1/gone", 190, 210, status=404),
-    logs=[{"at_ms": 100.0, "stream": "stdout", "message": "fetched 12 items"}],
+    logs=[
+        {"at_ms": 50.0, "stream": "stdout", "message": "STEPLOG START fetch"},
+        {"at_ms": 100.0, "stream": "stdout", "message": "fetched 12 items"},
+    ],
     steps=[{"id": "fetch", "at": at(50)}],
 )
 
 
 def test_a_line_has_the_name_the_duration_the_bar_and_what_became_of_it() -> None:
     assert plain(draw(FULL, 80)) == [
-        "report_1a2b3c4d version 3  succeeded, 252 ms, $0.002",
+        "report_1a2b3c4d version 3  succeeded, 252 ms, $0.0020",
         f"run {RUN}",
         "                                     0                252 ms",
         "queue                           2 ms ▏",
@@ -60,7 +63,7 @@ def test_a_line_has_the_name_the_duration_the_bar_and_what_became_of_it() -> Non
         "POST api.stripe.com/v1/ref…     0 ms                 ▏       202 held a dry run",
         "GET api.example.com/v1/gone    20 ms                  █▉     404",
         "response                       10 ms                       █",
-        "39 earlier log lines: codewords logs RUN",
+        "38 earlier log lines: codewords logs RUN",
     ]
 
 
@@ -120,3 +123,10 @@ def test_in_a_pipe_it_has_no_colour_and_only_characters_that_the_pipe_takes(
 )  # fmt: skip
 def test_a_duration_is_in_a_unit_that_suits_it(value: float, text: str) -> None:
     assert format_ms(value) == text
+
+
+@pytest.mark.parametrize(
+    ("value", "text"), [(0, "$0.00"), (12.5, "$12.50"), (0.0213, "$0.021"), (0.0000119, "$0.000012")]
+)
+def test_a_cost_is_a_number_that_people_can_read(value: float, text: str) -> None:
+    assert format_cost(value) == text

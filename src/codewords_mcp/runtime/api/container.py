@@ -32,6 +32,7 @@ from codewords_mcp.runtime.browser.own.pairing import PairedBrowsers
 from codewords_mcp.runtime.browser.sessions import Browsers
 from codewords_mcp.runtime.egress import Egress, EgressEvent, EgressPolicy
 from codewords_mcp.runtime.gateway.gateway import Gateway
+from codewords_mcp.runtime.gateway.run_spans import trace_exporter
 from codewords_mcp.runtime.integrations.accounts import LINK_TTL_S
 from codewords_mcp.runtime.integrations.native import NativeActions, base_urls_of
 from codewords_mcp.runtime.integrations.pipedream import PipedreamConnect
@@ -228,6 +229,7 @@ class Container:
             response_files=self.response_files,
             recordings=RunRecordings(self.recordings, self.gateway.recorders, settings, recorders),
             dry_runs=dry_runs,
+            export_trace=trace_exporter(self.gateway.telemetry),
         )
         self.agree = self._runs.authorization.servable
 

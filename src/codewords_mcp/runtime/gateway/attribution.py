@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 from codewords_mcp.runtime.gateway.rules import NONE, Rules
 from codewords_mcp.runtime.model.caller import Caller
+from codewords_mcp.runtime.recording.trace_context import TraceContext
 
 DEEPEST = 32
 """Runs of a chain that a call is counted on. A deeper chain is counted on its nearest runs."""
@@ -30,6 +31,8 @@ class CallAttribution(NamedTuple):
     """Budgets from `[tool.codewords.budget]` in the headers of `services`."""
     rules: Rules = NONE
     """Rules from the header of the nearest workflow."""
+    trace: TraceContext | None = None
+    """The span of the nearest run, where that is known."""
 
 
 class CallChain:
@@ -52,8 +55,9 @@ class CallChain:
         service_id: str,
         rules: Rules = NONE,
         above: CallAttribution | None = None,
+        trace: TraceContext | None = None,
     ) -> None:
-        """Add a recorded run.
+        """Add a recorded run, whose span is `trace`.
 
         `above`: attribution of its caller's calls, if the caller's run is active elsewhere.
         """
@@ -65,6 +69,7 @@ class CallChain:
             (service_id, *parent.services)[:DEEPEST],
             (rules.budget, *parent.limits)[:DEEPEST],
             rules,
+            trace,
         )
 
     def end(self, run_id: str) -> None:

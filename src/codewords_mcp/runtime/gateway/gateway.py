@@ -184,6 +184,10 @@ class Gateway:
             call.observer = self._telemetry.observe(request.headers, origin)
         return call, limits
 
+    async def telemetry(self) -> Telemetry | None:
+        """The exporters, None where nothing is exported."""
+        return await self._prepared()
+
     async def _prepared(self) -> Telemetry | None:
         warming = self.prepare()
         if not warming.done():

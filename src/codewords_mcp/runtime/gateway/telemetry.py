@@ -1,5 +1,5 @@
-"""Spans and metrics of model calls by OpenTelemetry's GenAI conventions, exported by OTLP over
-HTTP.
+"""Spans and metrics of model calls by OpenTelemetry's GenAI conventions, and spans of runs, exported
+by OTLP over HTTP.
 
 Off unless the standard OTEL_* variables name an endpoint and the extra `otel` is installed;
 imported only then. Prompts and replies are included only if a workflow's header (`trace_content`)
@@ -15,7 +15,8 @@ import os
 import time
 import uuid
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any, Protocol, cast
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal, Protocol, cast
 from urllib.parse import urlsplit
 
 import structlog
@@ -27,6 +28,7 @@ from codewords_mcp.runtime.gateway.providers import Flavor
 from codewords_mcp.runtime.gateway.tap import Reading
 from codewords_mcp.runtime.gateway.usage import Json
 from codewords_mcp.runtime.model.provider import Provider
+from codewords_mcp.runtime.recording.trace_context import TraceContext
 
 if TYPE_CHECKING:
     from opentelemetry.sdk.metrics import MeterProvider
@@ -64,9 +66,24 @@ _CLOSING = 5_000
 
 
 class TraceIds(Protocol):
-    """Generator of trace ids. `next_trace` is the id of the next trace; 0 for a random one."""
+    """Generator of ids. `next_trace` and `next_span` are those of the next trace and span; 0 for random ones."""
 
     next_trace: int
+    next_span: int
+
+
+@dataclass(frozen=True, slots=True)
+class ExportedSpan:
+    """A span of a run as it is exported. Times are nanoseconds since 1970."""
+
+    name: str
+    context: TraceContext
+    parent: TraceContext | None
+    kind: Literal["SERVER", "CLIENT", "INTERNAL"]
+    began: int
+    ended: int
+    attributes: dict[str, str | int | float | bool]
+    failed: bool
 
 
 class TracedCall:
@@ -109,6 +126,7 @@ class Telemetry:
         self._metrics: MeterProvider | None = _metrics(resource) if "metrics" in signals else None
         if self._spans is not None:
             self._tracer = self._spans.get_tracer("codewords_mcp.gateway", __version__)
+            self._run_tracer = self._spans.get_tracer("codewords_mcp.runs", __version__)
         if self._metrics is not None:
             meter = self._metrics.get_meter("codewords_mcp.gateway", __version__)
             self._tokens = meter.create_histogram(
@@ -126,13 +144,15 @@ class Telemetry:
     def observe(self, headers: list[tuple[bytes, bytes]], origin: CallAttribution) -> TracedCall:
         """Begin a call.
 
-        Its span belongs to the trace of the caller's `traceparent`, else to its run's.
+        Its span belongs to the span of the caller's `traceparent`, else to its run's.
         """
         carried = {
             name.decode("latin-1"): value.decode("latin-1")
             for name, value in headers
             if name in {b"traceparent", b"tracestate"}
         }
+        if "traceparent" not in carried and origin.trace is not None:
+            carried = {"traceparent": origin.trace.header}
         requested = origin.rules.trace_content
         context = self._extract(carried) if carried else None
         return TracedCall(self, context, captures_content=self._content if requested is None else requested)
@@ -167,6 +187,29 @@ class Telemetry:
             span.set_status(Status(StatusCode.ERROR))
         span.end(ended)
 
+    def export(self, span: ExportedSpan) -> None:
+        """Export a span of a run, with the ids that it has."""
+        if self._spans is None:
+            return
+
+        from opentelemetry.context import Context
+        from opentelemetry.trace import SpanKind, Status, StatusCode
+
+        context = Context()
+        if span.parent is not None:
+            context = self._extract({"traceparent": span.parent.header})
+
+        self._ids.next_trace = int(span.context.trace_id, 16)
+        self._ids.next_span = int(span.context.span_id, 16)
+        exported = self._run_tracer.start_span(
+            span.name, context, SpanKind[span.kind], span.attributes, start_time=span.began
+        )
+        # Reset at once, as above.
+        self._ids.next_trace = self._ids.next_span = 0
+        if span.failed:
+            exported.set_status(Status(StatusCode.ERROR))
+        exported.end(span.ended)
+
     def _measure(self, call: ProviderCall, common: dict[str, Any], times: tuple[int, int, int]) -> None:
         began, first, ended = times
         self._duration.record((ended - began) / 1e9, common)
@@ -191,7 +234,7 @@ def open_telemetry(bases: Mapping[Provider, str]) -> Telemetry | None:
 
     A wrong configuration is logged.
     """
-    signals = _signals()
+    signals = exported_signals()
     if not signals:
         return None
 
@@ -209,7 +252,7 @@ def open_telemetry(bases: Mapping[Provider, str]) -> Telemetry | None:
     return None
 
 
-def _signals() -> tuple[str, ...]:
+def exported_signals() -> tuple[str, ...]:
     """The signals (traces, metrics) that have an exporter, by the standard variables."""
     if os.environ.get("OTEL_SDK_DISABLED", "").strip().lower() == "true":
         return ()
@@ -223,11 +266,14 @@ def _signals() -> tuple[str, ...]:
 
 
 def _trace_ids() -> TraceIds:
-    """Generator that gives spans without a parent the id in `next_trace`, if that is not 0."""
+    """Generator of the ids in `next_trace`, for spans without a parent, and `next_span`, where they are not 0."""
     from opentelemetry.sdk.trace.id_generator import RandomIdGenerator
 
     class RunTraceIds(RandomIdGenerator):
-        next_trace = 0
+        next_trace = next_span = 0
+
+        def generate_span_id(self) -> int:
+            return self.next_span or super().generate_span_id()
 
         def generate_trace_id(self) -> int:
             return self.next_trace or super().generate_trace_id()

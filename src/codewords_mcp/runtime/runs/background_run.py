@@ -292,7 +292,7 @@ class BackgroundRun:
         self, run_log: RunLog, config: LaunchConfig, above: CallAttribution | None, *, queued: bool
     ) -> Execution:
         context, work = self._context, self._work
-        context.registry.grant_authority(self.run_id, work.request.caller, config, above)
+        context.registry.grant_authority(self.run_id, work.request, config, above)
         work.request.body = works.replayed(work.body)
         number = len(work.attempts) + 1
         execution = Execution(

@@ -21,7 +21,7 @@ from codewords_mcp.runtime.runs.registry import RunRegistry
 from codewords_mcp.runtime.runs.result_files import ResponseFiles
 from codewords_mcp.runtime.runs.run_logs import Journal
 from codewords_mcp.runtime.runs.run_recordings import RunRecordings
-from codewords_mcp.runtime.runs.run_traces import RunTraces
+from codewords_mcp.runtime.runs.run_traces import ExportTrace, RunTraces
 from codewords_mcp.runtime.runs.sandbox_allocator import SandboxAllocator
 from codewords_mcp.runtime.runs.slots import SlotManager
 from codewords_mcp.runtime.store.database import Database
@@ -71,6 +71,7 @@ def assemble(
     response_files: ResponseFiles,
     recordings: RunRecordings,
     dry_runs: DryRuns,
+    export_trace: ExportTrace | None,
 ) -> RunDependencies:
     """Make the parts of runs that depend on each other. `executor` names this process start."""
     slots = SlotManager(admission, database, executor)
@@ -112,5 +113,5 @@ def assemble(
         records=RunRecords(database, settings, executor),
         recordings=recordings,
         dry_runs=dry_runs,
-        traces=RunTraces(database, executor),
+        traces=RunTraces(database, executor, export_trace),
     )

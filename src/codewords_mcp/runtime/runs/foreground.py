@@ -121,7 +121,7 @@ class AwaitedRuns:
                 plan=submission.plan,
             )
         )
-        context.registry.grant_authority(submission.run_id, submission.request.caller, config)
+        context.registry.grant_authority(submission.run_id, submission.request, config)
         life = self._live(execution, submission.scope, claimed=recorded.started)
         context.registry.enter(execution, life)
         return execution

@@ -15,6 +15,7 @@ from codewords_mcp.runtime.model.caller import Caller
 from codewords_mcp.runtime.model.events import CallRefused, EventBus, RunChanged, RunLeft
 from codewords_mcp.runtime.model.run import FINISHED, RunRequest
 from codewords_mcp.runtime.model.run_state import released
+from codewords_mcp.runtime.recording.trace_context import context_of_run
 from codewords_mcp.runtime.runs.events import RunEvents
 from codewords_mcp.runtime.runs.launcher import LaunchConfig
 from codewords_mcp.runtime.runs.run_logs import Journal
@@ -128,11 +129,12 @@ class RunRegistry:
         self.last_activity = time.monotonic()
 
     def grant_authority(
-        self, run_id: str, caller: Caller, config: LaunchConfig, above: CallAttribution | None = None
+        self, run_id: str, request: RunRequest, config: LaunchConfig, above: CallAttribution | None = None
     ) -> None:
         """Attribute calls with the run's key to the run, and check them against its manifest."""
-        servable = config.servable
-        self._call_chain.begin(run_id, caller, servable.service_id, servable.rules, above)
+        servable, caller = config.servable, request.caller
+        trace = context_of_run(run_id, request.trace_parent)
+        self._call_chain.begin(run_id, caller, servable.service_id, servable.rules, above, trace)
 
         permissions, hosts = servable.permissions, config.egress
         if not self._agreements.holds(caller.owner, permissions):

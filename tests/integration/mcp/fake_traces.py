@@ -1,0 +1,22 @@
+"""Traces of a runtime without runs."""
+
+from __future__ import annotations
+
+from codewords_mcp.runtime.api.traces import TraceApi
+from codewords_mcp.runtime.model.caller import Caller
+from codewords_mcp.runtime.model.run import Run
+from codewords_mcp.runtime.model.trace import RunTrace
+
+
+class FakeTraceApi(TraceApi):
+    """The trace of each run is empty."""
+
+    def __init__(self, recorded: dict[str, Run]) -> None:
+        self._recorded = recorded
+
+    async def get(self, caller: Caller, run_id: str, *, depth: int = 3, log_lines: int = 100) -> RunTrace:
+        """See `TraceApi`."""
+        run = self._recorded[run_id]
+        return RunTrace(
+            run_id=run.id, status=run.status, created_at=run.created_at, duration_ms=0, trace_id="0" * 32
+        )
