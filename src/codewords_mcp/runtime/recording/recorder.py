@@ -117,7 +117,8 @@ class OpenExchange:
     def scrub_with(self, scrubber: StreamScrubber) -> None:
         """Remove these values from the bytes recorded from here on."""
         # Lengths stay, as the headers state them.
-        self._scrubber = scrubber.another(same_length=True)
+        if scrubber:
+            self._scrubber = scrubber.another(same_length=True)
 
     def record_request_body(self, body: bytes | None, *, writes: bool) -> None:
         """Record the request's body, where it was not known when the exchange began; None for one longer than is kept."""
@@ -126,10 +127,12 @@ class OpenExchange:
         self.request = replace(self.request, body=body, writes=writes)
 
     def _clean_request_body(self, body: bytes) -> bytes | None:
-        clean = self._scrubber.another().whole(body)
-        coding = coding_of(self.request.headers)
-        if coding and not hides_nothing(body, coding, self._scrubber):
-            return None
+        clean = body
+        if body and self._scrubber:
+            clean = self._scrubber.another().whole(body)
+            coding = coding_of(self.request.headers)
+            if coding and not hides_nothing(body, coding, self._scrubber):
+                return None
         if self._room.take(len(clean)):
             return clean
         return None
@@ -165,12 +168,8 @@ class OpenExchange:
             return
         self._ended = True
         self.ended_at = time.monotonic()
-        # Bytes that could have begun a value are kept back until the end.
-        self._append(self._scrubber.flush())
-        coding = coding_of(self.headers)
-        if coding and not hides_nothing(self.body, coding, self._scrubber):
-            self.chunks.clear()
-            self.complete = False
+        if self._scrubber:
+            self._end_scrubbing()
         # A client that closes after the last event of a stream has the complete response.
         self.whole = (
             (whole or self.body.rstrip().endswith(STREAM_END))
@@ -179,6 +178,14 @@ class OpenExchange:
         )
         if self.on_end is not None:
             self.on_end(self)
+
+    def _end_scrubbing(self) -> None:
+        # Bytes that could have begun a value are kept back until the end.
+        self._append(self._scrubber.flush())
+        coding = coding_of(self.headers)
+        if coding and not hides_nothing(self.body, coding, self._scrubber):
+            self.chunks.clear()
+            self.complete = False
 
     def _append(self, clean: bytes) -> None:
         capacity = max(MAX_BODY_BYTES - self.size, 0)
