@@ -384,3 +384,32 @@ async def test_a_host_of_a_rule_gets_the_value_and_its_exchanges_are_on_record_w
         assert (exchanges[3].size, len(exchanges[3].body)) == (8 << 20, 1 << 20)
         for hidden in (VALUE, stand.stage.placeholder):
             assert hidden not in repr(exchanges)
+
+
+@pytest.mark.requirement("recording:bounded")
+async def test_an_endless_answer_passes_until_the_program_hangs_up_and_is_kept_in_part(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
+        while True:
+            writer.write(b"10000\r\n" + b"x" * (1 << 16) + b"\r\n")
+            await writer.drain()
+
+    ca = Ca(tmp_path)
+    async with (
+        raw_host(ca, FREE, answer) as endless,
+        recorded(tmp_path, monkeypatch, endless.port, ca=ca) as stand,
+    ):
+        agreeing = stand.stage.context
+        agreeing.set_alpn_protocols(["http/1.1"])
+        reader, writer = await stand.open(endless.port, agreeing)
+        writer.write(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+        for _ in range(32):
+            await reader.readexactly(1 << 20)
+        writer.transport.abort()
+        (exchange,) = await stand.exchanges(1)
+    assert exchange.size > 31 << 20
+    assert (len(exchange.body), exchange.whole, exchange.status) == (1 << 20, False, 200)
+    assert stand.stage.interception.unread == {}
