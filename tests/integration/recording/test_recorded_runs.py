@@ -275,3 +275,19 @@ async def test_runtimes_on_one_postgresql_read_each_others_recordings(
             for run_id in ids:
                 found = await runtime.recordings.load(ADMIN, run_id)
                 assert text.encode() in (found.request.body or b"")
+
+
+@pytest.mark.requirement("recording:pinned")
+async def test_a_program_whose_variables_name_its_own_list_of_authorities_keeps_it(
+    ground: RecordingGround,
+) -> None:
+    own = "import os\nwith open('own.pem', 'w') as file:\n    file.write(OWN)\nos.chdir('/app')\n"
+    code = calling(f'hosts = ["{HOST_ALIAS}"]', title="Own variable", env=("SSL_CERT_FILE=own.pem",))
+    code = code.replace(
+        "import httpx, json", own.replace("OWN", repr(ground.authority)) + "import httpx, json"
+    )
+    service = await deployed(ground.runtime, code)
+    status, answer, run_id = await ground.run(service, ["GET", f"{ground.url}/read", None])
+    assert (status, answer["replies"][0][0]) == (200, 200), answer
+    found = await ground.recording(run_id)
+    assert found.obstacles == [f"not recorded: authorities of its own {HOST_ALIAS}:{ground.host.port}"]

@@ -16,6 +16,7 @@ from codewords_mcp.runtime.model.run import RunRequest
 from codewords_mcp.runtime.runs.catalog import Servable
 from codewords_mcp.runtime.runs.recording_store import RecordingService
 from codewords_mcp.runtime.runs.request_headers import value_of
+from codewords_mcp.runtime.sandboxes import authorities
 from codewords_mcp.runtime.sandboxes.base import Limits, SandboxSpec
 from codewords_mcp.runtime.secrets.placeholders import new_placeholder
 from codewords_mcp.runtime.secrets.scrub import label_of
@@ -148,12 +149,16 @@ class Launcher:
             if secret.rule is not None and name not in routed
         ]
 
+        # A list of the program's own stays its own, where it need not be replaced for a rule or a recorder that answers.
+        needed = bool(credentials) or servable.inspects or records
+        trusted = needed or not authorities.names_list(env | config.secrets)
         records = records or self._records(servable)
         if credentials or records:
             interception = Interception(
                 credentials,
                 everywhere=servable.inspects,
                 records=records,
+                trusted=trusted,
                 unread=dict(config.unread),
                 on_unread=partial(self._recordings.add_unread_host, servable.service_id, servable.version),
             )
@@ -180,7 +185,7 @@ class Launcher:
             env=env,
             limits=limits_of(self._settings),
             port=PORT,
-            authority=interception.authority.pem if interception else "",
+            authority=interception.authority.pem if interception and trusted else "",
         )
 
         return spec, key, interception

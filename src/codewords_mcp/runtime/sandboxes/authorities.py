@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import ssl
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
@@ -50,6 +51,11 @@ def variables(authority: str, file: str) -> dict[str, str]:
     if authority:
         return dict.fromkeys(_VARIABLES, file)
     return {}
+
+
+def names_list(env: Mapping[str, str]) -> bool:
+    """Whether a program's own variables name a list of authorities."""
+    return any(env.get(name) for name in _VARIABLES)
 
 
 def bundle(authority: str) -> bytes:

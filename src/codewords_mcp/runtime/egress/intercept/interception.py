@@ -27,6 +27,7 @@ class Interception:
         *,
         everywhere: bool = False,
         records: bool = False,
+        trusted: bool = True,
         recording: RecordingSession | None = None,
         unread: dict[str, str] | None = None,
         on_unread: Callable[[str, str], None] | None = None,
@@ -35,6 +36,8 @@ class Interception:
         self.scrubber = Scrubber({credential.name: credential.value for credential in every})
         self.everywhere = everywhere
         self.records = records or recording is not None
+        self.trusted = trusted
+        """Whether programs trust the authority: not where their variables name a list of their own."""
         self.unread = dict(unread or {})
         """Host → why it is not read, for this version. Learned as its programs run."""
         self.accepted: set[str] = set()

@@ -161,6 +161,8 @@ class ObservedConnection:
         host, port = self.session.host, self.session.port
         if hello is None or not (hello.may_speak_http or (port in _HTTPS_PORTS and not hello.protocols)):
             await self._tunnel_checked(unread.NO_HTTP_IN_TLS, first)
+        elif not self.session.interception.trusted:
+            await self._tunnel_checked(unread.OWN_LIST, first)
         elif hello.greased:
             await self._tunnel_checked(unread.BROWSER, first)
         elif normal_host(hello.server_name) != host:
@@ -192,7 +194,7 @@ class ObservedConnection:
             host = await trusted.handshake(self.upstream)
         except (OSError, TimeoutError) as error:
             # The program was told nothing yet: it gets a connection of its own.
-            learned = isinstance(error, ssl.SSLError)
+            learned = isinstance(error, ssl.SSLError) and not isinstance(error, ssl.SSLEOFError)
             await self._begin_again(trusted.why_unread(error), first, learned=learned)
             return
         if trusted.wants_certificate:

@@ -7,6 +7,8 @@ from typing import Final
 
 NO_HTTP: Final = "tcp"
 NO_HTTP_IN_TLS: Final = "tls without HTTP"
+OWN_LIST: Final = "authorities of its own"
+"""The program's variables name a list of authorities, which lacks the runtime's."""
 PINNED: Final = "pinned certificate"
 CLIENT_CERTIFICATE: Final = "client certificate"
 PRIVATE: Final = "private certificate"
