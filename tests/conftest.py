@@ -77,6 +77,7 @@ _LONG = (
     "tests/integration/e2b/",
     "tests/conformance/test_e2b",
     "tests/attacks/",
+    "tests/unit/store/test_usage_sums",  # the last folder's longest
 )
 """Files that take most of a minute or more: they begin first, in this order, so that no worker is left alone with one at the end."""
 

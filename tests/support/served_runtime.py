@@ -91,7 +91,7 @@ def start_runtime(
 
     Settings of the caller's environment do not reach it; those in `env` do. `under` is a command that becomes the
     runtime, in a mount namespace of its own: the home is then given as it is there. `python` is the interpreter that
-    runs it, of another environment or because the start of one counts; else it is a fork, see `command_server`.
+    runs it, of another environment, or because the start counts or what /proc shows of it; else it is a fork, see `command_server`.
     """
     home.mkdir(parents=True, exist_ok=True)
     log = home / "serve.log"

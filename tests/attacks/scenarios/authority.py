@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import json
+import sys
 from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -195,7 +196,7 @@ async def _(court: Court) -> str:
 @contextmanager
 def open_court(folder: Path) -> Generator[Court]:
     """A runtime with a home in `folder`, two owners, and what they deployed."""
-    with start_runtime(make_home(folder / "home")) as runtime:
+    with start_runtime(make_home(folder / "home"), python=sys.executable) as runtime:
         ann, ben = (
             dataclasses.replace(runtime, key=runtime.call("POST", "/keys", {"owner": owner})["key"])
             for owner in ("ann", "ben")

@@ -6,6 +6,7 @@ import asyncio
 import json
 import re
 import secrets
+import sys
 import urllib.request
 from collections.abc import Generator
 from contextlib import contextmanager
@@ -268,7 +269,7 @@ def _play(folder: Path, secret: str) -> list[Result]:
 @contextmanager
 def open_den(folder: Path, secret: str = "not looked for") -> Generator[Den]:
     """A runtime with a home in `folder`, a thief's workflow and a run that it may rob."""
-    with start_runtime(make_home(folder / "home")) as runtime:
+    with start_runtime(make_home(folder / "home"), python=sys.executable) as runtime:
         thief = runtime.deploy(workflow(_THIEF, title="Thief"), "thief")
         victim = runtime.deploy(workflow(_THIEF, title="Victim"), "victim")
         runtime.call("PUT", "/secrets/THEIRS", {"value": secret})

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import sys
 import urllib.request
 from pathlib import Path
 
@@ -29,6 +30,7 @@ async def test_neither_the_front_nor_the_home_nor_the_model_ever_has_it(tmp_path
         allowed = json.dumps([pair])
         with start_runtime(
             home,
+            python=sys.executable,  # a fork shows its server's environment in /proc
             SSL_CERT_FILE=str(ca.file),
             CODEWORDS_EGRESS_ALLOW_PRIVATE=allowed,
             CODEWORDS_LOG_LEVEL="DEBUG",
