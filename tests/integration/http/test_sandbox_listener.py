@@ -21,7 +21,7 @@ from codewords_mcp.runtime.egress.network import MAX_CONNECTIONS
 from codewords_mcp.runtime.model.caller import Caller
 
 RUN = Caller("local", "run", run_id="run-of-the-sandbox")
-_ALLOWED_PREFIXES = ("/run", "/openai", "/anthropic", "/gemini", "/v1/", "/v2/")
+_ALLOWED_PREFIXES = ("/run/", "/run_async/", "/openai", "/anthropic", "/gemini", "/v1/", "/v2/")
 _TABLE = [one for one in operations() if one.method != "*"]
 
 
@@ -105,7 +105,7 @@ def test_every_route_of_the_list_exists_and_answers_a_run(inside: Inside) -> Non
         assert client.get("/services").status_code == 200
         assert client.get("/services/files").status_code == 200
         assert client.post("/file?filename=a.txt").status_code == 200
-        for path in ("/result/none", "/request/none", "/logs/none"):
+        for path in ("/result/none", "/request/none", "/logs/none", "/runs/none/trace"):
             assert client.get(path).status_code == 404
             assert client.delete(path).status_code == 405
     assert all(compile_path(path) for _, path in ROUTES)

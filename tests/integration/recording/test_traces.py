@@ -23,10 +23,16 @@ TRACE, SPAN = "0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331"
 KEY = "sk-real-openai-key"
 CHAT = {"model": "gpt-4o-mini", "messages": [{"role": "user", "content": "words that stay private"}]}
 CONTEXT = """
+import os
+
 @app.post("/")
 async def answer(request: Request):
     print("STEPLOG START look")
-    return {"traceparent": request.headers["traceparent"], "state": request.headers.get("tracestate")}
+    return {
+        "traceparent": request.headers["traceparent"],
+        "state": request.headers.get("tracestate"),
+        "variable": os.environ.get("TRACEPARENT"),
+    }
 """
 WAITING = """
 import asyncio, os, httpx
@@ -148,10 +154,9 @@ async def test_a_run_joins_the_trace_of_its_caller_and_hands_it_to_its_program(
         (b"traceparent", f"00-{TRACE}-{SPAN}-00".encode()), (b"tracestate", b"vendor=1")
     )
     assert trace.trace_id == TRACE
-    assert answer == {
-        "traceparent": f"00-{TRACE}-{span_id(trace.run_id, 'run')}-00",
-        "state": "vendor=1",
-    }
+    context = f"00-{TRACE}-{span_id(trace.run_id, 'run')}-00"
+    # The first run of a workflow has a sandbox that was made for it.
+    assert answer == {"traceparent": context, "state": "vendor=1", "variable": context}
     answer, trace = await run(
         (b"traceparent", f"00-{'0' * 32}-{SPAN}-01".encode()), (b"tracestate", b"vendor=1")
     )
