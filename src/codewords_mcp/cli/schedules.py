@@ -89,6 +89,9 @@ def create(
     jitter: Annotated[
         float, typer.Option(min=0, metavar="SECONDS", help="Spread its runs over this long.")
     ] = 0,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="The first time is a dry run; then it waits for your yes.")
+    ] = False,
     as_json: AsJson = False,
 ) -> int:
     """Let a workflow run at its times, and print the schedule's id.
@@ -110,6 +113,9 @@ def create(
             "overlap": overlap.value,
             "jitter": jitter,
         }
+        if dry_run:
+            # An older runtime refuses a field that it does not know.
+            body["dry_run"] = True
         body |= {"cron": cron} if cron else {"at": at}
         if data is not None:
             body["input"] = parse(read_input(data))

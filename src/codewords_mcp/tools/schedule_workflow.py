@@ -24,12 +24,15 @@ async def schedule_workflow(
     when: Annotated[str, Field(description='"0 9 * * MON-FRI", "@daily" or, once, "2026-12-24T18:00"')],
     timezone: Annotated[str, Field(description="IANA name; ask the user")],
     input: Annotated[Any, Field(description="JSON body of its runs")] = None,  # noqa: A002  # as in run_workflow
+    dry_run: Annotated[bool, Field(description="The first time")] = False,
 ) -> Annotated[CallToolResult, ScheduleItem]:
     """Let a workflow run by itself, also while this chat is closed."""
     runtime, caller = runtime_and_caller(ctx)
     once = _TIME.match(when.strip()) is not None
     cron, at = (None, when) if once else (when, None)
-    request = ScheduleRequest(service_id=workflow_id, cron=cron, at=at, timezone=timezone, input=input)
+    request = ScheduleRequest(
+        service_id=workflow_id, cron=cron, at=at, timezone=timezone, input=input, dry_run=dry_run
+    )
     data = schedule_item(await runtime.schedules.create(caller, request))
     lines = [schedule_line(data), *([f"The runtime: {data.availability}"] if data.availability else [])]
     return tool_result(data, "\n".join(lines))

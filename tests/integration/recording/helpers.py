@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -84,12 +84,12 @@ class RecordingGround:
 
 @asynccontextmanager
 async def recording_ground(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, **settings: Any
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, more_ports: Sequence[int] = (), **settings: Any
 ) -> AsyncGenerator[RecordingGround]:
-    """Open the runtime and its host."""
+    """Open the runtime and its host. Sandboxes may reach `more_ports` of this machine too."""
     ca = Ca(tmp_path)
     async with standing_in(ca, HOST_ALIAS) as host:
-        allowed = [f"{HOST_ALIAS}:{host.port}"]
+        allowed = [f"{HOST_ALIAS}:{port}" for port in (host.port, *more_ports)]
         with trusted(ca, monkeypatch):
             home = make_home(tmp_path / "home")
             async with (

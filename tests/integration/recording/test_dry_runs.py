@@ -4,18 +4,31 @@ from __future__ import annotations
 
 import json
 from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 from tests.integration.recording.helpers import RecordingGround, calling, recording_ground
-from tests.integration.runtime.helpers import deployed
+from tests.integration.runtime.helpers import come, deployed, started
 from tests.support.mcp_clients import data_of, over_http, serving, text_of
-from tests.support.runtime import ADMIN, fetch, finished, log_text, request, workflow
+from tests.support.runtime import (
+    ADMIN,
+    ECHO,
+    deploy,
+    fetch,
+    finished,
+    log_text,
+    make_home,
+    open_runtime,
+    request,
+    workflow,
+)
 
-from codewords_mcp.errors import Conflict, ConsentNeeded, Forbidden, InvalidInput
+from codewords_mcp.errors import Conflict, ConsentNeeded, Forbidden, InvalidInput, SandboxUnavailable
 from codewords_mcp.runtime.egress import HOST_ALIAS
 from codewords_mcp.runtime.model.dry_run import DryRunInfo
 from codewords_mcp.runtime.model.run import Run
+from codewords_mcp.runtime.model.schedule import ScheduleRequest
 from codewords_mcp.runtime.model.workflow import Consent
 from codewords_mcp.settings import Settings
 
@@ -302,3 +315,66 @@ async def test_a_model_lists_the_writes_and_a_person_lets_them_be_sent(
         done = data_of(await client.call_tool("run_workflow", applying | {"confirm": token}))
     assert (done["status"], done["mode"], done["sent"]) == ("succeeded", "apply", 1)
     assert arrived(ground) == ['POST /by-tool {"n":1}']
+
+
+@pytest.mark.requirement("runs:dry-run", "runs:apply")
+async def test_the_first_time_of_a_schedule_runs_dry_and_waits_for_the_yes(
+    ground: RecordingGround, service: str
+) -> None:
+    runtime = ground.runtime
+    arrived(ground)
+    data = {"calls": [["POST", f"{ground.url}/by-schedule", {"n": 1}]]}
+    schedule = await runtime.schedules.create(
+        ADMIN, ScheduleRequest(service_id=service, cron="0 0 1 1 *", input=data, dry_run=True)
+    )
+    assert schedule.first_dry
+    await come(runtime, schedule)
+    run = await finished(runtime, await started(runtime, schedule))
+    await ground.recording(run.id)
+    assert (run.mode, arrived(ground)) == ("dry_run", [])
+    waiting = await runtime.schedules.get(ADMIN, schedule.id)
+    assert (waiting.paused, waiting.first_dry) == (True, False)
+    assert run.id in waiting.note
+
+    assert (await applied(ground, run.id)).status == "succeeded"
+    assert arrived(ground) == ['POST /by-schedule {"n":1}']
+    assert not (await runtime.schedules.get(ADMIN, schedule.id)).paused
+    await runtime.schedules.delete(ADMIN, schedule.id)
+
+
+@pytest.mark.requirement("runs:dry-run")
+async def test_a_workflow_that_shares_its_sandbox_gets_one_of_its_own(ground: RecordingGround) -> None:
+    tool = f'hosts = ["{HOST_ALIAS}"]\nisolation = "instance"'
+    shared = await deployed(ground.runtime, calling(tool, title="Instance"))
+    await ground.run(shared, ["POST", f"{ground.url}/real", {}])
+    arrived(ground)
+    _, listed = await dry(ground, shared, ["POST", f"{ground.url}/held", {}])
+    assert arrived(ground) == []
+    assert len(listed.writes) == 1
+
+
+@pytest.mark.requirement("runs:dry-run")
+async def test_a_secret_in_a_held_write_never_leaves(ground: RecordingGround) -> None:
+    code = calling(f'hosts = ["{HOST_ALIAS}"]', title="Secretive", env=("DRY_KEY",)).replace(
+        "headers = {}", 'headers = {"X-Key": os.environ["DRY_KEY"]}'
+    )
+    hosts = [f"{HOST_ALIAS}:{ground.host.port}"]
+    await ground.runtime.secrets.set(ADMIN, "DRY_KEY", "value-of-the-dry-key", hosts=hosts)
+    secretive = await deployed(ground.runtime, code)
+    arrived(ground)
+    _, listed = await dry(ground, secretive, ["POST", f"{ground.url}/held", {}])
+    assert arrived(ground) == []
+    assert "value-of-the-dry-key" not in repr(listed)
+    run = await applied(ground, listed.run_id)
+    assert run.status == "succeeded", run.error
+    assert ground.host.asked[-1]["headers"]["x-key"] == "value-of-the-dry-key"
+    arrived(ground)
+
+
+@pytest.mark.requirement("runs:dry-run")
+async def test_a_machine_that_cannot_hold_writes_says_so(tmp_path: Path) -> None:
+    async with open_runtime(make_home(tmp_path / "home"), sandbox="process") as runtime:
+        echo = await deploy(runtime, ECHO)
+        with pytest.raises(SandboxUnavailable, match="A dry run needs a sandbox"):
+            await fetch(runtime, echo, {}, mode="dry_run")
+        assert (await fetch(runtime, echo, {}))[0] == 200

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from contextlib import suppress
 from typing import Final
 
 from codewords_mcp.errors import Conflict, InvalidInput, NotFound
@@ -70,7 +71,12 @@ class DryRunApi:
         request = await self._request(caller, run)
         await self._container.consents.settle(self._question(caller, run, writes), consent)
         await self._container.write_lists.agree(run.id, writes)
-        return await self._runs.start(request)
+        started = await self._runs.start(request)
+        if run.schedule_id is not None:
+            # The yes that a schedule waits for whose first time was this dry run.
+            with suppress(NotFound, Conflict):
+                await self._container.schedules.resume(run.owner, run.schedule_id)
+        return started
 
     async def _dry_run(self, caller: Caller, run_id: str) -> Run:
         run = await self._runs.get(caller, run_id)

@@ -23,7 +23,8 @@ class Schedule(Model):
     `overlap`: a time that comes during the previous run is skipped, queued, or run in parallel.
     `jitter`: seconds over which its runs are spread. `note` describes an incident at its last time.
     `last_status` and `last_error` belong to the run `last_run_id`, while it is on record. `missed`
-    counts times at which nothing could run.
+    counts times at which nothing could run. `first_dry`: the first time is a dry run, after which it is paused until a person
+    applies that run or resumes the schedule.
     """
 
     id: str
@@ -38,6 +39,7 @@ class Schedule(Model):
     overlap: Overlap
     jitter: float
     paused: bool
+    first_dry: bool = False
     created_at: datetime
     next_at: datetime | None = None
     next: list[datetime] = Field(default_factory=list[datetime])
@@ -64,3 +66,4 @@ class ScheduleRequest(Model):
     catch_up: CatchUp = "once"
     overlap: Overlap = "skip"
     jitter: float = 0.0
+    dry_run: bool = False

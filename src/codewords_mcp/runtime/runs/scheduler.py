@@ -147,6 +147,10 @@ class Scheduler(PollLoop):
             what = Due([], 0, to_datetime(next_at) if next_at else None)
 
         starting, waiting, note = self._admitted(connection, row, what)
+        first_dry = bool(row["first_dry"])
+        if first_dry:
+            # One is enough to be looked at.
+            starting = starting[:1]
         ids = [self._record(connection, row, workflow.active_version, tick, at) for tick in starting]
         values: ScheduleChange = {
             "next_at": None if what.next_at is None else to_micros(what.next_at),
@@ -158,6 +162,8 @@ class Scheduler(PollLoop):
         started = [schedule for schedule in ids if schedule]
         if started:
             values["last_at"], values["last_run_id"] = to_micros(starting[-1]), started[-1]
+            if first_dry:
+                values.update(_after_dry(started[0]))
         schedules.change(connection, row["id"], values)
         return started
 
@@ -221,12 +227,22 @@ class Scheduler(PollLoop):
             "depth": made_by.depth if made_by else 0,
             "made_by": row["made_by"],
             "not_before": at + int(jitter * 1e6) if jitter else None,
+            "mode": "dry_run" if row["first_dry"] else None,
             **to_queued(None),
         }
         rows.add(connection, values)
         requests.add(connection, _request(row, run_id))
 
         return run_id
+
+
+def _after_dry(run_id: str) -> ScheduleChange:
+    return {
+        "paused": True,
+        "first_dry": False,
+        "held_back": 0,
+        "note": f"Paused: its first time was the dry run {run_id}. Apply that run, or resume the schedule, to let it go on.",
+    }
 
 
 def _maker_may_start(connection: Connection, row: ScheduleRow) -> bool:

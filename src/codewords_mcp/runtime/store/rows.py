@@ -78,6 +78,7 @@ class NewSchedule(TypedDict):
     overlap: Overlap
     jitter: float
     paused: bool
+    first_dry: bool | None
     created_at: int
     next_at: int | None
     missed: int
@@ -105,6 +106,7 @@ class ScheduleChange(TypedDict, total=False):
     """The columns of a schedule that change."""
 
     paused: bool
+    first_dry: bool
     next_at: int | None
     last_at: int
     last_run_id: str

@@ -36,6 +36,8 @@ schedules = Table(
     Column("overlap", String(8), nullable=False),
     Column("jitter", Float, nullable=False),
     Column("paused", Boolean, nullable=False),
+    # Null in rows from before there were dry runs.
+    Column("first_dry", Boolean),
     Column("created_at", BigInteger, nullable=False),
     Column("next_at", BigInteger),
     Column("last_at", BigInteger),

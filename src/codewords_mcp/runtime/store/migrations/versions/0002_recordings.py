@@ -18,6 +18,7 @@ def upgrade() -> None:
     op.add_column("runs", sa.Column("trace_parent", sa.String(64)))
     replays = sa.text("mode = 'replay'")
     op.create_index("ix_runs_replays", "runs", ["created_at"], sqlite_where=replays, postgresql_where=replays)
+    op.add_column("schedules", sa.Column("first_dry", sa.Boolean))
     op.create_table(
         "recordings",
         sa.Column("run_id", sa.String(40), primary_key=True),
