@@ -146,7 +146,7 @@ def test_a_schedule_is_made_listed_paused_resumed_and_deleted(shell: Shell, gree
     assert made.code == 0, made.err
     schedule = made.out.strip()
     listed = shell("codewords", "schedules", "list", "--json").json
-    assert [(one["id"], one["service_id"], len(one["next"])) for one in listed] == [(schedule, greeting, 3)]
+    assert (schedule, greeting, 3) in [(one["id"], one["service_id"], len(one["next"])) for one in listed]
     assert "0 9 * * MON-FRI Europe/Berlin" in shell("codewords", "schedules", "show", schedule).out
     assert shell("codewords", "schedules", "pause", schedule, "--json").json["paused"] is True
     assert "paused" in shell("codewords", "schedules", "list").out
