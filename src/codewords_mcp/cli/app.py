@@ -29,6 +29,7 @@ from codewords_mcp.cli import (
     secrets,
     service,
     services,
+    testing,
     usage,
     webhooks,
     workflows,
@@ -95,7 +96,7 @@ _PANELS = {
     },
     "Run": {
         "run": runs.run,
-        "test": drafts.try_example,
+        "test": testing.run_tests,
         "runs": runs.runs,
         "logs": logs.logs,
         "cancel": runs.cancel,

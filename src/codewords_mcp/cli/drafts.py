@@ -1,4 +1,4 @@
-"""`codewords generate | drafts | edit | diff | delete | test`: code that is worked on, and what becomes of it."""
+"""`codewords generate | drafts | edit | diff | delete`: code that is worked on, and what becomes of it."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from codewords_mcp.cli._boundary import FAILED, OK
 from codewords_mcp.cli._client import Json, RemoteError, RuntimeClient
 from codewords_mcp.cli._connect import connect
 from codewords_mcp.cli._deletion import tell_deleted
-from codewords_mcp.cli._refs import AsJson, WorkflowRef, is_draft, part, workflow_id
+from codewords_mcp.cli._refs import AsJson, is_draft, part, workflow_id
 from codewords_mcp.cli.workflows import print_checks, read_code
 from codewords_mcp.errors import ConsentNeeded, Forbidden, InvalidInput
 
@@ -181,25 +181,26 @@ def delete(
     return tell_deleted(subject, {"id": path.rpartition("/")[2]}, as_json=as_json)
 
 
-def try_example(workflow: WorkflowRef, as_json: AsJson = False) -> int:
+def run_example(workflow: str, *, required: bool) -> int:
     """Run a workflow with its example input: of its header, kept with it, or made from its schema.
 
-    It really runs: it may reach and change what it always does.
+    It really runs: it may reach and change what it always does. Raises InvalidInput where one is `required` and there is none.
     """
     from codewords_mcp.cli.runs import run
 
     with connect() as client:
         detail = client.record("GET", f"/workflows/{part(workflow_id(client, workflow))}")
     if detail.get("example_from") is None:
+        if not required:
+            return OK
         raise InvalidInput(
             "This workflow has no route that takes JSON, so there is no example to run it with.",
-            hint=f"codewords run {detail['service_id']} --path …",
+            hint=f"codewords run {detail['service_id']} --path …, or --no-example",
         )
 
     where = {"given": "its example", "derived": "an input made from its schema"}[detail["example_from"]]
     example = json.dumps(detail["example"], ensure_ascii=False)
     _output.note(f"Running version {detail['version']} with {where}: {example}")
-
     return run(
         detail["service_id"],
         example,
@@ -207,7 +208,7 @@ def try_example(workflow: WorkflowRef, as_json: AsJson = False) -> int:
         "POST",
         background=False,
         timeout=None,
-        as_json=as_json,
+        as_json=False,
     )
 
 

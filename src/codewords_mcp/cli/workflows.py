@@ -411,6 +411,7 @@ def _print_deployment(done: Json) -> None:
     _output.line(f"  isolation  tier {done['isolation']}")
     print_availability(done.get("availability"))
     print_capabilities(done)
+    print_forecast(done.get("forecast"))
 
     for check in done.get("notes", []):
         if check.get("line"):
@@ -440,6 +441,12 @@ def print_availability(availability: Json | None) -> None:
         style = ""
     fix = worded(availability["fix"], availability.get("remedy"))
     _output.prose(f"runtime    {availability['sentence']} {fix}".strip(), style, indent=2)
+
+
+def print_forecast(forecast: Json | None) -> None:
+    """Print what a run costs, and its schedules in a month, if there were runs to learn from."""
+    for number, text in enumerate((forecast or {}).get("lines", [])):
+        _output.prose(f"{'' if number else 'forecast':<9}  {text}", indent=2)
 
 
 def _takes(schema: Json | None) -> str:

@@ -37,9 +37,12 @@ class Body(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True, hide_input_in_errors=True)
 
 
-async def read_body(request: Request, model: type[B]) -> B:
-    """The body as a `Body`, or one of the runtime's own requests. Raises InvalidInput with every fault, BodyTooLarge."""
-    data = parse_json(await read_bytes(request, app_state(request.scope).settings.max_body))
+async def read_body(request: Request, model: type[B], limit: int | None = None) -> B:
+    """The body as a `Body`, or one of the runtime's own requests. Without a `limit` that of all requests counts.
+
+    Raises InvalidInput with every fault, BodyTooLarge.
+    """
+    data = parse_json(await read_bytes(request, limit or app_state(request.scope).settings.max_body))
     try:
         return model.model_validate(data, strict=True)
     except ValidationError as error:

@@ -28,6 +28,7 @@ class ScheduleItem(BaseModel):
     missed: int
     note: str | None = None
     availability: str | None = None
+    forecast: list[str] = []
 
 
 @overload
@@ -56,6 +57,7 @@ def schedule_item(schedule: Schedule) -> ScheduleItem:
         missed=schedule.missed,
         note=one_line(schedule.note, 300) or None,
         availability=availability_text(schedule.availability),
+        forecast=schedule.forecast.lines if schedule.forecast else [],
     )
 
 

@@ -58,6 +58,7 @@ class DeployResult(BaseModel):
     consent_url: str | None = None
     confirm: str | None = None
     availability: str | None = None
+    forecast: list[str] = []
 
 
 async def deploy_workflow(
@@ -142,6 +143,7 @@ def _deployed_result(live: Deployment, example: Any) -> CallToolResult:
         notes=check_items(live.notes),
         capabilities=capability_list(live.capabilities),
         availability=availability_text(live.availability),
+        forecast=live.forecast.lines if live.forecast else [],
     )
     if live.changed:
         done = f"Deployed version {live.version}"
@@ -155,6 +157,7 @@ def _deployed_result(live: Deployment, example: Any) -> CallToolResult:
         else fence("Shell", data.curl or "", 2_000),
         *capability_lines(live.capabilities),
         *check_lines(live.notes),
+        *data.forecast,
         *([f"The runtime: {data.availability}"] if data.availability else []),
         f"Next: run_workflow(workflow_id={json.dumps(live.service_id)}, input={{…}})",
     ]

@@ -143,3 +143,19 @@ def test_a_workflow_uses_the_account_at_a_provider_only_where_that_was_agreed(
         assert '"openai: account"' in text.replace('\\"', '"')
     status, _ = http.post(f"/run/{with_account}/", json=["GET", "/models"]).json()
     assert status == 200
+
+
+@pytest.mark.requirement("forecast:costs")
+def test_a_new_schedule_tells_what_its_runs_will_cost(http: httpx.Client, service: str) -> None:
+    assert http.post(f"/run/{service}/", timeout=120).status_code == 200
+    body = {"service_id": service, "cron": "@daily", "timezone": "UTC"}
+    made = http.post("/schedules", json=body).json()
+    forecast = made["forecast"]
+    assert {one["model"] for one in forecast["models"]} >= {
+        "openai/gpt-4o-mini-c4",
+        "anthropic/claude-sonnet-4-6-c4",
+    }
+    assert forecast["cost"]["max"] > 0
+    assert forecast["month"]["runs"] == 30
+    assert forecast["lines"][-1] == "Ceiling: none is set."
+    http.delete(f"/schedules/{made['id']}")

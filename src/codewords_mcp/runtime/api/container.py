@@ -60,6 +60,7 @@ from codewords_mcp.runtime.runs.dispatcher import RunDispatcher
 from codewords_mcp.runtime.runs.dry_runs import DryRuns
 from codewords_mcp.runtime.runs.launcher import Launcher
 from codewords_mcp.runtime.runs.memory import Headroom
+from codewords_mcp.runtime.runs.recorded_tests import RecordedTests
 from codewords_mcp.runtime.runs.recording_store import RecordingService
 from codewords_mcp.runtime.runs.replay_verdicts import ReplayVerdicts
 from codewords_mcp.runtime.runs.replays import ReplayRunner
@@ -300,7 +301,9 @@ class Container:
         # a restored home is paused before anything here can start a run
         runs.registry.paused_at = database.write_blocking(pausing.pause_if_restored)
         self.dispatcher = RunDispatcher(runs, ServiceRunner(runs, self.services, self.service_dependencies))
-        self.replays = ReplayVerdicts(self.recordings, self.catalog, ReplayRunner(self.dispatcher))
+        replay_runner = ReplayRunner(self.dispatcher)
+        self.replays = ReplayVerdicts(self.recordings, self.catalog, replay_runner)
+        self.tests = RecordedTests(self.catalog, replay_runner)
         self.scheduler = Scheduler(runs, self.dispatcher.background)
         self.webhook_dispatcher = WebhookDispatcher(database, self.dispatcher)
         self.triggers = Triggers(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from codewords_mcp.common.bounded_json import JsonObject, JsonValue
-from codewords_mcp.errors import InvalidInput, NotFound
+from codewords_mcp.errors import Conflict, InvalidInput, NotFound
 from codewords_mcp.runtime.api.container import Container
 from codewords_mcp.runtime.model.caller import Caller
 from codewords_mcp.runtime.model.recording import RecordingInfo
@@ -64,7 +64,12 @@ class RecordingApi:
         return found[0]
 
     async def pin(self, caller: Caller, run_id: str, *, pinned: bool = True) -> None:
-        """Keep a recording whatever it takes, or no longer. Raises NotFound."""
+        """Keep a recording whatever it takes, or no longer. Raises NotFound, Conflict for one that is a test."""
+        found = await self._service.recent(caller.owner, None, 1, run_id=run_id)
+        if found and found[0].expect is not None and not pinned:
+            raise Conflict(
+                "This recording is a test of its workflow.", hint=f"codewords test --remove {run_id}"
+            )
         if not await self._service.pin(caller.owner, [run_id], pinned=pinned):
             raise _unknown()
 

@@ -31,6 +31,7 @@ from codewords_mcp.runtime.api.sessions import SessionApi
 from codewords_mcp.runtime.api.status import StatusApi
 from codewords_mcp.runtime.api.tasks import TaskStore
 from codewords_mcp.runtime.api.templates import TemplateApi
+from codewords_mcp.runtime.api.testing import TestingApi
 from codewords_mcp.runtime.api.traces import TraceApi
 from codewords_mcp.runtime.api.validation import ScriptValidator
 from codewords_mcp.runtime.api.webhooks import WebhookApi
@@ -62,6 +63,7 @@ class Runtime:
         self.recordings = RecordingApi(container)
         self.traces = TraceApi(container)
         self.replays = ReplayApi(container)
+        self.tests = TestingApi(container)
         self.workflows = WorkflowApi(container, validator, self.templates, self.runs)
         self.drafts = DraftApi(container, validator, self.templates)
         self.authoring = AuthoringApi(container, validator, self.services)

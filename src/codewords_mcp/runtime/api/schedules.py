@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from codewords_mcp.runtime.api.container import Container
+from codewords_mcp.runtime.api.forecasts import forecast_for
 from codewords_mcp.runtime.model.caller import Caller, refuse_run
 from codewords_mcp.runtime.model.schedule import Schedule, ScheduleRequest
 
@@ -19,7 +20,8 @@ class ScheduleApi:
         """
         refuse_run(caller, "make schedules this way; it calls the service schedule_runs")
         schedule = await self._container.schedules.create(caller, request)
-        return schedule.model_copy(update={"availability": self._container.availability()})
+        found = await forecast_for(self._container, caller, schedule.service_id, [schedule])
+        return schedule.model_copy(update={"availability": self._container.availability(), "forecast": found})
 
     async def get(self, caller: Caller, schedule_id: str) -> Schedule:
         """Return one schedule. Raises NotFound."""

@@ -7,6 +7,7 @@ from typing import Any
 from codewords_mcp.errors import ConsentNeeded, InvalidInput, NotFound
 from codewords_mcp.errors.remedies import Remedy, RemedyAction
 from codewords_mcp.runtime.api.container import Container
+from codewords_mcp.runtime.api.forecasts import forecast_for
 from codewords_mcp.runtime.api.paging import check_limit, parse_cursor
 from codewords_mcp.runtime.api.runs import RunApi
 from codewords_mcp.runtime.api.templates import TemplateApi
@@ -119,7 +120,10 @@ class WorkflowApi:
         if deployment.changed:
             await self._container.tell_changed(caller.owner, deployment.service_id)
         notes = [*deployment.notes, *await self._broken_schedules(caller, deployment.service_id)]
-        return deployment.model_copy(update={"notes": notes, "availability": self._container.availability()})
+        schedules = await self._container.schedules.list(caller.owner, deployment.service_id)
+        found = await forecast_for(self._container, caller, deployment.service_id, schedules)
+        more = {"notes": notes, "availability": self._container.availability(), "forecast": found}
+        return deployment.model_copy(update=more)
 
     async def try_deploy(self, caller: Caller, **arguments: Any) -> Deployment | ConsentNeeded:
         """Deploy as `deploy` does, for callers that can ask a person: the question is returned, not raised."""

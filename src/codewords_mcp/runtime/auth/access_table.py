@@ -90,11 +90,13 @@ HTTP: tuple[Rule, ...] = (
         "GET /webhooks/deliveries", "GET /webhooks/deliveries/{delivery_id}", "GET /browser", "GET /published",
         "GET /waiting", "GET /agreements", "GET /recordings", "GET /recordings/{run_id}",
         "GET /replays/{replay_id}",
+        "GET /workflows/{service_id}/tests",
     ),
     # These start a sandbox, or ask a package index or the broker of integrations.
     *_http(
         "user", ("run",),
         "POST /runs/{run_id}/cancel", "POST /runs/{run_id}/apply", "POST /validate", "POST /replays",
+        "POST /tests",
         "GET /integrations", "GET /integrations/{app}",
         "POST /integrations/{app}/describe", "POST /integrations/{app}/preview", "GET /connections",
     ),
@@ -121,6 +123,8 @@ HTTP: tuple[Rule, ...] = (
         "POST /generate", "POST /integrations/{app}/call", "POST /schedules", "POST /webhooks",
         "POST /webhooks/deliveries/{delivery_id}/redeliver",
     ),
+    *_http("user", ("write", "run"), "PUT /recordings/{run_id}/test"),
+    *_http("user", ("write",), "DELETE /recordings/{run_id}/test"),
     # The address of a webhook is enough to start runs.
     *_http("user", ("read", "run"), "GET /webhooks"),
     *_http(

@@ -193,6 +193,11 @@ class Ledger:
             by_run.setdefault(row["run_id"], []).append(row)
         return [_with_cost(run, by_run[run.id]) if run.id in by_run else run for run in runs]
 
+    async def of_runs(self, run_ids: list[str]) -> list[dict[str, Any]]:
+        """Sums by run, provider and model, in USD. A run has the calls of those that it started too."""
+        self.flush()
+        return [in_usd(row) for row in await self._db.read(rows.of_runs, run_ids)]
+
     async def totals(self, by: CostsBy, *, owner: str | None, days: int, limit: int) -> list[dict[str, Any]]:
         """Sums by one dimension over the last days, in USD; of all owners if `owner` is None."""
         self.flush()

@@ -15,7 +15,7 @@ class RecordingInfo(Model):
     """A recording of a run, without its content. `bytes` are those stored; `exchanges` are its requests.
 
     `shape` is equal for inputs of the same form. `obstacle` says why the run can't be replayed whole; "" where it can.
-    `pinned` recordings are not removed for want of space.
+    `pinned` recordings are not removed for want of space. `expect` is what one that is a test expects; see `TestedRun`.
     """
 
     run_id: str
@@ -29,3 +29,4 @@ class RecordingInfo(Model):
     obstacle: str = ""
     pinned: bool = False
     imported: bool = False
+    expect: list[str] | None = None

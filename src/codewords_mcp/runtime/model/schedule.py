@@ -9,6 +9,7 @@ from pydantic import Field
 
 from codewords_mcp.runtime.model.availability import Availability
 from codewords_mcp.runtime.model.base import Model
+from codewords_mcp.runtime.model.forecast import Forecast
 from codewords_mcp.runtime.model.run import RunStatus
 
 CatchUp = Literal["skip", "once", "all"]
@@ -24,7 +25,7 @@ class Schedule(Model):
     `jitter`: seconds over which its runs are spread. `note` describes an incident at its last time.
     `last_status` and `last_error` belong to the run `last_run_id`, while it is on record. `missed`
     counts times at which nothing could run. `first_dry`: the first time is a dry run, after which it is paused until a person
-    applies that run or resumes the schedule.
+    applies that run or resumes the schedule. `forecast` comes with a new schedule.
     """
 
     id: str
@@ -50,6 +51,7 @@ class Schedule(Model):
     missed: int = 0
     note: str = ""
     availability: Availability | None = None
+    forecast: Forecast | None = None
 
 
 class ScheduleRequest(Model):

@@ -10,6 +10,7 @@ from pydantic import Field
 
 from codewords_mcp.runtime.model.availability import Availability
 from codewords_mcp.runtime.model.base import Model
+from codewords_mcp.runtime.model.forecast import Forecast
 from codewords_mcp.runtime.model.manifest import Manifest
 from codewords_mcp.runtime.model.run import Run
 from codewords_mcp.runtime.model.validation import Check
@@ -21,7 +22,7 @@ class Deployment(Model):
 
     `changed` is false if the code was already live and nothing was done. `isolation` is the sandbox
     tier. `capabilities`: the permissions in lines for a person; `manifest`: the same as data, None
-    for a version without one. `availability`: the lifetime of the address.
+    for a version without one. `availability`: the lifetime of the address. `forecast`: what its runs cost, None without a run.
     """
 
     service_id: str
@@ -39,6 +40,7 @@ class Deployment(Model):
     capabilities: list[str] = Field(default_factory=list[str])
     manifest: Manifest | None = None
     availability: Availability | None = None
+    forecast: Forecast | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -67,6 +67,11 @@ class Baseline:
         one, other = self.recorded[recorded[first]].exchange, self.recorded[recorded[second]].exchange
         return one.ended is not None and one.ended <= other.started
 
+    def learn_from(self, first: Recording, second: Recording) -> None:
+        """Learn noise from two replays of one program, whichever it is."""
+        requests = seen_requests(first.exchanges), seen_requests(second.exchanges)
+        self._learn(first, second, pair_requests(*requests))
+
     def _learn(self, before: Recording, after: Recording, paired: RequestPairs) -> None:
         clocks = clock_of(before), clock_of(after)
         self.noise.learn(ANSWER, answer_value(before.response), answer_value(after.response), clocks)

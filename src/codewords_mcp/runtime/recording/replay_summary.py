@@ -61,25 +61,15 @@ def render(report: ReplayReport) -> str:
 
 def describe(run: ReplayedRun) -> list[str]:
     """All that differs in one run, a line each."""
-    lines = [_line(one) for one in run.differences]
+    lines = [describe_difference(one) for one in run.differences]
     lines += [f"not seen: {one}" for one in run.obstacles]
     lines += [f"differs in every run: {one}" for one in run.not_compared]
     lines += run.notes
     return list(dict.fromkeys(lines))
 
 
-def _group_lines(group: ReplayGroup, room: int) -> list[str]:
-    """At most `room` lines, of which there is at least one."""
-    count = len(group.runs)
-    alike = " alike" if count > 1 else ""
-    found = list(group.lines)
-    if len(found) > room > 1:
-        found[room - 1 :] = [f"and {len(found) - room + 1} more"]
-    first = found[0] if found else ""
-    return [f"{count} {group.verdict}{alike}: {first}", *(f"  {line}" for line in found[1:room])]
-
-
-def _line(one: ReplayDifference) -> str:
+def describe_difference(one: ReplayDifference) -> str:
+    """One difference as a line."""
     values = f"{_value(one.before)} → {_value(one.after)}"
     match one.subject, one.change:
         case "host", _:
@@ -104,6 +94,17 @@ def _line(one: ReplayDifference) -> str:
             return f"{subject} missing: {one.where}{_with(one.before)}"
         case subject, _:
             return f"{subject} {one.where}, `{one.field}`: {values}"
+
+
+def _group_lines(group: ReplayGroup, room: int) -> list[str]:
+    """At most `room` lines, of which there is at least one."""
+    count = len(group.runs)
+    alike = " alike" if count > 1 else ""
+    found = list(group.lines)
+    if len(found) > room > 1:
+        found[room - 1 :] = [f"and {len(found) - room + 1} more"]
+    first = found[0] if found else ""
+    return [f"{count} {group.verdict}{alike}: {first}", *(f"  {line}" for line in found[1:room])]
 
 
 def _value(text: str | None) -> str:

@@ -81,10 +81,18 @@ class RecordingService:
         version: int | None = None,
         status: str | None = None,
         run_id: str | None = None,
+        tests: bool = False,
     ) -> list[RecordingInfo]:
-        """Recordings without their content, the latest first."""
+        """Recordings without their content, the latest first; with `tests`, those that are tests."""
         found = await self._db.read(
-            rows.page, owner, service_id, limit=limit, version=version, status=status, run_id=run_id
+            rows.page,
+            owner,
+            service_id,
+            limit=limit,
+            version=version,
+            status=status,
+            run_id=run_id,
+            tests=tests,
         )
         return [_info(row) for row in found]
 
@@ -96,6 +104,10 @@ class RecordingService:
     async def pin(self, owner: str, run_ids: list[str], *, pinned: bool = True) -> int:
         """Keep recordings whatever they take, or no longer. Returns how many were found."""
         return await self._db.write(rows.pin, owner, run_ids, pinned=pinned)
+
+    async def expect(self, owner: str, run_id: str, expected: Sequence[str] | None) -> int:
+        """Make a recording a test, or no longer one. Returns how many were found."""
+        return await self._db.write(rows.expect, owner, run_id, expected)
 
     async def remove(self, owner: str, run_ids: list[str]) -> int:
         """Remove recordings of this owner. Returns how many were found."""
@@ -270,4 +282,5 @@ def _info(row: RowMapping) -> RecordingInfo:
         obstacle=row["obstacle"],
         pinned=row["pinned"],
         imported=row["imported"],
+        expect=row["expect"],
     )

@@ -30,7 +30,7 @@ CACHED_BYTES: Final = 64 << 20
 RUN_SECONDS: Final = 10.0
 SLOWER: Final = 4.0
 """A replay may take `RUN_SECONDS`, or so many times what the recorded run took."""
-_OURS: Final = frozenset(
+OURS: Final = frozenset(
     {
         "sandbox_failed",
         "sandbox_unavailable",
@@ -201,7 +201,7 @@ class _RecordingReplay:
         replay = await self._runner.run(recording, version, recorder(), self.order.caller, min(left, usual))
         if replay.error == "run_timed_out" and left < usual:
             raise NotReplayed(_OUT_OF_TIME)
-        if replay.error in _OURS:
+        if replay.error in OURS:
             raise NotReplayed(f"its replay was broken off: {replay.error}")
         return replay
 

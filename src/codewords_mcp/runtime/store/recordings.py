@@ -96,8 +96,9 @@ def page(
     version: int | None = None,
     status: str | None = None,
     run_id: str | None = None,
+    tests: bool = False,
 ) -> Sequence[RowMapping]:
-    """Recordings without their content, the latest first."""
+    """Recordings without their content, the latest first; with `tests`, those that are tests."""
     query = select(*_INFO).where(recordings.c.owner == owner)
     if service_id is not None:
         query = query.where(recordings.c.service_id == service_id)
@@ -109,6 +110,8 @@ def page(
         query = query.where(recordings.c.run_id == run_id)
     if status is not None:
         query = query.where(recordings.c.status == status)
+    if tests:
+        query = query.where(recordings.c.expect.is_not(None))
     query = query.order_by(recordings.c.created_at.desc(), recordings.c.run_id).limit(limit)
     return connection.execute(query).mappings().all()
 
@@ -173,6 +176,13 @@ def pin(connection: Connection, owner: str, run_ids: Sequence[str], *, pinned: b
     """Keep recordings whatever the budget says, or no longer. Returns how many there are."""
     chosen = recordings.c.run_id.in_(run_ids) & (recordings.c.owner == owner)
     return connection.execute(update(recordings).where(chosen).values(pinned=pinned)).rowcount
+
+
+def expect(connection: Connection, owner: str, run_id: str, expected: Sequence[str] | None) -> int:
+    """Make a recording a test, which is pinned as such, or no longer one. Returns how many there are."""
+    chosen = (recordings.c.run_id == run_id) & (recordings.c.owner == owner)
+    values = {"expect": None if expected is None else list(expected), "pinned": expected is not None}
+    return connection.execute(update(recordings).where(chosen).values(values)).rowcount
 
 
 def remove(connection: Connection, run_ids: Sequence[str]) -> int:

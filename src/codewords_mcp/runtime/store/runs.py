@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import cache
 from typing import NamedTuple
 
@@ -274,6 +275,24 @@ def page(
     query = query.where(tuple_(runs.c.created_at, runs.c.id) < (before or _LATEST))
     query = query.order_by(runs.c.created_at.desc(), runs.c.id.desc()).limit(limit)
     return [to_run(row) for row in connection.execute(query).mappings()]
+
+
+def last_ended(connection: Connection, owner: str, service_id: str, limit: int) -> Sequence[RowMapping]:
+    """(id, running_at, completed_at, cost of machines) of the latest ordinary runs of a workflow that ran to an end."""
+    query = (
+        select(runs.c.id, runs.c.running_at, runs.c.completed_at, runs.c.cost)
+        .where(
+            runs.c.owner == owner,
+            runs.c.service_id == service_id,
+            runs.c.mode.is_(None),
+            runs.c.status.in_(("succeeded", "failed", "timed_out")),
+            runs.c.running_at.is_not(None),
+            runs.c.completed_at.is_not(None),
+        )
+        .order_by(runs.c.created_at.desc(), runs.c.id.desc())
+        .limit(limit)
+    )
+    return connection.execute(query).mappings().all()
 
 
 def unfinished_descendants(connection: Connection, run_id: str) -> list[str]:

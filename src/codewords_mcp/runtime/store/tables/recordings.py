@@ -34,6 +34,8 @@ recordings = Table(
     Column("obstacle", Text, nullable=False, default=""),
     Column("pinned", Boolean, nullable=False, default=False),
     Column("imported", Boolean, nullable=False, default=False),
+    # Of a recording that is a test of its workflow: what a replay of it has to have in common with it.
+    Column("expect", JSON(none_as_null=True)),
     Column("sealed", LargeBinary, nullable=False),
     Index("ix_recordings_service", "owner", "service_id", "created_at"),
     Index("ix_recordings_created", "created_at"),

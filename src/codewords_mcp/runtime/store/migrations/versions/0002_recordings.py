@@ -33,6 +33,7 @@ def upgrade() -> None:
         sa.Column("obstacle", sa.Text, nullable=False),
         sa.Column("pinned", sa.Boolean, nullable=False),
         sa.Column("imported", sa.Boolean, nullable=False),
+        sa.Column("expect", sa.JSON(none_as_null=True)),
         sa.Column("sealed", sa.LargeBinary, nullable=False),
     )
     op.create_index("ix_recordings_service", "recordings", ["owner", "service_id", "created_at"])
