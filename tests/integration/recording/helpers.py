@@ -84,10 +84,15 @@ class RecordingGround:
 
 @asynccontextmanager
 async def recording_ground(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, more_ports: Sequence[int] = (), **settings: Any
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    *,
+    more_ports: Sequence[int] = (),
+    ca: Ca | None = None,
+    **settings: Any,
 ) -> AsyncGenerator[RecordingGround]:
-    """Open the runtime and its host. Sandboxes may reach `more_ports` of this machine too."""
-    ca = Ca(tmp_path)
+    """Open the runtime and its host, which `ca` signs. Sandboxes may reach `more_ports` of this machine too."""
+    ca = ca or Ca(tmp_path)
     async with standing_in(ca, HOST_ALIAS) as host:
         allowed = [f"{HOST_ALIAS}:{port}" for port in (host.port, *more_ports)]
         with trusted(ca, monkeypatch):

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import random
+import re
+import ssl
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
 from tests.integration.recording.helpers import RecordingGround
+from tests.integration.secrets.tls_host import Ca
 from tests.support.runtime import ADMIN, fetch, workflow
 
 from codewords_mcp.runtime.egress import HOST_ALIAS
-from codewords_mcp.runtime.recording.writes import READING_METHODS
 
 _PROGRAM = r"""
 import asyncio, http.client, json as texts, os, random, socket, ssl, subprocess, sys, threading, time, urllib.request
@@ -224,42 +227,69 @@ def hostile_program() -> str:
 
 @dataclass
 class Sink:
-    """A TCP port that only listens. Each byte that it gets is a leak."""
+    """Two ports that keep each byte: a plain one, where any is a leak, and one with TLS that answers requests."""
 
     port: int = 0
+    tls_port: int = 0
     received: list[bytes] = field(default_factory=list[bytes])
+    connections: list[bytearray] = field(default_factory=list[bytearray])
+    """The bytes of each connection inside TLS."""
+
+    def clear(self) -> None:
+        """Forget what arrived."""
+        self.received.clear()
+        self.connections.clear()
+
+    def leaks(self) -> list[bytes]:
+        """Bytes that arrived and are no plain reads."""
+        return self.received + [bytes(data) for data in self.connections if not _only_reads(bytes(data))]
 
 
 @asynccontextmanager
-async def sinking() -> AsyncGenerator[Sink]:
-    """Listen on a free port."""
+async def sinking(ca: Ca) -> AsyncGenerator[Sink]:
+    """Listen on two free ports."""
     sink = Sink()
 
-    async def listen(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def swallow(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         while data := await reader.read(65536):
             sink.received.append(data)
         writer.close()
 
-    server = await asyncio.start_server(listen, "127.0.0.1", 0)
-    sink.port = server.sockets[0].getsockname()[1]
-    async with server:
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        data = bytearray()
+        sink.connections.append(data)
+        with contextlib.suppress(OSError):
+            while more := await reader.read(65536):
+                data += more
+                writer.write(b"HTTP/1.1 204 No Content\r\n\r\n" * more.count(b"\r\n\r\n"))
+            writer.close()
+
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(*ca.issue(HOST_ALIAS))
+    plain = await asyncio.start_server(swallow, "127.0.0.1", 0)
+    secure = await asyncio.start_server(answer, "127.0.0.1", 0, ssl=context)
+    sink.port, sink.tls_port = (one.sockets[0].getsockname()[1] for one in (plain, secure))
+    async with plain, secure:
         yield sink
 
 
-def leaks(ground: RecordingGround, sink: Sink) -> list[Any]:
-    """Writes that arrived."""
-    return [one for one in ground.host.asked if _writes(one)] + sink.received
+_READ = re.compile(rb"(?:GET|HEAD|OPTIONS) (\S+) HTTP/1\.1\r\n((?:[!-9;-~]+: ?[^\r\n]*\r\n)*)\r\n")
+_ACTS = re.compile(
+    rb"^[!-9;-~]*override[!-9;-~]*:|^x-http-method:|^content-length: *0*[1-9]|^transfer-encoding:|^upgrade:",
+    re.IGNORECASE | re.MULTILINE,
+)
+_ACTING_TARGET = re.compile(rb"method=|mutation|subscription|%23", re.IGNORECASE)
 
 
-def _writes(asked: dict[str, Any]) -> bool:
-    headers = {name.lower() for name in asked["headers"]} if "headers" in asked else set[str]()
-    return (
-        asked.get("method") not in READING_METHODS
-        or asked["size"] > 0
-        or any("override" in name or name == "x-http-method" for name in headers)
-        or "method=" in asked["query"].lower()
-        or "mutation" in asked["query"]
-    )
+def _only_reads(data: bytes) -> bool:
+    """Whether these bytes are requests that read, one after the other, and nothing else."""
+    place = 0
+    while place < len(data):
+        read = _READ.match(data, place)
+        if read is None or _ACTS.search(read[2]) or _ACTING_TARGET.search(read[1]):
+            return False
+        place = read.end()
+    return True
 
 
 async def attempt(
@@ -269,7 +299,7 @@ async def attempt(
     data = {
         "kind": kind,
         "host": HOST_ALIAS,
-        "port": ground.host.port,
+        "port": sink.tls_port,
         "sink": sink.port,
         "seed": seed,
         "child": service,
