@@ -143,12 +143,13 @@ def runs(
     run: Annotated[
         str | None,
         typer.Argument(
-            metavar="RUN | apply RUN",
-            help="Show this run, by its id or `last`, and what it reached. `apply RUN` runs for real what that dry run held.",
+            metavar="RUN | apply RUN | resume RUN",
+            help="Show this run, by its id or `last`, and what it reached. `apply RUN` runs for real what that dry run held; "
+            "`resume RUN` goes on with one that asks about a write.",
             show_default=False,
         ),
     ] = None,
-    dry_run: Annotated[str | None, typer.Argument(metavar="", hidden=True, show_default=False)] = None,
+    other: Annotated[str | None, typer.Argument(metavar="", hidden=True, show_default=False)] = None,
     workflow: Annotated[
         str | None, typer.Option(metavar="WORKFLOW", help="Only runs of this workflow.", show_default=False)
     ] = None,
@@ -161,6 +162,14 @@ def runs(
     allow: Annotated[
         bool, typer.Option("--allow", help="With `apply`: agree to the whole list without being asked.")
     ] = False,
+    sent: Annotated[
+        bool | None,
+        typer.Option(
+            "--sent/--not-sent",
+            help="With `resume`: the write that the run asks about was carried out, or was not.",
+            show_default=False,
+        ),
+    ] = None,
     as_json: AsJson = False,
 ) -> int:
     """List the last runs, newest first, or show one: what it was asked, its answer, why it failed.
@@ -170,10 +179,15 @@ def runs(
 
     `codewords runs apply RUN` shows what the dry run RUN held and asks; with your yes the workflow runs for real, sends
     each of these once, and is ended before anything else that writes.
+
+    `codewords runs resume RUN --sent` (or `--not-sent`) answers the question of a run that ended before a write which an
+    earlier attempt may have sent. It goes on in a new run.
     """
-    if run == "apply" and dry_run is not None:
-        return apply(dry_run, allow=allow, as_json=as_json)
-    if dry_run is not None or allow:
+    if run == "apply" and other is not None:
+        return apply(other, allow=allow, as_json=as_json)
+    if run == "resume" and other is not None:
+        return _resume(other, sent=sent, as_json=as_json)
+    if other is not None or allow or sent is not None:
         raise InvalidInput(
             "This command takes one run.", hint="codewords runs apply RUN runs a dry run for real."
         )
@@ -215,6 +229,18 @@ def _show(run: str, *, as_json: bool) -> int:
         print_run(record, _diagnosis(client, id_))
         if record.get("mode") in {"dry_run", "apply"}:
             print_writes(client, id_)
+    return OK
+
+
+def _resume(run: str, *, sent: bool | None, as_json: bool) -> int:
+    if sent is None:
+        raise InvalidInput("Was the write sent that this run asks about?", hint="Add --sent or --not-sent.")
+    with connect() as client:
+        record = client.record("POST", f"/runs/{part(run_id(client, run))}/resume", body={"sent": sent})
+    if as_json:
+        _output.print_json(record)
+    else:
+        _output.line(f"{record['id']} goes on.")
     return OK
 
 

@@ -21,6 +21,7 @@
     ├── RunPending                      run_pending          504
     ├── RunCancelled                    run_cancelled        499
     ├── WriteHeld                       write_held           409     a write that nobody agreed to
+    ├── WriteUnknown                    write_unknown        409     a write that may have been carried out
     ├── RunInterrupted                  interrupted          503     the runtime stopped while the run was in flight
     ├── ProgramFailed                   program_*            502     service: the workflow's own failure
     ├── ServiceNotAvailable             service_not_available 501    a library service that is not here
@@ -302,6 +303,13 @@ class WriteHeld(CodewordsError):
     """A run that applies a dry run came to a write that nobody agreed to, and was ended before it."""
 
     code = "write_held"
+    status = 409
+
+
+class WriteUnknown(CodewordsError):
+    """A resumed run came to a write that an earlier attempt may have carried out, and was ended before it."""
+
+    code = "write_unknown"
     status = 409
 
 

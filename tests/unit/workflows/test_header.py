@@ -183,3 +183,14 @@ def test_a_number_of_ours_that_is_none_is_told_with_its_bounds_and_line(key: str
     error = refused(with_lines("[tool.codewords]", f"{key} = {value}"))
     assert f"`{key}` in [tool.codewords] is not a whole number from" in error.message
     assert error.line == 3
+
+
+@pytest.mark.requirement("runs:resume")
+@pytest.mark.parametrize(
+    "value",
+    ["{count = 11, resume = true}", "{count = true}", "{count = 1, resume = 1}", "{count = 1, again = true}"],
+)
+def test_retries_of_another_form_are_told_with_their_line(value: str) -> None:
+    error = refused(with_lines("[tool.codewords]", f"retries = {value}"))
+    assert "`retries` in [tool.codewords]" in error.message
+    assert error.line == 3

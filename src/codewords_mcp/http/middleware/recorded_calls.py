@@ -55,6 +55,8 @@ async def serve_recorded(
     if verdict is None:
         await app(scope, replayed, send)
     else:
+        if verdict.sends:
+            scope = {**scope, "headers": verdict.outgoing_headers(list(scope["headers"]))}
         await _record(app, verdict, scope, replayed, send)
 
 

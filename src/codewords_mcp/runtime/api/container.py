@@ -66,6 +66,7 @@ from codewords_mcp.runtime.runs.replay_verdicts import ReplayVerdicts
 from codewords_mcp.runtime.runs.replays import ReplayRunner
 from codewords_mcp.runtime.runs.replica import Replica
 from codewords_mcp.runtime.runs.result_files import ResponseFiles
+from codewords_mcp.runtime.runs.run_journals import RunJournals
 from codewords_mcp.runtime.runs.run_logs import Journal
 from codewords_mcp.runtime.runs.run_recordings import RecorderFactory, RunRecordings
 from codewords_mcp.runtime.runs.sandbox_allocator import SandboxAllocator
@@ -175,6 +176,7 @@ class Container:
         sealer = Sealer(self._vault)
         self.recordings = RecordingService(database, sealer, settings)
         self.write_lists = WriteLists(database, sealer)
+        self.run_journals = RunJournals(database, sealer, self.executor, self._fail_run)
         self.drafts = Drafts(database, settings.draft_ttl)
 
     def _build_sandboxes(self, settings: Settings) -> None:
@@ -229,6 +231,7 @@ class Container:
             agreements=self.agreements,
             response_files=self.response_files,
             recordings=RunRecordings(self.recordings, self.gateway.recorders, settings, recorders),
+            run_journals=self.run_journals,
             dry_runs=dry_runs,
             export_trace=trace_exporter(self.gateway.telemetry),
         )
@@ -339,6 +342,10 @@ class Container:
 
     def _fail_chain(self, run_id: str, error: CodewordsError) -> None:
         self._runs.registry.fail_chain(run_id, error)
+
+    def _fail_run(self, run_id: str, error: CodewordsError) -> None:
+        if run := self._runs.registry.active.get(run_id):
+            run.fail(error)
 
     def _require_chrome(self, caller: Caller) -> None:
         self.authorities.of(caller).require_chrome()

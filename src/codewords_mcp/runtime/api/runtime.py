@@ -23,6 +23,7 @@ from codewords_mcp.runtime.api.models import BudgetApi, ModelApi
 from codewords_mcp.runtime.api.published import PublishedApi
 from codewords_mcp.runtime.api.recordings import RecordingApi
 from codewords_mcp.runtime.api.replays import ReplayApi
+from codewords_mcp.runtime.api.resumed_runs import ResumeApi
 from codewords_mcp.runtime.api.runs import RunApi
 from codewords_mcp.runtime.api.schedules import ScheduleApi
 from codewords_mcp.runtime.api.secrets import SecretApi
@@ -59,6 +60,7 @@ class Runtime:
         self.templates = TemplateApi(container, self.services)
         self.runs = RunApi(container)
         self.dry_runs = DryRunApi(container, self.runs)
+        self.resumes = ResumeApi(container, self.runs)
         self.logs = LogApi(container)
         self.recordings = RecordingApi(container)
         self.traces = TraceApi(container)

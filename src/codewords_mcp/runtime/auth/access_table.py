@@ -95,7 +95,8 @@ HTTP: tuple[Rule, ...] = (
     # These start a sandbox, or ask a package index or the broker of integrations.
     *_http(
         "user", ("run",),
-        "POST /runs/{run_id}/cancel", "POST /runs/{run_id}/apply", "POST /validate", "POST /replays",
+        "POST /runs/{run_id}/cancel", "POST /runs/{run_id}/apply", "POST /runs/{run_id}/resume",
+        "POST /validate", "POST /replays",
         "POST /tests",
         "GET /integrations", "GET /integrations/{app}",
         "POST /integrations/{app}/describe", "POST /integrations/{app}/preview", "GET /connections",

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import replace
+from typing import Final
 
 from codewords_mcp.errors import CodewordsError, Conflict
 from codewords_mcp.runtime.gateway import headers, uploads
 from codewords_mcp.runtime.gateway.providers import find_route
 from codewords_mcp.runtime.model.provider import GatewayResponse, Provider, ProviderRequest
+from codewords_mcp.runtime.recording.exchanges import Headers
 from codewords_mcp.runtime.recording.recorder import (
+    STREAM_END,
     BlockedRequest,
     OpenExchange,
     RecordedResponse,
@@ -17,6 +20,9 @@ from codewords_mcp.runtime.recording.recorder import (
     read_ahead,
 )
 from codewords_mcp.runtime.recording.writes import gateway_write
+
+STREAM_ENDS: Final = (STREAM_END, b'{"type":"message_stop"}')
+"""Last events of streams, after which clients go on without waiting for the end of the response."""
 
 
 async def answer_or_record(
@@ -46,6 +52,7 @@ async def answer_or_record(
     if verdict is None:
         return await make(request)
 
+    request = replace(request, headers=verdict.outgoing_headers(request.headers))
     return await _record(request, make, verdict)
 
 
@@ -65,12 +72,25 @@ async def _record(
     exchange.record_response(reply.status, reply.headers)
 
     async def pieces() -> AsyncIterator[bytes]:
+        length = content_length(reply.headers)
+        left, held = length, b""
         async for piece in reply.body:
+            if held:
+                yield held
             exchange.record_chunk(piece)
-            yield piece
+            left -= len(piece)
+            held = b""
+            # Who has the whole answer finds the exchange whole: the last piece waits for the end.
+            if (length and left <= 0) or piece.rstrip().endswith(STREAM_ENDS):
+                held = piece
+            else:
+                yield piece
+
         # The call is settled by the end of its body, so its usage is known.
         exchange.usage = reply.used()
         exchange.end(whole=True)
+        if held:
+            yield held
 
     async def close() -> None:
         try:
@@ -81,6 +101,12 @@ async def _record(
             exchange.end(whole=False)
 
     return replace(reply, body=pieces(), aclose=close)
+
+
+def content_length(headers: Headers) -> int:
+    """The length that a response states; 0 where it states none."""
+    stated = next((value for name, value in headers if name.lower() == b"content-length"), b"")
+    return int(stated) if stated.isdigit() else 0
 
 
 def _no_usage() -> None:

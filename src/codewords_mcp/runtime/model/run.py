@@ -24,7 +24,7 @@ RunStatus = Literal[
     "cancelled",
     "interrupted",
 ]
-ExecutionMode = Literal["dry_run", "apply", "replay"]
+ExecutionMode = Literal["dry_run", "apply", "replay", "resume"]
 """The way in which a run meets the world, None for an ordinary run: its writes are held, or only those are sent that a
 person has agreed to, or all that it gets is from a recording.
 """

@@ -101,6 +101,10 @@ class OpenExchange:
     """What a model call used, set before its end."""
     note: str = ""
     """Why there is no response."""
+    sends: Headers = field(default_factory=Headers)
+    """Headers that go out in the place of the request's own of these names."""
+    unsent: bool = False
+    """No byte of it reached its host, for certain."""
     _ended: bool = False
     _room: Room = field(default_factory=partial(Room, MAX_BODY_BYTES))
     _scrubber: StreamScrubber = field(default_factory=NothingSecret)
@@ -158,6 +162,13 @@ class OpenExchange:
         """Count bytes of the body that are not kept."""
         self.size += size
         self.complete = self.complete and not size
+
+    def outgoing_headers(self, headers: Headers) -> Headers:
+        """The headers to send, of a request that has these."""
+        if not self.sends:
+            return headers
+        names = {name for name, _ in self.sends}
+        return [(name, value) for name, value in headers if name.lower() not in names] + self.sends
 
     def end(self, *, whole: bool) -> None:
         """End the exchange.

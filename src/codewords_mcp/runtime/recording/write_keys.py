@@ -141,6 +141,38 @@ class WriteKeys:
         return sorted(found.items(), key=_longest_first)
 
 
+def exact_digest(request: RecordedRequest) -> str:
+    """Equal for requests with equal channel, method, address, body and account. The body must be whole."""
+    return _digest(request, request.url.encode(), _body(request))
+
+
+def bare_digest(request: RecordedRequest, at: float) -> str:
+    """Equal for requests that differ in UUIDs, and in times within `NOW_SECONDS` of the moment `at` of each, at the most."""
+
+    def time_of(match: re.Match[bytes]) -> bytes:
+        moment = _moment(match[0])
+        if moment is None or abs(moment - at) > NOW_SECONDS:
+            return match[0]
+        return b"<time>"
+
+    def bare(text: bytes) -> bytes:
+        return _EPOCH.sub(time_of, _TIME.sub(time_of, _ID.sub(b"<id>", text)))
+
+    return _digest(request, bare(request.url.encode()), bare(_body(request)))
+
+
+def _body(request: RecordedRequest) -> bytes:
+    body = request.body or b""
+    _, boundary = _meaning(request.headers)
+    return body.replace(boundary, b"<boundary>") if boundary else body
+
+
+def _digest(request: RecordedRequest, url: bytes, body: bytes) -> str:
+    heads, _ = _meaning(request.headers)
+    target = f"{request.channel}\0{request.method}\0".encode() + url
+    return hashlib.sha256(b"\0".join((target, *heads, b"", body))).hexdigest()
+
+
 def _split(url: str) -> tuple[bytes, bytes]:
     """(scheme and host, which never vary; the rest)."""
     scheme, _, rest = url.partition("://")

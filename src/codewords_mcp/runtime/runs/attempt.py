@@ -68,6 +68,7 @@ class Execution:
             setup.info.number,
             self._reader,
             setup.plan,
+            setup.info.journal,
         )
         self._recording = self._recordings.begin(self._recorded_run, self.scrubber)
         if self._recording is not None:

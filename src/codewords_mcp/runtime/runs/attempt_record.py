@@ -12,7 +12,7 @@ from collections.abc import Mapping
 import structlog
 from sqlalchemy import Connection
 
-from codewords_mcp.errors import CodewordsError, WriteHeld
+from codewords_mcp.errors import CodewordsError, WriteHeld, WriteUnknown
 from codewords_mcp.runtime.model.run_columns import AttemptEntry, FinalStatus, RunColumns, StepEntry
 from codewords_mcp.runtime.model.run_state import (
     close_attempts,
@@ -80,7 +80,7 @@ class AttemptRecord:
     @property
     def retried(self) -> bool:
         """Whether another attempt is to follow."""
-        if self._error_code == WriteHeld.code:
+        if self._error_code in {WriteHeld.code, WriteUnknown.code}:
             # A person is asked first.
             return False
         return self.outcome in RETRIED and self._setup.info.remaining > 0 and not self._lost
@@ -221,7 +221,9 @@ class AttemptRecord:
 
     def _write_outcome(self, values: RunColumns) -> None:
         run_id = self._setup.run_id
-        over = self._setup.request.background and not self.retried
+        # A run that ended with a question is taken up again from its request.
+        asks = self._error_code == WriteUnknown.code
+        over = self._setup.request.background and not self.retried and not asks
 
         def write(connection: Connection) -> None:
             took = rows.change(connection, run_id, values, holder=self._executor)

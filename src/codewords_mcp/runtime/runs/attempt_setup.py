@@ -10,6 +10,7 @@ from codewords_mcp.runtime.model.run_columns import AttemptEntry
 from codewords_mcp.runtime.runs.ancestry import RunAncestry
 from codewords_mcp.runtime.runs.context import RunDependencies
 from codewords_mcp.runtime.runs.launcher import LaunchConfig
+from codewords_mcp.runtime.runs.run_journals import AttemptJournal
 from codewords_mcp.runtime.runs.run_logs import RunLog
 from codewords_mcp.runtime.runs.run_plan import RunPlan
 
@@ -21,6 +22,8 @@ class AttemptInfo:
     number: int = 1
     earlier: tuple[AttemptEntry, ...] = ()
     remaining: int = 0
+    journal: AttemptJournal | None = None
+    """What it goes on from, where it may be resumed."""
 
 
 @dataclass(frozen=True, slots=True)

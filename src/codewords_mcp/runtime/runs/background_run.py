@@ -31,6 +31,7 @@ from codewords_mcp.runtime.runs.context import RunDependencies
 from codewords_mcp.runtime.runs.launcher import LaunchConfig
 from codewords_mcp.runtime.runs.records import CalledService
 from codewords_mcp.runtime.runs.results import settle_if_refused, unreadable
+from codewords_mcp.runtime.runs.run_journals import AttemptJournal
 from codewords_mcp.runtime.runs.run_logs import RunLog
 from codewords_mcp.runtime.runs.service_calls import ServiceRunner
 from codewords_mcp.runtime.runs.slots import NotOurs
@@ -252,6 +253,7 @@ class BackgroundRun:
             try:
                 config = config or await self._latest_config()
                 self._work.retries = max(self._work.retries, config.servable.retries)
+                journal = await self._journal(config)
             except StorageFailed:
                 raise
             except CodewordsError as error:
@@ -264,7 +266,7 @@ class BackgroundRun:
                 raise asyncio.CancelledError
 
             self._attempting = True
-            execution = self._execution = self._make(run_log, config, above, queued=not first)
+            execution = self._execution = self._make(run_log, config, above, journal, queued=not first)
             await execution.attempt()
 
         return execution
@@ -288,8 +290,22 @@ class BackgroundRun:
         servable = await self._context.authorization.servable(request.caller, request.service_id)
         return await self._context.launcher.launch_config(request, servable)
 
+    async def _journal(self, config: LaunchConfig) -> AttemptJournal | None:
+        """The journal that the next attempt goes on from; None for a run that begins anew each time."""
+        request = self._work.request
+        resumes = config.servable.resumes and request.mode is None
+        if not resumes and request.mode != "resume":
+            return None
+        return await self._context.run_journals.open(self.run_id, request, len(self._work.attempts) + 1)
+
     def _make(
-        self, run_log: RunLog, config: LaunchConfig, above: CallAttribution | None, *, queued: bool
+        self,
+        run_log: RunLog,
+        config: LaunchConfig,
+        above: CallAttribution | None,
+        journal: AttemptJournal | None,
+        *,
+        queued: bool,
     ) -> Execution:
         context, work = self._context, self._work
         context.registry.grant_authority(self.run_id, work.request, config, above)
@@ -305,7 +321,7 @@ class BackgroundRun:
                 work.ancestry,
                 timeout=work.request.timeout or config.servable.timeout or context.settings.run_timeout,
                 queued=queued,
-                info=AttemptInfo(number, tuple(work.attempts), work.retries + 1 - number),
+                info=AttemptInfo(number, tuple(work.attempts), work.retries + 1 - number, journal),
             )
         )
         execution.task = self.task

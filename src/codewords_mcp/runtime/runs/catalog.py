@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
+from typing import cast
 
 from sqlalchemy import Connection
 
@@ -102,7 +103,16 @@ class Servable:
     @property
     def retries(self) -> int:
         """Attempts beyond the first at a background run; none unless its header asks."""
-        return int(self.script.tool.get("retries", 0))
+        retries = self.script.tool.get("retries", 0)
+        if isinstance(retries, dict):
+            return int(cast("dict[str, int]", retries).get("count", 0))
+        return int(retries)
+
+    @property
+    def resumes(self) -> bool:
+        """Whether an attempt at a background run goes on from the attempt before."""
+        retries = self.script.tool.get("retries", 0)
+        return isinstance(retries, dict) and bool(cast("dict[str, bool]", retries).get("resume"))
 
     @property
     def timeout(self) -> float | None:

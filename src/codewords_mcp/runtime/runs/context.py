@@ -19,6 +19,7 @@ from codewords_mcp.runtime.runs.memory import Headroom
 from codewords_mcp.runtime.runs.records import RunRecords
 from codewords_mcp.runtime.runs.registry import RunRegistry
 from codewords_mcp.runtime.runs.result_files import ResponseFiles
+from codewords_mcp.runtime.runs.run_journals import RunJournals
 from codewords_mcp.runtime.runs.run_logs import Journal
 from codewords_mcp.runtime.runs.run_recordings import RunRecordings
 from codewords_mcp.runtime.runs.run_traces import ExportTrace, RunTraces
@@ -50,6 +51,7 @@ class RunDependencies:
     records: RunRecords
     dry_runs: DryRuns
     recordings: RunRecordings
+    run_journals: RunJournals
     traces: RunTraces
 
 
@@ -70,6 +72,7 @@ def assemble(
     agreements: Agreements,
     response_files: ResponseFiles,
     recordings: RunRecordings,
+    run_journals: RunJournals,
     dry_runs: DryRuns,
     export_trace: ExportTrace | None,
 ) -> RunDependencies:
@@ -112,6 +115,7 @@ def assemble(
         ancestry=ancestry,
         records=RunRecords(database, settings, executor),
         recordings=recordings,
+        run_journals=run_journals,
         dry_runs=dry_runs,
         traces=RunTraces(database, executor, export_trace),
     )

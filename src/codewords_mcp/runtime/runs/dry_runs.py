@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from functools import partial
 from typing import Final
@@ -26,7 +26,6 @@ from codewords_mcp.runtime.recording.recorder import (
     RecordingSession,
 )
 from codewords_mcp.runtime.recording.write_keys import WriteKeys
-from codewords_mcp.runtime.runs.input import RequestReader
 from codewords_mcp.runtime.runs.recording_store import RecordingService
 from codewords_mcp.runtime.runs.run_recordings import RecordedRun
 from codewords_mcp.runtime.runs.write_lists import WriteLists
@@ -97,8 +96,7 @@ class DryRuns:
         """The recorder of an attempt at a run of a workflow."""
         servable = run.config.servable
         earlier = EarlierRuns(self._recordings, servable.owner, servable.service_id)
-        keys = WriteKeys(partial(_known, servable.code.encode(), run.reader))
-        return self._make(run.run_id, run.request, keys, earlier)
+        return self._make(run.run_id, run.request, WriteKeys(run.initial_texts), earlier)
 
     async def call(self, call: OperationCall, perform: Callable[[], Awaitable[bytes]]) -> bytes:
         """The answer of a writing operation: held, repeated, or performed once somebody agreed to it.
@@ -159,11 +157,6 @@ async def _performed(exchange: OpenExchange, perform: Callable[[], Awaitable[byt
     finally:
         exchange.end(whole=False)
     return body
-
-
-def _known(code: bytes, reader: RequestReader) -> Sequence[bytes] | None:
-    body = reader.body
-    return None if body is None else (code, body)
 
 
 def _nothing_known() -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import structlog
@@ -20,11 +20,13 @@ from codewords_mcp.runtime.recording.recorder import (
     RecorderRegistry,
     RecordingSession,
 )
+from codewords_mcp.runtime.recording.resume import Knowledge
 from codewords_mcp.runtime.recording.stream_scrubber import StreamScrubber
 from codewords_mcp.runtime.runs.input import RequestReader
 from codewords_mcp.runtime.runs.launcher import LaunchConfig
 from codewords_mcp.runtime.runs.recording_store import RecordingService
 from codewords_mcp.runtime.runs.request_headers import AUTH, HOP_BY_HOP, OURS, Headers, target_of
+from codewords_mcp.runtime.runs.run_journals import AttemptJournal
 from codewords_mcp.runtime.runs.run_plan import RunPlan
 from codewords_mcp.runtime.secrets.scrub import Scrubber
 from codewords_mcp.runtime.store.clock import now
@@ -41,6 +43,13 @@ class RecordedRun:
     attempt: int
     reader: RequestReader
     plan: RunPlan | None = None
+    journal: AttemptJournal | None = None
+    """Of an attempt that may be resumed by the next one."""
+
+    def initial_texts(self) -> Sequence[bytes] | None:
+        """The texts that the program knows from the start: its code and its input. None where that is too long to be kept."""
+        body = self.reader.body
+        return None if body is None else (self.config.servable.code.encode(), body)
 
 
 RecorderFactory = Callable[[RecordedRun], Recorder]
@@ -56,7 +65,7 @@ class AttemptRecording:
         self, run: RecordedRun, scrubber: Scrubber, recorder: Recorder, registry: RecorderRegistry
     ) -> None:
         self.log = ExchangeLog()
-        self.dedicated = run.request.mode is not None
+        self.dedicated = run.request.mode is not None or run.journal is not None
         """The run needs a sandbox that starts with this recorder: nothing of it may have been sent before."""
         self.session = RecordingSession(recorder, scrubber, self.log, judged_only=self.dedicated)
         self._run = run
@@ -132,6 +141,10 @@ class RunRecordings:
     def begin(self, run: RecordedRun, scrubber: Scrubber) -> AttemptRecording | None:
         """Begin the recording of an attempt; None for a run that is not recorded."""
         mode = run.request.mode
+        if run.journal is not None:
+            resumed = run.journal.recorder(run.run_id, Knowledge(run.initial_texts))
+            return AttemptRecording(run, scrubber, resumed, self._registry)
+
         servable = run.config.servable
         if mode is None and (servable.recording_policy(self._policy) == "off" or servable.keep_warm):
             return None
@@ -153,7 +166,7 @@ class RunRecordings:
             run.plan.finish(recording)
             return
         policy = run.config.servable.recording_policy(self._policy)
-        if run.request.mode in {"apply", None} and policy == "off":
+        if run.request.mode in {"apply", "resume", None} and policy == "off":
             return
         if policy == "failures" and recording.status == "succeeded":
             return

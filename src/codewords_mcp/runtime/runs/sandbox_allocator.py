@@ -183,11 +183,12 @@ class SandboxAllocator:
 
 
 def require_egress_rules(driver: Driver) -> None:
-    """Raise SandboxUnavailable where a program could send past the recorder of a dry run."""
+    """Raise SandboxUnavailable where a program could send past the recorder of a dry run, or of one that may be resumed."""
     if Capability.EGRESS_RULES in driver.capabilities or driver.tier.id == "V":
         return
     raise SandboxUnavailable(
-        "A dry run needs a sandbox whose every connection passes the runtime, and this machine has none "
+        "A dry run, or one with `resume = true`, needs a sandbox whose every connection passes the runtime, and this machine "
+        "has none "
         f"(isolation {driver.tier.id}: {driver.tier.title}).",
         hint=driver.tier.fix or "`codewords doctor` tells what isolation needs here.",
     )

@@ -10,6 +10,7 @@ from codewords_mcp.common.bounded_json import JsonObject
 from codewords_mcp.runtime.model.caller import CallerKind
 from codewords_mcp.runtime.model.run import ExecutionMode
 from codewords_mcp.runtime.model.run_columns import AttemptEntry
+from codewords_mcp.runtime.store import recording_journal as journal
 from codewords_mcp.runtime.store.tables import run_requests, runs
 
 _INSERT = insert(run_requests)
@@ -78,5 +79,6 @@ def load(connection: Connection, run_id: str) -> RequestedRun | None:
 
 
 def forget(connection: Connection, run_id: str) -> None:
-    """Delete the request of a run that has ended."""
+    """Delete the request of a run that has ended, and what its attempts have on record for the next one."""
+    journal.remove(connection, run_id)
     connection.execute(delete(run_requests).where(run_requests.c.run_id == run_id))

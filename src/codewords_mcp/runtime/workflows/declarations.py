@@ -31,11 +31,6 @@ _NUMBERS = {
         1_000_000,
         "It is how many of its runs may wait before more are turned away, for example `# queue_limit = 100`.",
     ),
-    "retries": (
-        0,
-        10,
-        "It is how often a background run that failed is tried again, for example `# retries = 3`.",
-    ),
     "timeout": (
         1,
         86400,
@@ -47,6 +42,7 @@ _CODEWORDS_KEYS = MODEL_KEYS | {
     "client", "concurrency", "egress", "example", "hosts", "inspect", "isolation", "queue_limit", "record", "retries", "services",
     "timeout",
 }  # fmt: skip
+MAX_RETRIES = 10
 _HOST = re.compile(r"(\*\.)?[A-Za-z0-9_][A-Za-z0-9_.:-]{0,252}")
 _SERVICE = re.compile(r"[a-z0-9_]{1,80}|(openai|anthropic|gemini): account")
 _OPERATION = re.compile(r"([a-z0-9_]{1,80}): ?([a-z0-9_/*-]{1,80})")
@@ -170,7 +166,28 @@ def _check_tool(header: Header, table: Mapping[str, Any]) -> None:
                 line=header.line_of(key),
             )
 
+    _check_retries(header, table.get("retries", 0))
     check_model_calls(header, table)
+
+
+def _check_retries(header: Header, value: Any) -> None:
+    count = value
+    if isinstance(value, dict):
+        options = cast("dict[str, Any]", value)
+        if not options.keys() <= {"count", "resume"} or not isinstance(options.get("resume", False), bool):
+            raise _invalid(
+                "`retries` in [tool.codewords] has other parts than `count` and `resume`, or `resume` is neither true nor false.",
+                hint="Write `# retries = {count = 3, resume = true}` for attempts that go on from the one before.",
+                line=header.line_of("retries"),
+            )
+        count = options.get("count", 0)
+    # bool is an int in Python: `retries = true` would be 1.
+    if isinstance(count, bool) or not isinstance(count, int) or not 0 <= count <= MAX_RETRIES:
+        raise _invalid(
+            f"`retries` in [tool.codewords] is not a whole number from 0 to {MAX_RETRIES}.",
+            hint="It is how often a background run that failed is tried again, for example `# retries = 3`.",
+            line=header.line_of("retries"),
+        )
 
 
 def _check_lists(header: Header, table: Mapping[str, Any]) -> None:

@@ -154,7 +154,11 @@ class Http1:
         )
 
     async def _exchange(self, outgoing: Outgoing) -> None:
-        host = await self._connected()
+        try:
+            host = await self._connected()
+        except RequestRefused:
+            outgoing.on_unsent()
+            raise
         head = h11.Request(method=outgoing.method, target=outgoing.target, headers=outgoing.headers)
         # Sent while the response is read: a host may answer before it has the whole body.
         sending = asyncio.create_task(self._send(outgoing, host, head))
@@ -267,23 +271,35 @@ class Http1:
                     )
                 )
             elif isinstance(event, h11.Data) and scrub is not None:
-                await self._body_on(outgoing, scrub, bytes(event.data))
+                pieces = self._read_body(outgoing, scrub, bytes(event.data))
+                if _is_last(host):
+                    await self._end_response(outgoing, scrub, pieces)
+                    return
+                if pieces:
+                    await self._program.send(*pieces)
             elif isinstance(event, h11.EndOfMessage) and scrub is not None:
-                rest = scrub.finish()
-                # What was kept back at the end, in case it was the beginning of a value.
-                outgoing.on_body(rest)
-                outgoing.on_end(whole=True)
-                await self._program.send(*([h11.Data(data=rest)] if rest else []), h11.EndOfMessage())
-
+                await self._end_response(outgoing, scrub, [])
                 return
             else:
                 raise ConnectionResetError("the host hung up")
 
-    async def _body_on(self, outgoing: Outgoing, scrub: ResponseScrubber, data: bytes) -> None:
+    async def _end_response(
+        self, outgoing: Outgoing, scrub: ResponseScrubber, pieces: list[h11.Data]
+    ) -> None:
+        rest = scrub.finish()
+        # What was kept back at the end, in case it was the beginning of a value.
+        outgoing.on_body(rest)
+        # Before its last byte goes out: who has the answer finds the exchange whole.
+        outgoing.on_end(whole=True)
+        await self._program.send(*pieces, *([h11.Data(data=rest)] if rest else []), h11.EndOfMessage())
+
+    def _read_body(self, outgoing: Outgoing, scrub: ResponseScrubber, data: bytes) -> list[h11.Data]:
+        pieces: list[h11.Data] = []
         try:
             for piece in scrub.feed(data):
                 outgoing.on_body(piece)
-                await self._program.send(h11.Data(data=piece))
+                pieces.append(h11.Data(data=piece))
+            return pieces
         except UnreadableResponse as error:
             raise RequestRefused(
                 502, f"The response of {self._session.host} was refused: {error.reason}.", error.reason
@@ -344,6 +360,13 @@ class Http1:
         # Both parsers may hold bytes that came after the switch.
         read_ahead = (self._program.http.trailing_data[0], self._host.http.trailing_data[0])
         await relay_websocket(self._session, self._program.tls, self._host.tls, read_ahead)
+
+
+def _is_last(host: _End) -> bool:
+    """Whether the data before was the end of a response that stated its length. Takes that end."""
+    if host.http.trailing_data[0]:
+        return False
+    return isinstance(host.http.next_event(), h11.EndOfMessage)
 
 
 def _judge_switch(session: InterceptSession, outgoing: Outgoing, headers: Headers) -> None:

@@ -105,6 +105,8 @@ class Outgoing:
             )
 
         self._exchange = verdict
+        if verdict is not None:
+            self.headers = verdict.outgoing_headers(self.headers)
         return None
 
     def observe(self, recording: RecordingSession) -> None:
@@ -131,6 +133,11 @@ class Outgoing:
         """Record that the request is complete."""
         if self._passing is not None:
             self._passing.request_end()
+
+    def on_unsent(self) -> None:
+        """Note that no byte of it was sent."""
+        if self._exchange is not None:
+            self._exchange.unsent = True
 
     def on_response(self, status: int, headers: Headers) -> None:
         """Record the response's head, as the program gets it."""

@@ -26,7 +26,7 @@ from codewords_mcp.runtime.web.dial import DialFailed
 
 UNJUDGED: Final = (
     "it is neither HTTP nor TLS that can be read, so it cannot be judged what it would change (databases, mail and other "
-    "protocols over TCP): it is not made in a dry run"
+    "protocols over TCP): it is not made in a dry run, nor in a run that may be resumed"
 )
 
 

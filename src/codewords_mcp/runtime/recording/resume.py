@@ -1,0 +1,358 @@
+"""Attempts that go on from the attempt before: what it sent is answered from its journal, and what is new is sent.
+
+No write goes out twice. One that may have gone out and whose answer is not on record is repeated with its idempotency key,
+else a person is asked. docs/design/059-resumed-runs.md has the reasons.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import json
+import re
+import time
+from collections import defaultdict, deque
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from contextlib import suppress
+from dataclasses import replace
+from functools import partial
+from typing import Final
+
+from codewords_mcp.runtime.recording.exchanges import Headers, RecordedRequest
+from codewords_mcp.runtime.recording.journal import (
+    Answer,
+    JournalEntry,
+    RequestJournal,
+    RequestKeys,
+    idempotency_header,
+    repeat_key,
+    repeats_unseen,
+    takes_our_key,
+)
+from codewords_mcp.runtime.recording.matching import normal_form
+from codewords_mcp.runtime.recording.recorder import BlockedRequest, OpenExchange, RecordedResponse, Verdict
+from codewords_mcp.runtime.recording.request_kinds import kind_of
+from codewords_mcp.runtime.recording.write_keys import bare_digest, exact_digest
+from codewords_mcp.runtime.recording.writes import is_websocket
+
+WEBSOCKET: Final = (
+    "it opens a websocket, whose messages cannot be put on record one by one: "
+    "a run with `resume = true` cannot use one"
+)
+OVER: Final = "its attempt is over"
+ASKING: Final = "a person is asked about an earlier write first"
+SETTLE_SECONDS: Final = 10.0
+"""Seconds for what is on its way to be answered, before a run ends with a question: else it would be asked about too."""
+_UUID: Final = re.compile(rb"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}|[0-9a-f]{32}")
+_BY_CHANCE: Final = re.compile(
+    rb"[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[147][0-9a-fA-F]{3}-[89abAB][0-9a-fA-F]{3}-[0-9a-fA-F]{12}"
+)
+"""UUIDs of the versions that are made of random bits or the clock."""
+
+
+class Knowledge:
+    """The texts that a program was given: its code and input, and the responses until now.
+
+    `initial_texts` returns the first two, None where they are not whole.
+    """
+
+    def __init__(self, initial_texts: Callable[[], Sequence[bytes] | None]) -> None:
+        self._initial_texts = initial_texts
+        self._seen: list[OpenExchange] = []
+
+    def saw(self, exchange: OpenExchange) -> None:
+        """Remember an exchange, whose response the program gets."""
+        self._seen.append(exchange)
+
+    def has(self, token: bytes) -> bool | None:
+        """True if the program was given this text; None where that cannot be decided."""
+        texts = self._initial_texts()
+        if any(token in text for text in texts or ()) or any(token in one.body for one in self._seen):
+            return True
+        # What was not kept may have had it.
+        cut = any(one.ended_at is not None and one.status and not one.whole for one in self._seen)
+        return None if cut or texts is None else False
+
+
+class Earlier:
+    """The entries of earlier attempts that have answered nothing yet."""
+
+    def __init__(self, entries: Iterable[JournalEntry], knowledge: Knowledge) -> None:
+        ordered = sorted(entries, key=_place)
+        self._knowledge = knowledge
+        self._unclaimed = {one.place: one for one in ordered}
+        self._exact: defaultdict[str, deque[JournalEntry]] = defaultdict(deque)
+        self._alike: defaultdict[str, deque[JournalEntry]] = defaultdict(deque)
+        self._form: defaultdict[str, deque[JournalEntry]] = defaultdict(deque)
+        for one in ordered:
+            self._exact[one.keys.exact].append(one)
+            self._alike[one.keys.alike].append(one)
+            if one.is_write:
+                self._form[one.keys.form].append(one)
+        self._distinct_forms = {one.keys.form for one in ordered if one.state == "other"}
+        """Forms of which a person said that two writes are different ones, or the program has shown it."""
+        self._reassigned: dict[str, JournalEntry] = {}
+        """Entries that answered a request which was not equal, by their exact keys."""
+
+    def take(self, request: RecordedRequest, keys: RequestKeys) -> JournalEntry | None:
+        """The entry of the same request, which answers no other then."""
+        if found := self._first(self._exact[keys.exact]):
+            # What looks made by chance in it is not: it came again.
+            self._distinct_forms.add(keys.form)
+            return self._claim(found)
+        found = self._first(self._alike[keys.alike])
+        if found is None or not self._differ_by_chance(found.request, request):
+            return None
+        self._reassigned[found.keys.exact] = found
+        return self._claim(found)
+
+    def doubtful(self, request: RecordedRequest, keys: RequestKeys) -> JournalEntry | None:
+        """A write that went out and may be this one, with another value in the place of one that looks made by chance."""
+        if found := self._reassigned.get(keys.exact):
+            return found
+        if keys.form in self._distinct_forms:
+            return None
+        found = self._first(self._form[keys.form])
+        if found is None or self._is_another(found.request, request):
+            return None
+        if found.state == "sent":
+            return self._claim(found)
+        return found
+
+    def write_after(self, entry: JournalEntry) -> bool:
+        """Whether a write that went out after this entry has not come again yet."""
+        return any(one.is_write and one.place > entry.place for one in self._unclaimed.values())
+
+    def anything_after(self, entry: JournalEntry) -> bool:
+        """Whether a request that went out after this entry has not come again yet."""
+        return any(one.place > entry.place for one in self._unclaimed.values())
+
+    def _first(self, queue: deque[JournalEntry]) -> JournalEntry | None:
+        while queue and queue[0].place not in self._unclaimed:
+            queue.popleft()
+        return queue[0] if queue else None
+
+    def _claim(self, entry: JournalEntry) -> JournalEntry:
+        del self._unclaimed[entry.place]
+        return entry
+
+    def _differ_by_chance(self, recorded: RecordedRequest, request: RecordedRequest) -> bool:
+        """Whether ids in which two requests differ are random, by their own form and since nobody gave them to the program."""
+        before, now = _ids(recorded), _ids(request)
+        if not all(_BY_CHANCE.fullmatch(found) for found in before ^ now):
+            return False
+        return all(self._knowledge.has(found) is False for found in now - before)
+
+    def _is_another(self, recorded: RecordedRequest, request: RecordedRequest) -> bool:
+        """Whether a value in which two requests differ was given to the program: then it is data."""
+        before = {text for _, text in normal_form(recorded).tokens}
+        tokens = {text for _, text in normal_form(request).tokens}
+        return any(self._knowledge.has(text.encode()) for text in tokens - before)
+
+
+class ResumeRecorder:
+    """The recorder of an attempt at a run that may be resumed.
+
+    `on_unknown(entry)` ends the run with a question about that write.
+    """
+
+    answers = True
+
+    def __init__(
+        self,
+        run_id: str,
+        earlier: Iterable[JournalEntry],
+        journal: RequestJournal,
+        knowledge: Knowledge,
+        on_unknown: Callable[[JournalEntry], None],
+        *,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self._run_id = run_id
+        self._earlier = Earlier(earlier, knowledge)
+        self._journal = journal
+        self._knowledge = knowledge
+        self._clock = clock
+        self._on_unknown = on_unknown
+        self._count = 0
+        self._wrote = False
+        self._asking = False
+        self._writing: set[int] = set()
+        self._all_answered = asyncio.Event()
+        self._all_answered.set()
+
+    async def decide(self, request: RecordedRequest) -> Verdict:
+        """See `Recorder`."""
+        if is_websocket(request.headers):
+            return BlockedRequest(WEBSOCKET)
+        is_write = request.writes or kind_of(request) == "write"
+        if is_write and self._asking:
+            return BlockedRequest(ASKING)
+
+        keys = self._keys_of(request)
+        entry = self._earlier.take(request, keys)
+        if is_write:
+            return await self._decide_write(request, keys, entry)
+        if entry is not None and entry.answer is not None:
+            if self._is_fresh(entry, entry.answer):
+                return self._answer(entry, entry.answer)
+            # The attempt after this one gets the newer answer.
+            self._journal.drop(entry)
+        return self._send(self._entry(request, keys, is_write=False))
+
+    def _is_fresh(self, entry: JournalEntry, answer: Answer) -> bool:
+        """Whether a read may be answered from the record: a write that may depend on it is to come again, or it was answered
+        well and this attempt has changed nothing since.
+        """
+        return self._earlier.write_after(entry) or not (self._wrote or answer.failed)
+
+    async def _decide_write(
+        self, request: RecordedRequest, keys: RequestKeys, entry: JournalEntry | None
+    ) -> Verdict:
+        if entry is None:
+            doubtful = self._earlier.doubtful(request, keys)
+            if doubtful is None:
+                return await self._begin(self._entry(request, keys, is_write=True))
+            if doubtful.state != "sent":
+                return await self._ask(doubtful)
+            entry = doubtful
+
+        answer = entry.answer if request.body is not None else None
+        # A failure that the program went on from is given again. The one that it failed of, perhaps, is not.
+        if answer is not None and (not answer.failed or self._earlier.anything_after(entry)):
+            return self._answer(entry, answer)
+        if entry.state == "sent":
+            return _sent_answer(request)
+        if answer is not None and answer.refused:
+            self._journal.drop(entry)
+            return await self._begin(self._entry(request, keys, is_write=True))
+        if (headers := _repeated(entry, request)) is not None:
+            self._wrote = True
+            return self._send(entry, headers, request)
+        return await self._ask(entry)
+
+    async def _begin(self, entry: JournalEntry) -> Verdict:
+        """Send a write, once it is on record that it may have been sent."""
+        try:
+            is_current = await self._journal.begin(entry)
+        except asyncio.CancelledError:
+            self._journal.drop(entry)
+            raise
+        if not is_current:
+            return BlockedRequest(OVER)
+        if self._asking:
+            self._journal.drop(entry)
+            return BlockedRequest(ASKING)
+        self._wrote = True
+        return self._send(entry, _own_key(entry))
+
+    def _send(
+        self, entry: JournalEntry, headers: Headers | None = None, request: RecordedRequest | None = None
+    ) -> OpenExchange:
+        exchange = OpenExchange(
+            request or entry.request, on_end=partial(self._ended, entry), sends=headers or []
+        )
+        self._knowledge.saw(exchange)
+        if entry.is_write:
+            self._writing.add(id(exchange))
+            self._all_answered.clear()
+        return exchange
+
+    def _ended(self, entry: JournalEntry, exchange: OpenExchange) -> None:
+        self._writing.discard(id(exchange))
+        if not self._writing:
+            self._all_answered.set()
+        if exchange.whole:
+            self._journal.complete(entry, exchange)
+        elif exchange.unsent and entry.is_write and entry.attempt == self._journal.attempt:
+            self._journal.drop(entry)
+
+    def _answer(self, entry: JournalEntry, answer: Answer) -> RecordedResponse:
+        # The program knows what is in it: an id that was in an answer is not made up.
+        known = OpenExchange(entry.request, status=answer.status, headers=answer.headers, whole=True)
+        known.chunks.append((0.0, bytearray(answer.body)))
+        self._knowledge.saw(known)
+        note = f"attempt {entry.attempt} has done it" if entry.attempt > 0 else "an earlier run has done it"
+        return RecordedResponse(answer.status, answer.headers, _once(answer.body), note=note)
+
+    async def _ask(self, entry: JournalEntry) -> BlockedRequest:
+        """End the run with a question, when what is on its way has its answer."""
+        if not self._asking:
+            self._asking = True
+            with suppress(TimeoutError):
+                async with asyncio.timeout(SETTLE_SECONDS):
+                    await self._all_answered.wait()
+            await self._journal.ask(entry)
+            self._on_unknown(entry)
+        return BlockedRequest(ASKING)
+
+    def _entry(self, request: RecordedRequest, keys: RequestKeys, *, is_write: bool) -> JournalEntry:
+        number = self._count
+        self._count += 1
+        key = repeat_key(request)
+        if is_write and not key and takes_our_key(request):
+            key = f"{self._run_id}/{self._journal.attempt}/{number}"
+        return JournalEntry(self._journal.attempt, number, "begun", request, keys, is_write, key)
+
+    def _keys_of(self, request: RecordedRequest) -> RequestKeys:
+        if request.body is None:
+            # Too long to be compared: two of one address may be the same.
+            route = hashlib.sha256(f"{request.channel} {request.method} {request.url}".encode()).hexdigest()
+            return RequestKeys(route, route, route)
+        form = normal_form(request)
+        text = repr((form.route, form.fields)).encode()
+        return RequestKeys(
+            exact_digest(request), bare_digest(request, self._clock()), hashlib.sha256(text).hexdigest()
+        )
+
+
+def _place(entry: JournalEntry) -> tuple[int, int]:
+    return entry.place
+
+
+def _ids(request: RecordedRequest) -> set[bytes]:
+    return set(_UUID.findall(request.url.encode() + b"\n" + (request.body or b"")))
+
+
+def _own_key(entry: JournalEntry) -> Headers:
+    """The header by which the runtime knows a call again, where the program sent none."""
+    if entry.repeat_key and takes_our_key(entry.request) and not repeat_key(entry.request):
+        return [(b"idempotency-key", entry.repeat_key.encode())]
+    return []
+
+
+def _repeated(entry: JournalEntry, request: RecordedRequest) -> Headers | None:
+    """Headers with which a write may be sent once more; None where it may not."""
+    if repeats_unseen(request):
+        return []
+    if not entry.repeat_key:
+        return None
+    if takes_our_key(request):
+        return [(b"idempotency-key", entry.repeat_key.encode())]
+    if repeat_key(request) == entry.repeat_key:
+        return []
+    # Clients make a key for each call: the first one counts.
+    before, now = idempotency_header(entry.request), idempotency_header(request)
+    if before is None or now is None or before[0] != now[0]:
+        return None
+    return [(before[0], before[1].encode("latin-1"))]
+
+
+def _sent_answer(request: RecordedRequest) -> RecordedResponse:
+    body = json.dumps({"sent": True, "message": "Sent by an earlier attempt; its answer is lost."}).encode()
+    headers: Headers = [
+        (b"content-type", b"application/json"),
+        (b"content-length", str(len(body)).encode()),
+    ]
+    pieces = _once(b"" if request.method == "HEAD" else body)
+    return RecordedResponse(202, headers, pieces, note="a person said that it was sent")
+
+
+async def _once(body: bytes) -> AsyncIterator[bytes]:
+    if body:
+        yield body
+
+
+def completed(entry: JournalEntry, exchange: OpenExchange) -> JournalEntry:
+    """The entry with the answer of an exchange that has ended."""
+    return replace(entry, state="done", answer=Answer(exchange.status, exchange.headers, exchange.body))

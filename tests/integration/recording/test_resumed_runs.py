@@ -1,0 +1,183 @@
+"""Runs that are resumed: what was sent is not sent again, what is unknown is asked about, what is new goes out."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+from tests.integration.runtime.helpers import deployed, serving
+from tests.support.counting_host import CountingHost, counting_host
+from tests.support.resumable_runs import resumable
+from tests.support.runtime import ADMIN, finished, make_home, open_runtime, request
+
+from codewords_mcp.errors import Conflict, Forbidden
+from codewords_mcp.runtime.api.runtime import Runtime
+from codewords_mcp.runtime.model.caller import Caller
+from codewords_mcp.runtime.model.run import Run
+
+pytestmark = [pytest.mark.anyio, pytest.mark.slow]
+
+
+@pytest.fixture(scope="module")
+def anyio_backend() -> str:
+    return "asyncio"
+
+
+@dataclass
+class Ground:
+    """A runtime, a workflow, and the host that it writes to."""
+
+    runtime: Runtime
+    service: str
+    host: CountingHost
+
+    def write(self, key: str, headers: dict[str, str] | None = None, **more: Any) -> list[Any]:
+        """A call that writes."""
+        return ["POST", f"{self.host.url}/write", {"key": key, **more}, headers]
+
+    def read(self, name: str) -> list[Any]:
+        """A call that reads."""
+        return ["GET", f"{self.host.url}/{name}"]
+
+    async def run(self, *steps: list[list[Any]], **more: Any) -> Run:
+        """The record of a background run that takes these steps."""
+        data = {"steps": steps, "strict": True, **more}
+        return await finished(self.runtime, await self.runtime.runs.start(request(self.service, data)))
+
+    def fails_once(self, *names: str) -> None:
+        """Answer the first of these requests with 500, or cut it off if it writes."""
+        left = set(names)
+
+        def fate(key: str) -> int:
+            if key not in left:
+                return 200
+            left.discard(key)
+            return 500 if key.startswith("/") else 0
+
+        self.host.fate = fate
+
+
+@pytest.fixture(scope="module")
+async def ground(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Ground]:
+    home = make_home(tmp_path_factory.mktemp("resume") / "home")
+    with counting_host() as host:
+        allowed = [f"127.0.0.1:{host.port}"]
+        async with open_runtime(home, egress_allow_private=allowed) as runtime, serving(runtime):
+            service = await deployed(runtime, resumable())
+            yield Ground(runtime, service, host)
+
+
+def outcomes(run: Run) -> list[str | None]:
+    return [one.outcome for one in run.attempts]
+
+
+def replies(run: Run) -> Any:
+    assert run.response_content is not None
+    return json.loads(run.response_content)["replies"]
+
+
+@pytest.mark.requirement("runs:resume")
+@pytest.mark.parametrize("dies", [False, True])
+async def test_an_attempt_after_an_error_sends_nothing_again(ground: Ground, dies: bool) -> None:
+    name = f"first-{dies}"
+    ground.fails_once(f"/{name}-gate")
+    run = await ground.run(
+        [ground.read(f"{name}-before")],
+        [ground.write(f"{name}-{n}", at="NOW", id="UUID") for n in range(5)],
+        [ground.read(f"{name}-gate")],
+        [ground.write(f"{name}-last")],
+        dies=dies,
+    )
+    assert run.status == "succeeded", run.error
+    assert outcomes(run) == ["failed", "succeeded"]
+    assert ground.host.doubled == []
+    written = [ground.host.writes[f"{name}-{n}"] for n in range(5)]
+    assert written == [1] * 5
+    assert ground.host.reads[f"/{name}-before"] == 1
+    assert ground.host.reads[f"/{name}-gate"] == 2
+
+
+@pytest.mark.requirement("runs:resume-asks")
+async def test_a_write_whose_answer_is_lost_is_asked_about_and_not_sent_again(ground: Ground) -> None:
+    ground.fails_once("lost")
+    steps = [[ground.write("before")], [ground.write("lost")], [ground.write("after")]]
+    run = await ground.run(*steps)
+    assert (run.status, outcomes(run)) == ("failed", ["failed", "failed"])
+    assert run.error is not None
+    assert run.error.code == "write_unknown"
+    assert f"POST {ground.host.url}/write was sent" in run.error.message
+    assert (ground.host.writes["before"], ground.host.writes["lost"], ground.host.writes["after"]) == (
+        1,
+        1,
+        0,
+    )
+
+    resumes = ground.runtime.resumes
+    with pytest.raises(Forbidden):
+        await resumes.resume(Caller("admin", "run", run_id=run.id), run.id, sent=True)
+    resumed = await finished(ground.runtime, (await resumes.resume(ADMIN, run.id, sent=True)).id)
+    assert (resumed.status, resumed.mode, resumed.mode_of) == ("succeeded", "resume", run.id)
+    assert '"sent": true' in replies(resumed)[1][0][1]
+    assert [ground.host.writes[key] for key in ("before", "lost", "after")] == [1, 1, 1]
+    with pytest.raises(Conflict):
+        await resumes.resume(ADMIN, run.id, sent=False)
+
+
+@pytest.mark.requirement("runs:resume-asks")
+async def test_a_write_that_was_not_carried_out_is_sent_when_a_person_says_so(ground: Ground) -> None:
+    ground.fails_once("unsent")
+    run = await ground.run([ground.write("first")], [ground.write("unsent")])
+    assert run.error is not None
+    assert run.error.code == "write_unknown"
+    told = await ground.runtime.resumes.resume(ADMIN, run.id, sent=False)
+    resumed = await finished(ground.runtime, told.id)
+    assert resumed.status == "succeeded"
+    assert (ground.host.writes["first"], ground.host.writes["unsent"]) == (1, 2)
+
+
+@pytest.mark.requirement("runs:resume-asks")
+async def test_an_idempotency_key_makes_a_repeat_safe_and_stays_the_first_one(ground: Ground) -> None:
+    ground.fails_once("keyed")
+    ground.host.tokens.clear()
+    run = await ground.run([ground.write("keyed", {"Idempotency-Key": "UUID"})])
+    assert (run.status, outcomes(run)) == ("succeeded", ["failed", "succeeded"])
+    assert len(ground.host.tokens) == 2
+    assert len(set(ground.host.tokens)) == 1
+
+
+@pytest.mark.requirement("runs:resume-asks")
+async def test_a_write_that_may_be_the_same_with_another_nonce_is_asked_about(ground: Ground) -> None:
+    ground.fails_once("/nonce-gate")
+    run = await ground.run([ground.write("nonce", n="NONCE")], [ground.read("nonce-gate")])
+    assert run.error is not None
+    assert run.error.code == "write_unknown"
+    assert "looks made by chance" in run.error.message
+    told = await ground.runtime.resumes.resume(ADMIN, run.id, sent=True)
+    assert (await finished(ground.runtime, told.id)).status == "succeeded"
+    assert ground.host.writes["nonce"] == 1
+
+
+@pytest.mark.requirement("runs:resume")
+async def test_a_child_run_is_started_once(ground: Ground) -> None:
+    child = await deployed(ground.runtime, resumable(title="Child"))
+    parent = await deployed(
+        ground.runtime,
+        resumable("{count = 2, resume = true}", f'services = ["{child}"]', title="Parent"),
+    )
+    ground.fails_once("/child-gate")
+    data = {
+        "steps": [
+            [["POST", f"/run_async/{child}/", {"steps": [[ground.write("of-child")]]}]],
+            [ground.read("child-gate")],
+        ],
+        "strict": True,
+    }
+    run = await finished(ground.runtime, await ground.runtime.runs.start(request(parent, data)))
+    assert (run.status, outcomes(run)) == ("succeeded", ["failed", "succeeded"])
+    children = await ground.runtime.runs.list(ADMIN, service_id=child)
+    assert len(children.items) == 1
+    await finished(ground.runtime, children.items[0].id)
+    assert ground.host.writes["of-child"] == 1

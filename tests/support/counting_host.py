@@ -1,0 +1,89 @@
+"""A host on loopback that counts each write by the key in its body, whatever became of the answer."""
+
+from __future__ import annotations
+
+import json
+import threading
+import uuid
+from collections import Counter
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+from codewords_mcp.runtime.model.egress_policy import HOST_ALIAS
+
+
+def _answer(_key: str) -> int:
+    return 200
+
+
+@dataclass
+class CountingHost:
+    """`fate(key)` is the status of the answer to a request, 0 for a connection that is cut after the request came."""
+
+    port: int
+    fate: Callable[[str], int] = _answer
+    writes: Counter[str] = field(default_factory=Counter[str])
+    reads: Counter[str] = field(default_factory=Counter[str])
+    tokens: list[str] = field(default_factory=list[str])
+    """The idempotency keys of all writes, in their order; "" of one without."""
+    lock: threading.Lock = field(default_factory=threading.Lock)
+
+    @property
+    def url(self) -> str:
+        """Its address for programs."""
+        return f"http://{HOST_ALIAS}:{self.port}"
+
+    @property
+    def doubled(self) -> list[str]:
+        """Keys that were written more than once."""
+        with self.lock:
+            return [key for key, count in self.writes.items() if count > 1]
+
+
+@contextmanager
+def counting_host() -> Generator[CountingHost]:
+    """Serve one, in threads."""
+
+    class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def do_GET(self) -> None:
+            self._respond(self.path, host.reads)
+
+        def do_POST(self) -> None:
+            body = self.rfile.read(int(self.headers.get("content-length") or 0))
+            with host.lock:
+                host.tokens.append(self.headers.get("idempotency-key") or "")
+            self._respond(str(json.loads(body)["key"]), host.writes)
+
+        def _respond(self, key: str, counts: Counter[str]) -> None:
+            with host.lock:
+                counts[key] += 1
+            status = host.fate(key)
+            if not status:
+                self.close_connection = True
+                return
+            # New each time: a program that is given another answer goes on otherwise.
+            answer = json.dumps({"key": key, "value": uuid.uuid4().hex}).encode()
+            self.send_response(status)
+            self.send_header("content-type", "application/json")
+            self.send_header("content-length", str(len(answer)))
+            self.end_headers()
+            self.wfile.write(answer)
+
+        def log_message(self, format: str, *args: Any) -> None:  # noqa: A002
+            """Say nothing."""
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    host = CountingHost(server.server_address[1])
+    thread = threading.Thread(target=server.serve_forever, args=[0.05], daemon=True)
+    thread.start()
+    try:
+        yield host
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()

@@ -1,0 +1,246 @@
+"""What a resumed attempt is answered, what it sends, and what a person is asked."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import pytest
+from tests.unit.recording.helpers import request
+
+from codewords_mcp.runtime.recording.exchanges import RecordedRequest
+from codewords_mcp.runtime.recording.journal import (
+    EntryState,
+    JournalEntry,
+    entry_of_bytes,
+    entry_to_bytes,
+    repeat_key,
+)
+from codewords_mcp.runtime.recording.recorder import BlockedRequest, OpenExchange, RecordedResponse
+from codewords_mcp.runtime.recording.resume import Knowledge, ResumeRecorder, completed
+
+URL = "https://api.example.com/orders"
+INPUT = b'{"known": "0f8fad5b-d9cb-469f-a165-70867728950e"}'
+
+
+@dataclass
+class MemoryJournal:
+    """A journal in memory, with what a person was asked."""
+
+    entries: dict[tuple[int, int], JournalEntry] = field(default_factory=dict[tuple[int, int], JournalEntry])
+    attempt: int = 1
+    asked: list[JournalEntry] = field(default_factory=list[JournalEntry])
+
+    async def begin(self, entry: JournalEntry) -> bool:
+        self.entries[entry.place] = entry
+        return True
+
+    def complete(self, entry: JournalEntry, exchange: OpenExchange) -> None:
+        self.entries[entry.place] = completed(entry, exchange)
+
+    def drop(self, entry: JournalEntry) -> None:
+        self.entries.pop(entry.place, None)
+
+    async def ask(self, entry: JournalEntry) -> None:
+        self.asked.append(entry)
+
+    def tell(self, entry: JournalEntry, state: EntryState) -> None:
+        self.entries[entry.place] = replace(entry, state=state)
+
+
+class Attempts:
+    """Attempts of one program, one after the other."""
+
+    def __init__(self) -> None:
+        self.journal = MemoryJournal()
+        self._recorder = self._new()
+
+    def _new(self) -> ResumeRecorder:
+        journal = self.journal
+
+        def given() -> Sequence[bytes]:
+            return (b"code", INPUT)
+
+        # As the store gives them back.
+        earlier = [
+            entry_of_bytes(one.attempt, one.number, one.state, entry_to_bytes(one))
+            for one in journal.entries.values()
+        ]
+        return ResumeRecorder("run_1", earlier, journal, Knowledge(given), journal.asked.append)
+
+    def again(self) -> None:
+        """The next attempt."""
+        self.journal.attempt += 1
+        self._recorder = self._new()
+
+    def sends(self, sent: RecordedRequest, answer: Any = None, status: int = 200) -> tuple[str, Any]:
+        """(its fate, the answer) of a request; without an answer of the host, it is cut off."""
+
+        async def decide() -> tuple[str, Any]:
+            verdict = await self._recorder.decide(sent)
+            if isinstance(verdict, RecordedResponse):
+                return "answered", json.loads(b"".join([piece async for piece in verdict.pieces]))
+            if isinstance(verdict, BlockedRequest):
+                return "blocked", verdict.why
+            assert isinstance(verdict, OpenExchange)
+            if answer is not None:
+                verdict.record_response(status, [(b"content-type", b"application/json")])
+                verdict.record_chunk(json.dumps(answer).encode())
+            verdict.end(whole=answer is not None)
+            return "sent", dict(verdict.sends)
+
+        return asyncio.run(decide())
+
+
+@pytest.fixture
+def attempts() -> Attempts:
+    return Attempts()
+
+
+def post(body: Any, **more: Any) -> RecordedRequest:
+    return request("POST", URL, body, **more)
+
+
+@pytest.mark.requirement("runs:resume")
+def test_writes_are_answered_once_each_in_any_order(attempts: Attempts) -> None:
+    for n in (1, 2, 2, 3):
+        assert attempts.sends(post({"n": n}), {"id": n})[0] == "sent"
+    attempts.again()
+    assert attempts.sends(post({"n": 3})) == ("answered", {"id": 3})
+    assert attempts.sends(post({"n": 4}), {"id": 4})[0] == "sent"
+    assert [attempts.sends(post({"n": 2}), {})[0] for _ in range(3)] == ["answered", "answered", "sent"]
+    assert attempts.sends(post({"n": 1})) == ("answered", {"id": 1})
+    attempts.again()
+    fates = [attempts.sends(post({"n": n}), {})[0] for n in (1, 2, 2, 2, 3, 4, 5)]
+    assert fates == ["answered"] * 6 + ["sent"]
+
+
+@pytest.mark.requirement("runs:resume")
+def test_reads_follow_the_writes_that_may_depend_on_them(attempts: Attempts) -> None:
+    read = request("GET", URL)
+    attempts.sends(read, {"stock": 1})
+    attempts.sends(post({"n": 1}), {})
+    attempts.sends(read, {"stock": 0})
+    attempts.again()
+    # Something new goes out first: the read is still that which the write to come was made of.
+    assert attempts.sends(post({"new": 1}), {})[0] == "sent"
+    assert attempts.sends(read) == ("answered", {"stock": 1})
+    assert attempts.sends(post({"n": 1}))[0] == "answered"
+    # Nothing that went out came after this one, and the world has changed.
+    assert attempts.sends(read, {"stock": 5})[0] == "sent"
+
+
+@pytest.mark.requirement("runs:resume")
+def test_a_failure_is_given_again_only_if_the_program_went_on_from_it(attempts: Attempts) -> None:
+    read = request("GET", URL)
+    attempts.sends(post({"n": 1}), {"why": "busy"}, 429)
+    attempts.sends(post({"n": 1}), {"id": 1})
+    attempts.sends(post({"n": 2}), {"why": "busy"}, 429)
+    attempts.sends(read, {"why": "away"}, 503)
+    attempts.again()
+    assert attempts.sends(post({"n": 1})) == ("answered", {"why": "busy"})
+    assert attempts.sends(post({"n": 1})) == ("answered", {"id": 1})
+    assert attempts.sends(read, {"stock": 1})[0] == "sent"
+    assert attempts.sends(post({"n": 2}), {"id": 2})[0] == "sent"
+    attempts.again()
+    assert attempts.sends(post({"n": 2})) == ("answered", {"id": 2})
+    assert attempts.sends(read) == ("answered", {"stock": 1})
+
+
+@pytest.mark.requirement("runs:resume-asks")
+def test_a_write_that_was_answered_with_a_server_error_is_unknown(attempts: Attempts) -> None:
+    attempts.sends(post({"n": 1}), {"why": "broken"}, 500)
+    attempts.again()
+    assert attempts.sends(post({"n": 1}), {})[0] == "blocked"
+    assert attempts.journal.asked
+
+
+@pytest.mark.requirement("runs:resume")
+@pytest.mark.parametrize(
+    ("first", "second", "fate"),
+    [
+        ("6f8fad5b-d9cb-469f-a165-70867728950e", "7c9e6679-7425-40de-944b-e07fc1f90ae7", "answered"),
+        # Version 5 is computed, and what the program was given is data.
+        ("886313e1-3b8a-5372-9b90-0c9aee199e5d", "74738ff5-5367-5958-9aee-98fffdcd1876", "blocked"),
+        ("6f8fad5b-d9cb-469f-a165-70867728950e", "0f8fad5b-d9cb-469f-a165-70867728950e", "sent"),
+        ("9f86d081884c7d65", "60303ae22b998861", "blocked"),
+        ("one", "two", "sent"),
+    ],
+)
+def test_what_may_differ_in_a_write_that_comes_again(
+    attempts: Attempts, first: str, second: str, fate: str
+) -> None:
+    attempts.sends(post({"id": first, "n": 1}), {"ok": True})
+    attempts.again()
+    assert attempts.sends(post({"id": second, "n": 1}), {})[0] == fate
+
+
+@pytest.mark.requirement("runs:resume")
+def test_ids_that_come_again_are_no_accident(attempts: Attempts) -> None:
+    for token in ("9f86d081884c7d65", "60303ae22b998861"):
+        attempts.sends(post({"id": token}), {})
+    attempts.again()
+    assert attempts.sends(post({"id": "60303ae22b998861"}))[0] == "answered"
+    assert attempts.sends(post({"id": "fd61a03af4f77d87"}), {})[0] == "sent"
+    assert attempts.sends(post({"id": "9f86d081884c7d65"}))[0] == "answered"
+
+
+@pytest.mark.requirement("runs:resume-asks")
+def test_an_unknown_write_is_repeated_with_the_first_key_only(attempts: Attempts) -> None:
+    attempts.sends(post({"n": 1}, headers=[(b"idempotency-key", b"first")]))
+    attempts.again()
+    fate = attempts.sends(post({"n": 1}, headers=[(b"idempotency-key", b"second")]), {"id": 1})
+    assert fate == ("sent", {b"idempotency-key": b"first"})
+    attempts.again()
+    assert attempts.sends(post({"n": 1}, headers=[(b"idempotency-key", b"third")])) == ("answered", {"id": 1})
+
+
+@pytest.mark.requirement("runs:resume-asks")
+def test_what_a_person_says_about_an_unknown_write_counts(attempts: Attempts) -> None:
+    attempts.sends(post({"n": 1}))
+    attempts.again()
+    assert attempts.sends(post({"n": 1}), {})[0] == "blocked"
+    # Nothing else is written meanwhile.
+    assert attempts.sends(post({"n": 2}), {})[0] == "blocked"
+    attempts.journal.tell(attempts.journal.asked[0], "sent")
+    attempts.again()
+    assert attempts.sends(post({"n": 1}))[1]["sent"] is True
+    assert attempts.sends(post({"n": 2}), {})[0] == "sent"
+
+
+@pytest.mark.requirement("runs:resume-asks")
+def test_calls_of_runs_have_a_key_of_the_runtime(attempts: Attempts) -> None:
+    call = request("POST", "http://runtime/run_async/child/", {}, channel="call")
+    _, first = attempts.sends(call)
+    assert first[b"idempotency-key"] == b"run_1/1/0"
+    attempts.again()
+    assert attempts.sends(call, {"request_id": "x"}) == ("sent", first)
+
+
+@pytest.mark.requirement("runs:resume-asks")
+@pytest.mark.parametrize(
+    ("url", "headers", "body", "key"),
+    [
+        (URL, [(b"Idempotency-Key", b"k1")], {}, "k1"),
+        (URL, [(b"idempotency-key", b"[secret KEY]")], {}, ""),
+        ("https://api-m.paypal.com/v2", [(b"paypal-request-id", b"k2")], {}, "k2"),
+        (URL, [(b"paypal-request-id", b"k2")], {}, ""),
+        ("https://connect.squareup.com/v2", [], {"idempotency_key": "k3"}, "k3"),
+        ("https://notsquareup.com/v2", [], {"idempotency_key": "k3"}, ""),
+        ("https://ec2.eu.amazonaws.com/?ClientToken=k4", [], {}, "k4"),
+        (URL, [], [1], ""),
+    ],
+)
+def test_the_keys_by_which_hosts_know_a_request_again(
+    url: str, headers: list[tuple[bytes, bytes]], body: Any, key: str
+) -> None:
+    assert repeat_key(request("POST", url, body, headers=headers)) == key
+
+
+@pytest.mark.requirement("runs:resume")
+def test_a_damaged_entry_is_refused() -> None:
+    with pytest.raises(ValueError, match="damaged"):
+        entry_of_bytes(1, 0, "done", b"no entry")
