@@ -192,3 +192,31 @@ async def test_a_draft_that_does_not_start_is_worse(ground: RecordingGround) -> 
     )
     replay = await ground.runtime.replays.replay(ADMIN, ReplayRequest(service, draft=draft))
     assert report_of(replay).verdict == "worse", replay.text
+
+
+@pytest.mark.requirement("replay:secrets")
+async def test_a_replayed_program_gets_no_value_of_a_secret_and_its_requests_match(
+    ground: RecordingGround,
+) -> None:
+    await ground.runtime.secrets.set(ADMIN, "PLAIN_TOKEN", "value-of-a-plain-secret")
+    await ground.runtime.secrets.set(ADMIN, "HOOK_URL", f"{ground.url}/hook")
+    tool = f'hosts = ["{HOST_ALIAS}"]'
+    code = calling(tool, title="With secrets", env=("PLAIN_TOKEN", "HOOK_URL"))
+    more = """
+    async with httpx.AsyncClient(timeout=30) as client:
+        await client.post(os.environ["HOOK_URL"], json={"token": os.environ["PLAIN_TOKEN"]})
+        await client.get(os.environ["HOOK_URL"] + "/status", params={"token": os.environ["PLAIN_TOKEN"]})
+    print("given:", os.environ["PLAIN_TOKEN"], os.environ["HOOK_URL"])
+"""
+    service = await deployed(ground.runtime, code.replace(_RETURN, more + _RETURN))
+    status, answer, run_id = await ground.run(service)
+    assert status == 200, answer
+    await ground.recording(run_id)
+    before = len(ground.host.asked)
+    replay = await ground.runtime.replays.replay(ADMIN, ReplayRequest(service))
+    assert report_of(replay).verdict == "same", replay.text
+    assert len(ground.host.asked) == before
+
+    found = (await ground.runtime.runs.list(ADMIN, service_id=service, mode="replay")).items
+    lines = [line.message for line in await ground.runtime.logs.tail(ADMIN, found[0].id, limit=50)]
+    assert "given: [secret PLAIN_TOKEN] [secret HOOK_URL]" in lines

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import hashlib
+import re
 import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import partial
+from typing import Final
 
 from codewords_mcp.runtime.auth.api_keys import ApiKeys, RunKey
 from codewords_mcp.runtime.egress.intercept import Interception, SandboxCredential, shared_authority
@@ -25,6 +27,8 @@ from codewords_mcp.runtime.workflows.analysis.hosts import named_in
 from codewords_mcp.runtime.workflows.validation.variables import PROVIDED
 from codewords_mcp.settings import Settings
 
+_ADDRESS: Final = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*://)[^/?#\s]+((?:/[^/?#\s]+)*)(/?)((?:[?#]\S*)?)")
+"""An address: scheme, path, its last slash, query."""
 PORT = 8000
 RUNTIME_URI = "http://127.0.0.1:8765"
 """Address of the runtime inside a workflow's network; without a path, since clients drop one."""
@@ -120,11 +124,14 @@ class Launcher:
         return LaunchConfig(servable, opened, pool_key, unread)
 
     async def config_without_values(self, servable: Servable) -> LaunchConfig:
-        """The version with what recordings have in place of the values of secrets, so that its requests are as recorded."""
-        stored = await self._secrets.names(servable.owner)
-        agreed = servable.permissions.secrets & stored
+        """The version with texts in place of the values of its secrets, by which its requests are as recorded.
+
+        They are removed from what it sends as the values are. Of a value only its form is looked at.
+        """
+        agreed = servable.permissions.secrets
         names = [variable.name for variable in servable.script.env if variable.name in agreed]
-        opened = {name: Secret(label_of(name)) for name in names}
+        stored = await self._secrets.open(servable.owner, names) if names else {}
+        opened = {name: Secret(_stand_in(name, secret)) for name, secret in stored.items()}
         return LaunchConfig(servable, opened, f"{servable.service_id}/{servable.version}/without values")
 
     def spec(
@@ -196,6 +203,17 @@ class Launcher:
         if servable.keep_warm or self._settings.sandbox == "e2b":
             return False
         return servable.recording_policy(self._settings.record) != "off"
+
+
+def _stand_in(name: str, secret: Secret) -> str:
+    """The text for a program in place of a secret: an address where it is one that the program sees, else its label."""
+    address = _ADDRESS.fullmatch(secret.value)
+    if address is None or secret.rule is not None:
+        return label_of(name)
+    # With a path and a query where it has them: clients write an address without a path anew.
+    scheme, path, slash, query = address.groups()
+    host = f"{name.lower().replace('_', '-').strip('-')[:60]}.secret.example"
+    return f"{scheme}{host}{'/path' if path else ''}{slash}{'?query=' if query else ''}"
 
 
 def _secrets_owner(request: RunRequest, servable: Servable) -> str:
