@@ -417,7 +417,8 @@ def modules() -> str:
 def service_table() -> str:
     """The module of the built-in services, their credentials and operations, from the services themselves."""
     from codewords_mcp.runtime import services
-    from codewords_mcp.runtime.services.base import Service
+    from codewords_mcp.runtime.model.service_operations import item_of
+    from codewords_mcp.runtime.services.base import ReadsWhen, Service
 
     names = {path.stem for path in Path(services.__path__[0]).glob("[a-z]*.py")} - {
         "base",
@@ -432,8 +433,24 @@ def service_table() -> str:
         for service in found
         if len(service.operations) > 1
     }
+    reading_services = tuple(
+        service.name
+        for service in found
+        if service.name not in operations and all(one.effect == "reads" for one in service.operations)
+    )
+    reading_inputs = {
+        item_of(service.name, one.name) if service.name in operations else service.name: tuple(
+            one.reads_when.as_sent(one.input)
+        )
+        for service in found
+        for one in service.operations
+        if isinstance(one.reads_when, ReadsWhen)
+    }
     text = TABLE_HEAD.format(
-        services={service.name: service.authority() for service in found}, operations=operations
+        services={service.name: service.authority() for service in found},
+        operations=operations,
+        reading_services=reading_services,
+        reading_inputs=reading_inputs,
     )
     command = [sys.executable, "-m", "ruff", "format", "--stdin-filename", str(TABLE), "-"]
     return subprocess.run(command, input=text, capture_output=True, encoding="utf-8", check=True).stdout
@@ -454,6 +471,12 @@ SERVICES: Final[dict[str, str]] = {services}
 
 OPERATIONS: Final[dict[str, tuple[tuple[str, tuple[str, ...], Change], ...]]] = {operations}
 """Of services with several: (name, the paths that call it, its effect)."""
+
+READING_SERVICES: Final = frozenset({reading_services})
+"""Services of one operation, which reads."""
+
+READING_INPUTS: Final[dict[str, tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...]]]] = {reading_inputs}
+"""Inputs with which an operation that may write only reads: (names of a field, its values, all fields that it may have)."""
 '''
 
 PAGES: dict[str, Callable[[], str]] = {

@@ -22,6 +22,7 @@ from tests.integration.authoring.template_scenarios import PLAYS, Stage
 from tests.support.http_runtime import ADMIN_KEY, Door
 from tests.support.loopback_site import StandIn, serving
 from tests.support.runtime import make_home
+from tests.support.waiting import until
 
 from codewords_mcp.runtime.authoring.templates import templates
 from codewords_mcp.runtime.model.egress_policy import HOST_ALIAS
@@ -97,7 +98,9 @@ def http(
             yield client
 
 
-@pytest.mark.requirement("templates:work", "workflows:templates", "author:templates")
+@pytest.mark.requirement(
+    "templates:work", "workflows:templates", "author:templates", "recording:templates-are-the-same"
+)
 @pytest.mark.parametrize("template_id", [one.id for one in templates()])
 def test_every_template_deploys_by_its_id_and_does_what_it_says(
     http: httpx.Client, models: LoopbackProviders, world: World, template_id: str
@@ -107,7 +110,22 @@ def test_every_template_deploys_by_its_id_and_does_what_it_says(
     told = [one for one in live.json()["notes"] if one["status"] in {"failed", "warning"}]
     assert all(one["id"] == "credentials" and "SMTP_URL" in one["message"] for one in told), told
     assert bool(told) == ("send_email" in next(one.services for one in templates() if one.id == template_id))
-    PLAYS[template_id](Stage(http, models, world, live.json()["service_id"]))
+    stage = Stage(http, models, world, live.json()["service_id"])
+    PLAYS[template_id](stage)
+    replays_as_itself(stage)
+
+
+def replays_as_itself(stage: Stage) -> None:
+    """Replay the first run of the play: it is the same, and nobody outside is asked."""
+    http, service = stage.http, {"service_id": stage.service}
+    first = http.get("/runs", params=service | {"limit": 100}).json()["items"][-1]["id"]
+    until(lambda: http.get(f"/recordings/{first}").status_code == 200, "its recording")
+    asked = (len(stage.world.stand_in.asked), len(stage.models.requests), len(stage.mails()))
+    replay = http.post("/replays", json=service | {"runs": [first]}).raise_for_status().json()
+    report = replay["report"]
+    assert report is not None, replay
+    assert (report["verdict"], report["bytes_sent"]) == ("same", 0), replay["text"]
+    assert (len(stage.world.stand_in.asked), len(stage.models.requests), len(stage.mails())) == asked
 
 
 @pytest.mark.requirement("author:templates")

@@ -39,7 +39,7 @@ from codewords_mcp.runtime.recording.recorder import (
     Recorder,
     RecordingSession,
 )
-from codewords_mcp.runtime.recording.request_kinds import kind_of
+from codewords_mcp.runtime.recording.writes import kind_of
 from codewords_mcp.runtime.secrets.scrub import Scrubber
 
 CLIENT = Path(__file__).parents[3] / "packages" / "codewords-client" / "src"

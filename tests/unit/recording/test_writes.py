@@ -6,8 +6,9 @@ import json
 
 import pytest
 
+from codewords_mcp.runtime.recording.exchanges import RecordedRequest
 from codewords_mcp.runtime.recording.graphql_documents import reads_only
-from codewords_mcp.runtime.recording.writes import call_write, egress_write, gateway_write
+from codewords_mcp.runtime.recording.writes import call_write, egress_write, gateway_write, kind_of
 
 pytestmark = pytest.mark.requirement("runs:dry-run")
 JSON = [(b"content-type", b"application/json")]
@@ -163,3 +164,38 @@ def test_requests_to_the_runtime_that_change_something_themselves_are_writes(
     method: str, path: str, writes: bool
 ) -> None:
     assert bool(call_write(method, path, [], b"")) is writes
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "kind"),
+    [
+        ("/run/redis_coordinator", b'{"action": "get", "key": "k"}', "read"),
+        ("/run/redis_coordinator", b'{"operation": "get", "key": "k"}', "read"),
+        ("/run/redis_coordinator", b'{"action": "set", "key": "k", "value": "get"}', "write"),
+        ("/run/redis_coordinator", b'{"action": "get", "operation": "set", "key": "k"}', "write"),
+        ("/run/redis_coordinator", b'{"action": "get", "action": "set", "key": "k"}', "write"),
+        ("/run/redis_coordinator", b'{"action": ["get"], "key": "k"}', "write"),
+        ("/run/redis_coordinator", b"{}", "write"),
+        ("/run/schedule_runs/", b'{"operation": "list"}', "read"),
+        ("/run/schedule_runs/", b'{"service_id": "greeting"}', "write"),
+        ("/run/pipedream", b'{"operation": "search_apps", "query": "sheets"}', "read"),
+        ("/run/pipedream", b'{"app": "slack", "action": "send-message"}', "write"),
+        ("/run/firecrawl", b'{"url": "https://a.example/", "mobile": true}', "read"),
+        ("/run/firecrawl/v1/scrape", b'{"url": "https://a.example/", "actions": [{}]}', "write"),
+        ("/run/firecrawl/map", b'{"url": "https://a.example/"}', "read"),
+        ("/run_async/webpage_to_markdown", None, "read"),
+        ("/run/github/repository", b"[", "read"),
+        ("/run/github/create_issue", b"{}", "write"),
+        ("/run/send_email", b"{}", "write"),
+        ("/run/greeting_1/", b"{}", "write"),
+        ("/run/greeting_1/status", b"", "write"),
+        ("/run/openai", b'{"prompt": "Hello"}', "prompt"),
+        ("/result/run_1", b"", "read"),
+    ],
+)
+def test_a_call_of_a_service_is_judged_by_what_the_service_says_of_its_operations(
+    path: str, body: bytes | None, kind: str
+) -> None:
+    method = "GET" if path.startswith("/result") else "POST"
+    request = RecordedRequest("call", method, f"http://runtime{path}", [], body, writes=False)
+    assert kind_of(request) == kind

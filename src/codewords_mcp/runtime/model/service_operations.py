@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import Final, NamedTuple
 from urllib.parse import unquote
 
+from codewords_mcp.common.bounded_json import JsonObject
 from codewords_mcp.runtime.model import service_table
 from codewords_mcp.runtime.model.service_table import Change
 
@@ -20,6 +21,23 @@ class ServiceOperation(NamedTuple):
     change: Change = ""
 
 
+class ReadingInput(NamedTuple):
+    """Bodies with which an operation that may write only reads: `names` are of a field that has one of `values`; without
+    them, a body has `known` fields only.
+    """
+
+    names: tuple[str, ...] = ()
+    values: tuple[str, ...] = ()
+    known: tuple[str, ...] = ()
+
+    def has(self, body: JsonObject) -> bool:
+        """Whether a call with this body only reads."""
+        if not self.names:
+            return set(body) <= set(self.known)
+        sent = [body[name] for name in self.names if name in body]
+        return bool(sent) and all(value in self.values for value in sent)
+
+
 def operation_name(paths: tuple[str, ...]) -> str:
     """The name of the operation with these paths: the first that is not empty, else "call"."""
     return next((path for path in paths if path), "call")
@@ -29,6 +47,22 @@ OPERATIONS: Final = {
     name: tuple(ServiceOperation(*row) for row in rows) for name, rows in service_table.OPERATIONS.items()
 }
 """Services with several operations. A service with a single one is named as a whole."""
+
+
+READING_INPUTS: Final = {item: ReadingInput(*row) for item, row in service_table.READING_INPUTS.items()}
+"""Of operations that may write, by service, or by item where it has several."""
+
+
+def only_reads(service: str, path: str, body: JsonObject | None) -> bool:
+    """Whether a call of a library service reads and does nothing else. `body` is None where it cannot be read."""
+    operation = find_operation(service, path)
+    if operation is None:
+        item, reads = service, service in service_table.READING_SERVICES
+    else:
+        item, reads = item_of(service, operation.name), operation.change == ""
+
+    reading = READING_INPUTS.get(item)
+    return reads or (reading is not None and body is not None and reading.has(body))
 
 
 def item_of(service: str, operation: str) -> str:

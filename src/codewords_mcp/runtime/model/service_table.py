@@ -84,3 +84,51 @@ OPERATIONS: Final[dict[str, tuple[tuple[str, tuple[str, ...], Change], ...]]] = 
     ),
 }
 """Of services with several: (name, the paths that call it, its effect)."""
+
+READING_SERVICES: Final = frozenset(("searchapi", "webpage_to_markdown"))
+"""Services of one operation, which reads."""
+
+READING_INPUTS: Final[dict[str, tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...]]]] = {
+    "firecrawl: scrape": (
+        (),
+        (),
+        (
+            "blockAds",
+            "excludeTags",
+            "formats",
+            "includeTags",
+            "location",
+            "maxAge",
+            "mobile",
+            "onlyMainContent",
+            "only_main_content",
+            "parsers",
+            "proxy",
+            "removeBase64Images",
+            "skipTlsVerification",
+            "storeInCache",
+            "timeout",
+            "url",
+            "waitFor",
+        ),
+    ),
+    "pipedream": (
+        ("operation",),
+        (
+            "actions",
+            "describe_action",
+            "get_options",
+            "list_accounts",
+            "list_actions",
+            "options",
+            "reload_props",
+            "schema",
+            "search",
+            "search_apps",
+        ),
+        (),
+    ),
+    "redis_coordinator": (("action", "operation"), ("exists", "get", "keys", "ttl"), ()),
+    "schedule_runs": (("operation",), ("get", "list"), ()),
+}
+"""Inputs with which an operation that may write only reads: (names of a field, its values, all fields that it may have)."""

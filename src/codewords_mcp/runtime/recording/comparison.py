@@ -29,8 +29,8 @@ from codewords_mcp.runtime.recording.matching import agree
 from codewords_mcp.runtime.recording.model_usage import model_of, tokens_of
 from codewords_mcp.runtime.recording.noise import Scope
 from codewords_mcp.runtime.recording.replay import BY_PLACE, HELD
-from codewords_mcp.runtime.recording.request_kinds import RequestKind
 from codewords_mcp.runtime.recording.request_pairs import SeenRequest, pair_requests
+from codewords_mcp.runtime.recording.writes import RequestKind
 
 MAX_DIFFERENCES: Final = 60
 """Differences of one run that are listed."""

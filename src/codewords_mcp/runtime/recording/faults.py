@@ -17,8 +17,8 @@ from typing import Final, Literal, cast, get_args
 from codewords_mcp.runtime.model.replay import FaultKind, FaultReport
 from codewords_mcp.runtime.recording.content import Value, header
 from codewords_mcp.runtime.recording.exchanges import Exchange, Headers, Recording
-from codewords_mcp.runtime.recording.request_kinds import kind_of
 from codewords_mcp.runtime.recording.request_pairs import SeenRequest, pair_requests
+from codewords_mcp.runtime.recording.writes import kind_of
 
 KINDS: Final[tuple[FaultKind, ...]] = get_args(FaultKind)
 SILENCE: Final = 3600.0

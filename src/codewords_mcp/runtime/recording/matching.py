@@ -16,8 +16,8 @@ from typing import Final, Literal
 
 from codewords_mcp.runtime.recording.content import Value, header, pairs_of, read_content
 from codewords_mcp.runtime.recording.exchanges import Exchange, RecordedRequest, Recording, split_url
-from codewords_mcp.runtime.recording.request_kinds import kind_of
 from codewords_mcp.runtime.recording.volatile import Token, template
+from codewords_mcp.runtime.recording.writes import kind_of
 
 MatchKind = Literal["exact", "normalised", "noise", "position"]
 """Equal; equal but for times and ids; equal but for fields that differ between replays of one version; the next of its route."""

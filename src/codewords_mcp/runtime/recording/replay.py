@@ -16,7 +16,7 @@ from codewords_mcp.runtime.recording.recorder import (
     Verdict,
     replayed_pieces,
 )
-from codewords_mcp.runtime.recording.request_kinds import kind_of
+from codewords_mcp.runtime.recording.writes import kind_of
 
 NOT_RECORDED: Final = "it is not on the recording"
 PROMPT_CHANGED: Final = "prompt changed"

@@ -11,7 +11,7 @@ from typing import Final
 from codewords_mcp.runtime.recording.content import Value
 from codewords_mcp.runtime.recording.exchanges import Exchange, Headers, split_url
 from codewords_mcp.runtime.recording.matching import NormalForm, normal_form, request_value
-from codewords_mcp.runtime.recording.request_kinds import RequestKind, kind_of
+from codewords_mcp.runtime.recording.writes import RequestKind, kind_of
 
 _OF_CLIENTS: Final = frozenset(
     b"""host user-agent accept-encoding accept-language connection keep-alive content-length transfer-encoding date traceparent

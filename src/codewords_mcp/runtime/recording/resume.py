@@ -31,9 +31,8 @@ from codewords_mcp.runtime.recording.journal import (
 )
 from codewords_mcp.runtime.recording.matching import normal_form
 from codewords_mcp.runtime.recording.recorder import BlockedRequest, OpenExchange, RecordedResponse, Verdict
-from codewords_mcp.runtime.recording.request_kinds import kind_of
 from codewords_mcp.runtime.recording.write_keys import bare_digest, exact_digest
-from codewords_mcp.runtime.recording.writes import is_websocket
+from codewords_mcp.runtime.recording.writes import is_websocket, kind_of
 
 WEBSOCKET: Final = (
     "it opens a websocket, whose messages cannot be put on record one by one: "

@@ -1,4 +1,4 @@
-"""Decides whether a request may change something at its target. Nothing else decides it.
+"""Kinds of requests: those that read, those that write, and those that only prompt a model. Nothing else decides it.
 
 Only what is known to read is a read: a request that cannot be judged counts as a write. The words returned
 complete "this is a write: …".
@@ -7,13 +7,16 @@ complete "this is a write: …".
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Final
+from typing import Final, Literal, get_args
 from urllib.parse import parse_qsl, unquote, urlsplit
 
 from codewords_mcp.common.bounded_json import JsonObject, JsonValue, parse
-from codewords_mcp.runtime.model.service_operations import find_operation
-from codewords_mcp.runtime.recording.exchanges import Headers, RecordedRequest
+from codewords_mcp.runtime.model.provider import Provider
+from codewords_mcp.runtime.model.service_operations import only_reads
+from codewords_mcp.runtime.recording.exchanges import Headers, RecordedRequest, split_url
 from codewords_mcp.runtime.recording.graphql_documents import reads_only
+
+RequestKind = Literal["read", "write", "prompt"]
 
 READING_METHODS: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 _OVERRIDES: Final = frozenset(
@@ -37,10 +40,23 @@ _MCP_READS: Final = frozenset(
 _ACTING_TOOLS: Final = frozenset({"mcp", "shell", "local_shell", "apply_patch"})
 """Hosted tools with which a model provider acts on something else than the answer."""
 _MCP_PATHS: Final = frozenset({"/mcp", "/run/devx_mcp/mcp"})
-_READING_SERVICES: Final = frozenset({"searchapi", "webpage_to_markdown"})
-"""Services of one operation, which reads. Those of several are in `OPERATIONS`."""
+_RUNS: Final = frozenset({"run", "run_async"})
 MAX_BATCH: Final = 100
 """Requests of one JSON-RPC or GraphQL batch that are judged."""
+
+
+def kind_of(request: RecordedRequest) -> RequestKind:
+    """The kind of a request. Of calls of the runtime, which are made with a body, it does not rely on the boundary's verdict."""
+    writes = request.writes
+    if request.channel == "call":
+        path = split_url(request.url).path
+        if is_run_call(path):
+            writes = bool(call_write(request.method, path, request.headers, request.body))
+        if _called(path)[0] in get_args(Provider):
+            return "prompt"
+    if writes:
+        return "write"
+    return "prompt" if request.channel == "gateway" else "read"
 
 
 def egress_write(
@@ -90,7 +106,9 @@ def call_write(method: str, path: str, headers: Headers, body: bytes | None) -> 
             return ""
         return "it calls a tool of the runtime"
     if is_run_call(path):
-        return "" if _is_reading_operation(path) else "it calls a workflow, or an operation that may write"
+        if _is_reading_call(path, headers, body):
+            return ""
+        return "it calls a workflow, or an operation that may write"
     if (method, bare) in {("POST", "/provision-request"), ("POST", "/file")}:
         # An id for a call, and a link for an upload: these are judged when they are made.
         return ""
@@ -103,12 +121,16 @@ def is_run_call(path: str) -> bool:
     return path.rstrip("/") not in _MCP_PATHS and bool(rest) and first in {"run", "run_async", "v1", "v2"}
 
 
-def _is_reading_operation(path: str) -> bool:
+def _called(path: str) -> tuple[str, str]:
+    """(the workflow or library service that a path calls, the path below it); ("", "") for a path that calls none."""
     first, service, rest = [*path.strip("/").split("/", 2), "", ""][:3]
-    if first not in {"run", "run_async"}:
-        return False
-    operation = find_operation(unquote(service), rest)
-    return service in _READING_SERVICES or (operation is not None and operation.change == "")
+    return (unquote(service), rest) if first in _RUNS else ("", "")
+
+
+def _is_reading_call(path: str, headers: Headers, body: bytes | None) -> bool:
+    service, rest = _called(path)
+    sent = None if body is None or _is_encoded(headers) else _unambiguous(body)
+    return only_reads(service, rest, sent if isinstance(sent, dict) else None)
 
 
 def why_write(request: RecordedRequest) -> str:
@@ -173,14 +195,18 @@ def _messages(headers: Headers, body: bytes | None) -> Iterator[JsonObject]:
     sent = {name.lower(): value.strip().lower() for name, value in headers}
     kind, _, parameters = sent.get(b"content-type", b"").partition(b";")
     plain = kind.strip() == b"application/json" and parameters.strip() in {b"", b"charset=utf-8"}
-    encoded = sent.get(b"content-encoding", b"identity") != b"identity"
-    value = None if body is None or not plain or encoded else _unambiguous(body)
+    value = None if body is None or not plain or _is_encoded(headers) else _unambiguous(body)
     items = value if isinstance(value, list) else [value]
     if not 0 < len(items) <= MAX_BATCH:
         items = [None]
 
     for item in items:
         yield item if isinstance(item, dict) else {}
+
+
+def _is_encoded(headers: Headers) -> bool:
+    codings = [value.strip().lower() for name, value in headers if name.lower() == b"content-encoding"]
+    return any(coding != b"identity" for coding in codings)
 
 
 def _unambiguous(body: bytes) -> JsonValue:

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, TypeVar, get_args
 
 import structlog
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import AliasChoices, BaseModel, ConfigDict, ValidationError
 from pydantic_core import ErrorDetails
 
 from codewords_mcp.common.bounded_json import JsonObject
@@ -29,7 +29,7 @@ from codewords_mcp.runtime.integrations.service import Integrations
 from codewords_mcp.runtime.model.caller import HOME_OWNER, Caller, MadeBy
 from codewords_mcp.runtime.model.egress_policy import EgressPolicy
 from codewords_mcp.runtime.model.run_columns import RunColumns
-from codewords_mcp.runtime.model.service_operations import operation_name
+from codewords_mcp.runtime.model.service_operations import ReadingInput, operation_name
 from codewords_mcp.runtime.model.service_table import Change
 from codewords_mcp.runtime.secrets.service import SecretService
 from codewords_mcp.runtime.services._logins import LoginService
@@ -72,6 +72,37 @@ class ServiceCredential:
     without: str = ""
     home: bool = False
     essential: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class ReadsWhen:
+    """Inputs with which a writing operation only reads, said so that modules know it which do not have the service.
+
+    Their `field` has one of `values`. Without a field: they have none that the model does not know, `passive` ones aside.
+    """
+
+    field: str = ""
+    values: frozenset[str] = frozenset()
+    passive: frozenset[str] = frozenset()
+
+    def __call__(self, data: BaseModel) -> bool:
+        """Whether this input only reads."""
+        if self.field:
+            return getattr(data, self.field) in self.values
+        return not set(data.model_extra or {}) - self.passive
+
+    def as_sent(self, model: type[BaseModel]) -> ReadingInput:
+        """The same, by the names that a request's body has."""
+        if self.field:
+            return ReadingInput(_names_of(model, self.field), tuple(sorted(self.values)))
+        known = {name for field in model.model_fields for name in _names_of(model, field)}
+        return ReadingInput(known=tuple(sorted(known | self.passive)))
+
+
+def _names_of(model: type[BaseModel], name: str) -> tuple[str, ...]:
+    alias = model.model_fields[name].validation_alias
+    choices = alias.choices if isinstance(alias, AliasChoices) else [alias]
+    return tuple(dict.fromkeys([name, *(one for one in choices if isinstance(one, str))]))
 
 
 @dataclass(frozen=True, slots=True)

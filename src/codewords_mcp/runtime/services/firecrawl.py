@@ -11,7 +11,13 @@ from pydantic import AliasChoices, BaseModel, ConfigDict, Field
 
 from codewords_mcp.errors import TooBusy, UpstreamFailed
 from codewords_mcp.runtime.auth.authority import CallTarget, host_of
-from codewords_mcp.runtime.services.base import Operation, Service, ServiceContext, ServiceCredential
+from codewords_mcp.runtime.services.base import (
+    Operation,
+    ReadsWhen,
+    Service,
+    ServiceContext,
+    ServiceCredential,
+)
 from codewords_mcp.runtime.web.client import error_text, read_response, retry_after
 from codewords_mcp.runtime.web.pages import WebPage, read_page
 
@@ -145,11 +151,6 @@ async def map_site(context: ServiceContext, params: MapInput) -> BaseModel:
     )
 
 
-def _only_reads(params: ScrapeInput) -> bool:
-    """Whether no field makes Firecrawl act on the page (`actions`), or is unknown here."""
-    return not set(params.model_extra or {}) - PASSIVE_FIELDS
-
-
 def _host(url: str) -> str:
     # A site is the same with and without it.
     return (urlsplit(url).hostname or "").removeprefix("www.")
@@ -245,7 +246,8 @@ SERVICE = Service(
             FirecrawlResponse,
             scrape,
             effect="writes",
-            reads_when=_only_reads,
+            # Others make Firecrawl act on the page (`actions`), or are unknown here.
+            reads_when=ReadsWhen(passive=PASSIVE_FIELDS),
             targets=_page_targets,
             aliases=("scrape", "v1/scrape", "v2/scrape"),
             example={"url": "https://example.org/", "formats": ["markdown"], "onlyMainContent": True},

@@ -27,6 +27,7 @@ from codewords_mcp.runtime.services.base import (
     Input,
     Operation,
     Output,
+    ReadsWhen,
     Service,
     ServiceContext,
     ServiceCredential,
@@ -234,10 +235,6 @@ READ_OPERATIONS = frozenset(_OPERATIONS) - {"execute", "run", "check_auth"}
 _OF_APPS = ", ".join(service.name for service in SERVICES.values())
 
 
-def _only_reads(params: PipedreamInput) -> bool:
-    return params.operation in READ_OPERATIONS
-
-
 SERVICE = Service(
     name="pipedream",
     title="Integrations",
@@ -250,7 +247,7 @@ SERVICE = Service(
             PipedreamOutput,
             call,
             effect="writes",
-            reads_when=_only_reads,
+            reads_when=ReadsWhen("operation", READ_OPERATIONS),
             example={
                 "app": "slack",
                 "action": "send-message",

@@ -20,6 +20,7 @@ from codewords_mcp.runtime.services.base import (
     Input,
     Operation,
     Output,
+    ReadsWhen,
     Service,
     ServiceContext,
     ServiceCredential,
@@ -232,10 +233,6 @@ async def _create_user(url: str, name: str, password: str) -> None:
         await client.aclose()
 
 
-def _only_reads(params: CoordinatorInput) -> bool:
-    return params.action in READ_ACTIONS
-
-
 SERVICE = Service(
     name="redis_coordinator",
     title="Redis coordinator",
@@ -247,7 +244,7 @@ SERVICE = Service(
             CoordinatorOutput,
             call,
             effect="writes",
-            reads_when=_only_reads,
+            reads_when=ReadsWhen("action", READ_ACTIONS),
             private=True,
             example={"action": "set", "key": "last_seen", "value": {"id": 7}, "ttl": 86400},
         ),

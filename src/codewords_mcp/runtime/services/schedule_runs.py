@@ -9,7 +9,7 @@ from pydantic import AliasChoices, Field
 from codewords_mcp.errors import InvalidInput
 from codewords_mcp.runtime.auth.authority import CallTarget
 from codewords_mcp.runtime.model.schedule import CatchUp, Overlap, Schedule, ScheduleRequest
-from codewords_mcp.runtime.services.base import Input, Operation, Output, Service, ServiceContext
+from codewords_mcp.runtime.services.base import Input, Operation, Output, ReadsWhen, Service, ServiceContext
 
 READ_OPERATIONS = frozenset(("list", "get"))
 
@@ -127,10 +127,6 @@ def _to_output(schedule: Schedule) -> ScheduleOutput:
     )
 
 
-def _only_reads(params: ScheduleInput) -> bool:
-    return params.operation in READ_OPERATIONS
-
-
 SERVICE = Service(
     name="schedule_runs",
     title="Scheduled runs",
@@ -143,7 +139,7 @@ SERVICE = Service(
             call,
             targets=_targets,
             effect="writes",
-            reads_when=_only_reads,
+            reads_when=ReadsWhen("operation", READ_OPERATIONS),
             example={"service_id": "greeting_99115e9a", "cron_expression": "0 9 * * MON-FRI"},
         ),
     ),
