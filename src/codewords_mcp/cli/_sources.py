@@ -25,6 +25,13 @@ def deployed_as(file: str) -> str | None:
     return _read().get(_runtime(), {}).get(_key(file))
 
 
+def deployed_from(workflow_id: str) -> Path | None:
+    """The file that a workflow was deployed from last, on the runtime that commands talk to now."""
+    files = _read().get(_runtime(), {})
+    found = [Path(file) for file, one in files.items() if one == workflow_id]
+    return found[-1] if found else None
+
+
 def remember(file: str, workflow_id: str) -> None:
     """Note what a file was deployed as. A home that cannot be written only means that the next deploy asks for the id."""
     known = _read()

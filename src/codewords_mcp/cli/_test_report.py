@@ -31,7 +31,8 @@ def print_report(report: Json, subject: str) -> None:
         _output.line(f"{total} on {report['of']}, {report['seconds']:.1f} s, nothing was sent", "bold")
     elif not report["faulted"]:
         _output.note(
-            f"{subject} has no recorded tests. `codewords test --add last` makes one of the last run."
+            f"{subject} has no recorded tests. `codewords test --add last` makes one of the last run.",
+            always=True,
         )
     if report["faulted"]:
         _print_faults(report)
@@ -44,10 +45,12 @@ def _print_faults(report: Json) -> None:
             continue
         _output.line(f"Faults in {run['run_id']}", "bold")
         rows = [_fault_row(one) for one in run["faults"]]
+        if not rows:
+            _output.note("It got no response that can have a fault.", always=True)
         _output.table(
             ["FAULT", "IN", "OUTCOME", "ASKED AGAIN", "NEW WRITES"],
             rows,
-            empty="Nothing was recorded that can have a fault.",
+            empty="",
         )
         if run["untried"]:
             _output.note(f"{run['untried']} more were not tried: no time was left.", "yellow", always=True)

@@ -12,7 +12,9 @@ import typer
 from codewords_mcp.cli import _output
 from codewords_mcp.cli._boundary import OK
 from codewords_mcp.cli._connect import connect
+from codewords_mcp.cli._pytest_export import write_pytest
 from codewords_mcp.cli._refs import AsJson, RunRef, part, run_id, workflow_id
+from codewords_mcp.cli._sources import deployed_from
 from codewords_mcp.cli._times import to_second
 from codewords_mcp.errors import InvalidInput
 
@@ -95,8 +97,24 @@ def export(
         Path | None,
         typer.Option("--output", "-o", metavar="FILE", help="The file to write; without it standard output."),
     ] = None,
+    pytest: Annotated[
+        bool, typer.Option("--pytest", help="Write a pytest file, with the recording beside it.")
+    ] = False,
+    file: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="With --pytest: the workflow's own file; default: the one that it was deployed from.",
+            show_default=False,
+        ),
+    ] = None,
 ) -> int:
-    """Write a recording as a JSON document, without credentials, that another home can import."""
+    """Write a recording as a JSON document, without credentials, that another home can import.
+
+    With --pytest, `-o test_orders.py` becomes a test that replays the run on the workflow's own file by `codewords test`.
+    """
+    if pytest:
+        return _export_pytest(run, output, file)
     text = json.dumps(_read(run), indent=1, ensure_ascii=False)
     if output is None:
         _output.raw(text + "\n")
@@ -150,6 +168,23 @@ def remove(run: RunRef) -> int:
     """Remove a recording. Its run stays."""
     with connect() as client:
         client.call("DELETE", f"/recordings/{part(run_id(client, run))}")
+    return OK
+
+
+def _export_pytest(run: str, output: Path | None, file: Path | None) -> int:
+    if output is None:
+        raise InvalidInput("Where is the test to be?", hint="-o tests/test_orders.py")
+    document = _read(run)
+    with connect() as client:
+        tests = client.items(f"/workflows/{part(document['service_id'])}/tests")
+    expect = [one["expect"] for one in tests if one["run_id"] == document["run_id"]]
+    workflow = file or deployed_from(document["service_id"])
+    if workflow is None:
+        raise InvalidInput(
+            "This workflow was not deployed from a file here.", hint="Give its file: --file main.py"
+        )
+    recording = write_pytest(document, output, workflow, expect[0] if expect else ())
+    _output.note(f"Wrote {output} and {recording}. Run it: pytest {output}")
     return OK
 
 
