@@ -133,6 +133,8 @@ def edit(
         for check in done["resolved"]:
             _output.line(f"resolved  {check['id']}: {check['message']}", "green")
         print_checks(done["checks"])
+        for text in done.get("evidence", []):
+            _output.prose(text)
         _print_state(draft)
 
     if draft["ready"]:

@@ -44,6 +44,7 @@ class EditResult(BaseModel):
     diff: str | None = None
     checks: list[CheckItem] = []
     resolved: list[str] = []
+    evidence: list[str] = []
 
 
 async def edit_workflow(
@@ -100,6 +101,7 @@ def _edit_result(done: EditedDraft, *, new: bool, whole: bool) -> CallToolResult
         diff=diff,
         checks=[] if new else check_items(done.checks),
         resolved=[one_line(check.message, 200) for check in done.resolved],
+        evidence=done.evidence,
     )
     if new:
         return tool_result(data, "\n".join(draft_lines(draft)))
@@ -109,7 +111,13 @@ def _edit_result(done: EditedDraft, *, new: bool, whole: bool) -> CallToolResult
     return tool_result(
         data,
         "\n".join(
-            [*_draft_notes(done), _difference(done, diff), *check_text, *draft_lines(draft, checks=False)]
+            [
+                *_draft_notes(done),
+                _difference(done, diff),
+                *check_text,
+                *done.evidence,
+                *draft_lines(draft, checks=False),
+            ]
         ),
     )
 

@@ -12,6 +12,7 @@ from tests.support.runtime import ADMIN
 from codewords_mcp.errors import Conflict, InvalidInput, NotFound
 from codewords_mcp.runtime.api.testing import TestRequest
 from codewords_mcp.runtime.egress import HOST_ALIAS
+from codewords_mcp.runtime.model.authoring import Edit
 from codewords_mcp.runtime.model.testing import TestReport
 
 pytestmark = [pytest.mark.anyio, pytest.mark.slow]
@@ -125,3 +126,27 @@ async def test_faults_tell_what_code_makes_of_them_the_same_ones_for_a_seed(grou
     assert silent.outcome == "crashed"
     assert len(ground.host.asked) == before
     assert (await tests.run(ADMIN, request)).faulted == report.faulted
+
+
+@pytest.mark.requirement("testing:repair")
+async def test_an_edit_after_a_failed_run_tells_whether_it_fixes_that_and_keeps_the_good_ones(
+    ground: RecordingGround,
+) -> None:
+    _, service, good = await recorded(ground, "Repaired")
+    drafts = ground.runtime.drafts
+    proposed = await drafts.edit(ADMIN, service, edits=[Edit(old='app.post("/")', new='app.post( "/" )')])
+    assert proposed.evidence == [f"1 run of last week can be its tests: codewords test --add {good}"]
+    await drafts.delete(ADMIN, proposed.draft.draft_id)
+
+    _, _, failed = await ground.run(service, ["GET", f"{ground.url}/read", None], fail=True)
+    await ground.recording(failed)
+    before = len(ground.host.asked)
+    useless = await drafts.edit(ADMIN, service, edits=[Edit(old=CUT, new=SHORTER)])
+    assert f"does NOT fix the failing run {failed}" in useless.evidence[0]
+    assert "0 of 1 good ones" in useless.evidence[0]
+    fix = [Edit(old=SHORTER, new=CUT), Edit(old='if asked.get("fail")', new='if asked.get("fails")')]
+    fixed = await drafts.edit(ADMIN, useless.draft.draft_id, edits=fix)
+    assert fixed.evidence == [
+        f"Replayed, nothing sent: fixes the failing run {failed} (500 → 200); 1 of 1 good ones are the same."
+    ]
+    assert len(ground.host.asked) == before

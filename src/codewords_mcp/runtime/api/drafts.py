@@ -7,6 +7,7 @@ from typing import Any
 
 from codewords_mcp.errors import InvalidInput, NotFound
 from codewords_mcp.runtime.api.container import Container
+from codewords_mcp.runtime.api.repairs import evidence_for
 from codewords_mcp.runtime.api.templates import TemplateApi
 from codewords_mcp.runtime.api.validation import ScriptValidator
 from codewords_mcp.runtime.authoring.drafts import (
@@ -118,7 +119,9 @@ class DraftApi:
 
         live = await self._live_number(caller, after)
         continued = row is not None and row.id != subject
-        return edited_draft((name, old, checks), after, continued=continued, live_version=live)
+        edited = edited_draft((name, old, checks), after, continued=continued, live_version=live)
+        evidence = await evidence_for(self._container, caller, after, live)
+        return edited.model_copy(update={"evidence": evidence})
 
     async def get(self, caller: Caller, draft_id: str, *, include_code: bool = False) -> Draft:
         """Return one draft. Raises NotFound."""

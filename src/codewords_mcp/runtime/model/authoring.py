@@ -100,7 +100,7 @@ class EditedDraft(Model):
     (`resolved`).
 
     `continued`: the request named a workflow, and its open draft was edited. `live_version`: the
-    version that serves now.
+    version that serves now. `evidence`: what recorded runs of the workflow say of the change.
     """
 
     draft: Draft
@@ -109,6 +109,7 @@ class EditedDraft(Model):
     live_version: int | None = None
     checks: list[Check] = Field(default_factory=list[Check])
     resolved: list[Check] = Field(default_factory=list[Check])
+    evidence: list[str] = Field(default_factory=list[str])
 
 
 class Brief(Model):
