@@ -74,6 +74,9 @@ def deploy(
     allow: Annotated[
         bool, typer.Option("--allow", help="Agree to whatever it asks for: for scripts and CI.")
     ] = False,
+    no_replay: Annotated[
+        bool, typer.Option("--no-replay", help="Do not replay recorded runs first; the version says so.")
+    ] = False,
     as_json: AsJson = False,
 ) -> int:
     """Check a workflow, build its environment and make it live.
@@ -101,6 +104,8 @@ def deploy(
     body = {key: value for key, value in body.items() if value is not None} | (
         {"allow": True} if allow else {}
     )
+    if no_replay:
+        body["replay"] = False
     if file:
         subject = _title(file)
     elif template:

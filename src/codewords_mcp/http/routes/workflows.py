@@ -32,6 +32,7 @@ class DeployBody(Body):
 
     A draft is a new version of what it was made of; with `revision` it has to be that one.
 
+    Recorded runs are replayed on a new version first, unless `replay` is false; what is worse or writes anew is asked for.
     A version that may do more than the live one gets 403 `consent_needed`, with what it asks for. Then `confirm`, the
     token of that answer, says that a person agrees to exactly that; `allow` agrees to whatever it asks.
     """
@@ -45,6 +46,7 @@ class DeployBody(Body):
     base_version: int | None = None
     description: str = ""
     public: bool | None = None
+    replay: bool = True
     confirm: str | None = None
     allow: bool = False
 
@@ -89,6 +91,7 @@ async def deploy(request: Request) -> Response:
             base_version=body.base_version,
             description=body.description,
             public=body.public,
+            replay=body.replay,
             # The HTTP API is used with a person's key, so its holder vouches for the consent.
             consent=Consent(allow=body.allow, confirm=body.confirm, by_person=True),
             progress=progress,

@@ -71,7 +71,7 @@ class ReplayApi:
         misses = MissPolicy(
             "live" if request.live_reads else "block", request.budget, partial(covers, live.manifest.hosts)
         )
-        order = ReplayOrder(caller, subject.servable, infos, misses, request.seconds)
+        order = ReplayOrder(caller, subject.servable, infos, misses, seconds=request.seconds)
         return await self._carried_out(order, subject.name, progress)
 
     async def get(self, caller: Caller, replay_id: str) -> Replay:

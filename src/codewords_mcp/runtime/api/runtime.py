@@ -12,6 +12,7 @@ from codewords_mcp.runtime.api.browsers import BrowserApi
 from codewords_mcp.runtime.api.connections import ConnectionApi
 from codewords_mcp.runtime.api.consents import ConsentApi
 from codewords_mcp.runtime.api.container import Container
+from codewords_mcp.runtime.api.deploy_gate import DeployGate
 from codewords_mcp.runtime.api.drafts import DraftApi
 from codewords_mcp.runtime.api.dry_runs import DryRunApi
 from codewords_mcp.runtime.api.files import FileApi
@@ -66,7 +67,9 @@ class Runtime:
         self.traces = TraceApi(container)
         self.replays = ReplayApi(container)
         self.tests = TestingApi(container)
-        self.workflows = WorkflowApi(container, validator, self.templates, self.runs)
+        self.workflows = WorkflowApi(
+            container, validator, self.templates, self.runs, DeployGate(container, self.replays)
+        )
         self.drafts = DraftApi(container, validator, self.templates)
         self.authoring = AuthoringApi(container, validator, self.services)
         self.files = FileApi(container)

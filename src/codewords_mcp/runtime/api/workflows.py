@@ -7,6 +7,7 @@ from typing import Any
 from codewords_mcp.errors import ConsentNeeded, InvalidInput, NotFound
 from codewords_mcp.errors.remedies import Remedy, RemedyAction
 from codewords_mcp.runtime.api.container import Container
+from codewords_mcp.runtime.api.deploy_gate import DeployGate
 from codewords_mcp.runtime.api.forecasts import forecast_for
 from codewords_mcp.runtime.api.paging import check_limit, parse_cursor
 from codewords_mcp.runtime.api.runs import RunApi
@@ -33,9 +34,15 @@ class WorkflowApi:
     """Deployed workflows: list, read, deploy, roll back, delete and compare."""
 
     def __init__(
-        self, container: Container, validator: ScriptValidator, templates: TemplateApi, runs: RunApi
+        self,
+        container: Container,
+        validator: ScriptValidator,
+        templates: TemplateApi,
+        runs: RunApi,
+        gate: DeployGate,
     ) -> None:
         self._container = container
+        self._gate = gate
         self._validator = validator
         self._templates = templates
         self._runs = runs
@@ -65,6 +72,7 @@ class WorkflowApi:
         base_version: int | None = None,
         description: str = "",
         public: bool | None = None,
+        replay: bool = True,
         consent: Consent = Consent(),  # noqa: B008  # immutable
         progress: Progress = no_progress,
     ) -> Deployment:
@@ -74,7 +82,8 @@ class WorkflowApi:
         workflow, or a new workflow, and is deleted. `revision` is the draft's revision that the caller
         read. Without `service_id` a new workflow is made. `base_version` is the version that the code is
         based on; for a draft, the one that it was made from. A version with more permissions than the
-        live one needs a person's consent: `consent`, or an answer on the page.
+        live one needs a person's consent: `consent`, or an answer on the page. So does one that does worse in
+        replays of recorded runs, or writes what it did not, unless `replay` is false.
 
         Raises Conflict if the draft changed, if another workflow has the name, or if other code is live
         than that of `base_version` (with both differences). Raises InvalidInput, ValidationFailed,
@@ -112,7 +121,7 @@ class WorkflowApi:
             code = await self._templates.get_code(caller, template_id or "")
 
         request = DeployRequest(caller, code, name, service_id, base_version, description, public)
-        deployment = await self._make_live(request, draft, consent, smoke, progress)
+        deployment = await self._make_live(request, draft, consent, smoke, progress, replay=replay)
         if draft is not None:
             # Only after the version is live: until then the draft is the one copy of the code.
             await drafts.remove(caller, draft.id)
@@ -219,6 +228,8 @@ class WorkflowApi:
         consent: Consent,
         smoke: Smoke,
         progress: Progress,
+        *,
+        replay: bool,
     ) -> Deployment:
         deployer = self._container.deployer
         plan = await deployer.plan(request)
@@ -236,8 +247,12 @@ class WorkflowApi:
             if current.revision != draft.revision:
                 raise stale_revision(draft.revision)
 
+        review, behaviour = await self._gate.look(request.caller, review, progress, wanted=replay)
         await self._container.consents.settle(review.question, consent)
-        return await deployer.activate(review)
+        deployment = await deployer.activate(review)
+        if behaviour is not None:
+            await self._gate.accepted(request.caller, deployment.service_id, deployment.version, behaviour)
+        return deployment
 
     async def _broken_schedules(self, caller: Caller, service_id: str) -> list[Check]:
         """A warning for each schedule whose input does not fit what is live now."""

@@ -238,6 +238,30 @@ def of_tool(owner: str, tool: str, arguments: Mapping[str, Any], title: str) -> 
     return Question(owner, digest, rows, _lines(rows), wording)
 
 
+def with_behaviour(
+    question: Question, name: str, live: int, lines: Sequence[str], keys: Sequence[str]
+) -> Question:
+    """Ask for what a version does in replays of recorded runs too, beside its permissions.
+
+    `lines` are for a person; questions with equal `keys` are the same.
+    """
+    wording = question.wording
+    if not question.lines:
+        shown = quoted(name, _TITLE)
+        wording = replace(
+            wording,
+            message=f"This version of {shown} was not deployed: in replays of recorded runs it does worse, or writes what it "
+            f"did not. Version {live} goes on serving.",
+            title=f"Deploy a new version of the workflow {shown}, which does this?",
+            about=f"In replays of recorded runs, beside version {live}, it does this",
+            declined="A person declined what this version does; nothing was deployed.",
+        )
+    rows: Rows = [*question.rows, ("in replays", list(lines))]
+    digest = _digest(question.owner, question.digest, sorted(keys))
+    shown_lines = [*question.lines, *(f"in replays: {line}" for line in lines)]
+    return replace(question, rows=rows, lines=shown_lines, digest=digest, wording=wording)
+
+
 def of_apply(
     owner: str,
     list_id: str,

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Coroutine
 from contextlib import suppress
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import structlog
 from sqlalchemy import Connection
@@ -101,6 +101,10 @@ class RunDispatcher:
         except (RunInterrupted, RunCancelled, RuntimeUnavailable):
             self._note_broken(request.caller)
             raise
+
+    def spawn(self, coroutine: Coroutine[Any, Any, object], name: str) -> None:
+        """Start work in the background that counts as activity."""
+        self._context.registry.spawn(coroutine, name=name)
 
     async def run_planned(self, request: RunRequest, plan: RunPlan) -> RunResponse:
         """Run a version with a recorder of the caller's choice; see `run`."""

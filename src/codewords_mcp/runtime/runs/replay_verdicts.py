@@ -9,6 +9,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final
 
+import structlog
+
 from codewords_mcp.errors import CodewordsError, NotFound
 from codewords_mcp.runtime.model.caller import Caller
 from codewords_mcp.runtime.model.progress import Progress, no_progress
@@ -43,7 +45,8 @@ OURS: Final = frozenset(
     }
 )
 """Codes of errors that say nothing of the program."""
-_OUT_OF_TIME: Final = "it was not replayed within the time for all"
+log = structlog.get_logger(__name__)
+OUT_OF_TIME: Final = "it was not replayed within the time for all"
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +57,8 @@ class ReplayOrder:
     servable: Servable
     recordings: Sequence[RecordingInfo]
     misses: MissPolicy = field(default_factory=MissPolicy)
+    against: Servable | None = None
+    """The version to compare with, else for each recording the one that was recorded."""
     seconds: float = 60.0
 
     def limited(self, dollars: float) -> ReplayOrder:
@@ -116,6 +121,10 @@ class ReplayVerdicts:
             reason = str(why)
         except CodewordsError as error:
             reason = error.message
+        except Exception:
+            # One recording is not worth the others, nor a deploy.
+            log.exception("recording not replayed", run_id=info.run_id)
+            reason = "the runtime failed while it replayed this run"
         return ReplayedRun(run_id=info.run_id, verdict="cannot tell", obstacles=[reason])
 
 
@@ -158,6 +167,8 @@ class _RecordingReplay:
     async def _recorded_version(self, recording: Recording, *, imported: bool) -> Servable:
         """The version that was recorded; the live one for a recording of another home, or of a version that is gone."""
         owner, service_id = self.order.caller.owner, self.order.servable.service_id
+        if self.order.against is not None:
+            return self.order.against
         found: Servable | None = None
         if not imported:
             found = await self._catalog.version(owner, service_id, recording.version)
@@ -170,12 +181,15 @@ class _RecordingReplay:
 
     async def _baseline(self, recording: Recording, version: Servable, count: int) -> Baseline:
         key = (recording.run_id, version.service_id, version.version)
+        same_version = self.order.against is None or version.version == recording.version
         replays = list(self._cache.get(key))
         while len(replays) < count:
             batch = min(count - len(replays), AT_ONCE)
             replays += await asyncio.gather(
                 *(
-                    self._run(recording, version, lambda: ReplayRecorder(recording, same_version=True))
+                    self._run(
+                        recording, version, lambda: ReplayRecorder(recording, same_version=same_version)
+                    )
                     for _ in range(batch)
                 )
             )
@@ -197,10 +211,10 @@ class _RecordingReplay:
         left = self._ends_at - time.monotonic()
         usual = max(RUN_SECONDS, SLOWER * recording.seconds)
         if left <= 0:
-            raise NotReplayed(_OUT_OF_TIME)
+            raise NotReplayed(OUT_OF_TIME)
         replay = await self._runner.run(recording, version, recorder(), self.order.caller, min(left, usual))
         if replay.error == "run_timed_out" and left < usual:
-            raise NotReplayed(_OUT_OF_TIME)
+            raise NotReplayed(OUT_OF_TIME)
         if replay.error in OURS:
             raise NotReplayed(f"its replay was broken off: {replay.error}")
         return replay
