@@ -17,7 +17,13 @@ from codewords_mcp.runtime.model.replay import ReplayedRun
 from codewords_mcp.runtime.recording.baseline import Baseline
 from codewords_mcp.runtime.recording.comparison import compare
 from codewords_mcp.runtime.recording.differences import canonical
-from codewords_mcp.runtime.recording.exchanges import RecordedRequest, Recording, RunMessage, UnreadConnection
+from codewords_mcp.runtime.recording.exchanges import (
+    RecordedRequest,
+    Recording,
+    RecordingChannel,
+    RunMessage,
+    UnreadConnection,
+)
 from codewords_mcp.runtime.recording.replay import ReplayRecorder
 from codewords_mcp.runtime.recording.replay_summary import render, summarize
 
@@ -253,3 +259,16 @@ def test_runs_that_differ_alike_are_one_group_and_the_report_has_twelve_lines() 
     assert len(long) == 12
     assert long[-1] == "and 20 more groups"
     assert type(report).model_validate_json(report.model_dump_json()) == report
+
+
+@pytest.mark.requirement("recording:verdicts")
+@pytest.mark.parametrize(
+    ("channel", "verdict"), [("call", "same"), ("gateway", "same"), ("egress", "changed")]
+)
+def test_the_key_of_a_run_is_no_difference_and_a_hosts_is(channel: RecordingChannel, verdict: str) -> None:
+    def keyed(key: bytes) -> RecordedRequest:
+        one = request("POST", "http://runtime/run/files/list", {"n": 1}, channel=channel)
+        return replace(one, headers=[*one.headers, (b"authorization", b"Bearer " + key)])
+
+    made = recording(exchange(0, keyed(b"first"), {}), answer={"done": True})
+    assert judge([keyed(b"other")], made=made).verdict == verdict

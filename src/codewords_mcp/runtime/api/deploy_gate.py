@@ -35,7 +35,7 @@ _SKIPPED: Final = Check(
 
 @dataclass(frozen=True, slots=True)
 class Behaviour:
-    """What recorded runs became on a new version. `asks` need a person's consent, `keys` tell equal ones.
+    """The replays of recorded runs on a new version. `asks` need a person's consent, `keys` tell equal ones.
 
     `left` are runs that were not replayed in time.
     """
@@ -56,7 +56,7 @@ class DeployGate:
         self._found: OrderedDict[tuple[str, str, int], Behaviour] = OrderedDict()
 
     async def look(
-        self, caller: Caller, review: DeployReview, progress: Progress, *, wanted: bool
+        self, caller: Caller, review: DeployReview, progress: Progress, *, replays: bool
     ) -> tuple[DeployReview, Behaviour | None]:
         """The review with what a person must know and agree to of the version's behaviour. Never fails for a failed replay."""
         if review.target is None or review.live is None:
@@ -64,7 +64,7 @@ class DeployGate:
         infos = await self._recordings(caller, review.target.id, review.live)
         if not infos:
             return review, None
-        if not wanted:
+        if not replays:
             return _noted(review, _SKIPPED), None
 
         try:

@@ -247,7 +247,7 @@ class WorkflowApi:
             if current.revision != draft.revision:
                 raise stale_revision(draft.revision)
 
-        review, behaviour = await self._gate.look(request.caller, review, progress, wanted=replay)
+        review, behaviour = await self._gate.look(request.caller, review, progress, replays=replay)
         await self._container.consents.settle(review.question, consent)
         deployment = await deployer.activate(review)
         if behaviour is not None:

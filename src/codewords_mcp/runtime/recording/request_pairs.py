@@ -19,6 +19,8 @@ _OF_CLIENTS: Final = frozenset(
     """.split()
 )
 """Headers that name the client, the connection or the moment, and nothing that the host would act on."""
+_KEYS: Final = ("authorization", "x-api-key", "x-codewords-api-key", "x-goog-api-key")
+"""Headers by which a program shows the runtime its key."""
 MAX_SCORED: Final = 40
 """Requests of one route that are compared each with each to find the likeliest pairs. More are paired in their order."""
 
@@ -36,7 +38,12 @@ class SeenRequest:
     @cached_property
     def headers(self) -> dict[str, Value]:
         """The headers that a host acts on."""
-        return _meaning(self.exchange.request.headers)
+        found = _meaning(self.exchange.request.headers)
+        if self.exchange.request.channel != "egress":
+            # The run's own key, another one each time.
+            for name in _KEYS:
+                found.pop(name, None)
+        return found
 
     @cached_property
     def form(self) -> NormalForm:
