@@ -22,6 +22,7 @@ import uvloop  # noqa: E402
 from tests.integration.recording.in_process import run  # noqa: E402
 from tests.integration.recording.scenarios import Change, Scenario, changes, held_out  # noqa: E402
 from tests.integration.recording.verdicts import AGO  # noqa: E402
+from tests.integration.runtime.helpers import serving  # noqa: E402
 from tests.support.runtime import ADMIN, deploy, make_home, open_runtime  # noqa: E402
 
 from codewords_mcp.runtime.api.runtime import Runtime  # noqa: E402
@@ -31,7 +32,6 @@ from codewords_mcp.runtime.recording.exchanges import Recording, RunMessage  # n
 from codewords_mcp.runtime.secrets.scrub import Scrubber  # noqa: E402
 
 MISTAKES = 2
-AT_ONCE = 2
 
 
 def recorded(scenario: Scenario) -> Recording:
@@ -85,7 +85,7 @@ async def measure(some_changes: list[Change]) -> list[tuple[Change, Replay]]:
         by_scenario.setdefault(change.scenario.name, []).append(change)
     found: list[tuple[Change, Replay]] = []
     with tempfile.TemporaryDirectory() as folder:
-        async with open_runtime(make_home(Path(folder) / "home")) as runtime:
+        async with open_runtime(make_home(Path(folder) / "home")) as runtime, serving(runtime):
             for some in by_scenario.values():
                 found += await judged(runtime, some[0].scenario, some)
     return found
