@@ -17,6 +17,7 @@ from tests.support.runtime import make_home
 from tests.support.stdio_client import Peer, environment, tool_result, until
 
 from codewords_mcp.stdio import home as homes
+from codewords_mcp.stdio import lifecycle
 
 Serve = Callable[..., "subprocess.Popen[str]"]
 
@@ -81,12 +82,12 @@ def test_a_signal_ends_it_in_order(serve: Serve, home: Path, number: signal.Sign
 def test_stop_ends_the_homes_runtime_and_waits_until_it_is_gone(serve: Serve, home: Path) -> None:
     process = serve()
     pid = listening(home, process).pid
-    stopped = homes.stop(str(home))
+    stopped = lifecycle.stop(str(home))
     assert stopped is not None
     assert stopped.pid == pid
     assert homes.holder(str(home)) is None
     assert process.wait(120) == 0
-    assert homes.stop(str(home)) is None
+    assert lifecycle.stop(str(home)) is None
 
 
 @pytest.mark.slow
@@ -124,7 +125,7 @@ def test_a_detached_runtime_takes_a_free_port_where_the_usual_one_is_taken(home:
         port = taken.getsockname()[1]
         os.environ["CODEWORDS_PORT"] = str(port)
         try:
-            info = homes.ensure(str(home))
+            info = lifecycle.ensure(str(home))
         finally:
             del os.environ["CODEWORDS_PORT"]
     assert info.url.startswith("http://127.0.0.1:")
@@ -189,11 +190,11 @@ def test_stop_ends_a_runtime_in_any_phase_of_its_start(serve: Serve, home: Path,
         until(lambda: homes.holder(str(home)) is not None, "the home to be held")
     if phase == "published":
         listening(home, process)
-    stopped = homes.stop(str(home), timeout=60)
+    stopped = lifecycle.stop(str(home), timeout=60)
     if stopped is None:  # nobody held the home yet: there was nothing to end
         assert phase == "just started"
         listening(home, process)
-        stopped = homes.stop(str(home), timeout=60)
+        stopped = lifecycle.stop(str(home), timeout=60)
     assert stopped is not None
     assert stopped.pid == process.pid
     _, errors = process.communicate(timeout=60)

@@ -22,16 +22,16 @@ def main() -> None:
         # Inside of the try: Ctrl-C while modules load must not print a traceback.
         with loading():
             from codewords_mcp.cli._boundary import run_app
-            from codewords_mcp.cli.app import codewords
+            from codewords_mcp.cli.app import codewords, codewords_mcp
     except KeyboardInterrupt:
         sys.exit(130)
 
-    sys.exit(run_app(codewords, "codewords", sys.argv[1:]))
+    sys.exit(run_app(codewords, "codewords", sys.argv[1:], {"codewords-mcp": codewords_mcp}))
 
 
 def mcp_main(argv: list[str]) -> int:
     """The subcommands of `codewords-mcp` (serve, demo, install, doctor, stop); `argv` has no program name."""
     from codewords_mcp.cli._boundary import run_app
-    from codewords_mcp.cli.app import codewords_mcp
+    from codewords_mcp.cli.app import codewords, codewords_mcp
 
-    return run_app(codewords_mcp, "codewords-mcp", argv)
+    return run_app(codewords_mcp, "codewords-mcp", argv, {"codewords": codewords})

@@ -17,7 +17,7 @@ from codewords_mcp.errors import CodewordsError, InvalidInput
 from codewords_mcp.runtime.model.disk_errors import full_disk
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
 OK, FAILED, USAGE, PLATFORM, INTERRUPTED = 0, 1, 2, 3, 130
 
@@ -42,8 +42,10 @@ def exit_code(error: CodewordsError) -> int:
     return PLATFORM
 
 
-def run_app(app: typer.Typer, name: str, argv: Sequence[str]) -> int:
-    """Run a Typer app over `argv`; returns the exit code.
+def run_app(
+    app: typer.Typer, name: str, argv: Sequence[str], others: Mapping[str, typer.Typer] | None = None
+) -> int:
+    """Run a Typer app over `argv`; returns the exit code. A command of the `others`, by name, is told to be theirs.
 
     With `--json` in `argv` a failure is also a JSON object on stdout: `{"error": {code, message, …}}`.
     """
@@ -61,7 +63,7 @@ def run_app(app: typer.Typer, name: str, argv: Sequence[str]) -> int:
             type(error).__name__ == "NoArgsIsHelpError"
         ):  # its message is the help, which Typer has drawn already
             return USAGE
-        _report(_usage(error), as_json=as_json)
+        _report(_usage(error, others or {}), as_json=as_json)
         return USAGE
     except typer.Abort:
         return INTERRUPTED
@@ -101,11 +103,11 @@ def _show_questions(error: CodewordsError) -> None:
             _output.note(f"  + {line}", "yellow", always=True)
 
 
-def _usage(error: Exception) -> InvalidInput:
+def _usage(error: Exception, others: Mapping[str, typer.Typer]) -> InvalidInput:
     """A parser's complaint as one of ours, with the command whose help explains it."""
     context: Any = getattr(error, "ctx", None)
     if (found := _NO_COMMAND.search(str(cast("Any", error).format_message()))) and (
-        other := _of_other_program(context, found[1])
+        other := _of_other_program(others, found[1])
     ):
         return InvalidInput(f"`{found[1]}` is a command of {other}.", hint=f"{other} {found[1]}")
 
@@ -117,31 +119,17 @@ def _usage(error: Exception) -> InvalidInput:
     )
 
 
-def _of_other_program(context: Any, command: str) -> str | None:
-    """The other of the two programs, where it has this command."""
-    if context is not None:
-        name = str(context.command_path)
-    else:
-        name = ""
-
-    other = {"codewords": "codewords-mcp", "codewords-mcp": "codewords"}.get(name)
-    if other is None:
-        return None
-
-    from codewords_mcp.cli import app
-
-    if other == "codewords-mcp":
-        tree = app.codewords_mcp
-    else:
-        tree = app.codewords
-
-    names = {entry.name for entry in (*tree.registered_commands, *tree.registered_groups)}
-    names |= {
-        entry.callback.__name__ for entry in tree.registered_commands if entry.callback and entry.name is None
-    }
-    if command in names:
-        return other
-
+def _of_other_program(others: Mapping[str, typer.Typer], command: str) -> str | None:
+    """The name of another program that has this command."""
+    for name, tree in others.items():
+        names = {entry.name for entry in (*tree.registered_commands, *tree.registered_groups)}
+        names |= {
+            entry.callback.__name__
+            for entry in tree.registered_commands
+            if entry.callback and entry.name is None
+        }
+        if command in names:
+            return name
     return None
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from codewords_mcp.cli import _output
 from codewords_mcp.cli._client import RuntimeClient, RuntimeEndpoint
 from codewords_mcp.errors import InvalidInput
-from codewords_mcp.stdio import home
+from codewords_mcp.stdio import home, lifecycle
 from codewords_mcp.stdio.settings_conflict import conflict_sentence, ignored_settings
 
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ def connect(*, tell: bool = True) -> RuntimeClient:
     """A client of the runtime that this person's settings name; the home's is started when none runs.
 
     With `tell`, stderr has what a person should know of it: settings that it ignores, an address that moved.
-    Raises StorageFailed and RuntimeUnavailable as `home.ensure` does.
+    Raises StorageFailed and RuntimeUnavailable as `lifecycle.ensure` does.
     """
     return RuntimeClient(endpoint(tell=tell))
 
@@ -69,7 +69,7 @@ def _home_endpoint(*, tell: bool) -> RuntimeEndpoint:
     info = home.find(folder)
     if info is None:
         with _output.spinner("Starting the runtime") as say:
-            info = home.ensure(folder, say=say)
+            info = lifecycle.ensure(folder, say=say)
         # Only by the command that started it: later ones would repeat it each time.
         if info.missed_port and tell:
             _tell_of_moved_address(info)

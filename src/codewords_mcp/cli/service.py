@@ -13,7 +13,7 @@ from codewords_mcp.cli import _output
 from codewords_mcp.cli._boundary import FAILED, OK
 from codewords_mcp.cli._refs import AsJson
 from codewords_mcp.errors import InvalidInput, RuntimeUnavailable
-from codewords_mcp.stdio import home
+from codewords_mcp.stdio import home, lifecycle
 
 if TYPE_CHECKING:
     from codewords_mcp.cli.hosts.session_service import Manager, SessionService
@@ -79,7 +79,7 @@ def install(
     _write(file, content)
     with _output.spinner("Starting the runtime as a service"):
         # The service's runtime needs the lock, and runs in progress must not be lost for it.
-        home.stop(str(service.home), only_idle=True)
+        lifecycle.stop(str(service.home), only_idle=True)
         try:
             manager.enable(service)
         except RuntimeUnavailable:
@@ -185,7 +185,7 @@ def _remove(service: SessionService, file: Path) -> None:
 
 def _wait_until_up(service: SessionService) -> home.RuntimeInfo:
     """Raises RuntimeUnavailable where the service manager's runtime does not come up."""
-    deadline = time.monotonic() + home.START_TIMEOUT
+    deadline = time.monotonic() + lifecycle.START_TIMEOUT
     while time.monotonic() < deadline:
         if info := home.find(str(service.home)):
             return info

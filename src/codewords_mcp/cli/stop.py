@@ -11,7 +11,7 @@ from codewords_mcp.cli._boundary import OK
 from codewords_mcp.cli._client import RuntimeClient
 from codewords_mcp.cli._connect import connect, remote_endpoint
 from codewords_mcp.cli._refs import AsJson
-from codewords_mcp.stdio import home
+from codewords_mcp.stdio import home, lifecycle
 
 
 def stop(as_json: AsJson = False) -> int:
@@ -26,7 +26,7 @@ def stop(as_json: AsJson = False) -> int:
         stopped, url, pid = True, remote.url, None
     else:
         with _output.spinner("Waiting for the runtime to end"):
-            info = home.stop(home.home_folder())
+            info = lifecycle.stop(home.home_folder())
         stopped, url, pid = info is not None, info and info.url, info and info.pid
 
     if as_json:

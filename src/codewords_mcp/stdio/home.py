@@ -19,7 +19,6 @@ from __future__ import annotations
 import json
 import os
 import sys
-import time
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:  # typing itself would cost the proxy milliseconds
@@ -32,8 +31,6 @@ INFO = "runtime.json"
 LOCK = "runtime.lock"
 READY_FD = "CODEWORDS_READY_FD"
 """Environment variable of a detached runtime: the pipe on which it says `ready`, or `failed` and why."""
-START_TIMEOUT = 60.0
-STOP_TIMEOUT = 30.0
 LOG_LIMIT = 5 << 20
 """Bytes after which `logs/runtime.log` becomes `runtime.log.1`."""
 
@@ -168,40 +165,6 @@ def find(home: str) -> RuntimeInfo | None:
     return None
 
 
-def ensure(home: str, *, say: Say | None = None, timeout: float = START_TIMEOUT) -> RuntimeInfo:
-    """The home's runtime, started if there is none; of many that ask at once, one starts it.
-
-    `say` gets progress a person can read. Waits at most `timeout` seconds.
-    Raises StorageFailed for a home that cannot be written, RuntimeUnavailable where none came to answer.
-    """
-    found = find(home)
-    if found is not None:
-        return found
-    if sys.platform == "win32":
-        from codewords_mcp.errors import RuntimeUnavailable
-
-        raise RuntimeUnavailable(
-            "A runtime needs Linux or macOS, and this is Windows.",
-            hint="Install codewords-mcp in WSL2, or set CODEWORDS_RUNTIME_URL to a runtime elsewhere.",
-        )
-
-    # Imported here, since a proxy that finds a running runtime never needs it.
-    from codewords_mcp.stdio import spawn as _start
-
-    return _start.start(home, say or _silent, time.monotonic() + timeout)
-
-
-def stop(home: str, *, timeout: float = STOP_TIMEOUT, only_idle: bool = False) -> RuntimeInfo | None:
-    """End the home's runtime in order and wait until it is gone; what it was, None if there was none.
-
-    With `only_idle` a runtime that has runs active goes on, and Conflict is raised.
-    Raises RuntimeUnavailable where it has not ended after `timeout` seconds.
-    """
-    from codewords_mcp.stdio import spawn as _start
-
-    return _start.stop(home, time.monotonic() + timeout, only_idle=only_idle)
-
-
 def version_key(version: str) -> tuple[int, ...]:
     """`0.10.1` → (0, 10, 1): enough to tell which of two releases is newer."""
     key: list[int] = []
@@ -211,7 +174,3 @@ def version_key(version: str) -> tuple[int, ...]:
             break
         key.append(int(digits))
     return tuple(key)
-
-
-def _silent(_: str) -> None:
-    """Progress where nobody listens."""

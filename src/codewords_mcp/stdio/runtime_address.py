@@ -6,7 +6,7 @@ import os
 from threading import Lock
 
 from codewords_mcp import __version__
-from codewords_mcp.stdio import home
+from codewords_mcp.stdio import home, lifecycle
 from codewords_mcp.stdio.http_client import HttpEndpoint
 from codewords_mcp.stdio.output import say
 
@@ -113,7 +113,7 @@ class HomeRuntime:
     def _connect(self) -> None:
         before, running = self._info, home.find(self._home) is not None
         try:
-            info = home.ensure(self._home, say=say)
+            info = lifecycle.ensure(self._home, say=say)
             if info.version != __version__:
                 info = self._settle_version(info)
             endpoint = HttpEndpoint(info.url, info.token, self._narrowed)
@@ -180,13 +180,13 @@ class HomeRuntime:
 
         try:
             # Only an idle one: an update of the package must not interrupt somebody's runs.
-            home.stop(self._home, only_idle=True)
+            lifecycle.stop(self._home, only_idle=True)
         except CodewordsError as error:
             say(f"the home's runtime is of the older version {info.version} and stays: {error}")
             return info
 
         say(f"replaced the home's runtime of version {info.version} by {__version__}")
-        return home.ensure(self._home, say=say)
+        return lifecycle.ensure(self._home, say=say)
 
 
 def choose(narrowed: dict[str, str]) -> HomeRuntime | RemoteRuntime:

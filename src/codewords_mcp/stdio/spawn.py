@@ -33,7 +33,7 @@ _TRY_AGAIN = "`codewords-mcp stop` ends it; then try again."
 
 
 def start(home: str, say: Say, deadline: float) -> RuntimeInfo:
-    """Start the runtime for `home.ensure`, which found none. Waits for one that another process starts or ends."""
+    """Start the runtime for `lifecycle.ensure`, which found none. Waits for one that another process starts or ends."""
     _make_folders(home)
     with _start_lock(home, deadline):
         # Whoever held the lock before us started one, or one is ending in order and has to be waited for.
@@ -51,7 +51,7 @@ def start(home: str, say: Say, deadline: float) -> RuntimeInfo:
 
 
 def stop(home: str, deadline: float, *, only_idle: bool) -> RuntimeInfo | None:
-    """See `home.stop`."""
+    """See `lifecycle.stop`."""
     info = homes.find(home)
     if info is None:
         # It starts, or it ends already. Neither is signalled: a second signal would cut off the runs of one that ends.

@@ -16,6 +16,7 @@ from tests.support.stdio_client import environment
 from codewords_mcp.errors import StorageFailed
 from codewords_mcp.settings import Settings
 from codewords_mcp.stdio import home as homes
+from codewords_mcp.stdio import lifecycle
 from codewords_mcp.stdio.home import RuntimeInfo
 from codewords_mcp.stdio.home_lock import HomeLock, HomeLocked
 
@@ -141,7 +142,7 @@ def test_a_home_that_cannot_be_made_is_a_storage_error_that_names_it() -> None:
     with pytest.raises(StorageFailed, match=r"/dev/null/home.*CODEWORDS_HOME"):
         HomeLock("/dev/null/home")
     with pytest.raises(StorageFailed, match=r"/dev/null/home.*CODEWORDS_HOME"):
-        homes.ensure("/dev/null/home")
+        lifecycle.ensure("/dev/null/home")
 
 
 @pytest.mark.requirement("stdio:version-mismatch")

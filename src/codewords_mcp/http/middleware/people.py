@@ -13,10 +13,9 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from codewords_mcp.errors import Forbidden, Unauthenticated
 from codewords_mcp.http.middleware.headers import Headers
 from codewords_mcp.http.middleware.hosts import Trust
-from codewords_mcp.http.middleware.protocol import SOCKET_ENDS
+from codewords_mcp.http.middleware.session_cookies import direct_peer, session_token
 from codewords_mcp.http.pages import sorry
 from codewords_mcp.http.state import CALLER, ERROR_PAGE, OPENS_PAGES, PERSON, SELF
-from codewords_mcp.runtime.auth.peers import Peer
 from codewords_mcp.runtime.model.caller import Caller
 
 if TYPE_CHECKING:
@@ -28,7 +27,6 @@ FORM_PREFIXES = (*SESSION_PREFIXES, "/login/", "/sign-in/")
 """All pages with forms. `/login/` is for the users of a workflow, whom the runtime does not know."""
 FORM_PATHS = frozenset({"/sign-in", "/sign-out"})
 READING = frozenset({"GET", "HEAD"})
-_COOKIE = "codewords_session"
 
 
 class PageGuard:
@@ -128,39 +126,3 @@ def person(scope: Scope) -> Caller:
     """Return the person who is signed in. Raises Unauthenticated."""
     require_signed_in(scope)
     return cast("Caller", scope[PERSON])
-
-
-def direct_peer(scope: Scope) -> Peer | None:
-    """Find the peer of the connection itself, whatever the headers say; None where the socket is unknown."""
-    remote, own = scope.get("state", {}).get(SOCKET_ENDS, (None, None))
-    if not remote or not own or own[1] is None:
-        return None
-    return Peer((remote[0], remote[1]), (own[0], own[1]))
-
-
-def cookie_name(origin: str) -> str:
-    """Name the session's cookie at this origin. The ports of a host share cookies, so the port is in the name."""
-    if origin.startswith("https://"):
-        # Browsers take a `__Host-` cookie only from this very host over https, so that a
-        # neighbouring subdomain can't set it.
-        return f"__Host-{_COOKIE}"
-    port = origin.rpartition(":")[2]
-    return f"{_COOKIE}_{port if port.isdecimal() else 80}"
-
-
-def session_token(scope: Scope) -> str:
-    """The token of the session that a browser sends; "" for none, or for several, of which another site may have set one."""
-    name = cookie_name(scope[SELF])
-    found: set[str] = set()
-
-    for header, value in scope["headers"]:
-        if header == b"cookie":
-            for part in value.decode("latin-1").split(";"):
-                key, _, token = part.strip().partition("=")
-                if key == name:
-                    found.add(token)
-
-    if len(found) == 1:
-        return found.pop()
-
-    return ""

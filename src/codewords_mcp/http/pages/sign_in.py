@@ -19,7 +19,7 @@ from codewords_mcp.errors import (
     Unauthenticated,
 )
 from codewords_mcp.http.bodies import Body, read_body, read_bytes
-from codewords_mcp.http.middleware.people import cookie_name, direct_peer, session_token
+from codewords_mcp.http.middleware.session_cookies import cookie_name, direct_peer, session_token
 from codewords_mcp.http.operations import HttpOperation, items_of
 from codewords_mcp.http.pages import HEADERS, page, prose, sorry
 from codewords_mcp.http.responses import JsonReply

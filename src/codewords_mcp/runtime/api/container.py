@@ -12,7 +12,6 @@ from pathlib import Path
 import structlog
 
 from codewords_mcp.errors import CodewordsError, StorageFailed
-from codewords_mcp.runtime.api.event_connections import connect_events
 from codewords_mcp.runtime.api.home_store import open_store
 from codewords_mcp.runtime.api.readiness import Readiness
 from codewords_mcp.runtime.api.tasks import TaskStore
@@ -45,9 +44,12 @@ from codewords_mcp.runtime.model.disk_errors import DiskSpace
 from codewords_mcp.runtime.model.events import (
     CallRefused,
     DeliveryReceived,
+    EnvironmentLost,
     EventBus,
+    RunLeft,
     SchedulesChanged,
     SecretsChanged,
+    SecretsChangedElsewhere,
     WebhooksChanged,
 )
 from codewords_mcp.runtime.model.manifest import Manifest
@@ -130,7 +132,7 @@ class Container:
         self._build_storage(settings)
         self._build_sandboxes(settings)
         self._build_services(settings)
-        connect_events(self)
+        self._connect_events()
 
     def _build_storage(self, settings: Settings) -> None:
         """Build keys, secrets, links, consents, files, deployments and drafts."""
@@ -322,6 +324,17 @@ class Container:
             self.replica = Replica(runs, self.dispatcher.background, self.events, ttl=settings.replica_ttl)
         else:
             self.replica = None
+
+    def _connect_events(self) -> None:
+        """Let each part listen to the events of others that concern it."""
+        listen = self.events.subscribe
+        listen(EnvironmentLost, lambda event: self.forget(event.service_id))
+        listen(RunLeft, lambda event: self.browsers.run_ended(event.run_id))
+        listen(SchedulesChanged, lambda _: self.scheduler.wake())
+        listen(DeliveryReceived, lambda _: self.webhook_dispatcher.wake())
+        listen(WebhooksChanged, lambda _: self.webhook_dispatcher.wake())
+        listen(WebhooksChanged, lambda _: self.socket_mode.wake())
+        listen(SecretsChangedElsewhere, lambda _: self.secrets.changed_elsewhere())
 
     def _publisher(self, event: object) -> Callable[[], None]:
         """Return a function that publishes this event."""

@@ -6,7 +6,7 @@ request that needs a missing part would then fail.
 
 from __future__ import annotations
 
-from sqlalchemy import Connection, Engine, Table, create_engine, text
+from sqlalchemy import Connection, Engine, Table, text
 
 from codewords_mcp.errors import StorageFailed
 from codewords_mcp.errors.remedies import Remedy, RemedyAction
@@ -32,21 +32,6 @@ def columns_of(connection: Connection) -> Columns:
         query = _POSTGRES
     for table, column in connection.execute(query):
         found.setdefault(table, set()).add(column)
-    return found
-
-
-def columns_at(version: str) -> Columns:
-    """Return the tables and columns that the migrations up to this version make."""
-    # Imported here, since that package imports this module.
-    from codewords_mcp.runtime.store.migrations import upgrade
-
-    # The migrations themselves tell, on a database in memory: a list of columns for each
-    # version would age.
-    engine = create_engine("sqlite://")
-    with engine.begin() as connection:
-        upgrade(connection, version)
-        found = columns_of(connection)
-    engine.dispose()
     return found
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from sqlalchemy import Connection, Engine, inspect, text
+from sqlalchemy import Connection, Engine, create_engine, inspect, text
 
 from codewords_mcp.errors import StorageFailed
 from codewords_mcp.runtime.store import schema
@@ -47,7 +47,7 @@ def migrate(engine: Engine, target: str = HEAD) -> None:
     if revision in before_release.REVISIONS:
         schema.require_fit(engine, revision, before_release.columns_at(revision))
     elif revision in REVISIONS:
-        schema.require_fit(engine, revision, schema.columns_at(revision))
+        schema.require_fit(engine, revision, columns_at(revision))
     elif revision is not None:
         raise StorageFailed(
             f"This home was made by a newer version of codewords-mcp (its database is at {revision}; this one knows {HEAD}).",
@@ -75,3 +75,15 @@ def upgrade(connection: Connection, target: str) -> None:
     config.set_main_option("script_location", str(_FOLDER).replace("%", "%%"))
     config.attributes["connection"] = connection
     command.upgrade(config, target)
+
+
+def columns_at(version: str) -> schema.Columns:
+    """Return the tables and columns that the migrations up to this version make."""
+    # The migrations themselves tell, on a database in memory: a list of columns for each
+    # version would age.
+    engine = create_engine("sqlite://")
+    with engine.begin() as connection:
+        upgrade(connection, version)
+        found = schema.columns_of(connection)
+    engine.dispose()
+    return found
