@@ -66,9 +66,9 @@ def run_tests(
     seed: Annotated[
         int | None, typer.Option(min=0, help="The same seed makes the same faults.", show_default=False)
     ] = None,
-    example: Annotated[
-        bool, typer.Option("--example/--no-example", help="Run WORKFLOW with its example, for real.")
-    ] = True,
+    no_example: Annotated[
+        bool, typer.Option("--no-example", help="Do not run WORKFLOW with its example, which is for real.")
+    ] = False,
     junit: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Write the results as JUnit XML.", show_default=False)
     ] = None,
@@ -107,7 +107,7 @@ def run_tests(
     # The example last: its answer is what a person wants to see at the end.
     is_served = not (recording or is_draft(subject) or "code" in body)
     code = OK if all(one["outcome"] == "passed" for one in report["tests"]) else FAILED
-    if is_served and example and not faults and not as_json and junit is None:
+    if is_served and not no_example and not faults and not as_json and junit is None:
         return max(code, run_example(subject, required=not report["tests"]))
     return code
 

@@ -77,6 +77,9 @@ def deploy(
     no_replay: Annotated[
         bool, typer.Option("--no-replay", help="Do not replay recorded runs first; the version says so.")
     ] = False,
+    no_tests: Annotated[
+        bool, typer.Option("--no-tests", help="Do not run recorded tests first; the version says so.")
+    ] = False,
     as_json: AsJson = False,
 ) -> int:
     """Check a workflow, build its environment and make it live.
@@ -106,6 +109,8 @@ def deploy(
     )
     if no_replay:
         body["replay"] = False
+    if no_tests:
+        body["tests"] = False
     if file:
         subject = _title(file)
     elif template:

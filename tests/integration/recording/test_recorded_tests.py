@@ -9,11 +9,12 @@ from tests.integration.recording.helpers import RecordingGround, calling, record
 from tests.integration.runtime.helpers import deployed
 from tests.support.runtime import ADMIN
 
-from codewords_mcp.errors import Conflict, InvalidInput, NotFound
+from codewords_mcp.errors import Conflict, ConsentNeeded, InvalidInput, NotFound
 from codewords_mcp.runtime.api.testing import TestRequest
 from codewords_mcp.runtime.egress import HOST_ALIAS
 from codewords_mcp.runtime.model.authoring import Edit
 from codewords_mcp.runtime.model.testing import TestReport
+from codewords_mcp.runtime.model.workflow import Consent
 
 pytestmark = [pytest.mark.anyio, pytest.mark.slow]
 
@@ -150,3 +151,24 @@ async def test_an_edit_after_a_failed_run_tells_whether_it_fixes_that_and_keeps_
         f"Replayed, nothing sent: fixes the failing run {failed} (500 → 200); 1 of 1 good ones are the same."
     ]
     assert len(ground.host.asked) == before
+
+
+@pytest.mark.requirement("testing:deploy")
+async def test_a_version_that_fails_a_test_needs_a_yes_and_one_without_tests_says_so(
+    ground: RecordingGround,
+) -> None:
+    code, service, run_id = await recorded(ground, "Deployed")
+    await ground.runtime.tests.add(ADMIN, run_id)
+    deploy = ground.runtime.workflows.deploy
+    other = code.replace(CUT, SHORTER)
+    with pytest.raises(ConsentNeeded, match="fails 1 of its recorded tests") as asked:
+        await deploy(ADMIN, code=other, service_id=service, replay=False)
+    assert any(line.startswith("fails a test: ") and run_id in line for line in asked.value.asks)
+    agreed = Consent(confirm=asked.value.confirm, by_person=True)
+    done = await deploy(ADMIN, code=other, service_id=service, replay=False, consent=agreed)
+    assert "Recorded tests: 1 failed." in [note.message for note in done.notes]
+
+    back = await deploy(ADMIN, code=code, service_id=service)
+    assert [note for note in back.notes if note.id == "tests"] == []
+    untested = await deploy(ADMIN, code=other, service_id=service, replay=False, tests=False)
+    assert "Deployed without its recorded tests, as was asked." in [note.message for note in untested.notes]

@@ -33,6 +33,7 @@ class DeployBody(Body):
     A draft is a new version of what it was made of; with `revision` it has to be that one.
 
     Recorded runs are replayed on a new version first, unless `replay` is false; what is worse or writes anew is asked for.
+    So is one that fails a recorded test, unless `tests` is false.
     A version that may do more than the live one gets 403 `consent_needed`, with what it asks for. Then `confirm`, the
     token of that answer, says that a person agrees to exactly that; `allow` agrees to whatever it asks.
     """
@@ -47,6 +48,7 @@ class DeployBody(Body):
     description: str = ""
     public: bool | None = None
     replay: bool = True
+    tests: bool = True
     confirm: str | None = None
     allow: bool = False
 
@@ -92,6 +94,7 @@ async def deploy(request: Request) -> Response:
             description=body.description,
             public=body.public,
             replay=body.replay,
+            tests=body.tests,
             # The HTTP API is used with a person's key, so its holder vouches for the consent.
             consent=Consent(allow=body.allow, confirm=body.confirm, by_person=True),
             progress=progress,

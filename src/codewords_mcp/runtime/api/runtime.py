@@ -33,6 +33,7 @@ from codewords_mcp.runtime.api.sessions import SessionApi
 from codewords_mcp.runtime.api.status import StatusApi
 from codewords_mcp.runtime.api.tasks import TaskStore
 from codewords_mcp.runtime.api.templates import TemplateApi
+from codewords_mcp.runtime.api.test_gate import TestGate
 from codewords_mcp.runtime.api.testing import TestingApi
 from codewords_mcp.runtime.api.traces import TraceApi
 from codewords_mcp.runtime.api.validation import ScriptValidator
@@ -68,7 +69,12 @@ class Runtime:
         self.replays = ReplayApi(container)
         self.tests = TestingApi(container)
         self.workflows = WorkflowApi(
-            container, validator, self.templates, self.runs, DeployGate(container, self.replays)
+            container,
+            validator,
+            self.templates,
+            self.runs,
+            DeployGate(container, self.replays),
+            TestGate(container, self.tests),
         )
         self.drafts = DraftApi(container, validator, self.templates)
         self.authoring = AuthoringApi(container, validator, self.services)

@@ -12,6 +12,7 @@ from codewords_mcp.runtime.api.forecasts import forecast_for
 from codewords_mcp.runtime.api.paging import check_limit, parse_cursor
 from codewords_mcp.runtime.api.runs import RunApi
 from codewords_mcp.runtime.api.templates import TemplateApi
+from codewords_mcp.runtime.api.test_gate import TestGate
 from codewords_mcp.runtime.api.validation import ScriptValidator
 from codewords_mcp.runtime.authoring.drafts import stale_revision
 from codewords_mcp.runtime.authoring.edits import unified_diff
@@ -40,9 +41,11 @@ class WorkflowApi:
         templates: TemplateApi,
         runs: RunApi,
         gate: DeployGate,
+        test_gate: TestGate,
     ) -> None:
         self._container = container
         self._gate = gate
+        self._test_gate = test_gate
         self._validator = validator
         self._templates = templates
         self._runs = runs
@@ -73,6 +76,7 @@ class WorkflowApi:
         description: str = "",
         public: bool | None = None,
         replay: bool = True,
+        tests: bool = True,
         consent: Consent = Consent(),  # noqa: B008  # immutable
         progress: Progress = no_progress,
     ) -> Deployment:
@@ -83,7 +87,8 @@ class WorkflowApi:
         read. Without `service_id` a new workflow is made. `base_version` is the version that the code is
         based on; for a draft, the one that it was made from. A version with more permissions than the
         live one needs a person's consent: `consent`, or an answer on the page. So does one that does worse in
-        replays of recorded runs, or writes what it did not, unless `replay` is false.
+        replays of recorded runs, or writes what it did not, unless `replay` is false,
+        and one that fails a recorded test, unless `tests` is false.
 
         Raises Conflict if the draft changed, if another workflow has the name, or if other code is live
         than that of `base_version` (with both differences). Raises InvalidInput, ValidationFailed,
@@ -121,7 +126,9 @@ class WorkflowApi:
             code = await self._templates.get_code(caller, template_id or "")
 
         request = DeployRequest(caller, code, name, service_id, base_version, description, public)
-        deployment = await self._make_live(request, draft, consent, smoke, progress, replay=replay)
+        deployment = await self._make_live(
+            request, draft, consent, smoke, progress, replay=replay, tests=tests
+        )
         if draft is not None:
             # Only after the version is live: until then the draft is the one copy of the code.
             await drafts.remove(caller, draft.id)
@@ -230,6 +237,7 @@ class WorkflowApi:
         progress: Progress,
         *,
         replay: bool,
+        tests: bool,
     ) -> Deployment:
         deployer = self._container.deployer
         plan = await deployer.plan(request)
@@ -248,6 +256,7 @@ class WorkflowApi:
                 raise stale_revision(draft.revision)
 
         review, behaviour = await self._gate.look(request.caller, review, progress, replays=replay)
+        review = await self._test_gate.look(request.caller, review, progress, run_tests=tests)
         await self._container.consents.settle(review.question, consent)
         deployment = await deployer.activate(review)
         if behaviour is not None:

@@ -262,6 +262,31 @@ def with_behaviour(
     return replace(question, rows=rows, lines=shown_lines, digest=digest, wording=wording)
 
 
+def with_failed_tests(
+    question: Question, name: str, live: int, lines: Sequence[str], failed: Sequence[str]
+) -> Question:
+    """Ask for a version that fails tests of its workflow too, beside what is asked already.
+
+    `lines` are for a person; questions for the same `failed` runs are the same.
+    """
+    wording = question.wording
+    if not question.lines:
+        shown = quoted(name, _TITLE)
+        wording = replace(
+            wording,
+            message=f"This version of {shown} was not deployed: it fails {len(failed)} of its recorded tests. "
+            f"Version {live} goes on serving.",
+            title=f"Deploy a new version of the workflow {shown}, which fails these tests?",
+            about="In tests that are recorded runs, it does otherwise",
+            agreed=f"{shown} can be deployed all the same. Deploying again makes it live.",
+            declined="A person declined a version that fails its tests; nothing was deployed.",
+        )
+    rows: Rows = [*question.rows, ("fails tests", list(lines))]
+    digest = _digest(question.owner, question.digest, "tests", sorted(failed))
+    shown_lines = [*question.lines, *(f"fails a test: {line}" for line in lines)]
+    return replace(question, rows=rows, lines=shown_lines, digest=digest, wording=wording)
+
+
 def of_apply(
     owner: str,
     list_id: str,
