@@ -1,7 +1,7 @@
 """The verdicts on the changes of `tests/integration/recording/changes`, by replays in real sandboxes: the hundred, and those
 that were held out while replays were made.
 
-The runs are recorded in this process, where the world is data, and are brought into a home as recordings of another one.
+The recorded runs are in sandboxes too; the world that answers them is data.
 """
 
 from __future__ import annotations
@@ -9,9 +9,11 @@ from __future__ import annotations
 import argparse
 import asyncio
 import dataclasses
+import json
 import logging
 import sys
 import tempfile
+import time
 from collections import Counter
 from pathlib import Path
 
@@ -19,43 +21,77 @@ PROJECT = Path(__file__).resolve().parent.parent
 sys.path[:0] = [str(PROJECT)]
 
 import uvloop  # noqa: E402
-from tests.integration.recording.in_process import run  # noqa: E402
+from tests.integration.recording.in_process import World  # noqa: E402
 from tests.integration.recording.scenarios import Change, Scenario, changes, held_out  # noqa: E402
-from tests.integration.recording.verdicts import AGO  # noqa: E402
 from tests.integration.runtime.helpers import serving  # noqa: E402
 from tests.support.runtime import ADMIN, deploy, make_home, open_runtime  # noqa: E402
 
 from codewords_mcp.runtime.api.runtime import Runtime  # noqa: E402
 from codewords_mcp.runtime.model.replay import Replay, ReplayRequest  # noqa: E402
 from codewords_mcp.runtime.recording.document import to_document  # noqa: E402
-from codewords_mcp.runtime.recording.exchanges import Recording, RunMessage  # noqa: E402
-from codewords_mcp.runtime.secrets.scrub import Scrubber  # noqa: E402
+from codewords_mcp.runtime.recording.exchanges import (  # noqa: E402
+    Exchange,
+    RecordedRequest,
+    Recording,
+    RunMessage,
+    UnreadConnection,
+)
+from codewords_mcp.runtime.recording.recorder import RecordedResponse, Verdict, replayed_pieces  # noqa: E402
+from codewords_mcp.runtime.runs.replays import ReplayRunner  # noqa: E402
+from codewords_mcp.runtime.secrets.scrub import label_of  # noqa: E402
 
 MISTAKES = 2
 
 
-def recorded(scenario: Scenario) -> Recording:
-    """The run as a home would have recorded it, without the values of its secrets."""
-    found = run(scenario, scenario.code, ago=AGO)
-    clean = Scrubber(scenario.env).whole
+class WorldRecorder:
+    """Answers a real run as a scenario says, and notes what it answered, as if hosts had."""
 
-    def message(one: RunMessage) -> RunMessage:
-        return dataclasses.replace(one, body=None if one.body is None else clean(one.body))
+    answers = True
 
-    exchanges = tuple(
-        dataclasses.replace(
-            one,
-            request=dataclasses.replace(
-                one.request,
-                url=clean(one.request.url.encode()).decode(),
-                body=None if one.request.body is None else clean(one.request.body),
-            ),
-            chunks=tuple((at, clean(chunk)) for at, chunk in one.chunks),
-        )
-        for one in found.exchanges
-    )
+    def __init__(self, scenario: Scenario) -> None:
+        self.exchanges: list[Exchange] = []
+        self._world = World(scenario)
+        self._env = scenario.env
+        self._began = time.monotonic()
+
+    async def decide(self, request: RecordedRequest) -> Verdict:
+        """See `Recorder`."""
+        started = time.monotonic() - self._began
+        url, body = request.url, request.body
+        for name, value in self._env.items():
+            url = url.replace(label_of(name), value)
+            body = body and body.replace(label_of(name).encode(), value.encode())
+        answer = self._world.answer(dataclasses.replace(request, url=url, body=body))
+        await asyncio.sleep(0.001)
+        content, headers = answer.content, list(answer.headers.raw)
+        ended = time.monotonic() - self._began
+        self.exchanges.append(
+            Exchange(
+                len(self.exchanges), request, "sent", started, ended, answer.status_code, headers,
+                ((0.0, content),), len(content), whole=True,
+            )
+        )  # fmt: skip
+        return RecordedResponse(answer.status_code, headers, replayed_pieces([(0.0, content)], paced=False))
+
+
+async def recorded(runtime: Runtime, scenario: Scenario, service: str) -> Recording:
+    """The run in a sandbox, as a home would have recorded it."""
+    container = runtime._container  # pyright: ignore[reportPrivateUsage]
+    servable = await container.catalog.version(ADMIN.owner, service, 1)
+    assert servable is not None
+    recorder, body = WorldRecorder(scenario), json.dumps(scenario.inputs).encode()
+    request = RunMessage("POST", "/", 0, [(b"content-type", b"application/json")], body)
+    asked = Recording("", service, 1, 0, "", request, RunMessage())
+    runner = ReplayRunner(container.dispatcher)
+    done = await runner.run(asked, servable, recorder, ADMIN, 60.0)
     return dataclasses.replace(
-        found, exchanges=exchanges, request=message(found.request), response=message(found.response)
+        done,
+        exchanges=tuple(recorder.exchanges),
+        connections=tuple(
+            UnreadConnection(one["host"], one["port"], 0.0, 0.1, 10, 10, one["why"])
+            for one in scenario.connections
+        ),
+        truncated=scenario.truncated,
     )
 
 
@@ -63,8 +99,8 @@ async def judged(runtime: Runtime, scenario: Scenario, some: list[Change]) -> li
     """Deploy the program, bring its recording, and replay it on each change."""
     for name, value in scenario.env.items():
         await runtime.secrets.set(ADMIN, name, value)
-    document = to_document(await asyncio.to_thread(recorded, scenario))
     service = await deploy(runtime, scenario.code, name=scenario.name)
+    document = to_document(await recorded(runtime, scenario, service))
     info = await runtime.recordings.bring(ADMIN, document, service)
     found: list[tuple[Change, Replay]] = []
     for change in some:

@@ -13,6 +13,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 from tests.unit.recording.helpers import exchange, recording, replayed, request
 
+from codewords_mcp.runtime.model.provider import CallUsage
 from codewords_mcp.runtime.model.replay import ReplayedRun
 from codewords_mcp.runtime.recording.baseline import Baseline
 from codewords_mcp.runtime.recording.comparison import compare
@@ -23,6 +24,7 @@ from codewords_mcp.runtime.recording.exchanges import (
     RecordingChannel,
     RunMessage,
     UnreadConnection,
+    cost_of,
 )
 from codewords_mcp.runtime.recording.replay import ReplayRecorder
 from codewords_mcp.runtime.recording.replay_summary import render, summarize
@@ -272,3 +274,15 @@ def test_the_key_of_a_run_is_no_difference_and_a_hosts_is(channel: RecordingChan
 
     made = recording(exchange(0, keyed(b"first"), {}), answer={"done": True})
     assert judge([keyed(b"other")], made=made).verdict == verdict
+
+
+@pytest.mark.requirement("replay:gate")
+def test_what_a_run_costs_before_and_after_follows_from_its_model_calls() -> None:
+    used = CallUsage({"input": 50, "output": 10}, 0.02, False)
+    paid = replace(exchange(0, PROMPT, USAGE), usage=used)
+    unpriced = replace(exchange(1, PROMPT, USAGE), usage=replace(used, cost=None))
+    assert cost_of([paid, unpriced, exchange(2, GET)]) == 0.02
+    made = replace(recording(paid, answer={}), cost=cost_of([paid]))
+    found = judge([PROMPT], made=made)
+    assert (found.cost_before, found.cost_after) == (0.02, 0.02)
+    assert judge([], made=made).cost_after == 0.0

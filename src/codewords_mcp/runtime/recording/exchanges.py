@@ -6,7 +6,7 @@ Nothing here does I/O. `codec.py` turns a `Recording` into bytes and back.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from typing import Final, Literal
 from urllib.parse import SplitResult, urlsplit
@@ -172,3 +172,8 @@ class Recording:
             replace(one, chunks=(), request=replace(one.request, body=None)) for one in self.exchanges
         )
         return replace(self, exchanges=bare)
+
+
+def cost_of(exchanges: Iterable[Exchange]) -> float:
+    """US dollars of the model calls among these, as far as their prices are known."""
+    return sum(((one.usage.cost or 0.0) for one in exchanges if one.usage is not None), 0.0)

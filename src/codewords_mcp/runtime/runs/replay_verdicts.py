@@ -18,7 +18,7 @@ from codewords_mcp.runtime.model.recording import RecordingInfo
 from codewords_mcp.runtime.model.replay import ReplayedRun, ReplayReport
 from codewords_mcp.runtime.recording.baseline import Baseline
 from codewords_mcp.runtime.recording.comparison import compare
-from codewords_mcp.runtime.recording.exchanges import Recording
+from codewords_mcp.runtime.recording.exchanges import Recording, cost_of
 from codewords_mcp.runtime.recording.replay import MissPolicy, ReplayRecorder
 from codewords_mcp.runtime.recording.replay_summary import summarize
 from codewords_mcp.runtime.runs.catalog import Catalog, Servable
@@ -202,7 +202,7 @@ class _RecordingReplay:
             self.order.servable,
             lambda: ReplayRecorder(recording, self.order.misses, noise=baseline.noisy_fields),
         )
-        self.spent += sum((one.usage.cost or 0.0) for one in replay.sent() if one.usage is not None)
+        self.spent += cost_of(replay.sent())
         return await asyncio.to_thread(compare, baseline, replay)
 
     async def _run(

@@ -13,7 +13,7 @@ from codewords_mcp.runtime.model.recording import RecordingPolicy
 from codewords_mcp.runtime.model.run import ExecutionMode, RunRequest
 from codewords_mcp.runtime.model.run_columns import FinalStatus
 from codewords_mcp.runtime.recording.exchange_log import ExchangeLog
-from codewords_mcp.runtime.recording.exchanges import Recording, RunMessage
+from codewords_mcp.runtime.recording.exchanges import Recording, RunMessage, cost_of
 from codewords_mcp.runtime.recording.recorder import (
     LiveRecorder,
     Recorder,
@@ -104,6 +104,7 @@ class AttemptRecording:
             _recorded_headers(run.request.headers, self.session.scrubber),
             None if body is None else clean(body),
         )
+        exchanges = self.log.exchanges()
         return Recording(
             run.run_id,
             servable.service_id,
@@ -112,10 +113,11 @@ class AttemptRecording:
             status,
             request,
             response,
-            self.log.exchanges(),
+            exchanges,
             self.log.connections(),
             error,
             time.monotonic() - self.log.began_at,
+            cost_of(exchanges),
             truncated=self.log.truncated,
         )
 
