@@ -7,7 +7,7 @@ import threading
 import uuid
 from collections import Counter
 from collections.abc import Callable, Generator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
@@ -49,6 +49,7 @@ def counting_host() -> Generator[CountingHost]:
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
+        disable_nagle_algorithm = True
 
         def do_GET(self) -> None:
             self._respond(self.path, host.reads)
@@ -72,12 +73,20 @@ def counting_host() -> Generator[CountingHost]:
             self.send_header("content-type", "application/json")
             self.send_header("content-length", str(len(answer)))
             self.end_headers()
-            self.wfile.write(answer)
+            # Whoever wrote may have been killed meanwhile.
+            with suppress(OSError):
+                self.wfile.write(answer)
 
         def log_message(self, format: str, *args: Any) -> None:  # noqa: A002
             """Say nothing."""
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    class Server(ThreadingHTTPServer):
+        daemon_threads = True
+
+        def handle_error(self, request: Any, client_address: Any) -> None:
+            """Say nothing of those that were killed."""
+
+    server = Server(("127.0.0.1", 0), Handler)
     host = CountingHost(server.server_address[1])
     thread = threading.Thread(target=server.serve_forever, args=[0.05], daemon=True)
     thread.start()

@@ -159,3 +159,32 @@ def test_a_new_schedule_tells_what_its_runs_will_cost(http: httpx.Client, servic
     assert forecast["month"]["runs"] == 30
     assert forecast["lines"][-1] == "Ceiling: none is set."
     http.delete(f"/schedules/{made['id']}")
+
+
+@pytest.mark.requirement("runs:resume")
+def test_a_model_call_is_paid_once_by_the_attempts_of_a_resumed_run(
+    http: httpx.Client, providers: LoopbackProviders
+) -> None:
+    body = (
+        "import os, httpx\n"
+        '@app.post("/")\n'
+        "async def ask(request: Request):\n"
+        '    address, key = os.environ["OPENAI_BASE_URL"], os.environ["OPENAI_API_KEY"]\n'
+        '    prompt = {"model": "gpt-4o-mini-c4", "messages": [{"role": "user", "content": "once only"}]}\n'
+        "    async with httpx.AsyncClient(timeout=60) as client:\n"
+        '        auth = {"authorization": f"Bearer {key}"}\n'
+        '        answer = await client.post(address + "/chat/completions", json=prompt, headers=auth)\n'
+        '    print("answered", answer.status_code, answer.json()["choices"][0]["message"]["content"], flush=True)\n'
+        '    raise RuntimeError("after the call")\n'
+    )
+    first, _, rest = USUAL.format(more=', "OPENAI_API_KEY"').rpartition("# ///\n")
+    header = first + "# [tool.codewords]\n# retries = {count = 1, resume = true}\n# ///\n" + rest
+    code = workflow(body, title="Paid once").replace(USUAL.format(more=""), header)
+    made = http.post("/deploy", json={"code": code, "name": "Paid once", "allow": True}, timeout=300)
+    assert made.status_code == 200, made.text
+    before = len(providers.requests)
+    run = http.post(f"/run_async/{made.json()['service_id']}/", json={}).json()["request_id"]
+    record = http.get(f"/result/{run}?timeout=60", timeout=90).json()
+    assert [attempt["outcome"] for attempt in record["attempts"]] == ["failed", "failed"]
+    assert http.get(f"/logs/{run}").text.count("answered 200 Hello from the stand") == 2
+    assert len(providers.requests) == before + 1

@@ -20,7 +20,7 @@ from codewords_mcp.runtime.recording.journal import (
     repeat_key,
 )
 from codewords_mcp.runtime.recording.recorder import BlockedRequest, OpenExchange, RecordedResponse
-from codewords_mcp.runtime.recording.resume import Knowledge, ResumeRecorder, completed
+from codewords_mcp.runtime.recording.resume import MAX_READS, Knowledge, ResumeRecorder, completed
 
 URL = "https://api.example.com/orders"
 INPUT = b'{"known": "0f8fad5b-d9cb-469f-a165-70867728950e"}'
@@ -54,7 +54,8 @@ class MemoryJournal:
 class Attempts:
     """Attempts of one program, one after the other."""
 
-    def __init__(self) -> None:
+    def __init__(self, max_reads: int = MAX_READS) -> None:
+        self._max_reads = max_reads
         self.journal = MemoryJournal()
         self._recorder = self._new()
 
@@ -69,7 +70,9 @@ class Attempts:
             entry_of_bytes(one.attempt, one.number, one.state, entry_to_bytes(one))
             for one in journal.entries.values()
         ]
-        return ResumeRecorder("run_1", earlier, journal, Knowledge(given), journal.asked.append)
+        return ResumeRecorder(
+            "run_1", earlier, journal, Knowledge(given), journal.asked.append, max_reads=self._max_reads
+        )
 
     def again(self) -> None:
         """The next attempt."""
@@ -238,6 +241,15 @@ def test_the_keys_by_which_hosts_know_a_request_again(
     url: str, headers: list[tuple[bytes, bytes]], body: Any, key: str
 ) -> None:
     assert repeat_key(request("POST", url, body, headers=headers)) == key
+
+
+@pytest.mark.requirement("runs:resume")
+def test_a_program_that_polls_for_days_fills_no_journal() -> None:
+    attempts = Attempts(max_reads=2)
+    for n in range(4):
+        attempts.sends(request("GET", URL), {"n": n})
+    attempts.sends(post({"n": 1}), {})
+    assert [one.is_write for one in attempts.journal.entries.values()] == [False, False, True]
 
 
 @pytest.mark.requirement("runs:resume")

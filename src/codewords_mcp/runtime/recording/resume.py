@@ -42,6 +42,8 @@ OVER: Final = "its attempt is over"
 ASKING: Final = "a person is asked about an earlier write first"
 SETTLE_SECONDS: Final = 10.0
 """Seconds for what is on its way to be answered, before a run ends with a question: else it would be asked about too."""
+MAX_READS: Final = 5000
+"""Requests of an attempt after which only writes are put on record: a program may poll for days."""
 _UUID: Final = re.compile(rb"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}|[0-9a-f]{32}")
 _BY_CHANCE: Final = re.compile(
     rb"[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[147][0-9a-fA-F]{3}-[89abAB][0-9a-fA-F]{3}-[0-9a-fA-F]{12}"
@@ -166,12 +168,14 @@ class ResumeRecorder:
         on_unknown: Callable[[JournalEntry], None],
         *,
         clock: Callable[[], float] = time.time,
+        max_reads: int = MAX_READS,
     ) -> None:
         self._run_id = run_id
         self._earlier = Earlier(earlier, knowledge)
         self._journal = journal
         self._knowledge = knowledge
         self._clock = clock
+        self._max_reads = max_reads
         self._on_unknown = on_unknown
         self._count = 0
         self._wrote = False
@@ -262,7 +266,8 @@ class ResumeRecorder:
         if not self._writing:
             self._all_answered.set()
         if exchange.whole:
-            self._journal.complete(entry, exchange)
+            if entry.is_write or entry.number < self._max_reads:
+                self._journal.complete(entry, exchange)
         elif exchange.unsent and entry.is_write and entry.attempt == self._journal.attempt:
             self._journal.drop(entry)
 

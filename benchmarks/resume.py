@@ -1,0 +1,62 @@
+"""How many writes are doubled when processes are killed under runs that may be resumed?
+
+Runs with concurrent writes go on while kill -9 strikes the runtime, its fork server and its sandboxes, half of the times
+just after a write has arrived. A host counts each write by a key of its own. Runs that ask about a write are answered by
+what the host has seen. On SQLite, and with three replicas on PostgreSQL. There is no peer: the number has to be 0.
+
+    python benchmarks/resume.py [--quick] [--json] [--kills 200] [--seconds 600] [--seed 18] [--database sqlite]
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import time
+
+from tests.chaos.resuming import resume_under_kills
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--quick", action="store_true")
+    parser.add_argument("--json", action="store_true")
+    parser.add_argument("--kills", type=int, default=200)
+    parser.add_argument("--seconds", type=float, default=3600.0, help="kill no longer than this")
+    parser.add_argument("--seed", type=int, default=18)
+    parser.add_argument("--database", choices=["sqlite", "postgres"])
+    chosen = parser.parse_args()
+    kills = 5 if chosen.quick else chosen.kills
+
+    bad = False
+    for database in [chosen.database] if chosen.database else ["sqlite", "postgres"]:
+        began = time.monotonic()
+        storm = resume_under_kills(database, kills, chosen.seed, chosen.seconds)
+        doubled = storm.host.doubled
+        bad = bad or bool(doubled or storm.faults)
+        result = {
+            "database": database,
+            "doubled": len(doubled),
+            "at_most": 0,
+            "kills": dict(storm.kills),
+            "runs": dict(storm.statuses),
+            "writes": storm.host.writes.total(),
+            "questions": sum(run.questions for run in storm.runs),
+            "faults": storm.faults,
+            "seconds": round(time.monotonic() - began),
+        }
+        if chosen.json:
+            print(json.dumps(result), flush=True)
+        else:
+            print(
+                f"{database}: {len(doubled)} of {result['writes']} writes doubled (at most 0) by {storm.kills.total()} kills "
+                f"in {result['seconds']} s; runs {result['runs']}, questions {result['questions']}",
+                *storm.faults[:10],
+                sep="\n  ",
+                flush=True,
+            )
+    return int(bad)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
