@@ -378,3 +378,12 @@ async def test_a_machine_that_cannot_hold_writes_says_so(tmp_path: Path) -> None
         with pytest.raises(SandboxUnavailable, match="A dry run needs a sandbox"):
             await fetch(runtime, echo, {}, mode="dry_run")
         assert (await fetch(runtime, echo, {}))[0] == 200
+
+
+@pytest.mark.requirement("runs:dry-run")
+async def test_a_dry_run_is_no_example_for_replays(ground: RecordingGround, service: str) -> None:
+    _, found = await dry(ground, service, ["GET", f"{ground.url}/read", None])
+    run_id = found.run_id
+    store = ground.runtime._container.recordings  # pyright: ignore[reportPrivateUsage]  # the choice has no front door
+    assert run_id in [one.run_id for one in await store.recent(ADMIN.owner, service, 100)]
+    assert run_id not in [one.run_id for one in await store.recent(ADMIN.owner, service, 100, ordinary=True)]

@@ -95,9 +95,9 @@ class DeployGate:
 
     async def _recordings(self, caller: Caller, service_id: str, live: int) -> list[RecordingInfo]:
         service = self._container.recordings
-        found = await service.recent(caller.owner, service_id, GATE_RUNS, version=live)
+        found = await service.recent(caller.owner, service_id, GATE_RUNS, version=live, ordinary=True)
         # Right after a deploy there is none of the live version.
-        return found or await service.recent(caller.owner, service_id, GATE_RUNS)
+        return found or await service.recent(caller.owner, service_id, GATE_RUNS, ordinary=True)
 
     async def _behaviour(
         self,

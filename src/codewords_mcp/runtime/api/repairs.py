@@ -30,7 +30,7 @@ async def evidence_for(container: Container, caller: Caller, draft: DraftRow, li
     """
     if draft.workflow_id is None or not draft.facts["ready"]:
         return []
-    infos = await container.recordings.recent(caller.owner, draft.workflow_id, _LATEST)
+    infos = await container.recordings.recent(caller.owner, draft.workflow_id, _LATEST, ordinary=True)
     of_live = [info for info in infos if info.version == live and not info.imported]
     if of_live and of_live[0].status != "succeeded":
         good = [info for info in infos if info.status == "succeeded"][:GOOD_RUNS]

@@ -161,7 +161,7 @@ class ReplayApi:
     ) -> list[RecordingInfo]:
         service = self._container.recordings
         if not request.runs:
-            found = await service.recent(caller.owner, service_id, request.last)
+            found = await service.recent(caller.owner, service_id, request.last, ordinary=True)
             if found:
                 return found
             raise NotFound(

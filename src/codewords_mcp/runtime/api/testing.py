@@ -175,7 +175,9 @@ class TestingApi:
         """The latest good run of each form of input, where there are no tests to have faults in."""
         if request.workflow is None:
             return []
-        infos = await self._recordings.recent(caller.owner, request.workflow, MAX_TESTS, status="succeeded")
+        infos = await self._recordings.recent(
+            caller.owner, request.workflow, MAX_TESTS, status="succeeded", ordinary=True
+        )
         shapes: dict[str, RecordingInfo] = {}
         for info in infos:
             if not info.obstacle:

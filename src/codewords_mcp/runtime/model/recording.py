@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import Literal
 
 from codewords_mcp.runtime.model.base import Model
+from codewords_mcp.runtime.model.run import ExecutionMode
 
 RecordingPolicy = Literal["all", "failures", "off"]
 """The runs that are recorded: all, those that did not succeed, or none."""
@@ -23,6 +24,7 @@ class RecordingInfo(Model):
     version: int
     created_at: datetime
     status: str
+    mode: ExecutionMode | None = None
     shape: str
     bytes: int
     exchanges: int

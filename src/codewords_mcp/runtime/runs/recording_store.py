@@ -14,6 +14,7 @@ from sqlalchemy import Connection, RowMapping
 
 from codewords_mcp.errors import NotFound
 from codewords_mcp.runtime.model.recording import RecordingInfo
+from codewords_mcp.runtime.model.run import ExecutionMode
 from codewords_mcp.runtime.recording.codec import DamagedRecording, decode, decode_body, encode, encode_body
 from codewords_mcp.runtime.recording.exchanges import Recording
 from codewords_mcp.runtime.recording.retention import surplus
@@ -53,14 +54,22 @@ class RecordingService:
         self._stored_at: dict[tuple[str, int, str], deque[float]] = {}
 
     async def store(
-        self, owner: str, recording: Recording, *, imported: bool = False, replaces: bool = False
+        self,
+        owner: str,
+        recording: Recording,
+        *,
+        mode: ExecutionMode | None = None,
+        imported: bool = False,
+        replaces: bool = False,
     ) -> None:
         """Store a recording soon; with `replaces`, in place of the one of an earlier attempt of the same run.
 
         A full disk loses it, which is logged; the run goes on.
         """
         bodies = await _packed(recording)
-        self._db.write_soon(self._add, owner, recording, bodies, imported=imported, replaces=replaces)
+        self._db.write_soon(
+            self._add, owner, recording, bodies, mode=mode, imported=imported, replaces=replaces
+        )
 
     async def load(self, owner: str, run_id: str) -> Recording:
         """A recording with its bodies. Raises NotFound, where it is damaged too."""
@@ -82,8 +91,11 @@ class RecordingService:
         status: str | None = None,
         run_id: str | None = None,
         tests: bool = False,
+        ordinary: bool = False,
     ) -> list[RecordingInfo]:
-        """Recordings without their content, the latest first; with `tests`, those that are tests."""
+        """Recordings without their content, the latest first; with `tests` those that are tests, with `ordinary` those of
+        runs without a mode.
+        """
         found = await self._db.read(
             rows.page,
             owner,
@@ -93,6 +105,7 @@ class RecordingService:
             status=status,
             run_id=run_id,
             tests=tests,
+            ordinary=ordinary,
         )
         return [_info(row) for row in found]
 
@@ -149,6 +162,7 @@ class RecordingService:
         recording: Recording,
         packed: dict[bytes, bytes],
         *,
+        mode: ExecutionMode | None,
         imported: bool,
         replaces: bool,
     ) -> None:
@@ -180,6 +194,7 @@ class RecordingService:
             "version": recording.version,
             "created_at": recording.created_at,
             "status": recording.status,
+            "mode": mode,
             "shape": shape,
             "bytes": size,
             "exchanges": len(recording.exchanges),
@@ -276,6 +291,7 @@ def _info(row: RowMapping) -> RecordingInfo:
         version=row["version"],
         created_at=to_datetime(row["created_at"]),
         status=row["status"],
+        mode=row["mode"],
         shape=row["shape"],
         bytes=row["bytes"],
         exchanges=row["exchanges"],

@@ -173,7 +173,9 @@ class RunRecordings:
         if policy == "failures" and recording.status == "succeeded":
             return
         try:
-            await self._service.store(run.request.caller.owner, recording, replaces=run.attempt > 1)
+            await self._service.store(
+                run.request.caller.owner, recording, mode=run.request.mode, replaces=run.attempt > 1
+            )
         except Exception:
             # A recording is never worth a run.
             log.exception("recording not stored", run_id=recording.run_id)

@@ -28,6 +28,7 @@ class RecordingRow(TypedDict):
     version: int
     created_at: int
     status: str
+    mode: str | None
     shape: str
     bytes: int
     exchanges: int
@@ -97,9 +98,14 @@ def page(
     status: str | None = None,
     run_id: str | None = None,
     tests: bool = False,
+    ordinary: bool = False,
 ) -> Sequence[RowMapping]:
-    """Recordings without their content, the latest first; with `tests`, those that are tests."""
+    """Recordings without their content, the latest first; with `tests` those that are tests, with `ordinary` those of
+    runs without a mode.
+    """
     query = select(*_INFO).where(recordings.c.owner == owner)
+    if ordinary:
+        query = query.where(recordings.c.mode.is_(None))
     if service_id is not None:
         query = query.where(recordings.c.service_id == service_id)
     if before is not None:

@@ -28,6 +28,7 @@ recordings = Table(
     Column("version", Integer, nullable=False),
     Column("created_at", BigInteger, nullable=False),
     Column("status", String(16), nullable=False),
+    Column("mode", String(16)),
     Column("shape", String(32), nullable=False),
     Column("bytes", BigInteger, nullable=False),
     Column("exchanges", Integer, nullable=False),

@@ -27,6 +27,7 @@ def upgrade() -> None:
         sa.Column("version", sa.Integer, nullable=False),
         sa.Column("created_at", sa.BigInteger, nullable=False),
         sa.Column("status", sa.String(16), nullable=False),
+        sa.Column("mode", sa.String(16)),
         sa.Column("shape", sa.String(32), nullable=False),
         sa.Column("bytes", sa.BigInteger, nullable=False),
         sa.Column("exchanges", sa.Integer, nullable=False),
