@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 import pytest
 from tests.integration.recording.helpers import RecordingGround, calling, recording_ground
 from tests.integration.runtime.helpers import deployed
-from tests.support.runtime import ADMIN
+from tests.support.runtime import ADMIN, fetch
 
 from codewords_mcp.errors import Conflict, ConsentNeeded, InvalidInput, NotFound
 from codewords_mcp.runtime.api.testing import TestRequest
@@ -71,6 +71,11 @@ async def test_a_recorded_run_is_a_test_of_the_version_and_of_other_code(ground:
     assert await tests.list(ADMIN, service) == []
     with pytest.raises(NotFound, match="no test"):
         await tests.remove(ADMIN, run_id)
+
+    _, _, dry = await fetch(ground.runtime, service, {"calls": []}, mode="dry_run")
+    await ground.recording(dry)
+    with pytest.raises(InvalidInput, match="dry run is no test"):
+        await tests.add(ADMIN, dry)
 
 
 @pytest.mark.requirement("testing:recorded")

@@ -68,6 +68,8 @@ class TestingApi:
         """
         refuse_run(caller, "make tests")
         info = await self._info(caller, run_id)
+        if info.mode == "dry_run":
+            raise InvalidInput("A dry run is no test: its writes were held, and answered by stand-ins.")
         expected = read_expectations(expect)
         recording = await self._recordings.load(caller.owner, run_id)
         if missing := missing_fields(recording.response, expected):
