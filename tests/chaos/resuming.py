@@ -147,7 +147,8 @@ class ResumeStorm:
         if record["status"] != "failed" or error.get("code") != "write_unknown":
             run.status = record["status"]
             self.statuses[run.status] += 1
-            if run.status == "failed":
+            # A sandbox that was killed too often is a failure like any other.
+            if run.status == "failed" and error.get("code") != "program_exited":
                 self.faults.append(f"{run.run_id} failed: {error}")
             return
         key = error["message"].split()[1].rpartition("/")[2]

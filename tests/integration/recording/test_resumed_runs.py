@@ -181,3 +181,20 @@ async def test_a_child_run_is_started_once(ground: Ground) -> None:
     assert len(children.items) == 1
     await finished(ground.runtime, children.items[0].id)
     assert ground.host.writes["of-child"] == 1
+
+
+@pytest.mark.requirement("runs:resume-asks")
+async def test_an_answer_is_for_the_write_that_was_asked_about_last(ground: Ground) -> None:
+    ground.fails_once("one", "two")
+    run = await ground.run([ground.write("one"), ground.write("two")])
+    assert run.error is not None
+    journals = ground.runtime._container.run_journals  # pyright: ignore[reportPrivateUsage]
+    first = await journals.question(run.owner, run.id)
+    assert first is not None
+    # As an attempt does that comes after one which died with its question.
+    attempt = await journals.open(run.id, request(ground.service), 3)
+    other = next(one for one in attempt.earlier if one.answer is None and one.place != first.place)
+    await attempt.stored.ask(other)
+    question = await journals.question(run.owner, run.id)
+    assert question is not None
+    assert question.place == other.place

@@ -174,9 +174,7 @@ class StoredJournal:
 
     async def ask(self, entry: JournalEntry) -> None:
         """See `RequestJournal`."""
-        await self._db.write(
-            rows.change_state, self._run_id, entry.place, state="asked", only_from=("begun", "done")
-        )
+        await self._db.write(rows.ask, self._run_id, entry.place)
 
     def _complete(self, connection: Connection, entry: JournalEntry, exchange: OpenExchange) -> None:
         self._put(connection, completed(entry, exchange))

@@ -70,6 +70,15 @@ def change_state(
     return changed.rowcount == 1
 
 
+def ask(connection: Connection, run_id: str, place: tuple[int, int]) -> None:
+    """Move an entry to the state `asked`, which no other of the run has then."""
+    # An attempt that died with its question may have left one: the answer must be for the write that the error names.
+    connection.execute(
+        update(recording_journal).where(_ROWS.run_id == run_id, _ROWS.state == "asked").values(state="begun")
+    )
+    change_state(connection, run_id, place, state="asked", only_from=("begun", "done"))
+
+
 def of_run(connection: Connection, run_id: str) -> list[RowMapping]:
     """The entries of a run, in their order."""
     query = select(recording_journal).where(_ROWS.run_id == run_id).order_by(_ROWS.attempt, _ROWS.number)
