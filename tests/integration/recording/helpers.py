@@ -88,13 +88,15 @@ async def recording_ground(
     monkeypatch: pytest.MonkeyPatch,
     *,
     more_ports: Sequence[int] = (),
+    own_ports: Sequence[int] = (),
     ca: Ca | None = None,
     **settings: Any,
 ) -> AsyncGenerator[RecordingGround]:
-    """Open the runtime and its host, which `ca` signs. Sandboxes may reach `more_ports` of this machine too."""
+    """Open the runtime and its host, which `ca` signs. Sandboxes may reach `more_ports` of this machine too, services `own_ports`."""
     ca = ca or Ca(tmp_path)
     async with standing_in(ca, HOST_ALIAS) as host:
         allowed = [f"{HOST_ALIAS}:{port}" for port in (host.port, *more_ports)]
+        allowed += [f"127.0.0.1:{port}" for port in own_ports]
         with trusted(ca, monkeypatch):
             home = make_home(tmp_path / "home")
             async with (

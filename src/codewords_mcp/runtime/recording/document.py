@@ -16,6 +16,7 @@ from urllib.parse import unquote
 from codewords_mcp.common.bounded_json import JsonObject, JsonValue
 from codewords_mcp.runtime.recording.codec import DamagedRecording
 from codewords_mcp.runtime.recording.exchanges import (
+    REDACTED,
     Exchange,
     Headers,
     Outcome,
@@ -29,7 +30,6 @@ from codewords_mcp.runtime.recording.exchanges import (
 T = TypeVar("T")
 KIND: Final = "codewords recording"
 FORMAT: Final = 1
-REDACTED: Final = "[redacted]"
 
 _CREDENTIAL: Final = re.compile(
     r"authorization|cookie|token|secret|passw|signature|credential|session|(^|[-_])(api[-_]?)?key([-_]|$)|^sig$",

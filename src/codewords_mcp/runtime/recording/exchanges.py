@@ -26,6 +26,8 @@ host's place; it was refused; or it never reached its host, as it could not be c
 
 MAX_BODY_BYTES: Final = 1 << 20
 """Bytes of a body, of either direction, that are recorded. A longer body passes and is not `whole`."""
+REDACTED: Final = "[redacted]"
+"""Stands for a credential in a recording of another home."""
 SAFE_METHODS: Final = frozenset({"GET", "HEAD", "OPTIONS", "TRACE"})
 
 

@@ -20,6 +20,7 @@ from codewords_mcp.runtime.recording.differences import (
     differences,
 )
 from codewords_mcp.runtime.recording.matching import Corpus
+from codewords_mcp.runtime.recording.exchanges import REDACTED
 from codewords_mcp.runtime.recording.relative_times import moves_alike
 from codewords_mcp.runtime.recording.text_samples import Judgement, judge_aligned
 from codewords_mcp.runtime.recording.volatile import template
@@ -59,6 +60,9 @@ class Noise:
             self._add(scope, one.general, one.after, clocks[1])
 
     def _add(self, scope: Scope, general: str, value: Side, clock: float) -> None:
+        if value == REDACTED:
+            # Of another home: what it was is not known.
+            return
         self._known[scope, general].add(canonical(value))
         samples = self._samples[scope, general]
         if len(samples) < MAX_SAMPLES:

@@ -179,6 +179,9 @@ async def _compile(uv: Uv, python: Python, archives: list[Path]) -> None:
         "--invalidation-mode",
         # Environments never change, and copies where links fail keep no times to compare with.
         "unchecked-hash",
+        # A wheel's scripts are files only: uv installs none with a folder of bytecode among them.
+        "-x",
+        r"\.data/scripts/",
         *(str(archive) for archive in archives),
     )
     # The exit code is ignored: some packages carry test files of bad syntax on purpose.

@@ -1,0 +1,133 @@
+"""Unmodified SDKs in recorded sandboxes: a replay gives each what its host gave, and nothing is sent."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.integration.recording.helpers import RecordingGround, recording_ground
+from tests.integration.runtime.helpers import deployed
+from tests.support.loopback_site import Answer, StandIn, serving
+from tests.support.runtime import ADMIN, fetch
+
+from codewords_mcp.runtime.model.replay import Replay, ReplayRequest
+from codewords_testing.providers import LoopbackProviders, loopback_providers
+
+pytestmark = [pytest.mark.anyio, pytest.mark.slow, pytest.mark.timeout(400)]
+
+HTTP = ["requests", "httpx", "httpx2", "aiohttp", "urllib3", "urllib", "botocore", "threads"]
+MODELS = ["openai", "anthropic", "gemini"]
+PAGE = b"<html><head><title>Harbour</title></head><body><main><h1>Harbour</h1><p>It opens at six in the morning.</p></main></body></html>"
+
+
+@dataclass
+class Sdks:
+    """The deployed workflow, and all that it asks."""
+
+    ground: RecordingGround
+    service: str
+    providers: LoopbackProviders
+    site: StandIn
+
+    @property
+    def asked(self) -> tuple[int, int, int]:
+        """Requests that came to the host, to the providers and to the page."""
+        return len(self.ground.host.asked), len(self.providers.requests), len(self.site.asked)
+
+    async def recorded(self, *names: str) -> tuple[dict[str, object], str]:
+        """(what the clients of these names got, the id of the recorded run)."""
+        data = {"ask": names, "url": self.ground.url, "page": self.site.url}
+        status, body, run_id = await fetch(self.ground.runtime, self.service, data)
+        assert status == 200, body
+        await self.ground.recording(run_id)
+        found = json.loads(body)
+        assert [text for text in found.values() if str(text).startswith("failed")] == []
+        return found, run_id
+
+    async def replayed(self, run_id: str) -> Replay:
+        """The replay of a run on its own version. Fails if anybody is asked."""
+        before = self.asked
+        replay = await self.ground.runtime.replays.replay(ADMIN, ReplayRequest(self.service, runs=[run_id]))
+        assert replay.report is not None
+        assert (self.asked, replay.report.bytes_sent) == (before, 0)
+        return replay
+
+
+@pytest.fixture(scope="module")
+def anyio_backend() -> str:
+    return "asyncio"
+
+
+@pytest.fixture(scope="module")
+def providers() -> Iterator[LoopbackProviders]:
+    with loopback_providers() as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def site() -> Iterator[StandIn]:
+    for stand_in in serving(StandIn()):
+        stand_in.answer = lambda _: Answer(200, PAGE, {"Content-Type": "text/html"})
+        yield stand_in
+
+
+@pytest.fixture(scope="module")
+async def sdks(
+    tmp_path_factory: pytest.TempPathFactory, providers: LoopbackProviders, site: StandIn
+) -> AsyncIterator[Sdks]:
+    port = int(site.url.rpartition(":")[2])
+    settings: dict[str, Any] = {
+        "openai_base_url": f"{providers.url}/v1",
+        "anthropic_base_url": providers.url,
+        "gemini_base_url": providers.url,
+    }
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        for name in ("OPENAI_API_KEY", "ANTHROPIC_API_KEY", "GEMINI_API_KEY"):
+            monkeypatch.setenv(name, "sk-of-the-tests-000000")
+        folder = tmp_path_factory.mktemp("sdks")
+        async with recording_ground(folder, monkeypatch, own_ports=[port], **settings) as ground:
+            code = Path(__file__).with_name("sdk_workflow.py").read_text(encoding="utf-8")
+            service = await deployed(ground.runtime, code)
+            yield Sdks(ground, service, providers, site)
+
+
+@pytest.mark.requirement("replay:sdks")
+async def test_http_clients_get_in_a_replay_what_their_host_answered(sdks: Sdks) -> None:
+    found, run_id = await sdks.recorded(*HTTP)
+    assert list(found) == HTTP
+    recording = await sdks.ground.recording(run_id)
+    assert recording.obstacles == []
+    assert len(recording.exchanges) == 33
+    assert all(one.replayable for one in recording.exchanges)
+    replay = await sdks.replayed(run_id)
+    assert replay.report is not None
+    assert replay.report.verdict == "same", replay.text
+
+
+@pytest.mark.requirement("replay:sdks")
+async def test_models_sdks_get_their_answers_and_streams_again(sdks: Sdks) -> None:
+    found, run_id = await sdks.recorded(*MODELS, "firecrawl")
+    for name in MODELS:
+        whole, pieces = found[name]  # type: ignore[misc]
+        assert whole
+        assert len(pieces) > 1, name
+    assert "six in the morning" in str(found["firecrawl"])
+    replay = await sdks.replayed(run_id)
+    assert replay.report is not None
+    assert replay.report.verdict == "same", replay.text
+
+
+@pytest.mark.requirement("replay:sdks")
+async def test_what_a_websocket_said_is_not_on_record_and_the_verdict_says_so(sdks: Sdks) -> None:
+    found, run_id = await sdks.recorded("websockets")
+    assert found["websockets"] == "heard hello"
+    recording = await sdks.ground.recording(run_id)
+    assert recording.exchanges == ()
+    assert [one.port for one in recording.connections] == [sdks.ground.host.port]
+    replay = await sdks.replayed(run_id)
+    assert replay.report is not None
+    assert replay.report.verdict == "cannot tell", replay.text
