@@ -340,6 +340,28 @@ def _seen(outcomes: dict[str, str]) -> str:
     return "; ".join(f"`{text}` ({', '.join(found)})" for text, found in names.items()) or "—"
 
 
+def recordings() -> str:
+    """What recordings do of each thing that a program can do, as the tests saw it (recordings.json)."""
+    sys.path.insert(0, str(HERE.parents[1]))
+    from tests.integration.recording.matrix import COLUMNS, named_tests, passed, rows
+
+    seen, named = passed(), named_tests()
+    table = [
+        [
+            row.what,
+            *(
+                cell.word + (f": {cell.reason}" if cell.reason else "")
+                for cell in map(row.cells.get, COLUMNS)
+                if cell
+            ),
+        ]
+        for row in rows()
+    ]
+    tests = "\n".join(f"- `{one}`" for one in named)
+    count = sum(seen.get(one, 0) for one in named)
+    return f"{_table(['', *COLUMNS], table)}\n\n## Tests\n\n{len(named)} tests stand behind it, run {count} times:\n\n{tests}\n"
+
+
 def compatibility() -> str:
     """What each published client can do here, as the tests last saw it (compatibility.json)."""
     sys.path.insert(0, str(HERE.parents[1]))
@@ -488,6 +510,7 @@ PAGES: dict[str, Callable[[], str]] = {
     "http-api": http,
     "services": services,
     "attacks": attacks,
+    "recordings": recordings,
     "compatibility": compatibility,
     "modules": modules,
 }

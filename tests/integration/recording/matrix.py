@@ -13,7 +13,7 @@ import tomllib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
-from xml.etree import ElementTree
+from xml.etree import ElementTree as ET
 
 HERE: Final = Path(__file__).parent
 TESTS: Final = HERE.parents[1]
@@ -47,9 +47,7 @@ def rows() -> list[Row]:
     def cell(word: str, reason: str, name: str = "") -> Cell:
         return Cell(word, reason, content["tests"][name] if name else "")
 
-    return [
-        Row(row["what"], {column: cell(*row[column]) for column in COLUMNS}) for row in content["row"]
-    ]
+    return [Row(row["what"], {column: cell(*row[column]) for column in COLUMNS}) for row in content["row"]]
 
 
 def named_tests() -> list[str]:
@@ -67,7 +65,17 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as folder:
         report = Path(folder) / "report.xml"
         targets = [str(TESTS / test) for test in named_tests()]
-        command = [sys.executable, "-m", "pytest", "-q", "-n", "0", "--timeout", "200", f"--junit-xml={report}"]
+        command = [
+            sys.executable,
+            "-m",
+            "pytest",
+            "-q",
+            "-n",
+            "0",
+            "--timeout",
+            "200",
+            f"--junit-xml={report}",
+        ]
         code = subprocess.run([*command, *targets], check=False).returncode
         found = _passed_in(report)
     content = json.dumps({"passed": found}, indent=1, sort_keys=True)
@@ -77,7 +85,7 @@ def main() -> int:
 
 def _passed_in(report: Path) -> dict[str, int]:
     counts: dict[str, int] = {}
-    for case in ElementTree.parse(report).iter("testcase"):
+    for case in ET.parse(report).iter("testcase"):
         module = case.attrib["classname"].removeprefix("tests.").replace(".", "/")
         test = f"{module}.py::{case.attrib['name'].partition('[')[0]}"
         if case.find("failure") is None and case.find("error") is None and case.find("skipped") is None:

@@ -139,7 +139,8 @@ def by_firecrawl(_, page):
 def by_threads(url, _):
     found = []
     threads = [
-        threading.Thread(target=lambda: found.append(requests.get(f"{url}/same").status_code)) for _ in range(20)
+        threading.Thread(target=lambda: found.append(requests.get(f"{url}/same").status_code))
+        for _ in range(20)
     ]
     for one in threads:
         one.start()

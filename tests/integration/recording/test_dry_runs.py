@@ -375,7 +375,9 @@ async def test_a_secret_in_a_held_write_never_leaves(ground: RecordingGround) ->
 async def test_a_machine_that_cannot_hold_writes_says_so(tmp_path: Path) -> None:
     async with open_runtime(make_home(tmp_path / "home"), sandbox="process") as runtime:
         echo = await deploy(runtime, ECHO)
-        with pytest.raises(SandboxUnavailable, match="A dry run needs a sandbox"):
+        with pytest.raises(
+            SandboxUnavailable, match="A dry run, or one with `resume = true`, needs a sandbox"
+        ):
             await fetch(runtime, echo, {}, mode="dry_run")
         assert (await fetch(runtime, echo, {}))[0] == 200
 

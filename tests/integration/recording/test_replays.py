@@ -220,3 +220,44 @@ async def test_a_replayed_program_gets_no_value_of_a_secret_and_its_requests_mat
     found = (await ground.runtime.runs.list(ADMIN, service_id=service, mode="replay")).items
     lines = [line.message for line in await ground.runtime.logs.tail(ADMIN, found[0].id, limit=50)]
     assert "given: [secret PLAIN_TOKEN] [secret HOOK_URL]" in lines
+
+
+@pytest.mark.requirement("replay:bad")
+@pytest.mark.parametrize("table", ["recordings", "recorded_bodies"])
+async def test_a_recording_of_which_one_byte_is_another_is_named_and_not_replayed(
+    ground: RecordingGround, table: str
+) -> None:
+    # A body of its own row: longer than is kept within the recording, and like no other.
+    service, run_id = await recorded(
+        ground, f"Flipped {table}", ["POST", f"{ground.url}/write", {table: "x" * 9000}]
+    )
+    with closing(sqlite3.connect(ground.runtime.settings.home / local_file.NAME)) as connection, connection:
+        rows = connection.execute(f"SELECT rowid, sealed FROM {table}").fetchall()
+        row, sealed = rows[-1]
+        flipped = sealed[:-40] + bytes([sealed[-40] ^ 1]) + sealed[-39:]
+        connection.execute(f"UPDATE {table} SET sealed = ? WHERE rowid = ?", (flipped, row))
+    replay = await ground.runtime.replays.replay(ADMIN, ReplayRequest(service, runs=[run_id]))
+    (run,) = report_of(replay).runs
+    assert (run.verdict, run.obstacles) == ("cannot tell", ["its recording is damaged, or was removed"])
+
+
+@pytest.mark.requirement("replay:bad")
+async def test_a_thousand_equal_requests_at_once_are_answered_each_from_the_recording(
+    ground: RecordingGround,
+) -> None:
+    body = """
+    import asyncio
+    async with httpx.AsyncClient(timeout=60, limits=httpx.Limits(max_connections=20)) as client:
+        found = await asyncio.gather(*(client.get("URL/count") for _ in range(1000)))
+        replies = sorted(one.json()["query"] + str(one.status_code) for one in found)
+    return {"replies": len(replies), "alike": len(set(replies))}
+""".replace("URL", ground.url)
+    code = calling(TOOL, title="A thousand").replace(_RETURN, body)
+    service = await deployed(ground.runtime, code)
+    status, answer, run_id = await ground.run(service)
+    assert (status, answer["replies"]) == (200, 1000), answer
+    assert len((await ground.recording(run_id)).exchanges) == 1000
+    before = len(ground.host.asked)
+    replay = await ground.runtime.replays.replay(ADMIN, ReplayRequest(service, runs=[run_id]))
+    assert report_of(replay).verdict == "same", replay.text
+    assert len(ground.host.asked) == before

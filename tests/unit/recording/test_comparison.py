@@ -18,7 +18,6 @@ from codewords_mcp.runtime.model.replay import ReplayedRun
 from codewords_mcp.runtime.recording.baseline import ANSWER, Baseline
 from codewords_mcp.runtime.recording.comparison import compare
 from codewords_mcp.runtime.recording.differences import canonical
-<<<<<<< HEAD
 from codewords_mcp.runtime.recording.exchanges import (
     RecordedRequest,
     Recording,
@@ -27,11 +26,8 @@ from codewords_mcp.runtime.recording.exchanges import (
     UnreadConnection,
     cost_of,
 )
-=======
-from codewords_mcp.runtime.recording.exchanges import RecordedRequest, Recording, RunMessage, UnreadConnection
 from codewords_mcp.runtime.recording.matching import Corpus
 from codewords_mcp.runtime.recording.noise import Noise
->>>>>>> 70f08c9d (Replay SDKs, install wheels that bring scripts)
 from codewords_mcp.runtime.recording.replay import ReplayRecorder
 from codewords_mcp.runtime.recording.replay_summary import render, summarize
 
@@ -269,7 +265,6 @@ def test_runs_that_differ_alike_are_one_group_and_the_report_has_twelve_lines() 
     assert type(report).model_validate_json(report.model_dump_json()) == report
 
 
-<<<<<<< HEAD
 @pytest.mark.requirement("recording:verdicts")
 @pytest.mark.parametrize(
     ("channel", "verdict"), [("call", "same"), ("gateway", "same"), ("egress", "changed")]
@@ -293,7 +288,8 @@ def test_what_a_run_costs_before_and_after_follows_from_its_model_calls() -> Non
     found = judge([PROMPT], made=made)
     assert (found.cost_before, found.cost_after) == (0.02, 0.02)
     assert judge([], made=made).cost_after == 0.0
-=======
+
+
 @pytest.mark.requirement("recording:noise", "recording:exported")
 def test_a_credential_that_another_home_left_out_is_no_sample_of_its_field() -> None:
     noise = Noise(Corpus(recording()))
@@ -302,4 +298,3 @@ def test_a_credential_that_another_home_left_out_is_no_sample_of_its_field() -> 
     for other, judgement in (("94a48ce1-4dcb-4254-80a8-79570abe04bc", "noise"), ("refund-o-1", "difference")):
         (difference,) = noise.between(ANSWER, {"key": "[redacted]"}, {"key": other})
         assert noise.judge(ANSWER, difference, 2.0) == judgement
->>>>>>> 70f08c9d (Replay SDKs, install wheels that bring scripts)

@@ -14,7 +14,9 @@ def test_each_cell_that_claims_something_names_a_test_that_passed() -> None:
     cells = [(row.what, column, cell) for row in rows() for column, cell in row.cells.items()]
     assert {cell.word for _, _, cell in cells} <= set(WORDS)
     assert [(what, column) for what, column, cell in cells if cell.word in CLAIMS and not cell.test] == []
-    assert [(what, column) for what, column, cell in cells if cell.word == "in part" and not cell.reason] == []
+    assert [
+        (what, column) for what, column, cell in cells if cell.word == "in part" and not cell.reason
+    ] == []
     assert [cell.test for _, _, cell in cells if cell.test and not seen.get(cell.test)] == []
 
 

@@ -19,8 +19,8 @@ from codewords_mcp.runtime.recording.differences import (
     canonical,
     differences,
 )
-from codewords_mcp.runtime.recording.matching import Corpus
 from codewords_mcp.runtime.recording.exchanges import REDACTED
+from codewords_mcp.runtime.recording.matching import Corpus
 from codewords_mcp.runtime.recording.relative_times import moves_alike
 from codewords_mcp.runtime.recording.text_samples import Judgement, judge_aligned
 from codewords_mcp.runtime.recording.volatile import template
