@@ -38,7 +38,7 @@ class Sdks:
         """Requests that came to the host, to the providers and to the page."""
         return len(self.ground.host.asked), len(self.providers.requests), len(self.site.asked)
 
-    async def recorded(self, *names: str) -> tuple[dict[str, object], str]:
+    async def recorded(self, *names: str) -> tuple[dict[str, Any], str]:
         """(what the clients of these names got, the id of the recorded run)."""
         data = {"ask": names, "url": self.ground.url, "page": self.site.url}
         status, body, run_id = await fetch(self.ground.runtime, self.service, data)
@@ -112,7 +112,7 @@ async def test_http_clients_get_in_a_replay_what_their_host_answered(sdks: Sdks)
 async def test_models_sdks_get_their_answers_and_streams_again(sdks: Sdks) -> None:
     found, run_id = await sdks.recorded(*MODELS, "firecrawl")
     for name in MODELS:
-        whole, pieces = found[name]  # type: ignore[misc]
+        whole, pieces = found[name]
         assert whole
         assert len(pieces) > 1, name
     assert "six in the morning" in str(found["firecrawl"])
