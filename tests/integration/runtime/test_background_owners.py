@@ -120,9 +120,9 @@ async def test_what_was_taken_over_on_its_way_to_a_sandbox_is_begun_by_whoever_h
     run_id = await start(runtime, work, "x")
     take, sandboxes, entered = SandboxAllocator.take, list[str](), 0
 
-    async def counted(supply: SandboxAllocator, kit: Any, caller: Caller, run_log: Any) -> Lease:
+    async def counted(supply: SandboxAllocator, kit: Any, caller: Caller, *more: Any) -> Lease:
         sandboxes.append(caller.run_id or "")
-        return await take(supply, kit, caller, run_log)
+        return await take(supply, kit, caller, *more)
 
     async def stood_still(*_: Any) -> None:
         nonlocal entered
