@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from contextlib import suppress
 from pathlib import Path
 
 from tests.support.waiting import until_async
 
 
-def descendants(pid: int) -> list[int]:
-    """The process and all that descend from it, by the kernel's own list."""
+def descendants(pid: int, without: Collection[int] = ()) -> list[int]:
+    """The process and all that descend from it, by the kernel's own list; not those of `without`, nor what these start."""
     found = [pid]
     for parent in found:
         with suppress(FileNotFoundError, ProcessLookupError):  # it has ended meanwhile
             for thread in Path(f"/proc/{parent}/task").iterdir():
-                found += [int(child) for child in (thread / "children").read_text(encoding="utf-8").split()]
+                children = map(int, (thread / "children").read_text(encoding="utf-8").split())
+                found += [child for child in children if child not in without]
     return found
 
 
