@@ -19,7 +19,7 @@ from codewords_mcp.cli._deletion import deletes, tell_deleted
 from codewords_mcp.cli._refs import AsJson, WorkflowRef, part, workflow_id
 from codewords_mcp.cli._remedies import worded
 from codewords_mcp.cli._times import localized, to_minute
-from codewords_mcp.cli.workflows import print_forecast
+from codewords_mcp.cli.workflows import forecast_lines
 from codewords_mcp.common.bounded_json import parse
 from codewords_mcp.errors import InvalidInput
 
@@ -135,7 +135,9 @@ def create(
     _output.note(f"Next: {_coming(made)}.")
     if made["note"]:
         _output.note(made["note"], "yellow", always=True)
-    print_forecast(made.get("forecast"))
+    # Beside the id, which scripts take from stdout.
+    for text in forecast_lines(made.get("forecast")):
+        _output.note(text)
     if lasts := made.get("availability"):
         fix = worded(lasts["fix"], lasts.get("remedy"))
         _output.note(f"The runtime: {lasts['sentence']} {fix}".rstrip())

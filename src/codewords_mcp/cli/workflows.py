@@ -453,9 +453,14 @@ def print_availability(availability: Json | None) -> None:
     _output.prose(f"runtime    {availability['sentence']} {fix}".strip(), style, indent=2)
 
 
+def forecast_lines(forecast: Json | None) -> list[str]:
+    """The lines of a forecast; none where there were no runs to learn from."""
+    return [str(text) for text in (forecast or {}).get("lines", [])]
+
+
 def print_forecast(forecast: Json | None) -> None:
     """Print what a run costs, and its schedules in a month, if there were runs to learn from."""
-    for number, text in enumerate((forecast or {}).get("lines", [])):
+    for number, text in enumerate(forecast_lines(forecast)):
         _output.prose(f"{'' if number else 'forecast':<9}  {text}", indent=2)
 
 

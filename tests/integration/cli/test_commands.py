@@ -72,7 +72,10 @@ def test_an_unknown_id_ends_with_2(shell: Shell, words: list[str]) -> None:
 
 @pytest.mark.requirement("cli:suggestions")
 def test_a_slip_of_the_pen_is_answered_with_what_was_meant(shell: Shell, greeting: str) -> None:
-    for words, meant in ((["deply"], "'deploy'?"), (["run", "greting"], "Did you mean greeting?")):
+    for words, meant in (
+        (["deply"], "Did you mean 'deploy'"),
+        (["run", "greting"], "Did you mean greeting?"),
+    ):
         result = shell("codewords", *words)
         assert (result.code, result.out) == (2, "")
         assert meant in result.err

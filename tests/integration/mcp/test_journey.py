@@ -75,8 +75,9 @@ async def test_a_workflow_goes_its_whole_way_through_the_front(
         assistant = JOURNEY.Assistant(client)
         await assistant.go()
     assert person.visited == ["secrets", "connect"], "the model opened no page"
-    deploy, rollback = person.agreed
+    deploy, change, rollback = person.agreed
     assert "slack" in deploy
+    assert "in replays: “would POST pipedream" in change, "the run that failed had not come to the write"
     assert "version 1" in rollback
     said = "".join(call.arguments + call.text + call.data for call in assistant.calls)
     assert person.value not in said, "a secret came by the model"

@@ -169,6 +169,8 @@ class RecordingService:
         shape = shape_of(recording.request)
         if not imported and not self._tells_more(recording, shape):
             return
+        if not rows.has_workflow(connection, recording.service_id):
+            return
 
         digests: list[str] = []
         added = 0

@@ -21,7 +21,8 @@ from codewords_mcp.runtime.store.clock import now
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-_OWNER: Final = "*recordings"
+DATA_KEY_OWNER: Final = "*recordings"
+"""Owner of the data key's row among the secrets. Nobody can have this name."""
 _NAME: Final = "DATA_KEY"
 _KEY_BYTES: Final = 32
 _NONCE_BYTES: Final = 12
@@ -81,19 +82,19 @@ class Sealer:
             return self._key or self._make(connection)
 
     def _stored(self, connection: Connection) -> bytes | None:
-        rows = access.list_secrets(connection, _OWNER)
+        rows = access.list_secrets(connection, DATA_KEY_OWNER)
         if not rows:
             return None
         value = SealedValue(rows[0]["key_id"], rows[0]["ciphertext"])
-        return bytes.fromhex(self._vault.decrypt(_OWNER, _NAME, value))
+        return bytes.fromhex(self._vault.decrypt(DATA_KEY_OWNER, _NAME, value))
 
     def _make(self, connection: Connection) -> bytes:
         key, at = os.urandom(_KEY_BYTES), now()
-        sealed = self._vault.encrypt(_OWNER, _NAME, key.hex(), key_use.in_use(connection))
+        sealed = self._vault.encrypt(DATA_KEY_OWNER, _NAME, key.hex(), key_use.in_use(connection))
         access.add_secret_once(
             connection,
             {
-                "owner": _OWNER,
+                "owner": DATA_KEY_OWNER,
                 "name": _NAME,
                 "key_id": sealed.key_id,
                 "ciphertext": sealed.data,

@@ -18,6 +18,7 @@ from codewords_mcp.runtime.model.secret import SecretInfo
 from codewords_mcp.runtime.secrets.names import check_name, check_value
 from codewords_mcp.runtime.secrets.rotation import Keys
 from codewords_mcp.runtime.secrets.rules import WELL_KNOWN, HostRule, read_rule, well_known
+from codewords_mcp.runtime.secrets.sealing import DATA_KEY_OWNER
 from codewords_mcp.runtime.secrets.vault import SealedValue, Vault
 from codewords_mcp.runtime.store import access, key_use, workflows
 from codewords_mcp.runtime.store.clock import now, to_datetime
@@ -215,7 +216,8 @@ class SecretService:
             count = 0
             # In small transactions: secrets can be set and used meanwhile.
             while resealed := await self._db.write(self._reseal_some):
-                count += resealed
+                # Keys of the runtime itself are no secrets of anybody's.
+                count += sum(owner != DATA_KEY_OWNER for owner in resealed)
             message = await asyncio.to_thread(keys.finish)
             # Only now: until here values of the old key had to be read.
             self._vault.use(keys.current)
@@ -238,14 +240,15 @@ class SecretService:
                 " CODEWORDS_MASTER_KEY_PREVIOUS, then run this again.",
             )
 
-    def _reseal_some(self, connection: Connection) -> int:
+    def _reseal_some(self, connection: Connection) -> list[str]:
+        """Encrypt some values anew. Returns the owner of each."""
         rows = access.secrets_of_other_keys(connection, self._vault.key_id, _AT_ONCE)
         for row in rows:
             owner, name = row["owner"], row["name"]
             value = self._vault.decrypt(owner, name, SealedValue(row["key_id"], row["ciphertext"]))
             sealed = self._vault.encrypt(owner, name, value)
             access.reseal_secret(connection, row, sealed.key_id, sealed.data)
-        return len(rows)
+        return [row["owner"] for row in rows]
 
     async def resolve(self, owner: str, names: list[str]) -> dict[str, str]:
         """Return the values that the runtime itself may use: the owner's, the home's, or the

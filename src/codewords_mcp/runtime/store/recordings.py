@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import TypedDict
 
-from sqlalchemy import Connection, RowMapping, delete, func, insert, select, update
+from sqlalchemy import Connection, RowMapping, bindparam, delete, func, insert, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from codewords_mcp.runtime.store.tables import (
@@ -13,6 +13,7 @@ from codewords_mcp.runtime.store.tables import (
     recording_bodies,
     recordings,
     unread_hosts,
+    workflows,
 )
 
 AT_ONCE = 200
@@ -56,6 +57,14 @@ def add(connection: Connection, row: RecordingRow, digests: Iterable[str], *, re
     ]
     if links:
         connection.execute(_INSERT_LINKS, links)
+
+
+_WORKFLOW = select(workflows.c.id).where(workflows.c.id == bindparam("_id"))
+
+
+def has_workflow(connection: Connection, service_id: str) -> bool:
+    """Whether the workflow is there: it may have been deleted while its last run went on."""
+    return connection.execute(_WORKFLOW, {"_id": service_id}).first() is not None
 
 
 def add_body(connection: Connection, owner: str, digest: str, size: int, sealed: bytes) -> None:
