@@ -69,10 +69,14 @@ def test_a_pytest_file_replays_the_run_on_the_authors_own_file(
     assert str(tmp_path) not in test.read_text(encoding="utf-8"), "it moves with the repository"
 
     words = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", str(test)]
-    done = subprocess.run(words, env=shell.env, cwd=tmp_path, capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        words, env=shell.env, cwd=tmp_path, capture_output=True, encoding="utf-8", check=False
+    )
     assert done.returncode == 0, done.stdout
     file.write_text(code.replace("Hello", "Goodbye"), encoding="utf-8")
-    done = subprocess.run(words, env=shell.env, cwd=tmp_path, capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        words, env=shell.env, cwd=tmp_path, capture_output=True, encoding="utf-8", check=False
+    )
     assert done.returncode == 1
     assert "Hello Ada! → Goodbye Ada!" in done.stdout
     badly_named = ["-o", str(tmp_path / "greeting.py"), "--file", str(file)]
