@@ -11,6 +11,8 @@ WORDS: Final[dict[RemedyAction, str]] = {
         "`uvx --from 'codewords-mcp[{extra}]' codewords-mcp` has it;"
         " `pip install '{package}'` beside codewords-mcp adds it."
     ),
+    RemedyAction.ADD_TEST: "`codewords test --add {runs}` adds one.",
+    RemedyAction.APPLY_DRY_RUN: "`codewords runs apply {run}` shows the list as it is now, and asks again.",
     RemedyAction.BUILD_E2B_TEMPLATE: "Run `codewords e2b build-template`.",
     RemedyAction.CHANGE_BUDGETS: "`codewords budgets` shows and changes budgets.",
     RemedyAction.CHANGE_MODELS: "`codewords keys create --models` and `models` under [tool.codewords] list them.",
@@ -31,6 +33,7 @@ WORDS: Final[dict[RemedyAction, str]] = {
     RemedyAction.LIST_FIELD_VALUES: "`codewords integrations show {app} {action} --prop {field}` lists the values of `{field}`.",
     RemedyAction.LIST_KEYS: "`codewords keys list` shows them.",
     RemedyAction.LIST_PUBLISHED: "`codewords published` lists them.",
+    RemedyAction.LIST_RECORDINGS: "`codewords recordings list` lists those that there are.",
     RemedyAction.LIST_RUNS: "`codewords runs` shows your runs.",
     RemedyAction.LIST_SCHEDULES: "`codewords schedules list` shows yours.",
     RemedyAction.LIST_SECRETS: "`codewords secrets list` shows yours.",
@@ -41,9 +44,14 @@ WORDS: Final[dict[RemedyAction, str]] = {
     RemedyAction.NAME_WORKFLOW: "--id {workflow} makes it a new version of that workflow; "
     "--name TITLE makes a workflow of its own.",
     RemedyAction.PAIR_BROWSER: "`codewords browser pair` pairs one.",
+    RemedyAction.REMOVE_TEST: "`codewords test --remove {run}` makes it an ordinary recording again.",
+    RemedyAction.REMOVE_TESTS: "Remove some: `codewords test {workflow} --list` shows them, `codewords test "
+    "--remove` takes their runs.",
     RemedyAction.REPLACE_SCHEDULE: "Make it anew: `codewords schedules show {schedule}` shows it, "
     "`codewords schedules delete {schedule}` deletes it.",
     RemedyAction.RESTORE_BACKUP: "`codewords restore` makes a home of a backup.",
+    RemedyAction.RESUME_RUN: "`codewords runs resume {run} --sent` then goes on, or `--not-sent`.",
+    RemedyAction.RUN_DRY: "`codewords run WORKFLOW --dry-run` makes one.",
     RemedyAction.RUN_IN_BACKGROUND: "`codewords run --async` runs it in the background, for longer work.",
     RemedyAction.SET_ANY_SECRET: "`codewords secrets set NAME` sets one of {names}.",
     RemedyAction.SET_HOST_RULE: "`codewords secrets set {name} --host {host}` sets it with another rule.",

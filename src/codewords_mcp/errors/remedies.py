@@ -16,6 +16,8 @@ class RemedyAction(StrEnum):
     """An action that helps a person, a model or a client to continue after an error."""
 
     ADD_PACKAGE = "add_package"
+    ADD_TEST = "add_test"
+    APPLY_DRY_RUN = "apply_dry_run"
     BUILD_E2B_TEMPLATE = "build_e2b_template"
     CHANGE_BUDGETS = "change_budgets"
     CHANGE_MODELS = "change_models"
@@ -36,6 +38,7 @@ class RemedyAction(StrEnum):
     LIST_FIELD_VALUES = "list_field_values"
     LIST_KEYS = "list_keys"
     LIST_PUBLISHED = "list_published"
+    LIST_RECORDINGS = "list_recordings"
     LIST_RUNS = "list_runs"
     LIST_SCHEDULES = "list_schedules"
     LIST_SECRETS = "list_secrets"
@@ -45,8 +48,12 @@ class RemedyAction(StrEnum):
     LIST_WORKFLOWS = "list_workflows"
     NAME_WORKFLOW = "name_workflow"
     PAIR_BROWSER = "pair_browser"
+    REMOVE_TEST = "remove_test"
+    REMOVE_TESTS = "remove_tests"
     REPLACE_SCHEDULE = "replace_schedule"
     RESTORE_BACKUP = "restore_backup"
+    RESUME_RUN = "resume_run"
+    RUN_DRY = "run_dry"
     RUN_IN_BACKGROUND = "run_in_background"
     SET_ANY_SECRET = "set_any_secret"  # noqa: S105  # an action
     SET_HOST_RULE = "set_host_rule"
@@ -59,6 +66,8 @@ class RemedyAction(StrEnum):
 
 NEUTRAL_WORDS: Final[dict[RemedyAction, str]] = {
     RemedyAction.ADD_PACKAGE: "Install codewords-mcp[{extra}], or {package} beside codewords-mcp.",
+    RemedyAction.ADD_TEST: "Make a test of one: {runs}.",
+    RemedyAction.APPLY_DRY_RUN: "Apply the dry run {run} once more: it shows the list as it is now, and asks again.",
     RemedyAction.BUILD_E2B_TEMPLATE: "Build the E2B template again.",
     RemedyAction.CHANGE_BUDGETS: "A person can raise the budget.",
     RemedyAction.CHANGE_MODELS: "The key and the header's `models` under [tool.codewords] list them.",
@@ -79,6 +88,7 @@ NEUTRAL_WORDS: Final[dict[RemedyAction, str]] = {
     RemedyAction.LIST_FIELD_VALUES: "The app lists the values of `{field}`.",
     RemedyAction.LIST_KEYS: "See the list of keys.",
     RemedyAction.LIST_PUBLISHED: "See the list of published tools.",
+    RemedyAction.LIST_RECORDINGS: "See the list of recordings.",
     RemedyAction.LIST_RUNS: "See the list of runs.",
     RemedyAction.LIST_SCHEDULES: "See the list of schedules.",
     RemedyAction.LIST_SECRETS: "See the list of secrets.",
@@ -89,8 +99,12 @@ NEUTRAL_WORDS: Final[dict[RemedyAction, str]] = {
     RemedyAction.NAME_WORKFLOW: 'For a new version of it, name it: `service_id` "{workflow}". For a workflow of its own, '
     "give another `name`.",
     RemedyAction.PAIR_BROWSER: "Pair your Chrome with the runtime.",
+    RemedyAction.REMOVE_TEST: "Make the test {run} an ordinary recording again.",
+    RemedyAction.REMOVE_TESTS: "Remove tests of the workflow {workflow} that are not needed.",
     RemedyAction.REPLACE_SCHEDULE: "Make the schedule {schedule} anew and delete this one.",
     RemedyAction.RESTORE_BACKUP: "Restore a backup into another home.",
+    RemedyAction.RESUME_RUN: "A person can then go on with the run {run} by the answer: it was sent, or it was not.",
+    RemedyAction.RUN_DRY: "Run the workflow as a dry run.",
     RemedyAction.RUN_IN_BACKGROUND: "Run it in the background for longer work.",
     RemedyAction.SET_ANY_SECRET: "Set one of the secrets {names}.",
     RemedyAction.SET_HOST_RULE: "Set the secret {name} again, with a rule that allows {host}.",

@@ -11,6 +11,9 @@ WORDS: Final[dict[RemedyAction, str]] = {
         "`uvx --from 'codewords-mcp[{extra}]' codewords-mcp` has it;"
         " `pip install '{package}'` beside codewords-mcp adds it."
     ),
+    RemedyAction.ADD_TEST: "PUT /recordings/RUN/test adds one: {runs}.",
+    RemedyAction.APPLY_DRY_RUN: "GET /runs/{run}/writes lists them as they are now, POST /runs/{run}/apply asks "
+    "again.",
     RemedyAction.BUILD_E2B_TEMPLATE: "The operator builds the E2B template: `codewords e2b build-template`.",
     RemedyAction.CHANGE_BUDGETS: "GET /budgets lists budgets, PUT /budgets/SCOPE changes one.",
     RemedyAction.CHANGE_MODELS: "The key's list and `models` under [tool.codewords] in the header name them.",
@@ -31,6 +34,7 @@ WORDS: Final[dict[RemedyAction, str]] = {
     RemedyAction.LIST_FIELD_VALUES: "POST /integrations/{app}/describe lists the values of `{field}`.",
     RemedyAction.LIST_KEYS: "GET /keys lists them.",
     RemedyAction.LIST_PUBLISHED: "GET /published lists them.",
+    RemedyAction.LIST_RECORDINGS: "GET /recordings lists those that there are.",
     RemedyAction.LIST_RUNS: "GET /runs lists your runs.",
     RemedyAction.LIST_SCHEDULES: "GET /schedules lists yours.",
     RemedyAction.LIST_SECRETS: "GET /secrets lists yours.",
@@ -40,8 +44,12 @@ WORDS: Final[dict[RemedyAction, str]] = {
     RemedyAction.LIST_WORKFLOWS: "GET /workflows lists your workflows.",
     RemedyAction.NAME_WORKFLOW: NEUTRAL_WORDS[RemedyAction.NAME_WORKFLOW],
     RemedyAction.PAIR_BROWSER: "`codewords browser pair` pairs it.",
+    RemedyAction.REMOVE_TEST: "DELETE /recordings/{run}/test makes it an ordinary recording again.",
+    RemedyAction.REMOVE_TESTS: "GET /workflows/{workflow}/tests lists them, DELETE /recordings/RUN/test removes one.",
     RemedyAction.REPLACE_SCHEDULE: "Make it anew; DELETE /schedules/{schedule} deletes this one.",
     RemedyAction.RESTORE_BACKUP: "`codewords restore` makes a home of a backup.",
+    RemedyAction.RESUME_RUN: 'POST /runs/{run}/resume with "sent" then goes on.',
+    RemedyAction.RUN_DRY: "POST /run/WORKFLOW with the header `Codewords-Dry-Run: yes` makes one.",
     RemedyAction.RUN_IN_BACKGROUND: "POST /run_async runs it in the background, for longer work.",
     RemedyAction.SET_ANY_SECRET: "Set one of the secrets {names}: PUT /secrets/NAME.",
     RemedyAction.SET_HOST_RULE: "PUT /secrets/{name} with {host} among its hosts sets it with another rule.",

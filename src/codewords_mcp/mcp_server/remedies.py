@@ -11,6 +11,9 @@ WORDS: Final[dict[RemedyAction, str]] = {
         "The user starts codewords-mcp with it, uvx --from 'codewords-mcp[{extra}]' codewords-mcp,"
         " or installs it beside codewords-mcp: pip install '{package}'."
     ),
+    RemedyAction.ADD_TEST: "The user adds one in a terminal: `codewords test --add {runs}`.",
+    RemedyAction.APPLY_DRY_RUN: 'run_workflow with apply="{run}" shows the list as it is now, and asks the user '
+    "again.",
     RemedyAction.BUILD_E2B_TEMPLATE: "The user builds it in a terminal: `codewords e2b build-template`.",
     RemedyAction.CHANGE_BUDGETS: "The user can raise it in a terminal: `codewords budgets`.",
     RemedyAction.CHANGE_MODELS: "The key's list and `models` under [tool.codewords] in the header name them.",
@@ -32,6 +35,7 @@ WORDS: Final[dict[RemedyAction, str]] = {
     "lists the values of `{field}`.",
     RemedyAction.LIST_KEYS: "`codewords keys list` shows them.",
     RemedyAction.LIST_PUBLISHED: "tools/list lists them.",
+    RemedyAction.LIST_RECORDINGS: "The user sees those that there are in a terminal: `codewords recordings list`.",
     RemedyAction.LIST_RUNS: "get_workflow shows the last runs of a workflow.",
     RemedyAction.LIST_SCHEDULES: "list_schedules shows yours.",
     RemedyAction.LIST_SECRETS: "list_secrets shows yours.",
@@ -42,8 +46,15 @@ WORDS: Final[dict[RemedyAction, str]] = {
     RemedyAction.NAME_WORKFLOW: 'For a new version of it, name it: `workflow_id` "{workflow}". '
     "For a workflow of its own, give another `name`.",
     RemedyAction.PAIR_BROWSER: "The user pairs it in a terminal: `codewords browser pair`.",
+    RemedyAction.REMOVE_TEST: "The user makes it an ordinary recording again in a terminal: `codewords test "
+    "--remove {run}`.",
+    RemedyAction.REMOVE_TESTS: "The user removes some in a terminal: `codewords test {workflow} --list` shows "
+    "them, `codewords test --remove` takes their runs.",
     RemedyAction.REPLACE_SCHEDULE: "Make it anew with schedule_workflow; change_schedule deletes {schedule}.",
     RemedyAction.RESTORE_BACKUP: "The user restores a backup in a terminal: `codewords restore`.",
+    RemedyAction.RESUME_RUN: "The user then goes on in a terminal: `codewords runs resume {run} --sent`, or "
+    "`--not-sent`.",
+    RemedyAction.RUN_DRY: "run_workflow with dry_run=true makes one.",
     RemedyAction.RUN_IN_BACKGROUND: "run_workflow with wait_seconds=0 runs it in the background, for longer work.",
     RemedyAction.SET_ANY_SECRET: "set_secret lets the user set one of {names}.",
     RemedyAction.SET_HOST_RULE: 'set_secret(name="{name}", hosts=["{host}"]) lets the user set it with another rule.',

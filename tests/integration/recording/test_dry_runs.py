@@ -25,6 +25,7 @@ from tests.support.runtime import (
 )
 
 from codewords_mcp.errors import Conflict, ConsentNeeded, Forbidden, InvalidInput, SandboxUnavailable
+from codewords_mcp.errors.remedies import Remedy, RemedyAction
 from codewords_mcp.runtime.egress import HOST_ALIAS
 from codewords_mcp.runtime.model.dry_run import DryRunInfo
 from codewords_mcp.runtime.model.run import Run
@@ -177,6 +178,7 @@ async def test_a_write_that_differs_ends_the_run_and_is_asked_about_anew(ground:
     ended = await applied(ground, run_id)
     assert ended.error is not None
     assert (ended.status, ended.error.code) == ("failed", "write_held")
+    assert ended.error.remedy == Remedy(RemedyAction.APPLY_DRY_RUN, {"run": run_id})
     assert [line for line in arrived(ground) if line.startswith("POST")] == ['POST /first {"n":1}']
 
     listed = await ground.runtime.dry_runs.get(ADMIN, ended.id)

@@ -14,6 +14,7 @@ from tests.support.resumable_runs import resumable
 from tests.support.runtime import ADMIN, finished, make_home, open_runtime, request
 
 from codewords_mcp.errors import Conflict, Forbidden
+from codewords_mcp.errors.remedies import Remedy, RemedyAction
 from codewords_mcp.runtime.api.runtime import Runtime
 from codewords_mcp.runtime.model.caller import Caller
 from codewords_mcp.runtime.model.run import Run
@@ -109,6 +110,7 @@ async def test_a_write_whose_answer_is_lost_is_asked_about_and_not_sent_again(gr
     assert run.error is not None
     assert run.error.code == "write_unknown"
     assert f"POST {ground.host.url}/write was sent" in run.error.message
+    assert run.error.remedy == Remedy(RemedyAction.RESUME_RUN, {"run": run.id})
     assert (ground.host.writes["before"], ground.host.writes["lost"], ground.host.writes["after"]) == (
         1,
         1,

@@ -7,6 +7,7 @@ from contextlib import suppress
 from typing import Final
 
 from codewords_mcp.errors import Conflict, InvalidInput, NotFound
+from codewords_mcp.errors.remedies import Remedy, RemedyAction
 from codewords_mcp.runtime.api.container import Container
 from codewords_mcp.runtime.api.runs import RunApi
 from codewords_mcp.runtime.model.caller import Caller, refuse_run
@@ -81,9 +82,7 @@ class DryRunApi:
     async def _dry_run(self, caller: Caller, run_id: str) -> Run:
         run = await self._runs.get(caller, run_id)
         if run.mode not in {"dry_run", "apply"}:
-            raise InvalidInput(
-                "This run is no dry run.", hint="`codewords run WORKFLOW --dry-run` makes one."
-            )
+            raise InvalidInput("This run is no dry run.", remedy=Remedy(RemedyAction.RUN_DRY))
         if run.mode_of is None:
             return run
         return await self._runs.get(caller, run.mode_of)

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 from codewords_mcp.common.bounded_json import JsonObject, JsonValue
 from codewords_mcp.errors import Conflict, InvalidInput, NotFound
+from codewords_mcp.errors.remedies import Remedy, RemedyAction
 from codewords_mcp.runtime.api.container import Container
 from codewords_mcp.runtime.model.caller import Caller
 from codewords_mcp.runtime.model.recording import RecordingInfo
@@ -68,7 +69,8 @@ class RecordingApi:
         found = await self._service.recent(caller.owner, None, 1, run_id=run_id)
         if found and found[0].expect is not None and not pinned:
             raise Conflict(
-                "This recording is a test of its workflow.", hint=f"codewords test --remove {run_id}"
+                "This recording is a test of its workflow.",
+                remedy=Remedy(RemedyAction.REMOVE_TEST, {"run": run_id}),
             )
         if not await self._service.pin(caller.owner, [run_id], pinned=pinned):
             raise _unknown()

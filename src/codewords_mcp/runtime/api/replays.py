@@ -8,6 +8,7 @@ from functools import partial
 from typing import Final
 
 from codewords_mcp.errors import CodewordsError, InvalidInput, NotFound
+from codewords_mcp.errors.remedies import DIAGNOSE, Remedy, RemedyAction
 from codewords_mcp.runtime.api.container import Container
 from codewords_mcp.runtime.model.caller import Caller, refuse_run
 from codewords_mcp.runtime.model.manifest import covers
@@ -164,16 +165,13 @@ class ReplayApi:
             found = await service.recent(caller.owner, service_id, request.last, ordinary=True)
             if found:
                 return found
-            raise NotFound(
-                "No run of this workflow is recorded yet.",
-                hint="Run it once; `codewords doctor` tells whether runs are recorded.",
-            )
+            raise NotFound("No run of this workflow is recorded yet.", hint="Run it once.", remedy=DIAGNOSE)
 
         run_ids = list(dict.fromkeys(request.runs))
         found = await service.infos(caller.owner, service_id, run_ids)
         if missing := sorted({*run_ids} - {info.run_id for info in found}):
             raise NotFound(
                 f"There is no recording of {len(missing)} of these runs of the workflow: {shown(missing[0])}.",
-                hint="`codewords recordings` lists those that can be replayed.",
+                remedy=Remedy(RemedyAction.LIST_RECORDINGS),
             )
         return found

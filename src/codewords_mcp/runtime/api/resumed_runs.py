@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from codewords_mcp.errors import Conflict, WriteUnknown
+from codewords_mcp.errors.remedies import Remedy, RemedyAction
 from codewords_mcp.runtime.api.container import Container
 from codewords_mcp.runtime.api.runs import RunApi
 from codewords_mcp.runtime.model.caller import Caller, refuse_run
@@ -47,5 +48,5 @@ class ResumeApi:
 def _no_question() -> Conflict:
     return Conflict(
         "This run does not ask about a write, or was answered already.",
-        hint="`codewords runs` lists the runs that go on.",
+        remedy=Remedy(RemedyAction.LIST_RUNS),
     )

@@ -9,6 +9,7 @@ from typing import Final
 
 from codewords_mcp.common.bounded_json import JsonValue
 from codewords_mcp.errors import Conflict, InvalidInput, NotFound
+from codewords_mcp.errors.remedies import Remedy, RemedyAction
 from codewords_mcp.runtime.api.container import Container
 from codewords_mcp.runtime.model.caller import Caller, refuse_run
 from codewords_mcp.runtime.model.progress import Progress, no_progress
@@ -75,7 +76,10 @@ class TestingApi:
         if missing := missing_fields(recording.response, expected):
             raise InvalidInput(f"The answer of this run has no {', '.join(missing)}.")
         if info.expect is None and len(await self.list(caller, info.service_id)) >= MAX_TESTS:
-            raise Conflict(f"A workflow has at most {MAX_TESTS} tests.", hint="codewords test --remove RUN")
+            raise Conflict(
+                f"A workflow has at most {MAX_TESTS} tests.",
+                remedy=Remedy(RemedyAction.REMOVE_TESTS, {"workflow": info.service_id}),
+            )
 
         container = self._container
         servable = await container.catalog.version(caller.owner, info.service_id, info.version)
@@ -124,10 +128,7 @@ class TestingApi:
     async def _info(self, caller: Caller, run_id: str) -> RecordingInfo:
         found = await self._recordings.recent(caller.owner, None, 1, run_id=run_id)
         if not found:
-            raise NotFound(
-                "There is no recording of this run.",
-                hint="`codewords recordings` lists those that there are.",
-            )
+            raise NotFound("There is no recording of this run.", remedy=Remedy(RemedyAction.LIST_RECORDINGS))
         return found[0]
 
     async def _subject(self, caller: Caller, request: TestRequest) -> tuple[Servable, str]:

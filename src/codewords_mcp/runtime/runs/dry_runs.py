@@ -8,6 +8,7 @@ from functools import partial
 from typing import Final
 
 from codewords_mcp.errors import CodewordsError, Conflict, NotFound, WriteHeld
+from codewords_mcp.errors.remedies import Remedy, RemedyAction
 from codewords_mcp.runtime.model.json_sample import make_example
 from codewords_mcp.runtime.model.run import RunRequest
 from codewords_mcp.runtime.recording.apply import ApplyRecorder
@@ -113,7 +114,7 @@ class DryRuns:
         verdict = await recorder.decide_write(request, summary=call.operation.summary, declared=declared)
         if isinstance(verdict, BlockedRequest):
             if call.request.mode == "apply":
-                raise unagreed(None)
+                raise unagreed(call.request.mode_of or call.run_id, None)
             raise Conflict(f"This call was not made: {verdict.why}.")
         if isinstance(verdict, OpenExchange):
             return await _performed(verdict, perform)
@@ -130,21 +131,23 @@ class DryRuns:
     def _make(
         self, run_id: str, request: RunRequest, keys: WriteKeys, earlier: EarlierAnswers
     ) -> WriteRecorder:
-        writes = self._lists.of(request.caller.owner, request.mode_of or run_id)
+        list_id = request.mode_of or run_id
+        writes = self._lists.of(request.caller.owner, list_id)
         if request.mode == "apply":
-            return ApplyRecorder(run_id, writes, keys, partial(self._on_held, run_id))
+            return ApplyRecorder(run_id, writes, keys, partial(self._on_held, run_id, list_id))
         return DryRunRecorder(run_id, writes, earlier, keys)
 
-    def _on_held(self, run_id: str, number: int | None) -> None:
-        self._fail_chain(run_id, unagreed(number))
+    def _on_held(self, run_id: str, dry_run: str, number: int | None) -> None:
+        self._fail_chain(run_id, unagreed(dry_run, number))
 
 
-def unagreed(number: int | None) -> WriteHeld:
-    """The error of a run that came to a write which nobody agreed to."""
+def unagreed(dry_run: str, number: int | None) -> WriteHeld:
+    """The error of a run that came to a write which nobody agreed to on the list of a dry run."""
     place = "" if number is None else f" It is number {number} on the list."
     return WriteHeld(
         f"The run was ended before a write that nobody agreed to.{place}",
-        hint="`codewords runs apply RUN` shows the list as it is now, and asks again. What was sent is not sent again.",
+        hint="What was sent is not sent again.",
+        remedy=Remedy(RemedyAction.APPLY_DRY_RUN, {"run": dry_run}),
     )
 
 

@@ -12,6 +12,7 @@ import structlog
 from sqlalchemy import Connection, RowMapping
 
 from codewords_mcp.errors import CodewordsError, WriteUnknown
+from codewords_mcp.errors.remedies import Remedy, RemedyAction
 from codewords_mcp.runtime.model.run import RunRequest
 from codewords_mcp.runtime.recording.journal import (
     EntryState,
@@ -70,7 +71,7 @@ class RunJournals:
         stored = StoredJournal(self._db, self._sealer, self._executor, owner, run_id, attempt)
 
         def on_unknown(entry: JournalEntry) -> None:
-            self._fail(run_id, unknown(entry))
+            self._fail(run_id, unknown(run_id, entry))
 
         return AttemptJournal(tuple(earlier), stored, on_unknown)
 
@@ -193,7 +194,7 @@ def _place(run_id: str, attempt: int, number: int) -> str:
     return f"journal/{run_id}/{attempt}/{number}"
 
 
-def unknown(entry: JournalEntry) -> WriteUnknown:
+def unknown(run_id: str, entry: JournalEntry) -> WriteUnknown:
     """The question of a run that came to a write of which nobody knows whether it was carried out."""
     request = entry.request
     address = _UNPRINTABLE.sub("", request.url.partition("?")[0])[:MAX_ADDRESS]
@@ -208,5 +209,6 @@ def unknown(entry: JournalEntry) -> WriteUnknown:
         )
     return WriteUnknown(
         f"{request.method} {address} {reason}.",
-        hint="Look whether it is there, then `codewords runs resume RUN --sent` or `--not-sent`. Nothing was sent again.",
+        hint="Nothing was sent again. Look whether it is there.",
+        remedy=Remedy(RemedyAction.RESUME_RUN, {"run": run_id}),
     )

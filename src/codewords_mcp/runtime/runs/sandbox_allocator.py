@@ -9,6 +9,7 @@ from types import MappingProxyType
 from typing import Protocol
 
 from codewords_mcp.errors import SandboxUnavailable
+from codewords_mcp.errors.remedies import DIAGNOSE
 from codewords_mcp.runtime.auth.api_keys import RunKey
 from codewords_mcp.runtime.egress import Egress, EgressEvent
 from codewords_mcp.runtime.egress.intercept.interception import Interception
@@ -186,9 +187,14 @@ def require_egress_rules(driver: Driver) -> None:
     """Raise SandboxUnavailable where a program could send past the recorder of a dry run, or of one that may be resumed."""
     if Capability.EGRESS_RULES in driver.capabilities or driver.tier.id == "V":
         return
+
+    remedy = None
+    if not driver.tier.fix:
+        remedy = DIAGNOSE
     raise SandboxUnavailable(
         "A dry run, or one with `resume = true`, needs a sandbox whose every connection passes the runtime, and this machine "
         "has none "
         f"(isolation {driver.tier.id}: {driver.tier.title}).",
-        hint=driver.tier.fix or "`codewords doctor` tells what isolation needs here.",
+        hint=driver.tier.fix,
+        remedy=remedy,
     )
