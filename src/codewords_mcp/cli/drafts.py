@@ -20,6 +20,7 @@ from codewords_mcp.cli._client import Json, RemoteError, RuntimeClient
 from codewords_mcp.cli._connect import connect
 from codewords_mcp.cli._deletion import tell_deleted
 from codewords_mcp.cli._refs import AsJson, is_draft, part, workflow_id
+from codewords_mcp.cli._remedies import worded
 from codewords_mcp.cli.workflows import print_checks, read_code
 from codewords_mcp.errors import ConsentNeeded, Forbidden, InvalidInput
 
@@ -134,7 +135,7 @@ def edit(
             _output.line(f"resolved  {check['id']}: {check['message']}", "green")
         print_checks(done["checks"])
         for text in done.get("evidence", []):
-            _output.prose(text)
+            _output.prose(worded(text, done.get("remedy")))
         _print_state(draft)
 
     if draft["ready"]:

@@ -10,6 +10,7 @@ from pydantic import BaseModel, Field
 from codewords_mcp.errors import InvalidInput
 from codewords_mcp.mcp_server.check_format import CheckItem, check_items, check_lines
 from codewords_mcp.mcp_server.context import ToolContext
+from codewords_mcp.mcp_server.remedies import worded
 from codewords_mcp.mcp_server.text import clean, cut, fenced, one_line
 from codewords_mcp.mcp_server.tool import ADDS, tool, tool_result
 from codewords_mcp.runtime.model.authoring import Edit, EditedDraft
@@ -101,7 +102,7 @@ def _edit_result(done: EditedDraft, *, new: bool, whole: bool) -> CallToolResult
         diff=diff,
         checks=[] if new else check_items(done.checks),
         resolved=[one_line(check.message, 200) for check in done.resolved],
-        evidence=done.evidence,
+        evidence=[worded(line, done.remedy) for line in done.evidence],
     )
     if new:
         return tool_result(data, "\n".join(draft_lines(draft)))
@@ -115,7 +116,7 @@ def _edit_result(done: EditedDraft, *, new: bool, whole: bool) -> CallToolResult
                 *_draft_notes(done),
                 _difference(done, diff),
                 *check_text,
-                *done.evidence,
+                *data.evidence,
                 *draft_lines(draft, checks=False),
             ]
         ),

@@ -10,6 +10,7 @@ from tests.integration.runtime.helpers import deployed
 from tests.support.runtime import ADMIN, fetch
 
 from codewords_mcp.errors import Conflict, ConsentNeeded, InvalidInput, NotFound
+from codewords_mcp.errors.remedies import Remedy, RemedyAction
 from codewords_mcp.runtime.api.testing import TestRequest
 from codewords_mcp.runtime.egress import HOST_ALIAS
 from codewords_mcp.runtime.model.authoring import Edit
@@ -141,7 +142,9 @@ async def test_an_edit_after_a_failed_run_tells_whether_it_fixes_that_and_keeps_
     _, service, good = await recorded(ground, "Repaired")
     drafts = ground.runtime.drafts
     proposed = await drafts.edit(ADMIN, service, edits=[Edit(old='app.post("/")', new='app.post( "/" )')])
-    assert proposed.evidence == [f"1 run of last week can be its tests: codewords test --add {good}"]
+    remedy = Remedy(RemedyAction.ADD_TEST, {"runs": good})
+    assert proposed.evidence == [f"1 run of last week can be its tests. {remedy.words}"]
+    assert proposed.remedy == remedy
     await drafts.delete(ADMIN, proposed.draft.draft_id)
 
     _, _, failed = await ground.run(service, ["GET", f"{ground.url}/read", None], fail=True)

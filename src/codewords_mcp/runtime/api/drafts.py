@@ -120,8 +120,8 @@ class DraftApi:
         live = await self._live_number(caller, after)
         continued = row is not None and row.id != subject
         edited = edited_draft((name, old, checks), after, continued=continued, live_version=live)
-        evidence = await evidence_for(self._container, caller, after, live)
-        return edited.model_copy(update={"evidence": evidence})
+        evidence, remedy = await evidence_for(self._container, caller, after, live)
+        return edited.model_copy(update={"evidence": evidence, "remedy": remedy})
 
     async def get(self, caller: Caller, draft_id: str, *, include_code: bool = False) -> Draft:
         """Return one draft. Raises NotFound."""

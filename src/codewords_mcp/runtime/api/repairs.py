@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Final
 
 from codewords_mcp.errors import CodewordsError
+from codewords_mcp.errors.remedies import Remedy, RemedyAction
 from codewords_mcp.runtime.api.container import Container
 from codewords_mcp.runtime.model.caller import Caller
 from codewords_mcp.runtime.model.recording import RecordingInfo
@@ -23,18 +24,21 @@ _LATEST: Final = 50
 _RECENT: Final = timedelta(days=7)
 
 
-async def evidence_for(container: Container, caller: Caller, draft: DraftRow, live: int | None) -> list[str]:
-    """Lines for the reply to an edit; none for a draft that fails its checks or has no recorded runs.
+async def evidence_for(
+    container: Container, caller: Caller, draft: DraftRow, live: int | None
+) -> tuple[list[str], Remedy | None]:
+    """Lines for the reply to an edit, and what they propose. None for a draft that fails its checks or has no recorded runs.
 
     Where the latest run of the live version failed, the draft is replayed on it and on the last good ones.
     """
     if draft.workflow_id is None or not draft.facts["ready"]:
-        return []
+        return [], None
+
     infos = await container.recordings.recent(caller.owner, draft.workflow_id, _LATEST, ordinary=True)
     of_live = [info for info in infos if info.version == live and not info.imported]
     if of_live and of_live[0].status != "succeeded":
         good = [info for info in infos if info.status == "succeeded"][:GOOD_RUNS]
-        return await _proof(container, caller, draft, of_live[0], good)
+        return await _proof(container, caller, draft, of_live[0], good), None
     return _proposal(infos)
 
 
@@ -55,17 +59,19 @@ async def _proof(
     return repair_lines(report.runs[0], report.runs[1:])
 
 
-def _proposal(infos: Sequence[RecordingInfo]) -> list[str]:
+def _proposal(infos: Sequence[RecordingInfo]) -> tuple[list[str], Remedy | None]:
     """A line with recent good runs, one of each form of input, for a workflow that has no tests yet."""
     since = datetime.now(UTC) - _RECENT
     shapes: dict[str, RecordingInfo] = {}
     for info in infos:
         if info.expect is not None:
-            return []
+            return [], None
         if info.status == "succeeded" and not info.obstacle and info.created_at >= since:
             shapes.setdefault(info.shape, info)
     chosen = [info.run_id for info in list(shapes.values())[:PROPOSED]]
     if not chosen:
-        return []
+        return [], None
+
     runs = "run of last week" if len(chosen) == 1 else "runs of last week"
-    return [f"{len(chosen)} {runs} can be its tests: codewords test --add {' | '.join(chosen)}"]
+    remedy = Remedy(RemedyAction.ADD_TEST, {"runs": " | ".join(chosen)})
+    return [f"{len(chosen)} {runs} can be its tests. {remedy.words}"], remedy

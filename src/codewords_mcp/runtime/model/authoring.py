@@ -100,7 +100,8 @@ class EditedDraft(Model):
     (`resolved`).
 
     `continued`: the request named a workflow, and its open draft was edited. `live_version`: the
-    version that serves now. `evidence`: what recorded runs of the workflow say of the change.
+    version that serves now. `evidence`: what recorded runs of the workflow say of the change, with the
+    words of the `remedy`.
     """
 
     draft: Draft
@@ -110,6 +111,7 @@ class EditedDraft(Model):
     checks: list[Check] = Field(default_factory=list[Check])
     resolved: list[Check] = Field(default_factory=list[Check])
     evidence: list[str] = Field(default_factory=list[str])
+    remedy: Remedy | None = None
 
 
 class Brief(Model):
