@@ -16,10 +16,10 @@ from codewords_mcp.cli._call import read_input
 from codewords_mcp.cli._client import Json
 from codewords_mcp.cli._connect import connect
 from codewords_mcp.cli._deletion import deletes, tell_deleted
+from codewords_mcp.cli._forecast import forecast_lines
 from codewords_mcp.cli._refs import AsJson, WorkflowRef, part, workflow_id
 from codewords_mcp.cli._remedies import worded
 from codewords_mcp.cli._times import localized, to_minute
-from codewords_mcp.cli.workflows import forecast_lines
 from codewords_mcp.common.bounded_json import parse
 from codewords_mcp.errors import InvalidInput
 

@@ -13,6 +13,7 @@ from codewords_mcp.cli._agree import agreed, print_capabilities
 from codewords_mcp.cli._boundary import FAILED, OK
 from codewords_mcp.cli._client import Json, RemoteError, RuntimeClient
 from codewords_mcp.cli._connect import connect
+from codewords_mcp.cli._forecast import print_forecast
 from codewords_mcp.cli._refs import AsJson, WorkflowRef, part, workflow_id
 from codewords_mcp.cli._remedies import worded
 from codewords_mcp.cli._sources import deployed_as, forget, remember
@@ -451,17 +452,6 @@ def print_availability(availability: Json | None) -> None:
         style = ""
     fix = worded(availability["fix"], availability.get("remedy"))
     _output.prose(f"runtime    {availability['sentence']} {fix}".strip(), style, indent=2)
-
-
-def forecast_lines(forecast: Json | None) -> list[str]:
-    """The lines of a forecast; none where there were no runs to learn from."""
-    return [str(text) for text in (forecast or {}).get("lines", [])]
-
-
-def print_forecast(forecast: Json | None) -> None:
-    """Print what a run costs, and its schedules in a month, if there were runs to learn from."""
-    for number, text in enumerate(forecast_lines(forecast)):
-        _output.prose(f"{'' if number else 'forecast':<9}  {text}", indent=2)
 
 
 def _takes(schema: Json | None) -> str:
