@@ -74,6 +74,15 @@ async def test_a_run_is_recorded_with_its_input_its_exchanges_and_its_answer(gro
 
 
 @pytest.mark.requirement("recording:every-run")
+async def test_a_recording_is_there_once_the_run_has_answered(ground: RecordingGround) -> None:
+    service = await deploy(ground.runtime, ECHO)
+    for number in range(5):
+        _, _, run_id = await fetch(ground.runtime, service, {"n": number})
+        found = await ground.runtime.recordings.load(ADMIN, run_id)
+        assert found.request.body == b'{"n": %d}' % number
+
+
+@pytest.mark.requirement("recording:every-run")
 async def test_a_run_that_failed_is_recorded_until_its_end(ground: RecordingGround) -> None:
     service = await deployed(ground.runtime, calling(f'hosts = ["{HOST_ALIAS}"]', title="Failing"))
     status, _, run_id = await ground.run(service, ["GET", f"{ground.url}/read", None], fail=True)

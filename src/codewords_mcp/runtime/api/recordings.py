@@ -16,6 +16,8 @@ from codewords_mcp.runtime.recording.exchanges import Recording
 from codewords_mcp.runtime.runs.records import new_id
 
 MAX_LISTED = 500
+STORED_WITHIN = 15.0
+"""Seconds to wait for the end of a run whose recording is asked for."""
 
 
 class RecordingApi:
@@ -40,6 +42,8 @@ class RecordingApi:
 
     async def load(self, caller: Caller, run_id: str) -> Recording:
         """A recording with its content. Raises NotFound."""
+        # A run has answered before its program has ended: who asks right after the answer gets the recording too.
+        await self._container.dispatcher.left(run_id, STORED_WITHIN)
         return await self._service.load(caller.owner, run_id)
 
     async def export(self, caller: Caller, run_id: str) -> JsonObject:

@@ -77,6 +77,12 @@ class RunDispatcher:
         """Time at which a run last came or went, by the monotonic clock."""
         return self._context.registry.last_activity
 
+    async def left(self, run_id: str, seconds: float) -> None:
+        """Wait until this process has nothing to do with a run any more: its program has ended, and its recording is stored."""
+        run = self._active.get(run_id)
+        if run is not None and run.task is not None:
+            await asyncio.wait({run.task}, timeout=seconds)
+
     async def made_by(self, caller: Caller) -> MadeBy | None:
         """See `AncestryResolver.made_by`."""
         return await self._context.ancestry.made_by(caller)
