@@ -18,7 +18,9 @@ from codewords_mcp.runtime.runs.catalog import Servable
 from codewords_mcp.runtime.runs.dispatcher import RunDispatcher
 from codewords_mcp.runtime.runs.run_plan import RunPlan
 
-AT_ONCE: Final = max(2, len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 2)
+_PROCESSORS: Final = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 2
+# Half of a replay is waiting, for the kernel and for the end of its program: two for each processor are done in 0.6 of the time.
+AT_ONCE: Final = max(4, 2 * _PROCESSORS)
 """Replays at once while no other run goes on; beside others there is one."""
 END_TIMEOUT: Final = 30.0
 """Seconds after its answer within which a program and its sandbox are gone."""
