@@ -37,7 +37,7 @@ from codewords_mcp.runtime.model.change_events import Announcements
 from codewords_mcp.runtime.model.integration import Action, App, Detail, FoundActions, Hit, Option
 from codewords_mcp.runtime.model.progress import Progress, no_progress
 from codewords_mcp.runtime.model.publishing import PublishedTool
-from codewords_mcp.runtime.model.run import FINISHED, LogLine, Run, RunError
+from codewords_mcp.runtime.model.run import FINISHED, ExecutionMode, LogLine, Run, RunError
 from codewords_mcp.runtime.model.secret import SecretInfo
 from codewords_mcp.runtime.model.service import ServiceInfo
 from codewords_mcp.runtime.model.validation import Check, ValidationReport
@@ -165,6 +165,8 @@ class FakeWorkflowApi(WorkflowApi):
         base_version: int | None = None,
         description: str = "",
         public: bool | None = None,
+        replay: bool = True,
+        tests: bool = True,
         consent: Consent = Consent(),  # noqa: B008
         progress: Progress = no_progress,
     ) -> Deployment:
@@ -311,6 +313,7 @@ class FakeRunApi(RunApi):
         *,
         service_id: str | None = None,
         status: str | None = None,
+        mode: ExecutionMode | None = None,
         limit: int = 20,
         cursor: str | None = None,
     ) -> Page[Run]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import AsyncIterator
+from typing import Any
 
 import pytest
 from tests.integration.recording.helpers import RecordingGround, calling, recording_ground
@@ -64,7 +65,7 @@ def anyio_backend() -> str:
 async def ground(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[RecordingGround]:
     with pytest.MonkeyPatch.context() as monkeypatch, loopback_providers({"openai": KEY}) as providers:
         monkeypatch.setenv("OPENAI_API_KEY", KEY)
-        settings = {"openai_base_url": providers.url}
+        settings: dict[str, Any] = {"openai_base_url": providers.url}
         async with recording_ground(tmp_path_factory.mktemp("traces"), monkeypatch, **settings) as opened:
             yield opened
 
