@@ -1,4 +1,4 @@
-"""Consents in memory, for `fake.FakeRuntime`."""
+"""Consents in memory, for `fake_runtime.FakeRuntime`."""
 
 from __future__ import annotations
 

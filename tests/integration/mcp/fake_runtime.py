@@ -14,12 +14,12 @@ from pathlib import Path
 from typing import Any
 
 from tests.integration.mcp.fake_consents import BASE_URL, FakeConsentApi
+from tests.integration.mcp.fake_integrations import FakeIntegrationApi
 from tests.integration.mcp.fake_traces import FakeTraceApi
 
 from codewords_mcp.errors import Forbidden, NotFound, ValidationFailed
 from codewords_mcp.runtime.api.authoring import AuthoringApi
 from codewords_mcp.runtime.api.drafts import DraftApi
-from codewords_mcp.runtime.api.integrations import IntegrationApi
 from codewords_mcp.runtime.api.logs import LogApi
 from codewords_mcp.runtime.api.published import PublishedApi
 from codewords_mcp.runtime.api.runs import RunApi
@@ -34,7 +34,6 @@ from codewords_mcp.runtime.model.authoring import Brief, Diagnosis, Draft, Templ
 from codewords_mcp.runtime.model.base import Page
 from codewords_mcp.runtime.model.caller import Caller
 from codewords_mcp.runtime.model.change_events import Announcements
-from codewords_mcp.runtime.model.integration import Action, App, Detail, FoundActions, Hit, Option
 from codewords_mcp.runtime.model.progress import Progress, no_progress
 from codewords_mcp.runtime.model.publishing import PublishedTool
 from codewords_mcp.runtime.model.run import FINISHED, ExecutionMode, LogLine, Run, RunError
@@ -365,34 +364,6 @@ class FakeSecretApi(SecretApi):
 
     async def list(self, caller: Caller) -> list[SecretInfo]:
         return [info for (owner, _), info in self._fake.stored_secrets.items() if owner == caller.owner]
-
-
-class FakeIntegrationApi(IntegrationApi):
-    """One app with one action, where a test gives them."""
-
-    def __init__(
-        self,
-        app: App | None = None,
-        hit: Hit | None = None,
-        action: Action | None = None,
-        options: tuple[Option, ...] = (),
-    ) -> None:
-        self._apps: tuple[App, ...] = (app,) if app else ()
-        self._hits: tuple[Hit, ...] = (hit,) if hit else ()
-        self._action = action
-        self._options = options
-
-    async def search(self, *_: Any, **__: Any) -> FoundActions:
-        return FoundActions(actions=self._hits, apps=self._apps)
-
-    async def list_actions(self, *_: Any, **__: Any) -> Detail:
-        return Detail(app=self._apps[0].slug, actions=self._hits, total=len(self._hits))
-
-    async def get_action(self, *_: Any, **more: Any) -> Detail:
-        app = self._apps[0].slug
-        if more.get("prop"):
-            return Detail(app=app, options=self._options)
-        return Detail(app=app, action=self._action)
 
 
 class FakeRuntime(Runtime):

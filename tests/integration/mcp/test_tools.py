@@ -8,7 +8,8 @@ import re
 import pytest
 from mcp import Client
 from mcp_types import ResourceTemplateReference, TextContent, TextResourceContents
-from tests.integration.mcp.fake_runtime import ANN, FakeIntegrationApi, FakeRuntime
+from tests.integration.mcp.fake_integrations import FakeIntegrationApi
+from tests.integration.mcp.fake_runtime import ANN, FakeRuntime
 from tests.support.mcp_clients import confirmed, data_of, text_of
 
 from codewords_mcp.mcp_server.tool_errors import ERROR_KEY
