@@ -11,6 +11,7 @@ from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+import aiohttp
 import httpx
 import pytest
 from tests.integration.secrets.fake_recorder import Library
@@ -276,13 +277,16 @@ async def test_what_is_no_http_passes_whoever_speaks_first_and_is_counted(
         raw_host(ca, FREE, listen) as secure,
         recorded(tmp_path, monkeypatch, mail, plain, secure_mail.port, secure.port, ca=ca) as stand,
     ):
-        own, agreeing = trusting(ca), stand.stage.context
+        # One offers another protocol and trusts its own list only; one offers none.
+        own, silent, agreeing = trusting(ca, "mail"), stand.stage.context, stand.stage.context
         agreeing.set_alpn_protocols(["h2", "http/1.1"])
         for port, tls, greets in (
             (mail, None, True),
             (plain, None, False),
             (secure_mail.port, own, True),
             (secure.port, own, False),
+            (secure_mail.port, silent, True),
+            (secure.port, silent, False),
             # These offer HTTP, and speak something else.
             (secure_mail.port, agreeing, True),
             (secure.port, agreeing, False),
@@ -294,8 +298,8 @@ async def test_what_is_no_http_passes_whoever_speaks_first_and_is_counted(
                 writer.write(b"\x00\x00\x00\x08\x04\xd2\x16\x2f")
                 assert await reader.readexactly(14) == b"heard \x00\x00\x00\x08\x04\xd2\x16\x2f"
             writer.close()
-        connections = await stand.connections(6)
-        assert [one.why for one in connections] == ["tcp"] * 2 + ["tls without HTTP"] * 4
+        connections = await stand.connections(8)
+        assert [one.why for one in connections] == ["tcp"] * 2 + ["tls without HTTP"] * 6
         assert [(one.sent, one.received) for one in connections[:2]] == [(12, 28), (8, 14)]
         assert stand.log.exchanges() == ()
         assert stand.stage.interception.unread == {}
@@ -337,22 +341,31 @@ async def test_a_websocket_is_recorded_by_its_handshake_and_plain_http_like_any_
     async with serving(answer) as port, recorded(tmp_path, monkeypatch, port) as stand:
         said = await stand.talk(port, b"GET /1 HTTP/1.1\r\nHost: x\r\n\r\nGET /2 HTTP/1.1\r\nHost: x\r\n\r\n")
         assert said.count(b"plain") == 2
-        context = stand.stage.context
-        # Without it only the usual ports of HTTPS are read.
-        context.set_alpn_protocols(["http/1.1"])
+        # It offers no protocol by ALPN.
         async with connect(
             f"wss://{FREE}:{stand.stage.host.port}/talk",
-            ssl=context,
+            ssl=stand.stage.context,
             proxy=f"http://127.0.0.1:{stand.stage.proxy}",
         ) as websocket:
             await websocket.recv()
             await websocket.send("hello")
             assert await websocket.recv() == "heard hello"
-        first, second, opened = await stand.exchanges(3)
+        proxy = f"http://127.0.0.1:{stand.stage.proxy}"
+        async with (
+            aiohttp.ClientSession() as session,
+            session.ws_connect(f"{stand.url}/talk", proxy=proxy, ssl=stand.stage.context) as socket,
+        ):
+            await socket.receive_str()
+            await socket.send_bytes(bytes(3 << 20))
+            assert await socket.receive_bytes() == bytes(3 << 20)
+        first, second, *opened = await stand.exchanges(4)
         assert [one.request.url for one in (first, second)] == [f"http://{FREE}:{port}/{n}" for n in (1, 2)]
         assert [(one.body, one.whole) for one in (first, second)] == [(b"plain", True)] * 2
-        assert (opened.status, opened.request.writes, opened.body) == (101, True, b"")
-        assert opened.size > len("heard hello")
+        assert [(one.status, one.request.writes, one.body) for one in opened] == [(101, True, b"")] * 2
+        assert [one.request.url for one in opened] == [f"{stand.url}/talk"] * 2
+        assert (opened[0].size > len("heard hello"), opened[1].size > 3 << 20) == (True, True)
+        assert opened[0].why_not_replayable == "what passes a websocket is not kept"
+        assert stand.log.connections() == ()
 
 
 @pytest.mark.requirement("recording:no-values")

@@ -105,7 +105,14 @@ def by_websockets(url, _):
         async with websockets.connect(url.replace("https://", "wss://") + "/talk") as socket:
             await socket.recv()
             await socket.send("hello")
-            return await socket.recv()
+            heard = [await socket.recv()]
+        async with (
+            aiohttp.ClientSession(trust_env=True) as session,
+            session.ws_connect(f"{url}/talk") as socket,
+        ):
+            await socket.receive_str()
+            await socket.send_str("hello")
+            return [*heard, await socket.receive_str()]
 
     return asyncio.run(talk())
 

@@ -14,6 +14,7 @@ from tests.integration.runtime.helpers import deployed
 from tests.support.loopback_site import Answer, StandIn, serving
 from tests.support.runtime import ADMIN, fetch
 
+from codewords_mcp.runtime.egress import HOST_ALIAS
 from codewords_mcp.runtime.model.replay import Replay, ReplayRequest
 from codewords_testing.providers import LoopbackProviders, loopback_providers
 
@@ -124,10 +125,14 @@ async def test_models_sdks_get_their_answers_and_streams_again(sdks: Sdks) -> No
 @pytest.mark.requirement("replay:sdks")
 async def test_what_a_websocket_said_is_not_on_record_and_the_verdict_says_so(sdks: Sdks) -> None:
     found, run_id = await sdks.recorded("websockets")
-    assert found["websockets"] == "heard hello"
+    assert found["websockets"] == ["heard hello"] * 2
     recording = await sdks.ground.recording(run_id)
-    assert recording.exchanges == ()
-    assert [one.port for one in recording.connections] == [sdks.ground.host.port]
+    assert recording.connections == ()
+    assert [(one.status, one.body) for one in recording.exchanges] == [(101, b"")] * 2
+    assert all(one.size > len("heard hello") for one in recording.exchanges)
+    trace = await sdks.ground.runtime.traces.get(ADMIN, run_id)
+    handshakes = [span for span in trace.spans if span.http_status == 101]
+    assert [span.name for span in handshakes] == [f"GET {HOST_ALIAS}:{sdks.ground.host.port}/talk"] * 2
     replay = await sdks.replayed(run_id)
     assert replay.report is not None
     assert replay.report.verdict == "cannot tell", replay.text

@@ -3,23 +3,28 @@
 from __future__ import annotations
 
 import contextlib
+import gzip
 import socket
+import tracemalloc
+import zlib
 from collections.abc import Callable, Iterable
 
 import pytest
 from h2.config import H2Configuration
 from h2.connection import H2Connection
+from h2.settings import SettingCodes
 from hypothesis import given
 from hypothesis import strategies as st
 
 from codewords_mcp.runtime.egress.intercept.http1_observer import Http1Observer
 from codewords_mcp.runtime.egress.intercept.http2_observer import PREFACE, Http2Observer
 from codewords_mcp.runtime.egress.intercept.interception import Interception
-from codewords_mcp.runtime.egress.intercept.observation import NotHttp, Observation, Observer
+from codewords_mcp.runtime.egress.intercept.observation import MAX_UNANSWERED, NotHttp, Observation, Observer
 from codewords_mcp.runtime.egress.intercept.session import InterceptSession
 from codewords_mcp.runtime.egress.relay import Traffic
-from codewords_mcp.runtime.recording.exchange_log import ExchangeLog
-from codewords_mcp.runtime.recording.exchanges import Exchange
+from codewords_mcp.runtime.recording.exchange_log import MAX_RUN_BYTES, MAX_RUN_HEAD_BYTES, ExchangeLog
+from codewords_mcp.runtime.recording.exchanges import Exchange, size_of
+from codewords_mcp.runtime.recording.packed import HIDES_VALUE, TOO_LONG
 from codewords_mcp.runtime.recording.recorder import LiveRecorder, RecordingSession
 from codewords_mcp.runtime.secrets.scrub import Scrubber
 
@@ -129,6 +134,14 @@ def test_messages_of_http1_are_read_as_both_ends_read_them(name: str, split: Spl
     assert all(one.ended is not None for one in watched.log.exchanges())
 
 
+def test_trailers_of_chunks_stand_with_the_headers_and_what_follows_them_is_read() -> None:
+    watched = Watched(Http1Observer)
+    asked = b"GET / HTTP/1.1\r\n\r\n"
+    first, second = watched.feed([(">", asked * 2), ("<", CHUNKS), ("<", OK)], each)
+    assert first.headers == [(b"transfer-encoding", b"chunked"), (b"trailer", b"x")]
+    assert (second.body, second.whole) == (b"ok", True)
+
+
 def test_a_body_without_a_length_is_complete_when_the_host_ends() -> None:
     for ended in (True, False):
         watched = Watched(Http1Observer)
@@ -228,6 +241,87 @@ def test_streams_of_http2_are_read_with_padding_trailers_and_resets(split: Split
     assert cut.ended is not None
 
 
+def test_an_early_answer_or_reset_of_http2_leaves_no_second_request_behind() -> None:
+    ends = Ends()
+    for stream in (1, 3):
+        ends.program.send_headers(stream, HEAD)
+    ends.settle()
+    ends.host.send_headers(1, [(b":status", b"413")], end_stream=True)
+    ends.host.reset_stream(3)
+    # The program had said more before it heard of that.
+    for stream in (1, 3):
+        ends.program.send_data(stream, b"more")
+        ends.program.send_headers(stream, [(b"x-sum", b"1")], end_stream=True)
+    late = ends.program.data_to_send()
+    watched = Watched(Http2Observer)
+    early, cut = watched.feed([*ends.parts, ("<", ends.host.data_to_send()), (">", late)], each)
+    assert told(early) == ("POST", None, 413, b"", True)
+    assert told(cut) == ("POST", None, 0, b"", False)
+
+
+def test_a_thousand_streams_of_http2_are_told_apart() -> None:
+    ends = Ends()
+    ends.host.update_settings({SettingCodes.MAX_CONCURRENT_STREAMS: 1000})
+    ends.settle()
+    streams = range(1, 2001, 2)
+    for stream in streams:
+        path = (b":path", b"/%d" % stream)
+        ends.program.send_headers(stream, [*HEAD[:3], path], end_stream=True)
+    ends.settle()
+    for stream in reversed(streams):
+        if stream % 3:
+            ends.host.send_headers(stream, [(b":status", b"200")])
+            ends.host.send_data(stream, b"for %d" % stream, end_stream=True)
+        else:
+            ends.host.reset_stream(stream)
+    ends.settle()
+    exchanges = Watched(Http2Observer).feed(ends.parts, whole)
+    assert len(exchanges) == 1000
+    for stream, one in zip(streams, exchanges, strict=True):
+        assert one.request.url.endswith(f"/{stream}")
+        assert (one.body, one.whole) == ((b"for %d" % stream, True) if stream % 3 else (b"", False))
+
+
+def test_messages_of_a_websocket_over_http2_are_counted_and_not_kept() -> None:
+    ends = Ends()
+    ends.program.send_headers(1, [(b":method", b"CONNECT"), (b":authority", b"api.example")])
+    ends.settle()
+    ends.host.send_headers(1, [(b":status", b"200")])
+    ends.host.send_data(1, b"a message")
+    ends.settle()
+    (opened,) = Watched(Http2Observer).feed(ends.parts, whole)
+    assert (opened.status, opened.body, opened.size) == (200, b"", 9)
+
+
+def test_requests_that_nobody_answers_fill_no_memory() -> None:
+    padding = b"x" * 200_000
+    watched = Watched(Http1Observer)
+    for _ in range(1000):
+        watched.observer.sent(b"GET / HTTP/1.1\r\nX: %b\r\n\r\n" % padding)
+    kept = watched.log.exchanges()
+    assert sum(size_of(one.request.headers) for one in kept) <= MAX_RUN_HEAD_BYTES
+    assert "longer than is kept" in watched.log.truncated
+    with pytest.raises(NotHttp):
+        watched.observer.sent(b"GET / HTTP/1.1\r\n\r\n" * (MAX_UNANSWERED + 1))
+
+    open_bodies = Watched(Http2Observer)
+    ends = Ends()
+    for stream in range(1, 120, 2):
+        ends.program.send_headers(stream, HEAD)
+    ends.settle()
+    open_bodies.feed(ends.parts, whole)
+    frame = b"\x00\x40\x00\x00\x00" + b"%b" + b"b" * (1 << 14)
+    tracemalloc.start()
+    try:
+        # Each body stays below what is kept of one.
+        for stream in range(1, 120, 2):
+            for _ in range(60):
+                open_bodies.observer.sent(frame % stream.to_bytes(4))
+        assert tracemalloc.get_traced_memory()[0] < MAX_RUN_BYTES + (2 << 20)
+    finally:
+        tracemalloc.stop()
+
+
 def test_what_is_no_http2_is_noticed() -> None:
     for data in (
         b"GET / HTTP/1.1\r\n\r\n",
@@ -238,12 +332,40 @@ def test_what_is_no_http2_is_noticed() -> None:
             Watched(Http2Observer).feed([(">", data)], whole)
 
 
-def test_a_compressed_body_that_may_hide_a_value_is_not_kept() -> None:
-    packed = b"HTTP/1.1 200 OK\r\nContent-Encoding: br\r\nContent-Length: 4\r\n\r\nabcd"
-    for values, kept in (({}, b"abcd"), ({"KEY": "a-secret-value"}, b"")):
-        watched = Watched(Http1Observer, values)
-        (exchange,) = watched.feed([(">", b"GET / HTTP/1.1\r\n\r\n"), ("<", packed)], whole)
-        assert (exchange.body, exchange.whole, exchange.size) == (kept, bool(kept), 4)
+VALUE = b"a-secret-value"
+TWICE = gzip.compress(gzip.compress(b"holds " + VALUE))
+COMPRESSED = {
+    "br": (b"abcd", "br", "compressed by br"),
+    "zstd": (b"\x28\xb5\x2f\xfdabcd", "zstd", "compressed by zstd"),
+    "unknown": (b"abcd", "x-\x1b[31m<b>", "compressed by an unknown coding"),
+    "br within gzip": (gzip.compress(b"abcd"), "br, gzip", "compressed by br"),
+    "gzip with a value": (gzip.compress(VALUE), "gzip", HIDES_VALUE),
+    "gzip twice with a value": (TWICE, "gzip, gzip", HIDES_VALUE),
+    "gzip twice, one named": (TWICE, "gzip", HIDES_VALUE),
+    "gzip twice, none named": (TWICE, "", HIDES_VALUE),
+    "deflate within gzip": (gzip.compress(zlib.compress(VALUE)), "deflate, gzip", HIDES_VALUE),
+    "a bomb": (gzip.compress(bytes(9 << 20)), "gzip", TOO_LONG),
+    "a bomb in a bomb": (gzip.compress(gzip.compress(bytes(9 << 20))), "gzip", TOO_LONG),
+    "no gzip": (b"plain", "gzip", "not compressed as its header says"),
+    "too many": (b"plain", "gzip," * 9, "more than 4 codings"),
+    "harmless": (gzip.compress(gzip.compress(b"harmless")), "gzip, identity, gzip", ""),
+    "like gzip": (b"\x1f\x8b\x08 no gzip", "", ""),
+}
+
+
+@pytest.mark.parametrize("name", COMPRESSED)
+def test_a_compressed_body_that_may_hide_a_value_is_not_kept(name: str) -> None:
+    body, coding, reason = COMPRESSED[name]
+    named = b"Content-Encoding: %b\r\n" % coding.encode() if coding else b""
+    head = b"%b\r\n" + named + b"Content-Length: %d\r\n\r\n" % len(body)
+    parts: Parts = [(">", head % b"POST / HTTP/1.1" + body), ("<", head % b"HTTP/1.1 200 OK" + body)]
+    for values, why in (({}, ""), ({"KEY": VALUE.decode()}, reason)):
+        (exchange,) = Watched(Http1Observer, values).feed(parts, whole)
+        kept = b"" if why else body
+        assert (exchange.body, exchange.whole, exchange.size) == (kept, not why, len(body))
+        assert exchange.request.body == (None if why else body)
+        assert why in exchange.note
+        assert exchange.why_not_replayable == exchange.note
 
 
 @given(st.lists(st.tuples(st.sampled_from("<>"), st.binary(max_size=200)), max_size=6), st.booleans())

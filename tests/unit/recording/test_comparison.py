@@ -127,7 +127,7 @@ def test_a_failing_status_is_worse_but_not_after_an_answer_that_nobody_gave() ->
     [
         (replace(MADE, connections=(UnreadConnection("db", 5432, 0, 1, 9, 9, "tcp"),)), "db:5432"),
         (replace(MADE, truncated="the disk was full"), "the disk was full"),
-        (replace(MADE, exchanges=(replace(MADE.exchanges[0], whole=False), *MADE.exchanges[1:])), "longer than is kept"),
+        (replace(MADE, exchanges=(replace(MADE.exchanges[0], whole=False), *MADE.exchanges[1:])), "not read to its end"),
         (replace(MADE, response=replace(MADE.response, status=201)), "its own version answers 200"),
     ],
 )  # fmt: skip

@@ -7,6 +7,7 @@ import io
 import json
 import uuid
 import zipfile
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -188,4 +189,14 @@ def test_a_prompt_that_changed_costs_nothing_without_a_budget() -> None:
 def test_only_whole_responses_are_given_again_and_the_reason_is_told() -> None:
     page = request("GET", "https://a.example/long")
     made = recording(exchange(0, page, b"begin", whole=False))
-    assert decide(ReplayRecorder(made), page) == ("blocked", b"its response was longer than is kept")
+    assert decide(ReplayRecorder(made), page) == ("blocked", b"its response was not read to its end")
+    long = replace(made.exchanges[0], size=2_000_000)
+    assert decide(ReplayRecorder(replace(made, exchanges=(long,))), page) == (
+        "blocked",
+        b"its response is longer than is kept",
+    )
+    assert made.partial_answers == ["its response was not read to its end: GET a.example/long"]
+    # Another equal request was answered whole.
+    assert (
+        recording(exchange(0, page, b"begin", whole=False), exchange(1, page, b"all")).partial_answers == []
+    )

@@ -6,7 +6,13 @@ import time
 from dataclasses import dataclass, replace
 from typing import Final
 
-from codewords_mcp.runtime.recording.exchanges import Exchange, Outcome, RecordedRequest, UnreadConnection
+from codewords_mcp.runtime.recording.exchanges import (
+    Exchange,
+    Outcome,
+    RecordedRequest,
+    UnreadConnection,
+    size_of,
+)
 from codewords_mcp.runtime.recording.recorder import (
     BlockedRequest,
     OpenExchange,
@@ -21,6 +27,8 @@ MAX_EXCHANGES: Final = 2000
 MAX_CONNECTIONS: Final = 500
 MAX_RUN_BYTES: Final = 16 << 20
 """Bytes of bodies of a recording, before compression."""
+MAX_RUN_HEAD_BYTES: Final = 8 << 20
+"""Bytes of addresses and headers of a recording. Apart from the bodies, so that long ones leave room for the list of requests."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,22 +49,31 @@ class ExchangeLog:
         self._entries: list[_LoggedRequest] = []
         self._connections: list[UnreadConnection] = []
         self._room = Room(max_bytes)
+        self._head_room = Room(MAX_RUN_HEAD_BYTES)
         self._too_many = False
 
-    def add(self, request: RecordedRequest, verdict: Verdict) -> None:
+    def add(self, request: RecordedRequest, verdict: Verdict) -> bool:
         """See `RequestLog`."""
         if verdict is None:
-            return
-        if len(self._entries) >= MAX_EXCHANGES:
-            self._too_many = True
-            return
+            return False
+        if not self._has_room(request):
+            if isinstance(verdict, OpenExchange):
+                verdict.fill(Room(0), Room(0))
+            return False
 
         if request.body and not self._room.take(len(request.body)):
             request = replace(request, body=None)
         if isinstance(verdict, OpenExchange):
-            verdict.fill(self._room)
+            verdict.fill(self._room, self._head_room)
             verdict.request = request
         self._entries.append(_LoggedRequest(time.monotonic(), request, verdict))
+        return True
+
+    def _has_room(self, request: RecordedRequest) -> bool:
+        if len(self._entries) >= MAX_EXCHANGES:
+            self._too_many = True
+            return False
+        return self._head_room.take(len(request.url) + size_of(request.headers))
 
     def adopt(self, earlier: ExchangeLog) -> None:
         """Take over what the program sent before the attempt began; its times are negative."""
@@ -64,6 +81,7 @@ class ExchangeLog:
         self._connections[:0] = earlier._connections
         self._too_many = self._too_many or earlier._too_many
         self._room.short = self._room.short or earlier._room.short
+        self._head_room.short = self._head_room.short or earlier._head_room.short
 
     def add_connection(self, connection: UnreadConnection) -> None:
         """Note a connection that was not read, when it has ended."""
@@ -77,7 +95,7 @@ class ExchangeLog:
         """The reason why the recording ends early; "" where it does not."""
         if self._too_many:
             return f"it made more than {MAX_EXCHANGES} requests or {MAX_CONNECTIONS} connections"
-        if self._room.short:
+        if self._room.short or self._head_room.short:
             return "its requests and responses are longer than is kept of a run"
         return ""
 

@@ -26,9 +26,20 @@ host's place; it was refused; or it never reached its host, as it could not be c
 
 MAX_BODY_BYTES: Final = 1 << 20
 """Bytes of a body, of either direction, that are recorded. A longer body passes and is not `whole`."""
+MAX_NAMED: Final = 3
+"""Requests that are named as an obstacle to the replay of a run."""
+_MAX_LABEL: Final = 100
+_SWITCHING: Final = 101
 REDACTED: Final = "[redacted]"
 """Stands for a credential in a recording of another home."""
+_HEADER_COST: Final = 128
+"""Bytes of memory that a header takes beside its text."""
 SAFE_METHODS: Final = frozenset({"GET", "HEAD", "OPTIONS", "TRACE"})
+
+
+def size_of(headers: Headers) -> int:
+    """Bytes of these headers, with what each costs to keep."""
+    return sum(len(name) + len(value) + _HEADER_COST for name, value in headers)
 
 
 def split_url(url: str) -> SplitResult:
@@ -64,6 +75,12 @@ class RecordedRequest:
     def host(self) -> str:
         """The target's host, as in the address."""
         return split_url(self.url).hostname or ""
+
+    @property
+    def label(self) -> str:
+        """Method, host and path, as long as a person reads."""
+        parts = split_url(self.url)
+        return f"{self.method} {parts.netloc}{parts.path}"[:_MAX_LABEL]
 
     @property
     def route(self) -> str:
@@ -105,6 +122,21 @@ class Exchange:
     def replayable(self) -> bool:
         """Whether an equal request can be given this response."""
         return self.whole and self.request.body is not None
+
+    @property
+    def why_not_replayable(self) -> str:
+        """The reason why an equal request cannot be given this response; "" where it can."""
+        if self.replayable:
+            return ""
+        if self.note:
+            return self.note
+        if self.status == _SWITCHING:
+            return "what passes a websocket is not kept"
+        if self.request.body is None:
+            return "its body is longer than is kept, or was not sent to its end"
+        if self.size > len(self.body):
+            return "its response is longer than is kept"
+        return "its response was not read to its end"
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,6 +195,16 @@ class Recording:
         if self.request.body is None:
             found.append("its input is longer than is kept")
         return list(dict.fromkeys(found))
+
+    @property
+    def partial_answers(self) -> list[str]:
+        """Requests whose answers a replay has not got, the first of them by name."""
+        keys = {one.request.key for one in self.sent() if one.replayable}
+        partial = [one for one in self.sent() if not one.replayable and one.request.key not in keys]
+        found = [f"{one.why_not_replayable}: {one.request.label}" for one in partial[:MAX_NAMED]]
+        if len(partial) > MAX_NAMED:
+            found.append(f"{len(partial) - MAX_NAMED} further answers are not kept whole")
+        return found
 
     def sent(self) -> Iterator[Exchange]:
         """The exchanges that reached their host."""

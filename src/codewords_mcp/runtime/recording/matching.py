@@ -216,7 +216,7 @@ class Matcher:
             return "its body is longer than is kept"
         for one in self._sent:
             if one.request.key == request.key and not one.replayable:
-                return one.note or "its response was longer than is kept"
+                return one.why_not_replayable
         return "it is not on the recording"
 
     def _take_equal(self, queue: _Queue, request: RecordedRequest) -> Match | None:

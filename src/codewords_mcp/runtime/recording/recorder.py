@@ -25,8 +25,9 @@ from codewords_mcp.runtime.recording.exchanges import (
     RecordedRequest,
     RecordingChannel,
     UnreadConnection,
+    size_of,
 )
-from codewords_mcp.runtime.recording.packed import coding_of, hides_nothing
+from codewords_mcp.runtime.recording.packed import why_hidden
 from codewords_mcp.runtime.recording.stream_scrubber import NothingSecret, StreamScrubber
 
 MAX_CHUNKS: Final = 4096
@@ -57,7 +58,7 @@ class BlockedRequest:
 
 @dataclass(slots=True)
 class Room:
-    """Bytes of bodies that a run's recording may still take."""
+    """Bytes that a run's recording may still take."""
 
     left: int
     short: bool = False
@@ -105,8 +106,11 @@ class OpenExchange:
     """Headers that go out in the place of the request's own of these names."""
     unsent: bool = False
     """No byte of it reached its host, for certain."""
+    _request_size: int = 0
+    _request_pieces: list[bytes] = field(default_factory=list[bytes])
     _ended: bool = False
     _room: Room = field(default_factory=partial(Room, MAX_BODY_BYTES))
+    _head_room: Room = field(default_factory=partial(Room, MAX_BODY_BYTES))
     _scrubber: StreamScrubber = field(default_factory=NothingSecret)
 
     @property
@@ -114,9 +118,10 @@ class OpenExchange:
         """The recorded part of the response's body."""
         return b"".join(chunk for _, chunk in self.chunks)
 
-    def fill(self, room: Room) -> None:
-        """Take the bytes of the response's body from this room, which other exchanges of the run share."""
+    def fill(self, room: Room, head_room: Room) -> None:
+        """Take the bytes of bodies and of heads from this room, which other exchanges of the run share."""
         self._room = room
+        self._head_room = head_room
 
     def scrub_with(self, scrubber: StreamScrubber) -> None:
         """Remove these values from the bytes recorded from here on."""
@@ -124,31 +129,44 @@ class OpenExchange:
         if scrubber:
             self._scrubber = scrubber.another(same_length=True)
 
-    def record_request_body(self, body: bytes | None, *, writes: bool) -> None:
-        """Record the request's body, where it was not known when the exchange began; None for one longer than is kept."""
-        if body is not None:
-            body = self._clean_request_body(body)
-        self.request = replace(self.request, body=body, writes=writes)
+    def record_request_piece(self, piece: bytes) -> None:
+        """Record a piece of the request's body, where it was not known when the exchange began."""
+        self._request_size += len(piece)
+        if self._request_size > MAX_BODY_BYTES or not self._room.take(len(piece)):
+            self._request_size = MAX_BODY_BYTES + 1
+            self._request_pieces.clear()
+        else:
+            self._request_pieces.append(piece)
 
-    def _clean_request_body(self, body: bytes) -> bytes | None:
-        clean = body
+    def request_body(self) -> bytes | None:
+        """The pieces of the request's body until now; None for one longer than is kept."""
+        if self._request_size > MAX_BODY_BYTES:
+            return None
+        return b"".join(self._request_pieces)
+
+    def end_request(self, body: bytes | None, *, writes: bool) -> None:
+        """Record that the request is complete, and has this body."""
+        self._request_pieces.clear()
         if body and self._scrubber:
-            clean = self._scrubber.another().whole(body)
-            coding = coding_of(self.request.headers)
-            if coding and not hides_nothing(body, coding, self._scrubber):
-                return None
-        if self._room.take(len(clean)):
-            return clean
-        return None
+            hidden = why_hidden(body, self.request.headers, self._scrubber)
+            self.note = self.note or hidden
+            body = None if hidden else self._scrubber.another().whole(body)
+        self.request = replace(self.request, body=body, writes=writes)
 
     def record_response(self, status: int, headers: Headers) -> None:
         """Record the response's head."""
         self.status = status
-        self.headers = [(name.lower(), self._scrubber.whole(value)) for name, value in headers]
+        self._record_headers(headers)
 
     def record_trailers(self, headers: Headers) -> None:
         """Record headers that came after the body, as gRPC's status does; they stand with the others."""
-        self.headers += [(name.lower(), self._scrubber.whole(value)) for name, value in headers]
+        self._record_headers(headers)
+
+    def _record_headers(self, headers: Headers) -> None:
+        if self._head_room.take(size_of(headers)):
+            self.headers += [(name.lower(), self._scrubber.whole(value)) for name, value in headers]
+        else:
+            self.complete = False
 
     def record_chunk(self, chunk: bytes) -> None:
         """Record a chunk of its body."""
@@ -179,6 +197,7 @@ class OpenExchange:
             return
         self._ended = True
         self.ended_at = time.monotonic()
+        self._request_pieces.clear()
         if self._scrubber:
             self._end_scrubbing()
         # A client that closes after the last event of a stream has the complete response.
@@ -193,8 +212,9 @@ class OpenExchange:
     def _end_scrubbing(self) -> None:
         # Bytes that could have begun a value are kept back until the end.
         self._append(self._scrubber.flush())
-        coding = coding_of(self.headers)
-        if coding and not hides_nothing(self.body, coding, self._scrubber):
+        hidden = why_hidden(self.body, self.headers, self._scrubber)
+        if hidden:
+            self.note = self.note or hidden
             self.chunks.clear()
             self.complete = False
 
@@ -275,8 +295,8 @@ class RequestLog(Protocol):
 
     began_at: float
 
-    def add(self, request: RecordedRequest, verdict: Verdict) -> None:
-        """Note a request, before the verdict is followed."""
+    def add(self, request: RecordedRequest, verdict: Verdict) -> bool:
+        """Note a request, before the verdict is followed. False: there is no room for it."""
         ...
 
     def add_connection(self, connection: UnreadConnection) -> None:
@@ -313,15 +333,17 @@ class RecordingSession:
             self.log.add(request, verdict)
         return verdict
 
-    def observe(self, channel: RecordingChannel, method: str, url: bytes, headers: Headers) -> OpenExchange:
-        """Record a request that is on its way, from its head on; it counts as a write until `record_request_body`.
+    def observe(
+        self, channel: RecordingChannel, method: str, url: bytes, headers: Headers
+    ) -> OpenExchange | None:
+        """Record a request that is on its way, from its head on; it counts as a write until its end. None: there is no room.
 
         For a recorder that answers nothing: it is not asked.
         """
         exchange = OpenExchange(self._clean(channel, method, url, headers, None, writes=True))
         exchange.scrub_with(self.scrubber)
-        if self.log is not None:
-            self.log.add(exchange.request, exchange)
+        if self.log is not None and not self.log.add(exchange.request, exchange):
+            return None
         return exchange
 
     def note_unread(self, host: str, port: int, traffic: tuple[int, int], began: float, why: str) -> None:

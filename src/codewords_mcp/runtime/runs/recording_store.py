@@ -200,7 +200,7 @@ class RecordingService:
             "shape": shape,
             "bytes": size,
             "exchanges": len(recording.exchanges),
-            "obstacle": "; ".join(recording.obstacles),
+            "obstacle": "; ".join([*recording.obstacles, *recording.partial_answers]),
             "pinned": False,
             "imported": imported,
             "sealed": sealed,

@@ -10,6 +10,7 @@ from typing import Final
 from codewords_mcp.runtime.egress.intercept.credentials import Headers
 from codewords_mcp.runtime.egress.intercept.observation import (
     MAX_HEAD_BYTES,
+    MAX_UNANSWERED,
     NotHttp,
     Observation,
     PassingExchange,
@@ -25,6 +26,7 @@ _END: Final = b"\r\n\r\n"
 _REQUEST: Final = re.compile(rb"[A-Z]{1,24}( .*)?", re.DOTALL)
 _RESPONSE: Final = b"HTTP/1."
 _MAX_LINE: Final = 16 << 10
+_MAX_TRAILERS: Final = 1000
 _SWITCHING: Final = 101
 _BODILESS: Final = frozenset({204, 304})
 
@@ -32,20 +34,24 @@ _BODILESS: Final = frozenset({204, 304})
 class MessageReader:
     """Reads the messages of one direction. `on_head` gets a head without its end, and says how long the body is.
 
-    `plausible`: whether a head may begin so.
+    `on_trailers` gets the lines that follow a body in chunks. `plausible`: whether a head may begin so.
     """
 
     def __init__(
         self,
         on_head: Callable[[bytes], int],
         on_body: Callable[[bytes], None],
+        on_trailers: Callable[[bytes], None],
         on_end: Callable[[], None],
         plausible: Callable[[bytes], bool],
     ) -> None:
         self._plausible = plausible
         self._on_head = on_head
         self._on_body = on_body
+        self._on_trailers = on_trailers
         self._on_end = on_end
+        self._trailer_lines: list[bytes] = []
+        self._trailer_bytes = 0
         self._step = self._head
         self._unread = b""
         self._left = 0
@@ -142,8 +148,19 @@ class MessageReader:
 
     def _trailers(self, data: bytes) -> bytes:
         line, rest = self._line(data)
-        if line == b"":
-            self._over()
+        if line is None:
+            return b""
+        if line:
+            self._trailer_bytes += len(line)
+            self._trailer_lines.append(line)
+            if self._trailer_bytes > MAX_HEAD_BYTES or len(self._trailer_lines) > _MAX_TRAILERS:
+                raise NotHttp
+            return rest
+
+        if self._trailer_lines:
+            lines, self._trailer_lines, self._trailer_bytes = self._trailer_lines, [], 0
+            self._on_trailers(b"\r\n".join(lines))
+        self._over()
         return rest
 
     def _line(self, data: bytes) -> tuple[bytes | None, bytes]:
@@ -170,10 +187,14 @@ class Http1Observer:
     def __init__(self, observation: Observation) -> None:
         self._observation = observation
         self._requests = MessageReader(
-            self._on_request, self._on_request_body, self._on_request_end, begins_request
+            self._on_request, self._on_request_body, _pass_over, self._on_request_end, begins_request
         )
         self._responses = MessageReader(
-            self._on_response, self._on_response_body, self._on_response_end, _begins_response
+            self._on_response,
+            self._on_response_body,
+            self._on_trailers,
+            self._on_response_end,
+            _begins_response,
         )
         self._current: PassingExchange | None = None
         # Requests without a response; programs may send several ahead.
@@ -206,6 +227,8 @@ class Http1Observer:
         first, _, lines = head.partition(b"\r\n")
         words = first.split(b" ")
         if len(words) != 3 or words[2][:7] != b"HTTP/1." or not words[0].isalpha() or words[0] == b"CONNECT":
+            raise NotHttp
+        if len(self._open) >= MAX_UNANSWERED:
             raise NotHttp
 
         headers = read_headers(lines)
@@ -249,8 +272,15 @@ class Http1Observer:
     def _on_response_body(self, piece: bytes) -> None:
         self._open[0].response_body(piece)
 
+    def _on_trailers(self, lines: bytes) -> None:
+        self._open[0].trailers(read_headers(lines))
+
     def _on_response_end(self) -> None:
         self._open.popleft().end(whole=True)
+
+
+def _pass_over(_lines: bytes) -> None:
+    """Trailers of a request: hosts pass over them too."""
 
 
 def begins_request(data: bytes) -> bool:

@@ -14,6 +14,7 @@ from hpack import Decoder, HPACKError
 from codewords_mcp.runtime.egress.intercept.credentials import Headers
 from codewords_mcp.runtime.egress.intercept.observation import (
     MAX_HEAD_BYTES,
+    MAX_UNANSWERED,
     NotHttp,
     Observation,
     PassingExchange,
@@ -133,6 +134,8 @@ class Http2Observer:
     def __init__(self, observation: Observation) -> None:
         self._observation = observation
         self._streams: dict[int, PassingExchange] = {}
+        self._latest = 0
+        """The highest number of a stream. They rise: what else comes for an earlier one belongs to a request that is over."""
         # Streams whose response has begun: what follows as headers are trailers.
         self._answered: set[int] = set()
         self._preface = b""
@@ -184,7 +187,10 @@ class Http2Observer:
             self._over(frame.stream, whole=False)
 
     def _request_head(self, stream: int, headers: Headers, ends: bool) -> None:
-        if stream not in self._streams:
+        if stream > self._latest:
+            if len(self._streams) >= MAX_UNANSWERED:
+                raise NotHttp
+            self._latest = stream
             pseudo = {name: value for name, value in headers if name[:1] == b":"}
             method = pseudo.get(b":method", b"").decode("latin-1")
             self._streams[stream] = self._observation.begin(
@@ -193,7 +199,7 @@ class Http2Observer:
                 [(name, value) for name, value in headers if name[:1] != b":"],
                 upgrades=method == "CONNECT",
             )
-        if ends:
+        if ends and stream in self._streams:
             self._streams[stream].request_end()
 
     def _request_data(self, stream: int, data: bytes, ends: bool) -> None:
@@ -224,7 +230,10 @@ class Http2Observer:
     def _response_data(self, stream: int, data: bytes, ends: bool) -> None:
         exchange = self._streams.get(stream)
         if exchange is not None:
-            exchange.response_body(data)
+            if exchange.switched:
+                exchange.count(len(data))
+            else:
+                exchange.response_body(data)
             if ends:
                 self._over(stream, whole=True)
 

@@ -13,7 +13,6 @@ import structlog
 
 from codewords_mcp.runtime.egress.intercept.credentials import Headers
 from codewords_mcp.runtime.egress.intercept.session import InterceptSession
-from codewords_mcp.runtime.recording.exchanges import MAX_BODY_BYTES
 from codewords_mcp.runtime.recording.recorder import OpenExchange
 from codewords_mcp.runtime.recording.writes import egress_write
 
@@ -21,6 +20,8 @@ log = structlog.get_logger(__name__)
 
 MAX_HEAD_BYTES: Final = 256 << 10
 """Bytes of a head that is read. Hosts take far less."""
+MAX_UNANSWERED: Final = 10_000
+"""Requests of a connection without a response. Beyond it the connection passes unread: their number is the program's choice."""
 
 
 class NotHttp(Exception):  # an outcome, caught inside this package
@@ -50,33 +51,31 @@ class Observer(Protocol):
 class PassingExchange:
     """A request on its way, and its response. Without a recorder nothing is kept."""
 
-    __slots__ = ("_body", "_exchange", "_size", "_upgrades", "method")
+    __slots__ = ("_exchange", "_upgrades", "method", "switched")
 
     def __init__(self, method: str, exchange: OpenExchange | None, *, upgrades: bool = False) -> None:
         self.method = method
         self._upgrades = upgrades
+        self.switched = False
+        """Another protocol follows the response's head, as in a websocket over HTTP/2."""
         self._exchange = exchange
-        self._body: list[bytes] = []
-        self._size = 0
 
     def request_body(self, piece: bytes) -> None:
         """A piece of the request's body."""
-        self._size += len(piece)
-        if self._exchange is not None and self._size <= MAX_BODY_BYTES:
-            self._body.append(piece)
+        if self._exchange is not None:
+            self._exchange.record_request_piece(piece)
 
     def request_end(self) -> None:
         """The request is complete."""
         if self._exchange is None:
             return
-        body = b"".join(self._body) if self._size <= MAX_BODY_BYTES else None
-        self._body.clear()
-        request = self._exchange.request
+        body, request = self._exchange.request_body(), self._exchange.request
         reason = egress_write(request.method, request.url, request.headers, body, upgrades=self._upgrades)
-        self._exchange.record_request_body(body, writes=bool(reason))
+        self._exchange.end_request(body, writes=bool(reason))
 
     def response(self, status: int, headers: Headers) -> None:
         """The response's head."""
+        self.switched = self._upgrades and 200 <= status < 300
         if self._exchange is not None:
             self._exchange.record_response(status, headers)
 

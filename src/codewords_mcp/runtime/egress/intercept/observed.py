@@ -28,7 +28,14 @@ from codewords_mcp.runtime.model.host_names import normal_host
 from codewords_mcp.runtime.recording.recorder import RecordingSession
 
 _CHUNK: Final = 64 << 10
-_HTTPS_PORTS: Final = frozenset({443, 8443})
+_MAIL: Final = (25, 110, 143, 465, 587, 993, 995)
+_DATABASES: Final = (1433, 1521, 2484, 3306, 5432, 6379, 6380, 6432, 9042, 9142, 27017, 27018, 27019)
+_MESSAGES: Final = (4222, 5061, 5222, 5223, 5269, 5671, 6697, 8883, 9092, 9093, 9094, 9096)
+_SYSTEMS: Final = (636, 853, 989, 990, 992, 3269, 6514)
+_OTHER_PORTS: Final = frozenset((*_MAIL, *_DATABASES, *_MESSAGES, *_SYSTEMS))
+"""Ports of other protocols within TLS. There, a client that does not offer HTTP is not read: to fail once for one that pins
+certificates would gain nothing.
+"""
 
 
 @dataclass(slots=True)
@@ -159,7 +166,7 @@ class ObservedConnection:
             return
 
         host, port = self.session.host, self.session.port
-        if hello is None or not (hello.may_speak_http or (port in _HTTPS_PORTS and not hello.protocols)):
+        if hello is None or not _may_speak_http(hello, port):
             await self._tunnel_checked(unread.NO_HTTP_IN_TLS, first)
         elif not self.session.interception.trusted:
             await self._tunnel_checked(unread.OWN_LIST, first)
@@ -255,6 +262,11 @@ class ObservedConnection:
         if recording is not None:
             traffic = self.traffic.sent, self.traffic.received
             recording.note_unread(self.session.host, self.session.port, traffic, self.began, self.why)
+
+
+def _may_speak_http(hello: ClientHello, port: int) -> bool:
+    # Websockets' and older clients offer nothing, on whatever port.
+    return hello.may_speak_http or not (hello.protocols or port in _OTHER_PORTS)
 
 
 def _has_ended(sock: socket.socket) -> bool:
