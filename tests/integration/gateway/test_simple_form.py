@@ -14,6 +14,7 @@ from tests.support.runtime import SEED_TOKENS
 
 from codewords_mcp.runtime.services.model_prompt.model_suggestions import suggest_model
 from codewords_testing.providers import LoopbackProviders
+from codewords_testing.providers.model import StubReply
 
 pytestmark = pytest.mark.requirement("models:simple-form")
 EXAMPLE = {"name": "Ada", "age": 36, "tags": ["maths"]}
@@ -159,6 +160,43 @@ def test_a_providers_refusal_is_told_in_our_words(http: httpx.Client, provider: 
         answer = ask(http, provider, f"err-{status}")
         assert (answer.status_code, answer.json()["error"]["code"]) == (ours, code)
         assert "stand-in" not in answer.text
+
+
+_EMPTY_ANSWERS: list[tuple[str, str, Any]] = [
+    ("openai", "gpt-4o", {"choices": None}),
+    ("openai", "gpt-4o", {"choices": []}),
+    ("openai", "gpt-4o", {"choices": [None]}),
+    ("openai", "gpt-4o", {"choices": [{"message": None, "finish_reason": "stop"}]}),
+    ("openai", "gpt-4o", {"choices": [{"message": {"content": None}, "finish_reason": "stop"}]}),
+    ("openai", "gpt-4o", {}),
+    ("anthropic", "claude-sonnet-4-6", {"type": "message", "content": None, "stop_reason": "end_turn"}),
+    ("anthropic", "claude-sonnet-4-6", {"type": "message", "content": [], "stop_reason": "end_turn"}),
+    ("anthropic", "claude-sonnet-4-6", {"type": "message", "content": [None], "stop_reason": "end_turn"}),
+    ("anthropic", "claude-sonnet-4-6", {"content": [{"type": "text", "text": None}]}),
+    ("anthropic", "claude-sonnet-4-6", {}),
+    ("gemini", "gemini-2.5-flash", {"candidates": None}),
+    ("gemini", "gemini-2.5-flash", {"candidates": []}),
+    ("gemini", "gemini-2.5-flash", {"candidates": [None]}),
+    ("gemini", "gemini-2.5-flash", {"candidates": [{"content": None, "finishReason": "STOP"}]}),
+    ("gemini", "gemini-2.5-flash", {"candidates": [{"content": {"parts": None}, "finishReason": "STOP"}]}),
+    ("gemini", "gemini-2.5-flash", {"candidates": [{"content": {"parts": [None]}}]}),
+    ("gemini", "gemini-2.5-flash", {"candidates": [{"content": {"parts": [{"text": None}]}}]}),
+    ("gemini", "gemini-2.5-flash", {}),
+    *((provider, model, text) for provider, model in ASKED[::2] for text in ("[]", "null", "no JSON", "")),
+]
+
+
+@pytest.mark.parametrize("example", [None, EXAMPLE])
+@pytest.mark.parametrize(("provider", "model", "body"), _EMPTY_ANSWERS)
+def test_a_response_without_an_answer_is_one_clear_error(
+    http: httpx.Client, providers: LoopbackProviders, provider: str, model: str, body: Any, example: Any
+) -> None:
+    content = body if isinstance(body, str) else json.dumps(body)
+    providers.answer_next(StubReply(body=content.encode()))
+    more = {} if example is None else {"example_output": example}
+    answer = ask(http, provider, model, **more)
+    assert (answer.status_code, answer.json()["error"]["code"]) == (502, "model_answer_invalid"), answer.text
+    assert "sent a response without an answer in it" in answer.json()["detail"]
 
 
 def test_a_retired_models_error_names_a_living_neighbour() -> None:

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, cast
 
+import structlog
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from codewords_mcp.common.bounded_json import parse
@@ -28,6 +29,7 @@ from codewords_mcp.runtime.model.provider import CallUsage, Provider
 from codewords_mcp.runtime.services.model_prompt import schemas, sdks
 from codewords_mcp.runtime.services.model_prompt.model_suggestions import suggest_model
 
+log = structlog.get_logger(__name__)
 ECHO = "echo"
 """Our own model for tests and demos: it calls no provider, and its response says so."""
 _MODEL = re.compile(r"[\w.:/@-]{1,200}")
@@ -175,10 +177,11 @@ def _parse_value(response: sdks.ModelResponse, schema: schemas.Json) -> tuple[An
     """Return (the value, its first fault)."""
     value = response.value
     if value is None:
+        text = response.text or ""
         # Models without structured output tend to put JSON into a fenced block.
-        fenced = _FENCE.match(response.text)
+        fenced = _FENCE.match(text)
         try:
-            value = parse(fenced[1] if fenced else response.text)
+            value = parse(fenced[1] if fenced else text)
         except ValueError:
             return None, "it is not JSON"
 
@@ -220,10 +223,13 @@ class _Conversation:
 
             # Google's SDK names the status `code`.
             status = getattr(error, "status_code", None) or getattr(error, "code", None)
-            if not isinstance(status, int):
-                raise
+            if isinstance(status, int) and status >= 400:
+                raise self._to_error(status, request.model) from error
 
-            raise self._to_error(status, request.model) from error
+            if not self._transport.answered:
+                raise
+            log.warning("model response not read", provider=self._provider, error=type(error).__name__)
+            raise self._no_answer() from error
 
         if response.refused:
             raise ModelAnswerInvalid("The model refused to answer this prompt.", hint="Change the prompt.")
@@ -232,8 +238,16 @@ class _Conversation:
                 "The model's response was cut off at its limit of tokens.",
                 hint="Give a larger max_tokens.",
             )
+        if response.text is None and response.value is None:
+            raise self._no_answer()
 
         return response
+
+    def _no_answer(self) -> ModelAnswerInvalid:
+        return ModelAnswerInvalid(
+            f"{TITLES[self._provider]} sent a response without an answer in it.",
+            hint="Try again, or use another model.",
+        )
 
     def _to_error(self, status: int, model: str) -> Exception:
         """Convert a provider's error. Its text is untrusted and is not repeated."""

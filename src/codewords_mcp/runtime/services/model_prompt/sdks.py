@@ -19,6 +19,7 @@ ANTHROPIC_MAX_TOKENS = 4096
 _JSON_ONLY = re.compile(r"gpt-3\.5|gpt-4(-turbo|-\d|$)|chatgpt")
 # Anthropic models without structured output: they are made to call a tool.
 _BY_TOOL = re.compile(r"claude-(instant|2|3)|claude-(sonnet|opus)-4-0|claude-(sonnet|opus)-4-2025")
+_GEMINI_REFUSALS = frozenset({"SAFETY", "PROHIBITED_CONTENT", "BLOCKLIST", "RECITATION", "SPII"})
 _DATA = re.compile(r"data:([\w.+-]+/[\w.+-]+);base64,([A-Za-z0-9+/=\s]+)")
 
 
@@ -41,19 +42,23 @@ class ModelRequest:
 
 @dataclass(frozen=True, slots=True)
 class ModelResponse:
-    """The response's text, or its value if a tool returned it.
+    """The response's text, or its value if a tool returned it. Without both, the provider sent no answer.
 
     `cut`: the limit of tokens was reached. `refused`: the model declined to respond.
     """
 
-    text: str
+    text: str | None
     value: Any = None
     cut: bool = False
     refused: bool = False
 
 
 class AskProvider(Protocol):
-    """Calls one provider; raises the SDK's own errors. The gateway does the retries."""
+    """Calls one provider; raises the SDK's own errors. The gateway does the retries.
+
+    SDKs hand on what a provider sent, whatever its fields are. Reading them may raise anything; the caller knows by the
+    status that the provider answered.
+    """
 
     async def __call__(self, request: ModelRequest, http: Any, base: str) -> ModelResponse:
         """`http` is an httpx2 client, `base` the address that the SDK uses for the gateway."""
@@ -84,7 +89,7 @@ async def ask_openai(request: ModelRequest, http: Any, base: str) -> ModelRespon
     choice = completion.choices[0]
     refused = bool(choice.message.refusal) or choice.finish_reason == "content_filter"
 
-    return ModelResponse(choice.message.content or "", cut=choice.finish_reason == "length", refused=refused)
+    return ModelResponse(choice.message.content, cut=choice.finish_reason == "length", refused=refused)
 
 
 def _openai_format(model: str, schema: Json, messages: list[Any]) -> Json:
@@ -132,7 +137,7 @@ async def ask_anthropic(request: ModelRequest, http: Any, base: str) -> ModelRes
     values = [block.input for block in message.content if block.type == "tool_use"]
 
     return ModelResponse(
-        "".join(texts),
+        "".join(texts) if texts else None,
         values[0] if values else None,
         cut=message.stop_reason == "max_tokens",
         refused=message.stop_reason == "refusal",
@@ -182,25 +187,14 @@ async def ask_gemini(request: ModelRequest, http: Any, base: str) -> ModelRespon
     client: Any = genai.Client(api_key="in-process", http_options=options)
     message = await client.aio.models.generate_content(model=request.model, contents=contents, config=config)
 
-    # A prompt that was refused has no candidate.
-    if message.candidates:
-        candidate = message.candidates[0]
-    else:
-        candidate = None
+    if not message.candidates:
+        # A prompt that was refused has no candidate, and feedback instead.
+        feedback = message.prompt_feedback
+        return ModelResponse(None, refused=feedback is not None and feedback.block_reason is not None)
 
-    if candidate is not None and candidate.finish_reason is not None:
-        reason = candidate.finish_reason.name
-    else:
-        reason = ""
-
-    refused = candidate is None or reason in {
-        "SAFETY",
-        "PROHIBITED_CONTENT",
-        "BLOCKLIST",
-        "RECITATION",
-        "SPII",
-    }
-    return ModelResponse(message.text or "", cut=reason == "MAX_TOKENS", refused=refused)
+    finish = message.candidates[0].finish_reason
+    reason = finish.name if finish is not None else ""
+    return ModelResponse(message.text, cut=reason == "MAX_TOKENS", refused=reason in _GEMINI_REFUSALS)
 
 
 def _gemini_part(url: str) -> types.Part:

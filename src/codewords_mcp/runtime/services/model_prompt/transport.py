@@ -36,6 +36,11 @@ class GatewayTransport(httpx2.AsyncBaseTransport):
         self.failure: CodewordsError | None = None
 
     @property
+    def answered(self) -> bool:
+        """Whether the provider's last response is a success."""
+        return bool(self._responses) and self._responses[-1].status < 300
+
+    @property
     def used(self) -> list[CallUsage]:
         """Usage of the calls that cost something."""
         return [used for response in self._responses if (used := response.used()) is not None]
