@@ -13,7 +13,7 @@ from codewords_mcp.cli._agree import agreed, print_capabilities
 from codewords_mcp.cli._boundary import FAILED, OK
 from codewords_mcp.cli._client import Json, RemoteError, RuntimeClient
 from codewords_mcp.cli._connect import connect
-from codewords_mcp.cli._forecast import print_forecast
+from codewords_mcp.cli._deployment_report import print_deployment
 from codewords_mcp.cli._refs import AsJson, WorkflowRef, part, workflow_id
 from codewords_mcp.cli._remedies import worded
 from codewords_mcp.cli._sources import deployed_as, forget, remember
@@ -144,7 +144,7 @@ def deploy(
     if as_json:
         _output.print_json(done)
     else:
-        _print_deployment(done)
+        print_deployment(done)
 
     return OK
 
@@ -411,49 +411,6 @@ def _print_checks(report: Json, subject: str) -> None:
     _output.line(f"{subject}: {verdict}", "bold green" if report["all_passed"] else "bold red")
 
 
-def _print_deployment(done: Json) -> None:
-    if done.get("changed", True):
-        verb = "is live"
-    else:
-        verb = "was live already, nothing changed"
-
-    _output.line(f"{done['service_id']} version {done['version']} {verb}.", "bold green")
-    _output.line(f"  url        {done['url']}")
-    _output.line(f"  isolation  tier {done['isolation']}")
-    print_availability(done.get("availability"))
-    print_capabilities(done)
-    print_forecast(done.get("forecast"))
-
-    for check in done.get("notes", []):
-        if check.get("line"):
-            position = f"line {check['line']}: "
-        else:
-            position = ""
-
-        _output.line(
-            f"  {check['status']:<9}  {position}{check['message']}",
-            "yellow" if check["status"] == "warning" else "",
-        )
-        if check.get("fix"):
-            _output.line(
-                f"             {worded(check['fix'], check.get('remedy'))}".replace("\n", "\n             ")
-            )
-
-    _output.note(f"Run it: codewords run {done['service_id']} --input '{{…}}'")
-
-
-def print_availability(availability: Json | None) -> None:
-    """Print if the address lasts, and what to do about it."""
-    if availability is None:  # an older runtime
-        return
-    if availability["missed_port"]:
-        style = "yellow"
-    else:
-        style = ""
-    fix = worded(availability["fix"], availability.get("remedy"))
-    _output.prose(f"runtime    {availability['sentence']} {fix}".strip(), style, indent=2)
-
-
 def _takes(schema: Json | None) -> str:
     """The fields of a route's JSON input: `name (string), count (integer, optional)`."""
     fields: Json = (schema or {}).get("properties") or {}
@@ -485,6 +442,10 @@ def _print_detail(detail: Json) -> None:
     for version in detail.get("versions", []):
         live = "  live" if version["active"] else ""
         _output.line(f"version   {version['version']}  {_day(version['created_at'])}{live}")
+
+    for check in detail.get("tried", []):
+        style = "yellow" if check["status"] == "warning" else ""
+        _output.prose(f"tried     {check['message']}", style)
 
     for run in detail.get("last_runs", []):
         _output.line(

@@ -9,6 +9,7 @@ from codewords_mcp.mcp_server.text import clean, cut, one_line
 from codewords_mcp.runtime.model.validation import Check
 
 _SHOWN = 25
+_REPORTED = ("failed", "warning", "note")
 
 
 class CheckItem(BaseModel):
@@ -22,9 +23,9 @@ class CheckItem(BaseModel):
     fix: str | None = None
 
 
-def check_items(checks: list[Check]) -> list[CheckItem]:
-    """Return failures, warnings and notes, in this order; at most 25."""
-    reported = [check for check in checks if check.status in {"failed", "warning", "note"}]
+def check_items(checks: list[Check], *, passed: bool = False) -> list[CheckItem]:
+    """Return failures, warnings and notes, in this order; with `passed` the others too; at most 25."""
+    reported = [check for check in checks if passed or check.status in _REPORTED]
     reported.sort(key=_severity)
     return [
         CheckItem(
@@ -40,7 +41,7 @@ def check_items(checks: list[Check]) -> list[CheckItem]:
 
 
 def _severity(check: Check) -> int:
-    return ("failed", "warning", "note").index(check.status)
+    return (*_REPORTED, "skipped", "passed").index(check.status)
 
 
 def check_lines(checks: list[Check]) -> list[str]:

@@ -13,6 +13,7 @@ from pydantic import BaseModel, Field
 
 from codewords_mcp.common.bounded_json import JsonValue
 from codewords_mcp.errors import ConsentNeeded, InvalidInput
+from codewords_mcp.mcp_server.change_format import change_lines
 from codewords_mcp.mcp_server.check_format import (
     CheckItem,
     capability_lines,
@@ -22,11 +23,11 @@ from codewords_mcp.mcp_server.check_format import (
 )
 from codewords_mcp.mcp_server.consent import ConsentDialogue, asker_name, fenced_items, pending_lines
 from codewords_mcp.mcp_server.context import ToolContext, limits_of, runtime_and_caller
-from codewords_mcp.mcp_server.text import clean_json, compact, fence
+from codewords_mcp.mcp_server.text import clean, clean_json, compact, cut, fence, one_line
 from codewords_mcp.mcp_server.tool import EXECUTES, remaining_timeout, tool, tool_result
 from codewords_mcp.runtime.model.caller import Caller
 from codewords_mcp.runtime.model.progress import Progress
-from codewords_mcp.runtime.model.workflow import Consent, Deployment
+from codewords_mcp.runtime.model.workflow import Consent, DeployChanges, Deployment
 from codewords_mcp.tools._availability import availability_text
 from codewords_mcp.tools._jobs import join_job
 
@@ -36,6 +37,9 @@ if TYPE_CHECKING:
 _CONSENT_TIMEOUT = 34.0
 """Seconds of a call after which it no longer waits for a person: the rest is for going live."""
 _MIN_TIMEOUT = 6.0
+_OF_CHANGES = frozenset({"replay", "tests"})
+_DIFF = 8_000
+_FORECAST = 2
 _MAX_EXAMPLE = 600
 """Limit of an example's characters in the line for a shell."""
 
@@ -59,6 +63,7 @@ class DeployResult(BaseModel):
     confirm: str | None = None
     availability: str | None = None
     forecast: list[str] = []
+    changes: DeployChanges | None = None
 
 
 async def deploy_workflow(
@@ -144,6 +149,7 @@ def _deployed_result(live: Deployment, example: Any) -> CallToolResult:
         capabilities=capability_list(live.capabilities),
         availability=availability_text(live.availability),
         forecast=live.forecast.lines if live.forecast else [],
+        changes=_bounded(live.changes),
     )
     if live.changed:
         done = f"Deployed version {live.version}"
@@ -156,12 +162,29 @@ def _deployed_result(live: Deployment, example: Any) -> CallToolResult:
         if data.curl == _curl(live.url, None)
         else fence("Shell", data.curl or "", 2_000),
         *capability_lines(live.capabilities),
-        *check_lines(live.notes),
-        *data.forecast,
+        *change_lines(live.changes),
+        # The replays and tests are among the changes.
+        *check_lines([note for note in live.notes if live.changes is None or note.id not in _OF_CHANGES]),
+        *data.forecast[:_FORECAST],
         *([f"The runtime: {data.availability}"] if data.availability else []),
         f"Next: run_workflow(workflow_id={json.dumps(live.service_id)}, input={{…}})",
     ]
     return tool_result(data, "\n".join(lines))
+
+
+def _bounded(changes: DeployChanges | None) -> DeployChanges | None:
+    """The same, clean and short enough for a model; None stays."""
+    if changes is None:
+        return None
+    return DeployChanges(
+        version=changes.version,
+        code=cut(clean(changes.code), _DIFF),
+        lines_added=changes.lines_added,
+        lines_removed=changes.lines_removed,
+        permissions=[one_line(line, 200) for line in changes.permissions[:20]],
+        behaviour=[one_line(line, 300) for line in changes.behaviour[:12]],
+        cost=changes.cost,
+    )
 
 
 def _curl(url: str, example: JsonValue) -> str:

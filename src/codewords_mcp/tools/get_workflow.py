@@ -8,7 +8,7 @@ from mcp_types import CallToolResult
 from pydantic import BaseModel, Field
 
 from codewords_mcp.common.bounded_json import JsonObject, JsonValue
-from codewords_mcp.mcp_server.check_format import capability_lines, capability_list
+from codewords_mcp.mcp_server.check_format import CheckItem, capability_lines, capability_list, check_items
 from codewords_mcp.mcp_server.context import ToolContext, runtime_and_caller
 from codewords_mcp.mcp_server.text import clean, clean_json, compact, cut, fence, one_line
 from codewords_mcp.mcp_server.tool import READS, tool, tool_result
@@ -27,6 +27,7 @@ _MAX_RUNS = 3
 _MAX_ROUTES = 4_000
 _DIFF = 8_000
 _MAX_EXAMPLE = 600
+_MAX_TRIED = 2_000
 
 
 class VersionItem(BaseModel):
@@ -62,6 +63,7 @@ class Workflow(BaseModel):
     versions: list[VersionItem] = []
     last_runs: list[RunItem] = []
     capabilities: list[str] = []
+    tried: list[CheckItem] = []
     draft: DraftResult | None = None
     example: Any = None
     code: str | None = None
@@ -133,6 +135,7 @@ def _data(detail: WorkflowDetail) -> Workflow:
         ],
         last_runs=[_run_item(r) for r in detail.last_runs[:_MAX_RUNS]],
         capabilities=capability_list(detail.capabilities),
+        tried=check_items(detail.tried, passed=True),
         example=clean_json(detail.example),
         code=clean(detail.code) if detail.code else None,
     )
@@ -209,6 +212,9 @@ def _text(data: Workflow) -> str:
         f"Versions: {', '.join(map(_version, data.versions))}",
     ]
     lines += capability_lines(data.capabilities)
+    if data.tried:
+        tried = "\n".join(f"{item.status} {item.id}: {item.message}" for item in data.tried)
+        lines.append(fence("How it was tried at its deploy", tried, _MAX_TRIED))
     if data.last_runs:
         lines.append("Last runs:")
         lines += [f"- {_run_line(run)}" for run in data.last_runs]

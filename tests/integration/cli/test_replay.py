@@ -35,3 +35,22 @@ def test_the_command_tells_by_words_and_exit_codes_what_new_code_makes_of_record
     deployed = shell("codewords", "deploy", "--draft", draft, "--no-replay")
     assert deployed.code == 0, deployed.err
     assert "without a replay" in deployed.out + deployed.err
+    assert "without a replay" in shell("codewords", "show", greeting).out
+
+
+@pytest.mark.requirement("replay:gate")
+def test_a_deploy_prints_four_differences_to_the_version_before(shell: Shell) -> None:
+    made = shell("codewords", "deploy", "--template", "greeting", "--name", "compared", "--json")
+    greeting = str(made.json["service_id"])
+    assert shell("codewords", "run", greeting, "--input", '{"name": "Ada"}').code == 0
+    until(lambda: shell("codewords", "replay", greeting).code == 0, "the recording", timeout=60)
+    edited = shell("codewords", "edit", greeting, "--old", "Hello", "--new", "Goodbye", "--json").json
+    printed = shell("codewords", "deploy", "--draft", edited["draft"]["draft_id"]).out
+    assert "Beside version 1:" in printed
+    assert "code         +1 -1 lines" in printed
+    assert "permissions  unchanged" in printed
+    assert "behaviour    1 changed" in printed
+    assert "answer `message`: Hello Ada! → Goodbye Ada!" in printed
+    assert "cost         Model calls: none." in printed
+    shown = " ".join(shell("codewords", "show", greeting).out.split())
+    assert "tried Replays: “1 changed" in shown

@@ -3,56 +3,39 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import Final
 
 from codewords_mcp.errors import CodewordsError
+from codewords_mcp.runtime.api.behaviour import CHECK_ID, Behaviour, behaviour_of, replay_check
 from codewords_mcp.runtime.api.container import Container
+from codewords_mcp.runtime.api.late_replays import LateReplays, pending_check
 from codewords_mcp.runtime.api.replays import ReplayApi
 from codewords_mcp.runtime.model.caller import Caller
-from codewords_mcp.runtime.model.plain_text import item
 from codewords_mcp.runtime.model.progress import Progress
 from codewords_mcp.runtime.model.questions import with_behaviour
 from codewords_mcp.runtime.model.recording import RecordingInfo
-from codewords_mcp.runtime.model.replay import ReplayedRun, ReplayReport, ReplayRequest
 from codewords_mcp.runtime.model.validation import Check
-from codewords_mcp.runtime.recording.replay_summary import describe, render
-from codewords_mcp.runtime.runs.replay_verdicts import OUT_OF_TIME, ReplayOrder
+from codewords_mcp.runtime.runs.replay_verdicts import ReplayOrder
 from codewords_mcp.runtime.workflows.deploy import DeployReview
 
 GATE_RUNS: Final = 10
 """Recorded runs that a deploy replays."""
 GATE_SECONDS: Final = 5.0
 """Seconds that a deploy waits for replays. The rest goes on in the background."""
-CHECK_ID: Final = "replay"
 _CACHED: Final = 64
-_LINE: Final = 300
 _SKIPPED: Final = Check(
     id=CHECK_ID, status="note", message="Deployed without a replay of recorded runs, as was asked."
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Behaviour:
-    """The replays of recorded runs on a new version. `asks` need a person's consent, `keys` tell equal ones.
-
-    `left` are runs that were not replayed in time.
-    """
-
-    report: ReplayReport
-    asks: tuple[str, ...] = ()
-    keys: tuple[str, ...] = ()
-    left: tuple[str, ...] = ()
-    replayed: tuple[str, ...] = field(default=())
-
-
 class DeployGate:
     """Replays recorded runs on versions that are to be deployed. A question that it raised once stays the same question."""
 
-    def __init__(self, container: Container, replays: ReplayApi) -> None:
+    def __init__(self, container: Container, replays: ReplayApi, seconds: float = GATE_SECONDS) -> None:
         self._container = container
-        self._replays = replays
+        self._late = LateReplays(container, replays)
+        self._seconds = seconds
         self._found: OrderedDict[tuple[str, str, int], Behaviour] = OrderedDict()
 
     async def look(
@@ -61,21 +44,26 @@ class DeployGate:
         """The review with what a person must know and agree to of the version's behaviour. Never fails for a failed replay."""
         if review.target is None or review.live is None:
             return review, None
-        infos = await self._recordings(caller, review.target.id, review.live)
+        service_id = review.target.id
+        infos = await self._recordings(caller, service_id, review.live)
         if not infos:
             return review, None
         if not replays:
-            return _noted(review, _SKIPPED), None
+            return review.with_check(_SKIPPED), None
+        if earlier := await self._late.warning(service_id, review.live):
+            review = review.with_check(earlier)
 
         try:
-            behaviour = await self._behaviour(caller, review, review.target.id, infos, progress)
+            behaviour = await self._behaviour(caller, review, service_id, infos, progress)
         except CodewordsError as error:
             note = Check(
                 id=CHECK_ID, status="note", message=f"Recorded runs were not replayed: {error.message}"
             )
-            return _noted(review, note), None
+            return review.with_check(note), None
 
-        review = _noted(review, _check(behaviour))
+        review = review.with_check(replay_check(behaviour))
+        if behaviour.left:
+            review = review.with_check(pending_check(len(behaviour.left)))
         if behaviour.asks and review.live is not None:
             question = with_behaviour(
                 review.question, review.name, review.live, behaviour.asks, behaviour.keys
@@ -86,12 +74,13 @@ class DeployGate:
     async def accepted(self, caller: Caller, service_id: str, version: int, behaviour: Behaviour) -> None:
         """The version is live: keep the recordings of what was agreed to, and replay the rest in the background."""
         if behaviour.asks:
-            await self._container.recordings.pin(caller.owner, list(behaviour.replayed[:3]))
+            await self._container.recordings.pin(caller.owner, list(behaviour.asking[:3]))
         if behaviour.left:
-            request = ReplayRequest(service_id, version=version, runs=behaviour.left)
-            self._container.dispatcher.spawn(
-                self._replays.replay(caller, request), name=f"replays of {service_id}"
-            )
+            self._late.start(caller, service_id, version, behaviour)
+
+    async def tried(self, service_id: str, version: int) -> list[Check]:
+        """The checks that tell how a version was tried at its deploy and after it."""
+        return await self._late.tried(service_id, version)
 
     async def _recordings(self, caller: Caller, service_id: str, live: int) -> list[RecordingInfo]:
         service = self._container.recordings
@@ -113,60 +102,9 @@ class DeployGate:
             catalog = self._container.catalog
             live = await catalog.find(caller, service_id)
             new = await catalog.draft(caller.owner, service_id, review.plan.request.code)
-            order = ReplayOrder(caller, new, infos, against=live, seconds=GATE_SECONDS)
-            found = _behaviour_of(await self._container.replays.judge(order, progress))
+            order = ReplayOrder(caller, new, infos, against=live, seconds=self._seconds)
+            found = behaviour_of(await self._container.replays.judge(order, progress), infos, live)
             self._found[key] = found
             while len(self._found) > _CACHED:
                 self._found.popitem(last=False)
         return found
-
-
-def _behaviour_of(report: ReplayReport) -> Behaviour:
-    asking = [run for run in report.runs if _asks(run)]
-    lines = dict.fromkeys(item(line, _LINE) for run in asking for line in describe(run))
-    left = tuple(run.run_id for run in report.runs if OUT_OF_TIME in run.obstacles)
-    return Behaviour(
-        report,
-        tuple(lines),
-        tuple(sorted({key for run in asking for key in _keys(run)})),
-        left,
-        tuple(run.run_id for run in asking),
-    )
-
-
-def _asks(run: ReplayedRun) -> bool:
-    return run.verdict == "worse" or any(
-        (one.subject, one.change) == ("write", "added") for one in run.differences
-    )
-
-
-def _keys(run: ReplayedRun) -> Iterator[str]:
-    for one in run.differences:
-        yield f"{one.subject} {one.change} {one.where} {one.field}"
-
-
-def _check(behaviour: Behaviour) -> Check:
-    report = behaviour.report
-    status = "passed" if report.verdict == "same" else "note"
-    if behaviour.asks:
-        status = "warning"
-    text = "; ".join(line.strip() for line in render(report).splitlines())
-    more = ""
-    if behaviour.left:
-        more = f" {len(behaviour.left)} more are replayed in the background."
-    return Check(id=CHECK_ID, status=status, message=f"Replays: {item(text, 600)}. {_cost(report)}{more}")
-
-
-def _cost(report: ReplayReport) -> str:
-    count = max(len(report.runs), 1)
-    before, after = (
-        sum(getattr(run, name) for run in report.runs) / count for name in ("cost_before", "cost_after")
-    )
-    if not (before or after):
-        return "Model calls: none."
-    return f"Cost of a run: ${before:.4f} before, ${after:.4f} now."
-
-
-def _noted(review: DeployReview, check: Check) -> DeployReview:
-    version = review.version
-    return replace(review, version=replace(version, checks=[*version.checks, check.model_dump()]))

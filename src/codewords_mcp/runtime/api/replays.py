@@ -73,28 +73,10 @@ class ReplayApi:
             "live" if request.live_reads else "block", request.budget, partial(covers, live.manifest.hosts)
         )
         order = ReplayOrder(caller, subject.servable, infos, misses, seconds=request.seconds)
-        return await self._carried_out(order, subject.name, progress)
+        return await self.carry_out(order, subject.name, progress)
 
-    async def get(self, caller: Caller, replay_id: str) -> Replay:
-        """A replay with its report. Raises NotFound."""
-        refuse_run(caller, "read replays")
-        row = await self._db.read(rows.get, caller.owner, replay_id)
-        if row is None:
-            raise NotFound("There is no replay of that id.", hint="Replays are kept as long as recordings.")
-        found = Replay.model_validate(
-            {
-                **row["result"],
-                "id": row["id"],
-                "service_id": row["service_id"],
-                "created_at": to_datetime(row["created_at"]),
-                "status": row["status"],
-            }
-        )
-        if found.status == "in_progress" and now() - row["created_at"] > _GONE_AFTER_US:
-            return found.model_copy(update={"status": "error", "problem": "The runtime ended meanwhile."})
-        return found
-
-    async def _carried_out(self, order: ReplayOrder, name: str, progress: Progress) -> Replay:
+    async def carry_out(self, order: ReplayOrder, name: str, progress: Progress = no_progress) -> Replay:
+        """Replay what an order names on the code called `name`, and keep the report. Cancelling this ends it."""
         replay = Replay(
             id=new_id(), service_id=order.servable.service_id, of=name, created_at=to_datetime(at := now()),
             status="in_progress",
@@ -117,6 +99,25 @@ class ReplayApi:
             self._end(replay, "error", problem=error.message)
             raise
         return self._end(replay, "done", report)
+
+    async def get(self, caller: Caller, replay_id: str) -> Replay:
+        """A replay with its report. Raises NotFound."""
+        refuse_run(caller, "read replays")
+        row = await self._db.read(rows.get, caller.owner, replay_id)
+        if row is None:
+            raise NotFound("There is no replay of that id.", hint="Replays are kept as long as recordings.")
+        found = Replay.model_validate(
+            {
+                **row["result"],
+                "id": row["id"],
+                "service_id": row["service_id"],
+                "created_at": to_datetime(row["created_at"]),
+                "status": row["status"],
+            }
+        )
+        if found.status == "in_progress" and now() - row["created_at"] > _GONE_AFTER_US:
+            return found.model_copy(update={"status": "error", "problem": "The runtime ended meanwhile."})
+        return found
 
     def _end(
         self, replay: Replay, status: ReplayStatus, report: ReplayReport | None = None, problem: str = ""

@@ -19,6 +19,7 @@ from codewords_mcp.runtime.workflows.deploy import DeployReview
 
 GATE_SECONDS: Final = 15.0
 """Seconds that a deploy waits for tests. One for which no time was left cannot be told, and does not ask."""
+CHECK_ID: Final = "tests"
 _LINE: Final = 300
 _CACHED: Final = 64
 
@@ -44,14 +45,14 @@ class TestGate:
             return review
         if not run_tests:
             text = "Deployed without its recorded tests, as was asked."
-            return _noted(review, Check(id="tests", status="note", message=text))
+            return review.with_check(Check(id=CHECK_ID, status="note", message=text))
 
         key = (review.target.id, review.version.code_hash, *(f"{one.run_id} {one.expect}" for one in tests))
         try:
             found = self._found.get(key) or await self._run(caller, review, review.target.id, progress)
         except CodewordsError as error:
             text = f"Recorded tests were not run: {error.message}"
-            return _noted(review, Check(id="tests", status="warning", message=text))
+            return review.with_check(Check(id=CHECK_ID, status="warning", message=text))
         self._found[key] = found
         while len(self._found) > _CACHED:
             self._found.popitem(last=False)
@@ -71,15 +72,10 @@ def _with_results(review: DeployReview, live: int, found: list[TestedRun]) -> De
     }
     total = ", ".join(f"{count} {outcome}" for outcome, count in counts.items() if count)
     status = "passed" if counts["passed"] == len(found) else "warning"
-    review = _noted(review, Check(id="tests", status=status, message=f"Recorded tests: {total}."))
+    review = review.with_check(Check(id=CHECK_ID, status=status, message=f"Recorded tests: {total}."))
     failed = [one for one in found if one.outcome == "failed"]
     if not failed:
         return review
     lines = [item(f"{one.run_id}: {'; '.join(one.lines)}", _LINE) for one in failed]
     runs = [one.run_id for one in failed]
     return replace(review, question=with_failed_tests(review.question, review.name, live, lines, runs))
-
-
-def _noted(review: DeployReview, check: Check) -> DeployReview:
-    version = review.version
-    return replace(review, version=replace(version, checks=[*version.checks, check.model_dump()]))

@@ -7,6 +7,7 @@ from typing import Any
 from codewords_mcp.errors import ConsentNeeded, InvalidInput, NotFound
 from codewords_mcp.errors.remedies import Remedy, RemedyAction
 from codewords_mcp.runtime.api.container import Container
+from codewords_mcp.runtime.api.deploy_changes import changes_of
 from codewords_mcp.runtime.api.deploy_gate import DeployGate
 from codewords_mcp.runtime.api.forecasts import forecast_for
 from codewords_mcp.runtime.api.paging import check_limit, parse_cursor
@@ -60,7 +61,8 @@ class WorkflowApi:
             caller, service_id, number=version, include_code=include_code
         )
         last = await self._runs.list(caller, service_id=service_id, limit=5)
-        return detail.model_copy(update={"last_runs": last.items})
+        tried = await self._gate.tried(service_id, detail.version)
+        return detail.model_copy(update={"last_runs": last.items, "tried": tried})
 
     async def deploy(
         self,
@@ -261,7 +263,7 @@ class WorkflowApi:
         deployment = await deployer.activate(review)
         if behaviour is not None:
             await self._gate.accepted(request.caller, deployment.service_id, deployment.version, behaviour)
-        return deployment
+        return deployment.model_copy(update={"changes": changes_of(review, behaviour)})
 
     async def _broken_schedules(self, caller: Caller, service_id: str) -> list[Check]:
         """A warning for each schedule whose input does not fit what is live now."""

@@ -16,6 +16,23 @@ from codewords_mcp.runtime.model.run import Run
 from codewords_mcp.runtime.model.validation import Check
 
 
+class DeployChanges(Model):
+    """The difference of a deployed version to `version`, which was live before.
+
+    `code` is a unified diff. `permissions` begin with "+" for what it may do in addition, and with "-" for what it may not do
+    any more. `behaviour` are lines of the replays of recorded runs and of recorded tests, `cost` what a run of these cost
+    before and now; "" where none was replayed.
+    """
+
+    version: int
+    code: str = ""
+    lines_added: int = 0
+    lines_removed: int = 0
+    permissions: list[str] = Field(default_factory=list[str])
+    behaviour: list[str] = Field(default_factory=list[str])
+    cost: str = ""
+
+
 class Deployment(Model):
     """The live version of a workflow. `version` counts from 1; `version_id` names this immutable
     version.
@@ -23,6 +40,7 @@ class Deployment(Model):
     `changed` is false if the code was already live and nothing was done. `isolation` is the sandbox
     tier. `capabilities`: the permissions in lines for a person; `manifest`: the same as data, None
     for a version without one. `availability`: the lifetime of the address. `forecast`: what its runs cost, None without a run.
+    `changes`: beside the version before; None for a new workflow, and where nothing was done.
     """
 
     service_id: str
@@ -41,6 +59,7 @@ class Deployment(Model):
     manifest: Manifest | None = None
     availability: Availability | None = None
     forecast: Forecast | None = None
+    changes: DeployChanges | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +104,8 @@ class WorkflowDetail(Model):
 
     `capabilities` and `manifest` are as in `Deployment`, for the version shown. `example` is an
     input to try it with: `given` with the version, by its header or its draft, or `derived` from
-    its schema.
+    its schema. `tried`: how the version was tried at its deploy, by replays of recorded runs and recorded tests, and how the
+    replays ended that went on after it.
     """
 
     service_id: str
@@ -103,3 +123,4 @@ class WorkflowDetail(Model):
     manifest: Manifest | None = None
     example: Any = None
     example_from: Literal["given", "derived"] | None = None
+    tried: list[Check] = Field(default_factory=list[Check])

@@ -149,6 +149,16 @@ def version(connection: Connection, workflow_id: str, number: int) -> VersionRow
     return None
 
 
+def change_check(connection: Connection, workflow_id: str, number: int, check: dict[str, Any]) -> None:
+    """Put a check of a version in place of that with the same id; nothing where the version is gone."""
+    of_version = (versions.c.workflow_id == workflow_id) & (versions.c.number == number)
+    found = connection.execute(select(versions.c.checks).where(of_version).with_for_update()).scalar()
+    if found is None:
+        return
+    changed = [check if one["id"] == check["id"] else one for one in found]
+    connection.execute(update(versions).where(of_version).values(checks=changed))
+
+
 def next_number(connection: Connection, workflow_id: str) -> int:
     """One more than the highest version number."""
     return (

@@ -66,16 +66,26 @@ class DeployPlan:
 class DeployReview:
     """A validated version that is not stored yet, and the question that a person agrees to before it is.
 
-    `live` is the version that `question` compares with, None for a new workflow.
+    `replaced` is the version that `question` compares with, None for a new workflow; `live` is its number.
     """
 
     plan: DeployPlan
     name: str
     target: WorkflowRow | None
     version: VersionRow
-    live: int | None
+    replaced: VersionRow | None
     question: Question
     timings_ms: dict[str, float]
+
+    @property
+    def live(self) -> int | None:
+        """The number of the version that is live."""
+        return None if self.replaced is None else self.replaced.number
+
+    def with_check(self, check: Check) -> DeployReview:
+        """The same, with one more check on the version's record."""
+        version = replace(self.version, checks=[*self.version.checks, check.model_dump(mode="json")])
+        return replace(self, version=version)
 
 
 class Deployer:
@@ -135,7 +145,7 @@ class Deployer:
 
         # The question compares with the live version, not with the last one that was consented
         # to.
-        live, question = await self._question(request, name, target, manifest)
+        replaced, question = await self._question(request, name, target, manifest)
         description = (
             request.description
             or (target.description if target else "")
@@ -157,7 +167,7 @@ class Deployer:
             example=_stored_example(checked),
         )
 
-        return DeployReview(plan, name, target, version, live, question, dict(checked.timings_ms))
+        return DeployReview(plan, name, target, version, replaced, question, dict(checked.timings_ms))
 
     async def activate(self, review: DeployReview) -> Deployment:
         """Store the version and make it live.
@@ -233,23 +243,22 @@ class Deployer:
 
     async def _question(
         self, request: DeployRequest, name: str, target: WorkflowRow | None, manifest: Manifest
-    ) -> tuple[int | None, Question]:
-        """The live version's number, and the question about the permissions that the new version adds to it."""
+    ) -> tuple[VersionRow | None, Question]:
+        """The live version, and the question about the permissions that the new version adds to it."""
         live = None
         if target is not None:
             live = await self._db.read(_live_version, target.id)
 
         before = live and manifest_of(live)
-        number = live.number if live else None
-        return number, of_deploy(
+        return live, of_deploy(
             request.caller.owner,
             name,
             target.id if target else None,
-            number,
+            live.number if live else None,
             manifest.widens(before or Manifest()),
             unknown_before=live is not None and before is None,
             code_hash=hashlib.sha256(request.code.encode()).hexdigest(),
-            diff="" if live is None else _unified_diff(live.code, request.code),
+            diff="" if live is None else code_difference(live.code, request.code),
         )
 
     async def _live_already(self, target: WorkflowRow, request: DeployRequest) -> Deployment | None:
@@ -368,7 +377,8 @@ def _live_version(connection: Connection, workflow_id: str) -> VersionRow | None
     return workflow and rows.version(connection, workflow_id, workflow.active_version)
 
 
-def _unified_diff(before: str, after: str) -> str:
+def code_difference(before: str, after: str) -> str:
+    """The unified diff of two scripts, without names of files."""
     return "\n".join(difflib.unified_diff(before.splitlines(), after.splitlines(), n=3, lineterm=""))
 
 

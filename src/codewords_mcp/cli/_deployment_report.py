@@ -1,0 +1,89 @@
+"""A deployment as a person reads it: what is live, what it may do, and its difference to the version before."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final, cast
+
+from codewords_mcp.cli import _output
+from codewords_mcp.cli._agree import print_capabilities
+from codewords_mcp.cli._forecast import print_forecast
+from codewords_mcp.cli._remedies import worded
+
+if TYPE_CHECKING:
+    from codewords_mcp.cli._client import Json
+
+_OF_CHANGES: Final = frozenset({"replay", "tests"})
+"""Notes of a deploy that say what its changes say."""
+_MAX_DIFF: Final = 20
+_STYLES: Final = {"+": "green", "-": "red", "@": "cyan"}
+
+
+def print_deployment(done: Json) -> None:
+    """Print a deployment, and the next command."""
+    if done.get("changed", True):
+        verb = "is live"
+    else:
+        verb = "was live already, nothing changed"
+
+    _output.line(f"{done['service_id']} version {done['version']} {verb}.", "bold green")
+    _output.line(f"  url        {done['url']}")
+    _output.line(f"  isolation  tier {done['isolation']}")
+    _print_availability(done.get("availability"))
+    print_capabilities(done)
+    print_forecast(done.get("forecast"))
+    changes: Json | None = done.get("changes")
+    if changes is not None:
+        _print_changes(changes)
+
+    for check in done.get("notes", []):
+        if changes is not None and check["id"] in _OF_CHANGES:
+            continue
+        if check.get("line"):
+            position = f"line {check['line']}: "
+        else:
+            position = ""
+
+        _output.line(
+            f"  {check['status']:<9}  {position}{check['message']}",
+            "yellow" if check["status"] == "warning" else "",
+        )
+        if check.get("fix"):
+            _output.line(
+                f"             {worded(check['fix'], check.get('remedy'))}".replace("\n", "\n             ")
+            )
+
+    _output.note(f"Run it: codewords run {done['service_id']} --input '{{…}}'")
+
+
+def _print_availability(availability: Json | None) -> None:
+    """Print if the address lasts, and what to do about it."""
+    if availability is None:  # an older runtime
+        return
+    if availability["missed_port"]:
+        style = "yellow"
+    else:
+        style = ""
+    fix = worded(availability["fix"], availability.get("remedy"))
+    _output.prose(f"runtime    {availability['sentence']} {fix}".strip(), style, indent=2)
+
+
+def _print_changes(changes: Json) -> None:
+    _output.line(f"  Beside version {changes['version']}:", "bold")
+    _print_code(changes)
+    _print_part("permissions", cast("list[str]", changes["permissions"]) or ["unchanged"])
+    _print_part("behaviour", cast("list[str]", changes["behaviour"]))
+    _print_part("cost", [str(changes["cost"] or "Not known: nothing was replayed.")])
+
+
+def _print_code(changes: Json) -> None:
+    _output.line(f"  code         +{changes['lines_added']} -{changes['lines_removed']} lines")
+    diff = [line for line in str(changes["code"]).splitlines() if not line.startswith(("+++", "---"))]
+    for line in diff[:_MAX_DIFF]:
+        _output.line(f"    {line}", _STYLES.get(line[:1], ""))
+    if len(diff) > _MAX_DIFF:
+        _output.line(f"    … {len(diff) - _MAX_DIFF} more lines of the difference", "dim")
+
+
+def _print_part(title: str, lines: list[str]) -> None:
+    for number, text in enumerate(lines):
+        _output.prose(f"{'' if number else title:<12} {text}", indent=2)
