@@ -1,0 +1,85 @@
+// Why a run failed: the error, the code around it, the likely fix, and what was refused.
+import { post } from "../api.js";
+import { go } from "../router.js";
+import { failure as words } from "../strings.js";
+import { html, useState } from "../ui.js";
+import { RunLink } from "./link.js";
+import { Problem } from "./resource.js";
+import { Text } from "./text.js";
+
+const RUN_ID = /\b[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}\b/;
+const CODE_LINE = /^(>?)\s*(\d+) ?(.*)$/;
+
+/**
+ * @param {object} properties
+ * @param {import("./run_facts.js").RunRecord} properties.run
+ * @param {any} properties.found  The answer of `GET /runs/{run_id}/diagnosis`; undefined until it is there.
+ * @param {() => void} properties.onEdit
+ * @param {() => void} properties.onAgain
+ */
+export function Failure({ run, found, onEdit, onAgain }) {
+  const diagnosis = found?.diagnosis;
+  const error = run.error ?? {};
+  const fix = diagnosis?.fix || error.hint;
+  return html`<section class="card failure" aria-label=${words.title}>
+    <p class="error"><${Text} of=${diagnosis?.error ?? error.message ?? ""} /></p>
+    ${error.origin === "platform" && html`<p class="dim">${words.platform}</p>`}
+    ${run.responseStatus === 422 && html`<${Misfits} answer=${run.responseJson} />`}
+    ${diagnosis?.around && html`<${Around} text=${diagnosis.around} />`}
+    ${diagnosis?.at?.length > 1 && html`<ul class="mono dim">${diagnosis.at.map((/** @type {string} */ frame) => html`<li class="clip"><${Text} of=${frame} /></li>`)}</ul>`}
+    ${fix && html`<p><strong>${words.fix}.</strong> <${Text} of=${fix} /></p>`}
+    ${diagnosis?.since && html`<p class="dim"><${Linked} text=${diagnosis.since} /></p>`}
+    ${found?.refused?.length > 0 && html`<div class="refused"><h3>${words.refused}</h3><p class="dim">${words.refusedNote}</p>
+      <ul class="mono">${found.refused.map((/** @type {string} */ line) => html`<li><${Text} of=${line} /></li>`)}</ul></div>`}
+    <${Next} run=${run} found=${found} onEdit=${onEdit} onAgain=${onAgain} />
+  </section>`;
+}
+
+/** The lines of code, the one that failed marked. @param {{text: string}} properties */
+const Around = ({ text }) => html`<pre class="around" tabindex="0" aria-label=${words.around}>${text.split("\n").map((line) => {
+  const [, at, number, code] = CODE_LINE.exec(line) ?? ["", "", "", line];
+  return html`<span class=${at ? "at" : ""}><i>${number}</i><${Text} of=${code} /></span>`;
+})}</pre>`;
+
+/** What FastAPI says of an input that does not fit. @param {{answer: any}} properties */
+function Misfits({ answer }) {
+  if (!Array.isArray(answer?.detail)) return null;
+  return html`<ul class="mono">${answer.detail.slice(0, 10).map((/** @type {any} */ one) => html`
+    <li><strong><${Text} of=${(one.loc ?? []).slice(1).join(".")} /></strong> <${Text} of=${one.msg ?? ""} /></li>`)}</ul>`;
+}
+
+/** A sentence with the run that it names as a link. @param {{text: string}} properties */
+function Linked({ text }) {
+  const found = RUN_ID.exec(text);
+  if (!found) return html`<${Text} of=${text} />`;
+  return html`<${Text} of=${text.slice(0, found.index)} /><${RunLink} id=${found[0]} /><${Text} of=${text.slice(found.index + found[0].length)} />`;
+}
+
+/** @param {{run: import("./run_facts.js").RunRecord, found: any, onEdit: () => void, onAgain: () => void}} properties */
+function Next({ run, found, onEdit, onAgain }) {
+  const [error, setError] = useState(/** @type {any} */ (null));
+  const enterSecret = async () => {
+    try {
+      const { url } = await post(`/secrets/${encodeURIComponent(found.secret)}/entry`, {});
+      location.assign(new URL(url).pathname);
+    } catch (problem) {
+      setError(problem);
+    }
+  };
+  const answer = async (/** @type {boolean} */ sent) => {
+    try {
+      const next = await post(`/runs/${run.id}/resume`, { sent });
+      go(`/console/runs/${next.id}`);
+    } catch (problem) {
+      setError(problem);
+    }
+  };
+
+  const buttons = [];
+  if (run.error?.code === "write_unknown") {
+    buttons.push(html`<span>${words.question}</span><button onClick=${() => answer(true)}>${words.sent}</button><button onClick=${() => answer(false)}>${words.notSent}</button>`);
+  } else if (found?.secret) buttons.push(html`<button class="primary" onClick=${enterSecret}>${words.secret(found.secret)}</button>`);
+  else if (found?.next_step === "input") buttons.push(html`<button class="primary" onClick=${onEdit}>${words.input}</button>`);
+  else if (found?.next_step === "again") buttons.push(html`<button class="primary" onClick=${onAgain}>${words.again}</button>`);
+  return html`<${Problem} error=${error} />${buttons.length > 0 && html`<div class="actions">${buttons}</div>`}`;
+}

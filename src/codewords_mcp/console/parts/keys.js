@@ -1,0 +1,52 @@
+// Keys that work on every page.
+import { go, NAVIGATION } from "../router.js";
+import { signal, useEffect } from "../ui.js";
+
+/** What lies over the page. */
+export const overlay = signal(/** @type {"" | "search" | "keys"} */ (""));
+
+const SEQUENCE_MS = 1500;
+let sequence = 0;
+
+/** Whether keys are text here. @param {EventTarget | null} target */
+export const isTyping = (target) =>
+  target instanceof HTMLElement && (target.isContentEditable || /^(INPUT|TEXTAREA|SELECT)$/.test(target.tagName));
+
+/** @param {KeyboardEvent} event */
+function onKey(event) {
+  if (event.metaKey || event.ctrlKey || event.altKey || event.defaultPrevented) return;
+  if (isTyping(event.target) || document.querySelector("dialog[open]")) return;
+
+  const inSequence = performance.now() - sequence < SEQUENCE_MS;
+  sequence = 0;
+  const target = inSequence && NAVIGATION.flat().find(([, , key]) => key === event.key);
+  if (target) go(target[1]);
+  else if (event.key === "g") sequence = performance.now();
+  else if (event.key === "/") overlay.value = "search";
+  else if (event.key === "?") overlay.value = "keys";
+  else return;
+  event.preventDefault();
+}
+
+export function useKeys() {
+  useEffect(() => {
+    addEventListener("keydown", onKey);
+    return () => removeEventListener("keydown", onKey);
+  }, []);
+}
+
+/**
+ * Move the focus among the rows of a list: arrows, or j and k.
+ * @param {KeyboardEvent} event @param {HTMLElement | null} list @param {string} selector
+ */
+export function moveFocus(event, list, selector) {
+  const step = { ArrowDown: 1, j: 1, ArrowUp: -1, k: -1 }[event.key];
+  if (!step || !list || isTyping(event.target)) return;
+
+  const rows = /** @type {HTMLElement[]} */ ([...list.querySelectorAll(selector)]);
+  const row = event.target instanceof Element ? event.target.closest("[data-row]") : null;
+  const now = rows.findIndex((candidate) => row?.contains(candidate));
+  const next = rows[Math.max(0, Math.min(rows.length - 1, now + step))];
+  next?.focus();
+  event.preventDefault();
+}

@@ -1,0 +1,106 @@
+// The live log of a run: levels, search, and one line shown whole.
+import { download } from "../api.js";
+import { exact } from "../format.js";
+import { address, setQuery } from "../router.js";
+import { log as words } from "../strings.js";
+import { html, useEffect, useMemo, useState } from "../ui.js";
+import { LogStore } from "./log_store.js";
+import { Copy, Text } from "./text.js";
+import { VirtualList } from "./virtual.js";
+
+const STEP = /^STEPLOG START (.+)$/;
+const LONGEST = 600;
+
+/**
+ * @param {object} properties
+ * @param {string} properties.run
+ * @param {number} properties.start  Milliseconds of the epoch from which times are counted.
+ * @param {boolean} properties.active
+ * @param {{at: number} | null} properties.jump  Scroll to this time.
+ */
+export function Log({ run, start, active, jump }) {
+  const store = useMemo(() => new LogStore(), [run]);
+  const query = address.value.query;
+  const level = query.get("level") ?? "";
+  const text = query.get("q") ?? "";
+  const [selected, setSelected] = useState(-1);
+  const [atEnd, setAtEnd] = useState(true);
+  const [read, setRead] = useState(0);
+
+  useEffect(() => {
+    const abort = new AbortController();
+    store.follow(run, abort.signal);
+    return () => abort.abort();
+  }, [run]);
+  useEffect(() => {
+    store.filter(level, text);
+    setSelected(-1);
+  }, [level, text, store]);
+
+  store.version.value;
+  const place = useMemo(() => (jump && store.count ? { index: store.placeAt(jump.at) } : null), [jump]);
+  const [toEnd, setToEnd] = useState(/** @type {{index: number} | null} */ (null));
+  const fresh = atEnd ? 0 : store.count - read;
+  const phone = matchMedia("(max-width: 48rem)").matches;
+
+  return html`<section class="card log" aria-label=${words.title}>
+    <header><h2>${words.title}</h2><${Tools} level=${level} text=${text} /></header>
+    ${store.count > 0
+      ? html`<${VirtualList} id="log" label=${words.label} count=${store.count} rowHeight=${phone ? 26 : 22} maxHeight="min(60vh, 34rem)" selected=${selected} onSelect=${setSelected}
+          stick=${active} jump=${toEnd ?? place} onAtEnd=${(/** @type {boolean} */ end) => { setAtEnd(end); setRead(store.count); setToEnd(null); }}
+          row=${(/** @type {number} */ index) => row(store.at(index), start, text)} />`
+      : html`<p class="dim">${emptyWords(store, active, Boolean(level || text))}</p>`}
+    ${selected >= 0 && selected < store.count && html`<${Whole} line=${store.at(selected)} />`}
+    <footer class="foot">
+      <span>${level || text ? words.matches(store.count, store.lines.length) : words.lines(store.lines.length)}${store.dropped > 0 && ` · ${words.dropped(store.dropped)}`}</span>
+      ${active && fresh > 0 && html`<button onClick=${() => setToEnd({ index: store.count + 3 })}>${words.arrived(fresh)}</button>`}
+      ${store.state.value === "broken" && html`<span role="status">${words.broken}</span>`}
+      <button class="link" onClick=${() => download(`/logs/${run}?follow=0`, `${run}.ndjson`)}>${words.download}</button>
+    </footer>
+  </section>`;
+}
+
+/** @param {LogStore} store @param {boolean} active @param {boolean} filtered */
+function emptyWords(store, active, filtered) {
+  if (filtered && store.lines.length) return words.none;
+  return active || store.state.value === "open" ? words.waiting : words.empty;
+}
+
+/** @param {{level: string, text: string}} properties */
+const Tools = ({ level, text }) => html`<div class="tools">
+  <div class="choice" role="group" aria-label=${words.level}>${words.levels.map(([value, name]) => html`
+    <button aria-pressed=${level === value} onClick=${() => setQuery({ level: value || null })}>${name}</button>`)}</div>
+  <input type="search" aria-label=${words.search} placeholder=${words.search} value=${text} onInput=${(/** @type {any} */ event) => setQuery({ q: event.target.value || null })} />
+</div>`;
+
+/** @param {import("./log_store.js").Line} line @param {number} start @param {string} text */
+function row(line, start, text) {
+  const step = STEP.exec(line.text);
+  const shown = line.text.slice(0, LONGEST);
+  return {
+    class: `${line.level} ${line.stream}`,
+    content: html`<div class="line"><time>${((line.at - start) / 1000).toFixed(3)}</time><span>
+      ${step ? html`<strong>▸ <${Text} of=${step[1]} /></strong>` : html`<span class="message"><${Found} of=${shown} text=${text} /></span>`}
+      ${line.fields && Object.entries(line.fields).map(([name, value]) => html`<em>  <${Text} of=${name} />=<${Found} of=${short(value)} text=${text} /></em>`)}</span></div>`,
+  };
+}
+
+/** @param {unknown} value */
+const short = (value) => (typeof value === "string" ? value : JSON.stringify(value)).slice(0, 200);
+
+/** A text with what was searched for marked. @param {{of: string, text: string}} properties */
+function Found({ of, text }) {
+  const at = text ? of.toLowerCase().indexOf(text.toLowerCase()) : -1;
+  if (at < 0) return html`<${Text} of=${of} />`;
+  return html`<${Text} of=${of.slice(0, at)} /><mark><${Text} of=${of.slice(at, at + text.length)} /></mark><${Text} of=${of.slice(at + text.length)} />`;
+}
+
+/** @param {{line: import("./log_store.js").Line}} properties */
+function Whole({ line }) {
+  const copied = () => (line.fields ? JSON.stringify({ event: line.text, level: line.level, ...line.fields }) : line.text);
+  return html`<div class="line-whole" aria-label=${words.line} role="region">
+    <div class="facts"><span>${exact(line.at)}</span><span>${line.stream}</span>${line.level && html`<span>${line.level}</span>`}<${Copy} text=${copied} /></div>
+    <pre tabindex="0"><${Text} of=${line.text} /></pre>
+    ${line.fields && html`<dl>${Object.entries(line.fields).map(([name, value]) => html`<dt><${Text} of=${name} /></dt><dd><${Text} of=${typeof value === "string" ? value : JSON.stringify(value)} /></dd>`)}</dl>`}
+  </div>`;
+}

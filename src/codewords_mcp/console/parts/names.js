@@ -1,0 +1,40 @@
+// The names of workflows, by their ids: one list for all pages.
+import { get, onChange } from "../api.js";
+import { nameOfId } from "../format.js";
+import { signal } from "../ui.js";
+
+/** @typedef {{service_id: string, name: string, version: number, description: string, url: string, updated_at: string}} Workflow */
+
+const MOST = 1000;
+
+/** Workflows by id; null until they are loaded. */
+export const workflows = signal(/** @type {Map<string, Workflow> | null} */ (null));
+
+/** The name of a workflow. @param {string | null | undefined} id */
+export const nameOf = (id) => (id ? workflows.value?.get(id)?.name ?? nameOfId(id) : "");
+
+let loading = false;
+
+export async function loadWorkflows() {
+  if (loading) return;
+  loading = true;
+  try {
+    const found = new Map();
+    let cursor = null;
+    do {
+      const page = await get("/workflows", { limit: 100, cursor }, { quiet: true });
+      for (const workflow of page.items) found.set(workflow.service_id, workflow);
+      cursor = page.next_cursor;
+    } while (cursor && found.size < MOST);
+    workflows.value = found;
+  } catch {
+    workflows.value ??= new Map();
+  } finally {
+    loading = false;
+  }
+}
+
+loadWorkflows();
+onChange(({ name }) => {
+  if (name === "workflow" || name === "again") loadWorkflows();
+});

@@ -1,0 +1,123 @@
+// The runs that a list shows: loaded by pages, live, and what of them is selected.
+import { get, onChange } from "../api.js";
+import { batch, signal } from "../ui.js";
+import { matches, queryOf } from "./filters.js";
+
+const PAGE = 50;
+/** Pages that are looked through for one that matches, where the API has no such filter. */
+const MOST_PAGES = 10;
+const GATHER_MS = 250;
+
+/** @typedef {import("./run_facts.js").RunRecord} RunRecord */
+
+export class RunList {
+  constructor() {
+    this.items = signal(/** @type {RunRecord[] | null} */ (null));
+    this.cursor = signal(/** @type {string | null} */ (null));
+    this.error = signal(/** @type {any} */ (null));
+    this.loading = signal(false);
+    this.arrived = signal(0);
+    this.selected = signal(/** @type {Set<string>} */ (new Set()));
+    /** @type {Record<string, string>} */
+    this._filters = {};
+    this._held = false;
+    this._opened = 0;
+    this._pending = new Set();
+    this._timer = 0;
+    this._stop = onChange((change) => this._onChange(change));
+  }
+
+  /** Show the newest runs that match. @param {Record<string, string>} filters */
+  open(filters) {
+    this._filters = filters;
+    this._opened += 1;
+    this.arrived.value = 0;
+    this.select([]);
+    this._load(this._opened, null, []);
+  }
+
+  /** Show the page after the last one. */
+  more() {
+    this._load(this._opened, this.cursor.peek(), this.items.peek() ?? []);
+  }
+
+  close() {
+    this._opened += 1;
+    clearTimeout(this._timer);
+    this._stop();
+  }
+
+  /** Add no rows while the pointer is on the list. @param {boolean} held */
+  hold(held) {
+    this._held = held;
+  }
+
+  /** @param {string[]} ids */
+  select(ids) {
+    this.selected.value = new Set(ids);
+  }
+
+  /** @param {string} id */
+  toggle(id) {
+    const selected = new Set(this.selected.peek());
+    if (!selected.delete(id)) selected.add(id);
+    this.selected.value = selected;
+  }
+
+  /** @param {number} opened @param {string | null} from @param {RunRecord[]} before */
+  async _load(opened, from, before) {
+    this.loading.value = true;
+    try {
+      let cursor = from;
+      /** @type {RunRecord[]} */
+      const found = [];
+      for (let pages = 0; pages < MOST_PAGES && found.length < PAGE && (pages === 0 || cursor); pages += 1) {
+        const page = await get("/runs", { ...queryOf(this._filters), limit: PAGE, cursor });
+        if (opened !== this._opened) return;
+        found.push(...page.items.filter((/** @type {RunRecord} */ run) => matches(run, this._filters)));
+        cursor = page.next_cursor;
+      }
+      batch(() => {
+        this.items.value = [...before, ...found];
+        this.cursor.value = cursor;
+        this.error.value = null;
+      });
+    } catch (error) {
+      if (opened === this._opened) this.error.value = error;
+    } finally {
+      this.loading.value = false;
+    }
+  }
+
+  /** @param {import("../api.js").Change} change */
+  _onChange({ name, data }) {
+    if (name === "again") this.open(this._filters);
+    if (name !== "run") return;
+    this._pending.add(data.id);
+    clearTimeout(this._timer);
+    this._timer = setTimeout(() => this._refresh(), GATHER_MS);
+  }
+
+  /** Update the rows that changed where they are; new ones come on top, or are counted while the person reads. */
+  async _refresh() {
+    const ids = [...this._pending];
+    this._pending.clear();
+    const opened = this._opened;
+    const page = await get("/runs", { ...queryOf(this._filters), limit: PAGE }, { quiet: true }).catch(() => null);
+    const items = this.items.peek();
+    if (!page || !items || opened !== this._opened) return;
+
+    const newest = new Map(page.items.map((/** @type {RunRecord} */ run) => [run.id, run]));
+    const known = new Set(items.map((run) => run.id));
+    const older = ids.filter((id) => known.has(id) && !newest.has(id));
+    for (const run of await Promise.all(older.map((id) => get(`/request/${id}`, {}, { quiet: true }).catch(() => null)))) {
+      if (run) newest.set(run.id, run);
+    }
+
+    const fresh = page.items.filter((/** @type {RunRecord} */ run) => !known.has(run.id) && matches(run, this._filters));
+    const updated = items.map((run) => newest.get(run.id) ?? run);
+    const reading = this._held || scrollY > 40;
+    this.items.value = reading ? updated : [...fresh, ...updated];
+    this.arrived.value = reading ? fresh.length : 0;
+  }
+}

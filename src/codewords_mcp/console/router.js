@@ -1,0 +1,92 @@
+// Addresses: the page, its parts, and what is selected live in the address bar.
+import { signal } from "./ui.js";
+
+/**
+ * @typedef {object} Page
+ * @property {string} id
+ * @property {RegExp} pattern  Its groups are the page's parameters.
+ * @property {() => Promise<{default: Function}>} load
+ */
+
+/** @type {Page[]} */
+export const PAGES = [
+  { id: "home", pattern: /^\/$/, load: () => import("./pages/home.js") },
+  { id: "runs", pattern: /^\/console\/runs$/, load: () => import("./pages/runs.js") },
+  { id: "run", pattern: /^\/console\/runs\/([^/]+)$/, load: () => import("./pages/run.js") },
+];
+
+/** Navigation: the page's id, its address, the key after `g`. Entries of one group stand together. */
+export const NAVIGATION = [
+  [["home", "/", "h"], ["inbox", "/console/inbox", "i"]],
+  [["runs", "/console/runs", "r"], ["workflows", "/console/workflows", "w"], ["drafts", "/console/drafts", "d"],
+    ["schedules", "/console/schedules", "s"]],
+  [["templates", "/console/templates", "t"], ["services", "/console/services", "v"],
+    ["integrations", "/console/integrations", "n"]],
+  [["secrets", "/console/secrets", "k"], ["usage", "/console/usage", "u"], ["settings", "/console/settings", "e"]],
+].map((group) => group.filter(([id]) => PAGES.some((page) => page.id === id)));
+
+const here = () => ({ path: location.pathname.replace(/(.)\/$/, "$1"), query: new URLSearchParams(location.search) });
+
+/** Where the person is. */
+export const address = signal(here());
+
+/** The page of a path, with its parameters. @param {string} path */
+export function match(path) {
+  for (const page of PAGES) {
+    const found = page.pattern.exec(path);
+    if (found) return { page, parameters: found.slice(1).map(decodeURIComponent) };
+  }
+  return null;
+}
+
+/** An address with a query; empty values are left out. @param {string} path @param {Record<string, unknown>} [query] */
+export function href(path, query = {}) {
+  const pairs = Object.entries(query).filter(([, value]) => value !== "" && value !== null && value !== undefined);
+  const text = new URLSearchParams(pairs.map(([name, value]) => [name, String(value)])).toString();
+  return text ? `${path}?${text}` : path;
+}
+
+/** Go to a page of the console. @param {string} target @param {{replace?: boolean}} [options] */
+export function go(target, { replace = false } = {}) {
+  if (replace) {
+    history.replaceState(history.state, "", target);
+  } else {
+    history.replaceState({ top: scrollY }, "");
+    history.pushState(null, "", target);
+    scrollTo(0, 0);
+  }
+  address.value = here();
+}
+
+/** Change parts of the query; null removes one. @param {Record<string, unknown>} changes @param {{push?: boolean}} [options] */
+export function setQuery(changes, { push = false } = {}) {
+  const { path, query } = address.peek();
+  const target = href(path, { ...Object.fromEntries(query), ...changes });
+  if (target !== location.pathname + location.search) go(target, { replace: !push });
+}
+
+/** Follow links within the console without loading the shell again. */
+export function followLinks() {
+  history.scrollRestoration = "manual";
+  addEventListener("popstate", (event) => {
+    address.value = here();
+    restoreScroll(event.state?.top ?? 0);
+  });
+  document.addEventListener("click", (event) => {
+    const link = event.target instanceof Element ? event.target.closest("a") : null;
+    if (!link || event.defaultPrevented || event.button || event.metaKey || event.ctrlKey || event.shiftKey || event.altKey) return;
+    if (link.origin !== location.origin || link.target || link.hasAttribute("download") || !match(link.pathname)) return;
+    event.preventDefault();
+    go(link.pathname + link.search);
+  });
+}
+
+/** Scroll to where the person was once the page is tall enough again. @param {number} top */
+function restoreScroll(top) {
+  const until = performance.now() + 2000;
+  const step = () => {
+    scrollTo(0, top);
+    if (Math.abs(scrollY - top) > 2 && performance.now() < until) requestAnimationFrame(step);
+  };
+  requestAnimationFrame(step);
+}

@@ -1,0 +1,13 @@
+// The one place that imports vendored libraries.
+import { h, render, Fragment } from "./vendor/preact.js";
+import { useCallback, useEffect, useLayoutEffect, useMemo, useRef, useState } from "./vendor/hooks.js";
+import { batch, computed, effect, signal } from "./vendor/signals.js";
+import htm from "./vendor/htm.js";
+
+/** @typedef {import("./vendor/preact.js").Child} Child What a component may return or contain. */
+
+export const html = htm.bind(h);
+export {
+  Fragment, batch, computed, effect, render, signal,
+  useCallback, useEffect, useLayoutEffect, useMemo, useRef, useState,
+};

@@ -1,0 +1,67 @@
+"""Rules that every module of the console keeps."""
+
+from __future__ import annotations
+
+import gzip
+import re
+from collections.abc import Iterable
+from pathlib import Path
+
+import pytest
+from tests.unit.console.modules import CONSOLE, code_of, imports_of, loaded_with, modules
+
+LINES = 200
+SHELL_BYTES = 58_000
+"""What a browser loads for a run, each file compressed by itself. It only sinks; 45,000 is the goal."""
+ALL_BYTES = 120_000
+MARKUP = re.compile(
+    r"innerHTML|outerHTML|insertAdjacentHTML|dangerouslySet|document\.write|srcdoc|\beval\(|new Function|\bstyle=[\"']"
+)
+EDITOR = "editor"
+"""Files of the code editor, which is loaded only where code is shown."""
+
+
+def _compressed(paths: Iterable[Path]) -> int:
+    return sum(len(gzip.compress(path.read_bytes(), mtime=0)) for path in paths)
+
+
+@pytest.mark.requirement("console:modules")
+def test_pages_and_parts_are_short() -> None:
+    paths = [path for path in modules() if path.parent.name in {"pages", "parts"}]
+    assert [path.name for path in paths if len(path.read_text(encoding="utf-8").splitlines()) > LINES] == []
+
+
+@pytest.mark.requirement("console:modules")
+def test_only_one_module_imports_vendored_libraries() -> None:
+    importing = {
+        path.relative_to(CONSOLE).as_posix()
+        for path in modules()
+        for target in imports_of(path) + imports_of(path, dynamic=True)
+        if "vendor/" in target
+    }
+    assert importing == {"ui.js"}
+
+
+@pytest.mark.requirement("console:modules")
+def test_imports_are_relative_and_lead_to_files() -> None:
+    for path in modules():
+        for target in imports_of(path) + imports_of(path, dynamic=True):
+            assert target.startswith("."), (path.name, target)
+            assert (path.parent / target).is_file(), (path.name, target)
+
+
+@pytest.mark.requirement("console:text-is-data")
+def test_no_module_makes_markup_or_code_of_text() -> None:
+    assert [path.name for path in modules() if MARKUP.search(code_of(path))] == []
+
+
+@pytest.mark.requirement("console:small")
+def test_the_shell_and_the_run_page_are_small() -> None:
+    scripts = loaded_with(CONSOLE / "app.js", CONSOLE / "pages/run.js")
+    assert _compressed([*scripts, *CONSOLE.glob("*.css"), CONSOLE / "index.html"]) <= SHELL_BYTES
+
+
+@pytest.mark.requirement("console:small")
+def test_all_of_the_console_without_the_editor_is_small() -> None:
+    served = [path for path in CONSOLE.rglob("*") if path.suffix in {".js", ".css", ".html"}]
+    assert _compressed(path for path in served if EDITOR not in path.name) <= ALL_BYTES
