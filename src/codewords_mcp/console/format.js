@@ -31,6 +31,9 @@ export function duration(ms) {
   return pair(ms, DAY, "d", HOUR, "h");
 }
 
+/** The duration of what goes on, in whole seconds. @param {number | null} ms */
+export const ticking = (ms) => (ms !== null && ms < MINUTE ? `${Math.floor(ms / 1000)} s` : duration(ms));
+
 /** @param {number} ms @param {number} large @param {string} largeName @param {number} small @param {string} smallName */
 function pair(ms, large, largeName, small, smallName) {
   const whole = Math.floor(ms / large);
@@ -109,8 +112,7 @@ export const visible = (text) => String(text).replace(DECEIVING, (character) => 
  * @returns {(string | {mark: string})[]}
  */
 export function pieces(text) {
-  DECEIVING.lastIndex = 0;
-  if (!DECEIVING.test(text)) return [text];
+  if (text.search(DECEIVING) < 0) return [text];
 
   const found = [];
   let end = 0;

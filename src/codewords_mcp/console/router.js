@@ -13,6 +13,11 @@ export const PAGES = [
   { id: "home", pattern: /^\/$/, load: () => import("./pages/home.js") },
   { id: "runs", pattern: /^\/console\/runs$/, load: () => import("./pages/runs.js") },
   { id: "run", pattern: /^\/console\/runs\/([^/]+)$/, load: () => import("./pages/run.js") },
+  { id: "inbox", pattern: /^\/console\/inbox$/, load: () => import("./pages/inbox.js") },
+  { id: "usage", pattern: /^\/console\/usage$/, load: () => import("./pages/usage.js") },
+  { id: "schedules", pattern: /^\/console\/schedules$/, load: () => import("./pages/schedules.js") },
+  { id: "secrets", pattern: /^\/console\/secrets$/, load: () => import("./pages/secrets.js") },
+  { id: "settings", pattern: /^\/console\/settings$/, load: () => import("./pages/settings.js") },
 ];
 
 /** Navigation: the page's id, its address, the key after `g`. Entries of one group stand together. */

@@ -94,7 +94,7 @@ export const runs = {
   noMatch: "No run matches these filters.", clear: "Clear filters",
   columns: { status: "Status", workflow: "Workflow", input: "Input", trigger: "Started by", started: "Started", duration: "Duration", cost: "Cost" },
   filters: { workflow: "Workflow", status: "Status", mode: "Kind", trigger: "Started by", since: "Time", q: "Text in the input", version: "Version" },
-  ordinary: "All but replays", anyTime: "Any time",
+  fold: (/** @type {number} */ n) => (n ? `Filters (${n})` : "Filters"), ordinary: "All but replays", anyTime: "Any time",
   times: [["1h", "Last hour"], ["24h", "Last day"], ["7d", "Last week"], ["30d", "Last 30 days"]],
   triggers: [["caller", "A caller"], ["schedule", "A schedule"], ["run", "Another run"]],
   triggerOf: /** @type {Record<string, string>} */ ({ schedule: "schedule", run: "a run", caller: "caller", webhook: "webhook" }),

@@ -11,3 +11,10 @@ export {
   Fragment, batch, computed, effect, render, signal,
   useCallback, useEffect, useLayoutEffect, useMemo, useRef, useState,
 };
+
+/** The library for charts, with its styles: only pages with a chart load it. */
+export async function loadChart() {
+  const styles = Object.assign(document.createElement("link"), { rel: "stylesheet", href: new URL("./vendor/uplot.css", import.meta.url).href });
+  if (!document.querySelector(`link[href="${styles.href}"]`)) document.head.append(styles);
+  return (await import("./vendor/uplot.js")).default;
+}

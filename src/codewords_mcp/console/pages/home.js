@@ -5,6 +5,7 @@ import { home as words, PAGE_NAMES } from "../strings.js";
 import { html } from "../ui.js";
 import { FirstRun } from "../parts/first_run.js";
 import { RunLink, WorkflowLink } from "../parts/link.js";
+import { failureWords } from "../parts/run_head.js";
 import { loadWorkflows, workflows } from "../parts/names.js";
 import { changesOf, Problem, useResource } from "../parts/resource.js";
 import { Spending } from "../parts/spending.js";
@@ -85,8 +86,14 @@ const Inbox = () => html`<section class="card attention">
 /** @param {{run: any}} properties */
 const RunRow = ({ run }) => html`<li>
   <span class="what"><${RunLink} id=${run.id}><${Status} of=${run.status} word=${false} /> <${WorkflowName} id=${run.serviceId} /><//>
-    ${run.error && html`<span class="dim clip"><${Text} of=${run.error.message} /></span>`}</span>
+    ${run.error && html`<${Reason} run=${run} />`}</span>
   <span class="dim"><${When} at=${run.createdAt} /></span></li>`;
+
+/** Why it failed, in its own words as soon as they are known. @param {{run: any}} properties */
+function Reason({ run }) {
+  const { data } = useResource((signal) => get(`/runs/${run.id}/diagnosis`, {}, { signal, quiet: true }), [run.id]);
+  return html`<span class="dim clip"><${Text} of=${failureWords(run, data?.diagnosis)} /></span>`;
+}
 
 /** @param {{id: string}} properties */
 const WorkflowName = ({ id }) => html`<${Text} of=${workflows.value?.get(id)?.name ?? id} />`;

@@ -2,7 +2,7 @@
 import { visible } from "../format.js";
 import { href, setQuery } from "../router.js";
 import { common, MODE, runs as words, STATUS } from "../strings.js";
-import { html } from "../ui.js";
+import { html, useState } from "../ui.js";
 import { workflows } from "./names.js";
 import { firstArguments, triggerOf } from "./run_facts.js";
 
@@ -42,7 +42,10 @@ export function matches(run, filters) {
 /** @param {{filters: Filters}} properties */
 export function Filters({ filters }) {
   const named = [...(workflows.value?.values() ?? [])].map((workflow) => [workflow.service_id, visible(workflow.name)]);
-  return html`<form class="filters" role="search" onSubmit=${(/** @type {Event} */ event) => event.preventDefault()}>
+  const [open, setOpen] = useState(false);
+  const chosen = Object.values(filters).filter(Boolean).length;
+  return html`<button class="fold" aria-expanded=${open} onClick=${() => setOpen(!open)}>${words.fold(chosen)}</button>
+  <form class=${open ? "filters open" : "filters"} role="search" onSubmit=${(/** @type {Event} */ event) => event.preventDefault()}>
     <${Choice} name="service_id" label=${words.filters.workflow} any=${common.all} options=${named} filters=${filters} />
     <${Choice} name="status" label=${words.filters.status} any=${common.all} options=${Object.entries(STATUS)} filters=${filters} />
     <${Choice} name="trigger" label=${words.filters.trigger} any=${common.all} options=${words.triggers} filters=${filters} />

@@ -2,7 +2,7 @@
 import { download } from "../api.js";
 import { exact } from "../format.js";
 import { address, setQuery } from "../router.js";
-import { log as words } from "../strings.js";
+import { common, log as words } from "../strings.js";
 import { html, useEffect, useMemo, useState } from "../ui.js";
 import { LogStore } from "./log_store.js";
 import { Copy, Text } from "./text.js";
@@ -63,7 +63,8 @@ export function Log({ run, start, active, jump }) {
 /** @param {LogStore} store @param {boolean} active @param {boolean} filtered */
 function emptyWords(store, active, filtered) {
   if (filtered && store.lines.length) return words.none;
-  return active || store.state.value === "open" ? words.waiting : words.empty;
+  if (active) return words.waiting;
+  return store.state.value === "open" ? `${common.loading} …` : words.empty;
 }
 
 /** @param {{level: string, text: string}} properties */

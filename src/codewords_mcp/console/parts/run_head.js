@@ -1,5 +1,5 @@
 // The head of a run: the headline in plain words, its facts, and what can be done.
-import { duration, money, shortId, visible } from "../format.js";
+import { duration, money, shortId, ticking, visible } from "../format.js";
 import { common, MODE, PAGE_NAMES, run as words, WAITS } from "../strings.js";
 import { html } from "../ui.js";
 import { RunLink, WorkflowLink } from "./link.js";
@@ -14,7 +14,7 @@ import { Copy, Text, When } from "./text.js";
 /** What happened, in plain words. @param {RunRecord} run @param {any} diagnosis */
 export function headline(run, diagnosis) {
   const name = visible(nameOf(run.serviceId));
-  const time = duration(elapsed(run));
+  const time = isActive(run) ? ticking(elapsed(run)) : duration(elapsed(run));
   const step = diagnosis?.step ?? run.steps?.at(-1)?.id;
   switch (run.status) {
     case "succeeded": return words.succeeded(name, time);
@@ -25,6 +25,12 @@ export function headline(run, diagnosis) {
     case "cancelled": return words.cancelled(time);
     default: return failedWords(run, diagnosis, step, time);
   }
+}
+
+/** Why a run failed: the error in its own words, and the step. @param {RunRecord} run @param {any} diagnosis */
+export function failureWords(run, diagnosis) {
+  const what = run.responseStatus === 422 ? words.badInput : diagnosis?.error ?? run.error?.message ?? "";
+  return diagnosis?.step ? words.step(what, diagnosis.step) : what;
 }
 
 /** @param {RunRecord} run @param {any} diagnosis @param {string | undefined} step @param {string} time */
@@ -51,7 +57,7 @@ export function RunHead({ run, diagnosis, cost, onAction }) {
       <${Fact} name=${words.facts.version}>${common.version(run.version ?? common.none)}<//>
       <${Fact} name=${words.facts.trigger}><${Trigger} run=${run} /><//>
       <${Fact} name=${words.facts.started}><${When} at=${run.startedAt ?? run.createdAt} /><//>
-      <${Fact} name=${words.facts.duration}>${duration(elapsed(run))}<//>
+      <${Fact} name=${words.facts.duration}>${active ? ticking(elapsed(run)) : duration(elapsed(run))}<//>
       ${(cost ?? run.cost) !== null && html`<${Fact} name=${words.facts.cost}>${money(cost ?? run.cost)}<//>`}
       ${run.isolation && html`<${Fact} name=${words.facts.isolation}>${words.isolation(run.isolation)}<//>`}
       ${run.mode && html`<${Fact} name=${words.facts.mode}>${MODE[run.mode] ?? run.mode}${run.modeOf && html` <${RunLink} id=${run.modeOf} />`}<//>`}

@@ -77,7 +77,7 @@ export function Timeline({ trace, elapsed, onSpan }) {
       : html`<${Legend} />`}</header>
     ${rows.length ? html`
       <div class="scale" aria-hidden="true" title=${words.help}><span></span><div class="bars" ref=${scale}>
-        ${ticksOf(view.from, view.to, phone ? 2 : 7).map((tick) => html`<i key=${tick} style=${{ left: share(tick, view) }}>${tickWords(tick)}</i>`)}
+        ${ticksOf(view.from, view.to, phone ? 2 : 7).filter((tick) => tick <= view.to - (view.to - view.from) * (phone ? 0.25 : 0.07)).map((tick) => html`<i key=${tick} style=${{ left: share(tick, view) }}>${tickWords(tick)}</i>`)}
         ${drag && html`<b class="drag" style=${{ left: share(drag.from, view), width: part(drag.to - drag.from, view) }}></b>`}
       </div><span></span></div>
       <${VirtualList} id="span" label=${words.label} count=${rows.length} rowHeight=${phone ? 44 : 28} maxHeight="min(56vh, 30rem)" selected=${selected} onSelect=${select} onOpen=${open}
@@ -119,7 +119,7 @@ function row({ span, depth }, view, end) {
     class: classOf(span),
     content: html`<div class="row">
       <span class="label" style=${{ paddingLeft: `${Math.min(depth, 6) * 0.9}rem` }}><span><${Text} of=${nameOfSpan(span)} /></span></span>
-      <span class="bars"><span class="bar" style=${{ left: share(span.start_ms, view), width: part(took, view) }}></span></span>
+      <span class="bars"><span class="bar" style=${{ left: `min(${share(span.start_ms, view)}, 100% - 2px)`, width: part(took, view) }}></span></span>
       <span class="took">${span.duration_ms === undefined ? words.open : duration(span.duration_ms)}</span></div>`,
   };
 }

@@ -1,0 +1,59 @@
+// Webhooks, what they delivered, and delivering it again.
+import { get, post, send } from "../api.js";
+import { bytes, visible } from "../format.js";
+import { schedules as words } from "../strings_pages.js";
+import { html, useState } from "../ui.js";
+import { useAction } from "./action.js";
+import { Confirm } from "./confirm.js";
+import { RunLink, WorkflowLink } from "./link.js";
+import { nameOf } from "./names.js";
+import { changesOf, Problem, useResource } from "./resource.js";
+import { Table } from "./table.js";
+import { Copy, Text, When } from "./text.js";
+
+/** @param {AbortSignal} signal */
+async function load(signal) {
+  const [hooks, deliveries] = await Promise.all([get("/webhooks", {}, { signal }), get("/webhooks/deliveries", {}, { signal })]);
+  return { hooks: hooks.items, deliveries: deliveries.items };
+}
+
+export function Webhooks() {
+  const { data, error, reload } = useResource(load, [], changesOf("run", "workflow"));
+  const action = useAction();
+  const [deleting, setDeleting] = useState(/** @type {any} */ (null));
+  if (!data) return html`<${Problem} error=${error} retry=${reload} />`;
+
+  const again = (/** @type {any} */ delivery) => action.run(async () => {
+    await post(`/webhooks/deliveries/${delivery.id}/redeliver`);
+    reload();
+  });
+  return html`
+    <section class="card"><header><h2>${words.webhooks}</h2></header>
+      ${data.hooks.length ? html`<${Table} label=${words.webhooks} rows=${data.hooks} id=${(/** @type {any} */ hook) => hook.id} columns=${hookColumns(setDeleting)} />` : html`<p class="dim">${words.noWebhooks}</p>`}
+    </section>
+    ${data.hooks.length > 0 && html`<section class="card"><header><h2>${words.deliveries}</h2></header>
+      <${Problem} error=${action.error} />
+      ${data.deliveries.length ? html`<${Table} label=${words.deliveries} rows=${data.deliveries} id=${(/** @type {any} */ one) => one.id} columns=${deliveryColumns(action.working, again)} />` : html`<p class="dim">${words.noDeliveries}</p>`}
+    </section>`}
+    ${deleting && html`<${Confirm} title=${words.removeHook(visible(nameOf(deleting.service_id)))} lead=${visible(deleting.url)} action=${words.removeHook(visible(nameOf(deleting.service_id)))} keep=${words.keep}
+      act=${async () => { await send("DELETE", `/webhooks/${deleting.id}`); reload(); }} onClose=${() => setDeleting(null)} />`}`;
+}
+
+/** @param {(hook: any) => void} remove */
+const hookColumns = (remove) => [
+  { name: words.hookColumns.workflow, cell: (/** @type {any} */ hook) => html`<${WorkflowLink} id=${hook.service_id} /> <span class="dim"><${Text} of=${hook.name} /></span>` },
+  { name: words.hookColumns.kind, cell: (/** @type {any} */ hook) => hook.kind },
+  { name: words.hookColumns.url, cell: (/** @type {any} */ hook) => html`<span class="address"><span class="mono clip"><${Text} of=${hook.url} /></span><${Copy} text=${hook.url} /></span>` },
+  { name: words.hookColumns.created, class: "number", cell: (/** @type {any} */ hook) => html`<${When} at=${hook.created_at} />` },
+  { name: words.hookColumns.actions, class: "number", cell: (/** @type {any} */ hook) => html`<button class="danger" aria-label=${words.removeHook(visible(nameOf(hook.service_id)))} onClick=${() => remove(hook)}>${words.deleteShort}</button>` },
+];
+
+/** @param {boolean} working @param {(delivery: any) => void} again */
+const deliveryColumns = (working, again) => [
+  { name: words.deliveryColumns.status, cell: (/** @type {any} */ one) => html`<span class=${["failed", "refused"].includes(one.status) ? "bad" : ""} title=${visible(one.reason)}>${words.deliveryStatus[one.status] ?? one.status}</span>` },
+  { name: words.deliveryColumns.event, cell: (/** @type {any} */ one) => html`<${Text} of=${one.event} />` },
+  { name: words.deliveryColumns.runs, cell: (/** @type {any} */ one) => one.runs.map((/** @type {any} */ run) => html`<${RunLink} id=${run.run_id ?? run.id} /> `) },
+  { name: words.deliveryColumns.received, class: "number", cell: (/** @type {any} */ one) => html`<${When} at=${one.received_at} />` },
+  { name: words.deliveryColumns.size, class: "number", cell: (/** @type {any} */ one) => bytes(one.size) },
+  { name: words.deliveryColumns.actions, class: "number", cell: (/** @type {any} */ one) => html`<button disabled=${working} onClick=${() => again(one)}>${words.again}</button>` },
+];
