@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import json
 import os
 import subprocess
 import sys
@@ -18,6 +20,8 @@ from tests.support.runtime import warm_folder, workflow
 from tests.support.served_runtime import ServedRuntime, start_runtime
 from tests.support.waiting import until
 
+from codewords_mcp.runtime.recording.exchanges import NOT_STORED
+from codewords_mcp.runtime.runs.recording_store import RECORDING_CUT
 from codewords_mcp.runtime.runs.run_logs import LOST
 from codewords_mcp.runtime.store.database import WRITES_RETAINED
 
@@ -51,10 +55,25 @@ async def talk(request: Request):
 )
 
 
+CALLER = workflow(
+    """
+import asyncio, httpx, os
+@app.post("/")
+async def call(request: Request):
+    asked = await request.json()
+    await asyncio.sleep(asked["seconds"])
+    async with httpx.AsyncClient(base_url=os.environ["CODEWORDS_RUNTIME_URI"]) as client:
+        key = {"Authorization": os.environ["CODEWORDS_API_KEY"]}
+        # It is refused; the body compresses to nothing less.
+        answer = await client.post("/services/none", content=os.urandom(500_000), headers=key)
+    return {"status": answer.status_code}
+""",
+    title="Caller",
+)
 FILL = """
 import contextlib, sqlite3
 database = sqlite3.connect("codewords.db", isolation_level=None)
-database.execute("CREATE TABLE ballast (x)")
+database.execute("CREATE TABLE IF NOT EXISTS ballast (x)")
 while database.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]:
     pass
 with open("ballast", "wb", buffering=0) as file, contextlib.suppress(OSError):
@@ -114,6 +133,13 @@ def pool() -> Iterator[ThreadPoolExecutor]:
         yield one
 
 
+def recording(runtime: ServedRuntime, run_id: str) -> Any:
+    """The recording of a run; None before it is stored."""
+    with contextlib.suppress(AssertionError):
+        return runtime.call("GET", f"/recordings/{run_id}")
+    return None
+
+
 def refused(runtime: ServedRuntime, path: str, body: Any) -> str:
     """What is said where there is no room."""
     with pytest.raises(AssertionError, match="507") as caught:
@@ -133,6 +159,41 @@ def get(runtime: ServedRuntime, link: dict[str, Any]) -> bytes:
     path = link["download_uri"].split("/", 3)[3]
     with urllib.request.urlopen(f"{runtime.url}/{path}", timeout=60) as answer:
         return answer.read()
+
+
+@pytest.mark.requirement("recording:disk-full")
+def test_a_recording_without_room_says_where_it_ends_and_the_next_one_is_whole(
+    disk: SmallDisk, pool: ThreadPoolExecutor
+) -> None:
+    runtime = disk.runtime
+    caller = runtime.deploy(CALLER, "caller")
+    runtime.call("POST", f"/run/{caller}/", {"seconds": 0})
+    until(lambda: runtime.call("GET", "/recordings")["items"], "the first recording")
+    answer = pool.submit(runtime.call, "POST", f"/run/{caller}/", {"seconds": 3})
+    until(lambda: runtime.call("GET", "/runs?status=running")["items"], "a run to be running")
+    going = runtime.call("GET", "/runs?status=running")["items"][0]["id"]
+    disk.inside(FILL)
+    told = answer.result()
+    assert told == {"status": 405}, "the run goes on"
+    # It is stored once the sandbox is gone, after the answer.
+    until(lambda: f'"{going}", "event": "{RECORDING_CUT}' in disk.said(), "the recording to find no room")
+
+    (disk.seen / "ballast").unlink()
+    cut = until(lambda: recording(runtime, going), "the recording to be stored")
+    assert cut["truncated"] == NOT_STORED
+    assert (cut["request"]["body"], cut["response"]["body"], cut["response"]["status"]) == (None, None, 200)
+    [exchange] = cut["exchanges"]
+    assert (exchange["method"], exchange["response"]["status"], exchange["body"]) == ("POST", 405, None)
+    listed = runtime.call("GET", f"/recordings?service_id={caller}")["items"]
+    assert NOT_STORED in next(one["obstacle"] for one in listed if one["run_id"] == going)
+    calls = [span["name"] for span in runtime.call("GET", f"/runs/{going}/trace")["spans"]]
+    assert any("/services/none" in name for name in calls), calls
+
+    runtime.call("POST", f"/run/{caller}/", {"seconds": 0.1})
+    latest = runtime.call("GET", f"/runs?service_id={caller}&limit=1")["items"][0]["id"]
+    whole = until(lambda: recording(runtime, latest), "the next recording")
+    assert (whole["truncated"], whole["exchanges"][0]["response"]["whole"]) == ("", True)
+    assert json.loads(whole["request"]["body"]) == {"seconds": 0.1}
 
 
 def test_what_was_stored_stays_what_is_asked_is_refused_and_what_ran_is_on_record_once_there_is_room(

@@ -64,9 +64,7 @@ class RecordingApi:
         await self._container.deployments.own(caller, service_id)
         # An id of its own: that in the document may be the id of another owner's run here.
         own = replace(recording, run_id=new_id(), service_id=service_id)
-        await self._service.store(caller.owner, own, imported=True)
-        found = await self._service.recent(caller.owner, service_id, run_id=own.run_id)
-        return found[0]
+        return await self._service.bring(caller.owner, own)
 
     async def pin(self, caller: Caller, run_id: str, *, pinned: bool = True) -> None:
         """Keep a recording whatever it takes, or no longer. Raises NotFound, Conflict for one that is a test."""

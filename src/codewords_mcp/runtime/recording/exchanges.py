@@ -26,10 +26,14 @@ host's place; it was refused; or it never reached its host, as it could not be c
 
 MAX_BODY_BYTES: Final = 1 << 20
 """Bytes of a body, of either direction, that are recorded. A longer body passes and is not `whole`."""
+NOT_STORED: Final = "the database took no more of it: its disk was full, or it was away"
+"""Why a recording is an outline only."""
 MAX_NAMED: Final = 3
 """Requests that are named as an obstacle to the replay of a run."""
 _MAX_LABEL: Final = 100
 _SWITCHING: Final = 101
+_OUTLINED: Final = 100
+_MAX_URL: Final = 500
 REDACTED: Final = "[redacted]"
 """Stands for a credential in a recording of another home."""
 _HEADER_COST: Final = 128
@@ -187,13 +191,20 @@ class Recording:
     """Why it ends early; "" where it is complete."""
 
     @property
+    def why_no_input(self) -> str:
+        """Why the run's input is not on the recording; "" where it is."""
+        if self.request.body is not None:
+            return ""
+        return self.truncated if self.truncated == NOT_STORED else "its input is longer than is kept"
+
+    @property
     def obstacles(self) -> list[str]:
         """Reasons why this run cannot be replayed whole; empty where it can."""
         found = [f"not recorded: {one.why} {one.host}:{one.port}" for one in self.connections]
         if self.truncated:
             found.append(self.truncated)
-        if self.request.body is None:
-            found.append("its input is longer than is kept")
+        if self.why_no_input:
+            found.append(self.why_no_input)
         return list(dict.fromkeys(found))
 
     @property
@@ -210,12 +221,26 @@ class Recording:
         """The exchanges that reached their host."""
         return (one for one in self.exchanges if one.outcome == "sent")
 
-    def without_bodies(self) -> Recording:
-        """The same with heads, sizes and times only."""
+    def outline(self, reason: str) -> Recording:
+        """The same cut to what a person needs to see that it ends early, and why: a few KB, whatever was recorded."""
         bare = tuple(
-            replace(one, chunks=(), request=replace(one.request, body=None)) for one in self.exchanges
+            replace(
+                one,
+                request=replace(one.request, url=one.request.url[:_MAX_URL], headers=[], body=None),
+                headers=[],
+                chunks=(),
+                whole=False,
+            )
+            for one in self.exchanges[:_OUTLINED]
         )
-        return replace(self, exchanges=bare)
+        return replace(
+            self,
+            request=replace(self.request, target=self.request.target[:_MAX_URL], headers=[], body=None),
+            response=replace(self.response, headers=[], body=None),
+            exchanges=bare,
+            connections=self.connections[:_OUTLINED],
+            truncated=reason,
+        )
 
 
 def cost_of(exchanges: Iterable[Exchange]) -> float:

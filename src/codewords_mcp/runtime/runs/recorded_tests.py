@@ -194,8 +194,8 @@ class _Trial:
 def _require_replayable(recording: Recording) -> None:
     if recording.response.status == 101:
         raise NotReplayed("it talked with its caller over a websocket")
-    if recording.request.body is None:
-        raise NotReplayed("its input is longer than is recorded")
+    if recording.why_no_input:
+        raise NotReplayed(recording.why_no_input)
 
 
 def _untold(test: RecordedTest, reason: str) -> TestedRun:

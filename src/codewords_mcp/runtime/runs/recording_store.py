@@ -6,6 +6,7 @@ import asyncio
 import time
 from collections import deque
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Final
 
@@ -16,7 +17,7 @@ from codewords_mcp.errors import NotFound
 from codewords_mcp.runtime.model.recording import RecordingInfo
 from codewords_mcp.runtime.model.run import ExecutionMode
 from codewords_mcp.runtime.recording.codec import DamagedRecording, decode, decode_body, encode, encode_body
-from codewords_mcp.runtime.recording.exchanges import Recording
+from codewords_mcp.runtime.recording.exchanges import NOT_STORED, Recording, RunMessage
 from codewords_mcp.runtime.recording.retention import surplus
 from codewords_mcp.runtime.recording.shapes import shape_of
 from codewords_mcp.runtime.secrets.sealing import DamagedSeal, Sealer
@@ -32,8 +33,24 @@ SHARED_FROM: Final = 4096
 PER_SHAPE: Final = 20
 """Successful runs with inputs of one shape that are stored in `PER_SHAPE_SECONDS`. More would tell nothing new."""
 PER_SHAPE_SECONDS: Final = 60.0
+RECORDING_CUT: Final = "recording cut to an outline: it was not stored"
+MAX_OUTLINES: Final = 1000
+"""Outlines of recordings that wait for room on the disk. Those of further runs are lost."""
 _LARGE: Final = 256 << 10
 """Bytes from which on a recording is encoded outside of the thread that writes to the database."""
+
+
+@dataclass(frozen=True, slots=True)
+class _NotedTime:
+    """The time of a recording among those of its shape."""
+
+    times: deque[float] = field(default_factory=deque[float])
+    at: float = 0.0
+
+    def forget(self) -> None:
+        """It was not stored."""
+        if self.at in self.times:
+            self.times.remove(self.at)
 
 
 class RecordingService:
@@ -52,6 +69,7 @@ class RecordingService:
         # Used by functions in the writer thread only.
         self._totals: dict[tuple[str, str], int] = {}
         self._stored_at: dict[tuple[str, int, str], deque[float]] = {}
+        self._outlines = 0
 
     async def store(
         self,
@@ -59,17 +77,55 @@ class RecordingService:
         recording: Recording,
         *,
         mode: ExecutionMode | None = None,
-        imported: bool = False,
         replaces: bool = False,
     ) -> None:
         """Store a recording soon; with `replaces`, in place of the one of an earlier attempt of the same run.
 
-        A full disk loses it, which is logged; the run goes on.
+        A full disk loses what was sent and received: an outline that says so is stored once there is room.
         """
+        shape = await _shape(recording.request)
+        noted = self._note(recording, shape)
+        if noted is None:
+            return
         bodies = await _packed(recording)
-        self._db.write_soon(
-            self._add, owner, recording, bodies, mode=mode, imported=imported, replaces=replaces
+        written = self._db.write_soon(
+            self._add, owner, recording, bodies, shape=shape, mode=mode, replaces=replaces
         )
+
+        def try_again(written: asyncio.Future[None]) -> None:
+            if written.cancelled() or written.exception() is None:
+                return
+            noted.forget()
+            self._store_outline(owner, recording.outline(NOT_STORED), shape, mode=mode, replaces=replaces)
+
+        written.add_done_callback(try_again)
+
+    async def bring(self, owner: str, recording: Recording) -> RecordingInfo:
+        """Store a recording of another home. Raises StorageFailed."""
+        shape = await _shape(recording.request)
+        bodies = await _packed(recording)
+        await self._db.write(self._add, owner, recording, bodies, shape=shape, imported=True)
+        found = await self.recent(owner, recording.service_id, 1, run_id=recording.run_id)
+        if not found:
+            raise NotFound("The workflow was deleted meanwhile.")
+        return found[0]
+
+    def _store_outline(
+        self, owner: str, outline: Recording, shape: str, *, mode: ExecutionMode | None, replaces: bool
+    ) -> None:
+        """Store what is left of a recording that found no room, once there is room."""
+        if self._outlines >= MAX_OUTLINES:
+            return
+        log.warning(RECORDING_CUT, run_id=outline.run_id)
+        self._outlines += 1
+
+        def written(_: asyncio.Future[None]) -> None:
+            self._outlines -= 1
+
+        done = self._db.write_with_retries(
+            self._add, owner, outline, {}, shape=shape, mode=mode, replaces=replaces, recount=True
+        )
+        done.add_done_callback(written)
 
     async def load(self, owner: str, run_id: str) -> Recording:
         """A recording with its bodies. Raises NotFound, where it is damaged too."""
@@ -153,6 +209,20 @@ class RecordingService:
             removed = await self._db.write(partial(_remove_older, before=before))
         await self._db.write(self._shrink)
 
+    def _note(self, recording: Recording, shape: str) -> _NotedTime | None:
+        """Note that a recording is stored; None for one that says nothing that those of the last minute do not say."""
+        if recording.status != "succeeded":
+            return _NotedTime()
+        key = (recording.service_id, recording.version, shape)
+        times = self._stored_at.setdefault(key, deque(maxlen=PER_SHAPE))
+        at = time.monotonic()
+        if len(times) == PER_SHAPE and at - times[0] < PER_SHAPE_SECONDS:
+            return None
+        times.append(at)
+        if len(self._stored_at) > 10_000:
+            self._stored_at.clear()
+        return _NotedTime(times, at)
+
     # in transactions
 
     def _add(
@@ -162,13 +232,15 @@ class RecordingService:
         recording: Recording,
         packed: dict[bytes, bytes],
         *,
-        mode: ExecutionMode | None,
-        imported: bool,
-        replaces: bool,
+        shape: str,
+        mode: ExecutionMode | None = None,
+        imported: bool = False,
+        replaces: bool = False,
+        recount: bool = False,
     ) -> None:
-        shape = shape_of(recording.request)
-        if not imported and not self._tells_more(recording, shape):
-            return
+        if recount:
+            # It counts a recording that was undone with its transaction.
+            self._totals.pop((owner, recording.service_id), None)
         if not rows.has_workflow(connection, recording.service_id):
             return
 
@@ -207,20 +279,6 @@ class RecordingService:
         }
         rows.add(connection, row, digests, replaces=replaces)
         self._bound(connection, owner, recording.service_id, size)
-
-    def _tells_more(self, recording: Recording, shape: str) -> bool:
-        """Whether it says something that the recordings of the last minute do not say."""
-        if recording.status != "succeeded":
-            return True
-        key = (recording.service_id, recording.version, shape)
-        times = self._stored_at.setdefault(key, deque(maxlen=PER_SHAPE))
-        at = time.monotonic()
-        if len(times) == PER_SHAPE and at - times[0] < PER_SHAPE_SECONDS:
-            return False
-        times.append(at)
-        if len(self._stored_at) > 10_000:
-            self._stored_at.clear()
-        return True
 
     def _bound(self, connection: Connection, owner: str, service_id: str, added: int) -> None:
         key = (owner, service_id)
@@ -266,6 +324,12 @@ class RecordingService:
         except (DamagedRecording, DamagedSeal) as error:
             log.warning("recording not readable", run_id=run_id, reason=str(error))
             return None
+
+
+async def _shape(request: RunMessage) -> str:
+    if len(request.body or b"") < _LARGE:
+        return shape_of(request)
+    return await asyncio.to_thread(shape_of, request)
 
 
 async def _packed(recording: Recording) -> dict[bytes, bytes]:

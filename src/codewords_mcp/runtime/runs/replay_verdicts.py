@@ -146,8 +146,8 @@ class _RecordingReplay:
         """The verdict. Raises NotReplayed, and the error of a run that did not begin."""
         if recording.response.status == 101:
             raise NotReplayed("it talked with its caller over a websocket")
-        if recording.request.body is None:
-            raise NotReplayed("its input is longer than is recorded")
+        if recording.why_no_input:
+            raise NotReplayed(recording.why_no_input)
         recorded = await self._recorded_version(recording, imported=imported)
 
         found: ReplayedRun | None = None

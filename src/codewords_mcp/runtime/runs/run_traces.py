@@ -24,6 +24,8 @@ from codewords_mcp.runtime.store.database import Database
 
 MAX_RUNS: Final = 300
 """Runs below a run that its trace shows."""
+MAX_WAITING: Final = 50_000
+"""Requests of traces that wait for room on the disk. Further traces are lost."""
 ExportTrace = Callable[[TraceSource], Awaitable[None]]
 log = structlog.get_logger(__name__)
 
@@ -46,6 +48,19 @@ class LiveAttempt:
 
 
 @dataclass(frozen=True, slots=True)
+class EndedAttempt:
+    """An attempt that has ended, and whose trace is not written yet."""
+
+    run_id: str
+    number: int
+    stored: AttemptTrace
+
+    def trace(self) -> AttemptTrace:
+        """The attempt."""
+        return self.stored
+
+
+@dataclass(frozen=True, slots=True)
 class FoundTrace:
     """All that a trace is made of. `log_lines` counts those of the run; `cut`: it started more runs than are shown."""
 
@@ -61,7 +76,8 @@ class RunTraces:
         self._db = database
         self._executor = executor
         self._export = export
-        self._live: dict[str, LiveAttempt] = {}
+        self._live: dict[str, LiveAttempt | EndedAttempt] = {}
+        self._waiting = 0
         self._exports: set[asyncio.Task[None]] = set()
 
     def begin(self, attempt: LiveAttempt) -> None:
@@ -71,7 +87,7 @@ class RunTraces:
     def end(self, run_id: str, *, owner: str, is_last: bool) -> None:
         """Store the trace of an attempt whose sandbox is gone. `is_last`: the run has ended with it."""
         attempt = self._live.get(run_id)
-        if attempt is not None:
+        if isinstance(attempt, LiveAttempt):
             self._store(attempt, is_first=attempt.number == 1, is_last=is_last)
         if is_last and self._export is not None:
             task = asyncio.create_task(self._export_run(self._export, owner, run_id))
@@ -84,13 +100,24 @@ class RunTraces:
         if is_first and is_last and not trace.calls and not trace.connections:
             self._forget(attempt)
             return
-        written = self._db.write_soon(
-            rows.keep, attempt.run_id, self._executor, partial(_with_attempt, trace)
-        )
-        # Until it is written, it is read from here.
-        written.add_done_callback(lambda _: self._forget(attempt))
+        # Until it is written, it is read from here: without the bodies of its requests, since a full disk may take hours.
+        ended = EndedAttempt(attempt.run_id, attempt.number, trace)
+        self._live[attempt.run_id] = ended
+        size = 1 + len(trace.calls)
+        if self._waiting + size > MAX_WAITING:
+            write = self._db.write_soon
+        else:
+            write = self._db.write_with_retries
+        self._waiting += size
+        written = write(rows.keep, attempt.run_id, self._executor, partial(_with_attempt, trace))
 
-    def _forget(self, attempt: LiveAttempt) -> None:
+        def done(_: asyncio.Future[None]) -> None:
+            self._waiting -= size
+            self._forget(ended)
+
+        written.add_done_callback(done)
+
+    def _forget(self, attempt: LiveAttempt | EndedAttempt) -> None:
         # The next attempt may have begun.
         if self._live.get(attempt.run_id) is attempt:
             del self._live[attempt.run_id]
