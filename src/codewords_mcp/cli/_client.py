@@ -91,11 +91,20 @@ class RuntimeClient:
         self._http.close()
 
     def call(
-        self, method: str, path: str, *, body: Any = None, params: Json | None = None, timeout: float = QUICK
+        self,
+        method: str,
+        path: str,
+        *,
+        body: Any = None,
+        content: bytes | None = None,
+        params: Json | None = None,
+        timeout: float = QUICK,
     ) -> JsonValue:
-        """Make a request. Returns the JSON of the response, None if it has no body."""
+        """Make a request, with `body` as JSON or `content` as it is. Returns the JSON of the response, None if it has no body."""
         with self._translated():
-            response = self._http.request(method, path, json=body, params=_passed(params), timeout=timeout)
+            response = self._http.request(
+                method, path, json=body, content=content, params=_passed(params), timeout=timeout
+            )
         if response.is_error:
             raise remote_error(response.status_code, response.content)
         if response.content:
@@ -103,10 +112,17 @@ class RuntimeClient:
         return None
 
     def record(
-        self, method: str, path: str, *, body: Any = None, params: Json | None = None, timeout: float = QUICK
+        self,
+        method: str,
+        path: str,
+        *,
+        body: Any = None,
+        content: bytes | None = None,
+        params: Json | None = None,
+        timeout: float = QUICK,
     ) -> Json:
         """`call` where the answer is an object."""
-        answer = self.call(method, path, body=body, params=params, timeout=timeout)
+        answer = self.call(method, path, body=body, content=content, params=params, timeout=timeout)
         if not isinstance(answer, dict):
             raise _not_ours()
         return cast("Json", answer)

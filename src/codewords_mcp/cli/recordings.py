@@ -137,13 +137,13 @@ def import_recording(
 ) -> int:
     """Take in a recording that was exported, here or in another home."""
     try:
-        document = json.loads(file.read_bytes())
-    except (OSError, ValueError) as error:
-        raise InvalidInput(f"{file} cannot be read as a recording: {error}.") from None
+        document = file.read_bytes()
+    except OSError as error:
+        raise InvalidInput(f"{file} cannot be read: {error.strerror}.") from None
 
     with connect() as client:
         params = {"service_id": workflow_id(client, workflow)} if workflow else {}
-        info = client.record("POST", "/recordings", body=document, params=params)
+        info = client.record("POST", "/recordings", content=document, params=params)
     if as_json:
         _output.print_json(info)
     else:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from collections.abc import Iterable
 from typing import Any, NoReturn, TypeAlias, cast
 
@@ -18,6 +19,7 @@ MAX_DEPTH = 100
 """Levels of arrays and objects. Encoders give up at 200 to 1000 levels, each at another depth."""
 
 _CONTAINERS = (dict, list, tuple)
+_STRING = re.compile(rb'"(?:[^"\\]|\\.)*+"', re.DOTALL)
 _INFINITE = (float("inf"), float("-inf"))
 
 
@@ -54,6 +56,28 @@ def parse(data: str | bytes | bytearray, *, unique_keys: bool = False, max_bytes
     if "\\ud" in text or "\\uD" in text or (isinstance(data, str) and not data.isascii()):
         _check_encodable(value)
     return value
+
+
+def has_more_values(data: bytes, limit: int) -> bool:
+    """Whether a JSON text has about more values than `limit`: known before it is parsed, which takes far more memory.
+
+    Of bytes that are no JSON the result says nothing.
+    """
+    # Most texts have fewer marks, those within strings included.
+    if _count_marks(data, 0, len(data)) < limit:
+        return False
+
+    count = end = 0
+    for string in _STRING.finditer(data):
+        count += _count_marks(data, end, string.start())
+        end = string.end()
+        if count > limit:
+            return True
+    return count + _count_marks(data, end, len(data)) > limit
+
+
+def _count_marks(data: bytes, start: int, end: int) -> int:
+    return sum(data.count(mark, start, end) for mark in (b",", b"[", b"{"))
 
 
 def parse_or_none(data: str | bytes | bytearray) -> JsonValue:

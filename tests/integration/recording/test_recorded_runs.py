@@ -174,7 +174,7 @@ async def test_a_recording_is_brought_to_another_workflow_under_an_id_of_its_own
     service = await deploy(ground.runtime, ECHO)
     _, _, run_id = await fetch(ground.runtime, service, {"n": 2})
     found = await ground.recording(run_id)
-    document = await ground.runtime.recordings.export(ADMIN, run_id)
+    document = json.dumps(await ground.runtime.recordings.export(ADMIN, run_id)).encode()
     info = await ground.runtime.recordings.bring(ADMIN, document)
     assert info.run_id != run_id
     assert (info.service_id, info.imported) == (service, True)
@@ -183,7 +183,7 @@ async def test_a_recording_is_brought_to_another_workflow_under_an_id_of_its_own
     with pytest.raises(NotFound):
         await ground.runtime.recordings.bring(Caller("somebody", "user"), document)
     with pytest.raises(InvalidInput, match="not imported"):
-        await ground.runtime.recordings.bring(ADMIN, {"kind": "another"})
+        await ground.runtime.recordings.bring(ADMIN, b'{"kind": "another"}')
 
 
 @pytest.mark.requirement("recording:bounded-store")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import sqlite3
 from collections.abc import AsyncIterator
 from contextlib import closing
@@ -140,7 +141,7 @@ async def test_what_cannot_be_replayed_is_named_beside_the_rest(ground: Recordin
     document = await ground.runtime.recordings.export(ADMIN, good)
     await ground.recording(damaged)
     imported = await ground.runtime.recordings.bring(
-        ADMIN, {**document, "run_id": "of-another-home", "version": 7}, service
+        ADMIN, json.dumps({**document, "run_id": "of-another-home", "version": 7}).encode(), service
     )
     _spoil(ground, damaged)
     replay = await ground.runtime.replays.replay(ADMIN, ReplayRequest(service))

@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Final, get_args
+from typing import get_args
 
 from starlette.requests import Request
 from starlette.responses import Response
 
 from codewords_mcp.errors import InvalidInput
-from codewords_mcp.http.bodies import Body, parse_json, query_int, read_body, read_bytes
+from codewords_mcp.http.bodies import Body, query_int, read_body, read_bytes
 from codewords_mcp.http.operations import HttpOperation, Parameter, items_of
 from codewords_mcp.http.responses import JsonReply
 from codewords_mcp.http.state import caller, runtime
+from codewords_mcp.runtime.api.recordings import MAX_BYTES
 from codewords_mcp.runtime.model.recording import RecordingInfo
 from codewords_mcp.runtime.model.run import RunStatus
-
-MAX_DOCUMENT: Final = 64 << 20
-"""Bytes of a document that is imported."""
 
 
 class PinBody(Body):
@@ -50,7 +48,7 @@ async def read_recording(request: Request) -> Response:
 
 async def import_recording(request: Request) -> Response:
     """Take an exported document in, as a recording of one of the caller's workflows."""
-    document = parse_json(await read_bytes(request, MAX_DOCUMENT))
+    document = await read_bytes(request, MAX_BYTES)
     service_id = request.query_params.get("service_id")
     info = await runtime(request.scope).recordings.bring(caller(request.scope), document, service_id)
     return JsonReply(info, status_code=201)

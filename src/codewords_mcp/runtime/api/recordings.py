@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import replace
 
-from codewords_mcp.common.bounded_json import JsonObject, JsonValue
+from codewords_mcp.common.bounded_json import JsonObject
 from codewords_mcp.errors import Conflict, InvalidInput, NotFound
 from codewords_mcp.errors.remedies import Remedy, RemedyAction
 from codewords_mcp.runtime.api.container import Container
 from codewords_mcp.runtime.model.caller import Caller
 from codewords_mcp.runtime.model.recording import RecordingInfo
 from codewords_mcp.runtime.recording.codec import DamagedRecording
-from codewords_mcp.runtime.recording.document import from_document, to_document
+from codewords_mcp.runtime.recording.document import MAX_BYTES, read_document, to_document
 from codewords_mcp.runtime.recording.exchanges import Recording
 from codewords_mcp.runtime.runs.records import new_id
+
+__all__ = ["MAX_BYTES", "RecordingApi"]
 
 MAX_LISTED = 500
 STORED_WITHIN = 15.0
@@ -50,13 +53,13 @@ class RecordingApi:
         """A recording as a document, without credentials. Raises NotFound."""
         return to_document(await self.load(caller, run_id))
 
-    async def bring(self, caller: Caller, document: JsonValue, workflow: str | None = None) -> RecordingInfo:
+    async def bring(self, caller: Caller, document: bytes, workflow: str | None = None) -> RecordingInfo:
         """Take an exported document in, under an id of its own, as a recording of one of the caller's workflows.
 
-        Raises InvalidInput, and NotFound for a workflow that is not the caller's.
+        Raises InvalidInput, NotFound for a workflow that is not the caller's, StorageFailed.
         """
         try:
-            recording = from_document(document)
+            recording = await asyncio.to_thread(read_document, document)
         except DamagedRecording as error:
             raise InvalidInput(f"This recording was not imported: {error}.") from None
 

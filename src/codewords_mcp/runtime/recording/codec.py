@@ -85,12 +85,19 @@ def decode(data: bytes, body: Callable[[str], bytes | None] | None = None) -> Re
     try:
         heads = cast("dict[str, Any]", json.loads(raw[_LENGTH:end]))
         if heads["format"] != FORMAT:
-            raise DamagedRecording(f"it has format {heads['format']}, and this version reads format {FORMAT}")
+            raise DamagedRecording(other_format(heads["format"]))
         return _Reader(raw, end, body).recording(heads)
     except DamagedRecording:
         raise
     except (KeyError, TypeError, ValueError, IndexError, AttributeError, RecursionError) as error:
         raise DamagedRecording("it is damaged") from error
+
+
+def other_format(found: object) -> str:
+    """Says that a recording has another format than is read here."""
+    # Of a document from outside nothing but a number is repeated.
+    named = f"format {found}" if isinstance(found, int) and 0 <= found < 1000 else "another format"
+    return f"it has {named}, and this version reads format {FORMAT}"
 
 
 def encode_body(body: bytes) -> bytes:

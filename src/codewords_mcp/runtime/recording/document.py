@@ -8,14 +8,16 @@ from __future__ import annotations
 
 import base64
 import binascii
+import json
 import re
-from collections.abc import Callable
 from typing import Any, Final, TypeVar, cast, get_args
 from urllib.parse import unquote
 
-from codewords_mcp.common.bounded_json import JsonObject, JsonValue
-from codewords_mcp.runtime.recording.codec import DamagedRecording
+from codewords_mcp.common.bounded_json import JsonObject, JsonValue, UnacceptableJson, has_more_values, parse
+from codewords_mcp.runtime.recording.codec import DamagedRecording, other_format
+from codewords_mcp.runtime.recording.exchange_log import MAX_CONNECTIONS, MAX_EXCHANGES
 from codewords_mcp.runtime.recording.exchanges import (
+    MAX_BODY_BYTES,
     REDACTED,
     Exchange,
     Headers,
@@ -26,10 +28,25 @@ from codewords_mcp.runtime.recording.exchanges import (
     RunMessage,
     UnreadConnection,
 )
+from codewords_mcp.runtime.recording.recorder import MAX_CHUNKS
 
 T = TypeVar("T")
 KIND: Final = "codewords recording"
 FORMAT: Final = 1
+MAX_BYTES: Final = 48 << 20
+"""Bytes of a document that is read."""
+MAX_VALUES: Final = 2_000_000
+"""Values of a document that is read. More would take a hundred times their bytes of memory."""
+_MAX_VERSION: Final = (1 << 31) - 1
+_MAX_TIME: Final = 253_402_300_799_000_000
+"""The end of the year 9999, which is the end of dates too."""
+_MAX_SECONDS: Final = 1e9
+_MAX_SIZE: Final = 1 << 50
+_MAX_STATUS: Final = 999
+_MAX_HEADERS: Final = 2000
+_MAX_METHOD: Final = 24
+_MAX_ADDRESS: Final = 64 << 10
+_MAX_TEXT: Final = 500
 
 _CREDENTIAL: Final = re.compile(
     r"authorization|cookie|token|secret|passw|signature|credential|session|(^|[-_])(api[-_]?)?key([-_]|$)|^sig$",
@@ -78,30 +95,52 @@ def from_document(document: JsonValue) -> Recording:
     if fields.get("kind") != KIND:
         raise DamagedRecording("it is no recording that was exported here")
     if fields.get("format") != FORMAT:
-        raise DamagedRecording(
-            f"it has format {fields.get('format')}, and this version reads format {FORMAT}"
-        )
+        raise DamagedRecording(other_format(fields.get("format")))
 
     try:
         return Recording(
-            str(fields["run_id"])[:40],
-            str(fields["service_id"])[:80],
-            int(fields["version"]),
-            int(fields["created_at"]),
-            str(fields["status"])[:16],
+            _text(fields["run_id"], 40),
+            _text(fields["service_id"], 80),
+            _count(fields["version"], _MAX_VERSION),
+            _count(fields["created_at"], _MAX_TIME),
+            _text(fields["status"], 16),
             _read_message(fields["request"]),
             _read_message(fields["response"]),
-            tuple(_read_exchange(number, one) for number, one in enumerate(fields["exchanges"])),
-            tuple(_read_connection(one) for one in fields["connections"]),
-            str(fields["error"]),
-            float(fields["seconds"]),
-            float(fields["cost"]),
-            str(fields["truncated"]),
+            tuple(
+                _read_exchange(number, one)
+                for number, one in enumerate(_rows(fields["exchanges"], MAX_EXCHANGES, "requests"))
+            ),
+            tuple(
+                _read_connection(one) for one in _rows(fields["connections"], MAX_CONNECTIONS, "connections")
+            ),
+            _text(fields["error"], 100),
+            _number(fields["seconds"]),
+            _number(fields["cost"]),
+            _text(fields["truncated"], _MAX_TEXT),
         )
     except DamagedRecording:
         raise
     except (KeyError, TypeError, ValueError, OverflowError, binascii.Error) as error:
         raise DamagedRecording("a part of it is missing or is not as it should be") from error
+
+
+def read_document(data: bytes) -> Recording:
+    """Read a document's bytes. Raises DamagedRecording."""
+    if len(data) > MAX_BYTES:
+        raise DamagedRecording(f"it is longer than {MAX_BYTES >> 20} MiB")
+    if has_more_values(data, MAX_VALUES):
+        raise DamagedRecording(f"it has more than {MAX_VALUES:,} values")
+    try:
+        # Of two equal names nobody knows which one counts.
+        document: JsonValue = parse(data, unique_keys=True)
+    except json.JSONDecodeError as error:
+        where = f"line {error.lineno}, column {error.colno}"
+        raise DamagedRecording(f"it is no JSON, or cut off: {error.msg} at {where}") from None
+    except UnacceptableJson as error:
+        raise DamagedRecording(str(error)) from None
+    except ValueError:
+        raise DamagedRecording("it is no text in UTF-8") from None
+    return from_document(document)
 
 
 def redacted_url(url: str) -> str:
@@ -180,9 +219,9 @@ def _body(body: bytes | None) -> JsonValue:
 def _read_message(value: Any) -> RunMessage:
     fields = _object(value)
     return RunMessage(
-        str(fields["method"]),
-        str(fields["target"]),
-        int(fields["status"]),
+        _text(fields["method"], _MAX_METHOD),
+        _text(fields["target"], _MAX_ADDRESS),
+        _count(fields["status"], _MAX_STATUS),
         _read_headers(fields["headers"]),
         _read_body(fields["body"]),
     )
@@ -194,9 +233,10 @@ def _read_exchange(number: int, value: Any) -> Exchange:
     body = _read_body(response["body"]) or b""
     chunks: list[tuple[float, bytes]] = []
     at = 0
-    for offset, length in response["chunks"]:
-        chunks.append((float(offset), body[at : at + int(length)]))
-        at += int(length)
+    for offset, length in _rows(response["chunks"], MAX_CHUNKS, "pieces of a response"):
+        end = at + _count(length, MAX_BODY_BYTES)
+        chunks.append((_number(offset), body[at:end]))
+        at = end
     if at != len(body):
         # Edited by hand: the times of its pieces are not known any more.
         chunks = [(chunks[0][0] if chunks else 0.0, body)]
@@ -205,47 +245,82 @@ def _read_exchange(number: int, value: Any) -> Exchange:
         number,
         RecordedRequest(
             _one_of(fields["channel"], _CHANNELS),
-            str(fields["method"]),
-            str(fields["url"]),
+            _text(fields["method"], _MAX_METHOD),
+            _text(fields["url"], _MAX_ADDRESS),
             _read_headers(fields["headers"]),
             _read_body(fields["body"]),
             bool(fields["writes"]),
         ),
         _one_of(fields["outcome"], _OUTCOMES),
-        float(fields["started"]),
-        _optional(float, fields["ended"]),
-        int(response["status"]),
+        _number(fields["started"]),
+        _optional(fields["ended"]),
+        _count(response["status"], _MAX_STATUS),
         _read_headers(response["headers"]),
         tuple(chunks),
-        int(response["size"]),
+        _count(response["size"], _MAX_SIZE),
         bool(response["whole"]),
-        str(fields["note"]),
+        _text(fields["note"], _MAX_TEXT),
     )
 
 
 def _read_connection(value: Any) -> UnreadConnection:
     one = _object(value)
     return UnreadConnection(
-        str(one["host"]),
-        int(one["port"]),
-        float(one["started"]),
-        _optional(float, one["ended"]),
-        int(one["sent"]),
-        int(one["received"]),
-        str(one["why"]),
+        _text(one["host"], 255),
+        _count(one["port"], 65535),
+        _number(one["started"]),
+        _optional(one["ended"]),
+        _count(one["sent"], _MAX_SIZE),
+        _count(one["received"], _MAX_SIZE),
+        _text(one["why"], _MAX_TEXT),
     )
 
 
 def _read_headers(value: Any) -> Headers:
-    return [(str(name).encode("latin-1"), str(text).encode("latin-1")) for name, text in value]
+    return [
+        (str(name).encode("latin-1"), str(text).encode("latin-1"))
+        for name, text in _rows(value, _MAX_HEADERS, "headers of a message")
+    ]
 
 
 def _read_body(value: Any) -> bytes | None:
     if value is None:
         return None
     if isinstance(value, str):
-        return value.encode()
-    return base64.b64decode(str(_object(value)["base64"]), validate=True)
+        body = value.encode()
+    else:
+        body = base64.b64decode(str(_object(value)["base64"]), validate=True)
+    if len(body) > MAX_BODY_BYTES:
+        raise DamagedRecording(f"a body in it is longer than {MAX_BODY_BYTES >> 20} MiB")
+    return body
+
+
+def _rows(value: Any, limit: int, what: str) -> list[Any]:
+    if not isinstance(value, list):
+        raise TypeError
+    rows = cast("list[Any]", value)
+    if len(rows) > limit:
+        raise DamagedRecording(f"it has more than {limit:,} {what}")
+    return rows
+
+
+def _text(value: Any, limit: int) -> str:
+    return str(value)[:limit]
+
+
+def _count(value: Any, limit: int) -> int:
+    count = int(value)
+    if not 0 <= count <= limit:
+        raise DamagedRecording("a number in it is larger or smaller than a recording can have")
+    return count
+
+
+def _number(value: Any) -> float:
+    number = float(value)
+    # Times of the program's start come before the run's.
+    if not -_MAX_SECONDS <= number <= _MAX_SECONDS:
+        raise DamagedRecording("a number in it is larger or smaller than a recording can have")
+    return number
 
 
 def _object(value: Any) -> dict[str, Any]:
@@ -258,8 +333,8 @@ def _one_of(value: object, names: tuple[T, ...]) -> T:
     for name in names:
         if name == value:
             return name
-    raise DamagedRecording(f"{str(value)[:40]!r} is none of {', '.join(map(str, names))}")
+    raise DamagedRecording(f"a value in it is none of {', '.join(map(str, names))}")
 
 
-def _optional(read: Callable[[Any], float], value: Any) -> float | None:
-    return None if value is None else read(value)
+def _optional(value: Any) -> float | None:
+    return None if value is None else _number(value)

@@ -32,6 +32,8 @@ MAX_NAMED: Final = 3
 """Requests that are named as an obstacle to the replay of a run."""
 _MAX_LABEL: Final = 100
 _SWITCHING: Final = 101
+_FINAL: Final = 200
+"""The lowest status of a response that is the last one."""
 _OUTLINED: Final = 100
 _MAX_URL: Final = 500
 REDACTED: Final = "[redacted]"
@@ -125,7 +127,7 @@ class Exchange:
     @property
     def replayable(self) -> bool:
         """Whether an equal request can be given this response."""
-        return self.whole and self.request.body is not None
+        return self.whole and self.request.body is not None and self.status >= _FINAL
 
     @property
     def why_not_replayable(self) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from typing import Final, Literal
@@ -24,6 +25,9 @@ BY_PLACE: Final = "answered by its place"
 """Note of an answer to another request of the same route, which differs in more than times and ids."""
 HELD: Final = "held"
 HELD_LIKE: Final = "held, answered like another request of its route"
+_BODILESS: Final = frozenset({204, 304})
+_NAME: Final = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
+_UNSENDABLE: Final = re.compile(rb"[\0\r\n]")
 _HELD_BODY: Final = json.dumps({"held": True, "message": "Held by a replay: nothing was sent."}).encode()
 
 
@@ -90,7 +94,7 @@ class ReplayRecorder:
 
     def _replay(self, exchange: Exchange, note: str = "", *, held: bool = False) -> RecordedResponse:
         pieces = replayed_pieces(exchange.chunks, paced=self._paced)
-        return RecordedResponse(exchange.status, exchange.headers, pieces, held=held, note=note)
+        return RecordedResponse(exchange.status, _sendable(exchange), pieces, held=held, note=note)
 
     def _held(self, request: RecordedRequest, match: Match | None) -> Verdict:
         like = match.exchange if match is not None else self._last_write.get(request.route)
@@ -116,6 +120,20 @@ class ReplayRecorder:
         if match is not None:
             return self._replay(match.exchange, BY_PLACE)
         return BlockedRequest(self._matcher.why_not(request))
+
+
+def _sendable(exchange: Exchange) -> Headers:
+    """The headers of a response that can be sent: a recording may come from anywhere, or have been edited."""
+    length = len(exchange.body)
+    # To a HEAD, and with 304, the length is that of another response.
+    bodiless = exchange.request.method == "HEAD" or exchange.status in _BODILESS
+    return [
+        (name, value)
+        for name, value in exchange.headers
+        if _NAME.fullmatch(name)
+        and not _UNSENDABLE.search(value)
+        and (name.lower() != b"content-length" or bodiless or value == b"%d" % length)
+    ]
 
 
 async def _once(body: bytes) -> AsyncIterator[bytes]:

@@ -129,7 +129,14 @@ class RecordingService:
 
     async def load(self, owner: str, run_id: str) -> Recording:
         """A recording with its bodies. Raises NotFound, where it is damaged too."""
-        found = await self._db.read(self._load, owner, run_id)
+        try:
+            found = await self._db.read(self._load, owner, run_id)
+        except (DamagedRecording, DamagedSeal) as error:
+            log.warning("recording not readable", run_id=run_id, reason=str(error))
+            reason = error if isinstance(error, DamagedRecording) else "it is damaged"
+            raise NotFound(
+                f"The recording of this run cannot be read: {reason}.", hint="Remove it; its run stays."
+            ) from None
         if found is None:
             raise NotFound(
                 "There is no recording of this run.",
@@ -319,11 +326,7 @@ class RecordingService:
                 return None
             return decode_body(self._sealer.open(connection, owner, digest, sealed))
 
-        try:
-            return decode(self._sealer.open(connection, owner, run_id, row["sealed"]), body)
-        except (DamagedRecording, DamagedSeal) as error:
-            log.warning("recording not readable", run_id=run_id, reason=str(error))
-            return None
+        return decode(self._sealer.open(connection, owner, run_id, row["sealed"]), body)
 
 
 async def _shape(request: RunMessage) -> str:
