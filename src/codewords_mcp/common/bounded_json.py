@@ -59,7 +59,7 @@ def parse(data: str | bytes | bytearray, *, unique_keys: bool = False, max_bytes
 
 
 def has_more_values(data: bytes, limit: int) -> bool:
-    """Whether a JSON text has about more values than `limit`: known before it is parsed, which takes far more memory.
+    """Tell whether a JSON text has more values than about `limit`, before it is parsed: that takes far more memory.
 
     Of bytes that are no JSON the result says nothing.
     """

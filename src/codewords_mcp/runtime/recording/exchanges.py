@@ -27,7 +27,7 @@ host's place; it was refused; or it never reached its host, as it could not be c
 MAX_BODY_BYTES: Final = 1 << 20
 """Bytes of a body, of either direction, that are recorded. A longer body passes and is not `whole`."""
 NOT_STORED: Final = "the database took no more of it: its disk was full, or it was away"
-"""Why a recording is an outline only."""
+"""The reason why a recording is an outline only."""
 MAX_NAMED: Final = 3
 """Requests that are named as an obstacle to the replay of a run."""
 _MAX_LABEL: Final = 100
@@ -194,7 +194,7 @@ class Recording:
 
     @property
     def why_no_input(self) -> str:
-        """Why the run's input is not on the recording; "" where it is."""
+        """The reason why the run's input is not on the recording; "" where it is."""
         if self.request.body is not None:
             return ""
         return self.truncated if self.truncated == NOT_STORED else "its input is longer than is kept"
