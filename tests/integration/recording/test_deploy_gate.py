@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import AsyncIterator
 from contextlib import closing
 
 import pytest
-from tests.integration.recording.helpers import RecordingGround, calling, recording_ground
+from tests.integration.recording.helpers import RecordingGround, calling
 from tests.integration.runtime.helpers import deployed
 from tests.support.runtime import ADMIN
 from tests.support.waiting import until_async
@@ -26,18 +25,6 @@ from codewords_mcp.runtime.store import local_file
 pytestmark = [pytest.mark.anyio, pytest.mark.slow]
 
 _RETURN = '    return {"replies": replies}'
-
-
-@pytest.fixture(scope="module")
-def anyio_backend() -> str:
-    return "asyncio"
-
-
-@pytest.fixture(scope="module")
-async def ground(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[RecordingGround]:
-    with pytest.MonkeyPatch.context() as monkeypatch:
-        async with recording_ground(tmp_path_factory.mktemp("gate"), monkeypatch) as opened:
-            yield opened
 
 
 @pytest.mark.requirement("replay:gate")

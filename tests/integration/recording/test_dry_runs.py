@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.integration.recording.helpers import RecordingGround, calling, recording_ground
+from tests.integration.recording.helpers import RecordingGround, calling
 from tests.integration.runtime.helpers import come, deployed, started
 from tests.support.mcp_clients import data_of, over_http, serving, text_of
 from tests.support.runtime import (
@@ -35,18 +35,6 @@ from codewords_mcp.settings import Settings
 
 pytestmark = [pytest.mark.anyio, pytest.mark.slow]
 ALLOWED = Consent(allow=True)
-
-
-@pytest.fixture(scope="module")
-def anyio_backend() -> str:
-    return "asyncio"
-
-
-@pytest.fixture(scope="module")
-async def ground(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[RecordingGround]:
-    with pytest.MonkeyPatch.context() as monkeypatch:
-        async with recording_ground(tmp_path_factory.mktemp("dry"), monkeypatch) as opened:
-            yield opened
 
 
 @pytest.fixture(scope="module")

@@ -5,12 +5,11 @@ from __future__ import annotations
 import json
 import os
 import sqlite3
-from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.integration.recording.helpers import RecordingGround, calling, recording_ground
+from tests.integration.recording.helpers import RecordingGround, calling
 from tests.integration.runtime.helpers import deployed
 from tests.support.postgres import Postgres
 from tests.support.runtime import ADMIN, ALLOWED, ECHO, deploy, fetch, make_home, open_runtime, workflow
@@ -25,18 +24,6 @@ from codewords_mcp.runtime.recording.codec import encode
 pytestmark = [pytest.mark.anyio, pytest.mark.slow]
 
 PLAIN = "plain-value-of-a-secret"
-
-
-@pytest.fixture(scope="module")
-def anyio_backend() -> str:
-    return "asyncio"
-
-
-@pytest.fixture(scope="module")
-async def ground(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[RecordingGround]:
-    with pytest.MonkeyPatch.context() as monkeypatch:
-        async with recording_ground(tmp_path_factory.mktemp("recording"), monkeypatch) as opened:
-            yield opened
 
 
 @pytest.mark.requirement("recording:every-run")

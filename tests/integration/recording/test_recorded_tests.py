@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-
 import pytest
-from tests.integration.recording.helpers import RecordingGround, calling, recording_ground
+from tests.integration.recording.helpers import RecordingGround, calling
 from tests.integration.runtime.helpers import deployed
 from tests.support.runtime import ADMIN, fetch
 
@@ -21,18 +19,6 @@ pytestmark = [pytest.mark.anyio, pytest.mark.slow]
 
 TOOL = f'hosts = ["{HOST_ALIAS}"]'
 CUT, SHORTER = "reply.text[:200]", "reply.text[:2]"
-
-
-@pytest.fixture(scope="module")
-def anyio_backend() -> str:
-    return "asyncio"
-
-
-@pytest.fixture(scope="module")
-async def ground(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[RecordingGround]:
-    with pytest.MonkeyPatch.context() as monkeypatch:
-        async with recording_ground(tmp_path_factory.mktemp("tests"), monkeypatch) as opened:
-            yield opened
 
 
 async def recorded(ground: RecordingGround, title: str) -> tuple[str, str, str]:

@@ -5,12 +5,11 @@ from __future__ import annotations
 import asyncio
 import json
 import sqlite3
-from collections.abc import AsyncIterator
 from contextlib import closing
 from typing import Any
 
 import pytest
-from tests.integration.recording.helpers import RecordingGround, calling, recording_ground
+from tests.integration.recording.helpers import RecordingGround, calling
 from tests.integration.runtime.helpers import deployed
 from tests.support.runtime import ADMIN
 from tests.support.waiting import until_async
@@ -24,18 +23,6 @@ from codewords_mcp.runtime.store import local_file
 pytestmark = [pytest.mark.anyio, pytest.mark.slow]
 
 TOOL = f'hosts = ["{HOST_ALIAS}"]'
-
-
-@pytest.fixture(scope="module")
-def anyio_backend() -> str:
-    return "asyncio"
-
-
-@pytest.fixture(scope="module")
-async def ground(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[RecordingGround]:
-    with pytest.MonkeyPatch.context() as monkeypatch:
-        async with recording_ground(tmp_path_factory.mktemp("replays"), monkeypatch) as opened:
-            yield opened
 
 
 async def recorded(ground: RecordingGround, title: str, *calls: list[Any]) -> tuple[str, str]:

@@ -22,11 +22,6 @@ from codewords_mcp.runtime.model.run import Run
 pytestmark = [pytest.mark.anyio, pytest.mark.slow]
 
 
-@pytest.fixture(scope="module")
-def anyio_backend() -> str:
-    return "asyncio"
-
-
 @dataclass
 class Ground:
     """A runtime, a workflow, and the host that it writes to."""

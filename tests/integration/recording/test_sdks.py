@@ -59,11 +59,6 @@ class Sdks:
 
 
 @pytest.fixture(scope="module")
-def anyio_backend() -> str:
-    return "asyncio"
-
-
-@pytest.fixture(scope="module")
 def providers() -> Iterator[LoopbackProviders]:
     with loopback_providers() as running:
         yield running

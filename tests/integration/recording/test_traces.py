@@ -57,11 +57,6 @@ async def flood():
 
 
 @pytest.fixture(scope="module")
-def anyio_backend() -> str:
-    return "asyncio"
-
-
-@pytest.fixture(scope="module")
 async def ground(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[RecordingGround]:
     with pytest.MonkeyPatch.context() as monkeypatch, loopback_providers({"openai": KEY}) as providers:
         monkeypatch.setenv("OPENAI_API_KEY", KEY)
