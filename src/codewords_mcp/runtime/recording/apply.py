@@ -6,13 +6,14 @@ from collections.abc import Callable
 from functools import partial
 from typing import Final
 
-from codewords_mcp.runtime.recording.dry_run import TOO_MANY, WEBSOCKET, held_write, passes
+from typing_extensions import override
+
+from codewords_mcp.runtime.recording.dry_run import TOO_MANY, JudgingRecorder, held_write
 from codewords_mcp.runtime.recording.exchanges import RecordedRequest
 from codewords_mcp.runtime.recording.held_answers import respond
 from codewords_mcp.runtime.recording.held_writes import HeldWrite, StoredAnswer, WriteList
-from codewords_mcp.runtime.recording.recorder import BlockedRequest, OpenExchange, RecordedResponse, Verdict
+from codewords_mcp.runtime.recording.recorder import BlockedRequest, OpenExchange, RecordedResponse
 from codewords_mcp.runtime.recording.write_keys import WriteKeys
-from codewords_mcp.runtime.recording.writes import is_websocket
 
 NOT_AGREED: Final = "nobody agreed to this write; it is on the list now, to be asked about"
 UNKNOWN: Final = (
@@ -20,34 +21,20 @@ UNKNOWN: Final = (
 )
 
 
-class ApplyRecorder:
+class ApplyRecorder(JudgingRecorder):
     """The recorder of a run that applies. `on_held(number)` ends the run: nobody agreed to what it would do next."""
-
-    answers = True
 
     def __init__(
         self, run_id: str, writes: WriteList, keys: WriteKeys, on_held: Callable[[int | None], None]
     ) -> None:
-        self._run_id = run_id
-        self._writes = writes
-        self._keys = keys
+        super().__init__(run_id, writes, keys)
         self._on_held = on_held
         self._used: set[int] = set()
 
-    async def decide(self, request: RecordedRequest) -> Verdict:
-        """See `Recorder`."""
-        if passes(request):
-            exchange = OpenExchange(request)
-            self._keys.saw(exchange)
-            return exchange
-        if is_websocket(request.headers):
-            return BlockedRequest(WEBSOCKET)
-        return await self.decide_write(request)
-
+    @override
     async def decide_write(
         self, request: RecordedRequest, *, summary: str = "", declared: StoredAnswer | None = None
     ) -> OpenExchange | RecordedResponse | BlockedRequest:
-        """Let an agreed write be sent, or repeat its answer, or end the run. See `DryRunRecorder.decide_write`."""
         del declared
         write = held_write(self._run_id, request, self._keys, summary=summary)
         claimed = await self._writes.claim(write.key, self._used) if write.key else None

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from dataclasses import replace
 from functools import partial
 from typing import Final
 from urllib.parse import urlsplit
+
+from typing_extensions import override
 
 from codewords_mcp.runtime.recording.exchanges import RecordedRequest
 from codewords_mcp.runtime.recording.held_answers import EarlierAnswers, held_answer, respond
@@ -28,20 +31,19 @@ WEBSOCKET: Final = (
 )
 
 
-class DryRunRecorder:
-    """The recorder of a dry run."""
+class JudgingRecorder(ABC):
+    """A recorder that lets reads pass and decides each write by the list of this run's writes."""
 
     answers = True
 
-    def __init__(self, run_id: str, writes: WriteList, earlier: EarlierAnswers, keys: WriteKeys) -> None:
+    def __init__(self, run_id: str, writes: WriteList, keys: WriteKeys) -> None:
         self._run_id = run_id
         self._writes = writes
-        self._earlier = earlier
         self._keys = keys
 
     async def decide(self, request: RecordedRequest) -> Verdict:
         """See `Recorder`."""
-        if passes(request):
+        if _passes(request):
             exchange = OpenExchange(request)
             self._keys.saw(exchange)
             return exchange
@@ -49,10 +51,24 @@ class DryRunRecorder:
             return BlockedRequest(WEBSOCKET)
         return await self.decide_write(request)
 
+    @abstractmethod
+    async def decide_write(
+        self, request: RecordedRequest, *, summary: str = "", declared: StoredAnswer | None = None
+    ) -> OpenExchange | RecordedResponse | BlockedRequest:
+        """The verdict on a write. `summary` and `declared` are of the operation of a library service that it calls."""
+
+
+class DryRunRecorder(JudgingRecorder):
+    """The recorder of a dry run: every write is held."""
+
+    def __init__(self, run_id: str, writes: WriteList, earlier: EarlierAnswers, keys: WriteKeys) -> None:
+        super().__init__(run_id, writes, keys)
+        self._earlier = earlier
+
+    @override
     async def decide_write(
         self, request: RecordedRequest, *, summary: str = "", declared: StoredAnswer | None = None
     ) -> RecordedResponse | BlockedRequest:
-        """Hold a write. `summary` and `declared` are of the operation of a library service that it calls."""
         answer, source = await held_answer(request, self._earlier, declared)
         write = held_write(self._run_id, request, self._keys, summary=summary, answered=source)
         number = await self._writes.hold(write)
@@ -62,7 +78,7 @@ class DryRunRecorder:
         return respond(answer, held=True, note=source, bodiless=request.method == "HEAD")
 
 
-def passes(request: RecordedRequest) -> bool:
+def _passes(request: RecordedRequest) -> bool:
     """Whether a request is sent without a question: it reads, or calls a run, which is judged where it acts."""
     calls = request.channel == "call" and is_run_call(urlsplit(request.url).path)
     return calls or not request.writes

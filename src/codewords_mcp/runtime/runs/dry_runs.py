@@ -12,7 +12,7 @@ from codewords_mcp.errors.remedies import Remedy, RemedyAction
 from codewords_mcp.runtime.model.json_sample import make_example
 from codewords_mcp.runtime.model.run import RunRequest
 from codewords_mcp.runtime.recording.apply import ApplyRecorder
-from codewords_mcp.runtime.recording.dry_run import DryRunRecorder
+from codewords_mcp.runtime.recording.dry_run import DryRunRecorder, JudgingRecorder
 from codewords_mcp.runtime.recording.exchanges import Exchange, RecordedRequest
 from codewords_mcp.runtime.recording.held_answers import (
     EarlierAnswers,
@@ -37,7 +37,6 @@ EARLIER_RUNS: Final = 5
 
 FailChain = Callable[[str, CodewordsError], None]
 """`fail_chain(run_id, error)` ends a run and the runs above it."""
-WriteRecorder = DryRunRecorder | ApplyRecorder
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +92,7 @@ class DryRuns:
         self._recorders = recorders
         self._fail_chain = fail_chain
 
-    def recorder(self, run: RecordedRun) -> WriteRecorder:
+    def recorder(self, run: RecordedRun) -> JudgingRecorder:
         """The recorder of an attempt at a run of a workflow."""
         servable = run.config.servable
         earlier = EarlierRuns(self._recordings, servable.owner, servable.service_id)
@@ -120,17 +119,17 @@ class DryRuns:
             return await _performed(verdict, perform)
         return b"".join([piece async for piece in verdict.pieces])
 
-    def _of_caller(self, call: OperationCall) -> tuple[WriteRecorder, bytes]:
+    def _of_caller(self, call: OperationCall) -> tuple[JudgingRecorder, bytes]:
         """(the recorder of the calling run, the body without values of its secrets)."""
         session: RecordingSession | None = self._recorders.of(call.request.caller.run_id)
-        if session is not None and isinstance(session.recorder, DryRunRecorder | ApplyRecorder):
+        if session is not None and isinstance(session.recorder, JudgingRecorder):
             return session.recorder, session.scrubber.whole(call.body)
         # The calling run has ended, or is another replica's: nothing is known of what it was given.
         return self._make(call.run_id, call.request, WriteKeys(_nothing_known), NoEarlierAnswers()), call.body
 
     def _make(
         self, run_id: str, request: RunRequest, keys: WriteKeys, earlier: EarlierAnswers
-    ) -> WriteRecorder:
+    ) -> JudgingRecorder:
         list_id = request.mode_of or run_id
         writes = self._lists.of(request.caller.owner, list_id)
         if request.mode == "apply":
