@@ -106,13 +106,16 @@ class MessageReader:
         self._on_end()
 
     def _body(self, data: bytes) -> bytes:
-        if len(data) < self._left:
-            self._left -= len(data)
-            self._on_body(data)
-            return b""
-        rest = data[self._left :]
-        self._on_body(data[: self._left])
-        self._over()
+        rest = self._take(data)
+        if not self._left:
+            self._over()
+        return rest
+
+    def _take(self, data: bytes) -> bytes:
+        """Take what is left of a body or of a chunk; the rest of the data."""
+        piece, rest = data[: self._left], data[self._left :]
+        self._left -= len(piece)
+        self._on_body(piece)
         return rest
 
     def _chunk_size(self, data: bytes) -> bytes:
@@ -129,13 +132,9 @@ class MessageReader:
         return rest
 
     def _chunk(self, data: bytes) -> bytes:
-        if len(data) < self._left:
-            self._left -= len(data)
-            self._on_body(data)
-            return b""
-        rest = data[self._left :]
-        self._on_body(data[: self._left])
-        self._step = self._chunk_end
+        rest = self._take(data)
+        if not self._left:
+            self._step = self._chunk_end
         return rest
 
     def _chunk_end(self, data: bytes) -> bytes:
