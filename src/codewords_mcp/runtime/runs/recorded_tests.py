@@ -78,9 +78,9 @@ class RecordedTests:
             try:
                 found = await _Trial(self._catalog, self._runner, order, ends_at).judge(test)
             except NotReplayed as why:
-                found = _untold(test, str(why))
+                found = _cannot_tell(test, str(why))
             except CodewordsError as error:
-                found = _untold(test, error.message)
+                found = _cannot_tell(test, error.message)
             done += 1
             await progress(done, len(order.tests), f"{done} of {len(order.tests)} recorded tests run")
             return found
@@ -198,7 +198,7 @@ def _require_replayable(recording: Recording) -> None:
         raise NotReplayed(recording.why_no_input)
 
 
-def _untold(test: RecordedTest, reason: str) -> TestedRun:
+def _cannot_tell(test: RecordedTest, reason: str) -> TestedRun:
     return TestedRun(
         run_id=test.recording.run_id, expect=list(test.expect), outcome="cannot tell", lines=[reason]
     )
