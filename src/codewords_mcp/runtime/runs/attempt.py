@@ -61,7 +61,7 @@ class Execution:
         self.record = AttemptRecord(setup, self._reader, self.scrubber)
         self.settled = self.record.settled
         self._recordings = setup.context.recordings
-        self._recorded_run = RecordedRun(
+        recorded_run = RecordedRun(
             setup.run_id,
             setup.request,
             setup.config,
@@ -70,7 +70,7 @@ class Execution:
             setup.plan,
             setup.info.journal,
         )
-        self._recording = self._recordings.begin(self._recorded_run, self.scrubber)
+        self._recording = self._recordings.begin(recorded_run, self.scrubber)
         if self._recording is not None:
             self._reader.keep(MAX_BODY_BYTES)
         self._traces = setup.context.traces
@@ -300,10 +300,9 @@ class Execution:
         recording.unbind()
         outcome = self.record.outcome
         if outcome is not None:
-            recorded = recording.recording(
-                self._reader, self.record.response_message, outcome, self.record.error_code
+            await self._recordings.store(
+                recording, self.record.response_message, outcome, self.record.error_code
             )
-            await self._recordings.store(recorded, self._recorded_run)
 
     async def _release(self, lease: Lease) -> Usage | None:
         try:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from dataclasses import dataclass, field
 
+from codewords_mcp.errors import StorageFailed
 from codewords_mcp.runtime.recording.exchanges import Recording
 from codewords_mcp.runtime.recording.recorder import Recorder
 from codewords_mcp.runtime.runs.catalog import Servable
@@ -27,3 +28,12 @@ class RunPlan:
         """Tell what the attempt did."""
         if not self.recorded.done():
             self.recorded.set_result(recording)
+
+    def fail(self) -> None:
+        """Tell that the recording of the attempt could not be made."""
+        if not self.recorded.done():
+            self.recorded.set_exception(
+                StorageFailed(
+                    "What this run did could not be recorded.", hint="The runtime's log has the details."
+                )
+            )

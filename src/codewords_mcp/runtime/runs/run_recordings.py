@@ -68,7 +68,7 @@ class AttemptRecording:
         self.dedicated = run.request.mode is not None or run.journal is not None
         """The run needs a sandbox that starts with this recorder: nothing of it may have been sent before."""
         self.session = RecordingSession(recorder, scrubber, self.log, judged_only=self.dedicated)
-        self._run = run
+        self.run = run
         self._registry = registry
         self._created_at = now()
         self._interception: Interception | None = None
@@ -84,19 +84,17 @@ class AttemptRecording:
 
     def unbind(self) -> None:
         """Record nothing more: the sandbox is gone."""
-        self._registry.remove(self._run.run_id)
+        self._registry.remove(self.run.run_id)
         # What a judged sandbox had on its way when it ended is judged too.
         if self._interception is not None and not self.dedicated:
             self._interception.recording = None
 
-    def recording(
-        self, reader: RequestReader, response: RunMessage, status: FinalStatus, error: str
-    ) -> Recording:
+    def recording(self, response: RunMessage, status: FinalStatus, error: str) -> Recording:
         """Return what was recorded."""
-        run = self._run
+        run = self.run
         servable = run.config.servable
         clean = self.session.scrubber.whole
-        body = reader.body
+        body = run.reader.body
         request = RunMessage(
             run.request.method,
             clean(target_of(run.request)).decode("latin-1"),
@@ -159,26 +157,35 @@ class RunRecordings:
             recorder = self._recorders[mode](run)
         return AttemptRecording(run, scrubber, recorder, self._registry)
 
-    async def store(self, recording: Recording, run: RecordedRun) -> None:
+    async def store(
+        self, attempt: AttemptRecording, response: RunMessage, status: FinalStatus, error: str
+    ) -> None:
         """Store what an attempt recorded, if it is to be kept. Never raises.
 
         That of a planned run is for who planned it.
         """
-        if run.plan is not None:
-            run.plan.finish(recording)
-            return
-        policy = run.config.servable.recording_policy(self._policy)
-        if run.request.mode in {"apply", "resume", None} and policy == "off":
-            return
-        if policy == "failures" and recording.status == "succeeded":
-            return
+        run = attempt.run
         try:
-            await self._service.store(
-                run.request.caller.owner, recording, mode=run.request.mode, replaces=run.attempt > 1
-            )
+            if run.plan is not None:
+                run.plan.finish(attempt.recording(response, status, error))
+            elif self._keeps(run, status):
+                await self._service.store(
+                    run.request.caller.owner,
+                    attempt.recording(response, status, error),
+                    mode=run.request.mode,
+                    replaces=run.attempt > 1,
+                )
         except Exception:
             # A recording is never worth a run.
-            log.exception("recording not stored", run_id=recording.run_id)
+            log.exception("recording not stored", run_id=run.run_id)
+            if run.plan is not None:
+                run.plan.fail()
+
+    def _keeps(self, run: RecordedRun, status: FinalStatus) -> bool:
+        policy = run.config.servable.recording_policy(self._policy)
+        if policy == "off":
+            return run.request.mode not in {"apply", "resume", None}
+        return policy != "failures" or status != "succeeded"
 
 
 def _recorded_headers(headers: Headers, scrubber: StreamScrubber) -> Headers:
