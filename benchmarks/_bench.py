@@ -122,6 +122,29 @@ def report(questions: list[Question], chosen: Options) -> int:
     return 0 if all(result["holds"] for result in results) else 1
 
 
+def alone(
+    question: str,
+    ours: float,
+    unit: str,
+    *,
+    runs: int,
+    at_most: float | None = None,
+    at_least: float | None = None,
+    holds: bool = True,
+    **more: object,
+) -> bool:
+    """Print the JSON line of a number without a peer. Returns whether it holds; with `holds` False it does not."""
+    above = at_most is not None and ours > at_most
+    below = at_least is not None and ours < at_least
+    holds = holds and not above and not below
+    result = {
+        "question": question, "ours": ours, "peer": None, "peer_name": "nothing", "ratio": None, "unit": unit,
+        "runs": runs, "target": None, "at_most": at_most, "at_least": at_least, "holds": holds,
+    }  # fmt: skip
+    print(json.dumps(result | more), flush=True)
+    return holds
+
+
 def _table(questions: list[Question], results: list[dict[str, object]]) -> None:
     heads = ["question", "ours", "peer", "ratio", "target", "holds", "runs"]
     rows = [

@@ -13,14 +13,14 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Self
 
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+from _bench import clean_environment
+from _sandboxes import ANSWER, BODY, CODE, greeting_environment
+from tests.support.runtime import make_home
+from tests.support.served_runtime import ServedRuntime, start_runtime
+
 PROJECT = Path(__file__).resolve().parent.parent
-sys.path[:0] = [str(PROJECT), str(Path(__file__).parent)]
-
-from _bench import clean_environment  # noqa: E402
-from _sandboxes import ANSWER, BODY, CODE, greeting_environment  # noqa: E402
-from tests.support.runtime import make_home  # noqa: E402
-from tests.support.served_runtime import ServedRuntime, start_runtime  # noqa: E402
-
 WARM = CODE.replace(
     "# [tool.env-checker]",
     '# [tool.codewords]\n# isolation = "instance"\n# concurrency = 64\n# [tool.env-checker]',

@@ -20,7 +20,9 @@ def free_port() -> int:
         return listener.getsockname()[1]
 
 
-def listening(process: subprocess.Popen[bytes], port: int, seconds: float = 120) -> None:
+def listening(
+    process: subprocess.Popen[bytes] | subprocess.Popen[str], port: int, seconds: float = 120
+) -> None:
     """Wait until a server that was started takes connections, or has ended."""
     deadline = time.monotonic() + seconds
     while process.poll() is None and time.monotonic() < deadline:

@@ -14,21 +14,20 @@ from collections.abc import AsyncGenerator, AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 
-PROJECT = Path(__file__).resolve().parent.parent
-sys.path[:0] = [str(PROJECT), str(Path(__file__).parent)]
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-import structlog  # noqa: E402
-import uv  # noqa: E402
-from _bench import clean_environment  # noqa: E402
-from tests.support.runtime import warm_folder  # noqa: E402
+import structlog
+import uv
+from _bench import clean_environment
+from tests.support.runtime import warm_folder
 
-from codewords_mcp.runtime.authoring.templates import templates  # noqa: E402
-from codewords_mcp.runtime.sandboxes import http1  # noqa: E402
-from codewords_mcp.runtime.sandboxes.base import EnvironmentRef, Sandbox, SandboxSpec  # noqa: E402
-from codewords_mcp.runtime.sandboxes.namespaces.driver import LocalDriver  # noqa: E402
-from codewords_mcp.runtime.workflows.environments.environment import Environments  # noqa: E402
-from codewords_mcp.runtime.workflows.script import parse_script  # noqa: E402
-from codewords_mcp.settings import Settings  # noqa: E402
+from codewords_mcp.runtime.authoring.templates import templates
+from codewords_mcp.runtime.sandboxes import http1
+from codewords_mcp.runtime.sandboxes.base import EnvironmentRef, Sandbox, SandboxSpec
+from codewords_mcp.runtime.sandboxes.namespaces.driver import LocalDriver
+from codewords_mcp.runtime.workflows.environments.environment import Environments
+from codewords_mcp.runtime.workflows.script import parse_script
+from codewords_mcp.settings import Settings
 
 CODE = next(template.code for template in templates() if template.id == "greeting")
 BODY = b'{"name": "Ada"}'

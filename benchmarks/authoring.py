@@ -84,7 +84,7 @@ async def times(runtime: Runtime, runs: int) -> list[Row]:
     looked: list[float] = []
     whole: list[float] = []
     for number in range(runs + 1):
-        found = await runtime._validate(ADMIN, f"{ECHO}\n# {number}\n", no_progress)
+        found = await runtime._validator.check(ADMIN, f"{ECHO}\n# {number}\n", no_progress)
         looked.append(found.timings_ms["parse"] + found.timings_ms["look"])
         whole.append(found.timings_ms["total"])
     draft = (await runtime.drafts.create(ADMIN, ECHO)).draft

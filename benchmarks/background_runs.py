@@ -33,13 +33,11 @@ from _prefect import NAME as PREFECT
 from _prefect import prefect
 from _sandboxes import ANSWER, BODY, CODE
 from _stored import fill
+from tests.support.postgres import serving_postgres
+from tests.support.served_runtime import ServedRuntime
 
 from codewords_mcp.runtime.runs.queue import RunQueue
 from codewords_mcp.runtime.store.database import Database
-
-sys.path[:0] = [str(PROJECT)]
-from tests.support.postgres import serving_postgres  # noqa: E402
-from tests.support.served_runtime import ServedRuntime  # noqa: E402
 
 TICK = os.sysconf("SC_CLK_TCK")
 CLIENTS = 8
@@ -173,13 +171,13 @@ def through_the_line(folder: Path, bare: subprocess.Popen[str], chosen: Options)
         done = asyncio.Event()
         seen = 0
 
-        async def carry(_run_id: str) -> None:
+        async def execute(_run_id: str) -> None:
             nonlocal seen
             seen += 1
             if seen % total == 0:
                 done.set()
 
-        queue = RunQueue(database.engine, "benchmark", limit=100, carry=carry)
+        queue = RunQueue(database.engine, "benchmark", limit=100, execute=execute)
         await queue.open()
         rates: list[float] = []
         for turn in range(3):
@@ -188,7 +186,7 @@ def through_the_line(folder: Path, bare: subprocess.Popen[str], chosen: Options)
             for n in range(total):
                 await database.write(
                     lambda c, n=n, turn=turn: queue.put(
-                        c, f"{turn}-{n}", 1, line=f"o{n % 5}", priority=50, delay=0.0
+                        c, f"{turn}-{n}", 1, partition=f"o{n % 5}", priority=50, delay=0.0
                     )
                 )
             await done.wait()

@@ -88,14 +88,14 @@ def memory_below(pid: int) -> float:
 
 async def ours(house: Container, run: str, url: str) -> tuple[float, float, float]:
     """(seconds, milliseconds, MiB) of one browser, as a service's calls get it."""
-    visitor = BrowserUser(Caller("local", "run", run_id=run), run)
+    user = BrowserUser(Caller("local", "run", run_id=run), run)
     steps: list[Action] = [Navigate(type="navigate", url=url), Extract(type="extract")]
 
     async def call() -> float:
         began = time.perf_counter()
-        async with house.browsers.visit(visitor) as visit:
+        async with house.browsers.lease(user) as lease:
             for step in steps:
-                await visit.tab.act(step, 60)
+                await lease.tab.act(step, 60)
         return time.perf_counter() - began
 
     cold, second = await call(), await call()

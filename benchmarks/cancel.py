@@ -17,15 +17,13 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from _bench import Question, interleave, options, report
-from _door import PROJECT, served
+from _door import served
 from _sandboxes import UvRun, ask_port, greeting_environment
+from tests.support.postgres import serving_postgres
+from tests.support.runtime import workflow
+from tests.support.served_runtime import ServedRuntime
 
 from codewords_mcp.runtime.sandboxes.host.measure import processes
-
-sys.path[:0] = [str(PROJECT)]
-from tests.support.postgres import serving_postgres  # noqa: E402
-from tests.support.runtime import workflow  # noqa: E402
-from tests.support.served_runtime import ServedRuntime  # noqa: E402
 
 SLEEPER = workflow(
     """

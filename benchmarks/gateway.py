@@ -23,10 +23,9 @@ from contextlib import ExitStack, contextmanager, nullcontext
 from functools import partial
 from pathlib import Path
 
-PROJECT = Path(__file__).resolve().parent.parent
-sys.path[:0] = [str(PROJECT), str(Path(__file__).parent)]
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from _bench import (  # noqa: E402
+from _bench import (
     Options,
     Question,
     clean_environment,
@@ -35,11 +34,11 @@ from _bench import (  # noqa: E402
     options,
     report,
 )  # fmt: skip
-from _load import cpu_seconds, load, request, resident_mb  # noqa: E402
-from _peers import environment_of, free_port, installed, listening, say  # noqa: E402
-from tests.support.served_runtime import ServedRuntime, start_runtime  # noqa: E402
+from _load import cpu_seconds, load, request, resident_mb
+from _peers import environment_of, free_port, installed, listening, say
+from tests.support.served_runtime import ServedRuntime, start_runtime
 
-from codewords_testing.providers import loopback_providers  # noqa: E402
+from codewords_testing.providers import loopback_providers
 
 PIPE = "a bare Starlette and aiohttp pipe, which counts nothing"
 DIRECT = "the loopback provider, called directly"
@@ -80,11 +79,13 @@ def its_own_core() -> Iterator[None]:
 
 
 @contextmanager
-def program(*words: str, port: int, measured: bool = True, **env: str) -> Iterator[int]:
+def program(
+    *words: str, port: int, measured: bool = True, env: dict[str, str] | None = None
+) -> Iterator[int]:
     """A server that is up; its pid."""
     with its_own_core() if measured else nullcontext():
         process = subprocess.Popen(
-            words, env=clean_environment(**env), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+            words, env=clean_environment(**(env or {})), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
         )
     try:
         listening(process, port)
@@ -130,7 +131,7 @@ def litellm(folder: Path, upstream: str) -> Iterator[tuple[int, bytes] | None]:
         encoding="utf-8",
     )
     more = {"LITELLM_LOCAL_MODEL_COST_MAP": "True", "LITELLM_LOG": "ERROR"}
-    with program(str(found), "--config", str(config), "--port", str(port), port=port, **more):
+    with program(str(found), "--config", str(config), "--port", str(port), port=port, env=more):
         yield port, request("/v1/chat/completions", "sk-master", CHAT)
 
 

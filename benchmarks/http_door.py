@@ -73,7 +73,7 @@ def fresh(chosen: Options, folder: Path) -> Question:
     """A sandbox made for each run, when it comes."""
     question = Question("a run in a fresh sandbox", DIRECT_NAME, "ms", None)
     with served(folder, CODEWORDS_READY_SANDBOXES="false") as runtime:
-        service = runtime.workflows.deploy(CODE, "greeting")
+        service = runtime.deploy(CODE, "greeting")
         with direct(runtime.home, 18_437) as port:
             peer = Client("127.0.0.1", port, "/")
             uvloop.run(in_turns(question, Client.of(runtime, service), peer, chosen.runs))
@@ -86,7 +86,7 @@ def ready(chosen: Options, folder: Path) -> list[Question]:
     most = Question(f"a ready sandbox at {RATE} runs/s, p99", DIRECT_NAME, "ms", None, at_most=15.0)
     seconds = 5 if chosen.quick else 15
     with served(folder) as runtime:
-        service = runtime.workflows.deploy(CODE, "greeting")
+        service = runtime.deploy(CODE, "greeting")
         with direct(runtime.home, 18_438) as port:
             uvloop.run(paced(Client.of(runtime, service), 4))  # becomes hot
             for _ in range(3):
@@ -107,7 +107,7 @@ def warm(chosen: Options, folder: Path) -> list[Question]:
     run = Question("runs in instance mode, one connection", DIRECT_NAME, "ms", None)
     runs = Question(f"runs in instance mode, {CONNECTIONS} connections", DIRECT_NAME, "req/s", None)
     with served(folder) as runtime:
-        service = runtime.workflows.deploy(WARM, "warm")
+        service = runtime.deploy(WARM, "warm")
         with direct(runtime.home, 18_439) as port, hopping(18_440) as hop_port:
             peers = [Client("127.0.0.1", port, "/") for _ in range(CONNECTIONS)]
             ours = [Client("127.0.0.1", hop_port, "/") for _ in range(CONNECTIONS)]

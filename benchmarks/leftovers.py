@@ -10,7 +10,6 @@ what has to be there is nothing.
 from __future__ import annotations
 
 import asyncio
-import json
 import os
 import random
 import signal
@@ -21,7 +20,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from _bench import clean_environment, options
+from _bench import alone, clean_environment, options
 from _door import CODE, Client
 from tests.support.runtime import make_home
 from tests.support.served_runtime import ServedRuntime, start_runtime, wait_until_up
@@ -116,7 +115,7 @@ def main() -> int:
         home = make_home(Path(folder) / "home")
         traces = Traces(home)
         with start_runtime(home, python=sys.executable) as runtime:
-            service = runtime.workflows.deploy(CODE, "greeting")
+            service = runtime.deploy(CODE, "greeting")
             traces.note()
         for number in range(kills):
             with killed(home) as runtime:
@@ -140,14 +139,7 @@ def tell(left: dict[str, int], answered: int, kills: int, *, as_json: bool) -> i
     """Print; the exit code: 1 where anything is left."""
     question = f"left after {answered} answered runs and {kills} kill -9 of the runtime"
     if as_json:
-        print(
-            json.dumps(
-                {
-                    "question": question, "ours": sum(left.values()), "peer": None, "peer_name": "nothing", "ratio": None,
-                    "unit": "things", "runs": answered, "target": 0, "holds": not any(left.values()),
-                }
-            )
-        )  # fmt: skip
+        alone(question, sum(left.values()), "things", runs=answered, at_most=0, left=left)
     else:
         print(f"{question}: " + ", ".join(f"{count} {name}" for name, count in left.items()))
     return 1 if any(left.values()) else 0

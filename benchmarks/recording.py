@@ -16,18 +16,17 @@ from contextlib import AbstractContextManager, asynccontextmanager, contextmanag
 from multiprocessing.connection import Connection
 from pathlib import Path
 
-PROJECT = Path(__file__).resolve().parent.parent
-sys.path[:0] = [str(PROJECT), str(Path(__file__).parent)]
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-import pytest  # noqa: E402
-import uvloop  # noqa: E402
-from _bench import Question, options, report  # noqa: E402
-from tests.integration.secrets.tls_host import Ca, trusted  # noqa: E402
-from tests.support.runtime import deploy, fetch, make_home, open_runtime, workflow  # noqa: E402
+import pytest
+import uvloop
+from _bench import Question, options, report
+from tests.integration.secrets.tls_host import Ca, trusted
+from tests.support.runtime import deploy, fetch, make_home, open_runtime, workflow
 
-from codewords_mcp.runtime.api.runtime import Runtime  # noqa: E402
-from codewords_mcp.runtime.egress import HOST_ALIAS  # noqa: E402
-from codewords_mcp.runtime.egress.intercept.observation import Observation, PassingExchange  # noqa: E402
+from codewords_mcp.runtime.api.runtime import Runtime
+from codewords_mcp.runtime.egress import HOST_ALIAS
+from codewords_mcp.runtime.egress.intercept.observation import Observation, PassingExchange
 
 _ASKS = 10
 _TUNNELLED = "not recorded, its connection tunnelled"

@@ -14,14 +14,11 @@ from pathlib import Path
 
 import httpx
 from _bench import Options, Question, options, report
-from _door import PROJECT
 from _sandboxes import quiet
+from tests.support.http_runtime import ADMIN_KEY, Door
+from tests.support.runtime import make_home, workflow
 
-sys.path[:0] = [str(PROJECT)]
-from tests.support.http_runtime import ADMIN_KEY, Door  # noqa: E402
-from tests.support.runtime import make_home, workflow  # noqa: E402
-
-from codewords_mcp.settings import Settings  # noqa: E402
+from codewords_mcp.settings import Settings
 
 SPANS = 500
 CALLS = SPANS - 6

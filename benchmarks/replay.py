@@ -14,19 +14,18 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-PROJECT = Path(__file__).resolve().parent.parent
-sys.path[:0] = [str(PROJECT), str(Path(__file__).parent)]
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-import pytest  # noqa: E402
-import uvloop  # noqa: E402
-from _bench import Question, options, report  # noqa: E402
-from tests.integration.recording.helpers import RecordingGround, calling, recording_ground  # noqa: E402
-from tests.support.runtime import ADMIN, deploy  # noqa: E402
+import pytest
+import uvloop
+from _bench import Question, options, report
+from tests.integration.recording.helpers import RecordingGround, calling, recording_ground
+from tests.support.runtime import ADMIN, deploy
 
-from codewords_mcp.runtime.egress import HOST_ALIAS  # noqa: E402
-from codewords_mcp.runtime.model.authoring import Edit  # noqa: E402
-from codewords_mcp.runtime.model.replay import ReplayRequest  # noqa: E402
-from codewords_mcp.runtime.runs.replays import AT_ONCE  # noqa: E402
+from codewords_mcp.runtime.egress import HOST_ALIAS
+from codewords_mcp.runtime.model.authoring import Edit
+from codewords_mcp.runtime.model.replay import ReplayRequest
+from codewords_mcp.runtime.runs.replays import AT_ONCE
 
 RUNS = 20
 EXCHANGES = 10

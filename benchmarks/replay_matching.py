@@ -3,20 +3,25 @@
 Twenty recordings of ten exchanges of 8 KB are each replayed three times, twice by their own version, and compared; once with
 requests that are equal, once with a time in each body of a write. A thousand equal requests are answered from one recording.
 
-    python benchmarks/replay_matching.py [--json]
+    python benchmarks/replay_matching.py [--quick] [--json]
 """
 
 from __future__ import annotations
 
 import asyncio
-import json
 import sys
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
+from functools import partial
+from pathlib import Path
 from statistics import median
 
-from _door import PROJECT
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+
+from _bench import alone, options
+from tests.unit.recording.helpers import exchange, recording, request
 
 from codewords_mcp.runtime.model.replay import ReplayedRun
 from codewords_mcp.runtime.recording.baseline import Baseline
@@ -26,14 +31,10 @@ from codewords_mcp.runtime.recording.exchanges import RecordedRequest, Recording
 from codewords_mcp.runtime.recording.replay import ReplayRecorder
 from codewords_mcp.runtime.recording.replay_summary import summarize
 
-sys.path[:0] = [str(PROJECT)]
-from tests.unit.recording.helpers import exchange, recording, request  # noqa: E402
-
 RECORDINGS, EXCHANGES, EQUAL = 20, 10, 1000
 ROWS = [
     {"id": f"o-{n}", "at": "2026-11-20T10:00:00Z", "text": "a text of some words " * 5} for n in range(50)
 ]
-ROUNDS = 7
 
 
 def requests(of: int, day: int | None) -> list[RecordedRequest]:
@@ -91,24 +92,31 @@ async def answer_equal() -> float:
     return time.process_time() - began
 
 
-async def main() -> None:
-    """Print a table, or JSON lines."""
+async def measure(rounds: int) -> dict[str, list[float]]:
+    """Milliseconds of the processor for each question, in turns."""
     questions: dict[str, Callable[[], Awaitable[float]]] = {
-        "20 recordings of 10 equal exchanges": lambda: compare_all(noisy=False),
-        "the same, a time in each write of 8 KB": lambda: compare_all(noisy=True),
+        "20 recordings of 10 equal exchanges": partial(compare_all, noisy=False),
+        "the same, a time in each write of 8 KB": partial(compare_all, noisy=True),
         "1,000 equal requests at once": answer_equal,
     }
     times: dict[str, list[float]] = {name: [] for name in questions}
-    for _ in range(ROUNDS):
+    for _ in range(rounds):
         for name, ask in questions.items():
             times[name].append(await ask() * 1000)
+    return times
 
-    for name, taken in times.items():
-        if "--json" in sys.argv:
-            print(json.dumps({"name": name, "cpu_ms": round(median(taken), 1), "best": round(min(taken), 1)}))
+
+def main() -> int:
+    """Print a table, or JSON lines."""
+    chosen = options((__doc__ or "").splitlines()[0], runs=7, quick_runs=2)
+    for name, taken in asyncio.run(measure(chosen.runs)).items():
+        middle, best = round(median(taken), 1), round(min(taken), 1)
+        if chosen.as_json:
+            alone(name, middle, "ms of the processor", runs=chosen.runs, best=best)
         else:
-            print(f"{name:45} {median(taken):8.1f} ms (best {min(taken):.1f})")
+            print(f"{name:45} {middle:8.1f} ms (best {best:.1f})")
+    return 0
 
 
 if __name__ == "__main__":
-    asyncio.run(main())
+    sys.exit(main())

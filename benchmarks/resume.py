@@ -10,10 +10,12 @@ what the host has seen. On SQLite, and with three replicas on PostgreSQL. There 
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 import time
+from pathlib import Path
 
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+from _bench import alone
 from tests.chaos.resuming import resume_under_kills
 
 
@@ -34,23 +36,27 @@ def main() -> int:
         storm = resume_under_kills(database, kills, chosen.seed, chosen.seconds)
         doubled = storm.host.doubled
         bad = bad or bool(doubled or storm.faults)
-        result = {
-            "database": database,
-            "doubled": len(doubled),
-            "at_most": 0,
-            "kills": dict(storm.kills),
-            "runs": dict(storm.statuses),
-            "writes": storm.host.writes.total(),
-            "questions": sum(run.questions for run in storm.runs),
-            "faults": storm.faults,
-            "seconds": round(time.monotonic() - began),
-        }
+        seconds, writes = round(time.monotonic() - began), storm.host.writes.total()
+        runs, questions = dict(storm.statuses), sum(run.questions for run in storm.runs)
         if chosen.json:
-            print(json.dumps(result), flush=True)
+            alone(
+                f"writes doubled by resume under kill -9, {database}",
+                len(doubled),
+                "writes",
+                runs=len(storm.runs),
+                at_most=0,
+                holds=not storm.faults,
+                kills=dict(storm.kills),
+                statuses=runs,
+                writes=writes,
+                questions=questions,
+                faults=storm.faults,
+                seconds=seconds,
+            )
         else:
             print(
-                f"{database}: {len(doubled)} of {result['writes']} writes doubled (at most 0) by {storm.kills.total()} kills "
-                f"in {result['seconds']} s; runs {result['runs']}, questions {result['questions']}",
+                f"{database}: {len(doubled)} of {writes} writes doubled (at most 0) by {storm.kills.total()} kills "
+                f"in {seconds} s; runs {runs}, questions {questions}",
                 *storm.faults[:10],
                 sep="\n  ",
                 flush=True,

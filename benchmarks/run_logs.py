@@ -26,19 +26,18 @@ from pathlib import Path
 
 import uvloop
 from _bench import Options, Question, clean_environment, options, report
-from _door import PROJECT, served
+from _door import served
 from _sandboxes import quiet
+from tests.support.postgres import serving_postgres
+from tests.support.runtime import workflow
+from tests.support.served_runtime import ServedRuntime
 
 from codewords_mcp.runtime.model.events import EventBus
+from codewords_mcp.runtime.model.run_columns import RunColumns
 from codewords_mcp.runtime.runs.run_logs import Journal
 from codewords_mcp.runtime.store import runs as rows
 from codewords_mcp.runtime.store.clock import now
 from codewords_mcp.runtime.store.database import Database
-
-sys.path[:0] = [str(PROJECT)]
-from tests.support.postgres import serving_postgres  # noqa: E402
-from tests.support.runtime import workflow  # noqa: E402
-from tests.support.served_runtime import ServedRuntime  # noqa: E402
 
 RUNS = 50
 LINE = "2026-11-25 18:00:00 [info     ] order 4711 was looked at and found right  customer=ada amount=12.50 n=%06d"
@@ -79,8 +78,11 @@ async def into_journal(database: Database, turns: int) -> float:
     """Lines a second of fifty runs, until all are committed."""
     journal = Journal(database, 1 << 30, EventBus())
     ids = [f"{now()}-{n}" for n in range(RUNS)]
-    row = {"owner": "bench", "status": "running", "created_at": now(), "service_id": "bench"}
-    await database.write(lambda c: [rows.add(c, row | {"id": one}) for one in ids])
+    begun: list[RunColumns] = [
+        {"id": one, "owner": "bench", "status": "running", "created_at": now(), "service_id": "bench"}
+        for one in ids
+    ]
+    await database.write(lambda c: [rows.add(c, row) for row in begun])
     logs = [journal.open(one) for one in ids]
     began = time.perf_counter()
     for turn in range(turns):
@@ -132,7 +134,7 @@ def printed(chosen: Options, folder: Path) -> Question:
         f"import sys\nfor n in range({each}):\n    sys.stdout.write({LINE!r} % n + '\\n')\n", "utf-8"
     )
     with served(folder / "printed") as runtime:
-        service = runtime.workflows.deploy(FLOOD, "flood")
+        service = runtime.deploy(FLOOD, "flood")
         for number in range(2 if chosen.quick else 4):
             pair = uvloop.run(through_serve(runtime, service, each)), asyncio.run(through_pipes(folder, each))
             if number:

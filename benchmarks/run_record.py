@@ -19,16 +19,13 @@ from unittest.mock import patch
 
 import uvloop
 from _bench import Options, Question, options, report
-from _door import PROJECT
 from _sandboxes import quiet
+from tests.support.background_runs import with_options
+from tests.support.postgres import serving_postgres
+from tests.support.runtime import deploy, fetch, make_home, open_runtime, workflow
 
 from codewords_mcp.runtime.api.runtime import Runtime
 from codewords_mcp.runtime.runs.run_logs import RunLog
-
-sys.path[:0] = [str(PROJECT)]
-from tests.support.background_runs import with_options  # noqa: E402
-from tests.support.postgres import serving_postgres  # noqa: E402
-from tests.support.runtime import deploy, fetch, make_home, open_runtime, workflow  # noqa: E402
 
 PEER = "the same run, that leaves no record and no log"
 TALKER = workflow(

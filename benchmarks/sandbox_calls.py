@@ -16,20 +16,19 @@ from collections.abc import Callable, Generator
 from contextlib import closing, contextmanager
 from pathlib import Path
 
-PROJECT = Path(__file__).resolve().parent.parent
-sys.path[:0] = [str(PROJECT), str(Path(__file__).parent)]
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from _bench import Question, interleave, options, report  # noqa: E402
-from _sandboxes import quiet  # noqa: E402
-from tests.support.egress import relayed_to  # noqa: E402
-from tests.support.http_runtime import ADMIN_KEY, Door  # noqa: E402
-from tests.support.runtime import make_home  # noqa: E402
+from _bench import Question, interleave, options, report
+from _sandboxes import quiet
+from tests.support.egress import relayed_to
+from tests.support.http_runtime import ADMIN_KEY, Door
+from tests.support.runtime import make_home
 
-from codewords_mcp.runtime.api.runtime import Runtime  # noqa: E402
-from codewords_mcp.runtime.egress import Egress, EgressPolicy, SandboxNetwork  # noqa: E402
-from codewords_mcp.runtime.model.caller import Caller  # noqa: E402
-from codewords_mcp.runtime.sandboxes.base import SandboxSockets  # noqa: E402
-from codewords_mcp.settings import Settings  # noqa: E402
+from codewords_mcp.runtime.api.runtime import Runtime
+from codewords_mcp.runtime.egress import Egress, EgressPolicy, SandboxNetwork
+from codewords_mcp.runtime.model.caller import Caller
+from codewords_mcp.runtime.sandboxes.base import SandboxSockets
+from codewords_mcp.settings import Settings
 
 PEER = "the bytes relayed to the public port"
 _CALLS, _NEW = 300, 100

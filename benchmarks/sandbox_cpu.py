@@ -128,7 +128,7 @@ def main() -> int:
     environment = asyncio.run(greeting_environment())
     with tempfile.TemporaryDirectory() as folder, served(Path(folder) / "served") as runtime:
         uv_run = UvRun(Path(folder), environment)
-        service = runtime.workflows.deploy(CODE, "greeting")
+        service = runtime.deploy(CODE, "greeting")
         clients = [Client.of(runtime, service) for _ in range(AT_ONCE)]
         uvloop.run(sustained(clients, 2))
         time.sleep(SETTLE)

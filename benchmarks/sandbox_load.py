@@ -77,7 +77,7 @@ def rate(chosen: Options, folder: Path, uv_run: UvRun) -> Question:
     question = Question("executions a second, one sandbox each", PEER_NAME, "/s", None, at_least=60)
     seconds = 4 if chosen.quick else 10
     with served(folder) as runtime:
-        service = runtime.workflows.deploy(CODE, "greeting")
+        service = runtime.deploy(CODE, "greeting")
         clients = [Client.of(runtime, service) for _ in range(AT_ONCE)]
         uvloop.run(sustained(clients, 2))
         for _ in range(2 if chosen.quick else 5):

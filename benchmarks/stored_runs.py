@@ -18,17 +18,15 @@ from pathlib import Path
 
 import uvloop
 from _bench import Options, Question, interleave, options, report
-from _door import PROJECT, WARM, served
+from _door import WARM, served
 from _sandboxes import CODE, quiet
 from _stored import fill
 from background_runs import Asker
 from run_logs import into_journal
+from tests.support.postgres import serving_postgres
+from tests.support.served_runtime import ServedRuntime
 
 from codewords_mcp.runtime.store.database import Database
-
-sys.path[:0] = [str(PROJECT)]
-from tests.support.postgres import serving_postgres  # noqa: E402
-from tests.support.served_runtime import ServedRuntime  # noqa: E402
 
 PEER = "an empty store"
 SLOWER = 1.2
@@ -40,9 +38,9 @@ LISTS = ("/runs?limit=20", "/runs?status=running", "/runs?service_id={service}",
 def listed(runtime: ServedRuntime, service: str) -> float:
     """Milliseconds of some lists, and of the page that follows the first."""
     began = time.perf_counter()
-    first, *_ = [runtime.runs.call("GET", path.format(service=service)) for path in LISTS]
+    first, *_ = [runtime.call("GET", path.format(service=service)) for path in LISTS]
     if first["next_cursor"]:
-        runtime.runs.call("GET", f"/runs?limit=20&cursor={first['next_cursor']}")
+        runtime.call("GET", f"/runs?limit=20&cursor={first['next_cursor']}")
     return (time.perf_counter() - began) * 1000
 
 
@@ -112,8 +110,9 @@ def main() -> int:
                     stack.callback(database.close)
                     more = {"CODEWORDS_DATABASE_URL": url} if url else {}
                     runtimes.append(stack.enter_context(served(folder / str(size), **more)))
+                full, empty = runtimes
                 questions += compare(
-                    f"{stored:,} runs stored, {name}", *runtimes, (stores[0], stores[1]), chosen
+                    f"{stored:,} runs stored, {name}", full, empty, (stores[0], stores[1]), chosen
                 )
     return report(questions, chosen)
 

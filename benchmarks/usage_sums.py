@@ -17,17 +17,14 @@ from pathlib import Path
 from typing import Any
 
 from _bench import Options, Question, interleave, options, report
-from _door import PROJECT
 from _sandboxes import quiet
 from _stored import fill
 from sqlalchemy import Connection, text
+from tests.support.postgres import serving_postgres
 
 from codewords_mcp.runtime.store import summing, usage
 from codewords_mcp.runtime.store.clock import now
 from codewords_mcp.runtime.store.database import Database
-
-sys.path[:0] = [str(PROJECT)]
-from tests.support.postgres import serving_postgres  # noqa: E402
 
 PEER = "the plain sum of all runs"
 PLAIN = text(
