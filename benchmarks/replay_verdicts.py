@@ -1,12 +1,14 @@
-"""The verdicts on the changes of `tests/integration/recording/changes`, by replays in real sandboxes: the hundred, and those
-that were held out while replays were made.
+"""How many verdicts on the changes of `tests/integration/recording/changes` are right, by replays in real sandboxes?
 
-The recorded runs are in sandboxes too; the world that answers them is data.
+They are those on the hundred changes, and on those that were held out while replays were made. The recorded runs are in
+sandboxes too; the world that answers them is data. There is no peer: 98 of the hundred have to be right, and none that
+changed may be called the same.
+
+    python benchmarks/replay_verdicts.py [--quick] [--json]
 """
 
 from __future__ import annotations
 
-import argparse
 import asyncio
 import dataclasses
 import json
@@ -15,35 +17,55 @@ import sys
 import tempfile
 import time
 from collections import Counter
+from collections.abc import Iterable
 from pathlib import Path
+from urllib.parse import urlsplit
 
-PROJECT = Path(__file__).resolve().parent.parent
-sys.path[:0] = [str(PROJECT)]
+import uvloop
 
-import uvloop  # noqa: E402
-from tests.integration.recording.in_process import World  # noqa: E402
-from tests.integration.recording.scenarios import Change, Scenario, changes, held_out  # noqa: E402
-from tests.integration.runtime.helpers import serving  # noqa: E402
-from tests.support.runtime import ADMIN, deploy, make_home, open_runtime  # noqa: E402
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+from _bench import Options, alone, options
+from _sandboxes import quiet
+from tests.integration.recording.in_process import World
+from tests.integration.recording.scenarios import Change, Scenario, changes, held_out
+from tests.integration.runtime.helpers import serving
+from tests.support.runtime import ADMIN, deploy, make_home, open_runtime
 
-from codewords_mcp.runtime.api.runtime import Runtime  # noqa: E402
-from codewords_mcp.runtime.model.replay import Replay, ReplayRequest  # noqa: E402
-from codewords_mcp.runtime.recording.exchanges import (  # noqa: E402
+from codewords_mcp.runtime.api.runtime import Runtime
+from codewords_mcp.runtime.model.replay import Replay, ReplayRequest
+from codewords_mcp.runtime.recording.exchanges import (
+    MAX_BODY_BYTES,
     Exchange,
     RecordedRequest,
     Recording,
     RunMessage,
     UnreadConnection,
 )
-from codewords_mcp.runtime.recording.recorder import RecordedResponse, Verdict, replayed_pieces  # noqa: E402
-from codewords_mcp.runtime.runs.replays import ReplayRunner  # noqa: E402
-from codewords_mcp.runtime.secrets.scrub import label_of  # noqa: E402
+from codewords_mcp.runtime.recording.recorder import (
+    OpenExchange,
+    RecordedResponse,
+    Verdict,
+    replayed_pieces,
+)
+from codewords_mcp.runtime.runs.replays import ReplayRunner
+from codewords_mcp.runtime.secrets.scrub import label_of
 
-MISTAKES = 2
+MISTAKES = 1
+"""Wrong verdicts of a set that are allowed: 98 of 99, and 29 of 30."""
+ANSWER_SECONDS = 0.1
+"""Time until a host answers. A sandbox needs some of it for a further connection: at a host that answers at once, writes that
+a program makes concurrently would come one after the other's response, as if it kept an order."""
+QUICK_STEP = 10
+"""Quickly, one change of so many is judged."""
+TEST_PROCESS_ONLY = "shy"
+"""The scenario whose program detects replays by a variable that only the replays of the test process set."""
 
 
 class WorldRecorder:
-    """Answers a real run as a scenario says, and notes what it answered, as if hosts had."""
+    """Answers a real run as a scenario says, and notes what it answered, as if hosts had.
+
+    Files are the runtime's own, since a link to one is only valid where it was made.
+    """
 
     answers = True
 
@@ -55,19 +77,22 @@ class WorldRecorder:
 
     async def decide(self, request: RecordedRequest) -> Verdict:
         """See `Recorder`."""
+        if request.channel == "call" and urlsplit(request.url).path.startswith("/file"):
+            return OpenExchange(request)
         started = time.monotonic() - self._began
         url, body = request.url, request.body
         for name, value in self._env.items():
             url = url.replace(label_of(name), value)
             body = body and body.replace(label_of(name).encode(), value.encode())
         answer = self._world.answer(dataclasses.replace(request, url=url, body=body))
-        await asyncio.sleep(0.001)
+        await asyncio.sleep(ANSWER_SECONDS)
         content, headers = answer.content, list(answer.headers.raw)
+        kept = content[:MAX_BODY_BYTES]
         ended = time.monotonic() - self._began
         self.exchanges.append(
             Exchange(
                 len(self.exchanges), request, "sent", started, ended, answer.status_code, headers,
-                ((0.0, content),), len(content), whole=True,
+                ((0.0, kept),), len(content), whole=kept == content,
             )
         )  # fmt: skip
         return RecordedResponse(answer.status_code, headers, replayed_pieces([(0.0, content)], paced=False))
@@ -85,7 +110,7 @@ async def recorded(runtime: Runtime, scenario: Scenario, service: str) -> Record
     done = await runner.run(asked, servable, recorder, ADMIN, 60.0)
     return dataclasses.replace(
         done,
-        exchanges=tuple(recorder.exchanges),
+        exchanges=_in_order(recorder.exchanges, done.sent()),
         connections=tuple(
             UnreadConnection(one["host"], one["port"], 0.0, 0.1, 10, 10, one["why"])
             for one in scenario.connections
@@ -94,14 +119,23 @@ async def recorded(runtime: Runtime, scenario: Scenario, service: str) -> Record
     )
 
 
+def _in_order(answered: Iterable[Exchange], sent: Iterable[Exchange]) -> tuple[Exchange, ...]:
+    exchanges = sorted((*answered, *sent), key=_start)
+    return tuple(dataclasses.replace(one, number=number) for number, one in enumerate(exchanges))
+
+
+def _start(exchange: Exchange) -> float:
+    return exchange.started
+
+
 async def judged(runtime: Runtime, scenario: Scenario, some: list[Change]) -> list[tuple[Change, Replay]]:
     """Deploy the program, bring its recording, and replay it on each change."""
     for name, value in scenario.env.items():
         await runtime.secrets.set(ADMIN, name, value)
     service = await deploy(runtime, scenario.code, name=scenario.name)
     recording = await recorded(runtime, scenario, service)
-    if recording.response.status != 200:
-        sys.stderr.write(f"{scenario.name}: recorded with status {recording.response.status}\n")
+    # A run that fails before the changed line is the same with any change.
+    assert recording.response.status == 200, f"{scenario.name}: {recording.response}"
     # Not by a document, in which credentials are redacted.
     container = runtime._container  # pyright: ignore[reportPrivateUsage]
     await container.recordings.store(ADMIN.owner, recording, imported=True)
@@ -131,36 +165,62 @@ async def measure(some_changes: list[Change]) -> list[tuple[Change, Replay]]:
     return found
 
 
-def table(title: str, found: list[tuple[Change, Replay]]) -> tuple[int, int]:
-    """Print the table of verdicts. Returns (wrong ones, those falsely called the same)."""
-    counts: Counter[tuple[str, str]] = Counter()
-    wrong: list[str] = []
-    for change, replay in found:
-        verdict = replay.report.verdict if replay.report else "none"
-        counts[change.verdict, verdict] += 1
-        if verdict != change.verdict or any(name not in replay.text for name in change.names):
-            wrong.append(f"{change.id}: must be {change.verdict}, is {replay.text}")
+def is_right(change: Change, replay: Replay) -> bool:
+    """Whether a change got its verdict, and the result names what it must."""
+    return verdict_of(replay) == change.verdict and all(_is_named(change, replay, n) for n in change.names)
 
-    print(f"{title}: {len(found) - len(wrong)} of {len(found)} as written down")
-    for (right, verdict), count in sorted(counts.items()):
-        print(f"{count:4} {right} judged {verdict}")
+
+def _is_named(change: Change, replay: Replay, name: str) -> bool:
+    # No result has the value of a secret, or a part of it: its label stands there.
+    labels = [label_of(secret) for secret, value in change.scenario.env.items() if name in value]
+    return any(text in replay.text for text in (name, *labels))
+
+
+def verdict_of(replay: Replay) -> str:
+    """The verdict; "none" where there is no report."""
+    return replay.report.verdict if replay.report else "none"
+
+
+def tell(title: str, found: list[tuple[Change, Replay]], chosen: Options) -> bool:
+    """Print what came of a set. Returns whether enough verdicts are right, and none is falsely called the same."""
+    counts = Counter((change.verdict, verdict_of(replay)) for change, replay in found)
+    wrong = [
+        f"{change.id}: must be {change.verdict}, is {replay.text}"
+        for change, replay in found
+        if not is_right(change, replay)
+    ]
+    false_same = sum(count for (due, verdict), count in counts.items() if verdict == "same" != due)
+    right, least = len(found) - len(wrong), len(found) - (0 if chosen.quick else MISTAKES)
+    if chosen.as_json:
+        question = f"right verdicts, {title}"
+        return alone(
+            question, right, "verdicts", runs=len(found), at_least=least, holds=not false_same,
+            falsely_same=false_same, wrong=wrong,
+        )  # fmt: skip
+
+    print(f"{title}: {right} of {len(found)} as written down, {false_same} falsely called the same")
+    for (due, verdict), count in sorted(counts.items()):
+        print(f"{count:4} {due} judged {verdict}")
     for line in wrong:
         print(f"  {line}")
-    return len(wrong), sum(count for (right, verdict), count in counts.items() if verdict == "same" != right)
+    return right >= least and not false_same
 
 
 def main() -> int:
-    """Judge, and print the tables."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--quick", action="store_true", help="every tenth change")
-    step = 10 if parser.parse_args().quick else 1
+    """Judge, and print."""
+    chosen = options((__doc__ or "").splitlines()[0], runs=100, quick_runs=10)
+    quiet()
     logging.getLogger("httpx").setLevel(logging.WARNING)
-    sets = {"the hundred changes": changes()[::step], "changes held out": held_out()[::step]}
+    step = QUICK_STEP if chosen.quick else 1
+    sets = {
+        title: [one for one in some if one.scenario.name != TEST_PROCESS_ONLY][::step]
+        for title, some in (("the hundred changes", changes()), ("changes held out", held_out()))
+    }
+
     found = uvloop.run(measure([change for some in sets.values() for change in some]))
-    judged_changes = {change.id: (change, replay) for change, replay in found}
-    tables = [table(title, [judged_changes[one.id] for one in some]) for title, some in sets.items()]
-    allowed = MISTAKES if step == 1 else 0
-    return 1 if any(wrong > allowed or false_same for wrong, false_same in tables) else 0
+    by_id = {change.id: (change, replay) for change, replay in found}
+    enough = [tell(title, [by_id[one.id] for one in some], chosen) for title, some in sets.items()]
+    return 0 if all(enough) else 1
 
 
 if __name__ == "__main__":

@@ -62,13 +62,8 @@ class World:
         path = urlsplit(request.url).path
         if request.channel == "gateway":
             content = self._model(request)
-            usage = {"prompt_tokens": 50, "completion_tokens": 10, "total_tokens": 60}
-            choice = {
-                "index": 0,
-                "finish_reason": "stop",
-                "message": {"role": "assistant", "content": content},
-            }
-            return httpx.Response(200, json={"id": "chatcmpl-1", "choices": [choice], "usage": usage})
+            message = _anthropic_message if path.endswith("/messages") else _openai_message
+            return httpx.Response(200, json=message(content))
         if request.channel == "call":
             return self._call(request, path)
         return self._host(request, self._scenario.http, request.url)
@@ -135,6 +130,26 @@ class World:
             case _:
                 pass
         return {"success": True}
+
+
+def _anthropic_message(text: str) -> dict[str, Any]:
+    return {
+        "id": "msg_1",
+        "type": "message",
+        "role": "assistant",
+        "content": [{"type": "text", "text": text}],
+        "stop_reason": "end_turn",
+        "usage": {"input_tokens": 50, "output_tokens": 10},
+    }
+
+
+def _openai_message(text: str) -> dict[str, Any]:
+    message = {"role": "assistant", "content": text}
+    return {
+        "id": "chatcmpl-1",
+        "choices": [{"index": 0, "finish_reason": "stop", "message": message}],
+        "usage": {"prompt_tokens": 50, "completion_tokens": 10, "total_tokens": 60},
+    }
 
 
 @dataclass

@@ -9,6 +9,8 @@
 # ]
 # [tool.env-checker]
 # env_vars = ["PORT=8000", "LOGLEVEL=INFO", "CODEWORDS_API_KEY", "CODEWORDS_RUNTIME_URI", "OPENAI_BASE_URL", "OPENAI_API_KEY", "DESK_TOKEN"]
+# [tool.codewords]
+# services = ["openai", "pipedream"]
 # ///
 
 """Analyse a support ticket with a model and write the result into the help desk."""
