@@ -26,12 +26,17 @@ from pathlib import Path
 _PROJECT = Path(__file__).resolve().parents[2]
 _MOST = 1 << 20
 _BEGIN_SECONDS = 120.0
-_COMMANDS = ("codewords_mcp.cli._boundary", "codewords_mcp.cli.app", "codewords_mcp.settings", "httpx")
+_COMMANDS = (
+    "codewords_mcp.cli._boundary", "codewords_mcp.cli.app", "codewords_mcp.settings", "encodings.idna", "httpcore2", "httpx2",
+    "rich.columns", "rich.markdown", "truststore", "typer._adapters", "typer.rich_utils",
+)  # fmt: skip
+"""What commands import. A module that is missing here is imported again by every one of hundreds of them."""
 _RUNTIME = (
-    "codewords_mcp.cli.serve",
-    "codewords_mcp.cli._lifecycle",
-    "codewords_mcp.runtime.sandboxes.namespaces.driver",
-)
+    "codewords_mcp.cli.serve", "codewords_mcp.cli._lifecycle", "codewords_mcp.runtime.egress.dns",
+    "codewords_mcp.runtime.sandboxes.namespaces.driver", "codewords_mcp.tools._drafts", "codewords_mcp.tools._schedules",
+    "cryptography.hazmat.backends.openssl.backend", "dns.message", "rich.logging", "ruff", "uv",
+)  # fmt: skip
+"""What a runtime imports until it has started, deployed and run a workflow."""
 _ENTRIES = {"codewords": "codewords_mcp.cli", "codewords-mcp": "codewords_mcp.__main__"}
 
 
@@ -148,6 +153,7 @@ def main() -> None:
     """Entry point of the server; each command leaves it in a process of its own."""
     with socket.socket(fileno=int(sys.argv[1])) as orders:
         _preload(*_COMMANDS, *_ENTRIES.values())
+        _build_parsers()
 
         while True:
             order, descriptors, _, _ = socket.recv_fds(orders, _MOST, 4)
@@ -171,6 +177,16 @@ def _preload(*names: str) -> None:
         importlib.import_module(name)
     gc.freeze()
     assert len(os.listdir("/proc/self/task")) == 1
+
+
+def _build_parsers() -> None:
+    """Read the signatures of all commands before the first fork."""
+    from codewords_mcp.cli._boundary import command_tree
+    from codewords_mcp.cli.app import codewords, codewords_mcp
+
+    for app in (codewords, codewords_mcp):
+        command_tree(app)
+    gc.freeze()
 
 
 def _reap() -> None:

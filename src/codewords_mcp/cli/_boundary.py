@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import os
 import re
 import sys
@@ -17,7 +18,7 @@ from codewords_mcp.errors import CodewordsError, InvalidInput
 from codewords_mcp.runtime.model.disk_errors import full_disk
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
 OK, FAILED, USAGE, PLATFORM, INTERRUPTED = 0, 1, 2, 3, 130
 
@@ -42,6 +43,12 @@ def exit_code(error: CodewordsError) -> int:
     return PLATFORM
 
 
+@functools.cache
+def command_tree(app: typer.Typer) -> Callable[..., Any]:
+    """Build the parsers of all commands, once in a process: reading their signatures is most of a short command's work."""
+    return typer.main.get_command(app)
+
+
 def run_app(
     app: typer.Typer, name: str, argv: Sequence[str], others: Mapping[str, typer.Typer] | None = None
 ) -> int:
@@ -54,7 +61,7 @@ def run_app(
     _open_streams()
 
     try:
-        result: Any = app(args=list(argv), prog_name=name, standalone_mode=False)
+        result: Any = command_tree(app)(args=list(argv), prog_name=name, standalone_mode=False)
     except CodewordsError as error:
         _report(error, as_json=as_json)
         return exit_code(error)
