@@ -67,8 +67,10 @@ _PACKAGES: Final[dict[str, tuple[str, ...]]] = {
 def run(packages: str) -> list[str]:
     """Import what is there of the list; the names. Raises ImportError where a module of an installed package is broken.
 
-    A module that this version of its package does not have is fine.
+    A module that this version of its package does not have is fine. The garbage collector stays off until `settle`: modules are
+    no garbage, and looking for it took a quarter of the time.
     """
+    gc.disable()
     imported: list[str] = []
     if packages:
         installed = _installed(packages)
@@ -108,6 +110,7 @@ def settle() -> None:
     sys.stdout.flush()
     sys.stderr.flush()
     importlib.invalidate_caches()
-    gc.collect()
     # Frozen objects are left out of collections, which would write to shared pages of each fork.
+    # The little garbage among them is not worth a collection: the process is as large with one.
     gc.freeze()
+    gc.enable()
