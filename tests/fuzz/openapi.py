@@ -8,10 +8,11 @@ from __future__ import annotations
 import json
 import os
 import re
+import signal
 import subprocess
 import sys
 from collections.abc import Generator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,9 +23,11 @@ from tests.support.access_walk import Walk, open_walk
 
 SCHEMATHESIS = "schemathesis==4.32.5"
 CHECKS = "not_a_server_error,status_code_conformance,content_type_conformance,response_schema_conformance"
+_SERVER = Path(__file__).with_name("schemathesis_server.py")
 KINDS = tuple(kind.name for kind in caller_kinds())
 _EXCLUDED_PATHS = r"^/(browser|stop|sse|mcp|run|run_async|openai|anthropic|gemini|validate|deploy|generate|v1|v2|secrets/rotate-key)(/|$)"
 """Waits or ends the runtime, answers without an end, starts a sandbox for each case, or is what a workflow or provider answers."""
+_END_SECONDS = 30.0
 _MIN_EXAMPLES = 3
 """Cases of each operation at the least."""
 
@@ -49,6 +52,45 @@ class Outcome:
     output: str
 
 
+class Schemathesis:
+    """Schemathesis in a process of its own, for as many runs as are wanted."""
+
+    def __init__(self, folder: Path) -> None:
+        uv = Path(sys.executable).parent / "uv"
+        environment = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+        self._process = subprocess.Popen(
+            [str(uv if uv.exists() else "uv"), "tool", "run", "--from", SCHEMATHESIS, "python", str(_SERVER)],
+            cwd=folder, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, encoding="utf-8", errors="replace",
+            start_new_session=True,
+        )  # fmt: skip
+
+    def run(self, *arguments: str) -> tuple[int, str]:
+        """(exit code, everything printed) of one run of its command line."""
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        self._process.stdin.write(json.dumps(arguments) + "\n")
+        self._process.stdin.flush()
+        answer = self._process.stdout.readline()
+        assert answer, f"schemathesis ended with {self._process.wait()}; stderr says why"
+        found: dict[str, Any] = json.loads(answer)
+        return int(found["code"]), str(found["output"])
+
+    def close(self) -> None:
+        """End it: at the end of its stdin, or of our patience where a run goes on."""
+        try:
+            self._process.communicate(timeout=_END_SECONDS)
+        except subprocess.TimeoutExpired:
+            os.killpg(self._process.pid, signal.SIGKILL)
+            self._process.communicate()
+
+
+@contextmanager
+def open_schemathesis(folder: Path) -> Generator[Schemathesis]:
+    """Schemathesis that works in a folder, until it is closed."""
+    with closing(Schemathesis(folder)) as opened:
+        yield opened
+
+
 @contextmanager
 def open_requester(walk: Walk, caller: str) -> Generator[Requester]:
     """A requester of this kind; a sandbox, where it is in one, stays open until it is closed."""
@@ -71,7 +113,14 @@ def open_requester(walk: Walk, caller: str) -> Generator[Requester]:
 
 
 def fuzz_caller(
-    walk: Walk, caller: str, cases: int, seed: int, folder: Path, *, brief: bool = False
+    walk: Walk,
+    schemathesis: Schemathesis,
+    caller: str,
+    cases: int,
+    seed: int,
+    folder: Path,
+    *,
+    brief: bool = False,
 ) -> Outcome:
     """Send about so many cases as one kind of caller; `brief` leaves the many systematic ones out."""
     with walk.door.client() as http:
@@ -85,39 +134,26 @@ def fuzz_caller(
         headers = [
             part for name, value in requester.headers.items() for part in ("--header", f"{name}: {value}")
         ]
-        uv = Path(sys.executable).parent / "uv"
-        command = [
-            str(uv if uv.exists() else "uv"), "tool", "run", "--from", SCHEMATHESIS, "schemathesis", "run", str(schema),
+        code, output = schemathesis.run(
+            "run", str(schema),
             "--url", requester.url, "--max-examples", str(max(1 if brief else _MIN_EXAMPLES, cases // operations)),
             "--seed", str(seed), "--checks", CHECKS, "--exclude-path-regex", _EXCLUDED_PATHS,
             "--phases", "fuzzing" if brief else "examples,coverage,fuzzing", "--request-timeout", "110",
             "--max-redirects", "0", "--continue-on-failure", "--no-color", *headers,
-        ]  # fmt: skip
-        environment = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
-        done = subprocess.run(
-            command,
-            cwd=folder,
-            env=environment,
-            capture_output=True,
-            encoding="utf-8",
-            errors="replace",
-            timeout=3600,
-            check=False,
-        )
+        )  # fmt: skip
 
-    output = done.stdout + done.stderr
     counted = re.search(r"(\d+) generated", output)
-    return Outcome(caller, int(counted[1]) if counted else 0, done.returncode != 0, output)
+    return Outcome(caller, int(counted[1]) if counted else 0, code != 0, output)
 
 
 def fuzz_all(folder: Path, cases: int, seed: int, only: str) -> int:
     """Send cases as every kind of caller whose name begins so; prints what contradicts the description."""
     total, failed = 0, 0
-    with open_walk(folder) as walk:
+    with open_walk(folder) as walk, open_schemathesis(folder) as schemathesis:
         for caller in KINDS:
             if not caller.startswith(only):
                 continue
-            outcome = fuzz_caller(walk, caller, cases, seed, folder)
+            outcome = fuzz_caller(walk, schemathesis, caller, cases, seed, folder)
             total += outcome.cases
             failed += outcome.failed
             sys.stdout.write(f"{caller:24} {outcome.cases:8} cases{', failed' if outcome.failed else ''}\n")

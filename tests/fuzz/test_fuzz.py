@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.fuzz.messages import over_http, over_stdio
-from tests.fuzz.openapi import KINDS, fuzz_caller
+from tests.fuzz.openapi import KINDS, Schemathesis, fuzz_caller, open_schemathesis
 from tests.fuzz.parsers import TARGETS, Report, Target, fuzz, run_one
 from tests.support.access_walk import Walk, open_walk
 
@@ -29,6 +29,12 @@ _OF_SOME_SCOPES = (
 @pytest.fixture(scope="module")
 def walk(tmp_path_factory: pytest.TempPathFactory) -> Generator[Walk]:
     with open_walk(tmp_path_factory.mktemp("fuzz")) as opened:
+        yield opened
+
+
+@pytest.fixture(scope="module")
+def schemathesis(tmp_path_factory: pytest.TempPathFactory) -> Generator[Schemathesis]:
+    with open_schemathesis(tmp_path_factory.mktemp("schemathesis")) as opened:
         yield opened
 
 
@@ -71,8 +77,8 @@ def test_a_front_goes_on_whatever_it_is_sent(walk: Walk, tmp_path: Path) -> None
 @pytest.mark.requirement("fuzz:openapi")
 @pytest.mark.parametrize("caller", [kind for kind in KINDS if kind not in _OF_SOME_SCOPES])
 def test_no_answer_contradicts_the_description_and_none_is_a_failure(
-    walk: Walk, tmp_path: Path, caller: str
+    walk: Walk, schemathesis: Schemathesis, tmp_path: Path, caller: str
 ) -> None:
-    found = fuzz_caller(walk, caller, 1, _SEED, tmp_path, brief=True)
+    found = fuzz_caller(walk, schemathesis, caller, 1, _SEED, tmp_path, brief=True)
     assert not found.failed, found.output[-6000:]
     assert found.cases > 50
