@@ -16,12 +16,14 @@ from pathlib import Path
 
 import pytest
 
+from codewords_mcp.runtime.store.database import Database
+
 _START_SECONDS = 180.0
 _USERS = ("codewords-test", "postgres", "nobody")
 
 
 class Postgres:
-    """The server. `url(name)` makes a database and gives its address; `crash` and `start` are what they say."""
+    """The server. `url` and `migrated_url` make a database and give its address; `crash` and `start` are what they say."""
 
     def __init__(self, folder: Path, programs: Path) -> None:
         self._folder = folder
@@ -29,6 +31,7 @@ class Postgres:
         self._numbers = itertools.count()
         self._user = _ordinary_user()
         self._process: subprocess.Popen[bytes] | None = None
+        self._migrated: str | None = None
         with socket.create_server(("127.0.0.1", 0)) as free:
             self.port: int = free.getsockname()[1]
         if self._user:
@@ -52,6 +55,8 @@ class Postgres:
         options = {
             "listen_addresses": "127.0.0.1", "port": self.port, "unix_socket_directories": str(self._folder),
             "fsync": "off", "max_connections": 200,
+            # It visits every database once a minute. Hundreds of tests leave one each, and what it would save lasts longer than they do.
+            "autovacuum": "off",
         }  # fmt: skip
         with (self._folder / "log").open("ab") as out:
             self._process = subprocess.Popen(
@@ -90,9 +95,34 @@ class Postgres:
         os.kill(int(children.split()[0]), signal.SIGKILL)
 
     def url(self) -> str:
-        """The address of a new, empty database."""
+        """The address of a new, empty database: for tests in which a first start fills it."""
+        return self._create("template1")
+
+    def migrated_url(self) -> str:
+        """The address of a new database that has its tables, as `make_home` gives them to a home of its own."""
+        if self._migrated is None:
+            url = self.url()
+            with tempfile.TemporaryDirectory() as home:
+                Database.open(Path(home), url).close()
+            self._migrated = url.rpartition("/")[2]
+        return self._create(self._migrated)
+
+    def _create(self, template: str) -> str:
         name = f"test_{os.getpid()}_{next(self._numbers)}"
-        self._run("createdb", "-h", "127.0.0.1", "-p", str(self.port), "-U", "codewords", name)
+        self._run(
+            "createdb",
+            "-h",
+            "127.0.0.1",
+            "-p",
+            str(self.port),
+            "-U",
+            "codewords",
+            "-T",
+            template,
+            "-S",
+            "file_copy",
+            name,
+        )
         return f"postgresql://codewords@127.0.0.1:{self.port}/{name}"
 
     def dump(self, url: str) -> Path:

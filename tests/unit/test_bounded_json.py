@@ -151,7 +151,7 @@ def test_what_was_stored_is_always_read_and_can_be_written(text: str) -> None:
 
 @pytest.fixture(params=["sqlite", "postgres"])
 def database(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Database]:
-    url = None if request.param == "sqlite" else request.getfixturevalue("postgres").url()
+    url = None if request.param == "sqlite" else request.getfixturevalue("postgres").migrated_url()
     opened = Database.open(tmp_path, url)
     yield opened
     opened.close()

@@ -43,7 +43,7 @@ def databases(
     home, url = tmp_path_factory.mktemp("ceilings"), None
     if request.param == "postgresql":
         server: Postgres = request.getfixturevalue("postgres")
-        url = server.url()
+        url = server.migrated_url()
     opened = [Database.open(home, url) for _ in range(2 if url else 1)]
     yield opened
     for database in opened:

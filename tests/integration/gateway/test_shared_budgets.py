@@ -34,7 +34,7 @@ def replicas(
     folder = tmp_path_factory.mktemp("replicas")
     env = {
         "CODEWORDS_API_KEY": KEY, "CODEWORDS_MASTER_KEY": "a1" * 32, "CODEWORDS_REPLICA_TTL": "3",
-        "CODEWORDS_DATABASE_URL": postgres.url(), "CODEWORDS_FILES": str(folder / "files"),
+        "CODEWORDS_DATABASE_URL": postgres.migrated_url(), "CODEWORDS_FILES": str(folder / "files"),
         "CODEWORDS_OPENAI_BASE_URL": providers.url, "OPENAI_API_KEY": KEYS["openai"],
         "CODEWORDS_MODEL_ALIASES": json.dumps(dict.fromkeys((SLOW["model"], ENDLESS["model"]), "gpt-4o-mini")),
     }  # fmt: skip

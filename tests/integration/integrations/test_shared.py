@@ -25,7 +25,7 @@ async def test_a_link_and_a_catalogue_of_one_runtime_are_good_on_another(
     postgres: Postgres, connect: LoopbackConnect, tmp_path: Path
 ) -> None:
     shared = {
-        "database_url": postgres.url(),
+        "database_url": postgres.migrated_url(),
         "master_key": "a1" * 32,
         "sandbox": "process",
         "pipedream_base_url": connect.url,

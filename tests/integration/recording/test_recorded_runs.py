@@ -254,7 +254,7 @@ async def test_a_program_that_names_its_packages_own_list_of_authorities_is_reco
 async def test_runtimes_on_one_postgresql_read_each_others_recordings(
     tmp_path: Path, postgres: Postgres
 ) -> None:
-    shared: dict[str, Any] = {"database_url": postgres.url(), "master_key": os.urandom(32).hex()}
+    shared: dict[str, Any] = {"database_url": postgres.migrated_url(), "master_key": os.urandom(32).hex()}
     text = os.urandom(6000).hex()
     ids: list[str] = []
     service = ""

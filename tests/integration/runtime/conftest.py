@@ -17,7 +17,7 @@ async def runtime(
 ) -> AsyncIterator[Runtime]:
     """Two runs at once, four in line; on each database."""
     home = make_home(tmp_path_factory.mktemp("home"))
-    url = None if request.param == "sqlite" else request.getfixturevalue("postgres").url()
+    url = None if request.param == "sqlite" else request.getfixturevalue("postgres").migrated_url()
     async with open_runtime(home, concurrency=2, queue_limit=4, database_url=url) as opened:
         yield opened
 

@@ -32,7 +32,7 @@ pytestmark = [pytest.mark.anyio, pytest.mark.slow]
 @pytest.fixture(params=["sqlite", "postgres"])
 def settings(request: pytest.FixtureRequest) -> dict[str, Any]:
     """Two runs at once, on each database."""
-    url = None if request.param == "sqlite" else request.getfixturevalue("postgres").url()
+    url = None if request.param == "sqlite" else request.getfixturevalue("postgres").migrated_url()
     return {"concurrency": 2, "drain_timeout": 0.0, "database_url": url}
 
 

@@ -24,7 +24,7 @@ async def runtime(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> AsyncIterator[Runtime]:
     home = make_home(tmp_path_factory.mktemp("home"))
-    url = None if request.param == "sqlite" else request.getfixturevalue("postgres").url()
+    url = None if request.param == "sqlite" else request.getfixturevalue("postgres").migrated_url()
     settings = {"concurrency": 4, "key_concurrency": 3, "home_concurrency": 5, "home_queue_limit": 8}
     async with open_runtime(home, **settings, sync_timeout=60, database_url=url) as opened:
         yield opened

@@ -85,7 +85,7 @@ async def test_the_oldest_runs_beyond_those_kept_go_and_old_logs_before_their_ru
     request: pytest.FixtureRequest, tmp_path: Path, kind: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(retention, "LOGS_AT_ONCE", 1)  # it takes several pieces
-    url = None if kind == "sqlite" else request.getfixturevalue("postgres").url()
+    url = None if kind == "sqlite" else request.getfixturevalue("postgres").migrated_url()
     database = Database.open(tmp_path, url)
     for age in (1, 2, 3):
         await database.write(add, 2, age=age, size=10)

@@ -65,7 +65,7 @@ async def runtime(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> AsyncIterator[Runtime]:
     home = make_home(tmp_path_factory.mktemp("home"))
-    url = None if request.param == "sqlite" else request.getfixturevalue("postgres").url()
+    url = None if request.param == "sqlite" else request.getfixturevalue("postgres").migrated_url()
     async with open_runtime(home, concurrency=1, database_url=url, sync_timeout=30) as opened:
         yield opened
 

@@ -29,7 +29,10 @@ SETTINGS = {
 @pytest.fixture(scope="module")
 def replicas(postgres: Postgres, tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[ServedRuntime]]:
     folder = tmp_path_factory.mktemp("replicas")
-    shared = SETTINGS | {"CODEWORDS_DATABASE_URL": postgres.url(), "CODEWORDS_FILES": str(folder / "files")}
+    shared = SETTINGS | {
+        "CODEWORDS_DATABASE_URL": postgres.migrated_url(),
+        "CODEWORDS_FILES": str(folder / "files"),
+    }
     with ExitStack() as stack:
         yield [
             stack.enter_context(start_runtime(make_home(folder / f"home {n}"), **shared)) for n in range(2)

@@ -57,7 +57,7 @@ class Houses:
 
 @pytest.fixture(scope="module")
 def houses(postgres: Postgres, tmp_path_factory: pytest.TempPathFactory) -> Generator[Houses]:
-    opened = Houses(tmp_path_factory.mktemp("houses"), postgres.url())
+    opened = Houses(tmp_path_factory.mktemp("houses"), postgres.migrated_url())
     yield opened
     opened.stop()
 
@@ -139,7 +139,7 @@ def test_a_key_is_changed_once_every_runtime_has_it_and_each_of_them_reads_and_w
 async def test_runtimes_with_key_files_of_their_own_do_not_share_a_database_and_are_told_how(
     postgres: Postgres, tmp_path: Path
 ) -> None:
-    shared = {"database_url": postgres.url(), "master_key_store": "file"}
+    shared = {"database_url": postgres.migrated_url(), "master_key_store": "file"}
     async with open_runtime(make_home(tmp_path / "a"), **shared) as first:
         with pytest.raises(
             StorageFailed, match="The runtimes on this database encrypt with master key"

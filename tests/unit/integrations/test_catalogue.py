@@ -121,7 +121,7 @@ async def test_it_is_read_once_by_all_its_pages_and_found_by_the_next_process(op
 async def test_processes_that_share_a_database_may_write_it_at_once_and_the_last_one_holds(
     postgres: Postgres, tmp_path: Path
 ) -> None:
-    database = await asyncio.to_thread(Database.open, tmp_path, postgres.url())
+    database = await asyncio.to_thread(Database.open, tmp_path, postgres.migrated_url())
     broker = Pages()
     catalogues = [Catalogue(broker, database), Catalogue(broker, database)]
     await catalogues[0].index()

@@ -51,7 +51,7 @@ ASKED: dict[str, Callable[[Connection], Any]] = {
 def many(
     request: pytest.FixtureRequest, postgres: Postgres, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Database]:
-    database = Database.open(tmp_path_factory.mktemp("home"), postgres.url())
+    database = Database.open(tmp_path_factory.mktemp("home"), postgres.migrated_url())
     database.write_blocking(lambda c: c.execute(text("ALTER TABLE runs SET (autovacuum_enabled = off)")))
     database.write_blocking(_fill)
     if request.param == "analyzed":

@@ -24,7 +24,7 @@ pytestmark = [
 
 @pytest.fixture(params=["sqlite", "postgres"])
 def database(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Database]:
-    url = None if request.param == "sqlite" else request.getfixturevalue("postgres").url()
+    url = None if request.param == "sqlite" else request.getfixturevalue("postgres").migrated_url()
     opened = Database.open(tmp_path, url)
     yield opened
     opened.close()

@@ -26,7 +26,7 @@ REPLICAS = 8
 
 @pytest.fixture(params=["sqlite", "postgres"])
 def database(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Database]:
-    url = None if request.param == "sqlite" else request.getfixturevalue("postgres").url()
+    url = None if request.param == "sqlite" else request.getfixturevalue("postgres").migrated_url()
     opened = Database.open(tmp_path, url)
     yield opened
     opened.close()
@@ -54,7 +54,7 @@ def add(
 def test_of_many_that_start_at_the_same_moment_as_many_begin_as_may(
     postgres: Postgres, tmp_path: Path, limits: dict[str, Any]
 ) -> None:
-    database = Database.open(tmp_path, postgres.url())
+    database = Database.open(tmp_path, postgres.migrated_url())
     together = Barrier(REPLICAS)
     where = place(**limits)
 

@@ -71,7 +71,7 @@ asyncio.run(summing.sum_up(Database.open(Path(sys.argv[1]), sys.argv[2] or None)
 
 @pytest.fixture(params=["sqlite", "postgres"])
 def url(request: pytest.FixtureRequest) -> str | None:
-    return None if request.param == "sqlite" else request.getfixturevalue("postgres").url()
+    return None if request.param == "sqlite" else request.getfixturevalue("postgres").migrated_url()
 
 
 @pytest.fixture
@@ -362,7 +362,7 @@ def test_kill_9_in_the_middle_of_adding_up_loses_nothing_and_doubles_nothing(
 def test_several_processes_that_add_up_at_the_same_time_add_each_run_once(
     postgres: Any, tmp_path: Path
 ) -> None:
-    url = postgres.url()
+    url = postgres.migrated_url()
     several = [Database.open(tmp_path, url) for _ in range(3)]
     told = history(random.Random(6))
     store(several[0], told, made := asked(random.Random(6), told))
