@@ -19,9 +19,9 @@ from codewords_mcp.http.middleware.tokens import Tokens
 from codewords_mcp.http.openapi import operations_for
 from codewords_mcp.http.operations import HttpOperation
 from codewords_mcp.http.pages import consent as consent_page
+from codewords_mcp.http.pages import console, sign_in
 from codewords_mcp.http.pages import login as login_page
 from codewords_mcp.http.pages import secret as secret_page
-from codewords_mcp.http.pages import sign_in
 from codewords_mcp.http.pages.docs import page_operations
 from codewords_mcp.http.paths import SSE_PATHS, is_chrome, is_mcp, toolset_of
 from codewords_mcp.http.routes import (
@@ -32,6 +32,7 @@ from codewords_mcp.http.routes import (
     costs,
     drafts,
     dry_runs,
+    events,
     files,
     gateway,
     integrations,
@@ -103,7 +104,8 @@ def operations() -> tuple[HttpOperation, ...]:
         *budgets.OPERATIONS, *recordings.OPERATIONS, *testing.OPERATIONS,
         *files.OPERATIONS, *secrets.OPERATIONS, *services.OPERATIONS, *integrations.OPERATIONS,
         *webhooks.OPERATIONS, *login_page.OPERATIONS, *consent_page.OPERATIONS, *browser.OPERATIONS,
-        *sign_in.OPERATIONS, *oauth.OPERATIONS, *published.OPERATIONS, *agreements.OPERATIONS, *_MCP,
+        *sign_in.OPERATIONS, *oauth.OPERATIONS,
+        *console.OPERATIONS, *events.OPERATIONS, *published.OPERATIONS, *agreements.OPERATIONS, *_MCP,
     )  # fmt: skip
     described = list(table)
     # The pages read `described` at each request, so that they list themselves as well.

@@ -39,7 +39,8 @@ class HttpOperation:
     """A route. `handler` is None for hot paths, which `app.Dispatcher` serves before the router.
 
     `body` and `reply` are JSON unless `media` names another type of the reply. `method` may be "*".
-    `other_media`: further types that a reply can have. Raises LookupError for a route without a row in the access table.
+    `other_media`: further types that a reply can have. `deep`: the last path parameter takes slashes.
+    Raises LookupError for a route without a row in the access table.
     """
 
     method: str
@@ -55,6 +56,7 @@ class HttpOperation:
     status: int = 200
     body_media: str = "application/json"
     other_media: tuple[str, ...] = ()
+    deep: bool = False
     rule: Rule = field(default=None, kw_only=True)  # pyright: ignore[reportAssignmentType]  # found below
 
     def __post_init__(self) -> None:
@@ -66,7 +68,9 @@ class HttpOperation:
     def route(self) -> Route:
         """The route, behind its access check."""
         assert self.handler is not None  # noqa: S101  # only routes of the router are asked
-        return Route(self.path, _checked(self.handler, self.rule), methods=[self.method])
+        # The last parameter of such a path holds slashes, which OpenAPI has no word for.
+        served = self.path.removesuffix("}") + ":path}" if self.deep else self.path
+        return Route(served, _checked(self.handler, self.rule), methods=[self.method])
 
 
 def items_of(item: Schema) -> dict[str, Any]:

@@ -144,7 +144,7 @@ def test_a_sign_in_address_works_once_and_leads_to_the_page(door: Door, stranger
     assert (first.status_code, first.headers["location"]) == (303, url.removeprefix(door.url))
     cookie = first.headers["set-cookie"].lower()
     assert "httponly" in cookie
-    assert "samesite=lax" in cookie
+    assert "samesite=strict" in cookie
     assert f"codewords_session_{urlsplit(door.url).port}" in cookie
     assert "Agree" in stranger.look(url).text
     with Browser() as other:
@@ -333,7 +333,7 @@ def test_several_sessions_of_one_name_are_none(door: Door, stranger: Browser) ->
     assert stranger.look(door.url, Cookie=f"{name}={value}").status_code == 200
 
 
-def test_a_session_opens_pages_and_no_route_of_the_api(door: Door) -> None:
+def test_a_session_alone_opens_pages_and_no_route_of_the_api(door: Door) -> None:
     with sign_in(door.url, ADMIN_KEY) as person:
         for path in ("/workflows", "/keys", "/run/send_email", "/mcp", "/secrets", "/waiting"):
             assert person.get(f"{door.url}{path}", headers=SAME).status_code == 401, path

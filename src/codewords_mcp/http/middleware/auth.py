@@ -14,7 +14,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from codewords_mcp.errors import Unauthenticated
 from codewords_mcp.http.middleware.headers import Headers
-from codewords_mcp.http.middleware.people import PageSessionGuard
+from codewords_mcp.http.middleware.people import PageSessionGuard, is_console_call
 from codewords_mcp.http.paths import PROVIDER_PREFIXES, looks_like_token
 from codewords_mcp.http.state import CALLER, CHALLENGE, LISTENER
 from codewords_mcp.runtime.auth.access_table import HTTP
@@ -29,8 +29,11 @@ OPEN_PATHS = frozenset(path for path in _OPEN if "{" not in path)
 OPEN_PREFIXES = tuple(sorted({path.partition("{")[0] for path in _OPEN if "{" in path}))
 """Paths that need no key, by the access table: the secret is in the path, the body's signature, or the first message."""
 
-PAGES = frozenset({"/", "/docs", "/openapi.json"})
+PAGES = frozenset({"/", "/docs", "/openapi.json", "/console"})
 """Pages that a person opens in a browser, which can send a key only as the password of Basic authentication."""
+CONSOLE = "/console/"
+EVENTS = "/events"
+"""Asked by the console without its header: a browser's EventSource sends none. It only reads."""
 
 _KEY_HEADERS = frozenset({b"authorization", b"x-api-key", b"x-codewords-api-key"})
 GEMINI_PATHS = ("/gemini/", "/run/gemini/")
@@ -64,8 +67,11 @@ class KeyGuard:
         if scope["type"] != "lifespan" and not is_open(scope["path"]):
             # Set before the search: an error of it must name the authorization server.
             scope[CHALLENGE] = self._tokens.challenge
-            by_session = scope["type"] == "http" and scope["path"] in PAGES and not has_key(scope["headers"])
-            if by_session and self._people is not None:
+            if self._people is None or scope["type"] != "http" or has_key(scope["headers"]):
+                scope[CALLER] = await self._find(scope)
+            elif is_console_call(scope["headers"]) or scope["path"] == EVENTS:
+                await self._people.admit_console(scope)
+            elif is_page(scope["path"]):
                 await self._people.admit(scope)
             else:
                 scope[CALLER] = await self._find(scope)
@@ -87,6 +93,11 @@ class KeyGuard:
             return await self._tokens.verify(key)
 
         return await self._runtime.keys.authenticate(key)
+
+
+def is_page(path: str) -> bool:
+    """Whether a person's session opens this path by itself."""
+    return path in PAGES or path.startswith(CONSOLE)
 
 
 def has_key(headers: Headers) -> bool:

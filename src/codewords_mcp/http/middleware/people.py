@@ -1,4 +1,5 @@
-"""Pages of people: one layer before them all, which wants a person's session and refuses forms of other pages.
+"""Pages of people: one layer before them all, which wants a person's session and refuses forms of other pages; and the
+console, whose requests of the API need the same session.
 
 A browser says where a form comes from, in `Origin` and `Sec-Fetch-Site`; a form that does not say so is refused. It sends
 `Sec-Fetch-Site` to https and loopback addresses only, so pages work there and nowhere else.
@@ -26,6 +27,8 @@ SESSION_PREFIXES = ("/consents/", "/secrets/enter/", "/connect/", "/browser/pair
 FORM_PREFIXES = (*SESSION_PREFIXES, "/login/", "/sign-in/")
 """All pages with forms. `/login/` is for the users of a workflow, whom the runtime does not know."""
 FORM_PATHS = frozenset({"/sign-in", "/sign-out"})
+CONSOLE_HEADER = b"x-codewords-console"
+"""Sent by the console with each request of the API, whatever its value. Pages of other origins may not send it."""
 READING = frozenset({"GET", "HEAD"})
 
 
@@ -91,6 +94,40 @@ class PageSessionGuard:
         scope[PERSON] = found
         require_signed_in(scope)
         scope[CALLER] = found
+
+    async def admit_console(self, scope: Scope) -> None:
+        """Put the person of the session into the scope as the caller of the API, where the console itself asks.
+
+        A page of another origin can't: it may not send `CONSOLE_HEADER` (the preflight refuses it), and the browser names
+        its site. Raises Forbidden for a request of another page, Unauthenticated where nobody is signed in.
+        """
+        scope[SELF] = origin = self._trust.own_origin(scope)
+        require_console(scope["headers"], origin, reading=scope["method"] in READING)
+
+        token = session_token(scope)
+        found = await self._runtime.sessions.find(token, direct_peer(scope)) if token else None
+        if found is None:
+            raise Unauthenticated("You are not signed in any more.", hint="Load the page again, and sign in.")
+
+        scope[CALLER] = found
+
+
+def is_console_call(headers: Headers) -> bool:
+    """Whether a request says that the console sends it."""
+    return any(name == CONSOLE_HEADER for name, _ in headers)
+
+
+def require_console(headers: Headers, origin: str, *, reading: bool) -> None:
+    """Raise Forbidden for a request that is not known to come from the console's own page."""
+    origins = [value.decode("latin-1").lower() for name, value in headers if name == b"origin"]
+    sites = [value.decode("latin-1").lower() for name, value in headers if name == b"sec-fetch-site"]
+    # Browsers send no Origin with a GET to their own origin, and one with everything that changes something.
+    own = origins == [origin] or (reading and not origins)
+    if not own or sites != ["same-origin"]:
+        raise Forbidden(
+            "This request was not sent from the console's own page, or the browser does not say so.",
+            hint="Open the console at https or at 127.0.0.1. Programs send a key: `Authorization: Bearer <key>`.",
+        )
 
 
 def is_form_page(path: str) -> bool:

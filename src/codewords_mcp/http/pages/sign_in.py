@@ -26,7 +26,7 @@ from codewords_mcp.http.responses import JsonReply
 from codewords_mcp.http.state import ERROR_PAGE, OPENS_PAGES, PERSON, SELF, caller, runtime
 from codewords_mcp.runtime.auth.sessions import SESSION_TTL, checked_path
 from codewords_mcp.runtime.model.caller import HOME_OWNER, Caller
-from codewords_mcp.runtime.model.session import WaitingPage
+from codewords_mcp.runtime.model.session import BrowserSession, WaitingPage
 
 _MAX_FORM = 2048
 _MAX_KEY = 512
@@ -50,6 +50,21 @@ async def create(request: Request) -> Response:
 async def waiting(request: Request) -> Response:
     """List the pages that wait for the caller."""
     return JsonReply({"items": await runtime(request.scope).sessions.waiting_pages(caller(request.scope))})
+
+
+async def list_sessions(request: Request) -> Response:
+    """List the browsers that are signed in as the caller."""
+    scope = request.scope
+    token = session_token(scope) if SELF in scope else ""
+    return JsonReply({"items": await runtime(scope).sessions.list(caller(scope), token)})
+
+
+async def revoke_session(request: Request) -> Response:
+    """Sign one of the caller's browsers out."""
+    await runtime(request.scope).sessions.revoke(
+        caller(request.scope), str(request.path_params["session_id"])
+    )
+    return Response(status_code=204)
 
 
 async def follow(request: Request) -> Response:
@@ -145,6 +160,8 @@ def sign_in_page(scope: Scope, path: str = "") -> Callable[[CodewordsError], Res
     to = path or scope["path"]
 
     def render(error: CodewordsError) -> Response:
+        if isinstance(error, Unauthenticated) and not path and _came_by_a_link(scope):
+            return _again(to)
         if not isinstance(error, (Unauthenticated, TooBusy, Forbidden)):
             return sorry("This was not done")(error)
 
@@ -177,6 +194,23 @@ def sign_in_page(scope: Scope, path: str = "") -> Callable[[CodewordsError], Res
         )
 
     return render
+
+
+def _came_by_a_link(scope: Scope) -> bool:
+    """Whether a page of another site led here, in which case the browser has sent no cookie."""
+    headers = scope["headers"]
+    foreign = (b"sec-fetch-site", b"cross-site") in headers or (b"sec-fetch-site", b"same-site") in headers
+    return scope["method"] == "GET" and foreign and (b"sec-fetch-dest", b"document") in headers
+
+
+def _again(path: str) -> Response:
+    """A page that loads its own address at once: that request is of this site, so it brings the cookie."""
+    shown = page(
+        "One moment",
+        f'<h1>One moment</h1><p class="last"><a href="{escape(path)}">Go on</a></p>',
+    )
+    shown.headers["Refresh"] = "0"
+    return shown
 
 
 def waiting_list(items: list[WaitingPage]) -> str:
@@ -226,8 +260,8 @@ async def _with_session(request: Request, token: str, path: str) -> Response:
 def _set_cookie(reply: Response, scope: Scope, token: str, seconds: int) -> None:
     origin = scope[SELF]
     reply.set_cookie(
-        # `lax`: the cookie comes with links from a chat's page, but not with foreign forms.
-        cookie_name(origin), token, max_age=seconds, path="/", httponly=True, samesite="lax",
+        # `strict`: no page of another site makes the browser send it, not even by a link (`_again` mends that).
+        cookie_name(origin), token, max_age=seconds, path="/", httponly=True, samesite="strict",
         secure=origin.startswith("https://"),
     )  # fmt: skip
 
@@ -254,6 +288,12 @@ _TAG = "sign-in"
 OPERATIONS = [
     HttpOperation(
         "GET", "/waiting", "List the pages that wait for a person", waiting, tag=_TAG, reply=items_of(WaitingPage)
+    ),
+    HttpOperation(
+        "GET", "/sessions", "List the browsers that are signed in", list_sessions, tag=_TAG, reply=items_of(BrowserSession)
+    ),
+    HttpOperation(
+        "DELETE", "/sessions/{session_id}", "Sign a browser out", revoke_session, tag=_TAG, status=204
     ),
     HttpOperation(
         "POST", "/sign-ins", "Make a one-time address that signs a browser in", create, tag=_TAG, body=SignInBody,

@@ -25,6 +25,10 @@ _BACKGROUND = (
     Parameter("Codewords-Delay", "Seconds before which it does not start, at most 30 days.", {"type": "number"}, "header"),
 )  # fmt: skip
 MAX_DELAY = 30 * 86400
+_SANDBOXED = (b"content-security-policy", b"sandbox")
+"""A page of a workflow has the origin of the console. Sandboxed it gets one of its own, and runs no script. A policy that
+the workflow sets itself holds as well: browsers apply each such header.
+"""
 
 OPERATIONS = [
     HttpOperation(
@@ -80,9 +84,8 @@ async def serve_run_async(scope: Scope, receive: Receive, send: Send) -> None:
 
 async def _pass_on(response: RunResponse, connection: ClientConnection, send: Send) -> None:
     try:
-        await send(
-            {"type": "http.response.start", "status": response.status, "headers": outward(response.headers)}
-        )
+        headers = [*outward(response.headers), _SANDBOXED]
+        await send({"type": "http.response.start", "status": response.status, "headers": headers})
         async for chunk in response.body:
             await send({"type": "http.response.body", "body": chunk, "more_body": True})
         connection.answered()

@@ -21,7 +21,7 @@ from codewords_mcp.runtime.auth.api_keys import ApiKeys
 from codewords_mcp.runtime.auth.authority import Authorities
 from codewords_mcp.runtime.auth.consents import Consents
 from codewords_mcp.runtime.auth.desktop import Desktop
-from codewords_mcp.runtime.auth.one_time_links import Links
+from codewords_mcp.runtime.auth.one_time_links import LIFETIME, Links
 from codewords_mcp.runtime.auth.sandbox_access import SandboxAccess
 from codewords_mcp.runtime.auth.sessions import PageSessions
 from codewords_mcp.runtime.authoring.drafts import Drafts
@@ -50,6 +50,7 @@ from codewords_mcp.runtime.model.events import (
     SchedulesChanged,
     SecretsChanged,
     SecretsChangedElsewhere,
+    WaitingPagesChanged,
     WebhooksChanged,
 )
 from codewords_mcp.runtime.model.manifest import Manifest
@@ -90,6 +91,7 @@ from codewords_mcp.runtime.store.database import Database
 from codewords_mcp.runtime.store.database_errors import storage_error
 from codewords_mcp.runtime.store.file_location import open_blobs
 from codewords_mcp.runtime.store.files import FileStore
+from codewords_mcp.runtime.store.rows import LinkKind
 from codewords_mcp.runtime.triggers.schedules import ScheduleService
 from codewords_mcp.runtime.triggers.slack_socket_mode import SocketMode
 from codewords_mcp.runtime.triggers.webhooks import WebhookService
@@ -154,11 +156,11 @@ class Container:
 
         self._vault = Vault(self.keys.current, self.keys.older)
         self.secrets = SecretService(database, self._vault, self._publisher(SecretsChanged()))
-        self.secret_links = Links("secret", database, self._vault)
+        self.secret_links = self._links("secret")
 
         self.unattended = settings.consent == "token"
         self.consents = Consents(
-            Links("consent", database, self._vault),
+            self._links("consent"),
             self._consent_url,
             unattended=self.unattended,
         )
@@ -241,7 +243,7 @@ class Container:
 
         self.chromes = PairedBrowsers(
             database,
-            Links("browser", database, self._vault),
+            self._links("browser"),
             home=_shown(home),
             executor=self.executor,
             ttl=settings.replica_ttl,
@@ -282,7 +284,7 @@ class Container:
             PipedreamConnect(PipedreamClient(self.web, self.secrets, settings.pipedream_base_url)),
             NativeActions(self.web, self.secrets, base_urls_of(settings)),
             database,
-            Links("connect", database, self._vault, lifetime=LINK_TTL_S),
+            self._links("connect", LINK_TTL_S),
             base_url=self._get_base_url,
             user_prefix=settings.pipedream_user,
         )
@@ -339,6 +341,11 @@ class Container:
     def _publisher(self, event: object) -> Callable[[], None]:
         """Return a function that publishes this event."""
         return partial(self.events.publish, event)
+
+    def _links(self, kind: LinkKind, lifetime: float = LIFETIME) -> Links:
+        """Make one-time links of a kind, whose changes the pages of people follow."""
+        changed = self._publisher(WaitingPagesChanged())
+        return Links(kind, self.database, self._vault, lifetime=lifetime, on_change=changed)
 
     def availability(self) -> Availability:
         """Describe whether the address of this runtime lasts, and how the runtime is started again."""

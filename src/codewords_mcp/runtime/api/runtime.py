@@ -9,6 +9,7 @@ from contextlib import asynccontextmanager
 
 from codewords_mcp.runtime.api.authoring import AuthoringApi
 from codewords_mcp.runtime.api.browsers import BrowserApi
+from codewords_mcp.runtime.api.changes import ChangeApi
 from codewords_mcp.runtime.api.connections import ConnectionApi
 from codewords_mcp.runtime.api.consents import ConsentApi
 from codewords_mcp.runtime.api.container import Container
@@ -90,6 +91,7 @@ class Runtime:
         self.published = PublishedApi(container)
         self.sessions = SessionApi(container)
         self.status = StatusApi(container, self.secrets)
+        self.changes = ChangeApi(container)
 
     @property
     def tasks(self) -> TaskStore:

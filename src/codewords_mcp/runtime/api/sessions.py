@@ -10,8 +10,8 @@ from codewords_mcp.runtime.api.container import Container
 from codewords_mcp.runtime.auth.one_time_links import OneTimeLink
 from codewords_mcp.runtime.auth.peers import Peer, is_another_users, uid_of
 from codewords_mcp.runtime.auth.sessions import SignIn, require_person
-from codewords_mcp.runtime.model.caller import HOME_OWNER, Caller
-from codewords_mcp.runtime.model.session import WaitingPage
+from codewords_mcp.runtime.model.caller import HOME_OWNER, Caller, refuse_run
+from codewords_mcp.runtime.model.session import BrowserSession, WaitingPage
 from codewords_mcp.runtime.store.clock import to_datetime
 
 _PATHS = {
@@ -45,6 +45,16 @@ class SessionApi:
     async def end(self, token: str) -> None:
         """Sign out."""
         await self._container.page_sessions.end(token)
+
+    async def list(self, caller: Caller, token: str = "") -> list[BrowserSession]:
+        """List the browsers that are signed in as the caller, the newest first. That of `token` is marked."""
+        refuse_run(caller, "see who is signed in")
+        return await self._container.page_sessions.list(caller.owner, token)
+
+    async def revoke(self, caller: Caller, session_id: str) -> None:
+        """Sign a browser out. Raises NotFound."""
+        refuse_run(caller, "sign somebody out")
+        await self._container.page_sessions.revoke(caller.owner, session_id)
 
     async def create_sign_in(self, caller: Caller, page: str = "") -> str:
         """A one-time address that signs the caller's browser in and leads to a page: a path, or the token of what waits.

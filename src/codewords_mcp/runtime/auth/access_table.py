@@ -40,7 +40,7 @@ HTTP: tuple[Rule, ...] = (
     *_http(
         "open", (),
         "GET /healthz", "GET /readyz", "GET /webhook/{endpoint}", "GET /login/{link}", "POST /login/{link}",
-        "GET /browser/connect", "GET /.well-known/oauth-protected-resource",
+        "GET /browser/connect", "GET /console/assets/{digest}/{file}", "GET /.well-known/oauth-protected-resource",
         "GET /.well-known/oauth-protected-resource/mcp", "GET /.well-known/oauth-protected-resource/mcp/{toolset}",
     ),
     # These sign a browser in; forms are taken from the runtime's own pages only.
@@ -78,7 +78,7 @@ HTTP: tuple[Rule, ...] = (
     *_http("run", ("read",), "GET /services", "GET /services/{name}"),
     *(
         Rule("http", name, "user", ("read",), by_session=True)
-        for name in ("GET /", "GET /docs", "GET /openapi.json")
+        for name in ("GET /", "GET /docs", "GET /openapi.json", "GET /console", "GET /console/{page}", "GET /events")
     ),
     # Reads by a person.
     *_http(
@@ -88,7 +88,7 @@ HTTP: tuple[Rule, ...] = (
         "GET /runs/{run_id}/diagnosis", "GET /runs/{run_id}/writes",
         "GET /usage", "GET /costs", "GET /schedules", "GET /schedules/{schedule_id}", "GET /secrets",
         "GET /webhooks/deliveries", "GET /webhooks/deliveries/{delivery_id}", "GET /browser", "GET /published",
-        "GET /waiting", "GET /agreements", "GET /recordings", "GET /recordings/{run_id}",
+        "GET /waiting", "GET /sessions", "GET /agreements", "GET /recordings", "GET /recordings/{run_id}",
         "GET /replays/{replay_id}",
         "GET /workflows/{service_id}/tests",
     ),
@@ -106,7 +106,8 @@ HTTP: tuple[Rule, ...] = (
     # Changes by a person.
     *_http(
         "user", ("write",),
-        "POST /sign-ins", "POST /deploy", "PUT /workflows/{service_id}/template", "DELETE /workflows/{service_id}/template",
+        "POST /sign-ins", "DELETE /sessions/{session_id}",
+        "POST /deploy", "PUT /workflows/{service_id}/template", "DELETE /workflows/{service_id}/template",
         "POST /workflows/{service_id}/rollback", "DELETE /workflows/{service_id}", "POST /workflows/{service_id}/edits",
         "POST /drafts", "DELETE /drafts/{draft_id}", "POST /drafts/{draft_id}/edits",
         "POST /schedules/{schedule_id}/pause", "POST /schedules/{schedule_id}/resume",

@@ -199,6 +199,12 @@ class ApiKeys:
         """
         return caller.key_id or self._home_reference()
 
+    def key_id(self, reference: str) -> str | None:
+        """The id of a key that `reference` named; None for the home's own key."""
+        if reference.startswith(_HOME_KEY):
+            return None
+        return reference
+
     async def holder(self, reference: str, owner: str) -> Caller | None:
         """The holder of a key as it is now; None where it was revoked, has expired or is another's."""
         if reference.startswith(_HOME_KEY):

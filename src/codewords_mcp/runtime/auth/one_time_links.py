@@ -9,6 +9,7 @@ import functools
 import hashlib
 import json
 import secrets
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final, cast
 
@@ -49,16 +50,25 @@ class Links:
 
     A token has 192 random bits; only its digest is stored, and the vault seals data.
 
+    `on_change` is called after a link was made, answered or spent.
+
     Bounded: beyond 50 of one owner, or 1000 in all, the oldest one of its kind ends. A rotation of
     the master key ends them all.
     """
 
     def __init__(
-        self, kind: LinkKind, database: Database, vault: Vault, *, lifetime: float = LIFETIME
+        self,
+        kind: LinkKind,
+        database: Database,
+        vault: Vault,
+        *,
+        lifetime: float = LIFETIME,
+        on_change: Callable[[], object] | None = None,
     ) -> None:
         self._kind: LinkKind = kind
         self._db = database
         self._vault = vault
+        self._on_change = on_change
         self._lifetime = lifetime
 
     async def create(self, owner: str, subject: str, data: dict[str, Any]) -> str:
@@ -84,6 +94,7 @@ class Links:
             rows.add(connection, values, self._lifetime, max_of_owner=MAX_PER_OWNER, max_total=MAX_LINKS)
 
         await self._db.write(store)
+        self._changed()
 
         return token
 
@@ -117,11 +128,19 @@ class Links:
     async def answer(self, token: str, answer: str) -> bool:
         """Record a person's answer; the first one counts."""
         link_id = _digest(token)
-        return await self._db.write(rows.answer, link_id, self._kind, answer)
+        first = await self._db.write(rows.answer, link_id, self._kind, answer)
+        self._changed()
+        return first
 
     async def spend(self, link: OneTimeLink) -> bool:
         """End a link for good; False if another process was faster."""
-        return await self._db.write(rows.spend, link.row)
+        spent = await self._db.write(rows.spend, link.row)
+        self._changed()
+        return spent
+
+    def _changed(self) -> None:
+        if self._on_change is not None:
+            self._on_change()
 
     def _opened(self, row: LinkRow | None) -> OneTimeLink | None:
         if row is None:

@@ -12,6 +12,7 @@ import json
 import re
 import secrets
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Final
 
 from sqlalchemy import Connection
@@ -26,8 +27,9 @@ from codewords_mcp.errors.remedies import CREATE_KEY, SIGN_IN
 from codewords_mcp.runtime.auth.api_keys import ApiKeys
 from codewords_mcp.runtime.auth.wrong_keys import WrongKeys
 from codewords_mcp.runtime.model.caller import Caller
+from codewords_mcp.runtime.model.session import BrowserSession
 from codewords_mcp.runtime.store import service_values as values
-from codewords_mcp.runtime.store.clock import now
+from codewords_mcp.runtime.store.clock import now, to_datetime
 from codewords_mcp.runtime.store.database import Database
 
 SESSION_TTL: Final = 12 * 3600.0
@@ -37,6 +39,8 @@ SIGN_IN_TTL: Final = 300.0
 MAX_SESSIONS: Final = 1000
 MAX_PER_OWNER: Final = 50
 """Maximum of sessions, and of sign-in addresses, of one owner: beyond it the oldest one ends."""
+_ID: Final = 16
+"""Characters of a session's digest that name it in a list."""
 _OWNER: Final = ""
 """Of the rows: no key's owner has this name."""
 _SESSIONS, _SIGN_INS = "page_sessions", "page_sign_ins"
@@ -128,6 +132,35 @@ class PageSessions:
         """Sign out."""
         await self._remove(_SESSIONS, token)
 
+    async def list(self, owner: str, token: str = "") -> list[BrowserSession]:
+        """List the owner's sessions, the newest first. That of `token` is marked as `current`."""
+        rows = await self._db.read(values.live, _OWNER, _SESSIONS, now())
+        found = [
+            BrowserSession(
+                id=row["key"][:_ID],
+                key_id=self._keyring.key_id(data["key"]),
+                began_at=to_datetime(row["expires_at"] - int(SESSION_TTL * 1e6)),
+                expires_at=to_datetime(row["expires_at"]),
+                current=row["key"] == _digest(token),
+            )
+            for row in rows
+            if (data := json.loads(row["value"]))["owner"] == owner
+        ]
+        return sorted(found, key=_began, reverse=True)
+
+    async def revoke(self, owner: str, session_id: str) -> None:
+        """End a session of this owner. Raises NotFound."""
+
+        def end(connection: Connection) -> bool:
+            at = now()
+            for row in values.live(connection, _OWNER, _SESSIONS, at):
+                if row["key"][:_ID] == session_id and json.loads(row["value"])["owner"] == owner:
+                    return values.remove(connection, _OWNER, _SESSIONS, row["key"], at)
+            return False
+
+        if not await self._db.write(end):
+            raise NotFound("You have no such session.", hint="It may have ended by itself.")
+
     async def _store(
         self, space: str, caller: Caller, ttl: float, path: str = "/", uid: int | None = None
     ) -> str:
@@ -199,6 +232,10 @@ def checked_path(path: str) -> str:
     if not _PATH.fullmatch(path) or ".." in path:
         raise InvalidInput("A sign-in leads to a path of this runtime only, such as /consents/….")
     return path
+
+
+def _began(session: BrowserSession) -> datetime:
+    return session.began_at
 
 
 def _no_sign_in() -> NotFound:

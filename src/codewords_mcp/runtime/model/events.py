@@ -86,6 +86,11 @@ class WebhooksChanged:
 
 
 @dataclass(frozen=True, slots=True)
+class WaitingPagesChanged:
+    """A page begins to wait for a person, or one was answered."""
+
+
+@dataclass(frozen=True, slots=True)
 class DeliveryReceived:
     """A delivery of a webhook waits."""
 

@@ -8,6 +8,19 @@ from typing import Literal
 from codewords_mcp.runtime.model.base import Model
 
 
+class BrowserSession(Model):
+    """A browser that is signed in. `key_id` is of the API key by which, None for the home's own.
+
+    `current` is the one that asks.
+    """
+
+    id: str
+    key_id: str | None
+    began_at: datetime
+    expires_at: datetime
+    current: bool = False
+
+
 class WaitingPage(Model):
     """A question, a value to type or an account to connect; `path` leads to its page."""
 

@@ -167,6 +167,22 @@ def end_of(connection: Connection, run_id: str) -> RunEnd | None:
     return RunEnd(*row) if row else None
 
 
+class BriefRun(NamedTuple):
+    """What a list shows of a run at the least."""
+
+    id: str
+    service_id: str
+    status: str
+
+
+def brief(connection: Connection, owner: str, run_ids: list[str]) -> list[BriefRun]:
+    """Those of the runs that are the owner's and have started."""
+    query = select(runs.c.id, runs.c.service_id, runs.c.status).where(
+        runs.c.id.in_(run_ids), runs.c.owner == owner, runs.c.status != "provisioned"
+    )
+    return [BriefRun(*row) for row in connection.execute(query)]
+
+
 class RecordedCaller(NamedTuple):
     """A calling run, by its record."""
 

@@ -1,0 +1,76 @@
+"""The console's files in memory, each also compressed, under one digest of them all.
+
+The digest stands in every address, so that browsers may keep the files for ever: a new version has new addresses. It is of
+all files together, so that the modules import each other by relative paths.
+"""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+
+FOLDER = Path(__file__).parent
+SHELL = "index.html"
+_MEDIA = {
+    ".css": "text/css; charset=utf-8",
+    ".html": "text/html; charset=utf-8",
+    ".js": "text/javascript; charset=utf-8",
+    ".json": "application/json",
+    ".svg": "image/svg+xml",
+    ".woff2": "font/woff2",
+}
+_PLACE = "{{assets}}"
+"""What the shell has in place of the folder's address."""
+
+
+@dataclass(frozen=True, slots=True)
+class Asset:
+    """One file: its bytes, the same compressed by gzip, and its media type."""
+
+    body: bytes
+    compressed: bytes
+    media: str
+
+
+class Assets:
+    """All files of the console as they were at one moment."""
+
+    def __init__(self, folder: Path = FOLDER) -> None:
+        self._folder = folder
+        self._stamp: tuple[tuple[str, int, int], ...] = ()
+        self._files: dict[str, Asset] = {}
+        self.digest = ""
+
+    def refresh(self) -> None:
+        """Read the files again if one was changed, so that a developer only reloads the page."""
+        found = [path for path in sorted(self._folder.rglob("*")) if path.suffix in _MEDIA]
+        stamp = tuple((str(path), path.stat().st_mtime_ns, path.stat().st_size) for path in found)
+        if stamp == self._stamp:
+            return
+
+        bodies = {path.relative_to(self._folder).as_posix(): path.read_bytes() for path in found}
+        digest = hashlib.sha256()
+        for name, body in bodies.items():
+            digest.update(f"{name}\0{len(body)}\0".encode())
+            digest.update(body)
+
+        self._files = {
+            # No time in the compressed form: the same file is the same bytes.
+            name: Asset(body, gzip.compress(body, mtime=0), _MEDIA[Path(name).suffix])
+            for name, body in bodies.items()
+        }
+        self._stamp = stamp
+        self.digest = digest.hexdigest()[:16]
+
+    def get(self, digest: str, name: str) -> Asset | None:
+        """A file of the current version; None where there is none, or the address is of another version."""
+        if digest != self.digest:
+            return None
+        return self._files.get(name)
+
+    def shell(self, base: str) -> str:
+        """The page that loads the console. `base` is the path below which the assets are: `/console/assets`."""
+        self.refresh()
+        return self._files[SHELL].body.decode().replace(_PLACE, f"{base}/{self.digest}")

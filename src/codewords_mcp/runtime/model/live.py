@@ -1,0 +1,19 @@
+"""A change that an open page is told of."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from codewords_mcp.runtime.model.base import Model
+
+LiveKind = Literal["run", "runs", "workflows", "schedules", "secrets", "webhooks", "inbox"]
+"""One run, or a list that is to be read again."""
+
+
+class LiveChange(Model):
+    """What changed. A `run` has its id, its workflow and its status; a list has nothing more."""
+
+    kind: LiveKind
+    id: str | None = None
+    service_id: str | None = None
+    status: str | None = None
