@@ -140,7 +140,7 @@ export async function download(path, name) {
 
 /** @typedef {{name: string, data: any}} Change One event; `name` is `again` after a reconnect. */
 
-const NAMES = ["run", "workflow", "schedule", "inbox", "secret"];
+const NAMES = ["run", "runs", "workflows", "schedules", "secrets", "webhooks", "inbox"];
 /** @type {Set<(change: Change) => void>} */
 const listeners = new Set();
 /** @type {EventSource | null} */

@@ -36,5 +36,5 @@ export async function loadWorkflows() {
 
 loadWorkflows();
 onChange(({ name }) => {
-  if (name === "workflow" || name === "again") loadWorkflows();
+  if (name === "workflows" || name === "again") loadWorkflows();
 });
