@@ -115,13 +115,13 @@ class StormRuntimes:
         """What there is to strike."""
         return [one for one in TARGETS if self.url or one not in ("connection", "database")]
 
-    def strike(self, target: Target, chance: random.Random) -> str:
-        """kill -9 one of these, or cut its connection; what it was, in words."""
+    def strike(self, target: Target, chance: random.Random, runtime: ServedRuntime | None = None) -> str:
+        """kill -9 one of these, of this runtime or of any, or cut its connection; what it was, in words."""
         if target in ("connection", "database"):
             return self._strike_database(target, chance)
         if not self.live:
             return "nothing: no runtime lives"
-        runtime = chance.choice(self.live)
+        runtime = runtime or chance.choice(self.live)
         below = tree(runtime.pid)
         if target == "runtime":
             self._kill(runtime, [pid for pid, _ in below])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import socket
 import threading
 import uuid
 from collections import Counter
@@ -14,21 +15,37 @@ from typing import Any
 
 from codewords_mcp.runtime.model.egress_policy import HOST_ALIAS
 
+RECEIVE_BUFFER = 8 << 10
+"""Bytes that wait for the host at the most: a long body is cut where its sender ends."""
+
 
 def _answer(_key: str) -> int:
     return 200
 
 
+def _nothing(_path: str) -> None:
+    return None
+
+
 @dataclass
 class CountingHost:
-    """`fate(key)` is the status of the answer to a request, 0 for a connection that is cut after the request came."""
+    """`fate(key)` is the status of the answer to a request, 0 for a connection that is cut after the request came.
+
+    `on_half(path)` is called when half of a body has come, `on_answered(path)` when an answer has gone out.
+    """
 
     port: int
     fate: Callable[[str], int] = _answer
+    on_half: Callable[[str], None] = _nothing
+    on_answered: Callable[[str], None] = _nothing
     writes: Counter[str] = field(default_factory=Counter[str])
     reads: Counter[str] = field(default_factory=Counter[str])
     tokens: list[str] = field(default_factory=list[str])
     """The idempotency keys of all writes, in their order; "" of one without."""
+    cut: Counter[str] = field(default_factory=Counter[str])
+    """Writes that ended before their bodies were whole, by path."""
+    reading: Counter[str] = field(default_factory=Counter[str])
+    """Writes whose bodies are on their way, by path."""
     lock: threading.Lock = field(default_factory=threading.Lock)
 
     @property
@@ -55,10 +72,32 @@ def counting_host() -> Generator[CountingHost]:
             self._respond(self.path, host.reads)
 
         def do_POST(self) -> None:
-            body = self.rfile.read(int(self.headers.get("content-length") or 0))
+            body = self._body()
+            if body is None:
+                return
             with host.lock:
                 host.tokens.append(self.headers.get("idempotency-key") or "")
             self._respond(str(json.loads(body)["key"]), host.writes)
+
+        def _body(self) -> bytes | None:
+            """The body; None of one that is cut off."""
+            length = int(self.headers.get("content-length") or 0)
+            with host.lock:
+                host.reading[self.path] += 1
+            try:
+                first = self.rfile.read(length // 2)
+                host.on_half(self.path)
+                body = first + self.rfile.read(length - len(first))
+            except OSError:
+                body = b""
+            with host.lock:
+                host.reading[self.path] -= 1
+                if len(body) < length:
+                    host.cut[self.path] += 1
+            if len(body) == length:
+                return body
+            self.close_connection = True
+            return None
 
         def _respond(self, key: str, counts: Counter[str]) -> None:
             with host.lock:
@@ -76,12 +115,18 @@ def counting_host() -> Generator[CountingHost]:
             # Whoever wrote may have been killed meanwhile.
             with suppress(OSError):
                 self.wfile.write(answer)
+            host.on_answered(self.path)
 
         def log_message(self, format: str, *args: Any) -> None:  # noqa: A002
             """Say nothing."""
 
     class Server(ThreadingHTTPServer):
         daemon_threads = True
+        request_queue_size = 1024
+
+        def server_bind(self) -> None:
+            self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BUFFER)
+            super().server_bind()
 
         def handle_error(self, request: Any, client_address: Any) -> None:
             """Say nothing of those that were killed."""

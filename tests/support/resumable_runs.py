@@ -20,6 +20,8 @@ def filled(data):
         return str(uuid.uuid4())
     if data == "NONCE":
         return os.urandom(8).hex()
+    if data == "LONG":
+        return "x" * 400_000
     return data
 
 @app.post("/")

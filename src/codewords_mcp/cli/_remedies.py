@@ -50,7 +50,7 @@ WORDS: Final[dict[RemedyAction, str]] = {
     RemedyAction.REPLACE_SCHEDULE: "Make it anew: `codewords schedules show {schedule}` shows it, "
     "`codewords schedules delete {schedule}` deletes it.",
     RemedyAction.RESTORE_BACKUP: "`codewords restore` makes a home of a backup.",
-    RemedyAction.RESUME_RUN: "`codewords runs resume {run} --sent` then goes on, or `--not-sent`.",
+    RemedyAction.RESUME_RUN: "`codewords runs resume {run}` lists what is asked, and goes on with your answers.",
     RemedyAction.RUN_DRY: "`codewords run WORKFLOW --dry-run` makes one.",
     RemedyAction.RUN_IN_BACKGROUND: "`codewords run --async` runs it in the background, for longer work.",
     RemedyAction.SET_ANY_SECRET: "`codewords secrets set NAME` sets one of {names}.",

@@ -16,6 +16,7 @@ from codewords_mcp.cli._client import Json, RemoteError, RuntimeClient
 from codewords_mcp.cli._connect import connect
 from codewords_mcp.cli._dry_runs import apply, print_writes, require_dry_runs
 from codewords_mcp.cli._refs import AsJson, RunRef, WorkflowRef, part, run_id, workflow_id
+from codewords_mcp.cli._resumed_runs import resume
 from codewords_mcp.cli._run_report import print_run, seconds, status_words
 from codewords_mcp.cli._times import age
 from codewords_mcp.cli._waterfall import print_trace
@@ -145,7 +146,7 @@ def runs(
         typer.Argument(
             metavar="RUN | apply RUN | resume RUN",
             help="Show this run, by its id or `last`, and what it reached. `apply RUN` runs for real what that dry run held; "
-            "`resume RUN` goes on with one that asks about a write.",
+            "`resume RUN` goes on with one that asks about writes.",
             show_default=False,
         ),
     ] = None,
@@ -170,6 +171,14 @@ def runs(
             show_default=False,
         ),
     ] = None,
+    write: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="N=sent|not-sent",
+            help="With `resume`, for each of several writes: number N was carried out, or was not.",
+            show_default=False,
+        ),
+    ] = None,
     as_json: AsJson = False,
 ) -> int:
     """List the last runs, newest first, or show one: what it was asked, its answer, why it failed.
@@ -180,14 +189,15 @@ def runs(
     `codewords runs apply RUN` shows what the dry run RUN held and asks; with your yes the workflow runs for real, sends
     each of these once, and is ended before anything else that writes.
 
-    `codewords runs resume RUN --sent` (or `--not-sent`) answers the question of a run that ended before a write which an
-    earlier attempt may have sent. It goes on in a new run.
+    `codewords runs resume RUN` lists the writes of a run that ended since earlier attempts may have carried them out, asks
+    about each, and goes on in a new run. `--sent` (or `--not-sent`) answers for one, `--write 1=sent --write 2=not-sent` for
+    several.
     """
     if run == "apply" and other is not None:
         return apply(other, allow=allow, as_json=as_json)
     if run == "resume" and other is not None:
-        return _resume(other, sent=sent, as_json=as_json)
-    if other is not None or allow or sent is not None:
+        return resume(other, sent=sent, answers=write or (), as_json=as_json)
+    if other is not None or allow or sent is not None or write:
         raise InvalidInput(
             "This command takes one run.", hint="codewords runs apply RUN runs a dry run for real."
         )
@@ -229,18 +239,6 @@ def _show(run: str, *, as_json: bool) -> int:
         print_run(record, _diagnosis(client, id_))
         if record.get("mode") in {"dry_run", "apply"}:
             print_writes(client, id_)
-    return OK
-
-
-def _resume(run: str, *, sent: bool | None, as_json: bool) -> int:
-    if sent is None:
-        raise InvalidInput("Was the write sent that this run asks about?", hint="Add --sent or --not-sent.")
-    with connect() as client:
-        record = client.record("POST", f"/runs/{part(run_id(client, run))}/resume", body={"sent": sent})
-    if as_json:
-        _output.print_json(record)
-    else:
-        _output.line(f"{record['id']} goes on.")
     return OK
 
 

@@ -22,6 +22,7 @@
     ├── RunCancelled                    run_cancelled        499
     ├── WriteHeld                       write_held           409     a write that nobody agreed to
     ├── WriteUnknown                    write_unknown        409     a write that may have been carried out
+    ├── JournalDamaged                  journal_damaged      500     what the attempts of a run have sent is lost
     ├── RunInterrupted                  interrupted          503     the runtime stopped while the run was in flight
     ├── ProgramFailed                   program_*            502     service: the workflow's own failure
     ├── ServiceNotAvailable             service_not_available 501    a library service that is not here
@@ -311,6 +312,13 @@ class WriteUnknown(CodewordsError):
 
     code = "write_unknown"
     status = 409
+
+
+class JournalDamaged(CodewordsError):
+    """The journal of a run that may be resumed cannot be read, so that nothing is sent for it any more."""
+
+    code = "journal_damaged"
+    status = 500
 
 
 class RunInterrupted(CodewordsError):

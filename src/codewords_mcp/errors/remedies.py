@@ -103,7 +103,7 @@ NEUTRAL_WORDS: Final[dict[RemedyAction, str]] = {
     RemedyAction.REMOVE_TESTS: "Remove tests of the workflow {workflow} that are not needed.",
     RemedyAction.REPLACE_SCHEDULE: "Make the schedule {schedule} anew and delete this one.",
     RemedyAction.RESTORE_BACKUP: "Restore a backup into another home.",
-    RemedyAction.RESUME_RUN: "A person can then go on with the run {run} by the answer: it was sent, or it was not.",
+    RemedyAction.RESUME_RUN: "A person can then go on with the run {run} by an answer for each write: sent, or not.",
     RemedyAction.RUN_DRY: "Run the workflow as a dry run.",
     RemedyAction.RUN_IN_BACKGROUND: "Run it in the background for longer work.",
     RemedyAction.SET_ANY_SECRET: "Set one of the secrets {names}.",

@@ -48,7 +48,7 @@ WORDS: Final[dict[RemedyAction, str]] = {
     RemedyAction.REMOVE_TESTS: "GET /workflows/{workflow}/tests lists them, DELETE /recordings/RUN/test removes one.",
     RemedyAction.REPLACE_SCHEDULE: "Make it anew; DELETE /schedules/{schedule} deletes this one.",
     RemedyAction.RESTORE_BACKUP: "`codewords restore` makes a home of a backup.",
-    RemedyAction.RESUME_RUN: 'POST /runs/{run}/resume with "sent" then goes on.',
+    RemedyAction.RESUME_RUN: "GET /runs/{run}/resume lists them; POST with an answer for each goes on.",
     RemedyAction.RUN_DRY: "POST /run/WORKFLOW with the header `Codewords-Dry-Run: yes` makes one.",
     RemedyAction.RUN_IN_BACKGROUND: "POST /run_async runs it in the background, for longer work.",
     RemedyAction.SET_ANY_SECRET: "Set one of the secrets {names}: PUT /secrets/NAME.",

@@ -52,8 +52,8 @@ WORDS: Final[dict[RemedyAction, str]] = {
     "them, `codewords test --remove` takes their runs.",
     RemedyAction.REPLACE_SCHEDULE: "Make it anew with schedule_workflow; change_schedule deletes {schedule}.",
     RemedyAction.RESTORE_BACKUP: "The user restores a backup in a terminal: `codewords restore`.",
-    RemedyAction.RESUME_RUN: "The user then goes on in a terminal: `codewords runs resume {run} --sent`, or "
-    "`--not-sent`.",
+    RemedyAction.RESUME_RUN: "The user then answers in a terminal: `codewords runs resume {run}` lists what is asked, and goes "
+    "on.",
     RemedyAction.RUN_DRY: "run_workflow with dry_run=true makes one.",
     RemedyAction.RUN_IN_BACKGROUND: "run_workflow with wait_seconds=0 runs it in the background, for longer work.",
     RemedyAction.SET_ANY_SECRET: "set_secret lets the user set one of {names}.",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
@@ -13,7 +14,7 @@ from tests.support.counting_host import CountingHost, counting_host
 from tests.support.resumable_runs import resumable
 from tests.support.runtime import ADMIN, finished, make_home, open_runtime, request
 
-from codewords_mcp.errors import Conflict, Forbidden
+from codewords_mcp.errors import Conflict, Forbidden, InvalidInput
 from codewords_mcp.errors.remedies import Remedy, RemedyAction
 from codewords_mcp.runtime.api.runtime import Runtime
 from codewords_mcp.runtime.model.caller import Caller
@@ -181,17 +182,63 @@ async def test_a_child_run_is_started_once(ground: Ground) -> None:
 
 
 @pytest.mark.requirement("runs:resume-asks")
-async def test_an_answer_is_for_the_write_that_was_asked_about_last(ground: Ground) -> None:
+async def test_writes_that_were_on_their_way_together_are_one_question(ground: Ground) -> None:
+    ground.fails_once("both-1", "both-2", "both-3")
+    run = await ground.run(
+        [ground.write("both-0")], [ground.write(f"both-{n}") for n in (1, 2, 3)], [ground.write("both-4")]
+    )
+    assert run.error is not None
+    assert "3 writes may have been carried out" in run.error.message
+    assert f"3 times POST {ground.host.url}/write" in run.error.message
+
+    resumes = ground.runtime.resumes
+    question = await resumes.question(ADMIN, run.id)
+    keys = {json.loads(one.body)["key"]: one.number for one in question.writes}
+    assert sorted(keys.values()) == [1, 2, 3]
+    assert sorted(keys) == ["both-1", "both-2", "both-3"]
+    for incomplete in (True, {1: True}, {1: True, 2: True, 3: True, 4: True}):
+        with pytest.raises(InvalidInput):
+            await resumes.resume(ADMIN, run.id, sent=incomplete)
+
+    answers = {keys["both-1"]: True, keys["both-2"]: False, keys["both-3"]: True}
+    resumed = await finished(ground.runtime, (await resumes.resume(ADMIN, run.id, sent=answers)).id)
+    assert resumed.status == "succeeded", resumed.error
+    assert [ground.host.writes[f"both-{n}"] for n in range(5)] == [1, 1, 2, 1, 1]
+    with pytest.raises(Conflict, match=resumed.id):
+        await resumes.resume(ADMIN, run.id, sent=answers)
+    after = await resumes.question(ADMIN, run.id)
+    assert (after.writes, after.resumed_by) == ([], resumed.id)
+
+
+@pytest.mark.requirement("runs:resume-asks")
+async def test_of_two_answers_at_once_one_counts(ground: Ground) -> None:
+    ground.fails_once("twice")
+    run = await ground.run([ground.write("twice")])
+    resumes = ground.runtime.resumes
+    said = await asyncio.gather(
+        *(resumes.resume(ADMIN, run.id, sent=sent) for sent in (True, False)), return_exceptions=True
+    )
+    [conflict] = [one for one in said if isinstance(one, Conflict)]
+    [resumed] = [one for one in said if isinstance(one, Run)]
+    assert "meanwhile" in conflict.message or "already" in conflict.message
+    assert (await finished(ground.runtime, resumed.id)).status == "succeeded"
+    assert len(await _resumed(ground, run)) == 1
+
+
+async def _resumed(ground: Ground, run: Run) -> list[str]:
+    page = await ground.runtime.runs.list(ADMIN, service_id=ground.service, mode="resume", limit=100)
+    return [one.id for one in page.items if one.mode_of == run.id]
+
+
+@pytest.mark.requirement("runs:resume-asks")
+async def test_a_question_that_an_attempt_left_behind_is_not_answered_with_the_next(ground: Ground) -> None:
     ground.fails_once("one", "two")
     run = await ground.run([ground.write("one"), ground.write("two")])
-    assert run.error is not None
     journals = ground.runtime._container.run_journals  # pyright: ignore[reportPrivateUsage]
     first = await journals.question(run.owner, run.id)
-    assert first is not None
+    assert len(first) == 2
     # As an attempt does that comes after one which died with its question.
     attempt = await journals.open(run.id, request(ground.service), 3)
-    other = next(one for one in attempt.earlier if one.answer is None and one.place != first.place)
-    await attempt.stored.ask(other)
+    await attempt.stored.ask(first[1:])
     question = await journals.question(run.owner, run.id)
-    assert question is not None
-    assert question.place == other.place
+    assert [one.place for one in question] == [first[1].place]

@@ -11,6 +11,8 @@ from typing import Any
 import pytest
 from tests.unit.recording.helpers import request
 
+from codewords_mcp.errors import StorageFailed
+from codewords_mcp.runtime.model.provider import CallUsage
 from codewords_mcp.runtime.recording.exchanges import RecordedRequest
 from codewords_mcp.runtime.recording.journal import (
     EntryState,
@@ -33,8 +35,13 @@ class MemoryJournal:
     entries: dict[tuple[int, int], JournalEntry] = field(default_factory=dict[tuple[int, int], JournalEntry])
     attempt: int = 1
     asked: list[JournalEntry] = field(default_factory=list[JournalEntry])
+    questions: list[Sequence[JournalEntry]] = field(default_factory=list[Sequence[JournalEntry]])
+    failures: list[StorageFailed] = field(default_factory=list[StorageFailed])
+    full: bool = False
 
     async def begin(self, entry: JournalEntry) -> bool:
+        if self.full:
+            raise StorageFailed("The disk is full.")
         self.entries[entry.place] = entry
         return True
 
@@ -44,8 +51,8 @@ class MemoryJournal:
     def drop(self, entry: JournalEntry) -> None:
         self.entries.pop(entry.place, None)
 
-    async def ask(self, entry: JournalEntry) -> None:
-        self.asked.append(entry)
+    async def ask(self, entries: Sequence[JournalEntry]) -> None:
+        self.asked = list(entries)
 
     def tell(self, entry: JournalEntry, state: EntryState) -> None:
         self.entries[entry.place] = replace(entry, state=state)
@@ -71,7 +78,13 @@ class Attempts:
             for one in journal.entries.values()
         ]
         return ResumeRecorder(
-            "run_1", earlier, journal, Knowledge(given), journal.asked.append, max_reads=self._max_reads
+            "run_1",
+            earlier,
+            journal,
+            Knowledge(given),
+            journal.questions.append,
+            journal.failures.append,
+            max_reads=self._max_reads,
         )
 
     def again(self) -> None:
@@ -212,6 +225,58 @@ def test_what_a_person_says_about_an_unknown_write_counts(attempts: Attempts) ->
     attempts.again()
     assert attempts.sends(post({"n": 1}))[1]["sent"] is True
     assert attempts.sends(post({"n": 2}), {})[0] == "sent"
+
+
+def asked_bodies(attempts: Attempts) -> list[Any]:
+    [question] = attempts.journal.questions
+    assert list(question) == attempts.journal.asked
+    return [json.loads(one.request.body or b"") for one in question]
+
+
+@pytest.mark.requirement("runs:resume-asks")
+def test_all_unknown_writes_are_asked_about_at_once(attempts: Attempts) -> None:
+    for n in (1, 2):
+        attempts.sends(post({"n": n}))
+    attempts.sends(post({"n": 3}), {"id": 3})
+    attempts.sends(post({"n": 4}, headers=[(b"idempotency-key", b"k")]))
+    attempts.sends(post({"n": 5}), {"why": "broken"}, 500)
+    attempts.again()
+    assert attempts.sends(post({"n": 2}), {})[0] == "blocked"
+    assert asked_bodies(attempts) == [{"n": 1}, {"n": 2}, {"n": 5}]
+
+    for entry, state in zip(attempts.journal.asked, ("sent", "unsent", "unsent"), strict=True):
+        attempts.journal.tell(entry, state)
+    attempts.again()
+    fates = [attempts.sends(post({"n": n}), {"id": n})[0] for n in (1, 2, 3, 5)]
+    assert fates == ["answered", "sent", "answered", "sent"]
+
+
+@pytest.mark.requirement("runs:resume-asks")
+def test_writes_that_differ_in_the_same_nonce_are_asked_about_at_once(attempts: Attempts) -> None:
+    for token in ("9f86d081884c7d65", "60303ae22b998861"):
+        attempts.sends(post({"id": token}), {})
+    attempts.again()
+    assert attempts.sends(post({"id": "fd61a03af4f77d87"}), {})[0] == "blocked"
+    assert len(asked_bodies(attempts)) == 2
+
+
+@pytest.mark.requirement("runs:resume-asks")
+def test_a_write_that_cannot_be_put_on_record_is_not_sent(attempts: Attempts) -> None:
+    attempts.journal.full = True
+    assert attempts.sends(post({"n": 1}), {})[0] == "blocked"
+    assert [one.message for one in attempts.journal.failures] == ["The disk is full."]
+    # What was on record stays on record.
+    assert not attempts.journal.entries
+
+
+@pytest.mark.requirement("runs:resume")
+def test_an_entry_has_its_times_and_what_a_model_call_used(attempts: Attempts) -> None:
+    attempts.sends(post({"n": 1}), {"id": 1})
+    [entry] = attempts.journal.entries.values()
+    assert 0 < entry.began <= entry.ended
+    used = CallUsage({"input_tokens": 3}, 0.01, False, False, "m")
+    entry = replace(entry, usage=used)
+    assert entry_of_bytes(1, 0, "done", entry_to_bytes(entry)) == entry
 
 
 @pytest.mark.requirement("runs:resume-asks")

@@ -13,7 +13,7 @@ from starlette.responses import Response
 
 from codewords_mcp.errors import InvalidInput, RunPending
 from codewords_mcp.errors.remedies import Remedy
-from codewords_mcp.http.bodies import Body, query_flag, query_int, query_wait, read_body
+from codewords_mcp.http.bodies import query_flag, query_int, query_wait
 from codewords_mcp.http.operations import HttpOperation, Parameter, page_of
 from codewords_mcp.http.progress import watched
 from codewords_mcp.http.responses import NDJSON, SSE, JsonReply, LineStream, line
@@ -74,21 +74,6 @@ async def record(request: Request) -> Response:
 async def cancel(request: Request) -> Response:
     """Cancel; the sandbox is gone when this answers."""
     run = await runtime(request.scope).runs.cancel(caller(request.scope), _run_id(request))
-    return JsonReply(run_record(run), headers={"X-Request-Id": run.id})
-
-
-class WriteAnswer(Body):
-    """The answer of a person to the question of a run about a write."""
-
-    sent: bool
-
-
-async def resume(request: Request) -> Response:
-    """Go on with a run that ended with a question about a write."""
-    answer = await read_body(request, WriteAnswer)
-    run = await runtime(request.scope).resumes.resume(
-        caller(request.scope), _run_id(request), sent=answer.sent
-    )
     return JsonReply(run_record(run), headers={"X-Request-Id": run.id})
 
 
@@ -329,10 +314,4 @@ OPERATIONS = [
         ),
     ),
     HttpOperation("POST", "/runs/{run_id}/cancel", "Cancel a run", cancel, tag="runs", reply=RECORD),
-    HttpOperation(
-        "POST", "/runs/{run_id}/resume", "Go on with a run that asks about a write", resume, tag="runs",
-        body=WriteAnswer, reply=RECORD,
-        description="For a run that ended with `write_unknown`: `sent` says whether the write that its error names was carried "
-        "out. A new run goes on with what is on record; its record is the reply.",
-    ),
 ]  # fmt: skip

@@ -85,7 +85,7 @@ HTTP: tuple[Rule, ...] = (
         "user", ("read",),
         "GET /status", "GET /templates", "GET /workflows", "GET /workflows/{service_id}", "GET /drafts",
         "GET /drafts/{draft_id}", "GET /drafts/{draft_id}/diff", "GET /workflows/{service_id}/diff", "GET /runs",
-        "GET /runs/{run_id}/diagnosis", "GET /runs/{run_id}/writes",
+        "GET /runs/{run_id}/diagnosis", "GET /runs/{run_id}/writes", "GET /runs/{run_id}/resume",
         "GET /usage", "GET /costs", "GET /schedules", "GET /schedules/{schedule_id}", "GET /secrets",
         "GET /webhooks/deliveries", "GET /webhooks/deliveries/{delivery_id}", "GET /browser", "GET /published",
         "GET /waiting", "GET /sessions", "GET /agreements", "GET /recordings", "GET /recordings/{run_id}",

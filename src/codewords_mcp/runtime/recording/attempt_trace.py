@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import re
 import zlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, cast, get_args
 
@@ -77,6 +77,11 @@ def trace_attempt(number: int, log: ExchangeLog, timings: Mapping[str, float]) -
         log.connections(),
         log.truncated,
     )
+
+
+def trace_exchanges(number: int, began: int, exchanges: Iterable[Exchange], truncated: str) -> AttemptTrace:
+    """An attempt of which only its exchanges are known."""
+    return AttemptTrace(number, began, {}, tuple(_call(exchange) for exchange in exchanges), (), truncated)
 
 
 def encode_attempts(attempts: list[AttemptTrace]) -> bytes:

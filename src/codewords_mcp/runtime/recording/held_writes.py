@@ -58,28 +58,13 @@ class HeldWrite:
 
     @property
     def address(self) -> str:
-        """Its address without the scheme; of a library service, its name and path."""
-        if self.request.channel == "call":
-            return _service_address(self.request.url)
-        return self.request.url.partition("://")[2] or self.request.url
+        """See `address_of`."""
+        return address_of(self.request)
 
     @property
     def body_text(self) -> str:
-        """Its body in one line, or the size of one that is no text."""
-        body = self.request.body
-        if body is None:
-            return "(longer than 1 MiB, not kept)"
-        if not body:
-            return ""
-        try:
-            text = body.decode()
-        except UnicodeDecodeError:
-            return f"({len(body):,} bytes{_kind(self.request.headers)})"
-        if not text.isprintable():
-            text = " ".join(text.split())
-        if not text.isprintable():
-            return f"({len(body):,} bytes{_kind(self.request.headers)})"
-        return text
+        """See `text_of_body`."""
+        return text_of_body(self.request)
 
 
 class WriteList(Protocol):
@@ -231,6 +216,31 @@ def _service_address(url: str) -> str:
 def _with_body(write: HeldWrite, limit: int) -> str:
     text = write.body_text
     return f"  {cut(text, limit)}" if text else ""
+
+
+def address_of(request: RecordedRequest) -> str:
+    """The address without the scheme; of a library service, its name and path."""
+    if request.channel == "call":
+        return _service_address(request.url)
+    return request.url.partition("://")[2] or request.url
+
+
+def text_of_body(request: RecordedRequest) -> str:
+    """The body in one line, or the size of one that is no text."""
+    body = request.body
+    if body is None:
+        return "(longer than 1 MiB, not kept)"
+    if not body:
+        return ""
+    try:
+        text = body.decode()
+    except UnicodeDecodeError:
+        return f"({len(body):,} bytes{_kind(request.headers)})"
+    if not text.isprintable():
+        text = " ".join(text.split())
+    if not text.isprintable():
+        return f"({len(body):,} bytes{_kind(request.headers)})"
+    return text
 
 
 def _kind(headers: Headers) -> str:

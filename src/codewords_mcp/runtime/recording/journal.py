@@ -8,19 +8,24 @@ from __future__ import annotations
 import json
 import re
 import zlib
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal, Protocol, TypeVar, cast
 from urllib.parse import parse_qsl, urlsplit
 
+from codewords_mcp.runtime.model.provider import CallUsage
+from codewords_mcp.runtime.recording.codec import usage_as_json, usage_of_json
 from codewords_mcp.runtime.recording.exchanges import Headers, RecordedRequest
 from codewords_mcp.runtime.recording.recorder import OpenExchange
 
 T = TypeVar("T")
 
-EntryState = Literal["begun", "done", "asked", "sent", "other"]
+EntryState = Literal["begun", "done", "asked", "sent", "unsent", "other"]
 """A write that may have gone out; a request with its whole answer; a write that a person is asked about; one that a person said
-was sent; one that a person said is another write than the one that was to be sent.
+was sent; one that a person said was not; one that a person said is another write than the one that was to be sent.
 """
+ANSWERED_STATES: Final = frozenset({"sent", "unsent", "other"})
+"""States that a person's answer leads to."""
 MAX_ENTRY: Final = 8 << 20
 """Bytes of an entry before compression. What claims more is damaged."""
 
@@ -82,6 +87,12 @@ class JournalEntry:
     repeat_key: str = ""
     """The idempotency key that it was sent with; "" without one."""
     answer: Answer | None = field(default=None)
+    began: int = 0
+    """Time of the request, in µs since 1970; 0 where it is unknown."""
+    ended: int = 0
+    """Time of the end of its answer."""
+    usage: CallUsage | None = None
+    """What a model call used."""
 
     @property
     def place(self) -> tuple[int, int]:
@@ -95,7 +106,10 @@ class RequestJournal(Protocol):
     attempt: int
 
     async def begin(self, entry: JournalEntry) -> bool:
-        """Put a write on record, before it is sent. False if the attempt is over, and nothing may be sent."""
+        """Put a write on record, before it is sent. False if the attempt is over, and nothing may be sent.
+
+        Raises StorageFailed: then nothing may be sent either.
+        """
         ...
 
     def complete(self, entry: JournalEntry, exchange: OpenExchange) -> None:
@@ -106,8 +120,8 @@ class RequestJournal(Protocol):
         """Take a write off the record, which was not sent."""
         ...
 
-    async def ask(self, entry: JournalEntry) -> None:
-        """Note that a person is asked about a write."""
+    async def ask(self, entries: Sequence[JournalEntry]) -> None:
+        """Note that a person is asked about these writes, and no others."""
         ...
 
 
@@ -175,6 +189,8 @@ def entry_to_bytes(entry: JournalEntry) -> bytes:
         "write": entry.is_write,
         "repeat": entry.repeat_key,
         "answer": None if answer is None else [answer.status, _flat(answer.headers)],
+        "times": [entry.began, entry.ended],
+        "usage": usage_as_json(entry.usage),
     }
     text = json.dumps(heads, separators=(",", ":")).encode()
     bodies = (request.body or b"") + (b"" if answer is None else answer.body)
@@ -195,6 +211,7 @@ def entry_of_bytes(attempt: int, number: int, state: str, data: bytes) -> Journa
         request = RecordedRequest(channel, method, url, _pairs(headers), body, writes)
         answered = heads["answer"]
         answer = None if answered is None else Answer(answered[0], _pairs(answered[1]), raw[at:])
+        began, ended = heads["times"]
         return JournalEntry(
             attempt,
             number,
@@ -204,8 +221,11 @@ def entry_of_bytes(attempt: int, number: int, state: str, data: bytes) -> Journa
             bool(heads["write"]),
             heads["repeat"],
             answer,
+            int(began),
+            int(ended),
+            usage_of_json(heads["usage"]),
         )
-    except (zlib.error, KeyError, TypeError, IndexError) as error:
+    except (zlib.error, KeyError, TypeError, IndexError, AttributeError) as error:
         raise ValueError("a damaged journal entry") from error
 
 

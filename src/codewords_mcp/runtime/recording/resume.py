@@ -18,6 +18,7 @@ from dataclasses import replace
 from functools import partial
 from typing import Final
 
+from codewords_mcp.errors import StorageFailed
 from codewords_mcp.runtime.recording.exchanges import Headers, RecordedRequest
 from codewords_mcp.runtime.recording.journal import (
     Answer,
@@ -40,6 +41,7 @@ WEBSOCKET: Final = (
 )
 OVER: Final = "its attempt is over"
 ASKING: Final = "a person is asked about an earlier write first"
+NO_RECORD: Final = "it could not be put on record first"
 SETTLE_SECONDS: Final = 10.0
 """Seconds for what is on its way to be answered, before a run ends with a question: else it would be asked about too."""
 MAX_READS: Final = 5000
@@ -79,7 +81,7 @@ class Earlier:
     """The entries of earlier attempts that have answered nothing yet."""
 
     def __init__(self, entries: Iterable[JournalEntry], knowledge: Knowledge) -> None:
-        ordered = sorted(entries, key=_place)
+        ordered = sorted((one for one in entries if one.state != "unsent"), key=_place)
         self._knowledge = knowledge
         self._unclaimed = {one.place: one for one in ordered}
         self._exact: defaultdict[str, deque[JournalEntry]] = defaultdict(deque)
@@ -124,6 +126,23 @@ class Earlier:
         """Whether a write that went out after this entry has not come again yet."""
         return any(one.is_write and one.place > entry.place for one in self._unclaimed.values())
 
+    def unknown_writes(self) -> list[JournalEntry]:
+        """Writes that have not come again yet, of which nobody knows whether they were carried out."""
+        return [one for one in self._unclaimed.values() if self._is_unknown(one)]
+
+    def in_doubt_with(self, entry: JournalEntry) -> list[JournalEntry]:
+        """Writes that have not come again yet, and differ from this one in values that look made by chance at the most."""
+        return [
+            one for one in self._form[entry.keys.form] if one.place in self._unclaimed and one.state != "sent"
+        ]
+
+    def _is_unknown(self, entry: JournalEntry) -> bool:
+        if not entry.is_write or entry.state == "sent" or _repeated(entry, entry.request) is not None:
+            return False
+        if entry.answer is None:
+            return True
+        return entry.answer.failed and not entry.answer.refused and not self.anything_after(entry)
+
     def anything_after(self, entry: JournalEntry) -> bool:
         """Whether a request that went out after this entry has not come again yet."""
         return any(one.place > entry.place for one in self._unclaimed.values())
@@ -154,7 +173,8 @@ class Earlier:
 class ResumeRecorder:
     """The recorder of an attempt at a run that may be resumed.
 
-    `on_unknown(entry)` ends the run with a question about that write.
+    `on_unknown(entries)` ends the run with a question about these writes, `on_no_record(error)` since a write cannot be put
+    on record.
     """
 
     answers = True
@@ -165,7 +185,8 @@ class ResumeRecorder:
         earlier: Iterable[JournalEntry],
         journal: RequestJournal,
         knowledge: Knowledge,
-        on_unknown: Callable[[JournalEntry], None],
+        on_unknown: Callable[[Sequence[JournalEntry]], None],
+        on_no_record: Callable[[StorageFailed], None],
         *,
         clock: Callable[[], float] = time.time,
         max_reads: int = MAX_READS,
@@ -177,9 +198,11 @@ class ResumeRecorder:
         self._clock = clock
         self._max_reads = max_reads
         self._on_unknown = on_unknown
+        self._on_no_record = on_no_record
         self._count = 0
         self._wrote = False
-        self._asking = False
+        self._asked: dict[tuple[int, int], JournalEntry] = {}
+        """Writes that a person is asked about, by their places."""
         self._writing: set[int] = set()
         self._all_answered = asyncio.Event()
         self._all_answered.set()
@@ -189,9 +212,6 @@ class ResumeRecorder:
         if is_websocket(request.headers):
             return BlockedRequest(WEBSOCKET)
         is_write = request.writes or kind_of(request) == "write"
-        if is_write and self._asking:
-            return BlockedRequest(ASKING)
-
         keys = self._keys_of(request)
         entry = self._earlier.take(request, keys)
         if is_write:
@@ -217,7 +237,7 @@ class ResumeRecorder:
             if doubtful is None:
                 return await self._begin(self._entry(request, keys, is_write=True))
             if doubtful.state != "sent":
-                return await self._ask(doubtful)
+                return await self._ask(doubtful, *self._earlier.in_doubt_with(doubtful))
             entry = doubtful
 
         answer = entry.answer if request.body is not None else None
@@ -230,20 +250,27 @@ class ResumeRecorder:
             self._journal.drop(entry)
             return await self._begin(self._entry(request, keys, is_write=True))
         if (headers := _repeated(entry, request)) is not None:
+            if self._asked:
+                return BlockedRequest(ASKING)
             self._wrote = True
             return self._send(entry, headers, request)
         return await self._ask(entry)
 
     async def _begin(self, entry: JournalEntry) -> Verdict:
         """Send a write, once it is on record that it may have been sent."""
+        if self._asked:
+            return BlockedRequest(ASKING)
         try:
             is_current = await self._journal.begin(entry)
         except asyncio.CancelledError:
             self._journal.drop(entry)
             raise
+        except StorageFailed as error:
+            self._on_no_record(error)
+            return BlockedRequest(NO_RECORD)
         if not is_current:
             return BlockedRequest(OVER)
-        if self._asking:
+        if self._asked:
             self._journal.drop(entry)
             return BlockedRequest(ASKING)
         self._wrote = True
@@ -279,15 +306,18 @@ class ResumeRecorder:
         note = f"attempt {entry.attempt} has done it" if entry.attempt > 0 else "an earlier run has done it"
         return RecordedResponse(answer.status, answer.headers, _once(answer.body), note=note)
 
-    async def _ask(self, entry: JournalEntry) -> BlockedRequest:
-        """End the run with a question, when what is on its way has its answer."""
-        if not self._asking:
-            self._asking = True
+    async def _ask(self, *entries: JournalEntry) -> BlockedRequest:
+        """End the run with a question about these writes and all that are unknown, when what is on its way has its answer."""
+        is_first = not self._asked
+        self._asked.update((one.place, one) for one in entries)
+        if is_first:
             with suppress(TimeoutError):
                 async with asyncio.timeout(SETTLE_SECONDS):
                     await self._all_answered.wait()
-            await self._journal.ask(entry)
-            self._on_unknown(entry)
+            self._asked.update((one.place, one) for one in self._earlier.unknown_writes())
+            asked = sorted(self._asked.values(), key=_place)
+            await self._journal.ask(asked)
+            self._on_unknown(asked)
         return BlockedRequest(ASKING)
 
     def _entry(self, request: RecordedRequest, keys: RequestKeys, *, is_write: bool) -> JournalEntry:
@@ -296,7 +326,8 @@ class ResumeRecorder:
         key = repeat_key(request)
         if is_write and not key and takes_our_key(request):
             key = f"{self._run_id}/{self._journal.attempt}/{number}"
-        return JournalEntry(self._journal.attempt, number, "begun", request, keys, is_write, key)
+        began = round(self._clock() * 1e6)
+        return JournalEntry(self._journal.attempt, number, "begun", request, keys, is_write, key, began=began)
 
     def _keys_of(self, request: RecordedRequest) -> RequestKeys:
         if request.body is None:
@@ -359,4 +390,13 @@ async def _once(body: bytes) -> AsyncIterator[bytes]:
 
 def completed(entry: JournalEntry, exchange: OpenExchange) -> JournalEntry:
     """The entry with the answer of an exchange that has ended."""
-    return replace(entry, state="done", answer=Answer(exchange.status, exchange.headers, exchange.body))
+    ended = entry.began
+    if exchange.ended_at is not None:
+        ended += round((exchange.ended_at - exchange.began_at) * 1e6)
+    return replace(
+        entry,
+        state="done",
+        answer=Answer(exchange.status, exchange.headers, exchange.body),
+        ended=ended,
+        usage=exchange.usage,
+    )

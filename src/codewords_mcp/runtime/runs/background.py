@@ -115,7 +115,7 @@ class BackgroundRuns:
                 return None
             if not rows.change(connection, run_id, values, only_from=("queued",)):
                 return None
-            requests.forget(connection, run_id)
+            requests.forget_unless_resumable(connection, run_id)
             return row.deliveries
 
         deliveries = await self._context.database.write(write)
@@ -124,6 +124,7 @@ class BackgroundRuns:
 
         self._queued.discard(run_id)
         self._context.events.publish(RunChanged(run_id))
+        self._context.killed_attempts.settle_soon(run_id)
         if self._queue.is_open and deliveries:
             await asyncio.to_thread(self._queue.withdraw, run_id, deliveries)
         return True
@@ -182,7 +183,8 @@ class BackgroundRuns:
         return len(found)
 
     async def tidy(self) -> None:
-        """Remove what the queue keeps of runs that ended long ago."""
+        """Settle the journals of runs that were killed, and remove what the queue keeps of runs that ended long ago."""
+        await self._context.killed_attempts.settle_all()
         if self._queue.is_open:
             await asyncio.to_thread(self._queue.purge)
 

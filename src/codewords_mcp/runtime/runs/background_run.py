@@ -292,11 +292,12 @@ class BackgroundRun:
 
     async def _journal(self, config: LaunchConfig) -> AttemptJournal | None:
         """The journal that the next attempt goes on from; None for a run that begins anew each time."""
-        request = self._work.request
-        resumes = config.servable.resumes and request.mode is None
-        if not resumes and request.mode != "resume":
+        request, journals = self._work.request, self._context.run_journals
+        resumes = request.mode == "resume" or (config.servable.resumes and request.mode is None)
+        # The version that is live now may ask for no journal. What an earlier one has sent is not sent again.
+        if not resumes and not (self._work.attempts and await journals.has_entries(self.run_id)):
             return None
-        return await self._context.run_journals.open(self.run_id, request, len(self._work.attempts) + 1)
+        return await journals.open(self.run_id, request, len(self._work.attempts) + 1)
 
     def _make(
         self,
@@ -337,12 +338,13 @@ class BackgroundRun:
     def _record_end(self, values: RunColumns) -> None:
         def write(connection: Connection) -> None:
             if rows.change(connection, self.run_id, values, holder=self._context.registry.executor):
-                requests.forget(connection, self.run_id)  # else who has taken it over needs it
+                # Else who has taken it over needs it.
+                requests.forget_unless_resumable(connection, self.run_id)
 
         database = self._context.database
-        settle_if_refused(
-            database, database.write_with_retries(write), self.run_id, self._context.registry.executor
-        )
+        written = database.write_with_retries(write)
+        settle_if_refused(database, written, self.run_id, self._context.registry.executor)
+        self._context.killed_attempts.settle_after(written, self.run_id)
 
 
 def _ignore(_sentence: str) -> None:

@@ -14,6 +14,7 @@ from codewords_mcp.runtime.runs.authorization import RunAuthorization
 from codewords_mcp.runtime.runs.catalog import Catalog
 from codewords_mcp.runtime.runs.dry_runs import DryRuns
 from codewords_mcp.runtime.runs.events import RunEvents
+from codewords_mcp.runtime.runs.killed_attempts import KilledAttempts
 from codewords_mcp.runtime.runs.launcher import Launcher
 from codewords_mcp.runtime.runs.memory import Headroom
 from codewords_mcp.runtime.runs.records import RunRecords
@@ -52,6 +53,7 @@ class RunDependencies:
     dry_runs: DryRuns
     recordings: RunRecordings
     run_journals: RunJournals
+    killed_attempts: KilledAttempts
     traces: RunTraces
 
 
@@ -116,6 +118,7 @@ def assemble(
         records=RunRecords(database, settings, executor),
         recordings=recordings,
         run_journals=run_journals,
+        killed_attempts=KilledAttempts(database, run_journals, recordings, authorization, launcher),
         dry_runs=dry_runs,
         traces=RunTraces(database, executor, export_trace),
     )

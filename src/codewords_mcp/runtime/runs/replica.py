@@ -149,6 +149,8 @@ class Replica:
         recovered = await self._context.database.write(recovery.abandon, executors_gone, among)
         for run_id in (*recovered.interrupted, *recovered.again):
             self._publish(run_id)
+        for run_id in recovered.interrupted:
+            self._context.killed_attempts.settle_soon(run_id)
 
     def _check(self, connection: Connection) -> tuple[set[str], dict[str, bool]]:
         """Say that we live; (who died holding runs, our runs and whether somebody wants them cancelled)."""

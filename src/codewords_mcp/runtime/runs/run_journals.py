@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
-from typing import Final
 
-import structlog
 from sqlalchemy import Connection, RowMapping
 
-from codewords_mcp.errors import CodewordsError, WriteUnknown
-from codewords_mcp.errors.remedies import Remedy, RemedyAction
+from codewords_mcp.errors import CodewordsError, Conflict, JournalDamaged, StorageFailed
 from codewords_mcp.runtime.model.run import RunRequest
 from codewords_mcp.runtime.recording.journal import (
     EntryState,
@@ -20,19 +17,14 @@ from codewords_mcp.runtime.recording.journal import (
     entry_of_bytes,
     entry_to_bytes,
 )
+from codewords_mcp.runtime.recording.journal_exchanges import with_killed_attempts
 from codewords_mcp.runtime.recording.recorder import OpenExchange
 from codewords_mcp.runtime.recording.resume import Knowledge, ResumeRecorder, completed
+from codewords_mcp.runtime.runs.unknown_writes import unknown
 from codewords_mcp.runtime.secrets.sealing import DamagedSeal, Sealer
 from codewords_mcp.runtime.store import recording_journal as rows
-from codewords_mcp.runtime.store import requests
+from codewords_mcp.runtime.store import requests, runs, traces
 from codewords_mcp.runtime.store.database import Database
-
-log = structlog.get_logger(__name__)
-
-MAX_ADDRESS: Final = 300
-"""Characters of an address in a question."""
-_UNPRINTABLE: Final = re.compile(r"[^\x21-\x7e]")
-UNREADABLE = "The journal of this run cannot be read any more, so what its attempts sent is unknown."
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,11 +33,14 @@ class AttemptJournal:
 
     earlier: tuple[JournalEntry, ...]
     stored: StoredJournal
-    on_unknown: Callable[[JournalEntry], None]
+    on_unknown: Callable[[Sequence[JournalEntry]], None]
+    on_no_record: Callable[[StorageFailed], None]
 
     def recorder(self, run_id: str, knowledge: Knowledge) -> ResumeRecorder:
         """The recorder of the attempt."""
-        return ResumeRecorder(run_id, self.earlier, self.stored, knowledge, self.on_unknown)
+        return ResumeRecorder(
+            run_id, self.earlier, self.stored, knowledge, self.on_unknown, self.on_no_record
+        )
 
 
 class RunJournals:
@@ -64,48 +59,53 @@ class RunJournals:
         self._fail = fail
 
     async def open(self, run_id: str, request: RunRequest, attempt: int) -> AttemptJournal:
-        """The journal for the next attempt at a run. Raises WriteUnknown where it cannot be read."""
+        """The journal for the next attempt at a run. Raises JournalDamaged."""
         owner = request.caller.owner
         # In the order of all writes: what the attempt before has sent is on it.
         earlier = await self._db.write(self._load, owner, run_id, request.mode_of)
         stored = StoredJournal(self._db, self._sealer, self._executor, owner, run_id, attempt)
 
-        def on_unknown(entry: JournalEntry) -> None:
-            self._fail(run_id, unknown(run_id, entry))
+        def on_unknown(entries: Sequence[JournalEntry]) -> None:
+            self._fail(run_id, unknown(run_id, entries))
 
-        return AttemptJournal(tuple(earlier), stored, on_unknown)
+        def on_no_record(error: StorageFailed) -> None:
+            message = f"A write was not sent, since it could not be put on record first. {error.message}"
+            self._fail(run_id, StorageFailed(message, hint=error.hint, remedy=error.remedy))
 
-    async def question(self, owner: str, run_id: str) -> JournalEntry | None:
-        """The write that a person is asked about, if the run ended with a question. Raises WriteUnknown."""
+        return AttemptJournal(tuple(earlier), stored, on_unknown, on_no_record)
+
+    async def has_entries(self, run_id: str) -> bool:
+        """Whether attempts at a run have put anything on record."""
+        return await self._db.write(rows.has_any, run_id)
+
+    async def question(self, owner: str, run_id: str) -> list[JournalEntry]:
+        """The writes that a person is asked about, if the run ended with a question. Raises JournalDamaged."""
         entries = await self._db.write(self._entries, owner, run_id)
-        return next((one for one in entries if one.state == "asked"), None)
+        return [one for one in entries if one.state == "asked"]
 
-    async def answer(self, run_id: str, entry: JournalEntry, *, sent: bool) -> bool:
-        """Take the answer of a person: the write was sent, or it was not. False if somebody answered before."""
+    def answer(
+        self, connection: Connection, run_id: str, answers: Sequence[tuple[JournalEntry, bool]]
+    ) -> None:
+        """Take the answer of a person for each write: it was sent, or it was not. Raises Conflict if somebody answered before."""
+        for entry, was_sent in answers:
+            state = _state_after(entry, was_sent=was_sent)
+            if not rows.change_state(connection, run_id, entry.place, state=state, only_from=("asked",)):
+                raise Conflict("Somebody has answered the question of this run meanwhile.")
 
-        def answer(connection: Connection) -> bool:
-            state: EntryState = "sent" if sent else "other"
-            taken = rows.change_state(connection, run_id, entry.place, state=state, only_from=("asked",))
-            if taken and not sent and (entry.answer is None or entry.answer.failed):
-                rows.drop(connection, run_id, entry.place)
-            return taken
-
-        return await self._db.write(answer)
-
-    async def ask_again(self, owner: str, run_id: str, entry: JournalEntry) -> None:
-        """Undo `answer`, as the run could not be taken up."""
-
-        def put(connection: Connection) -> None:
-            rows.put(
-                connection, run_id, entry.place, "asked", seal(self._sealer, connection, owner, run_id, entry)
-            )
-
-        await self._db.write(put)
+    def readable(self, connection: Connection, owner: str, run_id: str) -> list[JournalEntry]:
+        """The entries of a run that are not damaged."""
+        found: list[JournalEntry] = []
+        for row in rows.of_run(connection, run_id):
+            with suppress(DamagedSeal, ValueError):
+                found.append(self._entry(connection, owner, row))
+        return found
 
     def _load(
         self, connection: Connection, owner: str, run_id: str, resumed: str | None
     ) -> list[JournalEntry]:
         entries = self._entries(connection, owner, run_id)
+        if entries:
+            trace_killed_attempts(connection, run_id, entries)
         if resumed is None:
             return entries
         adopted = self._entries(connection, owner, resumed)
@@ -126,7 +126,10 @@ class RunJournals:
         try:
             return [self._entry(connection, owner, row) for row in rows.of_run(connection, run_id)]
         except (DamagedSeal, ValueError) as error:
-            raise WriteUnknown(UNREADABLE, hint="Run the workflow anew where that is safe.") from error
+            raise JournalDamaged(
+                "The journal of this run is damaged, so what its attempts sent is unknown.",
+                hint="Its trace shows what can still be read. Run the workflow anew where that is safe.",
+            ) from error
 
     def _entry(self, connection: Connection, owner: str, row: RowMapping) -> JournalEntry:
         attempt, number = row["attempt"], row["number"]
@@ -173,9 +176,9 @@ class StoredJournal:
         """See `RequestJournal`."""
         self._db.write_with_retries(rows.drop, self._run_id, entry.place)
 
-    async def ask(self, entry: JournalEntry) -> None:
+    async def ask(self, entries: Sequence[JournalEntry]) -> None:
         """See `RequestJournal`."""
-        await self._db.write(rows.ask, self._run_id, entry.place)
+        await self._db.write(rows.ask, self._run_id, [one.place for one in entries])
 
     def _complete(self, connection: Connection, entry: JournalEntry, exchange: OpenExchange) -> None:
         self._put(connection, completed(entry, exchange))
@@ -183,6 +186,16 @@ class StoredJournal:
     def _put(self, connection: Connection, entry: JournalEntry) -> None:
         sealed = seal(self._sealer, connection, self._owner, self._run_id, entry)
         rows.put(connection, self._run_id, entry.place, entry.state, sealed)
+
+
+def trace_killed_attempts(connection: Connection, run_id: str, entries: Sequence[JournalEntry]) -> None:
+    """Put the attempts of a run that its trace lacks into it, since their process was killed."""
+    starts = {one["number"]: one["started_at"] for one in runs.attempts_of(connection, run_id)}
+
+    def add(stored: bytes | None) -> bytes:
+        return with_killed_attempts(stored, entries, starts)
+
+    traces.change(connection, run_id, add)
 
 
 def seal(sealer: Sealer, connection: Connection, owner: str, run_id: str, entry: JournalEntry) -> bytes:
@@ -194,21 +207,11 @@ def _place(run_id: str, attempt: int, number: int) -> str:
     return f"journal/{run_id}/{attempt}/{number}"
 
 
-def unknown(run_id: str, entry: JournalEntry) -> WriteUnknown:
-    """The question of a run that came to a write of which nobody knows whether it was carried out."""
-    request = entry.request
-    address = _UNPRINTABLE.sub("", request.url.partition("?")[0])[:MAX_ADDRESS]
-    if entry.answer is not None and entry.answer.failed:
-        reason = f"was answered with status {entry.answer.status} in an earlier attempt: whether it was carried out is unknown"
-    elif entry.answer is None:
-        reason = "was sent by an earlier attempt, and its answer is not on record: whether it was carried out is unknown"
-    else:
-        reason = (
-            "was carried out by an earlier attempt, and this attempt was about to send one that differs in a value that "
-            "looks made by chance: whether it is the same is unknown"
-        )
-    return WriteUnknown(
-        f"{request.method} {address} {reason}.",
-        hint="Nothing was sent again. Look whether it is there.",
-        remedy=Remedy(RemedyAction.RESUME_RUN, {"run": run_id}),
-    )
+def _state_after(entry: JournalEntry, *, was_sent: bool) -> EntryState:
+    """The state of a write that a person has answered for."""
+    if was_sent:
+        return "sent"
+    # One that was carried out, of which they say that the new one is another.
+    if entry.answer is not None and not entry.answer.failed:
+        return "other"
+    return "unsent"

@@ -99,7 +99,7 @@ class AttemptRecording:
             run.request.method,
             clean(target_of(run.request)).decode("latin-1"),
             0,
-            _recorded_headers(run.request.headers, self.session.scrubber),
+            recorded_headers(run.request.headers, self.session.scrubber),
             None if body is None else clean(body),
         )
         exchanges = self.log.exchanges()
@@ -188,7 +188,7 @@ class RunRecordings:
         return policy != "failures" or status != "succeeded"
 
 
-def _recorded_headers(headers: Headers, scrubber: StreamScrubber) -> Headers:
+def recorded_headers(headers: Headers, scrubber: StreamScrubber) -> Headers:
     """The request's headers without keys, and without those of the connection and of the runtime."""
     left_out = AUTH | HOP_BY_HOP | OURS
     return [(name, scrubber.whole(value)) for name, value in headers if name.lower() not in left_out]

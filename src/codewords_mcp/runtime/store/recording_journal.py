@@ -4,14 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
-from sqlalchemy import Connection, RowMapping, delete, insert, select, update
+from sqlalchemy import Connection, RowMapping, delete, func, insert, select, update
 
+from codewords_mcp.errors import WriteUnknown
+from codewords_mcp.runtime.model.run import FINISHED
 from codewords_mcp.runtime.model.run_columns import AttemptEntry
 from codewords_mcp.runtime.model.run_state import ACTIVE, has_open_attempt
 from codewords_mcp.runtime.store.tables import recording_journal, runs
 
 _INSERT = insert(recording_journal)
 _ROWS = recording_journal.c
+_LEFT_BEHIND = select(runs.c.id).where(
+    runs.c.id.in_(select(_ROWS.run_id)),
+    runs.c.status.in_(sorted(FINISHED)),
+    func.coalesce(runs.c.error["code"].as_string(), "") != WriteUnknown.code,
+)
 
 
 def is_current(connection: Connection, run_id: str, attempt: int, executor: str) -> bool:
@@ -70,13 +77,30 @@ def change_state(
     return changed.rowcount == 1
 
 
-def ask(connection: Connection, run_id: str, place: tuple[int, int]) -> None:
-    """Move an entry to the state `asked`, which no other of the run has then."""
-    # An attempt that died with its question may have left one: the answer must be for the write that the error names.
+def ask(connection: Connection, run_id: str, places: Collection[tuple[int, int]]) -> None:
+    """Move entries to the state `asked`, which no others of the run have then."""
+    # An attempt that died with its question may have left some: the answer must be for the writes that the error names.
     connection.execute(
         update(recording_journal).where(_ROWS.run_id == run_id, _ROWS.state == "asked").values(state="begun")
     )
-    change_state(connection, run_id, place, state="asked", only_from=("begun", "done"))
+    for place in places:
+        change_state(connection, run_id, place, state="asked", only_from=("begun", "done"))
+
+
+def has_any(connection: Connection, run_id: str) -> bool:
+    """Whether a run has entries."""
+    return connection.execute(select(_ROWS.run_id).where(_ROWS.run_id == run_id).limit(1)).first() is not None
+
+
+def left_behind(connection: Connection, limit: int = 500) -> list[str]:
+    """Runs that have ended and ask nothing, and whose journals are still here: their last attempts were killed."""
+    return list(connection.execute(_LEFT_BEHIND.limit(limit)).scalars())
+
+
+def is_left_behind(connection: Connection, run_id: str) -> bool:
+    """Whether this is such a run; nobody else settles it before the transaction ends."""
+    query = _LEFT_BEHIND.where(runs.c.id == run_id).with_for_update()
+    return connection.execute(query).first() is not None
 
 
 def of_run(connection: Connection, run_id: str) -> list[RowMapping]:

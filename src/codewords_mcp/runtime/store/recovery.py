@@ -62,7 +62,7 @@ def abandon(
             abandoned.again.append(row["id"])
         else:
             abandoned.interrupted.append(row["id"])
-            requests.forget(connection, row["id"])
+            requests.forget_unless_resumable(connection, row["id"])
 
     return abandoned
 

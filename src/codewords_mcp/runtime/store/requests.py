@@ -82,3 +82,9 @@ def forget(connection: Connection, run_id: str) -> None:
     """Delete the request of a run that has ended, and what its attempts have on record for the next one."""
     journal.remove(connection, run_id)
     connection.execute(delete(run_requests).where(run_requests.c.run_id == run_id))
+
+
+def forget_unless_resumable(connection: Connection, run_id: str) -> None:
+    """Delete the request of a run that ended without an attempt, unless its journal has to be read first (`KilledAttempts`)."""
+    if not journal.has_any(connection, run_id):
+        forget(connection, run_id)

@@ -31,7 +31,7 @@ from codewords_mcp.runtime.model.run import (
     RunInput,
     Step,
 )
-from codewords_mcp.runtime.model.run_columns import RunColumns
+from codewords_mcp.runtime.model.run_columns import AttemptEntry, RunColumns
 from codewords_mcp.runtime.model.run_state import UNFINISHED
 from codewords_mcp.runtime.store.clock import optional_datetime, to_datetime
 from codewords_mcp.runtime.store.tables import REPLAYS, runs
@@ -253,6 +253,23 @@ def find_idempotent(connection: Connection, owner: str, service_id: str, key: st
         runs.c.owner == owner, runs.c.service_id == service_id, runs.c.idempotency_key == key
     )
     return connection.execute(query).scalar()
+
+
+def find_resumed(connection: Connection, owner: str, service_id: str, run_id: str) -> str | None:
+    """The id of the run that goes on with this one."""
+    query = select(runs.c.id).where(
+        # As the index has them.
+        runs.c.owner == owner,
+        runs.c.service_id == service_id,
+        runs.c.mode_of == run_id,
+        runs.c.mode == "resume",
+    )
+    return connection.execute(query.limit(1)).scalar()
+
+
+def attempts_of(connection: Connection, run_id: str) -> list[AttemptEntry]:
+    """The attempts at a run."""
+    return connection.execute(select(runs.c.attempts).where(runs.c.id == run_id)).scalar() or []
 
 
 _LATEST = (2**62, "")

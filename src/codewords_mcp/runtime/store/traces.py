@@ -51,8 +51,12 @@ class StoredTrace(NamedTuple):
 
 def keep(connection: Connection, run_id: str, holder: str, add: Callable[[bytes | None], bytes]) -> None:
     """Store the trace of a run that this executor holds: `add` gets what is stored and returns what shall be."""
-    if not rows.held(connection, [run_id], holder):
-        return
+    if rows.held(connection, [run_id], holder):
+        change(connection, run_id, add)
+
+
+def change(connection: Connection, run_id: str, add: Callable[[bytes | None], bytes]) -> None:
+    """Store the trace of a run: `add` gets what is stored and returns what shall be."""
     body = add(connection.execute(select(run_traces.c.body).where(run_traces.c.run_id == run_id)).scalar())
     make = postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert
     into = make(run_traces).values(run_id=run_id, body=body)
