@@ -38,6 +38,7 @@ class MemoryJournal:
     questions: list[Sequence[JournalEntry]] = field(default_factory=list[Sequence[JournalEntry]])
     failures: list[StorageFailed] = field(default_factory=list[StorageFailed])
     full: bool = False
+    lost: set[tuple[int, int]] = field(default_factory=set[tuple[int, int]])
 
     async def begin(self, entry: JournalEntry) -> bool:
         if self.full:
@@ -50,6 +51,9 @@ class MemoryJournal:
 
     def drop(self, entry: JournalEntry) -> None:
         self.entries.pop(entry.place, None)
+
+    async def answer_is_lost(self, entry: JournalEntry) -> bool:
+        return entry.place in self.lost
 
     async def ask(self, entries: Sequence[JournalEntry]) -> None:
         self.asked = list(entries)
@@ -286,6 +290,21 @@ def test_calls_of_runs_have_a_key_of_the_runtime(attempts: Attempts) -> None:
     assert first[b"idempotency-key"] == b"run_1/1/0"
     attempts.again()
     assert attempts.sends(call, {"request_id": "x"}) == ("sent", first)
+
+
+@pytest.mark.requirement("runs:resume-asks")
+def test_calls_whose_runs_ended_without_an_answer_are_asked_about(attempts: Attempts) -> None:
+    def call(name: str) -> RecordedRequest:
+        return request("POST", f"http://runtime/run/{name}/", {}, channel="call")
+
+    for name in ("one", "two", "three"):
+        attempts.sends(call(name))
+    attempts.journal.lost = {(1, 0), (1, 2)}
+    attempts.again()
+    assert attempts.sends(call("two"), {})[0] == "sent"
+    assert attempts.sends(call("three"), {})[0] == "blocked"
+    [question] = attempts.journal.questions
+    assert [one.place for one in question] == [(1, 0), (1, 2)]
 
 
 @pytest.mark.requirement("runs:resume-asks")

@@ -36,6 +36,7 @@ class _LoggedRequest:
     at: float  # monotonic
     request: RecordedRequest
     verdict: OpenExchange | RecordedResponse | BlockedRequest
+    earlier_body: bytes | None = None
 
 
 class ExchangeLog:
@@ -66,7 +67,7 @@ class ExchangeLog:
         if isinstance(verdict, OpenExchange):
             verdict.fill(self._room, self._head_room)
             verdict.request = request
-        self._entries.append(_LoggedRequest(time.monotonic(), request, verdict))
+        self._entries.append(_LoggedRequest(time.monotonic(), request, verdict, self._earlier_body(verdict)))
         return True
 
     def _has_room(self, request: RecordedRequest) -> bool:
@@ -74,6 +75,10 @@ class ExchangeLog:
             self._too_many = True
             return False
         return self._head_room.take(len(request.url) + size_of(request.headers))
+
+    def _earlier_body(self, verdict: Verdict) -> bytes | None:
+        body = verdict.earlier_body if isinstance(verdict, RecordedResponse) else None
+        return body if body is not None and self._room.take(len(body)) else None
 
     def adopt(self, earlier: ExchangeLog) -> None:
         """Take over what the program sent before the attempt began; its times are negative."""
@@ -120,6 +125,23 @@ class ExchangeLog:
             return Exchange(number, entry.request, "blocked", at, at, note=verdict.why)
 
         if isinstance(verdict, RecordedResponse):
+            if bodies and entry.earlier_body is not None:
+                # The run has sent it, though not this attempt: a replay needs it like what this one has sent.
+                body = entry.earlier_body
+                chunks = ((0.0, body),) if body else ()
+                return Exchange(
+                    number,
+                    entry.request,
+                    "sent",
+                    at,
+                    at,
+                    verdict.status,
+                    verdict.headers,
+                    chunks,
+                    len(body),
+                    whole=True,
+                    note=verdict.note,
+                )
             outcome: Outcome = "held" if verdict.held else "answered"
             return Exchange(
                 number,

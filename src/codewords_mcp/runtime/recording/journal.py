@@ -120,6 +120,10 @@ class RequestJournal(Protocol):
         """Take a write off the record, which was not sent."""
         ...
 
+    async def answer_is_lost(self, entry: JournalEntry) -> bool:
+        """Whether a write called a run that has ended, and whose answer cannot be given again by its idempotency key."""
+        ...
+
     async def ask(self, entries: Sequence[JournalEntry]) -> None:
         """Note that a person is asked about these writes, and no others."""
         ...

@@ -47,6 +47,8 @@ class RecordedResponse:
     pieces: AsyncIterator[bytes]
     held: bool = False
     note: str = ""
+    earlier_body: bytes | None = None
+    """The body, where an earlier attempt at the same run has sent the request and was given this response."""
 
 
 @dataclass(frozen=True, slots=True)

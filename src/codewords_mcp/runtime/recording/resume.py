@@ -130,6 +130,11 @@ class Earlier:
         """Writes that have not come again yet, of which nobody knows whether they were carried out."""
         return [one for one in self._unclaimed.values() if self._is_unknown(one)]
 
+    def unanswered_calls(self) -> list[JournalEntry]:
+        """Calls of runs that have not come again yet, and have no answer on record."""
+        calls = [one for one in self._unclaimed.values() if takes_our_key(one.request)]
+        return [one for one in calls if one.answer is None and one.state != "sent"]
+
     def in_doubt_with(self, entry: JournalEntry) -> list[JournalEntry]:
         """Writes that have not come again yet, and differ from this one in values that look made by chance at the most."""
         return [
@@ -250,6 +255,8 @@ class ResumeRecorder:
             self._journal.drop(entry)
             return await self._begin(self._entry(request, keys, is_write=True))
         if (headers := _repeated(entry, request)) is not None:
+            if takes_our_key(request) and await self._journal.answer_is_lost(entry):
+                return await self._ask(entry)
             if self._asked:
                 return BlockedRequest(ASKING)
             self._wrote = True
@@ -304,7 +311,8 @@ class ResumeRecorder:
         known.chunks.append((0.0, bytearray(answer.body)))
         self._knowledge.saw(known)
         note = f"attempt {entry.attempt} has done it" if entry.attempt > 0 else "an earlier run has done it"
-        return RecordedResponse(answer.status, answer.headers, _once(answer.body), note=note)
+        pieces = _once(answer.body)
+        return RecordedResponse(answer.status, answer.headers, pieces, note=note, earlier_body=answer.body)
 
     async def _ask(self, *entries: JournalEntry) -> BlockedRequest:
         """End the run with a question about these writes and all that are unknown, when what is on its way has its answer."""
@@ -315,6 +323,9 @@ class ResumeRecorder:
                 async with asyncio.timeout(SETTLE_SECONDS):
                     await self._all_answered.wait()
             self._asked.update((one.place, one) for one in self._earlier.unknown_writes())
+            for one in self._earlier.unanswered_calls():
+                if await self._journal.answer_is_lost(one):
+                    self._asked[one.place] = one
             asked = sorted(self._asked.values(), key=_place)
             await self._journal.ask(asked)
             self._on_unknown(asked)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from contextlib import suppress
 from dataclasses import dataclass
 
@@ -17,6 +18,11 @@ class RepeatedRequest:
     """A request that started nothing: `first_run_id` is the run that first used its idempotency key."""
 
     first_run_id: str
+
+
+def key_of_workflow(workflow: str, key: str) -> str:
+    """The idempotency key of a call by a run of this workflow, as the called run has it on record."""
+    return f"{workflow}/{hashlib.sha256(key.encode()).hexdigest()}"
 
 
 def repeat_response(run: Run) -> RunResponse:

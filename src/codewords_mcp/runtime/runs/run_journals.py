@@ -6,11 +6,12 @@ import asyncio
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from urllib.parse import unquote, urlsplit
 
 from sqlalchemy import Connection, RowMapping
 
 from codewords_mcp.errors import CodewordsError, Conflict, JournalDamaged, StorageFailed
-from codewords_mcp.runtime.model.run import RunRequest
+from codewords_mcp.runtime.model.run import FINISHED, Run, RunRequest
 from codewords_mcp.runtime.recording.journal import (
     EntryState,
     JournalEntry,
@@ -20,6 +21,7 @@ from codewords_mcp.runtime.recording.journal import (
 from codewords_mcp.runtime.recording.journal_exchanges import with_killed_attempts
 from codewords_mcp.runtime.recording.recorder import OpenExchange
 from codewords_mcp.runtime.recording.resume import Knowledge, ResumeRecorder, completed
+from codewords_mcp.runtime.runs.repeated_request import key_of_workflow, repeat_response
 from codewords_mcp.runtime.runs.unknown_writes import unknown
 from codewords_mcp.runtime.secrets.sealing import DamagedSeal, Sealer
 from codewords_mcp.runtime.store import recording_journal as rows
@@ -63,7 +65,9 @@ class RunJournals:
         owner = request.caller.owner
         # In the order of all writes: what the attempt before has sent is on it.
         earlier = await self._db.write(self._load, owner, run_id, request.mode_of)
-        stored = StoredJournal(self._db, self._sealer, self._executor, owner, run_id, attempt)
+        stored = StoredJournal(
+            self._db, self._sealer, self._executor, owner, run_id, request.service_id, attempt
+        )
 
         def on_unknown(entries: Sequence[JournalEntry]) -> None:
             self._fail(run_id, unknown(run_id, entries))
@@ -143,7 +147,14 @@ class StoredJournal:
     """The journal of one attempt; see `RequestJournal`."""
 
     def __init__(
-        self, database: Database, sealer: Sealer, executor: str, owner: str, run_id: str, attempt: int
+        self,
+        database: Database,
+        sealer: Sealer,
+        executor: str,
+        owner: str,
+        run_id: str,
+        service_id: str,
+        attempt: int,
     ) -> None:
         self.attempt = attempt
         self._db = database
@@ -151,6 +162,7 @@ class StoredJournal:
         self._executor = executor
         self._owner = owner
         self._run_id = run_id
+        self._service_id = service_id
 
     async def begin(self, entry: JournalEntry) -> bool:
         """See `RequestJournal`. Raises StorageFailed: then nothing may be sent."""
@@ -176,6 +188,23 @@ class StoredJournal:
         """See `RequestJournal`."""
         self._db.write_with_retries(rows.drop, self._run_id, entry.place)
 
+    async def answer_is_lost(self, entry: JournalEntry) -> bool:
+        """See `RequestJournal`."""
+        route, _, rest = urlsplit(entry.request.url).path.strip("/").partition("/")
+        if route != "run":
+            # Such a call is answered with the id of its run.
+            return False
+        called = unquote(rest.partition("/")[0])
+        key = key_of_workflow(self._service_id, entry.repeat_key)
+        run = await self._db.write(_called_run, self._owner, called, key)
+        if run is None or run.status not in FINISHED:
+            return False
+        try:
+            repeat_response(run)
+        except Conflict:
+            return True
+        return False
+
     async def ask(self, entries: Sequence[JournalEntry]) -> None:
         """See `RequestJournal`."""
         await self._db.write(rows.ask, self._run_id, [one.place for one in entries])
@@ -186,6 +215,11 @@ class StoredJournal:
     def _put(self, connection: Connection, entry: JournalEntry) -> None:
         sealed = seal(self._sealer, connection, self._owner, self._run_id, entry)
         rows.put(connection, self._run_id, entry.place, entry.state, sealed)
+
+
+def _called_run(connection: Connection, owner: str, service_id: str, key: str) -> Run | None:
+    run_id = runs.find_idempotent(connection, owner, service_id, key)
+    return None if run_id is None else runs.get(connection, run_id, owner)
 
 
 def trace_killed_attempts(connection: Connection, run_id: str, entries: Sequence[JournalEntry]) -> None:

@@ -6,7 +6,6 @@ Schedules record their runs themselves, in the transaction that moves their cloc
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -21,7 +20,7 @@ from codewords_mcp.runtime.runs.catalog import Servable
 from codewords_mcp.runtime.runs.context import RunDependencies
 from codewords_mcp.runtime.runs.launcher import LaunchConfig
 from codewords_mcp.runtime.runs.records import CalledService, Target, new_id
-from codewords_mcp.runtime.runs.repeated_request import RepeatedRequest
+from codewords_mcp.runtime.runs.repeated_request import RepeatedRequest, key_of_workflow
 from codewords_mcp.runtime.runs.run_plan import RunPlan
 from codewords_mcp.runtime.services.base import Service
 
@@ -154,8 +153,7 @@ class Submitter:
         authority = self._context.authorities.of(request.caller)
         authority.require_call(request.service_id)
         if authority.workflow is not None and request.idempotency_key is not None:
-            digest = hashlib.sha256(request.idempotency_key.encode()).hexdigest()
-            request.idempotency_key = f"{authority.workflow}/{digest}"
+            request.idempotency_key = key_of_workflow(authority.workflow, request.idempotency_key)
 
     async def _configure(
         self,
