@@ -8,7 +8,7 @@ from tests.support.runtime import workflow
 from codewords_mcp.runtime.model.egress_policy import HOST_ALIAS
 
 _PROGRAM = """
-import asyncio, httpx, os, sys, uuid
+import asyncio, httpx, os, time, uuid
 from datetime import datetime, timezone
 
 def filled(data):
@@ -22,13 +22,28 @@ def filled(data):
         return os.urandom(8).hex()
     if data == "LONG":
         return "x" * 400_000
+    if data == "NOISE":
+        return os.urandom(300_000).hex()
     return data
+
+def end(way):
+    if way == "memory":
+        held = []
+        while True:
+            held.append(bytearray(os.urandom(1 << 20)) * 16)
+    if way == "time":
+        time.sleep(600)
+    if way:
+        os._exit(3)
 
 @app.post("/")
 async def act(body: dict):
     replies = []
     async with httpx.AsyncClient(timeout=60) as client:
         async def call(method, url, data=None, headers=None):
+            if method == "EXIT":
+                await client.get(url)
+                os._exit(3)
             headers = filled(headers or {})
             if url.startswith("/"):
                 url = os.environ["CODEWORDS_RUNTIME_URI"] + url
@@ -41,15 +56,18 @@ async def act(body: dict):
             done = await asyncio.gather(*(call(*one) for one in step))
             replies.append(done)
             if body.get("strict") and any(status >= 500 for status, _ in done):
-                if body.get("dies"):
-                    os._exit(3)
+                end(body.get("dies"))
                 raise RuntimeError("a step failed")
     return {"replies": replies}
 """
 
 
 def resumable(retries: str = "{count = 3, resume = true}", *options: str, title: str = "Resumable") -> str:
-    """The script. Its input: {steps: [[[method, url, data, headers], …], …], strict, dies}."""
+    """The script. Its input: {steps: [[[method, url, data, headers], …], …], strict, dies}.
+
+    `strict`: an answer of 500 and more ends the attempt by an error, or as `dies` says: "memory", "time", or true. The method
+    EXIT ends the process when its address has answered.
+    """
     return with_options(
         workflow(_PROGRAM, title=title),
         f"retries = {retries}",

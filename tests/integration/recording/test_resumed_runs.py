@@ -5,80 +5,30 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
-from typing import Any
 
 import pytest
-from tests.integration.runtime.helpers import deployed, serving
-from tests.support.counting_host import CountingHost, counting_host
+from tests.integration.recording.resume_ground import ResumeGround, outcomes, replies, resume_ground
+from tests.integration.runtime.helpers import deployed
 from tests.support.resumable_runs import resumable
-from tests.support.runtime import ADMIN, finished, make_home, open_runtime, request
+from tests.support.runtime import ADMIN, finished, request
 
 from codewords_mcp.errors import Conflict, Forbidden, InvalidInput
 from codewords_mcp.errors.remedies import Remedy, RemedyAction
-from codewords_mcp.runtime.api.runtime import Runtime
 from codewords_mcp.runtime.model.caller import Caller
 from codewords_mcp.runtime.model.run import Run
 
 pytestmark = [pytest.mark.anyio, pytest.mark.slow]
 
 
-@dataclass
-class Ground:
-    """A runtime, a workflow, and the host that it writes to."""
-
-    runtime: Runtime
-    service: str
-    host: CountingHost
-
-    def write(self, key: str, headers: dict[str, str] | None = None, **more: Any) -> list[Any]:
-        """A call that writes."""
-        return ["POST", f"{self.host.url}/write", {"key": key, **more}, headers]
-
-    def read(self, name: str) -> list[Any]:
-        """A call that reads."""
-        return ["GET", f"{self.host.url}/{name}"]
-
-    async def run(self, *steps: list[list[Any]], **more: Any) -> Run:
-        """The record of a background run that takes these steps."""
-        data = {"steps": steps, "strict": True, **more}
-        return await finished(self.runtime, await self.runtime.runs.start(request(self.service, data)))
-
-    def fails_once(self, *names: str) -> None:
-        """Answer the first of these requests with 500, or cut it off if it writes."""
-        left = set(names)
-
-        def fate(key: str) -> int:
-            if key not in left:
-                return 200
-            left.discard(key)
-            return 500 if key.startswith("/") else 0
-
-        self.host.fate = fate
-
-
 @pytest.fixture(scope="module")
-async def ground(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Ground]:
-    home = make_home(tmp_path_factory.mktemp("resume") / "home")
-    with counting_host() as host:
-        allowed = [f"127.0.0.1:{host.port}"]
-        async with open_runtime(home, egress_allow_private=allowed) as runtime, serving(runtime):
-            service = await deployed(runtime, resumable())
-            yield Ground(runtime, service, host)
-
-
-def outcomes(run: Run) -> list[str | None]:
-    return [one.outcome for one in run.attempts]
-
-
-def replies(run: Run) -> Any:
-    assert run.response_content is not None
-    return json.loads(run.response_content)["replies"]
+async def ground(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[ResumeGround]:
+    async with resume_ground(tmp_path_factory.mktemp("resume")) as opened:
+        yield opened
 
 
 @pytest.mark.requirement("runs:resume")
 @pytest.mark.parametrize("dies", [False, True])
-async def test_an_attempt_after_an_error_sends_nothing_again(ground: Ground, dies: bool) -> None:
+async def test_an_attempt_after_an_error_sends_nothing_again(ground: ResumeGround, dies: bool) -> None:
     name = f"first-{dies}"
     ground.fails_once(f"/{name}-gate")
     run = await ground.run(
@@ -98,7 +48,7 @@ async def test_an_attempt_after_an_error_sends_nothing_again(ground: Ground, die
 
 
 @pytest.mark.requirement("runs:resume-asks")
-async def test_a_write_whose_answer_is_lost_is_asked_about_and_not_sent_again(ground: Ground) -> None:
+async def test_a_write_whose_answer_is_lost_is_asked_about_and_not_sent_again(ground: ResumeGround) -> None:
     ground.fails_once("lost")
     steps = [[ground.write("before")], [ground.write("lost")], [ground.write("after")]]
     run = await ground.run(*steps)
@@ -125,7 +75,7 @@ async def test_a_write_whose_answer_is_lost_is_asked_about_and_not_sent_again(gr
 
 
 @pytest.mark.requirement("runs:resume-asks")
-async def test_a_write_that_was_not_carried_out_is_sent_when_a_person_says_so(ground: Ground) -> None:
+async def test_a_write_that_was_not_carried_out_is_sent_when_a_person_says_so(ground: ResumeGround) -> None:
     ground.fails_once("unsent")
     run = await ground.run([ground.write("first")], [ground.write("unsent")])
     assert run.error is not None
@@ -137,7 +87,7 @@ async def test_a_write_that_was_not_carried_out_is_sent_when_a_person_says_so(gr
 
 
 @pytest.mark.requirement("runs:resume-asks")
-async def test_an_idempotency_key_makes_a_repeat_safe_and_stays_the_first_one(ground: Ground) -> None:
+async def test_an_idempotency_key_makes_a_repeat_safe_and_stays_the_first_one(ground: ResumeGround) -> None:
     ground.fails_once("keyed")
     ground.host.tokens.clear()
     run = await ground.run([ground.write("keyed", {"Idempotency-Key": "UUID"})])
@@ -147,7 +97,7 @@ async def test_an_idempotency_key_makes_a_repeat_safe_and_stays_the_first_one(gr
 
 
 @pytest.mark.requirement("runs:resume-asks")
-async def test_a_write_that_may_be_the_same_with_another_nonce_is_asked_about(ground: Ground) -> None:
+async def test_a_write_that_may_be_the_same_with_another_nonce_is_asked_about(ground: ResumeGround) -> None:
     ground.fails_once("/nonce-gate")
     run = await ground.run([ground.write("nonce", n="NONCE")], [ground.read("nonce-gate")])
     assert run.error is not None
@@ -159,7 +109,7 @@ async def test_a_write_that_may_be_the_same_with_another_nonce_is_asked_about(gr
 
 
 @pytest.mark.requirement("runs:resume")
-async def test_a_child_run_is_started_once(ground: Ground) -> None:
+async def test_a_child_run_is_started_once(ground: ResumeGround) -> None:
     child = await deployed(ground.runtime, resumable(title="Child"))
     parent = await deployed(
         ground.runtime,
@@ -182,7 +132,7 @@ async def test_a_child_run_is_started_once(ground: Ground) -> None:
 
 
 @pytest.mark.requirement("runs:resume-asks")
-async def test_writes_that_were_on_their_way_together_are_one_question(ground: Ground) -> None:
+async def test_writes_that_were_on_their_way_together_are_one_question(ground: ResumeGround) -> None:
     ground.fails_once("both-1", "both-2", "both-3")
     run = await ground.run(
         [ground.write("both-0")], [ground.write(f"both-{n}") for n in (1, 2, 3)], [ground.write("both-4")]
@@ -211,7 +161,7 @@ async def test_writes_that_were_on_their_way_together_are_one_question(ground: G
 
 
 @pytest.mark.requirement("runs:resume-asks")
-async def test_of_two_answers_at_once_one_counts(ground: Ground) -> None:
+async def test_of_two_answers_at_once_one_counts(ground: ResumeGround) -> None:
     ground.fails_once("twice")
     run = await ground.run([ground.write("twice")])
     resumes = ground.runtime.resumes
@@ -225,13 +175,15 @@ async def test_of_two_answers_at_once_one_counts(ground: Ground) -> None:
     assert len(await _resumed(ground, run)) == 1
 
 
-async def _resumed(ground: Ground, run: Run) -> list[str]:
+async def _resumed(ground: ResumeGround, run: Run) -> list[str]:
     page = await ground.runtime.runs.list(ADMIN, service_id=ground.service, mode="resume", limit=100)
     return [one.id for one in page.items if one.mode_of == run.id]
 
 
 @pytest.mark.requirement("runs:resume-asks")
-async def test_a_question_that_an_attempt_left_behind_is_not_answered_with_the_next(ground: Ground) -> None:
+async def test_a_question_that_an_attempt_left_behind_is_not_answered_with_the_next(
+    ground: ResumeGround,
+) -> None:
     ground.fails_once("one", "two")
     run = await ground.run([ground.write("one"), ground.write("two")])
     journals = ground.runtime._container.run_journals  # pyright: ignore[reportPrivateUsage]
