@@ -42,8 +42,10 @@ async def act(body: dict):
     async with httpx.AsyncClient(timeout=60) as client:
         async def call(method, url, data=None, headers=None):
             if method == "EXIT":
-                await client.get(url)
-                os._exit(3)
+                reply = await client.get(url)
+                if reply.status_code >= 500:
+                    os._exit(3)
+                return [reply.status_code, ""]
             headers = filled(headers or {})
             if url.startswith("/"):
                 url = os.environ["CODEWORDS_RUNTIME_URI"] + url
@@ -62,14 +64,19 @@ async def act(body: dict):
 """
 
 
-def resumable(retries: str = "{count = 3, resume = true}", *options: str, title: str = "Resumable") -> str:
+def resumable(
+    retries: str = "{count = 3, resume = true}",
+    *options: str,
+    title: str = "Resumable",
+    env: tuple[str, ...] = (),
+) -> str:
     """The script. Its input: {steps: [[[method, url, data, headers], …], …], strict, dies}.
 
     `strict`: an answer of 500 and more ends the attempt by an error, or as `dies` says: "memory", "time", or true. The method
-    EXIT ends the process when its address has answered.
+    EXIT reads, and ends the process where the answer is 500 and more.
     """
     return with_options(
-        workflow(_PROGRAM, title=title),
+        workflow(_PROGRAM, title=title, env=env),
         f"retries = {retries}",
         f'hosts = ["{HOST_ALIAS}"]',
         *options,

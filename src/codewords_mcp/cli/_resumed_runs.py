@@ -26,7 +26,7 @@ def resume(run: str, *, sent: bool | None, answers: Sequence[str], as_json: bool
     """Show the writes that a run asks about, and go on with it by the answers that are given or typed."""
     if sent is not None and answers:
         raise InvalidInput("Either --sent, --not-sent or --write answers.")
-    given = _parsed(answers)
+    chosen = _parsed(answers)
 
     with connect() as client:
         path = f"/runs/{part(run_id(client, run))}/resume"
@@ -34,7 +34,7 @@ def resume(run: str, *, sent: bool | None, answers: Sequence[str], as_json: bool
         if sent is not None:
             body = {"sent": sent}
         else:
-            chosen = given or _ask(client, path, as_json=as_json)
+            chosen = chosen or _ask(client, path, as_json=as_json)
             body = {"writes": [{"number": number, "sent": was} for number, was in chosen.items()]}
         record = client.record("POST", path, body=body)
 

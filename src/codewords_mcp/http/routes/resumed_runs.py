@@ -23,7 +23,7 @@ class WriteAnswer(Body):
     sent: bool
 
 
-class ResumeBody(Body):
+class ResumeAnswers(Body):
     """The answers of a person: `writes` has one for each write of the question; `sent` is that of a question about one."""
 
     sent: bool | None = None
@@ -37,7 +37,7 @@ async def question(request: Request) -> Response:
 
 async def resume(request: Request) -> Response:
     """Go on with a run that ended with a question about writes."""
-    answer = await read_body(request, ResumeBody)
+    answer = await read_body(request, ResumeAnswers)
     if (answer.sent is None) == (answer.writes is None):
         raise InvalidInput("Either `sent` or `writes` has the answer.")
     run = await runtime(request.scope).resumes.resume(
@@ -46,7 +46,7 @@ async def resume(request: Request) -> Response:
     return JsonReply(run_record(run), headers={"X-Request-Id": run.id})
 
 
-def _answers(body: ResumeBody) -> bool | dict[int, bool]:
+def _answers(body: ResumeAnswers) -> bool | dict[int, bool]:
     if body.writes is None:
         return bool(body.sent)
     answers = {one.number: one.sent for one in body.writes}
@@ -68,7 +68,7 @@ OPERATIONS = [
     ),
     HttpOperation(
         "POST", "/runs/{run_id}/resume", "Go on with a run that asks about writes", resume, tag="runs",
-        body=ResumeBody, reply=RECORD,
+        body=ResumeAnswers, reply=RECORD,
         description="For a run that ended with `write_unknown`: `writes` says of each write of the question whether it was "
         'carried out (`{"number": 1, "sent": true}`); `sent` alone answers a question about one. A new run goes on with what '
         "is on record; its record is the reply.",

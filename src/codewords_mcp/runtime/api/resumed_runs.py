@@ -31,7 +31,9 @@ class ResumeApi:
         return ResumeQuestion(
             run_id=run.id,
             service_id=run.service_id or "",
-            writes=[info_of(number, entry) for number, entry in enumerate(await self._asked(run), 1)],
+            writes=[
+                info_of(number, entry) for number, entry in enumerate(await self._unknown_writes(run), 1)
+            ],
             resumed_by=await self._resumed_by(run),
         )
 
@@ -43,12 +45,12 @@ class ResumeApi:
         """
         refuse_run(caller, "say whether a write was sent")
         run = await self._runs.get(caller, run_id)
-        asked = await self._asked(run)
+        unknown = await self._unknown_writes(run)
         work = await self._container.database.read(works.load, run.id)
-        if not asked or work is None:
+        if not unknown or work is None:
             raise self._no_question(await self._resumed_by(run))
 
-        answers = _paired(run.id, asked, sent)
+        answers = _paired(run.id, unknown, sent)
         request = work.request
         request.body = works.replayed(work.body)
         request.caller = caller
@@ -57,7 +59,7 @@ class ResumeApi:
         request.on_record = partial(self._container.run_journals.answer, run_id=run.id, answers=answers)
         return await self._runs.get(caller, await self._runs.start(request))
 
-    async def _asked(self, run: Run) -> list[JournalEntry]:
+    async def _unknown_writes(self, run: Run) -> list[JournalEntry]:
         if run.status != "failed" or run.error is None or run.error.code != WriteUnknown.code:
             return []
         return await self._container.run_journals.question(run.owner, run.id)
@@ -74,16 +76,16 @@ class ResumeApi:
 
 
 def _paired(
-    run_id: str, asked: Sequence[JournalEntry], sent: bool | Mapping[int, bool]
+    run_id: str, unknown: Sequence[JournalEntry], sent: bool | Mapping[int, bool]
 ) -> list[tuple[JournalEntry, bool]]:
     """Each write with its answer. Raises InvalidInput."""
-    numbers = range(1, len(asked) + 1)
+    numbers = range(1, len(unknown) + 1)
     if isinstance(sent, bool):
         sent = {1: sent}
     if set(sent) != set(numbers):
-        named = "1" if len(asked) == 1 else f"1 to {len(asked)}"
+        named = "1" if len(unknown) == 1 else f"1 to {len(unknown)}"
         raise InvalidInput(
-            f"This run asks about {len(asked)} writes, and each needs one answer (number {named}).",
+            f"This run asks about {len(unknown)} writes, and each needs one answer (number {named}).",
             remedy=Remedy(RemedyAction.RESUME_RUN, {"run": run_id}),
         )
-    return [(entry, sent[number]) for number, entry in zip(numbers, asked, strict=True)]
+    return [(entry, sent[number]) for number, entry in zip(numbers, unknown, strict=True)]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Sequence
 
-from codewords_mcp.errors import InvalidScript
+from codewords_mcp.errors import InvalidScript, JournalDamaged, StorageFailed, WriteHeld, WriteUnknown
 from codewords_mcp.runtime.authoring.edits import unified_diff
 from codewords_mcp.runtime.model.authoring import Diagnosis, Frame, refusals
 from codewords_mcp.runtime.model.run import LogLine, Run
@@ -53,6 +53,12 @@ _UNSET = re.compile(r"Set the secret ([A-Z][A-Z0-9_]{1,63})")
 _NO_ROUTE = {404: "Not Found", 405: "Method Not Allowed"}
 """FastAPI's own responses for a path or method without a route."""
 _ROUTES = 20
+_ENDED_BY_RUNTIME = frozenset(
+    error.code for error in (WriteHeld, WriteUnknown, JournalDamaged, StorageFailed)
+)
+"""Errors with which the runtime ends a run before something is sent: exceptions of the program only follow from that, or are
+those of an earlier attempt.
+"""
 _CONNECTION_ERROR = re.compile(
     r"Connect|ReadError|RemoteProtocol|WriteError|ProxyError|SSL|gaierror|URLError|APIConnection|Disconnected|Reset|Timeout"
 )
@@ -75,6 +81,14 @@ def diagnose(
     `routes` are those of the version that ran. `unset`: names of secrets without a value that it or
     its services may need.
     """
+    if run.error is not None and run.error.code in _ENDED_BY_RUNTIME:
+        return Diagnosis(
+            step=run.steps[-1].id if run.steps else None,
+            error=run.error.message,
+            input=request_text[:_INPUT] if request_text else None,
+            fix=run.error.hint or None,
+            remedy=run.error.remedy,
+        )
     output = "\n".join(line.message for line in log if line.stream != "platform")
     # Some programs answer with their traceback instead of printing it, escaped as JSON.
     if isinstance(run.response_content, str) and "Traceback" in run.response_content:

@@ -206,7 +206,7 @@ class ResumeRecorder:
         self._on_no_record = on_no_record
         self._count = 0
         self._wrote = False
-        self._asked: dict[tuple[int, int], JournalEntry] = {}
+        self._questions: dict[tuple[int, int], JournalEntry] = {}
         """Writes that a person is asked about, by their places."""
         self._writing: set[int] = set()
         self._all_answered = asyncio.Event()
@@ -257,7 +257,7 @@ class ResumeRecorder:
         if (headers := _repeated(entry, request)) is not None:
             if takes_our_key(request) and await self._journal.answer_is_lost(entry):
                 return await self._ask(entry)
-            if self._asked:
+            if self._questions:
                 return BlockedRequest(ASKING)
             self._wrote = True
             return self._send(entry, headers, request)
@@ -265,7 +265,7 @@ class ResumeRecorder:
 
     async def _begin(self, entry: JournalEntry) -> Verdict:
         """Send a write, once it is on record that it may have been sent."""
-        if self._asked:
+        if self._questions:
             return BlockedRequest(ASKING)
         try:
             is_current = await self._journal.begin(entry)
@@ -277,7 +277,7 @@ class ResumeRecorder:
             return BlockedRequest(NO_RECORD)
         if not is_current:
             return BlockedRequest(OVER)
-        if self._asked:
+        if self._questions:
             self._journal.drop(entry)
             return BlockedRequest(ASKING)
         self._wrote = True
@@ -316,19 +316,19 @@ class ResumeRecorder:
 
     async def _ask(self, *entries: JournalEntry) -> BlockedRequest:
         """End the run with a question about these writes and all that are unknown, when what is on its way has its answer."""
-        is_first = not self._asked
-        self._asked.update((one.place, one) for one in entries)
+        is_first = not self._questions
+        self._questions.update((one.place, one) for one in entries)
         if is_first:
             with suppress(TimeoutError):
                 async with asyncio.timeout(SETTLE_SECONDS):
                     await self._all_answered.wait()
-            self._asked.update((one.place, one) for one in self._earlier.unknown_writes())
+            self._questions.update((one.place, one) for one in self._earlier.unknown_writes())
             for one in self._earlier.unanswered_calls():
                 if await self._journal.answer_is_lost(one):
-                    self._asked[one.place] = one
-            asked = sorted(self._asked.values(), key=_place)
-            await self._journal.ask(asked)
-            self._on_unknown(asked)
+                    self._questions[one.place] = one
+            questions = sorted(self._questions.values(), key=_place)
+            await self._journal.ask(questions)
+            self._on_unknown(questions)
         return BlockedRequest(ASKING)
 
     def _entry(self, request: RecordedRequest, keys: RequestKeys, *, is_write: bool) -> JournalEntry:

@@ -121,7 +121,7 @@ class KilledAttempts:
 
 
 def _recording(found: _EndedRun, work: works.Work, scrubber: Scrubber) -> Recording:
-    """What all attempts have sent, as a recording of the run."""
+    """Make a recording of a run from what all of its attempts have sent."""
     run, request = found.run, work.request
     began = to_micros(run.attempts[0].started_at) if run.attempts else found.entries[0].began
     exchanges = exchanges_of(found.entries, began)
