@@ -21,12 +21,7 @@ from tests.support.waiting import until
 from codewords_mcp.errors import Conflict, NotFound
 from codewords_mcp.runtime.model.run import Run
 
-pytestmark = [pytest.mark.anyio, pytest.mark.slow]
-
-
-@pytest.fixture(scope="module")
-def anyio_backend() -> str:
-    return "asyncio"
+pytestmark = [pytest.mark.anyio, pytest.mark.slow, pytest.mark.timeout(900)]
 
 
 @pytest.fixture(scope="module")

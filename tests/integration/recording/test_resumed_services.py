@@ -30,11 +30,6 @@ PROMPT: dict[str, Any] = {"model": "gpt-4o-mini", "messages": [{"role": "user", 
 MODEL = ["POST", "/openai/chat/completions", PROMPT]
 
 
-@pytest.fixture(scope="module")
-def anyio_backend() -> str:
-    return "asyncio"
-
-
 @dataclass
 class Outside:
     """A ground whose workflow may call services and models, the mail server, and the providers of models."""
