@@ -11,18 +11,16 @@ from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from tests.support.waiting import until_async
 
-from codewords_mcp.runtime.api.runtime import Runtime
 from codewords_mcp.runtime.model.caller import Caller
 from codewords_mcp.runtime.model.run import Run, RunRequest
 from codewords_mcp.runtime.model.workflow import Consent
-from codewords_mcp.runtime.sandboxes.namespaces.driver import LocalDriver
-from codewords_mcp.runtime.store import local_file
-from codewords_mcp.runtime.store.database import Database
-from codewords_mcp.settings import Settings
+
+if TYPE_CHECKING:
+    from codewords_mcp.runtime.api.runtime import Runtime
 
 HEADER = """# /// script
 # requires-python = "==3.11.*"
@@ -91,6 +89,9 @@ def share_environments(home: Path, environments: str = "environments") -> None:
 @functools.cache
 def _first_start() -> dict[str, bytes]:
     """Files that a first start leaves in any home, by their names in it."""
+    from codewords_mcp.runtime.sandboxes.namespaces.driver import LocalDriver
+    from codewords_mcp.runtime.store import local_file
+    from codewords_mcp.runtime.store.database import Database
 
     async def prove(run_dir: Path) -> None:
         driver = await LocalDriver.open(None, run_dir)
@@ -108,6 +109,10 @@ def _first_start() -> dict[str, bytes]:
 @asynccontextmanager
 async def open_runtime(home: Path, **settings: Any) -> AsyncGenerator[Runtime]:
     """A runtime over this home, without any front door."""
+    # Here, since much that only serves or attacks a runtime of another process has its homes and workflows from this module.
+    from codewords_mcp.runtime.api.runtime import Runtime
+    from codewords_mcp.settings import Settings
+
     settings.setdefault("drain_timeout", DRAIN_SECONDS)
     async with Runtime.open(Settings(home=home, port=0, **settings)) as runtime:
         yield runtime

@@ -1,4 +1,7 @@
-"""A workflow that does with its key whatever its input says, on a runtime that its sandbox reaches."""
+"""A workflow that does with its key whatever its input says, on a runtime that its sandbox reaches.
+
+Imports of the runtime are in the functions that need it: the attacks need the workflow only, in five processes.
+"""
 
 from __future__ import annotations
 
@@ -7,18 +10,16 @@ import json
 import socket
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import uvicorn
 from tests.support.runtime import ADMIN, ALLOWED, fetch, workflow
 from tests.support.waiting import until_async
 
-from codewords_mcp.http.app import create_app
-from codewords_mcp.runtime.api.runtime import Runtime
 from codewords_mcp.runtime.model.caller import Caller
 from codewords_mcp.runtime.model.schedule import Schedule
-from codewords_mcp.runtime.store import schedules as rows
-from codewords_mcp.runtime.store.clock import now
+
+if TYPE_CHECKING:
+    from codewords_mcp.runtime.api.runtime import Runtime
 
 ANN, BEN = Caller("ann", "user"), Caller("ben", "user")
 _ACTS = """
@@ -52,6 +53,10 @@ def acting(tool: str = "", *, env: tuple[str, ...] = (), title: str = "Acts", mo
 @asynccontextmanager
 async def serving(runtime: Runtime) -> AsyncGenerator[None]:
     """The HTTP door of this runtime, for calls of its sandboxes."""
+    import uvicorn
+
+    from codewords_mcp.http.app import create_app
+
     listener = socket.create_server(("127.0.0.1", 0))
     runtime.base_url = f"http://127.0.0.1:{listener.getsockname()[1]}"
     app = create_app(runtime, runtime.settings, None, on_stop=lambda: None)
@@ -105,6 +110,9 @@ def _json(text: str) -> Any:
 
 async def come(runtime: Runtime, schedule: Schedule, *, ago: int = 1_000_000) -> None:
     """Its next time has come, so many µs ago."""
+    from codewords_mcp.runtime.store import schedules as rows
+    from codewords_mcp.runtime.store.clock import now
+
     container = runtime._container  # pyright: ignore[reportPrivateUsage]  # no clock of ours can be moved from outside
     await container.database.write(lambda c: rows.change(c, schedule.id, {"next_at": now() - ago}))
     container.scheduler.wake()
