@@ -211,3 +211,22 @@ async def test_what_other_processes_hold_counts_and_a_run_comes_back_to_its_plac
     await waits[0]
     admission.leave(where)
     assert admission.active == 0
+
+
+@pytest.mark.requirement("runs:line")
+async def test_a_slot_that_is_returned_for_now_goes_to_no_run_behind() -> None:
+    admission, where = Admission(), place(concurrency=1)
+    assert admission.claim(where)
+    usual, last = admission.ticket(50), admission.ticket(90)
+    granted = [asyncio.create_task(admission.wait(where, ticket)) for ticket in (usual, last)]
+    await asyncio.sleep(0)
+    admission.leave(where)
+    await granted[0]
+
+    await admission.wait(where, usual, returns_slot=True)
+    assert not granted[1].done()
+    assert (admission.active, admission.queued) == (1, 1)
+    admission.leave(where)
+    await granted[1]
+    admission.leave(where)
+    assert (admission.active, admission.queued) == (0, 0)

@@ -82,11 +82,17 @@ class Admission:
         """A position in the queue. Waiting again with it takes the same position."""
         return priority, next(self._numbers)
 
-    async def wait(self, scope: LimitScope, ticket: Ticket) -> None:
-        """Return with a slot, in fair turn. A cancelled wait leaves the queue."""
+    async def wait(self, scope: LimitScope, ticket: Ticket, *, returns_slot: bool = False) -> None:
+        """Return with a slot, in fair turn. A cancelled wait leaves the queue.
+
+        `returns_slot`: the run holds a slot that it can't use yet. It releases it here, already in
+        the queue, so that the slot goes to no run behind it.
+        """
         granted: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         queue = self._queues.setdefault(scope.group, _GroupQueue(scope))
         heapq.heappush(queue.waiting, (ticket, granted))
+        if returns_slot:
+            self._count(scope, -1)
         self._give_out()
 
         try:

@@ -106,7 +106,7 @@ class SlotManager:
             self.admission.leave(scope)
 
     async def _get(self, run_id: str, scope: LimitScope, ticket: Ticket) -> None:
-        recorded = ""
+        recorded, returns_slot = "", False
         while True:
             full = self.admission.full(scope)
             if full is not None and full.scope != recorded:
@@ -115,7 +115,7 @@ class SlotManager:
 
             if self._db.shared:
                 self._watch()
-            await self.admission.wait(scope, ticket)
+            await self.admission.wait(scope, ticket, returns_slot=returns_slot)
             if not self._db.shared:
                 return
 
@@ -129,8 +129,9 @@ class SlotManager:
                 return
 
             self.admission.set_elsewhere(elsewhere)
-            # Another replica was quicker: wait again, at the same position.
-            self.admission.leave(scope)
+            # Another replica was quicker, or an ended run's record is not written yet: wait again,
+            # at the same position.
+            returns_slot = True
 
     def _start(self, connection: Connection, run_id: str, scope: LimitScope) -> tuple[bool, Any]:
         """Take the slot for everybody to see; (True, None), or (False, what the others hold)."""
