@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import zlib
+from collections.abc import Callable
 
 import pytest
 from hypothesis import given
@@ -52,9 +53,11 @@ def test_gzip_members_are_one_body_at_every_cut(members: list[bytes], size: int)
 
 
 @pytest.mark.requirement("services:caps")
-@pytest.mark.parametrize("packed", [gzip.compress(b"\0" * (64 << 20)), zlib.compress(b"\0" * (64 << 20))])
-def test_a_bomb_opens_in_bounded_pieces_and_no_further_than_they_are_taken(packed: bytes) -> None:
-    pieces = Inflater("gzip").feed(packed)
+@pytest.mark.parametrize("compress", [gzip.compress, zlib.compress])
+def test_a_bomb_opens_in_bounded_pieces_and_no_further_than_they_are_taken(
+    compress: Callable[[bytes], bytes],
+) -> None:
+    pieces = Inflater("gzip").feed(compress(b"\0" * (64 << 20)))
     assert len(next(pieces)) <= PIECE_BYTES
     assert max(map(len, pieces)) <= PIECE_BYTES
 
