@@ -23,6 +23,8 @@ from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+from tests.support.processes import SHARED_SERVERS
+
 _PROJECT = Path(__file__).resolve().parents[2]
 _MOST = 1 << 20
 _BEGIN_SECONDS = 120.0
@@ -97,6 +99,7 @@ class CommandServer:
                 [sys.executable, "-m", __name__, str(theirs.fileno())],
                 cwd=_PROJECT, stdin=subprocess.DEVNULL, pass_fds=[theirs.fileno()],
             )  # fmt: skip
+        SHARED_SERVERS.add(self._process.pid)
         atexit.register(self._close)
 
     def start(

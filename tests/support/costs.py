@@ -1,7 +1,7 @@
 """A plugin that tells what each file of tests costs, in seconds of processors and of the clock.
 
-Processor seconds are those of the test's process and of every program it started and waited for. Beside others a test takes
-longer by the clock and hardly works more: those seconds are the ones to compare.
+Processor seconds are those of the test's process, of every program it started and waited for, and of the servers that tests
+share (`SHARED_SERVERS`). Beside others a test takes longer by the clock and hardly works more: those seconds are the ones to compare.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from collections.abc import Generator
 from dataclasses import dataclass
 
 import pytest
+from tests.support.processes import SHARED_SERVERS, processor_seconds
 
 _SHOWN = 30
 
@@ -72,6 +73,7 @@ class _Costs:
 
 
 def _used() -> float:
-    """Seconds of processors of this process and of those it has waited for."""
+    """Seconds of processors of this process, of those it has waited for, and of the shared servers with what they waited for."""
     sums = (resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
-    return sum(used.ru_utime + used.ru_stime for used in sums)
+    servers = sum(processor_seconds(pid) for pid in SHARED_SERVERS)
+    return servers + sum(used.ru_utime + used.ru_stime for used in sums)

@@ -15,6 +15,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from tests.support.processes import SHARED_SERVERS
 
 from codewords_mcp.runtime.store.database import Database
 
@@ -64,6 +65,7 @@ class Postgres:
                 + [f"-c{name}={value}" for name, value in options.items()],
                 user=self._user, cwd=self._folder, stdin=subprocess.DEVNULL, stdout=out, stderr=out,
             )  # fmt: skip
+        SHARED_SERVERS.add(self._process.pid)
         deadline = time.monotonic() + _START_SECONDS
         ready = [
             self._programs / "pg_isready",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Collection
 from contextlib import suppress
 from pathlib import Path
@@ -37,3 +38,17 @@ def exists(pid: int) -> bool:
 async def until_gone(pids: list[int]) -> None:
     """Wait until none of them exists, not even as a zombie."""
     await until_async(lambda: not any(map(exists, pids)), f"processes {pids} to be gone", 20)
+
+
+SHARED_SERVERS: set[int] = set()
+"""Children of this process that work for one test after another, until its end: what each test costs is in them too."""
+
+
+def processor_seconds(pid: int) -> float:
+    """What a process and those it has waited for have used; 0 once it was waited for itself."""
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_text(encoding="ascii", errors="replace")
+    except OSError:
+        return 0.0
+    ticks = stat.rpartition(")")[2].split()[11:15]  # utime, stime, cutime, cstime
+    return sum(map(int, ticks)) / os.sysconf("SC_CLK_TCK")
