@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass
+from typing import cast
 
 import structlog
 from sqlalchemy import Connection
 
 from codewords_mcp.errors import CodewordsError
 from codewords_mcp.runtime.model.run import FINISHED, Run
+from codewords_mcp.runtime.model.run_columns import FinalStatus
 from codewords_mcp.runtime.recording.exchanges import MAX_BODY_BYTES, Recording, RunMessage, cost_of
 from codewords_mcp.runtime.recording.journal import JournalEntry
 from codewords_mcp.runtime.recording.journal_exchanges import CUT, exchanges_of
@@ -117,7 +119,8 @@ class KilledAttempts:
         recorded = RecordedRun(
             found.run.id, work.request, config, len(found.run.attempts), RequestReader(work.request)
         )
-        await self._recordings.store(_recording(found, work, Scrubber(config.secrets)), recorded)
+        recording = _recording(found, work, Scrubber(config.secrets))
+        await self._recordings.store_journal(recorded, recording, cast("FinalStatus", found.run.status))
 
 
 def _recording(found: _EndedRun, work: works.Work, scrubber: Scrubber) -> Recording:

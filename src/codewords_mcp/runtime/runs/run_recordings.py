@@ -181,6 +181,17 @@ class RunRecordings:
             if run.plan is not None:
                 run.plan.fail()
 
+    async def store_journal(self, run: RecordedRun, recording: Recording, status: FinalStatus) -> None:
+        """Store a recording that was made of a run's journal, in place of those of its attempts. Never raises."""
+        try:
+            if self._keeps(run, status):
+                await self._service.store(
+                    run.request.caller.owner, recording, mode=run.request.mode, replaces=True
+                )
+        except Exception:
+            # A recording is never worth a run.
+            log.exception("recording not stored", run_id=run.run_id)
+
     def _keeps(self, run: RecordedRun, status: FinalStatus) -> bool:
         policy = run.config.servable.recording_policy(self._policy)
         if policy == "off":
