@@ -48,7 +48,7 @@ class Hostile:
     sandbox: Sandbox
     printed: dict[Stream, bytearray] = field(default_factory=dict[Stream, bytearray])
     total: int = 0
-    _changed: asyncio.Event = field(default_factory=asyncio.Event)
+    _awaited: dict[bytes, asyncio.Event] = field(default_factory=dict[bytes, asyncio.Event])
 
     async def collect(self) -> None:
         """Until its end."""
@@ -56,9 +56,17 @@ class Hostile:
             kept = self.printed.setdefault(chunk.stream, bytearray())
             kept += chunk.data
             self.total += len(chunk.data)
+            if chunk.stream == "stdout":
+                self._notice(len(chunk.data))
             if len(kept) > 1 << 20:
                 del kept[: len(kept) // 2]
-            self._changed.set()
+
+    def _notice(self, added: int) -> None:
+        """Look for what is awaited where it can be new: a bomb prints a hundred thousand times."""
+        printed = self.printed["stdout"]
+        for text, said in self._awaited.items():
+            if printed.find(text, max(0, len(printed) - added - len(text) + 1)) >= 0:
+                said.set()
 
     @property
     def stdout(self) -> str:
@@ -72,13 +80,9 @@ class Hostile:
 
     async def says(self, text: str) -> None:
         """Wait until it has printed this."""
-
-        async def wait() -> None:
-            while text not in self.stdout:
-                self._changed.clear()
-                await self._changed.wait()
-
-        await within(wait())
+        awaited = text.encode()
+        if awaited not in self.printed.get("stdout", b""):
+            await within(self._awaited.setdefault(awaited, asyncio.Event()).wait())
 
     async def ended(self) -> Exit:
         """How it ended, by itself."""
