@@ -213,7 +213,7 @@ def test_what_killed_attempts_have_sent_is_in_the_trace_and_the_recording(tmp_pa
                 (f"POST {host.url.removeprefix('http://')}/write", "error"),
             ]
             recording = runtime.call("GET", f"/recordings/{run_id}")
-            assert [one["status"] for one in recording["exchanges"]] == [200, 200, 0]
+            assert [one["response"]["status"] for one in recording["exchanges"]] == [200, 200, 0]
             assert "its process was killed" in json.dumps(recording)
             with sqlite3.connect(f"file:{home / 'codewords.db'}?mode=ro", uri=True) as database:
                 for table in ("recording_journal", "run_requests"):

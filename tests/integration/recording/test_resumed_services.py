@@ -10,13 +10,15 @@ from dataclasses import dataclass
 from typing import Any
 
 import pytest
+from tests.integration.recording.helpers import RecordingGround, calling
 from tests.integration.recording.resume_ground import ResumeGround, outcomes, replies, resume_ground
 from tests.integration.runtime.helpers import deployed
 from tests.support.mail_server import MailServer
 from tests.support.resumable_runs import resumable
-from tests.support.runtime import ADMIN, fetch
+from tests.support.runtime import ADMIN, fetch, finished, request
 from tests.support.waiting import until
 
+from codewords_mcp.runtime.egress import HOST_ALIAS
 from codewords_mcp.runtime.model.run import Run
 from codewords_testing.providers import LoopbackProviders, loopback_providers
 
@@ -209,3 +211,14 @@ async def test_a_recording_of_a_resumed_run_has_what_the_attempt_before_was_answ
     assert ground.host.writes["whole"] == 1
     status, _, _ = await fetch(ground.runtime, ground.service, {"steps": [[ground.read("plain")]]})
     assert status == 200
+
+
+@pytest.mark.requirement("runs:resume")
+async def test_what_was_sent_over_tls_is_not_sent_again(ground: RecordingGround) -> None:
+    options = f'retries = {{count = 1, resume = true}}\nhosts = ["{HOST_ALIAS}"]'
+    service = await deployed(ground.runtime, calling(options, title="Resumed over TLS"))
+    calls = [["POST", f"{ground.url}/write", {"amount": 7}]]
+    started = await ground.runtime.runs.start(request(service, {"calls": calls, "fail": True}))
+    run = await finished(ground.runtime, started)
+    assert outcomes(run) == ["failed", "failed"]
+    assert [one["method"] for one in ground.host.asked] == ["POST"]
