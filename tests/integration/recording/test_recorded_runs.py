@@ -226,6 +226,8 @@ async def test_a_client_that_pins_certificates_is_left_alone_from_its_second_con
     _, answer, first = await fetch(ground.runtime, service, data)
     assert json.loads(answer) == ["ConnectError", 200]
     assert any("pinned certificate" in one for one in (await ground.recording(first)).obstacles)
+    lines = [line.message for line in await ground.runtime.logs.tail(ADMIN, first)]
+    assert any(f"connection to {HOST_ALIAS}" in line and "run it again" in line for line in lines), lines
 
     ground.runtime._container.forget(service)  # pyright: ignore[reportPrivateUsage]  # no prepared sandbox of before
     _, answer, later = await fetch(ground.runtime, service, data)

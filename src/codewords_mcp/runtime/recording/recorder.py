@@ -34,6 +34,10 @@ MAX_CHUNKS: Final = 4096
 """Chunks of a response with their own time. The last one takes the rest."""
 MAX_ENDED: Final = 1000
 """Judged runs that are over whose late requests are blocked."""
+PINNED: Final = (
+    "The program refused the certificate with which its connection to {host} was to be recorded, so this connection failed. "
+    'Further ones of this version are left alone: run it again. With `record = "off"` in the header none is read.'
+)
 STREAM_END: Final = b"data: [DONE]"
 """The last event of a model's stream. Some clients close the connection after it."""
 
@@ -313,6 +317,8 @@ class RecordingSession:
     recorder: Recorder
     scrubber: StreamScrubber
     log: RequestLog | None = None
+    tell: Callable[[str], None] | None = None
+    """Writes a line for the run's reader, into its log."""
     judged_only: bool = False
     """Connections that cannot be read, and requests after the run's end, are refused: nothing leaves without a verdict."""
 
@@ -347,6 +353,11 @@ class RecordingSession:
         if self.log is not None and not self.log.add(exchange.request, exchange):
             return None
         return exchange
+
+    def tell_pinned(self, host: str) -> None:
+        """Explain a connection that the program ended, as it does not trust the runtime's certificate."""
+        if self.tell is not None:
+            self.tell(PINNED.format(host=host))
 
     def note_unread(self, host: str, port: int, traffic: tuple[int, int], began: float, why: str) -> None:
         """Note a connection that was not read and is over: bytes of both directions, monotonic time of its begin."""

@@ -68,7 +68,8 @@ class Execution:
             setup.info.number,
             self._reader,
             setup.plan,
-            setup.info.journal,
+            tell=self.run_log.write_platform_line,
+            journal=setup.info.journal,
         )
         self._recording = self._recordings.begin(recorded_run, self.scrubber)
         if self._recording is not None:

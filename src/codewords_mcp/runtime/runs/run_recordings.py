@@ -43,6 +43,8 @@ class RecordedRun:
     attempt: int
     reader: RequestReader
     plan: RunPlan | None = None
+    tell: Callable[[str], None] | None = None
+    """Writes a line into the run's log."""
     journal: AttemptJournal | None = None
     """Of an attempt that may be resumed by the next one."""
 
@@ -67,7 +69,9 @@ class AttemptRecording:
         self.log = ExchangeLog()
         self.dedicated = run.request.mode is not None or run.journal is not None
         """The run needs a sandbox that starts with this recorder: nothing of it may have been sent before."""
-        self.session = RecordingSession(recorder, scrubber, self.log, judged_only=self.dedicated)
+        self.session = RecordingSession(
+            recorder, scrubber, self.log, tell=run.tell, judged_only=self.dedicated
+        )
         self.run = run
         self._registry = registry
         self._created_at = now()

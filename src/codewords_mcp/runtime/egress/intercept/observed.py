@@ -232,6 +232,9 @@ class ObservedConnection:
 
     def _learn_pinned(self) -> None:
         self.why = unread.PINNED
+        recording = self.session.interception.recording or self.recording
+        if recording is not None:
+            recording.tell_pinned(self.session.host)
         self.session.interception.leave_unread(self.session.host, unread.PINNED)
 
     async def _relay_tls(self, passage: TlsPassage, *, http2: bool) -> None:
