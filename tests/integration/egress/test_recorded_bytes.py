@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
-from tests.integration.egress.test_recorded import Recorded, recorded
+from tests.integration.egress.helpers import Recorded, recorded
 from tests.integration.secrets.interception import FREE
 from tests.integration.secrets.tls_host import Ca, raw_host
 from tests.support.egress import serving
