@@ -19,6 +19,10 @@ FLAGS = (
 )  # fmt: skip
 
 
+_TEXTS = {"Enter": "\r"}
+"""What a key types whose name is longer than a character."""
+
+
 def executable() -> str | None:
     """Chromium, where it is installed."""
     return shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
@@ -65,6 +69,25 @@ class Tab:
             "result"
         ].get("value")
 
+    def press(self, *keys: str) -> None:
+        """Press keys, one after the other, as a person does: `a`, `Enter`, `ArrowDown`."""
+        for key in keys:
+            text = _TEXTS.get(key, key if len(key) == 1 else "")
+            self.do("Input.dispatchKeyEvent", type="keyDown", key=key, text=text)
+            self.do("Input.dispatchKeyEvent", type="keyUp", key=key)
+
+    def resize(self, width: int, height: int, *, dark: bool = False) -> None:
+        """Show pages in a window of this size, in light or dark."""
+        scheme = "dark" if dark else "light"
+        self.do(
+            "Emulation.setDeviceMetricsOverride",
+            width=width,
+            height=height,
+            deviceScaleFactor=1,
+            mobile=False,
+        )
+        self.do("Emulation.setEmulatedMedia", features=[{"name": "prefers-color-scheme", "value": scheme}])
+
     def screenshot(self, path: Path) -> None:
         """A picture of the page."""
         path.write_bytes(base64.b64decode(self.do("Page.captureScreenshot")["data"]))
@@ -74,6 +97,9 @@ class Tab:
         method, params = message.get("method"), message.get("params", {})
         if method == "Log.entryAdded":
             self.problems.append(params["entry"]["text"])
+        elif method == "Runtime.exceptionThrown":
+            details = params["exceptionDetails"]
+            self.problems.append(details.get("exception", {}).get("description") or details["text"])
         elif method == "Network.requestWillBeSent":
             self.requested.append(params["request"]["url"])
         return message

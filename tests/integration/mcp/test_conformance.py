@@ -10,8 +10,8 @@ import anyio
 import pytest
 from tests.integration.mcp.conformance_server import A_MOMENT, add_everything, long_tools
 from tests.integration.mcp.fake_runtime import ANN, FakeRuntime
-from tests.integration.mcp.npm import CONFORMANCE, OWN_NODE, installed, node
 from tests.support.mcp_clients import serving
+from tests.support.npm import CONFORMANCE, OWN_NODE, installed, node
 
 from codewords_mcp.cli.mcp_app import create_server
 from codewords_mcp.mcp_server.limits import ServerLimits

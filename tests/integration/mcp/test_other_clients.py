@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.integration.mcp.npm import INSPECTOR, TYPESCRIPT, installed, node
+from tests.support.npm import INSPECTOR, TYPESCRIPT, installed, node
 
 from codewords_mcp.mcp_server.server import INSTRUCTIONS
 from codewords_mcp.tools import all_tools

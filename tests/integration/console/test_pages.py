@@ -1,0 +1,66 @@
+"""Each page at both widths, light and dark: no error, nothing sideways, no violation of accessibility rules."""
+
+from __future__ import annotations
+
+import pytest
+from tests.integration.console.helpers import DESKTOP, PHONE, Console
+from tests.support.npm import installed
+
+AXE = "axe-core@4.14.1"
+PAGES = (
+    "/",
+    "/console/runs",
+    "/console/inbox",
+    "/console/schedules",
+    "/console/secrets",
+    "/console/usage",
+    "/console/settings",
+)
+_SIDEWAYS = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
+_VIOLATIONS = """axe.run(document, {resultTypes: ["violations"]}).then(found => found.violations.map(
+    rule => `${rule.id}: ${rule.nodes.map(node => node.html.slice(0, 160)).join(" ")}`))"""
+
+
+def _violations(console: Console) -> list[str]:
+    """Rules of axe that the page breaks."""
+    library = installed(AXE) / "node_modules/axe-core/axe.min.js"
+    console.tab.value(library.read_text(encoding="utf-8") + ";true")
+    return list(console.tab.value(_VIOLATIONS))
+
+
+def _look(console: Console, path: str, heading: str = "") -> None:
+    for size in (PHONE, DESKTOP):
+        for dark in (False, True):
+            console.tab.resize(*size, dark=dark)
+            console.open(path, heading)
+            assert console.tab.value(_SIDEWAYS) <= 0, (path, size)
+            assert _violations(console) == [], (path, size, dark)
+    assert console.tab.problems == []
+
+
+@pytest.mark.requirement("console:pages")
+@pytest.mark.parametrize("path", PAGES)
+def test_a_page_fits_phones_and_desktops_in_light_and_dark(console: Console, path: str) -> None:
+    console.run(kind="fail")
+    _look(console, path)
+
+
+@pytest.mark.requirement("console:pages")
+def test_the_page_of_a_failed_run_fits_phones_and_desktops(console: Console) -> None:
+    run_id = console.run(kind="fail", lines=40)
+    _look(console, f"/console/runs/{run_id}", "KeyError in step answer")
+
+
+@pytest.mark.requirement("console:pages")
+def test_the_page_of_a_run_with_a_table_fits_phones_and_desktops(console: Console) -> None:
+    run_id = console.run(kind="table")
+    console.open(f"/console/runs/{run_id}", "succeeded")
+    console.sees(".answer td", "Item 7")
+    _look(console, f"/console/runs/{run_id}", "succeeded")
+
+
+@pytest.mark.requirement("console:pages")
+def test_an_address_without_a_page_leads_home(console: Console) -> None:
+    console.open("/console/nothing", "There is no such page")
+    console.click("main a", "Home")
+    console.waits("location.pathname === '/'")
