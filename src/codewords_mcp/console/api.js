@@ -138,7 +138,7 @@ export async function download(path, name) {
   setTimeout(() => URL.revokeObjectURL(address), 60_000);
 }
 
-/** @typedef {{name: string, data: any}} Change One event; `name` is `again` after a reconnect. */
+/** @typedef {{name: string, data: any}} Change One event; `name` is `again` when the connection is there, or there again. */
 
 const NAMES = ["run", "runs", "workflows", "schedules", "secrets", "webhooks", "inbox"];
 /** @type {Set<(change: Change) => void>} */
@@ -160,10 +160,9 @@ export function listen() {
   source?.close();
   source = new EventSource("/events");
   source.onopen = () => {
-    if (connection.peek() !== "on") {
-      connection.value = "on";
-      tell({ name: "again", data: {} });
-    }
+    connection.value = "on";
+    // What changed before the connection was there is heard of by loading it again, the first time too.
+    tell({ name: "again", data: {} });
   };
   source.onerror = () => {
     if (connection.peek() === "on") connection.value = "lost";

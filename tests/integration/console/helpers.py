@@ -86,9 +86,9 @@ class Console:
         )
         return str(found[0])
 
-    def waits(self, script: str) -> Any:
-        """Wait until a script gives something true; what it gives."""
-        return until(lambda: self.tab.value(script), script)
+    def waits(self, script: str) -> None:
+        """Wait until a script gives something true."""
+        until(lambda: self.tab.value(f"Boolean({script})"), script)
 
     def click(self, selector: str, words: str = "") -> None:
         """Click the element with these words."""

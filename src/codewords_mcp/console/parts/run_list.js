@@ -86,20 +86,26 @@ export class RunList {
       if (opened === this._opened) this.error.value = error;
     } finally {
       this.loading.value = false;
+      if (this._pending.size) this._schedule();
     }
   }
 
   /** @param {import("../api.js").Change} change */
   _onChange({ name, data }) {
-    if (name === "again") this.open(this._filters);
-    if (name !== "run") return;
-    this._pending.add(data.id);
+    if (name !== "run" && name !== "again") return;
+    this._pending.add(data.id ?? "");
+    this._schedule();
+  }
+
+  _schedule() {
     clearTimeout(this._timer);
     this._timer = setTimeout(() => this._refresh(), GATHER_MS);
   }
 
   /** Update the rows that changed where they are; new ones come on top, or are counted while the person reads. */
   async _refresh() {
+    // While the list is loaded for the first time, changes wait for it.
+    if (!this.items.peek()) return;
     const ids = [...this._pending];
     this._pending.clear();
     const opened = this._opened;
@@ -109,6 +115,10 @@ export class RunList {
 
     const newest = new Map(page.items.map((/** @type {RunRecord} */ run) => [run.id, run]));
     const known = new Set(items.map((run) => run.id));
+    if (items.length && newest.size === PAGE && ![...newest.keys()].some((id) => known.has(id))) {
+      this.open(this._filters);  // more came than one page: the runs between are missing
+      return;
+    }
     const older = ids.filter((id) => known.has(id) && !newest.has(id));
     for (const run of await Promise.all(older.map((id) => get(`/request/${id}`, {}, { quiet: true }).catch(() => null)))) {
       if (run) newest.set(run.id, run);

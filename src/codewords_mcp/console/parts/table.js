@@ -16,5 +16,5 @@ import { html } from "../ui.js";
 export const Table = ({ label, columns, rows, id }) => html`<div class="table-box"><table class="table cards">
   <caption class="hidden">${label}</caption>
   <thead><tr>${columns.map((column) => html`<th class=${column.class ?? ""} scope="col">${column.name || html`<span class="hidden">${label}</span>`}</th>`)}</tr></thead>
-  <tbody>${rows.map((row) => html`<tr key=${id(row)}>${columns.map((column) => html`<td class=${column.class ?? ""} data-label=${column.name}>${column.cell(row)}</td>`)}</tr>`)}</tbody>
+  <tbody>${rows.map((row) => html`<tr key=${id(row)}>${columns.map((column) => html`<td class=${column.class ?? ""} data-label=${column.name}><div class="cell">${column.cell(row)}</div></td>`)}</tr>`)}</tbody>
 </table></div>`;
