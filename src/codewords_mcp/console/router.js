@@ -10,7 +10,7 @@ import { signal } from "./ui.js";
 
 /** @type {Page[]} */
 export const PAGES = [
-  { id: "home", pattern: /^\/$/, load: () => import("./pages/home.js") },
+  { id: "home", pattern: /^\/(?:console)?$/, load: () => import("./pages/home.js") },
   { id: "runs", pattern: /^\/console\/runs$/, load: () => import("./pages/runs.js") },
   { id: "run", pattern: /^\/console\/runs\/([^/]+)$/, load: () => import("./pages/run.js") },
   { id: "inbox", pattern: /^\/console\/inbox$/, load: () => import("./pages/inbox.js") },
@@ -22,7 +22,7 @@ export const PAGES = [
 
 /** Navigation: the page's id, its address, the key after `g`. Entries of one group stand together. */
 export const NAVIGATION = [
-  [["home", "/", "h"], ["inbox", "/console/inbox", "i"]],
+  [["home", "/console", "h"], ["inbox", "/console/inbox", "i"]],
   [["runs", "/console/runs", "r"], ["workflows", "/console/workflows", "w"], ["drafts", "/console/drafts", "d"],
     ["schedules", "/console/schedules", "s"]],
   [["templates", "/console/templates", "t"], ["services", "/console/services", "v"],

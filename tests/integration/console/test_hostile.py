@@ -40,7 +40,7 @@ def test_a_name_of_a_workflow_is_text_everywhere(console: Console) -> None:
     workflow = console.served.deploy(PROGRAM, name)
     hostile = Console(console.tab, console.served, workflow)
     run_id = hostile.run(kind="fail")
-    for path in ("/", "/console/runs", f"/console/runs/{run_id}"):
+    for path in ("/console", "/console/runs", f"/console/runs/{run_id}"):
         console.open(path)
         console.sees("main", "onmouseover=hacked=1")
         assert console.tab.value("document.querySelectorAll('main [onmouseover]').length") == 0

@@ -8,7 +8,7 @@ from tests.integration.console.helpers import Console
 
 @pytest.mark.requirement("console:keys")
 def test_keys_go_to_pages_search_and_list_themselves(console: Console) -> None:
-    console.open("/")
+    console.open("/console")
     console.tab.press("g", "r")
     console.waits("location.pathname === '/console/runs'")
     console.tab.press("?")
