@@ -19,8 +19,10 @@ FLAGS = (
 )  # fmt: skip
 
 
+_CODES = {"Tab": 9, "Enter": 13, "Escape": 27, "ArrowUp": 38, "ArrowDown": 40}
+"""Codes of keys for which the browser itself does something."""
 _TEXTS = {"Enter": "\r"}
-"""What a key types whose name is longer than a character."""
+"""Texts of keys whose names are longer than a character."""
 
 
 def executable() -> str | None:
@@ -73,8 +75,9 @@ class Tab:
         """Press keys, one after the other, as a person does: `a`, `Enter`, `ArrowDown`."""
         for key in keys:
             text = _TEXTS.get(key, key if len(key) == 1 else "")
-            self.do("Input.dispatchKeyEvent", type="keyDown", key=key, text=text)
-            self.do("Input.dispatchKeyEvent", type="keyUp", key=key)
+            code = _CODES.get(key, 0)
+            self.do("Input.dispatchKeyEvent", type="keyDown", key=key, text=text, windowsVirtualKeyCode=code)
+            self.do("Input.dispatchKeyEvent", type="keyUp", key=key, windowsVirtualKeyCode=code)
 
     def resize(self, width: int, height: int, *, dark: bool = False) -> None:
         """Show pages in a window of this size, in light or dark."""

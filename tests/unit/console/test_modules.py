@@ -12,7 +12,7 @@ from tests.unit.console.modules import CONSOLE, code_of, imports_of, loaded_with
 
 LINES = 200
 SHELL_BYTES = 59_000
-"""What a browser loads for a run, each file compressed by itself. It only sinks; 45,000 is the goal."""
+"""Bytes that a browser loads for a run, each file compressed by itself. It only sinks; 45,000 is the goal."""
 ALL_BYTES = 160_000
 """All pages without the editor; 120,000 is the goal."""
 MARKUP = re.compile(
