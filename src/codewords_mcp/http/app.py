@@ -22,7 +22,7 @@ from codewords_mcp.http.pages import consent as consent_page
 from codewords_mcp.http.pages import console, sign_in
 from codewords_mcp.http.pages import login as login_page
 from codewords_mcp.http.pages import secret as secret_page
-from codewords_mcp.http.pages.docs import page_operations
+from codewords_mcp.http.pages.docs import docs_operation
 from codewords_mcp.http.paths import SSE_PATHS, is_chrome, is_mcp, toolset_of
 from codewords_mcp.http.routes import (
     admin,
@@ -111,7 +111,7 @@ def operations() -> tuple[HttpOperation, ...]:
     )  # fmt: skip
     described = list(table)
     # The pages read `described` at each request, so that they list themselves as well.
-    pages = [*page_operations(described), operations_for(described)]
+    pages = [docs_operation(described), operations_for(described)]
     described.extend(pages)
 
     return tuple(described)

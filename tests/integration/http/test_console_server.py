@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import gzip
 import json
+import os
 import re
+import signal
 import threading
 from collections.abc import Iterator
 from contextlib import ExitStack
+from pathlib import Path
 
 import httpx
 import pytest
 from tests.support.browser_client import NAVIGATION, Browser, sign_in
 from tests.support.http_runtime import ADMIN_KEY, Door
+from tests.support.served_runtime import start_runtime
 from tests.support.waiting import until
 
 from codewords_mcp.runtime.api import changes
@@ -38,7 +42,7 @@ def test_the_shell_loads_files_that_never_change_from_its_own_folder_only(
 ) -> None:
     shell = person.look(f"{door.url}/console/runs/some-run")
     assert shell.status_code == 200
-    assert shell.text == person.look(f"{door.url}/console").text
+    assert shell.text == person.look(door.url).text
     policy = shell.headers["content-security-policy"]
     assert f"script-src {door.url}/console/assets/;" in policy, "nothing that a workflow answers is a script"
     assert "unsafe" not in policy
@@ -61,7 +65,7 @@ def test_the_shell_loads_files_that_never_change_from_its_own_folder_only(
 def test_the_shell_is_for_people_who_are_signed_in(door: Door) -> None:
     with Browser() as stranger:
         assert stranger.look(f"{door.url}/console/secrets").status_code == 401
-        assert "This page needs you" in stranger.look(f"{door.url}/console").text
+        assert "This page needs you" in stranger.look(f"{door.url}/").text
 
 
 @pytest.mark.requirement("console:session")
@@ -130,11 +134,9 @@ def test_browsers_that_are_signed_in_are_listed_and_signed_out(door: Door, perso
 def test_a_link_of_another_site_leads_to_the_page_of_who_is_signed_in(door: Door, person: Browser) -> None:
     """The cookie is strict: a browser sends none with the link, and then loads the page again by itself."""
     with Browser() as without_cookie:
-        led = without_cookie.get(f"{door.url}/console", headers=NAVIGATION | {"Sec-Fetch-Site": "cross-site"})
+        led = without_cookie.get(f"{door.url}/", headers=NAVIGATION | {"Sec-Fetch-Site": "cross-site"})
         assert led.headers["refresh"] == "0"
-        again = without_cookie.get(
-            f"{door.url}/console", headers=NAVIGATION | {"Sec-Fetch-Site": "same-origin"}
-        )
+        again = without_cookie.get(f"{door.url}/", headers=NAVIGATION | {"Sec-Fetch-Site": "same-origin"})
     assert "refresh" not in again.headers, "who is not signed in is asked, once"
     assert again.status_code == 401
 
@@ -215,6 +217,25 @@ def test_an_owner_has_a_bounded_number_of_open_pages(door: Door) -> None:
         assert ": still here" in list(oldest), "it ended"
 
 
+@pytest.mark.requirement("console:events")
+def test_open_pages_hold_up_no_runtime_that_ends(tmp_path: Path) -> None:
+    home = tmp_path / "home"
+    with (
+        start_runtime(home) as served,
+        httpx.Client(timeout=60, trust_env=False) as http,
+        http.stream("GET", f"{served.url}/events", headers={"Authorization": served.key}) as stream,
+    ):
+        lines = stream.iter_lines()
+        next(lines)
+        os.kill(served.pid, signal.SIGTERM)
+        list(lines)
+        served.wait()
+
+    log = (home / "serve.log").read_text(encoding="utf-8")
+    assert "graceful shutdown exceeded" not in log
+    assert "Exception" not in log
+
+
 def _follow(door: Door, open_pages: ExitStack) -> Iterator[str]:
     """The lines of `/events`, the first of which has come."""
     http = open_pages.enter_context(door.client())
@@ -225,7 +246,7 @@ def _follow(door: Door, open_pages: ExitStack) -> Iterator[str]:
 
 @pytest.mark.requirement("console:files")
 def test_files_are_the_same_compressed(door: Door, person: Browser) -> None:
-    shell = person.look(f"{door.url}/console").text
+    shell = person.look(f"{door.url}/").text
     [style] = re.findall(r'href="([^"]+/app\.css)"', shell)
     with door.connect() as wire:
         wire.raw.sendall(

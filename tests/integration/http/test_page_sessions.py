@@ -342,15 +342,13 @@ def test_a_session_alone_opens_pages_and_no_route_of_the_api(door: Door) -> None
             assert person.submit(f"{door.url}{path}").status_code in {401, 405}
 
 
-def test_the_front_page_lists_what_waits_for_its_person(door: Door, http: httpx.Client) -> None:
+def test_what_waits_for_a_person_is_listed_to_them_alone(door: Door, http: httpx.Client) -> None:
     url = http.post("/secrets/LISTED_HERE/entry").json()["url"]
     ask(door, "another's", owner="bob")
-    listed = http.get("/waiting").json()["items"]
-    assert url.removeprefix(door.url) in [one["path"] for one in listed]
-    with sign_in(door.url, ADMIN_KEY) as person:
-        shown = person.look(door.url).text
-    assert "Type the value of LISTED_HERE" in shown
-    assert f'href="{url.removeprefix(door.url)}"' in shown
+    listed = {one["path"]: one["title"] for one in http.get("/waiting").json()["items"]}
+    assert listed[url.removeprefix(door.url)] == "Type the value of LISTED_HERE"
+    with door.client(door.make_key(owner="bob")) as bob:
+        assert len(bob.get("/waiting").json()["items"]) == 1
 
 
 def test_behind_tls_the_origin_is_the_public_one_and_the_cookie_is_for_https_only(door: Door) -> None:

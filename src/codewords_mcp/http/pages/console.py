@@ -13,7 +13,7 @@ from codewords_mcp.console.assets import Assets
 from codewords_mcp.errors import NotFound
 from codewords_mcp.http.operations import HttpOperation
 from codewords_mcp.http.pages import HEADERS
-from codewords_mcp.http.state import SELF
+from codewords_mcp.http.state import own_url
 
 BASE = "/console/assets"
 _FOR_EVER = "public, max-age=31536000, immutable"
@@ -50,7 +50,7 @@ def _policy(request: Request) -> str:
 
     `'self'` would let a page load what a workflow answers as its script; a path does not.
     """
-    own = f"{request.scope[SELF]}{BASE}/"
+    own = f"{own_url(request.scope)}{BASE}/"
     return (
         f"default-src 'none'; script-src {own}; style-src {own}; img-src 'self' data: blob:; connect-src 'self'; "
         "frame-src 'self' blob:; media-src 'self' blob:; object-src 'none'; base-uri 'none'; form-action 'self'; "
@@ -60,7 +60,7 @@ def _policy(request: Request) -> str:
 
 _TAG = "console"
 OPERATIONS = [
-    HttpOperation("GET", "/console", "The console", shell, tag=_TAG, media="text/html"),
+    HttpOperation("GET", "/", "The console", shell, tag=_TAG, media="text/html"),
     # Before the pages, whose path would match it too.
     HttpOperation(
         "GET", "/console/assets/{digest}/{file}", "A file of the console", asset, tag=_TAG, media="*/*", deep=True

@@ -1,4 +1,4 @@
-"""/ and /docs: what this is, and every route, as plain pages."""
+"""/docs: every route as a plain page."""
 
 from __future__ import annotations
 
@@ -10,13 +10,9 @@ from itertools import groupby
 from starlette.requests import Request
 from starlette.responses import Response
 
-from codewords_mcp import __version__
 from codewords_mcp.http.operations import HttpOperation
 from codewords_mcp.http.pages import page, prose
-from codewords_mcp.http.pages.sign_in import signed_in_as, waiting_list
-from codewords_mcp.http.routes.agreements import agreement_list
-from codewords_mcp.http.state import PERSON, own_url, runtime
-from codewords_mcp.runtime.model.caller import Caller
+from codewords_mcp.http.state import own_url
 
 _TITLES = {"mcp": "MCP"}
 _KEYS = {
@@ -26,29 +22,6 @@ _KEYS = {
     "user": "user key",
     "admin": "admin key",
 }
-
-
-async def index(request: Request) -> Response:
-    """Show the front page: the addresses of this runtime and, to a signed-in person, the pages that wait for them."""
-    url = escape(own_url(request.scope))
-    found: Caller | None = request.scope.get(PERSON)
-    waits = agreed = after = ""
-
-    if found is not None:
-        waits = waiting_list(await runtime(request.scope).sessions.waiting_pages(found))
-        agreed = agreement_list(await runtime(request.scope).consents.list_agreements(found))
-        after = signed_in_as(found)
-
-    return page(
-        "codewords-mcp runtime",
-        f"<h1>codewords-mcp runtime {escape(__version__)}</h1>"
-        "<p>It turns Python files into deployed, isolated HTTP services. Unofficial, compatible with CodeWords scripts"
-        f" and clients.</p>{waits}<h2>Addresses</h2><table>"
-        f"<tr><th>Chat hosts</th><td><code>{url}/mcp</code> (MCP over streamable HTTP)</td></tr>"
-        f"<tr><th>Programs</th><td><code>POST {url}/run/&lt;service_id&gt;/</code></td></tr>"
-        '<tr><th>Every route</th><td><a href="/docs">/docs</a>, <a href="/openapi.json">/openapi.json</a></td></tr>'
-        f"<tr><th>Its state</th><td><code>codewords doctor</code></td></tr></table>{agreed}{after}",
-    )
 
 
 async def docs(request: Request, *, operations: Sequence[HttpOperation]) -> Response:
@@ -67,15 +40,12 @@ async def docs(request: Request, *, operations: Sequence[HttpOperation]) -> Resp
     )
 
 
-def page_operations(table: Sequence[HttpOperation]) -> list[HttpOperation]:
-    """The two pages over a table."""
-    return [
-        HttpOperation("GET", "/", "What this is", index, tag="runtime", media="text/html"),
-        HttpOperation(
-            "GET", "/docs", "These routes as a page", partial(docs, operations=table), tag="runtime",
-            media="text/html",
-        ),
-    ]  # fmt: skip
+def docs_operation(table: Sequence[HttpOperation]) -> HttpOperation:
+    """The page over a table."""
+    page_of_table = partial(docs, operations=table)
+    return HttpOperation(
+        "GET", "/docs", "These routes as a page", page_of_table, tag="runtime", media="text/html"
+    )
 
 
 def _tag(operation: HttpOperation) -> str:

@@ -213,25 +213,6 @@ def _again(path: str) -> Response:
     return shown
 
 
-def waiting_list(items: list[WaitingPage]) -> str:
-    """Render links to the waiting pages as HTML."""
-    if not items:
-        return "<p>Nothing waits for you.</p>"
-    links = "".join(
-        f'<li><a href="{escape(waiting_page.path)}">{escape(waiting_page.title)}</a></li>'
-        for waiting_page in items
-    )
-    return f"<h2>Waiting for you</h2><ul>{links}</ul>"
-
-
-def signed_in_as(found: Caller) -> str:
-    """Render the signed-in person and a sign-out button as HTML."""
-    return (
-        f'<form method="post" action="/sign-out"><p class="dim">Signed in as {escape(_named(found))}.</p>'
-        '<button class="quiet">Sign out</button></form>'
-    )
-
-
 def _named(found: Caller) -> str:
     if found.key_id:
         key = f"key {found.key_id}"

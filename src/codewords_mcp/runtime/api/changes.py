@@ -99,6 +99,11 @@ class ChangeApi:
             if follower in self._followers:
                 self._followers.remove(follower)
 
+    def close(self) -> None:
+        """End all followers, since the runtime ends. Browsers connect anew by themselves."""
+        for follower in list(self._followers):
+            self._end(follower)
+
     async def _next(self, follower: _Follower) -> list[LiveChange]:
         try:
             async with asyncio.timeout(HEARTBEAT):
@@ -106,7 +111,8 @@ class ChangeApi:
         except TimeoutError:
             return []
 
-        await asyncio.sleep(GATHERED_FOR)
+        if not follower.ended:
+            await asyncio.sleep(GATHERED_FOR)
         runs, kinds = follower.take()
         if ANY_RUN in runs:
             runs.clear()
@@ -126,11 +132,14 @@ class ChangeApi:
         of_owner = [other for other in self._followers if other.owner == follower.owner]
         if len(of_owner) >= MAX_FOLLOWERS:
             oldest = of_owner[0]
-            self._followers.remove(oldest)
-            oldest.ended = True
-            oldest.changed.set()
+            self._end(oldest)
 
         self._followers.append(follower)
+
+    def _end(self, follower: _Follower) -> None:
+        self._followers.remove(follower)
+        follower.ended = True
+        follower.changed.set()
 
     def _on_run(self, event: RunChanged | RunChangedElsewhere) -> None:
         for follower in self._followers:

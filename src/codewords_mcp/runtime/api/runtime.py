@@ -144,7 +144,8 @@ class Runtime:
             await container.close()
 
     async def drain(self) -> None:
-        """See `Container.drain`."""
+        """See `Container.drain`. Pages that follow the changes of the home are let go."""
+        self.changes.close()
         await self._container.drain()
 
     async def stop_answering(self) -> None:

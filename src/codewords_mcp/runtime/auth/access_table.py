@@ -53,7 +53,6 @@ HTTP: tuple[Rule, ...] = (
         "page", (),
         "GET /secrets/enter/{nonce}", "POST /secrets/enter/{nonce}", "GET /consents/{token}", "POST /consents/{token}",
         "GET /connect/{nonce}", "GET /connect/{nonce}/go", "GET /connect/{nonce}/done", "GET /browser/pair/{token}",
-        "POST /withdraw/{service_id}",
     ),
     # A sandbox reaches these too: only the files of its run's owner, and only the webhooks of its own workflow.
     Rule("http", "PUT /file/{token}", "open", effect="writes", sandbox=True),
@@ -78,7 +77,7 @@ HTTP: tuple[Rule, ...] = (
     *_http("run", ("read",), "GET /services", "GET /services/{name}"),
     *(
         Rule("http", name, "user", ("read",), by_session=True)
-        for name in ("GET /", "GET /docs", "GET /openapi.json", "GET /console", "GET /console/{page}", "GET /events")
+        for name in ("GET /", "GET /docs", "GET /openapi.json", "GET /console/{page}", "GET /events")
     ),
     # Reads by a person.
     *_http(
