@@ -25,7 +25,7 @@ SCHEMATHESIS = "schemathesis==4.32.5"
 CHECKS = "not_a_server_error,status_code_conformance,content_type_conformance,response_schema_conformance"
 _SERVER = Path(__file__).with_name("schemathesis_server.py")
 KINDS = tuple(kind.name for kind in caller_kinds())
-_EXCLUDED_PATHS = r"^/(browser|stop|sse|mcp|run|run_async|openai|anthropic|gemini|validate|deploy|generate|v1|v2|secrets/rotate-key)(/|$)"
+_EXCLUDED_PATHS = r"^/(browser|stop|sse|events|mcp|run|run_async|openai|anthropic|gemini|validate|deploy|generate|v1|v2|secrets/rotate-key)(/|$)"
 """Waits or ends the runtime, answers without an end, starts a sandbox for each case, or is what a workflow or provider answers."""
 _END_SECONDS = 30.0
 _MIN_EXAMPLES = 3

@@ -38,7 +38,7 @@ def test_every_described_route_is_served(http: httpx.Client) -> None:
     for operation in operations():
         path = re.sub(r"{\w+}", "unknown", operation.path)
         method = "POST" if operation.method == "*" else operation.method
-        if path in {"/stop", "/sse"}:  # the one ends the runtime, the other's answer does not end
+        if path in {"/stop", "/sse", "/events"}:  # one ends the runtime, the others' answers do not end
             continue
         answer = http.request(method, path, json={} if method in {"POST", "PUT"} else None)
         told = "" if "html" in answer.headers.get("content-type", "") else answer.text

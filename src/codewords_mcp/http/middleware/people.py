@@ -86,10 +86,7 @@ class PageSessionGuard:
 
         # A program gets the error for programs; only a browser's navigation gets the page.
         if found is None and (b"sec-fetch-dest", b"document") not in scope["headers"]:
-            raise Unauthenticated(
-                "This request carries no key.",
-                hint="Send it as `Authorization: Bearer <key>` or `X-API-Key`; `codewords keys create` makes one.",
-            )
+            raise _no_key()
 
         scope[PERSON] = found
         require_signed_in(scope)
@@ -102,14 +99,23 @@ class PageSessionGuard:
         its site. Raises Forbidden for a request of another page, Unauthenticated where nobody is signed in.
         """
         scope[SELF] = origin = self._trust.own_origin(scope)
-        require_console(scope["headers"], origin, reading=scope["method"] in READING)
-
         token = session_token(scope)
+        if not token and not is_console_call(scope["headers"]):
+            raise _no_key()
+
+        require_console(scope["headers"], origin, reading=scope["method"] in READING)
         found = await self._runtime.sessions.find(token, direct_peer(scope)) if token else None
         if found is None:
             raise Unauthenticated("You are not signed in any more.", hint="Load the page again, and sign in.")
 
         scope[CALLER] = found
+
+
+def _no_key() -> Unauthenticated:
+    return Unauthenticated(
+        "This request carries no key.",
+        hint="Send it as `Authorization: Bearer <key>` or `X-API-Key`; `codewords keys create` makes one.",
+    )
 
 
 def is_console_call(headers: Headers) -> bool:
