@@ -28,10 +28,13 @@ def _set_done(readable: asyncio.Future[None]) -> None:
         readable.set_result(None)
 
 
-async def first_bytes(client: socket.socket, upstream: socket.socket | None) -> bytes:
+async def first_bytes(
+    client: socket.socket, upstream: socket.socket | None, *, patient: bool = False
+) -> bytes:
     """The program's first bytes, without consuming them.
 
-    Empty if it closed, is silent, or the host sent first.
+    Empty if it closed, is silent, or the host sent first. `patient`: silence ends the connection, so a program that is only
+    slow (it opens hundreds at once) is waited for as long as with a host.
     """
     loop = asyncio.get_running_loop()
     readable: asyncio.Future[None] = loop.create_future()
@@ -40,7 +43,7 @@ async def first_bytes(client: socket.socket, upstream: socket.socket | None) -> 
         # Whichever side sends first decides.
         loop.add_reader(sock, _set_done, readable)
     try:
-        async with asyncio.timeout(SPEAKS_FIRST if upstream is not None else SPEAKS_SOON):
+        async with asyncio.timeout(SPEAKS_FIRST if upstream is not None or patient else SPEAKS_SOON):
             await readable
         # Peeked: TLS itself must read the same bytes.
         return client.recv(4096, socket.MSG_PEEK)

@@ -63,7 +63,7 @@ async def serve_connection(
         # First: a client of a proxy sends nothing before it is connected.
         await asyncio.get_running_loop().sock_sendall(client, to_client)
         async with _with_first(client, to_upstream) as program:
-            first = await first_bytes(program, upstream)
+            first = await first_bytes(program, upstream, patient=judged_only(session))
             # Silent with a recorder: a program that waits for the host's greeting needs the host.
             if not first and upstream is None and not judged_only(session):
                 upstream = await session.dial()
