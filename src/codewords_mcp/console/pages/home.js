@@ -2,7 +2,7 @@
 import { get } from "../api.js";
 import { href } from "../router.js";
 import { home as words, PAGE_NAMES } from "../strings.js";
-import { html } from "../ui.js";
+import { html, useRef } from "../ui.js";
 import { FirstRun } from "../parts/first_run.js";
 import { RunLink, WorkflowLink } from "../parts/link.js";
 import { failureWords } from "../parts/run_head.js";
@@ -37,10 +37,13 @@ async function load(signal) {
 export default function Home() {
   useTitle(PAGE_NAMES.home);
   const { data, error, reload } = useResource(load, [], changesOf("run", "schedule", "workflow"));
+  const begins = useRef(false);
   if (error && !data) return html`<${Problem} error=${error} retry=${reload} />`;
   if (!data || !workflows.value || !waiting.value) return null;
 
-  if (data.unused && !workflows.value.size) return html`<${FirstRun} onDeployed=${loadWorkflows} />`;
+  // What it deploys is a workflow: it stays until something has run.
+  begins.current = data.unused && (begins.current || !workflows.value.size);
+  if (begins.current) return html`<${FirstRun} onDeployed=${loadWorkflows} />`;
 
   const failed = data.bad.filter((run) => now.peek() - Date.parse(run.createdAt) < DAY_MS).length;
   return html`
