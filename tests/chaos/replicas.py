@@ -124,7 +124,7 @@ class StormRuntimes:
         runtime = runtime or chance.choice(self.live)
         below = tree(runtime.pid)
         if target == "runtime":
-            self._kill(runtime, [pid for pid, _ in below])
+            self.kill(runtime)
             return f"runtime {runtime.pid}"
         fits = [pid for pid, depth in below if self._is(target, depth)]
         if not fits:
@@ -138,7 +138,9 @@ class StormRuntimes:
     def _is(target: Target, depth: int) -> bool:
         return depth > FORK_SERVER_DEPTH if target == "sandbox" else 0 < depth <= FORK_SERVER_DEPTH
 
-    def _kill(self, runtime: ServedRuntime, family: list[int]) -> None:
+    def kill(self, runtime: ServedRuntime) -> None:
+        """kill -9 a runtime, and wait for the end of all that it started."""
+        family = [pid for pid, _ in tree(runtime.pid)]
         runtime.kill()
         self.live.remove(runtime)
         self._stacks.pop(runtime.home).close()

@@ -35,7 +35,13 @@ def print_capabilities(record: Json) -> None:
         _output.line(f"  {line}")
 
 
-def agreed(question: RemoteError, *, as_json: bool, declined: Forbidden = _NOT_DEPLOYED) -> str:
+def agreed(
+    question: RemoteError,
+    *,
+    as_json: bool,
+    declined: Forbidden = _NOT_DEPLOYED,
+    ask: str = "Do you agree?",
+) -> str:
     """The question's token, once the person at the terminal has agreed. `declined` is raised where they do not.
 
     Raises ConsentNeeded with the command to type where nobody is there to ask, Forbidden where they decline.
@@ -59,7 +65,7 @@ def agreed(question: RemoteError, *, as_json: bool, declined: Forbidden = _NOT_D
 
     _show(question.message, asks)
     # On stderr: stdout may be piped, and has the result only.
-    if not typer.confirm("Do you agree?", default=False, err=True):
+    if not typer.confirm(ask, default=False, err=True):
         raise declined
 
     return confirm

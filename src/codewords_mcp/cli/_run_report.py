@@ -42,6 +42,7 @@ def print_run(record: Json, found: Json) -> None:
     error: Json = record.get("error") or {}
     facts = {
         "workflow": f"{record.get('serviceId') or ''} version {record.get('version') or '-'}",
+        "mode": _mode(record),
         "created": to_second(record["createdAt"]),
         "asked": request_summary(record),
         "step": why.get("step"),
@@ -62,6 +63,15 @@ def print_run(record: Json, found: Json) -> None:
 
     for line in next_commands(record, found):
         _output.note(line, whole=True)
+
+
+def _mode(record: Json) -> str:
+    """The words for a run that is none of the ordinary ones."""
+    if record.get("mode") == "dry_run":
+        return "dry run: what it would write was held"
+    if record.get("mode") == "apply":
+        return f"sends what the dry run {record.get('modeOf')} held"
+    return ""
 
 
 def status_words(record: Json) -> str:

@@ -301,7 +301,9 @@ class RunCancelled(CodewordsError):
 
 
 class WriteHeld(CodewordsError):
-    """A run that applies a dry run came to a write that nobody agreed to, and was ended before it."""
+    """A run that applies a dry run came to a write that nobody agreed to, or whose first answer is unknown, and was ended
+    before it.
+    """
 
     code = "write_held"
     status = 409

@@ -72,37 +72,46 @@ class SandboxGuard:
         sandbox_id: str = scope["state"][_SANDBOX]
         # Set first: every error from here on is judged as one of a sandbox.
         scope[LISTENER] = "sandbox"
-        scope[CALLER] = caller = await self._caller(scope, sandbox_id)
+        scope[CALLER] = caller = self._caller(scope, sandbox_id)
         # Before anything is awaited: the run may end meanwhile.
         session = self._runtime.recorders.of(caller.run_id)
         _check_host(scope)
         await self._check_route(scope, caller)
         if session is None:
-            await self.app(scope, receive, send)
+            await self._serve(scope, receive, send)
         else:
-            await serve_recorded(self.app, session, scope, receive, send)
+            # A recorder that answers does so first: files of a recording need not exist here.
+            await serve_recorded(self._serve, session, scope, receive, send)
 
-    async def _caller(self, scope: Scope, sandbox_id: str) -> Caller:
+    async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve a request that no recorder has answered. Raises NotFound for the link of another owner's file."""
+        if token := _file_token(scope):
+            await self._check_file(scope[CALLER], token)
+        await self.app(scope, receive, send)
+
+    def _caller(self, scope: Scope, sandbox_id: str) -> Caller:
         """The run that asks: by its key, or by one of the two links that published clients follow without a key."""
         path: str = scope["path"]
-        if scope["type"] == "http" and path.startswith(_FILE) and path != _FILE:
-            return await self._caller_by_file(sandbox_id, path[len(_FILE) :])
+        if _file_token(scope):
+            return self._caller_of_sandbox(sandbox_id)
         # Google's SDK sends the second part of an upload without its key.
         if TICKET in scope["query_string"] and path.startswith(GEMINI_PATHS):
             return self._caller_by_ticket(sandbox_id, path, scope["query_string"])
         key = find_key(scope["headers"], path, scope["query_string"])
         return self._access.authenticate(sandbox_id, key)
 
-    async def _caller_by_file(self, sandbox_id: str, token: str) -> Caller:
+    def _caller_of_sandbox(self, sandbox_id: str) -> Caller:
         run = self._access.run_of(sandbox_id)
         if run is None:
             raise Unauthenticated("The run of this sandbox has ended.")
+        return run
+
+    async def _check_file(self, run: Caller, token: str) -> None:
         if not await self._access.may_use_file(run, token):
             raise NotFound(
                 "This link leads to no file of the run's owner.",
                 hint="A workflow reads files of the person it runs for; pass the content in the input instead.",
             )
-        return run
 
     def _caller_by_ticket(self, sandbox_id: str, path: str, query: bytes) -> Caller:
         caller = self._runtime.models.upload_caller(path, query)
@@ -144,6 +153,14 @@ class SandboxGuard:
             bare = scope
 
         return any(route.matches(bare)[0] is not Match.NONE for route in self._routes)
+
+
+def _file_token(scope: Scope) -> str:
+    """The token of a request by the link of a file; "" for other requests."""
+    path: str = scope["path"]
+    if scope["type"] == "http" and path.startswith(_FILE):
+        return path[len(_FILE) :]
+    return ""
 
 
 class SandboxServer:

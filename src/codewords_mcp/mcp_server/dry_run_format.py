@@ -17,6 +17,10 @@ def held_list(found: DryRunInfo | None) -> list[str]:
     if found is None:
         return []
     lines = found.lines + [f"may differ when it is applied: {part}" for part in found.varies]
+    lines += [
+        f"sent, and its answer is not on record, so whether it was carried out is unknown: {write}"
+        for write in found.unknown
+    ]
     return [one_line(line, _MAX_LINE) for line in lines]
 
 
@@ -24,7 +28,7 @@ def sent_count(found: DryRunInfo | None) -> int | None:
     """The number of writes that were sent since; None for another run."""
     if found is None:
         return None
-    return sum(write.state == "sent" for write in found.writes)
+    return sum(write.state in {"sent", "unknown"} for write in found.writes)
 
 
 def apply_call(found: DryRunInfo | None) -> str | None:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import re
 from contextlib import suppress
+from datetime import UTC, datetime, timedelta
 from typing import Final
 
 from codewords_mcp.errors import Conflict, InvalidInput, NotFound
 from codewords_mcp.errors.remedies import Remedy, RemedyAction
 from codewords_mcp.runtime.api.container import Container
+from codewords_mcp.runtime.api.recordings import STORED_WITHIN
 from codewords_mcp.runtime.api.runs import RunApi
 from codewords_mcp.runtime.model.caller import Caller, refuse_run
 from codewords_mcp.runtime.model.dry_run import DryRunInfo, WriteInfo
@@ -41,15 +43,21 @@ class DryRunApi:
         """The list of a dry run, or of a run that applies one. Raises NotFound, InvalidInput for another run."""
         run = await self._dry_run(caller, run_id)
         writes = await self._writes(run)
+        going = await self._unfinished(run)
         waiting = [write for write in writes if write.state != "sent"]
+        infos = [_info(write, going=going) for write in writes]
         return DryRunInfo(
             run_id=run.id,
             service_id=run.service_id or "",
             version=run.version,
-            writes=[_info(write) for write in writes],
+            writes=infos,
             lines=grouped_lines(waiting),
             varies=varying_parts(waiting),
+            unknown=[
+                write.name for write, info in zip(writes, infos, strict=True) if info.state == "unknown"
+            ],
             problem=await self._problem(caller, run, writes),
+            expired=self._expired(run, writes),
         )
 
     async def question(self, caller: Caller, run_id: str) -> Question:
@@ -96,11 +104,21 @@ class DryRunApi:
             raise Conflict(f"This dry run cannot be applied: {problem}.", hint="Run it dry again.")
         return [write for write in writes if write.state != "sent"]
 
+    async def _unfinished(self, run: Run) -> bool:
+        """Whether a run that adds to the list of this dry run goes on."""
+        finished = tuple(sorted(FINISHED))
+        return await self._container.database.read(rows.unfinished_run, run.id, finished) is not None
+
+    def _expired(self, run: Run, writes: list[HeldWrite]) -> bool:
+        ttl = timedelta(seconds=self._container.settings.recording_ttl)
+        return not writes and datetime.now(UTC) - run.created_at > ttl
+
     async def _problem(self, caller: Caller, run: Run, writes: list[HeldWrite]) -> str:
         """The reason why a list cannot be applied; "" where it can."""
-        finished = tuple(sorted(FINISHED))
-        if await self._container.database.read(rows.unfinished_run, run.id, finished):
+        if await self._unfinished(run):
             return "a run that adds to its list has not ended"
+        if self._expired(run, writes):
+            return "it is older than recordings are kept, so its list was removed"
         waiting = [write for write in writes if write.state != "sent"]
         if not waiting:
             return "all that it would write was sent" if writes else "it would write nothing"
@@ -111,7 +129,16 @@ class DryRunApi:
         live = await self._container.catalog.find(caller, run.service_id or "")
         if live.version != run.version:
             return f"version {live.version} is live, and it is of version {run.version}"
-        return ""
+        return _input_problem(await self._input(run))
+
+    async def _input(self, run: Run) -> RunMessage | None:
+        """The request of the dry run; None where its recording is gone."""
+        # It has answered before its program has ended, and is stored after that.
+        await self._container.dispatcher.left(run.id, STORED_WITHIN)
+        try:
+            return (await self._container.recordings.load(run.owner, run.id)).request
+        except NotFound:
+            return None
 
     def _question(self, caller: Caller, run: Run, writes: list[HeldWrite]) -> Question:
         lines = write_lines(writes)
@@ -122,16 +149,10 @@ class DryRunApi:
 
     async def _request(self, caller: Caller, run: Run) -> RunRequest:
         """The request of the dry run, once more. Raises Conflict where its input is not on record."""
-        try:
-            message = (await self._container.recordings.load(run.owner, run.id)).request
-        except NotFound:
-            message = RunMessage(body=None)
-
-        if message.body is None or _SECRET.search(message.body) or _SECRET.search(message.target.encode()):
-            raise Conflict(
-                "This dry run cannot be applied: its input is not on record, was too long, or held the value of a secret.",
-                hint="Run it dry again.",
-            )
+        message = await self._input(run)
+        if message is None or message.body is None:
+            # It was there when `_problem` looked.
+            raise Conflict("This dry run cannot be applied: its input was removed.", hint="Run it dry again.")
         path, _, query = message.target.partition("?")
         return RunRequest(
             run.service_id or "",
@@ -147,12 +168,25 @@ class DryRunApi:
         )
 
 
-def _info(write: HeldWrite) -> WriteInfo:
+def _input_problem(message: RunMessage | None) -> str:
+    """The reason why the recorded input of a dry run cannot be used again; "" where it can."""
+    if message is None:
+        return "its recording, which has its input, was removed to make room or because of its age"
+    if message.body is None:
+        return "its input was too long to be recorded"
+    if _SECRET.search(message.body) or _SECRET.search(message.target.encode()):
+        return "its input held the value of a secret, which is not recorded"
+    return ""
+
+
+def _info(write: HeldWrite, *, going: bool) -> WriteInfo:
     body = write.request.body
+    lost = write.state == "sent" and write.answer is None and not going
     return WriteInfo(
         number=write.number,
         run_id=write.run_id,
-        state=write.state,
+        state="unknown" if lost else write.state,
+        status=None if write.answer is None else write.answer.status,
         method=write.request.method,
         address=write.address,
         body=cut(write.body_text, MAX_SHOWN_BODY),

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from functools import partial
-from typing import Final
+from typing import Final, Protocol
 
 from typing_extensions import override
 
@@ -21,12 +20,18 @@ UNKNOWN: Final = (
 )
 
 
-class ApplyRecorder(JudgingRecorder):
-    """The recorder of a run that applies. `on_held(number)` ends the run: nobody agreed to what it would do next."""
+class OnHeld(Protocol):
+    """Ends a run before a write of the list. `number` is None where there is no room for the write on the list."""
 
-    def __init__(
-        self, run_id: str, writes: WriteList, keys: WriteKeys, on_held: Callable[[int | None], None]
-    ) -> None:
+    def __call__(self, number: int | None, *, sent_before: HeldWrite | None = None) -> None:
+        """Without `sent_before`, nobody agreed to the write; else an earlier run sent it, and its answer is unknown."""
+        ...
+
+
+class ApplyRecorder(JudgingRecorder):
+    """The recorder of a run that applies. `on_held` ends the run before a write that must not be sent."""
+
+    def __init__(self, run_id: str, writes: WriteList, keys: WriteKeys, on_held: OnHeld) -> None:
         super().__init__(run_id, writes, keys)
         self._on_held = on_held
         self._used: set[int] = set()
@@ -51,7 +56,7 @@ class ApplyRecorder(JudgingRecorder):
             return exchange
 
         if claimed.answer is None:
-            self._on_held(claimed.number)
+            self._on_held(claimed.number, sent_before=claimed)
             return BlockedRequest(UNKNOWN)
         self._keys.answered(claimed.number, partial(bytes, claimed.answer.body))
         return respond(claimed.answer, held=False, note="an earlier run of this list sent it")

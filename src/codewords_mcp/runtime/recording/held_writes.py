@@ -62,6 +62,12 @@ class HeldWrite:
         return address_of(self.request)
 
     @property
+    def name(self) -> str:
+        """Its method, address and number on the list, without its query and body."""
+        bare = cut(self.address.partition("?")[0], _MAX_ADDRESS)
+        return f"{self.request.method} {bare} (number {self.number} on the list)"
+
+    @property
     def body_text(self) -> str:
         """See `text_of_body`."""
         return text_of_body(self.request)

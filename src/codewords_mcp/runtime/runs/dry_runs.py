@@ -20,6 +20,7 @@ from codewords_mcp.runtime.recording.held_answers import (
     best_exchange,
     json_answer,
 )
+from codewords_mcp.runtime.recording.held_writes import HeldWrite
 from codewords_mcp.runtime.recording.recorder import (
     BlockedRequest,
     OpenExchange,
@@ -113,7 +114,8 @@ class DryRuns:
         verdict = await recorder.decide_write(request, summary=call.operation.summary, declared=declared)
         if isinstance(verdict, BlockedRequest):
             if call.request.mode == "apply":
-                raise unagreed(call.request.mode_of or call.run_id, None)
+                # The error by which the run ends tells which write it is.
+                raise WriteHeld(f"This call was not made: {verdict.why}.")
             raise Conflict(f"This call was not made: {verdict.why}.")
         if isinstance(verdict, OpenExchange):
             return await _performed(verdict, perform)
@@ -136,8 +138,21 @@ class DryRuns:
             return ApplyRecorder(run_id, writes, keys, partial(self._on_held, run_id, list_id))
         return DryRunRecorder(run_id, writes, earlier, keys)
 
-    def _on_held(self, run_id: str, dry_run: str, number: int | None) -> None:
-        self._fail_chain(run_id, unagreed(dry_run, number))
+    def _on_held(
+        self, run_id: str, dry_run: str, number: int | None, *, sent_before: HeldWrite | None = None
+    ) -> None:
+        error = unagreed(dry_run, number) if sent_before is None else unknown(sent_before)
+        self._fail_chain(run_id, error)
+
+
+def unknown(write: HeldWrite) -> WriteHeld:
+    """The error of a run that came to a write which an earlier run sent without getting its answer."""
+    return WriteHeld(
+        f"The run was ended before {write.name}: an earlier run sent it, and its answer is not on record, so whether it was "
+        "carried out is unknown.",
+        hint="It was not sent again. Look at the host whether it is there; a new dry run asks about the rest anew.",
+        remedy=Remedy(RemedyAction.RUN_DRY),
+    )
 
 
 def unagreed(dry_run: str, number: int | None) -> WriteHeld:

@@ -54,7 +54,7 @@ class WriteLists:
         await self._db.write(agree)
 
     async def prune(self, before: int) -> None:
-        """Remove writes that were held before this time (µs)."""
+        """Remove lists to which nothing was added since this time (µs)."""
         while await self._db.write(rows.remove_older, before) == rows.AT_ONCE:
             pass
 

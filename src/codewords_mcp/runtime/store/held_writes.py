@@ -98,15 +98,16 @@ def unfinished_run(connection: Connection, list_id: str, finished: tuple[str, ..
 
 
 def remove_older(connection: Connection, before: int) -> int:
-    """Remove writes that were held before this time. Returns how many, at most `AT_ONCE`."""
+    """Remove whole lists to which nothing was added since this time. Returns how many lists, at most `AT_ONCE`.
+
+    A list without its first writes would not know what was sent.
+    """
     old = (
-        select(held_writes.c.list_id, held_writes.c.number)
-        .where(held_writes.c.created_at < before)
+        select(held_writes.c.list_id)
+        .group_by(held_writes.c.list_id)
+        .having(func.max(held_writes.c.created_at) < before)
         .limit(AT_ONCE)
     )
-    found = connection.execute(old).all()
-    for list_id, number in found:
-        connection.execute(
-            delete(held_writes).where(held_writes.c.list_id == list_id, held_writes.c.number == number)
-        )
+    found = list(connection.execute(old).scalars())
+    connection.execute(delete(held_writes).where(held_writes.c.list_id.in_(found)))
     return len(found)
