@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from typing import Annotated, Any, Final
 
 import typer
 
 from codewords_mcp.cli import _output
+from codewords_mcp.cli._call import read_input
 from codewords_mcp.cli._connect import connect
 from codewords_mcp.cli._refs import AsJson, is_draft, run_id, workflow_id
 
@@ -36,9 +38,18 @@ def replay(
     budget: Annotated[
         float, typer.Option(min=0, help="US dollars for model calls whose prompt changed.")
     ] = 0.0,
+    data: Annotated[
+        str | None,
+        typer.Option(
+            "--input", "-i", metavar="JSON", help="Ask this instead of what was recorded.", show_default=False
+        ),
+    ] = None,
     as_json: AsJson = False,
 ) -> int:
     """Replay recorded runs on a draft or version, without sending anything, and say what differs.
+
+    With --input it is asked that instead, and the latest recording answers its requests: it says what it answers and
+    would write.
 
     Exit codes: 0 all the same · 1 something changed · 2 not everything can be told.
     """
@@ -48,6 +59,8 @@ def replay(
             body["draft_id"] = workflow
         else:
             body |= {"service_id": workflow_id(client, workflow), "draft_id": draft}
+        if data is not None:
+            body["input"] = json.loads(read_input(data))
         if run:
             body["runs"] = [run_id(client, one) for one in run]
         with _output.spinner("Replaying recorded runs") as say:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from mcp_types import CallToolResult
 from pydantic import BaseModel, Field
@@ -38,23 +38,26 @@ class TryResult(BaseModel):
     replay_id: str | None = None
     verdict: str | None = None
     groups: list[TryGroup] = []
+    answer: str | None = None
+    would_write: list[str] = []
 
 
 async def try_draft(
     ctx: ToolContext,
     draft_id: Annotated[str, Field(min_length=1, description="Or a workflow's: its draft")],
     runs: Annotated[list[str] | None, Field(description="Else the last 20")] = None,
+    input: Annotated[Any, Field(description="Instead of theirs")] = None,  # noqa: A002  # the word a model expects
 ) -> Annotated[CallToolResult, TryResult]:
     """Replay recorded runs on a draft before deploying it, and say what it would do otherwise. Nothing is sent."""
     if DRAFT_ID.fullmatch(draft_id):
-        request = ReplayRequest(draft=draft_id, runs=runs or ())
+        request = ReplayRequest(draft=draft_id, runs=runs or (), input=input)
     else:
-        request = ReplayRequest(draft_id, runs=runs or ())
+        request = ReplayRequest(draft_id, runs=runs or (), input=input)
 
     async def work(runtime: Runtime, caller: Caller, progress: Progress) -> Replay:
         return await runtime.replays.replay(caller, request, progress)
 
-    replay = await join_job(ctx, "replay", [draft_id, runs], work)
+    replay = await join_job(ctx, "replay", [draft_id, runs, input], work)
     if replay is None or replay.report is None:
         text = "Still replaying. Call try_draft again with the same arguments: it joins this work."
         return tool_result(TryResult(status="replaying"), text)
@@ -68,6 +71,10 @@ async def try_draft(
         for group in replay.report.groups[:10]
     ]
     data = TryResult(status="done", replay_id=replay.id, verdict=replay.report.verdict, groups=groups)
+    if input is not None:
+        (run,) = replay.report.runs
+        data.answer = clean(run.answer)
+        data.would_write = [cut(clean(one), _LINE) for one in run.would_write]
     # Values of answers and requests are in it.
     return tool_result(data, fence(replay.of, replay.text, _TEXT))
 

@@ -51,6 +51,8 @@ ins { color: var(--good); text-decoration: none } del { color: var(--bad); text-
 table { width: 100%; border-collapse: collapse } td, th { padding: .45rem .75rem .45rem 0; text-align: left;
   vertical-align: top; border-top: 1px solid var(--line) } td { overflow-wrap: anywhere }
 th { font-weight: 600; white-space: nowrap }
+ul.items { list-style: none; margin: 0; padding: 0 } ul.items li { padding: .4rem 0; border-top: 1px dashed var(--line) }
+ul.items li:first-child { padding-top: 0; border: 0 }
 .wide th { width: 23rem; white-space: normal } a { color: var(--accent) }
 @media (max-width: 40rem) { main, main.wide { margin: 0; min-height: 100vh; border: 0; border-radius: 0;
   padding: 1.25rem } tr, td, th, .wide th { display: block; width: auto; border: 0; padding: 0; white-space: normal;

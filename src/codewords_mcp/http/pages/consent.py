@@ -58,8 +58,7 @@ async def answer(request: Request) -> Response:
 def _form(question: OpenQuestion, signed_in: Caller) -> Response:
     wording = question.wording
     items = "".join(
-        f"<tr><th>{escape(kind)}</th><td>{'<br>'.join(map(escape, of_kind))}</td></tr>"
-        for kind, of_kind in question.rows
+        f"<tr><th>{escape(kind)}</th><td>{_items(of_kind)}</td></tr>" for kind, of_kind in question.rows
     )
     if wording.asker:
         asker = f'<p class="dim">Asked by {escape(wording.asker)}.</p>'
@@ -75,6 +74,13 @@ def _form(question: OpenQuestion, signed_in: Caller) -> Response:
         '<p class="dim last">Nothing that is not agreed is done. This link works once, for ten minutes. You are signed in as '
         f"{escape(signed_in.owner)}.</p>",
     )
+
+
+def _items(texts: list[str]) -> str:
+    """Items with a line between them: one that is broken over several lines must not look like more than one."""
+    if len(texts) == 1:
+        return escape(texts[0])
+    return f'<ul class="items">{"".join(f"<li>{escape(text)}</li>" for text in texts)}</ul>'
 
 
 def _difference(diff: str) -> str:

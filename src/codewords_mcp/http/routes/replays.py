@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from pydantic import Field
 from starlette.requests import Request
 from starlette.responses import Response
@@ -20,6 +22,7 @@ class ReplayBody(Body):
 
     Without both, on the workflow's open draft, else on its live version. `live_reads` sends reads that are not on the recording;
     `budget` is what model calls may cost whose prompt changed, in US dollars. Nothing else is sent.
+    `input` is asked instead of the recorded inputs; the latest recording, or that of the first of `runs`, answers.
     """
 
     service_id: str | None = None
@@ -29,6 +32,7 @@ class ReplayBody(Body):
     last: int = Field(default=USUAL_RUNS, ge=1, le=MAX_RUNS)
     live_reads: bool = False
     budget: float = Field(default=0.0, ge=0, le=MAX_BUDGET)
+    input: Any = None
 
 
 async def replay(request: Request) -> Response:
@@ -42,6 +46,7 @@ async def replay(request: Request) -> Response:
         body.last,
         live_reads=body.live_reads,
         budget=body.budget,
+        input=body.input,
     )
 
     async def work(progress: Progress) -> Replay:

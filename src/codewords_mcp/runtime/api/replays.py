@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass
+import json
+from collections.abc import Coroutine
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from functools import partial
-from typing import Final
+from typing import Any, Final
 
 from codewords_mcp.errors import CodewordsError, InvalidInput, NotFound
 from codewords_mcp.errors.remedies import DIAGNOSE, Remedy, RemedyAction
@@ -22,9 +25,11 @@ from codewords_mcp.runtime.model.replay import (
     ReplayRequest,
     ReplayStatus,
 )
+from codewords_mcp.runtime.recording.exchanges import MAX_BODY_BYTES, Recording
 from codewords_mcp.runtime.recording.replay import MissPolicy
 from codewords_mcp.runtime.recording.replay_summary import render
-from codewords_mcp.runtime.runs.catalog import Servable
+from codewords_mcp.runtime.runs.catalog import NO_WORKFLOW, Servable
+from codewords_mcp.runtime.runs.input_trials import InputTrial
 from codewords_mcp.runtime.runs.records import new_id, shown
 from codewords_mcp.runtime.runs.replay_verdicts import ReplayOrder
 from codewords_mcp.runtime.store import replays as rows
@@ -67,23 +72,55 @@ class ReplayApi:
 
         subject = await self._subject(caller, request)
         service_id = subject.servable.service_id
+        if request.input is not None:
+            return await self._try_input(caller, request, subject)
         infos = await self._recordings(caller, service_id, request)
-        live = await self._container.catalog.find(caller, service_id)
-        misses = MissPolicy(
-            "live" if request.live_reads else "block", request.budget, partial(covers, live.manifest.hosts)
-        )
+        misses = _misses(request, await self._container.catalog.find(caller, service_id))
         order = ReplayOrder(caller, subject.servable, infos, misses, seconds=request.seconds)
         return await self.carry_out(order, subject.name, progress)
 
     async def carry_out(self, order: ReplayOrder, name: str, progress: Progress = no_progress) -> Replay:
         """Replay what an order names on the code called `name`, and keep the report. Cancelling this ends it."""
+        return await self._kept(
+            order.caller, order.servable, name, self._container.replays.judge(order, progress)
+        )
+
+    async def _try_input(self, caller: Caller, request: ReplayRequest, subject: _Subject) -> Replay:
+        """Ask code what no recorded run was asked, in the world of the latest recording."""
+        servable = subject.servable
+        body = json.dumps(request.input).encode()
+        if len(body) > MAX_BODY_BYTES:
+            raise InvalidInput("The input is longer than is recorded.")
+        live: Servable | None = None
+        # A draft that was made of no workflow has nothing to be compared with.
+        with suppress(NotFound):
+            live = await self._container.catalog.find(caller, servable.service_id)
+        misses = _misses(request, live or servable)
+        limited = replace(servable, run_budget=request.budget) if request.budget else servable
+        world = await self._world(caller, servable.service_id, request)
+        trial = InputTrial(caller, limited, live, world, body, misses, request.seconds)
+        return await self._kept(caller, servable, subject.name, self._container.input_trials.judge(trial))
+
+    async def _world(self, caller: Caller, service_id: str, request: ReplayRequest) -> Recording | None:
+        """The recording that answers: of the run that is named, else of the latest good one; None without any."""
+        service = self._container.recordings
+        if request.runs:
+            infos = await self._recordings(caller, service_id, request)
+        else:
+            infos = await service.recent(caller.owner, service_id, 1, status="succeeded", ordinary=True)
+        return await service.load(caller.owner, infos[0].run_id) if infos else None
+
+    async def _kept(
+        self, caller: Caller, servable: Servable, name: str, work: Coroutine[Any, Any, ReplayReport]
+    ) -> Replay:
+        """Wait for a report, and keep it."""
         replay = Replay(
-            id=new_id(), service_id=order.servable.service_id, of=name, created_at=to_datetime(at := now()),
+            id=new_id(), service_id=servable.service_id, of=name, created_at=to_datetime(at := now()),
             status="in_progress",
         )  # fmt: skip
         row: rows.ReplayRow = {
             "id": replay.id,
-            "owner": order.caller.owner,
+            "owner": caller.owner,
             "service_id": replay.service_id,
             "created_at": at,
             "status": "in_progress",
@@ -91,7 +128,7 @@ class ReplayApi:
         }
         await self._db.write(rows.add, row)
         try:
-            report = await self._container.replays.judge(order, progress)
+            report = await work
         except asyncio.CancelledError:
             self._end(replay, "cancelled")
             raise
@@ -136,10 +173,13 @@ class ReplayApi:
         if request.draft is not None:
             draft = await container.drafts.get(caller, request.draft)
         service_id = request.workflow or (draft.workflow_id if draft else None)
+        if service_id is None and draft is not None and request.input is not None:
+            servable = await container.catalog.draft(caller.owner, NO_WORKFLOW, draft.code)
+            return _Subject(servable, f"{draft.id} revision {draft.revision}")
         if service_id is None:
             raise InvalidInput(
                 "This draft was made of no workflow, so nothing of it is recorded.",
-                hint="Deploy it and run it once.",
+                hint="Give an input to try it with, or deploy it and run it once.",
             )
         if draft is not None and draft.workflow_id != service_id:
             raise InvalidInput("This draft is not one of the workflow's.")
@@ -176,3 +216,9 @@ class ReplayApi:
                 remedy=Remedy(RemedyAction.LIST_RECORDINGS),
             )
         return found
+
+
+def _misses(request: ReplayRequest, allowed: Servable) -> MissPolicy:
+    """The fate of what is not on the recording. Reads go to hosts that a person agreed to for the live version."""
+    reads = "live" if request.live_reads else "block"
+    return MissPolicy(reads, request.budget, partial(covers, allowed.manifest.hosts))

@@ -18,14 +18,12 @@ from codewords_mcp.runtime.model.testing import TestedRun, TestReport
 from codewords_mcp.runtime.recording.codec import DamagedRecording
 from codewords_mcp.runtime.recording.document import from_document
 from codewords_mcp.runtime.recording.expectations import missing_fields, read_expectations
-from codewords_mcp.runtime.runs.catalog import Servable
+from codewords_mcp.runtime.runs.catalog import NO_WORKFLOW, Servable
 from codewords_mcp.runtime.runs.recorded_tests import RecordedTest, TestOrder
 
 MAX_TESTS: Final = 200
 """Tests of one workflow."""
 SECONDS: Final = 120.0
-_NO_WORKFLOW: Final = "tested_file"
-"""The workflow's id of a file that is tested by itself."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,11 +138,11 @@ class TestingApi:
             await container.deployments.own(caller, workflow)
         if request.draft is not None:
             draft = await container.drafts.get(caller, request.draft)
-            service_id = workflow or draft.workflow_id or _NO_WORKFLOW
+            service_id = workflow or draft.workflow_id or NO_WORKFLOW
             servable = await container.catalog.draft(caller.owner, service_id, draft.code)
             return servable, f"{draft.id} revision {draft.revision}"
         if request.code is not None:
-            servable = await container.catalog.draft(caller.owner, workflow or _NO_WORKFLOW, request.code)
+            servable = await container.catalog.draft(caller.owner, workflow or NO_WORKFLOW, request.code)
             return servable, "the file"
 
         if workflow is None:

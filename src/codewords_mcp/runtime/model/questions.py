@@ -304,8 +304,8 @@ def of_apply(
     wording = Wording(
         message=f"Nothing was sent yet: a person has to agree to the {count} that the dry run of {name} held.",
         hint=_TO_CALL,
-        title=f"Run version {version} of the workflow {name} for real, which sends exactly this, each once?",
-        about="It sends these, and is ended before any other write",
+        title=f"Send {_these(len(writes))} once, for real?",
+        about=f"Version {version} of {name} runs again, sends what it held, and is ended before any other write",
         agreed="It can be run with exactly that, once. Ask the assistant to go on.",
         declined="A person declined; nothing was sent.",
     )
@@ -315,6 +315,10 @@ def of_apply(
         rows.append(("may differ", list(varies)))
     digest = _digest(owner, "apply", list_id, version, [(number, key) for number, key, _ in writes])
     return Question(owner, digest, rows, lines + [f"May differ: {part}" for part in varies], wording)
+
+
+def _these(count: int) -> str:
+    return "this write" if count == 1 else f"these {count} writes, each"
 
 
 def _wording_of_call(name: str) -> Wording:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Final, Literal
+from typing import Any, Final, Literal
 
 from pydantic import Field
 
@@ -43,7 +43,8 @@ class ReplayedRun(Model):
     """One recorded run, compared.
 
     `obstacles` say why something could not be seen, `not_compared` which fields differ in every run. `notes` are differences
-    that change nothing outside. `tokens` and `cost` are of model calls, `seconds` of the whole run.
+    that change nothing outside. `tokens` and `cost` are of model calls, `seconds` of the whole run. `answer` and `would_write`
+    are there where the input was given: what the code answered, and what it would have sent.
     """
 
     run_id: str
@@ -59,6 +60,8 @@ class ReplayedRun(Model):
     seconds_before: float = 0.0
     seconds_after: float = 0.0
     bytes_sent: int = 0
+    answer: str = ""
+    would_write: list[str] = Field(default_factory=list[str])
 
 
 class ReplayGroup(Model):
@@ -126,7 +129,8 @@ class ReplayRequest:
 
     Without both, on the workflow's open draft, else on its live version. `live_reads` sends reads that are not on the
     recording to hosts that the live version may reach. `budget`: US dollars for model calls whose prompt changed; without
-    it none is made.
+    it none is made. `input` is asked instead of the recorded inputs, once: the last of the recordings answers what the code
+    asks for.
     """
 
     workflow: str | None = None
@@ -136,4 +140,5 @@ class ReplayRequest:
     last: int = USUAL_RUNS
     live_reads: bool = False
     budget: float = 0.0
+    input: Any = None
     seconds: float = SECONDS

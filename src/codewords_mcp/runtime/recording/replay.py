@@ -23,6 +23,7 @@ NOT_RECORDED: Final = "it is not on the recording"
 PROMPT_CHANGED: Final = "prompt changed"
 BY_PLACE: Final = "answered by its place"
 """Note of an answer to another request of the same route, which differs in more than times and ids."""
+STOOD_IN: Final = "answered by a stand-in for the model"
 HELD: Final = "held"
 HELD_LIKE: Final = "held, answered like another request of its route"
 _BODILESS: Final = frozenset({204, 304})
@@ -51,11 +52,16 @@ class MissPolicy:
     """Whether the manifest of the version allows a host."""
 
 
+StandIn = Callable[[RecordedRequest, Exchange], Exchange | None]
+"""(a prompt that is not recorded, the exchange of its place) → the response of a stand-in for the model."""
+
+
 class ReplayRecorder:
     """The recorder of a replay.
 
     `same_version`: the program is the one that was recorded, so that the next request of a route is the recorded one, whatever
     differs in it. `noise`: fields that differ between replays of that version. `paced` keeps the delays of responses.
+    `stand_in` makes the response to a prompt that changed of the recorded one of its place, or None.
     """
 
     answers = True
@@ -68,11 +74,13 @@ class ReplayRecorder:
         same_version: bool = False,
         noise: frozenset[FieldName] = frozenset(),
         paced: bool = False,
+        stand_in: StandIn | None = None,
     ) -> None:
         self._matcher = Matcher(recording, noise)
         self._misses = misses
         self._same_version = same_version
         self._paced = paced
+        self._stand_in = stand_in
         self._last_write: dict[str, Exchange] = {
             one.request.route: one
             for one in recording.sent()
@@ -89,7 +97,7 @@ class ReplayRecorder:
         if kind == "write":
             return self._held(request, match)
         if kind == "prompt":
-            return self._prompt(request)
+            return self._prompt(request, match)
         return self._read(request, match)
 
     def _replay(self, exchange: Exchange, note: str = "", *, held: bool = False) -> RecordedResponse:
@@ -107,7 +115,11 @@ class ReplayRecorder:
         body = b"" if request.method == "HEAD" else _HELD_BODY
         return RecordedResponse(202, headers, _once(body), held=True, note=HELD)
 
-    def _prompt(self, request: RecordedRequest) -> Verdict:
+    def _prompt(self, request: RecordedRequest, match: Match | None) -> Verdict:
+        if self._stand_in is not None and match is not None:
+            made = self._stand_in(request, match.exchange)
+            if made is not None:
+                return self._replay(made, STOOD_IN)
         if self._misses.budget > 0:
             return OpenExchange(request)
         return BlockedRequest(PROMPT_CHANGED)

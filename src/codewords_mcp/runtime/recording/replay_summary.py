@@ -15,6 +15,8 @@ from codewords_mcp.runtime.model.replay import (
 )
 
 MAX_LINES: Final = 12
+MAX_TRIED_WRITES: Final = 4
+"""Writes of a trial that are named."""
 _ORDER: Final[tuple[ReplayVerdict, ...]] = ("worse", "changed", "cannot tell", "same")
 
 
@@ -47,16 +49,28 @@ def render(report: ReplayReport) -> str:
         f"{total or 'no runs'} · {report.seconds:.1f} s, {report.bytes_sent} bytes sent, ${report.cost:.2f}"
     ]
 
+    tried = _tried_lines(report)
     different = [group for group in report.groups if group.verdict != "same"]
-    left = MAX_LINES - len(lines)
+    left = MAX_LINES - len(lines) - len(tried)
     if len(different) > left:
         shown, rest = different[: left - 1], [f"and {len(different) - left + 1} more groups"]
     else:
         shown, rest = different, list[str]()
     for at, group in enumerate(shown):
-        room = MAX_LINES - len(lines) - len(rest)
+        room = MAX_LINES - len(lines) - len(rest) - len(tried)
         lines += _group_lines(group, room // (len(shown) - at))
-    return "\n".join([*lines, *rest])
+    return "\n".join([*lines, *rest, *tried])
+
+
+def _tried_lines(report: ReplayReport) -> list[str]:
+    """The answer to an input that was given, and what the code would have written; none for other replays."""
+    if len(report.runs) != 1 or not report.runs[0].answer:
+        return []
+    run = report.runs[0]
+    writes = [f"would {one}" for one in run.would_write[:MAX_TRIED_WRITES]]
+    if more := len(run.would_write) - MAX_TRIED_WRITES:
+        writes += [f"and {more} more writes"] if more > 0 else []
+    return [f"answers {run.answer}", *(writes or ["would write nothing"])]
 
 
 def describe(run: ReplayedRun) -> list[str]:

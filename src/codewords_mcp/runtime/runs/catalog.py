@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
-from typing import cast
+from typing import Final, cast
 
 from sqlalchemy import Connection
 
@@ -28,6 +28,8 @@ from codewords_mcp.runtime.workflows.validation.repair import runnable_code
 
 CACHED = 256
 INSTANCE_CONCURRENCY = 32
+NO_WORKFLOW: Final = "tested_file"
+"""The workflow's id of code that is tried by itself."""
 
 
 @dataclass(frozen=True, slots=True)

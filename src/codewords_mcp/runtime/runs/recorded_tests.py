@@ -19,6 +19,7 @@ from codewords_mcp.runtime.recording.exchanges import Recording
 from codewords_mcp.runtime.recording.expectations import judge_test
 from codewords_mcp.runtime.recording.faults import (
     ResponseFault,
+    obey,
     possible_faults,
     report_fault,
     with_fault,
@@ -140,7 +141,8 @@ class _Trial:
 
         async def one(fault: ResponseFault) -> FaultReport | None:
             faulty = with_fault(recording, fault)
-            recorder = ReplayRecorder(faulty, paced=fault.kind == "timeout")
+            stand_in = obey if fault.kind == "injection" else None
+            recorder = ReplayRecorder(faulty, paced=fault.kind == "timeout", stand_in=stand_in)
             try:
                 after = await self._run(faulty, self._order.servable, recorder, most=RUN_SECONDS)
             except NotReplayed:
