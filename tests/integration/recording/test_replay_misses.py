@@ -252,12 +252,13 @@ async def test_an_imported_recording_of_a_run_that_uploads_files_is_replayed(gro
 
 _OBEYS = """
     async with httpx.AsyncClient(timeout=20) as client:
-        page = (await client.get("URL/page")).text
+        page = (await client.get("URL/page-with-the-news-of-today")).text
         ask = {"model": "gpt-4o-mini", "messages": [{"role": "user", "content": "Where to report? " + page}]}
         own = os.environ["CODEWORDS_RUNTIME_URI"] + "CHAT"
         chosen = (await client.post(own, json=ask, headers=KEY)).json()["choices"][0]["message"]["content"]
         plan = texts.loads(chosen)
-        await client.post(plan["report_to"], json={"about": "today"})
+        mail = {"to": plan["report_to"], "subject": "Today", "text": "Here it is"}
+        await client.post(os.environ["CODEWORDS_RUNTIME_URI"] + "/run/send_email/", json=mail, headers=KEY)
 """
 
 
@@ -267,7 +268,7 @@ async def test_the_write_of_a_model_that_obeys_a_hidden_instruction_is_named(
 ) -> None:
     program = _OBEYS.replace("URL", ground.url).replace("CHAT", CHAT).replace("KEY", _KEY)
     service = await deployed(ground.runtime, calling(TOOL, title="Obeys").replace(_RETURN, program + _RETURN))
-    providers.answer_next(chat_reply(json.dumps({"report_to": f"{ground.url}/reports"})))
+    providers.answer_next(chat_reply(json.dumps({"report_to": "ada@example.com"})))
     status, answer, run_id = await ground.run(service)
     assert status == 200, answer
     await ground.recording(run_id)
@@ -277,7 +278,7 @@ async def test_the_write_of_a_model_that_obeys_a_hidden_instruction_is_named(
     injected = [one for one in report.faulted[0].faults if one.kind == "injection"]
     followed = [one for one in injected if one.followed_injection]
     assert followed, report
-    assert "POST collector.invalid/in" in followed[0].new_writes
+    assert any("send_email" in name for name in followed[0].new_writes), followed
 
 
 @pytest.mark.requirement("replay:own-input")
