@@ -11,6 +11,7 @@ import pytest
 from sqlalchemy import Connection, delete, update
 from tests.integration.recording.helpers import RecordingGround, calling
 from tests.integration.runtime.helpers import come, deployed, started
+from tests.support.background_runs import with_options
 from tests.support.mcp_clients import data_of, over_http, serving, text_of
 from tests.support.runtime import (
     ADMIN,
@@ -199,12 +200,6 @@ async def act(request: Request):
 """
 
 
-def _asking(ground: RecordingGround, program: str, title: str) -> str:
-    code = workflow(program, title=title)
-    tool = f'# [tool.codewords]\n# hosts = ["{HOST_ALIAS}"]\n# ///\nfrom fastapi'
-    return code.replace("# ///\nfrom fastapi", tool, 1)
-
-
 @pytest.mark.requirement("runs:apply")
 @pytest.mark.parametrize(
     ("dry_body", "real_body", "sent"), [("same", "same", 1), ("one byte", "one bytf", 0), ("ä", "a", 0)]
@@ -213,9 +208,8 @@ async def test_a_write_sent_twice_or_with_another_byte_is_held_and_asked_about(
     ground: RecordingGround, dry_body: str, real_body: str, sent: int
 ) -> None:
     # The program knows that it is held: what it does for real is not what it showed.
-    service_id = await deployed(
-        ground.runtime, _asking(ground, _REPEATS, f"Repeats {real_body}"), name=f"Repeats {real_body}"
-    )
+    code = with_options(workflow(_REPEATS, title="Repeats"), f'hosts = ["{HOST_ALIAS}"]')
+    service_id = await deployed(ground.runtime, code, name=f"Repeats {real_body}")
     data = {"url": ground.url, "dry": dry_body, "real": real_body}
     status, _, run_id = await fetch(ground.runtime, service_id, data, mode="dry_run")
     assert status == 200

@@ -81,7 +81,7 @@ class ReplayApi:
 
     async def carry_out(self, order: ReplayOrder, name: str, progress: Progress = no_progress) -> Replay:
         """Replay what an order names on the code called `name`, and keep the report. Cancelling this ends it."""
-        return await self._kept(
+        return await self._stored(
             order.caller, order.servable, name, self._container.replays.judge(order, progress)
         )
 
@@ -99,7 +99,7 @@ class ReplayApi:
         limited = replace(servable, run_budget=request.budget) if request.budget else servable
         world = await self._world(caller, servable.service_id, request)
         trial = InputTrial(caller, limited, live, world, body, misses, request.seconds)
-        return await self._kept(caller, servable, subject.name, self._container.input_trials.judge(trial))
+        return await self._stored(caller, servable, subject.name, self._container.input_trials.judge(trial))
 
     async def _world(self, caller: Caller, service_id: str, request: ReplayRequest) -> Recording | None:
         """The recording that answers: of the run that is named, else of the latest good one; None without any."""
@@ -110,7 +110,7 @@ class ReplayApi:
             infos = await service.recent(caller.owner, service_id, 1, status="succeeded", ordinary=True)
         return await service.load(caller.owner, infos[0].run_id) if infos else None
 
-    async def _kept(
+    async def _stored(
         self, caller: Caller, servable: Servable, name: str, work: Coroutine[Any, Any, ReplayReport]
     ) -> Replay:
         """Wait for a report, and keep it."""

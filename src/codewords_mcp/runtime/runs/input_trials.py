@@ -51,33 +51,33 @@ class InputTrials:
     async def judge(self, trial: InputTrial) -> ReplayReport:
         """The report of one trial. Cancelling this ends it. Raises the error of a run that did not begin."""
         began = time.monotonic()
-        asked = _asked(trial)
-        found = await self._run(trial, trial.servable, asked, trial.misses)
+        recording = _recording_with_input(trial)
+        found = await self._run(trial, trial.servable, recording, trial.misses)
         cost = cost_of(found.sent())
         if trial.live is None:
             run = ReplayedRun(run_id=found.run_id, verdict="cannot tell", obstacles=[NOTHING_LIVE])
         else:
             # Twice: what differs between both is noise.
-            live = [await self._run(trial, trial.live, asked, MissPolicy()) for _ in range(2)]
+            live = [await self._run(trial, trial.live, recording, MissPolicy()) for _ in range(2)]
             run = compare(Baseline(live[0], live[1:]), found)
         writes = [one.request.label for one in found.exchanges if kind_of(one.request) == "write"]
         run = run.model_copy(update={"answer": _answer(found), "would_write": writes[:MAX_WRITES]})
         return summarize([run], seconds=time.monotonic() - began, cost=cost)
 
     async def _run(
-        self, trial: InputTrial, servable: Servable, asked: Recording, misses: MissPolicy
+        self, trial: InputTrial, servable: Servable, recording: Recording, misses: MissPolicy
     ) -> Recording:
-        recorder = ReplayRecorder(asked, misses)
+        recorder = ReplayRecorder(recording, misses)
         try:
-            return await self._runner.run(asked, servable, recorder, trial.caller, trial.seconds)
+            return await self._runner.run(recording, servable, recorder, trial.caller, trial.seconds)
         except CodewordsError as error:
             if servable is trial.servable:
                 raise
             # The live version is only there to compare with.
-            return replace(asked, status="failed", error=error.code, response=RunMessage(status=500))
+            return replace(recording, status="failed", error=error.code, response=RunMessage(status=500))
 
 
-def _asked(trial: InputTrial) -> Recording:
+def _recording_with_input(trial: InputTrial) -> Recording:
     """The world with this input: the path, method and headers are those of the recorded run."""
     world = trial.world or Recording(
         run_id="",
