@@ -80,7 +80,12 @@ def dry(held: ListInMemory, earlier: OneEarlierRun | None = None) -> DryRunRecor
 
 
 def applying(held: ListInMemory, ended: list[int | None]) -> ApplyRecorder:
-    return ApplyRecorder("apply", held, WriteKeys(list), ended.append)
+    def on_held(number: int | None, *, sent_before: HeldWrite | None = None) -> None:
+        # One that was sent before is named; its number is the same.
+        assert sent_before is None or sent_before.number == number
+        ended.append(number)
+
+    return ApplyRecorder("apply", held, WriteKeys(list), on_held)
 
 
 async def content(response: object) -> bytes:

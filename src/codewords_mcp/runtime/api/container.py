@@ -61,7 +61,6 @@ from codewords_mcp.runtime.runs.catalog import Catalog
 from codewords_mcp.runtime.runs.context import assemble
 from codewords_mcp.runtime.runs.dispatcher import RunDispatcher
 from codewords_mcp.runtime.runs.dry_runs import DryRuns
-from codewords_mcp.runtime.runs.input_trials import InputTrials
 from codewords_mcp.runtime.runs.launcher import Launcher
 from codewords_mcp.runtime.runs.memory import Headroom
 from codewords_mcp.runtime.runs.recorded_tests import RecordedTests
@@ -311,7 +310,6 @@ class Container:
         self.dispatcher = RunDispatcher(runs, ServiceRunner(runs, self.services, self.service_dependencies))
         replay_runner = ReplayRunner(self.dispatcher)
         self.replays = ReplayVerdicts(self.recordings, self.catalog, replay_runner)
-        self.input_trials = InputTrials(replay_runner)
         self.tests = RecordedTests(self.catalog, replay_runner)
         self.scheduler = Scheduler(runs, self.dispatcher.background)
         self.webhook_dispatcher = WebhookDispatcher(database, self.dispatcher)

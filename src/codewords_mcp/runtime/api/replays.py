@@ -99,7 +99,7 @@ class ReplayApi:
         limited = replace(servable, run_budget=request.budget) if request.budget else servable
         world = await self._world(caller, servable.service_id, request)
         trial = InputTrial(caller, limited, live, world, body, misses, request.seconds)
-        return await self._stored(caller, servable, subject.name, self._container.input_trials.judge(trial))
+        return await self._stored(caller, servable, subject.name, self._container.replays.trials.judge(trial))
 
     async def _world(self, caller: Caller, service_id: str, request: ReplayRequest) -> Recording | None:
         """The recording that answers: of the run that is named, else of the latest good one; None without any."""

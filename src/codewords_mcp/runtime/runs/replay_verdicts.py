@@ -22,6 +22,7 @@ from codewords_mcp.runtime.recording.exchanges import Recording, cost_of
 from codewords_mcp.runtime.recording.replay import MissPolicy, ReplayRecorder
 from codewords_mcp.runtime.recording.replay_summary import summarize
 from codewords_mcp.runtime.runs.catalog import Catalog, Servable
+from codewords_mcp.runtime.runs.input_trials import InputTrials
 from codewords_mcp.runtime.runs.recording_store import RecordingService
 from codewords_mcp.runtime.runs.replays import AT_ONCE, ReplayRunner
 
@@ -79,6 +80,7 @@ class ReplayVerdicts:
         self._catalog = catalog
         self._runner = runner
         self._cache = ReplayCache()
+        self.trials = InputTrials(runner)
 
     async def judge(self, order: ReplayOrder, progress: Progress = no_progress) -> ReplayReport:
         """Replay each recording, some at once. Cancelling this ends the replays.
