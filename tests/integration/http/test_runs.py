@@ -345,3 +345,27 @@ def test_requests_come_without_cookies_and_a_workflow_that_sets_one_is_told(
     assert log.count("The response sets a cookie. Requests reach a workflow without cookies") == 1
     plain = http.get(f"/run/{probe}/lines")
     assert "cookie" not in http.get(f"/logs/{plain.headers['x-request-id']}?follow=1").text
+
+
+@pytest.mark.requirement("console:runs-filtered")
+def test_runs_are_listed_by_version_trigger_and_time(http: httpx.Client, probe: str) -> None:
+    made = http.post(f"/run/{probe}/", json={}).headers["x-request-id"]
+    run = http.get(f"/request/{made}").json()
+
+    def listed(**query: str | int) -> set[str]:
+        answer = http.get("/runs", params={"service_id": probe, "limit": 100, **query})
+        assert answer.status_code == 200, answer.text
+        return {item["id"] for item in answer.json()["items"]}
+
+    for matching in ({"version": run["version"]}, {"trigger": "caller"}, {"since": run["createdAt"]}):
+        assert made in listed(**matching), matching
+    for other in (
+        {"version": run["version"] + 1},
+        {"trigger": "schedule"},
+        {"trigger": "run"},
+        {"until": run["createdAt"]},
+        {"since": "2999-01-01T00:00:00Z"},
+    ):
+        assert made not in listed(**other), other
+    for wrong in ({"version": "x"}, {"trigger": "me"}, {"since": "yesterday"}, {"until": "2026-01-01"}):
+        assert http.get("/runs", params=wrong).status_code == 400, wrong

@@ -31,6 +31,7 @@ from codewords_mcp.runtime.model.authoring import refusals
 from codewords_mcp.runtime.model.log_batch import LogBatch
 from codewords_mcp.runtime.model.log_text import LEVELS, Line, Tracing, is_at_least, levelled, tracing_after
 from codewords_mcp.runtime.model.run import FINISHED, ExecutionMode, RunStatus
+from codewords_mcp.runtime.model.run_filter import RunTrigger
 from codewords_mcp.runtime.model.trace import RunTrace
 
 _PIECE = 32 << 10
@@ -89,6 +90,10 @@ async def list_runs(request: Request) -> Response:
         service_id=query.get("service_id"),
         status=status,
         mode=_mode(query.get("mode")),
+        version=query_int(request, "version", low=1, high=2**31 - 1),
+        trigger=_trigger(query.get("trigger")),
+        since=_moment(query.get("since"), "since"),
+        until=_moment(query.get("until"), "until"),
         limit=query_int(request, "limit", low=1, high=100) or 20,
         cursor=query.get("cursor"),
     )
@@ -250,6 +255,28 @@ def _mode(name: str | None) -> ExecutionMode | None:
     return cast("ExecutionMode", name)
 
 
+def _trigger(name: str | None) -> RunTrigger | None:
+    if name is None:
+        return None
+    if name not in get_args(RunTrigger):
+        raise InvalidInput(f"`trigger` must be one of {', '.join(get_args(RunTrigger))}.")
+    return cast("RunTrigger", name)
+
+
+def _moment(text: str | None, name: str) -> datetime | None:
+    if text is None:
+        return None
+
+    with suppress(ValueError):
+        found = datetime.fromisoformat(text)
+        if found.tzinfo is not None:
+            return found
+
+    raise InvalidInput(
+        f"`{name}` must be a time with its zone.", hint="As a record has it: 2026-12-24T18:00:00Z."
+    )
+
+
 def _run_id(request: Request) -> str:
     return str(request.path_params["run_id"])
 
@@ -310,6 +337,13 @@ OPERATIONS = [
                 "mode", "Only dry runs, runs that apply one, or replays. Without it all but replays.",
                 {"type": "string", "enum": list(get_args(ExecutionMode))},
             ),
+            Parameter("version", "Only of this version.", {"type": "integer"}),
+            Parameter(
+                "trigger", "Only those that a schedule, another run, or a caller started.",
+                {"type": "string", "enum": list(get_args(RunTrigger))},
+            ),
+            Parameter("since", "Only those made at this time or later.", {"type": "string", "format": "date-time"}),
+            Parameter("until", "Only those made before this time.", {"type": "string", "format": "date-time"}),
             _LIMIT, _CURSOR,
         ),
     ),

@@ -6,11 +6,14 @@ import json
 from collections.abc import AsyncIterator
 from typing import TYPE_CHECKING, Any
 
+from typing_extensions import Unpack
+
 from codewords_mcp.runtime.api.container import Container
 from codewords_mcp.runtime.api.paging import check_limit, parse_cursor
 from codewords_mcp.runtime.model.base import Page
 from codewords_mcp.runtime.model.caller import Caller, refuse_run
-from codewords_mcp.runtime.model.run import ExecutionMode, Run, RunRequest, RunResponse
+from codewords_mcp.runtime.model.run import Run, RunRequest, RunResponse
+from codewords_mcp.runtime.model.run_filter import RunConditions
 from codewords_mcp.runtime.model.usage import UsageBy, UsageSum
 from codewords_mcp.runtime.store import runs as run_rows
 from codewords_mcp.runtime.store import usage
@@ -122,11 +125,9 @@ class RunApi:
         self,
         caller: Caller,
         *,
-        service_id: str | None = None,
-        status: str | None = None,
-        mode: ExecutionMode | None = None,
         limit: int = 20,
         cursor: str | None = None,
+        **matching: Unpack[RunConditions],
     ) -> Page[Run]:
         """List runs, newest first, without replays unless they are asked for. A run's key sees that run and its descendants."""
         size, before = check_limit(limit), parse_cursor(cursor)
@@ -134,13 +135,11 @@ class RunApi:
         items = await self._container.database.read(
             run_rows.page,
             caller.owner,
-            service_id=service_id,
-            status=status,
             # One more than asked for shows whether there is a next page.
             limit=size + 1,
             before=before,
             below=own,
-            mode=mode,
+            **matching,
         )
         last = items[size - 1] if len(items) > size else None
 

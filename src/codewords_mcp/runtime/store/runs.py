@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import cache
 from typing import NamedTuple
 
 from sqlalchemy import (
+    ColumnElement,
     Connection,
     RowMapping,
     Update,
@@ -20,6 +21,7 @@ from sqlalchemy import (
     tuple_,
     update,
 )
+from typing_extensions import Unpack
 
 from codewords_mcp.common.bounded_json import JsonObject
 from codewords_mcp.runtime.model.run import (
@@ -32,8 +34,9 @@ from codewords_mcp.runtime.model.run import (
     Step,
 )
 from codewords_mcp.runtime.model.run_columns import AttemptEntry, RunColumns
+from codewords_mcp.runtime.model.run_filter import RunConditions
 from codewords_mcp.runtime.model.run_state import UNFINISHED
-from codewords_mcp.runtime.store.clock import optional_datetime, to_datetime
+from codewords_mcp.runtime.store.clock import optional_datetime, to_datetime, to_micros
 from codewords_mcp.runtime.store.tables import REPLAYS, runs
 
 DEEPEST_CHAIN = 64
@@ -279,35 +282,54 @@ def page(
     connection: Connection,
     owner: str,
     *,
-    service_id: str | None,
-    status: str | None,
     limit: int,
     before: tuple[int, str] | None,
     below: str | None = None,
-    mode: ExecutionMode | None = None,
+    **matching: Unpack[RunConditions],
 ) -> list[Run]:
     """Newest first; husks that never started are left out, and replays unless it is their `mode`.
 
     `below`: only this run and its descendants.
     """
-    query = select(runs).where(runs.c.owner == owner, runs.c.status != "provisioned")
-    if mode is None:
-        query = query.where(runs.c.mode.is_distinct_from("replay"))
-    else:
-        query = query.where(runs.c.mode == mode)
+    query = select(runs).where(runs.c.owner == owner, runs.c.status != "provisioned", *_conditions(matching))
     if below is not None:
         tree = select(runs.c.id).where(runs.c.id == below).cte("tree", recursive=True)
         tree = tree.union(select(runs.c.id).join(tree, runs.c.parent_id == tree.c.id))
         query = query.where(runs.c.id.in_(select(tree.c.id)))
 
-    if service_id is not None:
-        query = query.where(runs.c.service_id == service_id)
-    if status is not None:
-        query = query.where(runs.c.status == status)
     # always within the index's order: PostgreSQL that never looked at the table would read and sort all of it otherwise
     query = query.where(tuple_(runs.c.created_at, runs.c.id) < (before or _LATEST))
     query = query.order_by(runs.c.created_at.desc(), runs.c.id.desc()).limit(limit)
     return [to_run(row) for row in connection.execute(query).mappings()]
+
+
+def _conditions(matching: RunConditions) -> Iterator[ColumnElement[bool]]:
+    columns = runs.c
+    if mode := matching.get("mode"):
+        yield columns.mode == mode
+    else:
+        yield columns.mode.is_distinct_from("replay")
+
+    if (service_id := matching.get("service_id")) is not None:
+        yield columns.service_id == service_id
+    if (version := matching.get("version")) is not None:
+        yield columns.version == version
+    if (status := matching.get("status")) is not None:
+        yield columns.status == status
+    if (since := matching.get("since")) is not None:
+        yield columns.created_at >= to_micros(since)
+    if (until := matching.get("until")) is not None:
+        yield columns.created_at < to_micros(until)
+
+    match matching.get("trigger"):
+        case "schedule":
+            yield columns.schedule_id.is_not(None)
+        case "run":
+            yield columns.parent_id.is_not(None)
+        case "caller":
+            yield columns.schedule_id.is_(None) & columns.parent_id.is_(None)
+        case None:
+            pass
 
 
 def last_ended(connection: Connection, owner: str, service_id: str, limit: int) -> Sequence[RowMapping]:

@@ -1,0 +1,25 @@
+"""Which runs a list has."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Literal
+
+from typing_extensions import TypedDict
+
+from codewords_mcp.runtime.model.run import ExecutionMode
+
+RunTrigger = Literal["schedule", "run", "caller"]
+"""What started a run: a schedule, another run, or a caller (a person, a program, a webhook)."""
+
+
+class RunConditions(TypedDict, total=False):
+    """Conditions that a run meets all; None is none. Without a `mode` all but replays. `since` is inclusive, `until` is not."""
+
+    service_id: str | None
+    version: int | None
+    status: str | None
+    mode: ExecutionMode | None
+    trigger: RunTrigger | None
+    since: datetime | None
+    until: datetime | None
