@@ -26,7 +26,7 @@ from codewords_mcp.http.responses import JsonReply
 from codewords_mcp.http.state import ERROR_PAGE, OPENS_PAGES, PERSON, SELF, caller, runtime
 from codewords_mcp.runtime.auth.sessions import SESSION_TTL, checked_path
 from codewords_mcp.runtime.model.caller import HOME_OWNER, Caller
-from codewords_mcp.runtime.model.session import BrowserSession, WaitingPage
+from codewords_mcp.runtime.model.session import PageSession, WaitingPage
 
 _MAX_FORM = 2048
 _MAX_KEY = 512
@@ -271,7 +271,7 @@ OPERATIONS = [
         "GET", "/waiting", "List the pages that wait for a person", waiting, tag=_TAG, reply=items_of(WaitingPage)
     ),
     HttpOperation(
-        "GET", "/sessions", "List the browsers that are signed in", list_sessions, tag=_TAG, reply=items_of(BrowserSession)
+        "GET", "/sessions", "List the browsers that are signed in", list_sessions, tag=_TAG, reply=items_of(PageSession)
     ),
     HttpOperation(
         "DELETE", "/sessions/{session_id}", "Sign a browser out", revoke_session, tag=_TAG, status=204

@@ -37,7 +37,7 @@ MAX_RUNS = 200
 
 @dataclass(slots=True, eq=False)
 class _Follower:
-    """What one page has not been told yet. `kinds` are lists that changed as a whole."""
+    """A page that follows, with the changes it has not been told yet. `kinds` are lists that changed as a whole."""
 
     owner: str
     runs: set[str] = field(default_factory=set[str])

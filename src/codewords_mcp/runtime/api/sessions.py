@@ -11,7 +11,7 @@ from codewords_mcp.runtime.auth.one_time_links import OneTimeLink
 from codewords_mcp.runtime.auth.peers import Peer, is_another_users, uid_of
 from codewords_mcp.runtime.auth.sessions import SignIn, require_person
 from codewords_mcp.runtime.model.caller import HOME_OWNER, Caller, refuse_run
-from codewords_mcp.runtime.model.session import BrowserSession, WaitingPage
+from codewords_mcp.runtime.model.session import PageSession, WaitingPage
 from codewords_mcp.runtime.store.clock import to_datetime
 
 _PATHS = {
@@ -46,7 +46,7 @@ class SessionApi:
         """Sign out."""
         await self._container.page_sessions.end(token)
 
-    async def list(self, caller: Caller, token: str = "") -> list[BrowserSession]:
+    async def list(self, caller: Caller, token: str = "") -> list[PageSession]:
         """List the browsers that are signed in as the caller, the newest first. That of `token` is marked."""
         refuse_run(caller, "see who is signed in")
         return await self._container.page_sessions.list(caller.owner, token)

@@ -27,7 +27,7 @@ from codewords_mcp.errors.remedies import CREATE_KEY, SIGN_IN
 from codewords_mcp.runtime.auth.api_keys import ApiKeys
 from codewords_mcp.runtime.auth.wrong_keys import WrongKeys
 from codewords_mcp.runtime.model.caller import Caller
-from codewords_mcp.runtime.model.session import BrowserSession
+from codewords_mcp.runtime.model.session import PageSession
 from codewords_mcp.runtime.store import service_values as values
 from codewords_mcp.runtime.store.clock import now, to_datetime
 from codewords_mcp.runtime.store.database import Database
@@ -132,11 +132,11 @@ class PageSessions:
         """Sign out."""
         await self._remove(_SESSIONS, token)
 
-    async def list(self, owner: str, token: str = "") -> list[BrowserSession]:
+    async def list(self, owner: str, token: str = "") -> list[PageSession]:
         """List the owner's sessions, the newest first. That of `token` is marked as `current`."""
         rows = await self._db.read(values.live, _OWNER, _SESSIONS, now())
         found = [
-            BrowserSession(
+            PageSession(
                 id=row["key"][:_ID],
                 key_id=self._keyring.key_id(data["key"]),
                 began_at=to_datetime(row["expires_at"] - int(SESSION_TTL * 1e6)),
@@ -234,7 +234,7 @@ def checked_path(path: str) -> str:
     return path
 
 
-def _began(session: BrowserSession) -> datetime:
+def _began(session: PageSession) -> datetime:
     return session.began_at
 
 

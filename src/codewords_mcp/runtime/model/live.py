@@ -11,7 +11,7 @@ LiveKind = Literal["run", "runs", "workflows", "schedules", "secrets", "webhooks
 
 
 class LiveChange(Model):
-    """What changed. A `run` has its id, its workflow and its status; a list has nothing more."""
+    """A change. That of a `run` has its id, its workflow and its status; that of a list has nothing more."""
 
     kind: LiveKind
     id: str | None = None

@@ -1,4 +1,4 @@
-"""Which runs a list has."""
+"""Conditions by which a list of runs is made."""
 
 from __future__ import annotations
 

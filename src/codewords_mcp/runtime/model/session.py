@@ -8,7 +8,7 @@ from typing import Literal
 from codewords_mcp.runtime.model.base import Model
 
 
-class BrowserSession(Model):
+class PageSession(Model):
     """A browser that is signed in. `key_id` is of the API key by which, None for the home's own.
 
     `current` is the one that asks.

@@ -171,7 +171,7 @@ def end_of(connection: Connection, run_id: str) -> RunEnd | None:
 
 
 class BriefRun(NamedTuple):
-    """What a list shows of a run at the least."""
+    """A run in the fewest words: enough for a list to know which row to read again."""
 
     id: str
     service_id: str
