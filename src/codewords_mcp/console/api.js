@@ -25,7 +25,7 @@ export class ApiError extends Error {
 
 /**
  * @typedef {object} Options
- * @property {unknown} [body]  Sent as JSON; a string is sent as it is.
+ * @property {unknown} [body]  Sent as JSON; a string or a file is sent as it is.
  * @property {Record<string, unknown>} [query]
  * @property {Record<string, string>} [headers]
  * @property {AbortSignal} [signal]
@@ -40,7 +40,7 @@ function url(path, query = {}) {
 
 /** Send a request; the response, or an ApiError. @param {string} method @param {string} path @param {Options} [options] */
 export async function send(method, path, { body, query, headers = {}, signal: abort, quiet } = {}) {
-  const json = body !== undefined && typeof body !== "string";
+  const json = body !== undefined && typeof body !== "string" && !(body instanceof Blob);
   if (!quiet) busy.value += 1;
   try {
     const response = await fetch(url(path, query), {
@@ -48,7 +48,7 @@ export async function send(method, path, { body, query, headers = {}, signal: ab
       signal: abort,
       credentials: "same-origin",
       headers: { ...HEADERS, ...(json ? { "Content-Type": "application/json" } : {}), ...headers },
-      body: json ? JSON.stringify(body) : /** @type {string | undefined} */ (body),
+      body: json ? JSON.stringify(body) : /** @type {string | Blob | undefined} */ (body),
     });
     if (!response.ok) throw new ApiError(response.status, await jsonOf(response));
     return response;

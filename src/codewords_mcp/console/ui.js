@@ -12,9 +12,17 @@ export {
   useCallback, useEffect, useLayoutEffect, useMemo, useRef, useState,
 };
 
+/** Load a stylesheet of some pages only, once. @param {string} path */
+export function styles(path) {
+  const { href } = new URL(path, import.meta.url);
+  if (document.querySelector(`link[href="${href}"]`)) return Promise.resolve();
+  const link = Object.assign(document.createElement("link"), { rel: "stylesheet", href });
+  document.head.append(link);
+  return new Promise((resolve) => (link.onload = link.onerror = resolve));
+}
+
 /** The library for charts, with its styles: only pages with a chart load it. */
 export async function loadChart() {
-  const styles = Object.assign(document.createElement("link"), { rel: "stylesheet", href: new URL("./vendor/uplot.css", import.meta.url).href });
-  if (!document.querySelector(`link[href="${styles.href}"]`)) document.head.append(styles);
+  await styles("vendor/uplot.css");
   return (await import("./vendor/uplot.js")).default;
 }

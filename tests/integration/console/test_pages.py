@@ -10,6 +10,8 @@ AXE = "axe-core@4.14.1"
 PAGES = (
     "/console",
     "/console/runs",
+    "/console/workflows",
+    "/console/templates",
     "/console/inbox",
     "/console/schedules",
     "/console/secrets",

@@ -69,7 +69,7 @@ def _dict(value: Any) -> dict[str, Any]:
 
 def read_routes(openapi: dict[str, Any]) -> list[dict[str, Any]]:
     """[{method, path, summary, input}] of an OpenAPI document; `input` is the JSON body's schema,
-    references resolved.
+    references resolved. A route that takes values in its path or query has `parameters` too.
     """
     routes: list[dict[str, Any]] = []
     resolver = _Resolver(openapi.get("components", {}).get("schemas", {}))
@@ -82,11 +82,32 @@ def read_routes(openapi: dict[str, Any]) -> list[dict[str, Any]]:
             # FastAPI makes the summary out of the function's name; the description is what a
             # person wrote.
             summary = operation.get("description") or operation.get("summary") or ""
-            routes.append(
-                {"method": method.upper(), "path": path, "summary": summary, "input": resolver.resolve(body)}
-            )
+            route = {
+                "method": method.upper(),
+                "path": path,
+                "summary": summary,
+                "input": resolver.resolve(body),
+            }
+            if parameters := _in_address(operation.get("parameters", []), resolver):
+                route["parameters"] = parameters
+            routes.append(route)
 
     return routes
+
+
+def _in_address(parameters: list[dict[str, Any]], resolver: _Resolver) -> list[dict[str, Any]]:
+    """[{name, in, required, description, schema}] of what stands in a route's path and query."""
+    return [
+        {
+            "name": parameter["name"],
+            "in": parameter["in"],
+            "required": parameter.get("required") is True,
+            "description": str(parameter.get("description") or ""),
+            "schema": resolver.resolve(_dict(parameter.get("schema"))),
+        }
+        for parameter in parameters
+        if parameter.get("in") in ("path", "query")
+    ]
 
 
 class _Resolver:

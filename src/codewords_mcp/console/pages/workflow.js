@@ -1,0 +1,64 @@
+// A workflow: a form that runs it, its code and versions, what starts it and what it may reach.
+import { get } from "../api.js";
+import { visible } from "../format.js";
+import { address, go, href, setQuery } from "../router.js";
+import { common, PAGE_NAMES } from "../strings.js";
+import { workflow as words } from "../strings_workflows.js";
+import { html, styles, useState } from "../ui.js";
+import { RunForm } from "../parts/form.js";
+import { lazy } from "../parts/lazy.js";
+import { RunLink } from "../parts/link.js";
+import { Missing } from "../parts/missing.js";
+import { Problem, useResource } from "../parts/resource.js";
+import { firstArguments } from "../parts/run_facts.js";
+import { Status } from "../parts/status.js";
+import { Copy, Text, useTitle, When } from "../parts/text.js";
+
+await styles("pages/workflows.css");
+
+const Removal = lazy(async () => (await import("../parts/removal.js")).Removal);
+const TABS = /** @type {Record<string, Function>} */ ({
+  run: Run,
+  code: lazy(async () => (await import("../parts/code.js")).Code),
+  versions: lazy(async () => (await import("../parts/versions.js")).Versions),
+  starts: lazy(async () => (await import("../parts/starts.js")).Starts),
+  reach: lazy(async () => (await import("../parts/reach.js")).Reach),
+  use: lazy(async () => (await import("../parts/snippets.js")).Snippets),
+});
+
+/** @param {{parameters: string[]}} properties */
+export default function Workflow({ parameters: [id] }) {
+  const path = `/workflows/${encodeURIComponent(id)}`;
+  const concerns = (/** @type {import("../api.js").Change} */ { name, data }) => name === "workflows" || (name === "run" && data.service_id === id);
+  const { data, error, reload } = useResource((signal) => get(path, {}, { signal }), [id], concerns);
+  const [removing, setRemoving] = useState(false);
+  useTitle(data ? visible(data.name) : PAGE_NAMES.workflows);
+  if (!data) {
+    return error && html`<${Problem} error=${error} retry=${reload}>${error.status === 404 && html`<p>${words.gone} <a href="/console/workflows">${words.all}</a></p>`}<//>`;
+  }
+
+  const chosen = address.value.query.get("tab") ?? "run";
+  const tab = chosen in TABS ? chosen : "run";
+  return html`
+    <header class="head">
+      <nav class="crumbs" aria-label=${PAGE_NAMES.workflows}><a href="/console/workflows">${PAGE_NAMES.workflows}</a></nav>
+      <div class="split"><h1><${Text} of=${data.name} /></h1><div class="actions"><button class="danger" onClick=${() => setRemoving(true)}>${words.remove}</button></div></div>
+      ${data.description && html`<p class="dim"><${Text} of=${data.description} /></p>`}
+      <dl class="facts"><div title=${words.facts.version}><dt>${words.facts.version}</dt><dd>${common.version(data.version)}</dd></div>
+        <div title=${words.facts.url}><dt>${words.facts.url}</dt><dd><span class="mono"><${Text} of=${data.service_id} /></span><${Copy} text=${data.url} label=${words.facts.url} /></dd></div></dl>
+    </header>
+    <${Problem} error=${error} />
+    <nav class="tabs" aria-label=${words.sections}>${words.tabs.map(([name, text]) => html`<a href=${href(location.pathname, { tab: name === "run" ? null : name })} aria-current=${name === tab ? "page" : undefined}
+      onClick=${(/** @type {Event} */ event) => { event.preventDefault(); setQuery({ tab: name === "run" ? null : name, against: null, version: null }, { push: true }); }}>${text}</a>`)}</nav>
+    <${TABS[tab]} workflow=${data} onChange=${reload} />
+    ${removing && html`<${Removal} workflow=${data} onClose=${() => setRemoving(false)} onRemoved=${() => go("/console/workflows")} />`}`;
+}
+
+/** The form beside the last runs. @param {{workflow: any}} properties */
+function Run({ workflow }) {
+  return html`<${Missing} workflow=${workflow} />
+    <div class="columns"><${RunForm} workflow=${workflow} /><section class="card"><header><h2>${words.lastRuns}</h2>${workflow.last_runs.length > 0 && html`<a href=${href("/console/runs", { service_id: workflow.service_id })}>${words.allRuns}</a>`}</header>
+      ${workflow.last_runs.length ? html`<ul class="rows">${workflow.last_runs.map((/** @type {any} */ run) => html`<li key=${run.id}><span class="what"><${RunLink} id=${run.id}><${Status} of=${run.status} /><//>
+          <span class="dim clip"><${Text} of=${firstArguments({ requestPath: run.input?.path, requestContent: run.input?.content ?? null })} /></span></span><span class="dim"><${When} at=${run.created_at} /></span></li>`)}</ul>`
+        : html`<p class="dim">${words.noRuns}</p>`}</section></div>`;
+}

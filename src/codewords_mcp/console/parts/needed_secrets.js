@@ -1,0 +1,23 @@
+// The secrets and settings of a workflow, and which of them have a value.
+import { get, post } from "../api.js";
+import { openPage } from "./action.js";
+import { changesOf, useResource } from "./resource.js";
+
+/** @typedef {{name: string, isSet: boolean, required: boolean, byDefault: string | null, hosts: string[]}} Needed */
+
+/** @param {any} workflow @param {AbortSignal} signal @returns {Promise<Needed[]>} */
+async function load(workflow, signal) {
+  const known = new Set((await get("/secrets", {}, { signal })).items.map((/** @type {any} */ one) => one.name));
+  const hosts = Object.fromEntries((workflow.manifest?.secrets ?? []).map((/** @type {any} */ one) => [one.name, one.hosts ?? []]));
+  return workflow.env.filter((/** @type {any} */ one) => one.name !== "PORT").map((/** @type {any} */ one) => ({
+    name: one.name, isSet: known.has(one.name), required: one.required, byDefault: one.default, hosts: hosts[one.name] ?? [],
+  }));
+}
+
+/** @param {any} workflow */
+export const useNeeded = (workflow) => useResource((signal) => load(workflow, signal), [workflow.service_id, workflow.version], changesOf("secrets"));
+
+/** Open the page on which the value is typed. @param {Needed} needed */
+export async function enter({ name, hosts }) {
+  openPage((await post(`/secrets/${encodeURIComponent(name)}/entry`, { hosts })).url);
+}

@@ -1,0 +1,88 @@
+"""The pages of workflows and templates: what they show, and what they do to a workflow."""
+
+from __future__ import annotations
+
+import pytest
+from tests.integration.console.helpers import Console
+from tests.support.runtime import workflow
+from tests.support.waiting import until
+
+_ONE = workflow('@app.post("/")\nasync def main(request: Request):\n    return {"said": "one"}\n')
+_TWO = _ONE.replace('"one"', '"two <b>\\u202e</b>"')
+
+
+@pytest.fixture(scope="session")
+def versioned(signed_in: Console) -> str:
+    """A workflow with two versions."""
+    service_id = signed_in.served.deploy(_ONE, "Versioned <i>one</i>")
+    signed_in.served.deploy(_TWO, "Versioned <i>one</i>", service_id=service_id, replay=False)
+    return service_id
+
+
+def _live(console: Console, service_id: str) -> int:
+    return int(console.served.call("GET", f"/workflows/{service_id}")["version"])
+
+
+@pytest.mark.requirement("console:workflow")
+def test_workflows_are_found_by_their_names(console: Console, versioned: str) -> None:
+    console.open("/console/workflows", "workflows")
+    console.sees(".workflow-rows", "Versioned <i>one</i>")
+    console.open("/console/workflows?q=versioned", "1 workflow found")
+    console.open("/console/workflows?q=nothing-like-it", "0 workflows found")
+    console.click("main button", "Show all workflows")
+    console.sees(".workflow-rows", "Page monitor")
+    assert console.tab.value("document.querySelectorAll('main i').length") == 0
+    assert versioned
+
+
+@pytest.mark.requirement("console:workflow")
+def test_two_versions_are_compared_and_going_back_says_what_it_does(console: Console, versioned: str) -> None:
+    console.open(f"/console/workflows/{versioned}?tab=versions", "Versioned")
+    console.sees(".difference .added", "two")
+    assert console.sees(".difference .removed", '"one"').startswith("-")
+    console.click("main button[aria-label='Make version 1 live']")
+    console.sees("dialog", "use version 1 at once instead of version 2")
+    console.click("dialog button", "Make version 1 live")
+    until(lambda: [1] if _live(console, versioned) == 1 else [], "version 1 to be live")
+    console.sees(".facts", "version 1")
+
+
+@pytest.mark.requirement("console:workflow")
+def test_code_permissions_and_snippets_are_shown(console: Console, versioned: str) -> None:
+    console.open(f"/console/workflows/{versioned}?tab=code&version=2", "Versioned")
+    console.sees(".code pre", "async def main")
+    console.open(f"/console/workflows/{versioned}?tab=reach", "Versioned")
+    console.sees("main", "reaches nothing")
+    console.open(f"/console/workflows/{versioned}?tab=use", "Versioned")
+    console.sees(".snippet", f"/run/{versioned}/")
+    console.open(f"/console/workflows/{versioned}?tab=starts", "Versioned")
+    console.sees("main", "No schedule runs it.")
+
+
+@pytest.mark.requirement("console:workflow")
+def test_deleting_says_what_goes_and_does_it(console: Console) -> None:
+    service_id = console.served.deploy(_ONE, "To be deleted")
+    console.open(f"/console/workflows/{service_id}", "To be deleted")
+    console.click("main button", "Delete")
+    console.sees("dialog", "1 version, 0 schedules and 0 webhooks go with it")
+    console.click("dialog button", "Delete To be deleted")
+    console.waits("location.pathname === '/console/workflows'")
+    listed = console.served.call("GET", "/workflows?limit=100")["items"]
+    assert service_id not in [one["service_id"] for one in listed]
+
+
+@pytest.mark.requirement("console:templates")
+def test_a_template_is_deployed_after_its_question_is_agreed_to(console: Console) -> None:
+    template = next(
+        one
+        for one in console.served.call("GET", "/templates")["items"]
+        if one["services"] == ["webpage_to_markdown"] and not one["missing"]
+    )
+    console.open(f"/console/templates?q={template['title']}", "to start from")
+    console.click(".gallery .card button", "Deploy")
+    console.sees("dialog .permissions", "webpage_to_markdown")
+    before = console.served.call("GET", "/workflows?limit=100")["items"]
+    console.click("dialog button", "Agree")
+    console.click(".gallery a", "Open")
+    console.sees("main h1", template["title"])
+    assert len(console.served.call("GET", "/workflows?limit=100")["items"]) == len(before) + 1
