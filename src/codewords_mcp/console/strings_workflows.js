@@ -29,7 +29,7 @@ export const form = {
   bounds: { between: (/** @type {number} */ low, /** @type {number} */ high) => `${low} to ${high}`, characters: (/** @type {string} */ n) => `${n} characters`, entries: (/** @type {string} */ n) => `${n} entries` },
   add: (/** @type {string} */ name) => `Add to ${name}`, give: (/** @type {string} */ name) => `Give ${name}`, leaveOut: (/** @type {string} */ name) => `Leave out ${name}`, leaveOutShort: "Leave out", removeItem: (/** @type {string} */ name, /** @type {number} */ n) => `Remove entry ${n} of ${name}`, item: (/** @type {number} */ n) => `Entry ${n}`,
   choose: "–", yes: "yes", no: "no", kind: (/** @type {string} */ name) => `Kind of ${name}`, variant: (/** @type {number} */ n) => `Kind ${n}`, types: /** @type {Record<string, string>} */ ({ string: "text", integer: "whole number", number: "number", boolean: "yes or no", array: "list", object: "object" }),
-  upload: "Upload a file", uploading: "Uploading", zone: (/** @type {string} */ zone) => `In your time zone, ${zone}`, json: "JSON",
+  upload: "Upload a file", uploading: "Uploading", zone: (/** @type {string} */ zone) => `In your time zone, ${zone}`,
 };
 
 export const versions = {
@@ -54,7 +54,7 @@ export const use = {
 export const templates = {
   headline: (/** @type {number} */ n) => (n ? `${plural(n, "template")} to start from` : "No templates"), search: "Search templates", none: "No template has these words.", clear: "Show all templates", category: "Category", all: "All",
   needs: "Needs", missing: "not set up yet", ready: "ready to run", services: "Uses", deploy: (/** @type {string} */ name) => `Deploy ${name}`, deployShort: "Deploy", deploying: "Deploying", done: (/** @type {string} */ name) => `${name} is live.`, open: (/** @type {string} */ name) => `Open ${name}`,
-  code: "Show the code", codeTitle: (/** @type {string} */ name) => `The code of ${name}`, name: "Name", start: (/** @type {string} */ name) => `Deploy ${name}`,
+  code: "Show the code", codeOf: (/** @type {string} */ name) => `Show the code of ${name}`, codeTitle: (/** @type {string} */ name) => `The code of ${name}`,
 };
 
 export const consent = {

@@ -2,6 +2,7 @@
 /** @typedef {Record<string, any>} Schema */
 
 const MOST_REFERENCES = 16;
+const MOST_NESTED = 2;
 export const MOST_DEPTH = 8;
 const MOST_PARTS = 200;
 const LONG_TEXT = 200;
@@ -25,8 +26,8 @@ function target(root, reference) {
   return isObject(found) ? found : {};
 }
 
-/** A schema without a reference at its top, its `allOf` in one. @param {unknown} schema @param {Schema} root @returns {Schema} */
-export function resolved(schema, root) {
+/** A schema without a reference at its top, its `allOf` in one. @param {unknown} schema @param {Schema} root @param {number} [depth] @returns {Schema} */
+export function resolved(schema, root, depth = 0) {
   let found = isObject(schema) ? schema : {};
   for (let steps = 0; typeof found.$ref === "string"; steps += 1) {
     if (steps === MOST_REFERENCES) return {};
@@ -36,7 +37,9 @@ export function resolved(schema, root) {
   if (!Array.isArray(found.allOf)) return found;
 
   const { allOf, ...own } = found;
-  return allOf.slice(0, MOST_REFERENCES).map((part) => (isObject(part) && Array.isArray(part.allOf) ? {} : resolved(part, root)))
+  // What is made of itself ends here: no person writes parts of parts of parts.
+  const parts = depth < MOST_NESTED ? allOf.slice(0, MOST_REFERENCES).map((part) => resolved(part, root, depth + 1)) : [];
+  return parts
     .reduce((whole, part) => ({ ...part, ...whole,
       properties: { ...part.properties, ...whole.properties }, required: [...list(part.required), ...list(whole.required)] }), own);
 }

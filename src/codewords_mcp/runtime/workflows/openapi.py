@@ -96,7 +96,7 @@ def read_routes(openapi: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 def _in_address(parameters: list[dict[str, Any]], resolver: _Resolver) -> list[dict[str, Any]]:
-    """[{name, in, required, description, schema}] of what stands in a route's path and query."""
+    """List what stands in a route's path and query: [{name, in, required, description, schema}]."""
     return [
         {
             "name": parameter["name"],
