@@ -11,7 +11,7 @@ export const workflows = {
 export const workflow = {
   gone: "There is no such workflow. It may have been deleted.", all: "Show all workflows", remove: "Delete", sections: "Sections",
   tabs: /** @type {[string, string][]} */ ([["run", "Run"], ["code", "Code"], ["versions", "Versions"], ["starts", "Schedules and webhooks"], ["reach", "Permissions"], ["use", "Use it"]]),
-  facts: { version: "Version", url: "Address", runs: "Runs" }, lastRuns: "Last runs", noRuns: "It has not run yet.", allRuns: "All its runs",
+  facts: { version: "Version", url: "Address" }, lastRuns: "Last runs", noRuns: "It has not run yet.", allRuns: "All its runs",
   missing: (/** @type {number} */ n) => `${plural(n, "secret")} ${n === 1 ? "has" : "have"} no value yet, so runs will fail.`, enter: (/** @type {string} */ name) => `Enter ${name}`,
   removeTitle: (/** @type {string} */ name) => `Delete ${name}?`, removeButton: (/** @type {string} */ name) => `Delete ${name}`, keep: "Keep it",
   removeLead: (/** @type {number} */ versions, /** @type {number} */ schedules, /** @type {number} */ hooks) => `${plural(versions, "version")}, ${plural(schedules, "schedule")} and ${plural(hooks, "webhook")} go with it and don't come back. Its runs stay.`,
@@ -34,8 +34,8 @@ export const form = {
 
 export const versions = {
   title: "Versions", live: "live", columns: { version: "Version", made: "Made", note: "Note", actions: "" }, compare: "What is different", of: "Version", against: "compared with", same: "The code is the same.", one: "There is one version so far.",
-  back: (/** @type {number} */ n) => `Make version ${n} live`, backShort: "Make live", backTitle: (/** @type {number} */ n) => `Make version ${n} live?`, backLead: (/** @type {number} */ n, /** @type {number} */ now) => `New runs, schedules and webhooks use version ${n} at once instead of version ${now}. Runs that go on finish on theirs; no version is lost.`, keep: (/** @type {number} */ n) => `Stay on version ${n}`,
-  code: "Code", codeOf: (/** @type {number} */ n) => `The code of version ${n}`, dependencies: "Packages",
+  back: (/** @type {number} */ n) => `Make version ${n} live`, backShort: "Make live", backOf: (/** @type {number} */ n) => `Make live: version ${n}`, backTitle: (/** @type {number} */ n) => `Make version ${n} live?`, backLead: (/** @type {number} */ n, /** @type {number} */ now) => `New runs, schedules and webhooks use version ${n} at once instead of version ${now}. Runs that go on finish on theirs; no version is lost.`, keep: (/** @type {number} */ n) => `Stay on version ${n}`,
+  codeOf: (/** @type {number} */ n) => `The code of version ${n}`, dependencies: "Packages",
 };
 
 export const starts = {
@@ -44,16 +44,16 @@ export const starts = {
 
 export const reach = {
   title: "What it may reach", lead: "It may do this and no more; the runtime refuses the rest.", nothing: "It reaches nothing: no hosts, services, models, workflows or secrets.", secrets: "Secrets and settings",
-  noSecrets: "It needs none.", set: "has a value", unset: "has no value yet", optional: "optional, has no value", byDefault: (/** @type {string} */ value) => `${value} unless you set it`, enter: (/** @type {string} */ name) => `Enter ${name}`, enterShort: "Enter", renew: "New value", tried: "How this version was tried",
+  noSecrets: "It needs none.", set: "has a value", unset: "has no value yet", optional: "optional, has no value", byDefault: (/** @type {string} */ value) => `${value} unless you set it`, enter: (/** @type {string} */ name) => `Enter ${name}`, enterShort: "Enter", renew: "New value", renewOf: (/** @type {string} */ name) => `New value of ${name}`, tried: "How this version was tried",
 };
 
 export const use = {
-  lead: "The same call from elsewhere. Programs need a key, made in Settings.", curl: "Terminal", python: "Python", chat: "In a chat", route: "Route", say: (/** @type {string} */ name, /** @type {string} */ id) => `Run the workflow “${name}” (${id})`, sayWith: (/** @type {string} */ input) => ` with this input: ${input}`,
+  lead: "The same call from elsewhere. Programs need a key, made in Settings.", curl: "Terminal", python: "Python", chat: "In a chat", say: (/** @type {string} */ name, /** @type {string} */ id) => `Run the workflow “${name}” (${id})`, sayWith: (/** @type {string} */ input) => ` with this input: ${input}`,
 };
 
 export const templates = {
   headline: (/** @type {number} */ n) => (n ? `${plural(n, "template")} to start from` : "No templates"), search: "Search templates", none: "No template has these words.", clear: "Show all templates", category: "Category", all: "All",
-  needs: "Needs", missing: "not set up yet", ready: "ready to run", services: "Uses", deploy: (/** @type {string} */ name) => `Deploy ${name}`, deployShort: "Deploy", deploying: "Deploying", done: (/** @type {string} */ name) => `${name} is live.`, open: (/** @type {string} */ name) => `Open ${name}`,
+  needs: "Needs", missing: "not set up yet", ready: "ready to run", services: "Uses", deploy: (/** @type {string} */ name) => `Deploy ${name}`, deployIt: (/** @type {string} */ name) => `deploy ${name}`, deployShort: "Deploy", deploying: "Deploying", done: (/** @type {string} */ name) => `${name} is live.`, open: (/** @type {string} */ name) => `Open ${name}`,
   code: "Show the code", codeOf: (/** @type {string} */ name) => `Show the code of ${name}`, codeTitle: (/** @type {string} */ name) => `The code of ${name}`,
 };
 

@@ -30,7 +30,8 @@ def _violations(console: Console) -> list[str]:
     return list(console.tab.value(_VIOLATIONS))
 
 
-def _look(console: Console, path: str, heading: str = "") -> None:
+def look(console: Console, path: str, heading: str = "") -> None:
+    """Open a page at both widths, light and dark, and find nothing wrong with it."""
     for size in (PHONE, DESKTOP):
         for dark in (False, True):
             console.tab.resize(*size, dark=dark)
@@ -44,13 +45,13 @@ def _look(console: Console, path: str, heading: str = "") -> None:
 @pytest.mark.parametrize("path", PAGES)
 def test_a_page_fits_phones_and_desktops_in_light_and_dark(console: Console, path: str) -> None:
     console.run(kind="fail")
-    _look(console, path)
+    look(console, path)
 
 
 @pytest.mark.requirement("console:pages")
 def test_the_page_of_a_failed_run_fits_phones_and_desktops(console: Console) -> None:
     run_id = console.run(kind="fail", lines=40)
-    _look(console, f"/console/runs/{run_id}", "KeyError in step answer")
+    look(console, f"/console/runs/{run_id}", "KeyError in step answer")
 
 
 @pytest.mark.requirement("console:pages")
@@ -58,7 +59,7 @@ def test_the_page_of_a_run_with_a_table_fits_phones_and_desktops(console: Consol
     run_id = console.run(kind="table")
     console.open(f"/console/runs/{run_id}", "succeeded")
     console.sees(".answer td", "Item 7")
-    _look(console, f"/console/runs/{run_id}", "succeeded")
+    look(console, f"/console/runs/{run_id}", "succeeded")
 
 
 @pytest.mark.requirement("console:pages")

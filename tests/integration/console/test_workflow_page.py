@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 from tests.integration.console.helpers import Console
+from tests.integration.console.test_pages import look
 from tests.support.runtime import workflow
 from tests.support.waiting import until
 
@@ -40,7 +41,7 @@ def test_two_versions_are_compared_and_going_back_says_what_it_does(console: Con
     console.open(f"/console/workflows/{versioned}?tab=versions", "Versioned")
     console.sees(".difference .added", "two")
     assert console.sees(".difference .removed", '"one"').startswith("-")
-    console.click("main button[aria-label='Make version 1 live']")
+    console.click("main button[aria-label='Make live: version 1']")
     console.sees("dialog", "use version 1 at once instead of version 2")
     console.click("dialog button", "Make version 1 live")
     until(lambda: [1] if _live(console, versioned) == 1 else [], "version 1 to be live")
@@ -57,6 +58,12 @@ def test_code_permissions_and_snippets_are_shown(console: Console, versioned: st
     console.sees(".snippet", f"/run/{versioned}/")
     console.open(f"/console/workflows/{versioned}?tab=starts", "Versioned")
     console.sees("main", "No schedule runs it.")
+
+
+@pytest.mark.requirement("console:pages")
+@pytest.mark.parametrize("tab", ["run", "code", "versions", "starts", "reach", "use"])
+def test_each_part_of_the_page_fits_phones_and_desktops(console: Console, versioned: str, tab: str) -> None:
+    look(console, f"/console/workflows/{versioned}?tab={tab}", "Versioned")
 
 
 @pytest.mark.requirement("console:workflow")

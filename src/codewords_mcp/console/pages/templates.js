@@ -62,7 +62,7 @@ function Template({ template, onCode }) {
     ${state.working && html`<${Progress} of=${state.progress ?? null} label=${words.deploying} />`}
     ${state.done ? html`<p class="good" role="status">${words.done(visible(state.done.name))}</p><div class="actions"><a class="button primary" href=${`/console/workflows/${encodeURIComponent(state.done.service_id)}`}>${words.open(visible(state.done.name))}</a></div>`
       : html`<div class="actions"><button class="primary" disabled=${Boolean(state.working)} aria-label=${words.deploy(name)} onClick=${() => deploy(null)}>${words.deployShort}</button><button aria-label=${words.codeOf(name)} onClick=${onCode}>${words.code}</button></div>`}
-    ${state.question && html`<${Consent} question=${state.question} act=${words.deploy(name).toLowerCase().slice(0, 6) + words.deploy(name).slice(6)} onAgree=${() => deploy(state.question?.confirm ?? null)} onClose=${() => setState({})} />`}`;
+    ${state.question && html`<${Consent} question=${state.question} act=${words.deployIt(name)} onAgree=${() => deploy(state.question?.confirm ?? null)} onClose=${() => setState({})} />`}`;
 }
 
 /** @param {unknown} problem */

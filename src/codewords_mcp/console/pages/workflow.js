@@ -4,7 +4,7 @@ import { visible } from "../format.js";
 import { address, go, href, setQuery } from "../router.js";
 import { common, PAGE_NAMES } from "../strings.js";
 import { workflow as words } from "../strings_workflows.js";
-import { html, styles, useState } from "../ui.js";
+import { html, styles, useEffect, useRef, useState } from "../ui.js";
 import { RunForm } from "../parts/form.js";
 import { lazy } from "../parts/lazy.js";
 import { RunLink } from "../parts/link.js";
@@ -38,7 +38,7 @@ export default function Workflow({ parameters: [id] }) {
   }
 
   const chosen = address.value.query.get("tab") ?? "run";
-  const tab = chosen in TABS ? chosen : "run";
+  const tab = Object.hasOwn(TABS, chosen) ? chosen : "run";
   return html`
     <header class="head">
       <nav class="crumbs" aria-label=${PAGE_NAMES.workflows}><a href="/console/workflows">${PAGE_NAMES.workflows}</a></nav>
@@ -48,10 +48,25 @@ export default function Workflow({ parameters: [id] }) {
         <div title=${words.facts.url}><dt>${words.facts.url}</dt><dd><span class="mono"><${Text} of=${data.service_id} /></span><${Copy} text=${data.url} label=${words.facts.url} /></dd></div></dl>
     </header>
     <${Problem} error=${error} />
-    <nav class="tabs" aria-label=${words.sections}>${words.tabs.map(([name, text]) => html`<a href=${href(location.pathname, { tab: name === "run" ? null : name })} aria-current=${name === tab ? "page" : undefined}
-      onClick=${(/** @type {Event} */ event) => { event.preventDefault(); setQuery({ tab: name === "run" ? null : name, against: null, version: null }, { push: true }); }}>${text}</a>`)}</nav>
+    <${Tabs} chosen=${tab} />
     <${TABS[tab]} workflow=${data} onChange=${reload} />
     ${removing && html`<${Removal} workflow=${data} onClose=${() => setRemoving(false)} onRemoved=${() => go("/console/workflows")} />`}`;
+}
+
+/** The sections; on a phone the chosen one is scrolled into sight. @param {{chosen: string}} properties */
+function Tabs({ chosen }) {
+  const row = useRef(/** @type {HTMLElement | null} */ (null));
+  useEffect(() => {
+    const current = row.current?.querySelector("[aria-current]");
+    if (current instanceof HTMLElement && row.current) row.current.scrollLeft = current.offsetLeft - row.current.offsetLeft - 48;
+  }, [chosen]);
+  const choose = (/** @type {Event} */ event, /** @type {string | null} */ tab) => {
+    event.preventDefault();
+    setQuery({ tab, against: null, version: null }, { push: true });
+  };
+  const named = words.tabs.map(([name, text]) => ({ name, text, tab: name === "run" ? null : name }));
+  return html`<nav class="tabs" aria-label=${words.sections} ref=${row}>${named.map(({ name, text, tab }) => html`<a href=${href(location.pathname, { tab })}
+    aria-current=${name === chosen ? "page" : undefined} onClick=${(/** @type {Event} */ event) => choose(event, tab)}>${text}</a>`)}</nav>`;
 }
 
 /** The form beside the last runs. @param {{workflow: any}} properties */

@@ -1,6 +1,5 @@
 // A question of the runtime before it does something: exactly what is asked, then yes or no.
 import { ApiError } from "../api.js";
-import { common } from "../strings.js";
 import { consent as words } from "../strings_workflows.js";
 import { html } from "../ui.js";
 import { Dialog } from "./dialog.js";
@@ -19,4 +18,4 @@ export function asked(error) {
 /** @param {{question: Question, act: string, onAgree: () => void, onClose: () => void}} properties */
 export const Consent = ({ question, act, onAgree, onClose }) => html`<${Dialog} title=${words.title} onClose=${onClose} wide>
   <p><${Text} of=${question.message} /></p><${Permissions} lines=${question.asks} /><p class="dim">${words.note}</p>
-  <div class="actions"><button class="primary" onClick=${onAgree}>${words.agree(act)}</button><button onClick=${onClose}>${words.decline ?? common.cancel}</button></div><//>`;
+  <div class="actions"><button class="primary" onClick=${onAgree}>${words.agree(act)}</button><button onClick=${onClose}>${words.decline}</button></div><//>`;

@@ -28,7 +28,7 @@ function Needs({ workflow }) {
   return html`<section class="card"><header><h2>${words.secrets}</h2></header><${Problem} error=${error} retry=${reload} /><${Problem} error=${action.error} />
     ${data?.length === 0 && html`<p class="dim">${words.noSecrets}</p>`}
     <ul class="rows">${data?.map((one) => html`<li key=${one.name}><span class="what"><${SecretLink} name=${one.name} /><span class=${one.required && !one.isSet ? "bad" : "dim"}>${stateOf(one)}</span></span>
-      <button disabled=${action.working} aria-label=${words.enter(visible(one.name))} onClick=${() => action.run(() => enter(one))}>${one.isSet ? words.renew : words.enterShort}</button></li>`)}</ul></section>`;
+      <button disabled=${action.working} aria-label=${(one.isSet ? words.renewOf : words.enter)(visible(one.name))} onClick=${() => action.run(() => enter(one))}>${one.isSet ? words.renew : words.enterShort}</button></li>`)}</ul></section>`;
 }
 
 /** @param {import("./needed_secrets.js").Needed} needed */

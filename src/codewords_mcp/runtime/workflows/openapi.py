@@ -10,6 +10,8 @@ UNTITLED = "workflow"
 """The title of an app without one."""
 MAX_SCHEMA_DEPTH = 12
 """References nested deeper become `{}`: a schema may refer to itself."""
+_MAX_DEPTH = 3 * MAX_SCHEMA_DEPTH
+"""Whatever is nested deeper becomes `{}`; what stands in between is whole, so that a bounded schema is one."""
 
 
 _MAX_NODES = 20_000
@@ -121,7 +123,7 @@ class _Resolver:
         """The schema with its references resolved; `{}` beyond the bounds."""
         self._nodes += 1
         # Both bounds: depth stops references to themselves, the count stops those that fan out.
-        if depth > MAX_SCHEMA_DEPTH or self._nodes > _MAX_NODES:
+        if depth > _MAX_DEPTH or self._nodes > _MAX_NODES:
             return {}
         if isinstance(schema, list):
             return [self.resolve(item, depth + 1) for item in schema]
@@ -129,6 +131,8 @@ class _Resolver:
             return schema
 
         if isinstance(reference := schema.get("$ref"), str):
+            if depth > MAX_SCHEMA_DEPTH:
+                return {}
             return self.resolve(self._schemas.get(reference.rsplit("/", 1)[-1], {}), depth + 1)
 
         return {key: self.resolve(value, depth + 1) for key, value in schema.items()}
