@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import pytest
-from tests.integration.console.helpers import DESKTOP, PHONE, Console
-from tests.support.npm import installed
+from tests.integration.console.helpers import Console
+from tests.integration.console.look import look
 
-AXE = "axe-core@4.14.1"
 PAGES = (
     "/console",
     "/console/runs",
@@ -18,27 +17,6 @@ PAGES = (
     "/console/usage",
     "/console/settings",
 )
-_SIDEWAYS = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
-_VIOLATIONS = """axe.run(document, {resultTypes: ["violations"]}).then(found => found.violations.map(
-    rule => `${rule.id}: ${rule.nodes.map(node => node.html.slice(0, 160)).join(" ")}`))"""
-
-
-def _violations(console: Console) -> list[str]:
-    """Rules of axe that the page breaks."""
-    library = installed(AXE) / "node_modules/axe-core/axe.min.js"
-    console.tab.value(library.read_text(encoding="utf-8") + ";true")
-    return list(console.tab.value(_VIOLATIONS))
-
-
-def look(console: Console, path: str, heading: str = "") -> None:
-    """Open a page at both widths, light and dark, and find nothing wrong with it."""
-    for size in (PHONE, DESKTOP):
-        for dark in (False, True):
-            console.tab.resize(*size, dark=dark)
-            console.open(path, heading)
-            assert console.tab.value(_SIDEWAYS) <= 0, (path, size)
-            assert _violations(console) == [], (path, size, dark)
-    assert console.tab.problems == []
 
 
 @pytest.mark.requirement("console:pages")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 from tests.integration.console.helpers import Console
-from tests.integration.console.test_pages import look
+from tests.integration.console.look import look
 from tests.support.runtime import workflow
 from tests.support.waiting import until
 
