@@ -25,7 +25,7 @@ export const PAGES = [
 
 /** Navigation: the page's id, its address, the key after `g`. Entries of one group stand together. */
 export const NAVIGATION = [
-  [["home", "/console", "h"], ["inbox", "/console/inbox", "i"]],
+  [["home", "/", "h"], ["inbox", "/console/inbox", "i"]],
   [["runs", "/console/runs", "r"], ["workflows", "/console/workflows", "w"], ["drafts", "/console/drafts", "d"],
     ["schedules", "/console/schedules", "s"]],
   [["templates", "/console/templates", "t"], ["services", "/console/services", "v"],

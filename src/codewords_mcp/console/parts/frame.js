@@ -52,7 +52,7 @@ function Navigation() {
 
   return html`<header class="side">
     <${Progress} />
-    <a class="brand" href="/console">${PRODUCT}</a>
+    <a class="brand" href="/">${PRODUCT}</a>
     <button class="search-button" onClick=${() => (overlay.value = "search")} aria-label=${words.search} title=${words.openSearch}>
       <${Icon} name="search" /><span>${words.search}</span><kbd>/</kbd>
     </button>
@@ -96,7 +96,7 @@ function Current() {
 
   const Page = loaded.get(id);
   return html`<main id="page" tabindex="-1">
-    ${!found && html`<div class="empty"><h1>${words.notFound}</h1><a class="button" href="/console">${words.toHome}</a></div>`}
+    ${!found && html`<div class="empty"><h1>${words.notFound}</h1><a class="button" href="/">${words.toHome}</a></div>`}
     ${Page && html`<${Page} key=${path} parameters=${found?.parameters} />`}
   </main>`;
 }

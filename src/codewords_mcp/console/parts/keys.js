@@ -6,7 +6,7 @@ import { signal, useEffect } from "../ui.js";
 export const overlay = signal(/** @type {"" | "search" | "keys"} */ (""));
 
 const SEQUENCE_MS = 1500;
-let sequence = 0;
+let sequence = -Infinity;
 
 /** Whether keys are text here. @param {EventTarget | null} target */
 export const isTyping = (target) =>
@@ -17,11 +17,11 @@ function onKey(event) {
   if (event.metaKey || event.ctrlKey || event.altKey || event.defaultPrevented) return;
   if (isTyping(event.target) || document.querySelector("dialog[open]")) return;
 
-  const inSequence = performance.now() - sequence < SEQUENCE_MS;
-  sequence = 0;
+  const inSequence = event.timeStamp - sequence < SEQUENCE_MS;
+  sequence = -Infinity;
   const target = inSequence && NAVIGATION.flat().find(([, , key]) => key === event.key);
   if (target) go(target[1]);
-  else if (event.key === "g") sequence = performance.now();
+  else if (event.key === "g") sequence = event.timeStamp;
   else if (event.key === "/") overlay.value = "search";
   else if (event.key === "?") overlay.value = "keys";
   else return;

@@ -61,6 +61,7 @@ def _policy(request: Request) -> str:
 _TAG = "console"
 OPERATIONS = [
     HttpOperation("GET", "/", "The console", shell, tag=_TAG, media="text/html"),
+    HttpOperation("GET", "/console", "The same", shell, tag=_TAG, media="text/html"),
     # Before the pages, whose path would match it too.
     HttpOperation(
         "GET", "/console/assets/{digest}/{file}", "A file of the console", asset, tag=_TAG, media="*/*", deep=True

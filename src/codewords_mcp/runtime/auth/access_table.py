@@ -77,7 +77,8 @@ HTTP: tuple[Rule, ...] = (
     *_http("run", ("read",), "GET /services", "GET /services/{name}"),
     *(
         Rule("http", name, "user", ("read",), by_session=True)
-        for name in ("GET /", "GET /docs", "GET /openapi.json", "GET /console/{page}", "GET /events")
+        for name in ("GET /", "GET /docs", "GET /openapi.json", "GET /console",
+            "GET /console/{page}", "GET /events")
     ),
     # Reads by a person.
     *_http(
