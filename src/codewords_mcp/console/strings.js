@@ -106,7 +106,7 @@ export const runs = {
 };
 
 export const run = {
-  step: (/** @type {string} */ what, /** @type {string} */ step) => `${what} in step ${step}`,
+  step: (/** @type {string} */ what, /** @type {string} */ step) => `${what.replace(/\.$/, "")} in step ${step}`,
   succeeded: (/** @type {string} */ name, /** @type {string} */ time) => `${name} succeeded in ${time}`,
   running: (/** @type {string} */ name, /** @type {string} */ time) => `${name} has been running for ${time}`,
   starting: (/** @type {string} */ name) => `${name} is starting`, waiting: (/** @type {string} */ name, /** @type {string} */ what) => `${name} waits ${what}`,
