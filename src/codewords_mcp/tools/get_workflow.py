@@ -175,10 +175,11 @@ def _without_titles(value: JsonValue) -> JsonValue:
 
 def _variable(variable: dict[str, Any]) -> dict[str, Any]:
     """Make the structured form of a variable: with a default, `required` is left out."""
-    variable = {name: value for name, value in variable.items() if value is not None}
-    if "default" in variable:
-        return {"name": variable["name"], "default": variable["default"]}
-    return variable
+    if variable["default"] is not None:
+        kept = ("name", "default")
+    else:
+        kept = ("name", "required")
+    return {name: variable[name] for name in kept}
 
 
 def _environment(variables: list[dict[str, Any]]) -> str:

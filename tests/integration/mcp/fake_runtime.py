@@ -205,7 +205,7 @@ class FakeWorkflowApi(WorkflowApi):
             url=live.url,
             version=live.version,
             routes=[{"method": "POST", "path": "/", "input": {"name": "string"}}],
-            env=[{"name": "PORT"}],
+            env=[{"name": "PORT", "default": None, "required": True, "provided": True}],
             dependencies=["fastapi==0.115.12"],
             versions=[Version(version=live.version, version_id="v", created_at=live.created_at, active=True)],
             last_runs=[run for run in self._fake.recorded.values() if run.service_id == service_id],

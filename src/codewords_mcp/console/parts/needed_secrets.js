@@ -9,7 +9,7 @@ import { changesOf, useResource } from "./resource.js";
 async function load(workflow, signal) {
   const known = new Set((await get("/secrets", {}, { signal })).items.map((/** @type {any} */ one) => one.name));
   const hosts = Object.fromEntries((workflow.manifest?.secrets ?? []).map((/** @type {any} */ one) => [one.name, one.hosts ?? []]));
-  return workflow.env.filter((/** @type {any} */ one) => one.name !== "PORT").map((/** @type {any} */ one) => ({
+  return workflow.env.filter((/** @type {any} */ one) => !one.provided).map((/** @type {any} */ one) => ({
     name: one.name, isSet: known.has(one.name), required: one.required, byDefault: one.default, hosts: hosts[one.name] ?? [],
   }));
 }

@@ -104,8 +104,9 @@ class WorkflowDetail(Model):
 
     `capabilities` and `manifest` are as in `Deployment`, for the version shown. `example` is an
     input to try it with: `given` with the version, by its header or its draft, or `derived` from
-    its schema. `tried`: how the version was tried at its deploy, by replays of recorded runs and recorded tests, and how the
-    replays ended that went on after it.
+    its schema. `env` has `name`, `default`, `required`, and `provided` where the runtime sets it.
+    `tried`: how the version was tried at its deploy, by replays of recorded runs and recorded tests, and how the replays ended
+    that went on after it.
     """
 
     service_id: str

@@ -21,6 +21,7 @@ from codewords_mcp.runtime.store.database import Database
 from codewords_mcp.runtime.store.workflows import VersionRow, WorkflowRow
 from codewords_mcp.runtime.workflows.openapi import read_routes
 from codewords_mcp.runtime.workflows.script import parse_script
+from codewords_mcp.runtime.workflows.validation.variables import PROVIDED
 from codewords_mcp.runtime.workflows.versions import describe_capabilities, example_input, manifest_of
 
 _LANDLOCK = Check(
@@ -128,7 +129,15 @@ class Deployments:
             url=self._url_of(workflow.id),
             version=version.number,
             routes=read_routes(version.openapi),
-            env=[{"name": v.name, "default": v.default, "required": v.required} for v in script.env],
+            env=[
+                {
+                    "name": v.name,
+                    "default": v.default,
+                    "required": v.required,
+                    "provided": v.name in PROVIDED,
+                }
+                for v in script.env
+            ],
             dependencies=list(script.dependencies),
             versions=[
                 Version(
