@@ -63,7 +63,11 @@ export async function send(method, path, { body, query, headers = {}, signal: ab
 function explained(error) {
   if (error instanceof ApiError && error.status === 401) connection.value = "signed-out";
   if (error instanceof TypeError) {
-    if (connection.peek() === "on") connection.value = "lost";
+    if (connection.peek() === "on") {
+      connection.value = "lost";
+      // The stream of events may not notice by itself, and would not tell what was missed.
+      listenSoon();
+    }
     return new ApiError(0, { error: { code: "unreachable", message: "The runtime does not answer.", hint: "This page goes on when it is back." } });
   }
   return error;
@@ -155,8 +159,16 @@ export function onChange(listener) {
 /** @param {Change} change */
 const tell = (change) => listeners.forEach((listener) => listener(change));
 
+let timer = 0;
+
+function listenSoon() {
+  clearTimeout(timer);
+  timer = setTimeout(listen, 2000);
+}
+
 /** Open the connection for events, and keep it open. */
 export function listen() {
+  clearTimeout(timer);
   source?.close();
   source = new EventSource("/events");
   source.onopen = () => {
@@ -167,7 +179,7 @@ export function listen() {
   source.onerror = () => {
     if (connection.peek() === "on") connection.value = "lost";
     // A browser gives up for good on an answer that is no stream: of a runtime that starts, or after a sign-out.
-    if (source?.readyState === EventSource.CLOSED) setTimeout(listen, 2000);
+    if (source?.readyState === EventSource.CLOSED) listenSoon();
   };
   for (const name of NAMES) {
     source.addEventListener(name, (event) => tell({ name, data: JSON.parse(event.data) }));

@@ -6,4 +6,5 @@ import { html, render } from "./ui.js";
 
 followLinks();
 listen();
+addEventListener("online", listen);
 render(html`<${Frame} />`, document.getElementById("app"));

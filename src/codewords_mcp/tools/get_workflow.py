@@ -176,10 +176,10 @@ def _without_titles(value: JsonValue) -> JsonValue:
 def _variable(variable: dict[str, Any]) -> dict[str, Any]:
     """Make the structured form of a variable: with a default, `required` is left out."""
     if variable["default"] is not None:
-        kept = ("name", "default")
+        shown = ("name", "default")
     else:
-        kept = ("name", "required")
-    return {name: variable[name] for name in kept}
+        shown = ("name", "required")
+    return {name: variable[name] for name in shown}
 
 
 def _environment(variables: list[dict[str, Any]]) -> str:

@@ -44,4 +44,4 @@ def test_the_page_of_a_run_with_a_table_fits_phones_and_desktops(console: Consol
 def test_an_address_without_a_page_leads_home(console: Console) -> None:
     console.open("/console/nothing", "There is no such page")
     console.click("main a", "Home")
-    console.waits("location.pathname === '/console'")
+    console.waits("location.pathname === '/'")

@@ -11,7 +11,7 @@ from collections.abc import AsyncIterator, Collection
 from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Unpack
 
 from tests.integration.mcp.fake_consents import BASE_URL, FakeConsentApi
 from tests.integration.mcp.fake_integrations import FakeIntegrationApi
@@ -36,7 +36,8 @@ from codewords_mcp.runtime.model.caller import Caller
 from codewords_mcp.runtime.model.change_events import Announcements
 from codewords_mcp.runtime.model.progress import Progress, no_progress
 from codewords_mcp.runtime.model.publishing import PublishedTool
-from codewords_mcp.runtime.model.run import FINISHED, ExecutionMode, LogLine, Run, RunError
+from codewords_mcp.runtime.model.run import FINISHED, LogLine, Run, RunError
+from codewords_mcp.runtime.model.run_filter import RunConditions
 from codewords_mcp.runtime.model.secret import SecretInfo
 from codewords_mcp.runtime.model.service import ServiceInfo
 from codewords_mcp.runtime.model.validation import Check, ValidationReport
@@ -310,11 +311,9 @@ class FakeRunApi(RunApi):
         self,
         caller: Caller,
         *,
-        service_id: str | None = None,
-        status: str | None = None,
-        mode: ExecutionMode | None = None,
         limit: int = 20,
         cursor: str | None = None,
+        **matching: Unpack[RunConditions],
     ) -> Page[Run]:
         return Page(items=[run for run in self._fake.recorded.values() if run.owner == caller.owner][:limit])
 

@@ -15,7 +15,7 @@ import pytest
 import yaml
 from mcp import ClientSession, StdioServerParameters, stdio_client
 from tests.compat.registries import deployment_validators
-from tests.integration.mcp import npm
+from tests.support import npm
 from tests.support.paths import PROJECT
 from uv import find_uv_bin
 

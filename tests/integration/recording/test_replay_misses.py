@@ -243,9 +243,8 @@ async def test_an_imported_recording_of_a_run_that_uploads_files_is_replayed(gro
     # As it comes from another home: its links lead to no file here.
     text = json.dumps(document).replace("/file/W", "/file/X")
     assert text != json.dumps(document)
-    imported = await ground.runtime.recordings.bring(
-        ADMIN, {**json.loads(text), "run_id": "elsewhere"}, service
-    )
+    foreign = json.dumps({**json.loads(text), "run_id": "elsewhere"}).encode()
+    imported = await ground.runtime.recordings.bring(ADMIN, foreign, service)
     replay = await ground.runtime.replays.replay(ADMIN, ReplayRequest(service, runs=[imported.run_id]))
     assert report_of(replay).verdict == "same", (replay.text, report_of(replay).runs)
 

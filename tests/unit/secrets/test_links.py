@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from codewords_mcp.runtime.auth.one_time_links import MAX_LINKS, MAX_PER_OWNER, Links
+from codewords_mcp.runtime.auth.one_time_links import LIFETIME, MAX_LINKS, MAX_PER_OWNER, Links
 from codewords_mcp.runtime.secrets import Vault
 from codewords_mcp.runtime.secrets.master_key import MasterKey
 from codewords_mcp.runtime.store.database import Database
@@ -23,9 +23,9 @@ def database(tmp_path: Path) -> Generator[Database]:
     opened.close()
 
 
-def links(database: Database, key: MasterKey = KEY, **more: float) -> Links:
+def links(database: Database, key: MasterKey = KEY, lifetime: float = LIFETIME) -> Links:
     """As a process of its own has them."""
-    return Links("secret", database, Vault(key), **more)
+    return Links("secret", database, Vault(key), lifetime=lifetime)
 
 
 @pytest.mark.requirement("secrets:entry-once", "secrets:entry-anywhere")

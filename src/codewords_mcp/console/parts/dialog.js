@@ -1,12 +1,13 @@
 // A dialog over the page: the browser keeps the focus inside and closes it on Escape.
 import { common } from "../strings.js";
-import { html, useEffect, useRef } from "../ui.js";
+import { html, useLayoutEffect, useRef } from "../ui.js";
 import { Icon } from "./icons.js";
 
 /** @param {{title: string, onClose: () => void, children?: unknown, wide?: boolean}} properties */
 export function Dialog({ title, onClose, children, wide }) {
   const element = useRef(/** @type {HTMLDialogElement | null} */ (null));
-  useEffect(() => {
+  // Before it is drawn: a key that is pressed as soon as it is seen goes to the dialog.
+  useLayoutEffect(() => {
     const before = document.activeElement;
     element.current?.showModal();
     return () => {
