@@ -138,8 +138,7 @@ async def judged(runtime: Runtime, scenario: Scenario, some: list[Change]) -> li
     assert recording.response.status == 200, f"{scenario.name}: {recording.response}"
     # Not by a document, in which credentials are redacted.
     container = runtime._container  # pyright: ignore[reportPrivateUsage]
-    await container.recordings.store(ADMIN.owner, recording, imported=True)
-    info = (await container.recordings.recent(ADMIN.owner, service))[0]
+    info = await container.recordings.bring(ADMIN.owner, recording)
     found: list[tuple[Change, Replay]] = []
     for change in some:
         version = (await runtime.workflows.get(ADMIN, service)).version
