@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 from tests.integration.console.helpers import Console
+from tests.support.waiting import until
 
 
 @pytest.mark.requirement("console:failure")
@@ -94,3 +95,30 @@ def test_the_timeline_is_zoomed_by_dragging_and_by_keys(console: Console) -> Non
     console.tab.press("ArrowDown", "ArrowDown")
     console.waits("location.search.includes('span=')")
     console.sees(".span-facts", "Took")
+
+
+@pytest.mark.requirement("console:back")
+def test_a_page_goes_on_when_the_runtime_is_back(console: Console) -> None:
+    console.open("/console/runs")
+    console.tab.do(
+        "Network.emulateNetworkConditions",
+        offline=True,
+        latency=0,
+        downloadThroughput=-1,
+        uploadThroughput=-1,
+    )
+    try:
+        run_id = console.run()
+    finally:
+        console.tab.do(
+            "Network.emulateNetworkConditions",
+            offline=False,
+            latency=0,
+            downloadThroughput=-1,
+            uploadThroughput=-1,
+        )
+    console.tab.value("window.dispatchEvent(new Event('online'))")
+    until(
+        lambda: console.tab.value(f"!!document.querySelector('[data-row=\"{run_id}\"]')"),
+        "the run that was missed",
+    )

@@ -104,8 +104,14 @@ export class RunList {
 
   /** Update the rows that changed where they are; new ones come on top, or are counted while the person reads. */
   async _refresh() {
-    // While the list is loaded for the first time, changes wait for it.
-    if (!this.items.peek()) return;
+    // While the list is loaded for the first time, changes wait for it; where that failed, they are why to try again.
+    if (!this.items.peek()) {
+      if (!this.loading.peek()) {
+        this._pending.clear();
+        this.open(this._filters);
+      }
+      return;
+    }
     const ids = [...this._pending];
     this._pending.clear();
     const opened = this._opened;
