@@ -1,4 +1,4 @@
-"""How big is the console, how fast does its run page appear, how soon does a log line, and what do open pages cost?
+"""Measure the console: its size, the first paint of its run page, the way of a log line, and the cost of open pages.
 
 No peer's page can be served here, so each number stands alone, beside the target of its question.
 

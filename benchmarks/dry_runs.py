@@ -39,7 +39,7 @@ AT_ONCE = 4
 
 @dataclass(frozen=True)
 class Seen:
-    """What came of the attempts."""
+    """The outcomes of the attempts."""
 
     arrived: list[bytes]
     reads: int

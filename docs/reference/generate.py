@@ -341,7 +341,7 @@ def _seen(outcomes: dict[str, str]) -> str:
 
 
 def recordings() -> str:
-    """What recordings do of each thing that a program can do, as the tests saw it (recordings.json)."""
+    """The table of what recordings do with each thing that a program can do, as the tests saw it (recordings.json)."""
     sys.path.insert(0, str(HERE.parents[1]))
     from tests.integration.recording.matrix import COLUMNS, named_tests, passed, rows
 

@@ -32,7 +32,7 @@ AT_ONCE = 5
 STEPS, WRITES = 5, 4
 """Steps of a run, and writes that each makes at once."""
 MORE = ("LONG", "", "", "")
-"""What the bodies of a step's writes hold: a long one is on its way for a while."""
+"""The filling of a step's writes: a long one is on its way for a while."""
 SLOWEST = 0.08
 """Seconds that the host takes for an answer, at the most. A kill in between leaves a write unknown."""
 PATIENCE = 20.0

@@ -32,13 +32,13 @@ _COMMANDS = (
     "codewords_mcp.cli._boundary", "codewords_mcp.cli.app", "codewords_mcp.settings", "encodings.idna", "httpcore2", "httpx2",
     "rich.columns", "rich.markdown", "truststore", "typer._adapters", "typer.rich_utils",
 )  # fmt: skip
-"""What commands import. A module that is missing here is imported again by every one of hundreds of them."""
+"""The imports of commands. A module that is missing here is imported again by every one of hundreds of them."""
 _RUNTIME = (
     "codewords_mcp.cli.serve", "codewords_mcp.cli._lifecycle", "codewords_mcp.runtime.egress.dns",
     "codewords_mcp.runtime.sandboxes.namespaces.driver", "codewords_mcp.tools._drafts", "codewords_mcp.tools._schedules",
     "cryptography.hazmat.backends.openssl.backend", "dns.message", "rich.logging", "ruff", "uv",
 )  # fmt: skip
-"""What a runtime imports until it has started, deployed and run a workflow."""
+"""The imports of a runtime until it has started, deployed and run a workflow."""
 _ENTRIES = {"codewords": "codewords_mcp.cli", "codewords-mcp": "codewords_mcp.__main__"}
 
 

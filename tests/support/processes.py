@@ -45,7 +45,7 @@ SHARED_SERVERS: set[int] = set()
 
 
 def processor_seconds(pid: int) -> float:
-    """What a process and those it has waited for have used; 0 once it was waited for itself."""
+    """The processor time of a process and of those it has waited for; 0 once it was waited for itself."""
     try:
         stat = Path(f"/proc/{pid}/stat").read_text(encoding="ascii", errors="replace")
     except OSError:

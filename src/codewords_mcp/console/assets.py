@@ -22,7 +22,7 @@ _MEDIA = {
     ".woff2": "font/woff2",
 }
 _PLACE = "{{assets}}"
-"""What the shell has in place of the folder's address."""
+"""The mark in the shell that stands for the folder's address."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -133,3 +133,13 @@ export const nameOfId = (id) => {
   const words = id.replace(/_[0-9a-f]{8}$/, "").replaceAll("_", " ");
   return words.charAt(0).toUpperCase() + words.slice(1);
 };
+
+/** Whether a text is JSON. @param {string} text */
+export function isJson(text) {
+  try {
+    JSON.parse(text);
+    return true;
+  } catch {
+    return false;
+  }
+}

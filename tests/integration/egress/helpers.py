@@ -64,7 +64,7 @@ class Recorded:
     async def talk(
         self, port: int, said: bytes, tls: ssl.SSLContext | None = None, host: str = FREE
     ) -> bytes:
-        """What comes back for raw bytes, until the host ends."""
+        """The answer to raw bytes, until the host ends."""
         reader, writer = await self.open(port, tls, host)
         writer.write(said)
         try:

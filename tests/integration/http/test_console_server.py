@@ -1,4 +1,4 @@
-"""What the console's pages stand on: their files, the API by a person's session, and the changes as they happen."""
+"""The server's part of the console: its files, the API by a person's session, and the changes as they happen."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a resumed run does when its sandbox, its journal, its workflow or its runtime fails meanwhile."""
+"""Resumed runs whose sandbox, journal, workflow or runtime fails meanwhile."""
 
 from __future__ import annotations
 

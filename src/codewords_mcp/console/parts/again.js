@@ -1,6 +1,6 @@
 // Dialogs of a run: again with another input, and cancelling.
 import { post } from "../api.js";
-import { visible } from "../format.js";
+import { isJson, visible } from "../format.js";
 import { go } from "../router.js";
 import { again as words, common } from "../strings.js";
 import { html, useState } from "../ui.js";
@@ -18,16 +18,6 @@ function pretty(content, type) {
     return JSON.stringify(JSON.parse(content), null, 2);
   } catch {
     return content;
-  }
-}
-
-/** @param {string} text */
-function isJson(text) {
-  try {
-    JSON.parse(text);
-    return true;
-  } catch {
-    return false;
   }
 }
 

@@ -1,6 +1,6 @@
 // The form of a new schedule.
 import { post } from "../api.js";
-import { visible } from "../format.js";
+import { isJson, visible } from "../format.js";
 import { schedules as words } from "../strings_pages.js";
 import { again } from "../strings.js";
 import { html, useState } from "../ui.js";
@@ -36,14 +36,4 @@ export function ScheduleForm({ onClose, onSaved, workflow }) {
       <${Problem} error=${action.error} />
       <div class="actions"><button class="primary" disabled=${action.working || invalid || !form.service_id}>${words.form.save(visible(nameOf(form.service_id)))}</button></div>
     </form><//>`;
-}
-
-/** @param {string} text */
-function isJson(text) {
-  try {
-    JSON.parse(text);
-    return true;
-  } catch {
-    return false;
-  }
 }

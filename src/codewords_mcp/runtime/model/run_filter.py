@@ -10,7 +10,7 @@ from typing_extensions import TypedDict
 from codewords_mcp.runtime.model.run import ExecutionMode
 
 RunTrigger = Literal["schedule", "run", "caller"]
-"""What started a run: a schedule, another run, or a caller (a person, a program, a webhook)."""
+"""The cause of a run: a schedule, another run, or a caller (a person, a program, a webhook)."""
 
 
 class RunConditions(TypedDict, total=False):

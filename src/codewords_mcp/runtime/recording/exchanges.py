@@ -117,7 +117,7 @@ class Exchange:
     note: str = ""
     """Why it was blocked, not sent, or is not whole."""
     usage: CallUsage | None = None
-    """What a model call used."""
+    """The usage of a model call."""
 
     @property
     def body(self) -> bytes:

@@ -92,7 +92,7 @@ class JournalEntry:
     ended: int = 0
     """Time of the end of its answer."""
     usage: CallUsage | None = None
-    """What a model call used."""
+    """The usage of a model call."""
 
     @property
     def place(self) -> tuple[int, int]:
