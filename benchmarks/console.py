@@ -7,7 +7,6 @@ No peer's page can be served here, so each number stands alone, beside the targe
 
 from __future__ import annotations
 
-import gzip
 import sqlite3
 import statistics
 import sys
@@ -25,7 +24,7 @@ from _load import cpu_seconds
 from tests.support.chromium import Tab, tab
 from tests.support.runtime import workflow
 from tests.support.served_runtime import ServedRuntime, start_runtime
-from tests.unit.console.modules import CONSOLE, loaded_with
+from tests.unit.console.modules import CONSOLE, loaded_with, served_bytes
 
 PAGES, IDLE_SECONDS = 20, 30
 PROGRAM = workflow(
@@ -61,7 +60,7 @@ new Promise((done) => {
 
 def size_of(paths: set[Path]) -> int:
     """Bytes that a browser loads, each file compressed by itself as the runtime sends it."""
-    return sum(len(gzip.compress(path.read_bytes(), mtime=0)) for path in paths)
+    return sum(served_bytes(path) for path in paths)
 
 
 def measure_sizes() -> bool:

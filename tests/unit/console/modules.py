@@ -6,6 +6,7 @@ import re
 from pathlib import Path
 
 import codewords_mcp
+from codewords_mcp.console.assets import asset_of
 
 CONSOLE = Path(codewords_mcp.__file__).parent / "console"
 _STATIC = re.compile(r"""(?:\bfrom|^import|;import)\s*["']([^"']+)["']""", re.MULTILINE)
@@ -42,3 +43,8 @@ def loaded_with(*entries: Path) -> set[Path]:
             found.add(path)
             waiting += [(path.parent / target).resolve() for target in imports_of(path)]
     return found
+
+
+def served_bytes(path: Path) -> int:
+    """What a browser gets for a file: compressed, as the runtime sends it."""
+    return len(asset_of(path.relative_to(CONSOLE).as_posix(), path.read_bytes()).compressed)
