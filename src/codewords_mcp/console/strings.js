@@ -37,74 +37,6 @@ export const common = {
   failed: "This could not be loaded", version: (/** @type {number | string} */ n) => `version ${n}`, all: "All", none: "–",
 };
 
-export const search = {
-  title: "Search", label: "Search pages, workflows, runs, secrets and services", hint: "A name, or the id of a run",
-  nothing: "Nothing has this in its name.",
-  kinds: { page: "Page", workflow: "Workflow", run: "Run", secret: "Secret", service: "Service", template: "Template", draft: "Draft" },
-};
-
-export const keys = {
-  title: "Keys",
-  rows: [
-    ["/", "Search everything"], ["?", "Show these keys"], ["g, then a letter", "Go to a page"],
-    ["↑ ↓ or k j", "Move in a list"], ["Enter", "Open"], ["x", "Select a run"], ["+ − ← →", "Zoom and pan the timeline"],
-    ["Esc", "Close, or show the whole run"],
-  ],
-};
-
-export const home = {
-  nothingNeedsYou: "Nothing needs you",
-  needsYou: (/** @type {number} */ n) => `${plural(n, "thing")} ${n === 1 ? "needs" : "need"} you`,
-  running: (/** @type {number} */ n) => (n ? `${plural(n, "run")} ${n === 1 ? "goes" : "go"} on` : "no run goes on"),
-  failed: (/** @type {number} */ n) => (n ? `${plural(n, "run")} failed in the last day` : "none failed in the last day"),
-  inbox: "Needs you", failures: "Failed lately", active: "Runs now", next: "Comes next", spending: "Spending today",
-  noFailures: "No run has failed.", noActive: "No run goes on.", noNext: "Nothing is scheduled.", noInbox: "No question is open.",
-  schedule: "Let a workflow run by itself", allRuns: "All runs", allFailed: "All failed runs",
-  spent: (/** @type {string} */ usd, /** @type {number} */ calls) => `${usd} for ${plural(calls, "model call")}`,
-  noCalls: "No model was called today.", noBudget: "No budget bounds model calls.",
-  budget: (/** @type {string} */ spent, /** @type {string} */ limit) => `${spent} of ${limit}`,
-  unpriced: (/** @type {number} */ n) => `${plural(n, "call")} of models without a known price not counted.`,
-  expires: (/** @type {string} */ when) => `open until ${when}`,
-};
-
-export const first = {
-  title: "Run your first workflow",
-  lead: "A workflow is one Python file that runs here, in a sandbox, whenever you, a schedule or a chat asks.",
-  deployTitle: "Start from a template", deploy: (/** @type {string} */ name) => `Deploy “${name}”`,
-  deploying: "Deploying", browse: "All templates",
-  connectTitle: "Or let your assistant write it", connect: "Add this runtime to a chat host, then say what you need.",
-  hosts: [
-    ["Claude Code", "claude mcp add --scope user codewords -- codewords-mcp"],
-    ["Claude Desktop, Cursor and others", '{\n  "mcpServers": {\n    "codewords": { "command": "codewords-mcp" }\n  }\n}'],
-  ],
-  done: (/** @type {string} */ name) => `“${name}” is live. Run it once to see what a run looks like.`, run: "Run it with its example",
-};
-
-export const runs = {
-  headline: (/** @type {number} */ active, /** @type {number} */ failed, /** @type {number} */ shown) => {
-    if (!shown) return "No runs";
-    const parts = [];
-    if (active) parts.push(`${plural(active, "run")} ${active === 1 ? "goes" : "go"} on`);
-    parts.push(failed ? `${count(failed)} of the last ${count(shown)} failed` : `none of the last ${count(shown)} failed`);
-    const text = parts.join(", ");
-    return text.charAt(0).toUpperCase() + text.slice(1);
-  },
-  filtered: (/** @type {number} */ n, /** @type {boolean} */ more) => `${more ? "At least " : ""}${plural(n, "run")} ${n === 1 ? "matches" : "match"}`,
-  empty: "A run is one execution of a workflow. It appears here as soon as something starts it.", emptyAction: "Choose a workflow",
-  noMatch: "No run matches these filters.", clear: "Clear filters",
-  columns: { status: "Status", workflow: "Workflow", input: "Input", trigger: "Started by", started: "Started", duration: "Duration", cost: "Cost" },
-  filters: { workflow: "Workflow", status: "Status", mode: "Kind", trigger: "Started by", since: "Time", q: "Text in the input", version: "Version" },
-  fold: (/** @type {number} */ n) => (n ? `Filters (${n})` : "Filters"), ordinary: "All but replays", anyTime: "Any time",
-  times: [["1h", "Last hour"], ["24h", "Last day"], ["7d", "Last week"], ["30d", "Last 30 days"]],
-  triggers: [["caller", "A caller"], ["schedule", "A schedule"], ["run", "Another run"]],
-  triggerOf: /** @type {Record<string, string>} */ ({ schedule: "schedule", run: "a run", caller: "caller", webhook: "webhook" }),
-  select: (/** @type {string} */ id) => `Select run ${id}`, selectAll: "Select all shown",
-  selected: (/** @type {number} */ n) => `${plural(n, "run")} selected`,
-  cancelMany: (/** @type {number} */ n) => `Cancel ${plural(n, "run")}`, againMany: (/** @type {number} */ n) => `Run ${count(n)} again`,
-  unselect: "Clear selection", arrived: (/** @type {number} */ n) => `Show ${plural(n, "new run")}`,
-  table: "Runs", done: (/** @type {number} */ n, /** @type {number} */ bad) => (bad ? `${count(n)} done, ${count(bad)} refused` : `${count(n)} done`),
-};
-
 export const run = {
   step: (/** @type {string} */ what, /** @type {string} */ step) => `${what.replace(/\.$/, "")} in step ${step}`,
   succeeded: (/** @type {string} */ name, /** @type {string} */ time) => `${name} succeeded in ${time}`,
@@ -152,20 +84,4 @@ export const answer = {
   frame: "The answer as a page. Its scripts don't run, and it can't reach this console.", status: (/** @type {number} */ n) => `status ${n}`, moreItems: (/** @type {number} */ n) => `Show ${count(n)} more`, empty: "empty", image: "Picture of the answer", pdf: "PDF of the answer",
   problems: /** @type {Record<string, string>} */ ({ storing: "The file is being stored.", too_large: "The file was too large to keep.", busy: "The store was busy, so the file was not kept.", store_failed: "The file could not be stored.", gone: "The file is no longer kept." }),
   expand: (/** @type {string} */ name) => `Show or hide ${name}`, whole: "Show all of it", rows: (/** @type {number} */ n) => plural(n, "row"), sort: (/** @type {string} */ name) => `Sort by ${name}`,
-};
-
-export const again = {
-  title: (/** @type {string} */ name) => `Run ${name} again`, input: "Input", invalid: "This is not JSON.", start: (/** @type {string} */ name) => `Run ${name} with this input`,
-  startDry: (/** @type {string} */ name) => `Run ${name}, and hold what it would send`, dry: "Dry run: hold writes instead of sending them", truncated: "Only the beginning of this input was kept; complete it before you run it.", none: "No input was kept; write one.",
-  cancel: "Cancel this run?", cancelButton: (/** @type {string} */ name) => `Cancel the run of ${name}`, keep: "Let it go on", cancelLead: "Its sandbox is ended at once; runs that it started are cancelled too.",
-};
-
-export const replay = {
-  title: "Replay this run", lead: "Another version gets this run's request and its recorded responses. Nothing is sent, nothing is paid.",
-  on: "On", live: (/** @type {number} */ n) => `version ${n} (live)`, draft: (/** @type {string} */ name) => `draft ${name}`, start: (/** @type {string} */ what) => `Replay on ${what}`,
-};
-
-export const writes = {
-  title: "Held, not sent", sent: "Sent", lead: (/** @type {number} */ n) => (n ? `This dry run held ${plural(n, "write")}. Nothing of them has been sent.` : "This dry run held nothing: it would only have read."),
-  apply: (/** @type {number} */ n) => `Run for real and send exactly ${n === 1 ? "this write" : `these ${count(n)} writes`}`,
 };

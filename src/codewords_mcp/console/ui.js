@@ -20,9 +20,3 @@ export function styles(path) {
   document.head.append(link);
   return new Promise((resolve) => (link.onload = link.onerror = resolve));
 }
-
-/** The library for charts, with its styles: only pages with a chart load it. */
-export async function loadChart() {
-  await styles("vendor/uplot.css");
-  return (await import("./vendor/uplot.js")).default;
-}

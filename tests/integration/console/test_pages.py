@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 from tests.integration.console.helpers import Console
 from tests.integration.console.look import look
+from tests.unit.console.modules import CONSOLE
+
+from codewords_mcp.console.compact import style
 
 PAGES = (
     "/console",
@@ -38,6 +43,41 @@ def test_the_page_of_a_run_with_a_table_fits_phones_and_desktops(console: Consol
     console.open(f"/console/runs/{run_id}", "succeeded")
     console.sees(".answer td", "Item 7")
     look(console, f"/console/runs/{run_id}", "succeeded")
+
+
+@pytest.mark.requirement("console:chart")
+def test_the_days_of_a_chart_are_read_by_keys_and_by_pointing(console: Console) -> None:
+    console.run()
+    console.open("/console/usage")
+    console.waits("document.querySelector('.chart svg rect')")
+    console.tab.value("document.querySelector('.chart [role=img]').focus()")
+    console.tab.press("ArrowLeft")
+    assert "Succeeded" in console.sees(".chart .reading", "Succeeded")
+    console.tab.press("Escape")
+    console.waits("!document.querySelector('.chart .reading').innerText")
+    x, y = console.tab.value(
+        "(box => [box.right - 40, box.top + 60])(document.querySelector('.chart svg').getBoundingClientRect())"
+    )
+    console.tab.do("Input.dispatchMouseEvent", type="mouseMoved", x=x, y=y)
+    console.sees(".chart .reading", "Failed")
+    first_tick = "document.querySelector('.chart .tick text').textContent"
+    assert console.tab.value(first_tick) == "0"
+
+
+@pytest.mark.requirement("console:compact")
+def test_compact_styles_make_the_same_rules(console: Console) -> None:
+    for path in CONSOLE.rglob("*.css"):
+        written = path.read_text(encoding="utf-8")
+        rules = [
+            console.tab.value(
+                "(text => { const sheet = new CSSStyleSheet(); sheet.replaceSync(text);"
+                # The value of a custom property is told as it was written.
+                f" return [...sheet.cssRules].map(rule => rule.cssText.replaceAll(', ', ',')); }})({json.dumps(text)})"
+            )
+            for text in (written, style(written))
+        ]
+        assert rules[0] == rules[1], path.name
+        assert rules[0], path.name
 
 
 @pytest.mark.requirement("console:pages")

@@ -1,7 +1,8 @@
 // Home: what needs the person, what failed, what runs, what comes, and what was spent.
 import { get } from "../api.js";
 import { href } from "../router.js";
-import { home as words, PAGE_NAMES } from "../strings.js";
+import { PAGE_NAMES } from "../strings.js";
+import { home as words } from "../strings_lists.js";
 import { html, useRef } from "../ui.js";
 import { FirstRun } from "../parts/first_run.js";
 import { RunLink, WorkflowLink } from "../parts/link.js";

@@ -1,7 +1,8 @@
 // The inbox: all that waits for a person.
 import { get, post } from "../api.js";
 import { dayTime, exact, visible } from "../format.js";
-import { failure, home, PAGE_NAMES } from "../strings.js";
+import { failure, PAGE_NAMES } from "../strings.js";
+import { home } from "../strings_lists.js";
 import { inbox as words } from "../strings_pages.js";
 import { html } from "../ui.js";
 import { openPage, useAction } from "../parts/action.js";

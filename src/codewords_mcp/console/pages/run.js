@@ -3,7 +3,6 @@ import { get } from "../api.js";
 import { run as words } from "../strings.js";
 import { html, useEffect, useState } from "../ui.js";
 import { Answer, Input } from "../parts/answer.js";
-import { Failure } from "../parts/failure.js";
 import { lazy } from "../parts/lazy.js";
 import { Log } from "../parts/log.js";
 import { repeat } from "../parts/repeat.js";
@@ -14,6 +13,7 @@ import { now, useTitle } from "../parts/text.js";
 import { Timeline } from "../parts/timeline.js";
 import { go } from "../router.js";
 
+const Failure = lazy(async () => (await import("../parts/failure.js")).Failure);
 const Again = lazy(async () => (await import("../parts/again.js")).Again);
 const CancelRun = lazy(async () => (await import("../parts/again.js")).CancelRun);
 const Replay = lazy(async () => (await import("../parts/replay.js")).Replay);

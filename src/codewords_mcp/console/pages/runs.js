@@ -1,10 +1,11 @@
 // Runs: the live list, its filters, and what is done with many at once.
 import { useEffect, useRef, html } from "../ui.js";
 import { address, go } from "../router.js";
-import { common, PAGE_NAMES, runs as words } from "../strings.js";
+import { common, PAGE_NAMES } from "../strings.js";
+import { runs as words } from "../strings_lists.js";
 import { BulkBar } from "../parts/bulk.js";
 import { Filters, filtersOf, isFiltered } from "../parts/filters.js";
-import { moveFocus } from "../parts/keys.js";
+import { moveFocus } from "../parts/move_focus.js";
 import { Problem } from "../parts/resource.js";
 import { isActive, isBad } from "../parts/run_facts.js";
 import { RunTable } from "../parts/run_table.js";

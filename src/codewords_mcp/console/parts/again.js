@@ -2,7 +2,8 @@
 import { post } from "../api.js";
 import { isJson, visible } from "../format.js";
 import { go } from "../router.js";
-import { again as words, common } from "../strings.js";
+import { common } from "../strings.js";
+import { again as words } from "../strings_dialogs.js";
 import { html, useState } from "../ui.js";
 import { Dialog } from "./dialog.js";
 import { nameOf } from "./names.js";

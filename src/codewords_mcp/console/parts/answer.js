@@ -1,15 +1,14 @@
 // The input and the answer of a run: a tree, a table, a picture, a PDF, a page in a frame, or text.
-import { send } from "../api.js";
-import { bytes, dayTime } from "../format.js";
 import { answer as words } from "../strings.js";
-import { html, useEffect, useState } from "../ui.js";
+import { html, useState } from "../ui.js";
 import { JsonTree, tableOf } from "./json.js";
 import { lazy } from "./lazy.js";
-import { now, Copy, Text } from "./text.js";
+import { Copy, Text } from "./text.js";
 
+const PageFrame = lazy(async () => (await import("./answer_file.js")).PageFrame);
+const File = lazy(async () => (await import("./answer_file.js")).File);
 const DataTable = lazy(async () => (await import("./data_table.js")).DataTable);
 const PAGE = /^\s*<(!doctype html|html|head|body)\b/i;
-const PICTURE = /^image\/(png|jpeg|gif|webp|avif|bmp)$/;
 
 /** @param {{run: import("./run_facts.js").RunRecord}} properties */
 export function Answer({ run }) {
@@ -57,44 +56,4 @@ function Content({ title, status, text, json, type, truncated, none }) {
 function viewsOf(json, table, text, type) {
   if (json !== null && json !== undefined) return [...(table ? [words.table] : []), words.tree, words.text];
   return type.startsWith("text/html") || PAGE.test(text) ? [words.page, words.text] : [words.text];
-}
-
-/** HTML of a workflow, in a frame of an opaque origin without scripts. @param {{text: string}} properties */
-function PageFrame({ text }) {
-  const address = useBlob(text, "text/html;charset=utf-8");
-  return address && html`<iframe sandbox="" title=${words.frame} src=${address} referrerpolicy="no-referrer"></iframe><p class="dim">${words.frame}</p>`;
-}
-
-/** @param {string | Blob | null} content @param {string} type */
-function useBlob(content, type) {
-  const [address, setAddress] = useState("");
-  useEffect(() => {
-    if (content === null) return undefined;
-    const made = URL.createObjectURL(new Blob([content], { type }));
-    setAddress(made);
-    return () => URL.revokeObjectURL(made);
-  }, [content]);
-  return address;
-}
-
-/** @param {{file: any}} properties */
-function File({ file }) {
-  const own = file.downloadUri && new URL(file.downloadUri, location.href).origin === location.origin;
-  return html`
-    ${own && PICTURE.test(file.contentType) && html`<p><img class="picture" src=${file.downloadUri} alt=${words.image} /></p>`}
-    ${own && file.contentType === "application/pdf" && html`<${Pdf} address=${file.downloadUri} />`}
-    <p><${Text} of=${file.filename} /> <span class="dim">${file.contentType} · ${bytes(file.size)}${file.expiresAt && ` · ${words.expires(dayTime(file.expiresAt, now.peek()))}`}</span></p>
-    ${file.problem && html`<p class="dim">${words.problems[file.problem]}</p>`}
-    ${file.downloadUri && html`<p><a class="button" href=${file.downloadUri} target="_blank" rel="noopener noreferrer" download>${words.download}</a></p>`}`;
-}
-
-/** The browser's own viewer shows it: whatever the bytes are, they are taken for a PDF. @param {{address: string}} properties */
-function Pdf({ address }) {
-  const [content, setContent] = useState(/** @type {Blob | null} */ (null));
-  useEffect(() => {
-    const { pathname, search } = new URL(address, location.href);
-    send("GET", pathname + search).then(async (response) => setContent(await response.blob()), () => {});
-  }, [address]);
-  const blob = useBlob(content, "application/pdf");
-  return blob && html`<iframe title=${words.pdf} src=${blob}></iframe>`;
 }

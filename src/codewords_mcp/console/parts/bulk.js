@@ -1,6 +1,6 @@
 // What is done with the selected runs: each button says what it will do to how many.
 import { post } from "../api.js";
-import { runs as words } from "../strings.js";
+import { runs as words } from "../strings_lists.js";
 import { html, useState } from "../ui.js";
 import { isActive } from "./run_facts.js";
 import { canRepeat, repeat } from "./repeat.js";

@@ -1,7 +1,12 @@
-// A chart of days: bars from zero, and the budget as the line it is.
-import { html, loadChart, useEffect, useRef } from "../ui.js";
+// A chart of days: bars from zero, and a limit as the line it is. A day is read by pointing at it or by arrows.
+import { html, useEffect, useRef, useState } from "../ui.js";
 
 const HEIGHT = 180;
+const [LEFT, RIGHT, TOP, BOTTOM] = [56, 20, 8, 22];
+const WIDEST_BAR = 40;
+/** Pixels that the date below a bar takes. */
+const DATE = 56;
+const days = new Intl.DateTimeFormat("en-GB", { day: "numeric", month: "short", timeZone: "UTC" });
 
 /** @typedef {{label: string, values: number[], colour: string}} Series  `colour`: the name of a token. */
 
@@ -13,44 +18,68 @@ const HEIGHT = 180;
  * @param {number | null} [properties.line]  A limit.
  * @param {(value: number) => string} properties.format
  */
-export function DayChart({ label, days, series, line = null, format }) {
+export function DayChart({ label, days: dates, series, line = null, format }) {
   const box = useRef(/** @type {HTMLElement | null} */ (null));
+  const [width, setWidth] = useState(0);
+  const [at, setAt] = useState(-1);
   useEffect(() => {
     const element = /** @type {HTMLElement} */ (box.current);
-    let closed = false;
-    /** @type {(() => void) | undefined} */
-    let close;
-    loadChart().then((Plot) => {
-      if (!closed) close = draw(Plot, element, { days, series, line, format });
-    });
-    return () => {
-      closed = true;
-      close?.();
-    };
-  }, [JSON.stringify([days, series, line])]);
-  return html`<div class="chart"><div role="img" aria-label=${label} ref=${box}></div>
-    <p class="legend" aria-hidden="true">${series.map(({ label: name, colour }) => html`<span class=${`of-${colour}`}>${name}</span>`)}</p></div>`;
+    const observer = new ResizeObserver(() => setWidth(element.clientWidth));
+    observer.observe(element);
+    return () => observer.disconnect();
+  }, []);
+
+  const step = Math.max(1, width - LEFT - RIGHT) / dates.length;
+  const sums = dates.map((_, day) => series.reduce((sum, { values }) => sum + values[day], 0));
+  const ticks = ticksTo(Math.max(line ?? 0, ...sums), sums.every(Number.isInteger));
+  const top = ticks[ticks.length - 1];
+  const y = (/** @type {number} */ value) => HEIGHT - BOTTOM - (value / top) * (HEIGHT - TOP - BOTTOM);
+  const middle = (/** @type {number} */ day) => LEFT + (day + 0.5) * step;
+  const reading = at < 0 ? "" : `${dateOf(dates[at])}: ${series.map(({ label: name, values }) => `${name} ${format(values[at])}`).join(" · ")}`;
+
+  const move = (/** @type {PointerEvent} */ event) => {
+    const left = /** @type {HTMLElement} */ (box.current).getBoundingClientRect().left;
+    setAt(Math.max(0, Math.min(dates.length - 1, Math.floor((event.clientX - left - LEFT) / step))));
+  };
+  const onKey = (/** @type {KeyboardEvent} */ event) => {
+    const now = at < 0 ? dates.length : at;
+    const next = /** @type {Record<string, number>} */ ({ ArrowLeft: now - 1, ArrowRight: at + 1, Home: 0, End: dates.length - 1, Escape: -1 })[event.key];
+    if (next === undefined) return;
+    setAt(Math.max(-1, Math.min(dates.length - 1, next)));
+    event.preventDefault();
+  };
+
+  return html`<div class="chart">
+    <div ref=${box} role="img" aria-label=${label} tabindex="0" onPointerMove=${move} onPointerLeave=${() => setAt(-1)} onBlur=${() => setAt(-1)} onKeyDown=${onKey}>
+      ${width > 0 && html`<svg width=${width} height=${HEIGHT} aria-hidden="true">
+        ${ticks.map((tick) => html`<g class="tick"><path d=${`M${LEFT} ${y(tick)}H${width - RIGHT}`} /><text x=${LEFT - 8} y=${y(tick) + 4} text-anchor="end">${format(tick)}</text></g>`)}
+        ${at >= 0 && html`<rect class="at" x=${LEFT + at * step} y=${TOP} width=${step} height=${HEIGHT - TOP - BOTTOM} />`}
+        ${dates.map((_, day) => bars(series, day, middle(day), Math.min(WIDEST_BAR, step * 0.7), y))}
+        ${dates.map((date, day) => (dates.length - 1 - day) % Math.ceil(DATE / step) === 0 && html`<text x=${middle(day)} y=${HEIGHT - 5} text-anchor="middle">${dateOf(date)}</text>`)}
+        ${line !== null && html`<path class="limit" d=${`M${LEFT} ${y(line)}H${width - RIGHT}`} />`}
+      </svg>`}
+    </div>
+    <p class="legend"><span class="reading" role="status">${reading}</span>${!reading && series.map(({ label: name, colour }) => html`<span class=${`of-${colour}`}>${name}</span>`)}</p></div>`;
 }
 
-/** @param {any} Plot @param {HTMLElement} element @param {{days: string[], series: Series[], line: number | null, format: (value: number) => string}} what */
-function draw(Plot, element, { days, series, line, format }) {
-  const token = (/** @type {string} */ name) => getComputedStyle(document.documentElement).getPropertyValue(`--${name}`).trim();
-  const stacked = series.map((_, n) => days.map((_, day) => series.slice(0, n + 1).reduce((sum, { values }) => sum + values[day], 0)));
-  const axis = { stroke: token("dim"), grid: { stroke: token("line"), width: 1 }, ticks: { show: false }, font: "12px system-ui" };
-  const top = Math.max(line ?? 0, ...stacked.flat(), 0) || 1;
-  const plot = new Plot({
-    width: element.clientWidth, height: HEIGHT, legend: { show: false }, cursor: { show: false },
-    scales: { x: { time: true, range: (/** @type {any} */ _, /** @type {number} */ from, /** @type {number} */ to) => [from - 43_200, to + 43_200] }, y: { range: [0, top * 1.08] } },
-    axes: [{ ...axis, values: "{D} {MMM}", space: 60 }, { ...axis, size: 56, values: (/** @type {any} */ _, /** @type {number[]} */ ticks) => ticks.map(format) }],
-    // The tallest is drawn first, so that those below it stay in sight.
-    series: [{}, ...[...series].reverse().map(({ label, colour }) => ({ label, fill: token(colour), width: 0, points: { show: false }, paths: Plot.paths.bars({ size: [0.7, 40] }) })),
-      ...(line === null ? [] : [{ stroke: token("bad"), width: 1.5, dash: [6, 4], points: { show: false } }])],
-  }, [days.map((day) => Date.parse(`${day}T00:00:00`) / 1000), ...stacked.reverse(), ...(line === null ? [] : [days.map(() => line)])], element);
+/** @param {string} date */
+const dateOf = (date) => days.format(new Date(`${date}T00:00:00Z`));
 
-  const observer = new ResizeObserver(() => plot.setSize({ width: element.clientWidth, height: HEIGHT }));
-  observer.observe(element);
-  return () => {
-    observer.disconnect();
-    plot.destroy();
-  };
+/** The parts of one day, each on top of the one before. @param {Series[]} series @param {number} day @param {number} x @param {number} width @param {(value: number) => number} y */
+function bars(series, day, x, width, y) {
+  let sum = 0;
+  return series.map(({ values, colour }) => {
+    const from = y(sum);
+    sum += values[day];
+    return values[day] > 0 && html`<rect x=${x - width / 2} y=${y(sum)} width=${width} height=${from - y(sum)} style=${{ fill: `var(--${colour})` }} />`;
+  });
+}
+
+/** Round values from zero to the first that is not below the most. @param {number} most @param {boolean} whole  Whether only whole numbers are of use. */
+function ticksTo(most, whole) {
+  if (!(most > 0)) return [0, 1];
+  const rough = most / 4;
+  const power = 10 ** Math.floor(Math.log10(rough));
+  const step = [1, 2, 2.5, 5, 10].map((factor) => factor * power).find((size) => size >= rough * 0.999 && (!whole || Number.isInteger(size))) ?? most;
+  return Array.from({ length: Math.ceil(most / step - 1e-9) + 1 }, (_, n) => n * step);
 }

@@ -1,7 +1,8 @@
 // The filters of the list of runs: they are the query of its address.
 import { visible } from "../format.js";
 import { href, setQuery } from "../router.js";
-import { common, MODE, runs as words, STATUS } from "../strings.js";
+import { common, MODE, STATUS } from "../strings.js";
+import { runs as words } from "../strings_lists.js";
 import { html, useState } from "../ui.js";
 import { workflows } from "./names.js";
 import { firstArguments, triggerOf } from "./run_facts.js";

@@ -2,7 +2,7 @@
 import { get, long, post } from "../api.js";
 import { visible } from "../format.js";
 import { go } from "../router.js";
-import { first as words } from "../strings.js";
+import { first as words } from "../strings_lists.js";
 import { html, useState } from "../ui.js";
 import { Progress } from "./progress.js";
 import { Problem, useResource } from "./resource.js";

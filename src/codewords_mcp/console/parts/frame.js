@@ -6,7 +6,7 @@ import { html, useEffect, useRef, useState } from "../ui.js";
 import { Icon } from "./icons.js";
 import { waitingCount } from "./waiting.js";
 import { overlay, useKeys } from "./keys.js";
-import { lazy } from "./lazy.js";
+import { lazy, reloadOnce } from "./lazy.js";
 
 const Search = lazy(async () => (await import("./search.js")).Search);
 const Keys = lazy(async () => (await import("./search.js")).Keys);
@@ -99,12 +99,4 @@ function Current() {
     ${!found && html`<div class="empty"><h1>${words.notFound}</h1><a class="button" href="/">${words.toHome}</a></div>`}
     ${Page && html`<${Page} key=${path} parameters=${found?.parameters} />`}
   </main>`;
-}
-
-/** A page of another version of the runtime has other addresses: load the shell again, but not for ever. */
-function reloadOnce() {
-  const last = Number(sessionStorage.getItem("reloaded") ?? 0);
-  if (Date.now() - last < 10_000) return;
-  sessionStorage.setItem("reloaded", String(Date.now()));
-  location.reload();
 }

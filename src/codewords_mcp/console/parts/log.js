@@ -1,13 +1,14 @@
 // The live log of a run: levels, search, and one line shown whole.
 import { download } from "../api.js";
-import { exact } from "../format.js";
 import { address, setQuery } from "../router.js";
 import { common, log as words } from "../strings.js";
 import { html, useEffect, useMemo, useState } from "../ui.js";
+import { lazy } from "./lazy.js";
 import { LogStore } from "./log_store.js";
-import { Copy, Text } from "./text.js";
+import { Text } from "./text.js";
 import { VirtualList } from "./virtual.js";
 
+const Whole = lazy(async () => (await import("./log_line.js")).Whole);
 const STEP = /^STEPLOG START (.+)$/;
 const LONGEST = 600;
 
@@ -94,14 +95,4 @@ function Found({ of, text }) {
   const at = text ? of.toLowerCase().indexOf(text.toLowerCase()) : -1;
   if (at < 0) return html`<${Text} of=${of} />`;
   return html`<${Text} of=${of.slice(0, at)} /><mark><${Text} of=${of.slice(at, at + text.length)} /></mark><${Text} of=${of.slice(at + text.length)} />`;
-}
-
-/** @param {{line: import("./log_store.js").Line}} properties */
-function Whole({ line }) {
-  const copied = () => (line.fields ? JSON.stringify({ event: line.text, level: line.level, ...line.fields }) : line.text);
-  return html`<div class="line-whole" aria-label=${words.line} role="region">
-    <div class="facts"><span>${exact(line.at)}</span><span>${line.stream}</span>${line.level && html`<span>${line.level}</span>`}<${Copy} text=${copied} /></div>
-    <pre tabindex="0"><${Text} of=${line.text} /></pre>
-    ${line.fields && html`<dl>${Object.entries(line.fields).map(([name, value]) => html`<dt><${Text} of=${name} /></dt><dd><${Text} of=${typeof value === "string" ? value : JSON.stringify(value)} /></dd>`)}</dl>`}
-  </div>`;
 }

@@ -1,7 +1,8 @@
 // A run on another version or on a draft: what it would do otherwise.
 import { get, long } from "../api.js";
 import { visible } from "../format.js";
-import { common, replay as words } from "../strings.js";
+import { common } from "../strings.js";
+import { replay as words } from "../strings_dialogs.js";
 import { html, useState } from "../ui.js";
 import { Dialog } from "./dialog.js";
 import { workflows } from "./names.js";

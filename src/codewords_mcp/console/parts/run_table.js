@@ -1,6 +1,7 @@
 // Runs as a table; on a phone each row is a card.
 import { money } from "../format.js";
-import { common, MODE, runs as words } from "../strings.js";
+import { common, MODE } from "../strings.js";
+import { runs as words } from "../strings_lists.js";
 import { html } from "../ui.js";
 import { hidePreview, showPreview, WorkflowLink } from "./link.js";
 import { elapsed, firstArguments, triggerOf } from "./run_facts.js";

@@ -2,7 +2,7 @@
 import { post } from "../api.js";
 import { isJson, visible } from "../format.js";
 import { schedules as words } from "../strings_pages.js";
-import { again } from "../strings.js";
+import { again } from "../strings_dialogs.js";
 import { html, useState } from "../ui.js";
 import { useAction } from "./action.js";
 import { Dialog } from "./dialog.js";

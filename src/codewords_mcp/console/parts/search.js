@@ -2,7 +2,8 @@
 import { get } from "../api.js";
 import { visible } from "../format.js";
 import { go, NAVIGATION } from "../router.js";
-import { keys as keyWords, PAGE_NAMES, search as words } from "../strings.js";
+import { PAGE_NAMES } from "../strings.js";
+import { keys as keyWords, search as words } from "../strings_dialogs.js";
 import { html, useEffect, useRef, useState } from "../ui.js";
 import { Dialog } from "./dialog.js";
 import { overlay } from "./keys.js";

@@ -1,7 +1,8 @@
 // What model calls cost today, against the budgets that bound them.
 import { get } from "../api.js";
 import { money } from "../format.js";
-import { home as words, PAGE_NAMES } from "../strings.js";
+import { PAGE_NAMES } from "../strings.js";
+import { home as words } from "../strings_lists.js";
 import { html } from "../ui.js";
 import { changesOf, useResource } from "./resource.js";
 import { nameOf } from "./names.js";

@@ -3,11 +3,12 @@ import { duration } from "../format.js";
 import { address, go, setQuery } from "../router.js";
 import { timeline as words } from "../strings.js";
 import { html, useMemo, useRef, useState } from "../ui.js";
-import { SpanFacts } from "./span_facts.js";
+import { lazy } from "./lazy.js";
 import { classOf, endOf, nameOfSpan, rowsOf, ticksOf } from "./spans.js";
 import { Text } from "./text.js";
 import { VirtualList } from "./virtual.js";
 
+const SpanFacts = lazy(async () => (await import("./span_facts.js")).SpanFacts);
 const LEAST_DRAG_PX = 5;
 
 /** @typedef {import("./spans.js").Span} Span */

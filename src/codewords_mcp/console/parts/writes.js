@@ -1,7 +1,7 @@
 // What a dry run held: the list, and sending exactly that.
 import { ApiError, get, post } from "../api.js";
 import { go } from "../router.js";
-import { writes as words } from "../strings.js";
+import { writes as words } from "../strings_dialogs.js";
 import { html, useState } from "../ui.js";
 import { Problem, useResource } from "./resource.js";
 import { Text } from "./text.js";
