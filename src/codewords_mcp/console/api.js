@@ -144,7 +144,7 @@ export async function download(path, name) {
 
 /** @typedef {{name: string, data: any}} Change One event; `name` is `again` when the connection is there, or there again. */
 
-const NAMES = ["run", "runs", "workflows", "schedules", "secrets", "webhooks", "inbox"];
+const NAMES = ["run", "runs", "workflows", "schedules", "secrets", "webhooks", "inbox", "sessions"];
 /** @type {Set<(change: Change) => void>} */
 const listeners = new Set();
 /** @type {EventSource | null} */
@@ -166,6 +166,15 @@ function listenSoon() {
   timer = setTimeout(listen, 2000);
 }
 
+/** An EventSource tells no status, so a request learns whether somebody is signed in. */
+async function askWhy() {
+  await get("/sessions", {}, { quiet: true }).catch(() => {});
+  if (connection.peek() !== "signed-out") listenSoon();
+}
+
+// The person is back from signing in, in another tab.
+addEventListener("focus", () => connection.peek() === "signed-out" && listen());
+
 /** Open the connection for events, and keep it open. */
 export function listen() {
   clearTimeout(timer);
@@ -179,8 +188,9 @@ export function listen() {
   source.onerror = () => {
     if (connection.peek() === "on") connection.value = "lost";
     // A browser gives up for good on an answer that is no stream: of a runtime that starts, or after a sign-out.
-    if (source?.readyState === EventSource.CLOSED) listenSoon();
+    if (source?.readyState === EventSource.CLOSED) askWhy();
   };
+  source.addEventListener("signed-out", () => (source?.close(), (connection.value = "signed-out")));
   for (const name of NAMES) {
     source.addEventListener(name, (event) => tell({ name, data: JSON.parse(event.data) }));
   }

@@ -27,7 +27,7 @@ export const WAITS = /** @type {Record<string, string>} */ ({
 export const frame = {
   skip: "Skip to the page", navigation: "Pages", search: "Search", keys: "Keys", openSearch: "Search everything  ( / )",
   lost: "The runtime does not answer. This page goes on when it is back.",
-  signedOut: "You are signed out.", signIn: "Sign in",
+  signedOut: "You are signed out. What is on this page stays.", signIn: "Sign in in a new tab",
   working: "Working", notFound: "There is no such page.", toHome: "Go to Home", needYou: (/** @type {number} */ n) => `${plural(n, "thing")} for you`,
 };
 

@@ -22,13 +22,15 @@ REQUEST_ID = "codewords.request_id"
 RUN_ID = "codewords.run_id"
 ERROR_PAGE = "codewords.error_page"
 PERSON = "codewords.person"
+SESSION = "codewords.session"
 SELF = "codewords.self"
 OPENS_PAGES = "codewords.opens_pages"
 CHALLENGE = "codewords.challenge"
 LISTENER = "codewords.listener"
 """Scope keys. `ERROR_PAGE` holds a callable from a CodewordsError to a Response, for routes that people look at;
 `CHALLENGE` one from a path to what `WWW-Authenticate` says of it; `LISTENER` is "public" or "sandbox"; `PERSON` the Caller
-whose browser is signed in, of pages; `SELF` the origin under which a browser reached this page; `OPENS_PAGES` whether the
+whose browser is signed in, of pages; `SESSION` the id of the session by which a page or the console asks; `SELF` the origin
+under which a browser reached this page; `OPENS_PAGES` whether the
 runtime can open one on its desktop."""
 
 

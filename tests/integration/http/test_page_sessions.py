@@ -323,7 +323,7 @@ def test_a_session_is_known_to_every_runtime_of_the_database(door: Door) -> None
     async def elsewhere(runtime: Runtime) -> str | None:
         other = sessions.PageSessions(runtime._container.database, runtime._container.keyring)  # pyright: ignore[reportPrivateUsage]
         found = await other.find(token, os.getuid())
-        return found and found.owner
+        return found and found.caller.owner
 
     with sign_in(door.url, ADMIN_KEY) as person:
         [token] = [value for _, value in person.cookies.items()]

@@ -1,11 +1,12 @@
-// Settings: whether everything works, chat hosts, keys, agreements, the person's Chrome, and this session.
+// Settings: whether everything works, chat hosts, keys, agreements, the person's Chrome, and the browsers that are signed in.
 import { get } from "../api.js";
 import { bytes, count } from "../format.js";
 import { PAGE_NAMES } from "../strings.js";
 import { settings as words } from "../strings_pages.js";
 import { html } from "../ui.js";
 import { AccessKeys } from "../parts/access_keys.js";
-import { Agreements, OwnChrome, SignOut } from "../parts/personal.js";
+import { Browsers } from "../parts/browsers.js";
+import { Agreements, OwnChrome } from "../parts/personal.js";
 import { Problem, useResource } from "../parts/resource.js";
 import { Copy, Text, useTitle } from "../parts/text.js";
 
@@ -19,7 +20,7 @@ export default function Settings() {
     ${problems.map((/** @type {any} */ problem) => html`<${Problem} error=${typeof problem === "string" ? { message: problem } : { message: problem.sentence ?? problem.message, hint: problem.fix ?? problem.hint }} />`)}
     <div class="tiles">
       <div><${Health} status=${data} /><${Hosts} url=${data.base_url} /></div>
-      <div><${Isolation} sandbox=${data.sandbox} /><${OwnChrome} /><${Agreements} /><${SignOut} /></div>
+      <div><${Isolation} sandbox=${data.sandbox} /><${OwnChrome} /><${Agreements} /><${Browsers} /></div>
     </div>
     <${AccessKeys} />`;
 }

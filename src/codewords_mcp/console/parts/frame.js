@@ -37,7 +37,7 @@ function Progress() {
 function Banner() {
   if (connection.value === "lost") return html`<p class="banner" role="status">${words.lost}</p>`;
   if (connection.value === "signed-out") {
-    return html`<p class="banner" role="alert">${words.signedOut} <a href=${location.href} onClick=${() => location.reload()} target="_self">${words.signIn}</a></p>`;
+    return html`<p class="banner" role="alert">${words.signedOut} <a href="/console/settings" target="_blank">${words.signIn}</a></p>`;
   }
   return null;
 }

@@ -1,4 +1,4 @@
-// What belongs to the person: agreements, their Chrome, the session of this browser.
+// What belongs to the person: agreements and their Chrome.
 import { get, post, send } from "../api.js";
 import { visible } from "../format.js";
 import { settings as words } from "../strings_pages.js";
@@ -34,8 +34,3 @@ export function OwnChrome() {
     <p><${Text} of=${data.sentence} /></p><${Problem} error=${action.error} />
     <div class="actions">${data.paired ? html`<button class="danger" onClick=${forget}>${words.forget}</button>` : html`<button onClick=${pair}>${words.pair}</button>`}</div></section>`;
 }
-
-/** A form, as the session's cookie can only be taken away by the runtime. */
-export const SignOut = () => html`<section class="card"><header><h2>${words.session}</h2></header>
-  <p class="dim">${words.signOutLead}</p>
-  <form method="post" action="/sign-out"><button>${words.signOut}</button></form></section>`;

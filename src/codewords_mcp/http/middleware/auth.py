@@ -15,6 +15,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from codewords_mcp.errors import Unauthenticated
 from codewords_mcp.http.middleware.headers import Headers
 from codewords_mcp.http.middleware.people import PageSessionGuard, is_console_call
+from codewords_mcp.http.middleware.session_cookies import renewing
 from codewords_mcp.http.paths import PROVIDER_PREFIXES, looks_like_token
 from codewords_mcp.http.state import CALLER, CHALLENGE, LISTENER
 from codewords_mcp.runtime.auth.access_table import HTTP
@@ -70,9 +71,9 @@ class KeyGuard:
             if self._people is None or scope["type"] != "http" or has_key(scope["headers"]):
                 scope[CALLER] = await self._find(scope)
             elif is_console_call(scope["headers"]) or scope["path"] == EVENTS:
-                await self._people.admit_console(scope)
+                send = renewing(scope, send, await self._people.admit_console(scope))
             elif is_page(scope["path"]):
-                await self._people.admit(scope)
+                send = renewing(scope, send, await self._people.admit(scope))
             else:
                 scope[CALLER] = await self._find(scope)
         await self.app(scope, receive, send)

@@ -14,9 +14,10 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from codewords_mcp.errors import Forbidden, Unauthenticated
 from codewords_mcp.http.middleware.headers import Headers
 from codewords_mcp.http.middleware.hosts import Trust
-from codewords_mcp.http.middleware.session_cookies import direct_peer, session_token
+from codewords_mcp.http.middleware.session_cookies import direct_peer, renewing, session_token
 from codewords_mcp.http.pages import sorry
-from codewords_mcp.http.state import CALLER, ERROR_PAGE, OPENS_PAGES, PERSON, SELF
+from codewords_mcp.http.state import CALLER, ERROR_PAGE, OPENS_PAGES, PERSON, SELF, SESSION
+from codewords_mcp.runtime.auth.sessions import SignedIn
 from codewords_mcp.runtime.model.caller import Caller
 
 if TYPE_CHECKING:
@@ -48,8 +49,9 @@ class PageGuard:
             # A person looks at these routes, so errors are pages too, before a route sets its
             # own.
             scope.setdefault(ERROR_PAGE, sorry("This was not done"))
-            token = session_token(scope)
-            scope[PERSON] = await self._runtime.sessions.find(token, direct_peer(scope)) if token else None
+            found = await session_of(scope, self._runtime)
+            scope[PERSON] = found and found.caller
+            send = renewing(scope, send, found)
             # Before the form's check: somebody who isn't signed in learns nothing about the
             # form.
             if scope["path"].startswith(SESSION_PREFIXES):
@@ -67,7 +69,7 @@ class PageSessionGuard:
         self._runtime = runtime
         self._trust = trust
 
-    async def admit(self, scope: Scope) -> None:
+    async def admit(self, scope: Scope) -> SignedIn:
         """Put the person of the session into the scope as the caller. Raises Unauthenticated, to a browser as the page to sign
         in on.
         """
@@ -75,12 +77,7 @@ class PageSessionGuard:
         scope[OPENS_PAGES] = self._runtime.sessions.opens_pages
 
         if scope["method"] in READING:
-            token = session_token(scope)
-        else:
-            token = ""
-
-        if token:
-            found = await self._runtime.sessions.find(token, direct_peer(scope))
+            found = await session_of(scope, self._runtime)
         else:
             found = None
 
@@ -88,27 +85,39 @@ class PageSessionGuard:
         if found is None and (b"sec-fetch-dest", b"document") not in scope["headers"]:
             raise _no_key()
 
-        scope[PERSON] = found
+        scope[PERSON] = found and found.caller
         require_signed_in(scope)
-        scope[CALLER] = found
+        assert found is not None  # noqa: S101  # required above
+        scope[CALLER] = found.caller
+        return found
 
-    async def admit_console(self, scope: Scope) -> None:
+    async def admit_console(self, scope: Scope) -> SignedIn:
         """Put the person of the session into the scope as the caller of the API, where the console itself asks.
 
         A page of another origin can't: it may not send `CONSOLE_HEADER` (the preflight refuses it), and the browser names
         its site. Raises Forbidden for a request of another page, Unauthenticated where nobody is signed in.
         """
         scope[SELF] = origin = self._trust.own_origin(scope)
-        token = session_token(scope)
-        if not token and not is_console_call(scope["headers"]):
+        if not session_token(scope) and not is_console_call(scope["headers"]):
             raise _no_key()
 
         require_console(scope["headers"], origin, reading=scope["method"] in READING)
-        found = await self._runtime.sessions.find(token, direct_peer(scope)) if token else None
+        found = await session_of(scope, self._runtime)
         if found is None:
-            raise Unauthenticated("You are not signed in any more.", hint="Load the page again, and sign in.")
+            raise Unauthenticated(
+                "You are not signed in any more.", hint="Sign in in another tab; this page then goes on."
+            )
 
-        scope[CALLER] = found
+        scope[CALLER] = found.caller
+        return found
+
+
+async def session_of(scope: Scope, runtime: Runtime) -> SignedIn | None:
+    """Find the session of a request, and put its id into the scope."""
+    token = session_token(scope)
+    found = await runtime.sessions.find(token, direct_peer(scope)) if token else None
+    scope[SESSION] = found and found.id
+    return found
 
 
 def _no_key() -> Unauthenticated:

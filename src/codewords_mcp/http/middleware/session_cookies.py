@@ -1,14 +1,29 @@
-"""The cookie of a page's session, and the peer that it is bound to."""
+"""The cookies of browser sessions, and the peer that they are bound to."""
 
 from __future__ import annotations
 
-from starlette.types import Scope
+import time
 
+from starlette.types import Message, Scope, Send
+
+from codewords_mcp.common.user_agent import browser_name
+from codewords_mcp.http.middleware.headers import Headers, first
 from codewords_mcp.http.middleware.protocol import SOCKET_ENDS
 from codewords_mcp.http.state import SELF
 from codewords_mcp.runtime.auth.peers import Peer
+from codewords_mcp.runtime.auth.sessions import SignedIn
 
 _COOKIE = "codewords_session"
+_RESERVED = (
+    "codewords_",
+    "__host-codewords_",
+    "__secure-codewords_",
+    "__http-codewords_",
+    "__host-http-codewords_",
+)
+"""How names of the runtime's own cookies begin, in lower case, whatever the port: no workflow reads or sets one."""
+_TIMELY = 30.0
+"""Seconds in which an answer may begin that brings the next token: a later one could bring one that is spent."""
 
 
 def direct_peer(scope: Scope) -> Peer | None:
@@ -27,6 +42,43 @@ def cookie_name(origin: str) -> str:
         return f"__Host-{_COOKIE}"
     port = origin.rpartition(":")[2]
     return f"{_COOKIE}_{port if port.isdecimal() else 80}"
+
+
+def is_reserved(name: str) -> bool:
+    """Whether a cookie of this name is the runtime's own, or another runtime's at another port."""
+    return name.strip().lower().startswith(_RESERVED)
+
+
+def browser_of(scope: Scope) -> str:
+    """Name the browser that sends a request."""
+    return browser_name((first(scope["headers"], b"user-agent") or b"").decode("latin-1"))
+
+
+def set_cookie(origin: str, token: str, seconds: int) -> bytes:
+    """The value of a `Set-Cookie` header for a session at this origin; without seconds it takes the cookie away."""
+    secure = "; Secure" if origin.startswith("https://") else ""
+    # `Strict`: no page of another site makes the browser send it, not even by a link (`sign_in` mends that).
+    text = f"{cookie_name(origin)}={token}; HttpOnly; Max-Age={seconds}; Path=/; SameSite=Strict{secure}"
+    return text.encode("latin-1")
+
+
+def renewing(scope: Scope, send: Send, found: SignedIn | None) -> Send:
+    """Return a `send` that brings the session's next token with the head of the answer, where one is due."""
+    if found is None or not found.renewed:
+        return send
+
+    began = time.monotonic()
+    cookie = (b"set-cookie", set_cookie(scope[SELF], found.renewed, found.seconds_left))
+
+    async def sending(message: Message) -> None:
+        if message["type"] == "http.response.start" and time.monotonic() - began < _TIMELY:
+            headers: Headers = list(message.get("headers", []))
+            # Signing in or out has the last word on the cookie.
+            if not any(name == b"set-cookie" for name, _ in headers):
+                message = {**message, "headers": [*headers, cookie]}
+        await send(message)
+
+    return sending
 
 
 def session_token(scope: Scope) -> str:

@@ -19,11 +19,16 @@ from codewords_mcp.errors import (
     Unauthenticated,
 )
 from codewords_mcp.http.bodies import Body, read_body, read_bytes
-from codewords_mcp.http.middleware.session_cookies import cookie_name, direct_peer, session_token
+from codewords_mcp.http.middleware.session_cookies import (
+    browser_of,
+    direct_peer,
+    session_token,
+    set_cookie,
+)
 from codewords_mcp.http.operations import HttpOperation, items_of
 from codewords_mcp.http.pages import HEADERS, page, prose, sorry
 from codewords_mcp.http.responses import JsonReply
-from codewords_mcp.http.state import ERROR_PAGE, OPENS_PAGES, PERSON, SELF, caller, runtime
+from codewords_mcp.http.state import ERROR_PAGE, OPENS_PAGES, PERSON, SELF, SESSION, caller, runtime
 from codewords_mcp.runtime.auth.sessions import SESSION_TTL, checked_path
 from codewords_mcp.runtime.model.caller import HOME_OWNER, Caller
 from codewords_mcp.runtime.model.session import PageSession, WaitingPage
@@ -55,8 +60,7 @@ async def waiting(request: Request) -> Response:
 async def list_sessions(request: Request) -> Response:
     """List the browsers that are signed in as the caller."""
     scope = request.scope
-    token = session_token(scope) if SELF in scope else ""
-    return JsonReply({"items": await runtime(scope).sessions.list(caller(scope), token)})
+    return JsonReply({"items": await runtime(scope).sessions.list(caller(scope), scope.get(SESSION) or "")})
 
 
 async def revoke_session(request: Request) -> Response:
@@ -122,7 +126,10 @@ async def type_key(request: Request) -> Response:
     else:
         address = ""
 
-    token = await runtime(request.scope).sessions.begin(key, direct_peer(request.scope), address=address)
+    scope = request.scope
+    token = await runtime(scope).sessions.begin(
+        key, direct_peer(scope), address=address, browser=browser_of(scope)
+    )
     return await _with_session(request, token, path)
 
 
@@ -189,7 +196,8 @@ def sign_in_page(scope: Scope, path: str = "") -> Callable[[CodewordsError], Res
             '<label for="key">Or type an API key</label>'
             '<input id="key" name="key" type="password" autocomplete="off" autocapitalize="none" autocorrect="off"'
             f' spellcheck="false"><button{quiet}>Sign in</button></form>'
-            '<p class="dim last">The key goes to this runtime only. This browser then stays signed in for 12 hours.</p>',
+            '<p class="dim last">The key goes to this runtime only. This browser then stays signed in for 12 hours, or until'
+            " you have not used it for two.</p>",
             status=error.status,
         )
 
@@ -223,7 +231,7 @@ def _named(found: Caller) -> str:
 
 async def _signed_in(request: Request) -> Response:
     token, found = await runtime(request.scope).sessions.redeem_sign_in(
-        _token(request), direct_peer(request.scope)
+        _token(request), direct_peer(request.scope), browser=browser_of(request.scope)
     )
     return await _with_session(request, token, found.path)
 
@@ -239,12 +247,7 @@ async def _with_session(request: Request, token: str, path: str) -> Response:
 
 
 def _set_cookie(reply: Response, scope: Scope, token: str, seconds: int) -> None:
-    origin = scope[SELF]
-    reply.set_cookie(
-        # `strict`: no page of another site makes the browser send it, not even by a link (`_again` mends that).
-        cookie_name(origin), token, max_age=seconds, path="/", httponly=True, samesite="strict",
-        secure=origin.startswith("https://"),
-    )  # fmt: skip
+    reply.raw_headers.append((b"set-cookie", set_cookie(scope[SELF], token, seconds)))
 
 
 async def _fields(request: Request) -> dict[str, str]:

@@ -8,12 +8,15 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator, Callable
 from dataclasses import dataclass, field
+from functools import partial
 
 from codewords_mcp.runtime.api.container import Container
 from codewords_mcp.runtime.model.caller import Caller, refuse_run
 from codewords_mcp.runtime.model.change_events import Change
 from codewords_mcp.runtime.model.events import (
     ANY_RUN,
+    BrowserSessionsChanged,
+    ListChangedElsewhere,
     RunChanged,
     RunChangedElsewhere,
     SchedulesChanged,
@@ -78,12 +81,15 @@ class ChangeApi:
         listen(SecretsChangedElsewhere, self._on_list("secrets"))
         listen(WaitingPagesChanged, self._on_list("inbox"))
         listen(WebhooksChanged, self._on_list("webhooks"))
+        listen(BrowserSessionsChanged, self._on_list("sessions"))
+        listen(ListChangedElsewhere, self._on_list_elsewhere)
         container.announcements.listen(self._on_announcement)
+        container.page_sessions.on_change = partial(container.events.publish, BrowserSessionsChanged())
 
     async def follow(self, caller: Caller) -> AsyncGenerator[list[LiveChange]]:
         """Yield the changes that concern the caller in batches, an empty one about every 15 s; until the caller goes.
 
-        Changes of another replica are known by its runs and secrets only. Raises Forbidden for a run's key.
+        Raises Forbidden for a run's key.
         """
         refuse_run(caller, "follow the changes of a home")
         follower = _Follower(caller.owner)
@@ -151,6 +157,9 @@ class ChangeApi:
                 follower.note(kind=kind)
 
         return note
+
+    def _on_list_elsewhere(self, event: ListChangedElsewhere) -> None:
+        self._on_list(event.kind)(event)
 
     def _on_announcement(self, owner: str, change: Change) -> None:
         for follower in self._followers:

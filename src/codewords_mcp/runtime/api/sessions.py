@@ -9,8 +9,15 @@ from codewords_mcp.errors.remedies import SIGN_IN
 from codewords_mcp.runtime.api.container import Container
 from codewords_mcp.runtime.auth.one_time_links import OneTimeLink
 from codewords_mcp.runtime.auth.peers import Peer, is_another_users, uid_of
-from codewords_mcp.runtime.auth.sessions import SignIn, require_person
+from codewords_mcp.runtime.auth.sessions import (
+    PageOpening,
+    SignedIn,
+    SignIn,
+    checked_target,
+    require_person,
+)
 from codewords_mcp.runtime.model.caller import HOME_OWNER, Caller, refuse_run
+from codewords_mcp.runtime.model.origin_labels import label_of
 from codewords_mcp.runtime.model.session import PageSession, WaitingPage
 from codewords_mcp.runtime.store.clock import to_datetime
 
@@ -28,28 +35,34 @@ class SessionApi:
     def __init__(self, container: Container) -> None:
         self._container = container
 
-    async def find(self, token: str, peer: Peer | None = None) -> Caller | None:
-        """The person of a browser session. None if it has ended, or if another user of this machine sends its token.
+    async def find(self, token: str, peer: Peer | None = None) -> SignedIn | None:
+        """A browser session by its token. None if it has ended, or if another user of this machine sends its token.
 
         `peer`: the two ends of the connection.
         """
         return await self._container.page_sessions.find(token, peer and uid_of(peer))
 
-    async def begin(self, key: str, peer: Peer | None = None, *, address: str = "") -> str:
+    async def begin(self, key: str, peer: Peer | None = None, *, address: str = "", browser: str = "") -> str:
         """Start a session for the holder of a key and return its token. Wrong keys are counted by `address`.
 
-        Raises Unauthenticated, Forbidden, TooBusy.
+        `browser` is what lists name it. Raises Unauthenticated, Forbidden, TooBusy.
         """
-        return await self._container.page_sessions.begin(key, peer and uid_of(peer), address=address)
+        return await self._container.page_sessions.begin(
+            key, peer and uid_of(peer), address=address, browser=browser
+        )
+
+    async def is_open(self, session_id: str) -> bool:
+        """Whether a session goes on; that a page of it is open counts as its use."""
+        return await self._container.page_sessions.is_open(session_id)
 
     async def end(self, token: str) -> None:
         """Sign out."""
         await self._container.page_sessions.end(token)
 
-    async def list(self, caller: Caller, token: str = "") -> list[PageSession]:
-        """List the browsers that are signed in as the caller, the newest first. That of `token` is marked."""
+    async def list(self, caller: Caller, session_id: str = "") -> list[PageSession]:
+        """List the browsers that are signed in as the caller, the newest first. That of `session_id` is marked."""
         refuse_run(caller, "see who is signed in")
-        return await self._container.page_sessions.list(caller.owner, token)
+        return await self._container.page_sessions.list(caller.owner, session_id)
 
     async def revoke(self, caller: Caller, session_id: str) -> None:
         """Sign a browser out. Raises NotFound."""
@@ -83,21 +96,53 @@ class SessionApi:
         """Read the person that an address signs in, and the path that it leads to. Raises NotFound."""
         return await self._container.page_sessions.peek_sign_in(token)
 
-    async def redeem_sign_in(self, token: str, peer: Peer | None) -> tuple[str, SignIn]:
+    async def redeem_sign_in(self, token: str, peer: Peer | None, *, browser: str = "") -> tuple[str, SignIn]:
         """Spend a sign-in address. Returns (the token of a new session, where the address leads).
 
         Raises NotFound, also if the connection comes from a process of another user of this machine.
         That includes a proxy under another user, since anybody may use it.
         """
-        # The address was in the process list when a browser was started with it.
-        if peer is not None and is_another_users(peer):
-            raise NotFound(
-                "This sign-in address came by a process of another user of this machine.",
-                hint="Open one yourself, or type an API key on the page.",
-                remedy=SIGN_IN,
-            )
+        _refuse_another_users(peer)
+        return await self._container.page_sessions.redeem_sign_in(
+            token, peer and uid_of(peer), browser=browser
+        )
 
-        return await self._container.page_sessions.redeem_sign_in(token, peer and uid_of(peer))
+    async def create_opening(
+        self, caller: Caller, service_id: str, path: str, *, session_id: str | None
+    ) -> tuple[str, str]:
+        """Make a one-time address of a workflow's own page: (the label of its origin, the token).
+
+        Raises NotFound, InvalidInput, Forbidden, InsufficientScope.
+        """
+        refuse_run(caller, "open a workflow's page")
+        # Only a person's key does this, so what others may not know of is not found here either.
+        servable = await self._container.catalog.find(caller, service_id)
+        label = label_of(servable.service_id)
+        if label is None:
+            raise NotFound(
+                "This workflow has no page of its own.", hint="Deploy it again under another name."
+            )
+        token = await self._container.page_sessions.create_opening(
+            caller, servable.service_id, checked_target(path), session_id
+        )
+        return label, token
+
+    async def peek_opening(self, token: str, service_id: str) -> PageOpening:
+        """Read what a one-time address of a workflow's page is for. Raises NotFound."""
+        return await self._container.page_sessions.peek_opening(token, service_id)
+
+    async def redeem_opening(
+        self, token: str, service_id: str, peer: Peer | None, *, browser: str = ""
+    ) -> tuple[str, PageOpening]:
+        """Spend such an address: (the token for the workflow's origin, what it was for). Raises NotFound."""
+        _refuse_another_users(peer)
+        return await self._container.page_sessions.redeem_opening(
+            token, service_id, peer and uid_of(peer), browser=browser
+        )
+
+    async def find_page(self, token: str, service_id: str, peer: Peer | None = None) -> SignedIn | None:
+        """The session by which a browser uses a workflow's own page; None if it has ended or is another workflow's."""
+        return await self._container.page_sessions.find_page(token, service_id, peer and uid_of(peer))
 
     async def waiting_pages(self, caller: Caller) -> list[WaitingPage]:
         """The pages that wait for the caller, the newest first."""
@@ -127,6 +172,16 @@ class SessionApi:
     async def follow_login(self, link: str) -> str:
         """Spend a sign-in link; where its person goes on. Raises NotFound."""
         return await self._container.logins.follow(link)
+
+
+def _refuse_another_users(peer: Peer | None) -> None:
+    # The address was in the process list when a browser was started with it.
+    if peer is not None and is_another_users(peer):
+        raise NotFound(
+            "This sign-in address came by a process of another user of this machine.",
+            hint="Open one yourself, or type an API key on the page.",
+            remedy=SIGN_IN,
+        )
 
 
 def _waiting(link: OneTimeLink) -> WaitingPage:

@@ -11,10 +11,12 @@ import hashlib
 import json
 import re
 import secrets
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Final
+from typing import Any, Final
 
+import structlog
 from sqlalchemy import Connection
 
 from codewords_mcp.errors import (
@@ -25,6 +27,7 @@ from codewords_mcp.errors import (
 )
 from codewords_mcp.errors.remedies import CREATE_KEY, SIGN_IN
 from codewords_mcp.runtime.auth.api_keys import ApiKeys
+from codewords_mcp.runtime.auth.session_state import SessionState, split_token
 from codewords_mcp.runtime.auth.wrong_keys import WrongKeys
 from codewords_mcp.runtime.model.caller import Caller
 from codewords_mcp.runtime.model.session import PageSession
@@ -33,18 +36,18 @@ from codewords_mcp.runtime.store.clock import now, to_datetime
 from codewords_mcp.runtime.store.database import Database
 
 SESSION_TTL: Final = 12 * 3600.0
-"""Seconds that a browser stays signed in."""
+"""Seconds after which a browser has to sign in anew, however much it is used."""
 SIGN_IN_TTL: Final = 300.0
 """Seconds that a one-time sign-in address is good for."""
 MAX_SESSIONS: Final = 1000
 MAX_PER_OWNER: Final = 50
 """Maximum of sessions, and of sign-in addresses, of one owner: beyond it the oldest one ends."""
-_ID: Final = 16
-"""Characters of a session's digest that name it in a list."""
 _OWNER: Final = ""
 """Of the rows: no key's owner has this name."""
-_SESSIONS, _SIGN_INS = "page_sessions", "page_sign_ins"
+_SESSIONS, _SIGN_INS, _OPENINGS = "browser_sessions", "page_sign_ins", "page_openings"
 _TOKEN = re.compile(r"[A-Za-z0-9_-]{43}")
+log = structlog.get_logger(__name__)
+_TARGET = re.compile(r"/(?![/\\])[A-Za-z0-9/_.~%!$'()*+,;:@=?&-]{0,2000}")
 _PATH = re.compile(r"/(?![/\\])[A-Za-z0-9/_.~-]{0,300}")
 
 
@@ -57,28 +60,41 @@ class SignIn:
 
 
 @dataclass(frozen=True, slots=True)
-class _Stored:
-    """A stored session.
-
-    `uid` is the user of this machine whose browser it belongs to, None if unknown.
+class SignedIn:
+    """A session that counts: its id, its person with the present rights of their key, and the token that takes the place
+    of the one that was sent ("" while that is new enough).
     """
 
-    sign_in: SignIn
-    uid: int | None
+    id: str
+    caller: Caller
+    renewed: str = ""
+    seconds_left: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class PageOpening:
+    """A one-time address of a workflow's own page: the person, the workflow, and the path that it leads to."""
+
+    caller: Caller
+    service_id: str
+    path: str
+    session_id: str | None
 
 
 class PageSessions:
     """Sessions and sign-in addresses, in the database for all replicas. Only digests are stored.
 
-    A session ends with its time, with its key, and when its person signs out. `uid` is the
-    machine's user of the browser, if the kernel knows it: processes of other users can't use the
-    token.
+    A session ends with its time, after two hours without use, with its key, and when its person signs out. `uid` is the
+    machine's user of the browser, if the kernel knows it: processes of other users can't use the token. `clock` gives
+    the time in µs; `on_change` is called when sessions began or ended here.
     """
 
-    def __init__(self, database: Database, keyring: ApiKeys) -> None:
+    def __init__(self, database: Database, keyring: ApiKeys, clock: Callable[[], int] = now) -> None:
         self._db = database
         self._keyring = keyring
+        self._clock = clock
         self._wrong_keys = WrongKeys()
+        self.on_change: Callable[[], None] = _ignore_change
 
     async def create_sign_in(self, caller: Caller, path: str) -> str:
         """Make a one-time sign-in address that leads to `path`, and return its token.
@@ -86,24 +102,22 @@ class PageSessions:
         Raises InvalidInput, Forbidden, InsufficientScope.
         """
         require_person(caller)
-        return await self._store(_SIGN_INS, caller, SIGN_IN_TTL, checked_path(path))
+        return await self._store_once(_SIGN_INS, caller, {"path": checked_path(path)})
 
     async def peek_sign_in(self, token: str) -> SignIn:
         """Return the content of a sign-in address, without spending it. Raises NotFound."""
-        found = await self._find(_SIGN_INS, token)
-        if found is None:
-            raise _no_sign_in()
-        return found.sign_in
+        caller, data = await self._stored_once(_SIGN_INS, token, _no_sign_in)
+        return SignIn(caller, data["path"])
 
-    async def redeem_sign_in(self, token: str, uid: int | None = None) -> tuple[str, SignIn]:
+    async def redeem_sign_in(
+        self, token: str, uid: int | None = None, *, browser: str = ""
+    ) -> tuple[str, SignIn]:
         """Spend a sign-in address: the token of a new session, and where it leads. Raises NotFound."""
         found = await self.peek_sign_in(token)
-        # Removing decides: of two browsers with the same address one signs in.
-        if not await self._remove(_SIGN_INS, token):
-            raise _no_sign_in()
-        return await self._store(_SESSIONS, found.caller, SESSION_TTL, uid=uid), found
+        await self._spend(_SIGN_INS, token, _no_sign_in)
+        return await self._begin(found.caller, uid, browser), found
 
-    async def begin(self, key: str, uid: int | None = None, *, address: str = "") -> str:
+    async def begin(self, key: str, uid: int | None = None, *, address: str = "", browser: str = "") -> str:
         """Start a session for a key, which is not spent, and return its token.
 
         `address` is the client's. Raises Unauthenticated, Forbidden, InsufficientScope; TooBusy
@@ -115,36 +129,74 @@ class PageSessions:
             caller = await self._keyring.identify(key)
 
         require_person(caller)
-        return await self._store(_SESSIONS, caller, SESSION_TTL, uid=uid)
+        return await self._begin(caller, uid, browser)
 
-    async def find(self, token: str, uid: int | None = None) -> Caller | None:
-        """Return the person of a session, with the present rights of their key.
+    async def find(self, token: str, uid: int | None = None) -> SignedIn | None:
+        """Return the session of a token. None if it has ended, or belongs to another user.
 
-        None if the session has ended, or belongs to another user.
+        A copy of a token that was replaced ends the session for whoever has it.
         """
-        found = await self._find(_SESSIONS, token)
-        # A cookie goes to every port of a host, so another user's server may have received it.
-        if found is None or found.uid not in {None, uid}:
+        parts = split_token(token)
+        if parts is None:
             return None
-        return found.sign_in.caller
+        session_id, secret = parts
+        found = await self._read(session_id)
+        # A cookie goes to every port of a host, so another user's server may have received it.
+        if found is None or found.state.uid not in {None, uid}:
+            return None
+
+        state, at, renewed = found.state, self._clock(), ""
+        match state.worth(secret, at):
+            case "present":
+                renewed = state.offered(secret, at)
+            case "next":
+                state.promote(secret, at)
+            case "former":
+                pass
+            case "spent":
+                log.warning("a session ended: a copy of its former token was used", owner=state.owner)
+                await self._remove(session_id)
+                return None
+            case "unknown":
+                return None
+
+        await self._note_use(found, at)
+        left = (found.expires_at - at) // 1_000_000
+        return SignedIn(session_id, found.caller, renewed and f"{session_id}.{renewed}", left)
+
+    async def is_open(self, session_id: str) -> bool:
+        """Whether a session goes on, which counts as its use: a page of it is open."""
+        found = await self._read(session_id)
+        if found is None:
+            return False
+        await self._note_use(found, self._clock())
+        return True
 
     async def end(self, token: str) -> None:
         """Sign out."""
-        await self._remove(_SESSIONS, token)
+        parts = split_token(token)
+        found = parts and await self._read(parts[0])
+        if parts and found and found.state.worth(parts[1], self._clock()) != "unknown":
+            await self._remove(parts[0])
 
-    async def list(self, owner: str, token: str = "") -> list[PageSession]:
-        """List the owner's sessions, the newest first. That of `token` is marked as `current`."""
-        rows = await self._db.read(values.live, _OWNER, _SESSIONS, now())
+    async def list(self, owner: str, session_id: str = "") -> list[PageSession]:
+        """List the owner's sessions, the newest first. That of `session_id` is marked as `current`."""
+        at = self._clock()
+        rows = await self._db.read(values.live, _OWNER, _SESSIONS, at)
+        states = [(row, SessionState.parse(row["value"])) for row in rows]
         found = [
             PageSession(
-                id=row["key"][:_ID],
-                key_id=self._keyring.key_id(data["key"]),
-                began_at=to_datetime(row["expires_at"] - int(SESSION_TTL * 1e6)),
+                id=row["key"],
+                key_id=self._keyring.key_id(state.key),
+                browser=state.browser,
+                began_at=to_datetime(state.began),
+                used_at=to_datetime(state.used),
                 expires_at=to_datetime(row["expires_at"]),
-                current=row["key"] == _digest(token),
+                workflows=[page.service_id for page in state.pages],
+                current=row["key"] == session_id,
             )
-            for row in rows
-            if (data := json.loads(row["value"]))["owner"] == owner
+            for row, state in states
+            if state.owner == owner and not state.is_idle(at)
         ]
         return sorted(found, key=_began, reverse=True)
 
@@ -152,47 +204,159 @@ class PageSessions:
         """End a session of this owner. Raises NotFound."""
 
         def end(connection: Connection) -> bool:
-            at = now()
-            for row in values.live(connection, _OWNER, _SESSIONS, at):
-                if row["key"][:_ID] == session_id and json.loads(row["value"])["owner"] == owner:
-                    return values.remove(connection, _OWNER, _SESSIONS, row["key"], at)
-            return False
+            row = values.get(connection, _OWNER, _SESSIONS, session_id, at)
+            if row is None or SessionState.parse(row["value"]).owner != owner:
+                return False
+            return values.remove(connection, _OWNER, _SESSIONS, session_id, at)
 
+        at = self._clock()
         if not await self._db.write(end):
             raise NotFound("You have no such session.", hint="It may have ended by itself.")
+        self.on_change()
 
-    async def _store(
-        self, space: str, caller: Caller, ttl: float, path: str = "/", uid: int | None = None
-    ) -> str:
-        token = secrets.token_urlsafe(32)
-        plain = {"key": self._keyring.reference(caller), "owner": caller.owner, "path": path, "uid": uid}
-        data = json.dumps(plain)
+    # the workflows' own pages
+
+    async def create_opening(self, caller: Caller, service_id: str, path: str, session_id: str | None) -> str:
+        """Make a one-time address of a workflow's own page; its token. Raises Forbidden, InsufficientScope.
+
+        The page belongs to this session and ends with it; without one, redeeming begins a session that opens nothing else.
+        """
+        require_person(caller)
+        more = {"path": path, "service_id": service_id, "session_id": session_id}
+        return await self._store_once(_OPENINGS, caller, more)
+
+    async def peek_opening(self, token: str, service_id: str) -> PageOpening:
+        """Return the content of such an address, without spending it. Raises NotFound, also for another workflow's."""
+        caller, data = await self._stored_once(_OPENINGS, token, _no_opening)
+        if data["service_id"] != service_id:
+            raise _no_opening()
+        return PageOpening(caller, service_id, data["path"], data["session_id"])
+
+    async def redeem_opening(
+        self, token: str, service_id: str, uid: int | None = None, *, browser: str = ""
+    ) -> tuple[str, PageOpening]:
+        """Spend such an address: the token for the workflow's origin, and where it leads. Raises NotFound."""
+        opening = await self.peek_opening(token, service_id)
+        await self._spend(_OPENINGS, token, _no_opening)
+        session_id = opening.session_id
+        if session_id is None:
+            begun = split_token(await self._begin(opening.caller, uid, browser))
+            session_id = begun[0] if begun else ""
+
+        # Another request may note the session's use at the same moment.
+        while (found := await self._read(session_id)) is not None:
+            secret = found.state.open_page(service_id, self._clock())
+            if await self._swap(found):
+                self.on_change()
+                return f"{session_id}.{secret}", opening
+
+        raise _no_opening()
+
+    async def find_page(self, token: str, service_id: str, uid: int | None = None) -> SignedIn | None:
+        """The session by which a browser uses a workflow's own page; None if it has ended or is for another workflow."""
+        parts = split_token(token)
+        found = parts and await self._read(parts[0])
+        if not parts or not found or found.state.uid not in {None, uid}:
+            return None
+
+        page, at = found.state.page_of(service_id, parts[1]), self._clock()
+        if page is None:
+            return None
+        if found.state.is_use_news(at):
+            page.used = at
+        await self._note_use(found, at)
+        return SignedIn(parts[0], found.caller)
+
+    # what is stored
+
+    async def _begin(self, caller: Caller, uid: int | None, browser: str) -> str:
+        at, session_id = self._clock(), secrets.token_hex(8)
+        reference = self._keyring.reference(caller)
+        state, secret = SessionState.begin(reference, caller.owner, uid=uid, browser=browser, at=at)
 
         def put(connection: Connection) -> None:
-            at = now()
-            _make_room(connection, space, caller.owner, at)
-            values.put(connection, _OWNER, space, _digest(token), data, at + int(ttl * 1e6))
+            _make_room(connection, _SESSIONS, caller.owner, at)
+            values.put(connection, _OWNER, _SESSIONS, session_id, state.text(), at + int(SESSION_TTL * 1e6))
 
         await self._db.write(put)
+        self.on_change()
+        return f"{session_id}.{secret}"
 
-        return token
-
-    async def _find(self, space: str, token: str) -> _Stored | None:
-        # A token of another form can't exist, and costs no query.
-        if not _TOKEN.fullmatch(token):
-            return None
-        row = await self._db.read(values.get, _OWNER, space, _digest(token), now())
+    async def _read(self, session_id: str) -> _Found | None:
+        row = await self._db.read(values.get, _OWNER, _SESSIONS, session_id, self._clock())
         if row is None:
             return None
-        data = json.loads(row["value"])
+        state = SessionState.parse(row["value"])
+        if state.is_idle(self._clock()):
+            return None
         # The key's present rights: a revoked key ends its sessions at the next request.
-        caller = await self._keyring.holder(data["key"], data["owner"])
+        caller = await self._keyring.holder(state.key, state.owner)
         if caller is None:  # the key was revoked, has expired or is not the home's any more
             return None
-        return _Stored(SignIn(caller, data["path"]), data.get("uid"))
+        return _Found(session_id, state, row["value"], row["expires_at"], caller)
 
-    async def _remove(self, space: str, token: str) -> bool:
-        return await self._db.write(values.remove, _OWNER, space, _digest(token), now())
+    async def _note_use(self, found: _Found, at: int) -> None:
+        """Write what has changed. A request that loses against another one leaves it to that or the next."""
+        if found.state.is_use_news(at):
+            found.state.used = at
+        await self._swap(found)
+
+    async def _swap(self, found: _Found) -> bool:
+        text = found.state.text()
+        if text == found.text:
+            return True
+        # Only over what was read: a session that ended meanwhile does not come back.
+        return await self._db.write(values.replace, _OWNER, _SESSIONS, found.id, found.text, text)
+
+    async def _remove(self, session_id: str) -> None:
+        await self._db.write(values.remove, _OWNER, _SESSIONS, session_id, self._clock())
+        self.on_change()
+
+    async def _store_once(self, space: str, caller: Caller, more: dict[str, str | None]) -> str:
+        token, at = secrets.token_urlsafe(32), self._clock()
+        data = json.dumps({"key": self._keyring.reference(caller), "owner": caller.owner, **more})
+
+        def put(connection: Connection) -> None:
+            _make_room(connection, space, caller.owner, at)
+            values.put(connection, _OWNER, space, _digest(token), data, at + int(SIGN_IN_TTL * 1e6))
+
+        await self._db.write(put)
+        return token
+
+    async def _stored_once(
+        self, space: str, token: str, missing: Callable[[], NotFound]
+    ) -> tuple[Caller, dict[str, Any]]:
+        # A token of another form can't exist, and costs no query.
+        if not _TOKEN.fullmatch(token):
+            raise missing()
+        row = await self._db.read(values.get, _OWNER, space, _digest(token), self._clock())
+        if row is None:
+            raise missing()
+        data: dict[str, Any] = json.loads(row["value"])
+        caller = await self._keyring.holder(data["key"], data["owner"])
+        if caller is None:
+            raise missing()
+        return caller, data
+
+    async def _spend(self, space: str, token: str, missing: Callable[[], NotFound]) -> None:
+        # Removing decides: of two browsers with the same address one gets it.
+        if not await self._db.write(values.remove, _OWNER, space, _digest(token), self._clock()):
+            raise missing()
+
+
+@dataclass(slots=True)
+class _Found:
+    """A session that was read. `text` is what is stored."""
+
+    id: str
+    state: SessionState
+    text: str
+    expires_at: int
+    caller: Caller
+
+
+def _ignore_change() -> None:
+    """Nobody listens."""
 
 
 def _make_room(connection: Connection, space: str, owner: str, at: int) -> None:
@@ -234,6 +398,13 @@ def checked_path(path: str) -> str:
     return path
 
 
+def checked_target(target: str) -> str:
+    """Return a path of a workflow, with or without a query. Raises InvalidInput for any other address."""
+    if not _TARGET.fullmatch(target):
+        raise InvalidInput("A workflow's page is opened at a path of it, such as /docs.")
+    return target
+
+
 def _began(session: PageSession) -> datetime:
     return session.began_at
 
@@ -242,6 +413,13 @@ def _no_sign_in() -> NotFound:
     return NotFound(
         "This sign-in address is not valid: it was used, or is over five minutes old.",
         remedy=SIGN_IN,
+    )
+
+
+def _no_opening() -> NotFound:
+    return NotFound(
+        "This address of a workflow's page is not valid: it was used, or is over five minutes old.",
+        hint="Open the page from the console, or by `codewords open` and the workflow's name.",
     )
 
 

@@ -10,6 +10,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
+from codewords_mcp.runtime.model.live import LiveKind
+
 E = TypeVar("E")
 ANY_RUN = "*"
 """Instead of a run's id: more runs than a notification between processes can hold."""
@@ -88,6 +90,18 @@ class WebhooksChanged:
 @dataclass(frozen=True, slots=True)
 class WaitingPagesChanged:
     """A page begins to wait for a person, or one was answered."""
+
+
+@dataclass(frozen=True, slots=True)
+class BrowserSessionsChanged:
+    """A browser was signed in or out."""
+
+
+@dataclass(frozen=True, slots=True)
+class ListChangedElsewhere:
+    """A list has changed in another process, or may have; named as pages are told of it."""
+
+    kind: LiveKind
 
 
 @dataclass(frozen=True, slots=True)

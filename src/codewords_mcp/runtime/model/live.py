@@ -6,7 +6,7 @@ from typing import Literal
 
 from codewords_mcp.runtime.model.base import Model
 
-LiveKind = Literal["run", "runs", "workflows", "schedules", "secrets", "webhooks", "inbox"]
+LiveKind = Literal["run", "runs", "workflows", "schedules", "secrets", "webhooks", "inbox", "sessions"]
 """One run, or a list that is to be read again."""
 
 

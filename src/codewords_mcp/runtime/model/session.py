@@ -5,19 +5,25 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Literal
 
+from pydantic import Field
+
 from codewords_mcp.runtime.model.base import Model
 
 
 class PageSession(Model):
     """A browser that is signed in. `key_id` is of the API key by which, None for the home's own.
 
-    `current` is the one that asks.
+    `browser` is its kind and system ("Chrome on Linux"), `used_at` its last use to two minutes. `workflows` are those
+    whose own pages it has open. `current` is the one that asks.
     """
 
     id: str
     key_id: str | None
+    browser: str
     began_at: datetime
+    used_at: datetime
     expires_at: datetime
+    workflows: list[str] = Field(default_factory=list[str])
     current: bool = False
 
 

@@ -12,6 +12,7 @@ import threading
 import time
 from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import structlog
@@ -21,14 +22,20 @@ from codewords_mcp import __version__
 from codewords_mcp.errors import CodewordsError
 from codewords_mcp.runtime.gateway.shared_accounts import settle_dead
 from codewords_mcp.runtime.model.events import (
+    BrowserSessionsChanged,
     CancelRequested,
     EventBus,
+    ListChangedElsewhere,
     RunChanged,
     RunChangedElsewhere,
     RunLogGrew,
+    SchedulesChanged,
     SecretsChanged,
     SecretsChangedElsewhere,
+    WaitingPagesChanged,
+    WebhooksChanged,
 )
+from codewords_mcp.runtime.model.live import LiveKind
 from codewords_mcp.runtime.runs.background import BackgroundRuns
 from codewords_mcp.runtime.runs.context import RunDependencies
 from codewords_mcp.runtime.store import executors, recovery
@@ -46,6 +53,13 @@ SPACING = 0.02
 """Seconds between two notifications of a process at the least: each stops all commits for an instant."""
 SECRETS = "secrets"
 """In a notification, where no run has such an id: secrets have changed."""
+LISTS: dict[type, LiveKind] = {
+    SchedulesChanged: "schedules",
+    WebhooksChanged: "webhooks",
+    WaitingPagesChanged: "inbox",
+    BrowserSessionsChanged: "sessions",
+}
+"""In a notification, likewise: lists that the open pages of other processes read again."""
 LARGEST = 7000
 """Bytes of a notification; PostgreSQL takes 8000. Larger ones say only that something happened."""
 _NOTIFY = text("SELECT pg_notify(:channel, :payload)")
@@ -78,6 +92,8 @@ class Replica:
         for event in (RunChanged, RunLogGrew, CancelRequested):
             bus.subscribe(event, self._publish_run)
         bus.subscribe(SecretsChanged, self._publish_secrets_change)
+        for changed, kind in LISTS.items():
+            bus.subscribe(changed, partial(self._publish_list, kind))
 
     async def open(self) -> None:
         """Be one of them. Raises StorageFailed."""
@@ -179,6 +195,9 @@ class Replica:
     def _publish_secrets_change(self, _event: SecretsChanged) -> None:
         self._publish(SECRETS)
 
+    def _publish_list(self, kind: LiveKind, _event: object) -> None:
+        self._publish(kind)
+
     def _publish(self, run_id: str) -> None:
         self._changed_runs.add(run_id)
         self._has_changed.set()
@@ -200,13 +219,19 @@ class Replica:
 
     def _on_notification(self, payload: str) -> None:
         try:
-            sender, *run_ids = json.loads(payload)
+            sender, *changed = json.loads(payload)
         except ValueError:
             return
-        if sender != self._context.registry.executor[:8]:
-            if SECRETS in run_ids or "*" in run_ids:
-                self._bus.publish(SecretsChangedElsewhere())
-            for run_id in run_ids:
+        if sender == self._context.registry.executor[:8]:
+            return
+
+        if SECRETS in changed or "*" in changed:
+            self._bus.publish(SecretsChangedElsewhere())
+        for kind in LISTS.values():
+            if kind in changed or "*" in changed:
+                self._bus.publish(ListChangedElsewhere(kind))
+        for run_id in changed:
+            if run_id != SECRETS and run_id not in LISTS.values():
                 self._bus.publish(RunChangedElsewhere(run_id))
 
 

@@ -26,6 +26,13 @@ def put(connection: Connection, owner: str, space: str, key: str, value: str, ex
         connection.execute(insert(table).values(owner=owner, space=space, key=key, **new))
 
 
+def replace(connection: Connection, owner: str, space: str, key: str, before: str, value: str) -> bool:
+    """Change a value, if it is still what was read before; False where it was changed or removed meanwhile."""
+    same = (table.c.owner == owner) & (table.c.space == space) & (table.c.key == key)
+    change = update(table).where(same, table.c.value == before).values(value=value)
+    return connection.execute(change).rowcount == 1
+
+
 def expire(connection: Connection, owner: str, space: str, key: str, at: int, expires_at: int | None) -> bool:
     """Another time; False where there is no such value."""
     change = update(table).where(_live(owner, space, at), table.c.key == key).values(expires_at=expires_at)
