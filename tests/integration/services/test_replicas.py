@@ -13,6 +13,7 @@ from typing import Any
 
 import httpx
 import pytest
+from tests.support.browser_client import Browser
 from tests.support.postgres import Postgres
 from tests.support.runtime import ECHO, make_home
 from tests.support.served_runtime import ServedRuntime, start_runtime
@@ -108,3 +109,30 @@ def test_what_a_runtime_was_answered_for_when_it_was_killed_is_delivered_by_the_
         # what had begun there is interrupted, which its record tells; all else has run
         assert run["status"] in {"succeeded", "interrupted"}
         assert run["status"] == "interrupted" or run["responseJson"] == {"got": {"n": number}}
+
+
+@pytest.mark.requirement("console:events-elsewhere")
+def test_pages_of_one_runtime_are_told_what_changed_at_the_other(
+    pair: list[ServedRuntime], echo: str
+) -> None:
+    told = set[str]()
+    with (
+        httpx.Client(timeout=60, trust_env=False, headers={"Authorization": pair[1].key}) as http,
+        http.stream("GET", f"{pair[1].url}/events") as stream,
+    ):
+        lines = stream.iter_lines()
+        assert next(lines).startswith(":"), "the answer begins before the first change"
+        schedule = pair[0].call("POST", "/schedules", {"service_id": echo, "cron": "0 9 * * *"})
+        pair[0].call("POST", "/webhooks", {"service_id": echo})
+        pair[0].call("POST", "/secrets/TOLD_ELSEWHERE/entry")
+        address = pair[0].call("POST", "/sign-ins", {"page": "/"})["url"]
+        with Browser() as browser:
+            assert browser.look(address).status_code == 200
+
+        wanted = {"schedules", "webhooks", "inbox", "sessions"}
+        for line in lines:
+            told.add(line.removeprefix("event: "))
+            if wanted <= told:
+                break
+    pair[0].call("DELETE", f"/schedules/{schedule['id']}")
+    assert wanted <= told
