@@ -240,8 +240,8 @@ class PageSessions:
         await self._spend(_OPENINGS, token, _no_opening)
         session_id = opening.session_id
         if session_id is None:
-            begun = split_token(await self._begin(opening.caller, uid, browser))
-            session_id = begun[0] if begun else ""
+            # Its token is given to nobody.
+            session_id = (await self._begin(opening.caller, uid, browser)).partition(".")[0]
 
         # Another request may note the session's use at the same moment.
         while (found := await self._read(session_id)) is not None:
