@@ -1,4 +1,4 @@
-"""What is stored of a browser that is signed in, and what its token is worth.
+"""The stored state of a browser that is signed in, and the worth of its token.
 
 The token is `<id>.<secret>`. The secret is replaced every quarter of an hour: the next one is derived from the present one and
 a seed of the session, so that answers to requests that are sent at once all carry the same. It becomes the present one when
@@ -135,7 +135,7 @@ class SessionState:
 
 
 def digest_of(secret: str) -> str:
-    """What is stored of a secret."""
+    """Digest a secret, for storing."""
     return hashlib.sha256(secret.encode()).hexdigest()[:_SHORT]
 
 
