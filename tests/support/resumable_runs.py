@@ -8,7 +8,7 @@ from tests.support.runtime import workflow
 from codewords_mcp.runtime.model.egress_policy import HOST_ALIAS
 
 _PROGRAM = """
-import asyncio, httpx, os, time, uuid
+import asyncio, httpx, json, os, time, uuid
 from datetime import datetime, timezone
 
 def filled(data):
@@ -25,6 +25,18 @@ def filled(data):
     if data == "NOISE":
         return os.urandom(300_000).hex()
     return data
+
+async def on_its_own(method, url, data):
+    # A pool of httpx looks through all that wait for a connection at each answer.
+    host, _, path = url.partition("//")[2].partition("/")
+    name, _, port = host.partition(":")
+    text = json.dumps(data).encode() if data is not None else b""
+    head = f"{method} /{path} HTTP/1.1\\r\\nhost: {host}\\r\\ncontent-length: {len(text)}\\r\\nconnection: close\\r\\n\\r\\n"
+    reader, writer = await asyncio.open_connection(name, int(port))
+    writer.write(head.encode() + text)
+    answer = await reader.read()
+    writer.close()
+    return [int(answer.split(b" ", 2)[1]), answer.partition(b"\\r\\n\\r\\n")[2].decode()]
 
 def end(way):
     if way == "memory":
@@ -46,6 +58,8 @@ async def act(body: dict):
                 if reply.status_code >= 500:
                     os._exit(3)
                 return [reply.status_code, ""]
+            if body.get("unpooled"):
+                return await on_its_own(method, url, data)
             headers = filled(headers or {})
             if url.startswith("/"):
                 url = os.environ["CODEWORDS_RUNTIME_URI"] + url
@@ -70,10 +84,11 @@ def resumable(
     title: str = "Resumable",
     env: tuple[str, ...] = (),
 ) -> str:
-    """The script. Its input: {steps: [[[method, url, data, headers], …], …], strict, dies}.
+    """The script. Its input: {steps: [[[method, url, data, headers], …], …], strict, dies, unpooled}.
 
     `strict`: an answer of 500 and more ends the attempt by an error, or as `dies` says: "memory", "time", or true. The method
-    EXIT reads, and ends the process where the answer is 500 and more.
+    EXIT reads, and ends the process where the answer is 500 and more. `unpooled`: each call has a connection of its own, so all
+    of a step are on their way at once.
     """
     return with_options(
         workflow(_PROGRAM, title=title, env=env),
