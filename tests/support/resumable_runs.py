@@ -26,8 +26,15 @@ def filled(data):
         return os.urandom(300_000).hex()
     return data
 
+# A sandbox has 256 connections at a time.
+places = asyncio.Semaphore(200)
+
 async def on_its_own(method, url, data):
     # A pool of httpx looks through all that wait for a connection at each answer.
+    async with places:
+        return await asked(method, url, data)
+
+async def asked(method, url, data):
     host, _, path = url.partition("//")[2].partition("/")
     name, _, port = host.partition(":")
     text = json.dumps(data).encode() if data is not None else b""
@@ -87,8 +94,8 @@ def resumable(
     """The script. Its input: {steps: [[[method, url, data, headers], …], …], strict, dies, unpooled}.
 
     `strict`: an answer of 500 and more ends the attempt by an error, or as `dies` says: "memory", "time", or true. The method
-    EXIT reads, and ends the process where the answer is 500 and more. `unpooled`: each call has a connection of its own, so all
-    of a step are on their way at once.
+    EXIT reads, and ends the process where the answer is 500 and more. `unpooled`: each call has a connection of its own, 200 at
+    a time.
     """
     return with_options(
         workflow(_PROGRAM, title=title, env=env),

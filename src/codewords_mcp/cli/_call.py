@@ -16,9 +16,10 @@ from codewords_mcp.cli._remedies import worded
 from codewords_mcp.cli._run_report import STYLES
 from codewords_mcp.common.bounded_json import parse
 from codewords_mcp.errors import CodewordsError, InvalidInput, RunTimedOut, RuntimeUnavailable
+from codewords_mcp.runtime.model.answer_fields import broken_fields
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     import httpx2
 
@@ -71,6 +72,8 @@ class RunCall:
     timeout: float | None
     more: dict[str, str]
     """Headers of this call."""
+    expect: Sequence[str] = ()
+    """Fields that its answer has to have."""
 
     def __post_init__(self) -> None:
         if self.timeout is None:
@@ -157,7 +160,7 @@ class RunCall:
         status = str(record["status"])
         _output.note(f"{self.run_id} {status} in {seconds:.2f} s", STYLES.get(status, "dim"))
         if status == "succeeded":
-            return OK
+            return self._expected(record)
 
         answered = record.get("responseStatus")
         message = error.get("message") or f"The workflow answered {answered}."
@@ -166,6 +169,19 @@ class RunCall:
             hint = f"Its routes and what they take: codewords show {record.get('serviceId')}"
         _output.error(message, worded(error.get("hint"), error.get("remedy")) or hint)
         return FAILED
+
+    def _expected(self, record: Json) -> int:
+        """Compare the answer with what is expected of it."""
+        broken = broken_fields(record.get("responseJson"), self.expect)
+        for line in broken:
+            _output.error(
+                f"Not as its header expects: {line}.", f"What it answered: codewords runs {self.run_id}"
+            )
+        if self.expect and not broken:
+            _output.note(
+                f"Its answer is as its header expects: {', '.join(self.expect)}.", "green", always=True
+            )
+        return FAILED if broken else OK
 
 
 class CallResponse:

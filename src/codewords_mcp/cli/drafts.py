@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import shlex
 import subprocess
@@ -136,6 +135,8 @@ def edit(
         print_checks(done["checks"])
         for text in done.get("evidence", []):
             _output.prose(worded(text, done.get("remedy")))
+        if not done.get("evidence"):
+            print_test(draft)
         _print_state(draft)
 
     if draft["ready"]:
@@ -182,46 +183,6 @@ def delete(
         else:
             _delete_workflow(client, path, yes=yes, as_json=as_json)
     return tell_deleted(subject, {"id": path.rpartition("/")[2]}, as_json=as_json)
-
-
-def run_example(workflow: str, *, required: bool) -> int:
-    """Run a workflow with its example input: of its header, kept with it, or made from its schema.
-
-    It really runs: it may reach and change what it always does. Raises InvalidInput where one is `required` and there is none.
-    """
-    from codewords_mcp.cli.runs import run
-
-    with connect() as client:
-        detail = client.record("GET", f"/workflows/{part(workflow_id(client, workflow))}")
-    if detail.get("example_from") is None:
-        if not required:
-            return OK
-        raise InvalidInput(
-            "This workflow has no route that takes JSON, so there is no example to run it with.",
-            hint=f"codewords run {detail['service_id']} --path …, or --no-example",
-        )
-
-    where = {"given": "its example", "derived": "an input made from its schema"}[detail["example_from"]]
-    example = json.dumps(detail["example"], ensure_ascii=False)
-    _output.note(f"Running version {detail['version']} with {where}: {example}")
-    return run(
-        detail["service_id"],
-        example,
-        _main_path(detail),
-        "POST",
-        background=False,
-        timeout=None,
-        as_json=False,
-    )
-
-
-def _main_path(detail: Json) -> str:
-    paths = [
-        route["path"] for route in detail["routes"] if route["method"] == "POST" and "{" not in route["path"]
-    ]
-    if "/" in paths or not paths:
-        return "/"
-    return str(paths[0])
 
 
 def _path(client: RuntimeClient, subject: str) -> str:
@@ -356,7 +317,17 @@ def _print_generated(done: Json, draft: Json) -> None:
     print_checks([check for check in draft["checks"] if check["status"] not in {"passed", "skipped", "note"}])
     if done.get("why"):
         _output.line(f"It stopped there: {done['why']}.", "yellow")
+    print_test(draft)
     _print_state(draft)
+
+
+def print_test(draft: Json) -> None:
+    """Print the test that a draft proposes, and the command that keeps it; nothing without one."""
+    test: Json | None = draft.get("test")
+    if not test or not draft["ready"]:
+        return
+    _output.prose(f"A first test: to its example it answers {', '.join(test['expect'])}.")
+    _output.line(f"It is kept by: codewords test {draft['draft_id']} --add example")
 
 
 def _print_brief(brief: Json) -> None:

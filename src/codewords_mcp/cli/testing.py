@@ -13,10 +13,10 @@ from codewords_mcp.cli import _output
 from codewords_mcp.cli._boundary import FAILED, OK
 from codewords_mcp.cli._client import Json, RuntimeClient
 from codewords_mcp.cli._connect import connect
+from codewords_mcp.cli._example import add_example, run_example
 from codewords_mcp.cli._refs import AsJson, is_draft, part, run_id, workflow_id
 from codewords_mcp.cli._sources import deployed_as
 from codewords_mcp.cli._test_report import print_report, write_junit
-from codewords_mcp.cli.drafts import run_example
 from codewords_mcp.cli.workflows import read_code
 from codewords_mcp.errors import InvalidInput
 
@@ -35,7 +35,11 @@ def run_tests(
     ] = None,
     add: Annotated[
         str | None,
-        typer.Option(metavar="RUN", help="Make this recorded run a test, or `last`.", show_default=False),
+        typer.Option(
+            metavar="RUN",
+            help="Make this recorded run a test, or `last`; `example`: the example of a DRAFT, in its header.",
+            show_default=False,
+        ),
     ] = None,
     remove: Annotated[
         str | None, typer.Option(metavar="RUN", help="This run is no test any more.", show_default=False)
@@ -78,8 +82,10 @@ def run_tests(
 
     A recorded test replays a run: what it was asked, and what each host answered. Nothing is sent. It passes where the answer
     and the writes are those of the recorded run, or what --expect names. With a FILE or a DRAFT that code is tested. The
-    example really runs, on WORKFLOW only.
+    example really runs, on WORKFLOW only, and fails where its answer lacks a field that the header expects.
     """
+    if add == "example":
+        return add_example(subject, as_json=as_json)
     if add is not None:
         return _add(add, expect or [], as_json=as_json)
     if remove is not None:

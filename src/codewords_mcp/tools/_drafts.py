@@ -14,14 +14,17 @@ from codewords_mcp.mcp_server.check_format import (
     check_items,
     check_lines,
 )
-from codewords_mcp.mcp_server.text import clean_json, compact, fence, one_line
+from codewords_mcp.mcp_server.text import clean, clean_json, compact, fence, one_line
 from codewords_mcp.runtime.model.authoring import Draft
 
 _EXAMPLE = 400
+_TEST = 1_000
 
 
 class DraftResult(BaseModel):
-    """A draft. `checks` are failures, warnings and notes; `example` is an input that it was tried with."""
+    """A draft. `checks` are failures, warnings and notes; `example` is an input that it was tried with, `test` a call that keeps
+    it as a test.
+    """
 
     draft_id: str
     name: str
@@ -32,6 +35,7 @@ class DraftResult(BaseModel):
     checks: list[CheckItem] = []
     capabilities: list[str] = []
     example: Any = None
+    test: str | None = None
     model: str | None = None
     tried: list[str] = []
     cost_usd: float | None = None
@@ -49,6 +53,7 @@ def draft_result(draft: Draft) -> DraftResult:
         checks=check_items(draft.checks),
         capabilities=capability_list(draft.capabilities) if draft.ready else [],
         example=clean_json(draft.example),
+        test=test_call(draft),
         model=draft.model or None,
         tried=[one_line(attempt.problem, 160) or "passed" for attempt in draft.tried],
         cost_usd=draft.cost,
@@ -72,8 +77,19 @@ def draft_lines(draft: Draft, *, checks: bool = True) -> list[str]:
         lines += [*check_lines(draft.checks), *(capability_lines(draft.capabilities) if draft.ready else [])]
         if draft.example is not None:
             lines.append(fence("Example input", compact(clean_json(draft.example)), _EXAMPLE))
+        if call := test_call(draft):
+            lines.append(fence("A first test, kept in its header by", call, _TEST))
 
     return [*lines, f"Next: {next_call(draft)}"]
+
+
+def test_call(draft: Draft) -> str | None:
+    """Return the call that keeps the proposed test of a draft; None without one, or before it passes its checks."""
+    if draft.test is None or not draft.ready:
+        return None
+    edits = compact([draft.test.edit.model_dump(exclude_defaults=True)])
+    call = f"edit_workflow(workflow_id={json.dumps(draft.draft_id)}, edits={edits})"
+    return clean(call) if len(call) <= _TEST else None
 
 
 def next_call(draft: Draft) -> str:

@@ -97,7 +97,7 @@ def _edit_result(done: EditedDraft, *, new: bool, whole: bool) -> CallToolResult
         draft=draft_result(draft)
         if new
         else draft_result(draft).model_copy(
-            update={"description": None, "checks": [], "capabilities": [], "example": None}
+            update={"description": None, "checks": [], "capabilities": [], "example": None, "test": None}
         ),
         diff=diff,
         checks=[] if new else check_items(done.checks),

@@ -95,6 +95,33 @@ async def test_without_a_key_the_brief_leads_by_its_own_words_to_a_run_in_6000_t
     assert spent <= 6_000
 
 
+@pytest.mark.requirement("testing:example", "author:tools")
+async def test_a_new_draft_proposes_a_test_that_one_call_keeps_and_a_deploy_runs(runtime: Runtime) -> None:
+    async with in_process(runtime, runtime.settings, ADMIN, "2026-07-28") as client:
+        made, text = await _call(client, "edit_workflow", code=workflow(BODY, title="Tested"))
+        call = made["draft"]["test"]
+        assert call in text
+        assert tokens(call) < 150
+        kept = re.fullmatch(r'edit_workflow\(workflow_id="(draft_\w+)", edits=(\[.*\])\)', call)
+        assert kept is not None
+        edited, _ = await _call(client, "edit_workflow", workflow_id=kept[1], edits=json.loads(kept[2]))
+        assert '+# expect = ["$.price: number"]' in edited["diff"]
+        assert edited["draft"]["ready"]
+        assert "test" not in edited["draft"]
+        read, _ = await _call(client, "get_workflow", workflow_id=kept[1])
+        assert not read.get("test")
+        # The same code with another answer is told before anything is live.
+        edits = [{"old": '{"price": order.prices[order.item]}', "new": '{"cost": 3}'}]
+        broken, told = await _call(client, "edit_workflow", workflow_id=kept[1], edits=edits)
+        assert "it has no `$.price`" in told
+        assert broken["draft"]["ready"], "a warning keeps nothing from going on"
+        live, told = await _call(client, "deploy_workflow", draft_id=kept[1])
+        assert live["status"] == "deployed"
+        assert "it has no `$.price`" in told
+        detail = await runtime.workflows.get(ADMIN, live["workflow_id"])
+        assert detail.expect == ["$.price: number"]
+
+
 @pytest.mark.requirement("author:keyless")
 async def test_a_client_that_offers_its_model_is_asked(runtime: Runtime) -> None:
     asked: list[CreateMessageRequestParams] = []
@@ -113,6 +140,8 @@ async def test_a_client_that_offers_its_model_is_asked(runtime: Runtime) -> None
     assert got["draft"]["model"] == "the client's model"
     assert len(asked) == 2
     assert "PEP 723" in (asked[0].system_prompt or "")
+    assert got["draft"]["test"] in text
+    assert "$.words: number" in got["draft"]["test"]
     assert "Next: deploy_workflow(" in text
 
 

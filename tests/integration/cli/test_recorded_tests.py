@@ -55,6 +55,40 @@ def test_a_recorded_run_tests_its_workflow_and_other_code_and_tells_build_server
     )
 
 
+@pytest.mark.requirement("testing:example", "testing:command")
+def test_the_example_of_a_draft_is_kept_in_its_header_and_fails_a_test_that_it_breaks(
+    shell: Shell, greeting: str, tmp_path: Path
+) -> None:
+    assert "draft_… --add example" in shell("codewords", "test", greeting, "--add", "example").err
+    file = tmp_path / "main.py"
+    code = shell("codewords", "show", greeting, "--code").out
+    file.write_text(code, encoding="utf-8")
+    service = str(shell("codewords", "deploy", str(file), "--name", "expecting", "--json").json["service_id"])
+    file.write_text(f"{code}\n# another\n", encoding="utf-8")
+    edited = shell("codewords", "edit", service, str(file))
+    assert "A first test: to its example it answers $.message: string." in edited.out
+    drafts = {one["workflow_id"]: one["draft_id"] for one in shell("codewords", "drafts", "--json").json}
+    draft = str(drafts[service])
+    assert f"codewords test {draft} --add example" in edited.out
+    kept = shell("codewords", "test", draft, "--add", "example")
+    assert "is a test now: $.message: string" in kept.out, kept.err
+    assert "proposes no test" in shell("codewords", "test", draft, "--add", "example").err
+    assert shell("codewords", "deploy", "--draft", draft).code == 0
+    passed = shell("codewords", "test", service)
+    assert passed.code == 0, passed.err
+    assert "as its header expects: $.message: string" in passed.err
+
+    # Live all the same: a check of an example is a warning.
+    kept_code = shell("codewords", "show", service, "--code").out
+    file.write_text(kept_code.replace("$.message: string", "$.total: number"), encoding="utf-8")
+    deployed = shell("codewords", "deploy", str(file), "--id", service)
+    assert deployed.code == 0, deployed.err
+    assert "it has no `$.total`" in deployed.out + deployed.err
+    failed = shell("codewords", "test", service)
+    assert failed.code == 1
+    assert "Not as its header expects: it has no `$.total`" in failed.err
+
+
 @pytest.mark.requirement("testing:pytest")
 def test_a_pytest_file_replays_the_run_on_the_authors_own_file(
     shell: Shell, greeting: str, tested: str, tmp_path: Path

@@ -273,6 +273,7 @@ def _facts(
         "routes": read_routes(openapi),
         "example": value,
         "example_from": source,
+        "test": validation.test.model_dump() if validation.test is not None else None,
     } | _history_facts(history or GenerationHistory())
 
 

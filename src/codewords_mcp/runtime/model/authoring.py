@@ -48,12 +48,34 @@ class GenerationAttempt(Model):
     cost: float | None = None
 
 
+class Edit(Model):
+    """A replacement. `old` must occur exactly once in the code, or at least once with
+    `replace_all`.
+    """
+
+    old: str
+    new: str
+    replace_all: bool = False
+
+
+class ProposedTest(Model):
+    """A first test of a draft: what the answer to its example has, and the change of its code that keeps it.
+
+    The change puts `expect` into the header, and `example` where the header has none.
+    """
+
+    example: Any
+    expect: list[str]
+    edit: Edit
+
+
 class Draft(Model):
     """Code in progress that is not served. Each change of the code is a new `revision`, counted
     from 1.
 
     `workflow_id` and `base_version`: its source. `checks`: results of the last validation; `ready`:
-    none failed. `tried`, `plan` and `model` record its generation. `code` is set on request only.
+    none failed. `tried`, `plan` and `model` record its generation. `test`: a test that its header could
+    declare. `code` is set on request only.
     """
 
     draft_id: str
@@ -68,6 +90,7 @@ class Draft(Model):
     routes: list[dict[str, Any]] = Field(default_factory=list[dict[str, Any]])
     example: Any = None
     example_from: ExampleFrom | None = None
+    test: ProposedTest | None = None
     plan: str = ""
     model: str = ""
     tried: list[GenerationAttempt] = Field(default_factory=list[GenerationAttempt])
@@ -83,16 +106,6 @@ class Draft(Model):
         if known and len(known) == len(self.tried):
             return round(sum(known), 6)
         return None
-
-
-class Edit(Model):
-    """A replacement. `old` must occur exactly once in the code, or at least once with
-    `replace_all`.
-    """
-
-    old: str
-    new: str
-    replace_all: bool = False
 
 
 class EditedDraft(Model):

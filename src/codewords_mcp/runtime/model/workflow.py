@@ -104,7 +104,8 @@ class WorkflowDetail(Model):
 
     `capabilities` and `manifest` are as in `Deployment`, for the version shown. `example` is an
     input to try it with: `given` with the version, by its header or its draft, or `derived` from
-    its schema. `env` has `name`, `default`, `required`, and `provided` where the runtime sets it.
+    its schema; `expect` are fields of its answer that the header declares.
+    `env` has `name`, `default`, `required`, and `provided` where the runtime sets it.
     `tried`: how the version was tried at its deploy, by replays of recorded runs and recorded tests, and how the replays ended
     that went on after it.
     """
@@ -124,4 +125,5 @@ class WorkflowDetail(Model):
     manifest: Manifest | None = None
     example: Any = None
     example_from: Literal["given", "derived"] | None = None
+    expect: list[str] = Field(default_factory=list[str])
     tried: list[Check] = Field(default_factory=list[Check])

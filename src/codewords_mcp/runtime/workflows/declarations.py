@@ -12,6 +12,7 @@ from packaging.requirements import InvalidRequirement, Requirement
 from packaging.specifiers import InvalidSpecifier, SpecifierSet
 
 from codewords_mcp.errors import InvalidScript
+from codewords_mcp.runtime.model.answer_fields import MAX_FIELDS, TYPES, is_field
 from codewords_mcp.runtime.model.service_operations import OPERATIONS, declared_item, item_of
 from codewords_mcp.runtime.model.validation import Check
 from codewords_mcp.runtime.workflows.header import Header
@@ -39,8 +40,8 @@ _NUMBERS = {
 }
 """key → minimum, maximum, explanation."""
 _CODEWORDS_KEYS = MODEL_KEYS | {
-    "client", "concurrency", "egress", "example", "hosts", "inspect", "isolation", "queue_limit", "record", "retries", "services",
-    "timeout",
+    "client", "concurrency", "egress", "example", "expect", "hosts", "inspect", "isolation", "queue_limit", "record", "retries",
+    "services", "timeout",
 }  # fmt: skip
 MAX_RETRIES = 10
 _HOST = re.compile(r"(\*\.)?[A-Za-z0-9_][A-Za-z0-9_.:-]{0,252}")
@@ -148,6 +149,14 @@ def _check_tool(header: Header, table: Mapping[str, Any]) -> None:
             "`example` in [tool.codewords] is not a table.",
             hint='It is an input that the workflow answers, for example `# example = {name = "Ada"}`.',
             line=header.line_of("example"),
+        )
+    expect = _items(table.get("expect", []))
+    if len(expect) > MAX_FIELDS or not all(map(is_field, expect)):
+        raise _invalid(
+            "`expect` in [tool.codewords] is not a list of fields of the answer with their types.",
+            hint='Write for example `# expect = ["$.total: number", "$.rows[0].name: string or null"]`. The types are '
+            f"{', '.join(TYPES)}.",
+            line=header.line_of("expect"),
         )
     if not isinstance(table.get("inspect", False), bool):
         raise _invalid(

@@ -154,6 +154,7 @@ class Deployments:
             manifest=manifest,
             example=example,
             example_from=example_from,
+            expect=list(script.tool.get("expect", ())),
         )
 
     async def deletion_question(self, caller: Caller, service_id: str) -> Question:

@@ -112,6 +112,15 @@ def _in_address(parameters: list[dict[str, Any]], resolver: _Resolver) -> list[d
     ]
 
 
+def read_answer(openapi: dict[str, Any], path: str) -> JsonValue:
+    """The schema of the JSON with which `POST path` answers, references resolved; None where none is declared."""
+    operation = openapi.get("paths", {}).get(path, {}).get("post", {})
+    answers = _dict(operation.get("responses"))
+    good = next((code for code in answers if str(code).startswith("2")), "")
+    described = _dict(_dict(_dict(answers.get(good)).get("content")).get("application/json"))
+    return _Resolver(openapi.get("components", {}).get("schemas", {})).resolve(described.get("schema"))
+
+
 class _Resolver:
     """Replaces references by their targets, within bounds."""
 

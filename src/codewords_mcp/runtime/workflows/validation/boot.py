@@ -20,7 +20,13 @@ from codewords_mcp.runtime.workflows.openapi import normalise
 from codewords_mcp.runtime.workflows.script import Script
 from codewords_mcp.runtime.workflows.validation.crash import explain_crash
 from codewords_mcp.runtime.workflows.validation.repair import watched_code
-from codewords_mcp.runtime.workflows.validation.smoke import Example, Smoke, judge, try_example
+from codewords_mcp.runtime.workflows.validation.smoke import (
+    Example,
+    Smoke,
+    SmokeResponse,
+    judge,
+    try_example,
+)
 
 PORT = 8000
 STAND_IN = "validation-stand-in"
@@ -52,12 +58,13 @@ _OPENAPI_FIX = "Leave FastAPI's `openapi_url` at its default, /openapi.json, and
 @dataclass(slots=True)
 class Boot:
     """Result of starting the script. `openapi` is None without a document; `example` is the input
-    of the smoke test.
+    of the smoke test, `response` what it was answered.
     """
 
     checks: list[Check] = field(default_factory=list[Check])
     openapi: dict[str, Any] | None = None
     example: Example | None = None
+    response: SmokeResponse | None = None
 
 
 class _Output:
@@ -144,6 +151,7 @@ async def boot(
         if example is not None:
             result.example = example
             response = await try_example(sandbox.socket_path, example)
+            result.response = response
             # the traceback may be written after the response
             if response.status >= 500:
                 await output.until(partial(explain_crash, script), _CRASH_TIMEOUT)

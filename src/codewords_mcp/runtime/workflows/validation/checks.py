@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from codewords_mcp.errors import EnvironmentFailed, InvalidScript
+from codewords_mcp.runtime.model.authoring import ProposedTest
 from codewords_mcp.runtime.model.manifest import ANY, Manifest
 from codewords_mcp.runtime.model.progress import Progress, no_progress
 from codewords_mcp.runtime.model.service import ServiceInfo
@@ -25,6 +26,7 @@ from codewords_mcp.runtime.workflows.validation.lint import lint
 from codewords_mcp.runtime.workflows.validation.local_state import check_state
 from codewords_mcp.runtime.workflows.validation.needed_secrets import check_services
 from codewords_mcp.runtime.workflows.validation.packages import check_packages
+from codewords_mcp.runtime.workflows.validation.proposed_test import propose_test
 from codewords_mcp.runtime.workflows.validation.report import make_report
 from codewords_mcp.runtime.workflows.validation.smoke import Example, Smoke
 from codewords_mcp.runtime.workflows.validation.variables import (
@@ -42,8 +44,8 @@ _BY_PERSON = frozenset({"connections", "credentials", "variables"})
 class CheckedScript:
     """A report with intermediate results; a result that was not reached is None.
 
-    `openapi` is the app's own document, `example` the input of the smoke test. `timings_ms`: parse,
-    look, manifest (a part of look), environment, boot, total.
+    `openapi` is the app's own document, `example` the input of the smoke test, `test` the first test that
+    this suggests. `timings_ms`: parse, look, manifest (a part of look), environment, boot, total.
     """
 
     report: ValidationReport
@@ -53,6 +55,7 @@ class CheckedScript:
     timings_ms: dict[str, float]
     manifest: Manifest | None = None
     example: Example | None = None
+    test: ProposedTest | None = None
 
 
 async def validate(
@@ -95,7 +98,14 @@ async def validate(
         await work.run(code)
     report = make_report(work.checks, work.manifest)
     return CheckedScript(
-        report, work.script, work.environment, work.openapi, work.timings_ms, work.manifest, work.example
+        report,
+        work.script,
+        work.environment,
+        work.openapi,
+        work.timings_ms,
+        work.manifest,
+        work.example,
+        work.test,
     )
 
 
@@ -130,6 +140,7 @@ class _Work:
         self.manifest: Manifest | None = None
         self.smoke = Smoke()
         self.example: Example | None = None
+        self.test: ProposedTest | None = None
 
     async def run(self, code: str) -> None:
         await self._progress(0, _STEPS, "Reading the script")
@@ -161,6 +172,7 @@ class _Work:
         self.checks += result.checks
         self.example = result.example
         self.openapi = result.openapi
+        self.test = propose_test(script, result)
         await self._progress(_STEPS, _STEPS, "Checked")
 
     async def _parse(self, code: str) -> Script | None:

@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 
 from codewords_mcp.common.bounded_json import JsonValue, parse
 from codewords_mcp.errors import CodewordsError
+from codewords_mcp.runtime.model.answer_fields import broken_fields
 from codewords_mcp.runtime.model.authoring import ExampleFrom
 from codewords_mcp.runtime.model.json_sample import make_example
 from codewords_mcp.runtime.model.validation import Check
@@ -87,6 +88,14 @@ class SmokeResponse(NamedTuple):
     status: int
     body: str
 
+    @property
+    def answer(self) -> JsonValue:
+        """The JSON of a good response; None for any other."""
+        try:
+            return parse(self.body) if 200 <= self.status < 300 else None
+        except ValueError:
+            return None
+
 
 async def try_example(socket_path: str, example: Example) -> SmokeResponse:
     """Send the example to the program. The caller ends its sandbox, also while it still responds."""
@@ -131,6 +140,13 @@ def judge(script: Script, example: Example, response: SmokeResponse, output: str
     )
     status = response.status
     if 0 < status < 400:
+        broken = broken_fields(response.answer, script.tool.get("expect", ())) if response.answer else []
+        if broken:
+            return _check(
+                "warning",
+                f"It answers {input_name} with {status}, but not as its header expects: {'; '.join(broken[:5])}.",
+                "Change the code, or `expect` under [tool.codewords].",
+            )
         return _check("passed", f"It answers {input_name} with {status}.")
 
     crash = explain_crash(script, output + "\n" + response.body, f"on {input_name}")
