@@ -30,6 +30,7 @@ export class ApiError extends Error {
  * @property {Record<string, string>} [headers]
  * @property {AbortSignal} [signal]
  * @property {boolean} [quiet]  Show no progress.
+ * @property {boolean} [any]  Take an answer of any status.
  */
 
 /** @param {string} path @param {Record<string, unknown>} [query] */
@@ -39,7 +40,7 @@ function url(path, query = {}) {
 }
 
 /** Send a request; the response, or an ApiError. @param {string} method @param {string} path @param {Options} [options] */
-export async function send(method, path, { body, query, headers = {}, signal: abort, quiet } = {}) {
+export async function send(method, path, { body, query, headers = {}, signal: abort, quiet, any } = {}) {
   const json = body !== undefined && typeof body !== "string" && !(body instanceof Blob);
   if (!quiet) busy.value += 1;
   try {
@@ -50,7 +51,7 @@ export async function send(method, path, { body, query, headers = {}, signal: ab
       headers: { ...HEADERS, ...(json ? { "Content-Type": "application/json" } : {}), ...headers },
       body: json ? JSON.stringify(body) : /** @type {string | Blob | undefined} */ (body),
     });
-    if (!response.ok) throw new ApiError(response.status, await jsonOf(response));
+    if (!response.ok && !any) throw new ApiError(response.status, await jsonOf(response));
     return response;
   } catch (error) {
     throw explained(error);

@@ -16,6 +16,9 @@ export const PAGES = [
   { id: "workflows", pattern: /^\/console\/workflows$/, load: () => import("./pages/workflows.js") },
   { id: "workflow", pattern: /^\/console\/workflows\/([^/]+)$/, load: () => import("./pages/workflow.js") },
   { id: "templates", pattern: /^\/console\/templates$/, load: () => import("./pages/templates.js") },
+  { id: "services", pattern: /^\/console\/services$/, load: () => import("./pages/services.js") },
+  { id: "service", pattern: /^\/console\/services\/([^/]+)$/, load: () => import("./pages/service.js") },
+  { id: "api", pattern: /^\/console\/api$/, load: () => import("./pages/api.js") },
   { id: "inbox", pattern: /^\/console\/inbox$/, load: () => import("./pages/inbox.js") },
   { id: "usage", pattern: /^\/console\/usage$/, load: () => import("./pages/usage.js") },
   { id: "schedules", pattern: /^\/console\/schedules$/, load: () => import("./pages/schedules.js") },
@@ -29,7 +32,7 @@ export const NAVIGATION = [
   [["runs", "/console/runs", "r"], ["workflows", "/console/workflows", "w"], ["drafts", "/console/drafts", "d"],
     ["schedules", "/console/schedules", "s"]],
   [["templates", "/console/templates", "t"], ["services", "/console/services", "v"],
-    ["integrations", "/console/integrations", "n"]],
+    ["integrations", "/console/integrations", "n"], ["api", "/console/api", "a"]],
   [["secrets", "/console/secrets", "k"], ["usage", "/console/usage", "u"], ["settings", "/console/settings", "e"]],
 ].map((group) => group.filter(([id]) => PAGES.some((page) => page.id === id)));
 

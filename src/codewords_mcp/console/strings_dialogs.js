@@ -2,9 +2,9 @@
 import { count, plural } from "./format.js";
 
 export const search = {
-  title: "Search", label: "Search pages, workflows, runs, secrets and services", hint: "A name, or the id of a run",
+  title: "Search", label: "Search pages, workflows, runs, secrets, services and operations", hint: "A name, or the id of a run",
   nothing: "Nothing has this in its name.",
-  kinds: { page: "Page", workflow: "Workflow", run: "Run", secret: "Secret", service: "Service", template: "Template", draft: "Draft" },
+  kinds: { page: "Page", workflow: "Workflow", run: "Run", secret: "Secret", service: "Service", template: "Template", draft: "Draft", operation: "Operation" },
 };
 
 export const keys = {

@@ -19,7 +19,7 @@ export const workflow = {
 
 export const form = {
   title: "Run it", route: "Route", begin: "Begin with", empty: "An empty form", example: "The example", derived: "An example made from the schema", recent: (/** @type {string} */ status, /** @type {string} */ when, /** @type {string} */ input) => `${status} ${when}: ${input}`,
-  asForm: "Form", asJson: "JSON", view: "Show the input as", run: (/** @type {string} */ name) => `Run ${name}`, dry: "Dry run", dryHint: "Writes are held and listed, not sent.", input: "Input", parameters: "In the address", optional: "optional",
+  asForm: "Form", asJson: "JSON", view: "Show the input as", run: (/** @type {string} */ name) => `Run ${name}`, dry: "Dry run", dryHint: "Writes are held and listed, not sent.", input: "Input", parameters: "In the address", headers: "Headers", optional: "optional",
   faults: (/** @type {number} */ n) => `${plural(n, "field")} ${n === 1 ? "needs" : "need"} another value.`, noInput: "This route takes no input.",
   missing: "This is needed.", notOffered: "Choose one of those offered.", only: (/** @type {string} */ value) => `This can only be ${value}.`, text: "Enter text.", boolean: "Choose yes or no.", list: "This is a list.", object: "This is an object.",
   integer: "Enter a whole number, like 3.", number: "Enter a number, like 3.5.", tooExact: "A number of this size can only be sent exactly as JSON.", notJson: (/** @type {string} */ why) => `This is not JSON: ${why}`,
@@ -48,7 +48,7 @@ export const reach = {
 };
 
 export const use = {
-  lead: "The same call from elsewhere. Programs need a key, made in Settings.", curl: "Terminal", python: "Python", chat: "In a chat", say: (/** @type {string} */ name, /** @type {string} */ id) => `Run the workflow “${name}” (${id})`, sayWith: (/** @type {string} */ input) => ` with this input: ${input}`,
+  lead: "The same call from elsewhere. Programs need a key, made in Settings.", curl: "Terminal", python: "Python", chat: "In a chat", copy: (/** @type {string} */ of) => `Copy: ${of}`, fill: "With other input", sayRoute: (/** @type {string} */ route) => `, route ${route}`, say: (/** @type {string} */ name, /** @type {string} */ id) => `Run the workflow “${name}” (${id})`, sayWith: (/** @type {string} */ input) => ` with this input: ${input}`,
 };
 
 export const templates = {

@@ -173,6 +173,7 @@ def _operation(operation: HttpOperation, schemas: dict[str, Any]) -> dict[str, A
         "responses": {str(operation.status): reply, "default": error},
         "x-key": operation.rule.level,
         "x-scopes": list(operation.rule.scopes),
+        "x-effect": operation.rule.effect,
     }
     if operation.description:
         described["description"] = operation.description

@@ -10,6 +10,8 @@ from tests.support.chromium import executable, tab
 from tests.support.runtime import make_home
 from tests.support.served_runtime import start_runtime
 
+from codewords_testing.pipedream import LoopbackConnect, loopback_connect
+
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Without Chromium there is nothing to test here."""
@@ -22,11 +24,18 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 @pytest.fixture(scope="session")
-def signed_in(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Console]:
+def broker() -> Iterator[LoopbackConnect]:
+    """A stand-in for Pipedream, whose credentials the home does not have at first."""
+    with loopback_connect() as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def signed_in(tmp_path_factory: pytest.TempPathFactory, broker: LoopbackConnect) -> Iterator[Console]:
     """The pages of a runtime with one workflow, and a person who opened its one-time address."""
     folder = tmp_path_factory.mktemp("console")
     with (
-        start_runtime(make_home(folder / "home")) as served,
+        start_runtime(make_home(folder / "home"), CODEWORDS_PIPEDREAM_BASE_URL=broker.url) as served,
         tab(folder / "profile", width=DESKTOP[0], height=DESKTOP[1]) as page,
     ):
         console = Console(page, served, served.deploy(PROGRAM, "Page monitor"))

@@ -93,3 +93,15 @@ def test_a_template_is_deployed_after_its_question_is_agreed_to(console: Console
     console.click(".gallery a", "Open")
     console.sees("main h1", template["title"])
     assert len(console.served.call("GET", "/workflows?limit=100")["items"]) == len(before) + 1
+
+
+@pytest.mark.requirement("console:workflow")
+def test_each_route_of_a_workflow_has_snippets(console: Console) -> None:
+    routes = workflow(
+        '@app.get("/items/{name}")\nasync def item(name: str, most: int = 3):\n    return {"name": name, "most": most}\n'
+    )
+    two = console.served.deploy(routes, "Two routes")
+    console.open(f"/console/workflows/{two}?tab=use", "Two routes")
+    console.sees(".snippet", f"/run/{two}/items/")
+    console.sees(".snippet", "route GET /items/{name}")
+    console.sees(".snippet", "most=3")

@@ -36,6 +36,13 @@ def test_a_search_that_finds_nothing_says_so_and_an_empty_one_is_refused(http: h
     assert refused(http.get("/integrations", params={"query": "  "}), 400)["code"] == "invalid_input"
 
 
+@pytest.mark.requirement("integrations:search")
+def test_without_a_question_the_most_used_apps_are_listed(http: httpx.Client) -> None:
+    found = told(http.get("/integrations", params={"limit": 2}))
+    assert [app["slug"] for app in found["apps"]] == ["slack_v2", "google_sheets"]
+    assert found["actions"] == []
+
+
 @pytest.mark.requirement("integrations:catalogue")
 def test_the_catalogue_is_read_page_by_page_once_and_kept(
     http: httpx.Client, connect: LoopbackConnect

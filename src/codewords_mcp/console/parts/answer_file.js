@@ -30,16 +30,17 @@ export function File({ file }) {
   const own = file.downloadUri && new URL(file.downloadUri, location.href).origin === location.origin;
   return html`
     ${own && PICTURE.test(file.contentType) && html`<p><img class="picture" src=${file.downloadUri} alt=${words.image} /></p>`}
-    ${own && file.contentType === "application/pdf" && html`<${Pdf} address=${file.downloadUri} />`}
+    ${own && file.contentType === "application/pdf" && html`<${Pdf} address=${file.downloadUri} given=${file.blob} />`}
     <p><${Text} of=${file.filename} /> <span class="dim">${file.contentType} · ${bytes(file.size)}${file.expiresAt && ` · ${words.expires(dayTime(file.expiresAt, now.peek()))}`}</span></p>
     ${file.problem && html`<p class="dim">${words.problems[file.problem]}</p>`}
     ${file.downloadUri && html`<p><a class="button" href=${file.downloadUri} target="_blank" rel="noopener noreferrer" download>${words.download}</a></p>`}`;
 }
 
-/** The browser's own viewer shows it: whatever the bytes are, they are taken for a PDF. @param {{address: string}} properties */
-function Pdf({ address }) {
+/** The browser's own viewer shows it: whatever the bytes are, they are taken for a PDF. @param {{address: string, given?: Blob}} properties */
+function Pdf({ address, given }) {
   const [content, setContent] = useState(/** @type {Blob | null} */ (null));
   useEffect(() => {
+    if (given) return setContent(given);
     const { pathname, search } = new URL(address, location.href);
     send("GET", pathname + search).then(async (response) => setContent(await response.blob()), () => {});
   }, [address]);

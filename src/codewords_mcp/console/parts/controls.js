@@ -63,7 +63,7 @@ function Choice(of) {
   const change = (/** @type {any} */ event) => of.onChange(event.target.value === "" ? of.emptied : options[event.target.value]);
   return html`<select ...${attributes(of)} value=${at < 0 ? "" : String(at)} onChange=${change}>
     ${(at < 0 || !of.required) && html`<option value="" selected=${at < 0}>${of.value === undefined || of.value === null ? words.choose : visible(asText(of.value))}</option>`}
-    ${options.map((/** @type {any} */ one, /** @type {number} */ index) => html`<option value=${String(index)} selected=${index === at}>${of.names?.[index] ?? visible(asText(one))}</option>`)}</select>`;
+    ${options.map((/** @type {any} */ one, /** @type {number} */ index) => html`<option value=${String(index)} selected=${index === at}>${visible((of.names ?? of.schema.enumNames)?.[index] ?? asText(one))}</option>`)}</select>`;
 }
 
 /** A time as the browser's field has it, in the person's zone. @param {string} value */

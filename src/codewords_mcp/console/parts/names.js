@@ -3,7 +3,7 @@ import { get, onChange } from "../api.js";
 import { nameOfId } from "../format.js";
 import { signal } from "../ui.js";
 
-/** @typedef {{service_id: string, name: string, version: number, description: string, url: string, updated_at: string}} Workflow */
+/** @typedef {{service_id: string, name: string, version: number, description: string, url: string, updated_at: string, services: string[], apps: string[]}} Workflow */
 
 const MOST = 1000;
 
@@ -12,6 +12,9 @@ export const workflows = signal(/** @type {Map<string, Workflow> | null} */ (nul
 
 /** The name of a workflow. @param {string | null | undefined} id */
 export const nameOf = (id) => (id ? workflows.value?.get(id)?.name ?? nameOfId(id) : "");
+
+/** The workflows that use a service or an app. @param {"services" | "apps"} kind @param {string} name */
+export const usersOf = (kind, name) => [...(workflows.value?.values() ?? [])].filter((workflow) => workflow[kind].includes(name));
 
 let loading = false;
 

@@ -17,7 +17,7 @@ async function load(workflow, signal) {
 /** @param {any} workflow */
 export const useNeeded = (workflow) => useResource((signal) => load(workflow, signal), [workflow.service_id, workflow.version], changesOf("secrets"));
 
-/** Open the page on which the value is typed. @param {Needed} needed */
+/** Open the page on which the value is typed. @param {Pick<Needed, "name" | "hosts">} needed */
 export async function enter({ name, hosts }) {
   openPage((await post(`/secrets/${encodeURIComponent(name)}/entry`, { hosts })).url);
 }

@@ -12,12 +12,13 @@ import { workflows } from "./names.js";
 /** @typedef {{kind: keyof typeof words.kinds, name: string, href: string}} Hit */
 
 const MOST = 12;
+const LEAST = 2;
 const RUN_ID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i;
 /** Lists that are searched here, as they are short. @type {[Hit["kind"], string, (item: any) => string, (item: any) => string][]} */
 const LISTS = [
   ["secret", "/secrets", (item) => item.name, () => "/console/secrets"],
   ["draft", "/drafts", (item) => item.name ?? item.id, (item) => `/console/drafts/${item.id}`],
-  ["service", "/services", (item) => item.title ?? item.name, (item) => `/console/services?service=${item.name}`],
+  ["service", "/services", (item) => item.title ?? item.name, (item) => `/console/services/${item.name}`],
   ["template", "/templates", (item) => item.title, (item) => `/console/templates?template=${item.id}`],
 ];
 
@@ -27,8 +28,9 @@ export function Search() {
   const [text, setText] = useState("");
   const [at, setAt] = useState(0);
   const others = useOthers();
+  const operations = useOperations(text);
   const list = useRef(/** @type {HTMLElement | null} */ (null));
-  const hits = found(text, others);
+  const hits = found(text, [...others, ...operations]);
 
   const open = (/** @type {Hit | undefined} */ hit) => {
     if (!hit) return;
@@ -65,6 +67,17 @@ function useOthers() {
       );
     }
   }, []);
+  return hits;
+}
+
+/** Operations of the API, whose long description is only loaded for somebody who types. @param {string} text @returns {Hit[]} */
+function useOperations(text) {
+  const [hits, setHits] = useState(/** @type {Hit[]} */ ([]));
+  const wanted = text.trim().length >= LEAST;
+  useEffect(() => {
+    if (!wanted) return;
+    import("./operations.js").then(async ({ loadOperations, pathOf }) => setHits((await loadOperations()).map((one) => ({ kind: "operation", name: `${one.summary} · ${one.id}`, href: pathOf(one) })))).catch(() => {});
+  }, [wanted]);
   return hits;
 }
 

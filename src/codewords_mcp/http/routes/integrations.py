@@ -50,8 +50,10 @@ class CallBody(Body):
 
 
 async def search(request: Request) -> Response:
-    """Actions and apps for a question in plain words."""
-    query = request.query_params.get("query", "")
+    """Actions and apps for a question in plain words; without one, the most used apps."""
+    query = request.query_params.get("query")
+    if query is None:
+        return JsonReply(await runtime(request.scope).integrations.list_apps(limit=_limit(request, 60)))
     return JsonReply(
         await runtime(request.scope).integrations.search(
             caller(request.scope), query, limit=_limit(request, 8)
@@ -202,7 +204,8 @@ _TAG = "integrations"
 OPERATIONS = [
     HttpOperation(
         "GET", "/integrations", "Search the integrations", search, tag=_TAG, reply=FoundActions,
-        parameters=(Parameter(_QUERY.name, _QUERY.description, _QUERY.schema, required=True), _LIMIT),
+        parameters=(_QUERY, _LIMIT),
+        description="Actions and apps for a question in plain words; without `query`, the most used apps.",
     ),
     HttpOperation(
         "GET", "/integrations/{app}", "List what can be done in an app", show_app, tag=_TAG, reply=Detail,

@@ -24,6 +24,10 @@ class IntegrationApi:
         """Actions and apps for a question in plain words."""
         return await self._container.integrations.directory.search(caller.owner, query, limit)
 
+    async def list_apps(self, *, limit: int = 60) -> FoundActions:
+        """List the most used apps."""
+        return await self._container.integrations.directory.apps(limit)
+
     async def list_actions(self, caller: Caller, app: str, *, query: str = "", limit: int = 30) -> Detail:
         """List the actions of an app."""
         return await self._container.integrations.directory.actions(caller.owner, app, query, limit)

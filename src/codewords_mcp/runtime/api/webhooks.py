@@ -74,6 +74,11 @@ class WebhookApi:
 
     async def list(self, caller: Caller) -> list[Webhook]:
         """List the caller's webhooks, newest first."""
-        return await self._container.webhooks.list(
+        socket = self._container.socket_mode.state(caller.owner)
+        found = await self._container.webhooks.list(
             caller.owner, maker=self._container.authorities.of(caller).workflow
         )
+        return [
+            webhook.model_copy(update={"socket": socket}) if webhook.kind == "slack" else webhook
+            for webhook in found
+        ]

@@ -67,6 +67,11 @@ class Directory:
             note = note or "Nothing was found. Name the app, or the kind of data."
         return FoundActions(actions=tuple(actions), apps=tuple(apps), note=note)
 
+    async def apps(self, limit: int) -> FoundActions:
+        """List the most used apps."""
+        index, note = await self.index()
+        return FoundActions(apps=tuple(index.most_used(limit)), note=note)
+
     async def actions(self, owner: str, app: str, query: str = "", limit: int = 30) -> Detail:
         """List the actions of an app. Raises NotFound, which names the closest apps."""
         slug = names.app_of(app)

@@ -225,6 +225,10 @@ class ActionIndex:
 
         return hits, sorted(named_apps.values(), key=_by_weight)[:5]
 
+    def most_used(self, limit: int) -> list[App]:
+        """Return apps, the most used first."""
+        return sorted(self.apps.values(), key=_by_weight)[:limit]
+
     def _score(
         self, pair: tuple[int, float], query_words: Sequence[str], named_apps: dict[str, App]
     ) -> float:

@@ -23,7 +23,10 @@ sender's signature is wrong.
 
 
 class Webhook(Model):
-    """An address that starts a workflow. `secret` names the secret for the sender's signature."""
+    """An address that starts a workflow. `secret` names the secret for the sender's signature.
+
+    `socket`: of Slack's, the state of the socket by which its events also come; "" for others.
+    """
 
     id: str
     kind: WebhookKind
@@ -34,6 +37,7 @@ class Webhook(Model):
     secret: str | None = None
     filters: dict[str, Any] = Field(default_factory=dict[str, Any])
     created_at: datetime
+    socket: str = ""
 
 
 class StartedRun(Model):

@@ -79,7 +79,10 @@ class Consent:
 
 
 class WorkflowSummary(Model):
-    """One item of a list."""
+    """One item of a list.
+
+    `services`: the library services and model providers that its live version may call, `apps` the apps whose accounts it uses.
+    """
 
     service_id: str
     name: str
@@ -87,6 +90,8 @@ class WorkflowSummary(Model):
     url: str
     description: str = ""
     updated_at: datetime
+    services: list[str] = Field(default_factory=list[str])
+    apps: list[str] = Field(default_factory=list[str])
 
 
 class Version(Model):

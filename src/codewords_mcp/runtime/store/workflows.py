@@ -226,6 +226,16 @@ def count_unfinished_runs(connection: Connection, workflow_id: str) -> int:
     return connection.execute(select(func.count()).select_from(runs).where(unfinished)).scalar_one()
 
 
+def live_manifests(connection: Connection, workflow_ids: Collection[str]) -> dict[str, dict[str, Any]]:
+    """Manifests of live versions by workflow, of those that have one."""
+    query = select(versions.c.workflow_id, versions.c.manifest).join(
+        workflows,
+        (versions.c.workflow_id == workflows.c.id) & (versions.c.number == workflows.c.active_version),
+    )
+    rows = connection.execute(query.where(workflows.c.id.in_(workflow_ids), versions.c.manifest.is_not(None)))
+    return {row.workflow_id: row.manifest for row in rows if row.manifest is not None}
+
+
 def codes_of_owner(connection: Connection, owner: str) -> list[tuple[str, str]]:
     """(name, live code) of the owner's workflows."""
     query = select(workflows.c.name, versions.c.code).join(

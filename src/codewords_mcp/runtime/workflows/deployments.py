@@ -11,7 +11,9 @@ from codewords_mcp.errors import Conflict, NotFound
 from codewords_mcp.errors.remedies import DIAGNOSE, Remedy, RemedyAction, show_workflow
 from codewords_mcp.runtime.model.base import Page
 from codewords_mcp.runtime.model.caller import Caller
+from codewords_mcp.runtime.model.manifest import Manifest
 from codewords_mcp.runtime.model.questions import Question, of_deletion
+from codewords_mcp.runtime.model.service_operations import service_of
 from codewords_mcp.runtime.model.validation import Check
 from codewords_mcp.runtime.model.workflow import Deployment, Version, WorkflowDetail, WorkflowSummary
 from codewords_mcp.runtime.store import recordings
@@ -84,16 +86,10 @@ class Deployments:
         found = await self._db.read(
             rows.page, caller.owner, query=query, limit=limit + 1, after=after, only=only
         )
+        stored = await self._db.read(rows.live_manifests, [workflow.id for workflow in found[:limit]])
+        manifests = {workflow_id: Manifest.model_validate(one) for workflow_id, one in stored.items()}
         items = [
-            WorkflowSummary(
-                service_id=workflow.id,
-                name=workflow.name,
-                version=workflow.active_version,
-                url=self._url_of(workflow.id),
-                description=workflow.description,
-                updated_at=to_datetime(workflow.updated_at),
-            )
-            for workflow in found[:limit]
+            self._summary(workflow, manifests.get(workflow.id, Manifest())) for workflow in found[:limit]
         ]
 
         if len(found) > limit:
@@ -102,6 +98,19 @@ class Deployments:
             cursor = None
 
         return Page[WorkflowSummary](items=items, next_cursor=cursor)
+
+    def _summary(self, workflow: WorkflowRow, manifest: Manifest) -> WorkflowSummary:
+        scheduling = ["schedule_runs"] if manifest.schedules else []
+        return WorkflowSummary(
+            service_id=workflow.id,
+            name=workflow.name,
+            version=workflow.active_version,
+            url=self._url_of(workflow.id),
+            description=workflow.description,
+            updated_at=to_datetime(workflow.updated_at),
+            services=sorted({*manifest.service_names, *map(service_of, manifest.models), *scheduling}),
+            apps=list(manifest.connections),
+        )
 
     async def get(
         self, caller: Caller, service_id: str, *, number: int | None, include_code: bool
