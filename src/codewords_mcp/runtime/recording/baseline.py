@@ -18,6 +18,7 @@ from codewords_mcp.runtime.recording.request_pairs import RequestPairs, SeenRequ
 ANSWER: Final[Scope] = ("answer", "")
 MAX_ORDERED: Final = 200
 """Writes of one run whose order is compared."""
+# Headers by which a caller acts; a date or the name of a server says nothing about the program.
 _ANSWER_HEADERS: Final = (b"content-type", b"location", b"content-disposition", b"set-cookie")
 
 
@@ -41,6 +42,7 @@ class Baseline:
         self._obstacles = dict.fromkeys(recording.obstacles)
         self._noisy_fields: set[FieldName] = set()
 
+        # Each run beside the one before it: every run teaches, without comparing all with all.
         before, requests_before = recording, self.recorded
         for replay, requests in zip(replays, replayed, strict=True):
             self._learn(before, replay, pair_requests(requests_before, requests))
@@ -65,6 +67,7 @@ class Baseline:
                 return False
         recorded = self._orders[0]
         one, other = self.recorded[recorded[first]].exchange, self.recorded[recorded[second]].exchange
+        # Of writes that overlapped the order was chance.
         return one.ended is not None and one.ended <= other.started
 
     def learn_from(self, first: Recording, second: Recording) -> None:
@@ -79,6 +82,7 @@ class Baseline:
             if one.same_as(other):
                 continue
             self.noise.learn(one.place, one.value, other.value, clocks)
+            # Only the same fields can be compared one by one.
             if one.form.shape != other.form.shape:
                 continue
             self._noisy_fields.update(
@@ -128,6 +132,7 @@ def answer_value(response: RunMessage) -> Value:
 
 def write_order(before: Sequence[SeenRequest], after: Sequence[SeenRequest]) -> dict[int, int]:
     """Places of the writes of one run, by the places of their counterparts in the run before."""
+    # By identity, since equal requests are equal values and each of them has a place of its own.
     places = {id(one): at for at, one in enumerate(before)}, {id(one): at for at, one in enumerate(after)}
     paired = pair_requests(_writes(before), _writes(after))
     return {places[0][id(one)]: places[1][id(other)] for one, other in paired.pairs}

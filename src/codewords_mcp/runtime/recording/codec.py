@@ -150,6 +150,7 @@ def _exchange(one: Exchange, place: Callable[[bytes | None], int | str | None]) 
 
 
 def _headers(headers: Headers) -> list[str]:
+    # Latin-1 turns each byte into one character and back: values of headers need not be UTF-8.
     return [text.decode("latin-1") for pair in headers for text in pair]
 
 

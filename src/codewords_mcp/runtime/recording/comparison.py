@@ -69,6 +69,7 @@ class _Comparison:
         self._found: list[ReplayDifference] = []
         self._not_compared: dict[str, None] = {}
         self._notes: list[str] = []
+        # A miss that the recorded version has as well says nothing about the new one.
         before = {one.name for one in baseline.requests if one.exchange.outcome == "blocked"}
         self._misses = [
             one for one in self._now if one.exchange.outcome == "blocked" and one.name not in before
@@ -203,6 +204,7 @@ class _Comparison:
             return
         for first, second in combinations(sorted(places), 2):
             if places[first] > places[second] and self._baseline.keeps_order(first, second):
+                # The first pair is enough: one write that moved changes places with many.
                 names = self._baseline.requests[first].name, self._baseline.requests[second].name
                 self._found.append(
                     ReplayDifference(subject="order", change="changed", where=names[1], before=names[0])
@@ -288,6 +290,7 @@ def _field(one: Difference) -> str:
 
 
 def _rank(status: str | None) -> int:
+    # Up to 3xx no status is a failure, so none is worse than another.
     return max(int(status or 0) // 100, 3)
 
 

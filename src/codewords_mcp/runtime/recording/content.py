@@ -47,6 +47,7 @@ def read_content(body: bytes, content_type: str = "", *, nested: int = 0) -> Val
     kind = content_type.partition(";")[0].strip().lower()
     if not body:
         return ""
+    # Bounded, since an archive can contain itself.
     if nested < 3 and body.startswith(_GZIP):
         unpacked = _inflated(body)
         if unpacked is not None:
@@ -124,6 +125,7 @@ def _parts(body: bytes, boundary: bytes, nested: int) -> Value:
 def _inflated(body: bytes) -> bytes | None:
     try:
         with gzip.GzipFile(fileobj=io.BytesIO(body)) as file:
+            # The byte beyond the limit tells a body of exactly that size from a longer one.
             unpacked = file.read(MAX_UNPACKED + 1)
     except (OSError, EOFError, zlib.error):
         return None
@@ -144,6 +146,8 @@ def _unzipped(body: bytes, nested: int) -> Value:
                 if left < 0:
                     return None
                 members[member.filename] = read_content(content, nested=nested + 1)
+    # `zipfile` raises RuntimeError for an encrypted member and NotImplementedError for an unknown
+    # compression.
     except (zipfile.BadZipFile, zlib.error, OSError, EOFError, NotImplementedError, RuntimeError, ValueError):
         return None
     return members

@@ -55,6 +55,7 @@ def differences(
 
 def equal(before: Side, after: Side) -> bool:
     """Whether two values are the same: 1 and 1.0 are, 1 and true are not."""
+    # In Python `True == 1`.
     if isinstance(before, bool) or isinstance(after, bool):
         return before is after
     if isinstance(before, int | float) and isinstance(after, int | float):
@@ -74,6 +75,7 @@ def _plain(value: Value) -> Value:
         return {name: _plain(item) for name, item in value.items()}
     if isinstance(value, list):
         return [_plain(item) for item in value]
+    # JSON has one kind of number, so 1.0 and 1 have to give one text, as they are one value for `equal`.
     if isinstance(value, float) and value.is_integer():
         return int(value)
     return value
@@ -83,6 +85,7 @@ def _of_lists(
     before: list[Value], after: list[Value], unordered: frozenset[str], path: str, general: str
 ) -> Iterator[Difference]:
     if len(before) != len(after):
+        # Compared by place, everything behind one inserted item would differ.
         yield from _of_lengths(before, after, path, general)
         return
 
@@ -94,6 +97,7 @@ def _of_lists(
     if sorted(texts[0]) == sorted(texts[1]):
         yield Difference(f"{path} {ORDER}", f"{general} {ORDER}", before, after)
         return
+    # In a known order of chance each item would be compared with some other one.
     if general in unordered:
         before, after = sorted(before, key=canonical), sorted(after, key=canonical)
     for number, (one, other) in enumerate(zip(before, after, strict=True)):

@@ -45,6 +45,8 @@ class JudgingRecorder(ABC):
         """See `Recorder`."""
         if _passes(request):
             exchange = OpenExchange(request)
+            # An id out of a response is not made up by the program: writes that differ in it are different
+            # writes.
             self._keys.saw(exchange)
             return exchange
         if is_websocket(request.headers):
@@ -74,6 +76,7 @@ class DryRunRecorder(JudgingRecorder):
         number = await self._writes.hold(write)
         if number is None:
             return BlockedRequest(TOO_MANY)
+        # Later writes may repeat values of this answer, and the real one will have others.
         self._keys.answered(number, partial(bytes, answer.body))
         return respond(answer, held=True, note=source, bodiless=request.method == "HEAD")
 
@@ -89,6 +92,7 @@ def held_write(
 ) -> HeldWrite:
     """A write for the list. Its place is the list's to give."""
     key = keys.key(request)
+    # The run that applies sends the headers of its own request; a list needs those that explain the body.
     bare = replace(request, headers=stored_headers(request.headers))
     return HeldWrite(
         0,

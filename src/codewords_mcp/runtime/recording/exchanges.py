@@ -53,6 +53,8 @@ def split_url(url: str) -> SplitResult:
     try:
         return urlsplit(url)
     except ValueError:
+        # `urlsplit` refuses an unbalanced bracket in a host, for one, and the request is on record all the
+        # same.
         return SplitResult("", "", url, "", "")
 
 
@@ -212,6 +214,7 @@ class Recording:
     @property
     def partial_answers(self) -> list[str]:
         """Requests whose answers a replay has not got, the first of them by name."""
+        # What was asked again and answered whole then has an answer for a replay.
         keys = {one.request.key for one in self.sent() if one.replayable}
         partial = [one for one in self.sent() if not one.replayable and one.request.key not in keys]
         found = [f"{one.why_not_replayable}: {one.request.label}" for one in partial[:MAX_NAMED]]

@@ -104,6 +104,7 @@ def effect_of(request: RecordedRequest, summary: str = "") -> str:
     if request.channel == "gateway":
         host = f"the account at {host}"
     path = urlsplit(request.url).path or "/"
+    # HTTP leaves it to the target what a POST does, so the words promise neither.
     verbs = {
         "POST": "creates or sends something at",
         "PUT": "creates or replaces",
@@ -159,6 +160,7 @@ def to_bytes(write: HeldWrite) -> bytes:
         "method": request.method,
         "url": request.url,
         "headers": [[name.decode("latin-1"), value.decode("latin-1")] for name, value in request.headers],
+        # An empty body and one that was too long to be kept have to be read back as what they were.
         "body": request.body is not None,
         "why": write.why,
         "effect": write.effect,
@@ -243,6 +245,7 @@ def text_of_body(request: RecordedRequest) -> str:
     except UnicodeDecodeError:
         return f"({len(body):,} bytes{_kind(request.headers)})"
     if not text.isprintable():
+        # JSON and forms are written with line breaks; what is unprintable beside them is no text.
         text = " ".join(text.split())
     if not text.isprintable():
         return f"({len(body):,} bytes{_kind(request.headers)})"
@@ -252,10 +255,12 @@ def text_of_body(request: RecordedRequest) -> str:
 def _kind(headers: Headers) -> str:
     kind = next((value for name, value in headers if name == b"content-type"), b"").decode("latin-1")
     kind = kind.partition(";")[0].strip()
+    # The program chose this header, and it stands in a list that a person agrees to.
     return f" of {kind}" if kind.isascii() and kind.isprintable() and 0 < len(kind) <= 60 else ""
 
 
 def cut(text: str, limit: int) -> str:
     """The text in printable characters, at most so many."""
+    # Control and bidirectional characters could make a list show another address than the one agreed to.
     text = "".join(letter if letter.isprintable() else "·" for letter in text)
     return text if len(text) <= limit else text[: limit - 1] + "…"

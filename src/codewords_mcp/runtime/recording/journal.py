@@ -65,6 +65,7 @@ class Answer:
     @property
     def refused(self) -> bool:
         """Whether it says that the request was not carried out for now."""
+        # RFC 8470 and RFC 6585: the target says that it has not processed the request.
         return self.status in {425, 429}
 
     @property
@@ -136,6 +137,7 @@ def idempotency_header(request: RecordedRequest) -> tuple[bytes, str] | None:
         names.add(special)
     for name, value in request.headers:
         text = value.decode("latin-1").strip()
+        # A key that holds a secret's value is not on record, so it could not be sent again.
         if name.lower() in names and text and not _SECRET.search(text):
             return name.lower(), text
     return None
@@ -164,6 +166,7 @@ def repeats_unseen(request: RecordedRequest) -> bool:
 
 def _of_host(host: str, table: dict[str, T]) -> T | None:
     for domain, value in table.items():
+        # With the dot, since anybody can register a name that only ends alike.
         if host == domain or host.endswith("." + domain):
             return value
     return None
@@ -198,6 +201,7 @@ def entry_to_bytes(entry: JournalEntry) -> bytes:
     }
     text = json.dumps(heads, separators=(",", ":")).encode()
     bodies = (request.body or b"") + (b"" if answer is None else answer.body)
+    # The fastest level: the program's write waits until this row is committed.
     return zlib.compress(len(text).to_bytes(8, "big") + text + bodies, 1)
 
 

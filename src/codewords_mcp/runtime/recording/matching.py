@@ -80,9 +80,11 @@ def _collect(value: Value, path: str, found: list[tuple[str, str]]) -> None:
     if isinstance(value, str):
         found.append((path, value))
     elif isinstance(value, dict):
+        # Names of a JSON object have no order.
         for name in sorted(value):
             _collect(value[name], f"{path}.{name}" if path else name, found)
         if not value:
+            # Without a field an empty object would be like one that is not there.
             found.append((path, "{}"))
     elif isinstance(value, list):
         for number, item in enumerate(value):
@@ -99,6 +101,7 @@ def normal_form(request: RecordedRequest) -> NormalForm:
     """The normal form of a request with its whole body."""
     body = request.body or b""
     kind = header(request.headers, b"content-type") if body else ""
+    # The cache has up to 512 bodies as keys, which is 16 MiB at this size.
     if len(body) > _MAX_REMEMBERED:
         return _normal_form.__wrapped__(request.channel, request.method, request.url, kind, body)
     return _normal_form(request.channel, request.method, request.url, kind, body)
@@ -232,6 +235,7 @@ class Matcher:
         kind = kind_of(request)
         candidates = self._by_form.get((form.route, form.fields), [])
         for looked_at, one in enumerate(candidates):
+            # A loop sends thousands of requests with one template, and each would be compared with all.
             if looked_at >= MAX_LOOKED_AT:
                 break
             if kind_of(one.request) != kind:
@@ -239,6 +243,7 @@ class Matcher:
             if not agree(forms[one.number].tokens, form.tokens, self.corpus, one.number):
                 continue
             if one.number not in self._used:
+                # Behind those that have not answered yet, so that the bound leaves room for them.
                 candidates.remove(one)
                 candidates.append(one)
                 return self._match(one, "normalised")

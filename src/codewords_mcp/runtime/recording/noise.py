@@ -85,6 +85,7 @@ class Noise:
         if difference.general.endswith(ORDER) or canonical(after) in self._known[scope, difference.general]:
             return "noise"
         values = [one for one, _ in samples]
+        # These have no form that could be compared: only having been seen makes them noise.
         if after is ABSENT or after is None or isinstance(after, bool):
             return "difference"
         if isinstance(after, dict | list):

@@ -58,6 +58,7 @@ def render(report: ReplayReport) -> str:
         shown, rest = different, list[str]()
     for at, group in enumerate(shown):
         room = MAX_LINES - len(lines) - len(rest) - len(tried)
+        # Room that one group does not need is shared by those after it.
         lines += _group_lines(group, room // (len(shown) - at))
     return "\n".join([*lines, *rest, *tried])
 
@@ -141,4 +142,5 @@ def _signature(run: ReplayedRun) -> tuple[object, ...]:
 
 
 def _general(field: str) -> str:
+    # Runs that differ in other items of the same list differ alike.
     return "".join("[]" if part.isdigit() else part for part in field.replace("]", "[").split("["))

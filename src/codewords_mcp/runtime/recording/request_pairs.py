@@ -143,6 +143,7 @@ def _pair_by(
     after = list(after)
     if not before or not after:
         return before, after
+    # The list's end is taken first, so that the earliest of equal requests is paired first.
     for one in reversed(before):
         waiting[key(one)].append(one)
 
@@ -158,6 +159,7 @@ def _pair_by(
 
 
 def _pair_likest(old: list[SeenRequest], new: list[SeenRequest], result: RequestPairs) -> None:
+    # Scores are made for all pairs, which costs the square of what one loop sends.
     if len(old) * len(new) > MAX_SCORED**2:
         count = min(len(old), len(new))
         result.pairs += zip(old[:count], new[:count], strict=True)
@@ -166,6 +168,7 @@ def _pair_likest(old: list[SeenRequest], new: list[SeenRequest], result: Request
         return
 
     scores = sorted(
+        # Of two that are as like the nearer in place is meant.
         (-likeness, abs(i - j), i, j)
         for i, one in enumerate(old)
         for j, other in enumerate(new)

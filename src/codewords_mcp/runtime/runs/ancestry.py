@@ -72,6 +72,8 @@ class AncestryResolver:
 
         parent: ActiveRun | rows.RecordedCaller | None = self._registry.active.get(caller.run_id)
         if parent is None:
+            # How deep a run is decides whether it may start, so this read waits for all earlier writes and
+            # fails closed.
             parent = await self._db.read_within(WRITE_TIMEOUT, rows.chain_of, caller.run_id)
         if parent is None:
             return RunAncestry(1, correlation_id[:MAX_CORRELATION_ID] or run_id)

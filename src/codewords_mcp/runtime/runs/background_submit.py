@@ -96,10 +96,12 @@ class BackgroundMode:
         submission.row["retries"] = submission.target.retries
         submission.row["priority"] = request.priority
         if not (claimed or context.registry.draining):
+            # Not within the transaction, which cannot wait, and not before a run waits: it imports dbos.
             await self._queue.open()
 
         def decide(connection: Connection, row: RunColumns) -> RunColumns:
             nonlocal started, in_queue
+            # A drain may begin while this write waits for its turn.
             in_queue = not context.registry.draining
             waits_for = self._reason_to_wait(
                 connection, scope, claimed=claimed, in_queue=in_queue, delay=request.delay
@@ -108,6 +110,7 @@ class BackgroundMode:
                 started = True
                 return row
 
+            # Counted in the transaction that adds to the queue: two replicas could pass the bound together.
             slots.lock(connection, scope)
             slots.require_queue_capacity(connection, scope)
             return {
@@ -136,6 +139,7 @@ class BackgroundMode:
         self, connection: Connection, scope: LimitScope, *, claimed: bool, in_queue: bool, delay: float
     ) -> str | None:
         slot_manager = self._context.slots
+        # The drain began after the slot was claimed, and another process starts the run.
         if claimed and not in_queue:
             return "turn"
         if claimed:

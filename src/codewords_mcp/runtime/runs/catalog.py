@@ -155,11 +155,14 @@ class Catalog:
         """
         servable = self._cache.get(service_id)
         if servable is not None and not servable.environment.path.exists():
+            # Environments are files that can be deleted while their version is cached.
             self._events.publish(EnvironmentLost(service_id))
             servable = None
 
+        # On SQLite this process alone deploys, and `forget` keeps the cache true.
         if servable is None or (self._db.shared and not await self._is_live(servable)):
             servable = await self._load(service_id)
+        # Another owner's workflow is answered like none, so that ids cannot be probed.
         if servable is None or not (servable.owner == caller.owner or servable.public):
             raise await self._unknown(caller, service_id)
 

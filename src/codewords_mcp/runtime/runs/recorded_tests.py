@@ -50,6 +50,7 @@ class RecordedTest:
 class TestOrder:
     """Tests and the code to try them on. `seconds` are for all of them."""
 
+    # Its name would make pytest collect it.
     __test__ = False
 
     caller: Caller
@@ -122,12 +123,14 @@ class _Trial:
         recording = test.recording
         _require_replayable(recording)
         replay = await self._replay(recording)
+        # The recording as its own replay: a test that passes so needs no replay of the recorded version.
         first = await asyncio.to_thread(Baseline, recording, [recording])
         found = judge_test(await asyncio.to_thread(compare, first, replay), test.expect)
         if found.outcome == "passed":
             return found
 
         baseline = await self._taught(test, replay)
+        # With its noise known, a request may find an answer that it did not find before.
         if baseline.noisy_fields:
             replay = await self._replay(recording, noise=baseline.noisy_fields)
         return judge_test(await asyncio.to_thread(compare, baseline, replay), test.expect)
@@ -186,6 +189,7 @@ class _Trial:
         if left <= 0:
             raise NotReplayed(_OUT_OF_TIME)
         replay = await self._runner.run(recording, servable, recorder, self._order.caller, min(left, usual))
+        # It was the time of the tests that ended, which says nothing about the code.
         if replay.error == "run_timed_out" and left < usual:
             raise NotReplayed(_OUT_OF_TIME)
         if replay.error in OURS:

@@ -108,6 +108,7 @@ class CollectedResponse:
         self._data = bytearray()
         if self._spool is not None:
             spool, self._spool = self._spool, None
+            # Closing a file without a name frees its blocks, which a slow disk may take long for.
             asyncio.get_running_loop().run_in_executor(None, spool.close)
 
     async def chunks(self) -> AsyncIterator[bytes]:
@@ -169,7 +170,9 @@ class ResponseFiles:
         if collected.size == 0:
             return {}
 
+        # The record names the file before it is stored, since settling a run waits for no store.
         file_id = secrets.token_hex(16)
+        # What waits holds a file, or a megabyte of memory.
         if collected.problem is None and len(self._storing) >= MAX_WAITING:
             collected.give_up("busy")
         column: ResponseFileEntry = {
@@ -222,10 +225,12 @@ class ResponseFiles:
             recent = run.completed_at is not None and (
                 now() - round(run.completed_at.timestamp() * 1e6) < STORE_TIMEOUT * 1e6
             )
+            # Storing may have failed after the caller's copy of the record was read.
             current = await self._db.read(rows.get, run.id)
             problem = current and current.response_file and current.response_file.problem
 
             if problem is None:
+                # Another replica may be storing it; after that time it has ended, or died.
                 going_on = run.id in self._storing or (self._db.shared and recent and storing is None)
                 problem = "storing" if going_on else "gone"
 

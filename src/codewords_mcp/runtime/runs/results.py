@@ -67,6 +67,7 @@ def response_record(response: WorkflowResponse | None, captured: CapturedBody, *
     with suppress(UnicodeDecodeError):
         content = data.decode()
     if content is None and truncated:
+        # The limit may have cut a character.
         content = data.decode("utf-8", "ignore")
     parsed: JsonValue = None
     if content and not truncated and "json" in (value_of(response.headers, b"content-type") or ""):

@@ -85,6 +85,7 @@ class RunLog:
         self.next_seq = 0
         self._remaining_bytes = max_bytes
         self._last = 0
+        # A pipe may cut a character in two.
         self._decoders = {s: codecs.getincrementaldecoder("utf-8")("replace") for s in STREAMS}
         self._partial = dict.fromkeys(self._decoders, "")
 
@@ -93,6 +94,7 @@ class RunLog:
         if self._remaining_bytes < 0:
             return
 
+        # PostgreSQL stores no NUL in text.
         text = self._partial[stream] + self._decoders[stream].decode(data).replace("\x00", "\ufffd")
         *lines, rest = text.split("\n")
         if len(text) > MAX_LINE:
@@ -117,6 +119,7 @@ class RunLog:
         """Count a refused call; the first of its kind is written to the log."""
         if sentence not in self.refusals:
             self.write_platform_line(sentence)
+        # A program can name new targets without end, and this becomes a column of its record.
         if sentence in self.refusals or len(self.refusals) < MAX_DESTINATIONS:
             self.refusals[sentence] = self.refusals.get(sentence, 0) + 1
 
@@ -199,11 +202,13 @@ class RunLog:
         stamped = [(stream, message) for message in messages]
         if cut:
             stamped.append(("platform", CUT))
+        # The clock may be put back, and followers ask for what is later than their last line.
         first = max(now(), self._last + GAP)
         self._last = first + GAP * (len(stamped) - 1)
         self.pending += [
             (at, *line) for at, line in zip(rising_texts(first, GAP, len(stamped)), stamped, strict=True)
         ]
+        # One search in all of it spares an expression for each line.
         if "STEPLOG" in text:
             self._note_steps(messages, first)
         self._journal.touch(self)
@@ -268,6 +273,8 @@ class Journal:
             at = max(loop.time() + FIRST_DELAY, self._flushed + FLUSH_DELAY)
 
         if self._timer is not None:
+            # The delay after a run's response is longer than the others, so lines of a live run may be due
+            # before it.
             if at >= self.flush_at:
                 return
             self._timer.cancel()
@@ -278,6 +285,7 @@ class Journal:
         """Write the rest and let followers end."""
         run_log.end()
         self.flush()
+        # After the write: followers end once a run is not live, and must have read its last lines.
         self._live.pop(run_log.run_id, None)
         self.notify(run_log.run_id)
 
@@ -325,6 +333,7 @@ class Journal:
     def _mark_lost(self, batch: list[logs.Chunk]) -> None:
         """Once the store takes it, each log that lines were lost of says so in their place."""
         for run_id, seq, lines in batch:
+            # One mark stands for a gap, however many batches are lost in it.
             if run_id in self._gaps:
                 continue
             self._gaps.add(run_id)
@@ -335,6 +344,7 @@ class Journal:
 
 def _store(connection: Connection, batch: list[logs.Chunk], holder: str | None) -> None:
     if holder is not None:
+        # Another replica may have taken the run over, and a log has lines of one attempt at a time.
         held = runs.held(connection, [run_id for run_id, _, _ in batch], holder)
         batch = [chunk for chunk in batch if chunk[0] in held]
     if batch:

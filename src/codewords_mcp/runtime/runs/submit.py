@@ -128,12 +128,14 @@ class Submitter:
                 raise InvalidInput("A library service has no websockets.", hint="POST to it.")
             mode = service
 
+        # The body comes before the slot, which a slow sender would hold.
         body = await mode.prepare(request)
         context.registry.last_activity = time.monotonic()
         submission = await self._configure(request, body, called, plan, limits_depth=mode.limits_depth)
         claimed = mode.claim(submission)
         try:
             recorded = await mode.record(submission, claimed=claimed)
+        # A cancelled caller gives its slot back, too.
         except BaseException:
             if claimed:
                 context.admission.leave(submission.scope)

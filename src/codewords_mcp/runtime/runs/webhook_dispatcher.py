@@ -30,6 +30,7 @@ LEASE = 5.0
 TRIES = 8
 FIRST_PAUSE, LONGEST_PAUSE = 2.0, 300.0
 """Seconds before the second try, doubled before each further one."""
+# These pass by themselves; any other fault would be the same at the next try.
 _AGAIN = (TooBusy, StorageFailed, EnvironmentFailed)
 
 
@@ -92,6 +93,7 @@ class WebhookDispatcher(PollLoop):
                 continue
 
             started: StartedEntry = {"webhook_id": hook["id"], "run_id": run_id, "round": row["round"]}
+            # A try that is repeated finds the run that its idempotency key has started.
             if started not in runs:
                 runs.append(started)
 

@@ -179,6 +179,7 @@ class Database:
     ) -> T:
         """Run `fn` in one transaction. `requested_at`: when the caller began to wait, by the monotonic clock."""
         deadline = (time.monotonic() if requested_at is None else requested_at) + self._write_timeout
+        # By thread: `aside` writes beside the writer, and neither may take the other's mark for its own.
         mark = {"id": f"{self._name}/{threading.get_ident()}", "number": next(self._numbers)}
         outcome: list[T] = []
 
@@ -187,6 +188,7 @@ class Database:
                 self.require_file()
             try:
                 with self._engine.begin() as connection:
+                    # SQLite waits for a lock by itself, and not longer than this call has left.
                     if writes and not self.shared:
                         limit_lock_wait(connection, min(self._write_timeout, deadline - time.monotonic()))
                     if writes and self.shared and not connection.execute(_MARK, mark).rowcount:
@@ -197,6 +199,8 @@ class Database:
             except (OperationalError, DatabaseError, InterfaceError) as error:
                 if isinstance(error, DataError) and "NUL" in str(error.orig):
                     raise nul_error() from error
+                # A violated constraint is an answer to the caller (a name is taken), not a fault of the
+                # store.
                 if isinstance(error, IntegrityError):
                     raise
                 if not (self.shared and is_transient(error)) or time.monotonic() > deadline or self._closed:
@@ -359,6 +363,7 @@ class Database:
 
         Calls that `write_soon` still gathers are lost: await `drained` first.
         """
+        # First, since it ends the retries of calls that the shutdown waits for.
         self._closed = True
         self._writer.shutdown(wait=True)
         self._readers.shutdown(wait=True)

@@ -108,6 +108,7 @@ class FileStore:
         if row is not None and maker not in {None, row["maker"]}:
             row = None
         if row is None or row["owner"] != owner or row["size"] is None or row["expires_at"] <= now():
+            # Another owner's file is answered like none, so that ids cannot be probed.
             raise NotFound("There is no file of this id, or it has expired.")
         return row, self._path(file_id, "get")
 
@@ -164,6 +165,7 @@ class FileStore:
             raise Conflict("This file was already uploaded.", hint="POST /file gives room for another one.")
 
         name, counted = f"{file_id}.{secrets.token_hex(4)}", _Counted(chunks, self._max)
+        # A name of its own: of two uploads by one link the row keeps one, and the other one's bytes go.
         await self.blobs.put(name, counted.chunks())  # before the row says so
         if not await self._db.write(access.complete_file, file_id, name, counted.size, content_type[:255]):
             await self.blobs.delete([name])
@@ -202,6 +204,7 @@ class FileStore:
         """
         names = await self._db.write(lambda c: access.expired_files(c, now()))
         await self.blobs.delete(names)
+        # A day beyond any link, so that no upload that goes on is taken for what a crash left.
         await self.blobs.delete(await self.blobs.older(self._ttl + DAY))
         return len(names)
 

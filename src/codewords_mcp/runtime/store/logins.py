@@ -34,6 +34,7 @@ def take_try(
     """Use up one of its tries; None where none is left, or there is no such one."""
     live = (logins.c.id == login_id) & (logins.c.owner == owner) & (logins.c.app == app)
     live &= (logins.c.expires_at > at) & (logins.c.tries < max_tries) & logins.c.code.is_not(None)
+    # Counted before the code is compared, so that guesses at the same moment cannot share a try.
     if connection.execute(update(logins).where(live).values(tries=logins.c.tries + 1)).rowcount == 0:
         return None
     row = connection.execute(select(logins).where(logins.c.id == login_id)).mappings().first()

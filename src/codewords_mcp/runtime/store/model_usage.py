@@ -186,6 +186,8 @@ def sum_up(connection: Connection, ids: list[str]) -> None:
         into = _adding(connection.dialect.name, model_usage_days)
         connection.execute(into.from_select([column.name for column in some.selected_columns], some))
 
+    # A new id: what is still added to such an account, also by a replica that does not know of this, makes a
+    # new row.
     close = (
         update(model_usage)
         .where(model_usage.c.id == bindparam("_id"))

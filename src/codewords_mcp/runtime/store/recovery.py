@@ -52,6 +52,8 @@ def abandon(
     if among is not None:
         query = query.where(runs.c.id.in_(among))
     abandoned, at = Abandoned(), now()
+    # A row that is locked is settled by another replica, or still written by its executor: the next round
+    # sees it.
     for row in connection.execute(query.with_for_update(skip_locked=True)).mappings().all():
         values = _columns_after(row, at)
         if values is None:
@@ -71,6 +73,7 @@ def _columns_after(row: RowMapping, at: int) -> RunColumns | None:
     """Columns of a run that its executor left; None for a run that stays in the queue."""
     attempts = close_attempts(row["attempts"], at, "interrupted")
 
+    # The message to its executor may have been lost with it, so the record decides.
     if row["cancel_asked"]:
         error = platform_error("cancelled", "The run was cancelled.", RERUN_HINT)
         return to_finished("cancelled", error, at, attempts, release=True)
@@ -78,6 +81,7 @@ def _columns_after(row: RowMapping, at: int) -> RunColumns | None:
         if row["executor"] is None:
             return None
         return to_released(attempts)
+    # Retries come beside the first attempt.
     if row["background"] and len(attempts) <= row["retries"]:
         return to_released(attempts)
 

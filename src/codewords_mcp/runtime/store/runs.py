@@ -308,6 +308,7 @@ def _conditions(matching: RunConditions) -> Iterator[ColumnElement[bool]]:
     if mode := matching.get("mode"):
         yield columns.mode == mode
     else:
+        # `!=` would leave out runs without a mode, whose column is NULL.
         yield columns.mode.is_distinct_from("replay")
 
     if (service_id := matching.get("service_id")) is not None:

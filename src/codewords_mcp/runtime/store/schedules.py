@@ -42,6 +42,7 @@ def _with_last_run() -> Select[Any]:
     """With `last_status` and `last_error` of the run that was started last."""
     last = runs.alias("last_run")
     columns = (last.c.status.label("last_status"), last.c.error.label("last_error"))
+    # Outer, since retention may have removed that run.
     return select(schedules, *columns).join(last, last.c.id == schedules.c.last_run_id, isouter=True)
 
 
@@ -69,6 +70,7 @@ def of_owner(
         query = query.where(schedules.c.maker == maker)
     if service_id is not None:
         query = query.where(schedules.c.service_id == service_id)
+    # SQLite sorts NULL first and PostgreSQL last, so the place of what has no next time is said.
     order = (schedules.c.paused, schedules.c.next_at.is_(None), schedules.c.next_at, schedules.c.id)
     return [ShownSchedule(**row) for row in connection.execute(query.order_by(*order)).mappings()]
 

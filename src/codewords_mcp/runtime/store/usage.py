@@ -70,6 +70,7 @@ def _sum(name: str, column: ColumnElement[Any], more: ColumnElement[Any]) -> Col
     """Add two values, or take the maximum of memory; NULL is an unknown value."""
     if name == "peak_memory":
         return case((or_(column.is_(None), more > column), more), else_=column)
+    # With NULL a sum is NULL: then the known one of both counts.
     return func.coalesce(column + more, more, column)
 
 
@@ -126,6 +127,7 @@ def sum_up(connection: Connection, run_ids: list[str]) -> None:
 
     They have ended, are not summed, and no other process sums them.
     """
+    # Apart, since the product of keys and workflows would be as large as the runs themselves.
     for by in SUBJECTS:
         some = _by_day(by).where(runs.c.id.in_(run_ids))
         into = _into_days(connection.dialect.name)

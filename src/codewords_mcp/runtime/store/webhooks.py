@@ -76,6 +76,7 @@ def note(connection: Connection, values: DeliveryRow) -> str | None:
         return known
 
     connection.execute(insert(deliveries).values(values))
+    # What still waits for its runs is never removed for room.
     mine = (deliveries.c.owner == values["owner"]) & (deliveries.c.status != "received")
     _thin(connection, mine, MAX_DELIVERIES)
     if values["status"] == "refused":
