@@ -15,6 +15,7 @@ from codewords_mcp.mcp_server.limits import DEFAULT_LIMITS, ServerLimits
 from codewords_mcp.mcp_server.tool import McpTool
 from codewords_mcp.prompts import add_prompts
 from codewords_mcp.resources import add_resources
+from codewords_mcp.resources.cards import Cards
 from codewords_mcp.resources.recent import complete, list_recent
 from codewords_mcp.runtime.model.caller import Caller
 from codewords_mcp.settings import Settings
@@ -40,6 +41,7 @@ def create_server(
         register=_register,
         list_resources=list_recent,
         complete=complete,
+        extensions=lambda: [Cards()],
     )
     return mcp_server.create_server(runtime, settings, contents, caller=caller, more=more, limits=limits)
 

@@ -1,4 +1,5 @@
 // The runtime's HTTP API: requests, streams, and the one connection for events.
+import { ApiError } from "./api_error.js";
 import { signal } from "./ui.js";
 
 const HEADERS = { "X-Codewords-Console": "1" };
@@ -9,19 +10,7 @@ export const busy = signal(0);
 /** `on`: events come; `lost`: the runtime doesn't answer; `signed-out`: the session has ended. */
 export const connection = signal(/** @type {"on" | "lost" | "signed-out"} */ ("on"));
 
-/** An error of the API: its own sentence, hint and code. */
-export class ApiError extends Error {
-  /** @param {number} status @param {Record<string, any>} body */
-  constructor(status, body) {
-    const error = body?.error ?? {};
-    const text = typeof error === "string" ? error : error.message;
-    super(text || (typeof body?.detail === "string" ? body.detail : "") || `The runtime answered ${status}.`);
-    this.status = status;
-    this.code = error.code ?? "";
-    this.hint = error.hint ?? "";
-    this.body = body;
-  }
-}
+export { ApiError };
 
 /**
  * @typedef {object} Options

@@ -196,7 +196,7 @@ class ConsentNeeded(Forbidden):
     """An operation that waits for a person's consent; nothing was changed.
 
     `question` and `asks` (one permission a line) are for that person. `confirm` is the token of
-    this question; `url` is the page on which it is answered.
+    this question; `url` is the page on which it is answered. `changes`: what a deploy would change, its `DeployChanges`.
     """
 
     code = "consent_needed"
@@ -210,6 +210,7 @@ class ConsentNeeded(Forbidden):
         self.asks = asks
         self.confirm = confirm
         self.url = url
+        self.changes: object = None
 
 
 class NotFound(CodewordsError):

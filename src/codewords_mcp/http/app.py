@@ -62,6 +62,7 @@ from codewords_mcp.http.routes.gateway import (
 from codewords_mcp.http.routes.websockets import serve_websocket
 from codewords_mcp.http.state import APP_STATE, AppState, access
 from codewords_mcp.mcp_server.access import TOOLSET_KEY, is_toolset_name
+from codewords_mcp.mcp_server.card_api import API_KEY
 from codewords_mcp.runtime.auth.access import Rule
 from codewords_mcp.runtime.auth.access_table import TABLE
 from codewords_mcp.settings import Settings
@@ -157,6 +158,8 @@ class RequestDispatcher:
     def __init__(self, parts: AppState, mcp_app: ASGIApp | None, table: Iterable[HttpOperation]) -> None:
         self._container = parts
         self._mcp = mcp_app
+        # What a tool reads for a card passed the guards with the tool's own call.
+        self._api = ErrorBoundary(self)
         served = [operation.route() for operation in table if operation.handler is not None]
         self._router = Router(served, redirect_slashes=False)
         self._hot = {"run": run_calls.serve_run, "run_async": run_calls.serve_run_async}
@@ -215,7 +218,9 @@ class RequestDispatcher:
         path = SSE_PATHS.get(scope["path"], "/mcp")
         # The SDK's app knows one path. The toolset goes with the scope, where our middleware of
         # MCP reads it.
-        served = {**scope, "path": path, "raw_path": path.encode(), "root_path": "", TOOLSET_KEY: toolset}
+        served = {
+            **scope, "path": path, "raw_path": path.encode(), "root_path": "", TOOLSET_KEY: toolset, API_KEY: self._api,
+        }  # fmt: skip
         await self._mcp(served, receive, send)
 
     async def _route(self, scope: Scope, receive: Receive, send: Send) -> None:

@@ -70,6 +70,7 @@ _SCHEMES: Final = {
     "services": "services://{name}",
     "practices": "practices://{topic}",
     "skill": "skill://{path}",
+    "ui": "ui://{card}",
 }
 
 

@@ -13,8 +13,9 @@ from typing import Any
 from mcp_types import CallToolResult, InputRequiredResult, TextContent
 
 from codewords_mcp.errors import ConsentNeeded
-from codewords_mcp.mcp_server.consent import ConsentDialogue, asker_name, pending_lines
+from codewords_mcp.mcp_server.consent import ConsentDialogue, asker_name, fenced_items, pending_lines
 from codewords_mcp.mcp_server.context import ToolContext, runtime_and_caller
+from codewords_mcp.mcp_server.tool_errors import ERROR_KEY
 from codewords_mcp.runtime.model.questions import Question, of_tool
 from codewords_mcp.runtime.model.workflow import Consent
 
@@ -75,7 +76,10 @@ async def ask_runtime_question(
 def pending_result(pending: ConsentNeeded, tool: str) -> CallToolResult:
     """Make a result of a pending question; its items are fenced as data."""
     text = "\n".join(["needs_consent: " + pending.message, *pending_lines(pending, tool)[1:]])
-    meta = {"codewords/confirm": pending.confirm}
+    meta = {
+        "codewords/confirm": pending.confirm,
+        ERROR_KEY: pending.to_dict() | {"asks": fenced_items(pending)},
+    }
     return CallToolResult(content=[TextContent(type="text", text=text)], is_error=True, _meta=meta)
 
 

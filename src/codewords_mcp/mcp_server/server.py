@@ -19,6 +19,7 @@ from mcp.server.auth.provider import AccessToken
 from mcp.server.caching import CacheHint
 from mcp.server.connection import Connection
 from mcp.server.context import CallNext, HandlerResult, ServerMiddleware, ServerRequestContext
+from mcp.server.extension import Extension
 from mcp.server.lowlevel.server import NotificationOptions
 from mcp.server.mcpserver import MCPServer, RequestStateSecurity
 from mcp.server.mcpserver.tools import Tool
@@ -100,13 +101,17 @@ _NO_CHECK = TransportSecuritySettings(enable_dns_rebinding_protection=False)
 
 @dataclass(frozen=True, kw_only=True)
 class ServerContents:
-    """The contents of a server. `register` adds resource templates and prompts to a new server."""
+    """The contents of a server. `register` adds resource templates and prompts to a new server.
+
+    `extensions` are further ones of the protocol, made anew for each server.
+    """
 
     tools: Sequence[Tool]
     to_tool: Callable[[PublishedTool], McpTool]
     register: Callable[[MCPServer[ServerState]], None]
     list_resources: Callable[..., Awaitable[ListResourcesResult]]
     complete: Callable[..., Awaitable[CompleteResult]]
+    extensions: Callable[[], Sequence[Extension]] = tuple
 
 
 def create_server(
@@ -151,7 +156,7 @@ def create_server(
             instructions=INSTRUCTIONS,
             icons=[Icon(src=_ICON, mime_type="image/svg+xml", sizes=["any"])],
             tools=tools,
-            extensions=[tasks, Skills()],
+            extensions=[tasks, Skills(), *contents.extensions()],
             lifespan=lifespan,
             subscriptions=bus,
             request_state_security=_state_security(settings),

@@ -17,6 +17,7 @@ from pydantic import BaseModel, Field, ValidationError
 
 from codewords_mcp.common.bounded_json import UnacceptableJson, check
 from codewords_mcp.errors import ConsentNeeded, InvalidInput
+from codewords_mcp.mcp_server.cards import Card
 from codewords_mcp.mcp_server.confirmation import (
     CONFIRM,
     SCHEMA,
@@ -63,7 +64,7 @@ EXECUTES = ToolAnnotations(
 class McpTool(Tool):
     """A tool whose `run` raises only protocol errors, and never echoes an argument's value.
 
-    `rule` is its row of the access table. See `tool` for the other fields.
+    `rule` is its row of the access table. `for_cards`: only hosts that show cards list it. See `tool` for the other fields.
     """
 
     rule: Rule = Field(exclude=True)
@@ -71,6 +72,8 @@ class McpTool(Tool):
     retryable: bool = False
     confirm: MakeQuestion | None = Field(default=None, exclude=True)
     about_secrets: bool = False
+    card: Card | None = Field(default=None, exclude=True)
+    for_cards: bool = False
 
     @property
     def toolset(self) -> str:
@@ -188,6 +191,9 @@ def tool(
     retryable: bool = False,
     confirm: MakeQuestion | None = None,
     about_secrets: bool = False,
+    card: Card | None = None,
+    meta: dict[str, Any] | None = None,
+    for_cards: bool = False,
 ) -> McpTool:
     """Make a tool of a function; its docstring, on one line, is the description.
 
@@ -198,10 +204,15 @@ def tool(
     `confirm` makes the question that a person is asked first (`confirmation`), and adds the argument
     `confirm`. Such a function must not return an `InputRequiredResult` itself.
     `about_secrets`: invalid arguments may contain a secret's value, so the error warns of it.
+    `card`: what a host with cards shows beside the result. `for_cards`: only such a host lists the tool.
     """
     rule = rule or TABLE.get("tool", fn.__name__)
     plain = Tool.from_function(
-        fn, title=title, description=" ".join((fn.__doc__ or "").split()), annotations=hints
+        fn,
+        title=title,
+        description=" ".join((fn.__doc__ or "").split()),
+        annotations=hints,
+        meta=card.meta() if card else meta,
     )
     values = {name: getattr(plain, name) for name in Tool.model_fields}
     made = McpTool.model_construct(None, **values, rule=rule)
@@ -209,6 +220,7 @@ def tool(
         raise LookupError(f"The access table says that {made.name} {rule.effect}, its annotations do not.")
 
     made.task, made.retryable, made.confirm, made.about_secrets = task, retryable, confirm, about_secrets
+    made.card, made.for_cards = card, for_cards
     made.parameters = lean(made.parameters) | {"additionalProperties": False}
     if confirm is not None:
         made.parameters.setdefault("properties", {})[CONFIRM] = SCHEMA

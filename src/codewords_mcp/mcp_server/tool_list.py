@@ -19,6 +19,7 @@ from mcp_types import Tool as ListedTool
 
 from codewords_mcp.errors import InvalidInput, NotFound
 from codewords_mcp.mcp_server.access import TOOLSETS, access_of
+from codewords_mcp.mcp_server.cards import beside_card, shows_cards, with_console_page
 from codewords_mcp.mcp_server.context import RequestContext, ServerState, caller_of
 from codewords_mcp.mcp_server.tool import McpTool
 from codewords_mcp.runtime.model.publishing import PublishedTool
@@ -55,7 +56,13 @@ class ToolList:
             raise InvalidInput(
                 f"There is no toolset {unknown[0]}.", hint=f"There are {', '.join(sorted(known))}."
             )
-        return ListToolsResult(tools=[_listed(tool) for tool in tools if access.shows(tool.rule)])
+        # A host that doesn't know cards would give a card's tools to its model.
+        cards = shows_cards(ctx)
+        return ListToolsResult(
+            tools=[
+                _listed(tool) for tool in tools if access.shows(tool.rule) and (cards or not tool.for_cards)
+            ]
+        )
 
     async def find(self, ctx: RequestContext, name: str) -> McpTool:
         """Return the tool of this name, if this request may call it. Raises NotFound, Forbidden."""
@@ -81,7 +88,13 @@ class ToolList:
         context: Any = Context(
             request_context=ctx, mcp_server=self._server, input_params=params, subscriptions=self._bus
         )
-        return await tool.run(params.arguments or {}, context, convert_result=True)
+        result = await tool.run(params.arguments or {}, context, convert_result=True)
+        if tool.card is None or not isinstance(result, CallToolResult):
+            return result
+        result = with_console_page(tool.card, result, ctx.lifespan_context.runtime.base_url)
+        if shows_cards(ctx):
+            return beside_card(tool.card, params.arguments or {}, result)
+        return result
 
     async def _published(self, ctx: RequestContext) -> list[McpTool]:
         runtime, caller = ctx.lifespan_context.runtime, caller_of(ctx)

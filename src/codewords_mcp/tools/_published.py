@@ -12,6 +12,7 @@ from mcp_types import CallToolResult
 from pydantic import Field
 
 from codewords_mcp.errors import InvalidInput
+from codewords_mcp.mcp_server.cards import RUN_CARD
 from codewords_mcp.mcp_server.confirmation import ToolResult
 from codewords_mcp.mcp_server.run_format import RunResult
 from codewords_mcp.mcp_server.text import one_line
@@ -75,6 +76,7 @@ def _make_tool(plain: str) -> WorkflowTool:
         rule=published_rule(published.tool, published.toolset, read_only=published.read_only),
         task="optional",
         retryable=True,
+        card=RUN_CARD,
     )
     values: dict[str, Any] = {
         name: getattr(pattern, name) for name in WorkflowTool.model_fields if hasattr(pattern, name)

@@ -7,6 +7,7 @@ from typing import Annotated
 from mcp_types import CallToolResult, InputRequiredResult
 from pydantic import BaseModel
 
+from codewords_mcp.mcp_server.cards import INBOX_CARD
 from codewords_mcp.mcp_server.context import ToolContext, runtime_and_caller
 from codewords_mcp.mcp_server.elicitation import Action, Elicitation, can_open_pages, earlier_response
 from codewords_mcp.mcp_server.remedies import worded
@@ -99,4 +100,6 @@ def _state_result(found: Connection) -> CallToolResult:
     return tool_result(data, "\n".join(lines))
 
 
-TOOL = tool(connect_integration, title="Connect integration", hints=EXECUTES, about_secrets=True)
+TOOL = tool(
+    connect_integration, title="Connect integration", hints=EXECUTES, about_secrets=True, card=INBOX_CARD
+)

@@ -13,6 +13,7 @@ from pydantic import BaseModel, Field
 
 from codewords_mcp.common.bounded_json import JsonValue
 from codewords_mcp.errors import ConsentNeeded, InvalidInput
+from codewords_mcp.mcp_server.cards import REVIEW_CARD, shows_cards
 from codewords_mcp.mcp_server.change_format import change_lines
 from codewords_mcp.mcp_server.check_format import (
     CheckItem,
@@ -104,7 +105,7 @@ async def deploy_workflow(
     if isinstance(deployment, InputRequiredResult):
         return deployment
     if isinstance(deployment, ConsentNeeded):
-        return _pending_result(deployment)
+        return _pending_result(deployment, with_changes=shows_cards(ctx))
     if deployment is None:
         text = "Still building the environment. Call deploy_workflow again with the same arguments: it joins this work."
         return tool_result(DeployResult(status="building"), text)
@@ -126,12 +127,15 @@ async def _deploy(
     return await join_job(ctx, "deploy", [request, confirm], deploy, wait=wait)
 
 
-def _pending_result(question: ConsentNeeded) -> CallToolResult:
+def _pending_result(question: ConsentNeeded, *, with_changes: bool) -> CallToolResult:
+    # A card shows what was tried and found before the question; its lines alone are for a model.
+    changes = question.changes if with_changes and isinstance(question.changes, DeployChanges) else None
     data = DeployResult(
         status="needs_consent",
         asks=fenced_items(question),
         consent_url=question.url,
         confirm=question.confirm,
+        changes=_bounded(changes),
     )
     lines = pending_lines(question, "deploy_workflow")
     return tool_result(data, "\n".join(lines))
@@ -206,4 +210,5 @@ TOOL = tool(
     hints=EXECUTES,
     task="optional",
     retryable=True,
+    card=REVIEW_CARD,
 )

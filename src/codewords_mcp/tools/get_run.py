@@ -7,6 +7,7 @@ from typing import Annotated
 from mcp_types import CallToolResult
 from pydantic import Field
 
+from codewords_mcp.mcp_server.cards import RUN_CARD
 from codewords_mcp.mcp_server.context import ToolContext, runtime_and_caller
 from codewords_mcp.mcp_server.run_format import RunResult, RunView, last_lines
 from codewords_mcp.mcp_server.tool import READS, tool
@@ -63,4 +64,4 @@ async def get_run(
     return run_tool_result(view)
 
 
-TOOL = tool(get_run, title="Get run", hints=READS)
+TOOL = tool(get_run, title="Get run", hints=READS, card=RUN_CARD)

@@ -11,6 +11,7 @@ from mcp_types import CallToolResult
 from pydantic import Field
 
 from codewords_mcp.errors import CodewordsError, InvalidInput
+from codewords_mcp.mcp_server.cards import RUN_CARD
 from codewords_mcp.mcp_server.context import ToolContext, runtime_and_caller
 from codewords_mcp.mcp_server.run_format import RunResult, RunView, last_lines
 from codewords_mcp.mcp_server.tasks import task_of
@@ -136,4 +137,5 @@ TOOL = tool(
     task="optional",
     retryable=True,
     confirm=_question,
+    card=RUN_CARD,
 )

@@ -9,6 +9,7 @@ import anyio
 from mcp_types import CallToolResult, InputRequiredResult
 from pydantic import BaseModel, Field
 
+from codewords_mcp.mcp_server.cards import INBOX_CARD
 from codewords_mcp.mcp_server.context import ToolContext, limits_of, runtime_and_caller
 from codewords_mcp.mcp_server.elicitation import Action, Elicitation, can_open_pages, earlier_response
 from codewords_mcp.mcp_server.tool import WRITES, tool, tool_result
@@ -93,4 +94,4 @@ def _status_result(
     return tool_result(data, text[status])
 
 
-TOOL = tool(set_secret, title="Set secret", hints=WRITES, about_secrets=True)
+TOOL = tool(set_secret, title="Set secret", hints=WRITES, about_secrets=True, card=INBOX_CARD)

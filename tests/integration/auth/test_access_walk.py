@@ -14,6 +14,7 @@ from tests.support.access_walk import REFUSED, Walk, ask_http, columns, message_
 from codewords_mcp.runtime.auth.access import CallerKind, Rule, caller_kinds
 from codewords_mcp.runtime.auth.access_table import TABLE, published_rule
 from codewords_mcp.runtime.model.caller import Caller
+from codewords_mcp.tools import all_tools
 
 pytestmark = [pytest.mark.slow, pytest.mark.requirement("access:walk")]
 
@@ -142,14 +143,18 @@ def test_lists_of_mcp_have_what_their_caller_may_use_and_nothing_else(walk: Walk
         for name in ("tool", "prompt")
     }
     tools = {tool["name"] for tool in listed["tools/list"]["tools"]} - {"a_published_tool"}
-    assert tools == of_kind["tool"]
+    # A client that announced no cards is given no tools of cards.
+    assert tools == of_kind["tool"] - {tool.name for tool in all_tools() if tool.for_cards}
     assert {prompt["name"] for prompt in listed["prompts/list"]["prompts"]} == of_kind["prompt"]
     templates = {one["uriTemplate"] for one in listed["resources/templates/list"]["resourceTemplates"]}
-    shown = {rule.name for rule in MCP if rule.kind == "resource" and access.shows(rule)} - {"skill://{path}"}
+    shown = {rule.name for rule in MCP if rule.kind == "resource" and access.shows(rule)} - {
+        "skill://{path}",
+        "ui://{card}",
+    }
     assert templates == shown
     schemes = {one["uri"].partition("://")[0] for one in listed["resources/list"]["resources"]}
     readable = [rule for rule in MCP if rule.kind == "resource" and access.refusal(rule) is None]
-    assert schemes == {rule.name.partition("://")[0] for rule in readable} - {"practices"}
+    assert schemes == {rule.name.partition("://")[0] for rule in readable} - {"practices", "ui"}
 
 
 @pytest.mark.parametrize("kind", columns(), ids=lambda kind: kind.name)

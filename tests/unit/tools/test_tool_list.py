@@ -16,6 +16,7 @@ import pytest
 
 from codewords_mcp import tools as tool_files
 from codewords_mcp.cli.mcp_app import create_server
+from codewords_mcp.console.card_pages import CARDS
 from codewords_mcp.mcp_server.access import TOOLSETS
 from codewords_mcp.mcp_server.tool import EXECUTES, READS, McpTool
 from codewords_mcp.mcp_server.tool import tool as make
@@ -105,7 +106,8 @@ async def test_reading_tools_say_so_and_destroying_tools_say_so() -> None:
 @pytest.mark.requirement("mcp:tool-tokens")
 async def test_the_list_keeps_its_token_budget(capsys: pytest.CaptureFixture[str]) -> None:
     budget = _budget()
-    tools = await _tools()
+    cards = {tool.name for tool in all_tools() if tool.for_cards}
+    tools = [tool for tool in await _tools() if tool["name"] not in cards]
     counts = [budget.estimate(budget.paid(tool)) for tool in tools]
     with capsys.disabled():
         print("\n" + budget.table(tools, counts, "≤"))
@@ -113,6 +115,32 @@ async def test_the_list_keeps_its_token_budget(capsys: pytest.CaptureFixture[str
         "what is counted by o200k is 4 % less: benchmarks/tool_tokens.py"
     )
     assert max(counts) <= budget.LIMIT_EACH
+
+
+@pytest.mark.requirement("cards:announced")
+async def test_what_a_host_with_cards_pays_in_addition_is_little() -> None:
+    budget = _budget()
+    shown = {tool.name for tool in all_tools() if tool.for_cards and "model" in _visibility(tool)}
+    counts = [budget.estimate(budget.paid(tool)) for tool in await _tools() if tool["name"] in shown]
+    assert len(counts) == 3
+    assert sum(counts) <= 200
+
+
+@pytest.mark.requirement("cards:announced")
+def test_a_tool_with_a_card_names_its_document_and_one_of_cards_is_hidden_from_models() -> None:
+    for tool in all_tools():
+        meta = tool.meta or {}
+        if tool.card is not None:
+            assert tool.card.uri == meta["ui"]["resourceUri"] == meta["ui/resourceUri"], tool.name
+            assert tool.card.name in CARDS
+        elif tool.for_cards:
+            assert (meta, tool.reads) == ({"ui": {"visibility": ["app"]}}, True), tool.name
+        else:
+            assert meta == {}, tool.name
+
+
+def _visibility(tool: McpTool) -> list[str]:
+    return list((tool.meta or {})["ui"]["visibility"])
 
 
 @pytest.mark.requirement("mcp:tool-tokens")
@@ -155,8 +183,7 @@ def test_what_a_tool_does_not_state_is_what_grants_least() -> None:
 
 @pytest.mark.requirement("mcp:tool-properties")
 def test_every_tool_of_ours_has_a_toolset_and_what_it_changes_takes_more_than_reading() -> None:
-    tools = [one for one in all_tools() if isinstance(one, McpTool)]
-    assert len(tools) == len(all_tools())
+    tools = all_tools()
     assert [one.name for one in tools if one.toolset not in TOOLSETS or one.toolset == "other"] == []
     assert [one.name for one in tools if not one.reads and one.rule.scopes == ("read",)] == []
     assert [one.name for one in tools if one.retryable and one.task == "never"] == []

@@ -36,7 +36,7 @@ export function Failure({ run, found, onEdit, onAgain }) {
 }
 
 /** The lines of code, the one that failed marked. @param {{text: string}} properties */
-const Around = ({ text }) => html`<pre class="around" tabindex="0" aria-label=${words.around}>${text.split("\n").map((line) => {
+export const Around = ({ text }) => html`<pre class="around" tabindex="0" aria-label=${words.around}>${text.split("\n").map((line) => {
   const [, at, number, code] = CODE_LINE.exec(line) ?? ["", "", "", line];
   return html`<span class=${at ? "at" : ""}><i>${number}</i><${Text} of=${code} /></span>`;
 })}</pre>`;

@@ -6,7 +6,7 @@ import { html, useEffect, useMemo, useState } from "../ui.js";
 import { lazy } from "./lazy.js";
 import { LogStore } from "./log_store.js";
 import { Text } from "./text.js";
-import { VirtualList } from "./virtual.js";
+import { isPhone, VirtualList } from "./virtual.js";
 
 const Whole = lazy(async () => (await import("./log_line.js")).Whole);
 const STEP = /^STEPLOG START (.+)$/;
@@ -42,12 +42,12 @@ export function Log({ run, start, active, jump }) {
   const place = useMemo(() => (jump && store.count ? { index: store.placeAt(jump.at) } : null), [jump]);
   const [toEnd, setToEnd] = useState(/** @type {{index: number} | null} */ (null));
   const fresh = atEnd ? 0 : store.count - read;
-  const phone = matchMedia("(max-width: 48rem)").matches;
+  const phone = isPhone();
 
   return html`<section class="card log" aria-label=${words.title}>
     <header><h2>${words.title}</h2><${Tools} level=${level} text=${text} /></header>
     ${store.count > 0
-      ? html`<${VirtualList} id="log" label=${words.label} count=${store.count} rowHeight=${phone ? 26 : 22} maxHeight="min(60vh, 34rem)" selected=${selected} onSelect=${setSelected}
+      ? html`<${VirtualList} id="log" label=${words.label} count=${store.count} rowHeight=${phone ? 26 : 22} maxHeight="var(--tall, min(60vh, 34rem))" selected=${selected} onSelect=${setSelected}
           stick=${active} jump=${toEnd ?? place} onAtEnd=${(/** @type {boolean} */ end) => { setAtEnd(end); setRead(store.count); setToEnd(null); }}
           row=${(/** @type {number} */ index) => row(store.at(index), start, text)} />`
       : html`<p class="dim">${emptyWords(store, active, Boolean(level || text))}</p>`}

@@ -6,7 +6,7 @@ import { html, useMemo, useRef, useState } from "../ui.js";
 import { lazy } from "./lazy.js";
 import { classOf, endOf, nameOfSpan, rowsOf, ticksOf } from "./spans.js";
 import { Text } from "./text.js";
-import { VirtualList } from "./virtual.js";
+import { isNarrow, isPhone, VirtualList } from "./virtual.js";
 
 const SpanFacts = lazy(async () => (await import("./span_facts.js")).SpanFacts);
 const LEAST_DRAG_PX = 5;
@@ -23,7 +23,8 @@ export function Timeline({ trace, elapsed, onSpan }) {
   const [drag, setDrag] = useState(/** @type {{from: number, to: number} | null} */ (null));
   const scale = useRef(/** @type {HTMLElement | null} */ (null));
   const pressed = useRef(/** @type {{x: number, at: number} | null} */ (null));
-  const phone = matchMedia("(max-width: 48rem)").matches;
+  const phone = isPhone();
+  const narrow = isNarrow();
 
   const zoom = (/** @type {number} */ from, /** @type {number} */ to) => {
     const whole = from <= 0 && to >= end;
@@ -78,10 +79,10 @@ export function Timeline({ trace, elapsed, onSpan }) {
       : html`<${Legend} />`}</header>
     ${rows.length ? html`
       <div class="scale" aria-hidden="true" title=${words.help}><span></span><div class="bars" ref=${scale}>
-        ${ticksOf(view.from, view.to, phone ? 2 : 7).filter((tick) => tick <= view.to - (view.to - view.from) * (phone ? 0.25 : 0.07)).map((tick) => html`<i key=${tick} style=${{ left: share(tick, view) }}>${tickWords(tick)}</i>`)}
+        ${ticksOf(view.from, view.to, narrow ? 2 : 7).filter((tick) => tick <= view.to - (view.to - view.from) * (narrow ? 0.25 : 0.07)).map((tick) => html`<i key=${tick} style=${{ left: share(tick, view) }}>${tickWords(tick)}</i>`)}
         ${drag && html`<b class="drag" style=${{ left: share(drag.from, view), width: part(drag.to - drag.from, view) }}></b>`}
       </div><span></span></div>
-      <${VirtualList} id="span" label=${words.label} count=${rows.length} rowHeight=${phone ? 44 : 28} maxHeight="min(56vh, 30rem)" selected=${selected} onSelect=${select} onOpen=${open}
+      <${VirtualList} id="span" label=${words.label} count=${rows.length} rowHeight=${phone ? 44 : 28} maxHeight="var(--tall, min(56vh, 30rem))" selected=${selected} onSelect=${select} onOpen=${open}
         row=${(/** @type {number} */ index) => row(rows[index], view, end)} />` : html`<p class="dim">${words.empty}</p>`}
     ${selected >= 0 && html`<${SpanFacts} span=${rows[selected].span} />`}
     ${trace.incomplete?.length > 0 && html`<p class="dim">${words.incomplete}: <${Text} of=${trace.incomplete.join(" ")} /></p>`}

@@ -3,6 +3,12 @@ import { html, useEffect, useLayoutEffect, useRef, useState } from "../ui.js";
 
 const OVERSCAN = 12;
 
+/** Whether rows are as tall as a finger. */
+export const isPhone = () => matchMedia("(max-width: 48rem)").matches;
+
+/** Whether a scale has room for few marks only. */
+export const isNarrow = isPhone;
+
 /**
  * @typedef {object} VirtualRow
  * @property {string} [class]

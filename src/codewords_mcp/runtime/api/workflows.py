@@ -259,7 +259,13 @@ class WorkflowApi:
 
         review, behaviour = await self._gate.look(request.caller, review, progress, replays=replay)
         review = await self._test_gate.look(request.caller, review, progress, run_tests=tests)
-        await self._container.consents.settle(review.question, consent)
+        try:
+            await self._container.consents.settle(review.question, consent)
+        except ConsentNeeded as question:
+            # Whoever is asked can see what they would agree to.
+            question.changes = changes_of(review, behaviour)
+            raise
+
         deployment = await deployer.activate(review)
         if behaviour is not None:
             await self._gate.accepted(request.caller, deployment.service_id, deployment.version, behaviour)

@@ -193,6 +193,10 @@ _TOOLS: tuple[Rule, ...] = (
     *_mcp("tool", "user", "integrations", ("run",), "reads", "get_integration"),
     *_mcp("tool", "user", "integrations", ("write",), "writes", "connect_integration"),
     *_mcp("tool", "user", "integrations", ("write", "run"), "writes", "call_integration"),
+    # Of hosts that show cards. What a card reads is what the tools of its toolset tell.
+    *_mcp("tool", "user", "workflows", ("read",), "reads", "show_form", "show_inbox"),
+    *_mcp("tool", "user", "runs", ("read",), "reads", "show_usage", "read_run_card"),
+    *_mcp("tool", "user", "workflows", ("read",), "reads", "read_workflow_card"),
 )  # fmt: skip
 
 _PAGES: tuple[Rule, ...] = (
@@ -201,6 +205,8 @@ _PAGES: tuple[Rule, ...] = (
     *_mcp(
         "resource", "user", "workflows", ("read",), "reads", "workflow://{workflow_id}", "practices://{topic}", "skill://{path}"
     ),
+    # The documents of cards hold no data, and the cards of each toolset are the same.
+    Rule("resource", "ui://{card}", "user", ("read",)),
     *_mcp("subscription", "run", "runs", ("read",), "reads", "run://{run_id}", "run://{run_id}/logs", own_run=True),
     *_mcp("prompt", "user", "runs", ("read",), "reads", "debug_run"),
     *_mcp(
