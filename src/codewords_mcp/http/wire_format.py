@@ -13,6 +13,7 @@ def timestamp(moment: datetime | None) -> str | None:
     """Fixed width, UTC, microseconds: text order is time order."""
     if moment is None:
         return None
+    # Not `isoformat`, which leaves out microseconds that are zero.
     return moment.strftime("%Y-%m-%dT%H:%M:%S.%fZ")
 
 

@@ -114,6 +114,7 @@ def _completion_rules(params: Mapping[str, Any]) -> list[Rule | None]:
 def check_message(ctx: RequestContext) -> None:
     """Raise Forbidden or InsufficientScope if the caller may not send this message."""
     rules = rules_of(ctx.method, ctx.params or {})
+    # Most messages are open to every caller: their access need not be made.
     if any(rule.toolset is not None or rule.level != "run" for rule in rules):
         access = access_of(ctx)
         for rule in rules:
@@ -157,6 +158,7 @@ def access_of(ctx: RequestContext) -> Access:
         if named := request.scope.get(TOOLSET_KEY):
             sets.append(frozenset({named}))
         if (listed := request.headers.get(TOOLSETS_HEADER)) is not None:
+            # Sets are cut with each other, so that a header only narrows what the address allows.
             sets.append(parse_toolsets(listed))
         read_only = read_only or request.headers.get(READ_ONLY_HEADER, "").strip().lower() not in _OFF
         listener = request.scope.get(LISTENER_KEY, "public")
@@ -167,6 +169,7 @@ def access_of(ctx: RequestContext) -> Access:
 def parse_toolsets(text: str) -> frozenset[str]:
     """Parse names separated by commas. Raises InvalidInput for a malformed name."""
     names = frozenset(name.strip() for name in text.split(",") if name.strip())
+    # A misspelt restriction must not become none.
     if not names or not all(is_toolset_name(name) for name in names):
         raise InvalidInput(
             "Toolsets are names of lower-case letters, digits, - and _, separated by commas.",
@@ -179,6 +182,7 @@ def is_toolset_name(name: str) -> bool:
     """Whether this can name a toolset."""
     return (
         0 < len(name) <= 32
+        # The name is a part of an address, `/mcp/NAME`.
         and name.replace("-", "").replace("_", "").isalnum()
         and name == name.lower()
         and name.isascii()

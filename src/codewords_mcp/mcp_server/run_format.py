@@ -123,6 +123,7 @@ async def last_lines(runtime: Runtime, caller: Caller, run: Run, limit: int) -> 
     """
     if run.status in FINISHED and run.status != "succeeded":
         seen = await runtime.logs.tail(caller, run.id, limit=1)
+        # The traceback comes after the response; but a program may go on for as long as its grace.
         with anyio.move_on_after(_LOG_END_TIMEOUT):
             async for _ in runtime.logs.lines(caller, run.id, after=seen[-1].created_at if seen else None):
                 pass
@@ -321,6 +322,7 @@ def _format_log_line(line: LogLine) -> str:
     text = clean(line.message)
     if entry := readable(text):
         level, message = entry
+        # The level of an ordinary line tells a model nothing.
         if level in {None, "info"}:
             return message
         return f"[{level}] {message}"

@@ -90,8 +90,10 @@ class IssuerKeys(PyJWKClient):
         Blocks. Raises PyJWKClientConnectionError.
         """
         if time.monotonic() - self._fetched_at >= self._refetch_interval:
+            # Before the fetch, so that one that fails or hangs is not repeated at once either.
             self._fetched_at = time.monotonic()
             try:
+                # A redirect could lead to keys that the issuer's host does not vouch for.
                 with httpx2.Client(timeout=_TIMEOUT_S, follow_redirects=False) as http:
                     url = self._jwks_url or self._discover(http)
                     self._last_keys = PyJWKSet.from_dict(_document(http, url))

@@ -112,6 +112,7 @@ async def delete_draft(request: Request) -> Response:
 async def delete_workflow(request: Request) -> Response:
     """With its versions, schedules and webhooks, once a person agrees; its runs stay."""
     body = await read_body(request, DeleteBody)
+    # The HTTP API is used with a person's key, so its holder vouches for the consent.
     consent = Consent(allow=body.allow, confirm=body.confirm, by_person=True)
     await runtime(request.scope).workflows.delete(
         caller(request.scope), request.path_params["service_id"], consent=consent

@@ -220,6 +220,7 @@ def _sse(entry: Line, level: str | None) -> bytes:
 
 _FORMS = {
     "ndjson": (NDJSON, _ndjson, b"\n", b""),
+    # A comment as heartbeat: browsers pass over it, and proxies see that the connection lives.
     "sse": (SSE, _sse, b": still here\n\n", b"event: end\ndata: {}\n\n"),
 }
 """Media type, how a line is written, what is sent to say that the run goes on, and at the end."""

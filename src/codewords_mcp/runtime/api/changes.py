@@ -50,6 +50,7 @@ class _Follower:
 
     def note(self, *, run_id: str | None = None, kind: LiveKind | None = None) -> None:
         """Remember a change until the follower takes it."""
+        # A page that nobody reads must not gather ids without end.
         if run_id is not None and len(self.runs) < MAX_RUNS:
             self.runs.add(run_id)
         elif run_id is not None:
@@ -120,6 +121,7 @@ class ChangeApi:
         if not follower.ended:
             await asyncio.sleep(GATHERED_FOR)
         runs, kinds = follower.take()
+        # The connection to the database was lost for a while, so it is not known which runs changed.
         if ANY_RUN in runs:
             runs.clear()
             kinds.add("runs")

@@ -96,6 +96,7 @@ class DeployGate:
         infos: list[RecordingInfo],
         progress: Progress,
     ) -> Behaviour:
+        # By code: the yes to a question comes with a second deploy, and must find the same question.
         key = (service_id, review.version.code_hash, review.live or 0)
         found = self._found.get(key)
         if found is None:

@@ -79,6 +79,7 @@ class DryRunApi:
         writes = await self._applicable(caller, run)
         request = await self._request(caller, run)
         await self._container.consents.settle(self._question(caller, run, writes), consent)
+        # After the person's yes and before the run, whose first write may come at once.
         await self._container.write_lists.agree(run.id, writes)
         started = await self._runs.start(request)
         if run.schedule_id is not None:
@@ -127,6 +128,7 @@ class DryRunApi:
         if run.version is None:
             return "a call of a library service is asked about when it is made"
         live = await self._container.catalog.find(caller, run.service_id or "")
+        # The list was made by other code, and a person agreed to what that code does.
         if live.version != run.version:
             return f"version {live.version} is live, and it is of version {run.version}"
         return _input_problem(await self._input(run))
@@ -174,6 +176,7 @@ def _input_problem(message: RunMessage | None) -> str:
         return "its recording, which has its input, was removed to make room or because of its age"
     if message.body is None:
         return "its input was too long to be recorded"
+    # The value is not on record, and the program would be given its name instead.
     if _SECRET.search(message.body) or _SECRET.search(message.target.encode()):
         return "its input held the value of a secret, which is not recorded"
     return ""

@@ -164,6 +164,7 @@ class ReplayApi:
             update={"status": status, "report": report, "text": text, "problem": problem}
         )
         result = ended.model_dump(mode="json", include={"of", "report", "text", "problem"})
+        # Not awaited: the caller has the report, and a full disk must not take it away.
         self._db.write_with_retries(rows.end, replay.id, status, result)
         return ended
 
@@ -185,6 +186,7 @@ class ReplayApi:
             raise InvalidInput("This draft is not one of the workflow's.")
 
         await container.deployments.own(caller, service_id)
+        # Who edits a workflow and asks for a replay means the edit.
         if draft is None and request.version is None:
             draft = await container.drafts.find_open(caller, service_id)
         if draft is not None:

@@ -139,6 +139,7 @@ class Runtime:
         try:
             yield cls(settings, container)
         finally:
+            # First: a round of it writes to the store that closes next.
             maintenance.cancel()
             await asyncio.gather(maintenance, return_exceptions=True)
             await container.close()

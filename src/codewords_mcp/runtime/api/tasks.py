@@ -119,6 +119,7 @@ class TaskStore:
     async def take_over(self, task_id: str, principal: str) -> bool:
         """Take over an abandoned task; False where somebody else was first, or it has ended."""
         row, at = await self._row(task_id, principal)
+        # Looked at first, since the take-over itself only compares what it was shown.
         if not self._record(row, at).abandoned:
             return False
         return await self._db.write(_take_over, row, self._executor)

@@ -81,6 +81,7 @@ class TestingApi:
 
         container = self._container
         servable = await container.catalog.version(caller.owner, info.service_id, info.version)
+        # Numbers of versions count within one home.
         if servable is None or info.imported:
             servable = await container.catalog.find(caller, info.service_id)
         test = RecordedTest(recording, expected, info.imported)
@@ -185,5 +186,6 @@ class TestingApi:
                 shapes.setdefault(info.shape, info)
         return [
             RecordedTest(await self._recordings.load(caller.owner, info.run_id), (), info.imported)
+            # Each has up to fifty faults, and each fault is a replay.
             for info in list(shapes.values())[:3]
         ]

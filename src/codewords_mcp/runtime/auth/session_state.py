@@ -87,6 +87,7 @@ class SessionState:
     def worth(self, secret: str, at: int) -> Worth:
         """Judge a secret. A former one counts, a spent one is a copy."""
         sent = digest_of(secret)
+        # In constant time, so that an answer's time tells nothing of the digest.
         if hmac.compare_digest(sent, self.digest):
             return "present"
         if hmac.compare_digest(sent, self.next):

@@ -27,6 +27,7 @@ class FakeNames:
             return known
         if len(self._addresses) >= MAX_NAMES:
             return None
+        # The first address is the network's own.
         address = FAKE_NETWORK[len(self._addresses) + 1]
         self._addresses[name] = address
         self._names[address] = name

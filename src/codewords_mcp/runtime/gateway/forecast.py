@@ -74,6 +74,7 @@ def forecast(
         seconds=seconds,
         models=_models(calls, len(runs)),
         month=month,
+        # Budgets bound model calls, so they say nothing of a workflow without any.
         ceilings=[_ceiling(one) for one in budgets] if calls else [],
     )
     return made.model_copy(update={"lines": _lines(made)})
@@ -88,8 +89,10 @@ def runs_in_month(times: Iterable[datetime], start: datetime) -> int:
         if last > end:
             return count
         count += 1
+    # A schedule with an end comes to it within the month.
     if count < _MAX_TIMES:
         return count
+    # A schedule of every minute has 43,200 times in a month: its pace so far goes on.
     return round(count * (MONTH / (last - start)))
 
 
@@ -104,6 +107,7 @@ def _spread(values: list[float]) -> Spread:
 
 
 def _percentile(ordered: Sequence[float], percent: int) -> float:
+    # The nearest rank: a value that was seen, also where there are few.
     return ordered[max(0, math.ceil(len(ordered) * percent / 100) - 1)]
 
 

@@ -62,6 +62,7 @@ def plain_name(model: str) -> str:
 def parse_fallback(model: str, provider: Provider) -> tuple[Provider, str]:
     """(provider, model) of a fallback's name. Names without a provider mean `provider`."""
     first, _, rest = model.partition("/")
+    # A model's name may have a slash of its own, as `models/…` has.
     if rest and first in _PROVIDERS:
         return (first, rest)
     return (provider, model)

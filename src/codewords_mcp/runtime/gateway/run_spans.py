@@ -27,11 +27,13 @@ def trace_exporter(
     telemetry: Callable[[], Awaitable[Telemetry | None]],
 ) -> Callable[[TraceSource], Awaitable[None]] | None:
     """Return what exports a run that has ended; None where spans are not exported."""
+    # Decided once, so that runs cost nothing where nobody collects spans.
     if "traces" not in exported_signals():
         return None
 
     async def export(source: TraceSource) -> None:
         exporters = await telemetry()
+        # A span is exported once, with its end: a run that will be tried again has none yet.
         if exporters is None or source.runs[0].status not in FINISHED:
             return
         for span in exported_spans(source):

@@ -40,6 +40,7 @@ class ApplyRecorder(JudgingRecorder):
     async def decide_write(
         self, request: RecordedRequest, *, summary: str = "", declared: StoredAnswer | None = None
     ) -> OpenExchange | RecordedResponse | BlockedRequest:
+        # A stand-in's answer is for dry runs only.
         del declared
         write = held_write(self._run_id, request, self._keys, summary=summary)
         claimed = await self._writes.claim(write.key, self._used) if write.key else None
@@ -55,6 +56,7 @@ class ApplyRecorder(JudgingRecorder):
             self._keys.answered(claimed.number, partial(_body, exchange))
             return exchange
 
+        # To send it again could do it twice; to make an answer up would be a lie.
         if claimed.answer is None:
             self._on_held(claimed.number, sent_before=claimed)
             return BlockedRequest(UNKNOWN)

@@ -34,6 +34,7 @@ def _first_difference(before: str, after: str) -> int:
 def _cut(text: str, start: int) -> str:
     begin = max(start - _BEFORE_IT, 0) if len(text) > MAX_EXCERPT else 0
     piece = text[begin : begin + MAX_EXCERPT]
+    # Such values come from hosts and programs, and are printed in terminals.
     shown = "".join(letter if letter.isprintable() else "·" for letter in piece)
     head = "…" if begin else ""
     tail = "…" if begin + MAX_EXCERPT < len(text) else ""

@@ -24,6 +24,7 @@ def surplus(recordings: Sequence[RecordingInfo], max_bytes: int) -> list[str]:
         one = recordings[index]
         total += one.bytes
         if total > max_bytes and rank > 0:
+            # A smaller one that comes later may still fit.
             total -= one.bytes
             removed.append(one.run_id)
     return removed

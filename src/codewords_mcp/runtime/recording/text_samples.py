@@ -43,10 +43,12 @@ def judge_aligned(after: str, samples: Sequence[str]) -> Judgement:
 def _judge_piece(piece: str, known: set[str]) -> Judgement:
     if piece in known:
         return "noise"
+    # A piece that never differed is the program's own text.
     if len(known) == 1:
         return "difference"
     if not any(map(_has_letters, known)):
         return _judge_number(piece, known)
+    # Whether another word means the same is nothing that its form tells.
     if not any(map(_is_made_up, known)):
         return "unknown"
 

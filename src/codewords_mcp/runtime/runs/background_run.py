@@ -167,6 +167,7 @@ class BackgroundRun:
             if self._stopped:
                 raise asyncio.CancelledError
 
+            # From here on a drain lets it finish.
             self._attempting, at = True, now()
             running = to_running_service(at)
             work.attempts = running.get("attempts", [])
@@ -252,6 +253,7 @@ class BackgroundRun:
         async with context.slots.slot(self.run_id, scope, claimed=first, priority=request.priority):
             try:
                 config = config or await self._latest_config()
+                # A deploy may have raised the number meanwhile; what the run was promised is not taken back.
                 self._work.retries = max(self._work.retries, config.servable.retries)
                 journal = await self._journal(config)
             except StorageFailed:

@@ -77,6 +77,7 @@ class KilledAttempts:
         task.add_done_callback(self._tasks.discard)
 
     async def _settle(self, run_id: str) -> None:
+        # A transaction that writes, since it locks the run against another replica that settles it.
         found = await self._db.write(self._load, run_id)
         if found is None:
             return
@@ -106,6 +107,7 @@ class KilledAttempts:
     async def _record(self, found: _EndedRun) -> None:
         """Store a recording, where the workflow is still there."""
         work = found.work
+        # Without its request or an entry there is nothing that a replay could begin with.
         if work is None or not found.entries:
             return
         try:
@@ -115,6 +117,7 @@ class KilledAttempts:
             log.info("killed run not recorded", run_id=found.run.id, reason=error.message)
             return
 
+        # A body is read once, and the recorder reads it as that of a run.
         work.request.body = works.replayed(work.body)
         recorded = RecordedRun(
             found.run.id, work.request, config, len(found.run.attempts), RequestReader(work.request)

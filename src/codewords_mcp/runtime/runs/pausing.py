@@ -98,6 +98,7 @@ def resume(connection: Connection, *, cancel_waiting: bool) -> None:
                 update(schedules).where(schedules.c.id == row["id"]).values(_from_now(dict(row)))
             )
 
+    # The home that the backup was taken from has gone on with what was held back.
     connection.execute(update(schedules).values(held_back=0))
     if cancel_waiting:
         _cancel_waiting(connection, at)

@@ -226,6 +226,7 @@ class RecordingService:
         if len(times) == PER_SHAPE and at - times[0] < PER_SHAPE_SECONDS:
             return None
         times.append(at)
+        # Bounded for programs with a new shape each time. What is forgotten is only that a minute had enough.
         if len(self._stored_at) > 10_000:
             self._stored_at.clear()
         return _NotedTime(times, at)
@@ -311,6 +312,7 @@ class RecordingService:
             if excess <= 0:
                 return
             infos = [_info(row) for row in rows.of_service(connection, owner, service_id)]
+            # At most half of one workflow's, so that the next largest gives, too.
             gone = set(surplus(infos, max(size // 2, size - excess)))
             rows.remove(connection, list(gone))
             excess -= sum(one.bytes for one in infos if one.run_id in gone)

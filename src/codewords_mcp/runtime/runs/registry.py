@@ -137,10 +137,12 @@ class RunRegistry:
         self._call_chain.begin(run_id, caller, servable.service_id, servable.rules, above, trace)
 
         permissions, hosts = servable.permissions, config.egress
+        # The owner may have withdrawn the agreement since the run took its version.
         if not self._agreements.holds(caller.owner, permissions):
             permissions, hosts = permissions.nothing(), ()
         self._authorities.begin(run_id, caller.owner, permissions, hosts)
 
+        # What model calls need is loaded while the sandbox starts, where there are any.
         if servable.manifest.models:
             self._call_chain.prepare()
 

@@ -22,6 +22,7 @@ class RepeatedRequest:
 
 def key_of_workflow(workflow: str, key: str) -> str:
     """The idempotency key of a call by a run of this workflow, as the called run has it on record."""
+    # A digest, since the column is bounded and a program's key is not.
     return f"{workflow}/{hashlib.sha256(key.encode()).hexdigest()}"
 
 
@@ -37,6 +38,7 @@ def repeat_response(run: Run) -> RunResponse:
             f"The run {run.id} with this Idempotency-Key ended without an answer ({run.status}).",
             hint="Use a new key to run again.",
         )
+    # Its bytes are not in the record; a link would be another answer than the first.
     if run.response_file is not None:
         raise Conflict(
             f"The run {run.id} with this Idempotency-Key has succeeded; its answer is kept as a file.",

@@ -161,6 +161,8 @@ class _RecordingReplay:
                     raise
                 return found
             found = await self._compare(baseline, recording)
+            # More replays of the recorded version can only turn a difference into noise, and each round
+            # replays the new one again, which costs where its model calls are live.
             if found.verdict == "same" or self.spent or (count > 1 and not baseline.noise.learned):
                 break
         assert found is not None  # noqa: S101  # BASELINES is not empty
@@ -240,6 +242,7 @@ class ReplayCache:
         """Keep these in place of those before."""
         self._bytes += sum(map(_size, replays)) - sum(map(_size, self._found.pop(key, ())))
         self._found[key] = list(replays)
+        # The latest stays, however large: its comparison goes on.
         while self._bytes > CACHED_BYTES and len(self._found) > 1:
             _, gone = self._found.popitem(last=False)
             self._bytes -= sum(map(_size, gone))

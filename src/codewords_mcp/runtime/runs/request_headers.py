@@ -24,6 +24,7 @@ HOP_BY_HOP = frozenset(
         b"upgrade",
     }
 )
+# Credentials for the runtime; `cookie` too, since all workflows share the runtime's origin.
 AUTH = frozenset({b"authorization", b"x-api-key", b"x-codewords-api-key", b"x-goog-api-key", b"cookie"})
 OURS = frozenset(
     {
@@ -51,6 +52,7 @@ Headers = list[tuple[bytes, bytes]]
 
 def target_of(request: RunRequest) -> bytes:
     """The target of the request line to the workflow: path and query."""
+    # Characters that a path may have as they are; `%` among them, since what came encoded stays so.
     target = quote(request.path, safe="/%:@!$&'()*+,;=~-._").encode()
     if request.query:
         target += b"?" + request.query

@@ -72,6 +72,7 @@ class Scheduler(PollLoop):
             lambda c: (schedules.next_time(c), clock(c))
         )
         self.armed = next_at is not None or waiting
+        # A clock that was ahead has moved the next times on, and schedules would be silent until then.
         if self._was_set_back(at):
             pulled = await self._context.database.write(self._pull_back)
             if pulled:
@@ -126,6 +127,7 @@ class Scheduler(PollLoop):
 
     def _fire_schedule(self, connection: Connection, row: ScheduleRow, at: int) -> list[str]:
         workflow = workflows.get(connection, row["service_id"])
+        # Asked at each time: a workflow may have been deleted or made private since.
         if workflow is None or not (workflow.owner == row["owner"] or workflow.public):
             gone: ScheduleChange = {"paused": True, "note": "Paused: its workflow is gone."}
             schedules.change(connection, row["id"], gone)
@@ -207,6 +209,7 @@ class Scheduler(PollLoop):
     ) -> str | None:
         """The run of this time, waiting and held by this process; None where it was recorded before."""
         run_id = str(uuid.uuid5(_IDS, f"{row['id']}/{to_micros(tick)}"))
+        # The clock came to this time before.
         if rows.get(connection, run_id) is not None:
             return None
 

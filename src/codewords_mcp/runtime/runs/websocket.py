@@ -145,6 +145,7 @@ class WebSocketExecution(Execution):
             compression=None,
             max_size=MAX_MESSAGE,
             proxy=None,
+            # A program whose event loop is busy answers no ping, and would lose its caller for that.
             ping_interval=None,
             user_agent_header=None,
         )

@@ -105,6 +105,7 @@ class StoredWriteList:
             "created_at": now(),
             "key": write.key,
             "state": "held",
+            # The place is part of what is sealed: a row that was moved to another list does not open.
             "sealed": self._sealer.seal(
                 connection, self._owner, _place(self._list_id, number), to_bytes(write)
             ),
@@ -113,6 +114,7 @@ class StoredWriteList:
         return number
 
     def _claim(self, connection: Connection, key: str, used: tuple[int, ...]) -> HeldWrite | None:
+        # Another run may take the write between the look and the change; then the next one is tried.
         while row := rows.first_with(connection, self._owner, self._list_id, key, "agreed"):
             if rows.change_state(connection, self._list_id, row["number"], state="sent", only_from="agreed"):
                 return opened(self._sealer, connection, row)

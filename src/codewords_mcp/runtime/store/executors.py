@@ -8,6 +8,7 @@ from codewords_mcp.runtime.model.run_state import UNFINISHED
 from codewords_mcp.runtime.store.clock import now
 from codewords_mcp.runtime.store.tables import executors, runs
 
+# Not `now()`, which stands still within a transaction.
 _CLOCK = text("SELECT CAST(EXTRACT(EPOCH FROM clock_timestamp()) * 1000000 AS BIGINT)")
 
 

@@ -56,6 +56,7 @@ def about(connection: Connection, kind: str, owner: str, subject: str) -> LinkRo
         links.c.subject == subject,
         links.c.expires_at > clock(connection),
     )
+    # Answered ones come first: false sorts before true on both databases.
     ordered = which.order_by(links.c.answer.is_(None), links.c.created_at.desc())
     row = connection.execute(ordered).mappings().first()
     return LinkRow(**row) if row else None

@@ -52,6 +52,7 @@ def take_over(connection: Connection, row: TaskRow, executor: str, at: int) -> b
     same = (
         (tasks.c.id == row["id"])
         & (tasks.c.executor == row["executor"])
+        # A beat since the look means that its process lives after all.
         & (tasks.c.beat_at == row["beat_at"])
         & tasks.c.status.in_(OPEN)
     )

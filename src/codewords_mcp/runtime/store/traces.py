@@ -76,6 +76,7 @@ def load(connection: Connection, run_id: str, owner: str, *, depth: int, limit: 
     cut = False
     for _ in range(depth):
         below = select(*_COLUMNS).where(runs.c.parent_id.in_(level), runs.c.owner == owner)
+        # One row beyond the limit tells that there are more.
         below = below.order_by(runs.c.created_at, runs.c.id).limit(limit - len(found) + 2)
         children = [TracedRun(*row) for row in connection.execute(below)]
         if len(found) + len(children) > limit + 1:

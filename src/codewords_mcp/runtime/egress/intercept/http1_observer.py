@@ -69,6 +69,7 @@ class MessageReader:
 
     def end(self) -> None:
         """Nothing more comes: a body without a stated length is complete."""
+        # Only such a body ends with the connection; any other was cut off.
         complete = self._step == self._until_end
         self.switch()
         if complete:
@@ -80,6 +81,7 @@ class MessageReader:
         data = data.lstrip(b"\r\n")
         at = data.find(_END)
         if at < 0:
+            # Another protocol is noticed by its first bytes, and is not gathered up to the limit.
             if data and (len(data) > MAX_HEAD_BYTES or not self._plausible(data)):
                 raise NotHttp
             self._unread = data
@@ -258,12 +260,15 @@ class Http1Observer:
         if status == _SWITCHING:
             exchange.response(status, headers)
             self._switched = self._open.popleft()
+            # After 101 the program's side speaks the other protocol as well.
             self._requests.switch()
             return SWITCHED
+        # RFC 9110, 15.2: any number of these come before the response, to the same request.
         if status < 200:
             return INTERIM
 
         exchange.response(status, headers)
+        # RFC 9112, 6.3: these have no body, whatever length they state.
         if exchange.method == "HEAD" or status in _BODILESS:
             return 0
         return _stated_length(dict(headers), UNTIL_END)
@@ -305,6 +310,7 @@ def read_headers(lines: bytes) -> Headers:
 def _stated_length(named: dict[bytes, bytes], otherwise: int) -> int:
     coding = named.get(b"transfer-encoding")
     if coding is not None and coding.lower().endswith(b"chunked"):
+        # RFC 9112, 6.3: a transfer coding overrides a stated length.
         return CHUNKED
     length = named.get(b"content-length")
     if length is None:
