@@ -21,12 +21,11 @@ export const api = {
 export const integrations = {
   headline: (/** @type {number} */ n) => (n ? `${plural(n, "account")} connected` : "No account connected"), search: "What should be done? Like: add a row to a sheet", apps: "Apps", popular: "Most used apps", actions: "Actions", none: "Nothing has these words. Name the app, or the kind of data.", clear: "Clear the search", accounts: "Accounts",
   lead: "Other apps that workflows can act in, with accounts that you connect.", noAccounts: "No account is connected. Choose an app below and connect it.", setUp: "Enter the credentials", setUpLead: "Three secrets connect this home to a project of Pipedream. Each is typed on a page of its own:",
-  columns: { app: "App", account: "Account", state: "State", since: "Since", used: "Used by", actions: "" }, ok: "works", dead: "needs to be connected again", ownToken: "your own token", unused: "no workflow",
+  columns: { app: "App", account: "Account", state: "State", since: "Since", used: "Used by", actions: "" }, ok: "works", connected: "connected", dead: "needs to be connected again", ownToken: "your own token", unused: "no workflow",
   connect: (/** @type {string} */ app) => `Connect ${app}`, again: (/** @type {string} */ app) => `Connect ${app} again`, againShort: "Connect again", remove: (/** @type {string} */ name) => `Disconnect ${name}`, removeShort: "Disconnect", removeTitle: (/** @type {string} */ name) => `Disconnect ${name}?`, keep: "Keep it",
   removeLead: (/** @type {number} */ n) => (n ? `${plural(n, "workflow")} ${n === 1 ? "uses" : "use"} this app, and will fail without an account.` : "No workflow uses this app."), inSecrets: "In Secrets",
   writes: "changes something", reads: "only reads", noActions: "No action of this app is known.", searchActions: "Search its actions", total: (/** @type {number} */ n) => plural(n, "action"), all: "All apps", allActions: (/** @type {string} */ app) => `All actions of ${app}`,
   account: "Account", newest: "The newest that works", values: (/** @type {string} */ name) => `Show the values of ${name}`, noValues: (/** @type {string} */ name) => `The app lists no value of ${name}.`, typed: (/** @type {string} */ name) => `Type ${name} instead`, fields: "Show the fields that depend on these values", declare: (/** @type {string} */ name) => `A workflow declares it with the variable ${name}.`,
-  notConnected: (/** @type {string} */ app) => `Connect ${app} before you run this.`,
 };
 
 export const triggers = {

@@ -19,6 +19,7 @@ PAGES = (
     "/console/services",
     "/console/services/github",
     "/console/api",
+    "/console/integrations",
     "/console/inbox",
     "/console/schedules",
     "/console/secrets",

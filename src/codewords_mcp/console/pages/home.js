@@ -37,7 +37,7 @@ async function load(signal) {
 
 export default function Home() {
   useTitle(PAGE_NAMES.home);
-  const { data, error, reload } = useResource(load, [], changesOf("run", "schedule", "workflow"));
+  const { data, error, reload } = useResource(load, [], changesOf("run", "schedules", "workflows"));
   const begins = useRef(false);
   if (error && !data) return html`<${Problem} error=${error} retry=${reload} />`;
   if (!data || !workflows.value || !waiting.value) return null;

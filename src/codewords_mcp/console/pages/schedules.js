@@ -28,7 +28,7 @@ function headline(schedules) {
 
 export default function Schedules() {
   useTitle(PAGE_NAMES.schedules);
-  const { data, error, reload } = useResource(load, [], changesOf("schedule", "run"));
+  const { data, error, reload } = useResource(load, [], changesOf("schedules", "run"));
   const action = useAction();
   const [adding, setAdding] = useState(false);
   const [deleting, setDeleting] = useState(/** @type {any} */ (null));

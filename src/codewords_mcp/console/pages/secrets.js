@@ -8,6 +8,7 @@ import { openPage, useAction } from "../parts/action.js";
 import { Confirm } from "../parts/confirm.js";
 import { Dialog } from "../parts/dialog.js";
 import { WorkflowLink } from "../parts/link.js";
+import { idOf } from "../parts/names.js";
 import { changesOf, Problem, useResource } from "../parts/resource.js";
 import { Table } from "../parts/table.js";
 import { Text, useTitle, When } from "../parts/text.js";
@@ -22,7 +23,7 @@ async function enter(name, hosts = []) {
 
 export default function Secrets() {
   useTitle(PAGE_NAMES.secrets);
-  const { data, error, reload } = useResource(load, [], changesOf("secret", "workflow"));
+  const { data, error, reload } = useResource(load, [], changesOf("secrets", "workflows"));
   const action = useAction();
   const [adding, setAdding] = useState(false);
   const [deleting, setDeleting] = useState(/** @type {any} */ (null));
@@ -45,7 +46,7 @@ const columns = (rotate, remove) => [
   { name: words.columns.name, cell: (/** @type {any} */ secret) => html`<span class="mono"><${Text} of=${secret.name} /></span>` },
   { name: words.columns.held, cell: (/** @type {any} */ secret) => html`<span class="dim">${words.held[secret.held]}</span>` },
   { name: words.columns.hosts, cell: (/** @type {any} */ secret) => (secret.hosts.length ? html`<span class="mono"><${Text} of=${secret.hosts.join(", ")} /></span>` : html`<span class="dim">${words.anyHost}</span>`) },
-  { name: words.columns.used, cell: (/** @type {any} */ secret) => (secret.used_by.length ? secret.used_by.map((/** @type {string} */ id, /** @type {number} */ n) => html`${n > 0 && ", "}<${WorkflowLink} id=${id} />`) : html`<span class="dim">${words.unused}</span>`) },
+  { name: words.columns.used, cell: (/** @type {any} */ secret) => (secret.used_by.length ? secret.used_by.map((/** @type {string} */ name, /** @type {number} */ n) => html`${n > 0 && ", "}${idOf(name) ? html`<${WorkflowLink} id=${idOf(name)} />` : html`<${Text} of=${name} />`}`) : html`<span class="dim">${words.unused}</span>`) },
   { name: words.columns.updated, class: "number", cell: (/** @type {any} */ secret) => html`<${When} at=${secret.updated_at} />` },
   { name: words.columns.actions, class: "number", cell: (/** @type {any} */ secret) => html`<span class="actions">
       <button aria-label=${words.rotate(visible(secret.name))} onClick=${() => rotate(secret)}>${words.rotateShort}</button>

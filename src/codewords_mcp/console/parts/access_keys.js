@@ -6,6 +6,7 @@ import { html, useState } from "../ui.js";
 import { useAction } from "./action.js";
 import { Confirm } from "./confirm.js";
 import { Dialog } from "./dialog.js";
+import { Members } from "./members.js";
 import { Problem, useResource } from "./resource.js";
 import { Table } from "./table.js";
 import { Copy, Text, When } from "./text.js";
@@ -26,7 +27,7 @@ export function AccessKeys() {
     ${making && html`<${MakeKey} onClose=${() => setMaking(false)} onMade=${reload} />`}
     ${revoking && html`<${Confirm} title=${words.revokeTitle} lead=${words.revokeLead} action=${words.revoke(revoking.prefix)} keep=${words.keep}
       act=${async () => { await send("DELETE", `/keys/${revoking.id}`); reload(); }} onClose=${() => setRevoking(null)} />`}
-  </section>`;
+  </section>${data && html`<${Members} keys=${data} onChange=${reload} />`}`;
 }
 
 /** @param {(key: any) => void} revoke */

@@ -13,6 +13,9 @@ export const workflows = signal(/** @type {Map<string, Workflow> | null} */ (nul
 /** The name of a workflow. @param {string | null | undefined} id */
 export const nameOf = (id) => (id ? workflows.value?.get(id)?.name ?? nameOfId(id) : "");
 
+/** The id of the workflow of a name. @param {string} name */
+export const idOf = (name) => [...(workflows.value?.values() ?? [])].find((workflow) => workflow.name === name)?.service_id;
+
 /** The workflows that use a service or an app. @param {"services" | "apps"} kind @param {string} name */
 export const usersOf = (kind, name) => [...(workflows.value?.values() ?? [])].filter((workflow) => workflow[kind].includes(name));
 

@@ -51,8 +51,8 @@ export function useResource(load, dependencies, concerns) {
   return { ...state, reload, set };
 }
 
-/** Changes of these names. @param {...string} names @returns {(change: import("../api.js").Change) => boolean} */
-export const changesOf = (...names) => ({ name }) => names.includes(name);
+/** Changes of these names. @param {...import("../api.js").ChangeName} names @returns {(change: import("../api.js").Change) => boolean} */
+export const changesOf = (...names) => ({ name }) => names.some((one) => one === name);
 
 /** An error in the API's own sentence. @param {{error: any, retry?: () => void, children?: unknown}} properties */
 export function Problem({ error, retry, children }) {

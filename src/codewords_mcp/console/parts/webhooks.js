@@ -10,6 +10,7 @@ import { nameOf } from "./names.js";
 import { changesOf, Problem, useResource } from "./resource.js";
 import { Table } from "./table.js";
 import { Copy, Text, When } from "./text.js";
+import { isTrigger, Triggers } from "./triggers.js";
 
 /** @param {AbortSignal} signal */
 async function load(signal) {
@@ -18,7 +19,7 @@ async function load(signal) {
 }
 
 export function Webhooks() {
-  const { data, error, reload } = useResource(load, [], changesOf("run", "workflow"));
+  const { data, error, reload } = useResource(load, [], changesOf("run", "webhooks", "workflows"));
   const action = useAction();
   const [deleting, setDeleting] = useState(/** @type {any} */ (null));
   if (!data) return html`<${Problem} error=${error} retry=${reload} />`;
@@ -27,9 +28,10 @@ export function Webhooks() {
     await post(`/webhooks/deliveries/${delivery.id}/redeliver`);
     reload();
   });
-  return html`
+  const plain = data.hooks.filter((/** @type {any} */ hook) => !isTrigger(hook));
+  return html`<${Triggers} hooks=${data.hooks.filter(isTrigger)} deliveries=${data.deliveries} remove=${setDeleting} />
     <section class="card"><header><h2>${words.webhooks}</h2></header>
-      ${data.hooks.length ? html`<${Table} label=${words.webhooks} rows=${data.hooks} id=${(/** @type {any} */ hook) => hook.id} columns=${hookColumns(setDeleting)} />` : html`<p class="dim">${words.noWebhooks}</p>`}
+      ${plain.length ? html`<${Table} label=${words.webhooks} rows=${plain} id=${(/** @type {any} */ hook) => hook.id} columns=${hookColumns(setDeleting)} />` : html`<p class="dim">${words.noWebhooks}</p>`}
     </section>
     ${data.hooks.length > 0 && html`<section class="card"><header><h2>${words.deliveries}</h2></header>
       <${Problem} error=${action.error} />

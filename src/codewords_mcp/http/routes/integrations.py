@@ -179,7 +179,8 @@ def _connected(app: str) -> Response:
     return page(
         f"{app} is connected",
         f'<h1 class="good">{app} is connected</h1>'
-        '<p class="last">You can close this page and go back to your conversation.</p>',
+        f'<p class="last">You can close this page and go back to your conversation, or <a href="/console/integrations/{app}">'
+        "see what it can do</a>.</p>",
     )
 
 

@@ -80,7 +80,9 @@ class Directory:
         hits = _hits_of_app(slug, index, unseen)
         if not hits:
             if slug in index.apps or self.is_known(slug, index):
-                return Detail(app=slug, note=note or "No action of this app is known.")
+                return Detail(
+                    app=slug, about=index.apps.get(slug), note=note or "No action of this app is known."
+                )
             raise self.no_app(slug, index)
 
         if query.strip():
@@ -89,7 +91,9 @@ class Directory:
         else:
             hits.sort(key=partial(_list_order, slug))
 
-        return Detail(app=slug, actions=tuple(hits[:limit]), total=len(hits), note=note)
+        return Detail(
+            app=slug, about=index.apps.get(slug), actions=tuple(hits[:limit]), total=len(hits), note=note
+        )
 
     async def resolve(self, owner: str, app: str, action: str, props: dict[str, Any]) -> ResolvedAction:
         """Return the only action that a name can stand for.

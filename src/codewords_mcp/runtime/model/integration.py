@@ -128,9 +128,10 @@ class Option(Model):
 
 
 class Detail(Model):
-    """An app with its actions, or one action with its fields, or the values of one field."""
+    """An app with its actions, or one action with its fields, or the values of one field. `about`: the app itself."""
 
     app: str
+    about: App | None = None
     actions: tuple[Hit, ...] = ()
     total: int = 0
     action: Action | None = None

@@ -81,7 +81,8 @@ class Consent:
 class WorkflowSummary(Model):
     """One item of a list.
 
-    `services`: the library services and model providers that its live version may call, `apps` the apps whose accounts it uses.
+    `services`: the library services and model providers that its live version may call, `apps` the apps whose accounts
+    it uses, by all of their names.
     """
 
     service_id: str

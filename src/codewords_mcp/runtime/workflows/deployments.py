@@ -11,6 +11,7 @@ from codewords_mcp.errors import Conflict, NotFound
 from codewords_mcp.errors.remedies import DIAGNOSE, Remedy, RemedyAction, show_workflow
 from codewords_mcp.runtime.model.base import Page
 from codewords_mcp.runtime.model.caller import Caller
+from codewords_mcp.runtime.model.integration_names import family
 from codewords_mcp.runtime.model.manifest import Manifest
 from codewords_mcp.runtime.model.questions import Question, of_deletion
 from codewords_mcp.runtime.model.service_operations import service_of
@@ -109,7 +110,7 @@ class Deployments:
             description=workflow.description,
             updated_at=to_datetime(workflow.updated_at),
             services=sorted({*manifest.service_names, *map(service_of, manifest.models), *scheduling}),
-            apps=list(manifest.connections),
+            apps=sorted({name for app in manifest.connections for name in family(app)}),
         )
 
     async def get(
