@@ -7,15 +7,19 @@ from tests.support.npm import installed
 
 AXE = "axe-core@4.14.1"
 _SIDEWAYS = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
-_VIOLATIONS = """axe.run(document, {resultTypes: ["violations"]}).then(found => found.violations.map(
+VIOLATIONS = """axe.run(document, {resultTypes: ["violations"]}).then(found => found.violations.map(
     rule => `${rule.id}: ${rule.nodes.map(node => node.html.slice(0, 160)).join(" ")}`))"""
 
 
 def _violations(console: Console) -> list[str]:
     """Rules of axe that the page breaks."""
-    library = installed(AXE) / "node_modules/axe-core/axe.min.js"
-    console.tab.value(library.read_text(encoding="utf-8") + ";true")
-    return list(console.tab.value(_VIOLATIONS))
+    console.tab.value(axe() + ";true")
+    return list(console.tab.value(VIOLATIONS))
+
+
+def axe() -> str:
+    """The script of axe."""
+    return (installed(AXE) / "node_modules/axe-core/axe.min.js").read_text(encoding="utf-8")
 
 
 def look(console: Console, path: str, heading: str = "") -> None:

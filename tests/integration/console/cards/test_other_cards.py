@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from tests.integration.console.cards.helpers import Host
 from tests.integration.console.helpers import PROGRAM, Console
+from tests.integration.console.look import VIOLATIONS, axe
 from tests.support.browser_client import sign_in
 from tests.support.runtime import workflow
 from tests.support.waiting import until
@@ -150,3 +153,34 @@ def test_a_host_that_announced_nothing_still_shows_cards_and_has_todays_texts(
     card.sees("h1", "Page monitor succeeded")
     assert "card" not in card.seen("one.result.content[0].text")
     assert card.seen("one.result._meta['codewords/console']").startswith(console.served.url)
+
+
+@pytest.mark.requirement("cards:host")
+@pytest.mark.parametrize(
+    ("tool", "arguments", "ready"),
+    [
+        ("run_workflow", {"input": {"lines": 12, "kind": "fail"}, "wait_seconds": 20}, ".failure .around"),
+        ("deploy_workflow", {"code": _ASKING}, ".difference"),
+        ("show_form", {}, ".run-form"),
+        ("set_secret", {"name": "A_SEEN_KEY"}, "li button"),
+        ("show_usage", {}, ".day-bars"),
+    ],
+    ids=["run", "deploy-review", "input-form", "inbox-item", "usage"],
+)
+def test_a_card_is_accessible_and_never_scrolls_sideways(
+    host: Host, console: Console, tool: str, arguments: dict[str, Any], ready: str
+) -> None:
+    own = {} if tool in {"set_secret", "show_usage"} else {"workflow_id": console.workflow}
+    card = host.show(tool, own | arguments)
+    card.sees(ready)
+    for width in (390, 700):
+        console.tab.resize(width, 1200)
+        for theme in ("light", "dark"):
+            card.seen(f"one.bridge.sendHostContextChange({{theme: '{theme}'}})")
+            until(
+                lambda theme=theme: card.value("document.documentElement.dataset.theme") == theme,
+                f"the {theme} theme",
+            )
+            assert card.value("document.documentElement.scrollWidth <= innerWidth"), width
+            assert card.value(f"{axe()};{VIOLATIONS}") == [], (width, theme)
+    assert console.tab.problems == []
