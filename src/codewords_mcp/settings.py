@@ -84,6 +84,7 @@ class Settings(BaseSettings):
     draft_ttl: float = Field(default=7 * 86400, gt=0, description="Seconds a draft is kept after its last change.")
 
     public_url: str | None = Field(default=None, description="URL under which this runtime is reached from outside, without a path: by senders of webhooks, by people who sign in, and by sandboxes that run elsewhere (E2B), which without it use their own connection. Its host is taken as one of this runtime's.")
+    pages_url: str | None = Field(default=None, pattern=r"^https?://[A-Za-z0-9.-]+(:\d+)?$", description="URL of a domain below which each workflow has an origin of its own for browsers: with https://apps.example.com the pages of `shop_0a1b2c3d` are at https://shop-0a1b2c3d.apps.example.com. All names below it have to lead to this runtime, with TLS. Without it workflows have pages on this machine only, at `<name>.localhost`.")
     e2b_template: str = Field(default="codewords", pattern=r"^[a-z0-9][a-z0-9_-]*$", description="Name of the E2B template that machines are made from.")
     e2b_domain: str | None = Field(default=None, description="Domain of E2B, or of a cloud that speaks its API; default E2B_DOMAIN, else e2b.app.")
     e2b_api_url: str | None = Field(default=None, description="URL of E2B's API where it is not api.DOMAIN (self-hosted, tests); default E2B_API_URL.")

@@ -1,4 +1,4 @@
-"""The HTTP API as one ASGI app: cors → errors → hosts → keys → pages → hot paths or router; and the app of sandboxes."""
+"""The HTTP API as one ASGI app: origins of workflows; cors → errors → hosts → keys → pages → hot paths or router; sandboxes."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from codewords_mcp.http.middleware.errors import ErrorBoundary
 from codewords_mcp.http.middleware.hosts import HostGuard, Trust
 from codewords_mcp.http.middleware.people import PageGuard, PageSessionGuard
 from codewords_mcp.http.middleware.tokens import Tokens
+from codewords_mcp.http.middleware.workflow_origins import OriginRouter, WorkflowOrigin
 from codewords_mcp.http.openapi import operations_for
 from codewords_mcp.http.operations import HttpOperation
 from codewords_mcp.http.pages import consent as consent_page
@@ -49,6 +50,7 @@ from codewords_mcp.http.routes import (
     testing,
     usage,
     webhooks,
+    workflow_pages,
     workflows,
 )
 from codewords_mcp.http.routes.gateway import (
@@ -108,7 +110,7 @@ def operations() -> tuple[HttpOperation, ...]:
         *files.OPERATIONS, *secrets.OPERATIONS, *services.OPERATIONS, *integrations.OPERATIONS,
         *webhooks.OPERATIONS, *login_page.OPERATIONS, *consent_page.OPERATIONS, *browser.OPERATIONS,
         *sign_in.OPERATIONS, *oauth.OPERATIONS,
-        *console.OPERATIONS, *events.OPERATIONS, *published.OPERATIONS, *agreements.OPERATIONS, *_MCP,
+        *console.OPERATIONS, *events.OPERATIONS, *published.OPERATIONS, *workflow_pages.OPERATIONS, *agreements.OPERATIONS, *_MCP,
     )  # fmt: skip
     described = list(table)
     # The pages read `described` at each request, so that they list themselves as well.
@@ -137,7 +139,9 @@ def create_app(
     # CORS is outermost, so that a page of a trusted origin can read errors too. The boundary is
     # around every guard, so that their errors are worded like all others. Hosts are checked
     # before keys: DNS rebinding must not even learn whether a key is right.
-    return Cors(ErrorBoundary(ProviderErrors(HostGuard(keys, trust))), trust)
+    served = Cors(ErrorBoundary(ProviderErrors(HostGuard(keys, trust))), trust)
+    # Before all of that: on a workflow's own origin there is nothing of the runtime.
+    return OriginRouter(served, ErrorBoundary(WorkflowOrigin(parts, trust)), trust)
 
 
 _WEBSOCKET, _CHROME = (

@@ -27,11 +27,13 @@ SELF = "codewords.self"
 OPENS_PAGES = "codewords.opens_pages"
 CHALLENGE = "codewords.challenge"
 LISTENER = "codewords.listener"
+WORKFLOW_LABEL = "codewords.workflow_label"
 """Scope keys. `ERROR_PAGE` holds a callable from a CodewordsError to a Response, for routes that people look at;
 `CHALLENGE` one from a path to what `WWW-Authenticate` says of it; `LISTENER` is "public" or "sandbox"; `PERSON` the Caller
 whose browser is signed in, of pages; `SESSION` the id of the session by which a page or the console asks; `SELF` the origin
 under which a browser reached this page; `OPENS_PAGES` whether the
-runtime can open one on its desktop."""
+runtime can open one on its desktop; `WORKFLOW_LABEL` the name of the workflow whose own origin this is, None on the
+runtime's."""
 
 
 @dataclass(frozen=True, slots=True)

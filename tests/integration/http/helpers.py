@@ -31,6 +31,7 @@ def open_door(folder: Path, protocol: type[BoundedProtocol] = BoundedProtocol) -
             "queue_limit": QUEUE,
             "allowed_hosts": ["codewords.example"],
             "public_url": "https://public.example/",
+            "pages_url": "https://apps.example.com",
             "allowed_origins": ["https://app.example"],
         }
     )

@@ -39,7 +39,6 @@ def test_a_host_that_is_not_ours_gets_421_even_for_healthz(http: httpx.Client, h
         "127.0.0.1:99",
         "127.9.9.9",
         "[::1]:8765",
-        "app.localhost",
         "codewords.example",
         "public.example",
         "codewords.example:443",

@@ -27,7 +27,7 @@ from codewords_mcp.http.middleware.auth import PAGES
 from codewords_mcp.http.middleware.client_connection import ClientGoneError
 from codewords_mcp.http.remedies import WORDS
 from codewords_mcp.http.responses import JsonReply
-from codewords_mcp.http.state import CHALLENGE, ERROR_PAGE, REQUEST_ID, RUN_ID
+from codewords_mcp.http.state import CHALLENGE, ERROR_PAGE, REQUEST_ID, RUN_ID, WORKFLOW_LABEL
 from codewords_mcp.runtime.model.disk_errors import full_disk
 
 log = structlog.get_logger(__name__)
@@ -190,7 +190,8 @@ async def _answer(scope: Scope, receive: Receive, send: Send, error: CodewordsEr
     else:
         reply = reply_of(error, scope.get(RUN_ID), www_authenticate)
 
-    if page is None and isinstance(error, Unauthenticated) and scope["path"] in PAGES:
+    on_runtime = scope.get(WORKFLOW_LABEL) is None
+    if page is None and on_runtime and isinstance(error, Unauthenticated) and scope["path"] in PAGES:
         # A header of its own: browsers take a list of challenges in one header for a single one.
         reply.headers.append("WWW-Authenticate", 'Basic realm="codewords: the key as password"')
 

@@ -17,6 +17,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from codewords_mcp.errors import Forbidden, WrongHost
 from codewords_mcp.http.middleware.headers import Headers
 from codewords_mcp.http.paths import CHROME_ORIGIN, is_chrome
+from codewords_mcp.http.workflow_hosts import WorkflowHosts
 from codewords_mcp.settings import Settings
 
 if TYPE_CHECKING:
@@ -31,6 +32,7 @@ class Trust:
 
     def __init__(self, runtime: Runtime, settings: Settings) -> None:
         self._runtime = runtime
+        self._workflows = WorkflowHosts(settings)
         self._bound = settings.host.lower()
         address = urlsplit(settings.public_url or "")
         self._public = public = address.hostname
@@ -53,10 +55,43 @@ class Trust:
         return name == urlsplit(self._runtime.base_url).hostname
 
     def is_foreign_but_trusted(self, origin: str) -> bool:
-        """Whether an origin, in lower case, is configured or of this machine."""
+        """Whether an origin, in lower case, is configured or of this machine; a workflow's own is neither."""
         match = _ORIGIN.fullmatch(origin)
         name = host_name(match[1]) if match else None
-        return origin in self._origins or (name is not None and is_loopback(name))
+        if origin in self._origins:
+            return True
+        return name is not None and is_loopback(name) and self._workflows.label(name, "") is None
+
+    def workflow_label(self, headers: Headers) -> str | None:
+        """The label of the workflow whose own origin a request is for; None where it is for the runtime."""
+        authority = _authority(headers)
+        name = host_name(authority)
+        return self._workflows.label(name, authority) if name is not None else None
+
+    def workflow_origin(self, scope: Scope) -> str:
+        """The origin of the workflow that a request is for, as its browser knows it."""
+        authority = _authority(scope["headers"])
+        return f"{self._workflows.scheme(host_name(authority) or '', scope['scheme'])}://{authority}"
+
+    def is_console(self, origin: str, scope: Scope) -> bool:
+        """Whether an origin is one at which this runtime shows the console, as a request to a workflow's origin tells."""
+        match = _ORIGIN.fullmatch(origin)
+        name = host_name(match[1]) if match else None
+        if match is None or name is None or self._workflows.label(name, match[1]) is not None:
+            return False
+        if self._public_authority:
+            public = f"{'https' if self._secure else 'http'}://{self._public_authority}"
+            if origin == public:
+                return True
+        port = _authority(scope["headers"]).partition(":")[2]
+        return is_loopback(name) and match[1].rpartition(":")[2] == port
+
+    def console_url(self, scope: Scope) -> str:
+        """The address of the console for a browser that is at a workflow's origin."""
+        name = host_name(_authority(scope["headers"])) or ""
+        if self._public_authority and not is_loopback(name):
+            return f"{'https' if self._secure else 'http'}://{self._public_authority}"
+        return self._runtime.base_url
 
     def is_extension(self, origin: str) -> bool:
         """Whether an origin, in lower case, is our extension, or another that is configured."""
@@ -93,16 +128,13 @@ class HostGuard:
                 self._check_extension(scope["headers"], authority)
             else:
                 self._check_origin(scope["headers"], authority)
+            # No page of the runtime has a service worker: one would outlive whatever brought it.
+            if (b"service-worker", b"script") in scope["headers"]:
+                raise Forbidden("Nothing on this origin is a service worker.")
         await self.app(scope, receive, send)
 
     def _check_host(self, headers: Headers) -> str:
-        values = [value for name, value in headers if name == b"host"]
-        # Two Host headers are an attack on whatever is in front (RFC 9112 has them refused).
-        if len(values) == 1:
-            authority = values[0].decode("latin-1").lower()
-        else:
-            authority = ""
-
+        authority = _authority(headers)
         name = host_name(authority)
         if name is None or not self._trust.is_ours(name, authority):
             raise WrongHost(
@@ -138,6 +170,14 @@ class HostGuard:
                     "Pages of this Origin may not ask this runtime.",
                     hint="Add the origin to CODEWORDS_ALLOWED_ORIGINS if it is yours.",
                 )
+
+
+def _authority(headers: Headers) -> str:
+    """The one Host of a request, in lower case; "" for none, or for two, which are an attack on whatever is in front."""
+    values = [value for name, value in headers if name == b"host"]
+    if len(values) == 1:
+        return values[0].decode("latin-1").lower()
+    return ""
 
 
 def host_name(authority: str) -> str | None:

@@ -14,14 +14,7 @@ from codewords_mcp.runtime.auth.peers import Peer
 from codewords_mcp.runtime.auth.sessions import SignedIn
 
 _COOKIE = "codewords_session"
-_RESERVED = (
-    "codewords_",
-    "__host-codewords_",
-    "__secure-codewords_",
-    "__http-codewords_",
-    "__host-http-codewords_",
-)
-"""How names of the runtime's own cookies begin, in lower case, whatever the port: no workflow reads or sets one."""
+_PAGE_COOKIE = "codewords_page"
 _TIMELY = 30.0
 """Seconds in which an answer may begin that brings the next token: a later one could bring one that is spent."""
 
@@ -34,19 +27,14 @@ def direct_peer(scope: Scope) -> Peer | None:
     return Peer((remote[0], remote[1]), (own[0], own[1]))
 
 
-def cookie_name(origin: str) -> str:
+def cookie_name(origin: str, cookie: str = _COOKIE) -> str:
     """Name the session's cookie at this origin. The ports of a host share cookies, so the port is in the name."""
     if origin.startswith("https://"):
         # Browsers take a `__Host-` cookie only from this very host over https, so that a
         # neighbouring subdomain can't set it.
-        return f"__Host-{_COOKIE}"
+        return f"__Host-{cookie}"
     port = origin.rpartition(":")[2]
-    return f"{_COOKIE}_{port if port.isdecimal() else 80}"
-
-
-def is_reserved(name: str) -> bool:
-    """Whether a cookie of this name is the runtime's own, or another runtime's at another port."""
-    return name.strip().lower().startswith(_RESERVED)
+    return f"{cookie}_{port if port.isdecimal() else 80}"
 
 
 def browser_of(scope: Scope) -> str:
@@ -56,9 +44,18 @@ def browser_of(scope: Scope) -> str:
 
 def set_cookie(origin: str, token: str, seconds: int) -> bytes:
     """The value of a `Set-Cookie` header for a session at this origin; without seconds it takes the cookie away."""
+    return _header(cookie_name(origin), origin, token, seconds)
+
+
+def set_page_cookie(origin: str, token: str, seconds: int) -> bytes:
+    """The same for a workflow's own page, at its origin."""
+    return _header(cookie_name(origin, _PAGE_COOKIE), origin, token, seconds)
+
+
+def _header(name: str, origin: str, token: str, seconds: int) -> bytes:
     secure = "; Secure" if origin.startswith("https://") else ""
     # `Strict`: no page of another site makes the browser send it, not even by a link (`sign_in` mends that).
-    text = f"{cookie_name(origin)}={token}; HttpOnly; Max-Age={seconds}; Path=/; SameSite=Strict{secure}"
+    text = f"{name}={token}; HttpOnly; Max-Age={seconds}; Path=/; SameSite=Strict{secure}"
     return text.encode("latin-1")
 
 
@@ -83,7 +80,15 @@ def renewing(scope: Scope, send: Send, found: SignedIn | None) -> Send:
 
 def session_token(scope: Scope) -> str:
     """The token of the session that a browser sends; "" for none, or for several, of which another site may have set one."""
-    name = cookie_name(scope[SELF])
+    return _only_value(scope, cookie_name(scope[SELF]))
+
+
+def page_token(scope: Scope) -> str:
+    """The token of the session by which a browser uses a workflow's own page, on its origin; "" likewise."""
+    return _only_value(scope, cookie_name(scope[SELF], _PAGE_COOKIE))
+
+
+def _only_value(scope: Scope, name: str) -> str:
     found: set[str] = set()
 
     for header, value in scope["headers"]:

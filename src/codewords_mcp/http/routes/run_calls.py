@@ -7,7 +7,8 @@ from urllib.parse import quote, unquote
 from starlette.types import Receive, Scope, Send
 
 from codewords_mcp.http.middleware.client_connection import ClientConnection, hang_ups_of
-from codewords_mcp.http.middleware.headers import flag, inward, number, outward, token
+from codewords_mcp.http.middleware.cookies import on_runtime_origin
+from codewords_mcp.http.middleware.headers import Headers, flag, inward, number, outward, token
 from codewords_mcp.http.operations import HttpOperation, Parameter
 from codewords_mcp.http.responses import JsonReply
 from codewords_mcp.http.state import RUN_ID, app_state, caller, own_url, runtime
@@ -57,8 +58,10 @@ async def serve_run(scope: Scope, receive: Receive, send: Send) -> None:
         service_id, path = split(scope, "/run/")
         response = await runtime(scope).runs.execute(request_for(scope, connection, service_id, path))
         prefix, here = f"/run/{service_id}", own_url(scope)
-        response.headers = [under_prefix(header, prefix, here) for header in response.headers]
-        await _pass_on(response, connection, send)
+        by_browser = any(name == b"sec-fetch-site" for name, _ in scope["headers"])
+        headers = [under_prefix(header, prefix, here) for header in outward(response.headers)]
+        headers = [*on_runtime_origin(headers, by_browser=by_browser), _SANDBOXED]
+        await pass_on(response, headers, connection, send)
 
 
 async def serve_run_async(scope: Scope, receive: Receive, send: Send) -> None:
@@ -82,9 +85,9 @@ async def serve_run_async(scope: Scope, receive: Receive, send: Send) -> None:
     await reply(scope, receive, send)
 
 
-async def _pass_on(response: RunResponse, connection: ClientConnection, send: Send) -> None:
+async def pass_on(response: RunResponse, headers: Headers, connection: ClientConnection, send: Send) -> None:
+    """Stream a workflow's answer to its caller, with these headers."""
     try:
-        headers = [*outward(response.headers), _SANDBOXED]
         await send({"type": "http.response.start", "status": response.status, "headers": headers})
         async for chunk in response.body:
             await send({"type": "http.response.body", "body": chunk, "more_body": True})
@@ -111,12 +114,21 @@ def split(scope: Scope, prefix: str) -> tuple[str, str]:
     The path stays encoded: decoding is for the workflow, which alone knows what a `%2F` of its routes means. The
     published TypeScript client sends two first slashes.
     """
-    raw: bytes = scope.get("raw_path") or b""
-    path = raw.decode("latin-1").partition("?")[0]
+    path = _raw_path(scope)
     if not path.startswith(prefix):
         path = quote(scope["path"])
     service_id, _, rest = path[len(prefix) :].partition("/")
     return unquote(service_id), quote(f"/{rest.lstrip('/')}", safe="/%:@!$&'()*+,;=~-._")
+
+
+def encoded_path(scope: Scope) -> str:
+    """The whole path as it was sent, for a workflow on its own origin."""
+    return quote(f"/{(_raw_path(scope) or quote(scope['path'])).lstrip('/')}", safe="/%:@!$&'()*+,;=~-._")
+
+
+def _raw_path(scope: Scope) -> str:
+    raw: bytes = scope.get("raw_path") or b""
+    return raw.decode("latin-1").partition("?")[0]
 
 
 def request_for(scope: Scope, connection: ClientConnection, service_id: str, path: str) -> RunRequest:

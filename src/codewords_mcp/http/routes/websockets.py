@@ -12,6 +12,7 @@ from starlette.types import Message, Receive, Scope, Send
 from codewords_mcp.http.middleware.client_connection import ClientConnection, ClientGoneError
 from codewords_mcp.http.routes.run_calls import request_for, split
 from codewords_mcp.http.state import runtime
+from codewords_mcp.runtime.model.run import RunRequest
 
 
 class WorkflowSocket(Protocol):
@@ -48,6 +49,11 @@ async def serve_websocket(scope: Scope, receive: Receive, send: Send) -> None:
     service_id, path = split(scope, "/run/")
     # A handshake has no body; the connection is only there for its headers.
     request = request_for(scope, ClientConnection(receive, scope["headers"], limit=0), service_id, path)
+    await pass_websocket(scope, receive, send, request)
+
+
+async def pass_websocket(scope: Scope, receive: Receive, send: Send, request: RunRequest) -> None:
+    """Open a websocket to a workflow, and pass messages until either side ends."""
     session = await _open(
         runtime(scope).runs.open_websocket(request, list(scope.get("subprotocols", []))), receive
     )

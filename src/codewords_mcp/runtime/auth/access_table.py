@@ -106,7 +106,7 @@ HTTP: tuple[Rule, ...] = (
     # Changes by a person.
     *_http(
         "user", ("write",),
-        "POST /sign-ins", "DELETE /sessions/{session_id}",
+        "POST /sign-ins", "DELETE /sessions/{session_id}", "POST /workflows/{service_id}/page",
         "POST /deploy", "PUT /workflows/{service_id}/template", "DELETE /workflows/{service_id}/template",
         "POST /workflows/{service_id}/rollback", "DELETE /workflows/{service_id}", "POST /workflows/{service_id}/edits",
         "POST /drafts", "DELETE /drafts/{draft_id}", "POST /drafts/{draft_id}/edits",

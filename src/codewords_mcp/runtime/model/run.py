@@ -180,6 +180,8 @@ class RunRequest:
     """The run that an `apply` or `replay` repeats; below a dry run, the one on whose list its writes are."""
     trace_parent: str | None = None
     """The caller's `traceparent` header, where it is valid (W3C Trace Context)."""
+    own_origin: bool = False
+    """The request came to the workflow's own origin, so its cookies and its `Authorization` are the workflow's own."""
     on_record: Callable[[Any], None] | None = None
     """Called with the database connection of the transaction that records a background run. What it raises undoes that."""
 

@@ -217,6 +217,7 @@ class Execution:
             plain=bool(self.scrubber),
             schedule_id=request.schedule_id,
             trace_parent=self._trace_context,
+            own_origin=request.own_origin,
         )
         return await http1.request(
             lease.sandbox.socket_path,
@@ -240,7 +241,7 @@ class Execution:
             response.headers, run_id=self.run_id, keep_length=not self.scrubber, failed=response.status >= 400
         )
         headers = [(name, scrubber.whole(value)) for name, value in headers]
-        if value_of(headers, b"set-cookie") is not None:
+        if value_of(headers, b"set-cookie") is not None and not self.request.own_origin:
             self.run_log.write_platform_line(f"The response sets a cookie. {COOKIES}")
 
         workflow_response = WorkflowResponse(response.status, headers)

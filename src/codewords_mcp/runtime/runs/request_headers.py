@@ -26,6 +26,8 @@ HOP_BY_HOP = frozenset(
 )
 # Credentials for the runtime; `cookie` too, since all workflows share the runtime's origin.
 AUTH = frozenset({b"authorization", b"x-api-key", b"x-codewords-api-key", b"x-goog-api-key", b"cookie"})
+_OWN = frozenset({b"authorization", b"cookie"})
+"""Credentials that a workflow made itself, where it has an origin of its own."""
 OURS = frozenset(
     {
         b"x-request-id",
@@ -76,11 +78,13 @@ def to_workflow(
     plain: bool,
     trace_parent: str,
     schedule_id: str | None = None,
+    own_origin: bool = False,
 ) -> Headers:
     """The caller's headers without hop-by-hop and auth, with ours. `plain` asks for an uncompressed answer, which
-    is what secrets can be scrubbed from. `trace_parent` names the run's own span.
+    is what secrets can be scrubbed from. `trace_parent` names the run's own span. `own_origin`: cookies are the workflow's.
     """
-    dropped = HOP_BY_HOP | AUTH | OURS | _named_by_connection(headers)
+    auth = AUTH - _OWN if own_origin else AUTH
+    dropped = HOP_BY_HOP | auth | OURS | _named_by_connection(headers)
     # A state belongs to the trace that came with it.
     if parse_trace_parent(value_of(headers, TRACE_PARENT)) is None:
         dropped |= {TRACE_STATE}

@@ -129,6 +129,7 @@ class WebSocketExecution(Execution):
             caller_id=request.caller.owner,
             plain=bool(self.scrubber),
             trace_parent=self._trace_context,
+            own_origin=request.own_origin,
         )
         own = {b"host", b"origin", b"content-length", b"user-agent"}
         forwarded = [
