@@ -10,7 +10,7 @@ import typer
 from codewords_mcp.cli import _output
 from codewords_mcp.cli._boundary import OK
 from codewords_mcp.cli._connect import connect, read_settings
-from codewords_mcp.cli._refs import AsJson
+from codewords_mcp.cli._refs import AsJson, part, workflow_id
 from codewords_mcp.cli.doctor.findings import UNATTENDED
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ def open_page(
         str | None,
         typer.Argument(
             metavar="PAGE",
-            help="The page's address, its path, or its token; without it, what waits for you.",
+            help="A workflow's id or name; or a page's address, its path, or its token; without it, what waits for you.",
             show_default=False,
         ),
     ] = None,
@@ -31,20 +31,17 @@ def open_page(
     ] = False,
     as_json: AsJson = False,
 ) -> int:
-    """Open what waits for you in your browser, signed in: a question, a secret to type, an account to connect.
+    """Open what waits for you in your browser, signed in: a question, a secret to type, an account to connect; or a workflow's
+    own page.
 
     The address signs in whoever opens it, once, within five minutes: do not pass it on.
     """
     with connect() as client:
         items = client.items("/waiting")
-        if page:
-            target = _path_of(page)
-        elif len(items) == 1:
-            target = items[0]["path"]
+        if page and _names_workflow(page, items):
+            url = client.record("POST", f"/workflows/{part(workflow_id(client, page))}/page", body={})["url"]
         else:
-            target = "/"
-
-        url = client.record("POST", "/sign-ins", body={"page": target})["url"]
+            url = client.record("POST", "/sign-ins", body={"page": _target(page, items)})["url"]
         unattended = client.record("GET", "/status").get("consent") == "token"
 
     if unattended:
@@ -85,6 +82,21 @@ def _tell(page: str | None, items: list[Json]) -> None:
         _output.line(f"{len(items)} pages wait for you; the page that opens lists them:")
         for item in items:
             _output.line(f"  {item['title']}")
+
+
+def _names_workflow(page: str, items: list[Json]) -> bool:
+    """Whether this is neither an address or a path, nor the token of a page that waits."""
+    return (
+        not page.startswith("/")
+        and "://" not in page
+        and not any(item["path"].endswith(f"/{page}") for item in items)
+    )
+
+
+def _target(page: str | None, items: list[Json]) -> str:
+    if page:
+        return _path_of(page)
+    return items[0]["path"] if len(items) == 1 else "/"
 
 
 def _path_of(page: str) -> str:

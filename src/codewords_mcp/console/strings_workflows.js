@@ -17,6 +17,10 @@ export const workflow = {
   removeLead: (/** @type {number} */ versions, /** @type {number} */ schedules, /** @type {number} */ hooks) => `${plural(versions, "version")}, ${plural(schedules, "schedule")} and ${plural(hooks, "webhook")} go with it and don't come back. Its runs stay.`,
 };
 
+export const ownPage = {
+  open: "Open its page", docs: "API docs", led: (/** @type {string} */ path) => `You were on ${path} of this workflow. “Open its page” leads back there.`,
+};
+
 export const form = {
   title: "Run it", route: "Route", begin: "Begin with", empty: "An empty form", example: "The example", derived: "An example made from the schema", recent: (/** @type {string} */ status, /** @type {string} */ when, /** @type {string} */ input) => `${status} ${when}: ${input}`,
   asForm: "Form", asJson: "JSON", view: "Show the input as", run: (/** @type {string} */ name) => `Run ${name}`, dry: "Dry run", dryHint: "Writes are held and listed, not sent.", input: "Input", parameters: "In the address", headers: "Headers", optional: "optional",

@@ -19,8 +19,8 @@ from codewords_mcp.http.middleware.tokens import Tokens
 from codewords_mcp.http.middleware.workflow_origins import OriginRouter, WorkflowOrigin
 from codewords_mcp.http.openapi import operations_for
 from codewords_mcp.http.operations import HttpOperation
+from codewords_mcp.http.pages import answer, console, sign_in
 from codewords_mcp.http.pages import consent as consent_page
-from codewords_mcp.http.pages import console, sign_in
 from codewords_mcp.http.pages import login as login_page
 from codewords_mcp.http.pages import secret as secret_page
 from codewords_mcp.http.pages.docs import docs_operation
@@ -110,7 +110,8 @@ def operations() -> tuple[HttpOperation, ...]:
         *files.OPERATIONS, *secrets.OPERATIONS, *services.OPERATIONS, *integrations.OPERATIONS,
         *webhooks.OPERATIONS, *login_page.OPERATIONS, *consent_page.OPERATIONS, *browser.OPERATIONS,
         *sign_in.OPERATIONS, *oauth.OPERATIONS,
-        *console.OPERATIONS, *events.OPERATIONS, *published.OPERATIONS, *workflow_pages.OPERATIONS, *agreements.OPERATIONS, *_MCP,
+        *answer.OPERATIONS, *console.OPERATIONS, *events.OPERATIONS, *published.OPERATIONS,
+        *workflow_pages.OPERATIONS, *agreements.OPERATIONS, *_MCP,
     )  # fmt: skip
     described = list(table)
     # The pages read `described` at each request, so that they list themselves as well.

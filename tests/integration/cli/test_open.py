@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from tests.integration.cli.terminal import Shell
 from tests.support.browser_client import Browser
+from tests.support.runtime import ECHO
 
 pytestmark = [pytest.mark.requirement("pages:open")]
 
@@ -61,3 +62,15 @@ def test_on_a_desktop_open_starts_the_browser_and_prints_no_address(shell: Shell
     assert "/sign-in/" in seen.read_text(encoding="utf-8")
     printed = sitting("codewords", "open", "/", "--print")
     assert "/sign-in/" in printed.out
+
+
+@pytest.mark.requirement("origins:session")
+def test_open_leads_to_the_own_page_of_a_workflow_that_is_named(shell: Shell, tmp_path: Path) -> None:
+    program = tmp_path / "counter.py"
+    program.write_text(ECHO, encoding="utf-8")
+    deployed = shell("codewords", "deploy", str(program), "--name", "Page of mine", "--json").json
+    label = deployed["service_id"].replace("_", "-")
+    for name in ("Page of mine", deployed["service_id"]):
+        url = shell("codewords", "open", name, "--json").json["url"]
+        assert f"//{label}.localhost:" in url
+        assert "/.codewords/open/" in url

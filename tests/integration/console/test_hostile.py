@@ -27,7 +27,7 @@ def test_html_of_a_workflow_runs_no_script_and_reaches_nothing(console: Console)
     run_id = console.run(kind="html")
     console.open(f"/console/runs/{run_id}", "succeeded")
     frame = "document.querySelector('.answer iframe')"
-    console.waits(f"{frame}?.src.startsWith('blob:')")
+    console.waits(f"{frame}?.src.endsWith('/console/answers/{run_id}')")
     assert console.tab.value(f"{frame}.getAttribute('sandbox')") == ""
     assert console.tab.value(f"{frame}.contentDocument") is None
     assert console.tab.value("window.hacked") is None

@@ -9,6 +9,7 @@ import { RunForm } from "../parts/form.js";
 import { lazy } from "../parts/lazy.js";
 import { RunLink } from "../parts/link.js";
 import { Missing } from "../parts/missing.js";
+import { OwnPage } from "../parts/own_page.js";
 import { Problem, useResource } from "../parts/resource.js";
 import { firstArguments } from "../parts/run_facts.js";
 import { Status } from "../parts/status.js";
@@ -42,7 +43,7 @@ export default function Workflow({ parameters: [id] }) {
   return html`
     <header class="head">
       <nav class="crumbs" aria-label=${PAGE_NAMES.workflows}><a href="/console/workflows">${PAGE_NAMES.workflows}</a></nav>
-      <div class="split"><h1><${Text} of=${data.name} /></h1><div class="actions"><button class="danger" onClick=${() => setRemoving(true)}>${words.remove}</button></div></div>
+      <div class="split"><h1><${Text} of=${data.name} /></h1><div class="actions"><${OwnPage} workflow=${data} /><button class="danger" onClick=${() => setRemoving(true)}>${words.remove}</button></div></div>
       ${data.description && html`<p class="dim"><${Text} of=${data.description} /></p>`}
       <dl class="facts"><div title=${words.facts.version}><dt>${words.facts.version}</dt><dd>${common.version(data.version)}</dd></div>
         <div title=${words.facts.url}><dt>${words.facts.url}</dt><dd><span class="mono"><${Text} of=${data.service_id} /></span><${Copy} text=${data.url} label=${words.facts.url} /></dd></div></dl>

@@ -14,12 +14,12 @@ const PAGE = /^\s*<(!doctype html|html|head|body)\b/i;
 export function Answer({ run }) {
   if (run.responseFile) return html`<${Box} title=${words.title} status=${run.responseStatus}><${File} file=${run.responseFile} /><//>`;
   return html`<${Content} title=${words.title} status=${run.responseStatus} text=${run.responseContent} json=${run.responseJson}
-    type=${run.responseContentType ?? ""} truncated=${run.responseTruncated} none=${words.none} />`;
+    page=${`/console/answers/${run.id}`} truncated=${run.responseTruncated} none=${words.none} />`;
 }
 
 /** @param {{run: import("./run_facts.js").RunRecord, active: boolean}} properties */
 export const Input = ({ run, active }) => html`<${Content} title=${words.input} text=${run.requestContent} json=${parsed(run.requestContent)}
-  type="" truncated=${run.requestTruncated} none=${active ? words.later : words.noInput} />`;
+  truncated=${run.requestTruncated} none=${active ? words.later : words.noInput} />`;
 
 /** @param {string | null} text */
 function parsed(text) {
@@ -34,10 +34,10 @@ function parsed(text) {
 const Box = ({ title, status, tools, children }) => html`<section class="card answer" aria-label=${title}>
   <header><h2>${title} ${status && html`<span class="dim">${words.status(status)}</span>`}</h2>${tools}</header>${children}</section>`;
 
-/** @param {{title: string, status?: number | null, text: string | null, json: any, type: string, truncated: boolean, none: string}} properties */
-function Content({ title, status, text, json, type, truncated, none }) {
+/** @param {{title: string, status?: number | null, text: string | null, json: any, page?: string, truncated: boolean, none: string}} properties */
+function Content({ title, status, text, json, page, truncated, none }) {
   const table = json === null ? null : tableOf(json);
-  const views = viewsOf(json, table, text ?? "", type);
+  const views = viewsOf(json, table, text ?? "", page);
   const [chosen, setView] = useState("");
   const view = views.includes(chosen) ? chosen : views[0];
   if (text === null || text === "") return html`<${Box} title=${title} status=${status}><p class="dim">${none}</p><//>`;
@@ -47,13 +47,13 @@ function Content({ title, status, text, json, type, truncated, none }) {
   return html`<${Box} title=${title} status=${status} tools=${tools}>
     ${view === words.tree && html`<${JsonTree} value=${json} />`}
     ${view === words.table && table && html`<${DataTable} rows=${table} />`}
-    ${view === words.page && html`<${PageFrame} text=${text} />`}
+    ${view === words.page && page && html`<${PageFrame} address=${page} />`}
     ${view === words.text && html`<pre tabindex="0"><${Text} of=${text} /></pre>`}
     ${truncated && html`<p class="dim">${words.truncated}</p>`}<//>`;
 }
 
-/** @param {any} json @param {any} table @param {string} text @param {string} type */
-function viewsOf(json, table, text, type) {
+/** @param {any} json @param {any} table @param {string} text @param {string} [page] */
+function viewsOf(json, table, text, page) {
   if (json !== null && json !== undefined) return [...(table ? [words.table] : []), words.tree, words.text];
-  return type.startsWith("text/html") || PAGE.test(text) ? [words.page, words.text] : [words.text];
+  return page && PAGE.test(text) ? [words.page, words.text] : [words.text];
 }

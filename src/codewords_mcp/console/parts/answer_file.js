@@ -7,11 +7,9 @@ import { now, Text } from "./text.js";
 
 const PICTURE = /^image\/(png|jpeg|gif|webp|avif|bmp)$/;
 
-/** HTML of a workflow, in a frame of an opaque origin without scripts. @param {{text: string}} properties */
-export function PageFrame({ text }) {
-  const address = useBlob(text, "text/html;charset=utf-8");
-  return address && html`<iframe sandbox="" title=${words.frame} src=${address} referrerpolicy="no-referrer"></iframe><p class="dim">${words.frame}</p>`;
-}
+/** HTML of a workflow with its own styles, in a frame of an opaque origin without scripts. @param {{address: string}} properties */
+export const PageFrame = ({ address }) => html`
+  <iframe sandbox="" title=${words.frame} src=${address} referrerpolicy="no-referrer"></iframe><p class="dim">${words.frame}</p>`;
 
 /** @param {string | Blob | null} content @param {string} type */
 function useBlob(content, type) {

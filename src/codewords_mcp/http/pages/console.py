@@ -50,11 +50,12 @@ def _policy(request: Request) -> str:
 
     `'self'` would let a page load what a workflow answers as its script; a path does not.
     """
-    own = f"{own_url(request.scope)}{BASE}/"
+    here = own_url(request.scope)
+    own = f"{here}{BASE}/"
     return (
         f"default-src 'none'; script-src {own}; style-src {own}; img-src 'self' data: blob:; connect-src 'self'; "
-        "frame-src 'self' blob:; media-src 'self' blob:; object-src 'none'; base-uri 'none'; form-action 'self'; "
-        "frame-ancestors 'none'"
+        f"frame-src {here}/console/answers/ blob:; media-src 'self' blob:; object-src 'none'; base-uri 'none'; "
+        "form-action 'self'; frame-ancestors 'none'"
     )
 
 

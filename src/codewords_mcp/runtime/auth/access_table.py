@@ -78,7 +78,7 @@ HTTP: tuple[Rule, ...] = (
     *(
         Rule("http", name, "user", ("read",), by_session=True)
         for name in ("GET /", "GET /docs", "GET /openapi.json", "GET /console",
-            "GET /console/{page}", "GET /events")
+            "GET /console/{page}", "GET /console/answers/{run_id}", "GET /events")
     ),
     # Reads by a person.
     *_http(

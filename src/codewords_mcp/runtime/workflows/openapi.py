@@ -71,7 +71,8 @@ def _dict(value: Any) -> dict[str, Any]:
 
 def read_routes(openapi: dict[str, Any]) -> list[dict[str, Any]]:
     """[{method, path, summary, input}] of an OpenAPI document; `input` is the JSON body's schema,
-    references resolved. A route that takes values in its path or query has `parameters` too.
+    references resolved. A route that takes values in its path or query has `parameters` too, one that answers with a
+    page `html`.
     """
     routes: list[dict[str, Any]] = []
     resolver = _Resolver(openapi.get("components", {}).get("schemas", {}))
@@ -92,9 +93,18 @@ def read_routes(openapi: dict[str, Any]) -> list[dict[str, Any]]:
             }
             if parameters := _in_address(operation.get("parameters", []), resolver):
                 route["parameters"] = parameters
+            if _answers_html(operation):
+                route["html"] = True
             routes.append(route)
 
     return routes
+
+
+def _answers_html(operation: dict[str, Any]) -> bool:
+    """Whether a route says that it answers with HTML where all is well."""
+    responses = _dict(operation.get("responses"))
+    good = [_dict(responses[status]) for status in responses if status.startswith("2")]
+    return any("text/html" in _dict(response.get("content")) for response in good)
 
 
 def _in_address(parameters: list[dict[str, Any]], resolver: _Resolver) -> list[dict[str, Any]]:
