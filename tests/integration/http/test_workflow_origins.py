@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import socket
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from typing import Any
 from urllib.parse import urlsplit
 
 import httpx
@@ -70,7 +71,7 @@ class Visitor(Browser):
         self.host = f"{label_of(service_id)}.localhost:{door.port}"
         self.origin = f"http://{self.host}"
 
-    def ask(self, path: str, method: str = "GET", **headers: str | None) -> httpx.Response:
+    def ask(self, path: str, method: str = "GET", **headers: Any) -> httpx.Response:
         """A request of the page itself, unless the headers say something else."""
         own = {"Host": self.host, "Sec-Fetch-Site": "same-origin", "Sec-Fetch-Dest": "empty"}
         if method not in {"GET", "HEAD"}:
@@ -88,7 +89,7 @@ class Visitor(Browser):
         return answer
 
 
-def _names(headers: dict[str, str]) -> dict[str, str | None]:
+def _names(headers: Mapping[str, str | None]) -> dict[str, Any]:
     return {name.replace("-", "_"): value for name, value in headers.items()}
 
 
@@ -194,6 +195,7 @@ def test_cookies_are_the_workflows_own_and_for_its_host_only(visitor: Visitor) -
     assert answer.json()["got"] == {"cart": "7", "x": "y"}
     assert session.partition("=")[2] not in answer.text
     assert answer.headers.get_list("set-cookie") == ["cart=1; Path=/; HttpOnly"]
+    assert "clear-site-data" not in answer.headers, "it clears the cookies of all hosts of a site"
 
 
 def test_a_page_does_not_steer_the_runtime(visitor: Visitor, http: httpx.Client) -> None:
@@ -249,7 +251,7 @@ def test_no_page_of_another_origin_acts_by_the_session(
 ) -> None:
     """Also where a browser sends the cookie, since the workflows below one domain may be of one site."""
     before = len(http.get("/runs?limit=100").json()["items"])
-    refused = visitor.ask("/echo", method, **{name.replace("-", "_"): value for name, value in wrong.items()})
+    refused = visitor.ask("/echo", method, **_names(wrong))
     assert refused.status_code == 403
     assert len(http.get("/runs?limit=100").json()["items"]) == before, "the workflow did not run"
 
@@ -369,7 +371,7 @@ def test_below_an_operators_domain_pages_are_https_with_cookies_that_no_neighbou
         form = {"key": ADMIN_KEY, "to": "/"}
         own = {"Origin": "https://public.example", "Sec-Fetch-Site": "same-origin"}
         signed = console.post("/sign-in", data=form, headers=own).headers["set-cookie"].partition(";")[0]
-        made = console.post(
+        made: str = console.post(
             f"/workflows/{shop}/page", json={}, headers=CONSOLE | own | {"Cookie": signed}
         ).json()["url"]
     assert made.startswith(f"https://{label}.apps.example.com/.codewords/open/")

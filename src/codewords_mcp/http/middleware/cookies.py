@@ -42,11 +42,14 @@ def without_reserved(headers: Headers) -> Headers:
 
 
 def on_own_origin(headers: Headers) -> Headers:
-    """A workflow's answer on its own origin: its cookies are for this very host, and none has a name of ours."""
+    """A workflow's answer on its own origin: its cookies are for this very host, and none has a name of ours.
+
+    It clears none either: a browser would clear those of all hosts of the site.
+    """
     return [
         (name, _for_host_only(value) if name == b"set-cookie" else value)
         for name, value in headers
-        if not (name == b"set-cookie" and _sets_reserved(value))
+        if name != b"clear-site-data" and not (name == b"set-cookie" and _sets_reserved(value))
     ]
 
 
