@@ -28,17 +28,17 @@ def is_reserved(name: str) -> bool:
 
 def without_reserved(headers: Headers) -> Headers:
     """The headers of a request without the runtime's own cookies."""
-    kept: Headers = []
+    passed: Headers = []
     for name, value in headers:
         if name != b"cookie":
-            kept.append((name, value))
+            passed.append((name, value))
             continue
 
         parts = [part.strip() for part in value.split(b";")]
         others = [part for part in parts if part and not _names_reserved(part)]
         if others:
-            kept.append((name, b"; ".join(others)))
-    return kept
+            passed.append((name, b"; ".join(others)))
+    return passed
 
 
 def on_own_origin(headers: Headers) -> Headers:
@@ -76,5 +76,5 @@ def _sets_reserved(value: bytes) -> bool:
 
 def _for_host_only(value: bytes) -> bytes:
     first, *attributes = value.split(b";")
-    kept = [one for one in attributes if one.partition(b"=")[0].strip().lower() != b"domain"]
-    return b";".join([first, *kept])
+    passed = [one for one in attributes if one.partition(b"=")[0].strip().lower() != b"domain"]
+    return b";".join([first, *passed])

@@ -26,8 +26,8 @@ _HEADERS = {
 async def show(request: Request) -> Response:
     """Show the answer of a run as a page. Raises NotFound, Forbidden outside of the console's frame."""
     # Alone in a tab it could look like the console, under the console's address.
-    wanted = (request.headers.get("sec-fetch-dest"), request.headers.get("sec-fetch-site"))
-    if wanted != ("iframe", "same-origin"):
+    fetched = (request.headers.get("sec-fetch-dest"), request.headers.get("sec-fetch-site"))
+    if fetched != ("iframe", "same-origin"):
         raise Forbidden(
             "An answer is shown as a page in the console only.", hint="Open the run in the console."
         )
