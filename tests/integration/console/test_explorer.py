@@ -14,6 +14,7 @@ from tests.integration.console.look import look
 from tests.support.runtime import workflow
 from tests.support.waiting import until
 
+_PICTURE = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAQAAAC1HAwCAAAAC0lEQVR42mNk+A8AAQUBAScY42YAAAAASUVORK5CYII="
 _HOSTILE = "<img src=x onerror=hacked=1>'\"$(touch x)\u202e"
 
 
@@ -125,6 +126,38 @@ def test_a_stream_is_shown_as_it_comes_and_can_be_stopped(console: Console) -> N
     console.sees(".answer pre")
     console.click(".run-form button", "Stop")
     console.sees(".below", "Stopped")
+
+
+@pytest.mark.requirement("console:explorer")
+def test_a_workflow_is_called_at_its_root_and_leads_to_its_run(console: Console) -> None:
+    console.open(_page("ANY /run/{service_id}/{path}"))
+    _type(console, "Service id", console.workflow)
+    _type(console, "Input", '{"lines": 1}')
+    console.click(".run-form button.danger", f"Send POST /run/{console.workflow}/")
+    console.click("dialog button.danger")
+    console.sees(".answer", "asked")
+    console.sees(".facts[role=status] a[href*='/console/runs/']")
+
+
+@pytest.mark.requirement("console:explorer")
+def test_a_file_is_sent_and_a_picture_comes_back(console: Console) -> None:
+    room = console.served.call("POST", "/file?filename=dot.png")
+    up, down = (room[name].rpartition("/file/")[2] for name in ("upload_uri", "download_uri"))
+    console.open(_page("PUT /file/{token}"))
+    _type(console, "Token", up)
+    console.tab.value(
+        f"""(() => {{ const files = new DataTransfer(), field = document.querySelector("input[type=file]");
+        files.items.add(new File([Uint8Array.from(atob("{_PICTURE}"), one => one.charCodeAt(0))], "dot.png", {{type: "image/png"}}));
+        field.files = files.files; field.dispatchEvent(new Event("change", {{bubbles: true}})); }})()"""
+    )
+    assert "--data-binary '@dot.png'" in _snippets(console)[0]
+    console.click(".run-form button.danger")
+    console.click("dialog button.danger")
+    console.sees(".answer h2", "status 20")
+    console.open(_page("GET /file/{token}"))
+    _type(console, "Token", down)
+    console.click(".run-form button.primary")
+    console.waits("document.querySelector('.answer img.picture')?.naturalWidth === 1")
 
 
 @pytest.mark.requirement("console:explorer-asks")

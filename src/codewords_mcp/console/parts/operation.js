@@ -18,6 +18,7 @@ import { Requests } from "./snippets.js";
 import { Text } from "./text.js";
 
 const MOST_LINES = 40;
+const MOST_CHARACTERS = 60;
 
 /** @typedef {import("./operations.js").Operation} Operation */
 /** @typedef {{writes: boolean, asks: string[]}} Preview */
@@ -52,6 +53,7 @@ function MethodForm({ operation, method, cost, wrap = (value) => value, preview,
   const type = file ? file.type || "application/octet-stream" : body && "application/json";
   const request = { method, path, headers: { ...headersOf(values.headers), ...(type ? { "Content-Type": type } : {}) }, body: file ?? (body || undefined) };
   const line = visible(`${method} ${path}`);
+  const label = words.send(line.length > MOST_CHARACTERS ? `${line.slice(0, MOST_CHARACTERS)}…` : line);
   const send = (/** @type {string | null} */ confirm = null) => call.start(confirm ? { ...request, body: JSON.stringify({ ...JSON.parse(body || "{}"), confirm }) } : request);
 
   const begin = (/** @type {Event} */ event) => {
@@ -70,13 +72,13 @@ function MethodForm({ operation, method, cost, wrap = (value) => value, preview,
       <${InputFields} of=${inputs} />${beside?.(inputs)}
       ${operation.raw && method !== "GET" && html`<label class="field"><span>${words.file}</span><input type="file" onChange=${(/** @type {any} */ event) => setFile(event.target.files[0] ?? null)} /></label>`}
       ${cost && html`<p class="dim">${cost}</p>`}<${Problem} error=${action.error ?? call.error} />
-      <div class="actions"><button class=${operation.writes ? "danger" : "primary"} disabled=${action.working || call.working}>${words.send(line)}</button>${call.working && html`<button type="button" onClick=${call.stop}>${words.stop}</button>`}</div></form>
+      <div class="actions"><button class=${operation.writes ? "danger" : "primary"} disabled=${action.working || call.working}>${label}</button>${call.working && html`<button type="button" onClick=${call.stop}>${words.stop}</button>`}</div></form>
     ${call.working && html`<${Progress} of=${null} label=${words.sending} />`}
     ${call.outcome && html`<div class="below"><${Outcome} of=${call.outcome} working=${call.working} /></div>`}
     <details class="below"><summary>${words.request}</summary><p class="dim">${words.requestLead}</p>
       <${Requests} request=${{ method, url: location.origin + path, headers: request.headers, body: masked(body, inputs.body, wrap(null)), file: file?.name }} /></details>
-    ${question && html`<${Confirm} title=${words.ask(operation.summary)} lead=${words.asks} action=${words.send(line)} keep=${words.keep} act=${async () => void send()} onClose=${() => setQuestion(null)}>
-      ${question.asks.length ? html`<ul class="facts-list">${question.asks.slice(0, MOST_LINES).map((/** @type {string} */ one) => html`<li><${Text} of=${one} /></li>`)}</ul>` : html`<pre class="asked">${line}${shownBody && `\n\n${shownBody}`}</pre>`}
+    ${question && html`<${Confirm} title=${words.ask(operation.summary)} lead=${words.asks} action=${label} keep=${words.keep} act=${async () => void send()} onClose=${() => setQuestion(null)}>
+      ${question.asks.length ? html`<p class="mono">${line}</p><ul class="facts-list">${question.asks.slice(0, MOST_LINES).map((/** @type {string} */ one) => html`<li><${Text} of=${one} /></li>`)}</ul>` : html`<pre class="asked">${line}${shownBody && `\n\n${shownBody}`}</pre>`}
       ${cost && html`<p class="dim">${cost}</p>`}<//>`}
     ${consent && html`<${Consent} question=${consent} act=${words.again} onAgree=${() => send(consent.confirm)} onClose=${call.clear} />`}`;
 }

@@ -59,7 +59,7 @@ function operationOf(document, path, methods, described) {
   const names = methods.map((method) => method.toUpperCase());
   return {
     id: `${names.length > 1 ? "ANY" : names[0]} ${path}`, methods: names, path, tag, summary: described.summary, description: described.description, key: described["x-key"],
-    service: tag.startsWith("service: ") ? tag.slice(9) : "", writes: described["x-effect"] === "writes", parameters: described.parameters,
+    service: tag.startsWith("service: ") ? tag.slice(9) : "", writes: described["x-effect"] === "writes", unsure: names.length > 1, parameters: described.parameters,
     // References lead to the parts of the whole document.
     input: schema ? { ...resolved(schema, document), components: document.components } : null, raw: Boolean(content["*/*"]),
   };
@@ -72,7 +72,11 @@ export const operationsOfService = (service) => service.operations.map((/** @typ
 }));
 
 /** An operation's route, as forms take it. @param {Operation} operation @param {string} method */
-export const routeOf = (operation, method) => ({ method, path: operation.path, deep: "path", parameters: operation.parameters, input: operation.input });
+export const routeOf = (operation, method) => ({
+  method, path: operation.path, deep: "path", input: operation.input,
+  // What a workflow or a provider is asked for may be its root.
+  parameters: operation.parameters.map((one) => (one.in === "path" && one.name === "path" ? { ...one, required: false } : one)),
+});
 
 /** Where an operation is shown. @param {Operation} operation */
 export const pathOf = (operation) => (operation.service ? `/console/services/${encodeURIComponent(operation.service)}?op=${encodeURIComponent(operation.path.slice(`/run/${operation.service}`.length).replace("{path}", "*"))}`
