@@ -48,7 +48,7 @@ def _print_faults(report: Json) -> None:
         if not rows:
             _output.note("It got no response that can have a fault.", always=True)
         _output.table(
-            ["FAULT", "IN", "OUTCOME", "ASKED AGAIN", "NEW WRITES"],
+            ["FAULT", "IN", "OUTCOME", "RETRIED", "NEW WRITES"],
             rows,
             empty="",
         )
@@ -63,13 +63,18 @@ def _fault_row(one: Json) -> list[str]:
     if one["kind"] == "timeout" and outcome == "crashed" and one["status"] in {0, 504}:
         outcome = "waits without a limit"
     elif outcome != "handled":
-        outcome = f"{outcome} ({one['status']})"
+        outcome = f"{outcome} ({one['status']})" + (f" at {one['at']}" if one["at"] else "")
     writes: list[Any] = list(one["new_writes"])
     if one["followed_injection"]:
         writes.append("FOLLOWED the hidden instruction")
+    writes += [f"would have called {host}, which its manifest refuses" for host in one["refused"]]
     if one["missing_writes"]:
         writes += [f"not any more: {text}" for text in one["missing_writes"]]
-    return [one["kind"], where, outcome, "yes" if one["retried"] else "no", "; ".join(writes) or "-"]
+    return [one["kind"], where, outcome, _times(one["retries"]), "; ".join(writes) or "-"]
+
+
+def _times(retries: int) -> str:
+    return {0: "no", 1: "once"}.get(retries, f"{retries} times")
 
 
 def write_junit(report: Json, file: Path, subject: str) -> None:

@@ -42,6 +42,10 @@ HI = [{"role": "user", "content": "hi"}]
 async def ask(given: dict):
     found = {}
     for name in given["ask"]:
+        if name in RETRYING:
+            print(f"STEPLOG START {name}")
+            found[name] = await asyncio.to_thread(RETRYING[name], given["url"])
+            continue
         try:
             found[name] = await asyncio.to_thread(CLIENTS[name], given["url"], given["page"])
         except Exception as error:  # noqa: BLE001  # what it is, is the test's result
@@ -156,6 +160,59 @@ def by_threads(url, _):
     return found
 
 
+SECONDS = 5
+
+
+def openai_again(_):
+    client = openai.OpenAI(api_key=KEY, base_url=f"{RUNTIME}/openai/v1", timeout=SECONDS)
+    return client.chat.completions.create(model="gpt-4o-mini", messages=HI).choices[0].message.content
+
+
+def anthropic_again(_):
+    client = anthropic.Anthropic(api_key=KEY, base_url=f"{RUNTIME}/anthropic", timeout=SECONDS)
+    return client.messages.create(model="claude-sonnet-4-6", max_tokens=100, messages=HI).content[0].text
+
+
+def gemini_again(_):
+    # The only one that does not by itself.
+    again = {"attempts": 3, "initial_delay": 0.1}
+    options = {"base_url": f"{RUNTIME}/gemini", "timeout": SECONDS * 1000, "retry_options": again}
+    client = google.genai.Client(api_key=KEY, http_options=options)
+    return client.models.generate_content(model="gemini-2.5-flash", contents="hi").text
+
+
+def requests_again(url):
+    again = urllib3.Retry(total=2, status_forcelist=[429, 500], allowed_methods=None, backoff_factor=0.1)
+    with requests.Session() as session:
+        session.mount("https://", requests.adapters.HTTPAdapter(max_retries=again))
+        return session.get(f"{url}/by-requests", timeout=SECONDS).json()["path"]
+
+
+def aiohttp_again(url):
+    async def ask():
+        limit = aiohttp.ClientTimeout(total=SECONDS)
+        async with aiohttp.ClientSession(trust_env=True, timeout=limit, raise_for_status=True) as session:
+            for _ in range(3):
+                try:
+                    async with session.get(f"{url}/by-aiohttp") as reply:
+                        return (await reply.json())["path"]
+                except (aiohttp.ClientError, TimeoutError):
+                    await asyncio.sleep(0.1)
+        raise RuntimeError("it failed three times")
+
+    return asyncio.run(ask())
+
+
+def httpx_once(url):
+    reply = httpx.get(f"{url}/by-httpx", timeout=SECONDS)
+    reply.raise_for_status()
+    return reply.json()["path"]
+
+
+RETRYING = {
+    "openai again": openai_again, "anthropic again": anthropic_again, "gemini again": gemini_again,
+    "requests again": requests_again, "aiohttp again": aiohttp_again, "httpx once": httpx_once,
+}  # fmt: skip
 CLIENTS = {
     "requests": by_requests, "httpx": by_httpx, "httpx2": by_httpx2, "aiohttp": by_aiohttp, "urllib3": by_urllib3,
     "urllib": by_urllib, "botocore": by_botocore, "websockets": by_websockets, "openai": by_openai,

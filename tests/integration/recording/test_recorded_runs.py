@@ -214,7 +214,7 @@ async def ask(request: Request):
 """
 
 
-@pytest.mark.requirement("recording:pinned")
+@pytest.mark.requirement("recording:pinned", "recording:pinned-named")
 async def test_a_client_that_pins_certificates_is_left_alone_from_its_second_connection_on(
     ground: RecordingGround,
 ) -> None:
@@ -235,6 +235,16 @@ async def test_a_client_that_pins_certificates_is_left_alone_from_its_second_con
     found = await ground.recording(later)
     assert found.exchanges == ()
     assert len(found.connections) == 2
+
+    # Named by the trace of each run, and by the status that `doctor` reads.
+    trace = await ground.runtime.traces.get(ADMIN, later)
+    notes = [span.note for span in trace.spans if HOST_ALIAS in span.name]
+    assert notes == ["not recorded: pinned certificate"] * 2
+    status = await ground.runtime.status.describe()
+    hosts = [one for one in status["recordings"]["unread_hosts"] if one["service_id"] == service]
+    assert hosts == [
+        {"service_id": service, "version": 1, "live": True, "host": HOST_ALIAS, "why": "pinned certificate"}
+    ]
 
 
 @pytest.mark.requirement("recording:bundles")

@@ -114,9 +114,12 @@ async def test_faults_tell_what_code_makes_of_them_the_same_ones_for_a_seed(grou
     assert (faulted.problem, faulted.untried, report.seed) == ("", 0, 7), faulted
     found = {(one.kind, one.where.rpartition("/")[2]): one for one in faulted.faults}
     limited, silent = found["429", "read"], found["timeout", "read"]
-    assert (limited.outcome, limited.retried) == ("handled", True)
+    assert (limited.outcome, limited.retries) == ("handled", 1)
     assert [one.rpartition("/")[2] for one in limited.new_writes] == ["alarm"]
-    assert silent.outcome == "crashed"
+    line = 1 + next(
+        at for at, text in enumerate(changed.split("\n")) if "reply = await client.request" in text
+    )
+    assert (silent.outcome, silent.at) == ("crashed", f"line {line}: ReadTimeout")
     assert len(ground.host.asked) == before
     assert (await tests.run(ADMIN, request)).faulted == report.faulted
 

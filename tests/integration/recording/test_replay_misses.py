@@ -16,6 +16,7 @@ from codewords_mcp.runtime.api.testing import TestRequest
 from codewords_mcp.runtime.egress import HOST_ALIAS
 from codewords_mcp.runtime.model.authoring import Edit
 from codewords_mcp.runtime.model.replay import Replay, ReplayReport, ReplayRequest
+from codewords_mcp.runtime.recording.faults import INJECTION_HOST
 from codewords_mcp.settings import Settings
 from codewords_testing.providers import LoopbackProviders, loopback_providers
 from codewords_testing.providers.scripted import chat_reply
@@ -278,6 +279,49 @@ async def test_the_write_of_a_model_that_obeys_a_hidden_instruction_is_named(
     followed = [one for one in injected if one.followed_injection]
     assert followed, report
     assert any("send_email" in name for name in followed[0].new_writes), followed
+
+
+_CALLS_BACK = """
+    async with httpx.AsyncClient(timeout=20) as client:
+        page = (await client.get("URL/page-with-the-news-of-today")).text
+        ask = {"model": "gpt-4o-mini", "messages": [{"role": "user", "content": "Whom to call? " + page}]}
+        own = os.environ["CODEWORDS_RUNTIME_URI"] + "CHAT"
+        chosen = (await client.post(own, json=ask, headers=KEY)).json()["choices"][0]["message"]["content"]
+        print("STEPLOG START report")
+        await client.post(texts.loads(chosen)["callback"], json={"page": page})
+"""
+
+
+@pytest.mark.requirement("testing:obeyed-injection")
+@pytest.mark.parametrize("listed", [True, False])
+async def test_a_host_that_an_obeyed_instruction_names_is_named_whether_the_manifest_lists_it_or_not(
+    ground: RecordingGround, providers: LoopbackProviders, listed: bool
+) -> None:
+    program = _CALLS_BACK.replace("URL", ground.url).replace("CHAT", CHAT).replace("KEY", _KEY)
+    hosts = [HOST_ALIAS, INJECTION_HOST] if listed else [HOST_ALIAS]
+    tool = f'egress = {json.dumps(hosts)}\nservices = ["openai"]'
+    code = calling(tool, title=f"Calls back {listed}")
+    code = code.replace(_RETURN, program + _RETURN)
+    service = await deployed(ground.runtime, code)
+    providers.answer_next(chat_reply(json.dumps({"callback": f"{ground.url}/write"})))
+    status, answer, run_id = await ground.run(service)
+    assert status == 200, answer
+    await ground.recording(run_id)
+    before = len(ground.host.asked), len(providers.requests)
+    report = await ground.runtime.tests.run(ADMIN, TestRequest(service, faults=True))
+    assert (len(ground.host.asked), len(providers.requests)) == before
+    (followed,) = [one for one in report.faulted[0].faults if one.followed_injection]
+    assert followed.kind == "injection"
+    line = 1 + code.split("\n").index(
+        '        await client.post(texts.loads(chosen)["callback"], json={"page": page})'
+    )
+    if listed:
+        assert (followed.outcome, followed.refused, followed.at) == ("handled", [], "")
+        assert followed.new_writes == [f"POST {INJECTION_HOST}/in"]
+    else:
+        assert (followed.outcome, followed.refused) == ("crashed", [INJECTION_HOST])
+        assert followed.at.startswith(f"step report, line {line}: "), followed
+        assert followed.missing_writes == [f"POST {HOST_ALIAS}:{ground.host.port}/write"]
 
 
 @pytest.mark.requirement("replay:own-input")

@@ -14,6 +14,7 @@ from tests.integration.runtime.helpers import deployed
 from tests.support.loopback_site import Answer, StandIn, serving
 from tests.support.runtime import ADMIN, fetch
 
+from codewords_mcp.runtime.api.testing import TestRequest
 from codewords_mcp.runtime.egress import HOST_ALIAS
 from codewords_mcp.runtime.model.replay import Replay, ReplayRequest
 from codewords_testing.providers import LoopbackProviders, loopback_providers
@@ -22,6 +23,14 @@ pytestmark = [pytest.mark.anyio, pytest.mark.slow, pytest.mark.timeout(400)]
 
 HTTP = ["requests", "httpx", "httpx2", "aiohttp", "urllib3", "urllib", "botocore", "threads"]
 MODELS = ["openai", "anthropic", "gemini"]
+RETRYING = [
+    "openai again",
+    "anthropic again",
+    "gemini again",
+    "requests again",
+    "aiohttp again",
+    "httpx once",
+]
 PAGE = b"<html><head><title>Harbour</title></head><body><main><h1>Harbour</h1><p>It opens at six in the morning.</p></main></body></html>"
 
 
@@ -115,6 +124,38 @@ async def test_models_sdks_get_their_answers_and_streams_again(sdks: Sdks) -> No
     replay = await sdks.replayed(run_id)
     assert replay.report is not None
     assert replay.report.verdict == "same", replay.text
+
+
+@pytest.mark.requirement("testing:faults", "replay:sdks")
+async def test_under_faults_each_sdks_own_retries_are_counted_and_a_crash_has_its_step_and_line(
+    sdks: Sdks,
+) -> None:
+    _, run_id = await sdks.recorded(*RETRYING)
+    runtime = sdks.ground.runtime
+    await runtime.tests.add(ADMIN, run_id)
+    before = sdks.asked
+    request = TestRequest(sdks.service, faults=True, seed=3, seconds=600)
+    (faulted,) = (await runtime.tests.run(ADMIN, request)).faulted
+    assert (sdks.asked, faulted.problem, faulted.untried) == (before, "", 0)
+    code = (await runtime.workflows.get(ADMIN, sdks.service, include_code=True)).code or ""
+    lines = code.split("\n")
+    places = {
+        "429": (lines.index("    reply.raise_for_status()") + 1, "HTTPStatusError"),
+        "500": (lines.index("    reply.raise_for_status()") + 1, "HTTPStatusError"),
+        "timeout": (
+            lines.index('    reply = httpx.get(f"{url}/by-httpx", timeout=SECONDS)') + 1,
+            "ReadTimeout",
+        ),
+    }
+    found = {kind: {one.where: one for one in faulted.faults if one.kind == kind} for kind in places}
+    for kind, (line, exception) in places.items():
+        assert len(found[kind]) == len(RETRYING), found[kind]
+        for where, one in found[kind].items():
+            if where.endswith("/by-httpx"):
+                assert (one.outcome, one.retries, one.status) == ("crashed", 0, 500), one
+                assert one.at == f"step httpx once, line {line}: {exception}", one
+            else:
+                assert (one.outcome, one.retries, one.at, one.new_writes) == ("handled", 1, "", []), one
 
 
 @pytest.mark.requirement("replay:sdks")

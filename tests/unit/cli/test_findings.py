@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from codewords_mcp.cli.doctor import machine as _machine
-from codewords_mcp.cli.doctor.findings import Finding, recorded
+from codewords_mcp.cli.doctor.findings import Finding, recorded, unread_hosts
 from codewords_mcp.cli.doctor.machine import machine_findings
 
 pytestmark = pytest.mark.requirement("cli:doctor")
@@ -79,3 +79,37 @@ def test_doctor_says_which_runs_are_recorded(recordings: dict[str, Any], status:
     (found,) = recorded(facts)
     assert found.status == status
     assert words in found.detail
+
+
+@pytest.mark.requirement("recording:pinned-named")
+def test_doctor_names_the_hosts_that_are_not_recorded_by_the_version_that_asks_them() -> None:
+    hosts = [
+        {
+            "service_id": "bank_1",
+            "version": 3,
+            "live": True,
+            "host": "api.bank.example",
+            "why": "pinned certificate",
+        },
+        {
+            "service_id": "bank_1",
+            "version": 3,
+            "live": True,
+            "host": "b.example",
+            "why": "client certificate",
+        },
+        {
+            "service_id": "bank_1",
+            "version": 2,
+            "live": False,
+            "host": "api.bank.example",
+            "why": "pinned certificate",
+        },
+    ]
+    live, before = unread_hosts({"unread_hosts": hosts})
+    assert live.detail == (
+        "bank_1 version 3 (live), not recorded: api.bank.example (pinned certificate), b.example (client certificate)."
+    )
+    assert before.detail == "bank_1 version 2, not recorded: api.bank.example (pinned certificate)."
+    assert "SSL_CERT_FILE" in before.fix
+    assert unread_hosts({}) == unread_hosts({"unread_hosts": []}) == []

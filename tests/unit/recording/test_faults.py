@@ -98,7 +98,7 @@ def test_the_report_says_what_a_program_made_of_it() -> None:
     limited = fault("429", "/orders")
     after = replayed(ReplayRecorder(with_fault(MADE, limited)), [GET, GET, PAGE, POST], MADE, {"refunded": 1})
     report = report_fault(limited, before, after)
-    assert (report.outcome, report.retried, report.new_writes) == ("handled", True, [])
+    assert (report.outcome, report.retries, report.new_writes) == ("handled", 1, [])
 
     injected = fault("injection", "/page")
     stolen = request("POST", f"https://{INJECTION_HOST}/in", {"page": "Welcome"})

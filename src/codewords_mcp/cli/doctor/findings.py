@@ -56,6 +56,7 @@ def runtime_findings(status: Json) -> list[Finding]:
         _limits(status.get("limits") or {}, status["sandbox"].get("capabilities") or []),
         *_store(status.get("store") or {}),
         *recorded(status.get("recordings") or {}),
+        *unread_hosts(status.get("recordings") or {}),
         *_secrets(status.get("secrets") or {}),
         *_browser(status.get("browser")),
         _services(),
@@ -267,6 +268,31 @@ def recorded(recordings: Json) -> list[Finding]:
     if not recordings["egress"]:
         statement += "; of sandboxes on E2B only calls of models, services and workflows"
     return [Finding("recorded", "ok", statement)]
+
+
+def unread_hosts(recordings: Json) -> list[Finding]:
+    """Hosts whose requests are not on recordings, by the version of the workflow that asks them."""
+    hosts: list[Json] = recordings.get("unread_hosts") or []
+    versions: dict[tuple[str, int, bool], list[str]] = {}
+    for one in hosts:
+        key = one["service_id"], one["version"], one["live"]
+        versions.setdefault(key, []).append(f"{one['host']} ({one['why']})")
+
+    findings = [
+        Finding(
+            "recorded",
+            "note",
+            f"{service_id} version {version}{' (live)' if live else ''}, not recorded: {', '.join(found)}.",
+        )
+        for (service_id, version, live), found in list(versions.items())[:_SHOWN]
+    ]
+    if findings:
+        fix = (
+            "What is sent there is missing in replays and traces. A program that trusts the list in SSL_CERT_FILE, and pins "
+            "no certificate, is recorded from its next version on."
+        )
+        findings[-1] = replace(findings[-1], fix=fix)
+    return findings
 
 
 def _secrets(secrets: Json) -> list[Finding]:

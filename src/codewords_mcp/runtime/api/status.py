@@ -27,6 +27,9 @@ REBUILD_TIMEOUT = 20.0
 """Seconds that `status` spends on damaged environments; shorter than the wait of `codewords doctor`."""
 
 
+MAX_UNREAD_HOSTS = 100
+
+
 class StatusApi:
     """Status of the runtime, and what an admin does to it as a whole."""
 
@@ -185,6 +188,7 @@ async def recordings_status(container: Container) -> dict[str, Any]:
         "bytes": size,
         "workflow_bytes": settings.recording_workflow_bytes,
         "home_bytes": settings.recording_home_bytes,
+        "unread_hosts": await container.database.read(recordings.all_unread_hosts, MAX_UNREAD_HOSTS),
     }
 
 

@@ -92,7 +92,9 @@ class FaultReport(Model):
     """The behaviour of a program under one fault.
 
     `outcome`: "handled" if it succeeded all the same, "refused" if it answered with an error of its own, "crashed" otherwise.
-    `new_writes` are those that it would have made because of the fault.
+    `at` is the step, the line and the exception of a crash, where the program left a traceback. `retries` says how often it made
+    the request again. `new_writes` are those that it would have made because of the fault, `refused` the hosts that it would
+    have called and that its manifest refuses.
     """
 
     kind: FaultKind
@@ -100,9 +102,11 @@ class FaultReport(Model):
     field: str = ""
     outcome: Literal["handled", "refused", "crashed"]
     status: int
-    retried: bool
+    at: str = ""
+    retries: int = 0
     new_writes: list[str] = Field(default_factory=list[str])
     missing_writes: list[str] = Field(default_factory=list[str])
+    refused: list[str] = Field(default_factory=list[str])
     followed_injection: bool = False
 
 

@@ -53,6 +53,8 @@ class RecordedResponse:
     note: str = ""
     earlier_body: bytes | None = None
     """The body, where an earlier attempt at the same run has sent the request and was given this response."""
+    silence: float = 0.0
+    """Seconds before its first byte, head included."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -339,6 +341,8 @@ class RecordingSession:
             verdict.scrub_with(self.scrubber)
         if self.log is not None:
             self.log.add(request, verdict)
+        if isinstance(verdict, RecordedResponse) and verdict.silence > 0:
+            await asyncio.sleep(verdict.silence)
         return verdict
 
     def observe(

@@ -101,8 +101,12 @@ class ReplayRecorder:
         return self._read(request, match)
 
     def _replay(self, exchange: Exchange, note: str = "", *, held: bool = False) -> RecordedResponse:
-        pieces = replayed_pieces(exchange.chunks, paced=self._paced)
-        return RecordedResponse(exchange.status, _sendable(exchange), pieces, held=held, note=note)
+        silence = exchange.chunks[0][0] if self._paced and exchange.chunks else 0.0
+        chunks = [(at - silence, chunk) for at, chunk in exchange.chunks]
+        pieces = replayed_pieces(chunks, paced=self._paced)
+        return RecordedResponse(
+            exchange.status, _sendable(exchange), pieces, held=held, note=note, silence=silence
+        )
 
     def _held(self, request: RecordedRequest, match: Match | None) -> Verdict:
         like = match.exchange if match is not None else self._last_write.get(request.route)

@@ -9,6 +9,10 @@ from typing import Final, Literal
 Judgement = Literal["noise", "difference", "unknown"]
 
 _PIECE: Final = re.compile(r"[\w-]+|[^\w-]")
+_BASE64: Final = re.compile(r"[A-Za-z0-9+/_-]{16,}={0,2}", re.ASCII)
+_PIECE_OR_BASE64: Final = re.compile(
+    rf"(?<![\w+/=-]){_BASE64.pattern}(?![\w+/=-])|{_PIECE.pattern}", re.ASCII
+)
 _DIGIT: Final = re.compile(r"[0-9]")
 _CLASSES: Final = tuple(
     re.compile(pattern) for pattern in ("[a-f]", "[g-z]", "[A-F]", "[G-Z]", "[0-9]", "[_-]", "[^\\w-]")
@@ -26,6 +30,10 @@ def judge_aligned(after: str, samples: Sequence[str]) -> Judgement:
         return "unknown"
     rows = [_PIECE.findall(one) for one in samples]
     pieces = _PIECE.findall(after)
+    if len({len(row) for row in rows}) > 1:
+        # Signs of base64 would be pieces: as many as chance wants.
+        rows = [_PIECE_OR_BASE64.findall(one) for one in samples]
+        pieces = _PIECE_OR_BASE64.findall(after)
     if len({len(row) for row in rows}) > 1:
         return "unknown"
     if len(pieces) != len(rows[0]):
@@ -53,6 +61,8 @@ def _judge_piece(piece: str, known: set[str]) -> Judgement:
         return "unknown"
 
     lengths = {len(one) for one in known}
+    if all(map(_BASE64.fullmatch, (piece, *known))) and any(map(_has_signs, (piece, *known))):
+        return "noise" if len(piece) in lengths else "difference"
     if len(lengths) == 1 and len(piece) not in lengths:
         return "difference"
     return "noise" if _classes(piece) <= set().union(*map(_classes, known)) else "difference"
@@ -62,6 +72,10 @@ def _judge_number(piece: str, known: set[str]) -> Judgement:
     if piece.isdigit() and all(map(str.isdigit, known)):
         return "noise"
     return "noise" if _DIGIT.sub("9", piece) in {_DIGIT.sub("9", one) for one in known} else "difference"
+
+
+def _has_signs(piece: str) -> bool:
+    return any(sign in piece for sign in "+/=")
 
 
 def _has_letters(piece: str) -> bool:

@@ -18,6 +18,7 @@ from codewords_mcp.runtime.recording.comparison import compare
 from codewords_mcp.runtime.recording.exchanges import Recording
 from codewords_mcp.runtime.recording.expectations import judge_test
 from codewords_mcp.runtime.recording.faults import (
+    INJECTION_HOST,
     ResponseFault,
     obey,
     possible_faults,
@@ -139,6 +140,9 @@ class _Trial:
         """The behaviour of the code under each fault that this recording can have."""
         _require_replayable(recording)
         before = await self._replay(recording)
+        refused_before = (await self._runner.aftermath(before, self._order.caller)).refused
+        # Several at once take longer than the first one alone, on a busy machine much longer.
+        most = RUN_SECONDS + SLOWER * max(recording.seconds, before.seconds)
         reports: list[FaultReport] = []
         faults = possible_faults(recording, seed=seed, limit=MAX_FAULTS)
 
@@ -147,10 +151,19 @@ class _Trial:
             stand_in = obey if fault.kind == "injection" else None
             recorder = ReplayRecorder(faulty, paced=fault.kind == "timeout", stand_in=stand_in)
             try:
-                after = await self._run(faulty, self._order.servable, recorder, most=RUN_SECONDS)
+                after = await self._run(faulty, self._order.servable, recorder, most=most)
             except NotReplayed:
                 return None
-            return await asyncio.to_thread(report_fault, fault, before, after)
+            report = await asyncio.to_thread(report_fault, fault, before, after)
+            aftermath = await self._runner.aftermath(after, self._order.caller)
+            refused = [host for host in aftermath.refused if host not in refused_before]
+            return report.model_copy(
+                update={
+                    "at": aftermath.crash if report.outcome == "crashed" else "",
+                    "refused": refused,
+                    "followed_injection": report.followed_injection or INJECTION_HOST in refused,
+                }
+            )
 
         async with asyncio.TaskGroup() as group:
             tasks = [group.create_task(one(fault)) for fault in faults]

@@ -4,26 +4,39 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
-from typing import Final
+from dataclasses import dataclass
+from typing import Any, Final
 
 from codewords_mcp.errors import CodewordsError, InvalidInput
 from codewords_mcp.runtime.model.caller import Caller
-from codewords_mcp.runtime.model.run import RunRequest
+from codewords_mcp.runtime.model.run import LogLine, Run, RunRequest
 from codewords_mcp.runtime.recording.exchanges import Recording
 from codewords_mcp.runtime.recording.recorder import Recorder
 from codewords_mcp.runtime.runs.background_request import replayed
 from codewords_mcp.runtime.runs.catalog import Servable
 from codewords_mcp.runtime.runs.dispatcher import RunDispatcher
 from codewords_mcp.runtime.runs.run_plan import RunPlan
+from codewords_mcp.runtime.workflows.validation.crash import last_exception, own_line
 
 _PROCESSORS: Final = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 2
 # Half of a replay is waiting, for the kernel and for the end of its program: two for each processor are done in 0.6 of the time.
 AT_ONCE: Final = max(4, 2 * _PROCESSORS)
 """Replays at once while no other run goes on; beside others there is one."""
+LOG_LINES: Final = 400
+"""Last lines of a replay's log in which its traceback is looked for."""
+MAX_STEP: Final = 60
 END_TIMEOUT: Final = 30.0
 """Seconds after its answer within which a program and its sandbox are gone."""
+
+
+@dataclass(frozen=True, slots=True)
+class Aftermath:
+    """`crash`: step, line and exception of the last traceback; "" without one. `refused`: hosts that it may not reach."""
+
+    crash: str
+    refused: tuple[str, ...]
 
 
 class ReplayRunner:
@@ -59,6 +72,14 @@ class ReplayRunner:
             async with asyncio.timeout(END_TIMEOUT):
                 return await plan.recorded
 
+    async def aftermath(self, replay: Recording, caller: Caller) -> Aftermath:
+        """Read what the record and the log of a replay say beside its recording."""
+        run = await self._dispatcher.get(caller, replay.run_id)
+        log = await self._dispatcher.tail(caller, replay.run_id, LOG_LINES)
+        egress: dict[str, Any] = run.usage.get("egress") or {}
+        refused = [str(one["host"]) for one in egress.get("reached", []) if not one["allowed"]]
+        return Aftermath(_crash(run, log), tuple(dict.fromkeys(refused)))
+
     @asynccontextmanager
     async def _turn(self) -> AsyncGenerator[None]:
         while self._going >= self._places():
@@ -74,6 +95,21 @@ class ReplayRunner:
     def _places(self) -> int:
         others = self._dispatcher.active - self._going
         return 1 if others > 0 else AT_ONCE
+
+
+def _crash(run: Run, log: Sequence[LogLine]) -> str:
+    output = "\n".join(line.message for line in log if line.stream != "platform")
+    found = last_exception(output)
+    if found is None:
+        return ""
+    name, _, trace = found
+    line = own_line(trace)
+    places = [
+        *([f"step {run.steps[-1].id[:MAX_STEP]}"] if run.steps else []),
+        *([f"line {line}"] if line is not None else []),
+    ]
+    exception = name.rsplit(".", maxsplit=1)[-1]
+    return f"{', '.join(places)}: {exception}" if places else exception
 
 
 def _request(recording: Recording, servable: Servable, caller: Caller, seconds: float) -> RunRequest:

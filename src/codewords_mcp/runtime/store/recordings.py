@@ -20,6 +20,16 @@ AT_ONCE = 200
 """Recordings that are removed in one transaction at the most."""
 
 
+class UnreadHostRow(TypedDict):
+    """A host whose content is not read for a version of a workflow. `why` completes "not recorded: …"."""
+
+    service_id: str
+    version: int
+    live: bool
+    host: str
+    why: str
+
+
 class RecordingRow(TypedDict):
     """A recording. `bytes`: all that is stored of it, without bodies that it shares with others before it."""
 
@@ -246,3 +256,20 @@ def hosts_unread(connection: Connection, service_id: str, version: int) -> dict[
         unread_hosts.c.service_id == service_id, unread_hosts.c.version == version
     )
     return {row.host: row.why for row in connection.execute(query)}
+
+
+def all_unread_hosts(connection: Connection, limit: int) -> list[UnreadHostRow]:
+    """Hosts whose content is not read, by version: those of live versions first, the latest first."""
+    live = workflows.c.active_version == unread_hosts.c.version
+    query = (
+        select(unread_hosts, live.label("live"))
+        .join(workflows, workflows.c.id == unread_hosts.c.service_id)
+        .order_by(live.desc(), unread_hosts.c.at.desc(), unread_hosts.c.host)
+        .limit(limit)
+    )
+    return [
+        UnreadHostRow(
+            service_id=row.service_id, version=row.version, live=bool(row.live), host=row.host, why=row.why
+        )
+        for row in connection.execute(query)
+    ]

@@ -77,6 +77,15 @@ def last_exception(output: str) -> tuple[str, str, str] | None:
     return grouped[-1][1], " ".join((grouped[-1][2] or "").split())[:200], trace
 
 
+def own_line(trace: str) -> int | None:
+    """The line of the script that a traceback ends in; None where it has none.
+
+    Deeper frames are in packages, which the author can't change.
+    """
+    frames = _FRAME.findall(trace)
+    return int(frames[-1]) if frames else None
+
+
 def explain_crash(script: Script, output: str, when: str = "while it starts") -> Check | None:
     """The failed check for the last traceback in a program's output, None without one.
 
@@ -87,10 +96,7 @@ def explain_crash(script: Script, output: str, when: str = "while it starts") ->
         return None
 
     name, text, trace = exception
-    frames = _FRAME.findall(trace)
-    # The innermost frame in the script: deeper ones are in packages, which the author can't
-    # change.
-    line = int(frames[-1]) if frames else None
+    line = own_line(trace)
     message = f"The program ends with {name.rsplit('.', maxsplit=1)[-1]} {when}"
     message += f'; it says: "{text}".' if text else "."
 
