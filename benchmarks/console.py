@@ -118,15 +118,25 @@ def measure_list(served: ServedRuntime, home: Path, count: int, runs: int) -> bo
             "FROM n, (SELECT * FROM runs WHERE status = 'succeeded' LIMIT 1)",
             (count,),
         )
-    took = []
+    holds = True
     with httpx.Client(base_url=served.url, headers={"Authorization": served.key}, trust_env=False) as http:
-        for _ in range(runs):
-            began = time.perf_counter()
-            http.get("/runs", params={"limit": 50}, timeout=60).raise_for_status()
-            took.append((time.perf_counter() - began) * 1000)
-    return alone(
-        f"list of runs among {count:,}", round(statistics.median(took), 1), "ms", runs=runs, at_most=50
-    )
+        for what, query in {"list of runs": {}, "text found in inputs of runs": {"q": "lines"}}.items():
+            took = []
+            for _ in range(runs):
+                began = time.perf_counter()
+                asked = {"view": "rows", "limit": 50, **query}
+                http.get("/runs", params=asked, timeout=60).raise_for_status()
+                took.append((time.perf_counter() - began) * 1000)
+            holds &= alone(
+                f"{what} among {count:,}", round(statistics.median(took), 1), "ms", runs=runs, at_most=50
+            )
+        began = time.perf_counter()
+        missed = http.get("/runs", params={"view": "rows", "q": "in no input"}, timeout=60).json()
+        alone(
+            f"text in no input among {count:,}: one step of the search", round((time.perf_counter() - began) * 1000), "ms",
+            runs=1, at_most=500, looked_through=missed["searched"]["runs"],
+        )  # fmt: skip
+    return holds
 
 
 def measure_open_pages(served: ServedRuntime, seconds: int) -> bool:

@@ -43,6 +43,7 @@ from codewords_mcp.http.routes import (
     replays,
     resumed_runs,
     run_calls,
+    run_lists,
     run_records,
     schedules,
     secrets,
@@ -101,7 +102,8 @@ _MCP = [
 def operations() -> tuple[HttpOperation, ...]:
     """List every operation of the HTTP API. The secret page comes before `/secrets/{name}/…`, which would match it too."""
     table = (
-        *secret_page.OPERATIONS, *admin.OPERATIONS, *workflows.OPERATIONS, *drafts.OPERATIONS, *run_records.OPERATIONS,
+        *secret_page.OPERATIONS, *admin.OPERATIONS, *workflows.OPERATIONS, *drafts.OPERATIONS,
+        *run_lists.OPERATIONS, *run_records.OPERATIONS,
         *replays.OPERATIONS,
         *dry_runs.OPERATIONS,
         *resumed_runs.OPERATIONS,

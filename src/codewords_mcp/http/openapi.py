@@ -87,12 +87,37 @@ _RECORD: dict[str, Any] = {
 }  # fmt: skip
 
 
+_ROW: dict[str, Any] = {
+    "type": "object",
+    "required": ["id", "status", "createdAt", "trigger", "inputPreview"],
+    "properties": {
+        **{name: {"type": "string"} for name in ("id", "createdAt", "status", "trigger")},
+        **{
+            name: {"type": _NULLABLE}
+            for name in (
+                "serviceId", "workflow", "startedAt", "runningAt", "completedAt", "notBefore", "waitsFor", "key",
+                "parentRequestId", "scheduledRequestId", "mode", "modeOf",
+            )
+        },
+        "inputPreview": {"type": "string", "description": "Its path and first arguments, at most 120 characters."},
+        "inputKept": {"type": "boolean", "description": "Whether its record has the input."},
+        "version": {"type": ["integer", "null"]},
+        "responseStatus": {"type": ["integer", "null"]},
+        "requestBytes": {"type": ["integer", "null"]},
+        "requestTruncated": {"type": "boolean"},
+        "cost": {},
+        "error": {"type": ["object", "null"]},
+    },
+}  # fmt: skip
+
+
 def document(operations: Iterable[HttpOperation], url: str) -> dict[str, Any]:
     """The OpenAPI 3.1 document of these operations, for a runtime that is reached at `url`."""
     schemas: dict[str, Any] = {
         "Error": _ERROR,
         "JsonRpcError": _JSON_RPC_ERROR,
         "RequestRecord": _RECORD,
+        "RunRow": _ROW,
     }
     paths: dict[str, dict[str, Any]] = {}
 

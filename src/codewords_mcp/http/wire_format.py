@@ -7,6 +7,8 @@ from typing import Any, cast
 
 from codewords_mcp.runtime.model.log_text import Line, fields_of
 from codewords_mcp.runtime.model.run import Attempt, ResponseFile, Run, Step
+from codewords_mcp.runtime.model.run_filter import RunTrigger
+from codewords_mcp.runtime.model.run_listing import ListedRun, preview_of
 
 
 def timestamp(moment: datetime | None) -> str | None:
@@ -53,6 +55,45 @@ def run_record(run: Run) -> dict[str, Any]:
         "mode": run.mode,
         "modeOf": run.mode_of,
     }
+
+
+def run_row(listed: ListedRun) -> dict[str, Any]:
+    """A run in a list, in the record's words: without what only its page shows."""
+    run = listed.run
+    run_input = run.input
+    return {
+        "id": run.id,
+        "serviceId": run.service_id,
+        "workflow": listed.workflow,
+        "version": run.version,
+        "createdAt": timestamp(run.created_at),
+        "startedAt": timestamp(run.started_at),
+        "runningAt": timestamp(run.running_at),
+        "completedAt": timestamp(run.completed_at),
+        "notBefore": timestamp(run.not_before),
+        "status": run.status,
+        "waitsFor": run.waits_for,
+        "trigger": trigger_of(run),
+        "key": listed.key,
+        "inputPreview": preview_of(run_input),
+        "requestBytes": run_input and run_input.bytes,
+        "requestTruncated": run_input is not None and run_input.truncated,
+        "inputKept": run_input is not None and (run_input.content is not None or run_input.bytes == 0),
+        "responseStatus": run.response_status,
+        "parentRequestId": run.parent_id,
+        "scheduledRequestId": run.schedule_id,
+        "cost": run.usage.get("cost"),
+        "error": run.error.model_dump() if run.error else None,
+        "mode": run.mode,
+        "modeOf": run.mode_of,
+    }
+
+
+def trigger_of(run: Run) -> RunTrigger:
+    """The cause of a run, in the words by which a list is filtered."""
+    if run.schedule_id is not None:
+        return "schedule"
+    return "caller" if run.parent_id is None else "run"
 
 
 def _file(file: ResponseFile | None) -> dict[str, Any] | None:

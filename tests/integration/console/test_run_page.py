@@ -64,6 +64,17 @@ def test_the_list_of_runs_is_live_and_keeps_its_filters_in_the_address(console: 
     console.waits("location.search === ''")
 
 
+@pytest.mark.requirement("console:runs-searched")
+def test_runs_are_searched_by_their_input_and_the_list_says_how_far_it_looked(console: Console) -> None:
+    run_id = console.run(note="a needle of 77ab")
+    console.run(note="hay")
+    console.open("/console/runs?q=NEEDLE%20of%2077ab", "1 run matches")
+    console.waits(f"document.querySelector('[data-row=\"{run_id}\"]')")
+    assert console.tab.value("document.querySelectorAll('tbody tr').length") == 1
+    assert "note: a needle of 77ab" in console.sees("tbody .input")
+    console.sees("main [role=status]", "Looked through")
+
+
 @pytest.mark.requirement("console:log")
 def test_the_log_is_filtered_by_level_and_text_in_the_address(console: Console) -> None:
     run_id = console.run(lines=40)

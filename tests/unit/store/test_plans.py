@@ -10,7 +10,7 @@ from sqlalchemy import Connection, event, insert, text
 from tests.support.postgres import Postgres
 
 from codewords_mcp.runtime.model.limits import Limit, LimitScope
-from codewords_mcp.runtime.store import executors, model_usage, recovery, runs, slots, usage
+from codewords_mcp.runtime.store import executors, model_usage, recovery, run_list, runs, slots, usage
 from codewords_mcp.runtime.store.database import Database
 from codewords_mcp.runtime.store.usage_tables import COUNTERS
 from codewords_mcp.runtime.store.usage_tables import model_usage as model_usage_rows
@@ -29,11 +29,17 @@ def page(connection: Connection, **more: Any) -> list[Any]:
     return found
 
 
+def light(connection: Connection) -> None:
+    found = run_list.rows(connection, "ada", limit=21, before=(MANY // 2, "x"), below=None)
+    assert len(found) == 21
+
+
 ASKED: dict[str, Callable[[Connection], Any]] = {
     "the first page": page,
     "a page from the middle": lambda c: page(c, before=(MANY // 2, "x")),
     "a workflow's page": lambda c: page(c, service_id="busy", before=(MANY // 2, "x")),
     "a page by status": lambda c: page(c, status="failed", before=(MANY // 2, "x")),
+    "a page of light rows": light,
     "an idempotency key": lambda c: runs.find_idempotent(c, "ada", "busy", "none"),
     "who is ahead": lambda c: slots.are_ahead(c, PLACE),
     "whether there is a slot": lambda c: slots.exhausted_limit(c, PLACE),

@@ -1,5 +1,6 @@
 // Runs: the live list, its filters, and what is done with many at once.
 import { useEffect, useRef, html } from "../ui.js";
+import { exact } from "../format.js";
 import { address, go } from "../router.js";
 import { common, PAGE_NAMES } from "../strings.js";
 import { runs as words } from "../strings_lists.js";
@@ -39,7 +40,8 @@ export default function Runs() {
     ${items && (items.length
       ? html`<div ref=${table} onKeyDown=${onKey} onMouseEnter=${() => runs.hold(true)} onMouseLeave=${() => runs.hold(false)}><${RunTable} runs=${runs} /></div>`
       : html`<${Empty} filtered=${isFiltered(filters)} />`)}
-    ${runs.cursor.value && html`<p class="more"><button onClick=${() => runs.more()} disabled=${runs.loading.value}>${common.more}</button></p>`}
+    ${runs.searched.value && items && html`<p class="dim" role="status">${words.looked(runs.searched.value.runs, runs.searched.value.until ? exact(runs.searched.value.until) : common.none)}</p>`}
+    ${runs.cursor.value && html`<p class="more"><button onClick=${() => runs.more()} disabled=${runs.loading.value}>${runs.searched.value ? words.further : common.more}</button></p>`}
     ${runs.selected.value.size > 0 && html`<${BulkBar} runs=${runs} />`}`;
 }
 

@@ -11,7 +11,7 @@ import { RunLink } from "../parts/link.js";
 import { Missing } from "../parts/missing.js";
 import { OwnPage } from "../parts/own_page.js";
 import { Problem, useResource } from "../parts/resource.js";
-import { firstArguments } from "../parts/run_facts.js";
+import { firstArguments } from "../parts/first_arguments.js";
 import { Status } from "../parts/status.js";
 import { Copy, Text, useTitle, When } from "../parts/text.js";
 

@@ -1,9 +1,9 @@
 // What is done with the selected runs: each button says what it will do to how many.
-import { post } from "../api.js";
+import { get, post } from "../api.js";
 import { runs as words } from "../strings_lists.js";
 import { html, useState } from "../ui.js";
 import { isActive } from "./run_facts.js";
-import { canRepeat, repeat } from "./repeat.js";
+import { repeat } from "./repeat.js";
 
 const AT_ONCE = 4;
 
@@ -12,7 +12,7 @@ export function BulkBar({ runs }) {
   const [note, setNote] = useState("");
   const selected = (runs.items.value ?? []).filter((run) => runs.selected.value.has(run.id));
   const active = selected.filter(isActive);
-  const repeatable = selected.filter(canRepeat);
+  const repeatable = selected.filter((run) => run.serviceId && !isActive(run) && run.inputKept && !run.requestTruncated);
 
   const each = async (/** @type {any[]} */ items, /** @type {(run: any) => Promise<unknown>} */ act) => {
     let done = 0;
@@ -35,7 +35,7 @@ export function BulkBar({ runs }) {
   return html`<div class="bulk" role="region" aria-label=${words.selected(selected.length)}>
     <span>${words.selected(selected.length)}</span>
     ${active.length > 0 && html`<button class="danger" onClick=${() => each(active, (run) => post(`/runs/${run.id}/cancel`))}>${words.cancelMany(active.length)}</button>`}
-    ${repeatable.length > 0 && html`<button onClick=${() => each(repeatable, (run) => repeat(run))}>${words.againMany(repeatable.length)}</button>`}
+    ${repeatable.length > 0 && html`<button onClick=${() => each(repeatable, async (run) => repeat(await get(`/request/${run.id}`)))}>${words.againMany(repeatable.length)}</button>`}
     <button class="plain" onClick=${() => runs.select([])}>${words.unselect}</button>
     <span role="status" class="dim">${note}</span>
   </div>`;

@@ -1,11 +1,9 @@
 // The runs that a list shows: loaded by pages, live, and what of them is selected.
 import { get, onChange } from "../api.js";
 import { batch, signal } from "../ui.js";
-import { matches, queryOf } from "./filters.js";
+import { queryOf } from "./filters.js";
 
 const PAGE = 50;
-/** Pages that are looked through for one that matches, where the API has no such filter. */
-const MOST_PAGES = 10;
 const GATHER_MS = 250;
 
 /** @typedef {import("./run_facts.js").RunRecord} RunRecord */
@@ -16,6 +14,8 @@ export class RunList {
     this.cursor = signal(/** @type {string | null} */ (null));
     this.error = signal(/** @type {any} */ (null));
     this.loading = signal(false);
+    /** How far a search has looked. */
+    this.searched = signal(/** @type {{runs: number, until: string | null} | null} */ (null));
     this.arrived = signal(0);
     this.selected = signal(/** @type {Set<string>} */ (new Set()));
     /** @type {Record<string, string>} */
@@ -68,18 +68,13 @@ export class RunList {
   async _load(opened, from, before) {
     this.loading.value = true;
     try {
-      let cursor = from;
-      /** @type {RunRecord[]} */
-      const found = [];
-      for (let pages = 0; pages < MOST_PAGES && found.length < PAGE && (pages === 0 || cursor); pages += 1) {
-        const page = await get("/runs", { ...queryOf(this._filters), limit: PAGE, cursor });
-        if (opened !== this._opened) return;
-        found.push(...page.items.filter((/** @type {RunRecord} */ run) => matches(run, this._filters)));
-        cursor = page.next_cursor;
-      }
+      const page = await get("/runs", { ...queryOf(this._filters), limit: PAGE, cursor: from });
+      if (opened !== this._opened) return;
       batch(() => {
-        this.items.value = [...before, ...found];
-        this.cursor.value = cursor;
+        const looked = from ? this.searched.peek()?.runs ?? 0 : 0;
+        this.searched.value = page.searched && { ...page.searched, runs: looked + page.searched.runs };
+        this.items.value = [...before, ...page.items];
+        this.cursor.value = page.next_cursor;
         this.error.value = null;
       });
     } catch (error) {
@@ -127,10 +122,11 @@ export class RunList {
     }
     const older = ids.filter((id) => known.has(id) && !newest.has(id));
     for (const run of await Promise.all(older.map((id) => get(`/request/${id}`, {}, { quiet: true }).catch(() => null)))) {
-      if (run) newest.set(run.id, run);
+      // A record has no first arguments and no name of its workflow: those stay.
+      if (run) newest.set(run.id, { ...items.find(({ id }) => id === run.id), ...run });
     }
 
-    const fresh = page.items.filter((/** @type {RunRecord} */ run) => !known.has(run.id) && matches(run, this._filters));
+    const fresh = page.items.filter((/** @type {RunRecord} */ run) => !known.has(run.id));
     const updated = items.map((run) => newest.get(run.id) ?? run);
     const reading = this._held || scrollY > 40;
     this.items.value = reading ? updated : [...fresh, ...updated];

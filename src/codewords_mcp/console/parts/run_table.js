@@ -4,7 +4,7 @@ import { common, MODE } from "../strings.js";
 import { runs as words } from "../strings_lists.js";
 import { html } from "../ui.js";
 import { hidePreview, showPreview, WorkflowLink } from "./link.js";
-import { elapsed, firstArguments, triggerOf } from "./run_facts.js";
+import { elapsed } from "./run_facts.js";
 import { Status } from "./status.js";
 import { Text, When } from "./text.js";
 
@@ -32,8 +32,8 @@ function Row({ run, selected, onSelect }) {
     <td class="check"><input type="checkbox" aria-label=${words.select(run.id)} checked=${selected} onChange=${onSelect} /></td>
     <td class="state"><a class="row-link" href=${target} onMouseEnter=${preview} onMouseLeave=${hidePreview} onBlur=${hidePreview} onClick=${hidePreview}><${Status} of=${run.status} /></a></td>
     <td class="name"><${WorkflowLink} id=${run.serviceId} /> <span class="dim">${run.version ? `v${run.version}` : ""}</span>${run.mode && html` <span class="tag">${MODE[run.mode] ?? run.mode}</span>`}</td>
-    <td class="input"><span class="mono clip"><${Text} of=${firstArguments(run)} /></span></td>
-    <td class="trigger dim">${words.triggerOf[triggerOf(run)] ?? triggerOf(run)}</td>
+    <td class="input"><span class="mono clip"><${Text} of=${run.inputPreview} /></span></td>
+    <td class="trigger dim" title=${run.key ? words.byKey(run.key) : undefined}>${words.triggerOf[run.trigger] ?? run.trigger}</td>
     <td class="number started"><${When} at=${run.createdAt} /></td>
     <td class="number duration">${seconds(elapsed(run))}</td>
     <td class="number cost">${money(run.cost)}</td>

@@ -1,11 +1,10 @@
-"""Routes about runs: provision, result, record, log, list, cancel."""
+"""Routes about runs: provision, result, record, log, cancel."""
 
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import suppress
 from datetime import datetime
-from typing import cast, get_args
 
 from pydantic import BaseModel
 from starlette.requests import Request
@@ -14,7 +13,7 @@ from starlette.responses import Response
 from codewords_mcp.errors import InvalidInput, RunPending
 from codewords_mcp.errors.remedies import Remedy
 from codewords_mcp.http.bodies import query_flag, query_int, query_wait
-from codewords_mcp.http.operations import HttpOperation, Parameter, page_of
+from codewords_mcp.http.operations import HttpOperation, Parameter
 from codewords_mcp.http.progress import watched
 from codewords_mcp.http.responses import NDJSON, SSE, JsonReply, LineStream, line
 from codewords_mcp.http.state import app_state, caller, runtime
@@ -30,20 +29,17 @@ from codewords_mcp.runtime.api.traces import DEFAULT_DEPTH, DEFAULT_LINES, MAX_D
 from codewords_mcp.runtime.model.authoring import refusals
 from codewords_mcp.runtime.model.log_batch import LogBatch
 from codewords_mcp.runtime.model.log_text import LEVELS, Line, Tracing, is_at_least, levelled, tracing_after
-from codewords_mcp.runtime.model.run import FINISHED, ExecutionMode, RunStatus
-from codewords_mcp.runtime.model.run_filter import RunTrigger
+from codewords_mcp.runtime.model.run import FINISHED
 from codewords_mcp.runtime.model.trace import RunTrace
 
 _PIECE = 32 << 10
 RECORD = {"$ref": "#/components/schemas/RequestRecord"}
-_LIMIT = Parameter("limit", "At most so many, 1 to 100.", {"type": "integer", "default": 20})
 _DEPTH = Parameter(
     "depth", f"Calls that are followed, at most {MAX_DEPTH}.", {"type": "integer", "default": DEFAULT_DEPTH}
 )
 _LOG_LINES = Parameter(
     "log_lines", f"Last lines, at most {MAX_LINES}.", {"type": "integer", "default": DEFAULT_LINES}
 )
-_CURSOR = Parameter("cursor", "`next_cursor` of the page before.", {"type": "string"})
 
 
 async def provision(request: Request) -> Response:
@@ -76,28 +72,6 @@ async def cancel(request: Request) -> Response:
     """Cancel; the sandbox is gone when this answers."""
     run = await runtime(request.scope).runs.cancel(caller(request.scope), _run_id(request))
     return JsonReply(run_record(run), headers={"X-Request-Id": run.id})
-
-
-async def list_runs(request: Request) -> Response:
-    """List runs, newest first."""
-    query = request.query_params
-    status = query.get("status")
-    if status is not None and status not in get_args(RunStatus):
-        raise InvalidInput(f"`status` must be one of {', '.join(get_args(RunStatus))}.")
-
-    page = await runtime(request.scope).runs.list(
-        caller(request.scope),
-        service_id=query.get("service_id"),
-        status=status,
-        mode=_mode(query.get("mode")),
-        version=query_int(request, "version", low=1, high=2**31 - 1),
-        trigger=_trigger(query.get("trigger")),
-        since=_moment(query.get("since"), "since"),
-        until=_moment(query.get("until"), "until"),
-        limit=query_int(request, "limit", low=1, high=100) or 20,
-        cursor=query.get("cursor"),
-    )
-    return JsonReply({"items": [run_record(run) for run in page.items], "next_cursor": page.next_cursor})
 
 
 class RunDiagnosis(BaseModel):
@@ -248,36 +222,6 @@ def _joined(entries: Iterable[bytes]) -> list[bytes]:
     return pieces
 
 
-def _mode(name: str | None) -> ExecutionMode | None:
-    if name is None:
-        return None
-    if name not in get_args(ExecutionMode):
-        raise InvalidInput(f"`mode` must be one of {', '.join(get_args(ExecutionMode))}.")
-    return cast("ExecutionMode", name)
-
-
-def _trigger(name: str | None) -> RunTrigger | None:
-    if name is None:
-        return None
-    if name not in get_args(RunTrigger):
-        raise InvalidInput(f"`trigger` must be one of {', '.join(get_args(RunTrigger))}.")
-    return cast("RunTrigger", name)
-
-
-def _moment(text: str | None, name: str) -> datetime | None:
-    if text is None:
-        return None
-
-    with suppress(ValueError):
-        found = datetime.fromisoformat(text)
-        if found.tzinfo is not None:
-            return found
-
-    raise InvalidInput(
-        f"`{name}` must be a time with its zone.", hint="As a record has it: 2026-12-24T18:00:00Z."
-    )
-
-
 def _run_id(request: Request) -> str:
     return str(request.path_params["run_id"])
 
@@ -326,26 +270,6 @@ OPERATIONS = [
         "are left out.",
         parameters=(
             _DEPTH, _LOG_LINES,
-        ),
-    ),
-    HttpOperation(
-        "GET", "/runs", "List runs, newest first", list_runs, tag="runs",
-        reply=page_of(RECORD),
-        parameters=(
-            Parameter("service_id", "Only of this workflow.", {"type": "string"}),
-            Parameter("status", "Only with this status.", {"type": "string", "enum": list(get_args(RunStatus))}),
-            Parameter(
-                "mode", "Only dry runs, runs that apply one, or replays. Without it all but replays.",
-                {"type": "string", "enum": list(get_args(ExecutionMode))},
-            ),
-            Parameter("version", "Only of this version.", {"type": "integer"}),
-            Parameter(
-                "trigger", "Only those that a schedule, another run, or a caller started.",
-                {"type": "string", "enum": list(get_args(RunTrigger))},
-            ),
-            Parameter("since", "Only those made at this time or later.", {"type": "string", "format": "date-time"}),
-            Parameter("until", "Only those made before this time.", {"type": "string", "format": "date-time"}),
-            _LIMIT, _CURSOR,
         ),
     ),
     HttpOperation("POST", "/runs/{run_id}/cancel", "Cancel a run", cancel, tag="runs", reply=RECORD),

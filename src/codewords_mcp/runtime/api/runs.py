@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import builtins
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from typing_extensions import Unpack
@@ -14,10 +15,11 @@ from codewords_mcp.runtime.model.base import Page
 from codewords_mcp.runtime.model.caller import Caller, refuse_run
 from codewords_mcp.runtime.model.run import Run, RunRequest, RunResponse
 from codewords_mcp.runtime.model.run_filter import RunConditions
+from codewords_mcp.runtime.model.run_listing import ListedRun, RunPage, Searched
 from codewords_mcp.runtime.model.usage import UsageBy, UsageSum
+from codewords_mcp.runtime.store import run_list, usage
 from codewords_mcp.runtime.store import runs as run_rows
-from codewords_mcp.runtime.store import usage
-from codewords_mcp.runtime.store.clock import now
+from codewords_mcp.runtime.store.clock import now, to_datetime
 
 if TYPE_CHECKING:
     from codewords_mcp.runtime.runs.websocket import WebSocketSession
@@ -131,7 +133,7 @@ class RunApi:
     ) -> Page[Run]:
         """List runs, newest first, without replays unless they are asked for. A run's key sees that run and its descendants."""
         size, before = check_limit(limit), parse_cursor(cursor)
-        own = self._container.authorities.of(caller).run_id
+        own = self._own_run(caller)
         items = await self._container.database.read(
             run_rows.page,
             caller.owner,
@@ -141,12 +143,66 @@ class RunApi:
             below=own,
             **matching,
         )
-        last = items[size - 1] if len(items) > size else None
-
-        if last is None:
-            micros = None
-        else:
-            micros = round(last.created_at.timestamp() * 1e6)
-
+        next_cursor = _cursor_after(items, size)
         items = await self._container.gateway.ledger.with_costs(items)
-        return Page[Run](items=items[:size], next_cursor=None if last is None else f"{micros}.{last.id}")
+        return Page[Run](items=items[:size], next_cursor=next_cursor)
+
+    async def rows(
+        self, caller: Caller, *, limit: int = 20, cursor: str | None = None, **matching: Unpack[RunConditions]
+    ) -> RunPage:
+        """List runs as `list` does, without what only a run's page shows."""
+        size, before = check_limit(limit), parse_cursor(cursor)
+        read = self._container.database.read
+        items = await read(
+            run_list.rows,
+            caller.owner,
+            limit=size + 1,
+            before=before,
+            below=self._own_run(caller),
+            **matching,
+        )
+        next_cursor = _cursor_after([item.run for item in items], size)
+        return RunPage(items=await self._with_costs(items[:size]), next_cursor=next_cursor)
+
+    async def search(
+        self,
+        caller: Caller,
+        *,
+        words: str | None,
+        key: str | None = None,
+        limit: int = 20,
+        cursor: str | None = None,
+        **matching: Unpack[RunConditions],
+    ) -> RunPage:
+        """List runs with these words in their input or path, and of the key with this id.
+
+        Each call looks through a bounded number of runs and says how far it came; `next_cursor` goes on from there.
+        """
+        size, before = check_limit(limit), parse_cursor(cursor)
+        read = self._container.database.read
+        found = await read(
+            run_list.search, caller.owner, limit=size, before=before, below=self._own_run(caller), words=words, key=key,
+            **matching,
+        )  # fmt: skip
+        items = await read(run_list.by_ids, [id_ for _, id_ in found.places])
+
+        searched = Searched(
+            runs=found.looked, until=to_datetime(found.last[0]) if found.last else None, whole=not found.more
+        )
+        next_cursor = f"{found.last[0]}.{found.last[1]}" if found.more and found.last else None
+        return RunPage(items=await self._with_costs(items), next_cursor=next_cursor, searched=searched)
+
+    def _own_run(self, caller: Caller) -> str | None:
+        return self._container.authorities.of(caller).run_id
+
+    async def _with_costs(self, items: Sequence[ListedRun]) -> builtins.list[ListedRun]:
+        costed = await self._container.gateway.ledger.with_costs([item.run for item in items])
+        return [item._replace(run=run) for item, run in zip(items, costed, strict=True)]
+
+
+def _cursor_after(items: Sequence[Run], size: int) -> str | None:
+    """The cursor of the next page, where there are more runs than a page holds."""
+    if len(items) <= size:
+        return None
+    last = items[size - 1]
+    return f"{round(last.created_at.timestamp() * 1e6)}.{last.id}"

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from functools import cache
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from sqlalchemy import (
     ColumnElement,
     Connection,
     RowMapping,
+    Select,
+    Table,
     Update,
     and_,
     bindparam,
@@ -291,7 +293,22 @@ def page(
 
     `below`: only this run and its descendants.
     """
-    query = select(runs).where(runs.c.owner == owner, runs.c.status != "provisioned", *_conditions(matching))
+    query = listed((runs,), owner, before=before, below=below, **matching).limit(limit)
+    return [to_run(row) for row in connection.execute(query).mappings()]
+
+
+def listed(
+    columns: Sequence[Table | ColumnElement[Any]],
+    owner: str,
+    *,
+    before: tuple[int, str] | None,
+    below: str | None,
+    **matching: Unpack[RunConditions],
+) -> Select[*tuple[Any, ...]]:
+    """A query of runs with the conditions and the order of their list."""
+    query = select(*columns).where(
+        runs.c.owner == owner, runs.c.status != "provisioned", *_conditions(matching)
+    )
     if below is not None:
         tree = select(runs.c.id).where(runs.c.id == below).cte("tree", recursive=True)
         tree = tree.union(select(runs.c.id).join(tree, runs.c.parent_id == tree.c.id))
@@ -299,8 +316,7 @@ def page(
 
     # always within the index's order: PostgreSQL that never looked at the table would read and sort all of it otherwise
     query = query.where(tuple_(runs.c.created_at, runs.c.id) < (before or _LATEST))
-    query = query.order_by(runs.c.created_at.desc(), runs.c.id.desc()).limit(limit)
-    return [to_run(row) for row in connection.execute(query).mappings()]
+    return query.order_by(runs.c.created_at.desc(), runs.c.id.desc())
 
 
 def _conditions(matching: RunConditions) -> Iterator[ColumnElement[bool]]:

@@ -1,0 +1,145 @@
+"""The list of runs: light rows, and a search that looks through a bounded number of runs at a time."""
+
+from __future__ import annotations
+
+import time
+from typing import NamedTuple
+
+from sqlalchemy import ColumnElement, Connection, RowMapping, and_, func, or_, select
+from typing_extensions import Unpack
+
+from codewords_mcp.runtime.model.run import Run, RunError, RunInput
+from codewords_mcp.runtime.model.run_filter import RunConditions
+from codewords_mcp.runtime.model.run_listing import ListedRun
+from codewords_mcp.runtime.store.clock import optional_datetime, to_datetime
+from codewords_mcp.runtime.store.runs import listed
+from codewords_mcp.runtime.store.tables import keys, runs, workflows
+
+FIRST, PIECE, MOST = 100, 1000, 20_000
+SECONDS = 0.25
+"""A search looks through so many runs at a time, and begins no other piece after so long."""
+
+Place = tuple[int, str]
+"""The time (µs) and the id of a run in the list."""
+
+_LIGHT = (
+    runs.c.id, runs.c.owner, runs.c.service_id, runs.c.version, runs.c.status, runs.c.created_at, runs.c.started_at,
+    runs.c.running_at, runs.c.completed_at, runs.c.response_status, runs.c.error, runs.c.usage, runs.c.retries,
+    runs.c.not_before, runs.c.waits_for, runs.c.parent_id, runs.c.schedule_id, runs.c.input, runs.c.mode, runs.c.mode_of,
+)  # fmt: skip
+
+
+class Found(NamedTuple):
+    """Places of runs that match, how many were looked at, the last of those, and whether older ones are left."""
+
+    places: list[Place]
+    looked: int
+    last: Place | None
+    more: bool
+
+
+def rows(
+    connection: Connection,
+    owner: str,
+    *,
+    limit: int,
+    before: Place | None,
+    below: str | None,
+    **matching: Unpack[RunConditions],
+) -> list[ListedRun]:
+    """Newest first."""
+    chosen = listed((runs.c.id,), owner, before=before, below=below, **matching).limit(limit)
+    return by_ids(connection, [str(id_) for id_ in connection.execute(chosen).scalars()])
+
+
+def by_ids(connection: Connection, ids: list[str]) -> list[ListedRun]:
+    """These runs, newest first."""
+    query = (
+        select(*_LIGHT, workflows.c.name.label("workflow_name"), keys.c.prefix.label("key_prefix"))
+        # What another owner calls a workflow now is theirs to tell.
+        .outerjoin(workflows, and_(workflows.c.id == runs.c.service_id, workflows.c.owner == runs.c.owner))
+        .outerjoin(keys, and_(keys.c.id == runs.c.key_id, keys.c.owner == runs.c.owner))
+        .where(runs.c.id.in_(ids))
+        .order_by(runs.c.created_at.desc(), runs.c.id.desc())
+    )
+    return [_listed_run(row) for row in connection.execute(query).mappings()]
+
+
+def search(
+    connection: Connection,
+    owner: str,
+    *,
+    limit: int,
+    before: Place | None,
+    below: str | None,
+    words: str | None,
+    key: str | None,
+    **matching: Unpack[RunConditions],
+) -> Found:
+    """Runs with these words in their path or input, and of this key; at most `limit`, and no more than `MOST` looked at.
+
+    There is no index of inputs: one would cost every run more than it costs to look through those of some days.
+    """
+    matches = _matches(words, key)
+    places: list[Place] = []
+    looked, last, ends = 0, before, time.monotonic() + SECONDS
+    # The newest often have enough.
+    size = min(FIRST, PIECE)
+    while True:
+        query = listed(
+            (runs.c.created_at, runs.c.id, matches.label("found")),
+            owner,
+            before=last,
+            below=below,
+            **matching,
+        )
+        piece = connection.execute(query.limit(size)).mappings().all()
+        for row in piece:
+            place, found = (row["created_at"], row["id"]), row["found"]
+            looked, last = looked + 1, place
+            if found:
+                places.append(place)
+            if len(places) == limit:
+                return Found(places, looked, last, more=True)
+        if len(piece) < size:
+            return Found(places, looked, last, more=False)
+        if looked >= MOST or time.monotonic() > ends:
+            return Found(places, looked, last, more=True)
+        size = PIECE
+
+
+def _matches(words: str | None, key: str | None) -> ColumnElement[bool]:
+    conditions: list[ColumnElement[bool]] = []
+    if words is not None:
+        texts = (runs.c.input["content"].as_string(), runs.c.input["path"].as_string())
+        # SQLite lowers ASCII only, so letters beyond it are found as they were typed.
+        conditions.append(or_(*(text.icontains(words, autoescape=True) for text in texts)))
+    if key is not None:
+        conditions.append(runs.c.key_id == key)
+    return func.coalesce(and_(*conditions), False)
+
+
+def _listed_run(row: RowMapping) -> ListedRun:
+    run = Run(
+        id=row["id"],
+        owner=row["owner"],
+        service_id=row["service_id"],
+        version=row["version"],
+        status=row["status"],
+        created_at=to_datetime(row["created_at"]),
+        started_at=optional_datetime(row["started_at"]),
+        running_at=optional_datetime(row["running_at"]),
+        completed_at=optional_datetime(row["completed_at"]),
+        response_status=row["response_status"],
+        error=RunError(**row["error"]) if row["error"] else None,
+        usage=row["usage"],
+        retries=row["retries"],
+        not_before=optional_datetime(row["not_before"]),
+        waits_for=row["waits_for"],
+        parent_id=row["parent_id"],
+        schedule_id=row["schedule_id"],
+        input=RunInput(**row["input"]) if row["input"] else None,
+        mode=row["mode"],
+        mode_of=row["mode_of"],
+    )
+    return ListedRun(run, row["workflow_name"], row["key_prefix"])
