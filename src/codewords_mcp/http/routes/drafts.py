@@ -11,11 +11,11 @@ from starlette.responses import Response
 from codewords_mcp.http.bodies import Body, query_flag, query_int, read_body
 from codewords_mcp.http.operations import HttpOperation, Parameter, items_of
 from codewords_mcp.http.progress import answer, watched
-from codewords_mcp.http.responses import JsonReply
+from codewords_mcp.http.responses import NDJSON, JsonReply
 from codewords_mcp.http.state import caller, runtime
 from codewords_mcp.runtime.model.authoring import Draft, Edit, EditedDraft, Generation
 from codewords_mcp.runtime.model.progress import Progress
-from codewords_mcp.runtime.model.workflow import Consent
+from codewords_mcp.runtime.model.workflow import Consent, DraftReview
 
 _MANY = 1 << 31
 
@@ -32,12 +32,20 @@ class DraftBody(Body):
 class EditBody(Body):
     """One of `edits` (texts that stand in the code once, all or none), a unified `patch`, and other `code`.
 
-    `revision`: of the draft as it was read; another answers 409.
+    `revision`: of the draft as it was read; another answers 409. Of a workflow, 0 says that it has no draft yet, and
+    `base_version` the live version that the change was made to; 409 where that is no longer so.
     """
 
     edits: list[Edit] = Field(default_factory=list[Edit])
     patch: str = ""
     code: str = ""
+    revision: int | None = None
+    base_version: int | None = None
+
+
+class ReviewBody(Body):
+    """`revision`: of the draft as it was read; another answers 409."""
+
     revision: int | None = None
 
 
@@ -88,6 +96,7 @@ async def edit(request: Request) -> Response:
         patch=body.patch,
         code=body.code,
         revision=body.revision,
+        base_version=body.base_version,
     )
     return JsonReply(await watched(request, made))
 
@@ -101,6 +110,18 @@ async def diff(request: Request) -> Response:
         against=query_int(request, "against", low=1, high=_MANY),
     )
     return JsonReply({"diff": found})
+
+
+async def review(request: Request) -> Response:
+    """Check and replay a draft beside what is live; nothing is deployed."""
+    body = await read_body(request, ReviewBody)
+
+    async def work(progress: Progress) -> DraftReview:
+        return await runtime(request.scope).workflows.review(
+            caller(request.scope), request.path_params["draft_id"], revision=body.revision, progress=progress
+        )
+
+    return await answer(request, work)
 
 
 async def delete_draft(request: Request) -> Response:
@@ -150,6 +171,12 @@ OPERATIONS = [
     HttpOperation("DELETE", "/drafts/{draft_id}", "Delete a draft", delete_draft, status=204),
     HttpOperation("POST", "/drafts/{draft_id}/edits", "Change a draft", edit, body=EditBody, reply=EditedDraft),
     HttpOperation("GET", "/drafts/{draft_id}/diff", "What a draft changes", diff, parameters=(_AGAINST,), reply=_DIFF),
+    HttpOperation(
+        "POST", "/drafts/{draft_id}/review", "What a deploy of a draft would change, and ask for", review,
+        body=ReviewBody, reply=DraftReview, other_media=(NDJSON,),
+        description="Nothing is deployed. Takes a while: with `Accept: application/x-ndjson` it streams `{progress}` lines, "
+        "then `{result}` or `{error}`.",
+    ),
     HttpOperation(
         "POST", "/workflows/{service_id}/edits", "Make a draft of the live version, with a change", edit,
         body=EditBody, reply=EditedDraft,

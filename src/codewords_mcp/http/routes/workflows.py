@@ -19,9 +19,15 @@ _MANY = 1 << 31
 
 
 class ValidateBody(Body):
-    """`code` is the whole file, with its PEP 723 header."""
+    """`code` is the whole file, with its PEP 723 header.
+
+    `draft_id`: it is checked as an edit of this draft would be, with the draft's input. `start` false leaves out what takes
+    long: its environment, and starting it.
+    """
 
     code: str
+    draft_id: str | None = None
+    start: bool = True
 
 
 class DeployBody(Body):
@@ -71,7 +77,7 @@ async def validate(request: Request) -> Response:
 
     async def work(progress: Progress) -> ValidationReport:
         return await runtime(request.scope).authoring.validate(
-            caller(request.scope), body.code, progress=progress
+            caller(request.scope), body.code, draft_id=body.draft_id, start=body.start, progress=progress
         )
 
     return await answer(request, work)

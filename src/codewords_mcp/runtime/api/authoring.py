@@ -9,6 +9,7 @@ from codewords_mcp.runtime.api.validation import ScriptValidator
 from codewords_mcp.runtime.authoring import diagnose as diagnosing
 from codewords_mcp.runtime.authoring.author_model import gateway_author
 from codewords_mcp.runtime.authoring.brief import brief, describe_service, nearest_template
+from codewords_mcp.runtime.authoring.drafts import supplied_example
 from codewords_mcp.runtime.authoring.generate import Bounds, GenerationRequest, Generator
 from codewords_mcp.runtime.authoring.model_request import check_description
 from codewords_mcp.runtime.authoring.practices import practice, topics
@@ -29,6 +30,7 @@ from codewords_mcp.runtime.model.service_operations import service_of
 from codewords_mcp.runtime.model.validation import ValidationReport
 from codewords_mcp.runtime.store import runs, workflows
 from codewords_mcp.runtime.workflows.openapi import read_routes
+from codewords_mcp.runtime.workflows.validation.smoke import Smoke
 
 
 class AuthoringApi:
@@ -40,10 +42,24 @@ class AuthoringApi:
         self._services = services
 
     async def validate(
-        self, caller: Caller, code: str, *, progress: Progress = no_progress
+        self,
+        caller: Caller,
+        code: str,
+        *,
+        draft_id: str | None = None,
+        start: bool = True,
+        progress: Progress = no_progress,
     ) -> ValidationReport:
-        """Run every check on the code. A failing check is a result, not a raise."""
-        return (await self._validator.check(caller, code, progress)).report
+        """Run every check on the code. A failing check is a result, not a raise.
+
+        `draft_id`: as an edit of this draft would, with the input that it is tried with. Without `start`: only the checks
+        that neither need its environment nor start it. Raises NotFound.
+        """
+        smoke = Smoke()
+        if draft_id is not None:
+            draft = await self._container.drafts.get(caller, draft_id)
+            smoke = Smoke(supplied_example(draft), derive=True)
+        return (await self._validator.check(caller, code, progress, smoke, start=start)).report
 
     async def generate(
         self,

@@ -16,6 +16,7 @@ from codewords_mcp.runtime.model.change_events import Change
 from codewords_mcp.runtime.model.events import (
     ANY_RUN,
     BrowserSessionsChanged,
+    DraftsChanged,
     ListChangedElsewhere,
     RunChanged,
     RunChangedElsewhere,
@@ -77,6 +78,7 @@ class ChangeApi:
         listen = container.events.subscribe
         listen(RunChanged, self._on_run)
         listen(RunChangedElsewhere, self._on_run)
+        listen(DraftsChanged, self._on_drafts)
         listen(SchedulesChanged, self._on_list("schedules"))
         listen(SecretsChanged, self._on_list("secrets"))
         listen(SecretsChangedElsewhere, self._on_list("secrets"))
@@ -152,6 +154,11 @@ class ChangeApi:
     def _on_run(self, event: RunChanged | RunChangedElsewhere) -> None:
         for follower in self._followers:
             follower.note(run_id=event.run_id)
+
+    def _on_drafts(self, event: DraftsChanged) -> None:
+        for follower in self._followers:
+            if follower.owner == event.owner:
+                follower.note(kind="drafts")
 
     def _on_list(self, kind: LiveKind) -> Callable[[object], None]:
         def note(_event: object) -> None:

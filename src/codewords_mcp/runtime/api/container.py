@@ -181,7 +181,7 @@ class Container:
         self.recordings = RecordingService(database, sealer, settings)
         self.write_lists = WriteLists(database, sealer)
         self.run_journals = RunJournals(database, sealer, self.executor, self._fail_run)
-        self.drafts = Drafts(database, settings.draft_ttl)
+        self.drafts = Drafts(database, settings.draft_ttl, self.events)
 
     def _build_sandboxes(self, settings: Settings) -> None:
         """Build environments, egress, sandboxes and browsers, and the registry of the runs that use them."""

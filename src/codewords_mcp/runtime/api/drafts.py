@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from codewords_mcp.errors import InvalidInput, NotFound
+from codewords_mcp.errors import Conflict, InvalidInput, NotFound
 from codewords_mcp.runtime.api.container import Container
 from codewords_mcp.runtime.api.repairs import evidence_for
 from codewords_mcp.runtime.api.templates import TemplateApi
@@ -73,14 +73,15 @@ class DraftApi:
         patch: str = "",
         code: str = "",
         revision: int | None = None,
+        base_version: int | None = None,
     ) -> EditedDraft:
         """Change a draft by `edits`, a unified `patch` or other `code`; or make one from a live version.
 
         `subject` is the id of a draft or a workflow. If the workflow has an open draft, that one is
         changed (`continued`). Unchanged code of a draft is checked again. `revision` is the revision
-        that the caller read.
+        that the caller read, 0 if there was no draft; `base_version` the live version that was read.
 
-        Raises Conflict for an outdated revision, and InvalidInput if an old text does not occur exactly
+        Raises Conflict for an outdated revision or version, and InvalidInput if an old text does not occur exactly
         once. Nothing is changed then.
         """
         refuse_run(caller, "edit workflows")
@@ -92,6 +93,8 @@ class DraftApi:
         # same.
         if row is not None and revision not in {None, row.revision}:
             raise stale_revision(revision or 0)
+        if row is None and base_version is not None:
+            await self._refuse_outdated(caller, subject, base_version)
 
         old, checks, name = before
         if edits:
@@ -137,6 +140,14 @@ class DraftApi:
         """Last changed first; at most 100."""
         refuse_run(caller, "read drafts")
         return [to_draft(row) for row in await self._container.drafts.list(caller)]
+
+    async def _refuse_outdated(self, caller: Caller, service_id: str, base_version: int) -> None:
+        live = await self._version(caller, service_id)
+        if live.version != base_version:
+            raise Conflict(
+                f"Version {live.version} was made live since version {base_version}; nothing was stored.",
+                hint="Read the live version again, then repeat the changes that still apply.",
+            )
 
     async def _live_number(self, caller: Caller, row: DraftRow) -> int | None:
         """The live version of the draft's workflow; None for a draft without one."""

@@ -35,8 +35,13 @@ class ScriptValidator:
         code: str,
         progress: Progress,
         smoke: Smoke = Smoke(),  # noqa: B008  # immutable
+        *,
+        start: bool = True,
     ) -> CheckedScript:
-        """Run every check on the code, with the script that came of it. A failing check is a result, not a raise."""
+        """Run every check on the code, with the script that came of it. A failing check is a result, not a raise.
+
+        Without `start` only those that neither need its environment nor start it.
+        """
         container = self._container
         # The runtime must not end for want of use while a validation goes on.
         self.active += 1
@@ -59,6 +64,7 @@ class ScriptValidator:
                 limits=limits_of(container.settings),
                 progress=progress,
                 smoke=smoke,
+                start=start,
             )
         finally:
             self.active -= 1

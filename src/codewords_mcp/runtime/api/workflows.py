@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from codewords_mcp.errors import ConsentNeeded, InvalidInput, NotFound
 from codewords_mcp.errors.remedies import Remedy, RemedyAction
+from codewords_mcp.runtime.api.behaviour import Behaviour
 from codewords_mcp.runtime.api.container import Container
 from codewords_mcp.runtime.api.deploy_changes import changes_of
 from codewords_mcp.runtime.api.deploy_gate import DeployGate
 from codewords_mcp.runtime.api.forecasts import forecast_for
+from codewords_mcp.runtime.api.late_replays import SHOWN
 from codewords_mcp.runtime.api.paging import check_limit, parse_cursor
 from codewords_mcp.runtime.api.runs import RunApi
 from codewords_mcp.runtime.api.templates import TemplateApi
 from codewords_mcp.runtime.api.test_gate import TestGate
 from codewords_mcp.runtime.api.validation import ScriptValidator
-from codewords_mcp.runtime.authoring.drafts import stale_revision
+from codewords_mcp.runtime.authoring.drafts import stale_revision, supplied_example
 from codewords_mcp.runtime.authoring.edits import unified_diff
 from codewords_mcp.runtime.model.authoring import (
     DRAFT_ID,
@@ -25,11 +28,19 @@ from codewords_mcp.runtime.model.caller import Caller, refuse_run
 from codewords_mcp.runtime.model.events import WebhooksChanged
 from codewords_mcp.runtime.model.progress import Progress, no_progress
 from codewords_mcp.runtime.model.validation import Check
-from codewords_mcp.runtime.model.workflow import Consent, Deployment, WorkflowDetail, WorkflowSummary
+from codewords_mcp.runtime.model.workflow import (
+    Consent,
+    Deployment,
+    DraftReview,
+    WorkflowDetail,
+    WorkflowSummary,
+)
+from codewords_mcp.runtime.store import workflows as rows
 from codewords_mcp.runtime.store.drafts import DraftRow
-from codewords_mcp.runtime.workflows.deploy import DeployRequest
+from codewords_mcp.runtime.workflows.deploy import DeployRequest, DeployReview
 from codewords_mcp.runtime.workflows.openapi import UNTITLED
 from codewords_mcp.runtime.workflows.validation.smoke import Smoke
+from codewords_mcp.runtime.workflows.versions import manifest_of
 
 
 class WorkflowApi:
@@ -106,34 +117,17 @@ class WorkflowApi:
         if name is not None and not name.strip():
             raise InvalidInput("The name is empty.", hint="Leave it out, or give one.")
 
-        smoke = Smoke()
-        drafts = self._container.drafts
-        if draft_id is None:
-            draft = None
-        else:
-            draft = await drafts.get(caller, draft_id)
-
-        if draft is not None:
-            if revision not in {None, draft.revision}:
-                raise stale_revision(revision or 0)
-
-            code, service_id = draft.code, service_id or draft.workflow_id
-            # The draft's name is for a new workflow; an existing one keeps its own.
-            name = name or (None if service_id or draft.name == UNTITLED else draft.name)
-            if base_version is None and service_id == draft.workflow_id:
-                base_version = draft.base_version
-            description = description or ("" if service_id else draft.facts["description"])
-            smoke = Smoke(draft.facts["example"] if draft.facts["example_from"] == "given" else None)
-        elif code is None:
+        draft = None if draft_id is None else await self._draft(caller, draft_id, revision)
+        if draft is None and code is None:
             code = await self._templates.get_code(caller, template_id or "")
 
-        request = DeployRequest(caller, code, name, service_id, base_version, description, public)
-        deployment = await self._make_live(
-            request, draft, consent, smoke, progress, replay=replay, tests=tests
-        )
+        request = DeployRequest(caller, code or "", name, service_id, base_version, description, public)
+        if draft is not None:
+            request = _of_draft(request, draft)
+        deployment = await self._make_live(request, draft, consent, progress, replay=replay, tests=tests)
         if draft is not None:
             # Only after the version is live: until then the draft is the one copy of the code.
-            await drafts.remove(caller, draft.id)
+            await self._container.drafts.remove(caller, draft.id)
         self._container.forget(deployment.service_id)
         if deployment.changed:
             await self._container.tell_changed(caller.owner, deployment.service_id)
@@ -149,6 +143,39 @@ class WorkflowApi:
             return await self.deploy(caller, **arguments)
         except ConsentNeeded as question:
             return question
+
+    async def review(
+        self, caller: Caller, draft_id: str, *, revision: int | None = None, progress: Progress = no_progress
+    ) -> DraftReview:
+        """Look at what a deploy of a draft would change, and what a person would be asked. Nothing is stored.
+
+        Raises what `deploy` raises, but ConsentNeeded. A deploy that follows repeats no replay.
+        """
+        refuse_run(caller, "review drafts")
+        draft = await self._draft(caller, draft_id, revision)
+        request = _of_draft(DeployRequest(caller, ""), draft)
+        found = await self._reviewed(request, draft, progress, replay=True, tests=True)
+        if isinstance(found, Deployment):
+            return DraftReview(
+                revision=draft.revision, service_id=found.service_id, name=found.name, version=found.version,
+                changed=False,
+            )  # fmt: skip
+
+        review, behaviour = found
+        target = review.target.id if review.target else None
+        number = await self._container.database.read(rows.next_number, target) if target else 1
+        notes = [Check.model_validate(check) for check in review.version.checks]
+        manifest = manifest_of(review.version)
+        return DraftReview(
+            revision=draft.revision,
+            service_id=target,
+            name=review.name,
+            version=number,
+            changes=changes_of(review, behaviour),
+            capabilities=manifest.lines() if manifest else [],
+            asks=review.question.lines,
+            notes=[check for check in notes if check.status in {"warning", "note"} and check.id not in SHOWN],
+        )
 
     async def rollback(self, caller: Caller, service_id: str, version: int) -> Deployment:
         """Make an earlier (or later) version live at once. Raises NotFound."""
@@ -235,17 +262,38 @@ class WorkflowApi:
         request: DeployRequest,
         draft: DraftRow | None,
         consent: Consent,
-        smoke: Smoke,
         progress: Progress,
         *,
         replay: bool,
         tests: bool,
     ) -> Deployment:
+        found = await self._reviewed(request, draft, progress, replay=replay, tests=tests)
+        if isinstance(found, Deployment):
+            return found
+
+        review, behaviour = found
+        try:
+            await self._container.consents.settle(review.question, consent)
+        except ConsentNeeded as question:
+            # Whoever is asked can see what they would agree to.
+            question.changes = changes_of(review, behaviour)
+            raise
+
+        deployment = await self._container.deployer.activate(review)
+        if behaviour is not None:
+            await self._gate.accepted(request.caller, deployment.service_id, deployment.version, behaviour)
+        return deployment.model_copy(update={"changes": changes_of(review, behaviour)})
+
+    async def _reviewed(
+        self, request: DeployRequest, draft: DraftRow | None, progress: Progress, *, replay: bool, tests: bool
+    ) -> Deployment | tuple[DeployReview, Behaviour | None]:
+        """Check and replay what is to be deployed; the `Deployment` where its code is live already."""
         deployer = self._container.deployer
         plan = await deployer.plan(request)
         if isinstance(plan, Deployment):
             return plan
 
+        smoke = Smoke() if draft is None else Smoke(supplied_example(draft))
         checked = await self._validator.check(request.caller, request.code, progress, smoke)
         review = await deployer.review(plan, checked)
         if isinstance(review, Deployment):
@@ -258,18 +306,14 @@ class WorkflowApi:
                 raise stale_revision(draft.revision)
 
         review, behaviour = await self._gate.look(request.caller, review, progress, replays=replay)
-        review = await self._test_gate.look(request.caller, review, progress, run_tests=tests)
-        try:
-            await self._container.consents.settle(review.question, consent)
-        except ConsentNeeded as question:
-            # Whoever is asked can see what they would agree to.
-            question.changes = changes_of(review, behaviour)
-            raise
+        return await self._test_gate.look(request.caller, review, progress, run_tests=tests), behaviour
 
-        deployment = await deployer.activate(review)
-        if behaviour is not None:
-            await self._gate.accepted(request.caller, deployment.service_id, deployment.version, behaviour)
-        return deployment.model_copy(update={"changes": changes_of(review, behaviour)})
+    async def _draft(self, caller: Caller, draft_id: str, revision: int | None) -> DraftRow:
+        """The draft, of the revision that the caller read. Raises NotFound, Conflict."""
+        draft = await self._container.drafts.get(caller, draft_id)
+        if revision not in {None, draft.revision}:
+            raise stale_revision(revision or 0)
+        return draft
 
     async def _broken_schedules(self, caller: Caller, service_id: str) -> list[Check]:
         """A warning for each schedule whose input does not fit what is live now."""
@@ -287,3 +331,20 @@ class WorkflowApi:
 
     async def _version(self, caller: Caller, service_id: str, number: int | None = None) -> WorkflowDetail:
         return await self._container.deployments.get(caller, service_id, number=number, include_code=True)
+
+
+def _of_draft(request: DeployRequest, draft: DraftRow) -> DeployRequest:
+    """The same for a draft: what the request leaves out is the draft's."""
+    service_id = request.service_id or draft.workflow_id
+    base_version = request.base_version
+    if base_version is None and service_id == draft.workflow_id:
+        base_version = draft.base_version
+    return replace(
+        request,
+        code=draft.code,
+        service_id=service_id,
+        # The draft's name is for a new workflow; an existing one keeps its own.
+        name=request.name or (None if service_id or draft.name == UNTITLED else draft.name),
+        base_version=base_version,
+        description=request.description or ("" if service_id else draft.facts["description"]),
+    )

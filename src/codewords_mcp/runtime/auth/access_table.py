@@ -96,7 +96,7 @@ HTTP: tuple[Rule, ...] = (
     *_http(
         "user", ("run",),
         "POST /runs/{run_id}/cancel", "POST /runs/{run_id}/apply", "POST /runs/{run_id}/resume",
-        "POST /validate", "POST /replays",
+        "POST /validate", "POST /replays", "POST /drafts/{draft_id}/review",
         "POST /tests",
         "GET /integrations", "GET /integrations/{app}",
         "POST /integrations/{app}/describe", "POST /integrations/{app}/preview", "GET /connections",

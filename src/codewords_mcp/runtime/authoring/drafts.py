@@ -17,6 +17,7 @@ from codewords_mcp.errors.remedies import Remedy, RemedyAction
 from codewords_mcp.runtime.authoring.edits import unified_diff
 from codewords_mcp.runtime.model.authoring import Draft, EditedDraft, GenerationAttempt
 from codewords_mcp.runtime.model.caller import Caller
+from codewords_mcp.runtime.model.events import DraftsChanged, EventBus
 from codewords_mcp.runtime.model.validation import Check
 from codewords_mcp.runtime.store import drafts as rows
 from codewords_mcp.runtime.store.clock import now, to_datetime
@@ -62,8 +63,9 @@ class Drafts:
     changed concurrently.
     """
 
-    def __init__(self, database: Database, ttl: float) -> None:
+    def __init__(self, database: Database, ttl: float, events: EventBus) -> None:
         self._db = database
+        self._events = events
         self._ttl = round(ttl * 1e6)
 
     async def add(
@@ -105,7 +107,7 @@ class Drafts:
             rows.add(connection, row)
 
         await self._db.write(write)
-
+        self._events.publish(DraftsChanged(row.owner))
         return row
 
     async def change(
@@ -114,7 +116,7 @@ class Drafts:
         """Validate other code and store it as the next revision. Raises Conflict if `row` is not
         the last revision any more.
         """
-        example = _supplied_example(row)
+        example = supplied_example(row)
 
         validation = await validate(code, example)
         at = now()
@@ -135,7 +137,7 @@ class Drafts:
         """Validate the same code again: the cause of a failed check may have been removed outside
         of the code.
         """
-        example = _supplied_example(row)
+        example = supplied_example(row)
         validation = await validate(row.code, example)
         # `_history` sets `done` for changes by hand, and this is none: the old value is put
         # back.
@@ -156,6 +158,7 @@ class Drafts:
         # The write names the revision that it replaces, so of two at a time one fails.
         if not await self._db.write(rows.change, before.id, before.revision, values):
             raise stale_revision(before.revision)
+        self._events.publish(DraftsChanged(after.owner))
 
     async def get(self, caller: Caller, draft_id: str) -> DraftRow:
         """The caller's draft. Raises NotFound."""
@@ -184,6 +187,7 @@ class Drafts:
         # Raises NotFound, unless the draft was removed twice at the same moment.
         if not await self._db.write(rows.remove, draft_id, caller.owner):
             await self.get(caller, draft_id)
+        self._events.publish(DraftsChanged(caller.owner))
 
     async def purge(self) -> None:
         """Delete expired drafts."""
@@ -198,10 +202,15 @@ class Drafts:
 
 
 def stale_revision(revision: int) -> Conflict:
-    """The error for a change to a revision that is not the last one."""
+    """The error for a change to a revision that is not the last one; 0 is of no draft yet."""
+    if not revision:
+        return Conflict(
+            "A draft of this workflow was made meanwhile; nothing was done.",
+            hint="Read it, then repeat the changes that still apply there.",
+        )
     return Conflict(
         f"The draft was changed since revision {revision}; nothing was done.",
-        hint="Read it again (get_workflow), then repeat the changes that still apply.",
+        hint="Read it again, then repeat the changes that still apply.",
     )
 
 
@@ -293,7 +302,7 @@ def _history(row: DraftRow) -> GenerationHistory:
     return GenerationHistory(facts["model"], facts["plan"], tried, done=True)
 
 
-def _supplied_example(row: DraftRow) -> JsonValue:
+def supplied_example(row: DraftRow) -> JsonValue:
     """The example that a person or an assistant supplied, None if the header or the schema supplies it."""
     if row.facts["example_from"] == "given":
         return row.facts["example"]

@@ -78,6 +78,13 @@ class SecretsChangedElsewhere:
 
 
 @dataclass(frozen=True, slots=True)
+class DraftsChanged:
+    """A draft of this owner was made, changed or deleted."""
+
+    owner: str
+
+
+@dataclass(frozen=True, slots=True)
 class SchedulesChanged:
     """The next time of a schedule may have become earlier."""
 

@@ -6,7 +6,9 @@ from typing import Literal
 
 from codewords_mcp.runtime.model.base import Model
 
-LiveKind = Literal["run", "runs", "workflows", "schedules", "secrets", "webhooks", "inbox", "sessions"]
+LiveKind = Literal[
+    "run", "runs", "workflows", "drafts", "schedules", "secrets", "webhooks", "inbox", "sessions"
+]
 """One run, or a list that is to be read again."""
 
 

@@ -33,6 +33,24 @@ class DeployChanges(Model):
     cost: str = ""
 
 
+class DraftReview(Model):
+    """What a deploy of a draft would do. `version` is the number that it would get of `service_id`, None for a new workflow.
+
+    `changed` is false if the code is live already. `changes`: beside the live version; None for a new workflow. `asks` are
+    the permissions and the behaviour that a person would have to agree to.
+    """
+
+    revision: int
+    service_id: str | None = None
+    name: str
+    version: int
+    changed: bool = True
+    changes: DeployChanges | None = None
+    capabilities: list[str] = Field(default_factory=list[str])
+    asks: list[str] = Field(default_factory=list[str])
+    notes: list[Check] = Field(default_factory=list[Check])
+
+
 class Deployment(Model):
     """The live version of a workflow. `version` counts from 1; `version_id` names this immutable
     version.

@@ -73,8 +73,11 @@ async def validate(
     limits: Limits | None = None,
     max_code: int = DEFAULT_MAX_CODE,
     smoke: Smoke = Smoke(),  # noqa: B008  # immutable
+    start: bool = True,
 ) -> CheckedScript:
-    """Run all checks. `known_secrets` are names with a stored value, `max_code` is in bytes.
+    """Run all checks; without `start` those that neither need its environment nor start it.
+
+    `known_secrets` are names with a stored value, `max_code` is in bytes.
 
     `smoke` chooses the input of the smoke test; by default the header's example.
 
@@ -94,9 +97,10 @@ async def validate(
     work.parse_slot = parse_slot or nullcontext()
     work.services = services
     work.addresses = addresses
+    work.start = start
     with work.timed("total"):
         await work.run(code)
-    report = make_report(work.checks, work.manifest)
+    report = make_report(work.checks, work.manifest, started=start)
     return CheckedScript(
         report,
         work.script,
@@ -141,6 +145,7 @@ class _Work:
         self.smoke = Smoke()
         self.example: Example | None = None
         self.test: ProposedTest | None = None
+        self.start = True
 
     async def run(self, code: str) -> None:
         await self._progress(0, _STEPS, "Reading the script")
@@ -155,7 +160,7 @@ class _Work:
                 await self._inspect(script)
 
         # The cheap checks have the answer. An environment takes seconds and a sandbox more.
-        if self._failed():
+        if self._failed() or not self.start:
             return
 
         await self._progress(1, _STEPS, "Preparing its environment")

@@ -25,17 +25,21 @@ IDS = (
 """
 _SIGNS = {"passed": "✓", "failed": "✗", "warning": "!", "note": "·", "skipped": "-"}
 _NOT_REACHED = "Not looked at, since an earlier check failed."
+_NOT_ASKED = "Not looked at, as was asked."
 
 
-def make_report(checks: Iterable[Check], manifest: Manifest | None = None) -> ValidationReport:
+def make_report(
+    checks: Iterable[Check], manifest: Manifest | None = None, *, started: bool = True
+) -> ValidationReport:
     """The report of all checks; ids of `IDS` without a check are `skipped`. `manifest`: the
-    script's permissions.
+    script's permissions. `started`: whether it was to be started.
     """
     all_checks = list(checks)
+    why = _NOT_REACHED if started or any(check.status == "failed" for check in all_checks) else _NOT_ASKED
     missing = set(IDS) - {check.id for check in all_checks}
     order = {check_id: position for position, check_id in enumerate(IDS)}
     all_checks += [
-        Check(id=check_id, status="skipped", message=_NOT_REACHED) for check_id in IDS if check_id in missing
+        Check(id=check_id, status="skipped", message=why) for check_id in IDS if check_id in missing
     ]
     # Checks that aren't in `IDS` are about the code, so they stand with the linter's.
     all_checks.sort(key=lambda check: order.get(check.id, order["lint"]))
