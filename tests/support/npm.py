@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import getpass
+import hashlib
 import os
 import platform
 import re
@@ -19,23 +20,37 @@ INSPECTOR = ("@modelcontextprotocol/inspector@2.12.0",)
 _NODE = f"node-linux-{'arm64' if platform.machine() == 'aarch64' else 'x64'}"
 CONFORMANCE = ("@modelcontextprotocol/conformance@0.2.0-alpha.12", f"{_NODE}@24.21.0")
 """With a Node of its own, `OWN_NODE`: it needs 22 or newer."""
+_FOLDER = Path(tempfile.gettempdir()) / f"codewords-npm-{getpass.getuser()}"
 OWN_NODE = f"node_modules/{_NODE}/bin/node"
 
 
 def installed(*packages: str) -> Path:
     """The folder with these packages. Skips the test where npm cannot get them, and fails it where CI is true."""
     name = "-".join(re.sub(r"\W+", "_", package) for package in packages)
-    folder = Path(tempfile.gettempdir()) / f"codewords-npm-{getpass.getuser()}" / name
+    folder = _FOLDER / name
     if not (folder / "complete").exists():
-        _install(folder, packages)
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "package.json").write_text('{"type": "module", "private": true}', encoding="utf-8")
+        _install(folder, "install", packages)
     return folder
 
 
-def _install(folder: Path, packages: tuple[str, ...]) -> None:
+def locked(source: Path) -> Path:
+    """A folder with exactly what the lock file of another says. Skips or fails as `installed` does."""
+    lock = (source / "package-lock.json").read_bytes()
+    folder = _FOLDER / f"{source.name}-{hashlib.sha256(lock).hexdigest()[:16]}"
+    if not (folder / "complete").exists():
+        folder.mkdir(parents=True, exist_ok=True)
+        for name in ("package.json", "package-lock.json"):
+            shutil.copy(source / name, folder / name)
+        _install(folder, "ci", (source.name,))
+    return folder
+
+
+def _install(folder: Path, command_name: str, packages: tuple[str, ...]) -> None:
     npm = shutil.which("npm")
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / "package.json").write_text('{"type": "module", "private": true}', encoding="utf-8")
-    command = [npm or "npm", "install", "--ignore-scripts", "--no-audit", "--no-fund", *packages]
+    wanted = packages if command_name == "install" else ()
+    command = [npm or "npm", command_name, "--ignore-scripts", "--no-audit", "--no-fund", *wanted]
     try:
         subprocess.run(command, cwd=folder, check=True, capture_output=True, timeout=120)
     except (OSError, subprocess.SubprocessError) as error:

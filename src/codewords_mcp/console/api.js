@@ -134,7 +134,7 @@ export async function download(path, name) {
 
 /** @typedef {{name: string, data: any}} Change One event; `name` is `again` when the connection is there, or there again. */
 
-const NAMES = /** @type {const} */ (["run", "runs", "workflows", "schedules", "secrets", "webhooks", "inbox", "sessions"]);
+const NAMES = /** @type {const} */ (["run", "runs", "workflows", "drafts", "schedules", "secrets", "webhooks", "inbox", "sessions"]);
 /** @typedef {(typeof NAMES)[number]} ChangeName A kind of change that the runtime tells. */
 /** @type {Set<(change: Change) => void>} */
 const listeners = new Set();

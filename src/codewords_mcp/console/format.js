@@ -94,17 +94,17 @@ export function bytes(n) {
 }
 
 /** Control characters, zero-width ones, and those that turn the direction of text. */
-const DECEIVING = /[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u061c\u200b\u200e\u200f\u2028-\u202e\u2060-\u2069\ufeff\u{e0000}-\u{e007f}]/gu;
+export const DECEIVING = /[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u061c\u200b\u200e\u200f\u2028-\u202e\u2060-\u2069\ufeff\u{e0000}-\u{e007f}]/gu;
 const COLOURS = /\u001b\[[0-9;]*m/g;
 
 /** Text without the escapes by which terminals colour it. @param {string} text */
 export const uncoloured = (text) => (text.includes("\u001b") ? text.replace(COLOURS, "") : text);
 
-/** @param {string} character */
-const code = (character) => `U+${(character.codePointAt(0) ?? 0).toString(16).toUpperCase().padStart(4, "0")}`;
+/** The code of a character: "U+202E". @param {string} character */
+export const codeOf = (character) => `U+${(character.codePointAt(0) ?? 0).toString(16).toUpperCase().padStart(4, "0")}`;
 
 /** Text for attributes and options: deceiving characters as their codes. @param {unknown} text */
-export const visible = (text) => String(text).replace(DECEIVING, (character) => `⟨${code(character)}⟩`);
+export const visible = (text) => String(text).replace(DECEIVING, (character) => `⟨${codeOf(character)}⟩`);
 
 /**
  * The pieces of a text: plain strings, and the codes of deceiving characters.
@@ -118,7 +118,7 @@ export function pieces(text) {
   let end = 0;
   for (const match of text.matchAll(DECEIVING)) {
     if (match.index > end) found.push(text.slice(end, match.index));
-    found.push({ mark: code(match[0]) });
+    found.push({ mark: codeOf(match[0]) });
     end = match.index + match[0].length;
   }
   found.push(text.slice(end));

@@ -54,7 +54,7 @@ export const run = {
 
 export const failure = {
   title: "Why it failed", fix: "Likely fix", refused: "Refused", refusedNote: "These requests were never sent.", around: "The code around it", frames: "Where",
-  secret: (/** @type {string} */ name) => `Enter ${name}`, input: "Edit the input and run again", again: "Run it again",
+  secret: (/** @type {string} */ name) => `Enter ${name}`, input: "Edit the input and run again", again: "Run it again", code: (/** @type {number} */ line) => `Edit the code at line ${line}`,
   sameRun: "that run", platform: "The runtime ended this run, not the workflow.",
   sent: "It was carried out: go on", notSent: "It was not: send it", question: "Was this write carried out?",
 };

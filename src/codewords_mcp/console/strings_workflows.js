@@ -3,7 +3,7 @@ import { count, plural } from "./format.js";
 
 export const workflows = {
   headline: (/** @type {number} */ n) => (n ? plural(n, "workflow") : "No workflows"),
-  found: (/** @type {number} */ n) => `${plural(n, "workflow")} found`, search: "Search workflows", template: "Start from a template",
+  found: (/** @type {number} */ n) => `${plural(n, "workflow")} found`, search: "Search workflows", template: "Start from a template", blank: "Write a new one",
   empty: "A workflow is one Python file that runs here, in a sandbox, whenever you, a schedule or a chat asks.", none: "No workflow has this in its name or description.", clear: "Show all workflows",
   lastRuns: "Last runs", noRuns: "not run yet", schedules: (/** @type {number} */ n) => plural(n, "schedule"), version: (/** @type {number} */ n) => `version ${n}`, run: (/** @type {string} */ name) => `Run ${name}`, runShort: "Run", changed: "changed",
 };
@@ -39,7 +39,7 @@ export const form = {
 export const versions = {
   title: "Versions", live: "live", columns: { version: "Version", made: "Made", note: "Note", actions: "" }, compare: "What is different", of: "Version", against: "compared with", same: "The code is the same.", one: "There is one version so far.",
   back: (/** @type {number} */ n) => `Make version ${n} live`, backShort: "Make live", backOf: (/** @type {number} */ n) => `Make live: version ${n}`, backTitle: (/** @type {number} */ n) => `Make version ${n} live?`, backLead: (/** @type {number} */ n, /** @type {number} */ now) => `New runs, schedules and webhooks use version ${n} at once instead of version ${now}. Runs that go on finish on theirs; no version is lost.`, keep: (/** @type {number} */ n) => `Stay on version ${n}`,
-  codeOf: (/** @type {number} */ n) => `The code of version ${n}`, dependencies: "Packages",
+  codeOf: (/** @type {number} */ n) => `The code of version ${n}`, dependencies: "Packages", edit: "Edit in a draft",
 };
 
 export const starts = {
@@ -58,7 +58,7 @@ export const use = {
 export const templates = {
   headline: (/** @type {number} */ n) => (n ? `${plural(n, "template")} to start from` : "No templates"), search: "Search templates", none: "No template has these words.", clear: "Show all templates", category: "Category", all: "All",
   needs: "Needs", missing: "not set up yet", ready: "ready to run", services: "Uses", deploy: (/** @type {string} */ name) => `Deploy ${name}`, deployIt: (/** @type {string} */ name) => `deploy ${name}`, deployShort: "Deploy", deploying: "Deploying", done: (/** @type {string} */ name) => `${name} is live.`, open: (/** @type {string} */ name) => `Open ${name}`,
-  code: "Show the code", codeOf: (/** @type {string} */ name) => `Show the code of ${name}`, codeTitle: (/** @type {string} */ name) => `The code of ${name}`,
+  code: "Show the code", edit: "Edit a copy", editOf: (/** @type {string} */ name) => `Edit a copy of ${name}`, codeOf: (/** @type {string} */ name) => `Show the code of ${name}`, codeTitle: (/** @type {string} */ name) => `The code of ${name}`,
 };
 
 export const consent = {

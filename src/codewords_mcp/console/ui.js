@@ -20,3 +20,6 @@ export function styles(path) {
   document.head.append(link);
   return new Promise((resolve) => (link.onload = link.onerror = resolve));
 }
+
+/** The code editor: only pages on which code is written or compared load it. */
+export const loadEditor = () => import("./vendor/codemirror.js");

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 from tests.integration.console.helpers import DESKTOP, PHONE, Console
 from tests.support.npm import installed
 
@@ -22,12 +24,13 @@ def axe() -> str:
     return (installed(AXE) / "node_modules/axe-core/axe.min.js").read_text(encoding="utf-8")
 
 
-def look(console: Console, path: str, heading: str = "") -> None:
-    """Open a page at both widths, light and dark, and find nothing wrong with it."""
+def look(console: Console, path: str, heading: str = "", ready: str = "main") -> None:
+    """Open a page at both widths, light and dark, and find nothing wrong with it once what `ready` selects is there."""
     for size in (PHONE, DESKTOP):
         for dark in (False, True):
             console.tab.resize(*size, dark=dark)
             console.open(path, heading)
+            console.waits(f"document.querySelector({json.dumps(ready)})")
             assert console.tab.value(_SIDEWAYS) <= 0, (path, size)
             assert _violations(console) == [], (path, size, dark)
     assert console.tab.problems == []

@@ -5,9 +5,10 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from typing import TypedDict, cast
+from typing import NotRequired, TypedDict, cast
 
 import pytest
+from tests.support.paths import PROJECT
 from tests.unit.console.modules import CONSOLE, imports_of
 
 VENDOR = CONSOLE / "vendor"
@@ -16,6 +17,8 @@ DESCRIBING = {".json", ".LICENSE", ".ts"}
 
 
 class Vendored(TypedDict):
+    """`packages` with their versions, where a file is made of several."""
+
     file: str
     package: str
     version: str
@@ -24,6 +27,7 @@ class Vendored(TypedDict):
     licence_file: str
     changes: list[str]
     sha256: str
+    packages: NotRequired[dict[str, str]]
 
 
 def _manifest() -> list[Vendored]:
@@ -53,3 +57,17 @@ def test_vendored_files_import_each_other_only() -> None:
     for path in VENDOR.glob("*.js"):
         assert all(target.startswith("./") for target in imports_of(path)), path.name
         assert all((VENDOR / target).is_file() for target in imports_of(path)), path.name
+
+
+@pytest.mark.requirement("console:editor-bundle")
+def test_the_versions_in_a_bundle_are_those_that_its_recipe_pins() -> None:
+    locked = json.loads((PROJECT / "scripts/editor/package-lock.json").read_text(encoding="utf-8"))[
+        "packages"
+    ]
+    (bundle,) = [entry for entry in _manifest() if "packages" in entry]
+    licences = (VENDOR / bundle["licence_file"]).read_text(encoding="utf-8")
+    for name, version in bundle.get("packages", {}).items():
+        pinned = locked[f"node_modules/{name}"]
+        assert (pinned["version"], pinned["license"]) == (version, "MIT"), name
+        assert pinned["integrity"], name
+        assert name in licences

@@ -1,7 +1,7 @@
 // Templates: workflows to start from, what each needs, and deploying one.
 import { get, long } from "../api.js";
 import { visible } from "../format.js";
-import { address, setQuery } from "../router.js";
+import { address, href, setQuery } from "../router.js";
 import { PAGE_NAMES } from "../strings.js";
 import { templates as words } from "../strings_workflows.js";
 import { html, styles, useState } from "../ui.js";
@@ -61,7 +61,7 @@ function Template({ template, onCode }) {
     <${Problem} error=${state.error} />
     ${state.working && html`<${Progress} of=${state.progress ?? null} label=${words.deploying} />`}
     ${state.done ? html`<p class="good" role="status">${words.done(visible(state.done.name))}</p><div class="actions"><a class="button primary" href=${`/console/workflows/${encodeURIComponent(state.done.service_id)}`}>${words.open(visible(state.done.name))}</a></div>`
-      : html`<div class="actions"><button class="primary" disabled=${Boolean(state.working)} aria-label=${words.deploy(name)} onClick=${() => deploy(null)}>${words.deployShort}</button><button aria-label=${words.codeOf(name)} onClick=${onCode}>${words.code}</button></div>`}
+      : html`<div class="actions"><button class="primary" disabled=${Boolean(state.working)} aria-label=${words.deploy(name)} onClick=${() => deploy(null)}>${words.deployShort}</button><button aria-label=${words.codeOf(name)} onClick=${onCode}>${words.code}</button><a class="button" aria-label=${words.editOf(name)} href=${href("/console/drafts/new", { template: template.id })}>${words.edit}</a></div>`}
     ${state.question && html`<${Consent} question=${state.question} act=${words.deployIt(name)} onAgree=${() => deploy(state.question?.confirm ?? null)} onClose=${() => setState({})} />`}`;
 }
 

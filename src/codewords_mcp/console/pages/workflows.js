@@ -40,7 +40,7 @@ export default function Workflows() {
   const all = [...workflows.value.values()];
   const found = all.filter((one) => `${one.name}\n${one.description}\n${one.service_id}`.toLowerCase().includes(wanted));
   return html`
-    <header class="head split"><h1>${query ? words.found(found.length) : words.headline(all.length)}</h1><div class="actions"><a class="button" href="/console/templates">${words.template}</a></div></header>
+    <header class="head split"><h1>${query ? words.found(found.length) : words.headline(all.length)}</h1><div class="actions"><a class="button" href="/console/drafts/new">${words.blank}</a><a class="button" href="/console/templates">${words.template}</a></div></header>
     <${Problem} error=${error} retry=${reload} />
     ${all.length > 0 && html`<${Search} label=${words.search} value=${query} onChange=${(/** @type {string} */ q) => setQuery({ q: q || null })} />`}
     ${all.length === 0 && html`<div class="card empty"><p>${words.empty}</p><a class="button primary" href="/console/templates">${words.template}</a></div>`}

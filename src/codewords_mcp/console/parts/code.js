@@ -1,6 +1,6 @@
 // The code of a version, to read.
 import { get } from "../api.js";
-import { address } from "../router.js";
+import { address, href } from "../router.js";
 import { versions as words } from "../strings_workflows.js";
 import { html } from "../ui.js";
 import { Problem, useResource } from "./resource.js";
@@ -11,7 +11,7 @@ export function Code({ workflow }) {
   const version = Number(address.value.query.get("version")) || workflow.version;
   const { data, error, reload } = useResource((signal) => get(`/workflows/${encodeURIComponent(workflow.service_id)}`, { version, code: 1 }, { signal }), [workflow.service_id, version]);
   if (!data) return html`<${Problem} error=${error} retry=${reload} />`;
-  return html`<section class="card"><header><h2>${words.codeOf(version)}</h2><${Copy} text=${data.code ?? ""} /></header><${CodeBlock} text=${data.code ?? ""} label=${words.codeOf(version)} />
+  return html`<section class="card"><header><h2>${words.codeOf(version)}</h2><div class="actions"><${Copy} text=${data.code ?? ""} /><a class="button" href=${href("/console/drafts/new", { workflow: workflow.service_id })}>${words.edit}</a></div></header><${CodeBlock} text=${data.code ?? ""} label=${words.codeOf(version)} />
     ${data.dependencies.length > 0 && html`<h3 class="below">${words.dependencies}</h3><p class="mono">${data.dependencies.map((/** @type {string} */ one) => html`<span class="tag"><${Text} of=${one} /></span> `)}</p>`}</section>`;
 }
 

@@ -1,6 +1,6 @@
 // Why a run failed: the error, the code around it, the likely fix, and what was refused.
 import { post } from "../api.js";
-import { go } from "../router.js";
+import { go, href } from "../router.js";
 import { failure as words } from "../strings.js";
 import { html, useState } from "../ui.js";
 import { RunLink } from "./link.js";
@@ -31,9 +31,13 @@ export function Failure({ run, found, onEdit, onAgain }) {
     ${diagnosis?.since && html`<p class="dim"><${Linked} text=${diagnosis.since} /></p>`}
     ${found?.refused?.length > 0 && html`<div class="refused"><h3>${words.refused}</h3><p class="dim">${words.refusedNote}</p>
       <ul class="mono">${found.refused.map((/** @type {string} */ line) => html`<li><${Text} of=${line} /></li>`)}</ul></div>`}
+    ${lineOf(diagnosis) > 0 && html`<p><a href=${href("/console/drafts/new", { workflow: run.serviceId, line: lineOf(diagnosis) })}>${words.code(lineOf(diagnosis))}</a></p>`}
     <${Next} run=${run} found=${found} onEdit=${onEdit} onAgain=${onAgain} />
   </section>`;
 }
+
+/** The line of the code that failed; 0 where it is not known. @param {any} diagnosis */
+const lineOf = (diagnosis) => Number(/^>\s*(\d+)/m.exec(diagnosis?.around ?? "")?.[1] ?? 0);
 
 /** The lines of code, the one that failed marked. @param {{text: string}} properties */
 export const Around = ({ text }) => html`<pre class="around" tabindex="0" aria-label=${words.around}>${text.split("\n").map((line) => {

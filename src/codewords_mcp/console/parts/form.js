@@ -22,26 +22,31 @@ export function RunForm({ workflow }) {
     <${RouteForm} key=${`${at} ${workflow.version}`} workflow=${workflow} route=${route} /></section>`;
 }
 
-/** @param {{workflow: any, route: any}} properties */
-function RouteForm({ workflow, route }) {
+/**
+ * @param {object} properties
+ * @param {any} properties.workflow  What has the route: a workflow, or a draft.
+ * @param {any} properties.route
+ * @param {{label: string, hint: string, run: (input: any) => Promise<unknown>}} [properties.instead]  Done with the input instead of a run.
+ */
+export function RouteForm({ workflow, route, instead }) {
   const inputs = useInputs(route);
   const action = useAction();
   const { body, values, setValues } = inputs;
   const run = (/** @type {Event} */ event, dry = false) => {
     event.preventDefault();
-    if (inputs.complete()) action.run(async () => go(`/console/runs/${await start(workflow.service_id, inputs, dry)}`));
+    if (inputs.complete()) action.run(async () => (instead ? instead.run(JSON.parse(inputs.content || "{}")) : go(`/console/runs/${await start(workflow.service_id, inputs, dry)}`)));
   };
   return html`<form class="fields" noValidate onSubmit=${run}>
     ${body && html`<${Beginnings} workflow=${workflow} route=${route} body=${body} onChoose=${(/** @type {any} */ value) => setValues({ ...values, body: value, text: values.text === null ? null : JSON.stringify(value, null, 2) })} />`}
     <${InputFields} of=${inputs} />
     <${Problem} error=${action.error} />
-    <div class="actions"><button class="primary" disabled=${action.working}>${words.run(visible(workflow.name))}</button>
-      <button type="button" disabled=${action.working} title=${words.dryHint} onClick=${(/** @type {Event} */ event) => run(event, true)}>${words.dry}</button><span class="dim">${words.dryHint}</span></div></form>`;
+    <div class="actions"><button class="primary" disabled=${action.working}>${instead?.label ?? words.run(visible(workflow.name))}</button>
+      ${instead ? html`<span class="dim">${instead.hint}</span>` : html`<button type="button" disabled=${action.working} title=${words.dryHint} onClick=${(/** @type {Event} */ event) => run(event, true)}>${words.dry}</button><span class="dim">${words.dryHint}</span>`}</div></form>`;
 }
 
 /** What the form may begin with: its example, and the inputs of the last runs. @param {any} properties */
 function Beginnings({ workflow, route, body, onChoose }) {
-  const recent = recentInputs(workflow, route);
+  const recent = workflow.last_runs ? recentInputs(workflow, route) : [];
   const example = route.path === "/" && workflow.example !== null && workflow.example !== undefined;
   if (!example && !recent.length) return null;
 

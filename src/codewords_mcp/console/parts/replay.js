@@ -13,9 +13,9 @@ import { Text } from "./text.js";
 /** @param {any} run @param {AbortSignal} signal @returns {Promise<{value: string, name: string}[]>} */
 async function targetsOf(run, signal) {
   const [workflow, drafts] = await Promise.all([get(`/workflows/${encodeURIComponent(run.serviceId)}`, {}, { signal }), get("/drafts", {}, { signal })]);
-  const own = drafts.items.filter((/** @type {any} */ draft) => draft.service_id === run.serviceId);
+  const own = drafts.items.filter((/** @type {any} */ draft) => draft.workflow_id === run.serviceId);
   return [
-    ...own.map((/** @type {any} */ draft) => ({ value: `draft:${draft.id}`, name: words.draft(visible(draft.name ?? draft.id)) })),
+    ...own.map((/** @type {any} */ draft) => ({ value: `draft:${draft.draft_id}`, name: words.draft(visible(draft.name)) })),
     ...workflow.versions.map((/** @type {any} */ version) => ({ value: `version:${version.version}`, name: version.active ? words.live(version.version) : common.version(version.version) })),
   ];
 }

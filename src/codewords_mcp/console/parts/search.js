@@ -17,7 +17,7 @@ const RUN_ID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i;
 /** Lists that are searched here, as they are short. @type {[Hit["kind"], string, (item: any) => string, (item: any) => string][]} */
 const LISTS = [
   ["secret", "/secrets", (item) => item.name, () => "/console/secrets"],
-  ["draft", "/drafts", (item) => item.name ?? item.id, (item) => `/console/drafts/${item.id}`],
+  ["draft", "/drafts", (item) => item.name, (item) => `/console/drafts/${item.draft_id}`],
   ["service", "/services", (item) => item.title ?? item.name, (item) => `/console/services/${item.name}`],
   ["template", "/templates", (item) => item.title, (item) => `/console/templates?template=${item.id}`],
 ];

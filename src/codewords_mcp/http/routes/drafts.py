@@ -44,9 +44,10 @@ class EditBody(Body):
 
 
 class ReviewBody(Body):
-    """`revision`: of the draft as it was read; another answers 409."""
+    """`revision`: of the draft as it was read; another answers 409. `base_version` as in POST /deploy."""
 
     revision: int | None = None
+    base_version: int | None = None
 
 
 class GenerateBody(Body):
@@ -118,7 +119,11 @@ async def review(request: Request) -> Response:
 
     async def work(progress: Progress) -> DraftReview:
         return await runtime(request.scope).workflows.review(
-            caller(request.scope), request.path_params["draft_id"], revision=body.revision, progress=progress
+            caller(request.scope),
+            request.path_params["draft_id"],
+            revision=body.revision,
+            base_version=body.base_version,
+            progress=progress,
         )
 
     return await answer(request, work)

@@ -145,7 +145,13 @@ class WorkflowApi:
             return question
 
     async def review(
-        self, caller: Caller, draft_id: str, *, revision: int | None = None, progress: Progress = no_progress
+        self,
+        caller: Caller,
+        draft_id: str,
+        *,
+        revision: int | None = None,
+        base_version: int | None = None,
+        progress: Progress = no_progress,
     ) -> DraftReview:
         """Look at what a deploy of a draft would change, and what a person would be asked. Nothing is stored.
 
@@ -153,7 +159,7 @@ class WorkflowApi:
         """
         refuse_run(caller, "review drafts")
         draft = await self._draft(caller, draft_id, revision)
-        request = _of_draft(DeployRequest(caller, ""), draft)
+        request = _of_draft(DeployRequest(caller, "", base_version=base_version), draft)
         found = await self._reviewed(request, draft, progress, replay=True, tests=True)
         if isinstance(found, Deployment):
             return DraftReview(

@@ -34,7 +34,7 @@ class DeployChanges(Model):
 
 
 class DraftReview(Model):
-    """What a deploy of a draft would do. `version` is the number that it would get of `service_id`, None for a new workflow.
+    """Review of a draft before its deploy. `version` is the number that it would get of `service_id`, None for a new workflow.
 
     `changed` is false if the code is live already. `changes`: beside the live version; None for a new workflow. `asks` are
     the permissions and the behaviour that a person would have to agree to.

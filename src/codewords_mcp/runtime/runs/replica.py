@@ -24,6 +24,7 @@ from codewords_mcp.runtime.gateway.shared_accounts import settle_dead
 from codewords_mcp.runtime.model.events import (
     BrowserSessionsChanged,
     CancelRequested,
+    DraftsChanged,
     EventBus,
     ListChangedElsewhere,
     RunChanged,
@@ -54,6 +55,7 @@ SPACING = 0.02
 SECRETS = "secrets"
 """In a notification, where no run has such an id: secrets have changed."""
 LISTS: dict[type, LiveKind] = {
+    DraftsChanged: "drafts",
     SchedulesChanged: "schedules",
     WebhooksChanged: "webhooks",
     WaitingPagesChanged: "inbox",

@@ -25,7 +25,7 @@ IDS = (
 """
 _SIGNS = {"passed": "✓", "failed": "✗", "warning": "!", "note": "·", "skipped": "-"}
 _NOT_REACHED = "Not looked at, since an earlier check failed."
-_NOT_ASKED = "Not looked at, as was asked."
+_LEFT_OUT = "Not looked at, as was asked."
 
 
 def make_report(
@@ -35,7 +35,7 @@ def make_report(
     script's permissions. `started`: whether it was to be started.
     """
     all_checks = list(checks)
-    why = _NOT_REACHED if started or any(check.status == "failed" for check in all_checks) else _NOT_ASKED
+    why = _NOT_REACHED if started or any(check.status == "failed" for check in all_checks) else _LEFT_OUT
     missing = set(IDS) - {check.id for check in all_checks}
     order = {check_id: position for position, check_id in enumerate(IDS)}
     all_checks += [

@@ -1,0 +1,101 @@
+// A deploy of a draft: what it changes in code, permissions, behaviour and cost; below what was read, the button.
+import { long } from "../api.js";
+import { visible } from "../format.js";
+import { setQuery } from "../router.js";
+import { review as words } from "../strings_drafts.js";
+import { html, useEffect, useState } from "../ui.js";
+import { asked, Consent } from "./consent.js";
+import { Difference } from "./code.js";
+import { Progress } from "./progress.js";
+import { Permissions } from "./reach.js";
+import { Problem } from "./resource.js";
+import { Text } from "./text.js";
+
+/** @typedef {{working?: string, progress?: any, error?: any, found?: any, question?: any}} Work */
+
+/** @param {{state: any, onDone: (deployment: any) => void}} properties */
+export function Review({ state, onDone }) {
+  const [work, setWork] = useState(/** @type {Work} */ ({}));
+  const [base, setBase] = useState(/** @type {number | null} */ (null));
+  const stored = state.open.draft;
+  const unsaved = state.changed || !stored;
+  const body = { revision: stored?.revision, ...(base ? { base_version: base } : {}) };
+
+  useEffect(() => {
+    if (unsaved) return undefined;
+    const abort = new AbortController();
+    setWork({ working: words.reviewing });
+    long(`/drafts/${stored.draft_id}/review`, body, (progress) => !abort.signal.aborted && setWork({ working: words.reviewing, progress }), abort.signal).then(
+      (found) => !abort.signal.aborted && setWork({ found }),
+      (error) => !abort.signal.aborted && setWork({ error }),
+    );
+    return () => abort.abort();
+  }, [unsaved, stored?.revision, base]);
+
+  const deploy = async (/** @type {string | null} */ confirm) => {
+    const { found } = work;
+    setWork({ found, working: words.deploying });
+    try {
+      const done = await long("/deploy", { draft_id: stored.draft_id, ...body, ...(confirm ? { confirm } : {}) }, (progress) => setWork({ found, working: words.deploying, progress }));
+      state.close();
+      onDone(done);
+    } catch (error) {
+      settle(error, confirm);
+    }
+  };
+  /** A question for just what was read is answered by the button below it. @param {any} error @param {string | null} confirm */
+  const settle = (error, confirm) => {
+    const { found } = work;
+    try {
+      const question = asked(error);
+      if (!confirm && question.asks.join("\n") === found.asks.join("\n")) deploy(question.confirm);
+      else setWork({ found, question });
+    } catch {
+      setWork({ found, error });
+    }
+  };
+
+  if (unsaved) return html`<section class="card attention"><p>${words.changed}</p><button class="primary" disabled=${state.saving} onClick=${() => state.save()}>${words.save}</button></section>`;
+  const { found, question } = work;
+  return html`
+    ${found && html`<${Found} found=${found} />`}
+    ${work.working && html`<${Progress} of=${work.progress ?? null} label=${work.working} />`}
+    <${Refused} error=${work.error} onOver=${setBase} />
+    ${found?.changed && html`<div class="actions"><button class="primary" disabled=${Boolean(work.working)} onClick=${() => deploy(null)}>${(found.asks.length ? words.agree : words.deploy)(found.version, visible(found.name))}</button></div>`}
+    ${question && html`<${Consent} question=${question} act=${words.act(found.version, visible(found.name))} onAgree=${() => deploy(question.confirm)} onClose=${() => setWork({ found })} />`}`;
+}
+
+/** The four differences, in the order in which they are read. @param {{found: any}} properties */
+function Found({ found }) {
+  if (!found.changed) return html`<p role="status">${words.unchanged(found.version)}</p>`;
+  const { changes } = found;
+  return html`
+    <section class="card"><header><h2>${words.code}</h2>${changes && html`<span class="dim">${words.lines(changes.lines_added, changes.lines_removed)}</span>`}</header>
+      ${changes ? html`<${Difference} text=${changes.code} label=${words.code} />` : html`<p class="dim">${words.newCode}</p>`}</section>
+    <section class="card"><header><h2>${words.permissions}</h2></header><${Reach} found=${found} /></section>
+    <section class="card"><header><h2>${words.behaviour}</h2></header>${changes ? html`<${Lines} of=${changes.behaviour} />` : html`<p class="dim">${words.noRuns}</p>`}</section>
+    <section class="card"><header><h2>${words.cost}</h2></header><p>${changes?.cost || words.noCost}</p></section>
+    ${found.notes.length > 0 && html`<section class="card"><header><h2>${words.notes}</h2></header><${Lines} of=${found.notes.map((/** @type {any} */ note) => note.message)} /></section>`}
+    ${found.asks.length > 0 && html`<section class="card attention"><header><h2>${words.asks}</h2></header><p class="dim">${words.asksLead}</p><${Permissions} lines=${found.asks} /></section>`}`;
+}
+
+/** @param {{of: string[]}} properties */
+const Lines = ({ of }) => html`<ul class="facts-list">${of.map((line) => html`<li><${Text} of=${line} /></li>`)}</ul>`;
+
+/** @param {{found: any}} properties */
+function Reach({ found }) {
+  if (!found.changes) return found.capabilities.length ? html`<p class="dim">${words.fresh}</p><${Permissions} lines=${found.capabilities} />` : html`<p>${words.nothing}</p>`;
+  const { permissions } = found.changes;
+  if (!permissions.length) return html`<p>${words.samePermissions}</p>`;
+  return html`<ul class="changed-permissions mono">${permissions.map((/** @type {string} */ line) => html`<li class=${line.startsWith("+") ? "added" : "removed"}><${Text} of=${line} /></li>`)}</ul>`;
+}
+
+/** Why it was not reviewed or deployed. Where another version went live meanwhile, both differences. @param {{error: any, onOver: (version: number) => void}} properties */
+function Refused({ error, onOver }) {
+  if (!error) return null;
+  const facts = error.body?.error ?? error.body ?? {};
+  return html`<${Problem} error=${error}>
+    ${error.body?.error?.code === "validation_failed" && html`<button onClick=${() => setQuery({ tab: null })}>${words.problems}</button>`}
+    ${facts.live_version && html`<h3>${words.outdated}</h3><${Difference} text=${facts.live_changes} label=${words.outdated} /><h3 class="below">${words.own}</h3><${Difference} text=${facts.own_changes} label=${words.own} />
+      <div class="actions below"><button onClick=${() => onOver(facts.live_version)}>${words.over(facts.live_version)}</button></div>`}<//>`;
+}
