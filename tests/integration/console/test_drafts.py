@@ -241,7 +241,7 @@ def test_names_and_code_of_drafts_are_text_with_deceiving_characters_marked(cons
 @pytest.fixture(scope="session")
 def looked_at(signed_in: Console) -> dict[str, str]:
     """The addresses of a draft with a problem, and of one that can be deployed and asks for more."""
-    found = {}
+    found: dict[str, str] = {}
     for name, code in {
         "problem": _CODE.replace("order.count", "orders.count"),
         "ready": _CODE.replace("from pydantic", _REACHES + "from pydantic"),
