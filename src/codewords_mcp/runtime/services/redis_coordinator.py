@@ -150,6 +150,8 @@ def _apply(connection: Connection, owner: str, params: CoordinatorInput, text: s
 def _increment(
     connection: Connection, owner: str, params: CoordinatorInput, until: int | None
 ) -> CoordinatorOutput:
+    # Another process of the database may count at the same moment.
+    values.lock(connection, owner, NAMESPACE, params.key)
     stored = values.get(connection, owner, NAMESPACE, params.key, now())
     if stored is None:
         current = 0

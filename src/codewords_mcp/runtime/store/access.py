@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from sqlalchemy import Connection, delete, func, insert, select, update
-from sqlalchemy.dialects import postgresql, sqlite
 
+from codewords_mcp.runtime.store import inserts
 from codewords_mcp.runtime.store.rows import FileRow, KeyRow, SecretRow
 from codewords_mcp.runtime.store.tables import files, keys, secrets
 
@@ -54,16 +54,12 @@ def list_keys(connection: Connection) -> list[KeyRow]:
 
 def put_secret(connection: Connection, values: SecretRow) -> None:
     """Insert or replace by (owner, name), keeping created_at."""
-    where = (secrets.c.owner == values["owner"]) & (secrets.c.name == values["name"])
-    changed = {k: values[k] for k in ("key_id", "ciphertext", "rule", "updated_at")}
-    if connection.execute(update(secrets).where(where).values(changed)).rowcount == 0:
-        connection.execute(insert(secrets).values(values))
+    inserts.put(connection, secrets, values, keeps=("created_at",))
 
 
 def add_secret_once(connection: Connection, values: SecretRow) -> None:
     """Insert a secret unless the owner has one of that name, which another process may add at the same time."""
-    make = postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert
-    connection.execute(make(secrets).values(values).on_conflict_do_nothing())
+    inserts.insert_once(connection, secrets, values)
 
 
 def list_secrets(connection: Connection, owner: str) -> list[SecretRow]:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from sqlalchemy import Connection, delete, insert, select
+from sqlalchemy import Connection, delete, select
 
 from codewords_mcp.common.bounded_json import JsonObject
+from codewords_mcp.runtime.store import inserts
 from codewords_mcp.runtime.store.rows import AgreementRow, ListedAgreement
 from codewords_mcp.runtime.store.tables import agreements, workflows
 
@@ -19,9 +20,7 @@ def get(connection: Connection, owner: str, workflow_id: str) -> JsonObject | No
 
 def put(connection: Connection, values: AgreementRow) -> None:
     """Store an agreement, replacing an earlier one for the same workflow."""
-    same = (agreements.c.owner == values["owner"]) & (agreements.c.workflow_id == values["workflow_id"])
-    connection.execute(delete(agreements).where(same))
-    connection.execute(insert(agreements).values(values))
+    inserts.put(connection, agreements, values)
 
 
 def of_owner(connection: Connection, owner: str) -> list[ListedAgreement]:

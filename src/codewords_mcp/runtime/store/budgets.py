@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from sqlalchemy import Connection, RowMapping, delete, insert, select, update
+from sqlalchemy import Connection, RowMapping, delete, insert, select
 
-from codewords_mcp.runtime.store import model_usage
+from codewords_mcp.runtime.store import inserts, model_usage
 from codewords_mcp.runtime.store.model_usage import UsageAccount
 from codewords_mcp.runtime.store.tables import budgets, model_reservations
 
@@ -19,12 +19,8 @@ def every(connection: Connection) -> list[RowMapping]:
 
 def put(connection: Connection, scope: str, subject: str, period: str, amount: int, at: int) -> None:
     """Set or replace."""
-    where = (budgets.c.scope == scope) & (budgets.c.subject == subject) & (budgets.c.period == period)
-    values = {"amount": amount, "updated_at": at}
-    if connection.execute(update(budgets).where(where).values(values)).rowcount == 0:
-        connection.execute(
-            insert(budgets).values(values | {"scope": scope, "subject": subject, "period": period})
-        )
+    row = {"scope": scope, "subject": subject, "period": period, "amount": amount, "updated_at": at}
+    inserts.put(connection, budgets, row)
 
 
 def remove(connection: Connection, scope: str, subject: str, period: str) -> bool:

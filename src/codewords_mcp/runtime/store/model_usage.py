@@ -29,9 +29,9 @@ from sqlalchemy import (
     union_all,
     update,
 )
-from sqlalchemy.dialects import postgresql, sqlite
 
 from codewords_mcp.runtime.model.budget import CostsBy
+from codewords_mcp.runtime.store import inserts
 from codewords_mcp.runtime.store.usage_tables import COUNTERS, model_usage, model_usage_days
 
 SUBJECTS: dict[str, ColumnElement[Any]] = {
@@ -69,7 +69,7 @@ class UsageAccount(NamedTuple):
 @cache
 def _adding(dialect: str, table: Table) -> Insert:
     """Insert, or add to the row that is there: replicas write to the same ones."""
-    into = (postgresql.insert if dialect == "postgresql" else sqlite.insert)(table)
+    into = inserts.insert_into(dialect, table)
     changes = {name: table.c[name] + into.excluded[name] for name in COUNTERS}
     return into.on_conflict_do_update(index_elements=list(table.primary_key), set_=changes)
 

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from sqlalchemy import Connection, delete, func, insert, select
+from sqlalchemy import Connection, delete, func, select
 
+from codewords_mcp.runtime.store import inserts
 from codewords_mcp.runtime.store.rows import ListedPublication, PublishedRow
 from codewords_mcp.runtime.store.tables import published, versions, workflows
 
 
 def put(connection: Connection, values: PublishedRow) -> None:
     """Publish, or publish anew under the same name."""
-    remove(connection, values["owner"], values["tool"])
-    connection.execute(insert(published).values(values))
+    inserts.put(connection, published, values)
 
 
 def remove(connection: Connection, owner: str, tool: str) -> bool:

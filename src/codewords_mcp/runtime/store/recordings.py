@@ -6,8 +6,8 @@ from collections.abc import Iterable, Sequence
 from typing import TypedDict
 
 from sqlalchemy import Connection, RowMapping, bindparam, delete, func, insert, select, update
-from sqlalchemy.dialects import postgresql, sqlite
 
+from codewords_mcp.runtime.store import inserts
 from codewords_mcp.runtime.store.tables import (
     recorded_bodies,
     recording_bodies,
@@ -79,9 +79,8 @@ def has_workflow(connection: Connection, service_id: str) -> bool:
 
 def add_body(connection: Connection, owner: str, digest: str, size: int, sealed: bytes) -> None:
     """Add a body unless it is there."""
-    make = postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert
     row = {"owner": owner, "digest": digest, "bytes": size, "sealed": sealed}
-    connection.execute(make(recorded_bodies).values(row).on_conflict_do_nothing())
+    inserts.insert_once(connection, recorded_bodies, row)
 
 
 def has_body(connection: Connection, owner: str, digest: str) -> bool:
@@ -245,9 +244,8 @@ def add_unread_host(
     connection: Connection, service_id: str, version: int, host: str, why: str, at: int
 ) -> None:
     """Note a host whose content is not read for this version."""
-    make = postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert
     row = {"service_id": service_id, "version": version, "host": host[:255], "why": why, "at": at}
-    connection.execute(make(unread_hosts).values(row).on_conflict_do_nothing())
+    inserts.insert_once(connection, unread_hosts, row)
 
 
 def hosts_unread(connection: Connection, service_id: str, version: int) -> dict[str, str]:

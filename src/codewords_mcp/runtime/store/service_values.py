@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from sqlalchemy import ColumnElement, Connection, RowMapping, delete, func, insert, or_, select, update
+from sqlalchemy import ColumnElement, Connection, RowMapping, delete, func, or_, select, update
 
+from codewords_mcp.runtime.store import advisory_locks, inserts
 from codewords_mcp.runtime.store.tables import service_values as table
 
 
@@ -18,12 +19,16 @@ def get(connection: Connection, owner: str, space: str, key: str, at: int) -> Ro
     return connection.execute(query).mappings().first()
 
 
+def lock(connection: Connection, owner: str, space: str, key: str) -> None:
+    """Let nobody else count on this key before the transaction ends."""
+    # By name and not by row, since there may be no value yet.
+    advisory_locks.lock(connection, [("value", owner, space, key)])
+
+
 def put(connection: Connection, owner: str, space: str, key: str, value: str, expires_at: int | None) -> None:
     """Store or replace."""
-    same = (table.c.owner == owner) & (table.c.space == space) & (table.c.key == key)
-    new = {"value": value, "expires_at": expires_at}
-    if connection.execute(update(table).where(same).values(new)).rowcount == 0:
-        connection.execute(insert(table).values(owner=owner, space=space, key=key, **new))
+    row = {"owner": owner, "space": space, "key": key, "value": value, "expires_at": expires_at}
+    inserts.put(connection, table, row)
 
 
 def replace(connection: Connection, owner: str, space: str, key: str, before: str, value: str) -> bool:

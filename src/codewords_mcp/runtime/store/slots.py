@@ -6,32 +6,25 @@ one transaction. Of two replicas that do so at once, the second counts the first
 
 from __future__ import annotations
 
-import hashlib
 from collections import Counter
 from collections.abc import Iterable
-from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, and_, func, or_, select, text, true
+from sqlalchemy import ColumnElement, Connection, and_, func, or_, select, true
 
 from codewords_mcp.runtime.model.limits import Limit, LimitScope, Scope
 from codewords_mcp.runtime.model.run_state import ACTIVE
+from codewords_mcp.runtime.store import advisory_locks
 from codewords_mcp.runtime.store.clock import now
 from codewords_mcp.runtime.store.tables import runs
-
-_LOCK = text("SELECT pg_advisory_xact_lock(:key)")
 
 
 def lock(connection: Connection, scope: LimitScope) -> None:
     """Lock the counters of this scope until the transaction ends.
 
-    A key belongs to one caller, so its lock covers both. SQLite has only one writer, and needs no
-    lock.
+    A key belongs to one caller, so its lock covers both.
     """
-    if connection.dialect.name == "sqlite":
-        return
     names = {limit.name for limit in scope.limits if limit.scope != "key"} | {("caller", scope.owner)}
-    for key in sorted(_number(*name) for name in names):  # the same order everywhere avoids deadlocks
-        connection.execute(_LOCK, {"key": key})
+    advisory_locks.lock(connection, names)
 
 
 def exhausted_limit(connection: Connection, scope: LimitScope) -> tuple[Limit, int] | None:
@@ -112,10 +105,3 @@ def _under(limit: Limit, scope: LimitScope) -> ColumnElement[bool]:
 
 def _of_key(scope: LimitScope) -> ColumnElement[bool]:
     return and_(runs.c.owner == scope.owner, func.coalesce(runs.c.key_id, "") == scope.key_id)
-
-
-def _number(*name: Any) -> int:
-    """A lock's number, 63 bits."""
-    # `hash()` differs between processes; the number has to be the same in all of them.
-    digest = hashlib.blake2b("\0".join(name).encode(), digest_size=8, person=b"codewords").digest()
-    return int.from_bytes(digest, "big") >> 1

@@ -6,11 +6,11 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from sqlalchemy import Connection, func, select
-from sqlalchemy.dialects import postgresql, sqlite
 
 from codewords_mcp.common.bounded_json import JsonObject
 from codewords_mcp.runtime.model.run import ExecutionMode, RunStatus
 from codewords_mcp.runtime.model.run_columns import AttemptEntry, StepEntry
+from codewords_mcp.runtime.store import inserts
 from codewords_mcp.runtime.store import runs as rows
 from codewords_mcp.runtime.store.tables import log_chunks, run_traces, runs
 
@@ -58,11 +58,7 @@ def keep(connection: Connection, run_id: str, holder: str, add: Callable[[bytes 
 def change(connection: Connection, run_id: str, add: Callable[[bytes | None], bytes]) -> None:
     """Store the trace of a run: `add` gets what is stored and returns what shall be."""
     body = add(connection.execute(select(run_traces.c.body).where(run_traces.c.run_id == run_id)).scalar())
-    make = postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert
-    into = make(run_traces).values(run_id=run_id, body=body)
-    connection.execute(
-        into.on_conflict_do_update(index_elements=["run_id"], set_={"body": into.excluded.body})
-    )
+    inserts.put(connection, run_traces, {"run_id": run_id, "body": body})
 
 
 def load(connection: Connection, run_id: str, owner: str, *, depth: int, limit: int) -> StoredTrace | None:

@@ -29,13 +29,12 @@ from sqlalchemy import (
     union_all,
     update,
 )
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.sql.dml import ReturningUpdate
 
 from codewords_mcp.common.bounded_json import JsonObject
 from codewords_mcp.runtime.model.run_columns import StepEntry
 from codewords_mcp.runtime.model.usage import UsageBy, UsageSum
-from codewords_mcp.runtime.store import model_usage
+from codewords_mcp.runtime.store import inserts, model_usage
 from codewords_mcp.runtime.store.clock import to_text
 from codewords_mcp.runtime.store.tables import UNSUMMED, runs
 from codewords_mcp.runtime.store.usage_tables import usage_days
@@ -117,7 +116,7 @@ def add(
 @cache
 def _into_days(dialect: str) -> Insert:
     """Insert, or add to the row that is there."""
-    into = (postgresql.insert if dialect == "postgresql" else sqlite.insert)(usage_days)
+    into = inserts.insert_into(dialect, usage_days)
     changes = {name: _sum(name, usage_days.c[name], into.excluded[name]) for name in _COLUMNS}
     return into.on_conflict_do_update(index_elements=list(usage_days.primary_key), set_=changes)
 
