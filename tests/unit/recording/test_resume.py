@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import random
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -15,8 +16,10 @@ from codewords_mcp.errors import StorageFailed
 from codewords_mcp.runtime.model.provider import CallUsage
 from codewords_mcp.runtime.recording.exchanges import RecordedRequest
 from codewords_mcp.runtime.recording.journal import (
+    Answer,
     EntryState,
     JournalEntry,
+    RequestKeys,
     entry_of_bytes,
     entry_to_bytes,
     repeat_key,
@@ -340,3 +343,15 @@ def test_a_program_that_polls_for_days_fills_no_journal() -> None:
 def test_a_damaged_entry_is_refused() -> None:
     with pytest.raises(ValueError, match="damaged"):
         entry_of_bytes(1, 0, "done", b"no entry")
+
+
+@pytest.mark.requirement("runs:resume")
+def test_an_entry_that_is_cut_off_is_refused_and_gives_no_half_answer() -> None:
+    noise = random.Random(1).randbytes(5000)  # nothing that compresses
+    entry = JournalEntry(
+        1, 0, "done", request("GET", URL), RequestKeys("a", "b", "c"), False, answer=Answer(200, [], noise)
+    )
+    written = entry_to_bytes(entry)
+    assert entry_of_bytes(1, 0, "done", written) == entry
+    with pytest.raises(ValueError, match="damaged"):
+        entry_of_bytes(1, 0, "done", written[:-2000])

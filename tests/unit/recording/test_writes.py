@@ -8,7 +8,15 @@ import pytest
 
 from codewords_mcp.runtime.recording.exchanges import RecordedRequest
 from codewords_mcp.runtime.recording.graphql_documents import reads_only
-from codewords_mcp.runtime.recording.writes import call_write, egress_write, gateway_write, kind_of
+from codewords_mcp.runtime.recording.held_writes import HeldWrite, effect_of, write_lines
+from codewords_mcp.runtime.recording.journal import repeat_key, takes_our_key
+from codewords_mcp.runtime.recording.writes import (
+    call_write,
+    egress_write,
+    gateway_write,
+    kind_of,
+    why_write,
+)
 
 pytestmark = pytest.mark.requirement("runs:dry-run")
 JSON = [(b"content-type", b"application/json")]
@@ -50,6 +58,17 @@ def test_what_is_not_known_to_read_is_a_write(
     method: str, url: str, headers: list[tuple[bytes, bytes]], sent: bytes | None
 ) -> None:
     assert egress_write(method, url, headers, sent)
+
+
+@pytest.mark.parametrize("url", ["http://host@[::1", "http://host@[::1?_method=delete"])
+def test_an_address_that_cannot_be_read_is_a_write_that_is_listed(url: str) -> None:
+    assert egress_write("GET", url, [], b"") == "its address cannot be read"
+    request = RecordedRequest("egress", "GET", url, [], b"", writes=True)
+    assert why_write(request) == "its address cannot be read"
+    (line,) = write_lines([HeldWrite(1, "run", request, "key", why_write(request), effect_of(request))])
+    assert line == f"GET {url.removeprefix('http://')}"
+    assert not takes_our_key(request)
+    assert not repeat_key(request)
 
 
 def test_a_websocket_is_a_write() -> None:

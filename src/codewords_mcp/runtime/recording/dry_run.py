@@ -6,11 +6,10 @@ from abc import ABC, abstractmethod
 from dataclasses import replace
 from functools import partial
 from typing import Final
-from urllib.parse import urlsplit
 
 from typing_extensions import override
 
-from codewords_mcp.runtime.recording.exchanges import RecordedRequest
+from codewords_mcp.runtime.recording.exchanges import RecordedRequest, split_url
 from codewords_mcp.runtime.recording.held_answers import EarlierAnswers, held_answer, respond
 from codewords_mcp.runtime.recording.held_writes import (
     MAX_WRITES,
@@ -83,7 +82,7 @@ class DryRunRecorder(JudgingRecorder):
 
 def _passes(request: RecordedRequest) -> bool:
     """Whether a request is sent without a question: it reads, or calls a run, which is judged where it acts."""
-    calls = request.channel == "call" and is_run_call(urlsplit(request.url).path)
+    calls = request.channel == "call" and is_run_call(split_url(request.url).path)
     return calls or not request.writes
 
 

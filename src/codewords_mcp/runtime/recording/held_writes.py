@@ -10,9 +10,8 @@ import json
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 from typing import Final, Literal, Protocol, cast
-from urllib.parse import urlsplit
 
-from codewords_mcp.runtime.recording.exchanges import Headers, RecordedRequest, RecordingChannel
+from codewords_mcp.runtime.recording.exchanges import Headers, RecordedRequest, RecordingChannel, split_url
 
 WriteState = Literal["held", "agreed", "sent"]
 MAX_WRITES: Final = 500
@@ -103,7 +102,7 @@ def effect_of(request: RecordedRequest, summary: str = "") -> str:
     host = request.host or "a host"
     if request.channel == "gateway":
         host = f"the account at {host}"
-    path = urlsplit(request.url).path or "/"
+    path = split_url(request.url).path or "/"
     # HTTP leaves it to the target what a POST does, so the words promise neither.
     verbs = {
         "POST": "creates or sends something at",
@@ -215,7 +214,7 @@ def answer_from_bytes(data: bytes) -> StoredAnswer:
 
 
 def _service_address(url: str) -> str:
-    path = urlsplit(url).path.strip("/")
+    path = split_url(url).path.strip("/")
     for prefix in ("run/", "run_async/"):
         path = path.removeprefix(prefix)
     return path or "runtime"

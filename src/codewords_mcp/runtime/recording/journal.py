@@ -11,11 +11,11 @@ import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal, Protocol, TypeVar, cast
-from urllib.parse import parse_qsl, urlsplit
+from urllib.parse import parse_qsl
 
 from codewords_mcp.runtime.model.provider import CallUsage
 from codewords_mcp.runtime.recording.codec import usage_as_json, usage_of_json
-from codewords_mcp.runtime.recording.exchanges import Headers, RecordedRequest
+from codewords_mcp.runtime.recording.exchanges import Headers, RecordedRequest, split_url
 from codewords_mcp.runtime.recording.recorder import OpenExchange
 
 T = TypeVar("T")
@@ -155,13 +155,13 @@ def repeat_key(request: RecordedRequest) -> str:
 
 def takes_our_key(request: RecordedRequest) -> bool:
     """Whether the runtime itself is called for a run, which is carried out once for each idempotency key."""
-    first, _, rest = urlsplit(request.url).path.strip("/").partition("/")
+    first, _, rest = split_url(request.url).path.strip("/").partition("/")
     return request.channel == "call" and first in {"run", "run_async"} and bool(rest)
 
 
 def repeats_unseen(request: RecordedRequest) -> bool:
     """Whether a request may be made twice, since only the runtime's own files see it."""
-    return request.channel == "call" and urlsplit(request.url).path.startswith("/file/")
+    return request.channel == "call" and split_url(request.url).path.startswith("/file/")
 
 
 def _of_host(host: str, table: dict[str, T]) -> T | None:
@@ -173,7 +173,7 @@ def _of_host(host: str, table: dict[str, T]) -> T | None:
 
 
 def _part(request: RecordedRequest, name: str) -> str:
-    query = dict(parse_qsl(urlsplit(request.url).query))
+    query = dict(parse_qsl(split_url(request.url).query))
     if name in query:
         return query[name]
     try:
@@ -210,6 +210,9 @@ def entry_of_bytes(attempt: int, number: int, state: str, data: bytes) -> Journa
     inflater = zlib.decompressobj()
     try:
         raw = inflater.decompress(data, MAX_ENTRY)
+        if not inflater.eof:
+            # Else an answer that was cut would be given to the program as a whole one.
+            raise ValueError("it is cut off, or longer than an entry")
         end = 8 + int.from_bytes(raw[:8], "big")
         heads = cast("dict[str, Any]", json.loads(raw[8:end]))
         channel, method, url, headers, writes = heads["request"]
@@ -233,7 +236,7 @@ def entry_of_bytes(attempt: int, number: int, state: str, data: bytes) -> Journa
             int(ended),
             usage_of_json(heads["usage"]),
         )
-    except (zlib.error, KeyError, TypeError, IndexError, AttributeError) as error:
+    except (zlib.error, KeyError, TypeError, ValueError, IndexError, AttributeError) as error:
         raise ValueError("a damaged journal entry") from error
 
 

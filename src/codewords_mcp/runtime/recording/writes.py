@@ -73,6 +73,10 @@ def egress_write(
     """
     if upgrades:
         return "it opens a websocket"
+    try:
+        urlsplit(url)
+    except ValueError:
+        return "its address cannot be read"
     if override := _override(url, headers):
         return f"it overrides its method by {override}"
     if method in READING_METHODS:
@@ -142,7 +146,7 @@ def why_write(request: RecordedRequest) -> str:
         return (
             gateway_write(request.method, request.body, metered=False) or "the provider's own tools act in it"
         )
-    path = urlsplit(request.url).path
+    path = split_url(request.url).path
     return call_write(request.method, path, request.headers, request.body) or "the operation acts"
 
 
