@@ -143,7 +143,6 @@ class _Trial:
         refused_before = (await self._runner.aftermath(before, self._order.caller)).refused
         # Several at once take longer than the first one alone, on a busy machine much longer.
         most = RUN_SECONDS + SLOWER * max(recording.seconds, before.seconds)
-        reports: list[FaultReport] = []
         faults = possible_faults(recording, seed=seed, limit=MAX_FAULTS)
 
         async def one(fault: ResponseFault) -> FaultReport | None:
@@ -152,10 +151,11 @@ class _Trial:
             recorder = ReplayRecorder(faulty, paced=fault.kind == "timeout", stand_in=stand_in)
             try:
                 after = await self._run(faulty, self._order.servable, recorder, most=most)
-            except NotReplayed:
+                aftermath = await self._runner.aftermath(after, self._order.caller)
+            except (NotReplayed, CodewordsError):
+                # Told as untried: an error would end the group, and with it the reports of the other faults.
                 return None
             report = await asyncio.to_thread(report_fault, fault, before, after)
-            aftermath = await self._runner.aftermath(after, self._order.caller)
             refused = [host for host in aftermath.refused if host not in refused_before]
             return report.model_copy(
                 update={
