@@ -37,7 +37,7 @@ class ShownStep:
 
 
 def check(holds: bool, message: str, hint: str = "") -> None:
-    """Raise StepFailed with the message unless it holds."""
+    """Raise ShownStepFailed with the message unless it holds."""
     if not holds:
         raise ShownStepFailed(message, hint)
 

@@ -184,6 +184,16 @@ def test_without_the_package_a_bucket_is_refused_with_how_to_install_it(
     assert "codewords-mcp[s3]" in (raised.value.hint or "")
 
 
+async def test_more_expired_files_than_one_transaction_removes_go_at_once(tmp_path: Path) -> None:
+    folder, database = tmp_path / "files", Database.open(tmp_path)
+    files = FileStore(database, Folder(folder), "key", ttl=0, max_bytes=1000)
+    for number in range(5):
+        await files.add("ada", f"{number:032x}", "a.txt", chunks(b"x"), content_type="text/plain", maker=None)
+    assert len(list(folder.iterdir())) == 5
+    assert await files.expire(at_once=2) == 5
+    assert list(folder.iterdir()) == []
+
+
 async def test_what_a_crash_left_of_an_upload_goes_when_no_link_can_be_good_for_it(tmp_path: Path) -> None:
     folder, database = tmp_path / "files", Database.open(tmp_path)
     files = FileStore(database, Folder(folder), "key", ttl=60, max_bytes=1000)

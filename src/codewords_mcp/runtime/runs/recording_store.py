@@ -66,10 +66,10 @@ class RecordingService:
         self._home_bytes = settings.recording_home_bytes
         self._ttl = settings.recording_ttl
         self._unread: dict[tuple[str, int], dict[str, str]] = {}
-        # Used by functions in the writer thread only.
-        self._totals: dict[tuple[str, str], int] = {}
         self._stored_at: dict[tuple[str, int, str], deque[float]] = {}
         self._outlines = 0
+        # Used by functions in the writer thread only.
+        self._totals: dict[tuple[str, str], int] = {}
 
     async def store(
         self,
@@ -189,9 +189,8 @@ class RecordingService:
         """Remove recordings of this owner. Returns how many were found."""
 
         def remove(connection: Connection) -> int:
-            own = [run_id for run_id in run_ids if rows.get(connection, owner, run_id) is not None]
             self._totals.clear()
-            return rows.remove(connection, own)
+            return rows.remove(connection, rows.owned(connection, owner, run_ids))
 
         return await self._db.write(remove)
 

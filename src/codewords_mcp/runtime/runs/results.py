@@ -70,7 +70,7 @@ def response_record(response: WorkflowResponse | None, captured: CapturedBody, *
         # The limit may have cut a character.
         content = data.decode("utf-8", "ignore")
     parsed: JsonValue = None
-    if content and not truncated and "json" in (value_of(response.headers, b"content-type") or ""):
+    if content and not truncated and "json" in (value_of(response.headers, b"content-type") or "").lower():
         parsed = parse_or_none(content)  # what is outside the bounds is kept as text
     return {
         "response_status": response.status,

@@ -28,8 +28,8 @@ SPACING = 0.05
 LEASE = 5.0
 """Seconds for which what is being delivered is nobody else's. Who takes longer is helped, which starts nothing twice."""
 TRIES = 8
-FIRST_PAUSE, LONGEST_PAUSE = 2.0, 300.0
-"""Seconds before the second try, doubled before each further one."""
+FIRST_PAUSE = 2.0
+"""Seconds before the second try, doubled before each further one: all tries take some four minutes."""
 # These pass by themselves; any other fault would be the same at the next try.
 _AGAIN = (TooBusy, StorageFailed, EnvironmentFailed)
 
@@ -109,7 +109,7 @@ def _outcome(row: DeliveryRow, faults: list[CodewordsError]) -> DeliveryChange:
         return {"status": "started", "reason": ""}
     tries = row["tries"] + 1
     if tries < TRIES and any(isinstance(fault, _AGAIN) for fault in faults):
-        pause = min(FIRST_PAUSE * 2 ** (tries - 1), LONGEST_PAUSE)
+        pause = FIRST_PAUSE * 2 ** (tries - 1)
         return {"tries": tries, "due_at": now() + int(pause * 1e6), "reason": reason}
     return {"status": "failed", "tries": tries, "reason": reason}
 

@@ -140,8 +140,9 @@ def files_size(connection: Connection) -> tuple[int, int]:
     return int(found[0]), int(found[1])
 
 
-def expired_files(connection: Connection, at: int) -> list[str]:
-    """Remove expired rows. Returns the names that their bytes are stored under."""
-    found = connection.execute(select(files.c.id, files.c.stored_as).where(files.c.expires_at < at)).all()
+def expired_files(connection: Connection, at: int, limit: int) -> list[str]:
+    """Remove expired rows, at most so many. Returns the names that their bytes are stored under."""
+    some = select(files.c.id, files.c.stored_as).where(files.c.expires_at < at).limit(limit)
+    found = connection.execute(some).all()
     connection.execute(delete(files).where(files.c.id.in_([row.id for row in found])))
     return [row.stored_as or row.id for row in found]

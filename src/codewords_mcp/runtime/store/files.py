@@ -21,6 +21,8 @@ from codewords_mcp.runtime.store.database import Database
 from codewords_mcp.runtime.store.rows import FileRow
 
 DAY = 86400.0
+EXPIRED_AT_ONCE = 500
+"""Expired files that are removed in one transaction at the most."""
 
 
 class FileStore:
@@ -197,16 +199,20 @@ class FileStore:
         except FileNotFoundError as error:
             raise NotFound("This file is gone.") from error
 
-    async def expire(self) -> int:
+    async def expire(self, at_once: int = EXPIRED_AT_ONCE) -> int:
         """Remove expired files and remains of uploads that a crash ended.
 
         Returns the number of files.
         """
-        names = await self._db.write(lambda c: access.expired_files(c, now()))
-        await self.blobs.delete(names)
+        count = 0
+        while names := await self._db.write(lambda c: access.expired_files(c, now(), at_once)):
+            # Rows first: bytes without a row are found by their age, a row without bytes is a broken link.
+            await self.blobs.delete(names)
+            count += len(names)
+
         # A day beyond any link, so that no upload that goes on is taken for what a crash left.
         await self.blobs.delete(await self.blobs.older(self._ttl + DAY))
-        return len(names)
+        return count
 
 
 def is_plain_name(name: str) -> bool:

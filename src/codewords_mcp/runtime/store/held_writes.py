@@ -9,7 +9,7 @@ from sqlalchemy import Connection, RowMapping, and_, delete, func, insert, selec
 from codewords_mcp.runtime.store.tables import held_writes, runs
 
 AT_ONCE = 500
-"""Rows that are removed in one transaction at the most."""
+"""Lists that are removed in one transaction at the most."""
 
 
 class HeldWriteRow(TypedDict):

@@ -209,6 +209,12 @@ def expect(connection: Connection, owner: str, run_id: str, expected: Sequence[s
     return connection.execute(update(recordings).where(chosen).values(values)).rowcount
 
 
+def owned(connection: Connection, owner: str, run_ids: Sequence[str]) -> list[str]:
+    """Those of these runs of which this owner has a recording."""
+    query = select(recordings.c.run_id).where(recordings.c.run_id.in_(run_ids), recordings.c.owner == owner)
+    return list(connection.execute(query).scalars())
+
+
 def remove(connection: Connection, run_ids: Sequence[str]) -> int:
     """Remove recordings, and the bodies that no other one has. Returns how many there were."""
     if not run_ids:

@@ -42,7 +42,7 @@ from codewords_mcp.runtime.store.clock import optional_datetime, to_datetime, to
 from codewords_mcp.runtime.store.tables import REPLAYS, runs
 
 DEEPEST_CHAIN = 64
-"""Calls in a chain that are followed upwards; none is so long (`floor.MAX_DEPTH`)."""
+"""Calls in a chain that are followed upwards; none is so long (`model/caller.py`: `MAX_DEPTH`)."""
 
 
 def to_run(row: RowMapping) -> Run:
