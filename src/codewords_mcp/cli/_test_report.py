@@ -44,7 +44,7 @@ def _print_faults(report: Json) -> None:
             _output.note(f"{run['run_id']}: {run['problem']}.", "yellow", always=True)
             continue
         _output.line(f"Faults in {run['run_id']}", "bold")
-        rows = [_fault_row(one) for one in run["faults"]]
+        rows = [fault_row(one) for one in run["faults"]]
         if not rows:
             _output.note("It got no response that can have a fault.", always=True)
         _output.table(
@@ -57,7 +57,7 @@ def _print_faults(report: Json) -> None:
     _output.line(f"seed {report['seed']}: --seed {report['seed']} makes the same faults again")
 
 
-def _fault_row(one: Json) -> list[str]:
+def fault_row(one: Json) -> list[str]:
     where = one["where"] + (f" `{one['field']}`" if one["field"] else "")
     outcome = one["outcome"]
     if one["kind"] == "timeout" and outcome == "crashed" and one["status"] in {0, 504}:

@@ -33,7 +33,7 @@ END_TIMEOUT: Final = 30.0
 
 @dataclass(frozen=True, slots=True)
 class Aftermath:
-    """`crash`: step, line and exception of the last traceback; "" without one. `refused`: hosts that it may not reach."""
+    """`crash`: step, line and exception of the last traceback; "" without one. `refused`: hosts that the manifest refuses."""
 
     crash: str
     refused: tuple[str, ...]
@@ -77,7 +77,8 @@ class ReplayRunner:
         run = await self._dispatcher.get(caller, replay.run_id)
         log = await self._dispatcher.tail(caller, replay.run_id, LOG_LINES)
         egress: dict[str, Any] = run.usage.get("egress") or {}
-        refused = [str(one["host"]) for one in egress.get("reached", []) if not one["allowed"]]
+        # Only a refusal by the manifest has a fix.
+        refused = [str(one["host"]) for one in egress.get("reached", []) if one.get("fix")]
         return Aftermath(_crash(run, log), tuple(dict.fromkeys(refused)))
 
     @asynccontextmanager
