@@ -43,10 +43,11 @@ export default function Workflow({ parameters: [id] }) {
   return html`
     <header class="head">
       <nav class="crumbs" aria-label=${PAGE_NAMES.workflows}><a href="/console/workflows">${PAGE_NAMES.workflows}</a></nav>
-      <div class="split"><h1><${Text} of=${data.name} /></h1><div class="actions"><${OwnPage} workflow=${data} /><button class="danger" onClick=${() => setRemoving(true)}>${words.remove}</button></div></div>
+      <div class="split"><h1><${Text} of=${data.name} /></h1><div class="actions"><button class="danger" onClick=${() => setRemoving(true)}>${words.remove}</button></div></div>
       ${data.description && html`<p class="dim"><${Text} of=${data.description} /></p>`}
       <dl class="facts"><div title=${words.facts.version}><dt>${words.facts.version}</dt><dd>${common.version(data.version)}</dd></div>
         <div title=${words.facts.url}><dt>${words.facts.url}</dt><dd><span class="mono"><${Text} of=${data.service_id} /></span><${Copy} text=${data.url} label=${words.facts.url} /></dd></div></dl>
+      <${OwnPage} workflow=${data} />
     </header>
     <${Problem} error=${error} />
     <${Tabs} chosen=${tab} />

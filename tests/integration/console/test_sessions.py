@@ -1,0 +1,108 @@
+"""Sessions at the console: two browsers, one that is signed out under an open page, and a runtime that is killed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from tests.integration.console.helpers import DESKTOP, PROGRAM, Console
+from tests.support.chromium import tab
+from tests.support.runtime import make_home
+from tests.support.served_runtime import ServedRuntime, start_runtime
+from tests.support.waiting import until
+
+_BANNER = "document.querySelector('.banner')"
+
+
+def address(served: ServedRuntime, page: str = "/") -> str:
+    """A one-time address that signs the home's owner in."""
+    return str(served.call("POST", "/sign-ins", {"page": page})["url"])
+
+
+@pytest.mark.requirement("console:sessions")
+def test_one_browser_ends_the_session_of_another_whose_page_stays(console: Console, tmp_path: Path) -> None:
+    workflow = f"/console/workflows/{console.workflow}"
+    with tab(tmp_path / "profile", width=DESKTOP[0], height=DESKTOP[1]) as lost:
+        other = Console(lost, console.served, console.workflow)
+        lost.open(address(console.served, workflow))
+        other.sees("main h1")
+        other.click("main button", "JSON")
+        other.waits("document.querySelector('main textarea')")
+        lost.value("document.querySelector('main textarea').focus()")
+        lost.do("Input.insertText", text="half an input")
+
+        console.open("/console/settings")
+        console.sees(".tag", "This browser")
+        console.sees("main", "Chrome on Linux")
+        run_id = console.run()
+        console.open("/console/runs")
+        console.waits(f"document.querySelector('[data-row=\"{run_id}\"]')")
+
+        console.open("/console/settings")
+        console.click("main button", "End this session")
+        other.sees(".banner", "You are signed out")
+        assert "half an input" in lost.value("document.querySelector('main textarea').value")
+        assert lost.value("document.querySelector('.banner a').target") == "_blank"
+
+        # In a new tab of that browser, and back.
+        lost.do("Target.createTarget", url=address(console.served))
+        script = "fetch('/sessions', {headers: {'X-Codewords-Console': '1'}}).then((answer) => answer.status)"
+        until(lambda: lost.value(script) == 200, "it is signed in again")
+        lost.value("window.dispatchEvent(new Event('focus'))")
+        other.waits(f"!{_BANNER}")
+        assert "half an input" in lost.value("document.querySelector('main textarea').value")
+
+
+@pytest.mark.requirement("console:back")
+def test_a_page_comes_back_when_its_runtime_was_killed_and_started_again(
+    console: Console, tmp_path: Path
+) -> None:
+    """In a home of its own: the port is the home's, so the page finds it again."""
+    home = make_home(tmp_path / "home")
+    shared = console.served
+    with start_runtime(home) as first:
+        first.deploy(PROGRAM, "Page monitor")
+        console.tab.open(address(first, "/console/runs"))
+        console.sees("main")
+        first.kill()
+        console.waits(f"{_BANNER}?.innerText.includes('runtime')")
+    with start_runtime(home) as again:
+        assert again.url == first.url
+        workflow = again.call("GET", "/workflows")["items"][0]["service_id"]
+        console.waits(f"!{_BANNER}")
+        run_id = again.call("POST", f"/run_async/{workflow}/", {})["request_id"]
+        console.waits(f"document.querySelector('[data-row=\"{run_id}\"]')")
+    console.tab.open(address(shared))
+
+
+@pytest.mark.requirement("console:foreign")
+def test_every_page_of_anothers_thing_says_that_there_is_none(console: Console) -> None:
+    run_id = console.run()
+    key = console.served.call("POST", "/keys", {"owner": "dan", "kind": "user"})["key"]
+    script = f"""fetch("/sign-ins", {{method: "POST", headers: {{Authorization: "Bearer {key}", "Content-Type": "application/json"}},
+      body: JSON.stringify({{page: "/"}})}}).then((answer) => answer.json()).then((made) => made.url)"""
+    try:
+        sign_in(console, str(console.tab.value(script)))
+        for path in (
+            f"runs/{run_id}",
+            f"workflows/{console.workflow}",
+            f"workflows/{console.workflow}?tab=code",
+            "runs/none",
+            "workflows/%3Cb%3E",
+        ):
+            console.tab.open(f"{console.served.url}/console/{path}")
+            said = console.sees("main [role=alert]", "There is no")
+            assert "Page monitor" not in said
+        listed = console.tab.value(
+            "fetch('/sessions', {headers: {'X-Codewords-Console': '1'}}).then((answer) => answer.json())"
+        )
+        assert len(listed["items"]) == 1, "dan's own only"
+    finally:
+        sign_in(console, address(console.served))
+
+
+def sign_in(console: Console, url: str) -> None:
+    """Open a one-time address over another owner's session, which asks first."""
+    console.tab.open(url)
+    console.click("button", "Sign in")
+    console.waits("location.pathname === '/'")
