@@ -19,7 +19,13 @@ from hypothesis import strategies as st
 from codewords_mcp.runtime.egress.intercept.http1_observer import Http1Observer
 from codewords_mcp.runtime.egress.intercept.http2_observer import PREFACE, Http2Observer
 from codewords_mcp.runtime.egress.intercept.interception import Interception
-from codewords_mcp.runtime.egress.intercept.observation import MAX_UNANSWERED, NotHttp, Observation, Observer
+from codewords_mcp.runtime.egress.intercept.observation import (
+    MAX_UNANSWERED,
+    GuardedObserver,
+    NotHttp,
+    Observation,
+    Observer,
+)
 from codewords_mcp.runtime.egress.intercept.session import InterceptSession
 from codewords_mcp.runtime.egress.relay import Traffic
 from codewords_mcp.runtime.recording.exchange_log import MAX_RUN_BYTES, MAX_RUN_HEAD_BYTES, ExchangeLog
@@ -376,3 +382,30 @@ def test_no_bytes_break_the_reading(parts: Parts, http2: bool) -> None:
         watched.feed(begun + parts, whole)
     watched.observer.end()
     assert all(one.ended is not None for one in watched.log.exchanges())
+
+
+class Faulty:
+    """An observer that fails at everything, as one whose recorder does."""
+
+    def sent(self, data: bytes) -> None:
+        raise RuntimeError
+
+    def received(self, data: bytes) -> None:
+        raise RuntimeError
+
+    def host_ended(self) -> None:
+        raise RuntimeError
+
+    def end(self) -> None:
+        raise RuntimeError
+
+
+@pytest.mark.parametrize("step", ["sent", "received", "host_ended", "end"])
+def test_an_observer_that_fails_ends_the_reading_and_no_connection(step: str) -> None:
+    failures: list[str] = []
+    observer = GuardedObserver(Faulty(), lambda: failures.append(step))
+    arguments = [b"data"] if step in {"sent", "received"} else []
+    for _ in range(2):
+        getattr(observer, step)(*arguments)
+    observer.end()
+    assert failures == ([] if step == "end" else [step])

@@ -151,17 +151,21 @@ class GuardedObserver:
     def host_ended(self) -> None:
         """The host says no more."""
         if self._observer is not None:
-            self._observer.host_ended()
+            self._try(self._observer.host_ended)
 
     def end(self) -> None:
         """The connection is over."""
-        if self._observer is not None:
-            self._observer.end()
-            self._observer = None
+        observer, self._observer = self._observer, None
+        if observer is not None:
+            try:
+                observer.end()
+            except Exception:
+                # The connection ends in order, whatever the recorder makes of it.
+                log.exception("reading of a connection did not end in order")
 
-    def _try(self, read: Callable[[bytes], None], data: bytes) -> None:
+    def _try(self, read: Callable[..., None], *data: bytes) -> None:
         try:
-            read(data)
+            read(*data)
         except Exception as error:
             if not isinstance(error, NotHttp):
                 # A fault here must not end a connection of a program that knows nothing of it.
