@@ -101,10 +101,12 @@ class Subscriptions:
     async def _telling(
         self, ctx: RequestContext, uris: list[str], stream: _StreamBus
     ) -> AsyncGenerator[None]:
-        tasks = [
-            self._start(ctx, uri, functools.partial(stream.publish, ResourceUpdated(uri=uri))) for uri in uris
-        ]
+        tasks: list[asyncio.Task[None]] = []
         try:
+            # Within, since the bound may refuse one after others have begun.
+            for uri in uris:
+                publish = functools.partial(stream.publish, ResourceUpdated(uri=uri))
+                tasks.append(self._start(ctx, uri, publish))
             yield
         finally:
             for task in tasks:

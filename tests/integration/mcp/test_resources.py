@@ -161,6 +161,25 @@ async def test_watching_too_many_runs_is_refused(runtime: FakeRuntime, settings:
             await subscribe(client, f"run://{second}")
 
 
+@pytest.mark.requirement("mcp:subscriptions")
+async def test_a_stream_that_is_refused_watches_none_of_its_runs(
+    runtime: FakeRuntime, settings: Settings
+) -> None:
+    limits = ServerLimits(max_watchers=1)
+    async with (
+        serving(runtime, settings, {"ann": ANN}, limits=limits) as url,
+        over_http(url, "ann", "2026-07-28") as client,
+    ):
+        runtime.gate = Gate()
+        runtime.gate.go_on.set()
+        uris = [f"run://{(await _run(client))[1]}" for _ in range(2)]
+        with pytest.raises(MCPError, match="runs are being watched"):
+            async with client.listen(resource_subscriptions=uris):
+                pass
+        async with client.listen(resource_subscriptions=uris[:1]) as stream:
+            assert stream.honored.resource_subscriptions == uris[:1]
+
+
 @pytest.mark.requirement("mcp:list-changed")
 async def test_a_deployment_announces_that_the_list_of_resources_changed(
     runtime: FakeRuntime, url: str
