@@ -90,6 +90,7 @@ def draw(trace: Json, width: int, *, ascii_only: bool = False) -> list[Line]:
 def _width() -> int:
     if sys.stdout.isatty():
         return _output.console().width
+    # The variable may hold anything, and a number of five digits is no width.
     columns = os.environ.get("COLUMNS", "")
     return int(columns) if columns.isdecimal() and len(columns) < 5 else PIPED_WIDTH
 
@@ -110,6 +111,7 @@ def _print(line: Line, *, ascii_only: bool) -> None:
 
 
 def _layout(trace: Json, spans: list[Json], width: int, *, ascii_only: bool) -> _Layout:
+    # A program may go on after its response, so spans can end after the run.
     total = max([float(trace["duration_ms"]), *(_end(span) for span in spans)])
     # Two thirds of what the durations leave are for words: names first, then details.
     room = width - _DURATION - 3
@@ -246,6 +248,7 @@ def _with_log(rows: list[_Row], trace: Json, layout: _Layout) -> list[Line]:
 
     missing = int(trace.get("log_lines") or 0) - len(trace.get("logs", []))
     if missing > 0:
+        # A trace has the last lines only.
         drawn.append([StyledText(f"{missing} earlier log lines: codewords logs RUN", _QUIET)])
     return drawn
 

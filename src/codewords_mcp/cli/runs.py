@@ -120,6 +120,7 @@ def run(
         if once:
             provisioned = ""
         else:
+            # With an id before the run, Ctrl-C knows what to cancel.
             provisioned = str(client.record("POST", "/provision-request")["request_id"])
         if dry_run:
             require_dry_runs(client, provisioned)

@@ -201,9 +201,11 @@ def _passphrase(*, twice: bool) -> str:
         import getpass
 
         text = getpass.getpass("Passphrase (not shown): ")
+        # Nobody sees what is typed, and a slip would make the file useless.
         if twice and getpass.getpass("The same again: ") != text:
             raise InvalidInput("The two passphrases differ.")
 
+    # Only for a new file: one that is read may have been made elsewhere, with a shorter one.
     if twice and len(text) < MIN_PASSPHRASE:
         raise InvalidInput(f"The passphrase is shorter than {MIN_PASSPHRASE} characters.")
 

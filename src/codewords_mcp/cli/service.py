@@ -61,6 +61,7 @@ def install(
 
     file, content = manager.file(service), manager.content(service)
     if only_print:
+        # The task scheduler of Windows reads its XML as UTF-16.
         if manager.id == "windows":
             encoding = "utf-16"
         else:

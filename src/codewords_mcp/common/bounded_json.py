@@ -39,6 +39,7 @@ def parse(data: str | bytes | bytearray, *, unique_keys: bool = False, max_bytes
     if isinstance(data, str):
         text = data
     else:
+        # RFC 8259, 8.1: a parser may ignore a byte order mark.
         text = data.decode().removeprefix("\ufeff")
 
     try:
@@ -53,6 +54,7 @@ def parse(data: str | bytes | bytearray, *, unique_keys: bool = False, max_bytes
     # counting is cheap, and most JSON has fewer brackets than may be nested
     if text.count("[") + text.count("{") > MAX_DEPTH:
         check_depth(value)
+    # Only an escape can make half of a pair, or a text that was decoded elsewhere.
     if "\\ud" in text or "\\uD" in text or (isinstance(data, str) and not data.isascii()):
         _check_encodable(value)
     return value
@@ -134,6 +136,7 @@ def _refuse_constant(_name: str) -> NoReturn:
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    # RFC 8259, 4: what a name means that comes twice is left to the parser.
     found = dict(pairs)
     if len(found) != len(pairs):
         raise UnacceptableJson("an object in it names a key twice")

@@ -137,9 +137,11 @@ def _between(before: _Token, after: _Token) -> str:
     words = {"word", "number", "expression"}
     if before.kind in words and after.kind in {"word", "number"}:
         return " "
+    # `1 .toFixed` would become `1.toFixed`, which is no number.
     if before.kind == "number" and after.text.startswith("."):
         return " "
     meets = before.kind == after.kind == "sign" and before.text[-1] in "+-/" and after.text[0] in "+-/*"
+    # `a + +b` would become `a ++b`, and two slashes a comment.
     return " " if meets or (before.text[-1] == "/" and after.text[0] == "/") else ""
 
 

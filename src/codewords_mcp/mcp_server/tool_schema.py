@@ -17,12 +17,14 @@ def _lean(node: JsonSchema, defs: dict[str, JsonSchema]) -> JsonSchema:
     node = _resolved(_without_null(_resolved(node, defs)), defs)
     out: JsonSchema = {}
     for key, value in node.items():
+        # Such a default says no more than that the field may be left out.
         if key in {"title", "$defs"} or (key == "default" and value in (None, "", [], {})):
             continue
         if key == "properties":
             out[key] = {name: _lean(child, defs) for name, child in value.items()}
         elif key == "items":
             out[key] = _lean(value, defs)
+        # It is what JSON Schema assumes.
         elif key == "additionalProperties" and value is True:
             continue
         else:

@@ -188,6 +188,7 @@ def _problems(problems: list[Json]) -> list[Finding]:
 def _sandbox(sandbox: Json) -> list[Finding]:
     tier = str(sandbox["tier"])
     level: Status = "ok" if tier in {"A", "V"} else "warning"
+    # An older runtime does not say.
     if not sandbox.get("ready", tier != "D"):
         level = "failed"
     facts: list[str] = sandbox.get("facts") or []
@@ -200,6 +201,7 @@ def _limits(limits: Json, capabilities: list[str]) -> Finding:
     parts: list[str] = []
     for name, (words, capability) in _LIMITS.items():
         if name in limits:
+            # Limits of bytes are above a megabyte, those of processes below.
             if limits[name] >= 1 << 20:
                 value = size(limits[name])
             else:

@@ -60,6 +60,7 @@ def loads(text: str) -> JsonValue:
         else:
             following = ""
 
+        # Trailing commas are what `json` refuses; comments are no tokens.
         if not (token.text == "," and following in ("}", "]")):
             remaining.append(token.text)
 

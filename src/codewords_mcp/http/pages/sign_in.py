@@ -117,6 +117,7 @@ async def type_key(request: Request) -> Response:
     path = checked_path(fields.get("to", "/"))
     request.scope[ERROR_PAGE] = sign_in_page(request.scope, path)
     key = fields.get("key", "").strip()
+    # What cannot be a key costs no look-up.
     if not 0 < len(key) <= _MAX_KEY or not key.isascii() or not key.isprintable():
         raise Unauthenticated("That is no API key.", hint="`codewords keys create` makes one.")
 

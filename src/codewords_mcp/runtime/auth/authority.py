@@ -242,6 +242,7 @@ class RunAuthority(Authority):
 
     def require_account(self, provider: str) -> None:
         """See `Authority`."""
+        # Never covered by "any service": what is stored there may be other programs'.
         if account_item(provider) not in self.manifest.models:
             raise self._refusal(
                 f"The workflow's manifest does not list the account at {_shown(provider)} (files, batches, fine-tuned models "

@@ -86,6 +86,7 @@ def window_of(run: TracedRun, entry: AttemptEntry, trace: AttemptTrace | None, b
     by_wall = (ended_at - entry["started_at"]) / _MS
     if "total" not in timings:
         return AttemptWindow(run, entry, trace, timings, base, start, start + max(by_wall, 0.0))
+    # Its time in the queue lies before the attempt.
     lasted = max(timings["total"] - timings.get("queued", 0.0), 0.0)
     clock_set = abs(by_wall - lasted) > CLOCK_TOLERANCE_MS
     return AttemptWindow(run, entry, trace, timings, base, start, start + lasted, clock_set)
@@ -140,6 +141,7 @@ def phase_spans(window: AttemptWindow, parent: str) -> list[Span]:
         add(kind, at + lasted, "ok")
         at += lasted
 
+    # After its answer a program may still send its body, and is ended.
     if window.end is None or window.end > at:
         add("response", window.end, status_of(failed=window.failed, is_open=window.end is None))
     return spans
@@ -153,6 +155,8 @@ def step_spans(window: AttemptWindow, parent: str) -> list[Span]:
     steps = [
         (index, step)
         for index, step in enumerate(run.steps)
+        # The first attempt takes all earlier steps: a clock that was put back may have timed one before its
+        # begin.
         if (entry["number"] == 1 or step["at"] >= entry["started_at"])
         and (until is None or step["at"] < until)
     ]

@@ -58,6 +58,7 @@ def _exchange(number: int, entry: JournalEntry, began: int) -> Exchange:
         (entry.ended - began) / 1e6,
         answer.status,
         answer.headers,
+        # A journal has no times of pieces.
         ((0.0, answer.body),) if answer.body else (),
         len(answer.body),
         whole=True,

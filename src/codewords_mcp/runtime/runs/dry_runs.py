@@ -74,6 +74,7 @@ class EarlierRuns:
                 recording = await self._recordings.load(self._owner, info.run_id)
             except NotFound:
                 continue
+            # The latest answer first, as the latest run comes first.
             found += reversed(recording.exchanges)
         return found
 

@@ -100,6 +100,7 @@ class Replica:
     async def open(self) -> None:
         """Be one of them. Raises StorageFailed."""
         await self._round()
+        # After the first round: one that nobody knows as living would lose what it takes at once.
         await self._background.open_queue()
         self._listener = _ReplicaListener(
             self._context.database.engine.url.render_as_string(hide_password=False), self._on_notification
@@ -241,6 +242,7 @@ class _ReplicaListener:
     """A thread with a connection of its own that listens; where it breaks, it connects again."""
 
     def __init__(self, url: str, on_notification: Callable[[str], None]) -> None:
+        # The name of a dialect is SQLAlchemy's: psycopg takes addresses without one.
         self._url = url.replace("postgresql+psycopg://", "postgresql://")
         self._on_notification = on_notification
         self._loop = asyncio.get_running_loop()

@@ -144,6 +144,7 @@ class SharedSandboxes:
             await asyncio.shield(instance.end())
             raise
         finally:
+            # The run's lease adds it again, if the instance came up.
             instance.logs.remove(run_log)
 
         self._running.setdefault(pool_key, []).append(instance)

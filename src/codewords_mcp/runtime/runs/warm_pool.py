@@ -87,6 +87,7 @@ class WarmPool:
         entry.runs.append(time.monotonic())
         found: PreparedSandbox | None = None
 
+        # One that waited may have ended by itself, or been killed for want of memory.
         while entry.waiting and found is None:
             _, prepared = entry.waiting.popleft()
             if prepared.sandbox.failure() is None:
@@ -135,6 +136,7 @@ class WarmPool:
             except ProgramFailed:
                 entry.failures += 1  # it does not come up without a run
                 continue
+            # Not the program's fault (no room, no memory), so the next ones would fail as well.
             except CodewordsError as error:
                 log.warning("no sandbox could be made ready", reason=error.message)
                 return
@@ -164,6 +166,7 @@ class WarmPool:
             await asyncio.sleep(SWEEP)
             now = time.monotonic()
             for name, entry in list(self._entries.items()):
+                # Without this the entry of each version that ever ran would stay.
                 if not entry.runs or entry.runs[-1] < now - MAX_AGE:
                     self._drop(name)
                     continue

@@ -110,6 +110,7 @@ async def send(context: ServiceContext, params: SlackMessage) -> SlackSendOutput
         context.settings.slack_base_url,
         "/chat.postMessage",
         method="POST",
+        # Slack refuses fields that are null.
         content=params.model_dump(exclude_none=True),
         headers={"Authorization": f"Bearer {token}"},
     )
@@ -122,6 +123,7 @@ async def send(context: ServiceContext, params: SlackMessage) -> SlackSendOutput
     else:
         body = {}
 
+    # Slack answers 200 for refusals, too, and says so in the body.
     if body.get("ok") is True:
         return SlackSendOutput(success=True, channel=str(body.get("channel")), ts=str(body.get("ts")))
 

@@ -250,6 +250,7 @@ def add_unread_host(
     connection: Connection, service_id: str, version: int, host: str, why: str, at: int
 ) -> None:
     """Note a host whose content is not read for this version."""
+    # A program chooses the name, and the column has a length.
     row = {"service_id": service_id, "version": version, "host": host[:255], "why": why, "at": at}
     inserts.insert_once(connection, unread_hosts, row)
 

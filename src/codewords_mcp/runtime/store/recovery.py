@@ -135,6 +135,7 @@ def stranded(connection: Connection, run_ids: Collection[str]) -> None:
     """Mark runs as not queued whose executor died between taking the queue entry and claiming the
     run.
     """
+    # Only where nobody has claimed it since.
     lost = update(runs).where(runs.c.id.in_(run_ids), runs.c.status == "queued", runs.c.executor.is_(None))
     connection.execute(lost.values(not_delivered()))
 

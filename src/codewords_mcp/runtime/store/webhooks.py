@@ -145,6 +145,7 @@ def redeliver(connection: Connection, delivery_id: str, owner: str, at: int) -> 
     False if it has another owner, was refused, or is about to be delivered.
     """
     mine = (deliveries.c.id == delivery_id) & (deliveries.c.owner == owner)
+    # One that was refused was never verified, and must not start anything.
     done = deliveries.c.status.not_in(("refused", "received"))
     values = {"status": "received", "reason": "", "due_at": at, "tries": 0, "round": deliveries.c.round + 1}
     return connection.execute(update(deliveries).where(mine & done).values(values)).rowcount == 1

@@ -104,6 +104,7 @@ def page(
         statement = statement.where(or_(lowered, text.contains(query, autoescape=True)))
 
     if after is not None:
+        # By time and id: of workflows with one time some would be skipped, or shown twice.
         older = workflows.c.updated_at < after[0]
         statement = statement.where(
             or_(older, (workflows.c.updated_at == after[0]) & (workflows.c.id < after[1]))
@@ -152,6 +153,7 @@ def version(connection: Connection, workflow_id: str, number: int) -> VersionRow
 def change_check(connection: Connection, workflow_id: str, number: int, check: dict[str, Any]) -> None:
     """Put a check of a version in place of that with the same id; nothing where the version is gone."""
     of_version = (versions.c.workflow_id == workflow_id) & (versions.c.number == number)
+    # Locked, since another check of this version may end in another process.
     found = connection.execute(select(versions.c.checks).where(of_version).with_for_update()).scalar()
     if found is None:
         return

@@ -56,6 +56,7 @@ class Http2FrameReader:
                 if len(data) - at < _HEAD:
                     break
                 size = int.from_bytes(data[at : at + 3])
+                # RFC 9113, 4.1: the first bit of a stream's number is reserved.
                 self._open = data[at + 3], data[at + 4], int.from_bytes(data[at + 5 : at + 9]) & 0x7FFFFFFF
                 self._left = size
                 at += _HEAD
@@ -120,10 +121,13 @@ def _block(frame: Http2Frame) -> bytes:
     """The compressed headers of a frame, without what stands before and behind them."""
     data, at, end = frame.payload, 0, len(frame.payload)
     if frame.flags & _PADDED and data:
+        # RFC 9113, 6.2: the first byte says how much padding ends the frame.
         at, end = 1, end - data[0]
     if frame.kind == _PUSH:
+        # RFC 9113, 6.6: the number of the promised stream comes first.
         at += 4
     elif frame.flags & _PRIORITY:
+        # RFC 9113, 6.2: the stream that this one depends on, and a weight.
         at += 5
     return data[at:end]
 
@@ -140,6 +144,7 @@ class Http2Observer:
         self._answered: set[int] = set()
         self._preface = b""
         self._frames = Http2FrameReader(), Http2FrameReader()
+        # RFC 7541, 2.2: each direction has a table of its own.
         self._heads = HeadReader(), HeadReader()
 
     def sent(self, data: bytes) -> None:
@@ -197,6 +202,7 @@ class Http2Observer:
                 method,
                 pseudo.get(b":path", b""),
                 [(name, value) for name, value in headers if name[:1] != b":"],
+                # RFC 8441: so a websocket begins over HTTP/2.
                 upgrades=method == "CONNECT",
             )
         if ends and stream in self._streams:

@@ -80,6 +80,7 @@ class ProcessDriver:
         try:
             await sandbox.started()
         except BaseException:
+            # Whoever asked may be cancelled a second time, and the process must not stay.
             await asyncio.shield(sandbox.kill())
             raise
 

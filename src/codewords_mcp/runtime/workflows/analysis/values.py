@@ -116,6 +116,7 @@ Value = Text | Ref | InstanceValue | Bound | Func | Class | Obj | Partial | Coll
 Values = frozenset[Value]
 
 NONE: Values = frozenset()
+# Any text: what is not understood has to be taken for everything, never for nothing.
 UNKNOWN = Text((Hole(),))
 ONLY_UNKNOWN: Values = frozenset({UNKNOWN})
 

@@ -128,6 +128,7 @@ async def _read(response: Any) -> str:
     body = bytearray()
     async for chunk in response.body:
         body += chunk
+        # A program may stream without end, and the beginning shows whether it works.
         if len(body) > _MAX_RESPONSE:
             break
     return bytes(body[:_MAX_RESPONSE]).decode(errors="replace")
@@ -165,6 +166,7 @@ def judge(script: Script, example: Example, response: SmokeResponse, output: str
     fix = "Give an input that it takes: `# example = {…}` under [tool.codewords]."
     if status == 422:
         return _check(
+            # Of an input that was made from the schema the fault may be in the making.
             "note" if example.source == "derived" else "warning",
             f"{message}: {_describe_422(response)}.",
             fix,
