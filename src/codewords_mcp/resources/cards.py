@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 from typing import Any
 
@@ -17,7 +18,8 @@ class CardResource(Resource):
 
     async def read(self) -> str:
         """Return the document."""
-        return card_page(self.uri.removeprefix(URI))
+        # Making one takes a moment, in which other requests go on.
+        return await asyncio.to_thread(card_page, self.uri.removeprefix(URI))
 
 
 class Cards(Extension):

@@ -10,15 +10,21 @@ from codewords_mcp.mcp_server.card_api import CardAnswer, CardPath, CardQuery, r
 from codewords_mcp.mcp_server.cards import APP_ONLY
 from codewords_mcp.mcp_server.context import ToolContext
 from codewords_mcp.mcp_server.tool import READS, tool
+from codewords_mcp.tools._waiting import may_see
 
-ROUTES = ("/workflows/{}", "/waiting")
+WAITING = "/waiting"
+ROUTES = ("/workflows/{}", WAITING)
 
 
 async def read_workflow_card(
     ctx: ToolContext, path: CardPath, query: CardQuery = None
 ) -> Annotated[CallToolResult, CardAnswer]:
     """Read a workflow, or what waits for the user, for a card."""
-    return await read_api(ctx, path, query or {}, ROUTES)
+    result = await read_api(ctx, path, query or {}, ROUTES)
+    answer = result.structured_content or {}
+    if path == WAITING and answer.get("status") == 200:
+        answer["body"]["items"] = [item for item in answer["body"]["items"] if may_see(ctx, item["kind"])]
+    return result
 
 
 TOOL = tool(

@@ -24,7 +24,7 @@ class ShownForm(BaseModel):
 
 
 async def show_form(ctx: ToolContext, workflow_id: WorkflowId) -> Annotated[CallToolResult, ShownForm]:
-    """Show the user a form for a workflow's input; they run it there, and you see that run in list of runs."""
+    """Show the user a form for a workflow's input; they run it there."""
     runtime, caller = runtime_and_caller(ctx)
     detail = await runtime.workflows.get(caller, workflow_id)
     data = ShownForm(workflow_id=detail.service_id, name=one_line(detail.name, 80))

@@ -12,6 +12,7 @@ from codewords_mcp.mcp_server.context import ToolContext, runtime_and_caller
 from codewords_mcp.mcp_server.text import fence, one_line
 from codewords_mcp.mcp_server.tool import READS, tool, tool_result
 from codewords_mcp.runtime.model.session import WaitingPage
+from codewords_mcp.tools._waiting import may_see
 
 _SHOWN = 5
 
@@ -33,7 +34,8 @@ class Inbox(BaseModel):
 async def show_inbox(ctx: ToolContext) -> Annotated[CallToolResult, Inbox]:
     """Show the user the questions, secrets and connections that wait for them."""
     runtime, caller = runtime_and_caller(ctx)
-    items = [_item(page) for page in await runtime.sessions.waiting_pages(caller)]
+    pages = await runtime.sessions.waiting_pages(caller)
+    items = [_item(page) for page in pages if may_see(ctx, page.kind)]
     if not items:
         return tool_result(Inbox(), "Nothing waits for the user.")
     titles = "\n".join(f"{item.kind}: {item.title}" for item in items[:_SHOWN])

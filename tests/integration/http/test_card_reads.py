@@ -93,6 +93,17 @@ async def test_a_key_reads_what_its_toolset_and_scopes_let_it_read(
     assert (await _read(door, "read_workflow_card", f"/workflows/{probe}", running))["isError"]
 
 
+async def test_a_key_of_a_toolset_does_not_hear_of_pages_of_another(door: Door) -> None:
+    asked = await Bare(f"{door.url}/mcp", ADMIN_KEY, _CARDS).call("set_secret", {"name": "A_WAITING_KEY"})
+    assert asked["structuredContent"]["status"] == "waiting"
+    narrow = door.make_key(owner="local", toolsets=["workflows"])
+    for key, seen in ((ADMIN_KEY, True), (narrow, False)):
+        found = (await _read(door, "read_workflow_card", "/waiting", key))["structuredContent"]
+        shown = await Bare(f"{door.url}/mcp", key, _CARDS).call("show_inbox", {})
+        assert ("A_WAITING_KEY" in str(found), "A_WAITING_KEY" in str(shown)) == (seen, seen)
+        assert len(shown["content"][0]["text"].splitlines()) <= 12
+
+
 async def test_another_owners_run_is_not_there(door: Door, run_id: str) -> None:
     stranger = door.make_key(owner="ann")
     found = await _read(door, "read_run_card", f"/request/{run_id}", stranger)

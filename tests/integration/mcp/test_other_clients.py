@@ -74,6 +74,18 @@ async def _inspect(url: str, *arguments: str, era: str) -> tuple[int, dict[str, 
     return code, told | {"said": out + err}
 
 
+@pytest.mark.requirement("cards:announced")
+@pytest.mark.parametrize("era", ["legacy", "modern"])
+async def test_the_inspector_finds_each_card_and_its_document(url: str, era: str) -> None:
+    _, listed = await _inspect(url, "--advertise-apps", "--method", "tools/list", "--app-info", era=era)
+    lines = [json.loads(line) for line in listed["said"].splitlines() if line.startswith("{")]
+    found = {line["toolName"]: line for line in lines if line["hasApp"]}
+    assert {name: line["resourceUri"] for name, line in found.items()} == {
+        tool.name: tool.card.uri for tool in all_tools() if tool.card is not None
+    }
+    assert {line["resourceMimeType"] for line in found.values()} == {"text/html;profile=mcp-app"}
+
+
 @pytest.mark.requirement("mcp:inspector")
 @pytest.mark.parametrize("era", ["legacy", "modern"])
 async def test_the_inspector_finds_the_schemas_portable_and_calls_a_tool(url: str, era: str) -> None:

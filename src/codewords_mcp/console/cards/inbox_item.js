@@ -25,7 +25,8 @@ function Items({ data }) {
   const own = pathOf(data.url ?? "");
   const all = /** @type {any[]} */ (list?.items ?? data.items ?? []);
   const items = own ? all.filter((one) => one.path === own) : all;
-  if (error && !list) return html`<${Problem} error=${error} retry=${reload} />${own && html`<${Item} item=${{ kind: data.name ? "secret" : "connect", title: data.name ?? data.app, path: own }} />`}`;
+  // Where the list can't be read, the call's own item is all that there is to show.
+  if (error && !list) return own ? html`<ul class="rows offers"><${Item} item=${{ kind: data.name ? "secret" : "connect", title: data.name ?? data.app, path: own }} /></ul>` : html`<${Problem} error=${error} retry=${reload} />`;
   if (list && own && !items.length) return html`<p role="status">${words.done}</p>`;
   return html`<header class="head"><h1 class="headline">${items.length ? words.waits(items.length) : words.nothing}</h1></header>
     <ul class="rows offers">${items.map((item) => html`<${Item} key=${item.path} item=${item} />`)}</ul>`;

@@ -86,11 +86,11 @@ class Host:
     served: ServedRuntime
     page: str
 
-    def connect(self, *, announce: bool = True) -> list[str]:
+    def connect(self, path: str = "/mcp", *, announce: bool = True) -> list[str]:
         """Open the page and connect its client; the names of the tools that it is given."""
         self.tab.open(self.page)
         until(lambda: self.tab.value("document.body.dataset.ready === 'yes'"), "the host's page")
-        url, key = json.dumps(f"{self.served.url}/mcp"), json.dumps(self.served.key)
+        url, key = json.dumps(self.served.url + path), json.dumps(self.served.key)
         return list(self.tab.value(f"host.connect({url}, {key}, {json.dumps(announce)})"))
 
     def show(self, tool: str, arguments: dict[str, Any], **options: Any) -> Card:

@@ -109,6 +109,15 @@ def test_what_was_answered_waits_no_longer(host: Host, console: Console) -> None
     card.sees("[role=status]", "waits no longer")
 
 
+@pytest.mark.requirement("cards:inbox")
+def test_a_connection_that_may_not_list_what_waits_shows_its_own_item(host: Host, console: Console) -> None:
+    host.connect("/mcp/secrets")
+    card = host.show("set_secret", {"name": "A_NARROW_KEY"})
+    card.click("button", "Type it in the console")
+    until(lambda: card.opened, "the page of the secret")
+    assert card.opened == [card.seen("one.result.structuredContent.url")]
+
+
 @pytest.mark.requirement("cards:form")
 def test_a_form_checks_runs_and_shows_the_run(host: Host, console: Console) -> None:
     service = console.served.deploy(_ORDER, "Order <i>tea</i>")
