@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
 from mcp_types import CallToolResult
 
@@ -21,7 +21,7 @@ async def read_workflow_card(
 ) -> Annotated[CallToolResult, CardAnswer]:
     """Read a workflow, or what waits for the user, for a card."""
     result = await read_api(ctx, path, query or {}, ROUTES)
-    answer = result.structured_content or {}
+    answer: dict[str, Any] = result.structured_content or {}
     if path == WAITING and answer.get("status") == 200:
         answer["body"]["items"] = [item for item in answer["body"]["items"] if may_see(ctx, item["kind"])]
     return result
