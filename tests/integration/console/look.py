@@ -32,5 +32,6 @@ def look(console: Console, path: str, heading: str = "", ready: str = "main") ->
             console.open(path, heading)
             console.waits(f"document.querySelector({json.dumps(ready)})")
             assert console.tab.value(_SIDEWAYS) <= 0, (path, size)
-            assert _violations(console) == [], (path, size, dark)
+            found = _violations(console)
+            assert found == [], (path, size, dark, found)
     assert console.tab.problems == []
