@@ -12,7 +12,7 @@ export const keys = {
   rows: [
     ["/", "Search everything"], ["?", "Show these keys"], ["g, then a letter", "Go to a page"],
     ["↑ ↓ or k j", "Move in a list"], ["Enter", "Open"], ["x", "Select a run"], ["+ − ← →", "Zoom and pan the timeline"],
-    ["Esc", "Close, or show the whole run"],
+    ["Esc", "Close, or show the whole run"], ["Ctrl S or ⌘ S", "Save a draft"], ["Esc, then Tab", "Leave the editor of code"],
   ],
 };
 

@@ -123,6 +123,37 @@ def test_wider_permissions_are_agreed_to_below_what_they_are(console: Console) -
 
 
 @pytest.mark.requirement("console:drafts-conflict")
+def test_a_version_that_went_live_meanwhile_is_shown_before_it_is_replaced(console: Console) -> None:
+    service_id = console.served.deploy(_CODE, "Overtaken")
+    mine, theirs = _CODE.replace("* 2", "* 3"), _CODE.replace("* 2", "* 4")
+    draft = console.served.call("POST", f"/workflows/{service_id}/edits", {"code": mine})["draft"]
+    console.served.deploy(theirs, "Overtaken", service_id=service_id)
+    console.open(f"/console/drafts/{draft['draft_id']}?tab=deploy", "Overtaken")
+    console.sees(".problem", "version 2 is live")
+    console.sees(".problem .difference .added", "* 4")
+    console.click(".problem button", "Review it as a replacement of version 2")
+    console.sees(".difference .removed", "* 4")
+    console.click("main button.primary", "Deploy version 3 of Overtaken")
+    console.sees("main h1", "Version 3 of Overtaken is live")
+    assert console.served.call("POST", f"/run/{service_id}/", {"count": 2}) == {"total": 6}
+
+
+@pytest.mark.requirement("console:drafts")
+def test_packages_that_are_being_typed_are_not_installed(console: Console) -> None:
+    draft = console.served.call("POST", "/drafts", {"code": _CODE})["draft"]
+    packages = next(line for line in _CODE.splitlines() if line.startswith("# dependencies"))
+    _open_editor(console, f"/console/drafts/{draft['draft_id']}?line={_number_of(packages)}", "Counts")
+    _write(console, packages.removesuffix("]") + ', "half-typed-na"]')
+    console.sees("main [role=status]", "installed, and the program is started, when you save")
+    console.waits("!document.querySelector('.findings').innerText.includes('Checking')")
+    assert console.tab.value("document.querySelectorAll('.finding.error').length") == 0, (
+        "it was not looked for"
+    )
+    _save(console)
+    console.sees(".finding.error", "half-typed-na")
+
+
+@pytest.mark.requirement("console:drafts-conflict")
 def test_a_draft_that_somebody_else_changed_is_not_overwritten(console: Console) -> None:
     draft = console.served.call("POST", "/drafts", {"code": _CODE})["draft"]
     path, edits = f"/console/drafts/{draft['draft_id']}", f"/drafts/{draft['draft_id']}/edits"

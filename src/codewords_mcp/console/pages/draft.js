@@ -1,6 +1,6 @@
 // A draft: its code with what the checks find, trying it, its difference to what is live, and its deploy.
 import { visible } from "../format.js";
-import { address, href, setQuery } from "../router.js";
+import { address, setQuery } from "../router.js";
 import { PAGE_NAMES } from "../strings.js";
 import { draft as words, drafts as listWords } from "../strings_drafts.js";
 import { html, styles, useEffect, useMemo, useState } from "../ui.js";
@@ -14,10 +14,12 @@ import { WorkflowLink } from "../parts/link.js";
 import { nameOf } from "../parts/names.js";
 import { Progress } from "../parts/progress.js";
 import { Problem } from "../parts/resource.js";
+import { Tabs } from "../parts/tabs.js";
 import { Text, useTitle, When } from "../parts/text.js";
 
 await Promise.all([styles("pages/workflows.css"), styles("pages/drafts.css")]);
 
+const RESET = { line: null };
 const Deployed = lazy(async () => (await import("../parts/draft_deployed.js")).Deployed);
 const TABS = /** @type {Record<string, Function>} */ ({
   try: lazy(async () => (await import("../parts/draft_try.js")).Try),
@@ -61,7 +63,7 @@ export default function Draft({ parameters: [id] }) {
     <${Problem} error=${problem} />
     <${Conflict} state=${state} />
     ${state.restored && state.other === null && html`<section class="card attention split"><span>${words.restored}</span><button onClick=${() => state.take(open)}>${open.draft ? words.discardTo(open.draft.revision) : words.discardNew}</button></section>`}
-    ${!choosing && html`<${Tabs} chosen=${tab} />`}
+    ${!choosing && html`<${Tabs} label=${words.sections} tabs=${words.tabs} chosen=${tab} reset=${RESET} />`}
     ${state.saving && html`<${Progress} of=${null} label=${words.saving} />`}
     <div hidden=${tab !== "code" || choosing}>
       <${Editor} content=${state.content} label=${words.editor(name)} findings=${checked.found} jump=${jump} onChange=${state.change} onSave=${() => state.save()} />
@@ -91,13 +93,3 @@ function Head({ state, headline, onRemove }) {
       ${stored && html`<div title=${words.facts.changed}><dt>${words.facts.changed}</dt><dd><${When} at=${stored.updated_at} /></dd></div>`}
     </dl></header>`;
 }
-
-/** @param {{chosen: string}} properties */
-const Tabs = ({ chosen }) => html`<nav class="tabs" aria-label=${words.sections}>${words.tabs.map(([tab, text]) => {
-  const target = tab === "code" ? null : tab;
-  const choose = (/** @type {Event} */ event) => {
-    event.preventDefault();
-    setQuery({ tab: target, line: null }, { push: true });
-  };
-  return html`<a href=${href(location.pathname, { tab: target })} aria-current=${tab === chosen ? "page" : undefined} onClick=${choose}>${text}</a>`;
-})}</nav>`;

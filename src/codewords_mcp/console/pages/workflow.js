@@ -1,10 +1,10 @@
 // A workflow: a form that runs it, its code and versions, what starts it and what it may reach.
 import { get } from "../api.js";
 import { visible } from "../format.js";
-import { address, go, href, setQuery } from "../router.js";
+import { address, go, href } from "../router.js";
 import { common, PAGE_NAMES } from "../strings.js";
 import { workflow as words } from "../strings_workflows.js";
-import { html, styles, useEffect, useRef, useState } from "../ui.js";
+import { html, styles, useState } from "../ui.js";
 import { RunForm } from "../parts/form.js";
 import { lazy } from "../parts/lazy.js";
 import { RunLink } from "../parts/link.js";
@@ -13,11 +13,13 @@ import { OwnPage } from "../parts/own_page.js";
 import { Problem, useResource } from "../parts/resource.js";
 import { firstArguments } from "../parts/first_arguments.js";
 import { Status } from "../parts/status.js";
+import { Tabs } from "../parts/tabs.js";
 import { Copy, Text, useTitle, When } from "../parts/text.js";
 
 await styles("pages/workflows.css");
 
 const Removal = lazy(async () => (await import("../parts/removal.js")).Removal);
+const RESET = { against: null, version: null };
 const TABS = /** @type {Record<string, Function>} */ ({
   run: Run,
   code: lazy(async () => (await import("../parts/code.js")).Code),
@@ -50,25 +52,9 @@ export default function Workflow({ parameters: [id] }) {
       <${OwnPage} workflow=${data} />
     </header>
     <${Problem} error=${error} />
-    <${Tabs} chosen=${tab} />
+    <${Tabs} label=${words.sections} tabs=${words.tabs} chosen=${tab} reset=${RESET} />
     <${TABS[tab]} workflow=${data} onChange=${reload} />
     ${removing && html`<${Removal} workflow=${data} onClose=${() => setRemoving(false)} onRemoved=${() => go("/console/workflows")} />`}`;
-}
-
-/** The sections; on a phone the chosen one is scrolled into sight. @param {{chosen: string}} properties */
-function Tabs({ chosen }) {
-  const row = useRef(/** @type {HTMLElement | null} */ (null));
-  useEffect(() => {
-    const current = row.current?.querySelector("[aria-current]");
-    if (current instanceof HTMLElement && row.current) row.current.scrollLeft = current.offsetLeft - row.current.offsetLeft - 48;
-  }, [chosen]);
-  const choose = (/** @type {Event} */ event, /** @type {string | null} */ tab) => {
-    event.preventDefault();
-    setQuery({ tab, against: null, version: null }, { push: true });
-  };
-  const named = words.tabs.map(([name, text]) => ({ name, text, tab: name === "run" ? null : name }));
-  return html`<nav class="tabs" aria-label=${words.sections} ref=${row}>${named.map(({ name, text, tab }) => html`<a href=${href(location.pathname, { tab })}
-    aria-current=${name === chosen ? "page" : undefined} onClick=${(/** @type {Event} */ event) => choose(event, tab)}>${text}</a>`)}</nav>`;
 }
 
 /** The form beside the last runs. @param {{workflow: any}} properties */
