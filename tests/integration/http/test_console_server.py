@@ -20,6 +20,7 @@ from tests.support.served_runtime import start_runtime
 from tests.support.waiting import until
 
 from codewords_mcp.runtime.api import changes
+from codewords_mcp.runtime.auth import session_state
 
 OWN = {"X-Codewords-Console": "1", "Sec-Fetch-Site": "same-origin", "Sec-Fetch-Dest": "empty"}
 
@@ -257,3 +258,76 @@ def test_files_are_the_same_compressed(door: Door, person: Browser) -> None:
             answer += piece
     _, _, body = answer.partition(b"\r\n\r\n")
     assert gzip.decompress(body) == person.get(f"{door.url}{style}").content
+
+
+@pytest.mark.requirement("console:answers")
+def test_the_answer_of_a_run_is_a_page_in_the_consoles_frame_only(
+    door: Door, http: httpx.Client, person: Browser, probe: str
+) -> None:
+    run_id = http.post(f"/run/{probe}/", json={"page": "<h1>"}).headers["x-request-id"]
+    until(lambda: http.get(f"/request/{run_id}").json()["responseContent"])
+    url = f"{door.url}/console/answers/{run_id}"
+    frame = {"Sec-Fetch-Site": "same-origin", "Sec-Fetch-Dest": "iframe", "Sec-Fetch-Mode": "navigate"}
+    shown = person.get(url, headers=frame)
+    assert shown.status_code == 200
+    assert "<h1>" in shown.text
+    assert shown.headers["content-type"].startswith("text/html")
+    policy = shown.headers["content-security-policy"]
+    assert policy.startswith("sandbox; default-src 'none'; style-src 'unsafe-inline'; img-src data:;")
+    assert "frame-ancestors 'self'" in policy
+
+    for wrong in (
+        {"Sec-Fetch-Dest": "document"},
+        {"Sec-Fetch-Site": "cross-site"},
+        {"Sec-Fetch-Site": "same-site"},
+    ):
+        assert person.get(url, headers=frame | wrong).status_code == 403
+    assert person.get(f"{door.url}/console/answers/none", headers=frame).status_code == 404
+    with Browser() as stranger:
+        assert stranger.get(url, headers=frame).status_code == 401
+    with sign_in(door.url, door.make_key(owner="dan")) as dan:
+        assert dan.get(url, headers=frame).status_code == 404
+
+
+@pytest.mark.requirement("pages:sessions-end")
+def test_the_next_cookie_comes_with_an_answer_and_tabs_go_on(
+    door: Door, person: Browser, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    [(name, value)] = person.cookies.items()
+    first = {"Cookie": f"{name}={value}"}
+    with Browser() as other:
+
+        def ask(cookie: dict[str, str]) -> httpx.Response:
+            # Without a jar, which would keep what comes with the answer.
+            other.cookies.clear()
+            return other.get(f"{door.url}/workflows", headers=OWN | cookie)
+
+        monkeypatch.setattr(session_state, "ROTATE_AFTER", 0.0)
+        answers = [person.get(f"{door.url}/workflows", headers=OWN), ask(first)]
+        [cookie] = {answer.headers["set-cookie"] for answer in answers}
+        assert "; HttpOnly; " in cookie
+        assert cookie.endswith("; Path=/; SameSite=Strict")
+        assert f"{name}={person.cookies[name]}" != first["Cookie"]
+        monkeypatch.undo()
+
+        assert person.get(f"{door.url}/workflows", headers=OWN).status_code == 200
+        assert ask(first).status_code == 200, "another tab's request was on its way"
+        monkeypatch.setattr(session_state, "GRACE", -1.0)
+        assert ask(first).status_code == 401, "a thief's"
+    assert person.get(f"{door.url}/workflows", headers=OWN).status_code == 401, "it ended for both"
+
+
+@pytest.mark.requirement("console:events")
+def test_a_browser_that_is_signed_out_is_told_so_and_nothing_more(
+    door: Door, http: httpx.Client, person: Browser
+) -> None:
+    quiet = {"Sec-Fetch-Site": "same-origin", "Sec-Fetch-Dest": "empty"}
+    with person.stream("GET", f"{door.url}/events", headers=quiet) as stream:
+        lines = stream.iter_lines()
+        next(lines)
+        with Browser(cookies=dict(person.cookies)) as same:
+            same.submit(f"{door.url}/sign-out")
+        http.put("/secrets/AFTER_IT", json={"value": "v"})
+        rest = list(lines)
+    assert "event: signed-out" in rest
+    assert "event: secrets" not in rest
