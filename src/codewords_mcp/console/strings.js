@@ -75,6 +75,7 @@ export const log = {
   levels: [["", "All"], ["info", "Info"], ["warning", "Warnings"], ["error", "Errors"]],
   arrived: (/** @type {number} */ n) => `${plural(n, "new line")} below`, lines: (/** @type {number} */ n) => plural(n, "line"),
   matches: (/** @type {number} */ n, /** @type {number} */ all) => `${count(n)} of ${plural(all, "line")}`, label: "Log lines: arrows move, Enter shows a line whole",
+  older: "older ones come as you scroll up",
   dropped: (/** @type {number} */ n) => `The first ${count(n)} lines are left out here.`, download: "Download the log", line: "Line", broken: "The log broke off.",
 };
 

@@ -27,6 +27,7 @@ export function Log({ run, start, active, jump }) {
   const [selected, setSelected] = useState(-1);
   const [atEnd, setAtEnd] = useState(true);
   const [read, setRead] = useState(0);
+  const [added, setAdded] = useState(/** @type {{rows: number} | null} */ (null));
 
   useEffect(() => {
     const abort = new AbortController();
@@ -39,7 +40,18 @@ export function Log({ run, start, active, jump }) {
   }, [level, text, store]);
 
   store.version.value;
-  const place = useMemo(() => (jump && store.count ? { index: store.placeAt(jump.at) } : null), [jump]);
+  const loadOlder = async () => {
+    const rows = await store.loadOlder(run);
+    if (!rows) return;
+    setAdded({ rows });
+    setSelected((at) => (at < 0 ? at : at + rows));
+  };
+  // What is looked for, or jumped to, may be among lines that are not here yet.
+  const beyond = store.older.value && jump !== null && store.lines.length > 0 && jump.at < store.lines[0].at;
+  useEffect(() => {
+    if (store.older.value && (level || text || beyond)) loadOlder();
+  }, [level, text, beyond, store.older.value, store.lines.length >> 12]);
+  const place = useMemo(() => (jump && store.count && !beyond ? { index: store.placeAt(jump.at) } : null), [jump, beyond]);
   const [toEnd, setToEnd] = useState(/** @type {{index: number} | null} */ (null));
   const fresh = atEnd ? 0 : store.count - read;
   const phone = isPhone();
@@ -48,12 +60,12 @@ export function Log({ run, start, active, jump }) {
     <header><h2>${words.title}</h2><${Tools} level=${level} text=${text} /></header>
     ${store.count > 0
       ? html`<${VirtualList} id="log" label=${words.label} count=${store.count} rowHeight=${phone ? 26 : 22} maxHeight="var(--tall, min(60vh, 34rem))" selected=${selected} onSelect=${setSelected}
-          stick=${active} jump=${toEnd ?? place} onAtEnd=${(/** @type {boolean} */ end) => { setAtEnd(end); setRead(store.count); setToEnd(null); }}
+          stick=${active || store.older.value} onTop=${loadOlder} added=${added} jump=${toEnd ?? place} onAtEnd=${(/** @type {boolean} */ end) => { setAtEnd(end); setRead(store.count); setToEnd(null); }}
           row=${(/** @type {number} */ index) => row(store.at(index), start, text)} />`
       : html`<p class="dim">${emptyWords(store, active, Boolean(level || text))}</p>`}
     ${selected >= 0 && selected < store.count && html`<${Whole} line=${store.at(selected)} />`}
     <footer class="foot">
-      <span>${level || text ? words.matches(store.count, store.lines.length) : words.lines(store.lines.length)}${store.dropped > 0 && ` · ${words.dropped(store.dropped)}`}</span>
+      <span>${level || text ? words.matches(store.count, store.lines.length) : words.lines(store.lines.length)}${store.older.value && ` · ${words.older}`}${store.dropped > 0 && ` · ${words.dropped(store.dropped)}`}</span>
       ${active && fresh > 0 && html`<button onClick=${() => setToEnd({ index: store.count + 3 })}>${words.arrived(fresh)}</button>`}
       ${store.state.value === "broken" && html`<span role="status">${words.broken}</span>`}
       <button class="link" onClick=${() => download(`/logs/${run}?follow=0`, `${run}.ndjson`)}>${words.download}</button>

@@ -15,6 +15,9 @@ import { uncoloured } from "../format.js";
 const MOST = 200_000;
 /** How many of the first lines go when there are too many. */
 const DROP = 20_000;
+/** The newest lines, which come first, and how many older ones at a time. */
+const TAIL = 2000;
+const OLDER = 10_000;
 const RETRY_MS = 1000;
 const RANKS = /** @type {Record<string, number>} */ ({ debug: 0, info: 1, warning: 2, error: 3, critical: 4 });
 const TEXTS = ["event", "message", "msg"];
@@ -41,6 +44,11 @@ export class LogStore {
     this._level = "";
     this._text = "";
     this._last = "";
+    this._first = "";
+    /** Whether there are older lines than those here. */
+    this.older = signal(false);
+    this._loading = false;
+    this._begun = false;
   }
 
   get count() {
@@ -76,7 +84,7 @@ export class LogStore {
   async follow(run, abort) {
     while (!abort.aborted) {
       try {
-        for await (const batch of lines("GET", `/logs/${encodeURIComponent(run)}`, { query: { after: this._last }, signal: abort })) {
+        for await (const batch of lines("GET", `/logs/${encodeURIComponent(run)}`, { query: this._last ? { after: this._last } : { tail: TAIL }, signal: abort })) {
           if (abort.aborted) return;
           this._add(batch);
         }
@@ -91,13 +99,40 @@ export class LogStore {
     }
   }
 
+  /** Load older lines; how many of them match. @param {string} run @param {AbortSignal} [abort] */
+  async loadOlder(run, abort) {
+    if (this._loading || !this.older.peek() || this.lines.length + OLDER > MOST) return 0;
+    this._loading = true;
+    try {
+      const found = [];
+      const query = { tail: OLDER, before: this._first };
+      for await (const batch of lines("GET", `/logs/${encodeURIComponent(run)}`, { query, signal: abort })) found.push(...batch);
+      if (found.length) this._first = found[0].createdAt;
+      const count = this.count;
+      this.lines = [...found.map(lineOf), ...this.lines];
+      this._match();
+      this.older.value = found.length === OLDER;
+      this.version.value += 1;
+      return this.count - count;
+    } catch {
+      return 0;
+    } finally {
+      this._loading = false;
+    }
+  }
+
   /** @param {any[]} batch */
   _add(batch) {
+    this._first ||= batch[0].createdAt;
     this._last = batch[batch.length - 1].createdAt;
     for (const record of batch) {
       const line = lineOf(record);
       this.lines.push(line);
       if (this.matching && this._matches(line)) this.matching.push(this.lines.length - 1);
+    }
+    if (!this._begun && this.lines.length >= TAIL) {
+      this._begun = true;
+      this.older.value = true;
     }
     if (this.lines.length > MOST) this._drop();
     this.state.value = "open";
@@ -105,6 +140,7 @@ export class LogStore {
   }
 
   _drop() {
+    this.older.value = false;
     this.lines.splice(0, DROP);
     this.dropped += DROP;
     this._match();

@@ -28,9 +28,11 @@ export const isNarrow = isPhone;
  * @param {(index: number) => void} [properties.onOpen]
  * @param {boolean} [properties.stick]  Stay at the end as rows are added, unless the person has scrolled away from it.
  * @param {(atEnd: boolean) => void} [properties.onAtEnd]
+ * @param {() => void} [properties.onTop]  Called when the first rows come into sight.
+ * @param {{rows: number} | null} [properties.added]  So many rows were added before the others: what is in sight stays.
  * @param {{index: number} | null} [properties.jump]  Scroll there when this is another object.
  */
-export function VirtualList({ id, label, count, rowHeight, maxHeight, row, selected, onSelect, onOpen, stick, onAtEnd, jump }) {
+export function VirtualList({ id, label, count, rowHeight, maxHeight, row, selected, onSelect, onOpen, stick, onAtEnd, onTop, added, jump }) {
   const box = useRef(/** @type {HTMLElement | null} */ (null));
   const atEnd = useRef(true);
   const [first, setFirst] = useState(0);
@@ -43,6 +45,7 @@ export function VirtualList({ id, label, count, rowHeight, maxHeight, row, selec
     const at = Math.floor(element.scrollTop / rowHeight) - OVERSCAN;
     // Half of the rows beyond the edge are drawn before others are needed.
     if (Math.abs(at - start) > OVERSCAN / 2 || at <= 0) setFirst(Math.max(0, at));
+    if (element.scrollTop < element.clientHeight) onTop?.();
     const end = element.scrollTop + element.clientHeight >= element.scrollHeight - rowHeight;
     if (end !== atEnd.current) onAtEnd?.(end);
     atEnd.current = end;
@@ -51,6 +54,10 @@ export function VirtualList({ id, label, count, rowHeight, maxHeight, row, selec
   useLayoutEffect(() => {
     if (stick && atEnd.current && box.current) box.current.scrollTop = box.current.scrollHeight;
   }, [count, stick]);
+
+  useLayoutEffect(() => {
+    if (added && box.current) box.current.scrollTop += added.rows * rowHeight;
+  }, [added]);
 
   useEffect(() => {
     const element = /** @type {HTMLElement} */ (box.current);

@@ -28,11 +28,20 @@ from codewords_mcp.mcp_server.run_format import (
 from codewords_mcp.runtime.api.traces import DEFAULT_DEPTH, DEFAULT_LINES, MAX_DEPTH, MAX_LINES
 from codewords_mcp.runtime.model.authoring import refusals
 from codewords_mcp.runtime.model.log_batch import LogBatch
-from codewords_mcp.runtime.model.log_text import LEVELS, Line, Tracing, is_at_least, levelled, tracing_after
+from codewords_mcp.runtime.model.log_text import (
+    LEVELS,
+    Line,
+    Tracing,
+    is_at_least,
+    is_stamp,
+    levelled,
+    tracing_after,
+)
 from codewords_mcp.runtime.model.run import FINISHED
 from codewords_mcp.runtime.model.trace import RunTrace
 
 _PIECE = 32 << 10
+MAX_TAIL = 10_000
 RECORD = {"$ref": "#/components/schemas/RequestRecord"}
 _DEPTH = Parameter(
     "depth", f"Calls that are followed, at most {MAX_DEPTH}.", {"type": "integer", "default": DEFAULT_DEPTH}
@@ -142,10 +151,25 @@ async def logs(request: Request) -> Response:
         raise InvalidInput(f"`level` must be one of {', '.join(LEVELS)}.")
 
     await runtime(scope).runs.get(caller(scope), run_id)  # an unknown id is told before the stream starts
-    batches = runtime(scope).logs.batches(caller(scope), run_id, after=after or None, follow=follow)
+    batches = _batches(request, after=after or None, follow=follow)
     media, write, heartbeat, end = _FORMS[form]
 
     return LineStream(_written(batches, level, write, heartbeat, end), media)
+
+
+def _batches(request: Request, *, after: str | None, follow: bool) -> AsyncIterator[LogBatch | None]:
+    """The lines that are asked for: all, those after a time, or the last ones. Raises InvalidInput."""
+    scope, run_id, before = request.scope, _run_id(request), request.query_params.get("before")
+    tail = query_int(request, "tail", low=1, high=MAX_TAIL)
+    if tail is None and before is None:
+        return runtime(scope).logs.batches(caller(scope), run_id, after=after, follow=follow)
+    if after is not None:
+        raise InvalidInput("`after` begins at a time, `tail` and `before` at the end.", hint="Leave one out.")
+    if before is not None and not is_stamp(before):
+        raise InvalidInput("`before` must be a `createdAt` of the log.", hint="Send it as the line had it.")
+    return runtime(scope).logs.from_end(
+        caller(scope), run_id, limit=tail or MAX_TAIL, before=before, follow=follow
+    )
 
 
 def _is_time(text: str) -> bool:
@@ -244,6 +268,8 @@ OPERATIONS = [
         description="One JSON object a line, live; an empty line about every 5 s says that the run goes on.",
         parameters=(
             Parameter("after", "Only lines later than this `createdAt`.", {"type": "string"}),
+            Parameter("tail", f"Begin with the last so many lines, at most {MAX_TAIL:,}.", {"type": "integer"}),
+            Parameter("before", "Only the last lines that are older than this `createdAt`.", {"type": "string"}),
             Parameter("level", "Only lines of this level and above.", {"type": "string", "enum": list(LEVELS)}),
             Parameter("format", "`sse` for server-sent events.", {"type": "string", "enum": ["ndjson", "sse"]}),
             Parameter("follow", "0 ends with the last stored line.", {"type": "integer", "enum": [0, 1], "default": 1}),

@@ -32,6 +32,19 @@ class LogApi:
         """
         return self._container.dispatcher.follow(caller, run_id, after=after, follow=follow)
 
+    async def from_end(
+        self, caller: Caller, run_id: str, *, limit: int, before: str | None = None, follow: bool = True
+    ) -> AsyncIterator[LogBatch | None]:
+        """The last lines and, unless only those `before` a time are asked for, what comes after them as in `batches`."""
+        batch = await self._container.dispatcher.last_batch(caller, run_id, limit, before)
+        if batch.lines:
+            yield batch
+        if before is not None:
+            return
+        after = batch.lines[-1][0] if batch.lines else None
+        async for later in self.batches(caller, run_id, after=after, follow=follow):
+            yield later
+
     async def tail(self, caller: Caller, run_id: str, *, limit: int = 50) -> list[LogLine]:
         """The last lines, without waiting."""
         return await self._container.dispatcher.tail(caller, run_id, limit)

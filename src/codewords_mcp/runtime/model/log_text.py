@@ -17,6 +17,7 @@ Line = tuple[str, str, str]
 """created_at, stream, message. A tuple: a model object for each line would cost more than all other
 work on it.
 """
+_STAMP = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z")
 LEVELS = ("debug", "info", "warning", "error", "critical")
 _NAMES = {
     "trace": "debug", "debug": "debug", "info": "info", "notice": "info", "warn": "warning", "warning": "warning",
@@ -47,6 +48,11 @@ default.
 """
 MAX_PARSED = 16 << 10
 """Maximum characters of a line that is parsed."""
+
+
+def is_stamp(text: str) -> bool:
+    """Whether a text is a time as lines have it: fixed width, so that text order is time order."""
+    return _STAMP.fullmatch(text) is not None
 
 
 def level_of(message: str) -> str | None:

@@ -232,6 +232,11 @@ class RunDispatcher:
             return False
         return now() - run.completed_at < (self._context.settings.grace_timeout + CLEANUP_TIMEOUT) * 1e6
 
+    async def last_batch(self, caller: Caller, run_id: str, limit: int, before: str | None) -> LogBatch:
+        """The last stored lines, of those before this time."""
+        await self.get(caller, run_id)
+        return LogBatch(await self._db.read(logs.tail, run_id, limit, before))
+
     async def tail(self, caller: Caller, run_id: str, limit: int) -> list[LogLine]:
         """The last stored lines."""
         await self.get(caller, run_id)

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import json
-import re
 from json.encoder import encode_basestring
 from typing import cast
 
 from sqlalchemy import Connection, func, insert, select
 
-from codewords_mcp.runtime.model.log_text import Line
+from codewords_mcp.runtime.model.log_text import Line, is_stamp
 from codewords_mcp.runtime.model.run import LogLine
 from codewords_mcp.runtime.store.tables import log_chunks
 
@@ -19,8 +18,9 @@ Chunk = tuple[str, int, list[Line]]
 
 `seq` counts the run's lines from 0, including lines that could not be stored.
 """
-_STAMP = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z")
 _WIDTH = len("2026-01-31T09:30:00.000250Z")
+_begins = func.substr(log_chunks.c.body, len('["') + 1, _WIDTH)
+"""The time of a chunk's first line."""
 
 
 def append(connection: Connection, chunks: list[Chunk]) -> None:
@@ -70,14 +70,13 @@ def seq_at(connection: Connection, run_id: str, stamp: str) -> int:
 
     0 if the stamp is not in the log's format.
     """
-    if not _STAMP.fullmatch(stamp):
+    if not is_stamp(stamp):
         return 0
 
     chunk = log_chunks.c
-    begins = func.substr(chunk.body, len('["') + 1, _WIDTH)
     query = (
         select(chunk.first_seq)
-        .where(chunk.run_id == run_id, begins <= stamp)
+        .where(chunk.run_id == run_id, _begins <= stamp)
         .order_by(chunk.first_seq.desc())
         .limit(1)
     )
@@ -87,20 +86,32 @@ def seq_at(connection: Connection, run_id: str, stamp: str) -> int:
 
 def last(connection: Connection, run_id: str, limit: int) -> list[LogLine]:
     """The last lines, in order."""
+    return [log_line(line) for line in tail(connection, run_id, limit)]
+
+
+def tail(connection: Connection, run_id: str, limit: int, before: str | None = None) -> list[Line]:
+    """The last lines, in order; of those before this time."""
     if not limit:
         return []
 
     query = (
         select(log_chunks.c.body).where(log_chunks.c.run_id == run_id).order_by(log_chunks.c.first_seq.desc())
     )
-    lines: list[Line] = []
-    # a chunk has a line or more: no more chunks than lines are needed
-    for body in connection.execute(query.limit(limit)).scalars():
-        lines = _parse(body) + lines
-        if len(lines) >= limit:
+    if before is not None:
+        query = query.where(_begins < before)
+    pieces: list[list[Line]] = []
+    found = 0
+    # A chunk has a line or more: no more chunks than lines are needed. The one in which the time lies may be without any.
+    for body in connection.execute(query.limit(limit + 1)).scalars():
+        lines = _parse(body)
+        if before is not None:
+            lines = [line for line in lines if line[0] < before]
+        pieces.append(lines)
+        found += len(lines)
+        if found >= limit:
             break
 
-    return [log_line(line) for line in lines[-limit:]]
+    return [line for piece in reversed(pieces) for line in piece][-limit:]
 
 
 def end_of(connection: Connection, run_id: str) -> tuple[int, str | None]:
