@@ -166,10 +166,15 @@ async function askWhy() {
 // The person is back from signing in, in another tab.
 addEventListener("focus", () => connection.peek() === "signed-out" && listen());
 
-/** Open the connection for events, and keep it open. */
+// A page that nobody sees doesn't keep a runtime awake that a chat host started; it reads anew what it missed.
+document.addEventListener("visibilitychange", listen);
+
+/** Open the connection for events, and keep it open while the page is seen. */
 export function listen() {
   clearTimeout(timer);
   source?.close();
+  source = null;
+  if (document.visibilityState === "hidden") return;
   source = new EventSource("/events");
   source.onopen = () => {
     connection.value = "on";

@@ -108,6 +108,23 @@ def test_the_timeline_is_zoomed_by_dragging_and_by_keys(console: Console) -> Non
     console.sees(".span-facts", "Took")
 
 
+@pytest.mark.requirement("console:unseen")
+def test_a_page_that_is_not_seen_follows_no_changes_and_reads_what_it_missed(console: Console) -> None:
+    console.open("/console/runs")
+    console.tab.value(
+        "(close => { window.streamsClosed = 0; EventSource.prototype.close = function () { window.streamsClosed += 1; close.call(this); }; })"
+        "(EventSource.prototype.close)"
+    )
+    show = (
+        "Object.defineProperty(document, 'visibilityState', {{value: '{}', configurable: true}});"
+        "document.dispatchEvent(new Event('visibilitychange')); window.streamsClosed"
+    )
+    assert console.tab.value(show.format("hidden")) == 1
+    run_id = console.run()
+    assert console.tab.value(show.format("visible")) == 1
+    console.waits(f"document.querySelector('[data-row=\"{run_id}\"]')")
+
+
 @pytest.mark.requirement("console:back")
 def test_a_page_goes_on_when_the_runtime_is_back(console: Console) -> None:
     console.open("/console/runs")
