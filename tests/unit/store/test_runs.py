@@ -11,7 +11,7 @@ import pytest
 from codewords_mcp.runtime.model.log_text import Line
 from codewords_mcp.runtime.model.run import Run
 from codewords_mcp.runtime.model.run_columns import RunColumns
-from codewords_mcp.runtime.store import logs, recovery, requests, runs, usage
+from codewords_mcp.runtime.store import logs, recovery, requests, runs, usage, workflows
 from codewords_mcp.runtime.store.clock import now, rising_texts, to_datetime, to_text
 from codewords_mcp.runtime.store.database import Database
 
@@ -225,3 +225,8 @@ def test_attempts_add_up_what_cannot_be_told_stays_untold_and_only_the_holder_ad
         "cpu_seconds": 1.5, "peak_memory": 50, "cost": None, "egress_in": 6, "egress_out": 7,
     }  # fmt: skip
     assert _get(database, "r").usage == {"wall_seconds": 1}
+
+
+@pytest.mark.parametrize("number", [-1, 0, 2**31, 10**30])
+def test_a_number_that_no_version_has_finds_none(database: Database, number: int) -> None:
+    assert database.write_blocking(workflows.version, "workflow", number) is None

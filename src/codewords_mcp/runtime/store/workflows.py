@@ -59,6 +59,10 @@ class VersionRow:
     example: Any = None
 
 
+_NUMBERS = 1 << 31
+"""The numbers of versions are below it: an INTEGER of PostgreSQL."""
+
+
 def add(connection: Connection, row: WorkflowRow) -> None:
     """A new workflow. Raises IntegrityError when the id or the owner's name is taken."""
     connection.execute(insert(workflows).values({name: getattr(row, name) for name in WorkflowRow.__slots__}))
@@ -136,7 +140,10 @@ def add_version(connection: Connection, row: VersionRow) -> None:
 
 
 def version(connection: Connection, workflow_id: str, number: int) -> VersionRow | None:
-    """One version, whole."""
+    """One version, whole; None for a number that no version has."""
+    # A caller may name any number, and one that the column cannot hold is an error of the database.
+    if not 0 < number < _NUMBERS:
+        return None
     row = (
         connection.execute(
             select(versions).where(versions.c.workflow_id == workflow_id, versions.c.number == number)
