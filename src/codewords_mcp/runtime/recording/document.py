@@ -99,6 +99,7 @@ def from_document(document: JsonValue) -> Recording:
 
     try:
         return Recording(
+            # As long as the columns that these go into.
             _text(fields["run_id"], 40),
             _text(fields["service_id"], 80),
             _count(fields["version"], _MAX_VERSION),

@@ -111,6 +111,7 @@ class Earlier:
 
     def doubtful(self, request: RecordedRequest, keys: RequestKeys) -> JournalEntry | None:
         """A write that went out and may be this one, with another value in the place of one that looks made by chance."""
+        # Its entry has answered another request, so perhaps it is this one that went out.
         if found := self._reassigned.get(keys.exact):
             return found
         if keys.form in self._distinct_forms:
@@ -269,12 +270,14 @@ class ResumeRecorder:
             return BlockedRequest(ASKING)
         try:
             is_current = await self._journal.begin(entry)
+        # It ended before a byte was sent, so its row must raise no question later.
         except asyncio.CancelledError:
             self._journal.drop(entry)
             raise
         except StorageFailed as error:
             self._on_no_record(error)
             return BlockedRequest(NO_RECORD)
+        # Another process makes the attempts now, and would send the same.
         if not is_current:
             return BlockedRequest(OVER)
         if self._questions:
@@ -300,8 +303,10 @@ class ResumeRecorder:
         if not self._writing:
             self._all_answered.set()
         if exchange.whole:
+            # A program may poll for days, and each answer is a row.
             if entry.is_write or entry.number < self._max_reads:
                 self._journal.complete(entry, exchange)
+        # Only a row of this attempt: an earlier one may have sent the same write.
         elif exchange.unsent and entry.is_write and entry.attempt == self._journal.attempt:
             self._journal.drop(entry)
 
@@ -319,6 +324,7 @@ class ResumeRecorder:
         is_first = not self._questions
         self._questions.update((one.place, one) for one in entries)
         if is_first:
+            # Each answer that still comes is a question less.
             with suppress(TimeoutError):
                 async with asyncio.timeout(SETTLE_SECONDS):
                     await self._all_answered.wait()
@@ -336,6 +342,7 @@ class ResumeRecorder:
         self._count += 1
         key = repeat_key(request)
         if is_write and not key and takes_our_key(request):
+            # By a key of ours a run that this call has started is found, and not started again.
             key = f"{self._run_id}/{self._journal.attempt}/{number}"
         began = round(self._clock() * 1e6)
         return JournalEntry(self._journal.attempt, number, "begun", request, keys, is_write, key, began=began)
@@ -391,6 +398,7 @@ def _sent_answer(request: RecordedRequest) -> RecordedResponse:
         (b"content-length", str(len(body)).encode()),
     ]
     pieces = _once(b"" if request.method == "HEAD" else body)
+    # RFC 9110, 15.3.3: it was accepted, and what came of it is not known.
     return RecordedResponse(202, headers, pieces, note="a person said that it was sent")
 
 

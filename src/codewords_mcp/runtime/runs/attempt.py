@@ -92,6 +92,7 @@ class Execution:
 
     def fail(self, error: CodewordsError) -> None:
         """See `ActiveRun`."""
+        # The first error is the cause of those that follow.
         self._failure = self._failure or error
         self.cancel(error.message)
 
@@ -238,7 +239,11 @@ class Execution:
     async def _pass_on(self, response: http1.SandboxResponse) -> None:
         scrubber = self.scrubber.another()
         headers = to_caller(
-            response.headers, run_id=self.run_id, keep_length=not self.scrubber, failed=response.status >= 400
+            # A body without values of secrets has another length.
+            response.headers,
+            run_id=self.run_id,
+            keep_length=not self.scrubber,
+            failed=response.status >= 400,
         )
         headers = [(name, scrubber.whole(value)) for name, value in headers]
         if value_of(headers, b"set-cookie") is not None and not self.request.own_origin:

@@ -53,6 +53,7 @@ class AwaitedRuns:
     async def record(self, submission: Submission, *, claimed: bool) -> Recorded:
         """Write the run's row: soon, where nothing has to be known of others for it."""
         request, scope, started = submission.request, submission.scope, False
+        # Only the store knows whether an id or a key is in use.
         if claimed and not self._db.shared and request.request_id is None and request.idempotency_key is None:
             return Recorded(written=self._db.write_soon(rows.add, submission.row))
 

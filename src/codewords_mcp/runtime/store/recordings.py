@@ -49,6 +49,7 @@ class RecordingRow(TypedDict):
     sealed: bytes
 
 
+# Contents are megabytes, and lists need none of them.
 _INFO = [column for column in recordings.c if column.name != "sealed"]
 
 
