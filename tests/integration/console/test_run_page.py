@@ -15,6 +15,10 @@ def test_a_failed_run_says_why_in_plain_words(console: Console) -> None:
     assert console.sees(".failure .error") == "KeyError: 'summary'"
     assert 'return answer["summary"]' in console.sees(".failure .around .at")
     console.sees(".failure", "Likely fix")
+    worked = console.sees(".failure p", "of the same code succeeded at")
+    assert "T" not in worked.partition("succeeded at ")[2], "a time is told as this person's clock shows it"
+    assert console.tab.value("Boolean(document.querySelector('.failure p a[href^=\"/console/runs/\"]'))")
+    assert console.tab.value("Boolean(document.querySelector('.failure p time').title)")
 
 
 @pytest.mark.requirement("console:failure")

@@ -1,13 +1,14 @@
 // Why a run failed: the error, the code around it, the likely fix, and what was refused.
 import { post } from "../api.js";
+import { dayTime, exact } from "../format.js";
 import { go, href } from "../router.js";
 import { failure as words } from "../strings.js";
 import { html, useState } from "../ui.js";
 import { RunLink } from "./link.js";
 import { Problem } from "./resource.js";
-import { Text } from "./text.js";
+import { now, Text } from "./text.js";
 
-const RUN_ID = /\b[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}\b/;
+const NAMED = /\b([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})\b|\b(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?(?:Z|[+-]\d\d:\d\d))/;
 const CODE_LINE = /^(>?)\s*(\d+) ?(.*)$/;
 
 /**
@@ -52,12 +53,14 @@ function Misfits({ answer }) {
     <li><strong><${Text} of=${(one.loc ?? []).slice(1).join(".")} /></strong> <${Text} of=${one.msg ?? ""} /></li>`)}</ul>`;
 }
 
-/** A sentence with the run that it names as a link. @param {{text: string}} properties */
-function Linked({ text }) {
-  const found = RUN_ID.exec(text);
-  if (!found) return html`<${Text} of=${text} />`;
-  return html`<${Text} of=${text.slice(0, found.index)} /><${RunLink} id=${found[0]} /><${Text} of=${text.slice(found.index + found[0].length)} />`;
-}
+/** A sentence of the API: runs that it names are links, and its times are in the person's zone. @param {{text: string}} properties */
+const Linked = ({ text }) => text.split(NAMED).map((part, n) => {
+  // Between two texts stand a run or a time, whichever was found, and the other one empty.
+  if (!part) return null;
+  if (n % 3 === 1) return html`<${RunLink} id=${part} />`;
+  if (n % 3 === 2) return html`<time datetime=${part} title=${exact(part)}>${dayTime(part, now.value)}</time>`;
+  return html`<${Text} of=${part} />`;
+});
 
 /** @param {{run: import("./run_facts.js").RunRecord, found: any, onEdit: () => void, onAgain: () => void}} properties */
 function Next({ run, found, onEdit, onAgain }) {
