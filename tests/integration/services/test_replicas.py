@@ -92,25 +92,6 @@ def test_what_comes_to_both_at_once_starts_one_run(pair: list[ServedRuntime], ec
     assert len(runs) == 8
 
 
-@pytest.mark.requirement("webhooks:durable")
-def test_what_a_runtime_was_answered_for_when_it_was_killed_is_delivered_by_the_other(
-    pair: list[ServedRuntime], echo: str
-) -> None:
-    path = (
-        pair[0].call("POST", "/webhooks", {"service_id": echo, "path": "/"})["url"].removeprefix(pair[0].url)
-    )
-    answered = [
-        httpx.post(f"{pair[1].url}{path}", json={"n": n}, trust_env=False).json()["delivery"]
-        for n in range(5)
-    ]
-    os.kill(pair[1].pid, signal.SIGKILL)
-    for number, delivery in enumerate(answered):
-        [run] = delivered(pair[0], delivery)
-        # what had begun there is interrupted, which its record tells; all else has run
-        assert run["status"] in {"succeeded", "interrupted"}
-        assert run["status"] == "interrupted" or run["responseJson"] == {"got": {"n": number}}
-
-
 @pytest.mark.requirement("console:events-elsewhere")
 def test_pages_of_one_runtime_are_told_what_changed_at_the_other(
     pair: list[ServedRuntime], echo: str
@@ -136,3 +117,23 @@ def test_pages_of_one_runtime_are_told_what_changed_at_the_other(
                 break
     pair[0].call("DELETE", f"/schedules/{schedule['id']}")
     assert wanted <= told
+
+
+# The last one: it kills the second runtime.
+@pytest.mark.requirement("webhooks:durable")
+def test_what_a_runtime_was_answered_for_when_it_was_killed_is_delivered_by_the_other(
+    pair: list[ServedRuntime], echo: str
+) -> None:
+    path = (
+        pair[0].call("POST", "/webhooks", {"service_id": echo, "path": "/"})["url"].removeprefix(pair[0].url)
+    )
+    answered = [
+        httpx.post(f"{pair[1].url}{path}", json={"n": n}, trust_env=False).json()["delivery"]
+        for n in range(5)
+    ]
+    os.kill(pair[1].pid, signal.SIGKILL)
+    for number, delivery in enumerate(answered):
+        [run] = delivered(pair[0], delivery)
+        # what had begun there is interrupted, which its record tells; all else has run
+        assert run["status"] in {"succeeded", "interrupted"}
+        assert run["status"] == "interrupted" or run["responseJson"] == {"got": {"n": number}}
