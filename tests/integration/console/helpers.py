@@ -11,7 +11,7 @@ from tests.support.runtime import workflow
 from tests.support.served_runtime import ServedRuntime
 from tests.support.waiting import until
 
-PHONE, DESKTOP = (390, 844), (1280, 900)
+PHONE, DESKTOP, WIDE = (390, 844), (1280, 900), (1920, 1080)
 PROGRAM = workflow(
     """
 import asyncio, json, sys

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 
-from tests.integration.console.helpers import DESKTOP, PHONE, Console
+from tests.integration.console.helpers import DESKTOP, PHONE, WIDE, Console
 from tests.support.npm import installed
 
 AXE = "axe-core@4.14.1"
@@ -25,7 +25,7 @@ def axe() -> str:
 
 
 def look(console: Console, path: str, heading: str = "", ready: str = "main") -> None:
-    """Open a page at both widths, light and dark, and find nothing wrong with it once what `ready` selects is there."""
+    """Open a page at both widths, light and dark, and wide; find nothing wrong with it once what `ready` selects is there."""
     for size in (PHONE, DESKTOP):
         for dark in (False, True):
             console.tab.resize(*size, dark=dark)
@@ -34,4 +34,8 @@ def look(console: Console, path: str, heading: str = "", ready: str = "main") ->
             assert console.tab.value(_SIDEWAYS) <= 0, (path, size)
             found = _violations(console)
             assert found == [], (path, size, dark, found)
+    # Rules of accessibility see no difference between a wide window and a very wide one.
+    console.tab.resize(*WIDE)
+    console.open(path, heading)
+    assert console.tab.value(_SIDEWAYS) <= 0, (path, WIDE)
     assert console.tab.problems == []
