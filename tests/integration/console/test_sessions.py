@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -54,55 +55,36 @@ def test_one_browser_ends_the_session_of_another_whose_page_stays(console: Conso
 
 
 @pytest.mark.requirement("console:back")
-def test_a_page_comes_back_when_its_runtime_was_killed_and_started_again(
-    console: Console, tmp_path: Path
-) -> None:
+def test_a_page_comes_back_when_its_runtime_was_killed_and_started_again(tmp_path: Path) -> None:
     """In a home of its own: the port is the home's, so the page finds it again."""
     home = make_home(tmp_path / "home")
-    shared = console.served
-    with start_runtime(home) as first:
-        first.deploy(PROGRAM, "Page monitor")
-        console.tab.open(address(first, "/console/runs"))
-        console.sees("main")
-        first.kill()
-        console.waits(f"{_BANNER}?.innerText.includes('runtime')")
-    with start_runtime(home) as again:
-        assert again.url == first.url
-        workflow = again.call("GET", "/workflows")["items"][0]["service_id"]
-        console.waits(f"!{_BANNER}")
-        run_id = again.call("POST", f"/run_async/{workflow}/", {})["request_id"]
-        console.waits(f"document.querySelector('[data-row=\"{run_id}\"]')")
-    console.tab.open(address(shared))
+    with tab(tmp_path / "profile", width=DESKTOP[0], height=DESKTOP[1]) as page:
+        with start_runtime(home) as first:
+            console = Console(page, first, first.deploy(PROGRAM, "Page monitor"))
+            page.open(address(first, "/console/runs"))
+            console.sees("main")
+            first.kill()
+            console.waits(f"{_BANNER}?.innerText.includes('runtime')")
+        with start_runtime(home) as again:
+            assert again.url == first.url
+            console.waits(f"!{_BANNER}")
+            run_id = again.call("POST", f"/run_async/{console.workflow}/", {})["request_id"]
+            console.waits(f"document.querySelector('[data-row=\"{run_id}\"]')")
 
 
 @pytest.mark.requirement("console:foreign")
-def test_every_page_of_anothers_thing_says_that_there_is_none(console: Console) -> None:
-    run_id = console.run()
-    key = console.served.call("POST", "/keys", {"owner": "dan", "kind": "user"})["key"]
-    script = f"""fetch("/sign-ins", {{method: "POST", headers: {{Authorization: "Bearer {key}", "Content-Type": "application/json"}},
-      body: JSON.stringify({{page: "/"}})}}).then((answer) => answer.json()).then((made) => made.url)"""
-    try:
-        sign_in(console, str(console.tab.value(script)))
+def test_every_page_of_anothers_thing_says_that_there_is_none(console: Console, tmp_path: Path) -> None:
+    served, run_id = console.served, console.run()
+    key = served.call("POST", "/keys", {"owner": "dan", "kind": "user"})["key"]
+    with tab(tmp_path / "profile", width=DESKTOP[0], height=DESKTOP[1]) as page:
+        dan = Console(page, served, console.workflow)
+        page.open(replace(served, key=key).call("POST", "/sign-ins", {"page": "/"})["url"])
+        dan.waits("location.pathname === '/'")
         for path in (
             f"runs/{run_id}",
             f"workflows/{console.workflow}",
             f"workflows/{console.workflow}?tab=code",
             "runs/none",
-            "workflows/%3Cb%3E",
         ):
-            console.tab.open(f"{console.served.url}/console/{path}")
-            said = console.sees("main [role=alert]", "There is no")
-            assert "Page monitor" not in said
-        listed = console.tab.value(
-            "fetch('/sessions', {headers: {'X-Codewords-Console': '1'}}).then((answer) => answer.json())"
-        )
-        assert len(listed["items"]) == 1, "dan's own only"
-    finally:
-        sign_in(console, address(console.served))
-
-
-def sign_in(console: Console, url: str) -> None:
-    """Open a one-time address over another owner's session, which asks first."""
-    console.tab.open(url)
-    console.click("button", "Sign in")
-    console.waits("location.pathname === '/'")
+            page.open(f"{served.url}/console/{path}")
+            assert "Page monitor" not in dan.sees("main [role=alert]", "There is no")
