@@ -2,8 +2,8 @@
 import { count, plural } from "./format.js";
 
 export const workflows = {
-  headline: (/** @type {number} */ n) => (n ? plural(n, "workflow") : "No workflows"),
-  found: (/** @type {number} */ n) => `${plural(n, "workflow")} found`, search: "Search workflows", template: "Start from a template", blank: "Write a new one",
+  headline: (/** @type {number} */ n, /** @type {boolean} */ more) => (n ? `${more ? "More than " : ""}${plural(n, "workflow")}` : "No workflows"),
+  found: (/** @type {number} */ n, /** @type {boolean} */ more) => `${more ? "More than " : ""}${plural(n, "workflow")} found`, search: "Search workflows", template: "Start from a template", blank: "Write a new one",
   empty: "A workflow is one Python file that runs here, in a sandbox, whenever you, a schedule or a chat asks.", none: "No workflow has this in its name or description.", clear: "Show all workflows",
   lastRuns: "Last runs", noRuns: "not run yet", schedules: (/** @type {number} */ n) => plural(n, "schedule"), version: (/** @type {number} */ n) => `version ${n}`, run: (/** @type {string} */ name) => `Run ${name}`, runShort: "Run", changed: "changed",
 };

@@ -40,6 +40,7 @@ ASKED: dict[str, Callable[[Connection], Any]] = {
     "a workflow's page": lambda c: page(c, service_id="busy", before=(MANY // 2, "x")),
     "a page by status": lambda c: page(c, status="failed", before=(MANY // 2, "x")),
     "a page of light rows": light,
+    "the last runs of listed workflows": lambda c: run_list.last_of_each(c, "ada", ["busy", "idle"], 10),
     "an idempotency key": lambda c: runs.find_idempotent(c, "ada", "busy", "none"),
     "who is ahead": lambda c: slots.are_ahead(c, PLACE),
     "whether there is a slot": lambda c: slots.exhausted_limit(c, PLACE),

@@ -135,3 +135,18 @@ def test_a_preview_is_the_first_arguments_in_one_line(content: str | None, path:
 
 def test_a_run_without_its_input_has_no_preview() -> None:
     assert preview_of(None) == ""
+
+
+@pytest.mark.requirement("console:workflow-marks")
+def test_the_last_runs_of_each_workflow_are_read_at_once(database: Database) -> None:
+    for number in range(12):
+        add(database, number, None, service_id="busy", status="failed" if number == 11 else "succeeded")
+    add(database, 20, None, service_id="calm")
+    add(database, 21, None, service_id="calm", owner="x")
+    add(database, 22, None, service_id="calm", mode="replay")
+
+    found = database.write_blocking(lambda c: run_list.last_of_each(c, "o", ["busy", "calm", "idle"], 10))
+    assert found["busy"] == [("r11", "failed"), *((f"r{n}", "succeeded") for n in range(10, 1, -1))]
+    assert found["calm"] == [("r20", "succeeded")]
+    assert set(found) == {"busy", "calm"}
+    assert database.write_blocking(lambda c: run_list.last_of_each(c, "o", [], 10)) == {}

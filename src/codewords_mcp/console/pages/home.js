@@ -30,7 +30,7 @@ async function runsOf(statuses, signal) {
 /** @param {AbortSignal} signal */
 async function load(signal) {
   const [bad, active, schedules, any] = await Promise.all([
-    runsOf(BAD, signal), runsOf(ACTIVE, signal), get("/schedules", {}, { signal }), get("/runs", { limit: 1 }, { signal }),
+    runsOf(BAD, signal), runsOf(ACTIVE, signal), get("/schedules", { limit: 20 }, { signal }), get("/runs", { limit: 1 }, { signal }),
   ]);
   return { bad, active, schedules: schedules.items.filter((/** @type {any} */ one) => one.next_at && !one.paused), unused: !any.items.length };
 }

@@ -1,7 +1,7 @@
 // Schedules: what comes, what came of the last time, what was missed; webhooks and what they delivered.
-import { get, post, send } from "../api.js";
+import { post, send } from "../api.js";
 import { dayTime, exact, relative, visible } from "../format.js";
-import { PAGE_NAMES } from "../strings.js";
+import { common, PAGE_NAMES } from "../strings.js";
 import { schedules as words } from "../strings_pages.js";
 import { html, useState } from "../ui.js";
 import { useAction } from "../parts/action.js";
@@ -9,15 +9,13 @@ import { Agenda } from "../parts/agenda.js";
 import { Confirm } from "../parts/confirm.js";
 import { RunLink, WorkflowLink } from "../parts/link.js";
 import { nameOf } from "../parts/names.js";
+import { firstOf, PIECE } from "../parts/pages.js";
 import { changesOf, Problem, useResource } from "../parts/resource.js";
 import { ScheduleForm } from "../parts/schedule_form.js";
 import { Status } from "../parts/status.js";
 import { Table } from "../parts/table.js";
 import { now, Text, useTitle, When } from "../parts/text.js";
 import { Webhooks } from "../parts/webhooks.js";
-
-/** @param {AbortSignal} signal */
-const load = async (signal) => (await get("/schedules", {}, { signal })).items;
 
 /** @param {any[]} schedules */
 function headline(schedules) {
@@ -28,11 +26,13 @@ function headline(schedules) {
 
 export default function Schedules() {
   useTitle(PAGE_NAMES.schedules);
-  const { data, error, reload } = useResource(load, [], changesOf("schedules", "run"));
+  const [most, setMost] = useState(PIECE);
+  const { data: listed, error, reload } = useResource((signal) => firstOf("/schedules", {}, most, signal), [most], changesOf("schedules", "run"));
   const action = useAction();
   const [adding, setAdding] = useState(false);
   const [deleting, setDeleting] = useState(/** @type {any} */ (null));
-  if (!data) return html`<${Problem} error=${error} retry=${reload} />`;
+  const data = listed?.items;
+  if (!listed || !data) return html`<${Problem} error=${error} retry=${reload} />`;
 
   const change = (/** @type {any} */ schedule) => action.run(async () => {
     await post(`/schedules/${schedule.id}/${schedule.paused ? "resume" : "pause"}`);
@@ -44,7 +44,8 @@ export default function Schedules() {
     ${data.length === 0 && html`<div class="card empty"><p>${words.empty}</p></div>`}
     <${Agenda} schedules=${data} />
     ${data.length > 0 && html`<section class="card"><header><h2>${words.table}</h2></header>
-      <${Table} label=${words.table} rows=${data} id=${(/** @type {any} */ row) => row.id} columns=${columns(action.working, change, setDeleting)} /></section>`}
+      <${Table} label=${words.table} whole rows=${data} id=${(/** @type {any} */ row) => row.id} columns=${columns(action.working, change, setDeleting)} />
+      ${listed.more && html`<p class="more"><button onClick=${() => setMost(data.length + PIECE)}>${common.more}</button></p>`}</section>`}
     <${Webhooks} />
     ${adding && html`<${ScheduleForm} onClose=${() => setAdding(false)} onSaved=${reload} />`}
     ${deleting && html`<${Confirm} title=${words.deleteTitle} lead=${words.deleteLead} action=${words.remove(visible(nameOf(deleting.service_id)))} keep=${words.keep}

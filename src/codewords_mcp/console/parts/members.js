@@ -14,8 +14,10 @@ const isValid = (key) => !key.revoked && !(key.one_time && key.used_at) && !(key
 
 /** @param {any[]} keys @returns {Member[]} */
 function membersOf(keys) {
-  return [...new Set(keys.map((key) => key.owner))].sort().map((owner) => {
-    const own = keys.filter((key) => key.owner === owner);
+  /** @type {Map<string, any[]>} */
+  const byOwner = new Map();
+  for (const key of keys) byOwner.set(key.owner, byOwner.get(key.owner) ?? []).get(key.owner)?.push(key);
+  return [...byOwner].sort(([a], [b]) => (a < b ? -1 : 1)).map(([owner, own]) => {
     const valid = own.filter(isValid);
     return { owner, valid, ended: own.length - valid.length, isAdmin: valid.some((key) => key.kind === "admin"), usedAt: own.map((key) => key.used_at ?? "").sort().at(-1) };
   });

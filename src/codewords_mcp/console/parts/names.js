@@ -5,7 +5,8 @@ import { signal } from "../ui.js";
 
 /** @typedef {{service_id: string, name: string, version: number, description: string, url: string, updated_at: string, services: string[], apps: string[]}} Workflow */
 
-const MOST = 1000;
+/** Names that a page keeps, at the most; those beyond are made from ids. */
+export const MOST_NAMED = 1000;
 
 /** Workflows by id; null until they are loaded. */
 export const workflows = signal(/** @type {Map<string, Workflow> | null} */ (null));
@@ -31,7 +32,7 @@ export async function loadWorkflows() {
       const page = await get("/workflows", { limit: 100, cursor }, { quiet: true });
       for (const workflow of page.items) found.set(workflow.service_id, workflow);
       cursor = page.next_cursor;
-    } while (cursor && found.size < MOST);
+    } while (cursor && found.size < MOST_NAMED);
     workflows.value = found;
   } catch {
     workflows.value ??= new Map();

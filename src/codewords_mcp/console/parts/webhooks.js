@@ -1,6 +1,7 @@
 // Webhooks, what they delivered, and delivering it again.
 import { get, post, send } from "../api.js";
 import { bytes, visible } from "../format.js";
+import { common } from "../strings.js";
 import { schedules as words } from "../strings_pages.js";
 import { html, useState } from "../ui.js";
 import { useAction } from "./action.js";
@@ -12,14 +13,25 @@ import { Table } from "./table.js";
 import { Copy, Text, When } from "./text.js";
 import { isTrigger, Triggers } from "./triggers.js";
 
-/** @param {AbortSignal} signal */
-async function load(signal) {
-  const [hooks, deliveries] = await Promise.all([get("/webhooks", {}, { signal }), get("/webhooks/deliveries", {}, { signal })]);
-  return { hooks: hooks.items, deliveries: deliveries.items };
+const PIECE = 50;
+
+/** All webhooks, and so many deliveries. @param {number} most @param {AbortSignal} signal */
+async function load(most, signal) {
+  const hooks = get("/webhooks", {}, { signal });
+  /** @type {any[]} */
+  const deliveries = [];
+  let more = true;
+  while (more && deliveries.length < most) {
+    const page = await get("/webhooks/deliveries", { limit: PIECE, before: deliveries.at(-1)?.id }, { signal });
+    deliveries.push(...page.items);
+    more = page.items.length === PIECE;
+  }
+  return { hooks: (await hooks).items, deliveries, more };
 }
 
 export function Webhooks() {
-  const { data, error, reload } = useResource(load, [], changesOf("run", "webhooks", "workflows"));
+  const [most, setMost] = useState(PIECE);
+  const { data, error, reload } = useResource((signal) => load(most, signal), [most], changesOf("run", "webhooks", "workflows"));
   const action = useAction();
   const [deleting, setDeleting] = useState(/** @type {any} */ (null));
   if (!data) return html`<${Problem} error=${error} retry=${reload} />`;
@@ -35,7 +47,8 @@ export function Webhooks() {
     </section>
     ${data.hooks.length > 0 && html`<section class="card"><header><h2>${words.deliveries}</h2></header>
       <${Problem} error=${action.error} />
-      ${data.deliveries.length ? html`<${Table} label=${words.deliveries} rows=${data.deliveries} id=${(/** @type {any} */ one) => one.id} columns=${deliveryColumns(action.working, again)} />` : html`<p class="dim">${words.noDeliveries}</p>`}
+      ${data.deliveries.length ? html`<${Table} whole label=${words.deliveries} rows=${data.deliveries} id=${(/** @type {any} */ one) => one.id} columns=${deliveryColumns(action.working, again)} />` : html`<p class="dim">${words.noDeliveries}</p>`}
+      ${data.more && html`<p class="more"><button onClick=${() => setMost(most + PIECE)}>${common.more}</button></p>`}
     </section>`}
     ${deleting && html`<${Confirm} title=${words.removeHook(visible(nameOf(deleting.service_id)))} lead=${visible(deleting.url)} action=${words.removeHook(visible(nameOf(deleting.service_id)))} keep=${words.keep}
       act=${async () => { await send("DELETE", `/webhooks/${deleting.id}`); reload(); }} onClose=${() => setDeleting(null)} />`}`;

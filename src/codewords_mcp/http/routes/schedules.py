@@ -5,8 +5,8 @@ from __future__ import annotations
 from starlette.requests import Request
 from starlette.responses import Response
 
-from codewords_mcp.http.bodies import read_body
-from codewords_mcp.http.operations import HttpOperation, Parameter, items_of
+from codewords_mcp.http.bodies import query_int, read_body
+from codewords_mcp.http.operations import HttpOperation, Parameter, page_of
 from codewords_mcp.http.responses import JsonReply
 from codewords_mcp.http.state import caller, runtime
 from codewords_mcp.runtime.model.schedule import Schedule, ScheduleRequest
@@ -21,8 +21,16 @@ async def create(request: Request) -> Response:
 async def list_schedules(request: Request) -> Response:
     """List schedules by their next time."""
     service_id = request.query_params.get("service_id")
-    found = await runtime(request.scope).schedules.list(caller(request.scope), service_id=service_id)
-    return JsonReply({"items": found})
+    limit = query_int(request, "limit", low=1, high=100)
+    schedules = runtime(request.scope).schedules
+    if limit is None:
+        return JsonReply(
+            {"items": await schedules.list(caller(request.scope), service_id=service_id), "next_cursor": None}
+        )
+    cursor = request.query_params.get("cursor")
+    return JsonReply(
+        await schedules.page(caller(request.scope), service_id=service_id, limit=limit, cursor=cursor)
+    )
 
 
 async def get(request: Request) -> Response:
@@ -52,8 +60,12 @@ def _id(request: Request) -> str:
 
 OPERATIONS = [
     HttpOperation(
-        "GET", "/schedules", "List schedules, next first", list_schedules, tag="schedules", reply=items_of(Schedule),
-        parameters=(Parameter("service_id", "Only of this workflow.", {"type": "string"}),),
+        "GET", "/schedules", "List schedules, next first", list_schedules, tag="schedules", reply=page_of(Schedule),
+        parameters=(
+            Parameter("service_id", "Only of this workflow.", {"type": "string"}),
+            Parameter("limit", "At most so many, 1 to 100; all without it.", {"type": "integer"}),
+            Parameter("cursor", "`next_cursor` of the page before, where there is a limit.", {"type": "string"}),
+        ),
     ),
     HttpOperation(
         "POST", "/schedules", "Let a workflow run by itself", create, tag="schedules", body=ScheduleRequest, reply=Schedule,

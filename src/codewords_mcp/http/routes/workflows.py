@@ -13,7 +13,7 @@ from codewords_mcp.http.state import caller, runtime
 from codewords_mcp.runtime.model.authoring import Template
 from codewords_mcp.runtime.model.progress import Progress
 from codewords_mcp.runtime.model.validation import ValidationReport
-from codewords_mcp.runtime.model.workflow import Consent, Deployment, WorkflowDetail, WorkflowSummary
+from codewords_mcp.runtime.model.workflow import Consent, Deployment, ListedWorkflow, WorkflowDetail
 
 _MANY = 1 << 31
 
@@ -135,7 +135,12 @@ async def unshare_template(request: Request) -> Response:
 
 async def list_workflows(request: Request) -> Response:
     """By last change."""
-    page = await runtime(request.scope).workflows.list(
+    workflows = runtime(request.scope).workflows
+    if query_flag(request, "recent", default=False):
+        listed = workflows.list_with_runs
+    else:
+        listed = workflows.list
+    page = await listed(
         caller(request.scope),
         query=request.query_params.get("query", ""),
         limit=query_int(request, "limit", low=1, high=100) or 20,
@@ -197,8 +202,12 @@ OPERATIONS = [
             Parameter("query", "Only names and descriptions with this text.", {"type": "string"}),
             Parameter("limit", "At most so many, 1 to 100.", {"type": "integer", "default": 20}),
             Parameter("cursor", "`next_cursor` of the page before.", {"type": "string"}),
+            Parameter(
+                "recent", "1 adds the last 10 runs of each and how many schedules it has.",
+                {"type": "integer", "enum": [0, 1], "default": 0},
+            ),
         ),
-        reply=page_of(WorkflowSummary),
+        reply=page_of(ListedWorkflow),
     ),
     HttpOperation(
         "GET", "/workflows/{service_id}", "One workflow: routes, versions, last runs", get_workflow, reply=WorkflowDetail,

@@ -21,7 +21,20 @@ def parse_cursor(cursor: str | None) -> tuple[int, str] | None:
     micros, _, item = cursor.partition(".")
     # `isdecimal` alone accepts digits of other scripts.
     if not (micros.isdecimal() and micros.isascii() and item and len(cursor) < 200):
-        raise InvalidInput(
-            "This cursor is not one that a list gave.", hint="Use next_cursor as it came, or leave it out."
-        )
+        raise _wrong_cursor()
     return int(micros), item
+
+
+def parse_offset(cursor: str | None) -> int:
+    """Count the items before a page of a list whose order no column gives; 0 for the first. Raises InvalidInput."""
+    if cursor is None:
+        return 0
+    if not (cursor.isdecimal() and cursor.isascii() and len(cursor) < 10):
+        raise _wrong_cursor()
+    return int(cursor)
+
+
+def _wrong_cursor() -> InvalidInput:
+    return InvalidInput(
+        "This cursor is not one that a list gave.", hint="Use next_cursor as it came, or leave it out."
+    )

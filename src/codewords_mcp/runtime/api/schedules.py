@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from codewords_mcp.runtime.api.container import Container
 from codewords_mcp.runtime.api.forecasts import forecast_for
+from codewords_mcp.runtime.api.paging import check_limit, parse_offset
+from codewords_mcp.runtime.model.base import Page
 from codewords_mcp.runtime.model.caller import Caller, refuse_run
 from codewords_mcp.runtime.model.schedule import Schedule, ScheduleRequest
 
@@ -42,6 +44,18 @@ class ScheduleApi:
     async def list(self, caller: Caller, *, service_id: str | None = None) -> list[Schedule]:
         """List schedules by their next time."""
         return await self._container.schedules.list(caller.owner, service_id, maker=self._maker(caller))
+
+    async def page(
+        self, caller: Caller, *, service_id: str | None = None, limit: int, cursor: str | None = None
+    ) -> Page[Schedule]:
+        """A page of the same list; `cursor` counts those before it. Raises InvalidInput."""
+        offset = parse_offset(cursor)
+        # one more than asked shows whether there is a next page
+        found = await self._container.schedules.list(
+            caller.owner, service_id, maker=self._maker(caller), limit=check_limit(limit) + 1, offset=offset
+        )
+        more = str(offset + limit) if len(found) > limit else None
+        return Page[Schedule](items=found[:limit], next_cursor=more)
 
     def _maker(self, caller: Caller) -> str | None:
         """Return the workflow whose schedules a run may see and change: its own; None for other callers."""

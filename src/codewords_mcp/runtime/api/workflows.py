@@ -32,6 +32,7 @@ from codewords_mcp.runtime.model.workflow import (
     Consent,
     Deployment,
     DraftReview,
+    ListedWorkflow,
     WorkflowDetail,
     WorkflowSummary,
 )
@@ -262,6 +263,14 @@ class WorkflowApi:
         return await self._container.deployments.list(
             caller, query=query, limit=check_limit(limit), after=parse_cursor(cursor), only=only
         )
+
+    async def list_with_runs(
+        self, caller: Caller, *, query: str = "", limit: int = 20, cursor: str | None = None
+    ) -> Page[ListedWorkflow]:
+        """Like `list`, with the last runs of each and how many schedules it has."""
+        refuse_run(caller, "list the runs of workflows")
+        page = await self.list(caller, query=query, limit=limit, cursor=cursor)
+        return await self._container.deployments.with_runs(caller, page)
 
     async def _make_live(
         self,

@@ -12,7 +12,7 @@ from codewords_mcp.runtime.model.availability import Availability
 from codewords_mcp.runtime.model.base import Model
 from codewords_mcp.runtime.model.forecast import Forecast
 from codewords_mcp.runtime.model.manifest import Manifest
-from codewords_mcp.runtime.model.run import Run
+from codewords_mcp.runtime.model.run import Run, RunStatus
 from codewords_mcp.runtime.model.validation import Check
 
 
@@ -111,6 +111,20 @@ class WorkflowSummary(Model):
     updated_at: datetime
     services: list[str] = Field(default_factory=list[str])
     apps: list[str] = Field(default_factory=list[str])
+
+
+class RecentRun(Model):
+    """One of the last runs of a workflow, as its mark in a list needs it."""
+
+    id: str
+    status: RunStatus
+
+
+class ListedWorkflow(WorkflowSummary):
+    """The same with its last runs, the newest first, and how many schedules it has; None where they were not asked for."""
+
+    recent: list[RecentRun] | None = None
+    schedules: int | None = None
 
 
 class Version(Model):

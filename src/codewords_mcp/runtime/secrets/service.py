@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -27,6 +28,8 @@ from codewords_mcp.runtime.store.rows import SecretRow
 
 # Secrets that are encrypted anew in one transaction.
 _AT_ONCE = 50
+
+_DECLARED = re.compile(r"""(["'])(\w+)(?=\1|=)""", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -99,13 +102,17 @@ class SecretService:
     async def list(self, owner: str) -> list[SecretInfo]:
         """Names and times."""
         rows = await self._db.read(access.list_secrets, owner)
-        users = await self._codes(owner)
+        users: dict[str, list[str]] = {}
+        # Each code is read once: with many secrets and workflows, looking for each in each would take minutes.
+        for workflow, code in await self._codes(owner):
+            for name in _declared(code):
+                users.setdefault(name, []).append(workflow)
         return [
             SecretInfo(
                 name=row["name"],
                 created_at=to_datetime(row["created_at"]),
                 updated_at=to_datetime(row["updated_at"]),
-                used_by=[workflow for workflow, code in users if declares(code, row["name"])],
+                used_by=users.get(row["name"], []),
                 **_rule_fields(read_rule(row["rule"])),
             )
             for row in rows
@@ -286,4 +293,9 @@ def declares(code: str, name: str) -> bool:
     """Whether a script's header names this variable; searches the text, good enough to inform a
     person.
     """
-    return any(f"{quote}{name}{end}" in code for quote in "\"'" for end in (quote, "="))
+    return name in _declared(code)
+
+
+def _declared(code: str) -> set[str]:
+    """Find what may be names of variables in a script's header."""
+    return {found[2] for found in _DECLARED.finditer(code)}

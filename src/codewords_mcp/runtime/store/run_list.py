@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from typing import NamedTuple
 
-from sqlalchemy import ColumnElement, Connection, RowMapping, and_, func, or_, select
+from sqlalchemy import ColumnElement, Connection, RowMapping, and_, func, or_, select, union_all
 from typing_extensions import Unpack
 
 from codewords_mcp.runtime.model.run import Run, RunError, RunInput
@@ -63,6 +64,34 @@ def by_ids(connection: Connection, ids: list[str]) -> list[ListedRun]:
         .order_by(runs.c.created_at.desc(), runs.c.id.desc())
     )
     return [_listed_run(row) for row in connection.execute(query).mappings()]
+
+
+def last_of_each(
+    connection: Connection, owner: str, workflow_ids: Sequence[str], count: int
+) -> dict[str, list[tuple[str, str]]]:
+    """(id, status) of the last `count` runs of each workflow, the newest first."""
+    if not workflow_ids:
+        return {}
+    # A piece of the index for each: a rank over all of a workflow's runs would read every one of them.
+    pieces = [
+        select(
+            listed(
+                (runs.c.id, runs.c.service_id, runs.c.status, runs.c.created_at),
+                owner,
+                before=None,
+                below=None,
+                service_id=workflow_id,
+            )
+            .limit(count)
+            .subquery()
+        )
+        for workflow_id in workflow_ids
+    ]
+    found: dict[str, list[tuple[str, str]]] = {}
+    rows_of_all = connection.execute(union_all(*pieces)).all()
+    for row in sorted(rows_of_all, key=lambda row: (row.created_at, row.id), reverse=True):
+        found.setdefault(row.service_id, []).append((row.id, row.status))
+    return found
 
 
 def search(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Any, NamedTuple
 
 from sqlalchemy import (
@@ -60,7 +61,13 @@ def find_equal(connection: Connection, row: NewSchedule) -> str | None:
 
 
 def of_owner(
-    connection: Connection, owner: str, service_id: str | None = None, maker: str | None = None
+    connection: Connection,
+    owner: str,
+    service_id: str | None = None,
+    maker: str | None = None,
+    *,
+    limit: int | None = None,
+    offset: int = 0,
 ) -> list[ShownSchedule]:
     """List the owner's schedules by next time, paused ones last; with `maker`, only that
     workflow's.
@@ -72,13 +79,22 @@ def of_owner(
         query = query.where(schedules.c.service_id == service_id)
     # SQLite sorts NULL first and PostgreSQL last, so the place of what has no next time is said.
     order = (schedules.c.paused, schedules.c.next_at.is_(None), schedules.c.next_at, schedules.c.id)
-    return [ShownSchedule(**row) for row in connection.execute(query.order_by(*order)).mappings()]
+    page = query.order_by(*order).limit(limit).offset(offset)
+    return [ShownSchedule(**row) for row in connection.execute(page).mappings()]
 
 
 def count(connection: Connection, owner: str) -> int:
     """Count the owner's schedules."""
     query = select(func.count()).select_from(schedules).where(schedules.c.owner == owner)
     return connection.execute(query).scalar_one()
+
+
+def counts(connection: Connection, owner: str, workflow_ids: Collection[str]) -> dict[str, int]:
+    """Count the schedules of each of these workflows that has any."""
+    query = select(schedules.c.service_id, func.count()).where(
+        schedules.c.owner == owner, schedules.c.service_id.in_(workflow_ids)
+    )
+    return {row[0]: row[1] for row in connection.execute(query.group_by(schedules.c.service_id))}
 
 
 def change(connection: Connection, schedule_id: str, values: ScheduleChange) -> None:

@@ -166,11 +166,18 @@ class ScheduleService:
         rows.add(connection, row)
 
     async def list(
-        self, owner: str, service_id: str | None = None, *, maker: str | None = None
+        self,
+        owner: str,
+        service_id: str | None = None,
+        *,
+        maker: str | None = None,
+        limit: int | None = None,
+        offset: int = 0,
     ) -> list[Schedule]:
         """List schedules, those that run next first."""
-        found = await self._db.read(rows.of_owner, owner, service_id, maker)
-        return [_to_schedule(row) for row in found]
+        found = await self._db.read(rows.of_owner, owner, service_id, maker, limit=limit, offset=offset)
+        # Next times of thousands take seconds, in which the runtime has to answer others.
+        return await asyncio.to_thread(lambda: [_to_schedule(row) for row in found])
 
     async def get(self, owner: str, schedule_id: str, *, maker: str | None = None) -> Schedule:
         """Return a schedule. Raises NotFound."""

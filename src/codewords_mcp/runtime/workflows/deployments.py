@@ -16,8 +16,15 @@ from codewords_mcp.runtime.model.manifest import Manifest
 from codewords_mcp.runtime.model.questions import Question, of_deletion
 from codewords_mcp.runtime.model.service_operations import service_of
 from codewords_mcp.runtime.model.validation import Check
-from codewords_mcp.runtime.model.workflow import Deployment, Version, WorkflowDetail, WorkflowSummary
-from codewords_mcp.runtime.store import recordings
+from codewords_mcp.runtime.model.workflow import (
+    Deployment,
+    ListedWorkflow,
+    RecentRun,
+    Version,
+    WorkflowDetail,
+    WorkflowSummary,
+)
+from codewords_mcp.runtime.store import recordings, run_list, schedules
 from codewords_mcp.runtime.store import workflows as rows
 from codewords_mcp.runtime.store.clock import now, to_datetime
 from codewords_mcp.runtime.store.database import Database
@@ -27,6 +34,8 @@ from codewords_mcp.runtime.workflows.script import parse_script
 from codewords_mcp.runtime.workflows.validation.variables import PROVIDED
 from codewords_mcp.runtime.workflows.versions import describe_capabilities, example_input, manifest_of
 
+_RECENT = 10
+"""Runs of a workflow that a list shows."""
 _LANDLOCK = Check(
     id="isolation",
     status="note",
@@ -99,6 +108,24 @@ class Deployments:
             cursor = None
 
         return Page[WorkflowSummary](items=items, next_cursor=cursor)
+
+    async def with_runs(self, caller: Caller, page: Page[WorkflowSummary]) -> Page[ListedWorkflow]:
+        """The same page with the last runs of its workflows and how many schedules each has."""
+        ids = [item.service_id for item in page.items]
+        last = await self._db.read(run_list.last_of_each, caller.owner, ids, _RECENT)
+        counts = await self._db.read(schedules.counts, caller.owner, ids)
+        items = [
+            ListedWorkflow(
+                **item.model_dump(),
+                recent=[
+                    RecentRun.model_validate({"id": id_, "status": status})
+                    for id_, status in last.get(item.service_id, [])
+                ],
+                schedules=counts.get(item.service_id, 0),
+            )
+            for item in page.items
+        ]
+        return Page[ListedWorkflow](items=items, next_cursor=page.next_cursor)
 
     def _summary(self, workflow: WorkflowRow, manifest: Manifest) -> WorkflowSummary:
         scheduling = ["schedule_runs"] if manifest.schedules else []
