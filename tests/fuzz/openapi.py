@@ -95,12 +95,15 @@ def open_schemathesis(folder: Path) -> Generator[Schemathesis]:
 def open_requester(walk: Walk, caller: str) -> Generator[Requester]:
     """A requester of this kind; a sandbox, where it is in one, stays open until it is closed."""
     door = walk.door
-    if caller == "page session":
+    if caller in {"page session", "console"}:
         with door.client(key=None) as http:
             http.get(door.sign_in_address(), headers={"Sec-Fetch-Site": "none", "Sec-Fetch-Dest": "document"})
             cookie = "; ".join(f"{name}={value}" for name, value in http.cookies.items())
         assert cookie
-        yield Requester(door.url, {"Cookie": cookie, "Origin": door.url, "Sec-Fetch-Site": "same-origin"})
+        headers = {"Cookie": cookie, "Origin": door.url, "Sec-Fetch-Site": "same-origin"}
+        if caller == "console":
+            headers["X-Codewords-Console"] = "1"
+        yield Requester(door.url, headers)
     elif caller in walk.keys:
         yield Requester(door.url, _authorization(walk.keys[caller]))
     else:

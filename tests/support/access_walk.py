@@ -64,7 +64,7 @@ def _digest(rows: sqlite3.Cursor) -> str:
 def columns() -> tuple[CallerKind, ...]:
     """The kinds of callers that a request can be of by itself; of whom a run is, only the facade knows."""
     runs = {"run", "run: foreign", "run: outside", "sandbox"}
-    return tuple(kind for kind in caller_kinds() if kind.name not in {"page session", *runs})
+    return tuple(kind for kind in caller_kinds() if kind.name not in {"page session", "console", *runs})
 
 
 def rules() -> list[Rule]:

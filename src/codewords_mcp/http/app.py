@@ -39,6 +39,7 @@ from codewords_mcp.http.routes import (
     integrations,
     oauth,
     published,
+    questions,
     recordings,
     replays,
     resumed_runs,
@@ -113,7 +114,7 @@ def operations() -> tuple[HttpOperation, ...]:
         *webhooks.OPERATIONS, *login_page.OPERATIONS, *consent_page.OPERATIONS, *browser.OPERATIONS,
         *sign_in.OPERATIONS, *oauth.OPERATIONS,
         *answer.OPERATIONS, *console.OPERATIONS, *events.OPERATIONS, *published.OPERATIONS,
-        *workflow_pages.OPERATIONS, *agreements.OPERATIONS, *_MCP,
+        *workflow_pages.OPERATIONS, *agreements.OPERATIONS, *questions.OPERATIONS, *_MCP,
     )  # fmt: skip
     described = list(table)
     # The pages read `described` at each request, so that they list themselves as well.

@@ -195,9 +195,25 @@ def test_a_signed_in_person_reaches_pages_and_nothing_that_needs_a_key(walk: Wal
         assert walk.snapshot() == before
         allowed = [rule for rule in HTTP if rule.level == "page" or rule.by_session]
         assert len(allowed) > 8
-        assert {
-            rule.name for rule in allowed if ask_http(walk, http, rule, potent=False)[0] in {401, 403}
-        } == set()
+        refused = {rule.name for rule in allowed if ask_http(walk, http, rule, potent=False)[0] in {401, 403}}
+        # This one is a frame's: whoever asks, it is shown in the console's frame only.
+        assert refused == {"GET /console/answers/{run_id}"}
+
+
+def test_the_console_reaches_by_its_session_what_the_table_gives_it(walk: Walk) -> None:
+    [kind] = [kind for kind in caller_kinds() if kind.name == "console"]
+    opened = {"Sec-Fetch-Site": "none", "Sec-Fetch-Dest": "document"}
+    own = {"Origin": walk.door.url, "Sec-Fetch-Site": "same-origin", "X-Codewords-Console": "1"}
+    # Those that are not of the API ask for no caller, or are pages of their own.
+    rules = [rule for rule in HTTP if rule.kind == "http" and rule.level == "user" and not rule.transport]
+    with walk.door.client(key=None) as http:
+        http.get(walk.door.sign_in_address(), headers=opened)
+        http.headers.update(own)
+        allowed = [rule for rule in rules if expected(kind, rule) and not rule.by_session]
+        assert any(rule.by_person for rule in allowed)
+        answers = {rule.name: ask_http(walk, http, rule, potent=False) for rule in allowed}
+    assert {name: answer for name, answer in answers.items() if answer[1] in REASONS} == {}
+    walk.door.stopped.clear()
 
 
 def test_a_run_has_of_mcp_what_the_table_gives_it_and_nothing_else(walk: Walk) -> None:

@@ -39,6 +39,15 @@ CELLS: list[tuple[Kind, str, str, Outcome]] = [
     ("http", "POST /run/devx_mcp/mcp/", "run", "allow"),
     ("http", "POST /run/devx_mcp/mcp/", "run: outside", "deny"),
     ("tool", "run_workflow", "run: outside", "deny"),
+    # A question is answered by a person at the console, and read by a key too.
+    ("http", "POST /questions/{token}", "console", "allow"),
+    ("http", "POST /questions/{token}", "admin", "deny"),
+    ("http", "POST /questions/{token}", "user", "deny"),
+    ("http", "POST /questions/{token}", "page session", "deny"),
+    ("http", "POST /questions/{token}", "run", "deny"),
+    ("http", "GET /questions/{token}", "user: read", "allow"),
+    ("http", "GET /questions/{token}", "user: run", "deny"),
+    ("http", "POST /keys", "console", "deny"),
     # A page's session is no key.
     ("http", "POST /deploy", "page session", "deny"),
     ("http", "GET /secrets", "page session", "deny"),
@@ -207,7 +216,12 @@ def test_what_narrows_a_connection_binds_everything_of_a_toolset(rule: Rule) -> 
 
 @pytest.mark.requirement("access:scopes")
 def test_every_row_that_takes_a_key_says_which_scopes_it_takes() -> None:
-    closed = [rule for rule in TABLE if rule.level not in {"open", "page"} and not rule.transport]
+    # A person answers where `by_person` says so, and takes no key for it.
+    closed = [
+        rule
+        for rule in TABLE
+        if rule.level not in {"open", "page"} and not rule.transport and not rule.by_person
+    ]
     assert [rule.name for rule in closed if not rule.scopes] == []
 
 

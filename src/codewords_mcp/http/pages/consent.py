@@ -40,13 +40,9 @@ async def answer(request: Request) -> Response:
     if choice not in {"agree", "decline"}:
         raise InvalidInput("The form did not arrive whole.", hint="Open the link again and choose.")
 
-    # Read before the answer, which spends the question with its wording.
-    wording = (await runtime(request.scope).consents.peek(person(request.scope), _token(request))).wording
-    await runtime(request.scope).consents.decide(
-        person(request.scope), _token(request), agreed=choice == "agree"
-    )
     agreed = choice == "agree"
-    title, then = ("Agreed", wording.agreed) if agreed else ("Declined", wording.declined)
+    then = await runtime(request.scope).consents.answer(person(request.scope), _token(request), agreed=agreed)
+    title = "Agreed" if agreed else "Declined"
 
     return page(
         title,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from codewords_mcp.errors import ConsentNeeded, NotFound
+from codewords_mcp.errors import Conflict, ConsentNeeded, NotFound
 from codewords_mcp.runtime.api.container import Container
 from codewords_mcp.runtime.model.agreement import Agreement
 from codewords_mcp.runtime.model.caller import Caller, refuse_run
@@ -43,6 +43,21 @@ class ConsentApi:
         """A person's answer; the first one counts, and holds until the deploy that it is for. Raises Forbidden."""
         refuse_run(caller, "agree to anything")
         await self._container.consents.answer(caller.owner, token, agreed=agreed)
+
+    async def answer(self, caller: Caller, token: str, *, agreed: bool) -> str:
+        """Record what a person answered in the console or on the question's page; returns what follows, in a sentence.
+
+        Raises NotFound if it is open no longer, Conflict if somebody else answered at this moment, Forbidden for another's.
+        """
+        refuse_run(caller, "agree to anything")
+        # Read before the answer, which ends the question with its wording.
+        wording = (await self.peek(caller, token)).wording
+        if not await self._container.consents.answer(caller.owner, token, agreed=agreed):
+            raise Conflict(
+                "This question was answered in the meantime; the first answer counts.",
+                hint="Whoever asked goes on by that answer.",
+            )
+        return wording.agreed if agreed else wording.declined
 
     async def wait(self, caller: Caller, token: str, seconds: float) -> Literal["agreed", "declined"] | None:
         """The answer to the caller's question of this token, None while there is none."""

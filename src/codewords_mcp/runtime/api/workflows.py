@@ -287,17 +287,18 @@ class WorkflowApi:
             return found
 
         review, behaviour = found
+        # Whoever is asked can see what they would agree to, here and on the question's own page.
+        changes = changes_of(review, behaviour)
         try:
-            await self._container.consents.settle(review.question, consent)
+            await self._container.consents.settle(replace(review.question, changes=changes), consent)
         except ConsentNeeded as question:
-            # Whoever is asked can see what they would agree to.
-            question.changes = changes_of(review, behaviour)
+            question.changes = changes
             raise
 
         deployment = await self._container.deployer.activate(review)
         if behaviour is not None:
             await self._gate.accepted(request.caller, deployment.service_id, deployment.version, behaviour)
-        return deployment.model_copy(update={"changes": changes_of(review, behaviour)})
+        return deployment.model_copy(update={"changes": changes})
 
     async def _reviewed(
         self, request: DeployRequest, draft: DraftRow | None, progress: Progress, *, replay: bool, tests: bool

@@ -33,7 +33,8 @@ class Rule:
     of toolsets does not reach it, except the `transport` that carries MCP. `effect` "writes" closes
     it to read-only connections. `own_run`: it concerns one run, and a run's key reaches its own run
     and descendants only. `filtered`: a list without the items that the caller may not use.
-    `by_session`: a page that both a key and a person's session open. `sandbox`: the sandbox
+    `by_session`: a page that both a key and a person's session open. `by_person`: only the console may use it, by its
+    person's session, and no key alone. `sandbox`: the sandbox
     listener serves it although it needs no run's key. That listener also serves all that a run's
     key may use, and nothing else.
     """
@@ -48,6 +49,7 @@ class Rule:
     own_run: bool = False
     filtered: bool = False
     by_session: bool = False
+    by_person: bool = False
     sandbox: bool = False
 
     @property
@@ -61,7 +63,7 @@ class Access:
     """A use of an operation: its caller (None: without a key), its listener, and its restrictions.
 
     `toolsets` must all hold; each is a set of names. `page_session`: a person signed in to the
-    page.
+    page. `console`: the console asks by its person's session, with the rights of the caller.
     """
 
     caller: Caller | None
@@ -69,6 +71,7 @@ class Access:
     read_only: bool = False
     toolsets: tuple[frozenset[str], ...] = ()
     page_session: bool = False
+    console: bool = False
 
     def narrowed_to(self) -> tuple[frozenset[str], ...]:
         """All sets of toolsets that must hold, the caller's own included."""
@@ -155,6 +158,11 @@ def _by_level(access: Access, rule: Rule) -> CodewordsError | None:
             hint="The home's own key is one.",
             remedy=Remedy(RemedyAction.LIST_KEYS),
         )
+    if rule.by_person and not access.console:
+        return Forbidden(
+            "A person answers this, signed in to the console; a key is no answer.",
+            hint="Run `codewords open`: it opens what waits for you.",
+        )
 
     return None
 
@@ -230,6 +238,10 @@ def caller_kinds() -> tuple[CallerKind, ...]:
     return (
         CallerKind("anonymous", "No key.", Access(None)),
         CallerKind("page session", "A person who signed in to the runtime's pages; no key.", Access(None, page_session=True)),
+        CallerKind(
+            "console", "The console, by the session of a person who signed in with a user's key.",
+            Access(Caller("ann", "user"), console=True),
+        ),
         CallerKind("admin", "The home's own key, or another admin key without scopes.", Access(Caller("local", "admin"))),
         CallerKind("user", "A user's key without scopes.", Access(Caller("ann", "user"))),
         *(

@@ -80,6 +80,8 @@ HTTP: tuple[Rule, ...] = (
         for name in ("GET /", "GET /docs", "GET /openapi.json", "GET /console",
             "GET /console/{page}", "GET /console/answers/{run_id}", "GET /events")
     ),
+    # The same answer as on the page of a question, so it needs no more scopes than that.
+    Rule("http", "POST /questions/{token}", "user", effect="writes", by_person=True),
     # Reads by a person.
     *_http(
         "user", ("read",),
@@ -88,7 +90,8 @@ HTTP: tuple[Rule, ...] = (
         "GET /runs/{run_id}/diagnosis", "GET /runs/{run_id}/writes", "GET /runs/{run_id}/resume",
         "GET /usage", "GET /costs", "GET /schedules", "GET /schedules/{schedule_id}", "GET /secrets",
         "GET /webhooks/deliveries", "GET /webhooks/deliveries/{delivery_id}", "GET /browser", "GET /published",
-        "GET /waiting", "GET /sessions", "GET /agreements", "GET /recordings", "GET /recordings/{run_id}",
+        "GET /waiting", "GET /questions/{token}", "GET /sessions", "GET /agreements",
+        "GET /recordings", "GET /recordings/{run_id}",
         "GET /replays/{replay_id}",
         "GET /workflows/{service_id}/tests",
     ),

@@ -7,12 +7,13 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import asdict
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, cast
 
 from codewords_mcp.errors import ConsentNeeded, Forbidden, NotFound
-from codewords_mcp.runtime.auth.one_time_links import Links, require_own
+from codewords_mcp.runtime.auth.one_time_links import Links, OneTimeLink, require_own
 from codewords_mcp.runtime.model.questions import OpenQuestion, Question, Wording
-from codewords_mcp.runtime.model.workflow import Consent
+from codewords_mcp.runtime.model.workflow import Consent, DeployChanges
+from codewords_mcp.runtime.store.clock import to_datetime
 
 Answer = Literal["agreed", "declined"]
 POLL_INTERVAL: Final = 0.5
@@ -80,20 +81,21 @@ class Consents:
                 hint="Do it again; what is still to be agreed is asked anew.",
             )
 
-        rows = [(str(kind), [str(item) for item in items]) for kind, items in link.data["rows"]]
-        return OpenQuestion(Wording(**link.data["wording"]), rows, str(link.data.get("diff", "")))
+        return _open(link)
 
-    async def answer(self, owner: str, token: str, *, agreed: bool) -> None:
-        """Record the owner's answer. The first one counts; an unknown question is ignored.
+    async def answer(self, owner: str, token: str, *, agreed: bool) -> bool:
+        """Record the owner's answer; False where there is one already, or no such question.
 
         Raises Forbidden.
         """
         require_own(await self._links.find(token), owner)
-        if await self._links.answer(token, "agreed" if agreed else "declined"):
+        first = await self._links.answer(token, "agreed" if agreed else "declined")
+        if first:
             # A new event for later waiters; everybody who waits on the old one looks again.
             # Taken before the read: an answer that comes in between sets this event.
             answered, self._answered = self._answered, asyncio.Event()
             answered.set()
+        return first
 
     async def wait(self, owner: str, token: str, seconds: float) -> Answer | None:
         """Wait for the answer, on this runtime or another.
@@ -140,4 +142,24 @@ def _form_text(wording: Wording) -> str:
 
 
 def _to_data(question: Question) -> dict[str, Any]:
-    return {"wording": asdict(question.wording), "rows": question.rows, "diff": question.diff}
+    # The code of the changes is the difference, which is stored once.
+    changes = question.changes and question.changes.model_dump(mode="json", exclude={"code"})
+    return {
+        "wording": asdict(question.wording), "rows": question.rows, "diff": question.diff, "changes": changes,
+        "service_id": question.service_id,
+    }  # fmt: skip
+
+
+def _open(link: OneTimeLink) -> OpenQuestion:
+    data = link.data
+    diff = str(data.get("diff", ""))
+    changes = cast("dict[str, Any] | None", data.get("changes"))
+    return OpenQuestion(
+        Wording(**data["wording"]),
+        [(str(kind), [str(item) for item in items]) for kind, items in data["rows"]],
+        diff,
+        to_datetime(link.row["created_at"]),
+        to_datetime(link.row["expires_at"]),
+        changes and DeployChanges(code=diff, **changes),
+        str(data.get("service_id", "")),
+    )

@@ -11,11 +11,13 @@ import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from datetime import datetime
 from typing import Any, Final, cast
 
 from codewords_mcp.runtime.model.caller import Caller
 from codewords_mcp.runtime.model.manifest import Grant, describe_grants, tabulate_grants
 from codewords_mcp.runtime.model.plain_text import item, one_line, quoted
+from codewords_mcp.runtime.model.workflow import DeployChanges
 
 Rows = list[tuple[str, list[str]]]
 _TO_DEPLOY: Final = (
@@ -37,7 +39,7 @@ class Wording:
     """The text of a question: in a response, on the page, and after its answer.
 
     `hint` has a slot for the address. `title` is the question itself. `asker` names the asker and
-    the channel.
+    the channel. `yes` and `no` are buttons, which say what they do.
     """
 
     message: str
@@ -47,6 +49,8 @@ class Wording:
     agreed: str
     declined: str
     asker: str = ""
+    yes: str = "Agree"
+    no: str = "Decline"
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +58,8 @@ class Question:
     """`rows` are the kinds of permissions with their items, if any; `lines` the same for a
     terminal.
 
-    Questions of equal digests are the same. `diff` is the code's difference to the live version.
+    Questions of equal digests are the same. `diff` is the code's difference to the live version,
+    and `changes` what else a deploy changes. `service_id` is the workflow that it is about, if any.
     """
 
     owner: str
@@ -63,6 +68,8 @@ class Question:
     lines: list[str]
     wording: Wording
     diff: str = ""
+    changes: DeployChanges | None = None
+    service_id: str = ""
 
     def with_asker(self, asker: str) -> Question:
         """Return the same question with its asker."""
@@ -71,11 +78,15 @@ class Question:
 
 @dataclass(frozen=True, slots=True)
 class OpenQuestion:
-    """A question that waits, as its page shows it."""
+    """A question that waits, as its page shows it. `changes` has the whole difference of a deploy."""
 
     wording: Wording
     rows: Rows
     diff: str
+    created_at: datetime
+    expires_at: datetime
+    changes: DeployChanges | None = None
+    service_id: str = ""
 
 
 def of_deploy(
@@ -117,12 +128,15 @@ def of_deploy(
         about=about,
         agreed=f"{shown} can be deployed with exactly that. Deploying again makes it live.",
         declined="A person declined what this version asks for; nothing was deployed.",
+        yes=f"Agree to exactly this: {shown} may be deployed",
+        no="No, don't deploy it",
     )
     # a new workflow is known by its name, an old one by its id
     digest = _digest(owner, service_id or f"new {name}", live, sorted(grants), code_hash)
     return Question(
-        owner, digest, tabulate_grants(grants), describe_grants(grants), wording, diff[:MOST_DIFF]
-    )
+        owner, digest, tabulate_grants(grants), describe_grants(grants), wording, diff[:MOST_DIFF],
+        service_id=service_id or "",
+    )  # fmt: skip
 
 
 def of_run(
@@ -142,6 +156,8 @@ def of_run(
         agreed=f"{workflow} may run for you with exactly that. Run it again.",
         declined=f"You declined what {workflow} asks for; it was not run.",
         asker=one_line(asker),
+        yes=f"Agree: {workflow} may do exactly this for me",
+        no="No, don't let it run for me",
     )
     # Secrets of the runner are passed only with Run-As-Template, so they are worded apart.
     others = [grant for grant in grants if grant.kind != "secret"]
@@ -153,7 +169,8 @@ def of_run(
         [f"your secrets {', '.join(needed_secrets)}"] if needed_secrets else []
     )
 
-    return Question(owner, _digest(owner, "run", service_id, digest, sorted(grants)), rows, lines, wording)
+    subject = _digest(owner, "run", service_id, digest, sorted(grants))
+    return Question(owner, subject, rows, lines, wording, service_id=service_id)
 
 
 def of_deletion(owner: str, name: str, service_id: str, live: int | None, versions: int) -> Question:
@@ -167,10 +184,13 @@ def of_deletion(owner: str, name: str, service_id: str, live: int | None, versio
         about="This goes; its runs stay on record",
         agreed=f"{shown} can be deleted. Deleting again carries it out.",
         declined="A person declined; nothing was deleted.",
+        yes=f"Agree: {shown} may be deleted for good",
+        no="No, keep it",
     )
     rows = [("deletes", [f"{item(service_id)}: {what}"])]
 
-    return Question(owner, _digest(owner, "delete", service_id, live, versions), rows, _lines(rows), wording)
+    digest = _digest(owner, "delete", service_id, live, versions)
+    return Question(owner, digest, rows, _lines(rows), wording, service_id=service_id)
 
 
 def of_rollback(
@@ -190,11 +210,13 @@ def of_rollback(
         about=f"It may do this, which version {live} may not" if more else "An assistant is about to do this",
         agreed="It can be done, once. Ask the assistant to go on.",
         declined="A person declined; nothing was done.",
+        yes=f"Agree: version {version} may become live, once",
+        no=f"No, stay on version {live}",
     )
     rows: Rows = [("workflow", [item(service_id)]), ("version", [str(version)]), *more]
     digest = _digest(owner, "rollback", service_id, version, live, more)
 
-    return Question(owner, digest, rows, _lines(rows), wording)
+    return Question(owner, digest, rows, _lines(rows), wording, service_id=service_id)
 
 
 def of_call(owner: str, action: str, props: Mapping[str, Any], account: str | None) -> Question:
@@ -231,6 +253,8 @@ def of_tool(owner: str, tool: str, arguments: Mapping[str, Any], title: str) -> 
         about="An assistant is about to do this",
         agreed="It can be done, once. Ask the assistant to go on.",
         declined="A person declined; nothing was done.",
+        yes="Agree: exactly this may be done, once",
+        no="No, don't do it",
     )
     rows: Rows = [("tool", [tool]), *_fields(arguments)]
     digest = _digest(owner, "tool", tool, json.dumps(arguments, sort_keys=True))
@@ -308,13 +332,16 @@ def of_apply(
         about=f"Version {version} of {name} runs again, sends what it held, and is ended before any other write",
         agreed="It can be run with exactly that, once. Ask the assistant to go on.",
         declined="A person declined; nothing was sent.",
+        yes=f"Agree: exactly {'this write' if len(writes) == 1 else f'these {count}'} may be sent, once",
+        no="No, send nothing",
     )
     lines = [item(f"{number}. {line}", _WRITE) for number, _, line in writes]
     rows: Rows = [("sends", lines)]
     if varies:
         rows.append(("may differ", list(varies)))
     digest = _digest(owner, "apply", list_id, version, [(number, key) for number, key, _ in writes])
-    return Question(owner, digest, rows, lines + [f"May differ: {part}" for part in varies], wording)
+    shown = lines + [f"May differ: {part}" for part in varies]
+    return Question(owner, digest, rows, shown, wording, service_id=service_id)
 
 
 def _these(count: int) -> str:
@@ -329,6 +356,8 @@ def _wording_of_call(name: str) -> Wording:
         about="It is about to do this",
         agreed="The call can be made with exactly that, once. Ask the assistant to go on.",
         declined=f"A person declined this call of {name}; nothing was done.",
+        yes=f"Agree: {name} may be called with exactly this, once",
+        no="No, don't call it",
     )
 
 
