@@ -111,9 +111,10 @@ def test_an_answer_counts_once_and_the_deploy_goes_by_it(
 def test_of_answers_at_once_the_first_counts_and_the_others_are_told(door: Door, http: httpx.Client) -> None:
     token = asked(http, "At once")
     with sign_in(door.url, ADMIN_KEY) as person, ThreadPoolExecutor(4) as pool:
-        answers = list(
-            pool.map(lambda agreed: answered(door, person, token, agreed=agreed), [True, False] * 2)
-        )
+        waiting = [
+            pool.submit(answered, door, person, token, agreed=agreed) for agreed in (True, False, True, False)
+        ]
+        answers = [one.result() for one in waiting]
     [first] = [one for one in answers if one.status_code == 200]
     assert {one.status_code for one in answers if one is not first} <= {404, 409}
     again = http.post("/deploy", json={"code": OPEN, "name": "At once"}, timeout=300)

@@ -160,6 +160,6 @@ def _open(link: OneTimeLink) -> OpenQuestion:
         diff,
         to_datetime(link.row["created_at"]),
         to_datetime(link.row["expires_at"]),
-        changes and DeployChanges(code=diff, **changes),
+        None if changes is None else DeployChanges(code=diff, **changes),
         str(data.get("service_id", "")),
     )
