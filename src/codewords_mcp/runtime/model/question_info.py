@@ -12,8 +12,8 @@ from codewords_mcp.runtime.model.questions import OpenQuestion
 from codewords_mcp.runtime.model.workflow import DeployChanges
 
 
-class AskedRow(Model):
-    """What is asked for, of one kind: hosts, a field of a call, writes that are sent."""
+class QuestionRow(Model):
+    """Items of one kind that are asked for: hosts, a field of a call, writes that are sent."""
 
     kind: str
     items: list[str]
@@ -30,7 +30,7 @@ class QuestionInfo(Model):
     title: str
     about: str
     asker: str = ""
-    rows: list[AskedRow] = Field(default_factory=list[AskedRow])
+    rows: list[QuestionRow] = Field(default_factory=list[QuestionRow])
     diff: str = ""
     changes: DeployChanges | None = None
     service_id: str | None = None
@@ -47,7 +47,7 @@ class QuestionInfo(Model):
             title=wording.title,
             about=wording.about,
             asker=wording.asker,
-            rows=[AskedRow(kind=kind, items=items) for kind, items in question.rows],
+            rows=[QuestionRow(kind=kind, items=items) for kind, items in question.rows],
             diff=question.diff,
             changes=question.changes,
             service_id=question.service_id or None,
@@ -59,7 +59,7 @@ class QuestionInfo(Model):
 
 
 class QuestionAnswer(Model):
-    """What was answered, and what follows from it."""
+    """The answer, and a sentence of what follows from it."""
 
     agreed: bool
     message: str
