@@ -441,7 +441,8 @@ def _print_detail(detail: Json) -> None:
     print_capabilities(detail)
     for version in detail.get("versions", []):
         live = "  live" if version["active"] else ""
-        _output.line(f"version   {version['version']}  {_day(version['created_at'])}{live}")
+        by = f"  by {version['deployed_by']}" if version.get("deployed_by") else ""
+        _output.line(f"version   {version['version']}  {_day(version['created_at'])}{live}{by}")
 
     for check in detail.get("tried", []):
         style = "yellow" if check["status"] == "warning" else ""

@@ -37,7 +37,7 @@ export const form = {
 };
 
 export const versions = {
-  title: "Versions", live: "live", columns: { version: "Version", made: "Made", note: "Note", actions: "" }, compare: "What is different", of: "Version", against: "compared with", same: "The code is the same.", one: "There is one version so far.",
+  title: "Versions", live: "live", by: "by", columns: { version: "Version", made: "Made", note: "Note", actions: "" }, compare: "What is different", of: "Version", against: "compared with", same: "The code is the same.", one: "There is one version so far.",
   back: (/** @type {number} */ n) => `Make version ${n} live`, backShort: "Make live", backOf: (/** @type {number} */ n) => `Make live: version ${n}`, backTitle: (/** @type {number} */ n) => `Make version ${n} live?`, backLead: (/** @type {number} */ n, /** @type {number} */ now) => `New runs, schedules and webhooks use version ${n} at once instead of version ${now}. Runs that go on finish on theirs; no version is lost.`, keep: (/** @type {number} */ n) => `Stay on version ${n}`,
   codeOf: (/** @type {number} */ n) => `The code of version ${n}`, dependencies: "Packages", edit: "Edit in a draft",
 };

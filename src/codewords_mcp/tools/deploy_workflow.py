@@ -119,8 +119,11 @@ async def _deploy(
     ctx: ToolContext, request: dict[str, Any], started: float, confirm: str | None
 ) -> Deployment | ConsentNeeded | None:
     async def deploy(runtime: Runtime, caller: Caller, progress: Progress) -> Deployment | ConsentNeeded:
-        consent = Consent(confirm=confirm, asker=asker_name(ctx))
-        return await runtime.workflows.try_deploy(caller, **request, consent=consent, progress=progress)
+        by = asker_name(ctx)
+        consent = Consent(confirm=confirm, asker=by)
+        return await runtime.workflows.try_deploy(
+            caller, **request, by=by, consent=consent, progress=progress
+        )
 
     wait = max(started + limits_of(ctx).work_timeout - time.monotonic(), _MIN_TIMEOUT)
     # The token is part of the key: an attempt with consent must not join one without.

@@ -36,6 +36,7 @@ class VersionItem(BaseModel):
     version: int
     created_at: str
     active: bool = False
+    by: str | None = None
 
 
 class RunItem(BaseModel):
@@ -129,7 +130,10 @@ def _data(detail: WorkflowDetail) -> Workflow:
         dependencies=detail.dependencies,
         versions=[
             VersionItem(
-                version=v.version, created_at=v.created_at.isoformat(timespec="seconds"), active=v.active
+                version=v.version,
+                created_at=v.created_at.isoformat(timespec="seconds"),
+                active=v.active,
+                by=v.deployed_by and one_line(v.deployed_by, 200),
             )
             for v in detail.versions[:_MAX_VERSIONS]
         ],
@@ -210,7 +214,7 @@ def _text(data: Workflow) -> str:
         f"{data.workflow_id} version {data.version}",
         f"URL: {data.url}",
         fence("What its author wrote", "\n".join(facts), _MAX_ROUTES + 2_000),
-        f"Versions: {', '.join(map(_version, data.versions))}",
+        f"Versions: {'; '.join(map(_version, data.versions))}",
     ]
     lines += capability_lines(data.capabilities)
     if data.tried:
@@ -226,7 +230,9 @@ def _text(data: Workflow) -> str:
 
 
 def _version(version: VersionItem) -> str:
-    return f"{version.version} of {version.created_at[:16]}{' (live)' if version.active else ''}"
+    live = " (live)" if version.active else ""
+    by = f", by {version.by}" if version.by else ""
+    return f"{version.version} of {version.created_at[:16]}{live}{by}"
 
 
 def _run_line(run: RunItem) -> str:

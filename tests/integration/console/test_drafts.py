@@ -108,7 +108,7 @@ def test_a_workflow_is_broken_mended_in_the_editor_and_deployed(console: Console
     assert console.tab.problems == [], "the editor's styles are within the console's policy"
 
 
-@pytest.mark.requirement("console:drafts")
+@pytest.mark.requirement("console:drafts", "deploy:deployers")
 def test_wider_permissions_are_agreed_to_below_what_they_are(console: Console) -> None:
     service_id = console.served.deploy(_CODE, "Widened")
     wider = _CODE.replace("from pydantic", _REACHES + "from pydantic")
@@ -120,6 +120,7 @@ def test_wider_permissions_are_agreed_to_below_what_they_are(console: Console) -
     console.sees("main h1", "Version 2 of Widened is live")
     found = console.served.call("GET", f"/workflows/{service_id}")
     assert (found["version"], any("api.example.com" in line for line in found["capabilities"])) == (2, True)
+    assert found["versions"][0]["deployed_by"] == "local, in the console"
 
 
 @pytest.mark.requirement("console:drafts-conflict")

@@ -36,10 +36,11 @@ def test_workflows_are_found_by_their_names(console: Console, versioned: str) ->
     assert versioned
 
 
-@pytest.mark.requirement("console:workflow")
+@pytest.mark.requirement("console:workflow", "deploy:deployers")
 def test_two_versions_are_compared_and_going_back_says_what_it_does(console: Console, versioned: str) -> None:
     console.open(f"/console/workflows/{versioned}?tab=versions", "Versioned")
     console.sees(".difference .added", "two")
+    console.sees("main td", "by the home's own key of local")
     assert console.sees(".difference .removed", '"one"').startswith("-")
     console.click("main button[aria-label='Make live: version 1']")
     console.sees("dialog", "use version 1 at once instead of version 2")

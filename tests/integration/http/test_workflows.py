@@ -102,3 +102,11 @@ def test_stop_answers_then_tells_the_process(door: Door, http: httpx.Client) -> 
     assert http.post("/stop").status_code == 202
     assert door.stopped.wait(120)
     door.stopped.clear()
+
+
+@pytest.mark.requirement("deploy:deployers")
+def test_each_version_says_whose_key_deployed_it(http: httpx.Client) -> None:
+    body = {"code": PROBE.read_text(encoding="utf-8"), "name": "Signed", "allow": True}
+    service_id = http.post("/deploy", json=body).json()["service_id"]
+    (version,) = http.get(f"/workflows/{service_id}").json()["versions"]
+    assert version["deployed_by"] == "the home's own key of local"

@@ -127,7 +127,13 @@ class FakeAuthoringApi(AuthoringApi):
         self._fake = fake
 
     async def validate(
-        self, caller: Caller, code: str, *, progress: Progress = no_progress
+        self,
+        caller: Caller,
+        code: str,
+        *,
+        draft_id: str | None = None,
+        start: bool = True,
+        progress: Progress = no_progress,
     ) -> ValidationReport:
         await self._fake.pass_gate(progress)
         if "broken" in code:
@@ -167,6 +173,7 @@ class FakeWorkflowApi(WorkflowApi):
         public: bool | None = None,
         replay: bool = True,
         tests: bool = True,
+        by: str = "",
         consent: Consent = Consent(),  # noqa: B008
         progress: Progress = no_progress,
     ) -> Deployment:

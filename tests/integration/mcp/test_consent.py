@@ -121,6 +121,7 @@ async def test_what_reaches_nothing_is_deployed_without_a_question(real: Runtime
     assert person.asked == []
 
 
+@pytest.mark.requirement("deploy:deployers")
 async def test_validation_and_the_workflow_show_what_it_may_do(real: Runtime) -> None:
     async with connected(real, "legacy", elicitation_callback=Person(real, "accept", on_page=True)) as client:
         checked = await client.call_tool("validate_workflow", {"code": asking(HOST, "shown")})
@@ -128,4 +129,6 @@ async def test_validation_and_the_workflow_show_what_it_may_do(real: Runtime) ->
         assert f"hosts {HOST}" in text_of(checked)
         live = data_of(await deploy(client, asking(HOST, "shown"), "shown"))
         shown = await client.call_tool("get_workflow", {"workflow_id": live["workflow_id"]})
+        # The host of these tests is called `mcp`.
+        assert "“mcp”, over MCP with the home's own key of local" in data_of(shown)["versions"][0]["by"]
         assert f"hosts {HOST}" in text_of(shown)

@@ -20,7 +20,7 @@ from tests.support.postgres import Postgres
 from codewords_mcp.errors import StorageFailed
 from codewords_mcp.runtime.model.run_columns import RunColumns
 from codewords_mcp.runtime.store import database as databases
-from codewords_mcp.runtime.store import logs, migrations, runs
+from codewords_mcp.runtime.store import logs, migrations, runs, workflows
 from codewords_mcp.runtime.store.clock import now, to_text
 from codewords_mcp.runtime.store.database import Database
 from codewords_mcp.runtime.store.migrations import REVISIONS, migrate
@@ -424,3 +424,24 @@ def test_sqlite_finds_the_few_runs_of_a_parent_or_schedule_by_an_index_of_those(
         return connection.execute(made, {"index": index}).scalar()
 
     assert f"WHERE {column} IS NOT NULL" in (database.write_blocking(where) or "")
+
+
+@pytest.mark.requirement("store:older")
+def test_versions_from_before_deployers_were_kept_stay_without_one(tmp_path: Path) -> None:
+    engine = create_engine(f"sqlite:///{tmp_path / 'codewords.db'}")
+    migrations.migrate(engine, "0003_sparse_indexes")
+    with engine.begin() as connection:
+        connection.exec_driver_sql(
+            "INSERT INTO workflows (id, owner, name, description, public, created_at, updated_at, active_version)"
+            " VALUES ('w', 'o', 'W', '', 0, 1, 1, 1)"
+        )
+        connection.exec_driver_sql(
+            "INSERT INTO versions (id, workflow_id, number, code, code_hash, environment, openapi, checks, description, created_at)"
+            " VALUES ('v', 'w', 1, '', '', '', '{}', '[]', 'kept', 1)"
+        )
+    engine.dispose()
+
+    opened = Database.open(tmp_path)
+    (version,) = opened.write_blocking(lambda c: workflows.list_versions(c, "w"))
+    opened.close()
+    assert (version["description"], version["deployed_by"]) == ("kept", None)

@@ -25,7 +25,7 @@ export function Versions({ workflow, onChange }) {
 /** @param {any} workflow @param {(version: number) => void} back */
 const columns = (workflow, back) => [
   { name: words.columns.version, cell: (/** @type {any} */ row) => html`<a href=${href(`/console/workflows/${encodeURIComponent(workflow.service_id)}`, { tab: "code", version: row.version })}>${common.version(row.version)}</a>${row.active && html` <span class="tag">${words.live}</span>`}` },
-  { name: words.columns.made, cell: (/** @type {any} */ row) => html`<${When} at=${row.created_at} />` },
+  { name: words.columns.made, cell: (/** @type {any} */ row) => html`<${When} at=${row.created_at} />${row.deployed_by && html` <span class="dim">${words.by} <${Text} of=${row.deployed_by} /></span>`}` },
   { name: words.columns.note, cell: (/** @type {any} */ row) => html`<span class="dim brief" title=${visible(row.description)}><${Text} of=${row.description} /></span>` },
   { name: words.columns.actions, class: "number", cell: (/** @type {any} */ row) => !row.active && html`<button aria-label=${words.backOf(row.version)} onClick=${() => back(row.version)}>${words.backShort}</button>` },
 ];

@@ -9,8 +9,9 @@ from codewords_mcp.http.bodies import Body, query_flag, query_int, read_body
 from codewords_mcp.http.operations import HttpOperation, Parameter, items_of, page_of
 from codewords_mcp.http.progress import answer
 from codewords_mcp.http.responses import JsonReply
-from codewords_mcp.http.state import caller, runtime
+from codewords_mcp.http.state import SESSION, caller, runtime
 from codewords_mcp.runtime.model.authoring import Template
+from codewords_mcp.runtime.model.plain_text import item
 from codewords_mcp.runtime.model.progress import Progress
 from codewords_mcp.runtime.model.validation import ValidationReport
 from codewords_mcp.runtime.model.workflow import Consent, Deployment, ListedWorkflow, WorkflowDetail
@@ -99,6 +100,7 @@ async def deploy(request: Request) -> Response:
             base_version=body.base_version,
             description=body.description,
             public=body.public,
+            by=_deployer(request),
             replay=body.replay,
             tests=body.tests,
             # The HTTP API is used with a person's key, so its holder vouches for the consent.
@@ -107,6 +109,13 @@ async def deploy(request: Request) -> Response:
         )
 
     return await answer(request, work)
+
+
+def _deployer(request: Request) -> str:
+    """Name the console, where its session asks; "" for whoever has a key."""
+    if request.scope.get(SESSION):
+        return f"{item(caller(request.scope).owner, 64)}, in the console"
+    return ""
 
 
 async def list_templates(request: Request) -> Response:

@@ -91,6 +91,7 @@ class WorkflowApi:
         public: bool | None = None,
         replay: bool = True,
         tests: bool = True,
+        by: str = "",
         consent: Consent = Consent(),  # noqa: B008  # immutable
         progress: Progress = no_progress,
     ) -> Deployment:
@@ -102,7 +103,7 @@ class WorkflowApi:
         based on; for a draft, the one that it was made from. A version with more permissions than the
         live one needs a person's consent: `consent`, or an answer on the page. So does one that does worse in
         replays of recorded runs, or writes what it did not, unless `replay` is false,
-        and one that fails a recorded test, unless `tests` is false.
+        and one that fails a recorded test, unless `tests` is false. `by` names who deploys; "" is the caller's key.
 
         Raises Conflict if the draft changed, if another workflow has the name, or if other code is live
         than that of `base_version` (with both differences). Raises InvalidInput, ValidationFailed,
@@ -122,7 +123,7 @@ class WorkflowApi:
         if draft is None and code is None:
             code = await self._templates.get_code(caller, template_id or "")
 
-        request = DeployRequest(caller, code or "", name, service_id, base_version, description, public)
+        request = DeployRequest(caller, code or "", name, service_id, base_version, description, public, by)
         if draft is not None:
             request = _of_draft(request, draft)
         deployment = await self._make_live(request, draft, consent, progress, replay=replay, tests=tests)

@@ -128,13 +128,17 @@ class ListedWorkflow(WorkflowSummary):
 
 
 class Version(Model):
-    """An immutable version of a workflow."""
+    """An immutable version of a workflow.
+
+    `deployed_by`: the key, the chat host by its own name, or the console; null for versions from before this was kept.
+    """
 
     version: int
     version_id: str
     created_at: datetime
     active: bool
     description: str = ""
+    deployed_by: str | None = None
 
 
 class WorkflowDetail(Model):

@@ -42,7 +42,8 @@ class WorkflowRow:
 class VersionRow:
     """A version. `manifest` says what it may do; None for versions older than manifests.
 
-    `example` is the example input of the deploy, None without one.
+    `example` is the example input of the deploy, None without one; `deployed_by` names who deployed it, None for
+    versions from before this was kept.
     """
 
     id: str
@@ -57,6 +58,7 @@ class VersionRow:
     created_at: int
     manifest: dict[str, Any] | None = None
     example: Any = None
+    deployed_by: str | None = None
 
 
 _NUMBERS = 1 << 31
@@ -179,8 +181,9 @@ def next_number(connection: Connection, workflow_id: str) -> int:
 
 
 def list_versions(connection: Connection, workflow_id: str) -> list[RowMapping]:
-    """id, number, description, created_at of every version, newest first."""
-    query = select(versions.c.id, versions.c.number, versions.c.description, versions.c.created_at)
+    """id, number, description, created_at, deployed_by of every version, newest first."""
+    columns = versions.c
+    query = select(columns.id, columns.number, columns.description, columns.created_at, columns.deployed_by)
     return list(
         connection.execute(
             query.where(versions.c.workflow_id == workflow_id).order_by(versions.c.number.desc())

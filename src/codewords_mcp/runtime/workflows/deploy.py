@@ -24,7 +24,7 @@ from codewords_mcp.errors import Conflict, InvalidInput, NotFound, ValidationFai
 from codewords_mcp.runtime.model.caller import Caller
 from codewords_mcp.runtime.model.conflicts import NameTaken, VersionChanged
 from codewords_mcp.runtime.model.manifest import Manifest
-from codewords_mcp.runtime.model.questions import Question, of_deploy
+from codewords_mcp.runtime.model.questions import Question, describe_key, of_deploy
 from codewords_mcp.runtime.model.validation import Check
 from codewords_mcp.runtime.model.workflow import Deployment
 from codewords_mcp.runtime.store import workflows as rows
@@ -42,7 +42,7 @@ MAX_DESCRIPTION = 2000
 
 @dataclass(frozen=True, slots=True)
 class DeployRequest:
-    """Parameters of a deploy. See `WorkflowApi.deploy`."""
+    """Parameters of a deploy. See `WorkflowApi.deploy`. `by` is kept with the version, "" for the caller's key."""
 
     caller: Caller
     code: str
@@ -51,6 +51,7 @@ class DeployRequest:
     base_version: int | None = None
     description: str = ""
     public: bool | None = None
+    by: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,6 +166,7 @@ class Deployer:
             description=description[:MAX_DESCRIPTION],
             manifest=manifest.model_dump(mode="json"),
             example=_stored_example(checked),
+            deployed_by=request.by or describe_key(request.caller),
         )
 
         return DeployReview(plan, name, target, version, replaced, question, dict(checked.timings_ms))

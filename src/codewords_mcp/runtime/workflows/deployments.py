@@ -183,6 +183,7 @@ class Deployments:
                     created_at=to_datetime(v["created_at"]),
                     active=v["number"] == workflow.active_version,
                     description=v["description"],
+                    deployed_by=v["deployed_by"],
                 )
                 for v in versions
             ],

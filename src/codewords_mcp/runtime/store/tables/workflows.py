@@ -48,6 +48,8 @@ versions = Table(
     Column("created_at", BigInteger, nullable=False),
     Column("manifest", JSON),
     Column("example", JSON(none_as_null=True)),
+    # Null in rows from before this was kept.
+    Column("deployed_by", Text),
     UniqueConstraint("workflow_id", "number", name="uq_versions_number"),
 )
 
