@@ -53,9 +53,9 @@ export const run = {
 };
 
 export const failure = {
-  title: "Why it failed", fix: "Likely fix", refused: "Refused", refusedNote: "These requests were never sent.", around: "The code around it", frames: "Where",
+  title: "Why it failed", fix: "Likely fix", refused: "Refused", refusedNote: "These requests were never sent.", around: "The code around it",
   secret: (/** @type {string} */ name) => `Enter ${name}`, input: "Edit the input and run again", again: "Run it again", code: (/** @type {number} */ line) => `Edit the code at line ${line}`,
-  sameRun: "that run", platform: "The runtime ended this run, not the workflow.",
+  platform: "The runtime ended this run, not the workflow.",
   sent: "It was carried out: go on", notSent: "It was not: send it", question: "Was this write carried out?",
 };
 
@@ -84,5 +84,5 @@ export const answer = {
   truncated: "Only the beginning is kept.", tree: "Tree", table: "Table", text: "Text", page: "Page", download: "Download", expires: (/** @type {string} */ when) => `until ${when}`,
   frame: "The answer as a page. Its scripts don't run, and it can't reach this console.", status: (/** @type {number} */ n) => `status ${n}`, moreItems: (/** @type {number} */ n) => `Show ${count(n)} more`, empty: "empty", image: "Picture of the answer", pdf: "PDF of the answer",
   problems: /** @type {Record<string, string>} */ ({ storing: "The file is being stored.", too_large: "The file was too large to keep.", busy: "The store was busy, so the file was not kept.", store_failed: "The file could not be stored.", gone: "The file is no longer kept." }),
-  expand: (/** @type {string} */ name) => `Show or hide ${name}`, whole: "Show all of it", rows: (/** @type {number} */ n) => plural(n, "row"), sort: (/** @type {string} */ name) => `Sort by ${name}`,
+  whole: "Show all of it", rows: (/** @type {number} */ n) => plural(n, "row"), sort: (/** @type {string} */ name) => `Sort by ${name}`,
 };

@@ -14,14 +14,14 @@ export const draft = {
   headline: { changed: (/** @type {string} */ name) => `${name} has changes that are not saved`, ready: (/** @type {string} */ name) => `${name} can be deployed`, problems: (/** @type {string} */ name, /** @type {number} */ n) => `${name} has ${plural(n, "problem")}`, fresh: (/** @type {string} */ name) => `A draft of ${name}` },
   tabs: /** @type {[string, string][]} */ ([["code", "Code"], ["try", "Try it"], ["diff", "Difference to live"], ["deploy", "Deploy"]]),
   facts: { of: "Workflow", revision: "Revision", changed: "Saved" }, of: (/** @type {number} */ n) => `from version ${n}`, revision: (/** @type {number} */ n) => `revision ${n}`, unsaved: "not saved yet",
-  save: "Save", saved: "Saved", check: "Check again", saving: "Saving and checking", saveHint: "Ctrl S or ⌘ S", editor: (/** @type {string} */ name) => `The code of ${name}`, escape: "Esc, then Tab leaves the editor.",
-  restored: "This text was not saved before the page was left. It is back.", discard: "Discard it", discardTo: (/** @type {number} */ n) => `Go back to revision ${n}`, discardNew: "Begin again",
+  save: "Save", check: "Check again", saving: "Saving and checking", saveHint: "Ctrl S or ⌘ S", editor: (/** @type {string} */ name) => `The code of ${name}`, escape: "Esc, then Tab leaves the editor.",
+  restored: "This text was not saved before the page was left. It is back.", discardTo: (/** @type {number} */ n) => `Go back to revision ${n}`, discardNew: "Begin again",
   header: "The header differs from what is saved: its packages are installed, and the program is started, when you save.",
 };
 
 export const conflict = {
   draft: (/** @type {number} */ n) => `Revision ${n} of this draft was saved elsewhere while you wrote.`, live: (/** @type {number} */ n) => `Version ${n} was deployed while you wrote.`, lead: "Nothing was overwritten. Take what you need from the first text into yours, then save it.",
-  theirs: (/** @type {number} */ n) => `revision ${n}, saved elsewhere`, theirsLive: (/** @type {number} */ n) => `version ${n}, live now`, mine: "your text", show: "Compare", hide: "Back to your text",
+  theirs: (/** @type {number} */ n) => `revision ${n}, saved elsewhere`, theirsLive: (/** @type {number} */ n) => `version ${n}, live now`, mine: "your text",
   save: (/** @type {number} */ n) => `Save your text as revision ${n}`, begin: "Save your text as a draft of it", take: "Take the other text, and lose yours",
   gone: "This draft was deployed or deleted elsewhere. Your text is still here.", anew: "Keep it as a new draft", leave: "Leave it", phrases: { Accept: "Keep mine", Reject: "Take theirs", "Revert this chunk": "Take theirs" },
 };

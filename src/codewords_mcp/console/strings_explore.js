@@ -6,13 +6,13 @@ export const services = {
   lead: "Parts of this runtime that every workflow may call, each a form to try here.", open: (/** @type {string} */ name) => `Open ${name}`,
   ready: "ready", notReady: "not ready", noAccount: "no account needed", needs: "needs", has: "has a value", lacks: "has no value yet", without: "Without it", enter: (/** @type {string} */ name) => `Enter ${name}`, enterShort: "Enter",
   credentials: "What it works with", none_needed: "It needs no account and no key.", used: "Used by", unused: "No workflow uses it yet.", usedBy: (/** @type {number} */ n) => `used by ${plural(n, "workflow")}`,
-  operations: "Operations", count: (/** @type {number} */ n) => plural(n, "operation"), gone: "There is no such service.", all: "Show all services", also: "also", writes: "changes something", reads: "only reads", sometimes: "may change something",
+  operations: "Operations", count: (/** @type {number} */ n) => plural(n, "operation"), gone: "There is no such service.", all: "Show all services", writes: "changes something", reads: "only reads", sometimes: "may change something",
 };
 
 export const api = {
   headline: (/** @type {number} */ n) => plural(n, "operation"), lead: "Every route of this runtime and of its services. What you send here is sent as you, for real.", search: "Search operations", all: "All parts", part: "Part", none: "No operation has these words.", clear: "Show all operations",
   back: "All operations", gone: "There is no such operation.", method: "Method", key: /** @type {Record<string, string>} */ ({ admin: "for admins", open: "needs no key" }),
-  example: "Fill in the example", file: "Or send a file", noFile: "Send no file",
+  example: "Fill in the example", file: "Or send a file",
   send: (/** @type {string} */ line) => `Send ${line}`, ask: (/** @type {string} */ summary) => `${summary}?`, asks: "This is sent now, for real:", keep: "Don't send it", sending: "Waiting for the answer", stop: "Stop", stopped: "Stopped: this is what came until then.",
   credential: (/** @type {string} */ names) => `It acts with ${names}, whose provider may charge for each call.`, models: "It asks a model, which costs what its provider charges; budgets in Usage bound it.", cost: "Cost", run: "Run", took: "Took",
   headers: (/** @type {number} */ n) => plural(n, "header"), request: "The same request elsewhere", requestLead: "Programs need a key, made in Settings; its value stands in no snippet.", hidden: "THE_VALUE", size: "Size", again: "send it",

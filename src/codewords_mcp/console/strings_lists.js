@@ -7,7 +7,7 @@ export const home = {
   running: (/** @type {number} */ n) => (n ? `${plural(n, "run")} ${n === 1 ? "goes" : "go"} on` : "no run goes on"),
   failed: (/** @type {number} */ n) => (n ? `${plural(n, "run")} failed in the last day` : "none failed in the last day"),
   inbox: "Needs you", failures: "Failed lately", active: "Runs now", next: "Comes next", spending: "Spending today",
-  noFailures: "No run has failed.", noActive: "No run goes on.", noNext: "Nothing is scheduled.", noInbox: "No question is open.",
+  noFailures: "No run has failed.", noActive: "No run goes on.", noNext: "Nothing is scheduled.",
   schedule: "Let a workflow run by itself", allRuns: "All runs", allFailed: "All failed runs",
   spent: (/** @type {string} */ usd, /** @type {number} */ calls) => `${usd} for ${plural(calls, "model call")}`,
   noCalls: "No model was called today.", noBudget: "No budget bounds model calls.",
@@ -20,7 +20,7 @@ export const first = {
   title: "Run your first workflow",
   lead: "A workflow is one Python file that runs here, in a sandbox, whenever you, a schedule or a chat asks.",
   deployTitle: "Start from a template", deploy: (/** @type {string} */ name) => `Deploy “${name}”`,
-  deploying: "Deploying", browse: "All templates",
+  deploying: "Deploying",
   connectTitle: "Or let your assistant write it", connect: "Add this runtime to a chat host, then say what you need.",
   hosts: [
     ["Claude Code", "claude mcp add --scope user codewords -- codewords-mcp"],
