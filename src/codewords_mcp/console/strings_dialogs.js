@@ -29,5 +29,6 @@ export const replay = {
 
 export const writes = {
   title: "Held, not sent", sent: "Sent", lead: (/** @type {number} */ n) => (n ? `This dry run held ${plural(n, "write")}. Nothing of them has been sent.` : "This dry run held nothing: it would only have read."),
+  send: (/** @type {number} */ n) => `send exactly ${n === 1 ? "this write" : `these ${count(n)} writes`}`,
   apply: (/** @type {number} */ n) => `Run for real and send exactly ${n === 1 ? "this write" : `these ${count(n)} writes`}`,
 };

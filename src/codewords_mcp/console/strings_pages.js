@@ -6,9 +6,12 @@ export const inbox = {
   empty: "Questions that only a person may answer appear here: what a workflow may do, a secret to type, an account to connect.", emptyAction: "See what runs",
   questions: "Questions", asked: "asked", until: (/** @type {string} */ when) => `open until ${when}`,
   act: /** @type {Record<string, string>} */ ({ consent: "Read and answer", secret: "Type it", connect: "Connect the account", browser: "Pair this Chrome" }),
-  unknown: "Runs that ask about a write", held: "Held writes", dead: "Connections that no longer work",
+  unknown: "Runs that ask about a write", askedWrite: "Was it carried out?", held: "Held writes", dead: "Connections that no longer work",
   heldLine: (/** @type {number} */ n) => `${plural(n, "write")} held`, review: "Review what it would send", reconnect: (/** @type {string} */ app) => `Connect ${app} again`,
-  since: (/** @type {string} */ name) => `Account “${name}”`, open: "Open the run",
+  since: (/** @type {string} */ name) => `Account “${name}”`,
+  open: "Open", close: "Close", openOf: (/** @type {string} */ what) => `Open: ${what}`, closeOf: (/** @type {string} */ what) => `Close: ${what}`, gone: "This waits no longer: it was answered, or has expired.", all: "Show all that waits",
+  by: "Asked by", code: "Code", nothingElse: "An answer counts once. Nothing that is not agreed is done.", toWorkflow: (/** @type {string} */ name) => `Open ${name}`, toRun: "Open the run that goes on", readAnswer: "Read and answer",
+  unsure: (/** @type {number} */ attempt) => `Sent by attempt ${count(attempt)}. This write`, wasSent: "It was carried out", wasNot: "It was not: send it", goesOn: "A new run goes on with what is on record.", goOn: (/** @type {number} */ n) => (n ? `Go on, and send ${plural(n, "write")} again` : "Go on, and send none of them again"),
 };
 
 export const usage = {

@@ -6,7 +6,7 @@ import { PAGE_NAMES } from "../strings.js";
 import { templates as words } from "../strings_workflows.js";
 import { html, styles, useState } from "../ui.js";
 import { CodeBlock } from "../parts/code.js";
-import { asked, Consent } from "../parts/consent.js";
+import { Consent, questionOr } from "../parts/consent.js";
 import { Dialog } from "../parts/dialog.js";
 import { Search } from "../parts/narrow.js";
 import { Progress } from "../parts/progress.js";
@@ -63,15 +63,6 @@ function Template({ template, onCode }) {
     ${state.done ? html`<p class="good" role="status">${words.done(visible(state.done.name))}</p><div class="actions"><a class="button primary" href=${`/console/workflows/${encodeURIComponent(state.done.service_id)}`}>${words.open(visible(state.done.name))}</a></div>`
       : html`<div class="actions"><button class="primary" disabled=${Boolean(state.working)} aria-label=${words.deploy(name)} onClick=${() => deploy(null)}>${words.deployShort}</button><button aria-label=${words.codeOf(name)} onClick=${onCode}>${words.code}</button><a class="button" aria-label=${words.editOf(name)} href=${href("/console/drafts/new", { template: template.id })}>${words.edit}</a></div>`}
     ${state.question && html`<${Consent} question=${state.question} act=${words.deployIt(name)} onAgree=${() => deploy(state.question?.confirm ?? null)} onClose=${() => setState({})} />`}`;
-}
-
-/** @param {unknown} problem */
-function questionOr(problem) {
-  try {
-    return { question: asked(problem) };
-  } catch (error) {
-    return { error };
-  }
 }
 
 /** @param {{template: any}} properties */

@@ -15,6 +15,15 @@ export function asked(error) {
   return { message: error.message, asks: asks.length ? asks : error.body.asks ?? [], confirm: confirm || error.body.confirm };
 }
 
+/** A question as part of a state, or any other error as its error. @param {unknown} problem @returns {{question?: Question, error?: any}} */
+export function questionOr(problem) {
+  try {
+    return { question: asked(problem) };
+  } catch (error) {
+    return { error };
+  }
+}
+
 /** @param {{question: Question, act: string, onAgree: () => void, onClose: () => void}} properties */
 export const Consent = ({ question, act, onAgree, onClose }) => html`<${Dialog} title=${words.title} onClose=${onClose} wide>
   <p><${Text} of=${question.message} /></p><${Permissions} lines=${question.asks} /><p class="dim">${words.note}</p>

@@ -4,12 +4,12 @@ import { visible } from "../format.js";
 import { setQuery } from "../router.js";
 import { review as words } from "../strings_drafts.js";
 import { html, useEffect, useState } from "../ui.js";
+import { Changes, Lines } from "./changes.js";
 import { asked, Consent } from "./consent.js";
 import { Difference } from "./code.js";
 import { Progress } from "./progress.js";
 import { Permissions } from "./reach.js";
 import { Problem } from "./resource.js";
-import { Text } from "./text.js";
 
 /** @typedef {{working?: string, progress?: any, error?: any, found?: any, question?: any}} Work */
 
@@ -68,26 +68,9 @@ export function Review({ state, onDone }) {
 /** The four differences, in the order in which they are read. @param {{found: any}} properties */
 function Found({ found }) {
   if (!found.changed) return html`<p role="status">${words.unchanged(found.version)}</p>`;
-  const { changes } = found;
-  return html`
-    <section class="card"><header><h2>${words.code}</h2>${changes && html`<span class="dim">${words.lines(changes.lines_added, changes.lines_removed)}</span>`}</header>
-      ${changes ? html`<${Difference} text=${changes.code} label=${words.code} />` : html`<p class="dim">${words.newCode}</p>`}</section>
-    <section class="card"><header><h2>${words.permissions}</h2></header><${Reach} found=${found} /></section>
-    <section class="card"><header><h2>${words.behaviour}</h2></header>${changes ? html`<${Lines} of=${changes.behaviour} />` : html`<p class="dim">${words.noRuns}</p>`}</section>
-    <section class="card"><header><h2>${words.cost}</h2></header><p>${changes?.cost || words.noCost}</p></section>
+  return html`<${Changes} changes=${found.changes} capabilities=${found.capabilities} />
     ${found.notes.length > 0 && html`<section class="card"><header><h2>${words.notes}</h2></header><${Lines} of=${found.notes.map((/** @type {any} */ note) => note.message)} /></section>`}
     ${found.asks.length > 0 && html`<section class="card attention"><header><h2>${words.asks}</h2></header><p class="dim">${words.asksLead}</p><${Permissions} lines=${found.asks} /></section>`}`;
-}
-
-/** @param {{of: string[]}} properties */
-const Lines = ({ of }) => html`<ul class="facts-list">${of.map((line) => html`<li><${Text} of=${line} /></li>`)}</ul>`;
-
-/** @param {{found: any}} properties */
-function Reach({ found }) {
-  if (!found.changes) return found.capabilities.length ? html`<p class="dim">${words.fresh}</p><${Permissions} lines=${found.capabilities} />` : html`<p>${words.nothing}</p>`;
-  const { permissions } = found.changes;
-  if (!permissions.length) return html`<p>${words.samePermissions}</p>`;
-  return html`<ul class="changed-permissions mono">${permissions.map((/** @type {string} */ line) => html`<li class=${line.startsWith("+") ? "added" : "removed"}><${Text} of=${line} /></li>`)}</ul>`;
 }
 
 /** Why it was not reviewed or deployed. Where another version went live meanwhile, both differences. @param {{error: any, onOver: (version: number) => void}} properties */
