@@ -69,7 +69,12 @@ def measure_sizes() -> bool:
     """The run page with the shell, and all of the console without and with its code editor."""
     shell = {CONSOLE / "index.html", CONSOLE / "app.css", CONSOLE / "parts.css"}
     run_page = loaded_with(CONSOLE / "app.js", CONSOLE / "pages/run.js") | shell
-    everything = {path for path in CONSOLE.rglob("*") if path.suffix in {".js", ".css", ".html"}}
+    # Cards are shown by chats: no page of the console loads them.
+    everything = {
+        path
+        for path in CONSOLE.rglob("*")
+        if path.suffix in {".js", ".css", ".html"} and path.parent.name != "cards"
+    }
     without_editor = {path for path in everything if not path.name.startswith(EDITOR)}
     return all([
         alone("shell and run page, gzip", _kilobytes(run_page), "KB", runs=1, at_most=45),
