@@ -99,7 +99,8 @@ class Tab:
         message = json.loads(self._wire.recv(timeout=120))
         method, params = message.get("method"), message.get("params", {})
         if method == "Log.entryAdded":
-            self.problems.append(params["entry"]["text"])
+            entry = params["entry"]
+            self.problems.append(f"{entry['text']} {entry.get('url', '')}".rstrip())
         elif method == "Runtime.exceptionThrown":
             details = params["exceptionDetails"]
             self.problems.append(details.get("exception", {}).get("description") or details["text"])
@@ -121,7 +122,7 @@ def tab(profile: Path, *, width: int, height: int, mobile: bool = False) -> Gene
     try:
         assert browser.stderr
         url = next(line.split()[-1] for line in browser.stderr if "DevTools listening" in line)
-        with connect(url, max_size=None, proxy=None) as wire:
+        with connect(url, max_size=None, proxy=None, ping_interval=None) as wire:
             page = _attach(wire)
             for domain in ("Page", "Log", "Network", "Runtime"):
                 page.do(f"{domain}.enable")

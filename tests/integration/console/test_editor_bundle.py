@@ -25,7 +25,7 @@ def test_the_code_editor_is_made_again_byte_for_byte(tmp_path: Path) -> None:
         cwd=folder,
         check=True,
         capture_output=True,
-        text=True,
+        encoding="utf-8",
         timeout=120,
     ).stdout
     for name in ("codemirror.js", "codemirror.LICENSE"):

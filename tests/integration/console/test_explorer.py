@@ -42,7 +42,7 @@ def _snippets(console: Console) -> tuple[str, str]:
 def _run(console: Console, *command: str) -> Any:
     """What a command prints that has the key in its environment."""
     done = subprocess.run(
-        command, env={"PATH": "/usr/bin:/bin"} | console.served.environment(), capture_output=True, text=True, check=True
+        command, env={"PATH": "/usr/bin:/bin"} | console.served.environment(), capture_output=True, encoding="utf-8", check=True
     )  # fmt: skip
     return json.loads(done.stdout)
 

@@ -49,7 +49,7 @@ def test_one_browser_ends_the_session_of_another_whose_page_stays(console: Conso
         lost.do("Target.createTarget", url=address(console.served))
         script = "fetch('/sessions', {headers: {'X-Codewords-Console': '1'}}).then((answer) => answer.status)"
         until(lambda: lost.value(script) == 200, "it is signed in again")
-        lost.value("window.dispatchEvent(new Event('focus'))")
+        lost.do("Page.bringToFront")
         other.waits(f"!{_BANNER}")
         assert "half an input" in lost.value("document.querySelector('main textarea').value")
 

@@ -27,6 +27,8 @@ def out() -> Iterator[io.StringIO]:
     handlers, level = root.handlers[:], root.level
     stream = io.StringIO()
     configure("INFO", stream)
+    # A logger that remembers this configuration would write to it in later tests too.
+    structlog.configure(cache_logger_on_first_use=False)
     yield stream
     structlog.reset_defaults()
     root.handlers[:] = handlers

@@ -55,7 +55,7 @@ def test_compact_scripts_have_the_syntax_trees_of_what_is_written(tmp_path: Path
         ["node", "same.js", tmp_path / "pairs.json"],
         cwd=folder,
         capture_output=True,
-        text=True,
+        encoding="utf-8",
         timeout=120,
         check=False,
     )
