@@ -38,4 +38,4 @@ def look(console: Console, path: str, heading: str = "", ready: str = "main") ->
     console.tab.resize(*WIDE)
     console.open(path, heading)
     assert console.tab.value(_SIDEWAYS) <= 0, (path, WIDE)
-    assert console.tab.problems == []
+    assert console.tab.problems == [], console.tab.problems

@@ -71,23 +71,22 @@ def _without_input(number: int) -> RunColumns:
     return cast("RunColumns", {"id": f"r{number}", "owner": "o", "status": "running", "created_at": number})
 
 
-def test_a_search_goes_on_where_it_ended_and_says_how_far_it_looked(
-    database: Database, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(run_list, "PIECE", 4)
-    monkeypatch.setattr(run_list, "MOST", 8)
+def test_a_search_goes_on_where_it_ended_and_says_how_far_it_looked(database: Database) -> None:
+    def look(words: str, **more: Any) -> run_list.Found:
+        return search(database, words, piece_size=4, most=8, **more)
+
     for number in range(30):
         add(database, number, "wanted" if number in {1, 2, 12} else "other")
 
-    first = search(database, "wanted")
+    first = look("wanted")
     assert (ids(first), first.looked, first.last, first.more) == ([], 8, (22, "r22"), True)
-    second = search(database, "wanted", before=first.last)
+    second = look("wanted", before=first.last)
     assert (ids(second), second.looked, second.more) == ([], 8, True)
-    third = search(database, "wanted", before=second.last, limit=1)
+    third = look("wanted", before=second.last, limit=1)
     assert (ids(third), third.last, third.more) == (["r12"], (12, "r12"), True)
-    fourth = search(database, "wanted", before=third.last)
+    fourth = look("wanted", before=third.last)
     assert (ids(fourth), fourth.last) == ([], (4, "r4"))
-    fifth = search(database, "wanted", before=fourth.last)
+    fifth = look("wanted", before=fourth.last)
     assert (ids(fifth), fifth.looked, fifth.more) == (["r2", "r1"], 4, False)
 
 

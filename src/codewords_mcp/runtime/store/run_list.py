@@ -103,9 +103,11 @@ def search(
     below: str | None,
     words: str | None,
     key: str | None,
+    piece_size: int = PIECE,
+    most: int = MOST,
     **matching: Unpack[RunConditions],
 ) -> Found:
-    """Runs with these words in their path or input, and of this key; at most `limit`, and no more than `MOST` looked at.
+    """Runs with these words in their path or input, and of this key; at most `limit`, and no more than `most` looked at.
 
     There is no index of inputs: one would cost every run more than it costs to look through those of some days.
     """
@@ -113,7 +115,7 @@ def search(
     places: list[Place] = []
     looked, last, ends = 0, before, time.monotonic() + SECONDS
     # The newest often have enough.
-    size = min(FIRST, PIECE)
+    size = min(FIRST, piece_size)
     while True:
         query = listed(
             (runs.c.created_at, runs.c.id, matches.label("found")),
@@ -132,9 +134,9 @@ def search(
                 return Found(places, looked, last, more=True)
         if len(piece) < size:
             return Found(places, looked, last, more=False)
-        if looked >= MOST or time.monotonic() > ends:
+        if looked >= most or time.monotonic() > ends:
             return Found(places, looked, last, more=True)
-        size = PIECE
+        size = piece_size
 
 
 def _matches(words: str | None, key: str | None) -> ColumnElement[bool]:
