@@ -12,7 +12,6 @@ from tests.integration.mcp.fake_runtime import ANN, FakeRuntime
 from tests.support.mcp_clients import Bare, Era, data_of, over_http, text_of
 
 from codewords_mcp.mcp_server.limits import ServerLimits
-from codewords_mcp.mcp_server.tool import McpTool
 from codewords_mcp.tools import all_tools
 
 pytestmark = pytest.mark.anyio
@@ -215,9 +214,7 @@ async def test_a_reply_that_is_no_answer_counts_as_silence(
 @pytest.mark.requirement("confirm:which")
 async def test_every_destroying_tool_asks_but_for_the_end_of_a_run(client: Client) -> None:
     destroying = {
-        tool.name: tool
-        for tool in all_tools()
-        if isinstance(tool, McpTool) and tool.annotations and tool.annotations.destructive_hint
+        tool.name: tool for tool in all_tools() if tool.annotations and tool.annotations.destructive_hint
     }
     assert [name for name, tool in destroying.items() if tool.confirm is None] == ["cancel_run"]
     wrong = await client.call_tool("rollback_workflow", {"workflow_id": "x", "version": "none"})

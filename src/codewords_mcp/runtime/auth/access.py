@@ -161,7 +161,7 @@ def _by_level(access: Access, rule: Rule) -> CodewordsError | None:
     if rule.by_person and not access.console:
         return Forbidden(
             "A person answers this, signed in to the console; a key is no answer.",
-            hint="Run `codewords open`: it opens what waits for you.",
+            hint="Answer it in the inbox of the console.",
         )
 
     return None

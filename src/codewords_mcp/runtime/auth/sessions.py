@@ -419,7 +419,7 @@ def _no_sign_in() -> NotFound:
 def _no_opening() -> NotFound:
     return NotFound(
         "This address of a workflow's page is not valid: it was used, or is over five minutes old.",
-        hint="Open the page from the console, or by `codewords open` and the workflow's name.",
+        hint="Open the page anew, from the console or the terminal.",
     )
 
 

@@ -34,7 +34,7 @@ _SEED_KEYS = {"app_slug": "app", "action_name": "action"}
 
 COOKIES = (
     "Requests reach a workflow without cookies at /run, since all workflows share the runtime's origin there; those to its own "
-    "page (`codewords open` and its name) bring them. For programs pass a token in a header of your own (X-Session) or in the "
+    "page (opened from the console) bring them. For programs pass a token in a header of your own (X-Session) or in the "
     "body, and keep what belongs to it with redis_coordinator or user_login."
 )
 
