@@ -56,21 +56,12 @@ class _Module:
 class Bundle:
     """The modules that an entry needs, in one script.
 
-    `instead` maps a module to the one that takes its place, `left_out` are modules whose dynamic import fails; both by their
-    paths in `folder`.
+    `instead` maps a module to the one that takes its place, both by their paths in `folder`.
     """
 
-    def __init__(
-        self,
-        folder: Path,
-        entry: str,
-        *,
-        instead: Mapping[str, str] = {},
-        left_out: frozenset[str] = frozenset(),
-    ) -> None:
+    def __init__(self, folder: Path, entry: str, *, instead: Mapping[str, str] = {}) -> None:
         self._folder = folder.resolve()
         self._instead = {self._folder / name: self._folder / other for name, other in instead.items()}
-        self._left_out = {self._folder / name for name in left_out}
         self._modules: dict[Path, _Module] = {}
         self._reach(self._folder / entry)
 
@@ -124,8 +115,6 @@ class Bundle:
             self._reach_later(target)
 
     def _reach_later(self, path: Path) -> None:
-        if path in self._left_out:
-            return
         module = self._reach(path)
         for name in module.exports:
             self._need(path, name)
@@ -159,7 +148,7 @@ class Bundle:
             *module.runs,
             *(module.imports[local][0] for local in sorted(module.used_imports)),
             *(module.passed_on[name][0] for name in sorted(module.used & module.passed_on.keys())),
-            *sorted(path for path in module.later - self._left_out if f"\1{path}\1" in text),
+            *sorted(path for path in module.later if f"\1{path}\1" in text),
         ]
 
     def _in_order(self) -> Iterator[_Module]:
@@ -187,7 +176,8 @@ class Bundle:
         heads = [f"const {{{', '.join(parts)}}} = {source};" for source, parts in sorted(taken.items())]
         body = "\n".join(statement.text for statement in module.statements if statement.is_used)
         for path in module.later:
-            body = body.replace(f"\1{path}\1", _later(path, names))
+            # One in a statement that was left out is in no script.
+            body = body.replace(f"\1{path}\1", f"Promise.resolve({names.get(path)})")
 
         returned = [
             _pair(name, module.exports[name]) for name in sorted(module.used - module.passed_on.keys())
@@ -198,13 +188,6 @@ class Bundle:
         ends = [f"return {{{', '.join(returned)}}};"] if returned else []
         lines = "\n".join([*heads, body, *ends])
         return f"const {names[module.path]} = (() => {{\n{lines}\n}})();\n"
-
-
-def _later(path: Path, names: Mapping[Path, str]) -> str:
-    """Return the value of a dynamic import: a module of this script, or an error."""
-    if path in names:
-        return f"Promise.resolve({names[path]})"
-    return f'Promise.reject(new Error("{path.name} is not here"))'
 
 
 def _pair(name: str, other: str) -> str:

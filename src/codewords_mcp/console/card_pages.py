@@ -27,7 +27,6 @@ _INSTEAD: Final = {
     "parts/virtual.js": "cards/virtual.js",
 }
 """A card has no connection but its host, no address and no previews."""
-_LEFT_OUT: Final = frozenset({"vendor/uplot.js"})
 _STYLES: Final = ("app.css", "parts.css", "pages/workflows.css", "cards/card.css")
 _DARK: Final = re.compile(r"@media \(prefers-color-scheme: dark\) \{\s*:root \{(.*?)\}\s*\}", re.DOTALL)
 _PAGE: Final = """\
@@ -63,4 +62,4 @@ def card_page(name: str) -> str:
 def card_bundle(name: str) -> Bundle:
     """The modules of a card."""
     entry = f"cards/{name.replace('-', '_')}.js"
-    return Bundle(FOLDER, entry, instead=_INSTEAD, left_out=_LEFT_OUT)
+    return Bundle(FOLDER, entry, instead=_INSTEAD)

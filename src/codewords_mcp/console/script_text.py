@@ -1,132 +1,166 @@
-"""Tell the comments, strings, templates and patterns of a script from its code."""
+"""The tokens of a script, with the code in its templates, and a script with marks in place of its literals.
+
+A token is found by one pattern, but for a template, whose slots are code with templates of their own, and a regular
+expression, which only what stands before it tells from a division.
+"""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 _TOKEN = re.compile(
     r"""
-    (?P<line>//[^\n]*)
-  | (?P<block>/\*.*?\*/)
+    (?P<space>\s+)
+  | (?P<comment>//[^\n]*|/\*.*?\*/)
   | (?P<string>"(?:[^"\\\n]|\\.)*"|'(?:[^'\\\n]|\\.)*')
+  | (?P<number>(?:\d[\w.]*|\.\d\w*))
+  | (?P<word>[#@]?[\w$\u0080-\uffff]+)
   | (?P<template>`)
-  | (?P<slash>/)
+  | (?P<sign>=>|\?\.(?!\d)|\?\?=?|&&=?|\|\|=?|\+\+|--|\*\*=?|>>>?=?|<<=?|[=!]==?|[-+*%&|^<>]=|\.\.\.|/=?|[^\s])
     """,
     re.DOTALL | re.VERBOSE,
 )
-_PATTERN = re.compile(r"/(?:[^/\\\[\n]|\\.|\[(?:[^\]\\\n]|\\.)*\])+/[a-z]*")
-_BEFORE_PATTERN = frozenset("(,=:[!&|?{};+-*%~^<>\n")
-_WORDS_BEFORE_PATTERN = re.compile(r"\b(?:return|typeof|case|in|of|do|else|void|delete|await|yield)$")
+_EXPRESSION = re.compile(r"/(?:[^/\\\[\n]|\\.|\[(?:[^\]\\\n]|\\.)*\])+/\w*")
+_TEMPLATE_TEXT = re.compile(r"(?:[^`\\$]|\\.|\$(?!\{))*", re.DOTALL)
+_BEFORE_EXPRESSION = frozenset({
+    "return", "typeof", "case", "in", "of", "delete", "void", "throw", "new", "else", "do", "await", "yield", "instanceof",
+})  # fmt: skip
+_AFTER_VALUE = frozenset({")", "]", "}", "++", "--"})
 _MARK = re.compile("\0(\\d+)\0")
 _WORD = re.compile(r"(?:(?<=\.\.\.)|(?<![.\w$]))[A-Za-z_$][\w$]*")
 """A word that may be a name: no property, but what is spread."""
 
 
+class Unended(ValueError):
+    """A template or a regular expression has no end."""
+
+
+@dataclass(frozen=True, slots=True)
+class Token:
+    """A piece of a script as it is written; all of them together are the script.
+
+    `kind` is space, comment, string, number, word, template, expression or sign. `parts` are of a template: its text with the
+    quotes, and the code in its slots without their braces.
+    """
+
+    kind: str
+    text: str
+    parts: tuple[str | list[Token], ...] = ()
+
+
+def tokens(script: str) -> list[Token]:
+    """Split a script. Raises Unended."""
+    return _tokens(script, 0, in_slot=False)[0]
+
+
+def _tokens(script: str, at: int, *, in_slot: bool) -> tuple[list[Token], int]:
+    """The tokens from a place on, to the brace that ends a slot or to the script's end; the place behind them."""
+    found: list[Token] = []
+    # The last one that says something: it tells whether a slash divides.
+    before: Token | None = None
+    depth = 0
+    while match := _TOKEN.match(script, at):
+        token = Token(str(match.lastgroup), match[0])
+        if token.kind == "template":
+            token = _template(script, at)
+        elif token.text in {"/", "/="} and _begins_expression(before):
+            token = _regular_expression(script, at)
+        elif token.kind == "sign":
+            depth += {"{": 1, "}": -1}.get(token.text, 0)
+            if in_slot and depth < 0:
+                return found, at
+        found.append(token)
+        at += len(token.text)
+        if token.kind not in {"space", "comment"}:
+            before = token
+
+    if in_slot:
+        raise Unended("The code in a template does not end.")
+    return found, at
+
+
+def _template(script: str, start: int) -> Token:
+    parts: list[str | list[Token]] = []
+    at, begin = start + 1, start
+    while match := _TEMPLATE_TEXT.match(script, at):
+        at = match.end()
+        if not script.startswith("${", at):
+            break
+
+        parts.append(script[begin : at + 2])
+        slot, at = _tokens(script, at + 2, in_slot=True)
+        parts.append(slot)
+        begin, at = at, at + 1
+
+    if not script.startswith("`", at):
+        raise Unended("A template does not end.")
+    parts.append(script[begin : at + 1])
+    return Token("template", script[start : at + 1], tuple(parts))
+
+
+def _begins_expression(before: Token | None) -> bool:
+    """Whether a slash here begins a regular expression: a value before it would make it a division."""
+    if before is None:
+        return True
+    if before.kind == "word":
+        return before.text in _BEFORE_EXPRESSION
+    return before.kind == "sign" and before.text not in _AFTER_VALUE
+
+
+def _regular_expression(script: str, at: int) -> Token:
+    match = _EXPRESSION.match(script, at)
+    if match is None:
+        raise Unended("A regular expression does not end.")
+    return Token("expression", match[0])
+
+
 @dataclass(slots=True)
 class Literals:
-    """The strings, templates and patterns of a script, by the marks that stand for them in its code."""
+    """The strings, templates and regular expressions of a script, by the marks that stand for them in its code."""
 
-    texts: list[str] = field(default_factory=list[str])
+    found: list[Token] = field(default_factory=list[Token])
 
-    def mark(self, text: str) -> str:
+    def mark(self, literal: Token) -> str:
         """Keep a literal; its mark."""
-        self.texts.append(text)
-        return f"\0{len(self.texts) - 1}\0"
+        self.found.append(literal)
+        return f"\0{len(self.found) - 1}\0"
 
     def text(self, mark: str) -> str:
         """The literal of a mark."""
-        return self.texts[int(mark.strip("\0"))]
+        return self.found[int(mark.strip("\0"))].text
 
     def restore(self, code: str) -> str:
         """The code with its literals in place of their marks."""
-        return _MARK.sub(lambda found: self.texts[int(found[1])], code)
+        return _MARK.sub(lambda mark: self.text(mark[0]), code)
+
+
+def without_comments(script: str) -> tuple[str, Literals]:
+    """The code of a script without comments and with marks in place of its literals, and these. Raises Unended."""
+    code, literals = _marked(tokens(script))
+    return re.sub(r"[ \t]+(?=\n)", "", code), literals
+
+
+def _marked(found: Sequence[Token]) -> tuple[str, Literals]:
+    literals = Literals()
+    parts: list[str] = []
+    for token in found:
+        match token.kind:
+            case "string" | "template" | "expression":
+                parts.append(literals.mark(token))
+            case "comment":
+                pass
+            case _:
+                parts.append(token.text)
+    return "".join(parts), literals
 
 
 def names(code: str, literals: Literals) -> set[str]:
     """Words in code that may be names: no properties, nothing of strings; of templates what is in their slots."""
     found = set(_WORD.findall(_MARK.sub(" ", code)))
     for mark in _MARK.finditer(code):
-        text = literals.texts[int(mark[1])]
-        if text.startswith("`"):
-            for slot in _slots(text):
-                found |= names(*without_comments(slot))
+        for part in literals.found[int(mark[1])].parts:
+            if not isinstance(part, str):
+                found |= names(*_marked(part))
     return found
-
-
-def _slots(template: str) -> Iterator[str]:
-    at = 1
-    while at < len(template):
-        if template[at] == "\\":
-            at += 2
-        elif template.startswith("${", at):
-            end = _end_of_slot(template, at + 2)
-            yield template[at + 2 : end - 1]
-            at = end
-        else:
-            at += 1
-
-
-def without_comments(source: str) -> tuple[str, Literals]:
-    """The code of a script without comments and with marks in place of its literals, and these."""
-    literals = Literals()
-    parts: list[str] = []
-    at = 0
-    while found := _TOKEN.search(source, at):
-        parts.append(source[at : found.start()])
-        at = found.end()
-        if found["string"]:
-            parts.append(literals.mark(found[0]))
-        elif found["template"]:
-            at = _end_of_template(source, at)
-            parts.append(literals.mark(source[found.start() : at]))
-        elif found["slash"]:
-            pattern = _PATTERN.match(source, found.start())
-            if pattern and _can_be_pattern("".join(parts[-3:])):
-                at = pattern.end()
-                parts.append(literals.mark(pattern[0]))
-            else:
-                parts.append("/")
-    parts.append(source[at:])
-    return re.sub(r"[ \t]+(?=\n)", "", "".join(parts)), literals
-
-
-def _end_of_template(source: str, at: int) -> int:
-    """The place behind a template, which may hold code with further templates. `at` is behind its first backtick."""
-    while at < len(source):
-        if source[at] == "\\":
-            at += 2
-        elif source[at] == "`":
-            return at + 1
-        elif source.startswith("${", at):
-            at = _end_of_slot(source, at + 2)
-        else:
-            at += 1
-    raise ValueError("A template does not end.")
-
-
-def _end_of_slot(source: str, at: int) -> int:
-    """The place behind the code in a template."""
-    depth, start = 1, at
-    while depth:
-        found = _TOKEN.match(source, at)
-        if at >= len(source):
-            raise ValueError("A template does not end.")
-        if found is None:
-            depth += {"{": 1, "}": -1}.get(source[at], 0)
-            at += 1
-        elif found["template"]:
-            at = _end_of_template(source, at + 1)
-        elif found["slash"]:
-            pattern = _PATTERN.match(source, at)
-            at = pattern.end() if pattern and _can_be_pattern(source[start:at]) else at + 1
-        else:
-            at = found.end()
-    return at
-
-
-def _can_be_pattern(before: str) -> bool:
-    """Whether a slash after this code begins a pattern, and does not divide."""
-    code = before.rstrip(" \t")
-    return not code or code[-1] in _BEFORE_PATTERN or _WORDS_BEFORE_PATTERN.search(code) is not None

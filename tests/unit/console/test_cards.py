@@ -43,7 +43,7 @@ def test_each_card_has_an_entry_and_takes_the_consoles_own_modules() -> None:
     assert entries < {path.stem for path in (CONSOLE / "cards").glob("*.js")}
     files = card_bundle("run").files()
     assert {"parts/timeline.js", "parts/log.js", "parts/log_store.js", "format.js"} <= set(files)
-    assert not {"router.js", "parts/link.js", "vendor/uplot.js"} & set(files)
+    assert not {"router.js", "parts/link.js"} & set(files)
     assert not re.search(r"\bfetch\(|EventSource|history\.|location\.", card_page("run"))
 
 

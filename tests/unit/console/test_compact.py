@@ -39,6 +39,7 @@ HARD = {
     "conditions": "const a = b ?.5 : .5; const c = b\n  ? 1\n  : 2;\nconst d = b\n  .e()\n  .f();",
     "words": "const a = 'x'in b; for (const c of[1, 2]) { } const { d , ... e } = b; label: for (;;) { break\nlabel }",
     "private names": "class A { #a = 1; get b() { return this . #a }\n static c = 2\n ; *d() { yield\n1 }\n async e() { } }",
+    "other spaces": "let a\f= 1;\v// gone\nlet b\u00a0= a",
     "other letters": "const größe = 1; const b = größe in c",
 }
 
