@@ -1,4 +1,4 @@
-"""What a draft would be is told before it is: checks of code that is being written, and the review of a deploy."""
+"""Checks of code that is being written, and the review of a deploy: both tell what a draft would be before it is."""
 
 from __future__ import annotations
 

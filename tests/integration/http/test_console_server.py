@@ -7,9 +7,10 @@ import json
 import os
 import re
 import signal
+import sqlite3
 import threading
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from pathlib import Path
 
 import httpx
@@ -21,6 +22,7 @@ from tests.support.waiting import until
 
 from codewords_mcp.runtime.api import changes
 from codewords_mcp.runtime.auth import session_state
+from codewords_mcp.runtime.store import local_file
 
 OWN = {"X-Codewords-Console": "1", "Sec-Fetch-Site": "same-origin", "Sec-Fetch-Dest": "empty"}
 
@@ -289,10 +291,18 @@ def test_the_answer_of_a_run_is_a_page_in_the_consoles_frame_only(
         assert dan.get(url, headers=frame).status_code == 404
 
 
+def _pass(door: Door, cookie: str, seconds: float) -> None:
+    """Let the token of a cookie's session become so much older."""
+    key, _, _ = cookie.partition(".")
+    with closing(sqlite3.connect(door.settings.home / local_file.NAME)) as database, database:
+        [(text,)] = database.execute("SELECT value FROM service_values WHERE key = ?", (key,))
+        state = json.loads(text)
+        state["rotated"] -= int(seconds * 1e6)
+        database.execute("UPDATE service_values SET value = ? WHERE key = ?", (json.dumps(state), key))
+
+
 @pytest.mark.requirement("pages:sessions-end")
-def test_the_next_cookie_comes_with_an_answer_and_tabs_go_on(
-    door: Door, person: Browser, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_next_cookie_comes_with_an_answer_and_tabs_go_on(door: Door, person: Browser) -> None:
     [(name, value)] = person.cookies.items()
     first = {"Cookie": f"{name}={value}"}
     with Browser() as other:
@@ -302,17 +312,16 @@ def test_the_next_cookie_comes_with_an_answer_and_tabs_go_on(
             other.cookies.clear()
             return other.get(f"{door.url}/workflows", headers=OWN | cookie)
 
-        monkeypatch.setattr(session_state, "ROTATE_AFTER", 0.0)
+        _pass(door, value, session_state.ROTATE_AFTER)
         answers = [person.get(f"{door.url}/workflows", headers=OWN), ask(first)]
         [cookie] = {answer.headers["set-cookie"] for answer in answers}
         assert "; HttpOnly; " in cookie
         assert cookie.endswith("; Path=/; SameSite=Strict")
         assert f"{name}={person.cookies[name]}" != first["Cookie"]
-        monkeypatch.undo()
 
         assert person.get(f"{door.url}/workflows", headers=OWN).status_code == 200
         assert ask(first).status_code == 200, "another tab's request was on its way"
-        monkeypatch.setattr(session_state, "GRACE", -1.0)
+        _pass(door, value, session_state.GRACE + 1)
         assert ask(first).status_code == 401, "a thief's"
     assert person.get(f"{door.url}/workflows", headers=OWN).status_code == 401, "it ended for both"
 

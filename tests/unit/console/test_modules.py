@@ -21,7 +21,7 @@ MARKUP = re.compile(
     r"innerHTML|outerHTML|insertAdjacentHTML|dangerouslySet|document\.write|srcdoc|\beval\(|new Function|\bstyle=[\"']"
 )
 EDITOR = ("editor", "codemirror")
-"""How the names of the code editor's files begin. It is loaded only where code is written or compared."""
+"""Beginnings of the names of the code editor's files. It is loaded only where code is written or compared."""
 WITH_EDITOR_BYTES = 300 * 1024
 
 

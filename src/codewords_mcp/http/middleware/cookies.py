@@ -11,7 +11,7 @@ _RESERVED = (
     "__http-codewords_",
     "__host-http-codewords_",
 )
-"""How names of the runtime's own cookies begin, in lower case, whatever the port."""
+"""The beginning of the names of the runtime's own cookies, in lower case, whatever the port."""
 ORIGIN_WIDE = frozenset(
     {
         b"accept-ch", b"alt-svc", b"clear-site-data", b"critical-ch", b"nel", b"report-to", b"reporting-endpoints",

@@ -81,14 +81,13 @@ class PageSessionGuard:
         else:
             found = None
 
-        # A program gets the error for programs; only a browser's navigation gets the page.
-        if found is None and (b"sec-fetch-dest", b"document") not in scope["headers"]:
+        if found is None:
+            # A program gets the error for programs; only a browser's navigation gets the page.
+            if (b"sec-fetch-dest", b"document") in scope["headers"]:
+                raise _signed_out(scope)
             raise _no_key()
 
-        scope[PERSON] = found and found.caller
-        require_signed_in(scope)
-        assert found is not None  # noqa: S101  # required above
-        scope[CALLER] = found.caller
+        scope[PERSON] = scope[CALLER] = found.caller
         return found
 
     async def admit_console(self, scope: Scope) -> SignedIn:
@@ -166,12 +165,16 @@ def require_same_origin(headers: Headers, origin: str) -> None:
 def require_signed_in(scope: Scope) -> None:
     """Raise Unauthenticated where the request has no session; the error is shown as the page to sign in on."""
     if scope.get(PERSON) is None:
-        from codewords_mcp.http.pages.sign_in import sign_in_page
+        raise _signed_out(scope)
 
-        scope[ERROR_PAGE] = sign_in_page(scope)
-        raise Unauthenticated(
-            "This page is for a person who is signed in.", hint="Run `codewords open`, or type a key on it."
-        )
+
+def _signed_out(scope: Scope) -> Unauthenticated:
+    from codewords_mcp.http.pages.sign_in import sign_in_page
+
+    scope[ERROR_PAGE] = sign_in_page(scope)
+    return Unauthenticated(
+        "This page is for a person who is signed in.", hint="Run `codewords open`, or type a key on it."
+    )
 
 
 def person(scope: Scope) -> Caller:

@@ -25,7 +25,7 @@ POLICY = (
     "default-src 'none'; script-src 'self' 'unsafe-inline'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; "
     "media-src 'self' data:; connect-src 'none'; frame-src 'self'"
 )
-"""What a host allows a card that declares nothing (MCP Apps), and the frame of the card itself."""
+"""The policy that a host has for a card that declares nothing (MCP Apps), and for the frame of the card itself."""
 _HOST = b'<!doctype html><meta charset="utf-8"><title>host</title><link rel="icon" href="data:,"><style>body{margin:0}</style><body><script type="module" src="/host.js"></script>'
 
 
@@ -113,7 +113,7 @@ class Card:
     number: int
 
     def value(self, script: str) -> Any:
-        """What a script gives in the card's document."""
+        """The result of a script in the card's document."""
         tab = self.host.tab
         tree = tab.do("Page.getFrameTree")["frameTree"]
         frame = tree["childFrames"][self.number]["childFrames"][0]["frame"]["id"]
@@ -124,7 +124,7 @@ class Card:
         return result["result"].get("value")
 
     def seen(self, script: str) -> Any:
-        """What a script gives of the card as the host keeps it: `one`."""
+        """The result of a script on the card as the host keeps it: `one`."""
         return self.host.tab.value(f"(one => {script})(host.shown[{self.number}])")
 
     def sees(self, selector: str, words: str = "") -> str:

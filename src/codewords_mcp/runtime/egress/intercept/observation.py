@@ -157,18 +157,19 @@ class GuardedObserver:
         """The connection is over."""
         observer, self._observer = self._observer, None
         if observer is not None:
-            try:
-                observer.end()
-            except Exception:
-                # The connection ends in order, whatever the recorder makes of it.
-                log.exception("reading of a connection did not end in order")
+            self._succeeds(observer.end)
 
     def _try(self, read: Callable[..., None], *data: bytes) -> None:
+        if not self._succeeds(read, *data):
+            self.end()
+            self._failed()
+
+    def _succeeds(self, read: Callable[..., None], *data: bytes) -> bool:
         try:
             read(*data)
         except Exception as error:
             if not isinstance(error, NotHttp):
                 # A fault here must not end a connection of a program that knows nothing of it.
                 log.exception("reading of a connection failed")
-            self.end()
-            self._failed()
+            return False
+        return True
