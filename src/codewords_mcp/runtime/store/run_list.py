@@ -6,14 +6,13 @@ import time
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from sqlalchemy import ColumnElement, Connection, RowMapping, and_, func, or_, select, union_all
+from sqlalchemy import ColumnElement, Connection, and_, func, or_, select, union_all
 from typing_extensions import Unpack
 
-from codewords_mcp.runtime.model.run import Run, RunError, RunInput
+from codewords_mcp.runtime.model.run import Run
 from codewords_mcp.runtime.model.run_filter import RunConditions
 from codewords_mcp.runtime.model.run_listing import ListedRun
-from codewords_mcp.runtime.store.clock import optional_datetime, to_datetime
-from codewords_mcp.runtime.store.runs import listed
+from codewords_mcp.runtime.store.runs import LIGHT, light_facts, listed
 from codewords_mcp.runtime.store.tables import keys, runs, workflows
 
 FIRST, PIECE, MOST = 100, 1000, 20_000
@@ -22,12 +21,6 @@ SECONDS = 0.25
 
 Place = tuple[int, str]
 """The time (µs) and the id of a run in the list."""
-
-_LIGHT = (
-    runs.c.id, runs.c.owner, runs.c.service_id, runs.c.version, runs.c.status, runs.c.created_at, runs.c.started_at,
-    runs.c.running_at, runs.c.completed_at, runs.c.response_status, runs.c.error, runs.c.usage, runs.c.retries,
-    runs.c.not_before, runs.c.waits_for, runs.c.parent_id, runs.c.schedule_id, runs.c.input, runs.c.mode, runs.c.mode_of,
-)  # fmt: skip
 
 
 class Found(NamedTuple):
@@ -56,14 +49,17 @@ def rows(
 def by_ids(connection: Connection, ids: list[str]) -> list[ListedRun]:
     """These runs, newest first."""
     query = (
-        select(*_LIGHT, workflows.c.name.label("workflow_name"), keys.c.prefix.label("key_prefix"))
+        select(*LIGHT, workflows.c.name.label("workflow_name"), keys.c.prefix.label("key_prefix"))
         # What another owner calls a workflow now is theirs to tell.
         .outerjoin(workflows, and_(workflows.c.id == runs.c.service_id, workflows.c.owner == runs.c.owner))
         .outerjoin(keys, and_(keys.c.id == runs.c.key_id, keys.c.owner == runs.c.owner))
         .where(runs.c.id.in_(ids))
         .order_by(runs.c.created_at.desc(), runs.c.id.desc())
     )
-    return [_listed_run(row) for row in connection.execute(query).mappings()]
+    return [
+        ListedRun(Run(**light_facts(row)), row["workflow_name"], row["key_prefix"])
+        for row in connection.execute(query).mappings()
+    ]
 
 
 def last_of_each(
@@ -148,29 +144,3 @@ def _matches(words: str | None, key: str | None) -> ColumnElement[bool]:
     if key is not None:
         conditions.append(runs.c.key_id == key)
     return func.coalesce(and_(*conditions), False)
-
-
-def _listed_run(row: RowMapping) -> ListedRun:
-    run = Run(
-        id=row["id"],
-        owner=row["owner"],
-        service_id=row["service_id"],
-        version=row["version"],
-        status=row["status"],
-        created_at=to_datetime(row["created_at"]),
-        started_at=optional_datetime(row["started_at"]),
-        running_at=optional_datetime(row["running_at"]),
-        completed_at=optional_datetime(row["completed_at"]),
-        response_status=row["response_status"],
-        error=RunError(**row["error"]) if row["error"] else None,
-        usage=row["usage"],
-        retries=row["retries"],
-        not_before=optional_datetime(row["not_before"]),
-        waits_for=row["waits_for"],
-        parent_id=row["parent_id"],
-        schedule_id=row["schedule_id"],
-        input=RunInput(**row["input"]) if row["input"] else None,
-        mode=row["mode"],
-        mode_of=row["mode_of"],
-    )
-    return ListedRun(run, row["workflow_name"], row["key_prefix"])

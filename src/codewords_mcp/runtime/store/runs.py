@@ -57,39 +57,54 @@ def to_run(row: RowMapping) -> Run:
         for a in row["attempts"]
     ]
     return Run(
-        id=row["id"],
-        owner=row["owner"],
-        service_id=row["service_id"],
-        version=row["version"],
-        status=row["status"],
-        created_at=to_datetime(row["created_at"]),
-        started_at=optional_datetime(row["started_at"]),
-        running_at=optional_datetime(row["running_at"]),
-        completed_at=optional_datetime(row["completed_at"]),
-        response_status=row["response_status"],
+        **light_facts(row),
         response_content=row["response_content"],
         response_json=row["response_json"],
         response_truncated=row["response_truncated"],
         response_file=ResponseFile(**row["response_file"]) if row["response_file"] else None,
         correlation_id=row["correlation_id"],
-        parent_id=row["parent_id"],
-        error=RunError(**row["error"]) if row["error"] else None,
         attempts=attempts,
         steps=[Step(id=s["id"], at=to_datetime(s["at"])) for s in row["steps"]],
-        usage=row["usage"],
         timings_ms=row["timings"],
         isolation=row["isolation"],
         background=row["background"],
-        retries=row["retries"],
         depth=row["depth"],
-        not_before=optional_datetime(row["not_before"]),
-        schedule_id=row["schedule_id"],
         held=row["executor"] is not None,
-        waits_for=row["waits_for"],
-        input=RunInput(**row["input"]) if row["input"] else None,
-        mode=row["mode"],
-        mode_of=row["mode_of"],
     )
+
+
+LIGHT = (
+    runs.c.id, runs.c.owner, runs.c.service_id, runs.c.version, runs.c.status, runs.c.created_at, runs.c.started_at,
+    runs.c.running_at, runs.c.completed_at, runs.c.response_status, runs.c.error, runs.c.usage, runs.c.retries,
+    runs.c.not_before, runs.c.waits_for, runs.c.parent_id, runs.c.schedule_id, runs.c.input, runs.c.mode, runs.c.mode_of,
+)  # fmt: skip
+"""The columns of a run in a list."""
+
+
+def light_facts(row: RowMapping) -> dict[str, Any]:
+    """The fields of a run that are in those columns."""
+    return {
+        "id": row["id"],
+        "owner": row["owner"],
+        "service_id": row["service_id"],
+        "version": row["version"],
+        "status": row["status"],
+        "created_at": to_datetime(row["created_at"]),
+        "started_at": optional_datetime(row["started_at"]),
+        "running_at": optional_datetime(row["running_at"]),
+        "completed_at": optional_datetime(row["completed_at"]),
+        "response_status": row["response_status"],
+        "error": RunError(**row["error"]) if row["error"] else None,
+        "usage": row["usage"],
+        "retries": row["retries"],
+        "not_before": optional_datetime(row["not_before"]),
+        "waits_for": row["waits_for"],
+        "parent_id": row["parent_id"],
+        "schedule_id": row["schedule_id"],
+        "input": RunInput(**row["input"]) if row["input"] else None,
+        "mode": row["mode"],
+        "mode_of": row["mode_of"],
+    }
 
 
 _DEFAULTS: RunColumns = {
