@@ -24,47 +24,41 @@ def run_record(run: Run) -> dict[str, Any]:
     `responseTruncated`, `responseFile`, `waitsFor`, `mode`, `modeOf` and all of `request…` are ours.
     """
     return {
-        "id": run.id,
+        **_outline(run),
         "userId": run.owner,
-        "serviceId": run.service_id,
-        "version": run.version,
-        "createdAt": timestamp(run.created_at),
-        "startedAt": timestamp(run.started_at),
-        "runningAt": timestamp(run.running_at),
-        "completedAt": timestamp(run.completed_at),
-        "notBefore": timestamp(run.not_before),
-        "status": run.status,
-        "waitsFor": run.waits_for,
         **_request(run),
-        "responseStatus": run.response_status,
         "responseContent": run.response_content,
         "responseJson": run.response_json,
         "responseTruncated": run.response_truncated,
         "responseFile": _file(run.response_file),
         "correlationId": run.correlation_id,
-        "parentRequestId": run.parent_id,
-        "scheduledRequestId": run.schedule_id,
-        # Present even without a price: clients declare the field.
-        "cost": run.usage.get("cost"),
         "usage": run.usage,
-        "error": run.error.model_dump() if run.error else None,
         "attempts": [_attempt(attempt) for attempt in run.attempts],
         "steps": [_step(step) for step in run.steps],
         "timings": run.timings_ms,
         "isolation": run.isolation,
-        "mode": run.mode,
-        "modeOf": run.mode_of,
     }
 
 
 def run_row(listed: ListedRun) -> dict[str, Any]:
     """A run in a list, in the record's words: without what only its page shows."""
-    run = listed.run
-    run_input = run.input
+    run_input = listed.run.input
+    return {
+        **_outline(listed.run),
+        "workflow": listed.workflow,
+        "trigger": trigger_of(listed.run),
+        "key": listed.key,
+        "inputPreview": preview_of(run_input),
+        "requestBytes": run_input and run_input.bytes,
+        "requestTruncated": run_input is not None and run_input.truncated,
+        "inputKept": run_input is not None and (run_input.content is not None or run_input.bytes == 0),
+    }
+
+
+def _outline(run: Run) -> dict[str, Any]:
     return {
         "id": run.id,
         "serviceId": run.service_id,
-        "workflow": listed.workflow,
         "version": run.version,
         "createdAt": timestamp(run.created_at),
         "startedAt": timestamp(run.started_at),
@@ -73,15 +67,10 @@ def run_row(listed: ListedRun) -> dict[str, Any]:
         "notBefore": timestamp(run.not_before),
         "status": run.status,
         "waitsFor": run.waits_for,
-        "trigger": trigger_of(run),
-        "key": listed.key,
-        "inputPreview": preview_of(run_input),
-        "requestBytes": run_input and run_input.bytes,
-        "requestTruncated": run_input is not None and run_input.truncated,
-        "inputKept": run_input is not None and (run_input.content is not None or run_input.bytes == 0),
         "responseStatus": run.response_status,
         "parentRequestId": run.parent_id,
         "scheduledRequestId": run.schedule_id,
+        # Present even without a price: clients declare the field.
         "cost": run.usage.get("cost"),
         "error": run.error.model_dump() if run.error else None,
         "mode": run.mode,
