@@ -172,6 +172,7 @@ READS_LISTS = """
 async def test_programs_trust_the_shared_authority_by_every_list_and_another_by_a_file_of_their_own(
     driver: LocalDriver, environment: EnvironmentRef
 ) -> None:
+    before = authorities.shared()
     authorities.share("shared")
     try:
         await driver.prepare(environment)
@@ -183,7 +184,7 @@ async def test_programs_trust_the_shared_authority_by_every_list_and_another_by_
             )
         )
     finally:
-        authorities.share("")
+        authorities.share(before)
 
     spec = specification(environment, READS_LISTS)
     named, systems, ends = await report(driver, replace(spec, id="run-shared", authority="shared"))
