@@ -7,9 +7,8 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
-import anyio
 from pydantic import BaseModel, Field
 
 from codewords_mcp.mcp_server.dry_run_format import apply_call, held_list, held_text, sent_count
@@ -18,15 +17,11 @@ from codewords_mcp.mcp_server.remedies import worded
 from codewords_mcp.mcp_server.text import clean, clean_json, compact, cut, fence, one_line
 from codewords_mcp.mcp_server.trace_format import trace_lines
 from codewords_mcp.runtime.model.authoring import Diagnosis, refusals
-from codewords_mcp.runtime.model.caller import Caller
 from codewords_mcp.runtime.model.dry_run import DryRunInfo
 from codewords_mcp.runtime.model.file_problems import file_problem
 from codewords_mcp.runtime.model.log_text import is_server_line, readable
 from codewords_mcp.runtime.model.run import FINISHED, LogLine, Run
 from codewords_mcp.runtime.model.trace import RunTrace
-
-if TYPE_CHECKING:
-    from codewords_mcp.runtime.api.runtime import Runtime
 
 _MAX_RESULT = 16_000
 _MAX_RESULT_SHOWN = WINDOW
@@ -41,7 +36,6 @@ NextStep = Literal["wait", "again", "secret", "route", "input", "code"]
 """Wait for the end; run again; set a secret; use another route; correct the input or the code."""
 _UNFIT = 422
 """FastAPI's status for an invalid input: the input has to be corrected, not the code."""
-_LOG_END_TIMEOUT = 3.0
 _EMPTY = 204
 _NO_TEXT = "The answer is empty, or it is not text and from before binary answers were kept as files."
 
@@ -114,20 +108,6 @@ class RunResult(BaseModel):
     held: list[str] = []
     sent: int | None = None
     next: str | None = None
-
-
-async def last_lines(runtime: Runtime, caller: Caller, run: Run, limit: int) -> list[LogLine]:
-    """Return the last log lines.
-
-    For a failed run, wait for the lines that its program writes after its response: the traceback.
-    """
-    if run.status in FINISHED and run.status != "succeeded":
-        seen = await runtime.logs.tail(caller, run.id, limit=1)
-        # The traceback comes after the response; but a program may go on for as long as its grace.
-        with anyio.move_on_after(_LOG_END_TIMEOUT):
-            async for _ in runtime.logs.lines(caller, run.id, after=seen[-1].created_at if seen else None):
-                pass
-    return await runtime.logs.tail(caller, run.id, limit=limit)
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ from pydantic import Field
 
 from codewords_mcp.mcp_server.context import ToolContext, runtime_and_caller
 from codewords_mcp.mcp_server.errors import protocol_errors
-from codewords_mcp.mcp_server.run_format import RunView, format_run, last_lines, run_result
+from codewords_mcp.mcp_server.run_format import RunView, format_run, run_result
 from codewords_mcp.mcp_server.skills import skill
 
 TITLE = "Debug a run"
@@ -23,7 +23,7 @@ async def debug_run(
     """Find out why a run failed and fix its workflow."""
     runtime, caller = runtime_and_caller(ctx)
     run = await runtime.runs.get(caller, run_id)
-    logs = await last_lines(runtime, caller, run, _LOG_LINES)
+    logs = await runtime.logs.final(caller, run, limit=_LOG_LINES)
     run_text = format_run(run_result(RunView(run, logs, await runtime.authoring.diagnose(caller, run))))
     return f"Look into run {run.id} of workflow {run.service_id}.\n\n{run_text}\n\n{skill('debug-run').body}"
 

@@ -9,7 +9,7 @@ from pydantic import Field
 
 from codewords_mcp.mcp_server.cards import RUN_CARD
 from codewords_mcp.mcp_server.context import ToolContext, runtime_and_caller
-from codewords_mcp.mcp_server.run_format import RunResult, RunView, last_lines
+from codewords_mcp.mcp_server.run_format import RunResult, RunView
 from codewords_mcp.mcp_server.tool import READS, tool
 from codewords_mcp.tools._arguments import RunId, WaitSeconds
 from codewords_mcp.tools._runs import (
@@ -39,7 +39,7 @@ async def get_run(
 
     run = await wait_for_run(runtime, caller, run, seconds=wait_seconds, progress=ctx.report_progress)
     if log_lines:
-        logs = await last_lines(runtime, caller, run, log_lines)
+        logs = await runtime.logs.final(caller, run, limit=log_lines)
     else:
         logs = []
 

@@ -13,7 +13,7 @@ from pydantic import Field
 from codewords_mcp.errors import CodewordsError, InvalidInput
 from codewords_mcp.mcp_server.cards import RUN_CARD
 from codewords_mcp.mcp_server.context import ToolContext, runtime_and_caller
-from codewords_mcp.mcp_server.run_format import RunResult, RunView, last_lines
+from codewords_mcp.mcp_server.run_format import RunResult, RunView
 from codewords_mcp.mcp_server.tasks import task_of
 from codewords_mcp.mcp_server.tool import EXECUTES, remaining_timeout, tool
 from codewords_mcp.runtime.model.caller import Caller
@@ -84,7 +84,7 @@ async def run_workflow(
     if run.status not in FINISHED or run.status == "succeeded":
         return run_tool_result(RunView(run, picture=await load_picture(runtime, caller, run), held=held))
 
-    logs = await last_lines(runtime, caller, run, _FAILURE_LOG_LINES)
+    logs = await runtime.logs.final(caller, run, limit=_FAILURE_LOG_LINES)
     diagnosis = await runtime.authoring.diagnose(caller, run)
     # A diagnosis with frames has the workflow's own lines, so the end of the traceback adds nothing.
     lines = [] if diagnosis and diagnosis.frames else logs

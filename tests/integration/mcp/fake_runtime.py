@@ -335,6 +335,9 @@ class FakeLogApi(LogApi):
             for n, text in enumerate(self._fake.log_text.splitlines())
         ][-limit:]
 
+    async def final(self, caller: Caller, run: Run, *, limit: int) -> list[LogLine]:
+        return await self.tail(caller, run.id, limit=limit)
+
     async def lines(
         self, caller: Caller, run_id: str, *, after: str | None = None, follow: bool = True
     ) -> AsyncIterator[LogLine | None]:

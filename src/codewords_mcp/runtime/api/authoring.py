@@ -153,7 +153,7 @@ class AuthoringApi:
         good = None
         if last and (before := await self._code_of(service_id, last[0].version)) is not None:
             good = last[0], before
-        log = await self._container.dispatcher.tail(caller, run.id, diagnosing.LOG_LINES)
+        log = await self._container.dispatcher.final_tail(caller, run, diagnosing.LOG_LINES)
         routes = [f"{route['method']} {route['path']}" for route in read_routes(version.openapi)]
         unset = await self._unset(caller, version)
 

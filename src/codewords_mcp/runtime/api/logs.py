@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 from codewords_mcp.runtime.api.container import Container
 from codewords_mcp.runtime.model.caller import Caller
 from codewords_mcp.runtime.model.log_batch import LogBatch
-from codewords_mcp.runtime.model.run import LogLine
+from codewords_mcp.runtime.model.run import LogLine, Run
 from codewords_mcp.runtime.runs.log_followers import by_line
 
 
@@ -48,3 +48,7 @@ class LogApi:
     async def tail(self, caller: Caller, run_id: str, *, limit: int = 50) -> list[LogLine]:
         """The last lines, without waiting."""
         return await self._container.dispatcher.tail(caller, run_id, limit)
+
+    async def final(self, caller: Caller, run: Run, *, limit: int) -> list[LogLine]:
+        """The last lines; of a failed run with its traceback, for which this waits some seconds at most."""
+        return await self._container.dispatcher.final_tail(caller, run, limit)

@@ -50,6 +50,8 @@ CLEANUP_TIMEOUT = 20.0
 """Seconds after a run's grace within which its sandbox is gone and its last output stored."""
 SETTLE_TIMEOUT = 5.0
 """Seconds within which who waits for a run is told that the runtime ends."""
+LOG_END_TIMEOUT = 3.0
+"""Seconds that a failed run's log is waited for."""
 
 
 class RunDispatcher:
@@ -241,6 +243,20 @@ class RunDispatcher:
         """The last stored lines."""
         await self.get(caller, run_id)
         return await self._db.read(logs.last, run_id, limit)
+
+    async def final_tail(self, caller: Caller, run: Run, limit: int) -> list[LogLine]:
+        """The last lines, of a failed run once its log has ended: its traceback comes after its response.
+
+        Waits at most `LOG_END_TIMEOUT` seconds, since a program may go on for as long as its grace.
+        """
+        if run.status in FINISHED and run.status != "succeeded":
+            seen = await self.tail(caller, run.id, 1)
+            with suppress(TimeoutError):
+                async with asyncio.timeout(LOG_END_TIMEOUT):
+                    after = seen[-1].created_at if seen else None
+                    async for _ in self.follow(caller, run.id, after=after, follow=True):
+                        pass
+        return await self.tail(caller, run.id, limit)
 
     async def stop_answering(self) -> None:
         """Start no more foreground runs, and stop active ones, while their callers still have a connection for the error."""
