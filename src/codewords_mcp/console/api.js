@@ -157,9 +157,19 @@ function listenSoon() {
   timer = setTimeout(listen, 2000);
 }
 
+/** Whether the runtime answers at all. */
+export const answers = () => get("/sessions", {}, { quiet: true }).then(() => true, (error) => error.status !== 0);
+
+/** Wait until the connection for events is there again. @returns {Promise<void>} */
+export const comesBack = () => new Promise((resolve) => {
+  const stop = onChange(({ name }) => {
+    if (name === "again") resolve(void stop());
+  });
+});
+
 /** An EventSource tells no status, so a request learns whether somebody is signed in. */
 async function askWhy() {
-  await get("/sessions", {}, { quiet: true }).catch(() => {});
+  await answers();
   if (connection.peek() !== "signed-out") listenSoon();
 }
 

@@ -65,9 +65,14 @@ def test_a_page_comes_back_when_its_runtime_was_killed_and_started_again(tmp_pat
             console.sees("main")
             first.kill()
             console.waits(f"{_BANNER}?.innerText.includes('runtime')")
+            # Its code is not here yet.
+            console.click("nav a", "Usage")
+            console.waits("location.pathname === '/console/usage'")
         with start_runtime(home) as again:
             assert again.url == first.url
             console.waits(f"!{_BANNER}")
+            console.sees("main h1", "0 runs")
+            console.click("nav a", "Runs")
             run_id = again.call("POST", f"/run_async/{console.workflow}/", {})["request_id"]
             console.waits(f"document.querySelector('[data-row=\"{run_id}\"]')")
 

@@ -6,7 +6,7 @@ import { html, useEffect, useRef, useState } from "../ui.js";
 import { Icon } from "./icons.js";
 import { waitingCount } from "./waiting.js";
 import { overlay, useKeys } from "./keys.js";
-import { lazy, reloadOnce } from "./lazy.js";
+import { lazy, loadPart } from "./lazy.js";
 
 const Search = lazy(async () => (await import("./search.js")).Search);
 const Keys = lazy(async () => (await import("./search.js")).Keys);
@@ -80,12 +80,12 @@ function Current() {
 
   useEffect(() => {
     if (!found || loaded.has(id)) return;
-    found.page.load().then(
+    loadPart(found.page.load).then(
       (module) => {
         loaded.set(id, module.default);
         setReady(id);
       },
-      reloadOnce,
+      () => {},
     );
   }, [id]);
 

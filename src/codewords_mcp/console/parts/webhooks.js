@@ -17,7 +17,12 @@ const PIECE = 50;
 
 /** All webhooks, and so many deliveries. @param {number} most @param {AbortSignal} signal */
 async function load(most, signal) {
-  const hooks = get("/webhooks", {}, { signal });
+  const [hooks, delivered] = await Promise.all([get("/webhooks", {}, { signal }), loadDeliveries(most, signal)]);
+  return { hooks: hooks.items, ...delivered };
+}
+
+/** @param {number} most @param {AbortSignal} signal */
+async function loadDeliveries(most, signal) {
   /** @type {any[]} */
   const deliveries = [];
   let more = true;
@@ -26,7 +31,7 @@ async function load(most, signal) {
     deliveries.push(...page.items);
     more = page.items.length === PIECE;
   }
-  return { hooks: (await hooks).items, deliveries, more };
+  return { deliveries, more };
 }
 
 export function Webhooks() {
