@@ -47,9 +47,10 @@ def outcomes(run: Any) -> list[str]:
     return [attempt["outcome"] for attempt in run["attempts"]]
 
 
-def lines(runtime: ServedRuntime, run_id: str) -> list[Any]:
-
-    request = urllib.request.Request(f"{runtime.url}/logs/{run_id}", headers={"Authorization": runtime.key})
+def lines(runtime: ServedRuntime, run_id: str, *, follow: bool = True) -> list[Any]:
+    request = urllib.request.Request(
+        f"{runtime.url}/logs/{run_id}?follow={int(follow)}", headers={"Authorization": runtime.key}
+    )
     with urllib.request.urlopen(request, timeout=60) as answer:
         return [json.loads(line) for line in answer.read().splitlines() if line]
 

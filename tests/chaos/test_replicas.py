@@ -127,6 +127,11 @@ def test_the_runs_of_a_replica_that_dies_are_gone_on_with_by_the_others(replicas
     assert [outcomes(run) for run in ended[4:]] == [["succeeded"]] * 4
 
 
+def _begins(runtime: ServedRuntime, run_id: str) -> int:
+    """How many attempts of a run have said that they begin."""
+    return [line["message"] for line in lines(runtime, run_id, follow=False)].count("began x")
+
+
 @pytest.mark.requirement("replicas:stands-still", "runs:once")
 def test_a_replica_that_stood_still_for_longer_than_the_others_wait_changes_nothing_that_is_theirs_now(
     replicas: Replicas,
@@ -136,6 +141,8 @@ def test_a_replica_that_stood_still_for_longer_than_the_others_wait_changes_noth
     again = still.deploy(with_options(WORK, "retries = 1"), "again")
     once, twice = start(still, plain, "x", seconds=600), start(still, again, "x", seconds=6)
     running(still, once, twice)
+    # What it has not stored when it stands still, it must not store later.
+    until(lambda: _begins(other, twice) == 1, "the first attempt's line")
     os.kill(still.pid, signal.SIGSTOP)
     try:
         until(lambda: len(record(other, twice)["attempts"]) == 2, "the other to go on with it")
@@ -147,7 +154,7 @@ def test_a_replica_that_stood_still_for_longer_than_the_others_wait_changes_noth
     after = result(still, start(still, plain, "after"))
     assert (after["status"], outcomes(after)) == ("succeeded", ["succeeded"])
     assert record(still, once) == record(other, once) == ended
-    assert [line["message"] for line in lines(other, twice)].count("began x") == 2
+    assert _begins(other, twice) == 2
 
 
 @pytest.mark.requirement("replicas:rolling")
