@@ -45,7 +45,7 @@ SAFE_METHODS: Final = frozenset({"GET", "HEAD", "OPTIONS", "TRACE"})
 
 def size_of(headers: Headers) -> int:
     """Bytes of these headers, with what each costs to keep."""
-    return sum(len(name) + len(value) + _HEADER_COST for name, value in headers)
+    return len(b"".join(map(b"".join, headers))) + _HEADER_COST * len(headers)
 
 
 def split_url(url: str) -> SplitResult:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from typing import Final, Literal, get_args
-from urllib.parse import parse_qsl, unquote, urlsplit
+from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
 
 from codewords_mcp.common.bounded_json import JsonObject, JsonValue, parse
 from codewords_mcp.runtime.model.provider import Provider
@@ -22,6 +22,7 @@ READING_METHODS: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 _OVERRIDES: Final = frozenset(
     {b"x-http-method-override", b"x-http-method", b"x-method-override", b"x-original-method"}
 )
+_BODY_FRAMING: Final = frozenset({b"transfer-encoding", b"trailer"})
 _OVERRIDE_FIELD: Final = "_method"
 _MCP_READS: Final = frozenset(
     {
@@ -74,20 +75,20 @@ def egress_write(
     if upgrades:
         return "it opens a websocket"
     try:
-        urlsplit(url)
+        parts = urlsplit(url)
     except ValueError:
         return "its address cannot be read"
-    if override := _override(url, headers):
+    if override := _override(parts.query, headers):
         return f"it overrides its method by {override}"
     if method in READING_METHODS:
-        return _reading_method_write(method, url, headers, body)
+        return _reading_method_write(method, parts, headers, body)
     if method != "POST":
         return f"its method is {method}"
 
-    endpoint = _last_segment(url)
-    if endpoint == "graphql" and not urlsplit(url).query:
+    endpoint = _last_segment(parts)
+    if endpoint == "graphql" and not parts.query:
         return "" if _is_graphql_read(headers, body) else "it is no GraphQL query"
-    if endpoint == "mcp" and not urlsplit(url).query:
+    if endpoint == "mcp" and not parts.query:
         return "" if _is_mcp_read(headers, body) else "it calls a tool or another method that may write"
     return "its method is POST"
 
@@ -155,34 +156,37 @@ def is_websocket(headers: Headers) -> bool:
     return any(name.lower() == b"upgrade" and value.lower() == b"websocket" for name, value in headers)
 
 
-def _override(url: str, headers: Headers) -> str:
+def _override(query: str, headers: Headers) -> str:
     for name, value in headers:
         if name.lower() in _OVERRIDES and value.strip().decode("latin-1").upper() not in READING_METHODS:
             return f"the header {name.decode('latin-1').lower()}"
+    if not query:
+        return ""
     # Some frameworks split at semicolons too.
-    query = urlsplit(url).query.replace(";", "&")
-    for name, value in parse_qsl(query, keep_blank_values=True, encoding="latin-1"):
+    for name, value in parse_qsl(query.replace(";", "&"), keep_blank_values=True, encoding="latin-1"):
         if name.lower().strip() == _OVERRIDE_FIELD and value.strip().upper() not in READING_METHODS:
             return f"`{_OVERRIDE_FIELD}` in its query"
     return ""
 
 
-def _reading_method_write(method: str, url: str, headers: Headers, body: bytes | None) -> str:
-    # A body of such a request has no meaning that all servers share (RFC 9110, 9.3.1). Chunks may end in trailers.
-    lengths = [value.strip() for name, value in headers if name.lower() == b"content-length"]
-    chunked = any(name.lower() in {b"transfer-encoding", b"trailer"} for name, _ in headers)
-    if body or body is None or chunked or any(length.strip(b"0") for length in lengths):
+def _reading_method_write(method: str, parts: SplitResult, headers: Headers, body: bytes | None) -> str:
+    if body or body is None or any(_tells_body(name.lower(), value) for name, value in headers):
         return f"it is a {method} with a body"
-    if _last_segment(url) == "graphql":
-        fields = parse_qsl(urlsplit(url).query, keep_blank_values=True)
+    if _last_segment(parts) == "graphql":
+        fields = parse_qsl(parts.query, keep_blank_values=True)
         documents = [value for name, value in fields if name == "query"]
         if any(not reads_only(document) for document in documents):
             return "it is no GraphQL query"
     return ""
 
 
-def _last_segment(url: str) -> str:
-    return unquote(urlsplit(url).path).rstrip("/").rpartition("/")[2].lower()
+def _tells_body(name: bytes, value: bytes) -> bool:
+    # A body of such a request has no meaning that all servers share (RFC 9110, 9.3.1). Chunks may end in trailers.
+    return name in _BODY_FRAMING or (name == b"content-length" and bool(value.strip().strip(b"0")))
+
+
+def _last_segment(parts: SplitResult) -> str:
+    return unquote(parts.path).rstrip("/").rpartition("/")[2].lower()
 
 
 def _is_graphql_read(headers: Headers, body: bytes | None) -> bool:
