@@ -1,4 +1,4 @@
-"""`codewords webhooks create | list | rm | deliveries | show | redeliver`."""
+"""`codewords webhooks create | list | pause | resume | rm | deliveries | show | redeliver`."""
 
 from __future__ import annotations
 
@@ -44,6 +44,7 @@ class DeliveryStatus(StrEnum):
     received = "received"
     started = "started"
     ignored = "ignored"
+    paused = "paused"
     failed = "failed"
     refused = "refused"
 
@@ -79,6 +80,9 @@ def create(
         return OK
 
     _output.line(str(made["url"]))
+    if made.get("paused"):
+        # An equal one was there already, and somebody has paused it.
+        _output.note(f"It is paused: `codewords webhooks resume {made['id']}`.", "yellow", always=True)
     return OK
 
 
@@ -90,10 +94,22 @@ def list_webhooks(as_json: AsJson = False) -> int:
     if as_json:
         _output.print_json(items)
         return OK
-    rows = [[w["id"], w["kind"], w["service_id"] + w["path"], w["name"], w["url"]] for w in items]
-    headers = ["ID", "KIND", "STARTS", "NAME", "ADDRESS"]
+    rows = [[w["id"], w["kind"], w["service_id"] + w["path"], w["name"], _state(w), w["url"]] for w in items]
+    headers = ["ID", "KIND", "STARTS", "NAME", "STATE", "ADDRESS"]
     _output.table(headers, rows, empty="No webhooks. `codewords webhooks create WORKFLOW` makes one.")
     return OK
+
+
+@app.command()
+def pause(webhook: WebhookRef, as_json: AsJson = False) -> int:
+    """Store what comes, and start nothing, until it is resumed."""
+    return _change(webhook, "pause", as_json=as_json)
+
+
+@app.command()
+def resume(webhook: WebhookRef, as_json: AsJson = False) -> int:
+    """Start runs again for what comes from now on; `redeliver` starts those of what came meanwhile."""
+    return _change(webhook, "resume", as_json=as_json)
 
 
 @deletes(app)
@@ -165,6 +181,21 @@ def redeliver(delivery: DeliveryRef, as_json: AsJson = False) -> int:
             f"{found['id']} is delivered again; `codewords webhooks show {found['id']}` names its runs."
         )
     return OK
+
+
+def _change(webhook: str, action: str, *, as_json: bool) -> int:
+    with connect() as client:
+        changed = client.record("POST", f"/webhooks/{part(webhook)}/{action}")
+    if as_json:
+        _output.print_json(changed)
+    else:
+        _output.line(f"{changed['id']} of {changed['service_id']} is {_state(changed)}.")
+    return OK
+
+
+def _state(webhook: Json) -> str:
+    # A runtime from before webhooks could be paused does not send it.
+    return "paused" if webhook.get("paused") else "active"
 
 
 def _when(delivery: Json) -> str:

@@ -35,7 +35,7 @@ export const schedules = {
   form: { workflow: "Workflow", cron: "Times", cronHint: "0 9 * * MON-FRI, or @daily", zone: "Time zone", input: "Input (JSON)", name: "Name", dry: "The first time is a dry run, then it waits for your yes", save: (/** @type {string} */ name) => `Let ${name} run by itself` },
   webhooks: "Webhooks", noWebhooks: "A webhook gives a workflow an address that another system can send messages to.", deliveries: "Deliveries", noDeliveries: "Nothing was delivered yet.",
   hookColumns: { workflow: "Workflow", kind: "Kind", url: "Address", created: "Made", actions: "" }, deliveryColumns: { status: "Outcome", event: "Event", received: "Received", size: "Size", runs: "Runs", actions: "" },
-  again: "Deliver again", removeHook: (/** @type {string} */ name) => `Delete the webhook of ${name}`, deliveryStatus: /** @type {Record<string, string>} */ ({ received: "Received", started: "Started runs", ignored: "Ignored", failed: "Failed", refused: "Refused" }), 
+  again: "Deliver again", pauseHook: (/** @type {string} */ name) => `Pause the webhook of ${name}`, resumeHook: (/** @type {string} */ name) => `Resume the webhook of ${name}`, removeHook: (/** @type {string} */ name) => `Delete the webhook of ${name}`, deliveryStatus: /** @type {Record<string, string>} */ ({ received: "Received", started: "Started runs", ignored: "Ignored", paused: "Not started: paused", failed: "Failed", refused: "Refused" }), 
 };
 
 export const secrets = {

@@ -171,6 +171,12 @@ def test_webhooks_are_made_and_what_came_is_shown_and_delivered_again(shell: She
         "the delivery to be passed on",
     )
     assert "delivered again" in shell("codewords", "webhooks", "redeliver", sent).out
+    assert "is paused." in shell("codewords", "webhooks", "pause", made["id"]).out
+    assert shell("codewords", "webhooks", "list", "--json").json == [made | {"paused": True}]
+    assert "paused" in shell("codewords", "webhooks", "list").out
+    again = shell("codewords", "webhooks", "create", "greeting", "--name", "shop")
+    assert f"codewords webhooks resume {made['id']}" in again.err
+    assert "is active." in shell("codewords", "webhooks", "resume", made["id"]).out
     assert shell("codewords", "webhooks", "create", "greeting", "--kind", "hub").code == 2
     assert shell("codewords", "webhooks", "delete", made["id"]).code == 0
     assert shell("codewords", "webhooks", "list", "--json").json == []

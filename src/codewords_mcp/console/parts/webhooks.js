@@ -38,6 +38,7 @@ export function Webhooks() {
   const [most, setMost] = useState(PIECE);
   const { data, error, reload } = useResource((signal) => load(most, signal), [most], changesOf("run", "webhooks", "workflows"));
   const action = useAction();
+  const changing = useAction();
   const [deleting, setDeleting] = useState(/** @type {any} */ (null));
   if (!data) return html`<${Problem} error=${error} retry=${reload} />`;
 
@@ -45,10 +46,16 @@ export function Webhooks() {
     await post(`/webhooks/deliveries/${delivery.id}/redeliver`);
     reload();
   });
+  const change = (/** @type {any} */ hook) => changing.run(async () => {
+    await post(`/webhooks/${hook.id}/${hook.paused ? "resume" : "pause"}`);
+    reload();
+  });
+  const actions = (/** @type {any} */ hook) => html`<${Actions} hook=${hook} working=${changing.working} change=${change} remove=${setDeleting} />`;
   const plain = data.hooks.filter((/** @type {any} */ hook) => !isTrigger(hook));
-  return html`<${Triggers} hooks=${data.hooks.filter(isTrigger)} deliveries=${data.deliveries} remove=${setDeleting} />
+  return html`<${Problem} error=${error ?? changing.error} />
+    <${Triggers} hooks=${data.hooks.filter(isTrigger)} deliveries=${data.deliveries} actions=${actions} />
     <section class="card"><header><h2>${words.webhooks}</h2></header>
-      ${plain.length ? html`<${Table} label=${words.webhooks} rows=${plain} id=${(/** @type {any} */ hook) => hook.id} columns=${hookColumns(setDeleting)} />` : html`<p class="dim">${words.noWebhooks}</p>`}
+      ${plain.length ? html`<${Table} label=${words.webhooks} rows=${plain} id=${(/** @type {any} */ hook) => hook.id} columns=${hookColumns(actions)} />` : html`<p class="dim">${words.noWebhooks}</p>`}
     </section>
     ${data.hooks.length > 0 && html`<section class="card"><header><h2>${words.deliveries}</h2></header>
       <${Problem} error=${action.error} />
@@ -59,13 +66,21 @@ export function Webhooks() {
       act=${async () => { await send("DELETE", `/webhooks/${deleting.id}`); reload(); }} onClose=${() => setDeleting(null)} />`}`;
 }
 
-/** @param {(hook: any) => void} remove */
-const hookColumns = (remove) => [
+/** @param {{hook: any, working: boolean, change: (hook: any) => void, remove: (hook: any) => void}} properties */
+function Actions({ hook, working, change, remove }) {
+  const name = visible(nameOf(hook.service_id));
+  return html`<span class="actions">
+    <button disabled=${working} aria-label=${(hook.paused ? words.resumeHook : words.pauseHook)(name)} onClick=${() => change(hook)}>${hook.paused ? words.resumeShort : words.pauseShort}</button>
+    <button class="danger" aria-label=${words.removeHook(name)} onClick=${() => remove(hook)}>${words.deleteShort}</button></span>`;
+}
+
+/** @param {(hook: any) => unknown} actions */
+const hookColumns = (actions) => [
   { name: words.hookColumns.workflow, cell: (/** @type {any} */ hook) => html`<${WorkflowLink} id=${hook.service_id} /> <span class="dim"><${Text} of=${hook.name} /></span>` },
-  { name: words.hookColumns.kind, cell: (/** @type {any} */ hook) => hook.kind },
+  { name: words.hookColumns.kind, cell: (/** @type {any} */ hook) => html`${hook.kind}${hook.paused && html` <span class="tag">${words.paused}</span>`}` },
   { name: words.hookColumns.url, cell: (/** @type {any} */ hook) => html`<span class="address"><span class="mono clip"><${Text} of=${hook.url} /></span><${Copy} text=${hook.url} /></span>` },
   { name: words.hookColumns.created, class: "number", cell: (/** @type {any} */ hook) => html`<${When} at=${hook.created_at} />` },
-  { name: words.hookColumns.actions, class: "number", cell: (/** @type {any} */ hook) => html`<button class="danger" aria-label=${words.removeHook(visible(nameOf(hook.service_id)))} onClick=${() => remove(hook)}>${words.deleteShort}</button>` },
+  { name: words.hookColumns.actions, class: "number", cell: actions },
 ];
 
 /** @param {boolean} working @param {(delivery: any) => void} again */

@@ -71,6 +71,18 @@ async def delete(request: Request) -> Response:
     return Response(status_code=204)
 
 
+async def pause(request: Request) -> Response:
+    """Pause a webhook: what comes is stored and starts nothing until it is resumed."""
+    webhook_id = str(request.path_params["webhook_id"])
+    return JsonReply(await runtime(request.scope).webhooks.pause(caller(request.scope), webhook_id))
+
+
+async def resume(request: Request) -> Response:
+    """Let a webhook start runs again, for what comes from now on."""
+    webhook_id = str(request.path_params["webhook_id"])
+    return JsonReply(await runtime(request.scope).webhooks.resume(caller(request.scope), webhook_id))
+
+
 async def list_deliveries(request: Request) -> Response:
     """List deliveries, newest first."""
     status = request.query_params.get("status")
@@ -121,6 +133,10 @@ OPERATIONS = [
     HttpOperation("GET", "/webhooks", "List webhooks", list_webhooks, tag="webhooks", reply=items_of(Webhook)),
     HttpOperation("POST", "/webhooks", "Give a workflow an address", create, tag="webhooks", body=WebhookBody, reply=Webhook),
     HttpOperation("DELETE", "/webhooks/{webhook_id}", "Delete a webhook", delete, tag="webhooks", status=204),
+    HttpOperation(
+        "POST", "/webhooks/{webhook_id}/pause", "Pause a webhook: what comes starts nothing", pause, tag="webhooks", reply=Webhook
+    ),
+    HttpOperation("POST", "/webhooks/{webhook_id}/resume", "Go on with a webhook", resume, tag="webhooks", reply=Webhook),
     HttpOperation(
         "GET", "/webhooks/deliveries", "List what came, newest first", list_deliveries, tag="webhooks",
         reply=items_of(Delivery),

@@ -39,6 +39,18 @@ class WebhookApi:
         maker = self._container.authorities.of(caller).workflow
         await self._container.webhooks.delete(caller.owner, webhook_id, maker=maker)
 
+    async def pause(self, caller: Caller, webhook_id: str) -> Webhook:
+        """Pause a webhook: what comes is stored and starts nothing until it is resumed. Raises NotFound."""
+        maker = self._container.authorities.of(caller).workflow
+        paused = await self._container.webhooks.pause(caller.owner, webhook_id, maker=maker)
+        return self._with_socket(caller, paused)
+
+    async def resume(self, caller: Caller, webhook_id: str) -> Webhook:
+        """Let a webhook start runs again, for what comes from now on. Raises NotFound."""
+        maker = self._container.authorities.of(caller).workflow
+        resumed = await self._container.webhooks.pause(caller.owner, webhook_id, maker=maker, paused=False)
+        return self._with_socket(caller, resumed)
+
     async def get_delivery(self, caller: Caller, delivery_id: str) -> Delivery:
         """Return one delivery with headers and body. Raises NotFound."""
         refuse_run(caller, "read what came by webhooks")
@@ -74,11 +86,14 @@ class WebhookApi:
 
     async def list(self, caller: Caller) -> list[Webhook]:
         """List the caller's webhooks, newest first."""
-        socket = self._container.socket_mode.state(caller.owner)
         found = await self._container.webhooks.list(
             caller.owner, maker=self._container.authorities.of(caller).workflow
         )
-        return [
-            webhook.model_copy(update={"socket": socket}) if webhook.kind == "slack" else webhook
-            for webhook in found
-        ]
+        return [self._with_socket(caller, webhook) for webhook in found]
+
+    def _with_socket(self, caller: Caller, webhook: Webhook) -> Webhook:
+        """The webhook with the state of its socket, where it is one of Slack's."""
+        if webhook.kind != "slack":
+            return webhook
+        state = "paused" if webhook.paused else self._container.socket_mode.state(caller.owner)
+        return webhook.model_copy(update={"socket": state})

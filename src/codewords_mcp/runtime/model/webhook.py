@@ -16,16 +16,17 @@ WebhookKind = Literal["plain", "hub", "standard", "stripe", "slack", "whatsapp"]
 like GitHub (X-Hub-Signature-256), `standard` like standardwebhooks.com, `stripe`, `slack`,
 `whatsapp`.
 """
-DeliveryStatus = Literal["received", "started", "ignored", "failed", "refused"]
-"""`received`: its runs are about to be started. `ignored`: no webhook matched. `refused`: the
-sender's signature is wrong.
+DeliveryStatus = Literal["received", "started", "ignored", "paused", "failed", "refused"]
+"""`received`: its runs are about to be started. `ignored`: no webhook matched. `paused`: each that
+matched is paused. `refused`: the sender's signature is wrong.
 """
 
 
 class Webhook(Model):
     """An address that starts a workflow. `secret` names the secret for the sender's signature.
 
-    `socket`: of Slack's, the state of the socket by which its events also come; "" for others.
+    `paused`: what comes is stored and starts nothing. `socket`: of Slack's, the state of the socket
+    by which its events also come, `paused` while it is paused; "" for others.
     """
 
     id: str
@@ -37,6 +38,7 @@ class Webhook(Model):
     secret: str | None = None
     filters: dict[str, Any] = Field(default_factory=dict[str, Any])
     created_at: datetime
+    paused: bool = False
     socket: str = ""
 
 

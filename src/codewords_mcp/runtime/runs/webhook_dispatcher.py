@@ -83,9 +83,14 @@ class WebhookDispatcher(PollLoop):
             await self._settle(row, {"status": "ignored", "reason": why})
             return
 
+        active = [hook for hook in matching if not hook["paused"]]
+        if not active:
+            await self._settle(row, {"status": "paused", "reason": "Its webhook is paused."})
+            return
+
         runs = list(row["runs"])
         faults: list[CodewordsError] = []
-        for hook in matching:
+        for hook in active:
             try:
                 run_id = await self._dispatcher.start(_request(row, hook))
             except CodewordsError as error:
@@ -97,16 +102,18 @@ class WebhookDispatcher(PollLoop):
             if started not in runs:
                 runs.append(started)
 
-        await self._settle(row, {"runs": runs, **_outcome(row, faults)})
+        await self._settle(row, {"runs": runs, **_outcome(row, faults, len(matching) - len(active))})
 
     async def _settle(self, row: DeliveryRow, values: DeliveryChange) -> None:
         await self._db.write(rows.change, row["id"], values)
 
 
-def _outcome(row: DeliveryRow, faults: list[CodewordsError]) -> DeliveryChange:
+def _outcome(row: DeliveryRow, faults: list[CodewordsError], paused: int) -> DeliveryChange:
+    """The columns after a try; `paused` counts the webhooks of the event that were left out for it."""
     reason = "; ".join(dict.fromkeys(str(fault) for fault in faults))[:1000]
     if not faults:
-        return {"status": "started", "reason": ""}
+        left_out = f"Webhooks left out because they are paused: {paused}." if paused else ""
+        return {"status": "started", "reason": left_out}
     tries = row["tries"] + 1
     if tries < TRIES and any(isinstance(fault, _AGAIN) for fault in faults):
         pause = FIRST_PAUSE * 2 ** (tries - 1)

@@ -44,13 +44,14 @@ class RegistrationInput(Input):
 
 
 class TriggerRegistration(Output):
-    """One registration."""
+    """One registration. A `paused` one starts nothing until a person resumes it."""
 
     id: str
     service_id: str
     path: str
     events: list[str]
     url: str
+    paused: bool = False
 
 
 class NoInput(Input):
@@ -148,5 +149,10 @@ def registration_operations(kind: str) -> tuple[Operation, Operation]:
 def _to_registration(webhook: Webhook) -> TriggerRegistration:
     events = webhook.filters.get("events", [ANY])
     return TriggerRegistration(
-        id=webhook.id, service_id=webhook.service_id, path=webhook.path, events=events, url=webhook.url
+        id=webhook.id,
+        service_id=webhook.service_id,
+        path=webhook.path,
+        events=events,
+        url=webhook.url,
+        paused=webhook.paused,
     )

@@ -116,7 +116,10 @@ class ScheduleChange(TypedDict, total=False):
 
 
 class WebhookRow(TypedDict):
-    """A webhook. `secret` is the name of the secret that signs its deliveries."""
+    """A webhook. `secret` is the name of the secret that signs its deliveries.
+
+    `paused` is None in rows from before webhooks could be paused.
+    """
 
     id: str
     endpoint: str
@@ -131,6 +134,7 @@ class WebhookRow(TypedDict):
     created_at: int
     maker: str | None
     made_by: JsonObject | None
+    paused: bool | None
 
 
 class StartedEntry(TypedDict):

@@ -52,11 +52,22 @@ def remove(
     return WebhookRow(**row) if row else None
 
 
-def owners(connection: Connection, kind: str) -> list[str]:
-    """Return the owners of webhooks of a kind."""
-    return list(
-        connection.execute(select(webhooks.c.owner).where(webhooks.c.kind == kind).distinct()).scalars()
-    )
+def pause(
+    connection: Connection, webhook_id: str, owner: str, maker: str | None, *, paused: bool
+) -> WebhookRow | None:
+    """Pause or resume a webhook of this maker. Returns its row, None if there is none."""
+    where = (webhooks.c.id == webhook_id) & (webhooks.c.owner == owner)
+    if maker is not None:
+        where &= webhooks.c.maker == maker
+    connection.execute(update(webhooks).where(where).values(paused=paused))
+    row = connection.execute(select(webhooks).where(where)).mappings().first()
+    return WebhookRow(**row) if row else None
+
+
+def listening_owners(connection: Connection, kind: str) -> list[str]:
+    """Return the owners of webhooks of a kind that are not paused."""
+    listening = (webhooks.c.kind == kind) & webhooks.c.paused.is_not(True)
+    return list(connection.execute(select(webhooks.c.owner).where(listening).distinct()).scalars())
 
 
 def are_any(connection: Connection) -> bool:

@@ -1,5 +1,5 @@
 """Slack without a public address: one websocket to Slack for each owner with an app token and a
-Slack webhook.
+Slack webhook that is not paused.
 """
 
 from __future__ import annotations
@@ -71,7 +71,7 @@ class SocketMode:
 
     async def _check_sockets(self) -> None:
         needed: set[tuple[str, str]] = set()
-        for owner in await self._db.read(rows.owners, "slack"):
+        for owner in await self._db.read(rows.listening_owners, "slack"):
             if token := await self._webhooks.own_secret(owner, APP_TOKEN):
                 needed.add((owner, token))
         await self._end([key for key in self._sockets if key not in needed])

@@ -94,7 +94,8 @@ class WebhookService:
         made_by: MadeBy | None = None,
         key_id: str | None = None,
     ) -> Webhook:
-        """Create a webhook, or return an equal one. `made_by` is the workflow whose run makes it.
+        """Create a webhook, or return an equal one, which stays paused if it is. `made_by` is the
+        workflow whose run makes it.
 
         Its runs stay within the permissions and budget of the key `key_id`. Raises InvalidInput,
         NotFound, TooBusy.
@@ -119,6 +120,7 @@ class WebhookService:
             "created_at": now(),
             "maker": made_by.workflow if made_by else None,
             "made_by": made_by.as_json() if made_by else None,
+            "paused": False,
         }
         stored_row = await self._db.write(_add, row)
         self._on_change()
@@ -157,8 +159,21 @@ class WebhookService:
     ) -> None:
         """Delete a webhook; its log stays. `kind` and `maker` must match if set. Raises NotFound."""
         if await self._db.write(rows.remove, webhook_id, owner, kind, maker) is None:
-            raise NotFound("No webhook has this id.", remedy=Remedy(RemedyAction.LIST_WEBHOOKS))
+            raise _unknown_webhook()
         self._on_change()
+
+    async def pause(
+        self, owner: str, webhook_id: str, *, maker: str | None = None, paused: bool = True
+    ) -> Webhook:
+        """Pause a webhook, or resume it with `paused=False`. Idempotent. `maker` must match if set.
+
+        Raises NotFound.
+        """
+        row = await self._db.write(rows.pause, webhook_id, owner, maker, paused=paused)
+        if row is None:
+            raise _unknown_webhook()
+        self._on_change()
+        return self._to_webhook(row)
 
     async def deliveries(
         self, owner: str, *, status: str | None = None, limit: int = 50, before: str | None = None
@@ -201,7 +216,11 @@ class WebhookService:
         plain = ("id", "kind", "service_id", "path", "name", "secret", "filters")
         return Webhook.model_validate(
             {name: row[name] for name in plain}
-            | {"url": self.url_of(row["endpoint"]), "created_at": to_datetime(row["created_at"])}
+            | {
+                "url": self.url_of(row["endpoint"]),
+                "created_at": to_datetime(row["created_at"]),
+                "paused": bool(row["paused"]),
+            }
         )
 
     async def own_secret(self, owner: str, name: str) -> str | None:
@@ -348,6 +367,10 @@ def _add(connection: Connection, row: WebhookRow) -> WebhookRow:
 
     rows.add(connection, row)
     return row
+
+
+def _unknown_webhook() -> NotFound:
+    return NotFound("No webhook has this id.", remedy=Remedy(RemedyAction.LIST_WEBHOOKS))
 
 
 def _shared_endpoint(owner: str, kind: str) -> str:

@@ -67,6 +67,8 @@ webhooks = Table(
     Column("created_at", BigInteger, nullable=False),
     Column("maker", String(80)),
     Column("made_by", JSON(none_as_null=True)),
+    # Null in rows from before webhooks could be paused.
+    Column("paused", Boolean),
     Index("ix_webhooks_endpoint", "endpoint"),
     Index("ix_webhooks_owner", "owner"),
 )

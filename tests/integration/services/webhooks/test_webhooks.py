@@ -4,119 +4,21 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import httpx
 import pytest
 from sqlalchemy import update
-from tests.support.http_runtime import ADMIN_KEY, Door
-from tests.support.runtime import make_home, workflow
+from tests.integration.services.webhooks.helpers import WITNESS, delivered, event, logged, make, register
+from tests.support.http_runtime import Door
 from tests.support.waiting import until
 
 from codewords_mcp.runtime.api.runtime import Runtime
 from codewords_mcp.runtime.store import webhooks as rows
 from codewords_mcp.runtime.store.rows import DeliveryChange
 from codewords_mcp.runtime.store.tables import webhooks as table
-from codewords_mcp.settings import Settings
 from codewords_testing.services import LoopbackServices, slack, whatsapp
-
-SECRETS = {
-    "SLACK_SIGNING_SECRET": slack.SIGNING_SECRET,
-    "SLACK_BOT_TOKEN": slack.BOT_TOKEN,
-    "WHATSAPP_APP_SECRET": whatsapp.APP_SECRET,
-    "WHATSAPP_VERIFY_TOKEN": "a-word-of-ours",
-    "WHATSAPP_ACCESS_TOKEN": whatsapp.ACCESS_TOKEN,
-    "WHATSAPP_PHONE_NUMBER_ID": whatsapp.PHONE_NUMBER_ID,
-    "HOOK_SECRET": "secret-of-a-sender",
-}
-WITNESS = workflow(
-    '@app.post("/{path:path}")\nasync def seen(request: Request, path: str):\n'
-    "    body = (await request.body()).decode()\n"
-    "    return {'path': path, 'body': body, 'headers': dict(request.headers)}\n",
-    title="Witness",
-)
-
-
-@pytest.fixture(scope="module")
-def door(tmp_path_factory: pytest.TempPathFactory, upstream: LoopbackServices) -> Iterator[Door]:
-    given: dict[str, Any] = {
-        "home": make_home(tmp_path_factory.mktemp("hooks") / "home"), "port": 0, "api_key": ADMIN_KEY,
-        "max_webhook": 65536,
-    }  # fmt: skip
-    with Door(Settings.model_validate(given | upstream.settings())) as opened:
-        with opened.client() as client:
-            for name, value in SECRETS.items():
-                client.put(f"/secrets/{name}", json={"value": value}).raise_for_status()
-        yield opened
-
-
-@pytest.fixture(scope="module")
-def http(door: Door) -> Iterator[httpx.Client]:
-    with door.client() as client:
-        yield client
-
-
-@pytest.fixture(scope="module")
-def witness(http: httpx.Client) -> str:
-    """A workflow that answers what it was sent."""
-    made = http.post("/deploy", json={"code": WITNESS, "name": "witness", "allow": True}, timeout=300)
-    assert made.status_code == 200, made.text
-    return made.json()["service_id"]
-
-
-@pytest.fixture(scope="module")
-def outside(door: Door) -> Iterator[httpx.Client]:
-    """A sender: it has no key."""
-    with door.client(key=None) as client:
-        yield client
-
-
-@pytest.fixture(autouse=True)
-def no_webhooks_are_left(http: httpx.Client) -> Iterator[None]:
-    yield
-    for hook in http.get("/webhooks").json()["items"]:
-        http.delete(f"/webhooks/{hook['id']}").raise_for_status()
-
-
-def delivered(http: httpx.Client, delivery: str, runs: int = 1) -> list[dict[str, Any]]:
-    """The records of a delivery's runs, all ended."""
-
-    def look() -> Any:
-        found = http.get(f"/webhooks/deliveries/{delivery}").json()
-        return found["runs"] if found["status"] == "started" and len(found["runs"]) >= runs else None
-
-    return [http.get(f"/result/{run['run_id']}", params={"timeout": 60}).json() for run in until(look)]
-
-
-def logged(http: httpx.Client, delivery: str) -> dict[str, Any]:
-    """A delivery, once it is no longer waiting."""
-
-    def decided() -> dict[str, Any]:
-        found = http.get(f"/webhooks/deliveries/{delivery}").json()
-        return {} if found["status"] == "received" else found
-
-    return until(decided)
-
-
-def make(http: httpx.Client, witness: str, **more: Any) -> dict[str, Any]:
-    made = http.post("/webhooks", json={"service_id": witness, "path": "/hook"} | more)
-    assert made.status_code == 200, made.text
-    return made.json()
-
-
-def event(event_id: str = "Ev1", **inner: Any) -> bytes:
-    about = {"type": "app_mention", "text": "hello", "channel": "C1", "user": "U1"} | inner
-    envelope = {"type": "event_callback", "api_app_id": "A1", "event_id": event_id, "event": about}
-    return json.dumps(envelope).encode()
-
-
-def register(http: httpx.Client, service: str, witness: str, **more: Any) -> dict[str, Any]:
-    answer = http.post(f"/run/{service}/register", json={"service_path": f"{witness}/event"} | more)
-    assert answer.status_code == 200, answer.text
-    return answer.json()
-
 
 # the address of a workflow's own
 
@@ -282,9 +184,7 @@ def test_a_deleted_workflows_webhooks_are_gone_and_what_came_by_them_stays(
     assert http.get(f"/webhooks/deliveries/{delivery}").json()["id"] == delivery
 
 
-# Slack
-
-
+@pytest.mark.requirement("webhooks:deleted-workflow")
 @pytest.mark.requirement("webhooks:slack")
 def test_slack_verifies_the_address_and_its_events_start_the_workflow(
     http: httpx.Client, outside: httpx.Client, witness: str
