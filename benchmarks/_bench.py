@@ -134,15 +134,67 @@ def alone(
     **more: object,
 ) -> bool:
     """Print the JSON line of a number without a peer. Returns whether it holds; with `holds` False it does not."""
+    result = _number(question, ours, unit, runs=runs, at_most=at_most, at_least=at_least, holds=holds)
+    print(json.dumps(result | more), flush=True)
+    return bool(result["holds"])
+
+
+def _number(
+    question: str,
+    ours: float,
+    unit: str,
+    *,
+    runs: int,
+    at_most: float | None,
+    at_least: float | None,
+    holds: bool = True,
+) -> dict[str, object]:
     above = at_most is not None and ours > at_most
     below = at_least is not None and ours < at_least
-    holds = holds and not above and not below
-    result = {
+    return {
         "question": question, "ours": ours, "peer": None, "peer_name": "nothing", "ratio": None, "unit": unit,
-        "runs": runs, "target": None, "at_most": at_most, "at_least": at_least, "holds": holds,
+        "runs": runs, "target": None, "at_most": at_most, "at_least": at_least, "holds": holds and not above and not below,
     }  # fmt: skip
-    print(json.dumps(result | more), flush=True)
-    return holds
+
+
+@dataclass
+class Numbers:
+    """Numbers without a peer: JSON lines as they come, or one table of all."""
+
+    as_json: bool
+    rows: list[list[str]] = field(default_factory=list[list[str]])
+    hold: bool = True
+
+    def add(
+        self,
+        question: str,
+        ours: float,
+        unit: str,
+        *,
+        runs: int = 1,
+        at_most: float | None = None,
+        at_least: float | None = None,
+        **more: object,
+    ) -> None:
+        """One number. `more` is what was measured with it."""
+        result = _number(question, ours, unit, runs=runs, at_most=at_most, at_least=at_least)
+        self.hold = self.hold and bool(result["holds"])
+        if self.as_json:
+            print(json.dumps(result | more), flush=True)
+            return
+
+        _tell(question)
+        target = (
+            f"<= {at_most:g}" if at_most is not None else f">= {at_least:g}" if at_least is not None else "-"
+        )
+        besides = ", ".join(f"{name.replace('_', ' ')} {value}" for name, value in more.items())
+        holds = "-" if target == "-" else "yes" if result["holds"] else "NO"
+        self.rows.append([question, f"{ours:g} {unit}", target, holds, str(runs), besides])
+
+    def print_table(self) -> None:
+        """Print what was added, where it was not printed as it came."""
+        if self.rows:
+            _columns([["question", "ours", "target", "holds", "runs", "besides"], *self.rows])
 
 
 def _table(questions: list[Question], results: list[dict[str, object]]) -> None:
@@ -159,11 +211,15 @@ def _table(questions: list[Question], results: list[dict[str, object]]) -> None:
         ]
         for q, r in zip(questions, results, strict=True)
     ]
-    widths = [max(len(row[n]) for row in [heads, *rows]) for n in range(len(heads))]
-    for row in [heads, *rows]:
-        print("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+    _columns([heads, *rows])
     for name in dict.fromkeys(str(r["peer_name"]) for r in results):
         print(f"peer: {name}. Median (least to most).")
+
+
+def _columns(rows: list[list[str]]) -> None:
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    for row in rows:
+        print("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
 
 
 def _target(question: Question) -> str:

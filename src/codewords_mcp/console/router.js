@@ -61,8 +61,22 @@ export function href(path, query = {}) {
   return text ? `${path}?${text}` : path;
 }
 
+/** Browsers stop taking addresses that change more often, as with a key that is held. */
+const WRITE_MS = 100;
+let unwritten = "";
+let timer = 0;
+
+/** Put the query that was set last into the address bar. */
+function write() {
+  if (unwritten) history.replaceState(history.state, "", unwritten);
+  clearTimeout(timer);
+  unwritten = "";
+  timer = 0;
+}
+
 /** Go to a page of the console. @param {string} target @param {{replace?: boolean}} [options] */
 export function go(target, { replace = false } = {}) {
+  write();
   if (replace) {
     history.replaceState(history.state, "", target);
   } else {
@@ -76,14 +90,23 @@ export function go(target, { replace = false } = {}) {
 /** Change parts of the query; null removes one. @param {Record<string, unknown>} changes @param {{push?: boolean}} [options] */
 export function setQuery(changes, { push = false } = {}) {
   const { path, query } = address.peek();
-  const target = href(path, { ...Object.fromEntries(query), ...changes });
-  if (target !== location.pathname + location.search) go(target, { replace: !push });
+  const before = Object.fromEntries(query);
+  const target = href(path, { ...before, ...changes });
+  if (target === href(path, before)) return;
+  if (push) {
+    go(target);
+    return;
+  }
+  address.value = { path, query: new URLSearchParams(target.slice(path.length)) };
+  unwritten = target;
+  timer ||= setTimeout(write, WRITE_MS);
 }
 
 /** Follow links within the console without loading the shell again. */
 export function followLinks() {
   history.scrollRestoration = "manual";
   addEventListener("popstate", (event) => {
+    unwritten = "";
     address.value = here();
     restoreScroll(event.state?.top ?? 0);
   });

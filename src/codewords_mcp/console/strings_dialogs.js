@@ -7,6 +7,10 @@ export const search = {
   kinds: { page: "Page", workflow: "Workflow", run: "Run", secret: "Secret", service: "Service", template: "Template", draft: "Draft", operation: "Operation" },
 };
 
+export const calls = {
+  median: "Median", longest: "Longest", sum: "In all", open: (/** @type {number} */ n) => `Show each of the ${plural(n, "call")}`, close: "Show them as one row",
+};
+
 export const keys = {
   title: "Keys",
   rows: [

@@ -4,7 +4,28 @@ from __future__ import annotations
 
 import pytest
 from tests.integration.console.helpers import Console
+from tests.support.runtime import workflow
 
+_CALLS = 300
+_CALLER = workflow(
+    f"""
+import os
+import httpx
+
+@app.post("/")
+async def ask():
+    headers = {{"Authorization": os.environ["CODEWORDS_API_KEY"]}}
+    async with httpx.AsyncClient(base_url=os.environ["CODEWORDS_RUNTIME_URI"], headers=headers) as client:
+        for number in range({_CALLS}):
+            name = "none" if number % 30 == 7 else "send_email"
+            await client.get(f"/services/{{name}}?number={{number}}")
+            if number < 20:
+                await client.get(f"/result/{{number}}")
+    return {{}}
+""",
+    title="Asks often",
+)
+_TIMES = "\N{MULTIPLICATION SIGN}"
 _LINES = 20_000
 _ROWS = 120
 """Rows in the document, at the most: those in sight and some before and after."""
@@ -43,3 +64,47 @@ def test_a_line_of_a_long_log_is_found_and_shown_whole(console: Console) -> None
     console.tab.value("document.querySelector('.log .virtual').focus()")
     console.tab.press("ArrowDown")
     console.sees(".line-whole dd", str(_LINES - 7))
+
+
+@pytest.mark.requirement("console:equal-calls", "console:many")
+def test_equal_calls_are_one_row_that_opens(console: Console) -> None:
+    service = console.served.deploy(_CALLER, "Asks often")
+    run_id = console.served.call("POST", f"/run_async/{service}/", {})["request_id"]
+    console.served.call("GET", f"/result/{run_id}")
+    failed = _CALLS // 30
+    spans = [
+        span
+        for span in console.served.call("GET", f"/runs/{run_id}/trace")["spans"]
+        if span["name"] == "GET /services/send_email"
+    ]
+
+    console.open(f"/console/runs/{run_id}", "succeeded")
+    console.sees(".timeline [role=option]", f"{_CALLS - failed} {_TIMES} GET /services/send_email")
+    console.sees(".timeline [role=option].error", f"{failed} {_TIMES} GET /services/none")
+    console.sees(".timeline [role=option]", f"20 {_TIMES} GET /result/…")
+    assert console.tab.value("document.querySelectorAll('.timeline [role=option]').length") < 12
+    assert console.tab.value("document.querySelector('.timeline path').getBBox().width > 0")
+
+    console.click(".timeline [role=option]", "GET /services/send_email")
+    console.sees(".span-facts", "Median")
+    console.click(".span-facts button", f"Show each of the {_CALLS - failed} calls")
+    console.waits(f"document.querySelector('.timeline [aria-setsize]').ariaSetSize > {_CALLS - failed}")
+    assert console.tab.value("document.querySelectorAll('.timeline [role=option]').length") <= _ROWS
+
+    # More keys in a short time than browsers take addresses.
+    moved = 250
+    console.tab.value(
+        f"""(async () => {{
+          for (let left = {moved}; left > 0; left -= 1) {{
+            document.querySelector(".timeline .virtual").dispatchEvent(new KeyboardEvent("keydown", {{ key: "ArrowDown", bubbles: true }}));
+            await new Promise(requestAnimationFrame);
+          }}
+        }})()"""
+    )
+    console.waits(f"location.search.includes('span={spans[moved - 1]['id']}')")
+    console.waits("document.querySelector('.timeline [aria-selected=true]')")
+    console.click(".timeline [role=option] .label", "GET /services/send_email")
+
+    console.open(f"/console/runs/{run_id}?span={spans[-1]['id']}", "succeeded")
+    console.waits(f"document.querySelector('.timeline [aria-setsize]').ariaSetSize > {_CALLS - failed}")
+    assert console.tab.problems == []

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import zlib
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -20,7 +21,7 @@ from codewords_mcp.runtime.recording.attempt_trace import (
     encode_attempts,
     trace_attempt,
 )
-from codewords_mcp.runtime.recording.exchange_log import ExchangeLog
+from codewords_mcp.runtime.recording.exchange_log import MAX_RUN_HEAD_BYTES, ExchangeLog
 from codewords_mcp.runtime.recording.exchanges import RecordedRequest, UnreadConnection
 from codewords_mcp.runtime.recording.recorder import BlockedRequest, OpenExchange
 from codewords_mcp.runtime.recording.trace import RunSpans, TraceSource, build_spans
@@ -256,6 +257,25 @@ def test_a_request_is_kept_without_its_query_its_body_and_its_users_name() -> No
         "api.example.com:8443/v1/[secret KEY]/x", 11, 13, 201,
     )  # fmt: skip
     assert (second.outcome, second.note) == ("blocked", "it is not agreed to")
+
+
+@pytest.mark.requirement("trace:incomplete")
+def test_a_trace_lacks_requests_that_are_left_out_and_none_whose_body_alone_is() -> None:
+    log = ExchangeLog(max_bytes=10)
+    request = RecordedRequest(
+        "egress", "POST", "https://api.example.com/v1", [], b"longer than ten", writes=True
+    )
+    sent = OpenExchange(request)
+    log.add(request, sent)
+    sent.record_response(200, [])
+    sent.record_chunk(b"longer than ten")
+    sent.end(whole=True)
+    assert log.truncated
+    assert trace_attempt(1, log, PHASES).truncated == ""
+
+    long = replace(request, url="https://api.example.com/" + MAX_RUN_HEAD_BYTES * "x")
+    log.add(long, OpenExchange(long))
+    assert trace_attempt(1, log, PHASES).truncated == log.truncated
 
 
 names = st.text(max_size=12)

@@ -24,7 +24,7 @@ import { timeline as words } from "../strings.js";
  * @property {string} [note]
  */
 
-/** @typedef {{span: Span, depth: number}} SpanRow */
+/** @typedef {{span: Span, depth: number, members?: Span[], path?: string}} SpanRow  With `members`, a group of equal calls, and their bars as one path. */
 
 const PLATFORM = new Set(["run", "attempt", "queue", "sandbox", "readiness", "program", "response"]);
 

@@ -1,8 +1,8 @@
 // The timeline of a run: one row a span; drag over it to zoom.
-import { duration } from "../format.js";
+import { count, duration } from "../format.js";
 import { address, go, setQuery } from "../router.js";
 import { timeline as words } from "../strings.js";
-import { html, useMemo, useRef, useState } from "../ui.js";
+import { html, useEffect, useMemo, useRef, useState } from "../ui.js";
 import { lazy } from "./lazy.js";
 import { classOf, endOf, nameOfSpan, rowsOf, ticksOf } from "./spans.js";
 import { Text } from "./text.js";
@@ -10,21 +10,32 @@ import { isNarrow, isPhone, VirtualList } from "./virtual.js";
 
 const SpanFacts = lazy(async () => (await import("./span_facts.js")).SpanFacts);
 const LEAST_DRAG_PX = 5;
+/** More rows than these are grouped. */
+const MANY = 100;
 
 /** @typedef {import("./spans.js").Span} Span */
 
 /** @param {{trace: any, elapsed: number | null, onSpan: (span: Span) => void}} properties  `elapsed`: of a run that goes on. */
 export function Timeline({ trace, elapsed, onSpan }) {
-  const rows = useMemo(() => rowsOf(trace.spans), [trace]);
+  const all = useMemo(() => rowsOf(trace.spans), [trace]);
+  const [group, setGroup] = useState(/** @type {{of: typeof import("./span_groups.js").grouped} | null} */ (null));
+  const many = all.length > MANY;
   const end = Math.max(endOf(trace), elapsed ?? 0);
   const { query } = address.value;
   const view = viewOf(query.get("zoom"), end);
-  const selected = rows.findIndex(({ span }) => span.id === query.get("span"));
+  const id = query.get("span");
+  const opened = query.get("calls");
+  const rows = useMemo(() => (many && group ? group.of(all, opened, id) : all), [all, many && group, opened, many && id]);
+  const selected = rows.findIndex(({ span }) => span.id === id);
   const [drag, setDrag] = useState(/** @type {{from: number, to: number} | null} */ (null));
   const scale = useRef(/** @type {HTMLElement | null} */ (null));
   const pressed = useRef(/** @type {{x: number, at: number} | null} */ (null));
   const phone = isPhone();
   const narrow = isNarrow();
+
+  useEffect(() => {
+    if (many) import("./span_groups.js").then(({ grouped }) => setGroup({ of: grouped }), () => {});
+  }, [many]);
 
   const zoom = (/** @type {number} */ from, /** @type {number} */ to) => {
     const whole = from <= 0 && to >= end;
@@ -70,7 +81,11 @@ export function Timeline({ trace, elapsed, onSpan }) {
     setQuery({ span: rows[index].span.id });
     onSpan(rows[index].span);
   };
-  const open = (/** @type {number} */ index) => rows[index].span.run_id && go(`/console/runs/${rows[index].span.run_id}`);
+  const open = (/** @type {number} */ index) => {
+    const { span, members } = rows[index];
+    if (members) setQuery({ calls: span.id === opened ? null : span.id });
+    else if (span.run_id) go(`/console/runs/${span.run_id}`);
+  };
   const isZoomed = view.from > 0 || view.to < end;
 
   return html`<section class="card timeline" aria-label=${words.title} onKeyDown=${onKey} onPointerDown=${onDown} onPointerMove=${onMove} onPointerUp=${onUp} onPointerCancel=${onUp}>
@@ -84,7 +99,7 @@ export function Timeline({ trace, elapsed, onSpan }) {
       </div><span></span></div>
       <${VirtualList} id="span" label=${words.label} count=${rows.length} rowHeight=${phone ? 44 : 28} maxHeight="var(--tall, min(56vh, 30rem))" selected=${selected} onSelect=${select} onOpen=${open}
         row=${(/** @type {number} */ index) => row(rows[index], view, end)} />` : html`<p class="dim">${words.empty}</p>`}
-    ${selected >= 0 && html`<${SpanFacts} span=${rows[selected].span} />`}
+    ${selected >= 0 && html`<${SpanFacts} ...${rows[selected]} />`}
     ${trace.incomplete?.length > 0 && html`<p class="dim">${words.incomplete}: <${Text} of=${trace.incomplete.join(" ")} /></p>`}
   </section>`;
 }
@@ -115,13 +130,13 @@ const part = (size, view) => `${(100 * size) / (view.to - view.from)}%`;
 const tickWords = (ms) => (ms >= 60_000 ? duration(ms) : ms >= 1000 ? `${Number((ms / 1000).toFixed(2))} s` : `${Number(ms.toFixed(2))} ms`);
 
 /** @param {import("./spans.js").SpanRow} row @param {View} view @param {number} end */
-function row({ span, depth }, view, end) {
+function row({ span, depth, members, path }, view, end) {
   const took = span.duration_ms ?? end - span.start_ms;
   return {
     class: classOf(span),
     content: html`<div class="row">
-      <span class="label" style=${{ paddingLeft: `${Math.min(depth, 6) * 0.9}rem` }}><span><${Text} of=${nameOfSpan(span)} /></span></span>
-      <span class="bars"><span class="bar" style=${{ left: `min(${share(span.start_ms, view)}, 100% - 2px)`, width: part(took, view) }}></span></span>
+      <span class="label" style=${{ paddingLeft: `${Math.min(depth, 6) * 0.9}rem` }}><span>${members && html`<b>${count(members.length)} ×</b> `}<${Text} of=${nameOfSpan(span)} /></span></span>
+      <span class="bars">${path ? html`<svg viewBox=${`${view.from} 0 ${view.to - view.from} 1`} preserveAspectRatio="none"><path d=${path} /></svg>` : html`<span class="bar" style=${{ left: `min(${share(span.start_ms, view)}, 100% - 2px)`, width: part(took, view) }}></span>`}</span>
       <span class="took">${span.duration_ms === undefined ? words.open : duration(span.duration_ms)}</span></div>`,
   };
 }

@@ -95,7 +95,7 @@ export function VirtualList({ id, label, count, rowHeight, maxHeight, row, selec
   const rows = [];
   for (let index = start; index < Math.min(count, start + shown); index += 1) {
     const { class: name, content } = row(index);
-    rows.push(html`<div key=${index} id=${`${id}-${index}`} role="option" class=${name} aria-selected=${index === selected} aria-posinset=${index + 1} aria-setsize=${count}
+    rows.push(html`<div key=${index % shown} id=${`${id}-${index}`} role="option" class=${name} aria-selected=${index === selected} aria-posinset=${index + 1} aria-setsize=${count}
       style=${{ height: `${rowHeight}px` }} onClick=${() => onSelect(index)} onDblClick=${() => onOpen?.(index)}>${content}</div>`);
   }
   return html`<div class="virtual" ref=${box} role="listbox" tabindex="0" aria-label=${label} aria-activedescendant=${selected >= 0 ? `${id}-${selected}` : undefined}

@@ -75,7 +75,7 @@ def trace_attempt(number: int, log: ExchangeLog, timings: Mapping[str, float]) -
         dict(timings),
         tuple(_call(exchange) for exchange in log.exchanges(bodies=False)),
         log.connections(),
-        log.truncated,
+        log.missing,
     )
 
 

@@ -52,6 +52,7 @@ class ExchangeLog:
         self._room = Room(max_bytes)
         self._head_room = Room(MAX_RUN_HEAD_BYTES)
         self._too_many = False
+        self._left_out = False
 
     def add(self, request: RecordedRequest, verdict: Verdict) -> bool:
         """See `RequestLog`."""
@@ -74,7 +75,9 @@ class ExchangeLog:
         if len(self._entries) >= MAX_EXCHANGES:
             self._too_many = True
             return False
-        return self._head_room.take(len(request.url) + size_of(request.headers))
+        has_room = self._head_room.take(len(request.url) + size_of(request.headers))
+        self._left_out = self._left_out or not has_room
+        return has_room
 
     def _earlier_body(self, verdict: Verdict) -> bytes | None:
         body = verdict.earlier_body if isinstance(verdict, RecordedResponse) else None
@@ -85,6 +88,7 @@ class ExchangeLog:
         self._entries[:0] = earlier._entries
         self._connections[:0] = earlier._connections
         self._too_many = self._too_many or earlier._too_many
+        self._left_out = self._left_out or earlier._left_out
         self._room.short = self._room.short or earlier._room.short
         self._head_room.short = self._head_room.short or earlier._head_room.short
 
@@ -103,6 +107,11 @@ class ExchangeLog:
         if self._room.short or self._head_room.short:
             return "its requests and responses are longer than is kept of a run"
         return ""
+
+    @property
+    def missing(self) -> str:
+        """The reason why some requests are not in it at all; "" where all are, if without their bodies."""
+        return self.truncated if self._too_many or self._left_out else ""
 
     @property
     def empty(self) -> bool:
