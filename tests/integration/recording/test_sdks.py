@@ -13,6 +13,7 @@ from tests.integration.recording.helpers import RecordingGround, recording_groun
 from tests.integration.runtime.helpers import deployed
 from tests.support.loopback_site import Answer, StandIn, serving
 from tests.support.runtime import ADMIN, fetch
+from tests.support.waiting import until_async
 
 from codewords_mcp.runtime.api.testing import TestRequest
 from codewords_mcp.runtime.egress import HOST_ALIAS
@@ -156,6 +157,37 @@ async def test_under_faults_each_sdks_own_retries_are_counted_and_a_crash_has_it
                 assert one.at == f"step httpx once, line {line}: {exception}", one
             else:
                 assert (one.outcome, one.retries, one.at, one.new_writes) == ("handled", 1, "", []), one
+
+
+FORKED = """
+import gc
+CLIENTS["forked"] = lambda *_: gc.get_freeze_count() > 0
+if __name__"""
+
+
+@pytest.mark.requirement("rules:clients")
+async def test_clients_trust_the_authority_of_their_own_sandbox_in_a_fork_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, sdks: Sdks
+) -> None:
+    code = Path(__file__).with_name("sdk_workflow.py").read_text(encoding="utf-8")
+    code = code.replace('"PORT=8000"', '"PORT=8000", "HOST_KEY"').replace("\nif __name__", FORKED)
+    async with recording_ground(tmp_path, monkeypatch, record="off") as ground:
+        pair = f"{HOST_ALIAS}:{ground.host.port}"
+        await ground.runtime.secrets.set(ADMIN, "HOST_KEY", "value-of-the-host", hosts=[pair])
+        service = await deployed(ground.runtime, code)
+
+        async def ask() -> dict[str, Any]:
+            data = {"ask": [*HTTP, "forked"], "url": ground.url, "page": ""}
+            status, body, _ = await fetch(ground.runtime, service, data)
+            assert status == 200, body
+            found: dict[str, Any] = json.loads(body)
+            assert [text for text in found.values() if str(text).startswith("failed")] == []
+            return found
+
+        async def forked() -> bool:
+            return (await ask())["forked"] is True
+
+        await until_async(forked)
 
 
 @pytest.mark.requirement("replay:sdks")

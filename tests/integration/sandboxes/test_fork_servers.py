@@ -5,16 +5,18 @@ from __future__ import annotations
 import asyncio
 import os
 import shutil
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from cryptography import x509
 from tests.integration.sandboxes.helpers import Opened
 from tests.support.processes import alive, descendants
 from tests.support.sandbox_programs import HELLO, report, running, specification
 from tests.support.waiting import until_async
 
+from codewords_mcp.runtime.egress.intercept.authority import CertificateAuthority
 from codewords_mcp.runtime.sandboxes import authorities
 from codewords_mcp.runtime.sandboxes.base import EnvironmentRef, Exit
 from codewords_mcp.runtime.sandboxes.forkserver import fork_server as forking
@@ -168,24 +170,31 @@ READS_LISTS = """
 """.replace("PATHS", repr([f"/{name}" for name in rootfs.SYSTEM_BUNDLES]))
 
 
+def forks_of(driver: LocalDriver, environment: EnvironmentRef) -> int | None:
+    """How often the environment's server has forked; None before it can."""
+    states = [one for one in driver.forks.describe() if one["environment"] == str(environment.path)]
+    return next((int(one["forks"]) for one in states if one["starts"] == "forks"), None)
+
+
+async def until_it_forks(driver: LocalDriver, environment: EnvironmentRef) -> None:
+    await driver.prepare(environment)
+    await until_async(lambda: forks_of(driver, environment) is not None)
+
+
+@pytest.fixture
+def shared() -> Iterator[None]:
+    """Puts back the authority that sandboxes of this process share."""
+    before = authorities.shared()
+    yield
+    authorities.share(before)
+
+
 @pytest.mark.requirement("recording:bundles")
 async def test_programs_trust_the_shared_authority_by_every_list_and_another_by_a_file_of_their_own(
-    driver: LocalDriver, environment: EnvironmentRef
+    driver: LocalDriver, environment: EnvironmentRef, shared: None
 ) -> None:
-    before = authorities.shared()
     authorities.share("shared")
-    try:
-        await driver.prepare(environment)
-        await until_async(
-            lambda: any(
-                one["starts"] == "forks"
-                for one in driver.forks.describe()
-                if one["environment"] == str(environment.path)
-            )
-        )
-    finally:
-        authorities.share(before)
-
+    await until_it_forks(driver, environment)
     spec = specification(environment, READS_LISTS)
     named, systems, ends = await report(driver, replace(spec, id="run-shared", authority="shared"))
     assert (named, ends) == (rootfs.AUTHORITIES, dict.fromkeys([named, *systems], "shared"))
@@ -194,3 +203,77 @@ async def test_programs_trust_the_shared_authority_by_every_list_and_another_by_
     assert ends == dict.fromkeys(systems, "shared") | {named: "others"}
     named, _, _ = await report(driver, spec)
     assert named == ""
+
+
+@pytest.mark.requirement("recording:bundles")
+async def test_a_server_whose_authority_was_renewed_gives_way_to_one_with_the_new_one(
+    driver: LocalDriver, environment: EnvironmentRef, shared: None
+) -> None:
+    authorities.share("before")
+    await until_it_forks(driver, environment)
+    authorities.share("after")
+    spec = replace(specification(environment, READS_LISTS), authority="after")
+    named, _, ends = await report(driver, replace(spec, id="run-first"))
+    assert (named, ends[named][-5:]) == (f"/app/{authorities.FILE}", "after")
+
+    def succeeded() -> bool:
+        (pool,) = driver.forks._pools.values()  # pyright: ignore[reportPrivateUsage]
+        server = pool._server  # pyright: ignore[reportPrivateUsage]
+        return server is not None and server.ready and server.authority == "after"
+
+    await until_async(succeeded)
+    named, _, ends = await report(driver, replace(spec, id="run-second"))
+    assert named == rootfs.AUTHORITIES
+    assert {text[-5:] for text in ends.values()} == {"after"}
+
+
+CONTEXT_AT_IMPORT = """
+import ssl
+VERIFIED, UNVERIFIED = ssl.create_default_context(), ssl.create_default_context()
+UNVERIFIED.check_hostname, UNVERIFIED.verify_mode = False, ssl.CERT_NONE
+
+class Lazy:
+    @property
+    def __class__(self):
+        raise RuntimeError("somebody asked for what it stands for")
+
+LAZY = Lazy()
+"""
+TRUSTS = """
+    import json, ssl, tenacity
+    contexts = [tenacity.VERIFIED, tenacity.UNVERIFIED, ssl.create_default_context()]
+    print(json.dumps([[one["serialNumber"] for one in context.get_ca_certs()] for context in contexts]))
+"""
+
+
+@pytest.mark.requirement("recording:bundles")
+@pytest.mark.parametrize("sharing", [True, False], ids=["shared", "none shared"])
+@pytest.mark.parametrize("spoilt", [CONTEXT_AT_IMPORT], ids=["context"], indirect=True)
+async def test_a_context_that_a_package_made_at_import_trusts_what_one_of_the_program_does(
+    driver: LocalDriver, spoilt: EnvironmentRef, shared: None, sharing: bool
+) -> None:
+    ours, own = CertificateAuthority(None), CertificateAuthority({"api.example.com"})
+    authorities.share(ours.pem if sharing else "")
+    await until_it_forks(driver, spoilt)
+    spec = specification(spoilt, TRUSTS)
+    for authority in (own, ours) if sharing else (own,):
+        serial = f"{x509.load_pem_x509_certificate(authority.pem.encode()).serial_number:X}"
+        at_import, _, fresh = await report(driver, replace(spec, id=f"run-{serial}", authority=authority.pem))
+        assert serial in {one.lstrip("0") for one in at_import}
+        assert set(fresh) <= set(at_import)
+    at_import, unverified, fresh = await report(driver, spec)
+    assert at_import == unverified
+    assert set(fresh) <= set(at_import)
+    assert (forks_of(driver, spoilt) or 0) >= (3 if sharing else 2)
+
+
+@pytest.mark.requirement("recording:bundles")
+@pytest.mark.parametrize("spoilt", [CONTEXT_AT_IMPORT], ids=["context"], indirect=True)
+async def test_a_program_with_a_list_of_its_own_has_an_interpreter_of_its_own(
+    driver: LocalDriver, spoilt: EnvironmentRef, tmp_path: Path
+) -> None:
+    await until_it_forks(driver, spoilt)
+    spec = replace(
+        specification(spoilt, TRUSTS), env={"SSL_CERT_FILE": "/app/none.pem", "SSL_CERT_DIR": "/app"}
+    )
+    assert await report(driver, spec) == [[], [], []]

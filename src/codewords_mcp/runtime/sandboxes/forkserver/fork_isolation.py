@@ -142,6 +142,7 @@ class ForkIsolation(Isolation):
             "port": spec.port,
             "variables": spawn.variables(spec, own_bundle=own_bundle),
             "limits": spawn.describe_limits(spec.limits, exact_memory=self.group is not None),
+            "authority": spec.authority if own_bundle else "",
         }
         # In a file: a message between the processes is bounded, and variables may be large.
         memory = spawn.memory_file(json.dumps(claim).encode() + b"\n")

@@ -85,8 +85,8 @@ class ForkServer:
         # The server's process, as numbered in its own pid namespace.
         self._number = 0
         self.moves_quickly = False
-        self.authority = authorities.shared()
         """Whether a program gets into its control groups without a wait."""
+        self.authority = authorities.shared()
         self._ready: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._tasks: set[asyncio.Task[None]] = set()
 

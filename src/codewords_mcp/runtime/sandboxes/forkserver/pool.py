@@ -24,8 +24,11 @@ _SWEEP: Final = 30.0
 _OLDEST_PYTHON: Final = (3, 11)
 _AT_START: Final = ("PYTHON", "LD_", "LC_", "MALLOC_", "PYDANTIC_", "OPENBLAS_", "OMP_", "MKL_")
 _ALSO_AT_START: Final = frozenset(
-    {"LANG", "LANGUAGE", "FORCE_COLOR", "NO_COLOR", "GLIBC_TUNABLES", "OPENSSL_CONF", "OPENSSL_MODULES"}
-)
+    {
+        "LANG", "LANGUAGE", "FORCE_COLOR", "NO_COLOR", "GLIBC_TUNABLES", "OPENSSL_CONF", "OPENSSL_MODULES",
+        "SSL_CERT_FILE", "SSL_CERT_DIR",
+    }
+)  # fmt: skip
 _ANY_TIME: Final = frozenset({"PYTHONASYNCIODEBUG", "PYTHONBREAKPOINT"})
 
 _Key = tuple[str, int, int]

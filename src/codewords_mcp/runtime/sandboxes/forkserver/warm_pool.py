@@ -16,6 +16,7 @@ from typing import Any, Final
 import structlog
 
 from codewords_mcp.errors import CodewordsError
+from codewords_mcp.runtime.sandboxes import authorities
 from codewords_mcp.runtime.sandboxes.base import EnvironmentRef
 from codewords_mcp.runtime.sandboxes.forkserver.fork_isolation import ForkIsolation
 from codewords_mcp.runtime.sandboxes.forkserver.fork_server import DriverResources, ForkServer
@@ -120,6 +121,9 @@ class ForkWarmPool:
             server = self._server
             if server is None or not server.ready:
                 return None
+        elif _is_due(server):
+            # It serves on until its successor is ready.
+            self.prepare()
 
         # What this start takes is replaced for the next.
         self._plan()
@@ -156,8 +160,7 @@ class ForkWarmPool:
         server = self._server
         if self._closed:
             return False
-        # A server past its number of forks serves on until its successor is ready.
-        if server is not None and server.refusal is None and server.forks < MAX_FORKS:
+        if server is not None and server.refusal is None and not _is_due(server):
             return True
         if self._booting is not None:
             return True
@@ -326,3 +329,8 @@ class ForkWarmPool:
         task = asyncio.create_task(discard())
         self._discarding.add(task)
         task.add_done_callback(self._discarding.discard)
+
+
+def _is_due(server: ForkServer) -> bool:
+    """Whether another should take its place: it forked often, or sandboxes share another authority by now."""
+    return server.forks >= MAX_FORKS or server.authority != authorities.shared()

@@ -11,6 +11,7 @@ import json
 import os
 import signal
 import socket
+import ssl
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -30,24 +31,27 @@ _PROGRAM_SIGNALS: Final = {
 
 @dataclass(frozen=True)
 class ForkTemplate:
-    """State that the server made once for all forks. `filters`: by whether a cgroup holds their memory; `hooked`: the environment
-    has code for Python's start (.pth files); `modules`: names of this package's.
+    """State that the server made once for all forks. `filters`: by whether a cgroup holds their memory; `contexts`: of TLS, which
+    packages made at import; `hooked`: the environment has code for Python's start (.pth files); `modules`: names of this
+    package's.
     """
 
     hook: boot.UvicornHook
     packages: str
     filters: dict[bool, bytes]
+    contexts: list[ssl.SSLContext]
     hooked: bool
     modules: tuple[str, ...]
 
 
 @dataclass(frozen=True)
 class Claim:
-    """The runtime's description of the program to become."""
+    """The runtime's description of the program to become. `authority`: to trust beside the server's, in PEM, or ""."""
 
     port: int
     variables: dict[str, str]
     limits: dict[str, Any]
+    authority: str
 
 
 def start(
@@ -133,7 +137,7 @@ def _claim(*, proxies: bool) -> Claim:
     variables = cast("dict[str, str]", claim["variables"])
     if proxies:
         variables = init.proxy_variables() | variables
-    return Claim(claim["port"], variables, claim["limits"])
+    return Claim(claim["port"], variables, claim["limits"], claim["authority"])
 
 
 def own_modules() -> tuple[str, ...]:
@@ -151,6 +155,11 @@ def _reset_interpreter(template: ForkTemplate, claim: Claim) -> list[object]:
         import time
 
         time.tzset()
+
+    if claim.authority:
+        # They read the server's list of authorities when they were made, not the one that the variables name.
+        for context in template.contexts:
+            context.load_verify_locations(cadata=claim.authority)
 
     unloaded: list[object] = [sys.modules.pop(name, None) for name in template.modules]
     # A program that restarts itself by orig_argv gets the same command as with exec.

@@ -42,6 +42,7 @@ def main() -> Program:
         for _ in range(_REHEARSALS):
             # "asyncio": uvloop's descriptors would be shared by all forks (`warm.serving`).
             warm.serving(loop="asyncio")
+        contexts = preload.trusting()
         preload.settle()
         # After everything that runs a package's code.
         _check_quiet(control)
@@ -52,7 +53,9 @@ def main() -> Program:
         os._exit(1)
 
     filters = {exact: seccomp.assemble(exact_memory=exact) for exact in (True, False)}
-    template = forked.ForkTemplate(hook, packages, filters, _is_hooked(packages), forked.own_modules())
+    template = forked.ForkTemplate(
+        hook, packages, filters, contexts, _is_hooked(packages), forked.own_modules()
+    )
     seconds = time.perf_counter() - began
     channel.send(control, {"ready": True, "modules": len(imported), "seconds": round(seconds, 3)})
 
