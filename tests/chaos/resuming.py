@@ -27,6 +27,8 @@ Moment = Literal["any", "write begun", "write arrived", "answer sent", "question
 not on record; while a person answers a question.
 """
 MOMENTS: tuple[Moment, ...] = get_args(Moment)
+RETRIES = 10
+"""Attempts of a run beside its first."""
 AT_ONCE = 5
 """Runs that go on at the same time."""
 STEPS, WRITES = 5, 4
@@ -86,7 +88,7 @@ class ResumeStorm:
 
     def deploy(self) -> None:
         """Deploy the workflow, and slow the host down."""
-        code = resumable("{count = 10, resume = true}", title="Resumed")
+        code = resumable(f"{{count = {RETRIES}, resume = true}}", title="Resumed")
         self.service = self.those.live[0].deploy(code, "resumed")
 
         signals = self._signals = {moment: threading.Event() for moment in MOMENTS}
@@ -202,6 +204,8 @@ class ResumeStorm:
             # A sandbox that was killed too often is a failure like any other.
             if run.status == "failed" and error.get("code") not in KILLED_CODES:
                 self.faults.append(f"{run.run_id} failed: {error}")
+            elif run.status != "succeeded" and len(record["attempts"]) <= RETRIES:
+                self.faults.append(f"{run.run_id} ended with attempts left: {record}")
             return
         self._answer(run)
 

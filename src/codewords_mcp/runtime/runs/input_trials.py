@@ -18,7 +18,7 @@ from codewords_mcp.runtime.recording.replay import MissPolicy, ReplayRecorder
 from codewords_mcp.runtime.recording.replay_summary import summarize
 from codewords_mcp.runtime.recording.writes import kind_of
 from codewords_mcp.runtime.runs.catalog import Servable
-from codewords_mcp.runtime.runs.replays import ReplayRunner
+from codewords_mcp.runtime.runs.replays import NotReplayed, ReplayRunner
 
 MAX_ANSWER: Final = 600
 MAX_WRITES: Final = 20
@@ -52,17 +52,29 @@ class InputTrials:
         """The report of one trial. Cancelling this ends it. Raises the error of a run that did not begin."""
         began = time.monotonic()
         recording = _recording_with_input(trial)
-        found = await self._run(trial, trial.servable, recording, trial.misses)
+        try:
+            found = await self._run(trial, trial.servable, recording, trial.misses)
+        except NotReplayed as why:
+            run = ReplayedRun(run_id="", verdict="cannot tell", obstacles=[str(why)])
+            return summarize([run], seconds=time.monotonic() - began)
+
         cost = cost_of(found.sent())
-        if trial.live is None:
-            run = ReplayedRun(run_id=found.run_id, verdict="cannot tell", obstacles=[NOTHING_LIVE])
-        else:
-            # Twice: what differs between both is noise.
-            live = [await self._run(trial, trial.live, recording, MissPolicy()) for _ in range(2)]
-            run = compare(Baseline(live[0], live[1:]), found)
+        run = await self._compared(trial, recording, found)
         writes = [one.request.label for one in found.exchanges if kind_of(one.request) == "write"]
         run = run.model_copy(update={"answer": _answer(found), "would_write": writes[:MAX_WRITES]})
         return summarize([run], seconds=time.monotonic() - began, cost=cost)
+
+    async def _compared(self, trial: InputTrial, recording: Recording, found: Recording) -> ReplayedRun:
+        """The trial beside the version that is live."""
+        if trial.live is None:
+            return ReplayedRun(run_id=found.run_id, verdict="cannot tell", obstacles=[NOTHING_LIVE])
+        try:
+            # Twice: what differs between both is noise.
+            live = [await self._run(trial, trial.live, recording, MissPolicy()) for _ in range(2)]
+        except NotReplayed as why:
+            reason = f"the live version, to compare it with: {why}"
+            return ReplayedRun(run_id=found.run_id, verdict="cannot tell", obstacles=[reason])
+        return compare(Baseline(live[0], live[1:]), found)
 
     async def _run(
         self, trial: InputTrial, servable: Servable, recording: Recording, misses: MissPolicy
@@ -74,7 +86,7 @@ class InputTrials:
             if servable is trial.servable:
                 raise
             # The live version is only there to compare with.
-            return replace(recording, status="failed", error=error.code, response=RunMessage(status=500))
+            raise NotReplayed(f"it did not begin: {error.message}") from None
 
 
 def _recording_with_input(trial: InputTrial) -> Recording:

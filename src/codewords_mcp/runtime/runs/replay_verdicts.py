@@ -24,7 +24,7 @@ from codewords_mcp.runtime.recording.replay_summary import summarize
 from codewords_mcp.runtime.runs.catalog import Catalog, Servable
 from codewords_mcp.runtime.runs.input_trials import InputTrials
 from codewords_mcp.runtime.runs.recording_store import RecordingService
-from codewords_mcp.runtime.runs.replays import AT_ONCE, ReplayRunner
+from codewords_mcp.runtime.runs.replays import AT_ONCE, NotReplayed, ReplayRunner
 
 BASELINES: Final = (1, 2, 12)
 """Replays of the recorded version: at first, where something differs, and where chance may have made the difference."""
@@ -33,19 +33,6 @@ CACHED_BYTES: Final = 64 << 20
 RUN_SECONDS: Final = 10.0
 SLOWER: Final = 4.0
 """A replay may take `RUN_SECONDS`, or so many times what the recorded run took."""
-OURS: Final = frozenset(
-    {
-        "sandbox_failed",
-        "sandbox_unavailable",
-        "storage_failed",
-        "environment_failed",
-        "runtime_unavailable",
-        "interrupted",
-        "run_cancelled",
-        "too_busy",
-    }
-)
-"""Codes of errors that say nothing of the program."""
 log = structlog.get_logger(__name__)
 OUT_OF_TIME: Final = "it was not replayed within the time for all"
 
@@ -66,10 +53,6 @@ class ReplayOrder:
         """The same, of which so many US dollars are left for model calls."""
         servable = replace(self.servable, run_budget=dollars)
         return replace(self, servable=servable, misses=replace(self.misses, budget=dollars))
-
-
-class NotReplayed(Exception):  # no error: it is reported as a verdict
-    """A recording that cannot be replayed now. Its text completes "not seen: …"."""
 
 
 class ReplayVerdicts:
@@ -219,8 +202,6 @@ class _RecordingReplay:
         replay = await self._runner.run(recording, version, recorder(), self.order.caller, min(left, usual))
         if replay.error == "run_timed_out" and left < usual:
             raise NotReplayed(OUT_OF_TIME)
-        if replay.error in OURS:
-            raise NotReplayed(f"its replay was broken off: {replay.error}")
         return replay
 
 

@@ -24,11 +24,28 @@ _PROCESSORS: Final = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffin
 # Half of a replay is waiting, for the kernel and for the end of its program: two for each processor are done in 0.6 of the time.
 AT_ONCE: Final = max(4, 2 * _PROCESSORS)
 """Replays at once while no other run goes on; beside others there is one."""
+OURS: Final = frozenset(
+    {
+        "sandbox_failed",
+        "sandbox_unavailable",
+        "storage_failed",
+        "environment_failed",
+        "runtime_unavailable",
+        "interrupted",
+        "run_cancelled",
+        "too_busy",
+    }
+)
+"""Codes of errors that say nothing of the program."""
 LOG_LINES: Final = 400
 """Last lines of a replay's log in which its traceback is looked for."""
 MAX_STEP: Final = 60
 END_TIMEOUT: Final = 30.0
 """Seconds after its answer within which a program and its sandbox are gone."""
+
+
+class NotReplayed(Exception):  # no error: it is reported as a verdict
+    """A recording that cannot be replayed now. Its text completes "not seen: …"."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,8 +59,9 @@ class Aftermath:
 class ReplayRunner:
     """Runs recordings again. A replay is a run like any other, but for its version, its recorder and its place in the queue."""
 
-    def __init__(self, dispatcher: RunDispatcher) -> None:
+    def __init__(self, dispatcher: RunDispatcher, end_timeout: float = END_TIMEOUT) -> None:
         self._dispatcher = dispatcher
+        self._end_timeout = end_timeout
         self._going = 0
         self._ended = asyncio.Event()
 
@@ -52,8 +70,8 @@ class ReplayRunner:
     ) -> Recording:
         """Ask the version what the recorded run was asked. Returns what it did; a failed run is a result too.
 
-        Cancelling this ends the run. Raises InvalidInput where the request is not on the recording, and the error of
-        a run that did not begin.
+        Cancelling this ends the run. Raises NotReplayed for a replay that says nothing of the program, InvalidInput
+        where the request is not on the recording, and the error of a run that did not begin.
         """
         plan = RunPlan(servable, recorder)
         request = _request(recording, servable, caller, seconds)
@@ -69,8 +87,20 @@ class ReplayRunner:
                 # The recording of a run that began has it.
                 if error.run_id is None:
                     raise
-            async with asyncio.timeout(END_TIMEOUT):
+            replay = await self._recorded(plan)
+
+        if replay.error in OURS:
+            raise NotReplayed(f"its replay was broken off: {replay.error}")
+        return replay
+
+    async def _recorded(self, plan: RunPlan) -> Recording:
+        try:
+            async with asyncio.timeout(self._end_timeout):
                 return await plan.recorded
+        except TimeoutError:
+            raise NotReplayed(
+                f"the sandbox of its replay did not end within {self._end_timeout:g} s"
+            ) from None
 
     async def aftermath(self, replay: Recording, caller: Caller) -> Aftermath:
         """Read what the record and the log of a replay say beside its recording."""

@@ -5,10 +5,8 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from dataclasses import replace
 from functools import partial
-from typing import Final
 
 from sqlalchemy import Connection, RowMapping
-from sqlalchemy.exc import IntegrityError
 
 from codewords_mcp.errors import NotFound
 from codewords_mcp.runtime.recording.held_writes import (
@@ -24,9 +22,6 @@ from codewords_mcp.runtime.secrets.sealing import DamagedSeal, Sealer
 from codewords_mcp.runtime.store import held_writes as rows
 from codewords_mcp.runtime.store.clock import now
 from codewords_mcp.runtime.store.database import Database
-
-_TRIES: Final = 20
-"""Tries to take a number that other replicas take at the same time."""
 
 
 class WriteLists:
@@ -77,13 +72,7 @@ class StoredWriteList:
 
     async def hold(self, write: HeldWrite) -> int | None:
         """See `WriteList`."""
-        for _ in range(_TRIES):
-            try:
-                return await self._db.write(self._add, write)
-            except IntegrityError:
-                # Another replica took the number.
-                continue
-        return None
+        return await self._db.write(self._add, write)
 
     async def claim(self, key: str, used: Collection[int]) -> HeldWrite | None:
         """See `WriteList`."""
@@ -94,6 +83,8 @@ class StoredWriteList:
         self._db.write_soon(partial(self._set_answer, number=write.number, data=answer_to_bytes(answer)))
 
     def _add(self, connection: Connection, write: HeldWrite) -> int | None:
+        # Replicas add to one list at the same time, and a number is for one write.
+        rows.lock(connection, self._list_id)
         number = rows.last_number(connection, self._list_id) + 1
         if number > MAX_WRITES:
             return None

@@ -6,6 +6,7 @@ from typing import TypedDict
 
 from sqlalchemy import Connection, RowMapping, and_, delete, func, insert, select, update
 
+from codewords_mcp.runtime.store import advisory_locks
 from codewords_mcp.runtime.store.tables import held_writes, runs
 
 AT_ONCE = 500
@@ -23,6 +24,11 @@ class HeldWriteRow(TypedDict):
     key: str
     state: str
     sealed: bytes
+
+
+def lock(connection: Connection, list_id: str) -> None:
+    """Wait until no other replica adds to a list, until the transaction ends."""
+    advisory_locks.lock(connection, [("held writes", list_id)])
 
 
 def add(connection: Connection, row: HeldWriteRow) -> None:
