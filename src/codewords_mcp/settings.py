@@ -42,6 +42,7 @@ class Settings(BaseSettings):
     start_timeout: float = Field(default=60, gt=0, description="Seconds a workflow has to open its port.")
     drain_timeout: float = Field(default=10, ge=0, description="Seconds that runs may go on once the runtime was told to end; up to 5 more while it closes.")
     grace_timeout: float = Field(default=10, ge=0, description="Seconds a workflow may work on after its response (background tasks).")
+    waiting_grace: float = Field(default=5, ge=0, description="Seconds that a background run which waits for a person or a time keeps its sandbox.")
     concurrency: int = Field(default=100, ge=1, description="Runs at once per caller, which is an owner with all its keys, over all replicas; more wait in a queue.")
     key_concurrency: int | None = Field(default=None, ge=1, description="Runs at once with one key, within its caller's. Default: no limit of its own.")
     key_queue_limit: int | None = Field(default=None, ge=0, description="Runs waiting with one key before 429. Default: no limit of its own.")

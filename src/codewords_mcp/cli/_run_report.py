@@ -24,7 +24,7 @@ _SHOWN = 2_000
 _WAITS_FOR = {
     "key": "limit of its key", "caller": "limit of its caller", "workflow": "limit of the workflow",
     "home": "limit of the home", "turn": "its turn", "time": "its time", "retry": "another attempt",
-    "memory": "memory",
+    "memory": "memory", "answer": "a person's answer", "wait": "the time that its program waits for",
 }  # fmt: skip
 
 

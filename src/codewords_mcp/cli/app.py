@@ -16,6 +16,7 @@ from codewords_mcp.cli import (
     doctor,
     drafts,
     e2b,
+    inbox,
     install,
     integrations,
     keys,
@@ -106,6 +107,7 @@ _PANELS = {
         "webhooks": webhooks.app,
     },
     "Connect": {
+        "inbox": inbox.list_inbox,
         "open": open_page.open_page,
         "secrets": secrets.app,
         "services": services.services,

@@ -23,7 +23,7 @@ from codewords_mcp.runtime.model.caller import Caller
 if TYPE_CHECKING:
     from codewords_mcp.runtime.api.runtime import Runtime
 
-SESSION_PREFIXES = ("/consents/", "/secrets/enter/", "/connect/", "/browser/pair/")
+SESSION_PREFIXES = ("/consents/", "/approvals/", "/secrets/enter/", "/connect/", "/browser/pair/")
 """Paths of pages where a person agrees, types a secret or connects an account."""
 FORM_PREFIXES = (*SESSION_PREFIXES, "/login/", "/sign-in/")
 """All pages with forms. `/login/` is for the users of a workflow, whom the runtime does not know."""

@@ -7,12 +7,11 @@ import time
 import uuid
 from collections.abc import Callable
 from functools import partial
-from pathlib import Path
 
 import structlog
 
 from codewords_mcp.errors import CodewordsError, StorageFailed
-from codewords_mcp.runtime.api.home_store import open_store
+from codewords_mcp.runtime.api.home_store import open_store, shown_home
 from codewords_mcp.runtime.api.readiness import Readiness
 from codewords_mcp.runtime.api.tasks import TaskStore
 from codewords_mcp.runtime.api.triggers import Triggers
@@ -75,6 +74,7 @@ from codewords_mcp.runtime.runs.run_recordings import RecorderFactory, RunRecord
 from codewords_mcp.runtime.runs.sandbox_allocator import SandboxAllocator
 from codewords_mcp.runtime.runs.scheduler import Scheduler
 from codewords_mcp.runtime.runs.service_calls import ServiceRunner
+from codewords_mcp.runtime.runs.waits import RunWaits
 from codewords_mcp.runtime.runs.webhook_dispatcher import WebhookDispatcher
 from codewords_mcp.runtime.runs.write_lists import WriteLists
 from codewords_mcp.runtime.sandboxes.base import Driver, EnvironmentRef
@@ -244,7 +244,7 @@ class Container:
         self.chromes = PairedBrowsers(
             database,
             self._links("browser"),
-            home=_shown(home),
+            home=shown_home(home),
             executor=self.executor,
             ttl=settings.replica_ttl,
         )
@@ -288,6 +288,7 @@ class Container:
             base_url=self._get_base_url,
             user_prefix=settings.pipedream_user,
         )
+        self.waits = RunWaits(runs, self.gateway.recorders, self.events, grace=settings.waiting_grace)
         self.service_dependencies = ServiceDependencies(
             settings,
             database,
@@ -303,11 +304,13 @@ class Container:
             self.keys.current.derive,
             self.integrations,
             self.browsers,
+            self.waits,
         )
 
         # a restored home is paused before anything here can start a run
         runs.registry.paused_at = database.write_blocking(pausing.pause_if_restored)
         self.dispatcher = RunDispatcher(runs, ServiceRunner(runs, self.services, self.service_dependencies))
+        self.waits.join(self.dispatcher.background)
         replay_runner = ReplayRunner(self.dispatcher)
         self.replays = ReplayVerdicts(self.recordings, self.catalog, replay_runner)
         self.tests = RecordedTests(self.catalog, replay_runner)
@@ -320,6 +323,7 @@ class Container:
             self.scheduler,
             self.webhook_dispatcher,
             self.socket_mode,
+            self.waits,
         )
 
         if database.shared:
@@ -332,6 +336,7 @@ class Container:
         listen = self.events.subscribe
         listen(EnvironmentLost, lambda event: self.forget(event.service_id))
         listen(RunLeft, lambda event: self.browsers.run_ended(event.run_id))
+        listen(RunLeft, lambda event: self.waits.left(event.run_id))
         listen(SchedulesChanged, lambda _: self.scheduler.wake())
         listen(DeliveryReceived, lambda _: self.webhook_dispatcher.wake())
         listen(WebhooksChanged, lambda _: self.webhook_dispatcher.wake())
@@ -456,6 +461,7 @@ class Container:
         Running runs go on, and requests are still answered.
         """
         await self.triggers.close()
+        self.waits.drain()
         await self.dispatcher.background.drain()
 
     async def close(self) -> None:
@@ -489,11 +495,3 @@ class Container:
 
         await asyncio.to_thread(self.database.close)
         log.debug("container closed", seconds=round(time.monotonic() - began, 2))
-
-
-def _shown(home: Path) -> str:
-    """A home as people read it."""
-    own = Path.home()
-    if home.is_relative_to(own):
-        return f"~/{home.relative_to(own)}"
-    return str(home)

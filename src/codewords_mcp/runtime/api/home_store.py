@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 
 import structlog
 
@@ -60,3 +61,11 @@ def _settle(database: Database) -> None:
 
     if unsettled:
         log.warning("model calls were settled at what they had reserved", calls=unsettled)
+
+
+def shown_home(home: Path) -> str:
+    """A home as people read it."""
+    own = Path.home()
+    if home.is_relative_to(own):
+        return f"~/{home.relative_to(own)}"
+    return str(home)

@@ -7,6 +7,7 @@ import time
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 
+from codewords_mcp.runtime.api.approvals import ApprovalApi
 from codewords_mcp.runtime.api.authoring import AuthoringApi
 from codewords_mcp.runtime.api.browsers import BrowserApi
 from codewords_mcp.runtime.api.changes import ChangeApi
@@ -62,6 +63,7 @@ class Runtime:
         validator = self._validator = ScriptValidator(container, self.services, self.connections)
         self.templates = TemplateApi(container, self.services)
         self.runs = RunApi(container)
+        self.approvals = ApprovalApi(container, self.runs)
         self.dry_runs = DryRunApi(container, self.runs)
         self.resumes = ResumeApi(container, self.runs)
         self.logs = LogApi(container)

@@ -6,6 +6,7 @@ from urllib.parse import urlsplit
 
 from codewords_mcp.errors import NotFound
 from codewords_mcp.errors.remedies import SIGN_IN
+from codewords_mcp.runtime.api.approvals import to_page
 from codewords_mcp.runtime.api.container import Container
 from codewords_mcp.runtime.auth.one_time_links import OneTimeLink
 from codewords_mcp.runtime.auth.peers import Peer, is_another_users, uid_of
@@ -146,7 +147,9 @@ class SessionApi:
 
     async def waiting_pages(self, caller: Caller) -> list[WaitingPage]:
         """The pages that wait for the caller, the newest first."""
-        return [_waiting(link) for link in await self._container.secret_links.waiting(caller.owner)]
+        links = [_waiting(link) for link in await self._container.secret_links.waiting(caller.owner)]
+        questions = [to_page(wait) for wait in await self._container.waits.open_questions(caller.owner)]
+        return sorted([*links, *questions], key=lambda page: page.created_at, reverse=True)
 
     @property
     def opens_pages(self) -> bool:

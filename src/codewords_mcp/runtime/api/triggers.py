@@ -11,6 +11,7 @@ from codewords_mcp.runtime.runs import pausing
 from codewords_mcp.runtime.runs.background import BackgroundRuns
 from codewords_mcp.runtime.runs.registry import RunRegistry
 from codewords_mcp.runtime.runs.scheduler import Scheduler
+from codewords_mcp.runtime.runs.waits import RunWaits
 from codewords_mcp.runtime.runs.webhook_dispatcher import WebhookDispatcher
 from codewords_mcp.runtime.store.database import Database
 from codewords_mcp.runtime.store.summing import keep_summed
@@ -30,6 +31,7 @@ class Triggers:
         scheduler: Scheduler,
         webhooks: WebhookDispatcher,
         socket_mode: SocketMode,
+        waits: RunWaits,
     ) -> None:
         self._database = database
         self._registry = registry
@@ -37,6 +39,7 @@ class Triggers:
         self._scheduler = scheduler
         self._webhooks = webhooks
         self._socket_mode = socket_mode
+        self._waits = waits
         self._tasks: list[asyncio.Task[None]] = []
 
     @property
@@ -46,8 +49,8 @@ class Triggers:
 
     @property
     def awaits_events(self) -> bool:
-        """Whether a schedule, trigger or webhook is active: then the runtime does not end for want of callers."""
-        return self._scheduler.armed or self._webhooks.armed
+        """Whether a schedule, trigger or webhook is active, or a run waits: then the runtime does not end for want of callers."""
+        return self._scheduler.armed or self._webhooks.armed or self._waits.armed
 
     def start(self) -> None:
         """Start the triggers of runs and the summing of usage. They go on until `close`."""
@@ -73,5 +76,5 @@ class Triggers:
         await end(self._tasks)
 
     def _start_runs(self) -> None:
-        triggers = self._scheduler.run(), self._webhooks.run(), self._socket_mode.run()
+        triggers = self._scheduler.run(), self._webhooks.run(), self._socket_mode.run(), self._waits.run()
         self._tasks += [asyncio.create_task(trigger) for trigger in triggers]

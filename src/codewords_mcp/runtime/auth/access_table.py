@@ -52,7 +52,8 @@ HTTP: tuple[Rule, ...] = (
     *_http(
         "page", (),
         "GET /secrets/enter/{nonce}", "POST /secrets/enter/{nonce}", "GET /consents/{token}", "POST /consents/{token}",
-        "GET /connect/{nonce}", "GET /connect/{nonce}/go", "GET /connect/{nonce}/done", "GET /browser/pair/{token}",
+        "GET /approvals/{token}", "GET /connect/{nonce}",
+        "GET /connect/{nonce}/go", "GET /connect/{nonce}/done", "GET /browser/pair/{token}",
     ),
     # A sandbox reaches these too: only the files of its run's owner, and only the webhooks of its own workflow.
     Rule("http", "PUT /file/{token}", "open", effect="writes", sandbox=True),
@@ -87,7 +88,7 @@ HTTP: tuple[Rule, ...] = (
         "user", ("read",),
         "GET /status", "GET /templates", "GET /workflows", "GET /workflows/{service_id}", "GET /drafts",
         "GET /drafts/{draft_id}", "GET /drafts/{draft_id}/diff", "GET /workflows/{service_id}/diff", "GET /runs",
-        "GET /runs/{run_id}/diagnosis", "GET /runs/{run_id}/writes", "GET /runs/{run_id}/resume",
+        "GET /runs/{run_id}/diagnosis", "GET /runs/{run_id}/writes", "GET /runs/{run_id}/resume", "GET /runs/{run_id}/approvals",
         "GET /usage", "GET /costs", "GET /schedules", "GET /schedules/{schedule_id}", "GET /secrets",
         "GET /webhooks/deliveries", "GET /webhooks/deliveries/{delivery_id}", "GET /browser", "GET /published",
         "GET /waiting", "GET /questions/{token}", "GET /sessions", "GET /agreements",

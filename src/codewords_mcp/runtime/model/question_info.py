@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Self
+from typing import Any, Self
 
 from pydantic import Field
 
 from codewords_mcp.runtime.model.base import Model
 from codewords_mcp.runtime.model.questions import OpenQuestion
+from codewords_mcp.runtime.model.run_wait import ApprovalInfo
 from codewords_mcp.runtime.model.workflow import DeployChanges
 
 
@@ -24,7 +25,8 @@ class QuestionInfo(Model):
 
     `title` is the question, `about` leads to its `rows`, `asker` names who asked and how. `changes` is what a deploy changes
     beside the live version; `diff` the code's difference, also where there is no live version. `yes` and `no` say what an
-    answer does. `service_id` is the workflow that it is about.
+    answer does. `service_id` is the workflow that it is about. A question of a run has `run_id`, `options` in the place of yes
+    and no, and a JSON Schema of the `fields` that a person may fill in.
     """
 
     title: str
@@ -34,8 +36,13 @@ class QuestionInfo(Model):
     diff: str = ""
     changes: DeployChanges | None = None
     service_id: str | None = None
-    yes: str
-    no: str
+    yes: str = ""
+    no: str = ""
+    run_id: str | None = None
+    details: str = ""
+    options: list[str] = Field(default_factory=list[str])
+    fields: dict[str, Any] | None = None
+    default: str | None = None
     created_at: datetime
     expires_at: datetime
 
@@ -57,9 +64,27 @@ class QuestionInfo(Model):
             expires_at=question.expires_at,
         )
 
+    @classmethod
+    def of_run(cls, question: ApprovalInfo) -> Self:
+        """Show an open question of a run."""
+        return cls(
+            title=question.title,
+            about="",
+            asker=f"the workflow {question.service_id}",
+            service_id=question.service_id,
+            run_id=question.run_id,
+            details=question.details,
+            options=question.options,
+            fields=question.fields,
+            default=question.default,
+            created_at=question.created_at,
+            expires_at=question.due_at,
+        )
+
 
 class QuestionAnswer(Model):
-    """The answer, and a sentence of what follows from it."""
+    """The answer, and a sentence of what follows from it. `agreed` is of a yes or no, `answer` of a run's question."""
 
-    agreed: bool
+    agreed: bool | None = None
+    answer: str | None = None
     message: str

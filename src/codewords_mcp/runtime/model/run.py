@@ -42,7 +42,9 @@ class RunError(Model):
 
 
 class Attempt(Model):
-    """One attempt of a run. `outcome` is a final RunStatus, or None during the attempt."""
+    """One attempt of a run. `outcome` is a final RunStatus, `suspended` where the run gave its sandbox back to wait, or
+    None during the attempt.
+    """
 
     number: int
     started_at: datetime
@@ -50,7 +52,7 @@ class Attempt(Model):
     outcome: str | None = None
 
 
-WaitsFor = Literal["key", "caller", "workflow", "home", "turn", "time", "retry", "memory"]
+WaitsFor = Literal["key", "caller", "workflow", "home", "turn", "time", "retry", "memory", "answer", "wait"]
 
 
 class Step(Model):
@@ -101,9 +103,10 @@ class Run(Model):
     `not_before`: time until which it is delayed. `depth`: length of the chain of calls before this
     one. `held`: a process owns it; the log of an ended run may still grow. `waits_for`: the reason
     for waiting: a limit that is reached (of its `key`, `caller`, `workflow` or the `home`), its
-    `turn` behind others, its `time`, the pause before another attempt (`retry`), or `memory` of the
-    machine. `input` is set once the run has ended. `mode_of`: the run that this one repeats; below a dry run, the one on
-    whose list its writes are.
+    `turn` behind others, its `time`, the pause before another attempt (`retry`), `memory` of the
+    machine, the `answer` of a person, or the time that its program waits for (`wait`).
+    `input` is set once the run has ended. `mode_of`: the run that this one repeats; below a dry run, the one on whose list
+    its writes are.
     """
 
     id: str
@@ -182,6 +185,8 @@ class RunRequest:
     """The caller's `traceparent` header, where it is valid (W3C Trace Context)."""
     own_origin: bool = False
     """The request came to the workflow's own origin, so its cookies and its `Authorization` are the workflow's own."""
+    repeat_key: str | None = None
+    """The idempotency key of a call that waits, which names the wait within its run."""
     on_record: Callable[[Any], None] | None = None
     """Called with the database connection of the transaction that records a background run. What it raises undoes that."""
 

@@ -11,6 +11,8 @@ from codewords_mcp.common.bounded_json import JsonObject, JsonValue
 from codewords_mcp.runtime.model.run import ExecutionMode, RunStatus
 
 FinalStatus = Literal["succeeded", "failed", "timed_out", "cancelled", "interrupted"]
+AttemptOutcome = Literal["succeeded", "failed", "timed_out", "cancelled", "interrupted", "suspended"]
+"""`suspended`: the run gave its sandbox back, since it waits for a person or a time."""
 
 
 class AttemptEntry(TypedDict):
@@ -19,7 +21,7 @@ class AttemptEntry(TypedDict):
     number: int
     started_at: int
     ended_at: int | None
-    outcome: FinalStatus | None
+    outcome: AttemptOutcome | None
 
 
 class ErrorEntry(TypedDict):

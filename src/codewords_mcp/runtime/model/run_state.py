@@ -7,7 +7,7 @@
          │      ┌────▶  queued  ─────▶ starting ─────▶ running
          │      │          │           │  │  ▲          │  │
          │      │          │           │  │  └ replicas │  │
-         │      └ retry, released, store away ──────────┘  │
+         │      └ retry, released, suspended, store away ┘  │
          ▼                 ▼              ▼                ▼
      cancelled        succeeded · failed · timed_out · cancelled · interrupted
 
@@ -15,6 +15,8 @@
 * ``queued``: waits for the thing that ``waits_for`` names. ``executor`` is the process that goes on with
   the run. A run in the background may have none: then it has an entry in the durable queue (``in_queue``,
   the ``deliveries``-th one), or is about to get one.
+* A run that waits for a person or for a time, longer than some seconds, is ``queued`` without an executor and
+  without an entry, and ``waits_for`` is one of ``SUSPENDED`` (``runs/waits.py``).
 * ``starting``: has a slot and an open attempt; its sandbox is being made.
 * ``running``: its program serves the request. Runs in shared sandboxes, which are running already, go from
   ``starting`` to their end. Calls of library services, which have no sandbox, begin as ``running``.
@@ -31,7 +33,13 @@ from collections.abc import Iterable, Sequence
 
 from codewords_mcp.errors import CodewordsError
 from codewords_mcp.runtime.model.run import FINISHED, RunStatus
-from codewords_mcp.runtime.model.run_columns import AttemptEntry, ErrorEntry, FinalStatus, RunColumns
+from codewords_mcp.runtime.model.run_columns import (
+    AttemptEntry,
+    AttemptOutcome,
+    ErrorEntry,
+    FinalStatus,
+    RunColumns,
+)
 
 QueueReason = str
 """The thing that a queued run waits for: "turn", "time", "retry", "memory", or the scope of a limit."""
@@ -40,6 +48,10 @@ UNFINISHED = ("queued", "starting", "running")
 ACTIVE = ("starting", "running")
 """The states that occupy a slot."""
 NOT_RUNNING = ("queued", "starting")
+SUSPENDED = ("answer", "wait")
+"""Values of `waits_for` of a queued run that has given its sandbox back: it goes on when a person has answered, or at a time.
+It has no executor and no queue entry, and counts as waiting in no queue.
+"""
 TRANSITIONS: dict[RunStatus, frozenset[str]] = {
     "provisioned": frozenset({"queued", "starting", "running", "cancelled"}),
     "queued": frozenset({"queued", "starting", "running", *FINISHED}),
@@ -93,6 +105,23 @@ def to_released(attempts: Iterable[AttemptEntry]) -> RunColumns:
         "waits_for": "turn",
         "attempts": list(attempts),
     }
+
+
+def to_suspended(waits_for: QueueReason, attempts: Sequence[AttemptEntry], retries: int) -> RunColumns:
+    """Columns of a run that gives its sandbox back and waits for a person or a time. `retries` are those before it."""
+    return {
+        **to_queued(waits_for, attempts=attempts),
+        "executor": None,
+        "in_queue": False,
+        "error": None,
+        # The attempt that goes on from here is none that the header counts.
+        "retries": retries + 1,
+    }
+
+
+def to_resumed(executor: str | None) -> RunColumns:
+    """Columns of a suspended run that goes on in this process; None: in any that takes it from the queue."""
+    return {"executor": executor, "in_queue": False, "waits_for": "turn"}
 
 
 def to_starting(at: int, attempts: Sequence[AttemptEntry] | None = None) -> RunColumns:
@@ -181,7 +210,7 @@ def has_open_attempt(attempts: Sequence[AttemptEntry]) -> bool:
     return bool(attempts) and attempts[-1]["ended_at"] is None
 
 
-def close_attempts(attempts: Iterable[AttemptEntry], at: int, outcome: FinalStatus) -> list[AttemptEntry]:
+def close_attempts(attempts: Iterable[AttemptEntry], at: int, outcome: AttemptOutcome) -> list[AttemptEntry]:
     """The attempts, with the open one ended."""
     return [
         attempt if attempt["ended_at"] else {**attempt, "ended_at": at, "outcome": outcome}

@@ -8,6 +8,7 @@ Change = Literal["", "writes", "may write"]
 """Whether a call changes or sends something: never, always, or depending on its input."""
 
 SERVICES: Final[dict[str, str]] = {
+    "approvals": "",
     "chrome_extension": "",
     "files": "",
     "firecrawl": "your FIRECRAWL_API_KEY",
@@ -21,6 +22,7 @@ SERVICES: Final[dict[str, str]] = {
     "send_email": "your SMTP_URL",
     "slack_trigger": "your SLACK_BOT_TOKEN",
     "user_login": "your SMTP_URL",
+    "wait": "",
     "web_automation_agent": "your key of a model provider",
     "webpage_to_markdown": "",
     "whatsapp_trigger": "your WHATSAPP_ACCESS_TOKEN",
@@ -85,7 +87,7 @@ OPERATIONS: Final[dict[str, tuple[tuple[str, tuple[str, ...], Change], ...]]] = 
 }
 """Of services with several: (name, the paths that call it, its effect)."""
 
-READING_SERVICES: Final = frozenset(("searchapi", "webpage_to_markdown"))
+READING_SERVICES: Final = frozenset(("searchapi", "wait", "webpage_to_markdown"))
 """Services of one operation, which reads."""
 
 READING_INPUTS: Final[dict[str, tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...]]]] = {

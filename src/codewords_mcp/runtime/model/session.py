@@ -30,7 +30,7 @@ class PageSession(Model):
 class WaitingPage(Model):
     """A question, a value to type or an account to connect; `path` leads to its page."""
 
-    kind: Literal["consent", "secret", "connect", "browser"]
+    kind: Literal["consent", "secret", "connect", "browser", "approval"]
     title: str
     path: str
     created_at: datetime

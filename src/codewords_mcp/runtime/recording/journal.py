@@ -14,6 +14,7 @@ from typing import Any, Final, Literal, Protocol, TypeVar, cast
 from urllib.parse import parse_qsl
 
 from codewords_mcp.runtime.model.provider import CallUsage
+from codewords_mcp.runtime.model.run_wait import WAITING_SERVICES
 from codewords_mcp.runtime.recording.codec import usage_as_json, usage_of_json
 from codewords_mcp.runtime.recording.exchanges import Headers, RecordedRequest, split_url
 from codewords_mcp.runtime.recording.recorder import OpenExchange
@@ -157,6 +158,12 @@ def takes_our_key(request: RecordedRequest) -> bool:
     """Whether the runtime itself is called for a run, which is carried out once for each idempotency key."""
     first, _, rest = split_url(request.url).path.strip("/").partition("/")
     return request.channel == "call" and first in {"run", "run_async"} and bool(rest)
+
+
+def may_wait(request: RecordedRequest) -> bool:
+    """Whether the runtime is called for a wait, which may last for days. Another attempt finds it by our key."""
+    first, _, rest = split_url(request.url).path.strip("/").partition("/")
+    return request.channel == "call" and first == "run" and rest.partition("/")[0] in WAITING_SERVICES
 
 
 def repeats_unseen(request: RecordedRequest) -> bool:

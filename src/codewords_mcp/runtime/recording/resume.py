@@ -26,6 +26,7 @@ from codewords_mcp.runtime.recording.journal import (
     RequestJournal,
     RequestKeys,
     idempotency_header,
+    may_wait,
     repeat_key,
     repeats_unseen,
     takes_our_key,
@@ -41,6 +42,7 @@ WEBSOCKET: Final = (
 )
 OVER: Final = "its attempt is over"
 ASKING: Final = "a person is asked about an earlier write first"
+SUSPENDED: Final = "the run waits, and goes on later"
 NO_RECORD: Final = "it could not be put on record first"
 SETTLE_SECONDS: Final = 10.0
 """Seconds for what is on its way to be answered, before a run ends with a question: else it would be asked about too."""
@@ -210,6 +212,9 @@ class ResumeRecorder:
         self._questions: dict[tuple[int, int], JournalEntry] = {}
         """Writes that a person is asked about, by their places."""
         self._writing: set[int] = set()
+        self._open: set[int] = set()
+        """Requests on their way, but for calls that wait."""
+        self._suspended = False
         self._all_answered = asyncio.Event()
         self._all_answered.set()
 
@@ -217,7 +222,9 @@ class ResumeRecorder:
         """See `Recorder`."""
         if is_websocket(request.headers):
             return BlockedRequest(WEBSOCKET)
-        is_write = request.writes or kind_of(request) == "write"
+        if self._suspended:
+            return BlockedRequest(SUSPENDED)
+        is_write = request.writes or kind_of(request) == "write" or may_wait(request)
         keys = self._keys_of(request)
         entry = self._earlier.take(request, keys)
         if is_write:
@@ -234,6 +241,13 @@ class ResumeRecorder:
         well and this attempt has changed nothing since.
         """
         return self._earlier.write_after(entry) or not (self._wrote or answer.failed)
+
+    def suspend(self) -> bool:
+        """Send nothing more, since the run is to give its sandbox back. False while something is on its way."""
+        if self._open or self._questions:
+            return False
+        self._suspended = True
+        return True
 
     async def _decide_write(
         self, request: RecordedRequest, keys: RequestKeys, entry: JournalEntry | None
@@ -280,9 +294,9 @@ class ResumeRecorder:
         # Another process makes the attempts now, and would send the same.
         if not is_current:
             return BlockedRequest(OVER)
-        if self._questions:
+        if self._questions or self._suspended:
             self._journal.drop(entry)
-            return BlockedRequest(ASKING)
+            return BlockedRequest(SUSPENDED if self._suspended else ASKING)
         self._wrote = True
         return self._send(entry, _own_key(entry))
 
@@ -293,12 +307,16 @@ class ResumeRecorder:
             request or entry.request, on_end=partial(self._ended, entry), sends=headers or []
         )
         self._knowledge.saw(exchange)
+        if may_wait(entry.request):
+            return exchange
+        self._open.add(id(exchange))
         if entry.is_write:
             self._writing.add(id(exchange))
             self._all_answered.clear()
         return exchange
 
     def _ended(self, entry: JournalEntry, exchange: OpenExchange) -> None:
+        self._open.discard(id(exchange))
         self._writing.discard(id(exchange))
         if not self._writing:
             self._all_answered.set()

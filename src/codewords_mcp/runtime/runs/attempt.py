@@ -301,6 +301,7 @@ class Execution:
 
         if usage is not None:
             self.record.add_usage(usage)
+        self.record.release()
 
     async def _store(self, recording: AttemptRecording) -> None:
         """Store the recording, with what the program sent after its response."""

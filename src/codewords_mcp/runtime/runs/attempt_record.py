@@ -21,6 +21,7 @@ from codewords_mcp.runtime.model.run_state import (
     to_queued,
     to_running,
     to_starting,
+    to_suspended,
 )
 from codewords_mcp.runtime.recording.exchanges import RunMessage
 from codewords_mcp.runtime.runs.attempt_setup import AttemptSetup
@@ -29,6 +30,7 @@ from codewords_mcp.runtime.runs.request_headers import Headers
 from codewords_mcp.runtime.runs.result_files import CollectedResponse
 from codewords_mcp.runtime.runs.results import (
     CapturedBody,
+    RunSuspended,
     WorkflowResponse,
     egress_record,
     error_record,
@@ -71,6 +73,9 @@ class AttemptRecord:
         self._captured = CapturedBody(context.settings.max_response_kept)
         self._collected: CollectedResponse | None = None
         self._lost = False
+        self.suspended = False
+        """The run gives its sandbox back, and goes on with another attempt when its wait is over."""
+        self._suspension = RunColumns()
         self._created_at = time.perf_counter()
         self._started_at: int | None = None
         self._timings: dict[str, float] = {}
@@ -170,6 +175,10 @@ class AttemptRecord:
         if self.settled.is_set():
             return
 
+        if isinstance(error, RunSuspended):
+            await self._suspend(error)
+            return
+
         run_log, response, whole = self._setup.run_log, self._response, error is None
         if run_log.call_broken and failed_by_itself(error, response):
             error = interrupted()  # it could not know, and is taken up again where that was asked for
@@ -188,6 +197,27 @@ class AttemptRecord:
         self._write_outcome(values)
         self.settled.set()
         run_log.settled()
+
+    async def _suspend(self, suspension: RunSuspended) -> None:
+        """End the attempt of a run that waits. `release` writes it, when its sandbox is gone and its usage known."""
+        setup, ended_at = self._setup, max(now(), self._started_at or 0)
+        await setup.run_log.flush()
+        self.suspended = True
+        self._timings["total"] = self._elapsed()
+        self.attempts = close_attempts(self._attempts(None), ended_at, "suspended")
+        retries = setup.info.number - 1 + setup.info.remaining
+        self._suspension = to_suspended(suspension.waits_for, self.attempts, retries)
+        self._suspension.update(
+            {"isolation": self._isolation, "timings": self._timings, "steps": self._steps()}
+        )
+        self.settled.set()
+        setup.run_log.settled()
+
+    def release(self) -> None:
+        """Write that a suspended run waits without a sandbox; nothing for another run."""
+        if self._suspension:
+            values, self._suspension = self._suspension, RunColumns()
+            self._db.write_with_retries(rows.change, self._setup.run_id, values, holder=self._executor)
 
     async def _file_columns(self, headers: Headers) -> RunColumns:
         if self._captured.truncated:

@@ -12,7 +12,7 @@ from sqlalchemy import Connection
 from sqlalchemy.exc import SQLAlchemyError
 
 from codewords_mcp.errors import RunCancelled, StorageFailed
-from codewords_mcp.runtime.model.events import RunChanged
+from codewords_mcp.runtime.model.events import RunChanged, WaitingPagesChanged
 from codewords_mcp.runtime.model.limits import LimitScope
 from codewords_mcp.runtime.model.run_state import delivered, platform_error, to_finished
 from codewords_mcp.runtime.runs import background_request as works
@@ -22,7 +22,7 @@ from codewords_mcp.runtime.runs.background_submit import BackgroundMode, QueuedR
 from codewords_mcp.runtime.runs.context import RunDependencies
 from codewords_mcp.runtime.runs.queue import RunQueue
 from codewords_mcp.runtime.runs.service_calls import ServiceRunner
-from codewords_mcp.runtime.store import recovery, requests
+from codewords_mcp.runtime.store import recovery, requests, run_waits
 from codewords_mcp.runtime.store import runs as rows
 from codewords_mcp.runtime.store.clock import now
 
@@ -62,10 +62,7 @@ class BackgroundRuns:
             await context.database.write(recovery.stranded, {run_id})
             return
 
-        while (
-            before := context.registry.active.get(run_id)
-        ) and before.task:  # let go of, and still cleaning up
-            await asyncio.wait({before.task})
+        await self._let_go(run_id)
         work = await context.database.write(works.take, run_id, context.registry.executor)
         if work is None:
             return
@@ -74,6 +71,11 @@ class BackgroundRuns:
         if work.unwanted:
             run.cancel("it was asked to")
         await asyncio.wait({run.task} if run.task else set())
+
+    async def _let_go(self, run_id: str) -> None:
+        """Wait for an attempt of this process that has let the run go, and is still cleaning up."""
+        while (before := self._context.registry.active.get(run_id)) and before.task:
+            await asyncio.wait({before.task})
 
     async def _is_paused(self, run_id: str) -> bool:
         """Whether the run waited in a backup that this home was restored from, and nobody has resumed it."""
@@ -87,6 +89,7 @@ class BackgroundRuns:
         started.add_done_callback(lambda _: self.coming.discard(run_id))
 
     async def _begin(self, run_id: str) -> None:
+        await self._let_go(run_id)
         while True:
             try:
                 work = await self._context.database.read(works.load, run_id)
@@ -106,15 +109,18 @@ class BackgroundRuns:
 
     async def withdraw(self, run_id: str) -> bool:
         """Cancel a run that waits and that nobody holds; False where it is not one."""
-        error = platform_error(RunCancelled.code, "The run was cancelled before it started.")
-        values = to_finished("cancelled", error, now())
 
         def write(connection: Connection) -> int | None:
             row = requests.load(connection, run_id)
             if row is None or row.executor is not None:
                 return None
+
+            when = "while it waited" if row.attempts else "before it started"
+            error = platform_error(RunCancelled.code, f"The run was cancelled {when}.")
+            values = to_finished("cancelled", error, now())
             if not rows.change(connection, run_id, values, only_from=("queued",)):
                 return None
+            run_waits.withdraw_of_run(connection, run_id)
             requests.forget_unless_resumable(connection, run_id)
             return row.deliveries
 
@@ -124,6 +130,7 @@ class BackgroundRuns:
 
         self._queued.discard(run_id)
         self._context.events.publish(RunChanged(run_id))
+        self._context.events.publish(WaitingPagesChanged())
         self._context.killed_attempts.settle_soon(run_id)
         if self._queue.is_open and deliveries:
             await asyncio.to_thread(self._queue.withdraw, run_id, deliveries)

@@ -233,6 +233,8 @@ class BackgroundRun:
 
     def _announcement(self, number: int) -> str:
         before = self._work.attempts[-1]
+        if before["outcome"] == "suspended":
+            return f"attempt {number}: the wait is over, and the run goes on from its journal"
         return f"attempt {number} of {self._work.retries + 1}: attempt {before['number']} {before['outcome']}"
 
     async def _attempt(self, run_log: RunLog, config: LaunchConfig | None) -> Execution | None:
@@ -295,7 +297,8 @@ class BackgroundRun:
     async def _journal(self, config: LaunchConfig) -> AttemptJournal | None:
         """The journal that the next attempt goes on from; None for a run that begins anew each time."""
         request, journals = self._work.request, self._context.run_journals
-        resumes = request.mode == "resume" or (config.servable.resumes and request.mode is None)
+        keeps = config.servable.resumes or config.servable.waits
+        resumes = request.mode == "resume" or (keeps and request.mode is None)
         # The version that is live now may ask for no journal. What an earlier one has sent is not sent again.
         if not resumes and not (self._work.attempts and await journals.has_entries(self.run_id)):
             return None

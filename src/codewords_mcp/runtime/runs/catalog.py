@@ -19,6 +19,7 @@ from codewords_mcp.runtime.model.events import EnvironmentLost, EventBus
 from codewords_mcp.runtime.model.manifest import Manifest
 from codewords_mcp.runtime.model.progress import no_progress
 from codewords_mcp.runtime.model.recording import RecordingPolicy
+from codewords_mcp.runtime.model.run_wait import WAITING_SERVICES
 from codewords_mcp.runtime.sandboxes.base import EnvironmentRef
 from codewords_mcp.runtime.store import workflows as rows
 from codewords_mcp.runtime.store.database import Database
@@ -115,6 +116,11 @@ class Servable:
         """Whether an attempt at a background run goes on from the attempt before."""
         retries = self.script.tool.get("retries", 0)
         return isinstance(retries, dict) and bool(cast("dict[str, bool]", retries).get("resume"))
+
+    @property
+    def waits(self) -> bool:
+        """Whether a background run may wait for days, so that it keeps a journal from its start."""
+        return not WAITING_SERVICES.isdisjoint(self.manifest.service_names)
 
     @property
     def timeout(self) -> float | None:

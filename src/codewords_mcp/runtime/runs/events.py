@@ -14,6 +14,7 @@ from codewords_mcp.runtime.model.events import (
     RunChanged,
     RunChangedElsewhere,
     RunLeft,
+    WaitingPagesChanged,
 )
 from codewords_mcp.runtime.runs.run_logs import Journal
 from codewords_mcp.runtime.runs.slots import SlotManager
@@ -51,7 +52,7 @@ class RunEvents:
             if not subscription.waiters and self._subscriptions.get(run_id) is subscription:
                 del self._subscriptions[run_id]
 
-    def publish(self, event: RunChanged | RunLeft | CancelRequested) -> None:
+    def publish(self, event: RunChanged | RunLeft | CancelRequested | WaitingPagesChanged) -> None:
         """Publish an event of a run of this process."""
         self._bus.publish(event)
 

@@ -138,6 +138,19 @@ def final_status(error: CodewordsError | None, response: WorkflowResponse | None
     return "failed"
 
 
+class RunSuspended(CodewordsError):
+    """Ends an attempt whose run gives its sandbox back, since it waits. No caller sees it.
+
+    `waits_for` is "answer" or "wait".
+    """
+
+    code = "run_suspended"
+
+    def __init__(self, waits_for: str) -> None:
+        super().__init__("The run waits, and gives its sandbox back.")
+        self.waits_for = waits_for
+
+
 def unreadable() -> SandboxFailed:
     """The error of a run whose outcome could not be recorded as it was."""
     return SandboxFailed(

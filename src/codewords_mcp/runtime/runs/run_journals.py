@@ -12,6 +12,7 @@ from sqlalchemy import Connection, RowMapping
 
 from codewords_mcp.errors import CodewordsError, Conflict, JournalDamaged, StorageFailed
 from codewords_mcp.runtime.model.run import FINISHED, Run, RunRequest
+from codewords_mcp.runtime.model.run_wait import WAITING_SERVICES
 from codewords_mcp.runtime.recording.journal import (
     EntryState,
     JournalEntry,
@@ -195,6 +196,9 @@ class StoredJournal:
             # Such a call is answered with the id of its run.
             return False
         called = unquote(rest.partition("/")[0])
+        if called in WAITING_SERVICES:
+            # The same call finds the same wait again.
+            return False
         key = key_of_workflow(self._service_id, entry.repeat_key)
         run = await self._db.write(_called_run, self._owner, called, key)
         if run is None or run.status not in FINISHED:

@@ -135,8 +135,10 @@ class ServiceRunner:
         try:
             response, values = await self.attempt(service, submission.request, submission.run_id, at)
         except asyncio.CancelledError:  # the caller hung up
-            ended = _ended(at, "cancelled")
-            database.write_soon(rows.add, {**row, **ended, "executor": None})
+            # A run that waits gives its sandbox back in the middle of this call, and makes it again.
+            if not service.waits:
+                ended = _ended(at, "cancelled")
+                database.write_soon(rows.add, {**row, **ended, "executor": None})
             raise
 
         database.write_soon(rows.add, {**row, **values, "executor": None})
@@ -222,6 +224,13 @@ class ServiceRunner:
         """The answer as JSON. Raises RunTimedOut."""
         settings = self._context.settings
         timeout = request.timeout or (settings.run_timeout if request.background else settings.sync_timeout)
+        if service.waits:
+            if request.background:
+                raise InvalidInput(
+                    f"The service {service.name} cannot be called in the background.",
+                    hint="Call it as any other: the run gives its sandbox back while it waits.",
+                )
+            timeout = None
 
         try:
             async with asyncio.timeout(timeout):
@@ -256,6 +265,7 @@ class ServiceRunner:
                     authority,
                     await self._context.ancestry.made_by(request.caller),
                     spent,
+                    request.repeat_key,
                 )
 
                 async def perform() -> bytes:

@@ -15,6 +15,7 @@ from codewords_mcp.errors import InvalidInput
 from codewords_mcp.runtime.model.limits import LimitScope
 from codewords_mcp.runtime.model.run import RunRequest
 from codewords_mcp.runtime.model.run_columns import RunColumns
+from codewords_mcp.runtime.model.run_wait import WAITING_SERVICES
 from codewords_mcp.runtime.runs.ancestry import RunAncestry
 from codewords_mcp.runtime.runs.catalog import Servable
 from codewords_mcp.runtime.runs.context import RunDependencies
@@ -154,6 +155,9 @@ class Submitter:
         """
         authority = self._context.authorities.of(request.caller)
         authority.require_call(request.service_id)
+        if request.service_id in WAITING_SERVICES:
+            # Each attempt makes the call anew, and finds the same wait by its key.
+            request.repeat_key, request.idempotency_key = request.idempotency_key, None
         if authority.workflow is not None and request.idempotency_key is not None:
             request.idempotency_key = key_of_workflow(authority.workflow, request.idempotency_key)
 

@@ -33,6 +33,7 @@ from codewords_mcp.runtime.model.service_operations import ReadingInput, operati
 from codewords_mcp.runtime.model.service_table import Change
 from codewords_mcp.runtime.secrets.service import SecretService
 from codewords_mcp.runtime.services._logins import LoginService
+from codewords_mcp.runtime.services._waiting import Waits
 from codewords_mcp.runtime.store.database import Database
 from codewords_mcp.runtime.store.files import FileStore
 from codewords_mcp.runtime.triggers.schedules import ScheduleService
@@ -178,6 +179,8 @@ class Service:
     """Returns why an owner's calls are refused now, None if they are not."""
     acts_with: str = ""
     """Credential of its calls in a question to a person ("your GITHUB_TOKEN"); by default the first of `credentials`."""
+    waits: bool = False
+    """Its calls may last for days. They bound themselves, and a call that was broken off leaves no record of its own."""
 
     def authority(self) -> str:
         """The credential that its calls act with; "" if they need nothing of a person."""
@@ -224,6 +227,7 @@ class ServiceDependencies:
     """Derives the home's own key for a purpose; the same at each call."""
     integrations: Integrations
     browsers: Browsers
+    waits: Waits
 
 
 @dataclass(slots=True)
@@ -252,6 +256,8 @@ class ServiceContext:
     made_by: MadeBy | None = None
     """The schedule or webhook that makes this call; None if a person makes it."""
     consumption: CallConsumption = field(default_factory=CallConsumption)
+    repeat_key: str | None = None
+    """By which a later attempt at the calling run makes the same call again; only for services that wait."""
 
     @property
     def web(self) -> Web:

@@ -6,10 +6,11 @@ from collections.abc import Collection
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from sqlalchemy import Connection, RowMapping, select, update
+from sqlalchemy import Connection, RowMapping, func, select, update
 
 from codewords_mcp.runtime.model.run_columns import RunColumns
 from codewords_mcp.runtime.model.run_state import (
+    SUSPENDED,
     UNFINISHED,
     claimed_by,
     close_attempts,
@@ -18,14 +19,17 @@ from codewords_mcp.runtime.model.run_state import (
     platform_error,
     to_finished,
     to_released,
+    to_suspended,
 )
-from codewords_mcp.runtime.store import requests
+from codewords_mcp.runtime.store import requests, run_waits
 from codewords_mcp.runtime.store.clock import now
 from codewords_mcp.runtime.store.runs import change
 from codewords_mcp.runtime.store.tables import runs
 
 STOPPED = "The runtime stopped while this run was in flight."
 RERUN_HINT = "Run it again if it is safe to do so."
+NOT_SUSPENDED = func.coalesce(runs.c.waits_for, "").not_in(SUSPENDED)
+"""Condition of runs that do not wait for a person or a time without a sandbox."""
 
 
 @dataclass(slots=True)
@@ -46,7 +50,8 @@ def abandon(
     asks for retries. A run without one keeps waiting. A run with a requested cancellation is
     cancelled.
     """
-    query = select(runs).where(runs.c.status.in_(UNFINISHED))
+    # A run that waits without a sandbox is nobody's, and stays as it is.
+    query = select(runs).where(runs.c.status.in_(UNFINISHED), NOT_SUSPENDED)
     if held_by is not None:
         query = query.where(runs.c.executor.in_(held_by))
     if among is not None:
@@ -55,7 +60,7 @@ def abandon(
     # A row that is locked is settled by another replica, or still written by its executor: the next round
     # sees it.
     for row in connection.execute(query.with_for_update(skip_locked=True)).mappings().all():
-        values = _columns_after(row, at)
+        values = _suspended_columns(connection, row, at) or _columns_after(row, at)
         if values is None:
             continue
 
@@ -67,6 +72,16 @@ def abandon(
             requests.forget_unless_resumable(connection, row["id"])
 
     return abandoned
+
+
+def _suspended_columns(connection: Connection, row: RowMapping, at: int) -> RunColumns | None:
+    """Columns of a run that was in a wait when its executor left it, and goes on after it; None for another."""
+    if row["cancel_asked"] or not row["background"] or not has_open_attempt(row["attempts"]):
+        return None
+    reason = run_waits.reason_of(connection, row["id"])
+    if reason is None:
+        return None
+    return to_suspended(reason, close_attempts(row["attempts"], at, "suspended"), row["retries"])
 
 
 def _columns_after(row: RowMapping, at: int) -> RunColumns | None:
@@ -93,7 +108,7 @@ def claim(connection: Connection, run_id: str, executor: str) -> bool:
     """Claim a waiting run without an executor; False if another process was faster or it has ended."""
     statement = (
         update(runs)
-        .where(runs.c.id == run_id, runs.c.status == "queued", runs.c.executor.is_(None))
+        .where(runs.c.id == run_id, runs.c.status == "queued", runs.c.executor.is_(None), NOT_SUSPENDED)
         .values(claimed_by(executor))
     )
     return connection.execute(statement).rowcount == 1
@@ -123,6 +138,7 @@ def undelivered(connection: Connection, limit: int = 500) -> list[UndeliveredRun
             runs.c.background.is_(True),
             runs.c.executor.is_(None),
             runs.c.in_queue.is_(False),
+            NOT_SUSPENDED,
         )
         .order_by(runs.c.created_at)
         .limit(limit)
@@ -143,6 +159,6 @@ def stranded(connection: Connection, run_ids: Collection[str]) -> None:
 def waiting_anywhere(connection: Connection) -> bool:
     """Whether a background run waits that no executor holds."""
     query = select(runs.c.id).where(
-        runs.c.status == "queued", runs.c.background.is_(True), runs.c.executor.is_(None)
+        runs.c.status == "queued", runs.c.background.is_(True), runs.c.executor.is_(None), NOT_SUSPENDED
     )
     return connection.execute(query.limit(1)).first() is not None

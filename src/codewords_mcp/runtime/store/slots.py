@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from sqlalchemy import ColumnElement, Connection, and_, func, or_, select, true
 
 from codewords_mcp.runtime.model.limits import Limit, LimitScope, Scope
-from codewords_mcp.runtime.model.run_state import ACTIVE
+from codewords_mcp.runtime.model.run_state import ACTIVE, SUSPENDED
 from codewords_mcp.runtime.store import advisory_locks
 from codewords_mcp.runtime.store.clock import now
 from codewords_mcp.runtime.store.tables import runs
@@ -40,7 +40,8 @@ def exhausted_limit(connection: Connection, scope: LimitScope) -> tuple[Limit, i
 def require_queue_capacity(connection: Connection, scope: LimitScope) -> None:
     """Raise TooBusy if the queue of this scope is full."""
     bounded = [limit for limit in scope.limits if limit.waiting is not None]
-    waiting = runs.c.status == "queued"
+    # Runs that wait for a person are in no queue, however many they are.
+    waiting = and_(runs.c.status == "queued", func.coalesce(runs.c.waits_for, "").not_in(SUSPENDED))
     for limit, count in zip(bounded, _counts(connection, bounded, scope, waiting), strict=True):
         if limit.waiting is not None and count >= limit.waiting:
             raise limit.refusal(count)

@@ -27,6 +27,7 @@ from codewords_mcp.runtime.store.tables.recordings import (
 from codewords_mcp.runtime.store.tables.runs import REPLAYS, UNSUMMED, log_chunks, run_requests, runs
 from codewords_mcp.runtime.store.tables.services import files, integrations, outbox, service_values
 from codewords_mcp.runtime.store.tables.triggers import schedules, webhook_deliveries, webhooks
+from codewords_mcp.runtime.store.tables.waits import run_waits
 from codewords_mcp.runtime.store.tables.workflows import drafts, published, versions, workflows
 
 __all__ = [
@@ -60,6 +61,7 @@ __all__ = [
     "replays",
     "run_requests",
     "run_traces",
+    "run_waits",
     "runs",
     "schedules",
     "secrets",

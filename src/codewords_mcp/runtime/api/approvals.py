@@ -1,0 +1,62 @@
+"""Questions that running workflows ask their owner, and the answers."""
+
+from __future__ import annotations
+
+from codewords_mcp.runtime.api.container import Container
+from codewords_mcp.runtime.api.runs import RunApi
+from codewords_mcp.runtime.model.caller import Caller, refuse_run
+from codewords_mcp.runtime.model.plain_text import one_line, quoted
+from codewords_mcp.runtime.model.run_wait import ApprovalInfo, PersonAnswer, RunWait
+from codewords_mcp.runtime.model.session import WaitingPage
+
+PREFIX = "ask_"
+"""Begins the id of each question of a run; tokens of other questions have no `_` there."""
+_TITLE = 100
+
+
+class ApprovalApi:
+    """Questions of runs. Only a person answers: front doors vouch for that."""
+
+    def __init__(self, container: Container, runs: RunApi) -> None:
+        self._waits = container.waits
+        self._runs = runs
+
+    async def list(self, caller: Caller) -> list[ApprovalInfo]:
+        """Open questions to the caller, the newest first, at most 200."""
+        refuse_run(caller, "see questions to a person")
+        return [ApprovalInfo.of(wait) for wait in await self._waits.open_questions(caller.owner)]
+
+    async def of_run(self, caller: Caller, run_id: str) -> list[ApprovalInfo]:
+        """The questions that a run asks or has asked, the newest first, with their answers. Raises NotFound."""
+        run = await self._runs.get(caller, run_id)
+        return [ApprovalInfo.of(wait) for wait in await self._waits.of_run(run.id)]
+
+    async def peek(self, caller: Caller, question_id: str) -> ApprovalInfo:
+        """An open question. Raises NotFound; Conflict, with the reason, for one that no answer counts for."""
+        refuse_run(caller, "see questions to a person")
+        return ApprovalInfo.of(await self._waits.peek(caller.owner, question_id))
+
+    async def answer(self, caller: Caller, question_id: str, reply: PersonAnswer) -> str:
+        """Take a person's answer, and say what follows. The first one counts.
+
+        Raises NotFound; InvalidInput for an answer that was not asked for; Conflict, with who was first, where it is too late.
+        """
+        refuse_run(caller, "answer a question to a person")
+        wait = await self._waits.answer(caller.owner, question_id, reply)
+        return f"{_capital(reply.answer)}: the run of {wait.service_id} goes on with this answer."
+
+
+def to_page(wait: RunWait) -> WaitingPage:
+    """An open question in the list of what waits."""
+    return WaitingPage(
+        kind="approval",
+        title=quoted(wait.title, _TITLE),
+        path=f"/approvals/{wait.id}",
+        created_at=wait.created_at,
+        expires_at=wait.due_at,
+    )
+
+
+def _capital(text: str) -> str:
+    shown = one_line(text, 80)
+    return shown[:1].upper() + shown[1:]

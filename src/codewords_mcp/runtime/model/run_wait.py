@@ -1,0 +1,108 @@
+"""Things that a running workflow waits for: the answer of a person, or a time."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final, Literal
+
+from pydantic import Field
+
+from codewords_mcp.runtime.model.base import Model
+
+WAITING_SERVICES: Final = frozenset({"approvals", "wait"})
+"""Library services whose calls may last for days. Runs of workflows that may call them keep a journal."""
+WaitKind = Literal["question", "time"]
+WaitStatus = Literal["open", "answered", "timed_out", "withdrawn"]
+"""`withdrawn`: the run did not wait for it any longer."""
+
+
+@dataclass(frozen=True, slots=True)
+class NewWait:
+    """A wait that a call begins. `seconds` from now; `question` is that of an approval: `details`, `options`, `fields`,
+    `default`.
+    """
+
+    kind: WaitKind
+    title: str
+    seconds: float
+    question: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class RunWait:
+    """A wait of a run. `answer` has `answer` and `fields`; `closed_by` is the person, None for the deadline; `closed_from` is
+    where they answered.
+    """
+
+    id: str
+    kind: WaitKind
+    owner: str
+    run_id: str
+    service_id: str
+    title: str
+    question: dict[str, Any]
+    created_at: datetime
+    due_at: datetime
+    status: WaitStatus
+    answer: dict[str, Any] | None = None
+    closed_at: datetime | None = None
+    closed_by: str | None = None
+    closed_from: str | None = None
+
+
+class ApprovalInfo(Model):
+    """A question that a run asks or has asked a person, with its answer.
+
+    `fields` is a JSON Schema of an object. `answer` is one of `options`. `answered_by` is the person; None where the deadline
+    answered by the default. `answered_from` is where they answered: a browser, a chat.
+    """
+
+    id: str
+    run_id: str
+    service_id: str
+    title: str
+    details: str = ""
+    options: list[str] = Field(default_factory=list[str])
+    fields: dict[str, Any] | None = None
+    default: str | None = None
+    status: WaitStatus
+    created_at: datetime
+    due_at: datetime
+    answer: str | None = None
+    answered_fields: dict[str, Any] | None = None
+    answered_at: datetime | None = None
+    answered_by: str | None = None
+    answered_from: str | None = None
+
+    @classmethod
+    def of(cls, wait: RunWait) -> ApprovalInfo:
+        """Show a question."""
+        question, answer = wait.question, wait.answer or {}
+        return cls(
+            id=wait.id,
+            run_id=wait.run_id,
+            service_id=wait.service_id,
+            title=wait.title,
+            details=question.get("details", ""),
+            options=question.get("options", []),
+            fields=question.get("fields"),
+            default=question.get("default"),
+            status=wait.status,
+            created_at=wait.created_at,
+            due_at=wait.due_at,
+            answer=answer.get("answer"),
+            answered_fields=answer.get("fields"),
+            answered_at=wait.closed_at,
+            answered_by=wait.closed_by,
+            answered_from=wait.closed_from,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class PersonAnswer:
+    """The answer of a person: an option, values of the fields, and where it was given."""
+
+    answer: str
+    fields: dict[str, Any]
+    source: str

@@ -1,0 +1,356 @@
+"""Runs that wait for a person or for a time: in their sandbox for some seconds, then without one.
+
+::
+
+    call of `approvals` or `wait` ──▶ row of the wait ──▶ over within the grace ─────────────▶ answer of the call
+                                             │
+                                             └─ longer: the attempt ends `suspended` (attempt_record.py)
+                                                        the run is queued, with no executor, sandbox or slot
+       answer of a person (`answer`) ──▶ wait is over ─┐
+       its time has come (`poll`) ─────▶ wait is over ─┴▶ this process goes on with the run: the next attempt is
+                                                          answered from the journal, and finds the wait over
+
+A process that stops in between loses nothing: what is over and unknown to its run is looked for by `poll`.
+docs/design/067-waiting-runs.md has the reasons.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import time
+import uuid
+from contextlib import suppress
+from datetime import timedelta
+from typing import Final
+
+import structlog
+from sqlalchemy import Connection
+
+from codewords_mcp.errors import CodewordsError, Conflict, InvalidInput, NotFound
+from codewords_mcp.errors.remedies import Remedy, RemedyAction
+from codewords_mcp.runtime.model.answer_form import fill
+from codewords_mcp.runtime.model.caller import Caller
+from codewords_mcp.runtime.model.events import EventBus, RunChanged, WaitingPagesChanged
+from codewords_mcp.runtime.model.run import FINISHED
+from codewords_mcp.runtime.model.run_state import to_resumed
+from codewords_mcp.runtime.model.run_wait import NewWait, PersonAnswer, RunWait
+from codewords_mcp.runtime.recording.recorder import RecorderRegistry
+from codewords_mcp.runtime.recording.resume import ResumeRecorder
+from codewords_mcp.runtime.runs.background import BackgroundRuns
+from codewords_mcp.runtime.runs.context import RunDependencies
+from codewords_mcp.runtime.runs.poll_loop import PollLoop
+from codewords_mcp.runtime.runs.results import RunSuspended
+from codewords_mcp.runtime.store import run_waits as rows
+from codewords_mcp.runtime.store import runs, workflows
+from codewords_mcp.runtime.store.clock import to_datetime, to_micros
+from codewords_mcp.runtime.store.executors import clock
+
+LONGEST_SLEEP: Final = 10.0
+"""Seconds after which the times are looked at again: clocks jump, and other processes add some."""
+LOOK: Final = 1.0
+"""Seconds between looks at a wait of which no news comes."""
+BATCH: Final = 100
+CALLER_SHARE: Final = 0.75
+"""Share of the time of a run with a waiting caller that it may wait for a person."""
+LIMIT: Final = 200
+"""Questions in a list."""
+_NO_JOURNAL: Final = "It keeps its sandbox meanwhile, since it has no journal by which it could go on later."
+log = structlog.get_logger(__name__)
+
+
+class RunWaits(PollLoop):
+    """The waits of runs. `armed`: a wait has a time to come."""
+
+    def __init__(
+        self, context: RunDependencies, recorders: RecorderRegistry, bus: EventBus, *, grace: float
+    ) -> None:
+        super().__init__("waits of runs are not looked at", LONGEST_SLEEP)
+        self._context = context
+        self._db = context.database
+        self._recorders = recorders
+        self._bus = bus
+        self._grace = grace
+        self._background: BackgroundRuns | None = None
+        self._suspending: set[str] = set()
+        self._draining = asyncio.Event()
+
+    def join(self, background: BackgroundRuns) -> None:
+        """Go on with runs by `background`."""
+        self._background = background
+
+    def drain(self) -> None:
+        """Let runs that wait give their sandboxes back now. Idempotent."""
+        self._draining.set()
+
+    # a call that waits
+
+    async def wait(self, caller: Caller, repeat_key: str | None, new: NewWait) -> RunWait:
+        """See `Waits`."""
+        run_id = caller.run_id
+        if caller.kind != "run" or run_id is None:
+            raise InvalidInput(
+                "Only a running workflow can wait.", hint="Call this service from a workflow's code."
+            )
+
+        resumable = self._recorder(run_id) is not None
+        key = hashlib.sha256((repeat_key or uuid.uuid4().hex).encode()).hexdigest()
+        wait, is_new = await self._db.write(self._begin, caller.owner, run_id, key, new, resumable)
+        if is_new:
+            self._note(run_id, wait, resumable=resumable)
+            self._changed(wait)
+            self.wake()
+
+        over = await self._until_over(run_id, wait.id, resumable=resumable)
+        await self._db.write(rows.take, over.id)
+        return over
+
+    def _begin(
+        self, connection: Connection, owner: str, run_id: str, key: str, new: NewWait, resumable: bool
+    ) -> tuple[RunWait, bool]:
+        """The wait of a call, and whether it is new."""
+        rows.lock_run(connection, run_id)
+        if found := rows.find(connection, run_id, key):
+            return found, False
+
+        run = runs.get(connection, run_id)
+        if run is None or run.status in FINISHED:
+            raise Conflict("This run has ended, so it waits for nothing.")
+        at = to_datetime(clock(connection))
+        wait = RunWait(
+            id=f"ask_{uuid.uuid4().hex}",
+            kind=new.kind,
+            owner=owner,
+            run_id=run_id,
+            service_id=run.service_id or "",
+            title=new.title,
+            question=new.question,
+            created_at=at,
+            due_at=at + timedelta(seconds=new.seconds),
+            status="open",
+        )
+        rows.add(connection, wait, key, resumable=resumable, due_at=to_micros(wait.due_at))
+        return wait, True
+
+    def _note(self, run_id: str, wait: RunWait, *, resumable: bool) -> None:
+        run_log = self._context.journal.live(run_id)
+        if run_log is not None:
+            due = wait.due_at.isoformat(timespec="seconds")
+            what = "a person's answer" if wait.kind == "question" else "its time"
+            note = "" if resumable else f" {_NO_JOURNAL}"
+            run_log.write_platform_line(f"The run waits for {what}, until {due} at the latest.{note}")
+
+    async def _until_over(self, run_id: str, wait_id: str, *, resumable: bool) -> RunWait:
+        began, limit = time.monotonic(), self._limit(run_id, resumable=resumable)
+        while True:
+            with self._context.events.subscribe(run_id) as changed:
+                wait = await self._db.read(rows.get, wait_id)
+                if wait is None or wait.status == "withdrawn":
+                    raise Conflict("The run waits no longer for this.")
+                if wait.status != "open":
+                    return wait
+
+                waited = time.monotonic() - began
+                if waited >= limit or (resumable and self._draining.is_set()):
+                    await self._give_up(run_id, wait, resumable=resumable)
+                await self._news(changed, max(min(LOOK, limit - waited), 0.02))
+
+    async def _news(self, changed: asyncio.Event, seconds: float) -> None:
+        """Wait for a change of the run, or for the drain."""
+        events = [asyncio.ensure_future(changed.wait()), asyncio.ensure_future(self._draining.wait())]
+        try:
+            if self._draining.is_set():
+                events.pop().cancel()
+            await asyncio.wait(events, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for event in events:
+                event.cancel()
+
+    def _limit(self, run_id: str, *, resumable: bool) -> float:
+        """Seconds that a run may wait within its sandbox."""
+        if resumable:
+            return self._grace
+        active = self._context.registry.active.get(run_id)
+        if active is not None and active.request.background:
+            return float("inf")
+        return self._context.settings.sync_timeout * CALLER_SHARE
+
+    async def _give_up(self, run_id: str, wait: RunWait, *, resumable: bool) -> None:
+        """End the attempt: it goes on later, or its caller is told that it may not wait so long."""
+        active = self._context.registry.active.get(run_id)
+        if active is None:
+            return
+        if resumable:
+            recorder = self._recorder(run_id)
+            # Else its program does other things meanwhile.
+            if recorder is not None and recorder.suspend():
+                self._suspending.add(run_id)
+                active.fail(RunSuspended("answer" if wait.kind == "question" else "wait"))
+            return
+
+        await self._db.write(rows.close, wait.id, "withdrawn", None)
+        self._changed(wait)
+        what = "a person has not answered its question" if wait.kind == "question" else "it waits for a time"
+        error = Conflict(
+            f"The run {run_id} was ended, since {what} while its caller waited.",
+            hint="In the background it waits for days.",
+            remedy=Remedy(RemedyAction.RUN_IN_BACKGROUND),
+        )
+        active.fail(error)
+        raise error
+
+    def _recorder(self, run_id: str) -> ResumeRecorder | None:
+        """The recorder of a run that can be resumed; None for another."""
+        session = self._recorders.of(run_id)
+        if session is not None and isinstance(session.recorder, ResumeRecorder):
+            return session.recorder
+        return None
+
+    # what ends a wait
+
+    async def answer(self, owner: str, wait_id: str, reply: PersonAnswer) -> RunWait:
+        """Take the answer of a person; the run goes on. Returns the answered question.
+
+        Raises NotFound, InvalidInput for an answer that was not asked for, Conflict where it comes too late.
+        """
+        resumes, wait = await self._db.write(self._answer, owner, wait_id, reply)
+        self._changed(wait)
+        if resumes:
+            self._resume(wait.run_id)
+        return wait
+
+    def _answer(
+        self, connection: Connection, owner: str, wait_id: str, reply: PersonAnswer
+    ) -> tuple[bool, RunWait]:
+        found = rows.get(connection, wait_id)
+        if found is None or found.owner != owner or found.kind != "question":
+            raise NotFound("There is no such question of yours.")
+
+        run = rows.lock_run(connection, found.run_id)
+        wait = rows.get(connection, wait_id) or found
+        _require_open(wait, run)
+        if wait.due_at <= to_datetime(clock(connection)):
+            raise _too_late(wait)
+        if workflows.get(connection, wait.service_id) is None:
+            raise Conflict("The workflow that asked this was deleted, so no answer counts any more.")
+        if reply.answer not in wait.question["options"]:
+            raise InvalidInput(
+                "This answer is none of the question's options.", hint="GET /questions/{token} lists them."
+            )
+
+        answer = {"answer": reply.answer, "fields": fill(wait.question["fields"], reply.fields)}
+        if not rows.close(connection, wait_id, "answered", answer, by=owner, source=reply.source):
+            raise Conflict("This question was answered in the meantime; the first answer counts.")
+        return self._claim(connection, run), rows.get(connection, wait_id) or wait
+
+    async def open_questions(self, owner: str) -> list[RunWait]:
+        """Questions to an owner, the newest first, at most `LIMIT`."""
+        return await self._db.read(rows.open_questions, owner, LIMIT)
+
+    async def find(self, owner: str, wait_id: str) -> RunWait:
+        """A question to an owner, also one that is over. Raises NotFound."""
+        wait = await self._db.read(rows.get, wait_id)
+        if wait is None or wait.owner != owner or wait.kind != "question":
+            raise NotFound("There is no such question of yours.")
+        return wait
+
+    async def peek(self, owner: str, wait_id: str) -> RunWait:
+        """A question that waits. Raises NotFound, Conflict with the reason why it waits no longer."""
+        wait = await self.find(owner, wait_id)
+        _require_open(wait, await self._db.read(rows.run_of, wait.run_id))
+        return wait
+
+    async def of_run(self, run_id: str) -> list[RunWait]:
+        """The questions of a run, the newest first."""
+        return await self._db.read(rows.of_run, run_id, "question", LIMIT)
+
+    # going on
+
+    async def poll(self) -> float:
+        """See `PollLoop`."""
+        while True:
+            closed = await self._db.write(self._close_due)
+            for wait, resumes in closed:
+                self._changed(wait)
+                if resumes:
+                    self._resume(wait.run_id)
+            if len(closed) < BATCH:
+                break
+
+        # Of processes that stopped between an answer and the run that it resumes.
+        for run_id in await self._db.read(rows.suspended_with_news, BATCH):
+            await self._wake_run(run_id)
+
+        due_at, at = await self._db.read(lambda connection: (rows.next_due(connection), clock(connection)))
+        self.armed = due_at is not None
+        return LONGEST_SLEEP if due_at is None else min(max((due_at - at) / 1e6, 0.01), LONGEST_SLEEP)
+
+    def _close_due(self, connection: Connection) -> list[tuple[RunWait, bool]]:
+        closed: list[tuple[RunWait, bool]] = []
+        for wait in rows.due(connection, clock(connection), BATCH):
+            run = rows.lock_run(connection, wait.run_id)
+            default = wait.question.get("default")
+            answer = None
+            if default is not None:
+                # Checked when it was asked.
+                with suppress(InvalidInput):
+                    answer = {"answer": default, "fields": fill(wait.question["fields"], {})}
+            status = "timed_out" if answer is None else "answered"
+            if rows.close(connection, wait.id, status, answer, source="the deadline"):
+                closed.append((wait, self._claim(connection, run)))
+        return closed
+
+    def _claim(self, connection: Connection, run: rows.WaitingRun | None) -> bool:
+        """Take a suspended run for this process; True if it has it. One that drains leaves it to the others."""
+        if run is None or not run.is_suspended:
+            return False
+        registry = self._context.registry
+        stays = registry.draining or registry.paused_at is not None
+        executor = None if stays else registry.executor
+        runs.change(connection, run.id, to_resumed(executor), only_from=("queued",))
+        return not stays
+
+    def _resume(self, run_id: str) -> None:
+        if self._background is not None:
+            self._background.begin(run_id)
+
+    def left(self, run_id: str) -> None:
+        """A run is no longer active here: if it waits, look whether the wait was over before that was on record."""
+        if run_id in self._suspending:
+            self._suspending.discard(run_id)
+            self._context.registry.spawn(self._wake_soon(run_id), name=f"wake {run_id}")
+
+    async def _wake_soon(self, run_id: str) -> None:
+        try:
+            await self._wake_run(run_id)
+        except CodewordsError as error:
+            # What is over is looked for again.
+            log.warning("a waiting run was not looked at", run_id=run_id, reason=error.message)
+
+    async def _wake_run(self, run_id: str) -> None:
+        def claim(connection: Connection) -> bool:
+            run = rows.lock_run(connection, run_id)
+            return run is not None and rows.has_news(connection, run) and self._claim(connection, run)
+
+        if await self._db.write(claim):
+            self._resume(run_id)
+
+    def _changed(self, wait: RunWait) -> None:
+        self._context.events.publish(RunChanged(wait.run_id))
+        if wait.kind == "question":
+            self._bus.publish(WaitingPagesChanged())
+
+
+def _require_open(wait: RunWait, run: rows.WaitingRun | None) -> None:
+    """Raise Conflict, with who was first, for a question that waits no longer."""
+    if wait.status == "answered" and wait.closed_by is not None:
+        at = "" if wait.closed_at is None else f" at {wait.closed_at.isoformat(timespec='seconds')}"
+        raise Conflict(f"{wait.closed_by} has answered this question already{at}; the first answer counts.")
+    if wait.status in {"answered", "timed_out"}:
+        raise _too_late(wait)
+    if wait.status == "withdrawn" or run is None or run.status in FINISHED:
+        raise Conflict("The run that asked this has ended, so no answer counts any more.")
+
+
+def _too_late(wait: RunWait) -> Conflict:
+    return Conflict(f"The deadline of this question was {wait.due_at.isoformat(timespec='seconds')}.")

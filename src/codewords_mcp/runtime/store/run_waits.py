@@ -1,0 +1,206 @@
+"""Rows of things that runs wait for.
+
+Writers lock the row of the run first, then that of the wait: an answer and the end of an attempt see each other.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+from sqlalchemy import Connection, RowMapping, and_, func, insert, or_, select, update
+
+from codewords_mcp.runtime.model.run import FINISHED
+from codewords_mcp.runtime.model.run_columns import AttemptEntry
+from codewords_mcp.runtime.model.run_state import SUSPENDED
+from codewords_mcp.runtime.model.run_wait import RunWait
+from codewords_mcp.runtime.store.clock import now, optional_datetime, to_datetime
+from codewords_mcp.runtime.store.tables import run_waits, runs
+
+_ROWS = run_waits.c
+_SUSPENDED = and_(
+    runs.c.status == "queued", runs.c.executor.is_(None), func.coalesce(runs.c.waits_for, "").in_(SUSPENDED)
+)
+
+
+class WaitingRun(NamedTuple):
+    """A run, as far as its waits concern it."""
+
+    id: str
+    status: str
+    executor: str | None
+    waits_for: str | None
+    attempts: list[AttemptEntry]
+
+    @property
+    def is_suspended(self) -> bool:
+        """Whether it has given its sandbox back until a wait is over."""
+        return self.status == "queued" and self.executor is None and self.waits_for in SUSPENDED
+
+
+_RUN = select(runs.c.id, runs.c.status, runs.c.executor, runs.c.waits_for, runs.c.attempts)
+
+
+def lock_run(connection: Connection, run_id: str) -> WaitingRun | None:
+    """A run, which nobody else changes before the transaction ends; None if there is none."""
+    row = connection.execute(_RUN.where(runs.c.id == run_id).with_for_update()).first()
+    return None if row is None else WaitingRun(*row)
+
+
+def run_of(connection: Connection, run_id: str) -> WaitingRun | None:
+    """A run; None if there is none."""
+    row = connection.execute(_RUN.where(runs.c.id == run_id)).first()
+    return None if row is None else WaitingRun(*row)
+
+
+def find(connection: Connection, run_id: str, key: str) -> RunWait | None:
+    """The wait that a call of a run has begun; None if there is none."""
+    query = select(run_waits).where(_ROWS.run_id == run_id, _ROWS.key == key)
+    row = connection.execute(query).mappings().first()
+    return _to_wait(row) if row else None
+
+
+def add(connection: Connection, wait: RunWait, key: str, *, resumable: bool, due_at: int) -> None:
+    """A new wait, which is open. `resumable`: its run may give its sandbox back."""
+    connection.execute(
+        insert(run_waits).values(
+            id=wait.id,
+            kind=wait.kind,
+            owner=wait.owner,
+            run_id=wait.run_id,
+            key=key,
+            service_id=wait.service_id,
+            title=wait.title,
+            question=wait.question,
+            resumable=resumable,
+            created_at=now(),
+            due_at=due_at,
+            status="open",
+            taken=False,
+        )
+    )
+
+
+def get(connection: Connection, wait_id: str) -> RunWait | None:
+    """By id."""
+    row = connection.execute(select(run_waits).where(_ROWS.id == wait_id)).mappings().first()
+    return _to_wait(row) if row else None
+
+
+def close(
+    connection: Connection,
+    wait_id: str,
+    status: str,
+    answer: dict[str, Any] | None,
+    *,
+    by: str | None = None,
+    source: str | None = None,
+) -> bool:
+    """End an open wait. False if it is over."""
+    values: dict[str, Any] = {
+        "status": status, "answer": answer, "closed_at": now(), "closed_by": by, "closed_from": source,
+    }  # fmt: skip
+    statement = update(run_waits).where(_ROWS.id == wait_id, _ROWS.status == "open").values(values)
+    return connection.execute(statement).rowcount == 1
+
+
+def take(connection: Connection, wait_id: str) -> None:
+    """The run knows that the wait is over."""
+    connection.execute(update(run_waits).where(_ROWS.id == wait_id).values(taken=True))
+
+
+def withdraw_of_run(connection: Connection, run_id: str) -> bool:
+    """End the open waits of a run that has ended. True if there was one."""
+    statement = (
+        update(run_waits)
+        .where(_ROWS.run_id == run_id, _ROWS.status == "open")
+        .values(status="withdrawn", closed_at=now(), taken=True)
+    )
+    return connection.execute(statement).rowcount > 0
+
+
+def next_due(connection: Connection) -> int | None:
+    """The earliest time at which an open wait is over, in µs."""
+    return connection.execute(select(func.min(_ROWS.due_at)).where(_ROWS.status == "open")).scalar()
+
+
+def due(connection: Connection, at: int, limit: int) -> list[RunWait]:
+    """Open waits that are over at this time, the earliest first."""
+    query = (
+        select(run_waits).where(_ROWS.status == "open", _ROWS.due_at <= at).order_by(_ROWS.due_at, _ROWS.id)
+    )
+    return [_to_wait(row) for row in connection.execute(query.limit(limit)).mappings()]
+
+
+def has_news(connection: Connection, run: WaitingRun) -> bool:
+    """Whether a wait is over that the last attempt at a run did not learn of."""
+    since = run.attempts[-1]["started_at"] if run.attempts else 0
+    query = select(_ROWS.id).where(
+        _ROWS.run_id == run.id, _ROWS.status != "open", _ROWS.taken.is_(False), _ROWS.closed_at >= since
+    )
+    return connection.execute(query.limit(1)).first() is not None
+
+
+def suspended_with_news(connection: Connection, limit: int) -> list[str]:
+    """Suspended runs of which a wait is over: who should have resumed them was stopped before it."""
+    query = (
+        select(runs.c.id)
+        .join(run_waits, _ROWS.run_id == runs.c.id)
+        .where(_SUSPENDED, _ROWS.status != "open", _ROWS.taken.is_(False))
+        .distinct()
+    )
+    return list(connection.execute(query.limit(limit)).scalars())
+
+
+def reason_of(connection: Connection, run_id: str) -> str | None:
+    """The thing that a run waits for and may be resumed after, as its column `waits_for` names it; None if there is none."""
+    query = select(_ROWS.kind).where(
+        _ROWS.run_id == run_id,
+        _ROWS.resumable.is_(True),
+        or_(_ROWS.status == "open", _ROWS.taken.is_(False)),
+    )
+    kinds = set(connection.execute(query).scalars())
+    if not kinds:
+        return None
+    return "answer" if "question" in kinds else "wait"
+
+
+def open_questions(connection: Connection, owner: str, limit: int) -> list[RunWait]:
+    """Questions to an owner whose runs wait for the answer, the newest first."""
+    query = (
+        select(run_waits)
+        .join(runs, _ROWS.run_id == runs.c.id)
+        .where(
+            _ROWS.owner == owner,
+            _ROWS.status == "open",
+            _ROWS.kind == "question",
+            runs.c.status.not_in(sorted(FINISHED)),
+        )
+        .order_by(_ROWS.created_at.desc(), _ROWS.id.desc())
+    )
+    return [_to_wait(row) for row in connection.execute(query.limit(limit)).mappings()]
+
+
+def of_run(connection: Connection, run_id: str, kind: str, limit: int) -> list[RunWait]:
+    """The waits of a run, the newest first."""
+    query = select(run_waits).where(_ROWS.run_id == run_id, _ROWS.kind == kind)
+    ordered = query.order_by(_ROWS.created_at.desc(), _ROWS.id.desc())
+    return [_to_wait(row) for row in connection.execute(ordered.limit(limit)).mappings()]
+
+
+def _to_wait(row: RowMapping) -> RunWait:
+    return RunWait(
+        id=row["id"],
+        kind=row["kind"],
+        owner=row["owner"],
+        run_id=row["run_id"],
+        service_id=row["service_id"],
+        title=row["title"],
+        question=row["question"],
+        created_at=to_datetime(row["created_at"]),
+        due_at=to_datetime(row["due_at"]),
+        status=row["status"],
+        answer=row["answer"],
+        closed_at=optional_datetime(row["closed_at"]),
+        closed_by=row["closed_by"],
+        closed_from=row["closed_from"],
+    )

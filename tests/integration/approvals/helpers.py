@@ -1,0 +1,70 @@
+"""A workflow that asks and waits, and the person who answers."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+from tests.integration.recording.resume_ground import ResumeGround
+from tests.integration.runtime.helpers import deployed, serving
+from tests.support.counting_host import counting_host
+from tests.support.resumable_runs import resumable
+from tests.support.runtime import ADMIN, make_home, open_runtime, until_run
+from tests.support.waiting import until_async
+
+from codewords_mcp.runtime.api.runtime import Runtime
+from codewords_mcp.runtime.model.run_wait import ApprovalInfo, PersonAnswer
+
+SERVICES = 'services = ["approvals", "wait"]'
+SUSPENDED = ("queued", "answer")
+YES = PersonAnswer("approve", {}, "a test")
+
+
+@asynccontextmanager
+async def approval_ground(tmp_path: Path, *, grace: float, **settings: Any) -> AsyncGenerator[ResumeGround]:
+    """Open a runtime whose workflow asks; runs that wait give their sandboxes back after `grace` seconds."""
+    home = make_home(tmp_path / "home")
+    with counting_host() as host:
+        allowed = [f"127.0.0.1:{host.port}"]
+        async with (
+            open_runtime(home, egress_allow_private=allowed, waiting_grace=grace, **settings) as runtime,
+            serving(runtime),
+        ):
+            yield ResumeGround(runtime, await deployed(runtime, asking()), host)
+
+
+def asking(title: str = "Asking") -> str:
+    """The script of a workflow that may ask; its header asks for no retries."""
+    return resumable("0", SERVICES, title=title)
+
+
+def ask(title: str = "Go on?", **more: Any) -> list[Any]:
+    """A call that asks a person."""
+    return ["POST", "/run/approvals/", {"title": title, **more}]
+
+
+def wait(**data: Any) -> list[Any]:
+    """A call that waits for a time."""
+    return ["POST", "/run/wait/", data]
+
+
+async def question(runtime: Runtime, run_id: str) -> ApprovalInfo:
+    """The question of a run, as soon as it is asked."""
+
+    async def first() -> ApprovalInfo | None:
+        found = await runtime.approvals.of_run(ADMIN, run_id)
+        return found[0] if found else None
+
+    found = await until_async(first, f"a question of {run_id}")
+    assert found is not None
+    return found
+
+
+async def suspended(runtime: Runtime, run_id: str) -> ApprovalInfo:
+    """The question of a run, as soon as the run has given its sandbox back."""
+    await until_run(
+        runtime, run_id, lambda run: run.status == "queued" and run.waits_for in {"answer", "wait"}
+    )
+    return await question(runtime, run_id)

@@ -1,0 +1,53 @@
+"""kill -9 of the runtime while runs wait for a person."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.integration.approvals.helpers import ask, asking
+from tests.support.runtime import make_home
+from tests.support.served_runtime import ServedRuntime, start_runtime
+from tests.support.waiting import until
+
+pytestmark = pytest.mark.slow
+
+
+def is_asking(runtime: ServedRuntime, run_id: str) -> bool:
+    return bool(runtime.call("GET", f"/runs/{run_id}/approvals")["items"])
+
+
+@pytest.mark.requirement("approvals:suspend", "approvals:default")
+@pytest.mark.parametrize("grace", ["0", "600"])
+def test_a_run_that_waits_goes_on_after_the_runtime_was_killed(tmp_path: Path, grace: str) -> None:
+    """With a grace of 600 seconds the program is in its sandbox when the runtime is killed."""
+    home = make_home(tmp_path / "home")
+    upload = ["POST", "/run/files/upload", {"filename": "once.txt", "content": "text"}]
+    listed: list[Any] = ["POST", "/run/files/list", {}]
+    script = asking().replace('["approvals", "wait"]', '["approvals", "wait", "files"]')
+
+    with start_runtime(home, CODEWORDS_WAITING_GRACE=grace) as runtime:
+        service = runtime.deploy(script, "Asking")
+        steps: list[Any] = [[upload], [ask(timeout=4, default="reject")], [listed]]
+        run_id = runtime.call("POST", f"/run_async/{service}/", {"steps": steps})["request_id"]
+        until(lambda: is_asking(runtime, run_id), "the question")
+        if grace == "0":
+            until(lambda: runtime.call("GET", f"/request/{run_id}")["waitsFor"] == "answer", "the suspension")
+        runtime.kill()
+
+    with start_runtime(home, CODEWORDS_WAITING_GRACE=grace) as runtime:
+        run = runtime.call("GET", f"/result/{run_id}?timeout=60")
+        assert run["status"] == "succeeded", run["error"]
+        assert [one["outcome"] for one in run["attempts"]] == ["suspended", "succeeded"]
+        replies = run["responseJson"]["replies"]
+        assert json.loads(replies[1][0][1])["answer"] == "reject"
+        (kept,) = runtime.call("GET", f"/runs/{run_id}/approvals")["items"]
+        assert (kept["status"], kept["answered_by"], kept["answered_from"]) == (
+            "answered",
+            None,
+            "the deadline",
+        )
+        files = json.loads(replies[2][0][1])["files"]
+        assert [file["filename"] for file in files] == ["once.txt"]
