@@ -108,6 +108,16 @@ async def test_whatever_a_draft_does_leaves_no_trace_outside(ground: RecordingGr
     assert (await ground.runtime.runs.list(ADMIN, service_id=echo)).items == []
 
 
+@pytest.mark.requirement("replay:nothing-sent")
+async def test_a_child_run_that_is_on_record_is_answered_for_and_not_started(ground: RecordingGround) -> None:
+    child = await deployed(ground.runtime, calling("", title="Answering child"))
+    service, run_id = await recorded(ground, "Parent", ["POST", f"/run/{child}/", {"calls": []}])
+    (started,) = (await ground.runtime.runs.list(ADMIN, service_id=child)).items
+    replay = await ground.runtime.replays.replay(ADMIN, ReplayRequest(service, runs=[run_id]))
+    assert report_of(replay).verdict == "same", replay.text
+    assert [run.id for run in (await ground.runtime.runs.list(ADMIN, service_id=child)).items] == [started.id]
+
+
 @pytest.mark.requirement("replay:apart")
 async def test_replays_stand_in_no_list_and_no_sum(ground: RecordingGround) -> None:
     service, run_id = await recorded(ground, "Apart", ["GET", f"{ground.url}/read", None])

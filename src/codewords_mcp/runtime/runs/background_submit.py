@@ -101,6 +101,8 @@ class BackgroundMode:
 
         def decide(connection: Connection, row: RunColumns) -> RunColumns:
             nonlocal started, in_queue
+            # The store may try a transaction again whose connection broke.
+            started = False
             # A drain may begin while this write waits for its turn.
             in_queue = not context.registry.draining
             waits_for = self._reason_to_wait(
