@@ -128,14 +128,25 @@ class RuntimeClient:
         return cast("Json", answer)
 
     def items(self, path: str) -> list[Json]:
-        """GET a list that is not paged: a bare array, or the first value of an object."""
-        answer = self.call("GET", path)
-        if isinstance(answer, dict):
-            # Lists are `{"items": […]}`; older runtimes sent bare arrays.
-            answer = next(iter(cast("Json", answer).values()), None)
-        if not isinstance(answer, list):
-            raise _not_ours()
-        return cast("list[Json]", answer)
+        """GET a whole list, page after page: a bare array, or the first value of objects."""
+        items: list[Json] = []
+        cursor: Any = None
+
+        while True:
+            answer = self.call("GET", path, params={"cursor": cursor} if cursor else None)
+            cursor = None
+            if isinstance(answer, dict):
+                # Lists are `{"items": […]}`; older runtimes sent bare arrays.
+                cursor = cast("Json", answer).get("next_cursor")
+                answer = next(iter(cast("Json", answer).values()), None)
+            if not isinstance(answer, list):
+                raise _not_ours()
+
+            page = cast("list[Json]", answer)
+            items += page
+            # An empty page with a cursor would make the loop endless.
+            if not cursor or not page:
+                return items
 
     def call_with_progress(self, path: str, body: Any, report: Callable[[str], None]) -> Json:
         """POST and follow the progress lines of the answer; returns its result."""

@@ -39,7 +39,7 @@ export const schedules = {
 };
 
 export const secrets = {
-  headline: (/** @type {number} */ n, /** @type {number} */ plain) => (n ? `${plural(n, "secret")}, ${plain ? `${count(plain)} that programs can read` : "none that a program can read"}` : "No secrets"),
+  headline: (/** @type {number} */ n, /** @type {number} */ plain) => (n ? `${plural(n, "secret")}, ${plain ? `${count(plain)} that programs can read` : "none that a program can read"}` : "No secrets"), many: (/** @type {number} */ n) => `More than ${count(n)} secrets`,
   empty: "A secret is a value that you type once, like a key of another service. No page, command or assistant shows it again.", add: "Add a secret", columns: { name: "Name", held: "Held as", hosts: "Sent to", used: "Used by", updated: "Entered", actions: "" },
   held: /** @type {Record<string, string>} */ ({ placeholder: "a placeholder: programs never see it", plain: "a value that programs can read" }), anyHost: "wherever its programs send it", unused: "no workflow",
   rotate: (/** @type {string} */ name) => `Enter a new value of ${name}`, rotateShort: "New value", remove: (/** @type {string} */ name) => `Delete ${name}`, deleteShort: "Delete", deleteTitle: (/** @type {string} */ name) => `Delete ${name}?`,

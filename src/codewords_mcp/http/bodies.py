@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Mapping
-from typing import TypeVar
+from typing import TypedDict, TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 from pydantic_core import ErrorDetails
@@ -16,6 +16,7 @@ from codewords_mcp.errors import BodyTooLarge, InvalidInput
 from codewords_mcp.http.middleware.client_connection import not_whole, too_large
 from codewords_mcp.http.middleware.headers import content_length
 from codewords_mcp.http.state import app_state
+from codewords_mcp.runtime.api.paging import MAX_PAGE
 from codewords_mcp.runtime.model.time_bounds import parse_seconds
 
 B = TypeVar("B", bound=BaseModel)
@@ -122,6 +123,19 @@ def query_int(request: Request, name: str, *, low: int, high: int) -> int | None
     if not text.isascii() or not text.isdigit() or len(text) > 15 or not low <= int(text) <= high:
         raise InvalidInput(f"`{name}` must be a whole number from {low} to {high}.")
     return int(text)
+
+
+class PageQuery(TypedDict):
+    """The page of a list that a request asks for."""
+
+    limit: int
+    cursor: str | None
+
+
+def page_query(request: Request) -> PageQuery:
+    """The `limit` and `cursor` of a list by pages; a whole page without a limit. Raises InvalidInput."""
+    limit = query_int(request, "limit", low=1, high=MAX_PAGE)
+    return {"limit": limit or MAX_PAGE, "cursor": request.query_params.get("cursor")}
 
 
 def query_flag(request: Request, name: str, *, default: bool) -> bool:

@@ -16,6 +16,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from codewords_mcp.http.state import access
+from codewords_mcp.runtime.api.paging import MAX_PAGE
 from codewords_mcp.runtime.auth.access import Rule
 from codewords_mcp.runtime.auth.access_table import TABLE
 
@@ -71,6 +72,13 @@ class HttpOperation:
         # The last parameter of such a path holds slashes, which OpenAPI has no word for.
         served = self.path.removesuffix("}") + ":path}" if self.deep else self.path
         return Route(served, _checked(self.handler, self.rule), methods=[self.method])
+
+
+PAGE_PARAMETERS = (
+    Parameter("limit", "At most so many, 1 to 100.", {"type": "integer", "default": MAX_PAGE}),
+    Parameter("cursor", "`next_cursor` of the page before.", {"type": "string"}),
+)
+"""Parameters of a list by pages, which `page_query` reads."""
 
 
 def items_of(item: Schema) -> dict[str, Any]:

@@ -28,12 +28,8 @@ async def delete_secret(ctx: ToolContext, name: str) -> Annotated[CallToolResult
 async def _question(ctx: ToolContext, arguments: dict[str, Any]) -> str:
     runtime, caller = runtime_and_caller(ctx)
     name = arguments["name"]
-    users = [
-        user
-        for secret in await runtime.secrets.list(caller)
-        if secret.name == name
-        for user in secret.used_by
-    ]
+    secret = await runtime.secrets.find(caller, name)
+    users = secret.used_by if secret else []
     if users:
         needed = f" These workflows need it: {', '.join(quoted(user, 60) for user in users[:10])}."
     else:

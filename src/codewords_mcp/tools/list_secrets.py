@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import operator
 from typing import Annotated
 
 from mcp_types import CallToolResult
@@ -10,6 +9,7 @@ from pydantic import BaseModel
 
 from codewords_mcp.mcp_server.context import ToolContext, runtime_and_caller
 from codewords_mcp.mcp_server.tool import READS, tool, tool_result
+from codewords_mcp.tools._arguments import Cursor, Limit
 
 
 class SecretItem(BaseModel):
@@ -23,15 +23,18 @@ class SecretItem(BaseModel):
 
 
 class SecretList(BaseModel):
-    """All secrets of the caller."""
+    """Secrets of the caller by name; `next_cursor` is None at the end."""
 
     secrets: list[SecretItem]
+    next_cursor: str | None = None
 
 
-async def list_secrets(ctx: ToolContext) -> Annotated[CallToolResult, SecretList]:
+async def list_secrets(
+    ctx: ToolContext, limit: Limit = 100, cursor: Cursor = None
+) -> Annotated[CallToolResult, SecretList]:
     """List secrets: names, hosts, workflows; never values."""
     runtime, caller = runtime_and_caller(ctx)
-    found = sorted(await runtime.secrets.list(caller), key=operator.attrgetter("name"))
+    page = await runtime.secrets.page(caller, limit=limit, cursor=cursor)
     items = [
         SecretItem(
             name=s.name,
@@ -39,11 +42,15 @@ async def list_secrets(ctx: ToolContext) -> Annotated[CallToolResult, SecretList
             used_by=s.used_by,
             hosts=s.hosts,
         )
-        for s in found
+        for s in page.items
     ]
     lines = [_line(s) for s in items]
+    if page.next_cursor:
+        lines.append(f'More: cursor="{page.next_cursor}"')
 
-    return tool_result(SecretList(secrets=items), "\n".join(lines) or "No secrets.")
+    return tool_result(
+        SecretList(secrets=items, next_cursor=page.next_cursor), "\n".join(lines) or "No secrets."
+    )
 
 
 def _line(secret: SecretItem) -> str:

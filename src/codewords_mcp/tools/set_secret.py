@@ -73,7 +73,8 @@ async def _wait_until_stored(ctx: ToolContext, name: str, url: str, before: str)
 
 async def _stored_at(ctx: ToolContext, name: str) -> str:
     runtime, caller = runtime_and_caller(ctx)
-    return next((s.updated_at.isoformat() for s in await runtime.secrets.list(caller) if s.name == name), "")
+    secret = await runtime.secrets.find(caller, name)
+    return secret.updated_at.isoformat() if secret else ""
 
 
 def _message(name: str) -> str:

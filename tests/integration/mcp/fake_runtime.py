@@ -21,6 +21,7 @@ from codewords_mcp.errors import Forbidden, NotFound, ValidationFailed
 from codewords_mcp.runtime.api.authoring import AuthoringApi
 from codewords_mcp.runtime.api.drafts import DraftApi
 from codewords_mcp.runtime.api.logs import LogApi
+from codewords_mcp.runtime.api.paging import cut_page
 from codewords_mcp.runtime.api.published import PublishedApi
 from codewords_mcp.runtime.api.runs import RunApi
 from codewords_mcp.runtime.api.runtime import Runtime
@@ -373,6 +374,14 @@ class FakeSecretApi(SecretApi):
 
     async def list(self, caller: Caller) -> list[SecretInfo]:
         return [info for (owner, _), info in self._fake.stored_secrets.items() if owner == caller.owner]
+
+    async def page(self, caller: Caller, *, limit: int, cursor: str | None = None) -> Page[SecretInfo]:
+        found = [info for info in await self.list(caller) if cursor is None or info.name > cursor]
+        ordered = sorted(found, key=lambda info: info.name)
+        return cut_page(ordered, limit, lambda info: info.name)
+
+    async def find(self, caller: Caller, name: str) -> SecretInfo | None:
+        return self._fake.stored_secrets.get((caller.owner, name))
 
 
 class FakeRuntime(Runtime):

@@ -175,7 +175,9 @@ class FakeRuntime:
 
     async def _secrets(self, request: Request, rest: str) -> Response:
         if request.method == "GET":
-            return JSONResponse({"items": [{"name": "A_KEY"}, {"name": "B_KEY"}]})
+            if request.query_params.get("cursor") == "A_KEY":
+                return JSONResponse({"items": [{"name": "B_KEY"}], "next_cursor": None})
+            return JSONResponse({"items": [{"name": "A_KEY"}], "next_cursor": "A_KEY"})
         if request.method == "DELETE":
             return Response(status_code=204)
         return JSONResponse({"name": rest})

@@ -163,6 +163,16 @@ def secret_call(operation: str, name: str | None, value: str | None) -> Call:
     raise ValueError(f"manage_secrets has no operation {operation!r}; it has add, list and delete.")
 
 
+def secrets_after(answer: Any) -> Call | None:
+    """The call for the page that follows in the list of secrets; None after the last."""
+    if not isinstance(answer, dict):
+        return None
+    page: dict[str, Any] = answer  # pyright: ignore[reportUnknownVariableType]
+    if not page.get("next_cursor") or not page.get("items"):
+        return None
+    return json_call("GET", _with_query("/secrets", {"cursor": page["next_cursor"]}))
+
+
 def _part(text: str) -> str:
     return quote(text, safe="")
 

@@ -70,6 +70,11 @@ def output(record: dict[str, Any]) -> Result:
     return result(record | head)
 
 
+def joined(answer: dict[str, Any], page: dict[str, Any]) -> dict[str, Any]:
+    """A list with the page that follows it."""
+    return page | {"items": [*answer["items"], *page["items"]]}
+
+
 def secret_answer(body: Any) -> Result:
     """Result of `manage_secrets`. A list has `secrets` (the runtime's entries) and their `names`; never a value."""
     answer: dict[str, Any] = {"secrets": body} if isinstance(body, list) else dict(body or {})

@@ -268,7 +268,10 @@ class CodewordsClient:
         self, operation: str = "list", secret_name: str | None = None, secret_value: str | None = None
     ) -> Result:
         """`add` (name, value), `delete` (name) or `list` (`names`). No operation gives a value back."""
-        return _requests.secret_answer(self._json(_calls.secret_call(operation, secret_name, secret_value)))
+        answer = self._json(_calls.secret_call(operation, secret_name, secret_value))
+        while further := _calls.secrets_after(answer):
+            answer = _requests.joined(answer, self._json(further))
+        return _requests.secret_answer(answer)
 
     def get_workflow_logs(
         self, request_id: str, *, follow: bool = False, max_entries: int | None = None

@@ -27,7 +27,7 @@ function headline(schedules) {
 export default function Schedules() {
   useTitle(PAGE_NAMES.schedules);
   const [most, setMost] = useState(PIECE);
-  const { data: listed, error, reload } = useResource((signal) => firstOf("/schedules", {}, most, signal), [most], changesOf("schedules", "run"));
+  const { data: listed, error, reload } = useResource((signal) => firstOf("/schedules", {}, most, { signal }), [most], changesOf("schedules", "run"));
   const action = useAction();
   const [adding, setAdding] = useState(false);
   const [deleting, setDeleting] = useState(/** @type {any} */ (null));

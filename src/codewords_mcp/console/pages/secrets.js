@@ -1,7 +1,7 @@
 // Secrets: their names, where they may be sent and who uses them; never a value.
-import { get, post, send } from "../api.js";
+import { post, send } from "../api.js";
 import { visible } from "../format.js";
-import { PAGE_NAMES } from "../strings.js";
+import { common, PAGE_NAMES } from "../strings.js";
 import { secrets as words } from "../strings_pages.js";
 import { html, useState } from "../ui.js";
 import { openPage, useAction } from "../parts/action.js";
@@ -9,12 +9,10 @@ import { Confirm } from "../parts/confirm.js";
 import { Dialog } from "../parts/dialog.js";
 import { WorkflowLink } from "../parts/link.js";
 import { idOf } from "../parts/names.js";
+import { firstOf, PIECE } from "../parts/pages.js";
 import { changesOf, Problem, useResource } from "../parts/resource.js";
 import { Table } from "../parts/table.js";
 import { Text, useTitle, When } from "../parts/text.js";
-
-/** @param {AbortSignal} signal */
-const load = async (signal) => (await get("/secrets", {}, { signal })).items;
 
 /** Open the one-time page on which a value is typed: it never passes through the console. @param {string} name @param {string[]} [hosts] */
 async function enter(name, hosts = []) {
@@ -23,18 +21,21 @@ async function enter(name, hosts = []) {
 
 export default function Secrets() {
   useTitle(PAGE_NAMES.secrets);
-  const { data, error, reload } = useResource(load, [], changesOf("secrets", "workflows"));
+  const [most, setMost] = useState(PIECE);
+  const { data: listed, error, reload } = useResource((signal) => firstOf("/secrets", {}, most, { signal }), [most], changesOf("secrets", "workflows"));
   const action = useAction();
   const [adding, setAdding] = useState(false);
   const [deleting, setDeleting] = useState(/** @type {any} */ (null));
-  if (!data) return html`<${Problem} error=${error} retry=${reload} />`;
+  const data = listed?.items;
+  if (!listed || !data) return html`<${Problem} error=${error} retry=${reload} />`;
 
   const plain = data.filter((/** @type {any} */ secret) => secret.held === "plain").length;
   return html`
-    <header class="head split"><h1>${words.headline(data.length, plain)}</h1><div class="actions"><button class="primary" onClick=${() => setAdding(true)}>${words.add}</button></div></header>
+    <header class="head split"><h1>${listed.more ? words.many(data.length) : words.headline(data.length, plain)}</h1><div class="actions"><button class="primary" onClick=${() => setAdding(true)}>${words.add}</button></div></header>
     <${Problem} error=${error ?? action.error} />
-    ${data.length ? html`<section class="card"><${Table} label=${PAGE_NAMES.secrets} rows=${data} id=${(/** @type {any} */ secret) => secret.name}
-        columns=${columns((secret) => action.run(() => enter(secret.name, secret.hosts)), setDeleting)} /></section>`
+    ${data.length ? html`<section class="card"><${Table} label=${PAGE_NAMES.secrets} whole rows=${data} id=${(/** @type {any} */ secret) => secret.name}
+        columns=${columns((secret) => action.run(() => enter(secret.name, secret.hosts)), setDeleting)} />
+        ${listed.more && html`<p class="more"><button onClick=${() => setMost(data.length + PIECE)}>${common.more}</button></p>`}</section>`
       : html`<div class="card empty"><p>${words.empty}</p></div>`}
     ${adding && html`<${Add} onClose=${() => setAdding(false)} />`}
     ${deleting && html`<${Confirm} title=${words.deleteTitle(visible(deleting.name))} lead=${words.deleteLead(deleting.used_by.length)} action=${words.remove(visible(deleting.name))} keep=${words.keep}

@@ -18,7 +18,7 @@ export default function Workflows() {
   useTitle(PAGE_NAMES.workflows);
   const query = address.value.query.get("q") ?? "";
   const [most, setMost] = useState(PIECE);
-  const { data, error, reload } = useResource((signal) => firstOf("/workflows", { query, recent: 1 }, most, signal), [query, most], changesOf("run", "runs", "schedules", "workflows"));
+  const { data, error, reload } = useResource((signal) => firstOf("/workflows", { query, recent: 1 }, most, { signal }), [query, most], changesOf("run", "runs", "schedules", "workflows"));
   if (!data || !workflows.value) return html`<${Problem} error=${error} retry=${reload} />`;
 
   const { items, more } = data;

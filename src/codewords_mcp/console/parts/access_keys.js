@@ -1,18 +1,19 @@
-// Keys of programs: listed, made, shown once, revoked.
-import { get, post, send } from "../api.js";
+// Keys of programs: listed, made, shown once, revoked. And members: everybody with a key of their own, and revoking all keys of one.
+import { post, send } from "../api.js";
 import { visible } from "../format.js";
+import { members as memberWords } from "../strings_explore.js";
 import { settings as words } from "../strings_pages.js";
 import { html, useState } from "../ui.js";
 import { useAction } from "./action.js";
 import { Confirm } from "./confirm.js";
 import { Dialog } from "./dialog.js";
-import { Members } from "./members.js";
+import { allOf } from "./pages.js";
 import { Problem, useResource } from "./resource.js";
 import { Table } from "./table.js";
-import { Copy, Text, When } from "./text.js";
+import { Copy, now, Text, When } from "./text.js";
 
 /** @param {AbortSignal} signal */
-const load = async (signal) => (await get("/keys", {}, { signal }).catch((error) => (error.status === 403 ? { items: null } : Promise.reject(error)))).items;
+const load = (signal) => allOf("/keys", {}, { signal }).catch((error) => (error.status === 403 ? null : Promise.reject(error)));
 
 export function AccessKeys() {
   const { data, error, reload } = useResource(load, []);
@@ -23,7 +24,7 @@ export function AccessKeys() {
     <${Problem} error=${error} retry=${reload} />
     ${data === null && html`<p class="dim">${words.notAdmin}</p>`}
     ${data?.length === 0 && html`<p class="dim">${words.noKeys}</p>`}
-    ${data?.length > 0 && html`<${Table} label=${words.keys} rows=${data} id=${(/** @type {any} */ key) => key.id} columns=${columns(setRevoking)} />`}
+    ${data && data.length > 0 && html`<${Table} label=${words.keys} rows=${data} id=${(/** @type {any} */ key) => key.id} columns=${columns(setRevoking)} />`}
     ${making && html`<${MakeKey} onClose=${() => setMaking(false)} onMade=${reload} />`}
     ${revoking && html`<${Confirm} title=${words.revokeTitle} lead=${words.revokeLead} action=${words.revoke(revoking.prefix)} keep=${words.keep}
       act=${async () => { await send("DELETE", `/keys/${revoking.id}`); reload(); }} onClose=${() => setRevoking(null)} />`}
@@ -66,3 +67,41 @@ function MakeKey({ onClose, onMade }) {
       <div class="actions"><button class="primary" disabled=${action.working}>${words.makeKey(visible(owner))}</button></div>
     </form><//>`;
 }
+
+/** @typedef {{owner: string, valid: any[], ended: number, isAdmin: boolean, usedAt: string}} Member */
+
+/** @param {any} key */
+const isValid = (key) => !key.revoked && !(key.one_time && key.used_at) && !(key.expires_at && Date.parse(key.expires_at) < now.peek());
+
+/** @param {any[]} keys @returns {Member[]} */
+function membersOf(keys) {
+  /** @type {Map<string, any[]>} */
+  const byOwner = new Map();
+  for (const key of keys) byOwner.set(key.owner, byOwner.get(key.owner) ?? []).get(key.owner)?.push(key);
+  return [...byOwner].sort(([a], [b]) => (a < b ? -1 : 1)).map(([owner, own]) => {
+    const valid = own.filter(isValid);
+    return { owner, valid, ended: own.length - valid.length, isAdmin: valid.some((key) => key.kind === "admin"), usedAt: own.map((key) => key.used_at ?? "").sort().at(-1) };
+  });
+}
+
+/** @param {{keys: any[], onChange: () => void}} properties */
+function Members({ keys, onChange }) {
+  const [removing, setRemoving] = useState(/** @type {Member | null} */ (null));
+  const members = membersOf(keys);
+  const revoke = async (/** @type {Member} */ member) => {
+    for (const key of member.valid) await send("DELETE", `/keys/${key.id}`);
+    onChange();
+  };
+  return html`<section class="card"><header><h2>${memberWords.title}</h2></header><p class="dim">${members.length ? memberWords.lead : memberWords.none}</p>
+    ${members.length > 0 && html`<${Table} label=${memberWords.title} rows=${members} id=${(/** @type {Member} */ one) => one.owner} columns=${memberColumns(setRemoving)} />`}
+    ${removing && html`<${Confirm} title=${memberWords.revokeTitle(visible(removing.owner))} lead=${memberWords.revokeLead(removing.valid.length)} action=${memberWords.revoke(visible(removing.owner))} keep=${memberWords.keep} act=${() => revoke(removing)} onClose=${() => setRemoving(null)} />`}</section>`;
+}
+
+/** @param {(member: Member) => void} remove */
+const memberColumns = (remove) => [
+  { name: memberWords.columns.owner, cell: (/** @type {Member} */ one) => html`<${Text} of=${one.owner} />` },
+  { name: memberWords.columns.role, cell: (/** @type {Member} */ one) => (one.isAdmin ? memberWords.admin : memberWords.user) },
+  { name: memberWords.columns.keys, cell: (/** @type {Member} */ one) => memberWords.keys(one.valid.length, one.ended) },
+  { name: memberWords.columns.used, class: "number", cell: (/** @type {Member} */ one) => (one.usedAt ? html`<${When} at=${one.usedAt} />` : memberWords.never) },
+  { name: memberWords.columns.actions, class: "number", cell: (/** @type {Member} */ one) => one.valid.length > 0 && html`<button class="danger" aria-label=${memberWords.revoke(visible(one.owner))} onClick=${() => remove(one)}>${memberWords.revokeShort}</button>` },
+];

@@ -1,11 +1,11 @@
 // The filters of the list of runs: they are the query of its address.
-import { get } from "../api.js";
 import { visible } from "../format.js";
 import { href, setQuery } from "../router.js";
 import { common, MODE, STATUS } from "../strings.js";
 import { runs as words } from "../strings_lists.js";
 import { html, useState } from "../ui.js";
 import { workflows } from "./names.js";
+import { allOf } from "./pages.js";
 import { useResource } from "./resource.js";
 
 const NAMES = ["service_id", "version", "status", "mode", "trigger", "key_id", "since", "q"];
@@ -38,7 +38,7 @@ export function Filters({ filters }) {
   const named = [...(workflows.value?.values() ?? [])].map((workflow) => [workflow.service_id, visible(workflow.name)]);
   const [open, setOpen] = useState(false);
   // Keys are an admin's: others see their own runs only.
-  const keys = useResource(async (signal) => (await get("/keys", {}, { signal, quiet: true }).catch(() => ({ items: [] }))).items.map(nameOfKey), []);
+  const keys = useResource(async (signal) => (await allOf("/keys", {}, { signal, quiet: true }).catch(() => [])).map(nameOfKey), []);
   const chosen = Object.values(filters).filter(Boolean).length;
   return html`<button class="fold" aria-expanded=${open} onClick=${() => setOpen(!open)}>${words.fold(chosen)}</button>
   <form class=${open ? "filters open" : "filters"} role="search" onSubmit=${(/** @type {Event} */ event) => event.preventDefault()}>

@@ -1,13 +1,14 @@
 // The secrets and settings of a workflow, and which of them have a value.
-import { get, post } from "../api.js";
+import { post } from "../api.js";
 import { openPage } from "./action.js";
+import { allOf } from "./pages.js";
 import { changesOf, useResource } from "./resource.js";
 
 /** @typedef {{name: string, isSet: boolean, required: boolean, byDefault: string | null, hosts: string[]}} Needed */
 
 /** @param {any} workflow @param {AbortSignal} signal @returns {Promise<Needed[]>} */
 async function load(workflow, signal) {
-  const known = new Set((await get("/secrets", {}, { signal })).items.map((/** @type {any} */ one) => one.name));
+  const known = new Set((await allOf("/secrets", {}, { signal })).map((/** @type {any} */ one) => one.name));
   const hosts = Object.fromEntries((workflow.manifest?.secrets ?? []).map((/** @type {any} */ one) => [one.name, one.hosts ?? []]));
   return workflow.env.filter((/** @type {any} */ one) => !one.provided).map((/** @type {any} */ one) => ({
     name: one.name, isSet: known.has(one.name), required: one.required, byDefault: one.default, hosts: hosts[one.name] ?? [],

@@ -4,12 +4,13 @@ import { visible } from "../format.js";
 import { workflow as words } from "../strings_workflows.js";
 import { html } from "../ui.js";
 import { Confirm } from "./confirm.js";
+import { allOf } from "./pages.js";
 import { Problem, useResource } from "./resource.js";
 
 /** @param {string} id @param {AbortSignal} signal */
 async function load(id, signal) {
-  const [schedules, hooks] = await Promise.all([get("/schedules", { service_id: id }, { signal }), get("/webhooks", {}, { signal })]);
-  return { schedules: schedules.items.length, hooks: hooks.items.filter((/** @type {any} */ one) => one.service_id === id).length };
+  const [schedules, hooks] = await Promise.all([get("/schedules", { service_id: id }, { signal }), allOf("/webhooks", { service_id: id }, { signal })]);
+  return { schedules: schedules.items.length, hooks: hooks.length };
 }
 
 /** @param {{workflow: any, onClose: () => void, onRemoved: () => void}} properties */

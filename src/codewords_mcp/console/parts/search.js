@@ -1,5 +1,4 @@
 // Search everything by name, and the list of keys.
-import { get } from "../api.js";
 import { visible } from "../format.js";
 import { go, NAVIGATION } from "../router.js";
 import { PAGE_NAMES } from "../strings.js";
@@ -8,6 +7,7 @@ import { html, useEffect, useRef, useState } from "../ui.js";
 import { Dialog } from "./dialog.js";
 import { overlay } from "./keys.js";
 import { workflows } from "./names.js";
+import { allOf } from "./pages.js";
 
 /** @typedef {{kind: keyof typeof words.kinds, name: string, href: string}} Hit */
 
@@ -61,8 +61,8 @@ function useOthers() {
   const [hits, setHits] = useState(/** @type {Hit[]} */ ([]));
   useEffect(() => {
     for (const [kind, path, name, href] of LISTS) {
-      get(path, {}, { quiet: true }).then(
-        ({ items }) => setHits((before) => [...before, ...items.map((/** @type {any} */ item) => ({ kind, name: name(item), href: href(item) }))]),
+      allOf(path, {}, { quiet: true }).then(
+        (items) => setHits((before) => [...before, ...items.map((/** @type {any} */ item) => ({ kind, name: name(item), href: href(item) }))]),
         () => {},
       );
     }

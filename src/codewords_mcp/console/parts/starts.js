@@ -3,14 +3,15 @@ import { get } from "../api.js";
 import { dayTime, exact } from "../format.js";
 import { starts as words } from "../strings_workflows.js";
 import { html, useState } from "../ui.js";
+import { allOf } from "./pages.js";
 import { changesOf, Problem, useResource } from "./resource.js";
 import { ScheduleForm } from "./schedule_form.js";
 import { Copy, now, Text, When } from "./text.js";
 
 /** @param {string} id @param {AbortSignal} signal */
 async function load(id, signal) {
-  const [schedules, hooks] = await Promise.all([get("/schedules", { service_id: id }, { signal }), get("/webhooks", {}, { signal })]);
-  return { schedules: schedules.items, hooks: hooks.items.filter((/** @type {any} */ hook) => hook.service_id === id) };
+  const [schedules, hooks] = await Promise.all([get("/schedules", { service_id: id }, { signal }), allOf("/webhooks", { service_id: id }, { signal })]);
+  return { schedules: schedules.items, hooks };
 }
 
 /** @param {{workflow: any}} properties */

@@ -1,24 +1,25 @@
-// Webhooks, what they delivered, and delivering it again.
+// Webhooks and triggers, what came by them, and delivering it again.
 import { get, post, send } from "../api.js";
 import { bytes, visible } from "../format.js";
 import { common } from "../strings.js";
+import { triggers as listening } from "../strings_explore.js";
 import { schedules as words } from "../strings_pages.js";
 import { html, useState } from "../ui.js";
 import { useAction } from "./action.js";
 import { Confirm } from "./confirm.js";
 import { RunLink, WorkflowLink } from "./link.js";
 import { nameOf } from "./names.js";
+import { allOf } from "./pages.js";
 import { changesOf, Problem, useResource } from "./resource.js";
 import { Table } from "./table.js";
 import { Copy, Text, When } from "./text.js";
-import { isTrigger, Triggers } from "./triggers.js";
 
 const PIECE = 50;
 
 /** All webhooks, and so many deliveries. @param {number} most @param {AbortSignal} signal */
 async function load(most, signal) {
-  const [hooks, delivered] = await Promise.all([get("/webhooks", {}, { signal }), loadDeliveries(most, signal)]);
-  return { hooks: hooks.items, ...delivered };
+  const [hooks, delivered] = await Promise.all([allOf("/webhooks", {}, { signal }), loadDeliveries(most, signal)]);
+  return { hooks, ...delivered };
 }
 
 /** @param {number} most @param {AbortSignal} signal */
@@ -91,4 +92,33 @@ const deliveryColumns = (working, again) => [
   { name: words.deliveryColumns.received, class: "number", cell: (/** @type {any} */ one) => html`<${When} at=${one.received_at} />` },
   { name: words.deliveryColumns.size, class: "number", cell: (/** @type {any} */ one) => bytes(one.size) },
   { name: words.deliveryColumns.actions, class: "number", cell: (/** @type {any} */ one) => html`<button disabled=${working} onClick=${() => again(one)}>${words.again}</button>` },
+];
+
+/** @param {any} hook */
+const isTrigger = (hook) => hook.kind in listening.kinds;
+
+/** The last delivery that started something for it. @param {any} hook @param {any[]} deliveries */
+const lastOf = (hook, deliveries) => deliveries.find((one) => one.runs.some((/** @type {any} */ run) => run.webhook_id === hook.id));
+
+/** @param {any} hook */
+function listensTo({ kind, filters }) {
+  const events = (filters.events ?? []).filter((/** @type {string} */ one) => one !== "*").join(", ") || listening.every;
+  return `${listening.kinds[kind]}: ${events}${filters.channel ? ` ${listening.channel(filters.channel)}` : ""}`;
+}
+
+/** @param {{hooks: any[], deliveries: any[], actions: (hook: any) => unknown}} properties */
+const Triggers = ({ hooks, deliveries, actions }) => html`<section class="card"><header><h2>${listening.title}</h2></header>
+  ${hooks.length ? html`<${Table} label=${listening.title} rows=${hooks} id=${(/** @type {any} */ hook) => hook.id} columns=${triggerColumns(deliveries, actions)} />`
+    : html`<p class="dim">${listening.none} <a href="/console/services?q=trigger">${listening.services}</a></p>`}</section>`;
+
+/** @param {any[]} deliveries @param {(hook: any) => unknown} actions */
+const triggerColumns = (deliveries, actions) => [
+  { name: listening.columns.workflow, cell: (/** @type {any} */ hook) => html`<${WorkflowLink} id=${hook.service_id} /> <span class="mono dim"><${Text} of=${hook.path} /></span>` },
+  { name: listening.columns.listens, cell: (/** @type {any} */ hook) => html`<${Text} of=${listensTo(hook)} />` },
+  { name: listening.columns.last, cell: (/** @type {any} */ hook) => {
+    const last = lastOf(hook, deliveries);
+    return last ? html`<${Text} of=${last.event} /> <span class="dim"><${When} at=${last.received_at} /></span> ${last.runs.filter((/** @type {any} */ run) => run.webhook_id === hook.id).slice(-1).map((/** @type {any} */ run) => html`<${RunLink} id=${run.run_id} />`)}` : html`<span class="dim">${listening.never}</span>`;
+  } },
+  { name: listening.columns.state, cell: (/** @type {any} */ hook) => (hook.paused ? html`<span class="tag">${words.paused}</span>` : html`<span class=${hook.socket === "connected" ? "good" : "dim"}><${Text} of=${hook.socket || listening.byAddress} /></span>`) },
+  { name: listening.columns.actions, class: "number", cell: actions },
 ];

@@ -9,8 +9,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from codewords_mcp import __version__
-from codewords_mcp.http.bodies import Body, read_body
-from codewords_mcp.http.operations import HttpOperation, Parameter, items_of
+from codewords_mcp.http.bodies import Body, page_query, read_body
+from codewords_mcp.http.operations import PAGE_PARAMETERS, HttpOperation, Parameter, page_of
 from codewords_mcp.http.responses import JsonReply
 from codewords_mcp.http.state import AppState, app_state, caller, runtime
 from codewords_mcp.mcp_server.access import parse_toolsets
@@ -76,7 +76,7 @@ async def create_key(request: Request) -> Response:
 
 async def list_keys(request: Request) -> Response:
     """Keys without their text."""
-    return JsonReply({"items": await runtime(request.scope).keys.list(caller(request.scope))})
+    return JsonReply(await runtime(request.scope).keys.page(caller(request.scope), **page_query(request)))
 
 
 async def revoke_key(request: Request) -> Response:
@@ -127,8 +127,8 @@ OPERATIONS = [
         parameters=(Parameter("deep", "Read all files of environments for damage.", {"type": "boolean"}),),
     ),
     HttpOperation(
-        "GET", "/keys", "List keys", list_keys, tag="keys",
-        reply=items_of(KeyInfo),
+        "GET", "/keys", "List keys, oldest first", list_keys, tag="keys",
+        reply=page_of(KeyInfo), parameters=PAGE_PARAMETERS,
     ),
     HttpOperation("POST", "/keys", "Make a key", create_key, tag="keys", body=KeyBody, reply=CreatedKey, status=201),
     HttpOperation("DELETE", "/keys/{key_id}", "Revoke a key", revoke_key, tag="keys", status=204),

@@ -6,9 +6,9 @@ from pydantic import Field, SecretStr
 from starlette.requests import Request
 from starlette.responses import Response
 
-from codewords_mcp.http.bodies import Body, read_body
+from codewords_mcp.http.bodies import Body, page_query, read_body
 from codewords_mcp.http.middleware.headers import content_length
-from codewords_mcp.http.operations import HttpOperation, items_of
+from codewords_mcp.http.operations import PAGE_PARAMETERS, HttpOperation, page_of
 from codewords_mcp.http.responses import JsonReply
 from codewords_mcp.http.state import caller, runtime
 from codewords_mcp.runtime.model.secret import KeyRotation, SecretInfo
@@ -33,7 +33,7 @@ class EntryBody(Body):
 
 async def list_secrets(request: Request) -> Response:
     """Names, times and users."""
-    return JsonReply({"items": await runtime(request.scope).secrets.list(caller(request.scope))})
+    return JsonReply(await runtime(request.scope).secrets.page(caller(request.scope), **page_query(request)))
 
 
 async def set_secret(request: Request) -> Response:
@@ -77,8 +77,8 @@ def _name(request: Request) -> str:
 
 OPERATIONS = [
     HttpOperation(
-        "GET", "/secrets", "List secrets, without their values", list_secrets, tag="secrets",
-        reply=items_of(SecretInfo),
+        "GET", "/secrets", "List secrets by name, without their values", list_secrets, tag="secrets",
+        reply=page_of(SecretInfo), parameters=PAGE_PARAMETERS,
     ),
     HttpOperation("PUT", "/secrets/{name}", "Store a secret", set_secret, tag="secrets", body=SecretBody, reply=SecretInfo),
     HttpOperation(

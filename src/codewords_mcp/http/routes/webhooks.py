@@ -8,9 +8,9 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 
 from codewords_mcp.errors import BodyTooLarge, InvalidInput
-from codewords_mcp.http.bodies import Body, query_int, read_body, read_bytes
+from codewords_mcp.http.bodies import Body, page_query, query_int, read_body, read_bytes
 from codewords_mcp.http.middleware.headers import inward
-from codewords_mcp.http.operations import HttpOperation, Parameter, items_of
+from codewords_mcp.http.operations import PAGE_PARAMETERS, HttpOperation, Parameter, items_of, page_of
 from codewords_mcp.http.responses import JsonReply
 from codewords_mcp.http.state import access, app_state, caller, runtime
 from codewords_mcp.runtime.model.webhook import Arrival, Delivery, DeliveryStatus, Webhook
@@ -60,7 +60,11 @@ async def create(request: Request) -> Response:
 
 async def list_webhooks(request: Request) -> Response:
     """List webhooks, newest first."""
-    return JsonReply({"items": await runtime(request.scope).webhooks.list(caller(request.scope))})
+    service_id = request.query_params.get("service_id")
+    page = page_query(request)
+    return JsonReply(
+        await runtime(request.scope).webhooks.page(caller(request.scope), service_id=service_id, **page)
+    )
 
 
 async def delete(request: Request) -> Response:
@@ -130,7 +134,10 @@ OPERATIONS = [
         "GET", "/webhook/{endpoint}", "Answer a sender's challenge", receive, tag="webhooks",
         media="text/plain",
     ),
-    HttpOperation("GET", "/webhooks", "List webhooks", list_webhooks, tag="webhooks", reply=items_of(Webhook)),
+    HttpOperation(
+        "GET", "/webhooks", "List webhooks, newest first", list_webhooks, tag="webhooks", reply=page_of(Webhook),
+        parameters=(Parameter("service_id", "Only of this workflow.", {"type": "string"}), *PAGE_PARAMETERS),
+    ),
     HttpOperation("POST", "/webhooks", "Give a workflow an address", create, tag="webhooks", body=WebhookBody, reply=Webhook),
     HttpOperation("DELETE", "/webhooks/{webhook_id}", "Delete a webhook", delete, tag="webhooks", status=204),
     HttpOperation(

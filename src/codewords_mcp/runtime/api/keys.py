@@ -5,8 +5,11 @@ from __future__ import annotations
 from typing import Literal
 
 from codewords_mcp.runtime.api.container import Container
+from codewords_mcp.runtime.api.paging import check_limit, cut_page, parse_cursor
+from codewords_mcp.runtime.model.base import Page
 from codewords_mcp.runtime.model.caller import Caller, Scope, require_admin
 from codewords_mcp.runtime.model.key import KeyInfo
+from codewords_mcp.runtime.store.clock import to_micros
 
 
 class KeyApi:
@@ -54,3 +57,9 @@ class KeyApi:
         """Every key of the home. Admin only."""
         require_admin(caller, "list keys")
         return await self._container.keyring.list()
+
+    async def page(self, caller: Caller, *, limit: int, cursor: str | None = None) -> Page[KeyInfo]:
+        """A page of the same list, oldest first. Admin only. Raises InvalidInput."""
+        require_admin(caller, "list keys")
+        found = await self._container.keyring.list(limit=check_limit(limit) + 1, after=parse_cursor(cursor))
+        return cut_page(found, limit, lambda key: f"{to_micros(key.created_at)}.{key.id}")

@@ -115,5 +115,5 @@ class BudgetApi:
         container = self._container
         if scope == "workflow" and await container.database.read(workflows.get, subject) is None:
             raise NotFound("There is no workflow of that id.", remedy=Remedy(RemedyAction.LIST_WORKFLOWS))
-        if scope == "key" and subject not in {key.id for key in await container.keyring.list()}:
+        if scope == "key" and not await container.keyring.is_known(subject):
             raise NotFound("There is no key of that id.", remedy=Remedy(RemedyAction.LIST_KEYS))

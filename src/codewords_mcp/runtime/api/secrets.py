@@ -7,7 +7,9 @@ from typing import Any, Literal
 
 from codewords_mcp.errors import InvalidInput, NotFound
 from codewords_mcp.runtime.api.container import Container
+from codewords_mcp.runtime.api.paging import check_limit, cut_page, parse_name
 from codewords_mcp.runtime.auth.one_time_links import OneTimeLink, require_own
+from codewords_mcp.runtime.model.base import Page
 from codewords_mcp.runtime.model.caller import Caller, refuse_run, require_admin
 from codewords_mcp.runtime.model.secret import KeyRotation, SecretForm, SecretInfo
 from codewords_mcp.runtime.secrets.names import check_name, check_value
@@ -101,6 +103,19 @@ class SecretApi:
         """List names, times and rules, never values."""
         refuse_run(caller, "list secrets")
         return await self._container.secrets.list(caller.owner)
+
+    async def page(self, caller: Caller, *, limit: int, cursor: str | None = None) -> Page[SecretInfo]:
+        """A page of the same list, by name. Raises InvalidInput."""
+        refuse_run(caller, "list secrets")
+        found = await self._container.secrets.list(
+            caller.owner, limit=check_limit(limit) + 1, after=parse_name(cursor)
+        )
+        return cut_page(found, limit, lambda secret: secret.name)
+
+    async def find(self, caller: Caller, name: str) -> SecretInfo | None:
+        """Name, times and rule of one secret; None if there is none."""
+        refuse_run(caller, "look up secrets")
+        return await self._container.secrets.find(caller.owner, name)
 
     async def set(
         self,

@@ -5,8 +5,11 @@ from __future__ import annotations
 from dataclasses import replace
 
 from codewords_mcp.runtime.api.container import Container
+from codewords_mcp.runtime.api.paging import check_limit, cut_page, parse_cursor
+from codewords_mcp.runtime.model.base import Page
 from codewords_mcp.runtime.model.caller import Caller, refuse_run
 from codewords_mcp.runtime.model.webhook import Arrival, Delivery, Webhook, WebhookResponse
+from codewords_mcp.runtime.store.clock import to_micros
 
 
 class WebhookApi:
@@ -90,6 +93,20 @@ class WebhookApi:
             caller.owner, maker=self._container.authorities.of(caller).workflow
         )
         return [self._with_socket(caller, webhook) for webhook in found]
+
+    async def page(
+        self, caller: Caller, *, service_id: str | None = None, limit: int, cursor: str | None = None
+    ) -> Page[Webhook]:
+        """A page of the same list, only of the workflow `service_id` if set. Raises InvalidInput."""
+        found = await self._container.webhooks.page(
+            caller.owner,
+            service_id=service_id,
+            maker=self._container.authorities.of(caller).workflow,
+            limit=check_limit(limit) + 1,
+            after=parse_cursor(cursor),
+        )
+        shown = [self._with_socket(caller, webhook) for webhook in found]
+        return cut_page(shown, limit, lambda webhook: f"{to_micros(webhook.created_at)}.{webhook.id}")
 
     def _with_socket(self, caller: Caller, webhook: Webhook) -> Webhook:
         """The webhook with the state of its socket, where it is one of Slack's."""

@@ -331,9 +331,15 @@ class ApiKeys:
 
         return key, _key_info(values)
 
-    async def list(self) -> list[KeyInfo]:
-        """Every key, without its text."""
-        return [_key_info(row) for row in await self._db.read(access.list_keys)]
+    async def list(self, *, limit: int | None = None, after: tuple[int, str] | None = None) -> list[KeyInfo]:
+        """Keys without their text, oldest first; `after` is the time in µs and the id of the last one
+        of the page before.
+        """
+        return [_key_info(row) for row in await self._db.read(access.list_keys, limit, after)]
+
+    async def is_known(self, key_id: str) -> bool:
+        """Whether there is a key of this id, also a revoked one."""
+        return await self._db.read(access.key_by_id, key_id) is not None
 
     async def revoke(self, key_id: str) -> None:
         """End a key at once. Raises NotFound."""

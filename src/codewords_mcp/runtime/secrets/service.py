@@ -26,6 +26,8 @@ from codewords_mcp.runtime.store.clock import now, to_datetime
 from codewords_mcp.runtime.store.database import Database
 from codewords_mcp.runtime.store.rows import SecretRow
 
+# Codes that are read in one query.
+_CODES_AT_ONCE = 100
 # Secrets that are encrypted anew in one transaction.
 _AT_ONCE = 50
 
@@ -57,6 +59,8 @@ class SecretService:
         self._vault = vault
         # By owner, as stored: runs look here, not into the database.
         self._stored: dict[str, dict[str, tuple[SealedValue, HostRule | None]]] = {}
+        # By owner and id of a live version.
+        self._named: dict[str, dict[str, frozenset[str]]] = {}
         self._changes = 0
         self._rotating = asyncio.Lock()
         self._on_change = on_change
@@ -97,22 +101,35 @@ class SecretService:
         await self._db.write(store)
         self._forget(owner)
 
-        return next(info for info in await self.list(owner) if info.name == name)
+        stored = await self.find(owner, name)
+        if stored is None:
+            # Somebody deleted it in the same moment.
+            raise _unknown_secret(name)
+        return stored
 
-    async def list(self, owner: str) -> list[SecretInfo]:
-        """Names and times."""
-        rows = await self._db.read(access.list_secrets, owner)
-        users: dict[str, list[str]] = {}
-        # Each code is read once: with many secrets and workflows, looking for each in each would take minutes.
-        for workflow, code in await self._codes(owner):
-            for name in _declared(code):
-                users.setdefault(name, []).append(workflow)
+    async def find(self, owner: str, name: str) -> SecretInfo | None:
+        """Name and times of one secret; None if there is none."""
+        row = await self._db.read(access.get_secret, owner, name)
+        return (await self._to_infos(owner, [row]))[0] if row else None
+
+    async def list(
+        self, owner: str, *, limit: int | None = None, after: str | None = None
+    ) -> list[SecretInfo]:
+        """Names and times, by name; `after` is the last name of the page before."""
+        return await self._to_infos(owner, await self._db.read(access.list_secrets, owner, limit, after))
+
+    async def _to_infos(self, owner: str, rows: list[SecretRow]) -> list[SecretInfo]:
+        users: dict[str, list[str]] = {row["name"]: [] for row in rows}
+        # Each name of a code is looked up: looking for each secret in each code would take minutes.
+        for workflow, names in await self._names_in_codes(owner):
+            for name in names & users.keys():
+                users[name].append(workflow)
         return [
             SecretInfo(
                 name=row["name"],
                 created_at=to_datetime(row["created_at"]),
                 updated_at=to_datetime(row["updated_at"]),
-                used_by=users.get(row["name"], []),
+                used_by=users[row["name"]],
                 **_rule_fields(read_rule(row["rule"])),
             )
             for row in rows
@@ -120,10 +137,9 @@ class SecretService:
 
     async def rule_of(self, owner: str, name: str) -> HostRule | None:
         """Return the rule of a stored secret; of another one, the rule of its well-known name."""
-        rows = await self._db.read(access.list_secrets, owner)
-        stored = {row["name"]: read_rule(row["rule"]) for row in rows}
-        if name in stored:
-            return stored[name]
+        row = await self._db.read(access.get_secret, owner, name)
+        if row is not None:
+            return read_rule(row["rule"])
         return well_known(name)
 
     async def hosts_by_name(self, owner: str) -> dict[str, list[str]]:
@@ -137,11 +153,23 @@ class SecretService:
 
     async def used_by(self, owner: str, name: str) -> list[str]:
         """Names of the owner's workflows whose live header names it."""
-        return [workflow for workflow, code in await self._codes(owner) if declares(code, name)]
+        return [workflow for workflow, names in await self._names_in_codes(owner) if name in names]
 
-    async def _codes(self, owner: str) -> list[tuple[str, str]]:
-        """(name, live code) of the owner's workflows."""
-        return await self._db.read(workflows.codes_of_owner, owner)
+    async def _names_in_codes(self, owner: str) -> list[tuple[str, frozenset[str]]]:
+        """(name, what may be names of variables in its live code) of the owner's workflows."""
+        live = await self._db.read(workflows.live_versions, owner)
+        known = self._named.get(owner, {})
+        unknown = [version_id for _, version_id in live if version_id not in known]
+        read: dict[str, frozenset[str]] = {}
+        for at in range(0, len(unknown), _CODES_AT_ONCE):
+            codes = await self._db.read(workflows.codes, unknown[at : at + _CODES_AT_ONCE])
+            read |= {version_id: frozenset(_declared(code)) for version_id, code in codes.items()}
+
+        # A version never changes, so each page of a list need not read all codes again. A workflow that
+        # was deleted meanwhile has no code.
+        named = {version_id: (known | read).get(version_id, frozenset[str]()) for _, version_id in live}
+        self._named[owner] = named
+        return [(workflow, named[version_id]) for workflow, version_id in live]
 
     def _forget(self, owner: str) -> None:
         self._changes += 1
@@ -273,13 +301,13 @@ class SecretService:
         deleted = await self._db.write(access.delete_secret, owner, name)
         self._forget(owner)
         if not deleted:
-            raise NotFound(
-                f"There is no secret {name!r}."
-                # A text that is no name may be a value typed by mistake: it is not repeated.
-                if name.isidentifier()
-                else "There is no secret of that name.",
-                remedy=Remedy(RemedyAction.LIST_SECRETS),
-            )
+            raise _unknown_secret(name)
+
+
+def _unknown_secret(name: str) -> NotFound:
+    # A text that is no name may be a value typed by mistake: it is not repeated.
+    which = f"There is no secret {name!r}." if name.isidentifier() else "There is no secret of that name."
+    return NotFound(which, remedy=Remedy(RemedyAction.LIST_SECRETS))
 
 
 def _rule_fields(rule: HostRule | None) -> dict[str, Any]:
@@ -289,13 +317,8 @@ def _rule_fields(rule: HostRule | None) -> dict[str, Any]:
     return {"held": "placeholder", "hosts": rule.names, "places": list(rule.places)}
 
 
-def declares(code: str, name: str) -> bool:
-    """Whether a script's header names this variable; searches the text, good enough to inform a
-    person.
-    """
-    return name in _declared(code)
-
-
 def _declared(code: str) -> set[str]:
-    """Find what may be names of variables in a script's header."""
+    """Find what may be names of variables in a script's header: a search of the text, good enough to
+    inform a person.
+    """
     return {found[2] for found in _DECLARED.finditer(code)}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sqlalchemy import Connection, delete, func, insert, select, update
+from sqlalchemy import Connection, delete, func, insert, or_, select, update
 
 from codewords_mcp.runtime.store import inserts
 from codewords_mcp.runtime.store.rows import FileRow, KeyRow, SecretRow
@@ -46,10 +46,15 @@ def revoke_key(connection: Connection, key_id: str) -> bool:
     return connection.execute(update(keys).where(keys.c.id == key_id).values(revoked=True)).rowcount == 1
 
 
-def list_keys(connection: Connection) -> list[KeyRow]:
-    """Every key, oldest first."""
-    found = connection.execute(select(keys).order_by(keys.c.created_at)).mappings()
-    return [KeyRow(**row) for row in found]
+def list_keys(
+    connection: Connection, limit: int | None = None, after: tuple[int, str] | None = None
+) -> list[KeyRow]:
+    """Keys, oldest first. `after` is the time and id of the last one of the page before."""
+    query = select(keys).order_by(keys.c.created_at, keys.c.id).limit(limit)
+    if after is not None:
+        same_time = (keys.c.created_at == after[0]) & (keys.c.id > after[1])
+        query = query.where(or_(keys.c.created_at > after[0], same_time))
+    return [KeyRow(**row) for row in connection.execute(query).mappings()]
 
 
 def put_secret(connection: Connection, values: SecretRow) -> None:
@@ -62,10 +67,21 @@ def add_secret_once(connection: Connection, values: SecretRow) -> None:
     inserts.insert_once(connection, secrets, values)
 
 
-def list_secrets(connection: Connection, owner: str) -> list[SecretRow]:
-    """The owner's secrets by name."""
-    query = select(secrets).where(secrets.c.owner == owner).order_by(secrets.c.name)
+def list_secrets(
+    connection: Connection, owner: str, limit: int | None = None, after: str | None = None
+) -> list[SecretRow]:
+    """The owner's secrets by name. `after` is the last name of the page before."""
+    query = select(secrets).where(secrets.c.owner == owner).order_by(secrets.c.name).limit(limit)
+    if after is not None:
+        query = query.where(secrets.c.name > after)
     return [SecretRow(**row) for row in connection.execute(query).mappings()]
+
+
+def get_secret(connection: Connection, owner: str, name: str) -> SecretRow | None:
+    """One of the owner's secrets."""
+    query = select(secrets).where(secrets.c.owner == owner, secrets.c.name == name)
+    row = connection.execute(query).mappings().first()
+    return SecretRow(**row) if row else None
 
 
 def delete_secret(connection: Connection, owner: str, name: str) -> bool:

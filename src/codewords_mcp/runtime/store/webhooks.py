@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sqlalchemy import ColumnElement, Connection, delete, func, insert, select, update
+from sqlalchemy import ColumnElement, Connection, delete, func, insert, or_, select, update
 
 from codewords_mcp.runtime.store.rows import DeliveryChange, DeliveryRow, ListedDelivery, WebhookRow
 from codewords_mcp.runtime.store.tables import webhook_deliveries as deliveries
@@ -20,10 +20,26 @@ def add(connection: Connection, values: WebhookRow) -> None:
     connection.execute(insert(webhooks).values(values))
 
 
-def of_owner(connection: Connection, owner: str) -> list[WebhookRow]:
-    """Newest first."""
+def of_owner(
+    connection: Connection,
+    owner: str,
+    *,
+    service_id: str | None = None,
+    maker: str | None = None,
+    limit: int | None = None,
+    after: tuple[int, str] | None = None,
+) -> list[WebhookRow]:
+    """Newest first. `after` is the time and id of the last one of the page before."""
     query = select(webhooks).where(webhooks.c.owner == owner)
-    ordered = query.order_by(webhooks.c.created_at.desc(), webhooks.c.id)
+    if service_id is not None:
+        query = query.where(webhooks.c.service_id == service_id)
+    if maker is not None:
+        query = query.where(webhooks.c.maker == maker)
+    if after is not None:
+        same_time = (webhooks.c.created_at == after[0]) & (webhooks.c.id > after[1])
+        query = query.where(or_(webhooks.c.created_at < after[0], same_time))
+
+    ordered = query.order_by(webhooks.c.created_at.desc(), webhooks.c.id).limit(limit)
     return [WebhookRow(**row) for row in connection.execute(ordered).mappings()]
 
 

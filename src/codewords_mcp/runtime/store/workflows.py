@@ -248,10 +248,17 @@ def live_manifests(connection: Connection, workflow_ids: Collection[str]) -> dic
     return {row.workflow_id: row.manifest for row in rows if row.manifest is not None}
 
 
-def codes_of_owner(connection: Connection, owner: str) -> list[tuple[str, str]]:
-    """(name, live code) of the owner's workflows."""
-    query = select(workflows.c.name, versions.c.code).join(
+def live_versions(connection: Connection, owner: str) -> list[tuple[str, str]]:
+    """(name, id of the live version) of the owner's workflows."""
+    query = select(workflows.c.name, versions.c.id).join(
         versions,
         (versions.c.workflow_id == workflows.c.id) & (versions.c.number == workflows.c.active_version),
     )
-    return [(name, code) for name, code in connection.execute(query.where(workflows.c.owner == owner)).all()]
+    found = connection.execute(query.where(workflows.c.owner == owner))
+    return [(name, version_id) for name, version_id in found.all()]
+
+
+def codes(connection: Connection, version_ids: list[str]) -> dict[str, str]:
+    """Version id → code."""
+    query = select(versions.c.id, versions.c.code).where(versions.c.id.in_(version_ids))
+    return {row.id: row.code for row in connection.execute(query)}

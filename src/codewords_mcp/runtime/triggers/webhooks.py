@@ -147,12 +147,25 @@ class WebhookService:
 
     async def list(self, owner: str, kind: str | None = None, *, maker: str | None = None) -> list[Webhook]:
         """List webhooks, newest first. `maker`: only those made by runs of this workflow."""
-        found_rows = await self._db.read(rows.of_owner, owner)
-        return [
-            self._to_webhook(row)
-            for row in found_rows
-            if kind in {None, row["kind"]} and maker in {None, row["maker"]}
-        ]
+        found_rows = await self._db.read(rows.of_owner, owner, maker=maker)
+        return [self._to_webhook(row) for row in found_rows if kind in {None, row["kind"]}]
+
+    async def page(
+        self,
+        owner: str,
+        *,
+        service_id: str | None = None,
+        maker: str | None = None,
+        limit: int,
+        after: tuple[int, str] | None = None,
+    ) -> list[Webhook]:
+        """Some of the same list, only of the workflow `service_id` if set; `after` is the time in µs and
+        the id of the last one of the page before.
+        """
+        found_rows = await self._db.read(
+            rows.of_owner, owner, service_id=service_id, maker=maker, limit=limit, after=after
+        )
+        return [self._to_webhook(row) for row in found_rows]
 
     async def delete(
         self, owner: str, webhook_id: str, *, kind: str | None = None, maker: str | None = None
