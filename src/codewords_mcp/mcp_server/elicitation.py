@@ -39,7 +39,7 @@ log = structlog.get_logger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Elicitation:
-    """A question to a person: a page to open at `url`, or a form without fields.
+    """A question to a person: a page to open at `url`, or a form, without fields where it has no other schema.
 
     `key` names the question in a client's response. `state` is what the next call needs to continue.
     """
@@ -48,6 +48,24 @@ class Elicitation:
     message: str
     url: str | None = None
     state: dict[str, str] = field(default_factory=dict[str, str])
+    form: dict[str, Any] = field(default_factory=lambda: EMPTY_FORM)
+
+    async def fill(
+        self, ctx: ToolContext, answer_timeout: float
+    ) -> ElicitResult | InputRequiredResult | None:
+        """Ask the person to fill in the form. Returns None without a response, or the question for the client to ask."""
+        if ctx.protocol_version in MODERN_PROTOCOL_VERSIONS:
+            return self._for_client()
+        with anyio.move_on_after(answer_timeout):
+            try:
+                return await ctx.session.elicit_form(self.message, self.form, ctx.request_id)
+            except (MCPError, ValidationError) as error:
+                log.warning("elicitation failed", error=type(error).__name__)
+        return None
+
+    def _for_client(self) -> InputRequiredResult:
+        request = ElicitRequest(params=self._params())
+        return InputRequiredResult(input_requests={self.key: request}, request_state=json.dumps(self.state))
 
     async def ask(
         self, ctx: ToolContext, answer_timeout: float, decided: Callable[[Action], Awaitable[T]]
@@ -58,10 +76,7 @@ class Elicitation:
         client is told when the work of an accepted page is done.
         """
         if ctx.protocol_version in MODERN_PROTOCOL_VERSIONS:
-            request = ElicitRequest(params=self._params())
-            return InputRequiredResult(
-                input_requests={self.key: request}, request_state=json.dumps(self.state)
-            )
+            return self._for_client()
 
         elicitation_id = secrets.token_urlsafe(16)
         action: Action | None = None
@@ -78,7 +93,7 @@ class Elicitation:
 
     def _params(self) -> ElicitRequestFormParams | ElicitRequestURLParams:
         if self.url is None:
-            return ElicitRequestFormParams(message=self.message, requested_schema=EMPTY_FORM)
+            return ElicitRequestFormParams(message=self.message, requested_schema=self.form)
         return ElicitRequestURLParams(message=self.message, url=self.url)
 
     async def _action(self, ctx: ToolContext, elicitation_id: str) -> Action | None:
@@ -100,6 +115,7 @@ class ElicitationResponse:
 
     state: dict[str, str]
     action: Action | None
+    content: dict[str, Any] = field(default_factory=dict[str, Any])
 
 
 def earlier_response(ctx: ToolContext, key: str) -> ElicitationResponse | None:
@@ -111,8 +127,16 @@ def earlier_response(ctx: ToolContext, key: str) -> ElicitationResponse | None:
     state: dict[str, str] = json.loads(ctx.request_state)
     response = ctx.input_responses.get(key)
     if isinstance(response, ElicitResult):
-        return ElicitationResponse(state, response.action)
+        return ElicitationResponse(state, response.action, dict(response.content or {}))
     return ElicitationResponse(state, None)
+
+
+def can_fill_forms(ctx: ToolContext) -> bool:
+    """Whether the client declares that it can show a person a form."""
+    can = ctx.client_capabilities
+    elicitation = can.elicitation if can else None
+    # Before 2025-11-25 the capability had no members and meant forms.
+    return elicitation is not None and (elicitation.form is not None or elicitation.url is None)
 
 
 def can_open_pages(ctx: ToolContext) -> bool:

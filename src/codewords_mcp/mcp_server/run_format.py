@@ -115,7 +115,8 @@ class RunView:
     """A run and its shown parts: last log lines, diagnosis, input.
 
     The result is shown at `path`, from `offset` on. `picture`: the bytes of a response that is shown
-    as a picture. `held`: the list of a dry run.
+    as a picture. `held`: the list of a dry run. `question`: what it asks a
+    person, for a model.
     """
 
     run: Run
@@ -127,6 +128,7 @@ class RunView:
     picture: bytes | None = None
     held: DryRunInfo | None = None
     trace: RunTrace | None = None
+    question: str = ""
 
 
 def run_result(view: RunView) -> RunResult:

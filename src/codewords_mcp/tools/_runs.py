@@ -48,10 +48,15 @@ async def wait_for_run(
 ) -> Run:
     """Wait up to `seconds` for the run's end and return its record; reports progress every 5 s."""
     start = time.monotonic()
-    while run.status not in FINISHED and (waited := time.monotonic() - start) < seconds:
+    while not _is_still(run) and (waited := time.monotonic() - start) < seconds:
         await progress(waited, seconds, _progress_message(run))
         run = await runtime.runs.get(caller, run.id, wait=min(seconds - waited, _POLL_INTERVAL))
     return run
+
+
+def _is_still(run: Run) -> bool:
+    """Whether nothing changes by waiting: it has ended, or waits for a person."""
+    return run.status in FINISHED or run.waits_for == "answer"
 
 
 async def held_writes(runtime: Runtime, caller: Caller, run: Run) -> DryRunInfo | None:
@@ -76,7 +81,7 @@ async def load_picture(runtime: Runtime, caller: Caller, run: Run) -> bytes | No
 def run_tool_result(view: RunView) -> CallToolResult:
     """Make a tool's result of a view; a small picture in the response is added as an image."""
     data = run_result(view)
-    result = tool_result(data, format_run(data))
+    result = tool_result(data, "\n".join(filter(None, [format_run(data), view.question])))
     file, picture = view.run.response_file, _picture(view.run.response_json)
     if view.picture is not None and file is not None:
         picture = file.content_type, base64.b64encode(view.picture).decode()

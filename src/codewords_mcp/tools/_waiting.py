@@ -12,6 +12,7 @@ _TOOLSETS: Final = {
     "secret": "secrets",
     "connect": "integrations",
     "browser": "integrations",
+    "approval": "runs",
 }
 """The toolset of each kind of page."""
 

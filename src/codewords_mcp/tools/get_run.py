@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from mcp_types import CallToolResult
+from mcp_types import CallToolResult, InputRequiredResult
 from pydantic import Field
 
 from codewords_mcp.mcp_server.cards import RUN_CARD
 from codewords_mcp.mcp_server.context import ToolContext, runtime_and_caller
 from codewords_mcp.mcp_server.run_format import RunResult, RunView
 from codewords_mcp.mcp_server.tool import READS, tool
+from codewords_mcp.tools._approvals import ask_person, question_text
 from codewords_mcp.tools._arguments import RunId, WaitSeconds
 from codewords_mcp.tools._runs import (
     LOG_PATH,
@@ -22,6 +23,9 @@ from codewords_mcp.tools._runs import (
     wait_for_run,
 )
 
+_AFTER_ANSWER = 5.0
+"""Seconds to wait for a run that a person has just answered."""
+
 
 async def get_run(
     ctx: ToolContext,
@@ -30,7 +34,7 @@ async def get_run(
     log_lines: Annotated[int, Field(ge=0, le=200)] = 20,
     path: Annotated[str, Field(description='Part of the result, like "items.0"; "@log": the log')] = "",
     offset: Annotated[int, Field(ge=0, description="To read on")] = 0,
-) -> Annotated[CallToolResult, RunResult]:
+) -> Annotated[CallToolResult, RunResult] | InputRequiredResult:
     """Get a run's status, result, what it called, last log lines and, if it failed, a diagnosis; optionally wait for its end."""
     runtime, caller = runtime_and_caller(ctx)
     run = await runtime.runs.get(caller, run_id)
@@ -38,6 +42,11 @@ async def get_run(
         return log_tool_result(run, await runtime.logs.tail(caller, run_id, limit=MAX_LOG_LINES), offset)
 
     run = await wait_for_run(runtime, caller, run, seconds=wait_seconds, progress=ctx.report_progress)
+    outcome = await ask_person(ctx, run)
+    if isinstance(outcome, InputRequiredResult):
+        return outcome
+    if outcome:
+        run = await wait_for_run(runtime, caller, run, seconds=_AFTER_ANSWER, progress=ctx.report_progress)
     if log_lines:
         logs = await runtime.logs.final(caller, run, limit=log_lines)
     else:
@@ -60,6 +69,7 @@ async def get_run(
         picture=picture,
         held=await held_writes(runtime, caller, run),
         trace=trace,
+        question=await question_text(runtime, caller, run),
     )
     return run_tool_result(view)
 

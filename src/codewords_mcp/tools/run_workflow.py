@@ -21,6 +21,7 @@ from codewords_mcp.runtime.model.manifest import OWN_CHROME
 from codewords_mcp.runtime.model.questions import Question
 from codewords_mcp.runtime.model.run import FINISHED, Run
 from codewords_mcp.runtime.model.workflow import Consent
+from codewords_mcp.tools._approvals import question_text
 from codewords_mcp.tools._arguments import WaitSeconds, WorkflowId
 from codewords_mcp.tools._integrations import refuse_integrations
 from codewords_mcp.tools._runs import held_writes, load_picture, run_tool_result, wait_for_run
@@ -82,7 +83,9 @@ async def run_workflow(
 
     held = await held_writes(runtime, caller, run)
     if run.status not in FINISHED or run.status == "succeeded":
-        return run_tool_result(RunView(run, picture=await load_picture(runtime, caller, run), held=held))
+        picture = await load_picture(runtime, caller, run)
+        question = await question_text(runtime, caller, run)
+        return run_tool_result(RunView(run, picture=picture, held=held, question=question))
 
     logs = await runtime.logs.final(caller, run, limit=_FAILURE_LOG_LINES)
     diagnosis = await runtime.authoring.diagnose(caller, run)

@@ -24,8 +24,13 @@ YES = PersonAnswer("approve", {}, "a test")
 
 @asynccontextmanager
 async def approval_ground(tmp_path: Path, *, grace: float, **settings: Any) -> AsyncGenerator[ResumeGround]:
-    """Open a runtime whose workflow asks; runs that wait give their sandboxes back after `grace` seconds."""
-    home = make_home(tmp_path / "home")
+    """Open a runtime whose workflow asks, in a new home or the one that is there.
+
+    Runs that wait give their sandboxes back after `grace` seconds.
+    """
+    home = tmp_path / "home"
+    if not home.exists():
+        make_home(home)
     with counting_host() as host:
         allowed = [f"127.0.0.1:{host.port}"]
         async with (

@@ -13,6 +13,9 @@ from typing import Any
 
 import httpx
 from tests.integration.authoring.outside_services import PAGE, SECRET, SHOP, World
+from tests.support.browser_client import sign_in
+from tests.support.http_runtime import ADMIN_KEY
+from tests.support.waiting import until
 
 from codewords_mcp.runtime.authoring.templates import templates
 from codewords_testing.providers import LoopbackProviders
@@ -365,26 +368,27 @@ def repository_report(on: Stage) -> None:
 
 
 def approvals(on: Stage) -> None:
-    made = on.run({"title": "Laptop", "amount": 1450, "approver": "boss@example.org", "automatic_below": 100})
-    assert made["status"] == "waiting"
-    mail = on.http.post("/run/send_email/outbox", json={"id": on.mails()[0]["id"]}).json()["messages"][0][
-        "message"
-    ]
-    code = (
-        mail.replace("=\n", "")
-        .replace("=\r\n", "")
-        .partition("with this code: ")[2]
-        .partition(". Request")[0]
-    )
-    assert made["mailed"] is False, "no mail server is set"
-    on.run({"id": made["id"], "code": "wrong", "approve": True}, path="decide", status=403)
-    done = on.run({"id": made["id"], "code": code, "approve": False, "comment": "too dear"}, path="decide")
-    assert (done["status"], done["comment"]) == ("declined", "too dear")
-    on.run({"id": made["id"], "code": code, "approve": True}, path="decide", status=409)
-    assert on.run(path=f"requests/{made['id']}", method="GET") == done
-    assert (
-        on.run({"title": "Pen", "amount": 2, "approver": "b@example.org", "automatic_below": 100})["status"]
-        == "approved"
+    assert on.run({"title": "Pen", "amount": 2, "automatic_below": 100})["status"] == "approved"
+    asked = {"title": "Laptop", "amount": 1450, "automatic_below": 100}
+    path = f"/run_async/{on.service}/"
+    run_id = on.http.post(path, json=asked).json()["request_id"]
+    until(lambda: on.http.get(f"/runs/{run_id}/approvals").json()["items"], "the question")
+    (question,) = on.http.get(f"/runs/{run_id}/approvals").json()["items"]
+    assert (question["options"], question["details"]) == (["approve", "decline"], "Amount: 1450.00")
+    url = str(on.http.base_url).rstrip("/")
+    own = {"X-Codewords-Console": "1", "Sec-Fetch-Site": "same-origin", "Origin": url}
+    with sign_in(url, ADMIN_KEY) as person:
+        answer = {"answer": "decline", "fields": {"comment": "too dear"}}
+        person.post(f"{url}/questions/{question['id']}", json=answer, headers=own).raise_for_status()
+    made = on.http.get(f"/result/{run_id}?timeout=60").json()["responseJson"]
+    assert (made["status"], made["comment"], made["decided_by"]) == ("declined", "too dear", "local")
+
+    late = on.http.post(path, json=asked | {"deadline": "1s"}).json()["request_id"]
+    made = on.http.get(f"/result/{late}?timeout=60").json()["responseJson"]
+    assert (made["status"], made["comment"], made["decided_by"]) == (
+        "declined",
+        "nobody answered in time",
+        None,
     )
 
 

@@ -153,8 +153,8 @@ def test_templates_are_found_by_words_and_category_and_tell_what_they_lack(http:
     http.delete("/secrets/OPENAI_API_KEY").raise_for_status()
     lacking = {one["id"]: one["missing"] for one in http.get("/templates").json()["items"]}
     assert lacking["person_finder"] == lacking["chat_bot"] == ["OPENAI_API_KEY"]
-    assert lacking["price_monitor"] == lacking["rss_digest"] == lacking["approvals"] == ["SMTP_URL"]
-    assert lacking["rss_to_chat"] == []
+    assert lacking["price_monitor"] == lacking["rss_digest"] == ["SMTP_URL"]
+    assert lacking["rss_to_chat"] == lacking["approvals"] == []
 
 
 @pytest.mark.requirement("author:own-templates")

@@ -26,7 +26,7 @@ export const review = {
 
 export const inbox = {
   nothing: "Nothing waits for you.", waits: (/** @type {number} */ n) => `${plural(n, "thing")} ${n === 1 ? "waits" : "wait"} for you`, until: (/** @type {string} */ when) => `until ${when}`, done: "Done: this waits no longer.",
-  act: /** @type {Record<string, string>} */ ({ consent: "Answer in the console", secret: "Type it in the console", connect: "Connect it in the console", browser: "Pair it in the console" }),
+  act: /** @type {Record<string, string>} */ ({ consent: "Answer in the console", secret: "Type it in the console", approval: "Answer in the console", connect: "Connect it in the console", browser: "Pair it in the console" }),
 };
 
 export const form = { loading: "Loading the form", back: "Back to the form" };

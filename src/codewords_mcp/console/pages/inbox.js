@@ -60,7 +60,7 @@ export default function Inbox() {
     ${done && html`<${Said} done=${done} />`}
     ${chosen && data && !ids.includes(chosen) && html`<section class="card attention" role="status"><p>${words.gone}</p><div class="actions"><a class="button" href="/console/inbox">${words.all}</a></div></section>`}
     ${all === 0 && html`<div class="card empty"><p>${words.empty}</p><a class="button" href="/console/runs">${words.emptyAction}</a></div>`}
-    <${Group} title=${words.questions} items=${waiting.value.map((page) => html`<${Item} key=${page.path} id=${idOf(page.path)} name=${page.title} act=${words.readAnswer} href=${page.kind === "consent" ? "" : page.path} leads=${words.act[page.kind]}
+    <${Group} title=${words.questions} items=${waiting.value.map((page) => html`<${Item} key=${page.path} id=${idOf(page.path)} name=${page.title} act=${words.readAnswer} href=${["approval", "consent"].includes(page.kind) ? "" : page.path} leads=${words.act[page.kind]}
       about=${html`<span class="dim">${words.asked} <${When} at=${page.created_at} /> · <span title=${exact(page.expires_at)}>${words.until(dayTime(page.expires_at, now.peek()))}</span></span>`}><${Question} token=${idOf(page.path)} onDone=${finish} /><//>`)} />
     <${Group} title=${words.unknown} items=${found.unknown.map((/** @type {any} */ run) => html`<${Item} key=${run.id} id=${run.id} name=${nameOf(run.serviceId)} act=${words.askedWrite}
       about=${html`<span class="dim"><${RunLink} id=${run.id} /> <${Text} of=${run.error.message} /></span>`}><${Resume} run=${run} onDone=${finish} /><//>`)} />

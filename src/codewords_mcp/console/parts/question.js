@@ -4,6 +4,7 @@ import { visible } from "../format.js";
 import { inbox as words } from "../strings_pages.js";
 import { html, styles } from "../ui.js";
 import { useAction } from "./action.js";
+import { Approval } from "./approval.js";
 import { Changes } from "./changes.js";
 import { Difference } from "./code.js";
 import { Problem, useResource } from "./resource.js";
@@ -18,7 +19,8 @@ export function Question({ token, onDone }) {
   const path = `/questions/${encodeURIComponent(token)}`;
   const { data, error, reload } = useResource((signal) => get(path, {}, { signal }), [token]);
   const action = useAction();
-  if (!data) return html`<${Problem} error=${error} retry=${error?.status !== 404 && reload} />`;
+  if (!data) return html`<${Problem} error=${error} retry=${![404, 409].includes(error?.status) && reload} />`;
+  if (data.run_id) return html`<${Approval} question=${data} path=${path} onDone=${onDone} />`;
 
   const answer = (/** @type {boolean} */ agreed) => action.run(async () => {
     const { message } = await post(path, { agreed });

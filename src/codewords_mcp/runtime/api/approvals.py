@@ -12,12 +12,14 @@ from codewords_mcp.runtime.model.session import WaitingPage
 PREFIX = "ask_"
 """Begins the id of each question of a run; tokens of other questions have no `_` there."""
 _TITLE = 100
+_OFFERED = 1000
 
 
 class ApprovalApi:
     """Questions of runs. Only a person answers: front doors vouch for that."""
 
     def __init__(self, container: Container, runs: RunApi) -> None:
+        self._offered: dict[str, None] = {}
         self._waits = container.waits
         self._runs = runs
 
@@ -30,6 +32,15 @@ class ApprovalApi:
         """The questions that a run asks or has asked, the newest first, with their answers. Raises NotFound."""
         run = await self._runs.get(caller, run_id)
         return [ApprovalInfo.of(wait) for wait in await self._waits.of_run(run.id)]
+
+    def offer(self, question_id: str) -> bool:
+        """Whether a question has not been put to a person in a form before, by this process: once is enough."""
+        if question_id in self._offered:
+            return False
+        self._offered[question_id] = None
+        if len(self._offered) > _OFFERED:
+            del self._offered[next(iter(self._offered))]
+        return True
 
     async def peek(self, caller: Caller, question_id: str) -> ApprovalInfo:
         """An open question. Raises NotFound; Conflict, with the reason, for one that no answer counts for."""

@@ -50,6 +50,11 @@ class RunWait:
     closed_by: str | None = None
     closed_from: str | None = None
 
+    @property
+    def is_over(self) -> bool:
+        """Whether it was answered, or its time has come."""
+        return self.status in {"answered", "timed_out"}
+
 
 class ApprovalInfo(Model):
     """A question that a run asks or has asked a person, with its answer.

@@ -101,8 +101,9 @@ class RunWaits(PollLoop):
             self._changed(wait)
             self.wake()
 
-        over = await self._until_over(run_id, wait.id, resumable=resumable)
-        await self._db.write(rows.take, over.id)
+        # A resumed attempt finds its answer at once, and its person waits for what it does next.
+        over = wait if wait.is_over else await self._until_over(run_id, wait.id, resumable=resumable)
+        self._db.write_with_retries(rows.take, over.id)
         return over
 
     def _begin(

@@ -15,111 +15,68 @@
 #   "CODEWORDS_RUNTIME_URI"
 # ]
 # [tool.codewords]
-# example = {title = "Laptop for Bob", amount = 1450, approver = "ada@example.org"}
+# example = {title = "Pens for the office", amount = 12, automatic_below = 50}
 # ///
 
-"""Ask for an approval: a request is kept and its code mailed to the approver; whoever runs this enters the decision, once."""
+"""Ask for an approval: a person decides in the inbox, with a comment; the run waits for days without a sandbox. Run it in the background."""
 
-import secrets
-from datetime import UTC, datetime
 from typing import Any, Literal
 
 from codewords_client import AsyncCodewordsClient, logger, run_service
-from fastapi import FastAPI, HTTPException
+from fastapi import FastAPI
 from pydantic import BaseModel, Field
-
-KEPT = 90 * 86400
 
 app = FastAPI(title="Approvals", description=__doc__)
 
+COMMENT = {"type": "object", "properties": {"comment": {"type": "string", "maxLength": 2000, "default": ""}}}
+
 
 class Request(BaseModel):
-    title: str = Field(min_length=1, max_length=200)
+    title: str = Field(min_length=1, max_length=190)
     amount: float | None = None
     details: str = Field("", max_length=10_000)
-    approver: str = Field(description="E-mail address of who decides.")
     automatic_below: float | None = Field(None, description="Amounts below this are approved at once.")
+    deadline: str = Field("7d", description="How long a person has: 30m, 4h, 3d. It is declined after that.")
 
 
 class Decision(BaseModel):
-    id: str
-    code: str = Field(description="From the mail.")
-    approve: bool
-    comment: str = Field("", max_length=2000)
-
-
-class State(BaseModel):
-    id: str
     title: str
-    status: Literal["waiting", "approved", "declined"]
+    status: Literal["approved", "declined"]
     comment: str = ""
+    decided_by: str | None = Field(None, description="The person; none where the limit or the deadline decided.")
     decided_at: str | None = None
-    mailed: bool = Field(False, description="Whether a mail server took it; without one it waits in the outbox.")
 
 
-@app.post("/", response_model=State)
-async def ask_for(asked: Request) -> State:
-    """Keep the request and mail its code to the approver."""
-    state = State(id=secrets.token_hex(8), title=asked.title, status="waiting")
+@app.post("/", response_model=Decision)
+async def ask_for(asked: Request) -> Decision:
+    """Answers when it is decided."""
     if asked.automatic_below is not None and asked.amount is not None and asked.amount < asked.automatic_below:
-        state = decided(state, approve=True, comment="below the limit")
-        await keep(state, "")
-        return state
-    logger.info("STEPLOG START mail")
-    code = secrets.token_urlsafe(9)
-    await keep(state, code)
-    lines = [asked.title, *([f"Amount: {asked.amount:.2f}"] if asked.amount is not None else []), asked.details]
-    # /decide takes a key of the runtime, which an approver elsewhere does not have: the code tells whose decision it is
-    lines.append(f"To decide, answer yes or no with this code: {code}. Request {state.id}; your answer is entered at /decide of this workflow.")
-    mail = {"to": asked.approver, "subject": f"To approve: {asked.title}", "text": "\n\n".join(filter(None, lines))}
-    state.mailed = (await service("send_email", mail))["delivered"]
-    await keep(state, code)
-    return state
+        return Decision(title=asked.title, status="approved", comment="below the limit")
+    logger.info("STEPLOG START ask")
+    lines = [*([f"Amount: {asked.amount:.2f}"] if asked.amount is not None else []), asked.details]
+    question = {
+        "title": asked.title,
+        "details": "\n\n".join(filter(None, lines)),
+        "options": ["approve", "decline"],
+        "fields": COMMENT,
+        "timeout": asked.deadline,
+        "default": "decline",
+    }
+    reply = await ask(question)
+    # From here on the run goes on, perhaps days later: pay, publish or send here.
+    return Decision(
+        title=asked.title,
+        status="approved" if reply["answer"] == "approve" else "declined",
+        comment=(reply["fields"] or {}).get("comment", "") if reply["answered_by"] else "nobody answered in time",
+        decided_by=reply["answered_by"],
+        decided_at=reply["answered_at"],
+    )
 
 
-@app.post("/decide", response_model=State)
-async def decide(asked: Decision) -> State:
-    """Answers 403 for a wrong code, 409 where it is decided already."""
-    kept = await load(asked.id)
-    if not kept["code"] or not secrets.compare_digest(kept["code"].encode(), asked.code.encode()):
-        raise HTTPException(status_code=403, detail="The code is not that of this request.")
-    if kept["state"]["status"] != "waiting":
-        raise HTTPException(status_code=409, detail=f"It is {kept['state']['status']} already.")
-    state = decided(State(**kept["state"]), approve=asked.approve, comment=asked.comment)
-    await keep(state, kept["code"])
-    return state
-
-
-@app.get("/requests/{request_id}", response_model=State)
-async def look_up(request_id: str) -> State:
-    """How it stands."""
-    return State(**(await load(request_id))["state"])
-
-
-def decided(state: State, *, approve: bool, comment: str) -> State:
-    """The state after a decision, now."""
-    at = datetime.now(UTC).isoformat(timespec="seconds")
-    return state.model_copy(update={"status": "approved" if approve else "declined", "comment": comment, "decided_at": at})
-
-
-async def keep(state: State, code: str) -> None:
-    """For ninety days."""
-    value = {"state": state.model_dump(), "code": code}
-    await service("redis_coordinator", {"action": "set", "key": f"approvals:{state.id}", "value": value, "ttl": KEPT})
-
-
-async def load(request_id: str) -> dict[str, Any]:
-    """Answers 404 for one that there is not."""
-    found = await service("redis_coordinator", {"action": "get", "key": f"approvals:{request_id}"[:500]})
-    if found["value"] is None:
-        raise HTTPException(status_code=404, detail="There is no request of this id.")
-    return found["value"]
-
-
-async def service(name: str, inputs: dict[str, Any], path: str = "") -> Any:
-    """A library service's answer; where it refuses, the run ends with its status and words."""
+async def ask(question: dict[str, Any]) -> dict[str, Any]:
+    """The answer of a person, or of the deadline."""
     async with AsyncCodewordsClient() as client:
-        reply = await client.run(service_id=name, path=path, inputs=inputs)
+        reply = await client.run(service_id="approvals", path="", inputs=question)
         reply.raise_for_status()
         return reply.json()
 
