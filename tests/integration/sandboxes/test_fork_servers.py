@@ -229,7 +229,12 @@ async def test_a_server_whose_authority_was_renewed_gives_way_to_one_with_the_ne
 
 CONTEXT_AT_IMPORT = """
 import ssl
-VERIFIED, UNVERIFIED = ssl.create_default_context(), ssl.create_default_context()
+
+class Own(ssl.SSLContext):
+    pass
+
+VERIFIED, UNVERIFIED, OWN = ssl.create_default_context(), ssl.create_default_context(), Own(ssl.PROTOCOL_TLS_CLIENT)
+OWN.load_default_certs()
 UNVERIFIED.check_hostname, UNVERIFIED.verify_mode = False, ssl.CERT_NONE
 
 class Lazy:
@@ -241,7 +246,7 @@ LAZY = Lazy()
 """
 TRUSTS = """
     import json, ssl, tenacity
-    contexts = [tenacity.VERIFIED, tenacity.UNVERIFIED, ssl.create_default_context()]
+    contexts = [tenacity.VERIFIED, tenacity.OWN, tenacity.UNVERIFIED, ssl.create_default_context()]
     print(json.dumps([[one["serialNumber"] for one in context.get_ca_certs()] for context in contexts]))
 """
 
@@ -258,10 +263,12 @@ async def test_a_context_that_a_package_made_at_import_trusts_what_one_of_the_pr
     spec = specification(spoilt, TRUSTS)
     for authority in (own, ours) if sharing else (own,):
         serial = f"{x509.load_pem_x509_certificate(authority.pem.encode()).serial_number:X}"
-        at_import, _, fresh = await report(driver, replace(spec, id=f"run-{serial}", authority=authority.pem))
+        at_import, own_kind, _, fresh = await report(
+            driver, replace(spec, id=f"run-{serial}", authority=authority.pem)
+        )
         assert serial in {one.lstrip("0") for one in at_import}
-        assert set(fresh) <= set(at_import)
-    at_import, unverified, fresh = await report(driver, spec)
+        assert set(fresh) <= set(at_import) == set(own_kind)
+    at_import, _, unverified, fresh = await report(driver, spec)
     assert at_import == unverified
     assert set(fresh) <= set(at_import)
     assert (forks_of(driver, spoilt) or 0) >= (3 if sharing else 2)
@@ -276,4 +283,4 @@ async def test_a_program_with_a_list_of_its_own_has_an_interpreter_of_its_own(
     spec = replace(
         specification(spoilt, TRUSTS), env={"SSL_CERT_FILE": "/app/none.pem", "SSL_CERT_DIR": "/app"}
     )
-    assert await report(driver, spec) == [[], [], []]
+    assert await report(driver, spec) == [[], [], [], []]
