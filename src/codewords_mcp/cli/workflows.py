@@ -163,6 +163,9 @@ def _same_file(client: RuntimeClient, file: str, name: str, *, named: bool) -> J
         forget(file)
         return {}
 
+    # With another key it may be somebody else's public workflow, which a deploy can't replace.
+    if found.get("published_by"):
+        return {}
     # Another name means another workflow: `--name` makes a copy of it.
     if named and found["name"] != name:
         return {}

@@ -21,6 +21,7 @@ CARDS: Final = {
 _INSTEAD: Final = {
     "api.js": "cards/api.js",
     "router.js": "cards/router.js",
+    "parts/consent.js": "cards/consent.js",
     "parts/lazy.js": "cards/lazy.js",
     "parts/names.js": "cards/names.js",
     "parts/link.js": "cards/nouns.js",

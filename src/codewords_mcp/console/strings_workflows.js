@@ -9,6 +9,7 @@ export const workflows = {
 };
 
 export const workflow = {
+  by: (/** @type {string} */ owner) => `Published by ${owner}. It runs with your rights: you are asked what it may do.`,
   gone: "There is no such workflow. It may have been deleted.", all: "Show all workflows", remove: "Delete", sections: "Sections",
   tabs: /** @type {[string, string][]} */ ([["run", "Run"], ["code", "Code"], ["versions", "Versions"], ["starts", "Schedules and webhooks"], ["reach", "Permissions"], ["use", "Use it"]]),
   facts: { version: "Version", url: "Address" }, lastRuns: "Last runs", noRuns: "It has not run yet.", allRuns: "All its runs",
@@ -63,4 +64,5 @@ export const templates = {
 
 export const consent = {
   title: "Do you agree?", agree: (/** @type {string} */ what) => `Agree, and ${what}`, decline: "Decline", note: "Nothing happens until you agree.",
+  run: (/** @type {string} */ name) => `run ${name}`, declined: "You declined; nothing was run.",
 };

@@ -8,10 +8,13 @@ from pathlib import Path
 import pytest
 from tests.integration.console.helpers import DESKTOP, PROGRAM, Console
 from tests.support.chromium import tab
-from tests.support.runtime import make_home
+from tests.support.runtime import make_home, workflow
 from tests.support.served_runtime import ServedRuntime, start_runtime
 from tests.support.waiting import until
 
+_PUBLIC = workflow('@app.post("/")\nasync def run():\n    return {"done": True}\n', title="Open").replace(
+    "# ///\n", '# [tool.codewords]\n# hosts = ["api.example.com"]\n# ///\n', 1
+)
 _BANNER = "document.querySelector('.banner')"
 
 
@@ -75,6 +78,41 @@ def test_a_page_comes_back_when_its_runtime_was_killed_and_started_again(tmp_pat
             console.click("nav a", "Runs")
             run_id = again.call("POST", f"/run_async/{console.workflow}/", {})["request_id"]
             console.waits(f"document.querySelector('[data-row=\"{run_id}\"]')")
+
+
+@pytest.mark.requirement("console:agreement")
+def test_anothers_public_workflow_is_run_by_its_form_after_its_person_agreed(
+    console: Console, tmp_path: Path
+) -> None:
+    served = console.served
+    public = served.deploy(_PUBLIC, "For everybody", public=True)
+    key = served.call("POST", "/keys", {"owner": "eve", "kind": "user"})["key"]
+    with tab(tmp_path / "profile", width=DESKTOP[0], height=DESKTOP[1]) as page:
+        eve = Console(page, replace(served, key=key), public)
+        page.open(eve.served.call("POST", "/sign-ins", {"page": f"/console/workflows/{public}"})["url"])
+        eve.sees("main h1", "For everybody")
+        eve.sees("main header", "Published by local")
+        tabs = page.value("[...document.querySelectorAll('.tabs a')].map((tab) => tab.innerText)")
+        assert tabs == ["Run", "Permissions", "Use it"]
+
+        eve.click("main button", "Run For everybody")
+        assert "api.example.com" in eve.sees("dialog .permissions")
+        eve.click("dialog button", "Decline")
+        eve.sees("main [role=alert]", "You declined; nothing was run.")
+        assert eve.served.call("GET", "/runs")["items"] == []
+
+        eve.click("main button", "Run For everybody")
+        eve.click("dialog button", "Agree, and run For everybody")
+        eve.sees("main h1", "succeeded")
+        eve.click("main button", "Run again")
+        eve.waits("document.querySelector('main h1')?.innerText.includes('succeeded')")
+
+        # A later version reaches more: the same question stands before a run of what is on record.
+        served.deploy(_PUBLIC.replace("api.example.com", "b.example.com"), "For everybody", service_id=public)
+        eve.click("main button", "Run again")
+        assert "b.example.com" in eve.sees("dialog .permissions")
+        eve.click("dialog button", "Decline")
+        eve.sees("main [role=alert]", "You declined")
 
 
 @pytest.mark.requirement("console:foreign")

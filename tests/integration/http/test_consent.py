@@ -113,6 +113,15 @@ def test_an_agreement_is_made_listed_and_withdrawn_by_routes_and_by_its_owner_on
     public = made.json()["service_id"]
     reader = door.make_key(owner="runner", scopes=["read", "run"])
     with door.client(door.make_key(owner="runner")) as runner:
+        shown = runner.get(f"/workflows/{public}", params={"code": 1}).json()
+        assert (shown["published_by"], shown["code"], shown["versions"], shown["env"]) == (
+            "local",
+            None,
+            [],
+            [],
+        )
+        assert [route["path"] for route in shown["routes"]] == ["/"]
+        assert shown["capabilities"][0].startswith("hosts        any host of the internet")
 
         def agree() -> None:
             question = runner.post(f"/run/{public}/", json={}).json()["error"]

@@ -5,7 +5,6 @@ import { html, useEffect, useState } from "../ui.js";
 import { Answer, Input } from "../parts/answer.js";
 import { lazy } from "../parts/lazy.js";
 import { Log } from "../parts/log.js";
-import { repeat } from "../parts/repeat.js";
 import { Problem, useResource } from "../parts/resource.js";
 import { isActive, isBad } from "../parts/run_facts.js";
 import { headline, RunHead } from "../parts/run_head.js";
@@ -56,6 +55,7 @@ export default function Run({ parameters: [id] }) {
       return;
     }
     try {
+      const { repeat } = await import("../parts/start.js");
       go(`/console/runs/${await repeat(run)}`);
     } catch (error) {
       setProblem(error);

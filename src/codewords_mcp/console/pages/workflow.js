@@ -29,6 +29,9 @@ const TABS = /** @type {Record<string, Function>} */ ({
   use: lazy(async () => (await import("../parts/snippets.js")).Snippets),
 });
 
+/** Sections of another owner's workflow. */
+const FOREIGN = new Set(["run", "reach", "use"]);
+
 /** @param {{parameters: string[]}} properties */
 export default function Workflow({ parameters: [id] }) {
   const path = `/workflows/${encodeURIComponent(id)}`;
@@ -41,18 +44,21 @@ export default function Workflow({ parameters: [id] }) {
   }
 
   const chosen = address.value.query.get("tab") ?? "run";
-  const tab = Object.hasOwn(TABS, chosen) ? chosen : "run";
+  const foreign = data.published_by;
+  const tabs = words.tabs.filter(([name]) => !foreign || FOREIGN.has(name));
+  const tab = tabs.some(([name]) => name === chosen) ? chosen : "run";
   return html`
     <header class="head">
       <nav class="crumbs" aria-label=${PAGE_NAMES.workflows}><a href="/console/workflows">${PAGE_NAMES.workflows}</a></nav>
-      <div class="split"><h1><${Text} of=${data.name} /></h1><div class="actions"><button class="danger" onClick=${() => setRemoving(true)}>${words.remove}</button></div></div>
+      <div class="split"><h1><${Text} of=${data.name} /></h1>${!foreign && html`<div class="actions"><button class="danger" onClick=${() => setRemoving(true)}>${words.remove}</button></div>`}</div>
+      ${foreign && html`<p><${Text} of=${words.by(foreign)} /></p>`}
       ${data.description && html`<p class="dim"><${Text} of=${data.description} /></p>`}
       <dl class="facts"><div title=${words.facts.version}><dt>${words.facts.version}</dt><dd>${common.version(data.version)}</dd></div>
         <div title=${words.facts.url}><dt>${words.facts.url}</dt><dd><span class="mono"><${Text} of=${data.service_id} /></span><${Copy} text=${data.url} label=${words.facts.url} /></dd></div></dl>
       <${OwnPage} workflow=${data} />
     </header>
     <${Problem} error=${error} />
-    <${Tabs} label=${words.sections} tabs=${words.tabs} chosen=${tab} reset=${RESET} />
+    <${Tabs} label=${words.sections} tabs=${tabs} chosen=${tab} reset=${RESET} />
     <${TABS[tab]} workflow=${data} onChange=${reload} />
     ${removing && html`<${Removal} workflow=${data} onClose=${() => setRemoving(false)} onRemoved=${() => go("/console/workflows")} />`}`;
 }

@@ -7,8 +7,8 @@ import { again as words } from "../strings_dialogs.js";
 import { html, useState } from "../ui.js";
 import { Dialog } from "./dialog.js";
 import { nameOf } from "./names.js";
-import { repeat } from "./repeat.js";
 import { Problem } from "./resource.js";
+import { repeat } from "./start.js";
 
 /** @typedef {import("./run_facts.js").RunRecord} RunRecord */
 

@@ -3,7 +3,7 @@ import { get, post } from "../api.js";
 import { runs as words } from "../strings_lists.js";
 import { html, useState } from "../ui.js";
 import { isActive } from "./run_facts.js";
-import { repeat } from "./repeat.js";
+import { repeat } from "./start.js";
 
 const AT_ONCE = 4;
 

@@ -1,5 +1,4 @@
 // The form that runs a workflow, made from the schema of its route.
-import { call } from "../api.js";
 import { relative, visible } from "../format.js";
 import { go } from "../router.js";
 import { STATUS } from "../strings.js";
@@ -10,6 +9,7 @@ import { InputFields, useInputs } from "./inputs.js";
 import { Problem } from "./resource.js";
 import { addressOf, headersOf, recentInputs, RouteChoice, startRoute } from "./route.js";
 import { initial } from "./schema.js";
+import { start } from "./start.js";
 import { now, Text } from "./text.js";
 
 /** @param {{workflow: any}} properties */
@@ -34,7 +34,7 @@ export function RouteForm({ workflow, route, instead }) {
   const { body, values, setValues } = inputs;
   const run = (/** @type {Event} */ event, dry = false) => {
     event.preventDefault();
-    if (inputs.complete()) action.run(async () => (instead ? instead.run(JSON.parse(inputs.content || "{}")) : go(`/console/runs/${await start(workflow.service_id, inputs, dry)}`)));
+    if (inputs.complete()) action.run(async () => (instead ? instead.run(JSON.parse(inputs.content || "{}")) : go(`/console/runs/${await startWith(workflow.service_id, inputs, dry)}`)));
   };
   return html`<form class="fields" noValidate onSubmit=${run}>
     ${body && html`<${Beginnings} workflow=${workflow} route=${route} body=${body} onChoose=${(/** @type {any} */ value) => setValues({ ...values, body: value, text: values.text === null ? null : JSON.stringify(value, null, 2) })} />`}
@@ -57,10 +57,9 @@ function Beginnings({ workflow, route, body, onChoose }) {
     ${choices.map(({ name }, index) => html`<option value=${String(index)}>${name}</option>`)}</select></label>`;
 }
 
-/** Start a run; its id. @param {string} id @param {import("./inputs.js").Inputs} inputs @param {boolean} dry @returns {Promise<string>} */
-async function start(id, { route, values, content }, dry) {
+/** Start a run with what was entered; its id. @param {string} id @param {import("./inputs.js").Inputs} inputs @param {boolean} dry */
+function startWith(id, { route, values, content }, dry) {
   const hasBody = Boolean(content) && !["GET", "HEAD"].includes(route.method);
   const headers = { ...headersOf(values.headers), ...(hasBody ? { "Content-Type": "application/json" } : {}), ...(dry ? { "Codewords-Dry-Run": "yes" } : {}) };
-  const { request_id } = await call(route.method, `/run_async/${encodeURIComponent(id)}${addressOf(route, values.query)}`, { body: hasBody ? content : undefined, headers });
-  return request_id;
+  return start(id, route.method, addressOf(route, values.query), { body: hasBody ? content : undefined, headers });
 }

@@ -22,3 +22,7 @@ export function elapsed(run) {
 
 /** @param {string} status */
 export const statusWord = (status) => STATUS[status] ?? status;
+
+/** Whether the whole input of a run is known, so that it can be asked again. @param {RunRecord} run */
+export const canRepeat = (run) =>
+  Boolean(run.serviceId) && !isActive(run) && !run.requestTruncated && (run.requestContent !== null || run.requestBytes === 0);

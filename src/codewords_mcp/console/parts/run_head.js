@@ -4,8 +4,7 @@ import { common, MODE, PAGE_NAMES, run as words, WAITS } from "../strings.js";
 import { html } from "../ui.js";
 import { RunLink, WorkflowLink } from "./link.js";
 import { nameOf } from "./names.js";
-import { canRepeat } from "./repeat.js";
-import { elapsed, isActive } from "./run_facts.js";
+import { canRepeat, elapsed, isActive } from "./run_facts.js";
 import { Status } from "./status.js";
 import { Copy, Text, When } from "./text.js";
 

@@ -8,6 +8,7 @@ import { useAction } from "./action.js";
 import { Dialog } from "./dialog.js";
 import { nameOf, workflows } from "./names.js";
 import { Problem } from "./resource.js";
+import { withAgreement } from "./start.js";
 
 /** @param {{onClose: () => void, onSaved: () => void, workflow?: string}} properties */
 export function ScheduleForm({ onClose, onSaved, workflow }) {
@@ -20,7 +21,7 @@ export function ScheduleForm({ onClose, onSaved, workflow }) {
   const save = async (/** @type {Event} */ event) => {
     event.preventDefault();
     const body = { ...form, input: form.input.trim() ? JSON.parse(form.input) : null };
-    if (!(await action.run(() => post("/schedules", body)))) return;
+    if (!(await action.run(() => withAgreement(body.service_id, () => post("/schedules", body))))) return;
     onSaved();
     onClose();
   };

@@ -159,10 +159,15 @@ async def list_workflows(request: Request) -> Response:
 
 
 async def get_workflow(request: Request) -> Response:
-    """Return one workflow, with its code on request."""
-    detail = await runtime(request.scope).workflows.get(
+    """Return one workflow, with its code on request; another owner's public one as its runners see it."""
+    workflows, service_id = runtime(request.scope).workflows, request.path_params["service_id"]
+    public = await workflows.get_public(caller(request.scope), service_id)
+    if public is not None:
+        return JsonReply(public)
+
+    detail = await workflows.get(
         caller(request.scope),
-        request.path_params["service_id"],
+        service_id,
         version=query_int(request, "version", low=1, high=_MANY),
         include_code=query_flag(request, "code", default=False),
     )
@@ -220,6 +225,7 @@ OPERATIONS = [
     ),
     HttpOperation(
         "GET", "/workflows/{service_id}", "One workflow: routes, versions, last runs", get_workflow, reply=WorkflowDetail,
+        description="Of another owner's public workflow: the live version's routes and permissions, and your last runs.",
         parameters=(
             Parameter("version", "Of this version; the live one otherwise.", {"type": "integer"}),
             Parameter("code", "1 adds the code.", {"type": "integer", "enum": [0, 1], "default": 0}),

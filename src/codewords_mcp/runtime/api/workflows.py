@@ -76,6 +76,16 @@ class WorkflowApi:
         tried = await self._gate.tried(service_id, detail.version)
         return detail.model_copy(update={"last_runs": last.items, "tried": tried})
 
+    async def get_public(self, caller: Caller, service_id: str) -> WorkflowDetail | None:
+        """Another owner's public workflow with its routes, permissions and the caller's last runs; None where there is none."""
+        if not self._container.authorities.of(caller).finds(service_id):
+            return None
+        detail = await self._container.deployments.get_public(caller, service_id)
+        if detail is None:
+            return None
+        last = await self._runs.list(caller, service_id=service_id, limit=5)
+        return detail.model_copy(update={"last_runs": last.items})
+
     async def deploy(
         self,
         caller: Caller,

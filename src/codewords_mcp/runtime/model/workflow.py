@@ -148,6 +148,8 @@ class WorkflowDetail(Model):
     input to try it with: `given` with the version, by its header or its draft, or `derived` from
     its schema; `expect` are fields of its answer that the header declares.
     `env` has `name`, `default`, `required`, and `provided` where the runtime sets it.
+    `published_by` is its owner where that is somebody else, who made it public: then code, versions, variables and example are
+    left out, and it is shown as it runs for the caller.
     `tried`: how the version was tried at its deploy, by replays of recorded runs and recorded tests, and how the replays ended
     that went on after it.
     """
@@ -169,3 +171,4 @@ class WorkflowDetail(Model):
     example_from: Literal["given", "derived"] | None = None
     expect: list[str] = Field(default_factory=list[str])
     tried: list[Check] = Field(default_factory=list[Check])
+    published_by: str | None = None

@@ -47,7 +47,7 @@ _LANDLOCK = Check(
 
 
 class Deployments:
-    """All workflows of the home. A workflow is visible to its owner only."""
+    """All workflows of the home. A workflow is its owner's; others see of a public one what its runs take and may do."""
 
     def __init__(
         self, database: Database, url_of: Callable[[str], str], isolation: Callable[[], Awaitable[str]]
@@ -193,6 +193,29 @@ class Deployments:
             example=example,
             example_from=example_from,
             expect=list(script.tool.get("expect", ())),
+        )
+
+    async def get_public(self, caller: Caller, service_id: str) -> WorkflowDetail | None:
+        """Another owner's public workflow as its runners see it: routes and permissions; None where there is none."""
+        workflow = await self._db.read(rows.get, service_id)
+        if workflow is None or workflow.owner == caller.owner or not workflow.public:
+            return None
+
+        version = await self._db.read(rows.version, service_id, workflow.active_version)
+        if version is None:
+            return None
+        return WorkflowDetail(
+            service_id=workflow.id,
+            name=workflow.name,
+            description=workflow.description,
+            url=self._url_of(workflow.id),
+            version=version.number,
+            routes=read_routes(version.openapi),
+            env=[],
+            dependencies=[],
+            versions=[],
+            capabilities=describe_capabilities(manifest_of(version)),
+            published_by=workflow.owner,
         )
 
     async def deletion_question(self, caller: Caller, service_id: str) -> Question:
