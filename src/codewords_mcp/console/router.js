@@ -45,11 +45,20 @@ const here = () => ({ path: location.pathname.replace(/(.)\/$/, "$1"), query: ne
 /** Where the person is. */
 export const address = signal(here());
 
+/** A part of an address; as it stands where its percent signs mean nothing. @param {string} text */
+function decoded(text) {
+  try {
+    return decodeURIComponent(text);
+  } catch {
+    return text;
+  }
+}
+
 /** The page of a path, with its parameters. @param {string} path */
 export function match(path) {
   for (const page of PAGES) {
     const found = page.pattern.exec(path);
-    if (found) return { page, parameters: found.slice(1).map(decodeURIComponent) };
+    if (found) return { page, parameters: found.slice(1).map(decoded) };
   }
   return null;
 }

@@ -49,7 +49,7 @@ export const run = {
   attempts: "Attempts", attempt: (/** @type {number} */ n) => `Attempt ${n}`, still: "goes on",
   again: "Run again", edit: "Edit the input", cancelRun: "Cancel this run", replay: "Replay", dryRun: "Dry run",
   schedule: "schedule", byRun: "run", caller: "caller", isolation: (/** @type {string} */ level) => `isolation ${level}`,
-  gone: "There is no such run. Runs are kept for a while, then removed.",
+  all: "Runs are removed after a while. Show all runs",
 };
 
 export const failure = {

@@ -10,7 +10,7 @@ export const drafts = {
 };
 
 export const draft = {
-  gone: "There is no such draft. It was deployed, deleted, or has expired.", all: "Show all drafts", fresh: "New workflow", sections: "Sections",
+  all: "Show all drafts", noTemplate: "There is no template of that id.", foreign: (/** @type {string} */ owner) => `There is no code to change: this workflow is ${owner}'s.`, fresh: "New workflow", sections: "Sections",
   headline: { changed: (/** @type {string} */ name) => `${name} has changes that are not saved`, ready: (/** @type {string} */ name) => `${name} can be deployed`, problems: (/** @type {string} */ name, /** @type {number} */ n) => `${name} has ${plural(n, "problem")}`, fresh: (/** @type {string} */ name) => `A draft of ${name}` },
   tabs: /** @type {[string, string][]} */ ([["code", "Code"], ["try", "Try it"], ["diff", "Difference to live"], ["deploy", "Deploy"]]),
   facts: { of: "Workflow", revision: "Revision", changed: "Saved" }, of: (/** @type {number} */ n) => `from version ${n}`, revision: (/** @type {number} */ n) => `revision ${n}`, unsaved: "not saved yet",

@@ -6,7 +6,7 @@ export const services = {
   lead: "Parts of this runtime that every workflow may call, each a form to try here.", open: (/** @type {string} */ name) => `Open ${name}`,
   ready: "ready", notReady: "not ready", noAccount: "no account needed", needs: "needs", has: "has a value", lacks: "has no value yet", without: "Without it", enter: (/** @type {string} */ name) => `Enter ${name}`, enterShort: "Enter",
   credentials: "What it works with", none_needed: "It needs no account and no key.", used: "Used by", unused: "No workflow uses it yet.", usedBy: (/** @type {number} */ n) => `used by ${plural(n, "workflow")}`,
-  operations: "Operations", count: (/** @type {number} */ n) => plural(n, "operation"), gone: "There is no such service.", all: "Show all services", writes: "changes something", reads: "only reads", sometimes: "may change something",
+  operations: "Operations", count: (/** @type {number} */ n) => plural(n, "operation"), all: "Show all services", writes: "changes something", reads: "only reads", sometimes: "may change something",
 };
 
 export const api = {

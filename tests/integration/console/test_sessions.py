@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -116,18 +117,53 @@ def test_anothers_public_workflow_is_run_by_its_form_after_its_person_agreed(
 
 
 @pytest.mark.requirement("console:foreign")
-def test_every_page_of_anothers_thing_says_that_there_is_none(console: Console, tmp_path: Path) -> None:
+def test_every_address_with_an_id_says_that_there_is_none_and_has_a_way_on(
+    console: Console, tmp_path: Path
+) -> None:
     served, run_id = console.served, console.run()
+    draft = served.call("POST", "/drafts", {"code": PROGRAM, "name": "A draft of the home"})["draft"][
+        "draft_id"
+    ]
+    deleted = served.deploy(_PUBLIC, "Deleted")
+    of_deleted = served.call("POST", f"/run_async/{deleted}/")["request_id"]
+    served.call("GET", f"/result/{of_deleted}")
+    served.call("DELETE", f"/workflows/{deleted}", {"allow": True})
+    gone = served.call("POST", "/drafts", {"code": PROGRAM, "name": "Deleted too"})["draft"]["draft_id"]
+    served.call("DELETE", f"/drafts/{gone}")
+
+    tabs = ("", "?tab=code", "?tab=versions", "?tab=starts", "?tab=reach", "?tab=use")
+    for path in (
+        "runs/none", "runs/%zz", "runs/a%2Fb", "workflows/none", f"workflows/{deleted}", "drafts/dr_none", f"drafts/{gone}",
+        "services/none", "api?op=none", "inbox?item=none", f"drafts/new?workflow={deleted}",
+        "drafts/new?template=none", "integrations/none", "nothing/here",
+    ):  # fmt: skip
+        _says_none(console, path)
+    console.open(f"/console/runs/{of_deleted}", "succeeded")
+
     key = served.call("POST", "/keys", {"owner": "dan", "kind": "user"})["key"]
     with tab(tmp_path / "profile", width=DESKTOP[0], height=DESKTOP[1]) as page:
-        dan = Console(page, served, console.workflow)
-        page.open(replace(served, key=key).call("POST", "/sign-ins", {"page": "/"})["url"])
+        dan = Console(page, replace(served, key=key), console.workflow)
+        page.open(dan.served.call("POST", "/sign-ins", {"page": "/"})["url"])
         dan.waits("location.pathname === '/'")
         for path in (
-            f"runs/{run_id}",
-            f"workflows/{console.workflow}",
-            f"workflows/{console.workflow}?tab=code",
-            "runs/none",
-        ):
-            page.open(f"{served.url}/console/{path}")
-            assert "Page monitor" not in dan.sees("main [role=alert]", "There is no")
+            f"runs/{run_id}", *(f"workflows/{console.workflow}{tab}" for tab in tabs), f"drafts/{draft}",
+            f"drafts/{draft}?tab=deploy", f"drafts/new?workflow={console.workflow}",
+        ):  # fmt: skip
+            said = _says_none(dan, path)
+            assert "Page monitor" not in said
+            assert "A draft of the home" not in said
+
+
+def _says_none(console: Console, path: str) -> str:
+    """All that the page of an address says, which must be that there is nothing, with a link or button that leads on."""
+    console.tab.open(f"{console.served.url}/console/{path}")
+    until(
+        lambda: re.search(
+            "There is no.*|.*no longer.*",
+            console.tab.value("document.querySelector('main')?.innerText ?? ''"),
+        ),
+        f"{path} says that there is nothing",
+    )
+    assert "GET /" not in console.sees("main"), path
+    assert console.tab.value("Boolean(document.querySelector('main a, main button'))"), path
+    return console.sees("main")

@@ -48,7 +48,7 @@ export default function Draft({ parameters: [id] }) {
   useTitle(headline || PAGE_NAMES.drafts);
   if (done) return html`<${Deployed} deployment=${done} />`;
   if (!open || text === null) {
-    return problem && html`<${Problem} error=${problem}>${problem.status === 404 && html`<p>${words.gone} <a href="/console/drafts">${words.all}</a></p>`}<//>`;
+    return html`<${Problem} error=${problem} all=${["/console/drafts", words.all]} />`;
   }
 
   const chosen = query.get("tab") ?? "code";

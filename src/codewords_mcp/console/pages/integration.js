@@ -26,7 +26,7 @@ export default function Integration({ parameters: [app] }) {
   const { data, error, reload } = useResource((signal) => load(app, wanted, signal), [app, wanted], changesOf("secrets"));
   const accounts = useResource(async (signal) => (await get("/connections", {}, { signal })).items, [], changesOf("secrets", "inbox"));
   useTitle(visible(data?.about?.name ?? app));
-  if (!data) return html`<${Problem} error=${error} retry=${reload}>${error?.status === 404 && html`<p><a href="/console/integrations">${words.all}</a></p>`}<//>`;
+  if (!data) return html`<${Problem} error=${error} retry=${reload} all=${["/console/integrations", words.all]} />`;
 
   const name = data.about?.name ?? app;
   const names = new Set([app, data.app, ...data.actions.map((/** @type {any} */ one) => one.app)]);

@@ -47,7 +47,7 @@ export default function Run({ parameters: [id] }) {
   }, [active]);
 
   useTitle(run ? headline(run, found.data?.diagnosis) : words.facts.id);
-  if (!run) return record.error && html`<${Problem} error=${record.error} retry=${record.reload}>${record.error.status === 404 && html`<p>${words.gone}</p>`}<//>`;
+  if (!run) return html`<${Problem} error=${record.error} retry=${record.reload} all=${["/console/runs", words.all]} />`;
 
   const act = async (/** @type {string} */ action) => {
     if (action !== "again") {

@@ -23,7 +23,7 @@ const OperationPage = lazy(async () => (await import("../parts/operation_page.js
 export default function Service({ parameters: [name] }) {
   const { data, error, reload } = useResource((signal) => get(`/services/${encodeURIComponent(name)}`, {}, { signal }), [name], changesOf("secrets"));
   useTitle(data ? visible(data.title) : PAGE_NAMES.services);
-  if (!data) return error && html`<${Problem} error=${error} retry=${reload}>${error.status === 404 && html`<p>${words.gone} <a href="/console/services">${words.all}</a></p>`}<//>`;
+  if (!data) return html`<${Problem} error=${error} retry=${reload} all=${["/console/services", words.all]} />`;
 
   const operations = operationsOfService(data);
   const chosen = operations.find(({ id }) => id === address.value.query.get("op")) ?? operations[0];

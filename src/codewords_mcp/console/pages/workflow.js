@@ -8,10 +8,9 @@ import { html, styles, useState } from "../ui.js";
 import { RunForm } from "../parts/form.js";
 import { lazy } from "../parts/lazy.js";
 import { RunLink } from "../parts/link.js";
-import { Missing } from "../parts/missing.js";
+import { Missing } from "../parts/needed_secrets.js";
 import { OwnPage } from "../parts/own_page.js";
 import { Problem, useResource } from "../parts/resource.js";
-import { firstArguments } from "../parts/first_arguments.js";
 import { Status } from "../parts/status.js";
 import { Tabs } from "../parts/tabs.js";
 import { Copy, Text, useTitle, When } from "../parts/text.js";
@@ -40,7 +39,7 @@ export default function Workflow({ parameters: [id] }) {
   const [removing, setRemoving] = useState(false);
   useTitle(data ? visible(data.name) : PAGE_NAMES.workflows);
   if (!data) {
-    return error && html`<${Problem} error=${error} retry=${reload}>${error.status === 404 && html`<p>${words.gone} <a href="/console/workflows">${words.all}</a></p>`}<//>`;
+    return html`<${Problem} error=${error} retry=${reload} all=${["/console/workflows", words.all]} />`;
   }
 
   const chosen = address.value.query.get("tab") ?? "run";
@@ -70,4 +69,24 @@ function Run({ workflow }) {
       ${workflow.last_runs.length ? html`<ul class="rows">${workflow.last_runs.map((/** @type {any} */ run) => html`<li key=${run.id}><span class="what"><${RunLink} id=${run.id}><${Status} of=${run.status} /><//>
           <span class="dim clip"><${Text} of=${firstArguments({ requestPath: run.input?.path, requestContent: run.input?.content ?? null })} /></span></span><span class="dim"><${When} at=${run.created_at} /></span></li>`)}</ul>`
         : html`<p class="dim">${words.noRuns}</p>`}</section></div>`;
+}
+
+/** Its first arguments, as one line. @param {{requestPath?: string, requestContent: string | null}} run */
+function firstArguments(run) {
+  const query = run.requestPath && run.requestPath !== "/" ? run.requestPath : "";
+  return [query, argumentsOf(run.requestContent)].filter(Boolean).join(" ");
+}
+
+/** @param {string | null} content */
+function argumentsOf(content) {
+  if (!content) return "";
+  try {
+    const value = JSON.parse(content);
+    if (value && typeof value === "object" && !Array.isArray(value)) {
+      return Object.entries(value).map(([name, argument]) => `${name}: ${typeof argument === "string" ? argument : JSON.stringify(argument)}`).join(", ");
+    }
+  } catch {
+    // Text that is not JSON, or whose end was not kept, is shown as it is.
+  }
+  return content.slice(0, 300).replace(/\s+/g, " ");
 }

@@ -4,15 +4,17 @@ import { address, setQuery } from "../router.js";
 import { common, PAGE_NAMES } from "../strings.js";
 import { workflows as words } from "../strings_workflows.js";
 import { html, styles, useState } from "../ui.js";
-import { WorkflowLink } from "../parts/link.js";
+import { RunLink, WorkflowLink } from "../parts/link.js";
 import { MOST_NAMED, workflows } from "../parts/names.js";
 import { firstOf, PIECE } from "../parts/pages.js";
 import { changesOf, Problem, useResource } from "../parts/resource.js";
-import { RunMarks } from "../parts/run_marks.js";
 import { Search } from "../parts/narrow.js";
+import { Status } from "../parts/status.js";
 import { Text, useTitle, When } from "../parts/text.js";
 
 await styles("pages/workflows.css");
+
+const MARKS = 8;
 
 export default function Workflows() {
   useTitle(PAGE_NAMES.workflows);
@@ -40,3 +42,8 @@ const Row = ({ workflow }) => html`
     ${workflow.description && html`<span class="dim brief"><${Text} of=${workflow.description} /></span>`}
     <span class="dim small">${words.version(workflow.version)} · ${words.changed} <${When} at=${workflow.updated_at} />${workflow.schedules > 0 && html` · <a href="/console/schedules">${words.schedules(workflow.schedules)}</a>`}</span></div>
   <div class="marks-and-run"><${RunMarks} runs=${workflow.recent} /><a class="button" aria-label=${words.run(visible(workflow.name))} href=${`/console/workflows/${encodeURIComponent(workflow.service_id)}`}>${words.runShort}</a></div>`;
+
+/** The last runs of a workflow as marks, the newest at the right. @param {{runs: {id: string, status: string}[]}} properties  The newest first. */
+const RunMarks = ({ runs }) => (runs.length
+  ? html`<span class="marks" role="group" aria-label=${words.lastRuns}>${runs.slice(0, MARKS).reverse().map((run) => html`<${RunLink} key=${run.id} id=${run.id}><${Status} of=${run.status} word=${false} /><//>`)}</span>`
+  : html`<span class="dim small">${words.noRuns}</span>`);

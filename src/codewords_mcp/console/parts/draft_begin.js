@@ -1,5 +1,7 @@
 // What an editor opens: a stored draft, or what a new one begins from.
-import { get } from "../api.js";
+import { ApiError, get } from "../api.js";
+import { visible } from "../format.js";
+import { draft as words } from "../strings_drafts.js";
 import { headerOf } from "./findings.js";
 
 /**
@@ -55,6 +57,7 @@ export async function begin(query, options) {
   const workflow = query.get("workflow");
   if (workflow) {
     const [found, { items }] = await Promise.all([get(`/workflows/${encodeURIComponent(workflow)}`, { code: 1 }, options), get("/drafts", {}, options)]);
+    if (found.published_by) throw new ApiError(404, { error: { message: words.foreign(visible(found.published_by)) } });
     // Changes of one workflow come together in one draft.
     const open = items.find((/** @type {any} */ one) => one.workflow_id === workflow);
     return open ? stored(open.draft_id, options) : { draft: null, name: found.name, workflow, base: found.version, stored: found.code ?? "" };
@@ -62,6 +65,9 @@ export async function begin(query, options) {
 
   const { items } = await get("/templates", {}, options);
   const template = items.find((/** @type {any} */ one) => one.id === (query.get("template") ?? BLANK));
-  if (query.has("template") && template) return { draft: null, name: template.title, workflow: null, base: null, stored: template.code };
+  if (query.has("template")) {
+    if (!template) throw new ApiError(404, { error: { message: words.noTemplate } });
+    return { draft: null, name: template.title, workflow: null, base: null, stored: template.code };
+  }
   return { draft: null, name: "", workflow: null, base: null, stored: headerOf(template?.code ?? "") + BODY };
 }

@@ -2,10 +2,9 @@
 import { nameOfId, visible } from "../format.js";
 import { form as words } from "../strings_workflows.js";
 import { html } from "../ui.js";
-import { CONTROLS } from "./controls.js";
+import { CONTROLS, JsonControl } from "./controls.js";
 import { bestVariant, Broken } from "./check.js";
 import { initial, kindOf, list, partOf, resolved, shown, takesNull, variantsOf } from "./schema.js";
-import { JsonControl } from "./json_control.js";
 import { Text } from "./text.js";
 
 /** @typedef {import("./schema.js").Schema} Schema */

@@ -54,13 +54,14 @@ export function useResource(load, dependencies, concerns) {
 /** Changes of these names. @param {...import("../api.js").ChangeName} names @returns {(change: import("../api.js").Change) => boolean} */
 export const changesOf = (...names) => ({ name }) => names.some((one) => one === name);
 
-/** An error in the API's own sentence. @param {{error: any, retry?: () => void, children?: unknown}} properties */
-export function Problem({ error, retry, children }) {
+/** An error in the API's own sentence. @param {{error: any, retry?: () => void, all?: [string, string], children?: unknown}} properties  `all`: the way on where there is none of an id. */
+export function Problem({ error, retry, all, children }) {
   if (!error) return null;
+  const gone = all && error.status === 404;
   return html`<div class="problem" role="alert">
     <p><strong>${error.message ?? common.failed}</strong></p>
-    ${error.hint && html`<p>${error.hint}</p>`}
+    ${error.hint && !(gone && error.hint.startsWith("GET ")) && html`<p>${error.hint}</p>`}
     ${children}
-    ${retry && html`<button onClick=${retry}>${common.again}</button>`}
+    ${gone ? html`<p><a href=${all[0]}>${all[1]}</a></p>` : retry && html`<button onClick=${retry}>${common.again}</button>`}
   </div>`;
 }
