@@ -84,6 +84,7 @@ _PANELS = {
         "drafts": drafts.drafts,
         "edit": drafts.edit,
         "diff": drafts.diff,
+        "rename": drafts.rename,
     },
     "Deploy": {
         "deploy": workflows.deploy,

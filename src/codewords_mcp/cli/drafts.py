@@ -170,6 +170,21 @@ def diff(
     return OK
 
 
+def rename(
+    draft: Annotated[str, typer.Argument(metavar="ID", help="A draft's id.", show_default=False)],
+    name: Annotated[str, typer.Argument(help="Its new name.", show_default=False)],
+    as_json: AsJson = False,
+) -> int:
+    """Rename a draft. One that is of no workflow is deployed under this name."""
+    with connect() as client:
+        renamed = client.record("PUT", f"/drafts/{part(draft)}/name", body={"name": name})
+    if as_json:
+        _output.print_json(renamed)
+    else:
+        _output.line(f"{renamed['draft_id']} is called {renamed['name']}.")
+    return OK
+
+
 def delete(
     subject: Subject,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask: for scripts.")] = False,

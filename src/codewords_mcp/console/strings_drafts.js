@@ -6,6 +6,7 @@ export const drafts = {
   blank: "New workflow", template: "Start from a template", empty: "A draft appears here when you begin a new workflow, edit one that is live, or when an assistant does.", table: "Drafts",
   columns: { name: "Draft", of: "Of", changed: "Changed", state: "Checks", actions: "" }, fresh: "a new workflow", of: (/** @type {number} */ n) => `from version ${n}`,
   ready: "can be deployed", problems: (/** @type {number} */ n) => plural(n, "problem"), expires: (/** @type {string} */ when) => `Kept until ${when}`,
+  rename: (/** @type {string} */ name) => `Rename the draft ${name}`, renameShort: "Rename", name: "Name",
   remove: (/** @type {string} */ name) => `Delete the draft of ${name}`, removeShort: "Delete", removeTitle: (/** @type {string} */ name) => `Delete the draft of ${name}?`, removeLead: "Its code is lost. What is live stays as it is.", keep: "Keep it",
 };
 

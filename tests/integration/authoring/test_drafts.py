@@ -85,6 +85,20 @@ async def test_a_draft_is_called_by_its_apps_title_once_it_has_one(runtime: Runt
     assert (whole.draft.name, whole.draft.ready) == ("Late title", True)
 
 
+@pytest.mark.requirement("author:draft-names")
+async def test_a_renamed_draft_keeps_its_code_and_is_deployed_under_its_new_name(runtime: Runtime) -> None:
+    draft = (await runtime.drafts.create(ADMIN, workflow(TYPED), name="Before")).draft
+    renamed = await runtime.drafts.rename(ADMIN, draft.draft_id, "  After\nit ")
+    assert (renamed.name, renamed.revision, renamed.ready) == ("After it", draft.revision, draft.ready)
+    for wrong in ("", " \n", "x" * 101):
+        with pytest.raises(InvalidInput):
+            await runtime.drafts.rename(ADMIN, draft.draft_id, wrong)
+    with pytest.raises(NotFound):
+        await runtime.drafts.rename(Caller("other", "user"), draft.draft_id, "Theirs")
+    deployed = await runtime.workflows.deploy(ADMIN, draft_id=draft.draft_id, consent=Consent(allow=True))
+    assert deployed.name == "After it"
+
+
 @pytest.mark.requirement("author:edits")
 async def test_an_edit_that_crashes_on_its_example_is_told_with_the_line(runtime: Runtime) -> None:
     draft = (await runtime.drafts.create(ADMIN, workflow(TYPED))).draft

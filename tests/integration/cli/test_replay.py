@@ -24,6 +24,7 @@ def test_the_command_tells_by_words_and_exit_codes_what_new_code_makes_of_record
 
     edited = shell("codewords", "edit", greeting, "--old", "Hello", "--new", "Goodbye", "--json").json
     draft = edited["draft"]["draft_id"]
+    assert f"{draft} is called Farewell." in shell("codewords", "rename", draft, "Farewell").out
     changed = shell("codewords", "replay", draft)
     assert changed.code == 1
     assert "1 changed" in changed.out

@@ -270,6 +270,19 @@ def test_names_and_code_of_drafts_are_text_with_deceiving_characters_marked(cons
     assert console.tab.value("window.hacked === undefined && !document.querySelector('main img[src]')")
 
 
+@pytest.mark.requirement("console:drafts")
+def test_a_draft_is_renamed_in_the_list(console: Console) -> None:
+    draft = console.served.call("POST", "/drafts", {"code": _CODE, "name": "Old name"})["draft"]
+    console.open("/console/drafts", "draft")
+    console.click("main button[aria-label='Rename the draft Old name']")
+    console.sees("dialog label", "Name")
+    console.tab.value("document.querySelector('dialog input').select()")
+    console.tab.press(*"New name", "Enter")
+    console.sees("main .table", "New name")
+    assert console.served.call("GET", f"/drafts/{draft['draft_id']}")["name"] == "New name"
+    assert console.tab.value("document.querySelector('dialog')") is None
+
+
 @pytest.fixture(scope="session")
 def looked_at(signed_in: Console) -> dict[str, str]:
     """The addresses of a draft with a problem, and of one that can be deployed and asks for more."""

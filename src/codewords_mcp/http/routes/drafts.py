@@ -57,6 +57,12 @@ class GenerateBody(Body):
     constraints: str = ""
 
 
+class NameBody(Body):
+    """The name under which a draft without a workflow is deployed."""
+
+    name: str
+
+
 class DeleteBody(Body):
     """`confirm`, the token of 403 `consent_needed`, says that a person agrees; `allow` agrees to whatever it asks."""
 
@@ -129,6 +135,13 @@ async def review(request: Request) -> Response:
     return await answer(request, work)
 
 
+async def rename_draft(request: Request) -> Response:
+    """Call a draft by another name; its code and revision stay."""
+    body = await read_body(request, NameBody)
+    drafts = runtime(request.scope).drafts
+    return JsonReply(await drafts.rename(caller(request.scope), request.path_params["draft_id"], body.name))
+
+
 async def delete_draft(request: Request) -> Response:
     """At once."""
     await runtime(request.scope).drafts.delete(caller(request.scope), request.path_params["draft_id"])
@@ -173,6 +186,7 @@ OPERATIONS = [
         "GET", "/drafts/{draft_id}", "One draft", get_draft, reply=Draft,
         parameters=(Parameter("code", "1 adds the code.", {"type": "integer", "enum": [0, 1], "default": 0}),),
     ),
+    HttpOperation("PUT", "/drafts/{draft_id}/name", "Rename a draft", rename_draft, body=NameBody, reply=Draft),
     HttpOperation("DELETE", "/drafts/{draft_id}", "Delete a draft", delete_draft, status=204),
     HttpOperation("POST", "/drafts/{draft_id}/edits", "Change a draft", edit, body=EditBody, reply=EditedDraft),
     HttpOperation("GET", "/drafts/{draft_id}/diff", "What a draft changes", diff, parameters=(_AGAINST,), reply=_DIFF),

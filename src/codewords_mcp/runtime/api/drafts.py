@@ -131,6 +131,12 @@ class DraftApi:
         refuse_run(caller, "read drafts")
         return to_draft(await self._container.drafts.get(caller, draft_id), code=include_code)
 
+    async def rename(self, caller: Caller, draft_id: str, name: str) -> Draft:
+        """Call a draft by another name. Raises NotFound, InvalidInput, Conflict."""
+        refuse_run(caller, "rename drafts")
+        row = await self._container.drafts.get(caller, draft_id)
+        return to_draft(await self._container.drafts.rename(row, name))
+
     async def delete(self, caller: Caller, draft_id: str) -> None:
         """Delete a draft at once: it serves nobody. Raises NotFound."""
         refuse_run(caller, "delete drafts")

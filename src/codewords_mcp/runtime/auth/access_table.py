@@ -113,7 +113,7 @@ HTTP: tuple[Rule, ...] = (
         "POST /sign-ins", "DELETE /sessions/{session_id}", "POST /workflows/{service_id}/page",
         "POST /deploy", "PUT /workflows/{service_id}/template", "DELETE /workflows/{service_id}/template",
         "POST /workflows/{service_id}/rollback", "DELETE /workflows/{service_id}", "POST /workflows/{service_id}/edits",
-        "POST /drafts", "DELETE /drafts/{draft_id}", "POST /drafts/{draft_id}/edits",
+        "POST /drafts", "DELETE /drafts/{draft_id}", "POST /drafts/{draft_id}/edits", "PUT /drafts/{draft_id}/name",
         "POST /schedules/{schedule_id}/pause", "POST /schedules/{schedule_id}/resume",
         "DELETE /schedules/{schedule_id}", "PUT /secrets/{name}", "DELETE /secrets/{name}", "POST /secrets/{name}/entry",
         "POST /integrations/{app}/connect", "DELETE /connections/{account}",

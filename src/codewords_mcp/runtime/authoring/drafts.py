@@ -28,6 +28,8 @@ from codewords_mcp.runtime.workflows.validation.checks import CheckedScript
 
 MAX_DRAFTS = 100
 """Maximum drafts of one owner."""
+MAX_NAME = 100
+"""Maximum characters of a draft's name."""
 Validate = Callable[[str, Any], Awaitable[CheckedScript]]
 """`await validate(code, example)` runs every check and a smoke test with the example or an input
 made from the schema.
@@ -83,7 +85,7 @@ class Drafts:
         row = DraftRow(
             f"draft_{secrets.token_hex(6)}",
             caller.owner,
-            (origin.name or read_title(validation.openapi))[:100],
+            (origin.name or read_title(validation.openapi))[:MAX_NAME],
             code,
             1,
             origin.workflow_id,
@@ -145,6 +147,17 @@ class Drafts:
         changed = replace(row, facts=facts | {"done": row.facts["done"]}, updated_at=now())
         await self._store(row, changed)
         return changed
+
+    async def rename(self, row: DraftRow, name: str) -> DraftRow:
+        """Call it by another name, under which it is deployed as a new workflow. Its code and
+        revision stay. Raises InvalidInput.
+        """
+        title = " ".join(name.split())
+        if not 1 <= len(title) <= MAX_NAME:
+            raise InvalidInput(f"A draft's name has 1 to {MAX_NAME} characters.")
+        renamed = replace(row, name=title, updated_at=now())
+        await self._store(row, renamed)
+        return renamed
 
     async def record_history(self, row: DraftRow, history: GenerationHistory) -> DraftRow:
         """Store the generation's history. The code stays the same."""
