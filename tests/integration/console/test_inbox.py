@@ -83,6 +83,9 @@ def test_a_deploys_question_opens_in_place_with_its_differences_above_the_button
     console.sees(".opened .actions button", "No, don't deploy it")
     order = console.tab.value("[...document.querySelectorAll('.opened h3')].map((one) => one.innerText)")
     assert order[:4] == ["Code", "Permissions", "Behaviour", "Cost"]
+    beside = """(([title, button]) => title.top < button.bottom && button.top < title.bottom)(
+        ['.open > .what', '.open > button'].map((one) => document.querySelector(one).getBoundingClientRect()))"""
+    assert console.tab.value(beside), "the title and the button that closes are in one row"
     assert '-    return "before"' in console.sees(".opened .difference")
     console.sees(".opened .changed-permissions", "+ hosts any host of the internet")
     console.waits(

@@ -176,6 +176,16 @@ def test_the_console_opens_a_workflows_page_and_its_docs_in_a_tab(console: Conso
             console.tab.do("Target.closeTarget", targetId=target["targetId"])
 
 
+@pytest.mark.requirement("console:own-docs")
+def test_docs_are_offered_only_where_the_app_has_them(console: Console) -> None:
+    assert "FastAPI(" in SITE
+    hidden = console.served.deploy(SITE.replace("FastAPI(", "FastAPI(docs_url=None, ", 1), "Without docs")
+    assert console.served.call("GET", f"/workflows/{hidden}")["docs"] is None
+    console.open(f"/console/workflows/{hidden}", "Without docs")
+    console.sees("main button", "Open its page")
+    assert "API docs" not in console.sees("main")
+
+
 @pytest.mark.requirement("origins:own")
 def test_a_pages_cookies_and_service_worker_are_its_own(sites: Sites) -> None:
     sites.open(sites.shop)

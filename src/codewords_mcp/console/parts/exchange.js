@@ -68,7 +68,7 @@ async function read(response, found, onPart, began) {
 export function Outcome({ of, working }) {
   const file = useFile(of);
   const cost = useCost(working ? "" : of.run);
-  const record = { responseStatus: of.status, responseContent: of.text, responseJson: working ? null : jsonOf(of), responseContentType: of.type, responseTruncated: of.truncated, responseFile: file };
+  const record = { responseStatus: of.status, responseContent: of.text, responseJson: working ? null : jsonOf(of), responseTruncated: of.truncated, responseFile: file };
   return html`
     <dl class="facts" role="status"><div><dt>${words.took}</dt><dd>${duration(of.ms)}</dd></div><div><dt>${words.size}</dt><dd>${bytes(of.size)}</dd></div>
       ${cost !== null && html`<div><dd>${words.cost} ${money(cost)}</dd></div>`}${of.run && !working && html`<div><dd>${words.run} <${RunLink} id=${of.run} /></dd></div>`}</dl>

@@ -26,9 +26,9 @@ export function OwnPage({ workflow }) {
   const led = address.value.query.get("page");
   const path = led ?? pageOf(workflow.routes);
   const go = (/** @type {string} */ to) => action.run(() => open(workflow.service_id, to));
-  return html`<div class="actions">
+  return html`${(path || workflow.docs) && html`<div class="actions">
       ${path && html`<button class=${led ? "primary" : ""} disabled=${action.working} onClick=${() => go(path)}>${words.open}</button>`}
-      <button disabled=${action.working} onClick=${() => go("/docs")}>${words.docs}</button></div>
+      ${workflow.docs && html`<button disabled=${action.working} onClick=${() => go(workflow.docs)}>${words.docs}</button>`}</div>`}
     ${led && html`<p class="dim">${words.led(visible(led))}</p>`}
     <${Problem} error=${action.error} />`;
 }

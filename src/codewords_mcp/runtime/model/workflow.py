@@ -147,6 +147,7 @@ class WorkflowDetail(Model):
     `capabilities` and `manifest` are as in `Deployment`, for the version shown. `example` is an
     input to try it with: `given` with the version, by its header or its draft, or `derived` from
     its schema; `expect` are fields of its answer that the header declares.
+    `docs` is the path of the app's own documentation, None where it has none.
     `env` has `name`, `default`, `required`, and `provided` where the runtime sets it.
     `published_by` is its owner where that is somebody else, who made it public: then code, versions, variables and example are
     left out, and it is shown as it runs for the caller.
@@ -160,6 +161,7 @@ class WorkflowDetail(Model):
     url: str
     version: int
     routes: list[dict[str, Any]]
+    docs: str | None = "/docs"
     env: list[dict[str, Any]]
     dependencies: list[str]
     versions: list[Version]

@@ -29,7 +29,7 @@ from codewords_mcp.runtime.store import workflows as rows
 from codewords_mcp.runtime.store.clock import now, to_datetime
 from codewords_mcp.runtime.store.database import Database
 from codewords_mcp.runtime.store.workflows import VersionRow, WorkflowRow
-from codewords_mcp.runtime.workflows.openapi import read_routes
+from codewords_mcp.runtime.workflows.openapi import docs_path, read_routes
 from codewords_mcp.runtime.workflows.script import parse_script
 from codewords_mcp.runtime.workflows.validation.variables import PROVIDED
 from codewords_mcp.runtime.workflows.versions import describe_capabilities, example_input, manifest_of
@@ -166,6 +166,7 @@ class Deployments:
             url=self._url_of(workflow.id),
             version=version.number,
             routes=read_routes(version.openapi),
+            docs=docs_path(version.code),
             env=[
                 {
                     "name": v.name,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 from typing import Any, cast
 
 from codewords_mcp.common.bounded_json import JsonValue
@@ -120,6 +121,32 @@ def _in_address(parameters: list[dict[str, Any]], resolver: _Resolver) -> list[d
         for parameter in parameters
         if parameter.get("in") in ("path", "query")
     ]
+
+
+def docs_path(code: str) -> str | None:
+    """The path of FastAPI's documentation as a program's code sets it; None where it has none.
+
+    An address that is computed is taken for the default one.
+    """
+    path: str | None = "/docs"
+    for node in ast.walk(ast.parse(code)):
+        if not (isinstance(node, ast.Call) and _last_name(node.func) == "FastAPI"):
+            continue
+        for keyword in node.keywords:
+            if keyword.arg not in {"docs_url", "openapi_url"} or not isinstance(keyword.value, ast.Constant):
+                continue
+            if keyword.value.value is None:
+                return None
+            if keyword.arg == "docs_url":
+                path = str(keyword.value.value)
+
+    return path
+
+
+def _last_name(function: ast.expr) -> str:
+    if isinstance(function, ast.Attribute):
+        return function.attr
+    return function.id if isinstance(function, ast.Name) else ""
 
 
 def read_answer(openapi: dict[str, Any], path: str) -> JsonValue:
