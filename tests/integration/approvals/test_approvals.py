@@ -8,13 +8,23 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
-from tests.integration.approvals.helpers import YES, approval_ground, ask, asking, question, suspended, wait
+from tests.integration.approvals.helpers import (
+    SERVICES,
+    YES,
+    approval_ground,
+    ask,
+    asking,
+    question,
+    suspended,
+    wait,
+)
 from tests.integration.recording.resume_ground import ResumeGround, outcomes, replies
 from tests.integration.runtime.helpers import deployed
+from tests.support.resumable_runs import resumable
 from tests.support.runtime import ADMIN, ALLOWED, fetch, finished, log_text, until_run
 
 from codewords_mcp.errors import CodewordsError, Conflict, Forbidden, InvalidInput, NotFound
-from codewords_mcp.errors.remedies import Remedy, RemedyAction
+from codewords_mcp.errors.remedies import RemedyAction
 from codewords_mcp.runtime.model.caller import Caller
 from codewords_mcp.runtime.model.run import Run
 from codewords_mcp.runtime.model.run_wait import PersonAnswer
@@ -213,7 +223,8 @@ async def test_only_a_running_workflow_asks(ground: ResumeGround) -> None:
 async def test_a_caller_that_waits_is_told_to_run_it_in_the_background(patient: ResumeGround) -> None:
     with pytest.raises(Conflict, match="while its caller waited") as told:
         await fetch(patient.runtime, patient.service, {"steps": [[ask("Now?")]]})
-    assert told.value.remedy == Remedy(RemedyAction.RUN_IN_BACKGROUND)
+    assert told.value.remedy is not None
+    assert told.value.remedy.action == RemedyAction.RUN_IN_BACKGROUND
     assert told.value.run_id is not None
     assert "waits no longer" in await ended(patient, told.value.run_id)
 
@@ -251,3 +262,16 @@ async def test_a_wait_is_over_at_its_time(ground: ResumeGround) -> None:
     assert outcomes(run)[-1] == "succeeded"
     assert reply_of(run, 1)["status"] == "elapsed"
     assert ground.host.writes["wait-before"] == 1
+
+
+@pytest.mark.requirement("approvals:ask")
+async def test_a_question_shows_no_value_of_a_secret(ground: ResumeGround) -> None:
+    runtime, value = ground.runtime, "sk-live-0123456789abcdef"
+    await runtime.secrets.set(ADMIN, "SHOP_TOKEN", value)
+    script = resumable("0", SERVICES, title="With a secret", env=("SHOP_TOKEN",))
+    service = await deployed(runtime, script)
+    run_id = await ground.start([ask(f"Use {value}?", details=f"The token is {value}.")], service=service)
+    asked = await suspended(runtime, run_id)
+    assert value not in asked.title + asked.details
+    assert asked.details.startswith("The token is ")
+    await runtime.runs.cancel(ADMIN, run_id)

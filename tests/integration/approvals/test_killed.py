@@ -1,4 +1,4 @@
-"""kill -9 of the runtime while runs wait for a person."""
+"""kill -9 and an orderly end of the runtime while runs wait for a person."""
 
 from __future__ import annotations
 
@@ -20,9 +20,11 @@ def is_asking(runtime: ServedRuntime, run_id: str) -> bool:
 
 
 @pytest.mark.requirement("approvals:suspend", "approvals:default")
-@pytest.mark.parametrize("grace", ["0", "600"])
-def test_a_run_that_waits_goes_on_after_the_runtime_was_killed(tmp_path: Path, grace: str) -> None:
-    """With a grace of 600 seconds the program is in its sandbox when the runtime is killed."""
+@pytest.mark.parametrize(("grace", "killed"), [("0", True), ("600", True), ("600", False)])
+def test_a_run_that_waits_goes_on_after_the_runtime_was_started_again(
+    tmp_path: Path, grace: str, killed: bool
+) -> None:
+    """With a grace of 600 seconds the program is in its sandbox when the runtime is killed, or told to end."""
     home = make_home(tmp_path / "home")
     upload = ["POST", "/run/files/upload", {"filename": "once.txt", "content": "text"}]
     listed: list[Any] = ["POST", "/run/files/list", {}]
@@ -35,7 +37,8 @@ def test_a_run_that_waits_goes_on_after_the_runtime_was_killed(tmp_path: Path, g
         until(lambda: is_asking(runtime, run_id), "the question")
         if grace == "0":
             until(lambda: runtime.call("GET", f"/request/{run_id}")["waitsFor"] == "answer", "the suspension")
-        runtime.kill()
+        if killed:
+            runtime.kill()
 
     with start_runtime(home, CODEWORDS_WAITING_GRACE=grace) as runtime:
         run = runtime.call("GET", f"/result/{run_id}?timeout=60")

@@ -108,7 +108,7 @@ def test_only_operations_that_send_change_or_act_on_nothing_read() -> None:
         "github/search_repositories", "github/user", "hunter/account", "hunter/count", "hunter/domain_search",
         "hunter/find_email", "hunter/verify_email", "openai/", "reddit/comments", "reddit/posts", "reddit/search",
         "searchapi/search", "send_email/outbox", "slack_trigger/registrations", "user_login/me",
-        "webpage_to_markdown/", "whatsapp_trigger/registrations",
+        "wait/", "webpage_to_markdown/", "whatsapp_trigger/registrations",
     }  # fmt: skip
 
 

@@ -21,6 +21,7 @@ import hashlib
 import time
 import uuid
 from contextlib import suppress
+from dataclasses import replace
 from datetime import timedelta
 from typing import Final
 
@@ -93,7 +94,7 @@ class RunWaits(PollLoop):
                 "Only a running workflow can wait.", hint="Call this service from a workflow's code."
             )
 
-        resumable = self._recorder(run_id) is not None
+        resumable, new = self._recorder(run_id) is not None, self._scrubbed(run_id, new)
         key = hashlib.sha256((repeat_key or uuid.uuid4().hex).encode()).hexdigest()
         wait, is_new = await self._db.write(self._begin, caller.owner, run_id, key, new, resumable)
         if is_new:
@@ -105,6 +106,21 @@ class RunWaits(PollLoop):
         over = wait if wait.is_over else await self._until_over(run_id, wait.id, resumable=resumable)
         self._db.write_with_retries(rows.take, over.id)
         return over
+
+    def _scrubbed(self, run_id: str, new: NewWait) -> NewWait:
+        """The wait without values of secrets: its text is stored and shown."""
+        active = self._context.registry.active.get(run_id)
+        if active is None or not active.scrubber:
+            return new
+
+        def clean(text: str) -> str:
+            return scrubber.another().whole(text.encode()).decode(errors="replace")
+
+        scrubber = active.scrubber
+        question = new.question
+        if "details" in question:
+            question = question | {"details": clean(question["details"])}
+        return replace(new, title=clean(new.title), question=question)
 
     def _begin(
         self, connection: Connection, owner: str, run_id: str, key: str, new: NewWait, resumable: bool
