@@ -142,6 +142,8 @@ class Settings(BaseSettings):
     recording_workflow_bytes: int = Field(default=64 << 20, ge=0, description="Bytes of recordings kept of a workflow. Failed runs, the latest good ones and one of each form of input go last.")
     recording_home_bytes: int = Field(default=1 << 30, ge=0, description="Bytes of recordings kept in the home.")
     recording_ttl: float = Field(default=7 * 86400, gt=0, description="Seconds that recordings are kept.")
+    alert_ttl: float = Field(default=30 * 86400, gt=0, description="Seconds that alerts are kept after they are over.")
+    disk_warning: int = Field(default=1 << 30, ge=0, description="Bytes free on the home's disk below which an alert says so; 0 never.")
     webhook_ttl: float = Field(default=7 * 86400, gt=0, description="Seconds that what came by webhooks is kept, 1000 of each owner at most; for so long it is known when it comes again.")
     environment_ttl: float = Field(default=7 * 86400, gt=0, description="Seconds an unused environment is kept.")
     environment_versions: int = Field(default=3, ge=0, description="Newest versions of each workflow, beside the live one, whose environments are kept in any case; a rollback to an older one builds it again.")

@@ -26,6 +26,7 @@ WORDS: Final[dict[RemedyAction, str]] = {
     RemedyAction.FIND_INTEGRATION: "`codewords integrations search` finds existing names.",
     RemedyAction.INSTALL_SERVICE: "`codewords-mcp service install` starts it with your session.",
     RemedyAction.LIST_AGREEMENTS: "`codewords agreements list` shows them.",
+    RemedyAction.LIST_ALERTS: "`codewords alerts list` shows them.",
     RemedyAction.LIST_BUDGETS: "`codewords budgets list` shows them.",
     RemedyAction.LIST_CONNECTIONS: "`codewords connections` shows them.",
     RemedyAction.LIST_DELIVERIES: "`codewords webhooks deliveries` shows yours.",

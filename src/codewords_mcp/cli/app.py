@@ -9,6 +9,7 @@ import typer
 from codewords_mcp import __version__
 from codewords_mcp.cli import (
     agreements,
+    alerts,
     backup,
     browser,
     budgets,
@@ -106,6 +107,7 @@ _PANELS = {
         "replay": replay.replay,
         "schedules": schedules.app,
         "webhooks": webhooks.app,
+        "alerts": alerts.app,
     },
     "Connect": {
         "inbox": inbox.list_inbox,

@@ -31,6 +31,7 @@ class RemedyAction(StrEnum):
     FIND_INTEGRATION = "find_integration"
     INSTALL_SERVICE = "install_service"
     LIST_AGREEMENTS = "list_agreements"
+    LIST_ALERTS = "list_alerts"
     LIST_BUDGETS = "list_budgets"
     LIST_CONNECTIONS = "list_connections"
     LIST_DELIVERIES = "list_deliveries"
@@ -81,6 +82,7 @@ NEUTRAL_WORDS: Final[dict[RemedyAction, str]] = {
     RemedyAction.FIND_INTEGRATION: "Search the integrations for existing names.",
     RemedyAction.INSTALL_SERVICE: "As a service of this machine it starts with your session.",
     RemedyAction.LIST_AGREEMENTS: "See the list of your agreements.",
+    RemedyAction.LIST_ALERTS: "See the list of alerts.",
     RemedyAction.LIST_BUDGETS: "See the list of budgets.",
     RemedyAction.LIST_CONNECTIONS: "See the list of connections.",
     RemedyAction.LIST_DELIVERIES: "See the list of deliveries.",

@@ -28,6 +28,7 @@ from codewords_mcp.http.paths import SSE_PATHS, is_chrome, is_mcp, toolset_of
 from codewords_mcp.http.routes import (
     admin,
     agreements,
+    alerts,
     browser,
     budgets,
     costs,
@@ -114,7 +115,7 @@ def operations() -> tuple[HttpOperation, ...]:
         *webhooks.OPERATIONS, *login_page.OPERATIONS, *consent_page.OPERATIONS, *browser.OPERATIONS,
         *sign_in.OPERATIONS, *oauth.OPERATIONS,
         *answer.OPERATIONS, *console.OPERATIONS, *events.OPERATIONS, *published.OPERATIONS,
-        *workflow_pages.OPERATIONS, *agreements.OPERATIONS, *questions.OPERATIONS, *_MCP,
+        *workflow_pages.OPERATIONS, *agreements.OPERATIONS, *alerts.OPERATIONS, *questions.OPERATIONS, *_MCP,
     )  # fmt: skip
     described = list(table)
     # The pages read `described` at each request, so that they list themselves as well.

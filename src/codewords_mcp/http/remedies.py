@@ -27,6 +27,7 @@ WORDS: Final[dict[RemedyAction, str]] = {
     RemedyAction.FIND_INTEGRATION: "GET /integrations finds existing names.",
     RemedyAction.INSTALL_SERVICE: "As a service of its machine it starts with the session: `codewords-mcp service install`.",
     RemedyAction.LIST_AGREEMENTS: "GET /agreements lists them.",
+    RemedyAction.LIST_ALERTS: "GET /alerts lists them.",
     RemedyAction.LIST_BUDGETS: "GET /budgets lists them.",
     RemedyAction.LIST_CONNECTIONS: "GET /connections lists them.",
     RemedyAction.LIST_DELIVERIES: "GET /webhooks/deliveries lists yours.",

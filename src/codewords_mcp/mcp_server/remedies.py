@@ -27,6 +27,7 @@ WORDS: Final[dict[RemedyAction, str]] = {
     RemedyAction.FIND_INTEGRATION: "search_integrations finds existing names.",
     RemedyAction.INSTALL_SERVICE: "`codewords-mcp service install` in a terminal starts it with the user's session.",
     RemedyAction.LIST_AGREEMENTS: "`codewords agreements list` shows them.",
+    RemedyAction.LIST_ALERTS: "`codewords alerts list` shows them.",
     RemedyAction.LIST_BUDGETS: "`codewords budgets list` shows them.",
     RemedyAction.LIST_CONNECTIONS: "`codewords connections` shows them.",
     RemedyAction.LIST_DELIVERIES: "`codewords webhooks deliveries` shows yours.",

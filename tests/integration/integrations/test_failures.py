@@ -10,6 +10,7 @@ import pytest
 from tests.integration.integrations.helpers import USER, call, refused, service, told
 from tests.support.http_runtime import Door
 from tests.support.runtime import ADMIN
+from tests.support.waiting import until
 
 from codewords_mcp.errors import UpstreamTimedOut
 from codewords_testing.pipedream import ActionRun, LoopbackConnect, StubReply
@@ -193,6 +194,12 @@ def test_an_account_that_is_revoked_in_the_middle_of_a_run_is_told_with_a_link(
     assert (error["code"], error["state"], error["app"]) == ("not_connected", "unhealthy", "stripe")
     assert "/connect/" in error["connect_link_url"]
     assert told(http.post("/integrations/stripe/connect"))["status"] == "unhealthy"
+    until(
+        lambda: (
+            [(alert["kind"], "stripe" in alert["title"]) for alert in told(http.get("/alerts"))["items"]]
+            == [("connection_lost", True)]
+        )
+    )
 
 
 @pytest.mark.requirement("integrations:revoked")

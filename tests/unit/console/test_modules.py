@@ -13,7 +13,7 @@ from tests.unit.console.modules import CONSOLE, code_of, imports_of, loaded_with
 LINES = 200
 SHELL_BYTES = 45_000
 """Bytes that a browser loads for a run, each file compressed by itself as it is served."""
-ALL_BYTES = 156_000
+ALL_BYTES = 159_500
 """All pages without the editor; 122,880 is the goal."""
 WHEEL_BYTES = 500_000
 """What the console adds to the wheel, which holds each file compressed by itself."""
@@ -22,7 +22,7 @@ MARKUP = re.compile(
 )
 EDITOR = ("editor", "codemirror")
 """Beginnings of the names of the code editor's files. It is loaded only where code is written or compared."""
-WITH_EDITOR_BYTES = 302 * 1024
+WITH_EDITOR_BYTES = 306 * 1024
 
 
 def _compressed(paths: Iterable[Path]) -> int:

@@ -21,7 +21,7 @@ pytestmark = pytest.mark.anyio
 async def test_a_stop_takes_though_news_comes_at_the_same_moment(tmp_path: Path, steps: int) -> None:
     """`asyncio.wait_for` of Python 3.11 loses a cancellation that comes between the news and whoever waits for it."""
     database = Database.open(tmp_path)
-    ticker = Scheduler(cast("Any", SimpleNamespace(database=database)), cast("Any", None))
+    ticker = Scheduler(cast("Any", SimpleNamespace(database=database)), cast("Any", None), lambda: None)
     woken: Any = ticker._woken  # pyright: ignore[reportPrivateUsage]
     running = asyncio.create_task(ticker.run())
     await until_async(lambda: woken._waiters)

@@ -4,6 +4,7 @@ import { href } from "../router.js";
 import { PAGE_NAMES } from "../strings.js";
 import { home as words } from "../strings_lists.js";
 import { html, useRef } from "../ui.js";
+import { AlertsOfHome } from "../parts/alerts.js";
 import { FirstRun } from "../parts/first_run.js";
 import { RunLink, WorkflowLink } from "../parts/link.js";
 import { failureWords } from "../parts/run_head.js";
@@ -53,6 +54,7 @@ export default function Home() {
       <p class="dim">${sentence([words.running(data.active.length), words.failed(failed)])}</p>
     </header>
     ${waitingCount.value > 0 && html`<${Inbox} />`}
+    <${AlertsOfHome} most=${SHOWN} />
     <div class="tiles">
       <div>
         <${Card} title=${words.failures} more=${[words.allFailed, href("/console/runs", { status: "failed" })]} empty=${words.noFailures}

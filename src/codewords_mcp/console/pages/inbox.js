@@ -7,6 +7,7 @@ import { home } from "../strings_lists.js";
 import { inbox as words } from "../strings_pages.js";
 import { html, useEffect, useRef, useState } from "../ui.js";
 import { useAction } from "../parts/action.js";
+import { Alerts, loadAlerts } from "../parts/alerts.js";
 import { connect } from "../parts/connections.js";
 import { lazy } from "../parts/lazy.js";
 import { RunLink } from "../parts/link.js";
@@ -22,7 +23,8 @@ const DRY_RUNS = 10;
 
 /** @param {AbortSignal} signal */
 async function load(signal) {
-  const [failed, dry, accounts] = await Promise.all([
+  const [alerts, failed, dry, accounts] = await Promise.all([
+    loadAlerts(signal),
     get("/runs", { status: "failed", limit: 100 }, { signal }),
     get("/runs", { mode: "dry_run", status: "succeeded", limit: DRY_RUNS }, { signal }),
     get("/connections", {}, { signal }).catch(() => ({ items: [] })),
@@ -33,6 +35,7 @@ async function load(signal) {
     Promise.all(unknown.map((/** @type {any} */ run) => get(`/runs/${run.id}/resume`, {}, { signal }).catch(() => null))),
   ]);
   return {
+    alerts: alerts.filter(({ kind }) => kind !== "connection_lost" || accounts.items.every((/** @type {any} */ account) => account.healthy)),
     unknown: unknown.filter((/** @type {any} */ _, /** @type {number} */ n) => asked[n]?.writes.length && !asked[n].resumed_by),
     held: dry.items.map((/** @type {any} */ run, /** @type {number} */ n) => ({ run, list: lists[n] })).filter((/** @type {any} */ { list }) => list?.writes.length && !list.problem),
     dead: accounts.items.filter((/** @type {any} */ account) => !account.healthy),
@@ -45,8 +48,8 @@ export default function Inbox() {
   const [done, setDone] = useState(/** @type {import("../parts/question.js").Done | null} */ (null));
   if (!waiting.value || (!data && !error)) return null;
 
-  const found = data ?? { unknown: [], held: [], dead: [] };
-  const all = waiting.value.length + found.unknown.length + found.held.length + found.dead.length;
+  const found = data ?? { alerts: [], unknown: [], held: [], dead: [] };
+  const all = waiting.value.length + found.alerts.length + found.unknown.length + found.held.length + found.dead.length;
   const finish = (/** @type {import("../parts/question.js").Done} */ said) => {
     setDone(said);
     setQuery({ item: null });
@@ -62,6 +65,7 @@ export default function Inbox() {
     ${all === 0 && html`<div class="card empty"><p>${words.empty}</p><a class="button" href="/console/runs">${words.emptyAction}</a></div>`}
     <${Group} title=${words.questions} items=${waiting.value.map((page) => html`<${Item} key=${page.path} id=${idOf(page.path)} name=${page.title} act=${words.readAnswer} href=${["approval", "consent"].includes(page.kind) ? "" : page.path} leads=${words.act[page.kind]}
       about=${html`<span class="dim">${words.asked} <${When} at=${page.created_at} /> · <span title=${exact(page.expires_at)}>${words.until(dayTime(page.expires_at, now.peek()))}</span></span>`}><${Question} token=${idOf(page.path)} onDone=${finish} /><//>`)} />
+    <${Alerts} items=${found.alerts} reload=${reload} />
     <${Group} title=${words.unknown} items=${found.unknown.map((/** @type {any} */ run) => html`<${Item} key=${run.id} id=${run.id} name=${nameOf(run.serviceId)} act=${words.askedWrite}
       about=${html`<span class="dim"><${RunLink} id=${run.id} /> <${Text} of=${run.error.message} /></span>`}><${Resume} run=${run} onDone=${finish} /><//>`)} />
     <${Group} title=${words.held} items=${found.held.map((/** @type {any} */ { run, list }) => html`<${Item} key=${run.id} id=${run.id} name=${nameOf(run.serviceId)} act=${words.review}

@@ -4,6 +4,7 @@ import { bytes, count } from "../format.js";
 import { PAGE_NAMES } from "../strings.js";
 import { settings as words } from "../strings_pages.js";
 import { html } from "../ui.js";
+import { AlertSettings } from "../parts/alert_settings.js";
 import { AccessKeys } from "../parts/access_keys.js";
 import { Browsers } from "../parts/browsers.js";
 import { Agreements, OwnChrome } from "../parts/personal.js";
@@ -19,7 +20,7 @@ export default function Settings() {
     <header class="head"><h1>${problems.length ? words.problems(problems.length) : words.works}</h1></header>
     ${problems.map((/** @type {any} */ problem) => html`<${Problem} error=${typeof problem === "string" ? { message: problem } : { message: problem.sentence ?? problem.message, hint: problem.fix ?? problem.hint }} />`)}
     <div class="tiles">
-      <div><${Health} status=${data} /><${Hosts} url=${data.base_url} /></div>
+      <div><${Health} status=${data} /><${Hosts} url=${data.base_url} /><${AlertSettings} /></div>
       <div><${Isolation} sandbox=${data.sandbox} /><${OwnChrome} /><${Agreements} /><${Browsers} /></div>
     </div>
     <${AccessKeys} />`;

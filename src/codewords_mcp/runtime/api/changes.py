@@ -15,6 +15,7 @@ from codewords_mcp.runtime.model.caller import Caller, refuse_run
 from codewords_mcp.runtime.model.change_events import Change
 from codewords_mcp.runtime.model.events import (
     ANY_RUN,
+    AlertsChanged,
     BrowserSessionsChanged,
     DraftsChanged,
     ListChangedElsewhere,
@@ -83,6 +84,7 @@ class ChangeApi:
         listen(SecretsChanged, self._on_list("secrets"))
         listen(SecretsChangedElsewhere, self._on_list("secrets"))
         listen(WaitingPagesChanged, self._on_list("inbox"))
+        listen(AlertsChanged, self._on_list("inbox"))
         listen(WebhooksChanged, self._on_list("webhooks"))
         listen(BrowserSessionsChanged, self._on_list("sessions"))
         listen(ListChangedElsewhere, self._on_list_elsewhere)

@@ -11,7 +11,8 @@ from functools import partial
 import structlog
 
 from codewords_mcp.errors import CodewordsError, StorageFailed
-from codewords_mcp.runtime.api.home_store import open_store, shown_home
+from codewords_mcp.runtime.alerts.service import Alerts
+from codewords_mcp.runtime.api.home_store import close_store, open_store, shown_home
 from codewords_mcp.runtime.api.readiness import Readiness
 from codewords_mcp.runtime.api.tasks import TaskStore
 from codewords_mcp.runtime.api.triggers import Triggers
@@ -126,7 +127,7 @@ class Container:
         self.events = EventBus()
         self.executor = uuid.uuid4().hex
         self.replica_ttl = settings.replica_ttl
-        self.disk = DiskSpace(settings.home)
+        self.disk = DiskSpace(settings.home, warning=settings.disk_warning)
         self.readiness = Readiness(database, self.disk, self.driver)
         self.announcements = Announcements()
         self.tasks = TaskStore(database, self.executor, dead_after=settings.replica_ttl)
@@ -161,7 +162,7 @@ class Container:
         self.unattended = settings.consent == "token"
         self.consents = Consents(
             self._links("consent"),
-            self._consent_url,
+            lambda token: f"{self.base_url}/consents/{token}",
             unattended=self.unattended,
         )
         self.agreements = Agreements(database, self.consents)
@@ -175,7 +176,9 @@ class Container:
         )
         self.response_files = ResponseFiles(database, self.files, limit=settings.max_file, folder=home)
 
-        self.deployments = Deployments(database, self._workflow_url, self._isolation)
+        self.deployments = Deployments(
+            database, lambda service_id: f"{self.base_url}/run/{service_id}/", self._isolation
+        )
         self.deployer = Deployer(database, self.deployments, self.forget)
         sealer = Sealer(self._vault)
         self.recordings = RecordingService(database, sealer, settings)
@@ -280,13 +283,18 @@ class Container:
             on_change=self._publisher(WebhooksChanged()),
         )
         self.socket_mode = SocketMode(database, self.webhooks, self.web, settings.slack_base_url)
+        self.alerts = Alerts(
+            database, self.gateway.budgets, self.disk, self.secrets, self.web, settings.slack_base_url,
+            self.address_for_others, self.events,
+        )  # fmt: skip
         self.integrations = Integrations(
             PipedreamConnect(PipedreamClient(self.web, self.secrets, settings.pipedream_base_url)),
             NativeActions(self.web, self.secrets, base_urls_of(settings)),
             database,
             self._links("connect", LINK_TTL_S),
-            base_url=self._get_base_url,
+            base_url=lambda: self.base_url,
             user_prefix=settings.pipedream_user,
+            on_state=self.alerts.watcher.connection_state,
         )
         self.waits = RunWaits(runs, self.gateway.recorders, self.events, grace=settings.waiting_grace)
         self.service_dependencies = ServiceDependencies(
@@ -314,8 +322,8 @@ class Container:
         replay_runner = ReplayRunner(self.dispatcher)
         self.replays = ReplayVerdicts(self.recordings, self.catalog, replay_runner)
         self.tests = RecordedTests(self.catalog, replay_runner)
-        self.scheduler = Scheduler(runs, self.dispatcher.background)
-        self.webhook_dispatcher = WebhookDispatcher(database, self.dispatcher)
+        self.scheduler = Scheduler(runs, self.dispatcher.background, self.alerts.watcher.wake)
+        self.webhook_dispatcher = WebhookDispatcher(database, self.dispatcher, self.alerts.watcher.wake)
         self.triggers = Triggers(
             database,
             runs.registry,
@@ -324,6 +332,7 @@ class Container:
             self.webhook_dispatcher,
             self.socket_mode,
             self.waits,
+            self.alerts,
         )
 
         if database.shared:
@@ -355,15 +364,6 @@ class Container:
     def availability(self) -> Availability:
         """Describe whether the address of this runtime lasts, and how the runtime is started again."""
         return availability(self._hosting, self.base_url, awaits_events=self.triggers.awaits_events)
-
-    def _get_base_url(self) -> str:
-        return self.base_url
-
-    def _consent_url(self, token: str) -> str:
-        return f"{self.base_url}/consents/{token}"
-
-    def _workflow_url(self, service_id: str) -> str:
-        return f"{self.base_url}/run/{service_id}/"
 
     def _fail_chain(self, run_id: str, error: CodewordsError) -> None:
         self._runs.registry.fail_chain(run_id, error)
@@ -485,6 +485,7 @@ class Container:
             *([self._driver.close] if self._driver is not None else []),
             self.environments.close,
             self.database.drained,
+            partial(close_store, self.database),
         ]
 
         for step in steps:

@@ -8,7 +8,14 @@ from pathlib import Path
 import structlog
 
 from codewords_mcp.errors import CodewordsError
-from codewords_mcp.runtime.store import budgets, local_file, recovery, retention
+from codewords_mcp.runtime.store import (
+    alert_causes,
+    budgets,
+    clean_end,
+    local_file,
+    recovery,
+    retention,
+)
 from codewords_mcp.runtime.store.database import Database
 from codewords_mcp.runtime.store.database_errors import storage_error
 from codewords_mcp.settings import Settings
@@ -36,7 +43,7 @@ def open_store(settings: Settings) -> Database:
         return database
 
     try:
-        _settle(database)
+        _settle(database, home)
     except OSError as error:
         database.close()
         raise storage_error(error, home) from error
@@ -47,8 +54,19 @@ def open_store(settings: Settings) -> Database:
     return database
 
 
-def _settle(database: Database) -> None:
+async def close_store(database: Database) -> None:
+    """Note that the runtime of a home ended in order. Raises StorageFailed."""
+    if not database.shared:
+        await database.write(clean_end.end)
+
+
+def _settle(database: Database, home: Path) -> None:
     left = database.write_blocking(recovery.abandon)
+    began_at = database.write_blocking(clean_end.begin, str(home))
+    if began_at is not None:
+        detail = {"interrupted": len(left.interrupted)}
+        database.write_blocking(alert_causes.note, f"restarted {began_at}", "runtime_restarted", detail)
+
     unsettled = database.write_blocking(budgets.settle_orphaned)
     retention.convert(database.engine)
 

@@ -7,6 +7,7 @@ import time
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 
+from codewords_mcp.runtime.api.alerts import AlertApi
 from codewords_mcp.runtime.api.approvals import ApprovalApi
 from codewords_mcp.runtime.api.authoring import AuthoringApi
 from codewords_mcp.runtime.api.browsers import BrowserApi
@@ -90,6 +91,7 @@ class Runtime:
         self.webhooks = WebhookApi(container)
         self.browsers = BrowserApi(container)
         self.consents = ConsentApi(container)
+        self.alerts = AlertApi(container)
         self.published = PublishedApi(container)
         self.sessions = SessionApi(container)
         self.status = StatusApi(container, self.secrets)

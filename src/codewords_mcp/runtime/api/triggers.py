@@ -7,6 +7,7 @@ import asyncio
 import structlog
 
 from codewords_mcp.common.cancellation import end
+from codewords_mcp.runtime.alerts.service import Alerts
 from codewords_mcp.runtime.runs import pausing
 from codewords_mcp.runtime.runs.background import BackgroundRuns
 from codewords_mcp.runtime.runs.registry import RunRegistry
@@ -21,7 +22,7 @@ log = structlog.get_logger(__name__)
 
 
 class Triggers:
-    """Schedules, webhooks and sockets, which start runs, and the summing of usage."""
+    """Schedules, webhooks and sockets, which start runs, the alerts of their failures, and the summing of usage."""
 
     def __init__(
         self,
@@ -32,6 +33,7 @@ class Triggers:
         webhooks: WebhookDispatcher,
         socket_mode: SocketMode,
         waits: RunWaits,
+        alerts: Alerts,
     ) -> None:
         self._database = database
         self._registry = registry
@@ -40,6 +42,7 @@ class Triggers:
         self._webhooks = webhooks
         self._socket_mode = socket_mode
         self._waits = waits
+        self._alerts = alerts
         self._tasks: list[asyncio.Task[None]] = []
 
     @property
@@ -53,8 +56,9 @@ class Triggers:
         return self._scheduler.armed or self._webhooks.armed or self._waits.armed
 
     def start(self) -> None:
-        """Start the triggers of runs and the summing of usage. They go on until `close`."""
-        self._tasks = [asyncio.create_task(keep_summed(self._database))]
+        """Start the triggers of runs, alerts and the summing of usage. They go on until `close`."""
+        lasting = keep_summed(self._database), self._alerts.watcher.run(), self._alerts.delivery.run()
+        self._tasks = [asyncio.create_task(task) for task in lasting]
         if self.paused_at is None:
             self._start_runs()
         else:

@@ -91,7 +91,7 @@ HTTP: tuple[Rule, ...] = (
         "GET /runs/{run_id}/diagnosis", "GET /runs/{run_id}/writes", "GET /runs/{run_id}/resume", "GET /runs/{run_id}/approvals",
         "GET /usage", "GET /costs", "GET /schedules", "GET /schedules/{schedule_id}", "GET /secrets",
         "GET /webhooks/deliveries", "GET /webhooks/deliveries/{delivery_id}", "GET /browser", "GET /published",
-        "GET /waiting", "GET /questions/{token}", "GET /sessions", "GET /agreements",
+        "GET /waiting", "GET /questions/{token}", "GET /sessions", "GET /agreements", "GET /alerts", "GET /alerts/settings",
         "GET /recordings", "GET /recordings/{run_id}",
         "GET /replays/{replay_id}",
         "GET /workflows/{service_id}/tests",
@@ -120,6 +120,7 @@ HTTP: tuple[Rule, ...] = (
         "POST /webhooks/{webhook_id}/pause", "POST /webhooks/{webhook_id}/resume", "DELETE /webhooks/{webhook_id}",
         "POST /browser/pair", "DELETE /browser", "POST /workflows/{service_id}/publish", "DELETE /published/{tool}",
         "PUT /agreements/{service_id}", "DELETE /agreements/{service_id}", "POST /recordings",
+        "POST /alerts/{alert_id}/acknowledge", "POST /alerts/{alert_id}/dismiss", "PUT /alerts/settings", "POST /alerts/test",
         "PUT /recordings/{run_id}/pin", "DELETE /recordings/{run_id}",
     ),
     # Generation costs money; an action in another app may do anything; the rest makes triggers of

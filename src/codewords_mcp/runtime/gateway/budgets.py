@@ -35,6 +35,9 @@ from codewords_mcp.runtime.store import budgets as rows
 from codewords_mcp.runtime.store.clock import now
 from codewords_mcp.runtime.store.database import Database
 
+LEVELS_INTERVAL = 30.0
+"""Seconds after which budgets are looked at although no call was made: one may have been changed, or a day have begun."""
+MAX_TOUCHED = 500
 REFRESH_INTERVAL = 1.0
 """Seconds after which a budget that another replica changed applies here too."""
 
@@ -46,6 +49,18 @@ class BudgetLimit(NamedTuple):
     scope: BudgetScope
     period: BudgetPeriod
     account: AccountKey | None
+
+
+class BudgetLevel(NamedTuple):
+    """The spent part of a budget, in USD. `refused`: a call was refused since it would have exceeded it."""
+
+    scope: BudgetScope
+    subject: str
+    period: BudgetPeriod
+    since: str
+    limit: float
+    spent: float
+    refused: bool = False
 
 
 class Budgets:
@@ -62,6 +77,9 @@ class Budgets:
         self._stored: list[Budget] | None = None
         self._compiled_limits: list[tuple[BudgetLimit, str]] = []
         self._as_of = 0.0
+        self._touched: dict[AccountKey, tuple[BudgetLimit, bool]] = {}
+        """The lowest limit of accounts that calls were made under since `levels`, and whether one was refused."""
+        self._levels_as_of = float("-inf")
 
         if database.shared:
             self._shared = SharedAccounts(database, ledger, executor)
@@ -97,6 +115,7 @@ class Budgets:
         _check(scope, subject, period)
         await self._db.write(rows.put, scope, subject, period, amount, now())
         self._stored = None
+        self._levels_as_of = float("-inf")
         return Budget(scope=scope, subject=subject, period=period, usd=amount / USD)
 
     async def remove(self, scope: BudgetScope, subject: str, period: BudgetPeriod) -> bool:
@@ -137,6 +156,8 @@ class Budgets:
         taken = await self._accounts.take(
             ReservationRequest(call.origin, call.route.provider, call.model, estimate.max_cost, ceilings)
         )
+        for limit in limits:
+            self._touch(limit, ceilings, refused=_lacks(taken, limit, estimate))
         if isinstance(taken, Reservation):
             return taken
 
@@ -152,6 +173,36 @@ class Budgets:
         assert tightest.account is not None  # noqa: S101  # only such were looked at
         raise _refusal(tightest, taken[tightest.account], estimate, remaining)
 
+    def _touch(self, limit: BudgetLimit, ceilings: dict[AccountKey, int], *, refused: bool) -> None:
+        key = limit.account
+        # A run's budget ends its run, which is told as such.
+        if key is None or limit.scope == "run" or ceilings[key] != limit.amount:
+            return
+        known = self._touched.get(key)
+        if known is not None or len(self._touched) < MAX_TOUCHED:
+            self._touched[key] = (limit, refused or (known is not None and known[1]))
+
+    async def levels(self) -> list[BudgetLevel] | None:
+        """Return the spent part of each budget that may have changed; None if no call was made for some seconds."""
+        if not self._touched and time.monotonic() < self._levels_as_of + LEVELS_INTERVAL:
+            return None
+        touched, self._touched = self._touched, {}
+        self._levels_as_of = time.monotonic()
+
+        found: dict[AccountKey, BudgetLevel] = {}
+        for key, (limit, refused) in touched.items():
+            spent = (await self._accounts.read(key)).spent / USD
+            found[key] = BudgetLevel(
+                limit.scope, key.subject, limit.period, key.since, limit.amount / USD, spent, refused
+            )
+        for budget in await self.list():
+            key = _key(budget.scope, budget.subject, budget.period)
+            if budget.spent is not None and key not in found:
+                found[key] = BudgetLevel(
+                    budget.scope, budget.subject, budget.period, key.since, budget.usd, budget.spent
+                )
+        return list(found.values())
+
     async def forget_past(self) -> None:
         """Drop accounts of days, months and runs that are over."""
         if self._shared is not None:
@@ -166,6 +217,15 @@ class Budgets:
         self._compiled_limits = _compiled(self._fixed + self._stored)
         self._as_of = time.monotonic()
         return self._stored
+
+
+def _lacks(
+    taken: Reservation | dict[AccountKey, BudgetAccount], limit: BudgetLimit, estimate: Estimate
+) -> bool:
+    """Whether a refused call would have exceeded this limit."""
+    if isinstance(taken, Reservation) or limit.account is None:
+        return False
+    return taken[limit.account].taken + estimate.max_cost > limit.amount
 
 
 def from_settings(name: str, usd: float) -> Budget:

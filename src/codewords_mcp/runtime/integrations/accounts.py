@@ -31,7 +31,7 @@ _LINK_MARGIN_S = 300.0
 
 class ConnectedAccounts:
     """The accounts of all owners. For one event loop. `owner` selects whose accounts and tokens are
-    used.
+    used. `on_connected(owner, app)` is called when a person has connected an account.
 
     All methods also raise the errors of the broker (see `base.IntegrationBroker`).
     """
@@ -45,7 +45,9 @@ class ConnectedAccounts:
         *,
         base_url: Callable[[], str],
         user_prefix: str,
+        on_connected: Callable[[str, str], object],
     ) -> None:
+        self._on_connected = on_connected
         self._broker = broker
         self._native = native
         self._directory = directory
@@ -126,6 +128,7 @@ class ConnectedAccounts:
     async def spend_link(self, link: OneTimeLink) -> None:
         """Mark a link as used after an account was connected by it."""
         await self._links.spend(link)
+        self._on_connected(link.owner, link.data["app"])
 
     def user(self, owner: str) -> str:
         """Return the broker's id of this owner."""

@@ -14,9 +14,10 @@ from codewords_mcp.runtime.integrations.accounts import ConnectedAccounts
 from codewords_mcp.runtime.integrations.base import BrokerRunResult, ConfiguredAction, IntegrationBroker
 from codewords_mcp.runtime.integrations.configure import configure_props, require_complete
 from codewords_mcp.runtime.integrations.directory import Directory, ResolvedAction
-from codewords_mcp.runtime.integrations.errors import IntegrationFailed
+from codewords_mcp.runtime.integrations.errors import AppNotConnected, IntegrationFailed
 from codewords_mcp.runtime.integrations.native import NativeActions
 from codewords_mcp.runtime.integrations.native_api import NativeAction
+from codewords_mcp.runtime.model import integration_names as names
 from codewords_mcp.runtime.model.egress_policy import EgressPolicy
 from codewords_mcp.runtime.model.integration import Action, ActionOutcome, Detail, Prop
 from codewords_mcp.runtime.store.database import Database
@@ -40,7 +41,8 @@ class ActionRequest:
 class Integrations:
     """Actions run with connected accounts. `directory` lists actions, `accounts` manages accounts.
 
-    For one event loop; `close` it. `owner` selects whose accounts and tokens are used. All methods
+    For one event loop; `close` it. `on_state(owner, app, healthy)` is called where an account turned
+    out to work, or to have lost its access. `owner` selects whose accounts and tokens are used. All methods
     also raise the errors of the broker (see `base.IntegrationBroker`).
     """
 
@@ -53,13 +55,16 @@ class Integrations:
         *,
         base_url: Callable[[], str],
         user_prefix: str,
+        on_state: Callable[[str, str, bool], object],
     ) -> None:
+        self._on_state = on_state
         self._broker = broker
         self._native = native
         self.directory = Directory(broker, native, database)
         self.accounts = ConnectedAccounts(
-            broker, native, self.directory, links, base_url=base_url, user_prefix=user_prefix
-        )
+            broker, native, self.directory, links, base_url=base_url, user_prefix=user_prefix,
+            on_connected=lambda owner, app: self._report(owner, app, healthy=True),
+        )  # fmt: skip
 
     async def close(self) -> None:
         """Stop the background reading."""
@@ -143,6 +148,20 @@ class Integrations:
         Raises NotFound, InvalidInput naming missing fields, AppNotConnected, IntegrationFailed,
         TooBusy, UpstreamTimedOut.
         """
+        try:
+            outcome = await self._run(owner, request, policy)
+        except AppNotConnected as error:
+            if error.state == "unhealthy":
+                self._report(owner, error.app, healthy=False)
+            raise
+
+        self._report(owner, request.app, healthy=True)
+        return outcome
+
+    def _report(self, owner: str, app: str, *, healthy: bool) -> None:
+        self._on_state(owner, names.plain(names.app_of(app)), healthy)
+
+    async def _run(self, owner: str, request: ActionRequest, policy: EgressPolicy | None) -> ActionOutcome:
         resolved = await self.directory.resolve(owner, request.app, request.action, request.props)
         if resolved.native is not None:
             return await self._run_native(owner, resolved.native, resolved, policy)

@@ -39,15 +39,20 @@ def full_disk(error: BaseException) -> StorageFailed | None:
 class DiskSpace:
     """The space on the disk of a folder, which exists."""
 
-    def __init__(self, folder: Path, low_space: int = LOW_SPACE) -> None:
-        self._folder = folder
+    def __init__(self, folder: Path, low_space: int = LOW_SPACE, *, warning: int = 0) -> None:
+        self.folder = folder
         self.low_space = low_space
+        self._warning = warning
+
+    def is_nearly_full(self) -> bool:
+        """Whether less than `warning` bytes are free. May block."""
+        return shutil.disk_usage(self.folder).free < self._warning
 
     def require(self) -> None:
         """Raise StorageFailed if the disk is full. May block: the disk may be a network's."""
-        if shutil.disk_usage(self._folder).free < self.low_space:
+        if shutil.disk_usage(self.folder).free < self.low_space:
             raise StorageFailed(
-                f"The disk that holds {self._folder} is full.",
+                f"The disk that holds {self.folder} is full.",
                 hint="Free some space and try again.",
                 remedy=DIAGNOSE,
             )

@@ -100,6 +100,11 @@ class WaitingPagesChanged:
 
 
 @dataclass(frozen=True, slots=True)
+class AlertsChanged:
+    """An alert was made, counted on, answered or resolved."""
+
+
+@dataclass(frozen=True, slots=True)
 class BrowserSessionsChanged:
     """A browser was signed in or out."""
 

@@ -47,6 +47,8 @@ QueueReason = str
 UNFINISHED = ("queued", "starting", "running")
 ACTIVE = ("starting", "running")
 """The states that occupy a slot."""
+FAILED = ("failed", "timed_out", "interrupted")
+"""The final states of runs that should have succeeded."""
 NOT_RUNNING = ("queued", "starting")
 SUSPENDED = ("answer", "wait")
 """Values of `waits_for` of a queued run that has given its sandbox back: it goes on when a person has answered, or at a time.

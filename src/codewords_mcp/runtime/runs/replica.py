@@ -22,6 +22,7 @@ from codewords_mcp import __version__
 from codewords_mcp.errors import CodewordsError
 from codewords_mcp.runtime.gateway.shared_accounts import settle_dead
 from codewords_mcp.runtime.model.events import (
+    AlertsChanged,
     BrowserSessionsChanged,
     CancelRequested,
     DraftsChanged,
@@ -59,6 +60,7 @@ LISTS: dict[type, LiveKind] = {
     SchedulesChanged: "schedules",
     WebhooksChanged: "webhooks",
     WaitingPagesChanged: "inbox",
+    AlertsChanged: "inbox",
     BrowserSessionsChanged: "sessions",
 }
 """In a notification, likewise: lists that the open pages of other processes read again."""
@@ -230,7 +232,7 @@ class Replica:
 
         if SECRETS in changed or "*" in changed:
             self._bus.publish(SecretsChangedElsewhere())
-        for kind in LISTS.values():
+        for kind in dict.fromkeys(LISTS.values()):
             if kind in changed or "*" in changed:
                 self._bus.publish(ListChangedElsewhere(kind))
         for run_id in changed:

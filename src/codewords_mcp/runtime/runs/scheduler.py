@@ -10,6 +10,7 @@ import json
 import random
 import time
 import uuid
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -23,7 +24,7 @@ from codewords_mcp.runtime.model.run_state import to_queued
 from codewords_mcp.runtime.runs.background import BackgroundRuns
 from codewords_mcp.runtime.runs.context import RunDependencies
 from codewords_mcp.runtime.runs.poll_loop import PollLoop
-from codewords_mcp.runtime.store import requests, schedules, workflows
+from codewords_mcp.runtime.store import alert_causes, requests, schedules, workflows
 from codewords_mcp.runtime.store import runs as rows
 from codewords_mcp.runtime.store.clock import now, to_datetime, to_micros, to_text
 from codewords_mcp.runtime.store.executors import clock
@@ -52,12 +53,20 @@ class _Round:
 
 
 class Scheduler(PollLoop):
-    """`armed`: a schedule has a time to come, or a time that waits for the run before to end."""
+    """`armed`: a schedule has a time to come, or a time that waits for the run before to end.
 
-    def __init__(self, context: RunDependencies, background: BackgroundRuns) -> None:
+    `on_failure` is called where times were missed or a schedule was paused.
+    """
+
+    def __init__(
+        self, context: RunDependencies, background: BackgroundRuns, on_failure: Callable[[], object]
+    ) -> None:
         super().__init__("schedules are not looked at", LONGEST_SLEEP)
         self._context = context
         self._background = background
+        self._on_failure = on_failure
+        self._noted = False
+        """A failure was noted in the last transaction."""
         self._ahead: float | None = None
         """By how much the clock is ahead of the monotonic one, at the last look; None before the first."""
 
@@ -113,6 +122,9 @@ class Scheduler(PollLoop):
         """Start everything that is due."""
         while True:
             done = await self._context.database.write(self._round)
+            if self._noted:
+                self._noted = False
+                self._on_failure()
             for run_id in done.started:
                 self._background.begin(run_id)
             if done.examined < BATCH:
@@ -129,16 +141,11 @@ class Scheduler(PollLoop):
         workflow = workflows.get(connection, row["service_id"])
         # Asked at each time: a workflow may have been deleted or made private since.
         if workflow is None or not (workflow.owner == row["owner"] or workflow.public):
-            gone: ScheduleChange = {"paused": True, "note": "Paused: its workflow is gone."}
-            schedules.change(connection, row["id"], gone)
+            self._stop(connection, row, "Paused: its workflow is gone.")
             return []
 
         if not _maker_may_start(connection, row):
-            changed: ScheduleChange = {
-                "paused": True,
-                "note": "Paused: the workflow that made it may not start this one any more.",
-            }
-            schedules.change(connection, row["id"], changed)
+            self._stop(connection, row, "Paused: the workflow that made it may not start this one any more.")
             return []
 
         next_at = row["next_at"]
@@ -147,6 +154,11 @@ class Scheduler(PollLoop):
             what = self._due(row, next_at, at)
         else:
             what = Due([], 0, to_datetime(next_at) if next_at else None)
+
+        if what.missed:
+            detail = {"schedule_id": row["id"], "times": what.missed, "note": _missed_note(row, what)}
+            alert_causes.note(connection, f"missed {row['id']} {next_at}", "schedule_missed", detail)
+            self._noted = True
 
         starting, waiting, note = self._admitted(connection, row, what)
         first_dry = bool(row["first_dry"])
@@ -168,6 +180,12 @@ class Scheduler(PollLoop):
                 values.update(_after_dry(started[0]))
         schedules.change(connection, row["id"], values)
         return started
+
+    def _stop(self, connection: Connection, row: ScheduleRow, note: str) -> None:
+        schedules.change(connection, row["id"], {"paused": True, "note": note})
+        detail = {"schedule_id": row["id"], "note": note}
+        alert_causes.note(connection, f"stopped {row['id']}", "schedule_stopped", detail)
+        self._noted = True
 
     def _due(self, row: ScheduleRow, next_at: int, at: int) -> Due:
         return due(

@@ -7,6 +7,9 @@ run.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
+
+from sqlalchemy import Connection
 
 from codewords_mcp.errors import CodewordsError, EnvironmentFailed, StorageFailed, TooBusy
 from codewords_mcp.runtime.model.caller import Caller, MadeBy
@@ -14,6 +17,7 @@ from codewords_mcp.runtime.model.run import RunRequest
 from codewords_mcp.runtime.runs.background_request import replayed
 from codewords_mcp.runtime.runs.dispatcher import RunDispatcher
 from codewords_mcp.runtime.runs.poll_loop import PollLoop
+from codewords_mcp.runtime.store import alert_causes
 from codewords_mcp.runtime.store import webhooks as rows
 from codewords_mcp.runtime.store.clock import now
 from codewords_mcp.runtime.store.database import Database
@@ -35,10 +39,13 @@ _AGAIN = (TooBusy, StorageFailed, EnvironmentFailed)
 
 
 class WebhookDispatcher(PollLoop):
-    """`armed`: there are webhooks, so that something may come."""
+    """`armed`: there are webhooks, so that something may come. `on_failure` is called where one starts no run."""
 
-    def __init__(self, database: Database, dispatcher: RunDispatcher) -> None:
+    def __init__(
+        self, database: Database, dispatcher: RunDispatcher, on_failure: Callable[[], object]
+    ) -> None:
         super().__init__("what came by webhooks is not delivered", POLL_INTERVAL)
+        self._on_failure = on_failure
         self._db = database
         self._dispatcher = dispatcher
 
@@ -102,10 +109,21 @@ class WebhookDispatcher(PollLoop):
             if started not in runs:
                 runs.append(started)
 
-        await self._settle(row, {"runs": runs, **_outcome(row, faults, len(matching) - len(active))})
+        outcome = _outcome(row, faults, len(matching) - len(active))
+        await self._settle(row, {"runs": runs, **outcome}, matching[0]["service_id"])
 
-    async def _settle(self, row: DeliveryRow, values: DeliveryChange) -> None:
-        await self._db.write(rows.change, row["id"], values)
+    async def _settle(self, row: DeliveryRow, values: DeliveryChange, service_id: str | None = None) -> None:
+        def settle(connection: Connection) -> None:
+            rows.change(connection, row["id"], values)
+            if values.get("status") == "failed":
+                detail = {name: row[name] for name in ("owner", "endpoint")}
+                detail |= {"service_id": service_id, "reason": values.get("reason", "")}
+                cause = f"delivery {row['id']}/{row['round']}"
+                alert_causes.note(connection, cause, "delivery_failed", detail)
+
+        await self._db.write(settle)
+        if values.get("status") == "failed":
+            self._on_failure()
 
 
 def _outcome(row: DeliveryRow, faults: list[CodewordsError], paused: int) -> DeliveryChange:

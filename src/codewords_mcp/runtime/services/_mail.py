@@ -43,7 +43,7 @@ def single_line(text: str) -> str:
     return text
 
 
-def _bare_address(text: str) -> str:
+def bare_address(text: str) -> str:
     """Return a checked `local@domain`, its domain in ASCII. Raises ValueError."""
     import email_validator
 
@@ -65,7 +65,7 @@ def _address(text: str) -> str:
     try:
         # One address alone: several would be recipients that nobody sees.
         [(name, bare)] = found
-        address = _bare_address(bare)
+        address = bare_address(bare)
     except ValueError:
         raise ValueError(
             "that is no e-mail address, like name@example.org or Name <name@example.org>"
@@ -79,17 +79,21 @@ Address = Annotated[str, AfterValidator(_address)]
 
 async def sender_of(context: ServiceContext, service: str, url: str | None) -> str:
     """Return the sender address. Raises MissingCredential."""
-    sender_address = await context.secret(SMTP_FROM)
-    if sender_address is None and url is None:
+    sender = await context.secret(SMTP_FROM)
+    if sender is None and url is None:
         # The outbox needs no address that works.
         return "nobody@localhost"
+    return sender_address(f"The service {service}", url or "", sender)
 
-    user = unquote(urlsplit(url or "").username or "")
+
+def sender_address(subject: str, url: str, sender: str | None) -> str:
+    """Return the address that mail comes from: `sender`, else the user of SMTP_URL. Raises MissingCredential."""
+    user = unquote(urlsplit(url).username or "")
     try:
-        return _bare_address(parseaddr(sender_address or user)[1])
+        return bare_address(parseaddr(sender or user)[1])
     except ValueError:
         raise MissingCredential(
-            f"The service {service} has no address to send from, so nothing was sent.",
+            f"{subject} has no address to send from, so nothing was sent.",
             credential=SMTP_FROM.name,
             hint=SMTP_FROM.how,
             remedy=set_secret(SMTP_FROM.name),
@@ -115,7 +119,7 @@ async def post(
     Raises InvalidInput, UpstreamFailed.
     """
     if url is not None:
-        return MailOutcome(refused=await _deliver(url, message, sender, recipients))
+        return MailOutcome(refused=await deliver(url, message, sender, recipients))
 
     outbox_id = str(uuid.uuid4())
     row: OutboxRow = {
@@ -132,7 +136,7 @@ async def post(
     return MailOutcome(outbox=outbox_id)
 
 
-async def _deliver(url: str, message: EmailMessage, sender: str, recipients: list[str]) -> list[str]:
+async def deliver(url: str, message: EmailMessage, sender: str, recipients: list[str]) -> list[str]:
     """Send by SMTP. Returns the recipients that the server refused while it accepted others."""
     # At first use, since most homes have no mail server.
     import aiosmtplib

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import json
 import secrets
+from collections.abc import Mapping
 from typing import Any, cast
 
 from pydantic import AliasChoices, Field
@@ -28,7 +29,7 @@ from codewords_mcp.runtime.services.base import (
 )
 from codewords_mcp.runtime.triggers.webhook_events import slack_event
 from codewords_mcp.runtime.triggers.webhooks import as_json
-from codewords_mcp.runtime.web.client import retry_after
+from codewords_mcp.runtime.web.client import Web, retry_after
 
 SLACK_BOT_TOKEN = ServiceCredential(
     "SLACK_BOT_TOKEN",
@@ -106,12 +107,19 @@ async def register(context: ServiceContext, params: SlackRegistration) -> SlackW
 async def send(context: ServiceContext, params: SlackMessage) -> SlackSendOutput:
     """Send a message. Raises MissingCredential, NotFound, TooBusy, UpstreamFailed."""
     token = await context.need("slack_trigger", SLACK_BOT_TOKEN)
-    response = await context.web.api(
-        context.settings.slack_base_url,
+    # Slack refuses fields that are null.
+    fields = params.model_dump(exclude_none=True)
+    sent = await post_message(context.web, context.settings.slack_base_url, token, fields)
+    return SlackSendOutput(success=True, channel=str(sent.get("channel")), ts=str(sent.get("ts")))
+
+
+async def post_message(web: Web, base_url: str, token: str, fields: Mapping[str, Any]) -> dict[str, Any]:
+    """Send a message with the fields of chat.postMessage; Slack's answer. Raises NotFound, TooBusy, UpstreamFailed."""
+    response = await web.api(
+        base_url,
         "/chat.postMessage",
         method="POST",
-        # Slack refuses fields that are null.
-        content=params.model_dump(exclude_none=True),
+        content=dict(fields),
         headers={"Authorization": f"Bearer {token}"},
     )
     if response.status == 429:
@@ -125,7 +133,7 @@ async def send(context: ServiceContext, params: SlackMessage) -> SlackSendOutput
 
     # Slack answers 200 for refusals, too, and says so in the body.
     if body.get("ok") is True:
-        return SlackSendOutput(success=True, channel=str(body.get("channel")), ts=str(body.get("ts")))
+        return body
 
     # Text of another party is bounded.
     error_code = str(body.get("error", ""))[:100]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from sqlalchemy import Connection, delete, insert, select, text, update
 
 from codewords_mcp.runtime.model.run_state import UNFINISHED
+from codewords_mcp.runtime.store import alert_causes
 from codewords_mcp.runtime.store.clock import now
 from codewords_mcp.runtime.store.tables import executors, runs
 
@@ -37,7 +38,10 @@ def alive(connection: Connection, ttl: float) -> set[str]:
 
 def forget_dead(connection: Connection, ttl: float) -> None:
     """Forget those that have not been seen for long."""
-    connection.execute(delete(executors).where(executors.c.seen_at < clock(connection) - int(ttl * 1e6)))
+    dead = executors.c.seen_at < clock(connection) - int(ttl * 1e6)
+    for executor in connection.execute(delete(executors).where(dead).returning(executors.c.id)).scalars():
+        # One that ends in order leaves by itself.
+        alert_causes.note(connection, f"lost {executor}", "runtime_restarted", {})
 
 
 def leave(connection: Connection, executor: str) -> None:

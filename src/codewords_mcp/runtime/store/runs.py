@@ -37,7 +37,8 @@ from codewords_mcp.runtime.model.run import (
 )
 from codewords_mcp.runtime.model.run_columns import AttemptEntry, RunColumns
 from codewords_mcp.runtime.model.run_filter import RunConditions
-from codewords_mcp.runtime.model.run_state import UNFINISHED
+from codewords_mcp.runtime.model.run_state import FAILED, UNFINISHED
+from codewords_mcp.runtime.store import alert_causes
 from codewords_mcp.runtime.store.clock import optional_datetime, to_datetime, to_micros
 from codewords_mcp.runtime.store.tables import REPLAYS, runs
 
@@ -148,7 +149,11 @@ def change(
     the run. True if a row was changed.
     """
     statement = _update(tuple(values), only_from, held=holder is not None)
-    return connection.execute(statement, {**values, "_id": run_id, "_holder": holder}).rowcount == 1
+    changed = connection.execute(statement, {**values, "_id": run_id, "_holder": holder}).rowcount == 1
+    if changed and values.get("status") in FAILED:
+        # In the same transaction, so that no crash makes a failure silent.
+        alert_causes.note_failed_run(connection, run_id)
+    return changed
 
 
 def held(connection: Connection, run_ids: list[str], holder: str) -> set[str]:

@@ -11,6 +11,12 @@ from codewords_mcp.runtime.store.tables.access import (
     logins,
     secrets,
 )
+from codewords_mcp.runtime.store.tables.alerts import (
+    alert_causes,
+    alert_messages,
+    alert_settings,
+    alerts,
+)
 from codewords_mcp.runtime.store.tables.base import metadata
 from codewords_mcp.runtime.store.tables.budgets import budget_accounts, budgets, model_reservations
 from codewords_mcp.runtime.store.tables.home import executors, key_use, marks, meta, tasks
@@ -34,6 +40,10 @@ __all__ = [
     "REPLAYS",
     "UNSUMMED",
     "agreements",
+    "alert_causes",
+    "alert_messages",
+    "alert_settings",
+    "alerts",
     "browsers",
     "budget_accounts",
     "budgets",

@@ -1,0 +1,137 @@
+"""States of a home that are alerts while they last: budgets that are nearly spent, and a disk that is nearly full."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from sqlalchemy import Connection
+
+from codewords_mcp.runtime.alerts.notify import notify_raised, notify_resolved
+from codewords_mcp.runtime.gateway.budgets import BudgetLevel, Budgets
+from codewords_mcp.runtime.model.alert import AlertKind
+from codewords_mcp.runtime.model.caller import HOME_OWNER
+from codewords_mcp.runtime.model.disk_errors import DiskSpace
+from codewords_mcp.runtime.model.plain_text import item
+from codewords_mcp.runtime.store import alerts
+from codewords_mcp.runtime.store.alerts import Failure
+from codewords_mcp.runtime.store.clock import now
+from codewords_mcp.runtime.store.database import Database
+
+INTERVAL = 5.0
+"""Seconds between looks at budgets while model calls are made under any."""
+IDLE_INTERVAL = 30.0
+DISK_INTERVAL = 30.0
+LOW = 0.8
+"""Part of a budget from which it counts as nearly spent."""
+_BUDGET_KINDS: tuple[AlertKind, ...] = ("budget_low", "budget_spent")
+_PARTS: tuple[tuple[AlertKind, float], ...] = (("budget_low", LOW), ("budget_spent", 1.0))
+
+
+class Conditions:
+    """Checks of states. `interval`: seconds until the next check is due."""
+
+    def __init__(self, database: Database, budgets: Budgets, disk: DiskSpace) -> None:
+        self._db = database
+        self._budgets = budgets
+        self._disk = disk
+        self._disk_checked = -DISK_INTERVAL
+        self._disk_is_low: bool | None = None
+        self._levels: list[BudgetLevel] = []
+        self.interval = IDLE_INTERVAL
+
+    async def check(self) -> bool:
+        """Open the alerts of states that began, and resolve those of states that are over; whether any changed."""
+        changed = await self._check_budgets()
+        if time.monotonic() >= self._disk_checked + DISK_INTERVAL:
+            self._disk_checked = time.monotonic()
+            changed = await self._check_disk() or changed
+        return changed
+
+    async def _check_budgets(self) -> bool:
+        levels = await self._budgets.levels()
+        self.interval = IDLE_INTERVAL if levels is None else INTERVAL
+        if levels is None or levels == self._levels:
+            return False
+        changed = await self._db.write(_update_budgets, levels)
+        self._levels = levels
+        return changed
+
+    async def _check_disk(self) -> bool:
+        low = await asyncio.to_thread(self._disk.is_nearly_full)
+        if low == self._disk_is_low:
+            return False
+        changed = await self._db.write(_update_disk, low=low, where=str(self._disk.folder))
+        self._disk_is_low = low
+        return changed
+
+
+def _update_budgets(connection: Connection, levels: Sequence[BudgetLevel]) -> bool:
+    known = {(row["owner"], row["subject"]): row for row in alerts.unresolved_of(connection, _BUDGET_KINDS)}
+    changed = False
+    for level in levels:
+        for kind, part in _PARTS:
+            failure = _describe_level(level, kind)
+            place = (failure.owner, failure.subject)
+            row = known.get(place)
+            holds = 0 < level.limit * part <= level.spent or (kind == "budget_spent" and level.refused)
+            if row is not None and _is_refused_still(row["detail"], level):
+                holds = True
+            # A new day or month begins with an account of its own.
+            if row is not None and (not holds or row["detail"].get("since") != level.since):
+                notify_resolved(connection, failure.owner, alerts.resolve_subject(connection, *place, now()))
+                changed = True
+            if holds:
+                changed = _hold(connection, failure) or changed
+    return changed
+
+
+def _is_refused_still(detail: Mapping[str, Any], level: BudgetLevel) -> bool:
+    """Whether a call was refused under the same budget before: smaller ones may still pass."""
+    return bool(detail.get("refused")) and (detail["since"], detail["limit"]) == (level.since, level.limit)
+
+
+def _describe_level(level: BudgetLevel, kind: AlertKind) -> Failure:
+    of = "the home" if level.scope == "home" else f"the {level.scope} {item(level.subject)}"
+    period = {"total": "", "day": " for today (UTC)", "month": " for this month (UTC)"}[level.period]
+    if kind == "budget_low":
+        title, then = f"The budget of {of}{period} is nearly spent", "Calls that would exceed it are refused."
+    else:
+        title, then = f"The budget of {of}{period} is spent", "Model calls under it are refused."
+    workflow = level.subject if level.scope == "workflow" else None
+    return Failure(
+        HOME_OWNER,
+        kind,
+        f"{kind}/{level.scope}/{level.subject}/{level.period}"[:240],
+        title,
+        f"{level.spent:.4g} of {level.limit:.4g} USD are spent. {then}",
+        now(),
+        service_id=workflow,
+        detail={"since": level.since, "limit": level.limit, "refused": level.refused},
+    )
+
+
+def _update_disk(connection: Connection, *, low: bool, where: str) -> bool:
+    if not low:
+        ids = alerts.resolve_subject(connection, HOME_OWNER, "disk_low", now())
+        notify_resolved(connection, HOME_OWNER, ids)
+        return bool(ids)
+    failure = Failure(
+        HOME_OWNER,
+        "disk_low",
+        "disk_low",
+        "The disk of the home is nearly full",
+        f"Free some space on the disk that holds {where}: without it runs fail and nothing is stored.",
+        now(),
+    )
+    return _hold(connection, failure)
+
+
+def _hold(connection: Connection, failure: Failure) -> bool:
+    """Open the alert of a state that lasts; whether it was not open before."""
+    raised = alerts.hold(connection, failure)
+    if raised is not None:
+        notify_raised(connection, [raised])
+    return raised is not None

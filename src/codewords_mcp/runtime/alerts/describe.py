@@ -1,0 +1,209 @@
+"""Failures in words: the title, the reason and the subject of an alert for each cause.
+
+Equal subjects share an alert, so a subject has no text of a program and nothing that differs between equal failures.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Connection, RowMapping, select
+
+from codewords_mcp.runtime.model.caller import HOME_OWNER
+from codewords_mcp.runtime.model.plain_text import quoted
+from codewords_mcp.runtime.model.run_state import FAILED
+from codewords_mcp.runtime.store.alert_causes import AlertCause
+from codewords_mcp.runtime.store.alerts import Failure
+from codewords_mcp.runtime.store.tables import runs, schedules, workflows
+
+ON_FAILURE = "on_failure/"
+"""The beginning of the idempotency key of a run that `on_failure` started."""
+FAILING_AFTER = 3
+"""Failures in a row after which a schedule counts as failing again and again."""
+_DELIVERY = "whd_"
+"""The beginning of the correlation id of runs that a webhook started."""
+_NAME = 100
+_COLUMNS = (
+    runs.c.id, runs.c.owner, runs.c.service_id, runs.c.version, runs.c.status, runs.c.error, runs.c.response_status,
+    runs.c.schedule_id, runs.c.correlation_id, runs.c.parent_id, runs.c.idempotency_key, runs.c.created_at,
+    runs.c.completed_at, runs.c.made_by, runs.c.key_id, runs.c.depth,
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class FailedRun:
+    """A run that failed, with the name of its workflow. `trigger`: schedule, webhook, on_failure, or background."""
+
+    row: RowMapping
+    workflow: str
+    trigger: str
+
+
+def find_failed_run(connection: Connection, run_id: str) -> FailedRun | None:
+    """Return a run that failed; None if it is gone, or a person deleted its workflow."""
+    query = select(*_COLUMNS, workflows.c.name.label("workflow")).join(
+        workflows, workflows.c.id == runs.c.service_id
+    )
+    row = connection.execute(query.where(runs.c.id == run_id)).mappings().first()
+    if row is None or row["status"] not in FAILED:
+        return None
+    return FailedRun(row, quoted(row["workflow"], _NAME), _trigger(row))
+
+
+def _trigger(row: RowMapping) -> str:
+    if row["schedule_id"] is not None:
+        return "schedule"
+    # A called run has the correlation id of the run that calls it.
+    if row["parent_id"] is None and str(row["correlation_id"] or "").startswith(_DELIVERY):
+        return "webhook"
+    if str(row["idempotency_key"] or "").startswith(ON_FAILURE):
+        return "on_failure"
+    return "background"
+
+
+def describe_run(connection: Connection, run: FailedRun) -> list[Failure]:
+    """Failures that a failed run is told as: its own, and that of a schedule which fails again and again."""
+    row = run.row
+    error: dict[str, Any] = row["error"] or {}
+    code = str(error.get("code", "failed"))
+    cause = f"{code} {row['response_status'] or ''}".strip()
+    at = row["completed_at"] or row["created_at"]
+    own = Failure(
+        row["owner"],
+        "run_failed",
+        f"run_failed/{row['service_id']}/{cause}",
+        f"The workflow {run.workflow} failed",
+        f"{error.get('message', 'It failed.')} {_started_by(run.trigger)}",
+        at,
+        service_id=row["service_id"],
+        schedule_id=row["schedule_id"],
+        run_id=row["id"],
+        detail={"code": code, "trigger": run.trigger},
+    )
+    if row["schedule_id"] is None or not _keeps_failing(connection, row["schedule_id"]):
+        return [own]
+
+    name = _schedule_name(connection, row["schedule_id"])
+    again = Failure(
+        row["owner"],
+        "schedule_failing",
+        f"schedule_failing/{row['schedule_id']}",
+        f"The schedule {name} of {run.workflow} fails again and again",
+        f"Its last {FAILING_AFTER} runs failed. {error.get('message', '')}".strip(),
+        at,
+        service_id=row["service_id"],
+        schedule_id=row["schedule_id"],
+        run_id=row["id"],
+        detail={"code": code},
+    )
+    return [own, again]
+
+
+_STARTED_BY = {
+    "schedule": "A schedule had started it.",
+    "webhook": "A webhook had started it.",
+    "on_failure": "It was started for the failure of another workflow.",
+    "background": "It ran in the background.",
+}
+
+
+def _started_by(trigger: str) -> str:
+    return _STARTED_BY[trigger]
+
+
+def _keeps_failing(connection: Connection, schedule_id: str) -> bool:
+    query = select(runs.c.status).where(runs.c.schedule_id == schedule_id, runs.c.completed_at.is_not(None))
+    newest = query.order_by(runs.c.created_at.desc(), runs.c.id.desc()).limit(FAILING_AFTER)
+    statuses = list(connection.execute(newest).scalars())
+    return len(statuses) == FAILING_AFTER and all(status in FAILED for status in statuses)
+
+
+def _schedule_name(connection: Connection, schedule_id: str) -> str:
+    query = select(schedules.c.name, schedules.c.cron).where(schedules.c.id == schedule_id)
+    row = connection.execute(query).first()
+    return quoted((row.name or row.cron if row else "") or schedule_id, _NAME)
+
+
+def describe(connection: Connection, cause: AlertCause) -> list[Failure]:
+    """Failures that a cause is told as, other than that of a run; none where its subject is gone."""
+    detail = cause.detail
+    match cause.kind:
+        case "schedule_missed" | "schedule_stopped":
+            return _describe_schedule(connection, cause)
+        case "delivery_failed":
+            return [
+                Failure(
+                    detail["owner"],
+                    "delivery_failed",
+                    f"delivery_failed/{detail['endpoint']}",
+                    "A webhook's delivery started no run",
+                    detail["reason"],
+                    cause.at,
+                    service_id=detail["service_id"],
+                )
+            ]
+        case "connection_lost":
+            app = quoted(detail["app"], _NAME)
+            return [
+                Failure(
+                    detail["owner"],
+                    "connection_lost",
+                    connection_subject(detail["app"]),
+                    f"The account of {app} lost its access",
+                    "Workflows that use it fail until a person connects it again.",
+                    cause.at,
+                    detail={"app": detail["app"]},
+                )
+            ]
+        case "runtime_restarted":
+            return [_describe_restart(cause)]
+        case _:
+            return []
+
+
+def connection_subject(app: str) -> str:
+    """The subject of the alert of a dead account of an app."""
+    return f"connection_lost/{app}"[:240]
+
+
+def _describe_schedule(connection: Connection, cause: AlertCause) -> list[Failure]:
+    query = select(schedules.c.owner, schedules.c.service_id, workflows.c.name.label("workflow"))
+    joined = query.join(workflows, workflows.c.id == schedules.c.service_id, isouter=True)
+    row = connection.execute(joined.where(schedules.c.id == cause.detail["schedule_id"])).mappings().first()
+    if row is None:
+        return []
+
+    schedule_id = cause.detail["schedule_id"]
+    name = _schedule_name(connection, schedule_id)
+    of = f" of {quoted(row['workflow'], _NAME)}" if row["workflow"] else ""
+    does = "was missed" if cause.kind == "schedule_missed" else "was paused"
+    return [
+        Failure(
+            row["owner"],
+            cause.kind,
+            f"{cause.kind}/{schedule_id}",
+            f"The schedule {name}{of} {does}",
+            cause.detail["note"],
+            cause.at,
+            service_id=row["service_id"],
+            schedule_id=schedule_id,
+            times=cause.detail.get("times", 1),
+        )
+    ]
+
+
+def _describe_restart(cause: AlertCause) -> Failure:
+    interrupted = int(cause.detail.get("interrupted", 0))
+    if interrupted:
+        ended = f"{interrupted} {'run was' if interrupted == 1 else 'runs were'} interrupted."
+    else:
+        ended = "No run was interrupted."
+    return Failure(
+        HOME_OWNER,
+        "runtime_restarted",
+        "runtime_restarted",
+        "The runtime ended unexpectedly and was started again",
+        f"{ended} The log of the runtime says more, where it is kept.",
+        cause.at,
+    )

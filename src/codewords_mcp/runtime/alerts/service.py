@@ -1,0 +1,69 @@
+"""The alerts of a home: the loop that makes them, and the one that sends them."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable
+from datetime import UTC, datetime
+
+from codewords_mcp.errors import CodewordsError
+from codewords_mcp.runtime.alerts.channels import AlertChannels, AlertNotice
+from codewords_mcp.runtime.alerts.conditions import Conditions
+from codewords_mcp.runtime.alerts.delivery import AlertDelivery
+from codewords_mcp.runtime.alerts.watcher import AlertWatcher
+from codewords_mcp.runtime.gateway.budgets import Budgets
+from codewords_mcp.runtime.model.alert import Alert, AlertChannel, AlertSettings, AlertTest
+from codewords_mcp.runtime.model.disk_errors import DiskSpace
+from codewords_mcp.runtime.model.events import AlertsChanged, EventBus, RunLeft
+from codewords_mcp.runtime.secrets.service import SecretService
+from codewords_mcp.runtime.store.database import Database
+from codewords_mcp.runtime.web.client import Web
+
+
+class Alerts:
+    """`watcher` makes alerts, `delivery` sends their messages by `channels`.
+
+    `address` gives the URL by which people reach the runtime.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        budgets: Budgets,
+        disk: DiskSpace,
+        secret_service: SecretService,
+        web: Web,
+        slack_base_url: str,
+        address: Callable[[], str],
+        events: EventBus,
+    ) -> None:
+        self.channels = AlertChannels(secret_service, web, slack_base_url, address)
+        self.delivery = AlertDelivery(database, self.channels)
+        self._events = events
+        self.watcher = AlertWatcher(database, Conditions(database, budgets, disk), self._changed)
+        events.subscribe(RunLeft, lambda event: self.watcher.run_ended(event.run_id))
+
+    def _changed(self) -> None:
+        self.delivery.wake()
+        self._events.publish(AlertsChanged())
+
+    async def send_test(self, owner: str, settings: AlertSettings, channel: AlertChannel) -> AlertTest:
+        """Send a test message; the outcome."""
+        at = datetime.now(UTC)
+        alert = Alert(
+            id="al_test",
+            kind="run_failed",
+            status="open",
+            title="A test of the alerts of CodeWords",
+            message="Nothing has failed. Messages of alerts arrive here.",
+            count=1,
+            path="/console/inbox",
+            first_at=at,
+            last_at=at,
+        )
+        notice = AlertNotice(f"am_{secrets.token_hex(12)}", "test", alert)
+        try:
+            await self.channels.send(owner, settings, channel, [notice])
+        except CodewordsError as error:
+            return AlertTest(channel=channel, problem=f"{error.message} {error.hint}".strip())
+        return AlertTest(channel=channel)

@@ -1,0 +1,187 @@
+"""The loop that makes alerts of failures, and ends them when what failed works again.
+
+A failure is written as a cause with the record of what failed, in one transaction, and taken out in the
+transaction that counts it on an alert: a crash loses none and counts none twice.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+from dataclasses import replace
+
+import structlog
+from sqlalchemy import Connection, select
+
+from codewords_mcp.runtime.alerts.conditions import Conditions
+from codewords_mcp.runtime.alerts.describe import (
+    FailedRun,
+    connection_subject,
+    describe,
+    describe_run,
+    find_failed_run,
+)
+from codewords_mcp.runtime.alerts.notify import notify_resolved, raise_alerts
+from codewords_mcp.runtime.runs.poll_loop import PollLoop
+from codewords_mcp.runtime.store import alert_causes, alert_messages, alerts
+from codewords_mcp.runtime.store.alert_causes import AlertCause
+from codewords_mcp.runtime.store.alerts import Failure
+from codewords_mcp.runtime.store.clock import now
+from codewords_mcp.runtime.store.database import Database
+from codewords_mcp.runtime.store.tables import runs
+
+log = structlog.get_logger(__name__)
+BATCH = 200
+SPACING = 0.25
+"""Seconds at least between two polls: a busy home ends runs all the time."""
+POLL_INTERVAL, SHARED_POLL_INTERVAL = 30.0, 3.0
+"""Seconds between polls of its own accord, where nobody else and where replicas may have left something."""
+MAX_ENDED = 5000
+"""Runs that ended and were not looked at yet. Beyond it the store is asked which succeeded."""
+ALERTING = frozenset({"schedule", "webhook", "on_failure"})
+"""The triggers whose failed runs are told: nobody saw them start."""
+
+
+class AlertWatcher(PollLoop):
+    """Makes and resolves alerts. `on_change` is called after any changed."""
+
+    def __init__(self, database: Database, conditions: Conditions, on_change: Callable[[], object]) -> None:
+        super().__init__("alerts are not made", 5.0)
+        self._db = database
+        self._conditions = conditions
+        self._on_change = on_change
+        self._ended: set[str] = set()
+        self._lost: set[tuple[str, str]] = set()
+        """(owner, app) of the accounts that an alert says are dead."""
+        self._restored: set[tuple[str, str]] = set()
+        self._reconciled = False
+        self._polled_at = -SPACING
+
+    def run_ended(self, run_id: str) -> None:
+        """A run has left this process; it may have failed, or have succeeded again."""
+        if len(self._ended) < MAX_ENDED:
+            self._ended.add(run_id)
+        else:
+            self._reconciled = False
+        self.wake()
+
+    def connection_state(self, owner: str, app: str, healthy: bool) -> None:
+        """An account works, or lost its access."""
+        account = (owner, app)
+        if not healthy:
+            self._restored.discard(account)
+            cause = f"connection {owner[:40]}/{app[:40]} {now()}"
+            detail = {"owner": owner, "app": app}
+            self._db.write_soon(alert_causes.note, cause, "connection_lost", detail)
+            self.wake()
+        elif account in self._lost:
+            self._restored.add(account)
+            self.wake()
+
+    async def poll(self) -> float:
+        """See `PollLoop`."""
+        await asyncio.sleep(max(0.0, self._polled_at + SPACING - time.monotonic()))
+        self._polled_at = time.monotonic()
+
+        changed = await self._resolve()
+        while await self._db.read(alert_causes.has_any):
+            await self._db.write(self._make)
+            changed = True
+        changed = await self._resolve_connections() or changed
+        changed = await self._conditions.check() or changed
+
+        if changed:
+            self._on_change()
+        longest = SHARED_POLL_INTERVAL if self._db.shared else POLL_INTERVAL
+        return min(longest, self._conditions.interval)
+
+    def _make(self, connection: Connection) -> None:
+        failures: dict[tuple[str, str], Failure] = {}
+        for cause in alert_causes.take(connection, BATCH):
+            for failure in self._describe(connection, cause):
+                place = (failure.owner, failure.subject)
+                before = failures.get(place)
+                # A flood of equal failures is counted in few statements.
+                times = failure.times + (before.times if before is not None else 0)
+                failures[place] = replace(failure, times=times)
+
+        raise_alerts(connection, list(failures.values()))
+
+    def _describe(self, connection: Connection, cause: AlertCause) -> list[Failure]:
+        try:
+            if cause.kind != "run_failed":
+                return describe(connection, cause)
+
+            run = find_failed_run(connection, cause.detail["run_id"])
+            if run is None or not _alerts(connection, run):
+                return []
+            return describe_run(connection, run)
+        except (LookupError, TypeError, ValueError):
+            # One that can't be told must not keep the others from being told.
+            log.exception("a failure could not be told", cause=cause.id)
+            return []
+
+    async def _resolve_connections(self) -> bool:
+        restored, self._restored = self._restored, set()
+        if restored:
+            await self._db.write(_resolve_accounts, restored)
+        self._lost = await self._db.read(_lost_accounts)
+        return bool(restored)
+
+    async def _resolve(self) -> bool:
+        """Resolve the alerts of workflows whose runs succeed again; whether there were any."""
+        ended, self._ended = self._ended, set()
+        reconcile = not self._reconciled
+        if not ended and not reconcile:
+            return False
+        services = await self._db.read(alerts.services_with_alerts)
+        self._reconciled = True
+        if not services:
+            return False
+
+        return await self._db.write(_resolve_ended, services, None if reconcile else ended)
+
+
+def _alerts(connection: Connection, run: FailedRun) -> bool:
+    """Whether the owner of a run wants alerts of such ones."""
+    match alert_messages.settings_of(connection, run.row["owner"]).runs:
+        case "triggered":
+            return run.trigger in ALERTING
+        case "background":
+            return True
+        case "none":
+            return False
+
+
+def _lost_accounts(connection: Connection) -> set[tuple[str, str]]:
+    rows = alerts.unresolved_of(connection, ("connection_lost",))
+    return {(row["owner"], row["detail"]["app"]) for row in rows}
+
+
+def _resolve_accounts(connection: Connection, accounts: set[tuple[str, str]]) -> None:
+    for owner, app in accounts:
+        ids = alerts.resolve_subject(connection, owner, connection_subject(app), now())
+        notify_resolved(connection, owner, ids)
+
+
+def _resolve_ended(connection: Connection, services: set[tuple[str, str]], ended: set[str] | None) -> bool:
+    """Resolve by the runs `ended`; None: by the last runs of each workflow."""
+    columns = (runs.c.owner, runs.c.service_id, runs.c.schedule_id, runs.c.completed_at)
+    query = select(*columns).where(
+        runs.c.status == "succeeded", runs.c.mode.is_(None), runs.c.completed_at.is_not(None)
+    )
+    resolved = False
+    for owner, service_id in services:
+        mine = query.where(runs.c.owner == owner, runs.c.service_id == service_id)
+        newest = mine.order_by(runs.c.created_at.desc(), runs.c.id.desc()).limit(BATCH)
+        if ended is not None:
+            newest = newest.where(runs.c.id.in_(sorted(ended)))
+
+        for row in connection.execute(newest).mappings().all():
+            ids = alerts.resolve_run(
+                connection, owner, service_id, row["schedule_id"], row["completed_at"], now()
+            )
+            notify_resolved(connection, owner, ids)
+            resolved = resolved or bool(ids)
+    return resolved

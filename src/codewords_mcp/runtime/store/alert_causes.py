@@ -1,0 +1,54 @@
+"""Failures that no alert counts yet, in the order in which they were written."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+from sqlalchemy import BigInteger, Connection, delete, literal, select
+
+from codewords_mcp.runtime.model.alert import AlertKind
+from codewords_mcp.runtime.store.clock import now
+from codewords_mcp.runtime.store.inserts import insert_into, insert_once
+from codewords_mcp.runtime.store.tables import alert_causes, runs
+
+
+class AlertCause(NamedTuple):
+    """A failure. `detail` names what failed, by kind."""
+
+    id: str
+    kind: AlertKind
+    at: int
+    detail: Mapping[str, Any]
+
+
+def note_failed_run(connection: Connection, run_id: str) -> None:
+    """Note a run that failed, if it is an ordinary one that no caller waited for."""
+    # One statement, which reads the row that this transaction has changed.
+    detail = literal({"run_id": run_id}, alert_causes.c.detail.type)
+    found = select(literal(f"run {run_id}"), literal("run_failed"), literal(now(), BigInteger), detail).where(
+        runs.c.id == run_id, runs.c.background.is_(True), runs.c.mode.is_(None)
+    )
+    into = insert_into(connection.dialect.name, alert_causes)
+    columns = ("id", "kind", "at", "detail")
+    connection.execute(into.from_select(columns, found).on_conflict_do_nothing())
+
+
+def note(connection: Connection, cause_id: str, kind: AlertKind, detail: Mapping[str, Any]) -> None:
+    """Note a failure, once for each id."""
+    row = {"id": cause_id[:120], "kind": kind, "at": now(), "detail": dict(detail)}
+    insert_once(connection, alert_causes, row)
+
+
+def take(connection: Connection, limit: int) -> list[AlertCause]:
+    """Take causes out: the transaction that takes them makes their alerts."""
+    query = select(alert_causes).order_by(alert_causes.c.at, alert_causes.c.id)
+    found = connection.execute(query.limit(limit).with_for_update(skip_locked=True)).mappings().all()
+    causes = [AlertCause(row["id"], row["kind"], row["at"], row["detail"]) for row in found]
+    connection.execute(delete(alert_causes).where(alert_causes.c.id.in_([cause.id for cause in causes])))
+    return causes
+
+
+def has_any(connection: Connection) -> bool:
+    """Whether a cause waits."""
+    return connection.execute(select(alert_causes.c.id).limit(1)).first() is not None

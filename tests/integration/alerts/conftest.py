@@ -1,0 +1,27 @@
+"""The runtimes that tests of alerts share."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+
+import pytest
+from tests.integration.alerts.helpers import FAILS
+from tests.support.runtime import deploy, make_home, open_runtime
+
+from codewords_mcp.runtime.api.runtime import Runtime
+
+
+@pytest.fixture(scope="module", params=["sqlite", "postgres"])
+async def runtime(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> AsyncIterator[Runtime]:
+    """One on each database."""
+    home = make_home(tmp_path_factory.mktemp("home"))
+    url = None if request.param == "sqlite" else request.getfixturevalue("postgres").migrated_url()
+    async with open_runtime(home, database_url=url) as opened:
+        yield opened
+
+
+@pytest.fixture(scope="module")
+async def fails(runtime: Runtime) -> str:
+    return await deploy(runtime, FAILS)

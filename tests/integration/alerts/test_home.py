@@ -1,0 +1,97 @@
+"""Alerts of the home itself: its budgets, accounts, disk, and a runtime that was killed."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from tests.integration.alerts.helpers import alert_of
+from tests.support.runtime import ADMIN, make_home, open_runtime, workflow
+from tests.support.served_runtime import start_runtime
+from tests.support.waiting import until
+
+from codewords_mcp.runtime.api.runtime import Runtime
+from codewords_mcp.runtime.gateway.prices import USD
+from codewords_mcp.runtime.model.alert import AlertKind
+from codewords_mcp.runtime.store import model_usage
+
+pytestmark = pytest.mark.anyio
+SLOW = workflow(
+    """
+import asyncio
+@app.post("/")
+async def slow(request: Request):
+    print("began", flush=True)
+    await asyncio.sleep(600)
+""",
+    title="Slow",
+)
+
+
+@pytest.mark.requirement("alerts:home")
+async def test_a_budget_is_told_at_80_percent_and_when_it_is_spent_and_over_when_it_is_raised(
+    runtime: Runtime,
+) -> None:
+    container = runtime._container  # pyright: ignore[reportPrivateUsage]
+    spent = model_usage.UsageAccount("2026-01-01", "local", "", "", "", False, "openai", "a-model")
+    await container.database.write(model_usage.add, {spent: {"calls": 1, "cost": int(0.85 * USD)}})
+    levels: tuple[tuple[float, AlertKind, str], ...] = (
+        (1.0, "budget_low", "open"),
+        (0.5, "budget_spent", "open"),
+        (10.0, "budget_low", "resolved"),
+        (10.0, "budget_spent", "resolved"),
+    )
+    for usd, kind, status in levels:
+        await runtime.budgets.set(ADMIN, "home", usd)
+        container.alerts.watcher.wake()
+        alert = await alert_of(runtime, kind, status=status)
+        assert (alert.path, alert.count) == ("/console/usage", 1)
+
+
+@pytest.mark.requirement("alerts:home")
+async def test_a_dead_account_is_told_until_it_works_again(runtime: Runtime) -> None:
+    watcher = runtime._container.alerts.watcher  # pyright: ignore[reportPrivateUsage]
+    watcher.connection_state("local", "stripe", healthy=False)
+    lost = await alert_of(runtime, "connection_lost")
+    assert (lost.path, "stripe" in lost.title) == ("/console/integrations", True)
+    watcher.connection_state("local", "stripe", healthy=True)
+    await alert_of(runtime, "connection_lost", status="resolved")
+
+
+@pytest.mark.requirement("alerts:home")
+async def test_a_disk_that_is_nearly_full_is_told_until_it_is_not(tmp_path: Path) -> None:
+    home = make_home(tmp_path / "home")
+    async with open_runtime(home, disk_warning=1 << 60) as runtime:
+        alert = await alert_of(runtime, "disk_low")
+    async with open_runtime(home) as runtime:
+        assert (await alert_of(runtime, "disk_low", status="resolved")).id == alert.id
+        assert await runtime.alerts.list(ADMIN) == []
+
+
+@pytest.mark.requirement("alerts:home", "alerts:shown")
+def test_a_killed_runtime_says_so_once_with_the_scheduled_run_that_it_took_along(tmp_path: Path) -> None:
+    home = make_home(tmp_path / "home")
+    with start_runtime(home) as served:
+        slow = served.deploy(SLOW, "Slow")
+        soon = (datetime.now(UTC) + timedelta(seconds=1.5)).isoformat()
+        served.call("POST", "/schedules", {"service_id": slow, "at": soon, "input": {}})
+        until(lambda: served.call("GET", "/runs?status=running")["items"])
+        served.kill()
+
+    with start_runtime(home) as served:
+        alerts = until(lambda: _both(served.call("GET", "/alerts")["items"]))
+        assert "interrupted" in alerts["runtime_restarted"]["message"]
+        failed = alerts["run_failed"]
+        assert failed["path"] == f"/console/runs/{failed['run_id']}"
+        served.call("POST", f"/alerts/{failed['id']}/acknowledge")
+        served.call("POST", f"/alerts/{alerts['runtime_restarted']['id']}/dismiss")
+
+    with start_runtime(home) as served:
+        left = served.call("GET", "/alerts")["items"]
+        assert [(alert["kind"], alert["status"]) for alert in left] == [("run_failed", "acknowledged")]
+
+
+def _both(items: list[dict[str, str]]) -> dict[str, dict[str, str]]:
+    found = {item["kind"]: item for item in items}
+    return found if {"runtime_restarted", "run_failed"} <= set(found) else {}

@@ -1,0 +1,33 @@
+"""Alerts in the console: on Home and in the inbox, with their run, until a person answers."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from tests.integration.console.helpers import Console
+from tests.integration.console.look import look
+from tests.support.waiting import until
+
+
+@pytest.mark.requirement("alerts:shown")
+def test_a_scheduled_run_that_failed_is_on_home_and_in_the_inbox_until_it_is_dismissed(
+    console: Console,
+) -> None:
+    soon = (datetime.now(UTC) + timedelta(seconds=1)).isoformat()
+    body = {"service_id": console.workflow, "at": soon, "input": {"kind": "fail"}}
+    console.served.call("POST", "/schedules", body)
+    [alert] = until(lambda: console.served.call("GET", "/alerts")["items"])
+
+    look(console, "/console", ready=".rows.offers")
+    look(console, "/console/inbox", "needs you", ready=".rows.offers")
+    title = console.sees(".rows.offers li", "Page monitor")
+    assert "500" in title
+    assert console.tab.value(f"document.querySelector('a[href={json.dumps(alert['path'])}]').innerText")
+
+    console.tab.value("[...document.querySelectorAll('button')].find(b => b.innerText == 'I know').click()")
+    console.sees(".rows.offers li", "you know of it")
+    console.tab.value("[...document.querySelectorAll('button')].find(b => b.innerText == 'Dismiss').click()")
+    console.sees("main h1", "Nothing needs you")
+    assert console.served.call("GET", "/alerts")["items"] == []
