@@ -27,17 +27,22 @@ _NAME = 100
 _COLUMNS = (
     runs.c.id, runs.c.owner, runs.c.service_id, runs.c.version, runs.c.status, runs.c.error, runs.c.response_status,
     runs.c.schedule_id, runs.c.correlation_id, runs.c.parent_id, runs.c.idempotency_key, runs.c.created_at,
-    runs.c.completed_at, runs.c.made_by, runs.c.key_id, runs.c.depth,
+    runs.c.completed_at, runs.c.input, runs.c.made_by, runs.c.key_id, runs.c.depth,
 )  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
 class FailedRun:
-    """A run that failed, with the name of its workflow. `trigger`: schedule, webhook, on_failure, or background."""
+    """A run that failed. `name`: its workflow's, as it is stored; `trigger`: schedule, webhook, on_failure, or background."""
 
     row: RowMapping
-    workflow: str
+    name: str
     trigger: str
+
+    @property
+    def workflow(self) -> str:
+        """The name of its workflow in quotation marks."""
+        return quoted(self.name, _NAME)
 
 
 def find_failed_run(connection: Connection, run_id: str) -> FailedRun | None:
@@ -48,7 +53,7 @@ def find_failed_run(connection: Connection, run_id: str) -> FailedRun | None:
     row = connection.execute(query.where(runs.c.id == run_id)).mappings().first()
     if row is None or row["status"] not in FAILED:
         return None
-    return FailedRun(row, quoted(row["workflow"], _NAME), _trigger(row))
+    return FailedRun(row, row["workflow"], _trigger(row))
 
 
 def _trigger(row: RowMapping) -> str:
@@ -131,6 +136,8 @@ def describe(connection: Connection, cause: AlertCause) -> list[Failure]:
     match cause.kind:
         case "schedule_missed" | "schedule_stopped":
             return _describe_schedule(connection, cause)
+        case "on_failure_failed":
+            return _describe_not_started(connection, cause)
         case "delivery_failed":
             return [
                 Failure(
@@ -160,6 +167,24 @@ def describe(connection: Connection, cause: AlertCause) -> list[Failure]:
             return [_describe_restart(cause)]
         case _:
             return []
+
+
+def _describe_not_started(connection: Connection, cause: AlertCause) -> list[Failure]:
+    run = find_failed_run(connection, cause.detail["run_id"])
+    if run is None:
+        return []
+    return [
+        Failure(
+            run.row["owner"],
+            "on_failure_failed",
+            f"on_failure_failed/{run.row['service_id']}",
+            f"The workflow {run.workflow} failed, and none was started for it",
+            cause.detail["reason"],
+            cause.at,
+            service_id=run.row["service_id"],
+            run_id=run.row["id"],
+        )
+    ]
 
 
 def connection_subject(app: str) -> str:

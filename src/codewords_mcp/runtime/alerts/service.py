@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 
 from codewords_mcp.errors import CodewordsError
 from codewords_mcp.runtime.alerts.channels import AlertChannels, AlertNotice
 from codewords_mcp.runtime.alerts.conditions import Conditions
 from codewords_mcp.runtime.alerts.delivery import AlertDelivery
+from codewords_mcp.runtime.alerts.on_failure import FailureWorkflows
 from codewords_mcp.runtime.alerts.watcher import AlertWatcher
 from codewords_mcp.runtime.gateway.budgets import Budgets
 from codewords_mcp.runtime.model.alert import Alert, AlertChannel, AlertSettings, AlertTest
 from codewords_mcp.runtime.model.disk_errors import DiskSpace
 from codewords_mcp.runtime.model.events import AlertsChanged, EventBus, RunLeft
+from codewords_mcp.runtime.model.run import RunRequest
+from codewords_mcp.runtime.runs.poll_loop import PollLoop
 from codewords_mcp.runtime.secrets.service import SecretService
 from codewords_mcp.runtime.store.database import Database
 from codewords_mcp.runtime.web.client import Web
@@ -39,12 +42,25 @@ class Alerts:
     ) -> None:
         self.channels = AlertChannels(secret_service, web, slack_base_url, address)
         self.delivery = AlertDelivery(database, self.channels)
+        self._database = database
+        self._address = address
         self._events = events
+        self._starts: FailureWorkflows | None = None
         self.watcher = AlertWatcher(database, Conditions(database, budgets, disk), self._changed)
         events.subscribe(RunLeft, lambda event: self.watcher.run_ended(event.run_id))
 
+    def start_by(self, start: Callable[[RunRequest], Awaitable[str]]) -> None:
+        """Start workflows for failures by `start`, once runs can be started."""
+        self._starts = FailureWorkflows(self._database, start, self._address, self.watcher.wake)
+
+    def loops(self) -> list[PollLoop]:
+        """Return the loops that run while the home is open."""
+        return [self.watcher, self.delivery, *([self._starts] if self._starts is not None else [])]
+
     def _changed(self) -> None:
         self.delivery.wake()
+        if self._starts is not None:
+            self._starts.wake()
         self._events.publish(AlertsChanged())
 
     async def send_test(self, owner: str, settings: AlertSettings, channel: AlertChannel) -> AlertTest:

@@ -114,6 +114,8 @@ class AlertWatcher(PollLoop):
                 return describe(connection, cause)
 
             run = find_failed_run(connection, cause.detail["run_id"])
+            if run is not None and run.trigger != "on_failure":
+                alert_causes.note_start(connection, run.row["id"])
             if run is None or not _alerts(connection, run):
                 return []
             return describe_run(connection, run)

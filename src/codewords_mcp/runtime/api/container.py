@@ -324,6 +324,7 @@ class Container:
         self.tests = RecordedTests(self.catalog, replay_runner)
         self.scheduler = Scheduler(runs, self.dispatcher.background, self.alerts.watcher.wake)
         self.webhook_dispatcher = WebhookDispatcher(database, self.dispatcher, self.alerts.watcher.wake)
+        self.alerts.start_by(self.dispatcher.start)
         self.triggers = Triggers(
             database,
             runs.registry,

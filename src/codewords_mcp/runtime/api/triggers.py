@@ -57,7 +57,7 @@ class Triggers:
 
     def start(self) -> None:
         """Start the triggers of runs, alerts and the summing of usage. They go on until `close`."""
-        lasting = keep_summed(self._database), self._alerts.watcher.run(), self._alerts.delivery.run()
+        lasting = keep_summed(self._database), *(loop.run() for loop in self._alerts.loops())
         self._tasks = [asyncio.create_task(task) for task in lasting]
         if self.paused_at is None:
             self._start_runs()

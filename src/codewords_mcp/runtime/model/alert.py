@@ -15,6 +15,7 @@ AlertKind = Literal[
     "schedule_missed",
     "schedule_stopped",
     "delivery_failed",
+    "on_failure_failed",
     "budget_low",
     "budget_spent",
     "connection_lost",

@@ -12,6 +12,9 @@ from codewords_mcp.runtime.store.clock import now
 from codewords_mcp.runtime.store.inserts import insert_into, insert_once
 from codewords_mcp.runtime.store.tables import alert_causes, runs
 
+START = "start"
+"""Kind of the causes that start a workflow instead of an alert."""
+
 
 class AlertCause(NamedTuple):
     """A failure. `detail` names what failed, by kind."""
@@ -40,9 +43,31 @@ def note(connection: Connection, cause_id: str, kind: AlertKind, detail: Mapping
     insert_once(connection, alert_causes, row)
 
 
+def note_start(connection: Connection, run_id: str) -> None:
+    """Note a failed run whose workflow may name one to start for it."""
+    row = {"id": f"start {run_id}", "kind": START, "at": now(), "detail": {"run_id": run_id}}
+    insert_once(connection, alert_causes, row)
+
+
+def peek_starts(connection: Connection, limit: int) -> list[AlertCause]:
+    """Return failed runs whose workflow may name one to start, the oldest first."""
+    query = select(alert_causes).where(alert_causes.c.kind == START)
+    query = query.order_by(alert_causes.c.at, alert_causes.c.id).limit(limit)
+    return [
+        AlertCause(row["id"], row["kind"], row["at"], row["detail"])
+        for row in connection.execute(query).mappings()
+    ]
+
+
+def discard(connection: Connection, cause_id: str) -> None:
+    """Remove a cause."""
+    connection.execute(delete(alert_causes).where(alert_causes.c.id == cause_id))
+
+
 def take(connection: Connection, limit: int) -> list[AlertCause]:
     """Take causes out: the transaction that takes them makes their alerts."""
-    query = select(alert_causes).order_by(alert_causes.c.at, alert_causes.c.id)
+    query = select(alert_causes).where(alert_causes.c.kind != START)
+    query = query.order_by(alert_causes.c.at, alert_causes.c.id)
     found = connection.execute(query.limit(limit).with_for_update(skip_locked=True)).mappings().all()
     causes = [AlertCause(row["id"], row["kind"], row["at"], row["detail"]) for row in found]
     connection.execute(delete(alert_causes).where(alert_causes.c.id.in_([cause.id for cause in causes])))
@@ -51,4 +76,5 @@ def take(connection: Connection, limit: int) -> list[AlertCause]:
 
 def has_any(connection: Connection) -> bool:
     """Whether a cause waits."""
-    return connection.execute(select(alert_causes.c.id).limit(1)).first() is not None
+    query = select(alert_causes.c.id).where(alert_causes.c.kind != START)
+    return connection.execute(query.limit(1)).first() is not None

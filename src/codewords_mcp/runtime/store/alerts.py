@@ -15,7 +15,7 @@ from codewords_mcp.runtime.store.tables import alert_messages, alerts
 
 MAX_ALERTS = 500
 """Alerts of an owner; those that are over make room first, then the oldest."""
-_RUN_KINDS: tuple[AlertKind, ...] = ("run_failed", "delivery_failed")
+_RUN_KINDS: tuple[AlertKind, ...] = ("run_failed", "delivery_failed", "on_failure_failed")
 _SCHEDULE_KINDS: tuple[AlertKind, ...] = ("schedule_failing", "schedule_missed", "schedule_stopped")
 
 

@@ -13,6 +13,7 @@ from packaging.specifiers import InvalidSpecifier, SpecifierSet
 
 from codewords_mcp.errors import InvalidScript
 from codewords_mcp.runtime.model.answer_fields import MAX_FIELDS, TYPES, is_field
+from codewords_mcp.runtime.model.manifest import WORKFLOW_ID
 from codewords_mcp.runtime.model.service_operations import OPERATIONS, declared_item, item_of
 from codewords_mcp.runtime.model.validation import Check
 from codewords_mcp.runtime.workflows.header import Header
@@ -40,8 +41,8 @@ _NUMBERS = {
 }
 """key → minimum, maximum, explanation."""
 _CODEWORDS_KEYS = MODEL_KEYS | {
-    "client", "concurrency", "egress", "example", "expect", "hosts", "inspect", "isolation", "queue_limit", "record", "retries",
-    "services", "timeout",
+    "client", "concurrency", "egress", "example", "expect", "hosts", "inspect", "isolation", "on_failure", "queue_limit",
+    "record", "retries", "services", "timeout",
 }  # fmt: skip
 MAX_RETRIES = 10
 _HOST = re.compile(r"(\*\.)?[A-Za-z0-9_][A-Za-z0-9_.:-]{0,252}")
@@ -143,6 +144,13 @@ def _check_tool(header: Header, table: Mapping[str, Any]) -> None:
             '`isolation` in [tool.codewords] is neither "execution" nor "instance".',
             hint='Leave it out for a sandbox per run, or write `# isolation = "instance"` for one that serves many.',
             line=header.line_of("isolation"),
+        )
+    on_failure = table.get("on_failure")
+    if on_failure is not None and not (isinstance(on_failure, str) and WORKFLOW_ID.fullmatch(on_failure)):
+        raise _invalid(
+            "`on_failure` in [tool.codewords] is not the id of a workflow.",
+            hint='Write the id of the workflow that gets the record of a failed run: `# on_failure = "tell_0a1b2c3d"`.',
+            line=header.line_of("on_failure"),
         )
     if not isinstance(table.get("example", {}), dict):
         raise _invalid(

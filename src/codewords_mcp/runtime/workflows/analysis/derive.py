@@ -160,6 +160,8 @@ def _result(script: Script, header: _Header, calls: Calls, found: ScriptIndex) -
     # A secret's rule names the hosts that get its value, so these are reached in any case.
     reached |= {host for secret in header.secrets for host in secret.hosts or ()}
     services, models, workflows = _classify(calls, header)
+    # The runtime starts it with a failed run's record, so a person agrees to it as to a call.
+    workflows |= {str(name) for name in (script.tool.get("on_failure"),) if name}
     models |= accounts_of(found, models | header.models)
     if calls.services.any_workflow and header.services is None:
         workflows.add(ANY)
