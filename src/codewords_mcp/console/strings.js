@@ -56,7 +56,7 @@ export const failure = {
   title: "Why it failed", fix: "Likely fix", refused: "Refused", refusedNote: "These requests were never sent.", around: "The code around it",
   secret: (/** @type {string} */ name) => `Enter ${name}`, input: "Edit the input and run again", again: "Run it again", code: (/** @type {number} */ line) => `Edit the code at line ${line}`,
   platform: "The runtime ended this run, not the workflow.",
-  sent: "It was carried out: go on", notSent: "It was not: send it", question: "Was this write carried out?",
+  sent: "It was carried out: go on", notSent: "It was not: send it",
 };
 
 export const timeline = {

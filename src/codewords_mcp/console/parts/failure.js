@@ -4,10 +4,12 @@ import { dayTime, exact } from "../format.js";
 import { go, href } from "../router.js";
 import { failure as words } from "../strings.js";
 import { html, useState } from "../ui.js";
+import { lazy } from "./lazy.js";
 import { RunLink } from "./link.js";
 import { Problem } from "./resource.js";
 import { now, Text } from "./text.js";
 
+const Resume = lazy(async () => (await import("./resume.js")).Resume);
 const NAMED = /\b([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})\b|\b(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?(?:Z|[+-]\d\d:\d\d))/;
 const CODE_LINE = /^(>?)\s*(\d+) ?(.*)$/;
 
@@ -30,7 +32,7 @@ export function Failure({ run, found, onEdit, onAgain }) {
     ${diagnosis?.at?.length > 1 && html`<ul class="mono dim">${diagnosis.at.map((/** @type {string} */ frame) => html`<li class="clip"><${Text} of=${frame} /></li>`)}</ul>`}
     ${fix && html`<p><strong>${words.fix}.</strong> <${Text} of=${fix} /></p>`}
     ${diagnosis?.since && html`<p class="dim"><${Linked} text=${diagnosis.since} /></p>`}
-    ${found?.refused?.length > 0 && html`<div class="refused"><h3>${words.refused}</h3><p class="dim">${words.refusedNote}</p>
+    ${found?.refused?.length > 0 && html`<div class="refused"><h2>${words.refused}</h2><p class="dim">${words.refusedNote}</p>
       <ul class="mono">${found.refused.map((/** @type {string} */ line) => html`<li><${Text} of=${line} /></li>`)}</ul></div>`}
     ${lineOf(diagnosis) > 0 && html`<p><a href=${href("/console/drafts/new", { workflow: run.serviceId, line: lineOf(diagnosis) })}>${words.code(lineOf(diagnosis))}</a></p>`}
     <${Next} run=${run} found=${found} onEdit=${onEdit} onAgain=${onAgain} />
@@ -73,19 +75,9 @@ function Next({ run, found, onEdit, onAgain }) {
       setError(problem);
     }
   };
-  const answer = async (/** @type {boolean} */ sent) => {
-    try {
-      const next = await post(`/runs/${run.id}/resume`, { sent });
-      go(`/console/runs/${next.id}`);
-    } catch (problem) {
-      setError(problem);
-    }
-  };
-
+  if (run.error?.code === "write_unknown") return html`<div class="opened"><${Resume} run=${run} onDone=${(/** @type {{runId: string}} */ { runId }) => go(`/console/runs/${runId}`)} /></div>`;
   const buttons = [];
-  if (run.error?.code === "write_unknown") {
-    buttons.push(html`<span>${words.question}</span><button onClick=${() => answer(true)}>${words.sent}</button><button onClick=${() => answer(false)}>${words.notSent}</button>`);
-  } else if (found?.secret) buttons.push(html`<button class="primary" onClick=${enterSecret}>${words.secret(found.secret)}</button>`);
+  if (found?.secret) buttons.push(html`<button class="primary" onClick=${enterSecret}>${words.secret(found.secret)}</button>`);
   else if (found?.next_step === "input") buttons.push(html`<button class="primary" onClick=${onEdit}>${words.input}</button>`);
   else if (found?.next_step === "again") buttons.push(html`<button class="primary" onClick=${onAgain}>${words.again}</button>`);
   return html`<${Problem} error=${error} />${buttons.length > 0 && html`<div class="actions">${buttons}</div>`}`;

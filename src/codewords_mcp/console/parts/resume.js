@@ -3,10 +3,13 @@ import { get, post } from "../api.js";
 import { exact } from "../format.js";
 import { failure } from "../strings.js";
 import { inbox as words } from "../strings_pages.js";
-import { html, useState } from "../ui.js";
+import { html, styles, useState } from "../ui.js";
 import { useAction } from "./action.js";
+import { RunLink } from "./link.js";
 import { Problem, useResource } from "./resource.js";
 import { Text } from "./text.js";
+
+await styles("pages/workflows.css");
 
 /** @param {{run: any, onDone: (done: import("./question.js").Done) => void}} properties */
 export function Resume({ run, onDone }) {
@@ -15,6 +18,7 @@ export function Resume({ run, onDone }) {
   const [said, setSaid] = useState(/** @type {Record<number, boolean>} */ ({}));
   const action = useAction();
   if (!data) return html`<${Problem} error=${error} retry=${reload} />`;
+  if (data.resumed_by) return html`<p>${words.goesOn} <${RunLink} id=${data.resumed_by} /></p>`;
 
   const answer = (/** @type {Record<number, boolean>} */ given) => action.run(async () => {
     const writes = Object.entries(given).map(([number, sent]) => ({ number: Number(number), sent }));
