@@ -6,7 +6,7 @@ import base64
 import json
 import shutil
 import subprocess
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -110,12 +110,14 @@ class Tab:
 
 
 @contextmanager
-def tab(profile: Path, *, width: int, height: int, mobile: bool = False) -> Generator[Tab]:
-    """A new browser with one page of this size."""
+def tab(
+    profile: Path, *, width: int, height: int, mobile: bool = False, flags: Sequence[str] = ()
+) -> Generator[Tab]:
+    """A new browser with one page of this size, started with these flags besides the usual ones."""
     program = executable()
     assert program
     browser = subprocess.Popen(
-        [program, *FLAGS, f"--user-data-dir={profile}", "about:blank"],
+        [program, *FLAGS, *flags, f"--user-data-dir={profile}", "about:blank"],
         stderr=subprocess.PIPE,
         encoding="utf-8",
     )
