@@ -21,6 +21,8 @@ ON_FAILURE = "on_failure/"
 """The beginning of the idempotency key of a run that `on_failure` started."""
 FAILING_AFTER = 3
 """Failures in a row after which a schedule counts as failing again and again."""
+MAX_LOOKED_AT = 100
+"""Last runs of a workflow that are looked through for those of a schedule."""
 _DELIVERY = "whd_"
 """The beginning of the correlation id of runs that a webhook started."""
 _NAME = 100
@@ -86,7 +88,7 @@ def describe_run(connection: Connection, run: FailedRun) -> list[Failure]:
         run_id=row["id"],
         detail={"code": code, "trigger": run.trigger},
     )
-    if row["schedule_id"] is None or not _keeps_failing(connection, row["schedule_id"]):
+    if row["schedule_id"] is None or not _keeps_failing(connection, row):
         return [own]
 
     name = _schedule_name(connection, row["schedule_id"])
@@ -117,10 +119,14 @@ def _started_by(trigger: str) -> str:
     return _STARTED_BY[trigger]
 
 
-def _keeps_failing(connection: Connection, schedule_id: str) -> bool:
-    query = select(runs.c.status).where(runs.c.schedule_id == schedule_id, runs.c.completed_at.is_not(None))
-    newest = query.order_by(runs.c.created_at.desc(), runs.c.id.desc()).limit(FAILING_AFTER)
-    statuses = list(connection.execute(newest).scalars())
+def _keeps_failing(connection: Connection, row: RowMapping) -> bool:
+    # Of the workflow's last runs, which its index has in order: those of a schedule have none, and may be many.
+    query = select(runs.c.schedule_id, runs.c.status).where(
+        runs.c.owner == row["owner"], runs.c.service_id == row["service_id"], runs.c.completed_at.is_not(None)
+    )
+    newest = query.order_by(runs.c.created_at.desc(), runs.c.id.desc()).limit(MAX_LOOKED_AT)
+    own = [found.status for found in connection.execute(newest) if found.schedule_id == row["schedule_id"]]
+    statuses = own[:FAILING_AFTER]
     return len(statuses) == FAILING_AFTER and all(status in FAILED for status in statuses)
 
 

@@ -32,7 +32,7 @@ from codewords_mcp.runtime.store.database import Database
 from codewords_mcp.runtime.store.tables import runs
 
 log = structlog.get_logger(__name__)
-BATCH = 200
+BATCH = 100
 SPACING = 0.25
 """Seconds at least between two polls: a busy home ends runs all the time."""
 POLL_INTERVAL, SHARED_POLL_INTERVAL = 30.0, 3.0
