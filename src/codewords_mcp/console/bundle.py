@@ -12,21 +12,11 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from codewords_mcp.console.script_text import names, without_comments
+from codewords_mcp.console.es_modules import NotLinked, read
+from codewords_mcp.console.script_text import marked, names
 
-_IMPORT = re.compile(r"import\s*(?:([\w$]+)\s*(?:,\s*)?)?(?:\{([^}]*)\})?\s*from\s*(\0\d+\0)\s*;?")
-_BARE_IMPORT = re.compile(r"import\s*(\0\d+\0)\s*;?")
-_EXPORT_LIST = re.compile(r"export\s*\{([^}]*)\}\s*(?:from\s*(\0\d+\0))?\s*;?")
-_DEFAULT_NAMED = re.compile(r"export\s+default\s+(?=(?:async\s+)?function\s*\*?\s*([\w$]+))")
-_DEFAULT = re.compile(r"export\s+default\s*(?![\w$]*\s*=)")
-_DECLARED = re.compile(r"(export\s+)?((?:async\s+)?function\s*\*?|class|const|let|var)\s+([\w$]+)")
-_DYNAMIC = re.compile(r"\bimport\((\0\d+\0)\)")
+_DECLARED = re.compile(r"(?:(?:async\s+)?function\s*\*?|class|const|let|var)\s+([\w$]+)")
 _CONTINUES = frozenset(" \t})].,;?:")
-_DEFAULT_NAME = "default_"
-
-
-class NotBundled(ValueError):
-    """A module in a form that can't be put into one script."""
 
 
 @dataclass(slots=True)
@@ -66,13 +56,13 @@ class Bundle:
         self._reach(self._folder / entry)
 
     def script(self) -> str:
-        """The script: the modules after those that they import. Raises NotBundled."""
+        """The script: the modules after those that they import. Raises NotLinked."""
         order = list(self._in_order())
         names = {module.path: f"m{number}" for number, module in enumerate(order)}
         script = "".join(self._function(module, names) for module in order)
         for ends in ("</script", "<!--"):
             if ends in script.lower():
-                raise NotBundled(f"The script has the text {ends}, which a page can't have in one.")
+                raise NotLinked(f"The script has the text {ends}, which a page can't have in one.")
         return script
 
     def files(self) -> list[str]:
@@ -128,7 +118,7 @@ class Bundle:
             self._need(*module.passed_on[name])
             return
         if name not in module.exports:
-            raise NotBundled(f"{path.name} exports no {name}.")
+            raise NotLinked(f"{path.name} exports no {name}.")
         local = module.exports[name]
         if local in module.imports:
             self._take(module, local)
@@ -156,7 +146,7 @@ class Bundle:
 
         def visit(module: _Module, above: tuple[Path, ...]) -> Iterator[_Module]:
             if module.path in above:
-                raise NotBundled(f"{module.path.name} imports itself by way of {above[-1].name}.")
+                raise NotLinked(f"{module.path.name} imports itself by way of {above[-1].name}.")
             if module.path in done:
                 return
             for path in self._needs(module):
@@ -195,80 +185,32 @@ def _pair(name: str, other: str) -> str:
 
 
 def _read(path: Path, resolve: Callable[[Path], Path]) -> _Module:
-    code, literals = without_comments(path.read_text(encoding="utf-8"))
-    module = _Module(path)
-
-    def target(mark: str) -> Path:
-        address = literals.text(mark)[1:-1]
-        if not address.startswith("."):
-            raise NotBundled(f"{path.name} imports {address}, which is no relative path.")
+    def target(address: str) -> Path:
         return resolve((path.parent / address).resolve())
 
-    code = _take_imports(code, module, target)
-    code = _take_exports(code, module, target)
-    for mark in _DYNAMIC.findall(code):
-        module.later.add(target(mark))
-    code = _DYNAMIC.sub(lambda found: f"\1{target(found[1])}\1", code)
-    if found := re.search(r"\b(?:import|export)\s*[({\w*]", code):
-        raise NotBundled(f"{path.name} has a form of import or export that is not known: {found[0]}")
+    def targets(names: Mapping[str, tuple[str, str]]) -> dict[str, tuple[Path, str]]:
+        return {name: (target(address), other) for name, (address, other) in names.items()}
 
-    is_whole = path.parent.name == "vendor"
-    module.statements = [
-        _Statement(literals.restore(text), names(text, literals), name)
-        for text, name in _statements(code, is_whole=is_whole)
-    ]
-    return module
-
-
-def _take_imports(code: str, module: _Module, place: Callable[[str], Path]) -> str:
-    def take(found: re.Match[str]) -> str:
-        if found[1]:
-            module.imports[found[1]] = (place(found[3]), "default")
-        for name, local in _names(found[2] or ""):
-            module.imports[local] = (place(found[3]), name)
-        return ""
-
-    def run(found: re.Match[str]) -> str:
-        module.runs.append(place(found[1]))
-        return ""
-
-    return _BARE_IMPORT.sub(run, _IMPORT.sub(take, code))
-
-
-def _take_exports(code: str, module: _Module, place: Callable[[str], Path]) -> str:
-    def take(found: re.Match[str]) -> str:
-        for local, name in _names(found[1]):
-            if found[2]:
-                module.passed_on[name] = (place(found[2]), local)
-            else:
-                module.exports[name] = local
-        return ""
-
-    def named(found: re.Match[str]) -> str:
-        module.exports["default"] = found[1]
-        return ""
-
-    def declared(found: re.Match[str]) -> str:
-        if not found[1]:
-            return found[0]
-        if found[2] in {"let", "var"}:
-            raise NotBundled(f"{module.path.name} exports {found[3]}, which may change.")
-        module.exports[found[3]] = found[3]
-        return f"{found[2]} {found[3]}"
-
-    code = _DECLARED.sub(declared, _DEFAULT_NAMED.sub(named, _EXPORT_LIST.sub(take, code)))
-    if _DEFAULT.search(code):
-        module.exports["default"] = _DEFAULT_NAME
-        code = _DEFAULT.sub(f"const {_DEFAULT_NAME} = ", code, count=1)
-    return code
-
-
-def _names(text: str) -> Iterator[tuple[str, str]]:
-    """The pairs in `{ a, b as c }`."""
-    for part in text.split(","):
-        words = part.split()
-        if words:
-            yield words[0], words[-1]
+    is_vendored = path.parent.name == "vendor"
+    found = read(
+        path.name,
+        path.read_text(encoding="utf-8"),
+        lambda address: f"\1{target(address)}\1",
+        is_vendored=is_vendored,
+    )
+    code, literals = marked(found.body)
+    return _Module(
+        path,
+        imports=targets(found.imports),
+        exports=found.exports,
+        passed_on=targets(found.passed_on),
+        statements=[
+            _Statement(literals.restore(text), names(text, literals), name)
+            for text, name in _statements(code, is_whole=is_vendored)
+        ],
+        runs=[target(address) for address in found.runs],
+        later={target(address) for address in found.later},
+    )
 
 
 def _statements(code: str, *, is_whole: bool) -> Iterator[tuple[str, str]]:
@@ -294,7 +236,7 @@ def _statements(code: str, *, is_whole: bool) -> Iterator[tuple[str, str]]:
 
 def _named(text: str) -> tuple[str, str]:
     found = _DECLARED.match(text)
-    return text, found[3] if found else ""
+    return text, found[1] if found else ""
 
 
 def used_styles(css: str, script: str) -> str:
@@ -325,7 +267,7 @@ def _closing(css: str, opens: int) -> int:
         depth += {"{": 1, "}": -1}.get(css[at], 0)
         if depth == 0:
             return at
-    raise NotBundled("A stylesheet has a brace that nothing closes.")
+    raise NotLinked("A stylesheet has a brace that nothing closes.")
 
 
 def _is_used(selector: str, words: set[str]) -> bool:

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from itertools import pairwise
 from typing import NamedTuple
 
-from codewords_mcp.console.script_text import Token, Unended, tokens
+from codewords_mcp.console.script_text import SILENT, Token, Unended, tokens
 
 _OPENS = frozenset({
     "{", "(", "[", ",", ";", "=>", "=", ":", "?", "&&", "||", "??", "+", "-", "*", "%", "&", "|", "<", ">", "===", "!==", "+=",
@@ -42,25 +42,25 @@ def script(text: str) -> str:
         found = tokens(text)
     except Unended:
         return text
-    return _joined(found)
+    return joined(found)
 
 
 def _significant(found: list[Token]) -> Iterator[_Token]:
     """The tokens that mean something."""
     line = False
     for token in found:
-        if token.kind in {"space", "comment"}:
+        if token.kind in SILENT:
             line = line or "\n" in token.text
             continue
 
         text = token.text
         if token.parts:
-            text = "".join(part if isinstance(part, str) else _joined(part) for part in token.parts)
+            text = "".join(part if isinstance(part, str) else joined(part) for part in token.parts)
         yield _Token(token.kind, text, line)
         line = False
 
 
-def _joined(found: list[Token]) -> str:
+def joined(found: list[Token]) -> str:
     """The tokens, with the least between two that keeps them apart."""
     significant = list(_significant(found))
     parts = [significant[0].text] if significant else []

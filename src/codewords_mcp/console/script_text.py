@@ -7,16 +7,17 @@ expression, which only what stands before it tells from a division.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 _TOKEN = re.compile(
     r"""
     (?P<space>\s+)
+  | (?P<word>[#@]?[A-Za-z_$\u0080-\uffff][\w$\u0080-\uffff]*)
   | (?P<comment>//[^\n]*|/\*.*?\*/)
   | (?P<string>"(?:[^"\\\n]|\\.)*"|'(?:[^'\\\n]|\\.)*')
   | (?P<number>(?:\d[\w.]*|\.\d\w*))
-  | (?P<word>[#@]?[\w$\u0080-\uffff]+)
   | (?P<template>`)
   | (?P<sign>=>|\?\.(?!\d)|\?\?=?|&&=?|\|\|=?|\+\+|--|\*\*=?|>>>?=?|<<=?|[=!]==?|[-+*%&|^<>]=|\.\.\.|/=?|[^\s])
     """,
@@ -28,6 +29,8 @@ _BEFORE_EXPRESSION = frozenset({
     "return", "typeof", "case", "in", "of", "delete", "void", "throw", "new", "else", "do", "await", "yield", "instanceof",
 })  # fmt: skip
 _AFTER_VALUE = frozenset({")", "]", "}", "++", "--"})
+SILENT = frozenset({"space", "comment"})
+"""Kinds of tokens that say nothing."""
 _MARK = re.compile("\0(\\d+)\0")
 _WORD = re.compile(r"(?:(?<=\.\.\.)|(?<![.\w$]))[A-Za-z_$][\w$]*")
 """A word that may be a name: no property, but what is spread."""
@@ -37,8 +40,7 @@ class Unended(ValueError):
     """A template or a regular expression has no end."""
 
 
-@dataclass(frozen=True, slots=True)
-class Token:
+class Token(NamedTuple):
     """A piece of a script as it is written; all of them together are the script.
 
     `kind` is space, comment, string, number, word, template, expression or sign. `parts` are of a template: its text with the
@@ -52,33 +54,33 @@ class Token:
 
 def tokens(script: str) -> list[Token]:
     """Split a script. Raises Unended."""
-    return _tokens(script, 0, in_slot=False)[0]
+    return list(_scan(script, 0, in_slot=False))
 
 
-def _tokens(script: str, at: int, *, in_slot: bool) -> tuple[list[Token], int]:
-    """The tokens from a place on, to the brace that ends a slot or to the script's end; the place behind them."""
-    found: list[Token] = []
+def _scan(script: str, at: int, *, in_slot: bool) -> Iterator[Token]:
+    """The tokens from a place on, to the brace that ends a slot or to the script's end."""
     # The last one that says something: it tells whether a slash divides.
     before: Token | None = None
     depth = 0
     while match := _TOKEN.match(script, at):
-        token = Token(str(match.lastgroup), match[0])
-        if token.kind == "template":
+        kind, text = str(match.lastgroup), match[0]
+        if kind == "template":
             token = _template(script, at)
-        elif token.text in {"/", "/="} and _begins_expression(before):
+        elif kind == "sign" and text in {"/", "/="} and _begins_expression(before):
             token = _regular_expression(script, at)
-        elif token.kind == "sign":
-            depth += {"{": 1, "}": -1}.get(token.text, 0)
-            if in_slot and depth < 0:
-                return found, at
-        found.append(token)
+        else:
+            token = Token(kind, text)
+            if in_slot and kind == "sign":
+                depth += {"{": 1, "}": -1}.get(text, 0)
+                if depth < 0:
+                    return
+        yield token
         at += len(token.text)
-        if token.kind not in {"space", "comment"}:
+        if kind not in SILENT:
             before = token
 
     if in_slot:
         raise Unended("The code in a template does not end.")
-    return found, at
 
 
 def _template(script: str, start: int) -> Token:
@@ -90,9 +92,10 @@ def _template(script: str, start: int) -> Token:
             break
 
         parts.append(script[begin : at + 2])
-        slot, at = _tokens(script, at + 2, in_slot=True)
+        slot = list(_scan(script, at + 2, in_slot=True))
         parts.append(slot)
-        begin, at = at, at + 1
+        begin = at + 2 + sum(len(token.text) for token in slot)
+        at = begin + 1
 
     if not script.startswith("`", at):
         raise Unended("A template does not end.")
@@ -138,7 +141,12 @@ class Literals:
 
 def without_comments(script: str) -> tuple[str, Literals]:
     """The code of a script without comments and with marks in place of its literals, and these. Raises Unended."""
-    code, literals = _marked(tokens(script))
+    return marked(tokens(script))
+
+
+def marked(found: Sequence[Token]) -> tuple[str, Literals]:
+    """The code of tokens without comments and with marks in place of their literals, and these."""
+    code, literals = _marked(found)
     return re.sub(r"[ \t]+(?=\n)", "", code), literals
 
 

@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 from tests.unit.console.modules import CONSOLE, code_of
 
-from codewords_mcp.console.bundle import Bundle, NotBundled, used_styles
+from codewords_mcp.console.bundle import Bundle, used_styles
 from codewords_mcp.console.card_pages import CARDS, card_bundle, card_page
+from codewords_mcp.console.es_modules import NotLinked
 from codewords_mcp.console.script_text import without_comments
 
 LARGEST = {
@@ -92,6 +93,7 @@ def test_unused_statements_and_comments_are_left_out(tmp_path: Path) -> None:
         ('import { two } from "./entry.js";\nexport const one = two;\n', "imports itself"),
         ('import { two } from "package";\nexport const one = two;\n', "no relative path"),
         ('export const one = "</script>";\n', "can't have"),
+        ("export const one = await 1;\n", "waits outside"),
     ],
 )
 def test_what_one_script_cannot_take_is_refused(tmp_path: Path, part: str, says: str) -> None:
@@ -99,7 +101,7 @@ def test_what_one_script_cannot_take_is_refused(tmp_path: Path, part: str, says:
         tmp_path, "entry.js", 'import { one } from "./part.js";\nexport const two = 2;\nconsole.log(one);\n'
     )
     _module(tmp_path, "part.js", part)
-    with pytest.raises(NotBundled, match=says):
+    with pytest.raises(NotLinked, match=says):
         Bundle(tmp_path, "entry.js").script()
 
 
