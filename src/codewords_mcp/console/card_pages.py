@@ -28,7 +28,7 @@ _INSTEAD: Final = {
     "parts/virtual.js": "cards/virtual.js",
 }
 """A card has no connection but its host, no address and no previews."""
-_STYLES: Final = ("app.css", "parts.css", "pages/workflows.css", "cards/card.css")
+_STYLES: Final = ("app.css", "cards/card.css")
 _DARK: Final = re.compile(r"@media \(prefers-color-scheme: dark\) \{\s*:root \{(.*?)\}\s*\}", re.DOTALL)
 _PAGE: Final = """\
 <!doctype html>

@@ -12,14 +12,5 @@ export {
   useCallback, useEffect, useLayoutEffect, useMemo, useRef, useState,
 };
 
-/** Load a stylesheet of some pages only, once. @param {string} path */
-export function styles(path) {
-  const { href } = new URL(path, import.meta.url);
-  if (document.querySelector(`link[href="${href}"]`)) return Promise.resolve();
-  const link = Object.assign(document.createElement("link"), { rel: "stylesheet", href });
-  document.head.append(link);
-  return new Promise((resolve) => (link.onload = link.onerror = resolve));
-}
-
 /** The code editor: only pages on which code is written or compared load it. */
 export const loadEditor = () => import("./vendor/codemirror.js");

@@ -2,14 +2,12 @@
 import { address, href, setQuery } from "../router.js";
 import { PAGE_NAMES } from "../strings.js";
 import { api as words, services } from "../strings_explore.js";
-import { html, styles } from "../ui.js";
+import { html } from "../ui.js";
 import { lazy } from "../parts/lazy.js";
 import { Search } from "../parts/narrow.js";
 import { hasWords, loadOperations, pathOf } from "../parts/operations.js";
 import { Problem, useResource } from "../parts/resource.js";
 import { Text, useTitle } from "../parts/text.js";
-
-await styles("pages/workflows.css");
 
 const OperationPage = lazy(async () => (await import("../parts/operation_page.js")).OperationPage);
 

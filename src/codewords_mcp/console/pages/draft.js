@@ -3,7 +3,7 @@ import { visible } from "../format.js";
 import { address, setQuery } from "../router.js";
 import { PAGE_NAMES } from "../strings.js";
 import { draft as words, drafts as listWords } from "../strings_drafts.js";
-import { html, styles, useEffect, useMemo, useState } from "../ui.js";
+import { html, useEffect, useMemo, useState } from "../ui.js";
 import { Confirm } from "../parts/confirm.js";
 import { Conflict } from "../parts/draft_conflict.js";
 import { useDraft } from "../parts/draft_state.js";
@@ -16,8 +16,6 @@ import { Progress } from "../parts/progress.js";
 import { Problem } from "../parts/resource.js";
 import { Tabs } from "../parts/tabs.js";
 import { Text, useTitle, When } from "../parts/text.js";
-
-await Promise.all([styles("pages/workflows.css"), styles("pages/drafts.css")]);
 
 const RESET = { line: null };
 const Deployed = lazy(async () => (await import("../parts/draft_deployed.js")).Deployed);

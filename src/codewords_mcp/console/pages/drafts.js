@@ -3,7 +3,7 @@ import { call, get } from "../api.js";
 import { exact, visible } from "../format.js";
 import { PAGE_NAMES } from "../strings.js";
 import { drafts as words } from "../strings_drafts.js";
-import { html, styles, useState } from "../ui.js";
+import { html, useState } from "../ui.js";
 import { useAction } from "../parts/action.js";
 import { Confirm } from "../parts/confirm.js";
 import { Dialog } from "../parts/dialog.js";
@@ -11,8 +11,6 @@ import { WorkflowLink } from "../parts/link.js";
 import { changesOf, Problem, useResource } from "../parts/resource.js";
 import { Table } from "../parts/table.js";
 import { Text, useTitle, When } from "../parts/text.js";
-
-await styles("pages/drafts.css");
 
 /** @param {AbortSignal} signal */
 const load = async (signal) => (await get("/drafts", {}, { signal })).items;

@@ -4,14 +4,12 @@ import { visible } from "../format.js";
 import { address, href, setQuery } from "../router.js";
 import { PAGE_NAMES } from "../strings.js";
 import { integrations as words } from "../strings_explore.js";
-import { html, styles } from "../ui.js";
+import { html } from "../ui.js";
 import { Accounts, Connect, pathOfApp, Users } from "../parts/connections.js";
 import { lazy } from "../parts/lazy.js";
 import { Search } from "../parts/narrow.js";
 import { changesOf, Problem, useResource } from "../parts/resource.js";
 import { Text, useTitle } from "../parts/text.js";
-
-await styles("pages/workflows.css");
 
 const MOST = 200;
 const ActionForm = lazy(async () => (await import("../parts/action_form.js")).ActionForm);

@@ -4,15 +4,13 @@ import { visible } from "../format.js";
 import { address, href, setQuery } from "../router.js";
 import { PAGE_NAMES } from "../strings.js";
 import { integrations as words } from "../strings_explore.js";
-import { html, styles } from "../ui.js";
+import { html } from "../ui.js";
 import { useAction } from "../parts/action.js";
 import { Accounts, pathOfApp } from "../parts/connections.js";
 import { Search } from "../parts/narrow.js";
 import { enter } from "../parts/needed_secrets.js";
 import { changesOf, Problem, useResource } from "../parts/resource.js";
 import { Text, useTitle } from "../parts/text.js";
-
-await styles("pages/workflows.css");
 
 const SHOWN = 48;
 const FOUND = 30;

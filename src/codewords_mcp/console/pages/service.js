@@ -4,7 +4,7 @@ import { visible } from "../format.js";
 import { address, href } from "../router.js";
 import { PAGE_NAMES } from "../strings.js";
 import { services as words } from "../strings_explore.js";
-import { html, styles } from "../ui.js";
+import { html } from "../ui.js";
 import { useAction } from "../parts/action.js";
 import { lazy } from "../parts/lazy.js";
 import { WorkflowLink } from "../parts/link.js";
@@ -14,8 +14,6 @@ import { operationsOfService } from "../parts/operations.js";
 import { changesOf, Problem, useResource } from "../parts/resource.js";
 import { StateOf } from "../parts/service_state.js";
 import { Text, useTitle } from "../parts/text.js";
-
-await styles("pages/workflows.css");
 
 const OperationPage = lazy(async () => (await import("../parts/operation_page.js")).OperationPage);
 

@@ -4,14 +4,12 @@ import { visible } from "../format.js";
 import { address, setQuery } from "../router.js";
 import { PAGE_NAMES } from "../strings.js";
 import { services as words } from "../strings_explore.js";
-import { html, styles } from "../ui.js";
+import { html } from "../ui.js";
 import { Search } from "../parts/narrow.js";
 import { usersOf } from "../parts/names.js";
 import { changesOf, Problem, useResource } from "../parts/resource.js";
 import { StateOf } from "../parts/service_state.js";
 import { Text, useTitle } from "../parts/text.js";
-
-await styles("pages/workflows.css");
 
 /** @param {AbortSignal} signal */
 const load = async (signal) => (await get("/services", {}, { signal })).items;

@@ -4,7 +4,7 @@ import { visible } from "../format.js";
 import { address, href, setQuery } from "../router.js";
 import { PAGE_NAMES } from "../strings.js";
 import { templates as words } from "../strings_workflows.js";
-import { html, styles, useState } from "../ui.js";
+import { html, useState } from "../ui.js";
 import { CodeBlock } from "../parts/code.js";
 import { Consent, questionOr } from "../parts/consent.js";
 import { Dialog } from "../parts/dialog.js";
@@ -12,8 +12,6 @@ import { Search } from "../parts/narrow.js";
 import { Progress } from "../parts/progress.js";
 import { changesOf, Problem, useResource } from "../parts/resource.js";
 import { Text, useTitle } from "../parts/text.js";
-
-await styles("pages/workflows.css");
 
 /** @param {AbortSignal} signal */
 const load = async (signal) => (await get("/templates", {}, { signal })).items;

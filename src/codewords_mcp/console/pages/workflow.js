@@ -4,7 +4,7 @@ import { visible } from "../format.js";
 import { address, go, href } from "../router.js";
 import { common, PAGE_NAMES } from "../strings.js";
 import { workflow as words } from "../strings_workflows.js";
-import { html, styles, useState } from "../ui.js";
+import { html, useState } from "../ui.js";
 import { RunForm } from "../parts/form.js";
 import { lazy } from "../parts/lazy.js";
 import { RunLink } from "../parts/link.js";
@@ -14,8 +14,6 @@ import { Problem, useResource } from "../parts/resource.js";
 import { Status } from "../parts/status.js";
 import { Tabs } from "../parts/tabs.js";
 import { Copy, Text, useTitle, When } from "../parts/text.js";
-
-await styles("pages/workflows.css");
 
 const Removal = lazy(async () => (await import("../parts/removal.js")).Removal);
 const RESET = { against: null, version: null };

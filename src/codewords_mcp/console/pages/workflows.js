@@ -3,7 +3,7 @@ import { visible } from "../format.js";
 import { address, setQuery } from "../router.js";
 import { common, PAGE_NAMES } from "../strings.js";
 import { workflows as words } from "../strings_workflows.js";
-import { html, styles, useState } from "../ui.js";
+import { html, useState } from "../ui.js";
 import { RunLink, WorkflowLink } from "../parts/link.js";
 import { MOST_NAMED, workflows } from "../parts/names.js";
 import { firstOf, PIECE } from "../parts/pages.js";
@@ -11,8 +11,6 @@ import { changesOf, Problem, useResource } from "../parts/resource.js";
 import { Search } from "../parts/narrow.js";
 import { Status } from "../parts/status.js";
 import { Text, useTitle, When } from "../parts/text.js";
-
-await styles("pages/workflows.css");
 
 const MARKS = 8;
 

@@ -2,15 +2,13 @@
 import { get, post } from "../api.js";
 import { visible } from "../format.js";
 import { inbox as words } from "../strings_pages.js";
-import { html, styles } from "../ui.js";
+import { html } from "../ui.js";
 import { useAction } from "./action.js";
 import { Approval } from "./approval.js";
 import { Changes } from "./changes.js";
 import { Difference } from "./code.js";
 import { Problem, useResource } from "./resource.js";
 import { Text } from "./text.js";
-
-await Promise.all([styles("pages/workflows.css"), styles("pages/drafts.css")]);
 
 /** @typedef {{message: string, serviceId?: string | null, runId?: string}} Done What an answer said, and where it goes on. */
 
