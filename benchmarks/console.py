@@ -26,7 +26,7 @@ from tests.support.chromium import Tab, tab
 from tests.support.runtime import workflow
 from tests.support.served_runtime import ServedRuntime, start_runtime
 from tests.support.waiting import until
-from tests.unit.console.modules import CONSOLE, loaded_with, served_bytes
+from tests.unit.console.modules import CONSOLE, served, served_bytes, served_with
 
 PAGES, IDLE_SECONDS = 20, 30
 EDITOR = ("editor", "codemirror")
@@ -80,29 +80,20 @@ new Promise((done) => {
 """Milliseconds from the printing of each line to its being on the page, by one clock."""
 
 
-def size_of(paths: set[Path]) -> int:
-    """Bytes that a browser loads, each file compressed by itself as the runtime sends it."""
-    return sum(served_bytes(path) for path in paths)
-
-
 def measure_sizes(numbers: Numbers) -> None:
     """The run page with the shell, and all of the console without and with its code editor."""
-    shell = {CONSOLE / "index.html", CONSOLE / "app.css", CONSOLE / "parts.css"}
-    run_page = loaded_with(CONSOLE / "app.js", CONSOLE / "pages/run.js") | shell
-    # Cards are shown by chats: no page of the console loads them.
-    everything = {
-        path
-        for path in CONSOLE.rglob("*")
-        if path.suffix in {".js", ".css", ".html"} and path.parent.name != "cards"
-    }
-    without_editor = {path for path in everything if not path.name.startswith(EDITOR)}
+    shell = {"index.html", "app.css"}
+    run_page = served_with(CONSOLE / "app.js", CONSOLE / "pages/run.js") | shell
+    everything = served()
+    without_editor = {name for name in everything if not Path(name).name.startswith(EDITOR)}
     numbers.add("shell and run page, gzip", _kilobytes(run_page), "KB", at_most=45)
     numbers.add("all without the code editor, gzip", _kilobytes(without_editor), "KB", at_most=120)
     numbers.add("all with the code editor, gzip", _kilobytes(everything), "KB", at_most=300)
 
 
-def _kilobytes(paths: set[Path]) -> float:
-    return round(size_of(paths) / 1024, 1)
+def _kilobytes(addresses: set[str]) -> float:
+    """What a browser loads, each file compressed by itself as the runtime sends it."""
+    return round(sum(map(served_bytes, addresses)) / 1024, 1)
 
 
 def measure_paint(numbers: Numbers, page: Tab, url: str, runs: int) -> None:

@@ -76,7 +76,7 @@ _SET = """(() => {
     field.dispatchEvent(new Event('input', {bubbles: true}));
     field.dispatchEvent(new Event('change', {bubbles: true}));
 })()"""
-_MODULE = "import(new URL('parts/%s.js', document.querySelector('script[type=module]').src))"
+_MODULE = "import(new URL('as-written/parts/%s.js', document.querySelector('script[type=module]').src))"
 
 
 @pytest.fixture(scope="session")

@@ -56,12 +56,21 @@ def test_the_shell_loads_files_that_never_change_from_its_own_folder_only(
         packed = anybody.get(f"{door.url}{script}", headers={"Accept-Encoding": "gzip"})
         plain = anybody.get(f"{door.url}{script}", headers={"Accept-Encoding": "identity"})
         other = anybody.get(f"{door.url}/console/assets/0123456789abcdef/app.js")
-        outside = anybody.get(f"{door.url}{script.removesuffix('app.js')}..%2f__init__.py")
+        folder = f"{door.url}{script.removesuffix('app.js')}"
+        outside = anybody.get(f"{folder}..%2f__init__.py")
+        below = anybody.get(f"{folder}as-written/..%2f..%2f__init__.py")
+        linked, by_itself = (
+            anybody.get(f"{folder}parts/log.js"),
+            anybody.get(f"{folder}as-written/parts/log.js"),
+        )
     assert packed.content == plain.content
     assert packed.headers["content-encoding"] == "gzip"
     assert "immutable" in plain.headers["cache-control"]
     assert plain.headers["content-type"].startswith("text/javascript")
-    assert other.status_code == outside.status_code == 404
+    assert other.status_code == outside.status_code == below.status_code == 404
+    assert linked.status_code == 404, "it is in a script with others, and nothing has it twice"
+    assert by_itself.status_code == 200
+    assert "as-written/app.js" in person.look(f"{door.url}/console/runs?as-written").text
 
 
 @pytest.mark.requirement("console:files")

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import re
+from functools import cache
 from pathlib import Path
 
 import codewords_mcp
-from codewords_mcp.console.assets import asset_of
+from codewords_mcp.console.assets import asset_of, chunk_of, linker_of
+from codewords_mcp.console.linker import Linker
 
 CONSOLE = Path(codewords_mcp.__file__).parent / "console"
 _STATIC = re.compile(r"""(?:\bfrom|^import|;import)\s*["']([^"']+)["']""", re.MULTILINE)
@@ -34,7 +36,7 @@ def imports_of(path: Path, *, dynamic: bool = False) -> list[str]:
 
 
 def loaded_with(*entries: Path) -> set[Path]:
-    """All modules that a browser loads for these."""
+    """All modules that are loaded for these."""
     found: set[Path] = set()
     waiting = list(entries)
     while waiting:
@@ -45,6 +47,42 @@ def loaded_with(*entries: Path) -> set[Path]:
     return found
 
 
-def served_bytes(path: Path) -> int:
-    """What a browser gets for a file: compressed, as the runtime sends it."""
-    return len(asset_of(path.relative_to(CONSOLE).as_posix(), path.read_bytes()).compressed)
+@cache
+def linker() -> Linker:
+    """What makes a few scripts of all modules of pages."""
+    return linker_of({_name(path): path.read_bytes() for path in CONSOLE.rglob("*.js")})
+
+
+def served() -> set[str]:
+    """The files that pages of the console may load. Cards are shown by chats."""
+    found = [
+        path
+        for path in CONSOLE.rglob("*")
+        if path.suffix in {".js", ".css", ".html"} and path.parent.name != "cards"
+    ]
+    return {linker().address_of(_name(path)) for path in found}
+
+
+def served_with(*entries: Path) -> set[str]:
+    """The files that a browser loads for some modules: the scripts that hold them, and those that these import."""
+    found: set[str] = set()
+    waiting = [linker().address_of(_name(entry)) for entry in entries]
+    while waiting:
+        address = waiting.pop()
+        if address not in found:
+            found.add(address)
+            waiting += [f"{chunk}.js" for chunk in linker().imports_of(address.removesuffix(".js"))]
+    return found
+
+
+@cache
+def served_bytes(address: str) -> int:
+    """The size of a file as a browser gets it: compressed, as the runtime sends it."""
+    chunk = address.removesuffix(".js")
+    if chunk in linker().chunks:
+        return len(chunk_of(linker(), chunk).compressed)
+    return len(asset_of(address, (CONSOLE / address).read_bytes()).compressed)
+
+
+def _name(path: Path) -> str:
+    return path.relative_to(CONSOLE).as_posix()

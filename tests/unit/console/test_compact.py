@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 from tests.support.npm import installed
 from tests.unit.console.modules import CONSOLE, modules
+from tests.unit.console.packages import ACORN
 
 from codewords_mcp.console.assets import asset_of
 from codewords_mcp.console.compact import script, style
 
-ACORN = "acorn@8.15.0"
 SAME = """
 import { parse } from "acorn";
 import { readFileSync } from "node:fs";

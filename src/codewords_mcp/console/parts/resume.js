@@ -3,13 +3,12 @@ import { get, post } from "../api.js";
 import { exact } from "../format.js";
 import { failure } from "../strings.js";
 import { inbox as words } from "../strings_pages.js";
-import { html, styles, useState } from "../ui.js";
+import { html, useState } from "../ui.js";
 import { useAction } from "./action.js";
 import { RunLink } from "./link.js";
 import { Problem, useResource } from "./resource.js";
 import { Text } from "./text.js";
 
-await styles("pages/workflows.css");
 
 /** @param {{run: any, onDone: (done: import("./question.js").Done) => void}} properties */
 export function Resume({ run, onDone }) {

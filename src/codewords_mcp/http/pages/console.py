@@ -6,10 +6,12 @@ whatever a workflow answers is sandboxed (`run_calls`).
 
 from __future__ import annotations
 
+import asyncio
+
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 
-from codewords_mcp.console.assets import Assets
+from codewords_mcp.console.assets import AS_WRITTEN, Assets
 from codewords_mcp.errors import NotFound
 from codewords_mcp.http.operations import HttpOperation
 from codewords_mcp.http.pages import HEADERS
@@ -22,12 +24,18 @@ _assets = Assets()
 
 async def shell(request: Request) -> Response:
     """Show the console. Which page it is, its own script reads off the address."""
-    return HTMLResponse(_assets.shell(BASE), headers=HEADERS | {"Content-Security-Policy": _policy(request)})
+    as_written = AS_WRITTEN in request.query_params
+    return HTMLResponse(
+        _assets.shell(BASE, as_written=as_written),
+        headers=HEADERS | {"Content-Security-Policy": _policy(request)},
+    )
 
 
 async def asset(request: Request) -> Response:
     """Read a file of the console. Raises NotFound, also for a file of another version."""
-    found = _assets.get(str(request.path_params["digest"]), str(request.path_params["file"]))
+    made = _assets.get(str(request.path_params["digest"]), str(request.path_params["file"]))
+    # Others may wait for the same.
+    found = await asyncio.shield(asyncio.wrap_future(made))
     if found is None:
         raise NotFound("The console has no such file in this version.", hint="Load the page again.")
 
