@@ -18,6 +18,8 @@ class TlsProxy:
 
     port: int = 0
     far: int = 0
+    tells: bool = True
+    """Whether it tells the runtime of the client and of TLS."""
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Pass one connection on, with one request, or with a websocket."""
@@ -34,7 +36,8 @@ class TlsProxy:
             # One request a connection: what follows its head is its body alone.
             lines = [line for line in lines if not line.lower().startswith(b"connection:")]
             lines.append(b"Connection: close")
-        lines += [b"X-Forwarded-For: 192.0.2.7", b"X-Forwarded-Proto: https"]
+        if self.tells:
+            lines += [b"X-Forwarded-For: 192.0.2.7", b"X-Forwarded-Proto: https"]
         return b"\r\n".join(lines) + b"\r\n\r\n"
 
 

@@ -14,7 +14,7 @@ from tests.integration.secrets.tls_host import Ca
 from tests.support.chromium import tab
 from tests.support.runtime import make_home, workflow
 from tests.support.served_runtime import start_runtime
-from tests.support.tls_proxy import tls_proxy
+from tests.support.tls_proxy import TlsProxy, tls_proxy
 from tests.support.waiting import until
 
 _SITE = workflow(
@@ -67,6 +67,7 @@ class Behind:
     """A console behind the proxy, and the site of a workflow there."""
 
     console: Console
+    proxy: TlsProxy
     url: str
     site: str
 
@@ -88,7 +89,7 @@ def behind(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
             once = urlsplit(str(served.call("POST", "/sign-ins", {"page": "/console"})["url"]))
             page.open(url + once.path)
             site = f"https://{service.replace('_', '-')}.{request.param}:{proxy.port}"
-            yield Behind(Console(page, served, service), url, site)
+            yield Behind(Console(page, served, service), proxy, url, site)
 
 
 @pytest.mark.requirement("origins:tls")
@@ -109,6 +110,16 @@ def test_a_workflows_page_works_at_its_own_https_origin(behind: Behind) -> None:
     for name, address in (("session", behind.url), ("page", behind.site)):
         cookie = cookies[f"__Host-codewords_{name}", urlsplit(address).hostname]
         assert (cookie["secure"], cookie["httpOnly"], cookie["sameSite"]) == (True, True, "Strict"), name
+
+
+@pytest.mark.requirement("origins:tls")
+def test_what_a_proxy_does_not_tell_is_known_from_the_settings(behind: Behind) -> None:
+    behind.proxy.tells = False
+    try:
+        _open(behind, "/")
+        assert behind.console.sees("h1") == "The shop"
+    finally:
+        behind.proxy.tells = True
 
 
 @pytest.mark.requirement("origins:tls", "origins:hostile")

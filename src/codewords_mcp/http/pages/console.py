@@ -15,7 +15,7 @@ from codewords_mcp.console.assets import AS_WRITTEN, Assets
 from codewords_mcp.errors import NotFound
 from codewords_mcp.http.operations import HttpOperation
 from codewords_mcp.http.pages import HEADERS
-from codewords_mcp.http.state import own_url
+from codewords_mcp.http.state import SELF, own_url
 
 BASE = "/console/assets"
 _FOR_EVER = "public, max-age=31536000, immutable"
@@ -58,7 +58,8 @@ def _policy(request: Request) -> str:
 
     `'self'` would let a page load what a workflow answers as its script; a path does not.
     """
-    here = own_url(request.scope)
+    # A proxy that ends TLS may not tell of it: the origin is then known from the settings.
+    here = request.scope.get(SELF) or own_url(request.scope)
     own = f"{here}{BASE}/"
     return (
         f"default-src 'none'; script-src {own}; style-src {own}; img-src 'self' data: blob:; connect-src 'self'; "
