@@ -31,7 +31,7 @@ export function Resume({ run, onDone }) {
       <legend class="mono"><${Text} of=${`${one.method} ${one.address}`} /></legend>
       <p class="dim">${words.unsure(one.attempt)} <${Text} of=${one.reason} />.${one.sent_at && ` ${exact(one.sent_at)}`}</p>
       ${one.body && html`<pre class="asked"><${Text} of=${one.body} /></pre>`}
-      ${data.writes.length > 1 && [true, false].map((sent) => html`<label class="check"><input type="radio" name=${`write-${one.number}`} checked=${said[one.number] === sent} onChange=${() => setSaid({ ...said, [one.number]: sent })} />${sent ? words.wasSent : words.wasNot}</label>`)}</fieldset></li>`)}</ol>
+      ${data.writes.length > 1 && [true, false].map((sent) => html`<label class="check"><input type="radio" name=${`write-${one.number}`} checked=${said[one.number] === sent} onChange=${() => setSaid((before) => ({ ...before, [one.number]: sent }))} />${sent ? words.wasSent : words.wasNot}</label>`)}</fieldset></li>`)}</ol>
     <${Problem} error=${action.error} />
     <div class="actions">${data.writes.length === 1
       ? [true, false].map((sent) => html`<button disabled=${action.working} onClick=${() => answer({ [first.number]: sent })}>${sent ? failure.sent : failure.notSent}</button>`)
