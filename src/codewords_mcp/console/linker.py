@@ -29,8 +29,9 @@ CHUNKS: Final[Mapping[str, tuple[str, ...]]] = {
         "parts/data_table.js", "parts/span_facts.js", "parts/log_line.js", "parts/preview.js", "parts/search.js",
         "parts/span_groups.js",
     ),
-    "lists": ("parts/spending.js", "strings_pages.js"),
-    "explore": ("parts/connections.js", "parts/operations.js"),
+    "lists": (
+        "parts/spending.js", "strings_pages.js", "strings_alerts.js", "parts/connections.js", "parts/operations.js",
+    ),
     "workflows": (
         "pages/workflows.js", "pages/drafts.js", "parts/needed_secrets.js", "parts/reach.js",
         "parts/consent.js", "parts/code.js", "parts/changes.js",
@@ -38,7 +39,6 @@ CHUNKS: Final[Mapping[str, tuple[str, ...]]] = {
     "home": ("pages/home.js", "pages/inbox.js", "pages/runs.js"),
     "settings": ("pages/usage.js", "pages/schedules.js", "pages/secrets.js", "pages/settings.js"),
     "workflow": ("pages/workflow.js", "pages/templates.js", "parts/snippets.js"),
-    "questions": ("parts/writes.js", "parts/question.js", "parts/resume.js"),
     "workflow_parts": ("parts/removal.js", "parts/starts.js", "parts/versions.js"),
     "editor": ("parts/editor.js", "parts/editor_compare.js"),
     "draft": ("pages/draft.js",),
@@ -48,7 +48,9 @@ CHUNKS: Final[Mapping[str, tuple[str, ...]]] = {
     "services": (
         "pages/api.js", "pages/services.js", "pages/service.js", "pages/integrations.js", "pages/integration.js",
     ),
-    "operation": ("parts/operation_page.js", "parts/action_form.js"),
+    "forms": (
+        "parts/operation_page.js", "parts/action_form.js", "parts/writes.js", "parts/question.js", "parts/resume.js",
+    ),
 }  # fmt: skip
 """What is in a chunk: these modules, and all that they import, but for what an earlier chunk has.
 

@@ -11,7 +11,7 @@
                                                           answered from the journal, and finds the wait over
 
 A process that stops in between loses nothing: what is over and unknown to its run is looked for by `poll`.
-docs/design/067-waiting-runs.md has the reasons.
+docs/design/068-waiting-runs.md has the reasons.
 """
 
 from __future__ import annotations
