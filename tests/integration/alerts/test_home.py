@@ -9,7 +9,7 @@ import pytest
 from tests.integration.alerts.helpers import alert_of
 from tests.support.runtime import ADMIN, make_home, open_runtime, workflow
 from tests.support.served_runtime import start_runtime
-from tests.support.waiting import until
+from tests.support.waiting import until, until_async
 
 from codewords_mcp.runtime.api.runtime import Runtime
 from codewords_mcp.runtime.gateway.prices import USD
@@ -57,6 +57,16 @@ async def test_a_dead_account_is_told_until_it_works_again(runtime: Runtime) -> 
     assert (lost.path, "stripe" in lost.title) == ("/console/integrations", True)
     watcher.connection_state("local", "stripe", healthy=True)
     await alert_of(runtime, "connection_lost", status="resolved")
+
+    # It works again before anybody has been told.
+    watcher.connection_state("local", "stripe", healthy=False)
+    watcher.connection_state("local", "stripe", healthy=True)
+
+    async def told_again() -> bool:
+        again = await alert_of(runtime, "connection_lost", status="resolved")
+        return again.first_at > lost.first_at
+
+    await until_async(told_again, "an alert that was over at once")
 
 
 @pytest.mark.requirement("alerts:home")

@@ -53,7 +53,7 @@ class AlertWatcher(PollLoop):
         self._on_change = on_change
         self._ended: set[str] = set()
         self._lost: set[tuple[str, str]] = set()
-        """(owner, app) of the accounts that an alert says are dead."""
+        """(owner, app) of the accounts that were said to be dead and not to work since."""
         self._restored: set[tuple[str, str]] = set()
         self._reconciled = False
         self._polled_at = -SPACING
@@ -70,12 +70,14 @@ class AlertWatcher(PollLoop):
         """An account works, or lost its access."""
         account = (owner, app)
         if not healthy:
+            self._lost.add(account)
             self._restored.discard(account)
             cause = f"connection {owner[:40]}/{app[:40]} {now()}"
             detail = {"owner": owner, "app": app}
             self._db.write_soon(alert_causes.note, cause, "connection_lost", detail)
             self.wake()
         elif account in self._lost:
+            self._lost.discard(account)
             self._restored.add(account)
             self.wake()
 
@@ -127,9 +129,18 @@ class AlertWatcher(PollLoop):
     async def _resolve_connections(self) -> bool:
         restored, self._restored = self._restored, set()
         if restored:
-            await self._db.write(_resolve_accounts, restored)
-        self._lost = await self._db.read(_lost_accounts)
+            await self._db.write(self._resolve_accounts, restored)
+        # Also those that other processes were told of.
+        self._lost |= await self._db.read(_lost_accounts) - self._restored
         return bool(restored)
+
+    def _resolve_accounts(self, connection: Connection, accounts: set[tuple[str, str]]) -> None:
+        # That it was lost may have been written since the causes were read, and must not be told after this.
+        while alert_causes.has_any(connection):
+            self._make(connection)
+        for owner, app in accounts:
+            ids = alerts.resolve_subject(connection, owner, connection_subject(app), now())
+            notify_resolved(connection, owner, ids)
 
     async def _resolve(self) -> bool:
         """Resolve the alerts of workflows whose runs succeed again; whether there were any."""
@@ -159,12 +170,6 @@ def _alerts(connection: Connection, run: FailedRun) -> bool:
 def _lost_accounts(connection: Connection) -> set[tuple[str, str]]:
     rows = alerts.unresolved_of(connection, ("connection_lost",))
     return {(row["owner"], row["detail"]["app"]) for row in rows}
-
-
-def _resolve_accounts(connection: Connection, accounts: set[tuple[str, str]]) -> None:
-    for owner, app in accounts:
-        ids = alerts.resolve_subject(connection, owner, connection_subject(app), now())
-        notify_resolved(connection, owner, ids)
 
 
 def _resolve_ended(connection: Connection, services: set[tuple[str, str]], ended: set[str] | None) -> bool:
