@@ -1,4 +1,4 @@
-"""What do 10,000 runs that wait for a person cost, and how soon does a workflow go on after the answer?
+"""The cost of 10,000 runs that wait for a person, and the time from an answer until the workflow goes on.
 
 One run waits for real; its rows are copied until 10,000 wait. A runtime that serves this home is compared with one that
 serves an empty home: memory after the start, and the processors' time of an idle minute. Then runs that wait are answered,

@@ -92,7 +92,7 @@ def measure_sizes(numbers: Numbers) -> None:
 
 
 def _kilobytes(addresses: set[str]) -> float:
-    """What a browser loads, each file compressed by itself as the runtime sends it."""
+    """The bytes that a browser loads, each file compressed by itself as the runtime sends it."""
     return round(sum(map(served_bytes, addresses)) / 1024, 1)
 
 

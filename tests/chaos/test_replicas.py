@@ -128,7 +128,7 @@ def test_the_runs_of_a_replica_that_dies_are_gone_on_with_by_the_others(replicas
 
 
 def _begins(runtime: ServedRuntime, run_id: str) -> int:
-    """How many attempts of a run have said that they begin."""
+    """The number of attempts of a run that have said that they begin."""
     return [line["message"] for line in lines(runtime, run_id, follow=False)].count("began x")
 
 

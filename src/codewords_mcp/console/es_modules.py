@@ -22,7 +22,7 @@ _HEAD = re.compile(
     """,
     re.DOTALL | re.VERBOSE,
 )
-"""What stands before a statement that imports, and it itself."""
+"""A statement that imports, with the text before it."""
 _TAIL = re.compile(r"\bexport\s*\{[^{}]*\}\s*;?\s*$")
 _FORM = re.compile(r"\b(?:import|export)\b")
 _DEPTHS = {"(": 1, "[": 1, "{": 1, ")": -1, "]": -1, "}": -1}

@@ -52,7 +52,7 @@ CHUNKS: Final[Mapping[str, tuple[str, ...]]] = {
         "parts/operation_page.js", "parts/action_form.js", "parts/writes.js", "parts/question.js", "parts/resume.js",
     ),
 }  # fmt: skip
-"""What is in a chunk: these modules, and all that they import, but for what an earlier chunk has.
+"""The contents of each chunk: these modules, and all that they import, but for what an earlier chunk has.
 
 So a chunk imports earlier ones only. All that is loaded later stands here; a module that none of these imports gets a chunk of
 its own.

@@ -1,4 +1,4 @@
-"""What a real browser loads when it visits every page."""
+"""Bytes and files that a real browser loads when it visits every page."""
 
 from __future__ import annotations
 
