@@ -63,6 +63,10 @@ class Tab:
         """Go to a page and wait until it has loaded and is drawn: only then is the focus where the page wants it."""
         self.do("Page.navigate", url=url)
         self.wait_for("Page.loadEventFired")
+        self.drawn()
+
+    def drawn(self) -> None:
+        """Wait until what was done is drawn, and what a page does after that has begun."""
         self.value("new Promise(drawn => requestAnimationFrame(() => requestAnimationFrame(drawn)))")
 
     def value(self, script: str) -> Any:

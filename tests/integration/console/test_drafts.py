@@ -39,6 +39,8 @@ def _key(console: Console, key: str, code: int, modifiers: int = 0) -> None:
 def _write(console: Console, text: str) -> None:
     """Write a text in place of the line that the cursor is at the beginning of."""
     console.waits("document.activeElement.classList.contains('cm-content')")
+    # A jump to a line moves the cursor after the page is drawn, also where the editor has the focus already.
+    console.tab.drawn()
     _key(console, "Home", 36)
     _key(console, "End", 35, _SHIFT)
     console.tab.do("Input.insertText", text=text)
