@@ -9,7 +9,6 @@ export const alerts = {
   openOf: (/** @type {string} */ act, /** @type {string} */ what) => `${act}: ${what}`,
   acknowledge: "I know", acknowledgeOf: (/** @type {string} */ what) => `I know of it: ${what}. It stays until it works again, and no more messages are sent`,
   dismiss: "Dismiss", dismissOf: (/** @type {string} */ what) => `Dismiss: ${what}. The next failure brings it back`,
-  all: "Open the inbox",
 };
 
 export const alertSettings = {

@@ -20,7 +20,7 @@ def test_a_scheduled_run_that_failed_is_on_home_and_in_the_inbox_until_it_is_dis
     console.served.call("POST", "/schedules", body)
     [alert] = until(lambda: console.served.call("GET", "/alerts")["items"])
 
-    look(console, "/console", ready=".rows.offers")
+    look(console, "/console", "needs you", ready=".rows.offers")
     look(console, "/console/inbox", "needs you", ready=".rows.offers")
     title = console.sees(".rows.offers li", "Page monitor")
     assert "500" in title
@@ -28,6 +28,7 @@ def test_a_scheduled_run_that_failed_is_on_home_and_in_the_inbox_until_it_is_dis
 
     console.tab.value("[...document.querySelectorAll('button')].find(b => b.innerText == 'I know').click()")
     console.sees(".rows.offers li", "you know of it")
-    console.tab.value("[...document.querySelectorAll('button')].find(b => b.innerText == 'Dismiss').click()")
     console.sees("main h1", "Nothing needs you")
+    console.tab.value("[...document.querySelectorAll('button')].find(b => b.innerText == 'Dismiss').click()")
+    console.waits("!document.querySelector('.rows.offers li')")
     assert console.served.call("GET", "/alerts")["items"] == []

@@ -4,7 +4,7 @@ import { href } from "../router.js";
 import { PAGE_NAMES } from "../strings.js";
 import { home as words } from "../strings_lists.js";
 import { html, useRef } from "../ui.js";
-import { AlertsOfHome } from "../parts/alerts.js";
+import { Alerts, isOpen, loadAlerts } from "../parts/alerts.js";
 import { FirstRun } from "../parts/first_run.js";
 import { RunLink, WorkflowLink } from "../parts/link.js";
 import { failureWords } from "../parts/run_head.js";
@@ -30,15 +30,15 @@ async function runsOf(statuses, signal) {
 
 /** @param {AbortSignal} signal */
 async function load(signal) {
-  const [bad, active, schedules, any] = await Promise.all([
-    runsOf(BAD, signal), runsOf(ACTIVE, signal), get("/schedules", { limit: 20 }, { signal }), get("/runs", { limit: 1 }, { signal }),
+  const [bad, active, schedules, any, alerts] = await Promise.all([
+    runsOf(BAD, signal), runsOf(ACTIVE, signal), get("/schedules", { limit: 20 }, { signal }), get("/runs", { limit: 1 }, { signal }), loadAlerts(signal),
   ]);
-  return { bad, active, schedules: schedules.items.filter((/** @type {any} */ one) => one.next_at && !one.paused), unused: !any.items.length };
+  return { bad, active, alerts: alerts.filter(isOpen), schedules: schedules.items.filter((/** @type {any} */ one) => one.next_at && !one.paused), unused: !any.items.length };
 }
 
 export default function Home() {
   useTitle(PAGE_NAMES.home);
-  const { data, error, reload } = useResource(load, [], changesOf("run", "schedules", "workflows"));
+  const { data, error, reload } = useResource(load, [], changesOf("run", "schedules", "workflows", "inbox"));
   const begins = useRef(false);
   if (error && !data) return html`<${Problem} error=${error} retry=${reload} />`;
   if (!data || !workflows.value || !waiting.value) return null;
@@ -48,13 +48,14 @@ export default function Home() {
   if (begins.current) return html`<${FirstRun} onDeployed=${loadWorkflows} />`;
 
   const failed = data.bad.filter((run) => now.peek() - Date.parse(run.createdAt) < DAY_MS).length;
+  const needing = waitingCount.value + data.alerts.length;
   return html`
     <header class="head">
-      <h1>${waitingCount.value ? words.needsYou(waitingCount.value) : words.nothingNeedsYou}</h1>
+      <h1>${needing ? words.needsYou(needing) : words.nothingNeedsYou}</h1>
       <p class="dim">${sentence([words.running(data.active.length), words.failed(failed)])}</p>
     </header>
     ${waitingCount.value > 0 && html`<${Inbox} />`}
-    <${AlertsOfHome} most=${SHOWN} />
+    <${Alerts} items=${data.alerts.slice(0, SHOWN)} reload=${reload} heading=${html`<a href="/console/inbox">${PAGE_NAMES.inbox}</a>`} />
     <div class="tiles">
       <div>
         <${Card} title=${words.failures} more=${[words.allFailed, href("/console/runs", { status: "failed" })]} empty=${words.noFailures}

@@ -7,7 +7,7 @@ import { home } from "../strings_lists.js";
 import { inbox as words } from "../strings_pages.js";
 import { html, useEffect, useRef, useState } from "../ui.js";
 import { useAction } from "../parts/action.js";
-import { Alerts, loadAlerts } from "../parts/alerts.js";
+import { Alerts, isOpen, loadAlerts } from "../parts/alerts.js";
 import { connect } from "../parts/connections.js";
 import { lazy } from "../parts/lazy.js";
 import { RunLink } from "../parts/link.js";
@@ -49,7 +49,7 @@ export default function Inbox() {
   if (!waiting.value || (!data && !error)) return null;
 
   const found = data ?? { alerts: [], unknown: [], held: [], dead: [] };
-  const all = waiting.value.length + found.alerts.length + found.unknown.length + found.held.length + found.dead.length;
+  const all = waiting.value.length + found.alerts.filter(isOpen).length + found.unknown.length + found.held.length + found.dead.length;
   const finish = (/** @type {import("../parts/question.js").Done} */ said) => {
     setDone(said);
     setQuery({ item: null });

@@ -4,7 +4,7 @@ import { visible } from "../format.js";
 import { alerts as words } from "../strings_alerts.js";
 import { html } from "../ui.js";
 import { useAction } from "./action.js";
-import { changesOf, Problem, useResource } from "./resource.js";
+import { Problem } from "./resource.js";
 import { Text, When } from "./text.js";
 
 /** @typedef {{id: string, kind: string, status: string, title: string, message: string, count: number, path: string, run_id: string | null, last_at: string}} Alert */
@@ -12,19 +12,14 @@ import { Text, When } from "./text.js";
 /** The alerts that are not over. @param {AbortSignal} signal @returns {Promise<Alert[]>} */
 export const loadAlerts = async (signal) => (await get("/alerts", { limit: 100 }, { signal })).items;
 
+/** Whether nobody said that it is known. @param {Alert} alert */
+export const isOpen = ({ status }) => status === "open";
+
 /** @param {{items: Alert[], reload: () => void, heading?: unknown}} properties */
 export const Alerts = ({ items, reload, heading }) => items.length > 0 && html`<section class="card">
   <header><h2>${words.title}</h2>${heading}</header>
   <ul class="rows offers">${items.map((alert) => html`<${Row} key=${alert.id} alert=${alert} reload=${reload} />`)}</ul>
 </section>`;
-
-/** A few of them, for Home. @param {{most: number}} properties */
-export function AlertsOfHome({ most }) {
-  const { data, error, reload } = useResource(loadAlerts, [], changesOf("inbox"));
-  if (!data) return html`<${Problem} error=${error} retry=${reload} />`;
-  const open = data.filter(({ status }) => status === "open");
-  return html`<${Alerts} items=${open.slice(0, most)} reload=${reload} heading=${html`<a href="/console/inbox">${words.all}</a>`} />`;
-}
 
 /** @param {{alert: Alert, reload: () => void}} properties */
 function Row({ alert, reload }) {
@@ -41,7 +36,7 @@ function Row({ alert, reload }) {
       <${Problem} error=${action.error} /></span>
     <span class="actions">
       <a class="button" href=${alert.path} aria-label=${words.openOf(open, title)}>${open}</a>
-      ${alert.status === "open" && html`<button disabled=${action.working} aria-label=${words.acknowledgeOf(title)} onClick=${() => answer("acknowledge")}>${words.acknowledge}</button>`}
+      ${isOpen(alert) && html`<button disabled=${action.working} aria-label=${words.acknowledgeOf(title)} onClick=${() => answer("acknowledge")}>${words.acknowledge}</button>`}
       <button disabled=${action.working} aria-label=${words.dismissOf(title)} onClick=${() => answer("dismiss")}>${words.dismiss}</button>
     </span></li>`;
 }
