@@ -27,13 +27,14 @@ def test_all_pages_load_each_script_once_and_no_more_than_is_counted(console: Co
     console.tab.do("Network.clearBrowserCache")
     visits = {
         f"/console/runs/{run_id}": ["run.js", "run_parts.js"],
-        "/console": ["home.js", "lists.js", "explore.js", "questions.js"],
+        "/console": ["home.js", "lists.js", "forms.js"],
         "/console/workflows": ["workflows.js"],
         f"/console/workflows/{console.workflow}": ["workflow.js", "workflow_parts.js"],
-        "/console/api": ["services.js", "operation.js"],
+        "/console/api": ["services.js", "forms.js"],
         "/console/drafts/new": ["draft.js", "draft_parts.js", "editor.js", "vendor/codemirror.js"],
         "/console/settings": ["settings.js"],
     }
+    assert {"app.js", *(name for wanted in visits.values() for name in wanted)} <= set(served())
     loaded: dict[str, int] = {}
     for path, wanted in visits.items():
         found = _loads(console, path, "app.js", *wanted)

@@ -13,6 +13,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Unpack
 
+from tests.integration.mcp.fake_approvals import FakeApprovalApi
 from tests.integration.mcp.fake_consents import BASE_URL, FakeConsentApi
 from tests.integration.mcp.fake_integrations import FakeIntegrationApi
 from tests.integration.mcp.fake_traces import FakeTraceApi
@@ -422,6 +423,7 @@ class FakeRuntime(Runtime):
         weakref.finalize(self, shutil.rmtree, self._folder, ignore_errors=True)
         self._database: Database | None = None
         self._book: TaskStore | None = None
+        self.approvals = FakeApprovalApi()
         self.consents = FakeConsentApi(self)
         self.sessions = FakeSessionApi(self)
         self.services = FakeServiceApi(self)
