@@ -1,3 +1,3 @@
-"""Triggers of runs: cron times, schedules, webhooks and Slack's Socket Mode. Runs are started in
+"""Triggers of runs: cron times, schedules, webhooks, event sources and Slack's Socket Mode. Runs are started in
 `runs/`.
 """

@@ -1,0 +1,28 @@
+"""Finds event sources by kind. A source's module is imported at its first use."""
+
+from __future__ import annotations
+
+import importlib
+from functools import cache
+from typing import Any
+
+from codewords_mcp.errors import InvalidInput
+from codewords_mcp.runtime.triggers.sources.base import EventSource
+
+_SOURCES: dict[str, str] = {}
+"""Kind → `module:CLASS` in this package, in the order in which they are listed."""
+
+
+def source_kinds() -> list[str]:
+    """Return the kinds of all sources."""
+    return list(_SOURCES)
+
+
+@cache
+def find_source(kind: str) -> EventSource[Any]:
+    """Return the source of a kind. Raises InvalidInput where there is none."""
+    if kind not in _SOURCES:
+        raise InvalidInput(f"`kind` must be one of {', '.join(_SOURCES)}.")
+    module, _, name = _SOURCES[kind].partition(":")
+    source: EventSource[Any] = getattr(importlib.import_module(f"{__package__}.{module}"), name)()
+    return source
