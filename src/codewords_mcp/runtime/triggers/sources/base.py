@@ -107,7 +107,7 @@ class EventSource(ABC, Generic[OptionsT]):
     """The shortest pause that a person may set."""
     polled: ClassVar[bool] = True
     """Whether the engine polls. Events of other sources are recorded where they happen."""
-    options: type[OptionsT]
+    Options: type[OptionsT]
     """What a person gives. Its JSON Schema is shown to people and models, so fields have a description."""
 
     @abstractmethod
