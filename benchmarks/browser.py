@@ -18,10 +18,12 @@ from pathlib import Path
 from _bench import Options, Question, clean_environment, options, report
 
 from codewords_mcp.runtime.api.container import Container
+from codewords_mcp.runtime.api.lifecycle import close_container, open_container
 from codewords_mcp.runtime.browser.actions import Action, Extract, Navigate
 from codewords_mcp.runtime.browser.base import BrowserUser
 from codewords_mcp.runtime.browser.headless import chromium
 from codewords_mcp.runtime.browser.headless.driver import PROGRAM
+from codewords_mcp.runtime.model.availability import Hosting
 from codewords_mcp.runtime.model.caller import Caller
 from codewords_mcp.runtime.workflows.script import parse_script
 from codewords_mcp.settings import Settings
@@ -86,21 +88,21 @@ def memory_below(pid: int) -> float:
     return found / _MIB
 
 
-async def ours(house: Container, run: str, url: str) -> tuple[float, float, float]:
+async def ours(container: Container, run: str, url: str) -> tuple[float, float, float]:
     """(seconds, milliseconds, MiB) of one browser, as a service's calls get it."""
     user = BrowserUser(Caller("local", "run", run_id=run), run)
     steps: list[Action] = [Navigate(type="navigate", url=url), Extract(type="extract")]
 
     async def call() -> float:
         began = time.perf_counter()
-        async with house.browsers.lease(user) as lease:
+        async with container.browsers.lease(user) as lease:
             for step in steps:
                 await lease.tab.act(step, 60)
         return time.perf_counter() - began
 
     cold, second = await call(), await call()
     memory = memory_below(os.getpid())
-    house.browsers.run_ended(run)
+    container.browsers.run_ended(run)
     while memory_below(os.getpid()) > memory / 2:
         await asyncio.sleep(0.05)
     return cold, second * 1000, memory
@@ -134,19 +136,21 @@ async def measure(chosen: Options) -> list[Question]:
         raise SystemExit("Chromium is not installed (Debian: apt-get install chromium)")
     with site() as url, tempfile.TemporaryDirectory() as folder:
         allowed = url.removeprefix("http://").rstrip("/")
-        house = await Container.open(Settings(home=Path(folder), port=0, egress_allow_private=[allowed]))
+        container = await open_container(
+            Settings(home=Path(folder), port=0, egress_allow_private=[allowed]), Hosting()
+        )
         try:
             script = parse_script(PROGRAM.read_text(encoding="utf-8"))
-            packages = (await house.environments.ensure(script)).site_packages
+            packages = (await container.environments.ensure(script)).site_packages
             for number in range(chosen.runs + 1):  # the first pair warms up and is dropped
-                mine = await ours(house, f"run-{number}", url)
+                mine = await ours(container, f"run-{number}", url)
                 theirs = await asyncio.to_thread(peer, packages, found.program, url)
                 if number:
                     for question, one, other in zip(asked, mine, theirs, strict=True):
                         question.ours.append(one)
                         question.peer.append(other)
         finally:
-            await house.close()
+            await close_container(container)
     return asked
 
 

@@ -11,9 +11,10 @@ from typing import Any
 import pytest
 from sqlalchemy import Connection, insert, select
 
-from codewords_mcp.runtime.api.container import Container
+from codewords_mcp.runtime.api.lifecycle import close_container, open_container
 from codewords_mcp.runtime.api.maintenance import tidy
 from codewords_mcp.runtime.api.status import store_status
+from codewords_mcp.runtime.model.availability import Hosting
 from codewords_mcp.runtime.model.run_columns import RunColumns
 from codewords_mcp.runtime.store import logs, retention, runs, tables, workflows
 from codewords_mcp.runtime.store.clock import now
@@ -46,10 +47,10 @@ def ids(connection: Connection) -> set[str]:
 @pytest.mark.requirement("store:write-soon")
 async def test_the_file_shrinks_while_runs_are_written(tmp_path: Path) -> None:
     settings = Settings(home=tmp_path / "home")
-    house = await Container.open(settings)
+    container = await open_container(settings, Hosting())
     file = settings.home / "codewords.db"
-    await house.database.write(lambda c: add(c, 1500, age=40))
-    await house.database.write(
+    await container.database.write(lambda c: add(c, 1500, age=40))
+    await container.database.write(
         lambda c: runs.add(c, {"id": "waits", "owner": "o", "status": "queued", "created_at": 1})
     )
     with closing(sqlite3.connect(file)) as other:
@@ -61,22 +62,22 @@ async def test_the_file_shrinks_while_runs_are_written(tmp_path: Path) -> None:
     async def write_on() -> None:
         nonlocal written
         while not tidied.is_set():
-            await house.database.write_soon(add, 1, age=-written, size=10)
+            await container.database.write_soon(add, 1, age=-written, size=10)
             written += 1
 
     writer = asyncio.create_task(write_on())
-    await tidy(house, settings)
+    await tidy(container, settings)
     tidied.set()
     await writer
     assert file.stat().st_size < large / 2
     assert written > 10, "writes went on meanwhile"
-    kept = await house.database.read(ids)
+    kept = await container.database.read(ids)
     assert len(kept) == written + 1
     assert "waits" in kept
-    status = await store_status(house)
+    status = await store_status(container)
     assert (status["kind"], status["shrinks"]) == ("SQLite", True)
     assert status["bytes"] < large / 2
-    await house.close()
+    await close_container(container)
 
 
 @pytest.mark.requirement("store:postgres")
@@ -109,10 +110,10 @@ async def test_a_database_that_could_not_shrink_is_rewritten_when_it_is_opened(t
         old.execute("PRAGMA auto_vacuum=NONE")
         old.execute("VACUUM")
         assert old.execute("PRAGMA auto_vacuum").fetchone() == (0,)
-    house = await Container.open(settings)
-    assert (await house.database.read(retention.size)).shrinks
-    assert len(await house.database.read(ids)) == 3
-    await house.close()
+    container = await open_container(settings, Hosting())
+    assert (await container.database.read(retention.size)).shrinks
+    assert len(await container.database.read(ids)) == 3
+    await close_container(container)
 
 
 async def test_environments_of_what_is_live_and_of_the_newest_versions_are_kept(tmp_path: Path) -> None:

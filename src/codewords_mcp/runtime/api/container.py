@@ -8,11 +8,9 @@ import uuid
 from collections.abc import Callable
 from functools import partial
 
-import structlog
-
-from codewords_mcp.errors import CodewordsError, StorageFailed
+from codewords_mcp.errors import CodewordsError
 from codewords_mcp.runtime.alerts.service import Alerts
-from codewords_mcp.runtime.api.home_store import close_store, open_store, shown_home
+from codewords_mcp.runtime.api.home_store import shown_home
 from codewords_mcp.runtime.api.readiness import Readiness
 from codewords_mcp.runtime.api.tasks import TaskStore
 from codewords_mcp.runtime.api.triggers import Triggers
@@ -89,7 +87,6 @@ from codewords_mcp.runtime.services.base import ServiceDependencies
 from codewords_mcp.runtime.services.registry import Registry
 from codewords_mcp.runtime.store import access, published
 from codewords_mcp.runtime.store.database import Database
-from codewords_mcp.runtime.store.database_errors import storage_error
 from codewords_mcp.runtime.store.file_location import open_blobs
 from codewords_mcp.runtime.store.files import FileStore
 from codewords_mcp.runtime.store.rows import LinkKind
@@ -106,15 +103,9 @@ from codewords_mcp.runtime.workflows.script import Script, parse_script
 from codewords_mcp.runtime.workflows.validation.input_fit import find_misfit
 from codewords_mcp.settings import Settings
 
-FILES_STORED_WITHIN = 5.0
-"""Seconds that binary answers may still be stored when the container closes."""
-DRAIN = 5.0
-"""Seconds that runs may go on when the container closes, at the most, before they are cancelled."""
-log = structlog.get_logger(__name__)
-
 
 class Container:
-    """The parts of an open home. Use `await Container.open(settings)` and `await container.close()`."""
+    """The parts of an open home. `open_container` opens one; its triggers have not started before that."""
 
     def __init__(self, settings: Settings, database: Database, hosting: Hosting) -> None:
         self.settings = settings
@@ -242,6 +233,7 @@ class Container:
             dry_runs=dry_runs,
             export_trace=trace_exporter(self.gateway.telemetry),
         )
+        self.slots = self._runs.slots
         self.agree = self._runs.authorization.servable
 
         self.chromes = PairedBrowsers(
@@ -391,38 +383,10 @@ class Container:
         if await self.database.read(published.has, service_id):
             self.announcements.announce(owner, "tools")
 
-    @classmethod
-    async def open(
-        cls,
-        settings: Settings,
-        hosting: Hosting = Hosting(),  # noqa: B008  # immutable
-    ) -> Container:
-        """Open the home and start its triggers. Raises StorageFailed, InvalidInput."""
-        container = await asyncio.to_thread(cls._open_blocking, settings, hosting)
-        if container.replica is not None:
-            try:
-                await container.secrets.join(container.keys, container.executor, settings.replica_ttl)
-                await container.replica.open()
-            except BaseException:
-                database = container.database
-                await database.drained()
-                await asyncio.to_thread(database.close)
-                raise
-
-        container.triggers.start()
-        return container
-
-    @classmethod
-    def _open_blocking(cls, settings: Settings, hosting: Hosting) -> Container:
-        database = open_store(settings)
-        try:
-            return cls(settings, database, hosting)
-        except OSError as error:
-            database.close()
-            raise storage_error(error, settings.home) from error
-        except CodewordsError:
-            database.close()
-            raise
+    @property
+    def opened_driver(self) -> Driver | None:
+        """The sandbox driver, once it was asked for."""
+        return self._driver
 
     async def driver(self) -> Driver:
         """The sandbox driver, self-tested at the first call. Raises SandboxUnavailable, StorageFailed, each time anew."""
@@ -455,45 +419,3 @@ class Container:
     def _on_egress_event(self, sandbox_id: str, event: EgressEvent) -> None:
         self.supply.on_egress(sandbox_id, event)
         self._headless.on_connection(sandbox_id, event)
-
-    async def drain(self) -> None:
-        """Stop the triggers and the background queue, and release runs that have not started. Idempotent.
-
-        Running runs go on, and requests are still answered.
-        """
-        await self.triggers.close()
-        self.waits.drain()
-        await self.dispatcher.background.drain()
-
-    async def close(self) -> None:
-        """Cancel every run, release every sandbox, write pending records, and close the database."""
-        began = time.monotonic()
-        # The order matters: first nothing new starts, then runs end, then what they used, and
-        # the database last, so that every record of an end is written.
-        steps = [
-            self.readiness.close,
-            self.drain,
-            partial(self.dispatcher.close, min(DRAIN, self.settings.drain_timeout)),
-            partial(self.response_files.close, FILES_STORED_WITHIN),
-            self._runs.slots.close,
-            *([self.replica.close] if self.replica is not None else []),
-            self.gateway.close,
-            self.integrations.close,
-            self.web.close,
-            self.supply.close,
-            self.browsers.close,
-            self.chromes.close,
-            *([self._driver.close] if self._driver is not None else []),
-            self.environments.close,
-            self.database.drained,
-            partial(close_store, self.database),
-        ]
-
-        for step in steps:
-            try:
-                await step()
-            except StorageFailed as error:  # a store that takes nothing must not keep sandboxes alive
-                log.warning("not written at the end", reason=error.message)
-
-        await asyncio.to_thread(self.database.close)
-        log.debug("container closed", seconds=round(time.monotonic() - began, 2))

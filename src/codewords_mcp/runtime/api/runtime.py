@@ -21,6 +21,7 @@ from codewords_mcp.runtime.api.dry_runs import DryRunApi
 from codewords_mcp.runtime.api.files import FileApi
 from codewords_mcp.runtime.api.integrations import IntegrationApi
 from codewords_mcp.runtime.api.keys import KeyApi
+from codewords_mcp.runtime.api.lifecycle import close_container, drain_container, open_container
 from codewords_mcp.runtime.api.logs import LogApi
 from codewords_mcp.runtime.api.maintenance import maintain
 from codewords_mcp.runtime.api.models import BudgetApi, ModelApi
@@ -137,7 +138,7 @@ class Runtime:
 
         Raises StorageFailed if the home cannot be written, is damaged, or is of a newer version.
         """
-        container = await Container.open(settings, hosting)
+        container = await open_container(settings, hosting)
         maintenance = asyncio.create_task(maintain(container, settings))
 
         try:
@@ -146,12 +147,12 @@ class Runtime:
             # First: a round of it writes to the store that closes next.
             maintenance.cancel()
             await asyncio.gather(maintenance, return_exceptions=True)
-            await container.close()
+            await close_container(container)
 
     async def drain(self) -> None:
-        """See `Container.drain`. Pages that follow the changes of the home are let go."""
+        """See `drain_container`. Pages that follow the changes of the home are let go."""
         self.changes.close()
-        await self._container.drain()
+        await drain_container(self._container)
 
     async def stop_answering(self) -> None:
         """Stop the runs that a caller waits for, with an error to the caller, and start no more of them."""
