@@ -21,7 +21,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-LIMIT = 2500
+LIMIT = 3000
 LIMIT_EACH = 200
 PEER = "n8n-mcp@2.87.0"
 PEERS: dict[str, tuple[str, list[str], dict[str, str]]] = {

@@ -15,6 +15,7 @@ from codewords_mcp.cli._call import RunCall, cancel_quietly, read_input
 from codewords_mcp.cli._client import Json, RemoteError, RuntimeClient
 from codewords_mcp.cli._connect import connect
 from codewords_mcp.cli._dry_runs import apply, print_writes, require_dry_runs
+from codewords_mcp.cli._queries import query_runs
 from codewords_mcp.cli._refs import AsJson, RunRef, WorkflowRef, part, run_id, workflow_id
 from codewords_mcp.cli._resumed_runs import resume
 from codewords_mcp.cli._run_report import print_run, seconds, status_words
@@ -159,6 +160,31 @@ def runs(
         str | None,
         typer.Option(help="Only runs with this status: running, succeeded, failed …", show_default=False),
     ] = None,
+    trigger: Annotated[
+        str | None,
+        typer.Option(help="Only runs that a schedule, a run or a caller started.", show_default=False),
+    ] = None,
+    since: Annotated[
+        str | None,
+        typer.Option(
+            metavar="TIME|AGE", help="Only runs from then on: 2026-12-24, or 24h.", show_default=False
+        ),
+    ] = None,
+    until: Annotated[
+        str | None, typer.Option(metavar="TIME|AGE", help="Only runs before then.", show_default=False)
+    ] = None,
+    text: Annotated[
+        str | None,
+        typer.Option(metavar="TEXT", help="Only runs with this in their input.", show_default=False),
+    ] = None,
+    sql: Annotated[
+        str | None,
+        typer.Option(
+            metavar="SELECT",
+            help='Answer a SELECT over runs, calls, model_calls and triggers; "" lists their columns.',
+            show_default=False,
+        ),
+    ] = None,
     limit: Annotated[int, typer.Option(min=1, help="At most this many.")] = 20,
     trace: Annotated[bool, typer.Option("--trace", help="With RUN: draw its timeline.")] = False,
     allow: Annotated[
@@ -193,6 +219,8 @@ def runs(
     `codewords runs resume RUN` lists the writes of a run that ended since earlier attempts may have carried them out, asks
     about each, and goes on in a new run. `--sent` (or `--not-sent`) answers for one, `--write 1=sent --write 2=not-sent` for
     several.
+
+    `--sql "SELECT status, count(*) FROM runs GROUP BY 1"` answers with rows; `--sql ""` lists the columns there are.
     """
     if run == "apply" and other is not None:
         return apply(other, allow=allow, as_json=as_json)
@@ -208,14 +236,20 @@ def runs(
         return _show(run, as_json=as_json)
     if trace:
         raise InvalidInput("--trace draws one run.", hint="Name it: codewords runs last --trace.")
+    if sql is not None:
+        return query_runs(sql, limit=limit, as_json=as_json)
 
     with connect() as client:
-        items = pages(
-            client,
-            "/runs",
-            {"service_id": workflow and workflow_id(client, workflow), "status": status},
-            limit,
-        )
+        filters = {
+            "service_id": workflow and workflow_id(client, workflow),
+            "status": status,
+            "trigger": trigger,
+            "since": since,
+            "until": until,
+            # Only rows are searched.
+            **({"view": "rows", "q": text} if text else {}),
+        }
+        items = pages(client, "/runs", filters, limit)
 
     if as_json:
         _output.print_json(items)

@@ -365,8 +365,8 @@ def pages(client: RuntimeClient, path: str, params: Json, limit: int) -> list[Js
         )
         items += page["items"]
         cursor = page.get("next_cursor")
-        # An empty page with a cursor would make the loop endless.
-        if not cursor or not page["items"]:
+        # An empty page with a cursor would make the loop endless, but for a search, which comes further with each.
+        if not cursor or not (page["items"] or page.get("searched")):
             break
 
     return items[:limit]

@@ -7,7 +7,7 @@ from typing import Any, cast
 
 from codewords_mcp.runtime.model.log_text import Line, fields_of
 from codewords_mcp.runtime.model.run import Attempt, ResponseFile, Run, Step
-from codewords_mcp.runtime.model.run_filter import RunTrigger
+from codewords_mcp.runtime.model.run_filter import trigger_of
 from codewords_mcp.runtime.model.run_listing import ListedRun, preview_of
 
 
@@ -76,13 +76,6 @@ def _outline(run: Run) -> dict[str, Any]:
         "mode": run.mode,
         "modeOf": run.mode_of,
     }
-
-
-def trigger_of(run: Run) -> RunTrigger:
-    """The cause of a run, in the words by which a list is filtered."""
-    if run.schedule_id is not None:
-        return "schedule"
-    return "caller" if run.parent_id is None else "run"
 
 
 def _file(file: ResponseFile | None) -> dict[str, Any] | None:

@@ -14,13 +14,14 @@ from pydantic import BaseModel, Field
 from codewords_mcp.mcp_server.dry_run_format import apply_call, held_list, held_text, sent_count
 from codewords_mcp.mcp_server.paging import WINDOW, TextWindow, at_path, text_window, without_base64
 from codewords_mcp.mcp_server.remedies import worded
-from codewords_mcp.mcp_server.text import clean, clean_json, compact, cut, fence, one_line
+from codewords_mcp.mcp_server.text import clean, clean_json, compact, cut, fence, one_line, utc_second
 from codewords_mcp.mcp_server.trace_format import trace_lines
 from codewords_mcp.runtime.model.authoring import Diagnosis, refusals
 from codewords_mcp.runtime.model.dry_run import DryRunInfo
 from codewords_mcp.runtime.model.file_problems import file_problem
 from codewords_mcp.runtime.model.log_text import is_server_line, readable
 from codewords_mcp.runtime.model.run import FINISHED, LogLine, Run
+from codewords_mcp.runtime.model.run_filter import RunTrigger, trigger_of
 from codewords_mcp.runtime.model.trace import RunTrace
 
 _MAX_RESULT = 16_000
@@ -34,6 +35,7 @@ _MAX_DIAGNOSIS_SHOWN = 2_400
 _MAX_TRACE_SHOWN = 1_200
 NextStep = Literal["wait", "again", "secret", "route", "input", "code"]
 """Wait for the end; run again; set a secret; use another route; correct the input or the code."""
+STARTED_BY: dict[RunTrigger, str] = {"schedule": "a schedule", "run": "another run", "caller": "a call"}
 _UNFIT = 422
 """FastAPI's status for an invalid input: the input has to be corrected, not the code."""
 _EMPTY = 204
@@ -87,6 +89,8 @@ class RunResult(BaseModel):
     version: int | None = None
     status: str
     http_status: int | None = None
+    created_at: str | None = None
+    started_by: RunTrigger | None = None
     seconds: float | None = None
     timings_ms: dict[str, float] = Field(default_factory=dict)
     isolation: str | None = None
@@ -146,6 +150,8 @@ def run_result(view: RunView) -> RunResult:
         version=run.version,
         status=run.status,
         http_status=run.response_status,
+        created_at=run.created_at.isoformat(timespec="seconds") if view.with_input else None,
+        started_by=trigger_of(run) if view.with_input else None,
         seconds=_seconds(run),
         timings_ms={name: round(value, 1) for name, value in run.timings_ms.items()},
         isolation=run.isolation,
@@ -429,6 +435,8 @@ def _headline(data: RunResult) -> str:
     # The id of an unfinished run is in the next call.
     name = f"Run {data.run_id}" if data.status in FINISHED else "The run is"
     facts = [f"{name} {data.status.replace('_', ' ')}{took}"]
+    if data.created_at is not None and data.started_by is not None:
+        facts.append(f"started by {STARTED_BY[data.started_by]} at {utc_second(data.created_at)} UTC")
     if data.http_status is not None:
         facts.append(f"HTTP {data.http_status}")
     if data.version is not None:

@@ -33,6 +33,11 @@ def one_line(text: str, limit: int) -> str:
     return flat[: limit - 1] + "…"
 
 
+def utc_second(text: str) -> str:
+    """Format a stored time, `2026-12-24T18:00:00+00:00`, as `2026-12-24 18:00:00`."""
+    return text[:19].replace("T", " ")
+
+
 def cut(text: str, limit: int) -> str:
     """Return at most `limit` characters, and a remark on how many are missing."""
     if len(text) <= limit:

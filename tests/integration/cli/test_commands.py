@@ -204,6 +204,22 @@ def test_runs_list_id_service_status_and_time_newest_first(shell: Shell, greetin
     assert len(first) == 5
 
 
+@pytest.mark.requirement("cli:runs-sql")
+def test_runs_are_filtered_by_time_and_text_and_asked_by_sql(shell: Shell, greeting: str) -> None:
+    shell("codewords", "run", greeting, "-i", '{"name": "Zoltan the 9th"}')
+    found = shell(
+        "codewords", "runs", "--since", "1h", "--text", "zoltan the 9th", "--trigger", "caller", "--json"
+    ).json
+    assert [run["inputPreview"] for run in found] == ["name: Zoltan the 9th"]
+    assert shell("codewords", "runs", "--until", "30d", "--json").json == []
+    told = shell("codewords", "runs", "--sql", "SELECT id, status FROM runs ORDER BY created_at DESC LIMIT 1")
+    assert found[0]["id"] in told.out
+    assert "calls: run_id" in shell("codewords", "runs", "--sql", "").out
+    refused = shell("codewords", "runs", "--sql", "DELETE FROM runs")
+    assert refused.code != 0
+    assert "Only one SELECT" in refused.err
+
+
 @pytest.mark.requirement("cli:runs", "runs:egress-recorded")
 def test_one_run_is_shown_with_what_it_reached_and_was_refused(shell: Shell, slow: str) -> None:
     assert shell("codewords", "run", slow, "--path", "/reach").code == 1

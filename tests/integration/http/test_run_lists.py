@@ -37,3 +37,24 @@ def test_rows_are_found_by_the_text_of_their_input(http: httpx.Client, probe: st
 )
 def test_what_a_list_cannot_do_is_refused(http: httpx.Client, wrong: dict[str, str]) -> None:
     assert http.get("/runs", params=wrong).status_code == 400
+
+
+@pytest.mark.requirement("runs:sql")
+def test_sql_answers_over_http(http: httpx.Client, probe: str) -> None:
+    http.post(f"/run/{probe}/", json={"name": "of the query"})
+    sql = f"SELECT count(*) AS n, max(seconds) > 0 AS took FROM runs WHERE workflow_id = '{probe}'"
+    found = http.post("/runs/query", json={"sql": sql}).json()
+    assert found["columns"] == ["n", "took"]
+    assert found["rows"][0][0] >= 1
+    assert "calls: run_id" in http.post("/runs/query", json={"sql": " "}).json()["views"]
+    refused = http.post("/runs/query", json={"sql": "SELECT * FROM keys"})
+    assert refused.status_code == 400
+    assert http.post("/runs/query", json={"sql": sql, "limit": 1001}).status_code == 400
+
+
+@pytest.mark.requirement("console:runs-filtered")
+def test_an_age_is_a_time(http: httpx.Client, probe: str) -> None:
+    http.post(f"/run/{probe}/", json={"name": "young"})
+    assert http.get("/runs", params={"since": "1h", "limit": 1}).json()["items"]
+    assert http.get("/runs", params={"until": "100d"}).json()["items"] == []
+    assert http.get("/runs", params={"since": "soon"}).status_code == 400

@@ -95,6 +95,51 @@ async def test_a_handler_that_raises_gives_a_failed_run_with_its_line(client: Cl
     assert ran["diagnosis"]["at"][-1].startswith("line ")
 
 
+@pytest.mark.requirement("mcp:list-runs")
+async def test_runs_are_listed_with_times_and_found_by_status_time_and_text(client: Client) -> None:
+    live = data_of(await client.call_tool("deploy_workflow", {"code": CRASHES, "name": "crashes"}))
+    asked = {"workflow_id": live["workflow_id"], "wait_seconds": 40, "input": {"order": "No 4711"}}
+    run_id = data_of(await client.call_tool("run_workflow", asked))["run_id"]
+    newest = {"workflow_id": live["workflow_id"], "status": "failed", "since": "1h", "limit": 1}
+    for more in ({}, {"query": "no 4711"}):
+        listed = await client.call_tool("list_runs", newest | more)
+        [run] = data_of(listed)["runs"]
+        assert run["run_id"] == run_id
+        assert (run["workflow"], run["started_by"], run["input_preview"]) == (
+            "crashes",
+            "caller",
+            "order: No 4711",
+        )
+        line = next(line for line in text_of(listed).splitlines() if run_id in line)
+        assert "failed, 20" in line
+        assert f"by a call, {live['workflow_id']} v" in line
+    assert (
+        data_of(await client.call_tool("list_runs", {"query": "4711", "trigger": "schedule"}))["runs"] == []
+    )
+    for wrong in ({"status": "broken"}, {"since": "yesterday"}):
+        refused = await client.call_tool("list_runs", wrong)
+        assert refused.is_error
+        assert "must be" in text_of(refused)
+    looked = text_of(await client.call_tool("get_run", {"run_id": run_id})).splitlines()[0]
+    assert "started by a call at 20" in looked
+    assert looked.count(" UTC") == 1
+
+
+@pytest.mark.requirement("mcp:query-runs")
+async def test_a_question_about_runs_is_answered_by_sql(client: Client) -> None:
+    columns = text_of(await client.call_tool("query_runs", {}))
+    for view in ("runs: id, workflow_id", "calls: run_id", "model_calls: day", "triggers: id"):
+        assert view in columns
+    sql = "SELECT error_code, count(*) AS n FROM runs WHERE status = 'failed' GROUP BY 1"
+    found = await client.call_tool("query_runs", {"sql": sql})
+    assert data_of(found)["columns"] == ["error_code", "n"]
+    assert data_of(found)["rows"][0][0] == "workflow_answered_error"
+    assert "workflow_answered_error | " in text_of(found)
+    refused = await client.call_tool("query_runs", {"sql": "SELECT * FROM secrets"})
+    assert refused.is_error
+    assert "model_calls: day" in text_of(refused)
+
+
 @pytest.mark.requirement("mcp:repair")
 async def test_code_that_is_not_a_workflow_comes_back_with_what_to_change(client: Client) -> None:
     report = data_of(await client.call_tool("validate_workflow", {"code": "print('no header')"}))

@@ -1,24 +1,26 @@
-"""The route that lists and searches runs."""
+"""The routes that list, search and query runs."""
 
 from __future__ import annotations
 
-from contextlib import suppress
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any, Literal, cast, get_args
 
+from pydantic import Field
 from starlette.requests import Request
 from starlette.responses import Response
 
 from codewords_mcp.errors import InvalidInput
-from codewords_mcp.http.bodies import query_int
+from codewords_mcp.http.bodies import Body, query_int, read_body
 from codewords_mcp.http.operations import HttpOperation, Parameter, page_of
 from codewords_mcp.http.responses import JsonReply
 from codewords_mcp.http.routes.run_records import RECORD
 from codewords_mcp.http.state import caller, runtime
 from codewords_mcp.http.wire_format import run_record, run_row, timestamp
+from codewords_mcp.runtime.model.moments import parse_moment
 from codewords_mcp.runtime.model.run import ExecutionMode, RunStatus
 from codewords_mcp.runtime.model.run_filter import RunConditions, RunTrigger
 from codewords_mcp.runtime.model.run_listing import RunPage
+from codewords_mcp.runtime.model.run_query import QueryResult
 
 View = Literal["records", "rows"]
 LONGEST = 200
@@ -45,6 +47,27 @@ async def list_runs(request: Request) -> Response:
     return _rows(
         await runs.search(caller(request.scope), words=words, key=key, limit=limit, cursor=cursor, **matching)
     )
+
+
+class QueryBody(Body):
+    """A query. `limit`: rows at the most."""
+
+    sql: str = Field(max_length=20_000)
+    limit: int = Field(default=200, ge=1, le=1000)
+
+
+class QueryReply(QueryResult):
+    """Rows of a query, or without one the `views` and their columns."""
+
+    views: str | None = None
+
+
+async def query_runs(request: Request) -> Response:
+    """Run a SELECT over the views of the caller's runs."""
+    body, queries = await read_body(request, QueryBody), runtime(request.scope).queries
+    if not body.sql.strip():
+        return JsonReply(QueryReply(columns=[], rows=[], views=queries.describe()))
+    return JsonReply(await queries.query(caller(request.scope), body.sql, limit=body.limit))
 
 
 def _rows(page: RunPage) -> Response:
@@ -83,15 +106,7 @@ def _choice(request: Request, name: str, choices: Any) -> str | None:
 def _moment(text: str | None, name: str) -> datetime | None:
     if text is None:
         return None
-
-    with suppress(ValueError):
-        found = datetime.fromisoformat(text)
-        if found.tzinfo is not None:
-            return found
-
-    raise InvalidInput(
-        f"`{name}` must be a time with its zone.", hint="As a record has it: 2026-12-24T18:00:00Z."
-    )
+    return parse_moment(text, name, datetime.now(UTC))
 
 
 def _reply() -> dict[str, object]:
@@ -125,8 +140,8 @@ OPERATIONS = [
                 "trigger", "Only those that a schedule, another run, or a caller started.",
                 {"type": "string", "enum": list(get_args(RunTrigger))},
             ),
-            Parameter("since", "Only those made at this time or later.", {"type": "string", "format": "date-time"}),
-            Parameter("until", "Only those made before this time.", {"type": "string", "format": "date-time"}),
+            Parameter("since", "Only those made at this time or later: a time, or an age like 24h.", {"type": "string"}),
+            Parameter("until", "Only those made before this time, or age.", {"type": "string"}),
             Parameter(
                 "view", "`rows` leaves out answers, attempts and steps, and adds the workflow's name, what started the run, "
                 "and its first arguments.", {"type": "string", "enum": list(get_args(View)), "default": "records"},
@@ -136,5 +151,10 @@ OPERATIONS = [
             Parameter("limit", "At most so many, 1 to 100.", {"type": "integer", "default": 20}),
             Parameter("cursor", "`next_cursor` of the page before.", {"type": "string"}),
         ),
+    ),
+    HttpOperation(
+        "POST", "/runs/query", "Query runs by SQL", query_runs, tag="runs", body=QueryBody, reply=QueryReply,
+        description="One SELECT in SQLite's dialect over the views `runs`, `calls`, `model_calls` and `triggers`, which hold the "
+        "caller's own rows. It ends after 5 s. An empty `sql` answers with the columns of the views.",
     ),
 ]  # fmt: skip

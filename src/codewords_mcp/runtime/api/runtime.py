@@ -26,6 +26,7 @@ from codewords_mcp.runtime.api.logs import LogApi
 from codewords_mcp.runtime.api.maintenance import maintain
 from codewords_mcp.runtime.api.models import BudgetApi, ModelApi
 from codewords_mcp.runtime.api.published import PublishedApi
+from codewords_mcp.runtime.api.queries import QueryApi
 from codewords_mcp.runtime.api.recordings import RecordingApi
 from codewords_mcp.runtime.api.replays import ReplayApi
 from codewords_mcp.runtime.api.resumed_runs import ResumeApi
@@ -65,6 +66,7 @@ class Runtime:
         validator = self._validator = ScriptValidator(container, self.services, self.connections)
         self.templates = TemplateApi(container, self.services)
         self.runs = RunApi(container)
+        self.queries = QueryApi(container)
         self.approvals = ApprovalApi(container, self.runs)
         self.dry_runs = DryRunApi(container, self.runs)
         self.resumes = ResumeApi(container, self.runs)

@@ -107,6 +107,8 @@ HTTP: tuple[Rule, ...] = (
     ),
     # Previews of service calls, without effects.
     Rule("http", "POST /services/{name}/preview", "user", ("read",), "reads"),
+    # Reads by SQL.
+    Rule("http", "POST /runs/query", "user", ("read",), "reads"),
     # Changes by a person.
     *_http(
         "user", ("write",),
@@ -184,6 +186,7 @@ _TOOLS: tuple[Rule, ...] = (
     *_mcp("tool", "run", "runs", ("run",), "writes", "run_workflow"),
     *_mcp("tool", "run", "runs", ("read",), "reads", "get_run", own_run=True),
     *_mcp("tool", "user", "runs", ("run",), "writes", "cancel_run"),
+    *_mcp("tool", "user", "runs", ("read",), "reads", "list_runs", "query_runs"),
     *_mcp("tool", "user", "workflows", ("read",), "reads", "list_workflows"),
     *_mcp("tool", "user", "workflows", ("read",), "reads", "get_workflow"),
     *_mcp("tool", "user", "workflows", ("write",), "writes", "rollback_workflow"),

@@ -7,7 +7,7 @@ from typing import Literal
 
 from typing_extensions import TypedDict
 
-from codewords_mcp.runtime.model.run import ExecutionMode
+from codewords_mcp.runtime.model.run import ExecutionMode, Run
 
 RunTrigger = Literal["schedule", "run", "caller"]
 """The cause of a run: a schedule, another run, or a caller (a person, a program, a webhook)."""
@@ -23,3 +23,10 @@ class RunConditions(TypedDict, total=False):
     trigger: RunTrigger | None
     since: datetime | None
     until: datetime | None
+
+
+def trigger_of(run: Run) -> RunTrigger:
+    """The cause of a run, in the words by which a list is filtered."""
+    if run.schedule_id is not None:
+        return "schedule"
+    return "caller" if run.parent_id is None else "run"
