@@ -237,6 +237,39 @@ class Web:
 
         raise UpstreamFailed("The called service redirects to another address.", upstream_status=status)
 
+    async def open_stream(
+        self,
+        host: str,
+        port: int,
+        *,
+        tls: bool = True,
+        limit: int = 1 << 16,
+        policy: EgressPolicy | None = None,
+    ) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        """Connect to a host that a caller gave, for another protocol than HTTP. `limit`: bytes of a line.
+
+        Raises InvalidInput, AddressRefused, UpstreamFailed.
+        """
+        name = _host_name(host)
+        try:
+            dialled = await self._dialler.dial(policy or self.policy, name, port, self._share)
+        except (DialRefused, Unreachable) as error:
+            raise _failure(error) from None
+
+        try:
+            return await asyncio.open_connection(
+                sock=dialled.sock,
+                limit=limit,
+                ssl=self._tls if tls else None,
+                server_hostname=name if tls else None,
+                ssl_handshake_timeout=CONNECT_TIMEOUT if tls else None,
+            )
+        except BaseException as error:
+            dialled.sock.close()
+            if isinstance(error, OSError):
+                raise _tls_failure(error) from error
+            raise
+
     async def check(self, url: str, policy: EgressPolicy | None = None) -> None:
         """Judge an address without a request. Raises as `fetch`."""
         target = _address(url)
@@ -313,6 +346,17 @@ def _address(url: str) -> httpx2.URL:
     return target
 
 
+def _host_name(host: str) -> str:
+    """Normalize a host. Raises InvalidInput."""
+    try:
+        name = _ascii_host(host.strip())
+    except UnicodeError:
+        name = None
+    if name is None:
+        raise InvalidInput("That is not the name of a host.", hint="Give it without scheme and port.")
+    return name
+
+
 def _ascii_host(host: str) -> str | None:
     """Normalize a host, an international one to its ASCII form. Raises UnicodeError."""
     if not host.isascii():
@@ -359,6 +403,16 @@ def _failure(error: DialRefused | Unreachable) -> AddressRefused | UpstreamFaile
             hint="Services reach what workflows may: the public internet, or what CODEWORDS_EGRESS_ALLOW_PRIVATE lists.",
         )
     return UpstreamFailed(f"This address could not be reached: {error.reason}.", hint="Check the address.")
+
+
+def _tls_failure(error: OSError) -> UpstreamFailed:
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return UpstreamFailed(
+            "The server's certificate is not valid for this host.", hint="Check the name of the host."
+        )
+    return UpstreamFailed(
+        "The connection broke off while it was secured.", hint="Check the port, and that it speaks TLS."
+    )
 
 
 async def _exchange(

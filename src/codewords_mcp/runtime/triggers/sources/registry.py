@@ -9,7 +9,7 @@ from typing import Any
 from codewords_mcp.errors import InvalidInput
 from codewords_mcp.runtime.triggers.sources.base import EventSource
 
-_SOURCES: dict[str, str] = {}
+_SOURCES: dict[str, str] = {"mail": "mail:MailSource"}
 """Kind → `module:CLASS` in this package, in the order in which they are listed."""
 
 
