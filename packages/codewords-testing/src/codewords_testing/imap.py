@@ -85,7 +85,7 @@ class LoopbackImap:
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Serve one connection."""
-        session = _Session(self, reader, writer)
+        session = _ImapConnection(self, reader, writer)
         try:
             await session.run()
         except (OSError, EOFError):
@@ -99,7 +99,7 @@ class LoopbackImap:
         return (user, password) == self._account
 
 
-class _Session:
+class _ImapConnection:
     def __init__(
         self, server: LoopbackImap, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
     ) -> None:
@@ -199,8 +199,8 @@ class _Session:
         return "OK done"
 
     async def _fetch(self, folder: ImapFolder, arguments: str) -> str:
-        wanted, _, items = arguments.partition(" ")
-        for message in _in_set(folder, wanted):
+        selected, _, items = arguments.partition(" ")
+        for message in _in_set(folder, selected):
             number = folder.messages.index(message) + 1
             found = [self._item(message, item) for item in _ITEM.finditer(items)]
             await self._send(f"* {number} FETCH (".encode() + b" ".join(found) + b")")
@@ -231,13 +231,13 @@ class _Session:
         return f"BODY[{item['section']}]{origin} {{{len(content)}}}\r\n".encode() + content
 
 
-def _in_set(folder: ImapFolder, wanted: str) -> list[ImapMessage]:
+def _in_set(folder: ImapFolder, selected: str) -> list[ImapMessage]:
     """Return the messages of a set like `3,7:*`. The last one is `*`."""
     if not folder.messages:
         return []
     last = folder.messages[-1].uid
     found: set[int] = set()
-    for part in wanted.split(","):
+    for part in selected.split(","):
         first, _, final = part.partition(":")
         bounds = sorted(last if bound == "*" else int(bound) for bound in (first, final or first))
         found.update(message.uid for message in folder.messages if bounds[0] <= message.uid <= bounds[1])

@@ -54,7 +54,7 @@ class MessageInfo:
 
 
 @dataclass(frozen=True, slots=True)
-class _Response:
+class _ImapResponse:
     """A line of an answer, its literals apart."""
 
     text: bytes
@@ -131,8 +131,8 @@ class ImapSession:
 
     async def infos(self, uids: Sequence[int]) -> list[MessageInfo]:
         """Return size and time of messages, in rising order; those that are gone are left out."""
-        wanted = ",".join(str(uid) for uid in uids)
-        answer = await self.command(f"UID FETCH {wanted} (UID RFC822.SIZE INTERNALDATE)")
+        numbers = ",".join(str(uid) for uid in uids)
+        answer = await self.command(f"UID FETCH {numbers} (UID RFC822.SIZE INTERNALDATE)")
         found: dict[int, MessageInfo] = {}
         for response in answer:
             uid, size = _UID.search(response.text), _SIZE.search(response.text)
@@ -160,11 +160,11 @@ class ImapSession:
 
     async def command(
         self, text: str, *, continuation: str | None = None, max_bytes: int = MAX_ANSWER
-    ) -> list[_Response]:
+    ) -> list[_ImapResponse]:
         """Send a command and return the untagged responses. Raises CommandRefused."""
         self._tag += 1
         tag = f"c{self._tag}"
-        found: list[_Response] = []
+        found: list[_ImapResponse] = []
         async with self._bounded():
             await self._send(f"{tag} {text}")
             while len(found) < MAX_LINES:
@@ -186,7 +186,7 @@ class ImapSession:
         self._writer.write(line.encode() + b"\r\n")
         await self._writer.drain()
 
-    async def _response(self, max_bytes: int) -> _Response:
+    async def _response(self, max_bytes: int) -> _ImapResponse:
         """Read one response with its literals. Raises UpstreamFailed."""
         lines: list[bytes] = []
         literals: list[bytes] = []
@@ -203,7 +203,7 @@ class ImapSession:
             if (literal is not None and int(literal[1]) > max_bytes) or max_bytes < 0:
                 raise _too_much()
             if literal is None:
-                return _Response(b"".join(lines).rstrip(b"\r\n"), tuple(literals))
+                return _ImapResponse(b"".join(lines).rstrip(b"\r\n"), tuple(literals))
 
             literals.append(await self._reader.readexactly(int(literal[1])))
             max_bytes -= len(literals[-1])

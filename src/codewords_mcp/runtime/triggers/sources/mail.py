@@ -17,7 +17,7 @@ from codewords_mcp.runtime.model.base import Model
 from codewords_mcp.runtime.model.egress_policy import is_this_machine
 from codewords_mcp.runtime.model.host_names import normal_host
 from codewords_mcp.runtime.triggers.sources.base import EventSource, Polled, SourceEvent, SourceTools
-from codewords_mcp.runtime.triggers.sources.mail_content import Attachment, read_mail
+from codewords_mcp.runtime.triggers.sources.mail_content import MailAttachment, read_mail
 from codewords_mcp.runtime.web.imap import (
     CommandRefused,
     ImapSession,
@@ -46,7 +46,7 @@ class MailOptions(Model):
     port: int = Field(default=993, ge=1, le=65535, description="Its port for IMAP.")
     user: str = Field(min_length=1, max_length=320, description="The name that signs in; often the address.")
     secret: str = Field(
-        description="Name of the secret with the password or app password. Its host rule names host:port, as imap.example.org:993."
+        description="Name of the secret with the password or app password. Its host rule names imap.example.org:993 or alike."
     )
     folder: str = Field(default="INBOX", description="The folder that is watched.")
     tls: bool = Field(
@@ -224,7 +224,7 @@ async def _event(
     return SourceEvent(mail.identity, common | mail.fields | more, info.received_at or mail.sent_at)
 
 
-async def _keep(attachment: Attachment, tools: SourceTools) -> JsonObject:
+async def _keep(attachment: MailAttachment, tools: SourceTools) -> JsonObject:
     """Keep an attachment. `url` is None if it is larger than the home keeps."""
     try:
         url = await tools.keep_file(attachment.name, attachment.content, attachment.content_type)

@@ -35,7 +35,7 @@ _REFUSED_CHARSETS = frozenset({"punycode", "idna", "unicode-escape", "raw-unicod
 _CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff]")
 
 
-class _Part(Message):
+class _MailPart(Message):
     """A part of a mail, whose header is bounded: reading parameters takes quadratic time.
 
     Bytes beyond ASCII that no encoding announces are read as UTF-8.
@@ -52,7 +52,7 @@ class _TooComplex(Exception):  # an outcome, caught in this module
 
 
 @dataclass(frozen=True, slots=True)
-class Attachment:
+class MailAttachment:
     """A file of a mail. `name` has no folders."""
 
     name: str
@@ -67,7 +67,7 @@ class MailContent:
     identity: str
     """The same for one delivered mail, however it is numbered, and no other."""
     fields: JsonObject
-    attachments: tuple[Attachment, ...]
+    attachments: tuple[MailAttachment, ...]
     attachment_count: int
     sent_at: datetime | None
 
@@ -84,10 +84,10 @@ def read_mail(raw: bytes, *, complete: bool = True) -> MailContent:
     # The library raises ValueError for some parameters that it can't decode.
     except (_TooComplex, RecursionError, MessageError, ValueError, LookupError):
         head = re.split(rb"\r?\n\r?\n", raw[:_MAX_HEAD], maxsplit=1)[0]
-        message, readable = BytesHeaderParser(_Part).parsebytes(head), False
+        message, readable = BytesHeaderParser(_MailPart).parsebytes(head), False
 
     texts: dict[str, str] = {}
-    attachments: list[Attachment] = []
+    attachments: list[MailAttachment] = []
     cut, count = not (complete and readable), 0
     for part in _leaves(message) if readable else ():
         kind = _content_type(part)
@@ -117,7 +117,7 @@ def read_mail(raw: bytes, *, complete: bool = True) -> MailContent:
     return MailContent(_identity(message), fields, tuple(attachments), count, sent_at)
 
 
-def _identity(message: _Part) -> str:
+def _identity(message: _MailPart) -> str:
     """Return what tells one delivered mail from every other, whatever its number in a folder."""
     # A Message-ID alone is the sender's, who can use it twice.
     names = ("message-id", "date", "from", "to", "subject", "received")
@@ -125,24 +125,24 @@ def _identity(message: _Part) -> str:
     return hashlib.sha256("\n".join(fields).encode()).hexdigest()
 
 
-def _parse(raw: bytes) -> _Part:
+def _parse(raw: bytes) -> _MailPart:
     """Parse a mail. Raises _TooComplex."""
     count = 0
 
-    def counted(policy: Any) -> _Part:
+    def counted(policy: Any) -> _MailPart:
         nonlocal count
         count += 1
         if count > MAX_PARTS:
             raise _TooComplex
-        return _Part(policy=policy)
+        return _MailPart(policy=policy)
 
     # The library calls it with its policy.
-    parser = BytesFeedParser(cast("Callable[[], _Part]", counted))
+    parser = BytesFeedParser(cast("Callable[[], _MailPart]", counted))
     parser.feed(raw)
     return parser.close()
 
 
-def _leaves(message: _Part) -> Iterator[_Part]:
+def _leaves(message: _MailPart) -> Iterator[_MailPart]:
     """Yield the parts that hold content. A mail within a mail is one of them."""
     pending = [message]
     while pending:
@@ -153,31 +153,31 @@ def _leaves(message: _Part) -> Iterator[_Part]:
             pending.extend(reversed(_inner(part)))
 
 
-def _inner(part: _Part) -> list[_Part]:
+def _inner(part: _MailPart) -> list[_MailPart]:
     payload: Any = part.get_payload()
     return payload
 
 
-def _content_type(part: _Part) -> str:
+def _content_type(part: _MailPart) -> str:
     kind = part.get_content_type()
     return kind if _TYPE.fullmatch(kind) else _BINARY
 
 
-def _is_file(part: _Part) -> bool:
+def _is_file(part: _MailPart) -> bool:
     return part.get_content_disposition() == "attachment" or _parameter(part, "filename") != ""
 
 
-def _attachment(part: _Part, kind: str, number: int) -> Attachment:
+def _attachment(part: _MailPart, kind: str, number: int) -> MailAttachment:
     if part.is_multipart():
         content = _as_source(_inner(part))
         usual = f"attachment-{number}.eml"
     else:
         content = _bytes(part)
         usual = f"attachment-{number}"
-    return Attachment(_file_name(part) or usual, kind, content)
+    return MailAttachment(_file_name(part) or usual, kind, content)
 
 
-def _as_source(messages: list[_Part]) -> bytes:
+def _as_source(messages: list[_MailPart]) -> bytes:
     """Return the text of mails within a mail; empty where the library can't write what it has read."""
     try:
         return b"".join(message.as_bytes() for message in messages)
@@ -185,7 +185,7 @@ def _as_source(messages: list[_Part]) -> bytes:
         return b""
 
 
-def _file_name(part: _Part) -> str:
+def _file_name(part: _MailPart) -> str:
     """Return the name without folders and control characters; empty if nothing is left."""
     base = re.split(r"[/\\]", _parameter(part, "filename") or _parameter(part, "name"))[-1]
     printable = "".join(letter for letter in base if letter.isprintable()).strip()
@@ -194,7 +194,7 @@ def _file_name(part: _Part) -> str:
     return "" if cut in {".", ".."} else cut
 
 
-def _parameter(part: _Part, name: str) -> str:
+def _parameter(part: _MailPart, name: str) -> str:
     """Return a parameter of the disposition, or `name` of the content type; empty where there is none."""
     header = "content-type" if name in {"name", "charset"} else "content-disposition"
     try:
@@ -209,7 +209,7 @@ def _parameter(part: _Part, name: str) -> str:
     return _decoded(str(value))
 
 
-def _text(part: _Part, max_bytes: int) -> tuple[str, bool]:
+def _text(part: _MailPart, max_bytes: int) -> tuple[str, bool]:
     """Return (the part's text, whether it was cut)."""
     data = _bytes(part)
     charset = _parameter(part, "charset") or "utf-8"
@@ -221,7 +221,7 @@ def _text(part: _Part, max_bytes: int) -> tuple[str, bool]:
     return encoded[:max_bytes].decode(errors="ignore"), True
 
 
-def _bytes(part: _Part) -> bytes:
+def _bytes(part: _MailPart) -> bytes:
     payload: Any = part.get_payload(decode=True)
     return payload if isinstance(payload, bytes) else b""
 
@@ -237,11 +237,11 @@ def _decode(data: bytes, charset: str) -> str:
         return data.decode(errors="replace")
 
 
-def _header(message: _Part, name: str) -> str:
+def _header(message: _MailPart, name: str) -> str:
     return _decoded(next(iter(_values(message, name)), "")).strip()
 
 
-def _values(message: _Part, name: str) -> list[str]:
+def _values(message: _MailPart, name: str) -> list[str]:
     return [str(value) for value in message.get_all(name, [])]
 
 
@@ -264,7 +264,7 @@ def _decoded(text: str) -> str:
     return "".join(letter if letter.isprintable() else " " for letter in joined)
 
 
-def _addresses(message: _Part, name: str) -> list[JsonValue]:
+def _addresses(message: _MailPart, name: str) -> list[JsonValue]:
     values = [re.sub(r"[\r\n]", " ", value) for value in _values(message, name)[:10]]
     found: list[JsonValue] = []
     for person, address in getaddresses(values):
@@ -273,7 +273,7 @@ def _addresses(message: _Part, name: str) -> list[JsonValue]:
     return found
 
 
-def _sent_at(message: _Part) -> datetime | None:
+def _sent_at(message: _MailPart) -> datetime | None:
     try:
         found = parsedate_to_datetime(_header(message, "date"))
         return (found if found.tzinfo else found.replace(tzinfo=UTC)).astimezone(UTC)
