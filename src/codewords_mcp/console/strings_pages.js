@@ -9,7 +9,7 @@ export const inbox = {
   unknown: "Runs that ask about a write", askedWrite: "Was it carried out?", held: "Held writes", dead: "Connections that no longer work",
   heldLine: (/** @type {number} */ n) => `${plural(n, "write")} held`, review: "Review what it would send", reconnect: (/** @type {string} */ app) => `Connect ${app} again`,
   since: (/** @type {string} */ name) => `Account “${name}”`,
-  open: "Open", close: "Close", openOf: (/** @type {string} */ what) => `Open: ${what}`, closeOf: (/** @type {string} */ what) => `Close: ${what}`, gone: "This waits no longer: it was answered, or has expired.", all: "Show all that waits",
+  close: "Close", actOf: (/** @type {string} */ act, /** @type {string} */ what) => `${act}: ${what}`, gone: "This waits no longer: it was answered, or has expired.", all: "Show all that waits",
   by: "Asked by", deadline: (/** @type {string} */ when, /** @type {string | null} */ answer) => `The first answer counts. After ${when} ${answer === null ? "no answer counts" : `the answer is “${answer}”`}.`, code: "Code", nothingElse: "An answer counts once. Nothing that is not agreed is done.", toWorkflow: (/** @type {string} */ name) => `Open ${name}`, toRun: "Open the run that goes on", readAnswer: "Read and answer",
   unsure: (/** @type {number} */ attempt) => `Sent by attempt ${count(attempt)}. This write`, wasSent: "It was carried out", wasNot: "It was not: send it", goesOn: "A new run goes on with what is on record.", goOn: (/** @type {number} */ n) => (n ? `Go on, and send ${plural(n, "write")} again` : "Go on, and send none of them again"),
 };

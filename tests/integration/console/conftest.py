@@ -45,7 +45,8 @@ def signed_in(tmp_path_factory: pytest.TempPathFactory, broker: LoopbackConnect)
 
 @pytest.fixture
 def console(signed_in: Console) -> Console:
-    """The same, on a desktop and with no complaint so far."""
+    """The same, on a desktop, with no complaint so far, and no page whose requests could still fail."""
     signed_in.tab.resize(*DESKTOP)
+    signed_in.tab.open("about:blank")
     signed_in.tab.problems.clear()
     return signed_in

@@ -113,6 +113,7 @@ def test_a_deploys_question_opens_in_place_with_its_differences_above_the_button
 @pytest.mark.requirement("inbox:in-place")
 def test_what_another_tab_answered_is_told_where_it_was_open(console: Console) -> None:
     body = {"code": AFTER, "name": f"Two tabs {HOSTILE}"}
+    asked(console, {"code": AFTER, "name": "Waits below it"})
     token = asked(console, body)
     look(console, f"/console/inbox?item={token}", ready=".opened .actions button")
     # The name of a workflow is text here too.

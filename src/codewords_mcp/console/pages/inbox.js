@@ -91,7 +91,7 @@ function Item({ id, name, about, act, href, leads, children }) {
   return html`<li class=${open ? "open" : ""} onKeyDown=${close}>
     <span class="what"><strong><${Text} of=${name} /></strong>${about}</span>
     ${href ? html`<a class="button primary" href=${href}>${leads}</a>`
-      : html`<button ref=${button} class=${open ? "" : "primary"} aria-expanded=${open} aria-label=${(open ? words.closeOf : words.openOf)(visible(name))} onClick=${() => setQuery({ item: open ? null : id }, { push: true })}>${open ? words.close : act}</button>`}
+      : html`<button ref=${button} class=${open ? "" : "primary"} aria-expanded=${open} aria-label=${words.actOf(open ? words.close : act, visible(name))} onClick=${() => setQuery({ item: open ? null : id }, { push: true })}>${open ? words.close : act}</button>`}
     ${open && html`<div class="opened">${children}</div>`}</li>`;
 }
 

@@ -36,9 +36,7 @@ export function Review({ state, onDone }) {
     const { found } = work;
     setWork({ found, working: words.deploying });
     try {
-      const done = await long("/deploy", { draft_id: stored.draft_id, ...body, ...(confirm ? { confirm } : {}) }, (progress) => setWork({ found, working: words.deploying, progress }));
-      state.close();
-      onDone(done);
+      onDone(await state.deploy(() => long("/deploy", { draft_id: stored.draft_id, ...body, ...(confirm ? { confirm } : {}) }, (progress) => setWork({ found, working: words.deploying, progress }))));
     } catch (error) {
       settle(error, confirm);
     }

@@ -142,8 +142,21 @@ export function useDraft(id, query) {
     latest.current.closed = true;
     keep(key, null);
   };
+  /** Deploy what is stored: the draft is gone before the answer is here, and nobody looks for it meanwhile. @template T @param {() => Promise<T>} act */
+  const deploy = async (act) => {
+    latest.current.closed = true;
+    try {
+      const done = await act();
+      close();
+      return done;
+    } catch (error) {
+      latest.current.closed = false;
+      look();
+      throw error;
+    }
+  };
   return {
-    open, text, content, problem, other, restored, saving, change, save, close,
+    open, text, content, problem, other, restored, saving, change, save, close, deploy,
     changed: open !== null && text !== open.stored,
     /** What is stored by now. */
     stored: () => latest.current.open?.draft,
