@@ -44,6 +44,20 @@ def echo(pair: list[ServedRuntime]) -> str:
     return pair[0].deploy(ECHO, "echo")
 
 
+@pytest.mark.requirement("services:collections")
+def test_members_that_two_runtimes_push_at_once_are_all_there(pair: list[ServedRuntime]) -> None:
+    def ask(number: int, **data: Any) -> Any:
+        return pair[number % 2].call("POST", "/run/redis_coordinator/", {"key": "of both", **data})["value"]
+
+    with ThreadPoolExecutor(8) as pool:
+        for pushed in [pool.submit(ask, n, action="rpush", value=n) for n in range(40)]:
+            pushed.result()
+        assert sorted(ask(0, action="lrange")) == list(range(40))
+        pops = [pool.submit(ask, n, action="lpop") for n in range(40)]
+        popped = [pop.result() for pop in pops]
+    assert sorted(popped) == list(range(40))
+
+
 def delivered(runtime: ServedRuntime, delivery: str) -> list[dict[str, Any]]:
     """The runs of a delivery, ended."""
     deadline = time.monotonic() + 60

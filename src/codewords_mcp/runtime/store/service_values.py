@@ -2,10 +2,26 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 from sqlalchemy import ColumnElement, Connection, RowMapping, delete, func, or_, select, update
 
 from codewords_mcp.runtime.store import advisory_locks, inserts
 from codewords_mcp.runtime.store.tables import service_values as table
+
+_HEAD_LENGTH = 8
+"""Characters of a value that tell its type."""
+
+
+class KeyPage(NamedTuple):
+    """The values of a prefix whose keys come `after` one, and that expire before `until`, if it is given."""
+
+    owner: str
+    space: str
+    prefix: str
+    after: str | None
+    until: int | None
+    limit: int
 
 
 def _live(owner: str, space: str, at: int) -> ColumnElement[bool]:
@@ -55,6 +71,19 @@ def keys(connection: Connection, owner: str, space: str, prefix: str, at: int, l
         _live(owner, space, at), table.c.key.startswith(prefix, autoescape=True)
     )
     return list(connection.execute(query.order_by(table.c.key).limit(limit)).scalars())
+
+
+def page(connection: Connection, page: KeyPage, at: int) -> list[RowMapping]:
+    """Key, expiry and the beginning of the value (`head`) of a page, in the order of the keys."""
+    head = func.substr(table.c.value, 1, _HEAD_LENGTH).label("head")
+    query = select(table.c.key, table.c.expires_at, head).where(
+        _live(page.owner, page.space, at), table.c.key.startswith(page.prefix, autoescape=True)
+    )
+    if page.after is not None:
+        query = query.where(table.c.key > page.after)
+    if page.until is not None:
+        query = query.where(table.c.expires_at <= page.until)
+    return list(connection.execute(query.order_by(table.c.key).limit(page.limit)).mappings())
 
 
 def live(connection: Connection, owner: str, space: str, at: int) -> list[RowMapping]:
