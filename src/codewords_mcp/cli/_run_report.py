@@ -157,12 +157,20 @@ def next_commands(record: Json, found: Json) -> list[str]:
 
     first = {
         "secret": f"Set it: codewords secrets set {found['secret']}" if found.get("secret") else None,
+        "connect": f"Connect it: codewords integrations connect {_app(found)}" if _app(found) else None,
         "route": f"Its routes: codewords show {workflow}",
         "input": f"What it takes: codewords show {workflow}",
         "code": f"Its code: codewords show {workflow} --code; corrected: codewords deploy FILE --id {workflow}",
     }.get(step or "")
     logs = f"What it wrote: codewords logs {run}"
     return [*filter(None, [first]), logs, *filter(None, [_again(record, workflow)])]
+
+
+def _app(found: Json) -> str | None:
+    """The app whose account a diagnosis asks a person to connect."""
+    remedy: Json = found.get("remedy") or {}
+    arguments: Json = remedy.get("arguments") or {}
+    return shlex.quote(str(arguments["app"])) if arguments.get("app") else None
 
 
 def _again(record: Json, workflow: str) -> str | None:

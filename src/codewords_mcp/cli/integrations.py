@@ -200,11 +200,12 @@ def connections(context: typer.Context, as_json: AsJson = False) -> int:
                 "yes" if account["healthy"] else "NO: connect it again",
                 account["id"],
                 account["created_at"][:10],
+                ", ".join(_user(user) for user in account.get("used_by", ())),
             ]
             for account in items
         ]
         _output.table(
-            ["APP", "ACCOUNT", "WORKS", "ID", "SINCE"],
+            ["APP", "ACCOUNT", "WORKS", "ID", "SINCE", "USED BY"],
             rows,
             empty="No accounts. `codewords integrations connect APP` connects one.",
         )
@@ -221,6 +222,11 @@ def delete(
     with runtime() as client:
         client.call("DELETE", f"/connections/{part(account)}")
     return tell_deleted(account, {"id": account}, as_json=as_json)
+
+
+def _user(user: Json) -> str:
+    starts = f" ({', '.join(user['triggers'])})" if user["triggers"] else ""
+    return f"{user['name']}{starts}"
 
 
 def _print_connection(found: Json, *, as_json: bool) -> int:

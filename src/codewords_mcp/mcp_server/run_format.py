@@ -11,6 +11,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, Field
 
+from codewords_mcp.errors.remedies import RemedyAction
 from codewords_mcp.mcp_server.dry_run_format import apply_call, held_list, held_text, sent_count
 from codewords_mcp.mcp_server.paging import WINDOW, TextWindow, at_path, text_window, without_base64
 from codewords_mcp.mcp_server.remedies import worded
@@ -33,8 +34,8 @@ _REFUSED = " (refused)"
 _MAX_LOG_SHOWN = 12_000
 _MAX_DIAGNOSIS_SHOWN = 2_400
 _MAX_TRACE_SHOWN = 1_200
-NextStep = Literal["wait", "again", "secret", "route", "input", "code"]
-"""Wait for the end; run again; set a secret; use another route; correct the input or the code."""
+NextStep = Literal["wait", "again", "secret", "connect", "route", "input", "code"]
+"""Wait for the end; run again; set a secret; connect an account; use another route; correct the input or the code."""
 STARTED_BY: dict[RunTrigger, str] = {"schedule": "a schedule", "run": "another run", "caller": "a call"}
 _UNFIT = 422
 """FastAPI's status for an invalid input: the input has to be corrected, not the code."""
@@ -332,12 +333,22 @@ def next_step(run: Run, diagnosis: Diagnosis | None) -> NextStep | None:
         return None
     if diagnosis.secret:
         return "secret"
+    if app_to_connect(diagnosis):
+        return "connect"
     if diagnosis.routes:
         return "route"
     if run.response_status == _UNFIT:
         return "input"
 
     return "code"
+
+
+def app_to_connect(diagnosis: Diagnosis | None) -> str | None:
+    """Return the app whose account a person has to connect before the next run."""
+    remedy = diagnosis.remedy if diagnosis is not None else None
+    if remedy is None or remedy.action is not RemedyAction.CONNECT_INTEGRATION:
+        return None
+    return remedy.arguments["app"]
 
 
 def secret_needed(run: Run, diagnosis: Diagnosis | None) -> str | None:
@@ -357,6 +368,7 @@ def _next_call(run: Run, diagnosis: Diagnosis | None) -> str | None:
         "wait": f"get_run(run_id={json.dumps(run.id)}, wait_seconds=40)",
         "again": f"run_workflow({workflow}, input=…) again, if it may be done twice",
         "secret": f"set_secret(name={json.dumps(secret)}), then run it again" if secret else None,
+        "connect": f"connect_integration(app={json.dumps(app_to_connect(diagnosis))}), then run it again",
         "route": f"run_workflow({workflow}, path=…, method=…) with one of these routes",
         "input": f"get_workflow({workflow})",
         "code": f"edit_workflow({workflow}, edits=[…])",

@@ -54,7 +54,7 @@ async def test_a_dead_account_is_told_until_it_works_again(runtime: Runtime) -> 
     watcher = runtime._container.alerts.watcher  # pyright: ignore[reportPrivateUsage]
     watcher.connection_state("local", "stripe", healthy=False)
     lost = await alert_of(runtime, "connection_lost")
-    assert (lost.path, "stripe" in lost.title) == ("/console/integrations", True)
+    assert (lost.path, "stripe" in lost.title) == ("/console/integrations/stripe", True)
     watcher.connection_state("local", "stripe", healthy=True)
     await alert_of(runtime, "connection_lost", status="resolved")
 

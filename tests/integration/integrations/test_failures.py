@@ -9,7 +9,7 @@ import httpx
 import pytest
 from tests.integration.integrations.helpers import USER, call, refused, service, told
 from tests.support.http_runtime import Door
-from tests.support.runtime import ADMIN
+from tests.support.runtime import ADMIN, workflow
 from tests.support.waiting import until
 
 from codewords_mcp.errors import UpstreamTimedOut
@@ -211,6 +211,54 @@ def test_an_account_that_is_gone_at_the_broker_is_told_as_one_that_cannot_be_use
         "/actions/run", StubReply(400, b'{"error": {"account": ["account and user mismatch"]}}')
     )
     assert refused(call(http, "stripe", "create-refund", {"charge": "ch_1"}), 424)["state"] == "unhealthy"
+
+
+CHARGES = workflow(
+    """
+from codewords_client import AsyncCodewordsClient
+
+@app.post("/")
+async def charge():
+    async with AsyncCodewordsClient() as client:
+        asked = {"app": "stripe", "action": "create-refund", "props": {"charge": "ch_1"}}
+        answer = await client.run("pipedream", inputs=asked)
+        answer.raise_for_status()
+    return {"ok": True}
+""",
+    env=("PIPEDREAM_STRIPE_ACCESS",),
+    title="Charges",
+).replace('"httpx==0.28.1"', '"httpx==0.28.1", "codewords-client==0.4.11"')
+
+
+@pytest.mark.requirement("integrations:dead-named", "alerts:home")
+def test_a_run_that_fails_for_a_dead_account_names_it_with_a_link_and_who_else_uses_it(
+    http: httpx.Client, door: Door, connect: LoopbackConnect
+) -> None:
+    account = connect.connect_account(USER, "stripe")
+    body = {"code": CHARGES, "name": "Charges", "allow": True}
+    charges = told(http.post("/deploy", json=body))["service_id"]
+    hourly: dict[str, Any] = {"service_id": charges, "name": "hourly", "input": {}, "cron": "0 * * * *"}
+    http.post("/schedules", json=hourly).raise_for_status()
+    connect.revoke(account)
+    run_id = http.post(f"/run_async/{charges}/").json()["request_id"]
+    until(lambda: told(http.get(f"/request/{run_id}"))["status"] == "failed")
+
+    found = told(http.get(f"/runs/{run_id}/diagnosis"))
+    assert "of stripe lost its access" in found["diagnosis"]["fix"]
+    assert f"{door.url}/connect/" in found["diagnosis"]["fix"]
+    assert (found["next_step"], found["remedy"]["arguments"]) == ("connect", {"app": "stripe"})
+    [listed] = told(http.get("/connections"))["items"]
+    assert listed["healthy"] is False
+    assert listed["used_by"] == [{"workflow_id": charges, "name": "Charges", "triggers": ["schedule hourly"]}]
+
+    def lost() -> dict[str, Any] | None:
+        alerts = told(http.get("/alerts"))["items"]
+        return next((alert for alert in alerts if alert["kind"] == "connection_lost"), None)
+
+    alert = until(lost)
+    assert alert is not None
+    assert alert["path"] == "/console/integrations/stripe"
+    assert alert["message"].endswith("connects it again: “Charges” (schedule hourly).")
 
 
 @pytest.mark.requirement("integrations:gone")

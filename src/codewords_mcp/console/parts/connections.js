@@ -11,7 +11,8 @@ import { Problem } from "./resource.js";
 import { Table } from "./table.js";
 import { Text, When } from "./text.js";
 
-/** @typedef {{id: string, app: string, name: string, healthy: boolean, created_at: string, backend: string}} Account */
+/** @typedef {{workflow_id: string, name: string, triggers: string[]}} AppUser */
+/** @typedef {{id: string, app: string, name: string, healthy: boolean, created_at: string, backend: string, used_by: AppUser[]}} Account */
 
 /** @param {string} app */
 export const pathOfApp = (app) => `/console/integrations/${encodeURIComponent(app)}`;
@@ -40,7 +41,7 @@ export function Accounts({ accounts, onChange }) {
   const again = (/** @type {Account} */ account) => action.run(async () => setSaid(await connect(account.app)));
   return html`<${Problem} error=${action.error ?? said} />
     <${Table} label=${words.accounts} rows=${accounts} id=${(/** @type {Account} */ one) => one.id} columns=${columns(again, setRemoving)} />
-    ${removing && html`<${Confirm} title=${words.removeTitle(nameOf(removing))} lead=${words.removeLead(usersOf("apps", removing.app).length)} action=${words.remove(nameOf(removing))} keep=${words.keep}
+    ${removing && html`<${Confirm} title=${words.removeTitle(nameOf(removing))} lead=${words.removeLead(removing.used_by.length)} action=${words.remove(nameOf(removing))} keep=${words.keep}
       act=${async () => { await send("DELETE", `/connections/${encodeURIComponent(removing.id)}`); onChange(); }} onClose=${() => setRemoving(null)} />`}`;
 }
 
@@ -52,11 +53,17 @@ const columns = (again, remove) => [
   { name: words.columns.app, cell: (/** @type {Account} */ one) => html`<a href=${pathOfApp(one.app)}><${Text} of=${one.app} /></a>` },
   { name: words.columns.account, cell: (/** @type {Account} */ one) => html`<${Text} of=${one.name || one.id} />${one.backend === "native" && html` <span class="tag">${words.ownToken}</span>`}` },
   { name: words.columns.state, cell: (/** @type {Account} */ one) => html`<span class=${one.healthy ? "good" : "bad"}>${one.healthy ? words.ok : words.dead}</span>` },
-  { name: words.columns.used, cell: (/** @type {Account} */ one) => html`<${Users} app=${one.app} />` },
+  { name: words.columns.used, cell: (/** @type {Account} */ one) => html`<${AccountUsers} users=${one.used_by} />` },
   { name: words.columns.since, class: "number", cell: (/** @type {Account} */ one) => html`<${When} at=${one.created_at} />` },
   { name: words.columns.actions, class: "number", cell: (/** @type {Account} */ one) => (one.backend === "native" ? html`<a href="/console/secrets">${words.inSecrets}</a>` : html`<span class="actions">
     ${!one.healthy && html`<button class="primary" aria-label=${words.again(visible(one.app))} onClick=${() => again(one)}>${words.againShort}</button>`}<button class="danger" aria-label=${words.remove(nameOf(one))} onClick=${() => remove(one)}>${words.removeShort}</button></span>`) },
 ];
+
+/** The workflows that use an account, each with what starts it. @param {{users: AppUser[]}} properties */
+function AccountUsers({ users }) {
+  if (!users.length) return html`<span class="dim">${words.unused}</span>`;
+  return users.map((one) => html`<div key=${one.workflow_id}><${WorkflowLink} id=${one.workflow_id} />${one.triggers.length > 0 && html` <span class="dim"><${Text} of=${one.triggers.join(", ")} /></span>`}</div>`);
+}
 
 /** @param {{app: string}} properties */
 export function Users({ app }) {

@@ -5,16 +5,20 @@ Equal subjects share an alert, so a subject has no text of a program and nothing
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import Connection, RowMapping, select
 
 from codewords_mcp.runtime.model.caller import HOME_OWNER
-from codewords_mcp.runtime.model.plain_text import quoted
+from codewords_mcp.runtime.model.integration import AppUser
+from codewords_mcp.runtime.model.plain_text import one_line, quoted
 from codewords_mcp.runtime.model.run_state import FAILED
+from codewords_mcp.runtime.store import failed_calls
 from codewords_mcp.runtime.store.alert_causes import AlertCause
 from codewords_mcp.runtime.store.alerts import Failure
+from codewords_mcp.runtime.store.connection_users import users_of_apps
 from codewords_mcp.runtime.store.tables import runs, schedules, workflows
 
 ON_FAILURE = "on_failure/"
@@ -26,6 +30,7 @@ MAX_LOOKED_AT = 100
 _DELIVERY = "whd_"
 """The beginning of the correlation id of runs that a webhook started."""
 _NAME = 100
+_SHOWN_USERS = 5
 _COLUMNS = (
     runs.c.id, runs.c.owner, runs.c.service_id, runs.c.version, runs.c.status, runs.c.error, runs.c.response_status,
     runs.c.schedule_id, runs.c.correlation_id, runs.c.parent_id, runs.c.idempotency_key, runs.c.created_at,
@@ -76,17 +81,27 @@ def describe_run(connection: Connection, run: FailedRun) -> list[Failure]:
     code = str(error.get("code", "failed"))
     cause = f"{code} {row['response_status'] or ''}".strip()
     at = row["completed_at"] or row["created_at"]
+    detail: dict[str, Any] = {"code": code, "trigger": run.trigger}
+    message = error.get("message", "It failed.")
+    no_access = failed_calls.last_without_access(connection, row["id"])
+    if no_access is not None:
+        # The program's own error only follows from that.
+        message = no_access["message"]
+        app = failed_calls.app_of(no_access)
+        if app is not None:
+            cause, detail = f"not_connected {app}", detail | {"app": app}
+            message = f"{message} A person connects it again."
     own = Failure(
         row["owner"],
         "run_failed",
-        f"run_failed/{row['service_id']}/{cause}",
+        f"run_failed/{row['service_id']}/{cause}"[:240],
         f"The workflow {run.workflow} failed",
-        f"{error.get('message', 'It failed.')} {_started_by(run.trigger)}",
+        f"{message} {_started_by(run.trigger)}",
         at,
         service_id=row["service_id"],
         schedule_id=row["schedule_id"],
         run_id=row["id"],
-        detail={"code": code, "trigger": run.trigger},
+        detail=detail,
     )
     if row["schedule_id"] is None or not _keeps_failing(connection, row):
         return [own]
@@ -158,13 +173,14 @@ def describe(connection: Connection, cause: AlertCause) -> list[Failure]:
             ]
         case "connection_lost":
             app = quoted(detail["app"], _NAME)
+            users = users_of_apps(connection, detail["owner"]).get(detail["app"], [])
             return [
                 Failure(
                     detail["owner"],
                     "connection_lost",
                     connection_subject(detail["app"]),
                     f"The account of {app} lost its access",
-                    "Workflows that use it fail until a person connects it again.",
+                    _describe_users(users),
                     cause.at,
                     detail={"app": detail["app"]},
                 )
@@ -173,6 +189,22 @@ def describe(connection: Connection, cause: AlertCause) -> list[Failure]:
             return [_describe_restart(cause)]
         case _:
             return []
+
+
+def _describe_users(users: Sequence[AppUser]) -> str:
+    if not users:
+        return "Workflows that use it fail until a person connects it again."
+    names = [_describe_user(user) for user in users[:_SHOWN_USERS]]
+    if len(users) > _SHOWN_USERS:
+        names.append(f"{len(users) - _SHOWN_USERS} more")
+    return f"These fail until a person connects it again: {', '.join(names)}."
+
+
+def _describe_user(user: AppUser) -> str:
+    starts = (
+        f" ({', '.join(one_line(trigger, _NAME) for trigger in user.triggers[:3])})" if user.triggers else ""
+    )
+    return f"{quoted(user.name, _NAME)}{starts}"
 
 
 def _describe_not_started(connection: Connection, cause: AlertCause) -> list[Failure]:

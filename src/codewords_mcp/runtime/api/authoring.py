@@ -25,10 +25,10 @@ from codewords_mcp.runtime.model.caller import Caller, refuse_run
 from codewords_mcp.runtime.model.manifest import ANY
 from codewords_mcp.runtime.model.model_errors import ModelAnswerInvalid
 from codewords_mcp.runtime.model.progress import Progress, no_progress
-from codewords_mcp.runtime.model.run import FINISHED, Run
+from codewords_mcp.runtime.model.run import FINISHED, Run, RunError
 from codewords_mcp.runtime.model.service_operations import service_of
 from codewords_mcp.runtime.model.validation import ValidationReport
-from codewords_mcp.runtime.store import runs, workflows
+from codewords_mcp.runtime.store import failed_calls, runs, workflows
 from codewords_mcp.runtime.workflows.openapi import read_routes
 from codewords_mcp.runtime.workflows.validation.smoke import Smoke
 
@@ -156,8 +156,26 @@ class AuthoringApi:
         log = await self._container.dispatcher.final_tail(caller, run, diagnosing.LOG_LINES)
         routes = [f"{route['method']} {route['path']}" for route in read_routes(version.openapi)]
         unset = await self._unset(caller, version)
+        no_access = await self._no_access(run)
 
-        return diagnosing.diagnose(run, log, code, request_content, good, routes=routes, unset=unset)
+        return diagnosing.diagnose(
+            run, log, code, request_content, good, routes=routes, unset=unset, no_access=no_access
+        )
+
+    async def _no_access(self, run: Run) -> RunError | None:
+        """The error of a run's last call of a service that lacked an account or credential, with a link that is valid now."""
+        error = await self._container.database.read(failed_calls.last_without_access, run.id)
+        if error is None:
+            return None
+        found = RunError.model_validate(error)
+        app = failed_calls.app_of(error)
+        if app is not None:
+            # The link of the error is over after an hour.
+            url = await self._container.integrations.accounts.connect_link(run.owner, app)
+            found = found.model_copy(
+                update={"hint": f"A person opens {url} and connects it; then run it again."}
+            )
+        return found
 
     async def _unset(self, caller: Caller, version: workflows.VersionRow) -> set[str]:
         """Names of secrets that a version and its services may need, and that have no value."""

@@ -13,6 +13,7 @@ from codewords_mcp.runtime.model.caller import Caller, refuse_run
 from codewords_mcp.runtime.model.integration import Account, Connection
 from codewords_mcp.runtime.model.integration_names import plain
 from codewords_mcp.runtime.secrets.rules import WELL_KNOWN
+from codewords_mcp.runtime.store.connection_users import users_of_apps
 from codewords_mcp.runtime.workflows.validation.variables import ConnectionFacts
 
 
@@ -113,9 +114,11 @@ class ConnectionApi:
         return found
 
     async def list(self, caller: Caller) -> list[Account]:
-        """List the connected accounts."""
+        """List the connected accounts with the workflows that use each."""
         refuse_run(caller, "list accounts this way; it calls the service pipedream")
-        return await self._container.integrations.accounts.all(caller.owner)
+        found = await self._container.integrations.accounts.all(caller.owner)
+        users = await self._container.database.read(users_of_apps, caller.owner)
+        return [account.model_copy(update={"used_by": tuple(users[account.app])}) for account in found]
 
     async def _find_link(self, caller: Caller, token: str) -> OneTimeLink:
         refuse_run(caller, "connect accounts")

@@ -8,7 +8,7 @@ from collections.abc import Collection, Sequence
 from codewords_mcp.errors import InvalidScript, JournalDamaged, StorageFailed, WriteHeld, WriteUnknown
 from codewords_mcp.runtime.authoring.edits import unified_diff
 from codewords_mcp.runtime.model.authoring import Diagnosis, Frame, refusals
-from codewords_mcp.runtime.model.run import LogLine, Run
+from codewords_mcp.runtime.model.run import LogLine, Run, RunError
 from codewords_mcp.runtime.workflows.script import parse_script
 from codewords_mcp.runtime.workflows.validation.crash import explain_crash, last_exception
 
@@ -74,12 +74,13 @@ def diagnose(
     *,
     routes: Sequence[str] = (),
     unset: Collection[str] = (),
+    no_access: RunError | None = None,
 ) -> Diagnosis:
     """Compute the diagnosis, in under 800 tokens. `last_success` is the last successful run with
     its version's code.
 
     `routes` are those of the version that ran. `unset`: names of secrets without a value that it or
-    its services may need.
+    its services may need. `no_access`: the error of its last call of a service, which lacked an account or credential.
     """
     if run.error is not None and run.error.code in _ENDED_BY_RUNTIME:
         return Diagnosis(
@@ -110,6 +111,9 @@ def diagnose(
     # the most specific cause first: a missing secret or route explains the exception that follows
     if secret:
         fix = f"{secret} has no value yet: a person sets it."
+    elif no_access is not None:
+        fix, remedy = f"{no_access.message} {no_access.hint}".strip(), no_access.remedy
+        secret = remedy.secret if remedy is not None else None
     elif unknown:
         fix = "No route has this path and method: run it again with one that there is."
     else:

@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from codewords_mcp.errors import InvalidInput, NotFound
+from codewords_mcp.errors import CodewordsError, InvalidInput, NotFound
 from codewords_mcp.errors.remedies import Remedy, RemedyAction, set_secret
 from codewords_mcp.runtime.auth.one_time_links import Links, OneTimeLink
 from codewords_mcp.runtime.integrations.base import IntegrationBroker
@@ -20,6 +20,7 @@ from codewords_mcp.runtime.integrations.pipedream import not_configured
 from codewords_mcp.runtime.integrations.pipedream_client import SETUP, SETUP_HINT
 from codewords_mcp.runtime.model import integration_names as names
 from codewords_mcp.runtime.model.integration import Account, Action, App, Connection, variable_of
+from codewords_mcp.runtime.model.plain_text import quoted
 from codewords_mcp.runtime.store.clock import now
 
 POLL_INTERVAL_S = 2.0
@@ -27,6 +28,7 @@ LINK_TTL_S = 3600.0
 """Seconds."""
 # Seconds before its expiry from which a link is no longer given out.
 _LINK_MARGIN_S = 300.0
+_MAX_NAME = 80
 
 
 class ConnectedAccounts:
@@ -82,7 +84,7 @@ class ConnectedAccounts:
         else:
             slug = names.family(found.app)[0]
 
-        url = await self._link(owner, slug)
+        url = await self.connect_link(owner, slug)
         return found.model_copy(
             update={"connect_link_url": url, "how": f"A person opens {url} and connects the account."}
         )
@@ -162,32 +164,45 @@ class ConnectedAccounts:
 
             if not healthy:
                 # Only an account that exists can have lost its access.
-                raise await self.not_connected_error(owner, app, "unhealthy" if found else "missing")
+                named = [account for account in found if account.id == account_id] or found
+                raise await self.not_connected_error(owner, app, named[0] if named else None)
 
             accounts_by_field[prop.name] = healthy[0].id
 
         return accounts_by_field
 
-    async def not_connected_error(self, owner: str, app: str, state: str) -> AppNotConnected:
-        """Return the error, with a link for a person. `state` is missing or unhealthy."""
-        url = await self._link(owner, app)
-        if state == "unhealthy":
-            reason = "lost its access"
-        else:
-            reason = "is missing"
+    async def not_connected_error(self, owner: str, app: str, account: Account | None) -> AppNotConnected:
+        """Return the error, with a link for a person. `account`: the one that lost its access; None where there is none."""
+        url = await self.connect_link(owner, app)
+        reason = "is missing" if account is None else "lost its access"
         return AppNotConnected(
-            f"The account of {app} {reason}, so nothing was run.",
-            app=app, state=state, connect_link_url=url, hint=f"A person opens {url} and connects it; then do it again.",
-        )  # fmt: skip
+            f"The account{_named(account)} of {app} {reason}, so nothing was run.",
+            app=app,
+            state="missing" if account is None else "unhealthy",
+            connect_link_url=url,
+            hint=f"A person opens {url} and connects it; then do it again.",
+            remedy=Remedy(RemedyAction.CONNECT_INTEGRATION, {"app": app}),
+        )
 
-    async def access_lost_error(self, owner: str, action: Action) -> AppNotConnected:
-        """Return the error for an account whose access has ended."""
-        error = await self.not_connected_error(owner, action.app, "unhealthy")
-        error.message = f"The account of {action.app} can't be used any longer."
+    async def access_lost_error(self, owner: str, action: Action, account_id: str | None) -> AppNotConnected:
+        """Return the error for an account whose access has ended, in the middle of an action."""
+        found = [
+            account for account in await self._known_accounts(owner, action.app) if account.id == account_id
+        ]
+        account = found[0] if found else Account(id=account_id or "", app=action.app)
+        error = await self.not_connected_error(owner, action.app, account)
+        error.message = f"The account{_named(account)} of {action.app} can't be used any longer."
         return error
 
-    async def _link(self, owner: str, app: str) -> str:
-        """Return the address of a page for this app."""
+    async def _known_accounts(self, owner: str, app: str) -> list[Account]:
+        try:
+            return await self._broker.accounts(self.user(owner), app)
+        except CodewordsError:
+            # Its name is a help, and the broker may be away.
+            return []
+
+    async def connect_link(self, owner: str, app: str) -> str:
+        """Return the address of a page on which a person connects this app. Asks no broker."""
         # The same one while it is valid for long enough, so that calls in a loop do not fill the store with links.
         subject = hashlib.sha256(app.encode()).hexdigest()
         link = await self._links.about(owner, subject)
@@ -276,3 +291,10 @@ class ConnectedAccounts:
         # The broker was seen to return none although there was one, so none is confirmed once.
         user = self.user(owner)
         return await self._broker.accounts(user, app) or await self._broker.accounts(user, app)
+
+
+def _named(account: Account | None) -> str:
+    """The name of an account as it stands in a sentence, "" without one."""
+    if account is None or not account.name:
+        return ""
+    return f" {quoted(account.name, _MAX_NAME)}"

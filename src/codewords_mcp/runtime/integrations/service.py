@@ -181,7 +181,8 @@ class Integrations:
             # The broker dropped the action after it was read.
             raise await self.directory.no_action(owner, action.app, action.key) from None
         except Conflict:
-            raise await self.accounts.access_lost_error(owner, action) from None
+            account = next(iter(accounts.values()), None)
+            raise await self.accounts.access_lost_error(owner, action, account) from None
         except UpstreamFailed as error:
             # The broker may have failed after the app had done it.
             if error.upstream_status is None or error.upstream_status >= 500:
@@ -218,7 +219,7 @@ class Integrations:
             health = {}
 
         if account is not None and health.get(account) is False:
-            return await self.accounts.access_lost_error(owner, action)
+            return await self.accounts.access_lost_error(owner, action, account)
 
         return IntegrationFailed(
             f"{action.key} failed.",

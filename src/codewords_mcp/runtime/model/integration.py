@@ -71,8 +71,16 @@ class Action(Model):
         return [prop for prop in self.props if prop.is_field]
 
 
+class AppUser(Model):
+    """A workflow that uses an app. `triggers`: what starts it, in words."""
+
+    workflow_id: str
+    name: str
+    triggers: tuple[str, ...] = ()
+
+
 class Account(Model):
-    """A connected account of the person. `healthy` is false after its access ended."""
+    """A connected account of the person. `healthy` is false after its access ended. `used_by`: the workflows that may use it."""
 
     id: str
     app: str
@@ -80,6 +88,7 @@ class Account(Model):
     healthy: bool = True
     created_at: str = ""
     backend: Backend = "connect"
+    used_by: tuple[AppUser, ...] = ()
 
 
 class Connection(Model):

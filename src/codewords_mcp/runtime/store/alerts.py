@@ -6,6 +6,7 @@ import secrets
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
+from urllib.parse import quote
 
 from sqlalchemy import ColumnElement, Connection, RowMapping, delete, insert, or_, select, update
 
@@ -230,7 +231,6 @@ def to_alert(row: RowMapping) -> Alert:
 _PAGES: Mapping[str, str] = {
     "budget_low": "/console/usage",
     "budget_spent": "/console/usage",
-    "connection_lost": "/console/integrations",
     "delivery_failed": "/console/schedules",
 }
 
@@ -240,4 +240,6 @@ def _path(row: RowMapping) -> str:
         return f"/console/runs/{row['run_id']}"
     if row["schedule_id"] is not None:
         return "/console/schedules"
+    if row["kind"] == "connection_lost":
+        return f"/console/integrations/{quote(str(row['detail']['app']), safe='')}"
     return _PAGES.get(row["kind"], "/console")

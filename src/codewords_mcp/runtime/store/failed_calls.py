@@ -1,0 +1,26 @@
+"""Calls of library services that failed within a run."""
+
+from __future__ import annotations
+
+from sqlalchemy import Connection, select
+
+from codewords_mcp.runtime.model.run_columns import ErrorEntry
+from codewords_mcp.runtime.store.tables import runs
+
+NO_ACCESS = ("not_connected", "missing_credential")
+"""Codes of errors that a person ends: by connecting an account, or by setting a secret."""
+
+
+def last_without_access(connection: Connection, run_id: str) -> ErrorEntry | None:
+    """The error of a run's last call of a service, where an account or credential was missing or refused."""
+    # Calls of services are runs without a version.
+    query = select(runs.c.error).where(runs.c.parent_id == run_id, runs.c.version.is_(None))
+    error = connection.execute(query.order_by(runs.c.created_at.desc(), runs.c.id.desc()).limit(1)).scalar()
+    return error if error is not None and error.get("code") in NO_ACCESS else None
+
+
+def app_of(error: ErrorEntry) -> str | None:
+    """The app whose account an error is about; None where it is about a secret."""
+    arguments = error.get("remedy", {}).get("arguments")
+    app = arguments.get("app") if isinstance(arguments, dict) else None
+    return app if isinstance(app, str) else None
