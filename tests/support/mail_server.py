@@ -61,7 +61,10 @@ class MailServer:
         self._controller.stop()
 
     def last(self) -> EmailMessage:
-        content = self.taken[-1].content
+        return self.read(-1)
+
+    def read(self, at: int) -> EmailMessage:
+        content = self.taken[at].content
         assert isinstance(content, bytes)
         found = message_from_bytes(content, policy=policy.default)
         assert isinstance(found, EmailMessage)

@@ -22,6 +22,7 @@ from codewords_mcp.http.operations import HttpOperation
 from codewords_mcp.http.pages import answer, console, sign_in
 from codewords_mcp.http.pages import consent as consent_page
 from codewords_mcp.http.pages import login as login_page
+from codewords_mcp.http.pages import question as question_page
 from codewords_mcp.http.pages import secret as secret_page
 from codewords_mcp.http.pages.docs import docs_operation
 from codewords_mcp.http.paths import SSE_PATHS, is_chrome, is_mcp, toolset_of
@@ -112,7 +113,7 @@ def operations() -> tuple[HttpOperation, ...]:
         *run_calls.OPERATIONS, *usage.OPERATIONS, *schedules.OPERATIONS, *gateway.OPERATIONS, *costs.OPERATIONS,
         *budgets.OPERATIONS, *recordings.OPERATIONS, *testing.OPERATIONS,
         *files.OPERATIONS, *secrets.OPERATIONS, *services.OPERATIONS, *integrations.OPERATIONS,
-        *webhooks.OPERATIONS, *login_page.OPERATIONS, *consent_page.OPERATIONS, *browser.OPERATIONS,
+        *webhooks.OPERATIONS, *login_page.OPERATIONS, *question_page.OPERATIONS, *consent_page.OPERATIONS, *browser.OPERATIONS,
         *sign_in.OPERATIONS, *oauth.OPERATIONS,
         *answer.OPERATIONS, *console.OPERATIONS, *events.OPERATIONS, *published.OPERATIONS,
         *workflow_pages.OPERATIONS, *agreements.OPERATIONS, *alerts.OPERATIONS, *questions.OPERATIONS, *_MCP,

@@ -7,12 +7,14 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+import httpx
 from tests.integration.recording.resume_ground import ResumeGround
 from tests.integration.runtime.helpers import deployed, serving
 from tests.support.counting_host import counting_host
+from tests.support.http_runtime import Door
 from tests.support.resumable_runs import resumable
 from tests.support.runtime import ADMIN, make_home, open_runtime, until_run
-from tests.support.waiting import until_async
+from tests.support.waiting import until, until_async
 
 from codewords_mcp.runtime.api.runtime import Runtime
 from codewords_mcp.runtime.model.run_wait import ApprovalInfo, PersonAnswer
@@ -40,9 +42,10 @@ async def approval_ground(tmp_path: Path, *, grace: float, **settings: Any) -> A
             yield ResumeGround(runtime, await deployed(runtime, asking()), host)
 
 
-def asking(title: str = "Asking") -> str:
-    """The script of a workflow that may ask; its header asks for no retries."""
-    return resumable("0", SERVICES, title=title)
+def asking(title: str = "Asking", *, notifies: bool = False) -> str:
+    """The script of a workflow that may ask, and send its questions to anyone; its header asks for no retries."""
+    code = resumable("0", SERVICES, title=title)
+    return code.replace('@app.post("/")', 'MAY_HAVE = "notify"\n\n@app.post("/")') if notifies else code
 
 
 def ask(title: str = "Go on?", **more: Any) -> list[Any]:
@@ -73,3 +76,27 @@ async def suspended(runtime: Runtime, run_id: str) -> ApprovalInfo:
         runtime, run_id, lambda run: run.status == "queued" and run.waits_for in {"answer", "wait"}
     )
     return await question(runtime, run_id)
+
+
+def deploy_over(door: Door, code: str, name: str = "Asking") -> str:
+    """Deploy a workflow over the API; its id."""
+    with door.client() as http:
+        reply = http.post("/deploy", json={"code": code, "name": name, "allow": True}, timeout=300)
+        assert reply.status_code == 200, reply.text
+        return str(reply.json()["service_id"])
+
+
+def start_asking(http: httpx.Client, service: str, **more: Any) -> str:
+    """Start a run that asks a person, over the API; its id."""
+    steps = {"steps": [[ask(**more)]]}
+    return str(http.post(f"/run_async/{service}/", json=steps).json()["request_id"])
+
+
+def asked_over(http: httpx.Client, run_id: str) -> dict[str, Any]:
+    """The question of a run, as the API shows it."""
+
+    def first() -> dict[str, Any]:
+        found = http.get(f"/runs/{run_id}/approvals").json()["items"]
+        return found[0] if found else {}
+
+    return until(first, f"a question of {run_id}")

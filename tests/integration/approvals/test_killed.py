@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import json
+import re
+import threading
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 from tests.integration.approvals.helpers import ask, asking
+from tests.support.mail_server import MailServer
 from tests.support.runtime import make_home
 from tests.support.served_runtime import ServedRuntime, start_runtime
 from tests.support.waiting import until
@@ -54,3 +58,46 @@ def test_a_run_that_waits_goes_on_after_the_runtime_was_started_again(
         )
         files = json.loads(replies[2][0][1])["files"]
         assert [file["filename"] for file in files] == ["once.txt"]
+
+
+@pytest.mark.requirement("approvals:notify", "approvals:link")
+@pytest.mark.filterwarnings("ignore:Requiring AUTH while not requiring TLS")
+def test_a_mail_that_was_being_sent_at_the_kill_is_sent_again_as_the_same_and_its_link_works(
+    tmp_path: Path,
+) -> None:
+    """The mail server has taken the mail, and the runtime is killed before it hears so."""
+    home, mail, killed = make_home(tmp_path / "home"), MailServer(), threading.Event()
+
+    async def kill() -> None:
+        if not killed.is_set():
+            runtime.kill()
+            killed.set()
+
+    mail.on_taken = kill
+    mail.start()
+    try:
+        with start_runtime(home, CODEWORDS_WAITING_GRACE="0") as runtime:
+            runtime.call(
+                "PUT", "/secrets/SMTP_URL", {"value": f"smtp://house%40example.org:p%40ss@{mail.at}"}
+            )
+            service = runtime.deploy(asking(notifies=True), "Asking")
+            steps = [[ask("By mail?", notify={"email": "ann@example.org"})]]
+            run_id = runtime.call("POST", f"/run_async/{service}/", {"steps": steps})["request_id"]
+            assert killed.wait(60)
+
+        with start_runtime(home, CODEWORDS_WAITING_GRACE="0") as runtime:
+            until(
+                lambda: runtime.call("GET", f"/runs/{run_id}/approvals")["items"][0]["notified"][0]["sent_at"]
+            )
+            first, second = mail.read(0), mail.read(1)
+            assert (len(mail.taken), first["Message-ID"]) == (2, second["Message-ID"])
+            body = first.get_body(("html",))
+            assert body is not None
+            found = re.search(r'href="https?://[^/"]+(/answer/[^"]+)"', body.get_content())
+            assert found is not None
+            own = {"Origin": runtime.url, "Sec-Fetch-Site": "same-origin"}
+            done = httpx.post(runtime.url + found[1], data={"answer": "approve"}, headers=own)
+            assert done.status_code == 200, done.text
+            assert runtime.call("GET", f"/result/{run_id}?timeout=60")["status"] == "succeeded"
+    finally:
+        mail.stop()

@@ -29,17 +29,20 @@ code { font: .92em ui-monospace, monospace; overflow-wrap: anywhere }
 label { display: block; font-weight: 600; margin-bottom: .35rem } details + label { margin-top: 1.25rem }
 label.tick { display: flex; align-items: center; gap: .7rem; min-height: 44px; margin: 0; font-weight: 400 }
 label.tick input { width: 1.2rem; height: 1.2rem; flex: none; accent-color: var(--accent) }
-input, textarea { width: 100%; padding: .7rem .8rem; font: 16px ui-monospace, monospace; color: inherit;
+input, textarea, select { width: 100%; padding: .7rem .8rem; font: 16px ui-monospace, monospace; color: inherit;
   background: var(--page); border: 1px solid var(--line); border-radius: 8px }
 textarea { min-height: 8rem; margin-top: .6rem } textarea.short { min-height: 0; margin: 0 }
 textarea + .dim { margin-top: .4rem }
-input:focus-visible, textarea:focus-visible, button:focus-visible, summary:focus-visible {
+input:focus-visible, textarea:focus-visible, select:focus-visible, button:focus-visible, summary:focus-visible {
   outline: 3px solid var(--accent); outline-offset: 2px }
 a.button { display: block; box-sizing: border-box; text-align: center; text-decoration: none; border-radius: 8px }
 button, a.button { width: 100%; margin-top: 1.25rem; padding: .8rem; font: 600 16px system-ui, sans-serif; color: var(--card);
   background: var(--accent); border: 0; border-radius: 8px; cursor: pointer }
 button.quiet { margin-top: .6rem; color: var(--ink); background: none; border: 1px solid var(--line) }
 summary { margin-top: .8rem; color: var(--dim); cursor: pointer }
+form > p.dim { margin: .4rem 0 1rem } form > input, form > select, form > textarea { margin-bottom: 1rem }
+.data { margin: 0 0 1rem; padding: .7rem .8rem; border: 1px solid var(--line); border-radius: 8px; white-space: pre-wrap;
+  overflow-wrap: anywhere }
 .dim { color: var(--dim); font-size: .92rem } .bad { color: var(--bad); font-weight: 600 } .good { color: var(--good) }
 .last { margin: 1.25rem 0 0 }
 pre.diff { margin: .6rem 0 0; padding: .7rem .8rem; max-height: 24rem; overflow: auto; background: var(--page);

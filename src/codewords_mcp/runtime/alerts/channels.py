@@ -49,14 +49,19 @@ class AlertChannels:
         self._slack_base_url = slack_base_url
         self._address = address
 
+    @property
+    def address(self) -> str:
+        """The URL by which people reach the runtime, without a slash at its end."""
+        return self._address()
+
     async def require(self, owner: str, settings: AlertSettings) -> None:
         """Raise MissingCredential where a channel can't be used."""
         if settings.webhook:
             await self._signing_secret(owner, settings)
         if settings.email:
-            await self._smtp()
+            await self.smtp("alerts")
         if settings.slack:
-            await self._slack_token(owner)
+            await self.slack_token(owner, "Alerts")
 
     async def send(
         self, owner: str, settings: AlertSettings, channel: AlertChannel, notices: Sequence[AlertNotice]
@@ -72,7 +77,7 @@ class AlertChannels:
             case "email":
                 await self._mail(settings, notices)
             case "slack":
-                token = await self._slack_token(owner)
+                token = await self.slack_token(owner, "Alerts")
                 fields = {"channel": settings.slack, "text": self._text(notices)}
                 await post_message(self._web, self._slack_base_url, token, fields)
 
@@ -102,7 +107,7 @@ class AlertChannels:
         return {"type": f"alert.{notice.event}", "timestamp": alert.last_at.isoformat(), "data": data}
 
     async def _mail(self, settings: AlertSettings, notices: Sequence[AlertNotice]) -> None:
-        url, sender = await self._smtp()
+        url, sender = await self.smtp("alerts")
         message = EmailMessage()
         message["From"] = sender
         message["To"] = ", ".join(settings.email)
@@ -142,25 +147,27 @@ class AlertChannels:
             )
         return values[settings.webhook_secret].strip()
 
-    async def _smtp(self) -> tuple[str, str]:
+    async def smtp(self, subject: str) -> tuple[str, str]:
+        """The mail server and the sender of mail about alerts, or another subject. Raises MissingCredential."""
         names = (_mail.SMTP_URL.name, _mail.SMTP_FROM.name)
         found = await self._secrets.resolve(HOME_OWNER, list(names))
         url = found.get(names[0])
         if url is None:
             raise MissingCredential(
-                "No mail server is set, so alerts can't be sent by e-mail.",
+                f"No mail server is set, so {subject} can't be sent by e-mail.",
                 credential=names[0],
                 hint=_mail.SMTP_URL.how,
                 remedy=set_secret(names[0]),
             )
-        return url, _mail.sender_address("The e-mail of alerts", url, found.get(names[1]))
+        return url, _mail.sender_address(f"The e-mail of {subject}", url, found.get(names[1]))
 
-    async def _slack_token(self, owner: str) -> str:
+    async def slack_token(self, owner: str, subject: str) -> str:
+        """The owner's token to send alerts, or another subject, by Slack. Raises MissingCredential."""
         found = await self._secrets.resolve(owner, [SLACK_BOT_TOKEN.name])
         token = found.get(SLACK_BOT_TOKEN.name)
         if token is None:
             raise MissingCredential(
-                f"Alerts go to Slack with {SLACK_BOT_TOKEN.name}, which is not set.",
+                f"{subject} go to Slack with {SLACK_BOT_TOKEN.name}, which is not set.",
                 credential=SLACK_BOT_TOKEN.name,
                 hint=SLACK_BOT_TOKEN.how,
                 remedy=set_secret(SLACK_BOT_TOKEN.name),

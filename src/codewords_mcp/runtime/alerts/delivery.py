@@ -1,7 +1,4 @@
-"""Sends messages of alerts. The store is its list, so that a crash loses none.
-
-Each is sent at least once: one whose process dies while it sends is sent again, with the same id.
-"""
+"""Sends messages of alerts: those to one owner by one channel together, and none in quiet hours."""
 
 from __future__ import annotations
 
@@ -14,32 +11,26 @@ from sqlalchemy import Connection
 
 from codewords_mcp.errors import CodewordsError
 from codewords_mcp.runtime.alerts.channels import AlertChannels, AlertNotice
+from codewords_mcp.runtime.alerts.message_loop import (
+    FIRST_PAUSE,
+    LEASE,
+    SEND_TIMEOUT,
+    MessageLoop,
+)
 from codewords_mcp.runtime.alerts.quiet_hours import end_of_quiet
 from codewords_mcp.runtime.model.alert import UNRESOLVED, Alert, AlertChannel, AlertSettings
-from codewords_mcp.runtime.runs.poll_loop import PollLoop
 from codewords_mcp.runtime.store import alert_messages as rows
 from codewords_mcp.runtime.store.alert_messages import AlertMessage
 from codewords_mcp.runtime.store.clock import now
 from codewords_mcp.runtime.store.database import Database
 
-POLL_INTERVAL, SHARED_POLL_INTERVAL = 30.0, 3.0
-AT_ONCE = 100
-"""Messages that are taken at once."""
-SEND_TIMEOUT, LEASE = 20.0, 30.0
-"""Seconds that one send may take; seconds for which messages that are being sent are nobody else's."""
-FIRST_PAUSE, LONGEST_PAUSE = 5.0, 3600.0
-"""Seconds before the second try, doubled before each further one."""
-TRIES = 16
-"""Tries over some seven hours, after which a message is dropped. Its alert stays in the inbox."""
 SPACING = 30.0
 """Seconds between two mails, or two Slack messages, to one owner: what comes meanwhile goes into the next."""
-CLOCK_BACK = 5.0
-
 log = structlog.get_logger(__name__)
 _Place = tuple[str, AlertChannel]
 
 
-class AlertDelivery(PollLoop):
+class AlertDelivery(MessageLoop[AlertMessage]):
     """Sends what is due. Messages to one owner by one channel are sent in turn, those of others meanwhile."""
 
     def __init__(
@@ -50,29 +41,25 @@ class AlertDelivery(PollLoop):
         spacing: float = SPACING,
         first_pause: float = FIRST_PAUSE,
     ) -> None:
-        super().__init__("messages of alerts are not sent", 5.0)
-        self._db = database
+        super().__init__("messages of alerts are not sent", database, first_pause)
         self._channels = channels
         self._spacing = spacing
-        self._first_pause = first_pause
         self._sent_at: dict[_Place, float] = {}
-        self._ahead: float | None = None
-        """By how much the clock is ahead of the monotonic one, at the last look; None before the first."""
 
-    async def poll(self) -> float:
-        """See `PollLoop`."""
-        ahead, self._ahead = self._ahead, time.time() - time.monotonic()
-        if ahead is not None and self._ahead < ahead - CLOCK_BACK:
-            await self._db.write(rows.make_due, now())
+    def take(self, connection: Connection, at: int, until: int, limit: int) -> list[AlertMessage]:
+        """See `MessageLoop`."""
+        return rows.take_due(connection, at, until, limit)
 
-        while messages := await self._db.write(_take):
-            await self._send_all(messages)
+    def next_due(self, connection: Connection) -> int | None:
+        """See `MessageLoop`."""
+        return rows.next_due(connection)
 
-        due = await self._db.read(rows.next_due)
-        longest = SHARED_POLL_INTERVAL if self._db.shared else POLL_INTERVAL
-        return longest if due is None else max(0.05, min((due - now()) / 1e6, longest))
+    def make_due(self, connection: Connection, at: int) -> None:
+        """See `MessageLoop`."""
+        rows.make_due(connection, at)
 
-    async def _send_all(self, messages: list[AlertMessage]) -> None:
+    async def send_all(self, messages: list[AlertMessage]) -> None:
+        """See `MessageLoop`."""
         by_place: defaultdict[_Place, list[AlertMessage]] = defaultdict(list)
         for message in messages:
             by_place[message.owner, message.channel].append(message)
@@ -131,16 +118,12 @@ class AlertDelivery(PollLoop):
     async def _fail(self, channel: AlertChannel, messages: list[AlertMessage], problem: str) -> None:
         tries = max(message.tries for message in messages) + 1
         log.warning("alert not sent", channel=channel, tries=tries, reason=problem)
-        if tries >= TRIES:
+        due_at = self.next_try(tries)
+        if due_at is None:
+            # Its alert stays in the inbox.
             await self._db.write(rows.drop, messages)
             return
-        pause = min(self._first_pause * 2 ** (tries - 1), LONGEST_PAUSE)
-        await self._db.write(rows.postpone, messages, now() + int(pause * 1e6), problem=problem)
-
-
-def _take(connection: Connection) -> list[AlertMessage]:
-    at = now()
-    return rows.take_due(connection, at, at + int(LEASE * 1e6), AT_ONCE)
+        await self._db.write(rows.postpone, messages, due_at, problem=problem)
 
 
 def _is_stale(message: AlertMessage, alerts: dict[str, Alert], settings: AlertSettings) -> bool:

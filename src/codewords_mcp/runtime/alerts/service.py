@@ -11,6 +11,7 @@ from codewords_mcp.runtime.alerts.channels import AlertChannels, AlertNotice
 from codewords_mcp.runtime.alerts.conditions import Conditions
 from codewords_mcp.runtime.alerts.delivery import AlertDelivery
 from codewords_mcp.runtime.alerts.on_failure import FailureWorkflows
+from codewords_mcp.runtime.alerts.questions import Questions
 from codewords_mcp.runtime.alerts.watcher import AlertWatcher
 from codewords_mcp.runtime.gateway.budgets import Budgets
 from codewords_mcp.runtime.model.alert import Alert, AlertChannel, AlertSettings, AlertTest
@@ -18,13 +19,18 @@ from codewords_mcp.runtime.model.disk_errors import DiskSpace
 from codewords_mcp.runtime.model.events import AlertsChanged, EventBus, RunLeft
 from codewords_mcp.runtime.model.run import RunRequest
 from codewords_mcp.runtime.runs.poll_loop import PollLoop
+from codewords_mcp.runtime.runs.waits import RunWaits
+from codewords_mcp.runtime.secrets.rotation import Keys
 from codewords_mcp.runtime.secrets.service import SecretService
 from codewords_mcp.runtime.store.database import Database
+from codewords_mcp.runtime.triggers.slack_socket_mode import SocketMode
+from codewords_mcp.runtime.triggers.webhooks import WebhookService
 from codewords_mcp.runtime.web.client import Web
+from codewords_mcp.settings import Settings
 
 
 class Alerts:
-    """`watcher` makes alerts, `delivery` sends their messages by `channels`.
+    """`watcher` makes alerts, `delivery` sends their messages by `channels`, `questions` are sent by the same channels.
 
     `address` gives the URL by which people reach the runtime.
     """
@@ -36,11 +42,18 @@ class Alerts:
         disk: DiskSpace,
         secret_service: SecretService,
         web: Web,
-        slack_base_url: str,
+        settings: Settings,
         address: Callable[[], str],
         events: EventBus,
+        waits: RunWaits,
+        keys: Keys,
+        webhooks: WebhookService,
+        socket_mode: SocketMode,
     ) -> None:
-        self.channels = AlertChannels(secret_service, web, slack_base_url, address)
+        self.channels = AlertChannels(secret_service, web, settings.slack_base_url, address)
+        self.questions = Questions(
+            database, waits, keys, self.channels, secret_service, web, settings, events, webhooks, socket_mode
+        )
         self.delivery = AlertDelivery(database, self.channels)
         self._database = database
         self._address = address
@@ -55,7 +68,12 @@ class Alerts:
 
     def loops(self) -> list[PollLoop]:
         """Return the loops that run while the home is open."""
-        return [self.watcher, self.delivery, *([self._starts] if self._starts is not None else [])]
+        return [
+            self.watcher,
+            self.delivery,
+            self.questions.delivery,
+            *([self._starts] if self._starts is not None else []),
+        ]
 
     def _changed(self) -> None:
         self.delivery.wake()

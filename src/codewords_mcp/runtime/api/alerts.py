@@ -15,6 +15,7 @@ from codewords_mcp.runtime.model.events import AlertsChanged
 from codewords_mcp.runtime.store import alert_messages as message_rows
 from codewords_mcp.runtime.store import alerts as rows
 from codewords_mcp.runtime.store.clock import now
+from codewords_mcp.runtime.triggers.webhooks import SECRETS, shared_endpoint
 
 
 class AlertApi:
@@ -37,7 +38,9 @@ class AlertApi:
         database = self._container.database
         settings = await database.read(message_rows.settings_of, caller.owner)
         problems = await database.read(message_rows.problems, caller.owner)
-        return AlertSettingsState(settings=settings, problems=problems)
+        webhooks = self._container.webhooks
+        urls = {kind: webhooks.url_of(shared_endpoint(caller.owner, kind)) for kind in SECRETS}
+        return AlertSettingsState(settings=settings, problems=problems, answer_urls=urls)
 
     async def change_settings(self, caller: Caller, changes: Mapping[str, Any]) -> AlertSettingsState:
         """Change settings by name; others stay. Raises InvalidInput, MissingCredential for a channel that can't be used."""

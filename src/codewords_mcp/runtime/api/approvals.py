@@ -2,12 +2,22 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
+from typing import Any
+
 from codewords_mcp.runtime.api.container import Container
 from codewords_mcp.runtime.api.runs import RunApi
 from codewords_mcp.runtime.model.caller import Caller, refuse_run
 from codewords_mcp.runtime.model.plain_text import one_line, quoted
-from codewords_mcp.runtime.model.run_wait import ApprovalInfo, PersonAnswer, RunWait
+from codewords_mcp.runtime.model.run_wait import (
+    ApprovalInfo,
+    NotifiedPerson,
+    PersonAnswer,
+    RunWait,
+    SentQuestion,
+)
 from codewords_mcp.runtime.model.session import WaitingPage
+from codewords_mcp.runtime.store.clock import optional_datetime
 
 PREFIX = "ask_"
 """Begins the id of each question of a run; tokens of other questions have no `_` there."""
@@ -21,6 +31,7 @@ class ApprovalApi:
     def __init__(self, container: Container, runs: RunApi) -> None:
         self._offered: dict[str, None] = {}
         self._waits = container.waits
+        self._answers = container.alerts.questions.answers
         self._runs = runs
 
     async def list(self, caller: Caller) -> list[ApprovalInfo]:
@@ -31,7 +42,17 @@ class ApprovalApi:
     async def of_run(self, caller: Caller, run_id: str) -> list[ApprovalInfo]:
         """The questions that a run asks or has asked, the newest first, with their answers. Raises NotFound."""
         run = await self._runs.get(caller, run_id)
-        return [ApprovalInfo.of(wait) for wait in await self._waits.of_run(run.id)]
+        waits = await self._waits.of_run(run.id)
+        notified: defaultdict[str, list[NotifiedPerson]] = defaultdict(list)
+        for one in await self._waits.sent_to(waits):
+            person = NotifiedPerson(
+                channel=one.channel,
+                target=one.target,
+                sent_at=optional_datetime(one.sent_at),
+                problem=one.problem,
+            )
+            notified[one.wait_id].append(person)
+        return [ApprovalInfo.of(wait, notified[wait.id]) for wait in waits]
 
     def offer(self, question_id: str) -> bool:
         """Whether a question has not been put to a person in a form before, by this process: once is enough."""
@@ -55,6 +76,15 @@ class ApprovalApi:
         refuse_run(caller, "answer a question to a person")
         wait = await self._waits.answer(caller.owner, question_id, reply)
         return f"{_capital(reply.answer)}: the run of {wait.service_id} goes on with this answer."
+
+    async def peek_sent(self, token: str) -> SentQuestion:
+        """The open question of a link that was sent to somebody. Raises NotFound; Conflict where it is too late."""
+        return await self._answers.peek(token)
+
+    async def answer_sent(self, token: str, answer: str, fields: dict[str, Any], place: str) -> str:
+        """Take the answer of who has such a link, and say what follows. See `answer` for the errors."""
+        wait = await self._answers.answer(token, answer, fields, place)
+        return f"The run of {wait.service_id} goes on with this answer."
 
 
 def to_page(wait: RunWait) -> WaitingPage:

@@ -275,9 +275,10 @@ class Container:
             on_change=self._publisher(WebhooksChanged()),
         )
         self.socket_mode = SocketMode(database, self.webhooks, self.web, settings.slack_base_url)
+        self.waits = RunWaits(runs, self.gateway.recorders, self.events, grace=settings.waiting_grace)
         self.alerts = Alerts(
-            database, self.gateway.budgets, self.disk, self.secrets, self.web, settings.slack_base_url,
-            self.address_for_others, self.events,
+            database, self.gateway.budgets, self.disk, self.secrets, self.web, settings,
+            self.address_for_others, self.events, self.waits, self.keys, self.webhooks, self.socket_mode,
         )  # fmt: skip
         self.integrations = Integrations(
             PipedreamConnect(PipedreamClient(self.web, self.secrets, settings.pipedream_base_url)),
@@ -288,7 +289,6 @@ class Container:
             user_prefix=settings.pipedream_user,
             on_state=self.alerts.watcher.connection_state,
         )
-        self.waits = RunWaits(runs, self.gateway.recorders, self.events, grace=settings.waiting_grace)
         self.service_dependencies = ServiceDependencies(
             settings,
             database,
@@ -310,7 +310,7 @@ class Container:
         # a restored home is paused before anything here can start a run
         runs.registry.paused_at = database.write_blocking(pausing.pause_if_restored)
         self.dispatcher = RunDispatcher(runs, ServiceRunner(runs, self.services, self.service_dependencies))
-        self.waits.join(self.dispatcher.background)
+        self.waits.join(self.dispatcher.background, self.alerts.questions.channels.require)
         replay_runner = ReplayRunner(self.dispatcher)
         self.replays = ReplayVerdicts(self.recordings, self.catalog, replay_runner)
         self.tests = RecordedTests(self.catalog, replay_runner)

@@ -76,6 +76,8 @@ class WebhookApi:
                 # for ever.
                 made_by.check()
             arrival = replace(arrival, made_by=made_by)
+        if (answered := await self._container.alerts.questions.buttons.receive(arrival)) is not None:
+            return answered
         return await self._container.webhooks.receive(arrival)
 
     async def list_deliveries(

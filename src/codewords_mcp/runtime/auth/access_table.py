@@ -40,6 +40,7 @@ HTTP: tuple[Rule, ...] = (
     *_http(
         "open", (),
         "GET /healthz", "GET /readyz", "GET /webhook/{endpoint}", "GET /login/{link}", "POST /login/{link}",
+        "GET /answer/{token}", "POST /answer/{token}",
         "GET /browser/connect", "GET /console/assets/{digest}/{file}", "GET /.well-known/oauth-protected-resource",
         "GET /.well-known/oauth-protected-resource/mcp", "GET /.well-known/oauth-protected-resource/mcp/{toolset}",
     ),

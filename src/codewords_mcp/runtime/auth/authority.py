@@ -38,9 +38,9 @@ _TO_ADD: Final = "under [tool.codewords] in the header and deploy again."
 
 @dataclass(frozen=True, slots=True)
 class CallTarget:
-    """One thing that a call of a service acts on: the id of a workflow, or a host."""
+    """One thing that a call of a service acts on: the id of a workflow, a host, or a recipient as a manifest names it."""
 
-    kind: Literal["workflow", "host"]
+    kind: Literal["workflow", "host", "recipient"]
     name: str
 
 
@@ -255,6 +255,9 @@ class RunAuthority(Authority):
         if target.kind == "workflow":
             self.require_call(target.name)
             return
+        if target.kind == "recipient":
+            self._require_recipient(target.name)
+            return
 
         hosts = self.hosts_of(service)
         host = normal_host(target.name)
@@ -266,6 +269,13 @@ class RunAuthority(Authority):
             f"The workflow's manifest does not list {_shown(target.name, 'this host')}, so {service} did not go there.",
             f"If it should be reached, add it to `hosts` {_TO_ADD}",
         )
+
+    def _require_recipient(self, item: str) -> None:
+        if not self.manifest.may_ask(item):
+            raise self._refusal(
+                "The workflow's manifest does not list this recipient of a question, so nothing was asked or sent.",
+                "Write `notify` with its addresses as text in the call of `approvals`, and deploy again.",
+            )
 
     def require_action(self, app: str, action: str | None) -> None:
         """See `Authority`. The version declares the app, and its manifest lists the action."""

@@ -92,10 +92,14 @@ class AlertSettings(Model):
 
 
 class AlertSettingsState(Model):
-    """The settings with what went wrong: by channel, the reason why the last try of a waiting message failed."""
+    """The settings with what went wrong: by channel, the reason why the last try of a waiting message failed.
+
+    `answer_urls` are the addresses to which Slack and WhatsApp send presses of a question's buttons.
+    """
 
     settings: AlertSettings
     problems: dict[str, str]
+    answer_urls: dict[str, str]
 
 
 class AlertTest(Model):

@@ -13,6 +13,7 @@ from typing import NamedTuple
 from pydantic import BaseModel, ConfigDict
 
 from codewords_mcp.runtime.model import plain_text as plain
+from codewords_mcp.runtime.model.recipients import allows_recipient
 from codewords_mcp.runtime.model.service_operations import (
     OPERATIONS,
     change_of,
@@ -49,8 +50,8 @@ def account_item(provider: str) -> str:
 
 
 class Grant(NamedTuple):
-    """One permission. kind: host, page, address, model, service, browser, workflow, schedule,
-    action, connection, secret, package.
+    """One permission. kind: host, page, address, model, service, recipient, browser, workflow,
+    schedule, action, connection, secret, package.
 
     `item` is the text for a person: a host or `*.` pattern, the name of a variable or service, `*`
     for any.
@@ -90,7 +91,8 @@ class Manifest(BaseModel):
     library services that read pages (`PAGE_SERVICES`), beyond `hosts`. `addresses`: variables whose
     value names a host. `open_lines`: lines of the code whose address is only known at run time.
     `services`: library services, or single operations of them (`github: search_code`); a service
-    alone includes all of its operations. `browsers`: services that act in the person's own Chrome.
+    alone includes all of its operations. `recipients`: people to whom questions are sent, as
+    `model/recipients.py` names them. `browsers`: services that act in the person's own Chrome.
     `actions` read `app: action (writes)`. `unread`: packages whose connections can't be determined
     from their code. `packages`: those with a doubtful name or age, with the reason.
     """
@@ -103,6 +105,7 @@ class Manifest(BaseModel):
     open_lines: tuple[int, ...] = ()
     models: tuple[str, ...] = ()
     services: tuple[str, ...] = ()
+    recipients: tuple[str, ...] = ()
     browsers: tuple[str, ...] = ()
     workflows: tuple[str, ...] = ()
     service_lines: tuple[int, ...] = ()
@@ -161,6 +164,10 @@ class Manifest(BaseModel):
         }
         return ANY in self.services or bool(accepted & set(self.actions))
 
+    def may_ask(self, recipient: str) -> bool:
+        """Whether a question may be sent to this recipient, named as an item."""
+        return ANY in self.services or allows_recipient(self.recipients, recipient)
+
     def grants(self) -> list[Grant]:
         """All permissions as a list. Empty if the workflow reaches nothing."""
         kinds = {
@@ -169,6 +176,7 @@ class Manifest(BaseModel):
             "address": self.addresses,
             "model": self.models,
             "service": self.services,
+            "recipient": self.recipients,
             "browser": self.browsers,
             "workflow": self.workflows,
             "schedule": self.schedules,
@@ -194,6 +202,8 @@ class Manifest(BaseModel):
             return self.any_host or covers((*self.hosts, *self.pages), item)
         if kind == "service":
             return item in self.services or self._lists(service_of(item))
+        if kind == "recipient":
+            return self.may_ask(item)
         if kind in {"model", "workflow"}:
             return self._lists(item)
         if kind == "schedule":
@@ -266,6 +276,7 @@ _TITLES = {
     "address": "hosts in",
     "model": "models",
     "service": "services",
+    "recipient": "asks",
     "browser": "your Chrome",
     "workflow": "workflows",
     "schedule": "schedules",
@@ -279,6 +290,7 @@ _ANY_ITEM = {
     "page": "any page, read by a service",
     "model": "any model provider",
     "service": "any service or workflow",
+    "recipient": "anyone, by e-mail, Slack or WhatsApp",
     "workflow": "any workflow",
 }
 
@@ -322,6 +334,9 @@ def _item_text(kind: str, item: str) -> str:
     """The text of an item for a person. Names chosen by a program are set apart from the question's
     own text.
     """
+    if kind == "recipient" and item != ANY:
+        channel, _, target = item.partition(" ")
+        return f"{'anyone' if target == ANY else plain.item(target)} by {channel}"
     if item == ANY:
         return _ANY_ITEM.get(kind, item)
     if kind == "browser":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final, Literal
@@ -9,6 +10,7 @@ from typing import Any, Final, Literal
 from pydantic import Field
 
 from codewords_mcp.runtime.model.base import Model
+from codewords_mcp.runtime.model.recipients import Recipient, RecipientChannel
 
 WAITING_SERVICES: Final = frozenset({"approvals", "wait"})
 """Library services whose calls may last for days. Runs of workflows that may call them keep a journal."""
@@ -20,13 +22,14 @@ WaitStatus = Literal["open", "answered", "timed_out", "withdrawn"]
 @dataclass(frozen=True, slots=True)
 class NewWait:
     """A wait that a call begins. `seconds` from now; `question` is that of an approval: `details`, `options`, `fields`,
-    `default`.
+    `default`. `recipients` are sent the question.
     """
 
     kind: WaitKind
     title: str
     seconds: float
     question: dict[str, Any]
+    recipients: tuple[Recipient, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,11 +59,21 @@ class RunWait:
         return self.status in {"answered", "timed_out"}
 
 
+class NotifiedPerson(Model):
+    """A person whom a question was sent to. `sent_at` is empty before that; `problem` says why the last try failed."""
+
+    channel: RecipientChannel
+    target: str
+    sent_at: datetime | None = None
+    problem: str = ""
+
+
 class ApprovalInfo(Model):
     """A question that a run asks or has asked a person, with its answer.
 
     `fields` is a JSON Schema of an object. `answer` is one of `options`. `answered_by` is the person; None where the deadline
-    answered by the default. `answered_from` is where they answered: a browser, a chat.
+    answered by the default. `answered_from` is where they answered: a browser, a chat, an e-mail. `notified` are the people whom
+    it was sent to beside the inbox, where a run's questions are listed.
     """
 
     id: str
@@ -79,9 +92,10 @@ class ApprovalInfo(Model):
     answered_at: datetime | None = None
     answered_by: str | None = None
     answered_from: str | None = None
+    notified: list[NotifiedPerson] = Field(default_factory=list[NotifiedPerson])
 
     @classmethod
-    def of(cls, wait: RunWait) -> ApprovalInfo:
+    def of(cls, wait: RunWait, notified: Sequence[NotifiedPerson] = ()) -> ApprovalInfo:
         """Show a question."""
         question, answer = wait.question, wait.answer or {}
         return cls(
@@ -101,13 +115,28 @@ class ApprovalInfo(Model):
             answered_at=wait.closed_at,
             answered_by=wait.closed_by,
             answered_from=wait.closed_from,
+            notified=list(notified),
         )
 
 
 @dataclass(frozen=True, slots=True)
+class SentQuestion:
+    """A question as one person got it. `option` is the one that their link answers; None for any of them."""
+
+    question: ApprovalInfo
+    workflow: str
+    recipient: Recipient
+    option: str | None
+
+
+@dataclass(frozen=True, slots=True)
 class PersonAnswer:
-    """The answer of a person: an option, values of the fields, and where it was given."""
+    """The answer of a person: an option, values of the fields, and where it was given.
+
+    `by` names the person; None for the owner of the run.
+    """
 
     answer: str
     fields: dict[str, Any]
     source: str
+    by: str | None = None

@@ -20,6 +20,7 @@ import asyncio
 import hashlib
 import time
 import uuid
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from datetime import timedelta
@@ -33,6 +34,7 @@ from codewords_mcp.errors.remedies import Remedy, RemedyAction
 from codewords_mcp.runtime.model.answer_form import fill
 from codewords_mcp.runtime.model.caller import Caller
 from codewords_mcp.runtime.model.events import EventBus, RunChanged, WaitingPagesChanged
+from codewords_mcp.runtime.model.recipients import Recipient
 from codewords_mcp.runtime.model.run import FINISHED
 from codewords_mcp.runtime.model.run_state import to_resumed
 from codewords_mcp.runtime.model.run_wait import NewWait, PersonAnswer, RunWait
@@ -42,8 +44,8 @@ from codewords_mcp.runtime.runs.background import BackgroundRuns
 from codewords_mcp.runtime.runs.context import RunDependencies
 from codewords_mcp.runtime.runs.poll_loop import PollLoop
 from codewords_mcp.runtime.runs.results import RunSuspended
+from codewords_mcp.runtime.store import question_messages, runs, workflows
 from codewords_mcp.runtime.store import run_waits as rows
-from codewords_mcp.runtime.store import runs, workflows
 from codewords_mcp.runtime.store.clock import to_datetime, to_micros
 from codewords_mcp.runtime.store.executors import clock
 
@@ -59,6 +61,9 @@ LIMIT: Final = 200
 _NO_JOURNAL: Final = "It keeps its sandbox meanwhile, since it has no journal by which it could go on later."
 log = structlog.get_logger(__name__)
 
+CheckRecipients = Callable[[str, Sequence[Recipient]], Awaitable[None]]
+"""`check(owner, recipients)` raises MissingCredential for a channel that is not connected."""
+
 
 class RunWaits(PollLoop):
     """The waits of runs. `armed`: a wait has a time to come."""
@@ -73,12 +78,15 @@ class RunWaits(PollLoop):
         self._bus = bus
         self._grace = grace
         self._background: BackgroundRuns | None = None
+        self._check: CheckRecipients | None = None
+        self._asking: set[str] = set()
         self._suspending: set[str] = set()
         self._draining = asyncio.Event()
 
-    def join(self, background: BackgroundRuns) -> None:
-        """Go on with runs by `background`."""
+    def join(self, background: BackgroundRuns, check: CheckRecipients) -> None:
+        """Go on with runs by `background`. `check` refuses recipients that a question cannot be sent to."""
         self._background = background
+        self._check = check
 
     def drain(self) -> None:
         """Let runs that wait give their sandboxes back now. Idempotent."""
@@ -96,7 +104,10 @@ class RunWaits(PollLoop):
 
         resumable, new = self._recorder(run_id) is not None, self._scrubbed(run_id, new)
         key = hashlib.sha256((repeat_key or uuid.uuid4().hex).encode()).hexdigest()
+        await self._require_channels(caller.owner, run_id, key, new)
         wait, is_new = await self._db.write(self._begin, caller.owner, run_id, key, new, resumable)
+        if wait.kind == "question" and not wait.is_over:
+            self._asking.add(run_id)
         if is_new:
             self._note(run_id, wait, resumable=resumable)
             self._changed(wait)
@@ -106,6 +117,14 @@ class RunWaits(PollLoop):
         over = wait if wait.is_over else await self._until_over(run_id, wait.id, resumable=resumable)
         self._db.write_with_retries(rows.take, over.id)
         return over
+
+    async def _require_channels(self, owner: str, run_id: str, key: str, new: NewWait) -> None:
+        """Raise MissingCredential for recipients that a question cannot be sent to."""
+        if not new.recipients or self._check is None:
+            return
+        # One that was asked before is not refused for a channel that was disconnected since.
+        if await self._db.read(rows.find, run_id, key) is None:
+            await self._check(owner, new.recipients)
 
     def _scrubbed(self, run_id: str, new: NewWait) -> NewWait:
         """The wait without values of secrets: its text is stored and shown."""
@@ -147,6 +166,7 @@ class RunWaits(PollLoop):
             status="open",
         )
         rows.add(connection, wait, key, resumable=resumable, due_at=to_micros(wait.due_at))
+        question_messages.add(connection, owner, wait.id, new.recipients)
         return wait, True
 
     def _note(self, run_id: str, wait: RunWait, *, resumable: bool) -> None:
@@ -256,7 +276,7 @@ class RunWaits(PollLoop):
             )
 
         answer = {"answer": reply.answer, "fields": fill(wait.question["fields"], reply.fields)}
-        if not rows.close(connection, wait_id, "answered", answer, by=owner, source=reply.source):
+        if not rows.close(connection, wait_id, "answered", answer, by=reply.by or owner, source=reply.source):
             raise Conflict("This question was answered in the meantime; the first answer counts.")
         return self._claim(connection, run), rows.get(connection, wait_id) or wait
 
@@ -280,6 +300,10 @@ class RunWaits(PollLoop):
     async def of_run(self, run_id: str) -> list[RunWait]:
         """The questions of a run, the newest first."""
         return await self._db.read(rows.of_run, run_id, "question", LIMIT)
+
+    async def sent_to(self, waits: Sequence[RunWait]) -> list[question_messages.SentTo]:
+        """The people whom questions were sent to beside the inbox."""
+        return await self._db.read(question_messages.of_waits, [wait.id for wait in waits])
 
     # going on
 
@@ -333,9 +357,27 @@ class RunWaits(PollLoop):
 
     def left(self, run_id: str) -> None:
         """A run is no longer active here: if it waits, look whether the wait was over before that was on record."""
+        asking = run_id in self._asking
+        self._asking.discard(run_id)
         if run_id in self._suspending:
             self._suspending.discard(run_id)
             self._context.registry.spawn(self._wake_soon(run_id), name=f"wake {run_id}")
+        elif asking:
+            self._context.registry.spawn(self._withdraw(run_id), name=f"withdraw {run_id}")
+
+    async def _withdraw(self, run_id: str) -> None:
+        """End the questions of a run that ended while it asked, so that messages of them say so."""
+
+        def withdraw(connection: Connection) -> bool:
+            run = rows.lock_run(connection, run_id)
+            return run is not None and run.status in FINISHED and rows.withdraw_of_run(connection, run_id)
+
+        try:
+            if await self._db.write(withdraw):
+                self._bus.publish(WaitingPagesChanged())
+        except CodewordsError as error:
+            # An answer is refused for the run's end in any case.
+            log.warning("questions of a run not withdrawn", run_id=run_id, reason=error.message)
 
     async def _wake_soon(self, run_id: str) -> None:
         try:

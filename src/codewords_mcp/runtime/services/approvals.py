@@ -1,4 +1,4 @@
-"""`approvals`: a question that a running workflow asks a person, and waits for. `{title, details, options, fields, timeout}`."""
+"""`approvals`: a question that a running workflow asks a person, and waits for. `{title, details, options, fields, …}`."""
 
 from __future__ import annotations
 
@@ -7,9 +7,11 @@ from typing import Annotated, Any, Final, Literal
 from pydantic import AfterValidator, Field
 
 from codewords_mcp.errors import InvalidInput
+from codewords_mcp.runtime.auth.authority import CallTarget
 from codewords_mcp.runtime.model.answer_form import check_form, fill
 from codewords_mcp.runtime.model.run_wait import NewWait
 from codewords_mcp.runtime.services._durations import Duration, seconds_of
+from codewords_mcp.runtime.services._people import Notify
 from codewords_mcp.runtime.services.base import Input, Operation, Output, Service, ServiceContext
 
 WEEK: Final = 7 * 86400
@@ -25,7 +27,7 @@ Option = Annotated[str, Field(min_length=1, max_length=80)]
 
 
 class ApprovalInput(Input):
-    """`notify` is not there yet: a question waits in the inbox, and is sent nowhere."""
+    """The question is in the inbox, and is sent to the people of `notify`."""
 
     title: str = Field(min_length=1, max_length=200, description="The question itself.")
     details: str = Field(default="", max_length=20_000, description="What a person has to know to decide.")
@@ -41,6 +43,10 @@ class ApprovalInput(Input):
     default: str | None = Field(
         default=None,
         description="The option that counts after the deadline; without it `status` is `timed_out`.",
+    )
+    notify: Notify | None = Field(
+        default=None,
+        description='People who are sent the question and may answer it: {"email": […], "slack": […], "whatsapp": […]}.',
     )
 
 
@@ -71,7 +77,8 @@ async def ask(context: ServiceContext, params: ApprovalInput) -> ApprovalOutput:
     question: dict[str, Any] = {
         "details": params.details, "options": params.options, "fields": fields, "default": params.default,
     }  # fmt: skip
-    new = NewWait("question", params.title, seconds_of(params.timeout), question)
+    recipients = () if params.notify is None else params.notify.recipients
+    new = NewWait("question", params.title, seconds_of(params.timeout), question, recipients)
     wait = await context.dependencies.waits.wait(context.caller, context.repeat_key, new)
 
     if wait.answer is None:
@@ -87,6 +94,12 @@ async def ask(context: ServiceContext, params: ApprovalInput) -> ApprovalOutput:
     )
 
 
+def _targets(params: ApprovalInput) -> list[CallTarget]:
+    """The people whom the question is sent to; a run may name only those of its manifest."""
+    recipients = () if params.notify is None else params.notify.recipients
+    return [CallTarget("recipient", one.item) for one in recipients]
+
+
 SERVICE = Service(
     name="approvals",
     title="Approvals",
@@ -98,6 +111,7 @@ SERVICE = Service(
             ApprovalOutput,
             ask,
             effect="writes",
+            targets=_targets,
             example={
                 "title": "Pay the invoice of 1,450 EUR?",
                 "details": "Invoice 2041 of Example Ltd.",

@@ -115,9 +115,16 @@ async def send(context: ServiceContext, params: SlackMessage) -> SlackSendOutput
 
 async def post_message(web: Web, base_url: str, token: str, fields: Mapping[str, Any]) -> dict[str, Any]:
     """Send a message with the fields of chat.postMessage; Slack's answer. Raises NotFound, TooBusy, UpstreamFailed."""
+    return await call_slack(web, base_url, token, "chat.postMessage", fields)
+
+
+async def call_slack(
+    web: Web, base_url: str, token: str, method: str, fields: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Call a method of Slack's Web API that is about messages; its answer. Raises NotFound, TooBusy, UpstreamFailed."""
     response = await web.api(
         base_url,
-        "/chat.postMessage",
+        f"/{method}",
         method="POST",
         content=dict(fields),
         headers={"Authorization": f"Bearer {token}"},

@@ -27,7 +27,7 @@ from codewords_mcp.runtime.services.base import (
 )
 from codewords_mcp.runtime.triggers.webhook_events import read_whatsapp
 from codewords_mcp.runtime.triggers.webhooks import as_json
-from codewords_mcp.runtime.web.client import WebResponse, retry_after
+from codewords_mcp.runtime.web.client import Web, WebResponse, retry_after
 
 _APP = "of your app at https://developers.facebook.com/apps, under WhatsApp"
 WHATSAPP_ACCESS_TOKEN = ServiceCredential(
@@ -129,10 +129,16 @@ async def send(context: ServiceContext, params: WhatsAppMessage) -> WhatsAppSend
     content = {"messaging_product": "whatsapp", "to": params.to_phone_number, "type": params.message_type}
     content |= {params.message_type: _content(params)}
     token = await context.need("whatsapp_trigger", WHATSAPP_ACCESS_TOKEN)
-    number = _number_id(await context.need("whatsapp_trigger", WHATSAPP_PHONE_NUMBER_ID))
-    response = await context.web.api(
-        context.settings.whatsapp_base_url,
-        f"/{number}/messages",
+    number = await context.need("whatsapp_trigger", WHATSAPP_PHONE_NUMBER_ID)
+    message_id = await send_content(context.web, context.settings.whatsapp_base_url, token, number, content)
+    return WhatsAppSendOutput(success=True, message_id=message_id)
+
+
+async def send_content(web: Web, base_url: str, token: str, number: str, content: dict[str, Any]) -> str:
+    """Send a message in the form of the Cloud API; its id. Raises InvalidInput, NotFound, TooBusy, UpstreamFailed."""
+    response = await web.api(
+        base_url,
+        f"/{_number_id(number)}/messages",
         method="POST",
         content=content,
         headers={"Authorization": f"Bearer {token}"},
@@ -141,7 +147,7 @@ async def send(context: ServiceContext, params: WhatsAppMessage) -> WhatsAppSend
         raise _to_error(response)
 
     try:
-        return WhatsAppSendOutput(success=True, message_id=str(response.json()["messages"][0]["id"]))
+        return str(response.json()["messages"][0]["id"])
     except (LookupError, TypeError):
         raise UpstreamFailed(
             "WhatsApp's response has an unexpected format.", upstream_status=response.status

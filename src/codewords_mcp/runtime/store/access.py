@@ -84,6 +84,11 @@ def get_secret(connection: Connection, owner: str, name: str) -> SecretRow | Non
     return SecretRow(**row) if row else None
 
 
+def secret_owners(connection: Connection, name: str) -> list[str]:
+    """Owners with a secret of this name."""
+    return list(connection.execute(select(secrets.c.owner).where(secrets.c.name == name)).scalars())
+
+
 def delete_secret(connection: Connection, owner: str, name: str) -> bool:
     """Delete; False if there is none."""
     return (

@@ -13,6 +13,7 @@ from codewords_mcp.runtime.model.run import FINISHED
 from codewords_mcp.runtime.model.run_columns import AttemptEntry
 from codewords_mcp.runtime.model.run_state import SUSPENDED
 from codewords_mcp.runtime.model.run_wait import RunWait
+from codewords_mcp.runtime.store import question_messages
 from codewords_mcp.runtime.store.clock import now, optional_datetime, to_datetime
 from codewords_mcp.runtime.store.tables import run_waits, runs
 
@@ -100,7 +101,10 @@ def close(
         "status": status, "answer": answer, "closed_at": now(), "closed_by": by, "closed_from": source,
     }  # fmt: skip
     statement = update(run_waits).where(_ROWS.id == wait_id, _ROWS.status == "open").values(values)
-    return connection.execute(statement).rowcount == 1
+    if connection.execute(statement).rowcount != 1:
+        return False
+    question_messages.close(connection, [wait_id])
+    return True
 
 
 def take(connection: Connection, wait_id: str) -> None:
@@ -110,12 +114,13 @@ def take(connection: Connection, wait_id: str) -> None:
 
 def withdraw_of_run(connection: Connection, run_id: str) -> bool:
     """End the open waits of a run that has ended. True if there was one."""
-    statement = (
-        update(run_waits)
-        .where(_ROWS.run_id == run_id, _ROWS.status == "open")
-        .values(status="withdrawn", closed_at=now(), taken=True)
-    )
-    return connection.execute(statement).rowcount > 0
+    which = _ROWS.run_id == run_id, _ROWS.status == "open"
+    ids = list(connection.execute(select(_ROWS.id).where(*which)).scalars())
+    if ids:
+        ended = {"status": "withdrawn", "closed_at": now(), "taken": True}
+        connection.execute(update(run_waits).where(*which).values(ended))
+        question_messages.close(connection, ids)
+    return bool(ids)
 
 
 def next_due(connection: Connection) -> int | None:

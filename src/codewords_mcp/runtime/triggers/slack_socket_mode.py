@@ -1,5 +1,5 @@
 """Slack without a public address: one websocket to Slack for each owner with an app token and a
-Slack webhook that is not paused.
+Slack webhook that is not paused, or a question that was sent to Slack.
 """
 
 from __future__ import annotations
@@ -7,14 +7,16 @@ from __future__ import annotations
 import asyncio
 import json
 import random
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
-from typing import Any
+from typing import Any, cast
 
 import structlog
 
 from codewords_mcp.common.bounded_json import parse
 from codewords_mcp.common.cancellation import end
 from codewords_mcp.errors import CodewordsError, UpstreamFailed
+from codewords_mcp.runtime.store import question_messages
 from codewords_mcp.runtime.store import webhooks as rows
 from codewords_mcp.runtime.store.database import Database
 from codewords_mcp.runtime.triggers.webhook_events import slack_event
@@ -32,6 +34,9 @@ MAX_FRAME_BYTES = 1 << 20
 _EVENTS = frozenset({"events_api", "slash_commands", "interactive"})
 log = structlog.get_logger(__name__)
 
+TakePress = Callable[[str, dict[str, Any]], Awaitable[bool]]
+"""`take_press(owner, payload)` is True for an interaction that it has taken."""
+
 
 class SocketMode:
     """Manages the sockets; `run()` runs until cancelled."""
@@ -41,9 +46,14 @@ class SocketMode:
         self._webhooks = webhooks
         self._web = web
         self._base = base_url
+        self._take_press: TakePress | None = None
         self._woken = asyncio.Event()
         self._sockets: dict[tuple[str, str], asyncio.Task[None]] = {}
         self._state: dict[str, str] = {}
+
+    def answer_by(self, take_press: TakePress) -> None:
+        """Give interactions to `take_press` first: it takes those that answer questions of runs."""
+        self._take_press = take_press
 
     def wake(self) -> None:
         """Check the sockets now: webhooks have changed."""
@@ -71,7 +81,9 @@ class SocketMode:
 
     async def _check_sockets(self) -> None:
         needed: set[tuple[str, str]] = set()
-        for owner in await self._db.read(rows.listening_owners, "slack"):
+        listening = await self._db.read(rows.listening_owners, "slack")
+        asking = await self._db.read(question_messages.owners, "slack")
+        for owner in dict.fromkeys([*listening, *asking]):
             if token := await self._webhooks.own_secret(owner, APP_TOKEN):
                 needed.add((owner, token))
         await self._end([key for key in self._sockets if key not in needed])
@@ -158,9 +170,14 @@ class SocketMode:
             raise ConnectionError
 
     async def _store_event(self, owner: str, envelope: dict[str, Any]) -> None:
-        """Store the event before it is acknowledged."""
+        """Store the event before it is acknowledged. A press of a question's button is an answer, and no event."""
+        payload: Any = envelope.get("payload")
+        is_press = envelope.get("type") == "interactive" and isinstance(payload, dict)
+        if is_press and self._take_press and await self._take_press(owner, cast("dict[str, Any]", payload)):
+            return
+
         # Slack sends unacknowledged events again, so none is lost.
-        body = as_json(envelope.get("payload"))
+        body = as_json(payload)
         await self._webhooks.take(
             owner, "slack", None, slack_event(envelope, body), {"content-type": "application/json"}, body
         )

@@ -108,7 +108,7 @@ class WebhookService:
         secret = self._secret_of(kind, secret)
         row: WebhookRow = {
             "id": f"wh_{secrets.token_hex(12)}",
-            "endpoint": _shared_endpoint(owner, kind) if kind in SECRETS else secrets.token_urlsafe(24),
+            "endpoint": shared_endpoint(owner, kind) if kind in SECRETS else secrets.token_urlsafe(24),
             "owner": owner,
             "key_id": key_id,
             "kind": kind,
@@ -296,7 +296,7 @@ class WebhookService:
         """
         at = now()
         row: DeliveryRow = {
-            **_row(owner, kind, endpoint or _shared_endpoint(owner, kind), event.key, at),
+            **_row(owner, kind, endpoint or shared_endpoint(owner, kind), event.key, at),
             "event": event.name,
             "about": event.about,
             "headers": _stored_headers(headers),
@@ -386,7 +386,7 @@ def _unknown_webhook() -> NotFound:
     return NotFound("No webhook has this id.", remedy=Remedy(RemedyAction.LIST_WEBHOOKS))
 
 
-def _shared_endpoint(owner: str, kind: str) -> str:
+def shared_endpoint(owner: str, kind: str) -> str:
     """Return the single address of an owner for a sender whose signature is the secret; always the
     same.
     """

@@ -7,6 +7,7 @@ import hmac
 import json
 from collections.abc import Callable
 from typing import Any
+from urllib.parse import urlencode
 
 from starlette.requests import Request
 from starlette.responses import JSONResponse
@@ -30,6 +31,58 @@ def signed(body: bytes, at: int, secret: str = SIGNING_SECRET) -> dict[str, str]
     return {
         "X-Slack-Request-Timestamp": str(at), "X-Slack-Signature": f"v0={digest}", "Content-Type": "application/json",
     }  # fmt: skip
+
+
+def press(
+    token: str, action_id: str, *, user: str = "U1", name: str = "ann", channel: str = "C1"
+) -> dict[str, Any]:
+    """The payload of an interaction: a user presses a button of a message."""
+    return {
+        "type": "block_actions",
+        "team": {"id": "T1", "domain": "example"},
+        "user": {"id": user, "username": name, "name": name, "team_id": "T1"},
+        "api_app_id": "A1",
+        "trigger_id": "12321423423.333649436676.d8c1bb837935619ccad0f624c448ffb3",
+        "container": {"type": "message", "message_ts": "1503435956.000247", "channel_id": channel},
+        "channel": {"id": channel, "name": "finance"},
+        "actions": [{"type": "button", "action_id": action_id, "block_id": "b1", "value": token}],
+    }
+
+
+def interaction(
+    payload: dict[str, Any], at: int, secret: str = SIGNING_SECRET
+) -> tuple[bytes, dict[str, str]]:
+    """(the body of an interaction request, its headers)."""
+    body = urlencode({"payload": json.dumps(payload)}).encode()
+    return body, signed(body, at, secret) | {"Content-Type": "application/x-www-form-urlencoded"}
+
+
+_TEXTS = {"header": 150, "section": 3000}
+
+
+def block_problem(blocks: list[dict[str, Any]]) -> str:
+    """What Slack would refuse in the blocks of a message, of the kinds that are used; "" for nothing."""
+    if len(blocks) > 50:
+        return "no more than 50 items allowed [json-pointer:/blocks]"
+    for number, block in enumerate(blocks):
+        problem = f"[json-pointer:/blocks/{number}]"
+        match block.get("type"):
+            case "header" | "section" as kind:
+                texts, limit = [block["text"]], _TEXTS[kind]
+            case "context":
+                texts, limit = block["elements"], 2000
+            case "actions":
+                buttons = block["elements"]
+                if not 1 <= len(buttons) <= 25 or len({one["action_id"] for one in buttons}) < len(buttons):
+                    return f"invalid actions {problem}"
+                if any(len(one.get("value", "")) > 2000 or len(one.get("url", "")) > 3000 for one in buttons):
+                    return f"must be less than 2001 characters {problem}"
+                texts, limit = [one["text"] for one in buttons], 75
+            case _:
+                return f"unsupported block {problem}"
+        if any(one["type"] != "plain_text" or not 1 <= len(one["text"]) <= limit for one in texts):
+            return f"invalid text {problem}"
+    return ""
 
 
 class Slack:
@@ -64,14 +117,15 @@ class Slack:
             return JSONResponse({"ok": False, "error": "invalid_auth"})
 
         data = await request.json()
-        if name != "chat.postMessage":
+        if name not in {"chat.postMessage", "chat.update", "chat.postEphemeral"}:
             return JSONResponse({"ok": False, "error": "unknown_method"})
         if data["channel"] == "C0GONE":
             return JSONResponse({"ok": False, "error": "channel_not_found"})
+        if problem := block_problem(data.get("blocks", [])):
+            return JSONResponse({"ok": False, "error": "invalid_blocks", "errors": [problem]})
 
-        return JSONResponse(
-            {"ok": True, "channel": data["channel"], "ts": "1503435956.000247", "message": data}
-        )
+        answer: dict[str, Any] = {"ok": True, "channel": data["channel"], "ts": "1503435956.000247"}
+        return JSONResponse(answer | {"message": data})
 
     async def link(self, socket: WebSocket) -> None:
         """A socket: hello, then whatever is pushed."""

@@ -33,7 +33,7 @@ from codewords_mcp.runtime.store.tables.recordings import (
 from codewords_mcp.runtime.store.tables.runs import REPLAYS, UNSUMMED, log_chunks, run_requests, runs
 from codewords_mcp.runtime.store.tables.services import files, integrations, outbox, service_values
 from codewords_mcp.runtime.store.tables.triggers import schedules, webhook_deliveries, webhooks
-from codewords_mcp.runtime.store.tables.waits import run_waits
+from codewords_mcp.runtime.store.tables.waits import question_messages, run_waits
 from codewords_mcp.runtime.store.tables.workflows import drafts, published, versions, workflows
 
 __all__ = [
@@ -64,6 +64,7 @@ __all__ = [
     "model_reservations",
     "outbox",
     "published",
+    "question_messages",
     "recorded_bodies",
     "recording_bodies",
     "recording_journal",

@@ -1,8 +1,21 @@
-"""Things that runs wait for: answers of people, and times."""
+"""Things that runs wait for: answers of people, webhooks and times; and the messages of questions."""
 
 from __future__ import annotations
 
-from sqlalchemy import JSON, BigInteger, Boolean, Column, ForeignKey, Index, String, Table, Text, text
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    Boolean,
+    Column,
+    ForeignKey,
+    Index,
+    Integer,
+    String,
+    Table,
+    Text,
+    UniqueConstraint,
+    text,
+)
 
 from codewords_mcp.runtime.store.tables.base import metadata
 
@@ -44,3 +57,24 @@ run_waits = Table(
     ),
     Index("ix_run_waits_untaken", "run_id", sqlite_where=text(UNTAKEN), postgresql_where=text(UNTAKEN)),
 )
+
+question_messages = Table(
+    "question_messages",
+    metadata,
+    Column("id", String(40), primary_key=True),
+    Column("owner", String(64), nullable=False),
+    Column("wait_id", String(40), ForeignKey("run_waits.id", ondelete="CASCADE"), nullable=False),
+    Column("channel", String(8), nullable=False),
+    Column("target", Text, nullable=False),
+    Column("event", String(8), nullable=False),
+    # At the receiver: of a Slack message, its channel and time.
+    Column("reference", Text, nullable=False),
+    Column("made_at", BigInteger, nullable=False),
+    Column("due_at", BigInteger),
+    Column("sent_at", BigInteger),
+    Column("tries", Integer, nullable=False),
+    Column("problem", Text, nullable=False),
+    UniqueConstraint("wait_id", "channel", "target", name="uq_question_messages_target"),
+    Index("ix_question_messages_due", "due_at"),
+)
+"""A question to each person that it is sent to. `due_at` is null while nothing is to be sent."""

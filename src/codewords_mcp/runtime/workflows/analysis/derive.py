@@ -191,6 +191,7 @@ def _result(script: Script, header: _Header, calls: Calls, found: ScriptIndex) -
         models=tuple(sorted(models | header.models)),
         # Schedules have lines of their own in the manifest, with their times.
         services=tuple(sorted(items - {"schedule_runs"})),
+        recipients=_recipients(script, calls.services, services),
         browsers=tuple(sorted(services.intersection(OWN_CHROME))),
         workflows=tuple(sorted(workflows)),
         service_lines=tuple(service_lines),
@@ -242,6 +243,15 @@ def _pages(header: _Header, calls: ServiceCalls, services: set[str]) -> set[str]
     if header.hosts is None and (calls.any_page or unseen):
         return {ANY}
     return set(calls.pages)
+
+
+def _recipients(script: Script, calls: ServiceCalls, services: set[str]) -> tuple[str, ...]:
+    """People to whom questions are sent. The header may list the service without a call that shows them."""
+    if "approvals" not in services or script.tree is None:
+        return ()
+    if "approvals" not in calls.called:
+        calls.recipients.is_open = True
+    return tuple(sorted(calls.recipients.of(script.tree)))
 
 
 def _schedules(calls: ServiceCalls, services: set[str]) -> tuple[str, ...]:
@@ -311,6 +321,7 @@ def _unreadable(script: Script, header: _Header) -> AnalysisResult:
         hosts=(ANY,) if reached is None else tuple(sorted(reached)),
         models=tuple(sorted(header.models)),
         services=(ANY,) if declared is None else tuple(sorted(declared)),
+        recipients=(ANY,) if "approvals" in (declared or ()) else (),
         browsers=tuple(sorted((declared or frozenset()).intersection(OWN_CHROME))),
         connections=script.connections,
         secrets=tuple(header.secrets),

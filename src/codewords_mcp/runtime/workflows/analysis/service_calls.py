@@ -11,8 +11,9 @@ from codewords_mcp.runtime.workflows.analysis import tables
 from codewords_mcp.runtime.workflows.analysis.evaluate import Evaluator
 from codewords_mcp.runtime.workflows.analysis.hosts import host_uses
 from codewords_mcp.runtime.workflows.analysis.operations import Operations, expands
+from codewords_mcp.runtime.workflows.analysis.recipients import Recipients
 from codewords_mcp.runtime.workflows.analysis.scopes import NameScope
-from codewords_mcp.runtime.workflows.analysis.values import Collection, Text, text, texts
+from codewords_mcp.runtime.workflows.analysis.values import Collection, Text, Values, text, texts
 
 _BROWSERS = frozenset({"chrome_extension", "web_automation_agent"})
 
@@ -28,6 +29,7 @@ class ServiceCalls:
         """Lines that call a service which is only known when they run."""
         self.crons: set[str] = set()
         self.actions: set[str] = set()
+        self.recipients = Recipients(evaluator)
         self.pages: set[str] = set()
         """Hosts that services which read pages are sent to."""
         self.page_callers: set[str] = set()
@@ -53,6 +55,8 @@ class ServiceCalls:
             self._operation(name, below, call, scope)
             if name == "pipedream":
                 self._integration(call, scope)
+            elif name == "approvals":
+                self.recipients.read(self._values_of_data(call, scope))
             elif name == "schedule_runs":
                 self._schedule(call, scope)
             elif name in PAGE_SERVICES:
@@ -70,7 +74,9 @@ class ServiceCalls:
                     rest = path.start.removeprefix(f"/{pieces[0]}/{pieces[1]}")
                     self.operations.add(pieces[1], text(rest, *path.parts[1:]), call.lineno)
 
-                if pieces[1] == "pipedream":
+                if pieces[1] == "approvals":
+                    self.recipients.is_open = True
+                elif pieces[1] == "pipedream":
                     self._act([Text(())], [Text(())])
                 elif pieces[1] in PAGE_SERVICES:
                     self.page_callers.add(pieces[1])
@@ -116,7 +122,7 @@ class ServiceCalls:
     def _data(self, call: ast.Call, scope: NameScope, *keys: str) -> list[Text]:
         """The values under one of these keys of the call's data."""
         found: list[Text] = []
-        for value in self._evaluator.argument(call, scope, 1, ("data", "inputs", "json")):
+        for value in self._values_of_data(call, scope):
             if not isinstance(value, Collection) or not isinstance(value.node, ast.Dict):
                 continue
             for key, item in zip(value.node.keys, value.node.values, strict=True):
@@ -124,13 +130,16 @@ class ServiceCalls:
                     found += texts(self._evaluator.values(item, value.scope))
         return found
 
+    def _values_of_data(self, call: ast.Call, scope: NameScope) -> Values:
+        return self._evaluator.argument(call, scope, 1, ("data", "inputs", "json"))
+
     def _is_plain(self, call: ast.Call, scope: NameScope) -> bool:
         """Whether all fields of the call's data can be read, and none of them asks for a browser."""
         return all(
             isinstance(value, Collection)
             and isinstance(value.node, ast.Dict)
             and all(isinstance(key, ast.Constant) and key.value != "render" for key in value.node.keys)
-            for value in self._evaluator.argument(call, scope, 1, ("data", "inputs", "json"))
+            for value in self._values_of_data(call, scope)
         )
 
     def _integration(self, call: ast.Call, scope: NameScope) -> None:
