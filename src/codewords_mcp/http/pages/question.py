@@ -57,7 +57,7 @@ async def answer(request: Request) -> Response:
 def _page(sent: SentQuestion, form: _Form, *, problem: str = "") -> Response:
     question = sent.question
     details = f'<div class="data">{escape(question.details)}</div>' if question.details else ""
-    told = f'<p class="bad" role="alert">{escape(problem)}</p>' if problem else ""
+    notice = f'<p class="bad" role="alert">{escape(problem)}</p>' if problem else ""
     options = question.options if sent.option is None else [sent.option]
     buttons = "".join(
         f'<button name="{_ANSWER}" value="{escape(option)}"{"" if number == 0 else " class=quiet"}>{escape(option)}</button>'
@@ -69,7 +69,7 @@ def _page(sent: SentQuestion, form: _Form, *, problem: str = "") -> Response:
     asks = "Your answer counts when you press the button." if len(options) == 1 else "Choose one."
     return page(
         question.title,
-        f'<p class="dim">{lead}</p><h1>{escape(question.title)}</h1>{details}{told}'
+        f'<p class="dim">{lead}</p><h1>{escape(question.title)}</h1>{details}{notice}'
         f'<form method="post">{fields}<p>{asks}</p>{buttons}</form>'
         f'<p class="dim last">Until {until} UTC. The first answer counts. If this is not for you, close this page: '
         "nothing happens then.</p>",
@@ -89,30 +89,30 @@ def _inputs(schema: dict[str, Any] | None, form: _Form) -> str:
 
 def _input(number: int, name: str, field: dict[str, Any], form: _Form, *, required: bool) -> str:
     key = f"{_FIELD}{number}"
-    given = form.get(key)
+    entered = form.get(key)
     value = "" if field.get("default") is None else field["default"]
-    shown = str(value) if given is None else given[0]
+    value_text = str(value) if entered is None else entered[0]
     label = escape(str(field.get("title") or name))
     help_text = f'<p class="dim">{escape(str(field["description"]))}</p>' if field.get("description") else ""
     needed = " required" if required else ""
 
     if field.get("type") == "boolean" and "enum" not in field:
-        ticked = bool(value) if not form else given is not None
+        ticked = bool(value) if not form else entered is not None
         tick = f'<input type="checkbox" name="{key}" value="1"{" checked" if ticked else ""}>'
         return f'<label class="tick">{tick}{label}</label>{help_text}'
 
     head = f'<label for="{key}">{label}{"" if required else " (optional)"}</label>'
     if "enum" in field:
-        chosen = _chosen(field, given)
+        chosen = _chosen(field, entered)
         choices = "".join(
             f'<option value="{at}"{" selected" if at == chosen else ""}>{escape(str(choice))}</option>'
             for at, choice in enumerate(field["enum"])
         )
         body = f'<select id="{key}" name="{key}"{needed}><option value=""></option>{choices}</select>'
     elif field.get("format") == "multiline":
-        body = f'<textarea class="short" rows="4" id="{key}" name="{key}"{needed}>{escape(shown)}</textarea>'
+        body = f'<textarea class="short" rows="4" id="{key}" name="{key}"{needed}>{escape(value_text)}</textarea>'
     else:
-        body = f'<input id="{key}" name="{key}"{_kind(field)} value="{escape(shown)}"{needed}>'
+        body = f'<input id="{key}" name="{key}"{_kind(field)} value="{escape(value_text)}"{needed}>'
     return f"{head}{body}{help_text}"
 
 
@@ -129,9 +129,9 @@ def _kind(field: dict[str, Any]) -> str:
     return f' type="{_TYPES.get(field.get("format", ""), "text")}"{limit}'
 
 
-def _chosen(field: dict[str, Any], given: list[str] | None) -> int | None:
-    if given is not None:
-        return int(given[0]) if given[0].isascii() and given[0].isdigit() else None
+def _chosen(field: dict[str, Any], entered: list[str] | None) -> int | None:
+    if entered is not None:
+        return int(entered[0]) if entered[0].isascii() and entered[0].isdigit() else None
     choices: list[Any] = field["enum"]
     return choices.index(field["default"]) if field.get("default") in choices else None
 
@@ -141,15 +141,15 @@ def _values(schema: dict[str, Any] | None, form: _Form) -> dict[str, Any]:
     named: dict[str, dict[str, Any]] = {} if schema is None else schema["properties"]
     found: dict[str, Any] = {}
     for number, (name, field) in enumerate(named.items()):
-        given = form.get(f"{_FIELD}{number}")
+        entered = form.get(f"{_FIELD}{number}")
         if field.get("type") == "boolean" and "enum" not in field:
-            found[name] = given is not None
-        elif given is not None and given[0] != "":
-            found[name] = _value(number, field, given[0])
+            found[name] = entered is not None
+        elif entered is not None and entered[0] != "":
+            found[name] = _value(number, field, entered[0])
     return found
 
 
-def _value(number: int, field: dict[str, Any], text: str) -> Any:
+def _value(number: int, field: dict[str, Any], text: str) -> object:
     try:
         if "enum" in field:
             return field["enum"][int(text)]

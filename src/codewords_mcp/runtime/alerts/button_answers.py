@@ -121,15 +121,15 @@ class ButtonAnswers:
             log.warning("answer by another number refused", owner=owner)
             return
         try:
-            said = f"Answered: {await self._choose(token, 'a button', sender)}."
+            notice = f"Answered: {await self._choose(token, 'a button', sender)}."
         except Conflict as late:
             # The notification of an answer that counted is sent again, too.
             if late.message.startswith(f"{sender} "):
                 return
-            said = late.message
+            notice = late.message
         except (InvalidInput, NotFound) as refused:
-            said = refused.message
-        await self._tell(self._channels.tell_whatsapp(owner, sender, said))
+            notice = refused.message
+        await self._tell(self._channels.tell_whatsapp(owner, sender, notice))
 
     async def _challenge(self, arrival: Arrival) -> WebhookResponse | None:
         """Answer WhatsApp's check of an address to which only answers come."""

@@ -22,7 +22,7 @@ from codewords_mcp.runtime.store.question_messages import QuestionMessage
 log = structlog.get_logger(__name__)
 
 
-class AskedQuestion(NamedTuple):
+class OpenedQuestion(NamedTuple):
     """A question with the name of the workflow that asks it."""
 
     wait: RunWait
@@ -71,19 +71,19 @@ class QuestionDelivery(MessageLoop[QuestionMessage]):
             log.warning("messages of questions not noted", reason=error.message)
 
     async def _send(self, message: QuestionMessage) -> None:
-        asked = await self._db.read(_read, message.wait_id)
+        found = await self._db.read(_read, message.wait_id)
         # It was answered, or its time is over, before it was sent.
-        if asked is None or (message.event == rows.ASKED and asked.wait.status != "open"):
+        if found is None or (message.event == rows.OPENED and found.wait.status != "open"):
             await self._db.write(rows.postpone, message.id, None, message.tries, "")
             return
 
         try:
             async with asyncio.timeout(SEND_TIMEOUT):
-                if message.event == rows.ASKED:
-                    reference = await self._channels.send(message, asked.wait, asked.workflow)
+                if message.event == rows.OPENED:
+                    reference = await self._channels.send(message, found.wait, found.workflow)
                 else:
                     reference = message.reference
-                    await self._channels.replace(message, asked.wait, asked.workflow)
+                    await self._channels.replace(message, found.wait, found.workflow)
         except (CodewordsError, TimeoutError) as error:
             problem = error.message if isinstance(error, CodewordsError) else "It did not answer in time."
             await self._fail(message, problem)
@@ -96,9 +96,9 @@ class QuestionDelivery(MessageLoop[QuestionMessage]):
         await self._db.write(rows.postpone, message.id, self.next_try(tries), tries, problem)
 
 
-def _read(connection: Connection, wait_id: str) -> AskedQuestion | None:
+def _read(connection: Connection, wait_id: str) -> OpenedQuestion | None:
     wait = run_waits.get(connection, wait_id)
     if wait is None:
         return None
     workflow = workflows.get(connection, wait.service_id)
-    return AskedQuestion(wait, wait.service_id if workflow is None else workflow.name)
+    return OpenedQuestion(wait, wait.service_id if workflow is None else workflow.name)

@@ -26,10 +26,10 @@ def ask(wait: RunWait, workflow: str, buttons: Sequence[tuple[str, str]], *, by_
 
 def over(wait: RunWait, workflow: str) -> dict[str, Any]:
     """The text and blocks that replace a question that is over: who answered what."""
-    said = outcome(wait)
+    notice = outcome(wait)
     return {
-        "text": _cut(f"{wait.title} {said}", _FALLBACK),
-        "blocks": [*_head(wait, workflow), _section(said)],
+        "text": _cut(f"{wait.title} {notice}", _FALLBACK),
+        "blocks": [*_head(wait, workflow), _section(notice)],
     }
 
 

@@ -16,7 +16,7 @@ from codewords_mcp.runtime.model.recipients import Recipient, RecipientChannel
 from codewords_mcp.runtime.store.clock import now
 from codewords_mcp.runtime.store.tables import question_messages, run_waits
 
-ASKED, CLOSED = "asked", "closed"
+OPENED, CLOSED = "opened", "closed"
 """Events of a message: the question is asked, or it is over."""
 REPLACED: tuple[RecipientChannel, ...] = ("slack",)
 """Channels whose messages are replaced when the question is over."""
@@ -45,7 +45,7 @@ def add(connection: Connection, owner: str, wait_id: str, recipients: Iterable[R
     messages = [
         {
             "id": f"qm_{secrets.token_hex(12)}", "owner": owner, "wait_id": wait_id, "channel": one.channel,
-            "target": one.target, "event": ASKED, "reference": "", "made_at": at, "due_at": at, "tries": 0, "problem": "",
+            "target": one.target, "event": OPENED, "reference": "", "made_at": at, "due_at": at, "tries": 0, "problem": "",
         }
         for one in recipients
     ]  # fmt: skip
@@ -79,7 +79,7 @@ def settle(connection: Connection, message: QuestionMessage, reference: str, at:
     values: dict[str, Any] = {
         "reference": reference, "sent_at": at, "tries": 0, "problem": "", "due_at": None,
     }  # fmt: skip
-    if message.event == ASKED and message.channel in REPLACED:
+    if message.event == OPENED and message.channel in REPLACED:
         status = select(run_waits.c.status).where(run_waits.c.id == message.wait_id).with_for_update()
         if connection.execute(status).scalar() != "open":
             values |= {"event": CLOSED, "due_at": at}
@@ -89,7 +89,7 @@ def settle(connection: Connection, message: QuestionMessage, reference: str, at:
 def close(connection: Connection, wait_ids: Collection[str]) -> None:
     """Send no more messages of questions that are over, and replace those that were sent."""
     replaced = and_(_ROWS.sent_at.is_not(None), _ROWS.channel.in_(REPLACED))
-    statement = update(question_messages).where(_ROWS.wait_id.in_(wait_ids), _ROWS.event == ASKED)
+    statement = update(question_messages).where(_ROWS.wait_id.in_(wait_ids), _ROWS.event == OPENED)
     due_at = case((replaced, now()), else_=null())
     connection.execute(statement.values(event=CLOSED, due_at=due_at, tries=0))
 

@@ -61,7 +61,7 @@ _TEXTS = {"header": 150, "section": 3000}
 
 
 def block_problem(blocks: list[dict[str, Any]]) -> str:
-    """What Slack would refuse in the blocks of a message, of the kinds that are used; "" for nothing."""
+    """The reason for which Slack would refuse blocks, of the kinds that are used; "" for none."""
     if len(blocks) > 50:
         return "no more than 50 items allowed [json-pointer:/blocks]"
     for number, block in enumerate(blocks):

@@ -59,7 +59,7 @@ def button_reply(
 
 
 def interactive_problem(content: dict[str, Any]) -> str:
-    """What the Cloud API would refuse in an interactive message; "" for nothing."""
+    """The part for which the Cloud API would refuse an interactive message; "" for none."""
     action = content["action"]
     if not 1 <= len(content["body"]["text"]) <= 1024 or len(content.get("footer", {}).get("text", "")) > 60:
         return "body or footer"
