@@ -11,6 +11,7 @@ from codewords_mcp.cli._client import Json
 from codewords_mcp.cli._remedies import worded
 from codewords_mcp.cli._times import localized, to_second
 from codewords_mcp.runtime.model.file_problems import file_problem
+from codewords_mcp.runtime.model.status_words import status_words
 
 STYLES = {
     "succeeded": "green",
@@ -21,11 +22,6 @@ STYLES = {
 }
 _SHOWN = 2_000
 """Characters of an input or answer; the rest is counted."""
-_WAITS_FOR = {
-    "key": "limit of its key", "caller": "limit of its caller", "workflow": "limit of the workflow",
-    "home": "limit of the home", "turn": "its turn", "time": "its time", "retry": "another attempt",
-    "memory": "memory", "answer": "a person's answer", "wait": "the time that its program waits for",
-}  # fmt: skip
 
 
 def print_run(record: Json, found: Json) -> None:
@@ -37,7 +33,13 @@ def print_run(record: Json, found: Json) -> None:
         answered = []
 
     status = str(record["status"])
-    head = ", ".join([f"{record['id']}  {status_words(record)}", *answered, *filter(None, [seconds(record)])])
+    head = ", ".join(
+        [
+            f"{record['id']}  {status_words(status, record.get('waitsFor'))}",
+            *answered,
+            *filter(None, [seconds(record)]),
+        ]
+    )
     _output.line(head, STYLES.get(status, ""))
     error: Json = record.get("error") or {}
     facts = {
@@ -72,14 +74,6 @@ def _mode(record: Json) -> str:
     if record.get("mode") == "apply":
         return f"sends what the dry run {record.get('modeOf')} held"
     return ""
-
-
-def status_words(record: Json) -> str:
-    """The status, and what a run that waits is waiting for."""
-    waits_for = _WAITS_FOR.get(str(record.get("waitsFor")))
-    if waits_for:
-        return f"{record['status']} ({waits_for})"
-    return str(record["status"])
 
 
 def seconds(record: Json) -> str:

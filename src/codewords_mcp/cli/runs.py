@@ -18,11 +18,12 @@ from codewords_mcp.cli._dry_runs import apply, print_writes, require_dry_runs
 from codewords_mcp.cli._queries import query_runs
 from codewords_mcp.cli._refs import AsJson, RunRef, WorkflowRef, part, run_id, workflow_id
 from codewords_mcp.cli._resumed_runs import resume
-from codewords_mcp.cli._run_report import print_run, seconds, status_words
+from codewords_mcp.cli._run_report import print_run, seconds
 from codewords_mcp.cli._times import age
 from codewords_mcp.cli._waterfall import print_trace
 from codewords_mcp.cli.workflows import pages
 from codewords_mcp.errors import InvalidInput
+from codewords_mcp.runtime.model.status_words import status_words
 
 
 def run(
@@ -256,7 +257,14 @@ def runs(
         return OK
 
     rows = [
-        [r["id"], status_words(r), seconds(r), _when(r["createdAt"]), r.get("serviceId") or ""] for r in items
+        [
+            r["id"],
+            status_words(r["status"], r.get("waitsFor")),
+            seconds(r),
+            _when(r["createdAt"]),
+            r.get("serviceId") or "",
+        ]
+        for r in items
     ]
     headers = ["RUN", "STATUS", "TOOK", "AGE", "WORKFLOW"]
     _output.table(headers, rows, empty="No runs. `codewords run WORKFLOW` makes one.")

@@ -21,8 +21,9 @@ from codewords_mcp.runtime.model.authoring import Diagnosis, refusals
 from codewords_mcp.runtime.model.dry_run import DryRunInfo
 from codewords_mcp.runtime.model.file_problems import file_problem
 from codewords_mcp.runtime.model.log_text import is_server_line, readable
-from codewords_mcp.runtime.model.run import FINISHED, LogLine, Run
+from codewords_mcp.runtime.model.run import FINISHED, LogLine, Run, WaitsFor
 from codewords_mcp.runtime.model.run_filter import RunTrigger, trigger_of
+from codewords_mcp.runtime.model.status_words import status_words
 from codewords_mcp.runtime.model.trace import RunTrace
 
 _MAX_RESULT = 16_000
@@ -89,6 +90,7 @@ class RunResult(BaseModel):
     workflow_id: str | None = None
     version: int | None = None
     status: str
+    waits_for: WaitsFor | None = None
     http_status: int | None = None
     created_at: str | None = None
     started_by: RunTrigger | None = None
@@ -150,6 +152,7 @@ def run_result(view: RunView) -> RunResult:
         workflow_id=run.service_id,
         version=run.version,
         status=run.status,
+        waits_for=run.waits_for,
         http_status=run.response_status,
         created_at=run.created_at.isoformat(timespec="seconds") if view.with_input else None,
         started_by=trigger_of(run) if view.with_input else None,
@@ -446,7 +449,7 @@ def _headline(data: RunResult) -> str:
 
     # The id of an unfinished run is in the next call.
     name = f"Run {data.run_id}" if data.status in FINISHED else "The run is"
-    facts = [f"{name} {data.status.replace('_', ' ')}{took}"]
+    facts = [f"{name} {status_words(data.status, data.waits_for)}{took}"]
     if data.created_at is not None and data.started_by is not None:
         facts.append(f"started by {STARTED_BY[data.started_by]} at {utc_second(data.created_at)} UTC")
     if data.http_status is not None:

@@ -17,6 +17,7 @@ from codewords_mcp.runtime.model.caller import Caller
 from codewords_mcp.runtime.model.dry_run import DryRunInfo
 from codewords_mcp.runtime.model.progress import Progress
 from codewords_mcp.runtime.model.run import FINISHED, LogLine, Run
+from codewords_mcp.runtime.model.status_words import status_words
 
 if TYPE_CHECKING:
     from codewords_mcp.runtime.api.runtime import Runtime
@@ -138,8 +139,4 @@ def _progress_message(run: Run) -> str:
         step = f", step {one_line(run.steps[-1].id, 60)}"
     else:
         step = ""
-    if run.waits_for:
-        waits = f" for {run.waits_for}"
-    else:
-        waits = ""
-    return f"Run {run.id}: {run.status}{waits}{step}"
+    return f"Run {run.id}: {status_words(run.status, run.waits_for)}{step}"

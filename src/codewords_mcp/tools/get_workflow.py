@@ -14,7 +14,8 @@ from codewords_mcp.mcp_server.text import clean, clean_json, compact, cut, fence
 from codewords_mcp.mcp_server.tool import READS, tool, tool_result
 from codewords_mcp.runtime.model.authoring import DRAFT_ID, Draft
 from codewords_mcp.runtime.model.caller import Caller
-from codewords_mcp.runtime.model.run import Run
+from codewords_mcp.runtime.model.run import Run, WaitsFor
+from codewords_mcp.runtime.model.status_words import status_words
 from codewords_mcp.runtime.model.workflow import WorkflowDetail
 from codewords_mcp.tools._arguments import Subject
 from codewords_mcp.tools._drafts import DraftResult, draft_lines, draft_result
@@ -44,6 +45,7 @@ class RunItem(BaseModel):
 
     run_id: str
     status: str
+    waits_for: WaitsFor | None = None
     created_at: str
     seconds: float | None = None
     started_by: str | None = None
@@ -152,6 +154,7 @@ def _run_item(run: Run) -> RunItem:
     return RunItem(
         run_id=run.id,
         status=run.status,
+        waits_for=run.waits_for,
         created_at=run.created_at.isoformat(timespec="seconds"),
         seconds=took,
         started_by="a schedule" if run.schedule_id else "another run" if run.parent_id else None,
@@ -238,7 +241,7 @@ def _version(version: VersionItem) -> str:
 def _run_line(run: RunItem) -> str:
     facts = [
         run.run_id,
-        run.status,
+        status_words(run.status, run.waits_for),
         run.created_at,
         *([f"{run.seconds:g} s"] if run.seconds is not None else []),
     ]

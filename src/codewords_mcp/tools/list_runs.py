@@ -14,9 +14,10 @@ from codewords_mcp.mcp_server.run_format import STARTED_BY
 from codewords_mcp.mcp_server.text import fence, one_line, utc_second
 from codewords_mcp.mcp_server.tool import READS, tool, tool_result
 from codewords_mcp.runtime.model.moments import parse_moment
-from codewords_mcp.runtime.model.run import RunStatus
+from codewords_mcp.runtime.model.run import RunStatus, WaitsFor
 from codewords_mcp.runtime.model.run_filter import RunConditions, RunTrigger, trigger_of
 from codewords_mcp.runtime.model.run_listing import ListedRun, RunPage, preview_of
+from codewords_mcp.runtime.model.status_words import status_words
 from codewords_mcp.tools._arguments import Limit
 
 _MAX_TEXT = 200
@@ -30,6 +31,7 @@ class ListedRunItem(BaseModel):
     workflow: str | None = None
     version: int | None = None
     status: str
+    waits_for: WaitsFor | None = None
     created_at: str
     seconds: float | None = None
     cost_usd: float | None = None
@@ -101,6 +103,7 @@ def _item(listed: ListedRun) -> ListedRunItem:
         workflow=listed.workflow and one_line(listed.workflow, 80),
         version=run.version,
         status=run.status,
+        waits_for=run.waits_for,
         created_at=run.created_at.isoformat(timespec="seconds"),
         seconds=took,
         cost_usd=run.usage.get("cost") or None,
@@ -125,7 +128,7 @@ def _text(data: RunList) -> str:
 def _line(run: ListedRunItem) -> str:
     version = f" v{run.version}" if run.version else ""
     facts = [
-        f"{run.run_id} {run.status}",
+        f"{run.run_id} {status_words(run.status, run.waits_for)}",
         utc_second(run.created_at),
         *([f"{run.seconds:g} s"] if run.seconds is not None else []),
         *([f"{run.cost_usd:.6g} USD"] if run.cost_usd else []),

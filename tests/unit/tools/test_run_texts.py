@@ -6,6 +6,8 @@ from datetime import UTC, datetime
 
 import pytest
 
+from codewords_mcp.mcp_server.run_format import RunView, format_run, run_result
+from codewords_mcp.runtime.model.run import Run
 from codewords_mcp.runtime.model.schedule import Schedule
 from codewords_mcp.tools import get_workflow
 from codewords_mcp.tools._schedules import schedule_item, schedule_line
@@ -38,3 +40,19 @@ def test_a_workflow_names_of_each_run_its_time_cause_and_cost_and_of_each_versio
         assert fact in words
     version = get_workflow.VersionItem(version=2, created_at="2026-11-26T10:30:00Z", active=True)
     assert get_workflow._version(version) == "2 of 2026-11-26T10:30 (live)"  # pyright: ignore[reportPrivateUsage]
+
+
+def test_a_run_that_waits_for_a_person_is_not_only_called_queued() -> None:
+    run = Run(
+        id="r1",
+        owner="ann",
+        service_id="pay_1",
+        status="queued",
+        waits_for="answer",
+        created_at=AT,
+        background=True,
+    )
+    headline = format_run(run_result(RunView(run)))
+    assert headline.startswith("The run is queued (a person's answer)")
+    ended = run.model_copy(update={"status": "timed_out", "waits_for": None})
+    assert format_run(run_result(RunView(ended))).startswith("Run r1 timed out")

@@ -53,7 +53,7 @@ _STARTED_BY = """CASE
     WHEN r.idempotency_key LIKE 'on\\_failure/%' ESCAPE '\\' THEN 'on_failure'
     ELSE 'caller' END"""
 
-_RUNS = f"""SELECT r.id, r.service_id AS workflow_id, w.name AS workflow, r.version, r.status, r.mode,
+_RUNS = f"""SELECT r.id, r.service_id AS workflow_id, w.name AS workflow, r.version, r.status, r.waits_for, r.mode,
     {_STARTED_BY} AS started_by, {_time("r.created_at")} AS created_at, {_time("r.started_at")} AS started_at,
     {_time("r.completed_at")} AS completed_at, round((r.completed_at - r.started_at) / 1e6, 3) AS seconds,
     round((coalesce(r.started_at, r.completed_at) - r.created_at) / 1e6, 3) AS queued_seconds,
@@ -99,6 +99,7 @@ VIEWS = (
         {
             "id": "", "workflow_id": "", "workflow": "name", "version": "",
             "status": "queued, running, succeeded, failed, timed_out, cancelled, interrupted",
+            "waits_for": "of a queued one: answer (of a person), wait, time, retry, turn, memory, key, caller, workflow, home",
             "mode": "NULL, or dry_run, apply, replay, resume",
             "started_by": "schedule, webhook, run, on_failure, caller", "created_at": "", "started_at": "", "completed_at": "",
             "seconds": "from its start to its end", "queued_seconds": "", "attempts": "", "http_status": "", "error_code": "",
