@@ -38,6 +38,7 @@ Props = Annotated[
     ),
 ]
 _WAIT = 10
+_MCP = "mcp"
 
 
 @app.command("search")
@@ -120,13 +121,40 @@ def show(
 @app.command("connect")
 def connect(
     app_name: App,
+    url: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="URL", help="Address of an MCP server, for the app `mcp`.", show_default=False
+        ),
+    ] = None,
+    name: Annotated[
+        str | None, typer.Option(metavar="NAME", help="A name for an MCP server.", show_default=False)
+    ] = None,
+    yes: Annotated[
+        bool, typer.Option("--yes", "-y", help="Agree to an MCP server here, without its page.")
+    ] = False,
+    believe: Annotated[
+        bool,
+        typer.Option("--believe", help="With --yes: believe which tools only read, by the server's word."),
+    ] = False,
     wait: Annotated[int, typer.Option(min=0, max=3600, help="Seconds to wait until it is connected.")] = 300,
     as_json: AsJson = False,
 ) -> int:
-    """Connect an account: shows the page to open, and waits until it is done."""
-    path = f"/integrations/{part(app_name)}/connect"
+    """Connect an account, or an MCP server: shows the page to open, and waits until it is done.
+
+    For example: `codewords integrations connect mcp https://mcp.example.com/mcp`.
+    """
+    if (app_name == _MCP) != (url is not None):
+        raise InvalidInput(
+            "An MCP server is connected by its address.",
+            hint="For example: codewords integrations connect mcp https://mcp.example.com/mcp",
+        )
+    path, body = f"/integrations/{part(app_name)}/connect", {}
+    if url is not None:
+        body = {"url": url, "name": name or "", "agree": yes, "believe": believe}
     with runtime() as client:
-        found = client.record("POST", path, body={})
+        found = client.record("POST", path, body=body)
+        path = f"/integrations/{part(found['app'])}/connect"
         if found["connected"] or not found.get("connect_link_url") or as_json:
             return _print_connection(found, as_json=as_json)
 
@@ -179,6 +207,8 @@ def call(
     _output.line(done["summary"] or f"{done['action']} is done.", "bold")
     if done.get("ret") is not None:
         _output.print_json(done["ret"])
+    for file in done["files"] if done["backend"] == "mcp" else ():
+        _output.line(f"{file['name']} ({file['size']} bytes): {file['url']}")
     return OK
 
 
@@ -238,7 +268,13 @@ def _print_connection(found: Json, *, as_json: bool) -> int:
         if found["how"]:
             _output.line(worded(found["how"], found.get("remedy")))
         return FAILED
-    _output.line(f'A workflow declares it with "{found["env_var"]}" in env_vars.')
+    if found["env_var"]:
+        _output.line(f'A workflow declares it with "{found["env_var"]}" in env_vars.')
+    else:
+        server = found["app"].removeprefix("mcp_")
+        _output.line(
+            f'In a workflow: client.run("mcp", {{"server": "{server}", "tool": …, "arguments": {{…}}}})'
+        )
     return OK
 
 

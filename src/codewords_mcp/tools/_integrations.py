@@ -38,11 +38,24 @@ def action_item(hit: Hit) -> ActionItem:
     )
 
 
+def is_server(app: str) -> bool:
+    """Whether an app is an MCP server."""
+    return app.startswith("mcp_")
+
+
+def workflow_line(app: str, variable: str) -> str:
+    """Say how a workflow uses a connected app; an MCP server has no variable."""
+    if variable:
+        return f'A workflow declares it with "{variable}" in env_vars.'
+    return f'In a workflow: client.run("mcp", {{"server": "{app.removeprefix("mcp_")}", "tool": …, "arguments": {{…}}}})'
+
+
 def refuse_integrations(workflow_id: str) -> None:
-    """Raise InvalidInput for a direct call of `pipedream`: that service asks no person for consent."""
-    if workflow_id.strip("/ ").partition("/")[0] == "pipedream":
+    """Raise InvalidInput for a direct call of `pipedream` or `mcp`: these services ask no person for consent."""
+    service = workflow_id.strip("/ ").partition("/")[0]
+    if service in {"pipedream", "mcp"}:
         raise InvalidInput(
-            "The service pipedream is for workflows.",
+            f"The service {service} is for workflows.",
             hint="call_integration does the same, and asks the user first.",
         )
 

@@ -100,10 +100,14 @@ def _done_result(done: ActionOutcome) -> CallToolResult:
         result=cut(text, _MAX_RESULT) if too_long else value,
         result_cut=too_long or None,
     )
+    files = [
+        f"File {one_line(str(file.get('name')), 80)}: {file['url']}" for file in done.files if file.get("url")
+    ]
     lines = [f"Done: {done.action}" + (f" with account {clean(done.account)}" if done.account else "")]
     shown = "\n".join(part for part in (done.summary, text if value is not None else "") if part)
     if shown:
         lines.append(fence(f"Reply of {done.action}", shown, _MAX_RESULT_SHOWN))
+    lines += files if done.backend == "mcp" else []
     return tool_result(data, "\n".join(lines))
 
 

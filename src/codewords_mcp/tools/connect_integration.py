@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Annotated
 
 from mcp_types import CallToolResult, InputRequiredResult
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 
 from codewords_mcp.mcp_server.cards import INBOX_CARD
 from codewords_mcp.mcp_server.context import ToolContext, runtime_and_caller
@@ -14,8 +14,9 @@ from codewords_mcp.mcp_server.remedies import worded
 from codewords_mcp.mcp_server.text import one_line
 from codewords_mcp.mcp_server.tool import EXECUTES, tool, tool_result
 from codewords_mcp.runtime.model.integration import Connection
-from codewords_mcp.tools._integrations import App
+from codewords_mcp.tools._integrations import workflow_line
 
+AppOrServer = Annotated[str, Field(description="Like google_sheets, or an MCP server's URL")]
 _CONSENT_TIMEOUT = 20.0
 _CONNECT_TIMEOUT = 20.0
 _QUESTION = "connect"
@@ -33,7 +34,7 @@ class ConnectionState(BaseModel):
 
 
 async def connect_integration(
-    ctx: ToolContext, app: App, wait: bool = False
+    ctx: ToolContext, app: AppOrServer, wait: bool = False
 ) -> Annotated[CallToolResult, ConnectionState] | InputRequiredResult:
     """Check whether an app is connected; if not, the user connects it on a page. `wait`: until they have, up to 20 s."""
     runtime, caller = runtime_and_caller(ctx)
@@ -42,6 +43,7 @@ async def connect_integration(
         return await _after_answer(ctx, response.state["app"], response.action)
 
     found = await runtime.connections.connect(caller, app, wait=_CONNECT_TIMEOUT if wait else 0.0)
+    app = found.app
     url = found.connect_link_url
     if found.connected or url is None or wait or not can_open_pages(ctx):
         if url is not None and not wait:
@@ -91,7 +93,7 @@ def _state_result(found: Connection) -> CallToolResult:
 
     if found.connected:
         lines += [f"Account: {name}" for name in names]
-        lines.append(f'A workflow declares it with "{found.env_var}" in env_vars.')
+        lines.append(workflow_line(found.app, found.env_var))
     elif url:
         lines.append(f"Ask the user to open {url} and connect it there, then call this again with wait=true.")
 

@@ -9,15 +9,23 @@ from mcp_types import CallToolResult
 from pydantic import BaseModel, Field
 
 from codewords_mcp.mcp_server.context import ToolContext, runtime_and_caller
-from codewords_mcp.mcp_server.text import clean_json, fence, one_line
+from codewords_mcp.mcp_server.text import clean_json, cut, fence, one_line
 from codewords_mcp.mcp_server.tool import READS_OUTSIDE, tool, tool_result
 from codewords_mcp.runtime.model.integration import Action, Detail, Option, Prop, variable_of
-from codewords_mcp.tools._integrations import ActionItem, App, action_item, action_line, field_line
+from codewords_mcp.tools._integrations import (
+    ActionItem,
+    App,
+    action_item,
+    action_line,
+    field_line,
+    is_server,
+)
 
 _MAX_ACTIONS = 20
 _MAX_FIELDS = 30
 _MAX_OPTIONS = 30
 _MAX_SHOWN = 3_000
+_MAX_DESCRIPTION = 2_000
 
 
 class Integration(BaseModel):
@@ -55,7 +63,7 @@ async def get_integration(
 
     data = Integration(
         app=one_line(found.app, 80),
-        env_var=one_line(variable_of(found.app), 120),
+        env_var="" if is_server(found.app) else one_line(variable_of(found.app), 120),
         actions=list(map(action_item, found.actions)),
         total=found.total or None,
         action=one_line(found.action.key, 120) if found.action else None,
@@ -103,15 +111,26 @@ def _action_lines(action: Action) -> list[str]:
     else:
         how = "reads"
 
-    app, key, variable = (one_line(text, 120) for text in (action.app, action.key, variable_of(action.app)))
-    call = (
-        f'In a workflow: client.run("pipedream", inputs={{"app": "{app}", "action": "{key}", "props": {{…}}}}) '
-        f'with "{variable}" in env_vars.'
-    )
-    lines = [fence("Action", f"{key} ({how})\n{listed[:_MAX_SHOWN]}\n{call}", _MAX_SHOWN + 1_000)]
+    described = ""
+    if action.backend == "mcp":
+        described = f"The server says: {cut(action.description, _MAX_DESCRIPTION)}\n"
+    key = one_line(action.key, 160)
+    text = f"{key} ({how})\n{described}{listed[:_MAX_SHOWN]}\n{_workflow_call(action)}"
+    lines = [fence("Action", text, _MAX_SHOWN + 3_000)]
     if len(fields) > _MAX_FIELDS:
         lines.append(f"{len(fields) - _MAX_FIELDS} more fields.")
     return lines
+
+
+def _workflow_call(action: Action) -> str:
+    app, key, variable = (one_line(text, 120) for text in (action.app, action.key, variable_of(action.app)))
+    if action.backend == "mcp":
+        server, tool = app.removeprefix("mcp_"), key.removeprefix(f"{app}/")
+        return f'In a workflow: client.run("mcp", inputs={{"server": "{server}", "tool": "{tool}", "arguments": {{…}}}}).'
+    return (
+        f'In a workflow: client.run("pipedream", inputs={{"app": "{app}", "action": "{key}", "props": {{…}}}}) '
+        f'with "{variable}" in env_vars.'
+    )
 
 
 def _clean_field(prop: Prop) -> Prop:

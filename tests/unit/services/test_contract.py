@@ -105,7 +105,7 @@ def test_only_operations_that_send_change_or_act_on_nothing_read() -> None:
     assert reading == {
         "anthropic/", "files/link", "files/list", "files/read", "firecrawl/map", "gemini/", "github/readme",
         "github/repository", "github/search_code", "github/search_issues", "github/search_profiles",
-        "github/search_repositories", "github/user", "hunter/account", "hunter/count", "hunter/domain_search",
+        "github/search_repositories", "github/user", "mcp/tools", "hunter/account", "hunter/count", "hunter/domain_search",
         "hunter/find_email", "hunter/verify_email", "openai/", "reddit/comments", "reddit/posts", "reddit/search",
         "searchapi/search", "send_email/outbox", "slack_trigger/registrations", "user_login/me",
         "wait/", "webpage_to_markdown/", "whatsapp_trigger/registrations",

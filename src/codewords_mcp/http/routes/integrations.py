@@ -1,20 +1,22 @@
-"""Integrations: what there is, how an app is connected, what is done in it. And the page that leads to the broker."""
+"""Integrations: what there is, how an app is connected, what is done in it. And the pages on which one connects."""
 
 from __future__ import annotations
 
 from html import escape
 from typing import Any
+from urllib.parse import parse_qs
 
 from pydantic import Field
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
-from codewords_mcp.errors import InvalidInput
-from codewords_mcp.http.bodies import Body, read_body
+from codewords_mcp.errors import BodyTooLarge, InvalidInput
+from codewords_mcp.http.bodies import Body, read_body, read_bytes
 from codewords_mcp.http.middleware.headers import content_length
 from codewords_mcp.http.middleware.people import person
 from codewords_mcp.http.operations import HttpOperation, Parameter, items_of
 from codewords_mcp.http.pages import HEADERS, page, sorry
+from codewords_mcp.http.pages.mcp_server import server_page
 from codewords_mcp.http.responses import JsonReply
 from codewords_mcp.http.state import ERROR_PAGE, caller, runtime
 from codewords_mcp.runtime.model.integration import Account, ActionOutcome, Connection, Detail, FoundActions
@@ -22,6 +24,9 @@ from codewords_mcp.runtime.model.service import CallPreview
 
 MOST = 500
 MAX_WAIT = 100.0
+MCP = "mcp"
+"""The app that stands for MCP servers, which are connected by their address."""
+_MAX_FORM = 1024
 _sorry = sorry("It could not be connected")
 
 
@@ -36,9 +41,17 @@ class LookupBody(Body):
 
 
 class ConnectBody(Body):
-    """`wait_seconds`: answer as soon as the app is connected, or after so long."""
+    """`wait_seconds`: answer as soon as the app is connected, or after so long.
+
+    Of the app `mcp`: `url` is the server's address, `name` a name for it. With `agree` it is connected at once, where it asks
+    for neither token nor sign-in; `believe` takes its word for which tools only read.
+    """
 
     wait_seconds: float = Field(default=0, ge=0, le=MAX_WAIT)
+    url: str = Field(default="", max_length=2_000)
+    name: str = Field(default="", max_length=100)
+    agree: bool = False
+    believe: bool = False
 
 
 class CallBody(Body):
@@ -88,6 +101,12 @@ async def connect(request: Request) -> Response:
         body = ConnectBody()
     else:
         body = await read_body(request, ConnectBody)
+    if _app(request) == MCP:
+        return JsonReply(
+            await runtime(request.scope).connections.connect_server(
+                caller(request.scope), body.url, name=body.name, agree=body.agree, believe=body.believe
+            )
+        )
     return JsonReply(
         await runtime(request.scope).connections.connect(
             caller(request.scope), _app(request), wait=body.wait_seconds
@@ -130,6 +149,8 @@ async def link_page(request: Request) -> Response:
     """Show the app and the owner of a connection before a person goes on to the broker."""
     request.scope[ERROR_PAGE] = _sorry
     found = await runtime(request.scope).connections.peek_link(person(request.scope), _nonce(request))
+    if found.review is not None:
+        return server_page(found, found.review, _nonce(request))
     app = escape(found.app)
     if found.connected:
         return _connected(app)
@@ -143,6 +164,40 @@ async def link_page(request: Request) -> Response:
         '<p class="dim last">You sign in there, not here: neither the assistant nor this runtime sees a password. '
         "If you did not ask for this, close the page.</p>",
     )
+
+
+async def link_agree(request: Request) -> Response:
+    """Agree to an MCP server as its page showed it."""
+    request.scope[ERROR_PAGE] = _sorry
+    form = parse_qs((await read_bytes(request, _MAX_FORM, _too_large)).decode("ascii", "replace"))
+    believe, seen = form.get("believe", [""])[0], form.get("seen", [""])[0]
+    if believe not in {"yes", "no"} or not seen:
+        raise InvalidInput("The form did not arrive whole.", hint="Open the link again and choose.")
+
+    found = await runtime(request.scope).connections.agree_to_server(
+        person(request.scope), _nonce(request), seen=seen, believe=believe == "yes"
+    )
+    return _connected(escape(found.app))
+
+
+async def signed_in(request: Request) -> Response:
+    """A person is back from signing in at an MCP server."""
+    request.scope[ERROR_PAGE] = _sorry
+    query = request.query_params
+    onward = await runtime(request.scope).connections.complete_sign_in(
+        person(request.scope),
+        state=query.get("state", ""),
+        code=query.get("code", ""),
+        issuer=query.get("iss"),
+        refusal=query.get("error", ""),
+    )
+    return RedirectResponse(onward, 303, headers=HEADERS)
+
+
+async def client_document(request: Request) -> Response:
+    """Describe this runtime as an OAuth client, for authorization servers that read it at its client id."""
+    found = runtime(request.scope).connections.client_document()
+    return JsonReply(found, headers={"Cache-Control": "max-age=300"})
 
 
 async def link_onward(request: Request) -> Response:
@@ -186,6 +241,10 @@ def _connected(app: str) -> Response:
 
 def _app(request: Request) -> str:
     return str(request.path_params["app"])
+
+
+def _too_large(_limit: int) -> BodyTooLarge:
+    return BodyTooLarge("The form is too large.", hint="Open the link again and choose.")
 
 
 def _nonce(request: Request) -> str:
@@ -232,8 +291,21 @@ OPERATIONS = [
     HttpOperation("GET", "/connections", "List connected accounts", connections, tag=_TAG, reply=items_of(Account)),
     HttpOperation("DELETE", "/connections/{account}", "Disconnect an account", disconnect, tag=_TAG, status=204),
     HttpOperation(
-        "GET", "/connect/{nonce}", "The page that leads to the broker", link_page,
+        "GET", "/oauth/client.json", "This runtime as an OAuth client, of MCP servers", client_document, tag=_TAG,
+        reply={"type": "object", "required": ["client_id", "redirect_uris"]},
+    ),
+    HttpOperation(
+        "GET", "/connect/callback", "Back from signing in at an MCP server", signed_in,
+        tag=_TAG, media="text/html", status=303,
+    ),
+    HttpOperation(
+        "GET", "/connect/{nonce}", "The page that leads to the broker, or on which one agrees to an MCP server", link_page,
         tag=_TAG, media="text/html",
+    ),
+    HttpOperation(
+        "POST", "/connect/{nonce}", "Agree to an MCP server", link_agree, tag=_TAG, media="text/html",
+        body_media="application/x-www-form-urlencoded",
+        body={"type": "object", "properties": {name: {"type": "string"} for name in ("believe", "seen")}},
     ),
     HttpOperation(
         "GET", "/connect/{nonce}/go", "On to the broker's own page", link_onward,

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from codewords_mcp.errors import CodewordsError, NotFound
+from codewords_mcp.errors import CodewordsError, Conflict, NotFound
 from codewords_mcp.errors.remedies import Remedy, RemedyAction
 from codewords_mcp.runtime.api.container import Container
 from codewords_mcp.runtime.auth.one_time_links import OneTimeLink, require_own
+from codewords_mcp.runtime.integrations.mcp.addresses import is_address
 from codewords_mcp.runtime.integrations.native_table import SERVICES
 from codewords_mcp.runtime.model.caller import Caller, refuse_run
 from codewords_mcp.runtime.model.integration import Account, Connection
 from codewords_mcp.runtime.model.integration_names import plain
+from codewords_mcp.runtime.model.mcp import ServerReview
 from codewords_mcp.runtime.secrets.rules import WELL_KNOWN
 from codewords_mcp.runtime.store.connection_users import users_of_apps
 from codewords_mcp.runtime.workflows.validation.variables import ConnectionFacts
@@ -19,11 +21,16 @@ from codewords_mcp.runtime.workflows.validation.variables import ConnectionFacts
 
 @dataclass(frozen=True, slots=True)
 class LinkPage:
-    """The content of a link's page: the app, the account's owner, and whether the app is connected by now."""
+    """The content of a link's page: the app, the account's owner, and whether the app is connected by now.
+
+    `review` is of an MCP server, which is connected by agreeing to it; `token_url` is the page to type its token.
+    """
 
     app: str
     owner: str
     connected: bool
+    review: ServerReview | None = None
+    token_url: str = ""
 
 
 class ConnectionApi:
@@ -38,6 +45,8 @@ class ConnectionApi:
         With `wait`, returns once it is connected, or after these seconds.
         """
         refuse_run(caller, "connect accounts this way; it calls the service pipedream")
+        if is_address(app):
+            return await self.connect_server(caller, app)
         accounts = self._container.integrations.accounts
 
         if wait:
@@ -61,6 +70,59 @@ class ConnectionApi:
         url = f"{self._container.base_url}/secrets/enter/{nonce}"
 
         return found.model_copy(update={"connect_link_url": url})
+
+    async def connect_server(
+        self, caller: Caller, url: str, *, name: str = "", agree: bool = False, believe: bool = False
+    ) -> Connection:
+        """Connect an MCP server by its address: with a page where a person agrees to it.
+
+        `agree`: a person's own key says yes at once, where the server asks for neither token nor sign-in.
+        `believe`: its word for which tools only read is taken. Raises InvalidInput, AddressRefused, UpstreamFailed.
+        """
+        refuse_run(caller, "connect MCP servers")
+        integrations = self._container.integrations
+        server = await integrations.servers.register(caller.owner, url, name)
+        if agree:
+            review = await integrations.servers.review(caller.owner, server.name)
+            if not review.server.problem:
+                await integrations.servers.agree(caller.owner, server.name, review.digests, believed=believe)
+        return await integrations.accounts.connect(caller.owner, server.app)
+
+    async def agree_to_server(self, caller: Caller, token: str, *, seen: str, believe: bool) -> LinkPage:
+        """Agree to the server of a link, as it was shown with the digest `seen`, and spend the link.
+
+        Raises NotFound, Forbidden for another owner's, Conflict where it changed meanwhile.
+        """
+        link = await self._find_link(caller, token)
+        servers = self._container.integrations.servers
+        server = await servers.find(link.owner, str(link.data["app"]))
+        if server is None:
+            raise NotFound("This server was disconnected.", hint="Connect it again.")
+
+        review = await servers.review(link.owner, server.name, read=False)
+        if review.seen != seen:
+            raise Conflict("The server changed its tools meanwhile.", hint="Go back and look again.")
+        if review.server.problem:
+            raise Conflict("The server does not work yet.", hint="Go back and see what is missing.")
+        await servers.agree(link.owner, server.name, review.digests, believed=believe)
+        await self._container.integrations.accounts.spend_link(link)
+        return await self._link_page(link)
+
+    async def complete_sign_in(
+        self, caller: Caller, *, state: str, code: str, issuer: str | None, refusal: str
+    ) -> str:
+        """End a sign-in at an MCP server. Returns the page of this runtime to go on with. Raises NotFound."""
+        refuse_run(caller, "sign in at MCP servers")
+        servers = self._container.integrations.servers
+        name, page = await servers.sign_ins.complete(
+            caller.owner, state=state, code=code, issuer=issuer, refusal=refusal
+        )
+        await servers.signed_in(caller.owner, name)
+        return page
+
+    def client_document(self) -> dict[str, object]:
+        """The document by which this runtime is known as an OAuth client. Raises NotFound without a public address."""
+        return self._container.integrations.servers.sign_ins.client_document()
 
     async def disconnect(self, caller: Caller, account: str) -> None:
         """Forget an account at the broker. Raises NotFound."""
@@ -128,6 +190,17 @@ class ConnectionApi:
 
     async def _link_page(self, link: OneTimeLink) -> LinkPage:
         app = str(link.data["app"])
+        servers = self._container.integrations.servers
+        server = await servers.find(link.owner, app)
+        if server is not None:
+            review = await servers.review(link.owner, server.name)
+            token_url = ""
+            if review.server.auth == "token" and review.server.problem:
+                data = {"rule": servers.token_rule(review.server)}
+                nonce = await self._container.secret_links.ensure(link.owner, server.token_name, data)
+                token_url = f"{self._container.base_url}/secrets/enter/{nonce}"
+            connected = review.server.agreed and not review.server.problem and not review.changes
+            return LinkPage(app, link.owner, connected, review, token_url)
         try:
             found = await self._container.integrations.accounts.check_auth(link.owner, app)
         except CodewordsError:  # the broker is away: the page is there all the same

@@ -31,10 +31,7 @@ from codewords_mcp.runtime.egress import Egress, EgressEvent, EgressPolicy
 from codewords_mcp.runtime.gateway.gateway import Gateway
 from codewords_mcp.runtime.gateway.run_spans import trace_exporter
 from codewords_mcp.runtime.integrations.accounts import LINK_TTL_S
-from codewords_mcp.runtime.integrations.native import NativeActions, base_urls_of
-from codewords_mcp.runtime.integrations.pipedream import PipedreamConnect
-from codewords_mcp.runtime.integrations.pipedream_client import PipedreamClient
-from codewords_mcp.runtime.integrations.service import Integrations
+from codewords_mcp.runtime.integrations.build import build_integrations
 from codewords_mcp.runtime.model.availability import Availability, Hosting, availability
 from codewords_mcp.runtime.model.caller import Caller
 from codewords_mcp.runtime.model.change_events import Announcements
@@ -280,15 +277,11 @@ class Container:
             database, self.gateway.budgets, self.disk, self.secrets, self.web, settings,
             self.address_for_others, self.events, self.waits, self.keys, self.webhooks, self.socket_mode,
         )  # fmt: skip
-        self.integrations = Integrations(
-            PipedreamConnect(PipedreamClient(self.web, self.secrets, settings.pipedream_base_url)),
-            NativeActions(self.web, self.secrets, base_urls_of(settings)),
-            database,
-            self._links("connect", LINK_TTL_S),
-            base_url=lambda: self.base_url,
-            user_prefix=settings.pipedream_user,
-            on_state=self.alerts.watcher.connection_state,
-        )
+        self.integrations = build_integrations(
+            settings, database, self.web, self.secrets, self.files, Sealer(self._vault),
+            self._links("connect", LINK_TTL_S), base_url=lambda: self.base_url,
+            address_for_others=self.address_for_others, on_state=self.alerts.watcher.connection_state,
+        )  # fmt: skip
         self.service_dependencies = ServiceDependencies(
             settings,
             database,

@@ -6,11 +6,13 @@ from typing import Any
 
 from codewords_mcp.errors import ConsentNeeded
 from codewords_mcp.runtime.api.container import Container
+from codewords_mcp.runtime.integrations.directory import ResolvedAction
 from codewords_mcp.runtime.integrations.service import RUN_TIMEOUT_S, ActionRequest
 from codewords_mcp.runtime.model.caller import Caller, refuse_run
 from codewords_mcp.runtime.model.integration import ActionOutcome, Detail, FoundActions
-from codewords_mcp.runtime.model.questions import of_call
+from codewords_mcp.runtime.model.questions import Question, of_call
 from codewords_mcp.runtime.model.service import CallPreview
+from codewords_mcp.runtime.model.tool_questions import of_tool_call
 from codewords_mcp.runtime.model.workflow import Consent
 
 
@@ -60,8 +62,11 @@ class IntegrationApi:
             # wasted.
             if not consent.allow:  # nobody is asked about what could not be done
                 await integrations.require_ready(caller.owner, found, account)
-            question = of_call(caller.owner, found.action.key, props, account)
+            question = _question(caller, found, props, account)
             await self._container.consents.settle(question, consent)
+            # A key's own call is no yes to what the tool has become: nobody was shown that.
+            if found.tool is not None and not consent.allow:
+                await integrations.servers.agree_to_tool(caller.owner, found.tool)
         return await integrations.run(
             caller.owner, ActionRequest(app, action, props, account, seconds=seconds)
         )
@@ -77,7 +82,7 @@ class IntegrationApi:
             return CallPreview(writes=False)
 
         await integrations.require_ready(caller.owner, found, account)
-        question = of_call(caller.owner, found.action.key, props, account)
+        question = _question(caller, found, props, account)
         return CallPreview(writes=True, asks=question.lines)
 
     async def try_call(
@@ -88,3 +93,9 @@ class IntegrationApi:
             return await self.call(caller, app, action, props, **how)
         except ConsentNeeded as question:
             return question
+
+
+def _question(caller: Caller, found: ResolvedAction, props: dict[str, Any], account: str | None) -> Question:
+    if found.tool is not None:
+        return of_tool_call(caller.owner, found.tool, props)
+    return of_call(caller.owner, found.action.key, props, account)

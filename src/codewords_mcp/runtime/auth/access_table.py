@@ -42,6 +42,7 @@ HTTP: tuple[Rule, ...] = (
         "GET /healthz", "GET /readyz", "GET /webhook/{endpoint}", "GET /login/{link}", "POST /login/{link}",
         "GET /answer/{token}", "POST /answer/{token}",
         "GET /browser/connect", "GET /console/assets/{digest}/{file}", "GET /.well-known/oauth-protected-resource",
+        "GET /oauth/client.json",
         "GET /.well-known/oauth-protected-resource/mcp", "GET /.well-known/oauth-protected-resource/mcp/{toolset}",
     ),
     # These sign a browser in; forms are taken from the runtime's own pages only.
@@ -53,7 +54,8 @@ HTTP: tuple[Rule, ...] = (
     *_http(
         "page", (),
         "GET /secrets/enter/{nonce}", "POST /secrets/enter/{nonce}", "GET /consents/{token}", "POST /consents/{token}",
-        "GET /approvals/{token}", "GET /connect/{nonce}",
+        "GET /approvals/{token}", "GET /connect/callback",
+        "GET /connect/{nonce}", "POST /connect/{nonce}",
         "GET /connect/{nonce}/go", "GET /connect/{nonce}/done", "GET /browser/pair/{token}",
     ),
     # A sandbox reaches these too: only the files of its run's owner, and only the webhooks of its own workflow.

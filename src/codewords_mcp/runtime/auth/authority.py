@@ -137,6 +137,10 @@ class Authority(ABC):
         """
 
     @abstractmethod
+    def require_tool(self, server: str, tool: str) -> None:
+        """Call a tool of an MCP server. `server` is its name among integrations, as in `mcp_linear`."""
+
+    @abstractmethod
     def require_chrome(self) -> None:
         """Act in the person's own Chrome."""
 
@@ -180,6 +184,9 @@ class PersonAuthority(Authority):
         """See `Authority`."""
 
     def require_action(self, app: str, action: str | None) -> None:
+        """See `Authority`."""
+
+    def require_tool(self, server: str, tool: str) -> None:
         """See `Authority`."""
 
     def require_chrome(self) -> None:
@@ -295,6 +302,14 @@ class RunAuthority(Authority):
             raise self._refusal(
                 "The workflow's manifest does not list this action, so nothing was done.",
                 f"Write app and action as text in the call, or add `pipedream` to `services` {_TO_ADD}",
+            )
+
+    def require_tool(self, server: str, tool: str) -> None:
+        """See `Authority`. The tool is listed by its exact name, or the server with any tool."""
+        if not self.manifest.may_use_tool(server, tool):
+            raise self._refusal(
+                "The workflow's manifest does not list this tool of this MCP server, so nothing was called.",
+                f"Write server and tool as text in the call, or add `mcp` to `services` {_TO_ADD}",
             )
 
     def require_chrome(self) -> None:

@@ -14,12 +14,14 @@ from codewords_mcp.runtime.auth.one_time_links import Links, OneTimeLink
 from codewords_mcp.runtime.integrations.base import IntegrationBroker
 from codewords_mcp.runtime.integrations.directory import Directory
 from codewords_mcp.runtime.integrations.errors import AppNotConnected
+from codewords_mcp.runtime.integrations.mcp.servers import McpServers
 from codewords_mcp.runtime.integrations.native import NativeActions
 from codewords_mcp.runtime.integrations.native_table import SERVICES
 from codewords_mcp.runtime.integrations.pipedream import not_configured
 from codewords_mcp.runtime.integrations.pipedream_client import SETUP, SETUP_HINT
 from codewords_mcp.runtime.model import integration_names as names
 from codewords_mcp.runtime.model.integration import Account, Action, App, Connection, variable_of
+from codewords_mcp.runtime.model.mcp import PREFIX, AgreedTool, McpServer, changed_parts, server_of
 from codewords_mcp.runtime.model.plain_text import quoted
 from codewords_mcp.runtime.store.clock import now
 
@@ -29,6 +31,11 @@ LINK_TTL_S = 3600.0
 # Seconds before its expiry from which a link is no longer given out.
 _LINK_MARGIN_S = 300.0
 _MAX_NAME = 80
+
+
+def account_of_server(server: McpServer) -> Account:
+    """An MCP server as a connected account."""
+    return Account(id=server.app, app=server.app, name=server.url, healthy=not server.problem, backend="mcp")
 
 
 class ConnectedAccounts:
@@ -42,6 +49,7 @@ class ConnectedAccounts:
         self,
         broker: IntegrationBroker,
         native: NativeActions,
+        servers: McpServers,
         directory: Directory,
         links: Links,
         *,
@@ -52,6 +60,7 @@ class ConnectedAccounts:
         self._on_connected = on_connected
         self._broker = broker
         self._native = native
+        self._servers = servers
         self._directory = directory
         self._links = links
         self._base_url = base_url
@@ -75,6 +84,8 @@ class ConnectedAccounts:
         is connected.
         """
         found = await self.check_auth(owner, app)
+        if server_of(found.app) is not None:
+            return await self._server_connection(owner, found)
         if found.connected or found.status == "not_configured" or await self._broker.project() is None:
             return found
 
@@ -84,14 +95,29 @@ class ConnectedAccounts:
         else:
             slug = names.family(found.app)[0]
 
-        url = await self.connect_link(owner, slug)
-        return found.model_copy(
-            update={"connect_link_url": url, "how": f"A person opens {url} and connects the account."}
+        return await self._with_link(owner, found, slug, "A person opens {url} and connects the account.")
+
+    async def _server_connection(self, owner: str, found: Connection) -> Connection:
+        """The state of a server with its page, where a person has something to agree to or to sign in."""
+        if not found.connected:
+            return await self._with_link(owner, found, found.app, "A person opens {url} and connects it.")
+        review = await self._servers.review(owner, found.app.removeprefix(PREFIX), read=False)
+        if not review.changes:
+            return found
+        changed = f"{len(review.changes)} of its tools changed, or are new, since a person agreed"
+        linked = await self._with_link(
+            owner, found, found.app, f"A person opens {{url}} and agrees: {changed}."
         )
+        return linked.model_copy(update={"message": f"{found.message} {linked.how}"})
+
+    async def _with_link(self, owner: str, found: Connection, app: str, how: str) -> Connection:
+        url = await self.connect_link(owner, app)
+        return found.model_copy(update={"connect_link_url": url, "how": how.format(url=url)})
 
     async def all(self, owner: str) -> list[Account]:
         """All connected accounts, including tokens that are set."""
         found = await self._native.accounts(owner)
+        found += [account_of_server(server) for server in await self._servers.all(owner) if server.agreed]
         if await self._broker.project() is not None:
             found += await self._broker.accounts(self.user(owner))
         return found
@@ -100,6 +126,10 @@ class ConnectedAccounts:
         """Delete an account at the broker. Raises NotFound; InvalidInput for a token, which is a
         secret.
         """
+        name = server_of(account)
+        if name is not None:
+            await self._servers.disconnect(owner, name)
+            return
         # Their ids are the names of secrets, which the broker does not know.
         if account in {name for service in SERVICES.values() for name in service.secrets}:
             raise InvalidInput(
@@ -124,6 +154,10 @@ class ConnectedAccounts:
         """Return the broker's address at which the person connects. Raises NotFound."""
         # Made when the person follows our link, because the broker's expires sooner.
         link = await self.find_link(token)
+        name = server_of(link.data["app"])
+        if name is not None:
+            server = await self._servers.require(link.owner, name)
+            return await self._servers.sign_ins.begin(link.owner, server, f"/connect/{token}")
         back = f"{self._base_url()}/connect/{token}/done"
         return (await self._broker.connect(self.user(link.owner), link.data["app"], back)).url
 
@@ -184,6 +218,17 @@ class ConnectedAccounts:
             remedy=Remedy(RemedyAction.CONNECT_INTEGRATION, {"app": app}),
         )
 
+    async def tool_changed_error(self, owner: str, tool: AgreedTool) -> AppNotConnected:
+        """Return the error for a tool that a person has not agreed to as its server describes it now."""
+        url = await self.connect_link(owner, tool.server.app)
+        name = tool.now.name if tool.now is not None else ""
+        return AppNotConnected(
+            f"The tool {name} of {tool.server.app} is not as a person agreed to it, so nothing was called: "
+            f"{changed_parts(tool.agreed, tool.now)}.",
+            app=tool.server.app, state="unhealthy", connect_link_url=url,
+            hint=f"A person opens {url} and agrees to it as it is now; then do it again.",
+        )  # fmt: skip
+
     async def access_lost_error(self, owner: str, action: Action, account_id: str | None) -> AppNotConnected:
         """Return the error for an account whose access has ended, in the middle of an action."""
         found = [
@@ -234,6 +279,8 @@ class ConnectedAccounts:
 
         if slug == "http":
             return connection("not_required", "Requests need no account.")
+        if server_of(slug) is not None:
+            return await self._server_status(owner, slug)
 
         # An owner's own token needs no broker.
         own_token = await self._native.account(owner, names.plain(slug))
@@ -285,6 +332,31 @@ class ConnectedAccounts:
             return connection("not_required", f"{slug} needs no account.")
 
         return connection("missing", f"No account of {slug} is connected.")
+
+    async def _server_status(self, owner: str, slug: str) -> Connection:
+        """The state of an MCP server as a connection."""
+        server = await self._servers.find(owner, slug)
+        if server is None:
+            raise NotFound(
+                "There is no MCP server of this name.",
+                hint="Connect one by its address, as in https://mcp.example.com/mcp.",
+            )
+        if server.agreed and server.problem:
+            # It may work again by now: a token was typed, or the server is back.
+            server = await self._servers.read(owner, server)
+        if server.agreed and not server.problem:
+            status, message = "connected", f"{slug} is connected: {server.tools} tools of {server.url}."
+        elif server.agreed:
+            status, message = "unhealthy", f"{slug} does not work: {server.problem.rstrip('.')}."
+        else:
+            status, message = (
+                "missing",
+                f"{slug} is not connected: a person has to agree to the server first.",
+            )
+        return Connection(
+            app=slug, status=status, connected=status == "connected", env_var="", message=message,
+            accounts=(account_of_server(server),) if server.agreed else (),
+        )  # fmt: skip
 
     async def _accounts_of(self, owner: str, app: str) -> list[Account]:
         """List accounts."""

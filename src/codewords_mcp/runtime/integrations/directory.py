@@ -1,5 +1,5 @@
-"""The directory of apps and actions, the broker's and our own: searched by plain words and resolved
-by name.
+"""The directory of apps and actions, the broker's, our own and those of MCP servers: searched by plain
+words and resolved by name.
 """
 
 from __future__ import annotations
@@ -11,6 +11,8 @@ from typing import Any
 from codewords_mcp.errors import InvalidInput, NotFound
 from codewords_mcp.runtime.integrations.base import IntegrationBroker
 from codewords_mcp.runtime.integrations.catalogue import Catalogue, build_index
+from codewords_mcp.runtime.integrations.mcp.index import app_of_server
+from codewords_mcp.runtime.integrations.mcp.servers import McpServers
 from codewords_mcp.runtime.integrations.native import NativeActions
 from codewords_mcp.runtime.integrations.native_api import NativeAction
 from codewords_mcp.runtime.integrations.pipedream import not_configured
@@ -19,6 +21,7 @@ from codewords_mcp.runtime.integrations.popular import popular
 from codewords_mcp.runtime.integrations.search import ActionIndex
 from codewords_mcp.runtime.model import integration_names as names
 from codewords_mcp.runtime.model.integration import Action, Detail, FoundActions, Hit
+from codewords_mcp.runtime.model.mcp import AgreedTool, action_of, hit_of_tool, server_of
 from codewords_mcp.runtime.store.database import Database
 
 _NO_PROJECT_NOTE = (
@@ -29,13 +32,14 @@ _NO_PROJECT_NOTE = (
 
 @dataclass(frozen=True, slots=True)
 class ResolvedAction:
-    """The action that a name stands for, with props in its own fields. `native` is None for the
-    broker's.
+    """The action that a name stands for, with props in its own fields. `native` and `tool`, of an MCP
+    server, are None for the broker's.
     """
 
     action: Action
     props: dict[str, Any]
     native: NativeAction | None = None
+    tool: AgreedTool | None = None
 
 
 class Directory:
@@ -45,8 +49,11 @@ class Directory:
     All methods also raise the errors of the broker (see `base.IntegrationBroker`).
     """
 
-    def __init__(self, broker: IntegrationBroker, native: NativeActions, database: Database) -> None:
+    def __init__(
+        self, broker: IntegrationBroker, native: NativeActions, servers: McpServers, database: Database
+    ) -> None:
         self._broker = broker
+        self._servers = servers
         self._native = native
         self._catalogue = Catalogue(broker, database, native.hits)
         self._without: ActionIndex | None = None
@@ -61,11 +68,27 @@ class Directory:
             raise InvalidInput(
                 "The search is empty.", hint="Describe the action, for example: add a row to a sheet."
             )
+        tools = await self._servers.indexes.of(owner)
         index, note = await self.index()
         actions, apps = index.search(query, limit, await self._unseen(owner))
+        if tools is not None:
+            own_actions, own_apps = tools.search(query, limit)
+            apps = [*own_apps, *apps]
+            if own_actions:
+                actions = await self._merged(owner, query, limit, index, tools)
         if not actions and not apps:
             note = note or "Nothing was found. Name the app, or the kind of data."
         return FoundActions(actions=tuple(actions), apps=tuple(apps), note=note)
+
+    async def _merged(
+        self, owner: str, query: str, limit: int, index: ActionIndex, tools: ActionIndex
+    ) -> list[Hit]:
+        """The best of both indexes. Of two that fit alike, a connected server's comes first."""
+        found = [(score, True, hit) for score, hit in tools.ranked(query, limit)]
+        others = index.ranked(query, limit, await self._unseen(owner))
+        found += [(score, False, hit) for score, hit in others]
+        found.sort(key=_by_score)
+        return [hit for _, _, hit in found[:limit]]
 
     async def apps(self, limit: int) -> FoundActions:
         """List the most used apps."""
@@ -75,6 +98,8 @@ class Directory:
     async def actions(self, owner: str, app: str, query: str = "", limit: int = 30) -> Detail:
         """List the actions of an app. Raises NotFound, which names the closest apps."""
         slug = names.app_of(app)
+        if server_of(slug) is not None:
+            return await self._server_tools(owner, slug, query, limit)
         index, note = await self.index()
         unseen = await self._unseen(owner)
         hits = _hits_of_app(slug, index, unseen)
@@ -101,6 +126,9 @@ class Directory:
         Raises NotFound with the five closest keys, or MissingCredential without a project.
         """
         slug, name = names.app_of(app), names.action_name(action)
+        if server_of(slug) is not None:
+            tool = await self._servers.tool(owner, slug, action)
+            return ResolvedAction(action_of(tool), dict(props), tool=tool)
         if not name:
             raise InvalidInput("`action` is not a name of an action.", hint="search_integrations finds it.")
 
@@ -147,6 +175,31 @@ class Directory:
 
         raise await self.no_action(owner, slug, name)
 
+    async def _server_tools(self, owner: str, slug: str, query: str, limit: int) -> Detail:
+        """The tools of a server, or those that the query means."""
+        server = await self._servers.find(owner, slug)
+        if server is None:
+            raise NotFound(
+                "There is no MCP server of this name.",
+                hint="connect_integration with the server's address connects one.",
+            )
+        if not server.agreed:
+            raise self._servers.not_connected(server, "missing")
+
+        review = await self._servers.review(owner, server.name, read=False)
+        hits = [hit_of_tool(tool) for tool in review.tools]
+        index = await self._servers.indexes.of(owner)
+        if query.strip() and index is not None:
+            found, _ = index.search(query, len(index.entries))
+            hits = [hit for hit in found if hit.app == slug]
+        changed = [name for name, _ in review.changes]
+        note = ""
+        if changed:
+            note = f"{len(changed)} of its tools changed, or are new, since a person agreed: each call of them asks."
+        return Detail(
+            app=slug, about=app_of_server(server), actions=tuple(hits[:limit]), total=len(hits), note=note
+        )
+
     async def index(self) -> tuple[ActionIndex, str]:
         """Return (the index, "" or a note on why it may be incomplete)."""
         if await self._broker.project() is None:
@@ -185,6 +238,10 @@ class Directory:
             return frozenset()
         usable = {"http", *(account.app for account in await self._native.accounts(owner))}
         return frozenset(hit.key for hit in self._native.hits if hit.app not in usable)
+
+
+def _by_score(found: tuple[float, bool, Hit]) -> tuple[float, bool, str]:
+    return -found[0], not found[1], found[2].key
 
 
 def _list_order(slug: str, hit: Hit) -> tuple[bool, bool, str]:

@@ -136,6 +136,12 @@ def _by_weight(app: App) -> tuple[float, str]:
     return -app.weight, app.slug
 
 
+def _query_words(query: str) -> list[str]:
+    # Each word once, and few of them: a query may be a long text.
+    words = dict.fromkeys(stemmed_words(query[:MAX_QUERY]))
+    return [word for word in words if word not in _STOP_WORDS][:20]
+
+
 _STEMMED_SYNONYMS = {stem(word): frozenset(map(stem, more.split())) for word, more in _SYNONYMS.items()}
 
 
@@ -203,12 +209,13 @@ class ActionIndex:
         """Return (actions, apps that the query names), best first. `unseen` are keys that are left
         out.
         """
-        query_words = [
-            # Each word once, and few of them: a query may be a long text.
-            word
-            for word in dict.fromkeys(stemmed_words(query[:MAX_QUERY]))
-            if word not in _STOP_WORDS
-        ][:20]
+        named_apps = self._named(_query_words(query))
+        hits = [hit for _, hit in self.ranked(query, limit, unseen)]
+        return hits, sorted(named_apps.values(), key=_by_weight)[:5]
+
+    def ranked(self, query: str, limit: int, unseen: Container[str] = ()) -> list[tuple[float, Hit]]:
+        """Return (score, action), best first. Scores of indexes of different sizes compare roughly."""
+        query_words = _query_words(query)
         named_apps = self._named(query_words)
         scores: dict[int, float] = defaultdict(float)
 
@@ -218,12 +225,17 @@ class ActionIndex:
 
         def rank(pair: tuple[int, float]) -> tuple[float, str]:
             # The key decides among equals, so that the order is the same each time.
-            return -self._score(pair, query_words, named_apps), self.entries[pair[0]].hit.key
+            return -pair[1], self.entries[pair[0]].hit.key
 
-        found = (self.entries[number].hit for number, _ in sorted(scores.items(), key=rank))
-        hits = list(itertools.islice((hit for hit in found if hit.key not in unseen), limit))
-
-        return hits, sorted(named_apps.values(), key=_by_weight)[:5]
+        final = {
+            number: self._score((number, score), query_words, named_apps) for number, score in scores.items()
+        }
+        # The rarest word of a large index weighs more than that of a small one.
+        scale = math.log(2 + len(self.entries)) * max(len(query_words), 1)
+        found = (
+            (score / scale, self.entries[number].hit) for number, score in sorted(final.items(), key=rank)
+        )
+        return list(itertools.islice((pair for pair in found if pair[1].key not in unseen), limit))
 
     def most_used(self, limit: int) -> list[App]:
         """Return apps, the most used first."""

@@ -15,6 +15,7 @@ from codewords_mcp.runtime.integrations.base import BrokerRunResult, ConfiguredA
 from codewords_mcp.runtime.integrations.configure import configure_props, require_complete
 from codewords_mcp.runtime.integrations.directory import Directory, ResolvedAction
 from codewords_mcp.runtime.integrations.errors import AppNotConnected, IntegrationFailed
+from codewords_mcp.runtime.integrations.mcp.servers import McpServers
 from codewords_mcp.runtime.integrations.native import NativeActions
 from codewords_mcp.runtime.integrations.native_api import NativeAction
 from codewords_mcp.runtime.model import integration_names as names
@@ -50,6 +51,7 @@ class Integrations:
         self,
         broker: IntegrationBroker,
         native: NativeActions,
+        servers: McpServers,
         database: Database,
         links: Links,
         *,
@@ -60,15 +62,17 @@ class Integrations:
         self._on_state = on_state
         self._broker = broker
         self._native = native
-        self.directory = Directory(broker, native, database)
+        self.servers = servers
+        self.directory = Directory(broker, native, servers, database)
         self.accounts = ConnectedAccounts(
-            broker, native, self.directory, links, base_url=base_url, user_prefix=user_prefix,
+            broker, native, servers, self.directory, links, base_url=base_url, user_prefix=user_prefix,
             on_connected=lambda owner, app: self._report(owner, app, healthy=True),
         )  # fmt: skip
 
     async def close(self) -> None:
-        """Stop the background reading."""
+        """Stop the background reading, and end the sessions with MCP servers."""
         await self.directory.close()
+        await self.servers.close()
 
     async def schema(
         self,
@@ -83,7 +87,7 @@ class Integrations:
         Raises NotFound, AppNotConnected.
         """
         resolved = await self.directory.resolve(owner, app, action, props or {})
-        if resolved.native is not None or not resolved.props:
+        if resolved.tool is not None or resolved.native is not None or not resolved.props:
             return Detail(app=resolved.action.app, action=resolved.action)
         # Fields that depend on others are computed by the app, through an account.
         accounts = await self.accounts.choose_accounts(owner, resolved.action, account)
@@ -108,7 +112,11 @@ class Integrations:
                 f"{resolved.action.key} has no field of this name.", hint=f"Its fields are {known}."
             )
 
-        if resolved.native is not None or (field is not None and not field.remote):
+        if (
+            resolved.tool is not None
+            or resolved.native is not None
+            or (field is not None and not field.remote)
+        ):
             listed_values = [
                 {"label": str(value), "value": value} for value in (field.options if field else ())
             ]
@@ -134,6 +142,9 @@ class Integrations:
         a missing field of a native action.
         """
         # A person should not consent to a run that must fail.
+        if resolved.tool is not None:
+            await self.servers.require_ready(owner, resolved.tool, resolved.props)
+            return
         if resolved.native is None:
             await self.accounts.choose_accounts(owner, resolved.action, account)
             return
@@ -158,11 +169,41 @@ class Integrations:
         self._report(owner, request.app, healthy=True)
         return outcome
 
+    async def call_tool(
+        self,
+        owner: str,
+        app: str,
+        tool: str,
+        arguments: dict[str, Any],
+        seconds: float,
+        *,
+        maker: str | None,
+    ) -> ActionOutcome:
+        """Call a tool of an MCP server for a workflow, where no person is there to be asked.
+
+        Raises NotFound, InvalidInput, AppNotConnected, also where the tool changed since a person agreed
+        to it; IntegrationFailed, UpstreamFailed, UpstreamTimedOut.
+        """
+        try:
+            found = await self.servers.tool(owner, app, tool)
+            if not found.is_agreed:
+                raise await self.accounts.tool_changed_error(owner, found)
+            outcome = await self.servers.call(owner, found, arguments, seconds, maker)
+        except AppNotConnected as error:
+            if error.state == "unhealthy":
+                self._report(owner, app, healthy=False)
+            raise
+
+        self._report(owner, app, healthy=True)
+        return outcome
+
     def _report(self, owner: str, app: str, *, healthy: bool) -> None:
         self._on_state(owner, names.plain(names.app_of(app)), healthy)
 
     async def _run(self, owner: str, request: ActionRequest, policy: EgressPolicy | None) -> ActionOutcome:
         resolved = await self.directory.resolve(owner, request.app, request.action, request.props)
+        if resolved.tool is not None:
+            return await self.servers.call(owner, resolved.tool, resolved.props, request.seconds)
         if resolved.native is not None:
             return await self._run_native(owner, resolved.native, resolved, policy)
 

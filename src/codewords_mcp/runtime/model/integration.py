@@ -10,9 +10,9 @@ from codewords_mcp.errors.remedies import Remedy
 from codewords_mcp.runtime.model.base import Model
 
 Status = Literal["connected", "missing", "unhealthy", "not_required", "not_configured"]
-Backend = Literal["native", "connect"]
+Backend = Literal["native", "connect", "mcp"]
 """native: executed by the runtime with the caller's own token. connect: executed by the Pipedream
-project.
+project. mcp: executed by an MCP server that the caller connected.
 """
 
 

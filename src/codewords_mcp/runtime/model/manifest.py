@@ -25,6 +25,7 @@ from codewords_mcp.runtime.model.service_table import SERVICES
 ANY = "*"
 """The item that stands for any item of its kind."""
 ANY_ACTION = "any app: any action (writes)"
+ANY_TOOL = "any MCP server: any tool (may write)"
 OWN_CHROME = ("chrome_extension", "web_automation_agent")
 """Library services that act in a person's own Chrome if one is paired. Consent to them says so."""
 PAGE_SERVICES = ("chrome_extension", "firecrawl", "web_automation_agent", "webpage_to_markdown")
@@ -42,6 +43,17 @@ NOTHING = "reaches nothing: no hosts, services, models, workflows or secrets"
 
 
 _ACCOUNT = ": account"
+
+
+_TOOL = " (may write)"
+
+
+def tool_item(server: str, tool: str) -> str:
+    """The manifest's item for a tool of an MCP server; without a name, for any tool of it.
+
+    What a tool really does is the server's own word, so each may write.
+    """
+    return f"{server}: {tool or 'any tool'}{_TOOL}"
 
 
 def account_item(provider: str) -> str:
@@ -93,8 +105,9 @@ class Manifest(BaseModel):
     `services`: library services, or single operations of them (`github: search_code`); a service
     alone includes all of its operations. `recipients`: people to whom questions are sent, as
     `model/recipients.py` names them. `browsers`: services that act in the person's own Chrome.
-    `actions` read `app: action (writes)`. `unread`: packages whose connections can't be determined
-    from their code. `packages`: those with a doubtful name or age, with the reason.
+    `actions` read `app: action (writes)`, tools of MCP servers `mcp_server: tool (may write)`.
+    `unread`: packages whose connections can't be determined from their code.
+    `packages`: those with a doubtful name or age, with the reason.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -168,6 +181,14 @@ class Manifest(BaseModel):
         """Whether a question may be sent to this recipient, named as an item."""
         return ANY in self.services or allows_recipient(self.recipients, recipient)
 
+    def may_use_tool(self, server: str, tool: str) -> bool:
+        """Whether this tool of an MCP server may be called. `server` is its name among integrations."""
+        return ANY in self.services or not {
+            tool_item(server, tool),
+            tool_item(server, ""),
+            ANY_TOOL,
+        }.isdisjoint(self.actions)
+
     def grants(self) -> list[Grant]:
         """All permissions as a list. Empty if the workflow reaches nothing."""
         kinds = {
@@ -208,6 +229,9 @@ class Manifest(BaseModel):
             return self._lists(item)
         if kind == "schedule":
             return bool(self.schedules) or self.may_call("schedule_runs")
+        if kind == "action" and item.endswith(_TOOL):
+            whole = f"{item.partition(': ')[0]}: any tool{_TOOL}"
+            return not {item, whole, ANY_TOOL}.isdisjoint(self.actions)
         if kind == "action":
             return (
                 ANY_ACTION in self.actions

@@ -232,6 +232,13 @@ def of_call(owner: str, action: str, props: Mapping[str, Any], account: str | No
     return Question(owner, digest, rows, _lines(rows), _wording_of_call(name))
 
 
+def with_remarks(question: Question, remarks: Rows, key: str) -> Question:
+    """Say more about a call. Questions with another `key` are other ones."""
+    first, *fields = question.rows
+    rows: Rows = [first, *remarks, *fields]
+    return replace(question, rows=rows, lines=_lines(rows), digest=_digest(question.digest, key))
+
+
 def of_service(owner: str, service: str, path: str, data: Any) -> Question:
     """One call of a library service that sends, changes or acts on something."""
     name = item(f"{service}/{path}".rstrip("/"))

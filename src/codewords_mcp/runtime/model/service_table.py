@@ -14,6 +14,7 @@ SERVICES: Final[dict[str, str]] = {
     "firecrawl": "your FIRECRAWL_API_KEY",
     "github": "your GITHUB_TOKEN",
     "hunter": "your HUNTER_API_KEY",
+    "mcp": "the MCP servers that you connected",
     "pipedream": "the accounts that you connected",
     "reddit": "your REDDIT_CLIENT_ID",
     "redis_coordinator": "your REDIS_URL",
@@ -58,6 +59,7 @@ OPERATIONS: Final[dict[str, tuple[tuple[str, tuple[str, ...], Change], ...]]] = 
         ("count", ("count", "email-count"), ""),
         ("account", ("account",), ""),
     ),
+    "mcp": (("call", ("call", ""), "writes"), ("tools", ("tools",), "")),
     "reddit": (
         ("posts", ("posts", "get_posts", "subreddit"), ""),
         ("search", ("search", "search_posts"), ""),

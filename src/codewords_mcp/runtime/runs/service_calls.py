@@ -272,7 +272,7 @@ class ServiceRunner:
                     output = await operation.call(context, params)
                     return output.model_dump_json(by_alias=True, exclude_unset=True).encode()
 
-                if request.mode is None or operation.effect_of(params) == "reads":
+                if request.mode is None or await operation.effect_of_call(context, params) == "reads":
                     return await perform()
                 call = OperationCall(run_id, request, service.name, operation, _sorted_json(data))
                 return await self._context.dry_runs.call(call, perform)

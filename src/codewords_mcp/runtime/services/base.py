@@ -114,8 +114,9 @@ class Operation:
     `call(context, input)` returns the output and raises CodewordsError with a message of our own.
     `effect` is "writes" if a call may send, change, make or act on something; a person is asked
     before a model calls it. `reads_when(input)` is true for inputs with which a writing operation
-    only reads. Responses of `private` operations are not stored in the run's record. `example` is
-    an input that a reader can try. `targets(input)` lists the workflows and hosts that the call
+    only reads; `effect_in(context, input)` says the same of one that depends on what it acts on.
+    Responses of `private` operations are not stored in the run's record. `example` is an input that a
+    reader can try. `targets(input)` lists the workflows and hosts that the call
     acts on; a run may name only targets that its authority allows.
     """
 
@@ -125,6 +126,7 @@ class Operation:
     call: Callable[[ServiceContext, Any], Awaitable[BaseModel]]
     effect: Effect
     reads_when: Callable[[Any], bool] | None = None
+    effect_in: Callable[[ServiceContext, Any], Awaitable[Effect]] | None = None
     path: str = ""
     aliases: tuple[str, ...] = ()
     private: bool = False
@@ -136,6 +138,12 @@ class Operation:
         if self.effect == "writes" and self.reads_when is not None and self.reads_when(data):
             return "reads"
         return self.effect
+
+    async def effect_of_call(self, context: ServiceContext, data: BaseModel) -> Effect:
+        """Return the effect of this very call. Raises what the call would raise before it acts."""
+        if self.effect_in is not None:
+            return await self.effect_in(context, data)
+        return self.effect_of(data)
 
     @property
     def name(self) -> str:

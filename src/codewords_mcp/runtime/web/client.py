@@ -38,6 +38,8 @@ from codewords_mcp.runtime.web.dial import (
 if TYPE_CHECKING:
     import httpx2
 
+    from codewords_mcp.runtime.web.judged_transport import JudgedTransport
+
 MAX_BYTES = 10 << 20
 """Bytes of a response, after decompression."""
 TIMEOUT = 30.0
@@ -269,6 +271,16 @@ class Web:
             if isinstance(error, OSError):
                 raise _tls_failure(error) from error
             raise
+
+    def transport(self, *, keepalive: int) -> JudgedTransport:
+        """A transport of one caller, judged by the home's policy, that keeps connections open.
+
+        It limits neither time nor bytes, and raises the errors of `JudgedTransport`.
+        """
+        from codewords_mcp.runtime.web.judged_transport import JudgedBackend, JudgedTransport
+
+        backend = JudgedBackend(self._dialler, self.policy, self._share)
+        return JudgedTransport(backend, self._tls, keepalive=keepalive)
 
     async def check(self, url: str, policy: EgressPolicy | None = None) -> None:
         """Judge an address without a request. Raises as `fetch`."""

@@ -21,6 +21,8 @@ from codewords_mcp.runtime.web.dial import Dialler, Share
 
 # Time that an address has before the next one is tried beside it (RFC 8305).
 _HEAD_START_S = 0.25
+KEEPALIVE_S = 15.0
+"""Seconds that an idle kept connection stays open."""
 
 
 class JudgedBackend(httpcore2.AsyncNetworkBackend):
@@ -83,11 +85,17 @@ class JudgedBackend(httpcore2.AsyncNetworkBackend):
 
 
 class JudgedTransport(httpx2.AsyncBaseTransport):
-    """Sends each request over a connection of its own: a connection is judged for one caller."""
+    """Sends each request over a connection of its own: a connection is judged for one caller.
 
-    def __init__(self, backend: JudgedBackend, tls: ssl.SSLContext) -> None:
+    `keepalive` connections stay open between requests; only for a transport that has one caller.
+    """
+
+    def __init__(self, backend: JudgedBackend, tls: ssl.SSLContext, *, keepalive: int = 0) -> None:
         self._pool = httpcore2.AsyncConnectionPool(
-            ssl_context=tls, max_keepalive_connections=0, network_backend=backend
+            ssl_context=tls,
+            max_keepalive_connections=keepalive,
+            keepalive_expiry=KEEPALIVE_S if keepalive else None,
+            network_backend=backend,
         )
 
     async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:

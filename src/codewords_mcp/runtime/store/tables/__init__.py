@@ -31,7 +31,14 @@ from codewords_mcp.runtime.store.tables.recordings import (
     unread_hosts,
 )
 from codewords_mcp.runtime.store.tables.runs import REPLAYS, UNSUMMED, log_chunks, run_requests, runs
-from codewords_mcp.runtime.store.tables.services import files, integrations, outbox, service_values
+from codewords_mcp.runtime.store.tables.services import (
+    files,
+    integrations,
+    mcp_servers,
+    mcp_tools,
+    outbox,
+    service_values,
+)
 from codewords_mcp.runtime.store.tables.triggers import schedules, webhook_deliveries, webhooks
 from codewords_mcp.runtime.store.tables.waits import question_messages, run_waits
 from codewords_mcp.runtime.store.tables.workflows import drafts, published, versions, workflows
@@ -59,6 +66,8 @@ __all__ = [
     "login_sessions",
     "logins",
     "marks",
+    "mcp_servers",
+    "mcp_tools",
     "meta",
     "metadata",
     "model_reservations",

@@ -1,8 +1,8 @@
-"""Things that library services store: files, values, mail, apps."""
+"""Things that library services store: files, values, mail, apps, MCP servers."""
 
 from __future__ import annotations
 
-from sqlalchemy import JSON, BigInteger, Column, Index, String, Table, Text
+from sqlalchemy import JSON, BigInteger, Boolean, Column, Index, Integer, LargeBinary, String, Table, Text
 
 from codewords_mcp.runtime.store.tables.base import metadata
 
@@ -53,3 +53,33 @@ integrations = Table(
     Column("read_at", BigInteger, nullable=False),
     Column("data", JSON, nullable=False),
 )
+
+mcp_servers = Table(
+    "mcp_servers",
+    metadata,
+    Column("owner", String(64), primary_key=True),
+    Column("name", String(40), primary_key=True),
+    Column("url", Text, nullable=False),
+    Column("title", String(200), nullable=False),
+    Column("transport", String(8), nullable=False),
+    Column("auth", String(8), nullable=False),
+    Column("believed", Boolean, nullable=False),
+    Column("problem", Text, nullable=False),
+    Column("created_at", BigInteger, nullable=False),
+    Column("agreed_at", BigInteger),
+    Column("read_at", BigInteger, nullable=False),
+    Column("sign_in", LargeBinary),
+)
+"""`agreed_at` is null until a person agreed, `read_at` 0 until its tools were read. `sign_in` is sealed."""
+
+mcp_tools = Table(
+    "mcp_tools",
+    metadata,
+    Column("owner", String(64), primary_key=True),
+    Column("server", String(40), primary_key=True),
+    Column("name", String(128), primary_key=True),
+    Column("position", Integer, nullable=False),
+    Column("data", JSON(none_as_null=True)),
+    Column("agreed", JSON(none_as_null=True)),
+)
+"""`data` is what the server says of a tool now, `agreed` what it said when a person agreed."""

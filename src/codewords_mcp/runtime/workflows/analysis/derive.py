@@ -12,6 +12,7 @@ from typing import Any, cast
 from codewords_mcp.runtime.model.manifest import (
     ANY,
     ANY_ACTION,
+    ANY_TOOL,
     OWN_CHROME,
     PAGE_SERVICES,
     Manifest,
@@ -51,6 +52,10 @@ _CRON = re.compile(
 _ACTION = re.compile(
     r"[a-z0-9_-]{1,80}: (?:any action|[A-Za-z0-9_-]{1,100})(?: \(writes\))?|any app: [A-Za-z0-9_ -]{1,100}(?: \(writes\))?"
 )
+_TOOL = re.compile(
+    r"(?:mcp_[a-z0-9_]{1,40}|any MCP server): (?:any tool|[A-Za-z0-9_.\-/]{1,128}) \(may write\)"
+)
+_MCP_SERVICE = frozenset({"mcp", "mcp: call"})
 _MAX_CRON = 80
 _LATER = "at times made while it runs"
 
@@ -265,12 +270,13 @@ def _schedules(calls: ServiceCalls, services: set[str]) -> tuple[str, ...]:
 
 def _actions(calls: ServiceCalls, header: _Header) -> tuple[str, ...]:
     """Actions of integrations in the code. Any action if the header lists the service itself."""
-    if "pipedream" in (header.services or ()):
-        return (ANY_ACTION,)
-    # For the same reason: the text comes from the code of somebody who wants the consent.
-    if not all(_ACTION.fullmatch(action) for action in calls.actions):
-        return (ANY_ACTION,)
-    return tuple(sorted(calls.actions))
+    # A text that is no name counts as any: it comes from the code of somebody who wants the consent.
+    actions, tools = calls.actions, calls.tools
+    if "pipedream" in (header.services or ()) or not all(map(_ACTION.fullmatch, actions)):
+        actions = {ANY_ACTION}
+    if _MCP_SERVICE & set(header.services or ()) or not all(map(_TOOL.fullmatch, tools)):
+        tools = {ANY_TOOL}
+    return tuple(sorted(actions | tools))
 
 
 def _minimal(found: set[str]) -> tuple[str, ...]:

@@ -6,7 +6,8 @@ import ast
 import re
 
 from codewords_mcp.runtime.model.integration_names import READING_WORDS
-from codewords_mcp.runtime.model.manifest import PAGE_SERVICES
+from codewords_mcp.runtime.model.manifest import ANY_TOOL, PAGE_SERVICES, tool_item
+from codewords_mcp.runtime.model.mcp import PREFIX
 from codewords_mcp.runtime.workflows.analysis import tables
 from codewords_mcp.runtime.workflows.analysis.evaluate import Evaluator
 from codewords_mcp.runtime.workflows.analysis.hosts import host_uses
@@ -30,6 +31,8 @@ class ServiceCalls:
         self.crons: set[str] = set()
         self.actions: set[str] = set()
         self.recipients = Recipients(evaluator)
+        self.tools: set[str] = set()
+        """Tools of MCP servers, as the manifest lists them."""
         self.pages: set[str] = set()
         """Hosts that services which read pages are sent to."""
         self.page_callers: set[str] = set()
@@ -57,6 +60,8 @@ class ServiceCalls:
                 self._integration(call, scope)
             elif name == "approvals":
                 self.recipients.read(self._values_of_data(call, scope))
+            elif name == "mcp":
+                self._tool(below, call, scope)
             elif name == "schedule_runs":
                 self._schedule(call, scope)
             elif name in PAGE_SERVICES:
@@ -78,6 +83,8 @@ class ServiceCalls:
                     self.recipients.is_open = True
                 elif pieces[1] == "pipedream":
                     self._act([Text(())], [Text(())])
+                elif pieces[1] == "mcp" and pieces[2:3] != ["tools"]:
+                    self.tools.add(ANY_TOOL)
                 elif pieces[1] in PAGE_SERVICES:
                     self.page_callers.add(pieces[1])
                     self.any_page = True
@@ -150,6 +157,19 @@ class ServiceCalls:
         apps = self._data(call, scope, "app_slug", "app") or [Text(())]
         actions = self._data(call, scope, "action_name", "action") or [Text(())]
         self._act(apps, actions)
+
+    def _tool(self, below: Text, call: ast.Call, scope: NameScope) -> None:
+        paths = texts(self._evaluator.argument(call, scope, 2, ("path",))) or [Text(())]
+        whole = [text(*below.parts, "/", *path.parts) if below.parts else path for path in paths]
+        # The only other operation lists tools, and calls none.
+        if not expands(call) and all((path.constant or "").strip("/") == "tools" for path in whole):
+            return
+        servers = self._data(call, scope, "server") or [Text(())]
+        tools = self._data(call, scope, "tool") or [Text(())]
+        for server in servers:
+            for tool in tools:
+                name = f"{PREFIX}{(server.constant or '').removeprefix(PREFIX)}"
+                self.tools.add(tool_item(name, tool.constant or "") if server.constant else ANY_TOOL)
 
     def _act(self, apps: list[Text], actions: list[Text]) -> None:
         for app in apps:

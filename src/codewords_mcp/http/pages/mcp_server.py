@@ -1,0 +1,105 @@
+"""The page on which a person agrees to an MCP server: what it says of its tools, and whose word that is."""
+
+from __future__ import annotations
+
+from html import escape
+
+from starlette.responses import Response
+
+from codewords_mcp.http.pages import page, prose
+from codewords_mcp.runtime.api.connections import LinkPage
+from codewords_mcp.runtime.model.mcp import AgreedTool, ServerReview
+from codewords_mcp.runtime.model.plain_text import one_line
+
+_SHOWN_TOOLS = 200
+_SHOWN_CHANGES = 50
+
+
+def server_page(found: LinkPage, review: ServerReview, nonce: str) -> Response:
+    """The page of a server: connected, with something missing, or with what is to be agreed."""
+    server, app = review.server, escape(found.app)
+    if found.connected:
+        return page(
+            f"{found.app} is connected",
+            f'<h1 class="good">{app} is connected</h1><p>{_count(len(review.tools))} of <code>{escape(server.url)}</code>.'
+            '</p><p class="last">You can close this page and go back to your conversation, or '
+            f'<a href="/console/integrations/{app}">see what it can do</a>.</p>',
+        )
+
+    head = (
+        f"<h1>Connect the MCP server <code>{escape(one_line(server.url))}</code></h1>"
+        f"<p>It becomes <code>{app}</code> of <b>{escape(found.owner)}</b> in this CodeWords runtime. Calls that you agree "
+        "to, and workflows that you deploy and that name its tools, can then use it. What they send, it gets.</p>"
+    )
+    if server.problem:
+        return page(f"Connect {found.app}", head + _missing(found, review, nonce))
+    return page(f"Connect {found.app}", head + _agreement(review, nonce), wide=True)
+
+
+def _missing(found: LinkPage, review: ServerReview, nonce: str) -> str:
+    server, problem = review.server, prose(review.server.problem[:1].upper() + review.server.problem[1:])
+    again = f'<a href="/connect/{escape(nonce)}">Look again</a>'
+    if server.auth == "sign_in":
+        return (
+            f'<p class="bad">{problem}.</p>'
+            f'<p><a class="button" href="/connect/{escape(nonce)}/go" rel="noreferrer">Go on to sign in</a></p>'
+            '<p class="dim last">The server names the page where you sign in: look at its address before you type a '
+            "password. Neither the assistant nor this runtime sees it. If you did not ask for this, close the page.</p>"
+        )
+    if found.token_url:
+        return (
+            f'<p class="bad">{problem}.</p>'
+            f'<p><a class="button" href="{escape(found.token_url)}">Type the token</a></p>'
+            f'<p class="dim last">It is kept as the secret <code>{escape(server.token_name)}</code>. Then come back: {again}. '
+            "If you did not ask for this, close the page.</p>"
+        )
+    return f'<p class="bad">{problem}</p><p class="last">{again}, or close the page.</p>'
+
+
+def _agreement(review: ServerReview, nonce: str) -> str:
+    changes = ""
+    if review.changes:
+        rows = "".join(
+            f"<tr><th><code>{escape(name)}</code></th><td>{escape('; '.join(lines))}</td></tr>"
+            for name, lines in review.changes[:_SHOWN_CHANGES]
+        )
+        changes = f"<h2>Changed since you agreed</h2><table>{rows}</table>"
+
+    listed = "".join(map(_tool_row, review.tools[:_SHOWN_TOOLS]))
+    more = len(review.tools) - _SHOWN_TOOLS
+    if more > 0:
+        listed += f"<tr><td colspan=2>and {more} more</td></tr>"
+    total, reading = len(review.tools), review.reading
+    title = f"<p>It calls itself {escape(one_line(review.server.title))}.</p>" if review.server.title else ""
+    believe = ""
+    if reading:
+        believe = (
+            f"<p>Of its {_count(total)}, {reading} only read, by the server's own word. Nobody has checked that: a server can "
+            "lie. If you believe it, these are called without a question. Workflows ask you at their deployment either way.</p>"
+        )
+    return (
+        f"{title}{changes}<h2>What it says that it can do</h2><table>{listed}</table>{believe}"
+        f'<form method="post" action="/connect/{escape(nonce)}"><input type="hidden" name="seen" value="{review.seen}">'
+        '<button name="believe" value="no">Connect it, and ask me before each call</button>'
+        + (
+            f'<button class="quiet" name="believe" value="yes">Connect it, and believe which {reading} tools only read</button>'
+            if reading
+            else ""
+        )
+        + '</form><p class="dim last">If you did not ask for this, close the page: nothing is connected then.</p>'
+    )
+
+
+def _tool_row(tool: AgreedTool) -> str:
+    now = tool.now
+    if now is None:
+        return ""
+    how = "says that it only reads" if now.reads else "may write"
+    return (
+        f"<tr><th><code>{escape(now.name)}</code></th>"
+        f"<td>{escape(one_line(now.description or now.title, 300))} <span class=dim>({how})</span></td></tr>"
+    )
+
+
+def _count(tools: int) -> str:
+    return f"{tools} tool" if tools == 1 else f"{tools} tools"

@@ -1,0 +1,64 @@
+"""Search of the tools of an owner's servers: an index in memory, built anew after a change."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import OrderedDict
+
+from codewords_mcp.runtime.integrations.search import ActionIndex
+from codewords_mcp.runtime.model.integration import App, Hit
+from codewords_mcp.runtime.model.mcp import AgreedTool, McpServer, hit_of_tool
+from codewords_mcp.runtime.store import mcp_servers as rows
+from codewords_mcp.runtime.store.database import Database
+
+MAX_INDEXES = 50
+"""Owners whose index is cached."""
+
+
+class ToolIndexes:
+    """The indexes of all owners. For one event loop."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._cache: OrderedDict[str, tuple[tuple[int, int, int], ActionIndex]] = OrderedDict()
+
+    async def of(self, owner: str) -> ActionIndex | None:
+        """Return the owner's index; None without servers."""
+        version = await self._database.read(rows.version, owner)
+        if not version[0]:
+            return None
+        cached = self._cache.get(owner)
+        if cached is None or cached[0] != version:
+            servers = [server for server in await self._database.read(rows.all_of, owner) if server.agreed]
+            tools = [
+                tool for server in servers for tool in await self._database.read(rows.tools, server, owner)
+            ]
+            # In a thread: an index of thousands of tools takes a noticeable time to build.
+            cached = (version, await asyncio.to_thread(build_tool_index, servers, tools))
+            self._cache[owner] = cached
+
+        self._cache.move_to_end(owner)
+        while len(self._cache) > MAX_INDEXES:
+            self._cache.popitem(last=False)
+        return cached[1]
+
+
+def build_tool_index(servers: list[McpServer], tools: list[AgreedTool]) -> ActionIndex:
+    """Build an index of these servers' tools."""
+    return ActionIndex.of(map(app_of_server, servers), map(_entry, tools))
+
+
+def app_of_server(server: McpServer) -> App:
+    """A server as an app of integrations."""
+    plain = server.name.replace("_", " ")
+    return App(
+        slug=server.app,
+        name=server.title or plain,
+        description=f"MCP server {server.url}",
+        words=f"{plain} {server.title}",
+        auth={"none": "none", "token": "keys", "sign_in": "oauth"}[server.auth],  # pyright: ignore[reportArgumentType]
+    )
+
+
+def _entry(tool: AgreedTool) -> tuple[Hit, str]:
+    return hit_of_tool(tool), tool.now.description if tool.now else ""

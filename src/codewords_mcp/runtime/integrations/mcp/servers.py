@@ -1,0 +1,358 @@
+"""MCP servers of owners: connected, read, agreed to, and their tools called."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from codewords_mcp.errors import CodewordsError, Forbidden, InvalidInput, NotFound, UpstreamFailed
+from codewords_mcp.errors.remedies import Remedy, RemedyAction
+from codewords_mcp.runtime.integrations.errors import AppNotConnected, IntegrationFailed
+from codewords_mcp.runtime.integrations.mcp.addresses import (
+    carries_tokens,
+    host_of,
+    proposed_name,
+    server_address,
+    server_name,
+)
+from codewords_mcp.runtime.integrations.mcp.content import AnswerReader
+from codewords_mcp.runtime.integrations.mcp.index import ToolIndexes
+from codewords_mcp.runtime.integrations.mcp.session import ServerAddress, ServerSessions, Unauthorized
+from codewords_mcp.runtime.integrations.mcp.sign_in import SignIns
+from codewords_mcp.runtime.integrations.mcp.tools import read_tools
+from codewords_mcp.runtime.model.integration import ActionOutcome
+from codewords_mcp.runtime.model.mcp import (
+    AgreedTool,
+    McpServer,
+    ServerReview,
+    ServerTool,
+    action_of,
+    required_fields,
+    server_of,
+    tool_differences,
+)
+from codewords_mcp.runtime.secrets.rules import HTTPS, make_rule
+from codewords_mcp.runtime.secrets.service import SecretService
+from codewords_mcp.runtime.store import mcp_servers as rows
+from codewords_mcp.runtime.store.clock import now
+from codewords_mcp.runtime.store.database import Database
+from codewords_mcp.runtime.store.files import FileStore
+from codewords_mcp.runtime.web.client import Web
+
+if TYPE_CHECKING:
+    from mcp import Client
+    from mcp_types import CallToolResult
+
+READ_TIMEOUT_S = 20.0
+FRESH_S = 60.0
+"""Seconds for which a list of tools counts as what the server says now."""
+# Statuses by which servers of the older transport refuse a request of the newer one.
+_OLDER = frozenset({400, 404, 405, 406, 415, 501})
+
+
+class McpServers:
+    """The servers of all owners. For one event loop; `close` it.
+
+    `address` begins the links of files. Every method that asks a server raises AddressRefused,
+    UpstreamFailed, UpstreamTimedOut, and AppNotConnected where it wants to know who asks.
+    """
+
+    def __init__(
+        self,
+        web: Web,
+        secrets: SecretService,
+        database: Database,
+        files: FileStore,
+        sign_ins: SignIns,
+        address: Callable[[], str],
+    ) -> None:
+        self._web = web
+        self._secrets = secrets
+        self._database = database
+        self._reader = AnswerReader(files, address)
+        self.sign_ins = sign_ins
+        self.sessions = ServerSessions(web)
+        self.indexes = ToolIndexes(database)
+
+    async def close(self) -> None:
+        """End every session."""
+        await self.sign_ins.close()
+        await self.sessions.close()
+
+    async def register(self, owner: str, url: str, name: str = "") -> McpServer:
+        """Return the owner's server at an address; a new one is nobody's to use before a person agrees.
+
+        Raises InvalidInput, AddressRefused; UpstreamFailed for a host that does not exist.
+        """
+        address = server_address(url)
+        await self._web.check(address)
+        known = await self._database.read(rows.of_url, owner, address)
+        if known is None:
+            names = {server.name for server in await self.all(owner)}
+            chosen = server_name(name) if name else proposed_name(address, names)
+            server = McpServer(name=chosen, url=address)
+            if not await self._database.write(rows.add, owner, server, now()):
+                raise InvalidInput(
+                    f"There is another server of the name {chosen}, or there are {rows.MAX_SERVERS} of them.",
+                    hint="Choose another name, or disconnect one.",
+                )
+            known = chosen
+        return await self.require(owner, known)
+
+    async def all(self, owner: str) -> list[McpServer]:
+        """The owner's servers, those too that nobody agreed to yet."""
+        return await self._database.read(rows.all_of, owner)
+
+    async def find(self, owner: str, app: str) -> McpServer | None:
+        """The owner's server of this app; None if there is none."""
+        name = server_of(app)
+        found = None if name is None else await self._database.read(rows.get, owner, name)
+        return None if found is None else found[0]
+
+    async def require(self, owner: str, name: str) -> McpServer:
+        """As `find`, by the server's own name. Raises NotFound."""
+        found = await self._database.read(rows.get, owner, name)
+        if found is None:
+            raise NotFound(
+                "There is no MCP server of this name.", remedy=Remedy(RemedyAction.LIST_CONNECTIONS)
+            )
+        return found[0]
+
+    async def disconnect(self, owner: str, name: str) -> None:
+        """Forget a server, what was agreed to, and how one signs in there. Raises NotFound."""
+        server = await self.require(owner, name)
+        await self._database.write(rows.remove, owner, name)
+        self.sessions.forget(owner, server.url)
+
+    async def review(self, owner: str, name: str, *, read: bool = True) -> ServerReview:
+        """Return the facts for a person's decision. The tools are read now, unless `read` is false.
+
+        Raises NotFound. A server that cannot be read has the reason as its `problem`.
+        """
+        server = await self.require(owner, name)
+        if read:
+            server = await self.read(owner, server)
+        tools = await self._database.read(rows.tools, server, owner)
+        changes = [
+            (tool.now.name, tuple(tool_differences(tool.agreed, tool.now)))
+            for tool in tools
+            if tool.now is not None and server.agreed and not tool.is_agreed
+        ]
+        return ServerReview(server, tuple(tools), tuple(changes))
+
+    async def agree(
+        self, owner: str, name: str, digests: list[tuple[str, str]], *, believed: bool | None
+    ) -> McpServer:
+        """Note that a person agreed to a server and to these tools of it. Raises NotFound.
+
+        `believed`: they take its word for which tools only read; None leaves that as it was.
+        """
+        values: dict[str, Any] = {"agreed_at": now()}
+        if believed is not None:
+            values["believed"] = believed
+        await self._database.write(rows.agree, owner, name, digests, values)
+        return await self.require(owner, name)
+
+    async def agree_to_tool(self, owner: str, tool: AgreedTool) -> None:
+        """Note that a person agreed to a tool as it is described now, by agreeing to a call of it."""
+        if tool.now is not None and not tool.is_agreed:
+            await self.agree(owner, tool.server.name, [(tool.now.name, tool.now.digest)], believed=None)
+
+    async def signed_in(self, owner: str, name: str) -> None:
+        """Use the tokens of a sign-in that was completed just now."""
+        server = await self.require(owner, name)
+        self.sessions.forget(owner, server.url)
+        await self._database.write(rows.change, owner, name, {"auth": "sign_in", "problem": ""})
+        await self.read(owner, await self.require(owner, name))
+
+    def token_rule(self, server: McpServer) -> dict[str, Any] | None:
+        """The host rule of a server's token, as links to type it have it; None where none can be."""
+        host, port = host_of(server.url)
+        try:
+            return make_rule([host if port == HTTPS else f"{host}:{port}"], ["header"]).as_json()
+        except InvalidInput:
+            # An address of numbers, which a rule cannot name.
+            return None
+
+    async def read(self, owner: str, server: McpServer) -> McpServer:
+        """Read a server's tools and store them. Its problem, if it has one, is stored and returned."""
+        try:
+            tools, title, transport = await self._list(owner, server)
+        except AppNotConnected as error:
+            return await self._note(owner, server, error.message)
+        except CodewordsError as error:
+            return await self._note(owner, server, str(error))
+
+        values = {"title": title, "transport": transport, "problem": "", "read_at": now()}
+        await self._database.write(rows.replace_tools, owner, server.name, tools, values)
+        return await self.require(owner, server.name)
+
+    async def tool(self, owner: str, app: str, action: str) -> AgreedTool:
+        """The tool of this key, or of its part after the server, as its server describes it now.
+
+        Raises NotFound, AppNotConnected for a server that nobody agreed to.
+        """
+        name = server_of(app) or app
+        tool_name = action.strip().removeprefix(f"{app}/")
+        found = await self._database.read(rows.get, owner, name)
+        if found is None:
+            raise NotFound(
+                "There is no MCP server of this name.", remedy=Remedy(RemedyAction.LIST_CONNECTIONS)
+            )
+        server, read_at = found
+        if not server.agreed:
+            raise self.not_connected(server, "missing")
+
+        tool = await self._database.read(rows.tool, owner, name, tool_name)
+        fresh = now() - read_at <= FRESH_S * 1e6
+        if not fresh or tool is None or tool.now is None:
+            server = await self.read(owner, server)
+            tool = await self._database.read(rows.tool, owner, name, tool_name)
+        if tool is None or tool.now is None:
+            raise await self.no_tool(owner, server, tool_name)
+        return tool
+
+    async def no_tool(self, owner: str, server: McpServer, tool_name: str) -> NotFound:
+        """The error that names the closest tools."""
+        from codewords_mcp.runtime.model.integration_names import nearest
+
+        tools = await self._database.read(rows.tools, server, owner)
+        names = [tool.now.name for tool in tools if tool.now is not None]
+        closest = nearest(tool_name.lower(), names)
+        return NotFound(
+            f"{server.app} has no tool of this name, so nothing was called.",
+            hint=f"The closest are: {', '.join(closest)}." if closest else "It has no tools.",
+        )
+
+    async def call(
+        self,
+        owner: str,
+        tool: AgreedTool,
+        arguments: dict[str, Any],
+        seconds: float,
+        maker: str | None = None,
+    ) -> ActionOutcome:
+        """Call a tool, once. `maker` is the workflow whose run calls, which owns the answer's files.
+
+        Raises InvalidInput naming missing fields, IntegrationFailed if the tool failed.
+        """
+        described = tool.now or ServerTool(name="")
+        self.require_complete(tool, arguments)
+        address = await self._address(owner, tool.server)
+
+        async def ask(client: Client) -> CallToolResult:
+            return await client.call_tool(described.name, arguments)
+
+        try:
+            result = await self.sessions.ask(address, ask, seconds)
+        except Unauthorized as refused:
+            raise await self._refused(owner, tool.server, refused) from None
+
+        answer = await self._reader.read(owner, result, maker)
+        action = action_of(tool)
+        if answer.failed:
+            raise IntegrationFailed(
+                f"{action.key} failed.",
+                upstream_status=200,
+                upstream_said=answer.text[:2_000],
+                hint="The tool's message is in `upstream_said`. Check before you call it again: a part may have been done.",
+            )
+        exports: dict[str, Any] = {"links": answer.links} if answer.links else {}
+        if answer.data is not None and answer.text:
+            exports["text"] = answer.text
+        return ActionOutcome(
+            action=action.key,
+            backend="mcp",
+            account=tool.server.url,
+            ret=answer.value,
+            exports=exports,
+            files=tuple(answer.files),
+        )
+
+    def require_complete(self, tool: AgreedTool, arguments: dict[str, Any]) -> None:
+        """Raise InvalidInput for missing fields of a tool."""
+        described = tool.now or ServerTool(name="")
+        missing = [name for name in required_fields(described) if name not in arguments]
+        if missing:
+            names = ", ".join(f"`{prop.name}`" for prop in action_of(tool).props if prop.name in missing)
+            raise InvalidInput(
+                f"{tool.server.app}/{described.name} needs {names or 'more fields'} too.",
+                hint="get_integration shows its fields.",
+            )
+
+    def not_connected(self, server: McpServer, state: str, reason: str = "") -> AppNotConnected:
+        """The error for a server that cannot be used. `state` is missing or unhealthy."""
+        words = reason or ("a person has to agree to it first" if state == "missing" else server.problem)
+        return AppNotConnected(
+            f"The MCP server {server.app} cannot be used: {words.rstrip('.')}.",
+            app=server.app,
+            state=state,
+            hint="Connect it again.",
+            remedy=Remedy(RemedyAction.CONNECT_INTEGRATION, {"app": server.app}),
+        )
+
+    async def require_ready(self, owner: str, tool: AgreedTool, arguments: dict[str, Any]) -> None:
+        """Raise what `call` would raise before it asks the server."""
+        self.require_complete(tool, arguments)
+        await self._address(owner, tool.server)
+
+    async def _list(self, owner: str, server: McpServer) -> tuple[list[ServerTool], str, str]:
+        """(tools, title, transport). Falls back to the older transport where the newer one is refused."""
+        address = await self._address(owner, server)
+        try:
+            try:
+                tools, title = await self.sessions.ask(address, read_tools, READ_TIMEOUT_S)
+            except UpstreamFailed as error:
+                if address.streams or error.upstream_status not in _OLDER:
+                    raise
+                older = ServerAddress(owner, address.url, True, address.token, address.auth)
+                try:
+                    tools, title = await self.sessions.ask(older, read_tools, READ_TIMEOUT_S)
+                except UpstreamFailed:
+                    # What the newer transport met says more of a server that has neither.
+                    raise error from None
+                return tools, title, "sse"
+        except Unauthorized as refused:
+            raise await self._refused(owner, server, refused) from None
+        return tools, title, server.transport
+
+    async def _refused(self, owner: str, server: McpServer, refused: Unauthorized) -> AppNotConnected:
+        """Note how the server wants to know who asks, and return the error that says it."""
+        token = await self._secrets.values(owner, [server.token_name])
+        signed_in = await self.sign_ins.has_tokens(owner, server.name)
+        if server.auth == "sign_in" or (refused.sign_in and not token):
+            auth = "sign_in"
+            reason = "the sign-in has ended" if signed_in else "a person has to sign in there"
+        else:
+            auth = "token"
+            reason = f"it refused the token in {server.token_name}" if token else "it asks for a token"
+        await self._database.write(rows.change, owner, server.name, {"auth": auth, "problem": reason})
+        server = await self.require(owner, server.name)
+        return self.not_connected(server, "unhealthy" if server.agreed else "missing", reason)
+
+    async def _note(self, owner: str, server: McpServer, problem: str) -> McpServer:
+        await self._database.write(rows.change, owner, server.name, {"problem": problem[:1_000]})
+        return await self.require(owner, server.name)
+
+    async def _address(self, owner: str, server: McpServer) -> ServerAddress:
+        """Return the way to reach a server. Raises Forbidden where its token may not go there."""
+        streams = server.transport == "sse"
+        if server.auth == "sign_in":
+            return ServerAddress(owner, server.url, streams, auth=await self.sign_ins.auth(owner, server))
+
+        found = await self._secrets.open(owner, [server.token_name])
+        secret = found.get(server.token_name)
+        if secret is None:
+            return ServerAddress(owner, server.url, streams)
+        if not carries_tokens(server.url):
+            raise Forbidden(
+                f"A token is sent over TLS only, so no request was made to {server.app}.",
+                hint="Connect its https:// address.",
+            )
+        host = host_of(server.url)
+        if secret.rule is not None and host not in secret.rule.hosts:
+            raise Forbidden(
+                f"The host rule of {server.token_name} does not allow {host[0]}, so no request was made.",
+                remedy=Remedy(RemedyAction.SET_HOST_RULE, {"name": server.token_name, "host": host[0]}),
+            )
+        return ServerAddress(owner, server.url, streams, secret.value.strip())
