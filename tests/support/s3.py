@@ -12,6 +12,7 @@ import urllib.request
 from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from urllib.parse import quote
 
 import pytest
 import uv
@@ -46,10 +47,15 @@ class S3:
         self.ask("PUT", name)
         return name
 
-    def ask(self, method: str, path: str) -> str:
+    def put(self, bucket: str, key: str, content: bytes) -> None:
+        """Store an object."""
+        self.ask("PUT", f"{bucket}/{quote(key)}", content)
+
+    def ask(self, method: str, path: str, content: bytes | None = None) -> str:
         """The answer to a plain request."""
+        headers = {"Authorization": _SIGNED, "Content-Type": "application/octet-stream"}
         request = urllib.request.Request(
-            f"{self.endpoint}/{path}", method=method, headers={"Authorization": _SIGNED}
+            f"{self.endpoint}/{path}", method=method, headers=headers, data=content
         )
         opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
         with opener.open(request, timeout=30) as answer:

@@ -9,7 +9,10 @@ from typing import Any
 from codewords_mcp.errors import InvalidInput
 from codewords_mcp.runtime.triggers.sources.base import EventSource
 
-_SOURCES: dict[str, str] = {"mail": "mail:MailSource"}
+_SOURCES = {
+    "mail": "mail:MailSource",
+    "bucket": "bucket:BucketSource",
+}
 """Kind → `module:CLASS` in this package, in the order in which they are listed."""
 
 
