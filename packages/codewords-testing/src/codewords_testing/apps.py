@@ -11,12 +11,15 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import hashlib
 import json
 import re
 import threading
 from collections import deque
 from collections.abc import Generator
 from contextlib import contextmanager
+from datetime import datetime
+from email.utils import format_datetime
 from functools import partial
 from typing import Any, cast
 from urllib.parse import parse_qs, unquote
@@ -42,6 +45,14 @@ class LoopbackApps:
         """By spreadsheet: its one table of rows."""
         self.records: list[Json] = []
         """Airtable's, of every table."""
+        self.events: list[Json] = []
+        """GitHub's, of every repository, the newest first."""
+        self.pages: list[Json] = []
+        """Notion's, of every database."""
+        self.contacts: list[Json] = []
+        """HubSpot's records, of every kind."""
+        self.date: datetime | None = None
+        """The time that every answer says, for apps whose clock is another."""
         self.account_key: Any = None
         """The public key of the service account whose assertions Google accepts."""
         self._scripted: deque[StubReply] = deque()
@@ -82,7 +93,10 @@ class LoopbackApps:
             if request.headers.get("authorization") != f"Bearer {self.token}":
                 return _unauthorised(app)
 
-            return getattr(self, f"_{app}")(request, path)
+            reply = getattr(self, f"_{app}")(request, path)
+            if self.date is not None:
+                reply.headers.append(("Date", format_datetime(self.date, usegmt=True)))
+            return reply
 
     def _slack(self, request: Request, path: str) -> StubReply:
         body = request.json
@@ -96,6 +110,8 @@ class LoopbackApps:
         )
 
     def _github(self, request: Request, path: str) -> StubReply:
+        if re.fullmatch(r"/repos/[^/]+/[^/]+/events", path):
+            return self._github_events(request)
         if re.fullmatch(r"/repos/[^/]+/[^/]+/issues", path) is None:
             return _json({"message": "Not Found"}, 404)
         if not request.json.get("title"):
@@ -109,6 +125,16 @@ class LoopbackApps:
             },
             201,
         )
+
+    def _github_events(self, request: Request) -> StubReply:
+        query = parse_qs(request.query)
+        size, page = (int(query[name][0]) for name in ("per_page", "page"))
+        listed = json.dumps(self.events[(page - 1) * size : page * size]).encode()
+        etag = f'"{hashlib.sha256(listed).hexdigest()}"'
+        headers = [("ETag", etag), ("X-Poll-Interval", "60")]
+        if request.headers.get("if-none-match") == etag:
+            return StubReply(304, headers=headers)
+        return StubReply(200, listed, headers=headers)
 
     def _google_sheets(self, request: Request, path: str) -> StubReply:
         found = re.fullmatch(r"/v4/spreadsheets/([^/:]+)/values(?:/([^/]+?))?(:append|:batchUpdate)?", path)
@@ -160,9 +186,16 @@ class LoopbackApps:
 
     def _airtable(self, request: Request, _path: str) -> StubReply:
         if request.method == "GET":
-            start = int(parse_qs(request.query).get("offset", ["0"])[0])
-            more: Json = {"offset": str(start + PAGE)} if start + PAGE < len(self.records) else {}
-            return _json({"records": self.records[start : start + PAGE]} | more)
+            query = parse_qs(request.query)
+            since = re.search(
+                r'CREATED_TIME\(\), DATETIME_PARSE\("([^"]+)"', query.get("filterByFormula", [""])[0]
+            )
+            found = [
+                record for record in self.records if since is None or str(record["createdTime"]) >= since[1]
+            ]
+            start = int(query.get("offset", ["0"])[0])
+            more: Json = {"offset": str(start + PAGE)} if start + PAGE < len(found) else {}
+            return _json({"records": found[start : start + PAGE]} | more)
 
         changed = cast("list[Json]", request.json["records"])
         # Airtable's own limit for one request.
@@ -180,13 +213,48 @@ class LoopbackApps:
         return _json({"records": [known[change["id"]] for change in changed]})
 
     def _notion(self, request: Request, path: str) -> StubReply:
+        if re.fullmatch(r"/v1/databases/[0-9a-f]{32}/query", path):
+            return self._notion_pages(request.json)
         if path != "/v1/pages" or "notion-version" not in request.headers:
             return _json(
                 {"object": "error", "status": 400, "code": "missing_version", "message": "no version"}, 400
             )
         return _json({"object": "page", "id": "page1", "properties": request.json["properties"]})
 
+    def _notion_pages(self, body: Json) -> StubReply:
+        order = body["sorts"][0]
+        field, size = order["timestamp"], body["page_size"]
+        # Its times are those of minutes.
+        since = body.get("filter", {}).get(field, {}).get("on_or_after", "")[:16]
+        found = sorted(
+            (page for page in self.pages if page[field][:16] >= since),
+            key=lambda page: page[field],
+            reverse=order["direction"] == "descending",
+        )
+        return _json(_part_of(found, int(body.get("start_cursor", "0")), size))
+
+    def _hubspot_search(self, body: Json) -> StubReply:
+        field, size, start = body["sorts"][0]["propertyName"], body["limit"], int(body.get("after", "0"))
+        conditions = [part for group in body.get("filterGroups", []) for part in group["filters"]]
+        found = sorted(
+            (
+                record
+                for record in self.contacts
+                if all(
+                    _ms(record["properties"][part["propertyName"]]) >= int(part["value"])
+                    for part in conditions
+                )
+            ),
+            key=lambda record: record["properties"][field],
+            reverse=body["sorts"][0]["direction"] == "DESCENDING",
+        )
+        part = _part_of(found, start, size)
+        paging = {"paging": {"next": {"after": part["next_cursor"]}}} if part["has_more"] else {}
+        return _json({"total": len(found), "results": part["results"]} | paging)
+
     def _hubspot(self, request: Request, path: str) -> StubReply:
+        if path.endswith("/search"):
+            return self._hubspot_search(request.json)
         properties = cast("Json", request.json.get("properties") or {})
         # HubSpot takes every property as text.
         if not all(isinstance(value, str) for value in properties.values()):
@@ -202,6 +270,20 @@ def _unauthorised(app: str) -> StubReply:
     if app == "slack":
         return _json({"ok": False, "error": "invalid_auth"})
     return _json({"message": "Bad credentials"}, 401)
+
+
+def _part_of(found: list[Json], start: int, size: int) -> Json:
+    more = start + size < len(found)
+    return {
+        "object": "list",
+        "results": found[start : start + size],
+        "has_more": more,
+        "next_cursor": str(start + size) if more else None,
+    }
+
+
+def _ms(text: str) -> int:
+    return int(datetime.fromisoformat(text).timestamp() * 1000)
 
 
 def _bytes(text: str) -> bytes:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, cast
@@ -11,7 +12,7 @@ from codewords_mcp.errors import TooBusy
 from codewords_mcp.errors.remedies import set_secret
 from codewords_mcp.runtime.integrations.errors import AppNotConnected, IntegrationFailed
 from codewords_mcp.runtime.integrations.pipedream_client import error_text_of
-from codewords_mcp.runtime.model.integration import Action, Prop
+from codewords_mcp.runtime.model.integration import Action, AppResponse, Prop
 from codewords_mcp.runtime.web.client import Web, WebResponse, retry_after
 
 PropValues = Mapping[str, Any]
@@ -81,12 +82,24 @@ class AppApi:
         """Return the response's JSON. Raises AppNotConnected if the token is refused, TooBusy,
         IntegrationFailed.
         """
+        return (await self.exchange(method, path, params=params, body=body)).body
+
+    async def exchange(
+        self,
+        method: str,
+        path: str,
+        *,
+        params: Mapping[str, str] | None = None,
+        headers: Mapping[str, str] | None = None,
+        body: Any = None,
+    ) -> AppResponse:
+        """Return the response with its headers, also one that is not modified. Raises as `request`."""
         response = await self._web.api(
             self._base,
             path,
             method=method,
             params=params,
-            headers=self._headers,
+            headers={**self._headers, **(headers or {})},
             content=body,
             seconds=REQUEST_TIMEOUT_S,
         )
@@ -104,13 +117,13 @@ class AppApi:
         if fields.get("ok") is False:
             raise self._action_error(str(fields.get("error") or ""), 200)
 
-        return cast("Any", found)
+        return AppResponse(response.status, response.headers, cast("Any", found))
 
     def _to_error(self, response: WebResponse) -> Exception:
-        if response.status == 429:
+        if _is_rate_limited(response):
             return TooBusy(
                 f"{self._service.name}'s rate limit is reached.",
-                retry_after=retry_after(response),
+                retry_after=_until_reset(response),
                 hint="Wait until it is reset.",
             )
         if response.status == 401:
@@ -137,3 +150,20 @@ class AppApi:
             hint=self._service.how,
             remedy=set_secret(self._service.secrets[0]),
         )
+
+
+def _is_rate_limited(response: WebResponse) -> bool:
+    # GitHub says 403 as well, with one of these headers.
+    return response.status == 429 or (
+        response.status == 403
+        and ("retry-after" in response.headers or response.headers.get("x-ratelimit-remaining") == "0")
+    )
+
+
+def _until_reset(response: WebResponse) -> int:
+    """Seconds until the limit is reset, at most an hour."""
+    reset = response.headers.get("x-ratelimit-reset", "")
+    # The time of the reset, in seconds since 1970; HubSpot and Airtable don't send it.
+    if "retry-after" not in response.headers and reset.isascii() and reset.isdigit() and len(reset) < 12:
+        return max(1, min(int(reset) - int(time.time()), 3600))
+    return retry_after(response)

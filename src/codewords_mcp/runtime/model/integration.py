@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any, Literal
 
 from pydantic import Field
 
+from codewords_mcp.common.bounded_json import JsonValue
 from codewords_mcp.errors.remedies import Remedy
 from codewords_mcp.runtime.model.base import Model
 
@@ -162,6 +165,15 @@ class ActionOutcome(Model):
     exports: dict[str, Any] = Field(default_factory=dict)
     os: tuple[dict[str, Any], ...] = ()
     files: tuple[dict[str, Any], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class AppResponse:
+    """A response of an app's API. `headers` have lower-case names; `body` is its JSON."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: JsonValue
 
 
 def variable_of(app: str) -> str:

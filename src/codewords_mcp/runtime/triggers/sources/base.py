@@ -11,6 +11,7 @@ from typing import Any, ClassVar, Generic, Protocol, TypeVar
 from pydantic import BaseModel
 
 from codewords_mcp.common.bounded_json import JsonValue
+from codewords_mcp.runtime.model.integration import AppResponse
 from codewords_mcp.runtime.web.client import Web
 
 MAX_STATE_BYTES = 64 << 10
@@ -51,6 +52,18 @@ class AppCalls(Protocol):
         self, method: str, path: str, *, params: Mapping[str, str] | None = None, body: Any = None
     ) -> JsonValue:
         """Return the response's JSON. Raises AppNotConnected if the token is refused, TooBusy, IntegrationFailed."""
+        ...
+
+    async def exchange(
+        self,
+        method: str,
+        path: str,
+        *,
+        params: Mapping[str, str] | None = None,
+        headers: Mapping[str, str] | None = None,
+        body: Any = None,
+    ) -> AppResponse:
+        """Return the response with its headers, also one that is not modified. Raises as `request`."""
         ...
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncGenerator, Generator
 from contextlib import asynccontextmanager, contextmanager
 from datetime import datetime, timedelta
@@ -33,6 +34,8 @@ MAX_MAIL = 25 << 20
 """Bytes of a mail that is read whole."""
 MAX_PAGE_BYTES = 60 << 20
 """Bytes of mails after which a poll ends its page."""
+PAGE_TIMEOUT_S = 30.0
+"""Seconds after which a poll ends its page, so that what a slow server has given is not read again."""
 MAX_START = 256 << 10
 """Bytes that are read of a larger mail."""
 MAX_RECOVERED = 500
@@ -151,10 +154,10 @@ async def _new_mail(
         uids = [uid for uid in await session.uids(f"UID {following}:*") if uid >= following]
         infos = await session.infos(uids[:PAGE]) if uids else []
     events: list[SourceEvent] = []
-    read_bytes, done = 0, following
+    read_bytes, done, deadline = 0, following, time.monotonic() + PAGE_TIMEOUT_S
 
     for info in infos:
-        if read_bytes > MAX_PAGE_BYTES:
+        if events and (read_bytes > MAX_PAGE_BYTES or time.monotonic() > deadline):
             break
         try:
             event = await _event(session, mailbox, info, options, tools)

@@ -12,6 +12,11 @@ from codewords_mcp.runtime.triggers.sources.base import EventSource
 _SOURCES = {
     "mail": "mail:MailSource",
     "bucket": "bucket:BucketSource",
+    "github": "github:GitHubSource",
+    "notion": "notion:NotionSource",
+    "hubspot": "hubspot:HubSpotSource",
+    "sheets": "sheets:SheetsSource",
+    "airtable": "airtable:AirtableSource",
 }
 """Kind → `module:CLASS` in this package, in the order in which they are listed."""
 
