@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 DATABASE = "codewords.db"
 KEYS = ("api.key", "master.key", "master.key.next")
 FILES = "files"
+DATABASES = "databases"
+"""The folder of the workflows' own databases."""
 RESTORING = "codewords.db.restoring"
 STANDARD = "-"
 """Instead of a file's name: stdout, or stdin."""
@@ -56,7 +58,7 @@ def backup(
     ] = True,
     as_json: AsJson = False,
 ) -> int:
-    """Write this home's database, uploaded files and keys to one file, readable by you only.
+    """Write this home's database, workflows' own databases, uploaded files and keys to one file, readable by you only.
 
     The runtime may go on: the database is copied as it is at one moment. Environments are left out, since they are built
     again from the code.
@@ -266,15 +268,11 @@ def _write(archive: tarfile.TarFile, home: Path, files: Path | None, *, with_key
     archive.addfile(mark, io.BytesIO(VERSION))
 
     # The database first: files that it knows are there then, since a file is written before its row says so.
-    with tempfile.TemporaryDirectory(dir=home) as folder:
-        copy = Path(folder) / DATABASE
-        with closing(sqlite3.connect(home / DATABASE)) as source, closing(sqlite3.connect(copy)) as target:
-            # SQLite's own backup: a copy of the file would miss what is in its log.
-            source.backup(target)
-            # One file, without a log beside it.
-            target.execute("PRAGMA journal_mode=DELETE")
-
-        archive.add(copy, DATABASE)
+    _add_database(archive, home, home / DATABASE, DATABASE)
+    for path in sorted((home / DATABASES).glob("*.db")):
+        # One that was deleted meanwhile went with its workflow.
+        if path.exists():
+            _add_database(archive, home, path, f"{DATABASES}/{path.name}")
 
     for name in KEYS if with_keys else ():
         if (home / name).exists():
@@ -282,6 +280,19 @@ def _write(archive: tarfile.TarFile, home: Path, files: Path | None, *, with_key
 
     if files is not None and files.exists():
         _add_files(archive, files)
+
+
+def _add_database(archive: tarfile.TarFile, home: Path, path: Path, name: str) -> None:
+    """Add a copy of an SQLite file as it is at one moment."""
+    with tempfile.TemporaryDirectory(dir=home) as folder:
+        copy = Path(folder) / path.name
+        with closing(sqlite3.connect(path)) as source, closing(sqlite3.connect(copy)) as target:
+            # SQLite's own backup: a copy of the file would miss what is in its log.
+            source.backup(target)
+            # One file, without a log beside it.
+            target.execute("PRAGMA journal_mode=DELETE")
+
+        archive.add(copy, name)
 
 
 def _add_files(archive: tarfile.TarFile, folder: Path) -> None:
@@ -303,7 +314,7 @@ def _add_files(archive: tarfile.TarFile, folder: Path) -> None:
 def _checked(archive: tarfile.TarFile) -> list[str]:
     """The names in it. Raises InvalidInput for what is no backup of ours."""
     names = archive.getnames()
-    allowed = {MARK, DATABASE, FILES, *KEYS}
+    allowed = {MARK, DATABASE, DATABASES, FILES, *KEYS}
     # Only names that a backup has: nothing else is unpacked into a home, not even harmless
     # files.
     if MARK not in names or DATABASE not in names or any(name.split("/")[0] not in allowed for name in names):

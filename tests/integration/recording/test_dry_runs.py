@@ -43,7 +43,7 @@ ALLOWED = Consent(allow=True)
 
 @pytest.fixture(scope="module")
 async def service(ground: RecordingGround) -> str:
-    tool = f'services = ["send_email", "files"]\nhosts = ["{HOST_ALIAS}"]'
+    tool = f'services = ["send_email", "files", "database"]\nhosts = ["{HOST_ALIAS}"]'
     return await deployed(ground.runtime, calling(tool, title="Dry"))
 
 
@@ -92,6 +92,23 @@ async def test_reads_go_out_and_writes_are_held_and_listed(ground: RecordingGrou
     assert listed.writes[0].body == '{"amount":3}'
     assert listed.writes[2].address == "send_email"
     assert "ada@example.com" in listed.lines[2]
+
+
+@pytest.mark.requirement("runs:dry-run", "services:database-runs")
+async def test_sql_that_writes_is_held_and_sql_that_reads_is_carried_out(
+    ground: RecordingGround, service: str
+) -> None:
+    table = {"migrate": ["CREATE TABLE notes (t TEXT)"]}
+    await ground.run(service, ["POST", "/run/database/", {**table, "sql": "INSERT INTO notes VALUES ('a')"}])
+    replies, listed = await dry(
+        ground, service, ["POST", "/run/database/", {**table, "sql": "WITH c AS (SELECT t FROM notes) SELECT t FROM c"}],
+        ["POST", "/run/database/", {"sql": "WITH c AS (SELECT 'b') INSERT INTO notes SELECT * FROM c"}],
+        ["POST", "/run/database/", {"migrate": [*table["migrate"], "DROP TABLE notes"]}],
+        ["POST", "/run/database/query", {"sql": "SELECT count(*) AS n FROM notes"}],
+    )  # fmt: skip
+    assert json.loads(replies[0][1])["rows"] == [{"t": "a"}]
+    assert [(one.address, one.state) for one in listed.writes] == [("database", "held")] * 2
+    assert json.loads(replies[3][1])["rows"] == [{"n": 1}]
 
 
 @pytest.mark.requirement("runs:dry-run")

@@ -51,7 +51,7 @@ async def outside(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Out
             secrets = ground.runtime.secrets
             await secrets.set(ADMIN, "SMTP_URL", f"smtp://house%40example.org:p%40ss@{mail.at}")
             await secrets.set(ADMIN, "OPENAI_API_KEY", KEY)
-            services = 'services = ["send_email", "files", "redis_coordinator"]'
+            services = 'services = ["send_email", "files", "redis_coordinator", "database"]'
             ground.service = await deployed(
                 ground.runtime,
                 resumable("{count = 3, resume = true}", services, title="Outside", env=("OPENAI_API_KEY",)),
@@ -67,6 +67,16 @@ def mail_to(name: str) -> list[Any]:
 
 def count_up(key: str) -> list[Any]:
     return ["POST", "/run/redis_coordinator/", {"action": "incr", "key": key, "value": 1}]
+
+
+def visit(note: str) -> list[Any]:
+    """A call that adds a row to the workflow's own table, and answers with the number of rows."""
+    table = "CREATE TABLE visits (note TEXT)"
+    statements = [
+        {"sql": "INSERT INTO visits VALUES (?)", "parameters": [note]},
+        {"sql": "SELECT count(*) AS n FROM visits"},
+    ]
+    return ["POST", "/run/database/", {"migrate": [table], "statements": statements}]
 
 
 def statuses(run: Run) -> list[int]:
@@ -91,6 +101,16 @@ async def test_services_are_called_once(outside: Outside) -> None:
     assert json.loads(replies(run)[3][0][1])["value"] == 2
     _, listed, _ = await fetch(ground.runtime, "files", {}, path="/list")
     assert [file["filename"] for file in json.loads(listed)["files"]] == ["resumed.txt"]
+
+
+@pytest.mark.requirement("runs:resume", "services:database-runs")
+async def test_rows_are_added_once(outside: Outside) -> None:
+    ground = outside.ground
+    ground.fails_once("/database-gate")
+    run = await ground.run([visit("first")], [ground.read("database-gate")], [visit("second")])
+    assert outcomes(run) == ["failed", "succeeded"], run.error
+    counts = [json.loads(step[0][1])["results"][1]["rows"] for step in (replies(run)[0], replies(run)[2])]
+    assert counts == [[{"n": 1}], [{"n": 2}]]
 
 
 @pytest.mark.requirement("runs:resume-asks")

@@ -103,7 +103,7 @@ def test_only_operations_that_send_change_or_act_on_nothing_read() -> None:
         if operation.effect == "reads"
     }
     assert reading == {
-        "anthropic/", "files/link", "files/list", "files/read", "firecrawl/map", "gemini/", "github/readme",
+        "anthropic/", "database/query", "database/tables", "files/link", "files/list", "files/read", "firecrawl/map", "gemini/", "github/readme",
         "github/repository", "github/search_code", "github/search_issues", "github/search_profiles",
         "github/search_repositories", "github/user", "mcp/tools", "hunter/account", "hunter/count", "hunter/domain_search",
         "hunter/find_email", "hunter/verify_email", "openai/", "reddit/comments", "reddit/posts", "reddit/search",

@@ -87,6 +87,7 @@ from codewords_mcp.runtime.store.database import Database
 from codewords_mcp.runtime.store.file_location import open_blobs
 from codewords_mcp.runtime.store.files import FileStore
 from codewords_mcp.runtime.store.rows import LinkKind
+from codewords_mcp.runtime.store.workflow_databases import open_databases
 from codewords_mcp.runtime.triggers.schedules import ScheduleService
 from codewords_mcp.runtime.triggers.slack_socket_mode import SocketMode
 from codewords_mcp.runtime.triggers.webhooks import WebhookService
@@ -164,8 +165,9 @@ class Container:
         )
         self.response_files = ResponseFiles(database, self.files, limit=settings.max_file, folder=home)
 
+        self.databases = open_databases(database, settings.home, self.keys.current.derive)
         self.deployments = Deployments(
-            database, lambda service_id: f"{self.base_url}/run/{service_id}/", self._isolation
+            database, lambda service_id: f"{self.base_url}/run/{service_id}/", self._isolation, self.databases
         )
         self.deployer = Deployer(database, self.deployments, self.forget)
         sealer = Sealer(self._vault)
@@ -298,6 +300,7 @@ class Container:
             self.integrations,
             self.browsers,
             self.waits,
+            self.databases,
         )
 
         # a restored home is paused before anything here can start a run

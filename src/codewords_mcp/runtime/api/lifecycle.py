@@ -72,6 +72,7 @@ async def close_container(container: Container) -> None:
         partial(drain_container, container),
         partial(container.dispatcher.close, min(DRAIN, container.settings.drain_timeout)),
         partial(container.response_files.close, FILES_STORED_WITHIN),
+        container.databases.close,
         container.slots.close,
         *([container.replica.close] if container.replica is not None else []),
         container.gateway.close,

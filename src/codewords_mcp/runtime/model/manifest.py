@@ -344,7 +344,7 @@ def _service(item: str, *, credentials: bool) -> str:
     details = [change_of(item)]
     if credentials and service in WITH_CREDENTIALS:
         details.append(f"with {WITH_CREDENTIALS[service]}")
-    details = [detail for detail in details if detail]
+    details = [detail for detail in (*details, _KEEPS.get(service, "")) if detail]
 
     if item in OPERATIONS:
         name = item_of(item, "any operation")
@@ -352,6 +352,10 @@ def _service(item: str, *, credentials: bool) -> str:
         name = item
 
     return plain.one_line(f"{name} ({', '.join(details)})" if details else name)
+
+
+_KEEPS = {"database": "keeps its own database"}
+"""What a service keeps for a workflow, in the words of a consent."""
 
 
 def _item_text(kind: str, item: str) -> str:

@@ -173,10 +173,13 @@ def of_run(
     return Question(owner, subject, rows, lines, wording, service_id=service_id)
 
 
-def of_deletion(owner: str, name: str, service_id: str, live: int | None, versions: int) -> Question:
-    """Ask for the deletion of a workflow with its `versions`. `live` is the live version."""
+def of_deletion(
+    owner: str, name: str, service_id: str, live: int | None, versions: int, databases: int = 0
+) -> Question:
+    """Ask for the deletion of a workflow with its `versions` and databases. `live` is the live version."""
     shown = quoted(name, _TITLE)
-    what = f"{versions} version{'s' if versions > 1 else ''} and its schedules and webhooks, for good"
+    data = {0: "", 1: ", the data of its database"}.get(databases, f", the data of its {databases} databases")
+    what = f"{versions} version{'s' if versions > 1 else ''}{data} and its schedules and webhooks, for good"
     wording = Wording(
         message=f"The workflow {shown} was not deleted: a person has to agree to that.",
         hint=_TO_DELETE,
@@ -189,7 +192,7 @@ def of_deletion(owner: str, name: str, service_id: str, live: int | None, versio
     )
     rows = [("deletes", [f"{item(service_id)}: {what}"])]
 
-    digest = _digest(owner, "delete", service_id, live, versions)
+    digest = _digest(owner, "delete", service_id, live, versions, databases)
     return Question(owner, digest, rows, _lines(rows), wording, service_id=service_id)
 
 

@@ -10,6 +10,7 @@ Change = Literal["", "writes", "may write"]
 SERVICES: Final[dict[str, str]] = {
     "approvals": "",
     "chrome_extension": "",
+    "database": "",
     "files": "",
     "firecrawl": "your FIRECRAWL_API_KEY",
     "github": "your GITHUB_TOKEN",
@@ -31,6 +32,11 @@ SERVICES: Final[dict[str, str]] = {
 """Each a module of its name in `services/`, with the credential that it acts with, if any."""
 
 OPERATIONS: Final[dict[str, tuple[tuple[str, tuple[str, ...], Change], ...]]] = {
+    "database": (
+        ("execute", ("", "execute"), "writes"),
+        ("query", ("query",), ""),
+        ("tables", ("tables",), ""),
+    ),
     "files": (
         ("upload", ("upload",), "writes"),
         ("list", ("list", ""), ""),

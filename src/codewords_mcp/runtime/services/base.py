@@ -36,6 +36,7 @@ from codewords_mcp.runtime.services._logins import LoginService
 from codewords_mcp.runtime.services._waiting import Waits
 from codewords_mcp.runtime.store.database import Database
 from codewords_mcp.runtime.store.files import FileStore
+from codewords_mcp.runtime.store.workflow_databases.base import WorkflowDatabases
 from codewords_mcp.runtime.triggers.schedules import ScheduleService
 from codewords_mcp.runtime.triggers.webhooks import WebhookService
 from codewords_mcp.runtime.web.client import Web
@@ -236,6 +237,7 @@ class ServiceDependencies:
     integrations: Integrations
     browsers: Browsers
     waits: Waits
+    databases: WorkflowDatabases
 
 
 @dataclass(slots=True)

@@ -28,6 +28,7 @@ from codewords_mcp.runtime.store import recordings, run_list, schedules
 from codewords_mcp.runtime.store import workflows as rows
 from codewords_mcp.runtime.store.clock import now, to_datetime
 from codewords_mcp.runtime.store.database import Database
+from codewords_mcp.runtime.store.workflow_databases.base import WorkflowDatabases
 from codewords_mcp.runtime.store.workflows import VersionRow, WorkflowRow
 from codewords_mcp.runtime.workflows.openapi import docs_path, read_routes
 from codewords_mcp.runtime.workflows.script import parse_script
@@ -50,11 +51,16 @@ class Deployments:
     """All workflows of the home. A workflow is its owner's; others see of a public one what its runs take and may do."""
 
     def __init__(
-        self, database: Database, url_of: Callable[[str], str], isolation: Callable[[], Awaitable[str]]
+        self,
+        database: Database,
+        url_of: Callable[[str], str],
+        isolation: Callable[[], Awaitable[str]],
+        databases: WorkflowDatabases,
     ) -> None:
         self._db = database
         self._url_of = url_of
         self._isolation = isolation
+        self._databases = databases
 
     async def own(self, caller: Caller, service_id: str) -> WorkflowRow:
         """Return the caller's workflow. Raises NotFound, also if the workflow is another owner's."""
@@ -231,7 +237,10 @@ class Deployments:
             )
 
         versions = await self._db.read(rows.list_versions, service_id)
-        return of_deletion(caller.owner, workflow.name, service_id, workflow.active_version, len(versions))
+        databases = await self._databases.count(service_id)
+        return of_deletion(
+            caller.owner, workflow.name, service_id, workflow.active_version, len(versions), databases
+        )
 
     async def delete(self, caller: Caller, service_id: str) -> str:
         """Delete the workflow and return its name. See `WorkflowApi.delete`."""
@@ -242,6 +251,8 @@ class Deployments:
             recordings.remove_service(connection, service_id)
 
         await self._db.write(remove)
+        # Last: a workflow that is still there keeps its data.
+        await self._databases.delete(service_id)
         return workflow.name
 
     async def describe(
