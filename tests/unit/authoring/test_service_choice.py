@@ -34,6 +34,10 @@ WISHES: list[tuple[str, set[str], set[str]]] = [
     ("Let users sign in with a code", {"user_login"}, NONE),
     ("Fill in a form in my own Chrome", {"chrome_extension"}, {"web_automation_agent"}),
     ("Send an email to the address of each customer", {"send_email"}, NONE),
+    ("Keep a table of my habits and tell me my streak", {"database"}, NONE),
+    ("Store the rows of an order in SQL and sum them by month", {"database"}, {"schedule_runs"}),
+    ("Keep a history of prices and email me the lowest", {"database", "send_email"}, {"webpage_to_markdown"}),
+    ("Track my inventory and say what runs out", {"database"}, NONE),
     ("Say hello to a name", NONE, NONE),
 ]  # fmt: skip
 

@@ -19,6 +19,7 @@ of another package has to share.
 _SURE_WORDS = {
     "anthropic": "claude anthropic opus sonnet haiku",
     "chrome_extension": "chrome extension",
+    "database": "database sql sqlite postgres habit inventory ledger",
     "files": "pdf upload attachment image picture photo screenshot xlsx zip invoice",
     "firecrawl": "firecrawl crawl",
     "gemini": "gemini",
@@ -39,6 +40,7 @@ _SURE_WORDS = {
     "whatsapp_trigger": "whatsapp",
 }
 _HINTS = {
+    "database": "record history entry log track journal",
     "files": "download csv document link backup",
     "firecrawl": "scrape javascript",
     "openai": "extract draft model score tone",
@@ -67,6 +69,17 @@ _TOGETHER = {
     ],
     "openai": [("language", "model")],
     "redis_coordinator": [("last", "time")],
+    "database": [
+        ("keep", "table"),
+        ("keep", "history"),
+        ("keep", "record"),
+        ("keep", "list"),
+        ("keep", "track"),
+        ("store", "table"),
+        ("store", "row"),
+        ("add", "row", "table"),
+        ("own", "table"),
+    ],
 }
 """Words that mean a service if they occur together, in the form of `key_words`."""
 _MODELS = ("anthropic", "gemini")

@@ -25,7 +25,7 @@ import hashlib
 import hmac
 import json
 import os
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from codewords_client import AsyncCodewordsClient, logger, run_service
@@ -33,8 +33,9 @@ from fastapi import FastAPI, HTTPException, Request
 from pydantic import BaseModel, Field
 
 SIGNATURES = ("x-hub-signature-256", "x-signature-256", "x-signature")
-KEPT = 100
-REMEMBERED = 7 * 86400
+SHOWN = 100
+REMEMBERED = timedelta(days=7)
+TABLES = ["CREATE TABLE events (id TEXT PRIMARY KEY, at TEXT NOT NULL, body TEXT NOT NULL)"]
 
 app = FastAPI(title="Webhook inbox", description=__doc__)
 
@@ -67,27 +68,40 @@ async def take(request: Request) -> Taken:
     except ValueError as error:
         raise HTTPException(status_code=400, detail="The body is not JSON.") from error
     delivery = request.headers.get("x-github-delivery") or hashlib.sha256(raw).hexdigest()[:24]
-    counted = await service(
-        "redis_coordinator", {"action": "incr", "key": f"webhook_inbox:{delivery}"[:500], "ttl": REMEMBERED}
-    )
-    if counted["value"] > 1:
-        return Taken(taken=False, id=delivery)
-    logger.info("STEPLOG START handle", delivery=delivery)
-    await handle(Event(id=delivery, at=datetime.now(UTC).isoformat(timespec="seconds"), body=body))
-    return Taken(taken=True, id=delivery)
+    event = Event(id=delivery[:500], at=text(datetime.now(UTC)), body=body)
+    if not await keep(event):
+        return Taken(taken=False, id=event.id)
+    logger.info("STEPLOG START handle", delivery=event.id)
+    await handle(event)
+    return Taken(taken=True, id=event.id)
+
+
+async def keep(event: Event) -> bool:
+    """Keep an event for GET /events, and drop old ones. False where it is there already."""
+    insert = "INSERT INTO events (id, at, body) VALUES (?, ?, ?) ON CONFLICT DO NOTHING"
+    statements = [
+        {"sql": insert, "parameters": [event.id, event.at, json.dumps(event.body)]},
+        {"sql": "DELETE FROM events WHERE at < ?", "parameters": [text(datetime.now(UTC) - REMEMBERED)]},
+    ]
+    done = await service("database", {"migrate": TABLES, "statements": statements})
+    return done["results"][0]["changed"] == 1
 
 
 async def handle(event: Event) -> None:
-    """What is done with an event: change this. Here it is kept for GET /events."""
-    events = (await service("redis_coordinator", {"action": "get", "key": "webhook_inbox"}))["value"] or []
-    events = [event.model_dump(), *events][:KEPT]
-    await service("redis_coordinator", {"action": "set", "key": "webhook_inbox", "value": events})
+    """What is done with an event: change this."""
+    logger.info("handled", event=event.id)
+
+
+def text(at: datetime) -> str:
+    return at.isoformat(timespec="seconds")
 
 
 @app.get("/events", response_model=Inbox)
 async def list_events() -> Inbox:
     """The last hundred."""
-    return Inbox(events=(await service("redis_coordinator", {"action": "get", "key": "webhook_inbox"}))["value"] or [])
+    select = "SELECT id, at, body FROM events ORDER BY at DESC, id LIMIT ?"
+    found = await service("database", {"migrate": TABLES, "sql": select, "parameters": [SHOWN]})
+    return Inbox(events=[Event(**row | {"body": json.loads(row["body"])}) for row in found["rows"]])
 
 
 async def service(name: str, inputs: dict[str, Any], path: str = "") -> Any:
