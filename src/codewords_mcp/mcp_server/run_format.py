@@ -21,6 +21,7 @@ from codewords_mcp.runtime.model.authoring import Diagnosis, refusals
 from codewords_mcp.runtime.model.dry_run import DryRunInfo
 from codewords_mcp.runtime.model.file_problems import file_problem
 from codewords_mcp.runtime.model.log_text import is_server_line, readable
+from codewords_mcp.runtime.model.media_types import is_type_of_text
 from codewords_mcp.runtime.model.run import FINISHED, LogLine, Run, WaitsFor
 from codewords_mcp.runtime.model.run_filter import RunTrigger, trigger_of
 from codewords_mcp.runtime.model.status_words import status_words
@@ -70,7 +71,9 @@ class DiagnosisResult(BaseModel):
 
 
 class ResultFile(BaseModel):
-    """A binary response as a file. `url` needs no key until `expires_at`; `problem` is why it is missing."""
+    """A response as a file: a binary one, or text that is longer than the record keeps. `url` needs no key until
+    `expires_at`; `problem` is why it is missing.
+    """
 
     content_type: str
     size: int
@@ -183,7 +186,7 @@ def run_result(view: RunView) -> RunResult:
 def _result(run: Run, path: str, offset: int) -> tuple[Any, TextWindow | None]:
     """Return the JSON result or text if it is short; else a window of it."""
     # A binary response is a link (`_file`); its bytes are nothing that a model reads.
-    if run.response_file is not None:
+    if run.response_file is not None and not is_type_of_text(run.response_file.content_type):
         return None, None
 
     value: Any = run.response_json if run.response_json is not None else run.response_content or ""
@@ -420,7 +423,19 @@ def _result_lines(data: RunResult) -> list[str]:
         else:
             link = file.problem
 
-        return [f"The answer is a file, {file.content_type}, {file.size:,} bytes: {link}"]
+        line = f"The answer is a file, {file.content_type}, {file.size:,} bytes: {link}"
+        if data.result is None:
+            return [line]
+        shown = f"get_run(run_id={json.dumps(data.run_id)}, offset={data.next_offset})"
+        more = (
+            f" Read on: {shown}; the record has the first {data.total:,} characters."
+            if data.next_offset
+            else ""
+        )
+        return [
+            line,
+            fence("Its beginning", compact(data.result)[:_MAX_RESULT_SHOWN], _MAX_RESULT_SHOWN) + more,
+        ]
     if data.result is None:
         if data.http_status and data.status == "succeeded" and data.http_status != _EMPTY:
             return [_NO_TEXT]

@@ -61,6 +61,8 @@ async def answer(name: str):
             for start in range(0, size, 65536):
                 yield bytes(range(256)) * (min(65536, size - start) // 256)
         return StreamingResponse(pieces(), media_type="application/octet-stream")
+    if name.startswith("long-"):
+        return Response('{{"rows": [' + ", ".join(f'"row {{n}}"' for n in range(int(name[5:]))) + "]}}", media_type="application/json")
     if name == "empty":
         return Response(b"", media_type="image/png")
     if name == "refused":
@@ -116,6 +118,29 @@ async def test_a_picture_a_document_and_a_mislabelled_answer_have_a_link(
         words = format_run(run_result(RunView(run)))
         assert f"The answer is a file, {kind}, {len(data)} bytes: {file.download_uri}" in words
         assert "%PDF" not in words
+
+
+@pytest.mark.parametrize("background", [True, False])
+async def test_text_beyond_the_record_is_a_file_with_its_beginning_shown(
+    runtime: Runtime, background: bool
+) -> None:
+    service = await deploy(runtime, ANSWERS)
+    whole = '{"rows": [' + ", ".join(f'"row {n}"' for n in range(120_000)) + "]}"
+    run = await answered(runtime, service, "/long-120000", background=background)
+    file = file_of(run)
+    assert (file.content_type, file.size) == ("application/json", len(whole))
+    assert await download(runtime, file) == whole.encode()
+    first = run_result(RunView(run))
+    assert (first.result, first.total) == (whole[: len(str(first.result))], 1 << 20)
+    words = format_run(first)
+    assert f"The answer is a file, application/json, {len(whole):,} bytes: {file.download_uri}" in words
+    assert '"row 3"' in words
+    assert f"offset={first.next_offset}" in words
+    second = run_result(RunView(run, offset=first.next_offset or 0))
+    assert whole.startswith(str(first.result) + str(second.result))
+
+    short = await answered(runtime, service, "/long-100", background=background)
+    assert (short.response_file, short.response_truncated) == (None, False)
 
 
 @pytest.mark.requirement("schedules:runs")

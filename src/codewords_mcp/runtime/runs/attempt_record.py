@@ -72,6 +72,7 @@ class AttemptRecord:
         self._response: WorkflowResponse | None = None
         self._captured = CapturedBody(context.settings.max_response_kept)
         self._collected: CollectedResponse | None = None
+        self._collects = False
         self._lost = False
         self.suspended = False
         """The run gives its sandbox back, and goes on with another attempt when its wait is over."""
@@ -157,13 +158,17 @@ class AttemptRecord:
         )
 
     def respond(self, response: WorkflowResponse, *, collect: bool = True) -> None:
-        """The workflow answers; with `collect`, a binary body becomes a file."""
-        self._response = response
+        """The workflow answers; with `collect`, a body that is binary or too long for the record becomes a file."""
+        self._response, self._collects = response, collect
         if collect:
             self._collected = self._response_files.collect(self._setup.run_id, response.headers)
 
     async def capture(self, chunk: bytes) -> None:
         """Keep a part of the body, as far as the record has place for it."""
+        overflows = self._captured.overflows(chunk)
+        if overflows and self._collects and self._collected is None and self._response is not None:
+            beginning, headers = bytes(self._captured.data), self._response.headers
+            self._collected = await self._response_files.collect_long(self._setup.run_id, headers, beginning)
         self._captured.add(chunk)
         if self._collected is not None:
             await self._collected.add(chunk)

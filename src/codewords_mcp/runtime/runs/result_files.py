@@ -1,4 +1,6 @@
-"""Binary answers become files of the run's owner: collected as they pass, stored after the run is settled."""
+"""Binary answers, and text that is longer than a record keeps, become files of the run's owner: collected as they pass, stored
+after the run is settled.
+"""
 
 from __future__ import annotations
 
@@ -16,6 +18,7 @@ from typing import IO
 import structlog
 
 from codewords_mcp.errors import CodewordsError, NotFound, Unauthenticated
+from codewords_mcp.runtime.model.media_types import is_type_of_text
 from codewords_mcp.runtime.model.run import FINISHED, ResponseFile, Run, RunRequest
 from codewords_mcp.runtime.model.run_columns import ResponseFileEntry, RunColumns
 from codewords_mcp.runtime.runs.request_headers import Headers, value_of
@@ -37,10 +40,6 @@ STORE_TIMEOUT = 600.0
 _CHUNK = 1 << 18
 _BINARY = "application/octet-stream"
 _MEDIA_TYPE = re.compile(r"[a-z0-9][a-z0-9!#$&^_.+-]{0,60}/[a-z0-9][a-z0-9!#$&^_.+-]{0,80}")
-_TEXT = re.compile(
-    r"text/.*|.*[/+](json|xml|yaml)|application/"
-    r"(javascript|ecmascript|x-ndjson|jsonl|json-seq|toml|yaml|x-yaml|sql|graphql|rtf|x-sh|x-www-form-urlencoded)"
-)
 _NAMED = re.compile(r'filename="?([^";]{1,200})')
 
 
@@ -57,13 +56,8 @@ def _media_type(content_type: str) -> str:
     return ""
 
 
-@lru_cache(maxsize=256)
-def _is_type_of_text(kind: str) -> bool:
-    return _TEXT.fullmatch(kind) is not None
-
-
 class CollectedResponse:
-    """The bytes of one binary answer. `problem` describes a spool that failed, or a response beyond `limit`."""
+    """The bytes of one answer. `problem` describes a spool that failed, or a response beyond `limit`."""
 
     def __init__(self, kind: str, filename: str, *, limit: int, folder: Path) -> None:
         self.kind = kind
@@ -135,9 +129,15 @@ class ResponseFiles:
     def collect(self, run_id: str, headers: Headers) -> CollectedResponse | None:
         """A collector for a response whose media type is not text; None for text."""
         kind = media_type(headers)
-        if not kind or _is_type_of_text(kind):
+        if not kind or is_type_of_text(kind):
             return None
         return self._collected(run_id, kind, headers)
+
+    async def collect_long(self, run_id: str, headers: Headers, beginning: bytes) -> CollectedResponse:
+        """A collector for text of which the record has place for the beginning only."""
+        collected = self._collected(run_id, media_type(headers) or "text/plain", headers)
+        await collected.add(beginning)
+        return collected
 
     def _collected(self, run_id: str, kind: str, headers: Headers) -> CollectedResponse:
         named = _NAMED.search(value_of(headers, b"content-disposition") or "")
@@ -163,7 +163,7 @@ class ResponseFiles:
 
             kind = media_type(headers)
             collected = self._collected(
-                run_id, _BINARY if not kind or _is_type_of_text(kind) else kind, headers
+                run_id, _BINARY if not kind or is_type_of_text(kind) else kind, headers
             )
             await collected.add(whole)
 

@@ -50,6 +50,10 @@ class CapturedBody:
     data: bytearray = field(default_factory=bytearray)
     truncated: bool = False
 
+    def overflows(self, chunk: bytes) -> bool:
+        """Whether this part is the first that does not fit."""
+        return not self.truncated and len(self.data) + len(chunk) > self.max_bytes
+
     def add(self, chunk: bytes) -> None:
         """Keep what fits."""
         free = self.max_bytes - len(self.data)
