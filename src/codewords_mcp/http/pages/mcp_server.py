@@ -37,7 +37,8 @@ def server_page(found: LinkPage, review: ServerReview, nonce: str) -> Response:
 
 
 def _missing(found: LinkPage, review: ServerReview, nonce: str) -> str:
-    server, problem = review.server, prose(review.server.problem[:1].upper() + review.server.problem[1:])
+    server = review.server
+    problem = prose(server.problem[:1].upper() + server.problem[1:]).rstrip(".")
     again = f'<a href="/connect/{escape(nonce)}">Look again</a>'
     if server.auth == "sign_in":
         return (
@@ -53,7 +54,7 @@ def _missing(found: LinkPage, review: ServerReview, nonce: str) -> str:
             f'<p class="dim last">It is kept as the secret <code>{escape(server.token_name)}</code>. Then come back: {again}. '
             "If you did not ask for this, close the page.</p>"
         )
-    return f'<p class="bad">{problem}</p><p class="last">{again}, or close the page.</p>'
+    return f'<p class="bad">{problem}.</p><p class="last">{again}, or close the page.</p>'
 
 
 def _agreement(review: ServerReview, nonce: str) -> str:

@@ -67,9 +67,8 @@ class IntegrationApi:
             # A key's own call is no yes to what the tool has become: nobody was shown that.
             if found.tool is not None and not consent.allow:
                 await integrations.servers.agree_to_tool(caller.owner, found.tool)
-        return await integrations.run(
-            caller.owner, ActionRequest(app, action, props, account, seconds=seconds)
-        )
+        request = ActionRequest(app, action, props, account, seconds=seconds)
+        return await integrations.run(caller.owner, request, resolved=found)
 
     async def preview(
         self, caller: Caller, app: str, action: str, props: dict[str, Any], *, account: str | None = None

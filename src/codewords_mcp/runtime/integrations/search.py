@@ -74,7 +74,7 @@ _SYNONYMS = {
     "publish": "create post",
     "query": "search find execute",
     "react": "emoji reaction",
-    "read": "get retrieve list values",
+    "read": "get retrieve fetch list values",
     "record": "row item",
     "refund": "reverse",
     "remove": "delete",
@@ -99,6 +99,10 @@ _SYNONYMS = {
     "what": "list get",
     "which": "list get",
     "who": "list get",
+    "look": "search find get lookup",
+    "remember": "memory store save add",
+    "near": "nearby local location place",
+    "weather": "forecast",
     "write": "create add update",
 }
 # Chosen by measuring which actions real questions find (`benchmarks/integration_search.py`).
@@ -168,11 +172,18 @@ class ActionIndex:
     )
     _app_words: dict[str, set[str]] = field(default_factory=partial(defaultdict[str, set[str]], set))
     _vocabulary: list[str] = field(default_factory=list[str])
+    _weights: dict[str, float] = field(default_factory=lambda: dict(_WEIGHTS))
 
     @classmethod
-    def of(cls, apps: Iterable[App], actions: Iterable[tuple[Hit, str]]) -> ActionIndex:
-        """Build an index. `actions` are (the entry of lists, its description)."""
-        index = cls()
+    def of(
+        cls,
+        apps: Iterable[App],
+        actions: Iterable[tuple[Hit, str]],
+        *,
+        described: float = _WEIGHTS["description"],
+    ) -> ActionIndex:
+        """Build an index. `actions` are (the entry of lists, its description); `described` is a description's weight."""
+        index = cls(_weights=_WEIGHTS | {"description": described})
         for app in apps:
             index.apps.setdefault(app.slug, app)
             for word in stemmed_words(f"{app.slug} {app.name} {app.words}"):
@@ -203,7 +214,7 @@ class ActionIndex:
             for word in found:
                 weights = self._postings[word]
                 # A word counts once in an action, by the most telling field that has it.
-                weights[number] = max(weights.get(number, 0.0), _WEIGHTS[name])
+                weights[number] = max(weights.get(number, 0.0), self._weights[name])
 
     def search(self, query: str, limit: int, unseen: Container[str] = ()) -> tuple[list[Hit], list[App]]:
         """Return (actions, apps that the query names), best first. `unseen` are keys that are left

@@ -152,15 +152,20 @@ class Integrations:
         await self._native.require_connected(owner, resolved.native)
 
     async def run(
-        self, owner: str, request: ActionRequest, policy: EgressPolicy | None = None
+        self,
+        owner: str,
+        request: ActionRequest,
+        policy: EgressPolicy | None = None,
+        resolved: ResolvedAction | None = None,
     ) -> ActionOutcome:
-        """Run an action, once. `policy` limits the hosts of an HTTP request.
+        """Run an action, once. `policy` limits the hosts of an HTTP request. `resolved` is the request's
+        action, where that is known already.
 
         Raises NotFound, InvalidInput naming missing fields, AppNotConnected, IntegrationFailed,
         TooBusy, UpstreamTimedOut.
         """
         try:
-            outcome = await self._run(owner, request, policy)
+            outcome = await self._run(owner, request, policy, resolved)
         except AppNotConnected as error:
             if error.state == "unhealthy":
                 self._report(owner, error.app, healthy=False)
@@ -200,8 +205,15 @@ class Integrations:
     def _report(self, owner: str, app: str, *, healthy: bool) -> None:
         self._on_state(owner, names.plain(names.app_of(app)), healthy)
 
-    async def _run(self, owner: str, request: ActionRequest, policy: EgressPolicy | None) -> ActionOutcome:
-        resolved = await self.directory.resolve(owner, request.app, request.action, request.props)
+    async def _run(
+        self,
+        owner: str,
+        request: ActionRequest,
+        policy: EgressPolicy | None,
+        resolved: ResolvedAction | None,
+    ) -> ActionOutcome:
+        if resolved is None:
+            resolved = await self.directory.resolve(owner, request.app, request.action, request.props)
         if resolved.tool is not None:
             return await self.servers.call(owner, resolved.tool, resolved.props, request.seconds)
         if resolved.native is not None:

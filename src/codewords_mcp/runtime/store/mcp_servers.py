@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlalchemy import ColumnElement, Connection, RowMapping, delete, func, insert, select, update
 
@@ -158,21 +158,37 @@ def agree(
             connection.execute(update(mcp_tools).where(one).values(agreed=row.data))
 
 
-def tool(connection: Connection, owner: str, name: str, tool_name: str) -> AgreedTool | None:
+class FoundTool(NamedTuple):
+    """A tool by its name; `tool` is None where the server has none. `read_at`: when its tools were read."""
+
+    server: McpServer
+    read_at: int
+    tool: AgreedTool | None
+
+
+def tool(connection: Connection, owner: str, name: str, tool_name: str) -> FoundTool | None:
     """A tool of a server, in whatever case its name is written; None without the server."""
-    found = get(connection, owner, name)
-    if found is None:
-        return None
-    query = select(mcp_tools).where(
-        _tools(owner, name), func.lower(mcp_tools.c.name) == tool_name.lower(), mcp_tools.c.data.is_not(None)
+    # In one statement: it precedes every call of a tool.
+    joined = mcp_servers.outerjoin(
+        mcp_tools,
+        (mcp_tools.c.owner == mcp_servers.c.owner)
+        & (mcp_tools.c.server == mcp_servers.c.name)
+        & (mcp_tools.c.name == tool_name),
     )
-    rows = list(connection.execute(query).mappings())
+    columns = (*mcp_servers.c, mcp_tools.c.data, mcp_tools.c.agreed)
+    query = select(*columns).select_from(joined).where(_server(owner, name))
+    row = connection.execute(query).mappings().first()
+    if row is None:
+        return None
+    server = _to_server(row, 0)
+    if row["data"] is not None:
+        return FoundTool(server, row["read_at"], _to_tool(server, row))
+
     # Names that differ in their case only are told apart by it.
-    exact = [row for row in rows if row["name"] == tool_name]
-    chosen = (exact or rows) if len(exact or rows) == 1 else exact
-    if not chosen:
-        return AgreedTool(server=found[0], now=None, agreed=None)
-    return _to_tool(found[0], chosen[0])
+    listed = _tools(owner, name) & mcp_tools.c.data.is_not(None)
+    query = select(mcp_tools).where(listed, func.lower(mcp_tools.c.name) == tool_name.lower())
+    others = list(connection.execute(query).mappings())
+    return FoundTool(server, row["read_at"], _to_tool(server, others[0]) if len(others) == 1 else None)
 
 
 def tools(connection: Connection, server: McpServer, owner: str) -> list[AgreedTool]:

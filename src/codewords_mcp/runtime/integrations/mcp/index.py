@@ -13,6 +13,8 @@ from codewords_mcp.runtime.store.database import Database
 
 MAX_INDEXES = 50
 """Owners whose index is cached."""
+_DESCRIPTION_WEIGHT = 0.6
+"""Tools have terser names and better descriptions than a broker's actions (`benchmarks/mcp_broker.py`)."""
 
 
 class ToolIndexes:
@@ -45,7 +47,7 @@ class ToolIndexes:
 
 def build_tool_index(servers: list[McpServer], tools: list[AgreedTool]) -> ActionIndex:
     """Build an index of these servers' tools."""
-    return ActionIndex.of(map(app_of_server, servers), map(_entry, tools))
+    return ActionIndex.of(map(app_of_server, servers), map(_entry, tools), described=_DESCRIPTION_WEIGHT)
 
 
 def app_of_server(server: McpServer) -> App:

@@ -8,6 +8,7 @@ too, so that a token can be refreshed after a start anew.
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Awaitable, Callable
 from typing import Any, cast
 
@@ -25,6 +26,8 @@ from pydantic import AnyUrl
 from codewords_mcp.runtime.model.egress_policy import is_this_machine
 
 CLIENT_NAME = "CodeWords"
+EXPIRY_MARGIN_S = 30.0
+"""Seconds before its expiry from which a token is no longer used."""
 
 
 class SignInRequired(Exception):  # a state of the connection, not a fault
@@ -112,9 +115,14 @@ class ServerProvider(OAuthClientProvider):
             client_metadata(redirect_uri),
             storage,
             redirect_handler=redirect or _nobody_is_there,
-            callback_handler=callback,
+            callback_handler=callback or _nobody_answers,
             client_metadata_url=client_metadata_url,
         )
+
+    def expire(self) -> bool:
+        """Refresh the token before the next request; False where that is impossible."""
+        self.context.token_expiry_time = 1.0
+        return self.context.can_refresh_token()
 
     async def _initialize(self) -> None:
         await super()._initialize()
@@ -133,6 +141,10 @@ class ServerProvider(OAuthClientProvider):
 
     async def _keep_facts(self) -> None:
         context = self.context
+        if context.token_expiry_time:
+            # A token that expires on its way would cost the call.
+            left = context.token_expiry_time - time.time()
+            context.token_expiry_time -= min(EXPIRY_MARGIN_S, left / 2)
         await self._stored.set_facts(
             context.token_expiry_time, context.oauth_metadata, context.protected_resource_metadata
         )
@@ -149,4 +161,8 @@ def client_metadata(redirect_uri: str) -> OAuthClientMetadata:
 
 
 async def _nobody_is_there(_url: str) -> None:
+    raise SignInRequired
+
+
+async def _nobody_answers() -> AuthorizationCodeResult:
     raise SignInRequired

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Coroutine
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from codewords_mcp.errors import CodewordsError, Forbidden, InvalidInput, NotFound, UpstreamFailed
 from codewords_mcp.errors.remedies import Remedy, RemedyAction
@@ -43,6 +43,7 @@ if TYPE_CHECKING:
     from mcp import Client
     from mcp_types import CallToolResult
 
+T = TypeVar("T")
 READ_TIMEOUT_S = 20.0
 FRESH_S = 60.0
 """Seconds for which a list of tools counts as what the server says now."""
@@ -178,8 +179,9 @@ class McpServers:
         """Read a server's tools and store them. Its problem, if it has one, is stored and returned."""
         try:
             tools, title, transport = await self._list(owner, server)
-        except AppNotConnected as error:
-            return await self._note(owner, server, error.message)
+        except AppNotConnected:
+            # What it wants is noted already.
+            return await self.require(owner, server.name)
         except CodewordsError as error:
             return await self._note(owner, server, str(error))
 
@@ -194,23 +196,21 @@ class McpServers:
         """
         name = server_of(app) or app
         tool_name = action.strip().removeprefix(f"{app}/")
-        found = await self._database.read(rows.get, owner, name)
+        found = await self._database.read(rows.tool, owner, name, tool_name)
         if found is None:
             raise NotFound(
                 "There is no MCP server of this name.", remedy=Remedy(RemedyAction.LIST_CONNECTIONS)
             )
-        server, read_at = found
-        if not server.agreed:
-            raise self.not_connected(server, "missing")
+        if not found.server.agreed:
+            raise self.not_connected(found.server, "missing")
 
-        tool = await self._database.read(rows.tool, owner, name, tool_name)
-        fresh = now() - read_at <= FRESH_S * 1e6
-        if not fresh or tool is None or tool.now is None:
-            server = await self.read(owner, server)
-            tool = await self._database.read(rows.tool, owner, name, tool_name)
-        if tool is None or tool.now is None:
-            raise await self.no_tool(owner, server, tool_name)
-        return tool
+        fresh = now() - found.read_at <= FRESH_S * 1e6
+        if not fresh or found.tool is None:
+            await self.read(owner, found.server)
+            found = await self._database.read(rows.tool, owner, name, tool_name)
+        if found is None or found.tool is None:
+            raise await self.no_tool(owner, await self.require(owner, name), tool_name)
+        return found.tool
 
     async def no_tool(self, owner: str, server: McpServer, tool_name: str) -> NotFound:
         """The error that names the closest tools."""
@@ -244,7 +244,7 @@ class McpServers:
             return await client.call_tool(described.name, arguments)
 
         try:
-            result = await self.sessions.ask(address, ask, seconds)
+            result = await self._ask(owner, tool.server, address, ask, seconds)
         except Unauthorized as refused:
             raise await self._refused(owner, tool.server, refused) from None
 
@@ -301,13 +301,13 @@ class McpServers:
         address = await self._address(owner, server)
         try:
             try:
-                tools, title = await self.sessions.ask(address, read_tools, READ_TIMEOUT_S)
+                tools, title = await self._ask(owner, server, address, read_tools, READ_TIMEOUT_S)
             except UpstreamFailed as error:
                 if address.streams or error.upstream_status not in _OLDER:
                     raise
                 older = ServerAddress(owner, address.url, True, address.token, address.auth)
                 try:
-                    tools, title = await self.sessions.ask(older, read_tools, READ_TIMEOUT_S)
+                    tools, title = await self._ask(owner, server, older, read_tools, READ_TIMEOUT_S)
                 except UpstreamFailed:
                     # What the newer transport met says more of a server that has neither.
                     raise error from None
@@ -315,6 +315,23 @@ class McpServers:
         except Unauthorized as refused:
             raise await self._refused(owner, server, refused) from None
         return tools, title, server.transport
+
+    async def _ask(
+        self,
+        owner: str,
+        server: McpServer,
+        address: ServerAddress,
+        make: Callable[[Client], Coroutine[Any, Any, T]],
+        seconds: float,
+    ) -> T:
+        """Ask; once more with a new access token, where the server refused the one that it had."""
+        try:
+            return await self.sessions.ask(address, make, seconds)
+        except Unauthorized:
+            if server.auth != "sign_in" or not await self.sign_ins.expire(owner, server):
+                raise
+        # 401 says that nothing was carried out.
+        return await self.sessions.ask(address, make, seconds)
 
     async def _refused(self, owner: str, server: McpServer, refused: Unauthorized) -> AppNotConnected:
         """Note how the server wants to know who asks, and return the error that says it."""

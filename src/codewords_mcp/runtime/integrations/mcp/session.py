@@ -112,14 +112,14 @@ class ServerSession:
                 raise self._failure(self._task)
             raise UpstreamTimedOut(
                 f"The server did not answer within {seconds:g} s.",
-                hint="What was request may have been done nevertheless: check before you ask again.",
+                hint="It may have been done nevertheless: check before you call it again.",
             )
         if request.exception() is not None:
             raise self._failure(request)
         return request.result()
 
     async def retire(self) -> None:
-        """End the session once nothing is request in it any more."""
+        """End the session once no request goes on in it."""
         with suppress(TimeoutError):
             async with asyncio.timeout(RETIRE_TIMEOUT_S):
                 await self._unused.wait()
@@ -159,7 +159,7 @@ class ServerSession:
             headers["authorization"] = f"Bearer {address.token}"
         inner = self._web.transport(keepalive=CONNECTIONS_PER_SESSION)
         http = httpx2.AsyncClient(
-            transport=ServerTransport(inner, self.faults, streams=address.streams),
+            transport=ServerTransport(inner, self.faults, address.url, streams=address.streams),
             headers=headers,
             auth=address.auth,
             timeout=None,
@@ -214,12 +214,12 @@ class ServerSession:
         if isinstance(raised, RuntimeError):
             return UpstreamFailed(
                 "The server's answer does not fit what it says of the tool.",
-                hint="What was request was probably done: check before you ask again.",
+                hint="It was probably done: check before you call it again.",
             )
         return UpstreamFailed(
             "The server could not be reached, is no MCP server, or broke the connection off.",
             upstream_status=self.faults.status or None,
-            hint="Check the address. What was request may have been done nevertheless.",
+            hint="Check the address; a call may have been done nevertheless.",
         )
 
 

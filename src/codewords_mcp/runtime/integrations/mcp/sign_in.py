@@ -88,6 +88,13 @@ class SignIns:
             )
         return self._providers[key]
 
+    async def expire(self, owner: str, server: McpServer) -> bool:
+        """Take the access token for expired, since the server refused it; False where it can't be refreshed."""
+        from codewords_mcp.runtime.integrations.mcp.oauth_provider import ServerProvider
+
+        provider = await self.auth(owner, server)
+        return isinstance(provider, ServerProvider) and provider.expire()
+
     async def begin(self, owner: str, server: McpServer, link: str) -> str:
         """Return the address at which a person signs in. `link` is the page that they come back to.
 
@@ -215,7 +222,7 @@ class SignIns:
         import httpx2
         from mcp_types.version import LATEST_HANDSHAKE_VERSION
 
-        transport = ServerTransport(self._web.transport(keepalive=1), faults, streams=False)
+        transport = ServerTransport(self._web.transport(keepalive=1), faults, server.url, streams=False)
         async with httpx2.AsyncClient(
             transport=transport, auth=auth, timeout=None, trust_env=False, headers={"user-agent": USER_AGENT}
         ) as http:

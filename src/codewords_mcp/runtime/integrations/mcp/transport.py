@@ -48,9 +48,12 @@ class SessionFaults:
 
 
 class ServerTransport(httpx2.AsyncBaseTransport):
-    """Sends the requests of one session. `streams`: by the older transport, with one endless GET."""
+    """Sends the requests of one session with the server at `url`. `streams`: by the older transport, with
+    one endless GET.
+    """
 
-    def __init__(self, inner: JudgedTransport, faults: SessionFaults, *, streams: bool) -> None:
+    def __init__(self, inner: JudgedTransport, faults: SessionFaults, url: str, *, streams: bool) -> None:
+        self._url = httpx2.URL(url)
         self._inner = inner
         self._faults = faults
         self._streams = streams
@@ -95,9 +98,10 @@ class ServerTransport(httpx2.AsyncBaseTransport):
         status = response.status_code
         if status >= 300:
             self._faults.status = status
-        if status < 300:
+        # Where one signs in answers too, and its answers say nothing of the server's.
+        if status < 300 and request.url == self._url:
             self._faults.unauthorized = False
-        if status == 401:
+        if status == 401 and request.url == self._url:
             self._faults.unauthorized = True
             self._faults.sign_in |= "resource_metadata" in response.headers.get("www-authenticate", "")
         if status == 404 and "mcp-session-id" in request.headers:
