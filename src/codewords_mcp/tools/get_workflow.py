@@ -162,6 +162,11 @@ def _run_item(run: Run) -> RunItem:
     )
 
 
+_FORM = (
+    'Its form takes input={"@files": {"table.csv": "the text, or the address of a file"}, "other field": …}.'
+)
+
+
 @overload
 def _without_titles(value: JsonObject) -> JsonObject: ...
 @overload
@@ -220,6 +225,8 @@ def _text(data: Workflow) -> str:
         f"Versions: {'; '.join(map(_version, data.versions))}",
     ]
     lines += capability_lines(data.capabilities)
+    if any("form" in route for route in data.routes):
+        lines.append(_FORM)
     if data.tried:
         tried = "\n".join(f"{item.status} {item.id}: {item.message}" for item in data.tried)
         lines.append(fence("How it was tried at its deploy", tried, _MAX_TRIED))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal, cast
 
 import anyio
 from mcp_types import CallToolResult
@@ -30,6 +30,8 @@ if TYPE_CHECKING:
     from codewords_mcp.runtime.api.runtime import Runtime
 
 _FAILURE_LOG_LINES = 20
+FORM_FILES = "@files"
+"""The key of an input for a form whose values are its files. In the input, since each parameter costs every chat tokens."""
 _CANCELLING: set[asyncio.Task[None]] = set()
 """Cancellations in progress; referenced here, or asyncio could collect the tasks."""
 
@@ -49,6 +51,7 @@ async def run_workflow(
     """
     runtime, caller = runtime_and_caller(ctx)
     task = task_of(ctx)
+    data, files = _divided(input)
     # A separate task: cancelling this call while the run is being recorded must not lose its id.
     if apply is not None:
         starting = _apply(runtime, caller, apply)
@@ -57,12 +60,13 @@ async def run_workflow(
             caller,
             workflow_id,
             path=path,
-            data=input,
+            data=data,
             method=method,
             wait=0,
             # Whoever goes on with the task finds the run that it began.
             idempotency_key=task and f"task:{task.task_id}",
             dry_run=dry_run,
+            files=files,
         )
     recording = asyncio.ensure_future(starting)
 
@@ -92,6 +96,20 @@ async def run_workflow(
     # A diagnosis with frames has the workflow's own lines, so the end of the traceback adds nothing.
     lines = [] if diagnosis and diagnosis.frames else logs
     return run_tool_result(RunView(run, lines, diagnosis, held=held))
+
+
+def _divided(sent: Any) -> tuple[Any, dict[str, str] | None]:
+    """(The input, the files of a form in it.) Raises InvalidInput for files that are no texts."""
+    if not isinstance(sent, dict) or FORM_FILES not in sent:
+        return cast("Any", sent), None
+
+    data = cast("dict[str, Any]", sent)
+    files: Any = data[FORM_FILES]
+    if not isinstance(files, dict) or not all(
+        isinstance(text, str) for text in cast("dict[str, Any]", files).values()
+    ):
+        raise InvalidInput(f"`{FORM_FILES}` is an object of texts and addresses, by the fields of the form.")
+    return {name: value for name, value in data.items() if name != FORM_FILES}, cast("dict[str, str]", files)
 
 
 async def _apply(runtime: Runtime, caller: Caller, dry_run: str) -> Run:

@@ -7,7 +7,7 @@ import itertools
 import shutil
 import tempfile
 import weakref
-from collections.abc import AsyncIterator, Collection
+from collections.abc import AsyncIterator, Collection, Mapping
 from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
@@ -273,8 +273,9 @@ class FakeRunApi(RunApi):
         wait: float = 40.0,
         idempotency_key: str | None = None,
         dry_run: bool = False,
+        files: Mapping[str, str] | None = None,
     ) -> Run:
-        del dry_run
+        del dry_run, files
         if idempotency_key in self._fake.run_ids:
             return self._fake.recorded[self._fake.run_ids[idempotency_key]]
         if self._fake.crash is not None:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import builtins
 import json
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from typing_extensions import Unpack
 
 from codewords_mcp.runtime.api.container import Container
+from codewords_mcp.runtime.api.form_uploads import form_of
 from codewords_mcp.runtime.api.paging import check_limit, parse_cursor
 from codewords_mcp.runtime.model.base import Page
 from codewords_mcp.runtime.model.caller import Caller, refuse_run
@@ -61,21 +62,23 @@ class RunApi:
         wait: float = 40.0,
         idempotency_key: str | None = None,
         dry_run: bool = False,
+        files: Mapping[str, str] | None = None,
     ) -> Run:
         """Start a background run with JSON `data` and wait for it up to `wait` seconds. Returns its record.
 
-        A `dry_run` sends reads and holds writes.
+        A `dry_run` sends reads and holds writes. With `files` the request is a form; see `form_of`.
 
         A repeated `idempotency_key` returns the run that it started the first time.
         """
-        if data is None:
-            body = b""
-        else:
+        kind, body = b"application/json", b""
+        if files:
+            kind, body = await form_of(self._container.web, data, files)
+        elif data is not None:
             body = json.dumps(data).encode()
 
         headers = [(b"accept", b"application/json"), (b"content-length", str(len(body)).encode())]
         if body:
-            headers.append((b"content-type", b"application/json"))
+            headers.append((b"content-type", kind))
         # Tools take a path with a query; a request has them apart.
         path, _, query = ("/" + path.lstrip("/")).partition("?")
 

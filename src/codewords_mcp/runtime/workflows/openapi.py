@@ -73,16 +73,15 @@ def _dict(value: Any) -> dict[str, Any]:
 def read_routes(openapi: dict[str, Any]) -> list[dict[str, Any]]:
     """[{method, path, summary, input}] of an OpenAPI document; `input` is the JSON body's schema,
     references resolved. A route that takes values in its path or query has `parameters` too, one that answers with a
-    page `html`.
+    page `html`, one that takes a form with files its schema as `form`.
     """
     routes: list[dict[str, Any]] = []
     resolver = _Resolver(openapi.get("components", {}).get("schemas", {}))
 
     for path, operations in openapi.get("paths", {}).items():
         for method, operation in operations.items():
-            body = (
-                operation.get("requestBody", {}).get("content", {}).get("application/json", {}).get("schema")
-            )
+            content = operation.get("requestBody", {}).get("content", {})
+            body = content.get("application/json", {}).get("schema")
             # FastAPI makes the summary out of the function's name; the description is what a
             # person wrote.
             summary = operation.get("description") or operation.get("summary") or ""
@@ -94,6 +93,8 @@ def read_routes(openapi: dict[str, Any]) -> list[dict[str, Any]]:
             }
             if parameters := _in_address(operation.get("parameters", []), resolver):
                 route["parameters"] = parameters
+            if body is None and (form := content.get("multipart/form-data", {}).get("schema")):
+                route["form"] = resolver.resolve(form)
             if _answers_html(operation):
                 route["html"] = True
             routes.append(route)
