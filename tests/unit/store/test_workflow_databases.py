@@ -87,6 +87,17 @@ async def test_a_process_that_has_ended_is_started_again(databases: SqliteDataba
     assert (await databases.run(KEY, call("SELECT count(*) FROM t"))).results[0].rows == [[0]]
 
 
+async def test_one_workflow_leaves_room_for_another(databases: SqliteDatabases) -> None:
+    await databases.run(KEY, call("CREATE TABLE t (x)"))
+    hogs = [asyncio.create_task(databases.run(KEY, call(ENDLESS))) for _ in range(6)]
+    hogs += [asyncio.create_task(databases.run(KEY, call(f"INSERT INTO t {ENDLESS}")))]
+    await asyncio.sleep(0)
+    other = await databases.run(DatabaseKey("bob", "other_flow"), call("SELECT 1"))
+    assert other.results[0].rows == [[1]]
+    assert not any(hog.done() for hog in hogs), "it did not wait for them"
+    assert all(isinstance(end, RunTimedOut) for end in await asyncio.gather(*hogs, return_exceptions=True))
+
+
 async def test_a_damaged_file_is_told_as_one(databases: SqliteDatabases, tmp_path: Path) -> None:
     await databases.run(KEY, call("CREATE TABLE t (x)"))
     (tmp_path / "databases" / f"{KEY.name}.db").write_bytes(b"not a database" * 1000)

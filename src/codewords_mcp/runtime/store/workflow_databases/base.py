@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 from abc import ABC, abstractmethod
+from collections import Counter
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -23,6 +27,8 @@ MAX_ANSWER: Final = 4 << 20
 """Bytes of one answer as JSON."""
 MAX_VALUE: Final = 4 << 20
 MAX_DATABASE: Final = 256 << 20
+MAX_AT_ONCE: Final = 2
+"""Calls of one database that go on at once, so that no workflow takes all processes or threads."""
 TIMEOUT: Final = 10.0
 """Seconds that one call may take."""
 MIGRATIONS: Final = "_migrations"
@@ -91,6 +97,29 @@ class TableShape:
     name: str
     columns: list[str]
     rows: int
+
+
+class CallSlots:
+    """Slots of calls, for each database its own."""
+
+    def __init__(self, most: int = MAX_AT_ONCE) -> None:
+        self._most = most
+        self._slots: dict[str, asyncio.Semaphore] = {}
+        self._users = Counter[str]()
+
+    @asynccontextmanager
+    async def of(self, key: DatabaseKey) -> AsyncGenerator[None]:
+        """Wait for a slot of this database, and have it for a while."""
+        name = key.name
+        slots = self._slots.setdefault(name, asyncio.Semaphore(self._most))
+        self._users[name] += 1
+        try:
+            async with slots:
+                yield
+        finally:
+            self._users[name] -= 1
+            if not self._users[name]:
+                del self._users[name], self._slots[name]
 
 
 class WritesRefused(InvalidInput):

@@ -25,6 +25,7 @@ from codewords_mcp.runtime.store import advisory_locks
 from codewords_mcp.runtime.store.workflow_databases import base
 from codewords_mcp.runtime.store.workflow_databases.base import (
     CallResult,
+    CallSlots,
     DatabaseKey,
     SqlCall,
     SqlStatement,
@@ -72,12 +73,14 @@ class PostgresDatabases(WorkflowDatabases):
         self._timeout = timeout
         self._file_bytes = file_bytes
         self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="workflow-sql")
+        self._slots = CallSlots()
         self._ready: set[str] = set()
         """Names whose role and schema this process has seen to."""
 
     @override
     async def run(self, key: DatabaseKey, call: SqlCall, *, read_only: bool = False) -> CallResult:
-        return await self._in_thread(self._run, key, call, read_only)
+        async with self._slots.of(key):
+            return await self._in_thread(self._run, key, call, read_only)
 
     async def _in_thread(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         call = partial(function, *args, **kwargs)

@@ -20,6 +20,7 @@ from codewords_mcp.runtime.store import local_file
 from codewords_mcp.runtime.store.workflow_databases import base
 from codewords_mcp.runtime.store.workflow_databases.base import (
     CallResult,
+    CallSlots,
     DatabaseKey,
     SqlCall,
     SqlStatement,
@@ -55,23 +56,25 @@ class SqliteDatabases(WorkflowDatabases):
         self._threads = ThreadPoolExecutor(MAX_PROCESSES, thread_name_prefix="workflow-sql")
         self._local = threading.local()
         self._processes: set[subprocess.Popen[bytes]] = set()
-        self._locks: dict[str, asyncio.Lock] = {}
+        self._readers = CallSlots()
+        self._writers = CallSlots(1)
 
     @override
     async def run(self, key: DatabaseKey, call: SqlCall, *, read_only: bool = False) -> CallResult:
         if not read_only and _may_only_read(call):
             try:
                 # Reads go on beside each other and a write.
-                return await self._call(key, call, read_only=True)
+                return await self._read(key, call)
             except base.WritesRefused:
                 pass
         if read_only:
-            return await self._call(key, call, read_only=True)
-
-        # One call of each database at a time, so that none takes all processes.
-        lock = self._locks.setdefault(key.name, asyncio.Lock())
-        async with lock:
+            return await self._read(key, call)
+        async with self._writers.of(key):
             return await self._call(key, call, read_only=False)
+
+    async def _read(self, key: DatabaseKey, call: SqlCall) -> CallResult:
+        async with self._readers.of(key):
+            return await self._call(key, call, read_only=True)
 
     async def _call(self, key: DatabaseKey, call: SqlCall, *, read_only: bool) -> CallResult:
         path = self._path(key)
