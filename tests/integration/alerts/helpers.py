@@ -19,7 +19,10 @@ from fastapi import HTTPException
 
 @app.post("/")
 async def fails(request: Request):
-    status = (await request.json()).get("status", 200)
+    asked = await request.json()
+    status = asked.get("status", 200)
+    if asked.get("raises"):
+        raise LookupError("no order " + asked["raises"])
     if status != 200:
         raise HTTPException(status)
     return {"ok": True}

@@ -50,6 +50,16 @@ async def test_equal_failures_of_a_schedule_are_one_alert_that_a_run_that_succee
     await _forget(runtime, schedule)
 
 
+@pytest.mark.requirement("alerts:exception")
+async def test_an_alert_names_the_exception_without_secrets(runtime: Runtime, fails: str) -> None:
+    schedule = await scheduled(runtime, fails, input={"raises": "of Monday"})
+    run = await tick(runtime, schedule)
+    alert = await alert_of(runtime, "run_failed", service_id=fails, run_id=run.id)
+    assert "answered 500: “LookupError: no order of Monday”. A schedule" in alert.message
+    await runtime.alerts.dismiss(ADMIN, alert.id)
+    await _forget(runtime, schedule)
+
+
 @pytest.mark.requirement("alerts:runs")
 async def test_a_run_whose_caller_sees_its_failure_is_no_alert(runtime: Runtime, fails: str) -> None:
     response = await runtime.runs.execute(request(fails, {"status": 500}))
@@ -155,5 +165,15 @@ async def test_an_alert_of_a_time_to_come_is_over_with_the_next_success(runtime:
 async def _forget(runtime: Runtime, schedule: Schedule) -> None:
     """Put the schedule and all alerts away."""
     await runtime.schedules.delete(ADMIN, schedule.id)
+    database = runtime._container.database  # pyright: ignore[reportPrivateUsage]
+
+    async def all_told() -> bool:
+        waiting = [
+            await database.read(alert_causes.has_any),
+            await database.read(alert_causes.has_unfinished),
+        ]
+        return not any(waiting)
+
+    await until_async(all_told, "no failure that is not told")
     for alert in await runtime.alerts.list(ADMIN):
         await runtime.alerts.dismiss(ADMIN, alert.id)

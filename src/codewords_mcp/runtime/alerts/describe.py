@@ -14,6 +14,7 @@ from sqlalchemy import Connection, RowMapping, select
 from codewords_mcp.runtime.model.caller import HOME_OWNER
 from codewords_mcp.runtime.model.integration import AppUser
 from codewords_mcp.runtime.model.plain_text import one_line, quoted
+from codewords_mcp.runtime.model.run_columns import ErrorEntry
 from codewords_mcp.runtime.model.run_state import FAILED
 from codewords_mcp.runtime.store import failed_calls
 from codewords_mcp.runtime.store.alert_causes import AlertCause
@@ -31,6 +32,7 @@ _DELIVERY = "whd_"
 """The beginning of the correlation id of runs that a webhook started."""
 _NAME = 100
 _SHOWN_USERS = 5
+_EXCEPTION = 200
 _COLUMNS = (
     runs.c.id, runs.c.owner, runs.c.service_id, runs.c.version, runs.c.status, runs.c.error, runs.c.response_status,
     runs.c.schedule_id, runs.c.correlation_id, runs.c.parent_id, runs.c.idempotency_key, runs.c.created_at,
@@ -63,6 +65,18 @@ def find_failed_run(connection: Connection, run_id: str) -> FailedRun | None:
     return FailedRun(row, row["workflow"], _trigger(row))
 
 
+def find_failed_runs(connection: Connection, run_ids: Sequence[str]) -> list[FailedRun]:
+    """Return those of the runs that failed and are on record, in the order of the ids."""
+    query = select(*_COLUMNS, workflows.c.name.label("workflow")).join(
+        workflows, workflows.c.id == runs.c.service_id
+    )
+    found = connection.execute(query.where(runs.c.id.in_(run_ids), runs.c.status.in_(FAILED))).mappings()
+    rows = {row["id"]: row for row in found}
+    return [
+        FailedRun(rows[id_], rows[id_]["workflow"], _trigger(rows[id_])) for id_ in run_ids if id_ in rows
+    ]
+
+
 def _trigger(row: RowMapping) -> str:
     if row["schedule_id"] is not None:
         return "schedule"
@@ -74,52 +88,73 @@ def _trigger(row: RowMapping) -> str:
     return "background"
 
 
-def describe_run(connection: Connection, run: FailedRun) -> list[Failure]:
-    """Failures that a failed run is told as: its own, and that of a schedule which fails again and again."""
+def subject_of(run: FailedRun, no_access: ErrorEntry | None) -> str:
+    """The subject of a run's failure. `no_access`: see `failed_calls`."""
     row = run.row
-    error: dict[str, Any] = row["error"] or {}
-    code = str(error.get("code", "failed"))
-    cause = f"{code} {row['response_status'] or ''}".strip()
-    at = row["completed_at"] or row["created_at"]
-    detail: dict[str, Any] = {"code": code, "trigger": run.trigger}
-    message = error.get("message", "It failed.")
-    no_access = failed_calls.last_without_access(connection, row["id"])
+    app = failed_calls.app_of(no_access) if no_access is not None else None
+    if app is not None:
+        cause = f"not_connected {app}"
+    else:
+        cause = f"{_code_of(run)} {row['response_status'] or ''}".strip()
+    return f"run_failed/{row['service_id']}/{cause}"[:240]
+
+
+def describe_run(run: FailedRun, no_access: ErrorEntry | None, exception: str, times: int) -> Failure:
+    """The failure that equal failed runs are told as, of which this is the last. `exception`: its traceback's last line."""
+    row = run.row
+    error: ErrorEntry | None = row["error"]
+    detail: dict[str, Any] = {"code": _code_of(run), "trigger": run.trigger}
+    message = error["message"] if error else "It failed."
     if no_access is not None:
         # The program's own error only follows from that.
-        message = no_access["message"]
         app = failed_calls.app_of(no_access)
+        message = no_access["message"]
         if app is not None:
-            cause, detail = f"not_connected {app}", detail | {"app": app}
+            detail["app"] = app
             message = f"{message} A person connects it again."
-    own = Failure(
+    elif exception:
+        message = f"{message.rstrip('.')}: {quoted(exception, _EXCEPTION)}."
+
+    return Failure(
         row["owner"],
         "run_failed",
-        f"run_failed/{row['service_id']}/{cause}"[:240],
+        subject_of(run, no_access),
         f"The workflow {run.workflow} failed",
         f"{message} {_started_by(run.trigger)}",
-        at,
+        row["completed_at"] or row["created_at"],
         service_id=row["service_id"],
         schedule_id=row["schedule_id"],
         run_id=row["id"],
+        times=times,
         detail=detail,
     )
-    if row["schedule_id"] is None or not _keeps_failing(connection, row):
-        return [own]
 
+
+def describe_schedule_of(connection: Connection, run: FailedRun, times: int) -> Failure | None:
+    """The failure of a schedule that fails again and again, whose last run this is; None where it does not."""
+    row = run.row
+    if row["schedule_id"] is None or not _keeps_failing(connection, row):
+        return None
     name = _schedule_name(connection, row["schedule_id"])
-    again = Failure(
+    error: ErrorEntry | None = row["error"]
+    return Failure(
         row["owner"],
         "schedule_failing",
         f"schedule_failing/{row['schedule_id']}",
         f"The schedule {name} of {run.workflow} fails again and again",
-        f"Its last {FAILING_AFTER} runs failed. {error.get('message', '')}".strip(),
-        at,
+        f"Its last {FAILING_AFTER} runs failed. {error['message'] if error else ''}".strip(),
+        row["completed_at"] or row["created_at"],
         service_id=row["service_id"],
         schedule_id=row["schedule_id"],
         run_id=row["id"],
-        detail={"code": code},
+        times=times,
+        detail={"code": _code_of(run)},
     )
-    return [own, again]
+
+
+def _code_of(run: FailedRun) -> str:
+    error: ErrorEntry | None = run.row["error"]
+    return str(error["code"]) if error else "failed"
 
 
 _STARTED_BY = {
@@ -137,7 +172,11 @@ def _started_by(trigger: str) -> str:
 def _keeps_failing(connection: Connection, row: RowMapping) -> bool:
     # Of the workflow's last runs, which its index has in order: those of a schedule have none, and may be many.
     query = select(runs.c.schedule_id, runs.c.status).where(
-        runs.c.owner == row["owner"], runs.c.service_id == row["service_id"], runs.c.completed_at.is_not(None)
+        runs.c.owner == row["owner"],
+        runs.c.service_id == row["service_id"],
+        runs.c.completed_at.is_not(None),
+        # Later ones are told for themselves.
+        runs.c.created_at <= row["created_at"],
     )
     newest = query.order_by(runs.c.created_at.desc(), runs.c.id.desc()).limit(MAX_LOOKED_AT)
     own = [found.status for found in connection.execute(newest) if found.schedule_id == row["schedule_id"]]
@@ -151,8 +190,15 @@ def _schedule_name(connection: Connection, schedule_id: str) -> str:
     return quoted((row.name or row.cron if row else "") or schedule_id, _NAME)
 
 
-def describe(connection: Connection, cause: AlertCause) -> list[Failure]:
-    """Failures that a cause is told as, other than that of a run; none where its subject is gone."""
+AppUsers = dict[str, dict[str, list[AppUser]]]
+"""By owner, the workflows that use each app."""
+
+
+def describe(connection: Connection, cause: AlertCause, known: AppUsers) -> list[Failure]:
+    """Failures that a cause is told as, other than that of a run; none where its subject is gone.
+
+    `known` holds what was read for other causes.
+    """
     detail = cause.detail
     match cause.kind:
         case "schedule_missed" | "schedule_stopped":
@@ -173,7 +219,10 @@ def describe(connection: Connection, cause: AlertCause) -> list[Failure]:
             ]
         case "connection_lost":
             app = quoted(detail["app"], _NAME)
-            users = users_of_apps(connection, detail["owner"]).get(detail["app"], [])
+            owner = detail["owner"]
+            if owner not in known:
+                known[owner] = users_of_apps(connection, owner)
+            users = known[owner].get(detail["app"], [])
             return [
                 Failure(
                     detail["owner"],

@@ -9,38 +9,31 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable
-from dataclasses import replace
 
 import structlog
 from sqlalchemy import Connection, select
 
 from codewords_mcp.runtime.alerts.conditions import Conditions
-from codewords_mcp.runtime.alerts.describe import (
-    FailedRun,
-    connection_subject,
-    describe,
-    describe_run,
-    find_failed_run,
-)
-from codewords_mcp.runtime.alerts.notify import notify_resolved, raise_alerts
+from codewords_mcp.runtime.alerts.describe import connection_subject
+from codewords_mcp.runtime.alerts.make import make_alerts
+from codewords_mcp.runtime.alerts.notify import notify_resolved
 from codewords_mcp.runtime.runs.poll_loop import PollLoop
-from codewords_mcp.runtime.store import alert_causes, alert_messages, alerts
-from codewords_mcp.runtime.store.alert_causes import AlertCause
-from codewords_mcp.runtime.store.alerts import Failure
+from codewords_mcp.runtime.store import alert_causes, alerts
 from codewords_mcp.runtime.store.clock import now
 from codewords_mcp.runtime.store.database import Database
 from codewords_mcp.runtime.store.tables import runs
 
 log = structlog.get_logger(__name__)
 BATCH = 100
+"""Last runs of a workflow that are looked at for one that succeeded."""
+UNFINISHED_INTERVAL = 0.5
+"""Seconds between polls while a failed run's log goes on."""
 SPACING = 0.25
 """Seconds at least between two polls: a busy home ends runs all the time."""
 POLL_INTERVAL, SHARED_POLL_INTERVAL = 30.0, 3.0
 """Seconds between polls of its own accord, where nobody else and where replicas may have left something."""
 MAX_ENDED = 5000
 """Runs that ended and were not looked at yet. Beyond it the store is asked which succeeded."""
-ALERTING = frozenset({"schedule", "webhook", "on_failure"})
-"""The triggers whose failed runs are told: nobody saw them start."""
 
 
 class AlertWatcher(PollLoop):
@@ -86,45 +79,21 @@ class AlertWatcher(PollLoop):
         await asyncio.sleep(max(0.0, self._polled_at + SPACING - time.monotonic()))
         self._polled_at = time.monotonic()
 
-        changed = await self._resolve()
+        changed = False
         while await self._db.read(alert_causes.has_any):
-            await self._db.write(self._make)
+            await self._db.write(make_alerts)
             changed = True
+        is_unfinished = await self._db.read(alert_causes.has_unfinished)
+        changed = await self._resolve(once_more=is_unfinished) or changed
         changed = await self._resolve_connections() or changed
         changed = await self._conditions.check() or changed
 
         if changed:
             self._on_change()
         longest = SHARED_POLL_INTERVAL if self._db.shared else POLL_INTERVAL
+        if is_unfinished:
+            longest = UNFINISHED_INTERVAL
         return min(longest, self._conditions.interval)
-
-    def _make(self, connection: Connection) -> None:
-        failures: dict[tuple[str, str], Failure] = {}
-        for cause in alert_causes.take(connection, BATCH):
-            for failure in self._describe(connection, cause):
-                place = (failure.owner, failure.subject)
-                before = failures.get(place)
-                # A flood of equal failures is counted in few statements.
-                times = failure.times + (before.times if before is not None else 0)
-                failures[place] = replace(failure, times=times)
-
-        raise_alerts(connection, list(failures.values()))
-
-    def _describe(self, connection: Connection, cause: AlertCause) -> list[Failure]:
-        try:
-            if cause.kind != "run_failed":
-                return describe(connection, cause)
-
-            run = find_failed_run(connection, cause.detail["run_id"])
-            if run is not None and run.trigger != "on_failure":
-                alert_causes.note_start(connection, run.row["id"])
-            if run is None or not _alerts(connection, run):
-                return []
-            return describe_run(connection, run)
-        except (LookupError, TypeError, ValueError):
-            # One that can't be told must not keep the others from being told.
-            log.exception("a failure could not be told", cause=cause.id)
-            return []
 
     async def _resolve_connections(self) -> bool:
         restored, self._restored = self._restored, set()
@@ -137,14 +106,18 @@ class AlertWatcher(PollLoop):
     def _resolve_accounts(self, connection: Connection, accounts: set[tuple[str, str]]) -> None:
         # That it was lost may have been written since the causes were read, and must not be told after this.
         while alert_causes.has_any(connection):
-            self._make(connection)
+            make_alerts(connection)
         for owner, app in accounts:
             ids = alerts.resolve_subject(connection, owner, connection_subject(app), now())
             notify_resolved(connection, owner, ids)
 
-    async def _resolve(self) -> bool:
-        """Resolve the alerts of workflows whose runs succeed again; whether there were any."""
-        ended, self._ended = self._ended, set()
+    async def _resolve(self, *, once_more: bool) -> bool:
+        """Resolve the alerts of workflows whose runs succeed again; whether there were any.
+
+        `once_more`: failures from before these runs are still to be told, so the runs are looked at again.
+        """
+        ended = self._ended
+        self._ended = set(ended) if once_more else set()
         reconcile = not self._reconciled
         if not ended and not reconcile:
             return False
@@ -154,17 +127,6 @@ class AlertWatcher(PollLoop):
             return False
 
         return await self._db.write(_resolve_ended, services, None if reconcile else ended)
-
-
-def _alerts(connection: Connection, run: FailedRun) -> bool:
-    """Whether the owner of a run wants alerts of such ones."""
-    match alert_messages.settings_of(connection, run.row["owner"]).runs:
-        case "triggered":
-            return run.trigger in ALERTING
-        case "background":
-            return True
-        case "none":
-            return False
 
 
 def _lost_accounts(connection: Connection) -> set[tuple[str, str]]:

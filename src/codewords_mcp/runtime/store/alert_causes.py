@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-from sqlalchemy import BigInteger, Connection, delete, literal, select
+from sqlalchemy import BigInteger, ColumnElement, Connection, delete, exists, func, literal, select
 
 from codewords_mcp.runtime.model.alert import AlertKind
 from codewords_mcp.runtime.store.clock import now
 from codewords_mcp.runtime.store.inserts import insert_into, insert_once
 from codewords_mcp.runtime.store.tables import alert_causes, runs
 
+LOG_WAIT = 3_000_000
+"""Microseconds for which a failed run's log may go on before its failure is told."""
 START = "start"
 """Kind of the causes that start a workflow instead of an alert."""
 
@@ -43,10 +45,14 @@ def note(connection: Connection, cause_id: str, kind: AlertKind, detail: Mapping
     insert_once(connection, alert_causes, row)
 
 
-def note_start(connection: Connection, run_id: str) -> None:
-    """Note a failed run whose workflow may name one to start for it."""
-    row = {"id": f"start {run_id}", "kind": START, "at": now(), "detail": {"run_id": run_id}}
-    insert_once(connection, alert_causes, row)
+def note_starts(connection: Connection, run_ids: Sequence[str]) -> None:
+    """Note failed runs whose workflows may name one to start for them."""
+    if run_ids:
+        into = insert_into(connection.dialect.name, alert_causes).on_conflict_do_nothing()
+        rows = [
+            {"id": f"start {id_}", "kind": START, "at": now(), "detail": {"run_id": id_}} for id_ in run_ids
+        ]
+        connection.execute(into, rows)
 
 
 def peek_starts(connection: Connection, limit: int) -> list[AlertCause]:
@@ -66,7 +72,7 @@ def discard(connection: Connection, cause_id: str) -> None:
 
 def take(connection: Connection, limit: int) -> list[AlertCause]:
     """Take causes out: the transaction that takes them makes their alerts."""
-    query = select(alert_causes).where(alert_causes.c.kind != START)
+    query = select(alert_causes).where(alert_causes.c.kind != START, ~_is_unfinished())
     query = query.order_by(alert_causes.c.at, alert_causes.c.id)
     found = connection.execute(query.limit(limit).with_for_update(skip_locked=True)).mappings().all()
     causes = [AlertCause(row["id"], row["kind"], row["at"], row["detail"]) for row in found]
@@ -75,6 +81,22 @@ def take(connection: Connection, limit: int) -> list[AlertCause]:
 
 
 def has_any(connection: Connection) -> bool:
-    """Whether a cause waits."""
-    query = select(alert_causes.c.id).where(alert_causes.c.kind != START)
+    """Whether a cause waits that can be told."""
+    query = select(alert_causes.c.id).where(alert_causes.c.kind != START, ~_is_unfinished())
     return connection.execute(query.limit(1)).first() is not None
+
+
+def has_unfinished(connection: Connection) -> bool:
+    """Whether a cause waits for the end of its run's log."""
+    query = select(alert_causes.c.id).where(alert_causes.c.kind != START, _is_unfinished())
+    return connection.execute(query.limit(1)).first() is not None
+
+
+def _is_unfinished() -> ColumnElement[bool]:
+    """Whether a cause is of a run that a process still writes to: the traceback comes after the response."""
+    held = exists().where(runs.c.id == func.substr(alert_causes.c.id, 5), runs.c.executor.is_not(None))
+    return (
+        (alert_causes.c.kind == "run_failed")
+        & (alert_causes.c.at > now() - LOG_WAIT)
+        & held.correlate(alert_causes)
+    )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from sqlalchemy import Connection, select
 
 from codewords_mcp.runtime.model.run_columns import ErrorEntry
@@ -17,6 +19,18 @@ def last_without_access(connection: Connection, run_id: str) -> ErrorEntry | Non
     query = select(runs.c.error).where(runs.c.parent_id == run_id, runs.c.version.is_(None))
     error = connection.execute(query.order_by(runs.c.created_at.desc(), runs.c.id.desc()).limit(1)).scalar()
     return error if error is not None and error.get("code") in NO_ACCESS else None
+
+
+def without_access(connection: Connection, run_ids: Sequence[str]) -> dict[str, ErrorEntry]:
+    """See `last_without_access`, for several runs."""
+    query = select(runs.c.parent_id, runs.c.error).where(
+        runs.c.parent_id.in_(run_ids), runs.c.version.is_(None)
+    )
+    # The last of each run stays.
+    last = {
+        row.parent_id: row.error for row in connection.execute(query.order_by(runs.c.created_at, runs.c.id))
+    }
+    return {id_: error for id_, error in last.items() if error is not None and error.get("code") in NO_ACCESS}
 
 
 def app_of(error: ErrorEntry) -> str | None:
