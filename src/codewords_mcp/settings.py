@@ -5,12 +5,29 @@ Each is an environment variable `CODEWORDS_<NAME>`; docs/reference/settings.md i
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 from platformdirs import user_data_path
-from pydantic import Field
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import BeforeValidator, Field
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+
+def _parse_list(value: object) -> object:
+    """Read a list as JSON, or as words between commas, which is what people write first."""
+    if not isinstance(value, str):
+        return value
+    if value.lstrip().startswith(("[", "{", '"')):
+        try:
+            return json.loads(value)
+        except ValueError:
+            raise ValueError("it is neither JSON nor words between commas") from None
+    return [word.strip() for word in value.split(",") if word.strip()]
+
+
+_Words = Annotated[list[str], NoDecode, BeforeValidator(_parse_list)]
+"""A list in the environment: JSON, or words between commas."""
 
 
 def _default_home() -> Path:
@@ -26,8 +43,8 @@ class Settings(BaseSettings):
     home: Path = Field(default_factory=_default_home, description="Folder with database, environments, files and logs.")
     host: str = Field(default="127.0.0.1", description="Address that `serve` binds. Another address than loopback needs a key.")
     port: int = Field(default=8765, ge=0, le=65535, description="Port that `serve` binds. A home keeps its port (`port.json`): without this setting, or with 0, it gets that one again; the first time 8765, or with 0 a free one. A detached runtime takes another where its port is taken, and says so.")
-    allowed_hosts: list[str] = Field(default_factory=list, description="Names, beside loopback and the bound address, under which the runtime may be asked (JSON list); any other Host gets 421.")
-    allowed_origins: list[str] = Field(default_factory=list, description="Web origins, beside the runtime's own and loopback, whose pages may ask the runtime (JSON list); any other Origin gets 403.")
+    allowed_hosts: _Words = Field(default_factory=list, description="Names, beside loopback and the bound address, under which the runtime may be asked (words between commas, or a JSON list); any other Host gets 421.")
+    allowed_origins: _Words = Field(default_factory=list, description="Web origins, beside the runtime's own and loopback, whose pages may ask the runtime (words between commas, or a JSON list); any other Origin gets 403.")
     api_key: str | None = Field(default=None, description="The home's admin key. Without it one is made at first start and kept in the home (0600).")
     master_key: str | None = Field(default=None, description="Key that encrypts secrets, 32 bytes in base64 or hex. Without it one is made and kept in the system's keyring, or in the home (0600).")
     master_key_previous: str | None = Field(default=None, description="The key before CODEWORDS_MASTER_KEY, until rotating the key has encrypted everything with the new one.")
@@ -58,7 +75,7 @@ class Settings(BaseSettings):
     ready_sandboxes: bool = Field(default=True, description="Keep sandboxes started for workflows that run often; each still serves one run.")
     process_limit: int = Field(default=256, gt=0, description="Processes and threads per run.")
     egress: Literal["internet", "none"] = Field(default="internet", description="What a workflow may reach beside the runtime: the public internet, or nothing.")
-    egress_allow_private: list[str] = Field(default_factory=list, description="host:port pairs on private or loopback addresses that workflows may reach all the same (for tests and local services).")
+    egress_allow_private: _Words = Field(default_factory=list, description="host:port pairs on private or loopback addresses that workflows may reach all the same (words between commas, or a JSON list; for tests and local services).")
 
     chromium: Path | None = Field(default=None, description="The Chromium or Chrome that browser services run in a sandbox. Default: the first of chromium, chromium-browser, google-chrome on PATH.")
     browsers: int = Field(default=4, ge=0, description="Headless browsers at once, each of some 500 MiB; 0 for none. Further ones wait.")
@@ -70,7 +87,7 @@ class Settings(BaseSettings):
     agent_model: str | None = Field(default=None, pattern=r"^(openai|anthropic|gemini)/[\w.:@/-]+$", description="Model that web_automation_agent asks, as `provider/model`. Default: a capable one of the first provider with a key (Anthropic, OpenAI, Gemini).")
 
     read_only: bool = Field(default=False, description="Show and serve over MCP only tools that change nothing, whatever the key; `serve --read-only`.")
-    toolsets: list[str] | None = Field(default=None, description="The only toolsets that are served over MCP (JSON list), whatever the key; `serve --toolsets`. Default: all.")
+    toolsets: Annotated[list[str] | None, NoDecode, BeforeValidator(_parse_list)] = Field(default=None, description="The only toolsets that are served over MCP (words between commas, or a JSON list), whatever the key; `serve --toolsets`. Default: all.")
     oauth_issuer: str | None = Field(default=None, description="URL of an authorization server whose access tokens (JWT) are taken at /mcp and the HTTP API.")
     oauth_audience: str | None = Field(default=None, description="What such a token must be made for (`aud`). Default: the URL of /mcp as clients reach it.")
     oauth_jwks_url: str | None = Field(default=None, description="Where that server's public keys are. Default: what its metadata says.")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -21,11 +22,17 @@ KEY_FILE = "api.key"
 def read_settings() -> Settings:
     """The settings of this environment. Raises InvalidInput for a value that a setting does not take."""
     from pydantic import ValidationError
+    from pydantic_settings import SettingsError
 
     from codewords_mcp.settings import Settings
 
     try:
         return Settings()  # pyright: ignore[reportCallIssue]  # every field has a default, which pyright does not see
+    except SettingsError as error:
+        raise InvalidInput(
+            f"{_variable_of(error)} cannot be used: it is not JSON.",
+            hint="docs/reference/settings.md says what it takes.",
+        ) from None
     except ValidationError as error:
         # Without the input: it may be a key.
         first = error.errors(include_input=False, include_url=False)[0]
@@ -37,6 +44,12 @@ def read_settings() -> Settings:
         raise InvalidInput(
             f"{name} cannot be used: {first['msg']}.", hint="docs/reference/settings.md says what it takes."
         ) from error
+
+
+def _variable_of(error: ValueError) -> str:
+    """The variable that could not be read as JSON. The library tells it in its message only."""
+    found = re.search(r'field "(\w+)"', str(error))
+    return f"CODEWORDS_{found[1].upper()}" if found else "A CODEWORDS_ variable"
 
 
 def connect(*, tell: bool = True) -> RuntimeClient:

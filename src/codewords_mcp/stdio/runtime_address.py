@@ -150,13 +150,14 @@ class HomeRuntime:
             name.startswith("CODEWORDS_") for name in os.environ.keys() - _PROXY_VARIABLES
         ):
             from pydantic import ValidationError
+            from pydantic_settings import SettingsError
 
             from codewords_mcp.settings import Settings
             from codewords_mcp.stdio.settings_conflict import conflict_sentence, ignored_settings
 
             try:
                 ignored = ignored_settings(Settings(), info.settings, info.token)
-            except ValidationError:
+            except (ValidationError, SettingsError):
                 ignored = []
 
             if ignored:

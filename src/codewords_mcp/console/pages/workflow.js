@@ -40,7 +40,9 @@ export default function Workflow({ parameters: [id] }) {
     return html`<${Problem} error=${error} retry=${reload} all=${["/console/workflows", words.all]} />`;
   }
 
-  const chosen = address.value.query.get("tab") ?? "run";
+  const { query } = address.value;
+  // Code beside another version's is the comparison, which also says where there is no such version.
+  const chosen = query.get("tab") === "code" && query.get("against") ? "versions" : query.get("tab") ?? "run";
   const foreign = data.published_by;
   const tabs = words.tabs.filter(([name]) => !foreign || FOREIGN.has(name));
   const tab = tabs.some(([name]) => name === chosen) ? chosen : "run";

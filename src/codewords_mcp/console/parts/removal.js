@@ -1,5 +1,5 @@
 // Deleting a workflow: the question says what goes with it.
-import { call, get } from "../api.js";
+import { call } from "../api.js";
 import { visible } from "../format.js";
 import { workflow as words } from "../strings_workflows.js";
 import { html } from "../ui.js";
@@ -9,8 +9,8 @@ import { Problem, useResource } from "./resource.js";
 
 /** @param {string} id @param {AbortSignal} signal */
 async function load(id, signal) {
-  const [schedules, hooks] = await Promise.all([get("/schedules", { service_id: id }, { signal }), allOf("/webhooks", { service_id: id }, { signal })]);
-  return { schedules: schedules.items.length, hooks: hooks.length };
+  const [schedules, hooks] = await Promise.all([allOf("/schedules", { service_id: id }, { signal }), allOf("/webhooks", { service_id: id }, { signal })]);
+  return { schedules: schedules.length, hooks: hooks.length };
 }
 
 /** @param {{workflow: any, onClose: () => void, onRemoved: () => void}} properties */

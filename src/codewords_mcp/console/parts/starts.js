@@ -1,5 +1,4 @@
 // What starts a workflow besides people: its schedules and webhooks.
-import { get } from "../api.js";
 import { dayTime, exact } from "../format.js";
 import { starts as words } from "../strings_workflows.js";
 import { html, useState } from "../ui.js";
@@ -10,8 +9,8 @@ import { Copy, now, Text, When } from "./text.js";
 
 /** @param {string} id @param {AbortSignal} signal */
 async function load(id, signal) {
-  const [schedules, hooks] = await Promise.all([get("/schedules", { service_id: id }, { signal }), allOf("/webhooks", { service_id: id }, { signal })]);
-  return { schedules: schedules.items, hooks };
+  const [schedules, hooks] = await Promise.all([allOf("/schedules", { service_id: id }, { signal }), allOf("/webhooks", { service_id: id }, { signal })]);
+  return { schedules, hooks };
 }
 
 /** @param {{workflow: any}} properties */

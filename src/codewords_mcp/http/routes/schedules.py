@@ -9,6 +9,7 @@ from codewords_mcp.http.bodies import query_int, read_body
 from codewords_mcp.http.operations import HttpOperation, Parameter, page_of
 from codewords_mcp.http.responses import JsonReply
 from codewords_mcp.http.state import caller, runtime
+from codewords_mcp.runtime.api.paging import MAX_PAGE
 from codewords_mcp.runtime.model.schedule import Schedule, ScheduleRequest
 
 
@@ -21,12 +22,8 @@ async def create(request: Request) -> Response:
 async def list_schedules(request: Request) -> Response:
     """List schedules by their next time."""
     service_id = request.query_params.get("service_id")
-    limit = query_int(request, "limit", low=1, high=100)
+    limit = query_int(request, "limit", low=1, high=MAX_PAGE) or MAX_PAGE
     schedules = runtime(request.scope).schedules
-    if limit is None:
-        return JsonReply(
-            {"items": await schedules.list(caller(request.scope), service_id=service_id), "next_cursor": None}
-        )
     cursor = request.query_params.get("cursor")
     return JsonReply(
         await schedules.page(caller(request.scope), service_id=service_id, limit=limit, cursor=cursor)
@@ -63,8 +60,8 @@ OPERATIONS = [
         "GET", "/schedules", "List schedules, next first", list_schedules, tag="schedules", reply=page_of(Schedule),
         parameters=(
             Parameter("service_id", "Only of this workflow.", {"type": "string"}),
-            Parameter("limit", "At most so many, 1 to 100; all without it.", {"type": "integer"}),
-            Parameter("cursor", "`next_cursor` of the page before, where there is a limit.", {"type": "string"}),
+            Parameter("limit", "At most so many, 1 to 100.", {"type": "integer", "default": MAX_PAGE}),
+            Parameter("cursor", "`next_cursor` of the page before.", {"type": "string"}),
         ),
     ),
     HttpOperation(

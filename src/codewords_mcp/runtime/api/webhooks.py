@@ -46,13 +46,13 @@ class WebhookApi:
         """Pause a webhook: what comes is stored and starts nothing until it is resumed. Raises NotFound."""
         maker = self._container.authorities.of(caller).workflow
         paused = await self._container.webhooks.pause(caller.owner, webhook_id, maker=maker)
-        return self._with_socket(caller, paused)
+        return await self._with_socket(caller, paused)
 
     async def resume(self, caller: Caller, webhook_id: str) -> Webhook:
         """Let a webhook start runs again, for what comes from now on. Raises NotFound."""
         maker = self._container.authorities.of(caller).workflow
         resumed = await self._container.webhooks.pause(caller.owner, webhook_id, maker=maker, paused=False)
-        return self._with_socket(caller, resumed)
+        return await self._with_socket(caller, resumed)
 
     async def get_delivery(self, caller: Caller, delivery_id: str) -> Delivery:
         """Return one delivery with headers and body. Raises NotFound."""
@@ -94,7 +94,7 @@ class WebhookApi:
         found = await self._container.webhooks.list(
             caller.owner, maker=self._container.authorities.of(caller).workflow
         )
-        return [self._with_socket(caller, webhook) for webhook in found]
+        return [await self._with_socket(caller, webhook) for webhook in found]
 
     async def page(
         self, caller: Caller, *, service_id: str | None = None, limit: int, cursor: str | None = None
@@ -107,12 +107,12 @@ class WebhookApi:
             limit=check_limit(limit) + 1,
             after=parse_cursor(cursor),
         )
-        shown = [self._with_socket(caller, webhook) for webhook in found]
+        shown = [await self._with_socket(caller, webhook) for webhook in found]
         return cut_page(shown, limit, lambda webhook: f"{to_micros(webhook.created_at)}.{webhook.id}")
 
-    def _with_socket(self, caller: Caller, webhook: Webhook) -> Webhook:
+    async def _with_socket(self, caller: Caller, webhook: Webhook) -> Webhook:
         """The webhook with the state of its socket, where it is one of Slack's."""
         if webhook.kind != "slack":
             return webhook
-        state = "paused" if webhook.paused else self._container.socket_mode.state(caller.owner)
+        state = "paused" if webhook.paused else await self._container.socket_mode.state(caller.owner)
         return webhook.model_copy(update={"socket": state})

@@ -227,7 +227,7 @@ class ServiceDependencies:
     schedules: ScheduleService
     webhooks: WebhookService
     logins: LoginService
-    socket_state: Callable[[str], str]
+    socket_state: Callable[[str], Awaitable[str]]
     """The state of an owner's socket to Slack, as a sentence."""
     files: FileStore
     address: Callable[[], str]

@@ -59,9 +59,13 @@ class SocketMode:
         """Check the sockets now: webhooks have changed."""
         self._woken.set()
 
-    def state(self, owner: str) -> str:
-        """Return `connected`, or the reason why not."""
-        return self._state.get(owner, f"not connected: {APP_TOKEN} is not set")
+    async def state(self, owner: str) -> str:
+        """Return `connected`, `connecting`, or the reason why not."""
+        if owner in self._state:
+            return self._state[owner]
+        # Right after a webhook or the token was set, the sockets have not been looked at yet.
+        token = await self._webhooks.own_secret(owner, APP_TOKEN)
+        return "connecting" if token else f"not connected: {APP_TOKEN} is not set"
 
     async def run(self) -> None:
         """Open the sockets that are needed and close the others."""

@@ -250,6 +250,8 @@ def test_socket_mode_needs_no_address_and_acknowledges_what_is_stored(
 ) -> None:
     http.put("/secrets/SLACK_APP_TOKEN", json={"value": slack.APP_TOKEN}).raise_for_status()
     made = register(http, "slack_trigger", witness, event_type="app_mention")
+    # The token is set, whether or not the sockets have been looked at since.
+    assert made["socket"] in {"connecting", "connected"}
     assert upstream.wait_for(lambda: bool(upstream.slack.sockets))
     envelope = {"type": "events_api", "envelope_id": "e-1", "payload": json.loads(event("Ev400"))}
     upstream.send_event(envelope)
