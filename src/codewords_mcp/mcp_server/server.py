@@ -58,7 +58,7 @@ from codewords_mcp.mcp_server.access import check_message, check_settings, filte
 from codewords_mcp.mcp_server.context import CALLER_KEY, RequestContext, ServerState, caller_of, principal_of
 from codewords_mcp.mcp_server.errors import to_codewords_error, to_protocol_error
 from codewords_mcp.mcp_server.limits import DEFAULT_LIMITS, ServerLimits
-from codewords_mcp.mcp_server.list_changes import ListChangeNotifier
+from codewords_mcp.mcp_server.list_changes import LEVEL_KEY, ListChangeNotifier
 from codewords_mcp.mcp_server.request_ids import with_unique_ids
 from codewords_mcp.mcp_server.sessions import ReleasingWriter, Sessions, SseSessions
 from codewords_mcp.mcp_server.skills_extension import Skills
@@ -133,10 +133,12 @@ def create_server(
     async def lifespan(_: MCPServer[ServerState]) -> AsyncGenerator[ServerState]:
         state = ServerState(runtime, settings, caller, limits)
         stop_listening = runtime.announcements.listen(changes.tell)
+        stop_alerts = runtime.announcements.listen_to_alerts(changes.tell_alert)
         try:
             yield state
         finally:
             stop_listening()
+            stop_alerts()
             await tasks.aclose()
             await state.jobs.aclose()
 
@@ -355,7 +357,7 @@ def _add_handlers(
     low.add_request_handler("resources/subscribe", SubscribeRequestParams, subscriptions.subscribe)
     low.add_request_handler("resources/unsubscribe", UnsubscribeRequestParams, subscriptions.unsubscribe)
     low.add_request_handler("subscriptions/listen", SubscriptionsListenRequestParams, subscriptions.listen)
-    # Clients up to 2025-11-25 may set a level. No log notifications are sent: results and progress carry everything.
+    # Clients up to 2025-11-25 may set a level. Only alerts are log messages: results and progress carry everything else.
     low.add_request_handler("logging/setLevel", SetLevelRequestParams, _set_level)
     # The handshake of those clients announces `listChanged: false` unless told otherwise; no parameter leads there.
     announce = low.create_initialization_options
@@ -404,7 +406,8 @@ def _connection_of(ctx: RequestContext) -> Connection:
     return ctx.session._connection  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
 
 
-async def _set_level(_: RequestContext, __: SetLevelRequestParams) -> EmptyResult:
+async def _set_level(ctx: RequestContext, params: SetLevelRequestParams) -> EmptyResult:
+    _connection_of(ctx).state[LEVEL_KEY] = params.level
     return EmptyResult()
 
 

@@ -69,6 +69,26 @@ async def test_a_dead_account_is_told_until_it_works_again(runtime: Runtime) -> 
     await until_async(told_again, "an alert that was over at once")
 
 
+@pytest.mark.requirement("alerts:chats")
+async def test_an_alert_that_opens_is_announced_once_to_its_owner(runtime: Runtime) -> None:
+    heard: list[tuple[str, str]] = []
+    stop = runtime.announcements.listen_to_alerts(lambda owner, alert: heard.append((owner, alert.title)))
+    watcher = runtime._container.alerts.watcher  # pyright: ignore[reportPrivateUsage]
+    for app in ("asana", "asana", "trello"):
+        watcher.connection_state("local", app, healthy=False)
+        await alert_of(runtime, "connection_lost", title=f"The account of “{app}” lost its access")
+    await until_async(lambda: _at_least(heard, 2), "two announcements")
+    stop()
+    assert [owner for owner, _ in heard] == ["local", "local"]
+    assert len({title for _, title in heard}) == 2
+    for app in ("asana", "trello"):
+        watcher.connection_state("local", app, healthy=True)
+
+
+async def _at_least(heard: list[tuple[str, str]], count: int) -> bool:
+    return len(heard) >= count
+
+
 @pytest.mark.requirement("alerts:home")
 async def test_a_disk_that_is_nearly_full_is_told_until_it_is_not(tmp_path: Path) -> None:
     home = make_home(tmp_path / "home")

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime
 from typing import Any
 
 import anyio
@@ -16,6 +18,7 @@ from tests.integration.mcp.fake_runtime import ANN, FakeRuntime, Gate
 from tests.support.mcp_clients import data_of, over_http, serving, subscribe, unsubscribe
 
 from codewords_mcp.mcp_server.limits import ServerLimits
+from codewords_mcp.runtime.model.alert import Alert
 from codewords_mcp.settings import Settings
 
 pytestmark = pytest.mark.anyio
@@ -194,6 +197,45 @@ async def test_a_deployment_announces_that_the_list_of_resources_changed(
         await client.call_tool("deploy_workflow", {"code": "x"})
         with anyio.fail_after(5):
             await heard.wait()
+
+
+@pytest.mark.requirement("alerts:chats")
+async def test_an_alert_is_a_log_message_to_the_sessions_of_its_owner_that_want_it(
+    runtime: FakeRuntime, url: str
+) -> None:
+    heard: dict[str, list[Any]] = {"ann": [], "quiet": [], "bob": []}
+    arrived = asyncio.Event()
+
+    def listener(name: str) -> Callable[[object], Awaitable[None]]:
+        async def hear(message: object) -> None:
+            if isinstance(message, types.LoggingMessageNotification):
+                heard[name].append((message.params.level, message.params.data))
+                arrived.set()
+
+        return hear
+
+    at = datetime.now(UTC)
+    alert = Alert(
+        id="al_1", kind="run_failed", status="open", title="The workflow “A” failed", message="Because.", count=1,
+        path="/console", run_id="run-1", first_at=at, last_at=at,
+    )  # fmt: skip
+    async with (
+        over_http(url, "ann", "legacy", message_handler=listener("ann")) as ann,
+        over_http(url, "ann", "legacy", message_handler=listener("quiet")) as quiet,
+        over_http(url, "bob", "legacy", message_handler=listener("bob")) as bob,
+    ):
+        for client in (ann, quiet, bob):
+            await client.list_tools()
+        level_request = types.SetLevelRequest(params=types.SetLevelRequestParams(level="error"))
+        await quiet.session.send_request(level_request, types.EmptyResult)
+        runtime.announcements.announce_alert("ann", alert)
+        with anyio.fail_after(10):
+            await arrived.wait()
+        for client in (quiet, bob):
+            await client.list_tools()
+    [(level, data)] = heard["ann"]
+    assert (level, data["title"], data["run_id"]) == ("warning", alert.title, "run-1")
+    assert (heard["quiet"], heard["bob"]) == ([], [])
 
 
 @pytest.mark.requirement("mcp:resources", "mcp:parts")

@@ -11,6 +11,7 @@ from codewords_mcp.runtime.alerts.channels import AlertChannels, AlertNotice
 from codewords_mcp.runtime.alerts.conditions import Conditions
 from codewords_mcp.runtime.alerts.delivery import AlertDelivery
 from codewords_mcp.runtime.alerts.on_failure import FailureWorkflows
+from codewords_mcp.runtime.alerts.openings import AlertOpenings
 from codewords_mcp.runtime.alerts.questions import Questions
 from codewords_mcp.runtime.alerts.watcher import AlertWatcher
 from codewords_mcp.runtime.gateway.budgets import Budgets
@@ -60,6 +61,7 @@ class Alerts:
         self._events = events
         self._starts: FailureWorkflows | None = None
         self.watcher = AlertWatcher(database, Conditions(database, budgets, disk), self._changed)
+        self.openings = AlertOpenings(database, events)
         events.subscribe(RunLeft, lambda event: self.watcher.run_ended(event.run_id))
 
     def start_by(self, start: Callable[[RunRequest], Awaitable[str]]) -> None:
@@ -71,6 +73,7 @@ class Alerts:
         return [
             self.watcher,
             self.delivery,
+            self.openings,
             self.questions.delivery,
             *([self._starts] if self._starts is not None else []),
         ]

@@ -11,7 +11,7 @@ from codewords_mcp.runtime.alerts.settings_check import check_settings
 from codewords_mcp.runtime.api.container import Container
 from codewords_mcp.runtime.model.alert import Alert, AlertSettingsState, AlertStatus, AlertTest
 from codewords_mcp.runtime.model.caller import Caller, refuse_run
-from codewords_mcp.runtime.model.events import AlertsChanged
+from codewords_mcp.runtime.model.events import AlertOpened, AlertsChanged
 from codewords_mcp.runtime.store import alert_messages as message_rows
 from codewords_mcp.runtime.store import alerts as rows
 from codewords_mcp.runtime.store.clock import now
@@ -23,6 +23,9 @@ class AlertApi:
 
     def __init__(self, container: Container) -> None:
         self._container = container
+        container.events.subscribe(
+            AlertOpened, lambda event: container.announcements.announce_alert(event.owner, event.alert)
+        )
 
     async def acknowledge(self, caller: Caller, alert_id: str) -> Alert:
         """Note that a person knows: the alert stays until what failed works, and is sent no more. Raises NotFound."""

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
+from codewords_mcp.runtime.model.alert import Alert
 from codewords_mcp.runtime.model.live import LiveKind
 
 E = TypeVar("E")
@@ -102,6 +103,14 @@ class WaitingPagesChanged:
 @dataclass(frozen=True, slots=True)
 class AlertsChanged:
     """An alert was made, counted on, answered or resolved."""
+
+
+@dataclass(frozen=True, slots=True)
+class AlertOpened:
+    """An alert was not open before, in the eyes of this process."""
+
+    owner: str
+    alert: Alert
 
 
 @dataclass(frozen=True, slots=True)

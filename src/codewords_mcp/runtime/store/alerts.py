@@ -12,7 +12,7 @@ from sqlalchemy import ColumnElement, Connection, RowMapping, delete, insert, or
 
 from codewords_mcp.runtime.model.alert import UNRESOLVED, Alert, AlertKind, AlertStatus
 from codewords_mcp.runtime.store.clock import optional_datetime, to_datetime
-from codewords_mcp.runtime.store.tables import alert_messages, alerts
+from codewords_mcp.runtime.store.tables import alert_messages, alert_settings, alerts
 
 MAX_ALERTS = 500
 """Alerts of an owner; those that are over make room first, then the oldest."""
@@ -166,6 +166,21 @@ def of_owner(connection: Connection, owner: str, *, unresolved: bool, limit: int
         query = query.where(alerts.c.status.in_(UNRESOLVED))
     query = query.order_by(alerts.c.last_at.desc(), alerts.c.id).limit(limit)
     return [to_alert(row) for row in connection.execute(query).mappings()]
+
+
+def opened_since(connection: Connection, at: int) -> list[tuple[str, int, Alert]]:
+    """(owner, time of its first failure, alert) of open alerts from this time on whose kinds are not muted."""
+    query = select(alerts, alert_settings.c.settings.label("settings")).outerjoin(
+        alert_settings, alert_settings.c.owner == alerts.c.owner
+    )
+    query = query.where(alerts.c.status == "open", alerts.c.first_at >= at)
+    rows = connection.execute(query.order_by(alerts.c.first_at, alerts.c.id)).mappings().all()
+    return [(row["owner"], row["first_at"], to_alert(row)) for row in rows if not _is_muted(row)]
+
+
+def _is_muted(row: RowMapping) -> bool:
+    settings: dict[str, Any] = row["settings"] or {}
+    return row["kind"] in settings.get("muted", ())
 
 
 def get(connection: Connection, alert_id: str) -> Alert | None:
