@@ -27,6 +27,7 @@ from codewords_mcp.runtime.model.alert import AlertSettings
 from codewords_mcp.runtime.store import alert_causes, alert_messages
 from codewords_mcp.runtime.store.clock import to_micros
 from codewords_mcp.runtime.triggers.webhook_signatures import standard
+from codewords_testing.services import loopback_services, slack
 
 pytestmark = [
     pytest.mark.anyio,
@@ -141,6 +142,31 @@ async def test_mail_and_slack_get_what_failed_and_its_address(sending: Runtime, 
     assert f"/console/runs/{run.id}" in message.get_content()
     assert message["X-Codewords-Alert"].startswith("am_")
     assert mail.taken[-1].rcpt_tos == ["ann@example.org", "ben@example.org"]
+
+
+@pytest.mark.requirement("alerts:slack")
+async def test_slack_gets_one_message_of_what_failed_with_the_address_of_the_run(tmp_path: Path) -> None:
+    with loopback_services() as upstream:
+        async with open_runtime(make_home(tmp_path / "home"), **upstream.settings()) as runtime:
+            await runtime.secrets.set(ADMIN, "SLACK_BOT_TOKEN", slack.BOT_TOKEN)
+            await runtime.alerts.change_settings(ADMIN, {"slack": "C1"})
+            assert [result.problem for result in await runtime.alerts.send_test(ADMIN)] == [""]
+            fails = await deploy(runtime, FAILS)
+            run = await tick(runtime, await scheduled(runtime, fails))
+
+            def messages() -> list[dict[str, Any]]:
+                return [sent.json() for sent in upstream.requests if sent.path.endswith("/chat.postMessage")]
+
+            await until_async(lambda: len(messages()) >= 2)
+            test, told = messages()[:2]
+            assert (test["channel"], told["channel"]) == ("C1", "C1")
+            assert "failed: " in told["text"]
+            assert f"/console/runs/{run.id}" in told["text"]
+
+            await runtime.secrets.set(ADMIN, "SLACK_BOT_TOKEN", "xoxb-of-somebody-else")
+            [refused] = await runtime.alerts.send_test(ADMIN)
+            assert refused.problem
+            assert "xoxb" not in refused.problem
 
 
 @pytest.mark.requirement("alerts:grouped")

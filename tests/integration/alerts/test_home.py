@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
+from sqlalchemy import Connection, update
 from tests.integration.alerts.helpers import alert_of
 from tests.support.runtime import ADMIN, make_home, open_runtime, workflow
 from tests.support.served_runtime import start_runtime
@@ -15,8 +17,10 @@ from codewords_mcp.runtime.api.runtime import Runtime
 from codewords_mcp.runtime.gateway.prices import USD
 from codewords_mcp.runtime.model.alert import AlertKind
 from codewords_mcp.runtime.store import model_usage
+from codewords_mcp.runtime.store.tables import keys
 
 pytestmark = pytest.mark.anyio
+DAY = 86_400_000_000
 SLOW = workflow(
     """
 import asyncio
@@ -99,6 +103,39 @@ async def test_a_disk_that_is_nearly_full_is_told_until_it_is_not(tmp_path: Path
         assert await runtime.alerts.list(ADMIN) == []
 
 
+@pytest.mark.requirement("alerts:home")
+async def test_memory_that_is_nearly_full_is_told_until_it_is_not(tmp_path: Path) -> None:
+    home = make_home(tmp_path / "home")
+    async with open_runtime(home, memory_reserve=1 << 60) as runtime:
+        alert = await alert_of(runtime, "memory_low")
+        assert "CODEWORDS_MEMORY_RESERVE" in alert.message
+    async with open_runtime(home, memory_reserve=1) as runtime:
+        assert (await alert_of(runtime, "memory_low", status="resolved")).id == alert.id
+
+
+@pytest.mark.requirement("alerts:keys")
+async def test_a_key_that_expires_soon_is_told_until_it_is_revoked(tmp_path: Path) -> None:
+    home = make_home(tmp_path / "home")
+
+    def age(connection: Connection) -> None:
+        connection.execute(update(keys).values(created_at=keys.c.created_at - 30 * DAY))
+
+    async with open_runtime(home) as runtime:
+        _, soon = await runtime.keys.create(ADMIN, expires_in=3 * 86_400)
+        await runtime.keys.create(ADMIN, expires_in=20 * 86_400)
+        await runtime.keys.create(ADMIN, expires_in=3 * 86_400, one_time=True)
+        await runtime._container.database.write(age)  # pyright: ignore[reportPrivateUsage]
+        await runtime.keys.create(ADMIN, expires_in=3600)
+    async with open_runtime(home) as runtime:
+        alert = await alert_of(runtime, "key_expiring")
+        assert (soon.prefix in alert.title, alert.path) == (True, "/console/settings")
+        told = await runtime.alerts.list(ADMIN)
+        assert [found.kind for found in told] == ["key_expiring"]
+        await runtime.keys.revoke(ADMIN, soon.id)
+    async with open_runtime(home) as runtime:
+        await alert_of(runtime, "key_expiring", status="resolved")
+
+
 @pytest.mark.requirement("alerts:home", "alerts:shown")
 def test_a_killed_runtime_says_so_once_with_the_scheduled_run_that_it_took_along(tmp_path: Path) -> None:
     home = make_home(tmp_path / "home")
@@ -120,6 +157,26 @@ def test_a_killed_runtime_says_so_once_with_the_scheduled_run_that_it_took_along
     with start_runtime(home) as served:
         left = served.call("GET", "/alerts")["items"]
         assert [(alert["kind"], alert["status"]) for alert in left] == [("run_failed", "acknowledged")]
+
+
+@pytest.mark.requirement("alerts:home")
+def test_a_runtime_that_is_killed_again_and_again_is_one_alert_that_counts(tmp_path: Path) -> None:
+    home = make_home(tmp_path / "home")
+    for _ in range(3):
+        with start_runtime(home) as served:
+            served.kill()
+
+    with start_runtime(home) as served:
+
+        def restarted() -> dict[str, Any] | None:
+            items: list[dict[str, Any]] = served.call("GET", "/alerts")["items"]
+            return next(
+                (alert for alert in items if alert["kind"] == "runtime_restarted" and alert["count"] == 3),
+                None,
+            )
+
+        until(restarted)
+        assert len(served.call("GET", "/alerts")["items"]) == 1
 
 
 def _both(items: list[dict[str, str]]) -> dict[str, dict[str, str]]:

@@ -1,4 +1,4 @@
-"""States of a home that are alerts while they last: budgets that are nearly spent, and a disk that is nearly full."""
+"""States of a home that are alerts while they last: budgets, the disk, memory, and keys that expire."""
 
 from __future__ import annotations
 
@@ -9,12 +9,14 @@ from typing import Any
 
 from sqlalchemy import Connection
 
+from codewords_mcp.runtime.alerts.expiring_keys import update_keys
 from codewords_mcp.runtime.alerts.notify import notify_raised, notify_resolved
 from codewords_mcp.runtime.gateway.budgets import BudgetLevel, Budgets
 from codewords_mcp.runtime.model.alert import AlertKind
 from codewords_mcp.runtime.model.caller import HOME_OWNER
 from codewords_mcp.runtime.model.disk_errors import DiskSpace
 from codewords_mcp.runtime.model.plain_text import item
+from codewords_mcp.runtime.runs import memory
 from codewords_mcp.runtime.store import alerts
 from codewords_mcp.runtime.store.alerts import Failure
 from codewords_mcp.runtime.store.clock import now
@@ -24,6 +26,9 @@ INTERVAL = 5.0
 """Seconds between looks at budgets while model calls are made under any."""
 IDLE_INTERVAL = 30.0
 DISK_INTERVAL = 30.0
+KEYS_INTERVAL = 600.0
+ENOUGH = 1.25
+"""Memory is enough again from this multiple of the reserve on: it goes up and down all the time."""
 LOW = 0.8
 """Part of a budget from which it counts as nearly spent."""
 _BUDGET_KINDS: tuple[AlertKind, ...] = ("budget_low", "budget_spent")
@@ -33,12 +38,17 @@ _PARTS: tuple[tuple[AlertKind, float], ...] = (("budget_low", LOW), ("budget_spe
 class Conditions:
     """Checks of states. `interval`: seconds until the next check is due."""
 
-    def __init__(self, database: Database, budgets: Budgets, disk: DiskSpace) -> None:
+    def __init__(
+        self, database: Database, budgets: Budgets, disk: DiskSpace, memory_reserve: int | None
+    ) -> None:
         self._db = database
         self._budgets = budgets
         self._disk = disk
         self._disk_checked = -DISK_INTERVAL
         self._disk_is_low: bool | None = None
+        self._memory_reserve = memory.reserve_of(memory_reserve)
+        self._memory_is_low: bool | None = None
+        self._keys_checked = -KEYS_INTERVAL
         self._levels: list[BudgetLevel] = []
         self.interval = IDLE_INTERVAL
 
@@ -48,6 +58,10 @@ class Conditions:
         if time.monotonic() >= self._disk_checked + DISK_INTERVAL:
             self._disk_checked = time.monotonic()
             changed = await self._check_disk() or changed
+            changed = await self._check_memory() or changed
+        if time.monotonic() >= self._keys_checked + KEYS_INTERVAL:
+            self._keys_checked = time.monotonic()
+            changed = await self._db.write(update_keys) or changed
         return changed
 
     async def _check_budgets(self) -> bool:
@@ -65,6 +79,18 @@ class Conditions:
             return False
         changed = await self._db.write(_update_disk, low=low, where=str(self._disk.folder))
         self._disk_is_low = low
+        return changed
+
+    async def _check_memory(self) -> bool:
+        remaining = await asyncio.to_thread(memory.available)
+        if remaining is None or not self._memory_reserve:
+            return False
+        enough = self._memory_reserve * (ENOUGH if self._memory_is_low else 1)
+        low = remaining < enough
+        if low == self._memory_is_low:
+            return False
+        changed = await self._db.write(_update_memory, low=low, reserve=self._memory_reserve)
+        self._memory_is_low = low
         return changed
 
 
@@ -124,6 +150,22 @@ def _update_disk(connection: Connection, *, low: bool, where: str) -> bool:
         "disk_low",
         "The disk of the home is nearly full",
         f"Free some space on the disk that holds {where}: without it runs fail and nothing is stored.",
+        now(),
+    )
+    return _hold(connection, failure)
+
+
+def _update_memory(connection: Connection, *, low: bool, reserve: int) -> bool:
+    if not low:
+        ids = alerts.resolve_subject(connection, HOME_OWNER, "memory_low", now())
+        notify_resolved(connection, HOME_OWNER, ids)
+        return bool(ids)
+    failure = Failure(
+        HOME_OWNER,
+        "memory_low",
+        "memory_low",
+        "The memory of the machine is nearly full",
+        f"Less than {reserve >> 20} MiB are left, which CODEWORDS_MEMORY_RESERVE keeps free: new runs wait, then are refused.",
         now(),
     )
     return _hold(connection, failure)

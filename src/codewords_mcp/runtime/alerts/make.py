@@ -67,11 +67,11 @@ def _describe_runs(connection: Connection, run_ids: list[str]) -> list[Failure]:
     alert_causes.note_starts(connection, [run.row["id"] for run in found if run.trigger != "on_failure"])
 
     settings: dict[str, AlertSettings] = {}
-    told = [run for run in found if _alerts(connection, run, settings)]
-    no_access = failed_calls.without_access(connection, [run.row["id"] for run in told])
+    alerting = [run for run in found if _alerts(connection, run, settings)]
+    no_access = failed_calls.without_access(connection, [run.row["id"] for run in alerting])
     equal: dict[tuple[str, str], list[FailedRun]] = {}
     scheduled: dict[str, list[FailedRun]] = {}
-    for run in told:
+    for run in alerting:
         subject = subject_of(run, no_access.get(run.row["id"]))
         equal.setdefault((run.row["owner"], subject), []).append(run)
         if run.row["schedule_id"] is not None:

@@ -60,7 +60,9 @@ class Alerts:
         self._address = address
         self._events = events
         self._starts: FailureWorkflows | None = None
-        self.watcher = AlertWatcher(database, Conditions(database, budgets, disk), self._changed)
+        self.watcher = AlertWatcher(
+            database, Conditions(database, budgets, disk, settings.memory_reserve), self._changed
+        )
         self.openings = AlertOpenings(database, events)
         events.subscribe(RunLeft, lambda event: self.watcher.run_ended(event.run_id))
 

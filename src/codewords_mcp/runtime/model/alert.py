@@ -21,6 +21,8 @@ AlertKind = Literal[
     "connection_lost",
     "runtime_restarted",
     "disk_low",
+    "memory_low",
+    "key_expiring",
 ]
 """The failure that an alert is about."""
 AlertStatus = Literal["open", "acknowledged", "dismissed", "resolved"]

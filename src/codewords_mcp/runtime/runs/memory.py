@@ -43,6 +43,13 @@ def total(root: Path = Path("/")) -> int:
     return _meminfo(root).get("MemTotal", 0)
 
 
+def reserve_of(setting: int | None) -> int:
+    """Bytes that stay free: what is set, else a share of the machine."""
+    if setting is not None:
+        return setting
+    return min(MAX_RESERVE, int(total() * SHARE))
+
+
 def _meminfo(root: Path) -> dict[str, int]:
     try:
         lines = (root / "proc/meminfo").read_text(encoding="ascii").splitlines()
@@ -108,10 +115,7 @@ class Headroom:
         timeout: float = WAIT_TIMEOUT,
         fresh: float = FRESH,
     ) -> None:
-        if reserve is None:
-            self._reserve = min(MAX_RESERVE, int(total() * SHARE))
-        else:
-            self._reserve = reserve
+        self._reserve = reserve_of(reserve)
         self._measure = measure
         self._timeout = timeout
         self._fresh = fresh

@@ -93,7 +93,7 @@ def has_unfinished(connection: Connection) -> bool:
 
 
 def _is_unfinished() -> ColumnElement[bool]:
-    """Whether a cause is of a run that a process still writes to: the traceback comes after the response."""
+    """Condition of causes whose run a process still writes to: the traceback comes after the response."""
     held = exists().where(runs.c.id == func.substr(alert_causes.c.id, 5), runs.c.executor.is_not(None))
     return (
         (alert_causes.c.kind == "run_failed")

@@ -247,6 +247,7 @@ _PAGES: Mapping[str, str] = {
     "budget_low": "/console/usage",
     "budget_spent": "/console/usage",
     "delivery_failed": "/console/schedules",
+    "key_expiring": "/console/settings",
 }
 
 
