@@ -50,6 +50,8 @@ _FIXES = (
 
 _UNSET = re.compile(r"Set the secret ([A-Z][A-Z0-9_]{1,63})")
 """The hint of our own services for a missing secret, which programs often pass on."""
+_PROVIDER_CALL = re.compile(r"\b501\b.*?/(openai|anthropic|gemini)/", re.DOTALL)
+"""The exception of an HTTP client for a call of a provider by the gateway, which has no key: the answer's text is not in it."""
 _NO_ROUTE = {404: "Not Found", 405: "Method Not Allowed"}
 """FastAPI's own responses for a path or method without a route."""
 _ROUTES = 20
@@ -99,7 +101,11 @@ def diagnose(
     frames = _frames(trace, code)
     refused = refusals(run)
     text = f"{output}\n{run.response_content or ''}"
-    secret = next((name for name in _UNSET.findall(text) if name in unset), None)
+    named = [
+        *_UNSET.findall(text),
+        *(f"{provider.upper()}_API_KEY" for provider in _PROVIDER_CALL.findall(message)),
+    ]
+    secret = next((name for name in named if name in unset), None)
     unknown = (
         run.response_status in _NO_ROUTE
         and not frames

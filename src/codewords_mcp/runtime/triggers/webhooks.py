@@ -18,7 +18,7 @@ import structlog
 from sqlalchemy import Connection
 from sqlalchemy.exc import IntegrityError
 
-from codewords_mcp.errors import Conflict, InvalidInput, NotFound, TooBusy, Unauthenticated
+from codewords_mcp.errors import Conflict, InvalidInput, MethodNotAllowed, NotFound, TooBusy, Unauthenticated
 from codewords_mcp.errors.remedies import Remedy, RemedyAction
 from codewords_mcp.runtime.model.caller import HOME_OWNER, MadeBy
 from codewords_mcp.runtime.model.webhook import (
@@ -322,21 +322,20 @@ class WebhookService:
         return delivery
 
     async def _answer_challenge(self, hook: WebhookRow, arrival: Arrival) -> WebhookResponse:
-        """Answer WhatsApp's check of the address."""
+        """Answer WhatsApp's check of the address. Raises MethodNotAllowed for the address of another kind."""
+        if hook["kind"] != "whatsapp":
+            raise MethodNotAllowed(
+                "The address of a webhook takes POST.",
+                allow=["POST"],
+                hint="A sender posts its messages here. To try it, POST a JSON body.",
+            )
         query = arrival.query
-        if hook["kind"] == "whatsapp":
-            token = await self.own_secret(hook["owner"], VERIFY_TOKEN)
-        else:
-            token = None
-
+        token = await self.own_secret(hook["owner"], VERIFY_TOKEN)
         sent_token = query.get("hub.verify_token", "")
         genuine = token is not None and hmac.compare_digest(sent_token.encode(), token.encode())
-        if hook["kind"] != "whatsapp" or query.get("hub.mode") != "subscribe" or not genuine:
-            if hook["kind"] == "whatsapp":
-                await self._refuse(
-                    hook, "The verify token is not set." if token is None else "The verify token is wrong."
-                )
-
+        if query.get("hub.mode") != "subscribe" or not genuine:
+            reason = "The verify token is not set." if token is None else "The verify token is wrong."
+            await self._refuse(hook, reason)
             raise Unauthenticated("The signature is missing or invalid.")
 
         return WebhookResponse(query.get("hub.challenge", "")[:500])

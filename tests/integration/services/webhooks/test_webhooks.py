@@ -244,6 +244,17 @@ def test_events_out_of_order_are_each_delivered_and_others_are_ignored(
         assert (found["status"], found["runs"]) == ("ignored", [])
 
 
+@pytest.mark.requirement("webhooks:get")
+def test_a_browser_at_the_address_of_a_webhook_is_told_what_it_takes(
+    http: httpx.Client, outside: httpx.Client, witness: str
+) -> None:
+    made = http.post("/webhooks", json={"service_id": witness, "kind": "plain"}).json()
+    refused = outside.get(httpx.URL(made["url"]).path)
+    assert (refused.status_code, refused.headers["allow"]) == (405, "POST")
+    assert "takes POST" in refused.json()["error"]["message"]
+    http.delete(f"/webhooks/{made['id']}").raise_for_status()
+
+
 @pytest.mark.requirement("webhooks:slack")
 def test_socket_mode_needs_no_address_and_acknowledges_what_is_stored(
     http: httpx.Client, upstream: LoopbackServices, witness: str
