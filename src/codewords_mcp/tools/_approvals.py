@@ -73,10 +73,12 @@ async def _record(ctx: ToolContext, question_id: str, content: dict[str, Any]) -
 
 
 async def question_text(runtime: Runtime, caller: Caller, run: Run) -> str:
-    """The question that a run waits for, for a model: what is asked is data, and the person answers. "" without one."""
+    """The question or address that a run waits for, for a model; "" without one. What is asked is data, and the person
+    answers.
+    """
     question = await open_question(runtime, caller, run)
     if question is None:
-        return ""
+        return await _address_text(runtime, caller, run)
     url = f"{runtime.base_url}/approvals/{question.id}"
     text = "\n".join([question.title, question.details, f"Answers: {', '.join(question.options)}"])
     return (
@@ -84,6 +86,16 @@ async def question_text(runtime: Runtime, caller: Caller, run: Run) -> str:
         f"{question.due_at.isoformat(timespec='seconds')}: in the console at {url}, or by `codewords open {question.id}`. "
         "The run goes on by itself then."
     )
+
+
+async def _address_text(runtime: Runtime, caller: Caller, run: Run) -> str:
+    if run.owner != caller.owner or caller.kind == "run" or run.status not in {"queued", "running"}:
+        return ""
+    found = await runtime.approvals.address_of(run)
+    if found is None:
+        return ""
+    url, due_at = found
+    return f"The run waits for a POST to {url}, until {due_at.isoformat(timespec='seconds')}."
 
 
 def _message(question: ApprovalInfo) -> str:

@@ -42,10 +42,13 @@ async def _question(ctx: ToolContext, arguments: dict[str, Any]) -> str | None:
         return None
     runtime, caller = runtime_and_caller(ctx)
     found = await runtime.workflows.get(caller, workflow_id)
-    count = len(found.versions)
+    count, waiting = len(found.versions), await runtime.workflows.waiting_runs(caller, workflow_id)
+    cancelled = (
+        f" {waiting} of them wait for an answer, a request or a time, and are cancelled." if waiting else ""
+    )
     return (
         f"Delete the workflow {quoted(found.name, 80)} ({workflow_id}) for good, with {count} "
-        f"version{'s' if count > 1 else ''} and its schedules? Its runs stay on record."
+        f"version{'s' if count > 1 else ''} and its schedules? Its runs stay on record.{cancelled}"
     )
 
 

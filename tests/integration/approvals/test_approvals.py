@@ -23,7 +23,7 @@ from tests.integration.runtime.helpers import deployed
 from tests.support.resumable_runs import resumable
 from tests.support.runtime import ADMIN, ALLOWED, fetch, finished, log_text, until_run
 
-from codewords_mcp.errors import CodewordsError, Conflict, Forbidden, InvalidInput, NotFound
+from codewords_mcp.errors import CodewordsError, Conflict, ConsentNeeded, Forbidden, InvalidInput, NotFound
 from codewords_mcp.errors.remedies import RemedyAction
 from codewords_mcp.runtime.model.caller import Caller
 from codewords_mcp.runtime.model.run import Run
@@ -145,11 +145,37 @@ async def test_an_answer_after_the_deadline_the_run_or_the_workflow_is_refused(g
     gone = await deployed(runtime, asking("Gone"))
     deleted = await ground.start([ask()], service=gone)
     await suspended(runtime, deleted)
-    with pytest.raises(Conflict, match="1 run that have not ended"):
-        await runtime.workflows.delete(ADMIN, gone, consent=ALLOWED)
-    await runtime.runs.cancel(ADMIN, deleted)
     await runtime.workflows.delete(ADMIN, gone, consent=ALLOWED)
+    assert (await runtime.runs.get(ADMIN, deleted)).status == "cancelled"
     assert "has ended" in await refusal(ground, deleted)
+
+
+@pytest.mark.requirement("approvals:delete")
+async def test_deleting_a_workflow_asks_once_says_how_many_runs_wait_and_cancels_them(
+    ground: ResumeGround, patient: ResumeGround
+) -> None:
+    runtime = ground.runtime
+    gone = await deployed(runtime, asking("Two wait"))
+    waiting = [
+        await ground.start([ask()], service=gone),
+        await ground.start([wait(seconds="2h")], service=gone),
+    ]
+    for run_id in waiting:
+        await until_run(runtime, run_id, lambda run: run.waits_for in {"answer", "wait"})
+    with pytest.raises(ConsentNeeded) as needed:
+        await runtime.workflows.delete(ADMIN, gone)
+    assert "2 runs that wait for an answer, a request or a time" in " ".join(needed.value.asks)
+    assert (await runtime.runs.get(ADMIN, waiting[0])).status == "queued"
+    await runtime.workflows.delete(ADMIN, gone, consent=ALLOWED)
+    assert {(await runtime.runs.get(ADMIN, run_id)).status for run_id in waiting} == {"cancelled"}
+
+    # One that has its sandbox is no run to end without a word.
+    inside = await deployed(patient.runtime, asking("Inside"))
+    run_id = await patient.start([ask()], service=inside)
+    await question(patient.runtime, run_id)
+    with pytest.raises(Conflict, match="1 run that have not ended"):
+        await patient.runtime.workflows.delete(ADMIN, inside, consent=ALLOWED)
+    await patient.runtime.runs.cancel(ADMIN, run_id)
 
 
 async def refusal(ground: ResumeGround, run_id: str) -> str:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from datetime import datetime
 from typing import Any
 
 from codewords_mcp.runtime.api.container import Container
 from codewords_mcp.runtime.api.runs import RunApi
 from codewords_mcp.runtime.model.caller import Caller, refuse_run
 from codewords_mcp.runtime.model.plain_text import one_line, quoted
+from codewords_mcp.runtime.model.run import Run
 from codewords_mcp.runtime.model.run_wait import (
     ApprovalInfo,
     NotifiedPerson,
@@ -33,6 +35,7 @@ class ApprovalApi:
         self._waits = container.waits
         self._answers = container.alerts.questions.answers
         self._runs = runs
+        self._url_of = container.webhooks.url_of
 
     async def list(self, caller: Caller) -> list[ApprovalInfo]:
         """Open questions to the caller, the newest first, at most 200."""
@@ -53,6 +56,11 @@ class ApprovalApi:
             )
             notified[one.wait_id].append(person)
         return [ApprovalInfo.of(wait, notified[wait.id]) for wait in waits]
+
+    async def address_of(self, run: Run) -> tuple[str, datetime] | None:
+        """(the URL that a run waits for a request to, until when); None if it waits for none."""
+        wait = await self._waits.open_address(run.id)
+        return None if wait is None else (self._url_of(wait.id), wait.due_at)
 
     def offer(self, question_id: str) -> bool:
         """Whether a question has not been put to a person in a form before, by this process: once is enough."""

@@ -76,6 +76,9 @@ class WebhookApi:
                 # for ever.
                 made_by.check()
             arrival = replace(arrival, made_by=made_by)
+        waited = await self._container.waits.receive(arrival, self._container.webhooks.own_secret)
+        if waited is not None:
+            return waited
         if (answered := await self._container.alerts.questions.buttons.receive(arrival)) is not None:
             return answered
         return await self._container.webhooks.receive(arrival)

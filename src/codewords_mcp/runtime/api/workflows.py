@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
-from codewords_mcp.errors import ConsentNeeded, InvalidInput, NotFound
+from codewords_mcp.errors import Conflict, ConsentNeeded, InvalidInput, NotFound
 from codewords_mcp.errors.remedies import Remedy, RemedyAction
 from codewords_mcp.runtime.api.behaviour import Behaviour
 from codewords_mcp.runtime.api.container import Container
@@ -213,6 +214,8 @@ class WorkflowApi:
     ) -> str:
         """Delete a workflow with its versions, schedules and webhooks, once a person agrees; its name. Its runs stay on record.
 
+        Runs that wait without a sandbox are cancelled; the question says how many.
+
         Raises NotFound, ConsentNeeded, Forbidden, Conflict while runs of it go on.
         """
         refuse_run(caller, "delete workflows")
@@ -220,6 +223,11 @@ class WorkflowApi:
         await self._container.consents.settle(
             await deployments.deletion_question(caller, service_id), consent
         )
+        for run_id in await deployments.suspended_runs(service_id):
+            # One that ended in the meantime is no reason to keep the workflow.
+            with suppress(Conflict):
+                await self._container.dispatcher.cancel(caller, run_id)
+        await deployments.require_ended(await deployments.own(caller, service_id))
         name = await deployments.delete(caller, service_id)
         self._container.forget(service_id)
         # The rows of its webhooks went with it; the dispatcher still has them in memory.
@@ -227,6 +235,11 @@ class WorkflowApi:
         await self._container.tell_changed(caller.owner, service_id)
 
         return name
+
+    async def waiting_runs(self, caller: Caller, service_id: str) -> int:
+        """The number of runs that the deletion of a workflow cancels, since they wait without a sandbox. Raises NotFound."""
+        await self._container.deployments.own(caller, service_id)
+        return len(await self._container.deployments.suspended_runs(service_id))
 
     async def diff(
         self, caller: Caller, subject: str, *, against: int | None = None, version: int | None = None

@@ -10,7 +10,7 @@ import structlog
 
 from codewords_mcp.runtime.auth.api_keys import ApiKeys
 from codewords_mcp.runtime.model.caller import Caller
-from codewords_mcp.runtime.store import webhooks
+from codewords_mcp.runtime.store import run_waits, webhooks
 from codewords_mcp.runtime.store.database import Database
 from codewords_mcp.runtime.store.files import FileStore
 
@@ -84,7 +84,11 @@ class SandboxAccess:
         return await self._files.owner_of(token) == run.owner
 
     async def may_post_webhook(self, run: Caller, endpoint: str) -> bool:
-        """Whether a webhook's address starts the workflow of this run and nothing else."""
+        """Whether an address is of a run that waits, of the same owner, or starts the workflow of this run and nothing else."""
+        wait = await self._db.read(run_waits.get, endpoint)
+        if wait is not None and wait.kind == "webhook":
+            # The run that waits has given its address away, and nobody can guess it.
+            return wait.owner == run.owner
         service_id = self._service_of_run(run.run_id or "")
         hooks = await self._db.read(webhooks.at_endpoint, endpoint)
         # All of them: an address may have several webhooks, and a call starts each.

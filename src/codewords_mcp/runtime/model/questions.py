@@ -174,9 +174,18 @@ def of_run(
 
 
 def of_deletion(
-    owner: str, name: str, service_id: str, live: int | None, versions: int, databases: int = 0
+    owner: str,
+    name: str,
+    service_id: str,
+    live: int | None,
+    versions: int,
+    databases: int = 0,
+    waiting: int = 0,
 ) -> Question:
-    """Ask for the deletion of a workflow with its `versions` and databases. `live` is the live version."""
+    """Ask for the deletion of a workflow with its `versions` and databases. `live` is the live version.
+
+    `waiting` runs are cancelled.
+    """
     shown = quoted(name, _TITLE)
     data = {0: "", 1: ", the data of its database"}.get(databases, f", the data of its {databases} databases")
     what = f"{versions} version{'s' if versions > 1 else ''}{data} and its schedules and webhooks, for good"
@@ -191,8 +200,11 @@ def of_deletion(
         no="No, keep it",
     )
     rows = [("deletes", [f"{item(service_id)}: {what}"])]
+    if waiting:
+        runs = "1 run that waits" if waiting == 1 else f"{waiting} runs that wait"
+        rows.append(("cancels", [f"{runs} for an answer, a request or a time"]))
 
-    digest = _digest(owner, "delete", service_id, live, versions, databases)
+    digest = _digest(owner, "delete", service_id, live, versions, databases, waiting)
     return Question(owner, digest, rows, _lines(rows), wording, service_id=service_id)
 
 

@@ -1,4 +1,4 @@
-"""Things that a running workflow waits for: the answer of a person, or a time."""
+"""Things that a running workflow waits for: the answer of a person, a request to its address, or a time."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from codewords_mcp.runtime.model.recipients import Recipient, RecipientChannel
 
 WAITING_SERVICES: Final = frozenset({"approvals", "wait"})
 """Library services whose calls may last for days. Runs of workflows that may call them keep a journal."""
-WaitKind = Literal["question", "time"]
-WaitStatus = Literal["open", "answered", "timed_out", "withdrawn"]
-"""`withdrawn`: the run did not wait for it any longer."""
+WaitKind = Literal["question", "time", "webhook"]
+WaitStatus = Literal["new", "open", "answered", "timed_out", "withdrawn"]
+"""`new`: an address that nobody waits for yet. `withdrawn`: the run did not wait for it any longer."""
 
 
 @dataclass(frozen=True, slots=True)
 class NewWait:
     """A wait that a call begins. `seconds` from now; `question` is that of an approval: `details`, `options`, `fields`,
-    `default`. `recipients` are sent the question.
+    `default`. `recipients` are sent the question. `wait_id` is the address of a wait for a webhook.
     """
 
     kind: WaitKind
@@ -30,12 +30,14 @@ class NewWait:
     seconds: float
     question: dict[str, Any]
     recipients: tuple[Recipient, ...] = ()
+    wait_id: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class RunWait:
-    """A wait of a run. `answer` has `answer` and `fields`; `closed_by` is the person, None for the deadline; `closed_from` is
-    where they answered.
+    """A wait of a run. `answer` has `answer` and `fields`, or the request to an address.
+
+    `closed_by` is the person, None for the deadline; `closed_from` is where they answered.
     """
 
     id: str

@@ -24,7 +24,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from datetime import timedelta
-from typing import Final
+from typing import Any, Final
 
 import structlog
 from sqlalchemy import Connection
@@ -37,9 +37,11 @@ from codewords_mcp.runtime.model.events import EventBus, RunChanged, WaitingPage
 from codewords_mcp.runtime.model.recipients import Recipient
 from codewords_mcp.runtime.model.run import FINISHED
 from codewords_mcp.runtime.model.run_state import to_resumed
-from codewords_mcp.runtime.model.run_wait import NewWait, PersonAnswer, RunWait
+from codewords_mcp.runtime.model.run_wait import NewWait, PersonAnswer, RunWait, WaitKind
+from codewords_mcp.runtime.model.webhook import Arrival, WebhookResponse
 from codewords_mcp.runtime.recording.recorder import RecorderRegistry
 from codewords_mcp.runtime.recording.resume import ResumeRecorder
+from codewords_mcp.runtime.runs import webhook_waits
 from codewords_mcp.runtime.runs.background import BackgroundRuns
 from codewords_mcp.runtime.runs.context import RunDependencies
 from codewords_mcp.runtime.runs.poll_loop import PollLoop
@@ -58,9 +60,18 @@ CALLER_SHARE: Final = 0.75
 """Share of the time of a run with a waiting caller that it may wait for a person."""
 LIMIT: Final = 200
 """Questions in a list."""
+_WAITED_FOR: Final[dict[WaitKind, str]] = {
+    "question": "a person's answer", "time": "its time", "webhook": "a request to its address",
+}  # fmt: skip
+_STILL_WAITS: Final[dict[WaitKind, str]] = {
+    "question": "a person has not answered its question",
+    "time": "it waits for a time",
+    "webhook": "it waits for a request to its address",
+}
 _NO_JOURNAL: Final = "It keeps its sandbox meanwhile, since it has no journal by which it could go on later."
 log = structlog.get_logger(__name__)
 
+OwnSecret = Callable[[str, str], Awaitable[str | None]]
 CheckRecipients = Callable[[str, Sequence[Recipient]], Awaitable[None]]
 """`check(owner, recipients)` raises MissingCredential for a channel that is not connected."""
 
@@ -96,14 +107,9 @@ class RunWaits(PollLoop):
 
     async def wait(self, caller: Caller, repeat_key: str | None, new: NewWait) -> RunWait:
         """See `Waits`."""
-        run_id = caller.run_id
-        if caller.kind != "run" or run_id is None:
-            raise InvalidInput(
-                "Only a running workflow can wait.", hint="Call this service from a workflow's code."
-            )
-
+        run_id = _require_run(caller)
         resumable, new = self._recorder(run_id) is not None, self._scrubbed(run_id, new)
-        key = hashlib.sha256((repeat_key or uuid.uuid4().hex).encode()).hexdigest()
+        key = _key(repeat_key)
         await self._require_channels(caller.owner, run_id, key, new)
         wait, is_new = await self._db.write(self._begin, caller.owner, run_id, key, new, resumable)
         if wait.kind == "question" and not wait.is_over:
@@ -117,6 +123,11 @@ class RunWaits(PollLoop):
         over = wait if wait.is_over else await self._until_over(run_id, wait.id, resumable=resumable)
         self._db.write_with_retries(rows.take, over.id)
         return over
+
+    async def new_webhook(self, caller: Caller, repeat_key: str | None, question: dict[str, Any]) -> RunWait:
+        """See `Waits`."""
+        run_id = _require_run(caller)
+        return await self._db.write(webhook_waits.make, caller.owner, run_id, _key(repeat_key), question)
 
     async def _require_channels(self, owner: str, run_id: str, key: str, new: NewWait) -> None:
         """Raise MissingCredential for recipients that a question cannot be sent to."""
@@ -145,6 +156,8 @@ class RunWaits(PollLoop):
         self, connection: Connection, owner: str, run_id: str, key: str, new: NewWait, resumable: bool
     ) -> tuple[RunWait, bool]:
         """The wait of a call, and whether it is new."""
+        if new.kind == "webhook":
+            return webhook_waits.begin(connection, run_id, new, resumable=resumable)
         rows.lock_run(connection, run_id)
         if found := rows.find(connection, run_id, key):
             return found, False
@@ -173,7 +186,7 @@ class RunWaits(PollLoop):
         run_log = self._context.journal.live(run_id)
         if run_log is not None:
             due = wait.due_at.isoformat(timespec="seconds")
-            what = "a person's answer" if wait.kind == "question" else "its time"
+            what = _WAITED_FOR[wait.kind]
             note = "" if resumable else f" {_NO_JOURNAL}"
             run_log.write_platform_line(f"The run waits for {what}, until {due} at the latest.{note}")
 
@@ -227,7 +240,7 @@ class RunWaits(PollLoop):
 
         await self._db.write(rows.close, wait.id, "withdrawn", None)
         self._changed(wait)
-        what = "a person has not answered its question" if wait.kind == "question" else "it waits for a time"
+        what = _STILL_WAITS[wait.kind]
         error = Conflict(
             f"The run {run_id} was ended, since {what} while its caller waited.",
             hint="In the background it waits for days.",
@@ -279,6 +292,39 @@ class RunWaits(PollLoop):
         if not rows.close(connection, wait_id, "answered", answer, by=reply.by or owner, source=reply.source):
             raise Conflict("This question was answered in the meantime; the first answer counts.")
         return self._claim(connection, run), rows.get(connection, wait_id) or wait
+
+    async def receive(self, arrival: Arrival, own_secret: OwnSecret) -> WebhookResponse | None:
+        """Give a request to the run whose address it came to, once; None for an address of another kind.
+
+        `own_secret(owner, name)` gives the secret that signs it. Raises Unauthenticated for an invalid signature, NotFound;
+        Conflict where another request was first or the run waits no longer.
+        """
+        if not arrival.endpoint.startswith(webhook_waits.PREFIX) or arrival.method != "POST":
+            return None
+        wait = await self._db.read(rows.get, arrival.endpoint)
+        if wait is None:
+            return None
+        if wait.question["signed_as"] is not None:
+            secret = await own_secret(wait.owner, wait.question["secret"])
+            webhook_waits.verify(wait, secret, arrival)
+
+        content = webhook_waits.content_of(arrival)
+
+        def take(connection: Connection) -> tuple[RunWait, bool, bool]:
+            taken, run, is_repeated = webhook_waits.take(connection, arrival.endpoint, content)
+            # Before the run waits for its address it may be suspended by another wait.
+            resumes = run is not None and rows.has_news(connection, run) and self._claim(connection, run)
+            return taken, is_repeated, resumes
+
+        taken, is_repeated, resumes = await self._db.write(take)
+        self._changed(taken)
+        if resumes:
+            self._resume(taken.run_id)
+        return WebhookResponse({"ok": True, "repeated": is_repeated})
+
+    async def open_address(self, run_id: str) -> RunWait | None:
+        """The address that a run waits for a request to; None if it waits for none."""
+        return await self._db.read(rows.open_address, run_id)
 
     async def open_questions(self, owner: str) -> list[RunWait]:
         """Questions to an owner, the newest first, at most `LIMIT`."""
@@ -398,6 +444,19 @@ class RunWaits(PollLoop):
         self._context.events.publish(RunChanged(wait.run_id))
         if wait.kind == "question":
             self._bus.publish(WaitingPagesChanged())
+
+
+def _require_run(caller: Caller) -> str:
+    """The id of the calling run. Raises InvalidInput for another caller."""
+    if caller.kind != "run" or caller.run_id is None:
+        raise InvalidInput(
+            "Only a running workflow can wait.", hint="Call this service from a workflow's code."
+        )
+    return caller.run_id
+
+
+def _key(repeat_key: str | None) -> str:
+    return hashlib.sha256((repeat_key or uuid.uuid4().hex).encode()).hexdigest()
 
 
 def _require_open(wait: RunWait, run: rows.WaitingRun | None) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import Any, Protocol
 
 from codewords_mcp.runtime.model.caller import Caller
 from codewords_mcp.runtime.model.run_wait import NewWait, RunWait
@@ -15,5 +15,13 @@ class Waits(Protocol):
         """Wait until it is over. The same `repeat_key` of a run is the same wait, also in a later attempt.
 
         Raises InvalidInput for a caller that is no run, Conflict where a caller waits for the run meanwhile.
+        """
+        ...
+
+    async def new_webhook(self, caller: Caller, repeat_key: str | None, question: dict[str, Any]) -> RunWait:
+        """Make an address to which a request may come; the same `repeat_key` of a run is the same address.
+
+        `question` has the name of the `secret` that its sender signs with, and how, as `signed_as`. Raises InvalidInput for
+        a caller that is no run, Conflict.
         """
         ...

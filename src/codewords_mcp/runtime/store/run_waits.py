@@ -60,8 +60,10 @@ def find(connection: Connection, run_id: str, key: str) -> RunWait | None:
     return _to_wait(row) if row else None
 
 
-def add(connection: Connection, wait: RunWait, key: str, *, resumable: bool, due_at: int) -> None:
-    """A new wait, which is open. `resumable`: its run may give its sandbox back."""
+def add(
+    connection: Connection, wait: RunWait, key: str, *, resumable: bool, due_at: int, taken: bool = False
+) -> None:
+    """A new wait. `resumable`: its run may give its sandbox back; `taken`: the run need not learn of its end."""
     connection.execute(
         insert(run_waits).values(
             id=wait.id,
@@ -75,8 +77,8 @@ def add(connection: Connection, wait: RunWait, key: str, *, resumable: bool, due
             resumable=resumable,
             created_at=now(),
             due_at=due_at,
-            status="open",
-            taken=False,
+            status=wait.status,
+            taken=taken,
         )
     )
 
@@ -105,6 +107,32 @@ def close(
         return False
     question_messages.close(connection, [wait_id])
     return True
+
+
+def count(connection: Connection, run_id: str, kind: str) -> int:
+    """The number of a run's waits of a kind."""
+    query = select(func.count()).select_from(run_waits).where(_ROWS.run_id == run_id, _ROWS.kind == kind)
+    return connection.execute(query).scalar_one()
+
+
+def begin(connection: Connection, wait_id: str, *, due_at: int, resumable: bool) -> None:
+    """Let a run wait for an address that it has made."""
+    values = {"status": "open", "due_at": due_at, "resumable": resumable, "taken": False}
+    connection.execute(update(run_waits).where(_ROWS.id == wait_id, _ROWS.status == "new").values(values))
+
+
+def receive(connection: Connection, wait_id: str, answer: dict[str, Any]) -> None:
+    """Answer the wait for an address, also before the run waits for it."""
+    values = {"status": "answered", "answer": answer, "closed_at": now()}
+    which = _ROWS.id == wait_id, _ROWS.status.in_(("new", "open"))
+    connection.execute(update(run_waits).where(*which).values(values))
+
+
+def open_address(connection: Connection, run_id: str) -> RunWait | None:
+    """The address that a run waits for a request to; None if it waits for none."""
+    query = select(run_waits).where(_ROWS.run_id == run_id, _ROWS.kind == "webhook", _ROWS.status == "open")
+    row = connection.execute(query.order_by(_ROWS.created_at).limit(1)).mappings().first()
+    return _to_wait(row) if row else None
 
 
 def take(connection: Connection, wait_id: str) -> None:

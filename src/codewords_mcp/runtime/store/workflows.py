@@ -8,7 +8,7 @@ from typing import Any
 
 from sqlalchemy import Connection, RowMapping, delete, func, insert, or_, select, update
 
-from codewords_mcp.runtime.model.run_state import UNFINISHED
+from codewords_mcp.runtime.model.run_state import SUSPENDED, UNFINISHED
 from codewords_mcp.runtime.store.tables import (
     drafts,
     published,
@@ -236,6 +236,13 @@ def count_unfinished_runs(connection: Connection, workflow_id: str) -> int:
     # A replay needs nothing of the workflow any more.
     unfinished &= runs.c.mode.is_distinct_from("replay")
     return connection.execute(select(func.count()).select_from(runs).where(unfinished)).scalar_one()
+
+
+def suspended_runs(connection: Connection, workflow_id: str) -> list[str]:
+    """Its runs that wait for an answer, a request or a time without a sandbox."""
+    suspended = (runs.c.service_id == workflow_id) & (runs.c.status == "queued")
+    suspended &= runs.c.executor.is_(None) & runs.c.waits_for.in_(SUSPENDED)
+    return list(connection.execute(select(runs.c.id).where(suspended)).scalars())
 
 
 def live_manifests(connection: Connection, workflow_ids: Collection[str]) -> dict[str, dict[str, Any]]:

@@ -299,7 +299,7 @@ class WebhookService:
             **_row(owner, kind, endpoint or shared_endpoint(owner, kind), event.key, at),
             "event": event.name,
             "about": event.about,
-            "headers": _stored_headers(headers),
+            "headers": stored_headers(headers),
             "body": body,
             "size": len(body),
             "made_by": made_by.as_json() if made_by else None,
@@ -400,7 +400,8 @@ def _row(owner: str, kind: str, endpoint: str, key: str, at: int) -> DeliveryRow
     }  # fmt: skip
 
 
-def _stored_headers(headers: Mapping[str, str]) -> dict[str, str]:
+def stored_headers(headers: Mapping[str, str]) -> dict[str, str]:
+    """The headers of a request that are kept: none of the connection, no credentials, and not without bounds."""
     stored: dict[str, str] = {}
     remaining = _MAX_HEADER_CHARS
     for name, value in headers.items():

@@ -226,21 +226,35 @@ class Deployments:
         )
 
     async def deletion_question(self, caller: Caller, service_id: str) -> Question:
-        """The question that a person agrees to before `delete`. Raises NotFound, Conflict while runs are unfinished."""
+        """The question that a person agrees to before `delete`. Raises NotFound, Conflict while runs go on.
+
+        Runs that wait without a sandbox are part of the question: the deletion cancels them.
+        """
         workflow = await self.own(caller, service_id)
+        waiting = await self.suspended_runs(service_id)
+        await self.require_ended(workflow, but=len(waiting))
+
+        versions = await self._db.read(rows.list_versions, service_id)
+        databases = await self._databases.count(service_id)
+        live = workflow.active_version
+        return of_deletion(
+            caller.owner, workflow.name, service_id, live, len(versions), databases, len(waiting)
+        )
+
+    async def suspended_runs(self, service_id: str) -> list[str]:
+        """The runs of a workflow that wait for an answer, a request or a time without a sandbox."""
+        return await self._db.read(rows.suspended_runs, service_id)
+
+    async def require_ended(self, workflow: WorkflowRow, *, but: int = 0) -> None:
+        """Raise Conflict while more runs of a workflow have not ended than `but`."""
         # A run needs its version's row for its result, its retries and its replay.
-        if unfinished := await self._db.read(rows.count_unfinished_runs, service_id):
-            count = "1 run" if unfinished == 1 else f"{unfinished} runs"
+        unfinished = await self._db.read(rows.count_unfinished_runs, workflow.id)
+        if unfinished > but:
+            count = "1 run" if unfinished - but == 1 else f"{unfinished - but} runs"
             raise Conflict(
                 f"{workflow.name} has {count} that have not ended; nothing was deleted.",
                 hint="Wait for them or cancel them first.",
             )
-
-        versions = await self._db.read(rows.list_versions, service_id)
-        databases = await self._databases.count(service_id)
-        return of_deletion(
-            caller.owner, workflow.name, service_id, workflow.active_version, len(versions), databases
-        )
 
     async def delete(self, caller: Caller, service_id: str) -> str:
         """Delete the workflow and return its name. See `WorkflowApi.delete`."""

@@ -18,7 +18,7 @@
 # example = {title = "Pens for the office", amount = 12, automatic_below = 50}
 # ///
 
-"""Ask for an approval: a person decides in the inbox, with a comment; the run waits for days without a sandbox. Run it in the background."""
+"""Ask for an approval: a person decides in the inbox or by a message, with a comment; the run waits for days without a sandbox. Run it in the background."""
 
 from typing import Any, Literal
 
@@ -36,6 +36,9 @@ class Request(BaseModel):
     amount: float | None = None
     details: str = Field("", max_length=10_000)
     automatic_below: float | None = Field(None, description="Amounts below this are approved at once.")
+    notify: dict[Literal["email", "slack", "whatsapp"], list[str]] = Field(
+        default_factory=dict, description='People who are sent the question and may answer it, as {"email": ["ann@example.org"]}.'
+    )
     deadline: str = Field("7d", description="How long a person has: 30m, 4h, 3d. It is declined after that.")
 
 
@@ -61,6 +64,7 @@ async def ask_for(asked: Request) -> Decision:
         "fields": COMMENT,
         "timeout": asked.deadline,
         "default": "decline",
+        "notify": asked.notify,
     }
     reply = await ask(question)
     # From here on the run goes on, perhaps days later: pay, publish or send here.
