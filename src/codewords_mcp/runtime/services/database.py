@@ -32,6 +32,7 @@ from codewords_mcp.runtime.store.workflow_databases.base import (
 )
 
 MAX_MIGRATIONS: Final = 500
+_HELD_TABLES: Final = "Tables of held migrations are not there in a dry run: run the workflow once before."
 
 
 class Blob(BaseModel):
@@ -153,6 +154,9 @@ async def effect_in(context: ServiceContext, params: DatabaseInput) -> Effect:
         await _run(context, params, tuple(params.migrate), read_only=True)
     except WritesRefused:
         return "writes"
+    except InvalidInput as error:
+        # This is asked for dry runs and their application only; there a table may be missing for this reason.
+        raise InvalidInput(error.message, hint=f"{error.hint} {_HELD_TABLES}".strip()) from error
     return "reads"
 
 
