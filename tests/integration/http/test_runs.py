@@ -367,5 +367,5 @@ def test_runs_are_listed_by_version_trigger_and_time(http: httpx.Client, probe: 
         {"since": "2999-01-01T00:00:00Z"},
     ):
         assert made not in listed(**other), other
-    for wrong in ({"version": "x"}, {"trigger": "me"}, {"since": "yesterday"}, {"until": "2026-01-01"}):
+    for wrong in ({"version": "x"}, {"trigger": "me"}, {"since": "yesterday"}, {"until": "2026-13-01"}):
         assert http.get("/runs", params=wrong).status_code == 400, wrong

@@ -139,7 +139,8 @@ async def test_headers_and_addresses_take_away_and_never_give(door: Door, url: s
         "run_workflow", {"workflow_id": "x"}
     )
     assert refused["content"][0]["text"].startswith("forbidden: This connection is read-only")
-    assert await _names(f"{url}/runs", ADMIN_KEY) == ["run_workflow", "get_run", "cancel_run"]
+    runs = ["run_workflow", "get_run", "cancel_run", "list_runs", "query_runs"]
+    assert await _names(f"{url}/runs", ADMIN_KEY) == runs
     assert await _names(f"{url}/runs", ADMIN_KEY, **{"X-MCP-Toolsets": "secrets,runs"}) == await _names(
         f"{url}/runs", ADMIN_KEY
     )
@@ -163,7 +164,12 @@ def test_the_options_of_the_front_narrow_what_the_host_sees(door: Door, tmp_path
             host.initialize()
         told = host.modern("tools/list") if era == "modern" else host.request("tools/list")
         refused = host.call(era, "set_secret", {"name": "X"})
-    assert [tool["name"] for tool in told["result"]["tools"]] == ["get_run", "list_secrets"]
+    assert [tool["name"] for tool in told["result"]["tools"]] == [
+        "get_run",
+        "list_runs",
+        "query_runs",
+        "list_secrets",
+    ]
     assert "read-only" in refused["result"]["content"][0]["text"]
 
 
