@@ -70,6 +70,7 @@ class Settings(BaseSettings):
     memory_reserve: int | None = Field(default=None, ge=0, description="Bytes of this machine's memory that runs leave free: below that, new ones wait, then get 429. Default: a tenth of it, at most 512 MiB.")
     queue_limit: int = Field(default=1000, ge=0, description="Runs waiting per caller before 429.")
     schedule_limit: int = Field(default=1000, ge=0, description="Schedules per caller.")
+    trigger_limit: int = Field(default=1000, ge=0, description="Triggers of event sources per caller.")
     memory_limit: int = Field(default=2 << 30, gt=0, description="Bytes of memory per run.")
     disk_limit: int = Field(default=10 << 30, gt=0, description="Bytes of temporary disk per run.")
     ready_sandboxes: bool = Field(default=True, description="Keep sandboxes started for workflows that run often; each still serves one run.")

@@ -41,6 +41,7 @@ WORDS: Final[dict[RemedyAction, str]] = {
     RemedyAction.LIST_SERVICES: "`codewords services` shows them.",
     RemedyAction.LIST_TEMPLATES: "`codewords templates` shows them.",
     RemedyAction.LIST_WEBHOOKS: "`codewords webhooks list` shows yours.",
+    RemedyAction.LIST_TRIGGERS: "`codewords triggers list` shows yours.",
     RemedyAction.LIST_WORKFLOWS: "`codewords list` shows your workflows.",
     RemedyAction.NAME_WORKFLOW: "--id {workflow} makes it a new version of that workflow; "
     "--name TITLE makes a workflow of its own.",

@@ -46,6 +46,7 @@ class RemedyAction(StrEnum):
     LIST_SERVICES = "list_services"
     LIST_TEMPLATES = "list_templates"
     LIST_WEBHOOKS = "list_webhooks"
+    LIST_TRIGGERS = "list_triggers"
     LIST_WORKFLOWS = "list_workflows"
     NAME_WORKFLOW = "name_workflow"
     PAIR_BROWSER = "pair_browser"
@@ -97,6 +98,7 @@ NEUTRAL_WORDS: Final[dict[RemedyAction, str]] = {
     RemedyAction.LIST_SERVICES: "See the list of library services.",
     RemedyAction.LIST_TEMPLATES: "See the list of templates.",
     RemedyAction.LIST_WEBHOOKS: "See the list of webhooks.",
+    RemedyAction.LIST_TRIGGERS: "See the list of triggers.",
     RemedyAction.LIST_WORKFLOWS: "See the list of workflows.",
     RemedyAction.NAME_WORKFLOW: 'For a new version of it, name it: `service_id` "{workflow}". For a workflow of its own, '
     "give another `name`.",

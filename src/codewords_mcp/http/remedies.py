@@ -42,6 +42,7 @@ WORDS: Final[dict[RemedyAction, str]] = {
     RemedyAction.LIST_SERVICES: "GET /services lists them.",
     RemedyAction.LIST_TEMPLATES: "GET /templates lists them.",
     RemedyAction.LIST_WEBHOOKS: "GET /webhooks lists yours.",
+    RemedyAction.LIST_TRIGGERS: "GET /triggers lists yours.",
     RemedyAction.LIST_WORKFLOWS: "GET /workflows lists your workflows.",
     RemedyAction.NAME_WORKFLOW: NEUTRAL_WORDS[RemedyAction.NAME_WORKFLOW],
     RemedyAction.PAIR_BROWSER: "`codewords browser pair` pairs it.",

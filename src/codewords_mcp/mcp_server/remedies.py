@@ -43,6 +43,7 @@ WORDS: Final[dict[RemedyAction, str]] = {
     RemedyAction.LIST_SERVICES: "The resource services://all lists them.",
     RemedyAction.LIST_TEMPLATES: "list_templates shows them.",
     RemedyAction.LIST_WEBHOOKS: "`codewords webhooks list` shows yours.",
+    RemedyAction.LIST_TRIGGERS: "list_triggers shows yours.",
     RemedyAction.LIST_WORKFLOWS: "list_workflows shows your workflows.",
     RemedyAction.NAME_WORKFLOW: 'For a new version of it, name it: `workflow_id` "{workflow}". '
     "For a workflow of its own, give another `name`.",

@@ -11,6 +11,7 @@ from typing import Any
 
 from sqlalchemy import Connection, RowMapping, select
 
+from codewords_mcp.runtime.alerts.describe_trigger import describe_trigger
 from codewords_mcp.runtime.model.caller import HOME_OWNER
 from codewords_mcp.runtime.model.integration import AppUser
 from codewords_mcp.runtime.model.plain_text import one_line, quoted
@@ -36,13 +37,16 @@ _EXCEPTION = 200
 _COLUMNS = (
     runs.c.id, runs.c.owner, runs.c.service_id, runs.c.version, runs.c.status, runs.c.error, runs.c.response_status,
     runs.c.schedule_id, runs.c.correlation_id, runs.c.parent_id, runs.c.idempotency_key, runs.c.created_at,
-    runs.c.completed_at, runs.c.input, runs.c.made_by, runs.c.key_id, runs.c.depth,
+    runs.c.completed_at, runs.c.input, runs.c.made_by, runs.c.key_id, runs.c.depth, runs.c.trigger_kind,
 )  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
 class FailedRun:
-    """A run that failed. `name`: its workflow's, as it is stored; `trigger`: schedule, webhook, on_failure, or background."""
+    """A run that failed. `name`: its workflow's, as it is stored.
+
+    `trigger`: schedule, webhook, trigger (of an event source), on_failure, or background.
+    """
 
     row: RowMapping
     name: str
@@ -85,6 +89,8 @@ def _trigger(row: RowMapping) -> str:
         return "webhook"
     if str(row["idempotency_key"] or "").startswith(ON_FAILURE):
         return "on_failure"
+    if row["trigger_kind"] is not None:
+        return "trigger"
     return "background"
 
 
@@ -160,6 +166,7 @@ def _code_of(run: FailedRun) -> str:
 _STARTED_BY = {
     "schedule": "A schedule had started it.",
     "webhook": "A webhook had started it.",
+    "trigger": "A trigger had started it.",
     "on_failure": "It was started for the failure of another workflow.",
     "background": "It ran in the background.",
 }
@@ -203,6 +210,8 @@ def describe(connection: Connection, cause: AlertCause, known: AppUsers) -> list
     match cause.kind:
         case "schedule_missed" | "schedule_stopped":
             return _describe_schedule(connection, cause)
+        case "trigger_failing" | "trigger_stopped" | "trigger_missed":
+            return describe_trigger(connection, cause)
         case "on_failure_failed":
             return _describe_not_started(connection, cause)
         case "delivery_failed":

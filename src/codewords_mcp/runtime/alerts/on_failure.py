@@ -26,7 +26,7 @@ from codewords_mcp.errors import (
 from codewords_mcp.runtime.alerts.describe import ON_FAILURE, FailedRun, find_failed_run
 from codewords_mcp.runtime.model.caller import Caller, MadeBy
 from codewords_mcp.runtime.model.manifest import Manifest
-from codewords_mcp.runtime.model.run import RunRequest
+from codewords_mcp.runtime.model.run import RunRequest, TriggerRef
 from codewords_mcp.runtime.runs.background_request import replayed
 from codewords_mcp.runtime.runs.poll_loop import PollLoop
 from codewords_mcp.runtime.store import alert_causes, workflows
@@ -131,6 +131,7 @@ class FailureWorkflows(PollLoop):
             correlation_id=row["correlation_id"],
             idempotency_key=f"{ON_FAILURE}{row['id']}",
             made_by=made_by,
+            trigger=TriggerRef(kind="on_failure", id=row["service_id"], event=row["id"]),
         )
 
     def _record(self, run: FailedRun) -> dict[str, Any]:

@@ -15,6 +15,7 @@ from sqlalchemy import Connection, select
 
 from codewords_mcp.runtime.alerts.conditions import Conditions
 from codewords_mcp.runtime.alerts.describe import connection_subject
+from codewords_mcp.runtime.alerts.describe_trigger import resolve_working, working_again
 from codewords_mcp.runtime.alerts.make import make_alerts
 from codewords_mcp.runtime.alerts.notify import notify_resolved
 from codewords_mcp.runtime.runs.poll_loop import PollLoop
@@ -86,6 +87,8 @@ class AlertWatcher(PollLoop):
         is_unfinished = await self._db.read(alert_causes.has_unfinished)
         changed = await self._resolve(once_more=is_unfinished) or changed
         changed = await self._resolve_connections() or changed
+        if await self._db.read(working_again):
+            changed = await self._db.write(resolve_working) or changed
         changed = await self._conditions.check() or changed
 
         if changed:

@@ -13,7 +13,7 @@ from codewords_mcp.runtime.alerts.service import Alerts
 from codewords_mcp.runtime.api.home_store import shown_home
 from codewords_mcp.runtime.api.readiness import Readiness
 from codewords_mcp.runtime.api.tasks import TaskStore
-from codewords_mcp.runtime.api.triggers import Triggers
+from codewords_mcp.runtime.api.trigger_loops import TriggerLoops
 from codewords_mcp.runtime.auth.agreements import Agreements
 from codewords_mcp.runtime.auth.api_keys import ApiKeys
 from codewords_mcp.runtime.auth.authority import Authorities
@@ -32,6 +32,7 @@ from codewords_mcp.runtime.gateway.gateway import Gateway
 from codewords_mcp.runtime.gateway.run_spans import trace_exporter
 from codewords_mcp.runtime.integrations.accounts import LINK_TTL_S
 from codewords_mcp.runtime.integrations.build import build_integrations
+from codewords_mcp.runtime.integrations.native import NativeActions, base_urls_of
 from codewords_mcp.runtime.model.availability import Availability, Hosting, availability
 from codewords_mcp.runtime.model.caller import Caller
 from codewords_mcp.runtime.model.change_events import Announcements
@@ -56,6 +57,7 @@ from codewords_mcp.runtime.runs.catalog import Catalog
 from codewords_mcp.runtime.runs.context import assemble
 from codewords_mcp.runtime.runs.dispatcher import RunDispatcher
 from codewords_mcp.runtime.runs.dry_runs import DryRuns
+from codewords_mcp.runtime.runs.event_sources import EventSources
 from codewords_mcp.runtime.runs.launcher import Launcher
 from codewords_mcp.runtime.runs.memory import Headroom
 from codewords_mcp.runtime.runs.recorded_tests import RecordedTests
@@ -70,6 +72,7 @@ from codewords_mcp.runtime.runs.run_recordings import RecorderFactory, RunRecord
 from codewords_mcp.runtime.runs.sandbox_allocator import SandboxAllocator
 from codewords_mcp.runtime.runs.scheduler import Scheduler
 from codewords_mcp.runtime.runs.service_calls import ServiceRunner
+from codewords_mcp.runtime.runs.source_tools import SourceParts
 from codewords_mcp.runtime.runs.waits import RunWaits
 from codewords_mcp.runtime.runs.webhook_dispatcher import WebhookDispatcher
 from codewords_mcp.runtime.runs.write_lists import WriteLists
@@ -284,6 +287,20 @@ class Container:
             self._links("connect", LINK_TTL_S), base_url=lambda: self.base_url,
             address_for_others=self.address_for_others, on_state=self.alerts.watcher.connection_state,
         )  # fmt: skip
+        self.event_sources = EventSources(
+            database,
+            SourceParts(
+                self.web,
+                self.secrets,
+                NativeActions(self.web, self.secrets, base_urls_of(settings)),
+                self.files,
+                self.address_for_others,
+            ),
+            self.events,
+            limit=settings.trigger_limit,
+            admit=runs.authorization.require_agreed,
+        )
+        self.triggers = self.event_sources.triggers
         self.service_dependencies = ServiceDependencies(
             settings,
             database,
@@ -312,17 +329,12 @@ class Container:
         self.tests = RecordedTests(self.catalog, replay_runner)
         self.scheduler = Scheduler(runs, self.dispatcher.background, self.alerts.watcher.wake)
         self.webhook_dispatcher = WebhookDispatcher(database, self.dispatcher, self.alerts.watcher.wake)
+        self.event_sources.join(self.dispatcher, self.alerts.watcher.wake)
         self.alerts.start_by(self.dispatcher.start)
-        self.triggers = Triggers(
-            database,
-            runs.registry,
-            self.dispatcher.background,
-            self.scheduler,
-            self.webhook_dispatcher,
-            self.socket_mode,
-            self.waits,
-            self.alerts,
-        )
+        self.trigger_loops = TriggerLoops(
+            database, runs.registry, self.dispatcher.background, self.scheduler, self.webhook_dispatcher,
+            self.socket_mode, self.event_sources, self.waits, self.alerts,
+        )  # fmt: skip
 
         if database.shared:
             self.replica = Replica(runs, self.dispatcher.background, self.events, ttl=settings.replica_ttl)
@@ -352,7 +364,7 @@ class Container:
 
     def availability(self) -> Availability:
         """Describe whether the address of this runtime lasts, and how the runtime is started again."""
-        return availability(self._hosting, self.base_url, awaits_events=self.triggers.awaits_events)
+        return availability(self._hosting, self.base_url, awaits_events=self.trigger_loops.awaits_events)
 
     def _fail_chain(self, run_id: str, error: CodewordsError) -> None:
         self._runs.registry.fail_chain(run_id, error)

@@ -35,7 +35,7 @@ async def open_container(settings: Settings, hosting: Hosting) -> Container:
             await asyncio.to_thread(database.close)
             raise
 
-    container.triggers.start()
+    container.trigger_loops.start()
     return container
 
 
@@ -56,7 +56,7 @@ async def drain_container(container: Container) -> None:
 
     Running runs go on, and requests are still answered.
     """
-    await container.triggers.close()
+    await container.trigger_loops.close()
     container.waits.drain()
     await container.dispatcher.background.drain()
 

@@ -14,10 +14,11 @@ from codewords_mcp.runtime.api.form_uploads import form_of
 from codewords_mcp.runtime.api.paging import check_limit, parse_cursor
 from codewords_mcp.runtime.model.base import Page
 from codewords_mcp.runtime.model.caller import Caller, refuse_run
-from codewords_mcp.runtime.model.run import Run, RunRequest, RunResponse
+from codewords_mcp.runtime.model.run import Run, RunRequest, RunResponse, TriggerRef
 from codewords_mcp.runtime.model.run_filter import RunConditions
 from codewords_mcp.runtime.model.run_listing import ListedRun, RunPage, Searched
 from codewords_mcp.runtime.model.usage import UsageBy, UsageSum
+from codewords_mcp.runtime.runs.request_headers import with_headers
 from codewords_mcp.runtime.store import run_list, usage
 from codewords_mcp.runtime.store import runs as run_rows
 from codewords_mcp.runtime.store.clock import now, to_datetime
@@ -63,10 +64,13 @@ class RunApi:
         idempotency_key: str | None = None,
         dry_run: bool = False,
         files: Mapping[str, str] | None = None,
+        headers: Mapping[str, str] | None = None,
+        trigger: TriggerRef | None = None,
     ) -> Run:
         """Start a background run with JSON `data` and wait for it up to `wait` seconds. Returns its record.
 
-        A `dry_run` sends reads and holds writes. With `files` the request is a form; see `form_of`.
+        A `dry_run` sends reads and holds writes. With `files` the request is a form; see `form_of`. `headers` come beside
+        those of the body. Raises InvalidInput for a header that none can be.
 
         A repeated `idempotency_key` returns the run that it started the first time.
         """
@@ -76,18 +80,20 @@ class RunApi:
         elif data is not None:
             body = json.dumps(data).encode()
 
-        headers = [(b"accept", b"application/json"), (b"content-length", str(len(body)).encode())]
+        sent = [(b"accept", b"application/json"), (b"content-length", str(len(body)).encode())]
         if body:
-            headers.append((b"content-type", kind))
+            sent.append((b"content-type", kind))
+        sent = with_headers(sent, headers or {})
         # Tools take a path with a query; a request has them apart.
         path, _, query = ("/" + path.lstrip("/")).partition("?")
 
         async def chunks() -> AsyncIterator[bytes]:
             yield body
 
-        request = RunRequest(service_id, method.upper(), path, query.encode(), headers, chunks(), caller)
+        request = RunRequest(service_id, method.upper(), path, query.encode(), sent, chunks(), caller)
         request.idempotency_key = idempotency_key
         request.mode = "dry_run" if dry_run else None
+        request.trigger = trigger
         run_id = await self.start(request)
 
         return await self.get(caller, run_id, wait=wait)

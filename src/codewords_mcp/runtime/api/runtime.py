@@ -41,6 +41,7 @@ from codewords_mcp.runtime.api.templates import TemplateApi
 from codewords_mcp.runtime.api.test_gate import TestGate
 from codewords_mcp.runtime.api.testing import TestingApi
 from codewords_mcp.runtime.api.traces import TraceApi
+from codewords_mcp.runtime.api.triggers import TriggerApi
 from codewords_mcp.runtime.api.validation import ScriptValidator
 from codewords_mcp.runtime.api.webhooks import WebhookApi
 from codewords_mcp.runtime.api.workflows import WorkflowApi
@@ -92,6 +93,7 @@ class Runtime:
         self.models = ModelApi(container)
         self.budgets = BudgetApi(container)
         self.webhooks = WebhookApi(container)
+        self.triggers = TriggerApi(container, self.schedules, self.webhooks, self.runs)
         self.browsers = BrowserApi(container)
         self.consents = ConsentApi(container)
         self.alerts = AlertApi(container)
@@ -163,7 +165,7 @@ class Runtime:
     @property
     def awaits_schedule(self) -> bool:
         """Whether a schedule, trigger or webhook may start a run: such a runtime does not end for want of callers."""
-        return self._container.triggers.awaits_events
+        return self._container.trigger_loops.awaits_events
 
     @property
     def idle_seconds(self) -> float:

@@ -98,8 +98,8 @@ class StatusApi:
     async def resume(self, caller: Caller, *, cancel_waiting: bool) -> bool:
         """Let a restored home start runs by itself; False where it was not paused. Admin only."""
         require_admin(caller, "resume the home")
-        was_paused = self._container.triggers.paused_at is not None
-        await self._container.triggers.resume(cancel_waiting=cancel_waiting)
+        was_paused = self._container.trigger_loops.paused_at is not None
+        await self._container.trigger_loops.resume(cancel_waiting=cancel_waiting)
         return was_paused
 
     async def _rebuild_damaged(self) -> dict[str, list[str]]:
@@ -129,7 +129,7 @@ class StatusApi:
 
     async def _paused(self) -> dict[str, Any] | None:
         """Describe the work that waits in a restored home; None where it is not paused."""
-        at = self._container.triggers.paused_at
+        at = self._container.trigger_loops.paused_at
         if at is None:
             return None
         waiting = await self._container.database.read(pausing.waiting, at)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import replace
+from typing import Any
 
 from codewords_mcp.runtime.api.container import Container
 from codewords_mcp.runtime.api.paging import check_limit, cut_page, parse_cursor
@@ -10,6 +12,10 @@ from codewords_mcp.runtime.model.base import Page
 from codewords_mcp.runtime.model.caller import Caller, refuse_run
 from codewords_mcp.runtime.model.webhook import Arrival, Delivery, Webhook, WebhookResponse
 from codewords_mcp.runtime.store.clock import to_micros
+from codewords_mcp.runtime.triggers.webhooks import as_json
+
+TEST_LOOKS, TEST_INTERVAL_S = 50, 0.1
+"""Looks at the delivery of a test until its runs are started, and seconds between them."""
 
 
 class WebhookApi:
@@ -36,6 +42,26 @@ class WebhookApi:
         return await self._container.webhooks.create(
             caller.owner, kind, service_id, path=path, name=name, secret=secret, key_id=caller.key_id
         )
+
+    async def get(self, caller: Caller, webhook_id: str) -> Webhook:
+        """Return one webhook. Raises NotFound."""
+        refuse_run(caller, "read webhooks")
+        return self._with_socket(caller, await self._container.webhooks.get(caller.owner, webhook_id))
+
+    async def send_test(self, caller: Caller, webhook_id: str, data: Any) -> Delivery:
+        """Receive `data` as if the webhook's sender had signed and sent it now. Waits some seconds for its runs.
+
+        Raises NotFound, InvalidInput, TooBusy.
+        """
+        refuse_run(caller, "send tests of webhooks")
+        service = self._container.webhooks
+        delivery_id = await service.send_test(caller.owner, webhook_id, as_json(data))
+        for _ in range(TEST_LOOKS):
+            delivery = await service.delivery(caller.owner, delivery_id)
+            if delivery.status != "received":
+                return delivery
+            await asyncio.sleep(TEST_INTERVAL_S)
+        return await service.delivery(caller.owner, delivery_id)
 
     async def delete(self, caller: Caller, webhook_id: str) -> None:
         """Delete a webhook. Its deliveries stay in the log. Raises NotFound."""

@@ -150,6 +150,13 @@ class NativeActions:
         if native.app != "http":
             await self._token(owner, SERVICES[native.app])
 
+    async def calls(self, owner: str, app: str) -> AppApi:
+        """Return the calls of an app by the owner's token. Raises AppNotConnected, Forbidden, InvalidInput."""
+        service = SERVICES.get(app)
+        if service is None:
+            raise InvalidInput(f"There is no native app of this name; there are {', '.join(SERVICES)}.")
+        return await self._api(owner, service)
+
     async def _api(self, owner: str, service: NativeApp) -> AppApi:
         name, token, base = await self._token(owner, service)
         # A key file is exchanged for a token; any other secret is the token itself.

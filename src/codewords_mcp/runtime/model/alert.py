@@ -16,6 +16,9 @@ AlertKind = Literal[
     "schedule_stopped",
     "delivery_failed",
     "on_failure_failed",
+    "trigger_failing",
+    "trigger_stopped",
+    "trigger_missed",
     "budget_low",
     "budget_spent",
     "connection_lost",
@@ -58,7 +61,7 @@ class Alert(Model):
 
 AlertChannel = Literal["webhook", "email", "slack"]
 AlertedRuns = Literal["triggered", "background", "none"]
-"""Runs whose failure is an alert: those of schedules and webhooks, all that nobody waits for, or none."""
+"""Runs whose failure is an alert: those of triggers, all that nobody waits for, or none."""
 
 
 class AlertSettings(Model):

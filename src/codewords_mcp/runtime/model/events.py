@@ -91,6 +91,11 @@ class SchedulesChanged:
 
 
 @dataclass(frozen=True, slots=True)
+class TriggersChanged:
+    """A trigger of an event source was added or changed: a look at a source may have become due."""
+
+
+@dataclass(frozen=True, slots=True)
 class WebhooksChanged:
     """A webhook was made or deleted."""
 

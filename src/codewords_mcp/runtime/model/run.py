@@ -94,6 +94,17 @@ class ResponseFile(Model):
     problem: Literal["storing", "too_large", "busy", "store_failed", "gone"] | None = None
 
 
+class TriggerRef(Model):
+    """The trigger that started a run. `kind`: schedule, webhook, on_failure, or the kind of an event source.
+
+    `id` names the trigger and `event` the event: a schedule's time, a delivery, or the key of a source's event.
+    """
+
+    kind: str
+    id: str | None = None
+    event: str | None = None
+
+
 class Run(Model):
     """The record of a run. `response_content` is bounded text; `response_json` its JSON if it is
     JSON.
@@ -105,6 +116,7 @@ class Run(Model):
     for waiting: a limit that is reached (of its `key`, `caller`, `workflow` or the `home`), its
     `turn` behind others, its `time`, the pause before another attempt (`retry`), `memory` of the
     machine, the `answer` of a person, or the time that its program waits for (`wait`).
+    `trigger` is None where a person, a program or another run started it.
     `input` is set once the run has ended. `mode_of`: the run that this one repeats; below a dry run, the one on whose list
     its writes are.
     """
@@ -136,6 +148,7 @@ class Run(Model):
     depth: int = 0
     not_before: datetime | None = None
     schedule_id: str | None = None
+    trigger: TriggerRef | None = None
     held: bool = False
     waits_for: WaitsFor | None = None
     input: RunInput | None = None
@@ -177,6 +190,7 @@ class RunRequest:
     priority: int = 50
     delay: float = 0.0
     schedule_id: str | None = None
+    trigger: TriggerRef | None = None
     made_by: MadeBy | None = None
     mode: ExecutionMode | None = None
     mode_of: str | None = None

@@ -104,6 +104,9 @@ class RunColumns(TypedDict, total=False):
     mode: ExecutionMode | None
     mode_of: str | None
     trace_parent: str | None
+    trigger_kind: str | None
+    trigger_id: str | None
+    event_key: str | None
     summed: bool | None
     cpu_seconds: float | None
     peak_memory: int | None

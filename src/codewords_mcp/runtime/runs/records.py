@@ -80,6 +80,10 @@ class RunRecords:
             "mode_of": request.mode_of,
             "trace_parent": request.trace_parent,
         }
+        if request.trigger is not None:
+            row["trigger_kind"] = request.trigger.kind
+            row["trigger_id"] = request.trigger.id
+            row["event_key"] = request.trigger.event
         if request.mode == "replay":
             # As if its usage were in the sums already: it counts in none.
             row["summed"] = True

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Mapping
 from urllib.parse import quote
 
+from codewords_mcp.errors import InvalidInput
 from codewords_mcp.runtime.model.run import RunRequest
 from codewords_mcp.runtime.recording.trace_context import (
     TRACE_PARENT,
@@ -50,6 +53,32 @@ OURS = frozenset(
 )
 
 Headers = list[tuple[bytes, bytes]]
+MAX_HEADERS, MAX_HEADER_CHARS = 50, 16384
+_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,100}", re.ASCII)
+_FIXED = frozenset({b"content-length", b"host"})
+
+
+def with_headers(headers: Headers, more: Mapping[str, str]) -> Headers:
+    """Add headers that a caller gives by name, which replace those of the same name.
+
+    Raises InvalidInput for names and values that no header can have, and for those that belong to the connection.
+    """
+    if (
+        len(more) > MAX_HEADERS
+        or sum(len(name) + len(value) for name, value in more.items()) > MAX_HEADER_CHARS
+    ):
+        raise InvalidInput(
+            f"`headers` may be {MAX_HEADERS} at most, with {MAX_HEADER_CHARS} characters together."
+        )
+    added: dict[bytes, bytes] = {}
+    for name, value in more.items():
+        if not _NAME.fullmatch(name) or not value.isprintable() or not value.isascii():
+            raise InvalidInput("`headers` must have names and values of printable ASCII text.")
+        key = name.lower().encode()
+        if key in HOP_BY_HOP or key in _FIXED:
+            raise InvalidInput(f"The header {name} belongs to the connection, so it can't be given.")
+        added[key] = value.encode()
+    return [*((name, value) for name, value in headers if name not in added), *added.items()]
 
 
 def target_of(request: RunRequest) -> bytes:

@@ -249,6 +249,9 @@ class Scheduler(PollLoop):
             "made_by": row["made_by"],
             "not_before": at + int(jitter * 1e6) if jitter else None,
             "mode": "dry_run" if row["first_dry"] else None,
+            "trigger_kind": "schedule",
+            "trigger_id": row["id"],
+            "event_key": to_text(to_micros(tick)),
             **to_queued(None),
         }
         rows.add(connection, values)

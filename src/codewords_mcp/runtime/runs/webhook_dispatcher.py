@@ -13,7 +13,7 @@ from sqlalchemy import Connection
 
 from codewords_mcp.errors import CodewordsError, EnvironmentFailed, StorageFailed, TooBusy
 from codewords_mcp.runtime.model.caller import Caller, MadeBy
-from codewords_mcp.runtime.model.run import RunRequest
+from codewords_mcp.runtime.model.run import RunRequest, TriggerRef
 from codewords_mcp.runtime.runs.background_request import replayed
 from codewords_mcp.runtime.runs.dispatcher import RunDispatcher
 from codewords_mcp.runtime.runs.poll_loop import PollLoop
@@ -164,4 +164,5 @@ def _request(row: DeliveryRow, hook: WebhookRow) -> RunRequest:
         correlation_id=row["id"],
         made_by=sender or MadeBy.from_json(hook["made_by"]),
         idempotency_key=f"{row['id']}/{row['round']}/{hook['id']}",
+        trigger=TriggerRef(kind="webhook", id=hook["id"], event=row["id"]),
     )

@@ -258,4 +258,6 @@ def _path(row: RowMapping) -> str:
         return "/console/schedules"
     if row["kind"] == "connection_lost":
         return f"/console/integrations/{quote(str(row['detail']['app']), safe='')}"
+    if row["kind"].startswith("trigger_"):
+        return "/console/schedules"
     return _PAGES.get(row["kind"], "/console")

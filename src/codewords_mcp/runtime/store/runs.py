@@ -27,6 +27,7 @@ from typing_extensions import Unpack
 
 from codewords_mcp.common.bounded_json import JsonObject
 from codewords_mcp.runtime.model.run import (
+    FINISHED,
     Attempt,
     ExecutionMode,
     ResponseFile,
@@ -34,11 +35,12 @@ from codewords_mcp.runtime.model.run import (
     RunError,
     RunInput,
     Step,
+    TriggerRef,
 )
 from codewords_mcp.runtime.model.run_columns import AttemptEntry, RunColumns
 from codewords_mcp.runtime.model.run_filter import RunConditions
 from codewords_mcp.runtime.model.run_state import FAILED, UNFINISHED
-from codewords_mcp.runtime.store import alert_causes
+from codewords_mcp.runtime.store import alert_causes, ended_runs
 from codewords_mcp.runtime.store.clock import optional_datetime, to_datetime, to_micros
 from codewords_mcp.runtime.store.tables import REPLAYS, runs
 
@@ -78,6 +80,7 @@ LIGHT = (
     runs.c.id, runs.c.owner, runs.c.service_id, runs.c.version, runs.c.status, runs.c.created_at, runs.c.started_at,
     runs.c.running_at, runs.c.completed_at, runs.c.response_status, runs.c.error, runs.c.usage, runs.c.retries,
     runs.c.not_before, runs.c.waits_for, runs.c.parent_id, runs.c.schedule_id, runs.c.input, runs.c.mode, runs.c.mode_of,
+    runs.c.trigger_kind, runs.c.trigger_id, runs.c.event_key,
 )  # fmt: skip
 """The columns of a run in a list."""
 
@@ -105,7 +108,17 @@ def light_facts(row: RowMapping) -> dict[str, Any]:
         "input": RunInput(**row["input"]) if row["input"] else None,
         "mode": row["mode"],
         "mode_of": row["mode_of"],
+        "trigger": _trigger_of(row),
     }
+
+
+def _trigger_of(row: RowMapping) -> TriggerRef | None:
+    if row["trigger_kind"] is not None:
+        return TriggerRef(kind=row["trigger_kind"], id=row["trigger_id"], event=row["event_key"])
+    # A run from before triggers were recorded.
+    if row["schedule_id"] is not None:
+        return TriggerRef(kind="schedule", id=row["schedule_id"])
+    return None
 
 
 _DEFAULTS: RunColumns = {
@@ -117,6 +130,7 @@ _DEFAULTS: RunColumns = {
     "key_id": None, "cpu_seconds": None, "peak_memory": None, "cost": None,
     "waits_for": None, "egress_in": None, "egress_out": None, "input": None, "made_by": None,
     "response_file": None, "mode": None, "mode_of": None, "trace_parent": None,
+    "trigger_kind": None, "trigger_id": None, "event_key": None,
 }  # fmt: skip
 _INSERT = insert(runs)
 
@@ -153,6 +167,9 @@ def change(
     if changed and values.get("status") in FAILED:
         # In the same transaction, so that no crash makes a failure silent.
         alert_causes.note_failed_run(connection, run_id)
+    if changed and values.get("status") in FINISHED:
+        # Likewise, so that no crash loses the event of a trigger.
+        ended_runs.note_end(connection, run_id)
     return changed
 
 

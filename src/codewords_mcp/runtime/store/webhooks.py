@@ -43,6 +43,13 @@ def of_owner(
     return [WebhookRow(**row) for row in connection.execute(ordered).mappings()]
 
 
+def get_webhook(connection: Connection, webhook_id: str, owner: str) -> WebhookRow | None:
+    """By id, if it is theirs."""
+    query = select(webhooks).where(webhooks.c.id == webhook_id, webhooks.c.owner == owner)
+    row = connection.execute(query).mappings().first()
+    return WebhookRow(**row) if row else None
+
+
 def at_endpoint(connection: Connection, endpoint: str) -> list[WebhookRow]:
     """Those with this address, oldest first."""
     query = (

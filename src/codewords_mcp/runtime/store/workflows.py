@@ -9,6 +9,8 @@ from typing import Any
 from sqlalchemy import Connection, RowMapping, delete, func, insert, or_, select, update
 
 from codewords_mcp.runtime.model.run_state import SUSPENDED, UNFINISHED
+from codewords_mcp.runtime.store import triggers
+from codewords_mcp.runtime.store.clock import now
 from codewords_mcp.runtime.store.tables import (
     drafts,
     published,
@@ -219,8 +221,11 @@ def live_with(connection: Connection, environments: Collection[str]) -> list[tup
 def remove(connection: Connection, workflow_id: str) -> None:
     """Delete a workflow with its versions, schedules, webhooks and publications.
 
-    Its runs and deliveries stay; drafts of it become drafts of new workflows.
+    Its runs and deliveries stay; drafts of it become drafts of new workflows. Triggers of event sources are paused.
     """
+    workflow = get(connection, workflow_id)
+    if workflow is not None:
+        triggers.workflow_removed(connection, workflow_id, workflow.owner, now())
     connection.execute(delete(published).where(published.c.workflow_id == workflow_id))
     connection.execute(delete(schedules).where(schedules.c.service_id == workflow_id))
     connection.execute(delete(webhooks).where(webhooks.c.service_id == workflow_id))

@@ -11,6 +11,7 @@ import base64
 import binascii
 import hashlib
 import hmac
+import secrets
 from collections.abc import Callable, Mapping
 
 TOLERANCE_S = 300
@@ -43,12 +44,7 @@ def standard(secret: str, headers: Mapping[str, str], body: bytes, now: float) -
     """
     timestamp, name = headers.get("webhook-timestamp", ""), headers.get("webhook-id", "")
     _check_time(timestamp, now)
-    try:
-        # Senders of this standard give keys in base64; others take any text.
-        key = base64.b64decode(secret.removeprefix("whsec_"), validate=True)
-    except binascii.Error:
-        key = secret.encode()
-    signed = hmac.new(key, f"{name}.{timestamp}.".encode() + body, hashlib.sha256).digest()
+    signed = hmac.new(_standard_key(secret), f"{name}.{timestamp}.".encode() + body, hashlib.sha256).digest()
     expected = "v1," + base64.b64encode(signed).decode()
     _check_any(headers.get("webhook-signature", "").split(" "), expected)
 
@@ -70,6 +66,39 @@ VERIFY: Mapping[str, VerifySignature] = {
     "stripe": stripe,
 }
 """By the kind of the webhook; `plain` ones are not signed."""
+
+
+def sign(kind: str, secret: str, body: bytes, now: float) -> dict[str, str]:
+    """Return the headers by which a sender of this kind signs a body, for a test of its webhook."""
+    timestamp = str(int(now))
+    match kind:
+        case "slack":
+            signed = b"v0:" + timestamp.encode() + b":" + body
+            return {
+                "x-slack-request-timestamp": timestamp,
+                "x-slack-signature": "v0=" + _hex(secret.encode(), signed),
+            }
+        case "hub" | "whatsapp":
+            return {"x-hub-signature-256": "sha256=" + _hex(secret.encode(), body)}
+        case "standard":
+            name = f"msg_{secrets.token_hex(12)}"
+            signed = f"{name}.{timestamp}.".encode() + body
+            digest = hmac.new(_standard_key(secret), signed, hashlib.sha256).digest()
+            signature = "v1," + base64.b64encode(digest).decode()
+            return {"webhook-id": name, "webhook-timestamp": timestamp, "webhook-signature": signature}
+        case "stripe":
+            signed = timestamp.encode() + b"." + body
+            return {"stripe-signature": f"t={timestamp},v1={_hex(secret.encode(), signed)}"}
+        case _:
+            return {}
+
+
+def _standard_key(secret: str) -> bytes:
+    try:
+        # Senders of this standard give keys in base64; others take any text.
+        return base64.b64decode(secret.removeprefix("whsec_"), validate=True)
+    except binascii.Error:
+        return secret.encode()
 
 
 def _hex(key: bytes, data: bytes) -> str:

@@ -19,7 +19,7 @@ from sqlalchemy import Connection
 from sqlalchemy.exc import IntegrityError
 
 from codewords_mcp.errors import Conflict, InvalidInput, MethodNotAllowed, NotFound, TooBusy, Unauthenticated
-from codewords_mcp.errors.remedies import Remedy, RemedyAction
+from codewords_mcp.errors.remedies import Remedy, RemedyAction, set_secret
 from codewords_mcp.runtime.model.caller import HOME_OWNER, MadeBy
 from codewords_mcp.runtime.model.webhook import (
     Arrival,
@@ -36,7 +36,7 @@ from codewords_mcp.runtime.store.clock import now, to_datetime, to_micros
 from codewords_mcp.runtime.store.database import Database
 from codewords_mcp.runtime.store.rows import DeliveryRow, ListedDelivery, WebhookRow
 from codewords_mcp.runtime.triggers.webhook_events import Event, read_other, read_slack, read_whatsapp
-from codewords_mcp.runtime.triggers.webhook_signatures import VERIFY, SignatureInvalid
+from codewords_mcp.runtime.triggers.webhook_signatures import VERIFY, SignatureInvalid, sign
 
 MAX_WEBHOOKS = 100
 """Maximum webhooks of an owner."""
@@ -166,6 +166,36 @@ class WebhookService:
             rows.of_owner, owner, service_id=service_id, maker=maker, limit=limit, after=after
         )
         return [self._to_webhook(row) for row in found_rows]
+
+    async def get(self, owner: str, webhook_id: str) -> Webhook:
+        """Return a webhook. Raises NotFound."""
+        return self._to_webhook(await self._row(owner, webhook_id))
+
+    async def _row(self, owner: str, webhook_id: str) -> WebhookRow:
+        row = await self._db.read(rows.get_webhook, webhook_id, owner)
+        if row is None:
+            raise _unknown_webhook()
+        return row
+
+    async def send_test(self, owner: str, webhook_id: str, body: bytes) -> str:
+        """Receive a body as if its sender had signed and sent it now. Returns the delivery's id.
+
+        Raises NotFound, InvalidInput where the secret is not set, TooBusy.
+        """
+        row = await self._row(owner, webhook_id)
+        headers = {"content-type": "application/json"}
+        if row["secret"] is not None:
+            secret = await self.own_secret(owner, row["secret"])
+            if secret is None:
+                raise InvalidInput(
+                    f"The secret {row['secret']} is not set, so the test can't be signed.",
+                    remedy=set_secret(row["secret"]),
+                )
+            headers |= sign(row["kind"], secret, body, time.time())
+        answer = (await self.receive(Arrival(row["endpoint"], "POST", {}, headers, body))).body
+        if isinstance(answer, str) or "delivery" not in answer:
+            raise InvalidInput("This body is a challenge of the sender, which starts nothing.")
+        return str(answer["delivery"])
 
     async def delete(
         self, owner: str, webhook_id: str, *, kind: str | None = None, maker: str | None = None

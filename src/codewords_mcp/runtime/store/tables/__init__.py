@@ -39,7 +39,13 @@ from codewords_mcp.runtime.store.tables.services import (
     outbox,
     service_values,
 )
-from codewords_mcp.runtime.store.tables.triggers import schedules, webhook_deliveries, webhooks
+from codewords_mcp.runtime.store.tables.triggers import (
+    schedules,
+    trigger_events,
+    triggers,
+    webhook_deliveries,
+    webhooks,
+)
 from codewords_mcp.runtime.store.tables.waits import question_messages, run_waits
 from codewords_mcp.runtime.store.tables.workflows import drafts, published, versions, workflows
 
@@ -87,6 +93,8 @@ __all__ = [
     "secrets",
     "service_values",
     "tasks",
+    "trigger_events",
+    "triggers",
     "unread_hosts",
     "versions",
     "webhook_deliveries",

@@ -78,6 +78,9 @@ runs = Table(
     Column("mode", String(16)),
     Column("mode_of", String(40)),
     Column("trace_parent", String(64)),
+    Column("trigger_kind", String(24)),
+    Column("trigger_id", String(40)),
+    Column("event_key", String(200)),
     # Most runs have neither: an entry for each would be a page more to write for it.
     Index("ix_runs_schedule", "schedule_id", sqlite_where=text(SCHEDULED), postgresql_where=text(SCHEDULED)),
     Index(

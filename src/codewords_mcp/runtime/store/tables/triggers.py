@@ -1,4 +1,4 @@
-"""Schedules and webhooks."""
+"""Schedules, webhooks, and triggers of event sources with their events."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from sqlalchemy import (
     Boolean,
     Column,
     Float,
+    ForeignKey,
     Index,
     Integer,
     LargeBinary,
@@ -15,6 +16,7 @@ from sqlalchemy import (
     Table,
     Text,
     UniqueConstraint,
+    text,
 )
 
 from codewords_mcp.runtime.store.tables.base import metadata
@@ -98,4 +100,71 @@ webhook_deliveries = Table(
     UniqueConstraint("endpoint", "key", name="uq_webhook_deliveries_key"),
     Index("ix_webhook_deliveries_owner", "owner", "received_at"),
     Index("ix_webhook_deliveries_due", "status", "due_at"),
+)
+
+_POLLED = text("next_at IS NOT NULL AND NOT paused")
+_WAITING = text("waiting > 0 AND NOT paused")
+_WATCHES = text("watches IS NOT NULL")
+_PENDING = text("status = 'pending'")
+
+triggers = Table(
+    "triggers",
+    metadata,
+    Column("id", String(40), primary_key=True),
+    Column("owner", String(64), nullable=False),
+    Column("key_id", String(32)),
+    Column("kind", String(24), nullable=False),
+    Column("service_id", String(80), nullable=False),
+    Column("watches", String(80)),
+    Column("path", Text, nullable=False),
+    Column("name", String(200), nullable=False),
+    Column("options", JSON, nullable=False),
+    Column("interval_s", Float, nullable=False),
+    Column("catch_up", Integer, nullable=False),
+    Column("state", JSON(none_as_null=True)),
+    Column("paused", Boolean, nullable=False),
+    Column("note", Text, nullable=False),
+    Column("next_at", BigInteger),
+    Column("claim", Integer, nullable=False),
+    Column("claimed_until", BigInteger),
+    Column("polled_at", BigInteger),
+    Column("failures", Integer, nullable=False),
+    Column("problem", Text, nullable=False),
+    Column("gap", Boolean, nullable=False),
+    Column("missed", Integer, nullable=False),
+    Column("seq", Integer, nullable=False),
+    Column("waiting", Integer, nullable=False),
+    Column("start_at", BigInteger, nullable=False),
+    Column("start_failures", Integer, nullable=False),
+    Column("last_event_at", BigInteger),
+    Column("last_run_id", String(40)),
+    Column("created_at", BigInteger, nullable=False),
+    Index("ix_triggers_next", "next_at", sqlite_where=_POLLED, postgresql_where=_POLLED),
+    Index("ix_triggers_start", "start_at", sqlite_where=_WAITING, postgresql_where=_WAITING),
+    Index("ix_triggers_watches", "watches", sqlite_where=_WATCHES, postgresql_where=_WATCHES),
+    Index("ix_triggers_owner", "owner", "created_at", "id"),
+    Index("ix_triggers_service", "service_id"),
+)
+
+trigger_events = Table(
+    "trigger_events",
+    metadata,
+    Column("trigger_id", String(40), ForeignKey("triggers.id", ondelete="CASCADE"), primary_key=True),
+    Column("key", String(200), primary_key=True),
+    Column("seq", Integer, nullable=False),
+    Column("status", String(8), nullable=False),
+    Column("data", JSON(none_as_null=True)),
+    Column("at", BigInteger),
+    Column("received_at", BigInteger, nullable=False),
+    Column("run_id", String(40)),
+    Column("made_by", JSON(none_as_null=True)),
+    Column("correlation_id", String(200)),
+    Index("ix_trigger_events_seq", "trigger_id", "seq"),
+    Index(
+        "ix_trigger_events_pending",
+        "trigger_id",
+        "seq",
+        sqlite_where=_PENDING,
+        postgresql_where=_PENDING,
+    ),
 )

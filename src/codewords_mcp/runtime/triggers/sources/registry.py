@@ -10,6 +10,10 @@ from codewords_mcp.errors import InvalidInput
 from codewords_mcp.runtime.triggers.sources.base import EventSource
 
 _SOURCES = {
+_SOURCES = {
+    "feed": "feed:FeedSource",
+    "url": "url:UrlSource",
+    "run_ended": "run_ended:RunEndedSource",
     "mail": "mail:MailSource",
     "bucket": "bucket:BucketSource",
     "github": "github:GitHubSource",
@@ -17,6 +21,7 @@ _SOURCES = {
     "hubspot": "hubspot:HubSpotSource",
     "sheets": "sheets:SheetsSource",
     "airtable": "airtable:AirtableSource",
+}
 }
 """Kind → `module:CLASS` in this package, in the order in which they are listed."""
 
