@@ -38,11 +38,11 @@ WORDS: Final[dict[RemedyAction, str]] = {
     RemedyAction.LIST_PUBLISHED: "tools/list lists them.",
     RemedyAction.LIST_RECORDINGS: "The user sees those that there are in a terminal: `codewords recordings list`.",
     RemedyAction.LIST_RUNS: "get_workflow shows the last runs of a workflow.",
-    RemedyAction.LIST_SCHEDULES: "list_schedules shows yours.",
+    RemedyAction.LIST_SCHEDULES: "list_triggers shows yours.",
     RemedyAction.LIST_SECRETS: "list_secrets shows yours.",
     RemedyAction.LIST_SERVICES: "The resource services://all lists them.",
     RemedyAction.LIST_TEMPLATES: "list_templates shows them.",
-    RemedyAction.LIST_WEBHOOKS: "`codewords webhooks list` shows yours.",
+    RemedyAction.LIST_WEBHOOKS: "list_triggers shows yours.",
     RemedyAction.LIST_TRIGGERS: "list_triggers shows yours.",
     RemedyAction.LIST_WORKFLOWS: "list_workflows shows your workflows.",
     RemedyAction.NAME_WORKFLOW: 'For a new version of it, name it: `workflow_id` "{workflow}". '
@@ -52,7 +52,7 @@ WORDS: Final[dict[RemedyAction, str]] = {
     "--remove {run}`.",
     RemedyAction.REMOVE_TESTS: "The user removes some in a terminal: `codewords test {workflow} --list` shows "
     "them, `codewords test --remove` takes their runs.",
-    RemedyAction.REPLACE_SCHEDULE: "Make it anew with schedule_workflow; change_schedule deletes {schedule}.",
+    RemedyAction.REPLACE_SCHEDULE: "Make it anew with add_trigger; change_trigger deletes {schedule}.",
     RemedyAction.RESTORE_BACKUP: "The user restores a backup in a terminal: `codewords restore`.",
     RemedyAction.RESUME_RUN: "The user then answers in a terminal: `codewords runs resume {run}` lists what is asked, and goes "
     "on.",

@@ -64,7 +64,8 @@ EXECUTES = ToolAnnotations(
 class McpTool(Tool):
     """A tool whose `run` raises only protocol errors, and never echoes an argument's value.
 
-    `rule` is its row of the access table. `for_cards`: only hosts that show cards list it. See `tool` for the other fields.
+    `rule` is its row of the access table. `for_cards`: only hosts that show cards list it. `listed`: hosts list it;
+    one that is not is called by those who know its name. See `tool` for the other fields.
     """
 
     rule: Rule = Field(exclude=True)
@@ -74,6 +75,7 @@ class McpTool(Tool):
     about_secrets: bool = False
     card: Card | None = Field(default=None, exclude=True)
     for_cards: bool = False
+    listed: bool = True
 
     @property
     def toolset(self) -> str:
@@ -194,6 +196,7 @@ def tool(
     card: Card | None = None,
     meta: dict[str, Any] | None = None,
     for_cards: bool = False,
+    listed: bool = True,
 ) -> McpTool:
     """Make a tool of a function; its docstring, on one line, is the description.
 
@@ -205,6 +208,7 @@ def tool(
     `confirm`. Such a function must not return an `InputRequiredResult` itself.
     `about_secrets`: invalid arguments may contain a secret's value, so the error warns of it.
     `card`: what a host with cards shows beside the result. `for_cards`: only such a host lists the tool.
+    `listed`: hosts list the tool. An earlier name of another one is not listed, and goes on to work.
     """
     rule = rule or TABLE.get("tool", fn.__name__)
     plain = Tool.from_function(
@@ -220,7 +224,7 @@ def tool(
         raise LookupError(f"The access table says that {made.name} {rule.effect}, its annotations do not.")
 
     made.task, made.retryable, made.confirm, made.about_secrets = task, retryable, confirm, about_secrets
-    made.card, made.for_cards = card, for_cards
+    made.card, made.for_cards, made.listed = card, for_cards, listed
     made.parameters = lean(made.parameters) | {"additionalProperties": False}
     if confirm is not None:
         made.parameters.setdefault("properties", {})[CONFIRM] = SCHEMA

@@ -60,7 +60,9 @@ class ToolList:
         cards = shows_cards(ctx)
         return ListToolsResult(
             tools=[
-                _listed(tool) for tool in tools if access.shows(tool.rule) and (cards or not tool.for_cards)
+                _listed(tool)
+                for tool in tools
+                if tool.listed and access.shows(tool.rule) and (cards or not tool.for_cards)
             ]
         )
 

@@ -23,7 +23,7 @@ _ADVICE = {
     "trigger a schedule), credentials become secrets, expressions in {{…}} become Python.",
     "zapier": "The trigger becomes the input of POST /, each further step a function in its order; filters become "
     "`if`, paths become branches, connected accounts become secrets.",
-    "cron": "The command's work becomes the handler of POST /; its times become schedule_workflow with the same cron "
+    "cron": "The command's work becomes the handler of POST /; its times become add_trigger with the same cron "
     "expression and the machine's time zone. Files on that machine become inputs.",
     "script": "Arguments and constants at the top become the fields of the input model, what it prints or writes becomes "
     "the output model, `requests` becomes `httpx.AsyncClient`, keys become secrets.",

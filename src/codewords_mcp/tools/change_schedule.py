@@ -1,4 +1,7 @@
-"""`change_schedule`: pause, resume or delete a schedule."""
+"""`change_schedule`: pause, resume or delete a schedule, as before `change_trigger`.
+
+It is not listed, and goes in the release after next.
+"""
 
 from __future__ import annotations
 
@@ -49,4 +52,5 @@ TOOL = tool(
     title="Change schedule",
     hints=DESTROYS,
     confirm=_question,
+    listed=False,
 )

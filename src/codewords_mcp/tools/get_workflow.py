@@ -16,15 +16,18 @@ from codewords_mcp.runtime.model.authoring import DRAFT_ID, Draft
 from codewords_mcp.runtime.model.caller import Caller
 from codewords_mcp.runtime.model.run import Run, WaitsFor
 from codewords_mcp.runtime.model.status_words import status_words
+from codewords_mcp.runtime.model.trigger import Trigger
 from codewords_mcp.runtime.model.workflow import WorkflowDetail
 from codewords_mcp.tools._arguments import Subject
 from codewords_mcp.tools._drafts import DraftResult, draft_lines, draft_result
+from codewords_mcp.tools._triggers import trigger_line
 
 if TYPE_CHECKING:
     from codewords_mcp.runtime.api.runtime import Runtime
 
 _MAX_VERSIONS = 20
 _MAX_RUNS = 3
+_MAX_TRIGGERS = 20
 _MAX_ROUTES = 4_000
 _DIFF = 8_000
 _MAX_EXAMPLE = 600
@@ -65,6 +68,7 @@ class Workflow(BaseModel):
     dependencies: list[str] = []
     versions: list[VersionItem] = []
     last_runs: list[RunItem] = []
+    triggers: list[str] = []
     capabilities: list[str] = []
     tried: list[CheckItem] = []
     draft: DraftResult | None = None
@@ -80,14 +84,17 @@ async def get_workflow(
     include_code: bool = False,
     diff: Annotated[int | None, Field(description="Compare with this version; 0: the one before")] = None,
 ) -> Annotated[CallToolResult, Workflow]:
-    """Get a workflow's or draft's routes with inputs, environment, versions and last runs; on request its code or a diff."""
+    """Get a workflow's or draft's routes with inputs, environment, versions, triggers and last runs; on request its code
+    or a diff.
+    """
     runtime, caller = runtime_and_caller(ctx)
     if diff is not None:
         return await _diff_result(runtime, caller, workflow_id, version, diff)
     if DRAFT_ID.fullmatch(workflow_id):
         return _draft_result(await runtime.drafts.get(caller, workflow_id, include_code=include_code))
     detail = await runtime.workflows.get(caller, workflow_id, version=version, include_code=include_code)
-    data = _data(detail)
+    triggers = await runtime.triggers.list(caller, service_id=detail.service_id)
+    data = _data(detail, triggers)
     return tool_result(data, _text(data))
 
 
@@ -120,7 +127,7 @@ def _draft_result(draft: Draft) -> CallToolResult:
     return tool_result(data, "\n".join(lines))
 
 
-def _data(detail: WorkflowDetail) -> Workflow:
+def _data(detail: WorkflowDetail, triggers: list[Trigger]) -> Workflow:
     return Workflow(
         workflow_id=detail.service_id,
         name=one_line(detail.name, 80),
@@ -140,6 +147,7 @@ def _data(detail: WorkflowDetail) -> Workflow:
             for v in detail.versions[:_MAX_VERSIONS]
         ],
         last_runs=[_run_item(r) for r in detail.last_runs[:_MAX_RUNS]],
+        triggers=[trigger_line(trigger) for trigger in triggers[:_MAX_TRIGGERS]],
         capabilities=capability_list(detail.capabilities),
         tried=check_items(detail.tried, passed=True),
         example=clean_json(detail.example),
@@ -230,6 +238,9 @@ def _text(data: Workflow) -> str:
     if data.tried:
         tried = "\n".join(f"{item.status} {item.id}: {item.message}" for item in data.tried)
         lines.append(fence("How it was tried at its deploy", tried, _MAX_TRIED))
+    if data.triggers:
+        lines.append("Started by:")
+        lines += [f"- {line}" for line in data.triggers]
     if data.last_runs:
         lines.append("Last runs:")
         lines += [f"- {_run_line(run)}" for run in data.last_runs]

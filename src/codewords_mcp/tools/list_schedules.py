@@ -1,4 +1,7 @@
-"""`list_schedules`: list schedules with their next times."""
+"""`list_schedules`: list schedules with their next times, as before `list_triggers`.
+
+It is not listed, and goes in the release after next.
+"""
 
 from __future__ import annotations
 
@@ -36,4 +39,4 @@ async def list_schedules(ctx: ToolContext) -> Annotated[CallToolResult, Schedule
     return tool_result(ScheduleList(schedules=items, availability=availability), "\n".join(lines))
 
 
-TOOL = tool(list_schedules, title="List schedules", hints=READS)
+TOOL = tool(list_schedules, title="List schedules", hints=READS, listed=False)

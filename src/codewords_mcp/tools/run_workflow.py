@@ -10,7 +10,7 @@ import anyio
 from mcp_types import CallToolResult
 from pydantic import Field
 
-from codewords_mcp.errors import CodewordsError, InvalidInput
+from codewords_mcp.errors import CodewordsError, Conflict, InvalidInput
 from codewords_mcp.mcp_server.cards import RUN_CARD
 from codewords_mcp.mcp_server.context import ToolContext, runtime_and_caller
 from codewords_mcp.mcp_server.run_format import RunResult, RunView
@@ -20,6 +20,7 @@ from codewords_mcp.runtime.model.caller import Caller
 from codewords_mcp.runtime.model.manifest import OWN_CHROME
 from codewords_mcp.runtime.model.questions import Question
 from codewords_mcp.runtime.model.run import FINISHED, Run
+from codewords_mcp.runtime.model.trigger import TriggerTest
 from codewords_mcp.runtime.model.workflow import Consent
 from codewords_mcp.tools._approvals import question_text
 from codewords_mcp.tools._arguments import WaitSeconds, WorkflowId
@@ -40,21 +41,23 @@ async def run_workflow(
     ctx: ToolContext,
     workflow_id: WorkflowId,
     input: Annotated[Any, Field(description="get_workflow shows its shape")] = None,  # noqa: A002  # the word a model expects
-    path: Annotated[str, Field(description="With its query")] = "/",
+    path: str = "/",
     method: Literal["POST", "GET", "PUT", "PATCH", "DELETE"] = "POST",
+    headers: dict[str, Any] | None = None,
+    test_trigger: str | None = None,
     dry_run: bool = False,
     apply: str | None = None,
     wait_seconds: WaitSeconds = 25,
 ) -> Annotated[CallToolResult, RunResult]:
-    """Run a workflow or library service (asks before it writes) and wait. dry_run holds and lists writes; apply=its
-    run_id sends them.
-    """
+    """Run a workflow or library service (asks before it writes). dry_run lists writes; apply=its run_id sends them."""
     runtime, caller = runtime_and_caller(ctx)
     task = task_of(ctx)
     data, files = _divided(input)
     # A separate task: cancelling this call while the run is being recorded must not lose its id.
     if apply is not None:
         starting = _apply(runtime, caller, apply)
+    elif test_trigger is not None:
+        starting = _test(runtime, caller, workflow_id, test_trigger, input)
     else:
         starting = runtime.runs.call(
             caller,
@@ -67,6 +70,7 @@ async def run_workflow(
             idempotency_key=task and f"task:{task.task_id}",
             dry_run=dry_run,
             files=files,
+            headers={name: str(value) for name, value in (headers or {}).items()},
         )
     recording = asyncio.ensure_future(starting)
 
@@ -115,6 +119,17 @@ def _divided(sent: Any) -> tuple[Any, dict[str, str] | None]:
 async def _apply(runtime: Runtime, caller: Caller, dry_run: str) -> Run:
     """Start the run that sends what a dry run held. The person has agreed to that list: see `_question`."""
     return await runtime.runs.get(caller, await runtime.dry_runs.apply(caller, dry_run, Consent(allow=True)))
+
+
+async def _test(runtime: Runtime, caller: Caller, workflow_id: str, trigger_id: str, data: Any) -> Run:
+    """Start the run of a test of a trigger: with `data`, or the newest item of its source."""
+    trigger = await runtime.triggers.get(caller, trigger_id)
+    if trigger.service_id != workflow_id:
+        raise InvalidInput(f"This trigger starts {trigger.service_id}.", hint="Give that as `workflow_id`.")
+    sample = await runtime.triggers.test(caller, trigger_id, TriggerTest(run=True, data=data))
+    if sample.run_id is None:
+        raise Conflict("The test started no run.", hint="list_triggers shows the trigger's state.")
+    return await runtime.runs.get(caller, sample.run_id)
 
 
 async def _cancel(runtime: Runtime, caller: Caller, recording: asyncio.Future[Run]) -> None:

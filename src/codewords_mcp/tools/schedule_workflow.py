@@ -1,4 +1,7 @@
-"""`schedule_workflow`: create a schedule."""
+"""`schedule_workflow`: create a schedule, as before `add_trigger`.
+
+It is not listed, and goes in the release after next.
+"""
 
 from __future__ import annotations
 
@@ -42,4 +45,4 @@ async def schedule_workflow(
     return tool_result(data, "\n".join(lines))
 
 
-TOOL = tool(schedule_workflow, title="Schedule workflow", hints=ADDS, confirm=no_question)
+TOOL = tool(schedule_workflow, title="Schedule workflow", hints=ADDS, confirm=no_question, listed=False)

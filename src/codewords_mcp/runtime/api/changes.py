@@ -24,6 +24,7 @@ from codewords_mcp.runtime.model.events import (
     SchedulesChanged,
     SecretsChanged,
     SecretsChangedElsewhere,
+    TriggersChanged,
     WaitingPagesChanged,
     WebhooksChanged,
 )
@@ -81,6 +82,7 @@ class ChangeApi:
         listen(RunChangedElsewhere, self._on_run)
         listen(DraftsChanged, self._on_drafts)
         listen(SchedulesChanged, self._on_list("schedules"))
+        listen(TriggersChanged, self._on_list("schedules"))
         listen(SecretsChanged, self._on_list("secrets"))
         listen(SecretsChangedElsewhere, self._on_list("secrets"))
         listen(WaitingPagesChanged, self._on_list("inbox"))

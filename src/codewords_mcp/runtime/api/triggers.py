@@ -86,7 +86,7 @@ class TriggerApi:
                 name=request.name,
                 secret=options.secret,
             )
-            return AddedTrigger(trigger=of_webhook(webhook))
+            return AddedTrigger(trigger=of_webhook(webhook, caller))
 
         sample = None
         if request.check:
@@ -110,7 +110,7 @@ class TriggerApi:
         if trigger_id.startswith(_SCHEDULE_ID):
             return of_schedule(await self._schedules.get(caller, trigger_id))
         if trigger_id.startswith(_WEBHOOK_ID):
-            return of_webhook(await self._webhooks.get(caller, trigger_id))
+            return of_webhook(await self._webhooks.get(caller, trigger_id), caller)
         return await self._container.triggers.get(caller.owner, trigger_id)
 
     async def list(self, caller: Caller, *, service_id: str | None = None) -> list[Trigger]:
@@ -120,7 +120,7 @@ class TriggerApi:
         webhooks = await self._webhooks.list(caller)
         return [
             *map(of_schedule, schedules),
-            *(of_webhook(hook) for hook in webhooks if service_id in {None, hook.service_id}),
+            *(of_webhook(hook, caller) for hook in webhooks if service_id in {None, hook.service_id}),
             *await self._container.triggers.list(caller.owner, service_id),
         ]
 
@@ -153,7 +153,7 @@ class TriggerApi:
         if trigger_id.startswith(_SCHEDULE_ID):
             return of_schedule(await self._schedules.pause(caller, trigger_id))
         if trigger_id.startswith(_WEBHOOK_ID):
-            return of_webhook(await self._webhooks.pause(caller, trigger_id))
+            return of_webhook(await self._webhooks.pause(caller, trigger_id), caller)
         return await self._container.triggers.pause(caller.owner, trigger_id)
 
     async def resume(self, caller: Caller, trigger_id: str, *, skip_waiting: bool = False) -> Trigger:
@@ -162,7 +162,7 @@ class TriggerApi:
         if trigger_id.startswith(_SCHEDULE_ID):
             return of_schedule(await self._schedules.resume(caller, trigger_id))
         if trigger_id.startswith(_WEBHOOK_ID):
-            return of_webhook(await self._webhooks.resume(caller, trigger_id))
+            return of_webhook(await self._webhooks.resume(caller, trigger_id), caller)
         return await self._container.triggers.resume(caller.owner, trigger_id, skip_waiting=skip_waiting)
 
     async def remove(self, caller: Caller, trigger_id: str) -> None:
@@ -259,8 +259,9 @@ def of_schedule(schedule: Schedule) -> Trigger:
     )
 
 
-def of_webhook(webhook: Webhook) -> Trigger:
-    """A webhook as a trigger."""
+def of_webhook(webhook: Webhook, caller: Caller) -> Trigger:
+    """A webhook as a trigger. Its address is enough to start runs, so that only who may do so is shown it."""
+    shown = webhook if caller.can("run") else webhook.model_copy(update={"url": ""})
     return Trigger(
         id=webhook.id,
         kind=webhook.kind,
@@ -269,7 +270,7 @@ def of_webhook(webhook: Webhook) -> Trigger:
         path=webhook.path,
         state="paused" if webhook.paused else "active",
         created_at=webhook.created_at,
-        url=webhook.url,
+        url=shown.url or None,
         secret=webhook.secret,
-        webhook=webhook,
+        webhook=shown,
     )

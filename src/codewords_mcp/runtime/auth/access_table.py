@@ -97,7 +97,8 @@ HTTP: tuple[Rule, ...] = (
         "GET /waiting", "GET /questions/{token}", "GET /sessions", "GET /agreements", "GET /alerts", "GET /alerts/settings",
         "GET /recordings", "GET /recordings/{run_id}",
         "GET /replays/{replay_id}",
-        "GET /workflows/{service_id}/tests",
+        "GET /workflows/{service_id}/tests", "GET /triggers", "GET /triggers/kinds", "GET /triggers/{trigger_id}",
+        "GET /triggers/{trigger_id}/events",
     ),
     # These start a sandbox, or ask a package index or the broker of integrations.
     *_http(
@@ -107,6 +108,7 @@ HTTP: tuple[Rule, ...] = (
         "POST /tests",
         "GET /integrations", "GET /integrations/{app}",
         "POST /integrations/{app}/describe", "POST /integrations/{app}/preview", "GET /connections",
+        "POST /triggers/sample", "POST /triggers/{trigger_id}/test",
     ),
     # Previews of service calls, without effects.
     Rule("http", "POST /services/{name}/preview", "user", ("read",), "reads"),
@@ -119,7 +121,8 @@ HTTP: tuple[Rule, ...] = (
         "POST /deploy", "PUT /workflows/{service_id}/template", "DELETE /workflows/{service_id}/template",
         "POST /workflows/{service_id}/rollback", "DELETE /workflows/{service_id}", "POST /workflows/{service_id}/edits",
         "POST /drafts", "DELETE /drafts/{draft_id}", "POST /drafts/{draft_id}/edits", "PUT /drafts/{draft_id}/name",
-        "POST /schedules/{schedule_id}/pause", "POST /schedules/{schedule_id}/resume",
+        "PATCH /triggers/{trigger_id}", "POST /triggers/{trigger_id}/pause", "POST /triggers/{trigger_id}/resume",
+        "DELETE /triggers/{trigger_id}", "POST /schedules/{schedule_id}/pause", "POST /schedules/{schedule_id}/resume",
         "DELETE /schedules/{schedule_id}", "PUT /secrets/{name}", "DELETE /secrets/{name}", "POST /secrets/{name}/entry",
         "POST /integrations/{app}/connect", "DELETE /connections/{account}",
         "POST /webhooks/{webhook_id}/pause", "POST /webhooks/{webhook_id}/resume", "DELETE /webhooks/{webhook_id}",
@@ -132,7 +135,7 @@ HTTP: tuple[Rule, ...] = (
     # runs.
     *_http(
         "user", ("write", "run"),
-        "POST /generate", "POST /integrations/{app}/call", "POST /schedules", "POST /webhooks",
+        "POST /generate", "POST /integrations/{app}/call", "POST /schedules", "POST /webhooks", "POST /triggers",
         "POST /webhooks/deliveries/{delivery_id}/redeliver",
     ),
     *_http("user", ("write", "run"), "PUT /recordings/{run_id}/test"),
@@ -194,6 +197,10 @@ _TOOLS: tuple[Rule, ...] = (
     *_mcp("tool", "user", "workflows", ("read",), "reads", "get_workflow"),
     *_mcp("tool", "user", "workflows", ("write",), "writes", "rollback_workflow"),
     *_mcp("tool", "user", "workflows", ("write",), "writes", "delete_workflow"),
+    *_mcp("tool", "user", "schedules", ("write", "run"), "writes", "add_trigger"),
+    *_mcp("tool", "user", "schedules", ("read",), "reads", "list_triggers"),
+    *_mcp("tool", "user", "schedules", ("write",), "writes", "change_trigger"),
+    # Names of before triggers, which are called and not listed.
     *_mcp("tool", "user", "schedules", ("write", "run"), "writes", "schedule_workflow"),
     *_mcp("tool", "user", "schedules", ("read",), "reads", "list_schedules"),
     *_mcp("tool", "user", "schedules", ("write",), "writes", "change_schedule"),

@@ -34,6 +34,7 @@ from codewords_mcp.runtime.model.events import (
     SchedulesChanged,
     SecretsChanged,
     SecretsChangedElsewhere,
+    TriggersChanged,
     WaitingPagesChanged,
     WebhooksChanged,
 )
@@ -58,6 +59,7 @@ SECRETS = "secrets"
 LISTS: dict[type, LiveKind] = {
     DraftsChanged: "drafts",
     SchedulesChanged: "schedules",
+    TriggersChanged: "schedules",
     WebhooksChanged: "webhooks",
     WaitingPagesChanged: "inbox",
     AlertsChanged: "inbox",

@@ -6,7 +6,7 @@ import sqlalchemy as sa
 from alembic import op
 
 revision = "0011_question_messages"
-down_revision = "0007_alerts"
+down_revision = "0008_triggers"
 branch_labels = None
 depends_on = None
 

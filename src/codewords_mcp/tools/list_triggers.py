@@ -1,0 +1,46 @@
+"""`list_triggers`: list what starts workflows, and the kinds that there are."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from mcp_types import CallToolResult
+from pydantic import BaseModel, Field
+
+from codewords_mcp.mcp_server.context import ToolContext, runtime_and_caller
+from codewords_mcp.mcp_server.tool import READS, tool, tool_result
+from codewords_mcp.tools._availability import availability_text
+from codewords_mcp.tools._triggers import TriggerItem, kind_line, trigger_item, trigger_line
+
+
+class TriggerList(BaseModel):
+    """Triggers of the caller; `kinds` are those that can be added."""
+
+    triggers: list[TriggerItem]
+    kinds: list[str] = []
+    availability: str | None = None
+
+
+async def list_triggers(
+    ctx: ToolContext,
+    workflow_id: str | None = None,
+    kinds: Annotated[bool, Field(description="Also kinds with their options")] = False,
+) -> Annotated[CallToolResult, TriggerList]:
+    """List schedules, webhooks and other triggers: state, next, last run, what was missed."""
+    runtime, caller = runtime_and_caller(ctx)
+    found = await runtime.triggers.list(caller, service_id=workflow_id)
+    known = [kind_line(kind) for kind in runtime.triggers.kinds()] if kinds else []
+    availability = availability_text(runtime.status.availability()) if found else None
+
+    lines = [trigger_line(trigger) for trigger in found] or ["No triggers."]
+    if known:
+        lines += ["Kinds:", *known]
+    if availability:
+        lines.append(f"The runtime: {availability}")
+    data = TriggerList(
+        triggers=[trigger_item(trigger) for trigger in found], kinds=known, availability=availability
+    )
+    return tool_result(data, "\n".join(lines))
+
+
+TOOL = tool(list_triggers, title="List triggers", hints=READS)
