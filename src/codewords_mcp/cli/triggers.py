@@ -15,7 +15,7 @@ from codewords_mcp.cli._connect import connect
 from codewords_mcp.cli._deletion import deletes, tell_deleted
 from codewords_mcp.cli._refs import AsJson, WorkflowRef, part, workflow_id
 from codewords_mcp.cli._times import to_second
-from codewords_mcp.common.bounded_json import parse
+from codewords_mcp.common.bounded_json import JsonValue, parse
 from codewords_mcp.errors import InvalidInput
 
 app = typer.Typer(
@@ -252,19 +252,19 @@ def delete(trigger: TriggerRef, as_json: AsJson = False) -> int:
 app.command("remove", hidden=True)(delete)
 
 
-def _options(client: RuntimeClient, kind: str, given: list[str] | None) -> Json:
+def _options(client: RuntimeClient, kind: str, pairs: list[str] | None) -> Json:
     """Return options by name; those that are no text are read as JSON. Raises InvalidInput."""
-    if not given:
+    if not pairs:
         return {}
     kinds = client.record("GET", "/triggers/kinds")["items"]
     schemas: dict[str, Json] = {item["kind"]: item["options"] for item in kinds}
     fields: Json = schemas.get(kind, Json()).get("properties", Json())
     options: Json = {}
-    for pair in given:
+    for pair in pairs:
         name, equals, value = pair.partition("=")
         if not equals:
             raise InvalidInput("`--option` needs NAME=VALUE.", hint="`codewords triggers kinds` shows names.")
-        options[name] = value if _is_text(fields.get(name, {})) else _parsed(value)
+        options[name] = value if _is_text(fields.get(name, {})) else _parse_option(value)
     return options
 
 
@@ -273,9 +273,10 @@ def _is_text(field: Any) -> bool:
     return "string" in types
 
 
-def _parsed(value: str) -> Any:
+def _parse_option(value: str) -> JsonValue:
     try:
-        return parse(value)
+        parsed: JsonValue = parse(value)
+        return parsed
     except ValueError:
         return value
 

@@ -21,7 +21,7 @@ def timestamp(moment: datetime | None) -> str | None:
 
 def run_record(run: Run) -> dict[str, Any]:
     """The request record of the wire contract; `runningAt`, `notBefore`, `steps`, `timings`, `isolation`,
-    `responseTruncated`, `responseFile`, `waitsFor`, `mode`, `modeOf` and all of `request…` are ours.
+    `responseTruncated`, `responseFile`, `waitsFor`, `mode`, `modeOf`, `trigger` and all of `request…` are ours.
     """
     return {
         **_outline(run),
@@ -37,6 +37,7 @@ def run_record(run: Run) -> dict[str, Any]:
         "steps": [_step(step) for step in run.steps],
         "timings": run.timings_ms,
         "isolation": run.isolation,
+        "trigger": run.trigger and run.trigger.model_dump(),
     }
 
 
@@ -47,6 +48,9 @@ def run_row(listed: ListedRun) -> dict[str, Any]:
         **_outline(listed.run),
         "workflow": listed.workflow,
         "trigger": trigger_of(listed.run),
+        "triggerKind": listed.run.trigger and listed.run.trigger.kind,
+        "triggerId": listed.run.trigger and listed.run.trigger.id,
+        "eventKey": listed.run.trigger and listed.run.trigger.event,
         "key": listed.key,
         "inputPreview": preview_of(run_input),
         "requestBytes": run_input and run_input.bytes,

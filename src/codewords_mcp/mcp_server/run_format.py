@@ -38,7 +38,12 @@ _MAX_DIAGNOSIS_SHOWN = 2_400
 _MAX_TRACE_SHOWN = 1_200
 NextStep = Literal["wait", "again", "secret", "connect", "route", "input", "code"]
 """Wait for the end; run again; set a secret; connect an account; use another route; correct the input or the code."""
-STARTED_BY: dict[RunTrigger, str] = {"schedule": "a schedule", "run": "another run", "caller": "a call"}
+STARTED_BY: dict[RunTrigger, str] = {
+    "schedule": "a schedule",
+    "event": "an event",
+    "run": "another run",
+    "caller": "a call",
+}
 _UNFIT = 422
 """FastAPI's status for an invalid input: the input has to be corrected, not the code."""
 _EMPTY = 204

@@ -144,7 +144,7 @@ def test_lists_of_mcp_have_what_their_caller_may_use_and_nothing_else(walk: Walk
     }
     tools = {tool["name"] for tool in listed["tools/list"]["tools"]} - {"a_published_tool"}
     # A client that announced no cards is given no tools of cards.
-    assert tools == of_kind["tool"] - {tool.name for tool in all_tools() if tool.for_cards}
+    assert tools == of_kind["tool"] - {tool.name for tool in all_tools() if tool.for_cards or not tool.listed}
     assert {prompt["name"] for prompt in listed["prompts/list"]["prompts"]} == of_kind["prompt"]
     templates = {one["uriTemplate"] for one in listed["resources/templates/list"]["resourceTemplates"]}
     shown = {rule.name for rule in MCP if rule.kind == "resource" and access.shows(rule)} - {
@@ -302,6 +302,12 @@ _ARGUMENTS: dict[str, dict[str, Any]] = {
     "validate_workflow": {"code": "x"},
     "edit_workflow": {"code": "x = 1"},
     "generate_workflow": {"description": "add"},
+    "add_trigger": {
+        "workflow_id": "{workflow_id}",
+        "kind": "schedule",
+        "options": {"cron": "* * * * *"},
+    },
+    "change_trigger": {"trigger_id": "{schedule_id}", "action": "pause"},
     "schedule_workflow": {"workflow_id": "{workflow_id}", "cron": "* * * * *"},
     "change_schedule": {"schedule_id": "{schedule_id}", "action": "pause"},
     "run_workflow": {"workflow_id": "{workflow_id}", "input": {}},

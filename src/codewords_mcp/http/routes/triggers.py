@@ -37,7 +37,7 @@ class SampleBody(Body):
     options: dict[str, Any] = Field(default_factory=dict[str, Any])
 
 
-class ResumeBody(Body):
+class TriggerResumeBody(Body):
     """`skip_waiting`: an event source begins anew, without the events that wait."""
 
     skip_waiting: bool = False
@@ -90,7 +90,7 @@ async def pause(request: Request) -> Response:
 
 async def resume(request: Request) -> Response:
     """Resume a trigger."""
-    body = await read_body(request, ResumeBody) if await request.body() else ResumeBody()
+    body = await read_body(request, TriggerResumeBody) if await request.body() else TriggerResumeBody()
     found = await runtime(request.scope).triggers.resume(
         caller(request.scope), _id(request), skip_waiting=body.skip_waiting
     )
@@ -147,7 +147,7 @@ OPERATIONS = [
     HttpOperation("DELETE", "/triggers/{trigger_id}", "Remove a trigger", remove, tag="triggers", status=204),
     HttpOperation("POST", "/triggers/{trigger_id}/pause", "Pause a trigger", pause, tag="triggers", reply=Trigger),
     HttpOperation(
-        "POST", "/triggers/{trigger_id}/resume", "Resume a trigger", resume, tag="triggers", body=ResumeBody, reply=Trigger
+        "POST", "/triggers/{trigger_id}/resume", "Resume a trigger", resume, tag="triggers", body=TriggerResumeBody, reply=Trigger
     ),
     HttpOperation(
         "POST", "/triggers/{trigger_id}/test", "Test a trigger", try_trigger, tag="triggers", body=TriggerTest,

@@ -9,8 +9,10 @@ from typing_extensions import TypedDict
 
 from codewords_mcp.runtime.model.run import ExecutionMode, Run
 
-RunTrigger = Literal["schedule", "run", "caller"]
-"""The cause of a run: a schedule, another run, or a caller (a person, a program, a webhook)."""
+RunTrigger = Literal["schedule", "event", "run", "caller"]
+"""The cause of a run: a schedule, an event of a source, another run, or a caller (a person, a program, a webhook)."""
+EVENT_TRIGGER = "trg_"
+"""The beginning of the ids of the triggers of event sources."""
 
 
 class RunConditions(TypedDict, total=False):
@@ -29,4 +31,6 @@ def trigger_of(run: Run) -> RunTrigger:
     """The cause of a run, in the words by which a list is filtered."""
     if run.schedule_id is not None:
         return "schedule"
+    if run.trigger is not None and (run.trigger.id or "").startswith(EVENT_TRIGGER):
+        return "event"
     return "caller" if run.parent_id is None else "run"

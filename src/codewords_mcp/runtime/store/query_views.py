@@ -13,7 +13,14 @@ from dataclasses import dataclass
 
 from sqlalchemy import Table
 
-from codewords_mcp.runtime.store.tables import run_traces, runs, schedules, webhooks, workflows
+from codewords_mcp.runtime.store.tables import (
+    run_traces,
+    runs,
+    schedules,
+    triggers,
+    webhooks,
+    workflows,
+)
 from codewords_mcp.runtime.store.usage_tables import model_usage
 
 _DIALECT = (
@@ -48,6 +55,7 @@ def _time(column: str) -> str:
 
 _STARTED_BY = """CASE
     WHEN r.schedule_id IS NOT NULL THEN 'schedule'
+    WHEN r.trigger_id LIKE 'trg\\_%' ESCAPE '\\' THEN 'event'
     WHEN r.parent_id IS NOT NULL THEN 'run'
     WHEN r.correlation_id LIKE 'whd\\_%' ESCAPE '\\' THEN 'webhook'
     WHEN r.idempotency_key LIKE 'on\\_failure/%' ESCAPE '\\' THEN 'on_failure'
@@ -61,7 +69,8 @@ _RUNS = f"""SELECT r.id, r.service_id AS workflow_id, w.name AS workflow, r.vers
     json_extract(r.error, '$.code') AS error_code, json_extract(r.error, '$.message') AS error,
     (SELECT sum(u.cost) / 1e12 FROM main.model_usage u WHERE u.run_id = r.id AND NOT u.nested) AS cost_usd,
     r.cpu_seconds, r.peak_memory AS peak_memory_bytes, r.egress_out AS sent_bytes, r.egress_in AS received_bytes,
-    r.parent_id, r.schedule_id, json_extract(r.input, '$.method') AS method, json_extract(r.input, '$.path') AS path,
+    r.parent_id, r.schedule_id, r.trigger_id, r.event_key,
+    json_extract(r.input, '$.method') AS method, json_extract(r.input, '$.path') AS path,
     json_extract(r.input, '$.content') AS input, r.response_content AS result
     FROM main.runs r LEFT JOIN main.workflows w ON w.id = r.service_id AND w.owner = r.owner
     WHERE r.owner = {{owner}} AND r.status <> 'provisioned'"""
@@ -89,9 +98,14 @@ _SCHEDULES = f"""SELECT s.id, 'schedule' AS kind, s.service_id AS workflow_id, s
 _WEBHOOKS = f"""SELECT h.id, 'webhook', h.service_id, h.name, h.kind, NULL, coalesce(h.paused, 0), NULL, NULL, NULL, NULL, 0, '',
     {_time("h.created_at")} FROM main.webhooks h WHERE h.owner = {{owner}}"""
 
+_SOURCES = f"""SELECT t.id, t.kind, t.service_id, t.name, t.options, NULL, t.paused, {_time("t.next_at")},
+    {_time("t.last_event_at")}, t.last_run_id, (SELECT r.status FROM main.runs r WHERE r.id = t.last_run_id), t.missed,
+    CASE WHEN t.note <> '' THEN t.note ELSE t.problem END, {_time("t.created_at")}
+    FROM main.triggers t WHERE t.owner = {{owner}}"""
+
 # Each kind of trigger adds its SELECT with the same columns, and its table below.
-_TRIGGERS = (_SCHEDULES, _WEBHOOKS)
-_TRIGGER_TABLES = (schedules, webhooks, runs)
+_TRIGGERS = (_SCHEDULES, _WEBHOOKS, _SOURCES)
+_TRIGGER_TABLES = (schedules, webhooks, triggers, runs)
 
 VIEWS = (
     QueryView(
@@ -101,11 +115,13 @@ VIEWS = (
             "status": "queued, running, succeeded, failed, timed_out, cancelled, interrupted",
             "waits_for": "of a queued one: answer (of a person), wait, time, retry, turn, memory, key, caller, workflow, home",
             "mode": "NULL, or dry_run, apply, replay, resume",
-            "started_by": "schedule, webhook, run, on_failure, caller", "created_at": "", "started_at": "", "completed_at": "",
-            "seconds": "from its start to its end", "queued_seconds": "", "attempts": "", "http_status": "", "error_code": "",
+            "started_by": "schedule, event, webhook, run, on_failure, caller", "created_at": "", "started_at": "",
+            "completed_at": "", "seconds": "from its start to its end", "queued_seconds": "", "attempts": "",
+            "http_status": "", "error_code": "",
             "error": "", "cost_usd": "of its own model calls, without those of runs it started", "cpu_seconds": "",
             "peak_memory_bytes": "", "sent_bytes": "", "received_bytes": "", "parent_id": "the run that started it",
-            "schedule_id": "", "method": "", "path": "", "input": "text, often JSON", "result": "text, often JSON",
+            "schedule_id": "", "trigger_id": "", "event_key": "", "method": "",
+            "path": "", "input": "text, often JSON", "result": "text, often JSON",
         },
         _RUNS,
         (runs, workflows, model_usage),
@@ -134,7 +150,8 @@ VIEWS = (
     QueryView(
         "triggers",
         {
-            "id": "", "kind": "schedule, webhook", "workflow_id": "", "name": "", "what": "cron, or who sends", "timezone": "",
+            "id": "", "kind": "schedule, webhook, feed …", "workflow_id": "", "name": "", "what": "cron, who sends, or options",
+            "timezone": "",
             "paused": "0 or 1", "next_at": "", "last_at": "", "last_run_id": "", "last_status": "", "missed": "", "note": "",
             "created_at": "",
         },

@@ -38,7 +38,7 @@ from codewords_mcp.runtime.model.run import (
     TriggerRef,
 )
 from codewords_mcp.runtime.model.run_columns import AttemptEntry, RunColumns
-from codewords_mcp.runtime.model.run_filter import RunConditions
+from codewords_mcp.runtime.model.run_filter import EVENT_TRIGGER, RunConditions
 from codewords_mcp.runtime.model.run_state import FAILED, UNFINISHED
 from codewords_mcp.runtime.store import alert_causes, ended_runs
 from codewords_mcp.runtime.store.clock import optional_datetime, to_datetime, to_micros
@@ -378,12 +378,20 @@ def _conditions(matching: RunConditions) -> Iterator[ColumnElement[bool]]:
     match matching.get("trigger"):
         case "schedule":
             yield columns.schedule_id.is_not(None)
+        case "event":
+            yield _is_event()
         case "run":
             yield columns.parent_id.is_not(None)
         case "caller":
-            yield columns.schedule_id.is_(None) & columns.parent_id.is_(None)
+            # The column of a run that nothing triggered is NULL, and so would be the opposite of a comparison.
+            other = columns.trigger_id.is_(None) | ~_is_event()
+            yield columns.schedule_id.is_(None) & columns.parent_id.is_(None) & other
         case None:
             pass
+
+
+def _is_event() -> ColumnElement[bool]:
+    return runs.c.trigger_id.startswith(EVENT_TRIGGER, autoescape=True)
 
 
 def last_ended(connection: Connection, owner: str, service_id: str, limit: int) -> Sequence[RowMapping]:

@@ -14,6 +14,7 @@ from codewords_mcp.common.bounded_json import JsonObject, JsonValue
 from codewords_mcp.errors import InvalidInput, NotFound, TooBusy, UpstreamTimedOut
 from codewords_mcp.errors.remedies import Remedy, RemedyAction
 from codewords_mcp.runtime.model.caller import Caller
+from codewords_mcp.runtime.model.run_filter import EVENT_TRIGGER
 from codewords_mcp.runtime.model.time_bounds import check_seconds
 from codewords_mcp.runtime.model.trigger import (
     Trigger,
@@ -85,7 +86,7 @@ class TriggerService:
         _check_catch_up(request.catch_up)
         at = now()
         row: TriggerRow = {
-            "id": f"trg_{uuid.uuid4().hex}",
+            "id": f"{EVENT_TRIGGER}{uuid.uuid4().hex}",
             "owner": caller.owner,
             "key_id": caller.key_id,
             "kind": request.kind,

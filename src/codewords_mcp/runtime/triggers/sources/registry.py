@@ -10,7 +10,6 @@ from codewords_mcp.errors import InvalidInput
 from codewords_mcp.runtime.triggers.sources.base import EventSource
 
 _SOURCES = {
-_SOURCES = {
     "feed": "feed:FeedSource",
     "url": "url:UrlSource",
     "run_ended": "run_ended:RunEndedSource",

@@ -1,0 +1,97 @@
+"""Triggers from a chat: added with their newest item, listed, tested, changed and deleted; and by their earlier names."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator
+
+import pytest
+from mcp import Client
+from tests.support.mcp_clients import confirmed, data_of, over_http, serving, text_of
+from tests.support.runtime import ADMIN, ECHO, deploy, fetch, make_home, open_runtime
+
+from codewords_mcp.runtime.api.runtime import Runtime
+from codewords_mcp.settings import Settings
+
+pytestmark = [pytest.mark.anyio, pytest.mark.slow]
+
+
+@pytest.fixture(scope="module")
+async def real(tmp_path_factory: pytest.TempPathFactory) -> AsyncGenerator[Runtime]:
+    async with open_runtime(make_home(tmp_path_factory.mktemp("tools") / "home")) as runtime:
+        yield runtime
+
+
+@pytest.fixture(scope="module")
+async def client(real: Runtime) -> AsyncGenerator[Client]:
+    settings = Settings.model_construct(home=real.settings.home)
+    async with serving(real, settings, {"admin": ADMIN}) as address:
+        real.base_url = address.removesuffix("/mcp")
+        async with over_http(address, "admin", "2026-07-28") as connected:
+            yield connected
+
+
+@pytest.mark.requirement("triggers:tools")
+async def test_a_chat_adds_lists_tests_and_deletes_triggers(client: Client, real: Runtime) -> None:
+    echo, watched = await deploy(real, ECHO), await deploy(real, ECHO, name="Watched")
+    kinds = text_of(await client.call_tool("list_triggers", {"kinds": True}))
+    for kind in ("schedule:", "plain:", "feed:", "url:", "run_ended:", "mail:"):
+        assert f"\n{kind}" in kinds
+
+    await fetch(real, watched, {"a": 1})
+    asked = {"workflow_id": echo, "kind": "run_ended", "options": {"workflow": watched}}
+    added = data_of(await client.call_tool("add_trigger", asked))
+    assert added["sample"]["data"]["workflow_id"] == watched
+    trigger_id = added["trigger_id"]
+    hook = data_of(await client.call_tool("add_trigger", {"workflow_id": echo, "kind": "plain"}))
+    times = {"cron": "0 9 * * *", "timezone": "Europe/Berlin"}
+    timed = data_of(
+        await client.call_tool("add_trigger", {"workflow_id": echo, "kind": "schedule", "options": times})
+    )
+    assert timed["next"].endswith(("+01:00", "+02:00"))
+
+    shown = text_of(await client.call_tool("get_workflow", {"workflow_id": echo}))
+    assert hook["url"] in shown
+    listed = data_of(await client.call_tool("list_triggers", {"workflow_id": echo}))["triggers"]
+    ids = [trigger_id, hook["trigger_id"], timed["trigger_id"]]
+    assert {item["trigger_id"] for item in listed} == set(ids)
+
+    tested = data_of(
+        await client.call_tool(
+            "run_workflow",
+            {"workflow_id": echo, "test_trigger": hook["trigger_id"], "input": {"hello": 1}},
+        )
+    )
+    assert tested["result"] == {"got": {"hello": 1}}
+    sample = data_of(await client.call_tool("change_trigger", {"trigger_id": trigger_id, "action": "test"}))
+    assert sample["sample"]["data"]["workflow_id"] == watched
+    for action, state in (("pause", "paused"), ("resume", "active")):
+        changed = await client.call_tool("change_trigger", {"trigger_id": trigger_id, "action": action})
+        assert data_of(changed)["trigger"]["state"] == state
+    for given in ids:
+        await confirmed(client, "change_trigger", {"trigger_id": given, "action": "delete"}, real, ADMIN)
+    assert data_of(await client.call_tool("list_triggers", {}))["triggers"] == []
+
+
+@pytest.mark.requirement("triggers:earlier-tools")
+async def test_the_tools_of_schedules_go_on_to_work_and_are_not_listed(client: Client, real: Runtime) -> None:
+    names = {tool.name for tool in (await client.list_tools()).tools}
+    assert names & {"schedule_workflow", "list_schedules", "change_schedule"} == set()
+    echo = await deploy(real, ECHO, name="Earlier")
+    asked = {"workflow_id": echo, "when": "@daily", "timezone": "UTC"}
+    made = data_of(await client.call_tool("schedule_workflow", asked))
+    listed = data_of(await client.call_tool("list_schedules", {}))["schedules"]
+    assert [item["schedule_id"] for item in listed] == [made["schedule_id"]]
+    paused = {"schedule_id": made["schedule_id"], "action": "pause"}
+    assert data_of(await client.call_tool("change_schedule", paused))["schedule"]["paused"]
+
+
+@pytest.mark.requirement("triggers:headers")
+async def test_a_run_gets_the_headers_that_a_chat_gives(client: Client, real: Runtime) -> None:
+    from tests.integration.triggers.helpers import KEEPS
+
+    keeps = await deploy(real, KEEPS)
+    asked = {"workflow_id": keeps, "input": {}, "headers": {"X-GitHub-Event": "push"}}
+    found = data_of(await client.call_tool("run_workflow", asked))
+    assert found["result"]["headers"]["x-github-event"] == "push"
+    refused = await client.call_tool("run_workflow", asked | {"headers": {"Content-Length": "1"}})
+    assert "belongs to the connection" in text_of(refused)
