@@ -46,7 +46,7 @@ class WebhookApi:
     async def get(self, caller: Caller, webhook_id: str) -> Webhook:
         """Return one webhook. Raises NotFound."""
         refuse_run(caller, "read webhooks")
-        return self._with_socket(caller, await self._container.webhooks.get(caller.owner, webhook_id))
+        return await self._with_socket(caller, await self._container.webhooks.get(caller.owner, webhook_id))
 
     async def send_test(self, caller: Caller, webhook_id: str, data: Any) -> Delivery:
         """Receive `data` as if the webhook's sender had signed and sent it now. Waits some seconds for its runs.

@@ -27,7 +27,7 @@ from codewords_mcp.runtime.store.clock import to_micros
 from codewords_mcp.runtime.store.database import Database
 from codewords_mcp.runtime.store.executors import clock
 from codewords_mcp.runtime.store.trigger_events import NewEvent, stored_key
-from codewords_mcp.runtime.store.triggers import TriggerChange, TriggerRow
+from codewords_mcp.runtime.store.triggers import Look, TriggerChange, TriggerRow
 from codewords_mcp.runtime.triggers.sources.base import (
     MAX_EVENT_BYTES,
     MAX_STATE_BYTES,
@@ -37,7 +37,7 @@ from codewords_mcp.runtime.triggers.sources.base import (
 )
 from codewords_mcp.runtime.triggers.sources.registry import find_source
 
-MAX_CONCURRENT = 8
+MAX_CONCURRENT = 16
 """Sources that are looked at at a time."""
 POLL_TIMEOUT = 90.0
 LEASE = 120.0
@@ -45,6 +45,8 @@ LEASE = 120.0
 LONGEST_SLEEP = 10.0
 """Seconds after which it looks at the clock again: clocks jump and machines sleep."""
 BUSY_PAUSE = 1.0
+SPACING = 2.0
+"""Seconds between two polls of its own accord, so that looks of thousands of triggers are claimed and written together."""
 SHORT_INTERVAL = 60.0
 """Seconds: the next look at a source with a shorter pause may be before this loop would look at the clock."""
 MAX_WAITING = 1000
@@ -94,6 +96,7 @@ class TriggerPoller(PollLoop):
         self._ahead: float | None = None
         self._opened = False
         self._is_full = False
+        self._unchanged: list[TriggerRow] = []
 
     @override
     async def run(self) -> None:
@@ -104,11 +107,21 @@ class TriggerPoller(PollLoop):
 
     async def poll(self) -> float:
         """See `PollLoop`."""
+        pause = max(await self._poll(), SPACING)
+        # Looks that find nothing are written by the next poll.
+        return min(pause, SPACING) if self._looks or self._unchanged else pause
+
+    async def _poll(self) -> float:
+        """Claim the looks that are due. Returns the seconds until the next one is."""
         if not self._opened:
             # On a database of its own, claims are those of a process that has ended.
             if not self._db.shared:
                 await self._db.write(triggers.release_claims)
             self._opened = True
+
+        if self._unchanged:
+            unchanged, self._unchanged = self._unchanged, []
+            await self._db.write(self._write_unchanged, unchanged)
 
         at, next_at = await self._db.read(self._plan)
         if self._was_set_back(at):
@@ -123,18 +136,16 @@ class TriggerPoller(PollLoop):
             return min((next_at - at) / 1e6, LONGEST_SLEEP)
 
         free = MAX_CONCURRENT - len(self._looks)
-        self._is_full = free <= 0
-        # A look that ends wakes this loop.
-        if self._is_full:
-            return LONGEST_SLEEP
-
-        claimed = await self._db.write(triggers.claim_due, at, int(LEASE * 1e6), free, self._max_waiting)
+        claimed: list[TriggerRow] = []
+        if free > 0:
+            claimed = await self._db.write(triggers.claim_due, at, int(LEASE * 1e6), free, self._max_waiting)
+        # Then more may be due, and a look that ends wakes this loop.
+        self._is_full = len(claimed) == free
         for row in claimed:
             task = asyncio.create_task(self._look(row), name=f"look at {row['kind']} {row['id']}")
             self._looks.add(task)
             task.add_done_callback(self._looks.discard)
-        # Without any, others hold what is due.
-        return 0.0 if claimed else BUSY_PAUSE
+        return LONGEST_SLEEP if self._is_full else BUSY_PAUSE
 
     def _plan(self, connection: Connection) -> tuple[int, int | None]:
         """Return the time, and that of the next look, both in µs."""
@@ -149,6 +160,12 @@ class TriggerPoller(PollLoop):
 
     async def _look(self, row: TriggerRow) -> None:
         outcome = await self._poll_source(row)
+        if isinstance(outcome, Polled) and _is_unchanged(row, outcome):
+            self._unchanged.append(row)
+            if self._is_full:
+                self.wake()
+            return
+
         try:
             if isinstance(outcome, _Failure):
                 alert = await self._db.write(self._write_failure, row, outcome)
@@ -191,6 +208,12 @@ class TriggerPoller(PollLoop):
         if state_bytes > MAX_STATE_BYTES:
             return _Failure(f"The source wants to remember more than {MAX_STATE_BYTES >> 10} KiB.")
         return polled
+
+    def _write_unchanged(self, connection: Connection, rows: Sequence[TriggerRow]) -> None:
+        """Note looks that found nothing, all in one statement."""
+        at = clock(connection)
+        looks = [Look(row["id"], row["claim"], at + _pause(row["interval_s"])) for row in rows]
+        triggers.note_unchanged(connection, looks, at)
 
     def _write_events(self, connection: Connection, row: TriggerRow, polled: Polled) -> tuple[int, bool]:
         """Store the events of a look. Returns how many wait for a run, and whether a person is to be told of some."""
@@ -269,6 +292,12 @@ class TriggerPoller(PollLoop):
 def _pause(seconds: float) -> int:
     """A pause in µs, spread so that triggers that were added together are not looked at together."""
     return int(seconds * 1e6 * (1 + random.uniform(-JITTER, JITTER)))  # noqa: S311  # spreads load
+
+
+def _is_unchanged(row: TriggerRow, polled: Polled) -> bool:
+    """Whether a look leaves a trigger as it was."""
+    same = row["state"] is not None and polled.state == row["state"]
+    return same and not (polled.events or polled.more or row["gap"] or row["failures"])
 
 
 def _is_gap(row: TriggerRow, at: int) -> bool:

@@ -6,12 +6,13 @@ import hashlib
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, delete, insert, select, update
+from sqlalchemy import Connection, and_, delete, insert, select, text, update
 
 from codewords_mcp.common.bounded_json import JsonObject, JsonValue
 from codewords_mcp.runtime.model.trigger import EventStatus
 from codewords_mcp.runtime.store.tables import trigger_events as events
 from codewords_mcp.runtime.store.tables import triggers
+from codewords_mcp.runtime.store.tables.triggers import PENDING
 
 MAX_KEY = 200
 MAX_KEYS = 20_000
@@ -85,7 +86,7 @@ def add(connection: Connection, trigger_id: str, seq: int, found: Sequence[NewEv
 
 def skip_oldest(connection: Connection, trigger_id: str, count: int) -> None:
     """Skip the oldest events that wait."""
-    mine = (events.c.trigger_id == trigger_id) & (events.c.status == "pending")
+    mine = and_(events.c.trigger_id == trigger_id, text(PENDING))
     oldest = select(events.c.seq).where(mine).order_by(events.c.seq).limit(count)
     last = max(connection.execute(oldest).scalars(), default=None)
     if last is not None:
@@ -102,7 +103,7 @@ def skip_all(connection: Connection, trigger_id: str) -> int:
 def waiting(connection: Connection, trigger_id: str, limit: int) -> list[EventRow]:
     """The events that wait for their runs, oldest first."""
     columns = [events.c[name] for name in EventRow._fields]
-    query = select(*columns).where(events.c.trigger_id == trigger_id, events.c.status == "pending")
+    query = select(*columns).where(events.c.trigger_id == trigger_id, text(PENDING))
     return [EventRow(*row) for row in connection.execute(query.order_by(events.c.seq).limit(limit))]
 
 

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
-from typing import TypedDict
+from collections.abc import Collection, Sequence
+from typing import Any, NamedTuple, TypedDict
 
-from sqlalchemy import Connection, and_, delete, func, insert, or_, select, update
+from sqlalchemy import Connection, and_, bindparam, delete, func, insert, or_, select, text, update
 
 from codewords_mcp.common.bounded_json import JsonObject, JsonValue
 from codewords_mcp.runtime.store import alert_causes
 from codewords_mcp.runtime.store.tables import triggers
+from codewords_mcp.runtime.store.tables.triggers import POLLED, STARTABLE
 
 WORKFLOW_GONE = "Paused: its workflow was deleted."
 WATCHED_GONE = "Paused: the workflow that it waits for was deleted."
@@ -80,8 +81,8 @@ class TriggerChange(TypedDict, total=False):
     start_failures: int
 
 
-_RUNNABLE = and_(triggers.c.next_at.is_not(None), triggers.c.paused.is_(False))
-_STARTABLE = and_(triggers.c.waiting > 0, triggers.c.paused.is_(False))
+_RUNNABLE = text(POLLED)
+_STARTABLE = text(STARTABLE)
 
 
 def add(connection: Connection, values: TriggerRow) -> None:
@@ -206,6 +207,24 @@ def claim_due(connection: Connection, at: int, lease: int, limit: int, max_waiti
         ids = [row["id"] for row in rows]
         connection.execute(update(triggers).where(triggers.c.id.in_(ids)).values(claimed))
     return rows
+
+
+class Look(NamedTuple):
+    """A look that found nothing, and the time of the next one in µs."""
+
+    id: str
+    claim: int
+    next_at: int
+
+
+def note_unchanged(connection: Connection, looks: Sequence[Look], at: int) -> None:
+    """Note looks that found nothing, but those whose trigger was changed or paused meanwhile."""
+    mine = and_(
+        triggers.c.id == bindparam("_id"), triggers.c.claim == bindparam("_claim"), text("NOT paused")
+    )
+    noted: dict[str, Any] = {"next_at": bindparam("_next"), "polled_at": at, "claimed_until": None}
+    rows = [{"_id": look.id, "_claim": look.claim, "_next": look.next_at} for look in looks]
+    connection.execute(update(triggers).where(mine).values(noted), rows)
 
 
 def next_free(connection: Connection, at: int, max_waiting: int) -> int | None:

@@ -102,10 +102,16 @@ webhook_deliveries = Table(
     Index("ix_webhook_deliveries_due", "status", "due_at"),
 )
 
-_POLLED = text("next_at IS NOT NULL AND NOT paused")
-_WAITING = text("waiting > 0 AND NOT paused")
+POLLED = "next_at IS NOT NULL AND NOT paused"
+"""Condition of triggers whose source is looked at. A query has to say it in these words for SQLite to use the index."""
+STARTABLE = "waiting > 0 AND NOT paused"
+"""Condition of triggers with events that wait for their runs."""
+_POLLED = text(POLLED)
+_WAITING = text(STARTABLE)
 _WATCHES = text("watches IS NOT NULL")
-_PENDING = text("status = 'pending'")
+PENDING = "status = 'pending'"
+"""Condition of events that wait for their runs."""
+_PENDING = text(PENDING)
 
 triggers = Table(
     "triggers",

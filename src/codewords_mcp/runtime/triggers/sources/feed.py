@@ -34,7 +34,7 @@ class FeedSource(EventSource[FeedOptions]):
 
     kind = "feed"
     title = "RSS or Atom feed"
-    interval_s = 900.0
+    interval_s = 1800.0
     min_interval_s = 60.0
     Options = FeedOptions
 

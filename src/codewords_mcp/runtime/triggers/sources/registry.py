@@ -21,7 +21,6 @@ _SOURCES = {
     "sheets": "sheets:SheetsSource",
     "airtable": "airtable:AirtableSource",
 }
-}
 """Kind → `module:CLASS` in this package, in the order in which they are listed."""
 
 

@@ -57,7 +57,7 @@ class UrlSource(EventSource[UrlOptions]):
 
     kind = "url"
     title = "Web address or JSON that changes"
-    interval_s = 900.0
+    interval_s = 1800.0
     min_interval_s = 30.0
     Options = UrlOptions
 
