@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from pathlib import Path
 
 from codewords_mcp.errors import BodyTooLarge, Forbidden, NotConnected
 from codewords_mcp.runtime.model.egress_policy import EgressPolicy
 from codewords_mcp.runtime.triggers.sources.base import AppCalls
+from codewords_mcp.runtime.triggers.watched_folders import WatchedFolders
 from codewords_mcp.runtime.web.client import Web
 
 
@@ -22,6 +24,9 @@ class Tools:
     apps: dict[str, AppCalls] = field(default_factory=dict[str, AppCalls])
     files: dict[str, tuple[bytes, str]] = field(default_factory=dict[str, tuple[bytes, str]])
     """Kept files: content and type by link."""
+    folders: Sequence[Path] = ()
+    """Those that may be watched."""
+    home: Path = Path("/nowhere")
     max_file: int = 100 << 20
     owner: str = "local"
     now: Callable[[], datetime] = lambda: datetime.now(UTC)
@@ -36,6 +41,9 @@ class Tools:
 
     async def native(self, app: str) -> AppCalls:
         return self.apps[app]
+
+    def watched_folder(self, path: str) -> Path:
+        return WatchedFolders(self.folders, self.home).resolve(self.owner, path)
 
     async def keep_file(self, name: str, content: bytes, content_type: str) -> str:
         if len(content) > self.max_file:

@@ -93,6 +93,7 @@ from codewords_mcp.runtime.store.rows import LinkKind
 from codewords_mcp.runtime.store.workflow_databases import open_databases
 from codewords_mcp.runtime.triggers.schedules import ScheduleService
 from codewords_mcp.runtime.triggers.slack_socket_mode import SocketMode
+from codewords_mcp.runtime.triggers.watched_folders import WatchedFolders
 from codewords_mcp.runtime.triggers.webhooks import WebhookService
 from codewords_mcp.runtime.web.client import Web
 from codewords_mcp.runtime.workflows.analysis import derive
@@ -295,6 +296,7 @@ class Container:
                 NativeActions(self.web, self.secrets, base_urls_of(settings)),
                 self.files,
                 self.address_for_others,
+                WatchedFolders(settings.watched_folders, settings.home),
             ),
             self.events,
             limit=settings.trigger_limit,

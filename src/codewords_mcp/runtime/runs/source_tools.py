@@ -5,6 +5,7 @@ from __future__ import annotations
 import secrets
 from collections.abc import AsyncIterator, Callable
 from datetime import UTC, datetime
+from pathlib import Path
 
 from codewords_mcp.errors import Forbidden, MissingCredential
 from codewords_mcp.errors.remedies import Remedy, RemedyAction, set_secret
@@ -15,6 +16,7 @@ from codewords_mcp.runtime.secrets.rules import HTTPS
 from codewords_mcp.runtime.secrets.service import SecretService
 from codewords_mcp.runtime.store.files import FileStore, is_plain_name
 from codewords_mcp.runtime.triggers.sources.base import AppCalls
+from codewords_mcp.runtime.triggers.watched_folders import WatchedFolders
 from codewords_mcp.runtime.web.client import Web
 
 
@@ -60,6 +62,10 @@ class OwnerTools:
         """See `SourceTools`."""
         return await self._parts.native.calls(self.owner, app)
 
+    def watched_folder(self, path: str) -> Path:
+        """See `SourceTools`."""
+        return self._parts.folders.resolve(self.owner, path)
+
     async def keep_file(self, name: str, content: bytes, content_type: str) -> str:
         """See `SourceTools`."""
         files, file_id = self._parts.files, secrets.token_hex(16)
@@ -83,12 +89,14 @@ class SourceParts:
         native: NativeActions,
         files: FileStore,
         address: Callable[[], str],
+        folders: WatchedFolders,
     ) -> None:
         self.web = web
         self.secrets = secret_service
         self.native = native
         self.files = files
         self.address = address
+        self.folders = folders
 
     def tools(self, owner: str) -> OwnerTools:
         """Return the tools for the triggers of an owner."""

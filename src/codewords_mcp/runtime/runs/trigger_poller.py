@@ -68,10 +68,11 @@ log = structlog.get_logger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class _Failure:
-    """A look that failed. `retry_after` is in seconds."""
+    """A look that failed. `retry_after` is in seconds. `counts` is False where the source only asked for a pause."""
 
     problem: str
     retry_after: float = 0.0
+    counts: bool = True
 
 
 class TriggerPoller(PollLoop):
@@ -193,7 +194,7 @@ class TriggerPoller(PollLoop):
                 polled = await source.poll(options, row["state"], self._tools(row["owner"]))
             state_bytes = len(json.dumps(polled.state))
         except TooBusy as error:
-            return _Failure(str(error), float(error.retry_after))
+            return _Failure(str(error), float(error.retry_after), counts=False)
         except CodewordsError as error:
             return _Failure(str(error))
         except TimeoutError:
@@ -265,10 +266,10 @@ class TriggerPoller(PollLoop):
         if current is None or not triggers.is_mine(current, row["claim"]):
             return False
 
-        at, failures = clock(connection), current["failures"] + 1
+        at, failures = clock(connection), current["failures"] + failure.counts
         problem = failure.problem[:1000]
         longest = max(MAX_BACKOFF, current["interval_s"])
-        pause = min(current["interval_s"] * 2 ** min(failures - 1, 20), longest)
+        pause = min(current["interval_s"] * 2 ** max(0, min(failures - 1, 20)), longest)
         pause = max(pause, min(failure.retry_after, longest))
         values: TriggerChange = {
             "failures": failures,
@@ -278,6 +279,8 @@ class TriggerPoller(PollLoop):
         }
         triggers.change(connection, row["id"], values)
 
+        if not failure.counts:
+            return False
         if failures >= PAUSE_AFTER:
             note = f"Paused after {failures} failures in a row: {problem}"
             triggers.stop(connection, current, note, at)
@@ -297,7 +300,7 @@ def _pause(seconds: float) -> int:
 def _is_unchanged(row: TriggerRow, polled: Polled) -> bool:
     """Whether a look leaves a trigger as it was."""
     same = row["state"] is not None and polled.state == row["state"]
-    return same and not (polled.events or polled.more or row["gap"] or row["failures"])
+    return same and not (polled.events or polled.more or row["gap"] or row["failures"] or row["problem"])
 
 
 def _is_gap(row: TriggerRow, at: int) -> bool:

@@ -133,7 +133,8 @@ async def naming(what: str) -> AsyncGenerator[None]:
     try:
         yield
     except UpstreamFailed as error:
-        if error.upstream_status not in {403, 404}:
+        # Some apps say 400 or 422 of an id that leads nowhere.
+        if error.upstream_status not in {400, 403, 404, 422}:
             raise
         raise NotFound(
             f"There is no such {what}, or the connected account may not read it.",

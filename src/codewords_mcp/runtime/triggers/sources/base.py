@@ -6,6 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from pathlib import Path
 from typing import Any, ClassVar, Generic, Protocol, TypeVar
 
 from pydantic import BaseModel
@@ -96,6 +97,13 @@ class SourceTools(Protocol):
         """Return the calls of an app by the owner's own token, as `integrations/native_table.py` names it.
 
         Raises AppNotConnected, Forbidden where the secret's rule excludes the app's host.
+        """
+        ...
+
+    def watched_folder(self, path: str) -> Path:
+        """Return the real path of a folder of this machine that the operator allows. Blocks.
+
+        Raises Forbidden, InvalidInput, NotFound.
         """
         ...
 

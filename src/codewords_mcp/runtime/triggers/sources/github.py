@@ -56,7 +56,8 @@ class GitHubSource(EventSource[GitHubOptions]):
 
     kind = "github"
     title = "Issues, pull requests, releases and pushes of a GitHub repository"
-    interval_s = 60.0
+    # Looks are spread by a tenth, and GitHub wants 60 seconds between two.
+    interval_s = 66.0
     min_interval_s = 60.0
     Options = GitHubOptions
 

@@ -14,6 +14,7 @@ _SOURCES = {
     "url": "url:UrlSource",
     "run_ended": "run_ended:RunEndedSource",
     "mail": "mail:MailSource",
+    "folder": "folder:FolderSource",
     "bucket": "bucket:BucketSource",
     "github": "github:GitHubSource",
     "notion": "notion:NotionSource",

@@ -30,7 +30,10 @@ class SheetsOptions(Model):
 
     spreadsheet_id: str = Field(max_length=500, description="The spreadsheet's id, or its address.")
     range: str = Field(
-        default="Sheet1", min_length=1, max_length=300, description="A sheet, or a range as Orders!A:F."
+        default="A:Z",
+        min_length=1,
+        max_length=300,
+        description="A range as Orders!A:F, or the name of a sheet. Without a sheet it is the first one.",
     )
     header: bool = Field(default=True, description="The first row has the names of the columns.")
     key_column: str | None = Field(
