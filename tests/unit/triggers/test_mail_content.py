@@ -7,7 +7,7 @@ from typing import Any, cast
 
 import pytest
 
-from codewords_mcp.runtime.triggers.sources.mail_content import MAX_LINES, MailContent, read_mail
+from codewords_mcp.runtime.triggers.sources.mail_content import MAX_DEPTH, MAX_LINES, MailContent, read_mail
 
 pytestmark = pytest.mark.requirement("triggers:mail")
 
@@ -71,8 +71,24 @@ def test_deep_nesting_and_too_many_lines_leave_the_header_and_say_so() -> None:
         for n in range(depth)
         for line in (f"Content-Type: multipart/mixed; boundary=b{n}", "", f"--b{n}")
     ]
-    for mail in (read("Subject: deep", *nested, "", "x"), read("Subject: deep", "", "\n" * (MAX_LINES + 1))):
+    many = ["Content-Type: multipart/mixed; boundary=b", "", *["--b\r\n"] * 200]
+    for mail in (
+        read("Subject: deep", *nested, "", "x"),
+        read("Subject: deep", *nested[: 3 * (MAX_DEPTH + 1)], "", "x"),
+        read("Subject: deep", *many),
+        read("Subject: deep", "", "\n" * (MAX_LINES + 1)),
+        read("Subject: deep", "", "\r" * (MAX_LINES + 1)),
+    ):
         assert (mail["subject"], mail["text"], mail["truncated"]) == ("deep", "", True)
+
+
+def test_a_mail_as_deep_as_is_read_has_its_text() -> None:
+    lines = [
+        line
+        for n in range(MAX_DEPTH)
+        for line in (f"Content-Type: multipart/mixed; boundary=b{n}", "", f"--b{n}")
+    ]
+    assert read(*lines, "", "x")["text"].strip() == "x"
 
 
 def test_long_headers_and_many_of_them_are_bounded() -> None:
@@ -84,6 +100,23 @@ def test_long_headers_and_many_of_them_are_bounded() -> None:
         "x",
     )
     assert len(fields["to"]) == 100
+    assert len(json.dumps(fields)) < 64 << 10
+
+
+@pytest.mark.parametrize("text", ["(", '"', "<", "\\", "@", "=?", "a@b,", "=?utf-8?q?a?= ", "[", ":;"])
+def test_a_header_of_one_character_repeated_is_read(text: str) -> None:
+    names = (
+        "From",
+        "To",
+        "Cc",
+        "Reply-To",
+        "Subject",
+        "Date",
+        "Message-ID",
+        "Content-Type",
+        "Content-Disposition",
+    )
+    fields = read(*(f"{name}: {text * 4000}" for name in names), "", "the text")
     assert len(json.dumps(fields)) < 64 << 10
 
 

@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncGenerator, Generator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, contextmanager
 from datetime import datetime, timedelta
+from functools import cache, partial
 from typing import cast
 
 from pydantic import Field
@@ -79,6 +81,12 @@ class MailSource(EventSource[MailOptions]):
             mailbox = await _open(session, options)
             info = await _newest(session, mailbox)
             return None if info is None else await _event(session, mailbox, info, options, tools)
+
+
+@cache
+def _reader() -> ThreadPoolExecutor:
+    """Return the thread that reads mails: one at a time, since a large one takes some 200 MiB."""
+    return ThreadPoolExecutor(1, thread_name_prefix="mail-reader")
 
 
 @asynccontextmanager
@@ -220,7 +228,8 @@ async def _event(
     if raw is None:
         return None
 
-    mail = await asyncio.to_thread(read_mail, raw, complete=whole and len(raw) < limit)
+    read = partial(read_mail, raw, complete=whole and len(raw) < limit)
+    mail = await asyncio.get_running_loop().run_in_executor(_reader(), read)
     attachments: list[JsonValue] = [await _keep(attachment, tools) for attachment in mail.attachments]
     left_out = mail.attachment_count - len(attachments)
     more: JsonObject = {"attachments": attachments, "attachments_left_out": left_out}

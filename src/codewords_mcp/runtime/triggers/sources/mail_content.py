@@ -18,8 +18,8 @@ from typing import Any, cast
 
 from codewords_mcp.common.bounded_json import JsonObject, JsonValue
 
-MAX_PARTS = 50
-"""Parts of a mail at all levels. Reading a line costs as much as it is nested deep."""
+MAX_PARTS, MAX_DEPTH = 100, 10
+"""Parts of a mail at all levels, and levels. Reading a line costs as much as it is nested deep."""
 MAX_LINES = 500_000
 """Lines of a mail; 25 MB of attachments are some 350,000."""
 MAX_TEXT_BYTES, MAX_HTML_BYTES = 64 << 10, 192 << 10
@@ -35,20 +35,28 @@ _REFUSED_CHARSETS = frozenset({"punycode", "idna", "unicode-escape", "raw-unicod
 _CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff]")
 
 
+class _TooComplex(Exception):  # an outcome, caught in this module
+    """A mail has more parts, levels or lines than are read."""
+
+
 class _MailPart(Message):
     """A part of a mail, whose header is bounded: reading parameters takes quadratic time.
 
     Bytes beyond ASCII that no encoding announces are read as UTF-8.
     """
 
+    depth = 0
+
+    def attach(self, payload: Any) -> None:
+        if self.depth == MAX_DEPTH:
+            raise _TooComplex
+        payload.depth = self.depth + 1
+        super().attach(payload)
+
     def set_raw(self, name: str, value: Any) -> None:
         if len(self) < _MAX_HEADERS:
             text = str(value)[:_MAX_HEADER_CHARS].encode(errors="surrogateescape").decode(errors="replace")
             super().set_raw(name, text)
-
-
-class _TooComplex(Exception):  # an outcome, caught in this module
-    """A mail has more parts or lines than are read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +86,8 @@ def read_mail(raw: bytes, *, complete: bool = True) -> MailContent:
     `complete`: `raw` is all of it. Otherwise, and where something was cut, `truncated` is true.
     """
     try:
-        if raw.count(b"\n") > MAX_LINES:
+        # The parser ends lines at either.
+        if raw.count(b"\n") + raw.count(b"\r") - raw.count(b"\r\n") > MAX_LINES:
             raise _TooComplex
         message, readable = _parse(raw), True
     # The library raises ValueError for some parameters that it can't decode.
@@ -266,8 +275,14 @@ def _decoded(text: str) -> str:
 
 def _addresses(message: _MailPart, name: str) -> list[JsonValue]:
     values = [re.sub(r"[\r\n]", " ", value) for value in _values(message, name)[:10]]
+    try:
+        pairs = getaddresses(values)
+    # Comments within comments are read by recursion.
+    except (RecursionError, ValueError, LookupError):
+        return []
+
     found: list[JsonValue] = []
-    for person, address in getaddresses(values):
+    for person, address in pairs:
         if address and len(found) < MAX_ADDRESSES:
             found.append({"name": _decoded(person)[:200], "address": _decoded(address)[:320]})
     return found
