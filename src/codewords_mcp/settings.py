@@ -70,7 +70,7 @@ class Settings(BaseSettings):
     memory_reserve: int | None = Field(default=None, ge=0, description="Bytes of this machine's memory that runs leave free: below that, new ones wait, then get 429. Default: a tenth of it, at most 512 MiB.")
     queue_limit: int = Field(default=1000, ge=0, description="Runs waiting per caller before 429.")
     schedule_limit: int = Field(default=1000, ge=0, description="Schedules per caller.")
-    watched_folders: list[Path] = Field(default_factory=list, description="Folders of this machine that triggers of the home's owner may watch, with all below them (JSON list of whole paths). The runtime's own home is never watched.")
+    watched_folders: list[Path] = Field(default_factory=list[Path], description="Folders of this machine that triggers of the home's owner may watch, with all below them (JSON list of whole paths). The runtime's own home is never watched.")
     trigger_limit: int = Field(default=1000, ge=0, description="Triggers of event sources per caller.")
     memory_limit: int = Field(default=2 << 30, gt=0, description="Bytes of memory per run.")
     disk_limit: int = Field(default=10 << 30, gt=0, description="Bytes of temporary disk per run.")
