@@ -133,6 +133,7 @@ class Settings(BaseSettings):
     slack_base_url: str = Field(default="https://slack.com/api", description="Where the service `slack_trigger` reaches Slack.")
     whatsapp_base_url: str = Field(default="https://graph.facebook.com/v23.0", description="Where the service `whatsapp_trigger` reaches WhatsApp's Cloud API, with its version.")
     pipedream_base_url: str = Field(default="https://api.pipedream.com", description="Where integrations reach Pipedream Connect.")
+    mcp_registry_url: str = Field(default="https://registry.modelcontextprotocol.io", description="The registry in which MCP servers are found.")
     pipedream_user: str = Field(default="codewords-", max_length=100, description="How Pipedream knows an owner of this home: this, then the owner's name. Homes that share a project, and are not to share its accounts, give it differently.")
     integration_base_urls: dict[str, str] = Field(default_factory=dict, description="Where integrations that need no broker reach an app that is not at its usual address: JSON, app to URL, `google_token` for Google's tokens.")
     model_prices: dict[str, dict[str, float]] = Field(default_factory=dict, description="Prices of models, before those that come with the runtime: JSON, model to `input`, `output` and `cached`, in USD a million tokens.")

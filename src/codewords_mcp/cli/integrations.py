@@ -169,6 +169,35 @@ def connect(
     return _print_connection(found, as_json=False)
 
 
+@app.command("servers")
+def servers(
+    query: Annotated[
+        list[str], typer.Argument(metavar="WORDS", help="An app, or a part of its name.", show_default=False)
+    ],
+    limit: Annotated[int, typer.Option(min=1, max=50, help="How many at most.")] = 20,
+    as_json: AsJson = False,
+) -> int:
+    """Find remote MCP servers in the registry, as in: `codewords integrations servers linear`."""
+    with runtime() as client:
+        items = client.record("GET", "/mcp-servers", params={"query": " ".join(query), "limit": limit})[
+            "items"
+        ]
+    if as_json:
+        _output.print_json(items)
+        return OK
+
+    rows = [
+        [_plain(item["title"] or item["name"]), item["url"], _plain(item["description"])[:80]]
+        for item in items
+    ]
+    _output.table(["SERVER", "ADDRESS", "IN ITS OWN WORDS"], rows, empty="No remote servers.")
+    if items:
+        _output.note(
+            f"`codewords integrations connect mcp {items[0]['url']}` connects one. Nobody has checked what is listed."
+        )
+    return OK
+
+
 @app.command("call")
 def call(
     app_name: App,

@@ -9,7 +9,7 @@ from starlette.responses import Response
 from codewords_mcp.http.pages import page, prose
 from codewords_mcp.runtime.api.connections import LinkPage
 from codewords_mcp.runtime.model.mcp import AgreedTool, ServerReview
-from codewords_mcp.runtime.model.plain_text import one_line
+from codewords_mcp.runtime.model.plain_text import one_line, quoted
 
 _SHOWN_TOOLS = 200
 _SHOWN_CHANGES = 50
@@ -26,14 +26,19 @@ def server_page(found: LinkPage, review: ServerReview, nonce: str) -> Response:
             f'<a href="/console/integrations/{app}">see what it can do</a>.</p>',
         )
 
-    head = (
-        f"<h1>Connect the MCP server <code>{escape(one_line(server.url))}</code></h1>"
-        f"<p>It becomes <code>{app}</code> of <b>{escape(found.owner)}</b> in this CodeWords runtime. Calls that you agree "
-        "to, and workflows that you deploy and that name its tools, can then use it. What they send, it gets.</p>"
+    if server.agreed:
+        title = f"Agree to {found.app} as it is now"
+        head = f"<h1>Agree to the MCP server <code>{escape(one_line(server.url))}</code> as it is now</h1>"
+    else:
+        title = f"Connect {found.app}"
+        head = f"<h1>Connect the MCP server <code>{escape(one_line(server.url))}</code></h1>"
+    head += (
+        f"<p>It is <code>{app}</code> of <b>{escape(found.owner)}</b> in this CodeWords runtime. Calls that you agree "
+        "to, and workflows that you deploy and that name its tools, can use it. What they send, it gets.</p>"
     )
     if server.problem:
-        return page(f"Connect {found.app}", head + _missing(found, review, nonce))
-    return page(f"Connect {found.app}", head + _agreement(review, nonce), wide=True)
+        return page(title, head + _missing(found, review, nonce))
+    return page(title, head + _agreement(review, nonce), wide=True)
 
 
 def _missing(found: LinkPage, review: ServerReview, nonce: str) -> str:
@@ -71,23 +76,24 @@ def _agreement(review: ServerReview, nonce: str) -> str:
     if more > 0:
         listed += f"<tr><td colspan=2>and {more} more</td></tr>"
     total, reading = len(review.tools), review.reading
-    title = f"<p>It calls itself {escape(one_line(review.server.title))}.</p>" if review.server.title else ""
+    title = ""
+    if review.server.title:
+        title = f"<p>It calls itself {escape(quoted(review.server.title))}.</p>"
+    verb = "Agree" if review.server.agreed else "Connect it"
+    buttons = f'<button name="believe" value="no">{verb}, and ask me before each call</button>'
     believe = ""
     if reading:
         believe = (
             f"<p>Of its {_count(total)}, {reading} only read, by the server's own word. Nobody has checked that: a server can "
             "lie. If you believe it, these are called without a question. Workflows ask you at their deployment either way.</p>"
         )
+        which = "that 1 tool only reads" if reading == 1 else f"which {reading} tools only read"
+        buttons += f'<button class="quiet" name="believe" value="yes">{verb}, and believe {which}</button>'
     return (
-        f"{title}{changes}<h2>What it says that it can do</h2><table>{listed}</table>{believe}"
-        f'<form method="post" action="/connect/{escape(nonce)}"><input type="hidden" name="seen" value="{review.seen}">'
-        '<button name="believe" value="no">Connect it, and ask me before each call</button>'
-        + (
-            f'<button class="quiet" name="believe" value="yes">Connect it, and believe which {reading} tools only read</button>'
-            if reading
-            else ""
-        )
-        + '</form><p class="dim last">If you did not ask for this, close the page: nothing is connected then.</p>'
+        f"{title}{changes}<h2>What it says that it can do</h2><table>{listed}</table>"
+        f'<form method="post" action="/connect/{escape(nonce)}">{believe}'
+        f'<input type="hidden" name="seen" value="{review.seen}">{buttons}</form>'
+        '<p class="dim last">If you did not ask for this, close the page: nothing changes then.</p>'
     )
 
 

@@ -20,6 +20,7 @@ from codewords_mcp.http.pages.mcp_server import server_page
 from codewords_mcp.http.responses import JsonReply
 from codewords_mcp.http.state import ERROR_PAGE, caller, runtime
 from codewords_mcp.runtime.model.integration import Account, ActionOutcome, Connection, Detail, FoundActions
+from codewords_mcp.runtime.model.mcp import RegistryServer
 from codewords_mcp.runtime.model.service import CallPreview
 
 MOST = 500
@@ -130,6 +131,14 @@ async def preview(request: Request) -> Response:
         caller(request.scope), _app(request), body.action, body.props, account=body.account
     )
     return JsonReply(found)
+
+
+async def mcp_servers(request: Request) -> Response:
+    """Remote MCP servers of the registry for some words."""
+    found = await runtime(request.scope).connections.search_servers(
+        caller(request.scope), request.query_params.get("query", ""), limit=_limit(request, 20)
+    )
+    return JsonReply({"items": found})
 
 
 async def connections(request: Request) -> Response:
@@ -287,6 +296,11 @@ OPERATIONS = [
         "POST", "/integrations/{app}/preview", "What a call of an action would do", preview, tag=_TAG, body=CallBody,
         reply=CallPreview,
         description="Nothing is done. `asks` is the call as a person reads it, where it may send, change or act on something.",
+    ),
+    HttpOperation(
+        "GET", "/mcp-servers", "Find remote MCP servers in the registry", mcp_servers, tag=_TAG,
+        reply=items_of(RegistryServer), parameters=(_QUERY, _LIMIT),
+        description="What a registry lists is its publishers' own word: a server is judged where it is connected.",
     ),
     HttpOperation("GET", "/connections", "List connected accounts", connections, tag=_TAG, reply=items_of(Account)),
     HttpOperation("DELETE", "/connections/{account}", "Disconnect an account", disconnect, tag=_TAG, status=204),

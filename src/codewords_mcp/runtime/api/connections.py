@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import builtins
 from dataclasses import dataclass
 
 from codewords_mcp.errors import CodewordsError, Conflict, NotFound
@@ -13,7 +14,7 @@ from codewords_mcp.runtime.integrations.native_table import SERVICES
 from codewords_mcp.runtime.model.caller import Caller, refuse_run
 from codewords_mcp.runtime.model.integration import Account, Connection
 from codewords_mcp.runtime.model.integration_names import plain
-from codewords_mcp.runtime.model.mcp import ServerReview
+from codewords_mcp.runtime.model.mcp import RegistryServer, ServerReview
 from codewords_mcp.runtime.secrets.rules import WELL_KNOWN
 from codewords_mcp.runtime.store.connection_users import users_of_apps
 from codewords_mcp.runtime.workflows.validation.variables import ConnectionFacts
@@ -87,6 +88,13 @@ class ConnectionApi:
             if not review.server.problem:
                 await integrations.servers.agree(caller.owner, server.name, review.digests, believed=believe)
         return await integrations.accounts.connect(caller.owner, server.app)
+
+    async def search_servers(
+        self, caller: Caller, query: str, *, limit: int = 20
+    ) -> builtins.list[RegistryServer]:
+        """Find remote MCP servers in the registry. Raises InvalidInput, UpstreamFailed."""
+        refuse_run(caller, "search for MCP servers")
+        return await self._container.integrations.servers.search_registry(query, limit)
 
     async def agree_to_server(self, caller: Caller, token: str, *, seen: str, believe: bool) -> LinkPage:
         """Agree to the server of a link, as it was shown with the digest `seen`, and spend the link.

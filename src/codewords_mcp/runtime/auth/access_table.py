@@ -109,6 +109,7 @@ HTTP: tuple[Rule, ...] = (
         "GET /integrations", "GET /integrations/{app}",
         "POST /integrations/{app}/describe", "POST /integrations/{app}/preview", "GET /connections",
         "POST /triggers/sample", "POST /triggers/{trigger_id}/test",
+        "GET /mcp-servers",
     ),
     # Previews of service calls, without effects.
     Rule("http", "POST /services/{name}/preview", "user", ("read",), "reads"),

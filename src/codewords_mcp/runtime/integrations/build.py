@@ -37,7 +37,7 @@ def build_integrations(
     return Integrations(
         PipedreamConnect(PipedreamClient(web, secrets, settings.pipedream_base_url)),
         NativeActions(web, secrets, base_urls_of(settings)),
-        McpServers(web, secrets, database, files, sign_ins, address_for_others),
+        McpServers(web, secrets, database, files, sign_ins, address_for_others, settings.mcp_registry_url),
         database,
         links,
         base_url=base_url,

@@ -73,6 +73,15 @@ class McpServer(Model):
         return f"MCP_{self.name.upper()}_TOKEN"
 
 
+class RegistryServer(Model):
+    """A remote server that a registry lists. Its words are its publisher's own."""
+
+    name: str
+    title: str = ""
+    description: str = ""
+    url: str
+
+
 class AgreedTool(Model):
     """A tool now (None: the server has it no more) and as it was agreed to (None: never was)."""
 

@@ -17,6 +17,7 @@ from codewords_mcp.runtime.integrations.mcp.addresses import (
 )
 from codewords_mcp.runtime.integrations.mcp.content import AnswerReader
 from codewords_mcp.runtime.integrations.mcp.index import ToolIndexes
+from codewords_mcp.runtime.integrations.mcp.registry import search_registry
 from codewords_mcp.runtime.integrations.mcp.session import ServerAddress, ServerSessions, Unauthorized
 from codewords_mcp.runtime.integrations.mcp.sign_in import SignIns
 from codewords_mcp.runtime.integrations.mcp.tools import read_tools
@@ -24,6 +25,7 @@ from codewords_mcp.runtime.model.integration import ActionOutcome
 from codewords_mcp.runtime.model.mcp import (
     AgreedTool,
     McpServer,
+    RegistryServer,
     ServerReview,
     ServerTool,
     action_of,
@@ -66,7 +68,9 @@ class McpServers:
         files: FileStore,
         sign_ins: SignIns,
         address: Callable[[], str],
+        registry_url: str,
     ) -> None:
+        self._registry_url = registry_url
         self._web = web
         self._secrets = secrets
         self._database = database
@@ -79,6 +83,10 @@ class McpServers:
         """End every session."""
         await self.sign_ins.close()
         await self.sessions.close()
+
+    async def search_registry(self, query: str, limit: int) -> list[RegistryServer]:
+        """Find servers in the registry. Raises InvalidInput."""
+        return await search_registry(self._web, self._registry_url, query, limit)
 
     async def register(self, owner: str, url: str, name: str = "") -> McpServer:
         """Return the owner's server at an address; a new one is nobody's to use before a person agrees.
