@@ -61,10 +61,13 @@ class MessageLoop(PollLoop, Generic[M]):
             # Times to come may be far since the clock was set back.
             await self._db.write(self.make_due, now())
 
-        while messages := await self._db.write(self._take):
+        # Only what is due is claimed: a look that finds nothing costs the writer nothing.
+        while (due := await self._db.read(self.next_due)) is not None and due <= now():
+            messages = await self._db.write(self._take)
+            if not messages:
+                break
             await self.send_all(messages)
 
-        due = await self._db.read(self.next_due)
         longest = SHARED_POLL_INTERVAL if self._db.shared else POLL_INTERVAL
         return longest if due is None else max(0.05, min((due - now()) / 1e6, longest))
 
