@@ -20,7 +20,7 @@ from codewords_mcp.runtime.store import runs as run_rows
 from codewords_mcp.runtime.store.database import Database
 from codewords_mcp.runtime.store.query_copy import copy_rows
 from codewords_mcp.runtime.store.query_process import RunQueries
-from codewords_mcp.runtime.store.query_views import VIEWS, describe_views, sources_of
+from codewords_mcp.runtime.store.query_views import VIEWS, describe_views
 from codewords_mcp.runtime.store.tables import metadata, run_traces, schedules, secrets, webhooks, workflows
 from codewords_mcp.runtime.store.usage_tables import COUNTERS, model_usage
 
@@ -290,12 +290,11 @@ async def test_a_query_without_end_is_ended(tmp_path: Path, sql: str) -> None:
 
 @pytest.mark.requirement("runs:sql")
 def test_a_copy_holds_the_newest_rows_and_says_which_are_missing(database: Database) -> None:
-    tables = sources_of(VIEWS[:1])
-    some = database.write_blocking(copy_rows, ANN, tables, "SELECT id FROM runs", max_rows=2)
+    some = database.write_blocking(copy_rows, ANN, VIEWS[:1], "SELECT id FROM runs", max_rows=2)
     assert some.cut == ("runs", "model_usage")
     assert b"ann-3" in some.data
     assert b"ann-0" not in some.data
     assert b"bob" not in some.data
     assert b'"total"' not in some.data
-    small = database.write_blocking(copy_rows, ANN, tables, "SELECT result FROM runs", max_bytes=10)
-    assert small.cut == tuple(table.name for table in tables)
+    small = database.write_blocking(copy_rows, ANN, VIEWS[:1], "SELECT result FROM runs", max_bytes=10)
+    assert small.cut == ("runs", "workflows", "model_usage")

@@ -5,6 +5,7 @@ SQL of a person or model is never sent to the server: whatever it may call there
 
 from __future__ import annotations
 
+import re
 import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing
@@ -12,6 +13,7 @@ from typing import Any, Final, NamedTuple
 
 from sqlalchemy import JSON, Column, Connection, CursorResult, Select, Table, Text, cast, select
 
+from codewords_mcp.runtime.store.query_views import QueryView, sources_of
 from codewords_mcp.runtime.store.tables import run_traces, runs
 from codewords_mcp.runtime.store.usage_tables import model_usage
 
@@ -24,9 +26,13 @@ _NEWEST: Final = {
     "run_traces": runs.c.created_at,
     "model_usage": model_usage.c.day,
 }
-_SELDOM: Final = {"response_content": "result"}
-"""Large columns, and the word of a query that needs them."""
-_UNREAD: Final = frozenset({"response_json", "response_file", "usage", "timings", "steps", "key_ids"})
+_SELDOM: Final = {
+    "response_content": {"result"},
+    "input": {"input", "path", "method"},
+    "error": {"error", "error_code"},
+    "attempts": {"attempts"},
+}
+"""Large columns, and the words of a query that needs them."""
 
 
 class RowCopy(NamedTuple):
@@ -39,19 +45,22 @@ class RowCopy(NamedTuple):
 def copy_rows(
     connection: Connection,
     owner: str,
-    tables: Sequence[Table],
+    views: Sequence[QueryView],
     sql: str,
     *,
     max_rows: int = MAX_ROWS,
     max_bytes: int = MAX_COPY_BYTES,
 ) -> RowCopy:
-    """Copy an owner's rows of these tables, as far as `sql` may need their columns."""
+    """Copy an owner's rows of the tables of these views, as far as the views and `sql` need their columns."""
+    tables = sources_of(views)
+    read = {word for view in views for word in re.findall(r"\w+", view.sql)}
+    words = set(re.findall(r"\w+|\*", sql.lower()))
     cut: list[str] = []
     left = max_bytes
     with closing(sqlite3.connect(":memory:", isolation_level=None)) as copy:
         copy.execute("BEGIN")
         for table in tables:
-            columns = [column for column in table.c if _is_needed(column, sql)]
+            columns = [column for column in table.c if column.name in read and _is_needed(column, words)]
             copy.execute(f"CREATE TABLE {table.name} ({_names(table.c)})")
             places = ", ".join("?" * len(columns))
             insert = f"INSERT INTO {table.name} ({_names(columns)}) VALUES ({places})"  # noqa: S608  # names of our tables
@@ -79,11 +88,9 @@ def _names(columns: Iterable[Column[Any]]) -> str:
     return ", ".join(f'"{column.name}"' for column in columns)
 
 
-def _is_needed(column: Column[Any], sql: str) -> bool:
-    if column.name in _UNREAD:
-        return False
-    word = _SELDOM.get(column.name)
-    return word is None or word in sql.lower() or "*" in sql
+def _is_needed(column: Column[Any], words: set[str]) -> bool:
+    needed_by = _SELDOM.get(column.name)
+    return needed_by is None or "*" in words or not words.isdisjoint(needed_by)
 
 
 def _select(table: Table, columns: Sequence[Column[Any]], owner: str, limit: int) -> Select[*tuple[Any, ...]]:

@@ -14,7 +14,7 @@ from codewords_mcp.runtime.model.run_query import QueryResult
 from codewords_mcp.runtime.store import query_worker
 from codewords_mcp.runtime.store.database import Database
 from codewords_mcp.runtime.store.query_copy import copy_rows
-from codewords_mcp.runtime.store.query_views import VIEWS, describe_views, mentioned, sources_of
+from codewords_mcp.runtime.store.query_views import VIEWS, describe_views, mentioned
 
 MAX_SQL: Final = 20_000
 """Characters of a query."""
@@ -75,11 +75,11 @@ class RunQueries:
 
     async def prepare(self, owner: str, sql: str, max_rows: int) -> PreparedQuery:
         """Make the input of the worker."""
-        views = mentioned(sql) or list(VIEWS)
+        views = mentioned(sql)
         cut: tuple[str, ...] = ()
         copy = b""
         if self._db.shared:
-            copy, cut = await self._db.read(copy_rows, owner, sources_of(views), sql)
+            copy, cut = await self._db.read(copy_rows, owner, views, sql)
         else:
             # What was written a moment ago is read, too.
             await self._db.read(lambda _: None)
