@@ -72,13 +72,18 @@ def test_an_account_says_whether_it_works_and_who_uses_it(console: Console, proj
     project.connect_account(_USER, "google_sheets", name="<b>ann</b>")
     dead = project.connect_account(_USER, "slack_v2", name="Team")
     service_id = console.served.deploy(_PROGRAM, "Rows to sheets")
+    nightly = {"service_id": service_id, "name": "nightly", "cron": "0 0 * * *", "input": {}}
+    schedule = console.served.call("POST", "/schedules", nightly)
     project.revoke(dead)
+    look(console, "/console/integrations", "2 accounts connected", ready="main td")
     console.open("/console/integrations", "2 accounts connected")
+    console.sees("main td", "schedule nightly")
     console.sees("main td", "<b>ann</b>")
     console.sees("main td .bad", "needs to be connected again")
     console.sees(f"main td a[href='/console/workflows/{service_id}']", "Rows to sheets")
     console.click("main td button", "Connect again")
     console.waits("location.pathname.startsWith('/connect/')")
+    console.served.call("DELETE", f"/schedules/{schedule['id']}")
 
 
 @pytest.mark.requirement("console:actions")

@@ -61,6 +61,12 @@ def test_code_permissions_and_snippets_are_shown(console: Console, versioned: st
     console.sees("main", "No schedule runs it.")
 
 
+@pytest.mark.requirement("console:workflow")
+def test_code_beside_a_version_that_is_not_there_says_so(console: Console, versioned: str) -> None:
+    console.open(f"/console/workflows/{versioned}?tab=code&against=99", "Versioned")
+    console.sees(".problem", "99")
+
+
 @pytest.mark.requirement("console:pages")
 @pytest.mark.parametrize("tab", ["run", "code", "versions", "starts", "reach", "use"])
 def test_each_part_of_the_page_fits_phones_and_desktops(console: Console, versioned: str, tab: str) -> None:
