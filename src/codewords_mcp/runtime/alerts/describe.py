@@ -186,9 +186,17 @@ def _keeps_failing(connection: Connection, row: RowMapping) -> bool:
         runs.c.created_at <= row["created_at"],
     )
     newest = query.order_by(runs.c.created_at.desc(), runs.c.id.desc()).limit(MAX_LOOKED_AT)
-    own = [found.status for found in connection.execute(newest) if found.schedule_id == row["schedule_id"]]
-    statuses = own[:FAILING_AFTER]
-    return len(statuses) == FAILING_AFTER and all(status in FAILED for status in statuses)
+    failed = 0
+    with connection.execute(newest) as found:
+        for run in found:
+            if run.schedule_id != row["schedule_id"]:
+                continue
+            if run.status not in FAILED:
+                return False
+            failed += 1
+            if failed == FAILING_AFTER:
+                return True
+    return False
 
 
 def _schedule_name(connection: Connection, schedule_id: str) -> str:

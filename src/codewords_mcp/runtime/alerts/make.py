@@ -28,7 +28,7 @@ from codewords_mcp.runtime.workflows.validation.crash import last_exception
 
 log = structlog.get_logger(__name__)
 T = TypeVar("T")
-BATCH = 100
+BATCH = 200
 ALERTING = frozenset({"schedule", "webhook", "trigger", "on_failure"})
 """The triggers whose failed runs are told: nobody saw them start."""
 _LOG_LINES = 60
