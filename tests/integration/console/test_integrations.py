@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 from tests.integration.console.helpers import Console
@@ -72,7 +73,7 @@ def test_an_account_says_whether_it_works_and_who_uses_it(console: Console, proj
     project.connect_account(_USER, "google_sheets", name="<b>ann</b>")
     dead = project.connect_account(_USER, "slack_v2", name="Team")
     service_id = console.served.deploy(_PROGRAM, "Rows to sheets")
-    nightly = {"service_id": service_id, "name": "nightly", "cron": "0 0 * * *", "input": {}}
+    nightly: dict[str, Any] = {"service_id": service_id, "name": "nightly", "cron": "0 0 * * *", "input": {}}
     schedule = console.served.call("POST", "/schedules", nightly)
     project.revoke(dead)
     look(console, "/console/integrations", "2 accounts connected", ready="main td")

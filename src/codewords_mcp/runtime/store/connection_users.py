@@ -8,7 +8,7 @@ from sqlalchemy import Connection, select
 
 from codewords_mcp.runtime.model.integration import AppUser
 from codewords_mcp.runtime.model.integration_names import family
-from codewords_mcp.runtime.store.tables import schedules, versions, webhooks, workflows
+from codewords_mcp.runtime.store.tables import schedules, triggers, versions, webhooks, workflows
 
 _NAME = 80
 
@@ -19,10 +19,10 @@ def users_of_apps(connection: Connection, owner: str) -> dict[str, list[AppUser]
     query = select(workflows.c.id, workflows.c.name, versions.c.manifest).join(versions, live)
     rows = connection.execute(query.where(workflows.c.owner == owner).order_by(workflows.c.name)).all()
 
-    triggers = _triggers(connection, owner)
+    starts = _starts(connection, owner)
     users: defaultdict[str, list[AppUser]] = defaultdict(list)
     for row in rows:
-        user = AppUser(workflow_id=row.id, name=row.name, triggers=tuple(triggers[row.id]))
+        user = AppUser(workflow_id=row.id, name=row.name, triggers=tuple(starts[row.id]))
         for app in sorted(_apps(row.manifest or {})):
             users[app].append(user)
     return users
@@ -34,7 +34,7 @@ def _apps(manifest: dict[str, list[str]]) -> set[str]:
     return connected | {name for app in acting for name in family(app)}
 
 
-def _triggers(connection: Connection, owner: str) -> defaultdict[str, list[str]]:
+def _starts(connection: Connection, owner: str) -> defaultdict[str, list[str]]:
     """Words for what starts each workflow."""
     found: defaultdict[str, list[str]] = defaultdict(list)
     timed = select(schedules.c.service_id, schedules.c.name, schedules.c.cron)
@@ -43,4 +43,7 @@ def _triggers(connection: Connection, owner: str) -> defaultdict[str, list[str]]
     sent = select(webhooks.c.service_id, webhooks.c.name, webhooks.c.kind)
     for row in connection.execute(sent.where(webhooks.c.owner == owner).order_by(webhooks.c.created_at)):
         found[row.service_id].append(f"webhook {row.name or row.kind}"[:_NAME])
+    watched = select(triggers.c.service_id, triggers.c.name, triggers.c.kind)
+    for row in connection.execute(watched.where(triggers.c.owner == owner).order_by(triggers.c.created_at)):
+        found[row.service_id].append(f"{row.kind} {row.name}".strip()[:_NAME])
     return found
