@@ -28,12 +28,12 @@ export const usage = {
 
 export const schedules = {
   next: (/** @type {string} */ name, /** @type {string} */ when) => `${name} runs ${when}`, none: "Nothing is scheduled", allPaused: "All schedules are paused",
-  empty: "A schedule runs a workflow at its times, also while nobody is here.", add: "New schedule", coming: "Coming", table: "Schedules",
+  empty: "A schedule runs a workflow at its times.", add: "New schedule", coming: "Coming", table: "Schedules",
   columns: { workflow: "Workflow", times: "Times", next: "Next", last: "Last run", missed: "Missed", actions: "" }, once: "once", paused: "paused", never: "not yet",
   pause: (/** @type {string} */ name) => `Pause ${name}`, resume: (/** @type {string} */ name) => `Resume ${name}`, remove: (/** @type {string} */ name) => `Delete the schedule of ${name}`, pauseShort: "Pause", resumeShort: "Resume", deleteShort: "Delete",
   deleteTitle: "Delete this schedule?", deleteLead: "It starts no more runs. The runs that it started stay.", keep: "Keep it",
   form: { workflow: "Workflow", cron: "Times", cronHint: "0 9 * * MON-FRI, or @daily", zone: "Time zone", input: "Input (JSON)", name: "Name", dry: "The first time is a dry run, then it waits for your yes", save: (/** @type {string} */ name) => `Let ${name} run by itself` },
-  webhooks: "Webhooks", noWebhooks: "A webhook gives a workflow an address that another system can send messages to.", deliveries: "Deliveries", noDeliveries: "Nothing was delivered yet.",
+  webhooks: "Webhooks", noWebhooks: "A webhook is an address that starts a workflow.", deliveries: "Deliveries", noDeliveries: "Nothing was delivered yet.",
   hookColumns: { workflow: "Workflow", kind: "Kind", url: "Address", created: "Made", actions: "" }, deliveryColumns: { status: "Outcome", event: "Event", received: "Received", size: "Size", runs: "Runs", actions: "" },
   again: "Deliver again", pauseHook: (/** @type {string} */ name) => `Pause the webhook of ${name}`, resumeHook: (/** @type {string} */ name) => `Resume the webhook of ${name}`, removeHook: (/** @type {string} */ name) => `Delete the webhook of ${name}`, deliveryStatus: /** @type {Record<string, string>} */ ({ received: "Received", started: "Started runs", ignored: "Ignored", paused: "Not started: paused", failed: "Failed", refused: "Refused" }), 
 };
