@@ -93,6 +93,7 @@ def paid(tool: dict[str, Any]) -> str:
 
 
 def our_tools() -> Tools:
+    """Those that a model is shown by a host with cards, which shows it the most."""
     from codewords_mcp.tools import all_tools
 
     return [
@@ -103,6 +104,7 @@ def our_tools() -> Tools:
             "outputSchema": t.output_schema,
         }
         for t in all_tools()
+        if t.listed and "model" in (t.meta or {}).get("ui", {}).get("visibility", ["model"])
     ]
 
 

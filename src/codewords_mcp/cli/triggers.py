@@ -92,6 +92,8 @@ def add(
         _output.note(f"Its address: {trigger['url']}")
     if added["sample"] is not None:
         _tell_sample(added["sample"])
+    if added["misfit"] is not None:
+        _output.note(f"The workflow would refuse this item: {added['misfit']}.")
     return OK
 
 

@@ -23,9 +23,10 @@ from codewords_mcp.tools._triggers import (
 
 
 class AddedTriggerItem(TriggerItem):
-    """A new trigger, with the newest item of its source."""
+    """A new trigger, with the newest item of its source, and why the workflow refuses it."""
 
     sample: TriggerSampleItem | None = None
+    misfit: str | None = None
 
 
 async def add_trigger(
@@ -48,15 +49,20 @@ async def add_trigger(
     )
     added = await runtime.triggers.add(caller, request)
 
-    item = trigger_item(added.trigger)
+    item, misfit = trigger_item(added.trigger), added.misfit
     lines = [
         trigger_line(added.trigger),
         *item.forecast,
         *(sample_lines(added.sample) if added.sample is not None else []),
+        *(
+            [f"The workflow would refuse this item: {misfit}. Let its input be what the items are."]
+            if misfit
+            else []
+        ),
         *([f"The runtime: {item.availability}"] if item.availability else []),
     ]
     sample = sample_item(added.sample) if added.sample is not None else None
-    return tool_result(AddedTriggerItem(**item.model_dump(), sample=sample), "\n".join(lines))
+    return tool_result(AddedTriggerItem(**item.model_dump(), sample=sample, misfit=misfit), "\n".join(lines))
 
 
 TOOL = tool(add_trigger, title="Add trigger", hints=ADDS, confirm=no_question)

@@ -7,11 +7,24 @@ from collections.abc import AsyncGenerator
 import pytest
 from mcp import Client
 from tests.support.mcp_clients import confirmed, data_of, over_http, serving, text_of
-from tests.support.runtime import ADMIN, ECHO, deploy, fetch, make_home, open_runtime
+from tests.support.runtime import ADMIN, ECHO, deploy, fetch, make_home, open_runtime, workflow
 
 from codewords_mcp.runtime.api.runtime import Runtime
 from codewords_mcp.settings import Settings
 
+_STRICT = workflow(
+    """
+from pydantic import BaseModel
+
+class Named(BaseModel):
+    name: str
+
+@app.post("/")
+async def greet(one: Named):
+    return {"greeted": one.name}
+""",
+    title="Strict",
+)
 pytestmark = [pytest.mark.anyio, pytest.mark.slow]
 
 
@@ -70,6 +83,20 @@ async def test_a_chat_adds_lists_tests_and_deletes_triggers(client: Client, real
     for given in ids:
         await confirmed(client, "change_trigger", {"trigger_id": given, "action": "delete"}, real, ADMIN)
     assert data_of(await client.call_tool("list_triggers", {}))["triggers"] == []
+
+
+@pytest.mark.requirement("triggers:sample", "triggers:refused")
+async def test_a_chat_is_told_of_an_item_that_a_workflow_would_refuse_and_of_all_kinds(
+    client: Client, real: Runtime
+) -> None:
+    strict, watched = await deploy(real, _STRICT), await deploy(real, ECHO, name="Seen")
+    await fetch(real, watched, {"a": 1})
+    asked = {"workflow_id": strict, "kind": "run_ended", "options": {"workflow": watched}}
+    added = await client.call_tool("add_trigger", asked)
+    assert "name" in data_of(added)["misfit"]
+    assert "would refuse this item" in text_of(added)
+    refused = text_of(await client.call_tool("add_trigger", asked | {"kind": "letter"}))
+    assert all(kind in refused for kind in ("schedule", "hub", "feed"))
 
 
 @pytest.mark.requirement("triggers:earlier-tools")

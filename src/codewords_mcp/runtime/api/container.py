@@ -91,6 +91,7 @@ from codewords_mcp.runtime.store.file_location import open_blobs
 from codewords_mcp.runtime.store.files import FileStore
 from codewords_mcp.runtime.store.rows import LinkKind
 from codewords_mcp.runtime.store.workflow_databases import open_databases
+from codewords_mcp.runtime.triggers.input_fit import InputFit
 from codewords_mcp.runtime.triggers.schedules import ScheduleService
 from codewords_mcp.runtime.triggers.slack_socket_mode import SocketMode
 from codewords_mcp.runtime.triggers.watched_folders import WatchedFolders
@@ -263,12 +264,13 @@ class Container:
         self.web = Web(self.egress.policy)
         self.services = Registry()
         self.logins = LoginService(database, self.keys.current.derive)
+        self.input_fit = InputFit(database, find_misfit)
         self.schedules = ScheduleService(
             database,
             limit=settings.schedule_limit,
             on_change=self._publisher(SchedulesChanged()),
             admit=runs.authorization.require_agreed,
-            find_misfit=find_misfit,
+            fit=self.input_fit,
         )
         self.webhooks = WebhookService(
             database,

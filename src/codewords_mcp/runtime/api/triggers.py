@@ -74,6 +74,7 @@ class TriggerApi:
         Raises InvalidInput, NotFound, TooBusy, ConsentNeeded, and what its source raises.
         """
         refuse_run(caller, "add triggers")
+        self._check_kind(request.kind)
         if request.kind == SCHEDULE:
             return AddedTrigger(trigger=await self._add_schedule(caller, request))
         if request.kind in get_args(WebhookKind):
@@ -92,7 +93,16 @@ class TriggerApi:
         if request.check:
             sample = await self._container.triggers.sample(caller.owner, request.kind, request.options)
         added = await self._container.triggers.add(caller, request)
-        return AddedTrigger(trigger=added, sample=sample)
+        misfit = None
+        if sample is not None and sample.found:
+            where = caller.owner, added.service_id, "POST", added.path
+            misfit = await self._container.input_fit.fault(*where, sample.data)
+        return AddedTrigger(trigger=added, sample=sample, misfit=misfit)
+
+    def _check_kind(self, kind: str) -> None:
+        known = [one.kind for one in self.kinds()]
+        if kind not in known:
+            raise InvalidInput(f"`kind` must be one of {', '.join(known)}.")
 
     async def _add_schedule(self, caller: Caller, request: TriggerRequest) -> Trigger:
         options = _read_options(ScheduleOptions, request)
@@ -183,6 +193,7 @@ class TriggerApi:
     async def sample(self, caller: Caller, kind: str, options: dict[str, Any]) -> TriggerSample:
         """Return the newest item of an event source, before there is a trigger. Raises InvalidInput and what it raises."""
         refuse_run(caller, "look at event sources")
+        self._check_kind(kind)
         return await self._container.triggers.sample(caller.owner, kind, options)
 
     async def test(self, caller: Caller, trigger_id: str, test: TriggerTest) -> TriggerSample:

@@ -127,10 +127,11 @@ class TriggerSample(Model):
 
 
 class AddedTrigger(Model):
-    """A new trigger, with the newest item of its source as the events will be."""
+    """A new trigger, with the newest item of its source as the events will be. `misfit`: why the workflow refuses that item."""
 
     trigger: Trigger
     sample: TriggerSample | None = None
+    misfit: str | None = None
 
 
 class TriggerTest(Model):

@@ -6,7 +6,6 @@ import asyncio
 import uuid
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
-from typing import Any
 
 from sqlalchemy import Connection
 
@@ -21,12 +20,11 @@ from codewords_mcp.runtime.store.clock import now, optional_datetime, to_datetim
 from codewords_mcp.runtime.store.database import Database
 from codewords_mcp.runtime.store.rows import NewSchedule, ScheduleChange, ShownSchedule
 from codewords_mcp.runtime.triggers import cron
+from codewords_mcp.runtime.triggers.input_fit import InputFit
 
 SHOWN_TIMES = 3
 MAX_JITTER = 3600.0
 METHODS = ("DELETE", "GET", "PATCH", "POST", "PUT")
-FindMisfit = Callable[[dict[str, Any], str, str, Any], str | None]
-"""`find_misfit(openapi, method, path, input)`: the fault of an input; None if the route takes it."""
 
 
 class ScheduleService:
@@ -44,13 +42,13 @@ class ScheduleService:
         limit: int,
         on_change: Callable[[], object],
         admit: Callable[[Caller, str], Awaitable[None]],
-        find_misfit: FindMisfit,
+        fit: InputFit,
     ) -> None:
         self._db = database
         self._limit = limit
         self._on_change = on_change
         self._admit = admit
-        self._find_misfit = find_misfit
+        self._fit = fit
 
     async def create(
         self, caller: Caller, request: ScheduleRequest, made_by: MadeBy | None = None
@@ -123,21 +121,8 @@ class ScheduleService:
             )
 
     async def _misfit(self, row: NewSchedule) -> str | None:
-        def openapi(connection: Connection) -> dict[str, Any] | None:
-            workflow = workflows.get(connection, row["service_id"])
-            if workflow is None or not (workflow.owner == row["owner"] or workflow.public):
-                return None
-            version = workflows.version(connection, workflow.id, workflow.active_version)
-            if version:
-                return version.openapi
-            return None
-
-        document = await self._db.read(openapi)
-        if document is None:
-            return None
-
-        # In a thread: a schema may be large.
-        return await asyncio.to_thread(self._find_misfit, document, row["method"], row["path"], row["input"])
+        where = row["owner"], row["service_id"], row["method"], row["path"]
+        return await self._fit.fault(*where, row["input"])
 
     async def broken(self, owner: str, service_id: str) -> dict[str, str]:
         """Find schedules whose input doesn't fit the live version: id → the fault."""
