@@ -1,4 +1,4 @@
-"""Whether what a trigger would send fits the workflow that it starts."""
+"""Judges inputs of triggers by the workflows that they start."""
 
 from __future__ import annotations
 
