@@ -29,7 +29,7 @@ export const integrations = {
 };
 
 export const triggers = {
-  title: "Triggers", none: "Nothing listens. A workflow registers itself.", services: "See the trigger services", columns: { workflow: "Workflow", listens: "Listens to", last: "Last event", state: "State", actions: "" },
+  title: "Slack and WhatsApp", none: "Nothing listens. A workflow registers itself.", services: "See the trigger services", columns: { workflow: "Workflow", listens: "Listens to", last: "Last event", state: "State", actions: "" },
   every: "every event", channel: (/** @type {string} */ name) => `in ${name}`, never: "nothing yet", byAddress: "at its address", kinds: /** @type {Record<string, string>} */ ({ slack: "Slack", whatsapp: "WhatsApp" }),
 };
 

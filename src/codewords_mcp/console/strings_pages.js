@@ -28,8 +28,8 @@ export const usage = {
 
 export const schedules = {
   next: (/** @type {string} */ name, /** @type {string} */ when) => `${name} runs ${when}`, none: "Nothing is scheduled", allPaused: "All schedules are paused",
-  empty: "A schedule runs a workflow at its times.", add: "New schedule", coming: "Coming", table: "Schedules",
-  columns: { workflow: "Workflow", times: "Times", next: "Next", last: "Last run", missed: "Missed", actions: "" }, once: "once", paused: "paused", never: "not yet",
+  empty: "A schedule runs a workflow at its times.", add: "New schedule", coming: "Coming", table: "Schedules and sources",
+  columns: { workflow: "Workflow", times: "Starts", next: "Next", last: "Last run", missed: "Missed", actions: "" }, once: "once", paused: "paused", never: "not yet",
   pause: (/** @type {string} */ name) => `Pause ${name}`, resume: (/** @type {string} */ name) => `Resume ${name}`, remove: (/** @type {string} */ name) => `Delete the schedule of ${name}`, pauseShort: "Pause", resumeShort: "Resume", deleteShort: "Delete",
   deleteTitle: "Delete this schedule?", deleteLead: "It starts no more runs. The runs that it started stay.", keep: "Keep it",
   form: { workflow: "Workflow", cron: "Times", cronHint: "0 9 * * MON-FRI, or @daily", zone: "Time zone", input: "Input (JSON)", name: "Name", dry: "The first time is a dry run, then it waits for your yes", save: (/** @type {string} */ name) => `Let ${name} run by itself` },
