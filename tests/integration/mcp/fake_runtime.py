@@ -38,7 +38,7 @@ from codewords_mcp.runtime.model.caller import Caller
 from codewords_mcp.runtime.model.change_events import Announcements
 from codewords_mcp.runtime.model.progress import Progress, no_progress
 from codewords_mcp.runtime.model.publishing import PublishedTool
-from codewords_mcp.runtime.model.run import FINISHED, LogLine, Run, RunError
+from codewords_mcp.runtime.model.run import FINISHED, LogLine, Run, RunError, TriggerRef
 from codewords_mcp.runtime.model.run_filter import RunConditions
 from codewords_mcp.runtime.model.secret import SecretInfo
 from codewords_mcp.runtime.model.service import ServiceInfo
@@ -274,8 +274,10 @@ class FakeRunApi(RunApi):
         idempotency_key: str | None = None,
         dry_run: bool = False,
         files: Mapping[str, str] | None = None,
+        headers: Mapping[str, str] | None = None,
+        trigger: TriggerRef | None = None,
     ) -> Run:
-        del dry_run, files
+        del dry_run, files, headers, trigger
         if idempotency_key in self._fake.run_ids:
             return self._fake.recorded[self._fake.run_ids[idempotency_key]]
         if self._fake.crash is not None:
