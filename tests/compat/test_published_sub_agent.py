@@ -42,7 +42,7 @@ def test_a_sub_agent_finds_a_workflow_runs_it_and_answers(
     assert (told["status"], told.get("output")) == ("completed", "It said: Hello Ada!"), told
     first, second, third = [request.json for request in model.requests]
     assert {one["name"] for one in first["tools"]} == {
-        tool.name for tool in all_tools() if not tool.for_cards
+        tool.name for tool in all_tools() if tool.listed and not tool.for_cards
     }
     assert service in _answer(second)
     assert "Hello Ada!" in _answer(third)

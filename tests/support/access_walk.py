@@ -16,6 +16,7 @@ import httpx
 from tests.integration.mcp.authorization_server import AuthorizationServer
 from tests.support.http_runtime import ADMIN_KEY, Door
 from tests.support.runtime import ECHO, make_home
+from tests.support.waiting import until
 
 from codewords_mcp.runtime.auth.access import PUBLISHED_EXAMPLE, CallerKind, Rule, caller_kinds
 from codewords_mcp.runtime.auth.access_table import PUBLISHED_EXAMPLE_RULES, TABLE, service_rule
@@ -42,9 +43,15 @@ class Walk:
     ids: dict[str, str] = field(default_factory=dict[str, str])
 
     def snapshot(self) -> dict[str, str]:
-        """A digest of each table that only changes when something was done."""
+        """A digest of each table that only changes when something was done, once the failures so far have their alerts."""
         database = Path(self.door.settings.home) / "codewords.db"
-        with closing(sqlite3.connect(f"file:{database}?mode=ro", uri=True)) as connection:
+        # In autocommit mode each statement sees what was written last.
+        with closing(
+            sqlite3.connect(f"file:{database}?mode=ro", uri=True, isolation_level=None)
+        ) as connection:
+            until(
+                lambda: connection.execute("SELECT count(*) FROM alert_causes").fetchone() == (0,), "alerts"
+            )
             names = [
                 row[0] for row in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")
             ]

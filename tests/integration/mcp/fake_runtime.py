@@ -17,6 +17,7 @@ from tests.integration.mcp.fake_approvals import FakeApprovalApi
 from tests.integration.mcp.fake_consents import BASE_URL, FakeConsentApi
 from tests.integration.mcp.fake_integrations import FakeIntegrationApi
 from tests.integration.mcp.fake_traces import FakeTraceApi
+from tests.integration.mcp.fake_triggers import FakeTriggerApi
 
 from codewords_mcp.errors import Forbidden, NotFound, ValidationFailed
 from codewords_mcp.runtime.api.authoring import AuthoringApi
@@ -438,6 +439,7 @@ class FakeRuntime(Runtime):
         self.runs = FakeRunApi(self)
         self.logs = FakeLogApi(self)
         self.traces = FakeTraceApi(self.recorded)
+        self.triggers = FakeTriggerApi()
         self.secrets = FakeSecretApi(self)
         self.integrations = FakeIntegrationApi()
 
