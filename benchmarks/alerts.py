@@ -1,4 +1,4 @@
-"""How long does the store's writer work on failures that come at once, and how long is it held in one go?
+"""Measures the store's writer while many failures come at once: how long it works, and how long it is held in one go.
 
 Runs of one owner that failed unseen are written with their causes and logs, then counted on their alerts as the runtime does.
 The other writers of a home wait for the longest transaction.

@@ -1,4 +1,4 @@
-"""What does a call through the broker of MCP servers cost, and does a search find the right one of 3,000 tools?
+"""Measures a call through the broker of MCP servers, and whether a search finds the right one of 3,000 tools.
 
 A call: `Integrations.call_tool` of a runtime beside the same call by a client of the SDK that keeps its session, to one server
 in a process of its own. They take turns. A search: 100 plain questions (`mcp_queries.txt`, written before the search was

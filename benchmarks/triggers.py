@@ -121,7 +121,10 @@ def _idle(path: Path, site: StandIn, count: int, seconds: float) -> tuple[float,
         database.execute("UPDATE triggers SET next_at = ?", [int((time.time() + 3000) * 1e6)])
     database.close()
     waiting, _ = _measure(path / "home", site, seconds)
-    return *(round(100 * (spent - empty) / seconds, 2) for spent in (looking, waiting)), looks  # type: ignore[return-value]
+    looking_percent, waiting_percent = (
+        round(100 * (spent - empty) / seconds, 2) for spent in (looking, waiting)
+    )
+    return looking_percent, waiting_percent, looks
 
 
 def _copy(database: Path, count: int) -> None:

@@ -355,7 +355,7 @@ def _service(item: str, *, credentials: bool) -> str:
 
 
 _KEEPS = {"database": "keeps its own database"}
-"""What a service keeps for a workflow, in the words of a consent."""
+"""State that a service keeps for a workflow, in the words of a consent."""
 
 
 def _item_text(kind: str, item: str) -> str:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Coroutine
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
@@ -184,7 +184,8 @@ class ServerSession:
             client_info=Implementation(name="codewords-mcp", version=__version__),
             cache=None,
         )
-        async with http if not address.streams else _nothing(), client:
+        # The older transport closes its HTTP client itself.
+        async with nullcontext() if address.streams else http, client:
             self._ready.set_result(client)
             await self._ending.wait()
 
@@ -295,16 +296,6 @@ class ServerSessions:
         task = asyncio.create_task(session.retire())
         self._ends.add(task)
         task.add_done_callback(self._ends.discard)
-
-
-class _nothing:  # noqa: N801  # a context manager, as in contextlib
-    """The older transport closes its HTTP client itself."""
-
-    async def __aenter__(self) -> None:
-        return None
-
-    async def __aexit__(self, *_: object) -> None:
-        return None
 
 
 def _first(raised: BaseException | None) -> BaseException | None:

@@ -41,7 +41,7 @@ class Polled:
 
     events: Sequence[SourceEvent]
     state: JsonValue
-    """What the next poll is given; at most `MAX_STATE_BYTES`."""
+    """Given to the next poll; at most `MAX_STATE_BYTES`."""
     more: bool = False
     """There was more than one page: poll again as soon as these events are stored."""
 
@@ -129,7 +129,7 @@ class EventSource(ABC, Generic[OptionsT]):
     polled: ClassVar[bool] = True
     """Whether the engine polls. Events of other sources are recorded where they happen."""
     Options: type[OptionsT]
-    """What a person gives. Its JSON Schema is shown to people and models, so fields have a description."""
+    """Model of the options that a person gives. Its JSON Schema is shown to people and models, so fields have a description."""
 
     @abstractmethod
     async def poll(self, options: OptionsT, state: JsonValue | None, tools: SourceTools) -> Polled:

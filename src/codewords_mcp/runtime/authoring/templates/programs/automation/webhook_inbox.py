@@ -88,7 +88,7 @@ async def keep(event: Event) -> bool:
 
 
 async def handle(event: Event) -> None:
-    """What is done with an event: change this."""
+    """Handle an event: change this."""
     logger.info("handled", event=event.id)
 
 
