@@ -13,7 +13,8 @@ from codewords_mcp.errors.remedies import set_secret
 from codewords_mcp.runtime.integrations.errors import AppNotConnected, IntegrationFailed
 from codewords_mcp.runtime.integrations.pipedream_client import error_text_of
 from codewords_mcp.runtime.model.integration import Action, AppResponse, Prop
-from codewords_mcp.runtime.web.client import Web, WebResponse, retry_after
+from codewords_mcp.runtime.web.client import Web
+from codewords_mcp.runtime.web.responses import WebResponse, retry_after
 
 PropValues = Mapping[str, Any]
 REQUEST_TIMEOUT_S = 40.0

@@ -28,7 +28,8 @@ from codewords_mcp.errors import (
 from codewords_mcp.errors.remedies import Remedy, RemedyAction
 from codewords_mcp.runtime.model.caller import HOME_OWNER
 from codewords_mcp.runtime.secrets.service import SecretService
-from codewords_mcp.runtime.web.client import Web, WebResponse, retry_after
+from codewords_mcp.runtime.web.client import Web
+from codewords_mcp.runtime.web.responses import WebResponse, retry_after
 
 CREDENTIAL_NAMES = ("PIPEDREAM_CLIENT_ID", "PIPEDREAM_CLIENT_SECRET", "PIPEDREAM_PROJECT_ID")
 ENVIRONMENT_NAMES = ("PIPEDREAM_ENVIRONMENT", "PIPEDREAM_PROJECT_ENVIRONMENT")

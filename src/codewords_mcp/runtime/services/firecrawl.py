@@ -18,8 +18,8 @@ from codewords_mcp.runtime.services.base import (
     ServiceContext,
     ServiceCredential,
 )
-from codewords_mcp.runtime.web.client import error_text, read_response, retry_after
 from codewords_mcp.runtime.web.pages import WebPage, read_page
+from codewords_mcp.runtime.web.responses import error_text, read_response, retry_after
 
 FIRECRAWL = ServiceCredential(
     "FIRECRAWL_API_KEY",

@@ -21,7 +21,7 @@ from codewords_mcp.runtime.services.base import (
     ServiceCredential,
 )
 from codewords_mcp.runtime.store.clock import now
-from codewords_mcp.runtime.web.client import WebResponse, error_text, retry_after
+from codewords_mcp.runtime.web.responses import WebResponse, error_text, retry_after
 
 GITHUB_TOKEN = ServiceCredential(
     "GITHUB_TOKEN",

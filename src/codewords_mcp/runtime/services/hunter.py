@@ -16,7 +16,7 @@ from codewords_mcp.runtime.services.base import (
     ServiceContext,
     ServiceCredential,
 )
-from codewords_mcp.runtime.web.client import WebResponse, retry_after
+from codewords_mcp.runtime.web.responses import WebResponse, retry_after
 
 HUNTER_API_KEY = ServiceCredential(
     "HUNTER_API_KEY", "Make one at https://hunter.io/api-keys; there is a free plan."

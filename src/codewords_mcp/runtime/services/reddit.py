@@ -19,7 +19,7 @@ from codewords_mcp.runtime.services.base import (
     ServiceContext,
     ServiceCredential,
 )
-from codewords_mcp.runtime.web.client import WebResponse, retry_after
+from codewords_mcp.runtime.web.responses import WebResponse, retry_after
 
 _HOW = "Make an app of the kind `script` at https://www.reddit.com/prefs/apps; it shows both its id and its secret."
 REDDIT_CLIENT_ID = ServiceCredential("REDDIT_CLIENT_ID", _HOW)

@@ -18,7 +18,7 @@ from codewords_mcp.runtime.services.base import (
     ServiceContext,
     ServiceCredential,
 )
-from codewords_mcp.runtime.web.client import WebResponse, error_text, retry_after
+from codewords_mcp.runtime.web.responses import WebResponse, error_text, retry_after
 
 SEARCHAPI_API_KEY = ServiceCredential(
     "SEARCHAPI_API_KEY", "Make one at https://www.searchapi.io/api_tokens, or set CODEWORDS_SEARXNG_URL."

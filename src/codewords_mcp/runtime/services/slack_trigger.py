@@ -29,7 +29,8 @@ from codewords_mcp.runtime.services.base import (
 )
 from codewords_mcp.runtime.triggers.webhook_events import slack_event
 from codewords_mcp.runtime.triggers.webhooks import as_json
-from codewords_mcp.runtime.web.client import Web, retry_after
+from codewords_mcp.runtime.web.client import Web
+from codewords_mcp.runtime.web.responses import retry_after
 
 SLACK_BOT_TOKEN = ServiceCredential(
     "SLACK_BOT_TOKEN",

@@ -27,7 +27,8 @@ from codewords_mcp.runtime.services.base import (
 )
 from codewords_mcp.runtime.triggers.webhook_events import read_whatsapp
 from codewords_mcp.runtime.triggers.webhooks import as_json
-from codewords_mcp.runtime.web.client import Web, WebResponse, retry_after
+from codewords_mcp.runtime.web.client import Web
+from codewords_mcp.runtime.web.responses import WebResponse, retry_after
 
 _APP = "of your app at https://developers.facebook.com/apps, under WhatsApp"
 WHATSAPP_ACCESS_TOKEN = ServiceCredential(

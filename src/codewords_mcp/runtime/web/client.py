@@ -11,21 +11,17 @@ from __future__ import annotations
 import asyncio
 import json
 import ssl
-from collections.abc import AsyncGenerator, Callable, Iterable, Mapping
+from collections.abc import AsyncGenerator, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
 from functools import cached_property
 from http.cookiejar import CookieJar, DefaultCookiePolicy
-from typing import TYPE_CHECKING, Any, TypeVar
-from urllib.parse import urljoin, urlsplit, urlunsplit
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urljoin
 
-from pydantic import BaseModel, ValidationError
-
-from codewords_mcp.common.bounded_json import parse
-from codewords_mcp.common.inflater import DamagedCompression, Inflater
 from codewords_mcp.errors import AddressRefused, InvalidInput, UpstreamFailed, UpstreamTimedOut
 from codewords_mcp.runtime.model.egress_policy import EgressPolicy
 from codewords_mcp.runtime.model.host_names import normal_host
+from codewords_mcp.runtime.web.addresses import PORTS, normal_host_name, origin_of, parse_address
 from codewords_mcp.runtime.web.dial import (
     Dialler,
     DialRefused,
@@ -34,6 +30,7 @@ from codewords_mcp.runtime.web.dial import (
     Unreachable,
     system_resolve,
 )
+from codewords_mcp.runtime.web.responses import WebResponse, read_body
 
 if TYPE_CHECKING:
     import httpx2
@@ -45,7 +42,6 @@ MAX_BYTES = 10 << 20
 TIMEOUT = 30.0
 """Seconds for a whole exchange, redirects included."""
 MAX_REDIRECTS = 10
-MAX_URL = 8192
 MAX_CONNECTIONS, KEEPALIVE_S = 100, 15.0
 """Of all APIs of the settings together; seconds that an idle one stays open."""
 CONNECT_TIMEOUT = 10.0
@@ -55,60 +51,6 @@ USER_AGENT = "codewords-mcp (+https://pypi.org/project/codewords-mcp/)"
 _OWN_HEADERS = {"user-agent": USER_AGENT}
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _CREDENTIALS = frozenset({"authorization", "cookie", "x-api-key"})
-_PORTS = {"http": 80, "https": 443}
-
-
-@dataclass(frozen=True, slots=True)
-class WebResponse:
-    """A complete response. `headers` have lower-case names; `url` is the final address."""
-
-    status: int
-    headers: Mapping[str, str]
-    body: bytes
-    url: str
-
-    def json(self) -> Any:
-        """The body as JSON. Raises UpstreamFailed."""
-        try:
-            return parse(self.body)
-        except (ValueError, RecursionError):
-            raise UpstreamFailed(
-                "The called service did not respond with JSON.",
-                upstream_status=self.status,
-                hint="Try again later.",
-            ) from None
-
-
-M = TypeVar("M", bound=BaseModel)
-
-
-def retry_after(response: WebResponse, usual: int = 30) -> int:
-    """Seconds until an API may be called again, by its header; at most an hour."""
-    seconds = response.headers.get("retry-after", "")
-    # isdigit alone takes digits of other scripts.
-    if seconds.isascii() and seconds.isdigit():
-        return max(1, min(int(seconds), 3600))
-    return usual
-
-
-def error_text(response: WebResponse, field: str) -> str:
-    """An API's own error text: data, bounded, never part of our message."""
-    try:
-        text = parse(response.body)[field]
-    except (ValueError, LookupError, TypeError, RecursionError):
-        return ""
-    return "".join(letter for letter in str(text) if letter.isprintable())[:500]
-
-
-def read_response(model: type[M], response: WebResponse) -> M:
-    """An API's response as a model. Raises UpstreamFailed if it does not fit."""
-    try:
-        return model.model_validate(response.json())
-    except ValidationError:
-        raise UpstreamFailed(
-            "The called service responded in an unexpected format.",
-            upstream_status=response.status,
-        ) from None
 
 
 class Web:
@@ -157,7 +99,7 @@ class Web:
 
         from codewords_mcp.runtime.web.judged_transport import JudgedBackend, JudgedTransport
 
-        target, request_headers = _address(url), httpx2.Headers(_encoded(headers))
+        target, request_headers = parse_address(url), httpx2.Headers(_encoded(headers))
         data = _content(content, request_headers)
         backend = JudgedBackend(self._dialler, policy or self.policy, self._share)
 
@@ -181,7 +123,7 @@ class Web:
                 if response.status in {301, 302, 303} and method != "HEAD":
                     method, data = "GET", None
                 # Another site must not get credentials that were meant for this one.
-                if _origin(location) != _origin(target):
+                if origin_of(location) != origin_of(target):
                     for name in _CREDENTIALS & request_headers.keys():
                         del request_headers[name]
                 target = location
@@ -209,7 +151,7 @@ class Web:
         """
         import httpx2
 
-        target = _address(base.rstrip("/") + path)
+        target = parse_address(base.rstrip("/") + path)
         if params:
             target = target.copy_merge_params(dict(params))
         request_headers = httpx2.Headers({"accept": "application/json"})
@@ -218,7 +160,7 @@ class Web:
         if content is not None:
             data, request_headers["content-type"] = json.dumps(content).encode(), "application/json"
 
-        origin, status, client = _origin(target), 0, self._api_client()
+        origin, status, client = origin_of(target), 0, self._api_client()
         async with _bounded(seconds):
             for _ in range(MAX_REDIRECTS + 1):
                 request = client.build_request(
@@ -230,7 +172,7 @@ class Web:
 
                 status = response.status
                 # The key goes with every request, so none may leave the origin.
-                if _origin(location) != origin:
+                if origin_of(location) != origin:
                     break
 
                 if status == 303:
@@ -252,7 +194,7 @@ class Web:
 
         Raises InvalidInput, AddressRefused, UpstreamFailed.
         """
-        name = _host_name(host)
+        name = normal_host_name(host)
         try:
             dialled = await self._dialler.dial(policy or self.policy, name, port, self._share)
         except (DialRefused, Unreachable) as error:
@@ -284,7 +226,7 @@ class Web:
 
     async def check(self, url: str, policy: EgressPolicy | None = None) -> None:
         """Judge an address without a request. Raises as `fetch`."""
-        target = _address(url)
+        target = parse_address(url)
         await self._permitted(target, policy or self.policy)
 
     @cached_property
@@ -309,7 +251,7 @@ class Web:
         return self._apis
 
     async def _permitted(self, target: httpx2.URL, policy: EgressPolicy) -> None:
-        port = target.port or _PORTS[target.scheme]
+        port = target.port or PORTS[target.scheme]
         try:
             await self._dialler.permitted(policy, normal_host(target.host) or "", port, self._share)
         except (DialRefused, Unreachable) as error:
@@ -330,56 +272,6 @@ def _content(content: Any, headers: httpx2.Headers) -> bytes | None:
         return content.encode()
     headers.setdefault("content-type", "application/json")
     return json.dumps(content).encode()
-
-
-def _address(url: str) -> httpx2.URL:
-    """Parse an address. The host is normalized, so that the judged host is the dialled one."""
-    import httpx2
-
-    try:
-        parts = urlsplit(url.strip())
-        port = parts.port or _PORTS[parts.scheme]
-        host = _ascii_host(parts.hostname or "")
-        if len(url) > MAX_URL or host is None or parts.port == 0:
-            raise ValueError(url)
-        # An IPv6 address has brackets in a URL.
-        if ":" in host:
-            host = f"[{host}]"
-        target = httpx2.URL(urlunsplit((parts.scheme, f"{host}:{port}", parts.path or "/", parts.query, "")))
-    except (ValueError, KeyError, httpx2.InvalidURL):
-        raise InvalidInput(
-            "That is not the address of a web page.", hint="Give an http:// or https:// address, whole."
-        ) from None
-
-    if parts.username is not None or parts.password is not None:
-        raise InvalidInput(
-            "Addresses with a user name are not accepted.", hint="Give the address without it."
-        )
-    return target
-
-
-def _host_name(host: str) -> str:
-    """Normalize a host. Raises InvalidInput."""
-    try:
-        name = _ascii_host(host.strip())
-    except UnicodeError:
-        name = None
-    if name is None:
-        raise InvalidInput("That is not the name of a host.", hint="Give it without scheme and port.")
-    return name
-
-
-def _ascii_host(host: str) -> str | None:
-    """Normalize a host, an international one to its ASCII form. Raises UnicodeError."""
-    if not host.isascii():
-        import idna
-
-        host = idna.encode(host, uts46=True).decode()
-    return normal_host(host)
-
-
-def _origin(url: httpx2.URL) -> tuple[str, bytes, int]:
-    return url.scheme, url.raw_host, url.port or _PORTS[url.scheme]
 
 
 @asynccontextmanager
@@ -438,7 +330,7 @@ async def _exchange(
         received = dict(upstream.headers.multi_items())
         location = _location(request.url, upstream.status_code, received)
         if location is None:
-            body = await _body(upstream, max_bytes)
+            body = await read_body(upstream, max_bytes)
         else:
             body = b""
         return WebResponse(upstream.status_code, received, body, str(request.url)), location
@@ -450,50 +342,8 @@ def _location(target: httpx2.URL, status: int, headers: Mapping[str, str]) -> ht
     if status not in _REDIRECTS or not headers.get("location"):
         return None
     try:
-        return _address(urljoin(str(target), headers["location"]))
+        return parse_address(urljoin(str(target), headers["location"]))
     except (ValueError, InvalidInput):
         raise UpstreamFailed(
             "The page redirects to something that is not a web address.", upstream_status=status
         ) from None
-
-
-async def _body(response: httpx2.Response, max_bytes: int) -> bytes:
-    declared = response.headers.get("content-length", "")
-    # Refused before anything is read; the header may hold any number of digits.
-    if declared.isascii() and declared.isdigit() and int(declared[:20]) > max_bytes:
-        raise _too_large(max_bytes)
-
-    open_chunk = _opener(response.headers.get("content-encoding", ""))
-    body = bytearray()
-
-    try:
-        # As it came: a small body can grow to gigabytes, so it is opened here in bounded pieces.
-        async for chunk in response.aiter_raw():
-            for piece in open_chunk(chunk):
-                body += piece
-                if len(body) > max_bytes:
-                    raise _too_large(max_bytes)
-    except DamagedCompression:
-        raise UpstreamFailed("The compressed response is damaged.") from None
-    return bytes(body)
-
-
-def _too_large(max_bytes: int) -> UpstreamFailed:
-    return UpstreamFailed(
-        f"The response is larger than {max_bytes >> 20} MiB, which is the limit.", hint="Ask for less of it."
-    )
-
-
-def _unchanged(chunk: bytes) -> Iterable[bytes]:
-    return (chunk,)
-
-
-def _opener(encoding: str) -> Callable[[bytes], Iterable[bytes]]:
-    """The function that opens each chunk of a body in bounded pieces."""
-    match encoding.strip().lower():
-        case "" | "identity":
-            return _unchanged
-        case "gzip" | "x-gzip" | "deflate" as coding:
-            return Inflater(coding).feed
-        case _:
-            raise UpstreamFailed("The response is compressed in a way that was not requested.")

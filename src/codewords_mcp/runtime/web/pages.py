@@ -7,8 +7,9 @@ from dataclasses import dataclass
 
 from codewords_mcp.errors import UpstreamFailed
 from codewords_mcp.runtime.model.egress_policy import EgressPolicy
-from codewords_mcp.runtime.web.client import TIMEOUT, Web, WebResponse
+from codewords_mcp.runtime.web.client import TIMEOUT, Web
 from codewords_mcp.runtime.web.markdown import Markdown, decode, to_markdown
+from codewords_mcp.runtime.web.responses import WebResponse
 
 _ACCEPT = {"Accept": "text/html,application/xhtml+xml,text/plain;q=0.9,*/*;q=0.5"}
 _TEXT = ("text/plain", "text/markdown", "text/csv", "application/json", "text/xml", "application/xml")

@@ -15,7 +15,8 @@ from urllib.parse import quote, unquote_plus, urlsplit
 from xml.etree.ElementTree import Element, ParseError
 
 from codewords_mcp.errors import CodewordsError, Forbidden, NotFound, TooBusy, UpstreamFailed
-from codewords_mcp.runtime.web.client import Web, WebResponse, retry_after
+from codewords_mcp.runtime.web.client import Web
+from codewords_mcp.runtime.web.responses import WebResponse, retry_after
 
 MAX_PAGE = 4 << 20
 """Bytes of a page of a listing: a thousand objects."""

@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 from codewords_mcp.common.bounded_json import JsonValue
 from codewords_mcp.errors import Forbidden, TooBusy, UpstreamFailed
 from codewords_mcp.runtime.triggers.sources.base import SourceTools
-from codewords_mcp.runtime.web.client import WebResponse, retry_after
+from codewords_mcp.runtime.web.responses import WebResponse, retry_after
 
 MAX_PAGE_BYTES = 10 << 20
 _BUSY = (429, 503)
