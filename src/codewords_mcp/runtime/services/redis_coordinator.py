@@ -16,10 +16,10 @@ from sqlalchemy import Connection
 from codewords_mcp.errors import Conflict, InvalidInput, ServiceNotAvailable, UpstreamFailed
 from codewords_mcp.errors.remedies import add_package
 from codewords_mcp.runtime.model.egress_policy import HOST_ALIAS
+from codewords_mcp.runtime.services._collection_input import CollectionInput
 from codewords_mcp.runtime.services._collections import (
     COMMANDS,
     Answer,
-    CollectionInput,
     add_whole,
     dump,
     kind_of,
