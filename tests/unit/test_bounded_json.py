@@ -22,7 +22,8 @@ from codewords_mcp.common.bounded_json import (
 )
 from codewords_mcp.errors import InvalidInput, StorageFailed
 from codewords_mcp.http.wire_format import log_record, result_record
-from codewords_mcp.mcp_server.run_format import RunView, _log, format_run, run_result  # pyright: ignore[reportPrivateUsage]
+from codewords_mcp.mcp_server.run_format import format_run
+from codewords_mcp.mcp_server.run_result import RunView, _log, run_result  # pyright: ignore[reportPrivateUsage]
 from codewords_mcp.runtime.model.log_text import level_of
 from codewords_mcp.runtime.model.run import LogLine
 from codewords_mcp.runtime.model.run_columns import RunColumns

@@ -8,7 +8,8 @@ from pydantic import Field
 
 from codewords_mcp.mcp_server.context import ToolContext, runtime_and_caller
 from codewords_mcp.mcp_server.errors import protocol_errors
-from codewords_mcp.mcp_server.run_format import RunView, format_run, run_result
+from codewords_mcp.mcp_server.run_format import format_run
+from codewords_mcp.mcp_server.run_result import RunView, run_result
 from codewords_mcp.mcp_server.skills import skill
 
 TITLE = "Debug a run"

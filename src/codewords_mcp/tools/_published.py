@@ -14,7 +14,7 @@ from pydantic import Field
 from codewords_mcp.errors import InvalidInput
 from codewords_mcp.mcp_server.cards import RUN_CARD
 from codewords_mcp.mcp_server.confirmation import ToolResult
-from codewords_mcp.mcp_server.run_format import RunResult
+from codewords_mcp.mcp_server.run_result import RunResult
 from codewords_mcp.mcp_server.text import one_line
 from codewords_mcp.mcp_server.tool import EXECUTES, READS, McpTool, tool
 from codewords_mcp.runtime.auth.access_table import published_rule

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any, cast
 from mcp_types import CallToolResult, ImageContent, TextContent
 
 from codewords_mcp.mcp_server.paging import text_window
-from codewords_mcp.mcp_server.run_format import RunResult, RunView, format_run, run_result
+from codewords_mcp.mcp_server.run_format import format_run
+from codewords_mcp.mcp_server.run_result import RunResult, RunView, run_result
 from codewords_mcp.mcp_server.text import fence, one_line
 from codewords_mcp.mcp_server.tool import tool_result
 from codewords_mcp.runtime.model.caller import Caller

@@ -7,7 +7,7 @@ from typing import Annotated
 from mcp_types import CallToolResult
 
 from codewords_mcp.mcp_server.context import ToolContext, runtime_and_caller
-from codewords_mcp.mcp_server.run_format import RunResult, RunView
+from codewords_mcp.mcp_server.run_result import RunResult, RunView
 from codewords_mcp.mcp_server.tool import DESTROYS, tool
 from codewords_mcp.tools._arguments import RunId
 from codewords_mcp.tools._runs import run_tool_result

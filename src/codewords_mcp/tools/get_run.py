@@ -9,7 +9,7 @@ from pydantic import Field
 
 from codewords_mcp.mcp_server.cards import RUN_CARD
 from codewords_mcp.mcp_server.context import ToolContext, runtime_and_caller
-from codewords_mcp.mcp_server.run_format import RunResult, RunView
+from codewords_mcp.mcp_server.run_result import RunResult, RunView
 from codewords_mcp.mcp_server.tool import READS, tool
 from codewords_mcp.tools._approvals import ask_person, question_text
 from codewords_mcp.tools._arguments import RunId, WaitSeconds

@@ -17,7 +17,8 @@ from tests.support.runtime import (
 )
 
 from codewords_mcp.errors.remedies import set_secret
-from codewords_mcp.mcp_server.run_format import RunView, format_run, run_result
+from codewords_mcp.mcp_server.run_format import format_run
+from codewords_mcp.mcp_server.run_result import RunView, run_result
 from codewords_mcp.runtime.api.runtime import Runtime
 from codewords_mcp.runtime.model.run import Run
 from codewords_mcp.runtime.model.validation import Check

@@ -14,7 +14,8 @@ from tests.support.runtime import ADMIN, deploy, fetch, finished, make_home, ope
 
 from codewords_mcp.errors import Conflict
 from codewords_mcp.http.wire_format import result_record
-from codewords_mcp.mcp_server.run_format import RunView, format_run, run_result
+from codewords_mcp.mcp_server.run_format import format_run
+from codewords_mcp.mcp_server.run_result import RunView, run_result
 from codewords_mcp.runtime.api.runtime import Runtime
 from codewords_mcp.runtime.model.run import ResponseFile, Run
 from codewords_mcp.runtime.model.schedule import ScheduleRequest

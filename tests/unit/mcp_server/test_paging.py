@@ -14,7 +14,8 @@ from mcp_types import CallToolResult, TextContent
 from codewords_mcp.common.bounded_json import JsonValue
 from codewords_mcp.errors import InvalidInput
 from codewords_mcp.mcp_server.paging import WINDOW, at_path, text_window
-from codewords_mcp.mcp_server.run_format import RunView, format_run, run_result
+from codewords_mcp.mcp_server.run_format import format_run
+from codewords_mcp.mcp_server.run_result import RunView, run_result
 from codewords_mcp.runtime.model.run import LogLine, Run
 from codewords_mcp.tools._runs import log_tool_result, run_tool_result
 

@@ -9,7 +9,7 @@ from typing import Literal
 import pytest
 
 from codewords_mcp.errors.remedies import set_secret
-from codewords_mcp.mcp_server.run_format import RunView
+from codewords_mcp.mcp_server.run_result import RunView
 from codewords_mcp.runtime.authoring.diagnose import diagnose
 from codewords_mcp.runtime.model.run import LogLine, Run, RunError
 from codewords_mcp.tools._runs import run_tool_result

@@ -6,7 +6,8 @@ from datetime import UTC, datetime
 
 import pytest
 
-from codewords_mcp.mcp_server.run_format import RunView, format_run, run_result
+from codewords_mcp.mcp_server.run_format import format_run
+from codewords_mcp.mcp_server.run_result import RunView, run_result
 from codewords_mcp.runtime.model.run import Run
 from codewords_mcp.runtime.model.schedule import Schedule
 from codewords_mcp.tools import get_workflow

@@ -18,13 +18,8 @@ from codewords_mcp.http.progress import watched
 from codewords_mcp.http.responses import NDJSON, SSE, JsonReply, LineStream, line
 from codewords_mcp.http.state import app_state, caller, runtime
 from codewords_mcp.http.wire_format import log_record, result_record, run_record
-from codewords_mcp.mcp_server.run_format import (
-    DiagnosisResult,
-    NextStep,
-    diagnosis_result,
-    next_step,
-    secret_needed,
-)
+from codewords_mcp.mcp_server.next_step import NextStep, next_step, secret_needed
+from codewords_mcp.mcp_server.run_result import DiagnosisResult, diagnosis_result
 from codewords_mcp.runtime.api.traces import DEFAULT_DEPTH, DEFAULT_LINES, MAX_DEPTH, MAX_LINES
 from codewords_mcp.runtime.model.authoring import refusals
 from codewords_mcp.runtime.model.log_batch import LogBatch

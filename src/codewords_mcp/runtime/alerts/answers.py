@@ -10,7 +10,7 @@ from codewords_mcp.errors import InvalidInput, NotFound
 from codewords_mcp.runtime.alerts.question_tokens import QuestionTokens, read_token
 from codewords_mcp.runtime.model.recipients import Recipient
 from codewords_mcp.runtime.model.run_wait import ApprovalInfo, PersonAnswer, RunWait, SentQuestion
-from codewords_mcp.runtime.runs.waits import RunWaits
+from codewords_mcp.runtime.runs.wait_answers import WaitAnswers
 from codewords_mcp.runtime.store import question_messages, run_waits, workflows
 from codewords_mcp.runtime.store.database import Database
 from codewords_mcp.runtime.store.question_messages import QuestionMessage
@@ -23,7 +23,7 @@ _BY: Final = {"email": "by e-mail to", "slack": "by Slack in", "whatsapp": "by W
 class QuestionAnswers:
     """Takes answers by tokens. Each raises NotFound for a token that is none of ours, Conflict for one that is too late."""
 
-    def __init__(self, database: Database, waits: RunWaits, tokens: QuestionTokens) -> None:
+    def __init__(self, database: Database, waits: WaitAnswers, tokens: QuestionTokens) -> None:
         self._db = database
         self._waits = waits
         self._tokens = tokens

@@ -9,7 +9,7 @@ from codewords_mcp.runtime.alerts.question_channels import QuestionChannels
 from codewords_mcp.runtime.alerts.question_delivery import QuestionDelivery
 from codewords_mcp.runtime.alerts.question_tokens import PURPOSE, QuestionTokens
 from codewords_mcp.runtime.model.events import EventBus, WaitingPagesChanged
-from codewords_mcp.runtime.runs.waits import RunWaits
+from codewords_mcp.runtime.runs.wait_answers import WaitAnswers
 from codewords_mcp.runtime.secrets.rotation import Keys
 from codewords_mcp.runtime.secrets.service import SecretService
 from codewords_mcp.runtime.store.database import Database
@@ -25,7 +25,7 @@ class Questions:
     def __init__(
         self,
         database: Database,
-        waits: RunWaits,
+        waits: WaitAnswers,
         keys: Keys,
         channels: AlertChannels,
         secret_service: SecretService,

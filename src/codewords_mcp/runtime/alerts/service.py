@@ -20,7 +20,7 @@ from codewords_mcp.runtime.model.disk_errors import DiskSpace
 from codewords_mcp.runtime.model.events import AlertsChanged, EventBus, RunLeft
 from codewords_mcp.runtime.model.run import RunRequest
 from codewords_mcp.runtime.runs.poll_loop import PollLoop
-from codewords_mcp.runtime.runs.waits import RunWaits
+from codewords_mcp.runtime.runs.wait_answers import WaitAnswers
 from codewords_mcp.runtime.secrets.rotation import Keys
 from codewords_mcp.runtime.secrets.service import SecretService
 from codewords_mcp.runtime.store.database import Database
@@ -46,7 +46,7 @@ class Alerts:
         settings: Settings,
         address: Callable[[], str],
         events: EventBus,
-        waits: RunWaits,
+        waits: WaitAnswers,
         keys: Keys,
         webhooks: WebhookService,
         socket_mode: SocketMode,

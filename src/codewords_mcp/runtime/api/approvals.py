@@ -32,7 +32,7 @@ class ApprovalApi:
 
     def __init__(self, container: Container, runs: RunApi) -> None:
         self._offered: dict[str, None] = {}
-        self._waits = container.waits
+        self._waits = container.waits.answers
         self._answers = container.alerts.questions.answers
         self._runs = runs
         self._url_of = container.webhooks.url_of

@@ -283,7 +283,7 @@ class Container:
         self.waits = RunWaits(runs, self.gateway.recorders, self.events, grace=settings.waiting_grace)
         self.alerts = Alerts(
             database, self.gateway.budgets, self.disk, self.secrets, self.web, settings,
-            self.address_for_others, self.events, self.waits, self.keys, self.webhooks, self.socket_mode,
+            self.address_for_others, self.events, self.waits.answers, self.keys, self.webhooks, self.socket_mode,
         )  # fmt: skip
         self.integrations = build_integrations(
             settings, database, self.web, self.secrets, self.files, Sealer(self._vault),
@@ -337,7 +337,7 @@ class Container:
         self.alerts.start_by(self.dispatcher.start)
         self.trigger_loops = TriggerLoops(
             database, runs.registry, self.dispatcher.background, self.scheduler, self.webhook_dispatcher,
-            self.socket_mode, self.event_sources, self.waits, self.alerts,
+            self.socket_mode, self.event_sources, self.waits.suspended, self.alerts,
         )  # fmt: skip
 
         if database.shared:

@@ -148,7 +148,9 @@ class SessionApi:
     async def waiting_pages(self, caller: Caller) -> list[WaitingPage]:
         """The pages that wait for the caller, the newest first."""
         links = [_waiting(link) for link in await self._container.secret_links.waiting(caller.owner)]
-        questions = [to_page(wait) for wait in await self._container.waits.open_questions(caller.owner)]
+        questions = [
+            to_page(wait) for wait in await self._container.waits.answers.open_questions(caller.owner)
+        ]
         return sorted([*links, *questions], key=lambda page: page.created_at, reverse=True)
 
     @property

@@ -13,7 +13,7 @@ from codewords_mcp.runtime.runs.background import BackgroundRuns
 from codewords_mcp.runtime.runs.event_sources import EventSources
 from codewords_mcp.runtime.runs.registry import RunRegistry
 from codewords_mcp.runtime.runs.scheduler import Scheduler
-from codewords_mcp.runtime.runs.waits import RunWaits
+from codewords_mcp.runtime.runs.suspended_runs import SuspendedRuns
 from codewords_mcp.runtime.runs.webhook_dispatcher import WebhookDispatcher
 from codewords_mcp.runtime.store.database import Database
 from codewords_mcp.runtime.store.summing import keep_summed
@@ -34,7 +34,7 @@ class TriggerLoops:
         webhooks: WebhookDispatcher,
         socket_mode: SocketMode,
         sources: EventSources,
-        waits: RunWaits,
+        suspended: SuspendedRuns,
         alerts: Alerts,
     ) -> None:
         self._database = database
@@ -44,7 +44,7 @@ class TriggerLoops:
         self._webhooks = webhooks
         self._socket_mode = socket_mode
         self._sources = sources
-        self._waits = waits
+        self._suspended = suspended
         self._alerts = alerts
         self._tasks: list[asyncio.Task[None]] = []
 
@@ -56,7 +56,7 @@ class TriggerLoops:
     @property
     def awaits_events(self) -> bool:
         """Whether a schedule, trigger or webhook is active, or a run waits: then the runtime does not end for want of callers."""
-        return self._scheduler.armed or self._webhooks.armed or self._sources.armed or self._waits.armed
+        return self._scheduler.armed or self._webhooks.armed or self._sources.armed or self._suspended.armed
 
     def start(self) -> None:
         """Start the triggers of runs, alerts and the summing of usage. They go on until `close`."""
@@ -83,5 +83,5 @@ class TriggerLoops:
         await end(self._tasks)
 
     def _start_runs(self) -> None:
-        loops = (self._scheduler, self._webhooks, self._socket_mode, *self._sources.loops, self._waits)
+        loops = (self._scheduler, self._webhooks, self._socket_mode, *self._sources.loops, self._suspended)
         self._tasks += [asyncio.create_task(loop.run()) for loop in loops]

@@ -102,7 +102,7 @@ class WebhookApi:
                 # for ever.
                 made_by.check()
             arrival = replace(arrival, made_by=made_by)
-        waited = await self._container.waits.receive(arrival, self._container.webhooks.own_secret)
+        waited = await self._container.waits.answers.receive(arrival, self._container.webhooks.own_secret)
         if waited is not None:
             return waited
         if (answered := await self._container.alerts.questions.buttons.receive(arrival)) is not None:

@@ -6,11 +6,8 @@
                                              │
                                              └─ longer: the attempt ends `suspended` (attempt_record.py)
                                                         the run is queued, with no executor, sandbox or slot
-       answer of a person (`answer`) ──▶ wait is over ─┐
-       its time has come (`poll`) ─────▶ wait is over ─┴▶ this process goes on with the run: the next attempt is
-                                                          answered from the journal, and finds the wait over
 
-A process that stops in between loses nothing: what is over and unknown to its run is looked for by `poll`.
+`wait_answers.py` has what ends a wait, `suspended_runs.py` how the run goes on.
 docs/design/068-waiting-runs.md has the reasons.
 """
 
@@ -21,7 +18,6 @@ import hashlib
 import time
 import uuid
 from collections.abc import Awaitable, Callable, Sequence
-from contextlib import suppress
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any, Final
@@ -29,37 +25,30 @@ from typing import Any, Final
 import structlog
 from sqlalchemy import Connection
 
-from codewords_mcp.errors import CodewordsError, Conflict, InvalidInput, NotFound
+from codewords_mcp.errors import CodewordsError, Conflict, InvalidInput
 from codewords_mcp.errors.remedies import Remedy, RemedyAction
-from codewords_mcp.runtime.model.answer_form import fill
 from codewords_mcp.runtime.model.caller import Caller
-from codewords_mcp.runtime.model.events import EventBus, RunChanged, WaitingPagesChanged
+from codewords_mcp.runtime.model.events import EventBus, WaitingPagesChanged
 from codewords_mcp.runtime.model.recipients import Recipient
 from codewords_mcp.runtime.model.run import FINISHED
-from codewords_mcp.runtime.model.run_state import to_resumed
-from codewords_mcp.runtime.model.run_wait import NewWait, PersonAnswer, RunWait, WaitKind
-from codewords_mcp.runtime.model.webhook import Arrival, WebhookResponse
+from codewords_mcp.runtime.model.run_wait import NewWait, RunWait, WaitKind
 from codewords_mcp.runtime.recording.recorder import RecorderRegistry
 from codewords_mcp.runtime.recording.resume import ResumeRecorder
 from codewords_mcp.runtime.runs import webhook_waits
 from codewords_mcp.runtime.runs.background import BackgroundRuns
 from codewords_mcp.runtime.runs.context import RunDependencies
-from codewords_mcp.runtime.runs.poll_loop import PollLoop
 from codewords_mcp.runtime.runs.results import RunSuspended
-from codewords_mcp.runtime.store import question_messages, runs, workflows
+from codewords_mcp.runtime.runs.suspended_runs import SuspendedRuns
+from codewords_mcp.runtime.runs.wait_answers import WaitAnswers
+from codewords_mcp.runtime.store import question_messages, runs
 from codewords_mcp.runtime.store import run_waits as rows
 from codewords_mcp.runtime.store.clock import to_datetime, to_micros
 from codewords_mcp.runtime.store.executors import clock
 
-LONGEST_SLEEP: Final = 10.0
-"""Seconds after which the times are looked at again: clocks jump, and other processes add some."""
 LOOK: Final = 1.0
 """Seconds between looks at a wait of which no news comes."""
-BATCH: Final = 100
 CALLER_SHARE: Final = 0.75
 """Share of the time of a run with a waiting caller that it may wait for a person."""
-LIMIT: Final = 200
-"""Questions in a list."""
 _WAITED_FOR: Final[dict[WaitKind, str]] = {
     "question": "a person's answer", "time": "its time", "webhook": "a request to its address",
 }  # fmt: skip
@@ -71,24 +60,23 @@ _STILL_WAITS: Final[dict[WaitKind, str]] = {
 _NO_JOURNAL: Final = "It keeps its sandbox meanwhile, since it has no journal by which it could go on later."
 log = structlog.get_logger(__name__)
 
-OwnSecret = Callable[[str, str], Awaitable[str | None]]
 CheckRecipients = Callable[[str, Sequence[Recipient]], Awaitable[None]]
 """`check(owner, recipients)` raises MissingCredential for a channel that is not connected."""
 
 
-class RunWaits(PollLoop):
-    """The waits of runs. `armed`: a wait has a time to come."""
+class RunWaits:
+    """Calls of runs that wait. `suspended` goes on with their runs, `answers` ends their waits."""
 
     def __init__(
         self, context: RunDependencies, recorders: RecorderRegistry, bus: EventBus, *, grace: float
     ) -> None:
-        super().__init__("waits of runs are not looked at", LONGEST_SLEEP)
         self._context = context
         self._db = context.database
         self._recorders = recorders
         self._bus = bus
         self._grace = grace
-        self._background: BackgroundRuns | None = None
+        self.suspended = SuspendedRuns(context, bus)
+        self.answers = WaitAnswers(context.database, self.suspended)
         self._check: CheckRecipients | None = None
         self._asking: set[str] = set()
         self._suspending: set[str] = set()
@@ -96,14 +84,12 @@ class RunWaits(PollLoop):
 
     def join(self, background: BackgroundRuns, check: CheckRecipients) -> None:
         """Go on with runs by `background`. `check` refuses recipients that a question cannot be sent to."""
-        self._background = background
+        self.suspended.join(background)
         self._check = check
 
     def drain(self) -> None:
         """Let runs that wait give their sandboxes back now. Idempotent."""
         self._draining.set()
-
-    # a call that waits
 
     async def wait(self, caller: Caller, repeat_key: str | None, new: NewWait) -> RunWait:
         """See `Waits`."""
@@ -116,8 +102,8 @@ class RunWaits(PollLoop):
             self._asking.add(run_id)
         if is_new:
             self._note(run_id, wait, resumable=resumable)
-            self._changed(wait)
-            self.wake()
+            self.suspended.changed(wait)
+            self.suspended.wake()
 
         # A resumed attempt finds its answer at once, and its person waits for what it does next.
         over = wait if wait.is_over else await self._until_over(run_id, wait.id, resumable=resumable)
@@ -239,7 +225,7 @@ class RunWaits(PollLoop):
             return
 
         await self._db.write(rows.close, wait.id, "withdrawn", None)
-        self._changed(wait)
+        self.suspended.changed(wait)
         what = _STILL_WAITS[wait.kind]
         error = Conflict(
             f"The run {run_id} was ended, since {what} while its caller waited.",
@@ -256,158 +242,13 @@ class RunWaits(PollLoop):
             return session.recorder
         return None
 
-    # what ends a wait
-
-    async def answer(self, owner: str, wait_id: str, reply: PersonAnswer) -> RunWait:
-        """Take the answer of a person; the run goes on. Returns the answered question.
-
-        Raises NotFound, InvalidInput for an answer that was not asked for, Conflict where it comes too late.
-        """
-        resumes, wait = await self._db.write(self._answer, owner, wait_id, reply)
-        self._changed(wait)
-        if resumes:
-            self._resume(wait.run_id)
-        return wait
-
-    def _answer(
-        self, connection: Connection, owner: str, wait_id: str, reply: PersonAnswer
-    ) -> tuple[bool, RunWait]:
-        found = rows.get(connection, wait_id)
-        if found is None or found.owner != owner or found.kind != "question":
-            raise NotFound("There is no such question of yours.")
-
-        run = rows.lock_run(connection, found.run_id)
-        wait = rows.get(connection, wait_id) or found
-        _require_open(wait, run)
-        if wait.due_at <= to_datetime(clock(connection)):
-            raise _too_late(wait)
-        if workflows.get(connection, wait.service_id) is None:
-            raise Conflict("The workflow that asked this was deleted, so no answer counts any more.")
-        if reply.answer not in wait.question["options"]:
-            raise InvalidInput(
-                "This answer is none of the question's options.", hint="GET /questions/{token} lists them."
-            )
-
-        answer = {"answer": reply.answer, "fields": fill(wait.question["fields"], reply.fields)}
-        if not rows.close(connection, wait_id, "answered", answer, by=reply.by or owner, source=reply.source):
-            raise Conflict("This question was answered in the meantime; the first answer counts.")
-        return self._claim(connection, run), rows.get(connection, wait_id) or wait
-
-    async def receive(self, arrival: Arrival, own_secret: OwnSecret) -> WebhookResponse | None:
-        """Give a request to the run whose address it came to, once; None for an address of another kind.
-
-        `own_secret(owner, name)` gives the secret that signs it. Raises Unauthenticated for an invalid signature, NotFound;
-        Conflict where another request was first or the run waits no longer.
-        """
-        if not arrival.endpoint.startswith(webhook_waits.PREFIX) or arrival.method != "POST":
-            return None
-        wait = await self._db.read(rows.get, arrival.endpoint)
-        if wait is None:
-            return None
-        if wait.question["signed_as"] is not None:
-            secret = await own_secret(wait.owner, wait.question["secret"])
-            webhook_waits.verify(wait, secret, arrival)
-
-        content = webhook_waits.content_of(arrival)
-
-        def take(connection: Connection) -> tuple[RunWait, bool, bool]:
-            taken, run, is_repeated = webhook_waits.take(connection, arrival.endpoint, content)
-            # Before the run waits for its address it may be suspended by another wait.
-            resumes = run is not None and rows.has_news(connection, run) and self._claim(connection, run)
-            return taken, is_repeated, resumes
-
-        taken, is_repeated, resumes = await self._db.write(take)
-        self._changed(taken)
-        if resumes:
-            self._resume(taken.run_id)
-        return WebhookResponse({"ok": True, "repeated": is_repeated})
-
-    async def open_address(self, run_id: str) -> RunWait | None:
-        """The address that a run waits for a request to; None if it waits for none."""
-        return await self._db.read(rows.open_address, run_id)
-
-    async def open_questions(self, owner: str) -> list[RunWait]:
-        """Questions to an owner, the newest first, at most `LIMIT`."""
-        return await self._db.read(rows.open_questions, owner, LIMIT)
-
-    async def find(self, owner: str, wait_id: str) -> RunWait:
-        """A question to an owner, also one that is over. Raises NotFound."""
-        wait = await self._db.read(rows.get, wait_id)
-        if wait is None or wait.owner != owner or wait.kind != "question":
-            raise NotFound("There is no such question of yours.")
-        return wait
-
-    async def peek(self, owner: str, wait_id: str) -> RunWait:
-        """A question that waits. Raises NotFound, Conflict with the reason why it waits no longer."""
-        wait = await self.find(owner, wait_id)
-        _require_open(wait, await self._db.read(rows.run_of, wait.run_id))
-        return wait
-
-    async def of_run(self, run_id: str) -> list[RunWait]:
-        """The questions of a run, the newest first."""
-        return await self._db.read(rows.of_run, run_id, "question", LIMIT)
-
-    async def sent_to(self, waits: Sequence[RunWait]) -> list[question_messages.SentTo]:
-        """The people whom questions were sent to beside the inbox."""
-        return await self._db.read(question_messages.of_waits, [wait.id for wait in waits])
-
-    # going on
-
-    async def poll(self) -> float:
-        """See `PollLoop`."""
-        while True:
-            closed = await self._db.write(self._close_due)
-            for wait, resumes in closed:
-                self._changed(wait)
-                if resumes:
-                    self._resume(wait.run_id)
-            if len(closed) < BATCH:
-                break
-
-        # Of processes that stopped between an answer and the run that it resumes.
-        for run_id in await self._db.read(rows.suspended_with_news, BATCH):
-            await self._wake_run(run_id)
-
-        due_at, at = await self._db.read(lambda connection: (rows.next_due(connection), clock(connection)))
-        self.armed = due_at is not None
-        return LONGEST_SLEEP if due_at is None else min(max((due_at - at) / 1e6, 0.01), LONGEST_SLEEP)
-
-    def _close_due(self, connection: Connection) -> list[tuple[RunWait, bool]]:
-        closed: list[tuple[RunWait, bool]] = []
-        for wait in rows.due(connection, clock(connection), BATCH):
-            run = rows.lock_run(connection, wait.run_id)
-            default = wait.question.get("default")
-            answer = None
-            if default is not None:
-                # Checked when it was asked.
-                with suppress(InvalidInput):
-                    answer = {"answer": default, "fields": fill(wait.question["fields"], {})}
-            status = "timed_out" if answer is None else "answered"
-            if rows.close(connection, wait.id, status, answer, source="the deadline"):
-                closed.append((wait, self._claim(connection, run)))
-        return closed
-
-    def _claim(self, connection: Connection, run: rows.WaitingRun | None) -> bool:
-        """Take a suspended run for this process; True if it has it. One that drains leaves it to the others."""
-        if run is None or not run.is_suspended:
-            return False
-        registry = self._context.registry
-        stays = registry.draining or registry.paused_at is not None
-        executor = None if stays else registry.executor
-        runs.change(connection, run.id, to_resumed(executor), only_from=("queued",))
-        return not stays
-
-    def _resume(self, run_id: str) -> None:
-        if self._background is not None:
-            self._background.begin(run_id)
-
     def left(self, run_id: str) -> None:
         """A run is no longer active here: if it waits, look whether the wait was over before that was on record."""
         asking = run_id in self._asking
         self._asking.discard(run_id)
         if run_id in self._suspending:
             self._suspending.discard(run_id)
-            self._context.registry.spawn(self._wake_soon(run_id), name=f"wake {run_id}")
+            self._context.registry.spawn(self.suspended.wake_soon(run_id), name=f"wake {run_id}")
         elif asking:
             self._context.registry.spawn(self._withdraw(run_id), name=f"withdraw {run_id}")
 
@@ -425,26 +266,6 @@ class RunWaits(PollLoop):
             # An answer is refused for the run's end in any case.
             log.warning("questions of a run not withdrawn", run_id=run_id, reason=error.message)
 
-    async def _wake_soon(self, run_id: str) -> None:
-        try:
-            await self._wake_run(run_id)
-        except CodewordsError as error:
-            # What is over is looked for again.
-            log.warning("a waiting run was not looked at", run_id=run_id, reason=error.message)
-
-    async def _wake_run(self, run_id: str) -> None:
-        def claim(connection: Connection) -> bool:
-            run = rows.lock_run(connection, run_id)
-            return run is not None and rows.has_news(connection, run) and self._claim(connection, run)
-
-        if await self._db.write(claim):
-            self._resume(run_id)
-
-    def _changed(self, wait: RunWait) -> None:
-        self._context.events.publish(RunChanged(wait.run_id))
-        if wait.kind == "question":
-            self._bus.publish(WaitingPagesChanged())
-
 
 def _require_run(caller: Caller) -> str:
     """The id of the calling run. Raises InvalidInput for another caller."""
@@ -457,18 +278,3 @@ def _require_run(caller: Caller) -> str:
 
 def _key(repeat_key: str | None) -> str:
     return hashlib.sha256((repeat_key or uuid.uuid4().hex).encode()).hexdigest()
-
-
-def _require_open(wait: RunWait, run: rows.WaitingRun | None) -> None:
-    """Raise Conflict, with who was first, for a question that waits no longer."""
-    if wait.status == "answered" and wait.closed_by is not None:
-        at = "" if wait.closed_at is None else f" at {wait.closed_at.isoformat(timespec='seconds')}"
-        raise Conflict(f"{wait.closed_by} has answered this question already{at}; the first answer counts.")
-    if wait.status in {"answered", "timed_out"}:
-        raise _too_late(wait)
-    if wait.status == "withdrawn" or run is None or run.status in FINISHED:
-        raise Conflict("The run that asked this has ended, so no answer counts any more.")
-
-
-def _too_late(wait: RunWait) -> Conflict:
-    return Conflict(f"The deadline of this question was {wait.due_at.isoformat(timespec='seconds')}.")
