@@ -219,7 +219,10 @@ class ResponseConnection(asyncio.Protocol):
         if seconds is None:
             timer = None
         else:
-            remaining = seconds if self._until is None else min(seconds, self._until - self._loop.time())
+            if self._until is None:
+                remaining = seconds
+            else:
+                remaining = min(seconds, self._until - self._loop.time())
             timer = self._loop.call_later(max(0.0, remaining), _expire, waiter)
 
         try:

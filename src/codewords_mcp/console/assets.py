@@ -158,7 +158,9 @@ class _Files:
         """A file as browsers get it; None where there is none. Raises NotLinked."""
         inner = name.removeprefix(f"{AS_WRITTEN}/")
         if inner != name or not name.endswith(".js") or name in ALONE:
-            return asset_of(inner, self._bodies[inner]) if inner in self._bodies else None
+            if inner not in self._bodies:
+                return None
+            return asset_of(inner, self._bodies[inner])
 
         chunk = name.removesuffix(".js")
         if chunk not in self._linker.chunks:

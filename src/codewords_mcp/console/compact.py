@@ -83,7 +83,9 @@ def _between(before: _Token, after: _Token) -> str:
         return " "
     meets = before.kind == after.kind == "sign" and before.text[-1] in "+-/" and after.text[0] in "+-/*"
     # `a + +b` would become `a ++b`, and two slashes a comment.
-    return " " if meets or (before.text[-1] == "/" and after.text[0] == "/") else ""
+    if meets or (before.text[-1] == "/" and after.text[0] == "/"):
+        return " "
+    return ""
 
 
 def style(text: str) -> str:

@@ -304,7 +304,10 @@ class _ModuleReader:
         """Go past the next token that says something. `text` is the one that has to be there."""
         while self._at < len(self._tokens) and self._tokens[self._at].kind in SILENT:
             self._at += 1
-        token = self._tokens[self._at] if self._at < len(self._tokens) else Token("", "")
+        if self._at < len(self._tokens):
+            token = self._tokens[self._at]
+        else:
+            token = Token("", "")
         if (text and token.text != text) or not token.kind:
             raise self._unknown(self._at if begin is None else begin)
         self._at += 1

@@ -89,7 +89,9 @@ class Linker:
 
     def address_of(self, name: str) -> str:
         """The file in which a browser gets a module: `run.js` for `parts/log.js`."""
-        return f"{self._chunk_of[name]}.js" if name in self._chunk_of else name
+        if name in self._chunk_of:
+            return f"{self._chunk_of[name]}.js"
+        return name
 
     def imports_of(self, chunk: str) -> list[str]:
         """The chunks that a browser loads together with one."""

@@ -62,7 +62,9 @@ APP_ONLY: Final[dict[str, Any]] = {"ui": {"visibility": ["app"]}}
 
 def _page_of(data: Data, key: str, folder: str) -> str:
     found = data.get(key)
-    return f"{folder}/{quote(found, safe='')}" if isinstance(found, str) else folder
+    if isinstance(found, str):
+        return f"{folder}/{quote(found, safe='')}"
+    return folder
 
 
 RUN_CARD = Card(

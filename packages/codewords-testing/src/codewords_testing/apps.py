@@ -249,7 +249,10 @@ class LoopbackApps:
             reverse=body["sorts"][0]["direction"] == "DESCENDING",
         )
         part = _part_of(found, start, size)
-        paging = {"paging": {"next": {"after": part["next_cursor"]}}} if part["has_more"] else {}
+        if part["has_more"]:
+            paging = {"paging": {"next": {"after": part["next_cursor"]}}}
+        else:
+            paging = {}
         return _json({"total": len(found), "results": part["results"]} | paging)
 
     def _hubspot(self, request: Request, path: str) -> StubReply:

@@ -171,7 +171,9 @@ class _ImapConnection:
 
     def _sign_in(self, user: str, password: str) -> str:
         self._signed_in = self._server.answers_login(user, password)
-        return "OK done" if self._signed_in else "NO [AUTHENTICATIONFAILED] wrong"
+        if self._signed_in:
+            return "OK done"
+        return "NO [AUTHENTICATIONFAILED] wrong"
 
     async def _select(self, name: str, *, read_only: bool) -> str:
         folder = self._server.folders.get(_decoded_folder(name))
@@ -245,7 +247,9 @@ def _in_set(folder: ImapFolder, selected: str) -> list[ImapMessage]:
 
 
 def _unquoted(word: str) -> str:
-    return re.sub(r"\\(.)", r"\1", word[1:-1]) if word.startswith('"') else word
+    if word.startswith('"'):
+        return re.sub(r"\\(.)", r"\1", word[1:-1])
+    return word
 
 
 def _decoded_folder(name: str) -> str:

@@ -66,7 +66,9 @@ class Trust:
         """The label of the workflow whose own origin a request is for; None where it is for the runtime."""
         authority = _authority(headers)
         name = host_name(authority)
-        return self._workflows.label(name, authority) if name is not None else None
+        if name is None:
+            return None
+        return self._workflows.label(name, authority)
 
     def workflow_origin(self, scope: Scope) -> str:
         """The origin of the workflow that a request is for, as its browser knows it."""

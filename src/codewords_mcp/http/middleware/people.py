@@ -114,7 +114,10 @@ class PageSessionGuard:
 async def session_of(scope: Scope, runtime: Runtime) -> SignedIn | None:
     """Find the session of a request, and put its id into the scope."""
     token = session_token(scope)
-    found = await runtime.sessions.find(token, direct_peer(scope)) if token else None
+    if token:
+        found = await runtime.sessions.find(token, direct_peer(scope))
+    else:
+        found = None
     scope[SESSION] = found and found.id
     return found
 

@@ -97,7 +97,10 @@ class WorkflowOrigin:
     async def _session(self, scope: Scope, service_id: str) -> SignedIn:
         token = page_token(scope)
         find = self._parts.runtime.sessions.find_page
-        found = await find(token, service_id, direct_peer(scope)) if token else None
+        if token:
+            found = await find(token, service_id, direct_peer(scope))
+        else:
+            found = None
         if found is None:
             # The same for workflows that there are not, so that nobody learns which there are.
             if _is_document(scope):

@@ -87,7 +87,10 @@ def _agreement(review: ServerReview, nonce: str) -> str:
             f"<p>Of its {_count(total)}, {reading} only read, by the server's own word. Nobody has checked that: a server can "
             "lie. If you believe it, these are called without a question. Workflows ask you at their deployment either way.</p>"
         )
-        which = "that 1 tool only reads" if reading == 1 else f"which {reading} tools only read"
+        if reading == 1:
+            which = "that 1 tool only reads"
+        else:
+            which = f"which {reading} tools only read"
         buttons += f'<button class="quiet" name="believe" value="yes">{verb}, and believe {which}</button>'
     return (
         f"{title}{changes}<h2>What it says that it can do</h2><table>{listed}</table>"
@@ -109,4 +112,6 @@ def _tool_row(tool: AgreedTool) -> str:
 
 
 def _count(tools: int) -> str:
-    return f"{tools} tool" if tools == 1 else f"{tools} tools"
+    if tools == 1:
+        return f"{tools} tool"
+    return f"{tools} tools"

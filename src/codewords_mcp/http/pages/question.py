@@ -56,8 +56,14 @@ async def answer(request: Request) -> Response:
 
 def _page(sent: SentQuestion, form: _Form, *, problem: str = "") -> Response:
     question = sent.question
-    details = f'<div class="data">{escape(question.details)}</div>' if question.details else ""
-    notice = f'<p class="bad" role="alert">{escape(problem)}</p>' if problem else ""
+    if question.details:
+        details = f'<div class="data">{escape(question.details)}</div>'
+    else:
+        details = ""
+    if problem:
+        notice = f'<p class="bad" role="alert">{escape(problem)}</p>'
+    else:
+        notice = ""
     options = question.options if sent.option is None else [sent.option]
     buttons = "".join(
         f'<button name="{_ANSWER}" value="{escape(option)}"{"" if number == 0 else " class=quiet"}>{escape(option)}</button>'
@@ -66,7 +72,10 @@ def _page(sent: SentQuestion, form: _Form, *, problem: str = "") -> Response:
     fields = _inputs(question.fields, form)
     lead = f"The workflow {escape(sent.workflow)} asks; {_WAYS[sent.recipient.channel]} {escape(sent.recipient.target)}."
     until = question.due_at.strftime("%d %B %Y, %H:%M")
-    asks = "Your answer counts when you press the button." if len(options) == 1 else "Choose one."
+    if len(options) == 1:
+        asks = "Your answer counts when you press the button."
+    else:
+        asks = "Choose one."
     return page(
         question.title,
         f'<p class="dim">{lead}</p><h1>{escape(question.title)}</h1>{details}{notice}'
@@ -93,7 +102,10 @@ def _input(number: int, name: str, field: dict[str, Any], form: _Form, *, requir
     value = "" if field.get("default") is None else field["default"]
     value_text = str(value) if entered is None else entered[0]
     label = escape(str(field.get("title") or name))
-    help_text = f'<p class="dim">{escape(str(field["description"]))}</p>' if field.get("description") else ""
+    if field.get("description"):
+        help_text = f'<p class="dim">{escape(str(field["description"]))}</p>'
+    else:
+        help_text = ""
     needed = " required" if required else ""
 
     if field.get("type") == "boolean" and "enum" not in field:
@@ -125,15 +137,22 @@ def _kind(field: dict[str, Any]) -> str:
         )
         step = "1" if field["type"] == "integer" else "any"
         return f' type="number" step="{step}"{bounds}'
-    limit = f' maxlength="{min(int(field["maxLength"]), MAX_TEXT)}"' if "maxLength" in field else ""
+    if "maxLength" in field:
+        limit = f' maxlength="{min(int(field["maxLength"]), MAX_TEXT)}"'
+    else:
+        limit = ""
     return f' type="{_TYPES.get(field.get("format", ""), "text")}"{limit}'
 
 
 def _chosen(field: dict[str, Any], entered: list[str] | None) -> int | None:
     if entered is not None:
-        return int(entered[0]) if entered[0].isascii() and entered[0].isdigit() else None
+        if entered[0].isascii() and entered[0].isdigit():
+            return int(entered[0])
+        return None
     choices: list[Any] = field["enum"]
-    return choices.index(field["default"]) if field.get("default") in choices else None
+    if field.get("default") not in choices:
+        return None
+    return choices.index(field["default"])
 
 
 def _values(schema: dict[str, Any] | None, form: _Form) -> dict[str, Any]:
@@ -165,7 +184,10 @@ def _value(number: int, field: dict[str, Any], text: str) -> object:
 
 
 def _place(request: Request) -> str:
-    address = request.client.host if request.client is not None else "an unknown address"
+    if request.client is not None:
+        address = request.client.host
+    else:
+        address = "an unknown address"
     return f"{browser_of(request.scope)} at {address}"
 
 

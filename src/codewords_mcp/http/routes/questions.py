@@ -70,7 +70,10 @@ async def page(request: Request) -> Response:
 
 def _source(request: Request) -> str:
     """The place of an answer: the browser, and the address that it came from."""
-    address = request.client.host if request.client is not None else "an unknown address"
+    if request.client is not None:
+        address = request.client.host
+    else:
+        address = "an unknown address"
     return f"{browser_of(request.scope)} at {address}"
 
 

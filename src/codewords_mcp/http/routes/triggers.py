@@ -90,7 +90,10 @@ async def pause(request: Request) -> Response:
 
 async def resume(request: Request) -> Response:
     """Resume a trigger."""
-    body = await read_body(request, TriggerResumeBody) if await request.body() else TriggerResumeBody()
+    if await request.body():
+        body = await read_body(request, TriggerResumeBody)
+    else:
+        body = TriggerResumeBody()
     found = await runtime(request.scope).triggers.resume(
         caller(request.scope), _id(request), skip_waiting=body.skip_waiting
     )

@@ -59,20 +59,31 @@ class QuestionAnswers:
 
     def _read(self, connection: Connection, token: str) -> tuple[QuestionMessage, RunWait, str, str | None]:
         parts = read_token(token)
-        message = None if parts is None else question_messages.get(connection, parts.message_id)
-        wait = None if message is None else run_waits.get(connection, message.wait_id)
+        if parts is None:
+            message = None
+        else:
+            message = question_messages.get(connection, parts.message_id)
+        if message is None:
+            wait = None
+        else:
+            wait = run_waits.get(connection, message.wait_id)
         if parts is None or message is None or wait is None:
             raise _unknown()
         if not self._tokens.is_genuine(parts, message, wait):
             raise _unknown()
         workflow = workflows.get(connection, wait.service_id)
-        option = None if parts.option is None else wait.question["options"][parts.option]
+        if parts.option is None:
+            option = None
+        else:
+            option = wait.question["options"][parts.option]
         return message, wait, wait.service_id if workflow is None else workflow.name, option
 
 
 def short_name(text: str) -> str:
     """A name of who answered, at most `LONGEST_NAME` characters."""
-    return text if len(text) <= LONGEST_NAME else f"{text[: LONGEST_NAME - 1]}…"
+    if len(text) <= LONGEST_NAME:
+        return text
+    return f"{text[: LONGEST_NAME - 1]}…"
 
 
 def _unknown() -> NotFound:

@@ -56,7 +56,9 @@ class ButtonAnswers:
         if kind not in SECRETS:
             return None
         if arrival.method == "GET":
-            return await self._challenge(arrival) if kind == "whatsapp" else None
+            if kind != "whatsapp":
+                return None
+            return await self._challenge(arrival)
         if kind == "slack":
             return await self._slack_request(arrival)
         return await self._whatsapp_request(arrival)
@@ -136,7 +138,10 @@ class ButtonAnswers:
         query = arrival.query
         owners = await self._db.read(access.secret_owners, VERIFY_TOKEN)
         owner = next((one for one in {*owners, HOME_OWNER} if _is_at(one, "whatsapp", arrival)), None)
-        token = None if owner is None else await self._webhooks.own_secret(owner, VERIFY_TOKEN)
+        if owner is None:
+            token = None
+        else:
+            token = await self._webhooks.own_secret(owner, VERIFY_TOKEN)
         if token is None or query.get("hub.mode") != "subscribe":
             return None
         if not hmac.compare_digest(query.get("hub.verify_token", "").encode(), token.encode()):
@@ -217,11 +222,15 @@ def _own_replies(arrival: Arrival) -> list[tuple[str, str]]:
 
 
 def _dict(value: Any) -> dict[str, Any]:
-    return cast("dict[str, Any]", value) if isinstance(value, dict) else {}
+    if not isinstance(value, dict):
+        return {}
+    return cast("dict[str, Any]", value)
 
 
 def _list(value: Any) -> list[Any]:
-    return cast("list[Any]", value) if isinstance(value, list) else []
+    if not isinstance(value, list):
+        return []
+    return cast("list[Any]", value)
 
 
 def _text(value: Any) -> str:

@@ -120,7 +120,10 @@ def _is_refused_still(detail: Mapping[str, Any], level: BudgetLevel) -> bool:
 
 
 def _describe_level(level: BudgetLevel, kind: AlertKind) -> Failure:
-    of = "the home" if level.scope == "home" else f"the {level.scope} {item(level.subject)}"
+    if level.scope == "home":
+        of = "the home"
+    else:
+        of = f"the {level.scope} {item(level.subject)}"
     period = {"total": "", "day": " for today (UTC)", "month": " for this month (UTC)"}[level.period]
     if kind == "budget_low":
         title, then = f"The budget of {of}{period} is nearly spent", "Calls that would exceed it are refused."

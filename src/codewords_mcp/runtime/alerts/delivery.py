@@ -79,7 +79,10 @@ class AlertDelivery(MessageLoop[AlertMessage]):
         if not messages or await self._wait(place, messages, settings):
             return
 
-        batches = [[message] for message in messages] if channel == "webhook" else [messages]
+        if channel == "webhook":
+            batches = [[message] for message in messages]
+        else:
+            batches = [messages]
         began = time.monotonic()
         for batch in batches:
             # A slow receiver must not hold up what others get; what is left is due when the lease ends.
@@ -108,7 +111,10 @@ class AlertDelivery(MessageLoop[AlertMessage]):
             async with asyncio.timeout(SEND_TIMEOUT):
                 await self._channels.send(owner, settings, channel, notices)
         except (CodewordsError, TimeoutError) as error:
-            problem = error.message if isinstance(error, CodewordsError) else "It did not answer in time."
+            if isinstance(error, CodewordsError):
+                problem = error.message
+            else:
+                problem = "It did not answer in time."
             await self._fail(channel, messages, problem)
             return False
 

@@ -69,7 +69,9 @@ class MessageLoop(PollLoop, Generic[M]):
             await self.send_all(messages)
 
         longest = SHARED_POLL_INTERVAL if self._db.shared else POLL_INTERVAL
-        return longest if due is None else max(0.05, min((due - now()) / 1e6, longest))
+        if due is None:
+            return longest
+        return max(0.05, min((due - now()) / 1e6, longest))
 
     def _take(self, connection: Connection) -> list[M]:
         at = now()

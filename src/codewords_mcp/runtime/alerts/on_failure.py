@@ -81,7 +81,9 @@ class FailureWorkflows(PollLoop):
                 if refused:
                     self._on_refused()
 
-        return SHARED_POLL_INTERVAL if self._db.shared else POLL_INTERVAL
+        if self._db.shared:
+            return SHARED_POLL_INTERVAL
+        return POLL_INTERVAL
 
     async def _handle(self, run_id: str) -> str:
         """Start the workflow for a failed run, if its version names one; the reason where it may not be started."""

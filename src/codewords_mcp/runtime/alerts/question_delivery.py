@@ -85,7 +85,10 @@ class QuestionDelivery(MessageLoop[QuestionMessage]):
                     reference = message.reference
                     await self._channels.replace(message, found.wait, found.workflow)
         except (CodewordsError, TimeoutError) as error:
-            problem = error.message if isinstance(error, CodewordsError) else "It did not answer in time."
+            if isinstance(error, CodewordsError):
+                problem = error.message
+            else:
+                problem = "It did not answer in time."
             await self._fail(message, problem)
             return
         await self._db.write(rows.settle, message, reference, now())

@@ -50,7 +50,10 @@ def _about(workflow: str) -> str:
 def _deadline(wait: RunWait) -> str:
     until = f"Until {wait.due_at.strftime('%d %B %Y, %H:%M')} UTC"
     default = wait.question.get("default")
-    after = f"; after that it counts as “{one_line(default, 80)}”." if default else "."
+    if default:
+        after = f"; after that it counts as “{one_line(default, 80)}”."
+    else:
+        after = "."
     return until + after
 
 

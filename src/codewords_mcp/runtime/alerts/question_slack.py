@@ -35,7 +35,10 @@ def over(wait: RunWait, workflow: str) -> dict[str, Any]:
 
 def outcome(wait: RunWait) -> str:
     """A sentence that says how a question ended."""
-    answer = "" if wait.answer is None else one_line(str(wait.answer["answer"]), 80)
+    if wait.answer is None:
+        answer = ""
+    else:
+        answer = one_line(str(wait.answer["answer"]), 80)
     if wait.status == "answered" and wait.closed_by is not None:
         return f"Answered: {answer}, by {one_line(wait.closed_by, 80)}."
     if wait.status == "answered":
@@ -83,10 +86,15 @@ def _button(number: int, label: str, value: str, *, by_link: bool) -> dict[str, 
 
 def _deadline(wait: RunWait) -> str:
     default = wait.question.get("default")
-    after = f"; after that it counts as “{one_line(default, 80)}”." if default else "."
+    if default:
+        after = f"; after that it counts as “{one_line(default, 80)}”."
+    else:
+        after = "."
     return f"Until {wait.due_at.strftime('%d %B %Y, %H:%M')} UTC{after}"
 
 
 def _cut(text: str, limit: int) -> str:
     flat = one_line(text, limit)
-    return flat if len(flat) <= limit else f"{flat[: limit - 1]}…"
+    if len(flat) <= limit:
+        return flat
+    return f"{flat[: limit - 1]}…"

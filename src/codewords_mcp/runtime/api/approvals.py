@@ -60,7 +60,9 @@ class ApprovalApi:
     async def address_of(self, run: Run) -> tuple[str, datetime] | None:
         """(the URL that a run waits for a request to, until when); None if it waits for none."""
         wait = await self._waits.open_address(run.id)
-        return None if wait is None else (self._url_of(wait.id), wait.due_at)
+        if wait is None:
+            return None
+        return (self._url_of(wait.id), wait.due_at)
 
     def offer(self, question_id: str) -> bool:
         """Whether a question has not been put to a person in a form before, by this process: once is enough."""

@@ -57,7 +57,10 @@ def replay_check(behaviour: Behaviour, check_id: str = CHECK_ID, title: str = "R
     status: CheckStatus = "passed" if report.verdict == "same" else "note"
     if behaviour.asks:
         status = "warning"
-    text = item("; ".join(behaviour_lines(report)), _MESSAGE) if report.runs else "none was done in time"
+    if report.runs:
+        text = item("; ".join(behaviour_lines(report)), _MESSAGE)
+    else:
+        text = "none was done in time"
     return Check(id=check_id, status=status, message=f"{title}: {text}. {cost_sentence(report)}")
 
 

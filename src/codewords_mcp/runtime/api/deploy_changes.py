@@ -42,7 +42,10 @@ def _permissions(before: Manifest | None, after: Manifest | None) -> list[str]:
 
 def _behaviour(review: DeployReview, behaviour: Behaviour | None) -> list[str]:
     """The replays, where there were some, and the other checks that tell how the version was tried."""
-    ids = {LATER_ID, TESTS_ID} if behaviour is not None else {CHECK_ID, LATER_ID, TESTS_ID}
+    if behaviour is not None:
+        ids = {LATER_ID, TESTS_ID}
+    else:
+        ids = {CHECK_ID, LATER_ID, TESTS_ID}
     checks = [check["message"] for check in review.version.checks if check["id"] in ids]
     lines = [] if behaviour is None else behaviour_lines(behaviour.report)
     return [*lines, *checks] or [NOT_REPLAYED]

@@ -122,7 +122,9 @@ class DryRunApi:
             return "it is older than recordings are kept, so its list was removed"
         waiting = [write for write in writes if write.state != "sent"]
         if not waiting:
-            return "all that it would write was sent" if writes else "it would write nothing"
+            if writes:
+                return "all that it would write was sent"
+            return "it would write nothing"
         if whole := [str(write.number) for write in waiting if not write.key]:
             return f"the bodies of some writes are too long to be compared (number {', '.join(whole[:5])})"
         if run.version is None:

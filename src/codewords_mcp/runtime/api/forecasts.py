@@ -54,7 +54,10 @@ def _runs_in_month(schedule: Schedule) -> int:
 
 async def _budgets(container: Container, caller: Caller, service_id: str) -> list[Budget]:
     """The budgets that bound runs of a workflow, as far as they are the caller's to know."""
-    shown = {"run", "workflow", "home"} if caller.kind == "admin" else {"run", "workflow"}
+    if caller.kind == "admin":
+        shown = {"run", "workflow", "home"}
+    else:
+        shown = {"run", "workflow"}
     found = [
         one
         for one in await container.gateway.budgets.list()

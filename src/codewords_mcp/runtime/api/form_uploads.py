@@ -55,7 +55,10 @@ async def _file(web: Web, key: str, value: str) -> FormFile:
     answer = await web.fetch(value, max_bytes=MAX_FORM)
     if answer.status != _OK:
         raise UpstreamFailed(f"The address for `files` answered {answer.status}, so nothing was run.")
-    name = key if dot else unquote(urlsplit(value).path).rpartition("/")[2] or field
+    if dot:
+        name = key
+    else:
+        name = unquote(urlsplit(value).path).rpartition("/")[2] or field
     kind = mimetypes.guess_type(name)[0] or "application/octet-stream"
     return FormFile(field, name, kind, answer.body)
 

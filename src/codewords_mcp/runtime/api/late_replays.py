@@ -100,7 +100,10 @@ class LateReplays:
 
 def pending_check(count: int) -> Check:
     """The check of a version while recorded runs are replayed in the background."""
-    runs = "1 more recorded run is" if count == 1 else f"{count} more recorded runs are"
+    if count == 1:
+        runs = "1 more recorded run is"
+    else:
+        runs = f"{count} more recorded runs are"
     return Check(
         id=LATER_ID,
         status="skipped",

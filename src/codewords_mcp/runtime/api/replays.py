@@ -96,7 +96,10 @@ class ReplayApi:
         with suppress(NotFound):
             live = await self._container.catalog.find(caller, servable.service_id)
         misses = _misses(request, live or servable)
-        limited = replace(servable, run_budget=request.budget) if request.budget else servable
+        if request.budget:
+            limited = replace(servable, run_budget=request.budget)
+        else:
+            limited = servable
         world = await self._world(caller, servable.service_id, request)
         trial = InputTrial(caller, limited, live, world, body, misses, request.seconds)
         return await self._stored(caller, servable, subject.name, self._container.replays.trials.judge(trial))
@@ -108,7 +111,9 @@ class ReplayApi:
             infos = await self._recordings(caller, service_id, request)
         else:
             infos = await service.recent(caller.owner, service_id, 1, status="succeeded", ordinary=True)
-        return await service.load(caller.owner, infos[0].run_id) if infos else None
+        if not infos:
+            return None
+        return await service.load(caller.owner, infos[0].run_id)
 
     async def _stored(
         self, caller: Caller, servable: Servable, name: str, work: Coroutine[Any, Any, ReplayReport]

@@ -198,7 +198,10 @@ class RunApi:
         searched = Searched(
             runs=found.looked, until=to_datetime(found.last[0]) if found.last else None, whole=not found.more
         )
-        next_cursor = f"{found.last[0]}.{found.last[1]}" if found.more and found.last else None
+        if found.more and found.last:
+            next_cursor = f"{found.last[0]}.{found.last[1]}"
+        else:
+            next_cursor = None
         return RunPage(items=await self._with_costs(items), next_cursor=next_cursor, searched=searched)
 
     def _own_run(self, caller: Caller) -> str | None:

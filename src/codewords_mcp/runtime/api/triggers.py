@@ -272,7 +272,10 @@ def of_schedule(schedule: Schedule) -> Trigger:
 
 def of_webhook(webhook: Webhook, caller: Caller) -> Trigger:
     """A webhook as a trigger. Its address is enough to start runs, so that only who may do so is shown it."""
-    shown = webhook if caller.can("run") else webhook.model_copy(update={"url": ""})
+    if caller.can("run"):
+        shown = webhook
+    else:
+        shown = webhook.model_copy(update={"url": ""})
     return Trigger(
         id=webhook.id,
         kind=webhook.kind,

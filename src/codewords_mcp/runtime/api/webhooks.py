@@ -143,5 +143,8 @@ class WebhookApi:
         """The webhook with the state of its socket, where it is one of Slack's."""
         if webhook.kind != "slack":
             return webhook
-        state = "paused" if webhook.paused else await self._container.socket_mode.state(caller.owner)
+        if webhook.paused:
+            state = "paused"
+        else:
+            state = await self._container.socket_mode.state(caller.owner)
         return webhook.model_copy(update={"socket": state})

@@ -130,7 +130,10 @@ class WorkflowApi:
         if name is not None and not name.strip():
             raise InvalidInput("The name is empty.", hint="Leave it out, or give one.")
 
-        draft = None if draft_id is None else await self._draft(caller, draft_id, revision)
+        if draft_id is None:
+            draft = None
+        else:
+            draft = await self._draft(caller, draft_id, revision)
         if draft is None and code is None:
             code = await self._templates.get_code(caller, template_id or "")
 
@@ -182,7 +185,10 @@ class WorkflowApi:
 
         review, behaviour = found
         target = review.target.id if review.target else None
-        number = await self._container.database.read(rows.next_number, target) if target else 1
+        if target:
+            number = await self._container.database.read(rows.next_number, target)
+        else:
+            number = 1
         notes = [Check.model_validate(check) for check in review.version.checks]
         manifest = manifest_of(review.version)
         return DraftReview(

@@ -150,7 +150,10 @@ def _lines(made: Forecast) -> list[str]:
         ]
     month = made.month
     if month is not None and made.models:
-        high = f", {money(month.high_cost)} at p95" if month.high_cost > month.cost else ""
+        if month.high_cost > month.cost:
+            high = f", {money(month.high_cost)} at p95"
+        else:
+            high = ""
         lines.append(f"Scheduled {_times(month.runs)} in 30 days: about {money(month.cost)}{high}.")
     elif month is not None:
         lines.append(f"Scheduled {_times(month.runs)} in 30 days: about {_long(month.seconds)} of runs.")
@@ -160,9 +163,14 @@ def _lines(made: Forecast) -> list[str]:
 
 
 def _model(one: ModelForecast) -> str:
-    name = one.model if _NAME.fullmatch(one.model) else "a model without a proper name"
+    if _NAME.fullmatch(one.model):
+        name = one.model
+    else:
+        name = "a model without a proper name"
     calls = f"{name} {one.calls:.1f} calls"
-    return f"{calls}, {money(one.cost)}" if one.priced else f"{calls}, NOT counted: no price is known"
+    if one.priced:
+        return f"{calls}, {money(one.cost)}"
+    return f"{calls}, NOT counted: no price is known"
 
 
 def _times(count: int) -> str:
@@ -170,14 +178,18 @@ def _times(count: int) -> str:
 
 
 def _long(seconds: float) -> str:
-    return f"{seconds:.0f} s" if seconds < 600 else f"{seconds / 60:,.0f} min"
+    if seconds < 600:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:,.0f} min"
 
 
 def money(amount: float) -> str:
     """US dollars with as many digits as tell something: $12.30, $0.0042."""
     if amount >= 1 or not amount:
         return f"${amount:,.2f}"
-    return f"${amount:.2g}" if amount >= 0.0001 else "less than $0.0001"
+    if amount >= 0.0001:
+        return f"${amount:.2g}"
+    return "less than $0.0001"
 
 
 def header_budgets(rules: Rules) -> list[Budget]:

@@ -65,7 +65,10 @@ async def _record(
         reply = await make(request)
     except BaseException as error:
         # A cancelled call, too, must leave a finished record.
-        exchange.note = error.code if isinstance(error, CodewordsError) else "cancelled"
+        if isinstance(error, CodewordsError):
+            exchange.note = error.code
+        else:
+            exchange.note = "cancelled"
         exchange.end(whole=False)
         raise
 

@@ -98,11 +98,15 @@ def _types(schema: JsonValue) -> list[str]:
     for word in ("anyOf", "oneOf"):
         if isinstance(options := schema.get(word), list):
             each = [_types(option) for option in options]
-            return list(dict.fromkeys(one for types in each for one in types)) if all(each) else []
+            if not all(each):
+                return []
+            return list(dict.fromkeys(one for types in each for one in types))
     kind = schema.get("type", "object" if "properties" in schema else None)
     kinds: Sequence[Any] = kind if isinstance(kind, list) else [kind]
     named = [_OF_SCHEMA.get(one, one) for one in kinds if isinstance(one, str)]
-    return list(dict.fromkeys(named)) if named and all(one in TYPES for one in named) else []
+    if named and all(one in TYPES for one in named):
+        return list(dict.fromkeys(named))
+    return []
 
 
 def _of_answer(answer: JsonValue) -> Iterator[str]:
@@ -130,4 +134,6 @@ def as_toml(value: JsonValue) -> str:
 
 
 def _key(name: str) -> str:
-    return name if re.fullmatch(r"[A-Za-z0-9_-]+", name, re.ASCII) else as_toml(name)
+    if re.fullmatch(r"[A-Za-z0-9_-]+", name, re.ASCII):
+        return name
+    return as_toml(name)

@@ -107,10 +107,14 @@ def _is_number(value: Any) -> bool:
 
 def _misfit(field: dict[str, Any], value: Any) -> str | None:
     if "enum" in field:
-        return None if value in field["enum"] else "is none of its choices"
+        if value in field["enum"]:
+            return None
+        return "is none of its choices"
     match field.get("type", "string"):
         case "boolean":
-            return None if isinstance(value, bool) else "has to be true or false"
+            if isinstance(value, bool):
+                return None
+            return "has to be true or false"
         case "number" | "integer":
             return _number_misfit(field, value)
         case _:
@@ -119,7 +123,9 @@ def _misfit(field: dict[str, Any], value: Any) -> str | None:
 
 def _number_misfit(field: dict[str, Any], value: Any) -> str | None:
     if not _is_number(value) or (field["type"] == "integer" and value != int(value)):
-        return "has to be a whole number" if field["type"] == "integer" else "has to be a number"
+        if field["type"] == "integer":
+            return "has to be a whole number"
+        return "has to be a number"
     if value < field.get("minimum", value) or value > field.get("maximum", value):
         return "is out of its bounds"
     return None

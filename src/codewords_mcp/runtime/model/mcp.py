@@ -129,7 +129,9 @@ class ServerReview:
 
 def server_of(app: str) -> str | None:
     """The server that an app's name stands for; None for another app."""
-    return app.removeprefix(PREFIX) if app.startswith(PREFIX) and len(app) > len(PREFIX) else None
+    if app.startswith(PREFIX) and len(app) > len(PREFIX):
+        return app.removeprefix(PREFIX)
+    return None
 
 
 def tool_digest(raw: Mapping[str, Any]) -> str:
@@ -206,12 +208,16 @@ def hit_of_tool(tool: AgreedTool) -> Hit:
 def required_fields(tool: ServerTool) -> list[str]:
     """Names of the fields without which the tool cannot be called."""
     required = tool.input_schema.get("required")
-    return [str(name) for name in cast("list[Any]", required)] if isinstance(required, list) else []
+    if not isinstance(required, list):
+        return []
+    return [str(name) for name in cast("list[Any]", required)]
 
 
 def _properties(tool: ServerTool) -> dict[str, Any]:
     found = tool.input_schema.get("properties")
-    return cast("dict[str, Any]", found) if isinstance(found, dict) else {}
+    if not isinstance(found, dict):
+        return {}
+    return cast("dict[str, Any]", found)
 
 
 def _props(tool: ServerTool) -> list[Prop]:
@@ -242,7 +248,10 @@ def _type_of(schema: dict[str, Any]) -> str:
         kind = next((one for one in cast("list[Any]", kind) if one != "null"), None)
     if kind == "array":
         items = schema.get("items")
-        inner = _type_of(cast("dict[str, Any]", items)) if isinstance(items, dict) else "any"
+        if isinstance(items, dict):
+            inner = _type_of(cast("dict[str, Any]", items))
+        else:
+            inner = "any"
         return f"{inner}[]"
     if isinstance(kind, str):
         return kind[:20]

@@ -23,5 +23,7 @@ def parse_moment(text: str, name: str, at: datetime) -> datetime:
             return at - timedelta(seconds=int(age[1]) * _SECONDS[age[2]])
     with suppress(ValueError):
         found = datetime.fromisoformat(stripped)
-        return found if found.tzinfo is not None else found.replace(tzinfo=UTC)
+        if found.tzinfo is not None:
+            return found
+        return found.replace(tzinfo=UTC)
     raise InvalidInput(f"`{name}` must be a time like 2026-12-24T18:00:00Z, or an age like 30m, 24h or 7d.")

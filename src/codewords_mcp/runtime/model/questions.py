@@ -367,7 +367,9 @@ def of_apply(
 
 
 def _these(count: int) -> str:
-    return "this write" if count == 1 else f"these {count} writes, each"
+    if count == 1:
+        return "this write"
+    return f"these {count} writes, each"
 
 
 def _wording_of_call(name: str) -> Wording:

@@ -46,7 +46,9 @@ def preview_of(run_input: RunInput | None) -> str:
         return ""
     path = run_input.path if run_input.path not in {"", "/"} else ""
     text = " ".join(part for part in (path, _arguments(run_input.content or "")) if part)
-    return text if len(text) <= PREVIEW else text[: PREVIEW - 1] + "…"
+    if len(text) <= PREVIEW:
+        return text
+    return text[: PREVIEW - 1] + "…"
 
 
 def _arguments(content: str) -> str:
@@ -63,7 +65,9 @@ def _arguments(content: str) -> str:
 
 
 def _plain(value: object) -> str:
-    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+    if isinstance(value, str):
+        return value
+    return json.dumps(value, ensure_ascii=False)
 
 
 def _line(text: str) -> str:

@@ -43,7 +43,10 @@ class ApplyRecorder(JudgingRecorder):
         # A stand-in's answer is for dry runs only.
         del declared
         write = held_write(self._run_id, request, self._keys, summary=summary)
-        claimed = await self._writes.claim(write.key, self._used) if write.key else None
+        if write.key:
+            claimed = await self._writes.claim(write.key, self._used)
+        else:
+            claimed = None
         if claimed is None:
             number = await self._writes.hold(write)
             self._on_held(number)

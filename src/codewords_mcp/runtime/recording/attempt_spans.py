@@ -206,7 +206,10 @@ def connection_spans(window: AttemptWindow, parent: str) -> list[Span]:
 
 def call_span(window: AttemptWindow, call: CallTrace, parent: str) -> Span:
     """One request of the program."""
-    offset = (window.trace.began - window.base) / _MS if window.trace is not None else 0.0
+    if window.trace is not None:
+        offset = (window.trace.began - window.base) / _MS
+    else:
+        offset = 0.0
     kind, name = _kind_and_name(call)
     started, end = _times(call.started, call.ended, offset, window)
     note = call.note or None

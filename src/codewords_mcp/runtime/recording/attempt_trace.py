@@ -149,12 +149,16 @@ def _target(url: str) -> str:
 
 def _started_run(exchange: Exchange) -> str:
     value = _value(exchange.headers, b"x-request-id")
-    return value if len(value) <= 40 and value.replace("-", "").isalnum() else ""
+    if len(value) <= 40 and value.replace("-", "").isalnum():
+        return value
+    return ""
 
 
 def _length(headers: Headers) -> int | None:
     value = _value(headers, b"content-length")
-    return int(value) if value.isdecimal() and len(value) < 20 else None
+    if value.isdecimal() and len(value) < 20:
+        return int(value)
+    return None
 
 
 def _value(headers: Headers, header: bytes) -> str:

@@ -96,7 +96,10 @@ def decode(data: bytes, body: Callable[[str], bytes | None] | None = None) -> Re
 def other_format(found: object) -> str:
     """Says that a recording has another format than is read here."""
     # Of a document from outside nothing but a number is repeated.
-    named = f"format {found}" if isinstance(found, int) and 0 <= found < 1000 else "another format"
+    if isinstance(found, int) and 0 <= found < 1000:
+        named = f"format {found}"
+    else:
+        named = "another format"
     return f"it has {named}, and this version reads format {FORMAT}"
 
 

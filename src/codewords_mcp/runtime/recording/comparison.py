@@ -296,11 +296,15 @@ def _rank(status: str | None) -> int:
 
 def _host(one: SeenRequest) -> str:
     request = one.exchange.request
-    return request.host if request.channel == "egress" else ""
+    if request.channel != "egress":
+        return ""
+    return request.host
 
 
 def _model(one: SeenRequest) -> str:
-    return model_of(one.exchange.request) if one.kind == "prompt" else ""
+    if one.kind != "prompt":
+        return ""
+    return model_of(one.exchange.request)
 
 
 def _new(known: Iterator[str] | map[str], now: Iterator[str] | map[str]) -> list[str]:

@@ -129,7 +129,9 @@ def _inflated(body: bytes) -> bytes | None:
             unpacked = file.read(MAX_UNPACKED + 1)
     except (OSError, EOFError, zlib.error):
         return None
-    return unpacked if len(unpacked) <= MAX_UNPACKED else None
+    if len(unpacked) <= MAX_UNPACKED:
+        return unpacked
+    return None
 
 
 def _unzipped(body: bytes, nested: int) -> Value:

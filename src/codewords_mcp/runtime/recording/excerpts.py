@@ -22,7 +22,10 @@ def excerpts(before: Side, after: Side) -> tuple[str | None, str | None]:
 def _text(value: Side) -> str | None:
     if value is ABSENT:
         return None
-    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+    if isinstance(value, str):
+        text = value
+    else:
+        text = json.dumps(value, ensure_ascii=False)
     return _cut(text, 0)
 
 

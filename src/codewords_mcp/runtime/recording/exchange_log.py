@@ -80,8 +80,13 @@ class ExchangeLog:
         return has_room
 
     def _earlier_body(self, verdict: Verdict) -> bytes | None:
-        body = verdict.earlier_body if isinstance(verdict, RecordedResponse) else None
-        return body if body is not None and self._room.take(len(body)) else None
+        if isinstance(verdict, RecordedResponse):
+            body = verdict.earlier_body
+        else:
+            body = None
+        if body is not None and self._room.take(len(body)):
+            return body
+        return None
 
     def adopt(self, earlier: ExchangeLog) -> None:
         """Take over what the program sent before the attempt began; its times are negative."""
@@ -111,7 +116,9 @@ class ExchangeLog:
     @property
     def missing(self) -> str:
         """The reason why some requests are not in it at all; "" where all are, if without their bodies."""
-        return self.truncated if self._too_many or self._left_out else ""
+        if self._too_many or self._left_out:
+            return self.truncated
+        return ""
 
     @property
     def empty(self) -> bool:

@@ -199,7 +199,9 @@ class Recording:
         """The reason why the run's input is not on the recording; "" where it is."""
         if self.request.body is not None:
             return ""
-        return self.truncated if self.truncated == NOT_STORED else "its input is longer than is kept"
+        if self.truncated == NOT_STORED:
+            return self.truncated
+        return "its input is longer than is kept"
 
     @property
     def obstacles(self) -> list[str]:

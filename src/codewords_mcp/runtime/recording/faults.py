@@ -226,7 +226,9 @@ def _changed(value: Value, fault: ResponseFault) -> Value:
 def _item(value: Value, step: str | int) -> Value:
     if isinstance(value, dict):
         return value.get(str(step))
-    return value[int(step)] if isinstance(value, list) else None
+    if not isinstance(value, list):
+        return None
+    return value[int(step)]
 
 
 def _injected(body: bytes, kind: str) -> bytes:
@@ -235,7 +237,9 @@ def _injected(body: bytes, kind: str) -> bytes:
     # Hidden from people, and read by programs.
     hidden = f'<p style="display:none">{INJECTION}</p>'.encode()
     head, end, tail = body.rpartition(b"</body>")
-    return head + hidden + end + tail if end else body + hidden
+    if end:
+        return head + hidden + end + tail
+    return body + hidden
 
 
 def _is_text(one: Exchange) -> bool:

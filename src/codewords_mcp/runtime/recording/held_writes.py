@@ -138,7 +138,10 @@ def grouped_lines(writes: Iterable[HeldWrite]) -> list[str]:
         first = members[0]
         times = f"{len(members)} x " if len(members) > 1 else ""
         address = cut(first.address.partition("?")[0] if times else first.address, _MAX_ADDRESS)
-        more = ", and others" if len({member.request.body for member in members}) > 1 else ""
+        if len({member.request.body for member in members}) > 1:
+            more = ", and others"
+        else:
+            more = ""
         lines.append(f"{times}{first.request.method} {address}{_with_body(first, _MAX_GROUP_BODY)}{more}")
 
     if left := list(groups.values())[MAX_GROUPS:]:
@@ -255,11 +258,15 @@ def _kind(headers: Headers) -> str:
     kind = next((value for name, value in headers if name == b"content-type"), b"").decode("latin-1")
     kind = kind.partition(";")[0].strip()
     # The program chose this header, and it stands in a list that a person agrees to.
-    return f" of {kind}" if kind.isascii() and kind.isprintable() and 0 < len(kind) <= 60 else ""
+    if kind.isascii() and kind.isprintable() and 0 < len(kind) <= 60:
+        return f" of {kind}"
+    return ""
 
 
 def cut(text: str, limit: int) -> str:
     """The text in printable characters, at most so many."""
     # Control and bidirectional characters could make a list show another address than the one agreed to.
     text = "".join(letter if letter.isprintable() else "·" for letter in text)
-    return text if len(text) <= limit else text[: limit - 1] + "…"
+    if len(text) <= limit:
+        return text
+    return text[: limit - 1] + "…"

@@ -228,7 +228,10 @@ def entry_of_bytes(attempt: int, number: int, state: str, data: bytes) -> Journa
         body = None if length is None else raw[end:at]
         request = RecordedRequest(channel, method, url, _pairs(headers), body, writes)
         answered = heads["answer"]
-        answer = None if answered is None else Answer(answered[0], _pairs(answered[1]), raw[at:])
+        if answered is None:
+            answer = None
+        else:
+            answer = Answer(answered[0], _pairs(answered[1]), raw[at:])
         began, ended = heads["times"]
         return JournalEntry(
             attempt,

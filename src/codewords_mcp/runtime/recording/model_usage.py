@@ -43,4 +43,6 @@ def _object(text: bytes) -> dict[str, object]:
         found = json.loads(text)
     except (ValueError, RecursionError):
         return {}
-    return cast("dict[str, object]", found) if isinstance(found, dict) else {}
+    if not isinstance(found, dict):
+        return {}
+    return cast("dict[str, object]", found)

@@ -89,13 +89,17 @@ class Noise:
         if after is ABSENT or after is None or isinstance(after, bool):
             return "difference"
         if isinstance(after, dict | list):
-            return "unknown" if any(isinstance(one, dict | list) for one in values) else "difference"
+            if any(isinstance(one, dict | list) for one in values):
+                return "unknown"
+            return "difference"
         if isinstance(after, str):
             return self._judge_text(after, clock, [(one, at) for one, at in samples if isinstance(one, str)])
         if type(after) not in {type(one) for one in values}:
             return "difference"
         numbers = [(repr(one), at) for one, at in samples if type(one) is type(after)]
-        return "noise" if self._keeps_distance(repr(after), clock, numbers) else "difference"
+        if self._keeps_distance(repr(after), clock, numbers):
+            return "noise"
+        return "difference"
 
     def _judge_text(self, after: str, clock: float, samples: list[tuple[str, float]]) -> Judgement:
         if not samples:

@@ -79,7 +79,9 @@ def _distance(token: Token, clock: float, *, month_first: bool) -> float | None:
         today = now.replace(hour=0, minute=0, second=0, microsecond=0)
         return round((moment - today) / timedelta(days=1)) * _DAY
     seconds = (moment - now).total_seconds()
-    return (seconds + _DAY / 2) % _DAY - _DAY / 2 if _is_clock(text) else seconds
+    if _is_clock(text):
+        return (seconds + _DAY / 2) % _DAY - _DAY / 2
+    return seconds
 
 
 def read_time(text: str, now: datetime, *, month_first: bool = False) -> datetime | None:
@@ -113,7 +115,9 @@ def _month_and_day(parts: dict[str, str | None], *, month_first: bool) -> tuple[
         return int(parts["month"] or 0), int(parts["day"] or 0)
     first, other = int(parts["first"] or 0), int(parts["other"] or 0)
     # With points the day is always first.
-    return (first, other) if month_first and parts["between"] == "/" else (other, first)
+    if month_first and parts["between"] == "/":
+        return (first, other)
+    return (other, first)
 
 
 def _zone(text: str) -> timezone:

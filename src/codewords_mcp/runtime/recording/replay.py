@@ -109,7 +109,10 @@ class ReplayRecorder:
         )
 
     def _held(self, request: RecordedRequest, match: Match | None) -> Verdict:
-        like = match.exchange if match is not None else self._last_write.get(request.route)
+        if match is not None:
+            like = match.exchange
+        else:
+            like = self._last_write.get(request.route)
         if like is not None:
             return self._replay(like, HELD_LIKE, held=True)
         headers: Headers = [

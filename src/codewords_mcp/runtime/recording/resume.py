@@ -333,7 +333,10 @@ class ResumeRecorder:
         known = OpenExchange(entry.request, status=answer.status, headers=answer.headers, whole=True)
         known.chunks.append((0.0, bytearray(answer.body)))
         self._knowledge.saw(known)
-        note = f"attempt {entry.attempt} has done it" if entry.attempt > 0 else "an earlier run has done it"
+        if entry.attempt > 0:
+            note = f"attempt {entry.attempt} has done it"
+        else:
+            note = "an earlier run has done it"
         pieces = _once(answer.body)
         return RecordedResponse(answer.status, answer.headers, pieces, note=note, earlier_body=answer.body)
 

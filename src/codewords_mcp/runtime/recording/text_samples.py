@@ -65,13 +65,17 @@ def _judge_piece(piece: str, known: set[str]) -> Judgement:
         return "noise" if len(piece) in lengths else "difference"
     if len(lengths) == 1 and len(piece) not in lengths:
         return "difference"
-    return "noise" if _classes(piece) <= set().union(*map(_classes, known)) else "difference"
+    if _classes(piece) <= set().union(*map(_classes, known)):
+        return "noise"
+    return "difference"
 
 
 def _judge_number(piece: str, known: set[str]) -> Judgement:
     if piece.isdigit() and all(map(str.isdigit, known)):
         return "noise"
-    return "noise" if _DIGIT.sub("9", piece) in {_DIGIT.sub("9", one) for one in known} else "difference"
+    if _DIGIT.sub("9", piece) in {_DIGIT.sub("9", one) for one in known}:
+        return "noise"
+    return "difference"
 
 
 def _has_signs(piece: str) -> bool:

@@ -164,7 +164,9 @@ def bare_digest(request: RecordedRequest, at: float) -> str:
 def _body(request: RecordedRequest) -> bytes:
     body = request.body or b""
     _, boundary = _meaning(request.headers)
-    return body.replace(boundary, b"<boundary>") if boundary else body
+    if boundary:
+        return body.replace(boundary, b"<boundary>")
+    return body
 
 
 def _digest(request: RecordedRequest, url: bytes, body: bytes) -> str:
@@ -191,7 +193,10 @@ def _meaning(headers: Headers) -> tuple[list[bytes], bytes]:
     for name, value in headers:
         lowered = name.lower()
         if _MEANING.fullmatch(lowered):
-            found = _BOUNDARY.search(value) if value.lower().startswith(b"multipart/") else None
+            if value.lower().startswith(b"multipart/"):
+                found = _BOUNDARY.search(value)
+            else:
+                found = None
             if found:
                 boundary = found[1]
             parts.append(lowered + b":" + (value.replace(boundary, b"<boundary>") if found else value))

@@ -57,7 +57,9 @@ def kind_of(request: RecordedRequest) -> RequestKind:
             return "prompt"
     if writes:
         return "write"
-    return "prompt" if request.channel == "gateway" else "read"
+    if request.channel == "gateway":
+        return "prompt"
+    return "read"
 
 
 def egress_write(
@@ -87,20 +89,28 @@ def egress_write(
 
     endpoint = _last_segment(parts)
     if endpoint == "graphql" and not parts.query:
-        return "" if _is_graphql_read(headers, body) else "it is no GraphQL query"
+        if _is_graphql_read(headers, body):
+            return ""
+        return "it is no GraphQL query"
     if endpoint == "mcp" and not parts.query:
-        return "" if _is_mcp_read(headers, body) else "it calls a tool or another method that may write"
+        if _is_mcp_read(headers, body):
+            return ""
+        return "it calls a tool or another method that may write"
     return "its method is POST"
 
 
 def gateway_write(method: str, body: bytes | None, *, metered: bool) -> str:
     """The reason why a call of a model provider is a write; "" for one that reads or only prompts."""
     if not metered:
-        return "" if method in READING_METHODS else f"its method is {method}, and it is no prompt"
+        if method in READING_METHODS:
+            return ""
+        return f"its method is {method}, and it is no prompt"
     if body is None:
         # A prompt longer than is recorded. Hosted tools in it cannot be seen.
         return "its body is too long to be read"
-    return "" if _only_prompts(body) else "the provider's own tools would act in it"
+    if _only_prompts(body):
+        return ""
+    return "the provider's own tools would act in it"
 
 
 def call_write(method: str, path: str, headers: Headers, body: bytes | None) -> str:
@@ -129,7 +139,9 @@ def is_run_call(path: str) -> bool:
 def _called(path: str) -> tuple[str, str]:
     """(the workflow or library service that a path calls, the path below it); ("", "") for a path that calls none."""
     first, service, rest = [*path.strip("/").split("/", 2), "", ""][:3]
-    return (unquote(service), rest) if first in _RUNS else ("", "")
+    if first in _RUNS:
+        return (unquote(service), rest)
+    return ("", "")
 
 
 def _is_reading_call(path: str, headers: Headers, body: bytes | None) -> bool:
@@ -203,7 +215,10 @@ def _messages(headers: Headers, body: bytes | None) -> Iterator[JsonObject]:
     sent = {name.lower(): value.strip().lower() for name, value in headers}
     kind, _, parameters = sent.get(b"content-type", b"").partition(b";")
     plain = kind.strip() == b"application/json" and parameters.strip() in {b"", b"charset=utf-8"}
-    value = None if body is None or not plain or _is_encoded(headers) else _unambiguous(body)
+    if body is None or not plain or _is_encoded(headers):
+        value = None
+    else:
+        value = _unambiguous(body)
     items = value if isinstance(value, list) else [value]
     if not 0 < len(items) <= MAX_BATCH:
         items = [None]

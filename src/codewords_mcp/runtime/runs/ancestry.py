@@ -78,7 +78,10 @@ class AncestryResolver:
         if parent is None:
             return RunAncestry(1, correlation_id[:MAX_CORRELATION_ID] or run_id)
 
-        above = parent if isinstance(parent, rows.RecordedCaller) else parent.request
+        if isinstance(parent, rows.RecordedCaller):
+            above = parent
+        else:
+            above = parent.request
         _inherit_mode(request, above, caller.run_id)
         request.caller = replace(caller, key_id=parent.key_id)
         # A program that knows nothing of traces need not pass the header on: the caller's run is known.

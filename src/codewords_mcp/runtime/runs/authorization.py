@@ -48,7 +48,10 @@ class RunAuthorization:
 
     def _asker(self, caller: Caller) -> str:
         """Name the caller in a question to a person: a workflow, or the holder of a key."""
-        workflow = self._authorities.service_of(caller.run_id) if caller.run_id else None
+        if caller.run_id:
+            workflow = self._authorities.service_of(caller.run_id)
+        else:
+            workflow = None
         if workflow is not None:
             return f"a run of the workflow {item(workflow, 80)}, with {describe_key(caller)}"
         if caller.kind == "user" and caller.key_id is None:

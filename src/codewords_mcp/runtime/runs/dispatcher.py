@@ -144,7 +144,10 @@ class RunDispatcher:
             self._submitter.submit(request, mode, mode), name=f"accept for {request.service_id}"
         )
         answer = await asyncio.shield(accepting)
-        run_id = answer.first_run_id if isinstance(answer, RepeatedRequest) else answer
+        if isinstance(answer, RepeatedRequest):
+            run_id = answer.first_run_id
+        else:
+            run_id = answer
 
         if request.caller.run_id is not None and request.idempotency_key is not None:
             # the first run with this key may be that of another run of the same workflow

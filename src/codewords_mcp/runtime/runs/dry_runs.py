@@ -142,7 +142,10 @@ class DryRuns:
     def _on_held(
         self, run_id: str, dry_run: str, number: int | None, *, sent_before: HeldWrite | None = None
     ) -> None:
-        error = unagreed(dry_run, number) if sent_before is None else unknown(sent_before)
+        if sent_before is None:
+            error = unagreed(dry_run, number)
+        else:
+            error = unknown(sent_before)
         self._fail_chain(run_id, error)
 
 

@@ -129,9 +129,15 @@ class KilledAttempts:
 def _recording(found: _EndedRun, work: works.Work, scrubber: Scrubber) -> Recording:
     """Make a recording of a run from what all of its attempts have sent."""
     run, request = found.run, work.request
-    began = to_micros(run.attempts[0].started_at) if run.attempts else found.entries[0].began
+    if run.attempts:
+        began = to_micros(run.attempts[0].started_at)
+    else:
+        began = found.entries[0].began
     exchanges = exchanges_of(found.entries, began)
-    body = None if len(work.body) > MAX_BODY_BYTES else scrubber.another().whole(work.body)
+    if len(work.body) > MAX_BODY_BYTES:
+        body = None
+    else:
+        body = scrubber.another().whole(work.body)
     message = RunMessage(
         request.method,
         scrubber.whole(target_of(request)).decode("latin-1"),

@@ -140,7 +140,9 @@ def _crash(run: Run, log: Sequence[LogLine]) -> str:
         *([f"line {line}"] if line is not None else []),
     ]
     exception = name.rsplit(".", maxsplit=1)[-1]
-    return f"{', '.join(places)}: {exception}" if places else exception
+    if places:
+        return f"{', '.join(places)}: {exception}"
+    return exception
 
 
 def _request(recording: Recording, servable: Servable, caller: Caller, seconds: float) -> RunRequest:

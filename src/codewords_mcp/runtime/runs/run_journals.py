@@ -223,7 +223,9 @@ class StoredJournal:
 
 def _called_run(connection: Connection, owner: str, service_id: str, key: str) -> Run | None:
     run_id = runs.find_idempotent(connection, owner, service_id, key)
-    return None if run_id is None else runs.get(connection, run_id, owner)
+    if run_id is None:
+        return None
+    return runs.get(connection, run_id, owner)
 
 
 def trace_killed_attempts(connection: Connection, run_id: str, entries: Sequence[JournalEntry]) -> None:

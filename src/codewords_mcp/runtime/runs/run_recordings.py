@@ -51,7 +51,9 @@ class RecordedRun:
     def initial_texts(self) -> Sequence[bytes] | None:
         """The texts that the program knows from the start: its code and its input. None where that is too long to be kept."""
         body = self.reader.body
-        return None if body is None else (self.config.servable.code.encode(), body)
+        if body is None:
+            return None
+        return (self.config.servable.code.encode(), body)
 
 
 RecorderFactory = Callable[[RecordedRun], Recorder]

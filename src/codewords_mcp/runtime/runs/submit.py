@@ -122,7 +122,10 @@ class Submitter:
         """
         context = self._context
         self._authorize(request)
-        called = None if plan is not None else self._find_service(request.service_id)
+        if plan is not None:
+            called = None
+        else:
+            called = self._find_service(request.service_id)
         mode = workflow
         if called is not None:
             if service is None:
@@ -171,7 +174,10 @@ class Submitter:
         limits_depth: bool,
     ) -> Submission:
         context = self._context
-        target = plan.servable if plan is not None else await self._resolve(request, service)
+        if plan is not None:
+            target = plan.servable
+        else:
+            target = await self._resolve(request, service)
         run_id = request.request_id or new_id()
         ancestry = await context.ancestry.of_request(request, run_id)
         if limits_depth:

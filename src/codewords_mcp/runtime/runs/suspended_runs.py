@@ -67,7 +67,9 @@ class SuspendedRuns(PollLoop):
 
         due_at, at = await self._db.read(lambda connection: (rows.next_due(connection), clock(connection)))
         self.armed = due_at is not None
-        return LONGEST_SLEEP if due_at is None else min(max((due_at - at) / 1e6, 0.01), LONGEST_SLEEP)
+        if due_at is None:
+            return LONGEST_SLEEP
+        return min(max((due_at - at) / 1e6, 0.01), LONGEST_SLEEP)
 
     def _close_due(self, connection: Connection) -> list[tuple[RunWait, bool]]:
         closed: list[tuple[RunWait, bool]] = []

@@ -110,7 +110,9 @@ class TriggerPoller(PollLoop):
         """See `PollLoop`."""
         pause = max(await self._poll(), SPACING)
         # Looks that find nothing are written by the next poll.
-        return min(pause, SPACING) if self._looks or self._unchanged else pause
+        if self._looks or self._unchanged:
+            return min(pause, SPACING)
+        return pause
 
     async def _poll(self) -> float:
         """Claim the looks that are due. Returns the seconds until the next one is."""
@@ -318,6 +320,9 @@ def _new_events(found: Sequence[SourceEvent], *, first: bool) -> list[NewEvent]:
         data: Any = event.data
         fits = len(json.dumps(data)) <= MAX_EVENT_BYTES
         status = "skipped" if first or not fits else "pending"
-        moment = to_micros(event.at) if event.at is not None and event.at.tzinfo is not None else None
+        if event.at is not None and event.at.tzinfo is not None:
+            moment = to_micros(event.at)
+        else:
+            moment = None
         events.append(NewEvent(stored_key(event.key), data, moment, status))
     return events

@@ -131,7 +131,10 @@ class WaitAnswers:
 def _require_open(wait: RunWait, run: rows.WaitingRun | None) -> None:
     """Raise Conflict, with who was first, for a question that waits no longer."""
     if wait.status == "answered" and wait.closed_by is not None:
-        at = "" if wait.closed_at is None else f" at {wait.closed_at.isoformat(timespec='seconds')}"
+        if wait.closed_at is None:
+            at = ""
+        else:
+            at = f" at {wait.closed_at.isoformat(timespec='seconds')}"
         raise Conflict(f"{wait.closed_by} has answered this question already{at}; the first answer counts.")
     if wait.status in {"answered", "timed_out"}:
         raise _too_late(wait)

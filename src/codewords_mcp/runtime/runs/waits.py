@@ -106,7 +106,10 @@ class RunWaits:
             self.suspended.wake()
 
         # A resumed attempt finds its answer at once, and its person waits for what it does next.
-        over = wait if wait.is_over else await self._until_over(run_id, wait.id, resumable=resumable)
+        if wait.is_over:
+            over = wait
+        else:
+            over = await self._until_over(run_id, wait.id, resumable=resumable)
         self._db.write_with_retries(rows.take, over.id)
         return over
 

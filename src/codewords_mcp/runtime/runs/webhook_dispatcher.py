@@ -130,7 +130,10 @@ def _outcome(row: DeliveryRow, faults: list[CodewordsError], paused: int) -> Del
     """The columns after a try; `paused` counts the webhooks of the event that were left out for it."""
     reason = "; ".join(dict.fromkeys(str(fault) for fault in faults))[:1000]
     if not faults:
-        left_out = f"Webhooks left out because they are paused: {paused}." if paused else ""
+        if paused:
+            left_out = f"Webhooks left out because they are paused: {paused}."
+        else:
+            left_out = ""
         return {"status": "started", "reason": left_out}
     tries = row["tries"] + 1
     if tries < TRIES and any(isinstance(fault, _AGAIN) for fault in faults):

@@ -110,7 +110,9 @@ class StoredWriteList:
             if rows.change_state(connection, self._list_id, row["number"], state="sent", only_from="agreed"):
                 return opened(self._sealer, connection, row)
         sent = rows.first_with(connection, self._owner, self._list_id, key, "sent", used)
-        return None if sent is None else opened(self._sealer, connection, sent)
+        if sent is None:
+            return None
+        return opened(self._sealer, connection, sent)
 
     def _set_answer(self, connection: Connection, *, number: int, data: bytes) -> None:
         sealed = self._sealer.seal(connection, self._owner, _answer_place(self._list_id, number), data)

@@ -46,7 +46,10 @@ _BREAKAGES: dict[Breakage, str] = {
 
 def _bad_reply(error: ConnectionBrokenError) -> ProgramFailed:
     """Convert a broken connection to the error of its run."""
-    where = "half-way through its answer" if error.began else "before it answered"
+    if error.began:
+        where = "half-way through its answer"
+    else:
+        where = "before it answered"
     message = _BREAKAGES.get(error.breakage, f"The workflow closed the connection {where}.")
     return ProgramFailed("program_bad_reply", message, hint=_HINT)
 

@@ -110,7 +110,9 @@ class SecretService:
     async def find(self, owner: str, name: str) -> SecretInfo | None:
         """Name and times of one secret; None if there is none."""
         row = await self._db.read(access.get_secret, owner, name)
-        return (await self._to_infos(owner, [row]))[0] if row else None
+        if not row:
+            return None
+        return (await self._to_infos(owner, [row]))[0]
 
     async def list(
         self, owner: str, *, limit: int | None = None, after: str | None = None
@@ -306,7 +308,10 @@ class SecretService:
 
 def _unknown_secret(name: str) -> NotFound:
     # A text that is no name may be a value typed by mistake: it is not repeated.
-    which = f"There is no secret {name!r}." if name.isidentifier() else "There is no secret of that name."
+    if name.isidentifier():
+        which = f"There is no secret {name!r}."
+    else:
+        which = "There is no secret of that name."
     return NotFound(which, remedy=Remedy(RemedyAction.LIST_SECRETS))
 
 

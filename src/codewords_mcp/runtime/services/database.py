@@ -230,7 +230,9 @@ def _statement(sql: str, parameters: list[SqlValue] | dict[str, SqlValue]) -> Sq
 
 
 def _plain(value: SqlValue) -> object:
-    return {"base64": value.base64} if isinstance(value, Blob) else value
+    if isinstance(value, Blob):
+        return {"base64": value.base64}
+    return value
 
 
 def _objects(result: StatementResult) -> list[dict[str, JsonValue]]:

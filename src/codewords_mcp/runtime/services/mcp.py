@@ -100,7 +100,10 @@ async def call(context: ServiceContext, params: McpCall) -> McpAnswer:
         owner, app, params.tool, params.arguments, params.timeout, maker=context.workflow
     )
     data = outcome.ret
-    text = data if isinstance(data, str) else str(outcome.exports.get("text") or "")
+    if isinstance(data, str):
+        text = data
+    else:
+        text = str(outcome.exports.get("text") or "")
     return McpAnswer(
         success=True,
         server=app.removeprefix(PREFIX),

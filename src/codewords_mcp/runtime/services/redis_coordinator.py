@@ -148,7 +148,10 @@ def _listed(connection: Connection, owner: str, params: CoordinatorInput) -> Coo
         names = values.keys(connection, owner, NAMESPACE, params.key, at, MAX_LISTED)
         return CoordinatorOutput(success=True, keys=names)
 
-    limit = MAX_LISTED if params.count is None else min(max(params.count, 1), MAX_LISTED)
+    if params.count is None:
+        limit = MAX_LISTED
+    else:
+        limit = min(max(params.count, 1), MAX_LISTED)
     rows = values.page(
         connection,
         values.KeyPage(owner, NAMESPACE, params.key, params.cursor, _until(params, at), limit + 1),
@@ -278,7 +281,9 @@ def _value(text: str) -> Answer:
 
 def _shown(text: str | None) -> Answer:
     """The value that is there, if it is a single one."""
-    return None if text is None or kind_of(text) != "string" else json.loads(text)
+    if text is None or kind_of(text) != "string":
+        return None
+    return json.loads(text)
 
 
 def _canonical(value: Any) -> str:
@@ -286,11 +291,15 @@ def _canonical(value: Any) -> str:
 
 
 def _until(params: CoordinatorInput, at: int) -> int | None:
-    return None if params.ttl is None else at + int(params.ttl * 1e6)
+    if params.ttl is None:
+        return None
+    return at + int(params.ttl * 1e6)
 
 
 def _left(expires_at: int | None, at: int) -> float | None:
-    return None if expires_at is None else round((expires_at - at) / 1e6, 3)
+    if expires_at is None:
+        return None
+    return round((expires_at - at) / 1e6, 3)
 
 
 async def _redis_credentials(context: ServiceContext) -> CoordinatorOutput:

@@ -101,7 +101,10 @@ async def register(context: ServiceContext, params: SlackRegistration) -> SlackW
     filters |= {"channel": params.channel} if params.channel else {}
     filters |= {"include_own": True} if params.include_own else {}
     registration = await register_hook(context, "slack", params, filters)
-    state = "paused" if registration.paused else await context.dependencies.socket_state(context.caller.owner)
+    if registration.paused:
+        state = "paused"
+    else:
+        state = await context.dependencies.socket_state(context.caller.owner)
     return SlackWebhook(**registration.model_dump(), success=True, socket=state)
 
 

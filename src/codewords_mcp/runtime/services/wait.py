@@ -73,7 +73,10 @@ async def wait(context: ServiceContext, params: WaitInput) -> WaitOutput:
     if params.for_webhook is not None:
         return await _wait_for_request(context, params.for_webhook, seconds_of(params.timeout))
 
-    remaining = seconds_of(params.seconds) if params.seconds is not None else _seconds_until(params.until)
+    if params.seconds is not None:
+        remaining = seconds_of(params.seconds)
+    else:
+        remaining = _seconds_until(params.until)
     new = NewWait("time", "A time", remaining, {})
     over = await context.dependencies.waits.wait(context.caller, context.repeat_key, new)
     return WaitOutput(status="elapsed", began_at=over.created_at.isoformat(), until=over.due_at.isoformat())

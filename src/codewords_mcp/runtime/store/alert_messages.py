@@ -33,7 +33,9 @@ def settings_of(connection: Connection, owner: str) -> AlertSettings:
     """Return the settings of an owner; the defaults where there are none."""
     query = select(alert_settings.c.settings).where(alert_settings.c.owner == owner)
     stored = connection.execute(query).scalar()
-    return AlertSettings() if stored is None else AlertSettings.model_validate(stored)
+    if stored is None:
+        return AlertSettings()
+    return AlertSettings.model_validate(stored)
 
 
 def store_settings(connection: Connection, owner: str, settings: AlertSettings) -> None:

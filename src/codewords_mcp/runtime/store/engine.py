@@ -104,7 +104,10 @@ def open_engine(target: URL, home: Path, *, readers: int, idle_timeout: int) -> 
         pool_use_lifo=True,
         connect_args={} if local else CONNECT_OPTIONS, json_deserializer=parse_stored,
     )  # fmt: skip
-    configure = _configure_sqlite if local else partial(_configure_postgres, idle_timeout)
+    if local:
+        configure = _configure_sqlite
+    else:
+        configure = partial(_configure_postgres, idle_timeout)
     event.listen(engine, "connect", configure)
     if path is not None:
         event.listen(engine, "do_connect", partial(_open_existing, path))

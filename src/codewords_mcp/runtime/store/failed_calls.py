@@ -18,7 +18,9 @@ def last_without_access(connection: Connection, run_id: str) -> ErrorEntry | Non
     # Calls of services are runs without a version.
     query = select(runs.c.error).where(runs.c.parent_id == run_id, runs.c.version.is_(None))
     error = connection.execute(query.order_by(runs.c.created_at.desc(), runs.c.id.desc()).limit(1)).scalar()
-    return error if error is not None and error.get("code") in NO_ACCESS else None
+    if error is not None and error.get("code") in NO_ACCESS:
+        return error
+    return None
 
 
 def without_access(connection: Connection, run_ids: Sequence[str]) -> dict[str, ErrorEntry]:

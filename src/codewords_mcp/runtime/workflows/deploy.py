@@ -81,7 +81,9 @@ class DeployReview:
     @property
     def live(self) -> int | None:
         """The number of the version that is live."""
-        return None if self.replaced is None else self.replaced.number
+        if self.replaced is None:
+            return None
+        return self.replaced.number
 
     def with_check(self, check: Check) -> DeployReview:
         """The same, with one more check on the version's record."""

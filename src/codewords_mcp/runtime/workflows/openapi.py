@@ -147,7 +147,9 @@ def docs_path(code: str) -> str | None:
 def _last_name(function: ast.expr) -> str:
     if isinstance(function, ast.Attribute):
         return function.attr
-    return function.id if isinstance(function, ast.Name) else ""
+    if not isinstance(function, ast.Name):
+        return ""
+    return function.id
 
 
 def read_answer(openapi: dict[str, Any], path: str) -> JsonValue:

@@ -66,7 +66,9 @@ def interactive_problem(content: dict[str, Any]) -> str:
     if content["type"] == "cta_url":
         parameters = action["parameters"]
         fits = action["name"] == "cta_url" and 1 <= len(parameters["display_text"]) <= 20
-        return "" if fits and parameters["url"].startswith("http") else "cta_url"
+        if fits and parameters["url"].startswith("http"):
+            return ""
+        return "cta_url"
     replies = [one["reply"] for one in action["buttons"]]
     titles = {one["title"] for one in replies}
     fits = 1 <= len(replies) <= 3 and len(titles) == len(replies)

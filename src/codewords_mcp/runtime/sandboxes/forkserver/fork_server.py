@@ -232,7 +232,10 @@ class ForkServer:
                 # The server's root may pass through the folder, but not list it.
                 self._sandboxes.chmod(0o711)
             first, count = (self._ids.first, self._ids.count) if self._ids is not None else (None, 1)
-            bundle = spawn.write_bundle(folders.top, self.authority) if self.authority else None
+            if self.authority:
+                bundle = spawn.write_bundle(folders.top, self.authority)
+            else:
+                bundle = None
             description = spawn.describe_server(
                 environment, folders.top, self._sandboxes, first, count, bundle
             )

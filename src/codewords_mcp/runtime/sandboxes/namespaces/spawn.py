@@ -152,7 +152,9 @@ def describe_server(
 def _trust_at_import(authorities_file: str | None) -> dict[str, str]:
     """The list of authorities for TLS contexts that packages make at import."""
     # Not every machine has a list at OpenSSL's own path, where the bundle would cover it.
-    return {} if authorities_file is None else {"SSL_CERT_FILE": rootfs.AUTHORITIES}
+    if authorities_file is None:
+        return {}
+    return {"SSL_CERT_FILE": rootfs.AUTHORITIES}
 
 
 def own_outputs(outputs: tuple[int, int], uid: int | None) -> None:

@@ -156,7 +156,10 @@ class PostgresDatabases(WorkflowDatabases):
                     self._password(name).encode(), name.encode(), b"scram-sha-256"
                 ).decode()
                 role = text("SELECT 1 FROM pg_roles WHERE rolname = :name")
-                verb = "ALTER" if connection.execute(role, {"name": name}).first() else "CREATE"
+                if connection.execute(role, {"name": name}).first():
+                    verb = "ALTER"
+                else:
+                    verb = "CREATE"
                 connection.exec_driver_sql(
                     f"{verb} ROLE {name} LOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE NOINHERIT"
                     f" CONNECTION LIMIT {ROLE_CONNECTIONS} PASSWORD '{secret}'"
@@ -314,7 +317,9 @@ def _execute(
 
 
 def _sent(value: Any) -> object:
-    return base64.b64decode(cast("dict[str, str]", value)["base64"]) if isinstance(value, dict) else value
+    if isinstance(value, dict):
+        return base64.b64decode(cast("dict[str, str]", value)["base64"])
+    return value
 
 
 def _shown(value: Any) -> object:
@@ -324,7 +329,9 @@ def _shown(value: Any) -> object:
         case float():
             return value if value - value == 0 else str(value)
         case Decimal():
-            return int(value) if value == value.to_integral_value() else float(value)
+            if value == value.to_integral_value():
+                return int(value)
+            return float(value)
         case bytes():
             return {"base64": base64.b64encode(value).decode()}
         case date() | time_of_day():
@@ -333,4 +340,6 @@ def _shown(value: Any) -> object:
             return value.total_seconds()
         case _:
             # JSON and arrays as they are; all else by its text.
-            return cast("object", value) if isinstance(value, (dict, list)) else str(value)
+            if isinstance(value, (dict, list)):
+                return cast("object", value)
+            return str(value)

@@ -108,7 +108,10 @@ class _FileUse:
         name = _name(call.func)
         first = call.args[0] if call.args else None
         path = None if first is None else self._path(first)
-        own = self._path(call.func.value) if isinstance(call.func, ast.Attribute) else None
+        if isinstance(call.func, ast.Attribute):
+            own = self._path(call.func.value)
+        else:
+            own = None
         method = name.rpartition(".")[2]
 
         if self._is_database(name, first, path):
@@ -160,7 +163,9 @@ class _FileUse:
                 folder = self._path(left)
                 if folder is not None:
                     return f"{folder.rstrip('/')}/{text}"
-                return text if "__file__" in ast.unparse(left) or "cwd()" in ast.unparse(left) else None
+                if "__file__" in ast.unparse(left) or "cwd()" in ast.unparse(left):
+                    return text
+                return None
             case _:
                 return None
 

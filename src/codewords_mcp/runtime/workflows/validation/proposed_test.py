@@ -42,7 +42,9 @@ def propose_test(script: Script, tried: Boot) -> ProposedTest | None:
         except ValueError:
             return None
     edit = _edit(script, lines)
-    return None if edit is None else ProposedTest(example=example.value, expect=expect, edit=edit)
+    if edit is None:
+        return None
+    return ProposedTest(example=example.value, expect=expect, edit=edit)
 
 
 def _inline(example: JsonValue) -> str:

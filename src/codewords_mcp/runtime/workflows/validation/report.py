@@ -35,7 +35,10 @@ def make_report(
     script's permissions. `started`: whether it was to be started.
     """
     all_checks = list(checks)
-    why = _NOT_REACHED if started or any(check.status == "failed" for check in all_checks) else _LEFT_OUT
+    if started or any(check.status == "failed" for check in all_checks):
+        why = _NOT_REACHED
+    else:
+        why = _LEFT_OUT
     missing = set(IDS) - {check.id for check in all_checks}
     order = {check_id: position for position, check_id in enumerate(IDS)}
     all_checks += [

@@ -92,7 +92,9 @@ class SmokeResponse(NamedTuple):
     def answer(self) -> JsonValue:
         """The JSON of a good response; None for any other."""
         try:
-            return parse(self.body) if 200 <= self.status < 300 else None
+            if 200 <= self.status < 300:
+                return parse(self.body)
+            return None
         except ValueError:
             return None
 
@@ -141,7 +143,10 @@ def judge(script: Script, example: Example, response: SmokeResponse, output: str
     )
     status = response.status
     if 0 < status < 400:
-        broken = broken_fields(response.answer, script.tool.get("expect", ())) if response.answer else []
+        if response.answer:
+            broken = broken_fields(response.answer, script.tool.get("expect", ()))
+        else:
+            broken = []
         if broken:
             return _check(
                 "warning",
