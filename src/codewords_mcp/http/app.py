@@ -33,6 +33,7 @@ from codewords_mcp.http.routes import (
     browser,
     budgets,
     costs,
+    discovery,
     drafts,
     dry_runs,
     events,
@@ -116,7 +117,7 @@ def operations() -> tuple[HttpOperation, ...]:
         *files.OPERATIONS, *secrets.OPERATIONS, *services.OPERATIONS, *integrations.OPERATIONS,
         *webhooks.OPERATIONS, *triggers.OPERATIONS,
         *login_page.OPERATIONS, *question_page.OPERATIONS, *consent_page.OPERATIONS, *browser.OPERATIONS,
-        *sign_in.OPERATIONS, *oauth.OPERATIONS,
+        *sign_in.OPERATIONS, *oauth.OPERATIONS, *discovery.OPERATIONS,
         *answer.OPERATIONS, *console.OPERATIONS, *events.OPERATIONS, *published.OPERATIONS,
         *workflow_pages.OPERATIONS, *agreements.OPERATIONS, *alerts.OPERATIONS, *questions.OPERATIONS, *_MCP,
     )  # fmt: skip

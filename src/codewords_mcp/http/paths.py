@@ -8,6 +8,8 @@ SANDBOX_MCP_PATHS = frozenset({"/run/devx_mcp/mcp", "/run/devx_mcp/mcp/"})
 """The paths of a running workflow's `SubAgent`; the only MCP that sandboxes reach."""
 SSE_PATHS = {"/sse": "/sse", "/messages": "/messages/", "/messages/": "/messages/"}
 """The transport of before 2025-03-26, for hosts that know no other."""
+SERVER_CARD_PATH = "/mcp/server-card"
+"""The address that MCP reserves for a server's card, below its endpoint."""
 _PROVIDERS = ("openai", "anthropic", "gemini")
 PROVIDER_PREFIXES = tuple(f"{prefix}/{name}/" for prefix in ("", "/run") for name in _PROVIDERS)
 
@@ -25,6 +27,8 @@ def is_chrome(path: str) -> bool:
 
 def is_mcp(path: str) -> bool:
     """Whether MCP is served here, of all toolsets or of one."""
+    if path == SERVER_CARD_PATH:
+        return False
     return path in MCP_PATHS or path in SSE_PATHS or path.startswith("/mcp/")
 
 

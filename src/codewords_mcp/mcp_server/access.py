@@ -184,6 +184,8 @@ def is_toolset_name(name: str) -> bool:
         0 < len(name) <= 32
         # The name is a part of an address, `/mcp/NAME`.
         and name.replace("-", "").replace("_", "").isalnum()
+        # The card of the server has that address.
+        and name != "server-card"
         and name == name.lower()
         and name.isascii()
     )

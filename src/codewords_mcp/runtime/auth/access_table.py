@@ -42,7 +42,7 @@ HTTP: tuple[Rule, ...] = (
         "GET /healthz", "GET /readyz", "GET /webhook/{endpoint}", "GET /login/{link}", "POST /login/{link}",
         "GET /answer/{token}", "POST /answer/{token}",
         "GET /browser/connect", "GET /console/assets/{digest}/{file}", "GET /.well-known/oauth-protected-resource",
-        "GET /oauth/client.json",
+        "GET /oauth/client.json", "GET /mcp/server-card", "GET /.well-known/ai-catalog.json",
         "GET /.well-known/oauth-protected-resource/mcp", "GET /.well-known/oauth-protected-resource/mcp/{toolset}",
     ),
     # These sign a browser in; forms are taken from the runtime's own pages only.
