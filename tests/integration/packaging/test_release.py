@@ -26,6 +26,9 @@ from codewords_mcp.settings import Settings
 
 PACKAGING = PROJECT / "packaging"
 MANIFEST = PACKAGING / "kubernetes" / "codewords.yaml"
+PLUGIN_MANIFESTS = (
+    "plugin.json", ".claude-plugin/plugin.json", ".codex-plugin/plugin.json", ".cursor-plugin/plugin.json",
+)  # fmt: skip
 MCPB = "@anthropic-ai/mcpb@2.1.2"
 
 
@@ -55,6 +58,7 @@ def test_everything_that_is_released_says_the_same_version() -> None:
     assert said == {__version__}
     chrome = json.loads((PROJECT / "src/codewords_mcp/extension/manifest.json").read_text(encoding="utf-8"))
     assert chrome["version"] == __version__
+    assert {read_json(f"plugin/{name}")["version"] for name in PLUGIN_MANIFESTS} == {__version__}
 
 
 @pytest.mark.requirement("packaging:settings")
