@@ -15,6 +15,7 @@ from codewords_mcp.cli._boundary import OK
 from codewords_mcp.cli._refs import AsJson
 from codewords_mcp.cli.hosts.config_change import Change, adding, removing
 from codewords_mcp.cli.hosts.hosts import HOSTS, Host, HostFolders
+from codewords_mcp.cli.hosts.links import WITH_LINKS, app_link
 from codewords_mcp.errors import InvalidInput
 
 _PASSED_ON: Final = ("CODEWORDS_HOME", "CODEWORDS_RUNTIME_URL", "CODEWORDS_PORT")
@@ -32,6 +33,14 @@ class HostId(StrEnum):
     ZED = "zed"
     CONTINUE = "continue"
     CODEX = "codex"
+    GEMINI = "gemini"
+    LM_STUDIO = "lm-studio"
+    GOOSE = "goose"
+    CLINE = "cline"
+    CLINE_CLI = "cline-cli"
+    AMP = "amp"
+    OPENCODE = "opencode"
+    JETBRAINS = "jetbrains"
 
 
 def install(
@@ -46,6 +55,12 @@ def install(
     only_print: Annotated[
         bool, typer.Option("--print", help="Show what belongs into which file; write nothing.")
     ] = False,
+    link: Annotated[
+        bool,
+        typer.Option(
+            "--link", help="Show the links by which Cursor, VS Code and LM Studio add it themselves."
+        ),
+    ] = False,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Write without asking.")] = False,
     as_json: AsJson = False,
 ) -> int:
@@ -54,6 +69,8 @@ def install(
     The file as it was is kept beside it; comments and everything else in it stay as they are.
     """  # fmt: skip
     folders = HostFolders.here()
+    if link:
+        return _links([name.value for name in client or []], as_json=as_json)
     if client:
         hosts = [HOSTS[name.value] for name in client]
     else:
@@ -150,6 +167,25 @@ def _print(
         _output.line(f"{host.title}: {host.file(folders)}", "bold")
         _output.line(adding(host, Path(os.devnull), entries[host.id]).new or "")
 
+    return OK
+
+
+def _links(clients: list[str], *, as_json: bool) -> int:
+    without = [HOSTS[client].title for client in clients if client not in WITH_LINKS]
+    if without:
+        raise InvalidInput(
+            f"{', '.join(without)} has no links that add a program of this machine.",
+            hint=f"Links are for {', '.join(WITH_LINKS)}.",
+        )
+
+    found = {client: app_link(client, _command(), _variables()) for client in clients or WITH_LINKS}
+    if as_json:
+        _output.print_json({"links": [{"client": name, "url": url} for name, url in found.items()]})
+        return OK
+
+    for client, url in found.items():
+        _output.line(HOSTS[client].title, "bold")
+        _output.line(url)
     return OK
 
 

@@ -11,7 +11,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, cast
 
-from codewords_mcp.cli.hosts import jsonc
+from codewords_mcp.cli.hosts import jsonc, yaml_block
 from codewords_mcp.cli.hosts.hosts import Host
 from codewords_mcp.errors import InvalidInput
 
@@ -102,6 +102,8 @@ def removing(host: Host, file: Path) -> Change:
 def _put(host: Host, text: str, entry: dict[str, Any]) -> str:
     if host.shape == "json":
         return jsonc.put(text, list(host.path), entry)
+    if host.shape == "yaml":
+        return yaml_block.put(text, (host.path[0], host.path[1]), entry)
 
     import tomlkit
 
@@ -117,6 +119,8 @@ def _put(host: Host, text: str, entry: dict[str, Any]) -> str:
 def _take(host: Host, text: str) -> str:
     if host.shape == "json":
         return jsonc.take(text, list(host.path))
+    if host.shape == "yaml":
+        return yaml_block.take(text, (host.path[0], host.path[1]))
 
     import tomlkit
 
@@ -135,6 +139,10 @@ def _value(host: Host, text: str) -> dict[str, Any]:
         import tomllib
 
         return tomllib.loads(text)
+    if host.shape == "yaml":
+        # Compared as text: an entry that was taken out leaves every other line as it was.
+        left = yaml_block.without_empty(text, host.path[0]).rstrip()
+        return {"": left} if left else {}
     found: Any = jsonc.loads(text) if text.strip() else None
     if isinstance(found, dict):
         return cast("dict[str, Any]", found)
