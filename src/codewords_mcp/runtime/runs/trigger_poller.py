@@ -12,7 +12,7 @@ import random
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import structlog
 from pydantic import ValidationError
@@ -75,6 +75,19 @@ class _Failure:
     counts: bool = True
 
 
+class _Turn(NamedTuple):
+    """The time and that of the next look, both in µs, and the triggers whose source is to be looked at now."""
+
+    at: int
+    next_at: int | None
+    claimed: Sequence[TriggerRow] = ()
+
+    @property
+    def is_due(self) -> bool:
+        """Whether a look is due."""
+        return self.next_at is not None and self.next_at <= self.at
+
+
 class TriggerPoller(PollLoop):
     """Looks at sources. `on_events` is called when events wait for their runs, `on_failure` when a person is to be told."""
 
@@ -122,39 +135,52 @@ class TriggerPoller(PollLoop):
                 await self._db.write(triggers.release_claims)
             self._opened = True
 
-        if self._unchanged:
-            unchanged, self._unchanged = self._unchanged, []
-            await self._db.write(self._write_unchanged, unchanged)
+        unchanged, self._unchanged = self._unchanged, []
+        free = MAX_CONCURRENT - len(self._looks)
+        if unchanged:
+            turn = await self._db.write(self._turn, unchanged, free)
+        else:
+            turn = await self._db.read(self._plan)
+            if turn.is_due:
+                turn = await self._db.write(self._turn, (), free)
 
-        at, next_at = await self._db.read(self._plan)
-        if self._was_set_back(at):
-            pulled = await self._db.write(triggers.pull_back, at, int(MAX_BACKOFF * 1.25e6))
+        if self._was_set_back(turn.at):
+            pulled = await self._db.write(triggers.pull_back, turn.at, int(MAX_BACKOFF * 1.25e6))
             if pulled:
                 log.warning("clock set back: next looks of triggers moved", triggers=pulled)
-                at, next_at = await self._db.read(self._plan)
+                self.wake()
 
-        if next_at is None:
-            return LONGEST_SLEEP
-        if next_at > at:
-            return min((next_at - at) / 1e6, LONGEST_SLEEP)
-
-        free = MAX_CONCURRENT - len(self._looks)
-        claimed: list[TriggerRow] = []
-        if free > 0:
-            claimed = await self._db.write(triggers.claim_due, at, int(LEASE * 1e6), free, self._max_waiting)
-        # Then more may be due, and a look that ends wakes this loop.
-        self._is_full = len(claimed) == free
-        for row in claimed:
+        for row in turn.claimed:
             task = asyncio.create_task(self._look(row), name=f"look at {row['kind']} {row['id']}")
             self._looks.add(task)
             task.add_done_callback(self._looks.discard)
-        return LONGEST_SLEEP if self._is_full else BUSY_PAUSE
 
-    def _plan(self, connection: Connection) -> tuple[int, int | None]:
-        """Return the time, and that of the next look, both in µs."""
+        # Where nothing is free more may be due, and a look that ends wakes this loop.
+        self._is_full = turn.is_due and len(turn.claimed) == free
+        if turn.next_at is None or self._is_full:
+            return LONGEST_SLEEP
+        if turn.is_due:
+            return BUSY_PAUSE
+        return min((turn.next_at - turn.at) / 1e6, LONGEST_SLEEP)
+
+    def _plan(self, connection: Connection) -> _Turn:
+        """Return the time, and that of the next look."""
         self.armed = triggers.are_any(connection)
         at = clock(connection)
-        return at, triggers.next_free(connection, at, self._max_waiting)
+        return _Turn(at, triggers.next_free(connection, at, self._max_waiting))
+
+    def _turn(self, connection: Connection, unchanged: Sequence[TriggerRow], free: int) -> _Turn:
+        """Note looks that found nothing, all in one statement, and claim at most `free` that are due."""
+        if unchanged:
+            at = clock(connection)
+            looks = [Look(row["id"], row["claim"], at + _pause(row["interval_s"])) for row in unchanged]
+            triggers.note_unchanged(connection, looks, at)
+
+        turn = self._plan(connection)
+        if not turn.is_due or free <= 0:
+            return turn
+        claimed = triggers.claim_due(connection, turn.at, int(LEASE * 1e6), free, self._max_waiting)
+        return turn._replace(claimed=claimed)
 
     def _was_set_back(self, at: int) -> bool:
         """Whether the clock was set back since the last poll; True at the first one, since it may have been."""
@@ -211,12 +237,6 @@ class TriggerPoller(PollLoop):
         if state_bytes > MAX_STATE_BYTES:
             return _Failure(f"The source wants to remember more than {MAX_STATE_BYTES >> 10} KiB.")
         return polled
-
-    def _write_unchanged(self, connection: Connection, rows: Sequence[TriggerRow]) -> None:
-        """Note looks that found nothing, all in one statement."""
-        at = clock(connection)
-        looks = [Look(row["id"], row["claim"], at + _pause(row["interval_s"])) for row in rows]
-        triggers.note_unchanged(connection, looks, at)
 
     def _write_events(self, connection: Connection, row: TriggerRow, polled: Polled) -> tuple[int, bool]:
         """Store the events of a look. Returns how many wait for a run, and whether a person is to be told of some."""

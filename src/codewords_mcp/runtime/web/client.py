@@ -30,6 +30,7 @@ from codewords_mcp.runtime.web.dial import (
     Unreachable,
     system_resolve,
 )
+from codewords_mcp.runtime.web.redirect_cookies import RedirectCookies
 from codewords_mcp.runtime.web.responses import WebResponse, read_body
 
 if TYPE_CHECKING:
@@ -49,6 +50,8 @@ LOOKUPS = 8
 """Concurrent name lookups for all callers."""
 USER_AGENT = "codewords-mcp (+https://pypi.org/project/codewords-mcp/)"
 _OWN_HEADERS = {"user-agent": USER_AGENT}
+# Codings that `read_body` can limit.
+_DEFAULT_HEADERS = {"accept": "*/*", "accept-encoding": "gzip, deflate"} | _OWN_HEADERS
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _CREDENTIALS = frozenset({"authorization", "cookie", "x-api-key"})
 
@@ -95,27 +98,16 @@ class Web:
         Raises InvalidInput for an invalid http(s) address, AddressRefused, UpstreamFailed,
         UpstreamTimedOut.
         """
-        import httpx2
-
-        from codewords_mcp.runtime.web.judged_transport import JudgedBackend, JudgedTransport
-
-        target, request_headers = parse_address(url), httpx2.Headers(_encoded(headers))
+        target, request_headers = parse_address(url), _lower(headers)
         data = _content(content, request_headers)
-        backend = JudgedBackend(self._dialler, policy or self.policy, self._share)
+        cookies = RedirectCookies()
 
-        async with (
-            _bounded(seconds),
-            httpx2.AsyncClient(
-                transport=JudgedTransport(backend, self._tls),
-                headers=_OWN_HEADERS,
-                timeout=None,
-                # A proxy of the environment would dial addresses that nobody judged.
-                trust_env=False,
-            ) as client,
-        ):
+        async with _bounded(seconds):
             for _ in range(MAX_REDIRECTS + 1):
-                request = client.build_request(method, target, headers=request_headers, content=data)
-                response, location = await _exchange(client, request, max_bytes)
+                sent = cookies.header_for(target) | request_headers
+                response, location, set_cookies = await self._exchange(
+                    target, method, sent, data, policy or self.policy, max_bytes
+                )
                 if location is None:
                     return response
 
@@ -126,11 +118,38 @@ class Web:
                 if origin_of(location) != origin_of(target):
                     for name in _CREDENTIALS & request_headers.keys():
                         del request_headers[name]
+                cookies.keep(target, set_cookies)
                 target = location
 
         raise UpstreamFailed(
             f"The page redirects more than {MAX_REDIRECTS} times.", hint="Give the final address."
         )
+
+    async def _exchange(
+        self,
+        target: httpx2.URL,
+        method: str,
+        headers: Mapping[str, str],
+        data: bytes | None,
+        policy: EgressPolicy,
+        max_bytes: int,
+    ) -> tuple[WebResponse, httpx2.URL | None, list[str]]:
+        """Send a request to a judged address. Returns the response, and the target and cookies of a redirect."""
+        from codewords_mcp.runtime.web.exchange import Exchange
+
+        port = target.port or PORTS[target.scheme]
+        addresses = await self._dialler.permitted(policy, normal_host(target.host) or "", port, self._share)
+        exchange = Exchange(target, port, self._tls if target.scheme == "https" else None)
+        try:
+            await exchange.send(addresses, method, {**_DEFAULT_HEADERS, **headers}, data)
+            location = _location(target, exchange.status, exchange.headers)
+            body = b""
+            if location is None:
+                body = await read_body(exchange.headers, exchange.body(), max_bytes)
+            response = WebResponse(exchange.status, exchange.headers, body, str(target))
+            return response, location, exchange.set_cookies
+        finally:
+            exchange.close()
 
     async def api(
         self,
@@ -264,7 +283,11 @@ def _encoded(headers: Mapping[str, str] | None) -> list[tuple[bytes, bytes]]:
     return [(name.encode(), value.encode()) for name, value in (headers or {}).items()]
 
 
-def _content(content: Any, headers: httpx2.Headers) -> bytes | None:
+def _lower(headers: Mapping[str, str] | None) -> dict[str, str]:
+    return {name.lower(): value for name, value in (headers or {}).items()}
+
+
+def _content(content: Any, headers: dict[str, str]) -> bytes | None:
     if content is None:
         return None
     if isinstance(content, str):
@@ -323,14 +346,14 @@ async def _exchange(
     client: httpx2.AsyncClient, request: httpx2.Request, max_bytes: int
 ) -> tuple[WebResponse, httpx2.URL | None]:
     """Send a request. Returns the response and the redirect's target, whose body is not read."""
-    # Those that `_body` can limit.
+    # Those that `read_body` can limit.
     request.headers["accept-encoding"] = "gzip, deflate"
     upstream = await client.send(request, stream=True, follow_redirects=False)
     try:
         received = dict(upstream.headers.multi_items())
         location = _location(request.url, upstream.status_code, received)
         if location is None:
-            body = await read_body(upstream, max_bytes)
+            body = await read_body(received, upstream.aiter_raw(), max_bytes)
         else:
             body = b""
         return WebResponse(upstream.status_code, received, body, str(request.url)), location

@@ -6,10 +6,10 @@ import asyncio
 import contextlib
 import os
 import socket
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, cast
 
 from codewords_mcp.runtime.model.addresses import Address, parse_address
 from codewords_mcp.runtime.model.egress_policy import HOST_ALIAS, EgressPolicy
@@ -23,6 +23,8 @@ COMMON_LOOKUPS = 16
 # More than the number of sandboxes. A thread is started only if none is idle.
 _MAX_THREADS = 1024
 MAX_ADDRESSES = 8
+HEAD_START_S = 0.25
+"""Seconds that an address has before the next one is tried beside it (RFC 8305)."""
 
 
 class DialFailed(Exception):  # an outcome, caught inside this package
@@ -243,6 +245,30 @@ async def connect(address: str, port: int) -> socket.socket:
     except BaseException:
         sock.close()
         raise
+    return sock
+
+
+async def connect_to_first(addresses: Sequence[str], port: int) -> socket.socket:
+    """Connect to the first of these addresses that accepts. Each has a head start (RFC 8305). Raises OSError."""
+    if len(addresses) == 1:
+        return await connect(addresses[0], port)
+
+    import aiohappyeyeballs
+
+    start = cast("Callable[..., Awaitable[socket.socket]]", getattr(aiohappyeyeballs, "start_connection"))  # noqa: B009  # its types are half known
+    found = [
+        (
+            socket.AF_INET6 if ":" in address else socket.AF_INET,
+            socket.SOCK_STREAM,
+            socket.IPPROTO_TCP,
+            "",
+            (address, port),
+        )
+        for address in addresses
+    ]
+    # In the system's order of preference.
+    sock = await start(found, happy_eyeballs_delay=HEAD_START_S)
+    prepare(sock)
     return sock
 
 

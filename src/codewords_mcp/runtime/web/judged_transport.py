@@ -17,10 +17,8 @@ import httpx2
 
 from codewords_mcp.runtime.model.egress_policy import EgressPolicy
 from codewords_mcp.runtime.model.host_names import normal_host
-from codewords_mcp.runtime.web.dial import Dialler, Share
+from codewords_mcp.runtime.web.dial import HEAD_START_S, Dialler, Share
 
-# Time that an address has before the next one is tried beside it (RFC 8305).
-_HEAD_START_S = 0.25
 KEEPALIVE_S = 15.0
 """Seconds that an idle kept connection stays open."""
 
@@ -76,7 +74,7 @@ class JudgedBackend(httpcore2.AsyncNetworkBackend):
             for address in permitted:
                 failed = anyio.Event()
                 attempts.start_soon(attempt, address, failed)
-                with anyio.move_on_after(_HEAD_START_S):
+                with anyio.move_on_after(HEAD_START_S):
                     await failed.wait()
 
         if not streams:

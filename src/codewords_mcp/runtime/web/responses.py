@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
 from codewords_mcp.common.bounded_json import parse
 from codewords_mcp.common.inflater import DamagedCompression, Inflater
 from codewords_mcp.errors import UpstreamFailed
-
-if TYPE_CHECKING:
-    import httpx2
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,19 +66,19 @@ def read_response(model: type[M], response: WebResponse) -> M:
         ) from None
 
 
-async def read_body(response: httpx2.Response, max_bytes: int) -> bytes:
-    """Read a body whole. Raises UpstreamFailed where it is larger, or damaged."""
-    declared = response.headers.get("content-length", "")
+async def read_body(headers: Mapping[str, str], chunks: AsyncIterator[bytes], max_bytes: int) -> bytes:
+    """Read a body whole; `chunks` are as they came. Raises UpstreamFailed where it is larger, or damaged."""
+    declared = headers.get("content-length", "")
     # Refused before anything is read; the header may hold any number of digits.
     if declared.isascii() and declared.isdigit() and int(declared[:20]) > max_bytes:
         raise _too_large(max_bytes)
 
-    open_chunk = _opener(response.headers.get("content-encoding", ""))
+    open_chunk = _opener(headers.get("content-encoding", ""))
     body = bytearray()
 
     try:
         # As it came: a small body can grow to gigabytes, so it is opened here in bounded pieces.
-        async for chunk in response.aiter_raw():
+        async for chunk in chunks:
             for piece in open_chunk(chunk):
                 body += piece
                 if len(body) > max_bytes:
