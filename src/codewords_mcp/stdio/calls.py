@@ -262,7 +262,10 @@ def _refusal(status: int, body: bytes, name: str) -> str:
     if status in {401, 403}:
         return f"{subject} refused the key ({status}). Set CODEWORDS_API_KEY to one of its keys."
     if status == 413:
-        return f"The message is larger than {name} takes (413). Send large data as a file and pass its link."
+        return (
+            f"The message is larger than {name} takes (413). Large data goes as a file: show_form lets the user add "
+            "one to the input, and POST /file of the runtime gives programs a `download_uri` to send instead."
+        )
     if status < 400:
         return (
             f"{subject} answered with a redirect ({status}). Set CODEWORDS_RUNTIME_URL to where it really is."

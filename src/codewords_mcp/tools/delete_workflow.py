@@ -42,13 +42,12 @@ async def _question(ctx: ToolContext, arguments: dict[str, Any]) -> str | None:
         return None
     runtime, caller = runtime_and_caller(ctx)
     found = await runtime.workflows.get(caller, workflow_id)
-    count, waiting = len(found.versions), await runtime.workflows.waiting_runs(caller, workflow_id)
-    cancelled = (
-        f" {waiting} of them wait for an answer, a request or a time, and are cancelled." if waiting else ""
-    )
+    deletion = await runtime.workflows.deletion(caller, workflow_id)
+    paused = f" It pauses {deletion.paused}." if deletion.paused else ""
+    cancelled = f" It cancels {deletion.cancelled}." if deletion.cancelled else ""
     return (
-        f"Delete the workflow {quoted(found.name, 80)} ({workflow_id}) for good, with {count} "
-        f"version{'s' if count > 1 else ''} and its schedules? Its runs stay on record.{cancelled}"
+        f"Delete the workflow {quoted(found.name, 80)} ({workflow_id}) for good, with {deletion.removed}? "
+        f"Its runs stay on record.{paused}{cancelled}"
     )
 
 

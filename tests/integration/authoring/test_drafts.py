@@ -207,7 +207,7 @@ async def test_a_workflow_is_deleted_only_once_a_person_agrees(runtime: Runtime)
     await finished(runtime, run_id)
     with pytest.raises(ConsentNeeded) as asked:
         await runtime.workflows.delete(ADMIN, service)
-    assert ": 1 version and its schedules and webhooks, for good" in asked.value.asks[0]
+    assert ": 1 version, for good" in asked.value.asks[0]
     assert "“Doomed”" in asked.value.message
     with pytest.raises(ConsentNeeded):
         await runtime.workflows.delete(ADMIN, service, consent=Consent(confirm="no token"))

@@ -199,7 +199,7 @@ async def test_deleting_asks_the_person_by_a_form(runtime: Runtime, era: Any) ->
         assert "A person declined; nothing was done." in text_of(refused)
         done, _ = await _call(client, "delete_workflow", workflow_id=made["workflow_id"])
     assert done["workflow_id"] == made["workflow_id"]
-    assert "for good, with 1 version and its schedules" in asked[1]
+    assert "for good, with 1 version? Its runs stay on record." in asked[1]
 
 
 @pytest.mark.requirement("author:tools", "author:practices", "author:templates")

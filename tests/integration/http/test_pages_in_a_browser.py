@@ -14,6 +14,7 @@ from tests.support.runtime import workflow
 
 from codewords_mcp.errors import ConsentNeeded
 from codewords_mcp.runtime.api.runtime import Runtime
+from codewords_mcp.runtime.model.deletion import Deletion
 from codewords_mcp.runtime.model.manifest import Grant
 from codewords_mcp.runtime.model.questions import Question, of_call, of_deletion, of_deploy
 from codewords_mcp.runtime.model.workflow import Consent
@@ -76,7 +77,7 @@ GRANTS = [
 FIELDS = {"channel": "#general", LONG: LONG, "text": "Good <b>morning</b>, " * 20}
 QUESTIONS = [
     of_deploy("local", "Weekly report", "weekly_0a1b2c3d", 4, GRANTS),
-    of_deletion("local", LONG, "weekly_0a1b2c3d", 4, 5),
+    of_deletion("local", LONG, "weekly_0a1b2c3d", 4, Deletion(versions=5, schedules=2, triggers=1)),
     of_call("local", "slack_v2-post-message", FIELDS, "apn_1234567"),
 ]
 

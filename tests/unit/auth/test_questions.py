@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from codewords_mcp.runtime.model import plain_text as plain
+from codewords_mcp.runtime.model.deletion import Deletion
 from codewords_mcp.runtime.model.manifest import ANY, Grant, describe_grants, tabulate_grants
 from codewords_mcp.runtime.model.questions import (
     Question,
@@ -81,7 +82,7 @@ def test_every_question_shows_what_was_chosen_as_items(text: str) -> None:
     for question in (
         of_deploy("ann", text, None, None, grants),
         of_deploy("ann", text, "flow_0a1b2c3d", 3, grants),
-        of_deletion("ann", text, "flow_0a1b2c3d", 1, 2),
+        of_deletion("ann", text, "flow_0a1b2c3d", 1, Deletion(versions=2)),
         of_call("ann", text, {text: text, "list": [text], "deep": {text: text}}, text),
         of_service("ann", "send_email", "", {"to": text, text: [text]}),
         of_tool("ann", "delete_secret", {"name": text}, "Delete it?"),

@@ -232,5 +232,6 @@ def too_large(limit: int, setting: str = "CODEWORDS_MAX_BODY") -> BodyTooLarge:
     """The refusal of a body over `limit` bytes; `setting` is what raises the limit."""
     return BodyTooLarge(
         f"The body is larger than {limit:,} bytes, the most that this runtime takes here.",
-        hint=f"Send large data as a file (POST /file) and pass its link, or raise {setting}.",
+        hint=f"POST /file makes room for a file: PUT the data to its `upload_uri`, and send its `download_uri` instead. "
+        f"Or raise {setting}.",
     )

@@ -142,11 +142,31 @@ class TriggerApi:
         limit: int,
         cursor: str | None = None,
     ) -> Page[Trigger]:
-        """A page of the same list; `cursor` counts those before it. Raises InvalidInput."""
-        offset = parse_offset(cursor)
-        found = await self.list(caller, service_id=service_id)
-        end = offset + check_limit(limit)
-        return Page[Trigger](items=found[offset:end], next_cursor=str(end) if len(found) > end else None)
+        """A page of the same list, read from the store as a page; `cursor` counts those before it. Raises InvalidInput."""
+        refuse_run(caller, "list triggers")
+        offset, owner = parse_offset(cursor), caller.owner
+        # one more than asked shows whether there is a next page
+        size = check_limit(limit) + 1
+        found: list[Trigger] = []
+
+        schedules = await self._container.schedules.count(owner, service_id)
+        if offset < schedules:
+            part = await self._container.schedules.list(owner, service_id, limit=size, offset=offset)
+            found += map(of_schedule, part)
+        if len(found) < size:
+            # An owner has a hundred webhooks at most.
+            hooks = [
+                hook for hook in await self._webhooks.list(caller) if service_id in {None, hook.service_id}
+            ]
+            begin = max(0, offset - schedules)
+            found += [of_webhook(hook, caller) for hook in hooks[begin : begin + size - len(found)]]
+            if len(found) < size:
+                begin = max(0, offset - schedules - len(hooks))
+                left = size - len(found)
+                found += await self._container.triggers.list(owner, service_id, limit=left, offset=begin)
+
+        more = str(offset + limit) if len(found) > limit else None
+        return Page[Trigger](items=found[:limit], next_cursor=more)
 
     async def change(self, caller: Caller, trigger_id: str, changes: TriggerChanges) -> Trigger:
         """Change the trigger of an event source. Raises NotFound, InvalidInput also for a schedule or webhook."""

@@ -26,6 +26,7 @@ from codewords_mcp.runtime.model.authoring import (
 )
 from codewords_mcp.runtime.model.base import Page
 from codewords_mcp.runtime.model.caller import Caller, refuse_run
+from codewords_mcp.runtime.model.deletion import Deletion
 from codewords_mcp.runtime.model.events import WebhooksChanged
 from codewords_mcp.runtime.model.progress import Progress, no_progress
 from codewords_mcp.runtime.model.validation import Check
@@ -242,10 +243,10 @@ class WorkflowApi:
 
         return name
 
-    async def waiting_runs(self, caller: Caller, service_id: str) -> int:
-        """The number of runs that the deletion of a workflow cancels, since they wait without a sandbox. Raises NotFound."""
-        await self._container.deployments.own(caller, service_id)
-        return len(await self._container.deployments.suspended_runs(service_id))
+    async def deletion(self, caller: Caller, service_id: str) -> Deletion:
+        """Count what the deletion of a workflow removes, pauses and cancels. Raises NotFound."""
+        refuse_run(caller, "delete workflows")
+        return await self._container.deployments.deletion(caller, service_id)
 
     async def diff(
         self, caller: Caller, subject: str, *, against: int | None = None, version: int | None = None

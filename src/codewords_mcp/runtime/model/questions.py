@@ -15,6 +15,7 @@ from datetime import datetime
 from typing import Any, Final, cast
 
 from codewords_mcp.runtime.model.caller import Caller
+from codewords_mcp.runtime.model.deletion import Deletion
 from codewords_mcp.runtime.model.manifest import Grant, describe_grants, tabulate_grants
 from codewords_mcp.runtime.model.plain_text import item, one_line, quoted
 from codewords_mcp.runtime.model.workflow import DeployChanges
@@ -173,22 +174,9 @@ def of_run(
     return Question(owner, subject, rows, lines, wording, service_id=service_id)
 
 
-def of_deletion(
-    owner: str,
-    name: str,
-    service_id: str,
-    live: int | None,
-    versions: int,
-    databases: int = 0,
-    waiting: int = 0,
-) -> Question:
-    """Ask for the deletion of a workflow with its `versions` and databases. `live` is the live version.
-
-    `waiting` runs are cancelled.
-    """
+def of_deletion(owner: str, name: str, service_id: str, live: int | None, deletion: Deletion) -> Question:
+    """Ask for the deletion of a workflow. `live` is the live version."""
     shown = quoted(name, _TITLE)
-    data = {0: "", 1: ", the data of its database"}.get(databases, f", the data of its {databases} databases")
-    what = f"{versions} version{'s' if versions > 1 else ''}{data} and its schedules and webhooks, for good"
     wording = Wording(
         message=f"The workflow {shown} was not deleted: a person has to agree to that.",
         hint=_TO_DELETE,
@@ -199,12 +187,14 @@ def of_deletion(
         yes=f"Agree: {shown} may be deleted for good",
         no="No, keep it",
     )
-    rows = [("deletes", [f"{item(service_id)}: {what}"])]
-    if waiting:
-        runs = "1 run that waits" if waiting == 1 else f"{waiting} runs that wait"
-        rows.append(("cancels", [f"{runs} for an answer, a request or a time"]))
+    rows = [("deletes", [f"{item(service_id)}: {deletion.removed}, for good"])]
+    if deletion.paused:
+        rows.append(("pauses", [deletion.paused]))
+    if deletion.cancelled:
+        rows.append(("cancels", [deletion.cancelled]))
 
-    digest = _digest(owner, "delete", service_id, live, versions, databases, waiting)
+    # A person agrees to these numbers.
+    digest = _digest(owner, "delete", service_id, live, *deletion.model_dump().values())
     return Question(owner, digest, rows, _lines(rows), wording, service_id=service_id)
 
 

@@ -83,9 +83,11 @@ def of_owner(
     return [ShownSchedule(**row) for row in connection.execute(page).mappings()]
 
 
-def count(connection: Connection, owner: str) -> int:
-    """Count the owner's schedules."""
+def count(connection: Connection, owner: str, service_id: str | None = None) -> int:
+    """Count the owner's schedules, with `service_id` only those of this workflow."""
     query = select(func.count()).select_from(schedules).where(schedules.c.owner == owner)
+    if service_id is not None:
+        query = query.where(schedules.c.service_id == service_id)
     return connection.execute(query).scalar_one()
 
 

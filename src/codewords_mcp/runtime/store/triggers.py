@@ -5,7 +5,19 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from typing import Any, NamedTuple, TypedDict
 
-from sqlalchemy import Connection, and_, bindparam, delete, func, insert, or_, select, text, update
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    and_,
+    bindparam,
+    delete,
+    func,
+    insert,
+    or_,
+    select,
+    text,
+    update,
+)
 
 from codewords_mcp.common.bounded_json import JsonObject, JsonValue
 from codewords_mcp.runtime.store import alert_causes
@@ -153,10 +165,21 @@ def stop(connection: Connection, row: TriggerRow, note: str, at: int) -> None:
     )
 
 
+def _affected(workflow_id: str) -> ColumnElement[bool]:
+    """Condition of the active triggers that start a workflow, or wait for its runs."""
+    mine = or_(triggers.c.service_id == workflow_id, triggers.c.watches == workflow_id)
+    return and_(mine, triggers.c.paused.is_(False))
+
+
+def count_affected(connection: Connection, workflow_id: str) -> int:
+    """Count the triggers that the deletion of a workflow pauses, those of other owners too."""
+    query = select(func.count()).select_from(triggers).where(_affected(workflow_id))
+    return connection.execute(query).scalar_one()
+
+
 def workflow_removed(connection: Connection, workflow_id: str, owner: str, at: int) -> None:
     """Pause the triggers that start a deleted workflow, or wait for its runs. Other owners are told by an alert."""
-    mine = or_(triggers.c.service_id == workflow_id, triggers.c.watches == workflow_id)
-    query = select(triggers).where(mine, triggers.c.paused.is_(False))
+    query = select(triggers).where(_affected(workflow_id))
     for found in connection.execute(query).mappings().all():
         row = TriggerRow(**found)
         note = WORKFLOW_GONE if row["service_id"] == workflow_id else WATCHED_GONE

@@ -6,8 +6,9 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, RowMapping, delete, func, insert, or_, select, update
+from sqlalchemy import ColumnElement, Connection, RowMapping, Table, delete, func, insert, or_, select, update
 
+from codewords_mcp.runtime.model.deletion import Deletion
 from codewords_mcp.runtime.model.run_state import SUSPENDED, UNFINISHED
 from codewords_mcp.runtime.store import triggers
 from codewords_mcp.runtime.store.clock import now
@@ -241,6 +242,21 @@ def count_unfinished_runs(connection: Connection, workflow_id: str) -> int:
     # A replay needs nothing of the workflow any more.
     unfinished &= runs.c.mode.is_distinct_from("replay")
     return connection.execute(select(func.count()).select_from(runs).where(unfinished)).scalar_one()
+
+
+def count_for_deletion(connection: Connection, workflow_id: str) -> Deletion:
+    """Count what goes with a workflow, but its databases, which are stored elsewhere."""
+
+    def count(table: Table, condition: ColumnElement[bool]) -> int:
+        return connection.execute(select(func.count()).select_from(table).where(condition)).scalar_one()
+
+    return Deletion(
+        versions=count(versions, versions.c.workflow_id == workflow_id),
+        schedules=count(schedules, schedules.c.service_id == workflow_id),
+        webhooks=count(webhooks, webhooks.c.service_id == workflow_id),
+        triggers=triggers.count_affected(connection, workflow_id),
+        waiting=len(suspended_runs(connection, workflow_id)),
+    )
 
 
 def suspended_runs(connection: Connection, workflow_id: str) -> list[str]:

@@ -164,6 +164,10 @@ class ScheduleService:
         # Next times of thousands take seconds, in which the runtime has to answer others.
         return await asyncio.to_thread(lambda: [_to_schedule(row) for row in found])
 
+    async def count(self, owner: str, service_id: str | None = None) -> int:
+        """Count schedules, with `service_id` only those of this workflow."""
+        return await self._db.read(rows.count, owner, service_id)
+
     async def get(self, owner: str, schedule_id: str, *, maker: str | None = None) -> Schedule:
         """Return a schedule. Raises NotFound."""
         row = await self._db.read(rows.get, schedule_id, owner, maker)

@@ -11,6 +11,7 @@ from codewords_mcp.errors import Conflict, NotFound
 from codewords_mcp.errors.remedies import DIAGNOSE, Remedy, RemedyAction, show_workflow
 from codewords_mcp.runtime.model.base import Page
 from codewords_mcp.runtime.model.caller import Caller
+from codewords_mcp.runtime.model.deletion import Deletion
 from codewords_mcp.runtime.model.integration_names import family
 from codewords_mcp.runtime.model.manifest import Manifest
 from codewords_mcp.runtime.model.questions import Question, of_deletion
@@ -231,15 +232,15 @@ class Deployments:
         Runs that wait without a sandbox are part of the question: the deletion cancels them.
         """
         workflow = await self.own(caller, service_id)
-        waiting = await self.suspended_runs(service_id)
-        await self.require_ended(workflow, but=len(waiting))
+        deletion = await self.deletion(caller, service_id)
+        await self.require_ended(workflow, but=deletion.waiting)
+        return of_deletion(caller.owner, workflow.name, service_id, workflow.active_version, deletion)
 
-        versions = await self._db.read(rows.list_versions, service_id)
-        databases = await self._databases.count(service_id)
-        live = workflow.active_version
-        return of_deletion(
-            caller.owner, workflow.name, service_id, live, len(versions), databases, len(waiting)
-        )
+    async def deletion(self, caller: Caller, service_id: str) -> Deletion:
+        """Count what the deletion of a workflow removes, pauses and cancels. Raises NotFound."""
+        await self.own(caller, service_id)
+        numbers = await self._db.read(rows.count_for_deletion, service_id)
+        return numbers.model_copy(update={"databases": await self._databases.count(service_id)})
 
     async def suspended_runs(self, service_id: str) -> list[str]:
         """The runs of a workflow that wait for an answer, a request or a time without a sandbox."""

@@ -1,0 +1,47 @@
+"""Everything that the deletion of a workflow removes, pauses and cancels, in numbers and in words."""
+
+from __future__ import annotations
+
+from codewords_mcp.runtime.model.base import Model
+
+
+class Deletion(Model):
+    """Numbers of what goes with a workflow. `triggers` of event sources are paused, `waiting` runs are cancelled."""
+
+    versions: int
+    databases: int = 0
+    schedules: int = 0
+    webhooks: int = 0
+    triggers: int = 0
+    waiting: int = 0
+
+    @property
+    def removed(self) -> str:
+        """What is removed, as in "2 versions, the data of 1 database and 3 schedules"."""
+        parts = [
+            _count(self.versions, "version"),
+            *(["the data of " + _count(self.databases, "database")] if self.databases else []),
+            *([_count(self.schedules, "schedule")] if self.schedules else []),
+            *([_count(self.webhooks, "webhook")] if self.webhooks else []),
+        ]
+        return parts[0] if len(parts) == 1 else f"{', '.join(parts[:-1])} and {parts[-1]}"
+
+    @property
+    def paused(self) -> str:
+        """What is paused; "" for nothing."""
+        if not self.triggers:
+            return ""
+        verbs = "starts it or waits" if self.triggers == 1 else "start it or wait"
+        return f"{_count(self.triggers, 'trigger')} that {verbs} for its runs"
+
+    @property
+    def cancelled(self) -> str:
+        """What is cancelled; "" for nothing."""
+        if not self.waiting:
+            return ""
+        waits = "waits" if self.waiting == 1 else "wait"
+        return f"{_count(self.waiting, 'run')} that {waits} for an answer, a request or a time"
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}{'' if number == 1 else 's'}"
