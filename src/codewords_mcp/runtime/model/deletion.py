@@ -17,7 +17,7 @@ class Deletion(Model):
 
     @property
     def removed(self) -> str:
-        """What is removed, as in "2 versions, the data of 1 database and 3 schedules"."""
+        """The parts that are removed, as in "2 versions, the data of 1 database and 3 schedules"."""
         parts = [
             _count(self.versions, "version"),
             *(["the data of " + _count(self.databases, "database")] if self.databases else []),
@@ -28,7 +28,7 @@ class Deletion(Model):
 
     @property
     def paused(self) -> str:
-        """What is paused; "" for nothing."""
+        """The triggers that are paused; "" for none."""
         if not self.triggers:
             return ""
         verbs = "starts it or waits" if self.triggers == 1 else "start it or wait"
@@ -36,7 +36,7 @@ class Deletion(Model):
 
     @property
     def cancelled(self) -> str:
-        """What is cancelled; "" for nothing."""
+        """The runs that are cancelled; "" for none."""
         if not self.waiting:
             return ""
         waits = "waits" if self.waiting == 1 else "wait"

@@ -135,11 +135,11 @@ class Web:
         max_bytes: int,
     ) -> tuple[WebResponse, httpx2.URL | None, list[str]]:
         """Send a request to a judged address. Returns the response, and the target and cookies of a redirect."""
-        from codewords_mcp.runtime.web.exchange import Exchange
+        from codewords_mcp.runtime.web.exchange import WebExchange
 
         port = target.port or PORTS[target.scheme]
         addresses = await self._dialler.permitted(policy, normal_host(target.host) or "", port, self._share)
-        exchange = Exchange(target, port, self._tls if target.scheme == "https" else None)
+        exchange = WebExchange(target, port, self._tls if target.scheme == "https" else None)
         try:
             await exchange.send(addresses, method, {**_DEFAULT_HEADERS, **headers}, data)
             location = _location(target, exchange.status, exchange.headers)

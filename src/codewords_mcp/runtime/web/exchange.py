@@ -24,7 +24,7 @@ _MAY_LACK_BODY: Final = frozenset({"GET", "HEAD", "OPTIONS", "DELETE"})
 _BREAKS: Final = frozenset(b"\r\n\0")
 
 
-class _Connection(ResponseConnection):
+class LenientConnection(ResponseConnection):
     """A connection that carries one exchange, so that nothing which a lenient parser accepts reaches another one."""
 
     @override
@@ -47,7 +47,7 @@ class _Connection(ResponseConnection):
             self._transport.write(data)
 
 
-class Exchange:
+class WebExchange:
     """A request and its response: `send`, read `body`, `close`. Limits neither time nor bytes.
 
     `tls` is None for a plain connection.
@@ -57,7 +57,7 @@ class Exchange:
         self._target = target
         self._port = port
         self._tls = tls
-        self._connection: _Connection | None = None
+        self._connection: LenientConnection | None = None
         self.status = 0
         self.headers: dict[str, str] = {}
         """Names are in lower case; of a header that comes several times the last one counts."""
@@ -83,13 +83,13 @@ class Exchange:
             if name == b"set-cookie":
                 self.set_cookies.append(text)
 
-    async def _connect(self, addresses: Sequence[str]) -> _Connection:
+    async def _connect(self, addresses: Sequence[str]) -> LenientConnection:
         sock = await connect_to_first(addresses, self._port)
         try:
             name = self._target.raw_host.decode() if self._tls is not None else None
             loop = asyncio.get_running_loop()
             _, connection = await loop.create_connection(
-                _Connection, sock=sock, ssl=self._tls, server_hostname=name
+                LenientConnection, sock=sock, ssl=self._tls, server_hostname=name
             )
         except BaseException:
             sock.close()
