@@ -101,14 +101,14 @@ class RuntimeClient:
         timeout: float = QUICK,
     ) -> JsonValue:
         """Make a request, with `body` as JSON or `content` as it is. Returns the JSON of the response, None if it has no body."""
-        with self._translated():
+        with translated(self.endpoint.url):
             response = self._http.request(
-                method, path, json=body, content=content, params=_passed(params), timeout=timeout
+                method, path, json=body, content=content, params=without_none(params), timeout=timeout
             )
         if response.is_error:
             raise remote_error(response.status_code, response.content)
         if response.content:
-            return _decode(response.content)
+            return decode(response.content)
         return None
 
     def record(
@@ -124,7 +124,7 @@ class RuntimeClient:
         """`call` where the answer is an object."""
         answer = self.call(method, path, body=body, content=content, params=params, timeout=timeout)
         if not isinstance(answer, dict):
-            raise _not_ours()
+            raise not_ours()
         return cast("Json", answer)
 
     def items(self, path: str) -> list[Json]:
@@ -140,7 +140,7 @@ class RuntimeClient:
                 cursor = cast("Json", answer).get("next_cursor")
                 answer = next(iter(cast("Json", answer).values()), None)
             if not isinstance(answer, list):
-                raise _not_ours()
+                raise not_ours()
 
             page = cast("list[Json]", answer)
             items += page
@@ -178,15 +178,15 @@ class RuntimeClient:
     ) -> Iterator[Json | None]:
         """The JSON objects of an NDJSON answer as they come; None for a blank line, which is a heartbeat."""
         with (
-            self._translated(),
+            translated(self.endpoint.url),
             self._http.stream(
-                method, path, json=body, params=_passed(params), headers=headers, timeout=timeout
+                method, path, json=body, params=without_none(params), headers=headers, timeout=timeout
             ) as response,
         ):
             if response.is_error:
                 raise remote_error(response.status_code, response.read())
             for text in response.iter_lines():
-                yield cast("Json", _decode(text.encode())) if text.strip() else None
+                yield cast("Json", decode(text.encode())) if text.strip() else None
 
     @contextmanager
     def stream(
@@ -194,35 +194,36 @@ class RuntimeClient:
     ) -> Generator[httpx2.Response]:
         """An answer whose body the caller reads; leaving early hangs up. `timeout`: seconds between bytes."""
         with (
-            self._translated(),
+            translated(self.endpoint.url),
             self._http.stream(method, path, content=content, headers=headers, timeout=timeout) as response,
         ):
             yield response
 
-    @contextmanager
-    def _translated(self) -> Generator[None]:
-        import httpx2
 
-        url = self.endpoint.url
-        try:
-            yield
-        except httpx2.ConnectError as error:
-            raise RuntimeUnavailable(
-                f"No runtime answers at {url}.",
-                hint="Check CODEWORDS_RUNTIME_URL, or start one with `codewords-mcp serve`.",
-            ) from error
-        except httpx2.TimeoutException as error:
-            raise RuntimeUnavailable(
-                f"The runtime at {url} did not answer in time.", hint="`codewords doctor` says how it is."
-            ) from error
-        except (httpx2.InvalidURL, httpx2.UnsupportedProtocol) as error:
-            raise RuntimeUnavailable(
-                f"{url} is not an address.", hint="CODEWORDS_RUNTIME_URL looks like http://host:8765."
-            ) from error
-        except httpx2.HTTPError as error:
-            raise RuntimeUnavailable(
-                f"The connection to the runtime at {url} broke off.", hint="Try again."
-            ) from error
+@contextmanager
+def translated(url: str) -> Generator[None]:
+    """Raise what the HTTP client raises as RuntimeUnavailable, for a runtime at this address."""
+    import httpx2
+
+    try:
+        yield
+    except httpx2.ConnectError as error:
+        raise RuntimeUnavailable(
+            f"No runtime answers at {url}.",
+            hint="Check CODEWORDS_RUNTIME_URL, or start one with `codewords-mcp serve`.",
+        ) from error
+    except httpx2.TimeoutException as error:
+        raise RuntimeUnavailable(
+            f"The runtime at {url} did not answer in time.", hint="`codewords doctor` says how it is."
+        ) from error
+    except (httpx2.InvalidURL, httpx2.UnsupportedProtocol) as error:
+        raise RuntimeUnavailable(
+            f"{url} is not an address.", hint="CODEWORDS_RUNTIME_URL looks like http://host:8765."
+        ) from error
+    except httpx2.HTTPError as error:
+        raise RuntimeUnavailable(
+            f"The connection to the runtime at {url} broke off.", hint="Try again."
+        ) from error
 
 
 def remote_error(status: int, content: bytes) -> RemoteError:
@@ -239,20 +240,23 @@ def remote_error(status: int, content: bytes) -> RemoteError:
     return RemoteError(status, {"message": f"The runtime answered {status} without saying why."})
 
 
-def _passed(params: Json | None) -> Json | None:
+def without_none(params: Json | None) -> Json | None:
+    """Query parameters that have a value."""
     if params:
         return {key: value for key, value in params.items() if value is not None}
     return None
 
 
-def _decode(content: bytes) -> JsonValue:
+def decode(content: bytes) -> JsonValue:
+    """Parse the JSON of an answer. Raises RuntimeUnavailable where it is none."""
     try:
         return parse(content)
     except ValueError as error:
-        raise _not_ours() from error
+        raise not_ours() from error
 
 
-def _not_ours() -> RuntimeUnavailable:
+def not_ours() -> RuntimeUnavailable:
+    """Make the error for an answer that no runtime of this version gives."""
     return RuntimeUnavailable(
         "What answered is not a CodeWords runtime, or one of another version.",
         hint="Check CODEWORDS_RUNTIME_URL; `codewords doctor` shows both versions.",

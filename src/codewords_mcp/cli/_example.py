@@ -33,7 +33,7 @@ def run_example(workflow: str, *, required: bool) -> int:
         example = json.dumps(detail["example"], ensure_ascii=False)
         _output.note(f"Running version {detail['version']} with {where}: {example}")
         provisioned = str(client.record("POST", "/provision-request")["request_id"])
-        target = f"/{part(service)}/{_main_path(detail).lstrip('/')}"
+        target = f"/{part(service)}/{main_path(detail).lstrip('/')}"
         expect: list[str] = detail.get("expect") or []
         call = RunCall(client, provisioned, target, "POST", example.encode(), None, {}, expect)
         try:
@@ -44,9 +44,12 @@ def run_example(workflow: str, *, required: bool) -> int:
             return INTERRUPTED
 
 
-def _main_path(detail: Json) -> str:
+def main_path(detail: Json) -> str:
+    """The path that the example of a workflow or draft is for: of its routes `/`, or the first that takes a POST."""
     paths = [
-        route["path"] for route in detail["routes"] if route["method"] == "POST" and "{" not in route["path"]
+        route["path"]
+        for route in detail.get("routes", [])
+        if route["method"] == "POST" and "{" not in route["path"]
     ]
     if "/" in paths or not paths:
         return "/"

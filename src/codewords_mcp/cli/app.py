@@ -23,6 +23,7 @@ from codewords_mcp.cli import (
     integrations,
     keys,
     logs,
+    new,
     open_page,
     publish,
     recordings,
@@ -42,6 +43,7 @@ from codewords_mcp.cli import (
     stop as stop_command,
 )
 from codewords_mcp.cli._refs import AsJson
+from codewords_mcp.cli.dev.command import dev
 
 _EPILOG = (
     "Exit codes: 0 done · 1 the workflow or its checks failed · 2 usage · 3 runtime or platform · 130 Ctrl-C."
@@ -83,6 +85,8 @@ _PANELS = {
     "Write": {
         "generate": drafts.generate,
         "templates": workflows.templates,
+        "new": new.new,
+        "dev": dev,
         "validate": workflows.validate,
         "drafts": drafts.drafts,
         "edit": drafts.edit,

@@ -312,22 +312,28 @@ def templates(
 
     items: list[Json] = found["items"]
     if template is not None:
-        one = _template(items, template)
+        one = find_template(items, template)
         _output.print_json(one) if as_json else _output.line(one["code"].rstrip())
-    elif as_json:
-        _output.print_json(items)
     else:
-        _output.table(
-            ["ID", "CATEGORY", "LACKS", "DESCRIPTION"],
-            [[t["id"], t["category"], ", ".join(t["missing"]), t["description"]] for t in items],
-            empty="No template fits.",
-        )
+        print_templates(items, as_json=as_json)
 
     return OK
 
 
-def _template(items: list[Json], requested: str) -> Json:
-    """Raises NotFound."""
+def print_templates(items: list[Json], *, as_json: bool) -> None:
+    """List templates, with the services and secrets that they lack."""
+    if as_json:
+        _output.print_json(items)
+        return
+    _output.table(
+        ["ID", "CATEGORY", "LACKS", "DESCRIPTION"],
+        [[t["id"], t["category"], ", ".join(t["missing"]), t["description"]] for t in items],
+        empty="No template fits.",
+    )
+
+
+def find_template(items: list[Json], requested: str) -> Json:
+    """The template of this id. Raises NotFound."""
     for item in items:
         if item["id"] == requested:
             return item

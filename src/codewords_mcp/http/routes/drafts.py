@@ -13,7 +13,7 @@ from codewords_mcp.http.operations import HttpOperation, Parameter, items_of
 from codewords_mcp.http.progress import answer, watched
 from codewords_mcp.http.responses import NDJSON, JsonReply
 from codewords_mcp.http.state import caller, runtime
-from codewords_mcp.runtime.model.authoring import Draft, Edit, EditedDraft, Generation
+from codewords_mcp.runtime.model.authoring import Draft, DraftServing, Edit, EditedDraft, Generation
 from codewords_mcp.runtime.model.progress import Progress
 from codewords_mcp.runtime.model.workflow import Consent, DraftReview
 
@@ -21,12 +21,26 @@ _MANY = 1 << 31
 
 
 class DraftBody(Body):
-    """`code` is the whole file; `example` an input that it answers, kept with it."""
+    """`code` is the whole file; `example` an input that it answers, kept with it. `check` false only stores it."""
 
     code: str
     name: str = ""
     description: str = ""
     example: Any = None
+    check: bool = True
+
+
+class ServingBody(Body):
+    """`code` is the draft's code from now on; without it the draft is served for another while.
+
+    `workflow`: the caller's workflow that the code is a change of; what its live version may do is agreed to already.
+    `confirm`, the token of 403 `consent_needed`, says that a person agrees; `allow` agrees to whatever it asks.
+    """
+
+    code: str = ""
+    workflow: str | None = None
+    confirm: str | None = None
+    allow: bool = False
 
 
 class EditBody(Body):
@@ -79,9 +93,37 @@ async def create_draft(request: Request) -> Response:
     """Check code and store it as a draft, whatever the checks find."""
     body = await read_body(request, DraftBody)
     made = runtime(request.scope).drafts.create(
-        caller(request.scope), body.code, name=body.name, description=body.description, example=body.example
+        caller(request.scope),
+        body.code,
+        name=body.name,
+        description=body.description,
+        example=body.example,
+        check=body.check,
     )
     return JsonReply(await watched(request, made))
+
+
+async def serve(request: Request) -> Response:
+    """Serve a draft to its owner, with this code, for another while."""
+    body = await read_body(request, ServingBody)
+    served, draft_id = runtime(request.scope).served_drafts, str(request.path_params["draft_id"])
+    if not body.code:
+        await served.renew(caller(request.scope), draft_id)
+        return Response(status_code=204)
+    # The HTTP API is used with a person's key, so its holder vouches for the consent.
+    consent = Consent(allow=body.allow, confirm=body.confirm, by_person=True)
+
+    async def work(progress: Progress) -> DraftServing:
+        return await served.serve(
+            caller(request.scope),
+            draft_id,
+            body.code,
+            workflow=body.workflow,
+            consent=consent,
+            progress=progress,
+        )
+
+    return await answer(request, work)
 
 
 async def get_draft(request: Request) -> Response:
@@ -187,6 +229,14 @@ OPERATIONS = [
         parameters=(Parameter("code", "1 adds the code.", {"type": "integer", "enum": [0, 1], "default": 0}),),
     ),
     HttpOperation("PUT", "/drafts/{draft_id}/name", "Rename a draft", rename_draft, body=NameBody, reply=Draft),
+    HttpOperation(
+        "PUT", "/drafts/{draft_id}/serving", "Serve a draft while it is worked on", serve, body=ServingBody,
+        reply=DraftServing, other_media=(NDJSON,),
+        description="Its owner calls it at `/run/{draft_id}/{path}` like a workflow, for 90 s after each such request: then, or "
+        "when it is deleted, it is served no longer. Its code is stored unchecked, as the next revision. An environment may "
+        "have to be built: with `Accept: application/x-ndjson` it streams `{progress}` lines, then `{result}` or `{error}`. "
+        "Without `code` it answers 204, or 404 where the draft is not served.",
+    ),
     HttpOperation("DELETE", "/drafts/{draft_id}", "Delete a draft", delete_draft, status=204),
     HttpOperation("POST", "/drafts/{draft_id}/edits", "Change a draft", edit, body=EditBody, reply=EditedDraft),
     HttpOperation("GET", "/drafts/{draft_id}/diff", "What a draft changes", diff, parameters=(_AGAINST,), reply=_DIFF),

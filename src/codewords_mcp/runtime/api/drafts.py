@@ -40,14 +40,23 @@ class DraftApi:
         self._templates = templates
 
     async def create(
-        self, caller: Caller, code: str, *, name: str = "", description: str = "", example: Any = None
+        self,
+        caller: Caller,
+        code: str,
+        *,
+        name: str = "",
+        description: str = "",
+        example: Any = None,
+        check: bool = True,
     ) -> EditedDraft:
-        """Check code and store it as a draft, also if checks fail. Raises InvalidInput, Conflict with too many drafts."""
+        """Check code and store it as a draft, also if checks fail; without `check` it is only stored.
+
+        Raises InvalidInput, Conflict with too many drafts.
+        """
         refuse_run(caller, "make drafts")
         origin = DraftSource(name, description, example=example)
-        row = await self._container.drafts.add(
-            caller, require_code(code), origin, self._validator.for_draft(caller)
-        )
+        validate = self._validator.for_draft(caller) if check else None
+        row = await self._container.drafts.add(caller, require_code(code), origin, validate)
         return edited_draft(("", "", ()), row)
 
     async def create_from_template(
@@ -141,6 +150,8 @@ class DraftApi:
         """Delete a draft at once: it serves nobody. Raises NotFound."""
         refuse_run(caller, "delete drafts")
         await self._container.drafts.remove(caller, draft_id)
+        self._container.catalog.served.remove(draft_id)
+        self._container.forget(draft_id)
 
     async def list(self, caller: Caller) -> list[Draft]:
         """Last changed first; at most 100."""

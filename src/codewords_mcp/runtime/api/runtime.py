@@ -33,6 +33,7 @@ from codewords_mcp.runtime.api.resumed_runs import ResumeApi
 from codewords_mcp.runtime.api.runs import RunApi
 from codewords_mcp.runtime.api.schedules import ScheduleApi
 from codewords_mcp.runtime.api.secrets import SecretApi
+from codewords_mcp.runtime.api.served_drafts import ServedDraftApi
 from codewords_mcp.runtime.api.services import ServiceApi
 from codewords_mcp.runtime.api.sessions import SessionApi
 from codewords_mcp.runtime.api.status import StatusApi
@@ -85,6 +86,7 @@ class Runtime:
             TestGate(container, self.tests),
         )
         self.drafts = DraftApi(container, validator, self.templates)
+        self.served_drafts = ServedDraftApi(container)
         self.authoring = AuthoringApi(container, validator, self.services)
         self.files = FileApi(container)
         self.keys = KeyApi(container)

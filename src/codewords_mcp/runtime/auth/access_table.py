@@ -136,7 +136,8 @@ HTTP: tuple[Rule, ...] = (
     # runs.
     *_http(
         "user", ("write", "run"),
-        "POST /generate", "POST /integrations/{app}/call", "POST /schedules", "POST /webhooks", "POST /triggers",
+        "POST /generate", "PUT /drafts/{draft_id}/serving",
+        "POST /integrations/{app}/call", "POST /schedules", "POST /webhooks", "POST /triggers",
         "POST /webhooks/deliveries/{delivery_id}/redeliver",
     ),
     *_http("user", ("write", "run"), "PUT /recordings/{run_id}/test"),

@@ -18,7 +18,7 @@ from codewords_mcp.runtime.authoring.edits import unified_diff
 from codewords_mcp.runtime.model.authoring import Draft, EditedDraft, GenerationAttempt
 from codewords_mcp.runtime.model.caller import Caller
 from codewords_mcp.runtime.model.events import DraftsChanged, EventBus
-from codewords_mcp.runtime.model.validation import Check
+from codewords_mcp.runtime.model.validation import Check, ValidationReport
 from codewords_mcp.runtime.store import drafts as rows
 from codewords_mcp.runtime.store.clock import now, to_datetime
 from codewords_mcp.runtime.store.database import Database
@@ -34,6 +34,12 @@ Validate = Callable[[str, Any], Awaitable[CheckedScript]]
 """`await validate(code, example)` runs every check and a smoke test with the example or an input
 made from the schema.
 """
+
+
+UNCHECKED = CheckedScript(
+    ValidationReport(all_passed=False, report="", checks=[]), None, None, None, timings_ms={}
+)
+"""Of code that was not checked yet."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,12 +81,12 @@ class Drafts:
         caller: Caller,
         code: str,
         origin: DraftSource,
-        validate: Validate,
+        validate: Validate | None,
         history: GenerationHistory | None = None,
     ) -> DraftRow:
-        """Validate code and store it as a new draft, also if checks fail."""
+        """Validate code and store it as a new draft, also if checks fail; unchecked without `validate`."""
         await self._refuse_excess(caller)
-        validation = await validate(code, origin.example)
+        validation = UNCHECKED if validate is None else await validate(code, origin.example)
         at = now()
         row = DraftRow(
             f"draft_{secrets.token_hex(6)}",
@@ -134,6 +140,24 @@ class Drafts:
         await self._store(row, changed)
 
         return changed
+
+    async def replace_code(self, row: DraftRow, code: str, ttl: float) -> DraftRow:
+        """Store other code as the next revision, unchecked; the same code stays the same revision.
+
+        It is kept for `ttl` seconds from now. Raises Conflict as `change` does.
+        """
+        at = now()
+        changed = replace(row, updated_at=at, expires_at=at + round(ttl * 1e6))
+        if code != row.code:
+            # Its routes and its example stay as they were until it is checked.
+            facts: dict[str, Any] = row.facts | {"ready": False, "checks": [], "done": True}
+            changed = replace(changed, code=code, revision=row.revision + 1, facts=facts)
+        await self._store(row, changed)
+        return changed
+
+    async def keep(self, row: DraftRow, ttl: float) -> None:
+        """Keep a draft for these seconds from now. A change at the same moment sets its own time."""
+        await self._db.write(rows.change, row.id, row.revision, {"expires_at": now() + round(ttl * 1e6)})
 
     async def check_again(self, row: DraftRow, validate: Validate) -> DraftRow:
         """Validate the same code again: the cause of a failed check may have been removed outside

@@ -108,6 +108,19 @@ class Draft(Model):
         return None
 
 
+class DraftServing(Model):
+    """A draft that its owner can run at `url`, as a workflow. `capabilities`: what its code may reach.
+
+    `environment_built`: its packages had to be installed first.
+    """
+
+    draft_id: str
+    revision: int
+    url: str
+    capabilities: list[str] = Field(default_factory=list[str])
+    environment_built: bool = False
+
+
 class EditedDraft(Model):
     """A draft after a change: the unified diff, new checks, and checks that no longer apply
     (`resolved`).

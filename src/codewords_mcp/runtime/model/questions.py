@@ -174,6 +174,23 @@ def of_run(
     return Question(owner, subject, rows, lines, wording, service_id=service_id)
 
 
+def of_serving(owner: str, draft_id: str, name: str, grants: Sequence[Grant]) -> Question:
+    """Ask to serve a draft to its owner, who works on it, with permissions that nobody agreed to yet."""
+    shown = quoted(name, _TITLE)
+    wording = Wording(
+        message=f"{shown} is not served: a person has to agree to what it may do.",
+        hint=_TO_RUN,
+        title=f"May {shown}, which is being worked on, do this?",
+        about="It asks for",
+        agreed=f"{shown} may do exactly that while it is worked on. Serve it again.",
+        declined=f"A person declined what {shown} asks for; it is not served.",
+        yes=f"Agree: {shown} may do exactly this",
+        no="No, don't serve it",
+    )
+    digest = _digest(owner, "serve", draft_id, sorted(grants))
+    return Question(owner, digest, tabulate_grants(grants), describe_grants(grants), wording)
+
+
 def of_deletion(owner: str, name: str, service_id: str, live: int | None, deletion: Deletion) -> Question:
     """Ask for the deletion of a workflow. `live` is the live version."""
     shown = quoted(name, _TITLE)

@@ -20,6 +20,7 @@ from codewords_mcp.runtime.model.manifest import Manifest
 from codewords_mcp.runtime.model.progress import no_progress
 from codewords_mcp.runtime.model.recording import RecordingPolicy
 from codewords_mcp.runtime.model.run_wait import WAITING_SERVICES
+from codewords_mcp.runtime.runs.served_drafts import ServedDrafts
 from codewords_mcp.runtime.sandboxes.base import EnvironmentRef
 from codewords_mcp.runtime.store import workflows as rows
 from codewords_mcp.runtime.store.database import Database
@@ -149,16 +150,22 @@ class Catalog:
         self._derive = derive
         self._events = events
         self._cache: OrderedDict[str, Servable] = OrderedDict()
+        self.served = ServedDrafts()
+        """Drafts that their owners run while they work on them."""
 
     def forget(self, service_id: str) -> None:
         """A deploy or rollback changed what is live."""
         self._cache.pop(service_id, None)
 
     async def find(self, caller: Caller, service_id: str) -> Servable:
-        """The live version, if it is the caller's or public.
+        """The live version, if it is the caller's or public; or the caller's draft, while it is served.
 
         Raises NotFound; EnvironmentFailed when its environment is gone and cannot be built again.
         """
+        draft = self.served.find(service_id)
+        if draft is not None and draft.servable.owner == caller.owner:
+            return draft.servable
+
         servable = self._cache.get(service_id)
         if servable is not None and not servable.environment.path.exists():
             # Environments are files that can be deleted while their version is cached.
@@ -181,7 +188,10 @@ class Catalog:
     async def _unknown(self, caller: Caller, unknown_id: str) -> NotFound:
         """The error for an unknown id, with the id that was probably meant."""
         if DRAFT_ID.fullmatch(unknown_id):
-            return NotFound("A draft serves nobody, so it cannot be run.", hint="Deploy it first.")
+            return NotFound(
+                "A draft that is not served cannot be run.",
+                hint="Deploy it first.",
+            )
 
         named = await self._db.read(rows.by_name, caller.owner, unknown_id)
         if named is None:

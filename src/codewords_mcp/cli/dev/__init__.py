@@ -1,0 +1,1 @@
+"""`codewords dev`: serves files of workflows while they are edited."""

@@ -1,0 +1,113 @@
+"""Serving a draft to its owner while it is worked on: in a sandbox, as a deployed version would be, without deploying it."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Final
+
+from codewords_mcp.errors import NotFound
+from codewords_mcp.runtime.api.container import Container
+from codewords_mcp.runtime.auth.authority import Permissions
+from codewords_mcp.runtime.authoring.drafts import require_code
+from codewords_mcp.runtime.model.authoring import DraftServing
+from codewords_mcp.runtime.model.caller import Caller, refuse_run
+from codewords_mcp.runtime.model.manifest import Manifest
+from codewords_mcp.runtime.model.progress import Progress, no_progress
+from codewords_mcp.runtime.model.questions import of_serving
+from codewords_mcp.runtime.model.workflow import Consent
+from codewords_mcp.runtime.runs.catalog import Servable
+from codewords_mcp.runtime.runs.served_drafts import beyond
+from codewords_mcp.runtime.store import workflows
+from codewords_mcp.runtime.store.drafts import DraftRow
+from codewords_mcp.runtime.workflows.analysis import derive
+from codewords_mcp.runtime.workflows.script import Script, parse_script
+from codewords_mcp.runtime.workflows.validation.repair import runnable_code
+from codewords_mcp.runtime.workflows.versions import manifest_of
+
+SERVED_S: Final = 90.0
+"""Seconds that a draft is served without being renewed."""
+KEPT_S: Final = 900.0
+"""Seconds that a draft which was served is kept without being renewed."""
+
+
+class ServedDraftApi:
+    """Drafts that their owner can run by their id, as a workflow. They keep no state of a deployed workflow."""
+
+    def __init__(self, container: Container) -> None:
+        self._container = container
+
+    async def serve(
+        self,
+        caller: Caller,
+        draft_id: str,
+        code: str,
+        *,
+        workflow: str | None = None,
+        consent: Consent = Consent(),  # noqa: B008  # immutable
+        progress: Progress = no_progress,
+    ) -> DraftServing:
+        """Store code as the draft's next revision, unchecked, and serve it from now on.
+
+        Each of its runs is in a sandbox, with the secrets and services of its owner. A person has to agree to what the code
+        may reach beyond what was agreed to for this draft, and for the live version of `workflow`.
+
+        Raises NotFound; InvalidScript and EnvironmentFailed, where the code before goes on being served; ConsentNeeded.
+        """
+        refuse_run(caller, "serve drafts")
+        container = self._container
+        row = await container.drafts.get(caller, draft_id)
+        script = await asyncio.to_thread(
+            parse_script, require_code(code), max_code=container.settings.max_code
+        )
+        manifest = await self._agreed_manifest(caller, row, script, workflow, consent)
+        environment = await container.environments.ensure(script, progress)
+
+        row = await container.drafts.replace_code(row, code, KEPT_S)
+        servable = Servable(
+            row.id, caller.owner, False, row.revision, script, runnable_code(script), environment.ref,
+            Permissions.of(row.id, caller.owner, manifest),
+        )  # fmt: skip
+        served = container.catalog.served.find(row.id)
+        agreed = (*(served.agreed if served else ()), manifest)
+        container.catalog.served.put(servable, agreed, SERVED_S)
+        # Sandboxes that wait run the code before.
+        container.supply.forget(row.id)
+        await (await container.driver()).prepare(environment.ref)
+        return DraftServing(
+            draft_id=row.id,
+            revision=row.revision,
+            url=f"{container.base_url}/run/{row.id}/",
+            capabilities=manifest.lines(),
+            environment_built=environment.built,
+        )
+
+    async def renew(self, caller: Caller, draft_id: str) -> None:
+        """Serve a draft for another while. Raises NotFound where it is served no longer, as after a restart of the runtime."""
+        refuse_run(caller, "serve drafts")
+        row = await self._container.drafts.get(caller, draft_id)
+        if not self._container.catalog.served.renew(row.id, SERVED_S):
+            raise NotFound("This draft is not served any more.", hint="Send its code again.")
+        await self._container.drafts.keep(row, KEPT_S)
+
+    async def _agreed_manifest(
+        self, caller: Caller, row: DraftRow, script: Script, workflow: str | None, consent: Consent
+    ) -> Manifest:
+        """The permissions that the code asks for. Raises ConsentNeeded for those that nobody agreed to."""
+        container = self._container
+        rules = await container.secrets.hosts_by_name(caller.owner)
+        manifest = (await asyncio.to_thread(derive, script, rules=rules)).manifest
+        served = container.catalog.served.find(row.id)
+        missing = served.widens(manifest) if served else manifest.widens(Manifest())
+        if missing and workflow is not None:
+            known = (*(served.agreed if served else ()), await self._live_manifest(caller, workflow))
+            missing = beyond(manifest, known)
+        if missing:
+            question = of_serving(caller.owner, row.id, row.name, missing)
+            await container.consents.settle(question, consent)
+        return manifest
+
+    async def _live_manifest(self, caller: Caller, workflow: str) -> Manifest:
+        """The permissions of a workflow's live version. Raises NotFound unless the caller owns it."""
+        detail = await self._container.deployments.own(caller, workflow)
+        version = await self._container.database.read(workflows.version, detail.id, detail.active_version)
+        return (version and manifest_of(version)) or Manifest()
