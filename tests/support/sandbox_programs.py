@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 import uv
-from tests.support.waiting import until_async
+from tests.support.waiting import PATIENT_TIMEOUT, until_async
 
 from codewords_mcp.runtime.sandboxes import http1
 from codewords_mcp.runtime.sandboxes.base import (
@@ -97,10 +97,13 @@ def _build(folder: Path, prefix: Path) -> None:
 
 async def fork_server(driver: LocalDriver, environment: EnvironmentRef) -> None:
     """Return when the environment's programs are forked."""
-    await driver.prepare(environment)
-    await until_async(
-        lambda: any(state["starts"] == "forks" for state in driver.forks.describe()), "a fork server"
-    )
+
+    async def forks() -> bool:
+        # Again and again: a server that comes up too slowly on a busy machine is given up.
+        await driver.prepare(environment)
+        return any(state["starts"] == "forks" for state in driver.forks.describe())
+
+    await until_async(forks, "a fork server", PATIENT_TIMEOUT)
 
 
 @dataclass

@@ -20,7 +20,7 @@ from codewords_mcp.runtime.egress import HOST_ALIAS
 from codewords_mcp.runtime.model.replay import Replay, ReplayRequest
 from codewords_testing.providers import LoopbackProviders, loopback_providers
 
-pytestmark = [pytest.mark.anyio, pytest.mark.slow, pytest.mark.timeout(400)]
+pytestmark = [pytest.mark.anyio, pytest.mark.slow, pytest.mark.timeout(900)]
 
 HTTP = ["requests", "httpx", "httpx2", "aiohttp", "urllib3", "urllib", "botocore", "threads"]
 MODELS = ["openai", "anthropic", "gemini"]
