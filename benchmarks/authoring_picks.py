@@ -1,8 +1,8 @@
 """Does a wish in plain words lead to the right library services and the right template?
 
-The hundred wishes of authoring_wishes.txt, written before the choice was tuned: the odd ones were looked at while tuning, the even
-ones only counted. A wish holds if every service that it needs is among the three that are proposed, and one of its templates among
-the first three.
+The hundred wishes of authoring_wishes.txt were written before the choice was tuned. The odd ones were looked at while tuning,
+the even ones only counted. A wish holds if every service that it needs is among the three that are proposed, and one of its
+templates among the first three.
 
     python benchmarks/authoring_picks.py [--quick] [--json] [--misses]
 """
@@ -60,17 +60,15 @@ def read_wishes() -> list[Wish]:
         text, services, templates = (part.strip() for part in line.split("|"))
         groups = [] if services == "-" else services.split("+")
         wishes.append(
-            Wish(
-                text, tuple(frozenset(group.split("/")) for group in groups), frozenset(templates.split())
-            )
+            Wish(text, tuple(frozenset(group.split("/")) for group in groups), frozenset(templates.split()))
         )
     return wishes
 
 
 def pick(wish: Wish) -> Pick:
     """Choose for a wish as a brief does."""
-    from codewords_mcp.runtime.authoring.brief import matching_templates
     from codewords_mcp.runtime.authoring.service_choice import choose_services
+    from codewords_mcp.runtime.authoring.template_choice import matching_templates
     from codewords_mcp.runtime.authoring.templates import templates
     from codewords_mcp.runtime.services.describe import describe
     from codewords_mcp.runtime.services.registry import Registry

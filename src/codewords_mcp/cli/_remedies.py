@@ -22,6 +22,7 @@ WORDS: Final[dict[RemedyAction, str]] = {
     RemedyAction.CREATE_SCOPED_KEY: "`codewords keys create --scope …,{scope}` makes one with it.",
     RemedyAction.DELETE_DRAFT: "Delete some: `codewords drafts` shows them, `codewords delete` takes their ids.",
     RemedyAction.DELETE_SECRET: "`codewords secrets delete {name}` deletes it.",
+    RemedyAction.DEPLOY_DRAFT: "`codewords deploy --draft {draft}` makes it live.",
     RemedyAction.DIAGNOSE: "`codewords doctor` says what works here and what does not.",
     RemedyAction.FIND_INTEGRATION: "`codewords integrations search` finds existing names.",
     RemedyAction.INSTALL_SERVICE: "`codewords-mcp service install` starts it with your session.",

@@ -27,6 +27,7 @@ class RemedyAction(StrEnum):
     CREATE_SCOPED_KEY = "create_scoped_key"
     DELETE_DRAFT = "delete_draft"
     DELETE_SECRET = "delete_secret"  # noqa: S105  # an action
+    DEPLOY_DRAFT = "deploy_draft"
     DIAGNOSE = "diagnose"
     FIND_INTEGRATION = "find_integration"
     INSTALL_SERVICE = "install_service"
@@ -79,6 +80,7 @@ NEUTRAL_WORDS: Final[dict[RemedyAction, str]] = {
     RemedyAction.CREATE_SCOPED_KEY: "Make a key with the scope {scope}.",
     RemedyAction.DELETE_DRAFT: "Delete drafts that are not needed.",
     RemedyAction.DELETE_SECRET: "Delete the secret {name}.",
+    RemedyAction.DEPLOY_DRAFT: "Deploy the draft {draft} first.",
     RemedyAction.DIAGNOSE: "The runtime's status says what works here and what does not.",
     RemedyAction.FIND_INTEGRATION: "Search the integrations for existing names.",
     RemedyAction.INSTALL_SERVICE: "As a service of this machine it starts with your session.",
@@ -214,6 +216,11 @@ def add_package(package: str, extra: str) -> Remedy:
 def show_workflow(workflow_id: str) -> Remedy:
     """The remedy for a route, input or version that a workflow lacks."""
     return Remedy(RemedyAction.SHOW_WORKFLOW, {"workflow": workflow_id})
+
+
+def deploy_draft(draft_id: str) -> Remedy:
+    """The remedy for a draft that is used like a workflow."""
+    return Remedy(RemedyAction.DEPLOY_DRAFT, {"draft": draft_id})
 
 
 DIAGNOSE: Final = Remedy(RemedyAction.DIAGNOSE)

@@ -23,6 +23,7 @@ WORDS: Final[dict[RemedyAction, str]] = {
     RemedyAction.CREATE_SCOPED_KEY: 'POST /keys with "{scope}" among its scopes makes one with it.',
     RemedyAction.DELETE_DRAFT: "GET /drafts lists yours, DELETE /drafts/ID deletes one.",
     RemedyAction.DELETE_SECRET: "DELETE /secrets/{name} deletes it.",
+    RemedyAction.DEPLOY_DRAFT: "POST /deploy with this `draft_id` makes it live.",
     RemedyAction.DIAGNOSE: "GET /status says what works here and what does not.",
     RemedyAction.FIND_INTEGRATION: "GET /integrations finds existing names.",
     RemedyAction.INSTALL_SERVICE: "As a service of its machine it starts with the session: `codewords-mcp service install`.",

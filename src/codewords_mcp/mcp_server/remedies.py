@@ -23,6 +23,8 @@ WORDS: Final[dict[RemedyAction, str]] = {
     RemedyAction.CREATE_SCOPED_KEY: "The user makes one with it in a terminal: `codewords keys create --scope …,{scope}`.",
     RemedyAction.DELETE_DRAFT: "list_workflows shows yours, delete_workflow deletes one.",
     RemedyAction.DELETE_SECRET: 'delete_secret(name="{name}") deletes it.',
+    RemedyAction.DEPLOY_DRAFT: 'try_draft(draft_id="{draft}", input=…) tries it, deploy_workflow(draft_id="{draft}") '
+    "makes it live.",
     RemedyAction.DIAGNOSE: "The user sees what works here in a terminal: `codewords doctor`.",
     RemedyAction.FIND_INTEGRATION: "search_integrations finds existing names.",
     RemedyAction.INSTALL_SERVICE: "`codewords-mcp service install` in a terminal starts it with the user's session.",
@@ -40,7 +42,7 @@ WORDS: Final[dict[RemedyAction, str]] = {
     RemedyAction.LIST_RUNS: "get_workflow shows the last runs of a workflow.",
     RemedyAction.LIST_SCHEDULES: "list_triggers shows yours.",
     RemedyAction.LIST_SECRETS: "list_secrets shows yours.",
-    RemedyAction.LIST_SERVICES: "The resource services://all lists them.",
+    RemedyAction.LIST_SERVICES: 'read_practice(topic="services") lists them.',
     RemedyAction.LIST_TEMPLATES: "list_templates shows them.",
     RemedyAction.LIST_WEBHOOKS: "list_triggers shows yours.",
     RemedyAction.LIST_TRIGGERS: "list_triggers shows yours.",

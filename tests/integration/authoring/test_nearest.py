@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from codewords_mcp.runtime.authoring.brief import matching_templates, nearest_template
+from codewords_mcp.runtime.authoring.template_choice import matching_templates, nearest_template
 from codewords_mcp.runtime.authoring.templates import templates
 
 pytestmark = pytest.mark.requirement("generate:nearest")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import re
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable
 from pathlib import Path
 
 import pytest
@@ -22,11 +22,14 @@ from tests.support.runtime import (
 )
 
 from codewords_mcp.errors import Conflict, ConsentNeeded, InvalidInput, NotFound, ValidationFailed
+from codewords_mcp.errors.remedies import Remedy, RemedyAction, deploy_draft
 from codewords_mcp.runtime.api.runtime import Runtime
 from codewords_mcp.runtime.model.caller import Caller
 from codewords_mcp.runtime.model.conflicts import NameTaken
 from codewords_mcp.runtime.model.questions import Question
+from codewords_mcp.runtime.model.trigger import TriggerRequest
 from codewords_mcp.runtime.model.workflow import Consent
+from codewords_mcp.runtime.store.unknown_ids import no_workflow
 
 pytestmark = [pytest.mark.anyio, pytest.mark.slow]
 
@@ -233,12 +236,54 @@ async def test_of_two_deploys_of_one_name_at_once_one_is_a_conflict(runtime: Run
 @pytest.mark.requirement("deploy:named")
 async def test_a_run_by_a_name_says_which_id_is_meant(runtime: Runtime) -> None:
     service = await deploy(runtime, ECHO + "\n# named\n", name="Spoken of")
-    for given in ("Spoken of", "spoken of", "Spoken"):
+    for given in ("Spoken of", "spoken of", "Spoken", "Spokn off", service[:-1], f"{service[:-1]}x"):
+        for use in _uses(runtime, given):
+            with pytest.raises(NotFound) as refused:
+                await use
+            assert refused.value.hint == f"Did you mean {service}?"
+    for use in _uses(runtime, "zzyzx"):
         with pytest.raises(NotFound) as refused:
-            await runtime.runs.call(ADMIN, given)
-        assert refused.value.hint == f"Did you mean {service}?"
-    with pytest.raises(NotFound, match="draft serves nobody"):
-        await runtime.runs.call(ADMIN, "draft_000000000000")
+            await use
+        assert refused.value.remedy == Remedy(RemedyAction.LIST_WORKFLOWS)
+
+
+@pytest.mark.requirement("deploy:named")
+async def test_a_draft_that_is_used_like_a_workflow_says_what_makes_it_one(runtime: Runtime) -> None:
+    draft = (await runtime.drafts.create(ADMIN, ECHO + "\n# a draft\n")).draft
+    for use in _uses(runtime, draft.draft_id):
+        with pytest.raises(NotFound, match="draft serves nobody") as refused:
+            await use
+        assert refused.value.remedy == deploy_draft(draft.draft_id)
+    mistyped = draft.draft_id[:-1] + ("0" if draft.draft_id[-1] != "0" else "1")
+    with pytest.raises(NotFound, match="no draft of that id") as refused:
+        await runtime.drafts.get(ADMIN, mistyped)
+    assert refused.value.hint == f"Did you mean {draft.draft_id}?"
+    await runtime.drafts.delete(ADMIN, draft.draft_id)
+    with pytest.raises(NotFound, match="no draft of that id"):
+        await runtime.runs.call(ADMIN, draft.draft_id)
+
+
+@pytest.mark.requirement("deploy:named", "authority:own-runs")
+async def test_a_run_that_misspells_a_workflow_learns_of_no_other(runtime: Runtime) -> None:
+    await deploy(runtime, ECHO + "\n# hidden\n", name="Hidden one")
+    told = await runtime._container.database.read(no_workflow, None, "Hidden on")
+    assert told.remedy == Remedy(RemedyAction.LIST_WORKFLOWS)
+    assert "hidden" not in told.hint
+    assert "hidden" in (await runtime._container.database.read(no_workflow, "local", "Hidden on")).hint
+
+
+def _uses(runtime: Runtime, name: str) -> list[Awaitable[object]]:
+    """Calls that need the id of a workflow."""
+    schedule = TriggerRequest(kind="schedule", service_id=name, options={"cron": "0 8 * * *"})
+    feed = TriggerRequest(kind="run_ended", service_id=name, options={"workflow": name}, check=False)
+    return [
+        runtime.runs.call(ADMIN, name),
+        runtime.workflows.get(ADMIN, name),
+        runtime.workflows.rollback(ADMIN, name, 1),
+        runtime.published.add(ADMIN, name),
+        runtime.triggers.add(ADMIN, schedule),
+        runtime.triggers.add(ADMIN, feed),
+    ]
 
 
 def _reaching(host: str, number: int) -> str:

@@ -56,7 +56,9 @@ def test_a_dependency_whose_marker_holds_a_control_character_is_refused(escape: 
 
 
 @pytest.mark.requirement("workflows:fenced")
-@pytest.mark.parametrize("fence", ["```python", "```", "````py", "~~~", "\n  ```python"])
+@pytest.mark.parametrize(
+    "fence", ["```python", "```", "````py", "~~~", "\n  ```python", "Here it is:\n\n```python"]
+)
 def test_code_in_a_markdown_fence_is_told_as_that(fence: str) -> None:
     with pytest.raises(UnreadableScript) as refused:
         parse_script(f"{fence}\n{script()}\n```\n")

@@ -8,12 +8,13 @@ from codewords_mcp.runtime.api.services import ServiceApi
 from codewords_mcp.runtime.api.validation import ScriptValidator
 from codewords_mcp.runtime.authoring import diagnose as diagnosing
 from codewords_mcp.runtime.authoring.author_model import gateway_author
-from codewords_mcp.runtime.authoring.brief import brief, describe_service, nearest_template
+from codewords_mcp.runtime.authoring.brief import brief, describe_service
 from codewords_mcp.runtime.authoring.drafts import supplied_example
 from codewords_mcp.runtime.authoring.generate import Bounds, GenerationRequest, Generator
 from codewords_mcp.runtime.authoring.model_request import check_description
 from codewords_mcp.runtime.authoring.practices import practice, topics
 from codewords_mcp.runtime.authoring.service_choice import choose_services
+from codewords_mcp.runtime.authoring.template_choice import nearest_template
 from codewords_mcp.runtime.authoring.templates import templates
 from codewords_mcp.runtime.model.authoring import (
     AskModel,

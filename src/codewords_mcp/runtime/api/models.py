@@ -12,6 +12,7 @@ from codewords_mcp.runtime.model.budget import Budget, BudgetPeriod, BudgetScope
 from codewords_mcp.runtime.model.caller import Caller, refuse_run, require_admin
 from codewords_mcp.runtime.model.provider import GatewayResponse, Provider, ProviderRequest
 from codewords_mcp.runtime.store import workflows
+from codewords_mcp.runtime.store.unknown_ids import no_workflow
 
 
 class ModelApi:
@@ -107,13 +108,13 @@ class BudgetApi:
         """Set or replace a budget, which applies from the next call on. Admin only. Raises InvalidInput."""
         require_admin(caller, "set budgets")
         if subject:
-            await self._require_subject(scope, subject)
+            await self._require_subject(caller, scope, subject)
         return await self._container.gateway.budgets.set(scope, subject, period, usd)
 
-    async def _require_subject(self, scope: BudgetScope, subject: str) -> None:
+    async def _require_subject(self, caller: Caller, scope: BudgetScope, subject: str) -> None:
         """Raise NotFound for an unknown workflow or key, since a budget on it would limit nothing."""
         container = self._container
         if scope == "workflow" and await container.database.read(workflows.get, subject) is None:
-            raise NotFound("There is no workflow of that id.", remedy=Remedy(RemedyAction.LIST_WORKFLOWS))
+            raise await container.database.read(no_workflow, caller.owner, subject)
         if scope == "key" and not await container.keyring.is_known(subject):
             raise NotFound("There is no key of that id.", remedy=Remedy(RemedyAction.LIST_KEYS))

@@ -23,6 +23,7 @@ from codewords_mcp.runtime.store import published as rows
 from codewords_mcp.runtime.store import workflows as workflow_rows
 from codewords_mcp.runtime.store.clock import now
 from codewords_mcp.runtime.store.rows import PublishedRow
+from codewords_mcp.runtime.store.unknown_ids import no_workflow
 
 RUNTIME_TOOLS = frozenset(rule.name for rule in TABLE if rule.kind == "tool")
 MOST = 200
@@ -56,7 +57,7 @@ class PublishedApi:
             # live now.
             workflow = workflow_rows.get(connection, service_id)
             if workflow is None or workflow.owner != caller.owner:
-                raise NotFound("There is no workflow of that id.", remedy=Remedy(RemedyAction.LIST_WORKFLOWS))
+                raise no_workflow(connection, caller.owner, service_id)
 
             name = check_name(tool or tool_name(workflow.name))
             # A published tool must not pass for one of the runtime's.

@@ -8,7 +8,7 @@ from typing import Any, cast
 from codewords_mcp.errors import InvalidInput
 from codewords_mcp.runtime.api.container import Container
 from codewords_mcp.runtime.api.services import ServiceApi
-from codewords_mcp.runtime.authoring.brief import matching_templates
+from codewords_mcp.runtime.authoring.template_choice import matching_templates
 from codewords_mcp.runtime.authoring.templates import lacking, read_template, template_code, templates
 from codewords_mcp.runtime.model.authoring import (
     Template,

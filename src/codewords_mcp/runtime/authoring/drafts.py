@@ -12,7 +12,7 @@ from typing import Any
 from sqlalchemy import Connection
 
 from codewords_mcp.common.bounded_json import JsonValue
-from codewords_mcp.errors import Conflict, InvalidInput, NotFound
+from codewords_mcp.errors import Conflict, InvalidInput
 from codewords_mcp.errors.remedies import Remedy, RemedyAction
 from codewords_mcp.runtime.authoring.edits import unified_diff
 from codewords_mcp.runtime.model.authoring import Draft, EditedDraft, GenerationAttempt
@@ -23,6 +23,7 @@ from codewords_mcp.runtime.store import drafts as rows
 from codewords_mcp.runtime.store.clock import now, to_datetime
 from codewords_mcp.runtime.store.database import Database
 from codewords_mcp.runtime.store.drafts import DraftRow
+from codewords_mcp.runtime.store.unknown_ids import no_draft
 from codewords_mcp.runtime.workflows.openapi import UNTITLED, read_routes, read_title
 from codewords_mcp.runtime.workflows.validation.checks import CheckedScript
 
@@ -201,10 +202,7 @@ class Drafts:
         """The caller's draft. Raises NotFound."""
         row = await self._db.read(rows.get, draft_id, caller.owner, now())
         if row is None:
-            raise NotFound(
-                "There is no draft of that id: it was deleted, deployed or has expired.",
-                remedy=Remedy(RemedyAction.LIST_DRAFTS),
-            )
+            raise await self._db.read(no_draft, caller.owner, draft_id)
         return row
 
     async def find_generated(self, caller: Caller, request_digest: str) -> DraftRow | None:

@@ -10,10 +10,8 @@ from typing import Final, cast
 from sqlalchemy import Connection
 
 from codewords_mcp.errors import NotFound
-from codewords_mcp.errors.remedies import Remedy, RemedyAction
 from codewords_mcp.runtime.auth.authority import Permissions
 from codewords_mcp.runtime.gateway.rules import Rules, rules_of
-from codewords_mcp.runtime.model.authoring import DRAFT_ID
 from codewords_mcp.runtime.model.caller import Caller
 from codewords_mcp.runtime.model.events import EnvironmentLost, EventBus
 from codewords_mcp.runtime.model.manifest import Manifest
@@ -24,6 +22,7 @@ from codewords_mcp.runtime.runs.served_drafts import ServedDrafts
 from codewords_mcp.runtime.sandboxes.base import EnvironmentRef
 from codewords_mcp.runtime.store import workflows as rows
 from codewords_mcp.runtime.store.database import Database
+from codewords_mcp.runtime.store.unknown_ids import no_workflow
 from codewords_mcp.runtime.workflows.environments.environment import Environments
 from codewords_mcp.runtime.workflows.script import Script, parse_script
 from codewords_mcp.runtime.workflows.validation.repair import runnable_code
@@ -187,23 +186,11 @@ class Catalog:
 
     async def _unknown(self, caller: Caller, unknown_id: str) -> NotFound:
         """The error for an unknown id, with the id that was probably meant."""
-        if DRAFT_ID.fullmatch(unknown_id):
-            return NotFound(
-                "A draft that is not served cannot be run.",
-                hint="Deploy it first.",
-            )
-
-        named = await self._db.read(rows.by_name, caller.owner, unknown_id)
-        if named is None:
-            similar = await self._db.read(
-                rows.page, caller.owner, query=unknown_id[:100], limit=1, after=None
-            )
-            named = similar[0] if similar else None
-
-        message = "There is no workflow or service of that id."
-        if named:
-            return NotFound(message, hint=f"Did you mean {named.id}?")
-        return NotFound(message, remedy=Remedy(RemedyAction.LIST_WORKFLOWS))
+        # A run learns of its own workflow only.
+        owner = None if caller.kind == "run" else caller.owner
+        return await self._db.read(
+            no_workflow, owner, unknown_id, "There is no workflow or service of that id."
+        )
 
     async def _is_live(self, servable: Servable) -> bool:
         """Whether no other process has deployed or rolled back meanwhile."""

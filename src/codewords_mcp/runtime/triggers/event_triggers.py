@@ -29,6 +29,7 @@ from codewords_mcp.runtime.store import triggers as rows
 from codewords_mcp.runtime.store.clock import now, optional_datetime, to_datetime
 from codewords_mcp.runtime.store.database import Database
 from codewords_mcp.runtime.store.triggers import TriggerChange, TriggerRow
+from codewords_mcp.runtime.store.unknown_ids import no_workflow
 from codewords_mcp.runtime.triggers.sources.base import MAX_INTERVAL_S, EventSource, SourceTools
 from codewords_mcp.runtime.triggers.sources.registry import find_source, source_kinds
 from codewords_mcp.runtime.triggers.sources.run_ended import RunEndedOptions
@@ -344,7 +345,7 @@ def _check_catch_up(catch_up: int) -> None:
 def _require_workflow(connection: Connection, owner: str, service_id: str) -> None:
     workflow = workflows.get(connection, service_id)
     if workflow is None or not (workflow.owner == owner or workflow.public):
-        raise NotFound("No workflow has this id.", remedy=Remedy(RemedyAction.LIST_WORKFLOWS))
+        raise no_workflow(connection, owner, service_id)
 
 
 def _require_watched(connection: Connection, owner: str, watched: str | None, service_id: str) -> None:

@@ -19,6 +19,7 @@ from codewords_mcp.runtime.store import workflows
 from codewords_mcp.runtime.store.clock import now, optional_datetime, to_datetime, to_micros
 from codewords_mcp.runtime.store.database import Database
 from codewords_mcp.runtime.store.rows import NewSchedule, ScheduleChange, ShownSchedule
+from codewords_mcp.runtime.store.unknown_ids import no_workflow
 from codewords_mcp.runtime.triggers import cron
 from codewords_mcp.runtime.triggers.input_fit import InputFit
 
@@ -134,7 +135,7 @@ class ScheduleService:
     def _add(self, connection: Connection, row: NewSchedule) -> None:
         workflow = workflows.get(connection, row["service_id"])
         if workflow is None or not (workflow.owner == row["owner"] or workflow.public):
-            raise NotFound("No workflow has this id.", remedy=Remedy(RemedyAction.LIST_WORKFLOWS))
+            raise no_workflow(connection, row["owner"], row["service_id"])
 
         # A note and no refusal: two equal schedules can be meant.
         if other := rows.find_equal(connection, row):

@@ -8,7 +8,7 @@ from dataclasses import replace
 from sqlalchemy import Connection
 
 from codewords_mcp.errors import Conflict, NotFound
-from codewords_mcp.errors.remedies import DIAGNOSE, Remedy, RemedyAction, show_workflow
+from codewords_mcp.errors.remedies import DIAGNOSE, show_workflow
 from codewords_mcp.runtime.model.base import Page
 from codewords_mcp.runtime.model.caller import Caller
 from codewords_mcp.runtime.model.deletion import Deletion
@@ -29,6 +29,7 @@ from codewords_mcp.runtime.store import recordings, run_list, schedules
 from codewords_mcp.runtime.store import workflows as rows
 from codewords_mcp.runtime.store.clock import now, to_datetime
 from codewords_mcp.runtime.store.database import Database
+from codewords_mcp.runtime.store.unknown_ids import no_workflow
 from codewords_mcp.runtime.store.workflow_databases.base import WorkflowDatabases
 from codewords_mcp.runtime.store.workflows import VersionRow, WorkflowRow
 from codewords_mcp.runtime.workflows.openapi import docs_path, read_routes
@@ -68,7 +69,9 @@ class Deployments:
         row = await self._db.read(rows.get, service_id)
         # The same answer for both, so that nobody learns which ids exist.
         if row is None or row.owner != caller.owner:
-            raise NotFound("There is no workflow of that id.", remedy=Remedy(RemedyAction.LIST_WORKFLOWS))
+            # A run learns of its own workflow only.
+            owner = None if caller.kind == "run" else caller.owner
+            raise await self._db.read(no_workflow, owner, service_id)
         return row
 
     async def rollback(self, caller: Caller, service_id: str, number: int) -> Deployment:

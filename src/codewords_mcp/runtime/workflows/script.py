@@ -30,8 +30,10 @@ from codewords_mcp.runtime.workflows.script_facts import ScriptFacts, read_facts
 from codewords_mcp.runtime.workflows.validation.code_size import refuse_size, tree_size
 
 DEFAULT_MAX_CODE = 1 << 20
-_FENCE = re.compile(r"\s*(?:`{3,}|~{3,})[\w+-]*\s*\n")
-"""Code in Markdown, as chat models write it."""
+_FENCE = re.compile(
+    r"\A\s*(?:`{3,}|~{3,})[\w+-]*\s*\n|^[ \t]*(?:`{3,}|~{3,})[\w+-]*[ \t]*\n(?=# /// script)", re.MULTILINE
+)
+"""Code in Markdown, as chat models write it: the text begins with a fence, or its header stands in one."""
 _warnings_filter = threading.Lock()
 """`warnings.catch_warnings` changes global state and is not thread-safe in Python 3.11."""
 
@@ -138,11 +140,12 @@ def _text(code: str, max_code: int) -> str:
             "The script is empty.",
             hint="Send the code of a workflow; `list_templates` has some to start from.",
         )
-    if _FENCE.match(text):
+    if (fence := _FENCE.search(text)) is not None:
+        before = text[: fence.end()].rstrip()
         raise UnreadableScript(
-            "The code stands in a Markdown fence: its first line is ```.",
-            hint="Send what is between the fences, without the lines of ```.",
-            line=text[: len(text) - len(text.lstrip())].count("\n") + 1,
+            "The code stands in a Markdown fence.",
+            hint="Send what is between the fences, without the lines of ``` and the text around them.",
+            line=before.count("\n") + 1,
             column=1,
         )
     if "\0" in text:
