@@ -266,10 +266,11 @@ async def test_a_draft_that_is_used_like_a_workflow_says_what_makes_it_one(runti
 @pytest.mark.requirement("deploy:named", "authority:own-runs")
 async def test_a_run_that_misspells_a_workflow_learns_of_no_other(runtime: Runtime) -> None:
     await deploy(runtime, ECHO + "\n# hidden\n", name="Hidden one")
-    told = await runtime._container.database.read(no_workflow, None, "Hidden on")
+    database = runtime._container.database  # pyright: ignore[reportPrivateUsage]
+    told = await database.read(no_workflow, None, "Hidden on")
     assert told.remedy == Remedy(RemedyAction.LIST_WORKFLOWS)
     assert "hidden" not in told.hint
-    assert "hidden" in (await runtime._container.database.read(no_workflow, "local", "Hidden on")).hint
+    assert "hidden" in (await database.read(no_workflow, "local", "Hidden on")).hint
 
 
 def _uses(runtime: Runtime, name: str) -> list[Awaitable[object]]:
