@@ -25,6 +25,13 @@ EXPOSED_VALUE_HINT = (
     " (make a new one, revoke this one) and to give the new one on the page only."
 )
 """Warning if an argument may have contained a secret's value."""
+_TYPES = {
+    "tuple_type": 'it must be a list, such as ["…"]',
+    "list_type": 'it must be a list, such as ["…"]',
+    "dict_type": 'it must be an object, such as {"…": …}',
+    "model_type": 'it must be an object, such as {"…": …}',
+}
+"""Words for kinds of faults, by pydantic's names of them: a model knows JSON, not Python's types."""
 
 
 class TookTooLong(CodewordsError):
@@ -77,7 +84,8 @@ def bad_arguments(error: ValidationError, accepted: list[str]) -> InvalidInput:
     faults: dict[str, str] = {}
     for fault in error.errors(include_url=False, include_context=False, include_input=False):
         name = str(fault["loc"][0]) if fault["loc"] else ""
-        faults.setdefault(name if name in accepted else "arguments", cast("Any", fault)["msg"])
+        message = _TYPES.get(fault["type"]) or cast("Any", fault)["msg"]
+        faults.setdefault(name if name in accepted else "arguments", message)
     faults_text = "; ".join(
         f"`{name}`: {message[:1].lower()}{message[1:]}" for name, message in faults.items()
     )

@@ -138,12 +138,15 @@ def _generated_result(done: Generation) -> CallToolResult:
 
 
 def _brief(brief: Brief, why: str) -> str:
+    others = f" (others: {', '.join(brief.other_templates)})" if brief.other_templates else ""
     services = "\n".join(brief.services) or "(the standard library and httpx will do)"
     return (
         f"{why or 'No model was asked.'} Write it yourself.\n\n"
         f"{brief.rules}\n## Services that may fit\n{services}\n\n"
-        f"Apps of the user (Slack, Sheets …): search_integrations. More about a subject: read_practice. The nearest template: "
-        f"{brief.template_id}; list_templates(template_id={json.dumps(brief.template_id)}) shows its code.\n"
+        'All services and their inputs: read_practice(topic="services"). Apps of the user (Slack, Sheets …): '
+        "search_integrations. "
+        f"The nearest template: {brief.template_id}; list_templates(template_id={json.dumps(brief.template_id)}) shows its code"
+        f"{others}.\n"
         f"Next: {brief.next}. It answers with a draft and what to repair; then deploy_workflow(draft_id=…)."
     )
 

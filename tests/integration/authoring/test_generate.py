@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import itertools
+import json
+import re
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
 from pathlib import Path
@@ -19,6 +21,7 @@ from codewords_mcp.runtime.model.authoring import Edit
 from codewords_mcp.runtime.model.caller import Caller
 from codewords_mcp.runtime.model.model_errors import ModelAnswerInvalid
 from codewords_testing.providers import LoopbackProviders
+from codewords_testing.providers.model import StubReply
 from codewords_testing.providers.scripted import chat_reply
 
 pytestmark = [pytest.mark.anyio, pytest.mark.slow]
@@ -163,6 +166,32 @@ async def test_answers_without_a_program_end_in_words(runtime: Runtime, model: L
     made = await runtime.authoring.generate(ADMIN, "Counts words after being cut off.")
     assert made.draft is not None
     assert "cut off" in made.draft.tried[0].problem
+
+
+@pytest.mark.requirement("author:brief-on-failure")
+@pytest.mark.parametrize(
+    ("status", "body", "told"),
+    [
+        (401, {"error": {"message": "bad key", "type": "invalid_request_error"}}, "refused"),
+        (404, {"error": {"message": "no such model", "type": "invalid_request_error"}}, "has no model"),
+    ],
+)
+async def test_a_provider_that_fails_leaves_the_brief_and_says_what_was_paid(
+    runtime: Runtime, model: LoopbackProviders, status: int, body: dict[str, Any], told: str
+) -> None:
+    def failing() -> StubReply:
+        return StubReply(status, json.dumps(body).encode(), headers=[("content-type", "application/json")])
+
+    model.answer_next(failing())
+    at_once = await runtime.authoring.generate(ADMIN, f"Counts {status} words.", brief_on_failure=True)
+    assert at_once.brief is not None
+    assert told in at_once.why
+    assert "USD" not in at_once.why
+    # One answer was paid, and is kept.
+    model.answer_next(chat_reply(BROKEN), failing())
+    later = await runtime.authoring.generate(ADMIN, f"Counts {status} more words.", brief_on_failure=True)
+    assert later.status == "brief"
+    assert re.search(r"cost 0\.\d+ USD\. The last one is the draft draft_\w+\.", later.why), later.why
 
 
 @pytest.mark.requirement("author:generate-bad")

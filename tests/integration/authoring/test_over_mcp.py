@@ -15,7 +15,7 @@ from mcp import Client
 from mcp_types import CreateMessageRequestParams, CreateMessageResult, ElicitResult, TextContent
 from tests.integration.authoring.tasks import WORDS, code_of
 from tests.support.mcp_clients import data_of, in_process, text_of
-from tests.support.runtime import ADMIN, make_home, open_runtime, workflow
+from tests.support.runtime import ADMIN, ALLOWED, make_home, open_runtime, workflow
 
 from codewords_mcp.runtime.api.runtime import Runtime
 
@@ -214,7 +214,9 @@ async def test_practices_templates_and_prompts_are_found_and_completed(runtime: 
         assert wrong.is_error
         listed = await client.list_tools()
         schema = next(one.input_schema for one in listed.tools if one.name == "read_practice")
-        assert schema["properties"]["topic"]["enum"] == runtime.authoring.practice_topics()
+        assert schema["properties"]["topic"]["enum"] == sorted(
+            [*runtime.authoring.practice_topics(), "services"]
+        )
         found, _ = await _call(client, "list_templates", query="describe a csv table")
         assert found["templates"][0]["id"] == "csv_statistics"
         none, _ = await _call(client, "list_templates", category="astrology")
@@ -251,6 +253,69 @@ async def test_practices_templates_and_prompts_are_found_and_completed(runtime: 
         assert done.completion.values == ["structure", "structured_output"]
         read = await client.read_resource("practices://errors")
         assert "HTTPException" in str(read.contents[0])
+
+
+@pytest.mark.requirement("author:service-list")
+async def test_services_are_listed_and_one_is_shown_with_its_inputs_in_few_tokens(runtime: Runtime) -> None:
+    known = await runtime.services.list(ADMIN)
+    async with in_process(runtime, runtime.settings, ADMIN, "2026-07-28") as client:
+        _, text = await _call(client, "read_practice", topic="services")
+        assert [line.split(":")[0].split(" (")[0][2:] for line in text.splitlines()[1:-1]] == [
+            one.name for one in known
+        ]
+        assert "- send_email" in text
+        assert "Lacks SMTP_URL." in text
+        assert tokens(text) < 1_000
+        for service in known:
+            _, page = await _call(client, "read_practice", topic="services", service=service.name)
+            assert tokens(page) < 1_000, service.name
+            for operation in service.operations:
+                assert f'path="{operation.path.strip("/")}"' in page
+                assert all(name in page for name in operation.input.get("required", []))
+        _, mail = await _call(client, "read_practice", topic="services", service="send_email")
+        assert "SMTP_URL is not set" in mail
+        assert "delivered" in mail
+        wrong = await client.call_tool("read_practice", {"topic": "services", "service": "telepathy"})
+        assert wrong.is_error
+        assert 'read_practice(topic="services")' in text_of(wrong)
+        _, brief = await _call(client, "generate_workflow", description="Sums a list.", brief=True)
+        assert 'read_practice(topic="services")' in brief
+        assert "`timeout`" in brief
+        assert 'service_id="<workflow id>"' in brief
+
+
+@pytest.mark.requirement("author:missing-told")
+async def test_the_question_of_a_deploy_says_what_the_version_lacks(runtime: Runtime) -> None:
+    async with in_process(runtime, runtime.settings, ADMIN, "2026-07-28") as client:
+        asked, text = await _call(client, "deploy_workflow", template_id="rss_digest")
+        assert asked["status"] == "needs_consent"
+        assert "missing yet: send_email needs SMTP_URL, which has no value yet." in text
+        assert "Messages are stored in the outbox and not sent." in text
+        page = await runtime.consents.peek(ADMIN, asked["confirm"])
+        assert (
+            "missing yet",
+            [line.removeprefix("missing yet: ") for line in asked["asks"] if "missing yet" in line],
+        ) in page.rows
+        await runtime.consents.decide(ADMIN, asked["confirm"], agreed=True)
+        await runtime.secrets.set(ADMIN, "SMTP_URL", "smtp://mail.example:587")
+        # The person agreed to the permissions: that a secret was set meanwhile asks for nothing more.
+        live, _ = await _call(client, "deploy_workflow", template_id="rss_digest", confirm=asked["confirm"])
+        assert live["status"] == "deployed"
+        await runtime.secrets.delete(ADMIN, "SMTP_URL")
+        await runtime.workflows.delete(ADMIN, live["workflow_id"], consent=ALLOWED)
+
+
+@pytest.mark.requirement("mcp:error-words")
+async def test_a_wrong_kind_of_argument_is_told_in_the_words_of_json(runtime: Runtime) -> None:
+    async with in_process(runtime, runtime.settings, ADMIN, "2026-07-28") as client:
+        for tool, arguments, told in (
+            ("set_secret", {"name": "A_KEY", "hosts": "api.example.com"}, "`hosts`: it must be a list"),
+            ("run_workflow", {"workflow_id": "x", "headers": "a: b"}, "`headers`: it must be an object"),
+            ("edit_workflow", {"workflow_id": "x", "edits": "a"}, "`edits`: it must be a list"),
+        ):
+            result = await client.call_tool(tool, arguments)
+            assert result.is_error
+            assert told in text_of(result)
 
 
 @pytest.mark.requirement("mcp:deploy-answer")

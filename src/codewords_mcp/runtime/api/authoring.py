@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from codewords_mcp.errors import NotFound
+from codewords_mcp.errors import CodewordsError, NotFound
 from codewords_mcp.runtime.api.container import Container
 from codewords_mcp.runtime.api.services import ServiceApi
 from codewords_mcp.runtime.api.validation import ScriptValidator
@@ -21,6 +21,7 @@ from codewords_mcp.runtime.model.authoring import (
     Brief,
     Diagnosis,
     Generation,
+    ModelCompletion,
 )
 from codewords_mcp.runtime.model.caller import Caller, refuse_run
 from codewords_mcp.runtime.model.manifest import ANY
@@ -77,7 +78,8 @@ class AuthoringApi:
         Bounds: CODEWORDS_AUTHOR_ROUNDS and CODEWORDS_AUTHOR_BUDGET. The model is one of a provider
         with a key, else `ask`; without either the result is a brief. An equal request continues an
         unfinished draft and returns a finished one. `brief_on_failure`: return a brief if the model
-        writes no program. Raises InvalidInput, ModelAnswerInvalid, and the errors of model calls.
+        can't be asked or writes no program, with what it cost. Raises InvalidInput,
+        ModelAnswerInvalid, and the errors of model calls.
         """
         refuse_run(caller, "generate workflows")
         description, constraints = check_description(description, constraints)
@@ -97,11 +99,12 @@ class AuthoringApi:
             description, constraints, nearest_template(templates(), query).code, services
         )
         bounds = Bounds(self._container.settings.author_rounds, self._container.settings.author_budget)
+        failures: list[CodewordsError] = []
         generator = Generator(
             self._container.drafts,
             caller,
             generation_request,
-            asks,
+            _with_failures(asks, failures),
             model,
             self._validator.for_draft(caller),
             bounds,
@@ -112,10 +115,12 @@ class AuthoringApi:
 
         try:
             return await generator.run()
-        except ModelAnswerInvalid as error:
+        except CodewordsError as error:
+            if not isinstance(error, ModelAnswerInvalid) and error not in failures:
+                raise
             # The caller is an assistant, which can write the workflow itself.
             assistant_brief = await self.brief(caller, description, constraints)
-            return Generation(status="brief", brief=assistant_brief, why=error.message)
+            return Generation(status="brief", brief=assistant_brief, why=_failure_text(error, generator))
 
     async def brief(self, caller: Caller, description: str, constraints: str = "") -> Brief:
         """Make a brief from which an assistant can write a workflow itself. Raises InvalidInput."""
@@ -207,3 +212,29 @@ class AuthoringApi:
         if version is None:
             return None
         return await self._container.database.read(workflows.version, service_id, version)
+
+
+def _with_failures(ask_model: AskModel, failures: list[CodewordsError]) -> AskModel:
+    """The same model; the errors of its calls are added to `failures`."""
+
+    async def ask(system: str, prompt: str) -> ModelCompletion:
+        try:
+            return await ask_model(system, prompt)
+        except CodewordsError as error:
+            failures.append(error)
+            raise
+
+    return ask
+
+
+def _failure_text(error: CodewordsError, generator: Generator) -> str:
+    """Say why a generation failed, what its answers cost, and where the last one is."""
+    if isinstance(error, ModelAnswerInvalid):
+        return error.message
+    text = f"{error.message} {error.hint}".rstrip()
+    costs = [attempt.cost for attempt in generator.history.tried if attempt.cost is not None]
+    if costs:
+        text += f" The answers before it cost {sum(costs):.4f} USD."
+    if generator.row is not None:
+        text += f" The last one is the draft {generator.row.id}."
+    return text

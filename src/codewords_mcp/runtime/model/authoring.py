@@ -146,6 +146,7 @@ class Brief(Model):
     rules: str
     template_id: str
     template_code: str
+    other_templates: list[str] = Field(default_factory=list[str])
     services: list[str] = Field(default_factory=list[str])
     next: str
 

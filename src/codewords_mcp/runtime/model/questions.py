@@ -315,6 +315,18 @@ def with_behaviour(
     return replace(question, rows=rows, lines=shown_lines, digest=digest, wording=wording)
 
 
+def with_missing(question: Question, lines: Sequence[str]) -> Question:
+    """Say with the question what a version lacks: secrets without a value, services that can't be used.
+
+    Nothing is asked by it, so the question stays the same one.
+    """
+    if not question.lines or not lines:
+        return question
+    rows: Rows = [*question.rows, ("missing yet", list(lines))]
+    shown_lines = [*question.lines, *(f"missing yet: {line}" for line in lines)]
+    return replace(question, rows=rows, lines=shown_lines)
+
+
 def with_failed_tests(
     question: Question, name: str, live: int, lines: Sequence[str], failed: Sequence[str]
 ) -> Question:

@@ -24,7 +24,7 @@ from codewords_mcp.errors import Conflict, InvalidInput, NotFound, ValidationFai
 from codewords_mcp.runtime.model.caller import Caller
 from codewords_mcp.runtime.model.conflicts import NameTaken, VersionChanged
 from codewords_mcp.runtime.model.manifest import Manifest
-from codewords_mcp.runtime.model.questions import Question, describe_key, of_deploy
+from codewords_mcp.runtime.model.questions import Question, describe_key, of_deploy, with_missing
 from codewords_mcp.runtime.model.validation import Check
 from codewords_mcp.runtime.model.workflow import Deployment
 from codewords_mcp.runtime.store import workflows as rows
@@ -33,7 +33,7 @@ from codewords_mcp.runtime.store.database import Database
 from codewords_mcp.runtime.store.workflows import VersionRow, WorkflowRow
 from codewords_mcp.runtime.workflows.deployments import Deployments
 from codewords_mcp.runtime.workflows.openapi import read_title
-from codewords_mcp.runtime.workflows.validation.checks import CheckedScript
+from codewords_mcp.runtime.workflows.validation.checks import BY_PERSON, CheckedScript
 from codewords_mcp.runtime.workflows.versions import manifest_of, widens
 
 MAX_NAME = 100
@@ -149,6 +149,8 @@ class Deployer:
         # The question compares with the live version, not with the last one that was consented
         # to.
         replaced, question = await self._question(request, name, target, manifest)
+        missing = [one.message for one in report.checks if one.status == "warning" and one.id in BY_PERSON]
+        question = with_missing(question, missing)
         description = (
             request.description
             or (target.description if target else "")

@@ -36,7 +36,7 @@ from codewords_mcp.runtime.workflows.validation.variables import (
 )
 
 _STEPS = 4.0
-_BY_PERSON = frozenset({"connections", "credentials", "variables"})
+BY_PERSON = frozenset({"connections", "credentials", "variables"})
 """Checks of things that a person sets up, not of the code."""
 
 
@@ -260,7 +260,7 @@ class _Work:
         """Whether a check failed that makes starting the program useless. Things that a person has
         to set up do not count.
         """
-        return any(check.status == "failed" and check.id not in _BY_PERSON for check in self.checks)
+        return any(check.status == "failed" and check.id not in BY_PERSON for check in self.checks)
 
     @contextmanager
     def timed(self, name: str) -> Generator[None]:
