@@ -12,6 +12,7 @@ from codewords_mcp.mcp_server.context import ToolContext, runtime_and_caller
 from codewords_mcp.mcp_server.tool import DESTROYS, tool, tool_result
 from codewords_mcp.runtime.model import plain_text as plain
 from codewords_mcp.runtime.model.trigger import TriggerChanges, TriggerTest
+from codewords_mcp.tools._publishing import published_name
 from codewords_mcp.tools._triggers import (
     TriggerItem,
     TriggerSampleItem,
@@ -42,6 +43,14 @@ async def change_trigger(
     """Pause, resume, test, edit or delete a trigger. Its runs stay."""
     runtime, caller = runtime_and_caller(ctx)
     triggers = runtime.triggers
+    if (published := published_name(trigger_id)) is not None:
+        if action != "delete":
+            raise InvalidInput("A published tool can only be deleted.", hint="Its workflow stays.")
+        await runtime.published.remove(caller, published)
+        return tool_result(
+            ChangedTrigger(trigger_id=trigger_id), "It is no tool any more; its workflow stays."
+        )
+
     if action == "delete":
         await triggers.remove(caller, trigger_id)
         return tool_result(ChangedTrigger(trigger_id=trigger_id), "It is deleted.")

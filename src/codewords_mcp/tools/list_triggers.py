@@ -10,6 +10,7 @@ from pydantic import BaseModel, Field
 from codewords_mcp.mcp_server.context import ToolContext, runtime_and_caller
 from codewords_mcp.mcp_server.tool import READS, tool, tool_result
 from codewords_mcp.tools._availability import availability_text
+from codewords_mcp.tools._publishing import KIND_LINE, listed_tools, published_item, published_line
 from codewords_mcp.tools._triggers import TriggerItem, kind_line, trigger_item, trigger_line
 
 
@@ -29,16 +30,19 @@ async def list_triggers(
     """List schedules, webhooks and other triggers: state, next, last run, what was missed."""
     runtime, caller = runtime_and_caller(ctx)
     found = await runtime.triggers.list(caller, service_id=workflow_id)
-    known = [kind_line(kind) for kind in runtime.triggers.kinds()] if kinds else []
+    published = await listed_tools(runtime, caller, workflow_id)
+    known = [*map(kind_line, runtime.triggers.kinds()), KIND_LINE] if kinds else []
     availability = availability_text(runtime.status.availability()) if found else None
 
-    lines = [trigger_line(trigger) for trigger in found] or ["No triggers."]
+    lines = [*map(trigger_line, found), *map(published_line, published)] or ["No triggers."]
     if known:
         lines += ["Kinds:", *known]
     if availability:
         lines.append(f"The runtime: {availability}")
     data = TriggerList(
-        triggers=[trigger_item(trigger) for trigger in found], kinds=known, availability=availability
+        triggers=[*map(trigger_item, found), *map(published_item, published)],
+        kinds=known,
+        availability=availability,
     )
     return tool_result(data, "\n".join(lines))
 

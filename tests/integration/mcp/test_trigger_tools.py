@@ -122,3 +122,37 @@ async def test_a_run_gets_the_headers_that_a_chat_gives(client: Client, real: Ru
     assert found["result"]["headers"]["x-github-event"] == "push"
     refused = await client.call_tool("run_workflow", asked | {"headers": {"Content-Length": "1"}})
     assert "belongs to the connection" in text_of(refused)
+
+
+@pytest.mark.requirement("published:by-chat")
+async def test_a_workflow_becomes_a_tool_from_a_chat_once_a_person_agrees(
+    client: Client, real: Runtime
+) -> None:
+    strict = await deploy(real, _STRICT, name="Greets strictly")
+    asked = {"workflow_id": strict, "kind": "tool", "options": {"name": "greet_strictly"}}
+    refused = await client.call_tool("add_trigger", asked)
+    assert refused.is_error
+    assert "Publish the workflow “Greets strictly”" in text_of(refused)
+    assert await real.published.list(ADMIN) == []
+
+    added = data_of(await confirmed(client, "add_trigger", asked, real, ADMIN))
+    assert (added["trigger_id"], added["kind"]) == ("tool:greet_strictly", "tool")
+    greeted = await client.call_tool("greet_strictly", {"name": "Ada"})
+    assert data_of(greeted)["result"] == {"greeted": "Ada"}
+    listed = await client.call_tool("list_triggers", {"workflow_id": strict})
+    assert [item["trigger_id"] for item in data_of(listed)["triggers"]] == ["tool:greet_strictly"]
+    assert f"a tool of your chats runs {strict}" in text_of(listed)
+    other = await deploy(real, ECHO, name="No tool")
+    assert data_of(await client.call_tool("list_triggers", {"workflow_id": other}))["triggers"] == []
+
+    paused = await client.call_tool(
+        "change_trigger", {"trigger_id": "tool:greet_strictly", "action": "pause"}
+    )
+    assert "can only be deleted" in text_of(paused)
+    gone = {"trigger_id": "tool:greet_strictly", "action": "delete"}
+    assert not (await confirmed(client, "change_trigger", gone, real, ADMIN)).is_error
+    assert await real.published.list(ADMIN) == []
+    wrong = await client.call_tool("add_trigger", asked | {"options": {"nmae": "x"}})
+    assert "It has name." in text_of(wrong)
+    absent = await client.call_tool("add_trigger", asked | {"workflow_id": "Greets strictl"})
+    assert f"Did you mean {strict}?" in text_of(absent)
