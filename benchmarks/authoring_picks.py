@@ -90,7 +90,7 @@ def rows_of(name: str, picks: list[Pick]) -> list[dict[str, Any]]:
             bool(one.wish.templates & set(one.templates[:1])) for one in picks
         ),
     }
-    rows = [
+    rows: list[dict[str, Any]] = [
         {"question": question, "value": round(share, 3), "unit": f"of {len(picks)}", "holds": None}
         for question, share in shares.items()
     ]
@@ -123,7 +123,7 @@ def main() -> int:
         if options.json:
             print(json.dumps(row))
         else:
-            holds = {True: "yes", False: "NO"}.get(row.get("holds"), "")
+            holds = "" if row.get("holds") is None else "yes" if row["holds"] else "NO"
             print(
                 f"{row['question']:<42} {row['value']:>7} {row['unit']:<8} {row.get('target', ''):<8} {holds}".rstrip()
             )
