@@ -14,7 +14,21 @@ _WORD = re.compile(r"[a-z0-9]{2,}")
 _SUBREDDIT = re.compile(r"\br/\w")
 _MIN_LENGTH = 3
 _SHORT = {"ai", "s3", "up", "us", "to", "do", "no", "in"}
-_KEPT = {"news", "us", "sms", "rss", "css", "s3", "aws", "status", "need", "feed", "speed", "less", "process"}
+_WHOLE_WORDS = {
+    "news",
+    "us",
+    "sms",
+    "rss",
+    "css",
+    "s3",
+    "aws",
+    "status",
+    "need",
+    "feed",
+    "speed",
+    "less",
+    "process",
+}
 """Words that are not cut to a stem: they would become another word."""
 _COMMON = set(
     re.findall(
@@ -38,7 +52,7 @@ def stem(word: str) -> str:
     """The stem of an English word in lower case: equal for most forms of it, and no word itself."""
     if word in _SAME:
         return _SAME[word]
-    if word in _KEPT or len(word) < _MIN_LENGTH:
+    if word in _WHOLE_WORDS or len(word) < _MIN_LENGTH:
         return word
 
     if word.endswith("ies") and len(word) > 4:

@@ -16,7 +16,7 @@ from codewords_mcp.runtime.store.tables import drafts, workflows
 NO_WORKFLOW: Final = "There is no workflow of that id."
 _MAX_COMPARED = 500
 """The workflows and drafts, changed last, whose names are compared."""
-_MAX_GIVEN = 100
+_MAX_LENGTH = 100
 _ALIKE = 0.75
 
 
@@ -72,9 +72,9 @@ def _draft_names(connection: Connection, owner: str) -> list[tuple[str, str]]:
     return [(row[0], row[1]) for row in connection.execute(query)]
 
 
-def _nearest(known: list[tuple[str, str]], given: str) -> str | None:
+def _nearest(known: list[tuple[str, str]], unknown: str) -> str | None:
     """The id whose own text or whose name is meant: the same, a part of it, or one that differs little."""
-    text = " ".join(given[:_MAX_GIVEN].lower().split())
+    text = " ".join(unknown[:_MAX_LENGTH].lower().split())
     if not text:
         return None
 
