@@ -21,7 +21,19 @@ from tests.support.runtime import make_home
 
 from codewords_testing.providers import loopback_providers
 
-LANGUAGES = {"bash", "console", "json", "nginx", "python", "powershell", "sh", "toml", "text", "yaml"}
+LANGUAGES = {
+    "bash",
+    "console",
+    "json",
+    "nginx",
+    "python",
+    "powershell",
+    "sh",
+    "toml",
+    "text",
+    "typescript",
+    "yaml",
+}
 SHELLS = {"bash", "console", "sh", "powershell"}
 RUN = [
     page

@@ -79,6 +79,8 @@ def test_a_front_goes_on_whatever_it_is_sent(walk: Walk, tmp_path: Path) -> None
 def test_no_answer_contradicts_the_description_and_none_is_a_failure(
     walk: Walk, schemathesis: Schemathesis, tmp_path: Path, caller: str
 ) -> None:
-    found = fuzz_caller(walk, schemathesis, caller, 1, _SEED, tmp_path, brief=True)
+    found = fuzz_caller(
+        walk, schemathesis, caller, 1, _SEED, tmp_path, brief=True, every_check=caller == "admin"
+    )
     assert not found.failed, found.output[-6000:]
     assert found.cases > 50

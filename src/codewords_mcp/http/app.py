@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
-from starlette.routing import Router
+from starlette.exceptions import HTTPException
+from starlette.routing import Match, Route, Router
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from codewords_mcp.errors import NotFound, ServiceNotAvailable
 from codewords_mcp.http.internal_listener import SandboxGuard, SandboxServer, sandbox_operations
 from codewords_mcp.http.middleware.auth import KeyGuard
 from codewords_mcp.http.middleware.cors import Cors
-from codewords_mcp.http.middleware.errors import ErrorBoundary
+from codewords_mcp.http.middleware.errors import ErrorBoundary, method_not_allowed
 from codewords_mcp.http.middleware.hosts import HostGuard, Trust
 from codewords_mcp.http.middleware.people import PageGuard, PageSessionGuard
 from codewords_mcp.http.middleware.tokens import Tokens
@@ -26,6 +27,7 @@ from codewords_mcp.http.pages import question as question_page
 from codewords_mcp.http.pages import secret as secret_page
 from codewords_mcp.http.pages.docs import docs_operation
 from codewords_mcp.http.paths import SSE_PATHS, is_chrome, is_mcp, toolset_of
+from codewords_mcp.http.postman import postman_operation
 from codewords_mcp.http.routes import (
     admin,
     agreements,
@@ -123,7 +125,7 @@ def operations() -> tuple[HttpOperation, ...]:
     )  # fmt: skip
     described = list(table)
     # The pages read `described` at each request, so that they list themselves as well.
-    pages = [docs_operation(described), operations_for(described)]
+    pages = [docs_operation(described), operations_for(described), postman_operation(described)]
     described.extend(pages)
 
     return tuple(described)
@@ -242,7 +244,20 @@ class RequestDispatcher:
             scope = {**scope, "path": path[:-1]}
         # With an "app" in the scope the router raises for what it cannot match, and the boundary words it.
         scope["app"] = self
-        await self._router(scope, receive, send)
+        try:
+            await self._router(scope, receive, send)
+        except HTTPException as refusal:
+            if refusal.status_code != 405:
+                raise
+            # The router names the methods of the first route of this path alone.
+            raise method_not_allowed(self._methods(scope)) from None
+
+    def _methods(self, scope: Scope) -> set[str]:
+        """The methods of every route of this path."""
+        routes = [
+            cast("Route", route) for route in self._router.routes if route.matches(scope)[0] != Match.NONE
+        ]
+        return {method for route in routes for method in route.methods or ()}
 
 
 def _mcp_rule(path: str) -> Rule:

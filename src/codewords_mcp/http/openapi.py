@@ -12,6 +12,7 @@ from starlette.responses import Response
 
 from codewords_mcp import __version__
 from codewords_mcp.common.bounded_json import JsonObject, JsonValue
+from codewords_mcp.http.examples import EXAMPLES
 from codewords_mcp.http.operations import HttpOperation, Parameter, Schema
 from codewords_mcp.http.responses import JsonReply
 from codewords_mcp.http.routes.services import operations_of
@@ -20,6 +21,8 @@ from codewords_mcp.http.state import caller, own_url, runtime
 _METHODS = ("get", "post", "put", "patch", "delete")
 _REF = "#/components/schemas/{model}"
 _NULLABLE = ["string", "null"]
+_VALUES = frozenset({"default", "const", "enum", "example", "examples"})
+"""Words of a schema whose values are data."""
 
 _ERROR: dict[str, Any] = {
     "type": "object",
@@ -123,18 +126,13 @@ def document(operations: Iterable[HttpOperation], url: str) -> dict[str, Any]:
 
     for operation in operations:
         described = _operation(operation, schemas)
-        if operation.method == "*":
-            methods = _METHODS
-        else:
-            methods = (operation.method.lower(),)
-
-        for method in methods:
+        for method in methods_of(operation):
             if operation.method == "*":
                 suffix = f"_{method}"
             else:
                 suffix = ""
 
-            paths.setdefault(operation.path, {})[method] = described | {
+            paths.setdefault(operation.path, {})[method] = _for_method(described, method) | {
                 "operationId": _id(operation) + suffix
             }
 
@@ -162,14 +160,20 @@ def document(operations: Iterable[HttpOperation], url: str) -> dict[str, Any]:
     }
 
 
+def methods_of(operation: HttpOperation) -> tuple[str, ...]:
+    """The methods of an operation, lower case."""
+    if operation.method == "*":
+        return _METHODS
+    return (operation.method.lower(),)
+
+
 async def openapi(request: Request, *, operations: Sequence[HttpOperation]) -> Response:
     """The document, with the operations of library services."""
     services = await runtime(request.scope).services.list(caller(request.scope))
-    described = list(operations_of(services))
     # Services are described for each caller, since packages may add some at run time.
-    description = document([*operations, *(operation for operation, _ in described)], own_url(request.scope))
-    for _, named in described:
-        description["components"]["schemas"].update(named)
+    described, named = operations_of(services)
+    description = document([*operations, *described], own_url(request.scope))
+    description["components"]["schemas"] |= {name: _titled(schema, name) for name, schema in named.items()}
     return JsonReply(description)
 
 
@@ -184,15 +188,16 @@ def operations_for(table: Sequence[HttpOperation]) -> HttpOperation:
 def _operation(operation: HttpOperation, schemas: dict[str, Any]) -> dict[str, Any]:
     reply: dict[str, Any] = {"description": operation.summary}
     if operation.status != 204:
-        reply["content"] = {operation.media: {"schema": _schema(operation.reply, schemas)}}
-        reply["content"] |= {media: {} for media in operation.other_media}
+        reply["content"] = _content(operation.media, _schema(operation.reply, schemas))
+        reply["content"] |= {media: {"schema": {"type": "string"}} for media in operation.other_media}
 
+    declared = {parameter.name for parameter in operation.parameters if parameter.where == "path"}
     error = {"description": "An error", "content": _errors_of(operation)}
     described: dict[str, Any] = {
         "summary": operation.summary,
         "tags": [operation.tag],
         "parameters": [
-            *map(_path_parameter, _path_names(operation.path)),
+            *(_path_parameter(name) for name in _path_names(operation.path) if name not in declared),
             *map(_parameter, operation.parameters),
         ],
         "responses": {str(operation.status): reply, "default": error},
@@ -203,8 +208,11 @@ def _operation(operation: HttpOperation, schemas: dict[str, Any]) -> dict[str, A
     if operation.description:
         described["description"] = operation.description
     if operation.body is not None:
-        content = {operation.body_media: {"schema": _schema(operation.body, schemas)}}
-        described["requestBody"] = {"content": content, "required": bool(operation.body)}
+        described["requestBody"] = _request_body(operation, _schema(operation.body, schemas))
+        if operation.body_media == "*/*":
+            described["x-any-body"] = True
+        if example := EXAMPLES.get(f"{operation.method} {operation.path}"):
+            described["requestBody"]["content"]["application/json"]["example"] = example
 
     if operation.rule.level in {"open", "page"}:
         # Overrides the document's default, which asks for a key.
@@ -212,18 +220,49 @@ def _operation(operation: HttpOperation, schemas: dict[str, Any]) -> dict[str, A
     return described
 
 
+def _for_method(described: dict[str, Any], method: str) -> dict[str, Any]:
+    """The description without a body where HTTP gives a body no meaning and any method is taken."""
+    if not described.get("requestBody", {}).get("required", True) and method in {"get", "delete"}:
+        return {name: value for name, value in described.items() if name != "requestBody"}
+
+    return described
+
+
+def _request_body(operation: HttpOperation, schema: dict[str, Any]) -> dict[str, Any]:
+    """The body of a request. One of any type is described as JSON: makers of clients know no `*/*` there."""
+    if operation.body_media != "*/*":
+        return {"content": {operation.body_media: {"schema": schema}}, "required": bool(operation.body)}
+
+    return {
+        "description": "JSON, or a body of any other type with its `Content-Type`: it is passed on as it is.",
+        "content": {"application/json": {"schema": schema}},
+        "required": False,
+    }
+
+
+def _content(media: str, schema: dict[str, Any]) -> dict[str, Any]:
+    """The media types of an answer. Of one of any type JSON is the first, which makers of clients can read."""
+    if media == "*/*":
+        return {"application/json": {"schema": schema}, media: {"schema": schema}}
+    if not schema and media.startswith("text/"):
+        return {media: {"schema": {"type": "string"}}}
+
+    return {media: {"schema": schema}}
+
+
 def _errors_of(operation: HttpOperation) -> dict[str, Any]:
     """The shapes of an operation's errors: ours, a page, a workflow's or a provider's own, or one of JSON-RPC."""
     ours = {"$ref": _REF.format(model="Error")}
     if operation.tag == "mcp":
         either = {"anyOf": [ours, {"$ref": _REF.format(model="JsonRpcError")}]}
-        return {"application/json": {"schema": either}, "text/plain": {}, "text/event-stream": {}}
+        texts = {media: {"schema": {"type": "string"}} for media in ("text/plain", "text/event-stream")}
+        return {"application/json": {"schema": either}, **texts}
     if operation.media == "*/*":
-        return {"*/*": {}}
+        return _content("*/*", {})
 
     content: dict[str, Any] = {"application/json": {"schema": ours}}
     if operation.media == "text/html":
-        return content | {"text/html": {}}
+        return content | _content("text/html", {})
 
     return content
 
@@ -232,20 +271,42 @@ def _schema(schema: Schema | None, schemas: dict[str, Any]) -> dict[str, Any]:
     """A schema with its models as references, which are added to `schemas`."""
     if schema is None:
         return {}
-    return cast("dict[str, Any]", _resolve(schema, schemas))
+    return cast("dict[str, Any]", _untitled(_resolve(schema, schemas)))
 
 
 def _resolve(node: Schema | JsonValue, schemas: JsonObject) -> JsonValue:
     if isinstance(node, type):
         full = node.model_json_schema(ref_template=_REF)
-        schemas.update(full.pop("$defs", {}))
-        schemas[node.__name__] = full
+        named = {**full.pop("$defs", {}), node.__name__: full}
+        schemas.update({name: _titled(schema, name) for name, schema in named.items()})
         return {"$ref": _REF.format(model=node.__name__)}
     if isinstance(node, dict):
         return {key: _resolve(value, schemas) for key, value in cast("dict[str, Any]", node).items()}
     if isinstance(node, list):
         return [_resolve(item, schemas) for item in cast("list[Any]", node)]
     return cast("Any", node)
+
+
+def _titled(schema: JsonValue, name: str) -> JsonObject:
+    """A named schema whose only title is its name.
+
+    Pydantic gives each field a title. Makers of clients name classes by titles, where equal ones are a conflict.
+    """
+    return {"title": name, **cast("JsonObject", _untitled(schema))}
+
+
+def _untitled(node: JsonValue) -> JsonValue:
+    if isinstance(node, list):
+        return [_untitled(item) for item in node]
+    if not isinstance(node, dict):
+        return node
+
+    # A value is data, where a title means something. A field called "title" has a schema, which is no text.
+    return {
+        key: value if key in _VALUES else _untitled(value)
+        for key, value in node.items()
+        if not (key == "title" and isinstance(value, str))
+    }
 
 
 def _path_names(path: str) -> list[str]:

@@ -26,12 +26,12 @@ Schema = type[BaseModel] | dict[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class Parameter:
-    """A query parameter or header; path parameters are read off the path."""
+    """A query parameter or header. Parameters of the path are read off it; one that takes few words is declared as well."""
 
     name: str
     description: str
     schema: dict[str, Any]
-    where: Literal["query", "header"] = "query"
+    where: Literal["query", "header", "path"] = "query"
     required: bool = False
 
 
@@ -39,7 +39,7 @@ class Parameter:
 class HttpOperation:
     """A route. `handler` is None for hot paths, which `app.Dispatcher` serves before the router.
 
-    `body` and `reply` are JSON unless `media` names another type of the reply. `method` may be "*".
+    `body` and `reply` are JSON unless `media` names another type of the reply. `method` may be "*". A body of any type is `*/*`.
     `other_media`: further types that a reply can have. `deep`: the last path parameter takes slashes.
     Raises LookupError for a route without a row in the access table.
     """
@@ -74,8 +74,14 @@ class HttpOperation:
         return Route(served, _checked(self.handler, self.rule), methods=[self.method])
 
 
+def whole_number(low: int, high: int, default: int | None = None) -> dict[str, Any]:
+    """The schema of a parameter that `query_int` reads within the same bounds."""
+    schema: dict[str, Any] = {"type": "integer", "minimum": low, "maximum": high}
+    return schema if default is None else schema | {"default": default}
+
+
 PAGE_PARAMETERS = (
-    Parameter("limit", "At most so many, 1 to 100.", {"type": "integer", "default": MAX_PAGE}),
+    Parameter("limit", "At most so many, 1 to 100.", whole_number(1, MAX_PAGE, default=MAX_PAGE)),
     Parameter("cursor", "`next_cursor` of the page before.", {"type": "string"}),
 )
 """Parameters of a list by pages, which `page_query` reads."""

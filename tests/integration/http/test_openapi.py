@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from typing import Any
 
@@ -115,3 +116,40 @@ def test_no_route_takes_a_method_that_only_reflects(door: Door) -> None:
                 head = wire.head()
             assert "405" in head.split("\r\n")[0], (path, head)
             assert "allow: delete, get" in head
+
+
+@pytest.mark.requirement("http:allow")
+def test_a_refused_method_is_told_with_every_method_of_its_path(http: httpx.Client) -> None:
+    taken: dict[str, set[str]] = {}
+    for operation in operations():
+        # Paths that take any method, and pages, whose guard refuses before the route is looked for.
+        if (
+            operation.method != "*"
+            and operation.rule.level not in {"open", "page"}
+            and operation.tag != "mcp"
+        ):
+            taken.setdefault(operation.path, set()).add(operation.method)
+
+    for path, methods in taken.items():
+        answer = http.request("OPTIONS", re.sub(r"{\w+}", "unknown", path))
+        allowed = set(answer.headers["allow"].split(", "))
+        assert answer.status_code == 405, path
+        # A path may fit the pattern of another one too.
+        assert methods <= allowed, path
+        assert ("GET" in allowed) == ("HEAD" in allowed), path
+        assert set(answer.json()["error"]["allow"]) == allowed
+
+
+def test_every_schema_has_one_name_and_its_own(http: httpx.Client) -> None:
+    document = http.get("/openapi.json").json()
+    schemas = document["components"]["schemas"]
+    assert {name: schema.get("title", name) for name, schema in schemas.items()} == {
+        name: name for name in schemas
+    }
+    assert "#/$defs/" not in json.dumps(document)
+
+
+@pytest.mark.parametrize("path", ["/sign-out", "/sign-in"])
+def test_a_page_that_refuses_a_method_names_those_it_takes(http: httpx.Client, path: str) -> None:
+    answer = http.get(path, headers={"Accept": "text/html"})
+    assert (answer.status_code, answer.headers["allow"]) == (405, "POST")

@@ -30,7 +30,7 @@ OPEN_PATHS = frozenset(path for path in _OPEN if "{" not in path)
 OPEN_PREFIXES = tuple(sorted({path.partition("{")[0] for path in _OPEN if "{" in path}))
 """Paths that need no key, by the access table: the secret is in the path, the body's signature, or the first message."""
 
-PAGES = frozenset({"/", "/docs", "/openapi.json", "/console"})
+PAGES = frozenset({"/", "/docs", "/openapi.json", "/postman.json", "/console"})
 """Pages that a person opens in a browser, which can send a key only as the password of Basic authentication."""
 CONSOLE = "/console/"
 EVENTS = "/events"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import secrets
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from typing import Any, cast
 
 import structlog
@@ -121,12 +121,15 @@ def explain(failure: Exception, request_id: str) -> CodewordsError:
     return HttpInternalError(request_id)
 
 
+def method_not_allowed(methods: Iterable[str]) -> MethodNotAllowed:
+    """The error of a path that takes other methods."""
+    allow = sorted(methods)
+    return MethodNotAllowed(
+        "This route does not take this method.", allow=allow, hint=f"Use {' or '.join(allow)}."
+    )
+
+
 def _of_router(failure: HTTPException) -> CodewordsError:
-    if failure.status_code == 405:
-        allow = sorted(((failure.headers or {}).get("Allow") or "").replace(" ", "").split(","))
-        return MethodNotAllowed(
-            "This route does not take this method.", allow=allow, hint=f"Use {' or '.join(allow)}."
-        )
     if failure.status_code == 404:
         return NotFound("There is no such route.", hint="GET /openapi.json describes the routes.")
     return InvalidInput("The request cannot be read.")
@@ -187,6 +190,8 @@ async def _answer(scope: Scope, receive: Receive, send: Send, error: CodewordsEr
 
     if page:
         reply = page(error)
+        if isinstance(error, MethodNotAllowed):
+            reply.headers["Allow"] = ", ".join(error.allow)
     else:
         reply = reply_of(error, scope.get(RUN_ID), www_authenticate)
 

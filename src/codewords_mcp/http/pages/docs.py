@@ -35,7 +35,8 @@ async def docs(request: Request, *, operations: Sequence[HttpOperation]) -> Resp
     return page(
         "API",
         f"<h1>API of {escape(own_url(request.scope))}</h1><p>The key goes into <code>Authorization: Bearer</code> or"
-        f' <code>X-API-Key</code>. For tools: <a href="/openapi.json">/openapi.json</a>.</p>{sections}',
+        f' <code>X-API-Key</code>. For tools: <a href="/openapi.json">/openapi.json</a>,'
+        f' <a href="/postman.json">/postman.json</a>.</p>{sections}',
         wide=True,
     )
 

@@ -9,7 +9,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from codewords_mcp import __version__
-from codewords_mcp.http.bodies import Body, page_query, read_body
+from codewords_mcp.http.bodies import Body, page_query, query_flag, read_body
 from codewords_mcp.http.operations import PAGE_PARAMETERS, HttpOperation, Parameter, page_of
 from codewords_mcp.http.responses import JsonReply
 from codewords_mcp.http.state import AppState, app_state, caller, runtime
@@ -54,7 +54,7 @@ async def readyz(request: Request) -> Response:
 async def status(request: Request) -> Response:
     """Describe the runtime, as `codewords doctor` shows it."""
     return JsonReply(
-        await runtime(request.scope).status.describe(deep=request.query_params.get("deep") == "true")
+        await runtime(request.scope).status.describe(deep=query_flag(request, "deep", default=False))
     )
 
 

@@ -8,7 +8,7 @@ from starlette.responses import Response
 
 from codewords_mcp.errors import InvalidInput
 from codewords_mcp.http.bodies import Body, query_int, read_body
-from codewords_mcp.http.operations import HttpOperation, Parameter, items_of
+from codewords_mcp.http.operations import HttpOperation, Parameter, items_of, whole_number
 from codewords_mcp.http.responses import JsonReply
 from codewords_mcp.http.state import caller, runtime
 from codewords_mcp.runtime.model.alert import (
@@ -93,7 +93,7 @@ OPERATIONS = [
         "works again.",
         parameters=(
             Parameter("state", "Those that are not over, or all.", _STATE),
-            Parameter("limit", "At most so many, 1 to 500.", {"type": "integer", "default": 100}),
+            Parameter("limit", "At most so many, 1 to 500.", whole_number(1, 500, default=100)),
         ),
     ),
     HttpOperation(

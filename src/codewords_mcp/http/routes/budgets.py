@@ -61,17 +61,21 @@ def _scope(request: Request) -> BudgetScope:
     return cast("BudgetScope", scope)
 
 
+_SCOPE = Parameter(
+    "scope", "What is limited.", {"type": "string", "enum": list(_SCOPES)}, "path", required=True
+)
 OPERATIONS = [
     HttpOperation(
         "GET", "/budgets", "List budgets for model calls", list_budgets, tag="costs", reply=items_of(Budget)
     ),
     HttpOperation(
         "PUT", "/budgets/{scope}", "Set a budget", set_budget, tag="costs", body=BudgetBody, reply=Budget,
-        description="`scope` is call, run, workflow, key or home.",
+        description="`scope` is call, run, workflow, key or home.", parameters=(_SCOPE,),
     ),
     HttpOperation(
         "DELETE", "/budgets/{scope}", "Remove a budget", remove_budget, tag="costs", status=204,
         parameters=(
+            _SCOPE,
             Parameter("subject", "Of one workflow or key.", {"type": "string"}),
             Parameter("period", "total, month or day.", {"type": "string", "enum": list(_PERIODS), "default": "total"}),
         ),

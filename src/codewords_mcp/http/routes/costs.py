@@ -9,7 +9,7 @@ from starlette.responses import Response
 
 from codewords_mcp.errors import InvalidInput
 from codewords_mcp.http.bodies import query_int
-from codewords_mcp.http.operations import HttpOperation, Parameter
+from codewords_mcp.http.operations import HttpOperation, Parameter, whole_number
 from codewords_mcp.http.responses import JsonReply
 from codewords_mcp.http.state import caller, runtime
 from codewords_mcp.runtime.model.budget import CostsBy
@@ -48,8 +48,8 @@ OPERATIONS = [
         description="An admin's key sees every owner's. `cached` tokens are among the input, `reasoning` among the output.",
         parameters=(
             Parameter("by", "What to sum by.", {"type": "string", "enum": list(get_args(CostsBy)), "default": "day"}),
-            Parameter("days", "Of the last days, 1 to 400, today included.", {"type": "integer", "default": 30}),
-            Parameter("limit", "At most so many, 1 to 1000.", {"type": "integer", "default": 100}),
+            Parameter("days", "Of the last days, 1 to 400, today included.", whole_number(1, 400, default=30)),
+            Parameter("limit", "At most so many, 1 to 1000.", whole_number(1, 1000, default=100)),
         ),
         reply={"type": "object", "properties": {"items": {"type": "array", "items": _ITEM}}, "required": ["items"]},
     ),

@@ -9,7 +9,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from codewords_mcp.http.bodies import Body, query_flag, query_int, read_body
-from codewords_mcp.http.operations import HttpOperation, Parameter, items_of
+from codewords_mcp.http.operations import HttpOperation, Parameter, items_of, whole_number
 from codewords_mcp.http.progress import answer, watched
 from codewords_mcp.http.responses import NDJSON, JsonReply
 from codewords_mcp.http.state import caller, runtime
@@ -219,7 +219,9 @@ def _subject(request: Request) -> str:
 
 
 _DIFF = {"type": "object", "required": ["diff"], "properties": {"diff": {"type": "string"}}}
-_AGAINST = Parameter("against", "The version to compare with; the one before otherwise.", {"type": "integer"})
+_AGAINST = Parameter(
+    "against", "The version to compare with; the one before otherwise.", whole_number(1, _MANY)
+)
 
 OPERATIONS = [
     HttpOperation("GET", "/drafts", "List drafts", list_drafts, reply=items_of(Draft)),
@@ -252,7 +254,7 @@ OPERATIONS = [
     ),
     HttpOperation(
         "GET", "/workflows/{service_id}/diff", "What is different between two versions", diff, reply=_DIFF,
-        parameters=(Parameter("version", "The later one; the live one otherwise.", {"type": "integer"}), _AGAINST),
+        parameters=(Parameter("version", "The later one; the live one otherwise.", whole_number(1, _MANY)), _AGAINST),
     ),
     HttpOperation(
         "DELETE", "/workflows/{service_id}", "Delete a workflow with its versions, schedules and webhooks", delete_workflow,
@@ -261,6 +263,7 @@ OPERATIONS = [
     ),
     HttpOperation(
         "POST", "/generate", "Let a model write a workflow", generate, body=GenerateBody, reply=Generation,
+        other_media=(NDJSON,),
         description="Takes a while: with `Accept: application/x-ndjson` it streams `{progress}` lines, then `{result}` or "
         "`{error}`. The same body again goes on with what was broken off.",
     ),

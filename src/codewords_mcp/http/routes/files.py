@@ -164,7 +164,8 @@ OPERATIONS = [
         },
     ),
     HttpOperation(
-        "PUT", "/file/{token}", "Upload by a signed link", upload, tag="files", body={}, body_media="*/*",
+        "PUT", "/file/{token}", "Upload by a signed link", upload, tag="files",
+        body={"type": "string", "format": "binary"}, body_media="application/octet-stream",
         reply={"type": "object", "properties": {"size": {"type": "integer"}}},
     ),
     HttpOperation(

@@ -9,7 +9,7 @@ from starlette.responses import Response
 
 from codewords_mcp.errors import InvalidInput
 from codewords_mcp.http.bodies import Body, query_int, read_body, read_bytes
-from codewords_mcp.http.operations import HttpOperation, Parameter, items_of
+from codewords_mcp.http.operations import HttpOperation, Parameter, items_of, whole_number
 from codewords_mcp.http.responses import JsonReply
 from codewords_mcp.http.state import caller, runtime
 from codewords_mcp.runtime.api.recordings import MAX_BYTES
@@ -76,9 +76,9 @@ OPERATIONS = [
         "GET", "/recordings", "List recordings of runs", list_recordings, tag="runs", reply=items_of(RecordingInfo),
         parameters=(
             Parameter("service_id", "Of one workflow.", {"type": "string"}),
-            Parameter("version", "Of one of its versions.", {"type": "integer"}),
-            Parameter("status", "Of runs that ended so.", {"type": "string"}),
-            Parameter("limit", "At most so many, 1 to 500.", {"type": "integer", "default": 20}),
+            Parameter("version", "Of one of its versions.", whole_number(1, 1 << 31)),
+            Parameter("status", "Of runs that ended so.", {"type": "string", "enum": list(get_args(RunStatus))}),
+            Parameter("limit", "At most so many, 1 to 500.", whole_number(1, 500, default=20)),
         ),
     ),
     HttpOperation(

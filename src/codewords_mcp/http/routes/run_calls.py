@@ -9,10 +9,13 @@ from starlette.types import Receive, Scope, Send
 from codewords_mcp.http.middleware.client_connection import ClientConnection, hang_ups_of
 from codewords_mcp.http.middleware.cookies import on_runtime_origin
 from codewords_mcp.http.middleware.headers import Headers, flag, inward, number, outward, token
-from codewords_mcp.http.operations import HttpOperation, Parameter
+from codewords_mcp.http.operations import HttpOperation, Parameter, whole_number
 from codewords_mcp.http.responses import JsonReply
 from codewords_mcp.http.state import RUN_ID, app_state, caller, own_url, runtime
 from codewords_mcp.runtime.model.run import RunRequest, RunResponse
+
+MAX_DELAY = 30 * 86400
+"""Seconds."""
 
 _HEADERS = (
     Parameter("X-Provisioned-Request-Id", "An id from POST /provision-request for this run.", {"type": "string"}, "header"),
@@ -22,10 +25,14 @@ _HEADERS = (
     Parameter("Run-As-Template", "`yes`: another's public workflow gets the caller's secrets.", {"type": "string"}, "header"),
 )  # fmt: skip
 _BACKGROUND = (
-    Parameter("Codewords-Priority", "Among waiting runs: 1 first, 100 last, else 50.", {"type": "integer"}, "header"),
-    Parameter("Codewords-Delay", "Seconds before which it does not start, at most 30 days.", {"type": "number"}, "header"),
+    Parameter(
+        "Codewords-Priority", "Among waiting runs: 1 first, 100 last, else 50.", whole_number(1, 100, default=50), "header",
+    ),
+    Parameter(
+        "Codewords-Delay", "Seconds before which it does not start, at most 30 days.",
+        {"type": "number", "minimum": 0, "maximum": MAX_DELAY}, "header",
+    ),
 )  # fmt: skip
-MAX_DELAY = 30 * 86400
 _SANDBOXED = (b"content-security-policy", b"sandbox")
 """A page of a workflow has the origin of the console. Sandboxed it gets one of its own, and runs no script. A policy that
 the workflow sets itself holds as well: browsers apply each such header.

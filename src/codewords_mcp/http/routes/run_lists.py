@@ -11,7 +11,7 @@ from starlette.responses import Response
 
 from codewords_mcp.errors import InvalidInput
 from codewords_mcp.http.bodies import Body, query_int, read_body
-from codewords_mcp.http.operations import HttpOperation, Parameter, page_of
+from codewords_mcp.http.operations import HttpOperation, Parameter, page_of, whole_number
 from codewords_mcp.http.responses import JsonReply
 from codewords_mcp.http.routes.run_records import RECORD
 from codewords_mcp.http.state import caller, runtime
@@ -135,7 +135,7 @@ OPERATIONS = [
                 "mode", "Only dry runs, runs that apply one, or replays. Without it all but replays.",
                 {"type": "string", "enum": list(get_args(ExecutionMode))},
             ),
-            Parameter("version", "Only of this version.", {"type": "integer"}),
+            Parameter("version", "Only of this version.", whole_number(1, 2**31 - 1)),
             Parameter(
                 "trigger", "Only those that a schedule, another run, or a caller started.",
                 {"type": "string", "enum": list(get_args(RunTrigger))},
@@ -146,9 +146,12 @@ OPERATIONS = [
                 "view", "`rows` leaves out answers, attempts and steps, and adds the workflow's name, what started the run, "
                 "and its first arguments.", {"type": "string", "enum": list(get_args(View)), "default": "records"},
             ),
-            Parameter("q", "Only with this text in their path or input, as far as that is kept. Rows.", {"type": "string"}),
+            Parameter(
+                "q", "Only with this text in their path or input, as far as that is kept. Rows.",
+                {"type": "string", "maxLength": LONGEST},
+            ),
             Parameter("key_id", "Only of the caller with this key. Rows.", {"type": "string"}),
-            Parameter("limit", "At most so many, 1 to 100.", {"type": "integer", "default": 20}),
+            Parameter("limit", "At most so many, 1 to 100.", whole_number(1, 100, default=20)),
             Parameter("cursor", "`next_cursor` of the page before.", {"type": "string"}),
         ),
     ),

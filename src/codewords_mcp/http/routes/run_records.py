@@ -13,7 +13,7 @@ from starlette.responses import Response
 from codewords_mcp.errors import InvalidInput, RunPending
 from codewords_mcp.errors.remedies import Remedy
 from codewords_mcp.http.bodies import query_flag, query_int, query_wait
-from codewords_mcp.http.operations import HttpOperation, Parameter
+from codewords_mcp.http.operations import HttpOperation, Parameter, whole_number
 from codewords_mcp.http.progress import watched
 from codewords_mcp.http.responses import NDJSON, SSE, JsonReply, LineStream, line
 from codewords_mcp.http.state import app_state, caller, runtime
@@ -39,10 +39,12 @@ _PIECE = 32 << 10
 MAX_TAIL = 10_000
 RECORD = {"$ref": "#/components/schemas/RequestRecord"}
 _DEPTH = Parameter(
-    "depth", f"Calls that are followed, at most {MAX_DEPTH}.", {"type": "integer", "default": DEFAULT_DEPTH}
+    "depth",
+    f"Calls that are followed, at most {MAX_DEPTH}.",
+    whole_number(0, MAX_DEPTH, default=DEFAULT_DEPTH),
 )
 _LOG_LINES = Parameter(
-    "log_lines", f"Last lines, at most {MAX_LINES}.", {"type": "integer", "default": DEFAULT_LINES}
+    "log_lines", f"Last lines, at most {MAX_LINES}.", whole_number(0, MAX_LINES, default=DEFAULT_LINES)
 )
 
 
@@ -263,7 +265,7 @@ OPERATIONS = [
         description="One JSON object a line, live; an empty line about every 5 s says that the run goes on.",
         parameters=(
             Parameter("after", "Only lines later than this `createdAt`.", {"type": "string"}),
-            Parameter("tail", f"Begin with the last so many lines, at most {MAX_TAIL:,}.", {"type": "integer"}),
+            Parameter("tail", f"Begin with the last so many lines, at most {MAX_TAIL:,}.", whole_number(1, MAX_TAIL)),
             Parameter("before", "Only the last lines that are older than this `createdAt`.", {"type": "string"}),
             Parameter("level", "Only lines of this level and above.", {"type": "string", "enum": list(LEVELS)}),
             Parameter("format", "`sse` for server-sent events.", {"type": "string", "enum": ["ndjson", "sse"]}),

@@ -6,7 +6,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from codewords_mcp.http.bodies import query_int, read_body
-from codewords_mcp.http.operations import HttpOperation, Parameter, page_of
+from codewords_mcp.http.operations import HttpOperation, Parameter, page_of, whole_number
 from codewords_mcp.http.responses import JsonReply
 from codewords_mcp.http.state import caller, runtime
 from codewords_mcp.runtime.api.paging import MAX_PAGE
@@ -60,7 +60,7 @@ OPERATIONS = [
         "GET", "/schedules", "List schedules, next first", list_schedules, tag="schedules", reply=page_of(Schedule),
         parameters=(
             Parameter("service_id", "Only of this workflow.", {"type": "string"}),
-            Parameter("limit", "At most so many, 1 to 100.", {"type": "integer", "default": MAX_PAGE}),
+            Parameter("limit", "At most so many, 1 to 100.", whole_number(1, MAX_PAGE, default=MAX_PAGE)),
             Parameter("cursor", "`next_cursor` of the page before.", {"type": "string"}),
         ),
     ),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from typing import Any
 from urllib.parse import quote
 
@@ -68,22 +68,26 @@ async def preview(request: Request) -> Response:
     )
 
 
-def operations_of(services: Iterable[ServiceInfo]) -> Iterator[tuple[HttpOperation, dict[str, Any]]]:
-    """(how an operation is called, the named schemas that it refers to), for the description of the HTTP API."""
+def operations_of(services: Iterable[ServiceInfo]) -> tuple[list[HttpOperation], dict[str, Any]]:
+    """(how each operation is called, the named schemas that they refer to), for the description of the HTTP API."""
+    operations: list[HttpOperation] = []
+    named: dict[str, Any] = {}
+
     for service in services:
         if service.name in PROVIDERS:  # the table has them
             continue
         for operation in service.operations:
-            named: dict[str, Any] = {}
             needs = [f"`{credential.name}`" for credential in service.credentials if not credential.without]
             body = _named(operation.input, service.name, named)
             reply = _named(operation.output, service.name, named)
-            yield HttpOperation(
+            operations.append(HttpOperation(
                 "POST", f"/run/{service.name}{operation.path.replace('*', '{path}')}", operation.summary,
                 tag=f"service: {service.name}", body=body, reply=reply,
                 description=service.summary + (f" Needs {', '.join(needs)}." if needs else ""),
                 rule=service_rule(service.name, operation.path.strip("/"), operation.effect),
-            ), named  # fmt: skip
+            ))  # fmt: skip
+
+    return operations, named
 
 
 def _named(schema: dict[str, Any], service: str, named: dict[str, Any]) -> dict[str, Any]:
@@ -98,13 +102,13 @@ def _named(schema: dict[str, Any], service: str, named: dict[str, Any]) -> dict[
         return node
 
     def moved_object(node: JsonObject) -> JsonObject:
-        return {
-            key: f"#/components/schemas/{service}_{value.rpartition('/')[2]}"
-            if key == "$ref" and isinstance(value, str)
-            else moved(value)
-            for key, value in node.items()
-            if key != "$defs"
-        }
+        return {key: moved_member(value) for key, value in node.items() if key != "$defs"}
+
+    def moved_member(value: JsonValue) -> JsonValue:
+        # The values of a discriminator's mapping are references as well.
+        if isinstance(value, str) and value.startswith("#/$defs/"):
+            return f"#/components/schemas/{service}_{value.rpartition('/')[2]}"
+        return moved(value)
 
     named.update({f"{service}_{name}": moved(part) for name, part in schema.get("$defs", {}).items()})
     return moved_object(schema)

@@ -11,7 +11,7 @@ from starlette.responses import Response
 from codewords_mcp.http.bodies import Body, read_body
 from codewords_mcp.http.operations import HttpOperation, items_of
 from codewords_mcp.http.progress import answer, watched
-from codewords_mcp.http.responses import JsonReply
+from codewords_mcp.http.responses import NDJSON, JsonReply
 from codewords_mcp.http.state import caller, runtime
 from codewords_mcp.runtime.api.testing import SECONDS, TestRequest
 from codewords_mcp.runtime.model.progress import Progress
@@ -103,7 +103,7 @@ OPERATIONS = [
         status=204,
     ),
     HttpOperation(
-        "POST", "/tests", "Run tests", run_tests, body=TestBody, reply=TestReport,
+        "POST", "/tests", "Run tests", run_tests, body=TestBody, reply=TestReport, other_media=(NDJSON,),
         description="Nothing is sent. With `Accept: application/x-ndjson` it streams `{progress}` lines, then `{result}` or "
         "`{error}`.",
     ),

@@ -15,6 +15,7 @@ from codewords_mcp.http.operations import (
     Parameter,
     items_of,
     page_of,
+    whole_number,
 )
 from codewords_mcp.http.responses import JsonReply
 from codewords_mcp.http.state import caller, runtime
@@ -161,6 +162,6 @@ OPERATIONS = [
     HttpOperation(
         "GET", "/triggers/{trigger_id}/events", "List the newest events of an event source", list_events, tag="triggers",
         reply=items_of(TriggerEvent),
-        parameters=(Parameter("limit", "At most so many, 1 to 100.", {"type": "integer", "default": 50}),),
+        parameters=(Parameter("limit", "At most so many, 1 to 100.", whole_number(1, 100, default=50)),),
     ),
 ]  # fmt: skip

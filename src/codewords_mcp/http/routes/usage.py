@@ -12,7 +12,7 @@ from starlette.responses import Response
 
 from codewords_mcp.errors import InvalidInput
 from codewords_mcp.http.bodies import query_int
-from codewords_mcp.http.operations import HttpOperation, Parameter, items_of
+from codewords_mcp.http.operations import HttpOperation, Parameter, items_of, whole_number
 from codewords_mcp.http.responses import JsonReply
 from codewords_mcp.http.state import caller, runtime
 from codewords_mcp.runtime.model.usage import UsageBy, UsageSum
@@ -61,7 +61,7 @@ OPERATIONS = [
         "GET", "/usage", "Sum up what runs used", usage, tag="runs", reply=items_of(UsageSum), other_media=("text/csv",),
         parameters=(
             Parameter("by", "What to sum by.", {"type": "string", "enum": list(get_args(UsageBy)), "default": "workflow"}),
-            Parameter("days", "Of the last days in UTC, today included.", {"type": "integer", "default": 30}),
+            Parameter("days", "Of the last days in UTC, today included.", whole_number(1, 3660, default=30)),
             Parameter("format", "`csv` for a spreadsheet.", {"type": "string", "enum": ["json", "csv"]}),
         ),
     ),

@@ -10,7 +10,14 @@ from starlette.responses import PlainTextResponse, Response
 from codewords_mcp.errors import BodyTooLarge, InvalidInput
 from codewords_mcp.http.bodies import Body, page_query, query_int, read_body, read_bytes
 from codewords_mcp.http.middleware.headers import inward
-from codewords_mcp.http.operations import PAGE_PARAMETERS, HttpOperation, Parameter, items_of, page_of
+from codewords_mcp.http.operations import (
+    PAGE_PARAMETERS,
+    HttpOperation,
+    Parameter,
+    items_of,
+    page_of,
+    whole_number,
+)
 from codewords_mcp.http.responses import JsonReply
 from codewords_mcp.http.state import access, app_state, caller, runtime
 from codewords_mcp.runtime.model.webhook import Arrival, Delivery, DeliveryStatus, Webhook
@@ -149,7 +156,7 @@ OPERATIONS = [
         reply=items_of(Delivery),
         parameters=(
             Parameter("status", "Only with this status.", _STATUS),
-            Parameter("limit", "At most so many, 1 to 100.", {"type": "integer", "default": 50}),
+            Parameter("limit", "At most so many, 1 to 100.", whole_number(1, 100, default=50)),
             Parameter("before", "Only what came before this delivery.", {"type": "string"}),
         ),
     ),

@@ -6,9 +6,9 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from codewords_mcp.http.bodies import Body, query_flag, query_int, read_body
-from codewords_mcp.http.operations import HttpOperation, Parameter, items_of, page_of
+from codewords_mcp.http.operations import HttpOperation, Parameter, items_of, page_of, whole_number
 from codewords_mcp.http.progress import answer
-from codewords_mcp.http.responses import JsonReply
+from codewords_mcp.http.responses import NDJSON, JsonReply
 from codewords_mcp.http.state import SESSION, caller, runtime
 from codewords_mcp.runtime.model.authoring import Template
 from codewords_mcp.runtime.model.plain_text import item
@@ -188,11 +188,11 @@ _STREAMS = "Takes a while: with `Accept: application/x-ndjson` it streams `{prog
 OPERATIONS = [
     HttpOperation(
         "POST", "/validate", "Check a workflow's code", validate,
-        description=_STREAMS, body=ValidateBody, reply=ValidationReport,
+        description=_STREAMS, body=ValidateBody, reply=ValidationReport, other_media=(NDJSON,),
     ),
     HttpOperation(
         "POST", "/deploy", "Deploy code or a template", deploy,
-        description=_STREAMS, body=DeployBody, reply=Deployment,
+        description=_STREAMS, body=DeployBody, reply=Deployment, other_media=(NDJSON,),
     ),
     HttpOperation(
         "GET", "/templates", "Workflows to start from", list_templates,
@@ -214,7 +214,7 @@ OPERATIONS = [
         "GET", "/workflows", "List workflows", list_workflows,
         parameters=(
             Parameter("query", "Only names and descriptions with this text.", {"type": "string"}),
-            Parameter("limit", "At most so many, 1 to 100.", {"type": "integer", "default": 20}),
+            Parameter("limit", "At most so many, 1 to 100.", whole_number(1, 100, default=20)),
             Parameter("cursor", "`next_cursor` of the page before.", {"type": "string"}),
             Parameter(
                 "recent", "1 adds the last 10 runs of each and how many schedules it has.",
@@ -227,7 +227,7 @@ OPERATIONS = [
         "GET", "/workflows/{service_id}", "One workflow: routes, versions, last runs", get_workflow, reply=WorkflowDetail,
         description="Of another owner's public workflow: the live version's routes and permissions, and your last runs.",
         parameters=(
-            Parameter("version", "Of this version; the live one otherwise.", {"type": "integer"}),
+            Parameter("version", "Of this version; the live one otherwise.", whole_number(1, _MANY)),
             Parameter("code", "1 adds the code.", {"type": "integer", "enum": [0, 1], "default": 0}),
         ),
     ),

@@ -81,7 +81,7 @@ HTTP: tuple[Rule, ...] = (
     *_http("run", ("read",), "GET /services", "GET /services/{name}"),
     *(
         Rule("http", name, "user", ("read",), by_session=True)
-        for name in ("GET /", "GET /docs", "GET /openapi.json", "GET /console",
+        for name in ("GET /", "GET /docs", "GET /openapi.json", "GET /postman.json", "GET /console",
             "GET /console/{page}", "GET /console/answers/{run_id}", "GET /events")
     ),
     # The same answer as on the page of a question, so it needs no more scopes than that.

@@ -42,8 +42,8 @@ class CollectionInput(Input):
     stop: int = Field(
         default=-1, validation_alias=AliasChoices("stop", "end"), description="The last of a range, included."
     )
-    min: FiniteFloat | str = Field(default="-inf", description='A score; "(5" excludes 5, "-inf" is none.')
-    max: FiniteFloat | str = Field(default="+inf")
+    min: str | FiniteFloat = Field(default="-inf", description='A score; "(5" excludes 5, "-inf" is none.')
+    max: str | FiniteFloat = Field(default="+inf")
     count: int | None = Field(
         default=None,
         description="How many to pop, list or scan at most. For `lrem` as in Redis: negative from the end, 0 all.",
