@@ -36,7 +36,7 @@ def folder(http: httpx.Client, tmp_path: Path) -> Iterator[Path]:
 
 
 def _run(folder: Path, door: Door, *command: str) -> str:
-    environment = os.environ | {"CODEWORDS_URL": door.url, "CODEWORDS_API_KEY": ADMIN_KEY}
+    environment = os.environ | {"CODEWORDS_RUNTIME_URI": door.url, "CODEWORDS_API_KEY": ADMIN_KEY}
     done = subprocess.run(
         command, cwd=folder, capture_output=True, encoding="utf-8", env=environment, timeout=200, check=False
     )
