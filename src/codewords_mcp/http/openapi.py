@@ -209,7 +209,7 @@ def _operation(operation: HttpOperation, schemas: dict[str, Any]) -> dict[str, A
         described["description"] = operation.description
     if operation.body is not None:
         described["requestBody"] = _request_body(operation, _schema(operation.body, schemas))
-        if operation.body_media == "*/*":
+        if operation.body_media in {"*/*", "application/octet-stream"}:
             described["x-any-body"] = True
         if example := EXAMPLES.get(f"{operation.method} {operation.path}"):
             described["requestBody"]["content"]["application/json"]["example"] = example
