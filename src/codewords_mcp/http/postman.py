@@ -19,6 +19,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from codewords_mcp import __version__
+from codewords_mcp.common.bounded_json import JsonValue
 from codewords_mcp.errors import InvalidInput
 from codewords_mcp.http.examples import EXAMPLES
 from codewords_mcp.http.openapi import methods_of
@@ -259,7 +260,7 @@ class _ItemMaker:
 
         return {"name": operation.summary, "request": request, "event": []}
 
-    def _example(self, operation: HttpOperation, method: str) -> Any:
+    def _example(self, operation: HttpOperation, method: str) -> JsonValue:
         """A body for the operation; None for one without JSON."""
         if operation.body is None or (operation.method == "*" and method in {"get", "delete"}):
             return None

@@ -40,8 +40,7 @@ export function loadOperations() {
 function operationsOf(document) {
   return Object.entries(document.paths).flatMap(([path, methods]) => {
     const found = METHODS.filter((method) => methods[method] && !isPage(methods[method]));
-    const isAny = found.length === METHODS.length;
-    return (isAny ? [found] : found.map((one) => [one])).map((same) => operationOf(document, path, same, methods[isAny ? "post" : same[0]]));
+    return (found.length === METHODS.length ? [found] : found.map((one) => [one])).map((same) => operationOf(document, path, same, methods[same[1] ?? same[0]]));
   });
 }
 
@@ -54,15 +53,14 @@ function isPage(operation) {
 /** @param {any} document @param {string} path @param {string[]} methods @param {any} described @returns {Operation} */
 function operationOf(document, path, methods, described) {
   const content = described.requestBody?.content ?? {};
-  const raw = Boolean(described["x-any-body"]);
-  const schema = raw ? null : content["application/json"]?.schema;
+  const schema = content["application/json"]?.schema;
   const [tag] = described.tags;
   const names = methods.map((method) => method.toUpperCase());
   return {
     id: `${names.length > 1 ? "ANY" : names[0]} ${path}`, methods: names, path, tag, summary: described.summary, description: described.description, key: described["x-key"],
     service: tag.startsWith("service: ") ? tag.slice(9) : "", writes: described["x-effect"] === "writes", unsure: names.length > 1, parameters: described.parameters,
     // References lead to the parts of the whole document.
-    input: schema ? { ...resolved(schema, document), components: document.components } : null, raw,
+    input: schema && !described["x-any-body"] ? { ...resolved(schema, document), components: document.components } : null, raw: described["x-any-body"],
   };
 }
 
