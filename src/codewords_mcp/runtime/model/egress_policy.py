@@ -27,13 +27,15 @@ class EgressPolicy:
 
     mode `internet`: public addresses; `none`: nothing. `allow_private` are `host:port` pairs, with
     a name or an address (IPv6 in brackets), that are allowed in either mode. `hosts`, if set,
-    limits all destinations: names or addresses, `*.example.com` for every name below. The
-    constructor raises InvalidInput for an invalid pair or host.
+    limits all destinations: names or addresses, `*.example.com` for every name below. `server` is the
+    MCP server whose list it is, which reasons name instead of a workflow's. The constructor raises
+    InvalidInput for an invalid pair or host.
     """
 
     mode: Literal["internet", "none"] = "internet"
     allow_private: frozenset[str] = frozenset()
     hosts: frozenset[str] | None = None
+    server: str = ""
     _allowed: frozenset[tuple[str, int]] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -45,6 +47,16 @@ class EgressPolicy:
         """This policy, for a workflow that lists these hosts only. Raises InvalidInput."""
         return EgressPolicy(self.mode, self.allow_private, frozenset(hosts))
 
+    def for_server(self, server: str, hosts: Collection[str], *, everywhere: bool) -> EgressPolicy:
+        """This policy, for an MCP server that lists these hosts, or reaches all public ones.
+
+        What the operator opens on private addresses is open to it only where its list names the host. Raises
+        InvalidInput.
+        """
+        if everywhere:
+            return EgressPolicy(self.mode, frozenset(), None, server)
+        return EgressPolicy(self.mode, self.allow_private, frozenset(hosts), server)
+
     @property
     def pairs(self) -> frozenset[tuple[str, int]]:
         """`allow_private`, parsed."""
@@ -52,8 +64,10 @@ class EgressPolicy:
 
     def _unlisted(self, host: str) -> str | None:
         """Reason to refuse a host that the workflow's own list lacks; None if it may be reached."""
+        if self.hosts is None or host in self.hosts:
+            return None
         # The operator decides about this machine's ports, not the workflow's author.
-        if self.hosts is None or host in self.hosts or is_this_machine(host):
+        if is_this_machine(host) and not self.server:
             return None
 
         # Names below a pattern, at any depth; the pattern's own name is not one of them.
@@ -63,6 +77,8 @@ class EgressPolicy:
             if f"*.{above}" in self.hosts:
                 return None
 
+        if self.server:
+            return f"the hosts that a person allowed {self.server} do not list it"
         return (
             "the workflow's manifest does not list it; if it should be reached, add it to `hosts` under "
             f'[tool.codewords] in the header and deploy again: hosts = ["{host}"]'

@@ -68,6 +68,8 @@ class Limits:
     """False for a program that reserves far more addresses than it uses, a browser: without a cgroup only what it uses is
     limited then, by the watchdog and by its heap.
     """
+    processors: float | None = None
+    """Processors' time that it may take, where a cgroup holds it; None for all."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +100,8 @@ class SandboxSpec:
     """Folders of this machine that it sees at their own paths, read-only, beside /usr; local driver only."""
     network: bool = True
     """False: no way out at all, not even to the runtime (validation)."""
+    own_interpreter: bool = False
+    """True for a program that runs long and seldom starts: no fork server is kept for its environment."""
     authority: str = ""
     """A certificate authority (PEM) that the program is to trust beside the machine's: a driver writes the bundle of
     `sandboxes.authorities` where the program can read it, and sets its variables.

@@ -142,6 +142,8 @@ def unsuited(spec: SandboxSpec) -> str:
     """The reason why a program needs an interpreter of its own; empty if a fork will do."""
     if spec.folders:
         return "it sees folders of its own"
+    if spec.own_interpreter:
+        return "it runs long and seldom starts"
     if not _suited_python(spec.environment):
         return f"Python {spec.environment.python_version} is too old for it"
 

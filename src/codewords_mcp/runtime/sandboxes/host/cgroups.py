@@ -21,6 +21,8 @@ from codewords_mcp.runtime.sandboxes.base import Limits
 
 _NEEDED = ("memory", "pids")
 _REMOVE_SECONDS = 5.0
+_CPU_PERIOD_US = 100_000
+"""The kernel's own period for limits of processors' time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,6 +150,8 @@ def _settings(controller: str, limits: Limits) -> Iterator[tuple[str, str, bool]
         yield "pids.max", processes, True
         # Half of the default: the runtime and the machine come before workflows.
         yield "cpu.weight", "50", False
+        if limits.processors is not None:
+            yield "cpu.max", f"{int(limits.processors * _CPU_PERIOD_US)} {_CPU_PERIOD_US}", False
     elif controller == "memory":
         # The sum with swap may never be less than memory alone: first for a higher limit, last for a lower one.
         yield "memory.memsw.limit_in_bytes", memory, False
@@ -159,6 +163,8 @@ def _settings(controller: str, limits: Limits) -> Iterator[tuple[str, str, bool]
         yield "pids.max", processes, True
     elif controller == "cpu":
         yield "cpu.shares", "512", False
+        if limits.processors is not None:
+            yield "cpu.cfs_quota_us", str(int(limits.processors * _CPU_PERIOD_US)), False
 
 
 def find(name: str, record: Callable[[Slice], None]) -> Slice | None:
