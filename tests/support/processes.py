@@ -35,6 +35,16 @@ def exists(pid: int) -> bool:
     return Path(f"/proc/{pid}").exists()
 
 
+def running_with(argument: str) -> list[int]:
+    """Processes of this machine that were started with this argument, also those in sandboxes."""
+    found: list[int] = []
+    for folder in Path("/proc").iterdir():
+        with suppress(OSError):
+            if folder.name.isdigit() and argument.encode() in (folder / "cmdline").read_bytes().split(b"\0"):
+                found.append(int(folder.name))
+    return found
+
+
 async def until_gone(pids: list[int]) -> None:
     """Wait until none of them exists, not even as a zombie."""
     await until_async(lambda: not any(map(exists, pids)), f"processes {pids} to be gone", 20)

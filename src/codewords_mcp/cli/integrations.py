@@ -124,7 +124,9 @@ def connect(
     url: Annotated[
         str | None,
         typer.Argument(
-            metavar="URL", help="Address of an MCP server, for the app `mcp`.", show_default=False
+            metavar="URL|PACKAGE",
+            help="Address or package of an MCP server, for the app `mcp`.",
+            show_default=False,
         ),
     ] = None,
     name: Annotated[
@@ -137,23 +139,52 @@ def connect(
         bool,
         typer.Option("--believe", help="With --yes: believe which tools only read, by the server's word."),
     ] = False,
+    hosts: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--host",
+            metavar="HOST",
+            help="A host that a package may reach; * for every public one.",
+            show_default=False,
+        ),
+    ] = None,
+    variables: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--secret",
+            metavar="NAME",
+            help="A secret that a package gets, as the variable NAME.",
+            show_default=False,
+        ),
+    ] = None,
+    arguments: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--arg", metavar="ARGUMENT", help="An argument for a package's program.", show_default=False
+        ),
+    ] = None,
     wait: Annotated[int, typer.Option(min=0, max=3600, help="Seconds to wait until it is connected.")] = 300,
     as_json: AsJson = False,
 ) -> int:
     """Connect an account, or an MCP server: shows the page to open, and waits until it is done.
 
-    For example: `codewords integrations connect mcp https://mcp.example.com/mcp`.
+    For example: `codewords integrations connect mcp https://mcp.example.com/mcp`, or a program from PyPI or npm that runs
+    here in a sandbox: `codewords integrations connect mcp pypi:mcp-server-fetch --host '*'`.
     """
     if (app_name == _MCP) != (url is not None):
         raise InvalidInput(
-            "An MCP server is connected by its address.",
+            "An MCP server is connected by its address, or its package.",
             hint="For example: codewords integrations connect mcp https://mcp.example.com/mcp",
         )
     path, body = f"/integrations/{part(app_name)}/connect", {}
     if url is not None:
-        body = {"url": url, "name": name or "", "agree": yes, "believe": believe}
+        body = {
+            "url": url, "name": name or "", "agree": yes, "believe": believe,
+            "hosts": hosts, "variables": variables, "arguments": arguments,
+        }  # fmt: skip
     with runtime() as client:
-        found = client.record("POST", path, body=body)
+        # With --yes a package is installed first.
+        found = client.record("POST", path, body=body, timeout=SLOW)
         path = f"/integrations/{part(found['app'])}/connect"
         if found["connected"] or not found.get("connect_link_url") or as_json:
             return _print_connection(found, as_json=as_json)
@@ -177,7 +208,7 @@ def servers(
     limit: Annotated[int, typer.Option(min=1, max=50, help="How many at most.")] = 20,
     as_json: AsJson = False,
 ) -> int:
-    """Find remote MCP servers in the registry, as in: `codewords integrations servers linear`."""
+    """Find MCP servers in the registry, remote or as packages, as in: `codewords integrations servers linear`."""
     with runtime() as client:
         items = client.record("GET", "/mcp-servers", params={"query": " ".join(query), "limit": limit})[
             "items"
@@ -190,7 +221,7 @@ def servers(
         [_plain(item["title"] or item["name"]), item["url"], _plain(item["description"])[:80]]
         for item in items
     ]
-    _output.table(["SERVER", "ADDRESS", "IN ITS OWN WORDS"], rows, empty="No remote servers.")
+    _output.table(["SERVER", "ADDRESS OR PACKAGE", "IN ITS OWN WORDS"], rows, empty="No servers.")
     if items:
         _output.note(
             f"`codewords integrations connect mcp {items[0]['url']}` connects one. Nobody has checked what is listed."

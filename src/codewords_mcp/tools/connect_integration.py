@@ -16,7 +16,9 @@ from codewords_mcp.mcp_server.tool import EXECUTES, tool, tool_result
 from codewords_mcp.runtime.model.integration import Connection
 from codewords_mcp.tools._integrations import workflow_line
 
-AppOrServer = Annotated[str, Field(description="Like google_sheets, or an MCP server's URL")]
+AppOrServer = Annotated[
+    str, Field(description="Like google_sheets, or an MCP server's URL or package: pypi:NAME")
+]
 _CONSENT_TIMEOUT = 20.0
 _CONNECT_TIMEOUT = 20.0
 _QUESTION = "connect"

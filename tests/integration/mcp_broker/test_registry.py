@@ -26,12 +26,30 @@ def remote(url: str, kind: str = "streamable-http") -> dict[str, Any]:
     return {"type": kind, "url": url}
 
 
+def package(registry: str, name: str, **more: Any) -> dict[str, Any]:
+    described = {"registryType": registry, "identifier": name, "version": "1.2.3"}
+    return {**described, "transport": {"type": "stdio"}, **more}
+
+
+VARIABLES = [{"name": "ADA_TOKEN", "isSecret": True}, {"name": "odd name"}, "nonsense"]
 SERVERS = [
     entry(
         "app.linear/linear", remote("https://mcp.linear.app/mcp"), title="Linear", description="Issues\u202e"
     ),
     entry("app.linear/linear", remote("https://mcp.linear.app/mcp"), description="An older version"),
     entry("io.github.ada/local"),
+    entry(
+        "io.github.ada/packaged",
+        packages=[package("oci", "ada/image"), package("npm", "@Ada/x"), package("npm", "@ada/tool")],
+    ),
+    entry("io.github.ada/python", packages=[package("pypi", "ada-mcp", environmentVariables=VARIABLES)]),
+    entry(
+        "io.github.ada/both", remote("https://both.example.com/mcp"), packages=[package("pypi", "both-mcp")]
+    ),
+    entry(
+        "io.github.ada/served", packages=[package("pypi", "served", transport={"type": "streamable-http"})]
+    ),
+    entry("io.github.ada/evil", packages=[package("pypi", "x@git+https://evil.example.com")]),
     entry("io.github.ada/fill-in", remote("https://{tenant}.example.com/mcp")),
     entry("io.github.ada/odd", remote("javascript:alert(1)"), remote("https://odd.example.com/sse", "sse")),
     {"server": "nonsense"},
@@ -58,8 +76,12 @@ def test_remote_servers_are_listed_once_with_their_addresses(door: Door, registr
         found = told(http.get("/mcp-servers", params={"query": " linear "}))["items"]
     assert [(item["title"], item["url"]) for item in found] == [
         ("Linear", "https://mcp.linear.app/mcp"),
+        ("", "npm:@ada/tool@1.2.3"),
+        ("", "pypi:ada-mcp@1.2.3"),
+        ("", "https://both.example.com/mcp"),
         ("", "https://odd.example.com/sse"),
     ]
+    assert [item["variables"] for item in found] == [[], [], ["ADA_TOKEN"], [], []]
     asked: Asked = registry.asked[-1]
     assert urlsplit(asked.path).path == "/v0/servers"
     assert parse_qs(urlsplit(asked.path).query)["search"] == ["linear"]

@@ -7,6 +7,7 @@ from html import escape
 from starlette.responses import Response
 
 from codewords_mcp.http.pages import page, prose
+from codewords_mcp.http.pages.server_package import package_intro, package_manifest
 from codewords_mcp.runtime.api.connections import LinkPage
 from codewords_mcp.runtime.model.mcp import AgreedTool, ServerReview
 from codewords_mcp.runtime.model.plain_text import one_line, quoted
@@ -36,9 +37,13 @@ def server_page(found: LinkPage, review: ServerReview, nonce: str) -> Response:
         f"<p>It is <code>{app}</code> of <b>{escape(found.owner)}</b> in this CodeWords runtime. Calls that you agree "
         "to, and workflows that you deploy and that name its tools, can use it. What they send, it gets.</p>"
     )
+    manifest = ""
+    if server.launch is not None:
+        head += package_intro(server, server.launch)
+        manifest = package_manifest(review, server.launch, nonce, unfolded=bool(server.problem))
     if server.problem:
-        return page(title, head + _missing(found, review, nonce))
-    return page(title, head + _agreement(review, nonce), wide=True)
+        return page(title, head + _missing(found, review, nonce) + manifest)
+    return page(title, head + _agreement(review, nonce, manifest), wide=True)
 
 
 def _missing(found: LinkPage, review: ServerReview, nonce: str) -> str:
@@ -55,14 +60,17 @@ def _missing(found: LinkPage, review: ServerReview, nonce: str) -> str:
     if found.token_url:
         return (
             f'<p class="bad">{problem}.</p>'
-            f'<p><a class="button" href="{escape(found.token_url)}">Type the token</a></p>'
-            f'<p class="dim last">It is kept as the secret <code>{escape(server.token_name)}</code>. Then come back: {again}. '
+            f'<p><a class="button" href="{escape(found.token_url)}">Type the {"secret" if server.launch else "token"}</a></p>'
+            f'<p class="dim last">It is kept as the secret <code>{escape(found.token_name)}</code>. Then come back: {again}. '
             "If you did not ask for this, close the page.</p>"
         )
-    return f'<p class="bad">{problem}.</p><p class="last">{again}, or close the page.</p>'
+    words = ""
+    if review.last_words:
+        words = f'<p>The end of what it wrote to its standard error:</p><div class="data">{escape(review.last_words)}</div>'
+    return f'<p class="bad">{problem}.</p>{words}<p class="last">{again}, or close the page.</p>'
 
 
-def _agreement(review: ServerReview, nonce: str) -> str:
+def _agreement(review: ServerReview, nonce: str, manifest: str) -> str:
     changes = ""
     if review.changes:
         rows = "".join(
@@ -93,7 +101,7 @@ def _agreement(review: ServerReview, nonce: str) -> str:
             which = f"which {reading} tools only read"
         buttons += f'<button class="quiet" name="believe" value="yes">{verb}, and believe {which}</button>'
     return (
-        f"{title}{changes}<h2>What it says that it can do</h2><table>{listed}</table>"
+        f"{title}{changes}{manifest}<h2>What it says that it can do</h2><table>{listed}</table>"
         f'<form method="post" action="/connect/{escape(nonce)}">{believe}'
         f'<input type="hidden" name="seen" value="{review.seen}">{buttons}</form>'
         '<p class="dim last">If you did not ask for this, close the page: nothing changes then.</p>'

@@ -17,17 +17,18 @@ from codewords_mcp.http.middleware.people import person
 from codewords_mcp.http.operations import HttpOperation, Parameter, items_of
 from codewords_mcp.http.pages import HEADERS, page, sorry
 from codewords_mcp.http.pages.mcp_server import server_page
+from codewords_mcp.http.pages.server_package import read_launch
 from codewords_mcp.http.responses import JsonReply
 from codewords_mcp.http.state import ERROR_PAGE, caller, runtime
 from codewords_mcp.runtime.model.integration import Account, ActionOutcome, Connection, Detail, FoundActions
-from codewords_mcp.runtime.model.mcp import RegistryServer
+from codewords_mcp.runtime.model.mcp import LaunchChoice, RegistryServer
 from codewords_mcp.runtime.model.service import CallPreview
 
 MOST = 500
 MAX_WAIT = 100.0
 MCP = "mcp"
 """The app that stands for MCP servers, which are connected by their address."""
-_MAX_FORM = 1024
+_MAX_FORM = 64 << 10
 _sorry = sorry("It could not be connected")
 
 
@@ -44,8 +45,9 @@ class LookupBody(Body):
 class ConnectBody(Body):
     """`wait_seconds`: answer as soon as the app is connected, or after so long.
 
-    Of the app `mcp`: `url` is the server's address, `name` a name for it. With `agree` it is connected at once, where it asks
-    for neither token nor sign-in; `believe` takes its word for which tools only read.
+    Of the app `mcp`: `url` is the server's address or its package, `name` a name for it. A package is started with `arguments`;
+    it reaches `hosts` only (`*`: every public one), and gets the secrets that `variables` name. With `agree` it is connected
+    at once, where it asks for neither token nor sign-in; `believe` takes its word for which tools only read.
     """
 
     wait_seconds: float = Field(default=0, ge=0, le=MAX_WAIT)
@@ -53,6 +55,15 @@ class ConnectBody(Body):
     name: str = Field(default="", max_length=100)
     agree: bool = False
     believe: bool = False
+    arguments: list[str] | None = None
+    hosts: list[str] | None = None
+    variables: list[str] | None = None
+
+    @property
+    def choice(self) -> LaunchChoice:
+        """The parts of a package's launch that were sent."""
+        chosen = self.model_dump(include={"arguments", "hosts", "variables"}, exclude_none=True)
+        return LaunchChoice.model_validate(chosen)
 
 
 class CallBody(Body):
@@ -105,7 +116,12 @@ async def connect(request: Request) -> Response:
     if _app(request) == MCP:
         return JsonReply(
             await runtime(request.scope).connections.connect_server(
-                caller(request.scope), body.url, name=body.name, agree=body.agree, believe=body.believe
+                caller(request.scope),
+                body.url,
+                name=body.name,
+                agree=body.agree,
+                believe=body.believe,
+                choice=body.choice,
             )
         )
     return JsonReply(
@@ -134,7 +150,7 @@ async def preview(request: Request) -> Response:
 
 
 async def mcp_servers(request: Request) -> Response:
-    """Remote MCP servers of the registry for some words."""
+    """MCP servers of the registry for some words, remote or as packages."""
     found = await runtime(request.scope).connections.search_servers(
         caller(request.scope), request.query_params.get("query", ""), limit=_limit(request, 20)
     )
@@ -176,9 +192,14 @@ async def link_page(request: Request) -> Response:
 
 
 async def link_agree(request: Request) -> Response:
-    """Agree to an MCP server as its page showed it."""
+    """Agree to an MCP server as its page showed it, or change how one from a package is started."""
     request.scope[ERROR_PAGE] = _sorry
-    form = parse_qs((await read_bytes(request, _MAX_FORM, _too_large)).decode("ascii", "replace"))
+    sent = await read_bytes(request, _MAX_FORM, _too_large)
+    form = parse_qs(sent.decode("ascii", "replace"), keep_blank_values=True)
+    choice = read_launch(form)
+    if choice is not None:
+        await runtime(request.scope).connections.choose_launch(person(request.scope), _nonce(request), choice)
+        return RedirectResponse(f"/connect/{_nonce(request)}", 303, headers=HEADERS)
     believe, seen = form.get("believe", [""])[0], form.get("seen", [""])[0]
     if believe not in {"yes", "no"} or not seen:
         raise InvalidInput("The form did not arrive whole.", hint="Open the link again and choose.")
@@ -270,6 +291,7 @@ def _limit(request: Request, usual: int) -> int:
 _QUERY = Parameter("query", "What is to be done, in plain words", {"type": "string"})
 _LIMIT = Parameter("limit", "How many at most", {"type": "integer", "minimum": 1, "maximum": MOST})
 _TAG = "integrations"
+_FORM_FIELDS = ("believe", "seen", "arguments", "hosts", "variables")
 OPERATIONS = [
     HttpOperation(
         "GET", "/integrations", "Search the integrations", search, tag=_TAG, reply=FoundActions,
@@ -298,7 +320,7 @@ OPERATIONS = [
         description="Nothing is done. `asks` is the call as a person reads it, where it may send, change or act on something.",
     ),
     HttpOperation(
-        "GET", "/mcp-servers", "Find remote MCP servers in the registry", mcp_servers, tag=_TAG,
+        "GET", "/mcp-servers", "Find MCP servers in the registry", mcp_servers, tag=_TAG,
         reply=items_of(RegistryServer), parameters=(_QUERY, _LIMIT),
         description="What a registry lists is its publishers' own word: a server is judged where it is connected.",
     ),
@@ -317,9 +339,9 @@ OPERATIONS = [
         tag=_TAG, media="text/html",
     ),
     HttpOperation(
-        "POST", "/connect/{nonce}", "Agree to an MCP server", link_agree, tag=_TAG, media="text/html",
-        body_media="application/x-www-form-urlencoded",
-        body={"type": "object", "properties": {name: {"type": "string"} for name in ("believe", "seen")}},
+        "POST", "/connect/{nonce}", "Agree to an MCP server, or change how one from a package is started", link_agree,
+        tag=_TAG, media="text/html", body_media="application/x-www-form-urlencoded",
+        body={"type": "object", "properties": {name: {"type": "string"} for name in _FORM_FIELDS}},
     ),
     HttpOperation(
         "GET", "/connect/{nonce}/go", "On to the broker's own page", link_onward,

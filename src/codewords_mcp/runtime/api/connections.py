@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import builtins
 from dataclasses import dataclass
+from typing import Any
 
 from codewords_mcp.errors import CodewordsError, Conflict, NotFound
 from codewords_mcp.errors.remedies import Remedy, RemedyAction
 from codewords_mcp.runtime.api.container import Container
 from codewords_mcp.runtime.auth.one_time_links import OneTimeLink, require_own
 from codewords_mcp.runtime.integrations.mcp.addresses import is_address
+from codewords_mcp.runtime.integrations.mcp.package_names import is_package
 from codewords_mcp.runtime.integrations.native_table import SERVICES
 from codewords_mcp.runtime.model.caller import Caller, refuse_run
 from codewords_mcp.runtime.model.integration import Account, Connection
 from codewords_mcp.runtime.model.integration_names import plain
-from codewords_mcp.runtime.model.mcp import RegistryServer, ServerReview
+from codewords_mcp.runtime.model.mcp import LaunchChoice, McpServer, RegistryServer, ServerReview
 from codewords_mcp.runtime.secrets.rules import WELL_KNOWN
 from codewords_mcp.runtime.store.connection_users import users_of_apps
 from codewords_mcp.runtime.workflows.validation.variables import ConnectionFacts
@@ -24,7 +26,8 @@ from codewords_mcp.runtime.workflows.validation.variables import ConnectionFacts
 class LinkPage:
     """The content of a link's page: the app, the account's owner, and whether the app is connected by now.
 
-    `review` is of an MCP server, which is connected by agreeing to it; `token_url` is the page to type its token.
+    `review` is of an MCP server, which is connected by agreeing to it; `token_url` is the page to type its token, or
+    the secret `token_name` of it that is not set.
     """
 
     app: str
@@ -32,6 +35,7 @@ class LinkPage:
     connected: bool
     review: ServerReview | None = None
     token_url: str = ""
+    token_name: str = ""
 
 
 class ConnectionApi:
@@ -46,7 +50,7 @@ class ConnectionApi:
         With `wait`, returns once it is connected, or after these seconds.
         """
         refuse_run(caller, "connect accounts this way; it calls the service pipedream")
-        if is_address(app):
+        if is_address(app) or is_package(app):
             return await self.connect_server(caller, app)
         accounts = self._container.integrations.accounts
 
@@ -73,17 +77,26 @@ class ConnectionApi:
         return found.model_copy(update={"connect_link_url": url})
 
     async def connect_server(
-        self, caller: Caller, url: str, *, name: str = "", agree: bool = False, believe: bool = False
+        self,
+        caller: Caller,
+        url: str,
+        *,
+        name: str = "",
+        agree: bool = False,
+        believe: bool = False,
+        choice: LaunchChoice | None = None,
     ) -> Connection:
-        """Connect an MCP server by its address: with a page where a person agrees to it.
+        """Connect an MCP server by its address, or its package: with a page where a person agrees to it.
 
         `agree`: a person's own key says yes at once, where the server asks for neither token nor sign-in.
-        `believe`: its word for which tools only read is taken. Raises InvalidInput, AddressRefused, UpstreamFailed.
+        `believe`: its word for which tools only read is taken. `choice` is how a person lets a package's server run.
+        Raises InvalidInput, AddressRefused, UpstreamFailed.
         """
         refuse_run(caller, "connect MCP servers")
         integrations = self._container.integrations
-        server = await integrations.servers.register(caller.owner, url, name)
+        server = await integrations.servers.register(caller.owner, url, name, choice)
         if agree:
+            await integrations.servers.install(caller.owner, server)
             review = await integrations.servers.review(caller.owner, server.name)
             if not review.server.problem:
                 await integrations.servers.agree(caller.owner, server.name, review.digests, believed=believe)
@@ -92,7 +105,7 @@ class ConnectionApi:
     async def search_servers(
         self, caller: Caller, query: str, *, limit: int = 20
     ) -> builtins.list[RegistryServer]:
-        """Find remote MCP servers in the registry. Raises InvalidInput, UpstreamFailed."""
+        """Find MCP servers in the registry. Raises InvalidInput, UpstreamFailed."""
         refuse_run(caller, "search for MCP servers")
         return await self._container.integrations.servers.search_registry(query, limit)
 
@@ -115,6 +128,18 @@ class ConnectionApi:
         await servers.agree(link.owner, server.name, review.digests, believed=believe)
         await self._container.integrations.accounts.spend_link(link)
         return await self._link_page(link)
+
+    async def choose_launch(self, caller: Caller, token: str, choice: LaunchChoice) -> None:
+        """Change how the package of a link's server is started. A person has to agree to it anew.
+
+        Raises NotFound, Forbidden for another owner's, InvalidInput.
+        """
+        link = await self._find_link(caller, token)
+        servers = self._container.integrations.servers
+        server = await servers.find(link.owner, str(link.data["app"]))
+        if server is None:
+            raise NotFound("This server was disconnected.", hint="Connect it again.")
+        await servers.choose_launch(link.owner, server, choice)
 
     async def complete_sign_in(
         self, caller: Caller, *, state: str, code: str, issuer: str | None, refusal: str
@@ -202,15 +227,26 @@ class ConnectionApi:
         server = await servers.find(link.owner, app)
         if server is not None:
             review = await servers.review(link.owner, server.name)
+            name, rule = await self._missing_secret(link.owner, review.server)
             token_url = ""
-            if review.server.auth == "token" and review.server.problem:
-                data = {"rule": servers.token_rule(review.server)}
-                nonce = await self._container.secret_links.ensure(link.owner, server.token_name, data)
+            if name:
+                nonce = await self._container.secret_links.ensure(link.owner, name, {"rule": rule})
                 token_url = f"{self._container.base_url}/secrets/enter/{nonce}"
             connected = review.server.agreed and not review.server.problem and not review.changes
-            return LinkPage(app, link.owner, connected, review, token_url)
+            return LinkPage(app, link.owner, connected, review, token_url, name)
         try:
             found = await self._container.integrations.accounts.check_auth(link.owner, app)
         except CodewordsError:  # the broker is away: the page is there all the same
             return LinkPage(app, link.owner, connected=False)
         return LinkPage(app, link.owner, found.connected)
+
+    async def _missing_secret(self, owner: str, server: McpServer) -> tuple[str, dict[str, Any] | None]:
+        """(the name of a secret that a server lacks, its host rule); "" for none."""
+        servers = self._container.integrations.servers
+        if server.launch is not None:
+            name = await servers.packages.missing_secret(owner, server.launch)
+            rule = WELL_KNOWN.get(name)
+            return name, None if rule is None else rule.as_json()
+        if server.auth == "token" and server.problem:
+            return server.token_name, servers.token_rule(server)
+        return "", None

@@ -287,8 +287,9 @@ class Container:
         )  # fmt: skip
         self.integrations = build_integrations(
             settings, database, self.web, self.secrets, self.files, Sealer(self._vault),
-            self._links("connect", LINK_TTL_S), base_url=lambda: self.base_url,
-            address_for_others=self.address_for_others, on_state=self.alerts.watcher.connection_state,
+            self._links("connect", LINK_TTL_S), self.environments, self.driver, self.egress,
+            base_url=lambda: self.base_url, address_for_others=self.address_for_others,
+            on_state=self.alerts.watcher.connection_state,
         )  # fmt: skip
         self.event_sources = EventSources(
             database,
@@ -431,3 +432,4 @@ class Container:
     def _on_egress_event(self, sandbox_id: str, event: EgressEvent) -> None:
         self.supply.on_egress(sandbox_id, event)
         self._headless.on_connection(sandbox_id, event)
+        self.integrations.servers.packages.processes.on_connection(sandbox_id, event)

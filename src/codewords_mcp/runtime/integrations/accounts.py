@@ -339,7 +339,7 @@ class ConnectedAccounts:
         if server is None:
             raise NotFound(
                 "There is no MCP server of this name.",
-                hint="Connect one by its address, as in https://mcp.example.com/mcp.",
+                hint="Connect one by its address or package, as in https://mcp.example.com/mcp or pypi:mcp-server-fetch.",
             )
         if server.agreed and server.problem:
             # It may work again by now: a token was typed, or the server is back.

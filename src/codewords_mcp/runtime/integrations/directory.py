@@ -181,7 +181,7 @@ class Directory:
         if server is None:
             raise NotFound(
                 "There is no MCP server of this name.",
-                hint="connect_integration with the server's address connects one.",
+                hint="connect_integration with the server's address or package connects one.",
             )
         if not server.agreed:
             raise self._servers.not_connected(server, "missing")

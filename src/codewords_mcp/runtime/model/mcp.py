@@ -28,6 +28,8 @@ MAX_SCHEMA_BYTES: Final = 32 << 10
 _SHOWN_TEXT: Final = 120
 _SHOWN_NAMES: Final = 6
 ServerAuth = Literal["none", "token", "sign_in"]
+ANY_HOST: Final = "*"
+"""Stands for every public host in a list of hosts."""
 
 
 class ServerTool(Model):
@@ -45,17 +47,40 @@ class ServerTool(Model):
     digest: str = ""
 
 
+class ServerLaunch(Model):
+    """The manifest of a server that comes as a package: how a person lets it run.
+
+    `version` is empty until the package was installed. `hosts` are the only ones that it reaches: names,
+    `*.example.com`, or `*` for every public one. `variables` name secrets that it gets in its environment.
+    """
+
+    version: str = ""
+    arguments: tuple[str, ...] = ()
+    hosts: tuple[str, ...] = ()
+    variables: tuple[str, ...] = ()
+
+
+class LaunchChoice(Model):
+    """A person's choice of a package's launch; None leaves a part as it was."""
+
+    arguments: tuple[str, ...] | None = None
+    hosts: tuple[str, ...] | None = None
+    variables: tuple[str, ...] | None = None
+
+
 class McpServer(Model):
     """A connected server, or one that a person has yet to agree to. `name` is the owner's for it.
 
-    `believed`: the person takes the server's word for which tools only read. `problem`: why its
-    tools could not be read the last time.
+    `url` is its address, or its package as in `pypi:mcp-server-fetch`, which `launch` starts. `believed`: the
+    person takes the server's word for which tools only read. `problem`: why its tools could not be read the
+    last time.
     """
 
     name: str
     url: str
     title: str = ""
-    transport: Literal["http", "sse"] = "http"
+    transport: Literal["http", "sse", "stdio"] = "http"
+    launch: ServerLaunch | None = None
     auth: ServerAuth = "none"
     agreed: bool = False
     believed: bool = False
@@ -74,12 +99,16 @@ class McpServer(Model):
 
 
 class RegistryServer(Model):
-    """A remote server that a registry lists. Its words are its publisher's own."""
+    """A server that a registry lists, remote or as a package. Its words are its publisher's own.
+
+    `variables` are names that a package reads from its environment, by the publisher's word.
+    """
 
     name: str
     title: str = ""
     description: str = ""
     url: str
+    variables: tuple[str, ...] = ()
 
 
 class AgreedTool(Model):
@@ -104,12 +133,15 @@ class AgreedTool(Model):
 class ServerReview:
     """A server as a person judges it: what it says of its tools, and what changed since they agreed.
 
-    `changes`: (tool, sentences). `needs`: what is missing before its tools can be read.
+    `changes`: (tool, sentences). `last_words` is the end of what a process wrote to its standard error, where it
+    did not come up; `refused_host` one that it tried to reach and may not.
     """
 
     server: McpServer
     tools: tuple[AgreedTool, ...]
     changes: tuple[tuple[str, tuple[str, ...]], ...]
+    last_words: str = ""
+    refused_host: str = ""
 
     @property
     def digests(self) -> list[tuple[str, str]]:
@@ -119,7 +151,9 @@ class ServerReview:
     @property
     def seen(self) -> str:
         """A digest of what a person agrees to."""
-        return hashlib.sha256(repr(sorted(self.digests)).encode()).hexdigest()[:32]
+        launch = self.server.launch
+        agreed = repr(sorted(self.digests)) + (launch.model_dump_json() if launch is not None else "")
+        return hashlib.sha256(agreed.encode()).hexdigest()[:32]
 
     @property
     def reading(self) -> int:

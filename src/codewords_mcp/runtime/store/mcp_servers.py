@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import ColumnElement, Connection, RowMapping, delete, func, insert, select, update
 
-from codewords_mcp.runtime.model.mcp import AgreedTool, McpServer, ServerTool
+from codewords_mcp.runtime.model.mcp import AgreedTool, McpServer, ServerLaunch, ServerTool
 from codewords_mcp.runtime.store.tables import mcp_servers, mcp_tools
 
 MAX_SERVERS = 300
@@ -30,9 +30,11 @@ def get(connection: Connection, owner: str, name: str) -> tuple[McpServer, int] 
     return _to_server(row, _count(connection, owner, name)), row["read_at"]
 
 
-def of_url(connection: Connection, owner: str, url: str) -> str | None:
-    """Name of the owner's server at an address."""
+def of_url(connection: Connection, owner: str, url: str, name: str = "") -> str | None:
+    """Name of the owner's server at an address: the one of this `name`, else the first."""
     query = select(mcp_servers.c.name).where(mcp_servers.c.owner == owner, mcp_servers.c.url == url)
+    if name:
+        query = query.where(mcp_servers.c.name == name)
     return connection.execute(query.order_by(mcp_servers.c.name)).scalar()
 
 
@@ -78,6 +80,7 @@ def add(connection: Connection, owner: str, server: McpServer, at: int) -> bool:
         "problem": "",
         "created_at": at,
         "read_at": 0,
+        "launch": None if server.launch is None else server.launch.model_dump(mode="json"),
     }
     connection.execute(insert(mcp_servers).values(row))
     return True
@@ -209,6 +212,7 @@ def _to_server(row: RowMapping, tools_count: int) -> McpServer:
         url=row["url"],
         title=row["title"],
         transport=row["transport"],
+        launch=None if row["launch"] is None else ServerLaunch.model_validate(row["launch"]),
         auth=row["auth"],
         agreed=row["agreed_at"] is not None,
         believed=bool(row["believed"]),

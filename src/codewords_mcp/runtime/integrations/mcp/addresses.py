@@ -76,9 +76,13 @@ def proposed_name(url: str, existing: Container[str]) -> str:
     # The last label is the top-level domain; of the rest the last one that says something.
     telling = [label for label in labels[:-1] or labels if label not in _GENERIC and not label.isdigit()]
     base = (telling or ["server"])[-1].strip("_") or "server"
+    return free_name(base, existing)
+
+
+def free_name(base: str, existing: Container[str]) -> str:
+    """A name for a server that no other has: the base, or one with a number."""
     if not base[0].isalpha():
         base = f"s_{base}"
-
     base = base[: MAX_NAME - 4]
     number = 1
     while (name := base if number == 1 else f"{base}_{number}") in existing:

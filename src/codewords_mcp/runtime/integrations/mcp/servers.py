@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Coroutine
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from codewords_mcp.errors import CodewordsError, Forbidden, InvalidInput, NotFound, UpstreamFailed
@@ -17,6 +18,9 @@ from codewords_mcp.runtime.integrations.mcp.addresses import (
 )
 from codewords_mcp.runtime.integrations.mcp.content import AnswerReader
 from codewords_mcp.runtime.integrations.mcp.index import ToolIndexes
+from codewords_mcp.runtime.integrations.mcp.package_environments import INSTALL_TIMEOUT_S
+from codewords_mcp.runtime.integrations.mcp.package_names import is_package
+from codewords_mcp.runtime.integrations.mcp.packages import PackageServers
 from codewords_mcp.runtime.integrations.mcp.registry import search_registry
 from codewords_mcp.runtime.integrations.mcp.session import ServerAddress, ServerSessions, Unauthorized
 from codewords_mcp.runtime.integrations.mcp.sign_in import SignIns
@@ -24,8 +28,10 @@ from codewords_mcp.runtime.integrations.mcp.tools import read_tools
 from codewords_mcp.runtime.model.integration import ActionOutcome
 from codewords_mcp.runtime.model.mcp import (
     AgreedTool,
+    LaunchChoice,
     McpServer,
     RegistryServer,
+    ServerLaunch,
     ServerReview,
     ServerTool,
     action_of,
@@ -40,6 +46,7 @@ from codewords_mcp.runtime.store.clock import now
 from codewords_mcp.runtime.store.database import Database
 from codewords_mcp.runtime.store.files import FileStore
 from codewords_mcp.runtime.web.client import Web
+from codewords_mcp.settings import Settings
 
 if TYPE_CHECKING:
     from mcp import Client
@@ -68,45 +75,81 @@ class McpServers:
         files: FileStore,
         sign_ins: SignIns,
         address: Callable[[], str],
-        registry_url: str,
+        packages: PackageServers,
+        settings: Settings,
     ) -> None:
-        self._registry_url = registry_url
+        self._registry_url = settings.mcp_registry_url
         self._web = web
         self._secrets = secrets
         self._database = database
         self._reader = AnswerReader(files, address)
         self.sign_ins = sign_ins
-        self.sessions = ServerSessions(web)
+        self.packages = packages
+        self.sessions = ServerSessions(web, packages.processes, idle_timeout_s=settings.mcp_idle_timeout)
         self.indexes = ToolIndexes(database)
 
     async def close(self) -> None:
         """End every session."""
         await self.sign_ins.close()
         await self.sessions.close()
+        await self.packages.close()
 
     async def search_registry(self, query: str, limit: int) -> list[RegistryServer]:
         """Find servers in the registry. Raises InvalidInput."""
         return await search_registry(self._web, self._registry_url, query, limit)
 
-    async def register(self, owner: str, url: str, name: str = "") -> McpServer:
-        """Return the owner's server at an address; a new one is nobody's to use before a person agrees.
+    async def register(
+        self, owner: str, url: str, name: str = "", choice: LaunchChoice | None = None
+    ) -> McpServer:
+        """Return the owner's server at an address, or of a package; a new one is nobody's to use before a person agrees.
 
-        Raises InvalidInput, AddressRefused; UpstreamFailed for a host that does not exist.
+        `choice` is how a person lets a package's server run; None, where nobody was there to choose, leaves a server as
+        it is. Raises InvalidInput, AddressRefused; UpstreamFailed for a host that does not exist.
         """
-        address = server_address(url)
-        await self._web.check(address)
-        known = await self._database.read(rows.of_url, owner, address)
-        if known is None:
-            names = {server.name for server in await self.all(owner)}
-            chosen = server_name(name) if name else proposed_name(address, names)
-            server = McpServer(name=chosen, url=address)
-            if not await self._database.write(rows.add, owner, server, now()):
-                raise InvalidInput(
-                    f"There is another server of the name {chosen}, or there are {rows.MAX_SERVERS} of them.",
-                    hint="Choose another name, or disconnect one.",
-                )
-            known = chosen
-        return await self.require(owner, known)
+        names = {server.name for server in await self.all(owner)}
+        chosen = server_name(name) if name else ""
+        if is_package(url):
+            server = self.packages.server(url, chosen, names, choice or LaunchChoice())
+        else:
+            address = server_address(url)
+            await self._web.check(address)
+            server = McpServer(name=chosen or proposed_name(address, names), url=address)
+
+        # A package may run several times, each with arguments of its own.
+        known = await self._database.read(rows.of_url, owner, server.url, chosen if server.launch else "")
+        if known is None and not await self._database.write(rows.add, owner, server, now()):
+            raise InvalidInput(
+                f"There is another server of the name {server.name}, or there are {rows.MAX_SERVERS} of them.",
+                hint="Choose another name, or disconnect one.",
+            )
+        found = await self.require(owner, known or server.name)
+        if known is None or choice is None:
+            return found
+        return await self.choose_launch(owner, found, choice, server.launch.version if server.launch else "")
+
+    async def choose_launch(
+        self, owner: str, server: McpServer, choice: LaunchChoice, version: str = ""
+    ) -> McpServer:
+        """Change how a package's server is started, as a person chose. They have to agree to it anew where that differs.
+
+        Raises InvalidInput.
+        """
+        if server.launch is None:
+            return server
+        launch = self.packages.chosen(server.launch, choice, version)
+        if launch == server.launch:
+            return server
+        values = {"launch": launch.model_dump(mode="json"), "agreed_at": None, "read_at": 0, "problem": ""}
+        await self._database.write(rows.change, owner, server.name, values)
+        self.sessions.forget(owner, server.url)
+        self.packages.processes.forget(owner, server.app)
+        return await self.require(owner, server.name)
+
+    async def install(self, owner: str, server: McpServer) -> None:
+        """Wait until a package's server is installed, or cannot be, which reading its tools says then."""
+        if server.launch is not None:
+            with suppress(CodewordsError):
+                await self.packages.prepare(owner, server, server.launch, INSTALL_TIMEOUT_S)
 
     async def all(self, owner: str) -> list[McpServer]:
         """The owner's servers, those too that nobody agreed to yet."""
@@ -132,6 +175,7 @@ class McpServers:
         server = await self.require(owner, name)
         await self._database.write(rows.remove, owner, name)
         self.sessions.forget(owner, server.url)
+        self.packages.processes.forget(owner, server.app)
 
     async def review(self, owner: str, name: str, *, read: bool = True) -> ServerReview:
         """Return the facts for a person's decision. The tools are read now, unless `read` is false.
@@ -141,13 +185,18 @@ class McpServers:
         server = await self.require(owner, name)
         if read:
             server = await self.read(owner, server)
+        last_words = refused_host = ""
+        if server.launch is not None:
+            processes = self.packages.processes
+            last_words = processes.last_words(owner, server.app) if server.problem else ""
+            refused_host = processes.refused_host(owner, server.app)
         tools = await self._database.read(rows.tools, server, owner)
         changes = [
             (tool.now.name, tuple(tool_differences(tool.agreed, tool.now)))
             for tool in tools
             if tool.now is not None and server.agreed and not tool.is_agreed
         ]
-        return ServerReview(server, tuple(tools), tuple(changes))
+        return ServerReview(server, tuple(tools), tuple(changes), last_words, refused_host)
 
     async def agree(
         self, owner: str, name: str, digests: list[tuple[str, str]], *, believed: bool | None
@@ -176,6 +225,8 @@ class McpServers:
 
     def token_rule(self, server: McpServer) -> dict[str, Any] | None:
         """The host rule of a server's token, as links to type it have it; None where none can be."""
+        if server.launch is not None:
+            return None
         host, port = host_of(server.url)
         try:
             return make_rule([host if port == HTTPS else f"{host}:{port}"], ["header"]).as_json()
@@ -263,7 +314,7 @@ class McpServers:
                 f"{action.key} failed.",
                 upstream_status=200,
                 upstream_said=answer.text[:2_000],
-                hint="The tool's message is in `upstream_said`. Check before you call it again: a part may have been done.",
+                hint=self._failure_hint(owner, tool.server),
             )
         exports: dict[str, Any] = {"links": answer.links} if answer.links else {}
         if answer.data is not None and answer.text:
@@ -275,6 +326,15 @@ class McpServers:
             ret=answer.value,
             exports=exports,
             files=tuple(answer.files),
+        )
+
+    def _failure_hint(self, owner: str, server: McpServer) -> str:
+        refused = ""
+        if server.launch is not None and (host := self.packages.processes.refused_host(owner, server.app)):
+            refused = f" It tried to reach {host}, which a person did not allow it."
+        return (
+            "The tool's message is in `upstream_said`. Check before you call it again: a part may have been done."
+            + refused
         )
 
     def require_complete(self, tool: AgreedTool, arguments: dict[str, Any]) -> None:
@@ -360,7 +420,13 @@ class McpServers:
         return await self.require(owner, server.name)
 
     async def _address(self, owner: str, server: McpServer) -> ServerAddress:
-        """Return the way to reach a server. Raises Forbidden where its token may not go there."""
+        """Return the way to reach a server. Raises Forbidden where its token may not go there.
+
+        A package is installed first. Raises AppNotConnected where a secret of it is not set, EnvironmentFailed,
+        UpstreamTimedOut while it is still being installed.
+        """
+        if server.launch is not None:
+            return await self._package_address(owner, server, server.launch)
         streams = server.transport == "sse"
         if server.auth == "sign_in":
             return ServerAddress(owner, server.url, streams, auth=await self.sign_ins.auth(owner, server))
@@ -381,3 +447,17 @@ class McpServers:
                 remedy=Remedy(RemedyAction.SET_HOST_RULE, {"name": server.token_name, "host": host[0]}),
             )
         return ServerAddress(owner, server.url, streams, secret.value.strip())
+
+    async def _package_address(self, owner: str, server: McpServer, launch: ServerLaunch) -> ServerAddress:
+        missing = await self.packages.missing_secret(owner, launch)
+        if missing:
+            reason = f"the secret {missing} is not set"
+            server = await self._note(owner, server, reason)
+            raise self.not_connected(server, "unhealthy" if server.agreed else "missing", reason)
+
+        prepared = await self.packages.prepare(owner, server, launch)
+        if prepared.launch != launch:
+            # Its version is known now, and stays.
+            values = {"launch": prepared.launch.model_dump(mode="json")}
+            await self._database.write(rows.change, owner, server.name, values)
+        return ServerAddress(owner, server.url, server=prepared)

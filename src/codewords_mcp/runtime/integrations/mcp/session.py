@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Coroutine
-from contextlib import nullcontext, suppress
+from collections.abc import AsyncGenerator, Callable, Coroutine
+from contextlib import asynccontextmanager, nullcontext, suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
@@ -17,6 +17,7 @@ from codewords_mcp import __version__
 from codewords_mcp.common.cancellation import end
 from codewords_mcp.errors import CodewordsError, UpstreamFailed, UpstreamTimedOut
 from codewords_mcp.runtime.integrations.errors import IntegrationFailed
+from codewords_mcp.runtime.integrations.mcp.processes import PreparedServer, ServerProcesses
 from codewords_mcp.runtime.integrations.mcp.transport import MAX_BYTES, ServerTransport, SessionFaults
 from codewords_mcp.runtime.web.client import USER_AGENT, Web
 
@@ -25,11 +26,14 @@ if TYPE_CHECKING:
     from mcp import Client
 
 OPEN_TIMEOUT_S = 15.0
+PROCESS_OPEN_TIMEOUT_S = 45.0
+"""Seconds for a server's process to start and answer."""
 CLOSE_TIMEOUT_S = 3.0
 RETIRE_TIMEOUT_S = 120.0
 """Seconds that a session without use for new requests waits for those that go on in it."""
 IDLE_TIMEOUT_S = 300.0
 """Seconds after which an unused session is closed."""
+SWEEP_INTERVAL_S = 15.0
 MAX_SESSIONS = 100
 CONNECTIONS_PER_SESSION = 4
 T = TypeVar("T")
@@ -45,20 +49,24 @@ class Unauthorized(Exception):  # a state of the connection, which callers handl
 
 @dataclass(frozen=True, slots=True)
 class ServerAddress:
-    """The way to reach a server. Equal ones share a session. `auth` signs the requests in, by OAuth."""
+    """The way to reach a server. Equal ones share a session. `auth` signs the requests in, by OAuth; `server` is one
+    that has to be started.
+    """
 
     owner: str
     url: str
     streams: bool = False
     token: str = field(default="", repr=False)
     auth: httpx2.Auth | None = field(default=None, repr=False)
+    server: PreparedServer | None = None
 
 
 class ServerSession:
     """One session. For one event loop; `close` it."""
 
-    def __init__(self, web: Web, address: ServerAddress) -> None:
+    def __init__(self, web: Web, processes: ServerProcesses, address: ServerAddress) -> None:
         self._web = web
+        self._processes = processes
         self._address = address
         self._ready: asyncio.Future[Client] = asyncio.get_running_loop().create_future()
         self._ending = asyncio.Event()
@@ -71,9 +79,15 @@ class ServerSession:
         self._task = asyncio.create_task(self._hold())
 
     @property
+    def busy(self) -> bool:
+        """Whether a request goes on in it."""
+        return self._pending > 0
+
+    @property
     def alive(self) -> bool:
         """Whether calls can go on in it."""
-        return not (self._doomed or self._ending.is_set() or self._task.done())
+        broken = self._doomed or self.faults.first is not None
+        return not (broken or self._ending.is_set() or self._task.done())
 
     async def ask(self, make: Callable[[Client], Coroutine[Any, Any, T]], seconds: float) -> T:
         """Await what `make` asks of the client.
@@ -93,7 +107,8 @@ class ServerSession:
 
     async def _ask(self, make: Callable[[Client], Coroutine[Any, Any, T]], seconds: float) -> T:
         deadline = time.monotonic() + seconds
-        client = await self._client(min(OPEN_TIMEOUT_S, seconds))
+        limit = OPEN_TIMEOUT_S if self._address.server is None else PROCESS_OPEN_TIMEOUT_S
+        client = await self._client(min(limit, seconds))
         request = asyncio.create_task(make(client))
         try:
             await asyncio.wait(
@@ -147,13 +162,34 @@ class ServerSession:
         )
 
     async def _hold(self) -> None:
-        import httpx2
         from mcp import Client
-        from mcp.client.sse import sse_client
-        from mcp.client.streamable_http import streamable_http_client
         from mcp_types import Implementation
 
+        async with self._transport() as transport:
+            # Neither sampling nor elicitation nor roots are offered: each such request is declined.
+            client = Client(
+                transport,
+                mode="legacy" if self._address.streams or self._address.server is not None else "auto",
+                client_info=Implementation(name="codewords-mcp", version=__version__),
+                cache=None,
+            )
+            async with client:
+                self._ready.set_result(client)
+                await self._ending.wait()
+
+    @asynccontextmanager
+    async def _transport(self) -> AsyncGenerator[Any]:
+        """The transport for a client. Closes what is its own."""
+        import httpx2
+        from mcp.client.sse import sse_client
+        from mcp.client.streamable_http import streamable_http_client
+
         address = self._address
+        if address.server is not None:
+            # Opened by the client, so that it is closed before the process ends.
+            yield self._processes.connect(address.server, self.faults)
+            return
+
         headers = {"user-agent": USER_AGENT}
         if address.token:
             headers["authorization"] = f"Bearer {address.token}"
@@ -173,21 +209,12 @@ class ServerSession:
         ) -> httpx2.AsyncClient:
             return http
 
-        if address.streams:
-            transport = sse_client(address.url, httpx_client_factory=shared_client)
-        else:
-            transport = streamable_http_client(address.url, http_client=http, max_sse_event_size=MAX_BYTES)
-        # Neither sampling nor elicitation nor roots are offered: each such request is declined.
-        client = Client(
-            transport,
-            mode="legacy" if address.streams else "auto",
-            client_info=Implementation(name="codewords-mcp", version=__version__),
-            cache=None,
-        )
         # The older transport closes its HTTP client itself.
-        async with nullcontext() if address.streams else http, client:
-            self._ready.set_result(client)
-            await self._ending.wait()
+        async with nullcontext() if address.streams else http:
+            if address.streams:
+                yield sse_client(address.url, httpx_client_factory=shared_client)
+            else:
+                yield streamable_http_client(address.url, http_client=http, max_sse_event_size=MAX_BYTES)
 
     def _failure(self, task: asyncio.Task[Any]) -> Exception:
         """The error for callers; what was noted on the way is more telling than what was raised."""
@@ -228,11 +255,19 @@ class ServerSessions:
     """Sessions of all owners, by address. For one event loop; `close` it."""
 
     def __init__(
-        self, web: Web, *, idle_timeout_s: float = IDLE_TIMEOUT_S, max_sessions: int = MAX_SESSIONS
+        self,
+        web: Web,
+        processes: ServerProcesses,
+        *,
+        idle_timeout_s: float = IDLE_TIMEOUT_S,
+        max_sessions: int = MAX_SESSIONS,
     ) -> None:
         self._web = web
+        self._processes = processes
+        self._sweeper: asyncio.Task[None] | None = None
         self._idle_timeout_s = idle_timeout_s
         self._max_sessions = max_sessions
+        processes.make_room = self._make_room
         self._sessions: dict[ServerAddress, ServerSession] = {}
         self._ends: set[asyncio.Task[None]] = set()
 
@@ -271,6 +306,8 @@ class ServerSessions:
 
     async def close(self) -> None:
         """End every session."""
+        if self._sweeper is not None:
+            await end([self._sweeper])
         sessions = list(self._sessions.values())
         self._sessions.clear()
         await end(self._ends)
@@ -278,16 +315,40 @@ class ServerSessions:
 
     def _open(self, address: ServerAddress) -> ServerSession:
         self._end_unused()
-        session = self._sessions[address] = ServerSession(self._web, address)
+        session = self._sessions[address] = ServerSession(self._web, self._processes, address)
+        if self._sweeper is None or self._sweeper.done():
+            self._sweeper = asyncio.create_task(self._sweep(), name="sessions with MCP servers")
         return session
 
-    def _end_unused(self) -> None:
-        """End sessions that were idle for long, and beyond the limit the least used one."""
+    async def _sweep(self) -> None:
+        """End sessions that are not used any more, while there are any."""
+        while self._sessions:
+            await asyncio.sleep(min(SWEEP_INTERVAL_S, self._idle_timeout_s))
+            self._end_unused(room=0)
+            self._processes.touch()
+
+    async def _make_room(self) -> None:
+        """Wait for processes that end already; without any, end the one that was not used for the longest time."""
+        if self._ends:
+            await asyncio.wait(self._ends, timeout=CLOSE_TIMEOUT_S, return_when=asyncio.FIRST_COMPLETED)
+            return
+        idle = [
+            (session.used_at, address)
+            for address, session in self._sessions.items()
+            if address.server is not None and session.alive and not session.busy
+        ]
+        if idle:
+            _, address = min(idle, key=lambda pair: pair[0])
+            await self._sessions.pop(address).close()
+
+    def _end_unused(self, room: int = 1) -> None:
+        """End sessions that were idle for long, and the least used ones where there is no `room` for so many more."""
         oldest_first = sorted(self._sessions.items(), key=lambda pair: pair[1].used_at)
-        surplus = len(oldest_first) - self._max_sessions + 1
+        surplus = len(oldest_first) - self._max_sessions + room
         due = time.monotonic() - self._idle_timeout_s
         for number, (address, session) in enumerate(oldest_first):
-            if number < surplus or session.used_at < due or not session.alive:
+            idle = session.used_at < due and not session.busy
+            if number < surplus or idle or not session.alive:
                 self._end(address, session)
 
     def _end(self, address: ServerAddress, session: ServerSession) -> None:

@@ -69,8 +69,11 @@ mcp_servers = Table(
     Column("agreed_at", BigInteger),
     Column("read_at", BigInteger, nullable=False),
     Column("sign_in", LargeBinary),
+    Column("launch", JSON(none_as_null=True)),
 )
-"""`agreed_at` is null until a person agreed, `read_at` 0 until its tools were read. `sign_in` is sealed."""
+"""`agreed_at` is null until a person agreed, `read_at` 0 until its tools were read. `sign_in` is sealed. `launch` is of
+a server that comes as a package.
+"""
 
 mcp_tools = Table(
     "mcp_tools",

@@ -33,8 +33,8 @@ class Recipe:
     client: ClientWheel | None
 
 
-async def resolve(uv: Uv, recipe: Recipe, work: Path) -> str:
-    """Lock the requirements, from wheels only: one `name==version` a line.
+async def resolve(uv: Uv, recipe: Recipe, work: Path, *, dependencies: bool = True) -> str:
+    """Lock the requirements, from wheels only: one `name==version` a line; with their `dependencies`, or alone.
 
     Raises EnvironmentFailed with the resolver's reason in one sentence.
     """
@@ -53,6 +53,7 @@ async def resolve(uv: Uv, recipe: Recipe, work: Path) -> str:
         "--python",
         str(recipe.python.executable),
         *_client_options(recipe),
+        *(() if dependencies else ("--no-deps",)),
     ]
     if recipe.client:
         overrides = work / "overrides.txt"

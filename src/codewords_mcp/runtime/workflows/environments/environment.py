@@ -113,6 +113,14 @@ class Environments:
         timings = {"python": found_ms, **environment.timings_ms, "total": _ms(started)}
         return replace(environment, timings_ms=timings)
 
+    async def newest_version(self, script: Script) -> str:
+        """The newest version, from a wheel, of the only package that a script names. Raises EnvironmentFailed."""
+        recipe = await self._recipe(script)
+        await _writable(asyncio.to_thread(self._root.mkdir, parents=True, exist_ok=True))
+        with tempfile.TemporaryDirectory(dir=self._root, prefix=folders.temporary_prefix()) as work:
+            lock = await resolve(self._uv, recipe, Path(work), dependencies=False)
+        return lock.strip().partition("==")[2].partition(" ")[0]
+
     async def collect(self, in_use: set[str], older_than: float) -> int:
         """Remove environments whose hash is not in use and that nobody asked for since `older_than` seconds, and what
         crashed builds left. Returns how many environments went.

@@ -25,12 +25,12 @@ def write(path: Path, text: str) -> None:
         os.fsync(file.fileno())
 
 
-def publish(work: Path, target: Path) -> None:
-    """Rename into place; where another process was first, its build is as good."""
+def publish(work: Path, target: Path, facts: str = "environment.json") -> None:
+    """Rename into place; where another process was first, its build is as good. `facts` is a file that each build has."""
     try:
         work.rename(target)
     except OSError:
-        if not (target / "environment.json").is_file():
+        if not (target / facts).is_file():
             raise
 
 
