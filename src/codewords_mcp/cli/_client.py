@@ -12,7 +12,7 @@ from codewords_mcp.errors import CodewordsError, RuntimeUnavailable
 from codewords_mcp.errors.remedies import reword
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator, Iterator, Mapping
+    from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 
     import httpx2
 
@@ -187,6 +187,15 @@ class RuntimeClient:
                 raise remote_error(response.status_code, response.read())
             for text in response.iter_lines():
                 yield cast("Json", decode(text.encode())) if text.strip() else None
+
+    def send_pieces(
+        self, method: str, path: str, pieces: Iterable[bytes], headers: Mapping[str, str]
+    ) -> None:
+        """Make a request whose body comes in pieces."""
+        with translated(self.endpoint.url):
+            response = self._http.request(method, path, content=pieces, headers=headers, timeout=SLOW)
+        if response.is_error:
+            raise remote_error(response.status_code, response.content)
 
     @contextmanager
     def stream(

@@ -8,6 +8,7 @@ from urllib.parse import quote
 
 import typer
 
+from codewords_mcp.cli._completion import complete_workflow
 from codewords_mcp.errors import InvalidInput, NotFound
 
 if TYPE_CHECKING:
@@ -20,6 +21,7 @@ WorkflowRef = Annotated[
         metavar="WORKFLOW",
         help="A workflow's id or name, as `codewords list` shows them.",
         show_default=False,
+        autocompletion=complete_workflow,
     ),
 ]
 RunRef = Annotated[

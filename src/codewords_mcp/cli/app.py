@@ -18,6 +18,7 @@ from codewords_mcp.cli import (
     doctor,
     drafts,
     e2b,
+    files,
     inbox,
     install,
     integrations,
@@ -61,19 +62,19 @@ Version = Annotated[
 ]
 
 
-def _tree(name: str) -> typer.Typer:
+def _tree(name: str, *, completes: bool = False) -> typer.Typer:
     return typer.Typer(
         name=name,
         no_args_is_help=True,
         pretty_exceptions_enable=False,
         rich_markup_mode="markdown",
-        add_completion=False,
+        add_completion=completes,
         epilog=_EPILOG,
         context_settings={"help_option_names": ["-h", "--help"]},
     )
 
 
-codewords = _tree("codewords")
+codewords = _tree("codewords", completes=True)
 
 
 @codewords.callback()
@@ -121,6 +122,7 @@ _PANELS = {
         "open": open_page.open_page,
         "secrets": secrets.app,
         "services": services.services,
+        "files": files.app,
         "database": database.database,
         "integrations": integrations.app,
         "connections": integrations.connections_app,

@@ -12,6 +12,7 @@ import typer
 from codewords_mcp.cli import _output
 from codewords_mcp.cli._boundary import OK
 from codewords_mcp.cli._client import Json
+from codewords_mcp.cli._completion import complete_template
 from codewords_mcp.cli._connect import connect
 from codewords_mcp.cli._refs import AsJson
 from codewords_mcp.cli.workflows import find_template, print_templates
@@ -42,7 +43,10 @@ def new(
     template: Annotated[
         str | None,
         typer.Argument(
-            metavar="TEMPLATE", help="A template's id; without it they are listed.", show_default=False
+            metavar="TEMPLATE",
+            help="A template's id; without it they are listed.",
+            show_default=False,
+            autocompletion=complete_template,
         ),
     ] = None,
     folder: Annotated[

@@ -13,6 +13,7 @@ from codewords_mcp.cli._agree import confirm_service, with_agreement
 from codewords_mcp.cli._boundary import INTERRUPTED, OK
 from codewords_mcp.cli._call import RunCall, cancel_quietly, read_input
 from codewords_mcp.cli._client import Json, RemoteError, RuntimeClient
+from codewords_mcp.cli._completion import complete_workflow
 from codewords_mcp.cli._connect import connect
 from codewords_mcp.cli._dry_runs import apply, print_writes, require_dry_runs
 from codewords_mcp.cli._queries import query_runs
@@ -155,7 +156,13 @@ def runs(
     ] = None,
     other: Annotated[str | None, typer.Argument(metavar="", hidden=True, show_default=False)] = None,
     workflow: Annotated[
-        str | None, typer.Option(metavar="WORKFLOW", help="Only runs of this workflow.", show_default=False)
+        str | None,
+        typer.Option(
+            metavar="WORKFLOW",
+            help="Only runs of this workflow.",
+            show_default=False,
+            autocompletion=complete_workflow,
+        ),
     ] = None,
     status: Annotated[
         str | None,

@@ -11,6 +11,7 @@ from codewords_mcp.cli import _output
 from codewords_mcp.cli._boundary import OK
 from codewords_mcp.cli._call import read_input
 from codewords_mcp.cli._client import Json, RuntimeClient
+from codewords_mcp.cli._completion import complete_workflow
 from codewords_mcp.cli._connect import connect
 from codewords_mcp.cli._deletion import deletes, tell_deleted
 from codewords_mcp.cli._refs import AsJson, WorkflowRef, part, workflow_id
@@ -101,7 +102,12 @@ def add(
 def list_triggers(
     workflow: Annotated[
         str | None,
-        typer.Option(metavar="WORKFLOW", help="Only what starts this workflow.", show_default=False),
+        typer.Option(
+            metavar="WORKFLOW",
+            help="Only what starts this workflow.",
+            show_default=False,
+            autocompletion=complete_workflow,
+        ),
     ] = None,
     as_json: AsJson = False,
 ) -> int:

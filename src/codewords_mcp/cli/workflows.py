@@ -12,6 +12,7 @@ from codewords_mcp.cli import _output
 from codewords_mcp.cli._agree import agreed, print_capabilities
 from codewords_mcp.cli._boundary import FAILED, OK
 from codewords_mcp.cli._client import Json, RemoteError, RuntimeClient
+from codewords_mcp.cli._completion import complete_template
 from codewords_mcp.cli._connect import connect
 from codewords_mcp.cli._deployment_report import print_deployment
 from codewords_mcp.cli._refs import AsJson, WorkflowRef, part, workflow_id
@@ -58,7 +59,10 @@ def deploy(
         typer.Argument(metavar="FILE", help="A workflow's Python file; `-` reads stdin.", show_default=False),
     ] = None,
     template: Annotated[
-        str | None, typer.Option(metavar="ID", help="Deploy a template instead of a file.")
+        str | None,
+        typer.Option(
+            metavar="ID", help="Deploy a template instead of a file.", autocompletion=complete_template
+        ),
     ] = None,
     draft: Annotated[str | None, typer.Option(metavar="ID", help="Deploy a draft instead of a file.")] = None,
     name: Annotated[str | None, typer.Option(help="The workflow's name; the file's name otherwise.")] = None,
@@ -282,7 +286,9 @@ def rollback(
 def templates(
     template: Annotated[
         str | None,
-        typer.Argument(metavar="ID", help="One template: its code.", show_default=False),
+        typer.Argument(
+            metavar="ID", help="One template: its code.", show_default=False, autocompletion=complete_template
+        ),
     ] = None,
     query: Annotated[
         str, typer.Option("--query", "-q", help="Only those that share words with this, the best first.")
