@@ -35,6 +35,7 @@ from codewords_mcp.http.routes import (
     browser,
     budgets,
     costs,
+    debugger,
     discovery,
     drafts,
     dry_runs,
@@ -159,6 +160,10 @@ _WEBSOCKET, _CHROME = (
     TABLE.get("websocket", "WS /run/{service_id}/{path}"),
     TABLE.get("websocket", "WS /browser/connect"),
 )
+_EDITOR, _BRIDGE = (
+    TABLE.get("websocket", "WS /drafts/{draft_id}/debugger"),
+    TABLE.get("websocket", "WS /debugger"),
+)
 
 
 def _sandbox_app(parts: AppState, mcp_app: ASGIApp | None, served: list[HttpOperation]) -> ASGIApp:
@@ -198,6 +203,16 @@ class RequestDispatcher:
             if is_chrome(path):
                 access(scope).require(_CHROME)
                 await browser.serve_chrome(scope, receive, send)
+                return
+
+            if debugger.draft_of(path):
+                access(scope).require(_EDITOR)
+                await debugger.serve_editor(scope, receive, send)
+                return
+
+            if path == debugger.BRIDGE_PATH:
+                access(scope).require(_BRIDGE)
+                await debugger.serve_bridge(scope, receive, send)
                 return
 
             if first != "run":

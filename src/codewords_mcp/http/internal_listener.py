@@ -26,9 +26,10 @@ from codewords_mcp.http.middleware.recorded_calls import serve_recorded
 from codewords_mcp.http.middleware.websocket_protocol import WebSocketProtocol
 from codewords_mcp.http.operations import HttpOperation
 from codewords_mcp.http.paths import SANDBOX_MCP_PATHS
+from codewords_mcp.http.routes.debugger import BRIDGE_PATH
 from codewords_mcp.http.routes.gateway import provider_of, simple_of
 from codewords_mcp.http.routes.services import firecrawls
-from codewords_mcp.http.state import CALLER, LISTENER
+from codewords_mcp.http.state import CALLER, LISTENER, SANDBOX
 from codewords_mcp.runtime.auth.access_table import HTTP
 from codewords_mcp.runtime.model.caller import Caller
 
@@ -46,7 +47,6 @@ ROUTES: Final = frozenset(
 """Operations that a sandbox may call beside workflows, services, models and the MCP of `SubAgent`: (method, path)."""
 
 _KEEP_ALIVE_TIMEOUT = 75
-_SANDBOX = "sandbox"
 _HOT = frozenset({"run", "run_async"})
 _FILE, _WEBHOOK = "/file/", "/webhook/"
 
@@ -69,7 +69,7 @@ class SandboxGuard:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request. Raises Unauthenticated, Forbidden, WrongHost."""
-        sandbox_id: str = scope["state"][_SANDBOX]
+        sandbox_id: str = scope["state"][SANDBOX]
         # Set first: every error from here on is judged as one of a sandbox.
         scope[LISTENER] = "sandbox"
         scope[CALLER] = caller = self._caller(scope, sandbox_id)
@@ -142,7 +142,7 @@ class SandboxGuard:
 
         first, _, rest = path[1:].partition("/")
         if scope["type"] == "websocket":
-            return first == "run" and bool(rest)
+            return (first == "run" and bool(rest)) or path == BRIDGE_PATH
         if (first in _HOT and rest) or provider_of(path) or simple_of(path) or firecrawls(path):
             return True
 
@@ -184,7 +184,7 @@ class SandboxServer:
         # `connect_accepted_socket` doesn't close the socket if it is cancelled.
         with contextlib.closing(connection):
             transport, _ = await loop.connect_accepted_socket(
-                partial(SandboxProtocol, self._config, self._state, {_SANDBOX: sandbox_id}, ended),
+                partial(SandboxProtocol, self._config, self._state, {SANDBOX: sandbox_id}, ended),
                 connection,
             )
             transports = self._open.setdefault(sandbox_id, {})

@@ -27,9 +27,11 @@ SELF = "codewords.self"
 OPENS_PAGES = "codewords.opens_pages"
 CHALLENGE = "codewords.challenge"
 LISTENER = "codewords.listener"
+SANDBOX = "sandbox"
 WORKFLOW_LABEL = "codewords.workflow_label"
 """Scope keys. `ERROR_PAGE` holds a callable from a CodewordsError to a Response, for routes that people look at;
-`CHALLENGE` one from a path to what `WWW-Authenticate` says of it; `LISTENER` is "public" or "sandbox"; `PERSON` the Caller
+`CHALLENGE` one from a path to what `WWW-Authenticate` says of it; `LISTENER` is "public" or "sandbox"; `SANDBOX`, in
+the scope's `state`, the id of the sandbox that a connection comes from; `PERSON` the Caller
 whose browser is signed in, of pages; `SESSION` the id of the session by which a page or the console asks; `SELF` the origin
 under which a browser reached this page; `OPENS_PAGES` whether the
 runtime can open one on its desktop; `WORKFLOW_LABEL` the name of the workflow whose own origin this is, None on the

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from codewords_mcp.cli.dev.debugger import PathMapping
 from codewords_mcp.cli.dev.proxy import foreign
 from codewords_mcp.cli.dev.watcher import read_quiet, stamp, workflow_files
 from codewords_mcp.cli.new import file_name, files_of, write_files
@@ -108,3 +111,42 @@ def test_a_folder_is_named_for_its_template_and_lists_its_secrets(tmp_path: Path
     (tmp_path / "file").write_text("", encoding="utf-8")
     with pytest.raises(InvalidInput, match="cannot be written"):
         write_files(tmp_path / "file" / "mail", files)
+
+
+def message(content: Any) -> bytes:
+    body = json.dumps(content).encode()
+    return b"Content-Length: %d\r\n\r\n" % len(body) + body
+
+
+@pytest.mark.requirement("dev:debugger")
+@given(cuts=st.lists(st.integers(min_value=1, max_value=40), max_size=12))
+def test_an_editor_that_attaches_gets_the_mapping_of_its_file(cuts: list[int]) -> None:
+    before = message({"command": "initialize", "seq": 1})
+    attach = message({"command": "attach", "seq": 2, "arguments": {"justMyCode": True}})
+    after = b"Content-Length: 9\r\n\r\nany bytes"
+    rest, passed = before + attach + after, b""
+    mapping = PathMapping("/here/main.py", "/app/main.py")
+    for cut in cuts:
+        passed, rest = passed + mapping.feed(rest[:cut]), rest[cut:]
+    passed += mapping.feed(rest)
+
+    roots = {"localRoot": "/here/main.py", "remoteRoot": "/app/main.py"}
+    arguments = {"justMyCode": True, "pathMappings": [roots]}
+    assert passed == before + message({"command": "attach", "seq": 2, "arguments": arguments}) + after
+
+
+@pytest.mark.requirement("dev:debugger")
+@pytest.mark.parametrize(
+    "sent",
+    [
+        message(
+            {"command": "attach", "arguments": {"pathMappings": [{"localRoot": "/a", "remoteRoot": "/b"}]}}
+        ),
+        message({"command": "launch"}),
+        message([1]),
+        message({"command": "attach", "arguments": 1}),
+        b"Content-Length: 3\r\n\r\n{{{",
+    ],
+)
+def test_what_else_an_editor_says_passes_as_it_is(sent: bytes) -> None:
+    assert PathMapping("/here/main.py", "/app/main.py").feed(sent) == sent

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import signal
 import socket
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final
 
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from codewords_mcp.cli.dev.session import DevOptions, DevSession
 
 PORT: Final = 8790
+DEBUG_PORT: Final = 5678
 _PORTS: Final = 20
 """Ports from the usual one on that are tried."""
 
@@ -50,6 +51,13 @@ def dev(
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Hold what its runs would write, and list it.")
     ] = False,
+    debug: Annotated[
+        bool, typer.Option("--debug", help="Run it with debugpy, to which an editor attaches.")
+    ] = False,
+    debug_port: Annotated[
+        int,
+        typer.Option("--debug-port", min=1, max=65535, help="The port for the editor, on this machine only."),
+    ] = DEBUG_PORT,
     allow: Annotated[bool, typer.Option("--allow", help="Agree to whatever its code may reach.")] = False,
     as_json: Annotated[
         bool, typer.Option("--json", help="Print each event as one JSON object a line.")
@@ -59,6 +67,9 @@ def dev(
 
     It runs in the sandbox that it would have when deployed, with your secrets and services, and is not deployed. Its routes
     are at http://127.0.0.1:8790/, without a key; those of a folder below the name of each file.
+
+    With `--debug` an editor attaches to the program in its sandbox: breakpoints are those of the file. After a save it attaches
+    again.
 
     Enter calls its example again. Ctrl-C ends it and leaves nothing.
     """
@@ -70,11 +81,18 @@ def dev(
         raise InvalidInput(
             f"There is no {target}.", hint="`codewords new greeting` makes a workflow to begin with."
         )
-    options = DevOptions(path, None if call is None else read_input(call).decode(), dry_run, allow)
+    options = DevOptions(path, None if call is None else read_input(call).decode(), dry_run, allow, debug)
     if options.input is not None and not options.single:
         raise InvalidInput("--call is for one file.", hint="Name the file.")
-    with _listen(port) as listener:
-        return asyncio.run(_develop(options, listener, as_json=as_json))
+    if debug and not options.single:
+        raise InvalidInput("--debug is for one file.", hint="Name the file.")
+    if debug and dry_run:
+        raise InvalidInput("--debug and --dry-run are not for the same program.", hint="Give one of them.")
+    with ExitStack() as stack:
+        listeners = [stack.enter_context(_listen(port))]
+        if debug:
+            listeners.append(stack.enter_context(_listen(debug_port)))
+        return asyncio.run(_develop(options, listeners, as_json=as_json))
 
 
 def _listen(port: int | None) -> socket.socket:
@@ -92,7 +110,7 @@ def _listen(port: int | None) -> socket.socket:
     raise InvalidInput(f"{taken} in use.", hint="Name another one: --port.")
 
 
-async def _develop(options: DevOptions, listener: socket.socket, *, as_json: bool) -> int:
+async def _develop(options: DevOptions, listeners: list[socket.socket], *, as_json: bool) -> int:
     from codewords_mcp.cli._connect import endpoint
     from codewords_mcp.cli.dev.connection import RuntimeConnection
     from codewords_mcp.cli.dev.events import Events
@@ -117,7 +135,7 @@ async def _develop(options: DevOptions, listener: socket.socket, *, as_json: boo
         dry_run=options.dry_run,
     )
     lines.open()
-    work = asyncio.create_task(_serve(session, proxy, listener, events, runtime, options))
+    work = asyncio.create_task(_serve(session, proxy, listeners, events, runtime, options))
     try:
         stopping = asyncio.create_task(stop.wait())
         await asyncio.wait({work, stopping}, return_when=asyncio.FIRST_COMPLETED)
@@ -136,7 +154,7 @@ async def _develop(options: DevOptions, listener: socket.socket, *, as_json: boo
 async def _serve(
     session: DevSession,
     proxy: LocalProxy,
-    listener: socket.socket,
+    listeners: list[socket.socket],
     events: Events,
     runtime: RuntimeConnection,
     options: DevOptions,
@@ -145,16 +163,32 @@ async def _serve(
     from codewords_mcp.cli.dev.server import LocalServer
 
     await session.open()
-    server = LocalServer(proxy)
-    serving = asyncio.create_task(server.serve(sockets=[listener]))
+    server, debugging = LocalServer(proxy), None
+    serving = asyncio.create_task(server.serve(sockets=listeners[:1]))
     try:
-        session.address = f"http://127.0.0.1:{listener.getsockname()[1]}"
+        session.address = f"http://127.0.0.1:{listeners[0].getsockname()[1]}"
         _print_addresses(session, events, runtime.endpoint.url, options)
+        if options.debug:
+            debugging = asyncio.create_task(_debug(session, listeners[1], runtime, events))
         await session.call_first()
         await session.run()
     finally:
+        if debugging is not None:
+            debugging.cancel()
+            await asyncio.gather(debugging, return_exceptions=True)
         server.should_exit = True
         await serving
+
+
+async def _debug(
+    session: DevSession, listener: socket.socket, runtime: RuntimeConnection, events: Events
+) -> None:
+    from codewords_mcp.cli.dev.debugger import DebugPort
+
+    port = listener.getsockname()[1]
+    file = session.files[0]
+    events.say("debug", f"An editor attaches to {file.name} at 127.0.0.1:{port}", "bold", port=port)
+    await DebugPort(file, runtime, events).serve(listener)
 
 
 def _print_addresses(session: DevSession, events: Events, runtime: str, options: DevOptions) -> None:

@@ -25,7 +25,7 @@ Ask = Callable[[RemoteError], Awaitable[str]]
 class ServedFile:
     """One file. `name` is how it is called here; `problem` says why its present content is not served.
 
-    `allow`: whatever its code may reach is agreed to.
+    `allow`: whatever its code may reach is agreed to. `debug`: it is served with a debugger.
     """
 
     def __init__(
@@ -37,6 +37,7 @@ class ServedFile:
         ask: Ask,
         *,
         allow: bool = False,
+        debug: bool = False,
     ) -> None:
         self.path = path
         self.name = name
@@ -49,6 +50,7 @@ class ServedFile:
         self._events = events
         self._ask = ask
         self._allow = allow
+        self._debug = debug
         self._stamp: Stamp | None = None
         self._code: str | None = None
         self._agreed: set[str] = set()
@@ -142,6 +144,8 @@ class ServedFile:
         """Serve this code; a person is asked for what it may reach that nobody agreed to."""
         path = f"/drafts/{self.draft_id}/serving"
         body: Json = {"code": code, "workflow": self._workflow, "allow": self._allow}
+        if self._debug:
+            body["debug"] = True
         try:
             return await self._runtime.call_with_progress("PUT", path, body, self._progress)
         except RemoteError as error:

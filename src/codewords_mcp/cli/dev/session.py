@@ -33,6 +33,7 @@ class DevOptions:
     input: str | None
     dry_run: bool
     allow: bool
+    debug: bool
 
     @property
     def single(self) -> bool:
@@ -93,7 +94,10 @@ class DevSession:
         return task
 
     def _add(self, path: Path) -> ServedFile:
-        file = ServedFile(path, path.name, self._runtime, self._events, self._ask, allow=self._options.allow)
+        options = self._options
+        file = ServedFile(
+            path, path.name, self._runtime, self._events, self._ask, allow=options.allow, debug=options.debug
+        )
         file.on_served = self._served
         self.files.append(file)
         return file
@@ -105,6 +109,8 @@ class DevSession:
 
     def _served(self, file: ServedFile) -> None:
         self._latest = file
+        if self._options.debug:
+            self._start(self._boot(file))
         if self._options.input is not None and self.address:
             self._start(self._call(file))
 
@@ -170,6 +176,13 @@ class DevSession:
             self._events.say("call", f"The call broke off: {type(error).__name__}", "red")
             return
         self._events.answer(response.text.rstrip("\n"))
+
+    async def _boot(self, file: ServedFile) -> None:
+        """Start the program of a file that is debugged, so that an editor can attach before its first call."""
+        stream = self._runtime.stream("GET", f"/run/{file.draft_id}/openapi.json", content=b"", headers=[])
+        with suppress(CodewordsError):
+            async with stream as response:
+                await response.aread()
 
     async def _follow(self, run_id: str) -> None:
         try:

@@ -33,12 +33,15 @@ class DraftBody(Body):
 class ServingBody(Body):
     """`code` is the draft's code from now on; without it the draft is served for another while.
 
+    `debug`: one sandbox serves its runs, with debugpy in it, which `WS /drafts/{draft_id}/debugger` reaches.
+
     `workflow`: the caller's workflow that the code is a change of; what its live version may do is agreed to already.
     `confirm`, the token of 403 `consent_needed`, says that a person agrees; `allow` agrees to whatever it asks.
     """
 
     code: str = ""
     workflow: str | None = None
+    debug: bool = False
     confirm: str | None = None
     allow: bool = False
 
@@ -119,6 +122,7 @@ async def serve(request: Request) -> Response:
             draft_id,
             body.code,
             workflow=body.workflow,
+            debug=body.debug,
             consent=consent,
             progress=progress,
         )

@@ -16,16 +16,20 @@ from codewords_mcp.runtime.model.progress import Progress, no_progress
 from codewords_mcp.runtime.model.questions import of_serving
 from codewords_mcp.runtime.model.workflow import Consent
 from codewords_mcp.runtime.runs.catalog import Servable
+from codewords_mcp.runtime.runs.debug_tunnels import DebugPipe, DebugTunnels
 from codewords_mcp.runtime.runs.served_drafts import beyond
 from codewords_mcp.runtime.store import workflows
 from codewords_mcp.runtime.store.drafts import DraftRow
 from codewords_mcp.runtime.workflows.analysis import derive
+from codewords_mcp.runtime.workflows.debugger import debugged_code, debugged_script
 from codewords_mcp.runtime.workflows.script import Script, parse_script
 from codewords_mcp.runtime.workflows.validation.repair import runnable_code
 from codewords_mcp.runtime.workflows.versions import manifest_of
 
 SERVED_S: Final = 90.0
 """Seconds that a draft is served without being renewed."""
+ATTACH_S: Final = 20.0
+"""Seconds that an editor waits for a program to attach to."""
 KEPT_S: Final = 900.0
 """Seconds that a draft which was served is kept without being renewed."""
 
@@ -35,6 +39,7 @@ class ServedDraftApi:
 
     def __init__(self, container: Container) -> None:
         self._container = container
+        self._tunnels = DebugTunnels(container.supply.debugged_draft)
 
     async def serve(
         self,
@@ -43,13 +48,15 @@ class ServedDraftApi:
         code: str,
         *,
         workflow: str | None = None,
+        debug: bool = False,
         consent: Consent = Consent(),  # noqa: B008  # immutable
         progress: Progress = no_progress,
     ) -> DraftServing:
         """Store code as the draft's next revision, unchecked, and serve it from now on.
 
         Each of its runs is in a sandbox, with the secrets and services of its owner. A person has to agree to what the code
-        may reach beyond what was agreed to for this draft, and for the live version of `workflow`.
+        may reach beyond what was agreed to for this draft, and for the live version of `workflow`. With `debug` one sandbox
+        serves all its runs, with a debugger in it (`join_debugger`).
 
         Raises NotFound; InvalidScript and EnvironmentFailed, where the code before goes on being served; ConsentNeeded.
         """
@@ -60,12 +67,13 @@ class ServedDraftApi:
             parse_script, require_code(code), max_code=container.settings.max_code
         )
         manifest = await self._agreed_manifest(caller, row, script, workflow, consent)
-        environment = await container.environments.ensure(script, progress)
+        packages = debugged_script(script) if debug else script
+        environment = await container.environments.ensure(packages, progress)
 
         row = await container.drafts.replace_code(row, code, KEPT_S)
         servable = Servable(
-            row.id, caller.owner, False, row.revision, script, runnable_code(script), environment.ref,
-            Permissions.of(row.id, caller.owner, manifest),
+            row.id, caller.owner, False, row.revision, script, debugged_code(script) if debug else runnable_code(script),
+            environment.ref, Permissions.of(row.id, caller.owner, manifest), debugged=debug,
         )  # fmt: skip
         served = container.catalog.served.find(row.id)
         agreed = (*(served.agreed if served else ()), manifest)
@@ -88,6 +96,21 @@ class ServedDraftApi:
         if not self._container.catalog.served.renew(row.id, SERVED_S):
             raise NotFound("This draft is not served any more.", hint="Send its code again.")
         await self._container.drafts.keep(row, KEPT_S)
+
+    async def require_debugged(self, caller: Caller, draft_id: str | None) -> None:
+        """Raise NotFound unless this draft is the caller's and served with a debugger."""
+        refuse_run(caller, "debug drafts")
+        served = self._container.catalog.served.find(draft_id or "")
+        if served is None or served.servable.owner != caller.owner or not served.servable.debugged:
+            raise NotFound("No draft of that id is served with a debugger.", hint="Serve it with `debug`.")
+
+    async def join_debugger(self, draft_id: str, pipe: DebugPipe) -> None:
+        """Carry an editor's bytes to the debugger of a draft and back. See `DebugTunnels.join`."""
+        await self._tunnels.join(draft_id, pipe, ATTACH_S)
+
+    async def offer_debugger(self, sandbox_id: str, program: str, pipe: DebugPipe) -> None:
+        """Wait for an editor on behalf of a sandbox. See `DebugTunnels.offer`."""
+        await self._tunnels.offer(sandbox_id, program, pipe)
 
     async def _agreed_manifest(
         self, caller: Caller, row: DraftRow, script: Script, workflow: str | None, consent: Consent

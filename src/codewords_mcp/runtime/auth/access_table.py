@@ -161,6 +161,9 @@ HTTP: tuple[Rule, ...] = (
         Rule("http", f"{method} /run/devx_mcp/mcp/", "run", transport=True) for method in ("POST", "GET", "DELETE")
     ),
     Rule("websocket", "WS /run/{service_id}/{path}", "run", ("run",), "writes"),
+    Rule("websocket", "WS /drafts/{draft_id}/debugger", "user", ("write", "run"), "writes"),
+    # A bridge in the sandbox of a draft that is debugged; elsewhere nothing answers it.
+    Rule("websocket", "WS /debugger", "run", (), "writes"),
     Rule("websocket", "WS /browser/connect", "open"),
 )  # fmt: skip
 

@@ -47,6 +47,8 @@ class Servable:
     permissions: Permissions
     run_budget: float | None = None
     """US dollars that the model calls of a run may cost, beside the budgets of its header."""
+    debugged: bool = False
+    """Whether its code waits for a debugger: one sandbox serves its runs then, and they may stand still."""
 
     @property
     def manifest(self) -> Manifest:
@@ -55,8 +57,8 @@ class Servable:
 
     @property
     def keep_warm(self) -> bool:
-        """Whether its header asks for a sandbox that serves many runs."""
-        return self.script.tool.get("isolation") == "instance"
+        """Whether one sandbox serves many runs: as its header asks, or since a debugger is attached to it."""
+        return self.debugged or self.script.tool.get("isolation") == "instance"
 
     @property
     def egress(self) -> tuple[str, ...] | None:

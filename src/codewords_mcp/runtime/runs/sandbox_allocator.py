@@ -107,6 +107,10 @@ class SandboxAllocator:
             self._pool.forget(service_id)
         self._instances.forget(service_id)
 
+    def debugged_draft(self, sandbox_id: str) -> str | None:
+        """See `SharedSandboxes.debugged_draft`."""
+        return self._instances.debugged_draft(sandbox_id)
+
     def on_egress(self, sandbox_id: str, event: EgressEvent) -> None:
         """Log an attempt of a sandbox to reach a host, in the runs that it serves."""
         run_log = self._logs.get(sandbox_id)

@@ -19,6 +19,8 @@ from codewords_mcp.runtime.sandboxes.http1 import Connections
 
 IDLE = 60.0
 """Seconds without a run after which an instance ends."""
+DEBUG_IDLE = 900.0
+"""The same where a debugger may be attached to it."""
 SWEEP = 5.0
 
 
@@ -40,6 +42,12 @@ class SharedSandbox:
     def can_join(self) -> bool:
         """Whether another run may join."""
         return len(self.logs) < self.config.servable.instance_concurrency and self.sandbox.failure() is None
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether it has served no run for so long that it ends."""
+        longest = DEBUG_IDLE if self.config.servable.debugged else IDLE
+        return not self.logs and self.last_used < time.monotonic() - longest
 
     async def end(self) -> None:
         """Kill it and take in its last output."""
@@ -99,7 +107,7 @@ class SharedSandboxes:
         if instance is None:
             # Runs that come at once share the first instance instead of starting one each.
             async with self._starting.setdefault(pool_key, asyncio.Lock()):
-                instance = self._joinable(pool_key) or await self._start(pool_key, config, run_log)
+                instance = self._joinable(pool_key) or await self._start(pool_key, config, caller, run_log)
         return SharedLease(instance, caller, run_log, self._after)
 
     def forget(self, service_id: str) -> None:
@@ -114,6 +122,13 @@ class SharedSandboxes:
         return [
             run_log for instance in every if instance.sandbox.id == sandbox_id for run_log in instance.logs
         ]
+
+    def debugged_draft(self, sandbox_id: str) -> str | None:
+        """The draft that is debugged in a sandbox, while its code is the one that is served."""
+        for instance in (instance for instances in self._running.values() for instance in instances):
+            if instance.sandbox.id == sandbox_id and instance.config.servable.debugged:
+                return instance.config.servable.service_id
+        return None
 
     async def close(self) -> None:
         """End every instance."""
@@ -133,10 +148,16 @@ class SharedSandboxes:
             self._end(instance)
         return next((instance for instance in instances if instance.can_join), None)
 
-    async def _start(self, pool_key: str, config: LaunchConfig, run_log: RunLog) -> SharedSandbox:
+    async def _start(
+        self, pool_key: str, config: LaunchConfig, caller: Caller, run_log: RunLog
+    ) -> SharedSandbox:
         """Start an instance. Its first output goes to the log of the run that it is started for."""
         instance = SharedSandbox(config, await self._start_sandbox(config), pool_key)
         instance.logs.append(run_log)
+        if config.servable.debugged:
+            # Until the instance ends: a sandbox whose key acts for no run loses its connections, and an editor
+            # stays attached between two runs. The key has no authority beyond that of a run that goes on.
+            instance.key.bind(caller)
 
         try:
             await instance.sandbox.wait_ready()
@@ -156,11 +177,7 @@ class SharedSandboxes:
         while self._running:
             await asyncio.sleep(SWEEP)
             for pool_key, instances in list(self._running.items()):
-                for instance in [
-                    instance
-                    for instance in instances
-                    if not instance.logs and instance.last_used < time.monotonic() - IDLE
-                ]:
+                for instance in [instance for instance in instances if instance.is_idle]:
                     instances.remove(instance)
                     self._end(instance)
                 if not instances:

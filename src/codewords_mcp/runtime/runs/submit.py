@@ -183,6 +183,10 @@ class Submitter:
         if limits_depth:
             ancestry.check()
 
+        if isinstance(target, Servable) and target.debugged and request.timeout is None:
+            # It stands still at breakpoints, and a person looks at it.
+            request.timeout = context.settings.run_timeout
+
         config: LaunchConfig | None = None
         if plan is not None:
             config = await context.launcher.config_without_values(plan.servable)

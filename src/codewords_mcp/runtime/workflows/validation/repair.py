@@ -48,6 +48,17 @@ def watched_code(script: Script, seconds: float) -> str:
 
     Code without a line that allows the insertion is returned as it is.
     """
+    watch = (
+        f"import faulthandler as _watch; _watch.dump_traceback_later({seconds:g}, repeat=True); del _watch; "
+    )
+    return with_first_statement(script, watch) or runnable_code(script)
+
+
+def with_first_statement(script: Script, statement: str) -> str | None:
+    """`runnable_code` with this statement, a semicolon and a space before its first one. Each line keeps its number.
+
+    None for code without a line that allows the insertion.
+    """
     code = runnable_code(script)
     if script.tree:
         # The offset is that of the original code. The repair inserts in the main block, which
@@ -57,13 +68,10 @@ def watched_code(script: Script, seconds: float) -> str:
         first = None
 
     if first is None or not isinstance(first, _SIMPLE):
-        return code
+        return None
 
     offset = _offset(script.code, first)
-    watch = (
-        f"import faulthandler as _watch; _watch.dump_traceback_later({seconds:g}, repeat=True); del _watch; "
-    )
-    return f"{code[:offset]}{watch}{code[offset:]}"
+    return f"{code[:offset]}{statement}{code[offset:]}"
 
 
 def _comes_first(node: ast.stmt) -> bool:
