@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 import socket
+from collections.abc import Callable
 from types import TracebackType
 from typing import Any, Self
 
@@ -51,7 +52,7 @@ class DapClient:
         """The body of the next event of a name, also of one that came before."""
         return self._wait(lambda m: m["type"] == "event" and m["event"] == name).get("body") or {}
 
-    def _wait(self, matches: Any) -> Message:
+    def _wait(self, matches: Callable[[Message], bool]) -> Message:
         for message in self._messages:
             if matches(message):
                 self._messages.remove(message)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import socket
 import threading
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
@@ -79,6 +80,12 @@ def developing(shell: Shell, *words: str) -> Generator[DevCommand]:
         command.end(signal.SIGKILL)
         raise
     assert command.end() == 0, command.events[-5:]
+
+
+def free_port() -> int:
+    """A port of loopback that nothing has."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        return int(listener.getsockname()[1])
 
 
 def replace(file: Path, code: str) -> None:

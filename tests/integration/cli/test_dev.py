@@ -8,7 +8,7 @@ from pathlib import Path
 
 import httpx2
 import pytest
-from tests.integration.cli.dev_command import developing, replace
+from tests.integration.cli.dev_command import developing, free_port, replace
 from tests.integration.cli.terminal import Shell, Terminal
 from tests.support.background_runs import with_options
 from tests.support.runtime import make_home, workflow
@@ -30,7 +30,8 @@ def says(word: str) -> str:
 def test_each_request_is_answered_by_what_is_saved_or_with_its_error(shell: Shell, tmp_path: Path) -> None:
     file = tmp_path / "word.py"
     file.write_text(says("one"), encoding="utf-8")
-    with developing(shell, str(file)) as dev:
+    # A port that no other test is given when this one is free again.
+    with developing(shell, str(file), "--port", str(free_port())) as dev:
         assert dev.ask().json() == "one"
         first = dev.wait("request")
         assert (first["status"], first["path"]) == (200, "/")

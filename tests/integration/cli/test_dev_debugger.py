@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import socket
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.integration.cli.dev_command import developing
+from tests.integration.cli.dev_command import developing, free_port
 from tests.integration.cli.terminal import Shell
 from tests.support.dap_client import DapClient
 from tests.support.runtime import workflow
@@ -50,9 +49,7 @@ def test_a_breakpoint_of_the_file_is_hit_in_its_sandbox(shell: Shell, tmp_path: 
     code = workflow(_BODY)
     file.write_text(code, encoding="utf-8")
     line = code.splitlines().index('    message = f"Hello {name}"') + 1
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
-
+    port = free_port()
     with (
         developing(shell, str(file), "--debug", "--debug-port", str(port)) as dev,
         ThreadPoolExecutor(1) as pool,

@@ -6,6 +6,10 @@ import asyncio
 import os
 import sys
 from contextlib import suppress
+from typing import Final
+
+_LOOK_AGAIN_S: Final = 1.0
+"""Seconds after which a process in the background looks whether it is in the foreground again."""
 
 
 class TypedLines:
@@ -46,6 +50,11 @@ class TypedLines:
                 self._questions.remove(question)
 
     def _read(self) -> None:
+        if not self._in_foreground():
+            # Reading would stop this process, as any in the background that reads its terminal.
+            self.close()
+            asyncio.get_running_loop().call_later(_LOOK_AGAIN_S, self.open)
+            return
         try:
             data = os.read(self._fd, 4096)
         except OSError:
@@ -60,3 +69,12 @@ class TypedLines:
                 self._questions.pop(0).set_result(text)
             else:
                 self._lines.put_nowait(text)
+
+    def _in_foreground(self) -> bool:
+        """Whether stdin may be read: it is no terminal, or this process is in its foreground."""
+        if sys.platform == "win32":
+            return True
+        try:
+            return not os.isatty(self._fd) or os.tcgetpgrp(self._fd) == os.getpgrp()
+        except OSError:
+            return True

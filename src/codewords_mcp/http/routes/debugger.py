@@ -42,7 +42,7 @@ class DebugSocket:
 
 async def serve_editor(scope: Scope, receive: Receive, send: Send) -> None:
     """`/drafts/{draft_id}/debugger`: the debugger of a served draft, for its owner. Raises NotFound."""
-    draft_id = draft_of(scope["path"])
+    draft_id = draft_of(scope["path"]) or ""
     drafts = runtime(scope).served_drafts
     await drafts.require_debugged(caller(scope), draft_id)
     await receive()  # websocket.connect

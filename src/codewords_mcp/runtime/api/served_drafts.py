@@ -17,7 +17,8 @@ from codewords_mcp.runtime.model.questions import of_serving
 from codewords_mcp.runtime.model.workflow import Consent
 from codewords_mcp.runtime.runs.catalog import Servable
 from codewords_mcp.runtime.runs.debug_tunnels import DebugPipe, DebugTunnels
-from codewords_mcp.runtime.runs.served_drafts import beyond
+from codewords_mcp.runtime.runs.served_drafts import ServedDraft, beyond
+from codewords_mcp.runtime.sandboxes.base import EnvironmentRef
 from codewords_mcp.runtime.store import workflows
 from codewords_mcp.runtime.store.drafts import DraftRow
 from codewords_mcp.runtime.workflows.analysis import derive
@@ -67,26 +68,27 @@ class ServedDraftApi:
             parse_script, require_code(code), max_code=container.settings.max_code
         )
         manifest = await self._agreed_manifest(caller, row, script, workflow, consent)
-        packages = debugged_script(script) if debug else script
-        environment = await container.environments.ensure(packages, progress)
+        served = container.catalog.served.find(row.id)
+        environment, built = await self._environment(script, served, progress, debug=debug)
 
         row = await container.drafts.replace_code(row, code, KEPT_S)
         servable = Servable(
             row.id, caller.owner, False, row.revision, script, debugged_code(script) if debug else runnable_code(script),
-            environment.ref, Permissions.of(row.id, caller.owner, manifest), debugged=debug,
+            environment, Permissions.of(row.id, caller.owner, manifest), debugged=debug,
         )  # fmt: skip
-        served = container.catalog.served.find(row.id)
-        agreed = (*(served.agreed if served else ()), manifest)
+        agreed = served.agreed if served else ()
+        if beyond(manifest, agreed):
+            agreed = (*agreed, manifest)
         container.catalog.served.put(servable, agreed, SERVED_S)
         # Sandboxes that wait run the code before.
         container.supply.forget(row.id)
-        await (await container.driver()).prepare(environment.ref)
+        await (await container.driver()).prepare(environment)
         return DraftServing(
             draft_id=row.id,
             revision=row.revision,
             url=f"{container.base_url}/run/{row.id}/",
             capabilities=manifest.lines(),
-            environment_built=environment.built,
+            environment_built=built,
         )
 
     async def renew(self, caller: Caller, draft_id: str) -> None:
@@ -97,10 +99,23 @@ class ServedDraftApi:
             raise NotFound("This draft is not served any more.", hint="Send its code again.")
         await self._container.drafts.keep(row, KEPT_S)
 
-    async def require_debugged(self, caller: Caller, draft_id: str | None) -> None:
+    async def _environment(
+        self, script: Script, served: ServedDraft | None, progress: Progress, *, debug: bool
+    ) -> tuple[EnvironmentRef, bool]:
+        """The environment of a script, and whether it was built now. Raises EnvironmentFailed."""
+        # Of the code before, where it has the same packages: looking for damage takes longer than all else here.
+        if served is not None and _packages(served.servable.script) == _packages(script):
+            known = served.servable
+            if known.debugged == debug and known.environment.path.exists():
+                return known.environment, False
+        packages = debugged_script(script) if debug else script
+        environment = await self._container.environments.ensure(packages, progress)
+        return environment.ref, environment.built
+
+    async def require_debugged(self, caller: Caller, draft_id: str) -> None:
         """Raise NotFound unless this draft is the caller's and served with a debugger."""
         refuse_run(caller, "debug drafts")
-        served = self._container.catalog.served.find(draft_id or "")
+        served = self._container.catalog.served.find(draft_id)
         if served is None or served.servable.owner != caller.owner or not served.servable.debugged:
             raise NotFound("No draft of that id is served with a debugger.", hint="Serve it with `debug`.")
 
@@ -134,3 +149,8 @@ class ServedDraftApi:
         detail = await self._container.deployments.own(caller, workflow)
         version = await self._container.database.read(workflows.version, detail.id, detail.active_version)
         return (version and manifest_of(version)) or Manifest()
+
+
+def _packages(script: Script) -> tuple[str, tuple[str, ...], bool]:
+    """The facts of a script by which its environment is chosen."""
+    return script.requires_python, script.dependencies, script.uses_our_client
