@@ -7,6 +7,7 @@ A block that cannot run here says why: `<!-- not run: reason -->`. `<!-- file: n
 from __future__ import annotations
 
 import json
+import os
 import re
 import subprocess
 from collections.abc import Iterator
@@ -17,6 +18,8 @@ import pytest
 import yaml
 from tests.docs.pages import PAGES, ROOT, Block, blocks
 from tests.integration.cli.terminal import Shell
+from tests.support.command_server import command_server
+from tests.support.forked_commands import forked_commands
 from tests.support.runtime import make_home
 
 from codewords_testing.providers import loopback_providers
@@ -45,9 +48,11 @@ RUN = [
 @pytest.fixture(scope="module")
 def shell(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shell]:
     """One home for all pages, so that an environment is built once; model providers are the loopback ones."""
-    with loopback_providers() as providers:
+    folder = tmp_path_factory.mktemp("docs")
+    with loopback_providers() as providers, forked_commands(folder, command_server()) as commands:
         bases = {f"CODEWORDS_{name}_BASE_URL": providers.url for name in ("OPENAI", "ANTHROPIC", "GEMINI")}
-        shell = Shell(make_home(tmp_path_factory.mktemp("docs") / "home"), {"CODEWORDS_PORT": "0"} | bases)
+        shell = Shell(make_home(folder / "home"), {"CODEWORDS_PORT": "0"} | bases)
+        shell.extra["PATH"] = f"{commands}{os.pathsep}{shell.env['PATH']}"
         yield shell
         shell("codewords", "stop")
 

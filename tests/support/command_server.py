@@ -54,6 +54,10 @@ class ForkedCommand:
         number, _, self._read = self._read.partition(b"\n")
         self.pid = int(number)
 
+    def fileno(self) -> int:
+        """A descriptor that is readable once it has ended. Not after its exit code was taken."""
+        return self._reports
+
     def poll(self) -> int | None:
         """Its exit code, as Popen has it; None while it lives."""
         with contextlib.suppress(subprocess.TimeoutExpired):
@@ -103,11 +107,18 @@ class CommandServer:
         atexit.register(self._close)
 
     def start(
-        self, words: Sequence[str], environment: Mapping[str, str], streams: tuple[int, int, int]
+        self,
+        words: Sequence[str],
+        environment: Mapping[str, str],
+        streams: tuple[int, int, int],
+        folder: str | None = None,
     ) -> ForkedCommand:
-        """A command with these descriptors as its stdin, stdout and stderr; a terminal becomes its own."""
+        """A command with these descriptors as its stdin, stdout and stderr; a terminal becomes its own.
+
+        It begins in `folder`, or in this process's.
+        """
         reports, reporting = os.pipe()
-        order = json.dumps([list(words), dict(environment), os.getcwd()]).encode()
+        order = json.dumps([list(words), dict(environment), folder or os.getcwd()]).encode()
         try:
             socket.send_fds(self._socket, [order], [*streams, reporting])
         finally:

@@ -15,15 +15,24 @@ from codewords_mcp.errors import EnvironmentFailed
 from codewords_mcp.runtime.api.runtime import Runtime
 
 LITTLE = ECHO.replace('"uvicorn[standard]==0.34.2", "httpx==0.28.1"', '"uvicorn==0.34.2"')
-"""A workflow of few packages: each test fetches and builds them in a home of its own."""
+"""A workflow of few packages: each test builds its environment in a home of its own."""
 
 pytestmark = [pytest.mark.anyio, pytest.mark.slow, pytest.mark.requirement("environments:damaged")]
 
 
+@pytest.fixture(scope="module")
+def packages(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A cache of packages for these tests, which leave it as it was: they are fetched and compiled once."""
+    return tmp_path_factory.mktemp("packages")
+
+
 @pytest.fixture
-async def runtime(tmp_path: Path) -> AsyncIterator[Runtime]:
+async def runtime(tmp_path: Path, packages: Path) -> AsyncIterator[Runtime]:
     """Of a home that shares no environments with other tests."""
-    async with open_runtime(tmp_path / "home") as opened:
+    home = tmp_path / "home"
+    home.mkdir(mode=0o700)
+    (home / "cache").symlink_to(packages)
+    async with open_runtime(home) as opened:
         yield opened
 
 
@@ -114,15 +123,16 @@ async def test_a_damaged_environment_that_cannot_be_built_again_stays_and_is_nam
     assert "has been built again" in findings(await runtime.status.describe(deep=True))[0]
 
 
-async def test_a_damaged_package_cache_is_cleaned_and_not_blamed_on_the_workflow(runtime: Runtime) -> None:
-    await deploy(runtime, LITTLE)
-    shutil.rmtree(environment(runtime))
-    cache = runtime.settings.home / "cache" / "uv" / "archive-v0"
-    damaged = [path for path in cache.rglob("*") if path.is_file() and path.suffix in {".py", ""}]
-    assert len(damaged) > 100
-    for path in damaged:
-        path.unlink()  # a new file, since environments share its bytes
-        path.write_bytes(b"\x00 garbage")
-    other = await deploy(runtime, LITTLE.replace("Echo", "Other"))
-    assert (await fetch(runtime, other, 1))[0] == 200
-    assert (await runtime.status.describe(deep=True))["damaged_environments"] == {}
+async def test_a_damaged_package_cache_is_cleaned_and_not_blamed_on_the_workflow(tmp_path: Path) -> None:
+    async with open_runtime(tmp_path / "with a cache of its own") as runtime:
+        await deploy(runtime, LITTLE)
+        shutil.rmtree(environment(runtime))
+        cache = runtime.settings.home / "cache" / "uv" / "archive-v0"
+        damaged = [path for path in cache.rglob("*") if path.is_file() and path.suffix in {".py", ""}]
+        assert len(damaged) > 100
+        for path in damaged:
+            path.unlink()  # a new file, since environments share its bytes
+            path.write_bytes(b"\x00 garbage")
+        other = await deploy(runtime, LITTLE.replace("Echo", "Other"))
+        assert (await fetch(runtime, other, 1))[0] == 200
+        assert (await runtime.status.describe(deep=True))["damaged_environments"] == {}
