@@ -57,6 +57,14 @@ def shell(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shell]:
         shell("codewords", "stop")
 
 
+@pytest.fixture
+def page_shell(shell: Shell) -> Iterator[Shell]:
+    """The shell, where a page finds its names free whatever pages before it deployed."""
+    yield shell
+    for workflow in shell("codewords", "list", "--json").json:
+        shell("codewords", "delete", workflow["service_id"], "--yes")
+
+
 def _run(shell: Shell, folder: Path, command: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         ["bash", "-c", command],
@@ -95,7 +103,8 @@ def _play(shell: Shell, folder: Path, block: Block) -> None:
 @pytest.mark.slow
 @pytest.mark.requirement("docs:snippets-run")
 @pytest.mark.parametrize("page", RUN, ids=lambda page: page.stem)
-def test_what_a_page_shows_is_what_happens(page: Path, shell: Shell, tmp_path: Path) -> None:
+def test_what_a_page_shows_is_what_happens(page: Path, page_shell: Shell, tmp_path: Path) -> None:
+    shell = page_shell
     for block in blocks(page):
         if block.mark and block.mark[0] == "file":
             (tmp_path / block.mark[1]).write_text(block.text, encoding="utf-8")
