@@ -2,51 +2,84 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import signal
 import socket
-import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 from tests.chaos.helpers import SLOW_WORKFLOW
+from tests.support.command_server import ForkedCommand, command_server
 from tests.support.runtime import make_home
 from tests.support.stdio_client import Peer, environment, tool_result, until
 
 from codewords_mcp.stdio import home as homes
 from codewords_mcp.stdio import lifecycle
 
-Serve = Callable[..., "subprocess.Popen[str]"]
+
+@dataclass(frozen=True)
+class Foreground:
+    """A fork of a warm process that serves; `communicate` gives (stdout, stderr) once it has ended."""
+
+    command: ForkedCommand
+    out: Path
+    errors: Path
+
+    @property
+    def pid(self) -> int:
+        return self.command.pid
+
+    @property
+    def returncode(self) -> int | None:
+        return self.command.returncode
+
+    def poll(self) -> int | None:
+        return self.command.poll()
+
+    def wait(self, timeout: float) -> int:
+        return self.command.wait(timeout)
+
+    def send_signal(self, number: signal.Signals) -> None:
+        self.command.send_signal(number)
+
+    def communicate(self, timeout: float) -> tuple[str, str]:
+        self.wait(timeout)
+        return self.out.read_text(encoding="utf-8"), self.errors.read_text(encoding="utf-8")
+
+
+Serve = Callable[..., Foreground]
 
 
 @pytest.fixture
-def serve(home: Path) -> Iterator[Serve]:
+def serve(home: Path, tmp_path: Path) -> Iterator[Serve]:
     """Start `codewords-mcp serve` in the foreground."""
+    numbers = itertools.count()
     with ExitStack() as stack:
 
-        def start(*args: str, **env: str) -> subprocess.Popen[str]:
-            process = stack.enter_context(
-                subprocess.Popen(
-                    [sys.executable, "-m", "codewords_mcp", "serve", *args],
-                    stdout=subprocess.PIPE,
-                    stderr=subprocess.PIPE,
-                    encoding="utf-8",
-                    env=environment(home, **env),
+        def start(*args: str, **env: str) -> Foreground:
+            number = next(numbers)
+            files = tmp_path / f"out {number}", tmp_path / f"errors {number}"
+            with open(os.devnull, "rb") as nothing, files[0].open("wb") as out, files[1].open("wb") as errors:
+                command = command_server().start(
+                    ["codewords-mcp", "serve", *args],
+                    environment(home, **env),
+                    (nothing.fileno(), out.fileno(), errors.fileno()),
                 )
-            )
-            stack.callback(process.kill)
-            return process
+            stack.callback(command.wait, 60)
+            stack.callback(command.kill)
+            return Foreground(command, *files)
 
         yield start
 
 
-def listening(home: Path, process: subprocess.Popen[str]) -> homes.RuntimeInfo:
+def listening(home: Path, process: Foreground) -> homes.RuntimeInfo:
     until(lambda: homes.find(str(home)) or process.poll() is not None, "the runtime to listen")
     found = homes.find(str(home))
-    assert found is not None, process.communicate()
+    assert found is not None, process.communicate(60)
     return found
 
 

@@ -7,7 +7,6 @@ import json
 import os
 import sqlite3
 import subprocess
-import sys
 import threading
 from collections.abc import Callable
 from contextlib import closing
@@ -19,6 +18,7 @@ import httpx
 import pytest
 from tests.compat.registries import provider_sdks
 from tests.integration.gateway.helpers import ASKING, CHAT, KEYS, MESSAGE, costs, with_table
+from tests.support.command_server import command_server
 from tests.support.http_runtime import ADMIN_KEY, Door
 from tests.support.runtime import HEADER, workflow
 from tests.support.served_runtime import start_runtime
@@ -282,12 +282,9 @@ def test_budgets_are_set_shown_and_removed_by_command(door: Door, http: httpx.Cl
     }
 
     def budget(*words: str, code: int = 0) -> str:
-        command = [Path(sys.executable).with_name("codewords"), "budgets", *words]
-        done = subprocess.run(
-            command, env=env, capture_output=True, encoding="utf-8", check=False, timeout=60
-        )
-        assert done.returncode == code, done.stderr
-        return done.stdout
+        found, out, errors = command_server().run(["codewords", "budgets", *words], env, "", 60)
+        assert found == code, errors
+        return out
 
     code = workflow('@app.post("/")\nasync def main() -> dict:\n    return {}\n')
     made = http.post("/deploy", json={"code": code, "name": "Thing", "allow": True}, timeout=300)

@@ -5,8 +5,6 @@ from __future__ import annotations
 import asyncio
 import os
 import random
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -15,6 +13,7 @@ import aiohttp
 import httpx
 import pytest
 from tests.integration.gateway.helpers import ASKING, costs
+from tests.support.command_server import command_server
 from tests.support.http_runtime import ADMIN_KEY, Door
 from tests.support.runtime import workflow
 
@@ -222,10 +221,9 @@ def test_the_command_shows_costs_to_people_and_to_scripts(
     }  # fmt: skip
 
     def codewords(*words: str) -> str:
-        command = [Path(sys.executable).with_name("codewords"), "costs", *words]
-        return subprocess.run(
-            command, env=env, capture_output=True, encoding="utf-8", check=True, timeout=60
-        ).stdout
+        code, out, errors = command_server().run(["codewords", "costs", *words], env, "", 60)
+        assert code == 0, errors
+        return out
 
     shown = [line.split("\t") for line in codewords("--by", "model").splitlines()]
     assert "openai/gpt-4o-mini" in [line[0] for line in shown]
