@@ -31,6 +31,10 @@ pins *options:
 docs:
     {{python}} docs/reference/generate.py
 
+# the documentation as a site, into site
+site:
+    ./scripts/site
+
 # the wheel, the source archive and the bundle for one-click installation, into dist
 package:
     ./scripts/package

@@ -123,7 +123,7 @@ def test_every_block_says_its_language_and_a_block_that_is_not_run_says_why() ->
     found = [block for page in PAGES if page.parent.name != "design" for block in blocks(page)]
     assert [block.place for block in found if block.language not in LANGUAGES] == []
     marks = {block.mark[0] for block in found if block.mark}
-    assert marks <= {"not run", "file", "same as", "command"}
+    assert marks <= {"not run", "file", "same as", "command", "input", "answer"}
     assert [block.place for block in found if block.language == "powershell" and not block.mark] == []
 
 
