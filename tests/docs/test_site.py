@@ -151,3 +151,20 @@ def test_pages_fit_a_phone_and_a_window_light_and_dark_and_ask_no_other_host(
         others = {url for url in tab.requested if not url.startswith(("http://127.0.0.1:", "data:", "blob:"))}
         assert {url for url in others if "/badge/" not in url} == set()
         assert tab.value("document.querySelectorAll('.md-version, [class*=version]').length") > 0
+
+
+def test_the_numbers_of_the_readme_are_those_of_what_they_count() -> None:
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    attacks = (ROOT / "docs" / "reference" / "attacks.md").read_text(encoding="utf-8")
+    tools = re.findall(
+        r"^## `(\w+)`", (ROOT / "docs/reference/tools.md").read_text(encoding="utf-8"), re.MULTILINE
+    )
+    # Hosts list neither the tools of cards nor the names of before triggers.
+    listed = [name for name in tools if not re.search(r"^show_|_card$|schedule", name)]
+    counted = {
+        "probes": int(re.findall(r"^(\d+) probes", attacks, re.MULTILINE)[0]),
+        "tools": len(listed),
+        "tasks": len(list((ROOT / "docs" / "cookbook").glob("*.md"))) - 1,
+    }
+    found = re.findall(r"^\| (\d+) (probes|tools|tasks) \|", readme, re.MULTILINE)
+    assert {name: int(number) for number, name in found} == counted
