@@ -45,6 +45,9 @@ _DESCRIPTION = (
     "An MCP server with an embedded runtime: single Python files become isolated, metered workflows."
 )
 _LINK = re.compile(r"(?P<text>!?\[[^\]]*\])\((?P<target>[^)#\s]*)(?P<anchor>#[^)\s]*)?\)")
+_BADGE = re.compile(r"(?<!\[)!\[[^\]]*\]\(https://img\.shields\.io/[^)]*\) ?")
+_PICTURE = re.compile(r"!\[([^\]]*)\]\(https?://[^)]*\)")
+"""A picture from elsewhere."""
 _FENCE = re.compile(r"(^ *```.*?^ *```$)", re.MULTILINE | re.DOTALL)
 
 
@@ -70,7 +73,10 @@ def stage(folder: Path) -> None:
 
 
 def relinked(text: str, source: str, names: Mapping[str, str]) -> str:
-    """The text of a page with links for the site. A link to a file that is no page becomes its text."""
+    """The text of a page with links for the site. A link to a file that is no page becomes its text.
+
+    Pictures from elsewhere become their words, and badges go.
+    """
     here = PurePosixPath(names[source]).parent
 
     def link(match: re.Match[str]) -> str:
@@ -87,10 +93,12 @@ def relinked(text: str, source: str, names: Mapping[str, str]) -> str:
             return f"{match['text']}({os.path.relpath(wanted.removeprefix('docs/'), here)})"
         return match["text"].strip("[]")
 
+    def prose(part: str) -> str:
+        # The site asks no other host for anything: a button becomes a link with its words.
+        return _LINK.sub(link, _PICTURE.sub(r"\1", _BADGE.sub("", part)))
+
     # Code shows links as they are typed.
-    return "".join(
-        part if part.lstrip().startswith("```") else _LINK.sub(link, part) for part in _FENCE.split(text)
-    )
+    return "".join(part if part.lstrip().startswith("```") else prose(part) for part in _FENCE.split(text))
 
 
 def build(out: Path, version: str) -> Path:
