@@ -32,6 +32,20 @@ _README: Final = """\
 _SECRETS: Final = """
 It needs these secrets: {names}. Set each with `codewords secrets set NAME`.
 """
+_LAUNCH: Final = """\
+{
+  "version": "0.2.0",
+  "configurations": [
+    {
+      "name": "codewords dev",
+      "type": "debugpy",
+      "request": "attach",
+      "connect": {"host": "127.0.0.1", "port": 5678}
+    }
+  ]
+}
+"""
+"""For `codewords dev FILE --debug`."""
 _GITIGNORE: Final = """\
 __pycache__/
 .venv/
@@ -59,7 +73,8 @@ def new(
 ) -> int:
     """Write a workflow from a template into a folder, to be edited there.
 
-    The folder gets the workflow's file, `codewords.toml`, a README and a .gitignore. What is there is never overwritten.
+    The folder gets the workflow's file, `codewords.toml`, a README, a .gitignore, and what VS Code needs to debug it. What is
+    there is never overwritten.
     """
     with connect() as client:
         items: list[Json] = client.record("GET", "/templates")["items"]
@@ -106,21 +121,22 @@ def files_of(template: Json, main: str) -> dict[str, str]:
         "codewords.toml": project,
         "README.md": readme,
         ".gitignore": _GITIGNORE,
+        ".vscode/launch.json": _LAUNCH,
     }
 
 
 def write_files(folder: Path, files: dict[str, str]) -> list[str]:
-    """Write new files. Nothing is written where one of them is there. Raises Conflict, InvalidInput.
+    """Write new files. Nothing is written where the workflow's own, the first, is there. Raises Conflict, InvalidInput.
 
-    A README, a .gitignore and a `codewords.toml` that are there stay as they are, and are left out.
+    The other files that are there stay as they are, and are left out.
     """
     main, *others = files
     if (folder / main).exists():
         raise Conflict(f"{folder / main} is there already; nothing was written.", hint="Name another folder.")
     names = [main, *(name for name in others if not (folder / name).exists())]
     try:
-        folder.mkdir(parents=True, exist_ok=True)
         for name in names:
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
             # "x": another process may have written it since.
             with (folder / name).open("x", encoding="utf-8") as file:
                 file.write(files[name])

@@ -265,7 +265,13 @@ def test_a_new_folder_has_a_workflow_that_is_served(shell: Shell, tmp_path: Path
     listed = shell("codewords", "new")
     assert "greeting\tbasics" in listed.out
     made = shell("codewords", "new", "greeting", str(tmp_path / "hello"), "--json")
-    assert made.json["files"] == ["greeting.py", "codewords.toml", "README.md", ".gitignore"]
+    assert made.json["files"] == [
+        "greeting.py",
+        "codewords.toml",
+        "README.md",
+        ".gitignore",
+        ".vscode/launch.json",
+    ]
     with developing(shell, str(tmp_path / "hello")) as dev:
         assert dev.ask(body={"name": "Ada"}).json() == {"message": "Hello Ada!"}
 

@@ -104,6 +104,7 @@ def test_a_folder_is_named_for_its_template_and_lists_its_secrets(tmp_path: Path
     files = files_of(template, "mail.py")
     assert 'secrets = ["SMTP_URL"]' in files["codewords.toml"]
     assert "`SMTP_URL`" in files["README.md"]
+    assert json.loads(files[".vscode/launch.json"])["configurations"][0]["type"] == "debugpy"
 
     assert write_files(tmp_path / "new" / "mail", files) == list(files)
     with pytest.raises(Conflict):

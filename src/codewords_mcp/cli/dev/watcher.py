@@ -15,9 +15,9 @@ from codewords_mcp.cli.workflows import read_code
 
 INTERVAL: Final = 0.05
 """Seconds between two looks. Requests look themselves, so it is only the delay of what a save prints."""
-QUIET_S: Final = 0.02
+QUIET_S: Final = 0.01
 """Seconds since its last change after which a file is taken to be written."""
-_PIECE_S: Final = 0.005
+_PIECE_S: Final = 0.002
 _PATIENCE_S: Final = 0.5
 """Seconds that a file may be missing or go on changing before it is taken as it is."""
 
