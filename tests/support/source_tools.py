@@ -10,7 +10,7 @@ from pathlib import Path
 
 from codewords_mcp.errors import BodyTooLarge, Forbidden, NotConnected
 from codewords_mcp.runtime.model.egress_policy import EgressPolicy
-from codewords_mcp.runtime.triggers.sources.base import AppCalls
+from codewords_mcp.runtime.triggers.sources.base import AppCalls, AppEventCalls
 from codewords_mcp.runtime.triggers.watched_folders import WatchedFolders
 from codewords_mcp.runtime.web.client import Web
 
@@ -30,6 +30,10 @@ class Tools:
     max_file: int = 100 << 20
     owner: str = "local"
     now: Callable[[], datetime] = lambda: datetime.now(UTC)
+
+    @property
+    def app_events(self) -> AppEventCalls:
+        raise NotConnected("No broker runs events here.")
 
     async def secret(self, name: str, host: str) -> str:
         if name not in self.secrets:

@@ -160,6 +160,8 @@ class ConnectionApi:
     async def disconnect(self, caller: Caller, account: str) -> None:
         """Forget an account at the broker. Raises NotFound."""
         refuse_run(caller, "disconnect accounts")
+        # Before: without the account its triggers are harder to take down.
+        await self._container.event_sources.account_removed(caller.owner, account)
         await self._container.integrations.accounts.disconnect(caller.owner, account)
 
     async def check(self, caller: Caller, app: str) -> ConnectionFacts:

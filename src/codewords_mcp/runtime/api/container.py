@@ -300,10 +300,12 @@ class Container:
                 self.files,
                 self.address_for_others,
                 WatchedFolders(settings.watched_folders, settings.home),
+                self.integrations.events,
             ),
             self.events,
             limit=settings.trigger_limit,
             admit=runs.authorization.require_agreed,
+            address=self._public_webhook,
         )
         self.triggers = self.event_sources.triggers
         self.service_dependencies = ServiceDependencies(
@@ -384,6 +386,10 @@ class Container:
     def address_for_others(self) -> str:
         """Return the address for people and senders outside: the configured one, else the bound one."""
         return (self.settings.public_url or self.base_url).rstrip("/")
+
+    def _public_webhook(self, endpoint: str) -> str | None:
+        """The address of an endpoint that a sender on the internet reaches; None where none does."""
+        return self.webhooks.url_of(endpoint) if self.settings.public_url else None
 
     def forget(self, service_id: str) -> None:
         """Drop cached versions and prepared sandboxes of a service whose live version has changed."""

@@ -105,6 +105,8 @@ class WebhookApi:
         waited = await self._container.waits.answers.receive(arrival, self._container.webhooks.own_secret)
         if waited is not None:
             return waited
+        if arrival.method == "POST" and await self._container.event_sources.ring(arrival.endpoint):
+            return WebhookResponse({"ok": True})
         if (answered := await self._container.alerts.questions.buttons.receive(arrival)) is not None:
             return answered
         return await self._container.webhooks.receive(arrival)

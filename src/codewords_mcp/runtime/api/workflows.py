@@ -27,7 +27,7 @@ from codewords_mcp.runtime.model.authoring import (
 from codewords_mcp.runtime.model.base import Page
 from codewords_mcp.runtime.model.caller import Caller, refuse_run
 from codewords_mcp.runtime.model.deletion import Deletion
-from codewords_mcp.runtime.model.events import WebhooksChanged
+from codewords_mcp.runtime.model.events import TriggersChanged, WebhooksChanged
 from codewords_mcp.runtime.model.progress import Progress, no_progress
 from codewords_mcp.runtime.model.validation import Check
 from codewords_mcp.runtime.model.workflow import (
@@ -239,6 +239,7 @@ class WorkflowApi:
         self._container.forget(service_id)
         # The rows of its webhooks went with it; the dispatcher still has them in memory.
         self._container.events.publish(WebhooksChanged())
+        self._container.events.publish(TriggersChanged())
         await self._container.tell_changed(caller.owner, service_id)
 
         return name

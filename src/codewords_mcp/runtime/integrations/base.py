@@ -1,8 +1,5 @@
 """The protocol of a broker of integrations. Nothing here is specific to one; `pipedream.py`
 implements it.
-
-Event triggers aren't part of it yet: they would be a fourth part (`listen`, `unlisten`), with
-events that arrive by the runtime's webhooks.
 """
 
 from __future__ import annotations
@@ -10,7 +7,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
 
-from codewords_mcp.runtime.model.integration import Account, Action, App, Option, Prop
+from codewords_mcp.common.bounded_json import JsonObject
+from codewords_mcp.runtime.model.integration import Account, Action, App, EmittedEvent, Option, Prop
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,4 +98,46 @@ class IntegrationBroker(Protocol):
 
     async def run(self, user: str, configured: ConfiguredAction, seconds: float) -> BrokerRunResult:
         """Run the action, once. Raises Conflict if the account can't be used."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class DeployedTrigger:
+    """A trigger that the broker runs for an account. `props` are its fields in the broker's own format."""
+
+    id: str
+    key: str
+    props: JsonObject
+    created_at_ms: int
+
+
+class EventBroker(Protocol):
+    """The event triggers of the same project. Every method raises the errors of `IntegrationBroker`."""
+
+    async def triggers(self, app: str, query: str) -> list[Action]:
+        """List the event triggers of an app that fit the words, those of all for none."""
+        ...
+
+    async def deploy(self, user: str, configured: ConfiguredAction) -> str:
+        """Deploy an event trigger, once, and return its id. What was there before emits nothing."""
+        ...
+
+    async def deployed(self, user: str) -> list[DeployedTrigger]:
+        """List the deployed triggers of a user."""
+        ...
+
+    async def set_active(self, user: str, deployed: str, *, active: bool) -> None:
+        """Let a deployed trigger emit events, or emit none. Raises NotFound."""
+        ...
+
+    async def set_address(self, user: str, deployed: str, address: str | None) -> None:
+        """Set the only address to which events are sent, None for none. Raises NotFound."""
+        ...
+
+    async def remove(self, user: str, deployed: str, *, forced: bool) -> None:
+        """Delete a deployed trigger; `forced`: also where its app does not let go of it. Raises NotFound."""
+        ...
+
+    async def emitted(self, user: str, deployed: str) -> list[EmittedEvent]:
+        """Return the latest events, the oldest first. Raises NotFound."""
         ...

@@ -14,6 +14,7 @@ from codewords_mcp.runtime.integrations.mcp.sign_in import SignIns
 from codewords_mcp.runtime.integrations.native import NativeActions, base_urls_of
 from codewords_mcp.runtime.integrations.pipedream import PipedreamConnect
 from codewords_mcp.runtime.integrations.pipedream_client import PipedreamClient
+from codewords_mcp.runtime.integrations.pipedream_events import PipedreamEvents
 from codewords_mcp.runtime.integrations.service import Integrations
 from codewords_mcp.runtime.sandboxes.base import Driver
 from codewords_mcp.runtime.secrets.sealing import Sealer
@@ -46,8 +47,10 @@ def build_integrations(
     packages = PackageServers(
         PackageEnvironments(settings.home, environments), ServerProcesses(settings, driver, egress), secrets
     )
+    client = PipedreamClient(web, secrets, settings.pipedream_base_url)
     return Integrations(
-        PipedreamConnect(PipedreamClient(web, secrets, settings.pipedream_base_url)),
+        PipedreamConnect(client),
+        PipedreamEvents(client),
         NativeActions(web, secrets, base_urls_of(settings)),
         McpServers(web, secrets, database, files, sign_ins, address_for_others, packages, settings),
         database,

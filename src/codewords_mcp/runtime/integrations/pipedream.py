@@ -56,13 +56,13 @@ class PipedreamConnect:
         """Return a page of the apps that have actions."""
         params = {"limit": str(PAGE_SIZE), "has_actions": "true"} | ({"after": cursor} if cursor else {})
         # Apps without actions cannot be used here.
-        found, after = _page(await self._client.request("GET", "/v1/connect/apps", params=params))
+        found, after = read_page(await self._client.request("GET", "/v1/connect/apps", params=params))
         return [_app(entry) for entry in found if entry.get("name_slug")], after
 
     async def actions(self, cursor: str | None) -> tuple[list[Action], str | None]:
         """Return a page of actions of the public registry."""
         params = {"limit": str(PAGE_SIZE)} | ({"after": cursor} if cursor else {})
-        found, after = _page(await self._client.request("GET", _ACTIONS_PATH, params=params))
+        found, after = read_page(await self._client.request("GET", _ACTIONS_PATH, params=params))
         return [read_action(entry) for entry in found if entry.get("key")], after
 
     async def schema(self, key: str) -> Action:
@@ -77,7 +77,7 @@ class PipedreamConnect:
         self, user: str, configured: ConfiguredAction, prop: str, query: str | None
     ) -> list[Option]:
         """List the first page of values, filtered by `query` if the field supports it."""
-        body = _call_body(user, configured) | {"prop_name": prop} | ({"query": query} if query else {})
+        body = call_body(user, configured) | {"prop_name": prop} | ({"query": query} if query else {})
         response = as_object(await self._client.request("POST", f"{_ACTIONS_PATH}/configure", body=body))
         _raise_errors(response, configured.action)
         found: Any = (
@@ -88,7 +88,7 @@ class PipedreamConnect:
     async def reload(self, user: str, configured: ConfiguredAction) -> DynamicProps:
         """Return the fields after some were set."""
         response = as_object(
-            await self._client.request("POST", f"{_ACTIONS_PATH}/props", body=_call_body(user, configured))
+            await self._client.request("POST", f"{_ACTIONS_PATH}/props", body=call_body(user, configured))
         )
         _raise_errors(response, configured.action)
         found = as_object(response.get("dynamicProps") or response.get("dynamic_props") or {})
@@ -105,7 +105,7 @@ class PipedreamConnect:
 
         while True:
             response = await self._client.request("GET", _ACCOUNTS_PATH, params=params)
-            page, after = _page(response)
+            page, after = read_page(response)
             found += [_account(entry) for entry in page if entry.get("id")]
             # The last page has a cursor too. The total count saves one more request.
             whole = len(found) >= (
@@ -149,7 +149,7 @@ class PipedreamConnect:
 
     async def run(self, user: str, configured: ConfiguredAction, seconds: float) -> BrokerRunResult:
         """Run the action, once. An error in a response of 200 counts as much as an error status."""
-        body = _call_body(user, configured) | ({"stash_id": "NEW"} if configured.action.stash else {})
+        body = call_body(user, configured) | ({"stash_id": "NEW"} if configured.action.stash else {})
         response = as_object(
             await self._client.request("POST", f"{_ACTIONS_PATH}/run", body=body, once=True, seconds=seconds)
         )
@@ -172,7 +172,8 @@ class PipedreamConnect:
         )
 
 
-def _page(value: Any) -> tuple[list[dict[str, Any]], str | None]:
+def read_page(value: Any) -> tuple[list[dict[str, Any]], str | None]:
+    """Return (the entries of a page, the cursor of the next one). Raises UpstreamFailed."""
     response = as_object(value)
     if not isinstance(response.get("data"), list):
         raise unexpected_format(200)
@@ -184,7 +185,8 @@ def _page(value: Any) -> tuple[list[dict[str, Any]], str | None]:
     return object_entries(response["data"]), after if isinstance(after, str) and after else None
 
 
-def _call_body(user: str, configured: ConfiguredAction) -> dict[str, Any]:
+def call_body(user: str, configured: ConfiguredAction) -> dict[str, Any]:
+    """Return the body of a call about a configured component."""
     body: dict[str, Any] = {
         "id": configured.action.key,
         "external_user_id": user,

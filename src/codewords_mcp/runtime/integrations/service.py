@@ -11,7 +11,13 @@ from typing import Any
 from codewords_mcp.errors import CodewordsError, Conflict, InvalidInput, NotFound, UpstreamFailed
 from codewords_mcp.runtime.auth.one_time_links import Links
 from codewords_mcp.runtime.integrations.accounts import ConnectedAccounts
-from codewords_mcp.runtime.integrations.base import BrokerRunResult, ConfiguredAction, IntegrationBroker
+from codewords_mcp.runtime.integrations.app_events import AppEvents
+from codewords_mcp.runtime.integrations.base import (
+    BrokerRunResult,
+    ConfiguredAction,
+    EventBroker,
+    IntegrationBroker,
+)
 from codewords_mcp.runtime.integrations.configure import configure_props, require_complete
 from codewords_mcp.runtime.integrations.directory import Directory, ResolvedAction
 from codewords_mcp.runtime.integrations.errors import AppNotConnected, IntegrationFailed
@@ -40,7 +46,8 @@ class ActionRequest:
 
 
 class Integrations:
-    """Actions run with connected accounts. `directory` lists actions, `accounts` manages accounts.
+    """Actions run with connected accounts. `directory` lists actions, `accounts` manages accounts, `events` has the
+    events of apps.
 
     For one event loop; `close` it. `on_state(owner, app, healthy)` is called where an account turned
     out to work, or to have lost its access. `owner` selects whose accounts and tokens are used. All methods
@@ -50,6 +57,7 @@ class Integrations:
     def __init__(
         self,
         broker: IntegrationBroker,
+        event_broker: EventBroker,
         native: NativeActions,
         servers: McpServers,
         database: Database,
@@ -68,6 +76,7 @@ class Integrations:
             broker, native, servers, self.directory, links, base_url=base_url, user_prefix=user_prefix,
             on_connected=lambda owner, app: self._report(owner, app, healthy=True),
         )  # fmt: skip
+        self.events = AppEvents(event_broker, self.accounts)
 
     async def close(self) -> None:
         """Stop the background reading, and end the sessions with MCP servers."""

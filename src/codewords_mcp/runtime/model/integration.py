@@ -168,6 +168,26 @@ class ActionOutcome(Model):
 
 
 @dataclass(frozen=True, slots=True)
+class AppEventChoice:
+    """An event of an app as a person names it. `event` is its key, or words; without `account` the newest healthy one."""
+
+    app: str
+    event: str
+    props: dict[str, Any]
+    account: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class EmittedEvent:
+    """An event of a deployed trigger. `at_ms` is in milliseconds since 1970, `data` the app's own."""
+
+    id: str
+    at_ms: int
+    summary: str
+    data: JsonValue
+
+
+@dataclass(frozen=True, slots=True)
 class AppResponse:
     """A response of an app's API. `headers` have lower-case names; `body` is its JSON."""
 

@@ -15,7 +15,7 @@ from codewords_mcp.runtime.secrets.names import check_name
 from codewords_mcp.runtime.secrets.rules import HTTPS
 from codewords_mcp.runtime.secrets.service import SecretService
 from codewords_mcp.runtime.store.files import FileStore, is_plain_name
-from codewords_mcp.runtime.triggers.sources.base import AppCalls
+from codewords_mcp.runtime.triggers.sources.base import AppCalls, AppEventCalls
 from codewords_mcp.runtime.triggers.watched_folders import WatchedFolders
 from codewords_mcp.runtime.web.client import Web
 
@@ -32,6 +32,7 @@ class OwnerTools:
         self.web = parts.web
         self.owner = owner
         self.now: Callable[[], datetime] = _utc_now
+        self.app_events: AppEventCalls = parts.app_events
 
     async def secret(self, name: str, host: str) -> str:
         """See `SourceTools`."""
@@ -90,6 +91,7 @@ class SourceParts:
         files: FileStore,
         address: Callable[[], str],
         folders: WatchedFolders,
+        app_events: AppEventCalls,
     ) -> None:
         self.web = web
         self.secrets = secret_service
@@ -97,6 +99,7 @@ class SourceParts:
         self.files = files
         self.address = address
         self.folders = folders
+        self.app_events = app_events
 
     def tools(self, owner: str) -> OwnerTools:
         """Return the tools for the triggers of an owner."""

@@ -11,7 +11,7 @@ import json
 import random
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 import structlog
@@ -107,6 +107,8 @@ class TriggerPoller(PollLoop):
         self._on_failure = on_failure
         self._max_waiting = max_waiting
         self._looks: set[asyncio.Task[None]] = set()
+        self._under_way: set[str] = set()
+        self._rung: set[str] = set()
         self._ahead: float | None = None
         self._opened = False
         self._is_full = False
@@ -187,8 +189,24 @@ class TriggerPoller(PollLoop):
         before, self._ahead = self._ahead, at / 1e6 - time.monotonic()
         return before is None or self._ahead < before - CLOCK_BACK
 
+    async def ring(self, trigger_id: str) -> None:
+        """Look at the source of a trigger soon: somebody said that there is something new."""
+        # A look that goes on may have read the source before that.
+        if trigger_id in self._under_way:
+            self._rung.add(trigger_id)
+        await self._db.write(triggers.look_now, trigger_id)
+        self.wake()
+
     async def _look(self, row: TriggerRow) -> None:
-        outcome = await self._poll_source(row)
+        self._under_way.add(row["id"])
+        try:
+            outcome = await self._poll_source(row)
+        finally:
+            self._under_way.discard(row["id"])
+        if row["id"] in self._rung:
+            self._rung.discard(row["id"])
+            if isinstance(outcome, Polled):
+                outcome = replace(outcome, more=True)
         if isinstance(outcome, Polled) and _is_unchanged(row, outcome):
             self._unchanged.append(row)
             if self._is_full:

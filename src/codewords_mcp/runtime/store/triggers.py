@@ -21,6 +21,7 @@ from sqlalchemy import (
 
 from codewords_mcp.common.bounded_json import JsonObject, JsonValue
 from codewords_mcp.runtime.store import alert_causes
+from codewords_mcp.runtime.store.clock import now
 from codewords_mcp.runtime.store.tables import triggers
 from codewords_mcp.runtime.store.tables.triggers import POLLED, STARTABLE
 
@@ -264,6 +265,13 @@ def next_free(connection: Connection, at: int, max_waiting: int) -> int | None:
     ).scalar()
     found = [time for time in (waiting, coming) if time is not None]
     return min(found) if found else None
+
+
+def look_now(connection: Connection, trigger_id: str) -> None:
+    """Make the next look at a source due, if one is to come."""
+    at = now()
+    mine = and_(triggers.c.id == trigger_id, _RUNNABLE, triggers.c.next_at > at)
+    connection.execute(update(triggers).where(mine).values(next_at=at))
 
 
 def release_claims(connection: Connection) -> None:

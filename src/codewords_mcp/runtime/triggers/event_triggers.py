@@ -101,7 +101,7 @@ class TriggerService:
             "state": None,
             "paused": request.paused,
             "note": "",
-            "next_at": at if source.polled else None,
+            "next_at": _first_look(source, at),
             "claim": 0,
             "claimed_until": None,
             "polled_at": None,
@@ -170,7 +170,8 @@ class TriggerService:
             values["catch_up"] = changes.catch_up
         if changes.interval_s is not None:
             values["interval_s"] = _interval(source, changes.interval_s)
-            values["next_at"] = now() if source.polled else None
+            if row["next_at"] is not None:
+                values["next_at"] = now()
         if changes.options is not None:
             options = check_options(source, changes.options)
             values |= self._restart(source, options)
@@ -196,7 +197,7 @@ class TriggerService:
             "problem": "",
             "claimed_until": None,
             "gap": False,
-            "next_at": now() if source.polled else None,
+            "next_at": _first_look(source, now()),
         }
 
     async def _changed(self, change: Callable[[Connection], TriggerRow | None]) -> Trigger:
@@ -232,6 +233,8 @@ class TriggerService:
                 return None
             _require_workflow(connection, owner, current["service_id"])
             _require_watched(connection, owner, current["watches"], current["service_id"])
+            # One that is switched on again is looked at when that is done.
+            is_deployed = source.deploys and not current["paused"]
             values: TriggerChange = {
                 "paused": False,
                 "note": "",
@@ -239,12 +242,12 @@ class TriggerService:
                 "problem": "",
                 "claim": current["claim"] + 1,
                 "claimed_until": None,
-                "next_at": now() if source.polled else None,
+                "next_at": now() if is_deployed else _first_look(source, now()),
                 "start_at": now(),
                 "start_failures": 0,
             }
             if skip_waiting:
-                values |= {"state": None, "waiting": 0, "gap": False}
+                values |= {"state": _new_state(source, current["state"]), "waiting": 0, "gap": False}
                 trigger_events.skip_all(connection, trigger_id)
             if current["paused"] or skip_waiting:
                 rows.change(connection, trigger_id, values)
@@ -322,6 +325,18 @@ def _stored(options: BaseModel) -> JsonObject:
 
 def _watched(options: BaseModel) -> str | None:
     return options.workflow if isinstance(options, RunEndedOptions) else None
+
+
+def _first_look(source: EventSource[Any], at: int) -> int | None:
+    """The time of the first look, in µs; None where something has to be set up before it, or there is none."""
+    return at if source.polled and not source.deploys else None
+
+
+def _new_state(source: EventSource[Any], state: JsonValue) -> JsonValue:
+    """The state of a trigger that begins anew."""
+    if source.deploys and isinstance(state, dict) and "deployed" in state:
+        return {"deployed": state["deployed"]}
+    return None
 
 
 def _interval(source: EventSource[Any], interval_s: float | None) -> float:

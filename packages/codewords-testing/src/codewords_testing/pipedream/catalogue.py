@@ -87,6 +87,19 @@ ACTIONS = [
     _action("stripe-create-refund", "stripe", prop("charge"), prop("amount", "integer", optional=True), app_prop="app"),
 ]  # fmt: skip
 
+
+def _event(key: str, app: str, *props: Json, version: str = "0.0.1") -> Json:
+    """An event trigger, with the fields that Connect fills by itself."""
+    own = [prop("db", "$.service.db"), prop("timer", "$.interface.timer", default={"intervalSeconds": 900})]
+    made = _action(key, app, *props, *own, version=version)
+    return made | {"component_type": "trigger"}
+
+
+TRIGGERS = [
+    _event("github-new-issue", "github", prop("repoFullname", remoteOptions=True), prop("labels", "string[]", optional=True)),
+    _event("github-new-release", "github", prop("repoFullname", remoteOptions=True)),
+    _event("hubspot-new-deal", "hubspot", prop("pipeline", optional=True), version="0.0.7"),
+]  # fmt: skip
 OPTIONS: dict[tuple[str, str], list[Json]] = {
     ("google_sheets-add-single-row", "sheetId"): [
         {"label": "Orders", "value": "sheet-1"},

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import json
 import re
 import secrets
 import threading
@@ -11,26 +9,20 @@ import time
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from html import escape
 from operator import itemgetter
 from typing import Any, cast
 from urllib.parse import parse_qsl, unquote
 
 from codewords_testing.pipedream.catalogue import ACTIONS, APPS, DYNAMIC, OPTIONS
+from codewords_testing.pipedream.event_endpoints import EventEndpoints
+from codewords_testing.pipedream.responses import ConnectRefusal, app_of, iso, json_reply, paged
 from codewords_testing.providers.model import Request, StubReply
 
 Json = dict[str, Any]
 _TOKEN_SECONDS = 3600
 _LINK_SECONDS = 14400
-
-
-class ConnectRefusal(Exception):
-    """An answer of 400 and above."""
-
-    def __init__(self, status: int, error: Any) -> None:
-        super().__init__(status)
-        self.reply = _json({"error": error}, status)
+_P = r"/v1/connect/(?P<project>proj_[A-Za-z0-9]+)"
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +56,7 @@ class _Link:
     used: bool = False
 
 
-class LoopbackConnect:
+class LoopbackConnect(EventEndpoints):
     """One project. `on_run` gives an action's answer; without it the props come back in `ret`."""
 
     def __init__(self, *, port: int = 0) -> None:
@@ -72,6 +64,7 @@ class LoopbackConnect:
         self.project = "proj_loopback1"
         self.apps: list[Json] = list(APPS)
         self.actions: dict[str, Json] = {action["key"]: action for action in ACTIONS}
+        super().__init__()
         self.requests: deque[Request] = deque(maxlen=5000)
         self.runs: list[ActionRun] = []
         self.on_run: Callable[[ActionRun], Json | StubReply] | None = None
@@ -175,29 +168,29 @@ class LoopbackConnect:
             raise ConnectRefusal(401, "invalid_client")
         token = f"pdt_{secrets.token_hex(12)}"
         self.tokens[token] = time.time() + _TOKEN_SECONDS
-        return _json({"access_token": token, "token_type": "Bearer", "expires_in": _TOKEN_SECONDS})
+        return json_reply({"access_token": token, "token_type": "Bearer", "expires_in": _TOKEN_SECONDS})
 
     def _list_apps(self, request: Request, _environment: str, _named: Json) -> StubReply:
         params = dict(parse_qsl(request.query))
         words = params.get("q", "").lower()
         found = [app for app in self.apps if words in app["name_slug"] or words in app["name"].lower()]
-        return _json(_paged(found, "name_slug", params))
+        return json_reply(paged(found, "name_slug", params))
 
     def _get_app(self, _request: Request, _environment: str, named: Json) -> StubReply:
         for app in self.apps:
             if named["app"] in {app["name_slug"], app["id"]}:
-                return _json({"data": app})
+                return json_reply({"data": app})
         raise ConnectRefusal(404, "record not found")
 
     def _list_actions(self, request: Request, _environment: str, _named: Json) -> StubReply:
         params = dict(parse_qsl(request.query))
-        found = [action for action in self.actions.values() if params.get("app") in (None, _app_of(action))]
+        found = [action for action in self.actions.values() if params.get("app") in (None, app_of(action))]
         words = params.get("q", "").lower().split()
         found = [action for action in found if all(word in action["key"] for word in words)]
-        return _json(_paged(sorted(found, key=itemgetter("key")), "key", params))
+        return json_reply(paged(sorted(found, key=itemgetter("key")), "key", params))
 
     def _get_action(self, _request: Request, _environment: str, named: Json) -> StubReply:
-        return _json({"data": self._action(named["key"])})
+        return json_reply({"data": self._action(named["key"])})
 
     def _action(self, key: Any) -> Json:
         if key not in self.actions:
@@ -213,12 +206,12 @@ class LoopbackConnect:
             and params.get("external_user_id") in (None, account.user)
             and params.get("app") in (None, account.app)
         ]
-        return _json(_paged(found, "id", params))
+        return json_reply(paged(found, "id", params))
 
     def _get_account(self, _request: Request, _environment: str, named: Json) -> StubReply:
         if named["account"] not in self._accounts:
             raise ConnectRefusal(404, "record not found")
-        return _json(self._account_json(self._accounts[named["account"]]))
+        return json_reply(self._account_json(self._accounts[named["account"]]))
 
     def _delete_account(self, _request: Request, _environment: str, named: Json) -> StubReply:
         if self._accounts.pop(named["account"], None) is None:
@@ -226,7 +219,7 @@ class LoopbackConnect:
         return StubReply(204)
 
     def _account_json(self, account: _Account) -> Json:
-        made = _iso(account.created_at)
+        made = iso(account.created_at)
         app = next(app for app in self.apps if app["name_slug"] == account.app)
         return {
             "id": account.id, "name": account.name, "external_id": account.user, "healthy": account.healthy,
@@ -252,7 +245,7 @@ class LoopbackConnect:
         )
         url = f"{self.url}/_static/connect.html?token={token}&connectLink=true"
 
-        return _json({"token": token, "expires_at": _iso(until), "connect_link_url": url})
+        return json_reply({"token": token, "expires_at": iso(until), "connect_link_url": url})
 
     def _page(self, request: Request) -> StubReply:
         params = dict(parse_qsl(request.query))
@@ -281,7 +274,7 @@ class LoopbackConnect:
         found = OPTIONS.get((action["key"], str(params.get("prop_name"))), [])
         query = str(params.get("query") or "").lower()
         found = [option for option in found if query in option["label"].lower()]
-        return _json(
+        return json_reply(
             {"options": found, "stringOptions": None, "context": None, "observations": [], "errors": []}
         )
 
@@ -299,7 +292,7 @@ class LoopbackConnect:
         made = f"dyp_{secrets.token_hex(4)}"
         self._dynamic[made] = props
 
-        return _json(
+        return json_reply(
             {"observations": [], "errors": [], "dynamicProps": {"id": made, "configurableProps": props}}
         )
 
@@ -324,7 +317,7 @@ class LoopbackConnect:
             and (prop["type"] != "app" or self._needs_account(prop["app"]))
         ]
         if missing:
-            return _json(failed("Error", f"missing required properties: {', '.join(missing)}"))
+            return json_reply(failed("Error", f"missing required properties: {', '.join(missing)}"))
 
         if self.on_run:
             answer = self.on_run(run)
@@ -334,7 +327,7 @@ class LoopbackConnect:
         if isinstance(answer, StubReply):
             return answer
 
-        return _json(answer)
+        return json_reply(answer)
 
     def _check_accounts(self, action: Json, params: Json, environment: str) -> None:
         configured = cast("Json", params.get("configured_props") or {})
@@ -355,7 +348,6 @@ class LoopbackConnect:
     def _needs_account(self, app: str) -> bool:
         return any(known["name_slug"] == app and known["auth_type"] != "none" for known in self.apps)
 
-    _P = r"/v1/connect/(?P<project>proj_[A-Za-z0-9]+)"
     _ROUTES: tuple[tuple[re.Pattern[str], str, Callable[..., StubReply]], ...] = (
         (re.compile(r"/v1/connect/apps"), "GET", _list_apps),
         (re.compile(r"/v1/connect/apps/(?P<app>[^/]+)"), "GET", _get_app),
@@ -367,6 +359,7 @@ class LoopbackConnect:
         (re.compile(_P + r"/(?:actions|components)/configure"), "POST", _configure),
         (re.compile(_P + r"/(?:actions|components)/props"), "POST", _reload),
         (re.compile(_P + r"/actions/run"), "POST", _run),
+        *((re.compile(_P + path), method, serve) for path, method, serve in EventEndpoints.ROUTES),
         (re.compile(_P + r"/(?:actions|components)/(?P<key>[^/]+)"), "GET", _get_action),
     )
 
@@ -392,35 +385,3 @@ def _plain(configured: Json) -> Json:
         for name, value in configured.items()
         if not (isinstance(value, dict) and "authProvisionId" in value)
     }
-
-
-def _app_of(action: Json) -> str:
-    return next(str(prop["app"]) for prop in action["configurable_props"] if prop["type"] == "app")
-
-
-def _paged(items: list[Json], key: str, params: dict[str, str]) -> Json:
-    limit, start = int(params.get("limit", "10")), 0
-    if after := params.get("after"):
-        name = base64.urlsafe_b64decode(after + "=" * (-len(after) % 4)).decode()
-        start = next((at + 1 for at, item in enumerate(items) if item[key] == name), len(items))
-
-    page = items[start : start + limit]
-    info = {
-        "total_count": len(items),
-        "count": len(page),
-        "start_cursor": _cursor(page[0][key]) if page else None,
-        "end_cursor": _cursor(page[-1][key]) if page else None,
-    }
-    return {"page_info": info, "data": page}
-
-
-def _cursor(text: str) -> str:
-    return base64.urlsafe_b64encode(text.encode()).decode().rstrip("=")
-
-
-def _iso(at: float) -> str:
-    return datetime.fromtimestamp(at, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-
-
-def _json(value: Any, status: int = 200) -> StubReply:
-    return StubReply(status, json.dumps(value).encode())

@@ -41,6 +41,7 @@ from codewords_mcp.runtime.store.tables.services import (
 )
 from codewords_mcp.runtime.store.tables.triggers import (
     schedules,
+    trigger_deployments,
     trigger_events,
     triggers,
     webhook_deliveries,
@@ -93,6 +94,7 @@ __all__ = [
     "secrets",
     "service_values",
     "tasks",
+    "trigger_deployments",
     "trigger_events",
     "triggers",
     "unread_hosts",

@@ -174,3 +174,35 @@ trigger_events = Table(
         postgresql_where=_PENDING,
     ),
 )
+
+UNSETTLED = "due_at IS NOT NULL"
+"""Condition of deployments of which something is to be done."""
+_UNSETTLED = text(UNSETTLED)
+_LIVE = text("target <> 'gone'")
+
+trigger_deployments = Table(
+    "trigger_deployments",
+    metadata,
+    Column("id", String(40), primary_key=True),
+    # Without a foreign key: a deployment is removed at the broker after its trigger.
+    Column("trigger_id", String(40), nullable=False),
+    Column("owner", String(64), nullable=False),
+    Column("kind", String(24), nullable=False),
+    Column("options", JSON, nullable=False),
+    Column("prepared", JSON(none_as_null=True)),
+    Column("remote_id", String(120)),
+    Column("account", String(100)),
+    Column("status", String(8), nullable=False),
+    Column("target", String(8), nullable=False),
+    Column("address", Text),
+    Column("due_at", BigInteger),
+    Column("claimed_until", BigInteger),
+    Column("tries", Integer, nullable=False),
+    Column("problem", Text, nullable=False),
+    Column("sent_at", BigInteger),
+    Column("created_at", BigInteger, nullable=False),
+    Index(
+        "uq_trigger_deployments_live", "trigger_id", unique=True, sqlite_where=_LIVE, postgresql_where=_LIVE
+    ),
+    Index("ix_trigger_deployments_due", "due_at", sqlite_where=_UNSETTLED, postgresql_where=_UNSETTLED),
+)

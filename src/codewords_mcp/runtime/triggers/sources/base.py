@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -11,8 +11,8 @@ from typing import Any, ClassVar, Generic, Protocol, TypeVar
 
 from pydantic import BaseModel
 
-from codewords_mcp.common.bounded_json import JsonValue
-from codewords_mcp.runtime.model.integration import AppResponse
+from codewords_mcp.common.bounded_json import JsonObject, JsonValue
+from codewords_mcp.runtime.model.integration import AppEventChoice, AppResponse, EmittedEvent
 from codewords_mcp.runtime.web.client import Web
 
 MAX_STATE_BYTES = 64 << 10
@@ -68,6 +68,40 @@ class AppCalls(Protocol):
         ...
 
 
+class AppEventCalls(Protocol):
+    """Events of connected apps, and their triggers at the broker that runs them. Each raises the broker's faults."""
+
+    async def prepare(self, owner: str, choice: AppEventChoice) -> JsonObject:
+        """Check a choice, and return what is deployed for it. Raises InvalidInput, NotConnected, NotFound."""
+        ...
+
+    async def deploy(self, owner: str, prepared: JsonObject) -> str:
+        """Deploy what was prepared, once. Returns the id of the deployed trigger."""
+        ...
+
+    async def find_deployed(
+        self, owner: str, prepared: JsonObject, since: datetime | None, known: Collection[str]
+    ) -> str | None:
+        """Return a trigger that was deployed so, and is none of the `known`; None without one."""
+        ...
+
+    async def set_active(self, owner: str, deployed: str, *, active: bool) -> None:
+        """Let a deployed trigger emit events, or emit none. Raises NotFound."""
+        ...
+
+    async def set_address(self, owner: str, deployed: str, address: str | None) -> None:
+        """Set the address that is told of each event; None for none. Raises NotFound."""
+        ...
+
+    async def remove(self, owner: str, deployed: str, *, forced: bool) -> None:
+        """Delete a deployed trigger. Raises NotFound."""
+        ...
+
+    async def emitted(self, owner: str, deployed: str) -> list[EmittedEvent]:
+        """Return the latest events of a deployed trigger, the oldest first. Raises NotFound."""
+        ...
+
+
 class SourceTools(Protocol):
     """Everything that a source may use, for one trigger."""
 
@@ -84,6 +118,11 @@ class SourceTools(Protocol):
     @property
     def now(self) -> Callable[[], datetime]:
         """The current time in UTC."""
+        ...
+
+    @property
+    def app_events(self) -> AppEventCalls:
+        """The events of connected apps."""
         ...
 
     async def secret(self, name: str, host: str) -> str:
@@ -126,6 +165,8 @@ class EventSource(ABC, Generic[OptionsT]):
     """Seconds between two polls by default."""
     min_interval_s: ClassVar[float] = MIN_INTERVAL_S
     """The shortest pause that a person may set."""
+    deploys: ClassVar[bool] = False
+    """Whether something is set up elsewhere before the first look: see `DeployedSource`."""
     polled: ClassVar[bool] = True
     """Whether the engine polls. Events of other sources are recorded where they happen."""
     Options: type[OptionsT]
@@ -141,3 +182,39 @@ class EventSource(ABC, Generic[OptionsT]):
     @abstractmethod
     async def sample(self, options: OptionsT, tools: SourceTools) -> SourceEvent | None:
         """Return the newest item as an event, for a test before the trigger is switched on; None where there is none."""
+
+
+class DeployedSource(EventSource[OptionsT]):
+    """Kind of event source whose triggers are set up elsewhere: each is deployed while it is active, and taken down after.
+
+    The state of a look has the id of what is deployed as `deployed`. A state without `seen` begins anew: what is there
+    already starts nothing.
+    """
+
+    deploys = True
+
+    @abstractmethod
+    async def prepare(self, options: OptionsT, tools: SourceTools) -> JsonObject:
+        """Check options, and return everything that `deploy` and `find` need; `account` is the account that is used."""
+
+    @abstractmethod
+    async def deploy(self, prepared: JsonObject, tools: SourceTools) -> str:
+        """Set it up, once: the engine looks by `find` before it asks again. Returns its id."""
+
+    @abstractmethod
+    async def find(
+        self, prepared: JsonObject, since: datetime, known: Collection[str], tools: SourceTools
+    ) -> str | None:
+        """Return the id of what a `deploy` after `since` made whose answer was lost; `known` ids are others'."""
+
+    @abstractmethod
+    async def set_active(self, deployed: str, tools: SourceTools, *, active: bool) -> None:
+        """Switch it on or off. Raises NotFound where it is gone."""
+
+    @abstractmethod
+    async def set_address(self, deployed: str, address: str | None, tools: SourceTools) -> None:
+        """Have it tell this address of each event; None for none. Raises NotFound where it is gone."""
+
+    @abstractmethod
+    async def remove(self, deployed: str, tools: SourceTools, *, forced: bool) -> None:
+        """Take it down; `forced` after several failures. Raises NotFound where it is gone."""

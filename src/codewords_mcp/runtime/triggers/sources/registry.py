@@ -21,13 +21,21 @@ _SOURCES = {
     "hubspot": "hubspot:HubSpotSource",
     "sheets": "sheets:SheetsSource",
     "airtable": "airtable:AirtableSource",
+    "pipedream": "pipedream:PipedreamSource",
 }
 """Kind → `module:CLASS` in this package, in the order in which they are listed."""
+_DEPLOYED = ("pipedream",)
+"""Kinds whose class is a `DeployedSource`, said here so that none is imported for it."""
 
 
 def source_kinds() -> list[str]:
     """Return the kinds of all sources."""
     return list(_SOURCES)
+
+
+def deployed_kinds() -> tuple[str, ...]:
+    """Return the kinds whose triggers are set up elsewhere."""
+    return _DEPLOYED
 
 
 @cache
