@@ -17,7 +17,7 @@ from codewords_mcp.runtime.model.trigger import Trigger, TriggerChanges, Trigger
 from codewords_mcp.runtime.model.webhook import Arrival
 from codewords_mcp.runtime.model.workflow import Consent
 from codewords_testing.pipedream import LoopbackConnect, loopback_connect
-from codewords_testing.pipedream.deployed import DeployedTrigger
+from codewords_testing.pipedream.deployed import LoopbackTrigger
 from codewords_testing.pipedream.responses import ConnectRefusal
 
 pytestmark = [pytest.mark.anyio, pytest.mark.slow]
@@ -66,7 +66,7 @@ async def add(runtime: Runtime, service: str, **more: Any) -> Trigger:
     return await until_polled(runtime, added.trigger)
 
 
-def only(connect: LoopbackConnect) -> DeployedTrigger:
+def only(connect: LoopbackConnect) -> LoopbackTrigger:
     """The only deployed trigger."""
     (found,) = connect.deployed.all.values()
     return found

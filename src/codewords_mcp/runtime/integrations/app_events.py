@@ -46,8 +46,8 @@ class AppEvents:
         event = await self._resolve(choice)
         accounts = await self._accounts.choose_accounts(owner, event, choice.account)
         props = configure_props(event, choice.props, accounts)
-        asked = [prop for prop in event.props if not prop.type.startswith(_SERVICES)]
-        require_complete(event.model_copy(update={"props": tuple(asked)}), props)
+        fields = [prop for prop in event.props if not prop.type.startswith(_SERVICES)]
+        require_complete(event.model_copy(update={"props": tuple(fields)}), props)
         account = next(iter(accounts.values()), None)
         return {"key": event.key, "version": event.version, "props": props, "account": account}
 

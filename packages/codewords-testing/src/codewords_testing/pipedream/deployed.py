@@ -17,7 +17,7 @@ _EVENTS_LISTED = 100
 
 
 @dataclass(slots=True)
-class DeployedTrigger:
+class LoopbackTrigger:
     """A deployed trigger. `urls` are told of its events; `undeletable`: its app does not let go of it by itself."""
 
     id: str
@@ -54,15 +54,15 @@ class DeployedTriggers:
     """
 
     def __init__(self) -> None:
-        self.all: dict[str, DeployedTrigger] = {}
+        self.all: dict[str, LoopbackTrigger] = {}
         self.tell: Callable[[str, Any], None] = post
         self.after_deploy: Callable[[], None] | None = None
         self.before_delete: Callable[[], None] | None = None
         self._numbers = itertools.count()
 
-    def add(self, event: Json, user: str, environment: str, props: Json, *, emits: bool) -> DeployedTrigger:
+    def add(self, event: Json, user: str, environment: str, props: Json, *, emits: bool) -> LoopbackTrigger:
         """Deploy a trigger."""
-        made = DeployedTrigger(
+        made = LoopbackTrigger(
             f"dc_{secrets.token_hex(4)}", event["key"], user, environment, props, event["configurable_props"],
             int(time.time() * 1000), emits,
         )  # fmt: skip

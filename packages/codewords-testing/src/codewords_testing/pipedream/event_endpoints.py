@@ -8,7 +8,7 @@ from typing import Any, ClassVar, cast
 from urllib.parse import parse_qsl
 
 from codewords_testing.pipedream.catalogue import TRIGGERS
-from codewords_testing.pipedream.deployed import DeployedTrigger, DeployedTriggers
+from codewords_testing.pipedream.deployed import DeployedTriggers, LoopbackTrigger
 from codewords_testing.pipedream.responses import ConnectRefusal, app_of, json_reply, paged
 from codewords_testing.providers.model import Request, StubReply
 
@@ -64,7 +64,7 @@ class EventEndpoints:
             self.deployed.after_deploy()
         return json_reply({"data": made.as_json()})
 
-    def _deployed_of(self, request: Request, environment: str, named: Json) -> DeployedTrigger:
+    def _deployed_of(self, request: Request, environment: str, named: Json) -> LoopbackTrigger:
         user = dict(parse_qsl(request.query)).get("external_user_id")
         found = self.deployed.all.get(named["trigger"])
         if found is None or (found.user, found.environment) != (user, environment):
