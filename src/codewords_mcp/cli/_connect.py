@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from codewords_mcp.cli import _output
 from codewords_mcp.cli._client import RuntimeClient, RuntimeEndpoint
 from codewords_mcp.errors import InvalidInput
-from codewords_mcp.stdio import home, lifecycle
+from codewords_mcp.stdio import home, lifecycle, runtime_choice
 from codewords_mcp.stdio.settings_conflict import conflict_sentence, ignored_settings
 
 if TYPE_CHECKING:
@@ -70,11 +70,18 @@ def endpoint(*, tell: bool = True) -> RuntimeEndpoint:
 
 
 def remote_endpoint() -> RuntimeEndpoint | None:
-    """The runtime of CODEWORDS_RUNTIME_URL with CODEWORDS_API_KEY, or None where the home's own is meant."""
-    settings = read_settings()
-    if not settings.runtime_url:
+    """The runtime elsewhere that CODEWORDS_RUNTIME_URL or the home names, or None where the home's own is meant."""
+    read_settings()
+    choice = runtime_choice.read(home.home_folder())
+    if choice.kind != runtime_choice.REMOTE:
         return None
-    return RuntimeEndpoint(settings.runtime_url.rstrip("/"), settings.api_key or "")
+    return RuntimeEndpoint(choice.url.rstrip("/"), choice.key)
+
+
+def is_elsewhere() -> bool:
+    """Whether this terminal's runtime has its home elsewhere: on another machine, or in a container."""
+    kind = runtime_choice.read(home.home_folder()).kind
+    return kind in {runtime_choice.REMOTE, runtime_choice.CONTAINER}
 
 
 def _home_endpoint(*, tell: bool) -> RuntimeEndpoint:

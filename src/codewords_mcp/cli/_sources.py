@@ -9,7 +9,7 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
-from codewords_mcp.cli._connect import read_settings
+from codewords_mcp.cli._connect import remote_endpoint
 from codewords_mcp.stdio import home
 
 if TYPE_CHECKING:
@@ -58,7 +58,8 @@ def _key(file: str) -> str:
 
 def _runtime() -> str:
     """The remote runtime's address, or the home itself, whose port may change."""
-    return (read_settings().runtime_url or "home").rstrip("/")
+    remote = remote_endpoint()
+    return remote.url if remote is not None else "home"
 
 
 def _path() -> Path:

@@ -20,7 +20,7 @@ import typer
 
 from codewords_mcp.cli import _output
 from codewords_mcp.cli._boundary import OK
-from codewords_mcp.cli._connect import read_settings
+from codewords_mcp.cli._connect import is_elsewhere, read_settings
 from codewords_mcp.cli._refs import AsJson
 from codewords_mcp.errors import Conflict, InvalidInput, StorageFailed
 
@@ -240,9 +240,10 @@ def _extract(archive: tarfile.TarFile, home: Path) -> None:
 
 def _own_settings() -> Settings:
     settings = read_settings()
-    if settings.runtime_url:
+    if is_elsewhere():
         raise InvalidInput(
-            "This terminal uses a remote runtime, whose home is not here.", hint="Back up on its machine."
+            "This terminal's runtime is elsewhere or in a container, and its home is not here.",
+            hint="Back up on its machine, or in the container.",
         )
     if settings.database_url and not settings.database_url.startswith("sqlite"):
         raise InvalidInput(

@@ -17,7 +17,7 @@ import time
 from contextlib import AsyncExitStack
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, TextIO, cast
 
 from codewords_mcp import __version__
 from codewords_mcp.cli import _output
@@ -115,7 +115,7 @@ class _Demo:
 
         try:
             self.client = await self.stack.enter_async_context(
-                Client(stdio_client(server, errlog=errors), read_timeout_seconds=CALL_TIMEOUT)
+                Client(stdio_client(server, errlog=cast("TextIO", errors)), read_timeout_seconds=CALL_TIMEOUT)
             )
             tools = {tool.name for tool in (await self.client.list_tools()).tools}
         except Exception as error:

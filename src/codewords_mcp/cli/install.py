@@ -10,7 +10,7 @@ from typing import Annotated, Any, Final
 
 import typer
 
-from codewords_mcp.cli import _output
+from codewords_mcp.cli import _output, _runtime_choice
 from codewords_mcp.cli._boundary import OK
 from codewords_mcp.cli._refs import AsJson
 from codewords_mcp.cli.hosts.config_change import Change, adding, removing
@@ -51,6 +51,14 @@ def install(
             show_default=False,
         ),
     ] = None,
+    runtime: Annotated[
+        str | None,
+        typer.Option(
+            metavar="container|e2b|local|URL",
+            help="What runs the workflows: a container engine, E2B, this machine, or a runtime elsewhere.",
+            show_default=False,
+        ),
+    ] = None,
     undo: Annotated[bool, typer.Option("--undo", help="Take the server out again.")] = False,
     only_print: Annotated[
         bool, typer.Option("--print", help="Show what belongs into which file; write nothing.")
@@ -69,8 +77,17 @@ def install(
     The file as it was is kept beside it; comments and everything else in it stay as they are.
     """  # fmt: skip
     folders = HostFolders.here()
+    variables = _variables()
+    if not undo:
+        choice = _runtime_choice.choose(runtime, yes=yes or only_print or link)
+        variables |= _runtime_choice.variables(choice)
+        if not (only_print or link):
+            _runtime_choice.keep(choice, named=runtime is not None)
+            if runtime is not None and not as_json:
+                _output.line(_runtime_choice.describe(choice))
+
     if link:
-        return _links([name.value for name in client or []], as_json=as_json)
+        return _links([name.value for name in client or []], variables, as_json=as_json)
     if client:
         hosts = [HOSTS[name.value] for name in client]
     else:
@@ -83,7 +100,7 @@ def install(
             "No chat host was found here.", hint=f"Name one with --client: {', '.join(HOSTS)}."
         )
 
-    entries = {host.id: host.entry(_command(), _variables()) for host in hosts}
+    entries = {host.id: host.entry(_command(), variables) for host in hosts}
     if only_print:
         return _print(hosts, entries, folders, as_json=as_json)
 
@@ -170,7 +187,7 @@ def _print(
     return OK
 
 
-def _links(clients: list[str], *, as_json: bool) -> int:
+def _links(clients: list[str], variables: dict[str, str], *, as_json: bool) -> int:
     without = [HOSTS[client].title for client in clients if client not in WITH_LINKS]
     if without:
         raise InvalidInput(
@@ -178,7 +195,7 @@ def _links(clients: list[str], *, as_json: bool) -> int:
             hint=f"Links are for {', '.join(WITH_LINKS)}.",
         )
 
-    found = {client: app_link(client, _command(), _variables()) for client in clients or WITH_LINKS}
+    found = {client: app_link(client, _command(), variables) for client in clients or WITH_LINKS}
     if as_json:
         _output.print_json({"links": [{"client": name, "url": url} for name, url in found.items()]})
         return OK

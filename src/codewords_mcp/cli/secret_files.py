@@ -18,7 +18,7 @@ import typer
 
 from codewords_mcp.cli import _output
 from codewords_mcp.cli._boundary import OK
-from codewords_mcp.cli._connect import connect, read_settings
+from codewords_mcp.cli._connect import connect, is_elsewhere, read_settings
 from codewords_mcp.cli._refs import AsJson, part
 from codewords_mcp.errors import Conflict, InvalidInput
 
@@ -114,9 +114,10 @@ async def _read_home() -> list[dict[str, Any]]:
     from codewords_mcp.runtime.store.database import Database
 
     settings = read_settings()
-    if settings.runtime_url:
+    if is_elsewhere():
         raise InvalidInput(
-            "This terminal uses a remote runtime, whose home is not here.", hint="Export on its machine."
+            "This terminal's runtime is elsewhere or in a container, and its home is not here.",
+            hint="Export on its machine, or in the container.",
         )
     if not settings.database_url and not (settings.home / "codewords.db").is_file():
         raise InvalidInput(f"There is no database in {settings.home}.", hint="CODEWORDS_HOME names the home.")

@@ -153,6 +153,8 @@ def _run(
 
 def _raise_descriptor_limit() -> None:
     """Each relayed connection of a sandbox takes two descriptors, and shells start programs with a soft limit of 1024."""
+    if sys.platform == "win32":
+        return
     import resource
 
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)

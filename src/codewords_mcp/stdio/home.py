@@ -20,6 +20,8 @@ import json
 import os
 import sys
 
+from codewords_mcp.stdio import runtime_choice
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:  # typing itself would cost the proxy milliseconds
     from collections.abc import Callable, Mapping
@@ -98,6 +100,8 @@ def _user_folder(env: Mapping[str, str]) -> str:
     folder = env.get("HOME", "")
     if os.path.isabs(folder):
         return folder.rstrip("/") or "/"
+    if sys.platform == "win32":
+        return os.path.expanduser("~")
     import pwd
 
     return pwd.getpwuid(os.getuid()).pw_dir
@@ -131,33 +135,33 @@ def read_info(home: str) -> RuntimeInfo | None:
 
 def holder(home: str) -> int | None:
     """The pid of the runtime that holds this home, None if none does. 0: one does, and has not said its pid yet."""
-    if sys.platform == "win32":
-        return None
-
-    import fcntl
+    from codewords_mcp.stdio import locks
 
     try:
-        fd = os.open(os.path.join(home, LOCK), os.O_RDONLY | os.O_CLOEXEC)
+        fd = os.open(os.path.join(home, LOCK), os.O_RDONLY | locks.CLOSE_ON_EXEC)
     except OSError:
         return None
 
     try:
-        # A shared lock, so that two processes that look at the same time don't take each other
-        # for the runtime.
-        fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except BlockingIOError:
+        if not locks.is_held(fd):
+            return None
         pid_text = os.read(fd, 32).strip()
-        if pid_text.isdigit():
-            return int(pid_text)
-        return 0
-    else:
-        return None
+        return int(pid_text) if pid_text.isdigit() else 0
     finally:
         os.close(fd)
 
 
 def find(home: str) -> RuntimeInfo | None:
-    """The home's living runtime, None if there is none. Takes microseconds: no connection is made."""
+    """The home's living runtime, None if there is none. Takes microseconds; of one in a container, a connection."""
+    if runtime_choice.read(home).kind == runtime_choice.CONTAINER:
+        from codewords_mcp.stdio import containers
+
+        return containers.find(home)
+    return find_local(home)
+
+
+def find_local(home: str) -> RuntimeInfo | None:
+    """The living runtime that holds this home on this machine, None if there is none."""
     info = read_info(home)
     # The file alone proves nothing: a runtime that was killed leaves it behind.
     if info is not None and holder(home) == info.pid:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 # ruff: noqa: PTH103, PTH105, PTH108, PTH110, PTH118 - pathlib is not worth its import in the proxy
 import contextlib
-import fcntl
 import json
 import os
 import time
 
 from codewords_mcp.errors import StorageFailed
 from codewords_mcp.stdio import home as homes
+from codewords_mcp.stdio import locks
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -48,7 +48,9 @@ class HomeLock:
         self.home = home
         try:
             os.makedirs(home, mode=0o700, exist_ok=True)
-            self._fd = os.open(os.path.join(home, homes.LOCK), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            self._fd = os.open(
+                os.path.join(home, homes.LOCK), os.O_RDWR | os.O_CREAT | locks.CLOSE_ON_EXEC, 0o600
+            )
         except OSError as error:
             raise StorageFailed(
                 f"The home {home} cannot be used: {(error.strerror or str(error)).lower()}.",
@@ -62,7 +64,8 @@ class HomeLock:
             raise
 
         os.ftruncate(self._fd, 0)
-        os.pwrite(self._fd, f"{os.getpid()}\n".encode(), 0)
+        os.lseek(self._fd, 0, os.SEEK_SET)
+        os.write(self._fd, f"{os.getpid()}\n".encode())
         # `retire` removes the file in an orderly end, so one that is still there tells of a
         # crash.
         self.recovered = os.path.exists(os.path.join(home, homes.INFO))
@@ -71,18 +74,15 @@ class HomeLock:
     def _lock(self) -> None:
         deadline = time.monotonic() + _LOCK_TIMEOUT
         while True:
-            try:
-                fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                pid = homes.holder(self.home)
-                # A holder that has written its pid is a runtime. Without a pid it may be a
-                # process that only looks, so the lock is tried again for a moment.
-                if (pid and pid != os.getpid()) or time.monotonic() > deadline:
-                    info = homes.find(self.home)
-                    raise HomeLocked(self.home, pid or 0, info.url if info else "") from None
-                time.sleep(_POLL)
-            else:
+            if locks.try_lock(self._fd):
                 return
+            pid = homes.holder(self.home)
+            # A holder that has written its pid is a runtime. Without a pid it may be a
+            # process that only looks, so the lock is tried again for a moment.
+            if (pid and pid != os.getpid()) or time.monotonic() > deadline:
+                info = homes.find_local(self.home)
+                raise HomeLocked(self.home, pid or 0, info.url if info else "")
+            time.sleep(_POLL)
 
     def publish(self, info: RuntimeInfo) -> None:
         """Tell how this runtime is reached, in one step, to its owner only. Raises StorageFailed."""
@@ -94,7 +94,7 @@ class HomeLock:
                 os.unlink(fresh)
             # O_EXCL with the mode: the key in the file must never be readable to others, not
             # even between creation and a chmod.
-            fd = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+            fd = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL | locks.CLOSE_ON_EXEC, 0o600)
             with os.fdopen(fd, "w", encoding="utf-8") as file:
                 json.dump(info.to_dict(), file)
             # Readers poll this path without a lock and must see the old file or the whole new

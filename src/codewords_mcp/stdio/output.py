@@ -12,6 +12,7 @@ class ProtocolOutput:
 
     def __init__(self) -> None:
         self._lock = Lock()
+        _keep_bytes()
         # Done on file descriptors, not on sys.stdout: a library written in C that prints would
         # otherwise break the protocol.
         self._wire = os.dup(1)
@@ -29,6 +30,15 @@ class ProtocolOutput:
                     left = left[os.write(self._wire, left) :]
             except OSError:
                 self.gone = True
+
+
+def _keep_bytes() -> None:
+    """On Windows, keep the bytes of stdin and stdout as they are: it would change the ends of lines."""
+    if sys.platform == "win32":
+        import msvcrt
+
+        for descriptor in (0, 1):
+            msvcrt.setmode(descriptor, os.O_BINARY)
 
 
 def say(text: str) -> None:

@@ -6,7 +6,7 @@ import os
 from threading import Lock
 
 from codewords_mcp import __version__
-from codewords_mcp.stdio import home, lifecycle
+from codewords_mcp.stdio import home, lifecycle, runtime_choice
 from codewords_mcp.stdio.http_client import HttpEndpoint
 from codewords_mcp.stdio.output import say
 
@@ -19,7 +19,7 @@ RESTARTED = (
     "what is deployed is still there."
 )
 
-_PROXY_VARIABLES = frozenset({"CODEWORDS_HOME", "CODEWORDS_LOG_LEVEL"})
+_PROXY_VARIABLES = frozenset({"CODEWORDS_HOME", "CODEWORDS_LOG_LEVEL", "CODEWORDS_RUNTIME"})
 """Variables of the proxy that are no settings of the runtime, so that the settings need not be read for them."""
 
 
@@ -43,7 +43,7 @@ class RemoteRuntime:
             endpoint = HttpEndpoint(url.removesuffix("/").removesuffix("/mcp"), key, narrowed)
         except ValueError as error:
             raise Unavailable(
-                f"CODEWORDS_RUNTIME_URL is {url!r}, which is no address. It looks like https://host or http://host:8765."
+                f"The runtime's address is {url!r}, which is none (CODEWORDS_RUNTIME_URL). It looks like https://host or http://host:8765."
             ) from error
 
         # A warning only: plain http inside a private network is common, and not ours to forbid.
@@ -191,8 +191,8 @@ class HomeRuntime:
 
 
 def choose(narrowed: dict[str, str]) -> HomeRuntime | RemoteRuntime:
-    """The runtime that the environment names. Raises Unavailable for an address that is none."""
-    url = os.environ.get("CODEWORDS_RUNTIME_URL")
-    if url:
-        return RemoteRuntime(url, os.environ.get("CODEWORDS_API_KEY", ""), narrowed)
+    """The runtime that the environment or the home names. Raises Unavailable for an address that is none."""
+    choice = runtime_choice.read(home.home_folder())
+    if choice.kind == runtime_choice.REMOTE:
+        return RemoteRuntime(choice.url, choice.key, narrowed)
     return HomeRuntime(narrowed)

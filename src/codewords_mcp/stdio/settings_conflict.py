@@ -15,7 +15,17 @@ if TYPE_CHECKING:
 
     from codewords_mcp.settings import Settings
 
-_OF_COMMANDS = frozenset({"home", "runtime_url", "log_level"})
+_OF_COMMANDS = frozenset(
+    {
+        "home",
+        "runtime",
+        "runtime_url",
+        "log_level",
+        "container_engine",
+        "container_arguments",
+        "container_image",
+    }
+)
 """Settings that a command needs for itself, or that say which runtime is meant."""
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 # ruff: noqa: PTH103, PTH105, PTH118, PTH123, PTH202 - pathlib is not worth its import in the proxy
 import contextlib
 import errno
-import fcntl
 import functools
 import json
 import os
@@ -17,6 +16,7 @@ import time
 
 from codewords_mcp.errors import Conflict, RuntimeUnavailable, StorageFailed
 from codewords_mcp.stdio import home as homes
+from codewords_mcp.stdio import locks
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -34,15 +34,15 @@ _TRY_AGAIN = "`codewords-mcp stop` ends it; then try again."
 
 def start(home: str, say: Say, deadline: float) -> RuntimeInfo:
     """Start the runtime for `lifecycle.ensure`, which found none. Waits for one that another process starts or ends."""
-    _make_folders(home)
-    with _start_lock(home, deadline):
+    make_folders(home)
+    with start_lock(home, deadline):
         # Whoever held the lock before us started one, or one is ending in order and has to be waited for.
         _until(
             functools.partial(_answers_or_gone, home),
             deadline,
             f"the runtime of {home} is neither answering nor gone",
         )
-        found = homes.find(home)
+        found = homes.find_local(home)
         if found is not None:
             return found
 
@@ -52,7 +52,7 @@ def start(home: str, say: Say, deadline: float) -> RuntimeInfo:
 
 def stop(home: str, deadline: float, *, only_idle: bool) -> RuntimeInfo | None:
     """See `lifecycle.stop`."""
-    info = homes.find(home)
+    info = homes.find_local(home)
     if info is None:
         # It starts, or it ends already. Neither is signalled: a second signal would cut off the runs of one that ends.
         info = _until_published_or_gone(home, homes.holder(home), deadline)
@@ -76,7 +76,7 @@ def _until_published_or_gone(home: str, pid: int | None, deadline: float) -> Run
 
     def settled() -> bool:
         nonlocal found, pid
-        found = homes.find(home)
+        found = homes.find_local(home)
         holder = homes.holder(home)
         pid = pid or holder  # 0 until it has said its pid
         return found is not None or holder is None or holder not in {0, pid}
@@ -94,7 +94,7 @@ def _until_published_or_gone(home: str, pid: int | None, deadline: float) -> Run
 
 
 def _answers_or_gone(home: str) -> bool:
-    return homes.find(home) is not None or homes.holder(home) is None
+    return homes.find_local(home) is not None or homes.holder(home) is None
 
 
 def _is_gone(home: str, pid: int | None) -> bool:
@@ -112,7 +112,7 @@ def _until_gone(home: str, pid: int | None, deadline: float) -> None:
 
 def _ask_to_stop(info: RuntimeInfo, *, only_idle: bool) -> bool:
     """Ask the runtime to stop. True if it accepted. Raises Conflict with `only_idle` while it has active runs."""
-    if only_idle and (active := _runs_active(info)):
+    if only_idle and (active := runs_active(info)):
         raise Conflict(
             f"The runtime (pid {info.pid}) has {active} runs active.",
             hint="Wait for them, or end it with `codewords-mcp stop`.",
@@ -120,7 +120,8 @@ def _ask_to_stop(info: RuntimeInfo, *, only_idle: bool) -> bool:
     return _call(info, "POST", "/stop") is not None
 
 
-def _runs_active(info: RuntimeInfo) -> int:
+def runs_active(info: RuntimeInfo) -> int:
+    """Count the runs of a runtime that are active or wait. 0 if it doesn't answer."""
     try:
         runs = json.loads(_call(info, "GET", "/status") or b"")["runs"]
         return int(runs["active"]) + int(runs["queued"])
@@ -147,15 +148,17 @@ def _call(info: RuntimeInfo, method: str, path: str) -> bytes | None:
         connection.close()
 
 
-def _make_folders(home: str) -> None:
+def make_folders(home: str) -> None:
+    """Make a home and its folder of logs. Raises StorageFailed."""
     try:
         os.makedirs(home, mode=0o700, exist_ok=True)
         os.makedirs(os.path.join(home, "logs"), mode=0o700, exist_ok=True)
     except OSError as error:
-        raise _not_writable(home, error) from error
+        raise not_writable(home, error) from error
 
 
-def _not_writable(home: str, error: OSError) -> StorageFailed:
+def not_writable(home: str, error: OSError) -> StorageFailed:
+    """The error for a home that can't be written, with its reason."""
     if error.errno:
         reason = os.strerror(error.errno)
     else:
@@ -167,29 +170,22 @@ def _not_writable(home: str, error: OSError) -> StorageFailed:
 
 
 @contextlib.contextmanager
-def _start_lock(home: str, deadline: float) -> Generator[None]:
+def start_lock(home: str, deadline: float) -> Generator[None]:
+    """Hold the home's lock of starts: of many processes that need a runtime, one starts it. Raises RuntimeUnavailable."""
     try:
-        fd = os.open(os.path.join(home, "start.lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        fd = os.open(os.path.join(home, "start.lock"), os.O_RDWR | os.O_CREAT | locks.CLOSE_ON_EXEC, 0o600)
     except OSError as error:
-        raise _not_writable(home, error) from error
+        raise not_writable(home, error) from error
 
     try:
         _until(
-            functools.partial(_try_lock, fd),
+            functools.partial(locks.try_lock, fd),
             deadline,
             f"another program has been starting the runtime of {home} all the while",
         )
         yield
     finally:
         os.close(fd)
-
-
-def _try_lock(fd: int) -> bool:
-    try:
-        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True
 
 
 def _until(done: Callable[[], bool], deadline: float, otherwise: str, hint: str = _TRY_AGAIN) -> None:
@@ -207,7 +203,7 @@ def _spawn_and_wait(home: str, say: Say, deadline: float) -> RuntimeInfo:
         pid = _spawn(home, writer)
     except OSError as error:
         os.close(reader)
-        raise _not_writable(home, error) from error
+        raise not_writable(home, error) from error
     finally:
         # The parent's copy must be closed: otherwise the pipe never ends when the child dies.
         os.close(writer)
@@ -217,7 +213,7 @@ def _spawn_and_wait(home: str, say: Say, deadline: float) -> RuntimeInfo:
     finally:
         os.close(reader)
 
-    info = homes.find(home) if outcome == "ready" else None
+    info = homes.find_local(home) if outcome == "ready" else None
     if info is not None:
         # A child that ends is a zombie until it is waited for; nobody else in this process will.
         threading.Thread(target=_reap, args=(pid,), daemon=True, name="runtime-reaper").start()
@@ -227,6 +223,10 @@ def _spawn_and_wait(home: str, say: Say, deadline: float) -> RuntimeInfo:
 
 
 def _spawn(home: str, writer: int) -> int:
+    if sys.platform == "win32":
+        # `lifecycle.ensure` refuses before: no runtime is started there.
+        raise OSError(errno.ENOSYS, os.strerror(errno.ENOSYS))
+
     log = homes.log_path(home)
     _rotate(log)
     env = {**os.environ, "CODEWORDS_HOME": home, homes.READY_FD: str(writer)}

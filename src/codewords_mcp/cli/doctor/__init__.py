@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from codewords_mcp import __version__
 from codewords_mcp.cli import _output
 from codewords_mcp.cli._boundary import FAILED, OK
-from codewords_mcp.cli._connect import connect, read_settings
+from codewords_mcp.cli._connect import connect, is_elsewhere
 from codewords_mcp.cli._refs import AsJson
 from codewords_mcp.errors import CodewordsError
 
@@ -52,10 +52,10 @@ def _examine() -> tuple[Json | None, list[Finding]]:
         runtime_findings,
         settings_finding,
     )
-    from codewords_mcp.cli.doctor.machine import machine_findings
+    from codewords_mcp.cli.doctor.machine import container_findings, machine_findings
 
-    if read_settings().runtime_url:
-        here = []
+    if is_elsewhere():
+        here = container_findings()
     else:
         here = machine_findings()
 
@@ -78,7 +78,7 @@ def _examine() -> tuple[Json | None, list[Finding]]:
 
         return None, [Finding("runtime", "failed", error.message, fix), *here]
 
-    if read_settings().runtime_url:
+    if is_elsewhere():
         conflicts = []
     else:
         conflicts = settings_finding()

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
 from codewords_mcp import __version__
-from codewords_mcp.cli._connect import read_settings
+from codewords_mcp.cli._connect import is_elsewhere, read_settings
 from codewords_mcp.cli._output import size
 from codewords_mcp.cli._remedies import worded
 from codewords_mcp.stdio import home
@@ -74,7 +74,7 @@ def _version(status: Json) -> Finding:
 
 
 def _runtime(status: Json) -> Finding:
-    if not read_settings().runtime_url:
+    if not is_elsewhere():
         info = home.find(home.home_folder())
     else:
         info = None

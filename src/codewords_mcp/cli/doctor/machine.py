@@ -7,13 +7,15 @@ import os
 import shlex
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 from typing import Any, Final, cast
 
 from codewords_mcp.cli._connect import KEY_FILE, read_settings
 from codewords_mcp.cli._output import size
 from codewords_mcp.cli.doctor.findings import Finding, Status
-from codewords_mcp.stdio import home
+from codewords_mcp.errors import RuntimeUnavailable
+from codewords_mcp.stdio import home, runtime_choice
 
 LOW_DISK: Final = 2 << 30
 """Bytes under which building environments is likely to fail."""
@@ -31,6 +33,35 @@ def machine_findings() -> list[Finding]:
         _disk(folder),
         _uv(uv),
         *([_pythons(uv)] if uv else []),
+    ]
+
+
+def container_findings() -> list[Finding]:
+    """The container engine and the container of this home; empty where the runtime is on another machine."""
+    folder = home.home_folder()
+    if runtime_choice.read(folder).kind != runtime_choice.CONTAINER:
+        return []
+
+    from codewords_mcp.stdio import containers, engines
+
+    try:
+        engine = engines.engine_here()
+        state = engine.state(containers.container_name(folder))
+    except RuntimeUnavailable as error:
+        return [Finding("container", "failed", error.message, error.hint or "")]
+
+    name, image = containers.container_name(folder), containers.image_name()
+    if state is None:
+        return [
+            Finding(
+                "container",
+                "note",
+                f"{engine.title} has no container {name}; the next call starts one of {image}.",
+            )
+        ]
+    how = "runs" if state.is_running else "has ended"
+    return [
+        Finding("container", "ok", f"{name} of {engine.title} {how}, version {state.version or 'unknown'}")
     ]
 
 
@@ -58,9 +89,7 @@ def _home(folder: Path) -> Finding:
             if (found.st_dev, found.st_ino) not in seen:
                 seen.add((found.st_dev, found.st_ino))
                 part = name[0] if name else "database and the rest"
-                # Blocks and not the size: sparse files and small ones take another amount. 512
-                # bytes are POSIX's unit of st_blocks.
-                parts[part] = parts.get(part, 0) + found.st_blocks * 512
+                parts[part] = parts.get(part, 0) + _size_on_disk(found)
 
     if not parts:
         return Finding("home", "ok", str(folder))
@@ -68,6 +97,13 @@ def _home(folder: Path) -> Finding:
     largest = sorted(parts.items(), key=lambda item: -item[1])[:3]
     tables_text = ", ".join(f"{name} {size(number)}" for name, number in largest)
     return Finding("home", "ok", f"{folder}, {size(sum(parts.values()))} on the disk ({tables_text})")
+
+
+def _size_on_disk(found: os.stat_result) -> int:
+    if sys.platform == "win32":
+        return found.st_size
+    # Blocks and not the size: sparse files and small ones take another amount. 512 bytes are POSIX's unit of st_blocks.
+    return found.st_blocks * 512
 
 
 def _key(folder: Path) -> Finding:

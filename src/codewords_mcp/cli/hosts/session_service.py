@@ -177,6 +177,8 @@ class Launchd(Manager):
         return f"com.codewords.{service.name}"
 
     def _domain(self) -> str:
+        if sys.platform == "win32":
+            raise InvalidInput("launchd is macOS's.")
         return f"gui/{os.getuid()}"
 
     def file(self, service: SessionService) -> Path:
