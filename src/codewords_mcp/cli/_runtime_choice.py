@@ -1,4 +1,4 @@
-"""The question of `install`: what is to run this home's workflows."""
+"""The question of `install`: where this home's workflows run."""
 
 from __future__ import annotations
 
@@ -20,28 +20,28 @@ _WORDS: Final = {
 }
 
 
-def choose(named: str | None, *, yes: bool) -> RuntimeChoice:
-    """The choice that was named, else the one that holds already, else what a person at the terminal picks.
+def choose(option: str | None, *, yes: bool) -> RuntimeChoice:
+    """The choice of `--runtime`, else the one that holds already, else what a person at the terminal picks.
 
     On Linux a runtime on this machine needs no question. Raises InvalidInput for a choice that can't work here,
     RuntimeUnavailable where no container engine answers.
     """
-    held = runtime_choice.read(home.home_folder())
-    if named is not None:
-        return _checked(named)
-    if held.kind != runtime_choice.LOCAL or sys.platform == "linux" or _is_kept():
-        return held
+    current = runtime_choice.read(home.home_folder())
+    if option is not None:
+        return _parse(option)
+    if current.kind != runtime_choice.LOCAL or sys.platform == "linux" or _is_stored():
+        return current
 
-    return _asked(yes=yes)
+    return _ask(yes=yes)
 
 
-def keep(choice: RuntimeChoice, *, named: bool) -> None:
-    """Keep a choice in the home, if it is another than the one that holds, or was named. Raises InvalidInput where it
+def keep(choice: RuntimeChoice, *, always: bool) -> None:
+    """Keep a choice in the home, if it is another than the one that holds, or `always`. Raises InvalidInput where it
     can't be written.
     """
     folder = home.home_folder()
-    held = runtime_choice.read(folder)
-    if not named and (held.kind, held.url) == (choice.kind, choice.url):
+    current = runtime_choice.read(folder)
+    if not always and (current.kind, current.url) == (choice.kind, choice.url):
         return
 
     try:
@@ -67,34 +67,34 @@ def describe(choice: RuntimeChoice) -> str:
     return f"Workflows run {where}."
 
 
-def _is_kept() -> bool:
+def _is_stored() -> bool:
     return os.path.isfile(os.path.join(home.home_folder(), runtime_choice.FILE))  # noqa: PTH113, PTH118
 
 
-def _checked(named: str) -> RuntimeChoice:
-    if named.startswith(("http://", "https://")):
-        return RuntimeChoice(runtime_choice.REMOTE, named.rstrip("/").removesuffix("/mcp"), _key_of(named))
-    if named not in runtime_choice.KINDS:
+def _parse(option: str) -> RuntimeChoice:
+    if option.startswith(("http://", "https://")):
+        return RuntimeChoice(runtime_choice.REMOTE, option.rstrip("/").removesuffix("/mcp"), _key_of(option))
+    if option not in runtime_choice.KINDS:
         raise InvalidInput(
-            f"{named!r} is no runtime.",
+            f"{option!r} is no runtime.",
             hint="--runtime takes container, e2b, local, or the URL of a runtime elsewhere.",
         )
 
-    if named == runtime_choice.CONTAINER:
+    if option == runtime_choice.CONTAINER:
         engines.engine_here()
     elif sys.platform == "win32":
         raise InvalidInput(
             "The runtime itself needs Linux or macOS, also where its sandboxes are on E2B.",
             hint="--runtime container runs it in a container, with E2B_API_KEY and CODEWORDS_SANDBOX=e2b on E2B.",
         )
-    if named == runtime_choice.E2B and not os.environ.get("E2B_API_KEY"):
+    if option == runtime_choice.E2B and not os.environ.get("E2B_API_KEY"):
         _output.note(
             "E2B_API_KEY is not set here: the runtime needs it where it starts.", "yellow", always=True
         )
-    return RuntimeChoice(named)
+    return RuntimeChoice(option)
 
 
-def _asked(*, yes: bool) -> RuntimeChoice:
+def _ask(*, yes: bool) -> RuntimeChoice:
     answering = next((engine for engine in engines.engines_here() if engine.answers()), None)
     possible = [runtime_choice.CONTAINER] if answering else []
     if sys.platform != "win32":
@@ -118,7 +118,7 @@ def _asked(*, yes: bool) -> RuntimeChoice:
     while not 1 <= number <= len(possible):
         number = int(typer.prompt("Number", default=1, type=int, err=True))
     if possible[number - 1] == runtime_choice.REMOTE:
-        return _checked(typer.prompt("Its address (https://…)", err=True))
+        return _parse(typer.prompt("Its address (https://…)", err=True))
     return RuntimeChoice(possible[number - 1])
 
 

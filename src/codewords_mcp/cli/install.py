@@ -82,7 +82,7 @@ def install(
         choice = _runtime_choice.choose(runtime, yes=yes or only_print or link)
         variables |= _runtime_choice.variables(choice)
         if not (only_print or link):
-            _runtime_choice.keep(choice, named=runtime is not None)
+            _runtime_choice.keep(choice, always=runtime is not None)
             if runtime is not None and not as_json:
                 _output.line(_runtime_choice.describe(choice))
 

@@ -190,7 +190,7 @@ def _run(engine: ContainerEngine, words: list[str], key: str, deadline: float) -
 
 
 def _wait_until_ready(engine: ContainerEngine, name: str, port: int, say: Say, deadline: float) -> None:
-    began = looked = told = time.monotonic()
+    began = looked = reported = time.monotonic()
     while not _is_ready(port):
         now = time.monotonic()
         if now > deadline:
@@ -203,8 +203,8 @@ def _wait_until_ready(engine: ContainerEngine, name: str, port: int, say: Say, d
             state = engine.state(name)
             if state is None or not state.is_running:
                 raise _failed(engine, name)
-        if now - told > _TELL_EVERY:
-            told = now
+        if now - reported > _TELL_EVERY:
+            reported = now
             say(f"the container is still starting ({now - began:.0f} s)")
         time.sleep(_POLL)
 
@@ -238,10 +238,10 @@ def _connects(port: int) -> bool:
     return True
 
 
-def _choose_port(kept: object) -> tuple[int, int]:
+def _choose_port(previous: object) -> tuple[int, int]:
     """(a free port, the kept one if another program has it, else 0)."""
     named = os.environ.get("CODEWORDS_PORT", "")
-    own = int(named) if named.isdigit() and named != "0" else kept if isinstance(kept, int) else 0
+    own = int(named) if named.isdigit() and named != "0" else previous if isinstance(previous, int) else 0
     for port in ([own] if own else []) + [port for port in _PORTS if port != own]:
         if _is_free(port):
             return port, own if own and port != own else 0

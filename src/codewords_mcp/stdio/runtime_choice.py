@@ -1,4 +1,4 @@
-"""What runs a home's workflows: a runtime on this machine, one in a container, E2B, or a runtime elsewhere.
+"""The runtime of a home's workflows: one on this machine, one in a container, one with sandboxes on E2B, or one elsewhere.
 
 CODEWORDS_RUNTIME and CODEWORDS_RUNTIME_URL say it for one process; `runtime-choice.json` in the home (0600) for all others.
 """
@@ -43,8 +43,8 @@ def read(home: str, env: Mapping[str, str] = os.environ) -> RuntimeChoice:
 
     try:
         with open(os.path.join(home, FILE), encoding="utf-8") as file:
-            kept = json.load(file)
-        kind, url, key = str(kept["runtime"]), str(kept.get("url") or ""), str(kept.get("key") or "")
+            stored = json.load(file)
+        kind, url, key = str(stored["runtime"]), str(stored.get("url") or ""), str(stored.get("key") or "")
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return RuntimeChoice(LOCAL)
 
