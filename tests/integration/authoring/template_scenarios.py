@@ -13,23 +13,29 @@ from typing import Any
 
 import httpx
 from tests.integration.authoring.outside_services import PAGE, SECRET, SHOP, World
+from tests.integration.mcp_broker.helpers import ServedMcp
 from tests.support.browser_client import sign_in
 from tests.support.http_runtime import ADMIN_KEY
 from tests.support.waiting import until
 
 from codewords_mcp.runtime.authoring.templates import templates
+from codewords_testing.apps import LoopbackApps
 from codewords_testing.providers import LoopbackProviders
 from codewords_testing.providers.scripted import chat_reply
+from codewords_testing.services import LoopbackServices
 
 
 @dataclass
 class Stage:
-    """One template, deployed."""
+    """One template, deployed. `upstream`, `apps` and `notes` stand in for services, apps and an MCP server."""
 
     http: httpx.Client
     models: LoopbackProviders
     world: World
     service: str
+    upstream: LoopbackServices
+    apps: LoopbackApps
+    notes: ServedMcp
 
     def run(self, given: Any = None, *said: Any, path: str = "", status: int = 200, **more: Any) -> Any:
         """Its answer; `said` is what models say meanwhile, in order."""

@@ -12,7 +12,7 @@ pytestmark = pytest.mark.requirement("generate:nearest")
 WISHES = [
     ("Read a CSV of expenses and give a monthly summary", {"csv_statistics"}),
     ("Take a CSV file of my spending and answer totals per month and category", {"csv_statistics"}),
-    ("Read a table from a page that is rendered by JavaScript", {"web_page_facts"}),
+    ("Read a table from a page that is rendered by JavaScript", {"rendered_page", "web_page_facts"}),
     ("Scrape a JS table of a website", {"web_page_facts"}),
     ("Check five URLs at 8 every morning and post to a webhook which are down", {"uptime_check"}),
     ("Ping my sites and tell me about an outage", {"uptime_check"}),

@@ -19,6 +19,8 @@ from tests.integration.authoring.outside_services import (
     World,
 )
 from tests.integration.authoring.template_scenarios import PLAYS, Stage
+from tests.integration.authoring.template_scenarios_services import MORE_PLAYS
+from tests.integration.mcp_broker.helpers import ServedMcp, notes_app, served
 from tests.support.http_runtime import ADMIN_KEY, Door
 from tests.support.loopback_site import StandIn, serving
 from tests.support.runtime import make_home
@@ -26,12 +28,37 @@ from tests.support.waiting import until
 
 from codewords_mcp.runtime.authoring.templates import templates
 from codewords_mcp.runtime.model.egress_policy import HOST_ALIAS
+from codewords_mcp.runtime.model.manifest import ANY
 from codewords_mcp.runtime.workflows.analysis import derive
 from codewords_mcp.runtime.workflows.script import parse_script
 from codewords_mcp.settings import Settings
+from codewords_testing.apps import LoopbackApps, loopback_apps
 from codewords_testing.providers import LoopbackProviders, loopback_providers
+from codewords_testing.services import (
+    LoopbackServices,
+    hunter,
+    loopback_services,
+    reddit,
+    search,
+    slack,
+    whatsapp,
+)
 
 pytestmark = [pytest.mark.slow]
+
+SERVICE_KEYS = {
+    "SEARCHAPI_API_KEY": search.KEY,
+    "REDDIT_CLIENT_ID": reddit.CLIENT_ID,
+    "REDDIT_CLIENT_SECRET": reddit.CLIENT_SECRET,
+    "HUNTER_API_KEY": hunter.KEY,
+    "SLACK_BOT_TOKEN": slack.BOT_TOKEN,
+    "SLACK_SIGNING_SECRET": slack.SIGNING_SECRET,
+    "WHATSAPP_ACCESS_TOKEN": whatsapp.ACCESS_TOKEN,
+    "WHATSAPP_PHONE_NUMBER_ID": whatsapp.PHONE_NUMBER_ID,
+    "WHATSAPP_APP_SECRET": whatsapp.APP_SECRET,
+    "WHATSAPP_VERIFY_TOKEN": "word-of-the-tests",
+}
+ALL_PLAYS = PLAYS | MORE_PLAYS
 
 
 @pytest.fixture(scope="module")
@@ -69,18 +96,48 @@ def models() -> Iterator[LoopbackProviders]:
 
 
 @pytest.fixture(scope="module")
+def upstream() -> Iterator[LoopbackServices]:
+    with loopback_services() as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def apps() -> Iterator[LoopbackApps]:
+    with loopback_apps("token-of-the-tests") as running:
+        running.sheets["sheet-of-the-tests"] = [["Name", "Amount", "Note"]]
+        yield running
+
+
+@pytest.fixture(scope="module")
+def notes() -> Iterator[ServedMcp]:
+    with served(notes_app) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
 def http(
-    tmp_path_factory: pytest.TempPathFactory, world: World, models: LoopbackProviders
+    tmp_path_factory: pytest.TempPathFactory,
+    world: World,
+    models: LoopbackProviders,
+    upstream: LoopbackServices,
+    apps: LoopbackApps,
+    notes: ServedMcp,
 ) -> Iterator[httpx.Client]:
     port = world.outside.rpartition(":")[2]
+    allowed = [f"127.0.0.1:{port}", f"{HOST_ALIAS}:{port}", f"127.0.0.1:{notes.port}"]
     settings = Settings.model_validate(
-        {
+        upstream.settings()
+        | {
             "home": make_home(tmp_path_factory.mktemp("templates") / "home"),
             "port": 0,
             "api_key": ADMIN_KEY,
-            "egress_allow_private": [f"127.0.0.1:{port}", f"{HOST_ALIAS}:{port}"],
+            "egress_allow_private": allowed,
             "openai_base_url": models.url,
+            "anthropic_base_url": models.url,
+            "gemini_base_url": models.url,
+            "agent_model": "openai/gpt-4.1",
             "github_base_url": world.outside,
+            "integration_base_urls": apps.bases,
         }
     )
     with pytest.MonkeyPatch.context() as patch:
@@ -93,6 +150,10 @@ def http(
                 "CHAT_WEBHOOK_URL": f"{world.inside}/hook",
                 "WEBHOOK_SECRET": SECRET,
                 "HUBSPOT_TOKEN": "pat-of-the-tests-0000",
+                "GOOGLE_ACCESS_TOKEN": apps.token,
+                "ANTHROPIC_API_KEY": "sk-ant-of-the-tests-00",
+                "GEMINI_API_KEY": "gemini-key-of-the-tests",
+                **SERVICE_KEYS,
             }.items():
                 client.put(f"/secrets/{name}", json={"value": value}).raise_for_status()
             yield client
@@ -103,15 +164,22 @@ def http(
 )
 @pytest.mark.parametrize("template_id", [one.id for one in templates()])
 def test_every_template_deploys_by_its_id_and_does_what_it_says(
-    http: httpx.Client, models: LoopbackProviders, world: World, template_id: str
+    http: httpx.Client,
+    models: LoopbackProviders,
+    world: World,
+    upstream: LoopbackServices,
+    apps: LoopbackApps,
+    notes: ServedMcp,
+    template_id: str,
 ) -> None:
     live = http.post("/deploy", json={"template_id": template_id, "allow": True})
     assert live.status_code == 200, live.text
     told = [one for one in live.json()["notes"] if one["status"] in {"failed", "warning"}]
     assert all(one["id"] == "credentials" and "SMTP_URL" in one["message"] for one in told), told
-    assert bool(told) == ("send_email" in next(one.services for one in templates() if one.id == template_id))
-    stage = Stage(http, models, world, live.json()["service_id"])
-    PLAYS[template_id](stage)
+    services = next(one.services for one in templates() if one.id == template_id)
+    assert bool(told) == bool({"send_email", "user_login"} & set(services))
+    stage = Stage(http, models, world, live.json()["service_id"], upstream, apps, notes)
+    ALL_PLAYS[template_id](stage)
     replays_as_itself(stage)
 
 
@@ -136,7 +204,7 @@ def test_a_template_names_every_service_that_its_code_calls() -> None:
             *manifest.models,
             *manifest.service_names,
             *(["schedule_runs"] if manifest.schedules else []),
-        }
+        } - {ANY}
         assert set(one.services) == called, one.id
         assert one.title
         assert one.description.endswith("."), one.id
