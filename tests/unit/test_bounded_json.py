@@ -16,6 +16,7 @@ from codewords_mcp.common.bounded_json import (
     MAX_DEPTH,
     UnacceptableJson,
     check,
+    has_more_values,
     parse,
     parse_or_none,
     parse_stored,
@@ -247,3 +248,28 @@ def test_a_text_that_the_database_does_not_take_is_the_callers_fault_and_said_so
     else:
         database.write_blocking(add)
     database.write_blocking(lambda c: runs.add(c, row | {"id": "next"}))
+
+
+def marks_outside_strings(text: str) -> int:
+    """Commas and opening brackets, found character by character."""
+    count, within, escaped = 0, False, False
+    for character in text:
+        if within:
+            within = escaped or character != '"'
+            escaped = not escaped and character == "\\"
+        elif character == '"':
+            within = True
+        else:
+            count += character in ",[{"
+    return count
+
+
+@given(
+    value=VALUES | st.lists(st.text(st.sampled_from('\\",[{a'), max_size=6), max_size=6),
+    piece=st.integers(1, 9),
+)
+def test_values_are_counted_outside_of_strings_only(value: Any, piece: int) -> None:
+    text = json.dumps(value)
+    count = marks_outside_strings(text)
+    assert not has_more_values(text.encode(), count, piece=piece)
+    assert has_more_values(text.encode(), count - 1, piece=piece)
