@@ -63,6 +63,24 @@ def test_each_request_is_answered_by_what_is_saved_or_with_its_error(shell: Shel
         httpx2.get(address, trust_env=False)
 
 
+@pytest.mark.requirement("dev:answers")
+def test_a_program_has_its_secrets_and_its_traceback_names_the_file(shell: Shell, tmp_path: Path) -> None:
+    assert shell("codewords", "secrets", "set", "DEV_WORD", stdin="sesame").code == 0
+    file = tmp_path / "secret.py"
+    body = (
+        "import os\n"
+        '@app.post("/")\nasync def say(body: dict):\n'
+        '    return {"long": len(os.environ["DEV_WORD"])}\n'
+        '@app.post("/broken")\nasync def broken(body: dict):\n    raise ValueError("wrong")\n'
+    )
+    file.write_text(workflow(body, env=("DEV_WORD",)), encoding="utf-8")
+    with developing(shell, str(file), "--allow") as dev:
+        assert dev.ask().json() == {"long": len("sesame")}
+        assert dev.ask("broken").status_code == 500
+        dev.wait("log", lambda event: f'File "{file}", line ' in event["message"])
+    assert shell("codewords", "secrets", "delete", "DEV_WORD").code == 0
+
+
 @pytest.mark.requirement("dev:saves")
 def test_every_way_of_saving_ends_in_the_content_that_is_there(shell: Shell, tmp_path: Path) -> None:
     file = tmp_path / "saved.py"

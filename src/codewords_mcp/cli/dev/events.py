@@ -6,7 +6,8 @@ import sys
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from pathlib import Path
+from typing import Any, Final
 
 from codewords_mcp.cli import _output
 from codewords_mcp.cli._client import Json
@@ -15,6 +16,8 @@ from codewords_mcp.runtime.model.log_text import is_server_line, readable
 
 _MARKS = {"failed": ("✗", "bold red"), "warning": ("!", "yellow"), "note": ("i", "cyan")}
 _LEVELS = {"debug": "dim", "warning": "yellow", "error": "red", "critical": "bold red"}
+_PROGRAM: Final = "/app/main.py"
+"""The code of a program in its sandbox."""
 _ANSWER = 2000
 """Characters of an answer that are shown."""
 
@@ -92,13 +95,17 @@ class Events:
             ms=round(request.ms, 1), run_id=request.run_id or None,
         )  # fmt: skip
 
-    def log(self, run_id: str, entry: Json) -> None:
-        """Print an entry of a run's log, without what the workflow's HTTP server says of itself."""
+    def log(self, run_id: str, entry: Json, path: Path) -> None:
+        """Print an entry of a run's log, without what the workflow's HTTP server says of itself.
+
+        A traceback names the file at `path`, where a person finds the line, and not the sandbox's copy of it.
+        """
         message, stream = str(entry.get("message", "")), str(entry.get("stream"))
+        message = message.replace(f'File "{_PROGRAM}"', f'File "{path}"')
         if is_server_line(stream, message):
             return
         if self._as_json:
-            _output.json_line({"event": "log", "run_id": run_id, **entry})
+            _output.json_line({"event": "log", "run_id": run_id, **entry, "message": message})
             return
         level, text = entry.get("level"), message
         if logged := readable(message):

@@ -36,7 +36,7 @@ _SANDBOXED: Final = (b"content-security-policy", b"sandbox")
 
 
 class LocalProxy:
-    """Serves one file at `/`, or several below their names. `watch_run(run_id)` shows the log of a run that begins.
+    """Serves one file at `/`, or several below their names. `watch_run(run_id, file)` shows the log of a run that begins.
 
     `dry_run`: writes of all runs are held.
     """
@@ -46,7 +46,7 @@ class LocalProxy:
         files: Callable[[], Sequence[ServedFile]],
         runtime: RuntimeConnection,
         events: Events,
-        watch_run: Callable[[str], asyncio.Task[None]],
+        watch_run: Callable[[str, ServedFile], asyncio.Task[None]],
         *,
         single: bool,
         dry_run: bool,
@@ -172,7 +172,7 @@ class _ProxiedCall:
     async def _pass(self, send: Send) -> int:
         """Pass the request on. Returns the status of the answer, 0 where the draft is not served."""
         headers = await self._headers()
-        watching = self._proxy.watch_run(self._run_id) if self._run_id else None
+        watching = self._proxy.watch_run(self._run_id, self._file) if self._run_id else None
         query = self._scope["query_string"].decode("latin-1")
         target = f"/run/{self._file.draft_id}{self._path}" + (f"?{query}" if query else "")
         method = str(self._scope["method"])

@@ -83,9 +83,9 @@ class DevSession:
         await asyncio.gather(*tasks, return_exceptions=True)
         await asyncio.gather(*(file.close() for file in self.files))
 
-    def watch_run(self, run_id: str) -> asyncio.Task[None]:
+    def watch_run(self, run_id: str, file: ServedFile) -> asyncio.Task[None]:
         """Show the log of a run as it comes, and at its end what it held."""
-        return self._start(self._follow(run_id))
+        return self._start(self._follow(run_id, file))
 
     def _start(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         task = asyncio.create_task(work)
@@ -184,10 +184,10 @@ class DevSession:
             async with stream as response:
                 await response.aread()
 
-    async def _follow(self, run_id: str) -> None:
+    async def _follow(self, run_id: str, file: ServedFile) -> None:
         try:
             async for entry in self._runtime.lines("GET", f"/logs/{run_id}"):
-                self._events.log(run_id, entry)
+                self._events.log(run_id, entry, file.path)
             if self._options.dry_run:
                 self._print_writes(run_id, await self._runtime.call("GET", f"/runs/{run_id}/writes"))
         except CodewordsError:
