@@ -10,10 +10,11 @@ from typing import Any
 import httpx
 from tests.integration.recording.resume_ground import ResumeGround
 from tests.integration.runtime.helpers import deployed, serving
+from tests.support.background_runs import with_options
 from tests.support.counting_host import counting_host
 from tests.support.http_runtime import Door
 from tests.support.resumable_runs import resumable
-from tests.support.runtime import ADMIN, make_home, open_runtime, until_run
+from tests.support.runtime import ADMIN, make_home, open_runtime, until_run, workflow
 from tests.support.waiting import until, until_async
 
 from codewords_mcp.runtime.api.runtime import Runtime
@@ -22,6 +23,26 @@ from codewords_mcp.runtime.model.run_wait import ApprovalInfo, PersonAnswer
 SERVICES = 'services = ["approvals", "wait"]'
 SUSPENDED = ("queued", "answer")
 YES = PersonAnswer("approve", {}, "a test")
+
+
+# The program sees its address only when it runs; what it waits for is in its input.
+_WAITS_FOR_REQUEST = """
+import os, httpx
+
+@app.post("/")
+async def act(body: dict):
+    async with httpx.AsyncClient(timeout=60, base_url=os.environ["CODEWORDS_RUNTIME_URI"]) as client:
+        client.headers["Authorization"] = os.environ["CODEWORDS_API_KEY"]
+        made = (await client.post("/run/wait/", json={"new_webhook": True} | body.get("new", {}))).json()
+        print("ADDRESS", made["url"], flush=True)
+        if body.get("first"):
+            await client.post("/run/wait/", json={"seconds": body["first"]})
+        waited = await client.post("/run/wait/", json={"for_webhook": made["id"]} | body.get("for", {}))
+        again = await client.post("/run/wait/", json={"for_webhook": made["id"]})
+    return {"made": made, "waited": waited.json(), "again": again.json() == waited.json()}
+"""
+WAITS_FOR_REQUEST = with_options(workflow(_WAITS_FOR_REQUEST, title="Hooked"), 'services = ["wait"]')
+"""A workflow that makes an address and waits for a request to it; its header lists the service, so that its runs keep a journal."""
 
 
 @asynccontextmanager
@@ -100,3 +121,17 @@ def asked_over(http: httpx.Client, run_id: str) -> dict[str, Any]:
         return found[0] if found else {}
 
     return until(first, f"a question of {run_id}")
+
+
+def address(http: httpx.Client, run_id: str) -> str:
+    """The path of a run's address, as soon as its log has it."""
+
+    def look() -> str:
+        text = http.get(f"/logs/{run_id}", params={"follow": "false"}).text
+        return (
+            text.partition("/webhook/")[2].split('"')[0].split("\\")[0].split()[0]
+            if "/webhook/" in text
+            else ""
+        )
+
+    return "/webhook/" + until(look, "the address")

@@ -10,7 +10,7 @@ from typing import Any
 
 import httpx
 import pytest
-from tests.integration.approvals.helpers import asking, deploy_over
+from tests.integration.approvals.helpers import WAITS_FOR_REQUEST, address, asking, deploy_over
 from tests.support.background_runs import with_options
 from tests.support.browser_client import sign_in
 from tests.support.http_runtime import ADMIN_KEY, Door
@@ -20,24 +20,6 @@ from tests.support.waiting import until
 from codewords_mcp.settings import Settings
 
 pytestmark = pytest.mark.slow
-# The program sees its address only when it runs; what it waits for is in its input.
-PROGRAM = """
-import os, httpx
-
-@app.post("/")
-async def act(body: dict):
-    async with httpx.AsyncClient(timeout=60, base_url=os.environ["CODEWORDS_RUNTIME_URI"]) as client:
-        client.headers["Authorization"] = os.environ["CODEWORDS_API_KEY"]
-        made = (await client.post("/run/wait/", json={"new_webhook": True} | body.get("new", {}))).json()
-        print("ADDRESS", made["url"], flush=True)
-        if body.get("first"):
-            await client.post("/run/wait/", json={"seconds": body["first"]})
-        waited = await client.post("/run/wait/", json={"for_webhook": made["id"]} | body.get("for", {}))
-        again = await client.post("/run/wait/", json={"for_webhook": made["id"]})
-    return {"made": made, "waited": waited.json(), "again": again.json() == waited.json()}
-"""
-
-
 PARENT = """
 import os, httpx
 
@@ -74,15 +56,7 @@ def door(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Door]:
 
 @pytest.fixture(scope="module")
 def service(door: Door) -> str:
-    code = workflow(PROGRAM, title="Hooked").replace("# ///\n\n", "# ///\n\n", 1)
-    return deploy_over(door, with_services(code), "Hooked")
-
-
-def with_services(code: str) -> str:
-    """The header lists the service, so that the run keeps a journal."""
-    return code.replace(
-        "# [tool.env-checker]", '# [tool.codewords]\n# services = ["wait"]\n# [tool.env-checker]', 1
-    )
+    return deploy_over(door, WAITS_FOR_REQUEST, "Hooked")
 
 
 @pytest.fixture
@@ -100,20 +74,6 @@ def outside(door: Door) -> Iterator[httpx.Client]:
 
 def start(http: httpx.Client, service: str, **body: Any) -> str:
     return str(http.post(f"/run_async/{service}/", json=body).json()["request_id"])
-
-
-def address(http: httpx.Client, run_id: str) -> str:
-    """The path of a run's address, as soon as its log has it."""
-
-    def look() -> str:
-        text = http.get(f"/logs/{run_id}", params={"follow": "false"}).text
-        return (
-            text.partition("/webhook/")[2].split('"')[0].split("\\")[0].split()[0]
-            if "/webhook/" in text
-            else ""
-        )
-
-    return "/webhook/" + until(look, "the address")
 
 
 def suspended(http: httpx.Client, run_id: str) -> None:
