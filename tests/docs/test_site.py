@@ -93,7 +93,16 @@ def test_every_page_is_in_the_menu_once(builder: Any) -> None:
     listed = [path for entries in builder.menu().values() for _, path in entries]
     assert sorted(listed) == sorted(set(builder.pages().values()))
     sections = list(builder.menu())
-    assert {"Start", "Concepts", "How-to", "Cookbook", "Attacks", "Reference", "Explanation"} <= set(sections)
+    assert {
+        "Start",
+        "Tutorial",
+        "Concepts",
+        "How-to",
+        "Cookbook",
+        "Attacks",
+        "Reference",
+        "Explanation",
+    } <= set(sections)
 
 
 @pytest.mark.slow
