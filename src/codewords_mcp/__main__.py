@@ -1,4 +1,4 @@
-"""Entry points of `codewords-mcp` and `codewords`. `codewords-mcp` without arguments is the stdio MCP server.
+"""Entry points of `codewords-mcp` and `codewords`. The first without arguments, or with `stdio`, is the stdio MCP server.
 
 The stdio server is a pipe to the home's runtime (or to CODEWORDS_RUNTIME_URL). Its start is what a person
 waits for, so it imports the standard library only, little of that, and each part where it is used.
@@ -16,6 +16,9 @@ _OPTIONS = "it takes --read-only and --toolsets NAMES (parted by commas)."
 def main() -> int:
     """The `codewords-mcp` console script; the process's exit code."""
     argv = sys.argv[1:]
+    # By name too, for containers: without arguments those do what their image says.
+    if argv[:1] == ["stdio"]:
+        return _pipe(argv[1:])
     if not argv or argv[0].split("=", 1)[0] in {"--read-only", "--toolsets"}:
         return _pipe(argv)
     if argv == ["serve", "--detached"]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import re
@@ -167,6 +168,30 @@ def released(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.slow
+@pytest.mark.requirement("packaging:hashes")
+def test_every_file_of_a_release_has_its_hash_and_the_components_are_those_of_the_wheel(
+    released: Path,
+) -> None:
+    lines = (released / "SHA256SUMS").read_text(encoding="utf-8").splitlines()
+    sums = {name: digest for digest, name in (line.split("  ") for line in lines)}
+    assert set(sums) == {path.name for path in released.iterdir()} - {"SHA256SUMS", ".gitignore"}
+    assert sums == {name: hashlib.sha256((released / name).read_bytes()).hexdigest() for name in sums}
+    [wheel] = (name for name in sums if name.endswith(".whl"))
+    formula = (released / "codewords-mcp.rb").read_text(encoding="utf-8")
+    assert f'sha256 "{sums[wheel]}"' in formula
+    assert "@" not in formula.replace("python@3.13", "")
+
+    bom = json.loads((released / f"codewords-mcp-{__version__}.cdx.json").read_text(encoding="utf-8"))
+    assert bom["bomFormat"] == "CycloneDX"
+    assert bom["metadata"]["component"]["name"] == "codewords-mcp"
+    names = {component["name"] for component in bom["components"]}
+    project = tomllib.loads((PROJECT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    needed = {re.split(r"[^\w-]", line)[0] for line in project["dependencies"]}
+    assert needed <= names
+    assert all("==" not in component["name"] and component["version"] for component in bom["components"])
+
+
+@pytest.mark.slow
 @pytest.mark.requirement("packaging:wheel")
 def test_the_wheel_holds_the_clients_wheel_and_every_file_of_the_package_that_is_no_code(
     released: Path,
@@ -200,14 +225,7 @@ async def test_the_bundle_is_valid_and_started_as_a_host_starts_it_deploys_and_r
     server = StdioServerParameters(
         command=find_uv_bin(),
         args=[word.replace("${__dirname}", str(unpacked)) for word in config["args"]],
-        # The wheel is not in an index yet.
-        env={
-            **outside,
-            **filled,
-            "CODEWORDS_HOME": str(home),
-            "UV_FIND_LINKS": str(released),
-            "UV_PYTHON": "3.11",
-        },
+        env={**outside, **filled, "CODEWORDS_HOME": str(home), "UV_PYTHON": "3.11"},
     )
     try:
         async with stdio_client(server) as streams, ClientSession(*streams) as session:
@@ -220,6 +238,12 @@ async def test_the_bundle_is_valid_and_started_as_a_host_starts_it_deploys_and_r
             assert "Hello Ada!" in str(ran.structured_content)
     finally:
         codewords = next((unpacked / ".venv").glob("bin/codewords"))
+        # Again without the network: our own wheel is in the bundle, what it needs in uv's cache by now.
+        offline = subprocess.run(
+            [find_uv_bin(), "run", "--offline", "--isolated", "--directory", unpacked, "codewords-mcp", "--version"],
+            env={**outside, "UV_PYTHON": "3.11"}, capture_output=True, encoding="utf-8", timeout=120, check=False,
+        )  # fmt: skip
+        assert offline.stdout.strip() == __version__, offline.stderr
         subprocess.run(
             [codewords, "stop"], env={**outside, "CODEWORDS_HOME": str(home)},
             capture_output=True, timeout=60, check=False,
