@@ -526,6 +526,19 @@ def page(name: str) -> tuple[str, str]:
     return text, f"{before}{BEGIN}\n\n{PAGES[name]().strip()}\n\n{END}{after}"
 
 
+def project_schema() -> str:
+    """The JSON Schema of `codewords.toml`."""
+    from codewords_mcp.runtime.model.project import ProjectFile
+
+    head = {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": "codewords.toml",
+        "description": "A folder of workflows: docs/guides/projects.md.",
+    }
+    schema = {key: value for key, value in ProjectFile.model_json_schema().items() if key not in head}
+    return json.dumps(head | schema, indent=1, ensure_ascii=False) + "\n"
+
+
 def main(arguments: list[str]) -> int:
     """Write the table and the pages, or check them."""
     check = "--check" in arguments
@@ -538,6 +551,8 @@ def main(arguments: list[str]) -> int:
         return subprocess.run([sys.executable, __file__], check=False).returncode
 
     pages = {HERE / f"{name}.md": page(name) for name in PAGES}
+    schema = HERE / "codewords.schema.json"
+    pages[schema] = (schema.read_text(encoding="utf-8") if schema.is_file() else "", project_schema())
     stale = {path: wanted for path, (current, wanted) in pages.items() if current != wanted}
     for path, wanted in stale.items():
         if check:

@@ -22,12 +22,12 @@ _MOST = 1000
 
 def deployed_as(file: str) -> str | None:
     """The id of the workflow that this file was deployed as, on the runtime that commands talk to now."""
-    return _read().get(_runtime(), {}).get(_key(file))
+    return _read().get(runtime_name(), {}).get(_key(file))
 
 
 def deployed_from(workflow_id: str) -> Path | None:
     """The file that a workflow was deployed from last, on the runtime that commands talk to now."""
-    files = _read().get(_runtime(), {})
+    files = _read().get(runtime_name(), {})
     found = [Path(file) for file, one in files.items() if one == workflow_id]
     return found[-1] if found else None
 
@@ -35,7 +35,7 @@ def deployed_from(workflow_id: str) -> Path | None:
 def remember(file: str, workflow_id: str) -> None:
     """Note what a file was deployed as. A home that cannot be written only means that the next deploy asks for the id."""
     known = _read()
-    files = known.setdefault(_runtime(), {})
+    files = known.setdefault(runtime_name(), {})
     # Removed first, so that it becomes the newest: dictionaries keep the order of insertion.
     files.pop(_key(file), None)
     files[_key(file)] = workflow_id
@@ -47,7 +47,7 @@ def remember(file: str, workflow_id: str) -> None:
 def forget(file: str) -> None:
     """Forget a file whose workflow is gone."""
     known = _read()
-    if known.get(_runtime(), {}).pop(_key(file), None) is not None:
+    if known.get(runtime_name(), {}).pop(_key(file), None) is not None:
         _write(known)
 
 
@@ -56,7 +56,7 @@ def _key(file: str) -> str:
     return str(Path(file).resolve())
 
 
-def _runtime() -> str:
+def runtime_name() -> str:
     """The remote runtime's address, or the home itself, whose port may change."""
     remote = remote_endpoint()
     return remote.url if remote is not None else "home"

@@ -20,6 +20,7 @@ from codewords_mcp.cli._connect import connect
 from codewords_mcp.cli._deletion import tell_deleted
 from codewords_mcp.cli._refs import AsJson, is_draft, part, workflow_id
 from codewords_mcp.cli._remedies import worded
+from codewords_mcp.cli.projects import diff_folder
 from codewords_mcp.cli.workflows import print_checks, read_code
 from codewords_mcp.errors import ConsentNeeded, Forbidden, InvalidInput
 
@@ -146,16 +147,32 @@ def edit(
 
 
 def diff(
-    subject: Subject,
+    subject: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="ID|FOLDER",
+            help="A draft's id, a workflow's id or name, or a folder with `codewords.toml`; this folder without it.",
+            show_default=False,
+        ),
+    ] = None,
     against: Annotated[
         int | None, typer.Option(min=1, help="The version to compare with; the one before otherwise.")
     ] = None,
     version: Annotated[
         int | None, typer.Option(min=1, help="Of a workflow, the later version; the live one otherwise.")
     ] = None,
+    exit_code: Annotated[
+        bool, typer.Option("--exit-code", help="Of a folder: exit with 1 where something differs.")
+    ] = False,
+    quick: Annotated[
+        bool, typer.Option("--quick", help="Of a folder: compare only, and let nothing be checked.")
+    ] = False,
     as_json: AsJson = False,
 ) -> int:
-    """Show what a draft changes, or what is different between two versions."""
+    """Show what a push of a folder would change, what a draft changes, or what is different between two versions."""
+    if subject is None or Path(subject).is_dir():
+        return diff_folder(Path(subject or "."), exit_code=exit_code, quick=quick, as_json=as_json)
+
     with connect() as client:
         params = {"against": against, "version": version}
         found = client.record("GET", f"{_path(client, subject)}/diff", params=params)

@@ -17,8 +17,9 @@ from codewords_mcp.cli._connect import connect
 from codewords_mcp.cli._deployment_report import print_deployment
 from codewords_mcp.cli._refs import AsJson, WorkflowRef, part, workflow_id
 from codewords_mcp.cli._remedies import worded
-from codewords_mcp.cli._sources import deployed_as, forget, remember
+from codewords_mcp.cli._sources import deployed_as, forget
 from codewords_mcp.cli._times import to_minute
+from codewords_mcp.cli.project.history import note_pushed
 from codewords_mcp.errors import InvalidInput, NotFound
 
 _MARKS = {
@@ -144,7 +145,7 @@ def deploy(
             done = _deploy(client, body | {"confirm": agreed(error, as_json=as_json)}, subject)
 
     if file not in {None, "-"}:
-        remember(str(file), done["service_id"])
+        note_pushed(Path(str(file)), str(done["service_id"]), int(done["version"]), str(body["code"]))
     if as_json:
         _output.print_json(done)
     else:

@@ -34,6 +34,7 @@ from codewords_mcp.http.routes import (
     alerts,
     browser,
     budgets,
+    configuration,
     costs,
     debugger,
     discovery,
@@ -110,7 +111,7 @@ _MCP = [
 def operations() -> tuple[HttpOperation, ...]:
     """List every operation of the HTTP API. The secret page comes before `/secrets/{name}/…`, which would match it too."""
     table = (
-        *secret_page.OPERATIONS, *admin.OPERATIONS, *workflows.OPERATIONS, *drafts.OPERATIONS,
+        *secret_page.OPERATIONS, *admin.OPERATIONS, *workflows.OPERATIONS, *drafts.OPERATIONS, *configuration.OPERATIONS,
         *run_lists.OPERATIONS, *run_records.OPERATIONS,
         *replays.OPERATIONS,
         *dry_runs.OPERATIONS,

@@ -238,5 +238,5 @@ def test_a_published_tool_belongs_to_its_toolset_and_is_not_for_runs() -> None:
     rule = published_rule("quarterly", "sales", read_only=False)
     outcomes = {name: kind.access.outcome(rule) for name, kind in KINDS.items()}
     assert {name for name, outcome in outcomes.items() if outcome == "allow"} == {
-        "admin", "console", "user", "published", "token", "user: run", "user: read, run", "user: run, write", "user: read, run, write",
+        "admin", "console", "user", "published", "token", "user: run", "user: read, run", "user: run, write", "user: read, run, deploy", "user: read, run, write",
     }  # fmt: skip

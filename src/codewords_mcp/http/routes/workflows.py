@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pydantic import Field
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -14,7 +15,14 @@ from codewords_mcp.runtime.model.authoring import Template
 from codewords_mcp.runtime.model.plain_text import item
 from codewords_mcp.runtime.model.progress import Progress
 from codewords_mcp.runtime.model.validation import ValidationReport
-from codewords_mcp.runtime.model.workflow import Consent, Deployment, ListedWorkflow, WorkflowDetail
+from codewords_mcp.runtime.model.workflow import (
+    CodeReview,
+    Consent,
+    Deployment,
+    ListedWorkflow,
+    TriggerInput,
+    WorkflowDetail,
+)
 
 _MANY = 1 << 31
 
@@ -35,14 +43,16 @@ class DeployBody(Body):
     """One of `code`, `template_id` and `draft_id`. With `service_id`, a new version of that workflow.
 
     Without it, a `name` that another workflow has answers 409, with its `service_id`. `base_version` is the live version
-    that the code began from; where other code is live, 409 with `live_changes` and `own_changes`.
+    that the code began from; where other code is live, 409 with `live_changes` and `own_changes`. `config` replaces the
+    workflow's plain configuration values, with the version.
 
     A draft is a new version of what it was made of; with `revision` it has to be that one.
 
     Recorded runs are replayed on a new version first, unless `replay` is false; what is worse or writes anew is asked for.
     So is one that fails a recorded test, unless `tests` is false.
     A version that may do more than the live one gets 403 `consent_needed`, with what it asks for. Then `confirm`, the
-    token of that answer, says that a person agrees to exactly that; `allow` agrees to whatever it asks.
+    token of that answer, says that a person agrees to exactly that; `allow` agrees to whatever it asks. With a key of the
+    scope `deploy` neither counts: a person answers on the question's page.
     """
 
     code: str | None = None
@@ -54,10 +64,26 @@ class DeployBody(Body):
     base_version: int | None = None
     description: str = ""
     public: bool | None = None
+    config: dict[str, str] | None = None
     replay: bool = True
     tests: bool = True
     confirm: str | None = None
     allow: bool = False
+
+
+class CodeReviewBody(Body):
+    """Fields as of `POST /deploy`. `ask`: open the question of the deploy, whose page is the `url` of the response.
+
+    `inputs` are tried against the schemas of the routes; `misfits` of the response has a sentence for each that is refused.
+    """
+
+    code: str
+    name: str | None = None
+    service_id: str | None = None
+    base_version: int | None = None
+    config: dict[str, str] | None = None
+    inputs: list[TriggerInput] = Field(default_factory=list[TriggerInput])
+    ask: bool = False
 
 
 class TemplateBody(Body):
@@ -100,11 +126,37 @@ async def deploy(request: Request) -> Response:
             base_version=body.base_version,
             description=body.description,
             public=body.public,
+            config=body.config,
             by=_deployer(request),
             replay=body.replay,
             tests=body.tests,
-            # The HTTP API is used with a person's key, so its holder vouches for the consent.
-            consent=Consent(allow=body.allow, confirm=body.confirm, by_person=True),
+            consent=_consent(request, body),
+            progress=progress,
+        )
+
+    return await answer(request, work)
+
+
+def _consent(request: Request, body: DeployBody) -> Consent:
+    """The consent that the request brings: its holder vouches for a person, unless its key may deploy only."""
+    agrees = caller(request.scope).agrees
+    return Consent(allow=body.allow and agrees, confirm=body.confirm, by_person=agrees)
+
+
+async def review(request: Request) -> Response:
+    """Check and replay code beside what is live; nothing is deployed."""
+    body = await read_body(request, CodeReviewBody)
+
+    async def work(progress: Progress) -> CodeReview:
+        return await runtime(request.scope).workflows.review_code(
+            caller(request.scope),
+            body.code,
+            name=body.name,
+            service_id=body.service_id,
+            base_version=body.base_version,
+            config=body.config,
+            inputs=body.inputs,
+            ask=body.ask,
             progress=progress,
         )
 
@@ -193,6 +245,10 @@ OPERATIONS = [
     HttpOperation(
         "POST", "/deploy", "Deploy code or a template", deploy,
         description=_STREAMS, body=DeployBody, reply=Deployment, other_media=(NDJSON,),
+    ),
+    HttpOperation(
+        "POST", "/deploy/review", "What a deploy of code would change, and ask for", review,
+        description=f"Nothing is deployed. {_STREAMS}", body=CodeReviewBody, reply=CodeReview,
     ),
     HttpOperation(
         "GET", "/templates", "Workflows to start from", list_templates,

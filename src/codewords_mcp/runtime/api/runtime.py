@@ -12,6 +12,7 @@ from codewords_mcp.runtime.api.approvals import ApprovalApi
 from codewords_mcp.runtime.api.authoring import AuthoringApi
 from codewords_mcp.runtime.api.browsers import BrowserApi
 from codewords_mcp.runtime.api.changes import ChangeApi
+from codewords_mcp.runtime.api.configuration import ConfigurationApi
 from codewords_mcp.runtime.api.connections import ConnectionApi
 from codewords_mcp.runtime.api.consents import ConsentApi
 from codewords_mcp.runtime.api.container import Container
@@ -88,6 +89,7 @@ class Runtime:
         self.drafts = DraftApi(container, validator, self.templates)
         self.served_drafts = ServedDraftApi(container)
         self.authoring = AuthoringApi(container, validator, self.services)
+        self.configuration = ConfigurationApi(container)
         self.files = FileApi(container)
         self.keys = KeyApi(container)
         self.schedules = ScheduleApi(container)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
 from typing import Any
 from weakref import WeakValueDictionary
@@ -37,10 +37,12 @@ class ScriptValidator:
         smoke: Smoke = Smoke(),  # noqa: B008  # immutable
         *,
         start: bool = True,
+        config: Mapping[str, str] | None = None,
     ) -> CheckedScript:
         """Run every check on the code, with the script that came of it. A failing check is a result, not a raise.
 
-        Without `start` only those that neither need its environment nor start it.
+        Without `start` only those that neither need its environment nor start it. `config` are the plain configuration
+        values that its runs get.
         """
         container = self._container
         # The runtime must not end for want of use while a validation goes on.
@@ -65,6 +67,7 @@ class ScriptValidator:
                 progress=progress,
                 smoke=smoke,
                 start=start,
+                config=config,
             )
         finally:
             self.active -= 1

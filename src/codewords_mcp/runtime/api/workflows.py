@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import replace
 from typing import Any
@@ -29,12 +30,15 @@ from codewords_mcp.runtime.model.caller import Caller, refuse_run
 from codewords_mcp.runtime.model.deletion import Deletion
 from codewords_mcp.runtime.model.events import TriggersChanged, WebhooksChanged
 from codewords_mcp.runtime.model.progress import Progress, no_progress
+from codewords_mcp.runtime.model.questions import BEHAVIOUR
 from codewords_mcp.runtime.model.validation import Check
 from codewords_mcp.runtime.model.workflow import (
+    CodeReview,
     Consent,
     Deployment,
     DraftReview,
     ListedWorkflow,
+    TriggerInput,
     WorkflowDetail,
     WorkflowSummary,
 )
@@ -101,6 +105,7 @@ class WorkflowApi:
         base_version: int | None = None,
         description: str = "",
         public: bool | None = None,
+        config: dict[str, str] | None = None,
         replay: bool = True,
         tests: bool = True,
         by: str = "",
@@ -116,6 +121,7 @@ class WorkflowApi:
         live one needs a person's consent: `consent`, or an answer on the page. So does one that does worse in
         replays of recorded runs, or writes what it did not, unless `replay` is false,
         and one that fails a recorded test, unless `tests` is false. `by` names who deploys; "" is the caller's key.
+        `config` replaces the workflow's plain configuration values, None leaves them.
 
         Raises Conflict if the draft changed, if another workflow has the name, or if other code is live
         than that of `base_version` (with both differences). Raises InvalidInput, ValidationFailed,
@@ -138,7 +144,9 @@ class WorkflowApi:
         if draft is None and code is None:
             code = await self._templates.get_code(caller, template_id or "")
 
-        request = DeployRequest(caller, code or "", name, service_id, base_version, description, public, by)
+        request = DeployRequest(
+            caller, code or "", name, service_id, base_version, description, public, by, config
+        )
         if draft is not None:
             request = _of_draft(request, draft)
         deployment = await self._make_live(request, draft, consent, progress, replay=replay, tests=tests)
@@ -190,7 +198,6 @@ class WorkflowApi:
             number = await self._container.database.read(rows.next_number, target)
         else:
             number = 1
-        notes = [Check.model_validate(check) for check in review.version.checks]
         manifest = manifest_of(review.version)
         return DraftReview(
             revision=draft.revision,
@@ -200,7 +207,63 @@ class WorkflowApi:
             changes=changes_of(review, behaviour),
             capabilities=manifest.lines() if manifest else [],
             asks=review.question.lines,
-            notes=[check for check in notes if check.status in {"warning", "note"} and check.id not in SHOWN],
+            notes=_notable(review),
+        )
+
+    async def review_code(
+        self,
+        caller: Caller,
+        code: str,
+        *,
+        name: str | None = None,
+        service_id: str | None = None,
+        base_version: int | None = None,
+        config: dict[str, str] | None = None,
+        inputs: Sequence[TriggerInput] = (),
+        ask: bool = False,
+        progress: Progress = no_progress,
+    ) -> CodeReview:
+        """Look at what a deploy of code would change, and what a person would be asked.
+
+        Nothing is stored, but for the question if `ask` is true: a person can answer it on its page then, for a deploy of
+        exactly this code. `inputs` are tried against the schemas of its routes. Raises what `deploy` raises, but
+        ConsentNeeded. A deploy that follows repeats no replay.
+        """
+        refuse_run(caller, "review code")
+        request = DeployRequest(caller, code, name, service_id, base_version, config=config)
+        found = await self._reviewed(request, None, progress, replay=True, tests=True)
+        fit = self._container.input_fit
+        if isinstance(found, Deployment):
+            live = caller.owner, found.service_id
+            misfits = [await fit.fault(*live, one.method, one.path, one.data) for one in inputs]
+            return CodeReview(
+                service_id=found.service_id, name=found.name, version=found.version, changed=False, misfits=misfits,
+                capabilities=found.capabilities, manifest=found.manifest, key_agrees=caller.agrees,
+            )  # fmt: skip
+
+        review, behaviour = found
+        manifest, changes = manifest_of(review.version), changes_of(review, behaviour)
+        lines = review.question.lines
+        permissions = [line for line in lines if not line.startswith(BEHAVIOUR)]
+        url = answer = None
+        if ask and lines:
+            question = replace(review.question, changes=changes)
+            _, url, answer = await self._container.consents.open(question)
+        openapi = review.version.openapi
+        return CodeReview(
+            service_id=review.target.id if review.target else None,
+            name=review.name,
+            version=review.live or 0,
+            changes=changes,
+            capabilities=manifest.lines() if manifest else [],
+            manifest=manifest,
+            permissions=permissions,
+            behaviour=[line for line in lines if line.startswith(BEHAVIOUR)],
+            notes=_notable(review),
+            key_agrees=caller.agrees,
+            url=url,
+            answer=answer,
+            misfits=[await fit.fault_of(openapi, one.method, one.path, one.data) for one in inputs],
         )
 
     async def rollback(self, caller: Caller, service_id: str, version: int) -> Deployment:
@@ -342,7 +405,9 @@ class WorkflowApi:
             return plan
 
         smoke = Smoke() if draft is None else Smoke(supplied_example(draft))
-        checked = await self._validator.check(request.caller, request.code, progress, smoke)
+        checked = await self._validator.check(
+            request.caller, request.code, progress, smoke, config=plan.config
+        )
         review = await deployer.review(plan, checked)
         if isinstance(review, Deployment):
             return review
@@ -379,6 +444,12 @@ class WorkflowApi:
 
     async def _version(self, caller: Caller, service_id: str, number: int | None = None) -> WorkflowDetail:
         return await self._container.deployments.get(caller, service_id, number=number, include_code=True)
+
+
+def _notable(review: DeployReview) -> list[Check]:
+    """The checks of a version that a person should see, but for those that its changes tell."""
+    notes = [Check.model_validate(check) for check in review.version.checks]
+    return [check for check in notes if check.status in {"warning", "note"} and check.id not in SHOWN]
 
 
 def _of_draft(request: DeployRequest, draft: DraftRow) -> DeployRequest:

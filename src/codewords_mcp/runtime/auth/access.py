@@ -207,6 +207,9 @@ def _by_scope(access: Access, rule: Rule) -> CodewordsError | None:
     missing = [scope for scope in rule.scopes if not caller.can(scope)]
     if not missing:
         return None
+    if caller.by_token:
+        # Authorization servers grant no `deploy`, which `write` includes.
+        missing = ["write" if scope == "deploy" else scope for scope in missing]
     if rule.toolset is None:
         return InsufficientScope(" ".join(missing), by_token=caller.by_token)
 
@@ -287,4 +290,5 @@ _SCOPE_SETS: tuple[tuple[Scope, ...], ...] = (
     ("read", "write"),
     ("run", "write"),
     ("read", "run", "write"),
+    ("read", "run", "deploy"),
 )

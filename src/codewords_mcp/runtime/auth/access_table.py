@@ -4,7 +4,7 @@ An operation is registered by its name here; one without a row is refused at reg
 the operation at the least, and the scopes that it needs:
 
 - `read` looks and costs nothing elsewhere; `run` starts work, spends money or asks something outside, by any method;
-  `write` changes what is there; `admin` administers the home.
+  `write` changes what is there; `deploy` is the part of it that brings a project's files live; `admin` administers the home.
 - An operation that only a person may use has the level `user`: a run's key is refused.
 """
 
@@ -89,7 +89,8 @@ HTTP: tuple[Rule, ...] = (
     # Reads by a person.
     *_http(
         "user", ("read",),
-        "GET /status", "GET /templates", "GET /workflows", "GET /workflows/{service_id}", "GET /drafts",
+        "GET /status", "GET /templates", "GET /workflows", "GET /workflows/{service_id}", "GET /workflows/{service_id}/config",
+        "GET /drafts",
         "GET /drafts/{draft_id}", "GET /drafts/{draft_id}/diff", "GET /workflows/{service_id}/diff", "GET /runs",
         "GET /runs/{run_id}/diagnosis", "GET /runs/{run_id}/writes", "GET /runs/{run_id}/resume", "GET /runs/{run_id}/approvals",
         "GET /usage", "GET /costs", "GET /schedules", "GET /schedules/{schedule_id}", "GET /secrets",
@@ -105,7 +106,7 @@ HTTP: tuple[Rule, ...] = (
         "user", ("run",),
         "POST /runs/{run_id}/cancel", "POST /runs/{run_id}/apply", "POST /runs/{run_id}/resume",
         "POST /validate", "POST /replays", "POST /drafts/{draft_id}/review",
-        "POST /tests",
+        "POST /tests", "POST /deploy/review",
         "GET /integrations", "GET /integrations/{app}",
         "POST /integrations/{app}/describe", "POST /integrations/{app}/preview", "GET /connections",
         "POST /triggers/sample", "POST /triggers/{trigger_id}/test",
@@ -119,12 +120,10 @@ HTTP: tuple[Rule, ...] = (
     *_http(
         "user", ("write",),
         "POST /sign-ins", "DELETE /sessions/{session_id}", "POST /workflows/{service_id}/page",
-        "POST /deploy", "PUT /workflows/{service_id}/template", "DELETE /workflows/{service_id}/template",
+        "PUT /workflows/{service_id}/template", "DELETE /workflows/{service_id}/template",
         "POST /workflows/{service_id}/rollback", "DELETE /workflows/{service_id}", "POST /workflows/{service_id}/edits",
         "POST /drafts", "DELETE /drafts/{draft_id}", "POST /drafts/{draft_id}/edits", "PUT /drafts/{draft_id}/name",
-        "PATCH /triggers/{trigger_id}", "POST /triggers/{trigger_id}/pause", "POST /triggers/{trigger_id}/resume",
-        "DELETE /triggers/{trigger_id}", "POST /schedules/{schedule_id}/pause", "POST /schedules/{schedule_id}/resume",
-        "DELETE /schedules/{schedule_id}", "PUT /secrets/{name}", "DELETE /secrets/{name}", "POST /secrets/{name}/entry",
+        "PUT /secrets/{name}", "DELETE /secrets/{name}", "POST /secrets/{name}/entry",
         "POST /integrations/{app}/connect", "DELETE /connections/{account}",
         "POST /webhooks/{webhook_id}/pause", "POST /webhooks/{webhook_id}/resume", "DELETE /webhooks/{webhook_id}",
         "POST /browser/pair", "DELETE /browser", "POST /workflows/{service_id}/publish", "DELETE /published/{tool}",
@@ -132,12 +131,20 @@ HTTP: tuple[Rule, ...] = (
         "POST /alerts/{alert_id}/acknowledge", "POST /alerts/{alert_id}/dismiss", "PUT /alerts/settings", "POST /alerts/test",
         "PUT /recordings/{run_id}/pin", "DELETE /recordings/{run_id}",
     ),
+    # Everything that a push of a project's folder changes.
+    *_http(
+        "user", ("deploy",),
+        "POST /deploy", "PUT /workflows/{service_id}/config", "PATCH /triggers/{trigger_id}", "POST /triggers/{trigger_id}/pause",
+        "POST /triggers/{trigger_id}/resume", "DELETE /triggers/{trigger_id}", "POST /schedules/{schedule_id}/pause",
+        "POST /schedules/{schedule_id}/resume", "DELETE /schedules/{schedule_id}",
+    ),
+    *_http("user", ("deploy", "run"), "POST /schedules", "POST /triggers"),
     # Generation costs money; an action in another app may do anything; the rest makes triggers of
     # runs.
     *_http(
         "user", ("write", "run"),
         "POST /generate", "PUT /drafts/{draft_id}/serving",
-        "POST /integrations/{app}/call", "POST /schedules", "POST /webhooks", "POST /triggers",
+        "POST /integrations/{app}/call", "POST /webhooks",
         "POST /webhooks/deliveries/{delivery_id}/redeliver",
     ),
     *_http("user", ("write", "run"), "PUT /recordings/{run_id}/test"),

@@ -305,7 +305,7 @@ class ApiKeys:
             raise InvalidInput("An admin's key may do everything; one with scopes or toolsets is a user's.")
         if scopes is not None and (not scopes or "admin" in scopes):
             raise InvalidInput(
-                "A key's scopes are one or more of read, run and write.",
+                "A key's scopes are one or more of read, run, deploy and write.",
                 hint="`--scope admin` alone makes an admin's key.",
             )
         if toolsets is not None and not 0 < len(toolsets) <= _MOST_TOOLSETS:

@@ -67,6 +67,17 @@ class Consents:
         if link.answer == "declined":
             raise Forbidden(question.wording.declined, hint="Ask for less, or ask the person what they want.")
 
+    async def open(self, question: Question) -> tuple[str, str, Answer | None]:
+        """Ask a question, or find it where it was asked before: its token, its page's address and its answer so far.
+
+        An answer is not spent by that.
+        """
+        link = await self._links.about(question.owner, question.digest)
+        if link is None:
+            token = await self._links.create(question.owner, question.digest, _to_data(question))
+            return token, self._url_of(token), None
+        return link.token, self._url_of(link.token), cast("Answer | None", link.answer)
+
     async def peek(self, owner: str, token: str) -> OpenQuestion:
         """Return the open question of a token.
 

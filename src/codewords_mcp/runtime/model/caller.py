@@ -12,9 +12,9 @@ MAX_DEPTH = 20
 longer chain is a workflow that calls itself without end.
 """
 
-Scope = Literal["read", "run", "write", "admin"]
-"""Permission of a key: read; run workflows and call models and services; change things; administer
-keys.
+Scope = Literal["read", "run", "deploy", "write", "admin"]
+"""Permission of a key: read; run workflows and call models and services; deploy, without agreeing to permissions for a
+person; change things, which includes `deploy`; administer keys.
 """
 
 
@@ -45,8 +45,15 @@ class Caller:
     by_token: bool = False
 
     def can(self, scope: Scope) -> bool:
-        """Whether the caller has this scope; `admin` includes all."""
-        return self.scopes is None or scope in self.scopes or "admin" in self.scopes
+        """Whether the caller has this scope; `write` includes `deploy`, and `admin` all."""
+        if self.scopes is None or scope in self.scopes or "admin" in self.scopes:
+            return True
+        return scope == "deploy" and "write" in self.scopes
+
+    @property
+    def agrees(self) -> bool:
+        """Whether the holder of its key vouches for a person's consent. A key of `deploy` only brings what was agreed to."""
+        return self.kind != "run" and self.can("write")
 
 
 @dataclass(frozen=True, slots=True)

@@ -31,6 +31,9 @@ _NAME, _ACCOUNT, _VALUE, _TITLE = 40, 80, 600, 100
 """Maximum characters shown of a field's name, an account's id, a value, and a workflow's name."""
 _WRITE: Final = 1000
 MOST_FIELDS: Final = 40
+_REPLAYS, _TEST = "in replays: ", "fails a test: "
+BEHAVIOUR: Final = (_REPLAYS, _TEST)
+"""Beginnings of the lines that are about what a version does, and not about its permissions."""
 MOST_DIFF: Final = 200_000
 """Characters of a difference that are stored for the page."""
 
@@ -311,7 +314,7 @@ def with_behaviour(
         )
     rows: Rows = [*question.rows, ("in replays", list(lines))]
     digest = _digest(question.owner, question.digest, sorted(keys))
-    shown_lines = [*question.lines, *(f"in replays: {line}" for line in lines)]
+    shown_lines = [*question.lines, *(f"{_REPLAYS}{line}" for line in lines)]
     return replace(question, rows=rows, lines=shown_lines, digest=digest, wording=wording)
 
 
@@ -348,7 +351,7 @@ def with_failed_tests(
         )
     rows: Rows = [*question.rows, ("fails tests", list(lines))]
     digest = _digest(question.owner, question.digest, "tests", sorted(failed))
-    shown_lines = [*question.lines, *(f"fails a test: {line}" for line in lines)]
+    shown_lines = [*question.lines, *(f"{_TEST}{line}" for line in lines)]
     return replace(question, rows=rows, lines=shown_lines, digest=digest, wording=wording)
 
 

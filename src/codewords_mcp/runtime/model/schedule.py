@@ -25,7 +25,8 @@ class Schedule(Model):
     `jitter`: seconds over which its runs are spread. `note` describes an incident at its last time.
     `last_status` and `last_error` belong to the run `last_run_id`, while it is on record. `missed`
     counts times at which nothing could run. `first_dry`: the first time is a dry run, after which it is paused until a person
-    applies that run or resumes the schedule. `forecast` comes with a new schedule.
+    applies that run or resumes the schedule. `forecast` comes with a new schedule. `maker` is the workflow whose run made it,
+    None for a person.
     """
 
     id: str
@@ -52,6 +53,7 @@ class Schedule(Model):
     note: str = ""
     availability: Availability | None = None
     forecast: Forecast | None = None
+    maker: str | None = None
 
 
 class ScheduleRequest(Model):

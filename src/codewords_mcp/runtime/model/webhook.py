@@ -26,7 +26,8 @@ class Webhook(Model):
     """An address that starts a workflow. `secret` names the secret for the sender's signature.
 
     `paused`: what comes is stored and starts nothing. `socket`: of Slack's, the state of the socket
-    by which its events also come, `paused` while it is paused; "" for others.
+    by which its events also come, `paused` while it is paused; "" for others. `maker` is the workflow whose run made it, None
+    for a person.
     """
 
     id: str
@@ -40,6 +41,7 @@ class Webhook(Model):
     created_at: datetime
     paused: bool = False
     socket: str = ""
+    maker: str | None = None
 
 
 class StartedRun(Model):

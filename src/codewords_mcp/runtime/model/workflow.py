@@ -51,6 +51,40 @@ class DraftReview(Model):
     notes: list[Check] = Field(default_factory=list[Check])
 
 
+class TriggerInput(Model):
+    """An input that a trigger will send to a route."""
+
+    method: str = "POST"
+    path: str = "/"
+    data: Any = None
+
+
+class CodeReview(Model):
+    """Review of code before its deploy. `version` is the live one of `service_id`, 0 for a new workflow.
+
+    `changed` is false if the code is live already. `manifest` is what the new version may reach, `capabilities` the same in
+    lines. `permissions` and `behaviour` are what a person would have to agree to: what the version may do in addition, and
+    what it does in replays and recorded tests. `key_agrees`: whether the caller's key vouches for a person's consent; if it
+    does not, only an answer on the question's page `url` lets it be deployed, and `answer` is that answer. `misfits`: why the
+    version refuses each of the inputs that were asked about, null where it takes it.
+    """
+
+    service_id: str | None = None
+    name: str
+    version: int
+    changed: bool = True
+    changes: DeployChanges | None = None
+    capabilities: list[str] = Field(default_factory=list[str])
+    manifest: Manifest | None = None
+    permissions: list[str] = Field(default_factory=list[str])
+    behaviour: list[str] = Field(default_factory=list[str])
+    notes: list[Check] = Field(default_factory=list[Check])
+    key_agrees: bool = True
+    url: str | None = None
+    answer: Literal["agreed", "declined"] | None = None
+    misfits: list[str | None] = Field(default_factory=list[str | None])
+
+
 class Deployment(Model):
     """The live version of a workflow. `version` counts from 1; `version_id` names this immutable
     version.
@@ -78,6 +112,13 @@ class Deployment(Model):
     availability: Availability | None = None
     forecast: Forecast | None = None
     changes: DeployChanges | None = None
+
+
+class WorkflowConfig(Model):
+    """Plain configuration values of a workflow by variable. `notes`: which of them reach no run, and why."""
+
+    values: dict[str, str]
+    notes: list[str] = Field(default_factory=list[str])
 
 
 @dataclass(frozen=True, slots=True)

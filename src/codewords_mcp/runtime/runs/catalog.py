@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, replace
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field, replace
 from typing import Final, cast
 
 from sqlalchemy import Connection
@@ -49,6 +49,8 @@ class Servable:
     """US dollars that the model calls of a run may cost, beside the budgets of its header."""
     debugged: bool = False
     """Whether its code waits for a debugger: one sandbox serves its runs then, and they may stand still."""
+    config: Mapping[str, str] = field(default_factory=dict[str, str])
+    """Plain configuration values by variable."""
 
     @property
     def manifest(self) -> Manifest:
@@ -155,7 +157,7 @@ class Catalog:
         """Drafts that their owners run while they work on them."""
 
     def forget(self, service_id: str) -> None:
-        """A deploy or rollback changed what is live."""
+        """A deploy, a rollback or a change of the configuration changed what is live."""
         self._cache.pop(service_id, None)
 
     async def find(self, caller: Caller, service_id: str) -> Servable:
@@ -197,7 +199,10 @@ class Catalog:
     async def _is_live(self, servable: Servable) -> bool:
         """Whether no other process has deployed or rolled back meanwhile."""
         row = await self._db.read(rows.get, servable.service_id)
-        return row is not None and (row.active_version, row.public) == (servable.version, servable.public)
+        if row is None:
+            return False
+        live = (row.active_version, row.public, row.config or {})
+        return live == (servable.version, servable.public, servable.config)
 
     async def _load(self, service_id: str) -> Servable | None:
         if not service_id.isascii():
@@ -239,8 +244,18 @@ class Catalog:
         environment = await self._environments.ensure(script, no_progress)
         manifest = await self._derive(owner, script)
         permissions = Permissions.of(service_id, owner, manifest)
+        workflow = await self._db.read(rows.get, service_id)
+        config = workflow.config if workflow is not None and workflow.owner == owner else None
         return Servable(
-            service_id, owner, False, 0, script, runnable_code(script), environment.ref, permissions
+            service_id,
+            owner,
+            False,
+            0,
+            script,
+            runnable_code(script),
+            environment.ref,
+            permissions,
+            config=config or {},
         )
 
     async def _servable(self, workflow: rows.WorkflowRow, version: rows.VersionRow) -> Servable:
@@ -256,6 +271,7 @@ class Catalog:
             runnable_code(script),
             environment.ref,
             permissions,
+            config=workflow.config or {},
         )
 
     async def permissions(

@@ -61,12 +61,19 @@ class LaunchConfig:
         return {name: secret.value for name, secret in self.opened.items()}
 
     @property
+    def config(self) -> dict[str, str]:
+        """The plain configuration values of variables that the version declares."""
+        declared = {variable.name for variable in self.servable.script.env}
+        return {name: value for name, value in self.servable.config.items() if name in declared}
+
+    @property
     def egress(self) -> tuple[str, ...] | None:
         """The only hosts that it may reach, those that its variables name among them; None for any."""
         hosts, manifest = self.servable.egress, self.servable.manifest
         if hosts is None or not manifest.addresses:
             return hosts
-        named = {host for name in manifest.addresses for host in named_in(self.secrets.get(name, ""))}
+        values = self.config | self.secrets
+        named = {host for name in manifest.addresses for host in named_in(values.get(name, ""))}
         return tuple(sorted({*hosts, *named}))
 
     @property
@@ -77,6 +84,7 @@ class LaunchConfig:
             for v in self.servable.script.env
             if v.required
             and v.name not in self.opened
+            and v.name not in self.config
             and v.name not in PROVIDED
             and not is_provider_key(v.name)
         ]
@@ -117,7 +125,8 @@ class Launcher:
         contents = [(name, secret.value, secret.rule) for name, secret in sorted(opened.items())]
         # A changed value or rule makes another key: a warm sandbox has the old value in its
         # environment.
-        digest = hashlib.sha256(repr((owner, contents)).encode()).hexdigest()[:16]
+        configured = sorted(servable.config.items())
+        digest = hashlib.sha256(repr((owner, contents, configured)).encode()).hexdigest()[:16]
 
         pool_key = f"{servable.service_id}/{servable.version}/{digest}"
         unread = await self._recordings.unread_hosts(servable.service_id, servable.version)
@@ -148,6 +157,7 @@ class Launcher:
             for variable in servable.script.env
             if variable.default is not None
         }
+        env |= config.config
         declared = {variable.name: variable.default for variable in servable.script.env}
         routed = provider_variables(declared, key=key.text, runtime=RUNTIME_URI)
         credentials = [

@@ -27,7 +27,8 @@ from codewords_mcp.runtime.store.tables import (
 class WorkflowRow:
     """A workflow and its live version. Times in µs.
 
-    `template`: its category among the owner's templates, if it is one.
+    `template`: its category among the owner's templates, if it is one. `config`: its plain configuration values by
+    variable, None without any.
     """
 
     id: str
@@ -39,6 +40,7 @@ class WorkflowRow:
     updated_at: int
     active_version: int
     template: str | None = None
+    config: dict[str, str] | None = None
 
 
 @dataclass(frozen=True, slots=True)

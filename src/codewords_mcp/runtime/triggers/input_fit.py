@@ -36,5 +36,9 @@ class InputFit:
         if document is None:
             return None
 
+        return await self.fault_of(document, method, path, value)
+
+    async def fault_of(self, openapi: dict[str, Any], method: str, path: str, value: object) -> str | None:
+        """Return the fault of an input by an OpenAPI document; None if it fits."""
         # In a thread: a schema may be large.
-        return await asyncio.to_thread(self._find_misfit, document, method, path, value)
+        return await asyncio.to_thread(self._find_misfit, openapi, method, path, value)

@@ -256,4 +256,5 @@ def _to_schedule(row: ShownSchedule) -> Schedule:
         last_status=row["last_status"],
         last_error=row["last_error"]["message"] if row["last_error"] else None,
         last_at=optional_datetime(row["last_at"]),
+        maker=row["maker"],
     )

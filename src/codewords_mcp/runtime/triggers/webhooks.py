@@ -256,7 +256,7 @@ class WebhookService:
         return f"{self._address()}/webhook/{endpoint}"
 
     def _to_webhook(self, row: WebhookRow) -> Webhook:
-        plain = ("id", "kind", "service_id", "path", "name", "secret", "filters")
+        plain = ("id", "kind", "service_id", "path", "name", "secret", "filters", "maker")
         return Webhook.model_validate(
             {name: row[name] for name in plain}
             | {

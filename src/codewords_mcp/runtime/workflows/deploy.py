@@ -31,6 +31,7 @@ from codewords_mcp.runtime.store import workflows as rows
 from codewords_mcp.runtime.store.clock import now
 from codewords_mcp.runtime.store.database import Database
 from codewords_mcp.runtime.store.workflows import VersionRow, WorkflowRow
+from codewords_mcp.runtime.workflows.configuration import check_addresses, check_values
 from codewords_mcp.runtime.workflows.deployments import Deployments
 from codewords_mcp.runtime.workflows.openapi import read_title
 from codewords_mcp.runtime.workflows.validation.checks import BY_PERSON, CheckedScript
@@ -42,7 +43,10 @@ MAX_DESCRIPTION = 2000
 
 @dataclass(frozen=True, slots=True)
 class DeployRequest:
-    """Parameters of a deploy. See `WorkflowApi.deploy`. `by` is kept with the version, "" for the caller's key."""
+    """Parameters of a deploy. See `WorkflowApi.deploy`. `by` is kept with the version, "" for the caller's key.
+
+    `config` are the workflow's plain configuration values from this version on; None leaves those that it has.
+    """
 
     caller: Caller
     code: str
@@ -52,6 +56,7 @@ class DeployRequest:
     description: str = ""
     public: bool | None = None
     by: str = ""
+    config: dict[str, str] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +66,13 @@ class DeployPlan:
     request: DeployRequest
     target: WorkflowRow | None
     started: float
+
+    @property
+    def config(self) -> dict[str, str]:
+        """The plain configuration values that the version would run with."""
+        if self.request.config is not None:
+            return self.request.config
+        return (self.target and self.target.config) or {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,10 +119,15 @@ class Deployer:
         started = time.perf_counter()
         if request.name is not None:
             request = replace(request, name=check_name(request.name))
+        check_values(request.config or {})
         if len(request.description) > MAX_DESCRIPTION:
             raise InvalidInput(f"A description has at most {MAX_DESCRIPTION} characters.")
 
         target = await self._find_target(request)
+        if target is not None and request.config is not None:
+            live_version = await self._db.read(rows.version, target.id, target.active_version)
+            manifest = live_version and manifest_of(live_version)
+            check_addresses(request.caller, manifest, target.config or {}, request.config)
         # A repeated deploy of the same code must be free: models and scripts retry.
         if target is not None and (live := await self._live_already(target, request)):
             return live
@@ -334,16 +351,19 @@ def _store(connection: Connection, review: DeployReview) -> tuple[WorkflowRow, V
             created_at=at,
             updated_at=at,
             active_version=1,
+            config=request.config or None,
         )
         rows.add(connection, workflow)
     else:
-        values = {
+        values: dict[str, Any] = {
             "name": review.name,
             "description": version.description,
             "public": current.public if request.public is None else request.public,
             "updated_at": at,
             "active_version": rows.next_number(connection, current.id),
         }
+        if request.config is not None:
+            values["config"] = request.config or None
         rows.change(connection, current.id, values)
         workflow = replace(current, **values)
 

@@ -30,6 +30,7 @@ workflows = Table(
     Column("updated_at", BigInteger, nullable=False),
     Column("active_version", Integer, nullable=False),
     Column("template", String(40)),
+    Column("config", JSON(none_as_null=True)),
     UniqueConstraint("owner", "name", name="uq_workflows_owner_name"),
 )
 

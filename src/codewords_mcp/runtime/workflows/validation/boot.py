@@ -6,10 +6,11 @@ import asyncio
 import re
 import uuid
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
+from types import MappingProxyType
 from typing import Any, cast
 
 from codewords_mcp.common.bounded_json import parse
@@ -105,12 +106,18 @@ class _Output:
 
 
 async def boot(
-    script: Script, environment: EnvironmentRef, driver: Driver, limits: Limits, smoke: Smoke | None = None
+    script: Script,
+    environment: EnvironmentRef,
+    driver: Driver,
+    limits: Limits,
+    smoke: Smoke | None = None,
+    config: Mapping[str, str] = MappingProxyType({}),
 ) -> Boot:
     """Start the script, wait for its port and fetch its OpenAPI document. The sandbox is gone on
     return.
 
-    With `smoke`, the program gets one request with an example input, if there is one.
+    `config` are plain configuration values by variable. With `smoke`, the program gets one request with an
+    example input, if there is one.
 
     Raises SandboxFailed if the sandbox broke. Every fault of the program is a failed check.
     """
@@ -119,7 +126,7 @@ async def boot(
         id=f"validate-{uuid.uuid4().hex[:12]}",
         environment=environment,
         code=watched_code(script, STACK_INTERVAL),
-        env=_env(script),
+        env=_env(script, config),
         limits=limits,
         port=PORT,
         # Validation must have no effect outside: the code is not deployed, and nobody
@@ -216,9 +223,10 @@ def _looping(output: str) -> int | None:
     return None
 
 
-def _env(script: Script) -> dict[str, str]:
+def _env(script: Script, config: Mapping[str, str]) -> dict[str, str]:
     declared = {
-        variable.name: STAND_IN if variable.default is None else variable.default for variable in script.env
+        variable.name: config.get(variable.name, STAND_IN if variable.default is None else variable.default)
+        for variable in script.env
     }
     return {"LOGLEVEL": "INFO", **declared} | {
         "PORT": str(PORT),

@@ -74,6 +74,7 @@ async def validate(
     max_code: int = DEFAULT_MAX_CODE,
     smoke: Smoke = Smoke(),  # noqa: B008  # immutable
     start: bool = True,
+    config: Mapping[str, str] | None = None,
 ) -> CheckedScript:
     """Run all checks; without `start` those that neither need its environment nor start it.
 
@@ -85,7 +86,7 @@ async def validate(
     them. `connected` returns the state of a declared app's connection; without it connections are
     not checked. `services` returns library services and models by name, with the state of their
     credentials. `addresses` finds unreachable addresses in the code. `parse_slot` is held while the
-    code is parsed, which takes a core.
+    code is parsed, which takes a core. `config` are plain configuration values by variable.
 
     Every fault of the script is a failed check. Raises only StorageFailed and SandboxFailed, for
     faults of the runtime's own home or sandbox.
@@ -98,6 +99,7 @@ async def validate(
     work.services = services
     work.addresses = addresses
     work.start = start
+    work.config = config or {}
     with work.timed("total"):
         await work.run(code)
     report = make_report(work.checks, work.manifest, started=start)
@@ -146,6 +148,7 @@ class _Work:
         self.example: Example | None = None
         self.test: ProposedTest | None = None
         self.start = True
+        self.config: Mapping[str, str] = {}
 
     async def run(self, code: str) -> None:
         await self._progress(0, _STEPS, "Reading the script")
@@ -172,7 +175,7 @@ class _Work:
         await self._progress(3, _STEPS, "Starting it in a sandbox")
         with self.timed("boot"):
             smoke = self.smoke.of_header(script)
-            result = await boot(script, environment.ref, self._driver, self._limits, smoke)
+            result = await boot(script, environment.ref, self._driver, self._limits, smoke, self.config)
 
         self.checks += result.checks
         self.example = result.example
@@ -215,14 +218,16 @@ class _Work:
         # In threads: each walks the whole tree, and the event loop serves requests meanwhile.
         self.checks += await asyncio.to_thread(check_state, script.tree)
         self.checks += await asyncio.to_thread(check_leaks, script, self._known)
-        self.checks += await asyncio.to_thread(check_variables, script, self._known)
+        self.checks += await asyncio.to_thread(check_variables, script, {*self._known, *self.config})
         if self.connected is not None:
             self.checks += await check_connections(script, self.connected)
         warnings, packages = await check_packages(script)
         self.checks += warnings
         with self.timed("manifest"):
             analysis = await asyncio.to_thread(derive, script, rules=self.secret_hosts)
-        self.manifest = analysis.manifest.model_copy(update={"packages": packages})
+        # A variable with a configuration value is none that a secret has to be asked for.
+        secrets = tuple(one for one in analysis.manifest.secrets if one.name not in self.config)
+        self.manifest = analysis.manifest.model_copy(update={"packages": packages, "secrets": secrets})
         self.checks += analysis.notes
         if self.addresses is not None:
             self.checks += await asyncio.to_thread(self.addresses, script)

@@ -76,6 +76,11 @@ _MAX_VALUE = 4096
 _MAX_LEAKS = 20
 
 
+def vendor_secret(text: str) -> str | None:
+    """The kind of secret that a text has the form of, "a GitHub token"; None for any other text."""
+    return next((what for what, _, pattern in _VENDOR if pattern.search(text)), None)
+
+
 @dataclass(frozen=True, slots=True)
 class Leak:
     """A secret in a script: its apparent kind, a variable name for it, and its position, counted

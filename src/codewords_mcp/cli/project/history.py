@@ -1,0 +1,110 @@
+"""Earlier texts of a file that were live: noted at each push and pull, and found in the history of git.
+
+A live version that is neither was made by somebody else, so that a push would undo their change.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, cast
+
+from codewords_mcp.cli._sources import remember, runtime_name
+from codewords_mcp.stdio import home
+
+_FILE = "pushed_files.json"
+_MOST = 1000
+"""Files that are noted; those pushed longest ago are forgotten first."""
+_GIT_TIMEOUT = 20
+
+
+@dataclass(frozen=True, slots=True)
+class PushedVersion:
+    """The version that a file was last pushed as or pulled from; `digest` is the SHA-256 of its text."""
+
+    workflow: str
+    version: int
+    digest: str
+
+
+def last_pushed(file: Path) -> PushedVersion | None:
+    """The note on a file, for the runtime that commands talk to now."""
+    found = _read().get(runtime_name(), {}).get(str(file.resolve()))
+    if not isinstance(found, dict):
+        return None
+    record = cast("dict[str, Any]", found)
+    try:
+        return PushedVersion(str(record["workflow"]), int(record["version"]), str(record["digest"]))
+    except (KeyError, TypeError, ValueError):
+        return None
+
+
+def note_pushed(file: Path, workflow: str, version: int, code: str) -> None:
+    """Note that a file's text is this version. A home that cannot be written only means a question more at the next push."""
+    known = _read()
+    files = known.setdefault(runtime_name(), {})
+    key = str(file.resolve())
+    # Removed first, so that it becomes the newest: dictionaries keep the order of insertion.
+    files.pop(key, None)
+    files[key] = {"workflow": workflow, "version": version, "digest": digest_of(code)}
+    while len(files) > _MOST:
+        del files[next(iter(files))]
+    _write(known)
+    remember(str(file), workflow)
+
+
+def digest_of(code: str) -> str:
+    """The digest by which two texts of a file are the same."""
+    return hashlib.sha256(code.encode()).hexdigest()
+
+
+def in_history(file: Path, code: str) -> bool:
+    """Whether git has this text as an earlier one of the file in the history of what is checked out.
+
+    False without git, outside of a repository, and where a shallow clone lacks that part of the history.
+    """
+    data = code.encode()
+    # The id of a blob, as `git hash-object` makes it.
+    blob = hashlib.sha1(b"blob %d\0" % len(data) + data, usedforsecurity=False).hexdigest()
+    command = ["git", "log", "--max-count=1", "--format=%H", f"--find-object={blob}", "HEAD", "--", file.name]
+    try:
+        done = subprocess.run(
+            command, cwd=file.parent, capture_output=True, text=True, encoding="utf-8", check=False,
+            timeout=_GIT_TIMEOUT, stdin=subprocess.DEVNULL,
+        )  # fmt: skip
+    except (OSError, subprocess.TimeoutExpired):
+        return False
+    return done.returncode == 0 and bool(done.stdout.strip())
+
+
+def _path() -> Path:
+    return Path(home.home_folder()) / _FILE
+
+
+def _read() -> dict[str, dict[str, Any]]:
+    try:
+        found: Any = json.loads(_path().read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError):
+        return {}
+    if not isinstance(found, dict):
+        return {}
+    runtimes = cast("dict[str, Any]", found)
+    return {
+        name: cast("dict[str, Any]", files) for name, files in runtimes.items() if isinstance(files, dict)
+    }
+
+
+def _write(known: dict[str, dict[str, Any]]) -> None:
+    path = _path()
+    temporary = path.with_suffix(".new")
+    try:
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        temporary.write_text(json.dumps(known, indent=1), encoding="utf-8")
+        # The list tells on which projects a person works.
+        temporary.chmod(0o600)
+        temporary.replace(path)
+    except OSError:
+        temporary.unlink(missing_ok=True)

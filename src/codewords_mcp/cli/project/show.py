@@ -1,0 +1,109 @@
+"""Print the plan of a project, as a person reads it and as JSON."""
+
+from __future__ import annotations
+
+from codewords_mcp.cli import _output
+from codewords_mcp.cli._client import Json
+from codewords_mcp.cli.project.plan import MARKS, PlannedChange, VersionConflict, WorkflowPlan
+from codewords_mcp.cli.project.review import PlanReview
+from codewords_mcp.cli.workflows import print_checks
+
+_STYLES = {"add": "green", "change": "yellow", "remove": "red"}
+_MAX_DIFF = 40
+
+
+def print_plans(reviews: list[PlanReview], *, code: bool) -> None:
+    """Print what a push would do, and what stops it. `code`: with the differences of the code."""
+    for review in reviews:
+        plan = review.plan
+        if not plan.changes and not plan.problems and not plan.notes:
+            continue
+        _output.line(plan.title, "bold")
+        for change in plan.changes:
+            _print_change(change)
+            if code and change.subject == "code" and change.action == "change":
+                _print_difference(str(change.before))
+        for note in plan.notes:
+            _output.prose(note, "dim", indent=2)
+        if plan.conflict is not None:
+            _print_conflict(plan, plan.conflict)
+        if review.report is not None:
+            failed = [check for check in review.report["checks"] if check["status"] == "failed"]
+            print_checks(failed, plan.workflow.declared.file)
+        for problem in plan.problems:
+            _output.prose(f"! {problem}", "bold red", indent=2)
+    _output.line(summary([review.plan for review in reviews]), "bold")
+
+
+def _print_change(change: PlannedChange) -> None:
+    detail = f"  ({change.detail})" if change.detail else ""
+    held = "  only with --prune" if change.held else ""
+    style = "dim" if change.held else _STYLES[change.action]
+    _output.line(f"  {MARKS[change.action]} {change.subject:<10} {change.item}{detail}{held}", style)
+
+
+def _print_difference(text: str) -> None:
+    styles = {"+": "green", "-": "red", "@": "cyan"}
+    lines = [line for line in text.splitlines() if not line.startswith(("+++", "---"))]
+    for line in lines[:_MAX_DIFF]:
+        _output.line(f"      {line}", styles.get(line[:1], ""))
+    if len(lines) > _MAX_DIFF:
+        _output.line(f"      … {len(lines) - _MAX_DIFF} more lines of the difference", "dim")
+
+
+def _print_conflict(plan: WorkflowPlan, conflict: VersionConflict) -> None:
+    title = plan.workflow.declared.title
+    if conflict.base_version is None:
+        _output.prose(
+            f"! Version {conflict.live_version} is live, which was neither pushed from this folder, nor pulled into it, nor "
+            f"is in the history of git: a push would undo it.",
+            "bold red", indent=2,
+        )  # fmt: skip
+        parts = [(f"From version {conflict.live_version} to this folder:", conflict.own_changes)]
+    else:
+        _output.prose(
+            f"! Version {conflict.live_version} is live, and this folder began from version {conflict.base_version}: a push "
+            "would undo what was changed there.",
+            "bold red", indent=2,
+        )  # fmt: skip
+        parts = [
+            (
+                f"From version {conflict.base_version} to version {conflict.live_version}:",
+                conflict.live_changes,
+            ),
+            (f"From version {conflict.base_version} to this folder:", conflict.own_changes),
+        ]
+    for heading, difference in parts:
+        _output.line(f"    {heading}", "bold")
+        _print_difference(difference)
+    _output.prose(
+        f"codewords pull takes the live version over; codewords push --replace {title} replaces it.",
+        "dim",
+        indent=2,
+    )
+
+
+def summary(plans: list[WorkflowPlan]) -> str:
+    """One sentence on all plans: "2 to add, 1 to change, 0 to remove."."""
+    changes = [change for plan in plans for change in plan.to_do]
+    held = sum(change.held for plan in plans for change in plan.changes)
+    if not changes and not held:
+        return "Nothing differs."
+    counts = {action: sum(change.action == action for change in changes) for action in MARKS}
+    text = f"{counts['add']} to add, {counts['change']} to change, {counts['remove']} to remove."
+    if held:
+        text += f" {held} more to remove with --prune."
+    return text
+
+
+def to_json(reviews: list[PlanReview]) -> Json:
+    """All plans as one JSON value."""
+    records = [
+        review.plan.record() | {"asks": review.asks, "page": review.page or None} for review in reviews
+    ]
+    plans = [review.plan for review in reviews]
+    return {
+        "in_sync": not any(plan.changes for plan in plans),
+        "blocked": any(plan.problems or plan.conflict for plan in plans),
+        "workflows": records,
+    }

@@ -1,0 +1,16 @@
+"""Keep plain configuration values of workflows."""
+
+from __future__ import annotations
+
+import sqlalchemy as sa
+from alembic import op
+
+revision = "0014_config"
+down_revision = "0013_mcp_packages"
+branch_labels = None
+depends_on = None
+
+
+def upgrade() -> None:
+    """Add the column, which is empty for workflows that are there already."""
+    op.add_column("workflows", sa.Column("config", sa.JSON))
