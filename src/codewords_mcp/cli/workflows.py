@@ -20,7 +20,8 @@ from codewords_mcp.cli._remedies import worded
 from codewords_mcp.cli._sources import deployed_as, forget
 from codewords_mcp.cli._times import to_minute
 from codewords_mcp.cli.project.history import note_pushed
-from codewords_mcp.errors import InvalidInput, NotFound
+from codewords_mcp.cli.project.local_modules import check_local_modules
+from codewords_mcp.errors import InvalidInput, NotFound, ValidationFailed
 
 _MARKS = {
     "passed": ("✓", "green"),
@@ -40,8 +41,12 @@ def validate(
 ) -> int:
     """Check a workflow without deploying it."""
     code = read_code(file)
-    with connect() as client, _output.spinner(f"Checking {_title(file)}") as say:
-        report = client.call_with_progress("/validate", {"code": code}, say)
+    if file != "-" and (local := check_local_modules(Path(file), code)):
+        # Nothing else is checked: a package index must not be asked for the name of a local module.
+        report: Json = {"all_passed": False, "checks": local}
+    else:
+        with connect() as client, _output.spinner(f"Checking {_title(file)}") as say:
+            report = client.call_with_progress("/validate", {"code": code}, say)
     if as_json:
         _output.print_json(report)
     else:
@@ -107,6 +112,8 @@ def deploy(
         body |= {"template_id": template, "draft_id": draft}
     else:
         body["code"] = read_code(file)
+        if file != "-":
+            _refuse_local_modules(file, body["code"])
         # The name of an existing workflow stays; stdin has no file name to make one of.
         body["name"] = name or (None if service_id or file == "-" else Path(file).stem)
 
@@ -152,6 +159,16 @@ def deploy(
         print_deployment(done)
 
     return OK
+
+
+def _refuse_local_modules(file: str, code: str) -> None:
+    """Raise ValidationFailed where the file imports one beside it."""
+    if checks := check_local_modules(Path(file), code):
+        raise ValidationFailed(
+            f"Nothing was deployed: {checks[0]['message']}",
+            report={"all_passed": False, "checks": checks},
+            hint=checks[0]["fix"],
+        )
 
 
 def _same_file(client: RuntimeClient, file: str, name: str, *, named: bool) -> Json:

@@ -24,6 +24,7 @@ from codewords_mcp.runtime.secrets.placeholders import new_placeholder
 from codewords_mcp.runtime.secrets.scrub import label_of
 from codewords_mcp.runtime.secrets.service import Secret, SecretService
 from codewords_mcp.runtime.workflows.analysis.hosts import named_in
+from codewords_mcp.runtime.workflows.resources import limits_for
 from codewords_mcp.runtime.workflows.validation.variables import PROVIDED
 from codewords_mcp.settings import Settings
 
@@ -200,7 +201,7 @@ class Launcher:
             environment=servable.environment,
             code=servable.code,
             env=env,
-            limits=limits_of(self._settings),
+            limits=limits_for(limits_of(self._settings), servable.script.tool),
             port=PORT,
             authority=interception.authority.pem if interception and trusted else "",
         )

@@ -18,6 +18,7 @@ from codewords_mcp.runtime.model.service_operations import OPERATIONS, declared_
 from codewords_mcp.runtime.model.validation import Check
 from codewords_mcp.runtime.workflows.header import Header
 from codewords_mcp.runtime.workflows.model_calls import MODEL_KEYS, check_model_calls
+from codewords_mcp.runtime.workflows.resources import RESOURCE_KEYS, resource_fault
 
 _ENV_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _CONNECTION = re.compile(r"PIPEDREAM_([A-Z0-9_]+)_ACCESS")
@@ -40,7 +41,7 @@ _NUMBERS = {
     ),
 }
 """key → minimum, maximum, explanation."""
-_CODEWORDS_KEYS = MODEL_KEYS | {
+_CODEWORDS_KEYS = MODEL_KEYS | RESOURCE_KEYS | {
     "client", "concurrency", "egress", "example", "expect", "hosts", "inspect", "isolation", "on_failure", "queue_limit",
     "record", "retries", "services", "timeout",
 }  # fmt: skip
@@ -183,6 +184,9 @@ def _check_tool(header: Header, table: Mapping[str, Any]) -> None:
                 line=header.line_of(key),
             )
 
+    if fault := resource_fault(table):
+        key, message, hint = fault
+        raise _invalid(message, hint=hint, line=header.line_of(f"{key} ", f"{key}="))
     _check_retries(header, table.get("retries", 0))
     check_model_calls(header, table)
 

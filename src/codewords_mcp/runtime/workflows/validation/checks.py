@@ -15,9 +15,10 @@ from codewords_mcp.runtime.model.manifest import ANY, Manifest
 from codewords_mcp.runtime.model.progress import Progress, no_progress
 from codewords_mcp.runtime.model.service import ServiceInfo
 from codewords_mcp.runtime.model.validation import Check, ValidationReport
-from codewords_mcp.runtime.sandboxes.base import Driver, Limits
+from codewords_mcp.runtime.sandboxes.base import Capability, Driver, Limits
 from codewords_mcp.runtime.workflows.analysis import derive
 from codewords_mcp.runtime.workflows.environments.environment import Environment, Environments
+from codewords_mcp.runtime.workflows.resources import check_resources, limits_for
 from codewords_mcp.runtime.workflows.script import DEFAULT_MAX_CODE, Script, UnreadableScript, parse_script
 from codewords_mcp.runtime.workflows.validation.boot import boot
 from codewords_mcp.runtime.workflows.validation.code_size import refuse_excess
@@ -175,7 +176,8 @@ class _Work:
         await self._progress(3, _STEPS, "Starting it in a sandbox")
         with self.timed("boot"):
             smoke = self.smoke.of_header(script)
-            result = await boot(script, environment.ref, self._driver, self._limits, smoke, self.config)
+            limits = limits_for(self._limits, script.tool)
+            result = await boot(script, environment.ref, self._driver, limits, smoke, self.config)
 
         self.checks += result.checks
         self.example = result.example
@@ -214,6 +216,8 @@ class _Work:
 
     async def _inspect(self, script: Script) -> None:
         self.checks.append(_app(script))
+        groups = Capability.EXACT_MEMORY_LIMIT in self._driver.capabilities
+        self.checks += check_resources(script.tool, self._limits, groups=groups)
         self.checks += await lint(script)
         # In threads: each walks the whole tree, and the event loop serves requests meanwhile.
         self.checks += await asyncio.to_thread(check_state, script.tree)
