@@ -103,6 +103,8 @@ _PANELS = {
         "push": projects.push,
         "pull": projects.pull,
         "config": configuration.config,
+        "export": projects.export,
+        "import": projects.import_workflow,
         "rollback": workflows.rollback,
         "delete": drafts.delete,
         "publish": publish.publish,

@@ -1,4 +1,4 @@
-"""`codewords push | pull`, and `codewords diff` of a folder."""
+"""`codewords push | pull | export | import`, and `codewords diff` of a folder."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from codewords_mcp.cli import _output
-from codewords_mcp.cli._agree import someone_there
+from codewords_mcp.cli._agree import agreed, someone_there
 from codewords_mcp.cli._boundary import FAILED, OK
-from codewords_mcp.cli._client import RuntimeClient
+from codewords_mcp.cli._client import Json, RemoteError, RuntimeClient
 from codewords_mcp.cli._connect import connect
-from codewords_mcp.cli._refs import AsJson
+from codewords_mcp.cli._refs import AsJson, WorkflowRef, workflow_id
 from codewords_mcp.errors import Conflict, ConsentNeeded, Forbidden, InvalidInput, ValidationFailed
 
 if TYPE_CHECKING:
@@ -139,6 +139,79 @@ def pull(
         _output.line(f"{record['file']} {verb} version {record['version']} of {record['service_id']}.")
     if not records:
         _output.note("Nothing of this folder is deployed.", always=True)
+    return OK
+
+
+def export(
+    workflow: WorkflowRef,
+    file: Annotated[
+        Path, typer.Argument(metavar="FILE", help="The file to write, JSON.", show_default=False)
+    ],
+    as_json: AsJson = False,
+) -> int:
+    """Write a workflow with its versions, schedules, triggers, configuration and tools into a file; secrets by name only."""
+    from codewords_mcp.cli.project.archive import export_workflow
+
+    with connect() as client, _output.spinner(f"Exporting {workflow}"):
+        archive = export_workflow(client, workflow_id(client, workflow), file)
+    if as_json:
+        _output.print_json({"file": str(file), "versions": len(archive.versions), "secrets": archive.secrets})
+        return OK
+    _output.line(
+        f"{file}: {archive.name} with {len(archive.versions)} versions, version {archive.live} live."
+    )
+    return OK
+
+
+def import_workflow(
+    file: Annotated[
+        Path, typer.Argument(metavar="FILE", help="A file of `codewords export`.", show_default=False)
+    ],
+    name: Annotated[str | None, typer.Option(help="Its name here; the exported one without it.")] = None,
+    allow: Annotated[
+        bool, typer.Option("--allow", help="Agree to whatever its versions ask for: for scripts.")
+    ] = False,
+    as_json: AsJson = False,
+) -> int:
+    """Make a workflow of an exported file. An import that was broken off is gone on with by the same command."""
+    from codewords_mcp.cli.project.archive import import_archive, read_archive
+
+    archive = read_archive(file)
+    with connect() as client:
+
+        def deploy(body: Json) -> Json:
+            extra: Json = {"allow": True} if allow else {}
+            with _output.spinner(f"Deploying a version of {archive.name}") as say:
+                try:
+                    return client.call_with_progress("/deploy", body | extra, say)
+                except RemoteError as error:
+                    if error.code != "consent_needed":
+                        raise
+                    question = error
+            return client.call_with_progress(
+                "/deploy", body | {"confirm": agreed(question, as_json=as_json)}, say
+            )
+
+        done = import_archive(client, archive, name or archive.name, deploy)
+
+    if as_json:
+        _output.print_json(
+            {
+                "service_id": done.service_id,
+                "version": done.version,
+                "left_out": done.left_out,
+                "missing": done.missing,
+            }
+        )
+        return OK
+    _output.line(f"{done.service_id} serves version {done.version}.")
+    if done.left_out:
+        numbers = ", ".join(map(str, done.left_out))
+        _output.note(f"Left out, since their checks fail here: version {numbers}.", "yellow", always=True)
+    for secret in done.missing:
+        _output.note(
+            f"The secret {secret} has no value here: codewords secrets set {secret}", "yellow", always=True
+        )
     return OK
 
 

@@ -127,7 +127,11 @@ def test_a_local_module_is_told_by_every_command_that_would_send_the_file(
     (project / "helpers.py").write_text("", encoding="utf-8")
     file = project / "limited.py"
     file.write_text(PROGRAM.replace("import os\n", "import os\nimport helpers\n"), encoding="utf-8")
-    for words in (("validate", str(file)), ("deploy", str(file)), ("push", str(project), "--yes")):
+    for words in (
+        ("validate", str(file)),
+        ("deploy", str(file)),
+        ("push", str(project), "--yes", "--replace", "limited"),
+    ):
         refused = shell("codewords", *words)
         assert refused.code == 1, words
         assert "helpers.py" in refused.out + refused.err

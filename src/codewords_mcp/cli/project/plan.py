@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any, Literal
 
 from codewords_mcp.cli._client import Json, RuntimeClient
@@ -19,7 +20,7 @@ from codewords_mcp.cli.project.live import (
 )
 from codewords_mcp.errors import CodewordsError
 from codewords_mcp.runtime.authoring.edits import unified_diff
-from codewords_mcp.runtime.model.project import ProjectSchedule, ProjectTrigger
+from codewords_mcp.runtime.model.project import ProjectSchedule, ProjectTrigger, ProjectWorkflow
 from codewords_mcp.runtime.triggers import cron
 from codewords_mcp.runtime.triggers.event_triggers import check_options
 from codewords_mcp.runtime.triggers.sources.registry import find_source, source_kinds
@@ -146,6 +147,14 @@ def plan_workflow(
     _compare_schedules(plan, prune=prune)
     _compare_triggers(plan, prune=prune)
     return plan
+
+
+def plan_parts(declared: ProjectWorkflow, live: LiveWorkflow) -> list[PlannedChange]:
+    """The changes of schedules and triggers that bring a workflow to what is declared of it."""
+    plan = WorkflowPlan(FolderWorkflow(declared, Path(declared.file), live.code, 1), live)
+    _compare_schedules(plan, prune=False)
+    _compare_triggers(plan, prune=False)
+    return plan.changes
 
 
 def _compare_code(client: RuntimeClient, plan: WorkflowPlan, live: LiveWorkflow, *, replaced: bool) -> None:

@@ -191,10 +191,10 @@ def _update(client: RuntimeClient, table: Any, one: PulledWorkflow) -> None:
 
 def _set_lists(table: Any, live: LiveWorkflow, *, schedules: bool, triggers: bool) -> None:
     parts = {
-        "schedule": [_schedule(one) for one in live.schedules if one["cron"] or one["next_at"]]
+        "schedule": [schedule_entry(one) for one in live.schedules if one["cron"] or one["next_at"]]
         if schedules
         else None,
-        "trigger": [_trigger(one) for one in live.triggers] if triggers else None,
+        "trigger": [trigger_entry(one) for one in live.triggers] if triggers else None,
     }
     for name, items in parts.items():
         if items is None:
@@ -217,7 +217,8 @@ def _permissions(manifest: Manifest) -> Table:
     return table
 
 
-def _schedule(found: Json) -> Json:
+def schedule_entry(found: Json) -> Json:
+    """A schedule at a runtime as an entry of the file, without defaults."""
     times = {"cron": found["cron"]} if found["cron"] else {"at": found["next_at"]}
     entry = {"name": found["name"], **times, "timezone": found["timezone"]}
     entry |= {name: found[name] for name in _SCHEDULE_DEFAULTS if name not in entry}
@@ -227,7 +228,8 @@ def _schedule(found: Json) -> Json:
     return values | ({"paused": True} if found["paused"] else {})
 
 
-def _trigger(found: Json) -> Json:
+def trigger_entry(found: Json) -> Json:
+    """A webhook or event source at a runtime as an entry of the file, without defaults."""
     entry: Json = {"kind": found["kind"]}
     if found["name"]:
         entry["name"] = found["name"]

@@ -32,9 +32,9 @@ def push_plan(client: RuntimeClient, review: PlanReview, tell: Tell) -> Json:
         tell(f"{plan.workflow.declared.file}: its configuration is set")
     for change in plan.to_do:
         if change.subject == "schedule":
-            _push_schedule(client, service_id, change)
+            push_schedule(client, service_id, change)
         elif change.subject == "trigger":
-            _push_trigger(client, service_id, change)
+            push_trigger(client, service_id, change)
         else:
             continue
         verb = {"add": "made", "change": "changed", "remove": "deleted"}[change.action]
@@ -66,7 +66,8 @@ def _was_agreed(review: PlanReview, question: RemoteError) -> bool:
     return found is not None and found["key_agrees"] and asks == [*found["permissions"], *found["behaviour"]]
 
 
-def _push_schedule(client: RuntimeClient, service_id: str, change: PlannedChange) -> None:
+def push_schedule(client: RuntimeClient, service_id: str, change: PlannedChange) -> None:
+    """Make, change or delete a schedule."""
     entry: ProjectSchedule | None = change.after
     found: Json | None = change.before
     if entry is None:
@@ -86,7 +87,8 @@ def _push_schedule(client: RuntimeClient, service_id: str, change: PlannedChange
         client.call("DELETE", f"/schedules/{part(found['id'])}")
 
 
-def _push_trigger(client: RuntimeClient, service_id: str, change: PlannedChange) -> None:
+def push_trigger(client: RuntimeClient, service_id: str, change: PlannedChange) -> None:
+    """Make, change or delete a webhook or event source."""
     entry: ProjectTrigger | None = change.after
     found: Json | None = change.before
     if entry is None:

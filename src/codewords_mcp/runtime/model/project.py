@@ -77,11 +77,9 @@ class ProjectSchedule(ProjectPart):
 
 
 class ProjectTrigger(ProjectPart):
-    """A webhook or an event source; `codewords triggers kinds` lists the kinds with their options."""
+    """A webhook or an event source. `GET /triggers/kinds` lists the kinds with their options."""
 
-    kind: str = Field(
-        description="As `codewords triggers kinds` lists them; times of the clock are schedules."
-    )
+    kind: str = Field(description="As the list of kinds has them; times of the clock are schedules.")
     name: str = Field(default="", max_length=200, description="By which it is found again when it changes.")
     path: str = Field(default="/", description="Route of the workflow that its runs call.")
     options: dict[str, Any] = Field(default_factory=dict[str, Any], description="Options of the kind.")

@@ -7,6 +7,7 @@ from collections.abc import Collection, Mapping
 from typing import Final
 
 from codewords_mcp.errors import Forbidden, InvalidInput
+from codewords_mcp.errors.remedies import set_secret
 from codewords_mcp.runtime.model.caller import Caller
 from codewords_mcp.runtime.model.manifest import Manifest
 from codewords_mcp.runtime.workflows.script import Script
@@ -42,7 +43,7 @@ def check_values(values: Mapping[str, str]) -> None:
         if kind := vendor_secret(value):
             raise InvalidInput(
                 f"The value of `{name}` looks like {kind}, which everybody could read here.",
-                hint=f"Keep it as a secret: `codewords secrets set {name}`.",
+                remedy=set_secret(name),
             )
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import sqlalchemy as sa
 from alembic import op
 
-revision = "0014_config"
-down_revision = "0013_mcp_packages"
+revision = "0015_config"
+down_revision = "0014_trigger_deployments"
 branch_labels = None
 depends_on = None
 
