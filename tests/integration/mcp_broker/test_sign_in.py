@@ -122,6 +122,29 @@ def test_a_person_signs_in_by_the_page_and_tokens_are_refreshed_also_after_a_sta
         }
 
 
+@pytest.mark.requirement("mcp-broker:sign-in-anywhere")
+def test_a_sign_in_that_one_runtime_began_is_ended_by_another_and_once(
+    settings: Settings, oauth: OAuthMcp, signed: ServedMcp
+) -> None:
+    oauth.authorization.token_ttl = 3600
+    with Door(settings) as door, door.client() as http:
+        http.delete("/connections/mcp_signed")
+        page_url = connect(http, signed)
+        with sign_in(door.url, ADMIN_KEY) as browser:
+            onward = browser.get(f"{page_url}/go", headers={"Sec-Fetch-Site": "same-origin"})
+        back = httpx.get(onward.headers["location"]).headers["location"]
+        url = door.url
+
+    # Another process on the same home, at an address that may be another one.
+    with Door(settings) as door, door.client() as http, sign_in(door.url, ADMIN_KEY) as browser:
+        done = browser.get(back.replace(url, door.url))
+        assert (done.status_code, done.headers["location"]) == (303, page_url.removeprefix(url))
+        assert browser.get(back.replace(url, door.url)).status_code == 404
+        agree(browser, page_url.replace(url, door.url))
+        found = told(call(http, "mcp_signed", "search_notes", {"query": "milk"}))["ret"]
+        assert found == {"result": ["buy milk"]}
+
+
 def test_a_refusal_and_a_forged_way_back_sign_nobody_in(
     settings: Settings, oauth: OAuthMcp, signed: ServedMcp
 ) -> None:

@@ -82,6 +82,8 @@ class McpServer(Model):
     transport: Literal["http", "sse", "stdio"] = "http"
     launch: ServerLaunch | None = None
     auth: ServerAuth = "none"
+    tokens_digest: str = ""
+    """Another one after each sign-in and refresh, by whichever replica."""
     agreed: bool = False
     believed: bool = False
     problem: str = ""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Collection, Sequence
 from typing import Any, NamedTuple
 
@@ -214,6 +215,7 @@ def _to_server(row: RowMapping, tools_count: int) -> McpServer:
         transport=row["transport"],
         launch=None if row["launch"] is None else ServerLaunch.model_validate(row["launch"]),
         auth=row["auth"],
+        tokens_digest="" if row["sign_in"] is None else hashlib.sha256(row["sign_in"]).hexdigest(),
         agreed=row["agreed_at"] is not None,
         believed=bool(row["believed"]),
         problem=row["problem"],

@@ -10,9 +10,12 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Awaitable, Callable
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
+from urllib.parse import parse_qs, parse_qsl, urlencode, urlsplit, urlunsplit
 
 from mcp.client.auth import OAuthClientProvider, TokenStorage
+from mcp.client.auth.oauth2 import PKCEParameters
+from mcp.client.auth.utils import validate_authorization_response_iss
 from mcp.shared.auth import (
     AuthorizationCodeResult,
     OAuthClientInformationFull,
@@ -21,13 +24,46 @@ from mcp.shared.auth import (
     OAuthToken,
     ProtectedResourceMetadata,
 )
-from pydantic import AnyUrl
+from pydantic import AnyUrl, BaseModel
 
 from codewords_mcp.runtime.model.egress_policy import is_this_machine
 
 CLIENT_NAME = "CodeWords"
 EXPIRY_MARGIN_S = 30.0
 """Seconds before its expiry from which a token is no longer used."""
+
+
+if TYPE_CHECKING:
+    import httpx2
+
+
+class BegunSignIn(BaseModel):
+    """A sign-in whose person is at the authorization server: all that its end needs, on whichever replica.
+
+    `url` is where the person goes. `verifier` is the secret of its PKCE challenge.
+    """
+
+    url: str
+    redirect_uri: str
+    verifier: str
+    scope: str | None = None
+    protocol_version: str | None = None
+    client: OAuthClientInformationFull | None = None
+    metadata: OAuthMetadata | None = None
+    resource: ProtectedResourceMetadata | None = None
+
+    @property
+    def state(self) -> str:
+        """The value by which the way back is known; "" if there is none."""
+        return parse_qs(urlsplit(self.url).query).get("state", [""])[0]
+
+
+class SignInBegun(Exception):  # an outcome: the flow stops where the person's part begins
+    """The person has to go on."""
+
+    def __init__(self, begun: BegunSignIn) -> None:
+        super().__init__("the person has to go on")
+        self.begun = begun
 
 
 class SignInRequired(Exception):  # a state of the connection, not a fault
@@ -97,7 +133,9 @@ class StoredSignIn(TokenStorage):
 
 
 class ServerProvider(OAuthClientProvider):
-    """Signs the requests of one server in. Without handlers for a person it raises SignInRequired."""
+    """Signs the requests of one server in. Where a person is needed it raises SignInRequired, or SignInBegun where one is
+    there (`person`).
+    """
 
     def __init__(
         self,
@@ -106,16 +144,16 @@ class ServerProvider(OAuthClientProvider):
         storage: StoredSignIn,
         *,
         client_metadata_url: str | None = None,
-        redirect: Callable[[str], Awaitable[None]] | None = None,
-        callback: Callable[[], Awaitable[AuthorizationCodeResult]] | None = None,
+        person: bool = False,
     ) -> None:
         self._stored = storage
+        self._redirect_uri = redirect_uri
         super().__init__(
             server_url,
             client_metadata(redirect_uri),
             storage,
-            redirect_handler=redirect or _nobody_is_there,
-            callback_handler=callback or _nobody_answers,
+            redirect_handler=self._begin if person else _nobody_is_there,
+            callback_handler=_nobody_answers,
             client_metadata_url=client_metadata_url,
         )
 
@@ -123,6 +161,45 @@ class ServerProvider(OAuthClientProvider):
         """Refresh the token before the next request; False where that is impossible."""
         self.context.token_expiry_time = 1.0
         return self.context.can_refresh_token()
+
+    async def _begin(self, url: str) -> None:
+        """Stop the flow, with a challenge whose secret is known here: the provider keeps its own to itself."""
+        challenge, context = PKCEParameters.generate(), self.context
+        raise SignInBegun(
+            BegunSignIn(
+                url=_with_challenge(url, challenge.code_challenge),
+                redirect_uri=self._redirect_uri,
+                verifier=challenge.code_verifier,
+                scope=context.client_metadata.scope,
+                protocol_version=context.protocol_version,
+                client=context.client_info,
+                metadata=context.oauth_metadata,
+                resource=context.protected_resource_metadata,
+            )
+        )
+
+    async def finish(
+        self,
+        begun: BegunSignIn,
+        code: str,
+        issuer: str | None,
+        send: Callable[[httpx2.Request], Awaitable[httpx2.Response]],
+    ) -> None:
+        """End a sign-in by the code of its way back, and store its tokens. `send` asks the authorization server.
+
+        Raises errors of the provider for another issuer, and for an answer without tokens.
+        """
+        await self._initialize()
+        context = self.context
+        context.client_info = begun.client or context.client_info
+        context.client_metadata.scope = begun.scope
+        context.protocol_version = begun.protocol_version
+        context.oauth_metadata = begun.metadata
+        context.protected_resource_metadata = begun.resource
+
+        validate_authorization_response_iss(issuer, context.oauth_metadata)
+        request = await self._exchange_token_authorization_code(code, begun.verifier)
+        await self._handle_token_response(await send(request))
 
     async def _initialize(self) -> None:
         await super()._initialize()
@@ -158,6 +235,15 @@ def client_metadata(redirect_uri: str) -> OAuthClientMetadata:
         redirect_uris=[AnyUrl(redirect_uri)],
         application_type="native" if is_this_machine(host) else "web",
     )
+
+
+def _with_challenge(url: str, challenge: str) -> str:
+    """An authorization address with another PKCE challenge."""
+    parts = urlsplit(url)
+    query = [
+        (name, challenge if name == "code_challenge" else value) for name, value in parse_qsl(parts.query)
+    ]
+    return urlunsplit(parts._replace(query=urlencode(query)))
 
 
 async def _nobody_is_there(_url: str) -> None:

@@ -1,18 +1,15 @@
-"""Sign-ins of people at servers: begun by a page of the runtime, ended by the way back to it.
+"""Sign-ins of people at servers: begun by a page of the runtime, ended by the way back to it, on whichever replica.
 
-A sign-in that goes on is in memory, so the way back has to lead to the process that began it.
-Tokens are sealed rows, as secrets are.
+A sign-in that goes on is a sealed row, and so are tokens, as secrets are.
 """
 
 from __future__ import annotations
 
 import asyncio
-import secrets
-import time
+import hashlib
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import urlsplit
 
 from sqlalchemy import Connection
 
@@ -23,14 +20,19 @@ from codewords_mcp.runtime.model.egress_policy import is_this_machine
 from codewords_mcp.runtime.model.mcp import McpServer
 from codewords_mcp.runtime.secrets.sealing import Sealer
 from codewords_mcp.runtime.store import mcp_servers as rows
+from codewords_mcp.runtime.store import mcp_sign_ins
+from codewords_mcp.runtime.store.clock import now
 from codewords_mcp.runtime.store.database import Database
 from codewords_mcp.runtime.web.client import USER_AGENT, Web
 
 if TYPE_CHECKING:
     import httpx2
-    from mcp.shared.auth import AuthorizationCodeResult
 
-    from codewords_mcp.runtime.integrations.mcp.oauth_provider import StoredSignIn
+    from codewords_mcp.runtime.integrations.mcp.oauth_provider import (
+        BegunSignIn,
+        ServerProvider,
+        StoredSignIn,
+    )
 
 CALLBACK = "/connect/callback"
 CLIENT_DOCUMENT = "/oauth/client.json"
@@ -38,55 +40,35 @@ BEGIN_TIMEOUT_S = 20.0
 """Seconds until the server and its authorization server have said where a person signs in."""
 PERSON_TIMEOUT_S = 600.0
 """Seconds for the person."""
-MAX_SIGN_INS = 50
-
-
-@dataclass(slots=True)
-class _SignIn:
-    """A sign-in that goes on."""
-
-    owner: str
-    server: str
-    link: str
-    began_at: float = field(default_factory=time.monotonic)
-    url: asyncio.Future[str] = field(default_factory=lambda: asyncio.get_running_loop().create_future())
-    answer: asyncio.Future[AuthorizationCodeResult] = field(
-        default_factory=lambda: asyncio.get_running_loop().create_future()
-    )
-    task: asyncio.Task[int] | None = None
 
 
 class SignIns:
-    """The sign-ins of all owners. For one event loop; `close` it. `base_url` is the runtime's own."""
+    """The sign-ins of all owners. For one event loop. `base_url` is the runtime's own."""
 
     def __init__(self, web: Web, database: Database, sealer: Sealer, base_url: Callable[[], str]) -> None:
         self._web = web
         self._database = database
         self._sealer = sealer
         self._base_url = base_url
-        self._going_on: dict[str, _SignIn] = {}
-        self._providers: dict[tuple[str, str, str], httpx2.Auth] = {}
-
-    async def close(self) -> None:
-        """Give up the sign-ins that go on."""
-        await end([sign_in.task for sign_in in self._going_on.values() if sign_in.task is not None])
-        self._going_on.clear()
+        self._providers: dict[tuple[str, str, str], tuple[str, httpx2.Auth]] = {}
 
     async def has_tokens(self, owner: str, server: str) -> bool:
         """Whether a person has signed in at a server."""
         return '"tokens"' in (await self._load(owner, server) or "")
 
     async def auth(self, owner: str, server: McpServer) -> httpx2.Auth:
-        """Return the signer of requests to a server, by the tokens of its last sign-in. The same until the next one."""
+        """Return the signer of requests to a server, by its tokens. The same until others are stored, by any replica."""
         from codewords_mcp.runtime.integrations.mcp.oauth_provider import ServerProvider
 
         key = (owner, server.name, server.url)
-        if key not in self._providers:
+        known = self._providers.get(key)
+        if known is None or known[0] != server.tokens_digest:
             storage = await self._storage(owner, server.name)
-            self._providers[key] = ServerProvider(
+            provider = ServerProvider(
                 server.url, self._redirect_uri, storage, client_metadata_url=self.client_document_url
             )
-        return self._providers[key]
+            known = self._providers[key] = (server.tokens_digest, provider)
+        return known[1]
 
     async def expire(self, owner: str, server: McpServer) -> bool:
         """Take the access token for expired, since the server refused it; False where it can't be refreshed."""
@@ -100,72 +82,60 @@ class SignIns:
 
         Raises UpstreamFailed, UpstreamTimedOut, AddressRefused.
         """
-        from codewords_mcp.runtime.integrations.mcp.oauth_provider import ServerProvider
-
-        await self._end_old()
-        sign_in = _SignIn(owner, server.name, link)
-
-        async def redirect(url: str) -> None:
-            sign_in.url.set_result(url)
-
-        async def callback() -> AuthorizationCodeResult:
-            return await sign_in.answer
+        from codewords_mcp.runtime.integrations.mcp.oauth_provider import ServerProvider, SignInBegun
 
         storage = await self._storage(owner, server.name)
         provider = ServerProvider(
-            server.url, self._redirect_uri, storage, client_metadata_url=self.client_document_url,
-            redirect=redirect, callback=callback,
-        )  # fmt: skip
-        faults = SessionFaults()
-        sign_in.task = asyncio.create_task(self._request(server, provider, faults))
-        await asyncio.wait(
-            {sign_in.url, sign_in.task}, timeout=BEGIN_TIMEOUT_S, return_when=asyncio.FIRST_COMPLETED
+            server.url, self._redirect_uri, storage, client_metadata_url=self.client_document_url, person=True
         )
-        if not sign_in.url.done():
-            raise await _begin_failure(sign_in.task, faults)
+        faults = SessionFaults()
+        task = asyncio.create_task(self._request(server, provider, faults))
+        await asyncio.wait([task], timeout=BEGIN_TIMEOUT_S)
+        if not task.done():
+            await end([task])
+            raise UpstreamTimedOut(
+                "The server did not say in time where one signs in.", hint="Try again later."
+            )
+        outcome = task.exception()
+        if not isinstance(outcome, SignInBegun):
+            raise _begin_failure(outcome, faults, task)
 
-        url = sign_in.url.result()
-        state = parse_qs(urlsplit(url).query).get("state", [""])[0]
-        self._going_on[state or secrets.token_hex()] = sign_in
-        parts = urlsplit(url)
+        begun = outcome.begun
+        parts = urlsplit(begun.url)
         if parts.scheme != "https" and not (parts.scheme == "http" and is_this_machine(parts.hostname or "")):
             raise UpstreamFailed("The server names a sign-in page that is no https:// address.")
-        return url
+        await self._keep(owner, server.name, link, begun)
+        return begun.url
 
     async def complete(
         self, owner: str, *, state: str, code: str, issuer: str | None, refusal: str
     ) -> tuple[str, str]:
-        """End a sign-in by what came back from its page. Returns (the server, the page to go on with).
+        """End a sign-in by the result of its page. Returns (the server, the page to go on with).
 
-        Raises NotFound for a sign-in that does not go on here, InvalidInput where the person refused,
+        Raises NotFound for a sign-in that does not go on, InvalidInput where the person refused,
         UpstreamFailed.
         """
-        from mcp.shared.auth import AuthorizationCodeResult
+        from codewords_mcp.runtime.integrations.mcp.oauth_provider import ServerProvider
 
-        sign_in = self._going_on.get(state)
-        if sign_in is None or sign_in.owner != owner or sign_in.task is None:
-            raise NotFound(
-                "This sign-in does not go on here: it has ended, or was begun by another person.",
-                hint="Begin it again from the page of the connection.",
-            )
-        del self._going_on[state]
+        row, begun = await self._take(owner, state)
         if refusal or not code:
-            await end([sign_in.task])
             raise InvalidInput("The sign-in was refused there.", hint="Begin it again.")
+        found = await self._database.read(rows.get, owner, row.server)
+        if found is None:
+            raise NotFound("This server was disconnected.", hint="Connect it again.")
 
-        sign_in.answer.set_result(AuthorizationCodeResult(code=code, state=state, iss=issuer))
-        await asyncio.wait([sign_in.task], timeout=BEGIN_TIMEOUT_S)
-        if not sign_in.task.done():
-            await end([sign_in.task])
+        server = found[0]
+        storage = await self._storage(owner, server.name)
+        provider = ServerProvider(server.url, begun.redirect_uri, storage)
+        task = asyncio.create_task(self._finish(server, provider, begun, code, issuer))
+        await asyncio.wait([task], timeout=BEGIN_TIMEOUT_S)
+        if not task.done():
+            await end([task])
             raise UpstreamTimedOut("The sign-in was not completed in time.", hint="Begin it again.")
-        failure = sign_in.task.exception()
+        failure = task.exception()
         if failure is not None:
             raise _completion_failure(failure)
-
-        # What signed in before is outdated, and so are sessions that use it.
-        for key in [key for key in self._providers if key[:2] == (owner, sign_in.server)]:
-            del self._providers[key]
-        return sign_in.server, sign_in.link
+        return server.name, row.link
 
     @property
     def client_document_url(self) -> str | None:
@@ -236,28 +206,71 @@ class SignIns:
             )
             return response.status_code
 
-    async def _end_old(self) -> None:
-        """End sign-ins that nobody completed, and beyond the limit the oldest ones."""
-        due = time.monotonic() - PERSON_TIMEOUT_S
-        oldest_first = sorted(self._going_on.items(), key=lambda pair: pair[1].began_at)
-        surplus = len(oldest_first) - MAX_SIGN_INS + 1
-        for number, (state, sign_in) in enumerate(oldest_first):
-            if number < surplus or sign_in.began_at < due:
-                del self._going_on[state]
-                await end([sign_in.task] if sign_in.task is not None else [])
+    async def _finish(
+        self, server: McpServer, provider: ServerProvider, begun: BegunSignIn, code: str, issuer: str | None
+    ) -> None:
+        """Exchange the code for tokens, which the provider stores."""
+        import httpx2
+
+        transport = ServerTransport(
+            self._web.transport(keepalive=1), SessionFaults(), server.url, streams=False
+        )
+        async with httpx2.AsyncClient(
+            transport=transport, timeout=None, trust_env=False, headers={"user-agent": USER_AGENT}
+        ) as http:
+            await provider.finish(begun, code, issuer, http.send)
+
+    async def _keep(self, owner: str, server: str, link: str, begun: BegunSignIn) -> None:
+        """Store a sign-in until its person is back."""
+        identity, at = _identity(begun.state), now()
+
+        def store(connection: Connection) -> None:
+            sealed = self._sealer.seal(connection, owner, _place(identity), begun.model_dump_json().encode())
+            mcp_sign_ins.add(
+                connection, owner, mcp_sign_ins.SignInRow(identity, server, link, sealed), at,
+                expires_at=at + int(PERSON_TIMEOUT_S * 1e6),
+            )  # fmt: skip
+
+        await self._database.write(store)
+
+    async def _take(self, owner: str, state: str) -> tuple[mcp_sign_ins.SignInRow, BegunSignIn]:
+        """Take a sign-in out of the store, so that its way back is gone once. Raises NotFound."""
+        from codewords_mcp.runtime.integrations.mcp.oauth_provider import BegunSignIn
+
+        identity = _identity(state)
+
+        def take(connection: Connection) -> tuple[mcp_sign_ins.SignInRow, bytes] | None:
+            row = mcp_sign_ins.take(connection, owner, identity, now())
+            if row is None:
+                return None
+            return row, self._sealer.open(connection, owner, _place(identity), row.sealed)
+
+        found = await self._database.write(take)
+        if found is None:
+            raise NotFound(
+                "This sign-in does not go on: it has ended, or was begun by another person.",
+                hint="Begin it again from the page of the connection.",
+            )
+        return found[0], BegunSignIn.model_validate_json(found[1])
 
 
-async def _begin_failure(task: asyncio.Task[int], faults: SessionFaults) -> CodewordsError:
-    if not task.done():
-        await end([task])
-        return UpstreamTimedOut("The server did not say in time where one signs in.", hint="Try again later.")
+def _identity(state: str) -> str:
+    """The key of a sign-in's row. The state itself is for the browser alone."""
+    return hashlib.sha256(state.encode()).hexdigest()
+
+
+def _place(identity: str) -> str:
+    return f"mcp-sign-in/{identity}"
+
+
+def _begin_failure(
+    outcome: BaseException | None, faults: SessionFaults, task: asyncio.Task[int]
+) -> CodewordsError:
     if faults.first is not None:
-        task.exception()
         return faults.first
-    failure = task.exception()
-    if failure is None:
+    if outcome is None:
         return UpstreamFailed("The server asks nobody to sign in.", upstream_status=task.result())
-    return _completion_failure(failure)
+    return _completion_failure(outcome)
 
 
 def _completion_failure(failure: BaseException) -> UpstreamFailed:

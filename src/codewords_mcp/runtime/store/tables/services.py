@@ -86,3 +86,15 @@ mcp_tools = Table(
     Column("agreed", JSON(none_as_null=True)),
 )
 """`data` is what the server says of a tool now, `agreed` what it said when a person agreed."""
+
+mcp_sign_ins = Table(
+    "mcp_sign_ins",
+    metadata,
+    Column("id", String(64), primary_key=True),
+    Column("owner", String(64), nullable=False),
+    Column("server", String(40), nullable=False),
+    Column("link", Text, nullable=False),
+    Column("sealed", LargeBinary, nullable=False),
+    Column("expires_at", BigInteger, nullable=False),
+)
+"""`id` is a digest of the state by which the way back is known; `sealed` is all that its end needs."""
