@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     import httpx2
 
 
-class BegunSignIn(BaseModel):
+class PendingSignIn(BaseModel):
     """A sign-in whose person is at the authorization server: all that its end needs, on whichever replica.
 
     `url` is where the person goes. `verifier` is the secret of its PKCE challenge.
@@ -58,12 +58,12 @@ class BegunSignIn(BaseModel):
         return parse_qs(urlsplit(self.url).query).get("state", [""])[0]
 
 
-class SignInBegun(Exception):  # an outcome: the flow stops where the person's part begins
+class SignInPending(Exception):  # an outcome: the flow stops where the person's part begins
     """The person has to go on."""
 
-    def __init__(self, begun: BegunSignIn) -> None:
+    def __init__(self, pending: PendingSignIn) -> None:
         super().__init__("the person has to go on")
-        self.begun = begun
+        self.pending = pending
 
 
 class SignInRequired(Exception):  # a state of the connection, not a fault
@@ -133,7 +133,7 @@ class StoredSignIn(TokenStorage):
 
 
 class ServerProvider(OAuthClientProvider):
-    """Signs the requests of one server in. Where a person is needed it raises SignInRequired, or SignInBegun where one is
+    """Signs the requests of one server in. Where a person is needed it raises SignInRequired, or SignInPending where one is
     there (`person`).
     """
 
@@ -165,8 +165,8 @@ class ServerProvider(OAuthClientProvider):
     async def _begin(self, url: str) -> None:
         """Stop the flow, with a challenge whose secret is known here: the provider keeps its own to itself."""
         challenge, context = PKCEParameters.generate(), self.context
-        raise SignInBegun(
-            BegunSignIn(
+        raise SignInPending(
+            PendingSignIn(
                 url=_with_challenge(url, challenge.code_challenge),
                 redirect_uri=self._redirect_uri,
                 verifier=challenge.code_verifier,
@@ -180,7 +180,7 @@ class ServerProvider(OAuthClientProvider):
 
     async def finish(
         self,
-        begun: BegunSignIn,
+        pending: PendingSignIn,
         code: str,
         issuer: str | None,
         send: Callable[[httpx2.Request], Awaitable[httpx2.Response]],
@@ -191,14 +191,14 @@ class ServerProvider(OAuthClientProvider):
         """
         await self._initialize()
         context = self.context
-        context.client_info = begun.client or context.client_info
-        context.client_metadata.scope = begun.scope
-        context.protocol_version = begun.protocol_version
-        context.oauth_metadata = begun.metadata
-        context.protected_resource_metadata = begun.resource
+        context.client_info = pending.client or context.client_info
+        context.client_metadata.scope = pending.scope
+        context.protocol_version = pending.protocol_version
+        context.oauth_metadata = pending.metadata
+        context.protected_resource_metadata = pending.resource
 
         validate_authorization_response_iss(issuer, context.oauth_metadata)
-        request = await self._exchange_token_authorization_code(code, begun.verifier)
+        request = await self._exchange_token_authorization_code(code, pending.verifier)
         await self._handle_token_response(await send(request))
 
     async def _initialize(self) -> None:

@@ -242,7 +242,8 @@ class McpServers:
             return await self.require(owner, server.name)
         except CodewordsError as error:
             # Of a process the page shows the end of its standard error, to which the hint leads.
-            shown = error.message if isinstance(error, UpstreamFailed) and error.upstream_said else str(error)
+            ended = self.packages.processes.last_words(owner, server.app)
+            shown = error.message if ended else str(error)
             return await self._note(owner, server, shown)
 
         values = {"title": title, "transport": transport, "problem": "", "read_at": now()}

@@ -1,4 +1,4 @@
-"""Sign-ins of people at servers: begun by a page of the runtime, ended by the way back to it, on whichever replica.
+"""Sign-ins of people at servers: pending by a page of the runtime, ended by the way back to it, on whichever replica.
 
 A sign-in that goes on is a sealed row, and so are tokens, as secrets are.
 """
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     import httpx2
 
     from codewords_mcp.runtime.integrations.mcp.oauth_provider import (
-        BegunSignIn,
+        PendingSignIn,
         ServerProvider,
         StoredSignIn,
     )
@@ -82,7 +82,7 @@ class SignIns:
 
         Raises UpstreamFailed, UpstreamTimedOut, AddressRefused.
         """
-        from codewords_mcp.runtime.integrations.mcp.oauth_provider import ServerProvider, SignInBegun
+        from codewords_mcp.runtime.integrations.mcp.oauth_provider import ServerProvider, SignInPending
 
         storage = await self._storage(owner, server.name)
         provider = ServerProvider(
@@ -97,15 +97,15 @@ class SignIns:
                 "The server did not say in time where one signs in.", hint="Try again later."
             )
         outcome = task.exception()
-        if not isinstance(outcome, SignInBegun):
+        if not isinstance(outcome, SignInPending):
             raise _begin_failure(outcome, faults, task)
 
-        begun = outcome.begun
-        parts = urlsplit(begun.url)
+        pending = outcome.pending
+        parts = urlsplit(pending.url)
         if parts.scheme != "https" and not (parts.scheme == "http" and is_this_machine(parts.hostname or "")):
             raise UpstreamFailed("The server names a sign-in page that is no https:// address.")
-        await self._keep(owner, server.name, link, begun)
-        return begun.url
+        await self._keep(owner, server.name, link, pending)
+        return pending.url
 
     async def complete(
         self, owner: str, *, state: str, code: str, issuer: str | None, refusal: str
@@ -117,7 +117,7 @@ class SignIns:
         """
         from codewords_mcp.runtime.integrations.mcp.oauth_provider import ServerProvider
 
-        row, begun = await self._take(owner, state)
+        row, pending = await self._take(owner, state)
         if refusal or not code:
             raise InvalidInput("The sign-in was refused there.", hint="Begin it again.")
         found = await self._database.read(rows.get, owner, row.server)
@@ -126,8 +126,8 @@ class SignIns:
 
         server = found[0]
         storage = await self._storage(owner, server.name)
-        provider = ServerProvider(server.url, begun.redirect_uri, storage)
-        task = asyncio.create_task(self._finish(server, provider, begun, code, issuer))
+        provider = ServerProvider(server.url, pending.redirect_uri, storage)
+        task = asyncio.create_task(self._finish(server, provider, pending, code, issuer))
         await asyncio.wait([task], timeout=BEGIN_TIMEOUT_S)
         if not task.done():
             await end([task])
@@ -207,7 +207,12 @@ class SignIns:
             return response.status_code
 
     async def _finish(
-        self, server: McpServer, provider: ServerProvider, begun: BegunSignIn, code: str, issuer: str | None
+        self,
+        server: McpServer,
+        provider: ServerProvider,
+        pending: PendingSignIn,
+        code: str,
+        issuer: str | None,
     ) -> None:
         """Exchange the code for tokens, which the provider stores."""
         import httpx2
@@ -218,14 +223,16 @@ class SignIns:
         async with httpx2.AsyncClient(
             transport=transport, timeout=None, trust_env=False, headers={"user-agent": USER_AGENT}
         ) as http:
-            await provider.finish(begun, code, issuer, http.send)
+            await provider.finish(pending, code, issuer, http.send)
 
-    async def _keep(self, owner: str, server: str, link: str, begun: BegunSignIn) -> None:
+    async def _keep(self, owner: str, server: str, link: str, pending: PendingSignIn) -> None:
         """Store a sign-in until its person is back."""
-        identity, at = _identity(begun.state), now()
+        identity, at = _identity(pending.state), now()
 
         def store(connection: Connection) -> None:
-            sealed = self._sealer.seal(connection, owner, _place(identity), begun.model_dump_json().encode())
+            sealed = self._sealer.seal(
+                connection, owner, _place(identity), pending.model_dump_json().encode()
+            )
             mcp_sign_ins.add(
                 connection, owner, mcp_sign_ins.SignInRow(identity, server, link, sealed), at,
                 expires_at=at + int(PERSON_TIMEOUT_S * 1e6),
@@ -233,9 +240,9 @@ class SignIns:
 
         await self._database.write(store)
 
-    async def _take(self, owner: str, state: str) -> tuple[mcp_sign_ins.SignInRow, BegunSignIn]:
+    async def _take(self, owner: str, state: str) -> tuple[mcp_sign_ins.SignInRow, PendingSignIn]:
         """Take a sign-in out of the store, so that its way back is gone once. Raises NotFound."""
-        from codewords_mcp.runtime.integrations.mcp.oauth_provider import BegunSignIn
+        from codewords_mcp.runtime.integrations.mcp.oauth_provider import PendingSignIn
 
         identity = _identity(state)
 
@@ -248,10 +255,10 @@ class SignIns:
         found = await self._database.write(take)
         if found is None:
             raise NotFound(
-                "This sign-in does not go on: it has ended, or was begun by another person.",
+                "This sign-in does not go on: it has ended, or was pending by another person.",
                 hint="Begin it again from the page of the connection.",
             )
-        return found[0], BegunSignIn.model_validate_json(found[1])
+        return found[0], PendingSignIn.model_validate_json(found[1])
 
 
 def _identity(state: str) -> str:

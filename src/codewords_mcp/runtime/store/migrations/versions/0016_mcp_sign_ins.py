@@ -5,8 +5,8 @@ from __future__ import annotations
 import sqlalchemy as sa
 from alembic import op
 
-revision = "0015_mcp_sign_ins"
-down_revision = "0014_trigger_deployments"
+revision = "0016_mcp_sign_ins"
+down_revision = "0015_config"
 branch_labels = None
 depends_on = None
 
