@@ -83,6 +83,7 @@ class Conditions:
 
     async def _check_memory(self) -> bool:
         remaining = await asyncio.to_thread(memory.available)
+        # Not every system tells it.
         if remaining is None or not self._memory_reserve:
             return False
         enough = self._memory_reserve * (ENOUGH if self._memory_is_low else 1)

@@ -69,11 +69,14 @@ class FailureWorkflows(PollLoop):
 
     async def poll(self) -> float:
         """See `PollLoop`."""
+        # A cause is a row that is discarded after the start: a kill in between starts nothing twice, since the key of
+        # the request is made of the failed run.
         while causes := await self._db.read(alert_causes.peek_starts, AT_ONCE):
             for cause in causes:
                 try:
                     refused = await self._handle(cause.detail["run_id"])
                 except _AGAIN as error:
+                    # Those behind it would meet the same lack of room.
                     if now() - cause.at < LONGEST_BUSY * 1e6:
                         return BUSY_PAUSE
                     refused = error.message
@@ -110,6 +113,7 @@ class FailureWorkflows(PollLoop):
     async def _target_of(self, version: VersionRow) -> str:
         key = (version.workflow_id, version.number)
         if key not in self._targets:
+            # A version never changes, so that nothing here grows old; the bound is for memory.
             if len(self._targets) >= MAX_KNOWN:
                 self._targets.clear()
             self._targets[key] = await asyncio.to_thread(_read_target, version.code)
@@ -121,6 +125,7 @@ class FailureWorkflows(PollLoop):
         above = MadeBy.from_json(row["made_by"])
         services = (row["service_id"], *(above.services if above is not None else ()))
         made_by = MadeBy(row["service_id"], row["depth"] + 1, services, row["key_id"])
+        # Failures that start each other end at the depth of every chain of calls.
         made_by.check()
         return RunRequest(
             target,

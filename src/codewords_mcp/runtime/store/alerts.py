@@ -65,6 +65,7 @@ def add_all(connection: Connection, failures: Sequence[Failure]) -> list[RaisedA
             quiet = row["status"] == "acknowledged"
             raised.append(RaisedAlert(row["id"], failure, is_new=False, is_quiet=quiet))
         else:
+            # It opens again under its old id, so that links in mails and chats go on working.
             values |= {"status": "open", "count": failure.times, "first_at": failure.at, "resolved_at": None}
             alert_id = row["id"] if row is not None else f"al_{secrets.token_hex(12)}"
             raised.append(RaisedAlert(alert_id, failure, is_new=True, is_quiet=False))
@@ -78,6 +79,7 @@ def add_all(connection: Connection, failures: Sequence[Failure]) -> list[RaisedA
 
     if new_rows:
         connection.execute(insert(alerts), new_rows)
+        # Only a new row can exceed the bound.
         for owner in {row["owner"] for row in new_rows}:
             _thin(connection, owner)
     return raised
@@ -110,6 +112,7 @@ def hold(connection: Connection, failure: Failure) -> RaisedAlert | None:
     """Open the alert of a state that lasts; None where it is open, or was put away and has lasted since."""
     same = (alerts.c.owner == failure.owner) & (alerts.c.subject == failure.subject)
     status = connection.execute(select(alerts.c.status).where(same)).scalar()
+    # A state is one failure for as long as it lasts: it is not counted, and stays put away.
     if status is None or status == "resolved":
         return add(connection, failure)
 

@@ -102,6 +102,7 @@ def close(
     values: dict[str, Any] = {
         "status": status, "answer": answer, "closed_at": now(), "closed_by": by, "closed_from": source,
     }  # fmt: skip
+    # Of two answers at once, the row changes for the first only.
     statement = update(run_waits).where(_ROWS.id == wait_id, _ROWS.status == "open").values(values)
     if connection.execute(statement).rowcount != 1:
         return False
@@ -124,6 +125,7 @@ def begin(connection: Connection, wait_id: str, *, due_at: int, resumable: bool)
 def receive(connection: Connection, wait_id: str, answer: dict[str, Any]) -> None:
     """Answer the wait for an address, also before the run waits for it."""
     values = {"status": "answered", "answer": answer, "closed_at": now()}
+    # A sender may be faster than the workflow that gave it the address.
     which = _ROWS.id == wait_id, _ROWS.status.in_(("new", "open"))
     connection.execute(update(run_waits).where(*which).values(values))
 
@@ -166,6 +168,7 @@ def due(connection: Connection, at: int, limit: int) -> list[RunWait]:
 
 def has_news(connection: Connection, run: WaitingRun) -> bool:
     """Whether a wait is over that the last attempt at a run did not learn of."""
+    # An attempt that began after a wait was over found it closed when it asked.
     since = run.attempts[-1]["started_at"] if run.attempts else 0
     query = select(_ROWS.id).where(
         _ROWS.run_id == run.id, _ROWS.status != "open", _ROWS.taken.is_(False), _ROWS.closed_at >= since
@@ -194,6 +197,7 @@ def reason_of(connection: Connection, run_id: str) -> str | None:
     kinds = set(connection.execute(query).scalars())
     if not kinds:
         return None
+    # Where it waits for both, a person can act on the one that is named.
     return "answer" if "question" in kinds else "wait"
 
 

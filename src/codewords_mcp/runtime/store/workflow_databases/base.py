@@ -119,6 +119,7 @@ class CallSlots:
         finally:
             self._users[name] -= 1
             if not self._users[name]:
+                # Else one would stay for every database that was ever called.
                 del self._users[name], self._slots[name]
 
 

@@ -104,6 +104,7 @@ class PostgresDatabases(WorkflowDatabases):
                     results.append(_execute(connection, statement, budget, deadline))
                 place = None
                 if not read_only:
+                    # Inside of the transaction: what made it too large is rolled back.
                     self._require_room(connection)
                 return CallResult(results, migrated, version)
         except errors.ReadOnlySqlTransaction:
@@ -133,6 +134,7 @@ class PostgresDatabases(WorkflowDatabases):
             self._ready.add(name)
 
         options = (
+            # The server holds these bounds, also when this process is killed in the middle of a call.
             f"-c search_path={name} -c statement_timeout={round(self._timeout * 1000)}"
             f" -c lock_timeout={round(self._timeout * 1000)}"
             f" -c idle_in_transaction_session_timeout={round(self._timeout * 2000)} -c standard_conforming_strings=on"
@@ -157,6 +159,7 @@ class PostgresDatabases(WorkflowDatabases):
                 ).decode()
                 role = text("SELECT 1 FROM pg_roles WHERE rolname = :name")
                 if connection.execute(role, {"name": name}).first():
+                    # The master key, of which passwords are made, may have changed since.
                     verb = "ALTER"
                 else:
                     verb = "CREATE"
